@@ -1,0 +1,1 @@
+"""The store of hidden states: what is on disk, how it is written, read and verified."""

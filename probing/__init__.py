@@ -1,0 +1,1 @@
+"""What computes: audio, corpora, backbones, extraction, probes, metrics, sweep."""
