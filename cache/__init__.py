@@ -1,1 +1,21 @@
-"""The store of hidden states: what is on disk, how it is written, read and verified."""
+"""The store of hidden states: what is on disk, how it is written, read and verified.
+
+from cache import Cache
+states = Cache("results/demo.cache")
+x, table = states.layer(3, where={"split": "dev"})       # (N, 2, D) and its DataFrame
+"""
+
+from cache.errors import CacheBusy, CacheCorrupt, CacheMissing, FingerprintMismatch, ProbeError
+from cache.reader import Cache
+from cache.verification import Fault, verify
+
+__all__ = [
+    "Cache",
+    "CacheBusy",
+    "CacheCorrupt",
+    "CacheMissing",
+    "Fault",
+    "FingerprintMismatch",
+    "ProbeError",
+    "verify",
+]

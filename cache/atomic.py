@@ -1,0 +1,36 @@
+"""Files that appear whole or not at all."""
+
+import os
+import zlib
+from pathlib import Path
+
+PARTIAL = ".partial"
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make renames and new names in `folder` survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write `content` to `path` so that a reader sees the old file or the new one, never a part."""
+    partial = path.with_name(path.name + PARTIAL)
+    with open(partial, "wb") as handle:
+        handle.write(content)
+        handle.flush()
+        os.fsync(handle.fileno())
+    os.replace(partial, path)
+    fsync_folder(path.parent)
+
+
+def crc32_of_file(path: Path, block: int = 1 << 22) -> int:
+    """CRC-32 of every byte of a file, read in blocks of `block` bytes."""
+    crc = 0
+    with open(path, "rb", buffering=0) as handle:
+        while chunk := handle.read(block):
+            crc = zlib.crc32(chunk, crc)
+    return crc

@@ -1,0 +1,61 @@
+"""A torch data set over a cache, safe with worker processes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset
+
+from cache.reader import Cache, Where
+
+
+class CacheDataset(Dataset[dict[str, Any]]):
+    """Utterances of a cache, one item each.
+
+    Args:
+        cache: an open cache; workers map its shards themselves.
+        tier: `pooled` or `frames`.
+        layers: default all.
+        where: which utterances (see Cache.select).
+
+    An item is a dict: `x` a tensor (layers, 2, D) or (layers, n_frames, D), `target` 1.0 for bona fide and 0.0 for
+    spoof, `utterance_id`, `n_frames`.
+    """
+
+    def __init__(
+        self, cache: Cache, tier: str = "frames", layers: Sequence[int] | None = None, where: Where = None
+    ) -> None:
+        self.cache, self.tier = cache, tier
+        self.layers = cache.layers if layers is None else list(layers)
+        cache._check(tier, self.layers)
+        self.table = cache.select(where).reset_index(drop=True)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, i: int) -> dict[str, Any]:
+        row = self.table.iloc[i]
+        if self.tier == "frames":
+            x = self.cache.frames([row["utterance_id"]], self.layers)[0]
+        else:
+            x = self.cache.pooled(self.layers, self.table.iloc[[i]])[:, 0]
+        return {
+            "x": torch.from_numpy(x),
+            "target": float(row["label"] == "bonafide"),
+            "utterance_id": row["utterance_id"],
+            "n_frames": int(row["n_frames"]),
+        }
+
+
+def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Batch items of a CacheDataset: `x` (B, layers, T, D), padded with zeros to the longest, `n_frames` (B,)."""
+    length = max(item["x"].shape[1] for item in items)
+    x = items[0]["x"].new_zeros((len(items), items[0]["x"].shape[0], length, items[0]["x"].shape[2]))
+    for i, item in enumerate(items):
+        x[i, :, : item["x"].shape[1]] = item["x"]
+    return {
+        "x": x,
+        "target": torch.tensor([item["target"] for item in items]),
+        "utterance_id": [item["utterance_id"] for item in items],
+        "n_frames": torch.tensor([item["n_frames"] for item in items]),
+    }

@@ -1,0 +1,134 @@
+"""The manifest of a cache, `cache.json`: what made it, what is in it, and which shards are finished."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from cache.atomic import replace_file
+from cache.errors import CacheCorrupt, CacheMissing, FingerprintMismatch
+
+SCHEMA = 1
+MANIFEST = "cache.json"
+UTTERANCES = "utterances.parquet"
+FAILURES = "failures.csv"
+
+
+def shard_name(index: int) -> str:
+    """File name of shard `index`."""
+    return f"shard-{index:05d}.h5"
+
+
+def canonical_json(value: Any) -> str:
+    """JSON text that is the same for equal values, whatever the order of their keys."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def fingerprint_id(fingerprint: dict[str, Any]) -> str:
+    """First 16 hexadecimal digits of the SHA-256 of a fingerprint: the short name stamped on shards and figures."""
+    return hashlib.sha256(canonical_json(fingerprint).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class ShardRecord:
+    """A finished shard: its file (none when no utterance of it could be used), size, CRC-32 and failures.
+
+    `failures` maps the ids of the utterances that were planned for this shard but could not be used to the reason.
+    """
+
+    index: int
+    file: str | None
+    rows: int
+    bytes: int
+    crc32: int
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything `cache.json` holds.
+
+    fingerprint: whatever changes a number (see design); compared before anything is added.
+    layers: the layer numbers stored, ascending; 0 is the input of the first block, k the raw output of block k.
+    dim: width D of a hidden state.
+    tiers: tier name -> dtype on disk, `pooled` always, `frames` if asked for.
+    measures: names of the per-utterance numbers stored beside the hidden states.
+    about: what a person wants to know and what `repair` needs to redo the work (backbone, corpus, options).
+    """
+
+    fingerprint: dict[str, Any]
+    layers: tuple[int, ...]
+    dim: int
+    tiers: dict[str, str]
+    measures: tuple[str, ...]
+    about: dict[str, Any]
+    shards: tuple[ShardRecord, ...] = ()
+    table_crc32: int = 0
+    history: tuple[dict[str, Any], ...] = ()
+    schema: int = SCHEMA
+
+    @property
+    def id(self) -> str:
+        """Short name of the fingerprint."""
+        return fingerprint_id(self.fingerprint)
+
+    def with_shard(self, record: ShardRecord) -> "Manifest":
+        """The manifest after `record` was finished or replaced."""
+        kept = [shard for shard in self.shards if shard.index != record.index]
+        return replace(self, shards=tuple(sorted([*kept, record], key=lambda shard: shard.index)))
+
+    def save(self, folder: Path) -> None:
+        """Write `cache.json` atomically, with a checksum over its own content."""
+        content = json.loads(canonical_json(asdict(self)))
+        content["checksum"] = hashlib.sha256(canonical_json(content).encode()).hexdigest()
+        replace_file(folder / MANIFEST, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """Read `cache.json` of a cache folder.
+
+    Raises CacheMissing where there is no cache, CacheCorrupt where the file is damaged or from a newer version.
+    """
+    path = folder / MANIFEST
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        raise CacheMissing(
+            f"{folder}: no cache here (no {MANIFEST}). Make one: probe extract --corpus demo {folder}"
+        ) from None
+    except UnicodeDecodeError:
+        raise CacheCorrupt(_damaged(path, "it is not text")) from None
+    try:
+        content = json.loads(text)
+        checksum = content.pop("checksum")
+        schema = content["schema"]
+    except (ValueError, KeyError, AttributeError, TypeError):
+        raise CacheCorrupt(_damaged(path, "it is not the JSON object that was written")) from None
+    if schema != SCHEMA:
+        raise CacheCorrupt(f"{path}: schema {schema}, this version reads {SCHEMA}. Upgrade: pip install -U .")
+    if checksum != hashlib.sha256(canonical_json(content).encode()).hexdigest():
+        raise CacheCorrupt(_damaged(path, "its content does not match its checksum"))
+    for name in ("layers", "measures", "history"):
+        content[name] = tuple(content[name])
+    content["shards"] = tuple(ShardRecord(**record) for record in content["shards"])
+    for record in content["shards"]:
+        if record.file not in (None, shard_name(record.index)):
+            raise CacheCorrupt(_damaged(path, f"shard {record.index} is called {record.file!r}"))
+    return Manifest(**content)
+
+
+def check_fingerprint(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Refuse to add to a cache that was made another way, with the two values of every difference side by side."""
+    if found == wanted:
+        return
+    names = [name for name in sorted({*found, *wanted}) if found.get(name) != wanted.get(name)]
+    rows = "\n".join(f"  {name}: cache {found.get(name)!r}, this command {wanted.get(name)!r}" for name in names)
+    raise FingerprintMismatch(
+        f"{folder}: this cache was made another way, so its numbers cannot be mixed with new ones.\n{rows}\n"
+        f"Name another folder, or use the options and versions that made it (probe cache info {folder})."
+    )
+
+
+def _damaged(path: Path, why: str) -> str:
+    return f"{path}: damaged ({why}). Restore it from a copy, or move {path.parent} away and run probe extract again."

@@ -1,0 +1,171 @@
+"""The reader of a cache: hidden states and the table that says whose they are."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cache.errors import CacheCorrupt, ProbeError
+from cache.manifest import load_manifest
+from cache.shard import Array, Shard
+from cache.table import failures_of, fill_places, load_table
+
+Where = str | Mapping[str, Any] | Callable[[pd.DataFrame], Any] | Sequence[bool] | None
+
+
+class Cache:
+    """A cache folder, open for reading; nothing is loaded before it is asked for, and no more than is returned.
+
+    The folder may be read-only and may still be growing: what was finished when it was opened is there. An object
+    may be pickled and used in worker processes.
+
+    Attributes:
+        layers: layer numbers stored; 0 is what enters the first block, k the raw output of block k.
+        dim: width D of a hidden state.
+        tiers: tier name -> dtype on disk.
+        fingerprint, id: everything that changes a number, and its short name.
+        about: backbone, corpus and options as a person reads them.
+        utterances: DataFrame, one row per utterance that has hidden states, in the order of the ids.
+        n_planned: utterances the cache was asked for; more than `len(cache)` while it is unfinished.
+
+    Raises:
+        CacheMissing, CacheCorrupt.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.manifest = load_manifest(self.folder)
+        self.layers = list(self.manifest.layers)
+        self.dim = self.manifest.dim
+        self.tiers = dict(self.manifest.tiers)
+        self.fingerprint = self.manifest.fingerprint
+        self.id = self.manifest.id
+        self.about = self.manifest.about
+        table = fill_places(self.folder, self.manifest, load_table(self.folder))
+        self.failures = failures_of(self.manifest, table)
+        self.n_planned = len(table)
+        self.utterances = table[table["row"] >= 0].reset_index(drop=True)
+        self._records = {record.index: record for record in self.manifest.shards}
+        self._shards: dict[int, Shard] = {}
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+    def __repr__(self) -> str:
+        return (
+            f"Cache({str(self.folder)!r}: {self.about.get('backbone')}, {len(self)} utterances, "
+            f"layers {self.layers[0]}..{self.layers[-1]} x {self.dim}, {' + '.join(self.tiers)})"
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_shards": {}}
+
+    @property
+    def finished(self) -> bool:
+        """Whether every planned utterance was extracted or recorded as unusable."""
+        return len(self) + len(self.failures) == self.n_planned
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of all shards."""
+        return sum(record.bytes for record in self.manifest.shards)
+
+    def select(self, where: Where = None) -> pd.DataFrame:
+        """The utterances that `where` names, in the order of the table.
+
+        `where` is a pandas query (`"split == 'dev' and attack != 'A05'"`), a mapping of columns to a value or a list
+        of values (`{"split": "dev"}`), a function of the table, or a boolean per row; None is all.
+        """
+        table = self.utterances
+        if where is None:
+            return table
+        try:
+            if isinstance(where, str):
+                return table.query(where)
+            if isinstance(where, Mapping):
+                mask = np.ones(len(table), bool)
+                for column, wanted in where.items():
+                    values = [wanted] if isinstance(wanted, str) or not isinstance(wanted, Iterable) else list(wanted)
+                    mask &= table[column].isin(values).to_numpy()
+                return table[mask]
+        except (KeyError, pd.errors.UndefinedVariableError, SyntaxError, TypeError, ValueError) as error:
+            raise ProbeError(f"where={where!r}: {error}. Columns: {', '.join(table.columns)}") from None
+        mask = np.asarray(where(table) if callable(where) else where)
+        if mask.dtype != bool or mask.shape != (len(table),):
+            raise ProbeError(f"where gives {mask.dtype} {mask.shape}, expected bool ({len(table)},)")
+        return table[mask]
+
+    def layer(self, k: int, tier: str = "pooled", where: Where = None) -> tuple[Array, pd.DataFrame]:
+        """One layer of the selected utterances, and their table.
+
+        Returns:
+            `pooled`: (N, 2, D), mean and standard deviation over the valid frames. `frames`: (sum of frames, D), the
+            rows of utterance i being `table.first_frame[i] : table.first_frame[i] + table.n_frames[i]`.
+        """
+        self._check(tier, [k])
+        table = self.select(where).reset_index(drop=True)
+        if tier == "pooled":
+            return self.pooled([k], table)[0], table
+        counts = table["n_frames"].to_numpy()
+        table = table.assign(first_frame=np.cumsum(counts) - counts)
+        out = np.empty((int(counts.sum()), self.dim), self.tiers[tier])
+        for i, (index, row, first, count) in enumerate(
+            zip(table["shard"], table["row"], table["first_frame"], counts, strict=True)
+        ):
+            block = self._shard(index).block(tier, k, row)
+            if len(block) != count:
+                raise CacheCorrupt(f"{self.folder}: {table['utterance_id'][i]} has {len(block)} frames, not {count}")
+            out[first : first + count] = block
+        return out, table
+
+    def pooled(self, layers: Sequence[int] | None = None, table: pd.DataFrame | None = None) -> Array:
+        """Pooled statistics (layers, N, 2, D) of the rows of `table`, which comes from `select` or `utterances`."""
+        layers = self.layers if layers is None else list(layers)
+        self._check("pooled", layers)
+        table = self.utterances if table is None else table
+        out = np.empty((len(layers), len(table), 2, self.dim), self.tiers["pooled"])
+        rows = table["row"].to_numpy()
+        for index, positions in table.reset_index(drop=True).groupby("shard").indices.items():
+            shard = self._shard(int(str(index)))
+            for i, layer in enumerate(layers):
+                out[i, positions] = shard.pooled(layer)[rows[positions]]
+        return out
+
+    def frames(self, utterance_ids: Sequence[str], layers: Sequence[int] | None = None) -> list[Array]:
+        """All frames of a few utterances over `layers` (default all; `range(k + 1)` for layers 0..k).
+
+        Returns:
+            One array (layers, n_frames, D) an utterance, in the order asked for.
+        """
+        layers = self.layers if layers is None else list(layers)
+        self._check("frames", layers)
+        places = self._places(utterance_ids)
+        return [np.stack([self._shard(index).block("frames", layer, row) for layer in layers]) for index, row in places]
+
+    def _places(self, utterance_ids: Sequence[str]) -> list[tuple[int, int]]:
+        if not hasattr(self, "_position"):
+            self._position = pd.Series(np.arange(len(self)), index=self.utterances["utterance_id"])
+        missing = [name for name in utterance_ids if name not in self._position.index]
+        if missing:
+            raise ProbeError(
+                f"{self.folder}: no utterance {missing[0]!r} ({len(missing)} such ids). The ids: cache.utterances"
+            )
+        rows = self.utterances.iloc[self._position[list(utterance_ids)].to_numpy()]
+        return list(zip(rows["shard"], rows["row"], strict=True))
+
+    def _check(self, tier: str, layers: Sequence[int]) -> None:
+        if tier not in self.tiers:
+            raise ProbeError(
+                f"{self.folder}: no tier {tier!r}, only {', '.join(self.tiers)}. "
+                f"Extract again with --{tier} into another folder."
+            )
+        missing = [k for k in layers if k not in self.layers]
+        if missing:
+            raise ProbeError(f"{self.folder}: no layer {missing[0]}, only {self.layers[0]}..{self.layers[-1]}")
+
+    def _shard(self, index: int) -> Shard:
+        if index not in self._shards:
+            self._shards[index] = Shard(self.folder, self._records[index], self.manifest)
+        return self._shards[index]

@@ -1,0 +1,245 @@
+"""A shard: one immutable HDF5 file with the hidden states of a few hundred utterances.
+
+Layout (N utterances, F frames in all, D the width; one contiguous data set per tier and layer):
+
+    /pooled/layer_00 ...    (N, 2, D)   mean and standard deviation over the valid frames
+    /frames/layer_00 ...    (F, D)      optional; rows offsets[i]:offsets[i+1] belong to utterance i
+    /offsets                (N + 1,)    int64
+    /utterance_id           (N,)        UTF-8, fixed length
+    /n_samples, /n_frames   (N,)        int64
+    /measures/<name>        (N,)        float64, per-utterance numbers taken from the audio
+    /checksums/<tier>       (layers, N) CRC-32 of the block of each layer and utterance
+
+Data sets are allocated before the first write, so the bytes go to their place without HDF5's global lock and can be
+mapped when read.
+"""
+
+import os
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from cache.atomic import PARTIAL, crc32_of_file, fsync_folder
+from cache.errors import CacheCorrupt
+from cache.manifest import Manifest, ShardRecord, shard_name
+
+Array = NDArray[Any]
+
+
+def _allocate(group: h5py.Group, name: str, shape: tuple[int, ...], dtype: str) -> None:
+    """Create a contiguous data set whose bytes exist at once and are not filled."""
+    plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plist.set_layout(h5py.h5d.CONTIGUOUS)
+    plist.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    plist.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    space = h5py.h5s.create_simple(shape)
+    h5py.h5d.create(group.id, name.encode(), h5py.h5t.py_create(np.dtype(dtype), logical=True), space, plist)
+
+
+class ShardWriter:
+    """Writes one shard to a partial file and gives it its name when it is whole.
+
+    Args:
+        folder: the cache folder.
+        index: number of the shard.
+        manifest: layers, width, tiers and measures of the cache.
+        utterance_ids, n_samples, n_frames: one entry a row, known before the first hidden state arrives.
+        measures: name -> one number a row.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        index: int,
+        manifest: Manifest,
+        utterance_ids: Sequence[str],
+        n_samples: Sequence[int],
+        n_frames: Sequence[int],
+        measures: dict[str, Array],
+    ) -> None:
+        self.index = index
+        self.path = folder / shard_name(index)
+        self.partial = self.path.with_name(self.path.name + PARTIAL)
+        self.n_rows = len(utterance_ids)
+        self.offsets = np.concatenate([[0], np.cumsum(n_frames)]).astype(np.int64)
+        self._layer_index = {layer: i for i, layer in enumerate(manifest.layers)}
+        self._checksums = {tier: np.zeros((len(manifest.layers), self.n_rows), "<u4") for tier in manifest.tiers}
+        self._dtypes = {tier: np.dtype(dtype).newbyteorder("<") for tier, dtype in manifest.tiers.items()}
+        shapes = {"pooled": (self.n_rows, 2, manifest.dim), "frames": (int(self.offsets[-1]), manifest.dim)}
+        ids = np.array([name.encode() for name in utterance_ids])
+        with h5py.File(self.partial, "w", alignment_threshold=1024, alignment_interval=64) as file:
+            file.attrs["fingerprint"] = manifest.id
+            file.attrs["index"] = index
+            file.create_dataset("utterance_id", data=ids)
+            file.create_dataset("n_samples", data=np.asarray(n_samples, "<i8"))
+            file.create_dataset("n_frames", data=np.asarray(n_frames, "<i8"))
+            file.create_dataset("offsets", data=self.offsets)
+            group = file.create_group("measures")
+            for name in manifest.measures:
+                group.create_dataset(name, data=np.asarray(measures[name], "<f8"))
+            checksums = file.create_group("checksums")
+            for tier in manifest.tiers:
+                group = file.create_group(tier)
+                for layer in manifest.layers:
+                    _allocate(group, f"layer_{layer:02d}", shapes[tier], self._dtypes[tier].str)
+                _allocate(checksums, tier, (len(manifest.layers), self.n_rows), "<u4")
+            self._start = {
+                tier: [file[f"{tier}/layer_{layer:02d}"].id.get_offset() for layer in manifest.layers]
+                for tier in manifest.tiers
+            }
+            self._checksum_start = {tier: checksums[tier].id.get_offset() for tier in manifest.tiers}
+        self._file = open(self.partial, "r+b", buffering=0)  # noqa: SIM115 - closed by finish or abort
+
+    def write(self, row: int, tier: str, layer: int, block: Array, n_rows: int) -> None:
+        """Write the rows `row : row + n_rows` of one layer of one tier.
+
+        `block` is (n_rows, 2, D) for `pooled` and (frames of these rows, D) for `frames`.
+        """
+        block = np.ascontiguousarray(block, dtype=self._dtypes[tier])
+        bounds = self.offsets[row : row + n_rows + 1] if tier == "frames" else np.arange(row, row + n_rows + 1)
+        if len(block) != bounds[-1] - bounds[0]:
+            raise ValueError(f"{self.path.name}: {tier} block of {len(block)}, expected {bounds[-1] - bounds[0]}")
+        row_bytes = block[0].nbytes if len(block) else 0
+        view = block.data.cast("B")
+        for i in range(n_rows):
+            start, stop = (int(b - bounds[0]) * row_bytes for b in bounds[i : i + 2])
+            self._checksums[tier][self._layer_index[layer], row + i] = zlib.crc32(view[start:stop])
+        self._write_at(self._start[tier][self._layer_index[layer]] + int(bounds[0]) * row_bytes, view)
+
+    def _write_at(self, offset: int, view: memoryview) -> None:
+        while view:
+            written = os.pwrite(self._file.fileno(), view, offset)
+            view, offset = view[written:], offset + written
+
+    def finish(self, failures: dict[str, str]) -> ShardRecord:
+        """Make the shard durable under its own name."""
+        for tier, checksums in self._checksums.items():
+            self._write_at(self._checksum_start[tier], checksums.data.cast("B"))
+        os.fsync(self._file.fileno())
+        self._file.close()
+        crc32, size = crc32_of_file(self.partial), self.partial.stat().st_size
+        os.replace(self.partial, self.path)
+        fsync_folder(self.path.parent)
+        return ShardRecord(self.index, self.path.name, self.n_rows, size, crc32, dict(failures))
+
+    def abort(self) -> None:
+        """Throw the partial file away."""
+        self._file.close()
+        self.partial.unlink(missing_ok=True)
+
+
+class Shard:
+    """A finished shard, mapped into memory: nothing is read until it is indexed.
+
+    Raises CacheCorrupt where the file is not laid out as written (also where it would make HDF5 follow a link to
+    another file, which a cache from somebody else could use to read files of this machine).
+    """
+
+    def __init__(self, folder: Path, record: ShardRecord, manifest: Manifest) -> None:
+        if record.file is None:
+            raise ValueError(f"shard {record.index} has no file")
+        self.path = folder / record.file
+        self.n_rows = record.rows
+        self._layer_index = {layer: i for i, layer in enumerate(manifest.layers)}
+        try:
+            size = self.path.stat().st_size
+        except FileNotFoundError:
+            raise CacheCorrupt(self._fault("the file is missing")) from None
+        if size != record.bytes:
+            raise CacheCorrupt(self._fault(f"{size} bytes, expected {record.bytes}"))
+        try:
+            with h5py.File(self.path, "r", locking=False) as file:
+                if file.attrs.get("fingerprint") != manifest.id or file.attrs.get("index") != record.index:
+                    raise CacheCorrupt(self._fault("it belongs to another cache or place"))
+                ids = self._small(file, "utterance_id")
+                if ids.dtype.kind != "S":
+                    raise CacheCorrupt(self._fault("/utterance_id is not text"))
+                self.utterance_ids = [name.decode() for name in ids.tolist()]
+                self.n_samples = self._small(file, "n_samples")
+                self.n_frames = self._small(file, "n_frames")
+                self.offsets = np.concatenate([[0], np.cumsum(self.n_frames)])
+                self.measures = {name: self._small(file, f"measures/{name}") for name in manifest.measures}
+                shapes = {"pooled": (self.n_rows, 2, manifest.dim), "frames": (int(self.offsets[-1]), manifest.dim)}
+                self._places = {
+                    tier: [
+                        self._place(file, f"{tier}/layer_{layer:02d}", shapes[tier], dtype, size)
+                        for layer in manifest.layers
+                    ]
+                    for tier, dtype in manifest.tiers.items()
+                }
+                shape = (len(manifest.layers), self.n_rows)
+                self._checksum_places = {
+                    tier: self._place(file, f"checksums/{tier}", shape, "uint32", size) for tier in manifest.tiers
+                }
+        except CacheCorrupt:
+            raise
+        except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
+            raise CacheCorrupt(self._fault(f"HDF5 cannot read it ({error})")) from error
+        self._bytes: Array = np.asarray(np.memmap(self.path, dtype=np.uint8, mode="r"))
+
+    def _fault(self, what: str) -> str:
+        return f"{self.path}: {what}. Find all faults: probe cache verify {self.path.parent}"
+
+    def _data_set(self, file: h5py.File, name: str) -> h5py.Dataset:
+        group: h5py.Group = file
+        for part in name.split("/"):
+            if not isinstance(group, h5py.Group) or not isinstance(group.get(part, getlink=True), h5py.HardLink):
+                raise CacheCorrupt(self._fault(f"/{name} is missing or a link"))
+            group = group[part]
+        if not isinstance(group, h5py.Dataset) or group.is_virtual or group.external:
+            raise CacheCorrupt(self._fault(f"/{name} is not a plain data set"))
+        return group
+
+    def _small(self, file: h5py.File, name: str) -> Array:
+        data_set = self._data_set(file, name)
+        if data_set.shape != (self.n_rows,) or data_set.dtype.hasobject:
+            raise CacheCorrupt(self._fault(f"/{name} has shape {data_set.shape}, expected {(self.n_rows,)}"))
+        return np.asarray(data_set[...])
+
+    def _place(
+        self, file: h5py.File, name: str, shape: tuple[int, ...], dtype: str, size: int
+    ) -> tuple[int, tuple[int, ...], np.dtype[Any]]:
+        data_set = self._data_set(file, name)
+        wanted, offset = np.dtype(dtype).newbyteorder("<"), data_set.id.get_offset()
+        if data_set.shape != shape or data_set.dtype != wanted or (offset is None and data_set.size):
+            raise CacheCorrupt(
+                self._fault(f"/{name} is {data_set.dtype} {data_set.shape}, expected {wanted} {shape}, contiguous")
+            )
+        if (offset or 0) + data_set.nbytes > size:
+            raise CacheCorrupt(self._fault(f"/{name} reaches past the end of the file"))
+        return offset or 0, shape, wanted
+
+    def _view(self, place: tuple[int, tuple[int, ...], np.dtype[Any]]) -> Array:
+        offset, shape, dtype = place
+        count = int(np.prod(shape)) * dtype.itemsize
+        return self._bytes[offset : offset + count].view(dtype).reshape(shape)
+
+    def pooled(self, layer: int) -> Array:
+        """Mapped view (N, 2, D) of the pooled statistics of `layer`."""
+        return self._view(self._places["pooled"][self._layer_index[layer]])
+
+    def frames(self, layer: int) -> Array:
+        """Mapped view (F, D) of all frames of `layer`."""
+        return self._view(self._places["frames"][self._layer_index[layer]])
+
+    def block(self, tier: str, layer: int, row: int) -> Array:
+        """Mapped view of what one utterance has in one layer of one tier."""
+        if tier == "frames":
+            return self.frames(layer)[self.offsets[row] : self.offsets[row + 1]]
+        return self.pooled(layer)[row : row + 1]
+
+    def bad_blocks(self) -> list[tuple[str, int, int]]:
+        """Every (tier, layer, row) whose bytes do not match their checksum."""
+        bad = []
+        for tier, place in self._checksum_places.items():
+            checksums = self._view(place)
+            for layer, i in self._layer_index.items():
+                for row in range(self.n_rows):
+                    if zlib.crc32(np.ascontiguousarray(self.block(tier, layer, row)).data) != checksums[i, row]:
+                        bad.append((tier, layer, row))
+        return bad

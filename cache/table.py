@@ -1,0 +1,111 @@
+"""The utterances table: one row per planned utterance, and where its hidden states are.
+
+Columns: whatever the corpus gives (`utterance_id`, `path`, `split`, `label`, `speaker`, `attack`, ...), then `shard`,
+`row` (-1 while not extracted), `n_samples` (16 kHz samples seen by the model), `n_frames` and the measures.
+"""
+
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cache.atomic import replace_file
+from cache.errors import CacheCorrupt, ProbeError
+from cache.manifest import FAILURES, UTTERANCES, Manifest
+from cache.shard import Shard
+
+PLACE_COLUMNS = ("shard", "row", "n_samples", "n_frames")
+
+
+def save_table(folder: Path, table: pd.DataFrame) -> int:
+    """Write `utterances.parquet` atomically and return the CRC-32 of its bytes."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pandas(table, preserve_index=False), sink, write_page_checksum=True)
+    content = sink.getvalue().to_pybytes()
+    replace_file(folder / UTTERANCES, content)
+    return crc32(content)
+
+
+def load_table(folder: Path) -> pd.DataFrame:
+    """Read `utterances.parquet`; CacheCorrupt where it is missing or damaged."""
+    path = folder / UTTERANCES
+    try:
+        table = pq.read_table(path, page_checksum_verification=True).to_pandas()
+        table = table.astype(dict.fromkeys(PLACE_COLUMNS, "int64"))
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+        raise CacheCorrupt(f"{path}: cannot be read ({error}). Rebuild it: probe cache repair {folder}") from None
+    return table
+
+
+def plan(known: pd.DataFrame | None, corpus: pd.DataFrame, measures: tuple[str, ...], shard_size: int) -> pd.DataFrame:
+    """Give every new utterance a shard; what is planned already keeps its place.
+
+    Utterances are taken in the order of their ids, so the plan does not depend on the order of a listing. Raises
+    ProbeError where an utterance that is in the cache already is described otherwise now.
+    """
+    corpus = corpus.sort_values("utterance_id", kind="stable").reset_index(drop=True)
+    first_shard = 0
+    if known is not None:
+        _check_unchanged(known, corpus)
+        corpus = corpus[~corpus["utterance_id"].isin(known["utterance_id"])].reset_index(drop=True)
+        first_shard = int(known["shard"].max()) + 1 if len(known) else 0
+    new = corpus.assign(
+        shard=first_shard + np.arange(len(corpus)) // shard_size,
+        row=-1,
+        n_samples=0,
+        n_frames=0,
+        **dict.fromkeys(measures, np.nan),
+    )
+    if known is None or known.empty:
+        return new
+    return known if new.empty else pd.concat([known, new], ignore_index=True)
+
+
+def _check_unchanged(known: pd.DataFrame, corpus: pd.DataFrame) -> None:
+    columns = [name for name in corpus.columns if name in known.columns]
+    both = corpus.merge(known[columns], on="utterance_id", suffixes=("", "_cached"))
+    for name in columns[1:] if columns[0] == "utterance_id" else [c for c in columns if c != "utterance_id"]:
+        now, then = both[name], both[f"{name}_cached"]
+        changed = (now != then) & ~(now.isna() & then.isna())
+        if changed.any():
+            row = both[changed].iloc[0]
+            raise ProbeError(
+                f"utterance {row['utterance_id']}: {name} is {row[name]!r} now and {row[f'{name}_cached']!r} in the "
+                f"cache ({int(changed.sum())} such rows). Name another cache folder for the changed corpus."
+            )
+
+
+def fill_places(folder: Path, manifest: Manifest, table: pd.DataFrame) -> pd.DataFrame:
+    """Fill in the rows of finished shards that the table does not know yet, from the shards themselves."""
+    known = set(table.loc[table["row"] >= 0, "shard"])
+    pending = [record for record in manifest.shards if record.file is not None and record.index not in known]
+    if not pending:
+        return table
+    position = pd.Series(table.index, index=table["utterance_id"])
+    table = table.copy()
+    for record in pending:
+        shard = Shard(folder, record, manifest)
+        places = position.reindex(shard.utterance_ids)
+        if places.isna().any() or (table.loc[places, "shard"] != record.index).any():
+            raise CacheCorrupt(
+                f"{shard.path}: its utterances are not those planned. Check: probe cache verify {folder}"
+            )
+        values = {"row": np.arange(shard.n_rows), "n_samples": shard.n_samples, "n_frames": shard.n_frames}
+        for name, column in {**values, **shard.measures}.items():
+            table.loc[places, name] = column
+    return table
+
+
+def failures_of(manifest: Manifest, table: pd.DataFrame) -> pd.DataFrame:
+    """The utterances that could not be used: `utterance_id`, `path`, `reason`, in the order of the table."""
+    reasons = {name: reason for record in manifest.shards for name, reason in record.failures.items()}
+    failed = table.loc[table["utterance_id"].isin(reasons), ["utterance_id", "path"]]
+    return failed.assign(reason=failed["utterance_id"].map(reasons)).reset_index(drop=True)
+
+
+def save_failures(folder: Path, manifest: Manifest, table: pd.DataFrame) -> None:
+    """Write `failures.csv` atomically."""
+    replace_file(folder / FAILURES, failures_of(manifest, table).to_csv(index=False).encode())

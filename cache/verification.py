@@ -1,0 +1,88 @@
+"""Verification of a cache: every byte is read again and compared with what was written."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from zlib import crc32
+
+import pandas as pd
+
+from cache.atomic import crc32_of_file
+from cache.errors import CacheCorrupt
+from cache.manifest import UTTERANCES, Manifest, ShardRecord, load_manifest
+from cache.shard import Shard
+from cache.table import fill_places, load_table
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that is not as it was written: the file, the utterances it concerns, and what is wrong."""
+
+    file: str
+    what: str
+    utterance_ids: tuple[str, ...] = ()
+    shard: int | None = None
+
+
+def verify(folder: Path, progress: Callable[[int], None] = lambda n_bytes: None) -> list[Fault]:
+    """Read everything in a cache again and list every fault; an empty list is a sound cache.
+
+    `progress` is called with the bytes of each shard once it is read. Raises CacheMissing, and CacheCorrupt where
+    `cache.json` itself is damaged.
+    """
+    manifest = load_manifest(folder)
+    faults: list[Fault] = []
+    try:
+        table = load_table(folder)
+        if crc32((folder / UTTERANCES).read_bytes()) != manifest.table_crc32:
+            faults.append(Fault(UTTERANCES, "its bytes do not match their checksum"))
+    except CacheCorrupt as error:
+        return [Fault(UTTERANCES, str(error)), *_shard_faults(folder, manifest, None, progress)]
+    faults += _shard_faults(folder, manifest, table, progress)
+    if not faults:
+        try:
+            fill_places(folder, manifest, table)
+        except CacheCorrupt as error:
+            faults.append(Fault(UTTERANCES, str(error)))
+    return faults
+
+
+def _shard_faults(
+    folder: Path, manifest: Manifest, table: pd.DataFrame | None, progress: Callable[[int], None]
+) -> list[Fault]:
+    faults = []
+    for record in manifest.shards:
+        if record.file is not None:
+            faults += shard_faults(folder, record, manifest, table)
+            progress(record.bytes)
+    return faults
+
+
+def shard_faults(
+    folder: Path, record: ShardRecord, manifest: Manifest, table: pd.DataFrame | None = None
+) -> list[Fault]:
+    """The faults of one shard; a fault that cannot be narrowed down names every utterance of the shard."""
+    file = str(record.file)
+    planned: tuple[str, ...] = ()
+    if table is not None:
+        rows = table[(table["shard"] == record.index) & ~table["utterance_id"].isin(record.failures)]
+        planned = tuple(rows["utterance_id"])
+    try:
+        shard = Shard(folder, record, manifest)
+    except CacheCorrupt as error:
+        return [Fault(file, str(error), planned, record.index)]
+    if table is not None and sorted(shard.utterance_ids) != sorted(planned):
+        return [Fault(file, "its utterances are not those planned", planned, record.index)]
+    faults = []
+    bad = pd.DataFrame(shard.bad_blocks(), columns=["tier", "layer", "row"])
+    for row, blocks in bad.groupby("row"):
+        places = ", ".join(f"{tier} layer {layer}" for tier, layer in zip(blocks["tier"], blocks["layer"], strict=True))
+        name = shard.utterance_ids[int(str(row))]
+        faults.append(Fault(file, f"bytes do not match their checksum: {places}", (name,), record.index))
+    if table is not None and not faults:
+        stored = table[(table["shard"] == record.index) & (table["row"] >= 0)].sort_values("row")
+        if len(stored) and list(stored["utterance_id"]) != shard.utterance_ids:
+            faults.append(Fault(UTTERANCES, f"its rows are not those of {file}", planned, record.index))
+    if not faults and crc32_of_file(folder / file) != record.crc32:
+        faults.append(Fault(file, "bytes outside the hidden states do not match", planned, record.index))
+    return faults

@@ -1,0 +1,136 @@
+"""The writer of a cache: plans shards, resumes after any kind of stop, records what is finished."""
+
+import datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import filelock
+import pandas as pd
+
+from cache.atomic import PARTIAL
+from cache.errors import CacheBusy, CacheMissing, ProbeError
+from cache.manifest import MANIFEST, Manifest, ShardRecord, check_fingerprint, load_manifest
+from cache.shard import Array, ShardWriter
+from cache.table import fill_places, load_table, plan, save_failures, save_table
+
+LOCK = ".lock"
+
+
+class CacheWriter:
+    """A cache open for writing; use it in a `with` statement.
+
+    Opening the folder of an unfinished cache resumes it: finished shards are kept, partial files are deleted, and
+    utterances of `corpus` that are not planned yet are added in new shards.
+
+    Args:
+        folder: the cache; made if it does not exist.
+        manifest: fingerprint, layers, width, tiers, measures and `about` of what is to be written (no shards).
+        corpus: a row per utterance, `utterance_id` and `path` at least.
+        shard_size: utterances a new shard.
+
+    Raises:
+        FingerprintMismatch, CacheBusy, CacheCorrupt, ProbeError (folder not empty, not writable, corpus changed).
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest, corpus: pd.DataFrame, shard_size: int = 256) -> None:
+        self.folder = folder
+        self.lock = lock_folder(folder)
+        try:
+            try:
+                found = load_manifest(folder)
+            except CacheMissing:
+                strangers = [name for name in _names(folder) if name != LOCK and not name.endswith(PARTIAL)]
+                if strangers:
+                    raise ProbeError(
+                        f"{folder}: holds {strangers[0]} and is no cache. Name a new or an empty folder."
+                    ) from None
+                self.manifest, known = manifest, None
+            else:
+                check_fingerprint(folder, found.fingerprint, manifest.fingerprint)
+                self.manifest, known = found, fill_places(folder, found, load_table(folder))
+            for partial in folder.glob(f"*{PARTIAL}"):
+                partial.unlink()
+            self.table = plan(known, corpus, self.manifest.measures, shard_size)
+            self._save_table()
+        except BaseException:
+            self.lock.release()
+            raise
+
+    def _save_table(self) -> None:
+        crc32 = save_table(self.folder, self.table)
+        self.manifest = replace(self.manifest, table_crc32=crc32)
+        self.manifest.save(self.folder)
+        save_failures(self.folder, self.manifest, self.table)
+
+    def pending(self) -> Iterator[tuple[int, pd.DataFrame]]:
+        """The shards not finished yet: number and planned utterances."""
+        finished = {record.index for record in self.manifest.shards}
+        for index, rows in self.table.groupby("shard", sort=True):
+            if index not in finished:
+                yield int(str(index)), rows
+
+    def start_shard(
+        self,
+        index: int,
+        utterance_ids: Sequence[str],
+        n_samples: Sequence[int],
+        n_frames: Sequence[int],
+        measures: dict[str, Array],
+    ) -> ShardWriter:
+        """A partial shard to write hidden states to."""
+        return ShardWriter(self.folder, index, self.manifest, utterance_ids, n_samples, n_frames, measures)
+
+    def finish_shard(self, index: int, shard: ShardWriter | None, failures: dict[str, str]) -> None:
+        """Record a shard as finished; `shard` is None when none of its utterances could be used."""
+        record = shard.finish(failures) if shard else ShardRecord(index, None, 0, 0, 0, dict(failures))
+        self.manifest = self.manifest.with_shard(record)
+        self.manifest.save(self.folder)
+
+    def forget_rows(self, index: int) -> None:
+        """Mark the rows of a shard that is about to be written again as unknown."""
+        rows = self.table["shard"] == index
+        self.table.loc[rows, ["row", "n_samples", "n_frames"]] = [-1, 0, 0]
+
+    def close(self, session: dict[str, Any] | None = None) -> None:
+        """Bring the table up to date, add `session` to the history if given, and release the lock."""
+        try:
+            if session:
+                when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+                self.manifest = replace(self.manifest, history=(*self.manifest.history, {"when": when, **session}))
+            self.table = fill_places(self.folder, self.manifest, self.table)
+            self._save_table()
+        finally:
+            self.lock.release()
+
+    def __enter__(self) -> "CacheWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.lock.is_locked:
+            self.close()
+
+
+def lock_folder(folder: Path) -> filelock.BaseFileLock:
+    """Take the lock of a cache folder, made if need be, or say who has it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(folder / LOCK)
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise CacheBusy(
+            f"{folder}: another process is writing to this cache. Wait for it to end, or name another folder."
+        ) from None
+    except OSError as error:
+        raise ProbeError(
+            f"{folder}: cannot be written to ({error.strerror}). Name a folder you may write to."
+        ) from None
+    return lock
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.name != MANIFEST)
