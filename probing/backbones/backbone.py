@@ -1,0 +1,274 @@
+"""A backbone: a frozen speech encoder that gives every hidden layer of a clip, whatever it is batched with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .errors import BackboneUnsupported, ClipUnusable
+from .families import Family, FrameRule, Padding
+from .inputs import SAMPLING_RATE, Clip, Input
+from .layers import CONVENTION, HiddenStates, recorded_layers
+from .library import first_line
+from .weights import weights_sha256
+
+# The entries of a config that change a hidden state and that no weight shows.
+ARCHITECTURE = (
+    "activation_function",
+    "attention_bias",
+    "conv_bias",
+    "conv_depthwise_kernel_size",
+    "conv_dim",
+    "conv_kernel",
+    "conv_pos_batch_norm",
+    "conv_pos_kernel_size",
+    "conv_stride",
+    "do_stable_layer_norm",
+    "encoder_attention_heads",
+    "encoder_hidden_act",
+    "encoder_num_attention_heads",
+    "encoder_num_key_value_heads",
+    "feat_extract_activation",
+    "feat_extract_norm",
+    "hidden_act",
+    "layer_norm_eps",
+    "left_max_position_embeddings",
+    "max_bucket_distance",
+    "max_source_positions",
+    "num_attention_heads",
+    "num_buckets",
+    "num_conv_pos_embedding_groups",
+    "num_conv_pos_embeddings",
+    "num_mel_bins",
+    "pad_head_dim_to_multiple_of",
+    "position_embeddings_type",
+    "right_max_position_embeddings",
+    "rope_parameters",
+    "rotary_embedding_base",
+    "scale_embedding",
+    "squeeze_factor",
+    "use_conv_adapter",
+)
+
+
+class Backbone:
+    """A speech encoder with L transformer blocks, in evaluation mode and float32.
+
+    Attributes:
+        name: what plots and tables call it; says "random weights" where they are.
+        spec: what it was loaded from.
+        family: the model_type.
+        n_layers: L, the number of blocks; there are L + 1 layers, 0 being the input of the first block.
+        dim: width D of every layer.
+        random: whether the weights are random.
+        device: where it runs.
+        sampling_rate: of the audio it takes, in Hz.
+        min_samples: shortest clip, in samples.
+        max_samples: longest clip, or None.
+        padding: "exact" where clips of different length may share a batch, "equal" where they may not.
+    """
+
+    sampling_rate = SAMPLING_RATE
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        blocks: nn.ModuleList,
+        family: Family,
+        rule: FrameRule,
+        audio_input: Input,
+        *,
+        name: str,
+        spec: str,
+        device: torch.device,
+        revision: str | None = None,
+        seed: int | None = None,
+    ) -> None:
+        """Take the parts that `load_backbone` made."""
+        self._encoder = encoder.eval().requires_grad_(False).to(device)
+        self._blocks = blocks
+        self._rule = rule
+        self._input = audio_input
+        self._revision = revision
+        self._seed = seed
+        self._config: Any = encoder.config
+        self.name = name
+        self.spec = spec
+        self.family = family.model_type
+        self.device = device
+        self.random = seed is not None
+        self.n_layers = len(blocks)
+        self.min_samples = max(family.min_samples, rule.window)
+        self.max_samples = audio_input.max_samples
+        self.padding: Padding = family.padding_for(self._config)
+        self.dim = self._verified_dim()
+
+    def n_frames(self, n_samples: int) -> int:
+        """Count the valid frames of a clip of `n_samples` samples, as `hidden_states` gives them."""
+        return self._rule.n_frames(n_samples)
+
+    def hidden_states(self, waveforms: Sequence[np.ndarray]) -> HiddenStates:
+        """Compute every layer of a batch of clips.
+
+        Args:
+            waveforms: mono clips at 16 kHz, (n_samples,) each, in [-1, 1], not normalised: that is done here, per clip.
+
+        Returns:
+            L + 1 tensors (B, T, D) and the valid frames of each clip.
+
+        Raises:
+            ClipUnusable: a clip too short, too long, not mono or not finite; or clips of different length where
+                `padding` is "equal".
+        """
+        clips = [self._clip(position, waveform) for position, waveform in enumerate(waveforms)]
+        lengths = sorted({len(clip) for clip in clips})
+        if not clips:
+            raise ClipUnusable("no clips were given; expected a batch of at least one.")
+        if self.padding == "equal" and len(lengths) > 1:
+            raise ClipUnusable(
+                f"the batch holds clips of {lengths[0]} to {lengths[-1]} samples, and padding changes the hidden "
+                "states of "
+                f"{self.name} ({self.family}). Batch clips of equal length, or one at a time."
+            )
+        n_frames = [self.n_frames(len(clip)) for clip in clips]
+        longest = max(n_frames)
+        layers = [layer[:, :longest] for layer in self._forward(clips)]
+        if len(layers) != self.n_layers + 1 or any(layer.shape[:2] != (len(clips), longest) for layer in layers):
+            raise BackboneUnsupported(
+                f"{self.name} gave layers of shape {sorted({tuple(layer.shape) for layer in layers})}; expected "
+                f"{self.n_layers + 1} "
+                f"of ({len(clips)}, {longest}, dim). Its frame rate changes between blocks, or {self._rule} is "
+                "not its frame "
+                "rule. Choose another model."
+            )
+        return HiddenStates(layers, n_frames)
+
+    def fingerprint(self) -> dict[str, str | int | float | bool | None]:
+        """Give everything about the model that changes a number, and nothing else: no batch size, device or path."""
+        config = {key: getattr(self._config, key) for key in ARCHITECTURE if hasattr(self._config, key)}
+        return {
+            "family": self.family,
+            "weights_sha256": self._weights_sha256,
+            "revision": self._revision,
+            "architecture": json.dumps(config, sort_keys=True),
+            "n_layers": self.n_layers,
+            "dim": self.dim,
+            "layers": CONVENTION,
+            "normalization": self._input.normalization,
+            "normalization_source": self._input.source,
+            "frames": str(self._rule),
+            "padding": self.padding,
+            "precision": "float32",
+            "random": self.random,
+            "seed": self._seed,
+        }
+
+    def __repr__(self) -> str:
+        return f"<Backbone {self.name!r}: {self.family}, {self.n_layers} x {self.dim}, {self.device}>"
+
+    @cached_property
+    def _weights_sha256(self) -> str:
+        return weights_sha256(self._encoder)
+
+    def _clip(self, position: int, waveform: np.ndarray) -> Clip:
+        clip = np.asarray(waveform, dtype=np.float32)
+        if clip.ndim != 1:
+            raise ClipUnusable(
+                f"clip {position} has shape {clip.shape}; expected one channel, (n_samples,). Average its channels."
+            )
+        if len(clip) < self.min_samples or (self.max_samples is not None and len(clip) > self.max_samples):
+            most = f"to {self.max_samples}" if self.max_samples is not None else "or more"
+            raise ClipUnusable(
+                f"clip {position} has {len(clip)} samples; {self.name} takes {self.min_samples} {most}. Leave it "
+                "out, crop it or pad it."
+            )
+        if not np.isfinite(clip).all():
+            raise ClipUnusable(
+                f"clip {position} holds values that are not finite numbers. Decode it again, or leave it out."
+            )
+        return clip
+
+    def _forward(self, clips: Sequence[Clip]) -> list[Tensor]:
+        with torch.inference_mode(), full_float32(self.device), recorded_layers(self._blocks) as layers:
+            inputs = self._input(clips, self.device)
+            if "attention_mask" in inputs and getattr(self._config, "feat_extract_norm", None) == "group":
+                self._forward_past_front_end(inputs)
+            else:
+                self._encoder(**inputs)
+            return [layer.float() for layer in layers]
+
+    def _forward_past_front_end(self, inputs: dict[str, Tensor]) -> None:
+        """Run the front end on each clip alone, where a group norm would take the padding into its statistics."""
+        front_end: Any = self._encoder.feature_extractor
+        lengths = inputs["attention_mask"].sum(1).tolist()
+        values = inputs["input_values"]
+        features = [front_end(values[row : row + 1, :n])[0].T for row, n in enumerate(lengths)]
+        padded = nn.utils.rnn.pad_sequence(features, batch_first=True).transpose(1, 2)
+        self._encoder.feature_extractor = _Computed(padded)
+        try:
+            self._encoder(**inputs)
+        finally:
+            self._encoder.feature_extractor = front_end
+
+    def _verified_dim(self) -> int:
+        """Run a short clip and check the layers' count, shape and values; give their width."""
+        n_samples = min(max(7777, self.min_samples), self.max_samples or 7777)
+        clip = np.random.default_rng(0).normal(0, 0.05, n_samples).astype(np.float32)
+        try:
+            layers = self.hidden_states([clip]).layers
+        except BackboneUnsupported:
+            raise
+        except Exception as error:
+            raise BackboneUnsupported(
+                f"{self.name} ({self.family}) failed on a clip of {n_samples} samples: {first_line(error)}. "
+                "Choose another model."
+            ) from error
+        dims = {layer.shape[2] for layer in layers}
+        if len(dims) != 1:
+            raise BackboneUnsupported(
+                f"{self.name} has layers of widths {sorted(dims)}; expected one. Choose another model."
+            )
+        if not all(torch.isfinite(layer).all() for layer in layers):
+            raise BackboneUnsupported(
+                f"{self.name} gives hidden states that are not finite numbers. Its weights are damaged: fetch "
+                "them again."
+            )
+        return dims.pop()
+
+
+class _Computed(nn.Module):
+    """Stands in for a front end whose output is known."""
+
+    def __init__(self, features: Tensor) -> None:
+        super().__init__()
+        self.features = features
+
+    def forward(self, _: Tensor) -> Tensor:
+        return self.features
+
+
+@contextmanager
+def full_float32(device: torch.device) -> Iterator[None]:
+    """Switch TF32 off on a GPU, where convolutions use it by default: 10 bits of mantissa instead of 23."""
+    if device.type != "cuda":
+        yield
+        return
+    products = torch.get_float32_matmul_precision()
+    convolutions: Any = getattr(torch.backends.cudnn, "conv", None)
+    setting = "fp32_precision" if hasattr(convolutions, "fp32_precision") else "allow_tf32"
+    convolutions = convolutions if setting == "fp32_precision" else torch.backends.cudnn
+    before = getattr(convolutions, setting)
+    torch.set_float32_matmul_precision("highest")
+    setattr(convolutions, setting, "ieee" if setting == "fp32_precision" else False)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(products)
+        setattr(convolutions, setting, before)

@@ -1,0 +1,186 @@
+"""Where a model comes from: the package itself, a local folder, or the hub; always read as a folder of files."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from .errors import BackboneMissing, BackboneUnsupported, HubUnreachable
+from .library import first_line, import_transformers, quiet
+
+EMBEDDED = "embedded"
+SETTINGS = ["config.json", "preprocessor_config.json", "processor_config.json"]
+SAFE_WEIGHTS = ["model.safetensors", "model-*.safetensors", "model.safetensors.index.json"]
+OLD_WEIGHTS = ["pytorch_model.bin", "pytorch_model-*.bin", "pytorch_model.bin.index.json"]
+WELL_KNOWN = (
+    "microsoft/wavlm-base",
+    "microsoft/wavlm-base-plus",
+    "microsoft/wavlm-large",
+    "facebook/hubert-base-ls960",
+    "facebook/hubert-large-ll60k",
+    "facebook/wav2vec2-base",
+    "facebook/wav2vec2-large-960h-lv60-self",
+    "facebook/wav2vec2-xls-r-300m",
+    "facebook/data2vec-audio-base",
+    "facebook/w2v-bert-2.0",
+    "microsoft/unispeech-sat-base",
+    "openai/whisper-base",
+    "openai/whisper-large-v3",
+    "UsefulSensors/moonshine-tiny",
+)
+ALTERNATIVES = "Give a local folder, or leave the model out to use `embedded`, which needs no download"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model's files, read but not loaded.
+
+    `preprocessor` is None where the model has no preprocessor config; `folder` is None where there are no weights
+    (`embedded`); `revision` is the commit hash on the hub.
+    """
+
+    name: str
+    config: Any
+    preprocessor: Mapping[str, Any] | None
+    folder: Path | None
+    revision: str | None = None
+
+    @property
+    def has_weights(self) -> bool:
+        """Say whether there is a file of weights."""
+        return self.folder is not None and has_weights(self.folder)
+
+
+def open_checkpoint(spec: str, revision: str | None, weights: bool) -> Checkpoint:
+    """Find a model's files and read its config.
+
+    Args:
+        spec: `embedded`, a local folder, or a hub id `owner/name`.
+        revision: branch, tag or commit on the hub.
+        weights: whether the weights are needed too.
+
+    Raises:
+        BackboneMissing: no such model, or no config in the folder.
+        BackboneUnsupported: a revision of something that has none, or a config that transformers does not know.
+        HubUnreachable: the hub did not answer and the model was never downloaded.
+    """
+    folder = Path(spec).expanduser()
+    if revision is not None and (spec == EMBEDDED or folder.is_dir()):
+        raise BackboneUnsupported(
+            f"--revision {revision} was given with {spec}, which is not on the hub and has no revisions. Leave "
+            "--revision out."
+        )
+    if spec == EMBEDDED:
+        return _embedded()
+    if folder.is_dir():
+        return _read_folder(folder, folder.resolve().name, None)
+    snapshot = _download(spec, revision, weights)
+    commit = snapshot.name if re.fullmatch(r"[0-9a-f]{40}", snapshot.name) else None
+    return _read_folder(snapshot, spec.rsplit("/", 1)[-1], commit)
+
+
+def has_weights(folder: Path) -> bool:
+    """Say whether a folder holds weights that transformers loads."""
+    return any(next(folder.glob(pattern), None) for pattern in (*SAFE_WEIGHTS[:2], *OLD_WEIGHTS[:2]))
+
+
+def _embedded() -> Checkpoint:
+    described = json.loads(resources.files(__package__).joinpath("embedded.json").read_text(encoding="utf-8"))
+    config = import_transformers().AutoConfig.for_model(**described["config"])
+    name = f"embedded WavLM {config.num_hidden_layers}x{config.hidden_size}"
+    return Checkpoint(name, config, described["preprocessor_config"], None)
+
+
+def _read_folder(folder: Path, name: str, revision: str | None) -> Checkpoint:
+    if not (folder / "config.json").is_file():
+        found = ", ".join(sorted(path.name for path in folder.iterdir())[:5]) or "nothing"
+        raise BackboneMissing(
+            f"no config.json in {folder} (found: {found}); expected a folder written by save_pretrained. "
+            f"Give the folder that holds config.json, or a hub id such as {WELL_KNOWN[2]}."
+        )
+    stated = _read_json(folder / "config.json").get("model_type")
+    try:
+        with quiet():
+            config = import_transformers().AutoConfig.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False
+            )
+    except (ValueError, KeyError, OSError) as error:
+        raise BackboneUnsupported(
+            f"{name}: this version of transformers cannot read a config of model_type {stated!r}; expected a "
+            "speech encoder such as "
+            "wavlm, hubert, wav2vec2 or whisper. Choose another model, or type `pip install --upgrade transformers`."
+        ) from error
+    return Checkpoint(name, config, _preprocessor(folder), folder, revision)
+
+
+def _preprocessor(folder: Path) -> Mapping[str, Any] | None:
+    if (folder / "preprocessor_config.json").is_file():
+        return _read_json(folder / "preprocessor_config.json")
+    if (folder / "processor_config.json").is_file():  # where newer versions of transformers put it
+        return _read_json(folder / "processor_config.json").get("feature_extractor")
+    return None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BackboneUnsupported(f"{path} is not valid JSON: {first_line(error)}. Fetch the file again.") from error
+    if not isinstance(content, dict):
+        raise BackboneUnsupported(f"{path} holds no JSON object. Fetch the file again.")
+    return content
+
+
+def _download(spec: str, revision: str | None, weights: bool) -> Path:
+    """Fetch the files needed, or find them where an earlier run left them.
+
+    The folder is then read like any other. from_pretrained with a hub id would, for a repository without safetensors,
+    look for a conversion made by a robot, in another revision than the one asked for.
+    """
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", spec):
+        guess = difflib.get_close_matches(spec, [known.split("/")[1] for known in WELL_KNOWN], n=1, cutoff=0.5)
+        hint = next(known for known in WELL_KNOWN if known.endswith(guess[0])) if guess else WELL_KNOWN[2]
+        raise BackboneMissing(
+            f"unknown model {spec!r}: there is no such folder, and a model on the hub is written owner/name. "
+            f"Try `{hint}`, a local folder, or `{EMBEDDED}`."
+        )
+    import_transformers()
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    try:
+        folder = Path(snapshot_download(spec, revision=revision, allow_patterns=SETTINGS + SAFE_WEIGHTS * weights))
+        if weights and not has_weights(folder):
+            folder = Path(snapshot_download(spec, revision=revision, allow_patterns=SETTINGS + OLD_WEIGHTS))
+        return folder
+    except RevisionNotFoundError as error:
+        raise BackboneMissing(
+            f"{spec} has no revision {revision!r} on the hub. Leave --revision out, or give a branch, a tag or a "
+            "commit hash."
+        ) from error
+    except GatedRepoError as error:
+        raise BackboneMissing(
+            f"{spec} is on the hub but asks for an account. Accept its terms there, then type `hf auth login`."
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise BackboneMissing(
+            f"unknown model {spec!r}: no such folder here and no such model on the hub (or a private one). "
+            f"Check the spelling; examples: {', '.join(WELL_KNOWN[2:4])}. {ALTERNATIVES}."
+        ) from error
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise HubUnreachable(
+            f"{spec} is not a folder here, was not downloaded before, and the hub cannot be reached (offline?). "
+            f"{ALTERNATIVES}."
+        ) from error

@@ -1,0 +1,31 @@
+"""What can go wrong between a model's name and its hidden states; each message ends with the next thing to type."""
+
+from cache.errors import ProbeError
+
+
+class BackboneMissing(ProbeError, FileNotFoundError):
+    """There is no model where the spec points."""
+
+
+class BackboneUnsupported(ProbeError, ValueError):
+    """The model is not one whose hidden layers can be read."""
+
+
+class CheckpointIncomplete(ProbeError, ValueError):
+    """The checkpoint does not hold every weight of the encoder."""
+
+
+class HubUnreachable(ProbeError, ConnectionError):
+    """The model hub did not answer."""
+
+
+class DeviceUnavailable(ProbeError, RuntimeError):
+    """The device asked for is not on this machine."""
+
+
+class LibraryBroken(ProbeError, ImportError):
+    """PyTorch or transformers is installed but cannot be imported."""
+
+
+class ClipUnusable(ProbeError, ValueError):
+    """A clip is too short, too long, not mono or not finite, or may not share a batch with the others."""

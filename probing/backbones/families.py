@@ -1,0 +1,127 @@
+"""The families of speech models: how each is fed, how many frames it gives, and what may share a batch.
+
+Padding, as measured (worst difference between a padded item and the item alone, on valid frames): models of the
+wav2vec 2.0 kind are exact with an attention mask when the front end has layer norms; a group norm takes its statistics
+over the whole clip, so there the front end runs on each clip at its own length; convolutions stacked or inside the
+blocks and not masked again (data2vec-audio, wav2vec2-conformer), and SEW's pooled mask, leak: equal lengths only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+FrontEnd = Literal["waveform", "log-mel", "filter bank"]
+Padding = Literal["exact", "equal"]
+
+
+@dataclass(frozen=True)
+class FrameRule:
+    """Valid frames of a clip: floor((n_samples - window) / hop) + 1, and none below one window.
+
+    A stack of unpadded convolutions, whatever its strides, comes down to this form: nested floors of integers compose.
+    """
+
+    window: int
+    hop: int
+
+    def n_frames(self, n_samples: int) -> int:
+        """Count the valid frames of a clip of `n_samples` samples."""
+        return max(0, (n_samples - self.window) // self.hop + 1)
+
+    def __str__(self) -> str:
+        return f"floor((n_samples - {self.window}) / {self.hop}) + 1"
+
+    @classmethod
+    def of_convolutions(cls, kernels: Sequence[int], strides: Sequence[int]) -> FrameRule:
+        """Compose unpadded convolutions, first one first."""
+        window, hop = 1, 1
+        for kernel, stride in zip(kernels, strides, strict=True):
+            window += (kernel - 1) * hop
+            hop *= stride
+        return cls(window, hop)
+
+    def every(self, factor: int) -> FrameRule:
+        """Keep one frame of `factor`: only whole groups count."""
+        return FrameRule(self.window + (factor - 1) * self.hop, self.hop * factor)
+
+
+def _convolutional(config: Any) -> FrameRule:
+    return FrameRule.of_convolutions(config.conv_kernel, config.conv_stride)
+
+
+def _squeezed(config: Any) -> FrameRule:
+    """SEW averages `squeeze_factor` frames before its first block, so every layer has the lower rate."""
+    return _convolutional(config).every(config.squeeze_factor)
+
+
+def _moonshine(_: Any) -> FrameRule:
+    return FrameRule.of_convolutions((127, 7, 3), (64, 3, 2))
+
+
+def _log_mel(_: Any) -> FrameRule:
+    """Whisper's frame j is centred on sample 320 j (hop 160, then a stride of 2): valid while that is in the clip."""
+    return FrameRule(1, 320)
+
+
+def _filter_bank(_: Any) -> FrameRule:
+    """25 ms windows every 10 ms, stacked by two; an odd last one is left out, as the mask does upstream."""
+    return FrameRule(400, 160).every(2)
+
+
+@dataclass(frozen=True)
+class Family:
+    """How the models of one `model_type` are fed and read.
+
+    `blocks` is the path of the list of transformer blocks in the encoder. `frames` gives the frame rule of a config;
+    None means that it must be measured. `decoder_layers` names the config entry that counts decoder blocks, which are
+    never built. `min_samples` is a floor on the clip length where the frame rule alone would allow less.
+    """
+
+    model_type: str
+    title: str
+    front_end: FrontEnd = "waveform"
+    padding: Padding = "exact"
+    blocks: str = "encoder.layers"
+    frames: Callable[[Any], FrameRule] | None = _convolutional
+    decoder_layers: str | None = None
+    min_samples: int = 1
+
+    def padding_for(self, config: Any) -> Padding:
+        """Say whether clips of different length may share a batch in this model."""
+        # A batch norm ahead of the positional convolution turns the zeros of the padding into its bias.
+        return "equal" if getattr(config, "conv_pos_batch_norm", False) else self.padding
+
+
+FAMILIES: dict[str, Family] = {
+    family.model_type: family
+    for family in (
+        Family("wavlm", "WavLM"),
+        Family("hubert", "HuBERT"),
+        Family("wav2vec2", "wav2vec 2.0"),
+        Family("unispeech", "UniSpeech"),
+        Family("unispeech-sat", "UniSpeech-SAT"),
+        Family("data2vec-audio", "data2vec-audio", padding="equal"),
+        Family("wav2vec2-conformer", "wav2vec 2.0 Conformer", padding="equal"),
+        Family("sew", "SEW", padding="equal", frames=_squeezed),
+        Family("wav2vec2-bert", "w2v-BERT 2.0", front_end="filter bank", frames=_filter_bank),
+        Family(
+            "whisper",
+            "Whisper",
+            front_end="log-mel",
+            blocks="layers",
+            frames=_log_mel,
+            decoder_layers="decoder_layers",
+            min_samples=400,
+        ),
+        Family(
+            "moonshine",
+            "Moonshine",
+            padding="equal",
+            blocks="layers",
+            frames=_moonshine,
+            decoder_layers="decoder_num_hidden_layers",
+        ),
+    )
+}

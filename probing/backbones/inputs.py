@@ -1,0 +1,166 @@
+"""What a model is given: a waveform normalised clip by clip, a log-mel spectrogram, or a filter bank.
+
+Nothing here looks across clips: a clip's input never depends on what shares its batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .errors import BackboneUnsupported
+from .families import Family, FrameRule
+from .library import import_transformers
+
+SAMPLING_RATE = 16000
+Clip = np.ndarray[Any, np.dtype[np.float32]]
+
+
+class Input(Protocol):
+    """Turns clips into the keyword arguments of an encoder; `normalization` and `source` go into the fingerprint."""
+
+    normalization: str
+    source: str
+    max_samples: int | None
+
+    def __call__(self, clips: Sequence[Clip], device: torch.device) -> dict[str, Tensor]:
+        """Prepare a batch."""
+        ...
+
+
+class WaveformInput:
+    """Waveforms (B, longest clip), zero mean and unit variance per clip where the model was trained so, zeros after."""
+
+    max_samples: int | None = None
+
+    def __init__(self, unit_variance: bool, source: str, always_mask: bool = False) -> None:
+        self.unit_variance = unit_variance
+        self.normalization = "zero mean and unit variance per clip" if unit_variance else "none"
+        self.source = source
+        self.always_mask = always_mask
+
+    def normalized(self, clip: Clip) -> Clip:
+        """Apply (x - mean) / sqrt(variance + 1e-7), as Wav2Vec2FeatureExtractor does, over this clip alone."""
+        if not self.unit_variance:
+            return clip
+        mean, variance = clip.mean(dtype=np.float64), clip.var(dtype=np.float64)
+        return ((clip - mean) / np.sqrt(variance + 1e-7)).astype(np.float32)
+
+    def __call__(self, clips: Sequence[Clip], device: torch.device) -> dict[str, Tensor]:
+        """Give input_values (B, samples), and attention_mask (B, samples) where lengths differ."""
+        longest = max(map(len, clips))
+        values = torch.zeros(len(clips), longest)
+        mask = torch.zeros(len(clips), longest, dtype=torch.long)
+        for row, clip in enumerate(clips):
+            values[row, : len(clip)] = torch.from_numpy(self.normalized(clip))
+            mask[row, : len(clip)] = 1
+        inputs = {"input_values": values.to(device)}
+        if self.always_mask or any(len(clip) != longest for clip in clips):
+            inputs["attention_mask"] = mask.to(device)
+        return inputs
+
+
+class LogMelInput:
+    """Whisper's log-mel spectrogram (B, bins, 3000), the clip padded to 30 s by zeros: the model knows no mask."""
+
+    normalization = "log-mel, clipped 8 below its maximum per clip"
+
+    def __init__(self, extractor: Any, source: str) -> None:
+        extractor.dither = 0.0  # random numbers
+        self._extractor = extractor
+        self.source = source
+        self.max_samples: int | None = extractor.n_samples
+
+    def __call__(self, clips: Sequence[Clip], device: torch.device) -> dict[str, Tensor]:
+        """Give input_features (B, bins, 3000)."""
+        spectrograms = [
+            self._extractor(clip, sampling_rate=SAMPLING_RATE, return_tensors="np")["input_features"][0]
+            for clip in clips
+        ]
+        return {"input_features": torch.from_numpy(np.stack(spectrograms)).to(device, torch.float32)}
+
+
+class FilterBankInput:
+    """w2v-BERT 2.0's filter bank (B, frames, 160), zero mean and unit variance per bin and clip, two frames stacked."""
+
+    max_samples: int | None = None
+    normalization = "zero mean and unit variance per mel bin and clip"
+
+    def __init__(self, extractor: Any, source: str, rule: FrameRule) -> None:
+        self._extractor = extractor
+        self._rule = rule
+        self.source = source
+
+    def _frames(self, clip: Clip) -> np.ndarray:
+        features = self._extractor(clip, sampling_rate=SAMPLING_RATE, return_tensors="np")["input_features"][0]
+        return features[: self._rule.n_frames(len(clip))]
+
+    def __call__(self, clips: Sequence[Clip], device: torch.device) -> dict[str, Tensor]:
+        """Give input_features (B, frames, 160), and attention_mask (B, frames) where lengths differ."""
+        banks = [self._frames(clip) for clip in clips]
+        longest = max(map(len, banks))
+        features = torch.zeros(len(banks), longest, banks[0].shape[1])
+        mask = torch.zeros(len(banks), longest, dtype=torch.long)
+        for row, bank in enumerate(banks):
+            features[row, : len(bank)] = torch.from_numpy(bank)
+            mask[row, : len(bank)] = 1
+        inputs = {"input_features": features.to(device)}
+        if any(len(bank) != longest for bank in banks):
+            inputs["attention_mask"] = mask.to(device)
+        return inputs
+
+
+def input_of(
+    family: Family,
+    config: Any,
+    preprocessor: Mapping[str, Any] | None,
+    normalize: str,
+    rule: FrameRule | None,
+    name: str,
+) -> Input:
+    """Build the input of a model from its preprocessor config.
+
+    Args:
+        family: the model's family.
+        config: the model's config.
+        preprocessor: contents of preprocessor_config.json; None where there is none: then the family's default is used.
+        normalize: `auto`, as the preprocessor config says; `on` or `off` to decide for waveform models.
+        rule: the frame rule, where it is known.
+        name: the model's name, for messages.
+
+    Raises:
+        BackboneUnsupported: another sampling rate than 16 kHz, or a normalisation that this input does not have.
+    """
+    source = "family default" if preprocessor is None else "preprocessor config"
+    settings = dict(preprocessor or {})
+    if settings.get("sampling_rate", SAMPLING_RATE) != SAMPLING_RATE:
+        raise BackboneUnsupported(
+            f"{name} takes audio at {settings['sampling_rate']} Hz and this project feeds {SAMPLING_RATE} Hz. "
+            "Choose a model trained at 16 kHz."
+        )
+    if normalize not in ("auto", "on", "off"):
+        raise BackboneUnsupported(
+            f"normalize is {normalize!r}; expected 'auto', 'on' or 'off'. Leave it out for 'auto'."
+        )
+    if family.front_end == "waveform":
+        unit_variance = bool(settings.get("do_normalize", True))
+        if normalize != "auto":
+            unit_variance, source = normalize == "on", "asked for"
+        return WaveformInput(
+            unit_variance, source, always_mask=rule is None and bool(settings.get("return_attention_mask", False))
+        )
+    if normalize != "auto":
+        raise BackboneUnsupported(
+            f"{name} computes its own {family.front_end}, so there is no waveform normalisation to switch {normalize}. "
+            "Leave normalize at 'auto'."
+        )
+    transformers = import_transformers()
+    if family.front_end == "log-mel":
+        settings = settings or {"feature_size": config.num_mel_bins}
+        return LogMelInput(transformers.WhisperFeatureExtractor.from_dict(settings), source)
+    assert rule is not None
+    return FilterBankInput(transformers.SeamlessM4TFeatureExtractor.from_dict(settings), source, rule)

@@ -1,0 +1,169 @@
+"""From a model's name to a backbone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+from .checkpoint import EMBEDDED, Checkpoint, open_checkpoint
+from .errors import BackboneUnsupported, DeviceUnavailable
+from .families import FAMILIES, Family, FrameRule
+from .inputs import WaveformInput, input_of
+from .library import first_line, import_transformers
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from .backbone import Backbone
+
+RANDOM = "random:"
+
+
+def load_backbone(
+    spec: str = EMBEDDED,
+    *,
+    revision: str | None = None,
+    device: str = "auto",
+    seed: int = 0,
+    normalize: str = "auto",
+) -> Backbone:
+    """Load a speech encoder whose hidden layers can be read.
+
+    Args:
+        spec: `embedded` (a small WavLM that needs no download), a hub id such as `microsoft/wavlm-large`, a local
+            folder, or `random:` and one of these for the same architecture with random weights, a control.
+        revision: branch, tag or commit on the hub; by default the latest.
+        device: `auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, `mps`.
+        seed: of the random weights, where there are any.
+        normalize: `auto`, as the model's preprocessor config says; `on` or `off` to decide.
+
+    Raises:
+        BackboneMissing: no such model.
+        BackboneUnsupported: not a speech encoder, or one whose layers cannot be read.
+        CheckpointIncomplete: the checkpoint leaves an encoder weight unset.
+        HubUnreachable: offline, and the model was not downloaded before.
+        DeviceUnavailable: no such device.
+        LibraryBroken: transformers does not import.
+    """
+    import_transformers()
+    from .backbone import Backbone
+    from .weights import load_encoder, random_encoder
+
+    place = _device(device)
+    asked_random = spec.startswith(RANDOM)
+    checkpoint = open_checkpoint(spec.removeprefix(RANDOM), revision, weights=not asked_random)
+    drawn = asked_random or checkpoint.folder is None
+    family = _family(checkpoint)
+    encoder = random_encoder(checkpoint, family, seed) if drawn else load_encoder(checkpoint, family)
+    encoder.eval()
+    blocks = _blocks(encoder, family, checkpoint)
+    rule = family.frames(checkpoint.config) if family.frames else None
+    audio_input = input_of(family, checkpoint.config, checkpoint.preprocessor, normalize, rule, checkpoint.name)
+    name = checkpoint.name
+    if drawn:
+        name = f"random weights: {name}" if asked_random else f"{name} (random weights)"
+    return Backbone(
+        encoder,
+        blocks,
+        family,
+        rule or _measured(encoder, blocks, audio_input, checkpoint),
+        audio_input,
+        name=name,
+        spec=spec,
+        device=place,
+        revision=checkpoint.revision,
+        seed=seed if drawn else None,
+    )
+
+
+def _device(asked: str) -> torch.device:
+    import torch
+
+    if asked == "auto":
+        mps = torch.backends.mps.is_available()
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if mps else "cpu")
+    try:
+        device = torch.device(asked)
+    except RuntimeError as error:
+        raise DeviceUnavailable(
+            f"unknown device {asked!r}; expected auto, cpu, cuda, cuda:1 or mps. Try --device auto."
+        ) from error
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not there.get(device.type, False):
+        reason = f"PyTorch {torch.__version__} finds no such device here"
+        raise DeviceUnavailable(f"--device {asked}: {reason}. Type --device cpu, or install a PyTorch built for it.")
+    return device
+
+
+def _family(checkpoint: Checkpoint) -> Family:
+    """Find the family of a model; an unknown one must have a preprocessor that asks for a waveform."""
+    model_type = checkpoint.config.model_type
+    if model_type in FAMILIES:
+        return FAMILIES[model_type]
+    extractor = (checkpoint.preprocessor or {}).get("feature_extractor_type")
+    if extractor != "Wav2Vec2FeatureExtractor":
+        found = f"a preprocessor of type {extractor}" if extractor else "no preprocessor config for audio"
+        raise BackboneUnsupported(
+            f"{checkpoint.name} is not a speech encoder this project can read: model_type {model_type!r} with "
+            f"{found}; expected one "
+            f"of {', '.join(sorted(FAMILIES))}, or a preprocessor_config.json that asks for a waveform "
+            "(Wav2Vec2FeatureExtractor). Choose another model, such as microsoft/wavlm-base."
+        )
+    return Family(model_type, model_type, padding="equal", blocks="", frames=None)
+
+
+def _blocks(encoder: nn.Module, family: Family, checkpoint: Checkpoint) -> nn.ModuleList:
+    """Find the transformer blocks; in an unknown model, the only list of as many modules as the config counts."""
+    from torch import nn
+
+    if family.blocks:
+        found: Any = reduce(getattr, family.blocks.split("."), encoder)
+        return found
+    expected = getattr(encoder.config, "num_hidden_layers", None)
+    candidates = [
+        module for module in encoder.modules() if isinstance(module, nn.ModuleList) and len(module) == expected
+    ]
+    if getattr(encoder, "main_input_name", None) != "input_values" or len(candidates) != 1:
+        raise BackboneUnsupported(
+            f"{checkpoint.name} ({family.model_type}) is not of a known family, and {len(candidates)} of its "
+            "module lists have its "
+            f"{expected} blocks; expected an encoder that takes input_values, with one such list. Choose another model."
+        )
+    return candidates[0]
+
+
+def _measured(encoder: nn.Module, blocks: nn.ModuleList, audio_input: Any, checkpoint: Checkpoint) -> FrameRule:
+    """Measure the frame rule of an unknown model's front end."""
+    import numpy as np
+    import torch
+
+    from .layers import frames_entering, measured_frame_rule
+
+    assert isinstance(audio_input, WaveformInput)
+
+    def n_frames(n_samples: int) -> int:
+        clip = np.random.default_rng(0).normal(0, 0.05, n_samples).astype(np.float32)
+        inputs = audio_input([clip], torch.device("cpu"))
+        forward: Callable[[], Any] = lambda: encoder(**inputs)  # noqa: E731
+        with torch.inference_mode():
+            return frames_entering(blocks[0], forward)
+
+    try:
+        rule = measured_frame_rule(n_frames)
+    except Exception as error:
+        raise BackboneUnsupported(
+            f"{checkpoint.name}: cannot run a waveform through it ({first_line(error)}). Choose another model."
+        ) from error
+    if rule is None:
+        raise BackboneUnsupported(
+            f"{checkpoint.name}: the number of frames it gives does not follow the clip's length in steps of "
+            "equal size; expected "
+            "floor((n_samples - window) / hop) + 1. Choose another model."
+        )
+    return rule
