@@ -4,6 +4,7 @@ Columns: whatever the corpus gives (`utterance_id`, `path`, `split`, `label`, `s
 `row` (-1 while not extracted), `n_samples` (16 kHz samples seen by the model), `n_frames` and the measures.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from zlib import crc32
 
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from cache.atomic import replace_file
 from cache.errors import CacheCorrupt, ProbeError
@@ -52,22 +54,20 @@ def plan(known: pd.DataFrame | None, corpus: pd.DataFrame, measures: tuple[str, 
         _check_unchanged(known, corpus)
         corpus = corpus[~corpus["utterance_id"].isin(known["utterance_id"])].reset_index(drop=True)
         first_shard = int(known["shard"].max()) + 1 if len(known) else 0
-    new = corpus.assign(
-        shard=first_shard + np.arange(len(corpus)) // shard_size,
-        row=-1,
-        n_samples=0,
-        n_frames=0,
-        **dict.fromkeys(measures, np.nan),
-    )
+    new = _planned(corpus, first_shard + np.arange(len(corpus)) // shard_size, measures)
     if known is None or known.empty:
         return new
     return known if new.empty else pd.concat([known, new], ignore_index=True)
 
 
+def _planned(corpus: pd.DataFrame, shard: NDArray[np.int64], measures: tuple[str, ...]) -> pd.DataFrame:
+    return corpus.assign(shard=shard, row=-1, n_samples=0, n_frames=0, **dict.fromkeys(measures, np.nan))
+
+
 def _check_unchanged(known: pd.DataFrame, corpus: pd.DataFrame) -> None:
-    columns = [name for name in corpus.columns if name in known.columns]
-    both = corpus.merge(known[columns], on="utterance_id", suffixes=("", "_cached"))
-    for name in columns[1:] if columns[0] == "utterance_id" else [c for c in columns if c != "utterance_id"]:
+    columns = [name for name in corpus.columns if name in known.columns and name != "utterance_id"]
+    both = corpus.merge(known[["utterance_id", *columns]], on="utterance_id", suffixes=("", "_cached"))
+    for name in columns:
         now, then = both[name], both[f"{name}_cached"]
         changed = (now != then) & ~(now.isna() & then.isna())
         if changed.any():
@@ -97,6 +97,38 @@ def fill_places(folder: Path, manifest: Manifest, table: pd.DataFrame) -> pd.Dat
         for name, column in {**values, **shard.measures}.items():
             table.loc[places, name] = column
     return table
+
+
+def recover(folder: Path, manifest: Manifest, corpus: pd.DataFrame) -> tuple[Manifest, pd.DataFrame]:
+    """The table of an existing cache, rebuilt from its shards and the corpus where `utterances.parquet` is damaged.
+
+    A shard that cannot be read either is forgotten: its utterances are planned again.
+    """
+    try:
+        if crc32((folder / UTTERANCES).read_bytes()) == manifest.table_crc32:
+            return manifest, fill_places(folder, manifest, load_table(folder))
+    except OSError:
+        pass
+    shard_of: dict[str, int] = {}
+    kept = []
+    for record in manifest.shards:
+        try:
+            names = Shard(folder, record, manifest).utterance_ids if record.file else []
+        except CacheCorrupt:
+            (folder / str(record.file)).unlink(missing_ok=True)
+            continue
+        kept.append(record)
+        shard_of.update(dict.fromkeys([*names, *record.failures], record.index))
+    unknown = set(shard_of) - set(corpus["utterance_id"])
+    if unknown:
+        raise CacheCorrupt(
+            f"{folder / UTTERANCES}: damaged, and the corpus given lacks {len(unknown)} utterances of the shards, as "
+            f"{min(unknown)}. Rebuild it with the whole corpus: probe cache repair {folder} --corpus ..."
+        )
+    manifest = replace(manifest, shards=tuple(kept))
+    rows = corpus[corpus["utterance_id"].isin(shard_of)].sort_values("utterance_id", kind="stable")
+    table = _planned(rows.reset_index(drop=True), rows["utterance_id"].map(shard_of).to_numpy(), manifest.measures)
+    return manifest, fill_places(folder, manifest, table)
 
 
 def failures_of(manifest: Manifest, table: pd.DataFrame) -> pd.DataFrame:

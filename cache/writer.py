@@ -14,7 +14,7 @@ from cache.atomic import PARTIAL
 from cache.errors import CacheBusy, CacheMissing, ProbeError
 from cache.manifest import MANIFEST, Manifest, ShardRecord, check_fingerprint, load_manifest
 from cache.shard import Array, ShardWriter
-from cache.table import fill_places, load_table, plan, save_failures, save_table
+from cache.table import fill_places, plan, recover, save_failures, save_table
 
 LOCK = ".lock"
 
@@ -50,7 +50,7 @@ class CacheWriter:
                 self.manifest, known = manifest, None
             else:
                 check_fingerprint(folder, found.fingerprint, manifest.fingerprint)
-                self.manifest, known = found, fill_places(folder, found, load_table(folder))
+                self.manifest, known = recover(folder, found, corpus)
             for partial in folder.glob(f"*{PARTIAL}"):
                 partial.unlink()
             self.table = plan(known, corpus, self.manifest.measures, shard_size)
@@ -90,16 +90,19 @@ class CacheWriter:
         self.manifest.save(self.folder)
 
     def forget_rows(self, index: int) -> None:
-        """Mark the rows of a shard that is about to be written again as unknown."""
+        """Mark the rows of a shard that is about to be written again as unknown, on disk as well."""
         rows = self.table["shard"] == index
         self.table.loc[rows, ["row", "n_samples", "n_frames"]] = [-1, 0, 0]
+        self._save_table()
 
-    def close(self, session: dict[str, Any] | None = None) -> None:
-        """Bring the table up to date, add `session` to the history if given, and release the lock."""
+    def note(self, session: dict[str, Any]) -> None:
+        """Add what a run did to the history."""
+        when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        self.manifest = replace(self.manifest, history=(*self.manifest.history, {"when": when, **session}))
+
+    def close(self) -> None:
+        """Bring the table up to date and release the lock."""
         try:
-            if session:
-                when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-                self.manifest = replace(self.manifest, history=(*self.manifest.history, {"when": when, **session}))
             self.table = fill_places(self.folder, self.manifest, self.table)
             self._save_table()
         finally:
@@ -111,8 +114,7 @@ class CacheWriter:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.lock.is_locked:
-            self.close()
+        self.close()
 
 
 def lock_folder(folder: Path) -> filelock.BaseFileLock:

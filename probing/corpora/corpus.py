@@ -1,0 +1,110 @@
+"""A corpus: a table of labelled utterances, a root folder, and the checks every corpus goes through."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+from cache.errors import ProbeError
+
+BONAFIDE, SPOOF = "bonafide", "spoof"
+LABELS = {
+    **dict.fromkeys(("bonafide", "bona-fide", "bona fide", "bona_fide", "genuine", "human", "real"), BONAFIDE),
+    **dict.fromkeys(("spoof", "spoofed", "fake", "synthetic"), SPOOF),
+}
+COLUMNS = ("utterance_id", "path", "split", "label", "speaker", "attack")
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Labelled utterances.
+
+    name: short name for tables and figures.
+    spec: what to give `load_corpus` to read it again, independent of the working directory.
+    root: folder that `path` starts from.
+    utterances: one row each: `utterance_id`, `path` (relative to root, with /), `split`, `label` (`bonafide` or
+        `spoof`), `speaker`, `attack` (`-` for bona fide), then whatever columns the corpus has beside these.
+    """
+
+    name: str
+    spec: str
+    root: Path
+    utterances: pd.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+    def only(self, splits: Sequence[str]) -> "Corpus":
+        """The corpus cut down to some of its splits."""
+        found = sorted(self.utterances["split"].unique())
+        for split in splits:
+            if split not in found:
+                raise ProbeError(f"--split {split}: {self.name} has no such split, only {', '.join(found)}")
+        rows = self.utterances["split"].isin(splits)
+        return replace(self, utterances=self.utterances[rows].reset_index(drop=True))
+
+    def check_files(self) -> None:
+        """Raise ProbeError, naming the first few rows, where audio files are not there."""
+        folders: dict[str, set[str]] = {}
+        missing = []
+        for row in self.utterances[["utterance_id", "path"]].itertuples():
+            folder, name = os.path.split(row.path)
+            if folder not in folders:
+                try:
+                    folders[folder] = set(os.listdir(self.root / folder))
+                except OSError:
+                    folders[folder] = set()
+            if name not in folders[folder]:
+                missing.append(row)
+        if missing:
+            shown = "\n".join(f"  row {row.Index + 1} ({row.utterance_id}): {row.path}" for row in missing[:5])
+            raise ProbeError(
+                f"{self.name}: {len(missing)} of {len(self)} audio files are not below {self.root}:\n{shown}\n"
+                "Expected every file the corpus lists. Check the root, or take the splits you have with --split."
+            )
+
+
+def normalise(table: pd.DataFrame, where: str) -> pd.DataFrame:
+    """Bring the columns every corpus has into their form, and check them row by row.
+
+    Args:
+        table: `path` and `label` at least, all text; row i is reported as row i + 1.
+        where: what to call the table in messages.
+
+    Raises:
+        ProbeError: unknown label, empty or duplicate id, path outside the root.
+    """
+
+    def refuse(rows: "pd.Series[bool]", what: str, column: str) -> None:
+        if rows.any():
+            i = int(rows.to_numpy().argmax())
+            raise ProbeError(f"{where}, row {i + 1}: {what} {table[column].iloc[i]!r} ({int(rows.sum())} such rows)")
+
+    table = table.reset_index(drop=True)
+    if table.empty:
+        raise ProbeError(f"{where}: no rows. Expected one row per utterance.")
+    label = table["label"].str.strip().str.lower().map(LABELS)
+    refuse(label.isna(), f"unknown label (expected one of {', '.join(LABELS)})", "label")
+    paths = table["path"].map(
+        lambda path: PurePosixPath(os.path.normpath(path.replace(os.sep, "/")).replace(os.sep, "/"))
+    )
+    outside = paths.map(lambda path: path.is_absolute() or ".." in path.parts or str(path) == ".")
+    refuse(outside, "path outside the corpus's root folder", "path")
+    columns = {
+        "utterance_id": table.get("utterance_id", paths.map(lambda path: str(path.with_suffix("")))),
+        "path": paths.map(str),
+        "split": table.get("split", "all"),
+        "label": label,
+        "speaker": table.get("speaker", ""),
+        "attack": table.get("attack", ""),
+    }
+    others = {name: table[name] for name in table.columns if name not in columns}
+    table = pd.DataFrame({**columns, **others})
+    table.loc[table["label"] == BONAFIDE, "attack"] = "-"
+    table.loc[(table["label"] == SPOOF) & table["attack"].isin(["", "-"]), "attack"] = "unknown"
+    refuse(table["utterance_id"].str.strip() == "", "empty utterance_id", "utterance_id")
+    refuse(table["utterance_id"].str.contains(r"\s|\0", regex=True), "white space in utterance_id", "utterance_id")
+    refuse(table["utterance_id"].duplicated(), "duplicate utterance_id", "utterance_id")
+    return table

@@ -1,0 +1,74 @@
+"""The estimate of what an extraction will take, made and checked against the disk before it starts."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import soundfile
+
+from cache.errors import ProbeError
+from cache.manifest import Manifest
+from probing.audio import SAMPLING_RATE, Cropping
+from probing.backbones import Backbone
+from probing.progress import duration, size
+
+SAMPLED_HEADERS = 256
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the pending utterances will need.
+
+    tier_bytes: tier name -> bytes; `pooled` is exact, `frames` is from the lengths of a sample of the files.
+    """
+
+    n_utterances: int
+    audio_seconds: float
+    tier_bytes: dict[str, int]
+    free_bytes: int
+
+    def __str__(self) -> str:
+        tiers = ", ".join(f"{tier} {size(n_bytes)}" for tier, n_bytes in self.tier_bytes.items())
+        return (
+            f"{self.n_utterances} utterances, about {duration(self.audio_seconds)} of audio; {tiers}; "
+            f"{size(self.free_bytes)} free"
+        )
+
+    def check(self, folder: Path) -> None:
+        """Raise ProbeError where the disk cannot hold it."""
+        needed = sum(self.tier_bytes.values())
+        if needed > self.free_bytes:
+            raise ProbeError(
+                f"{folder}: {self}. That does not fit. Free some space, name a folder on another disk, or leave "
+                "--frames out (the pooled tier is all that linear probes need)."
+            )
+
+
+def estimate(
+    folder: Path, root: Path, rows: pd.DataFrame, backbone: Backbone, cropping: Cropping, manifest: Manifest
+) -> Estimate:
+    """Estimate the extraction of the utterances in `rows` into `folder`, from at most 256 file headers."""
+    chosen = rows.iloc[np.unique(np.linspace(0, len(rows) - 1, min(SAMPLED_HEADERS, len(rows))).astype(int))]
+    lengths = [n for path in chosen["path"] if (n := _n_samples(root / path, cropping))]
+    mean_samples = float(np.mean(lengths)) if lengths else float(cropping.n_samples())
+    mean_frames = float(np.mean([backbone.n_frames(max(n, backbone.min_samples)) for n in lengths])) if lengths else 0.0
+    values = {"pooled": 2 * len(rows), "frames": mean_frames * len(rows)}
+    tier_bytes = {
+        tier: int(values[tier] * len(manifest.layers) * manifest.dim * np.dtype(dtype).itemsize)
+        for tier, dtype in manifest.tiers.items()
+    }
+    free = shutil.disk_usage(folder).free
+    return Estimate(len(rows), mean_samples * len(rows) / SAMPLING_RATE, tier_bytes, free)
+
+
+def _n_samples(path: Path, cropping: Cropping) -> int:
+    """16 kHz samples the model will see of a file, from its header; 0 where that cannot be read."""
+    if cropping.seconds is not None:
+        return cropping.n_samples()
+    try:
+        info = soundfile.info(path)
+    except (soundfile.LibsndfileError, OSError, RuntimeError):
+        return 0
+    return min(cropping.n_samples(), int(info.frames * SAMPLING_RATE / info.samplerate))

@@ -1,0 +1,191 @@
+"""Extraction: run a backbone over a corpus once and keep every hidden layer."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cache import Cache, CacheMissing, ProbeError
+from cache.manifest import Manifest, load_manifest
+from cache.writer import CacheWriter
+from probing.audio import MEASURES
+from probing.backbones import Backbone
+from probing.corpora import Corpus, load_corpus
+from probing.extraction.estimate import estimate
+from probing.extraction.options import Options
+from probing.extraction.pipeline import Pipeline
+from probing.progress import console, duration, limiting, progress_line, size
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How an extraction uses the machine; changes no number beyond rounding.
+
+    device: auto, cpu, cuda, cuda:1, mps.
+    batch_size: most utterances a forward pass; default 1 on a CPU, where batching gains nothing, 16 elsewhere.
+    workers: decoding threads; default 2, or up to 8 where the model runs elsewhere than on the CPU.
+    shard_size: utterances a shard; a killed run repeats at most one shard.
+    """
+
+    device: str = "auto"
+    batch_size: int | None = None
+    workers: int | None = None
+    shard_size: int = 256
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "workers", "shard_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ProbeError(f"--{name.replace('_', '-')} {value}: expected 1 or more")
+
+    def batch_size_on(self, backbone: Backbone) -> int:
+        """Utterances a forward pass."""
+        return self.batch_size or (1 if backbone.device.type == "cpu" else 16)
+
+    def workers_on(self, backbone: Backbone) -> int:
+        """Decoding threads."""
+        return self.workers or (2 if backbone.device.type == "cpu" else min(8, os.cpu_count() or 1))
+
+
+def extract(
+    folder: str | Path,
+    corpus: str | Corpus = "demo",
+    options: Options | None = None,
+    machine: Machine | None = None,
+    *,
+    strict: bool = False,
+    say: Callable[[str], None] = console.print,
+) -> Cache:
+    """Cache every hidden layer of a backbone over a corpus; run again, it goes on where it stopped.
+
+    Args:
+        folder: the cache; made, resumed or extended.
+        corpus: a corpus, or what `load_corpus` takes.
+        options: what to extract; whatever in it changes a number is part of the cache's fingerprint.
+        machine: how to use this machine.
+        strict: stop at the first utterance that cannot be used.
+        say: where to put what a person should know.
+
+    Returns:
+        The finished cache.
+
+    Raises:
+        ProbeError: bad input, another fingerprint, not enough space; nothing that was finished is lost.
+    """
+    folder, options, machine = Path(folder), options or Options(), machine or Machine()
+    corpus = load_corpus(corpus) if isinstance(corpus, str) else corpus
+    _check_corpus(folder, corpus)
+    backbone = options.load_backbone(machine.device)
+    with CacheWriter(folder, new_manifest(backbone, corpus, options), corpus.utterances, machine.shard_size) as writer:
+        finished = {record.index for record in writer.manifest.shards}
+        rows = writer.table[~writer.table["shard"].isin(finished)]
+        say(f"{backbone.name} on {backbone.device}, {corpus.name} -> {folder}")
+        if rows.empty:
+            say("Nothing to do: every utterance is in the cache.")
+        else:
+            if finished:
+                say(f"Resuming: {len(writer.table) - len(rows)} of {len(writer.table)} utterances are done.")
+            plan = estimate(folder, corpus.root, rows, backbone, options.cropping, writer.manifest)
+            say(f"Plan: {plan}")
+            plan.check(folder)
+            with session(writer, corpus.root, backbone, options, machine, len(rows), strict, say) as pipeline:
+                pipeline.run()
+    cache = Cache(folder)
+    tell_failures(cache, say)
+    return cache
+
+
+@contextmanager
+def session(
+    writer: CacheWriter,
+    root: Path,
+    backbone: Backbone,
+    options: Options,
+    machine: Machine,
+    n_utterances: int,
+    strict: bool,
+    say: Callable[[str], None],
+) -> Iterator[Pipeline]:
+    """A pipeline with a progress line; at the end it says where the time went and notes it in the cache."""
+    started, audio_seconds, before = time.perf_counter(), 0.0, writer.manifest
+    with progress_line("Extracting", n_utterances, "utterances") as line:
+
+        def on_batch(n: int, seconds: float) -> None:
+            nonlocal audio_seconds
+            audio_seconds += seconds
+            elapsed = time.perf_counter() - started
+            rate = f"{(line.done + n) / elapsed:.1f} utt/s, {audio_seconds / elapsed:.0f} s audio/s"
+            line.advance(n, f"{rate}, limited by {limiting(pipeline.seconds)}")
+
+        pipeline = Pipeline(
+            root,
+            backbone,
+            options.cropping,
+            writer,
+            batch_size=machine.batch_size_on(backbone),
+            workers=machine.workers_on(backbone),
+            strict=strict,
+            on_batch=on_batch,
+        )
+        try:
+            yield pipeline
+        finally:
+            pipeline.close()
+    elapsed = time.perf_counter() - started
+    stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in pipeline.seconds.items())
+    added = sum(shard.bytes for shard in writer.manifest.shards) - sum(shard.bytes for shard in before.shards)
+    say(
+        f"Extracted {line.done} utterances ({duration(audio_seconds)} of audio) in {duration(elapsed)}: {stages}; "
+        f"{size(added)} written"
+    )
+    writer.note(
+        {
+            "utterances": line.done,
+            "audio_seconds": round(audio_seconds, 3),
+            "seconds": round(elapsed, 3),
+            "stages": {stage: round(seconds, 3) for stage, seconds in pipeline.seconds.items()},
+            "device": str(backbone.device),
+        }
+    )
+
+
+def new_manifest(backbone: Backbone, corpus: Corpus, options: Options) -> Manifest:
+    """The manifest of a cache of `backbone` over `corpus`, with no shard yet."""
+    return Manifest(
+        fingerprint=options.fingerprint(backbone),
+        layers=tuple(range(backbone.n_layers + 1)),
+        dim=backbone.dim,
+        tiers=options.tiers,
+        measures=MEASURES,
+        about={
+            "backbone": backbone.name,
+            "random_weights": backbone.random,
+            "corpus": corpus.name,
+            "corpus_spec": corpus.spec,
+            "audio_root": str(corpus.root),
+            "options": options.as_dict(),
+        },
+    )
+
+
+def tell_failures(cache: Cache, say: Callable[[str], None]) -> None:
+    """Say how many utterances could not be used and why."""
+    if cache.failures.empty:
+        return
+    kinds = cache.failures["reason"].str.split(":").str[0].str.replace(r"^\d+ ", "", regex=True).value_counts()
+    reasons = ", ".join(f"{n} {kind}" for kind, n in kinds.items())
+    say(
+        f"{len(cache.failures)} of {cache.n_planned} utterances could not be used ({reasons}). They are listed in "
+        f"{cache.folder / 'failures.csv'}; mend the files, then: probe cache repair {cache.folder}"
+    )
+
+
+def _check_corpus(folder: Path, corpus: Corpus) -> None:
+    try:
+        about = load_manifest(folder).about
+    except CacheMissing:
+        return
+    if about["corpus"] != corpus.name:
+        raise ProbeError(f"{folder}: holds the corpus {about['corpus']!r}, not {corpus.name!r}. Name another folder.")

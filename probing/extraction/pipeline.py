@@ -1,0 +1,263 @@
+"""The pipeline of one shard: decode in threads, forward by batches of near length, pool, and write behind it.
+
+HDF5's lock, the decoder and the disk never hold the model up unless they are slower than it: decoding runs one shard
+ahead, writing runs behind in one thread, and both release the interpreter lock.
+"""
+
+import itertools
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from cache.errors import ProbeError
+from cache.shard import ShardWriter
+from cache.writer import CacheWriter
+from probing.audio import MEASURES, Cropping, UnusableAudio, Waveform, load_audio, measure
+from probing.backbones import Backbone
+from probing.extraction.pooling import frame_weights, pool
+
+WRITES_AHEAD = 8
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A decoded utterance, or the reason why there is none."""
+
+    utterance_id: str
+    waveform: Waveform | None = None
+    measures: dict[str, float] = field(default_factory=dict)
+    failure: str | None = None
+
+
+class UnusableStates(Exception):
+    """Utterances whose hidden states are not finite."""
+
+    def __init__(self, utterance_ids: list[str]) -> None:
+        super().__init__(", ".join(utterance_ids))
+        self.utterance_ids = utterance_ids
+
+
+@dataclass(frozen=True)
+class Fill:
+    """Rows of a shard that need no extraction (see repair).
+
+    rows: (utterance_id, n_samples, measures) of each.
+    copy: writes them to a new shard, given the row of each utterance.
+    """
+
+    rows: list[tuple[str, int, dict[str, float]]]
+    copy: Callable[[ShardWriter, dict[str, int]], None]
+
+
+def batches(lengths: Sequence[int], batch_size: int, padding: str) -> Iterator[slice]:
+    """Consecutive runs of at most `batch_size` of the ascending `lengths`; of equal ones only where padding leaks."""
+    start = 0
+    runs = [len(list(run)) for _, run in itertools.groupby(lengths)] if padding == "equal" else [len(lengths)]
+    for run in runs:
+        for first in range(start, start + run, batch_size):
+            yield slice(first, min(first + batch_size, start + run))
+        start += run
+
+
+class Pipeline:
+    """Turns planned utterances into shards.
+
+    Args:
+        root: folder that the paths of the table start from.
+        backbone, cropping: what computes, and on how much of a clip.
+        writer: an open cache.
+        batch_size: most utterances a forward pass.
+        workers: decoding threads.
+        strict: stop at the first utterance that cannot be used.
+        on_batch: called with (utterances, seconds of audio) after each batch.
+
+    Attributes:
+        seconds: time of the main thread by stage: waiting for `decode`, in `forward`, waiting for `write`.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        backbone: Backbone,
+        cropping: Cropping,
+        writer: CacheWriter,
+        *,
+        batch_size: int,
+        workers: int,
+        strict: bool = False,
+        on_batch: Callable[[int, float], None] = lambda n, seconds: None,
+    ) -> None:
+        self.root, self.backbone, self.cropping, self.writer = root, backbone, cropping, writer
+        self.batch_size, self.strict, self.on_batch = batch_size, strict, on_batch
+        self.seconds = {"decode": 0.0, "forward": 0.0, "write": 0.0}
+        self._decoders = ThreadPoolExecutor(max(1, workers), thread_name_prefix="decode")
+        self._scribe = ThreadPoolExecutor(1, thread_name_prefix="write")
+        self._writes: deque[Future[None]] = deque()
+
+    def close(self) -> None:
+        """Stop the threads; what is still queued is dropped."""
+        self._decoders.shutdown(wait=True, cancel_futures=True)
+        self._scribe.shutdown(wait=True, cancel_futures=True)
+
+    def run(self) -> None:
+        """Extract every pending shard of the writer."""
+        pending = self.writer.pending()
+        ahead = [(index, self.decode(rows)) for index, rows in itertools.islice(pending, 1)]
+        while ahead:
+            index, clips = ahead.pop()
+            ahead += [(following, self.decode(rows)) for following, rows in itertools.islice(pending, 1)]
+            self.extract_shard(index, self.wait_for(clips))
+        self.drain()
+
+    def decode(self, rows: pd.DataFrame) -> list[Future[Clip]]:
+        """Start decoding the utterances of a table."""
+        return [
+            self._decoders.submit(self._decode, name, path)
+            for name, path in zip(rows["utterance_id"], rows["path"], strict=True)
+        ]
+
+    def _decode(self, utterance_id: str, path: str) -> Clip:
+        try:
+            waveform = load_audio(self.root / path, self.cropping, self.backbone.min_samples)
+        except UnusableAudio as error:
+            return Clip(utterance_id, failure=str(error))
+        return Clip(utterance_id, waveform, measure(waveform))
+
+    def wait_for(self, clips: Sequence[Future[Clip]]) -> list[Clip]:
+        """The decoded clips, in the order asked for."""
+        started = time.perf_counter()
+        done = [clip.result() for clip in clips]
+        self.seconds["decode"] += time.perf_counter() - started
+        for clip in done:
+            if self.strict and clip.failure:
+                raise ProbeError(
+                    f"--strict: {clip.utterance_id}: {clip.failure}. Mend the file, or leave --strict out."
+                )
+        return done
+
+    def extract_shard(self, index: int, clips: Sequence[Clip], fill: Fill | None = None) -> None:
+        """Extract one shard from decoded clips; `fill` brings rows that are good already."""
+        failures = {clip.utterance_id: clip.failure for clip in clips if clip.failure}
+        usable = [clip for clip in clips if clip.waveform is not None]
+        while True:
+            try:
+                self._try_shard(index, usable, failures, fill)
+                return
+            except UnusableStates as error:
+                if self.strict:
+                    raise ProbeError(f"--strict: hidden states of {error} are not finite.") from None
+                failures |= dict.fromkeys(error.utterance_ids, "hidden states are not finite")
+                usable = [clip for clip in usable if clip.utterance_id not in failures]
+
+    def _try_shard(self, index: int, clips: list[Clip], failures: dict[str, str], fill: Fill | None) -> None:
+        waveforms = {clip.utterance_id: clip.waveform for clip in clips if clip.waveform is not None}
+        kept = fill.rows if fill else []
+        rows = sorted(
+            [
+                *((len(waveforms[clip.utterance_id]), clip.utterance_id, clip.measures) for clip in clips),
+                *((n_samples, utterance_id, measures) for utterance_id, n_samples, measures in kept),
+            ],
+            key=lambda row: row[:2],
+        )
+        if not rows:
+            self._later(self.writer.finish_shard, index, None, failures)
+            return
+        shard = self.writer.start_shard(
+            index,
+            [name for _, name, _ in rows],
+            [n for n, _, _ in rows],
+            [self.backbone.n_frames(n) for n, _, _ in rows],
+            {name: np.array([measures[name] for _, _, measures in rows]) for name in MEASURES},
+        )
+        try:
+            new = [i for i, (_, name, _) in enumerate(rows) if name in waveforms]
+            for run in batches([rows[i][0] for i in new], self.batch_size, self.backbone.padding):
+                names = [rows[i][1] for i in new[run]]
+                self._forward(shard, new[run], names, [waveforms[name] for name in names])
+            if fill:
+                self._later(fill.copy, shard, {name: i for i, (_, name, _) in enumerate(rows)})
+        except BaseException:
+            self._drop_writes()
+            shard.abort()
+            raise
+        self._later(self.writer.finish_shard, index, shard, failures)
+
+    def _forward(self, shard: ShardWriter, rows: list[int], names: list[str], waveforms: list[Waveform]) -> None:
+        started = time.perf_counter()
+        layers, tiers = self.writer.manifest.layers, self.writer.manifest.tiers
+        try:
+            states = self.backbone.hidden_states(waveforms)
+            with torch.inference_mode():
+                weights = frame_weights(states.n_frames, states.layers[0].shape[1], states.layers[0].device)
+                pooled = torch.stack([pool(states.layers[k], weights) for k in layers])
+                finite = pooled.isfinite().all(dim=3).all(dim=2).all(dim=0).tolist()
+                if not all(finite):
+                    raise UnusableStates([name for name, good in zip(names, finite, strict=True) if not good])
+                blocks = {"pooled": _cast(pooled, tiers["pooled"], "pooled")}
+                if "frames" in tiers:
+                    valid = [
+                        torch.cat([states.layers[k][i, :n] for i, n in enumerate(states.n_frames)]) for k in layers
+                    ]
+                    blocks["frames"] = _cast(torch.stack(valid), tiers["frames"], "frames")
+        except torch.OutOfMemoryError:
+            raise ProbeError(
+                f"{self.backbone.device}: out of memory with {len(rows)} clips of up to "
+                f"{len(waveforms[-1]) / self.backbone.sampling_rate:.1f} s. Use a smaller --batch-size (now "
+                f"{self.batch_size}) or --max-seconds; the same command goes on where it stopped."
+            ) from None
+        self.seconds["forward"] += time.perf_counter() - started
+        self._later(_write, shard, rows, layers, blocks)
+        self.on_batch(len(rows), sum(map(len, waveforms)) / self.backbone.sampling_rate)
+
+    def _later(self, work: Callable[..., None], *arguments: object) -> None:
+        self._writes.append(self._scribe.submit(work, *arguments))
+        self.drain(WRITES_AHEAD)
+
+    def drain(self, most: int = 0) -> None:
+        """Wait until at most `most` writes are outstanding."""
+        started = time.perf_counter()
+        while len(self._writes) > most:
+            self._writes.popleft().result()
+        self.seconds["write"] += time.perf_counter() - started
+
+    def _drop_writes(self) -> None:
+        for write in self._writes:
+            write.cancel()
+        for write in self._writes:
+            if not write.cancelled():
+                write.exception()
+        self._writes.clear()
+
+
+def _cast(states: torch.Tensor, dtype: str, tier: str) -> NDArray[Any]:
+    cast = states.to(getattr(torch, dtype))
+    if not cast.isfinite().all():
+        raise ProbeError(
+            f"the largest value of the {tier} tier is {states.abs().max().item():.3g}, more than {dtype} holds. "
+            f"Use --{tier}-dtype float32 and another cache folder."
+        )
+    return cast.cpu().numpy()
+
+
+def _write(shard: ShardWriter, rows: list[int], layers: Sequence[int], blocks: dict[str, NDArray[Any]]) -> None:
+    first, n_rows = rows[0], len(rows)
+    contiguous = rows == list(range(first, first + n_rows))
+    for tier, block in blocks.items():
+        for layer, values in zip(layers, block, strict=True):
+            if contiguous:
+                shard.write(first, tier, layer, values, n_rows)
+                continue
+            at = 0
+            for row in rows:
+                n = int(shard.offsets[row + 1] - shard.offsets[row]) if tier == "frames" else 1
+                shard.write(row, tier, layer, values[at : at + n], 1)
+                at += n

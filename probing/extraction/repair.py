@@ -1,0 +1,120 @@
+"""Repair of a cache: extract again what is missing, damaged, or failed before, and nothing else."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cache import Cache, CacheCorrupt, ProbeError
+from cache.manifest import Manifest, ShardRecord, load_manifest
+from cache.shard import Shard, ShardWriter
+from cache.table import load_table
+from cache.verification import shard_faults
+from cache.writer import CacheWriter
+from probing.audio import MEASURES
+from probing.corpora import Corpus, load_corpus
+from probing.extraction.extract import Machine, new_manifest, session, tell_failures
+from probing.extraction.options import Options
+from probing.extraction.pipeline import Fill
+from probing.progress import console
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A finished shard with `bad` utterances to extract again and `failed` ones to try again."""
+
+    record: ShardRecord
+    bad: frozenset[str]
+    failed: frozenset[str]
+
+
+def repair(
+    folder: str | Path,
+    corpus: Corpus | None = None,
+    machine: Machine | None = None,
+    *,
+    say: Callable[[str], None] = console.print,
+) -> Cache:
+    """Make a cache whole: shards that are missing, rows that are damaged, utterances that failed and decode now.
+
+    Sound rows of a damaged shard are copied, not extracted again. Shards never started are extracted as well.
+
+    Args:
+        folder: the cache.
+        corpus: where the corpus is now; default where it was.
+        machine: how to use this machine.
+        say: where to put what a person should know.
+
+    Raises:
+        ProbeError: as `extract`; the cache is left no worse.
+    """
+    folder, machine = Path(folder), machine or Machine()
+    manifest = load_manifest(folder)
+    options = Options(**manifest.about["options"])
+    corpus = corpus or _corpus_of(folder, manifest)
+    if not corpus.root.is_dir():
+        raise ProbeError(f"{corpus.root}: the audio is no longer there. Say where: probe cache repair --corpus ...")
+    backbone = options.load_backbone(machine.device)
+    with CacheWriter(folder, new_manifest(backbone, corpus, options), corpus.utterances) as writer:
+        say(f"{backbone.name} on {backbone.device}, {corpus.name} -> {folder}")
+        damages = [damage for record in writer.manifest.shards if (damage := _damage(writer, record))]
+        n_new = sum(len(rows) for _, rows in writer.pending())
+        n_bad, n_failed = (sum(len(getattr(damage, kind)) for damage in damages) for kind in ("bad", "failed"))
+        say(f"To extract: {n_bad} damaged or missing, {n_new} never started; to try again: {n_failed} that failed.")
+        if damages or n_new:
+            with session(writer, corpus.root, backbone, options, machine, n_bad + n_new, False, say) as pipeline:
+                for damage in damages:
+                    rows = writer.table[writer.table["utterance_id"].isin(damage.bad | damage.failed)]
+                    clips = pipeline.wait_for(pipeline.decode(rows))
+                    if damage.bad or any(clip.waveform is not None for clip in clips):
+                        fill = _sound_rows(writer, damage)
+                        writer.forget_rows(damage.record.index)
+                        pipeline.extract_shard(damage.record.index, clips, fill)
+                        pipeline.drain()
+                pipeline.run()
+    cache = Cache(folder)
+    tell_failures(cache, say)
+    return cache
+
+
+def _corpus_of(folder: Path, manifest: Manifest) -> Corpus:
+    """The corpus as the cache remembers it, or as it can be read again where the cache's table is damaged."""
+    about = manifest.about
+    if about["corpus_spec"] == "demo":
+        return load_corpus("demo")
+    root = Path(about["audio_root"])
+    try:
+        table = load_table(folder)
+    except CacheCorrupt:
+        return load_corpus(about["corpus_spec"], audio_root=root)
+    columns = [name for name in table.columns if name not in ("shard", "row", "n_samples", "n_frames", *MEASURES)]
+    return Corpus(about["corpus"], about["corpus_spec"], root, table[columns])
+
+
+def _damage(writer: CacheWriter, record: ShardRecord) -> Damage | None:
+    faults = shard_faults(writer.folder, record, writer.manifest, writer.table) if record.file else []
+    bad = frozenset(name for fault in faults for name in fault.utterance_ids)
+    return Damage(record, bad, frozenset(record.failures)) if bad or record.failures else None
+
+
+def _sound_rows(writer: CacheWriter, damage: Damage) -> Fill | None:
+    """The rows of a shard that can be copied: their bytes match their checksums, the table knows the rest."""
+    table = writer.table
+    rows = table[
+        (table["shard"] == damage.record.index) & (table["row"] >= 0) & ~table["utterance_id"].isin(damage.bad)
+    ]
+    if rows.empty:
+        return None
+    old = Shard(writer.folder, damage.record, writer.manifest)
+    old_row = {name: row for row, name in enumerate(old.utterance_ids)}
+
+    def copy(shard: ShardWriter, row_of: dict[str, int]) -> None:
+        for name in rows["utterance_id"]:
+            for tier in writer.manifest.tiers:
+                for layer in writer.manifest.layers:
+                    shard.write(row_of[name], tier, layer, old.block(tier, layer, old_row[name]), 1)
+
+    known = [
+        (name, int(n_samples), dict(zip(MEASURES, measures, strict=True)))
+        for name, n_samples, *measures in rows[["utterance_id", "n_samples", *MEASURES]].itertuples(index=False)
+    ]
+    return Fill(known, copy)

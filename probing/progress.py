@@ -1,0 +1,82 @@
+"""Progress that a person reads on a terminal, and a log file keeps readable."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+console = Console(stderr=True, highlight=False, soft_wrap=True)
+LOG_EVERY_S = 15.0
+
+
+class ProgressLine:
+    """One counted piece of work: a live bar on a terminal, a line now and then anywhere else."""
+
+    def __init__(self, what: str, total: int, unit: str) -> None:
+        self.what, self.total, self.unit = what, total, unit
+        self.done, self.started, self.note = 0, time.monotonic(), ""
+        self._logged = self.started
+        self._bar: Progress | None = None
+        self._task = TaskID(0)
+        if console.is_terminal:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[note]}"),
+                TimeRemainingColumn(),
+            )
+            self._bar = Progress(*columns, console=console, transient=True)
+            self._task = self._bar.add_task(what, total=total, note="")
+            self._bar.start()
+
+    def advance(self, n: int, note: str = "") -> None:
+        """Count `n` more, with a remark on how it goes."""
+        self.done, self.note = self.done + n, note
+        if self._bar:
+            self._bar.update(self._task, completed=self.done, note=note)
+        elif time.monotonic() - self._logged > LOG_EVERY_S:
+            self._logged = time.monotonic()
+            left = (self._logged - self.started) * (self.total - self.done) / max(1, self.done)
+            console.print(f"{self.what}: {self.done}/{self.total} {self.unit}, {note}, {duration(left)} left")
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar:
+            self._bar.stop()
+
+
+@contextmanager
+def progress_line(what: str, total: int, unit: str) -> Iterator[ProgressLine]:
+    """A ProgressLine that is taken away at the end, whatever happens."""
+    line = ProgressLine(what, total, unit)
+    try:
+        yield line
+    finally:
+        line.close()
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: 42 s, 3 min 5 s, 2 h 10 min."""
+    whole = round(seconds)
+    if whole < 100:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    if whole < 6000:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def size(n_bytes: float) -> str:
+    """Bytes as a person says them, in powers of 1000."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.3g} {unit}" if unit != "B" else f"{n_bytes:.0f} B"
+        n_bytes /= 1000
+    return f"{n_bytes:.3g} TB"
+
+
+def limiting(seconds: Mapping[str, float]) -> str:
+    """The stage that most time went to."""
+    return max(seconds, key=lambda stage: seconds[stage])
