@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -196,7 +197,14 @@ class Backbone:
         return clip
 
     def _forward(self, clips: Sequence[Clip]) -> list[Tensor]:
-        with torch.inference_mode(), full_float32(self.device), recorded_layers(self._blocks) as layers:
+        with (
+            warnings.catch_warnings(),
+            torch.inference_mode(),
+            full_float32(self.device),
+            recorded_layers(self._blocks) as layers,
+        ):
+            # WavLM hands PyTorch a boolean mask beside a float position bias; the result is right.
+            warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask")
             inputs = self._input(clips, self.device)
             if "attention_mask" in inputs and getattr(self._config, "feat_extract_norm", None) == "group":
                 self._forward_past_front_end(inputs)

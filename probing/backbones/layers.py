@@ -104,4 +104,4 @@ def measured_frame_rule(n_frames: Callable[[int], int], start: int = 16000) -> F
         return None
     rule = FrameRule(window=first - before * (second - first), hop=second - first)
     probes = (rule.window, rule.window + rule.hop - 1, rule.window + rule.hop, 3001, 9999, 12345, 23456, 40001)
-    return rule if all(n_frames(n) == rule.n_frames(n) for n in probes if n >= rule.window) else None
+    return rule if all(n_frames(n) == rule.n_frames(n) for n in probes if n >= max(1, rule.window)) else None
