@@ -206,7 +206,8 @@ class Backbone:
             # WavLM hands PyTorch a boolean mask beside a float position bias; the result is right.
             warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask")
             inputs = self._input(clips, self.device)
-            if "attention_mask" in inputs and getattr(self._config, "feat_extract_norm", None) == "group":
+            padded = len({len(clip) for clip in clips}) > 1
+            if padded and getattr(self._config, "feat_extract_norm", None) == "group":
                 self._forward_past_front_end(inputs)
             else:
                 self._encoder(**inputs)

@@ -164,7 +164,6 @@ def _download(spec: str, revision: str | None, weights: bool) -> Path:
         folder = Path(snapshot_download(spec, revision=revision, allow_patterns=SETTINGS + SAFE_WEIGHTS * weights))
         if weights and not has_weights(folder):
             folder = Path(snapshot_download(spec, revision=revision, allow_patterns=SETTINGS + OLD_WEIGHTS))
-        return folder
     except RevisionNotFoundError as error:
         raise BackboneMissing(
             f"{spec} has no revision {revision!r} on the hub. Leave --revision out, or give a branch, a tag or a "
@@ -184,3 +183,10 @@ def _download(spec: str, revision: str | None, weights: bool) -> Path:
             f"{spec} is not a folder here, was not downloaded before, and the hub cannot be reached (offline?). "
             f"{ALTERNATIVES}."
         ) from error
+    if weights and not has_weights(folder):
+        raise HubUnreachable(
+            f"{spec}: its config was downloaded, its weights were not: the hub holds none as safetensors or .bin, "
+            "or cannot be "
+            f"reached (offline?). Type `random:{spec}` for random weights, or try again online."
+        )
+    return folder

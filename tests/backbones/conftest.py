@@ -9,9 +9,8 @@ import pytest
 import soundfile
 import torch
 import transformers
-from tiny_models import build
+from tiny_models import ROOT, build
 
-ROOT = Path(__file__).resolve().parents[2]
 SOURCES = (ROOT / "probing/corpora/demo/audio", ROOT.parent / "shared/data/speech-dev/flac")
 
 

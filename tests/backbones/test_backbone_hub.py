@@ -1,4 +1,4 @@
-"""What happens away from a good connection and a good installation, each in a fresh interpreter."""
+"""What happens away from a good connection and a good installation."""
 
 from __future__ import annotations
 
@@ -7,40 +7,47 @@ import shutil
 import subprocess
 import sys
 
+import huggingface_hub.constants
+import pytest
+
+from probing.backbones import HubUnreachable, load_backbone
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
-def run(code, **environment):
-    return subprocess.run(
-        [sys.executable, "-W", "error::UserWarning", "-c", code],
-        env=os.environ | {"HF_HUB_OFFLINE": "1"} | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@pytest.fixture
+def downloads(tmp_path, monkeypatch):
+    """The hub's download folder, empty, and no connection."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    return tmp_path
 
 
-def test_offline_a_downloaded_model_loads_and_another_is_explained(tiny, tmp_path):
-    model = tmp_path / "models--lab--speech-model"
+def downloaded(downloads, folder):
+    model = downloads / "models--lab--speech-model"
     (model / "refs").mkdir(parents=True)
     (model / "refs" / "main").write_text(COMMIT)
-    shutil.copytree(tiny("hubert"), model / "snapshots" / COMMIT)
-    code = """
-from probing.backbones import HubUnreachable, load_backbone
-backbone = load_backbone("lab/speech-model")
-print(backbone.name, backbone.fingerprint()["revision"], load_backbone("random:lab/speech-model").name)
-try:
-    load_backbone("lab/never-downloaded")
-except HubUnreachable as error:
-    print(error)
-"""
-    done = run(code, HF_HUB_CACHE=str(tmp_path))
-    assert done.returncode == 0, done.stderr
-    first, second = done.stdout.splitlines()
-    assert first == f"speech-model {COMMIT} random weights: speech-model"
-    assert "lab/never-downloaded" in second
-    assert "offline?" in second
-    assert "`embedded`" in second
+    return shutil.copytree(folder, model / "snapshots" / COMMIT)
+
+
+def test_a_downloaded_model_loads_offline_with_its_commit(downloads, tiny):
+    downloaded(downloads, tiny("hubert"))
+    backbone, local = load_backbone("lab/speech-model"), load_backbone(str(tiny("hubert")))
+    assert (backbone.name, backbone.fingerprint()) == ("speech-model", local.fingerprint() | {"revision": COMMIT})
+    assert load_backbone("lab/speech-model", revision=COMMIT).fingerprint() == backbone.fingerprint()
+    assert load_backbone("random:lab/speech-model").name == "random weights: speech-model"
+
+
+def test_a_model_never_downloaded_is_explained_offline(downloads):
+    with pytest.raises(HubUnreachable, match=r"lab/never-downloaded.*offline\?.*local folder.*`embedded`") as caught:
+        load_backbone("lab/never-downloaded")
+    assert isinstance(caught.value, ConnectionError)
+
+
+def test_a_download_without_weights_is_explained_offline(downloads, tiny):
+    (downloaded(downloads, tiny("hubert")) / "model.safetensors").unlink()
+    with pytest.raises(HubUnreachable, match=r"weights were not.*random:lab/speech-model"):
+        load_backbone("lab/speech-model")
 
 
 def test_a_torchaudio_that_does_not_load_is_explained(tmp_path):
@@ -51,7 +58,9 @@ def test_a_torchaudio_that_does_not_load_is_explained(tmp_path):
     (tmp_path / "torchaudio-2.11.0.dist-info" / "METADATA").write_text("Name: torchaudio\nVersion: 2.11.0\n")
     code = "import probing.backbones as b\ntry: b.load_backbone()\nexcept b.LibraryBroken as error: print(error)"
     path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
-    done = run(code, PYTHONPATH=path)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "pip uninstall torchaudio" in done.stdout
     assert "libc10_cuda" in done.stdout

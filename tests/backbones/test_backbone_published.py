@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from conftest import ROOT
+from tiny_models import ROOT
 
 from probing.backbones import load_backbone
 

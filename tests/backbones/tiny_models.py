@@ -9,6 +9,8 @@ from typing import Any
 import torch
 import transformers
 
+ROOT = Path(__file__).resolve().parents[2]
+
 WAVEFORM = {
     "feature_extractor_type": "Wav2Vec2FeatureExtractor",
     "do_normalize": True,
