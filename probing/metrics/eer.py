@@ -1,0 +1,97 @@
+"""Equal error rate of countermeasure scores; higher scores mean more bona fide.
+
+Conventions: a trial is accepted when its score is at or above the threshold. The miss rate is the share of bona fide
+trials rejected, the false-alarm rate the share of spoofs accepted. Tied scores are one operating point: no threshold
+separates them. The EER is read where the straight lines between neighbouring operating points of the ROC cross
+miss = false alarm (Brümmer & de Villiers, BOSARIS toolkit, 2013, section 2), so that constant scores give 0.5 and the
+order of trials does not matter. The official ASVspoof code takes the nearest operating point instead: equal to within
+1/N without ties, wrong with them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cache.errors import ProbeError
+
+
+class ScoresError(ProbeError, ValueError):
+    """Scores or labels that no error rate can be computed from."""
+
+
+@dataclass(frozen=True)
+class OperatingPoints:
+    """Trials grouped by distinct score, ascending.
+
+    group: (N,) which distinct score each trial has.
+    n_groups: number M of distinct scores.
+    bonafide: (N,) whether a trial is bona fide.
+    """
+
+    group: NDArray[np.intp]
+    n_groups: int
+    bonafide: NDArray[np.bool_]
+
+    def counts(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Bona fide and spoof trials of each distinct score, (M,) each."""
+        bonafide = np.bincount(self.group[self.bonafide], minlength=self.n_groups)
+        spoof = np.bincount(self.group[~self.bonafide], minlength=self.n_groups)
+        return bonafide.astype(np.float64), spoof.astype(np.float64)
+
+
+def operating_points(bonafide: ArrayLike, scores: ArrayLike) -> OperatingPoints:
+    """Sort trials once, for any number of error rates.
+
+    Args:
+        bonafide: (N,) true for bona fide trials.
+        scores: (N,) float64; ties in float32 that are none in float64 stay apart.
+
+    Raises:
+        ScoresError: lengths differ, a score is NaN, or a class is missing.
+    """
+    is_bonafide, values = np.asarray(bonafide, bool), np.asarray(scores, np.float64)
+    if values.ndim != 1 or is_bonafide.shape != values.shape:
+        raise ScoresError(f"scores {values.shape} and labels {is_bonafide.shape}: expected one of each per trial")
+    if np.isnan(values).any():
+        raise ScoresError(f"{int(np.isnan(values).sum())} of {len(values)} scores are NaN")
+    if is_bonafide.all() or not is_bonafide.any():
+        raise ScoresError(f"{int(is_bonafide.sum())} bona fide of {len(values)} trials: expected both classes")
+    distinct, group = np.unique(values, return_inverse=True)
+    return OperatingPoints(group, len(distinct), is_bonafide)
+
+
+def eer(bonafide: ArrayLike, scores: ArrayLike) -> float:
+    """Equal error rate, 0 to 1, in O(n log n).
+
+    Args:
+        bonafide: (N,) true for bona fide trials.
+        scores: (N,) countermeasure scores, higher for bona fide.
+
+    Raises:
+        ScoresError: lengths differ, a score is NaN, or a class is missing.
+    """
+    return float(eer_of_counts(*(count[None] for count in operating_points(bonafide, scores).counts()))[0])
+
+
+def eer_of_counts(bonafide: NDArray[np.float64], spoof: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Equal error rates of R sets of trials over the same distinct scores.
+
+    Args:
+        bonafide: (R, M) bona fide trials at each distinct score, ascending; no row is all zero.
+        spoof: (R, M) spoofs, likewise.
+
+    Returns:
+        (R,) error rates.
+    """
+    edge = np.zeros((len(bonafide), 1))
+    miss = np.concatenate([edge, np.cumsum(bonafide, axis=1)], axis=1)
+    miss /= miss[:, -1:]
+    false_alarm = np.concatenate([edge, np.cumsum(spoof, axis=1)], axis=1)
+    false_alarm = 1 - false_alarm / false_alarm[:, -1:]
+    rows = np.arange(len(bonafide))
+    after = np.argmax(miss >= false_alarm, axis=1)  # never 0: there miss is 0 and the false-alarm rate 1
+    gap_before = false_alarm[rows, after - 1] - miss[rows, after - 1]
+    gap_after = miss[rows, after] - false_alarm[rows, after]
+    share = gap_before / (gap_before + gap_after)
+    return miss[rows, after - 1] + share * (miss[rows, after] - miss[rows, after - 1])
