@@ -1,0 +1,124 @@
+"""Raw material before the channel: human clips cut into pieces, copies of them, and what the synthesisers read."""
+
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import soundfile
+
+from cache.errors import ProbeError
+from probing.corpora.demo import plan
+from probing.corpora.demo.channel import RATE, stored, to_rate, trim_edges
+from probing.corpora.demo.synthesis import SYNTHESISERS
+from probing.corpora.demo.texts import texts_for
+from probing.corpora.demo.vocoders import VOCODERS
+
+PIECE = 2.6  # seconds: a clip is cut into as many equal pieces of at least this length as fit, at most three
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One candidate: samples (16 kHz, stored once as Opus at 32 kbit/s) and its row of demo.csv so far."""
+
+    samples: np.ndarray
+    row: dict[str, str]
+
+
+def pieces(samples: np.ndarray) -> list[np.ndarray]:
+    """Trim the edges and cut into one, two or three equal pieces."""
+    samples = trim_edges(samples)
+    count = int(np.clip(len(samples) / RATE / PIECE, 1, 3))
+    return np.array_split(samples, count)
+
+
+def human_clips(shared: Path) -> list[Clip]:
+    """Read the human recordings whose licence permits redistribution, in the order of the table, cut into pieces.
+
+    Raises:
+        ProbeError: there is no such table.
+    """
+    table = shared / "data" / "human" / "meta.csv"
+    if not table.exists():
+        raise ProbeError(f"no {table.name} in {table.parent}. Expected the shared data. Next: --shared FOLDER")
+    splits = {speaker: split for split, speakers in plan.HUMAN_SPLITS.items() for speaker in speakers}
+    clips = []
+    rows = pd.read_csv(table)
+    for _, entry in rows[rows["licence"].isin(plan.LICENCES)].iterrows():
+        speaker = unicodedata.normalize("NFKD", entry["speaker"]).encode("ascii", "ignore").decode()
+        speaker = plan.SAME_SPEAKER.get(speaker, speaker)
+        if speaker not in splits:
+            raise ProbeError(f"{table.name}: speaker {speaker} has no split. Next: add it to plan.HUMAN_SPLITS")
+        samples, rate = soundfile.read(table.parent / entry["path"], dtype="float64")
+        for part, piece in enumerate(pieces(to_rate(samples, rate))):
+            row = {
+                "label": "bonafide",
+                "attack": "-",
+                "speaker": speaker,
+                "split": splits[speaker],
+                "kind": "human",
+                "lang": entry["lang"],
+                "synthesiser": "-",
+                "source": entry["source"],
+                "licence": plan.licence_of(entry["licence"], entry["lang"]),
+                "utterance": f"{entry['utterance']}#{part}",
+            }
+            clips.append(Clip(piece, row))
+    return clips
+
+
+def chosen_human(clips: list[Clip], rng: np.random.Generator) -> list[Clip]:
+    """Draw at most `plan.MOST_HUMAN` clips per split and language."""
+    chosen = []
+    for (split, lang), most in plan.MOST_HUMAN.items():
+        cell = of(clips, split, lang)
+        chosen += [cell[i] for i in np.sort(rng.permutation(len(cell))[:most])]
+    return chosen
+
+
+def of(clips: list[Clip], split: str, lang: str) -> list[Clip]:
+    """Return the clips of one split and language."""
+    return [clip for clip in clips if clip.row["split"] == split and clip.row["lang"] == lang]
+
+
+def copies(human: list[Clip], rng: np.random.Generator, say: Callable[[str], None]) -> Iterator[Clip]:
+    """Copy synthesis and conversion of clips of the same split; the licence of the source carries over."""
+    for job in plan.COPIES:
+        say(f"{job.attack} for {job.split}: {sum(job.counts.values())} clips")
+        kind, synthesiser = plan.SYNTHESISER[job.attack]
+        for lang, count in job.counts.items():
+            cell = of(human, job.split, lang)
+            if len(cell) < count:
+                raise ProbeError(f"{job.attack}: {len(cell)} human clips ({job.split}, {lang}), expected {count}")
+            for i in rng.permutation(len(cell))[:count]:
+                row = {**cell[i].row, "label": "spoof", "attack": job.attack, "kind": kind, "synthesiser": synthesiser}
+                row["speaker"] += "+vc" if kind == "vc" else ""
+                yield Clip(stored(VOCODERS[job.attack](cell[i].samples, rng)), row)
+
+
+def spoken(rng: np.random.Generator, say: Callable[[str], None]) -> Iterator[Clip]:
+    """Text to speech, each voice with the texts of its split; a longer clip gives its first piece."""
+    for job in plan.SPOKEN:
+        say(f"{job.attack} for {job.split}: {sum(job.counts.values())} clips")
+        kind, synthesiser = plan.SYNTHESISER[job.attack]
+        for lang, count in job.counts.items():
+            pairs = [(voice, text) for text in texts_for(lang, job.split) for voice in job.voices]
+            if len(pairs) < count:
+                raise ProbeError(f"{job.attack}: {len(pairs)} texts times voices ({lang}), expected {count}")
+            for i in np.sort(rng.permutation(len(pairs))[:count]):
+                voice, text = pairs[i]
+                row = {
+                    "label": "spoof",
+                    "attack": job.attack,
+                    "speaker": voice.replace("espeak+", f"espeak-{lang}+"),
+                    "split": job.split,
+                    "kind": kind,
+                    "lang": lang,
+                    "synthesiser": synthesiser,
+                    "source": synthesiser,
+                    "licence": plan.FESTVOX_RU if job.attack == "festival_clunits" else plan.OWN_TEXT,
+                    "utterance": text,
+                }
+                yield Clip(stored(pieces(SYNTHESISERS[job.attack](text, voice, lang))[0]), row)
