@@ -28,6 +28,7 @@ from cache.errors import ProbeError
 from probing.corpora.demo import attribution
 from probing.corpora.demo.channel import RATE, channel_pass, crop, decode, encode_opus
 from probing.corpora.demo.material import Clip, chosen_human, copies, human_clips, spoken
+from probing.corpora.demo.synthesis import check_installed
 from probing.corpora.demo.trivial import trivial_baseline, trivial_features
 
 COLUMNS = (
@@ -42,6 +43,7 @@ def gather(shared: Path, seed: int, say: Callable[[str], None]) -> list[Clip]:
     """Return every clip of the corpus before the channel, in a seeded shuffled order."""
     rng = np.random.default_rng([seed, 0])
     human = human_clips(shared)
+    check_installed()
     say(f"{len(human)} pieces of human speech")
     clips = [*chosen_human(human, rng), *copies(human, rng, say), *spoken(rng, say)]
     return [clips[i] for i in rng.permutation(len(clips))]

