@@ -1,0 +1,273 @@
+"""The command line, a thin skin over functions that a notebook calls with the same names and defaults."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from cache.errors import ProbeError
+from probing.progress import console, duration, progress_line, size
+
+DEMO_CACHE, DEMO_RUN = Path("results/demo.cache"), Path("results/demo.run")
+
+app = typer.Typer(
+    help="Which layers of a speech model carry the information? Cache every hidden layer once, probe them all.",
+    epilog="Start here, no download and no GPU: probe extract, then probe sweep.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+cache_app = typer.Typer(
+    help="Look at, check and mend a cache.", no_args_is_help=True, rich_markup_mode=None, add_completion=False
+)
+app.add_typer(cache_app, name="cache")
+
+CacheFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the cache.")]
+CorpusSpec = Annotated[
+    str,
+    typer.Option(
+        "--corpus",
+        metavar="SPEC",
+        help="'demo' (embedded); a manifest .csv, .tsv or .parquet with the columns path,label and optionally "
+        "utterance_id,speaker,attack,split; or asvspoof2019-la:ROOT.",
+    ),
+]
+AudioRoot = Annotated[
+    Path | None,
+    typer.Option("--audio-root", help="Folder that the paths of a manifest start from [default: the manifest's own]."),
+]
+Splits = Annotated[
+    list[str] | None, typer.Option("--split", help="Only this split; may be given again. Run again to add others.")
+]
+Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1, mps.")]
+BatchSize = Annotated[
+    int | None, typer.Option(min=1, help="Utterances a forward pass [default: 1 on a CPU, else 16]. Changes no result.")
+]
+Workers = Annotated[int | None, typer.Option(min=1, help="Decoding threads [default: 2 on a CPU, else up to 8].")]
+
+
+@app.command()
+def extract(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Folder of the cache.")] = DEMO_CACHE,
+    corpus: CorpusSpec = "demo",
+    audio_root: AudioRoot = None,
+    split: Splits = None,
+    backbone: Annotated[
+        str,
+        typer.Option(
+            metavar="SPEC",
+            help="'embedded' (a small WavLM with random weights, needs no download); a hub id such as "
+            "microsoft/wavlm-large; a local folder; or random:SPEC, the same architecture with random weights.",
+        ),
+    ] = "embedded",
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub model.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of random weights.")] = 0,
+    normalize: Annotated[
+        str,
+        typer.Option(help="Zero mean and unit variance per clip: auto (as the model's preprocessor says), on, off."),
+    ] = "auto",
+    max_seconds: Annotated[float, typer.Option(help="Longer clips are cut to their beginning.")] = 30.0,
+    seconds: Annotated[
+        float | None,
+        typer.Option(help="Every clip exactly this long, cut or repeated (64,600 samples are 4.0375)."),
+    ] = None,
+    frames: Annotated[
+        bool, typer.Option("--frames", help="Also store every frame, about 100 times as much as the pooled statistics.")
+    ] = False,
+    pooled_dtype: Annotated[str, typer.Option(help="float32 or float16 on disk.")] = "float32",
+    frames_dtype: Annotated[str, typer.Option(help="float16 or float32 on disk.")] = "float16",
+    device: Device = "auto",
+    batch_size: BatchSize = None,
+    workers: Workers = None,
+    shard_size: Annotated[
+        int, typer.Option(min=1, help="Utterances a file; a killed run repeats at most one file.")
+    ] = 256,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first utterance that cannot be used.")] = False,
+) -> None:
+    """Run a backbone over a corpus once and cache every hidden layer.
+
+    The same command again goes on where it stopped, also after a kill or a full disk. Utterances that cannot be used
+    go to failures.csv with the reason.
+
+    \b
+    probe extract                                                  the embedded demo, about a minute on 2 cores
+    probe extract wavlm.cache --backbone microsoft/wavlm-large --corpus asvspoof2019-la:/data/asvspoof2019
+    probe extract mine.cache --backbone models/my-hubert --corpus my/manifest.csv --frames
+    """
+    extraction = import_module("probing.extraction")
+    corpora = import_module("probing.corpora")
+    options = extraction.Options(
+        backbone=backbone,
+        revision=revision,
+        seed=seed,
+        normalize=normalize,
+        max_seconds=max_seconds,
+        seconds=seconds,
+        frames=frames,
+        pooled_dtype=pooled_dtype,
+        frames_dtype=frames_dtype,
+    )
+    machine = extraction.Machine(device, batch_size, workers, shard_size)
+    table = corpora.load_corpus(corpus, audio_root=audio_root, splits=split)
+    extraction.extract(folder, table, options, machine, strict=strict)
+    console.print(f"Next: probe sweep {folder}")
+
+
+@app.command()
+def sweep(
+    folder: Annotated[Path, typer.Argument(metavar="[CACHE]", help="Folder of the cache.")] = DEMO_CACHE,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the run [default: beside the cache, NAME.run].")
+    ] = None,
+    train: Annotated[str, typer.Option(metavar="SPLIT", help="Split to train on.")] = "train",
+    dev: Annotated[str, typer.Option(metavar="SPLIT", help="Split to choose strength and layer on.")] = "dev",
+    evaluation: Annotated[str, typer.Option("--eval", metavar="SPLIT", help="Split to report on.")] = "eval",
+    strengths: Annotated[
+        str, typer.Option(help="Values of C, the inverse penalty of the probes, to choose from on dev.")
+    ] = "1e-4,1e-3,1e-2,0.1,1,10",
+    control_seeds: Annotated[int, typer.Option(min=0, help="Repeats of the shuffled-label control.")] = 3,
+    resamples: Annotated[int, typer.Option(help="Bootstrap resamples behind each interval.")] = 1000,
+    interval_by: Annotated[
+        str, typer.Option(help="What the bootstrap draws: speaker, utterance, or auto (speakers where known).")
+    ] = "auto",
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    device: Annotated[str, typer.Option(help="Where to train: cpu or cuda.")] = "cpu",
+    memory_gb: Annotated[float, typer.Option(min=0.1, help="Most memory for features.")] = 2.0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run made another way.")] = False,
+) -> None:
+    """Train a linear probe per layer on a cache, and draw the layer curve.
+
+    Class-balanced logistic regression on mean and standard deviation over time, strength chosen on dev, with two
+    controls: shuffled labels, and features that say nothing about speech. Writes a run folder: results.csv, scores,
+    heads, figures, report.html.
+
+    \b
+    probe sweep                         the embedded demo
+    probe sweep wavlm.cache --out wavlm.run
+    """
+    sweeping = import_module("probing.sweep")
+    run_folder = out or (
+        DEMO_RUN if folder == DEMO_CACHE else folder.with_name(folder.name.removesuffix(".cache") + ".run")
+    )
+    try:
+        values = tuple(float(text) for text in strengths.split(","))
+    except ValueError:
+        raise ProbeError(f"--strengths {strengths}: expected numbers with commas between, as 0.01,0.1,1") from None
+    options = sweeping.SweepOptions(
+        strengths=values,
+        control_seeds=tuple(range(control_seeds)),
+        resamples=resamples,
+        seed=seed,
+        interval_by=interval_by,
+        train=train,
+        dev=dev,
+        eval=evaluation,
+    )
+    run = sweeping.sweep(folder, run_folder, options, device=device, memory_gb=memory_gb, overwrite=overwrite)
+    curves, report = import_module("analysis.curves"), import_module("analysis.report")
+    pictures = curves.save_layer_curve(run)
+    page = report.save_report(run)
+    _print_layers(report.layer_table(run), str(run.record["finding"]["layer"]))
+    console.print(f"\n{run.sentence}\n")
+    console.print(f"Picture: {pictures[0]}\nReport:  {page}\nResults: {run.folder / 'results.csv'}")
+
+
+def _print_layers(table: "object", chosen: str) -> None:
+    import pandas as pd
+
+    assert isinstance(table, pd.DataFrame)
+    shown = Table(title="EER (%) of linear probes", title_justify="left", box=None, header_style="bold")
+    for name in ("layer", "dev", "eval", "95 % interval", "C", "shuffled"):
+        shown.add_column(name, justify="right")
+    for layer, row in table.iterrows():
+        control = "" if pd.isna(row["shuffled"]) else f"{row['shuffled']:.1f}"
+        interval = f"{row['low']:.1f} .. {row['high']:.1f}"
+        name = f"* {layer}" if layer == chosen else str(layer)
+        shown.add_row(name, f"{row['dev']:.1f}", f"{row['eval']:.1f}", interval, f"{row['strength']:g}", control)
+    console.print(shown)
+    console.print("* chosen on dev")
+
+
+@cache_app.command()
+def info(folder: CacheFolder) -> None:
+    """Say what is in a cache and how it was made."""
+    opened = import_module("cache").Cache(folder)
+    about, counts = opened.about, opened.utterances.groupby(["split", "label"]).size()
+    state = (
+        "finished" if opened.finished else f"unfinished: {opened.n_planned - len(opened) - len(opened.failures)} to go"
+    )
+    console.print(f"{folder}: {state}")
+    rows = {
+        "backbone": about["backbone"],
+        "corpus": f"{about['corpus']} ({about['corpus_spec']})",
+        "utterances": f"{len(opened)} of {opened.n_planned}, {len(opened.failures)} could not be used",
+        "audio": duration(float(opened.utterances["n_samples"].sum()) / 16_000),
+        "layers": f"{opened.layers[0]}..{opened.layers[-1]}, {opened.dim} wide",
+        "tiers": ", ".join(f"{tier} ({dtype})" for tier, dtype in opened.tiers.items()),
+        "size": f"{size(opened.n_bytes)} in {len(opened.manifest.shards)} shards",
+        "fingerprint": opened.id,
+    }
+    for name, value in {**rows, **{f"  {key}": value for key, value in opened.fingerprint.items()}}.items():
+        console.print(f"{name:<14} {value}")
+    for (split, label), n in counts.items():
+        console.print(f"{split} {label}: {n}")
+
+
+@cache_app.command()
+def verify(folder: CacheFolder) -> None:
+    """Read every byte of a cache again and name what is damaged; exit code 1 if anything is."""
+    store = import_module("cache")
+    total = sum(record.bytes for record in import_module("cache.manifest").load_manifest(folder).shards)
+    with progress_line("Verifying", total, "bytes") as line:
+        faults = store.verify(folder, line.advance)
+    for fault in faults:
+        names = ", ".join(fault.utterance_ids[:5]) + (" ..." if len(fault.utterance_ids) > 5 else "")
+        who = f" ({len(fault.utterance_ids)} utterances: {names})" if fault.utterance_ids else ""
+        console.print(f"{fault.file}: {fault.what}{who}")
+    if faults:
+        console.print(f"{len(faults)} faults. Mend them: probe cache repair {folder}")
+        raise typer.Exit(1)
+    console.print(f"{folder}: sound, {size(total)} read")
+
+
+@cache_app.command()
+def repair(
+    folder: CacheFolder,
+    corpus: Annotated[
+        str | None, typer.Option(metavar="SPEC", help="Where the corpus is now [default: where it was].")
+    ] = None,
+    audio_root: AudioRoot = None,
+    device: Device = "auto",
+    batch_size: BatchSize = None,
+    workers: Workers = None,
+) -> None:
+    """Extract again what is missing, damaged or failed before, and nothing else."""
+    extraction = import_module("probing.extraction")
+    corpora = import_module("probing.corpora")
+    found = corpora.load_corpus(corpus, audio_root=audio_root) if corpus else None
+    extraction.repair(folder, found, extraction.Machine(device, batch_size, workers))
+
+
+def main() -> None:
+    """Run the command line; bad input ends with one message and exit code 2."""
+    try:
+        app(standalone_mode=True)
+    except ProbeError as error:
+        console.print(f"error: {error}", style="red", markup=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        console.print("Interrupted. The same command goes on where it stopped.")
+        sys.exit(130)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        console.print(f"error: {error.filename or ''}: {error.strerror}. The same command goes on once that is mended.")
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""Runs: a folder with everything a sweep found.
+
+run.json            configuration, fingerprint of the cache, versions, seeds, timings, finding
+results.parquet     one row per figure: experiment, head, layer, seed, split, condition, metric, value, low, high
+results.csv         the same
+scores/*.txt        `utterance attack key score`, the official ASVspoof 2019 form
+heads/*.safetensors trained heads with their configuration
+figures/, report.html   drawn by `analysis`
+"""
+
+import json
+import platform
+import shutil
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+
+from cache import ProbeError
+from cache.atomic import PARTIAL, fsync_folder, replace_file
+from cache.manifest import canonical_json
+
+RUN = "run.json"
+PACKAGES = ("torch", "transformers", "numpy", "scikit-learn", "h5py")
+
+
+class Run:
+    """A finished run, open for reading.
+
+    Attributes:
+        folder, record (run.json), results (DataFrame, one row a figure).
+
+    Raises:
+        ProbeError: there is no run in the folder.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        try:
+            self.record: dict[str, Any] = json.loads((self.folder / RUN).read_text(encoding="utf-8"))
+            self.results = pd.read_parquet(self.folder / "results.parquet")
+        except (OSError, ValueError) as error:
+            raise ProbeError(f"{self.folder}: no run here ({error}). Make one: probe sweep CACHE") from None
+
+    @property
+    def sentence(self) -> str:
+        """The finding in words."""
+        return str(self.record["finding"]["sentence"])
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r}: {self.sentence})"
+
+
+class RunWriter:
+    """Writes a run beside its final place and moves it there when it is whole.
+
+    Args:
+        folder: where the run is to be.
+        configuration: what makes one run another; a run of the same configuration is replaced.
+        overwrite: replace any run.
+
+    Raises:
+        ProbeError: the folder holds another run, or something that is no run.
+    """
+
+    def __init__(self, folder: Path, configuration: Mapping[str, Any], *, overwrite: bool = False) -> None:
+        self.folder = folder
+        self.partial = folder.with_name(folder.name + PARTIAL)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            try:
+                record = json.loads((folder / RUN).read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                raise ProbeError(f"{folder}: is there and is no run. Name another folder: --out DIR") from None
+            same = {name: record.get(name) for name in configuration} == json.loads(canonical_json(configuration))
+            if not same and not overwrite:
+                raise ProbeError(
+                    f"{folder}: holds a run made with other options or another cache. "
+                    "Name another folder (--out DIR) or replace it (--overwrite)"
+                )
+        try:
+            shutil.rmtree(self.partial, ignore_errors=True)
+            for name in ("scores", "heads", "figures"):
+                (self.partial / name).mkdir(parents=True)
+        except OSError as error:
+            raise ProbeError(f"{folder}: cannot be written to ({error.strerror}). Name another: --out DIR") from None
+
+    def add_scores(
+        self, name: str, tables: Mapping[str, pd.DataFrame], scores: Mapping[str, NDArray[np.float64]]
+    ) -> None:
+        """Write `scores/NAME.PART.txt` for each part that was scored; `tables` say whose scores they are."""
+        for part, values in scores.items():
+            table = tables[part]
+            rows = zip(table["utterance_id"], table["attack"], table["label"], values, strict=True)
+            text = "".join(f"{utterance} {attack} {label} {score:.9g}\n" for utterance, attack, label, score in rows)
+            (self.partial / "scores" / f"{name}.{part}.txt").write_text(text, encoding="utf-8")
+
+    def add_heads(self, name: str, tensors: Mapping[str, NDArray[np.float64]], config: Mapping[str, Any]) -> None:
+        """Write `heads/NAME.safetensors` with its configuration beside it as JSON."""
+        save_file(dict(tensors), self.partial / "heads" / f"{name}.safetensors")
+        text = json.dumps(config, indent=1, ensure_ascii=False)
+        (self.partial / "heads" / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+
+    def finish(self, results: pd.DataFrame, record: Mapping[str, Any]) -> Run:
+        """Write the results and the record, and give the folder its name."""
+        results.to_parquet(self.partial / "results.parquet", index=False)
+        results.to_csv(self.partial / "results.csv", index=False)
+        versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+        text = json.dumps({**record, "versions": versions}, indent=1, ensure_ascii=False)
+        replace_file(self.partial / RUN, (text + "\n").encode())
+        old = self.folder.with_name(self.folder.name + ".old")
+        shutil.rmtree(old, ignore_errors=True)
+        if self.folder.exists():
+            self.folder.rename(old)
+        self.partial.rename(self.folder)
+        fsync_folder(self.folder.parent)
+        shutil.rmtree(old, ignore_errors=True)
+        return Run(self.folder)
