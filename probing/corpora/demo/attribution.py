@@ -89,7 +89,7 @@ LIMITS = """\
   this set.
 - Few people: one professional speaker or two carry most of each split's human speech, so cluster intervals by speaker.
   train: Allison Smith (English and Spanish) and a Russian woman, asterisk-Maxim_ru after the man who provided her
-  recordings; dev: Carlo Flora; eval: June Wallack, the festvox-ru speaker, and up to fifteen others with a few clips each.
+  recordings; dev: Carlo Flora; eval: June Wallack, the festvox-ru speaker, up to fifteen others with a few clips each.
   Most human speech is studio telephone prompts; AMI is meetings. English is a larger share of eval's spoofs than of
   its human speech.
 - festival_clunits joins recordings of festvox-ru-nsh, who is also human in eval; flite's and HTS's slt are one
