@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import warnings
 from collections.abc import Iterator, Sequence
@@ -150,6 +151,13 @@ class Backbone:
                 "rule. Choose another model."
             )
         return HiddenStates(layers, n_frames)
+
+    def replica(self) -> Backbone:
+        """Give a backbone for another thread: the same weights, not copied, and hooks of its own."""
+        shared: dict[int, Any] = {
+            id(tensor): tensor for tensor in (*self._encoder.parameters(), *self._encoder.buffers())
+        }
+        return copy.deepcopy(self, {**shared, id(self._config): self._config, id(self._input): self._input})
 
     def fingerprint(self) -> dict[str, str | int | float | bool | None]:
         """Give everything about the model that changes a number, and nothing else: no batch size, device or path."""

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from cache import Cache, CacheMissing, ProbeError
 from cache.manifest import Manifest, load_manifest
 from cache.writer import CacheWriter
@@ -17,6 +19,8 @@ from probing.extraction.estimate import estimate
 from probing.extraction.options import Options
 from probing.extraction.pipeline import Pipeline
 from probing.progress import console, duration, limiting, progress_line, size
+
+MOST_PASSES = 8  # beside each other; more would wait for the interpreter
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,13 @@ class Machine:
     def batch_size_on(self, backbone: Backbone) -> int:
         """Utterances a forward pass."""
         return self.batch_size or (1 if backbone.device.type == "cpu" else 16)
+
+    def threads_on(self, backbone: Backbone) -> tuple[int, int]:
+        """Forward passes beside each other, and threads of each: all cores of a CPU, one pass elsewhere."""
+        if backbone.device.type != "cpu":
+            return 1, torch.get_num_threads()
+        passes = min(MOST_PASSES, torch.get_num_threads())
+        return passes, torch.get_num_threads() // passes
 
     def workers_on(self, backbone: Backbone) -> int:
         """Decoding threads."""
@@ -110,6 +121,9 @@ def session(
 ) -> Iterator[Pipeline]:
     """A pipeline with a progress line; at the end it says where the time went and notes it in the cache."""
     started, audio_seconds, before = time.perf_counter(), 0.0, writer.manifest
+    threads = torch.get_num_threads()
+    passes, threads_each = machine.threads_on(backbone)
+    torch.set_num_threads(threads_each)
     with progress_line("Extracting", n_utterances, "utterances") as line:
 
         def on_batch(n: int, seconds: float) -> None:
@@ -125,6 +139,7 @@ def session(
             options.cropping,
             writer,
             batch_size=machine.batch_size_on(backbone),
+            passes=passes,
             workers=machine.workers_on(backbone),
             strict=strict,
             on_batch=on_batch,
@@ -133,6 +148,7 @@ def session(
             yield pipeline
         finally:
             pipeline.close()
+            torch.set_num_threads(threads)
     elapsed = time.perf_counter() - started
     stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in pipeline.seconds.items())
     added = sum(shard.bytes for shard in writer.manifest.shards) - sum(shard.bytes for shard in before.shards)

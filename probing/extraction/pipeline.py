@@ -1,16 +1,19 @@
 """The pipeline of one shard: decode in threads, forward by batches of near length, pool, and write behind it.
 
 HDF5's lock, the decoder and the disk never hold the model up unless they are slower than it: decoding runs one shard
-ahead, writing runs behind in one thread, and both release the interpreter lock.
+ahead, writing runs behind in one thread, and both release the interpreter lock. On a CPU several forward passes run
+beside each other with few threads each: one pass on all cores waits at a barrier after every operation, which costs
+most when the machine is busy with something else.
 """
 
 import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -76,6 +79,7 @@ class Pipeline:
         backbone, cropping: what computes, and on how much of a clip.
         writer: an open cache.
         batch_size: most utterances a forward pass.
+        passes: forward passes beside each other.
         workers: decoding threads.
         strict: stop at the first utterance that cannot be used.
         on_batch: called with (utterances, seconds of audio) after each batch.
@@ -92,6 +96,7 @@ class Pipeline:
         writer: CacheWriter,
         *,
         batch_size: int,
+        passes: int,
         workers: int,
         strict: bool = False,
         on_batch: Callable[[int, float], None] = lambda n, seconds: None,
@@ -100,13 +105,18 @@ class Pipeline:
         self.batch_size, self.strict, self.on_batch = batch_size, strict, on_batch
         self.seconds = {"decode": 0.0, "forward": 0.0, "write": 0.0}
         self._decoders = ThreadPoolExecutor(max(1, workers), thread_name_prefix="decode")
+        self._replicas: SimpleQueue[Backbone] = SimpleQueue()
+        for replica in (backbone, *(backbone.replica() for _ in range(passes - 1))):
+            self._replicas.put(replica)
+        self._passes = ThreadPoolExecutor(passes, thread_name_prefix="forward")
+        self._ahead = passes + 1
         self._scribe = ThreadPoolExecutor(1, thread_name_prefix="write")
         self._writes: deque[Future[None]] = deque()
 
     def close(self) -> None:
         """Stop the threads; what is still queued is dropped."""
-        self._decoders.shutdown(wait=True, cancel_futures=True)
-        self._scribe.shutdown(wait=True, cancel_futures=True)
+        for threads in (self._decoders, self._passes, self._scribe):
+            threads.shutdown(wait=True, cancel_futures=True)
 
     def run(self) -> None:
         """Extract every pending shard of the writer."""
@@ -178,45 +188,64 @@ class Pipeline:
             [self.backbone.n_frames(n) for n, _, _ in rows],
             {name: np.array([measures[name] for _, _, measures in rows]) for name in MEASURES},
         )
+        outstanding: deque[tuple[list[int], float, Future[dict[str, NDArray[Any]]]]] = deque()
+
+        def take(most: int) -> None:
+            while len(outstanding) > most:
+                done_rows, seconds, blocks = outstanding[0]
+                started = time.perf_counter()
+                values = blocks.result()
+                self.seconds["forward"] += time.perf_counter() - started
+                outstanding.popleft()
+                self._later(_write, shard, done_rows, self.writer.manifest.layers, values)
+                self.on_batch(len(done_rows), seconds)
+
         try:
             new = [i for i, (_, name, _) in enumerate(rows) if name in waveforms]
             for run in batches([rows[i][0] for i in new], self.batch_size, self.backbone.padding):
-                names = [rows[i][1] for i in new[run]]
-                self._forward(shard, new[run], names, [waveforms[name] for name in names])
+                batch = {rows[i][1]: waveforms[rows[i][1]] for i in new[run]}
+                seconds = sum(map(len, batch.values())) / self.backbone.sampling_rate
+                outstanding.append((new[run], seconds, self._passes.submit(self._forward, batch)))
+                take(self._ahead)
+            take(0)
             if fill:
                 self._later(fill.copy, shard, {name: i for i, (_, name, _) in enumerate(rows)})
         except BaseException:
+            for _, _, blocks in outstanding:
+                blocks.cancel()
+            wait([blocks for _, _, blocks in outstanding])
             self._drop_writes()
             shard.abort()
             raise
         self._later(self.writer.finish_shard, index, shard, failures)
 
-    def _forward(self, shard: ShardWriter, rows: list[int], names: list[str], waveforms: list[Waveform]) -> None:
-        started = time.perf_counter()
+    def _forward(self, batch: dict[str, Waveform]) -> dict[str, NDArray[Any]]:
+        """Hidden states of a batch as they go to disk: tier -> (layers, ...)."""
         layers, tiers = self.writer.manifest.layers, self.writer.manifest.tiers
+        backbone = self._replicas.get()
         try:
-            states = self.backbone.hidden_states(waveforms)
+            states = backbone.hidden_states(list(batch.values()))
             with torch.inference_mode():
                 weights = frame_weights(states.n_frames, states.layers[0].shape[1], states.layers[0].device)
                 pooled = torch.stack([pool(states.layers[k], weights) for k in layers])
                 finite = pooled.isfinite().all(dim=3).all(dim=2).all(dim=0).tolist()
                 if not all(finite):
-                    raise UnusableStates([name for name, good in zip(names, finite, strict=True) if not good])
+                    raise UnusableStates([name for name, good in zip(batch, finite, strict=True) if not good])
                 blocks = {"pooled": _cast(pooled, tiers["pooled"], "pooled")}
                 if "frames" in tiers:
                     valid = [
                         torch.cat([states.layers[k][i, :n] for i, n in enumerate(states.n_frames)]) for k in layers
                     ]
                     blocks["frames"] = _cast(torch.stack(valid), tiers["frames"], "frames")
+            return blocks
         except torch.OutOfMemoryError:
+            longest = max(map(len, batch.values())) / backbone.sampling_rate
             raise ProbeError(
-                f"{self.backbone.device}: out of memory with {len(rows)} clips of up to "
-                f"{len(waveforms[-1]) / self.backbone.sampling_rate:.1f} s. Use a smaller --batch-size (now "
-                f"{self.batch_size}) or --max-seconds; the same command goes on where it stopped."
+                f"{backbone.device}: out of memory with {len(batch)} clips of up to {longest:.1f} s. Use a smaller "
+                f"--batch-size (now {self.batch_size}) or --max-seconds; the same command goes on where it stopped."
             ) from None
-        self.seconds["forward"] += time.perf_counter() - started
-        self._later(_write, shard, rows, layers, blocks)
-        self.on_batch(len(rows), sum(map(len, waveforms)) / self.backbone.sampling_rate)
+        finally:
+            self._replicas.put(backbone)
 
     def _later(self, work: Callable[..., None], *arguments: object) -> None:
         self._writes.append(self._scribe.submit(work, *arguments))
