@@ -128,7 +128,7 @@ def sweep(
     evaluation: Annotated[str, typer.Option("--eval", metavar="SPLIT", help="Split to report on.")] = "eval",
     strengths: Annotated[
         str, typer.Option(help="Values of C, the inverse penalty of the probes, to choose from on dev.")
-    ] = "1e-4,1e-3,1e-2,0.1,1,10",
+    ] = "1e-5,1e-4,1e-3,1e-2,0.1,1",
     control_seeds: Annotated[int, typer.Option(min=0, help="Repeats of the shuffled-label control.")] = 3,
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples behind each interval.")] = 1000,
     interval_by: Annotated[

@@ -73,12 +73,12 @@ def load_audio(path: Path, cropping: Cropping, min_samples: int = 1) -> Waveform
             kind = file.format
     except (soundfile.LibsndfileError, OSError, RuntimeError, ValueError) as error:
         raise UnusableAudio(_why_unreadable(path, error)) from None
+    if kind in ("WAV", "WAVEX", "OGG"):
+        _check_whole(path, kind)
     if n_wanted == 0:
         raise UnusableAudio("empty: no samples")
     if len(samples) < n_wanted:
         raise UnusableAudio(f"truncated: {len(samples)} of {n_wanted} samples could be decoded")
-    if kind in ("WAV", "WAVEX", "OGG"):
-        _check_whole(path, kind)
     if not np.isfinite(samples).all():
         raise UnusableAudio(f"{int((~np.isfinite(samples)).sum())} samples are NaN or infinite")
     waveform = samples.mean(axis=1)

@@ -101,7 +101,9 @@ class RunWriter:
 
     def add_heads(self, name: str, tensors: Mapping[str, NDArray[np.float64]], config: Mapping[str, Any]) -> None:
         """Write `heads/NAME.safetensors` with its configuration beside it as JSON."""
-        save_file(dict(tensors), self.partial / "heads" / f"{name}.safetensors")
+        # safetensors writes the memory of a strided array as it lies, which is another array
+        contiguous = {key: np.ascontiguousarray(value) for key, value in tensors.items()}
+        save_file(contiguous, self.partial / "heads" / f"{name}.safetensors")
         text = json.dumps(config, indent=1, ensure_ascii=False)
         (self.partial / "heads" / f"{name}.json").write_text(text + "\n", encoding="utf-8")
 

@@ -40,7 +40,7 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
         if len(self.classes_) != 2:
             kind = "one class" if len(self.classes_) == 1 else "multiclass"
             raise ValueError(f"Only binary classification is supported. The type of the target is {kind}.")
-        x = torch.from_numpy(features)[None]
+        x = torch.tensor(features)[None]
         scaling = Scaling.of(x)
         solution = fit_logistic(
             scaling.apply(x), torch.from_numpy(targets == 1)[None], [self.C], tolerance=self.tolerance

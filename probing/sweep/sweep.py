@@ -33,7 +33,7 @@ class SweepOptions:
     train, dev, eval: which split of the cache plays which part.
     """
 
-    strengths: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+    strengths: tuple[float, ...] = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
     control_seeds: tuple[int, ...] = (0, 1, 2)
     resamples: int = 1000
     seed: int = 0

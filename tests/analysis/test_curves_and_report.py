@@ -1,0 +1,58 @@
+"""What is drawn is what was measured."""
+
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from analysis.curves import layer_curve, save_layer_curve
+from analysis.report import layer_table, save_report
+from probing.runs import Run
+from probing.sweep import SweepOptions, sweep
+
+
+@pytest.fixture
+def run(cache_folder: Path, tmp_path: Path) -> Run:
+    options = SweepOptions(resamples=100, strengths=(0.1,), control_seeds=(0,))
+    return sweep(cache_folder, tmp_path / "hand.run", options, say=lambda text: None)
+
+
+def test_the_curve_shows_the_figures_of_the_table(run: Run) -> None:
+    axes = layer_curve(run)
+    lines = {line.get_label(): line for line in axes.get_lines()}
+    rows = run.results[(run.results["experiment"] == "layer") & (run.results["split"] == "eval")]
+    assert np.allclose(np.asarray(lines["linear probe"].get_ydata(), float), 100 * rows["value"])
+    assert list(lines["linear probe"].get_xdata()) == [0, 1, 2, 3]
+    assert list(lines["chosen on dev"].get_xdata()) == [run.record["finding"]["layer"]]
+    assert {"shuffled labels (control)", "trivial features (duration, level, bandwidth, floor)"} <= set(lines)
+    assert run.record["cache"] in "".join(text.get_text() for text in axes.texts)
+
+
+def test_pictures_are_written_and_are_pictures(run: Run) -> None:
+    png, svg = map(Path, save_layer_curve(run))
+    pixels = matplotlib.image.imread(png)
+    assert pixels.shape[0] > 500
+    assert pixels.std() > 0.05
+    assert "<svg" in svg.read_text()
+
+
+def test_the_report_stands_alone(run: Run) -> None:
+    save_layer_curve(run)
+    page = Path(save_report(run)).read_text()
+    assert run.sentence in page
+    assert "data:image/png;base64," in page
+    assert "http" not in page.split("<pre>")[0].replace("http-equiv", "")
+
+
+def test_the_layer_table_ends_with_the_trivial_features(run: Run) -> None:
+    table = layer_table(run)
+    assert list(table.index) == ["0", "1", "2", "3", "trivial"]
+    assert (table["low"] <= table["eval"]).all()
+
+
+def test_a_sweep_without_a_control_is_drawn_too(cache_folder: Path, tmp_path: Path) -> None:
+    options = SweepOptions(resamples=100, strengths=(0.1,), control_seeds=())
+    run = sweep(cache_folder, tmp_path / "r", options, say=lambda text: None)
+    assert len(layer_curve(run, "dev").get_lines()) == 3
+    assert layer_table(run)["shuffled"].isna().all()

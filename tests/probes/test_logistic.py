@@ -1,0 +1,84 @@
+"""The batched logistic regression against scikit-learn, problem by problem."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+
+from probing.probes import NotConverged, Scaling, fit_logistic
+
+STRENGTHS = (1e-3, 0.1, 10.0)
+
+
+def problem(n_layers: int, n: int, p: int, seed: int, separable: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = np.random.default_rng(seed)
+    targets = np.stack([generator.permutation(np.arange(n) < max(2, n // 3)) for _ in range(2)])
+    x = generator.normal(size=(n_layers, n, p)) @ generator.normal(size=(p, p))
+    x[:, :, 0] += (5 if separable else 0.5) * targets[0]
+    x = torch.from_numpy(x)
+    return Scaling.of(x).apply(x), torch.from_numpy(targets)
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(8, 60), st.integers(1, 40), st.integers(0, 999), st.booleans())
+def test_every_layer_labelling_and_strength_is_scikit_learns_solution(
+    n: int, p: int, seed: int, separable: bool
+) -> None:
+    x, targets = problem(2, n, p, seed, separable)
+    solution = fit_logistic(x, targets, STRENGTHS)
+    for layer in range(2):
+        for k in range(2):
+            for s, strength in enumerate(STRENGTHS):
+                oracle = LogisticRegression(C=strength, class_weight="balanced", tol=1e-9, max_iter=50_000)
+                oracle.fit(x[layer].numpy(), targets[k].numpy())
+                ours, theirs = solution.weight[layer, k, s].numpy(), oracle.coef_[0]
+                assert np.abs(ours - theirs).max() <= 2e-4 * max(1e-2, np.abs(theirs).max())
+                assert float(solution.bias[layer, k, s]) == pytest.approx(oracle.intercept_[0], abs=1e-3)
+
+
+def test_a_problem_does_not_depend_on_what_it_is_solved_with() -> None:
+    x, targets = problem(3, 50, 20, 0, False)
+    together = fit_logistic(x, targets, STRENGTHS)
+    alone = fit_logistic(x[1:2], targets[1:], STRENGTHS[2:])
+    assert torch.allclose(together.weight[1, 1, 2], alone.weight[0, 0, 0], atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(30, 80), (80, 30)])
+def test_more_features_than_utterances_and_fewer(shape: tuple[int, int]) -> None:
+    x, targets = problem(1, *shape, 1, False)
+    solution = fit_logistic(x, targets, [1.0])
+    gradient = _gradient(x[0], targets[0], solution.weight[0, 0, 0], solution.bias[0, 0, 0], 1.0)
+    assert gradient.abs().max() <= 1e-6
+
+
+def _gradient(x: torch.Tensor, y: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, c: float) -> torch.Tensor:
+    n = len(y)
+    s = torch.where(y, 0.5 / y.sum(), 0.5 / (n - y.sum())).double()
+    return x.T @ (s * (torch.sigmoid(x @ weight + bias) - y.double())) + weight / (c * n)
+
+
+def test_constant_and_duplicate_features_are_harmless() -> None:
+    x, targets = problem(1, 40, 5, 2, False)
+    x = torch.cat([x, torch.ones(1, 40, 1), x[:, :, :1]], dim=2)
+    x = Scaling.of(x).apply(x)
+    solution = fit_logistic(x, targets, [1.0])
+    assert float(solution.weight[0, 0, 0, 5]) == pytest.approx(0, abs=1e-9)
+    assert float(solution.weight[0, 0, 0, 6]) == pytest.approx(float(solution.weight[0, 0, 0, 0]), abs=1e-6)
+
+
+def test_features_that_are_no_numbers_do_not_converge_silently() -> None:
+    x, targets = problem(1, 20, 3, 0, False)
+    with pytest.raises((NotConverged, RuntimeError)):
+        fit_logistic(x * float("nan"), targets, [1.0])
+
+
+def test_folded_weights_act_on_features_as_they_are() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = 5 + 3 * torch.randn(2, 40, 6, generator=generator, dtype=torch.float64)
+    scaling = Scaling.of(x)
+    solution = fit_logistic(scaling.apply(x), torch.arange(40)[None] < 15, [0.5, 5.0])
+    weight, bias = scaling.fold(solution.weight, solution.bias)
+    folded = torch.einsum("lksp,lnp->lksn", weight, x) + bias[..., None]
+    assert torch.allclose(folded, solution.scores(scaling.apply(x)), atol=1e-9)
