@@ -5,7 +5,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
+import pandas as pd
 import typer
+from rich.console import Console
 from rich.table import Table
 
 from cache.errors import ProbeError
@@ -13,6 +15,7 @@ from probing.progress import console, duration, progress_line, size
 
 DEMO_CACHE, DEMO_RUN = Path("results/demo.cache"), Path("results/demo.run")
 
+out = Console(highlight=False, soft_wrap=True)
 app = typer.Typer(
     help="Which layers of a speech model carry the information? Cache every hidden layer once, probe them all.",
     epilog="Start here, no download and no GPU: probe extract, then probe sweep.",
@@ -113,15 +116,20 @@ def extract(
     )
     machine = extraction.Machine(device, batch_size, workers, shard_size)
     table = corpora.load_corpus(corpus, audio_root=audio_root, splits=split)
-    extraction.extract(folder, table, options, machine, strict=strict)
+    try:
+        extraction.extract(folder, table, options, machine, strict=strict)
+    except KeyboardInterrupt:
+        console.print("Interrupted. The same command goes on where it stopped.")
+        raise typer.Exit(130) from None
     console.print(f"Next: probe sweep {folder}")
 
 
 @app.command()
 def sweep(
     folder: Annotated[Path, typer.Argument(metavar="[CACHE]", help="Folder of the cache.")] = DEMO_CACHE,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of the run [default: beside the cache, NAME.run].")
+    run_folder: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Folder of the run [default: beside the cache, NAME.run]."),
     ] = None,
     train: Annotated[str, typer.Option(metavar="SPLIT", help="Split to train on.")] = "train",
     dev: Annotated[str, typer.Option(metavar="SPLIT", help="Split to choose strength and layer on.")] = "dev",
@@ -150,9 +158,8 @@ def sweep(
     probe sweep wavlm.cache --out wavlm.run
     """
     sweeping = import_module("probing.sweep")
-    run_folder = out or (
-        DEMO_RUN if folder == DEMO_CACHE else folder.with_name(folder.name.removesuffix(".cache") + ".run")
-    )
+    if run_folder is None:
+        run_folder = DEMO_RUN if folder == DEMO_CACHE else folder.with_name(folder.name.removesuffix(".cache") + ".run")
     try:
         values = tuple(float(text) for text in strengths.split(","))
     except ValueError:
@@ -172,14 +179,11 @@ def sweep(
     pictures = curves.save_layer_curve(run)
     page = report.save_report(run)
     _print_layers(report.layer_table(run), str(run.record["finding"]["layer"]))
-    console.print(f"\n{run.sentence}\n")
-    console.print(f"Picture: {pictures[0]}\nReport:  {page}\nResults: {run.folder / 'results.csv'}")
+    out.print(f"\n{run.sentence}\n")
+    out.print(f"Picture: {pictures[0]}\nReport:  {page}\nResults: {run.folder / 'results.csv'}")
 
 
-def _print_layers(table: "object", chosen: str) -> None:
-    import pandas as pd
-
-    assert isinstance(table, pd.DataFrame)
+def _print_layers(table: pd.DataFrame, chosen: str) -> None:
     shown = Table(title="EER (%) of linear probes", title_justify="left", box=None, header_style="bold")
     for name in ("layer", "dev", "eval", "95 % interval", "C", "shuffled"):
         shown.add_column(name, justify="right")
@@ -188,8 +192,8 @@ def _print_layers(table: "object", chosen: str) -> None:
         interval = f"{row['low']:.1f} .. {row['high']:.1f}"
         name = f"* {layer}" if layer == chosen else str(layer)
         shown.add_row(name, f"{row['dev']:.1f}", f"{row['eval']:.1f}", interval, f"{row['strength']:g}", control)
-    console.print(shown)
-    console.print("* chosen on dev")
+    out.print(shown)
+    out.print("* chosen on dev")
 
 
 @cache_app.command()
@@ -200,7 +204,7 @@ def info(folder: CacheFolder) -> None:
     state = (
         "finished" if opened.finished else f"unfinished: {opened.n_planned - len(opened) - len(opened.failures)} to go"
     )
-    console.print(f"{folder}: {state}")
+    out.print(f"{folder}: {state}")
     rows = {
         "backbone": about["backbone"],
         "corpus": f"{about['corpus']} ({about['corpus_spec']})",
@@ -212,9 +216,9 @@ def info(folder: CacheFolder) -> None:
         "fingerprint": opened.id,
     }
     for name, value in {**rows, **{f"  {key}": value for key, value in opened.fingerprint.items()}}.items():
-        console.print(f"{name:<14} {value}")
+        out.print(f"{name:<14} {value}")
     for (split, label), n in counts.items():
-        console.print(f"{split} {label}: {n}")
+        out.print(f"{split} {label}: {n}")
 
 
 @cache_app.command()
@@ -227,11 +231,11 @@ def verify(folder: CacheFolder) -> None:
     for fault in faults:
         names = ", ".join(fault.utterance_ids[:5]) + (" ..." if len(fault.utterance_ids) > 5 else "")
         who = f" ({len(fault.utterance_ids)} utterances: {names})" if fault.utterance_ids else ""
-        console.print(f"{fault.file}: {fault.what}{who}")
+        out.print(f"{fault.file}: {fault.what}{who}")
     if faults:
-        console.print(f"{len(faults)} faults. Mend them: probe cache repair {folder}")
+        out.print(f"{len(faults)} faults. Mend them: probe cache repair {folder}")
         raise typer.Exit(1)
-    console.print(f"{folder}: sound, {size(total)} read")
+    out.print(f"{folder}: sound, {size(total)} read")
 
 
 @cache_app.command()
@@ -255,17 +259,14 @@ def repair(
 def main() -> None:
     """Run the command line; bad input ends with one message and exit code 2."""
     try:
-        app(standalone_mode=True)
+        app()
     except ProbeError as error:
         console.print(f"error: {error}", style="red", markup=False)
         sys.exit(2)
-    except KeyboardInterrupt:
-        console.print("Interrupted. The same command goes on where it stopped.")
-        sys.exit(130)
     except OSError as error:
         if error.errno is None:
             raise
-        console.print(f"error: {error.filename or ''}: {error.strerror}. The same command goes on once that is mended.")
+        console.print(f"error: {error.filename or ''}: {error.strerror}", style="red", markup=False)
         sys.exit(2)
 
 

@@ -94,7 +94,9 @@ def normalise(table: pd.DataFrame, where: str) -> pd.DataFrame:
     outside = paths.map(lambda path: path.is_absolute() or ".." in path.parts or str(path) == ".")
     refuse(outside, "path outside the corpus's root folder", "path")
     columns = {
-        "utterance_id": table.get("utterance_id", paths.map(lambda path: re.sub(r"\s", "_", str(path.with_suffix(""))))),
+        "utterance_id": table.get(
+            "utterance_id", paths.map(lambda path: re.sub(r"\s", "_", str(path.with_suffix(""))))
+        ),
         "path": paths.map(str),
         "split": table.get("split", "all"),
         "label": label,

@@ -39,7 +39,7 @@ def read_manifest(path: Path, *, name: str | None = None, audio_root: Path | Non
     root = (audio_root or path.parent).resolve()
     table["path"] = table["path"].map(lambda text: _below(text, root))
     spec = "demo" if name == "demo" else str(path.resolve())
-    return Corpus(name or path.stem, spec, root, normalise(table, str(path)))
+    return Corpus(name or f"{path.resolve().parent.name}/{path.stem}", spec, root, normalise(table, str(path)))
 
 
 def _below(path: str, root: Path) -> str:

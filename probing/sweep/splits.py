@@ -47,6 +47,8 @@ def read_splits(cache: Cache, names: dict[str, str]) -> dict[str, Split]:
     Raises:
         ProbeError: a split is missing or has one class only.
     """
+    if not len(cache):
+        raise ProbeError(f"{cache.folder}: no utterances yet. Go on with the probe extract that began it")
     found = sorted(cache.utterances["split"].unique())
     splits = {}
     for part, name in names.items():

@@ -1,0 +1,101 @@
+"""How much extraction costs beside the bare forward passes, and how much a cache holds beside the bare arrays.
+
+Both run the same batches in the same process, in turn, with the clips decoded beforehand for the bare passes only:
+
+    python tests/benchmarks/extraction_overhead.py [--frames] [--runs 5] [--backbone SPEC] [--limit 256]
+"""
+
+import argparse
+import shutil
+import statistics
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+
+import numpy as np
+import torch
+
+from cache import Cache
+from cache.writer import CacheWriter
+from probing.audio import load_audio
+from probing.corpora import load_corpus
+from probing.extraction import Machine, Options
+from probing.extraction.extract import new_manifest, session
+from probing.extraction.pipeline import batches
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--backbone", default="embedded", help="as probe extract --backbone")
+    parser.add_argument("--corpus", default="demo", help="as probe extract --corpus")
+    parser.add_argument("--frames", action="store_true", help="write the frames tier as well")
+    parser.add_argument("--runs", type=int, default=5, help="pairs of runs; the medians count")
+    parser.add_argument("--limit", type=int, default=256, help="utterances")
+    arguments = parser.parse_args()
+
+    options = Options(backbone=arguments.backbone, frames=arguments.frames)
+    machine, backbone = Machine(), options.load_backbone("auto")
+    corpus = load_corpus(arguments.corpus)
+    rows = corpus.utterances.sort_values("utterance_id").head(arguments.limit)
+    clips = [load_audio(corpus.root / path, options.cropping) for path in rows["path"]]
+    clips.sort(key=len)
+    runs = [clips[run] for run in batches([len(c) for c in clips], machine.batch_size_on(backbone), backbone.padding)]
+    passes, threads = machine.threads_on(backbone)
+    replicas = [backbone, *(backbone.replica() for _ in range(passes - 1))]
+
+    def bare() -> float:
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        free: SimpleQueue = SimpleQueue()
+        for replica in replicas:
+            free.put(replica)
+
+        def forward(batch: list) -> None:
+            replica = free.get()
+            replica.hidden_states(batch)
+            free.put(replica)
+
+        started = time.perf_counter()
+        with ThreadPoolExecutor(passes) as pool:
+            list(pool.map(forward, runs))
+        seconds = time.perf_counter() - started
+        torch.set_num_threads(before)
+        return seconds
+
+    def whole(folder: Path) -> float:
+        started = time.perf_counter()
+        with (
+            CacheWriter(folder, new_manifest(backbone, corpus, options), rows) as writer,
+            session(writer, corpus.root, backbone, options, machine, len(rows), False, lambda text: None) as pipeline,
+        ):
+            pipeline.run()
+        return time.perf_counter() - started
+
+    scratch = Path(tempfile.mkdtemp())
+    try:
+        bare()
+        times = [(bare(), whole(scratch / str(i))) for i in range(arguments.runs)]
+        cache = Cache(scratch / "0")
+        n_values = {"pooled": 2 * len(cache), "frames": int(cache.utterances["n_frames"].sum())}
+        raw = sum(
+            n_values[tier] * len(cache.layers) * cache.dim * np.dtype(dtype).itemsize
+            for tier, dtype in cache.tiers.items()
+        )
+        on_disk = sum(path.stat().st_size for path in cache.folder.iterdir())
+    finally:
+        shutil.rmtree(scratch)
+    seconds = sum(map(len, clips)) / backbone.sampling_rate
+    bare_s, whole_s = (statistics.median(column) for column in zip(*times, strict=True))
+    ratio = statistics.median(w / b for b, w in times)
+    print(f"{backbone.name} on {backbone.device}, {passes} passes x {threads} threads")
+    print(f"{len(clips)} clips, {seconds:.0f} s of audio")
+    print(f"bare forward passes     {bare_s:8.2f} s   {seconds / bare_s:6.1f} s audio/s")
+    print(f"whole extraction        {whole_s:8.2f} s   {seconds / whole_s:6.1f} s audio/s")
+    print(f"whole / bare            {ratio:8.3f}     (pairs: {', '.join(f'{w / b:.3f}' for b, w in times)})")
+    print(f"cache bytes / raw bytes {on_disk / raw:8.4f}     ({on_disk} / {raw})")
+
+
+if __name__ == "__main__":
+    main()
