@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ class Manifest:
     dim: width D of a hidden state.
     tiers: tier name -> dtype on disk, `pooled` always, `frames` if asked for.
     measures: names of the per-utterance numbers stored beside the hidden states.
+    table_crc32: CRC-32 of `utterances.parquet`; next_table_crc32 is that of the one that is replacing it.
     about: what a person wants to know and what `repair` needs to redo the work (backbone, corpus, options).
     """
 
@@ -65,6 +67,7 @@ class Manifest:
     about: dict[str, Any]
     shards: tuple[ShardRecord, ...] = ()
     table_crc32: int = 0
+    next_table_crc32: int | None = None
     history: tuple[dict[str, Any], ...] = ()
     schema: int = SCHEMA
 
@@ -77,6 +80,10 @@ class Manifest:
         """The manifest after `record` was finished or replaced."""
         kept = [shard for shard in self.shards if shard.index != record.index]
         return replace(self, shards=tuple(sorted([*kept, record], key=lambda shard: shard.index)))
+
+    def with_only(self, records: Sequence[ShardRecord]) -> "Manifest":
+        """The manifest with these shards and no others."""
+        return replace(self, shards=tuple(records))
 
     def save(self, folder: Path) -> None:
         """Write `cache.json` atomically, with a checksum over its own content."""
@@ -109,13 +116,25 @@ def load_manifest(folder: Path) -> Manifest:
         raise CacheCorrupt(f"{path}: schema {schema}, this version reads {SCHEMA}. Upgrade: pip install -U .")
     if checksum != hashlib.sha256(canonical_json(content).encode()).hexdigest():
         raise CacheCorrupt(_damaged(path, "its content does not match its checksum"))
-    for name in ("layers", "measures", "history"):
-        content[name] = tuple(content[name])
-    content["shards"] = tuple(ShardRecord(**record) for record in content["shards"])
-    for record in content["shards"]:
-        if record.file not in (None, shard_name(record.index)):
-            raise CacheCorrupt(_damaged(path, f"shard {record.index} is called {record.file!r}"))
-    return Manifest(**content)
+    try:
+        for name in ("layers", "measures", "history"):
+            content[name] = tuple(content[name])
+        content["shards"] = tuple(ShardRecord(**record) for record in content["shards"])
+        manifest = Manifest(**content)
+        for record in manifest.shards:
+            if record.file not in (None, shard_name(record.index)):
+                raise CacheCorrupt(_damaged(path, f"shard {record.index} is called {record.file!r}"))
+        if not (
+            set(manifest.tiers) <= {"pooled", "frames"}
+            and set(manifest.tiers.values()) <= {"float16", "float32"}
+            and all(isinstance(n, int) and n >= 0 for n in (*manifest.layers, manifest.dim))
+        ):
+            raise CacheCorrupt(_damaged(path, "layers, width or tiers that no cache has"))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, CacheCorrupt):
+            raise
+        raise CacheCorrupt(_damaged(path, f"it does not describe a cache: {error}")) from None
+    return manifest
 
 
 def check_fingerprint(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:

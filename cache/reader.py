@@ -83,14 +83,14 @@ class Cache:
             return table
         try:
             if isinstance(where, str):
-                return table.query(where)
-            if isinstance(where, Mapping):
+                where = table.eval(where)
+            elif isinstance(where, Mapping):
                 mask = np.ones(len(table), bool)
                 for column, wanted in where.items():
                     values = [wanted] if isinstance(wanted, str) or not isinstance(wanted, Iterable) else list(wanted)
                     mask &= table[column].isin(values).to_numpy()
                 return table[mask]
-        except (KeyError, pd.errors.UndefinedVariableError, SyntaxError, TypeError, ValueError) as error:
+        except Exception as error:  # an expression of pandas can fail in any way
             raise ProbeError(f"where={where!r}: {error}. Columns: {', '.join(table.columns)}") from None
         mask = np.asarray(where(table) if callable(where) else where)
         if mask.dtype != bool or mask.shape != (len(table),):

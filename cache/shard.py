@@ -156,14 +156,13 @@ class Shard:
             with h5py.File(self.path, "r", locking=False) as file:
                 if file.attrs.get("fingerprint") != manifest.id or file.attrs.get("index") != record.index:
                     raise CacheCorrupt(self._fault("it belongs to another cache or place"))
-                ids = self._small(file, "utterance_id")
-                if ids.dtype.kind != "S":
-                    raise CacheCorrupt(self._fault("/utterance_id is not text"))
-                self.utterance_ids = [name.decode() for name in ids.tolist()]
-                self.n_samples = self._small(file, "n_samples")
-                self.n_frames = self._small(file, "n_frames")
+                self.utterance_ids = [name.decode() for name in self._small(file, "utterance_id", "S", size).tolist()]
+                self.n_samples = self._small(file, "n_samples", "i", size)
+                self.n_frames = self._small(file, "n_frames", "i", size)
+                if (self.n_frames < 0).any():
+                    raise CacheCorrupt(self._fault("/n_frames holds negative numbers"))
                 self.offsets = np.concatenate([[0], np.cumsum(self.n_frames)])
-                self.measures = {name: self._small(file, f"measures/{name}") for name in manifest.measures}
+                self.measures = {name: self._small(file, f"measures/{name}", "f", size) for name in manifest.measures}
                 shapes = {"pooled": (self.n_rows, 2, manifest.dim), "frames": (int(self.offsets[-1]), manifest.dim)}
                 self._places = {
                     tier: [
@@ -195,10 +194,16 @@ class Shard:
             raise CacheCorrupt(self._fault(f"/{name} is not a plain data set"))
         return group
 
-    def _small(self, file: h5py.File, name: str) -> Array:
+    def _small(self, file: h5py.File, name: str, kind: str, size: int) -> Array:
+        """Read a column of N numbers or texts; its bytes must be in the file, or a small one could fill the memory."""
         data_set = self._data_set(file, name)
-        if data_set.shape != (self.n_rows,) or data_set.dtype.hasobject:
-            raise CacheCorrupt(self._fault(f"/{name} has shape {data_set.shape}, expected {(self.n_rows,)}"))
+        if data_set.shape != (self.n_rows,) or data_set.dtype.kind != kind:
+            raise CacheCorrupt(
+                self._fault(f"/{name} is {data_set.dtype} {data_set.shape}, expected {kind} {(self.n_rows,)}")
+            )
+        offset = data_set.id.get_offset()
+        if offset is None or offset + data_set.nbytes > size:
+            raise CacheCorrupt(self._fault(f"/{name} is not stored whole and contiguous"))
         return np.asarray(data_set[...])
 
     def _place(

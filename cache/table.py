@@ -4,7 +4,6 @@ Columns: whatever the corpus gives (`utterance_id`, `path`, `split`, `label`, `s
 `row` (-1 while not extracted), `n_samples` (16 kHz samples seen by the model), `n_frames` and the measures.
 """
 
-from dataclasses import replace
 from pathlib import Path
 from zlib import crc32
 
@@ -16,19 +15,17 @@ from numpy.typing import NDArray
 
 from cache.atomic import replace_file
 from cache.errors import CacheCorrupt, ProbeError
-from cache.manifest import FAILURES, UTTERANCES, Manifest
+from cache.manifest import FAILURES, UTTERANCES, Manifest, ShardRecord
 from cache.shard import Shard
 
 PLACE_COLUMNS = ("shard", "row", "n_samples", "n_frames")
 
 
-def save_table(folder: Path, table: pd.DataFrame) -> int:
-    """Write `utterances.parquet` atomically and return the CRC-32 of its bytes."""
+def table_bytes(table: pd.DataFrame) -> bytes:
+    """A table as `utterances.parquet` holds it."""
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pandas(table, preserve_index=False), sink, write_page_checksum=True)
-    content = sink.getvalue().to_pybytes()
-    replace_file(folder / UTTERANCES, content)
-    return crc32(content)
+    return bytes(sink.getvalue().to_pybytes())
 
 
 def load_table(folder: Path) -> pd.DataFrame:
@@ -37,7 +34,10 @@ def load_table(folder: Path) -> pd.DataFrame:
     try:
         table = pq.read_table(path, page_checksum_verification=True).to_pandas()
         table = table.astype(dict.fromkeys(PLACE_COLUMNS, "int64"))
-    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+        missing = {"utterance_id", "path"} - set(table.columns)
+        if missing:
+            raise KeyError(f"no column {min(missing)}")
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise CacheCorrupt(f"{path}: cannot be read ({error}). Rebuild it: probe cache repair {folder}") from None
     return table
 
@@ -57,7 +57,9 @@ def plan(known: pd.DataFrame | None, corpus: pd.DataFrame, measures: tuple[str, 
     new = _planned(corpus, first_shard + np.arange(len(corpus)) // shard_size, measures)
     if known is None or known.empty:
         return new
-    return known if new.empty else pd.concat([known, new], ignore_index=True)
+    if new.empty:
+        return known
+    return pd.concat([known, new], ignore_index=True).sort_values("utterance_id", kind="stable", ignore_index=True)
 
 
 def _planned(corpus: pd.DataFrame, shard: NDArray[np.int64], measures: tuple[str, ...]) -> pd.DataFrame:
@@ -80,8 +82,7 @@ def _check_unchanged(known: pd.DataFrame, corpus: pd.DataFrame) -> None:
 
 def fill_places(folder: Path, manifest: Manifest, table: pd.DataFrame) -> pd.DataFrame:
     """Fill in the rows of finished shards that the table does not know yet, from the shards themselves."""
-    known = set(table.loc[table["row"] >= 0, "shard"])
-    pending = [record for record in manifest.shards if record.file is not None and record.index not in known]
+    pending = _unknown_to(table, manifest)
     if not pending:
         return table
     position = pd.Series(table.index, index=table["utterance_id"])
@@ -99,33 +100,65 @@ def fill_places(folder: Path, manifest: Manifest, table: pd.DataFrame) -> pd.Dat
     return table
 
 
-def recover(folder: Path, manifest: Manifest, corpus: pd.DataFrame) -> tuple[Manifest, pd.DataFrame]:
-    """The table of an existing cache, rebuilt from its shards and the corpus where `utterances.parquet` is damaged.
+def _unknown_to(table: pd.DataFrame, manifest: Manifest) -> list[ShardRecord]:
+    """Finished shards whose rows the table does not know yet."""
+    known = set(table.loc[table["row"] >= 0, "shard"])
+    return [record for record in manifest.shards if record.file is not None and record.index not in known]
 
-    A shard that cannot be read either is forgotten: its utterances are planned again.
+
+def settle(folder: Path, manifest: Manifest, table: pd.DataFrame) -> tuple[Manifest, pd.DataFrame]:
+    """As `fill_places`, but a shard that cannot be read is forgotten: its utterances are pending again.
+
+    So is a shard that was replaced by a repair which was killed before it could record that.
     """
+    for record in _unknown_to(table, manifest):
+        try:
+            table = fill_places(folder, manifest.with_only([record]), table)
+        except CacheCorrupt:
+            manifest = manifest.with_only([kept for kept in manifest.shards if kept.index != record.index])
+    return manifest, table
+
+
+def table_is_whole(folder: Path, manifest: Manifest) -> bool:
+    """Whether `utterances.parquet` is byte for byte one that was written."""
     try:
-        if crc32((folder / UTTERANCES).read_bytes()) == manifest.table_crc32:
-            return manifest, fill_places(folder, manifest, load_table(folder))
+        return crc32((folder / UTTERANCES).read_bytes()) in (manifest.table_crc32, manifest.next_table_crc32)
     except OSError:
-        pass
+        return False
+
+
+def stored_ids(folder: Path, manifest: Manifest) -> tuple[Manifest, dict[str, int]]:
+    """Utterance id -> shard, from the shards alone, and the manifest without the shards that cannot be read."""
     shard_of: dict[str, int] = {}
     kept = []
     for record in manifest.shards:
         try:
             names = Shard(folder, record, manifest).utterance_ids if record.file else []
         except CacheCorrupt:
-            (folder / str(record.file)).unlink(missing_ok=True)
             continue
         kept.append(record)
         shard_of.update(dict.fromkeys([*names, *record.failures], record.index))
+    return manifest.with_only(kept), shard_of
+
+
+def recover(folder: Path, manifest: Manifest, corpus: pd.DataFrame) -> tuple[Manifest, pd.DataFrame]:
+    """The table of an existing cache, rebuilt from its shards and the corpus where `utterances.parquet` is damaged.
+
+    A shard that cannot be read either is forgotten: its utterances are planned again.
+    """
+    if table_is_whole(folder, manifest):
+        return settle(folder, manifest, load_table(folder))
+    whole, shard_of = stored_ids(folder, manifest)
+    for record in manifest.shards:
+        if record.file and record not in whole.shards:
+            (folder / record.file).unlink(missing_ok=True)
+    manifest = whole
     unknown = set(shard_of) - set(corpus["utterance_id"])
     if unknown:
         raise CacheCorrupt(
             f"{folder / UTTERANCES}: damaged, and the corpus given lacks {len(unknown)} utterances of the shards, as "
             f"{min(unknown)}. Rebuild it with the whole corpus: probe cache repair {folder} --corpus ..."
         )
-    manifest = replace(manifest, shards=tuple(kept))
     rows = corpus[corpus["utterance_id"].isin(shard_of)].sort_values("utterance_id", kind="stable")
     table = _planned(rows.reset_index(drop=True), rows["utterance_id"].map(shard_of).to_numpy(), manifest.measures)
     return manifest, fill_places(folder, manifest, table)

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from zlib import crc32
 
 import pandas as pd
 
@@ -11,7 +10,7 @@ from cache.atomic import crc32_of_file
 from cache.errors import CacheCorrupt
 from cache.manifest import UTTERANCES, Manifest, ShardRecord, load_manifest
 from cache.shard import Shard
-from cache.table import fill_places, load_table
+from cache.table import fill_places, load_table, table_is_whole
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ def verify(folder: Path, progress: Callable[[int], None] = lambda n_bytes: None)
     faults: list[Fault] = []
     try:
         table = load_table(folder)
-        if crc32((folder / UTTERANCES).read_bytes()) != manifest.table_crc32:
+        if not table_is_whole(folder, manifest):
             faults.append(Fault(UTTERANCES, "its bytes do not match their checksum"))
     except CacheCorrupt as error:
         return [Fault(UTTERANCES, str(error)), *_shard_faults(folder, manifest, None, progress)]

@@ -1,22 +1,28 @@
 """The writer of a cache: plans shards, resumes after any kind of stop, records what is finished."""
 
 import datetime
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from zlib import crc32
 
 import filelock
+import numpy as np
 import pandas as pd
 
-from cache.atomic import PARTIAL
-from cache.errors import CacheBusy, CacheMissing, ProbeError
-from cache.manifest import MANIFEST, Manifest, ShardRecord, check_fingerprint, load_manifest
+from cache.atomic import PARTIAL, replace_file
+from cache.errors import CacheBusy, CacheCorrupt, CacheMissing, ProbeError
+from cache.manifest import FAILURES, MANIFEST, UTTERANCES, Manifest, ShardRecord, check_fingerprint, load_manifest
 from cache.shard import Array, ShardWriter
-from cache.table import fill_places, plan, recover, save_failures, save_table
+from cache.table import load_table, plan, recover, save_failures, settle, table_bytes
 
 LOCK = ".lock"
+OWN_PARTIAL = re.compile(
+    rf"(shard-\d+\.h5|{re.escape(MANIFEST)}|{re.escape(UTTERANCES)}|{re.escape(FAILURES)}){re.escape(PARTIAL)}"
+)
 
 
 class CacheWriter:
@@ -42,7 +48,7 @@ class CacheWriter:
             try:
                 found = load_manifest(folder)
             except CacheMissing:
-                strangers = [name for name in _names(folder) if name != LOCK and not name.endswith(PARTIAL)]
+                strangers = _strangers(folder)
                 if strangers:
                     raise ProbeError(
                         f"{folder}: holds {strangers[0]} and is no cache. Name a new or an empty folder."
@@ -51,8 +57,9 @@ class CacheWriter:
             else:
                 check_fingerprint(folder, found.fingerprint, manifest.fingerprint)
                 self.manifest, known = recover(folder, found, corpus)
-            for partial in folder.glob(f"*{PARTIAL}"):
-                partial.unlink()
+            for path in folder.iterdir():
+                if OWN_PARTIAL.fullmatch(path.name):
+                    path.unlink()
             self.table = plan(known, corpus, self.manifest.measures, shard_size)
             self._save_table()
         except BaseException:
@@ -60,8 +67,12 @@ class CacheWriter:
             raise
 
     def _save_table(self) -> None:
-        crc32 = save_table(self.folder, self.table)
-        self.manifest = replace(self.manifest, table_crc32=crc32)
+        """Write the table and what describes it; a kill in between leaves a table that the manifest knows."""
+        content = table_bytes(self.table)
+        if (self.folder / MANIFEST).exists():
+            replace(self.manifest, next_table_crc32=crc32(content)).save(self.folder)
+        replace_file(self.folder / UTTERANCES, content)
+        self.manifest = replace(self.manifest, table_crc32=crc32(content), next_table_crc32=None)
         self.manifest.save(self.folder)
         save_failures(self.folder, self.manifest, self.table)
 
@@ -93,6 +104,7 @@ class CacheWriter:
         """Mark the rows of a shard that is about to be written again as unknown, on disk as well."""
         rows = self.table["shard"] == index
         self.table.loc[rows, ["row", "n_samples", "n_frames"]] = [-1, 0, 0]
+        self.table.loc[rows, list(self.manifest.measures)] = np.nan
         self._save_table()
 
     def note(self, session: dict[str, Any]) -> None:
@@ -103,7 +115,7 @@ class CacheWriter:
     def close(self) -> None:
         """Bring the table up to date and release the lock."""
         try:
-            self.table = fill_places(self.folder, self.manifest, self.table)
+            self.manifest, self.table = settle(self.folder, self.manifest, self.table)
             self._save_table()
         finally:
             self.lock.release()
@@ -134,5 +146,15 @@ def lock_folder(folder: Path) -> filelock.BaseFileLock:
     return lock
 
 
-def _names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.name != MANIFEST)
+def _strangers(folder: Path) -> list[str]:
+    """What a folder without `cache.json` holds beside what a killed start leaves there."""
+    names = sorted(path.name for path in folder.iterdir() if path.name != LOCK)
+    return [name for name in names if not OWN_PARTIAL.fullmatch(name) and not _is_first_table(folder, name)]
+
+
+def _is_first_table(folder: Path, name: str) -> bool:
+    """Whether a file is the table of a cache in which nothing is finished: `cache.json` comes right after it."""
+    try:
+        return name == UTTERANCES and bool((load_table(folder)["row"] < 0).all())
+    except CacheCorrupt:
+        return False

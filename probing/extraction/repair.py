@@ -1,13 +1,15 @@
 """Repair of a cache: extract again what is missing, damaged, or failed before, and nothing else."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cache import Cache, CacheCorrupt, ProbeError
+import pandas as pd
+
+from cache import Cache, ProbeError
 from cache.manifest import Manifest, ShardRecord, load_manifest
 from cache.shard import Shard, ShardWriter
-from cache.table import load_table
+from cache.table import PLACE_COLUMNS, load_table, stored_ids, table_is_whole
 from cache.verification import shard_faults
 from cache.writer import CacheWriter
 from probing.audio import MEASURES
@@ -50,7 +52,7 @@ def repair(
     folder, machine = Path(folder), machine or Machine()
     manifest = load_manifest(folder)
     options = Options(**manifest.about["options"])
-    corpus = corpus or _corpus_of(folder, manifest)
+    corpus = _planned(folder, manifest, corpus)
     if not corpus.root.is_dir():
         raise ProbeError(f"{corpus.root}: the audio is no longer there. Say where: probe cache repair --corpus ...")
     backbone = options.load_backbone(machine.device)
@@ -76,18 +78,25 @@ def repair(
     return cache
 
 
-def _corpus_of(folder: Path, manifest: Manifest) -> Corpus:
-    """The corpus as the cache remembers it, or as it can be read again where the cache's table is damaged."""
+def _planned(folder: Path, manifest: Manifest, given: Corpus | None) -> Corpus:
+    """The utterances the cache was asked for: as it remembers them, or else the splits of the corpus it has some of."""
     about = manifest.about
-    if about["corpus_spec"] == "demo":
-        return load_corpus("demo")
-    root = Path(about["audio_root"])
-    try:
+    if given is None and about["corpus_spec"] == "demo":
+        given = load_corpus("demo")  # it may have moved with the package
+    if table_is_whole(folder, manifest):
         table = load_table(folder)
-    except CacheCorrupt:
-        return load_corpus(about["corpus_spec"], audio_root=root)
-    columns = [name for name in table.columns if name not in ("shard", "row", "n_samples", "n_frames", *MEASURES)]
-    return Corpus(about["corpus"], about["corpus_spec"], root, table[columns])
+        if given is not None:
+            return replace(given, utterances=_rows(given, table["utterance_id"]))
+        columns = [name for name in table.columns if name not in (*PLACE_COLUMNS, *MEASURES)]
+        return Corpus(about["corpus"], about["corpus_spec"], Path(about["audio_root"]), table[columns])
+    corpus = given or load_corpus(about["corpus_spec"], audio_root=Path(about["audio_root"]))
+    splits = _rows(corpus, stored_ids(folder, manifest)[1])["split"].unique()
+    return corpus.only(splits) if len(splits) else corpus
+
+
+def _rows(corpus: Corpus, utterance_ids: Iterable[str]) -> pd.DataFrame:
+    utterances = corpus.utterances
+    return utterances[utterances["utterance_id"].isin(set(utterance_ids))].reset_index(drop=True)
 
 
 def _damage(writer: CacheWriter, record: ShardRecord) -> Damage | None:
