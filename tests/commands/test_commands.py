@@ -1,0 +1,120 @@
+"""The command line from end to end, as a newcomer types it, on real speech."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from analysis.cli import app, main
+
+ROOT = Path(__file__).parents[2]
+DEMO = ROOT / "probing" / "corpora" / "demo"
+
+
+def probe(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    command = [sys.executable, "-m", "analysis.cli", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a manifest of 48 clips of the demo corpus, extracted and swept."""
+    folder = tmp_path_factory.mktemp("wörk place")
+    table = pd.read_csv(DEMO / "demo.csv")
+    table = table[table["duration_s"] < 2.2].groupby(["split", "label"]).head(8)
+    table = table[["path", "label", "speaker", "attack", "split"]].assign(
+        path=[str((DEMO / path).resolve()) for path in table["path"]]
+    )
+    table.to_csv(folder / "mine.csv", index=False)
+    extracted = probe("extract", "my.cache", "--corpus", "mine.csv", "--audio-root", DEMO, cwd=folder)
+    assert extracted.returncode == 0, extracted.stderr
+    assert "Next: probe sweep my.cache" in extracted.stderr
+    swept = probe("sweep", "my.cache", "--resamples", 200, "--control-seeds", 1, cwd=folder)
+    assert swept.returncode == 0, swept.stderr
+    (folder / "sweep.txt").write_text(swept.stdout)
+    return folder
+
+
+def test_extract_then_sweep_ends_with_the_sentence_and_the_picture(workplace: Path) -> None:
+    text = (workplace / "sweep.txt").read_text()
+    sentence = json.loads((workplace / "my.run" / "run.json").read_text())["finding"]["sentence"]
+    assert sentence in text
+    picture = re.search(r"Picture: (\S+)", text)
+    assert picture is not None
+    assert (workplace / picture.group(1)).read_bytes().startswith(b"\x89PNG")
+    assert (workplace / "my.run" / "report.html").exists()
+    assert len(re.findall(r"^ *\*? *\d+ ", text, flags=re.MULTILINE)) == 13
+
+
+def test_info_says_what_made_the_cache(workplace: Path) -> None:
+    shown = probe("cache", "info", "my.cache", cwd=workplace)
+    assert shown.returncode == 0
+    assert "48 of 48, 0 could not be used" in shown.stdout
+    assert "embedded WavLM 12x192" in shown.stdout
+    assert "weights_sha256" in shown.stdout
+
+
+def test_the_same_extract_again_has_nothing_to_do(workplace: Path) -> None:
+    again = probe("extract", "my.cache", "--corpus", "mine.csv", "--audio-root", DEMO, cwd=workplace)
+    assert again.returncode == 0
+    assert "Nothing to do" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["extract", "new.cache", "--corpus", "none.csv"], "none.csv: no such manifest"),
+        (["extract", "my.cache"], "holds the corpus"),
+        (["extract", "new.cache", "--backbone", "no-such-folder/model"], "error: "),
+        (["extract", "new.cache", "--device", "cuda:99"], "error: "),
+        (["extract", "new.cache", "--seconds", "0"], "--seconds 0: expected 0.05 to 3600"),
+        (["extract", "new.cache", "--frames-dtype", "int3"], "--frames-dtype int3: expected float16 or float32"),
+        (["extract", "new.cache", "--batch-size", "0"], "--batch-size"),
+        (["extract", "--no-such-option"], "No such option"),
+        (["sweep", "none.cache"], "none.cache: no cache here"),
+        (["sweep", "my.cache", "--strengths", "much"], "--strengths much"),
+        (["sweep", "my.cache", "--eval", "test"], "no utterances in split 'test', only dev, eval, train"),
+        (["sweep", "my.cache", "--out", "my.cache"], "is there and is no run"),
+        (["cache", "verify", "none.cache"], "none.cache: no cache here"),
+        (["cache", "info", "mine.csv"], "mine.csv: no cache here"),
+        (["cache", "repair", "none.cache"], "none.cache: no cache here"),
+    ],
+)
+def test_bad_input_ends_with_one_message_and_code_2(
+    workplace: Path,
+    arguments: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(workplace)
+    monkeypatch.setattr(sys, "argv", ["probe", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+    assert not (workplace / "new.cache").exists()
+
+
+def test_bad_input_shows_no_traceback(workplace: Path) -> None:
+    result = probe("sweep", "none.cache", cwd=workplace)
+    assert (result.returncode, len(result.stderr.splitlines())) == (2, 1)
+
+
+def test_readme_names_only_commands_and_options_that_exist() -> None:
+    text = (ROOT / "README.md").read_text()
+    named = re.findall(r"probe ((?:cache )?(?:extract|sweep|info|verify|repair))([^`\n]*)", text)
+    shown = {command: CliRunner().invoke(app, [*command.split(), "--help"]).stdout for command, _ in named}
+    assert len(shown) == 5
+    for command, rest in named:
+        for option in re.findall(r"--[a-z-]+", rest):
+            assert option in shown[command], f"probe {command} {option}"
+    for option in set(re.findall(r"`(--[a-z-]+)", text)):
+        assert any(option in page for page in (*shown.values(), "--help")), option
