@@ -110,7 +110,7 @@ def load_manifest(folder: Path) -> Manifest:
         content = json.loads(text)
         checksum = content.pop("checksum")
         schema = content["schema"]
-    except (ValueError, KeyError, AttributeError, TypeError):
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         raise CacheCorrupt(_damaged(path, "it is not the JSON object that was written")) from None
     if schema != SCHEMA:
         raise CacheCorrupt(f"{path}: schema {schema}, this version reads {SCHEMA}. Upgrade: pip install -U .")
