@@ -35,10 +35,6 @@ class Solution:
     weight: torch.Tensor
     bias: torch.Tensor
 
-    def scores(self, x: torch.Tensor) -> torch.Tensor:
-        """Log odds (L, K, S, N) of the positive class of x (L, N, P)."""
-        return torch.einsum("lksp,lnp->lksn", self.weight, x) + self.bias[..., None]
-
 
 def fit_logistic(
     x: torch.Tensor, targets: torch.Tensor, strengths: Sequence[float], *, tolerance: float = 1e-7

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from probing.probes import Scaling, fit_logistic
 from probing.sweep.splits import Split
 
 TOLERANCE = 1e-6
+ROWS_AT_ONCE = 8192
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Probe:
 
 
 def fit_probes(
-    features: dict[str, NDArray[np.float64]],
+    features: dict[str, NDArray[Any]],
     splits: dict[str, Split],
     labellings: Sequence[dict[str, NDArray[np.bool_]]],
     strengths: Sequence[float],
@@ -48,29 +50,45 @@ def fit_probes(
     Returns:
         One list of K probes a layer. The strength is the one with the lowest dev EER; among equals the smallest.
     """
-    x = {part: torch.from_numpy(values).to(device) for part, values in features.items()}
-    scaling = Scaling.of(x["train"])
+    train = torch.from_numpy(features["train"]).to(device, torch.float64)
+    scaling = Scaling.of(train)
     targets = torch.from_numpy(np.stack([labels["train"] for labels in labellings])).to(device)
     ordered = sorted(strengths)
-    solution = fit_logistic(scaling.apply(x["train"]), targets, ordered, tolerance=TOLERANCE)
-    scores = {part: solution.scores(scaling.apply(x[part])).cpu().numpy() for part in splits if part != "train"}
-    weight, bias = (value.cpu().numpy() for value in scaling.fold(solution.weight, solution.bias))
-    probes: list[list[Probe]] = []
-    for layer in range(len(weight)):
-        row = []
-        for k, labels in enumerate(labellings):
-            rates = [eer(labels["dev"], scores["dev"][layer, k, s]) for s in range(len(ordered))]
-            s = int(np.argmin(rates))
-            row.append(
-                Probe(
-                    ordered[s],
-                    weight[layer, k, s],
-                    float(bias[layer, k, s]),
-                    {part: values[layer, k, s] for part, values in scores.items()},
-                )
+    solution = fit_logistic(scaling.apply(train), targets, ordered, tolerance=TOLERANCE)
+    weight, bias = scaling.fold(solution.weight, solution.bias)
+    on_dev = _scores(features["dev"], weight, bias)
+    rates = [
+        [
+            [eer(labels["dev"], scores) for scores in of_labelling]
+            for labels, of_labelling in zip(labellings, layer, strict=True)
+        ]
+        for layer in on_dev
+    ]
+    best = torch.from_numpy(np.argmin(rates, axis=2)).to(device)[:, :, None]
+    weight = weight.take_along_dim(best[..., None], dim=2)
+    bias = bias.take_along_dim(best, dim=2)
+    scores = {part: _scores(features[part], weight, bias)[:, :, 0] for part in splits if part != "train"}
+    return [
+        [
+            Probe(
+                ordered[int(best[layer, k, 0])],
+                weight[layer, k, 0].cpu().numpy(),
+                float(bias[layer, k, 0]),
+                {part: values[layer, k] for part, values in scores.items()},
             )
-        probes.append(row)
-    return probes
+            for k in range(len(labellings))
+        ]
+        for layer in range(len(train))
+    ]
+
+
+def _scores(x: NDArray[Any], weight: torch.Tensor, bias: torch.Tensor) -> NDArray[np.float64]:
+    """Log odds (L, K, S, N) of features as they are, a few thousand utterances at a time."""
+    blocks = []
+    for first in range(0, x.shape[1], ROWS_AT_ONCE):
+        block = torch.from_numpy(x[:, first : first + ROWS_AT_ONCE]).to(weight)
+        blocks.append((torch.einsum("lksp,lnp->lksn", weight, block) + bias[..., None]).cpu().numpy())
+    return np.concatenate(blocks, axis=3)
 
 
 def shuffled(splits: dict[str, Split], seeds: Sequence[int]) -> list[dict[str, NDArray[np.bool_]]]:

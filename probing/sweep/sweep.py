@@ -20,7 +20,7 @@ from probing.sweep.linear import Probe, fit_probes, shuffled
 from probing.sweep.splits import Split, read_splits
 
 LAYERS, TRIVIAL, CONTROL = "layer", "trivial-features", "shuffled-labels"
-COPIES = 4  # of the features, while one group of layers is solved
+COPIES = 6  # of the training features in float64, while a group of layers is solved
 
 
 @dataclass(frozen=True)
@@ -203,23 +203,24 @@ class Results:
 
 def _groups(
     cache: Cache, splits: dict[str, Split], memory_gb: float
-) -> Iterator[tuple[list[int], dict[str, NDArray[np.float64]]]]:
+) -> Iterator[tuple[list[int], dict[str, NDArray[Any]]]]:
     """Layers in groups whose features fit the memory, each part (layers, N, 2 D)."""
-    n = sum(map(len, splits.values()))
-    bytes_per_layer = COPIES * n * 2 * cache.dim * 8
-    at_once = max(1, int(memory_gb * 1e9 / bytes_per_layer))
+    bytes_per_value = COPIES * 8 * len(splits["train"]) + sum(
+        len(split) * np.dtype(cache.tiers["pooled"]).itemsize for split in splits.values()
+    )
+    at_once = max(1, int(memory_gb * 1e9 / (bytes_per_value * 2 * cache.dim)))
     for first in range(0, len(cache.layers), at_once):
         layers = cache.layers[first : first + at_once]
         yield (
             layers,
             {
-                part: cache.pooled(layers, split.table).reshape(len(layers), len(split), -1).astype(np.float64)
+                part: cache.pooled(layers, split.table).reshape(len(layers), len(split), -1)
                 for part, split in splits.items()
             },
         )
 
 
-def _trivial(splits: dict[str, Split]) -> dict[str, NDArray[np.float64]]:
+def _trivial(splits: dict[str, Split]) -> dict[str, NDArray[Any]]:
     return {part: split.table[list(MEASURES)].to_numpy(np.float64)[None] for part, split in splits.items()}
 
 

@@ -81,4 +81,5 @@ def test_folded_weights_act_on_features_as_they_are() -> None:
     solution = fit_logistic(scaling.apply(x), torch.arange(40)[None] < 15, [0.5, 5.0])
     weight, bias = scaling.fold(solution.weight, solution.bias)
     folded = torch.einsum("lksp,lnp->lksn", weight, x) + bias[..., None]
-    assert torch.allclose(folded, solution.scores(scaling.apply(x)), atol=1e-9)
+    direct = torch.einsum("lksp,lnp->lksn", solution.weight, scaling.apply(x)) + solution.bias[..., None]
+    assert torch.allclose(folded, direct, atol=1e-9)
