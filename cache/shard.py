@@ -37,6 +37,7 @@ def _allocate(group: h5py.Group, name: str, shape: tuple[int, ...], dtype: str) 
     plist.set_layout(h5py.h5d.CONTIGUOUS)
     plist.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     plist.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    plist.set_obj_track_times(False)  # the same states give the same file
     space = h5py.h5s.create_simple(shape)
     h5py.h5d.create(group.id, name.encode(), h5py.h5t.py_create(np.dtype(dtype), logical=True), space, plist)
 
@@ -83,7 +84,7 @@ class ShardWriter:
             for name in manifest.measures:
                 group.create_dataset(name, data=np.asarray(measures[name], "<f8"))
             checksums = file.create_group("checksums")
-            for tier in manifest.tiers:
+            for tier in sorted(manifest.tiers):
                 group = file.create_group(tier)
                 for layer in manifest.layers:
                     _allocate(group, f"layer_{layer:02d}", shapes[tier], self._dtypes[tier].str)
