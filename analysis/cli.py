@@ -73,6 +73,14 @@ def extract(
         str,
         typer.Option(help="Zero mean and unit variance per clip: auto (as the model's preprocessor says), on, off."),
     ] = "auto",
+    drop: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPEC",
+            help="Leave blocks out: top:K, bottom:K, alternate:K, symmetric:K, or contribution:K:CACHE for the K "
+            "blocks that change their input least in a cache of the whole model; blocks:1,2,5 keeps just these.",
+        ),
+    ] = None,
     max_seconds: Annotated[float, typer.Option(help="Longer clips are cut to their beginning.")] = 30.0,
     seconds: Annotated[
         float | None,
@@ -108,6 +116,7 @@ def extract(
         revision=revision,
         seed=seed,
         normalize=normalize,
+        drop=drop,
         max_seconds=max_seconds,
         seconds=seconds,
         frames=frames,

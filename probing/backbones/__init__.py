@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .dropping import block_similarity, kept_blocks
 from .errors import (
     BackboneMissing,
     BackboneUnsupported,
+    BlocksUnknown,
     CheckpointIncomplete,
     ClipUnusable,
     DeviceUnavailable,
@@ -23,12 +25,15 @@ __all__ = [
     "Backbone",
     "BackboneMissing",
     "BackboneUnsupported",
+    "BlocksUnknown",
     "CheckpointIncomplete",
     "ClipUnusable",
     "DeviceUnavailable",
     "HiddenStates",
     "HubUnreachable",
     "LibraryBroken",
+    "block_similarity",
+    "kept_blocks",
     "load_backbone",
 ]
 

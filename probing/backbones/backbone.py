@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .errors import BackboneUnsupported, ClipUnusable
+from .dropping import describe_blocks
+from .errors import BackboneUnsupported, BlocksUnknown, ClipUnusable
 from .families import Family, FrameRule, Padding
 from .inputs import SAMPLING_RATE, Clip, Input
 from .layers import CONVENTION, HiddenStates, recorded_layers
@@ -68,6 +69,7 @@ class Backbone:
         spec: what it was loaded from.
         family: the model_type.
         n_layers: L, the number of blocks; there are L + 1 layers, 0 being the input of the first block.
+        blocks: their numbers in the whole model; 1..L unless some were dropped.
         dim: width D of every layer.
         random: whether the weights are random.
         device: where it runs.
@@ -107,6 +109,8 @@ class Backbone:
         self.device = device
         self.random = seed is not None
         self.n_layers = len(blocks)
+        self.blocks = tuple(range(1, len(blocks) + 1))
+        self._whole_name, self._n_blocks = name, len(blocks)
         self.min_samples = max(family.min_samples, rule.window)
         self.max_samples = audio_input.max_samples
         self.padding: Padding = family.padding_for(self._config)
@@ -159,6 +163,35 @@ class Backbone:
         }
         return copy.deepcopy(self, {**shared, id(self._config): self._config, id(self._input): self._input})
 
+    def truncate(self, k: int) -> Backbone:
+        """Give the backbone of the first k blocks: its layers are the layers 0..k of this one."""
+        return self.keep(range(1, k + 1))
+
+    def keep(self, blocks: Sequence[int]) -> Backbone:
+        """Give a backbone of some of the blocks only, sharing their weights.
+
+        Args:
+            blocks: numbers from 1, ascending, of this backbone's blocks.
+
+        Raises:
+            BlocksUnknown: there is no such block.
+        """
+        numbers = list(blocks)
+        if not numbers or numbers != sorted(set(numbers)) or not 1 <= numbers[0] <= numbers[-1] <= self.n_layers:
+            raise BlocksUnknown(f"blocks {numbers}: expected some of 1 to {self.n_layers}, each once, ascending.")
+        kept = self.replica()
+        first = kept._blocks[0]
+        for position in reversed(range(self.n_layers)):
+            if position + 1 not in numbers:
+                del kept._blocks[position]
+        _hand_over(first, kept._blocks[0])
+        kept.n_layers = len(numbers)
+        kept.blocks = tuple(self.blocks[number - 1] for number in numbers)
+        kept.name = f"{self._whole_name}, {describe_blocks(kept.blocks, self._n_blocks)}"
+        kept.__dict__.pop("_weights_sha256", None)
+        kept.dim = kept._verified_dim()
+        return kept
+
     def fingerprint(self) -> dict[str, str | int | float | bool | None]:
         """Give everything about the model that changes a number, and nothing else: no batch size, device or path."""
         config = {key: getattr(self._config, key) for key in ARCHITECTURE if hasattr(self._config, key)}
@@ -168,6 +201,7 @@ class Backbone:
             "revision": self._revision,
             "architecture": json.dumps(config, sort_keys=True),
             "n_layers": self.n_layers,
+            "blocks": ",".join(map(str, self.blocks)),
             "dim": self.dim,
             "layers": CONVENTION,
             "normalization": self._input.normalization,
@@ -258,6 +292,14 @@ class Backbone:
                 "them again."
             )
         return dims.pop()
+
+
+def _hand_over(old: nn.Module, new: nn.Module) -> None:
+    """Give the new first block what only the old one has: WavLM keeps the position bias of all blocks there."""
+    for path, module in old.named_modules():
+        parent, _, name = path.rpartition(".")
+        if path and not hasattr(new.get_submodule(parent), name):
+            setattr(new.get_submodule(parent), name, module)
 
 
 class _Computed(nn.Module):

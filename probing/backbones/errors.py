@@ -29,3 +29,7 @@ class LibraryBroken(ProbeError, ImportError):
 
 class ClipUnusable(ProbeError, ValueError):
     """A clip is too short, too long, not mono or not finite, or may not share a batch with the others."""
+
+
+class BlocksUnknown(ProbeError, ValueError):
+    """The blocks to keep or drop are not ones the model has."""

@@ -181,7 +181,7 @@ def new_manifest(backbone: Backbone, corpus: Corpus, options: Options) -> Manife
             "corpus": corpus.name,
             "corpus_spec": corpus.spec,
             "audio_root": str(corpus.root),
-            "options": options.as_dict(),
+            "options": options.as_dict(backbone),
         },
     )
 

@@ -8,7 +8,7 @@ import transformers
 
 from cache.errors import ProbeError
 from probing.audio import Cropping
-from probing.backbones import Backbone, load_backbone
+from probing.backbones import Backbone, kept_blocks, load_backbone
 from probing.extraction.pooling import POOLING
 
 DTYPES = ("float16", "float32")
@@ -20,6 +20,7 @@ class Options:
 
     backbone, revision, seed, normalize: see `probing.backbones.load_backbone`.
     max_seconds, seconds: see `probing.audio.Cropping`.
+    drop: blocks to leave out, see `probing.backbones.kept_blocks`.
     frames: also store every frame, not only the pooled statistics.
     pooled_dtype, frames_dtype: float32 or float16 on disk.
     """
@@ -30,6 +31,7 @@ class Options:
     normalize: str = "auto"
     max_seconds: float = 30.0
     seconds: float | None = None
+    drop: str | None = None
     frames: bool = False
     pooled_dtype: str = "float32"
     frames_dtype: str = "float16"
@@ -59,6 +61,8 @@ class Options:
         backbone = load_backbone(
             self.backbone, revision=self.revision, device=device, seed=self.seed, normalize=self.normalize
         )
+        if self.drop is not None:
+            backbone = backbone.keep(kept_blocks(self.drop, backbone.n_layers))
         n_samples = self.cropping.n_samples()
         if backbone.max_samples is not None and n_samples > backbone.max_samples:
             longest = backbone.max_samples / backbone.sampling_rate
@@ -82,6 +86,7 @@ class Options:
             "transformers": transformers.__version__,
         }
 
-    def as_dict(self) -> dict[str, Any]:
-        """For the cache's `about`."""
-        return asdict(self)
+    def as_dict(self, backbone: Backbone) -> dict[str, Any]:
+        """For the cache's `about`: enough to load the same backbone again, whatever it was chosen by."""
+        drop = None if self.drop is None else "blocks:" + ",".join(map(str, backbone.blocks))
+        return {**asdict(self), "drop": drop}

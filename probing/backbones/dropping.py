@@ -1,0 +1,98 @@
+"""Which blocks of a backbone to leave out.
+
+The strategies are those of Sajjad, Dalvi, Durrani & Nakov (On the effect of dropping layers of pre-trained transformer
+models, Computer Speech & Language 77, 2023). Keeping the first k blocks is `top`; every other strategy changes what the
+later blocks receive, so that its layers are not those of a cache of the whole model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cache import Cache
+
+from .errors import BlocksUnknown
+
+STRATEGIES = ("top", "bottom", "alternate", "symmetric", "contribution")
+FORM = "top:K, bottom:K, alternate:K, symmetric:K, contribution:K:CACHE to drop K blocks, or blocks:1,2,5 to keep these"
+
+
+def kept_blocks(spec: str, n_blocks: int) -> tuple[int, ...]:
+    """Say which blocks a drop specification keeps.
+
+    Args:
+        spec: `top:K` drops the last K blocks, `bottom:K` the first K, `alternate:K` every other one from the last
+            down, `symmetric:K` the K in the middle (of two middles the upper), `contribution:K:CACHE` the K that
+            change their input least, as measured on a cache of the whole model; `blocks:1,2,5` keeps what it lists.
+        n_blocks: blocks of the whole model.
+
+    Returns:
+        Numbers of the kept blocks, from 1, ascending; at least one.
+
+    Raises:
+        BlocksUnknown: another form, or more blocks than there are.
+    """
+    strategy, _, rest = spec.partition(":")
+    number, _, folder = rest.partition(":")
+    every = range(1, n_blocks + 1)
+    try:
+        numbers = sorted({int(text) for text in (rest.split(",") if strategy == "blocks" else [number])})
+    except ValueError:
+        raise BlocksUnknown(f"--drop {spec}: expected {FORM}.") from None
+    if strategy == "blocks":
+        if not set(numbers) <= set(every):
+            raise BlocksUnknown(f"--drop {spec}: the model has blocks 1 to {n_blocks}. Name some of those.")
+        return tuple(numbers)
+    k = numbers[0]
+    if strategy not in STRATEGIES or bool(folder) != (strategy == "contribution"):
+        raise BlocksUnknown(f"--drop {spec}: expected {FORM}.")
+    most = (n_blocks + 1) // 2 if strategy == "alternate" else n_blocks
+    if not 0 < k <= min(most, n_blocks - 1):
+        raise BlocksUnknown(f"--drop {spec}: of {n_blocks} blocks, {strategy} can drop 1 to {min(most, n_blocks - 1)}.")
+    low = (n_blocks - k + 1) // 2
+    dropped = {
+        "top": lambda: set(every[-k:]),
+        "bottom": lambda: set(every[:k]),
+        "alternate": lambda: set(every[::-2][:k]),
+        "symmetric": lambda: set(every[low : low + k]),
+        "contribution": lambda: _least_changing(Path(folder), k, n_blocks),
+    }[strategy]()
+    return tuple(block for block in every if block not in dropped)
+
+
+def block_similarity(cache: Cache) -> NDArray[np.float64]:
+    """Measure how much each block leaves its input as it was.
+
+    Returns:
+        (L,), for block 1 to L: mean over utterances of the cosine between the pooled means of its input and its output.
+    """
+    means = [cache.layer(k)[0][:, 0].astype(np.float64) for k in cache.layers]
+    norms = [np.linalg.norm(mean, axis=1) for mean in means]
+    return np.array(
+        [
+            np.mean(np.sum(means[k] * means[k - 1], axis=1) / np.maximum(norms[k] * norms[k - 1], 1e-300))
+            for k in range(1, len(means))
+        ]
+    )
+
+
+def _least_changing(folder: Path, k: int, n_blocks: int) -> set[int]:
+    cache = Cache(folder)
+    if cache.layers != list(range(n_blocks + 1)) or not len(cache):
+        raise BlocksUnknown(
+            f"--drop contribution:{k}:{folder}: that cache has layers {cache.layers[0]} to {cache.layers[-1]} of "
+            f"{len(cache)} utterances; expected one of the whole model, layers 0 to {n_blocks}. Make one: probe extract"
+        )
+    order = np.argsort(-block_similarity(cache), kind="stable")
+    return {int(block) + 1 for block in order[:k]}
+
+
+def describe_blocks(blocks: Sequence[int], n_blocks: int) -> str:
+    """Name kept blocks in a few words: `first 6 of 12 blocks`, `blocks 1 2 5 of 12`."""
+    if list(blocks) == list(range(1, len(blocks) + 1)):
+        return f"first {len(blocks)} of {n_blocks} blocks"
+    return f"blocks {' '.join(map(str, blocks))} of {n_blocks}"
