@@ -70,6 +70,7 @@ class ShardWriter:
         self.offsets = np.concatenate([[0], np.cumsum(n_frames)]).astype(np.int64)
         self._layer_index = {layer: i for i, layer in enumerate(manifest.layers)}
         self._checksums = {tier: np.zeros((len(manifest.layers), self.n_rows), "<u4") for tier in manifest.tiers}
+        self._written = {tier: np.zeros_like(values, bool) for tier, values in self._checksums.items()}
         self._dtypes = {tier: np.dtype(dtype).newbyteorder("<") for tier, dtype in manifest.tiers.items()}
         shapes = {"pooled": (self.n_rows, 2, manifest.dim), "frames": (int(self.offsets[-1]), manifest.dim)}
         ids = np.array([name.encode() for name in utterance_ids])
@@ -111,6 +112,7 @@ class ShardWriter:
             start, stop = (int(b - bounds[0]) * row_bytes for b in bounds[i : i + 2])
             self._checksums[tier][self._layer_index[layer], row + i] = zlib.crc32(view[start:stop])
         self._write_at(self._start[tier][self._layer_index[layer]] + int(bounds[0]) * row_bytes, view)
+        self._written[tier][self._layer_index[layer], row : row + n_rows] = True
 
     def _write_at(self, offset: int, view: memoryview) -> None:
         while view:
@@ -118,10 +120,17 @@ class ShardWriter:
             view, offset = view[written:], offset + written
 
     def finish(self, failures: dict[str, str]) -> ShardRecord:
-        """Make the shard durable under its own name."""
-        for tier, checksums in self._checksums.items():
-            self._write_at(self._checksum_start[tier], checksums.data.cast("B"))
-        os.fsync(self._file.fileno())
+        """Make the shard durable under its own name; throw it away where that fails or a block was never written."""
+        try:
+            for tier, written in self._written.items():
+                if not written.all():
+                    raise ValueError(f"{self.path.name}: {(~written).sum()} blocks of {tier} were never written")
+            for tier, checksums in self._checksums.items():
+                self._write_at(self._checksum_start[tier], checksums.data.cast("B"))
+            os.fsync(self._file.fileno())
+        except BaseException:
+            self.abort()
+            raise
         self._file.close()
         crc32, size = crc32_of_file(self.partial), self.partial.stat().st_size
         os.replace(self.partial, self.path)

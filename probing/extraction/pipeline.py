@@ -114,9 +114,10 @@ class Pipeline:
         self._writes: deque[Future[None]] = deque()
 
     def close(self) -> None:
-        """Stop the threads; what is still queued is dropped."""
-        for threads in (self._decoders, self._passes, self._scribe):
+        """Stop the threads; what is still to be decoded or computed is dropped, what is computed is written."""
+        for threads in (self._decoders, self._passes):
             threads.shutdown(wait=True, cancel_futures=True)
+        self._scribe.shutdown(wait=True)
 
     def run(self) -> None:
         """Extract every pending shard of the writer."""
@@ -214,7 +215,8 @@ class Pipeline:
             for _, _, blocks in outstanding:
                 blocks.cancel()
             wait([blocks for _, _, blocks in outstanding])
-            self._drop_writes()
+            wait(self._writes)  # those of the shard before count, also where they failed
+            self._writes = deque(write for write in self._writes if write.exception())
             shard.abort()
             raise
         self._later(self.writer.finish_shard, index, shard, failures)
@@ -257,14 +259,6 @@ class Pipeline:
         while len(self._writes) > most:
             self._writes.popleft().result()
         self.seconds["write"] += time.perf_counter() - started
-
-    def _drop_writes(self) -> None:
-        for write in self._writes:
-            write.cancel()
-        for write in self._writes:
-            if not write.cancelled():
-                write.exception()
-        self._writes.clear()
 
 
 def _cast(states: torch.Tensor, dtype: str, tier: str) -> NDArray[Any]:

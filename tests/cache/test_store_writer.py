@@ -122,13 +122,12 @@ def test_damage_to_a_shard_that_the_table_does_not_know_is_mended_by_writing_aga
     assert verify(folder) == []
 
 
-def test_a_repair_that_fails_after_a_shard_was_lost_keeps_its_own_error(store) -> None:
+def test_a_writer_that_forgot_a_lost_shard_can_be_closed(store) -> None:
     folder = store(8)
     (folder / "shard-00001.h5").unlink()
     writer = CacheWriter(folder, Recipe().manifest(), Recipe().corpus(names(8)), 4)
-    with pytest.raises(KeyboardInterrupt), writer:
-        writer.forget_rows(1)
-        raise KeyboardInterrupt
+    writer.forget_rows(1)
+    writer.close()
     assert len(Cache(folder)) == 4
     Recipe().write(folder, names(8))
     assert len(Cache(folder)) == 8
@@ -235,6 +234,17 @@ def test_a_block_of_the_wrong_length_is_refused(tmp_path: Path) -> None:
             shard.write(0, "frames", 0, np.zeros((3, 3)), 1)
         shard.abort()
     assert not list((tmp_path / "c").glob("shard*"))
+
+
+def test_a_shard_with_a_block_that_was_never_written_is_not_finished(tmp_path: Path) -> None:
+    recipe = Recipe()
+    with CacheWriter(tmp_path / "c", recipe.manifest(), recipe.corpus(["a"]), 4) as writer:
+        shard = writer.start_shard(0, ["a"], [640], [2], {"loudness": np.zeros(1)})
+        shard.write(0, "frames", 0, np.zeros((2, 3)), 1)
+        with pytest.raises(ValueError, match="were never written"):
+            writer.finish_shard(0, shard, {})
+    assert not list((tmp_path / "c").glob("shard*"))
+    assert not Cache(tmp_path / "c").finished
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:

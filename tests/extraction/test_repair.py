@@ -1,0 +1,172 @@
+"""Repair runs again what is missing or bad, and no other utterance, to the cache that was never harmed."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from random_store import flip
+from small_extraction import assert_same, corpus_in, extracted, machine, quiet, run_cli, with_frames, write_clips
+
+from cache import Cache, CacheMissing, verify
+from cache.writer import CacheWriter
+from probing.corpora import Corpus
+from probing.extraction import Options, extract, repair
+
+SHARD = "shard-00001.h5"
+
+
+@pytest.fixture
+def harmed(undisturbed: Cache, tmp_path: Path) -> Path:
+    """A copy of the sound cache, to be harmed."""
+    shutil.copytree(undisturbed.folder, tmp_path / "c")
+    return tmp_path / "c"
+
+
+def position_of(cache: Cache, utterance_id: str, tier: str) -> int:
+    """Where the bytes of layer 2 of an utterance start in its shard."""
+    row = cache.utterances[cache.utterances["utterance_id"] == utterance_id]
+    block = cache.pooled([2], row) if tier == "pooled" else cache.frames([utterance_id], [2])[0]
+    return (cache.folder / SHARD).read_bytes().index(block.tobytes())
+
+
+def in_shard(cache: Cache, index: int = 1) -> list[str]:
+    return list(cache.utterances.loc[cache.utterances["shard"] == index, "utterance_id"])
+
+
+@pytest.mark.parametrize("tier", ["pooled", "frames"])
+def test_a_flipped_bit_costs_one_utterance(tier: str, harmed: Path, undisturbed: Cache) -> None:
+    name = in_shard(undisturbed)[2]
+    flip(harmed / SHARD, position_of(undisturbed, name, tier) + 5, 6)
+    assert [fault.utterance_ids for fault in verify(harmed)] == [(name,)]
+    cache = repair(harmed, machine=machine(), say=quiet)
+    assert extracted(cache) == 1
+    assert_same(cache, undisturbed)
+    assert verify(harmed) == []
+
+
+def harm(folder: Path, how: str) -> None:
+    shard = folder / SHARD
+    if how == "deleted":
+        shard.unlink()
+    elif how == "truncated":
+        os.truncate(shard, shard.stat().st_size // 2)
+    elif how == "header":
+        flip(shard, 3)
+    else:
+        (folder / "utterances.parquet").write_bytes(b"PAR1")
+
+
+@pytest.mark.parametrize(("how", "n"), [("deleted", 4), ("truncated", 4), ("header", 4), ("table", None)])
+def test_a_lost_file_costs_what_was_in_it(how: str, n: int | None, harmed: Path, undisturbed: Cache) -> None:
+    harm(harmed, how)
+    assert verify(harmed)
+    cache = repair(harmed, machine=machine(), say=quiet)
+    assert_same(cache, undisturbed)
+    assert verify(harmed) == []
+    sessions = 1 if n is None else 2
+    assert len(cache.manifest.history) == sessions
+    assert n in (None, extracted(cache))
+
+
+def test_a_lost_table_and_a_lost_shard_together_cost_the_shard(harmed: Path, undisturbed: Cache) -> None:
+    harm(harmed, "deleted")
+    harm(harmed, "table")
+    cache = repair(harmed, machine=machine(), say=quiet)
+    assert extracted(cache) == 4
+    assert_same(cache, undisturbed, places=False)
+    assert verify(harmed) == []
+
+
+def test_a_sound_cache_costs_nothing(harmed: Path, undisturbed: Cache) -> None:
+    said: list[str] = []
+    cache = repair(harmed, machine=machine(), say=said.append)
+    assert "To extract: 0 damaged or missing, 0 never started; to try again: 0 that failed." in said
+    assert cache.manifest.history == undisturbed.manifest.history
+
+
+@pytest.mark.parametrize("lost", [None, "table"])
+def test_repair_adds_no_split_that_was_never_asked_for(lost, backbone: Path, corpus: Corpus, tmp_path: Path) -> None:
+    folder = tmp_path / "c"
+    before = extract(folder, corpus.only(["dev"]), Options(str(backbone)), machine(shard_size=2), say=quiet)
+    (folder / "shard-00000.h5").unlink()
+    if lost:
+        harm(folder, "table")
+    cache = repair(folder, machine=machine(shard_size=2), say=quiet)
+    assert extracted(cache) == 2
+    assert sorted(cache.utterances["utterance_id"]) == sorted(before.utterances["utterance_id"])
+
+
+def test_repair_with_a_whole_corpus_given_adds_no_split_either(backbone, corpus: Corpus, tmp_path: Path) -> None:
+    folder = tmp_path / "c"
+    before = extract(folder, corpus.only(["dev"]), Options(str(backbone)), machine(), say=quiet)
+    (folder / "shard-00000.h5").unlink()
+    cache = repair(folder, corpus, machine(), say=quiet)
+    assert_same(cache, before)
+
+
+def test_repair_finishes_a_cache_that_was_stopped(backbone, corpus: Corpus, undisturbed: Cache, tmp_path: Path) -> None:
+    from probing.extraction.extract import new_manifest
+
+    options, folder = with_frames(backbone), tmp_path / "c"
+    manifest = new_manifest(options.load_backbone("cpu"), corpus, options)
+    CacheWriter(folder, manifest, corpus.utterances, 4).close()
+    cache = repair(folder, machine=machine(), say=quiet)
+    assert extracted(cache) == 16
+    assert_same(cache, undisturbed)
+
+
+def test_a_repair_that_was_killed_after_it_forgot_a_lost_shard_can_be_repeated(harmed, undisturbed: Cache) -> None:
+    harm(harmed, "deleted")
+    manifest = Cache(harmed).manifest
+    corpus = undisturbed.utterances.drop(columns=["shard", "row", "n_samples", "n_frames", *manifest.measures])
+    writer = CacheWriter(harmed, manifest, corpus, 4)
+    writer.forget_rows(1)
+    writer.lock.release()
+    cache = repair(harmed, machine=machine(), say=quiet)
+    assert extracted(cache) == 4
+    assert_same(cache, undisturbed)
+
+
+def test_audio_that_was_lost_meanwhile_becomes_a_failure_and_the_rest_is_mended(backbone, tmp_path: Path) -> None:
+    write_clips(tmp_path / "audio")
+    folder = tmp_path / "c"
+    before = extract(folder, corpus_in(tmp_path / "audio"), Options(str(backbone)), machine(), say=quiet)
+    harm(folder, "truncated")
+    row = before.utterances[before.utterances["shard"] == 1].iloc[1]
+    (tmp_path / row["path"]).unlink()
+    cache = repair(folder, machine=machine(), say=quiet)
+    assert list(cache.failures["reason"]) == ["missing: no such file"]
+    assert len(cache) == 15
+    assert extracted(cache) == 3
+    assert verify(folder) == []
+
+
+def test_repair_says_where_to_look_when_the_audio_moved(backbone: Path, tmp_path: Path) -> None:
+    write_clips(tmp_path / "audio")
+    folder = tmp_path / "elsewhere" / "c"
+    before = extract(folder, corpus_in(tmp_path / "audio"), Options(str(backbone)), machine(), say=quiet)
+    harm(folder, "deleted")
+    (tmp_path / "moved").mkdir()
+    for name in ("audio", "audio.csv"):
+        (tmp_path / name).rename(tmp_path / "moved" / name)
+    cache = repair(folder, corpus_in(tmp_path / "moved" / "audio"), machine(), say=quiet)
+    assert_same(cache, before)
+
+
+def test_repair_without_a_cache_says_that_there_is_none(tmp_path: Path) -> None:
+    with pytest.raises(CacheMissing, match="no cache here"):
+        repair(tmp_path, say=quiet)
+
+
+def test_verify_and_repair_end_with_the_exit_codes_they_document(harmed, undisturbed, monkeypatch, capsys) -> None:
+    name = in_shard(undisturbed)[0]
+    assert run_cli(["cache", "verify", str(harmed)], monkeypatch) == 0
+    flip(harmed / SHARD, position_of(undisturbed, name, "pooled"))
+    capsys.readouterr()
+    assert run_cli(["cache", "verify", str(harmed)], monkeypatch) == 1
+    message = "".join(capsys.readouterr())
+    assert name in message
+    assert f"probe cache repair {harmed}" in message
+    assert run_cli(["cache", "repair", str(harmed), "--device", "cpu"], monkeypatch) == 0
+    assert run_cli(["cache", "verify", str(harmed)], monkeypatch) == 0
