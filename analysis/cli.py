@@ -109,6 +109,7 @@ def extract(
     probe extract wavlm.cache --backbone microsoft/wavlm-large --corpus asvspoof2019-la:/data/asvspoof2019
     probe extract mine.cache --backbone models/my-hubert --corpus my/manifest.csv --frames
     """
+    console.print(f"Loading {backbone} ...")
     extraction = import_module("probing.extraction")
     corpora = import_module("probing.corpora")
     options = extraction.Options(
