@@ -1,0 +1,136 @@
+"""A run: from the folder of recordings to a trained model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from probing.backbones.errors import DeviceUnavailable
+
+from .batches import Batches
+from .card import model_card
+from .config import Recipe
+from .curve import draw_curve
+from .evaluation import compare, head_accuracy
+from .export import export_model
+from .recordings import Recordings, open_recordings
+from .training import LOG, Training, train
+from .units import Units, open_units
+
+DEMO_TABLE = Path(str(resources.files("probing.corpora.demo").joinpath("demo.csv")))
+
+
+EVALUATION, HEADS = "evaluation.csv", "heads.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a call needs and leaves: the speech, its units, and the training at its last step."""
+
+    recordings: Recordings
+    units: list[Units]
+    training: Training
+    work: Path
+
+    def batches(self, part: str) -> Batches:
+        """Crops of train or heldout speakers."""
+        return Batches(self.recordings, self.units, self.training.recipe, part)
+
+
+def open_run(
+    recipe: Recipe, shared: Path, work: Path, device: str = "auto", architecture: dict[str, Any] | None = None
+) -> Run:
+    """Decode and cluster what is not yet, and take the training up where it stopped.
+
+    Args:
+        recipe: of the run.
+        shared: folder that holds data/unlabelled, data/speech-dev and data/models.
+        work: folder of the run.
+        device: `auto` (a GPU if there is one), `cpu`, `cuda`, `mps`.
+        architecture: fields of a WavLMConfig; by default those of the bundled model.
+
+    Raises:
+        ProbeError: the data, the units, the device or the checkpoint are not what was asked for.
+    """
+    place = choose_device(device)
+    work.mkdir(parents=True, exist_ok=True)
+    recordings = open_recordings(shared, work, DEMO_TABLE)
+    whisper = shared / "data" / "models" / "whisper-tiny.en-encoder"
+    units = [
+        open_units(recordings, kind, recipe.n_clusters, recipe.seed, work, whisper, place) for kind in recipe.units
+    ]
+    training = Training(recipe, architecture or embedded_architecture(), place)
+    training.load_if_there(work)
+    return Run(recordings, units, training, work)
+
+
+def pretrain(run: Run, steps: int, minutes: float | None = None, every: int = 100) -> None:
+    """Train until the steps or the minutes are over; leave a checkpoint, a log and the curve in the work folder."""
+    train(run.training, run.batches("train"), run.batches("heldout"), run.work, steps, minutes, every)
+    if (run.work / LOG).is_file():
+        draw_curve(run.work / LOG, run.work / "curve.png")
+
+
+def evaluate(run: Run, head_steps: int = 300, n_heldout: int = 20) -> None:
+    """Measure the model against its own first weights, which are random; leave evaluation.csv and heads.json.
+
+    Args:
+        run: of the model.
+        head_steps: steps in which new heads are fitted to frozen weights, for masked-unit accuracy.
+        n_heldout: batches on which that accuracy is measured.
+    """
+    device, recipe = run.training.device, run.training.recipe
+    models = {"trained": run.training.model, "random": Training(recipe, run.training.architecture, device).model}
+    evaluation = compare(models, run.recordings, run.units, recipe.seed, device)
+    batches, heldout = run.batches("train"), run.batches("heldout")
+    heads = {"trained, own heads": run.training.measure(heldout, n_heldout)[:, 1].tolist()}
+    for name, model in models.items():
+        found = head_accuracy(model, batches, heldout, device, head_steps, n_heldout)
+        heads[f"{name}, new heads on frozen weights"] = found
+    evaluation.to_csv(run.work / EVALUATION, index=False)
+    (run.work / HEADS).write_text(json.dumps(heads, indent=2) + "\n", encoding="utf-8")
+
+
+def export(run: Run, folder: Path) -> None:
+    """Write the model and its card, with the figures of `evaluate` where there are any, as a transformers folder."""
+    hashes = export_model(run.training.model, folder)
+    evaluated = (run.work / EVALUATION).is_file()
+    card = model_card(
+        run.training.recipe,
+        run.training.step,
+        run.recordings.table,
+        pd.read_csv(run.work / LOG),
+        hashes,
+        pd.read_csv(run.work / EVALUATION) if evaluated else None,
+        json.loads((run.work / HEADS).read_text(encoding="utf-8")) if evaluated else None,
+    )
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def embedded_architecture() -> dict[str, Any]:
+    """Read the architecture of the bundled model."""
+    text = resources.files("probing.backbones").joinpath("embedded.json").read_text(encoding="utf-8")
+    return dict(json.loads(text)["config"])
+
+
+def choose_device(device: str) -> torch.device:
+    """Take the device asked for; `auto` takes a GPU where there is one.
+
+    Raises:
+        DeviceUnavailable: it is not on this machine.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise DeviceUnavailable(
+            f"--device {device} is not on this machine. Leave it out, or give --device cpu."
+        ) from error
+    return torch.device(device)

@@ -1,0 +1,57 @@
+"""Which speakers the model may hear: nobody who is judged later, and a few more kept back to measure it with."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+# One person under two names: the Spanish prompts were spoken by the speaker of the English ones.
+SAME_PERSON = {"asterisk-es_mx": "asterisk-AllisonSmith"}
+
+
+def person(speaker: str) -> str:
+    """Reduce a speaker's name to the person, however a corpus spells it.
+
+    `asterisk-CarloFlora_it`, `asterisk-CarloFlora` and the conversion `asterisk-CarloFlora_it+vc` are one person.
+    """
+    plain = unicodedata.normalize("NFKD", speaker).encode("ascii", "ignore").decode()
+    plain = plain.split("+")[0]
+    plain = SAME_PERSON.get(plain, plain)
+    return re.sub(r"_[a-z]{2}$", "", plain)
+
+
+def judged_speakers(tables: Iterable[Path]) -> set[str]:
+    """Collect the persons of the eval splits, spoofed ones included.
+
+    Args:
+        tables: CSV files with the columns speaker and split.
+    """
+    judged: set[str] = set()
+    for path in tables:
+        rows = pd.read_csv(path)
+        judged |= {person(name) for name in rows.loc[rows["split"] == "eval", "speaker"]}
+    return judged
+
+
+def assign(speakers: Iterable[str], n_clips: dict[str, int], judged: set[str]) -> dict[str, str]:
+    """Put every speaker into train, heldout or judged.
+
+    Held out are the LibriSpeech speakers with several clips, which can be told apart by linear probes, and every
+    twelfth of the others of that source, by name.
+
+    Args:
+        speakers: names in the unlabelled set.
+        n_clips: clips of each of them.
+        judged: persons that the eval splits judge.
+
+    Returns:
+        The part of each name.
+    """
+    names = sorted(set(speakers))
+    libri = [name for name in names if name.startswith("LibriSpeech-")]
+    heldout = {name for name in libri if n_clips[name] >= 5} | set(libri[::12])
+    return {name: "judged" if person(name) in judged else "heldout" if name in heldout else "train" for name in names}

@@ -1,0 +1,163 @@
+"""Units: the k-means cluster of every 20 ms of speech, which the model learns to predict where it is masked."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.cluster import MiniBatchKMeans
+
+from cache.errors import ProbeError
+from probing.progress import progress_line
+
+from .mfcc import Features, mfcc
+from .recordings import Recordings
+from .whisper import WhisperLayer, pack
+
+FRAME, HOP = 400, 320  # samples
+LONGEST = 1_390  # frames of one piece; longer clips are cut, so that a piece fits a window of 30 s
+FIT_FRAMES = 150_000
+KINDS = ("mfcc", "whisper")
+WHISPER_LAYER = 2
+
+Extractor = Callable[[list[NDArray[np.float32]]], list[Features]]
+
+
+class UnitsUnavailable(ProbeError, ValueError):
+    """The units asked for cannot be computed."""
+
+
+@dataclass(frozen=True)
+class Units:
+    """The unit of every frame of every clip.
+
+    labels: (sum of frames,) uint16; offsets: (clips + 1,); kind, n_clusters: what they are.
+    """
+
+    kind: str
+    n_clusters: int
+    labels: NDArray[np.uint16]
+    offsets: NDArray[np.int64]
+
+    def clip(self, row: int) -> NDArray[np.uint16]:
+        """Give the units of one clip (frames,)."""
+        return self.labels[self.offsets[row] : self.offsets[row + 1]]
+
+
+def n_frames(n_samples: int) -> int:
+    """Count the model's frames of so many samples."""
+    return max(0, (n_samples - FRAME) // HOP + 1)
+
+
+def open_units(
+    recordings: Recordings, kind: str, n_clusters: int, seed: int, work: Path, whisper: Path, device: torch.device
+) -> Units:
+    """Cluster the speech, or open the units that an earlier run left in the work folder.
+
+    The centres are fitted on 50 minutes of training speech drawn by `seed`; every clip is then labelled.
+
+    Args:
+        recordings: the clips.
+        kind: `mfcc`, or `whisper` for block 2 of a Whisper encoder.
+        n_clusters: how many units.
+        seed: of the choice of clips and of k-means.
+        work: folder of this training.
+        whisper: folder of the Whisper encoder.
+        device: where the encoder runs.
+
+    Raises:
+        UnitsUnavailable: no such kind, or no encoder in the folder.
+    """
+    path = work / f"units-{kind}-{n_clusters}-{seed}.npz"
+    offsets = np.cumsum([0, *(n_frames(int(n)) for n in recordings.table["length"])])
+    if path.is_file():
+        with np.load(path) as stored:
+            return Units(kind, n_clusters, stored["labels"], offsets)
+    labels = _cluster(recordings, offsets, _batches(recordings, kind, seed, whisper, device), kind, n_clusters, seed)
+    partial = path.with_name(f"{path.stem}.partial.npz")
+    np.savez(partial, labels=labels)
+    os.replace(partial, path)
+    return Units(kind, n_clusters, labels, offsets)
+
+
+Piece = tuple[int, int]  # row of the clip, first frame
+
+
+def _batches(
+    recordings: Recordings, kind: str, seed: int, whisper: Path, device: torch.device
+) -> Iterator[list[tuple[Piece, Features]]]:
+    """Yield the features of pieces of clips, training clips first, in an order drawn by the seed."""
+    generator = np.random.default_rng(seed)
+    rows = [*generator.permutation(recordings.rows("train")), *recordings.rows("heldout")]
+    pieces = [(int(row), at) for row in rows for at in range(0, n_frames(recordings.length(int(row))), LONGEST)]
+    if kind == "mfcc":
+        for piece in pieces:
+            yield [(piece, mfcc(_samples(recordings, piece)))]
+    elif kind == "whisper":
+        if not (whisper / "config.json").is_file():
+            raise UnitsUnavailable(f"no config.json in {whisper}; expected a Whisper encoder. Type --units mfcc.")
+        layer = WhisperLayer(whisper, WHISPER_LAYER, device)
+        lengths = [len(_samples(recordings, piece)) for piece in pieces]
+        for group in pack(lengths):
+            found = layer.features([_samples(recordings, pieces[i]) for i in group])
+            yield [(pieces[i], features) for i, features in zip(group, found, strict=True)]
+    else:
+        raise UnitsUnavailable(f"unknown units {kind!r}; expected one of: {', '.join(KINDS)}.")
+
+
+def _samples(recordings: Recordings, piece: Piece) -> NDArray[np.float32]:
+    row, first = piece
+    return recordings.clip(row)[first * HOP : (first + LONGEST - 1) * HOP + FRAME]
+
+
+def _cluster(
+    recordings: Recordings,
+    offsets: NDArray[np.int64],
+    batches: Iterator[list[tuple[Piece, Features]]],
+    kind: str,
+    n_clusters: int,
+    seed: int,
+) -> NDArray[np.uint16]:
+    labels = np.zeros(offsets[-1], np.uint16)
+    kmeans = MiniBatchKMeans(n_clusters, random_state=seed, batch_size=8192, n_init=3, max_iter=60)
+    waiting: list[tuple[Piece, Features]] = []
+    n_waiting, fitted = 0, False
+    is_train = recordings.table["part"].to_numpy() == "train"
+
+    def fit() -> None:
+        train = [features for (row, _), features in waiting if is_train[row]]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on threads and memory of k-means under MKL
+            kmeans.fit(np.concatenate(train))
+
+    def label() -> None:
+        found = kmeans.predict(np.concatenate([features for _, features in waiting]))
+        at = 0
+        for (row, first), features in waiting:
+            start = offsets[row] + first
+            labels[start : start + len(features)] = found[at : at + len(features)]
+            at += len(features)
+        waiting.clear()
+
+    with progress_line(f"{kind} units", len(labels), "frames") as line:
+        for batch in batches:
+            waiting.extend(batch)
+            n_waiting += sum(len(features) for _, features in batch)
+            line.advance(sum(len(features) for _, features in batch))
+            if not fitted and n_waiting >= FIT_FRAMES:
+                fit()
+                fitted = True
+            if fitted and n_waiting >= 20_000:
+                label()
+                n_waiting = 0
+        if not fitted:
+            fit()
+        if waiting:
+            label()
+    return labels
