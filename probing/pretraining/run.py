@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+from filelock import FileLock, Timeout
 
 from probing.backbones.errors import DeviceUnavailable
 
@@ -20,12 +21,11 @@ from .curve import draw_curve
 from .evaluation import compare, head_accuracy
 from .export import export_model
 from .recordings import Recordings, open_recordings
-from .training import LOG, Training, train
+from .training import LOG, RunBusy, Training, train
 from .units import Units, open_units
 
 DEMO_TABLE = Path(str(resources.files("probing.corpora.demo").joinpath("demo.csv")))
-
-
+NOT_ARCHITECTURE = {"model_type", "architectures", "dtype", "transformers_version"}
 EVALUATION, HEADS = "evaluation.csv", "heads.json"
 
 
@@ -71,13 +71,21 @@ def open_run(
 
 
 def pretrain(run: Run, steps: int, minutes: float | None = None, every: int = 100) -> None:
-    """Train until the steps or the minutes are over; leave a checkpoint, a log and the curve in the work folder."""
-    train(run.training, run.batches("train"), run.batches("heldout"), run.work, steps, minutes, every)
+    """Train until the steps or the minutes are over; leave a checkpoint, a log and the curve in the work folder.
+
+    Raises:
+        RunBusy: another process trains there.
+    """
+    try:
+        with FileLock(run.work / "training.lock", timeout=0):
+            train(run.training, run.batches("train"), run.batches("heldout"), run.work, steps, minutes, every)
+    except Timeout:
+        raise RunBusy(f"another process trains in {run.work}. Wait for it, or give another --work folder.") from None
     if (run.work / LOG).is_file():
         draw_curve(run.work / LOG, run.work / "curve.png")
 
 
-def evaluate(run: Run, head_steps: int = 300, n_heldout: int = 20) -> None:
+def evaluate(run: Run, head_steps: int = 150, n_heldout: int = 20) -> None:
     """Measure the model against its own first weights, which are random; leave evaluation.csv and heads.json.
 
     Args:
@@ -116,7 +124,7 @@ def export(run: Run, folder: Path) -> None:
 def embedded_architecture() -> dict[str, Any]:
     """Read the architecture of the bundled model."""
     text = resources.files("probing.backbones").joinpath("embedded.json").read_text(encoding="utf-8")
-    return dict(json.loads(text)["config"])
+    return {key: value for key, value in json.loads(text)["config"].items() if key not in NOT_ARCHITECTURE}
 
 
 def choose_device(device: str) -> torch.device:

@@ -24,10 +24,17 @@ from .objective import Objective
 
 CHECKPOINT, LOG = "checkpoint.pt", "log.csv"
 HELDOUT_BATCHES = 4
+WITHOUT_DROPOUT = dict.fromkeys(
+    ("hidden_dropout", "attention_dropout", "activation_dropout", "feat_proj_dropout", "layerdrop"), 0.0
+)
 
 
 class RunMismatch(ProbeError, ValueError):
     """A checkpoint belongs to another recipe."""
+
+
+class RunBusy(ProbeError, RuntimeError):
+    """Another process trains in this work folder."""
 
 
 class Training:
@@ -128,14 +135,7 @@ class Training:
 
 def new_model(architecture: dict[str, Any]) -> Any:
     """Build a WavLMModel without dropout: the run is too short to overfit."""
-    config = import_transformers().WavLMConfig(
-        **{key: value for key, value in architecture.items() if key != "model_type"},
-        hidden_dropout=0.0,
-        attention_dropout=0.0,
-        activation_dropout=0.0,
-        feat_proj_dropout=0.0,
-        layerdrop=0.0,
-    )
+    config = import_transformers().WavLMConfig(**architecture | WITHOUT_DROPOUT)
     return import_transformers().WavLMModel(config)
 
 
@@ -169,6 +169,7 @@ def train(
     Returns:
         Whether all steps are done.
     """
+    begun = training.step
     started = since = clock()
     sums, total, n = torch.zeros(len(training.recipe.units), 2), 0.0, 0
     with progress_line("pretraining", steps, "steps") as line:
@@ -181,7 +182,8 @@ def train(
                 _log(work / LOG, training, total / n, sums / n, training.measure(heldout), (clock() - since) / n)
                 training.save(work / CHECKPOINT)
                 sums, total, n, since = torch.zeros_like(sums), 0.0, 0, clock()
-    training.save(work / CHECKPOINT)
+    if training.step > begun:
+        training.save(work / CHECKPOINT)
     return training.step >= steps
 
 

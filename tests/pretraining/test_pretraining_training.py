@@ -9,13 +9,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from filelock import FileLock
 from pretraining.small_pretraining import ARCHITECTURE, RECIPE
 
 from probing.backbones import load_backbone
 from probing.pretraining.config import Recipe
 from probing.pretraining.export import export_model
 from probing.pretraining.run import Run, choose_device, evaluate, export, open_run, pretrain
-from probing.pretraining.training import CHECKPOINT, RunMismatch, train
+from probing.pretraining.training import CHECKPOINT, RunBusy, RunMismatch, train
 
 
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(fresh: Run, shared: Path, tmp_path: Path):
@@ -75,6 +76,16 @@ def test_a_checkpoint_of_another_recipe_is_refused(fresh: Run, shared: Path):
     pretrain(fresh, steps=2)
     with pytest.raises(RunMismatch, match=r"batch: 3 there, 4 now.*--work"):
         open_run(replace(RECIPE, batch=4), shared, fresh.work, "cpu", ARCHITECTURE)
+
+
+def test_two_trainings_do_not_share_a_folder(fresh: Run):
+    with FileLock(fresh.work / "training.lock"), pytest.raises(RunBusy, match="--work"):
+        pretrain(fresh, steps=2)
+
+
+def test_a_call_that_takes_no_step_writes_no_checkpoint(fresh: Run):
+    pretrain(fresh, steps=4, minutes=0)
+    assert not (fresh.work / CHECKPOINT).exists()
 
 
 def test_a_run_leaves_a_log_and_a_curve(fresh: Run):
