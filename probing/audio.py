@@ -104,16 +104,17 @@ def measure(waveform: Waveform) -> dict[str, float]:
         audio_seconds; audio_level_db: RMS in dB of full scale; audio_bandwidth_hz: frequency below which 95 % of the
         power lies; audio_noise_floor_db: 10th percentile of the level of 20 ms frames in dB of full scale.
     """
-    power = np.abs(np.fft.rfft(waveform)) ** 2
+    samples = waveform.astype(np.float64)  # float32 overflows on absurdly loud files
+    power = np.abs(np.fft.rfft(samples)) ** 2
     power[0] = 0.0
-    cumulative = np.cumsum(power, dtype=np.float64)
+    cumulative = np.cumsum(power)
     rolloff = int(np.searchsorted(cumulative, 0.95 * cumulative[-1]))
     n = max(1, len(waveform) // 320)
-    frames = np.resize(waveform, (n, 320)) if len(waveform) < 320 else waveform[: n * 320].reshape(n, 320)
-    energy = np.mean(frames.astype(np.float64) ** 2, axis=1)
+    frames = np.resize(samples, (n, 320)) if len(samples) < 320 else samples[: n * 320].reshape(n, 320)
+    energy = np.mean(frames**2, axis=1)
     return {
         "audio_seconds": len(waveform) / SAMPLING_RATE,
-        "audio_level_db": _decibel(np.mean(waveform.astype(np.float64) ** 2)),
+        "audio_level_db": _decibel(np.mean(samples**2)),
         "audio_bandwidth_hz": rolloff * SAMPLING_RATE / len(waveform),
         "audio_noise_floor_db": _decibel(np.percentile(energy, 10)),
     }

@@ -57,6 +57,9 @@ class Checkpoint:
         return self.folder is not None and has_weights(self.folder)
 
 
+HUB_ID = re.compile(r"(?!.*(--|\.\.))\w[\w.-]*(/\w[\w.-]*)?(?<![.-])")
+
+
 def open_checkpoint(spec: str, revision: str | None, weights: bool) -> Checkpoint:
     """Find a model's files and read its config.
 
@@ -80,6 +83,11 @@ def open_checkpoint(spec: str, revision: str | None, weights: bool) -> Checkpoin
         return _embedded()
     if folder.is_dir():
         return _read_folder(folder, folder.resolve().name, None)
+    if not HUB_ID.fullmatch(spec):
+        raise BackboneMissing(
+            f"{spec}: no such folder, and no hub id either. Expected a folder written by save_pretrained, or a hub id "
+            f"such as {WELL_KNOWN[2]}."
+        )
     snapshot = _download(spec, revision, weights)
     commit = snapshot.name if re.fullmatch(r"[0-9a-f]{40}", snapshot.name) else None
     return _read_folder(snapshot, spec.rsplit("/", 1)[-1], commit)

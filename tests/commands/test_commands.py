@@ -73,6 +73,8 @@ def test_the_same_extract_again_has_nothing_to_do(workplace: Path) -> None:
         (["extract", "new.cache", "--corpus", "none.csv"], "none.csv: no such manifest"),
         (["extract", "my.cache"], "holds the corpus"),
         (["extract", "new.cache", "--backbone", "no-such-folder/model"], "error: "),
+        (["extract", "new.cache", "--backbone", "./no-such-folder"], "./no-such-folder: no such folder"),
+        (["extract", "new.cache", "--backbone", "/no/such/folder"], "/no/such/folder: no such folder"),
         (["extract", "new.cache", "--device", "cuda:99"], "error: "),
         (["extract", "new.cache", "--seconds", "0"], "--seconds 0: expected 0.05 to 3600"),
         (["extract", "new.cache", "--frames-dtype", "int3"], "--frames-dtype int3: expected float16 or float32"),
