@@ -155,6 +155,10 @@ def sweep(
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     device: Annotated[str, typer.Option(help="Where to train: cpu or cuda.")] = "cpu",
     memory_gb: Annotated[float, typer.Option(min=0.1, help="Most memory for features.")] = 2.0,
+    compare: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="RUN", help="Draw this run on the same utterances beside it; may be given again."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run made another way.")] = False,
 ) -> None:
     """Train a linear probe per layer on a cache, and draw the layer curve.
@@ -165,7 +169,7 @@ def sweep(
 
     \b
     probe sweep                         the embedded demo
-    probe sweep wavlm.cache --out wavlm.run
+    probe sweep wavlm.cache --out wavlm.run --compare random.run
     """
     sweeping = import_module("probing.sweep")
     if run_folder is None:
@@ -184,9 +188,12 @@ def sweep(
         dev=dev,
         eval=evaluation,
     )
+    curves, report, runs = (import_module(name) for name in ("analysis.curves", "analysis.report", "probing.runs"))
+    others = [runs.Run(other) for other in compare or []]
+    for other in others:
+        curves.check_same_utterances(options.utterances(import_module("cache").Cache(folder)), other)
     run = sweeping.sweep(folder, run_folder, options, device=device, memory_gb=memory_gb, overwrite=overwrite)
-    curves, report = import_module("analysis.curves"), import_module("analysis.report")
-    pictures = curves.save_layer_curve(run)
+    pictures = curves.save_layer_curve(run, others)
     page = report.save_report(run)
     _print_layers(report.layer_table(run), str(run.record["finding"]["layer"]))
     out.print(f"\n{run.sentence}\n")

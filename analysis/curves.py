@@ -1,31 +1,37 @@
 """Layer curves: the error of a linear probe by layer, with its interval and its controls."""
 
+from collections.abc import Sequence
+
 import matplotlib
 import pandas as pd
 import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cache import ProbeError
 from probing.runs import Run
 
 FIGURES = ("png", "svg")
 
 
-def layer_curve(run: Run, split: str = "eval", ax: Axes | None = None) -> Axes:
+def layer_curve(run: Run, split: str = "eval", ax: Axes | None = None, others: Sequence[Run] = ()) -> Axes:
     """EER (%) by layer with its interval, the shuffled-label control and the trivial-feature line.
 
     Args:
         run: a finished run.
         split: `eval` or `dev`.
         ax: where to draw; default a new figure.
+        others: runs on the same utterances to draw beside it, as the same architecture with random weights.
 
     Returns:
         The axes; `ax.figure.savefig(...)` keeps them.
+
+    Raises:
+        ProbeError: another run was made on other utterances.
     """
     ax = ax or _axes()
     finding = run.record["finding"]
-    results = run.results[(run.results["split"] == split) & (run.results["metric"] == "eer")]
-    results = results.assign(**{name: 100 * results[name] for name in ("value", "low", "high")})
+    results = _percent(run, split)
     layers = results[results["experiment"] == "layer"].sort_values("layer")
     control = results[results["experiment"] == "shuffled-labels"].groupby("layer")["value"].agg(["mean", "min", "max"])
     trivial = results[results["experiment"] == "trivial-features"].iloc[0]
@@ -36,6 +42,11 @@ def layer_curve(run: Run, split: str = "eval", ax: Axes | None = None) -> Axes:
         ax.fill_between(control.index.astype(int), control["min"], control["max"], color=grey, alpha=0.2, lw=0)
         ax.plot(control.index.astype(int), control["mean"], color=grey, ls=":", label="shuffled labels (control)")
     ax.axhline(trivial["value"], color=orange, ls="--", label="trivial features (duration, level, bandwidth, floor)")
+    for colour, other in zip(seaborn.color_palette("deep")[2:], others, strict=False):
+        check_same_utterances(run.record["utterances"], other)
+        theirs = _percent(other, split).query("experiment == 'layer'").sort_values("layer")
+        name = other.record["finding"]["backbone"]
+        ax.plot(theirs["layer"].astype(int), theirs["value"], color=colour, marker="s", ms=3, lw=1, label=name)
     ax.fill_between(x, layers["low"], layers["high"], color=blue, alpha=0.2, lw=0, label="95 % interval")
     ax.plot(x, layers["value"], color=blue, marker="o", ms=4, label="linear probe")
     chosen = layers[layers["layer"] == finding["layer"]].iloc[0]
@@ -53,15 +64,29 @@ def layer_curve(run: Run, split: str = "eval", ax: Axes | None = None) -> Axes:
     return ax
 
 
-def save_layer_curve(run: Run) -> list[str]:
+def check_same_utterances(utterances: dict[str, int], other: Run) -> None:
+    """Raise ProbeError where a run was made on other utterances than those of `SweepOptions.utterances`."""
+    if utterances != other.record["utterances"]:
+        raise ProbeError(
+            f"{other.folder}: made on other utterances, so the curves cannot be compared. "
+            "Sweep caches of the same corpus with the same --train, --dev and --eval."
+        )
+
+
+def save_layer_curve(run: Run, others: Sequence[Run] = ()) -> list[str]:
     """Draw the layer curve into the run's `figures` folder as png and svg; returns the paths."""
-    figure, paths = layer_curve(run).get_figure(root=True), []
+    figure, paths = layer_curve(run, others=others).get_figure(root=True), []
     assert figure is not None
     for kind in FIGURES:
         path = run.folder / "figures" / f"layer-curve.{kind}"
         figure.savefig(path, dpi=150, metadata={"Date": None} if kind == "svg" else None)
         paths.append(str(path))
     return paths
+
+
+def _percent(run: Run, split: str) -> pd.DataFrame:
+    results = run.results[(run.results["split"] == split) & (run.results["metric"] == "eer")]
+    return results.assign(**{name: 100 * results[name] for name in ("value", "low", "high")})
 
 
 def _axes() -> Axes:

@@ -55,6 +55,18 @@ class SweepOptions:
                 "chosen or measured on what it was trained on says nothing"
             )
 
+    def splits(self, cache: Cache) -> dict[str, Split]:
+        """The utterances of a cache that play each part."""
+        return read_splits(cache, {"train": self.train, "dev": self.dev, "eval": self.eval})
+
+    def utterances(self, cache: Cache) -> dict[str, int]:
+        """A number for each part that tells one set of utterances from another."""
+        columns = ["utterance_id", "label", "speaker"]
+        return {
+            part: int(pd.util.hash_pandas_object(split.table[columns], index=False).sum())
+            for part, split in self.splits(cache).items()
+        }
+
 
 def sweep(
     cache: str | Path | Cache,
@@ -84,8 +96,8 @@ def sweep(
     cache = cache if isinstance(cache, Cache) else Cache(cache)
     if not cache.finished:
         say(f"Warning: the cache is unfinished, {len(cache)} of {cache.n_planned} utterances; probe extract goes on.")
-    splits = read_splits(cache, {"train": options.train, "dev": options.dev, "eval": options.eval})
-    configuration = {"options": _plain(options), "cache": cache.id, "utterances": _identity(splits)}
+    splits = options.splits(cache)
+    configuration = {"options": _plain(options), "cache": cache.id, "utterances": options.utterances(cache)}
     writer = RunWriter(Path(run), configuration, overwrite=overwrite)
     say("Sweep: " + ", ".join(_describe(split) for split in splits.values()))
     resamples = {
@@ -253,14 +265,6 @@ def _finding(
 
 def _plain(options: SweepOptions) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(options).items()}
-
-
-def _identity(splits: dict[str, Split]) -> dict[str, int]:
-    """Tells one set of utterances from another in the run record."""
-    columns = ["utterance_id", "label", "speaker"]
-    return {
-        part: int(pd.util.hash_pandas_object(split.table[columns], index=False).sum()) for part, split in splits.items()
-    }
 
 
 def _counts(split: Split) -> dict[str, int]:

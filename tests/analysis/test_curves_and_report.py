@@ -5,9 +5,11 @@ from pathlib import Path
 import matplotlib.image
 import numpy as np
 import pytest
+from hand_made import write_cache
 
 from analysis.curves import layer_curve, save_layer_curve
 from analysis.report import layer_table, save_report
+from cache import ProbeError
 from probing.runs import Run
 from probing.sweep import SweepOptions, sweep
 
@@ -56,3 +58,15 @@ def test_a_sweep_without_a_control_is_drawn_too(cache_folder: Path, tmp_path: Pa
     run = sweep(cache_folder, tmp_path / "r", options, say=lambda text: None)
     assert len(layer_curve(run, "dev").get_lines()) == 3
     assert layer_table(run)["shuffled"].isna().all()
+
+
+def test_another_run_is_drawn_beside_it_where_the_utterances_are_the_same(run: Run, tmp_path: Path) -> None:
+    options = SweepOptions(resamples=100, strengths=(0.1,), control_seeds=(0,))
+    other = sweep(write_cache(tmp_path / "c", seed=1), tmp_path / "other", options, say=lambda text: None)
+    lines = {line.get_label(): line for line in layer_curve(run, others=[other]).get_lines()}
+    rows = other.results[(other.results["experiment"] == "layer") & (other.results["split"] == "eval")]
+    assert np.allclose(np.asarray(lines["hand made"].get_ydata(), float), 100 * rows["value"])
+    fewer = write_cache(tmp_path / "f", change=lambda table: table[table["utterance_id"] != "eval-00-é"])
+    foreign = sweep(fewer, tmp_path / "foreign", options, say=lambda text: None)
+    with pytest.raises(ProbeError, match="made on other utterances"):
+        layer_curve(run, others=[foreign])
