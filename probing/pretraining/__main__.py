@@ -38,6 +38,9 @@ def pretrain(
     export: Annotated[
         Path | None, typer.Option(help="Write the model here as a transformers folder, with card.")
     ] = None,
+    sweep: Annotated[
+        list[Path] | None, typer.Option(help="Run of probe sweep, whose curve goes into the card; may be given again.")
+    ] = None,
 ) -> None:
     """Pretrain the bundled WavLM by masked prediction of units, on speakers that no eval split judges.
 
@@ -67,7 +70,7 @@ def pretrain(
         run.evaluate(opened)
         console.print(f"figures of every layer in {work / run.EVALUATION}")
     if export is not None:
-        run.export(opened, export)
+        run.export(opened, export, sweep or ())
         console.print(f"model in {export}; try: probe extract --backbone {export}")
 
 

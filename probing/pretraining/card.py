@@ -39,6 +39,7 @@ def model_card(
     hashes: Mapping[str, str],
     evaluation: pd.DataFrame | None,
     heads: Mapping[str, Sequence[float]] | None,
+    curves: Mapping[str, pd.DataFrame] | None = None,
 ) -> str:
     """Write the card as Markdown.
 
@@ -49,11 +50,14 @@ def model_card(
         log: of the training.
         hashes: SHA-256 of the files, by name.
         evaluation: of every layer, as `evaluation.compare` gives it.
-        heads: masked-unit accuracy of new heads by model, one figure per kind of units.
+        heads: masked-unit accuracy by model, one figure per kind of units.
+        curves: results of `probe sweep` by name.
     """
     parts = [_title(recipe, steps), _data(table), _recipe(recipe, steps, log)]
     if evaluation is not None and heads is not None:
-        parts.append(_figures(recipe, log, evaluation, heads))
+        parts.append(_figures(recipe, evaluation, heads))
+    if curves:
+        parts.append(_curves(curves))
     parts += [LIMITS, "## Files (SHA-256)\n" + "\n".join(f"- `{name}` {digest}" for name, digest in hashes.items())]
     return "\n".join(part.rstrip() + "\n" for part in parts)
 
@@ -122,7 +126,7 @@ def _units(recipe: Recipe) -> str:
     return " and of ".join(of[kind] for kind in recipe.units)
 
 
-def _figures(recipe: Recipe, log: pd.DataFrame, evaluation: pd.DataFrame, heads: Mapping[str, Sequence[float]]) -> str:
+def _figures(recipe: Recipe, evaluation: pd.DataFrame, heads: Mapping[str, Sequence[float]]) -> str:
     models = list(dict.fromkeys(evaluation["model"]))
     lines = ["## What it learned", "On held-out speakers, against the same architecture with random weights.", ""]
     lines += ["| masked-unit accuracy | " + " | ".join(heads) + " |", "| --- |" + " --- |" * len(heads)]
@@ -144,3 +148,30 @@ def _by_layer(evaluation: pd.DataFrame, models: Sequence[str]) -> str:
     chance = evaluation.groupby("measure")["chance"].mean()
     lines.append("| chance | " + " | ".join(f"{chance[measure]:.2f}" for measure in measures) + " |")
     return "\n".join(lines)
+
+
+def _curves(curves: Mapping[str, pd.DataFrame]) -> str:
+    """Show the EER of a linear probe on every layer, and of features that need no model."""
+    lines = ["## Telling synthetic from human speech", ""]
+    lines += [
+        "EER (%) of a linear probe per layer, as `probe sweep` gives it: dev / eval, with the 95 % interval of eval"
+    ]
+    lines += ["over speakers. These are small sets with confounds; the last row says what needs no model.", ""]
+    lines += ["| layer | " + " | ".join(curves) + " |", "| --- |" + " --- |" * len(curves)]
+    tables = {name: table[table["metric"] == "eer"] for name, table in curves.items()}
+    layers = sorted({int(layer) for table in tables.values() for layer in table["layer"].dropna()})
+    rows: list[tuple[str, str, float | None]] = [(str(layer), "layer", layer) for layer in layers]
+    for label, experiment, layer in [*rows, ("trivial features", "trivial-features", None)]:
+        cells = [_cell(table[table["experiment"] == experiment], layer) for table in tables.values()]
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(table: pd.DataFrame, layer: float | None) -> str:
+    here = table if layer is None else table[table["layer"] == layer]
+    by_split = here.drop_duplicates("split").set_index("split")
+    if not {"dev", "eval"} <= set(by_split.index):
+        return "-"
+    dev, judged = by_split.loc["dev"], by_split.loc["eval"]
+    interval = f"[{100 * judged['low']:.0f}, {100 * judged['high']:.0f}]"
+    return f"{100 * dev['value']:.1f} / {100 * judged['value']:.1f} {interval}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from probing.backbones.errors import DeviceUnavailable
+from probing.runs import Run as SweepRun
 
 from .batches import Batches
 from .card import model_card
@@ -105,8 +107,18 @@ def evaluate(run: Run, head_steps: int = 150, n_heldout: int = 20) -> None:
     (run.work / HEADS).write_text(json.dumps(heads, indent=2) + "\n", encoding="utf-8")
 
 
-def export(run: Run, folder: Path) -> None:
-    """Write the model and its card, with the figures of `evaluate` where there are any, as a transformers folder."""
+def export(run: Run, folder: Path, sweeps: Sequence[Path] = ()) -> None:
+    """Write the model and its card, with the figures of `evaluate` where there are any, as a transformers folder.
+
+    Args:
+        run: of the model.
+        folder: where to.
+        sweeps: runs of `probe sweep`, whose layer curves go into the card under their folder's name.
+
+    Raises:
+        ProbeError: there is no such run.
+    """
+    curves = {path.name.removesuffix(".run"): SweepRun(path).results for path in sweeps}
     hashes = export_model(run.training.model, folder)
     evaluated = (run.work / EVALUATION).is_file()
     card = model_card(
@@ -117,6 +129,7 @@ def export(run: Run, folder: Path) -> None:
         hashes,
         pd.read_csv(run.work / EVALUATION) if evaluated else None,
         json.loads((run.work / HEADS).read_text(encoding="utf-8")) if evaluated else None,
+        curves,
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
 

@@ -172,8 +172,7 @@ def train(
     begun = training.step
     started = since = clock()
     sums, total, n = torch.zeros(len(training.recipe.units), 2), 0.0, 0
-    with progress_line("pretraining", steps, "steps") as line:
-        line.advance(training.step)
+    with progress_line(f"pretraining, from step {begun}", max(0, steps - begun), "steps") as line:
         while training.step < steps and (minutes is None or clock() - started < 60 * minutes):
             loss, figures = training.train_step(batches.at(training.step), steps)
             sums, total, n = sums + figures.cpu(), total + loss, n + 1

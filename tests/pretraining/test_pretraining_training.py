@@ -12,6 +12,7 @@ import torch
 from filelock import FileLock
 from pretraining.small_pretraining import ARCHITECTURE, RECIPE
 
+from cache.errors import ProbeError
 from probing.backbones import load_backbone
 from probing.pretraining.config import Recipe
 from probing.pretraining.export import export_model
@@ -127,6 +128,8 @@ def test_an_exported_model_loads_without_a_word_and_hears_the_same(fresh: Run, t
 def test_the_card_says_what_was_done_and_measured(fresh: Run, tmp_path: Path):
     pretrain(fresh, steps=4, every=2)
     evaluate(fresh, head_steps=3, n_heldout=2)
+    with pytest.raises(ProbeError, match="no run here"):
+        export(fresh, tmp_path / "model", [tmp_path / "none.run"])
     export(fresh, tmp_path / "model")
     card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
     assert "not WavLM-Large" in card
