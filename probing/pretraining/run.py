@@ -28,7 +28,7 @@ from .units import Units, open_units
 
 DEMO_TABLE = Path(str(resources.files("probing.corpora.demo").joinpath("demo.csv")))
 NOT_ARCHITECTURE = {"model_type", "architectures", "dtype", "transformers_version"}
-EVALUATION, HEADS = "evaluation.csv", "heads.json"
+EVALUATION, HEADS, CURVE = "evaluation.csv", "heads.json", "curve.png"
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def pretrain(run: Run, steps: int, minutes: float | None = None, every: int = 10
     except Timeout:
         raise RunBusy(f"another process trains in {run.work}. Wait for it, or give another --work folder.") from None
     if (run.work / LOG).is_file():
-        draw_curve(run.work / LOG, run.work / "curve.png")
+        draw_curve(run.work / LOG, run.work / CURVE)
 
 
 def evaluate(run: Run, head_steps: int = 150, n_heldout: int = 20) -> None:
@@ -131,6 +131,8 @@ def export(run: Run, folder: Path, sweeps: Sequence[Path] = ()) -> None:
         json.loads((run.work / HEADS).read_text(encoding="utf-8")) if evaluated else None,
         curves,
     )
+    draw_curve(run.work / LOG, folder / CURVE)
+    card += f"\n## Training curve\n![accuracy at masked frames by step]({CURVE})\n"
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
