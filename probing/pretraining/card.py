@@ -12,11 +12,17 @@ import pandas as pd
 from probing.audio import SAMPLING_RATE
 
 from .config import Recipe
+from .speakers import person
 
 NAMES = {
     "mel_r2": "log-mel bands explained (R²)",
     "speaker_accuracy": "speaker identification",
 }
+READING = """\
+Reading it: the first stage of the training teaches log-mel bands, so their figure shows that stage, not the units.
+Ten speakers with ten clips each are told apart too easily to rank layers. NMI and purity of many small clusters are far
+from 0 by chance (last row). The layers differ little: so short a training leaves most of the work to the front end.
+"""
 LIMITS = """\
 ## What it is not
 This is not WavLM-Large, and its layer curve is not the curve of any paper. It has the architecture of WavLM in small,
@@ -28,6 +34,8 @@ learned something, with no download. Choose the backbone of a study elsewhere.
 - Some training speakers also speak in the train and dev splits of the demo corpus (none in eval), so its dev
   figures flatter the model; judge by eval.
 - Spoofed speech was never seen in training.
+- Whisper learned from transcribed speech: where its units are among the targets, this is not self-supervision alone.
+- The kinds of units were not compared with each other, nor was there a second iteration on the model's own features.
 """
 
 
@@ -77,13 +85,13 @@ def _data(table: pd.DataFrame) -> str:
     rows = []
     for (source, licence), group in table[table["part"] == "train"].groupby(["source", "licence"]):
         hours = seconds[group.index].sum() / 3600
-        rows.append(f"| {source} | {licence} | {group['speaker'].nunique()} | {hours:.2f} |")
+        rows.append(f"| {source} | {licence} | {group['speaker'].map(person).nunique()} | {hours:.2f} |")
     heldout = table[table["part"] == "heldout"]
     listed = "\n".join(rows)
     train = table["part"] == "train"
     return f"""\
 ## Data
-{seconds[train].sum() / 3600:.2f} hours of speech of {table.loc[train, "speaker"].nunique()} speakers.
+{seconds[train].sum() / 3600:.2f} hours of speech of {table.loc[train, "speaker"].map(person).nunique()} speakers.
 
 | source | licence of the recordings | speakers | hours |
 | --- | --- | --- | --- |
@@ -133,6 +141,7 @@ def _figures(recipe: Recipe, evaluation: pd.DataFrame, heads: Mapping[str, Seque
     for i, kind in enumerate(recipe.units):
         lines.append(f"| {kind} units | " + " | ".join(f"{figures[i]:.3f}" for figures in heads.values()) + " |")
     lines += ["", _by_layer(evaluation, models)]
+    lines += ["", READING]
     return "\n".join(lines)
 
 
@@ -156,7 +165,11 @@ def _curves(curves: Mapping[str, pd.DataFrame]) -> str:
     lines += [
         "EER (%) of a linear probe per layer, as `probe sweep` gives it: dev / eval, with the 95 % interval of eval"
     ]
-    lines += ["over speakers. These are small sets with confounds; the last row says what needs no model.", ""]
+    lines += [
+        "over speakers. These are small sets with confounds and few speakers: where intervals overlap, nothing is ranked.",
+        "The last row says what needs no model.",
+        "",
+    ]
     lines += ["| layer | " + " | ".join(curves) + " |", "| --- |" + " --- |" * len(curves)]
     tables = {name: table[table["metric"] == "eer"] for name, table in curves.items()}
     layers = sorted({int(layer) for table in tables.values() for layer in table["layer"].dropna()})
