@@ -166,7 +166,7 @@ def _curves(curves: Mapping[str, pd.DataFrame]) -> str:
         "EER (%) of a linear probe per layer, as `probe sweep` gives it: dev / eval, with the 95 % interval of eval"
     ]
     lines += [
-        "over speakers. These are small sets with confounds and few speakers: where intervals overlap, nothing is ranked.",
+        "over speakers. Small sets with confounds, and few speakers: where intervals overlap, nothing is ranked.",
         "The last row says what needs no model.",
         "",
     ]
