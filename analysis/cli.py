@@ -63,7 +63,7 @@ def extract(
         str,
         typer.Option(
             metavar="SPEC",
-            help="'embedded' (a small WavLM with random weights, needs no download); a hub id such as "
+            help="'embedded' (a small pretrained WavLM, needs no download); a hub id such as "
             "microsoft/wavlm-large; a local folder; or random:SPEC, the same architecture with random weights.",
         ),
     ] = "embedded",

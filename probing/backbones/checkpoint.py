@@ -6,7 +6,7 @@ import difflib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from .errors import BackboneMissing, BackboneUnsupported, HubUnreachable
 from .library import first_line, import_transformers, quiet
 
 EMBEDDED = "embedded"
+EMBEDDED_FOLDER = Path(str(resources.files(__package__).joinpath("embedded")))
 SETTINGS = ["config.json", "preprocessor_config.json", "processor_config.json"]
 SAFE_WEIGHTS = ["model.safetensors", "model-*.safetensors", "model.safetensors.index.json"]
 OLD_WEIGHTS = ["pytorch_model.bin", "pytorch_model-*.bin", "pytorch_model.bin.index.json"]
@@ -41,20 +42,19 @@ ALTERNATIVES = "Give a local folder, or leave the model out to use `embedded`, w
 class Checkpoint:
     """A model's files, read but not loaded.
 
-    `preprocessor` is None where the model has no preprocessor config; `folder` is None where there are no weights
-    (`embedded`); `revision` is the commit hash on the hub.
+    `preprocessor` is None where the model has no preprocessor config; `revision` is the commit hash on the hub.
     """
 
     name: str
     config: Any
     preprocessor: Mapping[str, Any] | None
-    folder: Path | None
+    folder: Path
     revision: str | None = None
 
     @property
     def has_weights(self) -> bool:
         """Say whether there is a file of weights."""
-        return self.folder is not None and has_weights(self.folder)
+        return has_weights(self.folder)
 
 
 HUB_ID = re.compile(r"(?!.*(--|\.\.))\w[\w.-]*(/\w[\w.-]*)?(?<![.-])")
@@ -99,10 +99,9 @@ def has_weights(folder: Path) -> bool:
 
 
 def _embedded() -> Checkpoint:
-    described = json.loads(resources.files(__package__).joinpath("embedded.json").read_text(encoding="utf-8"))
-    config = import_transformers().AutoConfig.for_model(**described["config"])
-    name = f"embedded WavLM {config.num_hidden_layers}x{config.hidden_size}"
-    return Checkpoint(name, config, described["preprocessor_config"], None)
+    checkpoint = _read_folder(EMBEDDED_FOLDER, EMBEDDED, None)
+    width, depth = checkpoint.config.hidden_size, checkpoint.config.num_hidden_layers
+    return replace(checkpoint, name=f"embedded WavLM {depth}x{width}")
 
 
 def _read_folder(folder: Path, name: str, revision: str | None) -> Checkpoint:

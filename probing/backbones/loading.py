@@ -32,8 +32,9 @@ def load_backbone(
     """Load a speech encoder whose hidden layers can be read.
 
     Args:
-        spec: `embedded` (a small WavLM that needs no download), a hub id such as `microsoft/wavlm-large`, a local
-            folder, or `random:` and one of these for the same architecture with random weights, a control.
+        spec: `embedded` (a small pretrained WavLM that needs no download), a hub id such as
+            `microsoft/wavlm-large`, a local folder, or `random:` and one of these for the same architecture with
+            random weights, a control.
         revision: branch, tag or commit on the hub; by default the latest.
         device: `auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, `mps`.
         seed: of the random weights, where there are any.
@@ -52,25 +53,21 @@ def load_backbone(
     from .weights import load_encoder, random_encoder
 
     place = _device(device)
-    asked_random = spec.startswith(RANDOM)
-    checkpoint = open_checkpoint(spec.removeprefix(RANDOM), revision, weights=not asked_random)
-    drawn = asked_random or checkpoint.folder is None
+    drawn = spec.startswith(RANDOM)
+    checkpoint = open_checkpoint(spec.removeprefix(RANDOM), revision, weights=not drawn)
     family = _family(checkpoint)
     encoder = random_encoder(checkpoint, family, seed) if drawn else load_encoder(checkpoint, family)
     encoder.eval()
     blocks = _blocks(encoder, family, checkpoint)
     rule = family.frames(checkpoint.config) if family.frames else None
     audio_input = input_of(family, checkpoint.config, checkpoint.preprocessor, normalize, rule, checkpoint.name)
-    name = checkpoint.name
-    if drawn:
-        name = f"random weights: {name}" if asked_random else f"{name} (random weights)"
     return Backbone(
         encoder,
         blocks,
         family,
         rule or _measured(encoder, blocks, audio_input, checkpoint),
         audio_input,
-        name=name,
+        name=f"random weights: {checkpoint.name}" if drawn else checkpoint.name,
         spec=spec,
         device=place,
         revision=checkpoint.revision,

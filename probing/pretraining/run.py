@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 from filelock import FileLock, Timeout
 
+from probing.backbones.checkpoint import EMBEDDED_FOLDER
 from probing.backbones.errors import DeviceUnavailable
 from probing.runs import Run as SweepRun
 
@@ -138,8 +139,8 @@ def export(run: Run, folder: Path, sweeps: Sequence[Path] = ()) -> None:
 
 def embedded_architecture() -> dict[str, Any]:
     """Read the architecture of the bundled model."""
-    text = resources.files("probing.backbones").joinpath("embedded.json").read_text(encoding="utf-8")
-    return {key: value for key, value in json.loads(text)["config"].items() if key not in NOT_ARCHITECTURE}
+    config = json.loads((EMBEDDED_FOLDER / "config.json").read_text(encoding="utf-8"))
+    return {key: value for key, value in config.items() if key not in NOT_ARCHITECTURE}
 
 
 def choose_device(device: str) -> torch.device:
