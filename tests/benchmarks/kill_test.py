@@ -103,7 +103,7 @@ def main() -> int:
             if i % 5 == 4:
                 _, at, killed = run(folder, options, log, kill_at=share * began / 2)
             else:
-                _, at, killed = run(folder, options, log, kill_after=share * (total - began) / (asked.kills + 2))
+                _, at, killed = run(folder, options, log, kill_after=share * (total - began) / (1.6 * asked.kills))
             if not killed:
                 print(f"the run after kill {i} ended by itself before the next", flush=True)
                 break
