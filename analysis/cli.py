@@ -190,9 +190,12 @@ def sweep(
     )
     curves, report, runs = (import_module(name) for name in ("analysis.curves", "analysis.report", "probing.runs"))
     others = [runs.Run(other) for other in compare or []]
-    for other in others:
-        curves.check_same_utterances(options.utterances(import_module("cache").Cache(folder)), other)
-    run = sweeping.sweep(folder, run_folder, options, device=device, memory_gb=memory_gb, overwrite=overwrite)
+    opened = import_module("cache").Cache(folder)
+    if others:
+        utterances = sweeping.identity(options.splits(opened))
+        for other in others:
+            curves.check_same_utterances(utterances, other)
+    run = sweeping.sweep(opened, run_folder, options, device=device, memory_gb=memory_gb, overwrite=overwrite)
     pictures = curves.save_layer_curve(run, others)
     page = report.save_report(run)
     _print_layers(report.layer_table(run), str(run.record["finding"]["layer"]))

@@ -65,7 +65,7 @@ def layer_curve(run: Run, split: str = "eval", ax: Axes | None = None, others: S
 
 
 def check_same_utterances(utterances: dict[str, int], other: Run) -> None:
-    """Raise ProbeError where a run was made on other utterances than those of `SweepOptions.utterances`."""
+    """Raise ProbeError where a run was made on other utterances than those of `probing.sweep.identity`."""
     if utterances != other.record["utterances"]:
         raise ProbeError(
             f"{other.folder}: made on other utterances, so the curves cannot be compared. "

@@ -66,9 +66,8 @@ def load_audio(path: Path, cropping: Cropping, min_samples: int = 1) -> Waveform
     """
     try:
         with soundfile.SoundFile(path) as file:
-            rate, n_wanted = file.samplerate, file.frames
-            if not cropping_covers(cropping, n_wanted, rate):
-                n_wanted = int(np.ceil((cropping.n_samples() / SAMPLING_RATE + 0.1) * rate))
+            rate = file.samplerate
+            n_wanted = min(file.frames, int(np.ceil((cropping.n_samples() / SAMPLING_RATE + 0.1) * rate)))
             samples = file.read(n_wanted, dtype="float32", always_2d=True)
             kind = file.format
     except (soundfile.LibsndfileError, OSError, RuntimeError, ValueError) as error:
@@ -90,11 +89,6 @@ def load_audio(path: Path, cropping: Cropping, min_samples: int = 1) -> Waveform
     if np.abs(waveform).max() < _ONE_STEP_OF_16_BITS:
         raise UnusableAudio("silent: no sample above one 16-bit step")
     return waveform
-
-
-def cropping_covers(cropping: Cropping, n_frames: int, rate: int) -> bool:
-    """Whether the whole of a file of `n_frames` samples at `rate` is needed."""
-    return n_frames <= (cropping.n_samples() / SAMPLING_RATE + 0.1) * rate
 
 
 def measure(waveform: Waveform) -> dict[str, float]:

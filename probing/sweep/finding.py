@@ -4,7 +4,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from probing.metrics import Interval
 
@@ -38,7 +37,8 @@ class Finding:
         else:
             sign = "more" if self.difference.value >= 0 else "less"
             points = 100 * abs(self.difference.value)
-            low, high = sorted(np.sign(self.difference.value or 1) * 100 * end for end in self._ends())
+            ends = self.difference.low, self.difference.high
+            low, high = sorted(np.sign(self.difference.value or 1) * 100 * end for end in ends)
             sure = "" if self.difference.low > 0 or self.difference.high < 0 else ", which may be chance"
             compared = (
                 f"Layer {self.layer} of {self.last} is the best of {self.backbone} (chosen on dev): eval EER "
@@ -52,9 +52,6 @@ class Finding:
         warning = " The weights are random: this shows what the architecture gives without any learning."
         return compared + controls + (warning if self.random_weights else "")
 
-    def _ends(self) -> tuple[float, float]:
-        return self.difference.low, self.difference.high
-
     def as_dict(self) -> dict[str, Any]:
         """For the run record."""
         return {**asdict(self), "sentence": self.sentence()}
@@ -62,9 +59,3 @@ class Finding:
 
 def _percent(interval: Interval) -> str:
     return f"{100 * interval.value:.1f} % [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
-
-
-def difference_interval(a: NDArray[np.float64], b: NDArray[np.float64], value: float) -> Interval:
-    """Percentile interval of a difference of two figures on the same resamples."""
-    low, high = np.quantile(a - b, [0.025, 0.975])
-    return Interval(value, float(low), float(high))

@@ -15,7 +15,7 @@ from probing.audio import MEASURES
 from probing.metrics import Interval, Resamples, draw, eer, eer_resamples, percentile_interval
 from probing.progress import console, duration, progress_line
 from probing.runs import Run, RunWriter
-from probing.sweep.finding import Finding, difference_interval
+from probing.sweep.finding import Finding
 from probing.sweep.linear import Probe, fit_probes, shuffled
 from probing.sweep.splits import Split, read_splits
 
@@ -59,13 +59,13 @@ class SweepOptions:
         """The utterances of a cache that play each part."""
         return read_splits(cache, {"train": self.train, "dev": self.dev, "eval": self.eval})
 
-    def utterances(self, cache: Cache) -> dict[str, int]:
-        """A number for each part that tells one set of utterances from another."""
-        columns = ["utterance_id", "label", "speaker"]
-        return {
-            part: int(pd.util.hash_pandas_object(split.table[columns], index=False).sum())
-            for part, split in self.splits(cache).items()
-        }
+
+def identity(splits: dict[str, Split]) -> dict[str, int]:
+    """A number for each part that tells one set of utterances from another."""
+    columns = ["utterance_id", "label", "speaker"]
+    return {
+        part: int(pd.util.hash_pandas_object(split.table[columns], index=False).sum()) for part, split in splits.items()
+    }
 
 
 def sweep(
@@ -97,7 +97,7 @@ def sweep(
     if not cache.finished:
         say(f"Warning: the cache is unfinished, {len(cache)} of {cache.n_planned} utterances; probe extract goes on.")
     splits = options.splits(cache)
-    configuration = {"options": _plain(options), "cache": cache.id, "utterances": options.utterances(cache)}
+    configuration = {"options": _plain(options), "cache": cache.id, "utterances": identity(splits)}
     writer = RunWriter(Path(run), configuration, overwrite=overwrite)
     say("Sweep: " + ", ".join(_describe(split) for split in splits.values()))
     resamples = {
@@ -255,7 +255,7 @@ def _finding(
         last=last,
         best=best,
         last_layer=at_last,
-        difference=difference_interval(boots[last], boots[layer], at_last.value - best.value),
+        difference=percentile_interval(at_last.value - best.value, boots[last] - boots[layer]),
         trivial=interval(TRIVIAL),
         shuffled=float(control.mean()) if len(control) else float("nan"),
         n_eval=n_eval,
