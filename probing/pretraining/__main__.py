@@ -12,6 +12,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before PyTorch starts: th
 import typer
 
 from cache.errors import ProbeError
+from probing.backbones.checkpoint import EMBEDDED, EMBEDDED_FOLDER
 from probing.progress import console
 
 from .config import Recipe
@@ -26,9 +27,17 @@ def pretrain(
     work: Annotated[Path, typer.Option(help="Folder of this run: decoded audio, units, checkpoint, log, curve.")],
     steps: Annotated[int, typer.Option(help="Steps of the whole run; the learning rate falls towards its end.")] = 3000,
     minutes: Annotated[float | None, typer.Option(help="Stop after so long; the same command goes on.")] = None,
-    units: Annotated[str, typer.Option(help="What to predict: mfcc, whisper, or both.")] = ",".join(DEFAULT.units),
+    start: Annotated[
+        Path | None, typer.Option(help="Model to begin with: a folder this command exported, or 'embedded'.")
+    ] = None,
+    units: Annotated[str, typer.Option(help="What to predict: some of mfcc, whisper, own (with --start).")] = ",".join(
+        DEFAULT.units
+    ),
     n_clusters: Annotated[int, typer.Option(help="Units of each kind.")] = DEFAULT.n_clusters,
     batch: Annotated[int, typer.Option(help="Crops per step.")] = DEFAULT.batch,
+    front_end_steps: Annotated[
+        int, typer.Option(help="First steps, in which the front end learns log-mel bands.")
+    ] = DEFAULT.front_end_steps,
     learning_rate: Annotated[float, typer.Option(help="Highest learning rate.")] = DEFAULT.learning_rate,
     seed: Annotated[int, typer.Option(help="Of weights, clusters, crops, masks and mixtures.")] = DEFAULT.seed,
     every: Annotated[int, typer.Option(help="Steps between two checkpoints and lines of the log.")] = 100,
@@ -61,9 +70,12 @@ def pretrain(
         units=tuple(units.split(",")),
         n_clusters=n_clusters,
         batch=batch,
+        front_end_steps=front_end_steps,
         learning_rate=learning_rate,
     )
-    opened = run.open_run(recipe, shared, work, device)
+    if start == Path(EMBEDDED):
+        start = EMBEDDED_FOLDER
+    opened = run.open_run(recipe, shared, work, device, start=start)
     run.pretrain(opened, steps, minutes, every)
     console.print(f"step {opened.training.step} of {steps}; log and curve in {work}")
     if evaluate:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 class Recipe:
     """Everything that decides what a run computes.
 
+    start: SHA-256 of the weights the run begins with; empty where they are drawn by the seed.
     seed: of weights, clusters, crops, masks and mixtures.
     units: kinds of units to predict, each by a head of its own; their losses are summed.
     n_clusters: units of each kind.
@@ -39,6 +40,7 @@ class Recipe:
     warm_up: int = 100
     decay_share: float = 0.3
     clip_norm: float = 1.0
+    start: str = ""
 
     def in_front_end(self, step: int) -> bool:
         """Say whether a step teaches the front end only."""

@@ -21,11 +21,10 @@ from sklearn.preprocessing import StandardScaler
 from probing.progress import progress_line
 
 from .batches import Batches
-from .forward import hidden_states
+from .forward import half_precision, hidden_states
 from .mfcc import mel_bands
 from .objective import Objective
 from .recordings import Recordings
-from .training import half_precision
 from .units import Units
 
 CLIPS_PER_SPEAKER = 5  # a speaker with fewer clips is not used to tell speakers apart

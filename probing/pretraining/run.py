@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,13 @@ from .config import Recipe
 from .curve import draw_curve
 from .evaluation import compare, head_accuracy
 from .export import export_model
-from .recordings import Recordings, open_recordings
+from .recordings import DataMissing, Recordings, open_recordings
 from .training import LOG, RunBusy, Training, train
-from .units import Units, open_units
+from .units import Teachers, Units, open_units
 
 DEMO_TABLE = Path(str(resources.files("probing.corpora.demo").joinpath("demo.csv")))
 NOT_ARCHITECTURE = {"model_type", "architectures", "dtype", "transformers_version"}
+WEIGHTS = "model.safetensors"
 EVALUATION, HEADS, CURVE = "evaluation.csv", "heads.json", "curve.png"
 
 
@@ -47,7 +49,12 @@ class Run:
 
 
 def open_run(
-    recipe: Recipe, shared: Path, work: Path, device: str = "auto", architecture: dict[str, Any] | None = None
+    recipe: Recipe,
+    shared: Path,
+    work: Path,
+    device: str = "auto",
+    architecture: dict[str, Any] | None = None,
+    start: Path | None = None,
 ) -> Run:
     """Decode and cluster what is not yet, and take the training up where it stopped.
 
@@ -57,6 +64,7 @@ def open_run(
         work: folder of the run.
         device: `auto` (a GPU if there is one), `cpu`, `cuda`, `mps`.
         architecture: fields of a WavLMConfig; by default those of the bundled model.
+        start: transformers folder of a model to begin with, of that architecture; random weights if left out.
 
     Raises:
         ProbeError: the data, the units, the device or the checkpoint are not what was asked for.
@@ -64,11 +72,13 @@ def open_run(
     place = choose_device(device)
     work.mkdir(parents=True, exist_ok=True)
     recordings = open_recordings(shared, work, DEMO_TABLE)
-    whisper = shared / "data" / "models" / "whisper-tiny.en-encoder"
-    units = [
-        open_units(recordings, kind, recipe.n_clusters, recipe.seed, work, whisper, place) for kind in recipe.units
-    ]
-    training = Training(recipe, architecture or embedded_architecture(), place)
+    if start is not None:
+        if not (start / WEIGHTS).is_file():
+            raise DataMissing(f"no {WEIGHTS} in {start}; expected a model that this command exported. Give it: --start")
+        recipe = replace(recipe, start=hashlib.sha256((start / WEIGHTS).read_bytes()).hexdigest())
+    teachers = Teachers(shared / "data" / "models" / "whisper-tiny.en-encoder", start)
+    units = [open_units(recordings, kind, recipe, work, teachers, place) for kind in recipe.units]
+    training = Training(recipe, architecture or embedded_architecture(), place, start)
     training.load_if_there(work)
     return Run(recordings, units, training, work)
 
@@ -89,7 +99,7 @@ def pretrain(run: Run, steps: int, minutes: float | None = None, every: int = 10
 
 
 def evaluate(run: Run, head_steps: int = 150, n_heldout: int = 20) -> None:
-    """Measure the model against its own first weights, which are random; leave evaluation.csv and heads.json.
+    """Measure the model against the same architecture with random weights; leave evaluation.csv and heads.json.
 
     Args:
         run: of the model.

@@ -6,7 +6,6 @@ import csv
 import os
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,19 +13,16 @@ from typing import Any
 import torch
 
 from cache.errors import ProbeError
-from probing.backbones.library import import_transformers
 from probing.progress import progress_line
 
 from .batches import Batch, Batches
 from .config import Recipe
-from .forward import front_end, hidden_states
+from .forward import front_end, half_precision, hidden_states
+from .model import load_model, new_model
 from .objective import Objective
 
 CHECKPOINT, LOG = "checkpoint.pt", "log.csv"
 HELDOUT_BATCHES = 4
-WITHOUT_DROPOUT = dict.fromkeys(
-    ("hidden_dropout", "attention_dropout", "activation_dropout", "feat_proj_dropout", "layerdrop"), 0.0
-)
 
 
 class RunMismatch(ProbeError, ValueError):
@@ -40,18 +36,21 @@ class RunBusy(ProbeError, RuntimeError):
 class Training:
     """A model, its objective and its optimizer, at some step of a recipe."""
 
-    def __init__(self, recipe: Recipe, architecture: dict[str, Any], device: torch.device) -> None:
-        """Draw the weights from the recipe's seed.
+    def __init__(
+        self, recipe: Recipe, architecture: dict[str, Any], device: torch.device, start: Path | None = None
+    ) -> None:
+        """Draw the weights from the recipe's seed, or begin with those of a model; the heads are always drawn.
 
         Args:
             recipe: of the run.
             architecture: fields of a WavLMConfig.
             device: where to train.
+            start: a transformers folder of that architecture.
         """
         self.recipe, self.architecture, self.device, self.step = recipe, architecture, device, 0
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(recipe.seed)
-            self.model: Any = new_model(architecture).to(device)
+            self.model: Any = (load_model(start) if start else new_model(architecture)).to(device)
             self.objective = Objective(
                 self.model.config.hidden_size, recipe.n_clusters, len(recipe.units), recipe.unmasked_weight
             ).to(device)
@@ -131,17 +130,6 @@ class Training:
         self.optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["rng"].cpu())
         self.step = state["step"]
-
-
-def new_model(architecture: dict[str, Any]) -> Any:
-    """Build a WavLMModel without dropout: the run is too short to overfit."""
-    config = import_transformers().WavLMConfig(**architecture | WITHOUT_DROPOUT)
-    return import_transformers().WavLMModel(config)
-
-
-def half_precision(device: torch.device) -> AbstractContextManager[Any]:
-    """Compute products in bfloat16, everything that adds up in float32."""
-    return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
 def train(

@@ -16,14 +16,17 @@ from sklearn.cluster import MiniBatchKMeans
 from cache.errors import ProbeError
 from probing.progress import progress_line
 
+from .config import Recipe
+from .forward import half_precision, hidden_states
 from .mfcc import Features, mfcc
+from .model import load_model
 from .recordings import Recordings
 from .whisper import WhisperLayer, pack
 
 FRAME, HOP = 400, 320  # samples
 LONGEST = 1_390  # frames of one piece; longer clips are cut, so that a piece fits a window of 30 s
 FIT_FRAMES = 150_000
-KINDS = ("mfcc", "whisper")
+KINDS = ("mfcc", "whisper", "own")
 WHISPER_LAYER = 2
 
 Extractor = Callable[[list[NDArray[np.float32]]], list[Features]]
@@ -50,13 +53,21 @@ class Units:
         return self.labels[self.offsets[row] : self.offsets[row + 1]]
 
 
+@dataclass(frozen=True)
+class Teachers:
+    """Transformers folders of the models that units are read from: a Whisper encoder; the model to begin with."""
+
+    whisper: Path
+    own: Path | None
+
+
 def n_frames(n_samples: int) -> int:
     """Count the model's frames of so many samples."""
     return max(0, (n_samples - FRAME) // HOP + 1)
 
 
 def open_units(
-    recordings: Recordings, kind: str, n_clusters: int, seed: int, work: Path, whisper: Path, device: torch.device
+    recordings: Recordings, kind: str, recipe: Recipe, work: Path, teachers: Teachers, device: torch.device
 ) -> Units:
     """Cluster the speech, or open the units that an earlier run left in the work folder.
 
@@ -64,22 +75,24 @@ def open_units(
 
     Args:
         recordings: the clips.
-        kind: `mfcc`, or `whisper` for block 2 of a Whisper encoder.
-        n_clusters: how many units.
-        seed: of the choice of clips and of k-means.
+        kind: `mfcc`; `whisper` for block 2 of a Whisper encoder; `own` for the middle block of the model that the
+            training begins with, HuBERT's second iteration.
+        recipe: gives how many units, and the seed of the choice of clips and of k-means.
         work: folder of this training.
-        whisper: folder of the Whisper encoder.
-        device: where the encoder runs.
+        teachers: folders of the models that units are read from.
+        device: where they run.
 
     Raises:
         UnitsUnavailable: no such kind, or no encoder in the folder.
     """
-    path = work / f"units-{kind}-{n_clusters}-{seed}.npz"
+    n_clusters, seed = recipe.n_clusters, recipe.seed
+    taught_by = f"-{recipe.start[:8]}" if kind == "own" else ""
+    path = work / f"units-{kind}{taught_by}-{n_clusters}-{seed}.npz"
     offsets = np.cumsum([0, *(n_frames(int(n)) for n in recordings.table["length"])])
     if path.is_file():
         with np.load(path) as stored:
             return Units(kind, n_clusters, stored["labels"], offsets)
-    labels = _cluster(recordings, offsets, _batches(recordings, kind, seed, whisper, device), kind, n_clusters, seed)
+    labels = _cluster(recordings, offsets, _batches(recordings, kind, seed, teachers, device), kind, n_clusters, seed)
     partial = path.with_name(f"{path.stem}.partial.npz")
     np.savez(partial, labels=labels)
     os.replace(partial, path)
@@ -90,7 +103,7 @@ Piece = tuple[int, int]  # row of the clip, first frame
 
 
 def _batches(
-    recordings: Recordings, kind: str, seed: int, whisper: Path, device: torch.device
+    recordings: Recordings, kind: str, seed: int, teachers: Teachers, device: torch.device
 ) -> Iterator[list[tuple[Piece, Features]]]:
     """Yield the features of pieces of clips, training clips first, in an order drawn by the seed."""
     generator = np.random.default_rng(seed)
@@ -100,15 +113,33 @@ def _batches(
         for piece in pieces:
             yield [(piece, mfcc(_samples(recordings, piece)))]
     elif kind == "whisper":
-        if not (whisper / "config.json").is_file():
-            raise UnitsUnavailable(f"no config.json in {whisper}; expected a Whisper encoder. Type --units mfcc.")
-        layer = WhisperLayer(whisper, WHISPER_LAYER, device)
+        if not (teachers.whisper / "config.json").is_file():
+            raise UnitsUnavailable(
+                f"no config.json in {teachers.whisper}; expected a Whisper encoder. Type --units mfcc."
+            )
+        layer = WhisperLayer(teachers.whisper, WHISPER_LAYER, device)
         lengths = [len(_samples(recordings, piece)) for piece in pieces]
         for group in pack(lengths):
             found = layer.features([_samples(recordings, pieces[i]) for i in group])
             yield [(pieces[i], features) for i, features in zip(group, found, strict=True)]
+    elif kind == "own":
+        if teachers.own is None:
+            raise UnitsUnavailable("--units own: expected a model to read them from. Type --start embedded.")
+        yield from _own(recordings, pieces, teachers.own, device)
     else:
         raise UnitsUnavailable(f"unknown units {kind!r}; expected one of: {', '.join(KINDS)}.")
+
+
+@torch.inference_mode()
+def _own(
+    recordings: Recordings, pieces: list[Piece], folder: Path, device: torch.device
+) -> Iterator[list[tuple[Piece, Features]]]:
+    model = load_model(folder).eval().to(device)
+    middle = model.config.num_hidden_layers // 2
+    for piece in pieces:
+        waveform = torch.from_numpy(_samples(recordings, piece))[None].to(device)
+        with half_precision(device):
+            yield [(piece, hidden_states(model, waveform)[middle][0].float().cpu().numpy())]
 
 
 def _samples(recordings: Recordings, piece: Piece) -> NDArray[np.float32]:

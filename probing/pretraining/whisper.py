@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from probing.backbones.library import import_transformers, quiet
 
+from .forward import half_precision
+
 HOP, N_WINDOW = 320, 480_000
 # Whisper's frame j is centred on sample 320 j, the model's frame k on 320 k + 200: a clip that starts at 320 j + 120
 # has its frame k where Whisper's frame j + k + 1 is.
@@ -41,7 +43,7 @@ class WhisperLayer:
         for clip, start in zip(clips, starts, strict=True):
             window[start : start + len(clip)] = clip * 0.1  # unit variance is far above full scale
         inputs = self.extractor(window, sampling_rate=16_000, return_tensors="pt").input_features.to(self.device)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+        with half_precision(self.device):
             frames = self.encoder(inputs).last_hidden_state[0].float().cpu().numpy()
         found = []
         for clip, start in zip(clips, starts, strict=True):

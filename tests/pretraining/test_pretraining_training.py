@@ -159,3 +159,27 @@ def test_the_command_teaches_and_refuses_in_one_line(tmp_path: Path):
 def test_a_device_that_is_not_there_is_refused():
     with pytest.raises(RuntimeError, match="--device cpu"):
         choose_device("cuda:99")
+
+
+def test_a_run_begins_with_given_weights_and_may_learn_its_own_units(fresh: Run, shared: Path, tmp_path: Path):
+    export_model(fresh.training.model, tmp_path / "model")
+    begun = open_run(
+        replace(RECIPE, units=("own",), front_end_steps=0), shared, tmp_path, "cpu", ARCHITECTURE, tmp_path / "model"
+    )
+    for (name, one), other in zip(
+        fresh.training.model.state_dict().items(), begun.training.model.state_dict().values(), strict=True
+    ):
+        torch.testing.assert_close(one, other, atol=1e-3, rtol=1e-3, msg=name)
+    (units,) = begun.units
+    assert len(set(units.labels.tolist())) == RECIPE.n_clusters
+    pretrain(begun, steps=2)
+    fresh.training.save(tmp_path / "other.pt")
+    with pytest.raises(RunMismatch, match=r"start: ''"):
+        begun.training.load(tmp_path / "other.pt")
+
+
+def test_what_a_run_cannot_begin_with_is_refused(shared: Path, tmp_path: Path):
+    with pytest.raises(ProbeError, match=r"no model.safetensors.*--start"):
+        open_run(RECIPE, shared, tmp_path, "cpu", ARCHITECTURE, tmp_path / "none")
+    with pytest.raises(ProbeError, match="--start embedded"):
+        open_run(replace(RECIPE, units=("own",)), shared, tmp_path, "cpu", ARCHITECTURE)
