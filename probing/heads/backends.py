@@ -1,0 +1,154 @@
+"""Back-ends: from merged frames to the score of an utterance. Every module is M models side by side (see `merges`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .merges import Merge, draw
+
+BACKENDS = ("linear", "mlp", "lstm", "asp")
+LSTM_WIDTH, MLP_WIDTH, ATTENTION_WIDTH = 192, 64, 128
+
+
+class BackEnd(nn.Module):
+    """M back-ends over vectors of D features."""
+
+    def forward(self, merge: Merge, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Logits (M, B, O) of layers (B, L, T, D): O = 1 is the log odds of bona fide, O = 2 are spoof, bona fide."""
+        raise NotImplementedError
+
+    def start(self, generators: Sequence[torch.Generator]) -> None:
+        """Draw the parameters of model m by its own generator."""
+
+
+class Linear(BackEnd):
+    """One linear layer: on the vector itself where there is one frame (pooled tier), else on mean and deviation."""
+
+    def __init__(self, n: int, dim: int, frames: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(n, 2 * dim if frames else dim, 1))
+        self.bias = nn.Parameter(torch.zeros(n))
+        self.frames = frames
+
+    def start(self, generators: Sequence[torch.Generator]) -> None:
+        """Small, so that the first scores are near 0."""
+        draw(self.weight, generators, 0.1 * self.weight.shape[1] ** -0.5)
+
+    def forward(self, merge: Merge, x: Tensor, mask: Tensor | None) -> Tensor:
+        """See `BackEnd.forward`."""
+        if self.frames:
+            pooled = torch.cat(_statistics(merge(x, mask), _share(x, mask)), dim=-1)
+            return torch.bmm(pooled, self.weight) + self.bias[:, None, None]
+        return merge(x, mask, self.weight)[:, :, 0] + self.bias[:, None, None]
+
+
+class MLP(BackEnd):
+    """Linear, SiLU, Linear on the mean over time."""
+
+    def __init__(self, n: int, dim: int) -> None:
+        super().__init__()
+        self.inner = nn.Parameter(torch.zeros(n, dim, MLP_WIDTH))
+        self.inner_bias = nn.Parameter(torch.zeros(n, MLP_WIDTH))
+        self.outer = nn.Parameter(torch.zeros(n, MLP_WIDTH, 1))
+        self.bias = nn.Parameter(torch.zeros(n))
+
+    def start(self, generators: Sequence[torch.Generator]) -> None:
+        """As PyTorch's nn.Linear in variance."""
+        draw(self.inner, generators, (3 * self.inner.shape[1]) ** -0.5)
+        draw(self.outer, generators, (3 * MLP_WIDTH) ** -0.5)
+
+    def forward(self, merge: Merge, x: Tensor, mask: Tensor | None) -> Tensor:
+        """See `BackEnd.forward`."""
+        mean = (merge(x, mask, self.inner) * _share(x, mask)).sum(dim=2)
+        return torch.bmm(functional.silu(mean + self.inner_bias[:, None]), self.outer) + self.bias[:, None, None]
+
+
+class LSTM(BackEnd):
+    """One unidirectional LSTM of 192, the mean of its valid outputs, Linear to two logits (Pan et al. 2024)."""
+
+    def __init__(self, n: int, dim: int) -> None:
+        super().__init__()
+        self.input = nn.Parameter(torch.zeros(n, dim, 4 * LSTM_WIDTH))
+        self.hidden = nn.Parameter(torch.zeros(n, LSTM_WIDTH, 4 * LSTM_WIDTH))
+        self.input_bias = nn.Parameter(torch.zeros(n, 4 * LSTM_WIDTH))
+        self.hidden_bias = nn.Parameter(torch.zeros(n, 4 * LSTM_WIDTH))
+        self.weight = nn.Parameter(torch.zeros(n, LSTM_WIDTH, 2))
+        self.bias = nn.Parameter(torch.zeros(n, 2))
+
+    def start(self, generators: Sequence[torch.Generator]) -> None:
+        """As PyTorch's nn.LSTM in variance."""
+        for parameter in (self.input, self.hidden, self.input_bias, self.hidden_bias, self.weight):
+            draw(parameter, generators, (3 * LSTM_WIDTH) ** -0.5)
+
+    def forward(self, merge: Merge, x: Tensor, mask: Tensor | None) -> Tensor:
+        """See `BackEnd.forward`; frames after the end of an utterance change nothing."""
+        pre = merge(x, mask, self.input) + (self.input_bias + self.hidden_bias)[:, None, None]
+        n, batch, _, _ = pre.shape
+        h = c = pre.new_zeros(n, batch, LSTM_WIDTH)
+        outputs = []
+        for frame in pre.unbind(dim=2):
+            gates = torch.baddbmm(frame, h, self.hidden)
+            i, f, g, o = gates.chunk(4, dim=-1)
+            c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+            h = torch.sigmoid(o) * torch.tanh(c)
+            outputs.append(h)
+        mean = (torch.stack(outputs, dim=2) * _share(x, mask)).sum(dim=2)
+        return torch.bmm(mean, self.weight) + self.bias[:, None]
+
+
+class AttentiveStatistics(BackEnd):
+    """Attentive statistics pooling with global context (ECAPA-TDNN; Desplanques et al., Interspeech 2020, section 3.1).
+
+    A softmax over time per channel from tanh(W [x; mean; deviation] + b); weighted mean and deviation; Linear.
+    """
+
+    def __init__(self, n: int, dim: int) -> None:
+        super().__init__()
+        self.attend = nn.Parameter(torch.zeros(n, 3 * dim, ATTENTION_WIDTH))
+        self.attend_bias = nn.Parameter(torch.zeros(n, ATTENTION_WIDTH))
+        self.channel = nn.Parameter(torch.zeros(n, ATTENTION_WIDTH, dim))
+        self.channel_bias = nn.Parameter(torch.zeros(n, dim))
+        self.weight = nn.Parameter(torch.zeros(n, 2 * dim, 2))
+        self.bias = nn.Parameter(torch.zeros(n, 2))
+
+    def start(self, generators: Sequence[torch.Generator]) -> None:
+        """As PyTorch's nn.Linear in variance."""
+        for parameter in (self.attend, self.channel, self.weight):
+            draw(parameter, generators, (3 * parameter.shape[1]) ** -0.5)
+
+    def forward(self, merge: Merge, x: Tensor, mask: Tensor | None) -> Tensor:
+        """See `BackEnd.forward`."""
+        merged, share = merge(x, mask), _share(x, mask)
+        n, batch, n_frames, dim = merged.shape
+        context = torch.cat(_statistics(merged, share), dim=-1)[:, :, None].expand(-1, -1, n_frames, -1)
+        inner = torch.cat([merged, context], dim=-1).flatten(1, 2) @ self.attend + self.attend_bias[:, None]
+        energy = (torch.tanh(inner) @ self.channel + self.channel_bias[:, None]).view(n, batch, n_frames, dim)
+        if mask is not None:
+            energy = energy.masked_fill(~mask[None, :, :, None], -torch.inf)
+        pooled = torch.cat(_statistics(merged, torch.softmax(energy, dim=2)), dim=-1)
+        return torch.bmm(pooled, self.weight) + self.bias[:, None]
+
+
+def make_backend(kind: str, n: int, dim: int, frames: bool) -> BackEnd:
+    """Build M back-ends of a kind of `BACKENDS`; `frames` says whether there is more than one frame."""
+    if kind == "linear":
+        return Linear(n, dim, frames)
+    return {"mlp": MLP, "lstm": LSTM, "asp": AttentiveStatistics}[kind](n, dim)
+
+
+def _share(x: Tensor, mask: Tensor | None) -> Tensor:
+    """The weight of each frame in a mean over valid frames; broadcasts with (M, B, T, D)."""
+    if mask is None:
+        return x.new_full((1, 1, 1, 1), 1 / x.shape[2])
+    return (mask / mask.sum(dim=1, keepdim=True)).to(x.dtype)[None, :, :, None]
+
+
+def _statistics(merged: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+    """Weighted mean and standard deviation over time, (M, B, D) each."""
+    mean = (merged * share).sum(dim=2)
+    variance = ((merged - mean[:, :, None]).square() * share).sum(dim=2)
+    return mean, (variance + 1e-8).sqrt()

@@ -1,0 +1,121 @@
+"""Stacks: many heads of one kind, trained and applied together."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .backends import BACKENDS, make_backend
+from .merges import MERGES, RANK, make_merge
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model of a stack.
+
+    merge, backend: its kind. depth: it sees layers 1..depth. seed: of its first weights.
+    learning_rate, weight_decay: of its training.
+    """
+
+    merge: str
+    backend: str
+    depth: int
+    seed: int = 0
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+
+    @property
+    def head(self) -> str:
+        """What tables call its kind."""
+        return f"{self.merge}+{self.backend}"
+
+    def generator(self) -> torch.Generator:
+        """The source of its first weights: the same for all training constants."""
+        key = [self.seed, self.depth, zlib.crc32(self.head.encode())]
+        return torch.Generator().manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
+
+
+class HeadStack(nn.Module):
+    """M heads of one kind: standardisation, merge, back-end.
+
+    Args:
+        models: of one merge and back-end.
+        n_layers: L, layers given (1..L); the deepest model need not see all.
+        dim: features D of a vector: the width of a layer, or twice that on the pooled tier (mean and deviation).
+        frames: whether there is more than one vector an utterance.
+        rank: bottleneck of the compact attentive merge.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, models: Sequence[Model], n_layers: int, dim: int, frames: bool, rank: int = RANK) -> None:
+        super().__init__()
+        self.models, self.n_layers, self.dim, self.frames, self.rank = list(models), n_layers, dim, frames, rank
+        first = self.models[0]
+        if first.merge not in MERGES or first.backend not in BACKENDS:
+            raise ValueError(f"{first.head}: expected one of {', '.join(MERGES)} and of {', '.join(BACKENDS)}")
+        self.merge = make_merge(first.merge, [model.depth for model in models], n_layers, dim, rank)
+        self.backend = make_backend(first.backend, len(self.models), dim, frames)
+        self.register_buffer("mean", torch.zeros(n_layers, dim))
+        self.register_buffer("scale", torch.ones(n_layers, dim))
+
+    def start(self, scaled: bool = True) -> None:
+        """Draw the first weights of every model by its seed."""
+        generators = [model.generator() for model in self.models]
+        self.merge.start(generators, scaled)
+        self.backend.start(generators)
+
+    def standardized(self, x: Tensor) -> Tensor:
+        """Layers (B, L, T, D) at mean 0 and deviation 1 of the training set."""
+        return (x - self.mean[:, None]) / self.scale[:, None]
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Logits (M, B, O) of standardised layers (B, L, T, D)."""
+        return self.backend(self.merge, x, mask)
+
+    @torch.no_grad()
+    def score(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Scores (M, B) of layers as cached: log odds, or the bona fide logit of a back-end with two."""
+        return self(self.standardized(x), mask)[..., -1]
+
+    @torch.no_grad()
+    def take(self, m: int) -> HeadStack:
+        """Give model `m` alone, with the parameters of the layers it sees and no others."""
+        model = self.models[m]
+        alone = HeadStack([model], model.depth, self.dim, self.frames, self.rank)
+        for name, parameter in alone.named_parameters():
+            source = self.get_parameter(name)[m : m + 1]
+            parameter.copy_(source[tuple(slice(0, size) for size in parameter.shape)])
+        alone.mean.copy_(self.mean[: model.depth])
+        alone.scale.copy_(self.scale[: model.depth])
+        return alone
+
+    def n_parameters(self) -> int:
+        """Count the trained parameters of all models."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+def make_stacks(
+    models: Sequence[Model], n_layers: int, dim: int, frames: bool, rank: int = RANK, memory_gb: float = 1.0
+) -> list[HeadStack]:
+    """Put models of a kind together, as many as `memory_gb` of parameters, moments and copies allow.
+
+    A faithful attentive merge shares a stack only with others of its depth, over the layers they see.
+    """
+    groups: dict[tuple[str, int], list[Model]] = {}
+    for model in models:
+        groups.setdefault((model.head, model.depth if model.merge == "attentive" else n_layers), []).append(model)
+    stacks = []
+    for (_, depth), members in groups.items():
+        with torch.device("meta"):
+            alone = HeadStack([Model(members[0].merge, members[0].backend, depth)], depth, dim, frames, rank)
+        at_once = max(1, int(memory_gb * 1e9 / (6 * 4 * alone.n_parameters())))
+        for first in range(0, len(members), at_once):
+            stacks.append(HeadStack(members[first : first + at_once], depth, dim, frames, rank))
+    return stacks

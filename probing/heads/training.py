@@ -1,0 +1,293 @@
+"""Training: every model of every stack from one read of the data."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from .recipes import Recipe
+from .sources import Batch, Source
+from .stack import HeadStack
+
+CHECKPOINT_EVERY_S = 20.0
+BETAS, EPSILON = (0.9, 0.999), 1e-8
+
+
+class StackOptimizer:
+    """AdamW (Loshchilov & Hutter, ICLR 2019) with a learning rate and a weight decay per model of a stack.
+
+    Matrices decay, biases and layer weights do not. A model that is not `active` stays as it is.
+    """
+
+    def __init__(self, stack: HeadStack) -> None:
+        self.parameters = dict(stack.named_parameters())
+        self.first = {name: torch.zeros_like(value) for name, value in self.parameters.items()}
+        self.second = {name: torch.zeros_like(value) for name, value in self.parameters.items()}
+        device = next(iter(self.parameters.values())).device
+        self.rate = torch.tensor([model.learning_rate for model in stack.models], device=device)
+        self.decay = torch.tensor([model.weight_decay for model in stack.models], device=device)
+        self.step_count = 0
+
+    @torch.no_grad()
+    def step(self, factor: float, active: Tensor) -> None:
+        """Take a step at the models' rates times `factor`."""
+        self.step_count += 1
+        rate = self.rate * factor * active
+        corrections = [1 - beta**self.step_count for beta in BETAS]
+        for name, value in self.parameters.items():
+            if value.grad is None:
+                continue
+            first, second = self.first[name], self.second[name]
+            first.lerp_(value.grad, 1 - BETAS[0])
+            second.mul_(BETAS[1]).addcmul_(value.grad, value.grad, value=1 - BETAS[1])
+            shape = (-1, *[1] * (value.ndim - 1))
+            if value.ndim > 2 or name == "merge.query":
+                value.mul_((1 - rate * self.decay).view(shape))
+            direction = (first / corrections[0]) / ((second / corrections[1]).sqrt_().add_(EPSILON))
+            value.sub_(direction.mul_(rate.view(shape)))
+            value.grad = None
+
+
+class Best:
+    """The parameters of the `keep` epochs of lowest dev loss of every model."""
+
+    def __init__(self, stack: HeadStack, keep: int) -> None:
+        n, device = len(stack.models), stack.mean.device
+        self.losses = torch.full((keep, n), torch.inf, device=device)
+        self.epochs = torch.zeros(n, dtype=torch.long, device=device)
+        self.values = {
+            name: value.detach().clone().repeat(keep, *[1] * value.ndim) for name, value in stack.named_parameters()
+        }
+
+    @torch.no_grad()
+    def offer(self, stack: HeadStack, losses: Tensor, epoch: int, active: Tensor) -> None:
+        """Keep the parameters of each active model whose loss is among its lowest."""
+        losses = torch.where(active, losses, torch.inf)
+        self.epochs = torch.where(losses < self.losses.amin(0), epoch, self.epochs)
+        worst, slot = self.losses.max(0)
+        better = losses < worst
+        models = better.nonzero().flatten()
+        for name, value in stack.named_parameters():
+            self.values[name][slot[models], models] = value[models]
+        self.losses[slot[models], models] = losses[models]
+
+    @torch.no_grad()
+    def restore(self, stack: HeadStack) -> None:
+        """Give every model the mean of its kept parameters."""
+        kept = self.losses.isfinite().float()
+        weight = kept / kept.sum(0).clamp_min(1)
+        for name, value in stack.named_parameters():
+            shape = (*weight.shape, *[1] * (value.ndim - 1))
+            value.copy_((self.values[name] * weight.view(shape)).sum(0))
+
+
+def train(
+    stacks: Sequence[HeadStack],
+    train_source: Source,
+    train_bonafide: NDArray[np.bool_],
+    dev_source: Source,
+    dev_bonafide: NDArray[np.bool_],
+    recipe: Recipe,
+    *,
+    device: str = "cpu",
+    checkpoint: Path | None = None,
+    said: Callable[[str], None] = lambda text: None,
+) -> None:
+    """Train every model on the same batches and leave it with its best parameters by dev loss.
+
+    Args:
+        stacks: trained in place.
+        train_source: utterances to learn from.
+        train_bonafide: their labels (N,).
+        dev_source: utterances for early stopping and the choice of parameters.
+        dev_bonafide: their labels (N,).
+        recipe: how.
+        device: cpu or cuda.
+        checkpoint: file to go on from if it is there, written now and then.
+        said: told after each epoch.
+    """
+    weights = class_weights(train_bonafide, recipe), class_weights(dev_bonafide, recipe)
+    mean, scale = train_source.moments() if recipe.standardize else (None, None)
+    for stack in stacks:
+        stack.to(device)
+        stack.start(recipe.scaled_init)
+        if mean is not None and scale is not None:
+            stack.mean.copy_(mean[: stack.n_layers])
+            stack.scale.copy_(scale[: stack.n_layers])
+    state = _State(stacks, recipe)
+    if checkpoint is not None and checkpoint.is_file():
+        state.load(checkpoint)
+    saved = time.monotonic()
+    n_steps = -(-len(train_source) // recipe.batch)
+    while state.epoch < recipe.epochs and any(active.any() for active in state.active):
+        order = np.random.default_rng([recipe.seed, state.epoch]).permutation(len(train_source))
+        for step, parts in enumerate(_steps(train_source, order, recipe, state.epoch)):
+            factor = recipe.rate(state.epoch + (step + 0.5) / n_steps)
+            _train_step(stacks, state, parts, train_bonafide, weights[0], factor, device)
+        state.epoch += 1
+        for stack, best, active, losses in zip(
+            stacks,
+            state.best,
+            state.active,
+            losses_of(stacks, dev_source, dev_bonafide, weights[1], recipe.batch, device),
+            strict=True,
+        ):
+            best.offer(stack, losses, state.epoch, active)
+            if state.epoch >= recipe.min_epochs:
+                active &= state.epoch - best.epochs < recipe.patience
+        said(f"epoch {state.epoch}, {sum(int(active.sum()) for active in state.active)} still learning")
+        if checkpoint is not None and time.monotonic() - saved > CHECKPOINT_EVERY_S:
+            state.save(checkpoint)
+            saved = time.monotonic()
+    for stack, best in zip(stacks, state.best, strict=True):
+        best.restore(stack)
+
+
+def class_weights(bonafide: NDArray[np.bool_], recipe: Recipe) -> Tensor:
+    """Weight (N,) of each utterance in the loss."""
+    share = float(bonafide.mean())
+    human, spoof = (
+        (recipe.bonafide_weight, 1 - recipe.bonafide_weight)
+        if recipe.bonafide_weight is not None
+        else (0.5 / share, 0.5 / (1 - share))
+    )
+    return torch.from_numpy(np.where(bonafide, human, spoof)).float()
+
+
+@torch.no_grad()
+def scores_of(stacks: Sequence[HeadStack], source: Source, batch: int = 64, device: str = "cpu") -> list[Tensor]:
+    """Scores (M, N) of every stack from one read of a source."""
+    found = [torch.zeros(len(stack.models), len(source)) for stack in stacks]
+    for part in source.batches(np.arange(len(source)), batch):
+        x, mask = _on(part, device)
+        for stack, scores in zip(stacks, found, strict=True):
+            scores[:, torch.from_numpy(part.rows)] = stack.score(x[:, : stack.n_layers], mask).cpu()
+    return found
+
+
+@torch.no_grad()
+def losses_of(
+    stacks: Sequence[HeadStack],
+    source: Source,
+    bonafide: NDArray[np.bool_],
+    weights: Tensor,
+    batch: int,
+    device: str = "cpu",
+) -> list[Tensor]:
+    """Weighted mean cross-entropy (M,) of every stack."""
+    totals = [torch.zeros(len(stack.models), device=device) for stack in stacks]
+    for part in source.batches(np.arange(len(source)), batch):
+        x, mask = _on(part, device)
+        for stack, total in zip(stacks, totals, strict=True):
+            total += _loss(stack, x, mask, part.rows, bonafide, weights, device)
+    return [total / float(weights.sum()) for total in totals]
+
+
+def _steps(source: Source, order: NDArray[np.intp], recipe: Recipe, epoch: int) -> Iterator[list[Batch]]:
+    """The batches of each step: one, or several parts where memory does not hold it whole."""
+    size = min(recipe.batch, getattr(source, "part_size", recipe.batch))
+    seed = int(np.random.SeedSequence([recipe.seed, epoch]).generate_state(1)[0])
+    if size == recipe.batch:
+        for batch in source.batches(order, size, seed):
+            yield [batch]
+        return
+    for first in range(0, len(order), recipe.batch):
+        yield list(source.batches(order[first : first + recipe.batch], size, seed))
+
+
+def _train_step(
+    stacks: Sequence[HeadStack],
+    state: _State,
+    parts: list[Batch],
+    bonafide: NDArray[np.bool_],
+    weights: Tensor,
+    factor: float,
+    device: str,
+) -> None:
+    total = float(sum(weights[torch.from_numpy(part.rows)].sum() for part in parts))
+    for part in parts:
+        x, mask = _on(part, device)
+        standardized: dict[int, Tensor] = {}
+        for stack in stacks:
+            if stack.n_layers not in standardized:
+                standardized[stack.n_layers] = stack.standardized(x[:, : stack.n_layers])
+            loss = _loss(stack, standardized[stack.n_layers], mask, part.rows, bonafide, weights, device, ready=True)
+            (loss.sum() / total).backward()
+    for optimizer, active in zip(state.optimizers, state.active, strict=True):
+        optimizer.step(factor, active)
+
+
+def _loss(
+    stack: HeadStack,
+    x: Tensor,
+    mask: Tensor | None,
+    rows: NDArray[np.intp],
+    bonafide: NDArray[np.bool_],
+    weights: Tensor,
+    device: str,
+    ready: bool = False,
+) -> Tensor:
+    """Sum (M,) of the weighted cross-entropies of utterances."""
+    logits = stack(x if ready else stack.standardized(x[:, : stack.n_layers]), mask)
+    target = torch.from_numpy(bonafide[rows]).to(device)
+    if logits.shape[2] == 1:
+        losses = functional.binary_cross_entropy_with_logits(
+            logits[:, :, 0], target.float().expand(len(logits), -1), reduction="none"
+        )
+    else:
+        losses = -torch.log_softmax(logits, dim=2).gather(2, target.long().expand(len(logits), -1)[..., None])[..., 0]
+    return (losses * weights[torch.from_numpy(rows)].to(device)).sum(1)
+
+
+def _on(batch: Batch, device: str) -> tuple[Tensor, Tensor | None]:
+    return batch.x.to(device), None if batch.mask is None else batch.mask.to(device)
+
+
+class _State:
+    """What an interrupted training goes on from."""
+
+    def __init__(self, stacks: Sequence[HeadStack], recipe: Recipe) -> None:
+        self.epoch, self.stacks = 0, stacks
+        self.optimizers = [StackOptimizer(stack) for stack in stacks]
+        self.best = [Best(stack, recipe.keep) for stack in stacks]
+        self.active = [torch.ones(len(stack.models), dtype=torch.bool, device=stack.mean.device) for stack in stacks]
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint; the old one stays whole until the new one is."""
+        parts = [
+            {
+                "parameters": stack.state_dict(),
+                "first": optimizer.first,
+                "second": optimizer.second,
+                "steps": optimizer.step_count,
+                "losses": best.losses,
+                "epochs": best.epochs,
+                "values": best.values,
+                "active": active,
+            }
+            for stack, optimizer, best, active in zip(self.stacks, self.optimizers, self.best, self.active, strict=True)
+        ]
+        partial = path.with_name(path.name + ".partial")
+        torch.save({"epoch": self.epoch, "stacks": parts}, partial)
+        os.replace(partial, path)
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint."""
+        content: dict[str, Any] = torch.load(path, map_location=self.stacks[0].mean.device, weights_only=True)
+        self.epoch = content["epoch"]
+        for i, part in enumerate(content["stacks"]):
+            self.stacks[i].load_state_dict(part["parameters"])
+            optimizer, best = self.optimizers[i], self.best[i]
+            optimizer.first, optimizer.second = part["first"], part["second"]
+            optimizer.step_count = part["steps"]
+            best.losses, best.epochs, best.values = part["losses"], part["epochs"], part["values"]
+            self.active[i] = part["active"]
