@@ -25,7 +25,7 @@ from cache import ProbeError
 from cache.atomic import PARTIAL, fsync_folder, replace_file
 from cache.manifest import canonical_json
 
-RUN = "run.json"
+RUN, CONFIGURATION = "run.json", "configuration.json"
 PACKAGES = ("torch", "transformers", "numpy", "scikit-learn", "h5py")
 
 
@@ -50,7 +50,9 @@ class Run:
     @property
     def sentence(self) -> str:
         """The finding in words."""
-        return str(self.record["finding"]["sentence"])
+        return " ".join(
+            str(self.record[key]["sentence"]) for key in ("finding", "depth_finding") if self.record.get(key)
+        )
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r}: {self.sentence})"
@@ -82,12 +84,29 @@ class RunWriter:
                     f"{folder}: holds a run made with other options or another cache. "
                     "Name another folder (--out DIR) or replace it (--overwrite)"
                 )
+        identity = canonical_json(configuration).encode()
         try:
-            shutil.rmtree(self.partial, ignore_errors=True)
+            if not self._begun(identity):
+                shutil.rmtree(self.partial, ignore_errors=True)
             for name in ("scores", "heads", "figures"):
+                shutil.rmtree(self.partial / name, ignore_errors=True)
                 (self.partial / name).mkdir(parents=True)
+            self.training.mkdir(exist_ok=True)
+            replace_file(self.partial / CONFIGURATION, identity)
         except OSError as error:
             raise ProbeError(f"{folder}: cannot be written to ({error.strerror}). Name another: --out DIR") from None
+
+    @property
+    def training(self) -> Path:
+        """Where checkpoints are kept until the run is whole; a killed sweep finds its own here."""
+        return self.partial / "training"
+
+    def _begun(self, identity: bytes) -> bool:
+        """Whether what an earlier sweep left there was begun with the same configuration."""
+        try:
+            return (self.partial / CONFIGURATION).read_bytes() == identity
+        except OSError:
+            return False
 
     def add_scores(
         self, name: str, tables: Mapping[str, pd.DataFrame], scores: Mapping[str, NDArray[np.float64]]
@@ -99,7 +118,7 @@ class RunWriter:
             text = "".join(f"{utterance} {attack} {label} {score:.9g}\n" for utterance, attack, label, score in rows)
             (self.partial / "scores" / f"{name}.{part}.txt").write_text(text, encoding="utf-8")
 
-    def add_heads(self, name: str, tensors: Mapping[str, NDArray[np.float64]], config: Mapping[str, Any]) -> None:
+    def add_heads(self, name: str, tensors: Mapping[str, NDArray[Any]], config: Mapping[str, Any]) -> None:
         """Write `heads/NAME.safetensors` with its configuration beside it as JSON."""
         # safetensors writes the memory of a strided array as it lies, which is another array
         contiguous = {key: np.ascontiguousarray(value) for key, value in tensors.items()}
@@ -109,6 +128,8 @@ class RunWriter:
 
     def finish(self, results: pd.DataFrame, record: Mapping[str, Any]) -> Run:
         """Write the results and the record, and give the folder its name."""
+        shutil.rmtree(self.training, ignore_errors=True)
+        (self.partial / CONFIGURATION).unlink(missing_ok=True)
         results.to_parquet(self.partial / "results.parquet", index=False)
         results.to_csv(self.partial / "results.csv", index=False)
         versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}

@@ -135,7 +135,8 @@ class AttentiveMerge(Merge):
         self.query = nn.Parameter(torch.zeros(n, dim))
         self.squeeze = nn.Parameter(torch.zeros(n, n_layers, n_hidden))
         self.excite = nn.Parameter(torch.zeros(n, n_hidden, n_layers))
-        self.down = nn.Parameter(torch.zeros(n, dim, n_layers, bottleneck))
+        # in memory (L, D, M, r), so that one product per layer serves all models without a copy
+        self.down = nn.Parameter(torch.zeros(n_layers, dim, n, bottleneck).permute(2, 1, 0, 3))
         self.down_bias = nn.Parameter(torch.zeros(n, bottleneck))
         self.up = nn.Parameter(torch.zeros(n, bottleneck, dim))
         self.up_bias = nn.Parameter(torch.zeros(n, dim))

@@ -42,7 +42,7 @@ class StackOptimizer:
         """Take a step at the models' rates times `factor`."""
         self.step_count += 1
         rate = self.rate * factor * active
-        corrections = [1 - beta**self.step_count for beta in BETAS]
+        first_share, second_share = (1 - beta**self.step_count for beta in BETAS)
         for name, value in self.parameters.items():
             if value.grad is None:
                 continue
@@ -52,8 +52,8 @@ class StackOptimizer:
             shape = (-1, *[1] * (value.ndim - 1))
             if value.ndim > 2 or name == "merge.query":
                 value.mul_((1 - rate * self.decay).view(shape))
-            direction = (first / corrections[0]) / ((second / corrections[1]).sqrt_().add_(EPSILON))
-            value.sub_(direction.mul_(rate.view(shape)))
+            denominator = second.sqrt().mul_(second_share**-0.5).add_(EPSILON).mul_((first_share / rate).view(shape))
+            value.addcdiv_(first, denominator, value=-1)  # by infinity where the rate is 0
             value.grad = None
 
 
@@ -148,6 +148,8 @@ def train(
         if checkpoint is not None and time.monotonic() - saved > CHECKPOINT_EVERY_S:
             state.save(checkpoint)
             saved = time.monotonic()
+    if checkpoint is not None:
+        state.save(checkpoint)
     for stack, best in zip(stacks, state.best, strict=True):
         best.restore(stack)
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 
 from cache import Cache, ProbeError
 from probing.audio import MEASURES
-from probing.metrics import Interval, Resamples, draw, eer, eer_resamples, percentile_interval
+from probing.metrics import Interval, Resamples, draw, percentile_interval
 from probing.progress import console, duration, progress_line
 from probing.runs import Run, RunWriter
+from probing.sweep.depth_ablation import ablate
+from probing.sweep.depths import DepthOptions
 from probing.sweep.finding import Finding
 from probing.sweep.linear import Probe, fit_probes, shuffled
+from probing.sweep.results import CONTROL, LAYERS, TRIVIAL, Results
 from probing.sweep.splits import Split, read_splits
 
-LAYERS, TRIVIAL, CONTROL = "layer", "trivial-features", "shuffled-labels"
 COPIES = 6  # of the training features in float64, while a group of layers is solved
 
 
@@ -29,12 +31,15 @@ class SweepOptions:
 
     strengths: values of C (inverse penalty) to choose from on dev.
     control_seeds: seeds of the shuffled-label control.
+    depths: the heads trained on the first k layers. margin: relative EER that a smaller depth may be worse by.
     resamples: of the bootstrap. seed: of the bootstrap. interval_by: auto, speaker or utterance.
     train, dev, eval: which split of the cache plays which part.
     """
 
     strengths: tuple[float, ...] = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
     control_seeds: tuple[int, ...] = (0, 1, 2)
+    depths: DepthOptions = field(default_factory=DepthOptions)
+    margin: float = 0.1
     resamples: int = 1000
     seed: int = 0
     interval_by: str = "auto"
@@ -45,6 +50,8 @@ class SweepOptions:
     def __post_init__(self) -> None:
         if not self.strengths or min(self.strengths) <= 0:
             raise ProbeError(f"--strengths {self.strengths}: expected one or more numbers above zero")
+        if not 0 <= self.margin < 10:
+            raise ProbeError(f"--margin {self.margin}: expected a relative EER, as 0.1 for ten per cent")
         if self.resamples < 100:
             raise ProbeError(f"--resamples {self.resamples}: expected 100 or more; fewer say nothing about the ends")
         if self.interval_by not in ("auto", "speaker", "utterance"):
@@ -78,7 +85,7 @@ def sweep(
     overwrite: bool = False,
     say: Callable[[str], None] = console.print,
 ) -> Run:
-    """Train a linear probe per layer with its controls, and write the run folder.
+    """Train a linear probe per layer with its controls, and heads on the first k layers; write the run folder.
 
     Args:
         cache: a cache with a pooled tier.
@@ -124,6 +131,7 @@ def sweep(
         trivial = fit_probes(_trivial(splits), splits, [truth], options.strengths, device)[0][0]
         results.add(TRIVIAL, None, trivial)
 
+    depth_finding = ablate(cache, splits, options.depths, options.margin, writer, results, device, memory_gb)
     table = results.table()
     finding = _finding(cache, table, boots, resamples["eval"], len(splits["eval"]))
     tables = {part: split.table for part, split in splits.items()}
@@ -160,57 +168,10 @@ def sweep(
             "intervals": f"95 %, bootstrap over {resamples['eval'].unit}s within class, {options.resamples} resamples",
             "counts": {part: _counts(split) for part, split in splits.items()},
             "finding": finding.as_dict(),
+            "depth_finding": depth_finding.as_dict() if depth_finding else None,
             "seconds": round(time.perf_counter() - started, 3),
         },
     )
-
-
-class Results:
-    """Collects rows of the results table: one a figure."""
-
-    def __init__(self, splits: dict[str, Split], resamples: dict[str, Resamples]) -> None:
-        self._splits, self._resamples = splits, resamples
-        self._rows: list[dict[str, Any]] = []
-
-    def add(self, experiment: str, layer: int | None, probe: Probe) -> NDArray[np.float64]:
-        """Add the dev and eval EER of a probe with their intervals; returns the resampled eval EER."""
-        resampled = np.empty(0)
-        for part in ("dev", "eval"):
-            bonafide, scores = self._splits[part].bonafide, probe.scores[part]
-            resampled = eer_resamples(bonafide, scores, self._resamples[part])
-            interval = percentile_interval(eer(bonafide, scores), resampled)
-            self._add(experiment, layer, None, part, probe.strength, interval)
-        return resampled
-
-    def add_control(self, layer: int, seed: int, probe: Probe) -> None:
-        """Add the dev and eval EER, against the true labels, of a probe trained on shuffled ones."""
-        for part in ("dev", "eval"):
-            value = eer(self._splits[part].bonafide, probe.scores[part])
-            self._add(CONTROL, layer, seed, part, probe.strength, Interval(value, np.nan, np.nan))
-
-    def _add(
-        self, experiment: str, layer: int | None, seed: int | None, part: str, strength: float, interval: Interval
-    ) -> None:
-        self._rows.append(
-            {
-                "experiment": experiment,
-                "head": "linear",
-                "layer": layer,
-                "seed": seed,
-                "split": part,
-                "condition": "all",
-                "metric": "eer",
-                "value": interval.value,
-                "low": interval.low,
-                "high": interval.high,
-                "strength": strength,
-            }
-        )
-
-    def table(self) -> pd.DataFrame:
-        """The tidy table, one row a figure; `layer` and `seed` are missing where they mean nothing."""
-        table = pd.DataFrame(self._rows).astype({"layer": "Int64", "seed": "Int64"})
-        return table.sort_values(["experiment", "layer", "seed", "split"], kind="stable").reset_index(drop=True)
 
 
 def _groups(

@@ -1,0 +1,118 @@
+"""A trained head: one model, stored as safetensors with its configuration, applied to any layers of its width."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from cache.errors import ProbeError
+
+from .stack import HeadStack, Model
+
+
+class HeadUnusable(ProbeError, ValueError):
+    """A head that cannot be read, or not be applied to what it was given."""
+
+
+class Head:
+    """One trained head.
+
+    Args:
+        stack: of one model, over layers 1..depth.
+        n_frames: frames tier: it scores the first so many frames; None all.
+        about: what it was trained on, for people.
+
+    Attributes:
+        layers: numbers of the layers it needs, 1..depth.
+        tier: `pooled` or `frames`.
+    """
+
+    def __init__(self, stack: HeadStack, n_frames: int | None = None, about: Mapping[str, Any] | None = None) -> None:
+        assert len(stack.models) == 1
+        self.stack, self.n_frames, self.about = stack.eval(), n_frames, dict(about or {})
+        self.model = stack.models[0]
+        self.layers = list(range(1, stack.n_layers + 1))
+        self.tier = "frames" if stack.frames else "pooled"
+        self.dim = stack.dim if stack.frames else stack.dim // 2
+
+    @property
+    def name(self) -> str:
+        """`MERGE+BACKEND-depth-KK`."""
+        return f"{self.model.head}-depth-{self.model.depth:02d}"
+
+    def score(self, x: NDArray[Any]) -> NDArray[np.float64]:
+        """Score utterances, higher for bona fide.
+
+        Args:
+            x: layers 1..depth; pooled (depth, N, 2, D), or the frames of one utterance (depth, T, D).
+
+        Returns:
+            (N,), or (1,) for frames.
+
+        Raises:
+            HeadUnusable: other layers, tier or width than it was trained on.
+        """
+        tail = ("N", 2, self.dim) if self.tier == "pooled" else ("T", self.dim)
+        if x.shape[0] != len(self.layers) or x.ndim != len(tail) + 1 or x.shape[2:] != tail[1:]:
+            raise HeadUnusable(
+                f"{self.name}: layers of shape {x.shape}; expected ({len(self.layers)}, {', '.join(map(str, tail))}), "
+                f"layers 1 to {len(self.layers)} of the {self.tier} tier."
+            )
+        values = torch.from_numpy(np.asarray(x, np.float32))
+        if self.tier == "frames":
+            return self._score(values[None, :, : self.n_frames])
+        blocks = values.flatten(2).transpose(0, 1)[:, :, None].split(1024)
+        return np.concatenate([self._score(block) for block in blocks])
+
+    def _score(self, x: torch.Tensor) -> NDArray[np.float64]:
+        return self.stack.score(x)[0].double().numpy()
+
+    def tensors(self) -> dict[str, NDArray[np.float32]]:
+        """Its parameters and standardisation by name."""
+        return {name: value.detach().cpu().numpy() for name, value in self.stack.state_dict().items()}
+
+    def config(self) -> dict[str, Any]:
+        """Everything but the tensors."""
+        return {
+            "form": "head",
+            **asdict(self.model),
+            "tier": self.tier,
+            "dim": self.dim,
+            "layers": self.layers,
+            "n_frames": self.n_frames,
+            "rank": self.stack.rank,
+            "parameters": self.stack.n_parameters(),
+            "score": "higher is more bona fide",
+            "about": self.about,
+        }
+
+
+def load_head(path: Path) -> Head:
+    """Load a head from `NAME.safetensors` with `NAME.json` beside it.
+
+    Raises:
+        HeadUnusable: files missing, or not those of a head.
+    """
+    try:
+        config = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        if config.get("form") != "head":
+            raise ValueError("its configuration is not that of a head")
+        fields = {name: config[name] for name in Model.__dataclass_fields__}
+        width = config["dim"] * (1 if config["tier"] == "frames" else 2)
+        depth = int(config["depth"])
+        stack = HeadStack([Model(**fields)], depth, width, config["tier"] == "frames", int(config["rank"]))
+        stack.load_state_dict(load_file(path))
+        return Head(stack, config["n_frames"], config["about"])
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise HeadUnusable(
+            f"{path}: no head that can be read ({error}). Train one: probe sweep CACHE, then look into RUN/heads"
+        ) from None

@@ -1,0 +1,101 @@
+"""What each layer contributes to a trained head, in several views side by side.
+
+gate, gate_sd: mean and standard deviation of the layer's gate over utterances (attentive merges, SLS), for all of them
+    and by class and attack. weight: softmax weight; weight_x_norm: the same times the mean norm of the layer, which is
+    what the layer adds to the sum (a small weight on a large layer is no small contribution).
+eer_without: EER when the layer is replaced by its training mean. eer_permuted: EER when the layer's vectors are
+    permuted between utterances (permutation importance; Breiman 2001; Fisher et al., JMLR 2019), mean of several.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from probing.heads.head import Head
+from probing.heads.merges import WeightedSum
+from probing.heads.sources import Source
+from probing.metrics import eer
+from probing.sweep.splits import Split
+
+PERMUTATIONS = 5
+BATCH = 256
+
+
+def contributions(head: Head, source: Source, split: Split, seed: int = 0) -> Iterator[dict[str, Any]]:
+    """Rows of the results table: `metric`, `layer`, `condition`, `value`.
+
+    Args:
+        head: of full depth.
+        source: layers 1..L of the split's utterances.
+        split: whose utterances they are.
+        seed: of the permutations.
+    """
+    gates, norms = _gates_and_norms(head, source)
+    learned = isinstance(head.stack.merge, WeightedSum)
+    conditions = {"all": np.ones(len(split), bool)}
+    if not learned:
+        conditions |= {f"label={name}": (split.table["label"] == name).to_numpy() for name in ("bonafide", "spoof")}
+        spoofed = split.table[~split.bonafide]
+        for attack in sorted(spoofed["attack"].unique()):
+            conditions[f"attack={attack}"] = (split.table["attack"] == attack).to_numpy() & ~split.bonafide
+    for layer in head.layers:
+        at = gates[:, layer - 1]
+        for condition, chosen in conditions.items():
+            row = {"layer": layer, "condition": condition}
+            if learned:
+                yield {**row, "metric": "weight", "value": float(at[chosen].mean())}
+                yield {**row, "metric": "weight_x_norm", "value": float(at[chosen].mean() * norms[layer - 1])}
+            else:
+                yield {**row, "metric": "gate", "value": float(at[chosen].mean())}
+                yield {**row, "metric": "gate_sd", "value": float(at[chosen].std())}
+    without, permuted = _changed(head, source, len(split), seed)
+    for layer in head.layers:
+        row = {"layer": layer, "condition": "all"}
+        yield {**row, "metric": "eer_without", "value": eer(split.bonafide, without[layer - 1])}
+        rates = [eer(split.bonafide, scores) for scores in permuted[layer - 1]]
+        yield {**row, "metric": "eer_permuted", "value": float(np.mean(rates))}
+
+
+@torch.no_grad()
+def _gates_and_norms(head: Head, source: Source) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Gates (N, L) of every utterance, and the mean norm (L,) of each layer's mean vector as the merge gets it."""
+    gates = np.zeros((len(source), len(head.layers)))
+    norms = np.zeros(len(head.layers))
+    for batch in source.batches(np.arange(len(source)), BATCH):
+        x = head.stack.standardized(batch.x[:, : len(head.layers)])
+        gates[batch.rows] = head.stack.merge.gates(x, batch.mask)[0].numpy()
+        valid = x if batch.mask is None else x * batch.mask[:, None, :, None]
+        n_valid = 1 if batch.mask is None else batch.mask.sum(1)[:, None, None]
+        norms += (valid.sum(2) / n_valid).norm(dim=2).sum(0).numpy()
+    return gates, norms / len(source)
+
+
+@torch.no_grad()
+def _changed(head: Head, source: Source, n: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Scores (L, N) without each layer, and (L, PERMUTATIONS, N) with each permuted within batches drawn at random."""
+    n_layers = len(head.layers)
+    without, permuted = np.zeros((n_layers, n)), np.zeros((n_layers, PERMUTATIONS, n))
+    generator = np.random.default_rng(seed)
+    for batch in source.batches(generator.permutation(n), BATCH):
+        x = head.stack.standardized(batch.x[:, :n_layers])
+        shuffles = [torch.from_numpy(generator.permutation(len(x))) for _ in range(PERMUTATIONS)]
+        for i in range(n_layers):
+            without[i, batch.rows] = _with_layer(head, x, i, torch.zeros_like(x[:, i]), batch.mask)
+            for j, shuffle in enumerate(shuffles):
+                permuted[i, j, batch.rows] = _with_layer(head, x, i, x[shuffle, i], batch.mask)
+    return without, permuted
+
+
+def _with_layer(head: Head, x: Tensor, i: int, layer: Tensor, mask: Tensor | None) -> NDArray[np.float32]:
+    """Scores with layer i put in place of the true one; x is as before afterwards."""
+    kept = x[:, i].clone()
+    x[:, i] = layer
+    scores = head.stack(x, mask)[0, :, -1].numpy()
+    x[:, i] = kept
+    return scores

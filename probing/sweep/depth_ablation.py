@@ -1,0 +1,76 @@
+"""The depth experiment of a sweep: heads, their contributions, and the finding on depth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cache import Cache
+from probing.progress import progress_line
+from probing.runs import RunWriter
+from probing.sweep.contributions import contributions
+from probing.sweep.depth_finding import DepthFinding, find_depth
+from probing.sweep.depths import DepthOptions, FittedHead, fit_depths, open_source
+from probing.sweep.results import CONTRIBUTIONS, Results
+from probing.sweep.splits import Split
+
+
+def ablate(
+    cache: Cache,
+    splits: dict[str, Split],
+    options: DepthOptions,
+    margin: float,
+    writer: RunWriter,
+    results: Results,
+    device: str = "cpu",
+    memory_gb: float = 2.0,
+    saved: dict[int, float] | None = None,
+) -> DepthFinding | None:
+    """Train every head on every depth, add rows, scores and heads to the run, and give the finding.
+
+    Args:
+        cache: an open cache.
+        splits: train, dev, eval.
+        options: which heads; none trains nothing and gives None.
+        margin: see `find_depth`.
+        writer: of the run.
+        results: of the run.
+        device: cpu or cuda.
+        memory_gb: see `fit_depths`.
+        saved: depth -> share of multiply-accumulates that a backbone of that depth saves.
+    """
+    if not options.heads:
+        return None
+    fitted: dict[tuple[str, int], list[FittedHead]] = {}
+    recipe = options.training()
+    n_layers = sum(k > 0 for k in cache.layers)
+    per_head = (len(options.depths) or n_layers) * len(options.seeds)
+    total = len(options.heads) * per_head * len(recipe.learning_rates) * len(recipe.weight_decays)
+    with progress_line("Heads by depth", total, "models") as line:
+        for member in fit_depths(
+            cache, splits, options, writer.training, device=device, memory_gb=memory_gb, said=line.advance
+        ):
+            fitted.setdefault((member.model.head, member.model.depth), []).append(member)
+    tables = {part: split.table for part, split in splits.items()}
+    rates: dict[str, dict[int, float]] = {}
+    resampled: dict[str, dict[int, NDArray[np.float64]]] = {}
+    on_dev: dict[tuple[str, int], float] = {}
+    for (name, depth), members in fitted.items():
+        figures = results.add_depth(members)
+        rates.setdefault(name, {})[depth] = figures.rate
+        resampled.setdefault(name, {})[depth] = figures.resampled
+        on_dev[name, depth] = figures.dev_rate
+        best = figures.best
+        writer.add_scores(best.head.name, tables, best.scores)
+        writer.add_heads(best.head.name, best.head.tensors(), best.head.config())
+    full = max(depth for _, depth in fitted)
+    source = open_source(cache, splits["eval"], options.tier, recipe, memory_gb / 4)
+    for name in options.heads:
+        for member in fitted[name, full]:
+            row: dict[str, Any] = {"experiment": CONTRIBUTIONS, "head": name, "depth": full, "seed": member.model.seed}
+            for found in contributions(member.head, source, splits["eval"]):
+                results.append({**row, **found})
+    head = min(options.heads, key=lambda name: on_dev[name, full])
+    return find_depth(cache.about["backbone"], head, rates[head], resampled[head], margin, saved)

@@ -1,0 +1,181 @@
+"""Depth ablation: every head trained on the first k layers only, for every k, from one read of the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cache import Cache, ProbeError
+from probing.heads.backends import BACKENDS
+from probing.heads.head import Head
+from probing.heads.merges import MERGES
+from probing.heads.recipes import Recipe, recipe_of
+from probing.heads.sources import FrameSource, PooledSource, Source
+from probing.heads.stack import HeadStack, Model, make_stacks
+from probing.heads.training import scores_of, train
+from probing.metrics import eer
+from probing.sweep.splits import Split
+
+POOLED_HEADS = ("mean+linear", "weighted-sum+linear", "attentive-compact+linear")
+FRAMES_HEADS = ("weighted-sum+lstm", "attentive-compact+lstm")
+
+
+@dataclass(frozen=True)
+class DepthOptions:
+    """Which heads are trained on which depths, and how.
+
+    heads: MERGE+BACKEND each; empty trains none. tier: pooled or frames. recipe: quick or attm.
+    seeds: of the first weights. depths: which; empty takes all. epochs: at most; 0 as the recipe says.
+    weight_decays: to choose from on dev; empty as the recipe says.
+    """
+
+    heads: tuple[str, ...] = POOLED_HEADS
+    tier: str = "pooled"
+    recipe: str = "quick"
+    seeds: tuple[int, ...] = (0, 1, 2)
+    depths: tuple[int, ...] = ()
+    epochs: int = 0
+    weight_decays: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        for head in self.heads:
+            merge, _, backend = head.partition("+")
+            if merge not in MERGES or backend not in BACKENDS:
+                raise ProbeError(
+                    f"--heads {head}: expected MERGE+BACKEND, one of {', '.join(MERGES)} and one of "
+                    f"{', '.join(BACKENDS)}, as weighted-sum+linear"
+                )
+            if self.tier == "pooled" and backend in ("lstm", "asp"):
+                raise ProbeError(f"--heads {head}: {backend} needs every frame. Type --tier frames, or use linear")
+        if self.tier not in ("pooled", "frames"):
+            raise ProbeError(f"--tier {self.tier}: expected pooled or frames")
+        if self.recipe not in ("quick", "attm"):
+            raise ProbeError(f"--recipe {self.recipe}: expected quick or attm")
+        if self.heads and not self.seeds:
+            raise ProbeError("--seeds 0: expected one or more")
+
+    def training(self) -> Recipe:
+        """The recipe with what was changed."""
+        recipe = recipe_of(self.recipe, self.tier)
+        if self.epochs:
+            recipe = replace(recipe, epochs=self.epochs)
+        return replace(recipe, weight_decays=self.weight_decays or recipe.weight_decays)
+
+
+@dataclass(frozen=True)
+class FittedHead:
+    """The best model of a head, depth and seed.
+
+    scores: part -> (N,).
+    """
+
+    model: Model
+    head: Head
+    scores: dict[str, NDArray[np.float64]]
+
+
+def open_source(cache: Cache, split: Split, tier: str, recipe: Recipe, memory_gb: float) -> Source:
+    """The layers 1..L of a split."""
+    if tier == "frames":
+        return FrameSource(cache, split.table, recipe.n_frames, memory_gb)
+    return PooledSource(cache=cache, table=split.table, memory_gb=memory_gb)
+
+
+def fit_depths(
+    cache: Cache,
+    splits: dict[str, Split],
+    options: DepthOptions,
+    folder: Path,
+    *,
+    device: str = "cpu",
+    memory_gb: float = 2.0,
+    said: Callable[[int, str], None] = lambda done, text: None,
+) -> Iterator[FittedHead]:
+    """Train all heads x depths x seeds x constants and yield the best of each head, depth and seed by dev EER.
+
+    Args:
+        cache: with the tier asked for, and layers 1..L.
+        splits: train, dev and any others, which are only scored.
+        options: what to train.
+        folder: where checkpoints are kept; a killed training goes on from them.
+        device: cpu or cuda.
+        memory_gb: most memory for data, and as much again for parameters; more models than that train in turn.
+        said: told how many epochs of how many models are done.
+
+    Raises:
+        ProbeError: the cache has no such tier, or a depth it does not have.
+    """
+    recipe = options.training()
+    n_layers = sum(k > 0 for k in cache.layers)
+    depths = options.depths or tuple(range(1, n_layers + 1))
+    if cache.layers[-1] != n_layers or not set(depths) <= set(range(1, n_layers + 1)):
+        raise ProbeError(f"--depths {depths}: {cache.folder} has layers {cache.layers}; expected depths among them")
+    cache._check(options.tier, cache.layers)
+    sources = {name: open_source(cache, split, options.tier, recipe, memory_gb / 4) for name, split in splits.items()}
+    models = [
+        Model(head.partition("+")[0], head.partition("+")[2], depth, seed, rate, decay)
+        for head in options.heads
+        for depth in depths
+        for seed in options.seeds
+        for rate in recipe.learning_rates
+        for decay in recipe.weight_decays
+    ]
+    dim, frames = sources["train"].dim, options.tier == "frames"
+    stacks = make_stacks(models, n_layers, dim, frames, memory_gb=memory_gb)
+    about = {"backbone": cache.about["backbone"], "cache": cache.id, "recipe": recipe.name}
+    for i, group in enumerate(_groups(stacks, memory_gb)):
+        count = sum(len(stack.models) for stack in group)
+        train(
+            group,
+            sources["train"],
+            splits["train"].bonafide,
+            sources["dev"],
+            splits["dev"].bonafide,
+            recipe,
+            device=device,
+            checkpoint=folder / f"training-{i:03d}.pt",
+            said=partial(_tell, said, count),
+        )
+        scores = {name: scores_of(group, sources[name], recipe.batch, device) for name in splits if name != "train"}
+        for number, stack in enumerate(group):
+            of_stack = {name: found[number].double().numpy() for name, found in scores.items()}
+            for m in _chosen(stack, of_stack["dev"], splits["dev"]):
+                head = Head(stack.to("cpu").take(m), recipe.n_frames if frames else None, about)
+                yield FittedHead(stack.models[m], head, {name: values[m] for name, values in of_stack.items()})
+        said(count, "")
+
+
+def _tell(said: Callable[[int, str], None], count: int, text: str) -> None:
+    said(0, f"{count} models, {text}")
+
+
+def _groups(stacks: Sequence[HeadStack], memory_gb: float) -> Iterator[list[HeadStack]]:
+    """Stacks whose parameters, moments and copies fit the memory together: each group is one read of the data."""
+    group: list[HeadStack] = []
+    used = 0.0
+    for stack in stacks:
+        size = 6 * 4 * stack.n_parameters() / 1e9
+        if group and used + size > memory_gb:
+            yield group
+            group, used = [], 0.0
+        group.append(stack)
+        used += size
+    if group:
+        yield group
+
+
+def _chosen(stack: HeadStack, dev_scores: NDArray[np.float64], dev: Split) -> list[int]:
+    """The model of lowest dev EER of each depth and seed; among equals the first."""
+    best: dict[tuple[int, int], tuple[float, int]] = {}
+    for m, model in enumerate(stack.models):
+        scores = dev_scores[m]
+        rate = eer(dev.bonafide, scores) if np.isfinite(scores).all() else 1.0
+        key = model.depth, model.seed
+        if key not in best or rate < best[key][0]:
+            best[key] = rate, m
+    return [m for _, m in best.values()]
