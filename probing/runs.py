@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from cache import ProbeError
-from cache.atomic import PARTIAL, fsync_folder, replace_file
+from cache.atomic import PARTIAL, replace_file, replace_folder
 from cache.manifest import canonical_json
 
 RUN = "run.json"
@@ -114,11 +114,5 @@ class RunWriter:
         versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
         text = json.dumps({**record, "versions": versions}, indent=1, ensure_ascii=False)
         replace_file(self.partial / RUN, (text + "\n").encode())
-        old = self.folder.with_name(self.folder.name + ".old")
-        shutil.rmtree(old, ignore_errors=True)
-        if self.folder.exists():
-            self.folder.rename(old)
-        self.partial.rename(self.folder)
-        fsync_folder(self.folder.parent)
-        shutil.rmtree(old, ignore_errors=True)
+        replace_folder(self.partial, self.folder)
         return Run(self.folder)

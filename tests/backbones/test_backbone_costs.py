@@ -64,7 +64,7 @@ def test_the_embedded_backbone_has_its_costs() -> None:
 def test_costs_of_no_clip_are_refused(tiny: Callable[[str], Path]) -> None:
     whisper = load_backbone(str(tiny("whisper")), device="cpu")
     for seconds in (31, 0.001):
-        with pytest.raises(ClipUnusable, match="takes 0.025 to 30"):
+        with pytest.raises(ClipUnusable, match=r"takes 0\.025 to 30"):
             costs(whisper, seconds=seconds)
     with pytest.raises(ClipUnusable, match="1 or more"):
         costs(whisper, repeats=0)
