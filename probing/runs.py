@@ -24,6 +24,7 @@ from safetensors.numpy import save_file
 from cache import ProbeError
 from cache.atomic import PARTIAL, replace_file, replace_folder
 from cache.manifest import canonical_json
+from probing.scores import write_scores
 
 RUN = "run.json"
 PACKAGES = ("torch", "transformers", "numpy", "scikit-learn", "h5py")
@@ -94,10 +95,7 @@ class RunWriter:
     ) -> None:
         """Write `scores/NAME.PART.txt` for each part that was scored; `tables` say whose scores they are."""
         for part, values in scores.items():
-            table = tables[part]
-            rows = zip(table["utterance_id"], table["attack"], table["label"], values, strict=True)
-            text = "".join(f"{utterance} {attack} {label} {score:.9g}\n" for utterance, attack, label, score in rows)
-            (self.partial / "scores" / f"{name}.{part}.txt").write_text(text, encoding="utf-8")
+            write_scores(self.partial / "scores" / f"{name}.{part}.txt", tables[part], values)
 
     def add_heads(self, name: str, tensors: Mapping[str, NDArray[np.float64]], config: Mapping[str, Any]) -> None:
         """Write `heads/NAME.safetensors` with its configuration beside it as JSON."""
