@@ -77,7 +77,8 @@ def _layers(
             lengths = [len(waveforms[name]) for name in ascending]
             found: dict[str, NDArray[Any]] = {}
             for run in batches(lengths, batch_size, backbone.padding):
-                found |= _states_by_name({name: waveforms[name] for name in ascending[run]}, backbone, options, failures)
+                batch = {name: waveforms[name] for name in ascending[run]}
+                found |= _states_by_name(batch, backbone, options, failures)
             for clip in clips:
                 if clip.utterance_id in found:
                     yield clip.utterance_id, found[clip.utterance_id]
