@@ -1,6 +1,7 @@
 """Files that appear whole or not at all."""
 
 import os
+import shutil
 import zlib
 from pathlib import Path
 
@@ -25,6 +26,21 @@ def replace_file(path: Path, content: bytes) -> None:
         os.fsync(handle.fileno())
     os.replace(partial, path)
     fsync_folder(path.parent)
+
+
+def replace_folder(partial: Path, folder: Path) -> None:
+    """Give a finished folder its name, in the place of what is there: a reader never sees a part of it."""
+    for path in partial.rglob("*"):
+        if path.is_file():
+            with open(path, "rb") as handle:
+                os.fsync(handle.fileno())
+    old = folder.with_name(f"{folder.name}.old{PARTIAL}")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    partial.rename(folder)
+    fsync_folder(folder.parent)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def crc32_of_file(path: Path, block: int = 1 << 22) -> int:

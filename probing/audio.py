@@ -62,7 +62,7 @@ def load_audio(path: Path, cropping: Cropping, min_samples: int = 1) -> Waveform
         min_samples: fewest 16 kHz samples the model can take.
 
     Raises:
-        UnusableAudio: missing, not audio, empty, truncated, NaN or infinite, silent, too short.
+        UnusableAudio: missing, not audio, truncated, or as `fit_audio`.
     """
     try:
         with soundfile.SoundFile(path) as file:
@@ -74,10 +74,19 @@ def load_audio(path: Path, cropping: Cropping, min_samples: int = 1) -> Waveform
         raise UnusableAudio(_why_unreadable(path, error)) from None
     if kind in ("WAV", "WAVEX", "OGG"):
         _check_whole(path, kind)
-    if n_wanted == 0:
-        raise UnusableAudio("empty: no samples")
     if len(samples) < n_wanted:
         raise UnusableAudio(f"truncated: {len(samples)} of {n_wanted} samples could be decoded")
+    return fit_audio(samples, rate, cropping, min_samples)
+
+
+def fit_audio(samples: Waveform, rate: int, cropping: Cropping, min_samples: int = 1) -> Waveform:
+    """Bring decoded samples (n, channels) at any rate to 16 kHz mono float32, cropped.
+
+    Raises:
+        UnusableAudio: empty, NaN or infinite, silent, or too short.
+    """
+    if not len(samples):
+        raise UnusableAudio("empty: no samples")
     if not np.isfinite(samples).all():
         raise UnusableAudio(f"{int((~np.isfinite(samples)).sum())} samples are NaN or infinite")
     waveform = samples.mean(axis=1)

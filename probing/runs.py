@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from cache import ProbeError
-from cache.atomic import PARTIAL, fsync_folder, replace_file
+from cache.atomic import PARTIAL, replace_file, replace_folder
 from cache.manifest import canonical_json
+from probing.scores import write_scores
 
 RUN, CONFIGURATION = "run.json", "configuration.json"
 PACKAGES = ("torch", "transformers", "numpy", "scikit-learn", "h5py")
@@ -113,10 +114,7 @@ class RunWriter:
     ) -> None:
         """Write `scores/NAME.PART.txt` for each part that was scored; `tables` say whose scores they are."""
         for part, values in scores.items():
-            table = tables[part]
-            rows = zip(table["utterance_id"], table["attack"], table["label"], values, strict=True)
-            text = "".join(f"{utterance} {attack} {label} {score:.9g}\n" for utterance, attack, label, score in rows)
-            (self.partial / "scores" / f"{name}.{part}.txt").write_text(text, encoding="utf-8")
+            write_scores(self.partial / "scores" / f"{name}.{part}.txt", tables[part], values)
 
     def add_heads(self, name: str, tensors: Mapping[str, NDArray[Any]], config: Mapping[str, Any]) -> None:
         """Write `heads/NAME.safetensors` with its configuration beside it as JSON."""
@@ -135,11 +133,5 @@ class RunWriter:
         versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
         text = json.dumps({**record, "versions": versions}, indent=1, ensure_ascii=False)
         replace_file(self.partial / RUN, (text + "\n").encode())
-        old = self.folder.with_name(self.folder.name + ".old")
-        shutil.rmtree(old, ignore_errors=True)
-        if self.folder.exists():
-            self.folder.rename(old)
-        self.partial.rename(self.folder)
-        fsync_folder(self.folder.parent)
-        shutil.rmtree(old, ignore_errors=True)
+        replace_folder(self.partial, self.folder)
         return Run(self.folder)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from .dropping import block_similarity, kept_blocks
 from .errors import (
     BackboneMissing,
+    BackboneUnsaved,
     BackboneUnsupported,
     BlocksUnknown,
     CheckpointIncomplete,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Backbone",
     "BackboneMissing",
+    "BackboneUnsaved",
     "BackboneUnsupported",
     "BlocksUnknown",
     "CheckpointIncomplete",

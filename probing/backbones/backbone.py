@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 import json
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,49 +16,13 @@ from torch import Tensor, nn
 
 from .dropping import describe_blocks
 from .errors import BackboneUnsupported, BlocksUnknown, ClipUnusable
-from .families import Family, FrameRule, Padding
+from .families import ARCHITECTURE, Family, FrameRule, Padding
 from .inputs import SAMPLING_RATE, Clip, Input
 from .layers import CONVENTION, HiddenStates, recorded_layers
 from .library import first_line
+from .precision import full_float32
+from .saving import save_backbone
 from .weights import weights_sha256
-
-# The entries of a config that change a hidden state and that no weight shows.
-ARCHITECTURE = (
-    "activation_function",
-    "attention_bias",
-    "conv_bias",
-    "conv_depthwise_kernel_size",
-    "conv_dim",
-    "conv_kernel",
-    "conv_pos_batch_norm",
-    "conv_pos_kernel_size",
-    "conv_stride",
-    "do_stable_layer_norm",
-    "encoder_attention_heads",
-    "encoder_hidden_act",
-    "encoder_num_attention_heads",
-    "encoder_num_key_value_heads",
-    "feat_extract_activation",
-    "feat_extract_norm",
-    "hidden_act",
-    "layer_norm_eps",
-    "left_max_position_embeddings",
-    "max_bucket_distance",
-    "max_source_positions",
-    "num_attention_heads",
-    "num_buckets",
-    "num_conv_pos_embedding_groups",
-    "num_conv_pos_embeddings",
-    "num_mel_bins",
-    "pad_head_dim_to_multiple_of",
-    "position_embeddings_type",
-    "right_max_position_embeddings",
-    "rope_parameters",
-    "rotary_embedding_base",
-    "scale_embedding",
-    "squeeze_factor",
-    "use_conv_adapter",
-)
 
 
 class Backbone:
@@ -192,6 +156,17 @@ class Backbone:
         kept.dim = kept._verified_dim()
         return kept
 
+    def save(self, folder: str | Path) -> Path:
+        """Write the backbone, as many blocks as it has left, as a folder that `load_backbone` and transformers read.
+
+        Args:
+            folder: made whole or not at all; an earlier export there is replaced.
+
+        Raises:
+            BackboneUnsaved: the folder holds something else or cannot be written to, or the weights are random.
+        """
+        return save_backbone(Path(folder), self, self._encoder, self._input)
+
     def fingerprint(self) -> dict[str, str | int | float | bool | None]:
         """Give everything about the model that changes a number, and nothing else: no batch size, device or path."""
         config = {key: getattr(self._config, key) for key in ARCHITECTURE if hasattr(self._config, key)}
@@ -311,23 +286,3 @@ class _Computed(nn.Module):
 
     def forward(self, _: Tensor) -> Tensor:
         return self.features
-
-
-@contextmanager
-def full_float32(device: torch.device) -> Iterator[None]:
-    """Switch TF32 off on a GPU, where convolutions use it by default: 10 bits of mantissa instead of 23."""
-    if device.type != "cuda":
-        yield
-        return
-    products = torch.get_float32_matmul_precision()
-    convolutions: Any = getattr(torch.backends.cudnn, "conv", None)
-    setting = "fp32_precision" if hasattr(convolutions, "fp32_precision") else "allow_tf32"
-    convolutions = convolutions if setting == "fp32_precision" else torch.backends.cudnn
-    before = getattr(convolutions, setting)
-    torch.set_float32_matmul_precision("highest")
-    setattr(convolutions, setting, "ieee" if setting == "fp32_precision" else False)
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(products)
-        setattr(convolutions, setting, before)

@@ -31,5 +31,9 @@ class ClipUnusable(ProbeError, ValueError):
     """A clip is too short, too long, not mono or not finite, or may not share a batch with the others."""
 
 
+class BackboneUnsaved(ProbeError, OSError):
+    """The backbone cannot be written there."""
+
+
 class BlocksUnknown(ProbeError, ValueError):
     """The blocks to keep or drop are not ones the model has."""

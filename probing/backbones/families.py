@@ -16,6 +16,45 @@ FrontEnd = Literal["waveform", "log-mel", "filter bank"]
 Padding = Literal["exact", "equal"]
 
 
+# The entries of a config that change a hidden state and that no weight shows.
+ARCHITECTURE = (
+    "activation_function",
+    "attention_bias",
+    "conv_bias",
+    "conv_depthwise_kernel_size",
+    "conv_dim",
+    "conv_kernel",
+    "conv_pos_batch_norm",
+    "conv_pos_kernel_size",
+    "conv_stride",
+    "do_stable_layer_norm",
+    "encoder_attention_heads",
+    "encoder_hidden_act",
+    "encoder_num_attention_heads",
+    "encoder_num_key_value_heads",
+    "feat_extract_activation",
+    "feat_extract_norm",
+    "hidden_act",
+    "layer_norm_eps",
+    "left_max_position_embeddings",
+    "max_bucket_distance",
+    "max_source_positions",
+    "num_attention_heads",
+    "num_buckets",
+    "num_conv_pos_embedding_groups",
+    "num_conv_pos_embeddings",
+    "num_mel_bins",
+    "pad_head_dim_to_multiple_of",
+    "position_embeddings_type",
+    "right_max_position_embeddings",
+    "rope_parameters",
+    "rotary_embedding_base",
+    "scale_embedding",
+    "squeeze_factor",
+    "use_conv_adapter",
+)
+
+
 @dataclass(frozen=True)
 class FrameRule:
     """Valid frames of a clip: floor((n_samples - window) / hop) + 1, and none below one window.
@@ -76,7 +115,8 @@ class Family:
 
     `blocks` is the path of the list of transformer blocks in the encoder. `frames` gives the frame rule of a config;
     None means that it must be measured. `decoder_layers` names the config entry that counts decoder blocks, which are
-    never built. `min_samples` is a floor on the clip length where the frame rule alone would allow less.
+    never built, `block_count` the one that counts the blocks themselves. `min_samples` is a floor on the clip length
+    where the frame rule alone would allow less.
     """
 
     model_type: str
@@ -86,6 +126,7 @@ class Family:
     blocks: str = "encoder.layers"
     frames: Callable[[Any], FrameRule] | None = _convolutional
     decoder_layers: str | None = None
+    block_count: str = "num_hidden_layers"
     min_samples: int = 1
 
     def padding_for(self, config: Any) -> Padding:
@@ -113,6 +154,7 @@ FAMILIES: dict[str, Family] = {
             blocks="layers",
             frames=_log_mel,
             decoder_layers="decoder_layers",
+            block_count="encoder_layers",
             min_samples=400,
         ),
         Family(
@@ -122,6 +164,7 @@ FAMILIES: dict[str, Family] = {
             blocks="layers",
             frames=_moonshine,
             decoder_layers="decoder_num_hidden_layers",
+            block_count="encoder_num_hidden_layers",
         ),
     )
 }

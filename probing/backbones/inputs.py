@@ -18,14 +18,28 @@ from .library import import_transformers
 
 SAMPLING_RATE = 16000
 Clip = np.ndarray[Any, np.dtype[np.float32]]
+WAVEFORM_SETTINGS: dict[str, Any] = {
+    "feature_extractor_type": "Wav2Vec2FeatureExtractor",
+    "feature_size": 1,
+    "padding_value": 0.0,
+    "sampling_rate": SAMPLING_RATE,
+}
 
 
 class Input(Protocol):
-    """Turns clips into the keyword arguments of an encoder; `normalization` and `source` go into the fingerprint."""
+    """Turns clips into the keyword arguments of an encoder.
+
+    `normalization` and `source` go into the fingerprint; `settings` is the preprocessor config that gives this input.
+    """
 
     normalization: str
     source: str
     max_samples: int | None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What preprocessor_config.json has to hold."""
+        ...
 
     def __call__(self, clips: Sequence[Clip], device: torch.device) -> dict[str, Tensor]:
         """Prepare a batch."""
@@ -37,11 +51,19 @@ class WaveformInput:
 
     max_samples: int | None = None
 
-    def __init__(self, unit_variance: bool, source: str, always_mask: bool = False) -> None:
+    def __init__(
+        self, unit_variance: bool, source: str, always_mask: bool = False, given: Mapping[str, Any] | None = None
+    ) -> None:
         self.unit_variance = unit_variance
+        self._given = dict(given or {})
         self.normalization = "zero mean and unit variance per clip" if unit_variance else "none"
         self.source = source
         self.always_mask = always_mask
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The preprocessor config the model came with, and the normalisation that is in use."""
+        return {**WAVEFORM_SETTINGS, **self._given, "do_normalize": self.unit_variance}
 
     def normalized(self, clip: Clip) -> Clip:
         """Apply (x - mean) / sqrt(variance + 1e-7), as Wav2Vec2FeatureExtractor does, over this clip alone."""
@@ -75,6 +97,11 @@ class LogMelInput:
         self.source = source
         self.max_samples: int | None = extractor.n_samples
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The extractor's own."""
+        return dict(self._extractor.to_dict())
+
     def __call__(self, clips: Sequence[Clip], device: torch.device) -> dict[str, Tensor]:
         """Give input_features (B, bins, 3000)."""
         spectrograms = [
@@ -94,6 +121,11 @@ class FilterBankInput:
         self._extractor = extractor
         self._rule = rule
         self.source = source
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The extractor's own."""
+        return dict(self._extractor.to_dict())
 
     def _frames(self, clip: Clip) -> np.ndarray:
         features = self._extractor(clip, sampling_rate=SAMPLING_RATE, return_tensors="np")["input_features"][0]
@@ -151,7 +183,10 @@ def input_of(
         if normalize != "auto":
             unit_variance, source = normalize == "on", "asked for"
         return WaveformInput(
-            unit_variance, source, always_mask=rule is None and bool(settings.get("return_attention_mask", False))
+            unit_variance,
+            source,
+            always_mask=rule is None and bool(settings.get("return_attention_mask", False)),
+            given=settings,
         )
     if normalize != "auto":
         raise BackboneUnsupported(

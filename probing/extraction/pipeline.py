@@ -9,44 +9,25 @@ most when the machine is busy with something else.
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from cache.errors import ProbeError
 from cache.shard import ShardWriter
 from cache.writer import CacheWriter
-from probing.audio import MEASURES, Cropping, UnusableAudio, Waveform, load_audio, measure
+from probing.audio import MEASURES, Cropping, Waveform
 from probing.backbones import Backbone
-from probing.extraction.pooling import frame_weights, pool
+from probing.extraction.states import Clip, UnusableStates, batches, decode, states_of
 
 WRITES_AHEAD = 8
-
-
-@dataclass(frozen=True)
-class Clip:
-    """A decoded utterance, or the reason why there is none."""
-
-    utterance_id: str
-    waveform: Waveform | None = None
-    measures: dict[str, float] = field(default_factory=dict)
-    failure: str | None = None
-
-
-class UnusableStates(Exception):
-    """Utterances whose hidden states are not finite."""
-
-    def __init__(self, utterance_ids: list[str]) -> None:
-        super().__init__(", ".join(utterance_ids))
-        self.utterance_ids = utterance_ids
 
 
 @dataclass(frozen=True)
@@ -59,16 +40,6 @@ class Fill:
 
     rows: list[tuple[str, int, dict[str, float]]]
     copy: Callable[[ShardWriter, dict[str, int]], None]
-
-
-def batches(lengths: Sequence[int], batch_size: int, padding: str) -> Iterator[slice]:
-    """Consecutive runs of at most `batch_size` of the ascending `lengths`; of equal ones only where padding leaks."""
-    start = 0
-    runs = [len(list(run)) for _, run in itertools.groupby(lengths)] if padding == "equal" else [len(lengths)]
-    for run in runs:
-        for first in range(start, start + run, batch_size):
-            yield slice(first, min(first + batch_size, start + run))
-        start += run
 
 
 class Pipeline:
@@ -132,16 +103,9 @@ class Pipeline:
     def decode(self, rows: pd.DataFrame) -> list[Future[Clip]]:
         """Start decoding the utterances of a table."""
         return [
-            self._decoders.submit(self._decode, name, path)
+            self._decoders.submit(decode, name, self.root / path, self.cropping, self.backbone.min_samples)
             for name, path in zip(rows["utterance_id"], rows["path"], strict=True)
         ]
-
-    def _decode(self, utterance_id: str, path: str) -> Clip:
-        try:
-            waveform = load_audio(self.root / path, self.cropping, self.backbone.min_samples)
-        except UnusableAudio as error:
-            return Clip(utterance_id, failure=str(error))
-        return Clip(utterance_id, waveform, measure(waveform))
 
     def wait_for(self, clips: Sequence[Future[Clip]]) -> list[Clip]:
         """The decoded clips, in the order asked for."""
@@ -223,29 +187,9 @@ class Pipeline:
 
     def _forward(self, batch: dict[str, Waveform]) -> dict[str, NDArray[Any]]:
         """Hidden states of a batch as they go to disk: tier -> (layers, ...)."""
-        layers, tiers = self.writer.manifest.layers, self.writer.manifest.tiers
         backbone = self._replicas.get()
         try:
-            states = backbone.hidden_states(list(batch.values()))
-            with torch.inference_mode():
-                weights = frame_weights(states.n_frames, states.layers[0].shape[1], states.layers[0].device)
-                pooled = torch.stack([pool(states.layers[k], weights) for k in layers])
-                finite = pooled.isfinite().all(dim=3).all(dim=2).all(dim=0).tolist()
-                if not all(finite):
-                    raise UnusableStates([name for name, good in zip(batch, finite, strict=True) if not good])
-                blocks = {"pooled": _cast(pooled, tiers["pooled"], "pooled")}
-                if "frames" in tiers:
-                    valid = [
-                        torch.cat([states.layers[k][i, :n] for i, n in enumerate(states.n_frames)]) for k in layers
-                    ]
-                    blocks["frames"] = _cast(torch.stack(valid), tiers["frames"], "frames")
-            return blocks
-        except torch.OutOfMemoryError:
-            longest = max(map(len, batch.values())) / backbone.sampling_rate
-            raise ProbeError(
-                f"{backbone.device}: out of memory with {len(batch)} clips of up to {longest:.1f} s. Use a smaller "
-                f"--batch-size (now {self.batch_size}) or --max-seconds; the same command goes on where it stopped."
-            ) from None
+            return states_of(batch, backbone, self.writer.manifest.layers, self.writer.manifest.tiers)
         finally:
             self._replicas.put(backbone)
 
@@ -259,16 +203,6 @@ class Pipeline:
         while len(self._writes) > most:
             self._writes.popleft().result()
         self.seconds["write"] += time.perf_counter() - started
-
-
-def _cast(states: torch.Tensor, dtype: str, tier: str) -> NDArray[Any]:
-    cast = states.to(getattr(torch, dtype))
-    if not cast.isfinite().all():
-        raise ProbeError(
-            f"the largest value of the {tier} tier is {states.abs().max().item():.3g}, more than {dtype} holds. "
-            f"Use --{tier}-dtype float32 and another cache folder."
-        )
-    return cast.cpu().numpy()
 
 
 def _write(shard: ShardWriter, rows: list[int], layers: Sequence[int], blocks: dict[str, NDArray[Any]]) -> None:

@@ -23,7 +23,7 @@ from probing.audio import load_audio
 from probing.corpora import load_corpus
 from probing.extraction import Machine, Options
 from probing.extraction.extract import new_manifest, session
-from probing.extraction.pipeline import batches
+from probing.extraction.states import batches
 
 
 def main() -> None:

@@ -1,0 +1,105 @@
+"""From a file to what a cache keeps of it: decoded, batched with its like, run through the backbone, pooled."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from cache.errors import ProbeError
+from probing.audio import SAMPLING_RATE, Cropping, UnusableAudio, Waveform, fit_audio, load_audio, measure
+from probing.backbones import Backbone
+from probing.extraction.pooling import frame_weights, pool
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A decoded utterance, or the reason why there is none."""
+
+    utterance_id: str
+    waveform: Waveform | None = None
+    measures: dict[str, float] = field(default_factory=dict)
+    failure: str | None = None
+
+
+class UnusableStates(Exception):
+    """Utterances whose hidden states are not finite."""
+
+    def __init__(self, utterance_ids: list[str]) -> None:
+        super().__init__(", ".join(utterance_ids))
+        self.utterance_ids = utterance_ids
+
+
+def decode(utterance_id: str, audio: Path | Waveform, cropping: Cropping, min_samples: int) -> Clip:
+    """Decode a file, or take the samples (n,) or (n, channels) at 16 kHz, as the model is to see them."""
+    try:
+        if isinstance(audio, Path):
+            waveform = load_audio(audio, cropping, min_samples)
+        else:
+            samples = audio if audio.ndim > 1 else audio[:, None]
+            waveform = fit_audio(samples, SAMPLING_RATE, cropping, min_samples)
+    except UnusableAudio as error:
+        return Clip(utterance_id, failure=str(error))
+    return Clip(utterance_id, waveform, measure(waveform))
+
+
+def batches(lengths: Sequence[int], batch_size: int, padding: str) -> Iterator[slice]:
+    """Consecutive runs of at most `batch_size` of the ascending `lengths`; of equal ones only where padding leaks."""
+    start = 0
+    runs = [len(list(run)) for _, run in itertools.groupby(lengths)] if padding == "equal" else [len(lengths)]
+    for run in runs:
+        for first in range(start, start + run, batch_size):
+            yield slice(first, min(first + batch_size, start + run))
+        start += run
+
+
+def states_of(
+    batch: Mapping[str, Waveform], backbone: Backbone, layers: Sequence[int], tiers: Mapping[str, str]
+) -> dict[str, NDArray[Any]]:
+    """Hidden states of a batch as they go to disk.
+
+    Args:
+        batch: utterance_id -> waveform (n,).
+        backbone: what computes.
+        layers: those to keep.
+        tiers: tier name -> dtype; `pooled` always, `frames` where wanted.
+
+    Returns:
+        `pooled` (layers, B, 2, D); `frames` (layers, frames of all, D), the utterances one after the other.
+
+    Raises:
+        UnusableStates: some are not finite.
+        ProbeError: out of memory, or a value that the dtype cannot hold.
+    """
+    try:
+        states = backbone.hidden_states(list(batch.values()))
+        with torch.inference_mode():
+            weights = frame_weights(states.n_frames, states.layers[0].shape[1], states.layers[0].device)
+            pooled = torch.stack([pool(states.layers[k], weights) for k in layers])
+            finite = pooled.isfinite().all(dim=3).all(dim=2).all(dim=0).tolist()
+            if not all(finite):
+                raise UnusableStates([name for name, good in zip(batch, finite, strict=True) if not good])
+            blocks = {"pooled": _cast(pooled, tiers["pooled"], "pooled")}
+            if "frames" in tiers:
+                valid = [torch.cat([states.layers[k][i, :n] for i, n in enumerate(states.n_frames)]) for k in layers]
+                blocks["frames"] = _cast(torch.stack(valid), tiers["frames"], "frames")
+        return blocks
+    except torch.OutOfMemoryError:
+        longest = max(map(len, batch.values())) / backbone.sampling_rate
+        raise ProbeError(
+            f"{backbone.device}: out of memory with {len(batch)} clips of up to {longest:.1f} s. Use a smaller "
+            "--batch-size or --max-seconds; an extraction goes on where it stopped."
+        ) from None
+
+
+def _cast(states: torch.Tensor, dtype: str, tier: str) -> NDArray[Any]:
+    cast = states.to(getattr(torch, dtype))
+    if not cast.isfinite().all():
+        raise ProbeError(
+            f"the largest value of the {tier} tier is {states.abs().max().item():.3g}, more than {dtype} holds. "
+            f"Use --{tier}-dtype float32 and another cache folder."
+        )
+    return cast.cpu().numpy()
