@@ -15,7 +15,7 @@ LABELS = {
     **dict.fromkeys(("bonafide", "bona-fide", "bona fide", "bona_fide", "genuine", "human", "real"), BONAFIDE),
     **dict.fromkeys(("spoof", "spoofed", "fake", "synthetic"), SPOOF),
 }
-COLUMNS = ("utterance_id", "path", "split", "label", "speaker", "attack")
+NOT_IN_IDS = r"[\s\x00-\x1f\x7f-\x9f]"  # white space and control characters
 
 
 @dataclass(frozen=True)
@@ -46,21 +46,27 @@ class Corpus:
         rows = self.utterances["split"].isin(splits)
         return replace(self, utterances=self.utterances[rows].reset_index(drop=True))
 
-    def check_files(self) -> None:
-        """Raise ProbeError, naming the first few rows, where audio files are not there."""
+    def missing(self) -> pd.DataFrame:
+        """The rows of `utterances` whose audio file is not there."""
         folders: dict[str, set[str]] = {}
-        missing = []
-        for row in self.utterances[["utterance_id", "path"]].itertuples():
-            folder, name = os.path.split(row.path)
+
+        def there(path: str) -> bool:
+            folder, name = os.path.split(path)
             if folder not in folders:
                 try:
                     folders[folder] = set(os.listdir(self.root / folder))
                 except OSError:
                     folders[folder] = set()
-            if name not in folders[folder]:
-                missing.append(row)
-        if missing:
-            shown = "\n".join(f"  row {row.Index + 1} ({row.utterance_id}): {row.path}" for row in missing[:5])
+            return name in folders[folder]
+
+        return self.utterances[[not there(path) for path in self.utterances["path"]]]
+
+    def check_files(self) -> None:
+        """Raise ProbeError, naming the first few rows, where audio files are not there."""
+        missing = self.missing()
+        if len(missing):
+            rows = missing.head().itertuples()
+            shown = "\n".join(f"  row {row.Index + 1} ({row.utterance_id}): {row.path}" for row in rows)
             raise ProbeError(
                 f"{self.name}: {len(missing)} of {len(self)} audio files are not below {self.root}:\n{shown}\n"
                 "Expected every file the corpus lists. Check the root, or take the splits you have with --split."
@@ -93,9 +99,10 @@ def normalise(table: pd.DataFrame, where: str) -> pd.DataFrame:
     )
     outside = paths.map(lambda path: path.is_absolute() or ".." in path.parts or str(path) == ".")
     refuse(outside, "path outside the corpus's root folder", "path")
+    refuse(table["path"].map(lambda path: not _is_text(path)), "path that is not UTF-8", "path")
     columns = {
         "utterance_id": table.get(
-            "utterance_id", paths.map(lambda path: re.sub(r"\s", "_", str(path.with_suffix(""))))
+            "utterance_id", paths.map(lambda path: re.sub(NOT_IN_IDS, "_", str(path.with_suffix(""))))
         ),
         "path": paths.map(str),
         "split": table.get("split", "all"),
@@ -108,6 +115,16 @@ def normalise(table: pd.DataFrame, where: str) -> pd.DataFrame:
     table.loc[table["label"] == BONAFIDE, "attack"] = "-"
     table.loc[(table["label"] == SPOOF) & table["attack"].isin(["", "-"]), "attack"] = "unknown"
     refuse(table["utterance_id"].str.strip() == "", "empty utterance_id", "utterance_id")
-    refuse(table["utterance_id"].str.contains(r"\s|\0", regex=True), "white space in utterance_id", "utterance_id")
+    odd = table["utterance_id"].str.contains(NOT_IN_IDS, regex=True)
+    refuse(odd, "white space or control character in utterance_id", "utterance_id")
     refuse(table["utterance_id"].duplicated(), "duplicate utterance_id", "utterance_id")
     return table
+
+
+def _is_text(path: str) -> bool:
+    """Whether a path can be written to a table; the names of files may be any bytes."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
