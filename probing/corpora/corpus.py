@@ -99,7 +99,6 @@ def normalise(table: pd.DataFrame, where: str) -> pd.DataFrame:
     )
     outside = paths.map(lambda path: path.is_absolute() or ".." in path.parts or str(path) == ".")
     refuse(outside, "path outside the corpus's root folder", "path")
-    refuse(table["path"].map(lambda path: not _is_text(path)), "path that is not UTF-8", "path")
     columns = {
         "utterance_id": table.get(
             "utterance_id", paths.map(lambda path: re.sub(NOT_IN_IDS, "_", str(path.with_suffix(""))))
@@ -119,12 +118,3 @@ def normalise(table: pd.DataFrame, where: str) -> pd.DataFrame:
     refuse(odd, "white space or control character in utterance_id", "utterance_id")
     refuse(table["utterance_id"].duplicated(), "duplicate utterance_id", "utterance_id")
     return table
-
-
-def _is_text(path: str) -> bool:
-    """Whether a path can be written to a table; the names of files may be any bytes."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -34,6 +34,8 @@ def read_folder(root: Path, name: str | None = None) -> Corpus:
     root = root.resolve()
     rows = []
     for path in sorted(_audio_files(root)):
+        if not path.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in path):
+            raise ProbeError(f"{root}: the name {os.fsencode(path)!r} is not UTF-8. Rename it, then run this again.")
         *folders, _ = parts = Path(path).parts
         depth = next((i for i, folder in enumerate(folders) if folder.lower() in LABELS), None)
         if depth is None:

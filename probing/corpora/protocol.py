@@ -1,5 +1,6 @@
 """Protocols: the lists of utterances that corpora come with, as tables of text."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def the_protocol(root: Path, names: Sequence[str], what: str) -> Path:
 
 
 def read_lines(path: Path, *forms: str) -> pd.DataFrame:
-    """Read a protocol of white-space separated columns without a header; columns named - are left out.
+    """Read a protocol without a header, spaces or tabs between its columns; those named - are left out.
 
     Args:
         path: the file, in UTF-8.
@@ -49,7 +50,7 @@ def read_lines(path: Path, *forms: str) -> pd.DataFrame:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ProbeError(f"{path}: cannot be read ({error}). Unpack it again from the official archive.") from None
-    rows = [line.split() for line in lines if line.strip()]
+    rows = [row for row in (re.findall(r"[^ \t\r]+", line) for line in lines) if row]
     if not rows:
         raise ProbeError(f"{path}: no rows. Unpack it again from the official archive.")
     counts = {len(form.split()): form.split() for form in forms}
