@@ -25,7 +25,7 @@ def read_corpus(spec: str, *, audio_root: Path | None = None) -> Corpus:
     if spec == "demo":
         return read_manifest(DEMO, name="demo")
     if name in KNOWN and root:
-        return KNOWN[name].read(Path(root))
+        return KNOWN[name].read(Path(root).expanduser())
     if Path(spec).suffix.lower() in SUFFIXES:
         return read_manifest(Path(spec), audio_root=audio_root)
     known = ", ".join(f"{name}:ROOT" for name in KNOWN)
