@@ -1,10 +1,9 @@
 """A corpus: a table of labelled utterances, a root folder, and the checks every corpus goes through."""
 
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pandas as pd
 
@@ -94,16 +93,12 @@ def normalise(table: pd.DataFrame, where: str) -> pd.DataFrame:
         raise ProbeError(f"{where}: no rows. Expected one row per utterance.")
     label = table["label"].str.strip().str.lower().map(LABELS)
     refuse(label.isna(), f"unknown label (expected one of {', '.join(LABELS)})", "label")
-    paths = table["path"].map(
-        lambda path: PurePosixPath(os.path.normpath(path.replace(os.sep, "/")).replace(os.sep, "/"))
-    )
-    outside = paths.map(lambda path: path.is_absolute() or ".." in path.parts or str(path) == ".")
-    refuse(outside, "path outside the corpus's root folder", "path")
+    paths = pd.Series([os.path.normpath(path).replace(os.sep, "/") for path in table["path"]], table.index, str)
+    outside = [path in (".", "..") or path.startswith(("/", "../")) for path in paths]
+    refuse(pd.Series(outside, table.index), "path outside the corpus's root folder", "path")
     columns = {
-        "utterance_id": table.get(
-            "utterance_id", paths.map(lambda path: re.sub(NOT_IN_IDS, "_", str(path.with_suffix(""))))
-        ),
-        "path": paths.map(str),
+        "utterance_id": table["utterance_id"] if "utterance_id" in table else ids_of(paths),
+        "path": paths,
         "split": table.get("split", "all"),
         "label": label,
         "speaker": table.get("speaker", ""),
@@ -118,3 +113,9 @@ def normalise(table: pd.DataFrame, where: str) -> pd.DataFrame:
     refuse(odd, "white space or control character in utterance_id", "utterance_id")
     refuse(table["utterance_id"].duplicated(), "duplicate utterance_id", "utterance_id")
     return table
+
+
+def ids_of(paths: "pd.Series[str]") -> "pd.Series[str]":
+    """Utterance ids for paths: without the suffix, and with _ for white space."""
+    stems = [os.path.splitext(path)[0] for path in paths]
+    return pd.Series(stems, paths.index, str).str.replace(NOT_IN_IDS, "_", regex=True)

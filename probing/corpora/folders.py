@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from cache.errors import ProbeError
-from probing.corpora.corpus import LABELS, NOT_IN_IDS, SPOOF, Corpus, normalise
+from probing.corpora.corpus import LABELS, NOT_IN_IDS, SPOOF, Corpus, ids_of, normalise
 from probing.corpora.protocol import ProtocolMissing
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".w64")
@@ -51,9 +51,9 @@ def read_folder(root: Path, name: str | None = None) -> Corpus:
             f"{', '.join(SUFFIXES)}; for other layouts write a manifest with the columns path,label"
         )
     table = pd.DataFrame(rows, columns=["path", "split", "label", "attack"])
-    stems = table["path"].str.replace(r"\.[^./]*$", "", regex=True)
-    same = stems.duplicated(keep=False)
-    table["utterance_id"] = stems.where(~same, table["path"]).str.replace(NOT_IN_IDS, "_", regex=True)
+    ids = ids_of(table["path"])
+    same = ids.duplicated(keep=False)
+    table["utterance_id"] = ids.where(~same, table["path"].str.replace(NOT_IN_IDS, "_", regex=True))
     spec = f"{name or 'folder'}:{root}"
     return Corpus(name or root.name, spec, root, normalise(table, str(root)))
 
