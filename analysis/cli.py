@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from analysis.corpora import corpus_app
 from cache.errors import ProbeError
 from probing.progress import console, duration, progress_line, size
 
@@ -28,6 +29,7 @@ cache_app = typer.Typer(
     help="Look at, check and mend a cache.", no_args_is_help=True, rich_markup_mode=None, add_completion=False
 )
 app.add_typer(cache_app, name="cache")
+app.add_typer(corpus_app, name="corpus")
 
 CacheFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the cache.")]
 CorpusSpec = Annotated[
@@ -36,7 +38,8 @@ CorpusSpec = Annotated[
         "--corpus",
         metavar="SPEC",
         help="'demo' (embedded); a manifest .csv, .tsv or .parquet with the columns path,label and optionally "
-        "utterance_id,speaker,attack,split; or asvspoof2019-la:ROOT.",
+        "utterance_id,speaker,attack,split and conditions; or NAME:ROOT, as asvspoof2019-la:ROOT or folder:ROOT; "
+        "probe corpus list has the names.",
     ),
 ]
 AudioRoot = Annotated[

@@ -1,20 +1,35 @@
 """Corpora: labelled utterances and where their audio is, without opening the audio.
 
 load_corpus("demo")                           embedded, needs nothing
-load_corpus("my/manifest.csv")                path,label and optionally utterance_id,speaker,attack,split
+load_corpus("my/manifest.csv")                path,label and optionally utterance_id,speaker,attack,split,...
 load_corpus("asvspoof2019-la:/data/asvspoof2019")
+load_corpus("folder:/data/mine")              [SPLIT/]{real,fake}/[ATTACK/]...
+
+`KNOWN` has the names. Every column a corpus has beside the common ones (codec, vocoder, language, ...) is kept as text.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from cache.errors import ProbeError
-from probing.corpora import asvspoof2019
 from probing.corpora.corpus import Corpus
+from probing.corpora.known import KNOWN
 from probing.corpora.manifest import SUFFIXES, read_manifest
 
-READERS: dict[str, Callable[[Path], Corpus]] = {"asvspoof2019-la": asvspoof2019.read_la}
 DEMO = Path(__file__).parent / "demo" / "demo.csv"
+
+
+def read_corpus(spec: str, *, audio_root: Path | None = None) -> Corpus:
+    """Read a corpus and check its rows, but not whether the audio is there; as `load_corpus`."""
+    name, _, root = spec.partition(":")
+    if spec == "demo":
+        return read_manifest(DEMO, name="demo")
+    if name in KNOWN and root:
+        return KNOWN[name].read(Path(root).expanduser())
+    if Path(spec).suffix.lower() in SUFFIXES:
+        return read_manifest(Path(spec), audio_root=audio_root)
+    known = ", ".join(f"{name}:ROOT" for name in KNOWN)
+    raise ProbeError(f"--corpus {spec}: unknown. Expected demo, {known}, or a manifest ({', '.join(SUFFIXES)})")
 
 
 def load_corpus(spec: str, *, audio_root: Path | None = None, splits: Sequence[str] | None = None) -> Corpus:
@@ -28,20 +43,11 @@ def load_corpus(spec: str, *, audio_root: Path | None = None, splits: Sequence[s
     Raises:
         ProbeError: names the row at fault.
     """
-    name, _, root = spec.partition(":")
-    if spec == "demo":
-        corpus = read_manifest(DEMO, name="demo")
-    elif name in READERS and root:
-        corpus = READERS[name](Path(root))
-    elif Path(spec).suffix.lower() in SUFFIXES:
-        corpus = read_manifest(Path(spec), audio_root=audio_root)
-    else:
-        known = ", ".join(f"{reader}:ROOT" for reader in READERS)
-        raise ProbeError(f"--corpus {spec}: unknown. Expected demo, {known}, or a manifest ({', '.join(SUFFIXES)})")
+    corpus = read_corpus(spec, audio_root=audio_root)
     if splits:
         corpus = corpus.only(splits)
     corpus.check_files()
     return corpus
 
 
-__all__ = ["Corpus", "load_corpus"]
+__all__ = ["KNOWN", "Corpus", "load_corpus", "read_corpus"]

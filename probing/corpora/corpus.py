@@ -1,10 +1,9 @@
 """A corpus: a table of labelled utterances, a root folder, and the checks every corpus goes through."""
 
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pandas as pd
 
@@ -15,7 +14,7 @@ LABELS = {
     **dict.fromkeys(("bonafide", "bona-fide", "bona fide", "bona_fide", "genuine", "human", "real"), BONAFIDE),
     **dict.fromkeys(("spoof", "spoofed", "fake", "synthetic"), SPOOF),
 }
-COLUMNS = ("utterance_id", "path", "split", "label", "speaker", "attack")
+NOT_IN_IDS = r"[\s\x00-\x1f\x7f-\x9f]"  # white space and control characters
 
 
 @dataclass(frozen=True)
@@ -46,21 +45,27 @@ class Corpus:
         rows = self.utterances["split"].isin(splits)
         return replace(self, utterances=self.utterances[rows].reset_index(drop=True))
 
-    def check_files(self) -> None:
-        """Raise ProbeError, naming the first few rows, where audio files are not there."""
+    def missing(self) -> pd.DataFrame:
+        """The rows of `utterances` whose audio file is not there."""
         folders: dict[str, set[str]] = {}
-        missing = []
-        for row in self.utterances[["utterance_id", "path"]].itertuples():
-            folder, name = os.path.split(row.path)
+
+        def there(path: str) -> bool:
+            folder, name = os.path.split(path)
             if folder not in folders:
                 try:
                     folders[folder] = set(os.listdir(self.root / folder))
                 except OSError:
                     folders[folder] = set()
-            if name not in folders[folder]:
-                missing.append(row)
-        if missing:
-            shown = "\n".join(f"  row {row.Index + 1} ({row.utterance_id}): {row.path}" for row in missing[:5])
+            return name in folders[folder]
+
+        return self.utterances[[not there(path) for path in self.utterances["path"]]]
+
+    def check_files(self) -> None:
+        """Raise ProbeError, naming the first few rows, where audio files are not there."""
+        missing = self.missing()
+        if len(missing):
+            rows = missing.head().itertuples()
+            shown = "\n".join(f"  row {row.Index + 1} ({row.utterance_id}): {row.path}" for row in rows)
             raise ProbeError(
                 f"{self.name}: {len(missing)} of {len(self)} audio files are not below {self.root}:\n{shown}\n"
                 "Expected every file the corpus lists. Check the root, or take the splits you have with --split."
@@ -88,16 +93,12 @@ def normalise(table: pd.DataFrame, where: str) -> pd.DataFrame:
         raise ProbeError(f"{where}: no rows. Expected one row per utterance.")
     label = table["label"].str.strip().str.lower().map(LABELS)
     refuse(label.isna(), f"unknown label (expected one of {', '.join(LABELS)})", "label")
-    paths = table["path"].map(
-        lambda path: PurePosixPath(os.path.normpath(path.replace(os.sep, "/")).replace(os.sep, "/"))
-    )
-    outside = paths.map(lambda path: path.is_absolute() or ".." in path.parts or str(path) == ".")
-    refuse(outside, "path outside the corpus's root folder", "path")
+    paths = pd.Series([os.path.normpath(path).replace(os.sep, "/") for path in table["path"]], table.index, str)
+    outside = [path in (".", "..") or path.startswith(("/", "../")) for path in paths]
+    refuse(pd.Series(outside, table.index), "path outside the corpus's root folder", "path")
     columns = {
-        "utterance_id": table.get(
-            "utterance_id", paths.map(lambda path: re.sub(r"\s", "_", str(path.with_suffix(""))))
-        ),
-        "path": paths.map(str),
+        "utterance_id": table["utterance_id"] if "utterance_id" in table else ids_of(paths),
+        "path": paths,
         "split": table.get("split", "all"),
         "label": label,
         "speaker": table.get("speaker", ""),
@@ -108,6 +109,13 @@ def normalise(table: pd.DataFrame, where: str) -> pd.DataFrame:
     table.loc[table["label"] == BONAFIDE, "attack"] = "-"
     table.loc[(table["label"] == SPOOF) & table["attack"].isin(["", "-"]), "attack"] = "unknown"
     refuse(table["utterance_id"].str.strip() == "", "empty utterance_id", "utterance_id")
-    refuse(table["utterance_id"].str.contains(r"\s|\0", regex=True), "white space in utterance_id", "utterance_id")
+    odd = table["utterance_id"].str.contains(NOT_IN_IDS, regex=True)
+    refuse(odd, "white space or control character in utterance_id", "utterance_id")
     refuse(table["utterance_id"].duplicated(), "duplicate utterance_id", "utterance_id")
     return table
+
+
+def ids_of(paths: "pd.Series[str]") -> "pd.Series[str]":
+    """Utterance ids for paths: without the suffix, and with _ for white space."""
+    stems = [os.path.splitext(path)[0] for path in paths]
+    return pd.Series(stems, paths.index, str).str.replace(NOT_IN_IDS, "_", regex=True)

@@ -95,7 +95,7 @@ def test_absolute_paths_below_the_root_are_taken(folder: Path) -> None:
         ("path,label\ndeep/../../x.wav,spoof\n", "row 1: path outside"),
         ("path,label\n,spoof\n", "row 1: path outside"),
         ("path,label,utterance_id\na.wav,real,\n", "row 1: empty utterance_id"),
-        ("path,label,utterance_id\na.wav,real,u 1\n", "row 1: white space in utterance_id 'u 1'"),
+        ("path,label,utterance_id\na.wav,real,u 1\n", "row 1: white space or control character in utterance_id 'u 1'"),
         ("path,label\nno.wav,spoof\n", r"row 1 \(no\): no.wav"),
         ("file,label\na.wav,spoof\n", "no column 'path'. Expected path,label; found file,label"),
         ("path,label\n", "no rows"),
