@@ -1,6 +1,6 @@
 """Metrics of countermeasure scores, with their conventions and sources."""
 
-from probing.metrics.bootstrap import Interval, Resamples, draw, eer_resamples, percentile_interval
+from probing.metrics.bootstrap import Comparison, Interval, Resamples, compare, draw, eer_resamples, percentile_interval
 from probing.metrics.costs import ASVSPOOF5, Costs, accuracy, act_dcf, cllr, min_dcf
 from probing.metrics.eer import ScoresError, eer
 from probing.metrics.roc import Roc, auc, official_eer, roc
@@ -9,6 +9,7 @@ from probing.metrics.tdcf import AsvRates, asv_rates, legacy_min_tdcf, revised_m
 __all__ = [
     "ASVSPOOF5",
     "AsvRates",
+    "Comparison",
     "Costs",
     "Interval",
     "Resamples",
@@ -19,6 +20,7 @@ __all__ = [
     "asv_rates",
     "auc",
     "cllr",
+    "compare",
     "draw",
     "eer",
     "eer_resamples",
