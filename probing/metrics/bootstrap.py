@@ -109,8 +109,11 @@ def _count_draws(generator: np.random.Generator, counts: NDArray[np.float64]) ->
     """
     runs = [counts[first : first + 65536] for first in range(0, len(counts), 65536)]
     for run, n in zip(runs, generator.multinomial(len(counts), [len(r) / len(counts) for r in runs]), strict=True):
-        drawn = generator.integers(0, len(run), n, dtype=np.uint16).astype(np.intp)  # which bincount is fast on
-        run[:] = np.bincount(drawn, minlength=len(run))
+        if len(run) == 65536:
+            drawn = generator.bit_generator.random_raw(n // 4 + 1).view(np.uint16)[:n]
+        else:
+            drawn = generator.integers(0, len(run), n, dtype=np.uint16)
+        run[:] = np.bincount(drawn.astype(np.intp), minlength=len(run))  # bincount is slow on other whole numbers
 
 
 def eer_resamples(bonafide: ArrayLike, scores: ArrayLike, resamples: Resamples) -> NDArray[np.float64]:
@@ -168,22 +171,22 @@ class _Window:
         low = max(0, int(np.searchsorted(gap, -half)) - 1)
         high = min(len(starts) - 1, int(np.searchsorted(gap, half)) + 1)
         within = slice(starts[low], starts[high])
-        self.is_first = low == 0
+        self.is_first, self.single = low == 0, bool((total == 1).all())
         self.ends = starts[low + 1 : high + 1] - starts[low] - 1
         self.cluster, self.bonafide = trials.cluster[within], trials.bonafide[within]
         below = trials.per_cluster(starts[low])
-        self.sums = [(below[kind], total[kind]) for kind in self.classes]
+        self.below, self.total = ([column[kind] for kind in self.classes] for column in (below, total))
 
     def rates(self, counts: NDArray[np.number]) -> NDArray[np.float64]:
         """Equal error rates (R,) of resamples (R, clusters)."""
         values = counts.astype(np.float64, copy=False)
-        human, fake = (
-            np.column_stack([values[:, kind] @ column for column in columns]).astype(np.int64)
-            for kind, columns in zip(self.classes, self.sums, strict=True)
-        )
+        below = [values[:, kind] @ column for kind, column in zip(self.classes, self.below, strict=True)]
+        if self.single:
+            total = [np.full(len(values), float(size)) for size in self.all.sizes]
+        else:
+            total = [values[:, kind] @ column for kind, column in zip(self.classes, self.total, strict=True)]
         inside, rates = counts[:, self.cluster].astype(np.int64), np.empty(len(counts))
-        for i, (missed, n_bonafide) in enumerate(human):
-            passed, n_spoof = fake[i]
+        for i, (missed, passed, n_bonafide, n_spoof) in enumerate(np.array([*below, *total], np.int64).T):
             # misses less false alarms, times both numbers of trials: exact in whole numbers
             gap = np.cumsum(inside[i] * np.where(self.bonafide, n_spoof, n_bonafide))[self.ends]
             base = missed * n_spoof + (passed - n_spoof) * n_bonafide
