@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from probing.metrics.eer import OperatingPoints, eer, eer_of_counts, operating_points
+from probing.metrics.eer import OperatingPoints, ScoresError, eer, eer_of_counts, operating_points
 
 BLOCK_VALUES = 1_000_000  # most values of a table in memory at once
 STORED_COUNTS = 20_000_000  # more counts than these are drawn again whenever they are needed
@@ -134,6 +134,10 @@ class _Sorted:
     """
 
     def __init__(self, points: OperatingPoints, resamples: Resamples) -> None:
+        if len(points.group) != len(resamples.cluster):
+            raise ScoresError(
+                f"{len(points.group)} scores, resamples of {len(resamples.cluster)}: expected the same trials"
+            )
         order = np.argsort(points.group, kind="stable")
         self.cluster, self.bonafide = resamples.cluster[order], points.bonafide[order]
         self.starts = np.searchsorted(points.group[order], np.arange(points.n_groups + 1))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from probing.metrics import compare, draw, eer, eer_resamples, percentile_interval
+from probing.metrics import ScoresError, compare, draw, eer, eer_resamples, percentile_interval
 
 
 def gaussian_trials(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -99,6 +99,11 @@ def test_single_trials_drawn_when_needed_agree_with_repeating_them(monkeypatch: 
     for counts, value in zip(resamples.rows(0, 5), values[:5], strict=True):
         times = counts[resamples.cluster].astype(int)
         assert value == pytest.approx(eer(np.repeat(bonafide, times), np.repeat(scores, times)), abs=1e-12)
+
+
+def test_resamples_of_other_trials_are_refused() -> None:
+    with pytest.raises(ScoresError, match="2 scores, resamples of 3"):
+        eer_resamples([1, 0], [1, 0], draw([1, 0, 0]))
 
 
 def test_a_paired_comparison_is_sharper_than_two_intervals() -> None:
