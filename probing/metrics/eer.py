@@ -8,6 +8,7 @@ order of trials does not matter. The official ASVspoof code takes the nearest op
 1/N without ties, wrong with them.
 """
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,13 +26,18 @@ class OperatingPoints:
     """Trials grouped by distinct score, ascending.
 
     group: (N,) which distinct score each trial has.
-    n_groups: number M of distinct scores.
+    distinct: (M,) the distinct scores.
     bonafide: (N,) whether a trial is bona fide.
     """
 
     group: NDArray[np.intp]
-    n_groups: int
+    distinct: NDArray[np.float64]
     bonafide: NDArray[np.bool_]
+
+    @property
+    def n_groups(self) -> int:
+        """Number M of distinct scores."""
+        return len(self.distinct)
 
     def counts(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Bona fide and spoof trials of each distinct score, (M,) each."""
@@ -40,8 +46,8 @@ class OperatingPoints:
         return bonafide.astype(np.float64), spoof.astype(np.float64)
 
 
-def operating_points(bonafide: ArrayLike, scores: ArrayLike) -> OperatingPoints:
-    """Sort trials once, for any number of error rates.
+def checked(bonafide: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Labels and scores as arrays (N,) that an error rate can be computed from.
 
     Args:
         bonafide: (N,) true for bona fide trials.
@@ -57,12 +63,18 @@ def operating_points(bonafide: ArrayLike, scores: ArrayLike) -> OperatingPoints:
         raise ScoresError(f"{int(np.isnan(values).sum())} of {len(values)} scores are NaN")
     if is_bonafide.all() or not is_bonafide.any():
         raise ScoresError(f"{int(is_bonafide.sum())} bona fide of {len(values)} trials: expected both classes")
+    return is_bonafide, values
+
+
+def operating_points(bonafide: ArrayLike, scores: ArrayLike) -> OperatingPoints:
+    """Sort trials once, for any number of error rates; see `checked` for the arguments and errors."""
+    is_bonafide, values = checked(bonafide, scores)
     distinct, group = np.unique(values, return_inverse=True)
-    return OperatingPoints(group, len(distinct), is_bonafide)
+    return OperatingPoints(group, distinct, is_bonafide)
 
 
 def eer(bonafide: ArrayLike, scores: ArrayLike) -> float:
-    """Equal error rate, 0 to 1, in O(n log n).
+    """Equal error rate, 0 to 1, in O(n log n): each class is sorted, then the crossing is bisected.
 
     Args:
         bonafide: (N,) true for bona fide trials.
@@ -71,7 +83,20 @@ def eer(bonafide: ArrayLike, scores: ArrayLike) -> float:
     Raises:
         ScoresError: lengths differ, a score is NaN, or a class is missing.
     """
-    return float(eer_of_counts(*(count[None] for count in operating_points(bonafide, scores).counts()))[0])
+    is_bonafide, values = checked(bonafide, scores)
+    human, spoof = np.sort(values[is_bonafide]), np.sort(values[~is_bonafide])
+
+    def crossed(score: float) -> bool:
+        rejected, accepted = np.searchsorted(human, score, "right"), len(spoof) - np.searchsorted(spoof, score, "right")
+        return int(rejected) * len(spoof) >= int(accepted) * len(human)
+
+    # the least score above which misses are as many as false alarms; there is one, as above the highest all is missed
+    candidates = [kind[i] for kind in (human, spoof) if (i := bisect_left(kind, True, key=crossed)) < len(kind)]
+    score = min(candidates)
+    miss = (np.searchsorted(human, score, "left") / len(human), np.searchsorted(human, score, "right") / len(human))
+    passed = (np.searchsorted(spoof, score, "left") / len(spoof), np.searchsorted(spoof, score, "right") / len(spoof))
+    before, after = 1 - passed[0] - miss[0], miss[1] + passed[1] - 1
+    return float(miss[0] + before / (before + after) * (miss[1] - miss[0]))
 
 
 def eer_of_counts(bonafide: NDArray[np.float64], spoof: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from probing.metrics import draw, eer, eer_resamples, percentile_interval
+from probing.metrics import ScoresError, compare, draw, eer, eer_resamples, percentile_interval
 
 
 def gaussian_trials(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -55,7 +55,69 @@ def test_blocks_of_resamples_do_not_change_them(monkeypatch: pytest.MonkeyPatch)
     resamples = draw(bonafide, n=50)
     whole = eer_resamples(bonafide, scores, resamples)
     monkeypatch.setattr("probing.metrics.bootstrap.BLOCK_VALUES", 300)
-    assert (eer_resamples(bonafide, scores, resamples) == whole).all()
+    assert eer_resamples(bonafide, scores, resamples) == pytest.approx(whole, abs=1e-15)
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(3, 200), st.integers(0, 999), st.booleans(), st.sampled_from([0.0, 0.5, 5.0]))
+def test_the_window_changes_no_result(
+    monkeypatch: pytest.MonkeyPatch, n: int, seed: int, tied: bool, sigmas: float
+) -> None:
+    bonafide, scores = gaussian_trials(n, seed)
+    scores = scores.round(1) if tied else scores
+    speakers = np.random.default_rng(seed).integers(0, 9, 2 * n)
+    for clusters in (None, speakers):
+        resamples = draw(bonafide, clusters, n=20, seed=seed)
+        whole = eer_resamples(bonafide, scores, resamples)
+        with monkeypatch.context() as patch:
+            patch.setattr("probing.metrics.bootstrap.BLOCK_VALUES", 30)
+            patch.setattr("probing.metrics.bootstrap.WINDOW_SIGMAS", sigmas)
+            assert eer_resamples(bonafide, scores, resamples) == pytest.approx(whole, abs=1e-12)
+
+
+def test_counts_drawn_when_needed_are_a_multinomial_and_always_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("probing.metrics.bootstrap.STORED_COUNTS", 0)
+    bonafide = np.arange(70_000) < 1_000
+    resamples = draw(bonafide, n=20, seed=3)
+    assert resamples.stored is None
+    counts = resamples.counts
+    assert (counts[:, :1000].sum(axis=1) == 1_000).all()
+    assert (counts[:, 1000:].sum(axis=1) == 69_000).all()
+    assert (counts[4:6] == resamples.rows(4, 6)).all()
+    assert (counts[0] != counts[1]).any()
+    for part in (counts[:, :1000], counts[:, 1000:66_000], counts[:, 66_600:]):  # the last run is drawn by itself
+        assert part.mean() == pytest.approx(1, abs=0.05)
+        assert part.var() == pytest.approx(1, abs=0.05)
+        assert (part == 0).mean() == pytest.approx(np.exp(-1), abs=0.02)
+
+
+def test_single_trials_drawn_when_needed_agree_with_repeating_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("probing.metrics.bootstrap.STORED_COUNTS", 0)
+    bonafide, scores = gaussian_trials(3_000, 1)
+    resamples = draw(bonafide, n=300)
+    values = eer_resamples(bonafide, scores, resamples)
+    for counts, value in zip(resamples.rows(0, 5), values[:5], strict=True):
+        times = counts[resamples.cluster].astype(int)
+        assert value == pytest.approx(eer(np.repeat(bonafide, times), np.repeat(scores, times)), abs=1e-12)
+
+
+def test_resamples_of_other_trials_are_refused() -> None:
+    with pytest.raises(ScoresError, match="2 scores, resamples of 3"):
+        eer_resamples([1, 0], [1, 0], draw([1, 0, 0]))
+
+
+def test_a_paired_comparison_is_sharper_than_two_intervals() -> None:
+    bonafide, scores = gaussian_trials(400, 0)
+    worse = scores - 0.3 * bonafide + 0.1 * np.random.default_rng(1).normal(size=len(scores))
+    resamples = draw(bonafide, n=500)
+    found = compare(bonafide, scores, worse, resamples)
+    assert found.difference.value == eer(bonafide, scores) - eer(bonafide, worse)
+    assert found.difference.high < 0
+    assert found.first_better > 0.97
+    one, two = (percentile_interval(0.0, eer_resamples(bonafide, some, resamples)) for some in (scores, worse))
+    assert found.difference.high - found.difference.low < (one.high - one.low + two.high - two.low) / 2
+    same = compare(bonafide, scores, scores * 2, resamples)
+    assert (same.difference.value, same.difference.low, same.difference.high, same.first_better) == (0, 0, 0, 0.5)
 
 
 def test_the_interval_covers_the_true_error_rate_about_as_often_as_it_says() -> None:

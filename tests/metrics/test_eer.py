@@ -1,21 +1,14 @@
 """The equal error rate: reference figures, ties, and the properties every error rate must have."""
 
-import gzip
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from metrics.published import ATTACKS, countermeasure, needs_scores, verification
 from sklearn.metrics import roc_curve
 
 from probing.metrics import ScoresError, eer
-
-SCORES = Path(__file__).parents[3] / "shared" / "data" / "scores"
-ATTACKS = {
-    "A07": 0.3429, "A08": 0.5297, "A09": 0.0815, "A10": 0.3905, "A11": 0.2852, "A12": 0.3429, "A13": 0.3022,
-    "A14": 0.2852, "A15": 0.2682, "A16": 0.8149, "A17": 1.7452, "A18": 3.0898, "A19": 0.7096,
-}  # fmt: skip
+from probing.metrics.eer import eer_of_counts, operating_points
 
 
 def official_eer(bonafide: np.ndarray, scores: np.ndarray) -> float:
@@ -41,13 +34,10 @@ tied_trials = st.lists(st.tuples(st.booleans(), st.integers(-4, 4)), min_size=2,
 )
 
 
-@pytest.mark.skipif(not SCORES.exists(), reason="published scores are not here")
+@needs_scores
 def test_published_scores_give_the_published_figures() -> None:
-    with gzip.open(SCORES / "rawgat_mul.eval.txt.gz", "rt") as file:
-        rows = [line.split() for line in file]
-    attack, key = np.array([row[1] for row in rows]), np.array([row[2] for row in rows])
-    scores, bonafide = np.array([float(row[3]) for row in rows]), key == "bonafide"
-    assert len(rows) == 71237
+    attack, bonafide, scores = countermeasure()
+    assert len(scores) == 71237
     assert official_eer(bonafide, scores) == pytest.approx(0.01060134752, abs=1e-11)
     assert eer(bonafide, scores) == pytest.approx(0.01060134752, abs=1 / bonafide.sum())
     for name, percent in ATTACKS.items():
@@ -57,13 +47,11 @@ def test_published_scores_give_the_published_figures() -> None:
         assert 100 * eer(bonafide[chosen], scores[chosen]) == pytest.approx(percent, abs=100 / n)
 
 
-@pytest.mark.skipif(not SCORES.exists(), reason="published scores are not here")
+@needs_scores
 def test_published_speaker_verification_scores_give_their_eer() -> None:
-    with gzip.open(SCORES / "asvspoof2019_la.asv.eval.txt.gz", "rt") as file:
-        rows = [line.split() for line in file]
-    chosen = [(row[1] == "target", float(row[2])) for row in rows if row[1] != "spoof"]
-    target, scores = np.array([row[0] for row in chosen]), np.array([row[1] for row in chosen])
-    assert eer(target, scores) == pytest.approx(0.02457784, abs=1 / target.sum())
+    _, key, scores = verification()
+    chosen, target = key != "spoof", key == "target"
+    assert eer(target[chosen], scores[chosen]) == pytest.approx(0.02457784, abs=1 / target.sum())
 
 
 @given(trials)
@@ -132,3 +120,10 @@ def test_scores_that_say_nothing_are_refused(bonafide: list[int], scores: list[f
 
 def test_scores_that_only_float64_tells_apart_are_not_tied() -> None:
     assert eer([1, 0], [1 + 1e-12, 1.0]) == 0
+
+
+@given(tied_trials)
+def test_bisection_finds_what_counting_every_operating_point_finds(rows: list[tuple[bool, int]]) -> None:
+    bonafide, scores = np.array([row[0] for row in rows]), np.array([row[1] for row in rows], float)
+    counted = eer_of_counts(*(count[None] for count in operating_points(bonafide, scores).counts()))[0]
+    assert eer(bonafide, scores) == pytest.approx(counted, abs=1e-12)

@@ -1,0 +1,58 @@
+"""Joining scores with what is known of the utterances, by utterance id."""
+
+import pandas as pd
+
+from cache.errors import ProbeError
+
+
+def join(scores: pd.DataFrame, known: pd.DataFrame | None = None, split: str | None = None) -> pd.DataFrame:
+    """One row per trial of a split: what is known of it, and its score.
+
+    Args:
+        scores: `utterance_id` and `score`; `label` where they carry their keys.
+        known: `utterance_id`, `label`, and any columns; default what the scores carry.
+        split: value of the column `split`; default all that any score is of, or `eval` where that is among them.
+
+    Raises:
+        ProbeError: an utterance is there twice, has no score, is unknown, or has another label than the scores say.
+    """
+    _refuse_doubles(scores, "the scores")
+    if known is None:
+        if "label" not in scores:
+            raise ProbeError("these scores carry no labels. Say what the utterances are: --corpus SPEC or --keys FILE")
+        if split:
+            raise ProbeError(f"--split {split}: these scores carry no splits; name a --corpus or --keys")
+        return scores
+    _refuse_doubles(known, "the keys")
+    merged = known.merge(scores[["utterance_id", "score"]], on="utterance_id", how="left")
+    unknown = ~scores["utterance_id"].isin(known["utterance_id"])
+    _refuse(
+        scores, unknown, "have a score and are not in the corpus or keys", "Expected scores of these utterances only"
+    )
+    if "split" in merged:
+        splits = [split] if split else sorted(merged.loc[merged["score"].notna(), "split"].unique())
+        splits = ["eval"] if "eval" in splits else splits
+        if split and split not in set(merged["split"]):
+            found = ", ".join(sorted(merged["split"].unique()))
+            raise ProbeError(f"--split {split}: no such split, only {found}")
+        merged = merged[merged["split"].isin(splits)].reset_index(drop=True)
+    elif split:
+        raise ProbeError(f"--split {split}: the keys have no column split")
+    _refuse(merged, merged["score"].isna(), "have no score", "Score them all, or name the --split that was scored")
+    if "label" in scores:
+        said = merged["utterance_id"].map(scores.set_index("utterance_id")["label"])
+        _refuse(
+            merged, said != merged["label"], "have another label in the scores", "Name the corpus they were made on"
+        )
+    return merged
+
+
+def _refuse_doubles(table: pd.DataFrame, where: str) -> None:
+    _refuse(table, table["utterance_id"].duplicated(), f"are in {where} more than once", "Expected one row each")
+
+
+def _refuse(table: pd.DataFrame, wrong: "pd.Series[bool]", what: str, advice: str) -> None:
+    if wrong.any():
+        names = table.loc[wrong, "utterance_id"]
+        shown = ", ".join(names.head(5)) + (" ..." if len(names) > 5 else "")
+        raise ProbeError(f"{len(names)} of {len(table)} utterances {what}: {shown}. {advice}.")

@@ -1,0 +1,126 @@
+"""Figures by attack, codec or any other column, over the rows that the official packages take.
+
+A factor is of spoofs where bona fide trials have no such thing (attack, vocoder): a condition is then the spoofs of one
+value against all bona fide trials. Any other factor (codec, compression) is of both: a condition is the spoofs and the
+bona fide trials of one value. Two factors together give every pair and, as `pooled`, every value of either (ASVspoof
+2021 evaluation package; ASVspoof 5 evaluation package, full tables). Speaker verification trials are taken likewise,
+targets and nontargets as bona fide, and its rates and the weights of the t-DCF are computed anew for each condition
+(ASVspoof 2021). Legacy t-DCF knows pooled verification scores only (ASVspoof 2019), and keeps them here.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from probing.metrics.costs import act_dcf, cllr, min_dcf
+from probing.metrics.eer import ScoresError, eer
+from probing.metrics.roc import auc, official_eer_point, roc
+from probing.metrics.tdcf import AsvRates, asv_rates, legacy_min_tdcf, revised_min_tdcf
+
+POOLED = "pooled"
+OF_SPOOFS, OF_BOTH = "spoof", "both"
+FIGURES = (
+    "eer", "official_eer", "legacy_min_tdcf", "revised_min_tdcf", "min_dcf", "act_dcf", "cllr", "auc",
+)  # fmt: skip
+
+
+def decompose(
+    trials: pd.DataFrame,
+    factors: Sequence[str] = (),
+    asv: pd.DataFrame | None = None,
+    kinds: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
+    """Every figure, pooled and of each condition.
+
+    Args:
+        trials: one row each: `label` (`bonafide` or `spoof`), `score`, and the columns to decompose by.
+        factors: columns of `trials`.
+        asv: speaker verification trials: `key` (`target`, `nontarget`, `spoof`), `score`, and such columns as it has.
+        kinds: `spoof` or `both` for a factor; default by whether bona fide trials share values with spoofs.
+
+    Returns:
+        One row per condition that has trials: the factors, `n_bonafide`, `n_spoof` and FIGURES as shares, NaN where a
+        class or the ASV trials are missing.
+
+    Raises:
+        ScoresError: no such column, or scores no figure can be computed from.
+    """
+    legacy, rows = _rates(asv) if asv is not None else None, []
+    of_both = _of_both(trials, factors, kinds or {})
+    for condition, chosen in conditions(trials, factors, kinds):
+        wanted = {name: value for name, value in condition.items() if value != POOLED}
+        rows.append({**condition, **_figures(chosen, _part(asv, wanted, of_both), legacy)})
+    return pd.DataFrame(rows)
+
+
+def conditions(
+    trials: pd.DataFrame, factors: Sequence[str] = (), kinds: Mapping[str, str] | None = None
+) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:
+    """Each condition, the value of every factor or `pooled`, with its trials; those without spoofs are left out.
+
+    Args and errors: as `decompose`.
+    """
+    of_both, spoof = _of_both(trials, factors, kinds or {}), trials["label"].eq("spoof").to_numpy()
+    values = [[POOLED, *sorted(trials.loc[spoof | of_both[name], name].unique())] for name in factors]
+    for condition in product(*values):
+        named = dict(zip(factors, condition, strict=True))
+        wanted = {name: value for name, value in named.items() if value != POOLED}
+        chosen = trials[_rows(trials, spoof, wanted, of_both)]
+        if not wanted or chosen["label"].eq("spoof").any():
+            yield named, chosen
+
+
+def _of_both(trials: pd.DataFrame, factors: Sequence[str], kinds: Mapping[str, str]) -> dict[str, bool]:
+    for factor in factors:
+        if factor not in trials:
+            raise ScoresError(f"--by {factor}: no such column. Expected some of {', '.join(trials.columns)}")
+    spoof = trials["label"].eq("spoof").to_numpy()
+    return {name: kinds.get(name, kind_of(trials[name].to_numpy(), spoof)) == OF_BOTH for name in factors}
+
+
+def kind_of(values: NDArray[np.object_], spoof: NDArray[np.bool_]) -> str:
+    """Whether a factor is of `spoof` trials only or of `both` classes: both where they share a value."""
+    return OF_BOTH if set(values[spoof]) & set(values[~spoof]) else OF_SPOOFS
+
+
+def _rows(
+    table: pd.DataFrame, spoof: NDArray[np.bool_], wanted: Mapping[str, str], of_both: Mapping[str, bool]
+) -> NDArray[np.bool_]:
+    chosen = np.ones(len(table), bool)
+    for name, value in wanted.items():
+        same = table[name].eq(value).to_numpy()
+        chosen &= same if of_both[name] else same | ~spoof
+    return chosen
+
+
+def _part(asv: pd.DataFrame | None, wanted: Mapping[str, str], of_both: Mapping[str, bool]) -> AsvRates | None:
+    if asv is None or any(name not in asv for name in wanted):
+        return None
+    return _rates(asv[_rows(asv, asv["key"].eq("spoof").to_numpy(), wanted, of_both)])
+
+
+def _rates(asv: pd.DataFrame) -> AsvRates | None:
+    keys = asv["key"].to_numpy()
+    return asv_rates(keys, asv["score"]) if len(set(keys)) == 3 else None
+
+
+def _figures(trials: pd.DataFrame, asv: AsvRates | None, legacy: AsvRates | None) -> dict[str, float]:
+    bonafide, scores = trials["label"].eq("bonafide").to_numpy(), trials["score"].to_numpy(np.float64)
+    found: dict[str, float] = {"n_bonafide": int(bonafide.sum()), "n_spoof": int((~bonafide).sum())}
+    if bonafide.all() or not bonafide.any():
+        return {**found, **dict.fromkeys(FIGURES, np.nan)}
+    curve = roc(bonafide, scores)
+    figures = (
+        eer(bonafide, scores),
+        official_eer_point(roc(bonafide, scores, official=True))[0],
+        legacy_min_tdcf(bonafide, scores, legacy, curve=curve) if legacy else np.nan,
+        revised_min_tdcf(bonafide, scores, asv, curve=curve) if asv else np.nan,
+        min_dcf(bonafide, scores, curve=curve),
+        act_dcf(bonafide, scores),
+        cllr(bonafide, scores),
+        auc(bonafide, scores),
+    )
+    return {**found, **dict(zip(FIGURES, figures, strict=True))}

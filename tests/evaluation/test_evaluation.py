@@ -1,0 +1,232 @@
+"""Evaluation of score files: every form, joins that name what is wrong, conditions as official packages have them."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from metrics.published import ATTACKS, SCORES, needs_scores
+from typer.testing import CliRunner
+
+from analysis.cli import app
+from analysis.det import det_curves
+from cache import ProbeError
+from probing.evaluation import evaluate, join, read_keys, read_scores, read_verification
+from probing.metrics import asv_rates, eer, legacy_min_tdcf, revised_min_tdcf
+from probing.metrics.decomposition import decompose
+
+LA_KEYS = """\
+s1 u1 alaw ita_tx A07 spoof notrim eval
+s1 u2 none - A08 spoof notrim eval
+s2 u3 alaw ita_tx bonafide bonafide notrim eval
+s2 u4 none - bonafide bonafide notrim eval
+s2 u5 none - bonafide bonafide notrim progress
+"""
+LA_SCORES = "u5 9\nu1 -1.5\nu2 0.5\nu3 2\nu4 0.25\n"
+
+
+def written(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture
+def synthetic() -> pd.DataFrame:
+    """Trials with two attacks and two codecs, and a column both classes have."""
+    generator = np.random.default_rng(0)
+    n = 400
+    label = np.where(np.arange(n) < 150, "bonafide", "spoof")
+    attack = np.where(label == "bonafide", "-", generator.choice(["A1", "A2"], n))
+    score = generator.normal(size=n) + 2 * (label == "bonafide") + (attack == "A2")
+    ids = [f"u{i}" for i in range(n)]
+    codec = generator.choice(["none", "opus"], n)
+    return pd.DataFrame({"utterance_id": ids, "label": label, "attack": attack, "codec": codec, "score": score})
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("2019.txt", "u1 A07 spoof -1.5\nu2 - bonafide 2e-1\n"),
+        ("2021.txt", "u1 -1.5\nu2 2e-1\n"),
+        ("asvspoof5.tsv", "filename\tcm-score\nu1\t-1.5\nu2\t0.2\n"),
+        ("own.csv", "score,extra,utterance_id\n-1.5,x,u1\n0.2,y,u2\n"),
+        ("bom.csv", "\ufefffile,score\nu1,-1.5\nu2,0.2\n"),
+    ],
+)
+def test_every_form_of_scores_is_read(tmp_path: Path, name: str, text: str) -> None:
+    table = read_scores(written(tmp_path / name, text))
+    assert table["utterance_id"].tolist() == ["u1", "u2"]
+    assert table["score"].tolist() == [-1.5, 0.2]
+    if name == "2019.txt":
+        assert table["label"].tolist() == ["spoof", "bonafide"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "columns"),
+    [
+        ("2019.txt", "LA_0039 u1 - A11 spoof\nLA_0040 u2 - - bonafide\n", {"attack": "A11"}),
+        ("la.txt", "s u1 alaw x A07 spoof notrim eval\ns u2 none - bonafide bonafide notrim eval\n", {"codec": "alaw"}),
+        ("df.txt", "s u1 mp3 asv A07 spoof notrim eval neural t - - en\ns u2 m4a asv - real notrim eval - - - - -\n",
+         {"compression": "mp3", "vocoder": "neural"}),
+        ("5.tsv", "s u1 F C05 2 x AC1 A26 spoof -\ns u2 F - - - - - bonafide -\n", {"attack": "A26", "codec": "C05"}),
+        ("5b.tsv", "filename\tcm-label\nu1\tspoof\nu2\tbonafide\n", {}),
+        ("own.csv", "utterance_id,label,room\nu1,fake,big\nu2,bona-fide,small\n", {"room": "big"}),
+    ],
+)  # fmt: skip
+def test_every_form_of_keys_is_read(tmp_path: Path, name: str, text: str, columns: dict[str, str]) -> None:
+    table = read_keys(written(tmp_path / name, text))
+    assert table["utterance_id"].tolist() == ["u1", "u2"]
+    assert table["label"].tolist() == ["spoof", "bonafide"]
+    for column, value in columns.items():
+        assert table[column].iloc[0] == value
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("u1 A1 - spoof -1.5\n", "5 columns. Expected"),
+        ("u1 x\n", "row 1: score 'x', expected a number"),
+        ("u1 A07 genuin 1\n", "row 1: label 'genuin'"),
+        ("", "cannot be read as a table"),
+    ],
+)
+def test_files_of_no_form_are_refused_with_the_row(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ProbeError, match=message):
+        read_scores(written(tmp_path / "scores.txt", text))
+    with pytest.raises(ProbeError, match="no such file"):
+        read_scores(tmp_path / "none.txt")
+
+
+def test_a_join_takes_the_eval_subset_and_any_order(tmp_path: Path) -> None:
+    scores = read_scores(written(tmp_path / "scores.txt", LA_SCORES))
+    keys = read_keys(written(tmp_path / "keys.txt", LA_KEYS))
+    assert dict(join(scores, keys)[["utterance_id", "score"]].to_numpy()) == {
+        "u1": -1.5,
+        "u2": 0.5,
+        "u3": 2,
+        "u4": 0.25,
+    }
+    assert join(scores, keys, "progress")["utterance_id"].tolist() == ["u5"]
+
+
+def test_a_join_names_what_is_missing_double_unknown_or_contradictory() -> None:
+    keys = pd.DataFrame({"utterance_id": ["a", "b"], "label": ["spoof", "bonafide"]})
+    scores = pd.DataFrame({"utterance_id": ["a", "b"], "score": [0.0, 1.0]})
+    for wrong, known, message in [
+        (scores[:1], keys, "1 of 2 utterances have no score: b"),
+        (pd.concat([scores, scores[:1]]), keys, "in the scores more than once: a"),
+        (scores, pd.concat([keys, keys[1:]]), "in the keys more than once: b"),
+        (scores, keys[:1], "not in the corpus or keys: b"),
+        (scores.assign(label="spoof"), keys, "another label in the scores: b"),
+        (scores, None, "--corpus SPEC or --keys FILE"),
+    ]:
+        with pytest.raises(ProbeError, match=message):
+            join(wrong, known)
+    with pytest.raises(ProbeError, match="--split eval: the keys have no column split"):
+        join(scores, keys, "eval")
+    with pytest.raises(ProbeError, match="no such split, only eval"):
+        join(scores, keys.assign(split="eval"), "dev")
+
+
+def test_verification_scores_of_2021_are_joined_with_their_keys_by_row(tmp_path: Path) -> None:
+    kept = "s u1-alaw alaw x bonafide target notrim eval\n", "s u3 alaw x A07 spoof notrim eval\n"
+    keys = kept[0] + "s u2 none x bonafide nontarget notrim progress\n" + kept[1]
+    scores = written(tmp_path / "score.txt", "s u1 3\ns u2 2\ns u3 1\n")
+    table = read_verification(scores, written(tmp_path / "keys.txt", keys), "eval")
+    assert table[["codec", "key", "score"]].to_numpy().tolist() == [["alaw", "target", 3], ["alaw", "spoof", 1]]
+    with pytest.raises(ProbeError, match="--asv-keys"):
+        read_verification(scores)
+    with pytest.raises(ProbeError, match="1 rows for the 3"):
+        read_verification(scores, written(tmp_path / "keys.txt", kept[0]))
+
+
+def test_an_attack_meets_all_bona_fide_trials_and_a_codec_only_its_own(synthetic: pd.DataFrame) -> None:
+    table = decompose(synthetic, ["attack", "codec"]).set_index(["attack", "codec"])
+    assert len(table) == 9
+    bonafide = synthetic["label"] == "bonafide"
+    for attack in ("A1", "A2", "pooled"):
+        for codec in ("none", "opus", "pooled"):
+            of_attack = bonafide | (synthetic["attack"] == attack) | (attack == "pooled")
+            rows = synthetic[of_attack & ((synthetic["codec"] == codec) | (codec == "pooled"))]
+            row = table.loc[(attack, codec)]
+            assert row["n_bonafide"] == (rows["label"] == "bonafide").sum()
+            assert row["n_spoof"] == (rows["label"] == "spoof").sum()
+            assert row["eer"] == eer(rows["label"] == "bonafide", rows["score"])
+    forced = decompose(synthetic, ["codec"], kinds={"codec": "spoof"})
+    assert (forced["n_bonafide"] == bonafide.sum()).all()
+
+
+def test_the_weights_of_the_revised_cost_are_those_of_the_condition(synthetic: pd.DataFrame) -> None:
+    generator = np.random.default_rng(1)
+    key = np.repeat(["target", "nontarget", "spoof"], 100)
+    attack = np.where(key == "spoof", generator.choice(["A1", "A2"], 300), "bonafide")
+    score = generator.normal(size=300) + 3 * (key == "target") + 2 * (attack == "A2")
+    asv = pd.DataFrame({"key": key, "attack": attack, "score": score})
+    table = decompose(synthetic, ["attack"], asv).set_index("attack")
+    chosen, rows = asv[asv["attack"] != "A1"], synthetic[synthetic["attack"] != "A1"]
+    bonafide = rows["label"] == "bonafide"
+    assert table.loc["A2", "revised_min_tdcf"] == revised_min_tdcf(
+        bonafide, rows["score"], asv_rates(chosen["key"], chosen["score"])
+    )
+    assert table.loc["A2", "legacy_min_tdcf"] == legacy_min_tdcf(bonafide, rows["score"], asv_rates(key, score))
+    assert decompose(synthetic, ["codec"], asv)["revised_min_tdcf"].isna().tolist() == [False, True, True]
+
+
+def test_a_condition_of_one_class_has_no_figures(synthetic: pd.DataFrame) -> None:
+    synthetic.loc[(synthetic["label"] == "bonafide"), "codec"] = "none"
+    table = decompose(synthetic, ["codec"]).set_index("codec")
+    assert table.loc["opus", "n_bonafide"] == 0
+    assert np.isnan(table.loc["opus", "eer"])
+    with pytest.raises(ProbeError, match="--by room: no such column"):
+        decompose(synthetic, ["room"])
+
+
+def test_speakers_are_drawn_where_they_are_known(synthetic: pd.DataFrame) -> None:
+    assert evaluate(synthetic, resamples=100).unit == "utterance"
+    found = evaluate(synthetic.assign(speaker=[f"s{i % 9}" for i in range(400)]), ["attack"], resamples=100)
+    assert found.unit == "speaker"
+    assert found.eer.low <= found.eer.value <= found.eer.high
+    assert list(found.curves(["attack"])) == ["pooled", "A1", "A2"]
+    assert len(det_curves(found.curves(["attack"])).lines) == 4
+    with pytest.raises(ProbeError, match="--resamples 10"):
+        evaluate(synthetic, resamples=10)
+
+
+def test_the_command_prints_and_stores(tmp_path: Path) -> None:
+    scores, keys = written(tmp_path / "scores.txt", LA_SCORES), written(tmp_path / "keys.txt", LA_KEYS)
+    words = ["evaluate", str(scores), "--keys", str(keys), "--by", "attack,codec", "--out", str(tmp_path / "out")]
+    shown = CliRunner().invoke(app, words, env={"COLUMNS": "200"})
+    assert shown.exit_code == 0, shown.output
+    assert "on 2 bona fide + 2 spoof" in shown.output
+    table = pd.read_csv(tmp_path / "out" / "evaluation.csv")
+    assert table["n_spoof"].tolist()[:3] == [2, 1, 1]
+    assert (tmp_path / "out" / "det.png").read_bytes().startswith(b"\x89PNG")
+    both = CliRunner().invoke(app, ["evaluate", str(scores), "--keys", str(keys), "--corpus", "demo"])
+    assert isinstance(both.exception, ProbeError)
+
+
+def test_the_command_takes_a_corpus(tmp_path: Path) -> None:
+    demo = pd.read_csv(Path(__file__).parents[2] / "probing" / "corpora" / "demo" / "demo.csv")
+    demo = demo[demo["split"] == "eval"]
+    demo = demo.assign(score=np.random.default_rng(0).normal(size=len(demo)))
+    names = demo["utterance_id"] if "utterance_id" in demo else demo["path"].str.rsplit(".", n=1).str[0]
+    demo.assign(utterance_id=names)[["utterance_id", "score"]].to_csv(tmp_path / "scores.csv", index=False)
+    shown = CliRunner().invoke(app, ["evaluate", str(tmp_path / "scores.csv"), "--corpus", "demo", "--by", "attack"])
+    assert shown.exit_code == 0, (shown.output, shown.exception)
+    assert f"{(demo['label'] == 'spoof').sum()} spoof" in shown.output
+
+
+@needs_scores
+def test_published_scores_by_attack_give_the_published_figures() -> None:
+    trials = join(read_scores(SCORES / "rawgat_mul.eval.txt.gz"))
+    asv = read_verification(SCORES / "asvspoof2019_la.asv.eval.txt.gz")
+    table = decompose(trials, ["attack"], asv).set_index("attack")
+    pooled = table.loc["pooled"]
+    assert pooled["official_eer"] == pytest.approx(0.01060134752, abs=1e-8)
+    assert pooled["legacy_min_tdcf"] == pytest.approx(0.033538947, abs=1e-8)
+    assert pooled["revised_min_tdcf"] == pytest.approx(0.094167831, abs=1e-8)
+    assert pooled["min_dcf"] == pytest.approx(0.029893113, abs=1e-8)
+    assert pooled["act_dcf"] == pytest.approx(0.044395365, abs=1e-8)
+    assert pooled["cllr"] == pytest.approx(0.066251950, abs=1e-8)
+    assert (100 * table["official_eer"]).drop("pooled").round(4).to_dict() == pytest.approx(ATTACKS)
+    assert (table["n_bonafide"] == 7355).all()
