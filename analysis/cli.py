@@ -3,7 +3,7 @@
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pandas as pd
 import typer
@@ -151,6 +151,22 @@ def sweep(
         str, typer.Option(help="Values of C, the inverse penalty of the probes, to choose from on dev.")
     ] = "1e-5,1e-4,1e-3,1e-2,0.1,1",
     control_seeds: Annotated[int, typer.Option(min=0, help="Repeats of the shuffled-label control.")] = 3,
+    heads: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="Heads trained on the first k layers for every k, as MERGE+BACKEND with commas between; 'none' for "
+            "linear probes only. MERGE: single, mean, weighted-sum, sls, attentive (of the paper; large), "
+            "attentive-compact. BACKEND: linear, mlp; with --tier frames also lstm, asp. [default: mean, weighted-sum "
+            "and attentive-compact with linear; on frames the last two with lstm]",
+        ),
+    ] = None,
+    tier: Annotated[str, typer.Option(help="What heads see: pooled (minutes) or frames (the paper's).")] = "pooled",
+    recipe: Annotated[str, typer.Option(help="Training of heads: quick, or attm, that of Pan et al. 2024.")] = "quick",
+    seeds: Annotated[int, typer.Option(min=1, help="First weights of every head.")] = 3,
+    depths: Annotated[str | None, typer.Option(metavar="LIST", help="Depths, as 4,8,12 [default: all].")] = None,
+    epochs: Annotated[int, typer.Option(min=0, help="Epochs of heads at most; 0 as the recipe says.")] = 0,
+    margin: Annotated[float, typer.Option(help="Relative EER that a smaller depth may be worse by.")] = 0.1,
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples behind each interval.")] = 1000,
     interval_by: Annotated[
         str, typer.Option(help="What the bootstrap draws: speaker, utterance, or auto (speakers where known).")
@@ -164,25 +180,37 @@ def sweep(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run made another way.")] = False,
 ) -> None:
-    """Train a linear probe per layer on a cache, and draw the layer curve.
+    """Train a linear probe per layer and heads on the first k layers, and draw the curves.
 
-    Class-balanced logistic regression on mean and standard deviation over time, strength chosen on dev, with two
-    controls: shuffled labels, and features that say nothing about speech. Writes a run folder: results.csv, scores,
-    heads, figures, report.html.
+    Probes: class-balanced logistic regression on mean and standard deviation over time, strength chosen on dev, with
+    two controls: shuffled labels, and features that say nothing about speech. Heads: merges of layers 1..k for every k,
+    all trained from one read of the cache; the smallest depth that is not worse than full depth is named. A killed
+    sweep goes on where it stopped. Writes a run folder: results.csv, scores, heads, figures, report.html.
 
     \b
     probe sweep                         the embedded demo
+    probe sweep mine.cache --heads none --strengths 0.001,0.1
+    probe sweep mine.cache --tier frames --recipe attm --heads attentive-compact+lstm --depths 6,12,24
     probe sweep wavlm.cache --out wavlm.run --compare random.run
     """
     sweeping = import_module("probing.sweep")
     if run_folder is None:
         run_folder = DEMO_RUN if folder == DEMO_CACHE else folder.with_name(folder.name.removesuffix(".cache") + ".run")
-    try:
-        values = tuple(float(text) for text in strengths.split(","))
-    except ValueError:
-        raise ProbeError(f"--strengths {strengths}: expected numbers with commas between, as 0.01,0.1,1") from None
+    if heads is None:
+        chosen = sweeping.POOLED_HEADS if tier == "pooled" else sweeping.FRAMES_HEADS
+    else:
+        chosen = () if heads == "none" else tuple(heads.split(","))
     options = sweeping.SweepOptions(
-        strengths=values,
+        strengths=_numbers("--strengths", strengths, float),
+        depths=sweeping.DepthOptions(
+            heads=chosen,
+            tier=tier,
+            recipe=recipe,
+            seeds=tuple(range(seeds)),
+            depths=_numbers("--depths", depths or "", int),
+            epochs=epochs,
+        ),
+        margin=margin,
         control_seeds=tuple(range(control_seeds)),
         resamples=resamples,
         seed=seed,
@@ -199,11 +227,19 @@ def sweep(
         for other in others:
             curves.check_same_utterances(utterances, other)
     run = sweeping.sweep(opened, run_folder, options, device=device, memory_gb=memory_gb, overwrite=overwrite)
-    pictures = curves.save_layer_curve(run, others)
+    pictures = curves.save_layer_curve(run, others) + import_module("analysis.depths").save_depth_curve(run)
     page = report.save_report(run)
     _print_layers(report.layer_table(run), str(run.record["finding"]["layer"]))
     out.print(f"\n{run.sentence}\n")
-    out.print(f"Picture: {pictures[0]}\nReport:  {page}\nResults: {run.folder / 'results.csv'}")
+    shown = [path for path in pictures if path.endswith(".png")]
+    out.print(f"Picture: {' and '.join(shown)}\nReport:  {page}\nResults: {run.folder / 'results.csv'}")
+
+
+def _numbers(flag: str, text: str, kind: type[int] | type[float]) -> tuple[Any, ...]:
+    try:
+        return tuple(kind(part) for part in text.split(",") if part)
+    except ValueError:
+        raise ProbeError(f"{flag} {text}: expected numbers with commas between, as 1,2,4") from None
 
 
 def _print_layers(table: pd.DataFrame, chosen: str) -> None:

@@ -7,6 +7,7 @@ from string import Template
 
 import pandas as pd
 
+from analysis.depths import depth_table
 from cache.atomic import replace_file
 from probing.runs import Run
 
@@ -23,6 +24,7 @@ pre { background: #f6f6f6; padding: 1em; overflow: auto }
 <img alt="EER by layer" src="data:image/png;base64,$picture">
 <h2>Equal error rate by layer (%)</h2>
 $table
+$depths
 <h2>How it was made</h2>
 <pre>$record</pre>
 </html>
@@ -53,15 +55,28 @@ def layer_table(run: Run) -> pd.DataFrame:
 
 def save_report(run: Run) -> str:
     """Write `report.html` with the finding, the picture, the table and the record; returns its path."""
-    picture = base64.b64encode((run.folder / "figures" / "layer-curve.png").read_bytes()).decode()
+    depths = ""
+    if run.record.get("depth_finding"):
+        curve = _encoded(run, "depth-curve")
+        depths = (
+            "<h2>Heads that see the first k layers</h2>\n"
+            f'<img alt="EER by depth" src="data:image/png;base64,{curve}">\n'
+            "<p>Equal error rate on eval (%), mean over seeds; what a backbone of that depth costs.</p>\n"
+            + depth_table(run).to_html(float_format=lambda value: f"{value:.4g}", na_rep="", border=0)
+        )
     title = f"{run.record['about']['backbone']} on {run.record['about']['corpus']}"
     page = PAGE.substitute(
         title=html.escape(title),
         sentence=html.escape(run.sentence),
-        picture=picture,
+        picture=_encoded(run, "layer-curve"),
+        depths=depths,
         table=layer_table(run).to_html(float_format=lambda value: f"{value:.4g}", na_rep="", border=0),
         record=html.escape(json.dumps(run.record, indent=1, ensure_ascii=False)),
     )
     path = run.folder / "report.html"
     replace_file(path, page.encode())
     return str(path)
+
+
+def _encoded(run: Run, name: str) -> str:
+    return base64.b64encode((run.folder / "figures" / f"{name}.png").read_bytes()).decode()

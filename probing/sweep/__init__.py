@@ -1,6 +1,17 @@
 """The sweep: probes trained on a cache, chosen on dev, reported on eval."""
 
+from probing.sweep.depth_finding import DepthFinding
+from probing.sweep.depths import FRAMES_HEADS, POOLED_HEADS, DepthOptions
 from probing.sweep.finding import Finding
 from probing.sweep.sweep import SweepOptions, identity, sweep
 
-__all__ = ["Finding", "SweepOptions", "identity", "sweep"]
+__all__ = [
+    "FRAMES_HEADS",
+    "POOLED_HEADS",
+    "DepthFinding",
+    "DepthOptions",
+    "Finding",
+    "SweepOptions",
+    "identity",
+    "sweep",
+]

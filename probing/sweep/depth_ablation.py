@@ -48,7 +48,7 @@ def ablate(
     n_layers = sum(k > 0 for k in cache.layers)
     per_head = (len(options.depths) or n_layers) * len(options.seeds)
     total = len(options.heads) * per_head * len(recipe.learning_rates) * len(recipe.weight_decays)
-    with progress_line("Heads by depth", total, "models") as line:
+    with progress_line("Heads by depth", total * recipe.epochs, "model epochs") as line:
         for member in fit_depths(
             cache, splits, options, writer.training, device=device, memory_gb=memory_gb, said=line.advance
         ):

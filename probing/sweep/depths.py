@@ -95,8 +95,8 @@ def fit_depths(
     device: str = "cpu",
     memory_gb: float = 2.0,
     said: Callable[[int, str], None] = lambda done, text: None,
-) -> Iterator[FittedHead]:
-    """Train all heads x depths x seeds x constants and yield the best of each head, depth and seed by dev EER.
+) -> list[FittedHead]:
+    """Train all heads x depths x seeds x constants and give the best of each head, depth and seed by dev EER.
 
     Args:
         cache: with the tier asked for, and layers 1..L.
@@ -105,7 +105,7 @@ def fit_depths(
         folder: where checkpoints are kept; a killed training goes on from them.
         device: cpu or cuda.
         memory_gb: most memory for data, and as much again for parameters; more models than that train in turn.
-        said: told how many epochs of how many models are done.
+        said: told how many epochs of models are done, those saved by early stopping included.
 
     Raises:
         ProbeError: the cache has no such tier, or a depth it does not have.
@@ -128,8 +128,9 @@ def fit_depths(
     dim, frames = sources["train"].dim, options.tier == "frames"
     stacks = make_stacks(models, n_layers, dim, frames, memory_gb=memory_gb)
     about = {"backbone": cache.about["backbone"], "cache": cache.id, "recipe": recipe.name}
+    best: dict[tuple[str, int, int], tuple[float, FittedHead]] = {}
     for i, group in enumerate(_groups(stacks, memory_gb)):
-        count = sum(len(stack.models) for stack in group)
+        count, told = sum(len(stack.models) for stack in group), [0]
         train(
             group,
             sources["train"],
@@ -139,19 +140,25 @@ def fit_depths(
             recipe,
             device=device,
             checkpoint=folder / f"training-{i:03d}.pt",
-            said=partial(_tell, said, count),
+            said=partial(_tell, said, count, told),
         )
         scores = {name: scores_of(group, sources[name], recipe.batch, device) for name in splits if name != "train"}
         for number, stack in enumerate(group):
             of_stack = {name: found[number].double().numpy() for name, found in scores.items()}
-            for m in _chosen(stack, of_stack["dev"], splits["dev"]):
-                head = Head(stack.to("cpu").take(m), recipe.n_frames if frames else None, about)
-                yield FittedHead(stack.models[m], head, {name: values[m] for name, values in of_stack.items()})
-        said(count, "")
+            stack.to("cpu")
+            for m, rate in _chosen(stack, of_stack["dev"], splits["dev"]):
+                model = stack.models[m]
+                key = model.head, model.depth, model.seed
+                if key not in best or rate < best[key][0]:
+                    head = Head(stack.take(m), recipe.n_frames if frames else None, about)
+                    best[key] = rate, FittedHead(model, head, {name: found[m] for name, found in of_stack.items()})
+        said(count * (recipe.epochs - told[0]), "scored")
+    return [member for _, member in best.values()]
 
 
-def _tell(said: Callable[[int, str], None], count: int, text: str) -> None:
-    said(0, f"{count} models, {text}")
+def _tell(said: Callable[[int, str], None], count: int, told: list[int], text: str) -> None:
+    told[0] += 1
+    said(count, f"{count} models, {text}")
 
 
 def _groups(stacks: Sequence[HeadStack], memory_gb: float) -> Iterator[list[HeadStack]]:
@@ -169,8 +176,8 @@ def _groups(stacks: Sequence[HeadStack], memory_gb: float) -> Iterator[list[Head
         yield group
 
 
-def _chosen(stack: HeadStack, dev_scores: NDArray[np.float64], dev: Split) -> list[int]:
-    """The model of lowest dev EER of each depth and seed; among equals the first."""
+def _chosen(stack: HeadStack, dev_scores: NDArray[np.float64], dev: Split) -> list[tuple[int, float]]:
+    """The model of lowest dev EER of each depth and seed, and that EER; among equals the first."""
     best: dict[tuple[int, int], tuple[float, int]] = {}
     for m, model in enumerate(stack.models):
         scores = dev_scores[m]
@@ -178,4 +185,4 @@ def _chosen(stack: HeadStack, dev_scores: NDArray[np.float64], dev: Split) -> li
         key = model.depth, model.seed
         if key not in best or rate < best[key][0]:
             best[key] = rate, m
-    return [m for _, m in best.values()]
+    return [(m, rate) for rate, m in best.values()]

@@ -16,7 +16,7 @@ from probing.sweep.linear import Probe
 from probing.sweep.splits import Split
 
 LAYERS, TRIVIAL, CONTROL = "layer", "trivial-features", "shuffled-labels"
-DEPTHS, CONTRIBUTIONS = "depth", "contribution"
+DEPTHS, CONTRIBUTIONS, COSTS = "depth", "contribution", "cost"
 EMPTY: dict[str, Any] = {
     "experiment": "",
     "head": "",
@@ -86,6 +86,13 @@ class Results:
             self.append({**row, "split": part, **asdict(interval)})
         best = members[int(np.argmin(rates["dev"]))]
         return DepthFigures(float(np.mean(rates["eval"])), resampled["eval"], float(np.mean(rates["dev"])), best)
+
+    def add_costs(self, costs: pd.DataFrame) -> None:
+        """Add what a backbone of each depth costs: parameters, macs, latency_ms."""
+        for row in costs.to_dict("records"):
+            for metric in ("parameters", "macs", "latency_ms"):
+                figure = {"depth": int(row["depth"]), "split": "", "metric": metric, "value": float(row[metric])}
+                self.append({"experiment": COSTS, **figure})
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add a figure; what it does not say is missing."""

@@ -20,6 +20,7 @@ from probing.sweep.depths import DepthOptions
 from probing.sweep.finding import Finding
 from probing.sweep.linear import Probe, fit_probes, shuffled
 from probing.sweep.results import CONTROL, LAYERS, TRIVIAL, Results
+from probing.sweep.savings import depth_costs, saved_shares
 from probing.sweep.splits import Split, read_splits
 
 COPIES = 6  # of the training features in float64, while a group of layers is solved
@@ -131,7 +132,11 @@ def sweep(
         trivial = fit_probes(_trivial(splits), splits, [truth], options.strengths, device)[0][0]
         results.add(TRIVIAL, None, trivial)
 
-    depth_finding = ablate(cache, splits, options.depths, options.margin, writer, results, device, memory_gb)
+    saved = None
+    if options.depths.heads and (costs := depth_costs(cache, device, say)) is not None:
+        results.add_costs(costs)
+        saved = saved_shares(costs)
+    depth_finding = ablate(cache, splits, options.depths, options.margin, writer, results, device, memory_gb, saved)
     table = results.table()
     finding = _finding(cache, table, boots, resamples["eval"], len(splits["eval"]))
     tables = {part: split.table for part, split in splits.items()}

@@ -8,6 +8,7 @@ import pytest
 from hand_made import write_cache
 
 from analysis.curves import layer_curve, save_layer_curve
+from analysis.depths import contribution_curve, depth_curve, depth_table, save_depth_curve
 from analysis.report import layer_table, save_report
 from cache import ProbeError
 from probing.runs import Run
@@ -39,8 +40,21 @@ def test_pictures_are_written_and_are_pictures(run: Run) -> None:
     assert "<svg" in svg.read_text()
 
 
+def test_the_depth_curve_shows_the_figures_of_the_table(run: Run) -> None:
+    axes = depth_curve(run)
+    lines = {str(line.get_label()): line for line in axes.get_lines()}
+    for name in run.record["options"]["depths"]["heads"]:
+        rows = run.results.query("experiment == 'depth' and split == 'eval' and head == @name and seed.isna()")
+        assert np.allclose(np.asarray(lines[name].get_ydata(), float), 100 * rows.sort_values("depth")["value"])
+        assert np.allclose(depth_table(run)[name], 100 * rows.sort_values("depth")["value"])
+    shares = [line.get_ydata() for line in contribution_curve(run).get_lines() if "gate" in str(line.get_label())]
+    assert np.isclose(np.sum(np.asarray(shares, float)), 100)
+    assert [Path(path).suffix for path in save_depth_curve(run)] == [".png", ".svg"]
+
+
 def test_the_report_stands_alone(run: Run) -> None:
     save_layer_curve(run)
+    save_depth_curve(run)
     page = Path(save_report(run)).read_text()
     assert run.sentence in page
     assert "data:image/png;base64," in page

@@ -1,0 +1,119 @@
+"""Heads by depth: rows, resumption, memory, the frames tier, and what is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cache import Cache, ProbeError
+from probing.heads import training
+from probing.heads.head import load_head
+from probing.metrics import eer
+from probing.runs import Run
+from probing.sweep import DepthOptions, SweepOptions, sweep
+
+HEADS = ("weighted-sum+linear", "attentive-compact+linear")
+QUICK = SweepOptions(
+    resamples=200,
+    strengths=(1e-2,),
+    control_seeds=(),
+    depths=DepthOptions(heads=HEADS, seeds=(0, 1), weight_decays=(0.01, 1.0)),
+)
+
+
+@pytest.fixture(scope="module")
+def run(cache_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return sweep(cache_folder, tmp_path_factory.mktemp("depths") / "hand.run", QUICK, say=lambda text: None)
+
+
+def test_every_head_depth_and_seed_has_its_rows_and_the_mean_its_interval(run: Run) -> None:
+    depths = run.results[run.results["experiment"] == "depth"]
+    assert set(depths["head"]) == set(HEADS)
+    assert sorted(depths["depth"].unique()) == [1, 2, 3]
+    means = depths[depths["seed"].isna()].set_index(["head", "depth", "split"])["value"]
+    of_seeds = depths[depths["seed"].notna()].groupby(["head", "depth", "split"])["value"].mean()
+    pd.testing.assert_series_equal(means.sort_index(), of_seeds.sort_index(), check_names=False)
+    whole = depths[depths["seed"].isna()]
+    assert ((whole["low"] <= whole["value"]) & (whole["value"] <= whole["high"])).all()
+
+
+def test_a_stored_head_gives_the_stored_scores(run: Run, cache_folder: Path) -> None:
+    cache = Cache(cache_folder)
+    for depth in (1, 3):
+        for name in HEADS:
+            head = load_head(run.folder / "heads" / f"{name}-depth-{depth:02d}.safetensors")
+            table = cache.select({"split": "eval"})
+            scores = head.score(cache.pooled(head.layers, table))
+            stored = pd.read_csv(run.folder / "scores" / f"{head.name}.eval.txt", sep=" ", header=None)
+            np.testing.assert_allclose(scores, stored[3], atol=1e-5)
+            assert list(stored[0]) == list(table["utterance_id"])
+            rows = run.results.query("experiment == 'depth' and head == @name and depth == @depth and split == 'eval'")
+            assert np.isclose(rows["value"], eer(table["label"] == "bonafide", scores)).any()
+
+
+def test_contributions_are_given_in_every_view(run: Run) -> None:
+    rows = run.results[run.results["experiment"] == "contribution"]
+    views = rows.groupby("head")["metric"].unique().map(set)
+    assert views["weighted-sum+linear"] == {"weight", "weight_x_norm", "eer_without", "eer_permuted"}
+    assert views["attentive-compact+linear"] == {"gate", "gate_sd", "eer_without", "eer_permuted"}
+    weights = rows[(rows["metric"] == "weight") & (rows["seed"] == 0)]["value"]
+    assert weights.sum() == pytest.approx(1)
+    conditions = set(rows[rows["metric"] == "gate"]["condition"])
+    assert conditions == {"all", "label=bonafide", "label=spoof", "attack=A00", "attack=A01", "attack=A02"}
+
+
+def test_a_killed_sweep_goes_on_and_ends_as_if_it_had_not_been(
+    run: Run, cache_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "CHECKPOINT_EVERY_S", 0.0)
+    save, saves = training._State.save, []
+
+    def save_then_die(state: training._State, path: Path) -> None:
+        save(state, path)
+        saves.append(state.epoch)
+        if len(saves) == 7:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(training._State, "save", save_then_die)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(cache_folder, tmp_path / "r", QUICK, say=lambda text: None)
+    assert not (tmp_path / "r").exists()
+    again = sweep(cache_folder, tmp_path / "r", QUICK, say=lambda text: None)
+    assert saves[7] == 8  # went on, not from the start
+    pd.testing.assert_frame_equal(again.results, run.results)
+    assert not list((again.folder).glob("training*"))
+
+
+def test_memory_changes_no_result(run: Run, cache_folder: Path, tmp_path: Path) -> None:
+    again = sweep(cache_folder, tmp_path / "r", QUICK, memory_gb=1e-4, say=lambda text: None)
+    pd.testing.assert_frame_equal(again.results, run.results, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"heads": ("best",)}, "--heads best: expected MERGE"),
+        ({"heads": ("mean+lstm",)}, "--tier frames"),
+        ({"tier": "words"}, "--tier words"),
+        ({"recipe": "secret"}, "--recipe secret"),
+        ({"seeds": ()}, "--seeds"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options: dict, message: str) -> None:
+    with pytest.raises(ProbeError, match=message):
+        DepthOptions(**options)
+
+
+def test_a_depth_or_tier_that_the_cache_does_not_have_is_refused(cache_folder: Path, tmp_path: Path) -> None:
+    deep = SweepOptions(resamples=100, strengths=(0.1,), control_seeds=(), depths=DepthOptions(depths=(9,)))
+    with pytest.raises(ProbeError, match="--depths"):
+        sweep(cache_folder, tmp_path / "r", deep, say=lambda text: None)
+    frames = SweepOptions(
+        resamples=100,
+        strengths=(0.1,),
+        control_seeds=(),
+        depths=DepthOptions(tier="frames", heads=("weighted-sum+lstm",)),
+    )
+    with pytest.raises(ProbeError, match="no tier 'frames'"):
+        sweep(cache_folder, tmp_path / "r3", frames, say=lambda text: None)
