@@ -1,0 +1,75 @@
+"""Heads trained side by side against the same heads trained one after another by the same code.
+
+    python tests/benchmarks/heads_speed.py results/demo.cache
+
+All depths x heads x 3 seeds x 5 weight decays on the pooled tier. One after another is measured on a sample of models
+spread over all of them, and scaled by their number; each round measures both, and the ratio is the median over rounds.
+The EERs of both ways are compared model by model.
+"""
+
+import argparse
+import time
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from cache import Cache
+from probing.heads.recipes import QUICK
+from probing.heads.sources import PooledSource
+from probing.heads.stack import Model, make_stacks
+from probing.heads.training import scores_of, train
+from probing.metrics import eer
+from probing.sweep.splits import read_splits
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cache")
+    parser.add_argument("--heads", default="weighted-sum+linear,attentive-compact+linear")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--sample", type=int, default=12, help="models trained one after another in each round")
+    arguments = parser.parse_args()
+    cache = Cache(arguments.cache)
+    splits = read_splits(cache, {part: part for part in ("train", "dev", "eval")})
+    sources = {part: PooledSource(cache=cache, table=split.table) for part, split in splits.items()}
+    n_layers, dim = sources["train"].n_layers, sources["train"].dim
+    recipe = replace(QUICK, patience=QUICK.epochs)  # every model takes the same number of steps
+
+    def fit(models: list[Model]) -> tuple[float, np.ndarray]:
+        started = time.perf_counter()
+        stacks = make_stacks(models, n_layers, dim, False, memory_gb=3)
+        truth = splits["train"].bonafide, splits["dev"].bonafide
+        train(stacks, sources["train"], truth[0], sources["dev"], truth[1], recipe)
+        seconds = time.perf_counter() - started
+        scores = torch.cat(scores_of(stacks, sources["eval"])).double().numpy()
+        return seconds, np.array([eer(splits["eval"].bonafide, found) for found in scores])
+
+    print(f"{cache}\n{torch.get_num_threads()} threads, {recipe.epochs} epochs")
+    for head in arguments.heads.split(","):
+        merge, _, backend = head.partition("+")
+        models = [
+            Model(merge, backend, depth, seed, rate, decay)
+            for depth in range(1, n_layers + 1)
+            for seed in range(3)
+            for rate in recipe.learning_rates
+            for decay in recipe.weight_decays
+        ]
+        sample = np.unique(np.linspace(0, len(models) - 1, arguments.sample).astype(int))
+        ratios, worst = [], 0.0
+        for _ in range(arguments.rounds):
+            together, rates = fit(models)
+            alone = [fit([models[m]]) for m in sample]
+            each = sum(seconds for seconds, _ in alone) * len(models) / len(sample)
+            ratios.append(each / together)
+            worst = max(worst, *(abs(rate[0] - rates[m]) for m, (_, rate) in zip(sample, alone, strict=True)))
+        print(
+            f"{head}: {len(models)} models together {together:.1f} s, one after another {each:.0f} s (from "
+            f"{len(sample)}), ratio {np.median(ratios):.1f} (median of {len(ratios)}, {min(ratios):.1f} to "
+            f"{max(ratios):.1f}); EER differs by at most {100 * worst:.2f} points",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
