@@ -77,7 +77,9 @@ def lstm(p: Mapping[str, Array], y: Array) -> Array:
     width = len(p["backend.hidden"])
     h, c, outputs = np.zeros(width), np.zeros(width), []
     for frame in y:
-        gates = frame @ p["backend.input"] + p["backend.input_bias"] + h @ p["backend.hidden"] + p["backend.hidden_bias"]
+        gates = (
+            frame @ p["backend.input"] + p["backend.input_bias"] + h @ p["backend.hidden"] + p["backend.hidden_bias"]
+        )
         i, f, g, o = (gates[k * width : (k + 1) * width] for k in range(4))
         c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
         h = sigmoid(o) * np.tanh(c)
