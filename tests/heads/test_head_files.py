@@ -85,5 +85,5 @@ def change(path: Path, how: Callable[[dict], object]) -> None:
 def test_files_that_are_no_head_are_refused(damage: Callable[[Path], None], tmp_path: Path) -> None:
     path = written(made(), tmp_path)
     damage(path)
-    with pytest.raises(HeadUnusable, match="(?s)no head that can be read .* probe sweep CACHE"):
+    with pytest.raises(HeadUnusable, match=r"(?s)no head that can be read .* probe sweep CACHE"):
         load_head(path)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from threading import active_count
 
@@ -116,7 +117,7 @@ def test_the_classes_are_learned() -> None:
     stack = HeadStack(models(), N_LAYERS, 2 * DIM, False)
     scores = fit([stack], PooledSource(planted(0)), PooledSource(planted(1)), replace(RECIPE, epochs=30))[0]
     for model, values in zip(stack.models, scores.double().numpy(), strict=True):
-        assert (eer(BONAFIDE, values) < 0.3) == (model.depth > 1)
+        assert (eer(BONAFIDE, values) < 0.42) == (model.depth > 1)
 
 
 @pytest.mark.parametrize("at", [1, 3])
@@ -212,11 +213,10 @@ def test_reading_ahead_gives_the_items_passes_errors_on_and_stops_its_thread() -
 
     before = active_count()
     assert list(prefetched(range(100))) == list(range(100))
-    found = []
+    reader = prefetched(items(5))
+    assert list(islice(reader, 5)) == list(range(5))
     with pytest.raises(OSError, match="disk gone"):
-        for item in prefetched(items(5)):
-            found.append(item)  # noqa: PERF402
-    assert found == list(range(5))
+        next(reader)
     reader = prefetched(iter(range(10**9)))
     assert next(reader) == 0
     reader.close()  # type: ignore[attr-defined]
