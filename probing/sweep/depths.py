@@ -30,7 +30,8 @@ class DepthOptions:
     """Which heads are trained on which depths, and how.
 
     heads: MERGE+BACKEND each; empty trains none. tier: pooled or frames. recipe: quick or attm.
-    seeds: of the first weights. depths: which; empty takes all. epochs: at most; 0 as the recipe says.
+    seeds: of the first weights. depths: which, full depth always with them; empty takes all.
+    epochs: at most; 0 as the recipe says.
     weight_decays: to choose from on dev; empty as the recipe says.
     """
 
@@ -58,6 +59,10 @@ class DepthOptions:
             raise ProbeError(f"--recipe {self.recipe}: expected quick or attm")
         if self.heads and not self.seeds:
             raise ProbeError("--seeds 0: expected one or more")
+
+    def chosen(self, n_layers: int) -> tuple[int, ...]:
+        """The depths to train; the others are compared with full depth, which is always there."""
+        return tuple(sorted({*self.depths, n_layers})) if self.depths else tuple(range(1, n_layers + 1))
 
     def training(self) -> Recipe:
         """The recipe with what was changed."""
@@ -112,7 +117,7 @@ def fit_depths(
     """
     recipe = options.training()
     n_layers = sum(k > 0 for k in cache.layers)
-    depths = options.depths or tuple(range(1, n_layers + 1))
+    depths = options.chosen(n_layers)
     if cache.layers[-1] != n_layers or not set(depths) <= set(range(1, n_layers + 1)):
         raise ProbeError(f"--depths {depths}: {cache.folder} has layers {cache.layers}; expected depths among them")
     cache._check(options.tier, cache.layers)
@@ -128,6 +133,7 @@ def fit_depths(
     dim, frames = sources["train"].dim, options.tier == "frames"
     stacks = make_stacks(models, n_layers, dim, frames, memory_gb=memory_gb)
     about = {"backbone": cache.about["backbone"], "cache": cache.id, "recipe": recipe.name}
+    best: dict[tuple[str, int, int], tuple[float, FittedHead]] = {}  # one kind may fill several stacks
     for i, group in enumerate(_groups(stacks, memory_gb)):
         count = sum(len(stack.models) for stack in group)
         train(
@@ -144,10 +150,13 @@ def fit_depths(
         scores = {name: scores_of(group, sources[name], recipe.batch, device) for name in splits if name != "train"}
         for number, stack in enumerate(group):
             of_stack = {name: found[number].double().numpy() for name, found in scores.items()}
-            for m in _chosen(stack, of_stack["dev"], splits["dev"]):
+            for m, rate in _chosen(stack, of_stack["dev"], splits["dev"]):
                 head = Head(stack.to("cpu").take(m), recipe.n_frames if frames else None, about)
-                yield FittedHead(stack.models[m], head, {name: values[m] for name, values in of_stack.items()})
+                key = head.model.head, head.model.depth, head.model.seed
+                if key not in best or rate < best[key][0]:
+                    best[key] = rate, FittedHead(head.model, head, {part: x[m] for part, x in of_stack.items()})
         said(count, "")
+    yield from (member for _, member in best.values())
 
 
 def _tell(said: Callable[[int, str], None], count: int, text: str) -> None:
@@ -169,8 +178,8 @@ def _groups(stacks: Sequence[HeadStack], memory_gb: float) -> Iterator[list[Head
         yield group
 
 
-def _chosen(stack: HeadStack, dev_scores: NDArray[np.float64], dev: Split) -> list[int]:
-    """The model of lowest dev EER of each depth and seed; among equals the first."""
+def _chosen(stack: HeadStack, dev_scores: NDArray[np.float64], dev: Split) -> list[tuple[int, float]]:
+    """The model of lowest dev EER of each depth and seed, and that EER; among equals the first."""
     best: dict[tuple[int, int], tuple[float, int]] = {}
     for m, model in enumerate(stack.models):
         scores = dev_scores[m]
@@ -178,4 +187,4 @@ def _chosen(stack: HeadStack, dev_scores: NDArray[np.float64], dev: Split) -> li
         key = model.depth, model.seed
         if key not in best or rate < best[key][0]:
             best[key] = rate, m
-    return [m for _, m in best.values()]
+    return [(m, rate) for rate, m in best.values()]

@@ -1,13 +1,14 @@
 """What was planted is found: the depth, the layers that carry it, and nothing where there is nothing."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from cache import Cache
+from cache import Cache, ProbeError
 from probing.planted import plant
 from probing.runs import Run
 from probing.sweep import SweepOptions, sweep
@@ -55,6 +56,18 @@ def test_the_planted_layers_are_found(
         assert largest(by_layer(run, "weight_x_norm"), len(planted)) == planted
 
 
+def test_some_depths_are_still_compared_with_all_layers(tmp_path: Path) -> None:
+    plant(tmp_path / "c", {2: 3.0}, n_layers=4)
+    depths = DepthOptions(heads=(SUM,), seeds=(0,), weight_decays=(0.1,), depths=(2, 3), epochs=3)
+    options = SweepOptions(strengths=(1e-2,), control_seeds=(), resamples=100, depths=depths)
+    run = sweep(tmp_path / "c", tmp_path / "r", options, say=lambda text: None)
+    assert set(run.results["depth"].dropna()) == {2, 3, 4}
+    assert run.record["depth_finding"]["full"] == 4
+    wrong = replace(options, depths=replace(depths, depths=(5,)))
+    with pytest.raises(ProbeError, match="expected depths among them"):
+        sweep(tmp_path / "c", tmp_path / "s", wrong, say=lambda text: None)
+
+
 @pytest.mark.parametrize("head", [SUM, ATTENTIVE])
 def test_nothing_is_found_in_noise(head: str, tmp_path: Path) -> None:
     run = swept(tmp_path, head, (), 0.0)
@@ -77,3 +90,13 @@ def test_a_planted_cache_is_what_it_says(tmp_path: Path) -> None:
     assert set(table.groupby("speaker")["label"].nunique()) == {2}
     with pytest.raises(ValueError, match="expected layers among 0 to 6"):
         plant(tmp_path / "d", {7: 1.0})
+
+
+def test_one_head_a_depth_and_seed_whatever_the_memory(tmp_path: Path) -> None:
+    plant(tmp_path / "c", {2: 3.0}, n_layers=2)
+    depths = DepthOptions(heads=(ATTENTIVE,), seeds=(0, 1), weight_decays=(0.1, 3.0), epochs=2)
+    options = SweepOptions(strengths=(1e-2,), control_seeds=(), resamples=100, depths=depths)
+    runs = [
+        sweep(tmp_path / "c", tmp_path / f"r{gb}", options, memory_gb=gb, say=lambda text: None) for gb in (1.0, 1e-5)
+    ]
+    pd.testing.assert_frame_equal(runs[0].results, runs[1].results, atol=0.02)

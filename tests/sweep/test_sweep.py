@@ -14,8 +14,9 @@ from probing.metrics import eer
 from probing.probes import LinearProbe
 from probing.runs import Run
 from probing.sweep import SweepOptions, sweep
+from probing.sweep.depths import DepthOptions
 
-QUICK = SweepOptions(resamples=200, strengths=(1e-3, 1e-1), control_seeds=(0, 1))
+QUICK = SweepOptions(resamples=200, strengths=(1e-3, 1e-1), control_seeds=(0, 1), depths=DepthOptions(heads=()))
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +103,7 @@ def test_a_sweep_made_again_replaces_itself_and_another_asks_first(cache_folder:
     (first.folder / "figures" / "old.png").write_text("old")
     sweep(cache_folder, tmp_path / "r", QUICK, say=lambda text: None)
     assert not (tmp_path / "r" / "figures" / "old.png").exists()
-    other = SweepOptions(resamples=100, strengths=(0.1,), control_seeds=())
+    other = SweepOptions(resamples=100, strengths=(0.1,), control_seeds=(), depths=DepthOptions(heads=()))
     with pytest.raises(ProbeError, match="other options or another cache"):
         sweep(cache_folder, tmp_path / "r", other, say=lambda text: None)
     assert Run(tmp_path / "r").record["options"]["resamples"] == 200
