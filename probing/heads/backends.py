@@ -144,7 +144,7 @@ def _share(x: Tensor, mask: Tensor | None) -> Tensor:
     """The weight of each frame in a mean over valid frames; broadcasts with (M, B, T, D)."""
     if mask is None:
         return x.new_full((1, 1, 1, 1), 1 / x.shape[2])
-    return (mask / mask.sum(dim=1, keepdim=True)).to(x.dtype)[None, :, :, None]
+    return (mask.to(x.dtype) / mask.sum(dim=1, keepdim=True))[None, :, :, None]
 
 
 def _statistics(merged: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:

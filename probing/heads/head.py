@@ -112,7 +112,7 @@ def load_head(path: Path) -> Head:
         stack = HeadStack([Model(**fields)], depth, width, config["tier"] == "frames", int(config["rank"]))
         stack.load_state_dict(load_file(path))
         return Head(stack, config["n_frames"], config["about"])
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         raise HeadUnusable(
             f"{path}: no head that can be read ({error}). Train one: probe sweep CACHE, then look into RUN/heads"
         ) from None

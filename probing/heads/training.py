@@ -263,6 +263,9 @@ class _State:
         self.best = [Best(stack, recipe.keep) for stack in stacks]
         self.active = [torch.ones(len(stack.models), dtype=torch.bool, device=stack.mean.device) for stack in stacks]
 
+    def _models(self) -> list[list[str]]:
+        return [[str(stack.n_layers), *map(str, stack.models)] for stack in self.stacks]
+
     def save(self, path: Path) -> None:
         """Write a checkpoint; the old one stays whole until the new one is."""
         parts = [
@@ -279,12 +282,14 @@ class _State:
             for stack, optimizer, best, active in zip(self.stacks, self.optimizers, self.best, self.active, strict=True)
         ]
         partial = path.with_name(path.name + ".partial")
-        torch.save({"epoch": self.epoch, "stacks": parts}, partial)
+        torch.save({"epoch": self.epoch, "models": self._models(), "stacks": parts}, partial)
         os.replace(partial, path)
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint."""
+        """Go on from a checkpoint; one of other models (another memory groups them otherwise) is passed over."""
         content: dict[str, Any] = torch.load(path, map_location=self.stacks[0].mean.device, weights_only=True)
+        if content["models"] != self._models():
+            return
         self.epoch = content["epoch"]
         for i, part in enumerate(content["stacks"]):
             self.stacks[i].load_state_dict(part["parameters"])

@@ -88,8 +88,16 @@ def _changed(head: Head, source: Source, n: int, seed: int) -> tuple[NDArray[np.
         for i in range(n_layers):
             without[i, batch.rows] = _with_layer(head, x, i, torch.zeros_like(x[:, i]), batch.mask)
             for j, shuffle in enumerate(shuffles):
-                permuted[i, j, batch.rows] = _with_layer(head, x, i, x[shuffle, i], batch.mask)
+                permuted[i, j, batch.rows] = _with_layer(head, x, i, _taken(x[:, i], batch.mask, shuffle), batch.mask)
     return without, permuted
+
+
+def _taken(layer: Tensor, mask: Tensor | None, rows: Tensor) -> Tensor:
+    """The layer (B, T, D) of other utterances; a shorter one is repeated, so that none of its padding counts."""
+    if mask is None:
+        return layer[rows]
+    frames = torch.arange(layer.shape[1]) % mask.sum(1)[rows, None]
+    return layer[rows[:, None], frames]
 
 
 def _with_layer(head: Head, x: Tensor, i: int, layer: Tensor, mask: Tensor | None) -> NDArray[np.float32]:

@@ -46,7 +46,7 @@ def ablate(
     fitted: dict[tuple[str, int], list[FittedHead]] = {}
     recipe = options.training()
     n_layers = sum(k > 0 for k in cache.layers)
-    per_head = (len(options.depths) or n_layers) * len(options.seeds)
+    per_head = len(options.chosen(n_layers)) * len(options.seeds)
     total = len(options.heads) * per_head * len(recipe.learning_rates) * len(recipe.weight_decays)
     with progress_line("Heads by depth", total * recipe.epochs, "model epochs") as line:
         for member in fit_depths(

@@ -30,7 +30,8 @@ class DepthOptions:
     """Which heads are trained on which depths, and how.
 
     heads: MERGE+BACKEND each; empty trains none. tier: pooled or frames. recipe: quick or attm.
-    seeds: of the first weights. depths: which; empty takes all. epochs: at most; 0 as the recipe says.
+    seeds: of the first weights. depths: which, full depth always with them; empty takes all.
+    epochs: at most; 0 as the recipe says.
     weight_decays: to choose from on dev; empty as the recipe says.
     """
 
@@ -58,6 +59,10 @@ class DepthOptions:
             raise ProbeError(f"--recipe {self.recipe}: expected quick or attm")
         if self.heads and not self.seeds:
             raise ProbeError("--seeds 0: expected one or more")
+
+    def chosen(self, n_layers: int) -> tuple[int, ...]:
+        """The depths to train; the others are compared with full depth, which is always there."""
+        return tuple(sorted({*self.depths, n_layers})) if self.depths else tuple(range(1, n_layers + 1))
 
     def training(self) -> Recipe:
         """The recipe with what was changed."""
@@ -112,7 +117,7 @@ def fit_depths(
     """
     recipe = options.training()
     n_layers = sum(k > 0 for k in cache.layers)
-    depths = options.depths or tuple(range(1, n_layers + 1))
+    depths = options.chosen(n_layers)
     if cache.layers[-1] != n_layers or not set(depths) <= set(range(1, n_layers + 1)):
         raise ProbeError(f"--depths {depths}: {cache.folder} has layers {cache.layers}; expected depths among them")
     cache._check(options.tier, cache.layers)

@@ -1,0 +1,106 @@
+"""Heads compute their equations, whatever else is in their stack."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from head_equations import score
+from torch import Tensor
+
+from probing.heads.backends import BACKENDS, LSTM
+from probing.heads.merges import MERGES, AttentiveMerge
+from probing.heads.stack import HeadStack, Model, make_stacks
+
+N_LAYERS, DIM, LENGTHS = 5, 4, (7, 3, 5)
+EVERY = [f"{merge}+{backend}" for merge, backend in product(MERGES, BACKENDS)]
+
+
+def random_stack(head: str, frames: bool, n: int = 4, seed: int = 0) -> HeadStack:
+    """Models of all depths (of full depth where the merge allows no other), every parameter random."""
+    merge, backend = head.split("+")
+    depths = [N_LAYERS] * n if merge == "attentive" else [1, 2, 4, 5][-n:]
+    stack = HeadStack([Model(merge, backend, depth) for depth in depths], N_LAYERS, DIM, frames, rank=3).double()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in [*stack.parameters(), stack.mean]:
+            parameter.copy_(0.5 * torch.randn(parameter.shape, generator=generator))
+        stack.scale.copy_(0.5 + torch.rand(stack.scale.shape, generator=generator))
+    return stack
+
+
+def utterances(frames: bool, seed: int = 1) -> tuple[Tensor, Tensor | None]:
+    """Utterances of several lengths, or of one vector each."""
+    n_frames = max(LENGTHS) if frames else 1
+    x = torch.randn(len(LENGTHS), N_LAYERS, n_frames, DIM, generator=torch.Generator().manual_seed(seed)).double()
+    return x, torch.arange(n_frames) < torch.tensor(LENGTHS)[:, None] if frames else None
+
+
+def test_the_parameters_are_as_many_as_published() -> None:
+    with torch.device("meta"):
+        counts = {depth: AttentiveMerge([depth], depth, 1024, None).parameters() for depth in (12, 24)}
+        backend = LSTM(1, 1024).parameters()
+    assert {depth: sum(p.numel() for p in found) for depth, found in counts.items()} == {
+        12: 40_899_728,
+        24: 157_295_168,
+    }
+    assert sum(p.numel() for p in backend) == 935_810
+
+
+@pytest.mark.parametrize("n", [4, 1])
+@pytest.mark.parametrize("frames", [True, False])
+@pytest.mark.parametrize("head", EVERY)
+def test_scores_are_those_of_the_equations(head: str, frames: bool, n: int) -> None:
+    if not frames and head.endswith(("lstm", "asp")):
+        pytest.skip("needs frames")
+    stack, (x, mask) = random_stack(head, frames, n), utterances(frames)
+    scores = stack.score(x, mask).numpy()
+    ready = ((x - stack.mean[:, None]) / stack.scale[:, None]).numpy()
+    for m, model in enumerate(stack.models):
+        p = {name: value[m].detach().numpy() for name, value in stack.named_parameters()}
+        for i, length in enumerate(LENGTHS):
+            expected = score(model.merge, model.backend, p, ready[i, : model.depth, : length if frames else 1])
+            assert scores[m, i] == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("head", EVERY)
+def test_frames_after_the_end_and_layers_above_the_depth_change_nothing(head: str) -> None:
+    stack, (x, mask) = random_stack(head, True), utterances(True)
+    assert mask is not None
+    other = torch.where(mask[:, None, :, None], x, 100 * torch.randn_like(x))
+    assert torch.equal(stack.score(other, mask), stack.score(x, mask))
+    for m, model in enumerate(stack.models):
+        above = x.clone()
+        above[:, model.depth :] = 50.0
+        assert torch.equal(stack.score(above, mask)[m], stack.score(x, mask)[m])
+
+
+@pytest.mark.parametrize("head", EVERY)
+def test_a_model_taken_out_scores_as_the_stack(head: str) -> None:
+    stack, (x, mask) = random_stack(head, True), utterances(True)
+    together = stack.score(x, mask)
+    for m, model in enumerate(stack.models):
+        alone = stack.take(m).double()  # take gives float32
+        assert alone.n_layers == model.depth
+        assert torch.allclose(alone.score(x[:, : model.depth], mask)[0], together[m], atol=1e-5)
+
+
+def test_faithful_merges_of_several_depths_are_not_put_together() -> None:
+    with pytest.raises(ValueError, match="expected 3 only"):
+        AttentiveMerge([2, 3], 3, DIM, None)
+    models = [Model(merge, "linear", depth) for merge in ("attentive", "mean") for depth in (1, 2, 3)]
+    stacks = make_stacks(models, 3, DIM, True)
+    assert sorted((stack.n_layers, len(stack.models)) for stack in stacks) == [(1, 1), (2, 1), (3, 1), (3, 3)]
+    assert [len(stack.models) for stack in make_stacks(models[3:], 3, DIM, True, memory_gb=1e-9)] == [1, 1, 1]
+
+
+def test_first_gates_are_saturated_as_published_and_not_when_scaled() -> None:
+    x = torch.randn(50, 24, 1, 256, generator=torch.Generator().manual_seed(0))
+    saturated = {}
+    for scaled in (False, True):
+        stack = HeadStack([Model("attentive-compact", "linear", 24, seed) for seed in range(8)], 24, 256, False)
+        stack.start(scaled)
+        gates = stack.merge.gates(x).detach().numpy()
+        saturated[scaled] = float(np.mean((gates < 0.01) | (gates > 0.99)))
+    assert saturated[False] > 0.3
+    assert saturated[True] == 0
