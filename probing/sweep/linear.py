@@ -1,4 +1,4 @@
-"""Linear probes of a sweep: fit on train, strength chosen on dev, scored on dev and eval, many layers at once."""
+"""Linear probes of a sweep: fit on train, strength chosen on dev, scored on dev and eval, a layer at a time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,8 @@ from probing.probes import Scaling, fit_logistic
 from probing.sweep.splits import Split
 
 TOLERANCE = 1e-6
-ROWS_AT_ONCE = 8192
+ROWS_AT_ONCE = 4096
+MOST_FLOAT64 = 4_000_000  # training values of a layer; above, they are multiplied in float32
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def fit_probes(
     strengths: Sequence[float],
     device: str = "cpu",
 ) -> list[list[Probe]]:
-    """Fit all layers x labellings x strengths in one solve and keep the best strength of each on dev.
+    """Fit all layers x labellings x strengths, those of a layer in one solve; keep the best strength of each on dev.
 
     Args:
         features: part -> (L, N, P).
@@ -50,35 +51,52 @@ def fit_probes(
     Returns:
         One list of K probes a layer. The strength is the one with the lowest dev EER; among equals the smallest.
     """
-    train = torch.from_numpy(features["train"]).to(device, torch.float64)
-    scaling = Scaling.of(train)
     targets = torch.from_numpy(np.stack([labels["train"] for labels in labellings])).to(device)
-    ordered = sorted(strengths)
-    solution = fit_logistic(scaling.apply(train), targets, ordered, tolerance=TOLERANCE)
-    weight, bias = scaling.fold(solution.weight, solution.bias)
-    on_dev = _scores(features["dev"], weight, bias)
-    rates = [
-        [
-            [eer(labels["dev"], scores) for scores in of_labelling]
-            for labels, of_labelling in zip(labellings, layer, strict=True)
-        ]
-        for layer in on_dev
+    n_layers = len(features["train"])
+    return [
+        _fit_layer(
+            {part: x[layer : layer + 1] for part, x in features.items()}, splits, labellings, targets, sorted(strengths)
+        )
+        for layer in range(n_layers)
     ]
-    best = torch.from_numpy(np.argmin(rates, axis=2)).to(device)[:, :, None]
+
+
+def working_bytes(n: int, p: int) -> int:
+    """About the most memory that solving a layer of `n` training utterances and `p` values takes beside them."""
+    size = 4 if n * p > MOST_FLOAT64 else 8
+    return size * (n * p + 10 * p * min(n, p)) + 3 * 8 * ROWS_AT_ONCE * p
+
+
+def _fit_layer(
+    features: dict[str, NDArray[Any]],
+    splits: dict[str, Split],
+    labellings: Sequence[dict[str, NDArray[np.bool_]]],
+    targets: torch.Tensor,
+    strengths: Sequence[float],
+) -> list[Probe]:
+    """The probes of one layer, features being (1, N, P)."""
+    train = torch.from_numpy(features["train"]).to(targets.device)
+    scaling = Scaling.of(train)
+    x = scaling.apply(train, torch.float32 if train.numel() > MOST_FLOAT64 else torch.float64)
+    solution = fit_logistic(x, targets, strengths, tolerance=TOLERANCE)
+    weight, bias = scaling.fold(solution.weight, solution.bias)
+    on_dev = _scores(features["dev"], weight, bias)[0]
+    rates = [
+        [eer(labels["dev"], scores) for scores in of_labelling]
+        for labels, of_labelling in zip(labellings, on_dev, strict=True)
+    ]
+    best = torch.from_numpy(np.argmin(rates, axis=1)).to(weight.device)[None, :, None]
     weight = weight.take_along_dim(best[..., None], dim=2)
     bias = bias.take_along_dim(best, dim=2)
-    scores = {part: _scores(features[part], weight, bias)[:, :, 0] for part in splits if part != "train"}
+    scores = {part: _scores(features[part], weight, bias)[0, :, 0] for part in splits if part != "train"}
     return [
-        [
-            Probe(
-                ordered[int(best[layer, k, 0])],
-                weight[layer, k, 0].cpu().numpy(),
-                float(bias[layer, k, 0]),
-                {part: values[layer, k] for part, values in scores.items()},
-            )
-            for k in range(len(labellings))
-        ]
-        for layer in range(len(train))
+        Probe(
+            strengths[int(best[0, k, 0])],
+            weight[0, k, 0].cpu().numpy(),
+            float(bias[0, k, 0]),
+            {part: values[k] for part, values in scores.items()},
+        )
+        for k in range(len(labellings))
     ]
 
 
