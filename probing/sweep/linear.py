@@ -1,6 +1,7 @@
 """Linear probes of a sweep: fit on train, strength chosen on dev, scored on dev and eval, a layer at a time."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,19 +53,28 @@ def fit_probes(
         One list of K probes a layer. The strength is the one with the lowest dev EER; among equals the smallest.
     """
     targets = torch.from_numpy(np.stack([labels["train"] for labels in labellings])).to(device)
-    n_layers = len(features["train"])
-    return [
-        _fit_layer(
-            {part: x[layer : layer + 1] for part, x in features.items()}, splits, labellings, targets, sorted(strengths)
+    ordered, threads = sorted(strengths), torch.get_num_threads()
+
+    def fit(layer: int) -> list[Probe]:
+        return _fit_layer(
+            {part: x[layer : layer + 1] for part, x in features.items()}, splits, labellings, targets, ordered
         )
-        for layer in range(n_layers)
-    ]
+
+    layers = range(len(features["train"]))
+    if threads == 1 or targets.device.type != "cpu" or features["train"][0].size > MOST_FLOAT64:
+        return [fit(layer) for layer in layers]
+    try:  # small products gain nothing from more threads, and lose much where cores are busy
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(fit, layers))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def working_bytes(n: int, p: int) -> int:
     """About the most memory that solving a layer of `n` training utterances and `p` values takes beside them."""
-    size = 4 if n * p > MOST_FLOAT64 else 8
-    return size * (n * p + 10 * p * min(n, p)) + 3 * 8 * ROWS_AT_ONCE * p
+    if n * p <= MOST_FLOAT64:
+        return torch.get_num_threads() * 8 * (3 * n * p + 12 * p * p)
+    return 4 * (n * p + 10 * p * min(n, p)) + 3 * 8 * ROWS_AT_ONCE * p
 
 
 def _fit_layer(
