@@ -15,6 +15,8 @@ from probing.metrics import eer
 from probing.probes.logistic import fit_logistic
 from probing.probes.scaling import Scaling
 
+FINEST_SINGLE = 1e-6
+
 
 class LinearProbe(ClassifierMixin, BaseEstimator):
     """Class-balanced logistic regression on standardised features, for two classes.
@@ -85,7 +87,8 @@ class LinearProbeCV(LinearProbe):
     Args:
         Cs: inverses of the penalty to choose from; among equals the smallest is taken.
         cv: number of stratified folds, or a splitter of scikit-learn.
-        tolerance: largest component of the gradient of the mean loss at the solution.
+        tolerance: largest component of the gradient of the mean loss at the solution (scikit-learn's own default is
+            1e-4); from 1e-6 on, products are float32.
 
     Attributes:
         C_: the strength chosen. rates_: (len(Cs),) mean EER over the folds.
@@ -93,7 +96,7 @@ class LinearProbeCV(LinearProbe):
     """
 
     def __init__(
-        self, Cs: Sequence[float] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0), cv: Any = 5, tolerance: float = 1e-6
+        self, Cs: Sequence[float] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0), cv: Any = 5, tolerance: float = 1e-5
     ) -> None:
         self.Cs = Cs
         self.cv = cv
@@ -134,7 +137,7 @@ class LinearProbeCV(LinearProbe):
                 folded.append(alone.fold(solution.weight, solution.bias))
             return torch.cat([w[0] for w, _ in folded]), torch.cat([b[0] for _, b in folded])
         whole = Scaling(scaling.mean[:, -1:], scaling.scale[:, -1:])
-        z = whole.apply(x)
+        z = whole.apply(x, torch.float32 if self.tolerance >= FINEST_SINGLE else torch.float64)
         own = Scaling((scaling.mean - whole.mean) / whole.scale, scaling.scale / whole.scale)
         solution = fit_logistic(
             z, targets.expand(len(rows), -1), self.Cs, rows=rows, scaling=own, tolerance=self.tolerance

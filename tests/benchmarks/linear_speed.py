@@ -77,7 +77,7 @@ def beside_scikit_learn(n_layers: int, n: int, p: int, runs: int) -> None:
     base = features(n, p)
     layers = [layer_of(base, bonafide, layer).astype(np.float64) for layer in range(n_layers)]
     seen, sides, times, probes = n // 2, (ours, scikit_learns), [], {}
-    with Parallel(n_jobs=os.cpu_count()) as pool:
+    with Parallel(n_jobs=os.cpu_count(), max_nbytes=None) as pool:
         for run in range(runs + 1):  # the first starts the processes and does not count
             seconds = []
             for side in sides:
