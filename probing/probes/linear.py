@@ -1,16 +1,21 @@
 """The linear probe as a scikit-learn estimator."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.model_selection import check_cv
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from probing.metrics import eer
 from probing.probes.logistic import fit_logistic
 from probing.probes.scaling import Scaling
+
+FINEST_SINGLE = 1e-6
 
 
 class LinearProbe(ClassifierMixin, BaseEstimator):
@@ -34,20 +39,22 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> "LinearProbe":
         """Fit on features (N, P) and labels (N,)."""
+        features, targets = self._checked(X, y)
+        x = torch.tensor(features)[None]
+        scaling = Scaling.of(x)
+        solution = fit_logistic(scaling.apply(x), torch.from_numpy(targets)[None], [self.C], tolerance=self.tolerance)
+        weight, bias = scaling.fold(solution.weight, solution.bias)
+        self.coef_, self.intercept_ = weight[0, 0].numpy(), bias[0, 0].numpy()
+        return self
+
+    def _checked(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         features, labels = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(labels)
         self.classes_, targets = np.unique(labels, return_inverse=True)
         if len(self.classes_) != 2:
             kind = "one class" if len(self.classes_) == 1 else "multiclass"
             raise ValueError(f"Only binary classification is supported. The type of the target is {kind}.")
-        x = torch.tensor(features)[None]
-        scaling = Scaling.of(x)
-        solution = fit_logistic(
-            scaling.apply(x), torch.from_numpy(targets == 1)[None], [self.C], tolerance=self.tolerance
-        )
-        weight, bias = scaling.fold(solution.weight, solution.bias)
-        self.coef_, self.intercept_ = weight[0, 0].numpy(), bias[0, 0].numpy()
-        return self
+        return features, targets == 1
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
         """Log odds (N,) of the second class."""
@@ -69,3 +76,71 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = False
         return tags
+
+
+class LinearProbeCV(LinearProbe):
+    """The linear probe whose strength has the lowest mean EER over folds, fitted again on all rows.
+
+    All folds x strengths and the fits on all rows are one solve; the features are held once, and each fold has the
+    standardisation of its own training rows.
+
+    Args:
+        Cs: inverses of the penalty to choose from; among equals the smallest is taken.
+        cv: number of stratified folds, or a splitter of scikit-learn.
+        tolerance: largest component of the gradient of the mean loss at the solution (scikit-learn's own default is
+            1e-4); from 1e-6 on, products are float32.
+
+    Attributes:
+        C_: the strength chosen. rates_: (len(Cs),) mean EER over the folds.
+        classes_, coef_, intercept_: as of `LinearProbe`.
+    """
+
+    def __init__(
+        self, Cs: Sequence[float] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0), cv: Any = 5, tolerance: float = 1e-5
+    ) -> None:
+        self.Cs = Cs
+        self.cv = cv
+        self.tolerance = tolerance
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> "LinearProbeCV":
+        """Fit on features (N, P) and labels (N,)."""
+        features, targets = self._checked(X, y)
+        folds = list(check_cv(self.cv, targets, classifier=True).split(features, targets))
+        rows = torch.zeros(len(folds) + 1, len(targets), dtype=torch.bool)
+        rows[-1] = True
+        for k, (train, _) in enumerate(folds):
+            rows[k, train] = True
+        x = torch.tensor(features)[None]
+        own = [Scaling.of(x[:, chosen]) for chosen in rows]
+        scaling = Scaling(torch.cat([s.mean for s in own], dim=1), torch.cat([s.scale for s in own], dim=1))
+        weight, bias = self._solve(x, torch.from_numpy(targets), rows, scaling)
+        rates = [
+            [eer(targets[test], features[test] @ w + b) for w, b in zip(*of_fold, strict=True)]
+            for (_, test), *of_fold in zip(folds, weight.numpy(), bias.numpy(), strict=False)
+        ]
+        self.rates_ = np.mean(rates, axis=0)
+        best = min(range(len(self.Cs)), key=lambda i: (self.rates_[i], self.Cs[i]))
+        self.C_ = self.Cs[best]
+        self.coef_, self.intercept_ = weight[-1, best : best + 1].numpy(), bias[-1, best : best + 1].numpy()
+        return self
+
+    def _solve(
+        self, x: torch.Tensor, targets: torch.Tensor, rows: torch.Tensor, scaling: Scaling
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Weights (K, S, P) and biases (K, S), for features as they are, of labellings trained on `rows` (K, N)."""
+        if x.shape[1] < x.shape[2]:  # a fold alone lies in the span of its rows, which is smaller
+            folded = []
+            for k, chosen in enumerate(rows):
+                alone = Scaling(scaling.mean[:, k : k + 1], scaling.scale[:, k : k + 1])
+                z = alone.apply(x[:, chosen])
+                solution = fit_logistic(z, targets[None, chosen], self.Cs, tolerance=self.tolerance)
+                folded.append(alone.fold(solution.weight, solution.bias))
+            return torch.cat([w[0] for w, _ in folded]), torch.cat([b[0] for _, b in folded])
+        whole = Scaling(scaling.mean[:, -1:], scaling.scale[:, -1:])
+        z = whole.apply(x, torch.float32 if self.tolerance >= FINEST_SINGLE else torch.float64)
+        own = Scaling((scaling.mean - whole.mean) / whole.scale, scaling.scale / whole.scale)
+        solution = fit_logistic(
+            z, targets.expand(len(rows), -1), self.Cs, rows=rows, scaling=own, tolerance=self.tolerance
+        )
+        weight, bias = whole.fold(*own.fold(solution.weight, solution.bias))
+        return weight[0], bias[0]

@@ -1,6 +1,7 @@
-"""Linear probes of a sweep: fit on train, strength chosen on dev, scored on dev and eval, many layers at once."""
+"""Linear probes of a sweep: fit on train, strength chosen on dev, scored on dev and eval, a layer at a time."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,8 @@ from probing.probes import Scaling, fit_logistic
 from probing.sweep.splits import Split
 
 TOLERANCE = 1e-6
-ROWS_AT_ONCE = 8192
+ROWS_AT_ONCE = 4096
+MOST_FLOAT64 = 4_000_000  # training values of a layer; above, they are multiplied in float32
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ def fit_probes(
     strengths: Sequence[float],
     device: str = "cpu",
 ) -> list[list[Probe]]:
-    """Fit all layers x labellings x strengths in one solve and keep the best strength of each on dev.
+    """Fit all layers x labellings x strengths, those of a layer in one solve; keep the best strength of each on dev.
 
     Args:
         features: part -> (L, N, P).
@@ -50,35 +52,61 @@ def fit_probes(
     Returns:
         One list of K probes a layer. The strength is the one with the lowest dev EER; among equals the smallest.
     """
-    train = torch.from_numpy(features["train"]).to(device, torch.float64)
-    scaling = Scaling.of(train)
     targets = torch.from_numpy(np.stack([labels["train"] for labels in labellings])).to(device)
-    ordered = sorted(strengths)
-    solution = fit_logistic(scaling.apply(train), targets, ordered, tolerance=TOLERANCE)
+    ordered, threads = sorted(strengths), torch.get_num_threads()
+
+    def fit(layer: int) -> list[Probe]:
+        return _fit_layer(
+            {part: x[layer : layer + 1] for part, x in features.items()}, splits, labellings, targets, ordered
+        )
+
+    layers = range(len(features["train"]))
+    if threads == 1 or targets.device.type != "cpu" or features["train"][0].size > MOST_FLOAT64:
+        return [fit(layer) for layer in layers]
+    try:  # small products gain nothing from more threads, and lose much where cores are busy
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(fit, layers))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def working_bytes(n: int, p: int) -> int:
+    """About the most memory that solving a layer of `n` training utterances and `p` values takes beside them."""
+    if n * p <= MOST_FLOAT64:
+        return torch.get_num_threads() * 8 * (3 * n * p + 12 * p * p)
+    return 4 * (n * p + 10 * p * min(n, p)) + 3 * 8 * ROWS_AT_ONCE * p
+
+
+def _fit_layer(
+    features: dict[str, NDArray[Any]],
+    splits: dict[str, Split],
+    labellings: Sequence[dict[str, NDArray[np.bool_]]],
+    targets: torch.Tensor,
+    strengths: Sequence[float],
+) -> list[Probe]:
+    """The probes of one layer, features being (1, N, P)."""
+    train = torch.from_numpy(features["train"]).to(targets.device)
+    scaling = Scaling.of(train)
+    x = scaling.apply(train, torch.float32 if train.numel() > MOST_FLOAT64 else torch.float64)
+    solution = fit_logistic(x, targets, strengths, tolerance=TOLERANCE)
     weight, bias = scaling.fold(solution.weight, solution.bias)
-    on_dev = _scores(features["dev"], weight, bias)
+    on_dev = _scores(features["dev"], weight, bias)[0]
     rates = [
-        [
-            [eer(labels["dev"], scores) for scores in of_labelling]
-            for labels, of_labelling in zip(labellings, layer, strict=True)
-        ]
-        for layer in on_dev
+        [eer(labels["dev"], scores) for scores in of_labelling]
+        for labels, of_labelling in zip(labellings, on_dev, strict=True)
     ]
-    best = torch.from_numpy(np.argmin(rates, axis=2)).to(device)[:, :, None]
+    best = torch.from_numpy(np.argmin(rates, axis=1)).to(weight.device)[None, :, None]
     weight = weight.take_along_dim(best[..., None], dim=2)
     bias = bias.take_along_dim(best, dim=2)
-    scores = {part: _scores(features[part], weight, bias)[:, :, 0] for part in splits if part != "train"}
+    scores = {part: _scores(features[part], weight, bias)[0, :, 0] for part in splits if part != "train"}
     return [
-        [
-            Probe(
-                ordered[int(best[layer, k, 0])],
-                weight[layer, k, 0].cpu().numpy(),
-                float(bias[layer, k, 0]),
-                {part: values[layer, k] for part, values in scores.items()},
-            )
-            for k in range(len(labellings))
-        ]
-        for layer in range(len(train))
+        Probe(
+            strengths[int(best[0, k, 0])],
+            weight[0, k, 0].cpu().numpy(),
+            float(bias[0, k, 0]),
+            {part: values[k] for part, values in scores.items()},
+        )
+        for k in range(len(labellings))
     ]
 
 

@@ -18,12 +18,10 @@ from probing.runs import Run, RunWriter
 from probing.sweep.depth_ablation import ablate
 from probing.sweep.depths import DepthOptions
 from probing.sweep.finding import Finding
-from probing.sweep.linear import Probe, fit_probes, shuffled
+from probing.sweep.linear import Probe, fit_probes, shuffled, working_bytes
 from probing.sweep.results import CONTROL, LAYERS, TRIVIAL, Results
 from probing.sweep.savings import depth_costs, saved_shares
 from probing.sweep.splits import Split, read_splits
-
-COPIES = 6  # of the training features in float64, while a group of layers is solved
 
 
 @dataclass(frozen=True)
@@ -183,10 +181,9 @@ def _groups(
     cache: Cache, splits: dict[str, Split], memory_gb: float
 ) -> Iterator[tuple[list[int], dict[str, NDArray[Any]]]]:
     """Layers in groups whose features fit the memory, each part (layers, N, 2 D)."""
-    bytes_per_value = COPIES * 8 * len(splits["train"]) + sum(
-        len(split) * np.dtype(cache.tiers["pooled"]).itemsize for split in splits.values()
-    )
-    at_once = max(1, int(memory_gb * 1e9 / (bytes_per_value * 2 * cache.dim)))
+    bytes_per_layer = sum(map(len, splits.values())) * 2 * cache.dim * np.dtype(cache.tiers["pooled"]).itemsize
+    left = memory_gb * 1e9 - working_bytes(len(splits["train"]), 2 * cache.dim)
+    at_once = max(1, int(left / bytes_per_layer))
     for first in range(0, len(cache.layers), at_once):
         layers = cache.layers[first : first + at_once]
         yield (

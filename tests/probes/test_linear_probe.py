@@ -3,15 +3,16 @@
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from probing.probes import LinearProbe
+from probing.metrics import eer
+from probing.probes import LinearProbe, LinearProbeCV
 
 
-@parametrize_with_checks([LinearProbe()])
+@parametrize_with_checks([LinearProbe(), LinearProbeCV(cv=2)])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 def test_estimator_contract(estimator: LinearProbe, check) -> None:
     check(estimator)
@@ -42,3 +43,24 @@ def test_it_works_in_a_grid_search(data: tuple[np.ndarray, np.ndarray]) -> None:
 def test_one_class_is_refused(data: tuple[np.ndarray, np.ndarray]) -> None:
     with pytest.raises(ValueError, match="one class"):
         LinearProbe().fit(data[0][:30], data[1][:30])
+
+
+@pytest.mark.parametrize("n_features", [8, 120])
+def test_the_strength_chosen_over_folds_is_the_one_a_loop_chooses(n_features: int) -> None:
+    generator = np.random.default_rng(1)
+    y = generator.permutation(np.arange(100) < 35)
+    x = 50 + generator.normal(size=(100, n_features)) @ generator.normal(size=(n_features, n_features))
+    x[:, 0] += 3 * y
+    x[0, 1], x[1:, 1] = 1, 0  # varies in some folds only
+    strengths = (1e-3, 1e-1, 10.0)
+    rates = np.array(
+        [
+            [eer(y[test], LinearProbe(C=c).fit(x[train], y[train]).decision_function(x[test])) for c in strengths]
+            for train, test in StratifiedKFold(5).split(x, y)
+        ]
+    ).mean(axis=0)
+    probe = LinearProbeCV(Cs=strengths, tolerance=1e-7).fit(x, y)
+    assert probe.rates_ == pytest.approx(rates, abs=1e-9)
+    assert strengths[rates.argmin()] == probe.C_
+    alone = LinearProbe(C=probe.C_).fit(x, y)
+    assert np.allclose(probe.decision_function(x), alone.decision_function(x), atol=1e-3)

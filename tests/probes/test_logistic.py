@@ -83,3 +83,20 @@ def test_folded_weights_act_on_features_as_they_are() -> None:
     folded = torch.einsum("lksp,lnp->lksn", weight, x) + bias[..., None]
     direct = torch.einsum("lksp,lnp->lksn", solution.weight, scaling.apply(x)) + solution.bias[..., None]
     assert torch.allclose(folded, direct, atol=1e-9)
+
+
+def test_single_precision_products_give_the_same_solution() -> None:
+    x, targets = problem(1, 300, 40, 3, False)
+    single = fit_logistic(x.float(), targets, STRENGTHS, tolerance=1e-6)
+    double = fit_logistic(x, targets, STRENGTHS)
+    assert single.weight.dtype == torch.float64
+    assert torch.allclose(single.weight, double.weight, atol=1e-3)
+
+
+def test_rows_of_weight_zero_are_as_if_left_out() -> None:
+    x, targets = problem(1, 90, 12, 4, False)
+    rows = torch.arange(90) % 3 != torch.arange(3)[:, None]
+    together = fit_logistic(x, targets[:1].expand(3, -1), STRENGTHS, rows=rows)
+    for k in range(3):
+        alone = fit_logistic(x[:, rows[k]], targets[:1, rows[k]], STRENGTHS)
+        assert torch.allclose(together.weight[:, k], alone.weight[:, 0], atol=1e-4)
