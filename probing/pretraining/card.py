@@ -23,6 +23,19 @@ Reading it: the first stage of the training teaches log-mel bands, so their figu
 Ten speakers with ten clips each are told apart too easily to rank layers. NMI and purity of many small clusters are far
 from 0 by chance (last row). The layers differ little: so short a training leaves most of the work to the front end.
 """
+COMPARISON = """\
+## Which units teach faster
+From one start (400 steps of the front end), 400 steps on each kind, float32, seed 0; linear probes on the speech-dev set,
+EER (%) as lowest to highest of the 13 layers. A dev clip is 2 points of dev: the order is a hint, no more.
+
+| units | masked-unit accuracy, held-out | dev EER | eval EER |
+| --- | --- | --- | --- |
+| mfcc | 0.059 | 12.5 to 16.7 | 25.2 to 31.4 |
+| whisper | 0.050 | 18.8 to 20.8 | 30.7 to 32.3 |
+| both | 0.056 and 0.041 | 14.6 to 20.8 | 27.5 to 31.4 |
+
+MFCC units taught faster. The bundled weights were trained on both, before this comparison was made.
+"""
 LIMITS = """\
 ## What it is not
 This is not WavLM-Large, and its layer curve is not the curve of any paper. It has the architecture of WavLM in small,
@@ -35,7 +48,8 @@ learned something, with no download. Choose the backbone of a study elsewhere.
   figures flatter the model; judge by eval.
 - Spoofed speech was never seen in training.
 - Whisper learned from transcribed speech: where its units are among the targets, this is not self-supervision alone.
-- The kinds of units were not compared with each other, nor was there a second iteration on the model's own features.
+- There was no second iteration on the model's own features.
+- On the demo corpus the gain over random weights lies inside the interval.
 """
 
 
@@ -66,7 +80,7 @@ def model_card(
         parts.append(_figures(recipe, evaluation, heads))
     if curves:
         parts.append(_curves(curves))
-    parts += [LIMITS, "## Files (SHA-256)\n" + "\n".join(f"- `{name}` {digest}" for name, digest in hashes.items())]
+    parts += [COMPARISON, LIMITS, "## Files (SHA-256)\n" + "\n".join(f"- `{name}` {digest}" for name, digest in hashes.items())]
     return "\n".join(part.rstrip() + "\n" for part in parts)
 
 

@@ -45,9 +45,10 @@ class Finding:
                 f"{_percent(self.best)}; the last layer has {_percent(self.last_layer)}, {points:.1f} points {sign} "
                 f"[{low:.1f}, {high:.1f}]{sure}."
             )
+        shuffled = "" if np.isnan(self.shuffled) else f", shuffled labels {100 * self.shuffled:.1f} %"
         controls = (
-            f" For comparison: trivial features alone {_percent(self.trivial)}, shuffled labels "
-            f"{100 * self.shuffled:.1f} %. {self.n_eval} eval utterances, 95 % intervals over {self.unit}s."
+            f" For comparison: trivial features alone {_percent(self.trivial)}{shuffled}. {self.n_eval} eval "
+            f"utterances, 95 % intervals over {self.unit}s."
         )
         warning = " The weights are random: this shows what the architecture gives without any learning."
         return compared + controls + (warning if self.random_weights else "")
