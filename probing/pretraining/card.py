@@ -25,8 +25,8 @@ from 0 by chance (last row). The layers differ little: so short a training leave
 """
 COMPARISON = """\
 ## Which units teach faster
-From one start (400 steps of the front end), 400 steps on each kind, float32, seed 0; linear probes on the speech-dev set,
-EER (%) as lowest to highest of the 13 layers. A dev clip is 2 points of dev: the order is a hint, no more.
+From one start (400 steps of the front end), 400 steps on each kind, float32, seed 0; linear probes on the speech-dev
+set, EER (%) as lowest to highest of the 13 layers. One dev clip is 2 points: the order is a hint, no more.
 
 | units | masked-unit accuracy, held-out | dev EER | eval EER |
 | --- | --- | --- | --- |
@@ -80,7 +80,8 @@ def model_card(
         parts.append(_figures(recipe, evaluation, heads))
     if curves:
         parts.append(_curves(curves))
-    parts += [COMPARISON, LIMITS, "## Files (SHA-256)\n" + "\n".join(f"- `{name}` {digest}" for name, digest in hashes.items())]
+    files = "\n".join(f"- `{name}` {digest}" for name, digest in hashes.items())
+    parts += [COMPARISON, LIMITS, f"## Files (SHA-256)\n{files}"]
     return "\n".join(part.rstrip() + "\n" for part in parts)
 
 
