@@ -31,6 +31,9 @@ cache_app = typer.Typer(
 )
 app.add_typer(cache_app, name="cache")
 app.add_typer(corpus_app, name="corpus")
+app.command()(evaluate)
+app.command()(export)
+app.command()(score)
 
 CacheFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the cache.")]
 CorpusSpec = Annotated[
@@ -278,11 +281,6 @@ def repair(
     corpora = import_module("probing.corpora")
     found = corpora.load_corpus(corpus, audio_root=audio_root) if corpus else None
     extraction.repair(folder, found, extraction.Machine(device, batch_size, workers))
-
-
-app.command()(evaluate)
-app.command()(export)
-app.command()(score)
 
 
 def main() -> None:

@@ -112,9 +112,11 @@ def test_bad_input_shows_no_traceback(workplace: Path) -> None:
 
 def test_readme_names_only_commands_and_options_that_exist() -> None:
     text = (ROOT / "README.md").read_text()
-    named = re.findall(r"probe ((?:cache )?(?:extract|sweep|info|verify|repair))([^`\n]*)", text)
+    named = re.findall(
+        r"probe ((?:cache )?(?:extract|sweep|evaluate|export|score|info|verify|repair)\b)([^`\n]*)", text
+    )
     shown = {command: CliRunner().invoke(app, [*command.split(), "--help"]).stdout for command, _ in named}
-    assert len(shown) == 5
+    assert len(shown) == 8
     for command, rest in named:
         for option in re.findall(r"--[a-z-]+", rest):
             assert option in shown[command], f"probe {command} {option}"
