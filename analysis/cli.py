@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis.corpora import corpus_app
+from analysis.scoring import evaluate, export, score
 from cache.errors import ProbeError
 from probing.progress import console, duration, progress_line, size
 
@@ -30,6 +31,9 @@ cache_app = typer.Typer(
 )
 app.add_typer(cache_app, name="cache")
 app.add_typer(corpus_app, name="corpus")
+app.command()(evaluate)
+app.command()(export)
+app.command()(score)
 
 CacheFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the cache.")]
 CorpusSpec = Annotated[
@@ -313,71 +317,6 @@ def repair(
     corpora = import_module("probing.corpora")
     found = corpora.load_corpus(corpus, audio_root=audio_root) if corpus else None
     extraction.repair(folder, found, extraction.Machine(device, batch_size, workers))
-
-
-@app.command()
-def evaluate(
-    scores: Annotated[Path, typer.Argument(metavar="SCORES", help="Scores, higher for bona fide; see below.")],
-    corpus: Annotated[
-        str | None, typer.Option(metavar="SPEC", help="What the utterances are, as probe extract --corpus.")
-    ] = None,
-    keys: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="The same from a protocol of ASVspoof 2019, 2021, 5, or a csv: utterance_id,label."
-        ),
-    ] = None,
-    split: Annotated[
-        str | None, typer.Option(help="Only this split or subset [default: eval if scored, else all scored].")
-    ] = None,
-    asv_scores: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Speaker verification scores, for the t-DCF.")
-    ] = None,
-    asv_keys: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Their trial_metadata.txt, for those of ASVspoof 2021.")
-    ] = None,
-    by: Annotated[str | None, typer.Option(metavar="COLUMNS", help="Decompose by these, as attack,codec.")] = None,
-    folder: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Folder for evaluation.csv and DET curves.")
-    ] = None,
-    resamples: Annotated[int, typer.Option(help="Bootstrap resamples behind the interval.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
-    audio_root: AudioRoot = None,
-) -> None:
-    """Compute EER, t-DCF, DCF, Cllr and AUC of a score file, pooled and by attack, codec or any column.
-
-    Score files: 'utterance attack key score' (ASVspoof 2019, needs neither corpus nor keys), 'utterance score' (2021),
-    'filename cm-score' with tabs (5), or a csv with the columns utterance_id,score.
-
-    \b
-    probe evaluate results/demo.run/scores/linear-layer-06.eval.txt --by attack
-    probe evaluate scores.txt --keys keys/LA/CM/trial_metadata.txt --by attack,codec --out evaluation
-    """
-    evaluation = import_module("probing.evaluation")
-    if corpus and keys:
-        raise ProbeError("--corpus and --keys: expected one of them")
-    known = evaluation.read_keys(keys) if keys else None
-    if corpus:
-        known = import_module("probing.corpora").load_corpus(corpus, audio_root=audio_root).utterances
-    trials = evaluation.join(evaluation.read_scores(scores), known, split)
-    chosen = split or ("eval" if "split" in trials and set(trials["split"]) == {"eval"} else None)
-    asv = evaluation.read_verification(asv_scores, asv_keys, chosen) if asv_scores else None
-    factors = [name for name in (by or "").split(",") if name]
-    found = evaluation.evaluate(trials, factors, asv, resamples=resamples, seed=seed)
-    shown = Table(box=None, header_style="bold")
-    for name in found.table.columns:
-        shown.add_column(name.replace("_", " "), justify="left" if name in factors else "right")
-    for _, row in found.table.iterrows():
-        shown.add_row(
-            *("" if pd.isna(x) else x if isinstance(x, str) else f"{x:.4f}".removesuffix(".0000") for x in row)
-        )
-    out.print(shown)
-    out.print(f"\n{found.sentence}\n")
-    if folder:
-        folder.mkdir(parents=True, exist_ok=True)
-        found.table.to_csv(folder / "evaluation.csv", index=False)
-        pictures = import_module("analysis.det").save_det_curves(found.curves(factors[:1]), folder)
-        out.print(f"Picture: {pictures[0]}\nTable:   {folder / 'evaluation.csv'}")
 
 
 def main() -> None:

@@ -1,0 +1,151 @@
+"""The commands around scores and trained heads: `probe evaluate`, `probe export`, `probe score`."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cache.errors import ProbeError
+from probing.progress import console
+
+out = Console(highlight=False, soft_wrap=True)
+HeadName = Annotated[
+    str | None,
+    typer.Option(
+        "--head",
+        metavar="NAME",
+        help="As weighted-sum+linear-depth-06, linear-layer-06, or a kind, as weighted-sum+linear [default: the one "
+        "of lowest dev EER at that depth].",
+    ),
+]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run.")]
+
+
+def evaluate(
+    scores: Annotated[Path, typer.Argument(metavar="SCORES", help="Scores, higher for bona fide; see below.")],
+    corpus: Annotated[
+        str | None, typer.Option(metavar="SPEC", help="What the utterances are, as probe extract --corpus.")
+    ] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="The same from a protocol of ASVspoof 2019, 2021, 5, or a csv: utterance_id,label."
+        ),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Only this split or subset [default: eval if scored, else all scored].")
+    ] = None,
+    asv_scores: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Speaker verification scores, for the t-DCF.")
+    ] = None,
+    asv_keys: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Their trial_metadata.txt, for those of ASVspoof 2021.")
+    ] = None,
+    by: Annotated[str | None, typer.Option(metavar="COLUMNS", help="Decompose by these, as attack,codec.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder for evaluation.csv and DET curves.")
+    ] = None,
+    resamples: Annotated[int, typer.Option(help="Bootstrap resamples behind the interval.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    audio_root: Annotated[
+        Path | None,
+        typer.Option(help="Folder that the paths of a manifest start from [default: the manifest's own]."),
+    ] = None,
+) -> None:
+    """Compute EER, t-DCF, DCF, Cllr and AUC of a score file, pooled and by attack, codec or any column.
+
+    Score files: 'utterance attack key score' (ASVspoof 2019, needs neither corpus nor keys), 'utterance score' (2021),
+    'filename cm-score' with tabs (5), or a csv with the columns utterance_id,score.
+
+    \b
+    probe evaluate results/demo.run/scores/linear-layer-06.eval.txt --by attack
+    probe evaluate scores.txt --keys keys/LA/CM/trial_metadata.txt --by attack,codec --out evaluation
+    """
+    evaluation = import_module("probing.evaluation")
+    if corpus and keys:
+        raise ProbeError("--corpus and --keys: expected one of them")
+    known = evaluation.read_keys(keys) if keys else None
+    if corpus:
+        known = import_module("probing.corpora").load_corpus(corpus, audio_root=audio_root).utterances
+    trials = evaluation.join(evaluation.read_scores(scores), known, split)
+    chosen = split or ("eval" if "split" in trials and set(trials["split"]) == {"eval"} else None)
+    asv = evaluation.read_verification(asv_scores, asv_keys, chosen) if asv_scores else None
+    factors = [name for name in (by or "").split(",") if name]
+    found = evaluation.evaluate(trials, factors, asv, resamples=resamples, seed=seed)
+    shown = Table(box=None, header_style="bold")
+    for name in found.table.columns:
+        shown.add_column(name.replace("_", " "), justify="left" if name in factors else "right")
+    for _, row in found.table.iterrows():
+        shown.add_row(
+            *("" if pd.isna(x) else x if isinstance(x, str) else f"{x:.4f}".removesuffix(".0000") for x in row)
+        )
+    out.print(shown)
+    out.print(f"\n{found.sentence}\n")
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        found.table.to_csv(folder / "evaluation.csv", index=False)
+        pictures = import_module("analysis.det").save_det_curves(found.curves(factors[:1]), folder)
+        out.print(f"Picture: {pictures[0]}\nTable:   {folder / 'evaluation.csv'}")
+
+
+def export(
+    run: RunFolder,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="New folder.")],
+    depth: Annotated[
+        int | None, typer.Option(help="Blocks of the backbone to keep [default: those of the run's finding].")
+    ] = None,
+    head: HeadName = None,
+    device: Annotated[str, typer.Option(help="Where to load the backbone: auto, cpu, cuda.")] = "cpu",
+) -> None:
+    """Write the first blocks of a backbone with the head trained on them, as one folder for probe score.
+
+    \b
+    probe export results/demo.run small --depth 4
+    probe score small recordings --out scores.txt
+    """
+    made = import_module("probing.serving").export(import_module("probing.runs").Run(run), folder, depth, head, device)
+    record = made.record
+    out.print(f"{record['backbone']} with {record['head']}: eval EER {100 * record['eval_eer']:.1f} %", markup=False)
+    out.print(f"Exported: {folder}\nNext: probe score {folder} AUDIO --out scores.txt", markup=False)
+
+
+def score(
+    where: Annotated[Path, typer.Argument(metavar="WHERE", help="A run, or a folder of probe export.")],
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="INPUT...", help="One cache, or audio files and folders of them.")
+    ],
+    file: Annotated[Path, typer.Option("--out", metavar="FILE", help="Score file to write.")],
+    head: HeadName = None,
+    form: Annotated[
+        str | None,
+        typer.Option(help="2019 (utterance attack key score) or 2021 (utterance score) [default: 2019 with labels]."),
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Only this split of a cache [default: all].")] = None,
+    device: Annotated[str, typer.Option(help="Where to run audio: auto, cpu, cuda.")] = "cpu",
+) -> None:
+    """Score a cache or audio with a trained head, higher for bona fide.
+
+    Audio that cannot be used is told and left out.
+
+    \b
+    probe score results/demo.run results/demo.cache --split eval --out scores.txt
+    probe score small recordings extra.wav --out scores.txt
+    """
+    found = import_module("probing.serving").score_inputs(
+        where,
+        inputs,
+        file,
+        head=head,
+        form=form,
+        split=split,
+        device=device,
+        on_failure=lambda name, reason: console.print(f"{name}: {reason}; left out", markup=False),
+    )
+    for name, rate in found.rates.items():
+        out.print(f"EER of {name}: {100 * rate:.2f} %", markup=False)
+    left = f", {found.left_out} left out" if found.left_out else ""
+    out.print(f"{found.head}: {found.scored} scored{left}\nScores: {file}", markup=False)

@@ -1,0 +1,149 @@
+"""A truncated backbone with its trained head as one folder.
+
+config.json, model.safetensors, preprocessor_config.json, export.json   the backbone, see `Backbone.save`
+head.safetensors, head.json                                             the head
+serving.json                                                            how audio is prepared, and what to expect of it
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from cache.atomic import PARTIAL, replace_folder
+from probing.backbones import Backbone
+from probing.extraction import Options
+from probing.runs import Run
+from probing.serving.heads import AnyHead, ServingError, choose_head, head_depth, read_head
+
+SERVING = "serving.json"
+KEPT = ("normalize", "max_seconds", "seconds", "pooled_dtype", "frames_dtype")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An exported folder, open for scoring.
+
+    record: serving.json.
+    """
+
+    folder: Path
+    head: AnyHead
+    record: dict[str, Any]
+
+    @property
+    def options(self) -> Options:
+        """How its audio is prepared."""
+        return Options(backbone=str(self.folder), frames=self.head.tier == "frames", **self.record["options"])
+
+    def load_backbone(self, device: str = "cpu") -> Backbone:
+        """Load the backbone; the weights must be those that were exported."""
+        backbone = self.options.load_backbone(device)
+        check_weights(backbone, self.record["weights_sha256"], str(self.folder))
+        return backbone
+
+
+def export(run: Run, folder: Path, depth: int | None = None, head: str | None = None, device: str = "cpu") -> Exported:
+    """Write the first blocks of a run's backbone with the head trained on them.
+
+    Args:
+        run: an open run.
+        folder: made whole or not at all; an earlier export there is replaced.
+        depth: see `choose_head`; without it and a head, the depth of the run's finding.
+        head: see `choose_head`.
+        device: where the backbone is loaded.
+
+    Raises:
+        ServingError: no depth, no head, the folder holds something else, or the backbone is another than the run's.
+    """
+    if depth is None and head is None and not (run.record.get("depth_finding") or {}).get("depth"):
+        raise ServingError(f"{run.folder}: its finding names no smaller depth. Say one: --depth 6")
+    chosen = choose_head(run, depth, head)
+    n_blocks = head_depth(chosen.head)
+    if n_blocks < 1:
+        raise ServingError(
+            f"{chosen.about.name}: needs no block, and a backbone has one at least. Say --depth 1 or more"
+        )
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / SERVING).is_file())):
+        raise ServingError(f"{folder}: is there and is no exported head. Name another folder, or remove it")
+    options = run_options(run, chosen.head)
+    backbone = load_run_backbone(run, options, device).truncate(n_blocks)
+    record = {
+        "form": "serving",
+        "backbone": backbone.name,
+        "head": chosen.about.name,
+        "depth": n_blocks,
+        "tier": chosen.head.tier,
+        "options": {name: getattr(options, name) for name in KEPT},
+        "weights_sha256": backbone.fingerprint()["weights_sha256"],
+        "dev_eer": chosen.about.dev_eer,
+        "eval_eer": chosen.about.eval_eer,
+        "fingerprint": run.record["fingerprint"],
+    }
+    partial = folder.with_name(f"{folder.name}.export{PARTIAL}")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        backbone.save(partial)
+        tensors = {name: np.ascontiguousarray(value) for name, value in chosen.head.tensors().items()}
+        save_file(tensors, partial / "head.safetensors")
+        (partial / "head.safetensors").chmod(0o644)  # safetensors writes for the owner only
+        for name, content in (("head.json", chosen.head.config()), (SERVING, record)):
+            text = json.dumps(content, indent=1, ensure_ascii=False)
+            (partial / name).write_text(text + "\n", encoding="utf-8")
+        replace_folder(partial, folder)
+    except OSError as error:
+        raise ServingError(
+            f"{folder}: cannot be written to ({error.strerror or error}). Free some space, or name another folder"
+        ) from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return Exported(folder, chosen.head, record)
+
+
+def open_exported(folder: Path) -> Exported:
+    """Open a folder that `export` wrote.
+
+    Raises:
+        ServingError: there is none, or it cannot be read.
+    """
+    try:
+        record = json.loads((folder / SERVING).read_text(encoding="utf-8"))
+        missing = {"options", "weights_sha256", "fingerprint", "head"} - set(record)
+        if missing:
+            raise ValueError(f"{SERVING} says no {', '.join(sorted(missing))}")
+    except (OSError, ValueError, TypeError) as error:
+        raise ServingError(f"{folder}: no exported head here ({error}). Write one: probe export RUN {folder}") from None
+    return Exported(folder, read_head(folder / "head.safetensors"), record)
+
+
+def run_options(run: Run, head: AnyHead) -> Options:
+    """The options by which the run's cache was extracted, with the tier that the head needs."""
+    given = run.record.get("about", {}).get("options")
+    if not given:
+        raise ServingError(
+            f"{run.folder}: does not say how its cache was extracted. Run again: probe extract, probe sweep"
+        )
+    return Options(**{**given, "frames": head.tier == "frames"})
+
+
+def load_run_backbone(run: Run, options: Options, device: str = "cpu") -> Backbone:
+    """Load the backbone that a run's cache was extracted with; its weights must be the same."""
+    backbone = options.load_backbone(device)
+    check_weights(backbone, run.record["fingerprint"].get("backbone_weights_sha256"), str(run.folder))
+    return backbone
+
+
+def check_weights(backbone: Backbone, expected: Any, where: str) -> None:
+    """Refuse a backbone of other weights than expected."""
+    found = backbone.fingerprint()["weights_sha256"]
+    if found != expected:
+        raise ServingError(
+            f"{backbone.spec}: its weights are {str(found)[:12]}, those of {where} were {str(expected)[:12]}. Put the "
+            "earlier weights back, or extract and sweep again"
+        )

@@ -1,0 +1,160 @@
+"""The trained heads of a run, and which of them serves."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from cache.errors import ProbeError
+from probing.heads.head import Head, HeadUnusable, load_head
+from probing.runs import Run
+
+LINEAR = "linear-layer-"
+
+
+class ServingError(ProbeError, ValueError):
+    """A head, input or option that cannot serve."""
+
+
+class LayerProbe:
+    """The linear probe of one layer.
+
+    Attributes:
+        layers: the one it needs. depth: the blocks that make it. dim: width of the layer.
+    """
+
+    tier = "pooled"
+
+    def __init__(self, layer: int, weight: NDArray[Any], bias: float) -> None:
+        self.depth, self.layers, self.dim = layer, [layer], len(weight) // 2
+        self.weight, self.bias = np.asarray(weight), bias
+        self.name = f"{LINEAR}{layer:02d}"
+
+    def score(self, x: NDArray[Any]) -> NDArray[np.float64]:
+        """Log odds (N,) of bona fide of its layer, pooled (1, N, 2, D)."""
+        if x.ndim != 4 or x.shape[0] != 1 or x.shape[2:] != (2, self.dim):
+            raise HeadUnusable(f"{self.name}: layers of shape {x.shape}; expected (1, N, 2, {self.dim})")
+        return np.asarray(x[0].reshape(x.shape[1], -1).astype(np.float64) @ self.weight.astype(np.float64) + self.bias)
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        """Its parameters by name."""
+        return {"weight": self.weight, "bias": np.asarray([self.bias])}
+
+    def config(self) -> dict[str, Any]:
+        """Everything but the tensors."""
+        return {
+            "form": "layer-probe",
+            "layer": self.depth,
+            "dim": self.dim,
+            "input": "pooled mean and standard deviation, (2 * dim) features, not standardised",
+            "score": "log odds of bona fide",
+        }
+
+
+AnyHead = Head | LayerProbe
+
+
+def head_depth(head: AnyHead) -> int:
+    """How many blocks a head needs."""
+    return head.layers[-1]
+
+
+def read_head(path: Path) -> AnyHead:
+    """Load `head.safetensors` of an exported folder, of either form.
+
+    Raises:
+        HeadUnusable: files missing, or not those of a head.
+    """
+    try:
+        config = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        if config.get("form") != "layer-probe":
+            return load_head(path)
+        tensors = load_file(path)
+        return LayerProbe(int(config["layer"]), tensors["weight"], float(tensors["bias"][0]))
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        if isinstance(error, HeadUnusable):
+            raise
+        raise HeadUnusable(
+            f"{path}: no head that can be read ({error}). Write it again: probe export RUN DIR"
+        ) from None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A head that a run stores: its name, kind, depth (a probe: its layer) and EERs, 0 to 1."""
+
+    name: str
+    kind: str
+    depth: int
+    dev_eer: float
+    eval_eer: float
+
+
+@dataclass(frozen=True)
+class ChosenHead:
+    """A head of a run, loaded, and what is known of it."""
+
+    head: AnyHead
+    about: Candidate
+
+
+def candidates(run: Run) -> list[Candidate]:
+    """The heads of a run, lowest dev EER first; of several seeds the one stored is that of lowest dev EER."""
+    table = run.results[(run.results["condition"] == "all") & (run.results["metric"] == "eer")]
+    found = []
+    for experiment, column in (("layer", "layer"), ("depth", "depth")):
+        rows = table[table["experiment"] == experiment]
+        if experiment == "depth":
+            rows = rows[rows["seed"].notna()]
+        for (kind, depth), group in rows.groupby(["head", column]):
+            dev = group[group["split"] == "dev"].reset_index(drop=True)
+            best = dev.loc[dev["value"].idxmin()]
+            on_eval = group[group["split"] == "eval"]
+            if experiment == "depth":
+                on_eval = on_eval[on_eval["seed"] == best["seed"]]
+            name = f"{kind}-{column}-{int(depth):02d}"
+            found.append(Candidate(name, kind, int(depth), float(best["value"]), float(on_eval["value"].iloc[0])))
+    return sorted(found, key=lambda candidate: (candidate.dev_eer, candidate.name))
+
+
+def choose_head(run: Run, depth: int | None = None, name: str | None = None) -> ChosenHead:
+    """Load a head of a run.
+
+    Args:
+        run: an open run.
+        depth: blocks it may use; by default those of the finding, or else all.
+        name: as the run calls it (`weighted-sum+linear-depth-06`, `linear-layer-06`) or only its kind
+            (`weighted-sum+linear`); by default the one of lowest dev EER of that depth.
+
+    Raises:
+        ServingError: no such head; those there are, are listed.
+    """
+    known = candidates(run)
+    exact = [candidate for candidate in known if candidate.name == name and depth in (None, candidate.depth)]
+    if depth is None and not exact:
+        depth = (run.record.get("depth_finding") or {}).get("depth") or max((one.depth for one in known), default=0)
+    fitting = exact or [one for one in known if one.depth == depth and name in (None, one.kind)]
+    if not fitting:
+        asked = f"--head {name}" if name else f"--depth {depth}"
+        at = f" of depth {depth}" if name and depth is not None else ""
+        names = ", ".join(sorted(candidate.name for candidate in known)) or "none"
+        raise ServingError(f"{asked}: {run.folder} has no such head{at}. It has: {names}")
+    best, folder = fitting[0], run.folder / "heads"
+    if not best.name.startswith(LINEAR):
+        return ChosenHead(load_head(folder / f"{best.name}.safetensors"), best)
+    try:
+        tensors = load_file(folder / "linear.safetensors")
+        layer = f"layer_{best.depth:02d}"
+        probe = LayerProbe(best.depth, tensors[f"{layer}.weight"], float(tensors[f"{layer}.bias"][0]))
+    except (OSError, KeyError, SafetensorError) as error:
+        raise HeadUnusable(
+            f"{folder}: no {best.name} that can be read ({error}). Train it: probe sweep CACHE"
+        ) from None
+    return ChosenHead(probe, best)

@@ -1,0 +1,226 @@
+"""Scores of a trained head, on a cache or on audio."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cache import Cache
+from cache.errors import ProbeError
+from cache.manifest import MANIFEST
+from probing.backbones import Backbone
+from probing.corpora.corpus import LABELS, ids_of
+from probing.corpora.folders import SUFFIXES
+from probing.extraction import Options, layers_of
+from probing.metrics import eer
+from probing.progress import progress_line
+from probing.runs import Run
+from probing.scores import write_scores
+from probing.serving.export import Exported, load_run_backbone, open_exported, run_options
+from probing.serving.heads import AnyHead, ServingError, choose_head, head_depth
+
+ROWS_AT_ONCE = 1024
+
+
+class Server:
+    """A head with what it needs to score: of a run, or of an exported folder.
+
+    Attributes:
+        head, name.
+    """
+
+    def __init__(self, where: Path, head: str | None = None) -> None:
+        self.where = where
+        self.exported: Exported | None = None
+        if (where / "serving.json").is_file():
+            self.exported = open_exported(where)
+            self.head, self.name = self.exported.head, str(self.exported.record["head"])
+            if head not in (None, self.name):
+                raise ServingError(f"--head {head}: {where} has no such head. It has: {self.name}")
+            return
+        self.run = Run(where)
+        chosen = choose_head(self.run, name=head)
+        self.head, self.name = chosen.head, chosen.about.name
+
+    def on_cache(self, cache: Cache, table: pd.DataFrame) -> NDArray[np.float64]:
+        """Scores (N,) of utterances of a cache, which must be of the same backbone."""
+        fingerprint = self.exported.record["fingerprint"] if self.exported else self.run.record["fingerprint"]
+        known = [fingerprint.get("backbone_weights_sha256")]
+        if self.exported:
+            known.append(self.exported.record["weights_sha256"])
+        return score_cache(self.head, cache, table, known, str(self.where))
+
+    def on_audio(self, files: dict[str, Path], device: str, on_failure: Callable[[str, str], None]) -> dict[str, float]:
+        """Scores by name of audio files."""
+        if self.exported:
+            return score_audio(self.head, self.exported.load_backbone(device), self.exported.options, files, on_failure)
+        options = run_options(self.run, self.head)
+        backbone = load_run_backbone(self.run, options, device)
+        if head_depth(self.head):
+            backbone = backbone.truncate(head_depth(self.head))
+        return score_audio(self.head, backbone, options, files, on_failure)
+
+
+def score_cache(
+    head: AnyHead, cache: Cache, table: pd.DataFrame, weights: Sequence[object], where: str
+) -> NDArray[np.float64]:
+    """Score utterances of a cache.
+
+    Args:
+        head: trained.
+        cache: with the head's tier and layers.
+        table: rows of its utterances.
+        weights: sha256 of backbones that the head is for.
+        where: what the head belongs to, for messages.
+
+    Raises:
+        ServingError: the cache is of another backbone.
+    """
+    found = cache.fingerprint.get("backbone_weights_sha256")
+    if found not in weights or cache.dim != head.dim:
+        raise ServingError(
+            f"{cache.folder}: of the backbone {cache.about.get('backbone')} ({str(found)[:12]}, {cache.dim} wide); the "
+            f"head of {where} is for weights {str(weights[0])[:12]}, {head.dim} wide. Score a cache of that backbone, "
+            "or the audio itself"
+        )
+    cache._check(head.tier, head.layers)
+    scores = np.zeros(len(table))
+    with progress_line("Scoring", len(table), "utterances") as line:
+        if head.tier == "frames":
+            for i, name in enumerate(table["utterance_id"]):
+                scores[i] = head.score(cache.frames([name], head.layers)[0])[0]
+                line.advance(1)
+            return scores
+        for first in range(0, len(table), ROWS_AT_ONCE):
+            rows = table.iloc[first : first + ROWS_AT_ONCE]
+            scores[first : first + len(rows)] = head.score(cache.pooled(head.layers, rows))
+            line.advance(len(rows))
+    return scores
+
+
+def score_audio(
+    head: AnyHead,
+    backbone: Backbone,
+    options: Options,
+    files: dict[str, Path],
+    on_failure: Callable[[str, str], None],
+) -> dict[str, float]:
+    """Score audio files by name, in their order; those of no use are told to `on_failure`, and are not there."""
+    scores: dict[str, float] = {}
+    with progress_line("Scoring", len(files), "files") as line:
+
+        def failed(name: str, reason: str) -> None:
+            line.advance(1)
+            on_failure(name, reason)
+
+        for name, layers in layers_of(files, backbone, options, on_failure=failed):
+            x = layers[head.layers]
+            scores[name] = float(head.score(x if head.tier == "frames" else x[:, None])[0])
+            line.advance(1)
+    return scores
+
+
+def audio_files(given: Sequence[Path]) -> dict[str, Path]:
+    """Audio files, and those in folders, under the names of the utterances: stems where no two are alike, else paths.
+
+    Raises:
+        ServingError: nothing there, or no audio.
+    """
+    found: dict[str, Path] = {}
+    for path in given:
+        if path.is_dir():
+            paths = sorted(Path(folder) / name for folder, _, names in os.walk(path) for name in names)
+            paths = [one for one in paths if one.name.lower().endswith(SUFFIXES) and not one.name.startswith(".")]
+            if not paths:
+                raise ServingError(f"{path}: no audio in there, and no cache. Expected files in {', '.join(SUFFIXES)}")
+        elif path.exists():
+            paths = [path]
+        else:
+            raise ServingError(f"{path}: no such file or folder. Name a cache, audio files, or folders of them")
+        found.update({os.path.abspath(one): one for one in paths})
+    table = pd.Series([str(one) for one in found.values()], dtype=str)
+    names = ids_of(table.map(os.path.basename))
+    if names.duplicated().any():
+        names = ids_of(table)
+    if names.duplicated().any():
+        twice = table[names.duplicated()].iloc[0]
+        raise ProbeError(f"{twice}: there is another file of that name. Rename one, or score them apart")
+    return dict(zip(names, found.values(), strict=True))
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What was written: the head, how many utterances, how many were of no use, and the EER by split, 0 to 1."""
+
+    head: str
+    scored: int
+    left_out: int = 0
+    rates: dict[str, float] = field(default_factory=dict)
+
+
+def score_inputs(
+    where: Path,
+    inputs: Sequence[Path],
+    file: Path,
+    *,
+    head: str | None = None,
+    form: str | None = None,
+    split: str | None = None,
+    device: str = "cpu",
+    on_failure: Callable[[str, str], None] = lambda name, reason: None,
+) -> Scored:
+    """Score a cache, or audio, into a score file.
+
+    Args:
+        where: a run, or an exported folder.
+        inputs: one cache, or audio files and folders of them.
+        file: written whole or not at all.
+        head: see `choose_head`.
+        form: 2019 or 2021; by default 2019 where there are labels.
+        split: only this split of a cache.
+        device: where audio is run.
+        on_failure: told the name and the reason of audio of no use.
+
+    Raises:
+        ProbeError: an input, option or head that cannot serve.
+    """
+    if form not in (None, "2019", "2021"):
+        raise ServingError(f"--form {form}: expected 2019 or 2021")
+    if file.is_dir() or not file.parent.is_dir():
+        raise ServingError(f"--out {file}: expected a file in a folder that is there. Name another")
+    server = Server(where, head)
+    caches = [path for path in inputs if (path / MANIFEST).is_file()]
+    if caches and len(inputs) > 1:
+        raise ServingError(f"{caches[0]}: a cache is scored alone. Give one cache, or audio")
+    if not caches:
+        if form == "2019" or split:
+            flag, needs = ("--form 2019", "labels") if form == "2019" else (f"--split {split}", "splits")
+            raise ServingError(f"{flag}: needs {needs}, and audio has none. Leave it out, or score a cache")
+        files = audio_files(inputs)
+        scores = server.on_audio(files, device, on_failure)
+        if not scores:
+            raise ServingError(f"{len(files)} files, and none can be used. Nothing was written; give other audio")
+        write_scores(file, pd.DataFrame({"utterance_id": list(scores)}), list(scores.values()), "2021")
+        return Scored(server.name, len(scores), len(files) - len(scores))
+    cache = Cache(caches[0])
+    table = cache.select({"split": split} if split else None)
+    if not len(table):
+        raise ServingError(f"--split {split}: {cache.folder} has only {', '.join(cache.utterances['split'].unique())}")
+    labelled = table["label"].isin(set(LABELS.values())).all()
+    if form == "2019" and not labelled:
+        raise ServingError(f"--form 2019: {cache.folder} has utterances without label. Type --form 2021")
+    values = server.on_cache(cache, table)
+    write_scores(file, table, values, "2019" if form != "2021" and labelled else "2021")
+    rates = {}
+    for name in table["split"].unique():
+        rows = (table["split"] == name).to_numpy()
+        bonafide = (table["label"][rows] == "bonafide").to_numpy()
+        if labelled and 0 < bonafide.sum() < len(bonafide):
+            rates[str(name)] = eer(bonafide, values[rows])
+    return Scored(server.name, len(table), rates=rates)

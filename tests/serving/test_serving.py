@@ -1,0 +1,142 @@
+"""A trained head scores a cache, audio, and audio from its exported folder alike."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from small_extraction import machine, quiet, run_cli, write_clips
+from tiny_models import build
+
+from cache import Cache
+from probing.corpora import load_corpus
+from probing.extraction import Options, extract
+from probing.runs import Run
+from probing.scores import read_scores
+from probing.serving import export
+from probing.sweep import SweepOptions, sweep
+from probing.sweep.depths import DepthOptions
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small model, its cache of 16 clips, and a run of it."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("serving")
+    write_clips(folder / "audio")
+    rows = [
+        {
+            "path": f"audio/{path.name}",
+            "utterance_id": path.stem.replace(" ", "_"),
+            "label": ("bonafide", "spoof")[i % 2],
+        }
+        for i, path in enumerate(sorted((folder / "audio").iterdir()))
+    ]
+    splits = ["train"] * 8 + ["dev"] * 4 + ["eval"] * 4
+    pd.DataFrame(rows).assign(split=splits).to_csv(folder / "c.csv", index=False)
+    options = Options(str(build("wavlm", folder / "model")), max_seconds=0.8)
+    cache = extract(folder / "c.cache", load_corpus(str(folder / "c.csv")), options, machine(), say=quiet)
+    depths = DepthOptions(heads=("weighted-sum+linear",), seeds=(0, 1), epochs=2, weight_decays=(0.1,))
+    what = SweepOptions(strengths=(0.1,), control_seeds=(), resamples=100, depths=depths)
+    sweep(cache, folder / "c.run", what, say=quiet)
+    return folder
+
+
+def probe(place: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.chdir(place)
+    return run_cli(list(arguments), monkeypatch)
+
+
+@pytest.mark.parametrize("head", ["weighted-sum+linear-depth-02", "linear-layer-02"])
+def test_all_ways_give_the_scores_of_the_sweep(
+    head: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    kept = pd.concat([read_scores(place / f"c.run/scores/{head}.{part}.txt") for part in ("dev", "eval")])
+    stored = kept.set_index("utterance_id")["score"]
+    exported = str(tmp_path / "small")
+    assert probe(place, monkeypatch, "export", "c.run", exported, "--depth", "2", "--head", head) == 0
+    ways = {
+        "cache": ["c.run", "c.cache", "--head", head],
+        "audio": ["c.run", "audio", "--head", head],
+        "exported, audio": [exported, "audio"],
+        "exported, cache": [exported, "c.cache"],
+    }
+    for way, arguments in ways.items():
+        assert probe(place, monkeypatch, "score", *arguments, "--out", str(tmp_path / "s.txt")) == 0
+        found = read_scores(tmp_path / "s.txt").set_index("utterance_id")
+        assert len(found) == 16
+        assert np.abs(found["score"][stored.index] - stored).max() < 1e-4, way
+        text = capsys.readouterr().out
+        assert ("EER of eval" in text) == ("cache" in way)
+        assert set(found["label"]) == ({"bonafide", "spoof"} if "cache" in way else {""})
+
+
+def test_export_takes_the_head_of_lowest_dev_eer(place: Path, tmp_path: Path) -> None:
+    run = Run(place / "c.run")
+    made = export(run, tmp_path / "small", 2)
+    table = run.results
+    at = table[
+        (table["layer"].eq(2) & table["experiment"].eq("layer")).fillna(False) | table["depth"].eq(2).fillna(False)
+    ]
+    of_models = at[(at["split"] == "dev") & ((at["experiment"] == "layer") | at["seed"].notna())]
+    assert made.record["dev_eer"] == of_models["value"].min()
+    assert made.record["options"]["max_seconds"] == 0.8
+    assert made.load_backbone().n_layers == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["small"]
+
+
+def test_unusable_audio_is_told_and_left_out(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "bad.wav").write_text("no audio")
+    out = str(tmp_path / "s.txt")
+    assert probe(place, monkeypatch, "score", "c.run", "audio", str(tmp_path / "bad.wav"), "--out", out) == 0
+    told = capsys.readouterr()
+    assert "bad: not decodable" in told.err
+    assert "16 scored, 1 left out" in told.out
+
+
+def test_what_cannot_serve_is_refused(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "a.tex").write_text("years of work")
+    out = ["--out", str(tmp_path / "s.txt")]
+    cases = {
+        "expected 2019 or 2021": ["score", "c.run", "c.cache", "--form", "2020", *out],
+        "audio has none": ["score", "c.run", "audio", "--form", "2019", *out],
+        "no audio in there": ["score", "c.run", str(tmp_path / "empty"), *out],
+        "no such file or folder": ["score", "c.run", "gone.wav", *out],
+        "It has: linear-layer-00, linear-layer-01": ["score", "c.run", "c.cache", "--head", "none", *out],
+        "no run here": ["score", "audio", "c.cache", *out],
+        "has only": ["score", "c.run", "c.cache", "--split", "test", *out],
+        "no such head": ["export", "c.run", str(tmp_path / "x"), "--depth", "9"],
+        "needs no block": ["export", "c.run", str(tmp_path / "x"), "--depth", "0"],
+        "is no exported head": ["export", "c.run", str(tmp_path / "thesis"), "--depth", "1"],
+    }
+    for message, arguments in cases.items():
+        assert probe(place, monkeypatch, *arguments) == 2, message
+        assert message in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "thesis"]
+
+
+def test_another_backbone_is_refused(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    options = Options(str(build("hubert", tmp_path / "other")))
+    extract(tmp_path / "o.cache", load_corpus(str(place / "c.csv")), options, machine(), say=quiet)
+    out = str(tmp_path / "s.txt")
+    assert probe(place, monkeypatch, "score", "c.run", str(tmp_path / "o.cache"), "--out", out) == 2
+    hashes = [
+        Cache(folder).fingerprint["backbone_weights_sha256"][:12]
+        for folder in (place / "c.cache", tmp_path / "o.cache")
+    ]
+    text = capsys.readouterr().err
+    assert all(one in text for one in hashes)
+    run = Run(place / "c.run")
+    run.record["about"]["options"]["backbone"] = str(tmp_path / "other")
+    with pytest.raises(ValueError, match="Put the earlier weights back"):
+        export(run, tmp_path / "small", 2)
+    assert not (tmp_path / "small").exists()
