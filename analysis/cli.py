@@ -97,7 +97,9 @@ def extract(
         bool, typer.Option("--frames", help="Also store every frame, about 100 times as much as the pooled statistics.")
     ] = False,
     pooled_dtype: Annotated[str, typer.Option(help="float32 or float16 on disk.")] = "float32",
-    frames_dtype: Annotated[str, typer.Option(help="float16 or float32 on disk.")] = "float16",
+    frames_dtype: Annotated[
+        str, typer.Option(help="float16, float32, or int8 with a scale a frame: half of float16.")
+    ] = "float16",
     device: Device = "auto",
     batch_size: BatchSize = None,
     workers: Workers = None,

@@ -14,6 +14,7 @@ SCHEMA = 1
 MANIFEST = "cache.json"
 UTTERANCES = "utterances.parquet"
 FAILURES = "failures.csv"
+DTYPES = {"pooled": ("float16", "float32"), "frames": ("float16", "float32", "int8")}  # of each tier, on disk
 
 
 def shard_name(index: int) -> str:
@@ -125,8 +126,8 @@ def load_manifest(folder: Path) -> Manifest:
             if record.file not in (None, shard_name(record.index)):
                 raise CacheCorrupt(_damaged(path, f"shard {record.index} is called {record.file!r}"))
         if not (
-            set(manifest.tiers) <= {"pooled", "frames"}
-            and set(manifest.tiers.values()) <= {"float16", "float32"}
+            set(manifest.tiers) <= set(DTYPES)
+            and all(dtype in DTYPES[tier] for tier, dtype in manifest.tiers.items())
             and all(isinstance(n, int) and n >= 0 for n in (*manifest.layers, manifest.dim))
         ):
             raise CacheCorrupt(_damaged(path, "layers, width or tiers that no cache has"))

@@ -9,6 +9,7 @@ import pandas as pd
 
 from cache.errors import CacheCorrupt, ProbeError
 from cache.manifest import load_manifest
+from cache.quantization import decode, read_as
 from cache.shard import Array, Shard
 from cache.table import failures_of, fill_places, load_table
 
@@ -24,7 +25,7 @@ class Cache:
     Attributes:
         layers: layer numbers stored; 0 is what enters the first block, k the raw output of block k.
         dim: width D of a hidden state.
-        tiers: tier name -> dtype on disk.
+        tiers: tier name -> dtype on disk; frames that are int8 on disk are read as float32.
         fingerprint, id: everything that changes a number, and its short name.
         about: backbone, corpus and options as a person reads them.
         utterances: DataFrame, one row per utterance that has hidden states, in the order of the ids.
@@ -110,14 +111,14 @@ class Cache:
             return self.pooled([k], table)[0], table
         counts = table["n_frames"].to_numpy()
         table = table.assign(first_frame=np.cumsum(counts) - counts)
-        out = np.empty((int(counts.sum()), self.dim), self.tiers[tier])
+        out = np.empty((int(counts.sum()), self.dim), read_as(self.tiers[tier]))
         for i, (index, row, first, count) in enumerate(
             zip(table["shard"], table["row"], table["first_frame"], counts, strict=True)
         ):
             block = self._shard(index).block(tier, k, row)
             if len(block) != count:
                 raise CacheCorrupt(f"{self.folder}: {table['utterance_id'][i]} has {len(block)} frames, not {count}")
-            out[first : first + count] = block
+            decode(block, out[first : first + count])
         return out, table
 
     def pooled(self, layers: Sequence[int] | None = None, table: pd.DataFrame | None = None) -> Array:
@@ -142,7 +143,10 @@ class Cache:
         layers = self.layers if layers is None else list(layers)
         self._check("frames", layers)
         places = self._places(utterance_ids)
-        return [np.stack([self._shard(index).block("frames", layer, row) for layer in layers]) for index, row in places]
+        return [
+            np.stack([decode(self._shard(index).block("frames", layer, row)) for layer in layers])
+            for index, row in places
+        ]
 
     def _places(self, utterance_ids: Sequence[str]) -> list[tuple[int, int]]:
         if not hasattr(self, "_position"):

@@ -3,7 +3,8 @@
 Layout (N utterances, F frames in all, D the width; one contiguous data set per tier and layer):
 
     /pooled/layer_00 ...    (N, 2, D)   mean and standard deviation over the valid frames
-    /frames/layer_00 ...    (F, D)      optional; rows offsets[i]:offsets[i+1] belong to utterance i
+    /frames/layer_00 ...    (F, D)      optional; rows offsets[i]:offsets[i+1] belong to utterance i; of int8 (F,)
+                                        records of a scale and D values, see cache.quantization
     /offsets                (N + 1,)    int64
     /utterance_id           (N,)        UTF-8, fixed length
     /n_samples, /n_frames   (N,)        int64
@@ -27,11 +28,12 @@ from numpy.typing import NDArray
 from cache.atomic import PARTIAL, crc32_of_file, fsync_folder
 from cache.errors import CacheCorrupt
 from cache.manifest import Manifest, ShardRecord, shard_name
+from cache.quantization import encode, stored
 
 Array = NDArray[Any]
 
 
-def _allocate(group: h5py.Group, name: str, shape: tuple[int, ...], dtype: str) -> None:
+def _allocate(group: h5py.Group, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     """Create a contiguous data set whose bytes exist at once and are not filled."""
     plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     plist.set_layout(h5py.h5d.CONTIGUOUS)
@@ -39,7 +41,16 @@ def _allocate(group: h5py.Group, name: str, shape: tuple[int, ...], dtype: str) 
     plist.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     plist.set_obj_track_times(False)  # the same states give the same file
     space = h5py.h5s.create_simple(shape)
-    h5py.h5d.create(group.id, name.encode(), h5py.h5t.py_create(np.dtype(dtype), logical=True), space, plist)
+    h5py.h5d.create(group.id, name.encode(), h5py.h5t.py_create(dtype, logical=True), space, plist)
+
+
+def _stored(
+    manifest: Manifest, n_rows: int, n_frames: int
+) -> tuple[dict[str, tuple[int, ...]], dict[str, np.dtype[Any]]]:
+    """Shape and type of the data sets of each tier."""
+    shapes = {"pooled": (n_rows, 2, manifest.dim), "frames": (n_frames, manifest.dim)}
+    both = {tier: stored(dtype, shapes[tier]) for tier, dtype in manifest.tiers.items()}
+    return {tier: shape for tier, (shape, _) in both.items()}, {tier: dtype for tier, (_, dtype) in both.items()}
 
 
 class ShardWriter:
@@ -71,8 +82,7 @@ class ShardWriter:
         self._layer_index = {layer: i for i, layer in enumerate(manifest.layers)}
         self._checksums = {tier: np.zeros((len(manifest.layers), self.n_rows), "<u4") for tier in manifest.tiers}
         self._written = {tier: np.zeros_like(values, bool) for tier, values in self._checksums.items()}
-        self._dtypes = {tier: np.dtype(dtype).newbyteorder("<") for tier, dtype in manifest.tiers.items()}
-        shapes = {"pooled": (self.n_rows, 2, manifest.dim), "frames": (int(self.offsets[-1]), manifest.dim)}
+        shapes, self._dtypes = _stored(manifest, self.n_rows, int(self.offsets[-1]))
         ids = np.array([name.encode() for name in utterance_ids])
         with h5py.File(self.partial, "w", alignment_threshold=1024, alignment_interval=64) as file:
             file.attrs["fingerprint"] = manifest.id
@@ -88,8 +98,8 @@ class ShardWriter:
             for tier in sorted(manifest.tiers):
                 group = file.create_group(tier)
                 for layer in manifest.layers:
-                    _allocate(group, f"layer_{layer:02d}", shapes[tier], self._dtypes[tier].str)
-                _allocate(checksums, tier, (len(manifest.layers), self.n_rows), "<u4")
+                    _allocate(group, f"layer_{layer:02d}", shapes[tier], self._dtypes[tier])
+                _allocate(checksums, tier, (len(manifest.layers), self.n_rows), np.dtype("<u4"))
             self._start = {
                 tier: [file[f"{tier}/layer_{layer:02d}"].id.get_offset() for layer in manifest.layers]
                 for tier in manifest.tiers
@@ -100,14 +110,14 @@ class ShardWriter:
     def write(self, row: int, tier: str, layer: int, block: Array, n_rows: int) -> None:
         """Write the rows `row : row + n_rows` of one layer of one tier.
 
-        `block` is (n_rows, 2, D) for `pooled` and (frames of these rows, D) for `frames`.
+        `block` is (n_rows, 2, D) for `pooled` and (frames of these rows, D) for `frames`; or it is as it is stored.
         """
-        block = np.ascontiguousarray(block, dtype=self._dtypes[tier])
+        block = encode(block, self._dtypes[tier])
         bounds = self.offsets[row : row + n_rows + 1] if tier == "frames" else np.arange(row, row + n_rows + 1)
         if len(block) != bounds[-1] - bounds[0]:
             raise ValueError(f"{self.path.name}: {tier} block of {len(block)}, expected {bounds[-1] - bounds[0]}")
         row_bytes = block[0].nbytes if len(block) else 0
-        view = block.data.cast("B")
+        view = block.reshape(-1).view(np.uint8).data
         for i in range(n_rows):
             start, stop = (int(b - bounds[0]) * row_bytes for b in bounds[i : i + 2])
             self._checksums[tier][self._layer_index[layer], row + i] = zlib.crc32(view[start:stop])
@@ -173,17 +183,18 @@ class Shard:
                     raise CacheCorrupt(self._fault("/n_frames holds negative numbers"))
                 self.offsets = np.concatenate([[0], np.cumsum(self.n_frames)])
                 self.measures = {name: self._small(file, f"measures/{name}", "f", size) for name in manifest.measures}
-                shapes = {"pooled": (self.n_rows, 2, manifest.dim), "frames": (int(self.offsets[-1]), manifest.dim)}
+                shapes, dtypes = _stored(manifest, self.n_rows, int(self.offsets[-1]))
                 self._places = {
                     tier: [
-                        self._place(file, f"{tier}/layer_{layer:02d}", shapes[tier], dtype, size)
+                        self._place(file, f"{tier}/layer_{layer:02d}", shapes[tier], dtypes[tier], size)
                         for layer in manifest.layers
                     ]
-                    for tier, dtype in manifest.tiers.items()
+                    for tier in manifest.tiers
                 }
                 shape = (len(manifest.layers), self.n_rows)
                 self._checksum_places = {
-                    tier: self._place(file, f"checksums/{tier}", shape, "uint32", size) for tier in manifest.tiers
+                    tier: self._place(file, f"checksums/{tier}", shape, np.dtype("<u4"), size)
+                    for tier in manifest.tiers
                 }
         except CacheCorrupt:
             raise
@@ -217,10 +228,10 @@ class Shard:
         return np.asarray(data_set[...])
 
     def _place(
-        self, file: h5py.File, name: str, shape: tuple[int, ...], dtype: str, size: int
+        self, file: h5py.File, name: str, shape: tuple[int, ...], wanted: np.dtype[Any], size: int
     ) -> tuple[int, tuple[int, ...], np.dtype[Any]]:
         data_set = self._data_set(file, name)
-        wanted, offset = np.dtype(dtype).newbyteorder("<"), data_set.id.get_offset()
+        offset = data_set.id.get_offset()
         if data_set.shape != shape or data_set.dtype != wanted or (offset is None and data_set.size):
             raise CacheCorrupt(
                 self._fault(f"/{name} is {data_set.dtype} {data_set.shape}, expected {wanted} {shape}, contiguous")
@@ -239,11 +250,11 @@ class Shard:
         return self._view(self._places["pooled"][self._layer_index[layer]])
 
     def frames(self, layer: int) -> Array:
-        """Mapped view (F, D) of all frames of `layer`."""
+        """Mapped view of all frames of `layer`: (F, D), or (F,) records of int8."""
         return self._view(self._places["frames"][self._layer_index[layer]])
 
     def block(self, tier: str, layer: int, row: int) -> Array:
-        """Mapped view of what one utterance has in one layer of one tier."""
+        """Mapped view of what one utterance has in one layer of one tier, as it is stored."""
         if tier == "frames":
             return self.frames(layer)[self.offsets[row] : self.offsets[row + 1]]
         return self.pooled(layer)[row : row + 1]

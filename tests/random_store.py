@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from cache.manifest import Manifest
+from cache.quantization import decode, encode, stored
 from cache.writer import CacheWriter
 
 SPLITS, ATTACKS = ("train", "dev", "eval"), ("-", "A01", "A02")
@@ -34,10 +35,11 @@ class Recipe:
         return 1 + crc32(utterance_id.encode()) % self.most_frames
 
     def states(self, utterance_id: str, tier: str) -> np.ndarray:
-        """(layers, 2, D) or (layers, n_frames, D), as stored."""
+        """(layers, 2, D) or (layers, n_frames, D), as read."""
         generator = np.random.default_rng([self.salt, len(tier), crc32(utterance_id.encode())])
         n = 2 if tier == "pooled" else self.n_frames(utterance_id)
-        return generator.normal(0, 3, (len(self.layers), n, self.dim)).astype(self.tiers[tier])
+        values = generator.normal(0, 3, (len(self.layers), n, self.dim)).astype(np.float32)
+        return decode(encode(values, stored(self.tiers[tier], values.shape)[1]))
 
     def measure(self, utterance_id: str) -> float:
         return crc32(utterance_id.encode()) / 7

@@ -10,6 +10,7 @@ import soundfile
 
 from cache.errors import ProbeError
 from cache.manifest import Manifest
+from cache.quantization import bytes_of
 from probing.audio import SAMPLING_RATE, Cropping
 from probing.backbones import Backbone
 from probing.progress import duration, size
@@ -56,7 +57,7 @@ def estimate(
     mean_frames = float(np.mean([backbone.n_frames(max(n, backbone.min_samples)) for n in lengths])) if lengths else 0.0
     values = {"pooled": 2 * len(rows), "frames": mean_frames * len(rows)}
     tier_bytes = {
-        tier: int(values[tier] * len(manifest.layers) * manifest.dim * np.dtype(dtype).itemsize)
+        tier: int(values[tier] * len(manifest.layers) * bytes_of(dtype, manifest.dim))
         for tier, dtype in manifest.tiers.items()
     }
     free = shutil.disk_usage(folder).free

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cache.errors import ProbeError
+from cache.quantization import decode as decoded_frames
 from probing.audio import Waveform
 from probing.backbones import Backbone
 from probing.extraction.extract import Machine
@@ -100,7 +101,7 @@ def _states_by_name(
         if not options.frames:
             return dict(zip(batch, np.moveaxis(states["pooled"], 1, 0), strict=True))
         ends = np.cumsum([backbone.n_frames(len(waveform)) for waveform in batch.values()])
-        return dict(zip(batch, np.split(states["frames"], ends[:-1], axis=1), strict=True))
+        return dict(zip(batch, np.split(decoded_frames(states["frames"]), ends[:-1], axis=1), strict=True))
     return {}
 
 

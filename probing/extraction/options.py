@@ -7,11 +7,10 @@ import torch
 import transformers
 
 from cache.errors import ProbeError
+from cache.manifest import DTYPES
 from probing.audio import Cropping
 from probing.backbones import Backbone, kept_blocks, load_backbone
 from probing.extraction.pooling import POOLING
-
-DTYPES = ("float16", "float32")
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class Options:
     max_seconds, seconds: see `probing.audio.Cropping`.
     drop: blocks to leave out, see `probing.backbones.kept_blocks`.
     frames: also store every frame, not only the pooled statistics.
-    pooled_dtype, frames_dtype: float32 or float16 on disk.
+    pooled_dtype, frames_dtype: float32 or float16 on disk; frames also int8, with a scale for each frame.
     """
 
     backbone: str = "embedded"
@@ -41,10 +40,10 @@ class Options:
             value = getattr(self, name)
             if value is not None and not 0.05 <= value <= 3600:
                 raise ProbeError(f"--{name.replace('_', '-')} {value:g}: expected 0.05 to 3600")
-        for name in ("pooled_dtype", "frames_dtype"):
-            if getattr(self, name) not in DTYPES:
-                flag = "--" + name.replace("_", "-")
-                raise ProbeError(f"{flag} {getattr(self, name)}: expected {' or '.join(DTYPES)}")
+        for tier, dtypes in DTYPES.items():
+            dtype = getattr(self, f"{tier}_dtype")
+            if dtype not in dtypes:
+                raise ProbeError(f"--{tier}-dtype {dtype}: expected {' or '.join(dtypes)}")
 
     @property
     def cropping(self) -> Cropping:

@@ -10,9 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from cache.errors import ProbeError
+from cache.quantization import INT8, stored
 from probing.audio import SAMPLING_RATE, Cropping, UnusableAudio, Waveform, fit_audio, load_audio, measure
 from probing.backbones import Backbone
 from probing.extraction.pooling import frame_weights, pool
+from probing.extraction.quantization import packed
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ def states_of(
         tiers: tier name -> dtype; `pooled` always, `frames` where wanted.
 
     Returns:
-        `pooled` (layers, B, 2, D); `frames` (layers, frames of all, D), the utterances one after the other.
+        `pooled` (layers, B, 2, D); `frames` (layers, frames of all, D), the utterances one after the other, or where
+        they are int8 records (layers, frames of all), see `cache.quantization`.
 
     Raises:
         UnusableStates: some are not finite.
@@ -96,6 +99,8 @@ def states_of(
 
 
 def _cast(states: torch.Tensor, dtype: str, tier: str) -> NDArray[Any]:
+    if dtype == INT8:
+        return packed(states).cpu().numpy().view(stored(dtype, states.shape)[1])[..., 0]
     cast = states.to(getattr(torch, dtype))
     if not cast.isfinite().all():
         raise ProbeError(

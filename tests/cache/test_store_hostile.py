@@ -130,6 +130,7 @@ MANIFESTS: dict[str, tuple[Callable[[dict], object], str]] = {
     "shard outside": (lambda m: m["shards"][0].update(file="../../x"), r"called '\.\./\.\./x'"),
     "absolute shard": (lambda m: m["shards"][0].update(file="/etc/passwd"), "called '/etc/passwd'"),
     "index outside": (lambda m: m["shards"][0].update(index="../x"), "damaged"),
+    "pooled of int8": (lambda m: m["tiers"].update(pooled="int8"), "tiers that no cache has"),
     "pickled tier": (lambda m: m["tiers"].update(pooled="object"), "tiers that no cache has"),
     "unknown tier": (lambda m: m["tiers"].update(secret="float32"), "tiers that no cache has"),
     "tiers a list": (lambda m: m.update(tiers=["pooled"]), "does not describe a cache"),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from random_store import Recipe, names
 
 from cache import Cache, CacheMissing, ProbeError, verify
+from cache.quantization import read_as
 from cache.table import plan
 
 IDS = st.text(st.characters(exclude_categories=("Cs", "Cc", "Z")), min_size=1, max_size=12)
@@ -21,7 +22,7 @@ RECIPES = st.builds(
     dim=st.integers(1, 9),
     tiers=st.fixed_dictionaries(
         {"pooled": st.sampled_from(["float16", "float32"])},
-        optional={"frames": st.sampled_from(["float16", "float32"])},
+        optional={"frames": st.sampled_from(["float16", "float32", "int8"])},
     ),
     measures=st.sampled_from([(), ("a",), ("a", "é b")]),
     most_frames=st.integers(1, 40),
@@ -64,7 +65,7 @@ def _check_arrays(cache: Cache, recipe: Recipe, good: list[str], asked: list[str
         assert list(table["utterance_id"]) == good
         if "frames" in recipe.tiers:
             x, table = cache.layer(k, "frames", where=cache.utterances["utterance_id"].isin(asked))
-            assert x.dtype == recipe.tiers["frames"]
+            assert x.dtype == read_as(recipe.tiers["frames"])
             assert len(x) == table["n_frames"].sum()
             for row in table.itertuples():
                 block = x[row.first_frame : row.first_frame + row.n_frames]

@@ -19,7 +19,8 @@ WRONG = [
     ({"max_seconds": float("nan")}, "--max-seconds nan: expected"),
     ({"seconds": -1.0}, "--seconds -1: expected 0.05 to 3600"),
     ({"pooled_dtype": "float64"}, "--pooled-dtype float64: expected float16 or float32"),
-    ({"frames_dtype": "object"}, "--frames-dtype object: expected float16 or float32"),
+    ({"frames_dtype": "object"}, "--frames-dtype object: expected float16 or float32 or int8"),
+    ({"pooled_dtype": "int8"}, "--pooled-dtype int8: expected float16 or float32"),
 ]
 
 

@@ -1,0 +1,14 @@
+"""Frames as int8, packed on the device so that one byte a value is copied from it."""
+
+import torch
+
+from cache.quantization import LARGEST, LEVELS, SMALLEST
+
+
+def packed(frames: torch.Tensor) -> torch.Tensor:
+    """Frames (..., D) as the bytes (..., 4 + D) of the records of `cache.quantization`, int8; finite values only."""
+    frames = frames.float()
+    scale = (frames.abs().amax(dim=-1, keepdim=True) / float(LEVELS)).clamp(max=float(LARGEST))
+    scale = torch.where(scale < float(SMALLEST), 0.0, scale)
+    values = (frames / torch.where(scale > 0, scale, torch.inf)).round_().to(torch.int8)
+    return torch.cat([scale.view(torch.int8), values], dim=-1)
