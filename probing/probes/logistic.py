@@ -7,8 +7,9 @@ Every problem is the one scikit-learn's LogisticRegression(C, class_weight="bala
 solved by a truncated Newton method (Dembo & Steihaug 1983; Lin, Weng & Keerthi, JMLR 9, 2008). All problems of a layer,
 its labellings, strengths and selections of rows, share each pass over the features, as rows of one matrix product; a
 problem that is solved leaves it. The conjugate gradients are preconditioned: a Hessian is about c (X'X / n + r I), with
-c the mean curvature and r = penalty / c, so problems whose r are alike share the inverse of that matrix, and few steps
-are left. The type of the features is the type of the products; whatever is not as large as they are is float64.
+c the mean curvature and r = penalty / c, so problems whose r are alike share the Cholesky factor of that matrix, and
+few steps are left. The type of the features is the type of the products; whatever is not as large as they are is
+float64.
 """
 
 from collections.abc import Sequence
@@ -91,8 +92,8 @@ class _Features:
     def __init__(self, x: torch.Tensor, own: list[torch.Tensor] | None) -> None:
         self.x, self.own = x, own
         some = x[:: max(1, len(x) // (GRAM_ROWS_A_FEATURE * x.shape[1]))]
-        self.gram = some.T @ some / len(some)
-        self._inverses: dict[int, torch.Tensor] = {}
+        self.gram = _gram(some) / len(some)
+        self._factors: dict[int, torch.Tensor] = {}
 
     def margins(self, u: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
         """Log odds (Q, N) of weights and biases (Q, P + 1)."""
@@ -113,16 +114,29 @@ class _Features:
     def precondition(self, residual: torch.Tensor, ratio: torch.Tensor) -> torch.Tensor:
         """About c times the inverse Hessian on (Q, P + 1), ratio (Q,) being penalty / c, taken to its power of ten."""
         out = residual.clone()
-        least = (1e-6 if self.x.dtype == torch.float32 else 1e-12) * self.x.shape[1]  # what keeps the inverse exact
+        least = (1e-6 if self.x.dtype == torch.float32 else 1e-12) * self.x.shape[1]  # what keeps it exact
         powers = ratio.clamp_min(least).log10().ceil().int()
         for power in powers.unique().tolist():
-            if power not in self._inverses:
+            if power not in self._factors:
                 matrix = self.gram.clone()
                 matrix.diagonal().add_(10.0**power)
-                self._inverses[power] = torch.cholesky_inverse(torch.linalg.cholesky(matrix))
+                self._factors[power] = torch.linalg.cholesky(matrix)
             chosen = powers == power
-            out[chosen, :-1] = (residual[chosen, :-1].to(self.x.dtype) @ self._inverses[power]).double()
+            right = residual[chosen, :-1].to(self.x.dtype).T
+            out[chosen, :-1] = torch.cholesky_solve(right, self._factors[power]).T.double()
         return out
+
+
+def _gram(x: torch.Tensor) -> torch.Tensor:
+    """X'X (P, P), of which only what is not above the diagonal is computed, block by block: the Cholesky factor and
+    the products below read no more of it.
+    """
+    n = x.shape[1]
+    out = x.new_zeros(n, n)
+    width = max(128, -(-n // 8))
+    for first in range(0, n, width):
+        out[first:, first : first + width] = x[:, first:].T @ x[:, first : first + width]
+    return out
 
 
 def _newton(

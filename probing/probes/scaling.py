@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-ROWS_AT_ONCE = 4096
+VALUES_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -16,20 +16,25 @@ class Scaling:
     scale: torch.Tensor
 
     @classmethod
-    def of(cls, x: torch.Tensor) -> "Scaling":
-        """From the training features (L, N, P) of any float type, a few thousand utterances at a time; K = 1."""
-        n = x.shape[1]
-        mean = sum((block.sum(dim=1, keepdim=True) for _, block in _blocks(x)), torch.zeros(1).to(x.device)) / n
-        square = ((block - mean).square().sum(dim=1, keepdim=True) for _, block in _blocks(x))
-        scale = (sum(square, torch.zeros(1).to(x.device)) / n).sqrt()
-        flat = scale <= 1e-12 * mean.abs().clamp_min(1e-300)
-        return cls(mean, torch.where(flat, torch.ones_like(scale), scale))
+    def of(cls, x: torch.Tensor, dtype: torch.dtype = torch.float64) -> "Scaling":
+        """From the training features (L, N, P) of any float type, some utterances at a time; K = 1.
+
+        With float32 the values are exact in it, so that `apply` in float32 and `fold` are of the very same scaling.
+        """
+        n, zero = x.shape[1], torch.zeros(1, dtype=torch.float64, device=x.device)
+        total = sum((block.sum(dim=1, keepdim=True).double() for _, block in _blocks(x, dtype)), zero)
+        mean = (total / n).to(dtype)
+        square = ((block - mean).square_().sum(dim=1, keepdim=True).double() for _, block in _blocks(x, dtype))
+        scale = (sum(square, zero) / n).sqrt().to(dtype)
+        flat = scale <= (1e-12 if dtype == torch.float64 else 1e-6) * mean.abs().clamp_min(1e-30)
+        return cls(mean.double(), torch.where(flat, torch.ones_like(scale), scale).double())
 
     def apply(self, x: torch.Tensor, dtype: torch.dtype = torch.float64) -> torch.Tensor:
-        """Standardised features (L, N, P) of a type, with K = 1."""
-        out = torch.empty(x.shape, dtype=dtype, device=x.device)
-        for first, block in _blocks(x):
-            out[:, first : first + ROWS_AT_ONCE] = (block - self.mean) / self.scale
+        """Standardised features (L, N, P), computed in a type, with K = 1."""
+        out, mean, scale = torch.empty(x.shape, dtype=dtype, device=x.device), self.mean.to(dtype), self.scale.to(dtype)
+        for first, block in _blocks(x, dtype):
+            part = out[:, first : first + block.shape[1]]
+            torch.sub(block, mean, out=part).div_(scale)
         return out
 
     def fold(self, weight: torch.Tensor, bias: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -38,7 +43,8 @@ class Scaling:
         return folded, bias - (folded * self.mean[:, :, None]).sum(dim=3)
 
 
-def _blocks(x: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
-    """First row and float64 values of a few thousand utterances after another."""
-    for first in range(0, x.shape[1], ROWS_AT_ONCE):
-        yield first, x[:, first : first + ROWS_AT_ONCE].double()
+def _blocks(x: torch.Tensor, dtype: torch.dtype) -> Iterator[tuple[int, torch.Tensor]]:
+    """First row and values of some utterances after another, few enough to stay in a core's own memory."""
+    rows = max(1, VALUES_AT_ONCE // (x.shape[0] * x.shape[2]))
+    for first in range(0, x.shape[1], rows):
+        yield first, x[:, first : first + rows].to(dtype)

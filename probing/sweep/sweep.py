@@ -1,7 +1,7 @@
 """The sweep: one cache in, a run folder out."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from probing.runs import Run, RunWriter
 from probing.sweep.depth_ablation import ablate
 from probing.sweep.depths import DepthOptions
 from probing.sweep.finding import Finding
-from probing.sweep.linear import Probe, fit_probes, shuffled, working_bytes
+from probing.sweep.linear import Probe, fit_probes, probe_layers, shuffled
 from probing.sweep.results import CONTROL, LAYERS, TRIVIAL, Results
 from probing.sweep.savings import depth_costs, saved_shares
 from probing.sweep.splits import Split, read_splits
@@ -91,7 +91,7 @@ def sweep(
         run: folder of the results; appears when it is whole.
         options: what to do.
         device: where to train, cpu or cuda.
-        memory_gb: most memory for features; layers are solved in groups that fit.
+        memory_gb: most memory for features; as many layers are solved beside each other as fit.
         overwrite: replace a run that was made another way.
         say: where to put what a person should know.
 
@@ -118,16 +118,13 @@ def sweep(
     heads: dict[int, Probe] = {}
 
     with progress_line("Probing", len(cache.layers), "layers") as line:
-        for layers, features in _groups(cache, splits, memory_gb):
-            for layer, probes in zip(
-                layers, fit_probes(features, splits, labellings, options.strengths, device), strict=True
-            ):
-                heads[layer] = probes[0]
-                boots[layer] = results.add(LAYERS, layer, probes[0])
-                for seed, probe in zip(options.control_seeds, probes[1:], strict=True):
-                    results.add_control(layer, seed, probe)
-                line.advance(1, f"layer {layer}")
-        trivial = fit_probes(_trivial(splits), splits, [truth], options.strengths, device)[0][0]
+        for layer, probes in probe_layers(cache, splits, labellings, options.strengths, device, memory_gb):
+            heads[layer] = probes[0]
+            boots[layer] = results.add(LAYERS, layer, probes[0])
+            for seed, probe in zip(options.control_seeds, probes[1:], strict=True):
+                results.add_control(layer, seed, probe)
+            line.advance(1, f"layer {layer}")
+        trivial = fit_probes(_trivial(splits), splits, [truth], options.strengths, device)[0]
         results.add(TRIVIAL, None, trivial)
 
     saved = None
@@ -177,26 +174,8 @@ def sweep(
     )
 
 
-def _groups(
-    cache: Cache, splits: dict[str, Split], memory_gb: float
-) -> Iterator[tuple[list[int], dict[str, NDArray[Any]]]]:
-    """Layers in groups whose features fit the memory, each part (layers, N, 2 D)."""
-    bytes_per_layer = sum(map(len, splits.values())) * 2 * cache.dim * np.dtype(cache.tiers["pooled"]).itemsize
-    left = memory_gb * 1e9 - working_bytes(len(splits["train"]), 2 * cache.dim)
-    at_once = max(1, int(left / bytes_per_layer))
-    for first in range(0, len(cache.layers), at_once):
-        layers = cache.layers[first : first + at_once]
-        yield (
-            layers,
-            {
-                part: cache.pooled(layers, split.table).reshape(len(layers), len(split), -1)
-                for part, split in splits.items()
-            },
-        )
-
-
 def _trivial(splits: dict[str, Split]) -> dict[str, NDArray[Any]]:
-    return {part: split.table[list(MEASURES)].to_numpy(np.float64)[None] for part, split in splits.items()}
+    return {part: split.table[list(MEASURES)].to_numpy(np.float64) for part, split in splits.items()}
 
 
 def _finding(
