@@ -28,7 +28,7 @@ from cache.writer import CacheWriter
 from probing.audio import MEASURES
 from probing.metrics import eer
 from probing.probes import LinearProbeCV
-from probing.sweep import SweepOptions, sweep
+from probing.sweep import DepthOptions, SweepOptions, sweep
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 FOLDS = 5
@@ -139,7 +139,7 @@ def at_scale(n_layers: int, n: int, dim: int, memory_gb: float, n_controls: int)
                 os._exit(status)
         if os.waitpid(writer, 0)[1]:
             raise SystemExit("the cache could not be written")
-        options = SweepOptions(strengths=STRENGTHS, control_seeds=tuple(range(n_controls)))
+        options = SweepOptions(STRENGTHS, tuple(range(n_controls)), DepthOptions(heads=()))
         started, cpu = time.perf_counter(), time.process_time()
         run = sweep(scratch / "cache", scratch / "run", options, memory_gb=memory_gb, say=lambda text: None)
         seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
