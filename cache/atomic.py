@@ -3,6 +3,7 @@
 import os
 import shutil
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 PARTIAL = ".partial"
@@ -41,6 +42,21 @@ def replace_folder(partial: Path, folder: Path) -> None:
     partial.rename(folder)
     fsync_folder(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def crc32_outside(path: Path, blocks: Iterable[tuple[int, int]], alignment: int) -> int:
+    """CRC-32 of the bytes of a file that are in none of `blocks`, each (start, stop).
+
+    Gaps shorter than `alignment`, which nobody reads, do not count.
+    """
+    crc, at, size = 0, 0, path.stat().st_size
+    with open(path, "rb") as handle:
+        for start, stop in [*sorted(blocks), (size, size)]:
+            if start - at >= alignment or start == size:
+                handle.seek(at)
+                crc = zlib.crc32(handle.read(max(0, start - at)), crc)
+            at = max(at, stop)
+    return crc
 
 
 def crc32_of_file(path: Path, block: int = 1 << 22) -> int:

@@ -17,9 +17,9 @@ FAILURES = "failures.csv"
 DTYPES = {"pooled": ("float16", "float32"), "frames": ("float16", "float32", "int8")}  # of each tier, on disk
 
 
-def shard_name(index: int) -> str:
-    """File name of shard `index`."""
-    return f"shard-{index:05d}.h5"
+def shard_name(index: int, generation: int = 0) -> str:
+    """File name of shard `index`; a repair writes the next `generation` of it beside the one it replaces."""
+    return f"shard-{index:05d}.h5" if generation == 0 else f"shard-{index:05d}-{generation}.h5"
 
 
 def canonical_json(value: Any) -> str:
@@ -34,9 +34,13 @@ def fingerprint_id(fingerprint: dict[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class ShardRecord:
-    """A finished shard: its file (none when no utterance of it could be used), size, CRC-32 and failures.
+    """A finished shard: its file (none when no utterance of it could be used), size, checksums and failures.
 
-    `failures` maps the ids of the utterances that were planned for this shard but could not be used to the reason.
+    crc32: of the whole file. outside_crc32: of its bytes that are no hidden states, which a reader checks when it opens
+    the shard; None where a version before 0.2 wrote it.
+    failures: ids of the utterances that were planned for this shard but could not be used -> the reason.
+    generation: how many files it had before this one. moved: whether the rows that `utterances.parquet` has for it are
+    still those of the file before.
     """
 
     index: int
@@ -44,7 +48,10 @@ class ShardRecord:
     rows: int
     bytes: int
     crc32: int
+    outside_crc32: int | None = None
     failures: dict[str, str] = field(default_factory=dict)
+    generation: int = 0
+    moved: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,8 @@ class Manifest:
     dim: width D of a hidden state.
     tiers: tier name -> dtype on disk, `pooled` always, `frames` if asked for.
     measures: names of the per-utterance numbers stored beside the hidden states.
-    table_crc32: CRC-32 of `utterances.parquet`; next_table_crc32 is that of the one that is replacing it.
+    table_crc32, failures_crc32: CRC-32 of `utterances.parquet` and `failures.csv`; `next_...` are those of the files
+        that are replacing them, None where that is done.
     about: what a person wants to know and what `repair` needs to redo the work (backbone, corpus, options).
     """
 
@@ -69,6 +77,8 @@ class Manifest:
     shards: tuple[ShardRecord, ...] = ()
     table_crc32: int = 0
     next_table_crc32: int | None = None
+    failures_crc32: int | None = None
+    next_failures_crc32: int | None = None
     history: tuple[dict[str, Any], ...] = ()
     schema: int = SCHEMA
 
@@ -90,7 +100,11 @@ class Manifest:
         """Write `cache.json` atomically, with a checksum over its own content."""
         content = json.loads(canonical_json(asdict(self)))
         content["checksum"] = hashlib.sha256(canonical_json(content).encode()).hexdigest()
-        replace_file(folder / MANIFEST, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+        replace_file(folder / MANIFEST, _text(content).encode())
+
+
+def _text(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
 def load_manifest(folder: Path) -> Manifest:
@@ -100,7 +114,7 @@ def load_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes().decode()  # not read_text, to which all ends of lines are the same
     except (FileNotFoundError, NotADirectoryError):
         raise CacheMissing(
             f"{folder}: no cache here (no {MANIFEST}). Make one: probe extract --corpus demo {folder}"
@@ -109,21 +123,25 @@ def load_manifest(folder: Path) -> Manifest:
         raise CacheCorrupt(_damaged(path, "it is not text")) from None
     try:
         content = json.loads(text)
+        as_written = _text(content)
         checksum = content.pop("checksum")
         schema = content["schema"]
+        expected = hashlib.sha256(canonical_json(content).encode()).hexdigest()
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         raise CacheCorrupt(_damaged(path, "it is not the JSON object that was written")) from None
     if schema != SCHEMA:
         raise CacheCorrupt(f"{path}: schema {schema}, this version reads {SCHEMA}. Upgrade: pip install -U .")
-    if checksum != hashlib.sha256(canonical_json(content).encode()).hexdigest():
+    if checksum != expected:
         raise CacheCorrupt(_damaged(path, "its content does not match its checksum"))
+    if text != as_written:
+        raise CacheCorrupt(_damaged(path, "it holds what it should, but not the bytes that were written"))
     try:
         for name in ("layers", "measures", "history"):
             content[name] = tuple(content[name])
         content["shards"] = tuple(ShardRecord(**record) for record in content["shards"])
         manifest = Manifest(**content)
         for record in manifest.shards:
-            if record.file not in (None, shard_name(record.index)):
+            if record.file not in (None, shard_name(record.index, record.generation)):
                 raise CacheCorrupt(_damaged(path, f"shard {record.index} is called {record.file!r}"))
         if not (
             set(manifest.tiers) <= set(DTYPES)

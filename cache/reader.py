@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cache.errors import CacheCorrupt, ProbeError
-from cache.manifest import load_manifest
+from cache.manifest import Manifest, load_manifest
 from cache.quantization import decode, read_as
 from cache.shard import Array, Shard
 from cache.table import failures_of, fill_places, load_table
@@ -21,6 +21,10 @@ class Cache:
 
     The folder may be read-only and may still be growing: what was finished when it was opened is there. An object
     may be pickled and used in worker processes.
+
+    Args:
+        folder: the cache.
+        check: compare what is read with its checksums, each block the first time it is read.
 
     Attributes:
         layers: layer numbers stored; 0 is what enters the first block, k the raw output of block k.
@@ -35,16 +39,15 @@ class Cache:
         CacheMissing, CacheCorrupt.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
-        self.manifest = load_manifest(self.folder)
+    def __init__(self, folder: str | Path, *, check: bool = True) -> None:
+        self.folder, self.check = Path(folder), check
+        self.manifest, table = _open(self.folder)
         self.layers = list(self.manifest.layers)
         self.dim = self.manifest.dim
         self.tiers = dict(self.manifest.tiers)
         self.fingerprint = self.manifest.fingerprint
         self.id = self.manifest.id
         self.about = self.manifest.about
-        table = fill_places(self.folder, self.manifest, load_table(self.folder))
         self.failures = failures_of(self.manifest, table)
         self.n_planned = len(table)
         self.utterances = table[table["row"] >= 0].reset_index(drop=True)
@@ -131,6 +134,7 @@ class Cache:
         for index, positions in table.reset_index(drop=True).groupby("shard").indices.items():
             shard = self._shard(int(str(index)))
             for i, layer in enumerate(layers):
+                shard.check("pooled", layer, rows[positions])
                 out[i, positions] = shard.pooled(layer)[rows[positions]]
         return out
 
@@ -171,5 +175,24 @@ class Cache:
 
     def _shard(self, index: int) -> Shard:
         if index not in self._shards:
-            self._shards[index] = Shard(self.folder, self._records[index], self.manifest)
+            try:
+                self._shards[index] = Shard(self.folder, self._records[index], self.manifest, check=self.check)
+            except CacheCorrupt:
+                if self._records[index] in load_manifest(self.folder).shards:
+                    raise
+                raise CacheCorrupt(
+                    f"{self.folder}: shard {index} was replaced since this cache was opened. Open it again: "
+                    f"Cache({str(self.folder)!r})"
+                ) from None
         return self._shards[index]
+
+
+def _open(folder: Path) -> tuple[Manifest, pd.DataFrame]:
+    """The manifest and the table of a cache that may be growing: both are read again where a writer came between."""
+    while True:
+        manifest = load_manifest(folder)
+        try:
+            return manifest, fill_places(folder, manifest, load_table(folder, manifest))
+        except CacheCorrupt:
+            if load_manifest(folder) == manifest:
+                raise

@@ -15,6 +15,7 @@ Data sets are allocated before the first write, so the bytes go to their place w
 mapped when read.
 """
 
+import math
 import os
 import zlib
 from collections.abc import Sequence
@@ -25,12 +26,13 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from cache.atomic import PARTIAL, crc32_of_file, fsync_folder
+from cache.atomic import PARTIAL, crc32_of_file, crc32_outside, fsync_folder
 from cache.errors import CacheCorrupt
 from cache.manifest import Manifest, ShardRecord, shard_name
 from cache.quantization import encode, stored
 
 Array = NDArray[Any]
+ALIGNMENT = 64
 
 
 def _allocate(group: h5py.Group, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
@@ -62,6 +64,7 @@ class ShardWriter:
         manifest: layers, width, tiers and measures of the cache.
         utterance_ids, n_samples, n_frames: one entry a row, known before the first hidden state arrives.
         measures: name -> one number a row.
+        generation: of the file; more than 0 where it is to replace another.
     """
 
     def __init__(
@@ -73,9 +76,10 @@ class ShardWriter:
         n_samples: Sequence[int],
         n_frames: Sequence[int],
         measures: dict[str, Array],
+        generation: int = 0,
     ) -> None:
-        self.index = index
-        self.path = folder / shard_name(index)
+        self.index, self.generation = index, generation
+        self.path = folder / shard_name(index, generation)
         self.partial = self.path.with_name(self.path.name + PARTIAL)
         self.n_rows = len(utterance_ids)
         self.offsets = np.concatenate([[0], np.cumsum(n_frames)]).astype(np.int64)
@@ -84,7 +88,7 @@ class ShardWriter:
         self._written = {tier: np.zeros_like(values, bool) for tier, values in self._checksums.items()}
         shapes, self._dtypes = _stored(manifest, self.n_rows, int(self.offsets[-1]))
         ids = np.array([name.encode() for name in utterance_ids])
-        with h5py.File(self.partial, "w", alignment_threshold=1024, alignment_interval=64) as file:
+        with h5py.File(self.partial, "w", alignment_threshold=1024, alignment_interval=ALIGNMENT) as file:
             file.attrs["fingerprint"] = manifest.id
             file.attrs["index"] = index
             file.create_dataset("utterance_id", data=ids)
@@ -104,6 +108,11 @@ class ShardWriter:
                 tier: [file[f"{tier}/layer_{layer:02d}"].id.get_offset() for layer in manifest.layers]
                 for tier in manifest.tiers
             }
+            self._blocks = [
+                (start, start + math.prod(shapes[tier]) * self._dtypes[tier].itemsize)
+                for tier, starts in self._start.items()
+                for start in starts
+            ]
             self._checksum_start = {tier: checksums[tier].id.get_offset() for tier in manifest.tiers}
         self._file = open(self.partial, "r+b", buffering=0)  # noqa: SIM115 - closed by finish or abort
 
@@ -143,9 +152,12 @@ class ShardWriter:
             raise
         self._file.close()
         crc32, size = crc32_of_file(self.partial), self.partial.stat().st_size
+        outside = crc32_outside(self.partial, self._blocks, ALIGNMENT)
         os.replace(self.partial, self.path)
         fsync_folder(self.path.parent)
-        return ShardRecord(self.index, self.path.name, self.n_rows, size, crc32, dict(failures))
+        return ShardRecord(
+            self.index, self.path.name, self.n_rows, size, crc32, outside, dict(failures), self.generation
+        )
 
     def abort(self) -> None:
         """Throw the partial file away."""
@@ -154,18 +166,23 @@ class ShardWriter:
 
 
 class Shard:
-    """A finished shard, mapped into memory: nothing is read until it is indexed.
+    """A finished shard, mapped into memory: no hidden state is read until it is indexed.
 
-    Raises CacheCorrupt where the file is not laid out as written (also where it would make HDF5 follow a link to
-    another file, which a cache from somebody else could use to read files of this machine).
+    With `check`, what is outside the hidden states is compared with its checksum now, and every block the first time
+    it is asked for.
+
+    Raises CacheCorrupt where a checksum does not match or the file is not laid out as written (also where it would make
+    HDF5 follow a link to another file, which a cache from somebody else could use to read files of this machine).
     """
 
-    def __init__(self, folder: Path, record: ShardRecord, manifest: Manifest) -> None:
+    def __init__(self, folder: Path, record: ShardRecord, manifest: Manifest, *, check: bool = True) -> None:
         if record.file is None:
             raise ValueError(f"shard {record.index} has no file")
         self.path = folder / record.file
         self.n_rows = record.rows
         self._layer_index = {layer: i for i, layer in enumerate(manifest.layers)}
+        self._unchecked = {tier: np.full((len(manifest.layers), self.n_rows), check) for tier in manifest.tiers}
+        self._checksums: dict[str, Array] = {}
         try:
             size = self.path.stat().st_size
         except FileNotFoundError:
@@ -191,16 +208,24 @@ class Shard:
                     ]
                     for tier in manifest.tiers
                 }
-                shape = (len(manifest.layers), self.n_rows)
-                self._checksum_places = {
-                    tier: self._place(file, f"checksums/{tier}", shape, np.dtype("<u4"), size)
-                    for tier in manifest.tiers
-                }
+                for tier in manifest.tiers:
+                    place = self._place(file, f"checksums/{tier}", self._unchecked[tier].shape, np.dtype("<u4"), size)
+                    self._checksums[tier] = np.fromfile(self.path, place[2], math.prod(place[1]), offset=place[0])
         except CacheCorrupt:
             raise
         except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
             raise CacheCorrupt(self._fault(f"HDF5 cannot read it ({error})")) from error
         self._bytes: Array = np.asarray(np.memmap(self.path, dtype=np.uint8, mode="r"))
+        if check and record.outside_crc32 not in (None, self._outside_crc32()):
+            raise CacheCorrupt(self._fault("bytes outside the hidden states do not match their checksum"))
+
+    def _outside_crc32(self) -> int:
+        blocks = [
+            (offset, offset + math.prod(shape) * dtype.itemsize)
+            for places in self._places.values()
+            for offset, shape, dtype in places
+        ]
+        return crc32_outside(self.path, blocks, ALIGNMENT)
 
     def _fault(self, what: str) -> str:
         return f"{self.path}: {what}. Find all faults: probe cache verify {self.path.parent}"
@@ -246,26 +271,46 @@ class Shard:
         return self._bytes[offset : offset + count].view(dtype).reshape(shape)
 
     def pooled(self, layer: int) -> Array:
-        """Mapped view (N, 2, D) of the pooled statistics of `layer`."""
+        """Mapped view (N, 2, D) of the pooled statistics of `layer`, not checked (see `check`)."""
         return self._view(self._places["pooled"][self._layer_index[layer]])
 
     def frames(self, layer: int) -> Array:
-        """Mapped view of all frames of `layer`: (F, D), or (F,) records of int8."""
+        """Mapped view of all frames of `layer`: (F, D), or (F,) records of int8, not checked (see `check`)."""
         return self._view(self._places["frames"][self._layer_index[layer]])
 
     def block(self, tier: str, layer: int, row: int) -> Array:
-        """Mapped view of what one utterance has in one layer of one tier, as it is stored."""
-        if tier == "frames":
-            return self.frames(layer)[self.offsets[row] : self.offsets[row + 1]]
-        return self.pooled(layer)[row : row + 1]
+        """Mapped view of what one utterance has in one layer of one tier, as it is stored, checked."""
+        self.check(tier, layer, [row])
+        return self._block(tier, layer, row)
+
+    def check(self, tier: str, layer: int, rows: Sequence[int] | Array) -> None:
+        """Compare blocks with their checksums, unless this object did before.
+
+        Raises CacheCorrupt naming the first utterance whose bytes are not those that were written.
+        """
+        rows = np.asarray(rows)
+        i, unchecked = self._layer_index[layer], self._unchecked[tier]
+        for row in rows[unchecked[i, rows]].tolist():
+            if not self._matches(tier, layer, row):
+                name = self.utterance_ids[row]
+                raise CacheCorrupt(self._fault(f"{name}: {tier} layer {layer} does not match its checksum"))
+            unchecked[i, row] = False
 
     def bad_blocks(self) -> list[tuple[str, int, int]]:
         """Every (tier, layer, row) whose bytes do not match their checksum."""
-        bad = []
-        for tier, place in self._checksum_places.items():
-            checksums = self._view(place)
-            for layer, i in self._layer_index.items():
-                for row in range(self.n_rows):
-                    if zlib.crc32(np.ascontiguousarray(self.block(tier, layer, row)).data) != checksums[i, row]:
-                        bad.append((tier, layer, row))
-        return bad
+        return [
+            (tier, layer, row)
+            for tier in self._places
+            for layer in self._layer_index
+            for row in range(self.n_rows)
+            if not self._matches(tier, layer, row)
+        ]
+
+    def _matches(self, tier: str, layer: int, row: int) -> bool:
+        crc32 = zlib.crc32(np.ascontiguousarray(self._block(tier, layer, row)).data)
+        return bool(crc32 == self._checksums[tier][self._layer_index[layer] * self.n_rows + row])
+
+    def _block(self, tier: str, layer: int, row: int) -> Array:
+        if tier == "frames":
+            return self.frames(layer)[self.offsets[row] : self.offsets[row + 1]]
+        return self.pooled(layer)[row : row + 1]

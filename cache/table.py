@@ -4,6 +4,7 @@ Columns: whatever the corpus gives (`utterance_id`, `path`, `split`, `label`, `s
 `row` (-1 while not extracted), `n_samples` (16 kHz samples seen by the model), `n_frames` and the measures.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from zlib import crc32
 
@@ -13,7 +14,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from cache.atomic import replace_file
 from cache.errors import CacheCorrupt, ProbeError
 from cache.manifest import FAILURES, UTTERANCES, Manifest, ShardRecord
 from cache.shard import Shard
@@ -28,11 +28,14 @@ def table_bytes(table: pd.DataFrame) -> bytes:
     return bytes(sink.getvalue().to_pybytes())
 
 
-def load_table(folder: Path) -> pd.DataFrame:
-    """Read `utterances.parquet`; CacheCorrupt where it is missing or damaged."""
+def load_table(folder: Path, manifest: Manifest | None = None) -> pd.DataFrame:
+    """Read `utterances.parquet`; CacheCorrupt where it is missing, damaged, or not the one of the manifest given."""
     path = folder / UTTERANCES
     try:
-        table = pq.read_table(path, page_checksum_verification=True).to_pandas()
+        content = path.read_bytes()
+        if manifest is not None and not _is_table_of(manifest, content):
+            raise ValueError("its bytes do not match their checksum")
+        table = pq.read_table(pa.BufferReader(content), page_checksum_verification=True).to_pandas()
         table = table.astype(dict.fromkeys(PLACE_COLUMNS, "int64"))
         missing = {"utterance_id", "path"} - set(table.columns)
         if missing:
@@ -88,6 +91,12 @@ def fill_places(folder: Path, manifest: Manifest, table: pd.DataFrame) -> pd.Dat
     position = pd.Series(table.index, index=table["utterance_id"])
     table = table.copy()
     for record in pending:
+        if record.moved:
+            rows = table["shard"] == record.index
+            table.loc[rows, ["row", "n_samples", "n_frames"]] = [-1, 0, 0]
+            table.loc[rows, list(manifest.measures)] = np.nan
+        if record.file is None:
+            continue
         shard = Shard(folder, record, manifest)
         places = position.reindex(shard.utterance_ids)
         if places.isna().any() or (table.loc[places, "shard"] != record.index).any():
@@ -101,30 +110,43 @@ def fill_places(folder: Path, manifest: Manifest, table: pd.DataFrame) -> pd.Dat
 
 
 def _unknown_to(table: pd.DataFrame, manifest: Manifest) -> list[ShardRecord]:
-    """Finished shards whose rows the table does not know yet."""
+    """Finished shards whose rows the table does not know yet, or knows from a file that was replaced."""
     known = set(table.loc[table["row"] >= 0, "shard"])
-    return [record for record in manifest.shards if record.file is not None and record.index not in known]
+    return [shard for shard in manifest.shards if shard.moved or (shard.file and shard.index not in known)]
 
 
 def settle(folder: Path, manifest: Manifest, table: pd.DataFrame) -> tuple[Manifest, pd.DataFrame]:
-    """As `fill_places`, but a shard that cannot be read is forgotten: its utterances are pending again.
-
-    So is a shard that was replaced by a repair which was killed before it could record that.
-    """
+    """As `fill_places`, but a shard that cannot be read is forgotten: its utterances are pending again."""
     for record in _unknown_to(table, manifest):
         try:
             table = fill_places(folder, manifest.with_only([record]), table)
         except CacheCorrupt:
             manifest = manifest.with_only([kept for kept in manifest.shards if kept.index != record.index])
+            table = fill_places(folder, manifest.with_only([replace(record, file=None, moved=True)]), table)
     return manifest, table
 
 
 def table_is_whole(folder: Path, manifest: Manifest) -> bool:
     """Whether `utterances.parquet` is byte for byte one that was written."""
     try:
-        return crc32((folder / UTTERANCES).read_bytes()) in (manifest.table_crc32, manifest.next_table_crc32)
+        return _is_table_of(manifest, (folder / UTTERANCES).read_bytes())
     except OSError:
         return False
+
+
+def _is_table_of(manifest: Manifest, content: bytes) -> bool:
+    return crc32(content) in (manifest.table_crc32, manifest.next_table_crc32)
+
+
+def failures_are_whole(folder: Path, manifest: Manifest) -> bool:
+    """Whether `failures.csv` is byte for byte one that was written; a cache made before 0.2 does not know."""
+    if manifest.failures_crc32 is None:
+        return True
+    try:
+        found = crc32((folder / FAILURES).read_bytes())
+    except OSError:
+        return False
+    return found in (manifest.failures_crc32, manifest.next_failures_crc32)
 
 
 def stored_ids(folder: Path, manifest: Manifest) -> tuple[Manifest, dict[str, int]]:
@@ -171,6 +193,6 @@ def failures_of(manifest: Manifest, table: pd.DataFrame) -> pd.DataFrame:
     return failed.assign(reason=failed["utterance_id"].map(reasons)).reset_index(drop=True)
 
 
-def save_failures(folder: Path, manifest: Manifest, table: pd.DataFrame) -> None:
-    """Write `failures.csv` atomically."""
-    replace_file(folder / FAILURES, failures_of(manifest, table).to_csv(index=False).encode())
+def failures_bytes(manifest: Manifest, table: pd.DataFrame) -> bytes:
+    """What `failures.csv` holds."""
+    return failures_of(manifest, table).to_csv(index=False).encode()

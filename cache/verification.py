@@ -8,9 +8,9 @@ import pandas as pd
 
 from cache.atomic import crc32_of_file
 from cache.errors import CacheCorrupt
-from cache.manifest import UTTERANCES, Manifest, ShardRecord, load_manifest
+from cache.manifest import FAILURES, UTTERANCES, Manifest, ShardRecord, load_manifest
 from cache.shard import Shard
-from cache.table import fill_places, load_table, table_is_whole
+from cache.table import failures_are_whole, fill_places, load_table, table_is_whole
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ def verify(folder: Path, progress: Callable[[int], None] = lambda n_bytes: None)
         table = load_table(folder)
         if not table_is_whole(folder, manifest):
             faults.append(Fault(UTTERANCES, "its bytes do not match their checksum"))
+        if not failures_are_whole(folder, manifest):
+            faults.append(Fault(FAILURES, "missing, or its bytes do not match their checksum"))
     except CacheCorrupt as error:
         return [Fault(UTTERANCES, str(error)), *_shard_faults(folder, manifest, None, progress)]
     faults += _shard_faults(folder, manifest, table, progress)
@@ -67,7 +69,7 @@ def shard_faults(
         rows = table[(table["shard"] == record.index) & ~table["utterance_id"].isin(record.failures)]
         planned = tuple(rows["utterance_id"])
     try:
-        shard = Shard(folder, record, manifest)
+        shard = Shard(folder, record, manifest, check=False)  # to name what is bad, not only to refuse it
     except CacheCorrupt as error:
         return [Fault(file, str(error), planned, record.index)]
     if table is not None and sorted(shard.utterance_ids) != sorted(planned):

@@ -10,19 +10,19 @@ from typing import Any
 from zlib import crc32
 
 import filelock
-import numpy as np
 import pandas as pd
 
 from cache.atomic import PARTIAL, replace_file
 from cache.errors import CacheBusy, CacheCorrupt, CacheMissing, ProbeError
 from cache.manifest import FAILURES, MANIFEST, UTTERANCES, Manifest, ShardRecord, check_fingerprint, load_manifest
 from cache.shard import Array, ShardWriter
-from cache.table import load_table, plan, recover, save_failures, settle, table_bytes
+from cache.table import failures_bytes, load_table, plan, recover, settle, table_bytes
 
 LOCK = ".lock"
 OWN_PARTIAL = re.compile(
-    rf"(shard-\d+\.h5|{re.escape(MANIFEST)}|{re.escape(UTTERANCES)}|{re.escape(FAILURES)}){re.escape(PARTIAL)}"
+    rf"(shard-\d+(-\d+)?\.h5|{re.escape(MANIFEST)}|{re.escape(UTTERANCES)}|{re.escape(FAILURES)}){re.escape(PARTIAL)}"
 )
+SHARD_NAME = re.compile(r"shard-(\d+)(?:-\d+)?\.h5")
 
 
 class CacheWriter:
@@ -60,6 +60,7 @@ class CacheWriter:
             for path in folder.iterdir():
                 if OWN_PARTIAL.fullmatch(path.name):
                     path.unlink()
+            self._remove_replaced()
             self.table = plan(known, corpus, self.manifest.measures, shard_size)
             self._save_table()
         except BaseException:
@@ -67,14 +68,24 @@ class CacheWriter:
             raise
 
     def _save_table(self) -> None:
-        """Write the table and what describes it; a kill in between leaves a table that the manifest knows."""
-        content = table_bytes(self.table)
+        """Write the tables and what describes them; a kill in between leaves tables that the manifest knows."""
+        table, failures = table_bytes(self.table), failures_bytes(self.manifest, self.table)
+        announced = replace(self.manifest, next_table_crc32=crc32(table), next_failures_crc32=crc32(failures))
         if (self.folder / MANIFEST).exists():
-            replace(self.manifest, next_table_crc32=crc32(content)).save(self.folder)
-        replace_file(self.folder / UTTERANCES, content)
-        self.manifest = replace(self.manifest, table_crc32=crc32(content), next_table_crc32=None)
+            announced.save(self.folder)
+        replace_file(self.folder / UTTERANCES, table)
+        if not (self.folder / MANIFEST).exists():
+            announced.save(self.folder)
+        replace_file(self.folder / FAILURES, failures)
+        self.manifest = replace(
+            self.manifest,
+            shards=tuple(replace(record, moved=False) for record in self.manifest.shards),
+            table_crc32=crc32(table),
+            next_table_crc32=None,
+            failures_crc32=crc32(failures),
+            next_failures_crc32=None,
+        )
         self.manifest.save(self.folder)
-        save_failures(self.folder, self.manifest, self.table)
 
     def pending(self) -> Iterator[tuple[int, pd.DataFrame]]:
         """The shards not finished yet: number and planned utterances."""
@@ -92,20 +103,40 @@ class CacheWriter:
         measures: dict[str, Array],
     ) -> ShardWriter:
         """A partial shard to write hidden states to."""
-        return ShardWriter(self.folder, index, self.manifest, utterance_ids, n_samples, n_frames, measures)
+        return ShardWriter(
+            self.folder,
+            index,
+            self.manifest,
+            utterance_ids,
+            n_samples,
+            n_frames,
+            measures,
+            generation=self._generation(index),
+        )
 
     def finish_shard(self, index: int, shard: ShardWriter | None, failures: dict[str, str]) -> None:
         """Record a shard as finished; `shard` is None when none of its utterances could be used."""
-        record = shard.finish(failures) if shard else ShardRecord(index, None, 0, 0, 0, dict(failures))
-        self.manifest = self.manifest.with_shard(record)
+        if shard:
+            record = shard.finish(failures)
+        else:
+            record = ShardRecord(index, None, 0, 0, 0, failures=dict(failures), generation=self._generation(index))
+        moved = any(old.index == index for old in self.manifest.shards)
+        self.manifest = self.manifest.with_shard(replace(record, moved=moved))
         self.manifest.save(self.folder)
+        self._remove_replaced()
 
-    def forget_rows(self, index: int) -> None:
-        """Mark the rows of a shard that is about to be written again as unknown, on disk as well."""
-        rows = self.table["shard"] == index
-        self.table.loc[rows, ["row", "n_samples", "n_frames"]] = [-1, 0, 0]
-        self.table.loc[rows, list(self.manifest.measures)] = np.nan
-        self._save_table()
+    def _generation(self, index: int) -> int:
+        """How many files a shard had before the next."""
+        old = [record.generation + bool(record.file) for record in self.manifest.shards if record.index == index]
+        return old[0] if old else 0
+
+    def _remove_replaced(self) -> None:
+        """Delete the files of shards that have another one now; a kill may have left some."""
+        files = {record.index: record.file for record in self.manifest.shards}
+        for path in self.folder.glob("shard-*.h5"):
+            name = SHARD_NAME.fullmatch(path.name)
+            if name and files.get(int(name[1]), path.name) != path.name:
+                path.unlink()
 
     def note(self, session: dict[str, Any]) -> None:
         """Add what a run did to the history."""

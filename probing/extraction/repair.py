@@ -69,7 +69,6 @@ def repair(
                     clips = pipeline.wait_for(pipeline.decode(rows))
                     if damage.bad or any(clip.waveform is not None for clip in clips):
                         fill = _sound_rows(writer, damage)
-                        writer.forget_rows(damage.record.index)
                         pipeline.extract_shard(damage.record.index, clips, fill)
                         pipeline.drain()
                 pipeline.run()
@@ -113,7 +112,7 @@ def _sound_rows(writer: CacheWriter, damage: Damage) -> Fill | None:
     ]
     if rows.empty:
         return None
-    old = Shard(writer.folder, damage.record, writer.manifest)
+    old = Shard(writer.folder, damage.record, writer.manifest, check=False)  # `bad` says which rows are not sound
     old_row = {name: row for row, name in enumerate(old.utterance_ids)}
 
     def copy(shard: ShardWriter, row_of: dict[str, int]) -> None:

@@ -122,7 +122,7 @@ def rewritten(folder: Path, change: Callable[[dict], object]) -> None:
     del content["checksum"]
     change(content)
     content["checksum"] = hashlib.sha256(canonical_json(content).encode()).hexdigest()
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 MANIFESTS: dict[str, tuple[Callable[[dict], object], str]] = {

@@ -102,12 +102,18 @@ def test_a_kill_while_the_table_is_replaced_is_no_damage(store, killed_after: st
     assert set(Cache(folder).utterances["utterance_id"]) == set(names(9))
 
 
+def writer_at_the_end(folder: Path) -> CacheWriter:
+    """A writer that finished its two shards and was not closed, so that the table does not know them."""
+    writer = CacheWriter(folder, Recipe().manifest(), Recipe().corpus(names(8)), 4)
+    for index, rows in writer.pending():
+        Recipe().write_shard(writer, index, list(rows["utterance_id"]), {})
+    return writer
+
+
 @pytest.mark.parametrize("harm", ["deleted", "truncated", "replaced by a longer one"])
-def test_damage_to_a_shard_that_the_table_does_not_know_is_mended_by_writing_again(store, harm, tmp_path) -> None:
-    folder = store(8)
-    forgotten = CacheWriter(folder, Recipe().manifest(), Recipe().corpus(names(8)), 4)
-    forgotten.forget_rows(1)
-    forgotten.lock.release()  # as if killed here
+def test_damage_to_a_shard_that_the_table_does_not_know_is_mended_by_writing_again(harm, tmp_path) -> None:
+    folder = tmp_path / "c"
+    writer_at_the_end(folder).lock.release()  # as if killed here
     shard = folder / "shard-00001.h5"
     if harm == "deleted":
         shard.unlink()
@@ -122,11 +128,10 @@ def test_damage_to_a_shard_that_the_table_does_not_know_is_mended_by_writing_aga
     assert verify(folder) == []
 
 
-def test_a_writer_that_forgot_a_lost_shard_can_be_closed(store) -> None:
-    folder = store(8)
+def test_a_writer_whose_shard_was_lost_meanwhile_can_be_closed(tmp_path: Path) -> None:
+    folder = tmp_path / "c"
+    writer = writer_at_the_end(folder)
     (folder / "shard-00001.h5").unlink()
-    writer = CacheWriter(folder, Recipe().manifest(), Recipe().corpus(names(8)), 4)
-    writer.forget_rows(1)
     writer.close()
     assert len(Cache(folder)) == 4
     Recipe().write(folder, names(8))
