@@ -145,14 +145,39 @@ def extract(
 
 @app.command()
 def sweep(
-    folder: Annotated[Path, typer.Argument(metavar="[CACHE]", help="Folder of the cache.")] = DEMO_CACHE,
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[CACHE]", help="Folder of the cache [default: that of --train, else results/demo.cache]."
+        ),
+    ] = None,
     run_folder: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="Folder of the run [default: beside the cache, NAME.run]."),
     ] = None,
-    train: Annotated[str, typer.Option(metavar="SPLIT", help="Split to train on.")] = "train",
-    dev: Annotated[str, typer.Option(metavar="SPLIT", help="Split to choose strength and layer on.")] = "dev",
-    evaluation: Annotated[str, typer.Option("--eval", metavar="SPLIT", help="Split to report on.")] = "eval",
+    train: Annotated[
+        str,
+        typer.Option(metavar="SPLIT", help="What to train on: SPLIT of the cache, or CACHE:SPLIT of another one."),
+    ] = "train",
+    dev: Annotated[str, typer.Option(metavar="SPLIT", help="What to choose strength and layer on; likewise.")] = "dev",
+    evaluation: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--eval",
+            metavar="SPLIT",
+            help="What to report on; likewise, or CACHE alone for its split eval. May be given again: findings are "
+            "about the first. [default: eval]",
+        ),
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option(metavar="COLUMNS", help="Also report every layer by these, as attack,codec.")
+    ] = None,
+    unseen_attacks: Annotated[
+        bool,
+        typer.Option(
+            "--unseen-attacks", help="Also train every layer without each attack in turn, and measure it on that."
+        ),
+    ] = False,
     strengths: Annotated[
         str, typer.Option(help="Values of C, the inverse penalty of the probes, to choose from on dev.")
     ] = "1e-5,1e-4,1e-3,1e-2,0.1,1",
@@ -198,8 +223,11 @@ def sweep(
     probe sweep mine.cache --heads none --strengths 0.001,0.1
     probe sweep mine.cache --tier frames --recipe attm --heads attentive-compact+lstm --depths 6,12,24
     probe sweep wavlm.cache --out wavlm.run --compare random.run
+    probe sweep la19.cache --eval eval --eval la21.cache --eval df21.cache:eval --by attack,codec --unseen-attacks
     """
     sweeping = import_module("probing.sweep")
+    if folder is None:
+        folder = Path(train.rpartition(":")[0]) if ":" in train else DEMO_CACHE
     if run_folder is None:
         run_folder = DEMO_RUN if folder == DEMO_CACHE else folder.with_name(folder.name.removesuffix(".cache") + ".run")
     if heads is None:
@@ -221,9 +249,11 @@ def sweep(
         resamples=resamples,
         seed=seed,
         interval_by=interval_by,
+        by=tuple(name for name in (by or "").split(",") if name),
+        unseen_attacks=unseen_attacks,
         train=train,
         dev=dev,
-        eval=evaluation,
+        eval=tuple(evaluation or ["eval"]),
     )
     curves, report, runs = (import_module(name) for name in ("analysis.curves", "analysis.report", "probing.runs"))
     others = [runs.Run(other) for other in compare or []]
@@ -233,9 +263,12 @@ def sweep(
         for other in others:
             curves.check_same_utterances(utterances, other)
     run = sweeping.sweep(opened, run_folder, options, device=device, memory_gb=memory_gb, overwrite=overwrite)
-    pictures = curves.save_layer_curve(run, others) + import_module("analysis.depths").save_depth_curve(run)
+    pictures = curves.save_layer_curve(run, others) + curves.save_corpora_curve(run)
+    pictures += import_module("analysis.depths").save_depth_curve(run)
     page = report.save_report(run)
     _print_layers(report.layer_table(run), str(run.record["finding"]["layer"]))
+    if len(run.corpora) > 1:
+        _print_corpora(report.corpora_table(run))
     out.print(f"\n{run.sentence}\n")
     shown = [path for path in pictures if path.endswith(".png")]
     out.print(f"Picture: {' and '.join(shown)}\nReport:  {page}\nResults: {run.folder / 'results.csv'}")
@@ -259,6 +292,15 @@ def _print_layers(table: pd.DataFrame, chosen: str) -> None:
         shown.add_row(name, f"{row['dev']:.1f}", f"{row['eval']:.1f}", interval, f"{row['strength']:g}", control)
     out.print(shown)
     out.print("* chosen on dev")
+
+
+def _print_corpora(table: pd.DataFrame) -> None:
+    shown = Table(title="\nEER (%) on every corpus", title_justify="left", box=None, header_style="bold")
+    for name in (table.index.name, *table.columns):
+        shown.add_column(str(name), justify="right")
+    for layer, row in table.iterrows():
+        shown.add_row(str(layer), *(x if isinstance(x, str) else f"{x:.1f}" for x in row))
+    out.print(shown)
 
 
 @cache_app.command()

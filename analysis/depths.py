@@ -28,13 +28,15 @@ def depth_curve(run: Run, split: str = "eval", ax: Axes | None = None) -> Axes:
     """
     ax = ax or _axes()[0]
     results, finding = run.results, run.record["depth_finding"]
-    of_split = results[(results["experiment"] == "depth") & (results["split"] == split) & results["seed"].isna()]
+    of_split = run.rows("depth", split)
+    of_split = of_split[of_split["seed"].isna()]
     for name, (colour, marker) in _styles(run).items():
         rows = of_split[of_split["head"] == name].sort_values("depth")
         x = rows["depth"].astype(int)
         ax.fill_between(x, 100 * rows["low"], 100 * rows["high"], color=colour, alpha=0.15, lw=0)
         ax.plot(x, 100 * rows["value"], color=colour, marker=marker, ms=4, label=name)
-    single = results[(results["experiment"] == "layer") & (results["split"] == split) & (results["layer"] > 0)]
+    single = run.rows("layer", split)
+    single = single[single["layer"] > 0]
     ax.plot(single["layer"].astype(int), 100 * single["value"], color="0.5", ls=":", label="layer k alone, linear")
     if finding["depth"] is not None:
         ax.axvline(finding["depth"], color="0.3", lw=1, ls="--", label=f"not worse than full: {finding['head']}")
@@ -42,7 +44,7 @@ def depth_curve(run: Run, split: str = "eval", ax: Axes | None = None) -> Axes:
     ax.set(xlabel="depth k (layers 1..k are seen)", ylabel=f"EER on {split} (%)", xlim=(0.5, full + 0.5))
     ax.set_ylim(0, max(60.0, 100 * float(of_split["high"].max()) + 3))
     ax.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
-    ax.set_title(f"{finding['backbone']}, {run.record['about']['corpus']}", loc="left", fontsize=11)
+    ax.set_title(f"{finding['backbone']}, {run.corpora[0]}", loc="left", fontsize=11)
     costs = results[(results["experiment"] == "cost") & (results["metric"] == "macs")].sort_values("depth")
     if len(costs):
         share = 100 * (1 - costs["value"].to_numpy() / costs["value"].iloc[-1])
@@ -86,7 +88,8 @@ def contribution_curve(run: Run, ax: Axes | None = None) -> Axes:
 def depth_table(run: Run) -> pd.DataFrame:
     """EER (%) on eval by depth (rows) and head (columns), with what the backbone of that depth costs where measured."""
     results = run.results
-    rows = results[(results["experiment"] == "depth") & (results["split"] == "eval") & results["seed"].isna()]
+    rows = run.rows("depth")
+    rows = rows[rows["seed"].isna()]
     table = 100 * rows.pivot(index="depth", columns="head", values="value")
     costs = results[results["experiment"] == "cost"].pivot(index="depth", columns="metric", values="value")
     if not costs.empty:

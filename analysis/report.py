@@ -24,6 +24,7 @@ pre { background: #f6f6f6; padding: 1em; overflow: auto }
 <img alt="EER by layer" src="data:image/png;base64,$picture">
 <h2>Equal error rate by layer (%)</h2>
 $table
+$corpora
 $depths
 <h2>How it was made</h2>
 <pre>$record</pre>
@@ -34,23 +35,63 @@ $depths
 def layer_table(run: Run) -> pd.DataFrame:
     """EER (%) by layer: dev, eval with its interval, chosen strength, and the shuffled-label control.
 
-    The last row is the probe on trivial features.
+    Eval is that of the corpus the findings are about. The last row is the probe on trivial features.
     """
-    results = run.results.assign(**{name: 100 * run.results[name] for name in ("value", "low", "high")})
-    part = {
-        (experiment, split): rows.groupby("layer", dropna=False)[["value", "low", "high", "strength"]].mean()
-        for (experiment, split), rows in results.groupby(["experiment", "split"])
-    }
-    rows = []
+    parts = []
     for experiment in ("layer", "trivial-features"):
-        table = part[experiment, "eval"].rename(columns={"value": "eval"})
-        table.insert(0, "dev", part[experiment, "dev"]["value"])
-        rows.append(table)
-    table = pd.concat(rows)
-    control = part.get(("shuffled-labels", "eval"))
-    table["shuffled"] = float("nan") if control is None else control["value"].reindex(table.index)
+        table = _percent(run.rows(experiment)).rename(columns={"value": "eval"})
+        dev = _percent(run.rows(experiment, "dev"))
+        table.insert(0, "dev", dev["value"])
+        parts.append(table)
+    table = pd.concat(parts)
+    table["shuffled"] = _percent(run.rows("shuffled-labels"))["value"].reindex(table.index)
     table.index = pd.Index(["trivial" if pd.isna(layer) else str(layer) for layer in table.index], name="layer")
     return table
+
+
+def corpora_table(run: Run) -> pd.DataFrame:
+    """EER (%) on eval by layer (rows) and corpus (columns), with the ends of the 95 % intervals."""
+    columns = {}
+    for corpus in run.corpora:
+        of_layer = _percent(run.rows("layer", corpus=corpus))
+        columns[corpus] = of_layer["value"]
+        columns[f"{corpus} 95 %"] = of_layer["low"].map("{:.1f} .. ".format) + of_layer["high"].map("{:.1f}".format)
+    return pd.DataFrame(columns).rename_axis("layer")
+
+
+def condition_table(run: Run, experiment: str, split: str, corpus: str) -> pd.DataFrame:
+    """EER (%) by condition (rows) and layer (columns), of `by-condition` or `unseen-attack` rows."""
+    rows = run.results
+    rows = rows[(rows["experiment"] == experiment) & (rows["metric"] == "eer")]
+    rows = rows[(rows["split"] == split) & (rows["corpus"] == corpus)]
+    table = 100 * rows.pivot(index="condition", columns="layer", values="value")
+    table.columns = pd.Index([str(layer) for layer in table.columns], name=None)
+    return table
+
+
+def _percent(rows: pd.DataFrame) -> pd.DataFrame:
+    """Means by layer of a table's figures, in per cent."""
+    means = rows.groupby("layer", dropna=False)[["value", "low", "high", "strength"]].mean()
+    return means.assign(**{name: 100 * means[name] for name in ("value", "low", "high")})
+
+
+def _corpora_and_conditions(run: Run) -> str:
+    """The parts of the page that a sweep over several corpora, by condition or without attacks adds."""
+
+    def html_of(table: pd.DataFrame) -> str:
+        return table.to_html(float_format=lambda value: f"{value:.1f}", na_rep="", border=0)
+
+    parts = []
+    if len(run.corpora) > 1:
+        picture = f'<img alt="EER by layer and corpus" src="data:image/png;base64,{_encoded(run, "corpora-curve")}">'
+        parts += ["<h2>On every corpus: equal error rate by layer (%)</h2>", picture, html_of(corpora_table(run))]
+    titles = {"by-condition": "By condition", "unseen-attack": "On an attack left out of the training"}
+    for experiment, title in titles.items():
+        rows = run.results[run.results["experiment"] == experiment]
+        for split, corpus in rows[["split", "corpus"]].drop_duplicates().itertuples(index=False):
+            heading = html.escape(f"{title}, {split} of {corpus}: equal error rate by layer (%)")
+            parts += [f"<h2>{heading}</h2>", html_of(condition_table(run, experiment, split, corpus))]
+    return "\n".join(parts)
 
 
 def save_report(run: Run) -> str:
@@ -69,6 +110,7 @@ def save_report(run: Run) -> str:
         title=html.escape(title),
         sentence=html.escape(run.sentence),
         picture=_encoded(run, "layer-curve"),
+        corpora=_corpora_and_conditions(run),
         depths=depths,
         table=layer_table(run).to_html(float_format=lambda value: f"{value:.4g}", na_rep="", border=0),
         record=html.escape(json.dumps(run.record, indent=1, ensure_ascii=False)),

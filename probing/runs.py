@@ -1,9 +1,11 @@
 """Runs: a folder with everything a sweep found.
 
 run.json            configuration, fingerprint of the cache, versions, seeds, timings, finding
-results.parquet     one row per figure: experiment, head, layer, seed, split, condition, metric, value, low, high
+results.parquet     one row per figure: experiment, head, layer, depth, seed, split, corpus, condition, metric, value,
+                    low, high, strength; what each holds is in `probing.sweep.results`
 results.csv         the same
-scores/*.txt        `utterance attack key score`, the official ASVspoof 2019 form
+scores/*.txt        `utterance attack key score`, the official ASVspoof 2019 form: HEAD.dev.txt, HEAD.eval.txt of the
+                    corpus that the findings are about, HEAD.eval.CORPUS.txt of the others
 heads/*.safetensors trained heads with their configuration
 figures/, report.html   drawn by `analysis`
 """
@@ -27,6 +29,7 @@ from cache.manifest import canonical_json
 from probing.scores import write_scores
 
 RUN, CONFIGURATION = "run.json", "configuration.json"
+FINDINGS = ("finding", "elsewhere", "unseen_attacks", "depth_finding")
 PACKAGES = ("torch", "transformers", "numpy", "scikit-learn", "h5py")
 
 
@@ -51,9 +54,28 @@ class Run:
     @property
     def sentence(self) -> str:
         """The finding in words."""
-        return " ".join(
-            str(self.record[key]["sentence"]) for key in ("finding", "depth_finding") if self.record.get(key)
-        )
+        return " ".join(str(self.record[key]["sentence"]) for key in FINDINGS if self.record.get(key))
+
+    @property
+    def corpora(self) -> list[str]:
+        """Names of the corpora evaluated on; the findings are about the first."""
+        return [str(name) for name in self.record["corpora"]]
+
+    def rows(self, experiment: str, split: str = "eval", corpus: str | None = None) -> pd.DataFrame:
+        """Rows of the results of an experiment and a split; see `probing.sweep.results`.
+
+        Args:
+            experiment: as `layer`.
+            split: eval or dev.
+            corpus: one of those evaluated on; default the first. Of no meaning for dev.
+
+        Raises:
+            ProbeError: the run did not evaluate on such a corpus.
+        """
+        if corpus is not None and corpus not in self.corpora:
+            raise ProbeError(f"{self.folder}: not evaluated on {corpus!r}, only on {', '.join(self.corpora)}")
+        table = self.results[(self.results["experiment"] == experiment) & (self.results["split"] == split)]
+        return table if split == "dev" else table[table["corpus"] == (corpus or self.corpora[0])]
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r}: {self.sentence})"

@@ -1,6 +1,6 @@
 """A cache written by hand, in which it is known which layer carries the classes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,16 @@ SEPARATION = (0.0, 1.0, 3.0, 0.5)  # of the classes, by layer: layer 2 is best
 DIM = 6
 
 
-def write_cache(folder: Path, seed: int = 0, random_weights: bool = False, change: Callable | None = None) -> Path:
-    """4 layers x 6, 60 utterances a split, classes SEPARATION apart in the mean of one channel."""
+def write_cache(
+    folder: Path,
+    seed: int = 0,
+    random_weights: bool = False,
+    change: Callable | None = None,
+    corpus_name: str = "hand",
+    made: str = "by hand",
+    separation: Sequence[float] = SEPARATION,
+) -> Path:
+    """4 layers x 6, 60 utterances a split, classes `separation` apart in the mean of one channel."""
     generator = np.random.default_rng(seed)
     rows = [
         {
@@ -31,14 +39,14 @@ def write_cache(folder: Path, seed: int = 0, random_weights: bool = False, chang
     ]
     corpus = pd.DataFrame(rows)
     corpus = change(corpus) if change else corpus
-    about = {"backbone": "hand made", "random_weights": random_weights, "corpus": "hand"}
-    manifest = Manifest({"made": "by hand", "seed": seed}, (0, 1, 2, 3), DIM, {"pooled": "float32"}, MEASURES, about)
+    about = {"backbone": "hand made", "random_weights": random_weights, "corpus": corpus_name}
+    manifest = Manifest({"made": made}, (0, 1, 2, 3), DIM, {"pooled": "float32"}, MEASURES, about)
     with CacheWriter(folder, manifest, corpus, shard_size=70) as writer:
         for index, table in list(writer.pending()):
             n = len(table)
             measures = {name: generator.normal(size=n) for name in MEASURES}
             shard = writer.start_shard(index, list(table["utterance_id"]), [800] * n, [2] * n, measures)
-            for layer, apart in enumerate(SEPARATION):
+            for layer, apart in enumerate(separation):
                 x = generator.normal(size=(n, 2, DIM))
                 x[:, 0, 0] += apart * (table["label"] == "bonafide")
                 shard.write(0, "pooled", layer, 100 + 7 * x, n)

@@ -166,13 +166,20 @@ def class_weights(bonafide: NDArray[np.bool_], recipe: Recipe) -> Tensor:
 
 
 @torch.no_grad()
-def scores_of(stacks: Sequence[HeadStack], source: Source, batch: int = 64, device: str = "cpu") -> list[Tensor]:
-    """Scores (M, N) of every stack from one read of a source."""
-    found = [torch.zeros(len(stack.models), len(source)) for stack in stacks]
+def scores_of(
+    stacks: Sequence[HeadStack],
+    source: Source,
+    batch: int = 64,
+    device: str = "cpu",
+    kept: Sequence[Sequence[int]] | None = None,
+) -> list[Tensor]:
+    """Scores (M, N) of every stack from one read of a source, of all its models or of those in `kept`."""
+    kept = [range(len(stack.models)) for stack in stacks] if kept is None else kept
+    found = [torch.zeros(len(models), len(source)) for models in kept]
     for part in source.batches(np.arange(len(source)), batch):
         x, mask = _on(part, device)
-        for stack, scores in zip(stacks, found, strict=True):
-            scores[:, torch.from_numpy(part.rows)] = stack.score(x[:, : stack.n_layers], mask).cpu()
+        for stack, models, scores in zip(stacks, kept, found, strict=True):
+            scores[:, torch.from_numpy(part.rows)] = stack.score(x[:, : stack.n_layers], mask)[list(models)].cpu()
     return found
 
 

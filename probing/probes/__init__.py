@@ -3,5 +3,6 @@
 from probing.probes.linear import LinearProbe, LinearProbeCV
 from probing.probes.logistic import NotConverged, Solution, fit_logistic
 from probing.probes.scaling import Scaling
+from probing.probes.selections import fit_selections
 
-__all__ = ["LinearProbe", "LinearProbeCV", "NotConverged", "Scaling", "Solution", "fit_logistic"]
+__all__ = ["LinearProbe", "LinearProbeCV", "NotConverged", "Scaling", "Solution", "fit_logistic", "fit_selections"]

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from probing.metrics import eer
 from probing.probes.logistic import fit_logistic
 from probing.probes.scaling import Scaling
+from probing.probes.selections import fit_selections
 
 FINEST_SINGLE = 1e-6
 
@@ -110,10 +111,14 @@ class LinearProbeCV(LinearProbe):
         rows[-1] = True
         for k, (train, _) in enumerate(folds):
             rows[k, train] = True
-        x = torch.tensor(features)[None]
-        own = [Scaling.of(x[:, chosen]) for chosen in rows]
-        scaling = Scaling(torch.cat([s.mean for s in own], dim=1), torch.cat([s.scale for s in own], dim=1))
-        weight, bias = self._solve(x, torch.from_numpy(targets), rows, scaling)
+        weight, bias = fit_selections(
+            torch.tensor(features)[None],
+            torch.from_numpy(targets),
+            rows,
+            self.Cs,
+            self.tolerance,
+            dtype=torch.float32 if self.tolerance >= FINEST_SINGLE else torch.float64,
+        )
         rates = [
             [eer(targets[test], features[test] @ w + b) for w, b in zip(*of_fold, strict=True)]
             for (_, test), *of_fold in zip(folds, weight.numpy(), bias.numpy(), strict=False)
@@ -123,24 +128,3 @@ class LinearProbeCV(LinearProbe):
         self.C_ = self.Cs[best]
         self.coef_, self.intercept_ = weight[-1, best : best + 1].numpy(), bias[-1, best : best + 1].numpy()
         return self
-
-    def _solve(
-        self, x: torch.Tensor, targets: torch.Tensor, rows: torch.Tensor, scaling: Scaling
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Weights (K, S, P) and biases (K, S), for features as they are, of labellings trained on `rows` (K, N)."""
-        if x.shape[1] < x.shape[2]:  # a fold alone lies in the span of its rows, which is smaller
-            folded = []
-            for k, chosen in enumerate(rows):
-                alone = Scaling(scaling.mean[:, k : k + 1], scaling.scale[:, k : k + 1])
-                z = alone.apply(x[:, chosen])
-                solution = fit_logistic(z, targets[None, chosen], self.Cs, tolerance=self.tolerance)
-                folded.append(alone.fold(solution.weight, solution.bias))
-            return torch.cat([w[0] for w, _ in folded]), torch.cat([b[0] for _, b in folded])
-        whole = Scaling(scaling.mean[:, -1:], scaling.scale[:, -1:])
-        z = whole.apply(x, torch.float32 if self.tolerance >= FINEST_SINGLE else torch.float64)
-        own = Scaling((scaling.mean - whole.mean) / whole.scale, scaling.scale / whole.scale)
-        solution = fit_logistic(
-            z, targets.expand(len(rows), -1), self.Cs, rows=rows, scaling=own, tolerance=self.tolerance
-        )
-        weight, bias = whole.fold(*own.fold(solution.weight, solution.bias))
-        return weight[0], bias[0]

@@ -108,6 +108,7 @@ class ChosenHead:
 def candidates(run: Run) -> list[Candidate]:
     """The heads of a run, lowest dev EER first; of several seeds the one stored is that of lowest dev EER."""
     table = run.results[(run.results["condition"] == "all") & (run.results["metric"] == "eer")]
+    table = table[(table["split"] == "dev") | (table["corpus"] == run.corpora[0])]
     found = []
     for experiment, column in (("layer", "layer"), ("depth", "depth")):
         rows = table[table["experiment"] == experiment]

@@ -32,7 +32,7 @@ def ablate(
 
     Args:
         cache: an open cache.
-        splits: train, dev, eval.
+        splits: train, dev, eval, and others to evaluate on.
         options: which heads; none trains nothing and gives None.
         margin: see `find_depth`.
         writer: of the run.
@@ -66,10 +66,11 @@ def ablate(
         writer.add_scores(best.head.name, tables, best.scores)
         writer.add_heads(best.head.name, best.head.tensors(), best.head.config())
     full = max(depth for _, depth in fitted)
-    source = open_source(cache, splits["eval"], options.tier, recipe, memory_gb / 4)
+    source = open_source(splits["eval"], options.tier, recipe, memory_gb / 4)
     for name in options.heads:
         for member in fitted[name, full]:
             row: dict[str, Any] = {"experiment": CONTRIBUTIONS, "head": name, "depth": full, "seed": member.model.seed}
+            row["corpus"] = splits["eval"].corpus
             for found in contributions(member.head, source, splits["eval"]):
                 results.append({**row, **found})
     head = min(options.heads, key=lambda name: on_dev[name, full])

@@ -84,11 +84,11 @@ class FittedHead:
     scores: dict[str, NDArray[np.float64]]
 
 
-def open_source(cache: Cache, split: Split, tier: str, recipe: Recipe, memory_gb: float) -> Source:
+def open_source(split: Split, tier: str, recipe: Recipe, memory_gb: float) -> Source:
     """The layers 1..L of a split."""
     if tier == "frames":
-        return FrameSource(cache, split.table, recipe.n_frames, memory_gb)
-    return PooledSource(cache=cache, table=split.table, memory_gb=memory_gb)
+        return FrameSource(split.cache, split.table, recipe.n_frames, memory_gb)
+    return PooledSource(cache=split.cache, table=split.table, memory_gb=memory_gb)
 
 
 def fit_depths(
@@ -120,8 +120,11 @@ def fit_depths(
     depths = options.chosen(n_layers)
     if cache.layers[-1] != n_layers or not set(depths) <= set(range(1, n_layers + 1)):
         raise ProbeError(f"--depths {depths}: {cache.folder} has layers {cache.layers}; expected depths among them")
-    cache._check(options.tier, cache.layers)
-    sources = {name: open_source(cache, split, options.tier, recipe, memory_gb / 4) for name, split in splits.items()}
+    for split in splits.values():
+        split.cache._check(options.tier, cache.layers)
+    sources = {
+        name: open_source(split, options.tier, recipe, memory_gb / (len(splits) + 1)) for name, split in splits.items()
+    }
     models = [
         Model(head.partition("+")[0], head.partition("+")[2], depth, seed, rate, decay)
         for head in options.heads
@@ -147,16 +150,23 @@ def fit_depths(
             checkpoint=folder / f"training-{i:03d}.pt",
             said=partial(_tell, said, count, told),
         )
-        scores = {name: scores_of(group, sources[name], recipe.batch, device) for name in splits if name != "train"}
+        on_dev = [found.double().numpy() for found in scores_of(group, sources["dev"], recipe.batch, device)]
+        chosen = [_chosen(stack, found, splits["dev"]) for stack, found in zip(group, on_dev, strict=True)]
+        kept = [[m for m, _ in of_stack] for of_stack in chosen]
+        scores = {
+            name: scores_of(group, sources[name], recipe.batch, device, kept)
+            for name in splits
+            if name not in ("train", "dev")
+        }
         for number, stack in enumerate(group):
-            of_stack = {name: found[number].double().numpy() for name, found in scores.items()}
             stack.to("cpu")
-            for m, rate in _chosen(stack, of_stack["dev"], splits["dev"]):
+            for i, (m, rate) in enumerate(chosen[number]):
                 model = stack.models[m]
                 key = model.head, model.depth, model.seed
                 if key not in best or rate < best[key][0]:
                     head = Head(stack.take(m), recipe.n_frames if frames else None, about)
-                    best[key] = rate, FittedHead(model, head, {name: found[m] for name, found in of_stack.items()})
+                    of_model = {name: found[number][i].double().numpy() for name, found in scores.items()}
+                    best[key] = rate, FittedHead(model, head, {"dev": on_dev[number][m].copy(), **of_model})
         said(count * (recipe.epochs - told[0]), "scored")
     return [member for _, member in best.values()]
 

@@ -1,11 +1,16 @@
 """The finding: the sentence a sweep is run for, and the figures behind it."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
-from probing.metrics import Interval
+from cache import Cache
+from probing.metrics import Interval, percentile_interval
+from probing.sweep.results import CONTROL, LAYERS, TRIVIAL, UNSEEN
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,128 @@ class Finding:
     def as_dict(self) -> dict[str, Any]:
         """For the run record."""
         return {**asdict(self), "sentence": self.sentence()}
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """How the layer chosen on dev does on other corpora than the one of the finding.
+
+    rates: corpus -> layer -> eval EER, of the layer chosen, the last one, and that of lowest EER there.
+    """
+
+    layer: int
+    last: int
+    rates: dict[str, dict[int, Interval]]
+
+    def sentence(self) -> str:
+        """The figures in words."""
+        return " ".join(
+            f"On {corpus}: layer {self.layer} {_percent(rates[self.layer])}, last {_percent(rates[self.last])}, "
+            f"lowest {_percent(rates[lowest])} at layer {lowest}."
+            for corpus, rates in self.rates.items()
+            for lowest in [min(rates, key=lambda layer: rates[layer].value)]
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the run record."""
+        rates = {corpus: {str(layer): asdict(rate) for layer, rate in of.items()} for corpus, of in self.rates.items()}
+        return {"layer": self.layer, "last": self.last, "rates": rates, "sentence": self.sentence()}
+
+
+@dataclass(frozen=True)
+class UnseenFinding:
+    """How the layers do on an attack they were not trained with.
+
+    layer: chosen on dev. means: split and corpus -> layer -> mean over attacks of the EER on the attack left out, and
+    of that of the probe trained on everything. attacks: split and corpus -> how many.
+    """
+
+    layer: int
+    means: dict[str, dict[int, tuple[float, float]]]
+    attacks: dict[str, int]
+
+    def sentence(self) -> str:
+        """The figures in words."""
+        said = []
+        for where, means in self.means.items():
+            unseen, seen = means[self.layer]
+            lowest = min(means, key=lambda layer: means[layer][0])
+            said.append(
+                f"Attacks left out of the training, {where}: layer {self.layer} has a mean EER of {100 * unseen:.1f} % "
+                f"over {self.attacks[where]} attacks, {100 * seen:.1f} % when trained with them; lowest "
+                f"{100 * means[lowest][0]:.1f} % at layer {lowest}."
+            )
+        return " ".join(said)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the run record."""
+        means = {
+            where: {str(layer): {"eer": unseen, "eer_seen": seen} for layer, (unseen, seen) in of.items()}
+            for where, of in self.means.items()
+        }
+        return {"layer": self.layer, "means": means, "attacks": self.attacks, "sentence": self.sentence()}
+
+
+def find_layer(
+    cache: Cache, table: pd.DataFrame, corpus: str, boots: Mapping[int, NDArray[np.float64]], unit: str, n_eval: int
+) -> Finding:
+    """The finding on one corpus.
+
+    Args:
+        cache: trained on.
+        table: of the results.
+        corpus: evaluated on.
+        boots: layer -> (R,) its EER there on paired resamples.
+        unit: what they drew.
+        n_eval: utterances.
+    """
+    dev = table[(table["experiment"] == LAYERS) & (table["split"] == "dev")]
+    layer, last = int(dev.loc[dev["value"].idxmin(), "layer"]), cache.layers[-1]
+    on_eval = table[(table["split"] == "eval") & (table["corpus"] == corpus)]
+    of_layer = _intervals(on_eval[on_eval["experiment"] == LAYERS])
+    best, at_last = of_layer[layer], of_layer[last]
+    trivial, control = (on_eval[on_eval["experiment"] == name] for name in (TRIVIAL, CONTROL))
+    return Finding(
+        backbone=cache.about["backbone"],
+        random_weights=cache.about["random_weights"],
+        layer=layer,
+        last=last,
+        best=best,
+        last_layer=at_last,
+        difference=percentile_interval(at_last.value - best.value, boots[last] - boots[layer]),
+        trivial=Interval(*(float(trivial.iloc[0][name]) for name in ("value", "low", "high"))),
+        shuffled=float(control["value"].mean()) if len(control) else float("nan"),
+        n_eval=n_eval,
+        unit=unit,
+    )
+
+
+def find_elsewhere(table: pd.DataFrame, layer: int, last: int, corpora: Sequence[str]) -> Elsewhere | None:
+    """The figures of other corpora; None where there are none."""
+    rows = table[(table["experiment"] == LAYERS) & (table["split"] == "eval")]
+    found = {}
+    for corpus in corpora:
+        of_layer = _intervals(rows[rows["corpus"] == corpus])
+        lowest = min(of_layer, key=lambda k: of_layer[k].value)
+        found[corpus] = {k: of_layer[k] for k in sorted({layer, last, lowest})}
+    return Elsewhere(layer, last, found) if found else None
+
+
+def find_unseen(table: pd.DataFrame, layer: int) -> UnseenFinding:
+    """The mean over attacks of the `unseen-attack` rows."""
+    rows = table[table["experiment"] == UNSEEN]
+    means: dict[str, dict[int, tuple[float, float]]] = {}
+    attacks = {}
+    for (split, corpus), part in rows.groupby(["split", "corpus"], sort=False):
+        by = part.groupby(["layer", "metric"])["value"].mean().unstack()
+        where = f"{split} of {corpus}"
+        means[where] = {int(k): (float(row["eer"]), float(row["eer_seen"])) for k, row in by.iterrows()}
+        attacks[where] = int(part["condition"].nunique())
+    return UnseenFinding(layer, means, attacks)
+
+
+def _intervals(rows: pd.DataFrame) -> dict[int, Interval]:
+    return {int(row.layer): Interval(float(row.value), float(row.low), float(row.high)) for row in rows.itertuples()}
 
 
 def _percent(interval: Interval) -> str:

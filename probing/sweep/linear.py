@@ -1,21 +1,23 @@
 """Linear probes of a sweep: fit on train, strength chosen on dev, scored on dev and eval, layer by layer."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from cache import Cache
 from probing.metrics import eer
-from probing.probes import Scaling, fit_logistic
-from probing.sweep.splits import Split
+from probing.probes import Scaling, fit_logistic, fit_selections
+from probing.sweep.splits import EVAL, Split
 
 TOLERANCE = 1e-6
 ROWS_AT_ONCE = 1024
+READ_VALUES = 8_000_000  # of an evaluation set in memory at once
 MOST_FLOAT64 = 4_000_000  # training values of a layer; above, they are multiplied in float32
 T = TypeVar("T")
 R = TypeVar("R")
@@ -37,35 +39,68 @@ class Probe:
 
 
 def probe_layers(
-    cache: Cache,
     splits: dict[str, Split],
     labellings: Sequence[dict[str, NDArray[np.bool_]]],
     strengths: Sequence[float],
     device: str = "cpu",
     memory_gb: float = 2.0,
-) -> Iterator[tuple[int, list[Probe]]]:
+    left_out: dict[str, NDArray[np.bool_]] | None = None,
+) -> Iterator[tuple[int, list[Probe], list[Probe]]]:
     """Read and fit layer after layer, several beside each other, as many as there are cores and the memory holds.
 
+    Of evaluation sets a block at a time is read, however large they are.
+
     Args:
-        cache: with a pooled tier.
-        splits: part -> utterances; the true labels.
+        splits: part -> utterances, of caches with a pooled tier; the true labels.
         labellings: see `fit_probes`.
         strengths: values of C.
         device: where to solve.
         memory_gb: most memory for features and what is computed from them; one layer is always taken.
+        left_out: `train` and `dev` -> (A, N), selections of rows for probes with the true labels; see `fit_probes`.
 
     Yields:
-        Layers in order, each with its K probes.
+        Layers in order, each with its K probes and its A probes on selections, with scores of all parts but `train`.
     """
-    n = {part: len(split) for part, split in splits.items()}
-    item_size = np.dtype(cache.tiers["pooled"]).itemsize
-    at_once = int(memory_gb * 1e9 / working_bytes(n["train"], sum(n.values()), 2 * cache.dim, item_size))
+    cache, fitted_on = splits["train"].cache, [splits["train"], splits["dev"]]
+    evaluations = {part: split for part, split in splits.items() if split.name == EVAL}
+    truth = {part: split.bonafide for part, split in splits.items()}
+    n_left_out = 0 if left_out is None else len(left_out["train"])
+    needed = working_bytes(
+        len(splits["train"]), sum(map(len, fitted_on)), 2 * cache.dim, np.dtype(cache.tiers["pooled"]).itemsize
+    )
+    needed += 8 * (len(labellings) + n_left_out) * sum(map(len, splits.values()))
 
-    def fit(layer: int) -> tuple[int, list[Probe]]:
-        features = {part: cache.pooled([layer], split.table).reshape(len(split), -1) for part, split in splits.items()}
-        return layer, fit_probes(features, splits, labellings, strengths, device)
+    def fit(layer: int) -> tuple[int, list[Probe], list[Probe]]:
+        features = {split.name: _features(split, layer, split.table) for split in fitted_on}
+        probes, selected = fit_probes(features, labellings, strengths, device), []
+        if left_out is not None:
+            selected = fit_probes(features, [truth] * n_left_out, strengths, device, left_out)
+        del features
+        for part, split in evaluations.items():
+            add_scores(layer, [*probes, *selected], part, split, device)
+        return layer, probes, selected
 
-    yield from _beside(fit, cache.layers, 1 if torch.device(device).type != "cpu" else at_once)
+    at_once = 1 if torch.device(device).type != "cpu" else int(memory_gb * 1e9 / needed)
+    yield from _beside(fit, cache.layers, at_once)
+
+
+def add_scores(layer: int, probes: Sequence[Probe], part: str, split: Split, device: str = "cpu") -> None:
+    """Score every utterance of a split, reading a block at a time, and add that to the probes' `scores`."""
+    weight = torch.from_numpy(np.stack([probe.weight for probe in probes])[:, None]).to(device)
+    bias = torch.from_numpy(np.array([[probe.bias] for probe in probes])).to(device)
+    scores = np.empty((len(probes), len(split)))
+    # in the order of the shards, so that each is read once and from its beginning to its end
+    order = np.lexsort((split.table["row"], split.table["shard"]))
+    rows_at_once = max(1, READ_VALUES // weight.shape[-1])
+    for first in range(0, len(order), rows_at_once):
+        rows = order[first : first + rows_at_once]
+        scores[:, rows] = log_odds(_features(split, layer, split.table.iloc[rows]), weight, bias)[:, 0]
+    for probe, values in zip(probes, scores, strict=True):
+        probe.scores[part] = values
+
+
+def _features(split: Split, layer: int, table: pd.DataFrame) -> NDArray[Any]:
+    return split.cache.pooled([layer], table).reshape(len(table), -1)
 
 
 def _beside(work: Callable[[T], R], items: Sequence[T], at_once: int) -> Iterator[R]:
@@ -79,9 +114,15 @@ def _beside(work: Callable[[T], R], items: Sequence[T], at_once: int) -> Iterato
     if at_once == 1:
         yield from map(work, items)
         return
+    pending: deque[Future[R]] = deque()
     try:
         with ThreadPoolExecutor(at_once, initializer=torch.set_num_threads, initargs=(threads // at_once,)) as pool:
-            yield from pool.map(work, items)
+            for item in items:
+                pending.append(pool.submit(work, item))
+                if len(pending) > at_once:  # no more results wait in memory than are worked on
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
     finally:
         torch.set_num_threads(threads)
 
@@ -94,19 +135,19 @@ def working_bytes(n_train: int, n: int, p: int, item_size: int) -> int:
 
 def fit_probes(
     features: dict[str, NDArray[Any]],
-    splits: dict[str, Split],
     labellings: Sequence[dict[str, NDArray[np.bool_]]],
     strengths: Sequence[float],
     device: str = "cpu",
+    rows: dict[str, NDArray[np.bool_]] | None = None,
 ) -> list[Probe]:
     """Fit all labellings x strengths of a layer in one solve; keep the best strength of each labelling on dev.
 
     Args:
-        features: part -> (N, P).
-        splits: part -> utterances; the true labels.
+        features: part -> (N, P); all parts but `train` are scored.
         labellings: K of them, part -> (N,) boolean for `train` and `dev`; the true one, or shuffled ones.
         strengths: values of C.
         device: where to solve.
+        rows: `train` and `dev` -> (K, N), the utterances that each labelling is trained and chosen on; default all.
 
     Returns:
         K probes. The strength is the one with the lowest dev EER; among equals the smallest.
@@ -115,18 +156,23 @@ def fit_probes(
     targets = torch.from_numpy(np.stack([labels["train"] for labels in labellings])).to(device)
     train = torch.from_numpy(features["train"]).to(targets.device)[None]
     dtype = torch.float32 if train.numel() > MOST_FLOAT64 else torch.float64
-    scaling = Scaling.of(train, dtype)
-    solution = fit_logistic(scaling.apply(train, dtype), targets, strengths, tolerance=TOLERANCE)
-    weight, bias = (values[0] for values in scaling.fold(solution.weight, solution.bias))
-    on_dev = _scores(features["dev"], weight, bias)
+    if rows is None:
+        scaling = Scaling.of(train, dtype)
+        solution = fit_logistic(scaling.apply(train, dtype), targets, strengths, tolerance=TOLERANCE)
+        weight, bias = (values[0] for values in scaling.fold(solution.weight, solution.bias))
+    else:
+        chosen = torch.from_numpy(rows["train"]).to(targets.device)
+        weight, bias = fit_selections(train, targets, chosen, strengths, tolerance=TOLERANCE, dtype=dtype)
+    on_dev = log_odds(features["dev"], weight, bias)
+    used = np.ones((len(labellings), on_dev.shape[-1]), bool) if rows is None else rows["dev"]
     rates = [
-        [eer(labels["dev"], scores) for scores in of_labelling]
-        for labels, of_labelling in zip(labellings, on_dev, strict=True)
+        [eer(labels["dev"][chosen], scores[chosen]) for scores in of_labelling]
+        for labels, chosen, of_labelling in zip(labellings, used, on_dev, strict=True)
     ]
     best = torch.from_numpy(np.argmin(rates, axis=1)).to(weight.device)[:, None]
     weight = weight.take_along_dim(best[..., None], dim=1)
     bias = bias.take_along_dim(best, dim=1)
-    scores = {part: _scores(features[part], weight, bias)[:, 0] for part in splits if part != "train"}
+    scores = {part: log_odds(x, weight, bias)[:, 0] for part, x in features.items() if part != "train"}
     return [
         Probe(
             strengths[int(best[k, 0])],
@@ -138,7 +184,7 @@ def fit_probes(
     ]
 
 
-def _scores(x: NDArray[Any], weight: torch.Tensor, bias: torch.Tensor) -> NDArray[np.float64]:
+def log_odds(x: NDArray[Any], weight: torch.Tensor, bias: torch.Tensor) -> NDArray[np.float64]:
     """Log odds (K, S, N) of features (N, P) as they are, some utterances at a time."""
     flat = weight.flatten(0, 1).T
     blocks = [

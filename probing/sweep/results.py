@@ -1,4 +1,24 @@
-"""The results table of a sweep: one row a figure."""
+"""The results table of a sweep: one row a figure.
+
+experiment      what was done: `layer` (a linear probe per layer), `shuffled-labels` and `trivial-features` (controls),
+                `depth` (heads on layers 1..k), `contribution`, `cost`, and, where asked for, `by-condition` and
+                `unseen-attack`
+head, layer, depth, seed, strength   of what was measured; missing where they mean nothing
+split           `dev` or `eval`
+corpus          whose utterances these are: of `eval` there is one set of rows for each corpus evaluated on, that which
+                the findings are about first; `Run.corpora` has their order and `Run.rows` those of one
+condition       `all`, or which trials: `attack=A07`, `codec=opus`, `attack=A07,codec=opus`, `label=spoof`
+metric          `eer` and others; value, low, high: shares from 0 to 1 with the ends of the 95 % interval
+
+by-condition: EER of the probe of each layer, trained on everything, on the trials of a condition as the official
+packages take them: of an attack its spoofs and every bona fide trial, of a codec the trials of both classes. Each
+column alone, and all columns together.
+
+unseen-attack: `condition` names the attack that a probe per layer was trained and chosen without, and is measured on,
+with every bona fide trial of that split: `eer`; `eer_seen` is that of the probe trained on everything, on the same
+trials, and `eer_excess` the first less the second, paired. `split` is `dev` as well as `eval`, wherever there are
+spoofs of that attack.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +37,7 @@ from probing.sweep.splits import Split
 
 LAYERS, TRIVIAL, CONTROL = "layer", "trivial-features", "shuffled-labels"
 DEPTHS, CONTRIBUTIONS, COSTS = "depth", "contribution", "cost"
+BY_CONDITION, UNSEEN = "by-condition", "unseen-attack"
 EMPTY: dict[str, Any] = {
     "experiment": "",
     "head": "",
@@ -24,6 +45,7 @@ EMPTY: dict[str, Any] = {
     "depth": None,
     "seed": None,
     "split": "eval",
+    "corpus": "",
     "condition": "all",
     "metric": "eer",
     "value": np.nan,
@@ -51,21 +73,22 @@ class Results:
 
     def __init__(self, splits: dict[str, Split], resamples: dict[str, Resamples]) -> None:
         self._splits, self._resamples = splits, resamples
+        self._parts = [part for part in splits if part != "train"]
         self._rows: list[dict[str, Any]] = []
 
     def add(self, experiment: str, layer: int | None, probe: Probe) -> NDArray[np.float64]:
-        """Add the dev and eval EER of a probe with their intervals; returns the resampled eval EER."""
-        resampled = np.empty(0)
-        for part in ("dev", "eval"):
+        """Add the dev and eval EER of a probe with their intervals; returns the resampled EER on the first corpus."""
+        resampled = {}
+        for part in self._parts:
             bonafide, scores = self._splits[part].bonafide, probe.scores[part]
-            resampled = eer_resamples(bonafide, scores, self._resamples[part])
-            interval = percentile_interval(eer(bonafide, scores), resampled)
+            resampled[part] = eer_resamples(bonafide, scores, self._resamples[part])
+            interval = percentile_interval(eer(bonafide, scores), resampled[part])
             self._add(experiment, layer, None, part, probe.strength, interval)
-        return resampled
+        return resampled["eval"]
 
     def add_control(self, layer: int, seed: int, probe: Probe) -> None:
         """Add the dev and eval EER, against the true labels, of a probe trained on shuffled ones."""
-        for part in ("dev", "eval"):
+        for part in self._parts:
             value = eer(self._splits[part].bonafide, probe.scores[part])
             self._add(CONTROL, layer, seed, part, probe.strength, Interval(value, np.nan, np.nan))
 
@@ -74,16 +97,16 @@ class Results:
         model = members[0].model
         row = {"experiment": DEPTHS, "head": model.head, "depth": model.depth}
         rates, resampled = {}, {}
-        for part in ("dev", "eval"):
-            bonafide = self._splits[part].bonafide
+        for part in self._parts:
+            bonafide, row = self._splits[part].bonafide, {**row, **self._of(part)}
             rates[part] = [eer(bonafide, member.scores[part]) for member in members]
             of_seeds = [eer_resamples(bonafide, member.scores[part], self._resamples[part]) for member in members]
             resampled[part] = np.mean(of_seeds, axis=0)
             for member, rate in zip(members, rates[part], strict=True):
                 strength = member.model.weight_decay
-                self.append({**row, "seed": member.model.seed, "split": part, "value": rate, "strength": strength})
+                self.append({**row, "seed": member.model.seed, "value": rate, "strength": strength})
             interval = percentile_interval(float(np.mean(rates[part])), resampled[part])
-            self.append({**row, "split": part, **asdict(interval)})
+            self.append({**row, **asdict(interval)})
         best = members[int(np.argmin(rates["dev"]))]
         return DepthFigures(float(np.mean(rates["eval"])), resampled["eval"], float(np.mean(rates["dev"])), best)
 
@@ -101,8 +124,11 @@ class Results:
     def _add(
         self, experiment: str, layer: int | None, seed: int | None, part: str, strength: float, interval: Interval
     ) -> None:
-        row = {"experiment": experiment, "head": "linear", "layer": layer, "seed": seed, "split": part}
+        row = {"experiment": experiment, "head": "linear", "layer": layer, "seed": seed, **self._of(part)}
         self.append({**row, **asdict(interval), "strength": strength})
+
+    def _of(self, part: str) -> dict[str, str]:
+        return {"split": self._splits[part].name, "corpus": self._splits[part].corpus}
 
     def table(self) -> pd.DataFrame:
         """The tidy table, one row a figure; `layer`, `depth` and `seed` are missing where they mean nothing."""

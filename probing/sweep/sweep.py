@@ -1,8 +1,8 @@
-"""The sweep: one cache in, a run folder out."""
+"""The sweep: caches in, a run folder out."""
 
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,17 @@ from numpy.typing import NDArray
 
 from cache import Cache, ProbeError
 from probing.audio import MEASURES
-from probing.metrics import Interval, Resamples, draw, percentile_interval
+from probing.metrics import draw
 from probing.progress import console, duration, progress_line
 from probing.runs import Run, RunWriter
+from probing.sweep.conditions import ConditionFigures, conditions_of, leave_out
 from probing.sweep.depth_ablation import ablate
 from probing.sweep.depths import DepthOptions
-from probing.sweep.finding import Finding
+from probing.sweep.finding import find_elsewhere, find_layer, find_unseen
 from probing.sweep.linear import Probe, fit_probes, probe_layers, shuffled
-from probing.sweep.results import CONTROL, LAYERS, TRIVIAL, Results
+from probing.sweep.results import LAYERS, TRIVIAL, Results
 from probing.sweep.savings import depth_costs, saved_shares
-from probing.sweep.splits import Split, read_splits
+from probing.sweep.splits import EVAL, Split, read_splits
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,10 @@ class SweepOptions:
     control_seeds: seeds of the shuffled-label control.
     depths: the heads trained on the first k layers. margin: relative EER that a smaller depth may be worse by.
     resamples: of the bootstrap. seed: of the bootstrap. interval_by: auto, speaker or utterance.
-    train, dev, eval: which split of the cache plays which part.
+    by: columns to report by, as attack, codec.
+    unseen_attacks: also train a probe per layer without each attack in turn.
+    train, dev, eval: which utterances play which part, as SPLIT, CACHE:SPLIT or CACHE (see `probing.sweep.splits`);
+        eval may be several, the first being that which the findings are about.
     """
 
     strengths: tuple[float, ...] = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -42,9 +46,11 @@ class SweepOptions:
     resamples: int = 1000
     seed: int = 0
     interval_by: str = "auto"
+    by: tuple[str, ...] = ()
+    unseen_attacks: bool = False
     train: str = "train"
     dev: str = "dev"
-    eval: str = "eval"
+    eval: str | tuple[str, ...] = EVAL
 
     def __post_init__(self) -> None:
         if not self.strengths or min(self.strengths) <= 0:
@@ -55,15 +61,11 @@ class SweepOptions:
             raise ProbeError(f"--resamples {self.resamples}: expected 100 or more; fewer say nothing about the ends")
         if self.interval_by not in ("auto", "speaker", "utterance"):
             raise ProbeError(f"--interval-by {self.interval_by}: expected auto, speaker or utterance")
-        if len({self.train, self.dev, self.eval}) < 3:
-            raise ProbeError(
-                f"--train {self.train} --dev {self.dev} --eval {self.eval}: expected three different splits; a probe "
-                "chosen or measured on what it was trained on says nothing"
-            )
 
     def splits(self, cache: Cache) -> dict[str, Split]:
-        """The utterances of a cache that play each part."""
-        return read_splits(cache, {"train": self.train, "dev": self.dev, "eval": self.eval})
+        """The utterances that play each part; of `cache` where no other one is named."""
+        evaluations = (self.eval,) if isinstance(self.eval, str) else self.eval
+        return read_splits(cache, self.train, self.dev, evaluations, self.depths.tier if self.depths.heads else "")
 
 
 def identity(splits: dict[str, Split]) -> dict[str, int]:
@@ -87,7 +89,7 @@ def sweep(
     """Train a linear probe per layer with its controls, and heads on the first k layers; write the run folder.
 
     Args:
-        cache: a cache with a pooled tier.
+        cache: a cache with a pooled tier; the one that options mean where they name none.
         run: folder of the results; appears when it is whole.
         options: what to do.
         device: where to train, cpu or cuda.
@@ -99,33 +101,48 @@ def sweep(
         ProbeError: a split is missing or one-sided, or the run folder holds something else.
     """
     options, started = options or SweepOptions(), time.perf_counter()
-    cache = cache if isinstance(cache, Cache) else Cache(cache)
-    if not cache.finished:
-        say(f"Warning: the cache is unfinished, {len(cache)} of {cache.n_planned} utterances; probe extract goes on.")
-    splits = options.splits(cache)
-    configuration = {"options": _plain(options), "cache": cache.id, "utterances": identity(splits)}
+    splits = options.splits(cache if isinstance(cache, Cache) else Cache(cache))
+    cache = splits["train"].cache
+    for one in {split.cache.folder: split.cache for split in splits.values()}.values():
+        if not one.finished:
+            say(
+                f"Warning: {one.folder} is unfinished, {len(one)} of {one.n_planned} utterances; probe extract goes on."
+            )
+    evaluations = {part: split for part, split in splits.items() if split.name == EVAL}
+    by_condition = conditions_of(evaluations, options.by)
+    left_out = leave_out(splits) if options.unseen_attacks else None
+    configuration = {"options": _plain(options, splits), "cache": cache.id, "utterances": identity(splits)}
     writer = RunWriter(Path(run), configuration, overwrite=overwrite)
-    say("Sweep: " + ", ".join(_describe(split) for split in splits.values()))
+    say("Sweep: " + ", ".join(_describe(split, len(evaluations) > 1) for split in splits.values()))
     resamples = {
-        part: draw(
-            splits[part].bonafide, splits[part].clusters(options.interval_by), n=options.resamples, seed=options.seed
-        )
-        for part in ("dev", "eval")
+        part: draw(split.bonafide, split.clusters(options.interval_by), n=options.resamples, seed=options.seed)
+        for part, split in splits.items()
+        if part != "train"
     }
     truth = {part: split.bonafide for part, split in splits.items()}
     labellings = [truth, *shuffled(splits, options.control_seeds)]
     results, boots = Results(splits, resamples), {}
+    figures = ConditionFigures(
+        results, splits, by_condition, left_out, options.resamples, options.seed, options.interval_by
+    )
     heads: dict[int, Probe] = {}
+    tables = {part: split.table for part, split in splits.items()}
 
+    n_probes = len(labellings) + (len(left_out.attacks) if left_out else 0)
     with progress_line("Probing", len(cache.layers), "layers") as line:
-        for layer, probes in probe_layers(cache, splits, labellings, options.strengths, device, memory_gb):
-            heads[layer] = probes[0]
+        for layer, probes, without in probe_layers(
+            splits, labellings, options.strengths, device, memory_gb, left_out.rows if left_out else None
+        ):
             boots[layer] = results.add(LAYERS, layer, probes[0])
             for seed, probe in zip(options.control_seeds, probes[1:], strict=True):
                 results.add_control(layer, seed, probe)
+            figures.add(layer, probes[0], without)
+            writer.add_scores(f"linear-layer-{layer:02d}", tables, probes[0].scores)
+            heads[layer] = replace(probes[0], scores={})
             line.advance(1, f"layer {layer}")
-        trivial = fit_probes(_trivial(splits), splits, [truth], options.strengths, device)[0]
+        trivial = fit_probes(_trivial(splits), [truth], options.strengths, device)[0]
         results.add(TRIVIAL, None, trivial)
+        writer.add_scores(TRIVIAL, tables, trivial.scores)
 
     saved = None
     if options.depths.heads and (costs := depth_costs(cache, device, say)) is not None:
@@ -133,11 +150,10 @@ def sweep(
         saved = saved_shares(costs)
     depth_finding = ablate(cache, splits, options.depths, options.margin, writer, results, device, memory_gb, saved)
     table = results.table()
-    finding = _finding(cache, table, boots, resamples["eval"], len(splits["eval"]))
-    tables = {part: split.table for part, split in splits.items()}
-    for layer, probe in heads.items():
-        writer.add_scores(f"linear-layer-{layer:02d}", tables, probe.scores)
-    writer.add_scores(TRIVIAL, tables, trivial.scores)
+    corpora = [split.corpus for split in evaluations.values()]
+    finding = find_layer(cache, table, corpora[0], boots, resamples[EVAL].unit, len(splits[EVAL]))
+    elsewhere = find_elsewhere(table, finding.layer, finding.last, corpora[1:])
+    unseen = find_unseen(table, finding.layer) if left_out else None
     writer.add_heads(
         "linear",
         {
@@ -155,7 +171,7 @@ def sweep(
         },
     )
     say(
-        f"Trained {len(heads)} layers x {len(labellings)} labellings x {len(options.strengths)} strengths in "
+        f"Trained {len(heads)} layers x {n_probes} labellings x {len(options.strengths)} strengths in "
         f"{duration(time.perf_counter() - started)}."
     )
     return writer.finish(
@@ -165,9 +181,20 @@ def sweep(
             "about": cache.about,
             "fingerprint": cache.fingerprint,
             "cache_folder": str(cache.folder),
-            "intervals": f"95 %, bootstrap over {resamples['eval'].unit}s within class, {options.resamples} resamples",
+            "corpora": corpora,
+            "caches": {
+                part: {"folder": str(split.cache.folder), "id": split.cache.id, "corpus": split.corpus}
+                for part, split in splits.items()
+            },
+            "conditions": {
+                corpus: {one.name: one.counts for one in by_condition if evaluations[one.part].corpus == corpus}
+                for corpus in corpora
+            },
+            "intervals": f"95 %, bootstrap over {resamples[EVAL].unit}s within class, {options.resamples} resamples",
             "counts": {part: _counts(split) for part, split in splits.items()},
             "finding": finding.as_dict(),
+            "elsewhere": elsewhere.as_dict() if elsewhere else None,
+            "unseen_attacks": unseen.as_dict() if unseen else None,
             "depth_finding": depth_finding.as_dict() if depth_finding else None,
             "seconds": round(time.perf_counter() - started, 3),
         },
@@ -178,41 +205,17 @@ def _trivial(splits: dict[str, Split]) -> dict[str, NDArray[Any]]:
     return {part: split.table[list(MEASURES)].to_numpy(np.float64) for part, split in splits.items()}
 
 
-def _finding(
-    cache: Cache, table: pd.DataFrame, boots: dict[int, NDArray[np.float64]], resamples: Resamples, n_eval: int
-) -> Finding:
-    def interval(experiment: str, layer: int | None = None) -> Interval:
-        rows = table[(table["experiment"] == experiment) & (table["split"] == "eval")]
-        row = (rows if layer is None else rows[rows["layer"] == layer]).iloc[0]
-        return Interval(float(row["value"]), float(row["low"]), float(row["high"]))
-
-    dev = table[(table["experiment"] == LAYERS) & (table["split"] == "dev")]
-    layer, last = int(dev.loc[dev["value"].idxmin(), "layer"]), cache.layers[-1]
-    best, at_last = interval(LAYERS, layer), interval(LAYERS, last)
-    control = table[(table["experiment"] == CONTROL) & (table["split"] == "eval")]["value"]
-    return Finding(
-        backbone=cache.about["backbone"],
-        random_weights=cache.about["random_weights"],
-        layer=layer,
-        last=last,
-        best=best,
-        last_layer=at_last,
-        difference=percentile_interval(at_last.value - best.value, boots[last] - boots[layer]),
-        trivial=interval(TRIVIAL),
-        shuffled=float(control.mean()) if len(control) else float("nan"),
-        n_eval=n_eval,
-        unit=resamples.unit,
-    )
-
-
-def _plain(options: SweepOptions) -> dict[str, Any]:
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(options).items()}
+def _plain(options: SweepOptions, splits: Mapping[str, Split]) -> dict[str, Any]:
+    """Options as JSON has them; splits by their names, wherever their caches lie."""
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(options).items()}
+    reports = [split.split for split in splits.values() if split.name == EVAL]
+    return {**plain, "train": splits["train"].split, "dev": splits["dev"].split, EVAL: reports}
 
 
 def _counts(split: Split) -> dict[str, int]:
     return {"bonafide": int(split.bonafide.sum()), "spoof": int((~split.bonafide).sum())}
 
 
-def _describe(split: Split) -> str:
-    counts = _counts(split)
-    return f"{split.name} {counts['bonafide']} bona fide + {counts['spoof']} spoof"
+def _describe(split: Split, several: bool) -> str:
+    counts, of = _counts(split), f" of {split.corpus}" if several else ""
+    return f"{split.name}{of} {counts['bonafide']} bona fide + {counts['spoof']} spoof"

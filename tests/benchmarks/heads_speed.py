@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=12, help="models trained one after another in each round")
     arguments = parser.parse_args()
     cache = Cache(arguments.cache)
-    splits = read_splits(cache, {part: part for part in ("train", "dev", "eval")})
+    splits = read_splits(cache)
     sources = {part: PooledSource(cache=cache, table=split.table) for part, split in splits.items()}
     n_layers, dim = sources["train"].n_layers, sources["train"].dim
     recipe = replace(QUICK, patience=QUICK.epochs)  # every model takes the same number of steps
