@@ -1,0 +1,195 @@
+"""Canonical correlation of layers with what is known of the utterances (Pasad, Chou and Livescu, ASRU 2021 and 2023).
+
+Directions are fitted on one part of the utterances, the regularisation is chosen on a second and correlations are
+measured on a third, so that unrelated rows give 0 however wide the layer is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.similarity.targets import Target, target_of
+from analysis.similarity.views import FRAMES_PER_UTTERANCE, View, parts, view
+from cache import Cache, ProbeError
+from cache.reader import Where
+from probing.progress import progress_line
+
+EPSILONS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Sums over rows [x y]: how many, their sum (P,), their products (P, P), all about the same shift."""
+
+    n: float
+    sums: Matrix
+    products: Matrix
+
+    def __add__(self, other: Moments) -> Moments:
+        return Moments(self.n + other.n, self.sums + other.sums, self.products + other.products)
+
+    def covariance(self) -> Matrix:
+        """(P, P) about the mean."""
+        mean = self.sums / self.n
+        return np.asarray(self.products / self.n - np.outer(mean, mean))
+
+
+def cca_with(
+    cache: Cache,
+    target: Target,
+    layers: Sequence[int] | None = None,
+    where: Where = None,
+    *,
+    tier: str = "pooled",
+    deviation: bool = False,
+    splits: int = 10,
+    epsilons: Sequence[float] = EPSILONS,
+    frames_per_utterance: int = FRAMES_PER_UTTERANCE,
+    audio_root: Path | None = None,
+    memory_gb: float = 2.0,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Projection-weighted canonical correlation of every layer with a target, on utterances it was not fitted on.
+
+    The utterances are dealt into `splits` folds. In split s, fold s is measured, the next one chooses epsilon and the
+    others are fitted. Columns are standardised on the fitted part; epsilon is added to the diagonal of both
+    covariances. Correlations are weighted by how much of the measured view of fewer columns each direction explains.
+
+    Args:
+        cache: an open cache.
+        layers: its layers; default all.
+        target: `mel`, `speaker`, `attack`, `label`, `trivial`, the number of a layer, or a DataFrame of your own
+            numbers by utterance id; see `target_of`.
+        where: which utterances, see `Cache.select`; those whose target is unknown are left out.
+        tier: `pooled` or `frames`.
+        deviation: pooled tier: mean and standard deviation instead of the mean alone.
+        splits: folds, 3 or more.
+        epsilons: to choose from.
+        frames_per_utterance: frames tier: so many of each, at even distances.
+        audio_root: for `mel`, where the audio is now.
+        memory_gb: most memory for sums and rows.
+        seed: of the folds.
+
+    Returns:
+        One row a layer: value (mean over splits), deviation, low and high (over splits: standard deviation, least,
+        largest), epsilon (median).
+
+    Raises:
+        ProbeError: no such layer, tier or target, one class only, or too few utterances.
+    """
+    if splits < 3 or not epsilons or min(epsilons) <= 0:
+        raise ProbeError(f"splits={splits}, epsilons={tuple(epsilons)}: expected 3 or more, and numbers above zero")
+    v = view(cache, layers, where, tier, deviation, frames_per_utterance)
+    y = target_of(v, target, audio_root, fewest=splits)
+    known = ~np.isnan(y).any(axis=1)
+    utterance = np.repeat(np.arange(len(v.table)), v.counts())
+    fold = _folds(np.unique(utterance[known]), len(v.table), splits, seed)
+    y = (y - y[known].mean(axis=0)) / _deviation(y[known].var(axis=0))
+    found = {}
+    with progress_line("CCA", len(v.layers), "layers") as line:
+        at_once = max(1, int(memory_gb * 1e9 / 2 / (8 * (splits + 4) * (v.width + y.shape[1]) ** 2)))
+        for first in range(0, len(v.layers), at_once):
+            some = v.layers[first : first + at_once]
+            for layer, moments in zip(some, _moments(v, some, y, fold, splits, memory_gb), strict=True):
+                found[layer] = _over_splits(moments, v.width, epsilons)
+                line.advance(1, f"layer {layer}")
+    table = pd.DataFrame.from_dict(found, orient="index").rename_axis("layer")
+    name = target if isinstance(target, str) else f"layer {target}" if isinstance(target, int) else "own numbers"
+    n = int(known.sum())
+    table.attrs = {
+        "measure": "projection-weighted CCA",
+        "target": name,
+        "rows": v.name,
+        "sample": f"{n} utterances" if tier == "pooled" else f"{n} frames",
+        "how": f"measured on held-out utterances, {splits} splits",
+    }
+    return table
+
+
+def held_out(fitted: Matrix, measured: Matrix, width: int, epsilons: Sequence[float]) -> NDArray[np.float64]:
+    """Projection-weighted correlation on held-out rows, (len(epsilons),).
+
+    Args:
+        fitted: covariance (P, P) of the rows [x y] to fit on.
+        measured: that of the rows to measure on.
+        width: columns of x.
+        epsilons: added to the diagonal of the covariances of x and y with columns at variance 1 on the fitted rows.
+    """
+    scale = _deviation(np.diag(fitted))
+    train, test = (c / np.outer(scale, scale) for c in (fitted, measured))
+    (s, u), (t, w) = np.linalg.eigh(train[:width, :width]), np.linalg.eigh(train[width:, width:])
+    s, t, cross = s.clip(0), t.clip(0), u.T @ train[:width, width:] @ w
+    scores = []
+    for epsilon in epsilons:
+        left, right = 1 / np.sqrt(s + epsilon), 1 / np.sqrt(t + epsilon)
+        p, _, q = np.linalg.svd(left[:, None] * cross * right, full_matrices=False)
+        a, b = u @ (left[:, None] * p), w @ (right[:, None] * q.T)
+        on_x, on_y = test[:width, :width] @ a, test[width:, width:] @ b
+        spread = [np.sqrt((d * on).sum(axis=0).clip(0)) for d, on in ((a, on_x), (b, on_y))]
+        there = np.minimum(*spread) > 1e-9
+        rho = (a * (test[:width, width:] @ b)).sum(axis=0)[there] / (spread[0] * spread[1])[there]
+        smaller = 0 if width < len(train) - width else 1
+        weight = np.abs((on_x, on_y)[smaller][:, there]).sum(axis=0) / spread[smaller][there]
+        scores.append(float(weight @ rho / weight.sum()) if there.any() else 0.0)
+    return np.array(scores)
+
+
+def _over_splits(folds: list[Moments], width: int, epsilons: Sequence[float]) -> dict[str, float]:
+    values, chosen = [], []
+    for s, measured in enumerate(folds):
+        dev = folds[(s + 1) % len(folds)]
+        rest = [fold for fold in folds if fold is not measured and fold is not dev]
+        fitted = sum(rest[1:], rest[0]).covariance()
+        best = int(np.argmax(held_out(fitted, dev.covariance(), width, epsilons)))
+        values.append(float(held_out(fitted, measured.covariance(), width, [epsilons[best]])[0]))
+        chosen.append(epsilons[best])
+    spread = {"deviation": float(np.std(values)), "low": min(values), "high": max(values)}
+    return {"value": float(np.mean(values)), **spread, "epsilon": float(np.median(chosen))}
+
+
+def _moments(
+    v: View, layers: list[int], y: Matrix, fold: NDArray[np.int64], splits: int, memory_gb: float
+) -> list[list[Moments]]:
+    """Moments of rows [x y] of every layer and fold, each utterance being read once."""
+    width, ends = v.width + y.shape[1], np.concatenate([[0], np.cumsum(v.counts())])
+    n = np.zeros(splits)
+    sums = np.zeros((len(layers), splits, width))
+    products = np.zeros((len(layers), splits, width, width))
+    shifts: list[Matrix] = []
+    for k in range(splits):
+        members = np.flatnonzero(fold == k)
+        for part in parts(len(members), v.at_once(len(layers), memory_gb / 2)):
+            positions = members[part]
+            rows = v.rows(layers, positions)
+            targets = y[np.concatenate([np.arange(ends[i], ends[i + 1]) for i in positions])]
+            shifts = shifts or [x.mean(axis=0, dtype=np.float64) for x in rows]  # keeps differences exact
+            n[k] += len(targets)
+            for i, x in enumerate(rows):
+                joined = np.concatenate([x - shifts[i], targets], axis=1)
+                sums[i, k] += joined.sum(axis=0)
+                products[i, k] += joined.T @ joined
+    return [[Moments(n[k], sums[i, k], products[i, k]) for k in range(splits)] for i in range(len(layers))]
+
+
+def _folds(known: NDArray[np.int64], n: int, splits: int, seed: int) -> NDArray[np.int64]:
+    """The fold of each of n utterances; those that are not `known` are in none (-1)."""
+    if len(known) < 4 * splits:
+        raise ProbeError(
+            f"CCA with {len(known)} utterances whose target is known in {splits} folds: expected {4 * splits} or more. "
+            "Use more utterances or fewer splits"
+        )
+    fold = np.full(n, -1)
+    fold[np.random.default_rng(seed).permutation(known)] = np.arange(len(known)) % splits
+    return fold
+
+
+def _deviation(variance: Matrix) -> Matrix:
+    """Standard deviations; 1 for a column that does not vary."""
+    return np.sqrt(np.where(variance > 1e-20, variance, 1.0))

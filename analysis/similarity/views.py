@@ -1,0 +1,169 @@
+"""Views: the rows of one layer or many, read in blocks that fit the memory.
+
+On the pooled tier a row is an utterance: its mean over time, or mean and deviation side by side. On the frames tier an
+utterance gives up to `frames_per_utterance` rows, its frames at even distances. Two caches are joined by utterance id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cache import Cache, ProbeError
+from cache.reader import Where
+
+FRAMES_PER_UTTERANCE = 8
+UTTERANCES_AT_ONCE = 512
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class View:
+    """The rows that some utterances of a cache give.
+
+    cache: an open cache. layers: those of interest.
+    table: utterances, rows of `cache.utterances`.
+    tier: `pooled` or `frames`.
+    deviation: pooled tier: rows are mean and standard deviation, 2 D wide, instead of the mean alone.
+    picked: frames tier: the frames of each utterance that are rows.
+    """
+
+    cache: Cache
+    layers: list[int]
+    table: pd.DataFrame
+    tier: str = "pooled"
+    deviation: bool = False
+    picked: tuple[Array, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """Length of a row."""
+        return self.cache.dim * (2 if self.deviation else 1)
+
+    @property
+    def name(self) -> str:
+        """Backbone, corpus and cache, as figures call it."""
+        about = self.cache.about
+        return f"{about.get('backbone')} on {about.get('corpus')} (cache {self.cache.id})"
+
+    def counts(self) -> NDArray[np.int64]:
+        """Rows of each utterance, (N,)."""
+        return np.array([len(frames) for frames in self.picked] if self.picked else np.ones(len(self.table)), np.int64)
+
+    def rows(self, layers: Sequence[int], positions: Array) -> list[Array]:
+        """Rows of the utterances at `positions`, one after the other: (rows, width) a layer, in the cache's type."""
+        table = self.table.iloc[positions]
+        if self.tier == "pooled":
+            pooled = self.cache.pooled(layers, table)
+            return list(pooled.reshape(len(pooled), len(table), -1) if self.deviation else pooled[:, :, 0])
+        blocks: list[list[Array]] = [[] for _ in layers]
+        for name, position in zip(table["utterance_id"], positions, strict=True):
+            clip = self.cache.frames([name], layers)[0]
+            for i in range(len(blocks)):
+                blocks[i].append(clip[i, self.picked[position]])
+        return [np.concatenate(of_layer) for of_layer in blocks]
+
+    def at_once(self, n_layers: int, memory_gb: float) -> int:
+        """How many utterances' rows of some layers fit the memory as float64, with as much again to work in."""
+        per_utterance = 8 * n_layers * self.width * max(1, int(self.counts().max(initial=1)))
+        return int(np.clip(memory_gb * 1e9 / (2 * per_utterance), 1, UTTERANCES_AT_ONCE))
+
+    def blocks(self, layers: Sequence[int], memory_gb: float) -> Iterator[tuple[Array, list[Array]]]:
+        """Utterances in order, as many at once as `memory_gb` allows: their positions and `rows`."""
+        for positions in parts(len(self.table), self.at_once(len(layers), memory_gb)):
+            yield positions, self.rows(layers, positions)
+
+
+def parts(n: int, at_once: int) -> Iterator[Array]:
+    """The positions 0..n-1, `at_once` after another."""
+    for first in range(0, n, at_once):
+        yield np.arange(first, min(first + at_once, n))
+
+
+def view(
+    cache: Cache,
+    layers: Sequence[int] | None = None,
+    where: Where = None,
+    tier: str = "pooled",
+    deviation: bool = False,
+    frames_per_utterance: int = FRAMES_PER_UTTERANCE,
+) -> View:
+    """The view of a cache.
+
+    Raises:
+        ProbeError: no such layer or tier, or no utterances.
+    """
+    return views([(cache, layers)], where, tier, deviation, frames_per_utterance)[0]
+
+
+def views(
+    given: Sequence[tuple[Cache, Sequence[int] | None]],
+    where: Where = None,
+    tier: str = "pooled",
+    deviation: bool = False,
+    frames_per_utterance: int = FRAMES_PER_UTTERANCE,
+) -> list[View]:
+    """Views of caches on the utterances they have in common, in the same order.
+
+    Args:
+        given: caches, and which of their layers; None all.
+        where: utterances, of the first cache, see `Cache.select`.
+        tier: see `View`.
+        deviation: see `View`.
+        frames_per_utterance: frames tier: so many of each utterance, at even distances.
+
+    Raises:
+        ProbeError: no such layer or tier, no utterances in common, or on the frames tier other numbers of frames.
+    """
+    if frames_per_utterance < 1:
+        raise ProbeError(f"frames_per_utterance={frames_per_utterance}: expected 1 or more")
+    if deviation and tier != "pooled":
+        raise ProbeError(f"deviation with tier={tier!r}: a frame has no deviation over time. Leave it out")
+    chosen = []
+    for cache, layers in given:
+        chosen.append(list(cache.layers if layers is None else layers))
+        missing = [k for k in chosen[-1] if k not in cache.layers]
+        if missing or not chosen[-1]:
+            asked = f"no layer {missing[0]}" if missing else "no layers asked for"
+            raise ProbeError(f"{cache.folder}: {asked}; it has {cache.layers[0]}..{cache.layers[-1]}")
+        if tier not in cache.tiers:
+            raise ProbeError(
+                f"{cache.folder}: no tier {tier!r}, only {', '.join(cache.tiers)}. Extract again with --{tier} into "
+                "another folder, or compare the pooled tier"
+            )
+    first = given[0][0]
+    tables = [first.select(where).reset_index(drop=True)]
+    for cache, _ in given[1:]:
+        common = tables[0]["utterance_id"].isin(cache.utterances["utterance_id"])
+        tables[0] = tables[0][common].reset_index(drop=True)
+        there = cache.utterances.set_index("utterance_id", drop=False)
+        tables.append(there.loc[tables[0]["utterance_id"]].reset_index(drop=True))
+    if tables[0].empty:
+        others = " that are also in " + ", ".join(str(cache.folder) for cache, _ in given[1:]) if given[1:] else ""
+        raise ProbeError(f"{first.folder}: no utterances for where={where!r}{others}. The ids: cache.utterances")
+    picked: tuple[Array, ...] = ()
+    if tier == "frames":
+        n_frames = np.stack([table["n_frames"].to_numpy() for table in tables])
+        apart = np.ptp(n_frames, axis=0) > 1
+        if apart.any():
+            i = int(apart.argmax())
+            raise ProbeError(
+                f"{tables[0]['utterance_id'][i]} has {' and '.join(map(str, n_frames[:, i]))} frames: these backbones "
+                "have other frame rates or crops. Compare them with tier='pooled' (--tier pooled)"
+            )
+        picked = tuple(_spread(int(n), frames_per_utterance) for n in n_frames.min(axis=0))
+    return [
+        View(cache, layers, table, tier, deviation, picked)
+        for (cache, _), layers, table in zip(given, chosen, tables, strict=True)
+    ]
+
+
+def _spread(n_frames: int, wanted: int) -> Array:
+    """At most `wanted` of `n_frames` frames, at even distances."""
+    m = min(n_frames, wanted)
+    return ((np.arange(m) + 0.5) * n_frames / max(m, 1)).astype(np.int64)

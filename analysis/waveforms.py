@@ -1,0 +1,45 @@
+"""The audio behind a cache: where it lies, and its waveforms as the model saw them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cache import Cache, ProbeError
+from probing.audio import UnusableAudio, Waveform, load_audio
+from probing.corpora import load_corpus
+from probing.extraction import Options
+
+
+class Waveforms:
+    """Waveforms of the utterances of a cache, decoded and cropped as they were for its extraction.
+
+    Args:
+        cache: an open cache.
+        audio_root: where the audio lies now; default where it lay at extraction.
+
+    Raises:
+        ProbeError: the cache does not say how it was made, or the folder is not there.
+    """
+
+    def __init__(self, cache: Cache, audio_root: Path | None = None) -> None:
+        about = cache.about
+        if not about.get("options"):
+            raise ProbeError(f"{cache.folder}: does not say how its audio was read, so it cannot be read again")
+        self.cropping = Options(**about["options"]).cropping
+        if audio_root is None:  # the demo corpus may have moved with the package
+            demo = about.get("corpus_spec") == "demo"
+            audio_root = load_corpus("demo").root if demo else Path(about.get("audio_root", ""))
+        self.root, self.cache = Path(audio_root), cache
+        if not self.root.is_dir():
+            raise ProbeError(f"{self.root}: the audio of {cache.folder} is not there. Say where: --audio-root DIR")
+
+    def load(self, path: str) -> Waveform:
+        """The waveform (n,) at 16 kHz of a `path` of `cache.utterances`.
+
+        Raises:
+            ProbeError: it cannot be decoded any more.
+        """
+        try:
+            return load_audio(self.root / path, self.cropping)
+        except UnusableAudio as error:
+            raise ProbeError(f"{self.root / path}: {error}. Say where the audio is now: --audio-root DIR") from None
