@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis.corpora import corpus_app
+from analysis.interruption import InterruptibleGroup
 from analysis.scoring import evaluate, export, score
 from cache.errors import ProbeError
 from probing.progress import console, duration, progress_line, size
@@ -19,6 +20,7 @@ DEMO_CACHE, DEMO_RUN = Path("results/demo.cache"), Path("results/demo.run")
 
 out = Console(highlight=False, soft_wrap=True)
 app = typer.Typer(
+    cls=InterruptibleGroup,
     help="Which layers of a speech model carry the information? Cache every hidden layer once, probe them all.",
     epilog="Start here, no download and no GPU: probe extract, then probe sweep.",
     no_args_is_help=True,
@@ -27,7 +29,11 @@ app = typer.Typer(
     add_completion=False,
 )
 cache_app = typer.Typer(
-    help="Look at, check and mend a cache.", no_args_is_help=True, rich_markup_mode=None, add_completion=False
+    cls=InterruptibleGroup,
+    help="Look at, check and mend a cache.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
 )
 app.add_typer(cache_app, name="cache")
 app.add_typer(corpus_app, name="corpus")
@@ -135,11 +141,7 @@ def extract(
     )
     machine = extraction.Machine(device, batch_size, workers, shard_size)
     table = corpora.load_corpus(corpus, audio_root=audio_root, splits=split)
-    try:
-        extraction.extract(folder, table, options, machine, strict=strict)
-    except KeyboardInterrupt:
-        console.print("Interrupted. The same command goes on where it stopped.")
-        raise typer.Exit(130) from None
+    extraction.extract(folder, table, options, machine, strict=strict)
     console.print(f"Next: probe sweep {folder}")
 
 

@@ -7,10 +7,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from analysis.interruption import InterruptibleGroup
 from probing.progress import progress_line
 
 out = Console(highlight=False, soft_wrap=True)
 corpus_app = typer.Typer(
+    cls=InterruptibleGroup,
     help="List the corpora known by name, and check one.",
     no_args_is_help=True,
     rich_markup_mode=None,

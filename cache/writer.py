@@ -57,9 +57,7 @@ class CacheWriter:
             else:
                 check_fingerprint(folder, found.fingerprint, manifest.fingerprint)
                 self.manifest, known = recover(folder, found, corpus)
-            for path in folder.iterdir():
-                if OWN_PARTIAL.fullmatch(path.name):
-                    path.unlink()
+            self._remove_partial()
             self._remove_replaced()
             self.table = plan(known, corpus, self.manifest.measures, shard_size)
             self._save_table()
@@ -130,6 +128,11 @@ class CacheWriter:
         old = [record.generation + bool(record.file) for record in self.manifest.shards if record.index == index]
         return old[0] if old else 0
 
+    def _remove_partial(self) -> None:
+        for path in self.folder.iterdir():
+            if OWN_PARTIAL.fullmatch(path.name):
+                path.unlink()
+
     def _remove_replaced(self) -> None:
         """Delete the files of shards that have another one now; a kill may have left some."""
         files = {record.index: record.file for record in self.manifest.shards}
@@ -146,6 +149,7 @@ class CacheWriter:
     def close(self) -> None:
         """Bring the table up to date and release the lock."""
         try:
+            self._remove_partial()
             self.manifest, self.table = settle(self.folder, self.manifest, self.table)
             self._save_table()
         finally:
