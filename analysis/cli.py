@@ -12,8 +12,10 @@ from rich.table import Table
 
 from analysis.corpora import corpus_app
 from analysis.interruption import InterruptibleGroup
+from analysis.merging import merge
 from analysis.scoring import evaluate, export, score
 from cache.errors import ProbeError
+from cache.parts import Part
 from probing.progress import console, duration, progress_line, size
 
 DEMO_CACHE, DEMO_RUN = Path("results/demo.cache"), Path("results/demo.run")
@@ -37,6 +39,7 @@ cache_app = typer.Typer(
 )
 app.add_typer(cache_app, name="cache")
 app.add_typer(corpus_app, name="corpus")
+cache_app.command()(merge)
 app.command()(evaluate)
 app.command()(export)
 app.command()(score)
@@ -112,6 +115,12 @@ def extract(
     shard_size: Annotated[
         int, typer.Option(min=1, help="Utterances a file; a killed run repeats at most one file.")
     ] = 256,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N", help="Only share I of N, into DIR.part-I-of-N, for job arrays; then probe cache merge."
+        ),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first utterance that cannot be used.")] = False,
 ) -> None:
     """Run a backbone over a corpus once and cache every hidden layer.
@@ -123,6 +132,7 @@ def extract(
     probe extract                                                  the embedded demo, about a minute on 2 cores
     probe extract wavlm.cache --backbone microsoft/wavlm-large --corpus asvspoof2019-la:/data/asvspoof2019
     probe extract mine.cache --backbone models/my-hubert --corpus my/manifest.csv --frames
+    probe extract wavlm.cache --part $TASK/8 ...                   one job of eight; then: probe cache merge wavlm.cache
     """
     console.print(f"Loading {backbone} ...")
     extraction = import_module("probing.extraction")
@@ -140,9 +150,12 @@ def extract(
         frames_dtype=frames_dtype,
     )
     machine = extraction.Machine(device, batch_size, workers, shard_size)
+    share = None if part is None else Part.parse(part)
     table = corpora.load_corpus(corpus, audio_root=audio_root, splits=split)
-    extraction.extract(folder, table, options, machine, strict=strict)
-    console.print(f"Next: probe sweep {folder}")
+    extraction.extract(folder, table, options, machine, part=share, strict=strict)
+    console.print(
+        f"Next: probe sweep {folder}" if share is None else f"When all parts are done: probe cache merge {folder}"
+    )
 
 
 @app.command()

@@ -59,6 +59,23 @@ def crc32_outside(path: Path, blocks: Iterable[tuple[int, int]], alignment: int)
     return crc
 
 
+def link_or_copy(source: Path, target: Path, block: int = 1 << 22) -> int | None:
+    """Give a file that will not be changed a second name, or copy it where the file system cannot; CRC-32 of a copy."""
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        crc = 0
+        with open(source, "rb", buffering=0) as old, open(target, "wb") as new:
+            while chunk := old.read(block):
+                crc = zlib.crc32(chunk, crc)
+                new.write(chunk)
+            new.flush()
+            os.fsync(new.fileno())
+        return crc
+    return None
+
+
 def crc32_of_file(path: Path, block: int = 1 << 22) -> int:
     """CRC-32 of every byte of a file, read in blocks of `block` bytes."""
     crc = 0

@@ -4,6 +4,7 @@ Columns: whatever the corpus gives (`utterance_id`, `path`, `split`, `label`, `s
 `row` (-1 while not extracted), `n_samples` (16 kHz samples seen by the model), `n_frames` and the measures.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from zlib import crc32
@@ -45,8 +46,14 @@ def load_table(folder: Path, manifest: Manifest | None = None) -> pd.DataFrame:
     return table
 
 
-def plan(known: pd.DataFrame | None, corpus: pd.DataFrame, measures: tuple[str, ...], shard_size: int) -> pd.DataFrame:
-    """Give every new utterance a shard; what is planned already keeps its place.
+def plan(
+    known: pd.DataFrame | None,
+    corpus: pd.DataFrame,
+    measures: tuple[str, ...],
+    shard_size: int,
+    shard_of: Mapping[str, int] | None = None,
+) -> pd.DataFrame:
+    """Give every new utterance a shard, that of `shard_of` if given; what is planned already keeps its place.
 
     Utterances are taken in the order of their ids, so the plan does not depend on the order of a listing. Raises
     ProbeError where an utterance that is in the cache already is described otherwise now.
@@ -57,7 +64,11 @@ def plan(known: pd.DataFrame | None, corpus: pd.DataFrame, measures: tuple[str, 
         _check_unchanged(known, corpus)
         corpus = corpus[~corpus["utterance_id"].isin(known["utterance_id"])].reset_index(drop=True)
         first_shard = int(known["shard"].max()) + 1 if len(known) else 0
-    new = _planned(corpus, first_shard + np.arange(len(corpus)) // shard_size, measures)
+    if shard_of is None:
+        shards = first_shard + np.arange(len(corpus)) // shard_size
+    else:
+        shards = np.array([shard_of[name] for name in corpus["utterance_id"]], np.int64)
+    new = _planned(corpus, shards, measures)
     if known is None or known.empty:
         return new
     if new.empty:

@@ -1,8 +1,9 @@
 """The writer of a cache: plans shards, resumes after any kind of stop, records what is finished."""
 
 import datetime
+import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -12,9 +13,18 @@ from zlib import crc32
 import filelock
 import pandas as pd
 
-from cache.atomic import PARTIAL, replace_file
+from cache.atomic import PARTIAL, fsync_folder, link_or_copy, replace_file
 from cache.errors import CacheBusy, CacheCorrupt, CacheMissing, ProbeError
-from cache.manifest import FAILURES, MANIFEST, UTTERANCES, Manifest, ShardRecord, check_fingerprint, load_manifest
+from cache.manifest import (
+    FAILURES,
+    MANIFEST,
+    UTTERANCES,
+    Manifest,
+    ShardRecord,
+    check_fingerprint,
+    load_manifest,
+    shard_name,
+)
 from cache.shard import Array, ShardWriter
 from cache.table import failures_bytes, load_table, plan, recover, settle, table_bytes
 
@@ -36,12 +46,20 @@ class CacheWriter:
         manifest: fingerprint, layers, width, tiers, measures and `about` of what is to be written (no shards).
         corpus: a row per utterance, `utterance_id` and `path` at least.
         shard_size: utterances a new shard.
+        shard_of: utterance_id -> shard, where that is decided already (see cache.parts).
 
     Raises:
         FingerprintMismatch, CacheBusy, CacheCorrupt, ProbeError (folder not empty, not writable, corpus changed).
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, corpus: pd.DataFrame, shard_size: int = 256) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        corpus: pd.DataFrame,
+        shard_size: int = 256,
+        shard_of: Mapping[str, int] | None = None,
+    ) -> None:
         self.folder = folder
         self.lock = lock_folder(folder)
         try:
@@ -59,7 +77,7 @@ class CacheWriter:
                 self.manifest, known = recover(folder, found, corpus)
             self._remove_partial()
             self._remove_replaced()
-            self.table = plan(known, corpus, self.manifest.measures, shard_size)
+            self.table = plan(known, corpus, self.manifest.measures, shard_size, shard_of)
             self._save_table()
         except BaseException:
             self.lock.release()
@@ -140,6 +158,29 @@ class CacheWriter:
             name = SHARD_NAME.fullmatch(path.name)
             if name and files.get(int(name[1]), path.name) != path.name:
                 path.unlink()
+
+    def adopt_shard(self, record: ShardRecord, source: Path | None) -> None:
+        """Record a pending shard that was finished elsewhere.
+
+        Its file `source` is renamed if it is in this folder, else linked, or where that cannot be copied and compared
+        with its checksum; None where no utterance of it could be used.
+        """
+        generation = self._generation(record.index)
+        record = replace(record, generation=generation, moved=False)
+        if source is not None:
+            final = self.folder / shard_name(record.index, generation)
+            if source.parent == self.folder:
+                partial = source
+            else:
+                partial = final.with_name(final.name + PARTIAL)
+                if link_or_copy(source, partial) not in (None, record.crc32):
+                    partial.unlink()
+                    raise CacheCorrupt(f"{source}: damaged. Mend it: probe cache repair {source.parent}")
+            os.replace(partial, final)
+            fsync_folder(self.folder)
+            record = replace(record, file=final.name)
+        self.manifest = self.manifest.with_shard(record)
+        self.manifest.save(self.folder)
 
     def note(self, session: dict[str, Any]) -> None:
         """Add what a run did to the history."""

@@ -6,7 +6,7 @@ As a script it writes one slowly, to be killed: python tests/random_store.py FOL
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from zlib import crc32
 
@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from cache.manifest import Manifest
+from cache.parts import Part
 from cache.quantization import decode, encode, stored
 from cache.writer import CacheWriter
 
@@ -70,10 +71,16 @@ class Recipe:
         *,
         failures: Mapping[str, str] | None = None,
         most_shards: int | None = None,
+        part: Part | None = None,
         on_row: Callable[[str], None] = lambda name: None,
     ) -> None:
-        """Open the store, write its pending shards (at most `most_shards` of them), and close it."""
-        with CacheWriter(folder, self.manifest(), self.corpus(utterance_ids), shard_size) as writer:
+        """Open the store or a part of it, write its pending shards (at most `most_shards` of them), and close it."""
+        manifest, corpus, shard_of = self.manifest(), self.corpus(utterance_ids), None
+        if part is not None:
+            share = part.share(corpus, shard_size)
+            folder, corpus, shard_of = part.folder(folder), share.corpus, share.shard_of
+            manifest = replace(manifest, about={**manifest.about, "part": share.mark})
+        with CacheWriter(folder, manifest, corpus, shard_size, shard_of) as writer:
             for index, rows in list(writer.pending())[:most_shards]:
                 self.write_shard(writer, index, list(rows["utterance_id"]), failures or {}, on_row)
 

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from cache import Cache, CacheMissing, ProbeError
-from cache.manifest import Manifest, load_manifest
+from cache.manifest import MANIFEST, Manifest, load_manifest
+from cache.parts import Part
 from cache.writer import CacheWriter
 from probing.audio import MEASURES
 from probing.backbones import Backbone
@@ -66,6 +68,7 @@ def extract(
     options: Options | None = None,
     machine: Machine | None = None,
     *,
+    part: Part | None = None,
     strict: bool = False,
     say: Callable[[str], None] = console.print,
 ) -> Cache:
@@ -76,32 +79,40 @@ def extract(
         corpus: a corpus, or what `load_corpus` takes.
         options: what to extract; whatever in it changes a number is part of the cache's fingerprint.
         machine: how to use this machine.
+        part: extract only this share of the shards, into `part.folder(folder)`; `cache.merging.merge` joins all parts.
         strict: stop at the first utterance that cannot be used.
         say: where to put what a person should know.
 
     Returns:
-        The finished cache.
+        The finished cache, or part of one.
 
     Raises:
         ProbeError: bad input, another fingerprint, not enough space; nothing that was finished is lost.
     """
     folder, options, machine = Path(folder), options or Options(), machine or Machine()
     corpus = load_corpus(corpus) if isinstance(corpus, str) else corpus
-    _check_corpus(folder, corpus)
+    rows, shard_of, mark = corpus.utterances, None, None
+    if part is not None:
+        if (folder / MANIFEST).exists():
+            raise ProbeError(f"{folder}: is a cache already, and parts are merged into a new one. Name another folder.")
+        share = part.share(rows, machine.shard_size)
+        folder, rows, shard_of, mark = part.folder(folder), share.corpus, share.shard_of, share.mark
+    _check_corpus(folder, corpus, mark)
     backbone = options.load_backbone(machine.device)
-    with CacheWriter(folder, new_manifest(backbone, corpus, options), corpus.utterances, machine.shard_size) as writer:
+    manifest = new_manifest(backbone, corpus, options, mark)
+    with CacheWriter(folder, manifest, rows, machine.shard_size, shard_of) as writer:
         finished = {record.index for record in writer.manifest.shards}
-        rows = writer.table[~writer.table["shard"].isin(finished)]
+        pending = writer.table[~writer.table["shard"].isin(finished)]
         say(f"{backbone.name} on {backbone.device}, {corpus.name} -> {folder}")
-        if rows.empty:
+        if pending.empty:
             say("Nothing to do: every utterance is in the cache.")
         else:
             if finished:
-                say(f"Resuming: {len(writer.table) - len(rows)} of {len(writer.table)} utterances are done.")
-            plan = estimate(folder, corpus.root, rows, backbone, options.cropping, writer.manifest)
+                say(f"Resuming: {len(writer.table) - len(pending)} of {len(writer.table)} utterances are done.")
+            plan = estimate(folder, corpus.root, pending, backbone, options.cropping, writer.manifest)
             say(f"Plan: {plan}")
             plan.check(folder)
-            with session(writer, corpus.root, backbone, options, machine, len(rows), strict, say) as pipeline:
+            with session(writer, corpus.root, backbone, options, machine, len(pending), strict, say) as pipeline:
                 pipeline.run()
     cache = Cache(folder)
     tell_failures(cache, say)
@@ -167,8 +178,8 @@ def session(
     )
 
 
-def new_manifest(backbone: Backbone, corpus: Corpus, options: Options) -> Manifest:
-    """The manifest of a cache of `backbone` over `corpus`, with no shard yet."""
+def new_manifest(backbone: Backbone, corpus: Corpus, options: Options, part: dict[str, Any] | None = None) -> Manifest:
+    """The manifest of a cache of `backbone` over `corpus`, or of the part marked so, with no shard yet."""
     return Manifest(
         fingerprint=options.fingerprint(backbone),
         layers=tuple(range(backbone.n_layers + 1)),
@@ -182,6 +193,7 @@ def new_manifest(backbone: Backbone, corpus: Corpus, options: Options) -> Manife
             "corpus_spec": corpus.spec,
             "audio_root": str(corpus.root),
             "options": options.as_dict(backbone),
+            **({"part": part} if part else {}),
         },
     )
 
@@ -198,10 +210,23 @@ def tell_failures(cache: Cache, say: Callable[[str], None]) -> None:
     )
 
 
-def _check_corpus(folder: Path, corpus: Corpus) -> None:
+def _check_corpus(folder: Path, corpus: Corpus, part: dict[str, Any] | None) -> None:
     try:
         about = load_manifest(folder).about
     except CacheMissing:
         return
     if about["corpus"] != corpus.name:
         raise ProbeError(f"{folder}: holds the corpus {about['corpus']!r}, not {corpus.name!r}. Name another folder.")
+    found = about.get("part")
+    if found == part:
+        return
+    if part is None and found is not None:
+        number = f"{found['number']}/{found['of']}"
+        raise ProbeError(
+            f"{folder}: is part {number} of a cache. Go on with it by the name of the whole: probe extract "
+            f"{str(folder).split('.part-')[0]} --part {number}"
+        )
+    raise ProbeError(
+        f"{folder}: begun with other utterances or shards ({found and found['utterances']} utterances, now "
+        f"{part and part['utterances']}). Give the --corpus, --split and --shard-size of then, or delete the folder."
+    )

@@ -88,6 +88,12 @@ def _planned(folder: Path, manifest: Manifest, given: Corpus | None) -> Corpus:
             return replace(given, utterances=_rows(given, table["utterance_id"]))
         columns = [name for name in table.columns if name not in (*PLACE_COLUMNS, *MEASURES)]
         return Corpus(about["corpus"], about["corpus_spec"], Path(about["audio_root"]), table[columns])
+    if "part" in about:
+        number = f"{about['part']['number']}/{about['part']['of']}"
+        raise ProbeError(
+            f"{folder}: the table of this part is damaged, and only the plan of the whole can rebuild it. Give the "
+            f"command that made it again: probe extract {str(folder).split('.part-')[0]} --part {number}"
+        )
     corpus = given or load_corpus(about["corpus_spec"], audio_root=Path(about["audio_root"]))
     splits = _rows(corpus, stored_ids(folder, manifest)[1])["split"].unique()
     return corpus.only(splits) if len(splits) else corpus
