@@ -12,9 +12,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from probing.metrics import eer
-from probing.probes.logistic import fit_logistic
+from probing.probes.logistic import Features, Solution, fit_logistic
 from probing.probes.scaling import Scaling
-from probing.probes.selections import fit_selections
+from probing.probes.selections import solve_selections
 
 FINEST_SINGLE = 1e-6
 
@@ -82,14 +82,15 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
 class LinearProbeCV(LinearProbe):
     """The linear probe whose strength has the lowest mean EER over folds, fitted again on all rows.
 
-    All folds x strengths and the fits on all rows are one solve; the features are held once, and each fold has the
-    standardisation of its own training rows.
+    All folds x strengths are one solve, to a hundred times the tolerance (scikit-learn's own default), from whose
+    solutions the fit on all rows begins; the features are held once, and each fold has the standardisation of its own
+    training rows.
 
     Args:
         Cs: inverses of the penalty to choose from; among equals the smallest is taken.
         cv: number of stratified folds, or a splitter of scikit-learn.
-        tolerance: largest component of the gradient of the mean loss at the solution (scikit-learn's own default is
-            1e-4); from 1e-6 on, products are float32.
+        tolerance: largest component of the gradient of the mean loss at the solution; from 1e-6 on, products are
+            float32.
 
     Attributes:
         C_: the strength chosen. rates_: (len(Cs),) mean EER over the folds.
@@ -97,7 +98,7 @@ class LinearProbeCV(LinearProbe):
     """
 
     def __init__(
-        self, Cs: Sequence[float] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0), cv: Any = 5, tolerance: float = 1e-5
+        self, Cs: Sequence[float] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0), cv: Any = 5, tolerance: float = 1e-6
     ) -> None:
         self.Cs = Cs
         self.cv = cv
@@ -107,24 +108,25 @@ class LinearProbeCV(LinearProbe):
         """Fit on features (N, P) and labels (N,)."""
         features, targets = self._checked(X, y)
         folds = list(check_cv(self.cv, targets, classifier=True).split(features, targets))
-        rows = torch.zeros(len(folds) + 1, len(targets), dtype=torch.bool)
-        rows[-1] = True
+        rows = torch.zeros(len(folds), len(targets), dtype=torch.bool)
         for k, (train, _) in enumerate(folds):
             rows[k, train] = True
-        weight, bias = fit_selections(
-            torch.tensor(features)[None],
-            torch.from_numpy(targets),
-            rows,
-            self.Cs,
-            self.tolerance,
-            dtype=torch.float32 if self.tolerance >= FINEST_SINGLE else torch.float64,
-        )
+        x = torch.tensor(features)[None]
+        scaling = Scaling.of(x)
+        z = scaling.apply(x, torch.float32 if self.tolerance >= FINEST_SINGLE else torch.float64)
+        y_all, prepared = torch.from_numpy(targets)[None], Features(z[0])
+        of_folds = solve_selections(prepared, y_all, rows, self.Cs, 100 * self.tolerance)
+        weights, biases = (values[0].numpy() for values in scaling.fold(of_folds.weight, of_folds.bias))
         rates = [
-            [eer(targets[test], features[test] @ w + b) for w, b in zip(*of_fold, strict=True)]
-            for (_, test), *of_fold in zip(folds, weight.numpy(), bias.numpy(), strict=False)
+            [eer(targets[test], scores) for scores in (features[test] @ weight.T + bias).T]
+            for (_, test), weight, bias in zip(folds, weights, biases, strict=True)
         ]
         self.rates_ = np.mean(rates, axis=0)
         best = min(range(len(self.Cs)), key=lambda i: (self.rates_[i], self.Cs[i]))
         self.C_ = self.Cs[best]
-        self.coef_, self.intercept_ = weight[-1, best : best + 1].numpy(), bias[-1, best : best + 1].numpy()
+        start = Solution(of_folds.weight.mean(1, True)[:, :, [best]], of_folds.bias.mean(1, True)[:, :, [best]])
+        shared = prepared if z.shape[1] >= z.shape[2] else z
+        solution = fit_logistic(shared, y_all, [self.C_], start=start, tolerance=self.tolerance)
+        weight, bias = scaling.fold(solution.weight, solution.bias)
+        self.coef_, self.intercept_ = weight[0, 0].numpy(), bias[0, 0].numpy()
         return self

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 import torch
 
 from cache.errors import ProbeError
-from probing.probes.scaling import Scaling
 
 MAX_NEWTON_STEPS = 100
 MAX_GRADIENT_STEPS = 200
@@ -42,23 +41,27 @@ class Solution:
 
 
 def fit_logistic(
-    x: torch.Tensor,
+    x: "torch.Tensor | Features",
     targets: torch.Tensor,
     strengths: Sequence[float],
     *,
     rows: torch.Tensor | None = None,
-    scaling: Scaling | None = None,
+    scale: torch.Tensor | None = None,
+    start: Solution | None = None,
     tolerance: float = 1e-7,
 ) -> Solution:
     """Fit every layer x labelling x strength.
 
     Args:
-        x: (L, N, P) standardised features, float64, or float32 where a gradient of 5e-7 is small enough.
+        x: (L, N, P) standardised features, float64, or float32 where a gradient of 5e-7 is small enough; or one layer
+            that several fits share, as it is.
         targets: (K, N) boolean, one row a labelling; each needs both classes.
         strengths: S values of C, the inverse of the penalty.
         rows: (K, N) weight of each row in each labelling, as 0 and 1 for the folds of a cross-validation; default 1.
-        scaling: a standardisation of each labelling's own, (L, K, P), on top of the one of `x`. The solution is that
-            for features so standardised; `scaling.fold` makes it one for `x`.
+        scale: (L, K, P) deviations of the features of `x` in each labelling's own rows: the solution is that for
+            features divided by them, given as weights that act on `x`. (The means of those rows only move the bias,
+            which has no penalty.) Default 1.
+        start: where to begin, instead of zero.
         tolerance: largest component of the gradient of the mean loss at the solution.
 
     Raises:
@@ -69,47 +72,47 @@ def fit_logistic(
     counted = torch.ones_like(y) if rows is None else rows.to(y).repeat_interleave(n_strengths, dim=0)
     positive, n = (counted * y).sum(dim=1, keepdim=True), counted.sum(dim=1, keepdim=True)
     weights = counted * torch.where(y > 0, 0.5 / positive, 0.5 / (n - positive))  # s_i / n
-    c = torch.as_tensor(list(strengths), dtype=torch.float64, device=x.device).repeat(len(targets))
+    c = torch.as_tensor(list(strengths), dtype=torch.float64, device=y.device).repeat(len(targets))
     penalty = 1 / (c * n[:, 0])
+    layers = [x] if isinstance(x, Features) else x
     solutions = []
-    for layer in range(len(x)):
-        z, axes = x[layer], None
-        if scaling is None and z.shape[0] < z.shape[1]:  # the solution lies in the span of the rows
-            axes, triangle = torch.linalg.qr(z.T)
-            z = triangle.T.contiguous()
-        own = None
-        if scaling is not None:
-            own = [v[layer].repeat_interleave(n_strengths, dim=0).to(y) for v in (scaling.mean, scaling.scale)]
-        u = _newton(_Features(z, own), y, weights, penalty, max(tolerance, FINEST[x.dtype]))
+    for layer, of_layer in enumerate(layers):
+        axes = None
+        if not isinstance(of_layer, Features):
+            if scale is None and of_layer.shape[0] < of_layer.shape[1]:  # the solution lies in the span of the rows
+                axes, triangle = torch.linalg.qr(of_layer.T)
+                of_layer = triangle.T.contiguous()
+            of_layer = Features(of_layer)
+        penalties = torch.zeros(len(y), of_layer.x.shape[1] + 1, dtype=y.dtype, device=y.device)
+        penalties[:, :-1] = penalty[:, None]
+        if scale is not None:
+            penalties[:, :-1] *= scale[layer].to(y).square().repeat_interleave(n_strengths, dim=0)
+        u = torch.zeros_like(penalties)
+        if start is not None:
+            first = start.weight[layer].flatten(0, 1)
+            u[:, :-1] = first if axes is None else first @ axes.double()
+            u[:, -1] = start.bias[layer].flatten()
+        u = _newton(of_layer, y, weights, penalties, u, max(tolerance, FINEST[of_layer.x.dtype]))
         solutions.append(u if axes is None else torch.cat([u[:, :-1] @ axes.T.double(), u[:, -1:]], dim=1))
-    stacked = torch.stack(solutions).reshape(len(x), len(targets), n_strengths, -1)
+    stacked = torch.stack(solutions).reshape(len(layers), len(targets), n_strengths, -1)
     return Solution(stacked[..., :-1], stacked[..., -1])
 
 
-class _Features:
-    """Features (N, P) of one layer, and a column of ones, as the problems `at` see them."""
+class Features:
+    """Features (N, P) of one layer, standardised, and a column of ones, with what preconditions a fit on them."""
 
-    def __init__(self, x: torch.Tensor, own: list[torch.Tensor] | None) -> None:
-        self.x, self.own = x, own
-        some = x[:: max(1, len(x) // (GRAM_ROWS_A_FEATURE * x.shape[1]))]
-        self.gram = _gram(some) / len(some)
+    def __init__(self, x: torch.Tensor) -> None:
+        self.x = x
+        self._gram: torch.Tensor | None = None
         self._factors: dict[int, torch.Tensor] = {}
 
-    def margins(self, u: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+    def margins(self, u: torch.Tensor) -> torch.Tensor:
         """Log odds (Q, N) of weights and biases (Q, P + 1)."""
-        weight, bias = u[:, :-1], u[:, -1:]
-        if self.own is not None:
-            weight = weight / self.own[1][at]
-            bias = bias - (weight * self.own[0][at]).sum(dim=1, keepdim=True)
-        return (weight.to(self.x.dtype) @ self.x.T).double() + bias
+        return (u[:, :-1].to(self.x.dtype) @ self.x.T).double().add_(u[:, -1:])
 
-    def gradients(self, slopes: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+    def gradients(self, slopes: torch.Tensor) -> torch.Tensor:
         """Sums (Q, P + 1) over the rows, given the slope (Q, N) of each loss in its log odds."""
-        total = slopes.sum(dim=1, keepdim=True)
-        weight = (slopes.to(self.x.dtype) @ self.x).double()
-        if self.own is not None:
-            weight = (weight - total * self.own[0][at]) / self.own[1][at]
-        return torch.cat([weight, total], dim=1)
+        return torch.cat([(slopes.to(self.x.dtype) @ self.x).double(), slopes.sum(dim=1, keepdim=True)], dim=1)
 
     def precondition(self, residual: torch.Tensor, ratio: torch.Tensor) -> torch.Tensor:
         """About c times the inverse Hessian on (Q, P + 1), ratio (Q,) being penalty / c, taken to its power of ten."""
@@ -117,19 +120,26 @@ class _Features:
         least = (1e-6 if self.x.dtype == torch.float32 else 1e-12) * self.x.shape[1]  # what keeps it exact
         powers = ratio.clamp_min(least).log10().ceil().int()
         for power in powers.unique().tolist():
-            if power not in self._factors:
-                matrix = self.gram.clone()
-                matrix.diagonal().add_(10.0**power)
-                self._factors[power] = torch.linalg.cholesky(matrix)
             chosen = powers == power
             right = residual[chosen, :-1].to(self.x.dtype).T
-            out[chosen, :-1] = torch.cholesky_solve(right, self._factors[power]).T.double()
+            out[chosen, :-1] = torch.cholesky_solve(right, self._factor(power)).T.double()
         return out
+
+    def _factor(self, power: int) -> torch.Tensor:
+        """The Cholesky factor of X'X / n + 10 ** power."""
+        if power not in self._factors:
+            if self._gram is None:
+                some = self.x[:: max(1, len(self.x) // (GRAM_ROWS_A_FEATURE * self.x.shape[1]))]
+                self._gram = _gram(some) / len(some)
+            matrix = self._gram.clone()
+            matrix.diagonal().add_(10.0**power)
+            self._factors[power] = torch.linalg.cholesky(matrix)
+        return self._factors[power]
 
 
 def _gram(x: torch.Tensor) -> torch.Tensor:
-    """X'X (P, P), of which only what is not above the diagonal is computed, block by block: the Cholesky factor and
-    the products below read no more of it.
+    """X'X (P, P), of which only what is not above the diagonal is computed, block by block: a Cholesky
+    factorisation reads no more of it.
     """
     n = x.shape[1]
     out = x.new_zeros(n, n)
@@ -140,28 +150,30 @@ def _gram(x: torch.Tensor) -> torch.Tensor:
 
 
 def _newton(
-    features: _Features, y: torch.Tensor, weights: torch.Tensor, penalty: torch.Tensor, tolerance: float
+    features: Features,
+    y: torch.Tensor,
+    weights: torch.Tensor,
+    penalties: torch.Tensor,
+    u: torch.Tensor,
+    tolerance: float,
 ) -> torch.Tensor:
-    """Minimise all problems from zero, y and weights (Q, N), penalty (Q,); returns (Q, P + 1)."""
-    penalties = penalty[:, None].repeat(1, features.x.shape[1] + 1)
-    penalties[:, -1] = 0
-    u, margins = torch.zeros_like(penalties), torch.zeros_like(y)
+    """Minimise all problems from u (Q, P + 1), in place; y and weights (Q, N), penalties (Q, P + 1)."""
+    margins = features.margins(u)
+    values = _objective(u, margins, y, weights, penalties)
     slack = 1e-15 if features.x.dtype == torch.float64 else 1e-7
     at, worst = torch.arange(len(y), device=y.device), 0.0  # problems under way; gradient of those that got stuck
     for _ in range(MAX_NEWTON_STEPS):
-        y_at, weights_at, penalties_at = y[at], weights[at], penalties[at]
         odds = torch.sigmoid(margins[at])
-        gradient = features.gradients(weights_at * (odds - y_at), at) + penalties_at * u[at]
+        gradient = features.gradients(weights[at] * (odds - y[at])) + penalties[at] * u[at]
         sizes = gradient.abs().amax(dim=1)
         going = ~(sizes <= tolerance)
         if not going.any():
             break
         at, gradient, odds = at[going], gradient[going], odds[going]
-        y_at, weights_at, penalties_at = y_at[going], weights_at[going], penalties_at[going]
-        step = _conjugate_gradients(features, at, weights_at * odds * (1 - odds), penalties_at, gradient, tolerance)
+        y_at, weights_at, penalties_at, value = y[at], weights[at], penalties[at], values[at]
+        step = _conjugate_gradients(features, weights_at * odds * (1 - odds), penalties_at, gradient, tolerance)
         slope = (gradient * step).sum(dim=1)
-        old, old_margins, step_margins = u[at], margins[at], features.margins(step, at)
-        value = _objective(old, old_margins, y_at, weights_at, penalties_at)
+        old, old_margins, step_margins = u[at], margins[at], features.margins(step)
         length = torch.ones_like(slope)[:, None]
         for _ in range(40):
             new, new_margins = old + length * step, old_margins + length * step_margins
@@ -172,8 +184,8 @@ def _newton(
             length[short] /= 2
         else:
             worst = max(worst, float(sizes[going][short].nan_to_num(torch.inf).max()))
-            at, new, new_margins = at[~short], new[~short], new_margins[~short]
-        u[at], margins[at] = new, new_margins
+            at, new, new_margins, reached = at[~short], new[~short], new_margins[~short], reached[~short]
+        u[at], margins[at], values[at] = new, new_margins, reached
         if not len(at):
             break
     else:
@@ -191,8 +203,7 @@ def _objective(
 
 
 def _conjugate_gradients(
-    features: _Features,
-    at: torch.Tensor,
+    features: Features,
     curvature: torch.Tensor,
     penalties: torch.Tensor,
     gradient: torch.Tensor,
@@ -205,9 +216,9 @@ def _conjugate_gradients(
     energy = (residual * direction).sum(dim=1, keepdim=True)
     norm = gradient.norm(dim=1)
     wanted = (norm * norm.sqrt().clamp(max=0.1)).clamp_min(tolerance / 2)
-    going = torch.arange(len(at), device=at.device)
+    going = torch.arange(len(step), device=step.device)
     for _ in range(MAX_GRADIENT_STEPS):
-        product = features.gradients(curvature * features.margins(direction, at), at) + penalties * direction
+        product = features.gradients(curvature * features.margins(direction)) + penalties * direction
         size = energy / (direction * product).sum(dim=1, keepdim=True).clamp_min(1e-300)
         step[going] += size * direction
         residual = residual - size * product
@@ -215,7 +226,7 @@ def _conjugate_gradients(
         if not left.any():
             break
         if not left.all():
-            going, at, curvature, penalties, wanted = (v[left] for v in (going, at, curvature, penalties, wanted))
+            going, curvature, penalties, wanted = (v[left] for v in (going, curvature, penalties, wanted))
             residual, direction, energy, ratio = (v[left] for v in (residual, direction, energy, ratio))
         scaled = features.precondition(residual, ratio)
         new_energy = (residual * scaled).sum(dim=1, keepdim=True)

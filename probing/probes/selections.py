@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from probing.probes.logistic import fit_logistic
+from probing.probes.logistic import Features, Solution, fit_logistic
 from probing.probes.scaling import Scaling
 
 
@@ -32,20 +32,24 @@ def fit_selections(
     Returns:
         Weights (K, S, P) and biases (K, S) for features as they are.
     """
-    targets = targets.expand(len(rows), -1)
-    own = [Scaling.of(x[:, chosen], dtype) for chosen in rows]
-    if x.shape[1] < x.shape[2]:  # a selection alone lies in the span of its rows, which is smaller
-        folded = []
-        for alone, labels, chosen in zip(own, targets, rows, strict=True):
-            solution = fit_logistic(
-                alone.apply(x[:, chosen], dtype), labels[None, chosen], strengths, tolerance=tolerance
-            )
-            folded.append(alone.fold(solution.weight, solution.bias))
-        return torch.cat([w[0] for w, _ in folded]), torch.cat([b[0] for _, b in folded])
-    whole = Scaling.of(x, dtype)
-    z = whole.apply(x, dtype)
-    mean = (torch.cat([s.mean for s in own], dim=1) - whole.mean) / whole.scale
-    scaling = Scaling(mean, torch.cat([s.scale for s in own], dim=1) / whole.scale)
-    solution = fit_logistic(z, targets, strengths, rows=rows, scaling=scaling, tolerance=tolerance)
-    weight, bias = whole.fold(*scaling.fold(solution.weight, solution.bias))
+    scaling = Scaling.of(x, dtype)
+    solution = solve_selections(Features(scaling.apply(x, dtype)[0]), targets, rows, strengths, tolerance)
+    weight, bias = scaling.fold(solution.weight, solution.bias)
     return weight[0], bias[0]
+
+
+def solve_selections(
+    features: Features, targets: torch.Tensor, rows: torch.Tensor, strengths: Sequence[float], tolerance: float
+) -> Solution:
+    """As `fit_selections`, on features that are standardised and prepared; the solution acts on these."""
+    z, targets = features.x[None], targets.expand(len(rows), -1)
+    own = [Scaling.of(z[:, chosen], z.dtype) for chosen in rows]
+    if z.shape[1] >= z.shape[2]:
+        scale = torch.cat([scaling.scale for scaling in own], dim=1)
+        return fit_logistic(features, targets, strengths, rows=rows, scale=scale, tolerance=tolerance)
+    folded = []  # a selection alone lies in the span of its rows, which is smaller
+    for scaling, labels, chosen in zip(own, targets, rows, strict=True):
+        alone = scaling.apply(z[:, chosen], z.dtype)
+        solution = fit_logistic(alone, labels[None, chosen], strengths, tolerance=tolerance)
+        folded.append(scaling.fold(solution.weight, solution.bias))
+    return Solution(torch.cat([w for w, _ in folded], dim=1), torch.cat([b for _, b in folded], dim=1))
