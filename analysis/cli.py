@@ -13,6 +13,7 @@ from rich.table import Table
 from analysis.corpora import corpus_app
 from analysis.interruption import InterruptibleGroup
 from analysis.merging import merge
+from analysis.reproducing import reproduce_app
 from analysis.scoring import evaluate, export, score
 from cache.errors import ProbeError
 from cache.parts import Part
@@ -40,6 +41,7 @@ cache_app = typer.Typer(
 app.add_typer(cache_app, name="cache")
 app.add_typer(corpus_app, name="corpus")
 cache_app.command()(merge)
+app.add_typer(reproduce_app, name="reproduce")
 app.command()(evaluate)
 app.command()(export)
 app.command()(score)
@@ -278,9 +280,7 @@ def sweep(
         for other in others:
             curves.check_same_utterances(utterances, other)
     run = sweeping.sweep(opened, run_folder, options, device=device, memory_gb=memory_gb, overwrite=overwrite)
-    pictures = curves.save_layer_curve(run, others) + curves.save_corpora_curve(run)
-    pictures += import_module("analysis.depths").save_depth_curve(run)
-    page = report.save_report(run)
+    pictures, page = report.save_all(run, others)
     _print_layers(report.layer_table(run), str(run.record["finding"]["layer"]))
     if len(run.corpora) > 1:
         _print_corpora(report.corpora_table(run))

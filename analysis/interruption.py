@@ -7,7 +7,7 @@ from typer.core import TyperGroup
 
 from probing.progress import console
 
-GOES_ON = {"extract", "sweep", "repair", "merge"}  # keep what is finished and take it up again
+GOES_ON = {"extract", "sweep", "repair", "merge", "attm"}  # keep what is finished and take it up again
 
 
 class InterruptibleGroup(TyperGroup):

@@ -3,11 +3,13 @@
 import base64
 import html
 import json
+from collections.abc import Sequence
 from string import Template
 
 import pandas as pd
 
-from analysis.depths import depth_table
+from analysis.curves import save_corpora_curve, save_layer_curve
+from analysis.depths import depth_table, save_depth_curve
 from cache.atomic import replace_file
 from probing.runs import Run
 
@@ -92,6 +94,12 @@ def _corpora_and_conditions(run: Run) -> str:
             heading = html.escape(f"{title}, {split} of {corpus}: equal error rate by layer (%)")
             parts += [f"<h2>{heading}</h2>", html_of(condition_table(run, experiment, split, corpus))]
     return "\n".join(parts)
+
+
+def save_all(run: Run, others: Sequence[Run] = ()) -> tuple[list[str], str]:
+    """Draw every picture that a run has, and write its report; returns the paths of both."""
+    pictures = save_layer_curve(run, others) + save_corpora_curve(run) + save_depth_curve(run)
+    return pictures, save_report(run)
 
 
 def save_report(run: Run) -> str:

@@ -59,12 +59,14 @@ def progress_line(what: str, total: int, unit: str) -> Iterator[ProgressLine]:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: 42 s, 3 min 5 s, 2 h 10 min."""
+    """Seconds as a person says them: 42 s, 3 min 5 s, 2 h 10 min, 4 days."""
     whole = round(seconds)
     if whole < 100:
         return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
     if whole < 6000:
         return f"{whole // 60} min {whole % 60} s"
+    if whole >= 3 * 86400:
+        return f"{seconds / 86400:.0f} days"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 

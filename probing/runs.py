@@ -81,6 +81,11 @@ class Run:
         return f"Run({str(self.folder)!r}: {self.sentence})"
 
 
+def made_with(record: Mapping[str, Any], configuration: Mapping[str, Any]) -> bool:
+    """Whether the record of a run says that it was made with a configuration."""
+    return {name: record.get(name) for name in configuration} == json.loads(canonical_json(configuration))
+
+
 class RunWriter:
     """Writes a run beside its final place and moves it there when it is whole.
 
@@ -101,8 +106,7 @@ class RunWriter:
                 record = json.loads((folder / RUN).read_text(encoding="utf-8"))
             except (OSError, ValueError):
                 raise ProbeError(f"{folder}: is there and is no run. Name another folder: --out DIR") from None
-            same = {name: record.get(name) for name in configuration} == json.loads(canonical_json(configuration))
-            if not same and not overwrite:
+            if not made_with(record, configuration) and not overwrite:
                 raise ProbeError(
                     f"{folder}: holds a run made with other options or another cache. "
                     "Name another folder (--out DIR) or replace it (--overwrite)"

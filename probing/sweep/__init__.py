@@ -3,7 +3,7 @@
 from probing.sweep.depth_finding import DepthFinding
 from probing.sweep.depths import FRAMES_HEADS, POOLED_HEADS, DepthOptions
 from probing.sweep.finding import Finding
-from probing.sweep.sweep import SweepOptions, identity, sweep
+from probing.sweep.sweep import SweepOptions, finished_run, identity, sweep
 
 __all__ = [
     "FRAMES_HEADS",
@@ -12,6 +12,7 @@ __all__ = [
     "DepthOptions",
     "Finding",
     "SweepOptions",
+    "finished_run",
     "identity",
     "sweep",
 ]

@@ -14,7 +14,7 @@ from cache import Cache, ProbeError
 from probing.audio import MEASURES
 from probing.metrics import draw
 from probing.progress import console, duration, progress_line
-from probing.runs import Run, RunWriter
+from probing.runs import Run, RunWriter, made_with
 from probing.sweep.conditions import ConditionFigures, conditions_of, leave_out
 from probing.sweep.depth_ablation import ablate
 from probing.sweep.depths import DepthOptions
@@ -111,7 +111,7 @@ def sweep(
     evaluations = {part: split for part, split in splits.items() if split.name == EVAL}
     by_condition = conditions_of(evaluations, options.by)
     left_out = leave_out(splits) if options.unseen_attacks else None
-    configuration = {"options": _plain(options, splits), "cache": cache.id, "utterances": identity(splits)}
+    configuration = _configuration(options, splits)
     writer = RunWriter(Path(run), configuration, overwrite=overwrite)
     say("Sweep: " + ", ".join(_describe(split, len(evaluations) > 1) for split in splits.values()))
     resamples = {
@@ -199,6 +199,21 @@ def sweep(
             "seconds": round(time.perf_counter() - started, 3),
         },
     )
+
+
+def finished_run(cache: Cache, run: str | Path, options: SweepOptions) -> Run | None:
+    """The run of a folder if it is what this sweep would make again."""
+    try:
+        found = Run(run)
+    except ProbeError:
+        return None
+    return found if made_with(found.record, _configuration(options, options.splits(cache))) else None
+
+
+def _configuration(options: SweepOptions, splits: dict[str, Split]) -> dict[str, Any]:
+    """What makes one run another."""
+    cache = splits["train"].cache
+    return {"options": _plain(options, splits), "cache": cache.id, "utterances": identity(splits)}
 
 
 def _trivial(splits: dict[str, Split]) -> dict[str, NDArray[Any]]:

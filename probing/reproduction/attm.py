@@ -1,0 +1,308 @@
+"""The table of Pan et al. 2024: train on ASVspoof 2019 LA, evaluate on 2019 LA, 2021 LA and 2021 DF.
+
+The backbone stays frozen here, where the paper tunes it from epoch 10; that is the difference to expect. By default
+heads see mean and deviation over time (the pooled tier). With `frames` they are the paper's own: attentive merging and
+an LSTM on every frame, trained by its recipe.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from cache import Cache, CacheMissing, ProbeError
+from probing.corpora import KNOWN, load_corpus, read_corpus
+from probing.corpora.corpus import BONAFIDE
+from probing.extraction import Machine, Options, extract
+from probing.heads.stack import HeadStack, Model
+from probing.progress import console
+from probing.reproduction.published import PEAKS, PUBLISHED, published_name
+from probing.reproduction.sizes import SHARE_REACHED, Calibration, calibrate, head_flops, linear_flops
+from probing.runs import Run
+from probing.sweep import DepthOptions, SweepOptions, finished_run, sweep
+
+CORPORA = ("asvspoof2019-la", "asvspoof2021-la", "asvspoof2021-df")
+SECONDS = 64_600 / 16_000  # of every clip, as the paper has it
+DEPTHS = (4, 6, 8, 10, 12)  # those published; and full depth
+HEADS = ("weighted-sum+linear", "attentive-compact+linear")
+PAPER_HEADS, PAPER_DEPTHS = ("weighted-sum+lstm", "attentive+lstm"), (12,)
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What is to be reproduced, and with what.
+
+    folder: of caches, the run and the table. roots: corpus -> where it was unpacked; those that are here.
+    backbone, revision: see `probe extract`. frames: the paper's own heads. device: auto, cpu, cuda.
+    seeds: how many first weights of every head. resamples: of the bootstrap.
+    """
+
+    folder: Path = Path("results/attm")
+    roots: Mapping[str, Path] = field(default_factory=dict)
+    backbone: str = "microsoft/wavlm-large"
+    revision: str | None = None
+    frames: bool = False
+    device: str = "auto"
+    seeds: int = 3
+    resamples: int = 1000
+
+    def __post_init__(self) -> None:
+        for name in self.roots:
+            if name not in CORPORA:
+                raise ProbeError(f"{name}: not of this table. Expected {', '.join(CORPORA)}")
+
+    @property
+    def extraction(self) -> Options:
+        """Options of `probe extract`."""
+        return Options(self.backbone, self.revision, seconds=SECONDS, frames=self.frames)
+
+    def cache(self, corpus: str) -> Path:
+        """Folder of the cache of a corpus."""
+        return self.folder / f"{corpus}.cache"
+
+    @property
+    def run_folder(self) -> Path:
+        """Folder of the sweep."""
+        return self.folder / "attm.run"
+
+    def splits(self, corpus: str) -> list[str]:
+        """What the table needs of a corpus; official figures of 2021 are of its subset eval."""
+        return ["train", "dev", "eval"] if corpus == CORPORA[0] else ["eval"]
+
+    def sweep_options(self, n_layers: int, corpora: list[str]) -> SweepOptions:
+        """Options of `probe sweep`.
+
+        Args:
+            n_layers: of the backbone; published depths that it does not have are left out.
+            corpora: evaluated on.
+        """
+        published = PAPER_DEPTHS if self.frames else DEPTHS
+        depths = DepthOptions(
+            heads=PAPER_HEADS if self.frames else HEADS,
+            tier="frames" if self.frames else "pooled",
+            recipe="attm" if self.frames else "quick",
+            seeds=tuple(range(self.seeds)),
+            depths=tuple(k for k in published if k < n_layers) or (n_layers,),
+        )
+        evaluations = tuple(str(self.cache(name)) for name in corpora)
+        return SweepOptions(depths=depths, resamples=self.resamples, eval=evaluations)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of a reproduction.
+
+    state: `done`, `ready`, or `needs data`, which are the ROOTs in the command. utterances: that it reads.
+    n_bytes: that it writes; 0 for a sweep. seconds: about; None where nothing is known of the backbone.
+    """
+
+    name: str
+    state: str
+    command: str
+    utterances: int
+    n_bytes: int
+    seconds: float | None
+
+
+def plan(wanted: Reproduction, calibration: Calibration | None = None) -> tuple[list[Step], Calibration | None]:
+    """List the steps with their sizes and times for this machine; downloads nothing and writes nothing.
+
+    Args:
+        wanted: what is to be reproduced.
+        calibration: default measured now, which takes a few seconds.
+
+    Returns:
+        The steps, and the calibration, None where nothing is known of the backbone.
+
+    Raises:
+        ProbeError: a corpus that is said to be there is not, or a row of it is at fault.
+    """
+    if calibration is None:
+        calibration = calibrate(wanted.extraction, _torch_device(wanted.device))
+    steps = [_extraction(wanted, name, calibration) for name in CORPORA]
+    return [*steps, _sweep(wanted, steps, calibration)], calibration
+
+
+def run(wanted: Reproduction, *, say: Callable[[str], None] = console.print) -> Run:
+    """Run the steps whose data is there; what was finished before is kept, what was interrupted goes on.
+
+    Raises:
+        ProbeError: the corpus to train on is not there, or as `extract` and `sweep`.
+    """
+    if CORPORA[0] not in wanted.roots and not _finished(wanted, CORPORA[0]):
+        raise ProbeError(
+            f"--run: probes are trained on ASVspoof 2019 LA. Say where it is: --{CORPORA[0]} ROOT "
+            f"(to get: {KNOWN[CORPORA[0]].download})"
+        )
+    corpora = []
+    for name in CORPORA:
+        if name in wanted.roots:
+            corpus = load_corpus(f"{name}:{wanted.roots[name]}", splits=wanted.splits(name))
+            extract(wanted.cache(name), corpus, wanted.extraction, Machine(wanted.device), say=say)
+        elif not _finished(wanted, name):
+            say(f"Left out: {name}, for want of --{name} ROOT. To get: {KNOWN[name].download}")
+            continue
+        corpora.append(name)
+    trained_on = Cache(wanted.cache(CORPORA[0]))
+    options = wanted.sweep_options(trained_on.layers[-1], corpora)
+    found = finished_run(trained_on, wanted.run_folder, options)
+    if found is not None:
+        say(f"Nothing to do: {found.folder} is that sweep.")
+        return found
+    return sweep(trained_on, wanted.run_folder, options, device=_torch_device(wanted.device), overwrite=True, say=say)
+
+
+def compare(found: Run, backbone: str) -> pd.DataFrame:
+    """Measured beside published figures: a row a system, those that answer each other below each other.
+
+    Args:
+        found: a run of `run`.
+        backbone: as it was asked for.
+
+    Returns:
+        `source` (a paper, or `measured`), `backbone`, `system`, `depth`, and for every corpus the EER in per cent and
+        its interval (empty where published), NaN where it was not measured.
+    """
+    rows = []
+    for one in PUBLISHED:
+        rates = dict(zip(CORPORA, one.rates, strict=True))
+        rows.append({"source": one.source, "backbone": one.backbone, "system": one.system, "depth": one.depth, **rates})
+    name = published_name(backbone) or str(found.record["finding"]["backbone"])
+    finding = found.record["finding"]
+    measured = {"source": "measured", "backbone": name}
+    for layer, note in ((finding["layer"], "chosen on dev"), (finding["last"], "last")):
+        system = f"linear probe of one layer, {note}"
+        rows.append({**measured, "system": system, "depth": layer, **_rates(found, "layer", "layer", layer)})
+    heads = sorted(found.rows("depth")["head"].unique())
+    for head in heads:
+        for depth in sorted(set(found.rows("depth")["depth"])):
+            figures = _rates(found, "depth", "depth", int(depth), head)
+            rows.append({**measured, "system": f"{head}, frozen", "depth": int(depth), **figures})
+    table = pd.DataFrame(rows)
+    kinds = {True: 0, False: 1}
+    order = table.assign(
+        _other=table["backbone"].ne(name),
+        _attentive=table["system"].str.startswith("attentive").map(kinds),
+        _single=table["system"].str.startswith("linear"),
+    )
+    order = order.sort_values(["_other", "_attentive", "_single", "backbone", "depth", "source"], kind="stable")
+    return order.drop(columns=["_other", "_attentive", "_single"]).reset_index(drop=True)
+
+
+def peaks(found: Run, backbone: str) -> str:
+    """Where the learned layer weights of the weighted sum are largest, beside where they are published to be."""
+    rows = found.results[(found.results["experiment"] == "contribution") & (found.results["metric"] == "weight")]
+    if rows.empty:
+        return ""
+    layer = int(rows.groupby("layer")["value"].mean().idxmax())
+    known = PEAKS.get(published_name(backbone) or "")
+    beside = f" (published: layer {known})" if known else ""
+    return f"Largest weight of the weighted sum: layer {layer}{beside}."
+
+
+def _rates(found: Run, experiment: str, column: str, value: int, head: str | None = None) -> dict[str, object]:
+    figures: dict[str, object] = {}
+    for corpus in CORPORA:
+        if corpus not in found.corpora:
+            figures |= {corpus: float("nan"), f"{corpus} 95 %": ""}
+            continue
+        rows = found.rows(experiment, corpus=corpus)
+        rows = rows[(rows[column] == value) & rows["seed"].isna() & (rows["head"] == (head or "linear"))].iloc[0]
+        figures[corpus] = 100 * float(rows["value"])
+        figures[f"{corpus} 95 %"] = f"{100 * rows['low']:.2f} .. {100 * rows['high']:.2f}"
+    return figures
+
+
+def _extraction(wanted: Reproduction, name: str, calibration: Calibration | None) -> Step:
+    root, folder = wanted.roots.get(name), wanted.cache(name)
+    splits, counts = wanted.splits(name), KNOWN[name].published
+    if root is not None:
+        table = read_corpus(f"{name}:{root}").utterances
+        n = int(table["split"].isin(splits).sum())
+    else:
+        n = sum(count for (split, label, attack), count in counts.items() if split in splits and label and not attack)
+    state = "done" if _finished(wanted, name) else "ready" if root is not None else "needs data"
+    command = ["probe", "extract", str(folder), "--backbone", wanted.backbone]
+    command += ["--revision", wanted.revision] if wanted.revision else []
+    command += ["--corpus", f"{name}:{root or 'ROOT'}", "--seconds", f"{SECONDS:g}"]
+    command += [word for split in splits for word in ("--split", split)]
+    command += ["--frames"] if wanted.frames else []
+    command += ["--device", wanted.device] if wanted.device != "auto" else []
+    n_bytes, seconds = 0, None
+    if calibration is not None:
+        values = {"pooled": 2, "frames": calibration.n_frames}
+        a_clip = sum(values[tier] * np.dtype(dtype).itemsize for tier, dtype in wanted.extraction.tiers.items())
+        n_bytes = n * (calibration.n_layers + 1) * calibration.dim * a_clip
+        seconds = n * calibration.seconds_a_clip
+    return Step(f"extract {name}", state, shlex.join(command), n, n_bytes, seconds)
+
+
+def _sweep(wanted: Reproduction, extractions: list[Step], calibration: Calibration | None) -> Step:
+    usable = [name for name, step in zip(CORPORA, extractions, strict=True) if step.state in ("done", "ready")]
+    n_layers = calibration.n_layers if calibration else max(DEPTHS)
+    options = wanted.sweep_options(n_layers, usable or list(CORPORA))
+    depths = options.depths
+    command = ["probe", "sweep", str(wanted.cache(CORPORA[0])), "--out", str(wanted.run_folder)]
+    command += [word for cache in options.eval for word in ("--eval", cache)]
+    command += ["--heads", ",".join(depths.heads), "--depths", ",".join(map(str, depths.depths))]
+    command += ["--tier", depths.tier, "--recipe", depths.recipe] if wanted.frames else []
+    command += ["--seeds", str(wanted.seeds), "--resamples", str(wanted.resamples)]
+    device = _torch_device(wanted.device)
+    command += ["--device", device] if device != "cpu" else []
+    state = "ready" if CORPORA[0] in usable else "needs data"
+    if state == "ready" and extractions[0].state == "done" and _has_run(wanted, usable):
+        state = "done"
+    n = sum(step.utterances for name, step in zip(CORPORA, extractions, strict=True) if name in (usable or CORPORA))
+    seconds = _training_seconds(wanted, options, calibration) if calibration else None
+    return Step("sweep", state, shlex.join(command), n, 0, seconds)
+
+
+def _has_run(wanted: Reproduction, corpora: list[str]) -> bool:
+    if not all(_finished(wanted, name) for name in corpora):
+        return False
+    cache = Cache(wanted.cache(CORPORA[0]))
+    return finished_run(cache, wanted.run_folder, wanted.sweep_options(cache.layers[-1], corpora)) is not None
+
+
+def _training_seconds(wanted: Reproduction, options: SweepOptions, calibration: Calibration) -> float:
+    """About the seconds of a sweep's arithmetic; reading the caches comes on top."""
+    counts = KNOWN[CORPORA[0]].published
+    n_train = sum(counts["train", label, ""] for label in (BONAFIDE, "spoof"))
+    if CORPORA[0] in wanted.roots:
+        n_train = int((read_corpus(f"{CORPORA[0]}:{wanted.roots[CORPORA[0]]}").utterances["split"] == "train").sum())
+    problems = (1 + len(options.control_seeds)) * len(options.strengths)
+    flops = linear_flops(n_train, 2 * calibration.dim, calibration.n_layers + 1, problems)
+    recipe, depths = options.depths.training(), options.depths
+    constants = len(depths.seeds) * len(recipe.learning_rates) * len(recipe.weight_decays)
+    dim, steps = (calibration.dim, calibration.n_frames) if wanted.frames else (2 * calibration.dim, 1)
+    for head in depths.heads:
+        for depth in depths.chosen(calibration.n_layers):
+            merge, _, backend = head.partition("+")
+            with torch.device("meta"):
+                size = HeadStack([Model(merge, backend, depth)], depth, dim, wanted.frames).n_parameters()
+            flops += constants * head_flops(size, n_train, recipe.epochs, steps)
+    return flops / (SHARE_REACHED * calibration.flops)
+
+
+def _finished(wanted: Reproduction, name: str) -> bool:
+    """Whether there is a cache of all that is needed of a corpus, made as it is wanted."""
+    try:
+        cache = Cache(wanted.cache(name))
+    except CacheMissing:
+        return False
+    options, asked = cache.about.get("options", {}), wanted.extraction
+    same = all(options.get(key) == getattr(asked, key) for key in ("backbone", "revision", "seconds"))
+    there = set(wanted.splits(name)) <= set(cache.utterances["split"])
+    return cache.finished and there and same and set(asked.tiers) <= set(cache.tiers)
+
+
+def _torch_device(device: str) -> str:
+    if device != "auto":
+        return device
+    return "cuda" if torch.cuda.is_available() else "cpu"
