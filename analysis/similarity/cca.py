@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.similarity.targets import Target, target_of
-from analysis.similarity.views import FRAMES_PER_UTTERANCE, View, parts, view
+from analysis.views import FRAMES_PER_UTTERANCE, View, parts, view
 from cache import Cache, ProbeError
 from cache.reader import Where
 from probing.progress import progress_line

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.similarity.views import View
+from analysis.views import View
 from analysis.waveforms import Waveforms
 from cache import ProbeError
 from probing.audio import MEASURES

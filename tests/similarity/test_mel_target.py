@@ -11,7 +11,7 @@ from tiny_models import build
 
 from analysis.similarity import cca_with
 from analysis.similarity.targets import target_of
-from analysis.similarity.views import view
+from analysis.views import view
 from analysis.waveforms import Waveforms
 from cache import Cache, ProbeError
 from probing.extraction import extract

@@ -1,0 +1,113 @@
+"""How well scores without training predict the probes that were trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import kendalltau, rankdata, spearmanr
+
+from cache import ProbeError
+from probing.runs import Run
+
+FEWEST = 3  # points that can be ranked
+PERMUTATIONS = 5000
+
+
+def predicts(
+    run: Run | Sequence[Run],
+    scores: pd.DataFrame,
+    split: str = "eval",
+    permutations: int = PERMUTATIONS,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Rank correlation of scores with the EER of the trained probes, 1 where the higher score has the lower EER.
+
+    Args:
+        run: the run of the cache that was scored, or several in the order of the caches.
+        scores: of `transferability`, or any table by layer (by backbone and layer for several runs), higher is better.
+        split: `eval` or `dev`.
+        permutations: of the layers, for the p value and the range of chance.
+        seed: of the permutations.
+
+    Returns:
+        One row for each score over the layers of each backbone; for several also over `all layers`, and from three
+        backbones on over the `best layers`: kendall (tau-b) and spearman; p, two-sided, of tau; chance_low and
+        chance_high, between which 95 % of the taus of permuted layers lie; n points. Layers are alike, so that p is
+        optimistic.
+
+    Raises:
+        ProbeError: other runs than scored caches, or fewer than three layers in common.
+    """
+    runs = [run] if isinstance(run, Run) else list(run)
+    several = isinstance(scores.index, pd.MultiIndex)
+    groups = (
+        {str(name): part.droplevel(0) for name, part in scores.groupby(level=0, sort=False)}
+        if several
+        else {"layers": scores}
+    )
+    if len(groups) != len(runs):
+        raise ProbeError(f"{len(runs)} runs for the scores of {len(groups)} caches: expected one each, in their order")
+    points = {}
+    caches = scores.attrs.get("caches", [None] * len(runs))
+    for one, cache_id, (name, part) in zip(runs, caches, groups.items(), strict=True):
+        if cache_id not in (None, one.record["cache"]):
+            raise ProbeError(
+                f"{one.folder}: made from cache {one.record['cache']}, the scores are of {cache_id}. Sweep that cache, "
+                "or score this one"
+            )
+        points[name] = part.join(_rates(one, split), how="inner")
+        if len(points[name]) < FEWEST:
+            raise ProbeError(f"{one.folder}: {len(points[name])} layers with scores and probes: expected {FEWEST}")
+    if len(points) > 1:
+        joined = {name: points[name] for name in points}
+        points["all layers"] = pd.concat(joined.values())
+        if len(joined) >= FEWEST:
+            best = {name: {**part.max(), "eer": part["eer"].min()} for name, part in joined.items()}
+            points["best layers"] = pd.DataFrame.from_dict(best, orient="index")
+    rows = []
+    for name, table in points.items():
+        for score in scores.columns:
+            generator = np.random.default_rng(seed)
+            rows.append({"over": name, "score": score, **_agreement(table, str(score), permutations, generator)})
+    return pd.DataFrame(rows)
+
+
+def _rates(run: Run, split: str) -> pd.Series:
+    table = run.results
+    rows = table[(table["experiment"] == "layer") & (table["split"] == split) & (table["metric"] == "eer")]
+    rows = rows[rows["condition"] == "all"]
+    return pd.Series(rows["value"].to_numpy(), index=rows["layer"].astype(int).to_numpy(), name="eer")
+
+
+def _agreement(
+    table: pd.DataFrame, score: str, permutations: int, generator: np.random.Generator
+) -> dict[str, float | int]:
+    x, y = table[score].to_numpy(np.float64), -table["eer"].to_numpy(np.float64)
+    flat = np.ptp(x) == 0 or np.ptp(y) == 0  # no order to agree with
+    tau = np.nan if flat else float(kendalltau(x, y).statistic)
+    rho = np.nan if flat else float(spearmanr(x, y).statistic)
+    by_chance = np.full(1, np.nan) if flat else _permuted(x, y, permutations, generator)
+    low, high = np.quantile(by_chance, [0.025, 0.975])
+    p = np.nan if flat else (1 + int((np.abs(by_chance) >= abs(tau) - 1e-12).sum())) / (1 + permutations)
+    return {
+        "kendall": tau,
+        "spearman": rho,
+        "p": p,
+        "chance_low": float(low),
+        "chance_high": float(high),
+        "n": len(x),
+    }
+
+
+def _permuted(
+    x: NDArray[np.float64], y: NDArray[np.float64], permutations: int, generator: np.random.Generator
+) -> NDArray[np.float64]:
+    """Kendall's tau-b of x with y in random order, (permutations,)."""
+    signs = np.sign(np.subtract.outer(x, x))
+    others = np.sign(np.subtract.outer(rankdata(y), rankdata(y)))
+    size = np.sqrt(np.square(signs).sum() * np.square(others).sum())
+    orders = (generator.permutation(len(y)) for _ in range(permutations))
+    return np.array([(signs * others[np.ix_(order, order)]).sum() / size for order in orders])

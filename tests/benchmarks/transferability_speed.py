@@ -1,0 +1,72 @@
+"""How long the transferability scores of all layers of a cache take, beside training a logistic regression on each.
+
+The probe is scikit-learn's LogisticRegression at one strength on one layer, multiplied by the layers: what a score is
+to save. The rounds take turns; medians count:
+
+    python tests/benchmarks/transferability_speed.py [--layers 25] [--dim 1024] [--rows 5000] [--rounds 5]
+"""
+
+import argparse
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from stored_states import store, table_of
+
+from analysis.transferability import transferability
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--layers", type=int, default=25)
+    parser.add_argument("--dim", type=int, default=1024, help="of a layer; features are mean and deviation, twice that")
+    parser.add_argument("--rows", type=int, default=5000)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    generator = np.random.default_rng(0)
+    table = table_of(arguments.rows)
+    pooled = np.empty((arguments.layers, arguments.rows, 2, arguments.dim), np.float32)
+    for layer in range(arguments.layers):
+        pooled[layer] = generator.normal(size=pooled.shape[1:])
+        pooled[layer, :, 0, 0] += 0.2 * layer * (table["label"] == "spoof")
+    with tempfile.TemporaryDirectory() as folder:
+        cache = store(Path(folder) / "c", pooled, table)
+        del pooled
+
+        def probe() -> object:
+            x = cache.layer(0)[0].reshape(arguments.rows, -1).astype(np.float64)
+            y = cache.utterances["label"] == "spoof"
+            return LogisticRegression(C=0.01, max_iter=1000).fit(StandardScaler().fit_transform(x), y)
+
+        work: dict[str, tuple[int, Callable[[], object]]] = {
+            "LogME, H-score, TransRate, GBC": (1, lambda: transferability(cache, where=None)),
+            "logistic regression, 1 layer": (arguments.layers, probe),
+        }
+        seconds: dict[str, list[float]] = {name: [] for name in work}
+        processor: dict[str, list[float]] = {name: [] for name in work}
+        for _ in range(arguments.rounds):
+            for name, (_, run) in work.items():
+                began, busy = time.perf_counter(), time.process_time()
+                run()
+                seconds[name].append(time.perf_counter() - began)
+                processor[name].append(time.process_time() - busy)
+    print(f"{arguments.layers} layers x {arguments.rows} rows x {2 * arguments.dim}, median of {arguments.rounds}")
+    for name, (times, _) in work.items():
+        busy = statistics.median(processor[name])
+        spread = f"{min(seconds[name]):.2f} to {max(seconds[name]):.2f}; processor {busy:.2f} s"
+        scaled = f", all layers {times * busy:.0f} s of processor" if times > 1 else ""
+        print(f"{name:32} median {statistics.median(seconds[name]):8.2f} s ({spread}){scaled}")
+    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""How well scores predict probes: on a planted cache they do, and chance is known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import kendalltau
+
+from analysis.transferability import predicts, transferability
+from cache import Cache, ProbeError
+from probing.planted import plant
+from probing.runs import Run
+from probing.sweep import SweepOptions, sweep
+from probing.sweep.depths import DepthOptions
+
+OPTIONS = SweepOptions(strengths=(1e-3, 0.1), control_seeds=(), resamples=100, depths=DepthOptions(heads=()))
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Cache, Run]]:
+    """Three backbones of six layers in which the signal rises."""
+    folder, made = tmp_path_factory.mktemp("planted"), []
+    for seed in range(3):
+        signal = {layer: 0.6 * layer + 0.2 * seed for layer in range(1, 6)}
+        cache = Cache(plant(folder / f"{seed}.cache", signal, n_layers=5, n=(400, 100, 400), seed=seed))
+        made.append((cache, sweep(cache, folder / f"{seed}.run", OPTIONS, say=lambda text: None)))
+    return made
+
+
+def test_scores_predict_the_probes_of_a_planted_cache(planted: list[tuple[Cache, Run]]) -> None:
+    cache, run = planted[0]
+    scores = transferability(cache)
+    found = predicts(run, scores).set_index("score")
+    assert (found["kendall"] > 0.7).all()
+    rates = run.results[(run.results["experiment"] == "layer") & (run.results["split"] == "eval")]
+    expected = kendalltau(scores["logme"], -rates.sort_values("layer")["value"]).statistic
+    assert found.loc["logme", "kendall"] == pytest.approx(expected)
+    assert (found["n"] == 6).all()
+    assert (found["p"] < 0.1).all()
+    assert (predicts(run, -scores)["kendall"] < -0.7).all()
+
+
+def test_several_backbones_are_ranked_too(planted: list[tuple[Cache, Run]]) -> None:
+    scores = transferability([cache for cache, _ in planted])
+    runs = [run for _, run in planted]
+    found = predicts(runs, scores, permutations=200)
+    assert set(found["over"]) == {*scores.index.get_level_values(0), "all layers", "best layers"}
+    assert found.set_index(["over", "score"]).loc[("all layers", "gbc"), "n"] == 18
+    with pytest.raises(ProbeError, match="made from cache"):
+        predicts(runs[::-1], scores)
+    with pytest.raises(ProbeError, match="expected one each"):
+        predicts(runs[:2], scores)
+
+
+def test_chance_is_the_range_of_permuted_layers(planted: list[tuple[Cache, Run]]) -> None:
+    run = planted[0][1]
+    generator = np.random.default_rng(0)
+    p = []
+    for _ in range(60):
+        noise = pd.DataFrame({"noise": generator.normal(size=6)}, index=range(6))
+        row = predicts(run, noise, permutations=300).iloc[0]
+        assert -1 <= row["chance_low"] < 0 < row["chance_high"] <= 1
+        p.append(row["p"])
+    assert np.mean(np.array(p) < 0.2) < 0.4  # about 0.2 of noise falls there
+    assert np.mean(p) > 0.35
+
+
+def test_a_flat_score_predicts_nothing_and_two_layers_cannot_be_ranked(planted: list[tuple[Cache, Run]]) -> None:
+    run = planted[0][1]
+    row = predicts(run, pd.DataFrame({"flat": np.ones(6)}, index=range(6))).iloc[0]
+    assert np.isnan(row["kendall"])
+    assert np.isnan(row["p"])
+    with pytest.raises(ProbeError, match="2 layers"):
+        predicts(run, pd.DataFrame({"a": [1.0, 2.0]}, index=[0, 1]))
