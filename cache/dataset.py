@@ -27,7 +27,7 @@ class CacheDataset(Dataset[dict[str, Any]]):
     ) -> None:
         self.cache, self.tier = cache, tier
         self.layers = cache.layers if layers is None else list(layers)
-        cache._check(tier, self.layers)
+        cache.require(tier, self.layers)
         self.table = cache.select(where).reset_index(drop=True)
 
     def __len__(self) -> int:

@@ -108,7 +108,7 @@ class Cache:
             `pooled`: (N, 2, D), mean and standard deviation over the valid frames. `frames`: (sum of frames, D), the
             rows of utterance i being `table.first_frame[i] : table.first_frame[i] + table.n_frames[i]`.
         """
-        self._check(tier, [k])
+        self.require(tier, [k])
         table = self.select(where).reset_index(drop=True)
         if tier == "pooled":
             return self.pooled([k], table)[0], table
@@ -127,7 +127,7 @@ class Cache:
     def pooled(self, layers: Sequence[int] | None = None, table: pd.DataFrame | None = None) -> Array:
         """Pooled statistics (layers, N, 2, D) of the rows of `table`, which comes from `select` or `utterances`."""
         layers = self.layers if layers is None else list(layers)
-        self._check("pooled", layers)
+        self.require("pooled", layers)
         table = self.utterances if table is None else table
         out = np.empty((len(layers), len(table), 2, self.dim), self.tiers["pooled"])
         rows = table["row"].to_numpy()
@@ -145,12 +145,23 @@ class Cache:
             One array (layers, n_frames, D) an utterance, in the order asked for.
         """
         layers = self.layers if layers is None else list(layers)
-        self._check("frames", layers)
+        self.require("frames", layers)
         places = self._places(utterance_ids)
         return [
             np.stack([decode(self._shard(index).block("frames", layer, row)) for layer in layers])
             for index, row in places
         ]
+
+    def require(self, tier: str, layers: Sequence[int]) -> None:
+        """Refuse a tier or layer that this cache does not have, with a ProbeError that says which it has."""
+        if tier not in self.tiers:
+            raise ProbeError(
+                f"{self.folder}: no tier {tier!r}, only {', '.join(self.tiers)}. "
+                f"Extract again with --{tier} into another folder."
+            )
+        missing = [k for k in layers if k not in self.layers]
+        if missing:
+            raise ProbeError(f"{self.folder}: no layer {missing[0]}, only {self.layers[0]}..{self.layers[-1]}")
 
     def _places(self, utterance_ids: Sequence[str]) -> list[tuple[int, int]]:
         if not hasattr(self, "_position"):
@@ -162,16 +173,6 @@ class Cache:
             )
         rows = self.utterances.iloc[self._position[list(utterance_ids)].to_numpy()]
         return list(zip(rows["shard"], rows["row"], strict=True))
-
-    def _check(self, tier: str, layers: Sequence[int]) -> None:
-        if tier not in self.tiers:
-            raise ProbeError(
-                f"{self.folder}: no tier {tier!r}, only {', '.join(self.tiers)}. "
-                f"Extract again with --{tier} into another folder."
-            )
-        missing = [k for k in layers if k not in self.layers]
-        if missing:
-            raise ProbeError(f"{self.folder}: no layer {missing[0]}, only {self.layers[0]}..{self.layers[-1]}")
 
     def _shard(self, index: int) -> Shard:
         if index not in self._shards:

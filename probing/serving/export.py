@@ -21,6 +21,7 @@ from probing.backbones import Backbone
 from probing.extraction import Options
 from probing.runs import Run
 from probing.serving.heads import AnyHead, ServingError, choose_head, head_depth, read_head
+from probing.serving.matching import check_matching
 
 SERVING = "serving.json"
 KEPT = ("normalize", "max_seconds", "seconds", "pooled_dtype", "frames_dtype")
@@ -46,6 +47,7 @@ class Exported:
         """Load the backbone; the weights must be those that were exported."""
         backbone = self.options.load_backbone(device)
         check_weights(backbone, self.record["weights_sha256"], str(self.folder))
+        check_matching(self.options.fingerprint(backbone), self.record["fingerprint"], str(self.folder), "the run")
         return backbone
 
 
@@ -133,9 +135,10 @@ def run_options(run: Run, head: AnyHead) -> Options:
 
 
 def load_run_backbone(run: Run, options: Options, device: str = "cpu") -> Backbone:
-    """Load the backbone that a run's cache was extracted with; its weights must be the same."""
+    """Load the backbone that a run's cache was extracted with; weights and normalisation must be the same."""
     backbone = options.load_backbone(device)
     check_weights(backbone, run.record["fingerprint"].get("backbone_weights_sha256"), str(run.folder))
+    check_matching(options.fingerprint(backbone), run.record["fingerprint"], options.backbone, str(run.folder))
     return backbone
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,11 +20,12 @@ from probing.corpora.corpus import LABELS, ids_of
 from probing.corpora.folders import SUFFIXES
 from probing.extraction import Options, layers_of
 from probing.metrics import eer
-from probing.progress import progress_line
+from probing.progress import console, progress_line
 from probing.runs import Run
 from probing.scores import write_scores
 from probing.serving.export import Exported, load_run_backbone, open_exported, run_options
 from probing.serving.heads import AnyHead, ServingError, choose_head, head_depth
+from probing.serving.matching import check_matching
 
 ROWS_AT_ONCE = 1024
 
@@ -48,13 +50,15 @@ class Server:
         chosen = choose_head(self.run, name=head)
         self.head, self.name = chosen.head, chosen.about.name
 
-    def on_cache(self, cache: Cache, table: pd.DataFrame) -> NDArray[np.float64]:
-        """Scores (N,) of utterances of a cache, which must be of the same backbone."""
+    def on_cache(
+        self, cache: Cache, table: pd.DataFrame, say: Callable[[str], None] = lambda text: None
+    ) -> NDArray[np.float64]:
+        """Scores (N,) of utterances of a cache, which must be of the same backbone and made the same way."""
         fingerprint = self.exported.record["fingerprint"] if self.exported else self.run.record["fingerprint"]
         known = [fingerprint.get("backbone_weights_sha256")]
         if self.exported:
             known.append(self.exported.record["weights_sha256"])
-        return score_cache(self.head, cache, table, known, str(self.where))
+        return score_cache(self.head, cache, table, known, fingerprint, str(self.where), say)
 
     def on_audio(self, files: dict[str, Path], device: str, on_failure: Callable[[str, str], None]) -> dict[str, float]:
         """Scores by name of audio files."""
@@ -68,7 +72,13 @@ class Server:
 
 
 def score_cache(
-    head: AnyHead, cache: Cache, table: pd.DataFrame, weights: Sequence[object], where: str
+    head: AnyHead,
+    cache: Cache,
+    table: pd.DataFrame,
+    weights: Sequence[object],
+    fingerprint: Mapping[str, Any],
+    where: str,
+    say: Callable[[str], None] = lambda text: None,
 ) -> NDArray[np.float64]:
     """Score utterances of a cache.
 
@@ -77,10 +87,12 @@ def score_cache(
         cache: with the head's tier and layers.
         table: rows of its utterances.
         weights: sha256 of backbones that the head is for.
+        fingerprint: of the cache that the head was trained on.
         where: what the head belongs to, for messages.
+        say: told what differs and does not matter, such as versions.
 
     Raises:
-        ServingError: the cache is of another backbone.
+        ServingError: the cache is of another backbone, or cropped, normalised or pooled another way.
     """
     found = cache.fingerprint.get("backbone_weights_sha256")
     if found not in weights or cache.dim != head.dim:
@@ -89,7 +101,9 @@ def score_cache(
             f"head of {where} is for weights {str(weights[0])[:12]}, {head.dim} wide. Score a cache of that backbone, "
             "or the audio itself"
         )
-    cache._check(head.tier, head.layers)
+    for difference in check_matching(cache.fingerprint, fingerprint, str(cache.folder), where):
+        say(f"Note: {difference}")
+    cache.require(head.tier, head.layers)
     scores = np.zeros(len(table))
     with progress_line("Scoring", len(table), "utterances") as line:
         if head.tier == "frames":
@@ -174,6 +188,7 @@ def score_inputs(
     split: str | None = None,
     device: str = "cpu",
     on_failure: Callable[[str, str], None] = lambda name, reason: None,
+    say: Callable[[str], None] = console.print,
 ) -> Scored:
     """Score a cache, or audio, into a score file.
 
@@ -186,6 +201,7 @@ def score_inputs(
         split: only this split of a cache.
         device: where audio is run.
         on_failure: told the name and the reason of audio of no use.
+        say: where to put what a person should know.
 
     Raises:
         ProbeError: an input, option or head that cannot serve.
@@ -215,7 +231,7 @@ def score_inputs(
     labelled = table["label"].isin(set(LABELS.values())).all()
     if form == "2019" and not labelled:
         raise ServingError(f"--form 2019: {cache.folder} has utterances without label. Type --form 2021")
-    values = server.on_cache(cache, table)
+    values = server.on_cache(cache, table, say)
     write_scores(file, table, values, "2019" if form != "2021" and labelled else "2021")
     rates = {}
     for name in table["split"].unique():

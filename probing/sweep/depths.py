@@ -121,7 +121,7 @@ def fit_depths(
     if cache.layers[-1] != n_layers or not set(depths) <= set(range(1, n_layers + 1)):
         raise ProbeError(f"--depths {depths}: {cache.folder} has layers {cache.layers}; expected depths among them")
     for split in splits.values():
-        split.cache._check(options.tier, cache.layers)
+        split.cache.require(options.tier, cache.layers)
     sources = {
         name: open_source(split, options.tier, recipe, memory_gb / (len(splits) + 1)) for name, split in splits.items()
     }

@@ -18,6 +18,8 @@ from probing.serving import export
 from probing.sweep import SweepOptions, sweep
 from probing.sweep.depths import DepthOptions
 
+OTHERWISE = "off"  # the small model's own preprocessor normalises
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -138,5 +140,47 @@ def test_another_backbone_is_refused(
     run = Run(place / "c.run")
     run.record["about"]["options"]["backbone"] = str(tmp_path / "other")
     with pytest.raises(ValueError, match="Put the earlier weights back"):
+        export(run, tmp_path / "small", 2)
+    assert not (tmp_path / "small").exists()
+
+
+def test_a_cache_made_another_way_is_refused_with_both_values(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    pd.read_csv(place / "c.csv").iloc[:2].to_csv(place / "two.csv", index=False)
+    out = ["--out", str(tmp_path / "s.txt")]
+    ways = {
+        "cropping: first 0.5 s, not first 0.8 s": Options(str(place / "model"), max_seconds=0.5),
+        "normalisation of the waveform: ": Options(str(place / "model"), max_seconds=0.8, normalize=OTHERWISE),
+    }
+    for i, (message, options) in enumerate(ways.items()):
+        folder = tmp_path / f"{i}.cache"
+        made = extract(folder, load_corpus(str(place / "two.csv")), options, machine(), say=quiet)
+        assert probe(place, monkeypatch, "score", "c.run", str(folder), *out) == 2
+        text = capsys.readouterr().err
+        assert message in text
+        if options.normalize == OTHERWISE:
+            own = Cache(place / "c.cache").fingerprint["backbone_normalization"]
+            assert f"{made.fingerprint['backbone_normalization']}, not {own}" in text
+    assert not (tmp_path / "s.txt").exists()
+
+
+def test_other_types_on_disk_are_said_and_scored(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    options = Options(str(place / "model"), max_seconds=0.8, pooled_dtype="float16")
+    extract(tmp_path / "h.cache", load_corpus(str(place / "c.csv")), options, machine(), say=quiet)
+    out = str(tmp_path / "s.txt")
+    assert probe(place, monkeypatch, "score", "c.run", str(tmp_path / "h.cache"), "--out", out) == 0
+    assert "types on disk" in capsys.readouterr().err
+
+
+def test_a_model_that_normalises_otherwise_than_it_did_is_refused(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    run = Run(place / "c.run")
+    changed = {**run.record["about"]["options"], "normalize": OTHERWISE}
+    run.record["about"]["options"] = changed
+    with pytest.raises(ValueError, match="normalisation of the waveform"):
         export(run, tmp_path / "small", 2)
     assert not (tmp_path / "small").exists()
