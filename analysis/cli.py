@@ -123,6 +123,15 @@ def extract(
             metavar="I/N", help="Only share I of N, into DIR.part-I-of-N, for job arrays; then probe cache merge."
         ),
     ] = None,
+    engine: Annotated[
+        str, typer.Option(help="local, or ray: the GPUs or CPUs of a Ray cluster (pip extra 'ray').")
+    ] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="Of a running Ray cluster, or auto [default: Ray on this machine alone].")
+    ] = None,
+    actors: Annotated[
+        int | None, typer.Option(min=1, help="Workers of the Ray cluster [default: one a GPU, or else one a machine].")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first utterance that cannot be used.")] = False,
 ) -> None:
     """Run a backbone over a corpus once and cache every hidden layer.
@@ -134,8 +143,13 @@ def extract(
     probe extract                                                  the embedded demo, about a minute on 2 cores
     probe extract wavlm.cache --backbone microsoft/wavlm-large --corpus asvspoof2019-la:/data/asvspoof2019
     probe extract mine.cache --backbone models/my-hubert --corpus my/manifest.csv --frames
+    probe extract wavlm.cache --engine ray --address auto ...      all GPUs of a Ray cluster
     probe extract wavlm.cache --part $TASK/8 ...                   one job of eight; then: probe cache merge wavlm.cache
     """
+    if engine not in ("local", "ray"):
+        raise ProbeError(f"--engine {engine}: expected local or ray")
+    if engine == "local" and (address or actors):
+        raise ProbeError("--address and --actors are of a Ray cluster. Add --engine ray, or leave them out.")
     console.print(f"Loading {backbone} ...")
     extraction = import_module("probing.extraction")
     corpora = import_module("probing.corpora")
@@ -154,7 +168,11 @@ def extract(
     machine = extraction.Machine(device, batch_size, workers, shard_size)
     share = None if part is None else Part.parse(part)
     table = corpora.load_corpus(corpus, audio_root=audio_root, splits=split)
-    extraction.extract(folder, table, options, machine, part=share, strict=strict)
+    if engine == "ray":
+        cluster = extraction.Cluster(address, actors)
+        extraction.extract_on_cluster(folder, table, options, machine, cluster, part=share, strict=strict)
+    else:
+        extraction.extract(folder, table, options, machine, part=share, strict=strict)
     console.print(
         f"Next: probe sweep {folder}" if share is None else f"When all parts are done: probe cache merge {folder}"
     )

@@ -65,6 +65,7 @@ class ShardWriter:
         utterance_ids, n_samples, n_frames: one entry a row, known before the first hidden state arrives.
         measures: name -> one number a row.
         generation: of the file; more than 0 where it is to replace another.
+        path: its name when it is whole, where that is not its place in the cache.
     """
 
     def __init__(
@@ -77,9 +78,10 @@ class ShardWriter:
         n_frames: Sequence[int],
         measures: dict[str, Array],
         generation: int = 0,
+        path: Path | None = None,
     ) -> None:
         self.index, self.generation = index, generation
-        self.path = folder / shard_name(index, generation)
+        self.path = path or folder / shard_name(index, generation)
         self.partial = self.path.with_name(self.path.name + PARTIAL)
         self.n_rows = len(utterance_ids)
         self.offsets = np.concatenate([[0], np.cumsum(n_frames)]).astype(np.int64)

@@ -30,7 +30,9 @@ from cache.table import failures_bytes, load_table, plan, recover, settle, table
 
 LOCK = ".lock"
 OWN_PARTIAL = re.compile(
-    rf"(shard-\d+(-\d+)?\.h5|{re.escape(MANIFEST)}|{re.escape(UTTERANCES)}|{re.escape(FAILURES)}){re.escape(PARTIAL)}"
+    rf"(shard-\d+(-\d+)?\.h5(\.[0-9a-f]{{32}}{re.escape(PARTIAL)})?"
+    rf"|{re.escape(MANIFEST)}|{re.escape(UTTERANCES)}|{re.escape(FAILURES)}){re.escape(PARTIAL)}"
+    rf"|shard-\d+\.h5\.[0-9a-f]{{32}}{re.escape(PARTIAL)}"  # of a worker, see probing.extraction.cluster
 )
 SHARD_NAME = re.compile(r"shard-(\d+)(?:-\d+)?\.h5")
 

@@ -4,10 +4,11 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 
 from cache import Cache, CacheMissing, ProbeError
@@ -17,9 +18,9 @@ from cache.writer import CacheWriter
 from probing.audio import MEASURES
 from probing.backbones import Backbone
 from probing.corpora import Corpus, load_corpus
-from probing.extraction.estimate import estimate
+from probing.extraction.estimate import Estimate, estimate
 from probing.extraction.options import Options
-from probing.extraction.pipeline import Pipeline
+from probing.extraction.pipeline import Pipeline, Shards
 from probing.progress import console, duration, limiting, progress_line, size
 
 MOST_PASSES = 8  # beside each other; more would wait for the interpreter
@@ -91,32 +92,65 @@ def extract(
     """
     folder, options, machine = Path(folder), options or Options(), machine or Machine()
     corpus = load_corpus(corpus) if isinstance(corpus, str) else corpus
-    rows, shard_of, mark = corpus.utterances, None, None
+    work = work_of(folder, corpus, machine.shard_size, part)
+    backbone = options.load_backbone(machine.device)
+    manifest = new_manifest(backbone, corpus, options)
+    with work.writer(manifest) as writer:
+        say(f"{backbone.name} on {backbone.device}, {corpus.name} -> {work.folder}")
+
+        def plan(rows: pd.DataFrame) -> Estimate:
+            return estimate(work.folder, corpus.root, rows, backbone, options.cropping, manifest)
+
+        if n_pending := announce(writer, plan, say):
+            with session(writer, corpus.root, backbone, options, machine, n_pending, strict, say) as pipeline:
+                pipeline.run()
+    cache = Cache(work.folder)
+    tell_failures(cache, say)
+    return cache
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be extracted and where to: a corpus, or with a mark the part of it that `shard_of` names."""
+
+    folder: Path
+    rows: pd.DataFrame
+    shard_size: int
+    shard_of: dict[str, int] | None = None
+    mark: dict[str, Any] | None = None
+
+    def writer(self, manifest: Manifest) -> CacheWriter:
+        """The cache, open for writing."""
+        if self.mark is not None:
+            manifest = replace(manifest, about={**manifest.about, "part": self.mark})
+        return CacheWriter(self.folder, manifest, self.rows, self.shard_size, self.shard_of)
+
+
+def work_of(folder: Path, corpus: Corpus, shard_size: int, part: Part | None) -> Work:
+    """The work of an extraction; ProbeError where what is in the folder stands against it."""
+    work = Work(folder, corpus.utterances, shard_size)
     if part is not None:
         if (folder / MANIFEST).exists():
             raise ProbeError(f"{folder}: is a cache already, and parts are merged into a new one. Name another folder.")
-        share = part.share(rows, machine.shard_size)
-        folder, rows, shard_of, mark = part.folder(folder), share.corpus, share.shard_of, share.mark
-    _check_corpus(folder, corpus, mark)
-    backbone = options.load_backbone(machine.device)
-    manifest = new_manifest(backbone, corpus, options, mark)
-    with CacheWriter(folder, manifest, rows, machine.shard_size, shard_of) as writer:
-        finished = {record.index for record in writer.manifest.shards}
-        pending = writer.table[~writer.table["shard"].isin(finished)]
-        say(f"{backbone.name} on {backbone.device}, {corpus.name} -> {folder}")
-        if pending.empty:
-            say("Nothing to do: every utterance is in the cache.")
-        else:
-            if finished:
-                say(f"Resuming: {len(writer.table) - len(pending)} of {len(writer.table)} utterances are done.")
-            plan = estimate(folder, corpus.root, pending, backbone, options.cropping, writer.manifest)
-            say(f"Plan: {plan}")
-            plan.check(folder)
-            with session(writer, corpus.root, backbone, options, machine, len(pending), strict, say) as pipeline:
-                pipeline.run()
-    cache = Cache(folder)
-    tell_failures(cache, say)
-    return cache
+        share = part.share(corpus.utterances, shard_size)
+        work = Work(part.folder(folder), share.corpus, shard_size, share.shard_of, share.mark)
+    _check_corpus(work.folder, corpus, work.mark)
+    return work
+
+
+def announce(writer: CacheWriter, plan: Callable[[pd.DataFrame], Estimate], say: Callable[[str], None]) -> int:
+    """Say what is to be done and check that it fits on the disk; gives the utterances that are to be extracted."""
+    finished = {record.index for record in writer.manifest.shards}
+    pending = writer.table[~writer.table["shard"].isin(finished)]
+    if pending.empty:
+        say("Nothing to do: every utterance is in the cache.")
+        return 0
+    if finished:
+        say(f"Resuming: {len(writer.table) - len(pending)} of {len(writer.table)} utterances are done.")
+    estimated = plan(pending)
+    say(f"Plan: {estimated}")
+    estimated.check(writer.folder)
+    return len(pending)
 
 
 @contextmanager
@@ -133,8 +167,6 @@ def session(
     """A pipeline with a progress line; at the end it says where the time went and notes it in the cache."""
     started, audio_seconds, before = time.perf_counter(), 0.0, writer.manifest
     threads = torch.get_num_threads()
-    passes, threads_each = machine.threads_on(backbone)
-    torch.set_num_threads(threads_each)
     with progress_line("Extracting", n_utterances, "utterances") as line:
 
         def on_batch(n: int, seconds: float) -> None:
@@ -144,17 +176,7 @@ def session(
             rate = f"{(line.done + n) / elapsed:.1f} utt/s, {audio_seconds / elapsed:.0f} s audio/s"
             line.advance(n, f"{rate}, limited by {limiting(pipeline.seconds)}")
 
-        pipeline = Pipeline(
-            root,
-            backbone,
-            options.cropping,
-            writer,
-            batch_size=machine.batch_size_on(backbone),
-            passes=passes,
-            workers=machine.workers_on(backbone),
-            strict=strict,
-            on_batch=on_batch,
-        )
+        pipeline = new_pipeline(writer, root, backbone, options, machine, strict=strict, on_batch=on_batch)
         try:
             yield pipeline
         finally:
@@ -178,8 +200,34 @@ def session(
     )
 
 
-def new_manifest(backbone: Backbone, corpus: Corpus, options: Options, part: dict[str, Any] | None = None) -> Manifest:
-    """The manifest of a cache of `backbone` over `corpus`, or of the part marked so, with no shard yet."""
+def new_pipeline(
+    writer: Shards,
+    root: Path,
+    backbone: Backbone,
+    options: Options,
+    machine: Machine,
+    *,
+    strict: bool,
+    on_batch: Callable[[int, float], None],
+) -> Pipeline:
+    """A pipeline as the machine allows; it divides the threads of this process between its forward passes."""
+    passes, threads = machine.threads_on(backbone)
+    torch.set_num_threads(threads)
+    return Pipeline(
+        root,
+        backbone,
+        options.cropping,
+        writer,
+        batch_size=machine.batch_size_on(backbone),
+        passes=passes,
+        workers=machine.workers_on(backbone),
+        strict=strict,
+        on_batch=on_batch,
+    )
+
+
+def new_manifest(backbone: Backbone, corpus: Corpus, options: Options) -> Manifest:
+    """The manifest of a cache of `backbone` over `corpus`, with no shard yet."""
     return Manifest(
         fingerprint=options.fingerprint(backbone),
         layers=tuple(range(backbone.n_layers + 1)),
@@ -193,7 +241,6 @@ def new_manifest(backbone: Backbone, corpus: Corpus, options: Options, part: dic
             "corpus_spec": corpus.spec,
             "audio_root": str(corpus.root),
             "options": options.as_dict(backbone),
-            **({"part": part} if part else {}),
         },
     )
 

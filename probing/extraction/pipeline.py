@@ -9,20 +9,20 @@ most when the machine is busy with something else.
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from cache.errors import ProbeError
+from cache.manifest import Manifest
 from cache.shard import ShardWriter
-from cache.writer import CacheWriter
 from probing.audio import MEASURES, Cropping, Waveform
 from probing.backbones import Backbone
 from probing.extraction.states import Clip, UnusableStates, batches, decode, states_of
@@ -40,6 +40,28 @@ class Fill:
 
     rows: list[tuple[str, int, dict[str, float]]]
     copy: Callable[[ShardWriter, dict[str, int]], None]
+
+
+class Shards(Protocol):
+    """Where a pipeline takes its work from and puts it; a CacheWriter, mostly."""
+
+    manifest: Manifest
+
+    def pending(self) -> Iterator[tuple[int, pd.DataFrame]]:
+        """Shards to extract: number and planned utterances."""
+
+    def start_shard(
+        self,
+        index: int,
+        utterance_ids: Sequence[str],
+        n_samples: Sequence[int],
+        n_frames: Sequence[int],
+        measures: dict[str, NDArray[Any]],
+    ) -> ShardWriter:
+        """A partial shard to write hidden states to."""
+
+    def finish_shard(self, index: int, shard: ShardWriter | None, failures: dict[str, str]) -> None:
+        """Take a shard that is whole; None where no utterance of it could be used."""
 
 
 class Pipeline:
@@ -64,7 +86,7 @@ class Pipeline:
         root: Path,
         backbone: Backbone,
         cropping: Cropping,
-        writer: CacheWriter,
+        writer: Shards,
         *,
         batch_size: int,
         passes: int,

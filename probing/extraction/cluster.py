@@ -1,0 +1,314 @@
+"""Extraction by Ray: one worker per GPU, or several on CPUs, and shards as units of work.
+
+A worker runs the same pipeline as a single machine does and writes whole shards under names of its own; the driver, the
+only one to write `cache.json`, gives them their place in the cache. A shard whose worker died is done again by another.
+Which machines there are, what runs where and what is alive is Ray's business.
+"""
+
+import logging
+import os
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cache import Cache, ProbeError
+from cache.manifest import Manifest, ShardRecord, check_fingerprint
+from cache.parts import Part
+from cache.writer import CacheWriter
+from probing.corpora import Corpus, load_corpus
+from probing.extraction.estimate import Estimate
+from probing.extraction.extract import Machine, announce, tell_failures, work_of
+from probing.extraction.options import Options
+from probing.extraction.worker import STEP_S, Hello, Step, Worker
+from probing.progress import ProgressLine, console, duration, limiting, progress_line, size
+
+OBJECT_STORE_BYTES = 100_000_000  # of a cluster started here; shards go through files, never through the object store
+SHARDS_HELD = 3  # by a worker: one is decoded, one is computed, one is written
+MOST_DEATHS = 3  # of workers that held a shard, before it is taken to be the cause
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where Ray runs, and how many workers.
+
+    address: of a running cluster, or `auto` for the one this machine belongs to; default one on this machine alone.
+    workers: default one per GPU of the cluster, or, where it has none, one per machine.
+    """
+
+    address: str | None = None
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 1:
+            raise ProbeError(f"--actors {self.workers}: expected 1 or more")
+
+
+@dataclass
+class Hand:
+    """A worker as the driver sees it: its actor, what it was asked, and the shards it has not delivered yet."""
+
+    number: int
+    actor: Any
+    asked: Any = None
+    hello: Hello | None = None
+    begun: bool = False
+    held: dict[int, pd.DataFrame] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+class Driver:
+    """Starts workers and keeps them busy; use it in a `with` statement, which ends them whatever happens.
+
+    Raises ProbeError where Ray is missing, cannot be reached, or has too little for the workers asked for.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        corpus: Corpus,
+        options: Options,
+        machine: Machine,
+        say: Callable[[str], None],
+    ) -> None:
+        self.ray, self.say = _ray(), say
+        corpus = Corpus(corpus.name, corpus.spec, corpus.root.resolve(), corpus.utterances.head(0))
+        self._arguments = (corpus, options, machine)
+        self.hands: list[Hand] = []
+        self.seconds: dict[str, float] = {}
+        self._started_ray = not self.ray.is_initialized()
+        if self._started_ray:
+            self._start(cluster.address)
+        try:
+            resources = self.ray.cluster_resources()
+            gpus = int(resources.get("GPU", 0)) if machine.device in ("auto", "cuda") else 0
+            n_workers = cluster.workers or gpus or len(self.ray.nodes())
+            cpus = max(1, int(resources.get("CPU", 1)) // n_workers)
+            self._threads = None if gpus else cpus
+            self._needs = {"num_gpus": 1, "num_cpus": 1} if gpus else {"num_gpus": 0, "num_cpus": cpus}
+            if gpus and n_workers > gpus:
+                raise ProbeError(f"--actors {n_workers}: the cluster has {gpus} GPUs, and each takes one.")
+            if not gpus and n_workers > resources.get("CPU", 1):
+                raise ProbeError(f"--actors {n_workers}: the cluster has {resources.get('CPU', 0):.0f} CPUs.")
+            say(
+                f"Ray: {len(self.ray.nodes())} machines, {n_workers} workers, each with {'a GPU' if gpus else cpus}"
+                f"{'' if gpus else ' threads'}. Loading the model ..."
+            )
+            self.hands = [self._hire(number) for number in range(1, n_workers + 1)]
+            self.first = self._first_hello()
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self, address: str | None) -> None:
+        alone = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES} if address is None else {}
+        try:
+            self.ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **alone)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise ProbeError(
+                f"--address {address}: no Ray there ({error}). Start it: ray start --head on one machine, ray start "
+                "--address=HEAD:6379 on the others."
+            ) from None
+
+    def _hire(self, number: int) -> Hand:
+        hand = Hand(number, self.ray.remote(Worker).options(scheduling_strategy="SPREAD", **self._needs).remote())
+        hand.asked = hand.actor.hello.remote(*self._arguments, self._threads)
+        return hand
+
+    def _first_hello(self) -> Hello:
+        while True:
+            for hand in self._answered():
+                try:
+                    hand.hello = self._answer(hand)
+                except self.ray.exceptions.RayActorError:
+                    self._bury(hand)
+                    continue
+                return hand.hello
+
+    def _answered(self) -> list[Hand]:
+        """Those of the workers asked that have answered, or died."""
+        asked = {hand.asked: hand for hand in self.hands if hand.asked is not None}
+        ready, _ = self.ray.wait(list(asked), num_returns=1, timeout=STEP_S)
+        return [asked[answer] for answer in ready]
+
+    def _answer(self, hand: Hand) -> Any:
+        asked, hand.asked = hand.asked, None
+        try:
+            return self.ray.get(asked)
+        except self.ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, ProbeError):
+                raise error.cause from None
+            raise
+
+    def estimate(self, folder: Path, rows: pd.DataFrame) -> Estimate:
+        """What the pending utterances will need."""
+        hand = next(hand for hand in self.hands if hand.hello is not None)
+        return self.ray.get(hand.actor.estimate.remote(folder.resolve(), rows, self.first.manifest))
+
+    def run(self, writer: CacheWriter, strict: bool, line: ProgressLine) -> float:
+        """Have every pending shard extracted; gives the seconds of audio."""
+        folder, manifest = writer.folder.resolve(), writer.manifest
+        manifest = replace(manifest, shards=(), history=())
+        todo = deque((index, rows[["utterance_id", "path"]]) for index, rows in writer.pending())
+        left, audio_seconds, started = len(todo), 0.0, time.monotonic()
+        deaths: Counter[int] = Counter()
+        while left:
+            for hand in self.hands:
+                if hand.asked is None and hand.hello is not None:
+                    self._ask(hand, todo, folder, manifest, strict)
+            for hand in self._answered():
+                try:
+                    answer = self._answer(hand)
+                except self.ray.exceptions.RayActorError:
+                    todo.extendleft(reversed(hand.held.items()))
+                    deaths.update(hand.held.keys())
+                    _check_deaths(deaths, hand)
+                    self._bury(hand)
+                    continue
+                if isinstance(answer, Hello):
+                    check_fingerprint(folder, manifest.fingerprint, answer.manifest.fingerprint)
+                    hand.hello = answer
+                elif isinstance(answer, Step):
+                    for record in answer.records:
+                        self._adopt(writer, record, hand)
+                        del hand.held[record.index]
+                        left -= 1
+                    audio_seconds += answer.audio_seconds
+                    self._count(hand, answer.seconds)
+                    elapsed = time.monotonic() - started
+                    alive = sum(other.hello is not None for other in self.hands)
+                    rate = f"{(line.done + answer.utterances) / elapsed:.1f} utt/s by {alive} workers"
+                    line.advance(answer.utterances, f"{rate}, limited by {limiting(self.seconds)}")
+        return audio_seconds
+
+    def _ask(
+        self,
+        hand: Hand,
+        todo: deque[tuple[int, pd.DataFrame]],
+        folder: Path,
+        manifest: Manifest,
+        strict: bool,
+    ) -> None:
+        if not hand.begun:
+            assert hand.hello is not None
+            self.say(f"Worker {hand.number}: {hand.hello.place}, {hand.hello.device}")
+            hand.actor.begin.remote(folder, manifest, strict)
+            hand.begun = True
+        given = [todo.popleft() for _ in range(min(len(todo), SHARDS_HELD - len(hand.held)))]
+        hand.held |= dict(given)
+        if hand.held:
+            hand.asked = hand.actor.step.remote(given)
+
+    def _adopt(self, writer: CacheWriter, record: ShardRecord, hand: Hand) -> None:
+        source = None if record.file is None else writer.folder / record.file
+        if source is not None and not source.exists():
+            place = hand.hello.place if hand.hello else "a worker"
+            raise ProbeError(
+                f"{source}: written by {place}, but not there for this machine. The cache must be in a folder that all "
+                "machines share, under the same path."
+            )
+        writer.adopt_shard(record, source)
+
+    def _count(self, hand: Hand, seconds: dict[str, float]) -> None:
+        for stage, value in seconds.items():
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + value - hand.seconds.get(stage, 0.0)
+        hand.seconds = seconds
+
+    def _bury(self, hand: Hand) -> None:
+        """Put another in the place of a worker that died."""
+        shards = f"; its {len(hand.held)} shards are done again" if hand.held else ""
+        self.say(f"Worker {hand.number} ({hand.hello.place if hand.hello else 'loading'}) died{shards}.")
+        self.hands[self.hands.index(hand)] = self._hire(hand.number)
+
+    def close(self) -> None:
+        """End the workers, and Ray where it was started here."""
+        for hand in self.hands:
+            self.ray.kill(hand.actor)
+        if self._started_ray:
+            self.ray.shutdown()
+
+    def __enter__(self) -> "Driver":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def extract_on_cluster(
+    folder: str | Path,
+    corpus: str | Corpus = "demo",
+    options: Options | None = None,
+    machine: Machine | None = None,
+    cluster: Cluster | None = None,
+    *,
+    part: Part | None = None,
+    strict: bool = False,
+    say: Callable[[str], None] = console.print,
+) -> Cache:
+    """As `extract`, with the same result, by the workers of a Ray cluster; either goes on where the other stopped.
+
+    The folder of the cache and the audio must be where all machines see them under the same path. Raises ProbeError as
+    `extract` does, and where Ray is missing or cannot be reached, or where workers die again and again.
+    """
+    folder, options, machine = Path(folder), options or Options(), machine or Machine()
+    corpus = load_corpus(corpus) if isinstance(corpus, str) else corpus
+    with Driver(cluster or Cluster(), corpus, options, machine, say) as driver:
+        first = driver.first
+        work = work_of(folder, corpus, first.shard_size, part)
+        with work.writer(first.manifest) as writer:
+            say(f"{first.name} on {len(driver.hands)} x {first.device}, {corpus.name} -> {work.folder}")
+            if n_pending := announce(writer, lambda rows: driver.estimate(work.folder, rows), say):
+                _session(driver, writer, n_pending, strict)
+    cache = Cache(work.folder)
+    tell_failures(cache, say)
+    return cache
+
+
+def _session(driver: Driver, writer: CacheWriter, n_utterances: int, strict: bool) -> None:
+    """Extract every pending shard; at the end say where the time went and note it in the cache."""
+    started, before = time.perf_counter(), writer.manifest
+    with progress_line("Extracting", n_utterances, "utterances") as line:
+        audio_seconds = driver.run(writer, strict, line)
+    elapsed = time.perf_counter() - started
+    stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in driver.seconds.items())
+    added = sum(shard.bytes for shard in writer.manifest.shards) - sum(shard.bytes for shard in before.shards)
+    driver.say(
+        f"Extracted {line.done} utterances ({duration(audio_seconds)} of audio) in {duration(elapsed)} by "
+        f"{len(driver.hands)} workers, together: {stages}; {size(added)} written"
+    )
+    writer.note(
+        {
+            "utterances": line.done,
+            "audio_seconds": round(audio_seconds, 3),
+            "seconds": round(elapsed, 3),
+            "stages": {stage: round(seconds, 3) for stage, seconds in driver.seconds.items()},
+            "device": f"{len(driver.hands)} x {driver.first.device}",
+        }
+    )
+
+
+def _check_deaths(deaths: Counter[int], hand: Hand) -> None:
+    for index, rows in hand.held.items():
+        if deaths[index] >= MOST_DEATHS:
+            raise ProbeError(
+                f"shard {index} ({rows['utterance_id'].iloc[0]} to {rows['utterance_id'].iloc[-1]}): {MOST_DEATHS} "
+                "workers died with it. Mostly that is a lack of memory: use a smaller --batch-size or --max-seconds, "
+                "or fewer --actors."
+            )
+
+
+def _ray() -> Any:
+    """The module ray, or ProbeError with what to type; its reports to its makers are off unless asked for."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else it warns of a future change
+    try:
+        return import_module("ray")
+    except ImportError:
+        raise ProbeError(
+            "--engine ray: Ray is not installed. Install it: pip install -c constraints.txt -e '.[ray]'"
+        ) from None

@@ -1,0 +1,81 @@
+"""Extraction by Ray: the cache of a single machine, also when a worker is killed, and clear errors around it."""
+
+import os
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pandas as pd
+import pytest
+from small_extraction import machine, manifest_of, quiet, run_cli, with_frames, write_clips
+
+from cache import ProbeError, verify
+from probing.corpora import load_corpus
+from probing.extraction import Cluster, extract, extract_on_cluster
+
+
+def kill_when_at_work(said: list[str], folder: Path) -> None:
+    """Kill the worker that was ready first as soon as a shard is there."""
+    while not list(folder.glob("shard-*.h5")):
+        time.sleep(0.005)
+    place = next(text for text in said if text.startswith("Worker"))
+    os.kill(int(re.search(r"process (\d+)", place)[1]), signal.SIGKILL)  # type: ignore[index]
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # of Ray, about processes it leaves to end by themselves
+def test_two_workers_one_of_them_killed_make_the_cache_of_a_single_machine(backbone: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    write_clips(tmp_path / "audio")
+    (tmp_path / "audio" / "broken.wav").write_bytes(b"")
+    corpus, options = load_corpus(str(manifest_of(tmp_path / "audio"))), with_frames(backbone)
+    how = machine(shard_size=1, batch_size=1)
+    folder, said = tmp_path / "c", list[str]()
+    killer = Thread(target=kill_when_at_work, args=(said, folder), daemon=True)
+    killer.start()
+    cache = extract_on_cluster(folder, corpus, options, how, Cluster(workers=2), say=said.append)
+    killer.join(1)
+    assert not killer.is_alive()
+    assert any(
+        re.match(r"Worker \d \(process \d+ on .*\) died; its \d shards are done again", text) for text in said
+    ), said
+    single = extract(tmp_path / "single", corpus, options, how, say=quiet)
+    assert cache.finished
+    assert verify(folder) == []
+    pd.testing.assert_frame_equal(cache.utterances, single.utterances)
+    pd.testing.assert_frame_equal(cache.failures, single.failures)
+    assert (cache.fingerprint, cache.about) == (single.fingerprint, single.about)
+    for k in single.layers:
+        for tier in single.tiers:
+            np.testing.assert_array_equal(cache.layer(k, tier)[0], single.layer(k, tier)[0])
+    assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in single.folder.iterdir())
+    assert cache.manifest.history[-1]["utterances"] >= 16
+
+
+def test_without_ray_it_says_what_to_type(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert run_cli(["extract", str(tmp_path / "c"), "--engine", "ray"], monkeypatch) == 2
+    message = capsys.readouterr().err
+    assert "Ray is not installed. Install it: pip install -c constraints.txt -e '.[ray]'" in message
+    assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--engine", "spark"], "--engine spark: expected local or ray"),
+        (["--address", "auto"], "Add --engine ray"),
+        (["--actors", "2"], "Add --engine ray"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(arguments, message, tmp_path: Path, monkeypatch, capsys) -> None:
+    assert run_cli(["extract", str(tmp_path / "c"), *arguments], monkeypatch) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_cluster_has_at_least_one_worker() -> None:
+    with pytest.raises(ProbeError, match="--actors 0: expected 1 or more"):
+        Cluster(workers=0)
