@@ -48,7 +48,7 @@ class Batches:
         length = table["length"].to_numpy()[rows].astype(np.float64)
         speaker = table["speaker"].to_numpy()[rows]
         total = table.iloc[rows].groupby("speaker")["length"].transform("sum").to_numpy()
-        weight = length / np.sqrt(total)
+        weight = length / total**recipe.balance
         self.rows, self.chances = rows, weight / weight.sum()
         self.of_speaker = {name: rows[speaker == name] for name in np.unique(speaker)}
 

@@ -13,10 +13,16 @@ from probing.audio import SAMPLING_RATE
 
 from .config import Recipe
 from .speakers import person
+from .stages import Stage
 
 NAMES = {
     "mel_r2": "log-mel bands explained (R²)",
-    "speaker_accuracy": "speaker identification",
+    "speaker_accuracy": "speaker named from one frame",
+}
+UNITS = {
+    "mfcc": "MFCCs with differences",
+    "whisper": "block 2 of the encoder of whisper-tiny.en (MIT licence)",
+    "own": "the middle block of the model that the stage began with",
 }
 READING = """\
 Reading it: the first stage of the training teaches log-mel bands, so their figure shows that stage, not the units.
@@ -48,16 +54,13 @@ learned something, with no download. Choose the backbone of a study elsewhere.
   figures flatter the model; judge by eval.
 - Spoofed speech was never seen in training.
 - Whisper learned from transcribed speech: where its units are among the targets, this is not self-supervision alone.
-- There was no second iteration on the model's own features.
 - On the demo corpus the gain over random weights lies inside the interval.
 """
 
 
 def model_card(
-    recipe: Recipe,
-    steps: int,
+    stages: Sequence[Stage],
     table: pd.DataFrame,
-    log: pd.DataFrame,
     hashes: Mapping[str, str],
     evaluation: pd.DataFrame | None,
     heads: Mapping[str, Sequence[float]] | None,
@@ -66,31 +69,31 @@ def model_card(
     """Write the card as Markdown.
 
     Args:
-        recipe: of the run.
-        steps: done.
+        stages: of the training, the last one this run's.
         table: of the recordings.
-        log: of the training.
         hashes: SHA-256 of the files, by name.
         evaluation: of every layer, as `evaluation.compare` gives it.
         heads: masked-unit accuracy by model, one figure per kind of units.
         curves: results of `probe sweep` by name.
     """
-    parts = [_title(recipe, steps), _data(table), _recipe(recipe, steps, log)]
+    parts = [_title(stages), _data(table), _training(stages)]
     if evaluation is not None and heads is not None:
-        parts.append(_figures(recipe, evaluation, heads))
+        parts.append(_figures(stages[-1].recipe, evaluation, heads))
     if curves:
         parts.append(_curves(curves))
     files = "\n".join(f"- `{name}` {digest}" for name, digest in hashes.items())
-    parts += [COMPARISON, LIMITS, f"## Files (SHA-256)\n{files}"]
+    parts += [COMPARISON, LIMITS + _no_second_iteration(stages), f"## Files (SHA-256)\n{files}"]
     return "\n".join(part.rstrip() + "\n" for part in parts)
 
 
-def _title(recipe: Recipe, steps: int) -> str:
+def _title(stages: Sequence[Stage]) -> str:
+    kinds = dict.fromkeys(kind for stage in stages for kind in stage.recipe.units)
+    steps = sum(stage.steps for stage in stages)
     return f"""\
 # embedded WavLM 12x192
 
 A small WavLM (12 blocks of width 192, layer-norm front end of width 64 to 128, 50 frames/s, 5.7 million weights,
-float16), trained by masked prediction of {" and ".join(recipe.units)} units for {steps:,} steps.
+float16), trained by masked prediction of {" and ".join(kinds)} units for {steps:,} steps.
 Written by `python -m probing.pretraining`.
 """
 
@@ -119,34 +122,48 @@ recordings.
 """
 
 
-def _recipe(recipe: Recipe, steps: int, log: pd.DataFrame) -> str:
-    crop = recipe.n_frames / 50
-    last = log.iloc[-1]
-    accuracies = ((kind, last[f"train_{kind}_accuracy"], last[f"heldout_{kind}_accuracy"]) for kind in recipe.units)
-    reached = "; ".join(f"{kind}: training {train:.3f}, held-out {heldout:.3f}" for kind, train, heldout in accuracies)
-    whole_model = max(0, steps - recipe.front_end_steps)
+def _training(stages: Sequence[Stage]) -> str:
+    steps: list[str] = []
+    for stage in stages:
+        recipe = stage.recipe
+        if recipe.front_end_steps:
+            steps.append(
+                f"{min(stage.steps, recipe.front_end_steps):,} steps teach the convolutional front end alone to say "
+                "the 40 log-mel bands of its frame."
+            )
+        reached = "; ".join(
+            f"{kind}: training {train:.3f}, held-out {heldout:.3f}" for kind, (train, heldout) in stage.accuracy.items()
+        )
+        steps.append(
+            f"{max(0, stage.steps - recipe.front_end_steps):,} steps teach the whole model to name the unit of masked "
+            f"frames, as HuBERT does: {recipe.n_clusters} k-means clusters each of "
+            f"{' and of '.join(UNITS[kind] for kind in recipe.units)}. Masked-unit accuracy at the last step, with the "
+            f"heads of the training: {reached}."
+        )
+    listed = "\n".join(f"{i}. {step}" for i, step in enumerate(steps, 1))
+    recipe = stages[-1].recipe
+    seen = sum(stage.steps * stage.recipe.batch * stage.recipe.n_frames for stage in stages) / 50 / 3600
+    recipes = "\n".join(json.dumps(asdict(stage.recipe)) for stage in stages)
     return f"""\
 ## Recipe
-1. {recipe.front_end_steps:,} steps teach the convolutional front end alone to say the 40 log-mel bands of its frame.
-2. The other {whole_model:,} steps teach the whole model to name the unit of masked frames, as HuBERT does:
-   {recipe.n_clusters} k-means clusters each of {_units(recipe)}.
-   One linear head per kind; the losses are summed, frames that are not masked weigh {recipe.unmasked_weight:g}.
-3. As in WavLM, crops are overlapped over at most half their length, {recipe.mix_speech:.0%} with another utterance and
-   {recipe.mix_noise:.0%} with noise, and the units remain those of the first.
+{listed}
 
-A step is {recipe.batch} crops of {crop:g} s: {steps * recipe.batch * crop / 3600:.0f} hours of speech were seen.
-AdamW, bfloat16 products, seed {recipe.seed}. Masked-unit accuracy at the last
-step, with the training's own heads: {reached}.
+The heads are linear, one per kind of units, and drawn anew in every stage; the losses are summed, frames that are not
+masked weigh {recipe.unmasked_weight:g}. As in WavLM, crops are overlapped over at most half their length,
+{recipe.mix_speech:.0%} with another utterance and {recipe.mix_noise:.0%} with noise, and the units remain those of the
+first. A step is {recipe.batch} crops of {recipe.n_frames / 50:g} s: {seen:.0f} hours of speech were seen. AdamW,
+products in bfloat16 where the machine has them. The stages, a line each:
 
 ```json
-{json.dumps(asdict(recipe))}
+{recipes}
 ```
 """
 
 
-def _units(recipe: Recipe) -> str:
-    of = {"mfcc": "MFCCs with differences", "whisper": "block 2 of the encoder of whisper-tiny.en (MIT licence)"}
-    return " and of ".join(of[kind] for kind in recipe.units)
+def _no_second_iteration(stages: Sequence[Stage]) -> str:
+    if any("own" in stage.recipe.units for stage in stages):
+        return ""
+    return "- There was no second iteration on the model's own features.\n"
 
 
 def _figures(recipe: Recipe, evaluation: pd.DataFrame, heads: Mapping[str, Sequence[float]]) -> str:

@@ -13,6 +13,9 @@ class Recipe:
     seed: of weights, clusters, crops, masks and mixtures.
     units: kinds of units to predict, each by a head of its own; their losses are summed.
     n_clusters: units of each kind.
+    dropout: share of the values set to 0 at the places where WavLM drops out, but for the attention weights.
+    balance: how far speakers with much speech are held back, 0 (not at all: crops are drawn by duration) to 1 (all
+        speakers alike).
     batch, n_frames: crops per step and their length (100 frames are 2 s).
     n_spans, span: masked spans per crop and their length in frames; they may overlap.
     mix_speech, mix_noise: probability of overlapping a crop with another utterance, or with noise.
@@ -27,6 +30,8 @@ class Recipe:
     seed: int = 0
     units: tuple[str, ...] = ("mfcc", "whisper")
     n_clusters: int = 200
+    dropout: float = 0.1
+    balance: float = 0.25
     batch: int = 16
     n_frames: int = 100
     n_spans: int = 8

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import normalized_mutual_info_score
-from sklearn.model_selection import StratifiedKFold, cross_val_score
+from sklearn.model_selection import StratifiedGroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -29,24 +29,14 @@ from .units import Units
 
 CLIPS_PER_SPEAKER = 5  # a speaker with fewer clips is not used to tell speakers apart
 FRAMES_PER_CLIP = 200
+SPEAKER_FRAMES = 5_000
 CLUSTERED_FRAMES, N_CLUSTERS = 6_000, 100
 Matrix = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Layers:
-    """Hidden states of held-out clips, as few of them as the measures need.
-
-    frames: one (n, dim) per layer; pooled: one (clips, 2 dim) per layer, mean and standard deviation over time.
-    """
-
-    frames: list[Matrix]
-    pooled: list[Matrix]
-
-
-@dataclass(frozen=True)
 class Targets:
-    """What the frames and clips of `Layers` are judged by.
+    """What the frames drawn from held-out clips are judged by.
 
     mel: (n, 40); units: one (n,) per kind; clip_of: (n,); speaker: (clips,).
     """
@@ -63,9 +53,9 @@ def compare(
     """Measure every layer of some models on the held-out speakers.
 
     Measures: `mel_r2`, variance of 40 log-mel bands explained by a ridge regression from one frame of the layer,
-    speakers of the test half not in the fitted half; `speaker_accuracy`, five-fold accuracy of a linear probe on mean
-    and standard deviation over time; `nmi_<kind>` and `purity_<kind>`, agreement of a k-means of the layer's frames
-    with the units.
+    speakers of the test half not in the fitted half; `speaker_accuracy`, accuracy of a linear probe that names the
+    speaker from one frame, five folds that share no clip; `nmi_<kind>` and `purity_<kind>`, agreement of a k-means of
+    the layer's frames with the units.
 
     Args:
         models: transformers WavLMModels by name.
@@ -81,9 +71,9 @@ def compare(
     found = []
     for name, model in models.items():
         layers = _layers(model, recordings, drawn, device)
-        with progress_line(f"measuring {name}", len(layers.frames), "layers") as line:
-            for layer, (frames, pooled) in enumerate(zip(layers.frames, layers.pooled, strict=True)):
-                for measure, value, chance in _measures(frames, pooled, targets, [kind.kind for kind in units], seed):
+        with progress_line(f"measuring {name}", len(layers), "layers") as line:
+            for layer, frames in enumerate(layers):
+                for measure, value, chance in _measures(frames, targets, [kind.kind for kind in units], seed):
                     found.append((name, measure, layer, value, chance))
                 line.advance(1)
     return pd.DataFrame(found, columns=["model", "measure", "layer", "value", "chance"])
@@ -136,30 +126,24 @@ def _targets(recordings: Recordings, units: Sequence[Units], seed: int) -> tuple
 
 
 @torch.inference_mode()
-def _layers(model: Any, recordings: Recordings, drawn: list[tuple[int, Any]], device: torch.device) -> Layers:
-    frames, pooled = [], []
+def _layers(model: Any, recordings: Recordings, drawn: list[tuple[int, Any]], device: torch.device) -> list[Matrix]:
+    """Compute the hidden states (n, dim) of the frames drawn, one matrix per layer."""
+    frames = []
     with progress_line("hidden states", len(drawn), "clips") as line:
         for row, wanted in drawn:
             waveform = torch.from_numpy(recordings.clip(row))[None].to(device)
             states = torch.stack(hidden_states(model, waveform)[:-1])[:, 0]  # raw outputs of the blocks
             frames.append(states[:, wanted].cpu().numpy())
-            pooled.append(torch.cat([states.mean(1), states.std(1)], dim=-1).cpu().numpy())
             line.advance(1)
-    return Layers(list(np.concatenate(frames, axis=1)), list(np.stack(pooled, axis=1)))
+    return list(np.concatenate(frames, axis=1))
 
 
-def _measures(
-    frames: Matrix, pooled: Matrix, targets: Targets, kinds: list[str], seed: int
-) -> list[tuple[str, float, float]]:
+def _measures(frames: Matrix, targets: Targets, kinds: list[str], seed: int) -> list[tuple[str, float, float]]:
     found = [("mel_r2", _mel_r2(frames, targets), 0.0)]
     names, counts = np.unique(targets.speaker.astype(str), return_counts=True)
-    told_apart = np.isin(targets.speaker.astype(str), names[counts >= CLIPS_PER_SPEAKER])
-    speakers = targets.speaker.astype(str)[told_apart]
-    if len(np.unique(speakers)) > 1:
-        probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000))
-        folds = StratifiedKFold(CLIPS_PER_SPEAKER, shuffle=True, random_state=seed)
-        accuracy = float(cross_val_score(probe, pooled[told_apart], speakers, cv=folds).mean())
-        found.append(("speaker_accuracy", accuracy, 1 / len(np.unique(speakers))))
+    several = names[counts >= CLIPS_PER_SPEAKER]
+    if len(several) > 1:
+        found.append(("speaker_accuracy", _speaker_accuracy(frames, targets, several, seed), 1 / len(several)))
     drawn = np.random.default_rng(seed).permutation(len(frames))[:CLUSTERED_FRAMES]
     scaled = StandardScaler().fit_transform(frames[drawn])
     with warnings.catch_warnings():
@@ -172,6 +156,17 @@ def _measures(
         found.append((f"nmi_{kind}", *(normalized_mutual_info_score(labels, c) for c in (clusters, shuffled))))
         found.append((f"purity_{kind}", purity(labels, clusters), purity(labels, shuffled)))
     return found
+
+
+def _speaker_accuracy(frames: Matrix, targets: Targets, speakers: NDArray[np.str_], seed: int) -> float:
+    """Name the speaker from one frame: whole clips are told apart by any weights, random ones too."""
+    of_frame = targets.speaker.astype(str)[targets.clip_of]
+    chosen = np.flatnonzero(np.isin(of_frame, speakers))
+    chosen = np.random.default_rng(seed).permutation(chosen)[:SPEAKER_FRAMES]
+    probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000))
+    folds = StratifiedGroupKFold(CLIPS_PER_SPEAKER, shuffle=True, random_state=seed)
+    x, y, groups = frames[chosen], of_frame[chosen], targets.clip_of[chosen]
+    return float(cross_val_score(probe, x, y, groups=groups, cv=folds).mean())
 
 
 def purity(labels: NDArray[np.uint16], clusters: NDArray[np.int64]) -> float:

@@ -33,11 +33,11 @@ def hidden_states(model: Any, waveforms: Tensor, mask: Tensor | None = None) -> 
     if mask is not None:
         state = torch.where(mask[..., None], model.masked_spec_embed.to(state.dtype), state)
     encoder = model.encoder
-    state = state + encoder.pos_conv_embed(state)
+    state = encoder.dropout(state + encoder.pos_conv_embed(state))
     states = [state]
     bias = encoder.layers[0].attention.compute_bias(state.shape[1], state.shape[1])
     for block in encoder.layers:
-        state = state + attention(block.attention, block.layer_norm(state), bias)
+        state = state + block.dropout(attention(block.attention, block.layer_norm(state), bias))
         state = state + block.feed_forward(block.final_layer_norm(state))
         states.append(state)
     states.append(encoder.layer_norm(state))

@@ -1,4 +1,4 @@
-"""The model to train: a transformers WavLMModel without dropout, for the run is too short to overfit."""
+"""The model to train: a transformers WavLMModel whose configuration says no dropout, so that none is shipped."""
 
 from __future__ import annotations
 
@@ -18,6 +18,13 @@ def new_model(architecture: dict[str, Any]) -> Any:
     """Draw the weights of a WavLMModel."""
     config = import_transformers().WavLMConfig(**architecture | WITHOUT_DROPOUT)
     return import_transformers().WavLMModel(config)
+
+
+def set_dropout(model: Any, share: float) -> None:
+    """Set the share of every dropout, which acts while the model is in training mode."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = share
 
 
 def load_model(folder: Path) -> Any:

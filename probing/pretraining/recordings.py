@@ -85,7 +85,7 @@ def open_recordings(shared: Path, work: Path, demo_table: Path) -> Recordings:
 def _decode(metas: list[Path], demo_table: Path, table_path: Path, samples_path: Path) -> None:
     table = pd.read_csv(metas[0]).sort_values("path", ignore_index=True)
     table["meta_sha256"] = hashlib.sha256(metas[0].read_bytes()).hexdigest()
-    parts = assign(table["speaker"], table["speaker"].value_counts().to_dict(), judged_speakers([demo_table, metas[1]]))
+    parts = assign(table["speaker"].value_counts().to_dict(), judged_speakers([demo_table, metas[1]]))
     table["part"] = table["speaker"].map(parts)
     table = table[table["part"] != "judged"].reset_index(drop=True)  # never decoded: nothing can leak
     starts, lengths, at = [], [], 0

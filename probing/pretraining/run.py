@@ -25,6 +25,7 @@ from .curve import draw_curve
 from .evaluation import compare, head_accuracy
 from .export import export_model
 from .recordings import DataMissing, Recordings, open_recordings
+from .stages import Stage, read_stages, write_stages
 from .training import LOG, RunBusy, Training, train
 from .units import Teachers, Units, open_units
 
@@ -36,12 +37,16 @@ EVALUATION, HEADS, CURVE = "evaluation.csv", "heads.json", "curve.png"
 
 @dataclass(frozen=True)
 class Run:
-    """What a call needs and leaves: the speech, its units, and the training at its last step."""
+    """What a call needs and leaves: the speech, its units, and the training at its last step.
+
+    before: the stages of the model that the training began with.
+    """
 
     recordings: Recordings
     units: list[Units]
     training: Training
     work: Path
+    before: list[Stage]
 
     def batches(self, part: str) -> Batches:
         """Crops of train or heldout speakers."""
@@ -80,7 +85,7 @@ def open_run(
     units = [open_units(recordings, kind, recipe, work, teachers, place) for kind in recipe.units]
     training = Training(recipe, architecture or embedded_architecture(), place, start)
     training.load_if_there(work)
-    return Run(recordings, units, training, work)
+    return Run(recordings, units, training, work, read_stages(start) if start else [])
 
 
 def pretrain(run: Run, steps: int, minutes: float | None = None, every: int = 100) -> None:
@@ -131,12 +136,17 @@ def export(run: Run, folder: Path, sweeps: Sequence[Path] = ()) -> None:
     """
     curves = {path.name.removesuffix(".run"): SweepRun(path).results for path in sweeps}
     hashes = export_model(run.training.model, folder)
+    last = pd.read_csv(run.work / LOG).iloc[-1]
+    recipe = run.training.recipe
+    accuracy = {
+        kind: (float(last[f"train_{kind}_accuracy"]), float(last[f"heldout_{kind}_accuracy"])) for kind in recipe.units
+    }
+    stages = [*run.before, Stage(recipe, run.training.step, accuracy)]
+    write_stages(stages, folder)
     evaluated = (run.work / EVALUATION).is_file()
     card = model_card(
-        run.training.recipe,
-        run.training.step,
+        stages,
         run.recordings.table,
-        pd.read_csv(run.work / LOG),
         hashes,
         pd.read_csv(run.work / EVALUATION) if evaluated else None,
         json.loads((run.work / HEADS).read_text(encoding="utf-8")) if evaluated else None,

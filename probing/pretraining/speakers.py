@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -37,21 +37,32 @@ def judged_speakers(tables: Iterable[Path]) -> set[str]:
     return judged
 
 
-def assign(speakers: Iterable[str], n_clips: dict[str, int], judged: set[str]) -> dict[str, str]:
-    """Put every speaker into train, heldout or judged.
+def held_out_readers(n_clips: Mapping[str, int]) -> set[str]:
+    """Choose the LibriSpeech readers that the model never hears.
 
-    Held out are the LibriSpeech speakers with several clips, which can be told apart by linear probes, and every
-    twelfth of the others of that source, by name.
+    Those with several clips, who can be told apart by linear probes, and every twelfth of the source, by name.
 
     Args:
-        speakers: names in the unlabelled set.
-        n_clips: clips of each of them.
+        n_clips: of each speaker of the unlabelled set.
+    """
+    readers = sorted(name for name in n_clips if name.startswith("LibriSpeech-"))
+    return {name for name in readers if n_clips[name] >= 5} | set(readers[::12])
+
+
+def assign(n_clips: Mapping[str, int], judged: set[str]) -> dict[str, str]:
+    """Put every speaker into train, heldout or judged.
+
+    Held-out readers stay so where an eval split judges them as well: the model hears neither kind.
+
+    Args:
+        n_clips: of each speaker of the unlabelled set.
         judged: persons that the eval splits judge.
 
     Returns:
         The part of each name.
     """
-    names = sorted(set(speakers))
-    libri = [name for name in names if name.startswith("LibriSpeech-")]
-    heldout = {name for name in libri if n_clips[name] >= 5} | set(libri[::12])
-    return {name: "judged" if person(name) in judged else "heldout" if name in heldout else "train" for name in names}
+    heldout = held_out_readers(n_clips)
+    return {
+        name: "heldout" if name in heldout else "judged" if person(name) in judged else "train"
+        for name in sorted(n_clips)
+    }

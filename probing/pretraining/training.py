@@ -18,7 +18,7 @@ from probing.progress import progress_line
 from .batches import Batch, Batches
 from .config import Recipe
 from .forward import front_end, half_precision, hidden_states
-from .model import load_model, new_model
+from .model import load_model, new_model, set_dropout
 from .objective import Objective
 
 CHECKPOINT, LOG = "checkpoint.pt", "log.csv"
@@ -51,6 +51,8 @@ class Training:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(recipe.seed)
             self.model: Any = (load_model(start) if start else new_model(architecture)).to(device)
+            self.model.eval()
+            set_dropout(self.model, recipe.dropout)
             self.objective = Objective(
                 self.model.config.hidden_size, recipe.n_clusters, len(recipe.units), recipe.unmasked_weight
             ).to(device)
@@ -66,19 +68,27 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.rate(self.step, steps)
         batch = batch.to(self.device)
-        with half_precision(self.device):
-            if self.recipe.in_front_end(self.step):
-                features = self.model.feature_projection(front_end(self.model.feature_extractor, batch.waveforms))[0]
-                loss = self.objective.front_end_loss(features, batch.waveforms)
-                figures = torch.zeros(len(self.recipe.units), 2)
-            else:
-                loss, figures = self.objective(hidden_states(self.model, batch.waveforms, batch.mask)[-1], batch)
+        self.model.train()
+        # what is dropped in a step depends on seed and step alone, as the batch does
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed((self.recipe.seed << 32) + self.step)
+            loss, figures = self._loss(batch)
+        self.model.eval()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.step += 1
         return float(loss.detach()), figures
+
+    def _loss(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        with half_precision(self.device):
+            if self.recipe.in_front_end(self.step):
+                features = self.model.feature_projection(front_end(self.model.feature_extractor, batch.waveforms))[0]
+                loss = self.objective.front_end_loss(features, batch.waveforms)
+                return loss, torch.zeros(len(self.recipe.units), 2)
+            loss, figures = self.objective(hidden_states(self.model, batch.waveforms, batch.mask)[-1], batch)
+            return loss, figures
 
     @torch.no_grad()
     def measure(self, batches: Batches, n: int = HELDOUT_BATCHES) -> torch.Tensor:
@@ -100,7 +110,6 @@ class Training:
             "model": self.model.state_dict(),
             "objective": self.objective.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "rng": torch.get_rng_state(),
         }
         partial = path.with_name(path.name + ".partial")
         torch.save(state, partial)
@@ -128,7 +137,6 @@ class Training:
         self.model.load_state_dict(state["model"])
         self.objective.load_state_dict(state["objective"])
         self.optimizer.load_state_dict(state["optimizer"])
-        torch.set_rng_state(state["rng"].cpu())
         self.step = state["step"]
 
 

@@ -17,6 +17,7 @@ from probing.backbones import load_backbone
 from probing.pretraining.config import Recipe
 from probing.pretraining.export import export_model
 from probing.pretraining.run import Run, choose_device, evaluate, export, open_run, pretrain
+from probing.pretraining.stages import read_stages
 from probing.pretraining.training import CHECKPOINT, RunBusy, RunMismatch, train
 
 
@@ -162,7 +163,8 @@ def test_a_device_that_is_not_there_is_refused():
 
 
 def test_a_run_begins_with_given_weights_and_may_learn_its_own_units(fresh: Run, shared: Path, tmp_path: Path):
-    export_model(fresh.training.model, tmp_path / "model")
+    pretrain(fresh, steps=4, every=2)
+    export(fresh, tmp_path / "model")
     begun = open_run(
         replace(RECIPE, units=("own",), front_end_steps=0), shared, tmp_path, "cpu", ARCHITECTURE, tmp_path / "model"
     )
@@ -173,9 +175,22 @@ def test_a_run_begins_with_given_weights_and_may_learn_its_own_units(fresh: Run,
     (units,) = begun.units
     assert len(set(units.labels.tolist())) == RECIPE.n_clusters
     pretrain(begun, steps=2)
+    export(begun, tmp_path / "second")
+    stages = read_stages(tmp_path / "second")
+    assert [(stage.recipe.units, stage.steps, list(stage.accuracy)) for stage in stages] == [
+        (("mfcc",), 4, ["mfcc"]),
+        (("own",), 2, ["own"]),
+    ]
+    assert "2 steps teach the whole model" in (tmp_path / "second" / "README.md").read_text(encoding="utf-8")
     fresh.training.save(tmp_path / "other.pt")
     with pytest.raises(RunMismatch, match=r"start: ''"):
         begun.training.load(tmp_path / "other.pt")
+
+
+def test_a_damaged_record_of_the_stages_is_refused(tmp_path: Path):
+    (tmp_path / "training.json").write_text('[{"recipe": {}}]', encoding="utf-8")
+    with pytest.raises(ProbeError, match=r"training\.json: damaged"):
+        read_stages(tmp_path)
 
 
 def test_what_a_run_cannot_begin_with_is_refused(shared: Path, tmp_path: Path):

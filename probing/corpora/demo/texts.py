@@ -1,4 +1,4 @@
-"""Sentences of our own that the synthesisers read: telephone prompts and meeting talk, like the human recordings.
+"""Sentences of our own that the synthesisers read: telephone prompts, meeting talk and stories, like the recordings.
 
 A language that occurs in more than one split is cut into consecutive shares, so that no sentence crosses a split.
 """
@@ -21,6 +21,14 @@ TEXTS: dict[str, tuple[str, ...]] = {
         "Goodbye, and thank you for calling us.",
         "Enter the four digits of your secret code.",
         "The current time is a quarter past six.",
+        "The old man sat down beside the fire and said nothing.",
+        "For many years the house had stood empty.",
+        "He took the letter from his pocket and read it twice.",
+        "The river was wide there, and the water very slow.",
+        "A soldier opened the gate and let the horses through.",
+        "There was no sound in the valley but the wind.",
+        "Her brother had gone to sea before she was born.",
+        "In the morning they found the road covered with snow.",
         "I think we should move on to the budget.",
         "So the remote control needs fewer buttons.",
         "Could you write that on the board, please?",
@@ -29,6 +37,10 @@ TEXTS: dict[str, tuple[str, ...]] = {
         "You will be charged for the whole hour.",
         "The battery lasts for about two weeks.",
         "Let us look at the drawings first.",
+        "The captain looked at the sky and shook his head.",
+        "We climbed the hill until we could see the town.",
+        "Nobody had spoken to him for a long while.",
+        "The bread was still warm when she brought it in.",
         "Nobody in our test liked the small screen.",
         "I will send you the notes this afternoon.",
         "Maybe the rubber case is too expensive.",
@@ -45,6 +57,16 @@ TEXTS: dict[str, tuple[str, ...]] = {
         "They had been waiting for the last train.",
         "My sister wanted to stay in the garden.",
         "It was a cold morning in early spring.",
+        "At last the carriage stopped before a low stone wall.",
+        "His father had been a clerk in the same office.",
+        "The children ran down to the shore to meet the boat.",
+        "All night the rain beat upon the roof of the barn.",
+        "She closed the book and put out the lamp.",
+        "Beyond the forest lay a country that he did not know.",
+        "The doctor came in quietly and took off his hat.",
+        "It seemed to her that the music would never end.",
+        "They shared what little they had and went to sleep.",
+        "Under the bridge two men were mending a net.",
     ),
     "es": (
         "Marque su número y después la tecla almohadilla.",
@@ -155,7 +177,7 @@ TEXTS: dict[str, tuple[str, ...]] = {
 }
 
 SHARES: dict[str, dict[str, slice]] = {
-    "en": {"train": slice(0, 16), "dev": slice(16, 24), "eval": slice(24, 40)},
+    "en": {"train": slice(0, 24), "dev": slice(24, 36), "eval": slice(36, 62)},
     "es": {"train": slice(0, 24)},
     "it": {"dev": slice(0, 20)},
     "fr": {"eval": slice(0, 20)},
