@@ -169,8 +169,8 @@ def test_durations_have_the_same_spread_in_both_classes(table):
 def test_trivial_features_barely_separate_the_classes(table, audio):
     features = np.array([trivial_features(audio[name]) for name in table["utterance_id"]])
     result = trivial_baseline(table, features).set_index(["features", "split", "attack"])
-    assert 0.4 < result.loc[("all four", "eval", "all"), "auc"] < 0.65
-    assert 0.4 < result.loc[("all four", "dev", "all"), "auc"] < 0.65
+    for split in ("dev", "eval"):  # as far from chance either way
+        assert abs(result.loc[("all four", split, "all"), "auc"] - 0.5) < 0.12, split
 
 
 # Whether it may be passed on
@@ -230,6 +230,13 @@ def test_a_clip_shorter_than_the_crop_stays_whole(speech):
     rng = np.random.default_rng(0)
     assert len(crop(speech, 100.0, rng)) == len(speech)
     assert len(crop(speech, 1.0, rng)) == RATE
+
+
+def test_a_crop_is_no_pause(speech):
+    pause = np.random.default_rng(0).normal(0, 1e-4, 20 * RATE)
+    clip = np.concatenate([pause, speech, pause])
+    for seed in range(20):
+        assert frame_db(crop(clip, 1.0, np.random.default_rng(seed))).max() > frame_db(speech).max() - 30
 
 
 def test_encoding_twice_gives_the_same_bytes(speech):

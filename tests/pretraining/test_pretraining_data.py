@@ -14,16 +14,16 @@ from probing.pretraining.batches import Batches, span_mask
 from probing.pretraining.mfcc import mel_bands, mfcc
 from probing.pretraining.recordings import DataMissing, normalised
 from probing.pretraining.run import DEMO_TABLE, Run, open_run
-from probing.pretraining.speakers import person
+from probing.pretraining.speakers import assign, held_out_readers, person
 from probing.pretraining.units import UnitsUnavailable, n_frames
 from probing.pretraining.whisper import GAP, N_WINDOW, pack
 
 
 def test_nobody_whom_an_eval_split_judges_is_decoded(fresh: Run, shared: Path):
     demo = pd.read_csv(DEMO_TABLE)
-    judged = {person(name) for name in demo.loc[demo["split"] == "eval", "speaker"]} | {"AMI-FEE087"}
+    judged = {person(name) for name in demo.loc[demo["split"] == "eval", "speaker"]} | {"AMI-MEE009"}
     offered = pd.read_csv(shared / "data/unlabelled/meta.csv")
-    assert judged & {person(name) for name in offered["speaker"]} >= {"asterisk-JuneWallack", "AMI-FEE087"}
+    assert judged & {person(name) for name in offered["speaker"]} >= {"asterisk-JuneWallack", "AMI-MEE009"}
     heard = set(fresh.recordings.table["speaker"])
     assert not judged & {person(name) for name in heard}
     assert heard >= {"asterisk-CarloFlora", "AMI-MEE012", "asterisk-AllisonSmith"}
@@ -54,6 +54,28 @@ def test_held_out_speakers_are_not_trained_on(fresh: Run):
     heldout = set(table.loc[table["part"] == "heldout", "speaker"])
     assert heldout == {"LibriSpeech-1", "LibriSpeech-2"} or heldout == {"LibriSpeech-1"}
     assert not heldout & set(table.loc[table["part"] == "train", "speaker"])
+
+
+def test_nobody_of_an_eval_split_is_trained_on_and_held_out_readers_stay_measured():
+    n_clips = {f"LibriSpeech-{i}": 1 for i in range(13)} | {"LibriSpeech-99": 10, "festvox-ru": 3, "tuxpaint-ro": 2}
+    judged = {"LibriSpeech-99", "festvox-ru"}
+    parts = assign(n_clips, judged)
+    assert {name for name, part in parts.items() if part == "judged"} == {"festvox-ru"}
+    assert parts["LibriSpeech-99"] == "heldout"
+    assert parts["tuxpaint-ro"] == "train"
+    assert not judged & {name for name, part in parts.items() if part == "train"}
+
+
+def test_the_eval_readers_of_the_demo_are_held_out_of_the_pretraining():
+    meta = Path(__file__).parents[2].parent / "shared" / "data" / "unlabelled" / "meta.csv"
+    if not meta.is_file():
+        pytest.skip("no shared data")
+    demo = pd.read_csv(DEMO_TABLE)
+    judged = {person(name) for name in demo.loc[demo["split"] == "eval", "speaker"]}
+    readers = {name for name in judged if name.startswith("LibriSpeech-")}
+    n_clips = pd.read_csv(meta)["speaker"].value_counts().to_dict()
+    assert readers == held_out_readers(n_clips)
+    assert not judged & {person(name) for name, part in assign(n_clips, judged).items() if part == "train"}
 
 
 def test_a_decoded_clip_is_the_file(fresh: Run, shared: Path):

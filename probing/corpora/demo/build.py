@@ -46,7 +46,10 @@ def gather(shared: Path, seed: int, say: Callable[[str], None]) -> list[Clip]:
     human = human_clips(shared)
     check_installed()
     say(f"{len(human)} pieces of human speech")
-    clips = [*chosen_human(human, rng), *copies(human, rng, say), *spoken(rng, say)]
+    chosen = chosen_human(human, rng)
+    heard = {clip.row["speaker"] for clip in chosen}
+    copied = copies([clip for clip in human if clip.row["speaker"] in heard], rng, say)
+    clips = [*chosen, *copied, *spoken(rng, say)]
     return [clips[i] for i in rng.permutation(len(clips))]
 
 

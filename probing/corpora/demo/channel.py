@@ -92,9 +92,16 @@ def channel_pass(samples: np.ndarray, rng: np.random.Generator, channel: Channel
 
 
 def crop(samples: np.ndarray, seconds: float, rng: np.random.Generator) -> np.ndarray:
-    """Return `seconds` of the clip from a random place, with 5 ms fades; a shorter clip stays whole."""
+    """Return `seconds` of the clip from a random place, with 5 ms fades; a shorter clip stays whole.
+
+    A place where the reader pauses is drawn again: one without a frame within 30 dB of the clip's loudest.
+    """
     length = min(len(samples), round(seconds * RATE))
-    start = int(rng.integers(0, len(samples) - length + 1))
+    loudest = frame_db(samples).max()
+    while True:
+        start = int(rng.integers(0, len(samples) - length + 1))
+        if frame_db(samples[start : start + length]).max() > loudest - 30:
+            break
     fade = np.minimum(1.0, np.minimum(np.arange(length) + 1, np.arange(length, 0, -1)) / 80)
     return samples[start : start + length] * fade
 
