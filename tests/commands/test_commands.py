@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from analysis.cli import app, main
@@ -110,14 +111,20 @@ def test_bad_input_shows_no_traceback(workplace: Path) -> None:
     assert (result.returncode, len(result.stderr.splitlines())) == (2, 1)
 
 
+def leaves(command, path: str = "") -> list[str]:
+    """The commands that do something, as they are typed."""
+    below = getattr(command, "commands", {})
+    return [leaf for name, one in below.items() for leaf in leaves(one, f"{path} {name}")] if below else [path.strip()]
+
+
 def test_readme_names_only_commands_and_options_that_exist() -> None:
     text = (ROOT / "README.md").read_text()
-    commands = "extract|sweep|evaluate|score|export|cache info|cache verify|cache repair|corpus check|corpus list"
+    commands = "|".join(sorted(leaves(get_command(app)), key=len, reverse=True))
     named = re.findall(rf"probe ({commands})([^`\n]*)", text)
     shown = {command: CliRunner().invoke(app, [*command.split(), "--help"]).stdout for command, _ in named}
     assert {"extract", "sweep", "evaluate", "cache repair", "corpus check"} <= set(shown)
     for command, rest in named:
-        for option in re.findall(r"--[a-z-]+", rest):
+        for option in re.findall(r"--[a-z0-9-]+", rest):
             assert option in shown[command], f"probe {command} {option}"
-    for option in set(re.findall(r"`(--[a-z-]+)", text)):
+    for option in set(re.findall(r"`(--[a-z0-9-]+)", text)):
         assert any(option in page for page in (*shown.values(), "--help")), option
