@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import Dataset
 
@@ -34,17 +35,21 @@ class CacheDataset(Dataset[dict[str, Any]]):
         return len(self.table)
 
     def __getitem__(self, i: int) -> dict[str, Any]:
-        row = self.table.iloc[i]
+        return self.__getitems__([i])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
+        """The items of a batch, read together; a DataLoader asks for them so."""
+        rows = self.table.iloc[list(indices)]
+        ids = rows["utterance_id"].tolist()
         if self.tier == "frames":
-            x = self.cache.frames([row["utterance_id"]], self.layers)[0]
+            states = self.cache.frames(ids, self.layers)
         else:
-            x = self.cache.pooled(self.layers, self.table.iloc[[i]])[:, 0]
-        return {
-            "x": torch.from_numpy(x),
-            "target": float(row["label"] == "bonafide"),
-            "utterance_id": row["utterance_id"],
-            "n_frames": int(row["n_frames"]),
-        }
+            states = list(np.moveaxis(self.cache.pooled(self.layers, rows), 1, 0))
+        labels, counts = rows["label"].tolist(), rows["n_frames"].tolist()
+        return [
+            {"x": torch.from_numpy(x), "target": float(label == "bonafide"), "utterance_id": name, "n_frames": n}
+            for x, label, name, n in zip(states, labels, ids, counts, strict=True)
+        ]
 
 
 def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -53,6 +53,7 @@ class Cache:
         self.utterances = table[table["row"] >= 0].reset_index(drop=True)
         self._records = {record.index: record for record in self.manifest.shards}
         self._shards: dict[int, Shard] = {}
+        self._place_of: dict[str, tuple[int, int]] | None = None
 
     def __len__(self) -> int:
         return len(self.utterances)
@@ -64,7 +65,7 @@ class Cache:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_shards": {}}
+        return {**self.__dict__, "_shards": {}, "_place_of": None}
 
     @property
     def finished(self) -> bool:
@@ -130,12 +131,18 @@ class Cache:
         self.require("pooled", layers)
         table = self.utterances if table is None else table
         out = np.empty((len(layers), len(table), 2, self.dim), self.tiers["pooled"])
-        rows = table["row"].to_numpy()
-        for index, positions in table.reset_index(drop=True).groupby("shard").indices.items():
-            shard = self._shard(int(str(index)))
+        rows, shards = table["row"].to_numpy(), table["shard"].to_numpy()
+        order = np.argsort(shards, kind="stable")
+        for positions in np.split(order, np.flatnonzero(np.diff(shards[order])) + 1) if len(table) else []:
+            shard, wanted, first = self._shard(int(shards[positions[0]])), rows[positions], int(positions[0])
+            together = int(positions[-1]) - first + 1 == len(positions)  # as where a cache was made in one go
             for i, layer in enumerate(layers):
-                shard.check("pooled", layer, rows[positions])
-                out[i, positions] = shard.pooled(layer)[rows[positions]]
+                shard.check("pooled", layer, wanted)  # also refuses rows that are not there
+                if together:
+                    target = out[i, first : first + len(positions)]
+                    np.take(shard.pooled(layer), wanted, axis=0, out=target, mode="clip")
+                else:
+                    out[i, positions] = shard.pooled(layer)[wanted]
         return out
 
     def frames(self, utterance_ids: Sequence[str], layers: Sequence[int] | None = None) -> list[Array]:
@@ -146,11 +153,13 @@ class Cache:
         """
         layers = self.layers if layers is None else list(layers)
         self.require("frames", layers)
-        places = self._places(utterance_ids)
-        return [
-            np.stack([decode(self._shard(index).block("frames", layer, row)) for layer in layers])
-            for index, row in places
-        ]
+        return [self._frames(self._shard(index), row, layers) for index, row in self._places(utterance_ids)]
+
+    def _frames(self, shard: Shard, row: int, layers: Sequence[int]) -> Array:
+        out = np.empty((len(layers), int(shard.n_frames[row]), self.dim), read_as(self.tiers["frames"]))
+        for i, layer in enumerate(layers):
+            decode(shard.block("frames", layer, row), out[i])
+        return out
 
     def require(self, tier: str, layers: Sequence[int]) -> None:
         """Refuse a tier or layer that this cache does not have, with a ProbeError that says which it has."""
@@ -164,15 +173,15 @@ class Cache:
             raise ProbeError(f"{self.folder}: no layer {missing[0]}, only {self.layers[0]}..{self.layers[-1]}")
 
     def _places(self, utterance_ids: Sequence[str]) -> list[tuple[int, int]]:
-        if not hasattr(self, "_position"):
-            self._position = pd.Series(np.arange(len(self)), index=self.utterances["utterance_id"])
-        missing = [name for name in utterance_ids if name not in self._position.index]
+        if self._place_of is None:
+            places = zip(self.utterances["shard"].tolist(), self.utterances["row"].tolist(), strict=True)
+            self._place_of = dict(zip(self.utterances["utterance_id"], places, strict=True))
+        missing = [name for name in utterance_ids if name not in self._place_of]
         if missing:
             raise ProbeError(
                 f"{self.folder}: no utterance {missing[0]!r} ({len(missing)} such ids). The ids: cache.utterances"
             )
-        rows = self.utterances.iloc[self._position[list(utterance_ids)].to_numpy()]
-        return list(zip(rows["shard"], rows["row"], strict=True))
+        return [self._place_of[name] for name in utterance_ids]
 
     def _shard(self, index: int) -> Shard:
         if index not in self._shards:

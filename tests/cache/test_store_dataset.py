@@ -114,3 +114,23 @@ def test_reading_one_layer_leaves_the_others_on_disk(wide: Path) -> None:
     assert before == 0
     margin = 3 * 2 * (64 << 10)  # around both ends of a block in each of three shards, the system maps 64 KiB
     assert x.nbytes <= mapped_bytes(wide) <= x.nbytes + margin < cache.n_bytes / 3
+
+
+@pytest.mark.parametrize("tier", ["pooled", "frames"])
+def test_a_batch_read_together_is_its_items_in_any_order(tier: str, store) -> None:
+    data = CacheDataset(Cache(store(13)), tier)
+    order = [12, 0, 7, 7, 3, 11]
+    for i, item in zip(order, data.__getitems__(order), strict=True):
+        assert item["utterance_id"] == data.table["utterance_id"][i]
+        np.testing.assert_array_equal(item["x"], Recipe().states(item["utterance_id"], tier))
+        assert item["n_frames"] == data[i]["n_frames"]
+
+
+@pytest.mark.parametrize("order", [[9, 8, 7, 6, 5, 4, 3, 2, 1, 0], [0, 5, 1, 6, 2], [4], []])
+def test_pooled_statistics_come_in_the_order_of_the_table(order: list[int], store) -> None:
+    cache = Cache(store(10))
+    table = cache.utterances.iloc[order]
+    found = cache.pooled([1, 2], table)
+    assert found.shape == (2, len(order), 2, 3)
+    for i, name in enumerate(table["utterance_id"]):
+        np.testing.assert_array_equal(found[:, i], Recipe().states(name, "pooled")[1:])

@@ -1,0 +1,141 @@
+"""How fast a cache is read, beside a raw sequential read of the same bytes and beside one .pt file per utterance.
+
+Writes synthetic caches of a realistic shape, and the same numbers as .pt files, into a scratch folder that is removed
+afterwards. All reads are warm (from the page cache) and give new arrays; they run in turn, and medians of ratios count.
+
+    python tests/benchmarks/reading_speed.py [--scratch DIR] [--rounds 5] [--utterances 48] [--pooled-utterances 1500]
+"""
+
+import argparse
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from figures import figure, interleaved, median_ratio
+from torch.utils.data import DataLoader
+
+from cache import Cache
+from cache.dataset import CacheDataset, collate
+from cache.manifest import Manifest
+from cache.writer import CacheWriter
+
+LAYER = 3
+
+
+def write(folder: Path, frames: str | None, n: int, n_layers: int, dim: int, shard_size: int) -> None:
+    """A cache of `n` utterances of 100 to 300 frames, and `.pt` files of the same numbers in `folder`-pt."""
+    generator = np.random.default_rng(0)
+    ids = [f"u{i:06d}" for i in range(n)]
+    corpus = pd.DataFrame({"utterance_id": ids, "path": ids, "split": "train", "label": "spoof"})
+    tiers = {"pooled": "float32"} | ({"frames": frames} if frames else {})
+    manifest = Manifest({"synthetic": n}, tuple(range(n_layers)), dim, tiers, (), {"backbone": "synthetic"})
+    files = folder.with_name(folder.name + "-pt")
+    files.mkdir()
+    noise = generator.standard_normal((n_layers, 300, dim), dtype=np.float32)
+    with CacheWriter(folder, manifest, corpus, shard_size) as writer:
+        for index, rows in list(writer.pending()):
+            counts = [100 + 200 * (int(name[1:]) * 7 % 11) // 10 for name in rows["utterance_id"]]
+            shard = writer.start_shard(index, list(rows["utterance_id"]), [320 * c for c in counts], counts, {})
+            for row, (name, count) in enumerate(zip(rows["utterance_id"], counts, strict=True)):
+                pooled = noise[:, row % 200 : row % 200 + 2] + np.float32(row)
+                clip = np.roll(noise, row, 1)[:, :count].astype(np.float16) if frames else pooled
+                torch.save(torch.from_numpy(np.ascontiguousarray(clip)), files / f"{name}.pt")
+                for layer in range(n_layers):
+                    shard.write(row, "pooled", layer, pooled[layer][None], 1)
+                    if frames:
+                        shard.write(row, "frames", layer, clip[layer], 1)
+            writer.finish_shard(index, shard, {})
+
+
+def raw(folder: Path, sizes: list[int], keep: bool) -> Callable[[], object]:
+    """Reads as many bytes of the shards as `sizes` says, one after the other, each into a new array, kept or not."""
+    handles = [os.open(path, os.O_RDONLY) for path in sorted(folder.glob("*.h5"))]
+    total = [os.fstat(handle).st_size for handle in handles]
+
+    def read() -> object:
+        arrays, file, at = [], 0, 0
+        for size in sizes:
+            array = np.empty(size, np.uint8)
+            view, done = memoryview(array), 0
+            while done < size:
+                if at >= total[file]:
+                    file, at = (file + 1) % len(handles), 0
+                got = os.preadv(handles[file], [view[done : done + (1 << 24)]], at)
+                done, at = done + got, at + got
+            if keep:
+                arrays.append(array)
+        return arrays
+
+    return read
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scratch", type=Path, help="a folder for about 2 GB [default: a temporary one]")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--utterances", type=int, default=48, help="with frames, of 10 MB each")
+    parser.add_argument("--pooled-utterances", type=int, default=1500, help="pooled only, of 0.2 MB each")
+    parser.add_argument("--layers", type=int, default=25)
+    parser.add_argument("--dim", type=int, default=1024)
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory(dir=asked.scratch) as home:
+        frames, pooled, int8 = Path(home) / "frames", Path(home) / "pooled", Path(home) / "int8"
+        write(frames, "float16", asked.utterances, asked.layers, asked.dim, 24)
+        write(int8, "int8", asked.utterances, asked.layers, asked.dim, 24)
+        write(pooled, None, asked.pooled_utterances, asked.layers, asked.dim, 256)
+        measure(frames, int8, pooled, asked.rounds)
+
+
+def measure(frames: Path, int8: Path, pooled: Path, rounds: int) -> None:
+    """Print every figure."""
+    cache, means, small = Cache(frames), Cache(pooled), Cache(int8)
+    ids = list(cache.utterances["utterance_id"])
+    batch = [ids[i] for i in np.random.default_rng(1).permutation(len(ids))]
+    layer_bytes = cache.layer(LAYER, "frames")[0].nbytes
+    clip_bytes = [clip.nbytes for clip in cache.frames(batch)]
+    prefix = range(LAYER + 1)
+    prefix_bytes = [clip.nbytes for clip in cache.frames(batch, prefix)]
+    data = DataLoader(CacheDataset(cache), 8, shuffle=True, collate_fn=collate)
+    files = {folder: sorted(folder.with_name(folder.name + "-pt").iterdir()) for folder in (frames, pooled)}
+
+    def against_raw(name: str, work: Callable[[], object], folder: Path, sizes: list[int], keep: bool = True) -> None:
+        """Print the speed of `work` over that of a raw read."""
+        ratio, each = median_ratio(interleaved([raw(folder, sizes, keep), work], rounds))
+        figure(f"{name} / raw sequential read", ratio, each)
+
+    def one_by_one() -> None:
+        for name in batch:
+            cache.frames([name])
+
+    def scan(paths: list[Path]) -> Callable[[], object]:
+        return lambda: torch.cat([torch.load(path)[LAYER] for path in paths])
+
+    against_raw("layer read, frames", lambda: cache.layer(LAYER, "frames"), frames, [layer_bytes])
+    against_raw("layer read, pooled", lambda: means.layer(LAYER), pooled, [means.layer(LAYER)[0].nbytes])
+    against_raw("utterance read, shuffled", one_by_one, frames, clip_bytes, keep=False)
+    against_raw("prefix read, shuffled", lambda: cache.frames(batch, prefix), frames, prefix_bytes)
+    against_raw("padded batches of 8, shuffled, of the bytes without padding", lambda: list(data), frames, clip_bytes)
+    against_raw(
+        "layer read, int8 decoded to float32, of its bytes on disk",
+        lambda: small.layer(LAYER, "frames"),
+        int8,
+        [layer_bytes // 2],
+    )
+    against_raw(
+        "layer read, first time with checksums", lambda: Cache(frames).layer(LAYER, "frames"), frames, [layer_bytes]
+    )
+    for name, folder, work in (
+        ("frames", frames, lambda: cache.layer(LAYER, "frames")),
+        ("pooled", pooled, lambda: means.layer(LAYER)),
+    ):
+        ratio, each = median_ratio(interleaved([scan(files[folder]), work], rounds))
+        figure(f"layer scan of one .pt per utterance / ours, {name}", ratio, each)
+
+
+if __name__ == "__main__":
+    main()
