@@ -12,6 +12,7 @@ from rich.table import Table
 
 from analysis.corpora import corpus_app
 from analysis.interruption import InterruptibleGroup
+from analysis.looking import compare, plot, report
 from analysis.merging import merge
 from analysis.reproducing import reproduce_app
 from analysis.scoring import evaluate, export, score
@@ -45,6 +46,9 @@ app.add_typer(reproduce_app, name="reproduce")
 app.command()(evaluate)
 app.command()(export)
 app.command()(score)
+app.command()(compare)
+app.command()(report)
+app.command()(plot)
 
 CacheFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the cache.")]
 CorpusSpec = Annotated[
@@ -240,9 +244,11 @@ def sweep(
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     device: Annotated[str, typer.Option(help="Where to train: cpu or cuda.")] = "cpu",
     memory_gb: Annotated[float, typer.Option(min=0.1, help="Most memory for features.")] = 2.0,
-    compare: Annotated[
+    compared: Annotated[
         list[Path] | None,
-        typer.Option(metavar="RUN", help="Draw this run on the same utterances beside it; may be given again."),
+        typer.Option(
+            "--compare", metavar="RUN", help="Draw this run on the same utterances beside it; may be given again."
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run made another way.")] = False,
 ) -> None:
@@ -290,19 +296,22 @@ def sweep(
         dev=dev,
         eval=tuple(evaluation or ["eval"]),
     )
-    curves, report, runs = (import_module(name) for name in ("analysis.curves", "analysis.report", "probing.runs"))
-    others = [runs.Run(other) for other in compare or []]
+    curves, reports, runs = (import_module(name) for name in ("analysis.curves", "analysis.report", "probing.runs"))
+    others = [runs.Run(other) for other in compared or []]
     opened = import_module("cache").Cache(folder)
     if others:
         utterances = sweeping.identity(options.splits(opened))
         for other in others:
             curves.check_same_utterances(utterances, other)
     run = sweeping.sweep(opened, run_folder, options, device=device, memory_gb=memory_gb, overwrite=overwrite)
-    pictures, page = report.save_all(run, others)
-    _print_layers(report.layer_table(run), str(run.record["finding"]["layer"]))
+    pictures, page = reports.save_all(run, others)
+    _print_layers(reports.layer_table(run), str(run.record["finding"]["layer"]))
     if len(run.corpora) > 1:
-        _print_corpora(report.corpora_table(run))
-    out.print(f"\n{run.sentence}\n")
+        _print_corpora(reports.corpora_table(run))
+    terminal = import_module("analysis.terminal")
+    ascii_only = not terminal.shows_lines(out.encoding)
+    out.print(f"\n{terminal.text_curve(run, width=min(80, out.width), ascii_only=ascii_only)}", markup=False)
+    out.print(f"\n{run.sentence}\n", markup=False)
     shown = [path for path in pictures if path.endswith(".png")]
     out.print(f"Picture: {' and '.join(shown)}\nReport:  {page}\nResults: {run.folder / 'results.csv'}")
 

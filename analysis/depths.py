@@ -2,134 +2,190 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import cycle
+from pathlib import Path
 from typing import Any
 
-import matplotlib
-import numpy as np
 import pandas as pd
-import seaborn
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from analysis.curves import Some
+from analysis.figures import MARKERS, colours, label, legend, new_axes, save_into, whole_numbers
+from analysis.loading import LoadedRun, load, load_many
+from cache import ProbeError
 from probing.runs import Run
 
-FIGURES = ("png", "svg")
-MARKERS = "osD^vP"
+LEARNED = ("weight", "weight_x_norm")
 
 
-def depth_curve(run: Run, split: str = "eval", ax: Axes | None = None) -> Axes:
-    """EER (%) by depth for every head, mean over seeds with its interval; compute saved on a second axis.
+def depth_curve(
+    runs: Some, split: str = "eval", ax: Axes | None = None, head: str | None = None, relative: bool | None = None
+) -> Axes:
+    """EER (%) by depth with its interval, mean over seeds: every head of one run, or one head of several runs.
 
     Args:
-        run: a finished run with heads.
+        runs: a run with heads, or several on the same utterances.
         split: `eval` or `dev`.
-        ax: where to draw; default a new figure.
+        ax: where to draw; default a new figure. With one run the compute saved is on a second axis.
+        head: with several runs, which; default the one named by the first run's finding.
+        relative: draw depth / L; by default where the runs differ in L.
+
+    Raises:
+        ProbeError: a run without heads, or without this head.
     """
-    ax = ax or _axes()[0]
-    results, finding = run.results, run.record["depth_finding"]
-    of_split = run.rows("depth", split)
-    of_split = of_split[of_split["seed"].isna()]
-    for name, (colour, marker) in _styles(run).items():
-        rows = of_split[of_split["head"] == name].sort_values("depth")
-        x = rows["depth"].astype(int)
-        ax.fill_between(x, 100 * rows["low"], 100 * rows["high"], color=colour, alpha=0.15, lw=0)
-        ax.plot(x, 100 * rows["value"], color=colour, marker=marker, ms=4, label=name)
-    single = run.rows("layer", split)
-    single = single[single["layer"] > 0]
-    ax.plot(single["layer"].astype(int), 100 * single["value"], color="0.5", ls=":", label="layer k alone, linear")
+    ax, runs = ax or new_axes(), load_many(runs)
+    for run in runs:
+        _check_heads(run)
+    deepest = max(run.n_blocks for run in runs)
+    relative = any(run.n_blocks != deepest for run in runs) if relative is None else relative
+    curves: list[tuple[str, str, LoadedRun]] = [(name, name, runs[0]) for name in _heads(runs[0])]
+    if len(runs) > 1:
+        head = head or str(runs[0].record["depth_finding"]["head"])
+        curves = [(name, head, run) for name, run in zip(runs.names, runs, strict=True)]
+    elif head:
+        curves = [(head, head, runs[0])]
+    for (name, of_head, run), (colour, marker) in zip(curves, _styles(len(curves)), strict=False):
+        rows = run.depths.query("split == @split and head == @of_head")
+        if rows.empty:
+            raise ProbeError(f"{run.folder}: no head {of_head}. Expected one of {', '.join(_heads(run))}")
+        x = rows["relative_depth" if relative else "depth"].astype(float)
+        ax.fill_between(x, rows["low"], rows["high"], color=colour, alpha=0.15, lw=0)
+        ax.plot(x, rows["eer"], color=colour, marker=marker, ms=4, label=name)
+    if len(runs) == 1:
+        _draw_beside(ax, runs[0], split, relative)
+    about = "relative depth k / L" if relative else "depth k (layers 1..k are seen)"
+    ax.set(xlabel=about, ylabel=f"EER on {split} (%), band: 95 %", xlim=(0, 1.03) if relative else (0.5, deepest + 0.5))
+    ax.set_ylim(0, max(60.0, float(runs.depths.query("split == @split")["high"].max()) + 3))
+    if not relative:
+        whole_numbers(ax)
+    label(ax, runs, split, head if len(runs) > 1 and head else "")
+    legend(ax)
+    return ax
+
+
+def _draw_beside(ax: Axes, run: LoadedRun, split: str, relative: bool) -> None:
+    """Single layers, the depth of the finding, and the compute saved."""
+    scale, finding = run.n_blocks if relative else 1, run.record["depth_finding"]
+    single = run.layers.query("split == @split and layer > 0")
+    ax.plot(single["layer"].astype(float) / scale, single["eer"], color="0.5", ls=":", label="layer k alone, linear")
     if finding["depth"] is not None:
-        ax.axvline(finding["depth"], color="0.3", lw=1, ls="--", label=f"not worse than full: {finding['head']}")
-    full = finding["full"]
-    ax.set(xlabel="depth k (layers 1..k are seen)", ylabel=f"EER on {split} (%)", xlim=(0.5, full + 0.5))
-    ax.set_ylim(0, max(60.0, 100 * float(of_split["high"].max()) + 3))
-    ax.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
-    ax.set_title(f"{finding['backbone']}, {run.corpora[0]}", loc="left", fontsize=11)
-    costs = results[(results["experiment"] == "cost") & (results["metric"] == "macs")].sort_values("depth")
-    if len(costs):
-        share = 100 * (1 - costs["value"].to_numpy() / costs["value"].iloc[-1])
+        told = f"not worse than full: {finding['head']}"
+        ax.axvline(finding["depth"] / scale, color="0.3", lw=1, ls="--", label=told)
+    if len(run.costs):
         other = ax.twinx()
-        other.plot(costs["depth"].astype(int), share, color="0.25", lw=1, ls="-.")
+        other.plot(run.costs["depth"] / scale, run.costs["saved"], color="0.25", lw=1, ls="-.")
         other.set(ylabel="multiply-accumulates saved (%), dash-dotted", ylim=(0, 105))
-        other.grid(False)
-    ax.legend(fontsize=8, ncols=2, loc="lower left", frameon=True)
-    return ax
+        other.spines[:].set_visible(False)
+        other.tick_params(length=0)
 
 
-def contribution_curve(run: Run, ax: Axes | None = None) -> Axes:
-    """What each layer contributes to the heads of full depth: gates or weights, and EER without it or permuted.
+def gate_curve(run: str | Path | Run, ax: Axes | None = None, condition: str = "all") -> Axes:
+    """Gates of the heads of full depth by layer, as shares of their sum; band: range over seeds.
 
-    Gates and weights are shown as shares of their sum over layers, so that merges of different kind compare.
+    Args:
+        run: a run with heads that have gates (attentive merges, SLS, mean).
+        ax: where to draw; default a new figure.
+        condition: `all`, `label=spoof`, `attack=A10`, ...: whose gates.
+
+    Raises:
+        ProbeError: no gates, or none of that condition.
     """
-    ax = ax or _axes()[0]
-    rows = run.results[(run.results["experiment"] == "contribution") & (run.results["condition"] == "all")]
-    for name, (colour, marker) in _styles(run).items():
-        of_head = rows[rows["head"] == name]
-        if name.startswith(("mean", "single")):
-            continue
-        for metric, style in (("gate", "-"), ("weight", "-"), ("weight_x_norm", ":")):
-            table = of_head[of_head["metric"] == metric].groupby("layer")["value"].agg(["mean", "min", "max"])
-            if table.empty:
-                continue
-            total = table["mean"].sum()
-            x = table.index.astype(int)
-            label = f"{name}: {metric.replace('_x_', ' x ')}"
-            ax.plot(x, 100 * table["mean"] / total, color=colour, ls=style, marker=marker, ms=3, label=label)
-            ax.fill_between(x, 100 * table["min"] / total, 100 * table["max"] / total, color=colour, alpha=0.15, lw=0)
-    layers = sorted({int(layer) for layer in rows["layer"]})
-    ax.axhline(100 / len(layers), color="0.6", lw=1, ls="--", label="all layers alike")
-    ax.set(xlabel="layer", ylabel="share of gates or weights (%)", xlim=(0.5, layers[-1] + 0.5))
-    ax.set_ylim(bottom=0)
-    ax.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
-    ax.legend(fontsize=8, loc="best", frameon=True, title="band: range over seeds", title_fontsize=8)
+    return _contribution(run, ("gate",), ax, condition)
+
+
+def weight_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
+    """Softmax weights of weighted sums by layer, and times the layer's norm, as shares; band: range over seeds."""
+    return _contribution(run, LEARNED, ax)
+
+
+def contribution_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
+    """Gates and weights in one picture, as shares of their sum over layers, so that merges of any kind compare."""
+    return _contribution(run, ("gate", *LEARNED), ax)
+
+
+def ablation_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
+    """EER (%) of heads of full depth without each layer (its mean instead) and with it permuted between utterances."""
+    run = load(run)
+    ax = _contribution(run, ("eer_without", "eer_permuted"), ax, shares=False)
+    full = run.depths.query("split == 'eval' and depth == @run.n_blocks").set_index("head")
+    for name, (colour, _) in zip(_heads(run), _styles(len(_heads(run))), strict=False):
+        ax.axhline(full.loc[name, "eer"], color=colour, lw=0.8, ls="--")
+    ax.set(ylabel="EER on eval (%); dashed: all layers")
     return ax
 
 
-def depth_table(run: Run) -> pd.DataFrame:
+def _contribution(
+    run: str | Path | Run, metrics: tuple[str, ...], ax: Axes | None, condition: str = "all", shares: bool = True
+) -> Axes:
+    ax, run = ax or new_axes(), load(run)
+    _check_heads(run)
+    rows = run.contributions.query("condition == @condition and metric in @metrics")
+    heads = _heads(run)
+    for name, (colour, marker) in zip(heads, _styles(len(heads)), strict=False):
+        if shares and name.startswith(("mean", "single")):
+            continue  # the same for every layer by their nature
+        for metric in metrics:
+            table = rows.query("head == @name and metric == @metric").sort_values("layer")
+            scale = table["value"].sum() / 100 if shares else 1.0
+            if table.empty or not scale:
+                continue
+            told, x = f"{name}: {metric.replace('_x_', ' x ').replace('_', ' ')}", table["layer"].astype(int)
+            style = "-" if metric == metrics[0] or metric == "weight" else ":"
+            ax.plot(x, table["value"] / scale, color=colour, ls=style, marker=marker, ms=3, label=told)
+            ax.fill_between(x, table["low"] / scale, table["high"] / scale, color=colour, alpha=0.15, lw=0)
+    if not ax.lines:
+        raise ProbeError(
+            f"{run.folder}: no {' or '.join(metrics)} of {condition!r}. Heads: {', '.join(heads)}; "
+            f"conditions: {', '.join(sorted(run.contributions['condition'].unique()))}"
+        )
+    if shares:
+        ax.axhline(100 / run.n_blocks, color="0.6", lw=1, ls="--", label="all layers alike")
+        ax.set(ylabel="share of gates or weights (%)")
+    ax.set(xlabel="layer", xlim=(0.5, run.n_blocks + 0.5))
+    ax.set_ylim(bottom=0)
+    whole_numbers(ax)
+    label(ax, [run], title="" if condition == "all" else condition)
+    n_seeds = len(run.record["options"]["depths"]["seeds"])
+    legend(ax, title=f"band: range over {n_seeds} seeds", title_fontsize=8)
+    return ax
+
+
+def depth_table(run: str | Path | Run) -> pd.DataFrame:
     """EER (%) on eval by depth (rows) and head (columns), with what the backbone of that depth costs where measured."""
-    results = run.results
-    rows = run.rows("depth")
-    rows = rows[rows["seed"].isna()]
-    table = 100 * rows.pivot(index="depth", columns="head", values="value")
-    costs = results[results["experiment"] == "cost"].pivot(index="depth", columns="metric", values="value")
-    if not costs.empty:
-        table["million parameters"] = (costs["parameters"] / 1e6).reindex(table.index)
-        table["GMAC for 4 s"] = (costs["macs"] / 1e9).reindex(table.index)
-        table["latency ms"] = costs["latency_ms"].reindex(table.index)
+    run = load(run)
+    table = run.depths.query("split == 'eval'").pivot(index="depth", columns="head", values="eer")
+    if len(run.costs):
+        costs = run.costs.set_index("depth").reindex(table.index)
+        table["million parameters"], table["GMAC for 4 s"] = costs["million_parameters"], costs["gmacs"]
+        table["latency ms"] = costs["latency_ms"]
     table.columns.name = None
     return table
 
 
 def save_depth_curve(run: Run) -> list[str]:
-    """Draw depth curve and contributions into the run's `figures` folder as png and svg; none where no heads are."""
+    """Draw depth curve and contributions into the run's `figures` folder as png and svg; none where no heads are.
+
+    Gives the paths, those of the depth curve first.
+    """
     if not run.record.get("depth_finding"):
         return []
-    upper, lower = _axes(2, height=7.6)
-    figure = upper.get_figure(root=True)
-    assert figure is not None
-    depth_curve(run, ax=upper)
-    contribution_curve(run, ax=lower)
-    counts = run.record["counts"]["eval"]
-    trials = f"{counts['bonafide']} bona fide + {counts['spoof']} spoof"
-    figure.text(
-        0.01, 0.002, f"{trials}; {run.record['intervals']}; cache {run.record['cache']}", fontsize=7, color="0.4"
-    )
-    figure.set_layout_engine("constrained", rect=(0, 0.02, 1, 0.98))
-    paths = []
-    for kind in FIGURES:
-        path = run.folder / "figures" / f"depth-curve.{kind}"
-        figure.savefig(path, dpi=150, metadata={"Date": None} if kind == "svg" else None)
-        paths.append(str(path))
-    return paths
+    run = load(run)
+    return [*save_into(run, "depth-curve", depth_curve(run)), *save_into(run, "contributions", contribution_curve(run))]
 
 
-def _styles(run: Run) -> dict[str, tuple[Any, str]]:
+def _check_heads(run: Run) -> None:
+    if not run.record.get("depth_finding"):
+        raise ProbeError(
+            f"{run.folder}: no heads were trained, so there is nothing by depth. Sweep with heads: "
+            f"probe sweep {run.record['cache_folder']}"
+        )
+
+
+def _heads(run: Run) -> list[str]:
+    return [str(name) for name in run.record["options"]["depths"]["heads"]]
+
+
+def _styles(n: int) -> Iterator[tuple[Any, str]]:
     """Colour and marker of every head, the same in every picture of the run."""
-    names = [str(name) for name in run.record["options"]["depths"]["heads"]]
-    return dict(zip(names, zip(seaborn.color_palette("colorblind", len(names)), cycle(MARKERS)), strict=False))
-
-
-def _axes(n: int = 1, height: float = 4.8) -> list[Axes]:
-    with seaborn.axes_style("whitegrid", {"grid.color": "0.92"}):
-        figure = Figure(figsize=(8, height), layout="constrained")
-        return list(np.ravel(figure.subplots(n, 1, height_ratios=(3, 2)[:n])))
+    return zip(colours(n), cycle(MARKERS), strict=False)

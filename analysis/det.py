@@ -10,6 +10,7 @@ import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.figures import colours
 from probing.metrics import eer, roc
 from probing.metrics.decomposition import POOLED
 
@@ -31,8 +32,7 @@ def det_curves(curves: Mapping[str, pd.DataFrame], ax: Axes | None = None) -> Ax
         with seaborn.axes_style("whitegrid", {"grid.color": "0.92"}):
             ax = Figure(figsize=(6.4, 6), layout="constrained").subplots()
     least = 0.5
-    colours = seaborn.color_palette("deep" if len(curves) <= 10 else "husl", len(curves))
-    for colour, (name, trials) in zip(colours, curves.items(), strict=True):
+    for colour, (name, trials) in zip(colours(len(curves)), curves.items(), strict=True):
         bonafide, scores = trials["label"].eq("bonafide").to_numpy(), trials["score"].to_numpy(np.float64)
         corners = roc(bonafide, scores).corners()
         least = min(least, 0.5 / max(bonafide.sum(), (~bonafide).sum()))

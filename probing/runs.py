@@ -4,6 +4,7 @@ run.json            configuration, fingerprint of the cache, versions, seeds, ti
 results.parquet     one row per figure: experiment, head, layer, depth, seed, split, corpus, condition, metric, value,
                     low, high, strength; what each holds is in `probing.sweep.results`
 results.csv         the same
+utterances.parquet  the dev and eval utterances: part, utterance_id, label, speaker, attack and every other condition
 scores/*.txt        `utterance attack key score`, the official ASVspoof 2019 form: HEAD.dev.txt, HEAD.eval.txt of the
                     corpus that the findings are about, HEAD.eval.CORPUS.txt of the others
 heads/*.safetensors trained heads with their configuration
@@ -26,9 +27,9 @@ from safetensors.numpy import save_file
 from cache import ProbeError
 from cache.atomic import PARTIAL, replace_file, replace_folder
 from cache.manifest import canonical_json
-from probing.scores import write_scores
+from probing.scores import read_scores, write_scores
 
-RUN, CONFIGURATION = "run.json", "configuration.json"
+RUN, CONFIGURATION, UTTERANCES = "run.json", "configuration.json", "utterances.parquet"
 FINDINGS = ("finding", "elsewhere", "unseen_attacks", "depth_finding")
 PACKAGES = ("torch", "transformers", "numpy", "scikit-learn", "h5py")
 
@@ -77,8 +78,46 @@ class Run:
         table = self.results[(self.results["experiment"] == experiment) & (self.results["split"] == split)]
         return table if split == "dev" else table[table["corpus"] == (corpus or self.corpora[0])]
 
+    @property
+    def backbone(self) -> str:
+        """Name of the backbone."""
+        return str(self.record["about"]["backbone"])
+
+    @property
+    def n_blocks(self) -> int:
+        """L, the number of the last layer."""
+        return int(self.record["finding"]["last"])
+
+    def trials(self, name: str, part: str = "eval") -> pd.DataFrame:
+        """Scores of a head with whose they are: `utterance_id`, `label`, `speaker`, `attack`, conditions, `score`.
+
+        Args:
+            name: as the files of `scores` are called, such as `linear-layer-06` or `weighted-sum+linear-depth-06`.
+            part: `dev`, `eval`, or `eval.CORPUS` of a further corpus.
+
+        Raises:
+            ProbeError: no such scores, or a run of a version that did not keep its utterances.
+        """
+        path = self.folder / "scores" / f"{name}.{part}.txt"
+        if not path.is_file():
+            there = sorted(file.name.removesuffix(".eval.txt") for file in path.parent.glob("*.eval.txt"))
+            raise ProbeError(f"{path}: no such scores. There are: {', '.join(there)}")
+        try:
+            table = pd.read_parquet(self.folder / UTTERANCES)
+        except (OSError, ValueError) as error:
+            raise ProbeError(
+                f"{self.folder}: its utterances cannot be read ({error}). Make it again: "
+                f"probe sweep {self.record['cache_folder']} --out {self.folder} --overwrite"
+            ) from None
+        scores = read_scores(path)[["utterance_id", "score"]]
+        table = table[table["part"] == part].drop(columns="part").dropna(axis=1, how="all")
+        joined = table.merge(scores, on="utterance_id", how="inner", validate="one_to_one")
+        if not len(joined) == len(table) == len(scores):
+            raise ProbeError(f"{path}: not the scores of the {len(table)} utterances of the run. Make the run again")
+        return joined
+
     def __repr__(self) -> str:
-        return f"Run({str(self.folder)!r}: {self.sentence})"
+        return f"{type(self).__name__}({str(self.folder)!r}: {self.sentence})"
 
 
 def made_with(record: Mapping[str, Any], configuration: Mapping[str, Any]) -> bool:
@@ -134,6 +173,11 @@ class RunWriter:
             return (self.partial / CONFIGURATION).read_bytes() == identity
         except OSError:
             return False
+
+    def add_utterances(self, tables: Mapping[str, pd.DataFrame]) -> None:
+        """Keep whose scores these are, with every condition: `part` and the columns of the cache's table."""
+        parts = [table.assign(part=part).drop(columns=["shard", "row"]) for part, table in tables.items()]
+        pd.concat(parts, ignore_index=True).to_parquet(self.partial / UTTERANCES, index=False)
 
     def add_scores(
         self, name: str, tables: Mapping[str, pd.DataFrame], scores: Mapping[str, NDArray[np.float64]]

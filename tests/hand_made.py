@@ -22,6 +22,8 @@ def write_cache(
     corpus_name: str = "hand",
     made: str = "by hand",
     separation: Sequence[float] = SEPARATION,
+    name: str = "hand made",
+    **fingerprint: str,
 ) -> Path:
     """4 layers x 6, 60 utterances a split, classes `separation` apart in the mean of one channel."""
     generator = np.random.default_rng(seed)
@@ -39,8 +41,9 @@ def write_cache(
     ]
     corpus = pd.DataFrame(rows)
     corpus = change(corpus) if change else corpus
-    about = {"backbone": "hand made", "random_weights": random_weights, "corpus": corpus_name}
-    manifest = Manifest({"made": made}, (0, 1, 2, 3), DIM, {"pooled": "float32"}, MEASURES, about)
+    about = {"backbone": name, "random_weights": random_weights, "corpus": corpus_name}
+    layers = tuple(range(len(separation)))
+    manifest = Manifest({"made": made, **fingerprint}, layers, DIM, {"pooled": "float32"}, MEASURES, about)
     with CacheWriter(folder, manifest, corpus, shard_size=70) as writer:
         for index, table in list(writer.pending()):
             n = len(table)

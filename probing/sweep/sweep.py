@@ -154,6 +154,7 @@ def sweep(
     finding = find_layer(cache, table, corpora[0], boots, resamples[EVAL].unit, len(splits[EVAL]))
     elsewhere = find_elsewhere(table, finding.layer, finding.last, corpora[1:])
     unseen = find_unseen(table, finding.layer) if left_out else None
+    writer.add_utterances({part: table for part, table in tables.items() if part != "train"})
     writer.add_heads(
         "linear",
         {

@@ -51,7 +51,8 @@ def test_extract_then_sweep_ends_with_the_sentence_and_the_picture(workplace: Pa
     assert picture is not None
     assert (workplace / picture.group(1)).read_bytes().startswith(b"\x89PNG")
     assert (workplace / "my.run" / "report.html").exists()
-    assert len(re.findall(r"^ *\*? *\d+ ", text, flags=re.MULTILINE)) == 13
+    assert re.search(r"EER \(%\) on eval by layer.*\n(.*[┤┼].*\n){12}", text)
+    assert len(re.findall(r"^ *\*? *\d+ +\d+\.\d", text, flags=re.MULTILINE)) == 13
 
 
 def test_info_says_what_made_the_cache(workplace: Path) -> None:
@@ -85,6 +86,15 @@ def test_the_same_extract_again_has_nothing_to_do(workplace: Path) -> None:
         (["sweep", "my.cache", "--strengths", "much"], "--strengths much"),
         (["sweep", "my.cache", "--eval", "test"], "no utterances in split 'test', only dev, eval, train"),
         (["sweep", "my.cache", "--out", "my.cache"], "is there and is no run"),
+        (["compare", "my.run"], "1 run: expected two or more"),
+        (["compare", "my.run", "none.run"], "none.run: no run here"),
+        (["compare", "my.run", "my.cache"], "my.cache: a cache, not a run"),
+        (["report", "none.run"], "none.run: no run here"),
+        (["plot", "my.run", "layers", "--out", "curve.gif"], "curve.gif: expected a name that ends in .png, .svg"),
+        (["plot", "my.run", "conditions", "--by", "moon", "--out", "x.png"], "no column 'moon'. Expected one of"),
+        (["plot", "my.run", "moon", "--out", "x.png"], "'moon' is not one of"),
+        (["plot", "my.run", "pareto", "--out", "x.png"], "1 run: expected two or more"),
+        (["plot", "my.run", "layers", "--split", "train", "--out", "x.png"], "--split train: expected dev or eval"),
         (["cache", "verify", "none.cache"], "none.cache: no cache here"),
         (["cache", "info", "mine.csv"], "mine.csv: no cache here"),
         (["cache", "repair", "none.cache"], "none.cache: no cache here"),

@@ -1,0 +1,342 @@
+"""Several backbones on the same trials: paired tests, a ranking with intervals, and what the accuracy costs.
+
+Every figure is of the run's linear probe at the layer chosen on dev, or of a head at full depth, on the same eval
+trials and the same bootstrap resamples (paired). A difference is tested at two sides by the share of resamples on the
+other side of zero; p-values of all pairs are adjusted by Holm's procedure (Holm 1979), so that the chance of any false
+difference is at most 5 %. The rank of a backbone is counted anew in every resample.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import combinations, cycle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
+from numpy.typing import NDArray
+
+from analysis.figures import MARKERS, colours, label, legend, new_axes
+from analysis.loading import LoadedRun, Runs, load_many
+from cache import ProbeError
+from probing.metrics import draw, eer, eer_resamples, percentile_interval
+from probing.runs import Run
+
+LEVEL = 0.05
+LEGEND = (
+    "layer: chosen on dev; GMAC: 10^9 multiply-accumulates for 4 s of audio, up to that layer; enough: the depth shown "
+    "to be not worse than all layers"
+)
+LINEAR = "linear"
+# What has to be the same for figures to be comparable: part of the fingerprint -> what a person calls it.
+AUDIO = {"crop": "cropping", "decoder": "decoder", "resampler": "resampler", "pooling": "pooling"}
+PROBES = ("strengths", "interval_by")
+TRAINING = ("tier", "recipe", "seeds", "epochs", "weight_decays")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was found about several runs.
+
+    runs: those compared. head: whose scores: `linear` or a head.
+    table: one row a run, lowest EER first: layers, best_layer (chosen on dev), relative_depth, eer, low, high (%),
+        rank, rank_low, rank_high, best (share of resamples where it is the best, %), gmacs (10^9 multiply-accumulates
+        for 4 s of audio up to the best layer), depth_needed (of the run's finding on depth; missing where none was
+        shown), gmacs_needed (up to that depth), gmacs_whole, cache.
+    pairs: one row a pair: first, second, difference (EER of the first less that of the second, points), low, high, p,
+        p_adjusted, shown.
+    """
+
+    runs: Runs
+    head: str
+    table: pd.DataFrame
+    pairs: pd.DataFrame
+    resamples: int
+
+    @property
+    def sentence(self) -> str:
+        """The finding in words."""
+        best, second = self.table.iloc[0], self.table.iloc[1]
+        lead = (
+            f"{best.name} has the lowest EER of {len(self.table)} on {self.runs[0].corpus}: {_interval(best)} at "
+            f"{self._where(best)}, lowest in {best['best']:.0f} % of resamples; {second.name} follows with "
+            f"{_interval(second)}."
+        )
+        shown = self.pairs[self.pairs["shown"]]
+        if shown.empty:
+            return f"{lead} No difference is shown: any of them may be chance (paired bootstrap, Holm's adjustment)."
+        told = [
+            f"{row.first} below {row.second} by {-row.difference:.1f} points [{-row.high:.1f}, {-row.low:.1f}]"
+            for row in shown.itertuples()
+        ]
+        rest = len(self.pairs) - len(shown)
+        return f"{lead} Shown: {'; '.join(told)}{f'; {rest} other pairs may be chance' if rest else ''}."
+
+    def _where(self, row: pd.Series[Any]) -> str:
+        if self.head != LINEAR:
+            return f"full depth ({self.head})"
+        return f"layer {row['best_layer']} of {row['layers']}, chosen on dev"
+
+    @property
+    def ranked(self) -> pd.DataFrame:
+        """The table as a person reads it: text with intervals, one row a run."""
+        rows = []
+        for row in self.table.itertuples():
+            needed = "none shown" if pd.isna(row.depth_needed) else str(row.depth_needed)
+            rows.append(
+                {
+                    "EER (%)": f"{row.eer:.1f}",
+                    "95 %": f"{row.low:.1f} .. {row.high:.1f}",
+                    "rank": f"{row.rank:.2g} [{row.rank_low:.2g}, {row.rank_high:.2g}]",
+                    "best in": f"{row.best:.0f} %",
+                    "layer": f"{row.best_layer} of {row.layers}",
+                    "GMAC": _gmacs(row.gmacs),
+                    "enough": needed,
+                    "GMAC of these": _gmacs(row.gmacs_needed),
+                }
+            )
+        return pd.DataFrame(rows, index=self.table.index)
+
+    @property
+    def differences(self) -> pd.DataFrame:
+        """The pairs as a person reads them: text, one row a pair."""
+        rows = [
+            {
+                "lower": row.first,
+                "than": row.second,
+                "by (points)": f"{-row.difference:.1f}",
+                "95 %": f"{-row.high:.1f} .. {-row.low:.1f}",
+                "p (Holm)": f"{row.p_adjusted:.2g}",
+                "": "shown" if row.shown else "may be chance",
+            }
+            for row in self.pairs.itertuples()
+        ]
+        return pd.DataFrame(rows)
+
+    def ranking(self, ax: Axes | None = None) -> Axes:
+        """EER with its interval of every backbone, the best on top; its rank with interval beside the name."""
+        ax = ax or new_axes(height=1.8 + 0.5 * len(self.table))
+        y = np.arange(len(self.table))
+        order = [self.runs.names.index(name) for name in self.table.index]
+        palette = [colours(len(order))[place] for place in order]
+        ax.hlines(y, self.table["low"], self.table["high"], colors=palette, lw=2)
+        ax.scatter(self.table["eer"], y, c=palette, s=40, zorder=3)
+        for row, at in zip(self.table.itertuples(), y, strict=True):
+            rank = f"rank {row.rank:.2g} [{row.rank_low:.2g}, {row.rank_high:.2g}]"
+            told = f"{row.Index}: {row.eer:.1f} %, {rank}"
+            ax.annotate(
+                told, (0.01, at), (0, 5), ax.get_yaxis_transform(), textcoords="offset points", va="bottom", fontsize=8
+            )
+        ax.set_yticks([])
+        ax.set_ylim(len(self.table) - 0.5, -0.8)
+        ax.set(xlabel="EER on eval (%), bar: 95 %")
+        label(ax, self.runs, resamples=self.resamples)
+        return ax
+
+    def pareto(self, ax: Axes | None = None) -> Axes:
+        """EER (%) against multiply-accumulates: every layer of every backbone, and those that nothing cheaper beats.
+
+        Raises:
+            ProbeError: no run has measured costs.
+        """
+        if not any(len(run.costs) for run in self.runs):
+            raise ProbeError(
+                "no run has measured costs, so there is nothing to draw EER against. Sweep with heads where the "
+                f"backbone can be loaded: probe sweep {self.runs[0].record['cache_folder']}"
+            )
+        ax, points = ax or new_axes(), []
+        for name, run, colour, marker in zip(
+            self.runs.names, self.runs, colours(len(self.runs)), cycle(MARKERS), strict=False
+        ):
+            if not len(run.costs):
+                continue
+            table = run.layers.query("split == 'eval'").merge(run.costs, left_on="layer", right_on="depth")
+            points.append(table)
+            ax.plot(table["gmacs"], table["eer"], color=colour, lw=0.8, alpha=0.5, marker=marker, ms=3)
+            chosen = table[table["layer"] == run.record["finding"]["layer"]]
+            ends = [chosen["eer"] - chosen["low"], chosen["high"] - chosen["eer"]]
+            ax.errorbar(
+                chosen["gmacs"], chosen["eer"], ends, color=colour, marker=marker, ms=8, lw=1.2, capsize=3, label=name
+            )
+            for row in table.iloc[[0, -1]].itertuples():
+                ax.annotate(f"{row.layer}", (row.gmacs, row.eer), (3, 3), textcoords="offset points", fontsize=7)
+        frontier = pareto_frontier(pd.concat(points, ignore_index=True))
+        told = "nothing cheaper is better"
+        ax.step(frontier["gmacs"], frontier["eer"], where="post", color="0.3", lw=1, ls="--", label=told)
+        ax.set(xscale="log", xlabel="10⁹ multiply-accumulates for 4 s of audio")
+        ax.set(ylabel="EER on eval (%); large: chosen on dev, 95 %")
+        for axis in (ax.xaxis.set_major_formatter, ax.xaxis.set_minor_formatter):
+            axis(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.tick_params(axis="x", which="minor", labelsize=7)
+        ax.set_ylim(0, max(60.0, float(pd.concat(points)["eer"].max()) + 3))
+        label(ax, self.runs)
+        legend(ax, ncols=1)
+        return ax
+
+    def layer_curve(self, ax: Axes | None = None, relative: bool | None = None) -> Axes:
+        """See `analysis.layer_curve`."""
+        from analysis.curves import layer_curve
+
+        return layer_curve(self.runs, ax=ax, relative=relative)
+
+    def __repr__(self) -> str:
+        return f"{self.ranked.to_string()}\n\n{self.sentence}"
+
+    def _repr_html_(self) -> str:
+        return (
+            f"<p>{html.escape(self.sentence)}</p>{self.ranked.to_html()}<p>{html.escape(LEGEND)}</p>"
+            f"<p>Paired differences of EER</p>{self.differences.to_html(index=False)}"
+        )
+
+
+def compare(
+    runs: str | Path | Run | Iterable[str | Path | Run], head: str = LINEAR, *, resamples: int = 1000, seed: int = 0
+) -> Comparison:
+    """Compare backbones by their runs on the same trials.
+
+    Args:
+        runs: two or more runs or their folders; or one folder with runs in it.
+        head: `linear`, the probe at the layer chosen on dev; or a head that every run has, at full depth.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+
+    Raises:
+        ProbeError: fewer than two runs, or runs whose corpora or protocols differ, with the reason.
+    """
+    runs = load_many(runs)
+    if len(runs) < 2:
+        raise ProbeError(f"{len(runs)} run: expected two or more to compare. Sweep another backbone on the same corpus")
+    for run in runs[1:]:
+        check_comparable(runs[0], run, head)
+    trials = [
+        run.trials(_system(run, head), run.part("eval")).sort_values("utterance_id", ignore_index=True) for run in runs
+    ]
+    bonafide = trials[0]["label"].eq("bonafide").to_numpy()
+    drawn = draw(bonafide, runs[0].clusters(trials[0]), n=resamples, seed=seed)
+    scores = [table["score"].to_numpy() for table in trials]
+    rates = np.array([eer(bonafide, values) for values in scores])
+    resampled = np.array([eer_resamples(bonafide, values, drawn) for values in scores])
+    table = _table(runs, rates, resampled).sort_values(["eer", "gmacs"], kind="stable")
+    pairs = _pairs([str(name) for name in table.index], runs.names, rates, resampled)
+    return Comparison(runs, head, table, pairs, resamples)
+
+
+def check_comparable(first: LoadedRun, other: LoadedRun, head: str = LINEAR) -> None:
+    """Raise ProbeError, naming what differs, where the figures of two runs say nothing about their backbones."""
+    reasons = []
+    if first.corpus != other.corpus:
+        reasons.append(f"corpus: {first.corpus} and {other.corpus}")
+    one, two = first.record["options"], other.record["options"]
+    splits = [f"{part}: {one[part]} and {two[part]}" for part in ("train", "dev", "eval") if one[part] != two[part]]
+    reasons += [f"splits: {', '.join(splits)}"] if splits else []
+    if not reasons and first.record["utterances"] != other.record["utterances"]:
+        mine, theirs = first.record["utterances"], other.record["utterances"]
+        parts = [part for part in sorted({*mine, *theirs}) if mine.get(part) != theirs.get(part)]
+        reasons.append(f"utterances, labels or speakers of {', '.join(parts)}: {_counts(first)} and {_counts(other)}")
+    for name, called in AUDIO.items():
+        mine, theirs = first.record["fingerprint"].get(name), other.record["fingerprint"].get(name)
+        if mine != theirs:
+            reasons.append(f"{called}: {mine} and {theirs}")
+    reasons += [f"{name}: {one[name]} and {two[name]}" for name in PROBES if one[name] != two[name]]
+    if head != LINEAR:
+        one, two = one["depths"], two["depths"]
+        reasons += [f"{name} of heads: {one[name]} and {two[name]}" for name in TRAINING if one[name] != two[name]]
+    if reasons:
+        raise ProbeError(
+            f"{first.folder} and {other.folder} cannot be compared: their protocols differ in\n"
+            + "\n".join(f"  {reason}" for reason in reasons)
+            + "\nExtract and sweep the same corpus with the same options for every backbone."
+        )
+
+
+def pareto_frontier(points: pd.DataFrame) -> pd.DataFrame:
+    """The rows that no row of fewer or as many multiply-accumulates matches in EER, cheapest first."""
+    ordered = points.sort_values(["gmacs", "eer"], ignore_index=True)
+    before = ordered["eer"].cummin().shift(fill_value=np.inf)
+    return ordered[ordered["eer"] < before].reset_index(drop=True)
+
+
+def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """p-values (M,) adjusted by Holm's procedure: the i-th smallest times M - i, made non-decreasing, at most 1."""
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return adjusted
+
+
+def _system(run: LoadedRun, head: str) -> str:
+    """Name of the score file that stands for the backbone."""
+    if head == LINEAR:
+        return f"linear-layer-{run.record['finding']['layer']:02d}"
+    return f"{head}-depth-{run.n_blocks:02d}"
+
+
+def _table(runs: Runs, rates: NDArray[np.float64], resampled: NDArray[np.float64]) -> pd.DataFrame:
+    # ties share their mean rank
+    order = (resampled[:, None] > resampled[None]).sum(1) + 0.5 * ((resampled[:, None] == resampled[None]).sum(1) + 1)
+    lowest = resampled == resampled.min(axis=0)
+    first = (lowest / lowest.sum(axis=0)).mean(axis=1)
+    rows = []
+    for run, rate, sample, rank, share in zip(runs, rates, resampled, order, first, strict=True):
+        interval = percentile_interval(rate, sample)
+        layer = int(run.record["finding"]["layer"])
+        needed = (run.record.get("depth_finding") or {}).get("depth")
+        gmacs = run.costs.set_index("depth")["gmacs"].to_dict()
+        rows.append(
+            {
+                "layers": run.n_blocks,
+                "best_layer": layer,
+                "relative_depth": layer / max(run.n_blocks, 1),
+                "eer": 100 * interval.value,
+                "low": 100 * interval.low,
+                "high": 100 * interval.high,
+                "rank": float(rank.mean()),
+                "rank_low": float(np.quantile(rank, LEVEL / 2, method="nearest")),
+                "rank_high": float(np.quantile(rank, 1 - LEVEL / 2, method="nearest")),
+                "best": 100 * float(share),
+                "gmacs": gmacs.get(layer, np.nan),
+                "depth_needed": needed,
+                "gmacs_needed": gmacs.get(needed, np.nan),
+                "gmacs_whole": gmacs.get(run.n_blocks, np.nan),
+                "cache": run.record["cache"],
+            }
+        )
+    return pd.DataFrame(rows, index=pd.Index(runs.names, name="backbone")).astype({"depth_needed": "Int64"})
+
+
+def _pairs(
+    ordered: list[str], names: list[str], rates: NDArray[np.float64], resampled: NDArray[np.float64]
+) -> pd.DataFrame:
+    rows = []
+    for one, two in combinations(ordered, 2):
+        first, second = names.index(one), names.index(two)
+        differences = resampled[first] - resampled[second]
+        interval = percentile_interval(rates[first] - rates[second], differences)
+        below = (differences < 0).mean() + (differences == 0).mean() / 2
+        n = len(differences)
+        row = {"first": one, "second": two, "difference": 100 * interval.value}
+        p = float(min(1.0, 2 * (min(below, 1 - below) * n + 1) / (n + 1)))
+        rows.append({**row, "low": 100 * interval.low, "high": 100 * interval.high, "p": p})
+    table = pd.DataFrame(rows)
+    table["p_adjusted"] = holm(table["p"].to_numpy())
+    table["shown"] = table["p_adjusted"] < LEVEL
+    return table
+
+
+def _counts(run: Run) -> str:
+    counts = run.record["counts"].items()
+    return ", ".join(f"{part} {of_part['bonafide']} + {of_part['spoof']}" for part, of_part in counts)
+
+
+def _gmacs(value: float) -> str:
+    return "not measured" if pd.isna(value) else f"{value:.3g}"
+
+
+def _interval(row: pd.Series[Any]) -> str:
+    return f"{row['eer']:.1f} % [{row['low']:.1f}, {row['high']:.1f}]"

@@ -1,0 +1,110 @@
+"""What every figure has in common: axes, colours that the colour-blind can tell apart, the stamp, and the file."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Sequence
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import seaborn
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from analysis.loading import LoadedRun
+from cache import ProbeError
+from probing.runs import Run
+
+FIGURES = ("png", "svg")
+FORMATS = ("png", "svg", "pdf")
+MARKERS = "osD^vP"
+GREY = "0.55"
+DPI = 150
+
+
+def colours(n: int) -> list[Any]:
+    """The first n colours of seaborn's colour-blind palette, which begins again after ten."""
+    return list(islice(cycle(seaborn.color_palette("colorblind")), n))
+
+
+def new_axes(height: float = 4.8, width: float = 8.0) -> Axes:
+    """Axes of a new figure of so many inches, which no global state of pyplot keeps alive."""
+    with seaborn.axes_style("whitegrid", {"grid.color": "0.92"}):
+        return Figure(figsize=(width, height), layout="constrained").subplots()
+
+
+def figure_of(ax: Axes) -> Figure:
+    """The figure that axes are in."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    return figure
+
+
+def width_of(ax: Axes) -> float:
+    """Width of axes in inches, before any layout."""
+    return float(figure_of(ax).get_size_inches()[0] * ax.get_position().width)
+
+
+def legend(ax: Axes, **how: Any) -> None:
+    """A legend in as many columns as there is room for."""
+    ax.legend(**{"fontsize": 8, "ncols": 2 if width_of(ax) > 5 else 1, "loc": "lower left", "frameon": True, **how})
+
+
+def whole_numbers(ax: Axes) -> None:
+    """Let the ticks of the horizontal axis be layers, not fractions of them."""
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def label(ax: Axes, runs: Sequence[LoadedRun], split: str = "eval", title: str = "", resamples: int = 0) -> None:
+    """Write backbone and corpus above axes, and below them trials, intervals and the fingerprints' short hashes.
+
+    `resamples` are those of the bootstrap, where they are not those of the sweep.
+    """
+    who = runs[0].backbone if len(runs) == 1 else f"{len(runs)} backbones"
+    trained, evaluated = runs[0].trained_on, runs[0].corpus
+    named = f"{who}, {trained if trained == evaluated else f'trained on {trained}, evaluated on {evaluated}'}"
+    inches = width_of(ax)
+    named = f"{title}: {named}" if title else named
+    ax.set_title(textwrap.fill(named, max(20, int(11 * inches))), loc="left", fontsize=11)
+    counts = runs[0].record["counts"][runs[0].part(split)]
+    intervals = runs[0].record["intervals"]
+    if resamples:
+        intervals = re.sub(r"\d+ resamples", f"{resamples} resamples", intervals)
+    lines = [f"{split}: {counts['bonafide']} bona fide + {counts['spoof']} spoof; {intervals}"]
+    if len(runs) == 1:
+        lines.append(f"cache {runs[0].record['cache']}")
+    else:
+        lines += [f"cache {run.record['cache']}: {run.backbone}" for run in runs]
+    stamp = "\n".join(textwrap.fill(line, max(40, int(21 * inches))) for line in lines)
+    ax.annotate(stamp, (0, 0), (0, -38), "axes fraction", textcoords="offset points", fontsize=7, color="0.4", va="top")
+
+
+def save_figure(ax: Axes, path: str | Path, dpi: int = DPI) -> Path:
+    """Write the figure of some axes as png, svg or pdf; the same figure gives the same file.
+
+    Raises:
+        ProbeError: another suffix, or a folder that cannot be written to.
+    """
+    path = Path(path)
+    kind = check_format(path)
+    metadata: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    with matplotlib.rc_context({"svg.hashsalt": path.stem}):
+        figure_of(ax).savefig(path, format=kind, dpi=dpi, metadata=metadata.get(kind))
+    return path
+
+
+def check_format(path: Path) -> str:
+    """The format that a file's name asks for; ProbeError where it is none of FORMATS."""
+    kind = path.suffix.lower().removeprefix(".")
+    if kind not in FORMATS:
+        raise ProbeError(f"{path}: expected a name that ends in .{', .'.join(FORMATS)}")
+    return kind
+
+
+def save_into(run: Run, name: str, ax: Axes) -> list[str]:
+    """Write a figure into a run's `figures` folder as png and svg; gives the paths."""
+    return [str(save_figure(ax, run.folder / "figures" / f"{name}.{kind}")) for kind in FIGURES]

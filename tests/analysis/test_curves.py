@@ -1,0 +1,203 @@
+"""What is drawn is what was measured."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pandas as pd
+import pytest
+from hand_made import SEPARATION, write_cache
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+import analysis
+from analysis.curves import save_layer_curve
+from analysis.depths import contribution_curve, depth_table, save_depth_curve
+from analysis.terminal import shows_lines, text_curve
+from cache import ProbeError
+from probing.metrics import eer
+from probing.runs import Run
+from probing.sweep import DepthOptions, SweepOptions, sweep
+
+HEADS = DepthOptions(seeds=(0, 1), epochs=3)
+OPTIONS = SweepOptions(resamples=100, strengths=(0.1,), control_seeds=(0,), depths=HEADS)
+
+
+def lines_of(ax: Axes) -> dict[str, np.ndarray]:
+    return {str(line.get_label()): np.asarray(line.get_ydata(), float) for line in ax.get_lines()}
+
+
+def eval_eers(run: Run) -> pd.Series:
+    rows = run.results[(run.results["experiment"] == "layer") & (run.results["split"] == "eval")]
+    return 100 * rows.sort_values("layer")["value"]
+
+
+def stamp_of(ax: Axes) -> str:
+    return ax.get_title(loc="left") + "".join(text.get_text() for text in ax.texts)
+
+
+def test_importing_analysis_imports_nothing_that_draws_or_computes() -> None:
+    code = "import sys, analysis, analysis.cli; print({'matplotlib', 'torch', 'seaborn', 'scipy'} & set(sys.modules))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
+    assert {"load", "load_many", "compare", "layer_curve"} <= set(dir(analysis))
+
+
+def test_frames_hold_the_figures_of_the_run_in_per_cent(run: Run) -> None:
+    loaded = analysis.load(run.folder)
+    layers = loaded.layers.query("split == 'eval'")
+    assert np.allclose(layers["eer"], eval_eers(run))
+    assert list(layers["relative_depth"]) == pytest.approx([0, 1 / 3, 2 / 3, 1])
+    assert (layers["low"] <= layers["eer"]).all()
+    assert layers["shuffled"].between(30, 70).all()
+    heads = run.results.query("experiment == 'depth' and split == 'eval' and seed.isna()")
+    assert len(loaded.depths.query("split == 'eval'")) == len(heads) == 9
+    gates = loaded.contributions.query("metric == 'gate' and condition == 'all'")
+    assert (gates["low"] <= gates["value"]).all()
+    assert loaded.contributions.query("metric == 'eer_without'")["value"].max() > 1
+    assert set(loaded.controls["experiment"]) == {"trivial-features", "shuffled-labels"}
+    assert loaded.costs.empty
+    page = loaded._repr_html_()
+    assert run.record["cache"] in page
+    assert run.sentence in page
+
+
+def test_several_runs_are_one_frame(made: tuple[Run, Run]) -> None:
+    runs = analysis.load_many(made)
+    assert list(runs.layers["run"].unique()) == ["hand made", "another <b>"]
+    assert list(analysis.load_many(made[0].folder.parent).summary.index) == ["hand.run", "other.run"]
+    assert "<b>" not in runs._repr_html_().replace("&lt;b&gt;", "")
+    assert analysis.load_many([made[0], made[0]]).names == ["hand made (hand.run)"] * 2
+
+
+def test_a_cache_is_not_taken_for_a_run(cache_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ProbeError, match=r"a cache, not a run\. Sweep it first: probe sweep"):
+        analysis.load(cache_folder)
+    with pytest.raises(ProbeError, match="no run here"):
+        analysis.load(tmp_path)
+
+
+def test_the_layer_curve_shows_the_figures_of_the_table(run: Run) -> None:
+    ax = analysis.layer_curve(run)
+    lines = lines_of(ax)
+    assert np.allclose(lines["linear probe"], eval_eers(run))
+    assert lines["chosen on dev"] == pytest.approx([100 * run.record["finding"]["best"]["value"]])
+    assert {"shuffled labels (control; band: range)", "trivial features (duration, level, bandwidth, floor)"} <= set(
+        lines
+    )
+
+
+def test_every_plot_takes_axes_gives_them_back_and_carries_its_stamp(run: Run) -> None:
+    plots = (
+        analysis.layer_curve,
+        analysis.depth_curve,
+        analysis.gate_curve,
+        analysis.weight_curve,
+        analysis.ablation_curve,
+        analysis.condition_map,
+        contribution_curve,
+    )
+    for plot in plots:
+        ax = Figure(layout="constrained").subplots()
+        assert plot(run, ax=ax) is ax
+        assert all(part in stamp_of(ax) for part in ("hand made, hand", "30 bona fide + 30 spoof", run.record["cache"]))
+
+
+def test_runs_side_by_side_have_intervals_and_their_own_figures(made: tuple[Run, Run], tmp_path: Path) -> None:
+    ax = analysis.layer_curve(made)
+    lines = lines_of(ax)
+    assert np.allclose(lines["another <b>"], eval_eers(made[1]))
+    assert len(ax.collections) == 4  # the control, the interval of trivial features, and two of probes
+    assert all(run.record["cache"] in stamp_of(ax) for run in made)
+    assert set(lines_of(analysis.depth_curve(made, head="mean+linear"))) == {"hand made", "another <b>"}
+    fewer = write_cache(tmp_path / "f", change=lambda table: table[table["utterance_id"] != "eval-00-é"])
+    foreign = sweep(fewer, tmp_path / "foreign", OPTIONS, say=lambda text: None)
+    with pytest.raises(ProbeError, match="made on other utterances"):
+        analysis.layer_curve([made[0], foreign])
+
+
+def test_models_of_different_depth_share_a_relative_axis(run: Run, tmp_path: Path) -> None:
+    short = sweep(
+        write_cache(tmp_path / "c", separation=SEPARATION[:3], name="short"),
+        tmp_path / "r",
+        OPTIONS,
+        say=lambda text: None,
+    )
+    ax = analysis.layer_curve([run, short])
+    x = {line.get_label(): line.get_xdata() for line in ax.get_lines()}
+    assert list(x["short"]) == [0, 0.5, 1]
+    assert list(x["hand made"]) == pytest.approx([0, 1 / 3, 2 / 3, 1])
+    assert "relative" in ax.get_xlabel()
+    assert "relative" not in analysis.layer_curve([run, short], relative=False).get_xlabel()
+
+
+def test_the_depth_curve_shows_the_figures_of_the_table(run: Run) -> None:
+    lines = lines_of(analysis.depth_curve(run))
+    for name in run.record["options"]["depths"]["heads"]:
+        rows = run.results.query("experiment == 'depth' and split == 'eval' and head == @name and seed.isna()")
+        assert np.allclose(lines[name], 100 * rows.sort_values("depth")["value"])
+        assert np.allclose(depth_table(run)[name], 100 * rows.sort_values("depth")["value"])
+
+
+def test_gates_and_weights_are_shares_of_all_layers(run: Run) -> None:
+    for plot, name in ((analysis.gate_curve, "gate"), (analysis.weight_curve, "weight")):
+        shares = [values for label, values in lines_of(plot(run)).items() if label.endswith(f": {name}")]
+        assert np.allclose(np.sum(shares, axis=1), 100)
+    with pytest.raises(ProbeError, match=r"no gate of 'attack=none'.*conditions: all, attack=A00"):
+        analysis.gate_curve(run, condition="attack=none")
+
+
+def test_heat_map_cells_are_the_eer_of_an_attack_against_all_bona_fide_trials(run: Run) -> None:
+    table = analysis.load(run).by("attack")
+    assert list(dict.fromkeys(table["condition"])) == ["pooled", "A00", "A01", "A02"]
+    trials = run.trials("linear-layer-02")
+    chosen = trials[(trials["attack"] == "A01") | (trials["label"] == "bonafide")]
+    cell = table.query("condition == 'A01' and layer == 2").iloc[0]
+    assert cell["eer"] == pytest.approx(100 * eer(chosen["label"] == "bonafide", chosen["score"]))
+    assert cell["low"] <= cell["eer"] <= cell["high"]
+    assert (cell["n_bonafide"], cell["n_spoof"]) == (30, 10)
+    texts = [text.get_text() for text in analysis.condition_map(run).texts]
+    assert f"{cell['eer']:.0f}\n{cell['low']:.0f}–{cell['high']:.0f}" in texts
+    with pytest.raises(ProbeError, match="no column 'codec'"):
+        analysis.condition_map(run, by="codec")
+
+
+def test_a_sweep_without_heads_or_controls_is_drawn_too(cache_folder: Path, tmp_path: Path) -> None:
+    options = SweepOptions(resamples=100, strengths=(0.1,), control_seeds=(), depths=DepthOptions(heads=()))
+    run = sweep(cache_folder, tmp_path / "r", options, say=lambda text: None)
+    assert "shuffled labels" not in "".join(lines_of(analysis.layer_curve(run, "dev")))
+    assert analysis.load(run).layers["shuffled"].isna().all()
+    assert save_depth_curve(run) == []
+    with pytest.raises(ProbeError, match="no heads were trained"):
+        analysis.depth_curve(run)
+
+
+def test_figures_are_files_of_the_kind_asked_for_and_the_same_again(run: Run, tmp_path: Path) -> None:
+    png, svg = map(Path, save_layer_curve(run))
+    assert matplotlib.image.imread(png).std() > 0.05
+    assert "<svg" in svg.read_text()
+    for kind, start in (("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")):
+        ax = analysis.layer_curve(run)
+        first = analysis.save_figure(ax, tmp_path / f"curve.{kind}").read_bytes()
+        assert first.startswith(start)
+        assert analysis.save_figure(analysis.layer_curve(run), tmp_path / f"curve.{kind}").read_bytes() == first
+    with pytest.raises(ProbeError, match=r"expected a name that ends in \.png, \.svg, \.pdf"):
+        analysis.save_figure(ax, tmp_path / "curve.gif")
+
+
+def test_the_terminal_curve_fits_and_says_which_layer_was_chosen(run: Run) -> None:
+    text = text_curve(run)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[-1].split()[1:] == ["0", "1", "2", "3"]
+    chosen = next(line for line in lines[1:] if "◉" in line)
+    assert abs(chosen.index("◉") - lines[-1].index("2")) <= 1
+    marked = [line.count("●") + line.count("◉") for line in lines[1:]]
+    assert sum(marked) == 4
+    plain = text_curve(run, width=9, ascii_only=True)
+    assert plain.isascii()
+    assert max(map(len, plain.splitlines()[1:])) <= 9
+    assert shows_lines("utf-8")
+    assert not shows_lines("ascii")
+    assert not shows_lines("no-such-encoding")
