@@ -16,6 +16,7 @@ from analysis.looking import compare, plot, report
 from analysis.merging import merge
 from analysis.reproducing import reproduce_app
 from analysis.scoring import evaluate, export, score
+from analysis.tables import print_whole
 from cache.errors import ProbeError
 from cache.parts import Part
 from probing.progress import console, duration, progress_line, size
@@ -342,7 +343,7 @@ def _print_corpora(table: pd.DataFrame) -> None:
         shown.add_column(str(name), justify="right")
     for layer, row in table.iterrows():
         shown.add_row(str(layer), *(x if isinstance(x, str) else f"{x:.1f}" for x in row))
-    out.print(shown)
+    print_whole(out, shown)
 
 
 @cache_app.command()

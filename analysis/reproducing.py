@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis.interruption import InterruptibleGroup
+from analysis.tables import print_whole
 from probing.progress import duration, size
 
 out = Console(highlight=False, soft_wrap=True)
@@ -97,7 +98,7 @@ def _print_steps(steps: Sequence[Any], calibration: Any) -> None:
         takes = "?" if step.seconds is None else duration(step.seconds)
         written = "?" if calibration is None else size(step.n_bytes) if step.n_bytes else ""
         shown.add_row(step.name, step.state, f"{step.utterances:,}", written, takes)
-    out.print(shown)
+    print_whole(out, shown)
     told = calibration.assumption if calibration is not None else "nothing is known of the backbone: it is not here"
     out.print(f"Times: {told}.\n", markup=False)
     for step in steps:
@@ -119,5 +120,5 @@ def _print_comparison(table: pd.DataFrame, corpora: tuple[str, ...]) -> None:
             figures.append("" if pd.isna(row[corpus]) else f"{row[corpus]:.2f}{known}")
         source = "measured" if measured else "published"
         shown.add_row(source, str(row["backbone"]), str(row["system"]), str(row["depth"]), *figures)
-    out.print(shown)
+    print_whole(out, shown)
     out.print("Published: " + "; ".join(dict.fromkeys(table.loc[table["source"] != "measured", "source"])))

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from analysis.tables import print_whole
 from cache.errors import ProbeError
 from probing.progress import console
 
@@ -83,7 +84,7 @@ def evaluate(
         shown.add_row(
             *("" if pd.isna(x) else x if isinstance(x, str) else f"{x:.4f}".removesuffix(".0000") for x in row)
         )
-    out.print(shown)
+    print_whole(out, shown)
     out.print(f"\n{found.sentence}\n")
     if folder:
         folder.mkdir(parents=True, exist_ok=True)

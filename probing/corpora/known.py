@@ -45,7 +45,9 @@ class Known:
 _READ = {edition.name: edition.read for edition in EDITIONS}
 _KEYS = "https://www.asvspoof.org/asvspoof2021"
 
-# Sources of the counts: the papers named in the readers; those of SpoofCeleb from the card of DeepFense/SpoofCeleb.
+# Sources of the counts: the papers named in the readers. Of SpoofCeleb they are from a third party, the card of
+# DeepFense/SpoofCeleb. Not checked against a source: the classes of 2021 LA eval (their sum, 148,176, is), the names of
+# archives, and the address of SpoofCeleb.
 KNOWN = {
     "asvspoof2019-la": Known(
         _READ["asvspoof2019-la"],

@@ -230,3 +230,15 @@ def test_published_scores_by_attack_give_the_published_figures() -> None:
     assert pooled["cllr"] == pytest.approx(0.066251950, abs=1e-8)
     assert (100 * table["official_eer"]).drop("pooled").round(4).to_dict() == pytest.approx(ATTACKS)
     assert (table["n_bonafide"] == 7355).all()
+
+
+def test_the_printed_table_shows_every_figure_however_narrow_the_terminal(tmp_path: Path) -> None:
+    rows = [f"u{i} {'-' if i % 2 else 'A07'} {'bonafide' if i % 2 else 'spoof'} {i % 5 + i % 2}" for i in range(40)]
+    scores = written(tmp_path / "scores.txt", "".join(f"{row}\n" for row in rows))
+    for columns in ("40", "250"):
+        result = CliRunner().invoke(
+            app, ["evaluate", str(scores), "--by", "attack", "--resamples", "100"], env={"COLUMNS": columns}
+        )
+        assert result.exit_code == 0, result.output
+        assert "\u2026" not in result.stdout
+        assert "revised min tdcf" in result.stdout
