@@ -20,13 +20,13 @@ from .families import ARCHITECTURE, Family, FrameRule, Padding
 from .inputs import SAMPLING_RATE, Clip, Input
 from .layers import CONVENTION, HiddenStates, recorded_layers
 from .library import first_line
-from .precision import full_float32
+from .precision import computing
 from .saving import save_backbone
 from .weights import weights_sha256
 
 
 class Backbone:
-    """A speech encoder with L transformer blocks, in evaluation mode and float32.
+    """A speech encoder with L transformer blocks, in evaluation mode.
 
     Attributes:
         name: what plots and tables call it; says "random weights" where they are.
@@ -40,6 +40,10 @@ class Backbone:
         sampling_rate: of the audio it takes, in Hz.
         min_samples: shortest clip, in samples.
         max_samples: longest clip, or None.
+        precision: "float32", "bf16" or "fp16", of the products; hidden states come as float32.
+        precision_note: what was measured about it when the model was loaded, as a person reads it.
+        attention: "fused" where a fused kernel computes it, "stock" where the modules of transformers do; no number
+            depends on it beyond rounding.
         padding: "exact" where clips of different length may share a batch, "equal" where they may not.
     """
 
@@ -72,6 +76,8 @@ class Backbone:
         self.family = family.model_type
         self.device = device
         self.random = seed is not None
+        self.precision, self.precision_note = "float32", ""
+        self.attention = "stock"
         self.n_layers = len(blocks)
         self.blocks = tuple(range(1, len(blocks) + 1))
         self._whole_name, self._n_blocks = name, len(blocks)
@@ -183,7 +189,7 @@ class Backbone:
             "normalization_source": self._input.source,
             "frames": str(self._rule),
             "padding": self.padding,
-            "precision": "float32",
+            "precision": self.precision,
             "random": self.random,
             "seed": self._seed,
         }
@@ -217,7 +223,7 @@ class Backbone:
         with (
             warnings.catch_warnings(),
             torch.inference_mode(),
-            full_float32(self.device),
+            computing(self.device, self.precision),
             recorded_layers(self._blocks) as layers,
         ):
             # WavLM hands PyTorch a boolean mask beside a float position bias; the result is right.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -54,7 +55,8 @@ def costs(backbone: Backbone, seconds: float = 4.0, repeats: int = 5) -> pd.Data
         backbone.hidden_states([clip])
 
     # The fused attention kernels of some devices and versions are not counted; the plain one is made of products.
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+    products = {torch.ops.aten.mkldnn_linear: _linear_flops}
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False, custom_mapping=products) as counter:
         flops = _by_depth(blocks, counter.get_total_flops, forward)
     _by_depth(blocks, lambda: _now(backbone.device), forward)
     times = [_by_depth(blocks, lambda: _now(backbone.device), forward) for _ in range(repeats)]
@@ -67,6 +69,11 @@ def costs(backbone: Backbone, seconds: float = 4.0, repeats: int = 5) -> pd.Data
             "latency_ms": 1000 * np.median(times, axis=0),
         }
     )
+
+
+def _linear_flops(x: Sequence[int], weight: Sequence[int], *_: Any, **__: Any) -> int:
+    """What PyTorch counts for a linear layer, given the shapes (..., in) and (out, in)."""
+    return 2 * math.prod(x) * weight[0]
 
 
 def _by_depth(blocks: nn.ModuleList, read: Callable[[], float], forward: Callable[[], None]) -> np.ndarray[Any, Any]:

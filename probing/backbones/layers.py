@@ -6,6 +6,7 @@ norm's output up to 5.15 and has been the raw block output since. A hook on each
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +34,21 @@ class HiddenStates:
     def clip(self, index: int) -> Tensor:
         """Stack the valid frames of one clip: (L+1, n_frames, D)."""
         return torch.stack([layer[index, : self.n_frames[index]] for layer in self.layers])
+
+
+def relative_differences(found: HiddenStates, expected: HiddenStates) -> list[float]:
+    """Compare every layer of the same clips: the worst difference on a valid frame over the layer's root mean square.
+
+    Infinite where a value is not a finite number.
+    """
+    worst = []
+    for one, other in zip(found.layers, expected.layers, strict=True):
+        pairs = [(one[i, :n], other[i, :n]) for i, n in enumerate(expected.n_frames)]
+        difference = max(float((a - b).abs().max()) for a, b in pairs)
+        scale = float(torch.cat([b for _, b in pairs]).square().mean().sqrt())
+        ratio = difference / max(scale, 1e-30)
+        worst.append(ratio if math.isfinite(ratio) else math.inf)
+    return worst
 
 
 @contextmanager

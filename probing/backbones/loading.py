@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .backbone import Backbone
 
 RANDOM = "random:"
+ATTENTION = ("auto", "stock")
 
 
 def load_backbone(
@@ -28,6 +29,8 @@ def load_backbone(
     device: str = "auto",
     seed: int = 0,
     normalize: str = "auto",
+    attention: str = "auto",
+    precision: str = "float32",
 ) -> Backbone:
     """Load a speech encoder whose hidden layers can be read.
 
@@ -39,6 +42,11 @@ def load_backbone(
         device: `auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, `mps`.
         seed: of the random weights, where there are any.
         normalize: `auto`, as the model's preprocessor config says; `on` or `off` to decide.
+        attention: `auto`, the fastest that gives the same numbers: a fused kernel for WavLM, compared with the stock
+            module on every hidden state before it is used, and oneDNN for linear layers where it beats BLAS; `stock` for
+            the modules of transformers as they are.
+        precision: `float32`; `bf16` or `fp16`, products in 16 bits; `auto`, float32 on a CPU, and on a GPU 16 bits where
+            no layer moves by more than 3 % of its root mean square.
 
     Raises:
         BackboneMissing: no such model.
@@ -50,8 +58,12 @@ def load_backbone(
     """
     import_transformers()
     from .backbone import Backbone
+    from .precision import use_precision
+    from .products import use_fast_products
     from .weights import load_encoder, random_encoder
 
+    if attention not in ATTENTION:
+        raise BackboneUnsupported(f"--attention {attention}: expected {' or '.join(ATTENTION)}. Leave it out for auto.")
     place = _device(device)
     drawn = spec.startswith(RANDOM)
     checkpoint = open_checkpoint(spec.removeprefix(RANDOM), revision, weights=not drawn)
@@ -61,7 +73,9 @@ def load_backbone(
     blocks = _blocks(encoder, family, checkpoint)
     rule = family.frames(checkpoint.config) if family.frames else None
     audio_input = input_of(family, checkpoint.config, checkpoint.preprocessor, normalize, rule, checkpoint.name)
-    return Backbone(
+    if attention == "auto":
+        use_fast_products(encoder, place)
+    backbone = Backbone(
         encoder,
         blocks,
         family,
@@ -73,6 +87,12 @@ def load_backbone(
         revision=checkpoint.revision,
         seed=seed if drawn else None,
     )
+    if attention == "auto" and family.model_type == "wavlm":
+        from .attention import use_fused_attention
+
+        backbone.attention = "fused" if use_fused_attention(backbone) else "stock"
+    backbone.precision_note = use_precision(backbone, precision)
+    return backbone
 
 
 def _device(asked: str) -> torch.device:
