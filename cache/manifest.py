@@ -22,6 +22,13 @@ def shard_name(index: int, generation: int = 0) -> str:
     return f"shard-{index:05d}.h5" if generation == 0 else f"shard-{index:05d}-{generation}.h5"
 
 
+def describe_layers(layers: Sequence[int]) -> str:
+    """Layer numbers in a few words: `0..12`, or `0, 3, 6` where some between are missing."""
+    if list(layers) == list(range(layers[0], layers[-1] + 1)):
+        return f"{layers[0]}..{layers[-1]}"
+    return ", ".join(map(str, layers))
+
+
 def canonical_json(value: Any) -> str:
     """JSON text that is the same for equal values, whatever the order of their keys."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cache.errors import CacheCorrupt, ProbeError
-from cache.manifest import Manifest, load_manifest
+from cache.manifest import Manifest, describe_layers, load_manifest
 from cache.quantization import decode, read_as
 from cache.shard import Array, Shard
 from cache.table import failures_of, fill_places, load_table
@@ -61,7 +61,7 @@ class Cache:
     def __repr__(self) -> str:
         return (
             f"Cache({str(self.folder)!r}: {self.about.get('backbone')}, {len(self)} utterances, "
-            f"layers {self.layers[0]}..{self.layers[-1]} x {self.dim}, {' + '.join(self.tiers)})"
+            f"layers {describe_layers(self.layers)} x {self.dim}, {' + '.join(self.tiers)})"
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -170,7 +170,7 @@ class Cache:
             )
         missing = [k for k in layers if k not in self.layers]
         if missing:
-            raise ProbeError(f"{self.folder}: no layer {missing[0]}, only {self.layers[0]}..{self.layers[-1]}")
+            raise ProbeError(f"{self.folder}: no layer {missing[0]}, only {describe_layers(self.layers)}")
 
     def _places(self, utterance_ids: Sequence[str]) -> list[tuple[int, int]]:
         if self._place_of is None:

@@ -1,9 +1,10 @@
 """WavLM's self-attention by one fused kernel, in the place of the stock module and with its parameters.
 
-Stock WavLM goes through the slow path of multi_head_attention_forward: it transposes to (time, batch, dim), so that each
-projection becomes a batched product, and writes the attention weights out. Here the gated relative position bias (Chen et
-al., WavLM, 2022, equations 3 to 6) is the additive mask of scaled_dot_product_attention, and query, key and value come out
-of one product. The numbers are the stock module's up to rounding, which `use_fused_attention` checks on the model itself.
+Stock WavLM goes through the slow path of multi_head_attention_forward: it transposes to (time, batch, dim), so that
+each projection becomes a batched product, and writes the attention weights out. Here the gated relative position bias
+(Chen et al., WavLM, 2022, equations 3 to 6) is the additive mask of scaled_dot_product_attention, and query, key and
+value come out of one product. The numbers are the stock module's up to rounding, which `use_fused_attention` checks on
+the model itself.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ class FusedAttention(WavLMAttention):
     The position bias depends on the distance of two frames only, so that one vector of 2 T - 1 values a head, kept for
     the longest clip seen, serves every length: the table (H, T, T) of a shorter clip is cut out of it.
     """
+
+    _bias: Tensor | None
 
     def forward(
         self,

@@ -220,6 +220,7 @@ class Backbone:
         return clip
 
     def _forward(self, clips: Sequence[Clip]) -> list[Tensor]:
+        inputs = self._input(clips, self.device)  # in float32, whatever the precision of the model
         with (
             warnings.catch_warnings(),
             torch.inference_mode(),
@@ -228,7 +229,6 @@ class Backbone:
         ):
             # WavLM hands PyTorch a boolean mask beside a float position bias; the result is right.
             warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask")
-            inputs = self._input(clips, self.device)
             padded = len({len(clip) for clip in clips}) > 1
             if padded and getattr(self._config, "feat_extract_norm", None) == "group":
                 self._forward_past_front_end(inputs)

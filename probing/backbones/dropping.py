@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cache import Cache
+from cache.manifest import describe_layers
 
 from .errors import BlocksUnknown
 
@@ -69,7 +70,15 @@ def block_similarity(cache: Cache) -> NDArray[np.float64]:
 
     Returns:
         (L,), for block 1 to L: mean over utterances of the cosine between the pooled means of its input and its output.
+
+    Raises:
+        BlocksUnknown: the cache does not hold the layers 0 to L, all of them.
     """
+    if cache.layers != list(range(len(cache.layers))) or len(cache.layers) < 2:
+        raise BlocksUnknown(
+            f"{cache.folder}: has layers {describe_layers(cache.layers)}; expected all from 0 on. Extract without "
+            "--layers"
+        )
     means = [cache.layer(k)[0][:, 0].astype(np.float64) for k in cache.layers]
     norms = [np.linalg.norm(mean, axis=1) for mean in means]
     return np.array(

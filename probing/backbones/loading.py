@@ -43,10 +43,10 @@ def load_backbone(
         seed: of the random weights, where there are any.
         normalize: `auto`, as the model's preprocessor config says; `on` or `off` to decide.
         attention: `auto`, the fastest that gives the same numbers: a fused kernel for WavLM, compared with the stock
-            module on every hidden state before it is used, and oneDNN for linear layers where it beats BLAS; `stock` for
-            the modules of transformers as they are.
-        precision: `float32`; `bf16` or `fp16`, products in 16 bits; `auto`, float32 on a CPU, and on a GPU 16 bits where
-            no layer moves by more than 3 % of its root mean square.
+            module on every hidden state before it is used, and oneDNN for linear layers where it beats BLAS; `stock`
+            for the modules of transformers as they are.
+        precision: `float32`; `bf16` or `fp16`, products in 16 bits; `auto`, float32 on a CPU, and on a GPU 16 bits
+            where no layer moves by more than 3 % of its root mean square.
 
     Raises:
         BackboneMissing: no such model.

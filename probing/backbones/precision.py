@@ -1,7 +1,8 @@
 """The precision of a forward pass: float32 throughout, also where a device would rather not, or 16 bits by autocast.
 
-In 16 bits the products and convolutions are computed in bfloat16 or float16; norms and sums along the blocks stay in float32
-where PyTorch's autocast keeps them so. How far that moves the hidden states is measured on the model when it is loaded.
+In 16 bits the products and convolutions are computed in bfloat16 or float16; norms and sums along the blocks stay in
+float32 where PyTorch's autocast keeps them so. How far that moves the hidden states is measured on the model when it
+is loaded.
 """
 
 from __future__ import annotations
@@ -60,8 +61,8 @@ def use_precision(backbone: Backbone, asked: str) -> str:
 
     Args:
         backbone: as loaded, in float32.
-        asked: `float32`, `bf16`, `fp16`, or `auto`: float32 on a CPU; on a GPU 16 bits, bfloat16 where it has it, as long
-            as no layer moves by more than 3 % of its root mean square, and float32 otherwise.
+        asked: `float32`, `bf16`, `fp16`, or `auto`: float32 on a CPU; on a GPU 16 bits, bfloat16 where it has it, as
+            long as no layer moves by more than 3 % of its root mean square, and float32 otherwise.
 
     Returns:
         What was measured, as a person reads it; empty in float32 where nothing else was tried.
@@ -103,8 +104,8 @@ def _check_device(device: torch.device, precision: str) -> None:
         able = bool(getattr(torch.ops.mkldnn, supported)())
     if not able:
         raise BackboneUnsupported(
-            f"--precision {precision}: this CPU has no instructions for it and would imitate them, many times slower than "
-            "float32. Use --precision float32."
+            f"--precision {precision}: this CPU has no instructions for it and would imitate them, many times slower "
+            "than float32. Use --precision float32."
         )
 
 

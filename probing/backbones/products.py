@@ -1,8 +1,8 @@
 """Linear layers through oneDNN where that beats PyTorch's BLAS on this CPU.
 
 PyTorch multiplies float32 matrices with MKL, which leaves half of what an AMD processor with AVX-512 can do unused:
-measured on one, 100 GFLOP/s a core against 220 through oneDNN. A model's products round differently by one or the other, as
-they do by the number of threads, so that neither is part of what identifies a cache.
+measured on one, 100 GFLOP/s a core against 220 through oneDNN. A model's products round differently by one or the
+other, as they do by the number of threads, so that neither is part of what identifies a cache.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from probing.extraction.pipeline import Pipeline, Shards
 from probing.progress import console, duration, limiting, progress_line, size
 
 MOST_PASSES = 8  # beside each other; more would wait for the interpreter
+BATCHES_SORTED = 50  # a shard of so many batches, sorted by length, is padded by 1 to 5 per cent
 
 
 @dataclass(frozen=True)
@@ -31,15 +32,18 @@ class Machine:
     """How an extraction uses the machine; changes no number beyond rounding.
 
     device: auto, cpu, cuda, cuda:1, mps.
+    attention: auto, the fastest that gives the same numbers; stock, the modules of transformers as they are.
     batch_size: most utterances a forward pass; default 1 on a CPU, where batching gains nothing, 16 elsewhere.
     workers: decoding threads; default 2, or up to 8 where the model runs elsewhere than on the CPU.
-    shard_size: utterances a shard; a killed run repeats at most one shard.
+    shard_size: utterances a shard, sorted by length and batched; a killed run repeats at most one shard. Default 256,
+        or 50 batches where they are padded: fewer would hold clips of too different length.
     """
 
     device: str = "auto"
     batch_size: int | None = None
     workers: int | None = None
-    shard_size: int = 256
+    shard_size: int | None = None
+    attention: str = "auto"
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "workers", "shard_size"):
@@ -50,6 +54,11 @@ class Machine:
     def batch_size_on(self, backbone: Backbone) -> int:
         """Utterances a forward pass."""
         return self.batch_size or (1 if backbone.device.type == "cpu" else 16)
+
+    def shard_size_on(self, backbone: Backbone) -> int:
+        """Utterances a shard."""
+        batch_size = self.batch_size_on(backbone)
+        return self.shard_size or (256 if batch_size == 1 else BATCHES_SORTED * batch_size)
 
     def threads_on(self, backbone: Backbone) -> tuple[int, int]:
         """Forward passes beside each other, and threads of each: all cores of a CPU, one pass elsewhere."""
@@ -92,11 +101,13 @@ def extract(
     """
     folder, options, machine = Path(folder), options or Options(), machine or Machine()
     corpus = load_corpus(corpus) if isinstance(corpus, str) else corpus
-    work = work_of(folder, corpus, machine.shard_size, part)
-    backbone = options.load_backbone(machine.device)
+    backbone = options.load_backbone(machine.device, machine.attention)
+    work = work_of(folder, corpus, machine.shard_size_on(backbone), part)
     manifest = new_manifest(backbone, corpus, options)
     with work.writer(manifest) as writer:
         say(f"{backbone.name} on {backbone.device}, {corpus.name} -> {work.folder}")
+        if backbone.precision_note:
+            say(f"Precision: {backbone.precision_note}.")
 
         def plan(rows: pd.DataFrame) -> Estimate:
             return estimate(work.folder, corpus.root, rows, backbone, options.cropping, manifest)
@@ -230,7 +241,7 @@ def new_manifest(backbone: Backbone, corpus: Corpus, options: Options) -> Manife
     """The manifest of a cache of `backbone` over `corpus`, with no shard yet."""
     return Manifest(
         fingerprint=options.fingerprint(backbone),
-        layers=tuple(range(backbone.n_layers + 1)),
+        layers=options.layers_of(backbone),
         dim=backbone.dim,
         tiers=options.tiers,
         measures=MEASURES,

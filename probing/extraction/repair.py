@@ -55,7 +55,7 @@ def repair(
     corpus = _planned(folder, manifest, corpus)
     if not corpus.root.is_dir():
         raise ProbeError(f"{corpus.root}: the audio is no longer there. Say where: probe cache repair --corpus ...")
-    backbone = options.load_backbone(machine.device)
+    backbone = options.load_backbone(machine.device, machine.attention)
     with CacheWriter(folder, new_manifest(backbone, corpus, options), corpus.utterances) as writer:
         say(f"{backbone.name} on {backbone.device}, {corpus.name} -> {folder}")
         damages = [damage for record in writer.manifest.shards if (damage := _damage(writer, record))]

@@ -101,10 +101,10 @@ class Worker:
         if threads is not None:
             torch.set_num_threads(threads)
         self.root, self.options, self.machine = corpus.root, options, machine
-        self.backbone = options.load_backbone(machine.device)
+        self.backbone = options.load_backbone(machine.device, machine.attention)
         return Hello(
             new_manifest(self.backbone, corpus, options),
-            machine.shard_size,
+            machine.shard_size_on(self.backbone),
             self.backbone.name,
             str(self.backbone.device),
             f"process {os.getpid()} on {socket.gethostname()}",

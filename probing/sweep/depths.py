@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cache import Cache, ProbeError
+from cache.manifest import describe_layers
 from probing.heads.backends import BACKENDS
 from probing.heads.head import Head
 from probing.heads.merges import MERGES
@@ -59,6 +60,16 @@ class DepthOptions:
             raise ProbeError(f"--recipe {self.recipe}: expected quick or attm")
         if self.heads and not self.seeds:
             raise ProbeError("--seeds 0: expected one or more")
+
+    def check(self, cache: Cache) -> None:
+        """Refuse a cache in which the first k layers are not there for every k."""
+        above = [k for k in cache.layers if k > 0]
+        if self.heads and (not above or above != list(range(1, len(above) + 1))):
+            needed = f"0:{above[-1]}" if above else "0:1"
+            raise ProbeError(
+                f"{cache.folder}: has layers {describe_layers(cache.layers)}, and heads on the first k layers need "
+                f"all of them from 1. Type --heads none for linear probes only, or extract again with --layers {needed}"
+            )
 
     def chosen(self, n_layers: int) -> tuple[int, ...]:
         """The depths to train; the others are compared with full depth, which is always there."""
@@ -118,7 +129,8 @@ def fit_depths(
     recipe = options.training()
     n_layers = sum(k > 0 for k in cache.layers)
     depths = options.chosen(n_layers)
-    if cache.layers[-1] != n_layers or not set(depths) <= set(range(1, n_layers + 1)):
+    options.check(cache)
+    if not set(depths) <= set(range(1, n_layers + 1)):
         raise ProbeError(f"--depths {depths}: {cache.folder} has layers {cache.layers}; expected depths among them")
     for split in splits.values():
         split.cache.require(options.tier, cache.layers)

@@ -103,6 +103,7 @@ def sweep(
     options, started = options or SweepOptions(), time.perf_counter()
     splits = options.splits(cache if isinstance(cache, Cache) else Cache(cache))
     cache = splits["train"].cache
+    options.depths.check(cache)
     for one in {split.cache.folder: split.cache for split in splits.values()}.values():
         if not one.finished:
             say(

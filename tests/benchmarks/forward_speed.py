@@ -2,13 +2,14 @@
 
     python tests/benchmarks/forward_speed.py [--rounds 5] [--threads 2] [--shapes base,large]
 
-Stock is transformers as it is; fused is what `load_backbone` gives: fused attention for WavLM, and linear layers through
-oneDNN where that is the faster one on this machine (said in the output). About 5 minutes on 2 quiet cores.
+Stock is transformers as it is; fused is what `load_backbone` gives: fused attention for WavLM, and linear layers
+through oneDNN where that is the faster one on this machine (said in the output). About 5 minutes on 2 quiet cores.
 """
 
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 import numpy as np
 import torch
@@ -39,10 +40,7 @@ def main() -> None:
         parity(name, stock, fused)
         for batch_size in (1, 4):
             clips = clips_of([SECONDS] * batch_size)
-            times = interleaved(
-                [lambda: stock.hidden_states(clips), lambda: fused.hidden_states(clips)],  # noqa: B023
-                arguments.rounds,
-            )
+            times = interleaved([partial(one.hidden_states, clips) for one in (stock, fused)], arguments.rounds)
             ratio, ratios = median_ratio(times)
             best = min(seconds for _, seconds in times)
             figure(f"stock / fused forward, {name}, batch {batch_size}", ratio, f"{ratios}; fused {best:.2f} s")
@@ -64,7 +62,10 @@ def parity(name: str, stock: Backbone, fused: Backbone) -> None:
     print(f"  (largest root mean square of a layer: {rms:.2f})")
     alone = [fused.hidden_states([clip]) for clip in clips]
     joined = type(by_fused)(
-        [torch.nn.utils.rnn.pad_sequence([one.layers[k][0] for one in alone], True) for k in range(len(alone[0].layers))],
+        [
+            torch.nn.utils.rnn.pad_sequence([one.layers[k][0] for one in alone], True)
+            for k in range(len(alone[0].layers))
+        ],
         by_fused.n_frames,
     )
     figure(f"padded against alone, relative, {name}", max(relative_differences(by_fused, joined)))

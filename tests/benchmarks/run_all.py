@@ -2,9 +2,9 @@
 
     python tests/benchmarks/run_all.py [--only NAME] [--out FILE.md]
 
-Each script prints its figures as `figure: NAME = VALUE`, measured side by side in one process, threads pinned, median of
-at least five rounds. A script can be run alone with the same arguments. On two quiet cores all of it takes about half an
-hour; other work on the machine makes the ratios noisier.
+Each script prints its figures as `figure: NAME = VALUE`, measured side by side in one process, threads pinned, median
+of at least five rounds. A script can be run alone with the same arguments. On two quiet cores all of it takes about
+half an hour; other work on the machine makes the ratios noisier.
 """
 
 from __future__ import annotations

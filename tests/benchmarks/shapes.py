@@ -39,7 +39,7 @@ def shape(name: str) -> Iterator[str]:
 
 
 def real_clips(n: int, corpus: str = "demo") -> list[np.ndarray]:
-    """The first clips of a corpus as they are, which is how long clips come: 0.5 to 6 s, 2.4 s on average in the demo."""
+    """The first clips of a corpus as they are, which is how long clips come: 2.4 s on average in the demo."""
     found = load_corpus(corpus)
     paths = found.utterances.sort_values("utterance_id")["path"].head(n)
     return [load_audio(found.root / path, Cropping()) for path in paths]
