@@ -136,5 +136,6 @@ def test_a_cache_of_a_truncated_backbone_is_the_lower_part_of_the_whole_ones(
     assert top.layers == [0, 1, 2]
     assert np.array_equal(top.pooled(), whole.pooled([0, 1, 2]))
     assert dropped.about["options"]["drop"].startswith("blocks:")
+    before = dropped.pooled()
     (tmp_path / "dropped" / "shard-00000.h5").unlink()
-    assert np.array_equal(repair(tmp_path / "dropped", machine=machine, **quiet).pooled(), dropped.pooled())
+    assert np.array_equal(repair(tmp_path / "dropped", machine=machine, **quiet).pooled(), before)
