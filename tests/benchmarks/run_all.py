@@ -47,6 +47,20 @@ BENCHMARKS = (
             "padded operations / ideal": "<= 1.06",
         },
     ),
+    Benchmark(
+        "reading",
+        "reading_speed.py",
+        (),
+        {
+            "layer read, frames / raw sequential read": ">= 0.85",
+            "layer read, pooled / raw sequential read": ">= 0.85",
+            "utterance read, shuffled / raw sequential read": ">= 0.85",
+            "layer scan of one .pt per utterance / ours, frames": ">= 15",
+            "layer scan of one .pt per utterance / ours, pooled": ">= 300",
+        },
+    ),
+    Benchmark("engine", "engine_speed.py", (), {"two Ray workers / one": ">= 1.7"}),
+    Benchmark("int8", "int8_effect.py", ("--no-heads",), {}),
 )
 
 

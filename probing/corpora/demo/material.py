@@ -49,7 +49,7 @@ def human_clips(shared: Path) -> list[Clip]:
     """
     human, unlabelled = listed(shared, "human"), listed(shared, "unlabelled")
     splits = {speaker: split for split, speakers in plan.HUMAN_SPLITS.items() for speaker in speakers}
-    clips = []
+    clips: list[Clip] = []
     for _, entry in human.rows[human.rows["licence"].isin(plan.LICENCES)].iterrows():
         speaker = unicodedata.normalize("NFKD", entry["speaker"]).encode("ascii", "ignore").decode()
         speaker = plan.SAME_SPEAKER.get(speaker, speaker)
