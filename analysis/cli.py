@@ -87,7 +87,8 @@ def extract(
         typer.Option(
             metavar="SPEC",
             help="'embedded' (a small pretrained WavLM, needs no download); a hub id such as "
-            "microsoft/wavlm-large; a local folder; or random:SPEC, the same architecture with random weights.",
+            "microsoft/wavlm-large; a local folder; random:SPEC, the same architecture with random weights; or "
+            "log-mel, lfcc: acoustic features as a baseline.",
         ),
     ] = "embedded",
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub model.")] = None,

@@ -78,6 +78,10 @@ def _linear_flops(x: Sequence[int], weight: Sequence[int], *_: Any, **__: Any) -
 
 def _by_depth(blocks: nn.ModuleList, read: Callable[[], float], forward: Callable[[], None]) -> np.ndarray[Any, Any]:
     """What a counter rises by in a pass through the first k blocks, (L + 1,) for k = 0..L."""
+    if not len(blocks):
+        start = read()
+        forward()
+        return np.array([read() - start])
     with _marked(blocks, read) as marks:
         start = read()
         forward()

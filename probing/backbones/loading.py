@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 RANDOM = "random:"
 ATTENTION = ("auto", "stock")
+FEATURES = ("log-mel", "lfcc")  # see acoustic.py
 
 
 def load_backbone(
@@ -37,7 +38,7 @@ def load_backbone(
     Args:
         spec: `embedded` (a small pretrained WavLM that needs no download), a hub id such as
             `microsoft/wavlm-large`, a local folder, or `random:` and one of these for the same architecture with
-            random weights, a control.
+            random weights, a control; or `log-mel` or `lfcc`, acoustic features as a baseline.
         revision: branch, tag or commit on the hub; by default the latest.
         device: `auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, `mps`.
         seed: of the random weights, where there are any.
@@ -65,6 +66,8 @@ def load_backbone(
     if attention not in ATTENTION:
         raise BackboneUnsupported(f"--attention {attention}: expected {' or '.join(ATTENTION)}. Leave it out for auto.")
     place = _device(device)
+    if spec.removeprefix(RANDOM) in FEATURES:
+        return _acoustic(spec, normalize, place)
     drawn = spec.startswith(RANDOM)
     checkpoint = open_checkpoint(spec.removeprefix(RANDOM), revision, weights=not drawn)
     family = _family(checkpoint)
@@ -93,6 +96,18 @@ def load_backbone(
         backbone.attention = "fused" if use_fused_attention(backbone) else "stock"
     backbone.precision_note = use_precision(backbone, precision)
     return backbone
+
+
+def _acoustic(spec: str, normalize: str, device: torch.device) -> Backbone:
+    from .acoustic import acoustic_backbone
+
+    if spec.startswith(RANDOM):
+        raise BackboneUnsupported(
+            f"{spec}: {spec.removeprefix(RANDOM)} has no weights to draw. Type it without random:"
+        )
+    if normalize == "on":
+        raise BackboneUnsupported(f"{spec}: computed from the waveform as it is. Leave normalize at 'auto'.")
+    return acoustic_backbone(spec, device)
 
 
 def _device(asked: str) -> torch.device:

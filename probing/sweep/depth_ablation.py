@@ -12,7 +12,7 @@ from probing.progress import progress_line
 from probing.runs import RunWriter
 from probing.sweep.contributions import contributions
 from probing.sweep.depth_finding import DepthFinding, find_depth
-from probing.sweep.depths import DepthOptions, FittedHead, fit_depths, open_source
+from probing.sweep.depths import DepthOptions, FittedHead, fit_depths, has_blocks, open_source
 from probing.sweep.results import CONTRIBUTIONS, Results
 from probing.sweep.splits import Split
 
@@ -41,7 +41,7 @@ def ablate(
         memory_gb: see `fit_depths`.
         saved: depth -> share of multiply-accumulates that a backbone of that depth saves.
     """
-    if not options.heads:
+    if not options.heads or not has_blocks(cache):
         return None
     fitted: dict[tuple[str, int], list[FittedHead]] = {}
     recipe = options.training()

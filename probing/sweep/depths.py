@@ -62,7 +62,9 @@ class DepthOptions:
             raise ProbeError("--seeds 0: expected one or more")
 
     def check(self, cache: Cache) -> None:
-        """Refuse a cache in which the first k layers are not there for every k."""
+        """Refuse a cache in which the first k layers are not there for every k; features without blocks have none."""
+        if not has_blocks(cache):
+            return
         above = [k for k in cache.layers if k > 0]
         if self.heads and (not above or above != list(range(1, len(above) + 1))):
             needed = f"0:{above[-1]}" if above else "0:1"
@@ -93,6 +95,11 @@ class FittedHead:
     model: Model
     head: Head
     scores: dict[str, NDArray[np.float64]]
+
+
+def has_blocks(cache: Cache) -> bool:
+    """Whether an encoder made the cache, and not acoustic features of one layer."""
+    return bool(cache.fingerprint.get("backbone_n_layers") != 0)
 
 
 def open_source(split: Split, tier: str, recipe: Recipe, memory_gb: float) -> Source:

@@ -36,7 +36,9 @@ class Finding:
 
     def sentence(self) -> str:
         """The finding in words."""
-        if self.layer == self.last:
+        if self.last == 0:
+            compared = f"{self.backbone} has one layer: eval EER {_percent(self.best)}."
+        elif self.layer == self.last:
             compared = f"The last layer, {self.last}, is the best of {self.backbone} (chosen on dev)"
             compared += f": eval EER {_percent(self.best)}."
         else:
