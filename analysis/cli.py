@@ -373,14 +373,14 @@ def _print_corpora(table: pd.DataFrame) -> None:
 def info(folder: CacheFolder) -> None:
     """Say what is in a cache and how it was made."""
     opened, manifest = import_module("cache").Cache(folder), import_module("cache.manifest")
-    about, counts = opened.about, opened.utterances.groupby(["split", "label"]).size()
+    about = opened.about
     state = (
         "finished" if opened.finished else f"unfinished: {opened.n_planned - len(opened) - len(opened.failures)} to go"
     )
     out.print(f"{folder}: {state}")
     rows = {
-        "backbone": about["backbone"],
-        "corpus": f"{about['corpus']} ({about['corpus_spec']})",
+        "backbone": about.get("backbone"),
+        "corpus": f"{about.get('corpus')} ({about.get('corpus_spec')})",
         "utterances": f"{len(opened)} of {opened.n_planned}, {len(opened.failures)} could not be used",
         "audio": duration(float(opened.utterances["n_samples"].sum()) / 16_000),
         "layers": f"{manifest.describe_layers(opened.layers)}, {opened.dim} wide",
@@ -389,9 +389,10 @@ def info(folder: CacheFolder) -> None:
         "fingerprint": opened.id,
     }
     for name, value in {**rows, **{f"  {key}": value for key, value in opened.fingerprint.items()}}.items():
-        out.print(f"{name:<14} {value}")
-    for (split, label), n in counts.items():
-        out.print(f"{split} {label}: {n}")
+        out.print(f"{name:<14} {value}", markup=False)
+    if {"split", "label"} <= set(opened.utterances.columns):
+        for (split, label), n in opened.utterances.astype(str).groupby(["split", "label"]).size().items():
+            out.print(f"{split} {label}: {n}", markup=False)
 
 
 @cache_app.command()

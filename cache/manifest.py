@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -150,17 +150,44 @@ def load_manifest(folder: Path) -> Manifest:
         for record in manifest.shards:
             if record.file not in (None, shard_name(record.index, record.generation)):
                 raise CacheCorrupt(_damaged(path, f"shard {record.index} is called {record.file!r}"))
-        if not (
-            set(manifest.tiers) <= set(DTYPES)
-            and all(dtype in DTYPES[tier] for tier, dtype in manifest.tiers.items())
-            and all(isinstance(n, int) and n >= 0 for n in (*manifest.layers, manifest.dim))
-        ):
-            raise CacheCorrupt(_damaged(path, "layers, width or tiers that no cache has"))
+        if not _is_possible(manifest):
+            raise CacheCorrupt(_damaged(path, "shards, layers, width or tiers that no cache has"))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         if isinstance(error, CacheCorrupt):
             raise
         raise CacheCorrupt(_damaged(path, f"it does not describe a cache: {error}")) from None
     return manifest
+
+
+def _is_possible(manifest: Manifest) -> bool:
+    """Whether every value is of its kind; anybody can make a manifest whose checksum is right."""
+
+    def counts(*values: object) -> bool:
+        return all(type(n) is int and n >= 0 for n in values)
+
+    def texts(values: Iterable[object]) -> bool:
+        return all(isinstance(text, str) for text in values)
+
+    sums = (manifest.table_crc32, manifest.next_table_crc32, manifest.failures_crc32, manifest.next_failures_crc32)
+    said = [manifest.about.get(name, "") for name in ("backbone", "corpus", "corpus_spec", "audio_root")]
+    return (
+        set(manifest.tiers) <= set(DTYPES)
+        and all(dtype in DTYPES[tier] for tier, dtype in manifest.tiers.items())
+        and counts(*manifest.layers, manifest.dim, *(crc for crc in sums if crc is not None))
+        and list(manifest.layers) == sorted({*manifest.layers})
+        and len(manifest.layers) > 0
+        and texts([*manifest.measures, *said])
+        and isinstance(manifest.fingerprint, dict)
+        and all(isinstance(session, dict) for session in manifest.history)
+        and len({record.index for record in manifest.shards}) == len(manifest.shards)
+        and all(
+            counts(record.index, record.rows, record.bytes, record.crc32, record.outside_crc32 or 0, record.generation)
+            and record.rows <= record.bytes
+            and type(record.moved) is bool
+            and texts([*record.failures, *record.failures.values()])
+            for record in manifest.shards
+        )
+    )
 
 
 def check_fingerprint(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:

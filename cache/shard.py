@@ -17,6 +17,7 @@ mapped when read.
 
 import math
 import os
+import re
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -90,32 +91,39 @@ class ShardWriter:
         self._written = {tier: np.zeros_like(values, bool) for tier, values in self._checksums.items()}
         shapes, self._dtypes = _stored(manifest, self.n_rows, int(self.offsets[-1]))
         ids = np.array([name.encode() for name in utterance_ids])
-        with h5py.File(self.partial, "w", alignment_threshold=1024, alignment_interval=ALIGNMENT) as file:
-            file.attrs["fingerprint"] = manifest.id
-            file.attrs["index"] = index
-            file.create_dataset("utterance_id", data=ids)
-            file.create_dataset("n_samples", data=np.asarray(n_samples, "<i8"))
-            file.create_dataset("n_frames", data=np.asarray(n_frames, "<i8"))
-            file.create_dataset("offsets", data=self.offsets)
-            group = file.create_group("measures")
-            for name in manifest.measures:
-                group.create_dataset(name, data=np.asarray(measures[name], "<f8"))
-            checksums = file.create_group("checksums")
-            for tier in sorted(manifest.tiers):
-                group = file.create_group(tier)
-                for layer in manifest.layers:
-                    _allocate(group, f"layer_{layer:02d}", shapes[tier], self._dtypes[tier])
-                _allocate(checksums, tier, (len(manifest.layers), self.n_rows), np.dtype("<u4"))
-            self._start = {
-                tier: [file[f"{tier}/layer_{layer:02d}"].id.get_offset() for layer in manifest.layers]
-                for tier in manifest.tiers
-            }
-            self._blocks = [
-                (start, start + math.prod(shapes[tier]) * self._dtypes[tier].itemsize)
-                for tier, starts in self._start.items()
-                for start in starts
-            ]
-            self._checksum_start = {tier: checksums[tier].id.get_offset() for tier in manifest.tiers}
+        try:
+            with h5py.File(self.partial, "w", alignment_threshold=1024, alignment_interval=ALIGNMENT) as file:
+                file.attrs["fingerprint"] = manifest.id
+                file.attrs["index"] = index
+                file.create_dataset("utterance_id", data=ids)
+                file.create_dataset("n_samples", data=np.asarray(n_samples, "<i8"))
+                file.create_dataset("n_frames", data=np.asarray(n_frames, "<i8"))
+                file.create_dataset("offsets", data=self.offsets)
+                group = file.create_group("measures")
+                for name in manifest.measures:
+                    group.create_dataset(name, data=np.asarray(measures[name], "<f8"))
+                checksums = file.create_group("checksums")
+                for tier in sorted(manifest.tiers):
+                    group = file.create_group(tier)
+                    for layer in manifest.layers:
+                        _allocate(group, f"layer_{layer:02d}", shapes[tier], self._dtypes[tier])
+                    _allocate(checksums, tier, (len(manifest.layers), self.n_rows), np.dtype("<u4"))
+                self._start = {
+                    tier: [file[f"{tier}/layer_{layer:02d}"].id.get_offset() for layer in manifest.layers]
+                    for tier in manifest.tiers
+                }
+                self._blocks = [
+                    (start, start + math.prod(shapes[tier]) * self._dtypes[tier].itemsize)
+                    for tier, starts in self._start.items()
+                    for start in starts
+                ]
+                self._checksum_start = {tier: checksums[tier].id.get_offset() for tier in manifest.tiers}
+        except (RuntimeError, OSError) as error:
+            self.partial.unlink(missing_ok=True)
+            number = re.search(r"errno = (\d+)", str(error))  # HDF5 says it in words only
+            if number is None:
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(self.partial)) from error
         self._file = open(self.partial, "r+b", buffering=0)  # noqa: SIM115 - closed by finish or abort
 
     def write(self, row: int, tier: str, layer: int, block: Array, n_rows: int) -> None:
@@ -183,7 +191,6 @@ class Shard:
         self.path = folder / record.file
         self.n_rows = record.rows
         self._layer_index = {layer: i for i, layer in enumerate(manifest.layers)}
-        self._unchecked = {tier: np.full((len(manifest.layers), self.n_rows), check) for tier in manifest.tiers}
         self._checksums: dict[str, Array] = {}
         try:
             size = self.path.stat().st_size
@@ -191,6 +198,7 @@ class Shard:
             raise CacheCorrupt(self._fault("the file is missing")) from None
         if size != record.bytes:
             raise CacheCorrupt(self._fault(f"{size} bytes, expected {record.bytes}"))
+        self._unchecked = {tier: np.full((len(manifest.layers), self.n_rows), check) for tier in manifest.tiers}
         try:
             with h5py.File(self.path, "r", locking=False) as file:
                 if file.attrs.get("fingerprint") != manifest.id or file.attrs.get("index") != record.index:

@@ -29,21 +29,44 @@ def table_bytes(table: pd.DataFrame) -> bytes:
     return bytes(sink.getvalue().to_pybytes())
 
 
-def load_table(folder: Path, manifest: Manifest | None = None) -> pd.DataFrame:
-    """Read `utterances.parquet`; CacheCorrupt where it is missing, damaged, or not the one of the manifest given."""
+def load_table(folder: Path, manifest: Manifest | None = None, *, check: bool = True) -> pd.DataFrame:
+    """Read `utterances.parquet`; CacheCorrupt where it is missing, damaged, or not the one of the manifest given.
+
+    Without `check` its bytes may be others than the manifest says, if they make sense with it.
+    """
     path = folder / UTTERANCES
     try:
         content = path.read_bytes()
-        if manifest is not None and not _is_table_of(manifest, content):
+        if check and manifest is not None and not _is_table_of(manifest, content):
             raise ValueError("its bytes do not match their checksum")
         table = pq.read_table(pa.BufferReader(content), page_checksum_verification=True).to_pandas()
         table = table.astype(dict.fromkeys(PLACE_COLUMNS, "int64"))
         missing = {"utterance_id", "path"} - set(table.columns)
         if missing:
             raise KeyError(f"no column {min(missing)}")
-    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        if manifest is not None:
+            _check_possible(manifest, table)
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, OverflowError) as error:
         raise CacheCorrupt(f"{path}: cannot be read ({error}). Rebuild it: probe cache repair {folder}") from None
     return table
+
+
+def _check_possible(manifest: Manifest, table: pd.DataFrame) -> None:
+    """Raise ValueError where the table names rows that the shards cannot have; anybody can make one."""
+    names = table["utterance_id"]
+    if not all(isinstance(name, str) for name in (*names, *table["path"])) or names.duplicated().any():
+        raise ValueError("its utterances are not named once each")
+    replaced = [record.index for record in manifest.shards if record.moved]
+    stored = table[(table["row"] >= 0) & ~table["shard"].isin(replaced)]
+    rows = stored["shard"].map({record.index: record.rows for record in manifest.shards})
+    n_bytes = stored["shard"].map({record.index: record.bytes for record in manifest.shards})
+    if not (
+        (stored["row"] < rows).all()
+        and not stored.duplicated(["shard", "row"]).any()
+        and (table[["n_samples", "n_frames"]] >= 0).all(axis=None)
+        and ("frames" not in manifest.tiers or (stored["n_frames"] <= n_bytes).all())
+    ):
+        raise ValueError("it names rows that no shard has")
 
 
 def plan(
@@ -180,7 +203,7 @@ def recover(folder: Path, manifest: Manifest, corpus: pd.DataFrame) -> tuple[Man
     A shard that cannot be read either is forgotten: its utterances are planned again.
     """
     if table_is_whole(folder, manifest):
-        return settle(folder, manifest, load_table(folder))
+        return settle(folder, manifest, load_table(folder, manifest))
     whole, shard_of = stored_ids(folder, manifest)
     for record in manifest.shards:
         if record.file and record not in whole.shards:

@@ -1,6 +1,7 @@
 """The writer of a cache: plans shards, resumes after any kind of stop, records what is finished."""
 
 import datetime
+import errno
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,6 +30,7 @@ from cache.shard import Array, ShardWriter
 from cache.table import failures_bytes, load_table, plan, recover, settle, table_bytes
 
 LOCK = ".lock"
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 OWN_PARTIAL = re.compile(
     rf"(shard-\d+(-\d+)?\.h5(\.[0-9a-f]{{32}}{re.escape(PARTIAL)})?"
     rf"|{re.escape(MANIFEST)}|{re.escape(UTTERANCES)}|{re.escape(FAILURES)}){re.escape(PARTIAL)}"
@@ -81,8 +83,9 @@ class CacheWriter:
             self._remove_replaced()
             self.table = plan(known, corpus, self.manifest.measures, shard_size, shard_of)
             self._save_table()
-        except BaseException:
+        except BaseException as error:
             self.lock.release()
+            _refuse_to_go_on(folder, error)
             raise
 
     def _save_table(self) -> None:
@@ -204,7 +207,22 @@ class CacheWriter:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        except OSError as error:
+            if value is None:
+                _refuse_to_go_on(self.folder, error)
+                raise
+        _refuse_to_go_on(self.folder, value)
+
+
+def _refuse_to_go_on(folder: Path, error: BaseException | None) -> None:
+    """Raise a ProbeError where the disk is what an error is about."""
+    if isinstance(error, OSError) and error.errno in DISK and not isinstance(error, ProbeError):
+        raise ProbeError(
+            f"{folder}: cannot be written to ({error.strerror}). What was finished is kept; make room, or the folder "
+            "writable: the same command goes on where it stopped."
+        ) from error
 
 
 def lock_folder(folder: Path) -> filelock.BaseFileLock:

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from cache import ProbeError
@@ -49,7 +50,8 @@ class Run:
         try:
             self.record: dict[str, Any] = json.loads((self.folder / RUN).read_text(encoding="utf-8"))
             self.results = pd.read_parquet(self.folder / "results.parquet")
-        except (OSError, ValueError) as error:
+            _check_form(self.record, self.results)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
             raise ProbeError(f"{self.folder}: no run here ({error}). Make one: probe sweep CACHE") from None
 
     @property
@@ -125,6 +127,21 @@ def made_with(record: Mapping[str, Any], configuration: Mapping[str, Any]) -> bo
     return {name: record.get(name) for name in configuration} == json.loads(canonical_json(configuration))
 
 
+def _check_form(record: dict[str, Any], results: pd.DataFrame) -> None:
+    """Raise where a run is not of the form that a sweep writes."""
+    texts = ["experiment", "head", "split", "corpus", "condition", "metric"]
+    numbers = ["layer", "depth", "seed", "value", "low", "high"]
+    results[numbers].astype("float64")
+    if not all(isinstance(text, str) for name in texts for text in results[name].unique()):
+        raise ValueError(f"results.parquet holds something else than text in {', '.join(texts)}")
+    corpora, findings = record["corpora"], [record.get(name) for name in FINDINGS]
+    if not isinstance(corpora, list) or not corpora or not all(isinstance(name, str) for name in corpora):
+        raise ValueError(f"{RUN} names no corpora")
+    for finding in findings:
+        if finding and not isinstance(finding["sentence"], str):
+            raise ValueError(f"{RUN} has a finding without a sentence")
+
+
 class RunWriter:
     """Writes a run beside its final place and moves it there when it is whole.
 
@@ -190,7 +207,12 @@ class RunWriter:
         """Write `heads/NAME.safetensors` with its configuration beside it as JSON."""
         # safetensors writes the memory of a strided array as it lies, which is another array
         contiguous = {key: np.ascontiguousarray(value) for key, value in tensors.items()}
-        save_file(contiguous, self.partial / "heads" / f"{name}.safetensors")
+        try:
+            save_file(contiguous, self.partial / "heads" / f"{name}.safetensors")
+        except SafetensorError as error:
+            raise ProbeError(
+                f"{self.folder}: cannot be written to ({error}). Make room: the same command goes on where it stopped."
+            ) from None
         text = json.dumps(config, indent=1, ensure_ascii=False)
         (self.partial / "heads" / f"{name}.json").write_text(text + "\n", encoding="utf-8")
 

@@ -119,6 +119,10 @@ def open_exported(folder: Path) -> Exported:
         missing = {"options", "weights_sha256", "fingerprint", "head"} - set(record)
         if missing:
             raise ValueError(f"{SERVING} says no {', '.join(sorted(missing))}")
+        odd = set(record["options"]) - set(KEPT)
+        if odd or not isinstance(record["fingerprint"], dict):
+            raise ValueError(f"{SERVING} says {', '.join(sorted(odd)) or 'a fingerprint'} that no export writes")
+        Options(**record["options"])
     except (OSError, ValueError, TypeError) as error:
         raise ServingError(f"{folder}: no exported head here ({error}). Write one: probe export RUN {folder}") from None
     return Exported(folder, read_head(folder / "head.safetensors"), record)

@@ -106,7 +106,20 @@ class ChosenHead:
 
 
 def candidates(run: Run) -> list[Candidate]:
-    """The heads of a run, lowest dev EER first; of several seeds the one stored is that of lowest dev EER."""
+    """The heads of a run, lowest dev EER first; of several seeds the one stored is that of lowest dev EER.
+
+    Raises:
+        ServingError: the results are not those of a sweep.
+    """
+    try:
+        return _candidates(run)
+    except (KeyError, ValueError, TypeError, IndexError, OverflowError) as error:
+        raise ServingError(
+            f"{run.folder}: its results.parquet names no heads that can be read ({error}). Run again: probe sweep CACHE"
+        ) from None
+
+
+def _candidates(run: Run) -> list[Candidate]:
     table = run.results[(run.results["condition"] == "all") & (run.results["metric"] == "eer")]
     table = table[(table["split"] == "dev") | (table["corpus"] == run.corpora[0])]
     found = []

@@ -1,0 +1,272 @@
+"""SIGKILL at random moments of extract, repair and sweep, and what must hold after each.
+
+The commands run in forked children, so that a kill costs no imports. The parent computes nothing with torch.
+"""
+
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from random_store import flip
+
+from cache import Cache, CacheCorrupt, CacheMissing, verify
+
+TOLERANCE = 1e-4  # of the RMS of a layer
+
+
+@dataclass
+class Tally:
+    """Kills of a command: those that met it at work, how often it was run to its end, and what did not hold."""
+
+    command: str
+    kills: int = 0
+    at_work: int = 0
+    rounds: int = 0
+    failures: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        said = f"{self.command}: {self.kills} kills, {self.at_work} at work, {self.rounds} runs to the end"
+        return f"{said}, {len(self.failures)} failures" + "".join(f"\n  {what}" for what in self.failures)
+
+
+def forked(work: Callable[[], object], log: Path) -> int:
+    """Do `work` in a child; gives its process id."""
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 70
+    try:
+        handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(handle, 1)
+        os.dup2(handle, 2)
+        work()
+        code = 0
+    except SystemExit as error:
+        code = int(error.code or 0)
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def command(arguments: list[str]) -> Callable[[], object]:
+    """`probe ARGUMENTS`."""
+
+    def work() -> None:
+        from analysis.cli import main
+
+        sys.argv = ["probe", *arguments]
+        main()
+
+    return work
+
+
+def ended(pid: int, within: float = float("inf")) -> int | None:
+    """Wait for a child; its exit code, or None where it was still at work after `within` seconds and was killed."""
+    stop = time.monotonic() + within
+    while True:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() >= stop:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            return None
+        time.sleep(0.001)
+
+
+def seconds_of(arguments: list[str], log: Path) -> float:
+    """Run a command to its end."""
+    began = time.monotonic()
+    code = ended(forked(command(arguments), log))
+    if code:
+        raise SystemExit(f"probe {' '.join(arguments)}: exit code {code}\n{log.read_text()[-2000:]}")
+    return time.monotonic() - began
+
+
+def kill_again_and_again(
+    tally: Tally,
+    arguments: list[str],
+    n: int,
+    seconds: float,
+    begin: Callable[[], None],
+    hold: Callable[[bool], str | None],
+    moments: random.Random,
+    log: Path,
+) -> None:
+    """Kill a command `n` times.
+
+    Args:
+        tally: counts.
+        arguments: of the command.
+        n: kills.
+        seconds: that it takes undisturbed; each kill comes at a random share of them.
+        begin: makes the place ready for a new run; called again whenever the command got to its end.
+        hold: says what does not hold after a kill (False) or at the end (True).
+        moments: draws the shares.
+        log: where the command speaks to.
+    """
+    begin()
+    while tally.kills < n:
+        code = ended(forked(command(arguments), log), moments.uniform(0, 1.1) * seconds)
+        finished = code is not None
+        if finished and code:
+            tally.failures.append(f"exit code {code}: {log.read_text()[-500:]}")
+        what = hold(finished)
+        if what:
+            tally.failures.append(f"after {tally.kills} kills: {what}")
+        if finished or what:
+            tally.rounds += finished
+            begin()
+        if not finished:
+            tally.kills += 1
+    if ended(forked(command(arguments), log)):
+        tally.failures.append(f"the last run: {log.read_text()[-500:]}")
+    elif what := hold(True):
+        tally.failures.append(f"at the end: {what}")
+    tally.rounds += 1
+
+
+def unlike(cache: Cache, right: Cache, table: pd.DataFrame) -> str | None:
+    """What of these utterances of a cache is not as in the right one."""
+    known = right.utterances.set_index("utterance_id").loc[table["utterance_id"]].reset_index()
+    if list(known["label"]) != list(table["label"]) or list(known["n_frames"]) != list(table["n_frames"]):
+        return "the table says something else"
+    one, other = cache.pooled(table=table), right.pooled(table=known)
+    scale = np.sqrt(np.mean(np.square(right.pooled(), dtype=np.float64)))
+    if np.abs(one.astype(np.float64) - other).max(initial=0) > TOLERANCE * scale:
+        return "other pooled statistics"
+    for name in table["utterance_id"]:
+        if np.abs(cache.frames([name])[0].astype(np.float64) - right.frames([name])[0]).max() > TOLERANCE * scale:
+            return f"other frames of {name}"
+    return None
+
+
+def kill_extract(home: Path, options: list[str], n: int, seed: int = 0) -> Tally:
+    """Kills of `probe extract`: what was finished before is there after, sound and right."""
+    tally, folder, log = Tally("extract"), home / "extracted", home / "log"
+    right_folder = home / "right"
+    seconds = seconds_of(["extract", str(right_folder), *options], log)
+    right, kept = Cache(right_folder), [0]
+
+    def begin() -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        kept[0] = 0
+
+    def hold(finished: bool) -> str | None:
+        try:
+            cache = Cache(folder)
+        except CacheMissing:
+            return "a finished cache is missing" if finished or kept[0] else None
+        if len(cache) < kept[0]:
+            return f"{kept[0]} utterances were finished, {len(cache)} are left"
+        tally.at_work += kept[0] < len(cache) < len(right)
+        kept[0] = len(cache)
+        if faults := verify(folder):
+            return f"verify: {faults[0]}"
+        if finished:
+            same = cache.finished and cache.utterances.equals(right.utterances)
+            left = [path.name for path in folder.iterdir() if path.name.endswith(".partial")]
+            if not same or left or not cache.failures.equals(right.failures):
+                return f"not the undisturbed cache: {len(cache)} utterances, {left}"
+        return unlike(cache, right, cache.utterances)
+
+    kill_again_and_again(tally, ["extract", str(folder), *options], n, seconds, begin, hold, random.Random(seed), log)
+    return tally
+
+
+def kill_repair(home: Path, right_folder: Path, n: int, seed: int = 1) -> Tally:
+    """Kills of `probe cache repair`: no more is damaged than before, and what can be read is right."""
+    tally, folder, log, moments = Tally("repair"), home / "repaired", home / "log", random.Random(seed)
+    right, arguments, bad = Cache(right_folder), ["cache", "repair", str(folder), "--device", "cpu"], [set[object]()]
+
+    def begin() -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(right_folder, folder)
+        shards = sorted(folder.glob("*.h5"))
+        for path in moments.sample(shards, max(1, len(shards) * 2 // 3)):
+            harm(path, moments)
+        if moments.random() < 0.25:
+            (folder / moments.choice(["utterances.parquet", "failures.csv"])).write_bytes(b"PAR1")
+        bad[0] = faulty(folder)
+
+    def hold(finished: bool) -> str | None:
+        before, bad[0] = bad[0], faulty(folder)
+        tally.at_work += not finished and set() < bad[0] < before
+        if not bad[0] <= before:
+            return f"more is damaged than before: {bad[0] - before}"
+        if finished and bad[0]:
+            return f"still damaged: {bad[0]}"
+        if "utterances.parquet" in bad[0]:
+            return None
+        try:
+            cache = Cache(folder)
+            pending = len(right) - len(cache)
+            if pending and finished:
+                return f"{pending} utterances are missing"
+            for shard, table in cache.utterances.groupby("shard"):
+                if shard not in bad[0] and (what := unlike(cache, right, table)):
+                    return what
+        except CacheCorrupt as error:
+            return f"a reader is refused what is sound: {error}"
+        return None
+
+    begin()
+    seconds = seconds_of(arguments, log)
+    kill_again_and_again(tally, arguments, n, seconds, begin, hold, moments, log)
+    return tally
+
+
+def harm(path: Path, moments: random.Random) -> None:
+    """Damage a shard in one of several ways."""
+    how = moments.choice(["delete", "truncate", "flip", "flip"])
+    if how == "delete":
+        path.unlink()
+    elif how == "truncate":
+        os.truncate(path, moments.randrange(path.stat().st_size))
+    else:
+        flip(path, moments.randrange(path.stat().st_size), moments.randrange(8))
+
+
+def faulty(folder: Path) -> set[object]:
+    """Numbers of the shards, and names of the other files, that verify complains of."""
+    return {fault.file if fault.shard is None else fault.shard for fault in verify(folder)}
+
+
+def kill_sweep(home: Path, cache: Path, options: list[str], n: int, seed: int = 2) -> Tally:
+    """Kills of `probe sweep`: a run is there whole or not at all, and is that of an undisturbed sweep."""
+    tally, run, right, log = Tally("sweep"), home / "c.run", home / "right.run", home / "log"
+    seconds = seconds_of(["sweep", str(cache), "--out", str(right), *options], log)
+
+    def begin() -> None:
+        for path in (run, run.with_name("c.run.partial")):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def hold(finished: bool) -> str | None:
+        tally.at_work += not finished and run.with_name("c.run.partial").exists()
+        if not finished:
+            return None if not run.exists() or results(run).equals(results(right)) else "half a run"
+        for path in sorted((right / "scores").iterdir()):
+            if path.read_bytes() != (run / "scores" / path.name).read_bytes():
+                return f"other scores: {path.name}"
+        return None if results(run).equals(results(right)) else "other results"
+
+    arguments = ["sweep", str(cache), "--out", str(run), *options]
+    kill_again_and_again(tally, arguments, n, seconds, begin, hold, random.Random(seed), log)
+    return tally
+
+
+def results(run: Path) -> pd.DataFrame:
+    """The figures of a run but for those of the clock."""
+    table = pd.read_parquet(run / "results.parquet")
+    return table[table["metric"] != "latency_ms"].reset_index(drop=True)

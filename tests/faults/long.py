@@ -1,0 +1,119 @@
+"""The promises of the store, tried hard: many kills, every byte flipped, many thousand fuzz cases.
+
+    python tests/faults/long.py                       everything, an hour or two of one core
+    python tests/faults/long.py kills --n 200         SIGKILLs, shared by extract, repair and sweep
+    python tests/faults/long.py flips                 one bit of every byte of every file of a small cache
+    python tests/faults/long.py fuzz --n 50000        hostile files for every reader
+
+Prints how many there were and what failed. Exit code 0: nothing did.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+HERE = Path(__file__).resolve()
+sys.path[:0] = [str(HERE.parents[2]), str(HERE.parents[1])]
+
+from faults import damage, kills  # noqa: E402
+
+
+def run_kills(n: int) -> list[str]:
+    """Kill extract, repair and sweep."""
+    import torch
+    import transformers.models.wavlm.modeling_wavlm  # noqa: F401
+    from random_store import Recipe  # noqa: F401 - imported before the children are
+    from small_extraction import manifest_of, write_clips
+    from tiny_models import build
+
+    import probing.extraction
+    import probing.planted
+    import probing.serving
+    import probing.sweep  # noqa: F401
+    from probing.planted import plant
+
+    torch.set_num_threads(1)
+    failures = []
+    with tempfile.TemporaryDirectory() as name:
+        home = Path(name)
+        write_clips(home / "audio")
+        (home / "audio" / "broken.wav").write_bytes(b"")
+        manifest = manifest_of(home / "audio")
+        if kills.ended(kills.forked(lambda: build("wavlm", home / "model"), home / "log")):
+            sys.exit((home / "log").read_text())
+        options = ["--corpus", str(manifest), "--backbone", str(home / "model"), "--frames", "--shard-size", "2"]
+        options += ["--device", "cpu"]
+        planted = plant(home / "c.cache", {2: 2.0}, n_layers=3, n=(80, 40, 80))
+        heads = ["--heads", "weighted-sum+linear", "--seeds", "2", "--epochs", "3", "--resamples", "100"]
+        sweep = [*heads, "--control-seeds", "1", "--strengths", "0.1,1"]
+        for tally in (
+            kills.kill_extract(home, options, n - 2 * (n // 3)),
+            kills.kill_repair(home, home / "right", n // 3),
+            kills.kill_sweep(home, planted, sweep, n // 3),
+        ):
+            print(tally, flush=True)
+            failures += tally.failures
+    return failures
+
+
+def run_flips(n: int) -> list[str]:
+    """Flip a bit of every `n`-th byte of every file of a small cache, in turn."""
+    failures, flips = [], 0
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "c"
+        damage.write_small(folder)
+        right = damage.everything(folder)
+        for file in damage.FILES:
+            size = (folder / file).stat().st_size
+            for position in range(0, size, n):
+                with damage.changed(folder / file, position, 1 << (position % 8)):
+                    what = damage.what_went_wrong(folder, file, right)
+                flips += 1
+                if what:
+                    failures.append(f"{file}, byte {position}: {what}")
+            print(f"{file}: {len(range(0, size, n))} of {size} bytes flipped", flush=True)
+    print(f"flips: {flips}, {len(failures)} failures" + "".join(f"\n  {what}" for what in failures), flush=True)
+    return failures
+
+
+def run_fuzz(n: int, only: str | None = None) -> list[str]:
+    """Give spoilt files to every reader."""
+    import resource
+
+    import torch
+    from faults import hostile
+
+    torch.set_num_threads(1)
+    with open("/proc/self/statm") as statm:
+        taken = int(statm.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    resource.setrlimit(resource.RLIMIT_AS, (taken + hostile.MEMORY, taken + hostile.MEMORY))
+    with tempfile.TemporaryDirectory() as name:
+        cases, failures = hostile.fuzz(n, Path(name), only)
+    print(f"fuzz: {cases} cases, {len(failures)} failures" + "".join(f"\n  {what}" for what in failures), flush=True)
+    return failures
+
+
+PARTS = {"kills": (run_kills, 200), "flips": (run_flips, 1), "fuzz": (run_fuzz, 50_000)}
+
+
+def main() -> int:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", nargs="?", choices=PARTS, help="[default: all]")
+    parser.add_argument("--n", type=int, help="how many kills or cases; of flips: only every n-th byte")
+    parser.add_argument("--format", help="fuzz only this format, as 'scores'")
+    asked = parser.parse_args()
+    if asked.format:
+        return 1 if run_fuzz(asked.n or 1000, asked.format) else 0
+    failures = []
+    for part, (work, default) in PARTS.items():
+        if asked.part in (None, part):
+            failures += work(asked.n or default)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""A full disk, a limit on the size of files, a folder that is read-only: a clear error, and nothing is lost."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from random_store import Recipe, names
+
+from cache import Cache, ProbeError, verify
+
+NOBODY = 65534
+PLANNED = names(400)
+
+
+def write(folder: Path) -> None:
+    Recipe(dim=64).write(folder, PLANNED, 20)
+
+
+def refused(work: Callable[[], object]) -> str:
+    """The message of the ProbeError that some work ends with."""
+    with pytest.raises(ProbeError) as caught:
+        work()
+    return str(caught.value)
+
+
+def as_nobody(work: Callable[[], None]) -> str:
+    """Do some work in a child that is not root, for whom permissions count; what its ProbeError says."""
+    read, write_end = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        said = "no error"
+        try:
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+            work()
+        except ProbeError as error:
+            said = str(error)
+        except BaseException as error:
+            said = f"{type(error).__name__}: {error}"
+        finally:
+            os.write(write_end, said.encode())
+            os._exit(0)
+    os.close(write_end)
+    with os.fdopen(read, "rb") as handle:
+        said = handle.read().decode()
+    os.waitpid(pid, 0)
+    return said
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 600 kB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "none", str(place)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("file systems cannot be mounted here")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def passable(folder: Path) -> None:
+    """Let everybody read a folder of pytest, which keeps them to its user."""
+    for place in [folder, *folder.parents[:-1]]:
+        place.chmod(place.stat().st_mode | 0o055)
+
+
+@contextmanager
+def files_of_at_most(n_bytes: int) -> Iterator[None]:
+    """Writing more than `n_bytes` to one file fails, as under a quota."""
+    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_full_disk_is_said_and_what_was_finished_is_sound(small_disk: Path, tmp_path: Path) -> None:
+    folder = small_disk / "c"
+    said = refused(lambda: write(folder))
+    assert "No space left on device" in said
+    assert "goes on where it stopped" in said
+    kept = len(Cache(folder))
+    assert 0 < kept < len(PLANNED)
+    assert verify(folder) == []
+    assert len(Cache(folder).layer(0)[0]) == kept
+    refused(lambda: write(folder))  # still full: still nothing lost
+    assert len(Cache(folder)) >= kept
+    assert verify(folder) == []
+    subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
+    write(folder)
+    assert Cache(folder).finished
+    assert verify(folder) == []
+
+
+def test_a_limit_on_the_size_of_files_is_said_and_the_rerun_goes_on(tmp_path: Path) -> None:
+    folder = tmp_path / "c"
+    Recipe(dim=64).write(folder, PLANNED, 20, most_shards=2)
+    with files_of_at_most(20_000):
+        assert "File too large" in refused(lambda: write(folder))
+    assert len(Cache(folder)) == 40
+    assert verify(folder) == []
+    write(folder)
+    assert Cache(folder).finished
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to become somebody else")
+def test_a_read_only_cache_can_be_read_and_is_not_written_to(tmp_path: Path) -> None:
+    folder = tmp_path / "c"
+    Recipe().write(folder, names(8))
+    passable(tmp_path)
+    before = sorted((path.name, path.stat().st_mtime_ns) for path in folder.iterdir())
+    said = as_nobody(lambda: Recipe().write(folder, names(12)))
+    assert f"{folder}: cannot be written to (Permission denied). Name a folder you may write to." == said
+
+    def read() -> None:
+        cache = Cache(folder)
+        raise ProbeError(f"{len(cache.layer(0)[0])} read, {len(verify(folder))} faults")
+
+    assert as_nobody(read) == "8 read, 0 faults"
+    assert sorted((path.name, path.stat().st_mtime_ns) for path in folder.iterdir()) == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to become somebody else")
+def test_a_sweep_into_a_read_only_folder_is_refused(tmp_path: Path) -> None:
+    from probing.runs import RunWriter
+
+    passable(tmp_path)
+    said = as_nobody(lambda: RunWriter(tmp_path / "c.run", {}))  # type: ignore[arg-type,return-value]
+    assert "cannot be written to (Permission denied)" in said
+
+
+def test_the_commands_say_no_space_left_with_exit_code_2(small_disk: Path) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", "from analysis.cli import main; main()", "evaluate"]
+    scores = small_disk.parent / "scores.txt"
+    scores.write_text("".join(f"u{i} - {('bonafide', 'spoof')[i % 2]} {i}\n" for i in range(50)))
+    (small_disk / "filler").write_bytes(bytes(600 * 1024 - 4096))
+    run = subprocess.run([*command, str(scores), "--out", str(small_disk / "out")], capture_output=True, text=True)
+    assert run.returncode == 2
+    assert "No space left on device" in run.stderr
+    assert "Traceback" not in run.stderr

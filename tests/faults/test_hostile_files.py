@@ -1,0 +1,72 @@
+"""Spoilt files of every format get a ProbeError and touch nothing else; the long version is tests/faults/long.py."""
+
+import os
+import pickle
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import soundfile
+import torch
+from small_extraction import speech
+from tiny_models import build
+
+from cache import ProbeError
+from probing.audio import Cropping
+from probing.backbones import load_backbone
+from probing.extraction.states import decode
+
+LONG = Path(__file__).with_name("long.py")
+CASES = 840
+
+
+def test_no_reader_of_any_format_fails_otherwise_than_with_a_probe_error() -> None:
+    done = subprocess.run([sys.executable, str(LONG), "fuzz", "--n", str(CASES)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+    counted = re.search(r"^fuzz: (\d+) cases, 0 failures$", done.stdout, re.MULTILINE)
+    assert counted
+    assert int(counted[1]) >= CASES
+
+
+class Payload:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (self.path,)
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_weights_that_are_a_pickle_with_code_in_it_are_refused_and_not_run(zipped: bool, tmp_path: Path) -> None:
+    folder, trap = build("wavlm", tmp_path / "model"), tmp_path / "trap"
+    (folder / "model.safetensors").unlink()
+    if zipped:
+        torch.save({"encoder.weight": Payload(trap)}, folder / "pytorch_model.bin")
+    else:
+        (folder / "pytorch_model.bin").write_bytes(pickle.dumps({"encoder.weight": Payload(trap)}, 2))
+    with pytest.raises(ProbeError):
+        load_backbone(str(folder), device="cpu")
+    assert not trap.exists()
+
+
+def claiming(header: bytes, at: int, n: int, value: int, order: str = "little") -> bytes:
+    return header[:at] + value.to_bytes(n, order) + header[at + n :]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["wav", "flac", "au"])
+def test_a_header_that_claims_hours_costs_neither_time_nor_memory(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a.{kind}"
+    soundfile.write(path, speech(0, 8000), 16000, subtype="PCM_16")
+    content = path.read_bytes()
+    if kind == "wav":
+        content = claiming(content, content.index(b"data") + 4, 4, 0x7FFFFF00)
+    elif kind == "flac":  # 36 bits of total samples end the 18th byte of the stream information
+        content = claiming(content, 4 + 4 + 14, 4, 0x7FFFFFFF, "big")
+    else:
+        content = claiming(content, 8, 4, 0x7FFFFF00, "big")
+    path.write_bytes(content)
+    clip = decode("a", path, Cropping(3600.0), 400)
+    assert clip.waveform is None or len(clip.waveform) == 8000
+    assert clip.failure or clip.waveform is not None
