@@ -38,7 +38,9 @@ def test_embedded_gives_the_same_layers_alone_and_padded(speech):
     backbone = load_backbone()
     batch = backbone.hidden_states(speech)
     for i, clip in enumerate(speech):
-        torch.testing.assert_close(batch.clip(i), backbone.hidden_states([clip]).clip(0), rtol=1e-4, atol=1e-5)
+        alone = backbone.hidden_states([clip]).clip(0)
+        worst = (batch.clip(i) - alone).abs().amax((1, 2)) / alone.square().mean((1, 2)).sqrt()
+        assert worst.max() < 1e-5  # of the layer's own size, which is about 17 here
 
 
 def test_random_embedded_is_its_architecture_with_weights_drawn_from_a_seed(speech):
