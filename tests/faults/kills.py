@@ -122,7 +122,7 @@ def kill_again_and_again(
         finished = code is not None
         if finished and code:
             tally.failures.append(f"exit code {code}: {log.read_text()[-500:]}")
-        what = hold(finished)
+        what = hold(finished) if not code else "it failed"
         if what:
             tally.failures.append(f"after {tally.kills} kills: {what}")
         if finished or what:

@@ -49,11 +49,12 @@ def run_kills(n: int) -> list[str]:
         planted = plant(home / "c.cache", {2: 2.0}, n_layers=3, n=(80, 40, 80))
         heads = ["--heads", "weighted-sum+linear", "--seeds", "2", "--epochs", "3", "--resamples", "100"]
         sweep = [*heads, "--control-seeds", "1", "--strengths", "0.1,1"]
-        for tally in (
-            kills.kill_extract(home, options, n - 2 * (n // 3)),
-            kills.kill_repair(home, home / "right", n // 3),
-            kills.kill_sweep(home, planted, sweep, n // 3),
+        for kill in (
+            lambda: kills.kill_extract(home, options, n - 2 * (n // 3)),
+            lambda: kills.kill_repair(home, home / "right", n // 3),
+            lambda: kills.kill_sweep(home, planted, sweep, n // 3),
         ):
+            tally = kill()
             print(tally, flush=True)
             failures += tally.failures
     return failures
