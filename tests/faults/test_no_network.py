@@ -1,0 +1,53 @@
+"""No command looks for the network unless a model of the hub is asked for by its name."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from probing.planted import plant
+
+# Ends the process at the first attempt to resolve a name or to connect, whoever swallows the exception.
+GUARD = """
+import os, sys
+def watch(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"):
+        os.write(2, f"NETWORK: {event} {arguments}".encode())
+        os._exit(99)
+sys.addaudithook(watch)
+from analysis.cli import main
+for line in sys.argv[1].split("\\n"):
+    sys.argv = ["probe", *line.split(" ")]
+    try:
+        main()
+    except SystemExit as error:
+        if error.code:
+            os._exit(error.code)
+"""
+
+
+def run(folder: Path, *commands: str) -> subprocess.CompletedProcess[str]:
+    script = [sys.executable, "-W", "ignore", "-c", GUARD, "\n".join(commands)]
+    return subprocess.run(script, capture_output=True, text=True, cwd=folder)
+
+
+def test_extract_sweep_verify_repair_score_and_evaluate_touch_no_network(tmp_path: Path) -> None:
+    plant(tmp_path / "p.cache", {1: 1.0}, n_layers=1, n=(40, 40, 40))
+    done = run(
+        tmp_path,
+        "extract c.cache --max-seconds 1 --split eval",
+        "cache info c.cache",
+        "cache verify c.cache",
+        "cache repair c.cache",
+        "sweep p.cache --heads none --resamples 100 --control-seeds 0 --strengths 0.1",
+        "score p.run p.cache --split eval --out s.txt",
+        "evaluate s.txt --resamples 100",
+        "corpus list",
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "NETWORK" not in done.stderr
+
+
+def test_a_hub_name_is_what_the_guard_would_see(tmp_path: Path) -> None:
+    done = run(tmp_path, "extract c.cache --backbone nobody/no-such-model")
+    assert done.returncode == 99
+    assert "NETWORK" in done.stderr
