@@ -159,6 +159,12 @@ def extract(
         int | None, typer.Option(min=1, help="Workers of the Ray cluster [default: one a GPU, or else one a machine].")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first utterance that cannot be used.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Say what it will take of disk and time on this machine; exit code 2 if too much."
+        ),
+    ] = False,
 ) -> None:
     """Run a backbone over a corpus once and cache every hidden layer.
 
@@ -196,6 +202,9 @@ def extract(
     machine = extraction.Machine(device, batch_size, workers, shard_size, attention)
     share = None if part is None else Part.parse(part)
     table = corpora.load_corpus(corpus, audio_root=audio_root, splits=split)
+    if dry_run:
+        extraction.rehearse(folder, table, options, machine, part=share)
+        return
     if engine == "ray":
         cluster = extraction.Cluster(address, actors)
         extraction.extract_on_cluster(folder, table, options, machine, cluster, part=share, strict=strict)

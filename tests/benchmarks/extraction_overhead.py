@@ -2,7 +2,7 @@
 
 Both run the same batches in the same process, in turn, with the clips decoded beforehand for the bare passes only:
 
-    python tests/benchmarks/extraction_overhead.py [--frames] [--runs 5] [--backbone SPEC] [--limit 256]
+    python tests/benchmarks/extraction_overhead.py [--frames] [--runs 5] [--backbone SPEC | --shape base] [--limit 256]
 """
 
 import argparse
@@ -16,6 +16,8 @@ from queue import SimpleQueue
 
 import numpy as np
 import torch
+from figures import figure
+from shapes import shape
 
 from cache import Cache
 from cache.writer import CacheWriter
@@ -29,13 +31,25 @@ from probing.extraction.states import batches
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backbone", default="embedded", help="as probe extract --backbone")
+    parser.add_argument("--shape", choices=["base", "large"], help="WavLM of this shape, random weights, instead")
+    parser.add_argument("--threads", type=int, help="of PyTorch [default: all cores]")
     parser.add_argument("--corpus", default="demo", help="as probe extract --corpus")
     parser.add_argument("--frames", action="store_true", help="write the frames tier as well")
     parser.add_argument("--runs", type=int, default=5, help="pairs of runs; the medians count")
     parser.add_argument("--limit", type=int, default=256, help="utterances")
     arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    if arguments.shape:
+        with shape(arguments.shape) as spec:
+            compare(spec, arguments)
+    else:
+        compare(arguments.backbone, arguments)
 
-    options = Options(backbone=arguments.backbone, frames=arguments.frames)
+
+def compare(spec: str, arguments: argparse.Namespace) -> None:
+    """Run both, print the figures."""
+    options = Options(backbone=spec, frames=arguments.frames)
     machine, backbone = Machine(), options.load_backbone("auto")
     corpus = load_corpus(arguments.corpus)
     rows = corpus.utterances.sort_values("utterance_id").head(arguments.limit)
@@ -93,7 +107,12 @@ def main() -> None:
     print(f"{len(clips)} clips, {seconds:.0f} s of audio")
     print(f"bare forward passes     {bare_s:8.2f} s   {seconds / bare_s:6.1f} s audio/s")
     print(f"whole extraction        {whole_s:8.2f} s   {seconds / whole_s:6.1f} s audio/s")
-    print(f"whole / bare            {ratio:8.3f}     (pairs: {', '.join(f'{w / b:.3f}' for b, w in times)})")
+    kept, what = (
+        "frames float16" if arguments.frames else "pooled",
+        f", {arguments.shape} shape" if arguments.shape else "",
+    )
+    pairs = ", ".join(f"{w / b:.3f}" for b, w in times)
+    figure(f"whole extraction / bare forward, {kept}{what}", ratio, pairs)
     print(f"cache bytes / raw bytes {on_disk / raw:8.4f}     ({on_disk} / {raw})")
 
 

@@ -61,6 +61,19 @@ BENCHMARKS = (
     ),
     Benchmark("engine", "engine_speed.py", (), {"two Ray workers / one": ">= 1.7"}),
     Benchmark("int8", "int8_effect.py", ("--no-heads",), {}),
+    Benchmark(
+        "overhead",
+        "extraction_overhead.py",
+        ("--shape", "base", "--threads", "2", "--limit", "96"),
+        {"whole extraction / bare forward, pooled, base shape": "<= 1.05"},
+    ),
+    Benchmark(
+        "overhead of frames",
+        "extraction_overhead.py",
+        ("--shape", "base", "--threads", "2", "--limit", "96", "--frames"),
+        {"whole extraction / bare forward, frames float16, base shape": "<= 1.05"},
+    ),
+    Benchmark("usual loop", "usual_loop.py", (), {"usual loop / ours": ">= 1.8"}),
 )
 
 

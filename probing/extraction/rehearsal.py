@@ -1,0 +1,97 @@
+"""A rehearsal of an extraction: what it will take of disk and of time on this machine, with nothing left behind."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cache import Cache, CacheMissing
+from cache.manifest import Manifest, check_fingerprint
+from cache.parts import Part
+from cache.writer import CacheWriter
+from probing.backbones import Backbone
+from probing.corpora import Corpus, load_corpus
+from probing.extraction.estimate import Estimate, estimate
+from probing.extraction.extract import Machine, new_manifest, session, work_of
+from probing.extraction.options import Options
+from probing.progress import console, duration
+
+SAMPLED = 24  # utterances run to measure the rate, of all lengths
+
+
+def rehearse(
+    folder: str | Path,
+    corpus: str | Corpus = "demo",
+    options: Options | None = None,
+    machine: Machine | None = None,
+    *,
+    part: Part | None = None,
+    say: Callable[[str], None] = console.print,
+) -> Estimate:
+    """Say what an extraction will take: utterances, hours, bytes by tier, free space, time; takes what `extract` takes.
+
+    The time is that of a few of the utterances, run through model and pipeline into a temporary folder.
+
+    Returns:
+        What the utterances that are not in the cache yet will need.
+
+    Raises:
+        ProbeError: as `extract`, also where the disk cannot hold it.
+    """
+    folder, options, machine = Path(folder), options or Options(), machine or Machine()
+    corpus = load_corpus(corpus) if isinstance(corpus, str) else corpus
+    backbone = options.load_backbone(machine.device, machine.attention)
+    work = work_of(folder, corpus, machine.shard_size_on(backbone), part)
+    manifest = new_manifest(backbone, corpus, options)
+    say(f"{backbone.name} on {backbone.device}, {corpus.name} -> {work.folder} (dry run: nothing is written there)")
+    if backbone.precision_note:
+        say(f"Precision: {backbone.precision_note}.")
+    rows = _pending(work.folder, manifest, work.rows)
+    there = next(place for place in (work.folder, *work.folder.absolute().parents) if place.is_dir())
+    plan = estimate(there, corpus.root, rows, backbone, options.cropping, manifest)
+    say(f"Plan: {plan}")
+    plan.check(work.folder)
+    if len(rows):
+        rate, stages = _rate(rows, corpus, backbone, options, machine, manifest)
+        if rate:
+            say(
+                f"Time: about {duration(plan.audio_seconds / rate)} on this machine alone ({rate:.3g} s of audio a "
+                f"second in a sample; {stages})"
+            )
+    return plan
+
+
+def _pending(folder: Path, manifest: Manifest, rows: pd.DataFrame) -> pd.DataFrame:
+    """The utterances that are neither in the cache nor known to be of no use."""
+    try:
+        cache = Cache(folder)
+    except CacheMissing:
+        return rows
+    check_fingerprint(folder, cache.fingerprint, manifest.fingerprint)
+    done = {*cache.utterances["utterance_id"], *cache.failures["utterance_id"]}
+    return rows[~rows["utterance_id"].isin(done)]
+
+
+def _rate(
+    rows: pd.DataFrame, corpus: Corpus, backbone: Backbone, options: Options, machine: Machine, manifest: Manifest
+) -> tuple[float, str]:
+    """Seconds of audio a second over a sample of the utterances, after a few to warm up; and the time by stage."""
+    n = max(SAMPLED, 2 * machine.batch_size_on(backbone))
+    sample = rows.iloc[np.unique(np.linspace(0, len(rows) - 1, min(n, len(rows))).astype(int))]
+    rate, stages = 0.0, ""
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, some in (("warm", sample.head(4)), ("timed", sample)):
+            place = Path(scratch) / name
+            with (
+                CacheWriter(place, manifest, some, machine.shard_size_on(backbone)) as writer,
+                session(writer, corpus.root, backbone, options, machine, len(some), False, lambda _: None) as pipeline,
+            ):
+                started = time.perf_counter()
+                pipeline.run()
+                elapsed = time.perf_counter() - started
+            rate = float(Cache(place).utterances["n_samples"].sum()) / backbone.sampling_rate / elapsed
+            stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in pipeline.seconds.items())
+    return rate, stages
