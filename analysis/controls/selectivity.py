@@ -1,0 +1,54 @@
+"""Selectivity: how much of a probe's success is the layer's, and not the probe's own or the recording's."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from analysis.curves import check_same_utterances
+from cache import ProbeError
+from probing.runs import Run
+
+
+def selectivity(run: Run, random: Run | None = None, split: str = "eval") -> pd.DataFrame:
+    """The linear probes of a run beside their controls, by layer (EER, 0 to 1).
+
+    Args:
+        run: a finished run.
+        random: the run of the same architecture with random weights on the same utterances.
+        split: `eval` or `dev`.
+
+    Returns:
+        One row a layer: eer, low, high; shuffled, the mean EER of the same probe trained on shuffled labels (Hewitt and
+        Liang, EMNLP 2019); selectivity = shuffled - eer, with selectivity_low and selectivity_high from the probe's
+        interval; trivial, the EER of features that say nothing about speech, and over_trivial = trivial - eer;
+        with `random` also random and over_random = random - eer. Above 0 speaks for the layer.
+
+    Raises:
+        ProbeError: no such split, no shuffled-label control, or a random run on other utterances.
+    """
+    own, shuffled = _rates(run, "layer", split), _rates(run, "shuffled-labels", split)
+    if own.empty:
+        raise ProbeError(f"{run.folder}: no probes on split {split!r}. Expected eval or dev")
+    if shuffled.empty:
+        raise ProbeError(f"{run.folder}: no shuffled-label control. Sweep again with --control-seeds 3")
+    own = own.set_index("layer")
+    table = own[["value", "low", "high"]].rename(columns={"value": "eer"})
+    table["shuffled"] = shuffled.groupby("layer")["value"].mean()
+    table["selectivity"] = table["shuffled"] - table["eer"]
+    table["selectivity_low"] = table["shuffled"] - table["high"]
+    table["selectivity_high"] = table["shuffled"] - table["low"]
+    trivial = _rates(run, "trivial-features", split)
+    table["trivial"] = float(trivial["value"].iloc[0]) if len(trivial) else float("nan")
+    table["over_trivial"] = table["trivial"] - table["eer"]
+    if random is not None:
+        check_same_utterances(run.record["utterances"], random)
+        table["random"] = _rates(random, "layer", split).set_index("layer")["value"]
+        table["over_random"] = table["random"] - table["eer"]
+    return table.sort_index()
+
+
+def _rates(run: Run, experiment: str, split: str) -> pd.DataFrame:
+    table = run.results
+    chosen = (table["experiment"] == experiment) & (table["split"] == split) & (table["metric"] == "eer")
+    rows = table[chosen & (table["condition"] == "all")]
+    return rows if experiment == "trivial-features" else rows.astype({"layer": int})

@@ -1,0 +1,46 @@
+"""Probes beside their controls."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hand_made import write_cache
+
+from analysis.controls import selectivity
+from cache import ProbeError
+from probing.runs import Run
+from probing.sweep import SweepOptions, sweep
+from probing.sweep.depths import DepthOptions
+
+
+def swept(folder: Path, name: str, control_seeds: tuple[int, ...] = (0, 1), **how: object) -> Run:
+    options = SweepOptions(strengths=(0.1,), resamples=100, control_seeds=control_seeds, depths=DepthOptions(heads=()))
+    cache = write_cache(folder / f"{name}.cache", **how)  # type: ignore[arg-type]
+    return sweep(cache, folder / f"{name}.run", options, say=lambda text: None)
+
+
+def test_selectivity_is_highest_where_the_classes_are_apart(tmp_path: Path) -> None:
+    run, random = swept(tmp_path, "a"), swept(tmp_path, "b", seed=1, random_weights=True)
+    table = selectivity(run, random)
+    assert list(table.index) == [0, 1, 2, 3]
+    assert table["selectivity"].idxmax() == 2
+    rows = run.results[run.results["split"] == "eval"]
+    control = rows[(rows["experiment"] == "shuffled-labels") & (rows["layer"] == 2)]["value"]
+    own = rows[(rows["experiment"] == "layer") & (rows["layer"] == 2)].iloc[0]
+    assert table.loc[2, "selectivity"] == pytest.approx(control.mean() - own["value"])
+    assert table.loc[2, "selectivity_low"] == pytest.approx(control.mean() - own["high"])
+    assert np.allclose(table["over_random"], table["random"] - table["eer"])
+    assert table["trivial"].nunique() == 1
+    assert "random" not in selectivity(run, split="dev")
+
+
+def test_controls_that_are_missing_are_told(tmp_path: Path) -> None:
+    bare = swept(tmp_path, "bare", control_seeds=())
+    with pytest.raises(ProbeError, match="--control-seeds 3"):
+        selectivity(bare)
+    run = swept(tmp_path, "a")
+    with pytest.raises(ProbeError, match="Expected eval or dev"):
+        selectivity(run, split="test")
+    fewer = swept(tmp_path, "fewer", change=lambda table: table[table["utterance_id"] != "eval-00-é"])
+    with pytest.raises(ProbeError, match="other utterances"):
+        selectivity(run, fewer)
