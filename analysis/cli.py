@@ -13,6 +13,7 @@ from rich.table import Table
 from analysis.corpora import corpus_app
 from analysis.interruption import InterruptibleGroup
 from analysis.looking import compare, plot, report
+from analysis.measuring import describe, inspect, similarity, transfer
 from analysis.merging import merge
 from analysis.reproducing import reproduce_app
 from analysis.scoring import evaluate, export, score
@@ -50,6 +51,8 @@ app.command()(score)
 app.command()(compare)
 app.command()(report)
 app.command()(plot)
+for measuring in (similarity, transfer, describe, inspect):
+    app.command()(measuring)
 
 CacheFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the cache.")]
 CorpusSpec = Annotated[

@@ -84,8 +84,8 @@ class LSTM(BackEnd):
         for parameter in (self.input, self.hidden, self.input_bias, self.hidden_bias, self.weight):
             draw(parameter, generators, (3 * LSTM_WIDTH) ** -0.5)
 
-    def forward(self, merge: Merge, x: Tensor, mask: Tensor | None) -> Tensor:
-        """See `BackEnd.forward`; frames after the end of an utterance change nothing."""
+    def outputs(self, merge: Merge, x: Tensor, mask: Tensor | None) -> Tensor:
+        """The output (M, B, T, 192) at every frame."""
         pre = merge(x, mask, self.input) + (self.input_bias + self.hidden_bias)[:, None, None]
         n, batch, _, _ = pre.shape
         h = c = pre.new_zeros(n, batch, LSTM_WIDTH)
@@ -96,7 +96,11 @@ class LSTM(BackEnd):
             c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
             h = torch.sigmoid(o) * torch.tanh(c)
             outputs.append(h)
-        mean = (torch.stack(outputs, dim=2) * _share(x, mask)).sum(dim=2)
+        return torch.stack(outputs, dim=2)
+
+    def forward(self, merge: Merge, x: Tensor, mask: Tensor | None) -> Tensor:
+        """See `BackEnd.forward`; frames after the end of an utterance change nothing."""
+        mean = (self.outputs(merge, x, mask) * _share(x, mask)).sum(dim=2)
         return torch.bmm(mean, self.weight) + self.bias[:, None]
 
 
@@ -120,16 +124,20 @@ class AttentiveStatistics(BackEnd):
         for parameter in (self.attend, self.channel, self.weight):
             draw(parameter, generators, (3 * parameter.shape[1]) ** -0.5)
 
-    def forward(self, merge: Merge, x: Tensor, mask: Tensor | None) -> Tensor:
-        """See `BackEnd.forward`."""
-        merged, share = merge(x, mask), _share(x, mask)
+    def attention(self, merged: Tensor, mask: Tensor | None) -> Tensor:
+        """The weight (M, B, T, D) of each frame in each channel; 1 in sum over T."""
         n, batch, n_frames, dim = merged.shape
-        context = torch.cat(_statistics(merged, share), dim=-1)[:, :, None].expand(-1, -1, n_frames, -1)
+        context = torch.cat(_statistics(merged, _share(merged, mask)), dim=-1)[:, :, None].expand(-1, -1, n_frames, -1)
         inner = torch.cat([merged, context], dim=-1).flatten(1, 2) @ self.attend + self.attend_bias[:, None]
         energy = (torch.tanh(inner) @ self.channel + self.channel_bias[:, None]).view(n, batch, n_frames, dim)
         if mask is not None:
             energy = energy.masked_fill(~mask[None, :, :, None], -torch.inf)
-        pooled = torch.cat(_statistics(merged, torch.softmax(energy, dim=2)), dim=-1)
+        return torch.softmax(energy, dim=2)
+
+    def forward(self, merge: Merge, x: Tensor, mask: Tensor | None) -> Tensor:
+        """See `BackEnd.forward`."""
+        merged = merge(x, mask)
+        pooled = torch.cat(_statistics(merged, self.attention(merged, mask)), dim=-1)
         return torch.bmm(pooled, self.weight) + self.bias[:, None]
 
 

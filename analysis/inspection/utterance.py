@@ -1,0 +1,145 @@
+"""Inspection: one utterance, its waveform, and what every frame of it says to a trained head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.inspection.evidence import frame_evidence
+from analysis.waveforms import Waveforms
+from cache import Cache, ProbeError
+from probing.audio import SAMPLING_RATE, UnusableAudio, Waveform, load_audio
+from probing.extraction import layers_of
+from probing.runs import Run
+from probing.serving import Server, ServingError
+from probing.serving.export import load_run_backbone, run_options
+from probing.serving.heads import head_depth
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a head says of one utterance, over time.
+
+    activation: DataFrame, one row a frame: time (middle of the frame, in s), activation (log odds of bona fide, whose
+        mean is the score; NaN where the head does not look).
+    waveform: (n,) at 16 kHz, as the model saw it.
+    score: log odds of bona fide.
+    head, how: which head, and how its score was divided among the frames.
+    utterance, label: its id or path, and what is known of it.
+    backbone: name of the model.
+    """
+
+    activation: pd.DataFrame
+    waveform: Waveform
+    score: float
+    head: str
+    how: str
+    utterance: str
+    label: str
+    backbone: str
+
+
+def inspect(
+    where: Run | str | Path,
+    utterance: str | Path,
+    *,
+    head: str | None = None,
+    cache: Cache | str | Path | None = None,
+    audio_root: Path | None = None,
+    device: str = "cpu",
+) -> Inspection:
+    """Class activation over the frames of one utterance.
+
+    Args:
+        where: a run, or a folder of `probe export`.
+        utterance: an audio file, or an utterance id of the cache.
+        head: as `probing.serving.choose_head`; default that of lowest dev EER at the run's depth.
+        cache: where ids are looked up; default the cache of the run. Frames come from it where it has them, else the
+            audio is run through the backbone.
+        audio_root: where the audio of the cache is now.
+        device: where to run the backbone.
+
+    Raises:
+        ProbeError: no such run, head, utterance or audio, or another backbone.
+    """
+    server = Server(where.folder if isinstance(where, Run) else Path(where), head)
+    known = server.exported.record if server.exported else server.run.record
+    backbone = str(known["backbone"] if server.exported else known["about"]["backbone"])
+    frames, label = None, ""
+    path = Path(utterance)
+    if path.is_file():
+        options = server.exported.options if server.exported else run_options(server.run, server.head)
+        try:
+            waveform = load_audio(path, options.cropping)
+        except UnusableAudio as error:
+            raise ProbeError(f"{path}: {error}. Give another file") from None
+    else:
+        opened = _cache(server, cache, str(utterance))
+        rows = opened.select({"utterance_id": str(utterance)})
+        if rows.empty:
+            raise ProbeError(
+                f"{utterance}: no such file, and no utterance of {opened.folder}. Its ids: "
+                f"{', '.join(opened.utterances['utterance_id'].head(3))}, ..."
+            )
+        row = rows.iloc[0]
+        label = row["label"] if row["attack"] in ("", "-") else f"{row['label']}, {row['attack']}"
+        waveform = Waveforms(opened, audio_root).load(row["path"])
+        weights = {known.get("weights_sha256"), known["fingerprint"].get("backbone_weights_sha256")}
+        if opened.fingerprint.get("backbone_weights_sha256") not in weights:
+            raise ServingError(f"{opened.folder}: of another backbone than {server.where}. Give the cache of the run")
+        if "frames" in opened.tiers and set(server.head.layers) <= set(opened.layers):
+            frames = opened.frames([str(utterance)], server.head.layers)[0]
+    if frames is None:
+        frames = _frames(server, waveform, str(utterance), device)
+    found = frame_evidence(server.head, frames)
+    seconds = len(waveform) / SAMPLING_RATE
+    middle = (np.arange(len(found.values)) + 0.5) * seconds / len(found.values)
+    activation = pd.DataFrame({"time": middle, "activation": found.values})
+    activation.attrs = {"score": found.score, "head": server.name, "how": found.how, "utterance": str(utterance)}
+    name = path.name if path.is_file() else str(utterance)
+    return Inspection(activation, waveform, found.score, server.name, found.how, name, label, backbone)
+
+
+def class_activation(
+    where: Run | str | Path,
+    utterance: str | Path,
+    *,
+    head: str | None = None,
+    cache: Cache | str | Path | None = None,
+    audio_root: Path | None = None,
+    device: str = "cpu",
+) -> pd.DataFrame:
+    """The `activation` of `inspect`, with the same arguments: time (s) and activation (log odds of bona fide)."""
+    return inspect(where, utterance, head=head, cache=cache, audio_root=audio_root, device=device).activation
+
+
+def _cache(server: Server, given: Cache | str | Path | None, utterance: str) -> Cache:
+    if isinstance(given, Cache):
+        return given
+    folder = given or (None if server.exported else server.run.record.get("cache_folder"))
+    if folder is None:
+        raise ProbeError(f"{utterance}: no such file. An utterance id needs its cache: --cache DIR")
+    try:
+        return Cache(folder)
+    except ProbeError as error:
+        raise ProbeError(f"{utterance}: no such file, and as an id it needs a cache: {error} Say --cache DIR") from None
+
+
+def _frames(server: Server, waveform: Waveform, name: str, device: str) -> NDArray[np.floating]:
+    """The layers of the head, (layers, T, D), by running its backbone."""
+    if server.exported:
+        options, backbone = server.exported.options, server.exported.load_backbone(device)
+    else:
+        options = run_options(server.run, server.head)
+        backbone = load_run_backbone(server.run, options, device)
+        if head_depth(server.head):
+            backbone = backbone.truncate(head_depth(server.head))
+    failed: list[str] = []
+    options = replace(options, frames=True, frames_dtype="float32")
+    for _, layers in layers_of({name: waveform}, backbone, options, on_failure=lambda _, why: failed.append(why)):
+        return np.asarray(layers[server.head.layers])
+    raise ProbeError(f"{name}: {failed[0]}. Give another utterance")
