@@ -15,7 +15,13 @@ LSTM_WIDTH, MLP_WIDTH, ATTENTION_WIDTH = 192, 64, 128
 
 
 class BackEnd(nn.Module):
-    """M back-ends over vectors of D features."""
+    """M back-ends over vectors of D features.
+
+    Attributes:
+        values_per_vector: about how many a training step keeps for each vector and model, its merge included.
+    """
+
+    values_per_vector: int
 
     def forward(self, merge: Merge, x: Tensor, mask: Tensor | None) -> Tensor:
         """Logits (M, B, O) of layers (B, L, T, D): O = 1 is the log odds of bona fide, O = 2 are spoof, bona fide."""
@@ -33,6 +39,7 @@ class Linear(BackEnd):
         self.weight = nn.Parameter(torch.zeros(n, 2 * dim if frames else dim, 1))
         self.bias = nn.Parameter(torch.zeros(n))
         self.frames = frames
+        self.values_per_vector = 6 * dim if frames else 4
 
     def start(self, generators: Sequence[torch.Generator]) -> None:
         """Small, so that the first scores are near 0."""
@@ -55,6 +62,7 @@ class MLP(BackEnd):
         self.inner_bias = nn.Parameter(torch.zeros(n, MLP_WIDTH))
         self.outer = nn.Parameter(torch.zeros(n, MLP_WIDTH, 1))
         self.bias = nn.Parameter(torch.zeros(n))
+        self.values_per_vector = 3 * dim + 4 * MLP_WIDTH
 
     def start(self, generators: Sequence[torch.Generator]) -> None:
         """As PyTorch's nn.Linear in variance."""
@@ -78,6 +86,7 @@ class LSTM(BackEnd):
         self.hidden_bias = nn.Parameter(torch.zeros(n, 4 * LSTM_WIDTH))
         self.weight = nn.Parameter(torch.zeros(n, LSTM_WIDTH, 2))
         self.bias = nn.Parameter(torch.zeros(n, 2))
+        self.values_per_vector = 3 * dim + 24 * LSTM_WIDTH
 
     def start(self, generators: Sequence[torch.Generator]) -> None:
         """As PyTorch's nn.LSTM in variance."""
@@ -118,6 +127,7 @@ class AttentiveStatistics(BackEnd):
         self.channel_bias = nn.Parameter(torch.zeros(n, dim))
         self.weight = nn.Parameter(torch.zeros(n, 2 * dim, 2))
         self.bias = nn.Parameter(torch.zeros(n, 2))
+        self.values_per_vector = 20 * dim + 4 * ATTENTION_WIDTH
 
     def start(self, generators: Sequence[torch.Generator]) -> None:
         """As PyTorch's nn.Linear in variance."""

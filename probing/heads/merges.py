@@ -163,15 +163,14 @@ class AttentiveMerge(Merge):
         gates = self.gates(x, mask)
         batch, n_layers, n_frames, dim = x.shape
         n, bottleneck = self.down_bias.shape
-        if n == 1:  # side by side: one product instead of L
-            gated = x * gates[0, :, :, None, None]
-            flat = gated.permute(0, 2, 3, 1).reshape(batch * n_frames, dim * n_layers)
-            h = (flat @ self.down[0].reshape(dim * n_layers, bottleneck)).view(1, batch, n_frames, bottleneck)
+        down = self.down.permute(2, 1, 0, 3)  # (L, D, M, r), as it is in memory
+        if bottleneck > dim:  # gate what goes in, as it is smaller than what comes out
+            gated = ((x * of_model[:, :, None, None]).transpose(1, 2).flatten(2) for of_model in gates)
+            h = torch.stack([v @ down[:, :, m].flatten(0, 1) for m, v in enumerate(gated)])
         else:
             by_layer = x.transpose(0, 1).reshape(n_layers, batch * n_frames, dim)
-            down = self.down.permute(2, 1, 0, 3).reshape(n_layers, dim, n * bottleneck)
-            parts = torch.bmm(by_layer, down).view(n_layers, batch, n_frames, n, bottleneck)
-            h = torch.einsum("lbtmr,mbl->mbtr", parts, gates)
+            parts = torch.bmm(by_layer, down.reshape(n_layers, dim, n * bottleneck))
+            h = torch.einsum("lbtmr,mbl->mbtr", parts.view(n_layers, batch, n_frames, n, bottleneck), gates)
         h = functional.silu(h + self.down_bias[:, None, None])
         up, bias = (self.up, self.up_bias) if tail is None else (self.up @ tail, (self.up_bias[:, None] @ tail)[:, 0])
         return (h.flatten(1, 2) @ up).view(n, batch, n_frames, -1) + bias[:, None, None]
@@ -192,14 +191,18 @@ def time_mean(x: Tensor, mask: Tensor | None) -> Tensor:
     """The mean of (B, L, T, D) over valid frames, (B, L, D)."""
     if mask is None:
         return x.mean(dim=2)
-    weight = mask.to(x.dtype)[:, None, :, None]
-    return (x * weight).sum(dim=2) / weight.sum(dim=2)
+    share = mask.to(x.dtype) / mask.sum(dim=1, keepdim=True)
+    flat = x.transpose(0, 1).flatten(0, 1)  # sources lay layers first: no copy
+    return torch.bmm(share.repeat(x.shape[1], 1)[:, None], flat).view(x.shape[1], len(x), -1).transpose(0, 1)
 
 
 def _gated_sum(gates: Tensor, x: Tensor, tail: Tensor | None) -> Tensor:
     if tail is None:
         return torch.einsum("mbl,bltd->mbtd", gates, x)
     n, dim, n_out = tail.shape
+    if n_out > 1:  # merged first, the layers are projected once and not each
+        merged = torch.einsum("mbl,bltd->mbtd", gates, x)
+        return (merged.flatten(1, 2) @ tail).view(*merged.shape[:3], n_out)
     projected = (x.reshape(-1, dim) @ tail.permute(1, 0, 2).reshape(dim, n * n_out)).view(*x.shape[:3], n, n_out)
     return torch.einsum("mbl,bltmo->mbto", gates, projected)
 

@@ -22,7 +22,10 @@ FRAME_COPIES = 6  # of a batch of frames: read, padded, standardised, merged, gr
 
 @dataclass(frozen=True)
 class Batch:
-    """Utterances at `rows` of their source: x (B, L, T, D) float32, mask (B, T) or None where T is 1."""
+    """Utterances at `rows` of their source: x (B, L, T, D) float32, mask (B, T) or None where T is 1.
+
+    In memory x lies layers first, which is how merges take it.
+    """
 
     rows: NDArray[np.intp]
     x: Tensor
@@ -111,6 +114,9 @@ class FrameSource:
         cache, table: an open cache with frames and rows of its utterances.
         n_frames: longest crop; None takes all frames.
         memory_gb: of the batches in flight; larger ones come in parts (`part_size`).
+
+    Attributes:
+        longest: most frames of an utterance in a batch.
     """
 
     frames = True
@@ -119,8 +125,8 @@ class FrameSource:
         self.cache, self.table, self.n_frames = cache, table.reset_index(drop=True), n_frames
         self.layers = [k for k in cache.layers if k > 0]
         self.n_layers, self.dim = len(self.layers), cache.dim
-        longest = min(int(self.table["n_frames"].max()), n_frames or 10**9)
-        self.part_size = max(1, int(memory_gb * 1e9 / (FRAME_COPIES * 4 * self.n_layers * self.dim * longest)))
+        self.longest = min(int(self.table["n_frames"].max()), n_frames or 10**9)
+        self.part_size = max(1, int(memory_gb * 1e9 / (FRAME_COPIES * 4 * self.n_layers * self.dim * self.longest)))
 
     def __len__(self) -> int:
         return len(self.table)
@@ -134,7 +140,7 @@ class FrameSource:
     def _batch(self, rows: NDArray[np.intp], crop_seed: int | None) -> Batch:
         clips = self.cache.frames(list(self.table["utterance_id"].iloc[rows]), self.layers)
         cropped = [self._crop(clip, int(row), crop_seed) for clip, row in zip(clips, rows, strict=True)]
-        x = torch.zeros(len(rows), self.n_layers, max(clip.shape[1] for clip in cropped), self.dim)
+        x = torch.zeros(self.n_layers, len(rows), max(clip.shape[1] for clip in cropped), self.dim).transpose(0, 1)
         mask = torch.zeros(len(rows), x.shape[2], dtype=torch.bool)
         for i, clip in enumerate(cropped):
             x[i, :, : clip.shape[1]] = torch.from_numpy(clip)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from .backends import BACKENDS, make_backend
-from .merges import MERGES, RANK, make_merge
+from .merges import MERGES, RANK, AttentiveMerge, make_merge
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class HeadStack(nn.Module):
 
     def standardized(self, x: Tensor) -> Tensor:
         """Layers (B, L, T, D) at mean 0 and deviation 1 of the training set."""
-        return (x - self.mean[:, None]) / self.scale[:, None]
+        return (x - self.mean[:, None]).div_(self.scale[:, None])
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Logits (M, B, O) of standardised layers (B, L, T, D)."""
@@ -96,17 +96,37 @@ class HeadStack(nn.Module):
         alone.scale.copy_(self.scale[: model.depth])
         return alone
 
+    def values_per_vector(self) -> int:
+        """About how many values a training step keeps for each vector of a layer and model, measured generously."""
+        bottleneck = self.merge.down_bias.shape[1] if isinstance(self.merge, AttentiveMerge) else 0
+        return self.backend.values_per_vector + 3 * self.n_layers * min(bottleneck, self.dim) + 3 * bottleneck
+
     def n_parameters(self) -> int:
         """Count the trained parameters of all models."""
         return sum(parameter.numel() for parameter in self.parameters())
 
 
 def make_stacks(
-    models: Sequence[Model], n_layers: int, dim: int, frames: bool, rank: int = RANK, memory_gb: float = 1.0
+    models: Sequence[Model],
+    n_layers: int,
+    dim: int,
+    frames: bool,
+    rank: int = RANK,
+    memory_gb: float = 1.0,
+    vectors: int = 1,
 ) -> list[HeadStack]:
-    """Put models of a kind together, as many as `memory_gb` of parameters, moments and copies allow.
+    """Put models of a kind together, as many as the memory allows.
 
     A faithful attentive merge shares a stack only with others of its depth, over the layers they see.
+
+    Args:
+        models: of any kinds.
+        n_layers: see `HeadStack`.
+        dim: see `HeadStack`.
+        frames: see `HeadStack`.
+        rank: see `HeadStack`.
+        memory_gb: of parameters, moments and copies of a stack, and as much of what a step keeps for the gradient.
+        vectors: of each layer in a batch: utterances times frames.
     """
     groups: dict[tuple[str, int], list[Model]] = {}
     for model in models:
@@ -115,7 +135,8 @@ def make_stacks(
     for (_, depth), members in groups.items():
         with torch.device("meta"):
             alone = HeadStack([Model(members[0].merge, members[0].backend, depth)], depth, dim, frames, rank)
-        at_once = max(1, int(memory_gb * 1e9 / (6 * 4 * alone.n_parameters())))
+        values = max(6 * alone.n_parameters(), vectors * alone.values_per_vector())
+        at_once = max(1, int(memory_gb * 1e9 / (4 * values)))
         for first in range(0, len(members), at_once):
             stacks.append(HeadStack(members[first : first + at_once], depth, dim, frames, rank))
     return stacks

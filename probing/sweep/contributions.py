@@ -78,26 +78,32 @@ def _gates_and_norms(head: Head, source: Source) -> tuple[NDArray[np.float64], N
 
 @torch.no_grad()
 def _changed(head: Head, source: Source, n: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Scores (L, N) without each layer, and (L, PERMUTATIONS, N) with each permuted within batches drawn at random."""
+    """Scores (L, N) without each layer, and (L, PERMUTATIONS, N) with each permuted among all utterances.
+
+    The source is read twice side by side, in order and permuted, as no batch need hold more than a few utterances.
+    """
     n_layers = len(head.layers)
     without, permuted = np.zeros((n_layers, n)), np.zeros((n_layers, PERMUTATIONS, n))
     generator = np.random.default_rng(seed)
-    for batch in source.batches(generator.permutation(n), BATCH):
-        x = head.stack.standardized(batch.x[:, :n_layers])
-        shuffles = [torch.from_numpy(generator.permutation(len(x))) for _ in range(PERMUTATIONS)]
-        for i in range(n_layers):
-            without[i, batch.rows] = _with_layer(head, x, i, torch.zeros_like(x[:, i]), batch.mask)
-            for j, shuffle in enumerate(shuffles):
-                permuted[i, j, batch.rows] = _with_layer(head, x, i, _taken(x[:, i], batch.mask, shuffle), batch.mask)
+    size = max(1, min(BATCH, getattr(source, "part_size", 2 * BATCH) // 2))
+    for j in range(PERMUTATIONS):
+        others = source.batches(generator.permutation(n), size)
+        for batch, other in zip(source.batches(np.arange(n), size), others, strict=True):
+            x, taken = (head.stack.standardized(one.x[:, :n_layers]) for one in (batch, other))
+            for i in range(n_layers):
+                if j == 0:
+                    without[i, batch.rows] = _with_layer(head, x, i, torch.zeros_like(x[:, i]), batch.mask)
+                layer = _fitted(taken[:, i], other.mask, x.shape[2])
+                permuted[i, j, batch.rows] = _with_layer(head, x, i, layer, batch.mask)
     return without, permuted
 
 
-def _taken(layer: Tensor, mask: Tensor | None, rows: Tensor) -> Tensor:
-    """The layer (B, T, D) of other utterances; a shorter one is repeated, so that none of its padding counts."""
+def _fitted(layer: Tensor, mask: Tensor | None, n_frames: int) -> Tensor:
+    """A layer (B, T, D) at another number of frames; a shorter one is repeated, so that none of its padding counts."""
     if mask is None:
-        return layer[rows]
-    frames = torch.arange(layer.shape[1]) % mask.sum(1)[rows, None]
-    return layer[rows[:, None], frames]
+        return layer
+    frames = torch.arange(n_frames) % mask.sum(1)[:, None]
+    return layer[torch.arange(len(layer))[:, None], frames]
 
 
 def _with_layer(head: Head, x: Tensor, i: int, layer: Tensor, mask: Tensor | None) -> NDArray[np.float32]:

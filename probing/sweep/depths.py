@@ -153,7 +153,10 @@ def fit_depths(
         for decay in recipe.weight_decays
     ]
     dim, frames = sources["train"].dim, options.tier == "frames"
-    stacks = make_stacks(models, n_layers, dim, frames, memory_gb=memory_gb)
+    vectors = recipe.batch
+    if isinstance(source := sources["train"], FrameSource):
+        vectors = min(recipe.batch, source.part_size) * source.longest
+    stacks = make_stacks(models, n_layers, dim, frames, memory_gb=memory_gb, vectors=vectors)
     about = {"backbone": cache.about["backbone"], "cache": cache.id, "recipe": recipe.name}
     best: dict[tuple[str, int, int], tuple[float, FittedHead]] = {}
     for i, group in enumerate(_groups(stacks, memory_gb)):

@@ -1,5 +1,7 @@
 """Many models trained together end as each alone, whatever the memory and the interruptions."""
 
+import gc
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
@@ -19,8 +21,8 @@ from cache.writer import CacheWriter
 from probing.audio import MEASURES
 from probing.heads import training
 from probing.heads.recipes import Recipe
-from probing.heads.sources import FrameSource, PooledSource, Source, prefetched
-from probing.heads.stack import HeadStack, Model
+from probing.heads.sources import FRAME_COPIES, Batch, FrameSource, PooledSource, Source, prefetched
+from probing.heads.stack import HeadStack, Model, make_stacks
 from probing.heads.training import scores_of, train
 from probing.metrics import eer
 
@@ -165,6 +167,29 @@ def test_parts_of_a_batch_give_the_result_of_the_whole(frames_cache: Cache, part
         source.part_size = part_size
     found = fit([HeadStack(models(), N_LAYERS, DIM, True)], *sources, FRAMES)[0]
     assert torch.allclose(found, expected, atol=1e-3)
+
+
+def test_batches_in_flight_are_within_the_memory(frames_cache: Cache) -> None:
+    table = frames_cache.select({"split": "train"})
+    n_bytes = 4 * N_LAYERS * DIM * int(table["n_frames"].max())
+    for utterances in (7, 30):
+        source = FrameSource(frames_cache, table, memory_gb=FRAME_COPIES * utterances * n_bytes / 1e9)
+        for batch in source.batches(np.arange(N), 64):
+            assert len(batch.rows) <= utterances
+            time.sleep(0.01)  # the thread reads as far ahead as it may
+            held = [4 * item.x.numel() for item in gc.get_objects() if type(item) is Batch]
+            assert 1 <= len(held) < FRAME_COPIES
+            assert sum(held) <= FRAME_COPIES * utterances * n_bytes
+
+
+def test_fewer_models_share_a_step_where_memory_is_small_and_end_alike(frames_cache: Cache) -> None:
+    members = models("weighted-sum", "lstm", (1, 3))[::2]
+    one, many = (make_stacks(members, N_LAYERS, DIM, True, memory_gb=gb, vectors=80) for gb in (1.0, 4e-3))
+    assert [len(stack.models) for stack in one] == [4]
+    assert 1 < len(many) <= 4
+    expected = fit(one, *frame_sources(frames_cache), replace(FRAMES, epochs=1))
+    found = fit(many, *frame_sources(frames_cache), replace(FRAMES, epochs=1))
+    assert torch.allclose(torch.cat(found), torch.cat(expected), atol=1e-3)
 
 
 def test_crops_are_within_the_utterance_and_the_first_frames_when_scoring(frames_cache: Cache) -> None:
