@@ -123,7 +123,10 @@ def score(
     head: HeadName = None,
     form: Annotated[
         str | None,
-        typer.Option(help="2019 (utterance attack key score) or 2021 (utterance score) [default: 2019 with labels]."),
+        typer.Option(
+            help="2019 (utterance attack key score), 2021 (utterance score) or 5 (filename, tab, cm-score, with a "
+            "header) [default: 2019 with labels, else 2021]."
+        ),
     ] = None,
     split: Annotated[str | None, typer.Option(help="Only this split of a cache [default: all].")] = None,
     device: Annotated[str, typer.Option(help="Where to run audio: auto, cpu, cuda.")] = "cpu",

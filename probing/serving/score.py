@@ -22,10 +22,11 @@ from probing.extraction import Options, layers_of
 from probing.metrics import eer
 from probing.progress import console, progress_line
 from probing.runs import Run
-from probing.scores import write_scores
+from probing.scores import FORMS, Form, write_scores
 from probing.serving.export import Exported, load_run_backbone, open_exported, run_options
 from probing.serving.heads import AnyHead, ServingError, choose_head, head_depth
 from probing.serving.matching import check_matching
+from probing.tables import is_csv
 
 ROWS_AT_ONCE = 1024
 
@@ -184,7 +185,7 @@ def score_inputs(
     file: Path,
     *,
     head: str | None = None,
-    form: str | None = None,
+    form: Form | None = None,
     split: str | None = None,
     device: str = "cpu",
     on_failure: Callable[[str, str], None] = lambda name, reason: None,
@@ -197,7 +198,7 @@ def score_inputs(
         inputs: one cache, or audio files and folders of them.
         file: written whole or not at all.
         head: see `choose_head`.
-        form: 2019 or 2021; by default 2019 where there are labels.
+        form: 2019, 2021 or 5; by default 2019 where there are labels, else 2021.
         split: only this split of a cache.
         device: where audio is run.
         on_failure: told the name and the reason of audio of no use.
@@ -206,8 +207,10 @@ def score_inputs(
     Raises:
         ProbeError: an input, option or head that cannot serve.
     """
-    if form not in (None, "2019", "2021"):
-        raise ServingError(f"--form {form}: expected 2019 or 2021")
+    if form not in (None, *FORMS):
+        raise ServingError(f"--form {form}: expected one of {', '.join(FORMS)}")
+    if is_csv(file):
+        raise ServingError(f"--out {file}: a score file is no csv. Name it .txt, .tsv, or either with .gz")
     if file.is_dir() or not file.parent.is_dir():
         raise ServingError(f"--out {file}: expected a file in a folder that is there. Name another")
     server = Server(where, head)
@@ -222,7 +225,7 @@ def score_inputs(
         scores = server.on_audio(files, device, on_failure)
         if not scores:
             raise ServingError(f"{len(files)} files, and none can be used. Nothing was written; give other audio")
-        write_scores(file, pd.DataFrame({"utterance_id": list(scores)}), list(scores.values()), "2021")
+        write_scores(file, pd.DataFrame({"utterance_id": list(scores)}), list(scores.values()), form or "2021")
         return Scored(server.name, len(scores), len(files) - len(scores))
     cache = Cache(caches[0])
     table = cache.select({"split": split} if split else None)
@@ -232,7 +235,7 @@ def score_inputs(
     if form == "2019" and not labelled:
         raise ServingError(f"--form 2019: {cache.folder} has utterances without label. Type --form 2021")
     values = server.on_cache(cache, table, say)
-    write_scores(file, table, values, "2019" if form != "2021" and labelled else "2021")
+    write_scores(file, table, values, form or ("2019" if labelled else "2021"))
     rates = {}
     for name in table["split"].unique():
         rows = (table["split"] == name).to_numpy()

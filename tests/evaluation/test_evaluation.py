@@ -44,24 +44,6 @@ def synthetic() -> pd.DataFrame:
 
 
 @pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("2019.txt", "u1 A07 spoof -1.5\nu2 - bonafide 2e-1\n"),
-        ("2021.txt", "u1 -1.5\nu2 2e-1\n"),
-        ("asvspoof5.tsv", "filename\tcm-score\nu1\t-1.5\nu2\t0.2\n"),
-        ("own.csv", "score,extra,utterance_id\n-1.5,x,u1\n0.2,y,u2\n"),
-        ("bom.csv", "\ufefffile,score\nu1,-1.5\nu2,0.2\n"),
-    ],
-)
-def test_every_form_of_scores_is_read(tmp_path: Path, name: str, text: str) -> None:
-    table = read_scores(written(tmp_path / name, text))
-    assert table["utterance_id"].tolist() == ["u1", "u2"]
-    assert table["score"].tolist() == [-1.5, 0.2]
-    if name == "2019.txt":
-        assert table["label"].tolist() == ["spoof", "bonafide"]
-
-
-@pytest.mark.parametrize(
     ("name", "text", "columns"),
     [
         ("2019.txt", "LA_0039 u1 - A11 spoof\nLA_0040 u2 - - bonafide\n", {"attack": "A11"}),
@@ -84,17 +66,16 @@ def test_every_form_of_keys_is_read(tmp_path: Path, name: str, text: str, column
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("u1 A1 - spoof -1.5\n", "5 columns. Expected"),
-        ("u1 x\n", "row 1: score 'x', expected a number"),
-        ("u1 A07 genuin 1\n", "row 1: label 'genuin'"),
-        ("", "cannot be read as a table"),
+        ("u1 A1 - spoof\n", "line 1: 4 fields; expected `speaker utterance_id"),
+        ("s u1 - A07 spoof\n\ns u2 - - genuin\n", "line 3: label 'genuin'; expected bonafide or spoof"),
+        ("", "no keys. Expected"),
     ],
 )
-def test_files_of_no_form_are_refused_with_the_row(tmp_path: Path, text: str, message: str) -> None:
+def test_keys_of_no_form_are_refused_with_the_line(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ProbeError, match=message):
-        read_scores(written(tmp_path / "scores.txt", text))
-    with pytest.raises(ProbeError, match="no such file"):
-        read_scores(tmp_path / "none.txt")
+        read_keys(written(tmp_path / "keys.txt", text))
+    with pytest.raises(ProbeError, match=r"cannot be read as keys .*No such file"):
+        read_keys(tmp_path / "none.txt")
 
 
 def test_a_join_takes_the_eval_subset_and_any_order(tmp_path: Path) -> None:
@@ -136,6 +117,10 @@ def test_verification_scores_of_2021_are_joined_with_their_keys_by_row(tmp_path:
     assert table[["codec", "key", "score"]].to_numpy().tolist() == [["alaw", "target", 3], ["alaw", "spoof", 1]]
     with pytest.raises(ProbeError, match="--asv-keys"):
         read_verification(scores)
+    spaced = written(tmp_path / "spaced.txt", "\ns u1 3\n\ns u2 2\ns u3 1\n")
+    pd.testing.assert_frame_equal(read_verification(spaced, tmp_path / "keys.txt", "eval"), table)
+    with pytest.raises(ProbeError, match="line 2: score 'inf'; expected a finite number"):
+        read_verification(written(tmp_path / "inf.txt", "- target 1\n- nontarget inf\n"))
     with pytest.raises(ProbeError, match="1 rows for the 3"):
         read_verification(scores, written(tmp_path / "keys.txt", kept[0]))
 

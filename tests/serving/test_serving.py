@@ -1,5 +1,6 @@
 """A trained head scores a cache, audio, and audio from its exported folder alike."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from cache import Cache
 from probing.corpora import load_corpus
 from probing.extraction import Options, extract
 from probing.runs import Run
-from probing.scores import read_scores
+from probing.scores import FORMS, Form, read_scores
 from probing.serving import export
 from probing.sweep import SweepOptions, sweep
 from probing.sweep.depths import DepthOptions
@@ -71,7 +72,28 @@ def test_all_ways_give_the_scores_of_the_sweep(
         assert np.abs(found["score"][stored.index] - stored).max() < 1e-4, way
         text = capsys.readouterr().out
         assert ("EER of eval" in text) == ("cache" in way)
-        assert set(found["label"]) == ({"bonafide", "spoof"} if "cache" in way else {""})
+        if "cache" in way:
+            assert set(found["label"]) == {"bonafide", "spoof"}
+        else:
+            assert "label" not in found
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_probe_evaluate_reads_what_probe_score_writes(
+    form: Form, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    head, file = ["--head", "linear-layer-02"], str(tmp_path / "s.txt.gz")
+    given = ["c.run", "c.cache", *head, "--split", "eval", "--form", form, "--out", file]
+    assert probe(place, monkeypatch, "score", *given) == 0
+    said = re.search(r"EER of eval: ([\d.]+) %", capsys.readouterr().out)
+    known = [] if form == "2019" else ["--corpus", "c.csv"]
+    assert probe(place, monkeypatch, "evaluate", file, *known, "--resamples", "100", "--out", str(tmp_path / "e")) == 0
+    value = pd.read_csv(tmp_path / "e" / "evaluation.csv")["eer"].iloc[0]
+    assert said is not None
+    assert f"{100 * value:.2f}" == said[1]
+    if form != "2019":
+        assert probe(place, monkeypatch, "score", "c.run", "audio", *head, "--form", form, "--out", file) == 0
+        assert len(read_scores(file)) == 16
 
 
 def test_export_takes_the_head_of_lowest_dev_eer(place: Path, tmp_path: Path) -> None:
@@ -107,7 +129,8 @@ def test_what_cannot_serve_is_refused(
     (tmp_path / "thesis" / "a.tex").write_text("years of work")
     out = ["--out", str(tmp_path / "s.txt")]
     cases = {
-        "expected 2019 or 2021": ["score", "c.run", "c.cache", "--form", "2020", *out],
+        "expected one of 2019, 2021, 5": ["score", "c.run", "c.cache", "--form", "2020", *out],
+        "a score file is no csv": ["score", "c.run", "c.cache", "--out", str(tmp_path / "s.csv")],
         "audio has none": ["score", "c.run", "audio", "--form", "2019", *out],
         "no audio in there": ["score", "c.run", str(tmp_path / "empty"), *out],
         "no such file or folder": ["score", "c.run", "gone.wav", *out],
