@@ -68,7 +68,8 @@ def similarity(
     opened, chosen = [open_cache(folder) for folder in caches], _numbers(layers)
     how: dict[str, Any] = {"tier": tier, "memory_gb": memory_gb}
     if measure == "cca":
-        targets = {name: int(name) if name.isdigit() else name for name in target.split(",") if name}
+        named = [name for name in target.split(",") if name]
+        targets = {f"layer {name}" if name.isdigit() else name: int(name) if name.isdigit() else name for name in named}
         cca = {
             name: module.cca_with(opened[0], wanted, chosen, where, audio_root=audio_root, seed=seed, **how)
             for name, wanted in targets.items()

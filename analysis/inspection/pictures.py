@@ -58,7 +58,7 @@ def activation_picture(found: Inspection, axes: Sequence[Axes] | None = None) ->
     activation.axhline(found.score, color="0.2", ls=":", lw=1, label=f"score {found.score:.2f}")
     activation.axhline(0, color="0.2", lw=0.6)
     activation.set(xlabel="time (s)", ylabel="log odds of bona fide")
-    activation.legend(fontsize=7, ncols=5, loc="upper left", frameon=True)
+    activation.legend(fontsize=7, ncols=5, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, frameon=False)
     label = f" ({found.label})" if found.label else ""
     wave.set_title(f"{found.utterance}{label}: {found.head} on {found.backbone}", loc="left", fontsize=10)
     activation.annotate(
