@@ -24,6 +24,7 @@ from probing.planted import plant
 from probing.runs import Run
 from probing.sweep import DepthOptions, SweepOptions, sweep
 
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # see `interrupt`
 COMMAND = [sys.executable, "-W", "ignore", "-c", "from analysis.cli import main; main()"]
 WITHIN_S = 60  # on a machine busy with other things; by itself it takes one or two
 
@@ -40,7 +41,10 @@ def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str], Callable[
                 if ended.wait(0.001):
                     return
             pressed[0] = time.monotonic()
-            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)  # type: ignore[arg-type]
+            while True:  # Python loses a Ctrl-C that falls into a destructor; a person presses again
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)  # type: ignore[arg-type]
+                if ended.wait(5):
+                    return
 
         thread = threading.Thread(target=press)
         thread.start()
