@@ -32,6 +32,7 @@ class StackOptimizer:
         self.parameters = dict(stack.named_parameters())
         self.first = {name: torch.zeros_like(value) for name, value in self.parameters.items()}
         self.second = {name: torch.zeros_like(value) for name, value in self.parameters.items()}
+        self.scratch = {name: torch.empty_like(value) for name, value in self.parameters.items()}
         device = next(iter(self.parameters.values())).device
         self.rate = torch.tensor([model.learning_rate for model in stack.models], device=device)
         self.decay = torch.tensor([model.weight_decay for model in stack.models], device=device)
@@ -43,17 +44,18 @@ class StackOptimizer:
         self.step_count += 1
         rate = self.rate * factor * active
         first_share, second_share = (1 - beta**self.step_count for beta in BETAS)
+        root = second_share**-0.5
         for name, value in self.parameters.items():
             if value.grad is None:
                 continue
-            first, second = self.first[name], self.second[name]
+            first, second, scratch = self.first[name], self.second[name], self.scratch[name]
+            shape = (-1, *[1] * (value.ndim - 1))
             first.lerp_(value.grad, 1 - BETAS[0])
             second.mul_(BETAS[1]).addcmul_(value.grad, value.grad, value=1 - BETAS[1])
-            shape = (-1, *[1] * (value.ndim - 1))
             if value.ndim > 2 or name == "merge.query":
                 value.mul_((1 - rate * self.decay).view(shape))
-            denominator = second.sqrt().mul_(second_share**-0.5).add_(EPSILON).mul_((first_share / rate).view(shape))
-            value.addcdiv_(first, denominator, value=-1)  # by infinity where the rate is 0
+            torch.div(first, torch.sqrt(second, out=scratch).add_(EPSILON / root), out=scratch)
+            value.addcmul_(scratch, (-rate / (first_share * root)).view(shape))
             value.grad = None
 
 
@@ -196,8 +198,10 @@ def losses_of(
     totals = [torch.zeros(len(stack.models), device=device) for stack in stacks]
     for part in source.batches(np.arange(len(source)), batch):
         x, mask = _on(part, device)
+        deepest = max(stacks, key=lambda stack: stack.n_layers)
+        x = deepest.standardized(x[:, : deepest.n_layers])
         for stack, total in zip(stacks, totals, strict=True):
-            total += _loss(stack, x, mask, part.rows, bonafide, weights, device)
+            total += _loss(stack, x[:, : stack.n_layers], mask, part.rows, bonafide, weights, device)
     return [total / float(weights.sum()) for total in totals]
 
 
@@ -225,11 +229,10 @@ def _train_step(
     total = float(sum(weights[torch.from_numpy(part.rows)].sum() for part in parts))
     for part in parts:
         x, mask = _on(part, device)
-        standardized: dict[int, Tensor] = {}
+        deepest = max(stacks, key=lambda stack: stack.n_layers)
+        x = deepest.standardized(x[:, : deepest.n_layers])
         for stack in stacks:
-            if stack.n_layers not in standardized:
-                standardized[stack.n_layers] = stack.standardized(x[:, : stack.n_layers])
-            loss = _loss(stack, standardized[stack.n_layers], mask, part.rows, bonafide, weights, device, ready=True)
+            loss = _loss(stack, x[:, : stack.n_layers], mask, part.rows, bonafide, weights, device)
             (loss.sum() / total).backward()
     for optimizer, active in zip(state.optimizers, state.active, strict=True):
         optimizer.step(factor, active)
@@ -243,10 +246,9 @@ def _loss(
     bonafide: NDArray[np.bool_],
     weights: Tensor,
     device: str,
-    ready: bool = False,
 ) -> Tensor:
-    """Sum (M,) of the weighted cross-entropies of utterances."""
-    logits = stack(x if ready else stack.standardized(x[:, : stack.n_layers]), mask)
+    """Sum (M,) of the weighted cross-entropies of utterances, of standardised layers."""
+    logits = stack(x, mask)
     target = torch.from_numpy(bonafide[rows]).to(device)
     if logits.shape[2] == 1:
         losses = functional.binary_cross_entropy_with_logits(
