@@ -143,11 +143,11 @@ def _contribution(
         ax.axhline(100 / run.n_blocks, color="0.6", lw=1, ls="--", label="all layers alike")
         ax.set(ylabel="share of gates or weights (%)")
     ax.set(xlabel="layer", xlim=(0.5, run.n_blocks + 0.5))
-    ax.set_ylim(bottom=0)
+    ax.set_ylim(0, 1.15 * ax.get_ylim()[1])  # alike layers would lie on the upper edge
     whole_numbers(ax)
     label(ax, [run], title="" if condition == "all" else condition)
     n_seeds = len(run.record["options"]["depths"]["seeds"])
-    legend(ax, title=f"band: range over {n_seeds} seeds", title_fontsize=8)
+    legend(ax, title=f"band: range over {n_seeds} seeds" if n_seeds > 1 else None, title_fontsize=8)
     return ax
 
 
