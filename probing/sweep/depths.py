@@ -127,7 +127,8 @@ def fit_depths(
         options: what to train.
         folder: where checkpoints are kept; a killed training goes on from them.
         device: cpu or cuda.
-        memory_gb: most memory for data, and as much again for parameters; more models than that train in turn.
+        memory_gb: most memory: half for parameters, a quarter for what a step keeps, the rest for batches in flight.
+            Models beyond that train in turn; one model and one utterance are always taken.
         said: told how many epochs of models are done, those saved by early stopping included.
 
     Raises:
@@ -156,10 +157,10 @@ def fit_depths(
     vectors = recipe.batch
     if isinstance(source := sources["train"], FrameSource):
         vectors = min(recipe.batch, source.part_size) * source.longest
-    stacks = make_stacks(models, n_layers, dim, frames, memory_gb=memory_gb, vectors=vectors)
+    stacks = make_stacks(models, n_layers, dim, frames, memory_gb=memory_gb / 2, vectors=vectors)
     about = {"backbone": cache.about["backbone"], "cache": cache.id, "recipe": recipe.name}
     best: dict[tuple[str, int, int], tuple[float, FittedHead]] = {}
-    for i, group in enumerate(_groups(stacks, memory_gb)):
+    for i, group in enumerate(_groups(stacks, memory_gb / 2)):
         count, told = sum(len(stack.models) for stack in group), [0]
         train(
             group,
