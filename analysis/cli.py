@@ -262,8 +262,9 @@ def sweep(
         typer.Option(
             metavar="LIST",
             help="Heads trained on the first k layers for every k, as MERGE+BACKEND with commas between; 'none' for "
-            "linear probes only. MERGE: single, mean, weighted-sum, sls, attentive (of the paper; large), "
-            "attentive-compact. BACKEND: linear, mlp; with --tier frames also lstm, asp. [default: mean, weighted-sum "
+            "linear probes only. MERGE: single, mean, weighted-sum, weighted-sum-norm (every layer normalised before), "
+            "sls, attentive (of the paper; large), attentive-compact. BACKEND: linear, mlp; with --tier frames also "
+            "lstm, asp. [default: mean, weighted-sum "
             "and attentive-compact with linear; on frames the last two with lstm]",
         ),
     ] = None,

@@ -24,7 +24,7 @@ def gates_of(merge: str, p: Mapping[str, Array], x: Array) -> Array:
         return np.full(depth, 1 / depth)
     if merge == "single":
         return np.eye(depth)[-1]
-    if merge == "weighted-sum":
+    if merge.startswith("weighted-sum"):
         weights = np.exp(p["merge.logits"][:depth])
         return weights / weights.sum()
     if merge == "sls":
@@ -36,6 +36,8 @@ def gates_of(merge: str, p: Mapping[str, Array], x: Array) -> Array:
 
 def merged(merge: str, p: Mapping[str, Array], x: Array) -> Array:
     """One vector (T, D) a frame."""
+    if merge == "weighted-sum-norm":
+        x = (x - x.mean(axis=2, keepdims=True)) / np.sqrt(x.var(axis=2, keepdims=True) + 1e-5)
     gated = gates_of(merge, p, x)[:, None, None] * x
     if not merge.startswith("attentive"):
         return gated.sum(axis=0)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-MERGES = ("single", "mean", "weighted-sum", "sls", "attentive", "attentive-compact")
+MERGES = ("single", "mean", "weighted-sum", "weighted-sum-norm", "sls", "attentive", "attentive-compact")
 RANK = 8
 
 
@@ -79,9 +79,11 @@ class WeightedSum(Merge):
 
     def forward(self, x: Tensor, mask: Tensor | None = None, tail: Tensor | None = None) -> Tensor:
         """See `Merge.forward`."""
-        if self.normalize:
-            x = functional.layer_norm(x, x.shape[-1:])
-        return _gated_sum(self.gates(x), x, tail)
+        return _gated_sum(self.gates(x), self.weighed(x), tail)
+
+    def weighed(self, x: Tensor) -> Tensor:
+        """What the weights are applied to: the layers, normalised where that is asked for."""
+        return functional.layer_norm(x, x.shape[-1:]) if self.normalize else x
 
 
 class SLS(Merge):
@@ -180,8 +182,8 @@ def make_merge(kind: str, depths: Sequence[int], n_layers: int, dim: int, rank: 
     """Build M merges of a kind of `MERGES`; `attentive` is the faithful one."""
     if kind in ("single", "mean"):
         return WeightedSum(depths, n_layers, fixed=kind)
-    if kind == "weighted-sum":
-        return WeightedSum(depths, n_layers)
+    if kind in ("weighted-sum", "weighted-sum-norm"):
+        return WeightedSum(depths, n_layers, normalize=kind.endswith("norm"))
     if kind == "sls":
         return SLS(depths, n_layers, dim)
     return AttentiveMerge(depths, n_layers, dim, rank if kind == "attentive-compact" else None)

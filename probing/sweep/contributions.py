@@ -70,6 +70,8 @@ def _gates_and_norms(head: Head, source: Source) -> tuple[NDArray[np.float64], N
     for batch in source.batches(np.arange(len(source)), BATCH):
         x = head.stack.standardized(batch.x[:, : len(head.layers)])
         gates[batch.rows] = head.stack.merge.gates(x, batch.mask)[0].numpy()
+        if isinstance(head.stack.merge, WeightedSum):
+            x = head.stack.merge.weighed(x)
         valid = x if batch.mask is None else x * batch.mask[:, None, :, None]
         n_valid = 1 if batch.mask is None else batch.mask.sum(1)[:, None, None]
         norms += (valid.sum(2) / n_valid).norm(dim=2).sum(0).numpy()
