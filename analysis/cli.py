@@ -10,17 +10,18 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from analysis.caching import cache_app
 from analysis.corpora import corpus_app
+from analysis.flags import AudioRoot, BatchSize, CorpusSpec, Device, Workers
 from analysis.interruption import InterruptibleGroup
 from analysis.looking import compare, plot, report
 from analysis.measuring import describe, inspect, similarity, transfer
-from analysis.merging import merge
 from analysis.reproducing import reproduce_app
 from analysis.scoring import evaluate, export, score
 from analysis.tables import print_whole
 from cache.errors import ProbeError
 from cache.parts import Part
-from probing.progress import console, duration, progress_line, size
+from probing.progress import console
 
 DEMO_CACHE, DEMO_RUN = Path("results/demo.cache"), Path("results/demo.run")
 
@@ -34,16 +35,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-cache_app = typer.Typer(
-    cls=InterruptibleGroup,
-    help="Look at, check and mend a cache.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
-)
 app.add_typer(cache_app, name="cache")
 app.add_typer(corpus_app, name="corpus")
-cache_app.command()(merge)
 app.add_typer(reproduce_app, name="reproduce")
 app.command()(evaluate)
 app.command()(export)
@@ -54,29 +47,9 @@ app.command()(plot)
 for measuring in (similarity, transfer, describe, inspect):
     app.command()(measuring)
 
-CacheFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the cache.")]
-CorpusSpec = Annotated[
-    str,
-    typer.Option(
-        "--corpus",
-        metavar="SPEC",
-        help="'demo' (embedded); a manifest .csv, .tsv or .parquet with the columns path,label and optionally "
-        "utterance_id,speaker,attack,split and conditions; or NAME:ROOT, as asvspoof2019-la:ROOT or folder:ROOT; "
-        "probe corpus list has the names.",
-    ),
-]
-AudioRoot = Annotated[
-    Path | None,
-    typer.Option("--audio-root", help="Folder that the paths of a manifest start from [default: the manifest's own]."),
-]
 Splits = Annotated[
     list[str] | None, typer.Option("--split", help="Only this split; may be given again. Run again to add others.")
 ]
-Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1, mps.")]
-BatchSize = Annotated[
-    int | None, typer.Option(min=1, help="Utterances a forward pass [default: 1 on a CPU, else 16]. Changes no result.")
-]
-Workers = Annotated[int | None, typer.Option(min=1, help="Decoding threads [default: 2 on a CPU, else up to 8].")]
 
 
 @app.command()
@@ -380,67 +353,6 @@ def _print_corpora(table: pd.DataFrame) -> None:
     for layer, row in table.iterrows():
         shown.add_row(str(layer), *(x if isinstance(x, str) else f"{x:.1f}" for x in row))
     print_whole(out, shown)
-
-
-@cache_app.command()
-def info(folder: CacheFolder) -> None:
-    """Say what is in a cache and how it was made."""
-    opened, manifest = import_module("cache").Cache(folder), import_module("cache.manifest")
-    about = opened.about
-    state = (
-        "finished" if opened.finished else f"unfinished: {opened.n_planned - len(opened) - len(opened.failures)} to go"
-    )
-    out.print(f"{folder}: {state}")
-    rows = {
-        "backbone": about.get("backbone"),
-        "corpus": f"{about.get('corpus')} ({about.get('corpus_spec')})",
-        "utterances": f"{len(opened)} of {opened.n_planned}, {len(opened.failures)} could not be used",
-        "audio": duration(float(opened.utterances["n_samples"].sum()) / 16_000),
-        "layers": f"{manifest.describe_layers(opened.layers)}, {opened.dim} wide",
-        "tiers": ", ".join(f"{tier} ({dtype})" for tier, dtype in opened.tiers.items()),
-        "size": f"{size(opened.n_bytes)} in {len(opened.manifest.shards)} shards",
-        "fingerprint": opened.id,
-    }
-    for name, value in {**rows, **{f"  {key}": value for key, value in opened.fingerprint.items()}}.items():
-        out.print(f"{name:<14} {value}", markup=False)
-    if {"split", "label"} <= set(opened.utterances.columns):
-        for (split, label), n in opened.utterances.astype(str).groupby(["split", "label"]).size().items():
-            out.print(f"{split} {label}: {n}", markup=False)
-
-
-@cache_app.command()
-def verify(folder: CacheFolder) -> None:
-    """Read every byte of a cache again and name what is damaged; exit code 1 if anything is."""
-    store = import_module("cache")
-    total = sum(record.bytes for record in import_module("cache.manifest").load_manifest(folder).shards)
-    with progress_line("Verifying", total, "bytes") as line:
-        faults = store.verify(folder, line.advance)
-    for fault in faults:
-        names = ", ".join(fault.utterance_ids[:5]) + (" ..." if len(fault.utterance_ids) > 5 else "")
-        who = f" ({len(fault.utterance_ids)} utterances: {names})" if fault.utterance_ids else ""
-        out.print(f"{fault.file}: {fault.what}{who}")
-    if faults:
-        out.print(f"{len(faults)} faults. Mend them: probe cache repair {folder}")
-        raise typer.Exit(1)
-    out.print(f"{folder}: sound, {size(total)} read")
-
-
-@cache_app.command()
-def repair(
-    folder: CacheFolder,
-    corpus: Annotated[
-        str | None, typer.Option(metavar="SPEC", help="Where the corpus is now [default: where it was].")
-    ] = None,
-    audio_root: AudioRoot = None,
-    device: Device = "auto",
-    batch_size: BatchSize = None,
-    workers: Workers = None,
-) -> None:
-    """Extract again what is missing, damaged or failed before, and nothing else."""
-    extraction = import_module("probing.extraction")
-    corpora = import_module("probing.corpora")
-    found = corpora.load_corpus(corpus, audio_root=audio_root) if corpus else None
-    extraction.repair(folder, found, extraction.Machine(device, batch_size, workers))
 
 
 def main() -> None:

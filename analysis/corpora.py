@@ -1,12 +1,12 @@
 """The commands of `probe corpus`, beside those of analysis/cli.py."""
 
 from importlib import import_module
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from analysis.flags import AudioRoot
 from analysis.interruption import InterruptibleGroup
 from probing.progress import progress_line
 
@@ -32,10 +32,7 @@ def list_corpora() -> None:
 @corpus_app.command()
 def check(
     spec: Annotated[str, typer.Argument(metavar="SPEC", help="NAME:ROOT, or a manifest; as --corpus of extract.")],
-    audio_root: Annotated[
-        Path | None,
-        typer.Option(help="Folder that the paths of a manifest start from [default: the manifest's own]."),
-    ] = None,
+    audio_root: AudioRoot = None,
     audio: Annotated[bool, typer.Option("--audio", help="Also decode every file and name those of no use.")] = False,
     workers: Annotated[int, typer.Option(min=1, help="Decoding threads.")] = 2,
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 FIGURE = re.compile(r"^figure: (?P<name>.+) = (?P<value>[-+.e\dinfa]+)(?: \((?P<note>.*)\))?$", re.MULTILINE)
 
@@ -34,3 +34,25 @@ def median_ratio(times: Sequence[tuple[float, ...]], above: int = 0, below: int 
     """Median over the rounds of one column over another, and the single ratios for the note."""
     ratios = [round_[above] / round_[below] for round_ in times]
     return statistics.median(ratios), ", ".join(f"{ratio:.3f}" for ratio in ratios)
+
+
+def compared(works: Mapping[str, tuple[int, Callable[[], object]]], rounds: int, whole: str) -> None:
+    """Run pieces of work in turn and print the seconds of each, wall and processor.
+
+    Args:
+        works: by name; the number says how many of it make the whole, to which its processor time is scaled.
+        rounds: of all of them.
+        whole: what the whole is called.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in works}
+    processor: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(rounds):
+        for name, (_, work) in works.items():
+            busy = time.process_time()
+            seconds[name].append(seconds_of(work))
+            processor[name].append(time.process_time() - busy)
+    for name, (times, _) in works.items():
+        busy = statistics.median(processor[name])
+        spread = f"{min(seconds[name]):.2f} to {max(seconds[name]):.2f}; processor {busy:.2f} s"
+        scaled = f", {whole} {times * busy:.0f} s of processor" if times > 1 else ""
+        print(f"{name:32} median {statistics.median(seconds[name]):8.2f} s ({spread}){scaled}", flush=True)

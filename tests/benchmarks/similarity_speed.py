@@ -8,16 +8,15 @@ value decompositions for PWCCA. It is timed on one pair and multiplied by the pa
 
 import argparse
 import resource
-import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from figures import compared
 from stored_states import store
 
 from analysis.similarity import cka, pwcca
@@ -63,21 +62,11 @@ def main() -> None:
             "PWCCA": (1, lambda: pwcca(cache, memory_gb=arguments.memory_gb)),
             "PWCCA, direct": (pairs, lambda: direct_pwcca(one, other)),
         }
-        seconds: dict[str, list[float]] = {name: [] for name in work}
-        processor: dict[str, list[float]] = {name: [] for name in work}
-        for _ in range(arguments.rounds):
-            for name, (_, run) in work.items():
-                began, busy = time.perf_counter(), time.process_time()
-                run()
-                seconds[name].append(time.perf_counter() - began)
-                processor[name].append(time.process_time() - busy)
+        print(
+            f"{arguments.layers} layers x {arguments.rows} rows x {arguments.dim}, {pairs} pairs, of {arguments.rounds}"
+        )
+        compared(work, arguments.rounds, "all pairs")
         gap = abs(float(pwcca(cache, [0, arguments.layers // 2]).iloc[0, 1]) - direct_pwcca(one, other))
-    print(f"{arguments.layers} layers x {arguments.rows} rows x {arguments.dim}, {pairs} pairs, of {arguments.rounds}")
-    for name, (times, _) in work.items():
-        busy = statistics.median(processor[name])
-        spread = f"{min(seconds[name]):.2f} to {max(seconds[name]):.2f}; processor {busy:.2f} s"
-        scaled = f", all pairs {times * busy:.0f} s of processor" if times > 1 else ""
-        print(f"{name:26} median {statistics.median(seconds[name]):8.2f} s ({spread}){scaled}")
     print(f"PWCCA of one pair differs from the direct one by {gap:.1e}")
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
 

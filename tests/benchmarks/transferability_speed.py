@@ -8,10 +8,8 @@ to save. The rounds take turns; medians count:
 
 import argparse
 import resource
-import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from figures import compared
 from stored_states import store, table_of
 
 from analysis.transferability import transferability
@@ -51,20 +50,8 @@ def main() -> None:
             "LogME, H-score, TransRate, GBC": (1, lambda: transferability(cache, where=None)),
             "logistic regression, 1 layer": (arguments.layers, probe),
         }
-        seconds: dict[str, list[float]] = {name: [] for name in work}
-        processor: dict[str, list[float]] = {name: [] for name in work}
-        for _ in range(arguments.rounds):
-            for name, (_, run) in work.items():
-                began, busy = time.perf_counter(), time.process_time()
-                run()
-                seconds[name].append(time.perf_counter() - began)
-                processor[name].append(time.process_time() - busy)
-    print(f"{arguments.layers} layers x {arguments.rows} rows x {2 * arguments.dim}, median of {arguments.rounds}")
-    for name, (times, _) in work.items():
-        busy = statistics.median(processor[name])
-        spread = f"{min(seconds[name]):.2f} to {max(seconds[name]):.2f}; processor {busy:.2f} s"
-        scaled = f", all layers {times * busy:.0f} s of processor" if times > 1 else ""
-        print(f"{name:32} median {statistics.median(seconds[name]):8.2f} s ({spread}){scaled}")
+        print(f"{arguments.layers} layers x {arguments.rows} rows x {2 * arguments.dim}, median of {arguments.rounds}")
+        compared(work, arguments.rounds, "all layers")
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
 
 

@@ -1,0 +1,108 @@
+"""The commands of `probe cache`, beside those of analysis/cli.py."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from analysis.flags import AudioRoot, BatchSize, Device, Workers
+from analysis.interruption import InterruptibleGroup
+from probing.progress import console, duration, progress_line, size
+
+out = Console(highlight=False, soft_wrap=True)
+cache_app = typer.Typer(
+    cls=InterruptibleGroup,
+    help="Look at, check and mend a cache.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+CacheFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the cache.")]
+
+
+@cache_app.command()
+def info(folder: CacheFolder) -> None:
+    """Say what is in a cache and how it was made."""
+    opened, manifest = import_module("cache").Cache(folder), import_module("cache.manifest")
+    about = opened.about
+    state = (
+        "finished" if opened.finished else f"unfinished: {opened.n_planned - len(opened) - len(opened.failures)} to go"
+    )
+    out.print(f"{folder}: {state}")
+    rows = {
+        "backbone": about.get("backbone"),
+        "corpus": f"{about.get('corpus')} ({about.get('corpus_spec')})",
+        "utterances": f"{len(opened)} of {opened.n_planned}, {len(opened.failures)} could not be used",
+        "audio": duration(float(opened.utterances["n_samples"].sum()) / 16_000),
+        "layers": f"{manifest.describe_layers(opened.layers)}, {opened.dim} wide",
+        "tiers": ", ".join(f"{tier} ({dtype})" for tier, dtype in opened.tiers.items()),
+        "size": f"{size(opened.n_bytes)} in {len(opened.manifest.shards)} shards",
+        "fingerprint": opened.id,
+    }
+    for name, value in {**rows, **{f"  {key}": value for key, value in opened.fingerprint.items()}}.items():
+        out.print(f"{name:<14} {value}", markup=False)
+    if {"split", "label"} <= set(opened.utterances.columns):
+        for (split, label), n in opened.utterances.astype(str).groupby(["split", "label"]).size().items():
+            out.print(f"{split} {label}: {n}", markup=False)
+
+
+@cache_app.command()
+def verify(folder: CacheFolder) -> None:
+    """Read every byte of a cache again and name what is damaged; exit code 1 if anything is."""
+    store = import_module("cache")
+    total = sum(record.bytes for record in import_module("cache.manifest").load_manifest(folder).shards)
+    with progress_line("Verifying", total, "bytes") as line:
+        faults = store.verify(folder, line.advance)
+    for fault in faults:
+        names = ", ".join(fault.utterance_ids[:5]) + (" ..." if len(fault.utterance_ids) > 5 else "")
+        who = f" ({len(fault.utterance_ids)} utterances: {names})" if fault.utterance_ids else ""
+        out.print(f"{fault.file}: {fault.what}{who}")
+    if faults:
+        out.print(f"{len(faults)} faults. Mend them: probe cache repair {folder}")
+        raise typer.Exit(1)
+    out.print(f"{folder}: sound, {size(total)} read")
+
+
+@cache_app.command()
+def repair(
+    folder: CacheFolder,
+    corpus: Annotated[
+        str | None, typer.Option(metavar="SPEC", help="Where the corpus is now [default: where it was].")
+    ] = None,
+    audio_root: AudioRoot = None,
+    device: Device = "auto",
+    batch_size: BatchSize = None,
+    workers: Workers = None,
+) -> None:
+    """Extract again what is missing, damaged or failed before, and nothing else."""
+    extraction = import_module("probing.extraction")
+    corpora = import_module("probing.corpora")
+    found = corpora.load_corpus(corpus, audio_root=audio_root) if corpus else None
+    extraction.repair(folder, found, extraction.Machine(device, batch_size, workers))
+
+
+@cache_app.command()
+def merge(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the cache to make.")],
+    parts: Annotated[
+        list[Path] | None, typer.Argument(metavar="[PART]...", help="Its parts [default: DIR.part-* beside it].")
+    ] = None,
+) -> None:
+    """Make one cache of the parts that `probe extract DIR --part I/N` made.
+
+    It is the cache that a single job would have made. Shards are linked, which takes no space and no time, or copied
+    where the file system has no links. Parts of other models, options or corpora are refused, so are unfinished ones.
+
+    \b
+    probe cache merge wavlm.cache                                            the parts are beside it
+    probe cache merge wavlm.cache /scratch/a/wavlm.cache.part-*              or elsewhere
+    """
+    merging, manifest = import_module("cache.merging"), import_module("cache.manifest")
+    found = list(parts or merging.parts_beside(folder))
+    total = sum(record.bytes for part in found for record in manifest.load_manifest(part).shards)
+    with progress_line("Merging", total, "bytes") as line:
+        merging.merge(folder, found, line.advance)
+    console.print(f"{folder}: {len(found)} parts, {size(total)}. The parts are no longer needed: {found[0]} and so on.")
+    console.print(f"Check every byte: probe cache verify {folder}\nNext: probe sweep {folder}")

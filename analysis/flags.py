@@ -1,0 +1,26 @@
+"""Options of the commands that read a corpus or run a backbone."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+CorpusSpec = Annotated[
+    str,
+    typer.Option(
+        "--corpus",
+        metavar="SPEC",
+        help="'demo' (embedded); a manifest .csv, .tsv or .parquet with the columns path,label and optionally "
+        "utterance_id,speaker,attack,split and conditions; or NAME:ROOT, as asvspoof2019-la:ROOT or folder:ROOT; "
+        "probe corpus list has the names.",
+    ),
+]
+AudioRoot = Annotated[
+    Path | None,
+    typer.Option("--audio-root", help="Folder that the paths of a manifest start from [default: the manifest's own]."),
+]
+Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1, mps.")]
+BatchSize = Annotated[
+    int | None, typer.Option(min=1, help="Utterances a forward pass [default: 1 on a CPU, else 16]. Changes no result.")
+]
+Workers = Annotated[int | None, typer.Option(min=1, help="Decoding threads [default: 2 on a CPU, else up to 8].")]
