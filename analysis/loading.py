@@ -157,12 +157,6 @@ class LoadedRun(Run):
                 line.advance(1, f"layer {layer}")
         return pd.DataFrame(rows)
 
-    def clusters(self, trials: pd.DataFrame) -> pd.Series[str] | None:
-        """What a bootstrap of these trials draws whole, as in the sweep: speakers, or None for single utterances."""
-        unit = self.record["options"]["interval_by"]
-        known = "speaker" in trials and bool((~trials["speaker"].isin(["", "-"])).all())
-        return trials["speaker"] if unit == "speaker" or (unit == "auto" and known) else None
-
     @property
     def summary(self) -> pd.Series[str]:
         """The run on one line: backbone, corpus, layers, the layer chosen on dev with its eval EER, controls."""

@@ -118,6 +118,12 @@ class Run:
             raise ProbeError(f"{path}: not the scores of the {len(table)} utterances of the run. Make the run again")
         return joined
 
+    def clusters(self, trials: pd.DataFrame) -> "pd.Series[str] | None":
+        """What a bootstrap of these trials draws whole, as in the sweep: speakers, or None for single utterances."""
+        unit = self.record["options"]["interval_by"]
+        known = "speaker" in trials and bool((~trials["speaker"].isin(["", "-"])).all())
+        return trials["speaker"] if unit == "speaker" or (unit == "auto" and known) else None
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.folder)!r}: {self.sentence})"
 

@@ -19,7 +19,7 @@ from probing.backbones.errors import DeviceUnavailable
 from probing.runs import Run as SweepRun
 
 from .batches import Batches
-from .card import model_card
+from .card import layer_curves, model_card
 from .config import Recipe
 from .curve import draw_curve
 from .evaluation import compare, head_accuracy
@@ -129,12 +129,13 @@ def export(run: Run, folder: Path, sweeps: Sequence[Path] = ()) -> None:
     Args:
         run: of the model.
         folder: where to.
-        sweeps: runs of `probe sweep`, whose layer curves go into the card under their folder's name.
+        sweeps: runs of `probe sweep`, whose layer curves go into the card under their folder's name; NAME-trained.run
+            is compared with NAME-random.run.
 
     Raises:
-        ProbeError: there is no such run.
+        ProbeError: there is no such run, or two to compare are on other utterances; nothing is written then.
     """
-    curves = {path.name.removesuffix(".run"): SweepRun(path).results for path in sweeps}
+    curves = layer_curves({path.name.removesuffix(".run"): SweepRun(path) for path in sweeps})
     hashes = export_model(run.training.model, folder)
     last = pd.read_csv(run.work / LOG).iloc[-1]
     recipe = run.training.recipe

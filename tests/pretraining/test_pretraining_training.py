@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import warnings
@@ -14,11 +15,14 @@ from pretraining.small_pretraining import ARCHITECTURE, RECIPE
 
 from cache.errors import ProbeError
 from probing.backbones import load_backbone
+from probing.metrics import eer
+from probing.planted import plant
 from probing.pretraining.config import Recipe
 from probing.pretraining.export import export_model
 from probing.pretraining.run import Run, choose_device, evaluate, export, open_run, pretrain
 from probing.pretraining.stages import read_stages
 from probing.pretraining.training import CHECKPOINT, RunBusy, RunMismatch, train
+from probing.sweep import DepthOptions, SweepOptions, sweep
 
 
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(fresh: Run, shared: Path, tmp_path: Path):
@@ -141,6 +145,28 @@ def test_the_card_says_what_was_done_and_measured(fresh: Run, tmp_path: Path):
     evaluation = pd.read_csv(fresh.work / "evaluation.csv")
     assert set(evaluation["model"]) == {"trained", "random"}
     assert evaluation["value"].notna().all()
+
+
+def test_the_card_compares_trained_and_random_weights_on_the_same_trials(fresh: Run, tmp_path: Path):
+    what = SweepOptions(strengths=(0.1,), control_seeds=(), resamples=200, depths=DepthOptions(heads=()))
+    runs = {}
+    for name, signal in {"trained": {1: 3.0}, "random": {}}.items():
+        cache = plant(tmp_path / f"{name}.cache", signal, n_layers=1, n=(80, 40, 80))
+        runs[name] = sweep(cache, tmp_path / f"small-{name}.run", what, say=lambda text: None)
+    pretrain(fresh, steps=1)
+    export(fresh, tmp_path / "model", [run.folder for run in runs.values()])
+    card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
+    trials = {name: run.trials("linear-layer-01").sort_values("utterance_id") for name, run in runs.items()}
+    bonafide = trials["random"]["label"].eq("bonafide")
+    value = eer(bonafide, trials["random"]["score"]) - eer(bonafide, trials["trained"]["score"])
+    assert value > 0.2
+    assert f"\n| 1 | {100 * value:+.1f} [+" in card
+    other = plant(tmp_path / "other.cache", {}, n_layers=1, n=(80, 40, 60))
+    fewer = sweep(other, tmp_path / "other-random.run", what, say=lambda text: None)
+    shutil.copytree(runs["trained"].folder, tmp_path / "other-trained.run")
+    with pytest.raises(ProbeError, match="other utterances"):
+        export(fresh, tmp_path / "second", [tmp_path / "other-trained.run", fewer.folder])
+    assert not (tmp_path / "second").exists()
 
 
 def test_the_command_teaches_and_refuses_in_one_line(tmp_path: Path):
