@@ -30,10 +30,10 @@ WITHIN_S = 60  # on a machine busy with other things; by itself it takes one or 
 
 
 @pytest.fixture
-def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str], Callable[[], bool]], int]:
-    """Run a command here, press Ctrl-C once it is `ready`, and give the exit code."""
+def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Run a command here, press Ctrl-C once it is `ready`, `again` if it goes on so long, and give the exit code."""
 
-    def run(arguments: list[str], ready: Callable[[], bool]) -> int:
+    def run(arguments: list[str], ready: Callable[[], bool], again: float = 5.0) -> int:
         ended, pressed = threading.Event(), [0.0]
 
         def press() -> None:
@@ -43,7 +43,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str], Callable[
             pressed[0] = time.monotonic()
             while True:  # Python loses a Ctrl-C that falls into a destructor; a person presses again
                 signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)  # type: ignore[arg-type]
-                if ended.wait(5):
+                if ended.wait(again):
                     return
 
         thread = threading.Thread(target=press)
@@ -142,8 +142,14 @@ def test_an_interrupted_sweep_writes_no_half_run_and_goes_on(tmp_path: Path, int
 
 
 def test_an_interrupted_verify_says_so(tmp_path: Path, interrupt, capsys) -> None:
-    Recipe(dim=64).write(tmp_path / "c", names(900), 30)
-    assert interrupt(["cache", "verify", str(tmp_path / "c")], after(0.05)) == 130
+    Recipe(dim=64).write(tmp_path / "c", names(6000), 30)
+    started, maps = after(0.5), Path("/proc/self/maps")
+
+    def reading() -> bool:
+        """Whether a shard is mapped; half a second in where that cannot be seen."""
+        return str(tmp_path / "c") in maps.read_text() if maps.exists() else started()
+
+    assert interrupt(["cache", "verify", str(tmp_path / "c")], reading, again=0.3) == 130
     assert "nothing was changed" in capsys.readouterr().err
 
 
