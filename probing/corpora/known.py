@@ -45,9 +45,10 @@ class Known:
 _READ = {edition.name: edition.read for edition in EDITIONS}
 _KEYS = "https://www.asvspoof.org/asvspoof2021"
 
-# Sources of the counts: the papers named in the readers. Of SpoofCeleb they are from a third party, the card of
-# DeepFense/SpoofCeleb. Not checked against a source: the classes of 2021 LA eval (their sum, 148,176, is), the names of
-# archives, and the address of SpoofCeleb.
+# Sources of the counts: the papers named in the readers; of the classes of 2021 LA and DF, Liu et al., "ASVspoof 2021:
+# Towards Spoofed and Deepfake Speech Detection in the Wild" (IEEE/ACM TASLP 2023), by way of others who cite them. Of
+# SpoofCeleb they are from a third party, the card of DeepFense/SpoofCeleb. Addresses and names of archives are those of
+# the 2021 evaluation package, the README of the ASVspoof 5 database and the SpoofCeleb paper.
 KNOWN = {
     "asvspoof2019-la": Known(
         _READ["asvspoof2019-la"],
@@ -75,7 +76,8 @@ KNOWN = {
     "asvspoof5": Known(
         _READ["asvspoof5"],
         "ASVspoof 5, track 1; train, dev, eval",
-        "ASVspoof5_protocols.tar.gz and flac_T, flac_D, flac_E (.tar) from https://zenodo.org/records/14498691; "
+        "ASVspoof5_protocols.tar.gz, flac_T_aa to _ae, flac_D_aa to _ac, flac_E_aa to _aj (.tar) from "
+        "https://zenodo.org/records/14498691; "
         "unpack all in ROOT",
         _classes(train=(18797, 163560), dev=(31334, 109616), eval=(138688, 542086)),
     ),
@@ -88,7 +90,7 @@ KNOWN = {
     "spoofceleb": Known(
         read_spoofceleb,
         "SpoofCeleb, speech found in the wild; train, dev, eval",
-        "spoofceleb.tar.gz, as https://www.jungjee.com/spoofceleb says; unpack it in ROOT",
+        "spoofceleb.tar.gz, as https://jungjee.github.io/spoofceleb says; unpack it in ROOT",
         _classes(train=(230948, 2309473), dev=(7963, 47778), eval=(9113, 82017)),
     ),
     "for-norm": Known(
