@@ -45,8 +45,8 @@ class DepthFinding:
         """The finding in words."""
         full = f"{_percent(self.at_full)} with all {self.full}"
         if self.reason == "chance":
-            figure = _percent(self.at_full)
-            return f"With all {self.full} layers the best head, {self.head}, is not better than chance: EER {figure}."
+            head = f"the head chosen on dev, {self.head},"
+            return f"With all {self.full} layers {head} is not better than chance: EER {_percent(self.at_full)}."
         if self.depth is None or self.at_depth is None or self.excess is None:
             return (
                 f"No smaller depth of {self.backbone} is shown to be as good as all {self.full} layers within "

@@ -15,7 +15,7 @@ from probing.sweep.results import CONTROL, LAYERS, TRIVIAL, UNSEEN
 
 @dataclass(frozen=True)
 class Finding:
-    """Which layer a linear probe reads best.
+    """Which layer a linear probe reads best, as far as dev can tell.
 
     layer: chosen on dev. last: number of the last layer.
     best, last_layer: eval EER of the two, 0 to 1. difference: last minus best on the same resamples.
@@ -39,8 +39,7 @@ class Finding:
         if self.last == 0:
             compared = f"{self.backbone} has one layer: eval EER {_percent(self.best)}."
         elif self.layer == self.last:
-            compared = f"The last layer, {self.last}, is the best of {self.backbone} (chosen on dev)"
-            compared += f": eval EER {_percent(self.best)}."
+            compared = f"Chosen on dev: the last layer of {self.backbone}, {self.last}, with an eval EER of {_percent(self.best)}."
         else:
             sign = "more" if self.difference.value >= 0 else "less"
             points = 100 * abs(self.difference.value)
@@ -48,7 +47,7 @@ class Finding:
             low, high = sorted(np.sign(self.difference.value or 1) * 100 * end for end in ends)
             sure = "" if self.difference.low > 0 or self.difference.high < 0 else ", which may be chance"
             compared = (
-                f"Layer {self.layer} of {self.last} is the best of {self.backbone} (chosen on dev): eval EER "
+                f"Chosen on dev: layer {self.layer} of {self.last} of {self.backbone}, with an eval EER of "
                 f"{_percent(self.best)}; the last layer has {_percent(self.last_layer)}, {points:.1f} points {sign} "
                 f"[{low:.1f}, {high:.1f}]{sure}."
             )

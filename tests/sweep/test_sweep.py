@@ -30,7 +30,7 @@ def test_the_layer_that_carries_the_classes_is_found(run: Run) -> None:
     assert finding["best"]["value"] < 0.2
     assert finding["difference"]["value"] == pytest.approx(finding["last_layer"]["value"] - finding["best"]["value"])
     assert finding["difference"]["low"] > 0
-    assert run.sentence.startswith("Layer 2 of 3 is the best of hand made (chosen on dev): eval EER ")
+    assert run.sentence.startswith("Chosen on dev: layer 2 of 3 of hand made, with an eval EER of ")
     assert "random" not in run.sentence
 
 
