@@ -39,7 +39,8 @@ class Finding:
         if self.last == 0:
             compared = f"{self.backbone} has one layer: eval EER {_percent(self.best)}."
         elif self.layer == self.last:
-            compared = f"Chosen on dev: the last layer of {self.backbone}, {self.last}, with an eval EER of {_percent(self.best)}."
+            compared = f"Chosen on dev: the last layer of {self.backbone}, {self.last}, with an eval EER of "
+            compared += f"{_percent(self.best)}."
         else:
             sign = "more" if self.difference.value >= 0 else "less"
             points = 100 * abs(self.difference.value)
