@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from .backends import BACKENDS, make_backend
 from .merges import MERGES, RANK, AttentiveMerge, make_merge
 
+STACKS_AT_ONCE = 2  # at work beside each other on a CPU
+
 
 @dataclass(frozen=True)
 class Model:
@@ -127,8 +129,8 @@ def make_stacks(
         dim: see `HeadStack`.
         frames: see `HeadStack`.
         rank: see `HeadStack`.
-        memory_gb: of parameters, moments and copies of a stack, and half as much of what a step keeps for the gradient;
-            one model is always taken.
+        memory_gb: of parameters, moments and copies of a stack, and half as much of what a step keeps for the gradient
+            of the stacks at work; one model is always taken.
         vectors: of each layer in a batch: utterances times frames.
     """
     share = -(-n_layers // (4 if n_layers >= 8 else 2))
@@ -141,7 +143,7 @@ def make_stacks(
     for (_, depth), members in groups.items():
         with torch.device("meta"):
             alone = HeadStack([Model(members[0].merge, members[0].backend, depth)], depth, dim, frames, rank)
-        values = max(6 * alone.n_parameters(), 2 * vectors * alone.values_per_vector())
+        values = max(6 * alone.n_parameters(), 2 * STACKS_AT_ONCE * vectors * alone.values_per_vector())
         at_once = max(1, int(memory_gb * 1e9 / (4 * values)))
         for first in range(0, len(members), at_once):
             stacks.append(HeadStack(members[first : first + at_once], depth, dim, frames, rank))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -16,10 +18,38 @@ from torch.nn import functional
 
 from .recipes import Recipe
 from .sources import Batch, Source
-from .stack import HeadStack
+from .stack import STACKS_AT_ONCE, HeadStack
 
 CHECKPOINT_EVERY_S = 20.0
+T = TypeVar("T")
+R = TypeVar("R")
 BETAS, EPSILON = (0.9, 0.999), 1e-8
+
+
+class Workers:
+    """Works on a few stacks beside each other, where they are on a CPU, the cores shared out evenly.
+
+    Many products of a head are too small to be split between cores.
+    """
+
+    def __init__(self, n_stacks: int, device: str) -> None:
+        self.threads = threads = torch.get_num_threads()
+        n = min(n_stacks, threads, STACKS_AT_ONCE) if torch.device(device).type == "cpu" else 1
+        self.pool = None
+        if n > 1:
+            self.pool = ThreadPoolExecutor(n, initializer=torch.set_num_threads, initargs=(threads // n,))
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.pool is not None:
+            self.pool.shutdown()
+            torch.set_num_threads(self.threads)
+
+    def map(self, work: Callable[[T], R], items: Sequence[T]) -> list[R]:
+        """Results in order."""
+        return list(map(work, items) if self.pool is None else self.pool.map(work, items))
 
 
 class StackOptimizer:
@@ -130,26 +160,26 @@ def train(
         state.load(checkpoint)
     saved = time.monotonic()
     n_steps = -(-len(train_source) // recipe.batch)
-    while state.epoch < recipe.epochs and any(active.any() for active in state.active):
-        order = np.random.default_rng([recipe.seed, state.epoch]).permutation(len(train_source))
-        for step, parts in enumerate(_steps(train_source, order, recipe, state.epoch)):
-            factor = recipe.rate(state.epoch + (step + 0.5) / n_steps)
-            _train_step(stacks, state, parts, train_bonafide, weights[0], factor, device)
-        state.epoch += 1
-        for stack, best, active, losses in zip(
-            stacks,
-            state.best,
-            state.active,
-            losses_of(stacks, dev_source, dev_bonafide, weights[1], recipe.batch, device),
-            strict=True,
-        ):
-            best.offer(stack, losses, state.epoch, active)
-            if state.epoch >= recipe.min_epochs:
-                active &= state.epoch - best.epochs < recipe.patience
-        said(f"epoch {state.epoch}, {sum(int(active.sum()) for active in state.active)} still learning")
-        if checkpoint is not None and time.monotonic() - saved > CHECKPOINT_EVERY_S:
-            state.save(checkpoint)
-            saved = time.monotonic()
+    with Workers(len(stacks), device) as workers:
+        while state.epoch < recipe.epochs and any(active.any() for active in state.active):
+            order = np.random.default_rng([recipe.seed, state.epoch]).permutation(len(train_source))
+            learning = [i for i, active in enumerate(state.active) if active.any()]
+            chosen = [stacks[i] for i in learning]
+            for step, parts in enumerate(_steps(train_source, order, recipe, state.epoch)):
+                factor = recipe.rate(state.epoch + (step + 0.5) / n_steps)
+                _backward(chosen, parts, train_bonafide, weights[0], device, workers)
+                workers.map(partial(state.step, factor), learning)
+            state.epoch += 1
+            found = losses_of(chosen, dev_source, dev_bonafide, weights[1], recipe.batch, device, workers)
+            for i, losses in zip(learning, found, strict=True):
+                best, active = state.best[i], state.active[i]
+                best.offer(stacks[i], losses, state.epoch, active)
+                if state.epoch >= recipe.min_epochs:
+                    active &= state.epoch - best.epochs < recipe.patience
+            said(f"epoch {state.epoch}, {sum(int(active.sum()) for active in state.active)} still learning")
+            if checkpoint is not None and time.monotonic() - saved > CHECKPOINT_EVERY_S:
+                state.save(checkpoint)
+                saved = time.monotonic()
     if checkpoint is not None:
         state.save(checkpoint)
     for stack, best in zip(stacks, state.best, strict=True):
@@ -192,7 +222,8 @@ def losses_of(
     bonafide: NDArray[np.bool_],
     weights: Tensor,
     batch: int,
-    device: str = "cpu",
+    device: str,
+    workers: Workers,
 ) -> list[Tensor]:
     """Weighted mean cross-entropy (M,) of every stack."""
     totals = [torch.zeros(len(stack.models), device=device) for stack in stacks]
@@ -200,8 +231,13 @@ def losses_of(
         x, mask = _on(part, device)
         deepest = max(stacks, key=lambda stack: stack.n_layers)
         x = deepest.standardized(x[:, : deepest.n_layers])
-        for stack, total in zip(stacks, totals, strict=True):
-            total += _loss(stack, x[:, : stack.n_layers], mask, part.rows, bonafide, weights, device)
+
+        def measure(stack: HeadStack, x: Tensor = x, mask: Tensor | None = mask, part: Batch = part) -> Tensor:
+            return _loss(stack, x[:, : stack.n_layers], mask, part.rows, bonafide, weights, device)
+
+        losses = workers.map(torch.no_grad()(measure), stacks)  # each thread has its own mode
+        for total, found in zip(totals, losses, strict=True):
+            total += found
     return [total / float(weights.sum()) for total in totals]
 
 
@@ -217,25 +253,26 @@ def _steps(source: Source, order: NDArray[np.intp], recipe: Recipe, epoch: int) 
         yield list(source.batches(order[first : first + recipe.batch], size, seed))
 
 
-def _train_step(
+def _backward(
     stacks: Sequence[HeadStack],
-    state: _State,
     parts: list[Batch],
     bonafide: NDArray[np.bool_],
     weights: Tensor,
-    factor: float,
     device: str,
+    workers: Workers,
 ) -> None:
+    """Add the gradient of a batch to the parameters of every stack."""
     total = float(sum(weights[torch.from_numpy(part.rows)].sum() for part in parts))
+    deepest = max(stacks, key=lambda stack: stack.n_layers)
     for part in parts:
         x, mask = _on(part, device)
-        deepest = max(stacks, key=lambda stack: stack.n_layers)
         x = deepest.standardized(x[:, : deepest.n_layers])
-        for stack in stacks:
+
+        def learn(stack: HeadStack, x: Tensor = x, mask: Tensor | None = mask, part: Batch = part) -> None:
             loss = _loss(stack, x[:, : stack.n_layers], mask, part.rows, bonafide, weights, device)
             (loss.sum() / total).backward()
-    for optimizer, active in zip(state.optimizers, state.active, strict=True):
-        optimizer.step(factor, active)
+
+        workers.map(learn, stacks)
 
 
 def _loss(
@@ -271,6 +308,10 @@ class _State:
         self.optimizers = [StackOptimizer(stack) for stack in stacks]
         self.best = [Best(stack, recipe.keep) for stack in stacks]
         self.active = [torch.ones(len(stack.models), dtype=torch.bool, device=stack.mean.device) for stack in stacks]
+
+    def step(self, factor: float, i: int) -> None:
+        """Take a step with stack i."""
+        self.optimizers[i].step(factor, self.active[i])
 
     def _models(self) -> list[list[str]]:
         return [[str(stack.n_layers), *map(str, stack.models)] for stack in self.stacks]
