@@ -2,7 +2,7 @@
 
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pandas as pd
 import typer
@@ -79,11 +79,10 @@ def evaluate(
     found = evaluation.evaluate(trials, factors, asv, resamples=resamples, seed=seed)
     shown = Table(box=None, header_style="bold")
     for name in found.table.columns:
-        shown.add_column(name.replace("_", " "), justify="left" if name in factors else "right")
-    for _, row in found.table.iterrows():
-        shown.add_row(
-            *("" if pd.isna(x) else x if isinstance(x, str) else f"{x:.4f}".removesuffix(".0000") for x in row)
-        )
+        title = name.replace("_", " ") + (" %" if name.endswith("eer") else "")
+        shown.add_column(title, justify="left" if name in factors else "right")
+    for row in found.table.to_dict("records"):
+        shown.add_row(*(_figure(name, value) for name, value in row.items()))
     print_whole(out, shown)
     out.print(f"\n{found.sentence}\n")
     if folder:
@@ -91,6 +90,15 @@ def evaluate(
         found.table.to_csv(folder / "evaluation.csv", index=False)
         pictures = import_module("analysis.det").save_det_curves(found.curves(factors[:1]), folder)
         out.print(f"Picture: {pictures[0]}\nTable:   {folder / 'evaluation.csv'}")
+
+
+def _figure(name: str, value: Any) -> str:
+    """Error rates in per cent, whole numbers as they are, all else to six digits; nothing where there is no figure."""
+    if isinstance(value, str) or pd.isna(value):
+        return value if isinstance(value, str) else ""
+    if name.startswith("n_"):
+        return f"{value:,.0f}"
+    return f"{100 * value:.4f}" if name.endswith("eer") else f"{value:.6f}"
 
 
 def export(

@@ -217,6 +217,16 @@ def test_published_scores_by_attack_give_the_published_figures() -> None:
     assert (table["n_bonafide"] == 7355).all()
 
 
+@needs_scores
+def test_the_command_shows_the_published_figures_to_their_last_digit() -> None:
+    words = ["evaluate", str(SCORES / "rawgat_mul.eval.txt.gz"), "--resamples", "100"]
+    words += ["--asv-scores", str(SCORES / "asvspoof2019_la.asv.eval.txt.gz")]
+    shown = CliRunner().invoke(app, words, env={"COLUMNS": "200"})
+    pooled = next(line for line in shown.stdout.splitlines() if "7,355" in line).split()
+    for figure in ("63,882", "1.0601", "0.033539", "0.094168", "0.029893", "0.044395", "0.066252"):
+        assert figure in pooled
+
+
 def test_the_printed_table_shows_every_figure_however_narrow_the_terminal(tmp_path: Path) -> None:
     rows = [f"u{i} {'-' if i % 2 else 'A07'} {'bonafide' if i % 2 else 'spoof'} {i % 5 + i % 2}" for i in range(40)]
     scores = written(tmp_path / "scores.txt", "".join(f"{row}\n" for row in rows))
