@@ -113,6 +113,12 @@ def extract(
     device: Device = "auto",
     batch_size: BatchSize = None,
     workers: Workers = None,
+    memory_gb: Annotated[
+        float,
+        typer.Option(
+            min=0.001, help="Most memory for audio and hidden states on their way, beside the model. Changes no result."
+        ),
+    ] = 2.0,
     shard_size: Annotated[
         int | None,
         typer.Option(
@@ -175,7 +181,7 @@ def extract(
         pooled_dtype=pooled_dtype,
         frames_dtype=frames_dtype,
     )
-    machine = extraction.Machine(device, batch_size, workers, shard_size, attention)
+    machine = extraction.Machine(device, batch_size, workers, shard_size, attention, memory_gb)
     share = None if part is None else Part.parse(part)
     table = corpora.load_corpus(corpus, audio_root=audio_root, splits=split)
     if dry_run:

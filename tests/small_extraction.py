@@ -61,8 +61,8 @@ def corpus_in(folder: Path, **which: object) -> Corpus:
     return load_corpus(str(manifest_of(folder)), **which)  # type: ignore[arg-type]
 
 
-def machine(**how: int) -> Machine:
-    return Machine("cpu", **{"batch_size": 4, "workers": 2, "shard_size": 4, **how})
+def machine(**how: float) -> Machine:
+    return Machine("cpu", **{"batch_size": 4, "workers": 2, "shard_size": 4, **how})  # type: ignore[arg-type]
 
 
 def with_frames(backbone: Path, **what: object) -> Options:

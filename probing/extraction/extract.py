@@ -32,6 +32,8 @@ class Machine:
     """How an extraction uses the machine; changes no number beyond rounding.
 
     device: auto, cpu, cuda, cuda:1, mps.
+    memory_gb: most memory, in GB of 1e9 bytes, for decoded audio and hidden states on their way to the disk, beside the
+        model, its passes and one batch; what has no room is decoded twice, or waits.
     attention: auto, the fastest that gives the same numbers; stock, the modules of transformers as they are.
     batch_size: most utterances a forward pass; default 1 on a CPU, where batching gains nothing, 16 elsewhere.
     workers: decoding threads; default 2, or up to 8 where the model runs elsewhere than on the CPU.
@@ -44,12 +46,15 @@ class Machine:
     workers: int | None = None
     shard_size: int | None = None
     attention: str = "auto"
+    memory_gb: float = 2.0
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "workers", "shard_size"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ProbeError(f"--{name.replace('_', '-')} {value}: expected 1 or more")
+        if not 0 < self.memory_gb < float("inf"):
+            raise ProbeError(f"--memory-gb {self.memory_gb:g}: expected more than 0")
 
     def batch_size_on(self, backbone: Backbone) -> int:
         """Utterances a forward pass."""
@@ -232,6 +237,7 @@ def new_pipeline(
         batch_size=machine.batch_size_on(backbone),
         passes=passes,
         workers=machine.workers_on(backbone),
+        memory=round(machine.memory_gb * 1e9),
         strict=strict,
         on_batch=on_batch,
     )

@@ -4,6 +4,9 @@ HDF5's lock, the decoder and the disk never hold the model up unless they are sl
 ahead, writing runs behind in one thread, and both release the interpreter lock. On a CPU several forward passes run
 beside each other with few threads each: one pass on all cores waits at a barrier after every operation, which costs
 most when the machine is busy with something else.
+
+Memory is bounded: half of what is allowed holds decoded audio, half the batches between their start and the disk, of
+which one is always let through.
 """
 
 import itertools
@@ -22,12 +25,14 @@ from numpy.typing import NDArray
 
 from cache.errors import ProbeError
 from cache.manifest import Manifest
+from cache.quantization import bytes_of
 from cache.shard import ShardWriter
-from probing.audio import MEASURES, Cropping, Waveform
+from probing.audio import MEASURES, Cropping
 from probing.backbones import Backbone
-from probing.extraction.states import Clip, UnusableStates, batches, decode, states_of
+from probing.extraction.states import Clip, UnusableStates, batches, states_of
+from probing.extraction.waveforms import Waveforms
 
-WRITES_AHEAD = 8
+WRITES_AHEAD = 8  # a kill loses no more than these
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,16 @@ class Shards(Protocol):
         """Take a shard that is whole; None where no utterance of it could be used."""
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Utterances on their way through the model: rows in the shard, seconds of audio, bytes of audio and states."""
+
+    rows: list[int]
+    seconds: float
+    n_bytes: int
+    states: Future[dict[str, NDArray[Any]]]
+
+
 class Pipeline:
     """Turns planned utterances into shards.
 
@@ -74,6 +89,7 @@ class Pipeline:
         batch_size: most utterances a forward pass.
         passes: forward passes beside each other.
         workers: decoding threads.
+        memory: bytes of decoded audio and of hidden states on their way, beside the model, its passes and one batch.
         strict: stop at the first utterance that cannot be used.
         on_batch: called with (utterances, seconds of audio) after each batch.
 
@@ -91,20 +107,23 @@ class Pipeline:
         batch_size: int,
         passes: int,
         workers: int,
+        memory: int,
         strict: bool = False,
         on_batch: Callable[[int, float], None] = lambda n, seconds: None,
     ) -> None:
-        self.root, self.backbone, self.cropping, self.writer = root, backbone, cropping, writer
+        self.backbone, self.writer = backbone, writer
         self.batch_size, self.strict, self.on_batch = batch_size, strict, on_batch
         self.seconds = {"decode": 0.0, "forward": 0.0, "write": 0.0}
+        self._waveforms = Waveforms(root, cropping, backbone.min_samples, memory // 2)
         self._decoders = ThreadPoolExecutor(max(1, workers), thread_name_prefix="decode")
         self._replicas: SimpleQueue[Backbone] = SimpleQueue()
         for replica in (backbone, *(backbone.replica() for _ in range(passes - 1))):
             self._replicas.put(replica)
         self._passes = ThreadPoolExecutor(passes, thread_name_prefix="forward")
-        self._ahead = passes + 1
+        self._batches: deque[Batch] = deque()
+        self._most_batches, self._most_on_their_way = passes + 1, memory // 2
         self._scribe = ThreadPoolExecutor(1, thread_name_prefix="write")
-        self._writes: deque[Future[None]] = deque()
+        self._writes: deque[tuple[Future[None], int]] = deque()
 
     def close(self) -> None:
         """Stop the threads; what is still to be decoded or computed is dropped, what is computed is written."""
@@ -125,7 +144,7 @@ class Pipeline:
     def decode(self, rows: pd.DataFrame) -> list[Future[Clip]]:
         """Start decoding the utterances of a table."""
         return [
-            self._decoders.submit(decode, name, self.root / path, self.cropping, self.backbone.min_samples)
+            self._decoders.submit(self._waveforms.decode, name, path)
             for name, path in zip(rows["utterance_id"], rows["path"], strict=True)
         ]
 
@@ -144,7 +163,7 @@ class Pipeline:
     def extract_shard(self, index: int, clips: Sequence[Clip], fill: Fill | None = None) -> None:
         """Extract one shard from decoded clips; `fill` brings rows that are good already."""
         failures = {clip.utterance_id: clip.failure for clip in clips if clip.failure}
-        usable = [clip for clip in clips if clip.waveform is not None]
+        usable = [clip for clip in clips if not clip.failure]
         while True:
             try:
                 self._try_shard(index, usable, failures, fill)
@@ -156,11 +175,11 @@ class Pipeline:
                 usable = [clip for clip in usable if clip.utterance_id not in failures]
 
     def _try_shard(self, index: int, clips: list[Clip], failures: dict[str, str], fill: Fill | None) -> None:
-        waveforms = {clip.utterance_id: clip.waveform for clip in clips if clip.waveform is not None}
+        new = {clip.utterance_id: clip for clip in clips}
         kept = fill.rows if fill else []
         rows = sorted(
             [
-                *((len(waveforms[clip.utterance_id]), clip.utterance_id, clip.measures) for clip in clips),
+                *((clip.n_samples, clip.utterance_id, clip.measures) for clip in clips),
                 *((n_samples, utterance_id, measures) for utterance_id, n_samples, measures in kept),
             ],
             key=lambda row: row[:2],
@@ -175,56 +194,83 @@ class Pipeline:
             [self.backbone.n_frames(n) for n, _, _ in rows],
             {name: np.array([measures[name] for _, _, measures in rows]) for name in MEASURES},
         )
-        outstanding: deque[tuple[list[int], float, Future[dict[str, NDArray[Any]]]]] = deque()
-
-        def take(most: int) -> None:
-            while len(outstanding) > most:
-                done_rows, seconds, blocks = outstanding[0]
-                started = time.perf_counter()
-                values = blocks.result()
-                self.seconds["forward"] += time.perf_counter() - started
-                outstanding.popleft()
-                self._later(_write, shard, done_rows, self.writer.manifest.layers, values)
-                self.on_batch(len(done_rows), seconds)
-
         try:
-            new = [i for i, (_, name, _) in enumerate(rows) if name in waveforms]
-            for run in batches([rows[i][0] for i in new], self.batch_size, self.backbone.padding):
-                batch = {rows[i][1]: waveforms[rows[i][1]] for i in new[run]}
-                seconds = sum(map(len, batch.values())) / self.backbone.sampling_rate
-                outstanding.append((new[run], seconds, self._passes.submit(self._forward, batch)))
-                take(self._ahead)
-            take(0)
+            places = [i for i, (_, name, _) in enumerate(rows) if name in new]
+            for run in batches([rows[i][0] for i in places], self.batch_size, self.backbone.padding):
+                self._start(shard, places[run], [new[rows[i][1]] for i in places[run]])
+            while self._batches:
+                self._finish_batch(shard)
             if fill:
                 self._later(fill.copy, shard, {name: i for i, (_, name, _) in enumerate(rows)})
         except BaseException:
-            for _, _, blocks in outstanding:
-                blocks.cancel()
-            wait([blocks for _, _, blocks in outstanding])
-            wait(self._writes)  # those of the shard before count, also where they failed
-            self._writes = deque(write for write in self._writes if write.exception())
+            for batch in self._batches:
+                batch.states.cancel()
+            wait([batch.states for batch in self._batches])
+            self._batches.clear()
+            wait([write for write, _ in self._writes])  # those of the shard before count, also where they failed
+            self._writes = deque(item for item in self._writes if item[0].exception())
             shard.abort()
             raise
         self._later(self.writer.finish_shard, index, shard, failures)
 
-    def _forward(self, batch: dict[str, Waveform]) -> dict[str, NDArray[Any]]:
+    def _start(self, shard: ShardWriter, rows: list[int], clips: list[Clip]) -> None:
+        """Send a batch through the model, when there is room for what comes out."""
+        n_samples, n_bytes = sum(clip.n_samples for clip in clips), self._bytes_of(clips)
+        while len(self._batches) > self._most_batches:
+            self._finish_batch(shard)
+        while (on_their_way := self._on_their_way()) and on_their_way + n_bytes > self._most_on_their_way:
+            if self._writes:
+                self._finish_write()
+            else:
+                self._finish_batch(shard)
+        states = self._passes.submit(self._forward, clips)
+        self._batches.append(Batch(rows, n_samples / self.backbone.sampling_rate, n_bytes, states))
+
+    def _bytes_of(self, clips: Sequence[Clip]) -> int:
+        """Bytes of a batch: its samples, and its states as they go to disk."""
+        manifest = self.writer.manifest
+        vectors = {"pooled": 2 * len(clips), "frames": sum(self.backbone.n_frames(clip.n_samples) for clip in clips)}
+        states = sum(vectors[tier] * bytes_of(dtype, manifest.dim) for tier, dtype in manifest.tiers.items())
+        return 4 * sum(clip.n_samples for clip in clips) + len(manifest.layers) * states
+
+    def _on_their_way(self) -> int:
+        """Bytes of the batches that were started and are not on disk."""
+        return sum(batch.n_bytes for batch in self._batches) + sum(n_bytes for _, n_bytes in self._writes)
+
+    def _finish_batch(self, shard: ShardWriter) -> None:
+        """Wait for the oldest batch and pass it on to the disk."""
+        batch = self._batches[0]
+        started = time.perf_counter()
+        states = batch.states.result()
+        self.seconds["forward"] += time.perf_counter() - started
+        self._batches.popleft()
+        self._later(_write, shard, batch.rows, self.writer.manifest.layers, states, n_bytes=batch.n_bytes)
+        self.on_batch(len(batch.rows), batch.seconds)
+
+    def _forward(self, clips: list[Clip]) -> dict[str, NDArray[Any]]:
         """Hidden states of a batch as they go to disk: tier -> (layers, ...)."""
+        batch = {clip.utterance_id: self._waveforms.take(clip) for clip in clips}
         backbone = self._replicas.get()
         try:
             return states_of(batch, backbone, self.writer.manifest.layers, self.writer.manifest.tiers)
         finally:
             self._replicas.put(backbone)
 
-    def _later(self, work: Callable[..., None], *arguments: object) -> None:
-        self._writes.append(self._scribe.submit(work, *arguments))
-        self.drain(WRITES_AHEAD)
+    def _later(self, work: Callable[..., None], *arguments: object, n_bytes: int = 0) -> None:
+        self._writes.append((self._scribe.submit(work, *arguments), n_bytes))
+        while self._writes and (len(self._writes) > WRITES_AHEAD or self._writes[0][0].done()):
+            self._finish_write()
 
-    def drain(self, most: int = 0) -> None:
-        """Wait until at most `most` writes are outstanding."""
+    def _finish_write(self) -> None:
+        """Wait for the oldest write."""
         started = time.perf_counter()
-        while len(self._writes) > most:
-            self._writes.popleft().result()
+        self._writes.popleft()[0].result()
         self.seconds["write"] += time.perf_counter() - started
+
+    def drain(self) -> None:
+        """Wait until everything computed is written."""
+        while self._writes:
+            self._finish_write()
 
 
 def _write(shard: ShardWriter, rows: list[int], layers: Sequence[int], blocks: dict[str, NDArray[Any]]) -> None:

@@ -67,7 +67,7 @@ def repair(
                 for damage in damages:
                     rows = writer.table[writer.table["utterance_id"].isin(damage.bad | damage.failed)]
                     clips = pipeline.wait_for(pipeline.decode(rows))
-                    if damage.bad or any(clip.waveform is not None for clip in clips):
+                    if damage.bad or not all(clip.failure for clip in clips):
                         fill = _sound_rows(writer, damage)
                         pipeline.extract_shard(damage.record.index, clips, fill)
                         pipeline.drain()

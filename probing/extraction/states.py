@@ -19,9 +19,14 @@ from probing.extraction.quantization import packed
 
 @dataclass(frozen=True)
 class Clip:
-    """A decoded utterance, or the reason why there is none."""
+    """A decoded utterance, or the reason why there is none.
+
+    `waveform` may be let go once `n_samples` is known, and decoded again from `path` (see `waveforms`).
+    """
 
     utterance_id: str
+    path: Path | None = None
+    n_samples: int = 0
     waveform: Waveform | None = None
     measures: dict[str, float] = field(default_factory=dict)
     failure: str | None = None
@@ -37,6 +42,7 @@ class UnusableStates(Exception):
 
 def decode(utterance_id: str, audio: Path | Waveform, cropping: Cropping, min_samples: int) -> Clip:
     """Decode a file, or take the samples (n,) or (n, channels) at 16 kHz, as the model is to see them."""
+    path = audio if isinstance(audio, Path) else None
     try:
         if isinstance(audio, Path):
             waveform = load_audio(audio, cropping, min_samples)
@@ -44,8 +50,8 @@ def decode(utterance_id: str, audio: Path | Waveform, cropping: Cropping, min_sa
             samples = audio if audio.ndim > 1 else audio[:, None]
             waveform = fit_audio(samples, SAMPLING_RATE, cropping, min_samples)
     except UnusableAudio as error:
-        return Clip(utterance_id, failure=str(error))
-    return Clip(utterance_id, waveform, measure(waveform))
+        return Clip(utterance_id, path, failure=str(error))
+    return Clip(utterance_id, path, len(waveform), waveform, measure(waveform))
 
 
 def batches(lengths: Sequence[int], batch_size: int, padding: str) -> Iterator[slice]:
