@@ -30,12 +30,12 @@ FLAT = 1e-10  # share of the largest variance of a direction below which it is r
 class Whitening:
     """What brings the rows (n, D) of a layer to r uncorrelated directions of variance 1.
 
-    mean: (D,). directions: (D, r). explained: (r, D), covariance of directions and units.
+    mean: (D,). directions: (D, r). explained: (r, D), covariance of directions and units, for sums of magnitudes.
     """
 
     mean: Matrix
     directions: Matrix
-    explained: Matrix
+    explained: NDArray[np.float32]
 
     def apply(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
         """Whitened rows (n, r), from float64 products."""
@@ -135,7 +135,7 @@ def whitening(mean: Matrix, covariance: Matrix, variance: float = 1.0) -> Whiten
         share = np.cumsum(values) / values[kept].sum() if kept.any() else values
         kept &= np.arange(len(values)) <= np.searchsorted(share, variance)
     values, vectors = values[kept], vectors[:, kept]
-    return Whitening(mean, vectors / np.sqrt(values), np.sqrt(values)[:, None] * vectors.T)
+    return Whitening(mean, vectors / np.sqrt(values), (np.sqrt(values)[:, None] * vectors.T).astype(np.float32))
 
 
 def projection_weighted(joint: Matrix, left: Whitening, right: Whitening) -> tuple[float, float]:
@@ -145,10 +145,10 @@ def projection_weighted(joint: Matrix, left: Whitening, right: Whitening) -> tup
         joint, left, right = joint.T, right, left
     squares, own = np.linalg.eigh(joint @ joint.T)  # the smaller side: half the time of a singular value decomposition
     rho = np.sqrt(np.clip(squares, 0, 1))
-    weight = np.abs(own.T @ left.explained).sum(axis=1)
+    weight = np.abs(own.T.astype(np.float32) @ left.explained).sum(axis=1, dtype=np.float64)
     there = rho > 1e-6  # directions without correlation are not determined on the other side, and add nothing
-    across = (joint.T @ own[:, there] / rho[there]).T
-    other_weight = np.abs(across @ right.explained).sum(axis=1)
+    across = ((own[:, there] / rho[there]).T @ joint).astype(np.float32)
+    other_weight = np.abs(across @ right.explained).sum(axis=1, dtype=np.float64)
     scores = [float(weight @ rho / weight.sum())]
     scores.append(float(other_weight @ rho[there] / other_weight.sum()) if there.any() else 0.0)
     return (scores[1], scores[0]) if turned else (scores[0], scores[1])
@@ -181,17 +181,24 @@ def _whitenings(v: View, variance: float, memory_gb: float) -> Iterator[tuple[in
 def _joint_covariances(
     left: list[Side], right: list[Side], same: bool, n: int, memory_gb: float
 ) -> Iterator[tuple[list[tuple[int, int]], list[Matrix]]]:
-    """Covariances of the whitened layers, a tile of pairs after another; where the sides are the same, i < j only."""
-    rank = max(_rank(side) for side in left + right)
-    held = sum(2 * side.whitening.directions.nbytes for side in (left if same else left + right))
-    tile = max(1, int(np.sqrt(max(0.0, memory_gb * 1e9 - held) * 0.8 / (8 * rank**2))))
+    """Covariances of the whitened layers, a tile of pairs after another; where the sides are the same, i < j only.
+
+    Where all whitened rows fit half of the memory they are made once, otherwise for every tile.
+    """
+    every = left if same else left + right
+    room = memory_gb * 1e9 - sum(2 * side.whitening.directions.nbytes for side in every)
+    whole = list[dict[int, NDArray[np.float32]]]()
+    if 4 * n * sum(map(_rank, every)) < room / 2:
+        whole, room = list(_whitened(every, memory_gb / 10)), room / 2
+    rank = max(map(_rank, every))
+    tile = max(1, int(np.sqrt(max(0.0, room) * 0.8 / (8 * rank**2))))
     tiles = [[range(k, min(k + tile, len(sides))) for k in range(0, len(sides), tile)] for sides in (left, right)]
     for rows, columns in product(*tiles):
         at = [(i, j) for i in rows for j in columns if not same or i < j]
         if at:
             sides = {id(side): side for i, j in at for side in (left[i], right[j])}
             totals = [np.zeros((_rank(left[i]), _rank(right[j]))) for i, j in at]
-            for z in _whitened(list(sides.values()), memory_gb / 10):
+            for z in whole or _whitened(list(sides.values()), memory_gb / 10):
                 for total, (i, j) in zip(totals, at, strict=True):
                     total += z[id(left[i])].T @ z[id(right[j])]
             yield at, [total / n for total in totals]

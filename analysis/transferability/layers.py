@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.linalg import blas
 
 from analysis.transferability.scores import COMPONENTS, Matrix, Spectrum, coding_rate, gbc, h_score, logme, transrate
 from analysis.views import FRAMES_PER_UTTERANCE, View, parts, view
@@ -25,6 +29,7 @@ def transferability(
     where: Where = TRAINING,
     *,
     target: str = "label",
+    scores: Sequence[str] = SCORES,
     standardize: bool = True,
     tier: str = "pooled",
     deviation: bool = True,
@@ -39,6 +44,7 @@ def transferability(
         where: utterances, see `Cache.select`; default those of split train.
         target: column that says the class, as `label` or `attack`; utterances of unknown or single classes are left
             out.
+        scores: which, of logme, h_score, transrate and gbc.
         standardize: features at mean 0 and variance 1, as the probes see them, and centred targets. The published
             scores take features as they are, so that LogME has no constant term and TransRate grows with the norm of a
             layer; False does so.
@@ -52,8 +58,10 @@ def transferability(
         64 principal components.
 
     Raises:
-        ProbeError: no such column, layer, tier or utterances, or one class only.
+        ProbeError: no such score, column, layer, tier or utterances, or one class only.
     """
+    if not scores or not {*scores} <= {*SCORES}:
+        raise ProbeError(f"scores={','.join(scores)}: expected some of {', '.join(SCORES)}")
     several = not isinstance(cache, Cache)
     tables, caches = [], list(cache) if not isinstance(cache, Cache) else [cache]
     for one in caches:
@@ -62,9 +70,9 @@ def transferability(
         with progress_line(f"Transferability of {one.about.get('backbone')}", len(v.layers), "layers") as line:
             rows = {}
             for layer in v.layers:
-                rows[layer] = _scores(v, layer, classes, standardize, memory_gb)
+                rows[layer] = _scores(v, layer, classes, scores, standardize, memory_gb)
                 line.advance(1, f"layer {layer}")
-        tables.append(pd.DataFrame.from_dict(rows, orient="index", columns=list(SCORES)).rename_axis("layer"))
+        tables.append(pd.DataFrame.from_dict(rows, orient="index", columns=list(scores)).rename_axis("layer"))
     names = [f"{one.about.get('backbone')}" for one in caches]
     names = [name if names.count(name) == 1 else f"{name} ({c.id})" for name, c in zip(names, caches, strict=True)]
     table = pd.concat(tables, keys=names, names=["backbone"]) if several else tables[0]
@@ -87,49 +95,82 @@ def _classes(v: View, target: str) -> list[NDArray[np.intp]]:
     return classes
 
 
-def _scores(v: View, layer: int, classes: list[NDArray[np.intp]], standardize: bool, memory_gb: float) -> list[float]:
+def _scores(
+    v: View, layer: int, classes: list[NDArray[np.intp]], wanted: Sequence[str], standardize: bool, memory_gb: float
+) -> dict[str, float]:
     counts = np.array([int(v.counts()[members].sum()) for members in classes])
-    n, held = int(counts.sum()), list[tuple[int, Matrix]]()
-    if 8 * n * v.width < memory_gb * 0.5e9:
-        held = list(_blocks(v, layer, classes, memory_gb))
-
-    def blocks() -> Iterator[tuple[int, Matrix]]:
-        return iter(held) if held else _blocks(v, layer, classes, memory_gb)
-
-    first = next(blocks())[1].mean(axis=0)
-    mean = first + sum((x - first).sum(axis=0) for _, x in blocks()) / n
-    scale = np.ones(v.width)
-    if standardize:
-        variance = sum(np.square(x - mean).sum(axis=0) for _, x in blocks()) / n
-        scale = np.sqrt(np.where(variance > 1e-20 * np.square(mean).clip(1e-20), variance, 1.0))
-    sums, fourth, second = np.zeros((len(classes), v.width)), 0.0, np.zeros((v.width, v.width))
-    own, rates = np.zeros_like(second), list[float]()
-
-    def close(c: int) -> None:
-        rates.append(coding_rate(own - np.outer(sums[c], sums[c]) / counts[c], counts[c]))
-        second[:] += own
+    n = int(counts.sum())
+    mean, blocks = _centred(v, layer, classes, n, standardize, memory_gb)
+    width = next(blocks())[1].shape[1]
+    sums, fourth, rates = np.zeros((len(classes), width)), 0.0, list[float]()
+    second, own = np.zeros((width, width), order="F"), np.zeros((width, width), order="F")  # lower halves
+    by_class = groupby(blocks(), key=itemgetter(0)) if "transrate" in wanted else [(0, blocks())]
+    for first, rows in by_class:
+        for c, z in rows:
+            sums[c] += z.sum(axis=0)
+            fourth += float(np.square(np.einsum("ij,ij->i", z, z)).sum())
+            own = blas.dsyrk(1.0, z.T, beta=1.0, c=own, lower=1, overwrite_c=1)
+        second += own
+        if "transrate" in wanted:
+            centred = blas.dsyr(-1 / counts[first], sums[first], a=own, lower=1, overwrite_a=1)
+            rates.append(coding_rate(centred, counts[first]))
         own[:] = 0
+    s = Spectrum.of(n, counts, v.width, second, sums, fourth)
+    found = {}
+    if "logme" in wanted:
+        found["logme"] = logme(s)
+        if not standardize:  # as published: nothing is centred
+            raw = second + n * np.outer(mean, mean)
+            found["logme"] = logme(Spectrum.of(n, counts, v.width, raw, sums + counts[:, None] * mean, fourth), False)
+    if "h_score" in wanted:
+        found["h_score"] = h_score(s)
+    if "transrate" in wanted:
+        found["transrate"] = transrate(s, rates)
+    if "gbc" in wanted:
+        components = s.components(COMPONENTS)
+        means = sums / counts[:, None] @ components
+        variances = np.zeros_like(means)
+        for c, z in blocks():
+            variances[c] += np.square(z @ components - means[c]).sum(axis=0)
+        found["gbc"] = gbc(means, variances / counts[:, None])
+    return found
 
-    for c, x in blocks():
-        if c > len(rates):
-            close(len(rates))
-        z = (x - mean) / scale
-        sums[c] += z.sum(axis=0)
-        fourth += float(np.square(np.square(z).sum(axis=1)).sum())
-        own += z.T @ z
-    close(len(rates))
-    s = Spectrum(n, counts, *np.linalg.eigh(second), sums, fourth)
-    evidence = logme(s)
-    if not standardize:  # as published: nothing is centred
-        raw = second + n * np.outer(mean, mean)
-        evidence = logme(Spectrum(n, counts, *np.linalg.eigh(raw), sums + counts[:, None] * mean, fourth), False)
-    there = s.values[-COMPONENTS:] > 1e-10 * s.values[-1]
-    components = s.axes[:, -COMPONENTS:][:, there]
-    means = sums / counts[:, None] @ components
-    variances = np.zeros_like(means)
-    for c, x in blocks():
-        variances[c] += np.square((x - mean) / scale @ components - means[c]).sum(axis=0)
-    return [evidence, h_score(s), transrate(s, rates), gbc(means, variances / counts[:, None])]
+
+def _centred(
+    v: View, layer: int, classes: list[NDArray[np.intp]], n: int, standardize: bool, memory_gb: float
+) -> tuple[Matrix, Callable[[], Iterator[tuple[int, Matrix]]]]:
+    """The mean of a layer, and what gives its rows less that mean (at variance 1) again and again, class after class.
+
+    Rows that fit half of the memory are read once. Where they are then fewer than their columns, they are given in a
+    basis of their own span: the same scores from smaller matrices.
+    """
+    read = partial(_blocks, v, layer, classes, memory_gb)
+    held = list(read()) if 8 * n * v.width < memory_gb * 0.5e9 else []
+    shift = next(iter(held or read()))[1].mean(axis=0)  # keeps differences exact
+    sums, squares = np.zeros(v.width), np.zeros(v.width)
+    for _, x in held or read():
+        apart = x - shift
+        sums += apart.sum(axis=0)
+        squares += np.einsum("ij,ij->j", apart, apart)
+    mean, scale = shift + sums / n, np.ones(v.width)
+    if standardize:
+        variance = squares / n - np.square(sums / n)
+        scale = np.sqrt(np.where(variance > 1e-20 * np.square(mean).clip(1e-20), variance, 1.0))
+
+    def centred(x: Matrix) -> Matrix:
+        x -= mean
+        x /= scale
+        return x
+
+    if not held:
+        return mean, lambda: ((c, centred(x)) for c, x in read())
+    for _, x in held:
+        centred(x)
+    if n < v.width and standardize:
+        rows = np.linalg.qr(np.concatenate([x for _, x in held]).T, mode="r").T
+        ends = np.cumsum([len(x) for _, x in held])[:-1]
+        held = [(c, part) for (c, _), part in zip(held, np.split(rows, ends), strict=True)]
+    return mean, lambda: iter(held)
 
 
 def _blocks(v: View, layer: int, classes: list[NDArray[np.intp]], memory_gb: float) -> Iterator[tuple[int, Matrix]]:

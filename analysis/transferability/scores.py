@@ -10,71 +10,124 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import eigh_tridiagonal, eigvalsh_tridiagonal, lapack, solveh_banded
 
 Matrix = NDArray[np.float64]
 RATE_EPSILON = 1e-4
 COMPONENTS = 64  # of GBC
 ITERATIONS = 200  # of LogME; about 11 are enough but where the evidence is flat
 SMALLEST = 1e-300
+BLOCK = 64  # columns that LAPACK takes at once
 
 
 @dataclass(frozen=True)
 class Spectrum:
-    """The features of n rows, about a centre, in the axes of their second moment F'F.
+    """The features of n rows, about a centre, in axes Q where their second moment is tridiagonal: F'F = Q T Q'.
+
+    Eigenvalues and the solutions of (F'F + c)x = b cost next to nothing there, and finding Q is a fraction of the work
+    of finding eigenvectors.
 
     n: rows. counts: (C,) rows of each class.
-    values, axes: eigenvalues (P,) of F'F, ascending, and its eigenvectors (P, P).
-    sums: (C, P) sums of the features of each class.
+    width: of the features; where they are fewer rows than columns, P below it is the rank.
+    values: (P,) eigenvalues of F'F, ascending.
+    diagonal, below: (P,) and (P - 1,) of T.
+    reflectors, factors: Householder form of Q, as LAPACK's sytrd gives it.
+    sums: (C, P) sums of the features of each class, in the axes of Q.
     fourth: sum over rows of the fourth power of the norm.
     """
 
     n: int
     counts: NDArray[np.int64]
+    width: int
     values: Matrix
-    axes: Matrix
+    diagonal: Matrix
+    below: Matrix
+    reflectors: Matrix
+    factors: Matrix
     sums: Matrix
     fourth: float
 
+    @staticmethod
+    def of(n: int, counts: NDArray[np.int64], width: int, second: Matrix, sums: Matrix, fourth: float) -> Spectrum:
+        """That of the lower half of a second moment (P, P) and the sums of the classes (C, P) in the same axes."""
+        reflectors, diagonal, below, factors, _ = lapack.dsytrd(second, lower=1, lwork=BLOCK * len(second))
+        values = eigvalsh_tridiagonal(diagonal, below) if len(diagonal) > 1 else diagonal
+        turned = _turned(reflectors, factors, sums.T, "T").T
+        return Spectrum(n, counts, width, values.clip(0), diagonal, below, reflectors, factors, turned, fourth)
 
-def log_evidence(values: Matrix, products: Matrix, square: float, n: int) -> float:
+    def solve(self, ridge: float, right: Matrix) -> Matrix:
+        """(T + ridge)^-1 applied to (P, ...); a ridge below the rounding of T is that rounding."""
+        ridge = max(ridge, 1e-14 * len(self.values) * float(self.values[-1]), SMALLEST)  # T + ridge stays invertible
+        if len(self.diagonal) == 1:
+            return np.asarray(right / (self.diagonal + ridge))
+        bands = np.stack([self.diagonal + ridge, np.append(self.below, 0.0)])
+        return np.asarray(solveh_banded(bands, right, lower=True, check_finite=False))
+
+    def components(self, k: int) -> Matrix:
+        """(P, K) eigenvectors of the k largest eigenvalues, without those that are zero."""
+        first = max(len(self.values) - k, 0)
+        first += int((self.values[first:] <= 1e-10 * self.values[-1]).sum())
+        last = len(self.values) - 1
+        if first > last or len(self.diagonal) == 1:
+            return np.ones((len(self.values), 1)) if first <= last else np.zeros((len(self.values), 0))
+        found = eigh_tridiagonal(self.diagonal, self.below, select="i", select_range=(first, last))[1]
+        return _turned(self.reflectors, self.factors, found, "N")
+
+
+def _turned(reflectors: Matrix, factors: Matrix, vectors: Matrix, trans: str) -> Matrix:
+    """Q ("N") or its transpose ("T") applied to vectors (P, K); the first axis is one of Q's."""
+    turned = np.array(vectors, np.float64, order="F")
+    if len(turned) > 1:
+        turned[1:] = lapack.dormqr("L", trans, reflectors[1:, :-1], factors, turned[1:], BLOCK * turned.shape[1])[0]
+    return turned
+
+
+def log_evidence(s: Spectrum, products: Matrix, square: float, n: int) -> float:
     """LogME: log marginal likelihood per row of a Bayesian linear regression, largest over both precisions.
 
-    You et al., ICML 2021, algorithm 1, in the axes of F'F: y ~ N(Fw, 1/beta), w ~ N(0, 1/alpha).
+    You et al., ICML 2021, algorithm 1: y ~ N(Fw, 1/beta), w ~ N(0, 1/alpha). With a = alpha / beta the mean of w is
+    m = (F'F + a)^-1 F'y, and since F'F m = F'y - a m, the residual is y'y - m'F'y - a m'm.
 
     Args:
-        values: (P,) eigenvalues of F'F.
-        products: (P,) F'y in its eigenvectors.
+        s: of F.
+        products: (P,) F'y in its axes.
         square: y'y.
-        n: rows.
+        n: rows, or dimensions that y is known in.
     """
-    alpha, beta, last = 1.0, 1.0, -np.inf
+    values, alpha, beta, last = s.values, 1.0, 1.0, -np.inf
     for _ in range(ITERATIONS):
-        mean = beta * products / (alpha + beta * values)
+        ratio = alpha / beta
+        mean = s.solve(ratio, products)
         norm = float(mean @ mean)
-        residual = max(float(square - 2 * mean @ products + values @ mean**2), 1e-12 * square)
+        residual = max(float(square - mean @ products - ratio * norm), 1e-12 * square)
         log_prior = 0.5 * (len(values) * np.log(alpha) - np.log(alpha + beta * values).sum())
         fit = 0.5 * (n * np.log(beta) - beta * residual - alpha * norm - n * np.log(2 * np.pi))
         evidence = float(log_prior + fit) / n
         if abs(evidence - last) < 1e-10:
             break
         last = evidence
-        gamma = float((values / (values + alpha / beta)).sum())
-        alpha, beta = gamma / max(norm, SMALLEST), (n - gamma) / residual
+        gamma = float((values / (values + ratio)).sum())
+        alpha, beta = max(gamma, SMALLEST) / max(norm, SMALLEST), max(n - gamma, SMALLEST) / residual
     return evidence
 
 
 def logme(s: Spectrum, centred: bool = True) -> float:
-    """Mean LogME over the one-vs-rest targets of the classes, centred as the features are, or as 0 and 1."""
+    """Mean LogME over the one-vs-rest targets of the classes, centred as the features are, or as 0 and 1.
+
+    Centred rows are known in n - 1 dimensions: with n, fewer rows than columns would have evidence without bound.
+    """
     found = []
     for count, total in zip(s.counts, s.sums, strict=True):
         square = count * (1 - count / s.n) if centred else float(count)
-        found.append(log_evidence(s.values.clip(0), total @ s.axes, square, s.n))
+        found.append(log_evidence(s, total, square, s.n - 1 if centred else s.n))
+        if centred and len(s.counts) == 2:
+            break  # the targets are each other's negative
     return float(np.mean(found))
 
 
 def shrinkage(s: Spectrum) -> tuple[float, float]:
     """The share of Ledoit and Wolf (2004) that a covariance is shrunk by, and the variance it is shrunk to."""
-    width, trace = len(s.values), s.values.sum() / s.n
+    width, trace = s.width, s.values.sum() / s.n
     level, square = trace / width, float(s.values @ s.values) / s.n**2
     apart = (square - 2 * level * trace + width * level**2) / width
     noise = min((s.fourth / s.n - square) / (width * s.n), apart)
@@ -87,17 +140,18 @@ def h_score(s: Spectrum) -> float:
     (1 - a) tr(S_a^-1 B), S_a the covariance shrunk by a, B that of the class means; features must be centred.
     """
     share, level = shrinkage(s)
-    between = (s.sums @ s.axes) ** 2 / s.counts[:, None] / s.n
-    return float((1 - share) * (between / ((1 - share) * s.values.clip(0) / s.n + share * level)).sum())
+    shrunk = s.solve(share * level * s.n / (1 - share), s.sums.T) if share < 1 else np.zeros_like(s.sums.T)
+    return float((s.sums.T * shrunk / s.counts).sum())
 
 
 def coding_rate(second: Matrix, n: int) -> float:
-    """1/2 log det(I + Z'Z / (n 1e-4)) of a second moment Z'Z (P, P), or of its eigenvalues (P,)."""
+    """1/2 log det(I + Z'Z / (n 1e-4)) of a second moment Z'Z (P, P), its lower half, or of its eigenvalues (P,)."""
     scaled = second / (n * RATE_EPSILON)
     if scaled.ndim == 1:
         return float(0.5 * np.log1p(scaled.clip(0)).sum())
     scaled[np.diag_indices_from(scaled)] += 1
-    return float(np.log(np.diag(np.linalg.cholesky(scaled))).sum())
+    root, _ = lapack.dpotrf(np.asfortranarray(scaled), lower=1, clean=0, overwrite_a=1)
+    return float(np.log(np.diag(root)).sum())
 
 
 def transrate(s: Spectrum, class_rates: list[float]) -> float:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.linalg import null_space
 from scipy.optimize import minimize
 from sklearn.covariance import ledoit_wolf
 from sklearn.decomposition import PCA
@@ -23,6 +24,12 @@ def evidence(f: np.ndarray, y: np.ndarray) -> float:
         return float(fit / len(y) + np.log(2 * np.pi)) / 2
 
     return -minimize(lost, [2.0, 1.0], method="Nelder-Mead", options={"xatol": 1e-5, "fatol": 1e-10}).fun
+
+
+def centred_evidence(f: np.ndarray, y: np.ndarray) -> float:
+    """That of rows and targets less their means, in the n - 1 dimensions that are left."""
+    basis = null_space(np.ones((1, len(y))))
+    return evidence(basis.T @ f, basis.T @ y)
 
 
 def regularised_h(f: np.ndarray, y: np.ndarray) -> float:
@@ -74,7 +81,7 @@ def test_scores_are_those_of_their_definitions(cache: Cache, target: str) -> Non
         f = x.reshape(len(x), -1).astype(np.float64)
         f = (f - f.mean(0)) / f.std(0)
         y = table[target].to_numpy()
-        rest = [evidence(f, (y == label) - np.mean(y == label)) for label in np.unique(y)]
+        rest = [centred_evidence(f, (y == label).astype(float)) for label in np.unique(y)]
         assert found.loc[layer, "logme"] == pytest.approx(np.mean(rest), abs=1e-6)
         assert found.loc[layer, "h_score"] == pytest.approx(regularised_h(f, y), rel=1e-6)
         assert found.loc[layer, "transrate"] == pytest.approx(coding_gain(f, y), rel=1e-6)
@@ -104,12 +111,29 @@ def test_fewer_rows_than_features_have_finite_scores(tmp_path: Path) -> None:
     found = transferability(store(tmp_path / "c", x))
     assert np.isfinite(found).all().all()
     assert found["h_score"].is_monotonic_increasing
+    by_columns = transferability(Cache(tmp_path / "c"), memory_gb=1e-6)  # not in a basis of the rows
+    pd.testing.assert_frame_equal(found, by_columns, rtol=1e-6)
     table = store(tmp_path / "d", x, name="other")
     both = transferability([Cache(tmp_path / "c"), table])
     assert list(both.index.names) == ["backbone", "layer"]
     pd.testing.assert_frame_equal(both.loc["stored"], found)
     twins = transferability([Cache(tmp_path / "c"), Cache(tmp_path / "c")]).index.get_level_values(0)
     assert all("stored (" in name for name in twins)
+
+
+def test_a_layer_that_is_the_same_everywhere_promises_nothing(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(2, 60, 2, 3))
+    x[0] = 4.0
+    x[1, :, 0, 0] += 4 * (table_of(60)["label"] == "spoof")
+    found = transferability(store(tmp_path / "c", x))
+    assert np.isfinite(found).all().all()
+    assert found["h_score"][0] == 0
+    assert found["logme"].is_monotonic_increasing
+
+
+def test_some_scores_are_those_of_all(cache: Cache) -> None:
+    some = transferability(cache, scores=("gbc", "logme"))
+    pd.testing.assert_frame_equal(some, transferability(cache)[["gbc", "logme"]], rtol=1e-9)
 
 
 def test_frames_are_rows_too(tmp_path: Path) -> None:
@@ -125,6 +149,7 @@ def test_frames_are_rows_too(tmp_path: Path) -> None:
 
 def test_what_cannot_be_scored_is_refused(cache: Cache) -> None:
     for message, what in {
+        "scores=leep: expected some of logme": lambda: transferability(cache, scores=["leep"]),
         "no such column": lambda: transferability(cache, target="age"),
         "1 classes of label": lambda: transferability(cache, where={"label": "spoof"}),
         "no utterances for where": lambda: transferability(cache, where={"split": "none"}),
