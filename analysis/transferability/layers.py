@@ -167,7 +167,7 @@ def _centred(
     for _, x in held:
         centred(x)
     if n < v.width and standardize:
-        rows = np.linalg.qr(np.concatenate([x for _, x in held]).T, mode="r").T
+        rows = np.asarray(np.linalg.qr(np.concatenate([x for _, x in held]).T, mode="r")).T
         ends = np.cumsum([len(x) for _, x in held])[:-1]
         held = [(c, part) for (c, _), part in zip(held, np.split(rows, ends), strict=True)]
     return mean, lambda: iter(held)
