@@ -11,18 +11,20 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import combinations, cycle
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
-from analysis.figures import MARKERS, colours, label, legend, new_axes
-from analysis.loading import LoadedRun, Runs, load_many
+from analysis.figures import colours, label, new_axes
+from analysis.frames import LoadedRun
+from analysis.loading import Runs, load_many
+from analysis.pareto import pareto_picture
+from analysis.protocols import LINEAR, check_comparable
 from cache import ProbeError
 from probing.metrics import draw, eer, eer_resamples, percentile_interval
 from probing.runs import Run
@@ -32,11 +34,6 @@ LEGEND = (
     "layer: chosen on dev; GMAC: 10^9 multiply-accumulates for 4 s of audio, up to that layer; enough: the depth shown "
     "to be not worse than all layers"
 )
-LINEAR = "linear"
-# What has to be the same for figures to be comparable: part of the fingerprint -> what a person calls it.
-AUDIO = {"crop": "cropping", "decoder": "decoder", "resampler": "resampler", "pooling": "pooling"}
-PROBES = ("strengths", "interval_by")
-TRAINING = ("tier", "recipe", "seeds", "epochs", "weight_decays")
 
 
 @dataclass(frozen=True)
@@ -139,44 +136,8 @@ class Comparison:
         return ax
 
     def pareto(self, ax: Axes | None = None) -> Axes:
-        """EER (%) against multiply-accumulates: every layer of every backbone, and those that nothing cheaper beats.
-
-        Raises:
-            ProbeError: no run has measured costs.
-        """
-        if not any(len(run.costs) for run in self.runs):
-            raise ProbeError(
-                "no run has measured costs, so there is nothing to draw EER against. Sweep with heads where the "
-                f"backbone can be loaded: probe sweep {self.runs[0].record['cache_folder']}"
-            )
-        ax, points = ax or new_axes(), []
-        for name, run, colour, marker in zip(
-            self.runs.names, self.runs, colours(len(self.runs)), cycle(MARKERS), strict=False
-        ):
-            if not len(run.costs):
-                continue
-            table = run.layers.query("split == 'eval'").merge(run.costs, left_on="layer", right_on="depth")
-            points.append(table)
-            ax.plot(table["gmacs"], table["eer"], color=colour, lw=0.8, alpha=0.5, marker=marker, ms=3)
-            chosen = table[table["layer"] == run.record["finding"]["layer"]]
-            ends = [chosen["eer"] - chosen["low"], chosen["high"] - chosen["eer"]]
-            ax.errorbar(
-                chosen["gmacs"], chosen["eer"], ends, color=colour, marker=marker, ms=8, lw=1.2, capsize=3, label=name
-            )
-            for row in table.iloc[[0, -1]].itertuples():
-                ax.annotate(f"{row.layer}", (row.gmacs, row.eer), (3, 3), textcoords="offset points", fontsize=7)
-        frontier = pareto_frontier(pd.concat(points, ignore_index=True))
-        told = "nothing cheaper is better"
-        ax.step(frontier["gmacs"], frontier["eer"], where="post", color="0.3", lw=1, ls="--", label=told)
-        ax.set(xscale="log", xlabel="10⁹ multiply-accumulates for 4 s of audio")
-        ax.set(ylabel="EER on eval (%); large: chosen on dev, 95 %")
-        for axis in (ax.xaxis.set_major_formatter, ax.xaxis.set_minor_formatter):
-            axis(FuncFormatter(lambda value, _: f"{value:g}"))
-        ax.tick_params(axis="x", which="minor", labelsize=7)
-        ax.set_ylim(0, max(60.0, float(pd.concat(points)["eer"].max()) + 3))
-        label(ax, self.runs)
-        legend(ax, ncols=1)
-        return ax
+        """See `analysis.pareto.pareto_picture`."""
+        return pareto_picture(self.runs, ax)
 
     def layer_curve(self, ax: Axes | None = None, relative: bool | None = None) -> Axes:
         """See `analysis.layer_curve`."""
@@ -224,41 +185,6 @@ def compare(
     table = _table(runs, rates, resampled).sort_values(["eer", "gmacs"], kind="stable")
     pairs = _pairs([str(name) for name in table.index], runs.names, rates, resampled)
     return Comparison(runs, head, table, pairs, resamples)
-
-
-def check_comparable(first: LoadedRun, other: LoadedRun, head: str = LINEAR) -> None:
-    """Raise ProbeError, naming what differs, where the figures of two runs say nothing about their backbones."""
-    reasons = []
-    if first.corpus != other.corpus:
-        reasons.append(f"corpus: {first.corpus} and {other.corpus}")
-    one, two = first.record["options"], other.record["options"]
-    splits = [f"{part}: {one[part]} and {two[part]}" for part in ("train", "dev", "eval") if one[part] != two[part]]
-    reasons += [f"splits: {', '.join(splits)}"] if splits else []
-    if not reasons and first.record["utterances"] != other.record["utterances"]:
-        mine, theirs = first.record["utterances"], other.record["utterances"]
-        parts = [part for part in sorted({*mine, *theirs}) if mine.get(part) != theirs.get(part)]
-        reasons.append(f"utterances, labels or speakers of {', '.join(parts)}: {_counts(first)} and {_counts(other)}")
-    for name, called in AUDIO.items():
-        mine, theirs = first.record["fingerprint"].get(name), other.record["fingerprint"].get(name)
-        if mine != theirs:
-            reasons.append(f"{called}: {mine} and {theirs}")
-    reasons += [f"{name}: {one[name]} and {two[name]}" for name in PROBES if one[name] != two[name]]
-    if head != LINEAR:
-        one, two = one["depths"], two["depths"]
-        reasons += [f"{name} of heads: {one[name]} and {two[name]}" for name in TRAINING if one[name] != two[name]]
-    if reasons:
-        raise ProbeError(
-            f"{first.folder} and {other.folder} cannot be compared: their protocols differ in\n"
-            + "\n".join(f"  {reason}" for reason in reasons)
-            + "\nExtract and sweep the same corpus with the same options for every backbone."
-        )
-
-
-def pareto_frontier(points: pd.DataFrame) -> pd.DataFrame:
-    """The rows that no row of fewer or as many multiply-accumulates matches in EER, cheapest first."""
-    ordered = points.sort_values(["gmacs", "eer"], ignore_index=True)
-    before = ordered["eer"].cummin().shift(fill_value=np.inf)
-    return ordered[ordered["eer"] < before].reset_index(drop=True)
 
 
 def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -327,11 +253,6 @@ def _pairs(
     table["p_adjusted"] = holm(table["p"].to_numpy())
     table["shown"] = table["p_adjusted"] < LEVEL
     return table
-
-
-def _counts(run: Run) -> str:
-    counts = run.record["counts"].items()
-    return ", ".join(f"{part} {of_part['bonafide']} + {of_part['spoof']}" for part, of_part in counts)
 
 
 def _gmacs(value: float) -> str:

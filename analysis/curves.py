@@ -9,7 +9,8 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from analysis.figures import GREY, MARKERS, colours, label, legend, new_axes, save_into, whole_numbers
-from analysis.loading import LoadedRun, load, load_many
+from analysis.frames import LoadedRun
+from analysis.loading import load, load_many
 from cache import ProbeError
 from probing.runs import Run
 

@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 
 from analysis.curves import Some
 from analysis.figures import MARKERS, colours, label, legend, new_axes, save_into, whole_numbers
-from analysis.loading import LoadedRun, load, load_many
+from analysis.frames import LoadedRun
+from analysis.loading import load, load_many
 from cache import ProbeError
 from probing.runs import Run
 

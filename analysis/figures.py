@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.loading import LoadedRun
+from analysis.frames import LoadedRun
 from cache import ProbeError
 from probing.runs import Run
 

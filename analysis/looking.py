@@ -87,6 +87,13 @@ def report(
     file: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="The page [default: report.html in the first run].")
     ] = None,
+    measures: Annotated[
+        bool | None,
+        typer.Option(
+            "--measures/--no-measures",
+            help="Similarity of layers and transferability, from the caches [default: where they are there and small].",
+        ),
+    ] = None,
 ) -> None:
     """Write one HTML page that needs nothing beside it: finding, figures, tables, configuration, how to reproduce.
 
@@ -96,7 +103,7 @@ def report(
     probe report results/demo.run
     probe report embedded.run random.run --out comparison.html
     """
-    page = import_module("analysis.report").save_report(runs[0] if len(runs) == 1 else runs, file)
+    page = import_module("analysis.report").save_report(runs[0] if len(runs) == 1 else runs, file, measures)
     out.print(f"Report: {page}", markup=False)
 
 

@@ -117,7 +117,7 @@ def transfer(
         _check_kind(file, TABLES)
     module, open_cache = import_module("analysis.transferability"), import_module("cache").Cache
     opened = [open_cache(folder) for folder in caches]
-    table = module.transferability(
+    table = module.transfer_scores(
         opened if len(opened) > 1 else opened[0],
         _numbers(layers),
         {"split": split},

@@ -2,65 +2,24 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import json
-from collections.abc import Callable, Iterable, Sequence
-from io import BytesIO
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
-from string import Template
 
-import matplotlib
 import pandas as pd
-from matplotlib.axes import Axes
 
 from analysis.comparison import LEGEND, Comparison, compare
 from analysis.conditions import condition_map
 from analysis.curves import corpora_curve, layer_curve, save_corpora_curve, save_layer_curve
 from analysis.depths import contribution_curve, depth_curve, depth_table, save_depth_curve
-from analysis.figures import figure_of, new_axes
-from analysis.loading import LoadedRun, load, load_many
-from analysis.reproduction import commands
+from analysis.frames import LoadedRun
+from analysis.loading import load, load_many
+from analysis.page import PAGE, figure, picture, table_of
+from analysis.rerun import commands
+from analysis.untrained import alike, untrained
 from cache.atomic import replace_file
 from probing.runs import FINDINGS, Run
-
-WIDE, NARROW = (8.4, 4.8), (4.4, 5.4)  # inches: a desk and paper, and a telephone
-NARROW_SCREEN = "(max-width: 600px)"
-PAGE = Template("""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$title</title>
-<style>
-:root { color-scheme: light }
-* { box-sizing: border-box }
-body { font: 16px/1.55 system-ui, sans-serif; max-width: 62rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; color: #222 }
-h1 { font-size: 1.6rem; line-height: 1.25 } h2 { font-size: 1.25rem; margin-top: 2.5rem } h3 { font-size: 1.05rem }
-h1, h2, h3, p, summary { overflow-wrap: anywhere }
-.finding { font-size: 1.12rem; border-left: 4px solid #0173b2; padding: .2rem 0 .2rem 1rem }
-.note, figcaption { color: #555; font-size: .875rem }
-figure { margin: 1.2rem 0 } img { max-width: 100%; height: auto; display: block }
-.scroll { overflow-x: auto; max-width: 100% }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem }
-th, td { padding: .2em .7em; text-align: right; white-space: nowrap }
-th { white-space: normal; vertical-align: bottom }
-th:first-child, td:first-child { text-align: left; padding-left: .2em; white-space: normal; min-width: 4em }
-thead th { border-bottom: 1px solid #888 } tbody tr:nth-child(even) { background: #f6f7f9 }
-pre { background: #f6f7f9; padding: .8rem; overflow-x: auto; font-size: .8rem; line-height: 1.45 }
-@media print {
-  body { max-width: none; padding: 0; font-size: 10pt } .scroll, pre { overflow: visible }
-  pre { white-space: pre-wrap; overflow-wrap: anywhere } figure, tr { break-inside: avoid }
-  h2, h3 { break-after: avoid } table { font-size: 7.5pt } th, td { padding: .1em .4em; white-space: normal }
-}
-</style>
-</head>
-<body>
-<h1>$title</h1>
-$body
-</body>
-</html>
-""")
 
 
 def save_all(run: Run, others: Sequence[Run] = ()) -> tuple[list[str], str]:
@@ -69,28 +28,33 @@ def save_all(run: Run, others: Sequence[Run] = ()) -> tuple[list[str], str]:
     return pictures, save_report(run)
 
 
-def save_report(runs: str | Path | Run | Iterable[str | Path | Run], path: str | Path | None = None) -> str:
+def save_report(
+    runs: str | Path | Run | Iterable[str | Path | Run],
+    path: str | Path | None = None,
+    measures: bool | None = None,
+) -> str:
     """Write the page: the finding, figures, tables, configuration, and how to reproduce it.
 
     Args:
         runs: a run, or several on the same trials, which are compared first.
         path: where to; default `report.html` in the folder of the first run.
+        measures: also similarity of layers and transferability; default where the caches are there and small.
 
     Returns:
         The path.
 
     Raises:
-        ProbeError: runs that cannot be compared.
+        ProbeError: runs that cannot be compared, or no cache to measure.
     """
     several = load_many(runs)
     if len(several) == 1:
         run = several[0]
-        title, body = f"{run.backbone} on {run.corpus}", _run(run, level=2)
+        title, body = f"{run.backbone} on {run.corpus}", _run(run, 2, measures)
     else:
         title = f"{len(several)} backbones on {several[0].corpus}"
-        parts = [_comparison(compare(several))]
+        parts = [_comparison(compare(several), measures)]
         for name, run in zip(several.names, several, strict=True):
-            parts.append(f"<h2>{html.escape(name)}</h2>\n{_run(run, level=3)}")
+            parts.append(f"<h2>{html.escape(name)}</h2>\n{_run(run, 3, measures)}")
         body = "\n".join(parts)
     target = Path(path) if path else several[0].folder / "report.html"
     replace_file(target, PAGE.substitute(title=html.escape(title), body=body).encode())
@@ -136,41 +100,42 @@ def _corpora_and_conditions(run: LoadedRun, h: str) -> list[str]:
     parts = []
     if len(run.corpora) > 1:
         parts.append(f"<{h}>On every corpus: equal error rate by layer (%)</{h}>")
-        parts.append(_figure("EER by layer and corpus", lambda ax: corpora_curve(run, ax)))
-        parts.append(_table(corpora_table(run).reset_index(), 1))
+        parts.append(figure("EER by layer and corpus", lambda ax: corpora_curve(run, ax)))
+        parts.append(table_of(corpora_table(run).reset_index()))
     titles = {"by-condition": "By condition", "unseen-attack": "On an attack left out of the training"}
     for experiment, title in titles.items():
         rows = run.results[run.results["experiment"] == experiment]
         for split, corpus in rows[["split", "corpus"]].drop_duplicates().itertuples(index=False):
             heading = html.escape(f"{title}, {split} of {corpus}: equal error rate by layer (%)")
             parts.append(f"<{h}>{heading}</{h}>")
-            parts.append(_table(condition_table(run, experiment, split, corpus).reset_index(), 1))
+            parts.append(table_of(condition_table(run, experiment, split, corpus).reset_index()))
     return parts
 
 
-def _run(run: LoadedRun, level: int) -> str:
+def _run(run: LoadedRun, level: int, measures: bool | None) -> str:
     h = f"h{level}"
     parts = [
         f'<p class="finding">{html.escape(run.sentence)}</p>',
-        _figure("EER by layer", lambda ax: layer_curve(run, ax=ax)),
+        figure("EER by layer", lambda ax: layer_curve(run, ax=ax)),
         f"<{h}>Equal error rate by layer (%)</{h}>",
-        _table(layer_table(run).reset_index(), 1),
+        table_of(layer_table(run).reset_index()),
         *_corpora_and_conditions(run, h),
     ]
     if run.record.get("depth_finding"):
         parts += [
             f"<{h}>Heads that see the first k layers</{h}>",
-            _figure("EER by depth", lambda ax: depth_curve(run, ax=ax)),
+            figure("EER by depth", lambda ax: depth_curve(run, ax=ax)),
             '<p class="note">EER on eval (%), mean over seeds; what a backbone of that depth costs.</p>',
-            _table(depth_table(run).reset_index(), 2),
+            table_of(depth_table(run).reset_index(), ".2f"),
         ]
         if any(not name.startswith(("mean", "single")) for name in run.contributions["head"]):
             parts += [
                 f"<{h}>What each layer contributes</{h}>",
-                _figure("gates and weights by layer", lambda ax: contribution_curve(run, ax=ax)),
+                figure("gates and weights by layer", lambda ax: contribution_curve(run, ax=ax)),
             ]
     if run.trials(f"linear-layer-{run.record['finding']['layer']:02d}")["attack"].nunique() > 2:
-        parts += [f"<{h}>By attack</{h}>", _picture("EER by layer and attack", condition_map(run))]
+        parts += [f"<{h}>By attack</{h}>", picture("EER by layer and attack", condition_map(run))]
+    parts += untrained(run, h, measures)
     parts += [
         f"<{h}>How to reproduce it</{h}>",
         f"<pre>{html.escape(commands(run))}</pre>",
@@ -180,53 +145,24 @@ def _run(run: LoadedRun, level: int) -> str:
     return "\n".join(parts)
 
 
-def _comparison(found: Comparison) -> str:
+def _comparison(found: Comparison, measures: bool | None) -> str:
     parts = [
         f'<p class="finding">{html.escape(found.sentence)}</p>',
-        _figure("EER with interval and rank", lambda ax: found.ranking(ax)),
-        _figure("EER by layer", lambda ax: layer_curve(found.runs, ax=ax)),
+        figure("EER with interval and rank", lambda ax: found.ranking(ax)),
+        figure("EER by layer", lambda ax: layer_curve(found.runs, ax=ax)),
     ]
     if found.table["gmacs"].notna().any():
-        parts.append(_figure("EER against multiply-accumulates", lambda ax: found.pareto(ax)))
+        parts.append(figure("EER against multiply-accumulates", lambda ax: found.pareto(ax)))
     parts += [
         "<h2>Ranking</h2>",
-        _table(found.ranked.reset_index(), 1),
+        table_of(found.ranked.reset_index()),
         f'<p class="note">{html.escape(LEGEND)}.</p>',
         "<h2>Paired differences of EER</h2>",
-        _table(found.differences, 1),
+        table_of(found.differences),
         f'<p class="note">Paired bootstrap, {found.resamples} resamples; p adjusted by Holm\'s procedure.</p>',
+        *alike(found, measures),
     ]
     return "\n".join(parts)
-
-
-def _figure(what: str, drawn: Callable[[Axes], Axes]) -> str:
-    """A figure drawn twice, so that its text can be read on a desk, on paper and on a telephone."""
-    wide, narrow = (_svg(drawn(new_axes(height, width))) for width, height in (WIDE, NARROW))
-    return (
-        f'<figure><picture><source media="{NARROW_SCREEN}" srcset="{narrow}">'
-        f'<img alt="{html.escape(what)}" src="{wide}"></picture></figure>'
-    )
-
-
-def _picture(what: str, ax: Axes) -> str:
-    """A figure that cannot be drawn narrower: it scrolls in its own box."""
-    inches = figure_of(ax).get_size_inches()[0]
-    width = f"min-width: min({inches * 72:.0f}px, 44rem)"
-    return f'<figure class="scroll"><img style="{width}" alt="{html.escape(what)}" src="{_svg(ax)}"></figure>'
-
-
-def _svg(ax: Axes) -> str:
-    file = BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "report"}):
-        figure_of(ax).savefig(file, format="svg", metadata={"Date": None, "Creator": None})
-    return f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}"
-
-
-def _table(table: pd.DataFrame, digits: int) -> str:
-    exact = {"strength": "{:g}".format} if "strength" in table else None
-    form = f"{{:.{digits}f}}".format
-    text = table.to_html(float_format=form, formatters=exact, na_rep="", border=0, index=False)
-    return f'<div class="scroll">{text}</div>'
 
 
 def _configuration(run: Run) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +10,7 @@ import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.figures import new_axes, width_of
 from analysis.inspection.utterance import Inspection
 from probing.audio import SAMPLING_RATE
 
@@ -28,40 +30,56 @@ def activation_picture(found: Inspection, axes: Sequence[Axes] | None = None) ->
     """
     if axes is None:
         shape = {"height_ratios": [1, 2, 2]}
-        axes = Figure(figsize=(9, 6.2), layout="constrained").subplots(3, 1, sharex=True, gridspec_kw=shape)
+        axes = Figure(figsize=(9, 6.4), layout="constrained").subplots(3, 1, sharex=True, gridspec_kw=shape)
     wave, spectrogram, activation = axes
+    wave.plot(np.arange(len(found.waveform)) / SAMPLING_RATE, found.waveform, color="0.35", lw=0.5)
+    wave.set(ylabel="waveform")
+    _draw_spectrogram(spectrogram, found)
+    activation_curve(found, activation)
+    wave.set_xlim(activation.get_xlim())
+    wave.set_title(activation.get_title(loc="left"), loc="left", fontsize=10)
+    activation.set_title("", loc="left")
+    return [wave, spectrogram, activation]
+
+
+def activation_curve(found: Inspection, ax: Axes | None = None) -> Axes:
+    """Draw the class activation of an utterance over time: what speaks for bona fide is above zero.
+
+    Args:
+        found: of `inspect`.
+        ax: where to draw; default a new figure.
+    """
+    ax = ax or new_axes(height=3.6)
     seconds = len(found.waveform) / SAMPLING_RATE
     blue, orange = seaborn.color_palette("colorblind")[0], seaborn.color_palette("colorblind")[3]
+    time, values = found.activation["time"].to_numpy(), found.activation["activation"]
+    smooth = values.rolling(max(1, round(SMOOTH_S * len(time) / seconds)), center=True, min_periods=1)
+    line = smooth.mean().where(values.notna()).to_numpy()
+    ax.plot(time, values, color="0.75", lw=0.6, label="each frame")
+    ax.plot(time, line, color="0.2", lw=1.2, label=f"mean over {SMOOTH_S:g} s")
+    ax.fill_between(time, 0, line, where=line >= 0, color=blue, alpha=0.45, lw=0, label="for bona fide")
+    ax.fill_between(time, 0, line, where=line <= 0, color=orange, alpha=0.45, lw=0, label="for spoof")
+    ax.axhline(found.score, color="0.2", ls=":", lw=1, label=f"score {found.score:.2f}")
+    ax.axhline(0, color="0.2", lw=0.6)
+    ax.set(xlabel="time (s)", ylabel="log odds of bona fide", xlim=(0, seconds))
+    ax.legend(fontsize=7, ncols=5, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, frameon=False)
+    label = f" ({found.label})" if found.label else ""
+    title = f"{found.utterance}{label}: {found.head} on {found.backbone}"
+    ax.set_title(textwrap.fill(title, max(20, int(12 * width_of(ax)))), loc="left", fontsize=10, pad=18)
+    trained = f"trained on {found.corpus}, cache {found.cache}" if found.corpus else f"cache {found.cache}"
+    stamp = textwrap.fill(f"{found.how}; {trained}", max(40, int(21 * width_of(ax))))
+    ax.annotate(stamp, (0, 0), (0, -38), "axes fraction", textcoords="offset points", fontsize=7, color="0.4", va="top")
+    return ax
 
-    wave.plot(np.arange(len(found.waveform)) / SAMPLING_RATE, found.waveform, color="0.35", lw=0.5)
-    wave.set(ylabel="waveform", xlim=(0, seconds))
+
+def _draw_spectrogram(ax: Axes, found: Inspection) -> None:
     n_fft = min(512, len(found.waveform))
     window = np.lib.stride_tricks.sliding_window_view(found.waveform, n_fft)[::160] * np.hanning(n_fft)
     power = 10 * np.log10(np.abs(np.fft.rfft(window, axis=1)).T ** 2 + 1e-10)
     middle = (np.arange(power.shape[1]) * 160 + n_fft / 2) / SAMPLING_RATE
     frequency = np.fft.rfftfreq(n_fft, 1 / SAMPLING_RATE) / 1000
     top = float(power.max())
-    spectrogram.pcolormesh(
+    ax.pcolormesh(
         middle, frequency, power, cmap="gray_r", vmin=top - FLOOR_DB, vmax=top, shading="nearest", rasterized=True
     )
-    spectrogram.set(ylabel="frequency (kHz)")
-
-    time, values = found.activation["time"].to_numpy(), found.activation["activation"].to_numpy()
-    smooth = found.activation["activation"].rolling(
-        max(1, round(SMOOTH_S * len(time) / seconds)), center=True, min_periods=1
-    )
-    line = smooth.mean().where(found.activation["activation"].notna()).to_numpy()
-    activation.plot(time, values, color="0.75", lw=0.6, label="each frame")
-    activation.plot(time, line, color="0.2", lw=1.2, label=f"mean over {SMOOTH_S:g} s")
-    activation.fill_between(time, 0, line, where=line >= 0, color=blue, alpha=0.45, lw=0, label="for bona fide")
-    activation.fill_between(time, 0, line, where=line <= 0, color=orange, alpha=0.45, lw=0, label="for spoof")
-    activation.axhline(found.score, color="0.2", ls=":", lw=1, label=f"score {found.score:.2f}")
-    activation.axhline(0, color="0.2", lw=0.6)
-    activation.set(xlabel="time (s)", ylabel="log odds of bona fide")
-    activation.legend(fontsize=7, ncols=5, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, frameon=False)
-    label = f" ({found.label})" if found.label else ""
-    wave.set_title(f"{found.utterance}{label}: {found.head} on {found.backbone}", loc="left", fontsize=10)
-    activation.annotate(
-        found.how, (0, 0), (0, -38), "axes fraction", textcoords="offset points", fontsize=7, color="0.4"
-    )
-    return [wave, spectrogram, activation]
+    ax.set(ylabel="frequency (kHz)")

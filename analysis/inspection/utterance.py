@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from analysis.inspection.evidence import frame_evidence
 from analysis.waveforms import Waveforms
 from cache import Cache, ProbeError
+from cache.manifest import fingerprint_id
 from probing.audio import SAMPLING_RATE, UnusableAudio, Waveform, load_audio
 from probing.extraction import layers_of
 from probing.runs import Run
@@ -30,7 +31,8 @@ class Inspection:
     score: log odds of bona fide.
     head, how: which head, and how its score was divided among the frames.
     utterance, label: its id or path, and what is known of it.
-    backbone: name of the model.
+    backbone, corpus, cache: names of the model and of the corpus that the head was trained on, and the short hash of
+        the cache's fingerprint.
     """
 
     activation: pd.DataFrame
@@ -41,6 +43,8 @@ class Inspection:
     utterance: str
     label: str
     backbone: str
+    corpus: str
+    cache: str
 
 
 def inspect(
@@ -101,20 +105,9 @@ def inspect(
     activation = pd.DataFrame({"time": middle, "activation": found.values})
     activation.attrs = {"score": found.score, "head": server.name, "how": found.how, "utterance": str(utterance)}
     name = path.name if path.is_file() else str(utterance)
-    return Inspection(activation, waveform, found.score, server.name, found.how, name, label, backbone)
-
-
-def class_activation(
-    where: Run | str | Path,
-    utterance: str | Path,
-    *,
-    head: str | None = None,
-    cache: Cache | str | Path | None = None,
-    audio_root: Path | None = None,
-    device: str = "cpu",
-) -> pd.DataFrame:
-    """The `activation` of `inspect`, with the same arguments: time (s) and activation (log odds of bona fide)."""
-    return inspect(where, utterance, head=head, cache=cache, audio_root=audio_root, device=device).activation
+    corpus = known.get("corpus", "") if server.exported else known["caches"]["train"]["corpus"]
+    about = (backbone, str(corpus), fingerprint_id(known["fingerprint"]))
+    return Inspection(activation, waveform, found.score, server.name, found.how, name, label, *about)
 
 
 def _cache(server: Server, given: Cache | str | Path | None, utterance: str) -> Cache:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
-import seaborn
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+from analysis.figures import MARKERS, colours, legend, new_axes, whole_numbers, width_of
+
+MOST_NUMBERS = 16  # layers; more, and the figures in the cells cannot be read
 
 
 def similarity_map(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -18,19 +22,24 @@ def similarity_map(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
         table: (layers x other layers).
         ax: where to draw; default a new figure.
     """
-    ax = ax or Figure(figsize=(6.4, 5.6), layout="constrained").subplots()
+    ax, about = ax or new_axes(height=5.8, width=6.6), table.attrs
     picture = ax.pcolormesh(table.columns, table.index, table.to_numpy(), cmap="cividis", vmin=0, vmax=1)
-    about = table.attrs
-    same = about.get("rows") == about.get("columns")
+    ax.grid(False)
+    if max(table.shape) <= MOST_NUMBERS:
+        for (row, column), value in np.ndenumerate(table.to_numpy()):
+            told = f"{value:.2f}".replace("0.", ".")
+            at, shade = (table.columns[column], table.index[row]), "white" if value < 0.6 else "black"
+            ax.annotate(told, at, ha="center", va="center", fontsize=6.5, color=shade)
+    same, wide = about.get("rows") == about.get("columns"), max(24, int(11 * width_of(ax)))
     ax.set_aspect("equal" if len(table) == len(table.columns) else "auto")
-    ax.set_xlabel("layer" if same else f"layer of {about.get('columns')}")
-    ax.set_ylabel("layer" if same else f"layer of {about.get('rows')}")
+    ax.set_xlabel("layer" if same else textwrap.fill(f"layer of {about.get('columns')}", wide))
+    ax.set_ylabel("layer" if same else textwrap.fill(f"layer of {about.get('rows')}", wide))
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(integer=True))
     ax.figure.colorbar(picture, ax=ax, label=about.get("measure", ""), shrink=0.85)
-    title = about.get("rows", "") if same else "two models"
-    ax.set_title(title, loc="left", fontsize=10)
-    _stamp(ax, about)
+    title = about.get("rows", "") if same else f"{about.get('measure', 'similarity')} of two models"
+    ax.set_title(textwrap.fill(title, wide), loc="left", fontsize=10)
+    _stamp(ax, about, -38 if same else -52)
     return ax
 
 
@@ -41,24 +50,23 @@ def target_curves(tables: Mapping[str, pd.DataFrame], ax: Axes | None = None) ->
         tables: name -> table.
         ax: where to draw; default a new figure.
     """
-    if ax is None:
-        with seaborn.axes_style("whitegrid", {"grid.color": "0.92"}):
-            ax = Figure(figsize=(8, 4.8), layout="constrained").subplots()
-    styles = zip(seaborn.color_palette("colorblind"), "osD^vPX*<>", strict=True)
-    for (name, table), (colour, marker) in zip(tables.items(), styles, strict=False):
-        x = table.index.to_numpy()
+    ax = ax or new_axes()
+    for i, (name, table) in enumerate(tables.items()):
+        colour, marker, x = colours(len(tables))[i], MARKERS[i % len(MARKERS)], table.index.to_numpy()
         ax.fill_between(x, table["low"], table["high"], color=colour, alpha=0.2, lw=0)
         ax.plot(x, table["value"], color=colour, marker=marker, ms=4, label=name)
     about = next(iter(tables.values())).attrs
     low = min(0.0, *(float(table["low"].min()) for table in tables.values()))
     ax.set(xlabel="layer (0 = input of the first block)", ylabel="projection-weighted CCA", ylim=(low, 1.0))
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    whole_numbers(ax)
     ax.set_title(about.get("rows", ""), loc="left", fontsize=11)
-    ax.legend(fontsize=8, frameon=True)
+    legend(ax, loc="best")
     _stamp(ax, {**about, "how": f"{about.get('how', '')}, band: all splits"})
     return ax
 
 
-def _stamp(ax: Axes, about: Mapping[str, str]) -> None:
+def _stamp(ax: Axes, about: Mapping[str, str], below: int = -38) -> None:
     stamp = "; ".join(filter(None, (about.get("sample"), about.get("how"))))
-    ax.annotate(stamp, (0, 0), (0, -38), "axes fraction", textcoords="offset points", fontsize=7, color="0.4")
+    ax.annotate(
+        stamp, (0, 0), (0, below), "axes fraction", textcoords="offset points", fontsize=7, color="0.4", va="top"
+    )

@@ -1,6 +1,7 @@
 """Transferability: how well each layer will do, told without training, and how well that is told."""
 
-from analysis.transferability.layers import SCORES, transferability
+from analysis.transferability.layers import SCORES, transfer_scores
+from analysis.transferability.pictures import transfer_curve
 from analysis.transferability.prediction import predicts
 
-__all__ = ["SCORES", "predicts", "transferability"]
+__all__ = ["SCORES", "predicts", "transfer_curve", "transfer_scores"]

@@ -23,7 +23,7 @@ TRAINING: Where = {"split": "train"}
 FEWEST = 2  # utterances of a class
 
 
-def transferability(
+def transfer_scores(
     cache: Cache | Sequence[Cache],
     layers: Sequence[int] | None = None,
     where: Where = TRAINING,

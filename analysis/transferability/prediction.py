@@ -27,7 +27,7 @@ def predicts(
 
     Args:
         run: the run of the cache that was scored, or several in the order of the caches.
-        scores: of `transferability`, or any table by layer (by backbone and layer for several runs), higher is better.
+        scores: of `transfer_scores`, or any table by layer (by backbone and layer for several runs), higher is better.
         split: `eval` or `dev`.
         permutations: of the layers, for the p value and the range of chance.
         seed: of the permutations.

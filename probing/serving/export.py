@@ -79,6 +79,7 @@ def export(run: Run, folder: Path, depth: int | None = None, head: str | None = 
     record = {
         "form": "serving",
         "backbone": backbone.name,
+        "corpus": run.record["about"].get("corpus", ""),
         "head": chosen.about.name,
         "depth": n_blocks,
         "tier": chosen.head.tier,

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import analysis
-from analysis.comparison import holm, pareto_frontier
+from analysis.comparison import holm
+from analysis.pareto import pareto_frontier
 from cache import ProbeError
 from probing.metrics import compare as paired
 from probing.metrics import draw

@@ -44,6 +44,12 @@ def test_importing_analysis_imports_nothing_that_draws_or_computes() -> None:
     assert {"load", "load_many", "compare", "layer_curve"} <= set(dir(analysis))
 
 
+def test_every_name_of_analysis_is_there_whatever_was_imported_before() -> None:
+    code = "import analysis.similarity, analysis.transferability, analysis.inspection, analysis.controls, analysis\n"
+    code += "assert all(callable(getattr(analysis, name)) for name in analysis.__all__)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_frames_hold_the_figures_of_the_run_in_per_cent(run: Run) -> None:
     loaded = analysis.load(run.folder)
     layers = loaded.layers.query("split == 'eval'")

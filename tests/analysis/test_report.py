@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import analysis
 from analysis import save_report
 from analysis.cli import app
 from analysis.report import layer_table
-from analysis.reproduction import commands
+from analysis.rerun import commands
+from cache import ProbeError
 from probing.runs import Run
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -40,9 +42,26 @@ def test_the_report_of_a_run_is_in_its_folder_and_says_the_finding(run: Run) -> 
     page = Path(save_report(run)).read_text()
     assert (run.folder / "report.html").exists()
     assert run.sentence in page
-    assert page.count("<figure") == 4
+    assert page.count("<figure") == 6
     assert run.record["cache"] in page
     assert str(run.folder.parent) not in page
+
+
+def test_the_cache_of_a_run_adds_similarity_and_transferability(run: Run, tmp_path: Path) -> None:
+    titles = ("How alike layers are", "What could be told without training", "kendall")
+    with_cache, without = (Path(save_report(run, tmp_path / "r.html", asked)).read_text() for asked in (None, False))
+    assert all(title in with_cache and title not in without for title in titles)
+    moved = shutil.copytree(run.folder, tmp_path / "moved" / "hand.run")
+    assert analysis.load(moved).cache is not None, "where it was"
+    record = json.loads((moved / "run.json").read_text())
+    record["caches"]["train"]["folder"] = record["cache_folder"] = "gone/hand.cache"
+    (moved / "run.json").write_text(json.dumps(record))
+    assert "Its cache is not there" in Path(save_report(moved, tmp_path / "r.html")).read_text()
+    with pytest.raises(ProbeError, match=r"its cache gone/hand\.cache is not there"):
+        save_report(moved, tmp_path / "r.html", measures=True)
+    shutil.copytree(Path(run.record["cache_folder"]), tmp_path / "moved" / "hand.cache")
+    assert analysis.load(moved).cache is not None, "beside the run"
+    assert titles[0] in Path(save_report(moved, tmp_path / "r.html")).read_text()
 
 
 def test_nothing_is_asked_of_the_network(page: str) -> None:
@@ -54,6 +73,7 @@ def test_nothing_is_asked_of_the_network(page: str) -> None:
 def test_the_report_of_several_begins_with_their_comparison(page: str, made: tuple[Run, Run]) -> None:
     assert "2 backbones on hand" in page
     assert page.index("Paired differences") < page.index("How to reproduce it")
+    assert "How alike the layers of two backbones are" in page
     assert "another &lt;b&gt;" in page
     assert "another <b>" not in page
     assert all(run.record["cache"] in page for run in made)

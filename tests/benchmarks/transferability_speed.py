@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from figures import compared
 from stored_states import store, table_of
 
-from analysis.transferability import transferability
+from analysis.transferability import transfer_scores
 
 
 def main() -> None:
@@ -51,8 +51,8 @@ def main() -> None:
             return LogisticRegression(C=0.01, max_iter=1000).fit(StandardScaler().fit_transform(x), y)
 
         work: dict[str, tuple[int, Callable[[], object]]] = {
-            "LogME": (1, lambda: transferability(cache, where=None, scores=["logme"])),
-            "LogME, H-score, TransRate, GBC": (1, lambda: transferability(cache, where=None)),
+            "LogME": (1, lambda: transfer_scores(cache, where=None, scores=["logme"])),
+            "LogME, H-score, TransRate, GBC": (1, lambda: transfer_scores(cache, where=None)),
             "logistic regression, 1 layer": (arguments.layers, probe),
         }
         print(f"{arguments.layers} layers x {arguments.rows} rows x {2 * arguments.dim}, median of {arguments.rounds}")

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.stats import kendalltau
 
-from analysis.transferability import predicts, transferability
+from analysis.transferability import predicts, transfer_scores
 from cache import Cache, ProbeError
 from probing.planted import plant
 from probing.runs import Run
@@ -28,7 +28,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Cache, Run]]
 
 def test_scores_predict_the_probes_of_a_planted_cache(planted: list[tuple[Cache, Run]]) -> None:
     cache, run = planted[0]
-    scores = transferability(cache)
+    scores = transfer_scores(cache)
     found = predicts(run, scores).set_index("score")
     assert (found["kendall"] > 0.7).all()
     rates = run.results[(run.results["experiment"] == "layer") & (run.results["split"] == "eval")]
@@ -40,7 +40,7 @@ def test_scores_predict_the_probes_of_a_planted_cache(planted: list[tuple[Cache,
 
 
 def test_several_backbones_are_ranked_too(planted: list[tuple[Cache, Run]]) -> None:
-    scores = transferability([cache for cache, _ in planted])
+    scores = transfer_scores([cache for cache, _ in planted])
     runs = [run for _, run in planted]
     found = predicts(runs, scores, permutations=200)
     assert set(found["over"]) == {*scores.index.get_level_values(0), "all layers", "best layers"}

@@ -11,7 +11,7 @@ from sklearn.covariance import ledoit_wolf
 from sklearn.decomposition import PCA
 from stored_states import store, table_of
 
-from analysis.transferability import transferability
+from analysis.transferability import transfer_scores
 from cache import Cache, ProbeError
 
 
@@ -74,8 +74,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
 
 @pytest.mark.parametrize("target", ["label", "attack"])
 def test_scores_are_those_of_their_definitions(cache: Cache, target: str) -> None:
-    found = transferability(cache, target=target)
-    pd.testing.assert_frame_equal(found, transferability(cache, target=target, memory_gb=1e-6))  # read in three passes
+    found = transfer_scores(cache, target=target)
+    pd.testing.assert_frame_equal(found, transfer_scores(cache, target=target, memory_gb=1e-6))  # read in three passes
     for layer in cache.layers:
         x, table = cache.layer(layer, where={"split": "train"})
         f = x.reshape(len(x), -1).astype(np.float64)
@@ -89,7 +89,7 @@ def test_scores_are_those_of_their_definitions(cache: Cache, target: str) -> Non
 
 
 def test_features_as_they_are_give_the_published_scores(cache: Cache) -> None:
-    found = transferability(cache, [1], standardize=False, deviation=False)
+    found = transfer_scores(cache, [1], standardize=False, deviation=False)
     x, table = cache.layer(1, where={"split": "train"})
     f, y = x[:, 0].astype(np.float64), table["label"].to_numpy()
     rest = [evidence(f, (y == label).astype(float)) for label in np.unique(y)]
@@ -99,7 +99,7 @@ def test_features_as_they_are_give_the_published_scores(cache: Cache) -> None:
 
 
 def test_what_a_layer_holds_is_ranked_by_every_score(cache: Cache) -> None:
-    found = transferability(cache)
+    found = transfer_scores(cache)
     for score in ("logme", "h_score", "transrate", "gbc"):
         assert found[score].is_monotonic_increasing, score
 
@@ -108,16 +108,16 @@ def test_fewer_rows_than_features_have_finite_scores(tmp_path: Path) -> None:
     x = np.random.default_rng(0).normal(size=(2, 45, 2, 40))
     x[1, :, 1, 3] = 7  # a unit that does not vary
     x[1, :, 0, 0] += 4 * (table_of(45)["label"] == "spoof")
-    found = transferability(store(tmp_path / "c", x))
+    found = transfer_scores(store(tmp_path / "c", x))
     assert np.isfinite(found).all().all()
     assert found["h_score"].is_monotonic_increasing
-    by_columns = transferability(Cache(tmp_path / "c"), memory_gb=1e-6)  # not in a basis of the rows
+    by_columns = transfer_scores(Cache(tmp_path / "c"), memory_gb=1e-6)  # not in a basis of the rows
     pd.testing.assert_frame_equal(found, by_columns, rtol=1e-6)
     table = store(tmp_path / "d", x, name="other")
-    both = transferability([Cache(tmp_path / "c"), table])
+    both = transfer_scores([Cache(tmp_path / "c"), table])
     assert list(both.index.names) == ["backbone", "layer"]
     pd.testing.assert_frame_equal(both.loc["stored"], found)
-    twins = transferability([Cache(tmp_path / "c"), Cache(tmp_path / "c")]).index.get_level_values(0)
+    twins = transfer_scores([Cache(tmp_path / "c"), Cache(tmp_path / "c")]).index.get_level_values(0)
     assert all("stored (" in name for name in twins)
 
 
@@ -125,22 +125,22 @@ def test_a_layer_that_is_the_same_everywhere_promises_nothing(tmp_path: Path) ->
     x = np.random.default_rng(0).normal(size=(2, 60, 2, 3))
     x[0] = 4.0
     x[1, :, 0, 0] += 4 * (table_of(60)["label"] == "spoof")
-    found = transferability(store(tmp_path / "c", x))
+    found = transfer_scores(store(tmp_path / "c", x))
     assert np.isfinite(found).all().all()
     assert found["h_score"][0] == 0
     assert found["logme"].is_monotonic_increasing
 
 
 def test_some_scores_are_those_of_all(cache: Cache) -> None:
-    some = transferability(cache, scores=("gbc", "logme"))
-    pd.testing.assert_frame_equal(some, transferability(cache)[["gbc", "logme"]], rtol=1e-9)
+    some = transfer_scores(cache, scores=("gbc", "logme"))
+    pd.testing.assert_frame_equal(some, transfer_scores(cache)[["gbc", "logme"]], rtol=1e-9)
 
 
 def test_frames_are_rows_too(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     frames = [generator.normal(size=(1, 6, 3)) for _ in range(30)]
     cache = store(tmp_path / "c", np.zeros((1, 30, 2, 3)), frames=frames)
-    found = transferability(cache, tier="frames", frames_per_utterance=6)
+    found = transfer_scores(cache, tier="frames", frames_per_utterance=6)
     train = [i for i in range(30) if i % 3 == 0]
     f = np.concatenate([frames[i][0] for i in train]).astype(np.float32).astype(np.float64)
     y = np.repeat(table_of(30)["label"].to_numpy()[train], 6)
@@ -149,10 +149,10 @@ def test_frames_are_rows_too(tmp_path: Path) -> None:
 
 def test_what_cannot_be_scored_is_refused(cache: Cache) -> None:
     for message, what in {
-        "scores=leep: expected some of logme": lambda: transferability(cache, scores=["leep"]),
-        "no such column": lambda: transferability(cache, target="age"),
-        "1 classes of label": lambda: transferability(cache, where={"label": "spoof"}),
-        "no utterances for where": lambda: transferability(cache, where={"split": "none"}),
+        "scores=leep: expected some of logme": lambda: transfer_scores(cache, scores=["leep"]),
+        "no such column": lambda: transfer_scores(cache, target="age"),
+        "1 classes of label": lambda: transfer_scores(cache, where={"label": "spoof"}),
+        "no utterances for where": lambda: transfer_scores(cache, where={"split": "none"}),
     }.items():
         with pytest.raises(ProbeError, match=message):
             what()

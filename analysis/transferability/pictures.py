@@ -1,0 +1,59 @@
+"""Pictures of transferability: what was told without training, beside the probes that were trained."""
+
+from __future__ import annotations
+
+from itertools import cycle
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from analysis.figures import GREY, MARKERS, colours, label, legend, new_axes, whole_numbers
+from analysis.loading import load
+from analysis.transferability.prediction import predicts
+from probing.runs import Run
+
+NAMES = {"logme": "LogME", "h_score": "H-score", "transrate": "TransRate", "gbc": "GBC"}
+
+
+def transfer_curve(run: str | Path | Run, scores: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Scores without training by layer, each from its lowest (0) to its highest (1), and the EER of the trained probes.
+
+    The axis of the EER, on the right, is turned over, so that good is up for all; its band is the 95 % interval. The
+    legend has Kendall's tau of each score with the EER.
+
+    Args:
+        run: of the cache that was scored.
+        scores: of `transfer_scores`.
+        ax: where to draw; default a new figure.
+
+    Raises:
+        ProbeError: the scores are of another cache, or of fewer than three layers that were probed.
+    """
+    ax, run = ax or new_axes(), load(run)
+    found = predicts(run, scores).set_index("score")["kendall"]
+    layers = run.layers.query("split == 'eval'").set_index("layer")
+    rates = ax.twinx()
+    rates.set_zorder(ax.get_zorder() - 1)
+    ax.patch.set_visible(False)
+    x = layers.index.astype(int)
+    rates.fill_between(x, layers["low"], layers["high"], color=GREY, alpha=0.2, lw=0)
+    rates.plot(x, layers["eer"], color="0.35", lw=2)
+    rates.set(ylabel="EER on eval (%), turned over; band: 95 %")
+    rates.invert_yaxis()
+    rates.grid(False)
+    ax.plot([], [], color="0.35", lw=2, label="trained probe")
+    for (name, values), colour, marker in zip(
+        scores.items(), colours(len(scores.columns)), cycle(MARKERS), strict=False
+    ):
+        spread = values.max() - values.min()
+        scaled = (values - values.min()) / spread if spread else values * 0 + 0.5
+        tau = "no order" if pd.isna(found[name]) else f"τ {found[name]:.2f}"
+        told = f"{NAMES.get(str(name), str(name))} ({tau})"
+        ax.plot(values.index.astype(int), scaled, color=colour, marker=marker, ms=4, lw=1.2, label=told)
+    ax.set(xlabel="layer (0 = input of the first block)", ylabel="score, from its lowest (0) to its highest (1)")
+    ax.set(xlim=(-0.3, max(run.n_blocks, 1) + 0.3), ylim=(-0.3, 1.05))
+    whole_numbers(ax)
+    label(ax, [run], title="without training")
+    legend(ax, ncols=3)
+    return ax
