@@ -47,10 +47,20 @@ def evaluate(
         Path | None, typer.Option(metavar="FILE", help="Their trial_metadata.txt, for those of ASVspoof 2021.")
     ] = None,
     by: Annotated[str | None, typer.Option(metavar="COLUMNS", help="Decompose by these, as attack,codec.")] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="SCORES", help="Scores of another system on the same trials, to compare with."),
+    ] = None,
     folder: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Folder for evaluation.csv and DET curves.")
     ] = None,
-    resamples: Annotated[int, typer.Option(help="Bootstrap resamples behind the interval.")] = 1000,
+    interval_by: Annotated[
+        str,
+        typer.Option(
+            metavar="COLUMN", help="What the bootstrap draws whole: a column, or utterance [auto: speaker, if known]."
+        ),
+    ] = "auto",
+    resamples: Annotated[int, typer.Option(help="Bootstrap resamples behind each interval.")] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     audio_root: Annotated[
         Path | None,
@@ -65,6 +75,7 @@ def evaluate(
     \b
     probe evaluate results/demo.run/scores/linear-layer-06.eval.txt --by attack
     probe evaluate scores.txt --keys keys/LA/CM/trial_metadata.txt --by attack,codec --out evaluation
+    probe evaluate mine.txt --against baseline.txt
     """
     evaluation = import_module("probing.evaluation")
     if corpus and keys:
@@ -76,10 +87,14 @@ def evaluate(
     chosen = split or ("eval" if "split" in trials and set(trials["split"]) == {"eval"} else None)
     asv = evaluation.read_verification(asv_scores, asv_keys, chosen) if asv_scores else None
     factors = [name for name in (by or "").split(",") if name]
-    found = evaluation.evaluate(trials, factors, asv, resamples=resamples, seed=seed)
+    other = evaluation.join(evaluation.read_scores(against), known, split) if against else None
+    with console.status("Evaluating"):
+        found = evaluation.evaluate(
+            trials, factors, asv, against=other, interval_by=interval_by, resamples=resamples, seed=seed
+        )
     shown = Table(box=None, header_style="bold")
     for name in found.table.columns:
-        title = name.replace("_", " ") + (" %" if name.endswith("eer") else "")
+        title = name.replace("_", " ") + (" %" if "eer" in name else "")
         shown.add_column(title, justify="left" if name in factors else "right")
     for row in found.table.to_dict("records"):
         shown.add_row(*(_figure(name, value) for name, value in row.items()))
@@ -88,7 +103,8 @@ def evaluate(
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
         found.table.to_csv(folder / "evaluation.csv", index=False)
-        pictures = import_module("analysis.det").save_det_curves(found.curves(factors[:1]), folder)
+        curves = found.curves(factors[:1]) | ({against.stem: other} if against else {})
+        pictures = import_module("analysis.det").save_det_curves(curves, folder)
         out.print(f"Picture: {pictures[0]}\nTable:   {folder / 'evaluation.csv'}")
 
 
@@ -98,7 +114,7 @@ def _figure(name: str, value: Any) -> str:
         return value if isinstance(value, str) else ""
     if name.startswith("n_"):
         return f"{value:,.0f}"
-    return f"{100 * value:.4f}" if name.endswith("eer") else f"{value:.6f}"
+    return f"{100 * value:.4f}" if "eer" in name else f"{value:.6f}"
 
 
 def export(

@@ -1,4 +1,4 @@
-"""Every figure of joined trials, pooled with an interval and by condition."""
+"""Every figure of joined trials, pooled and by condition, with intervals, and beside those of another system."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,30 +6,43 @@ from dataclasses import dataclass
 import pandas as pd
 
 from cache.errors import ProbeError
-from probing.metrics import Interval, draw, eer, eer_resamples, percentile_interval
+from probing.metrics import Comparison, Interval, Resamples, compare, draw, eer_resamples, percentile_interval
 from probing.metrics.decomposition import POOLED, conditions, decompose
+
+AUTO, UTTERANCE = "auto", "utterance"
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """What was found.
 
-    table: one row per condition, the pooled one first; see `probing.metrics.decomposition.decompose`.
-    eer: pooled equal error rate with its 95 % interval. unit: what the bootstrap drew. trials: the joined rows.
+    table: one row per condition, the pooled one first; see `probing.metrics.decomposition.decompose`. Beside `eer` the
+        ends of its 95 % interval, `eer_low` and `eer_high`.
+    eer: pooled equal error rate with its interval. unit: what the bootstrap drew. trials: the joined rows.
+    comparison: with the other system, on the same resamples; None where there is none.
     """
 
     table: pd.DataFrame
     eer: Interval
     unit: str
     trials: pd.DataFrame
+    comparison: Comparison | None = None
 
     @property
     def sentence(self) -> str:
         """The pooled figure in words."""
         counts, low, high = self.trials["label"].value_counts(), 100 * self.eer.low, 100 * self.eer.high
-        return (
+        said = (
             f"EER {100 * self.eer.value:.2f} % (95 % interval {low:.2f} to {high:.2f}, by {self.unit}) "
             f"on {counts['bonafide']} bona fide + {counts['spoof']} spoof"
+        )
+        if self.comparison is None:
+            return said
+        by = self.comparison.difference
+        sure = "" if by.low > 0 or by.high < 0 else ", which may be chance"
+        return (
+            f"{said}. The EER of the other system is {100 * (self.eer.value - by.value):.2f} %, a difference of "
+            f"{100 * by.value:+.2f} points [{100 * by.low:+.2f}, {100 * by.high:+.2f}]{sure}"
         )
 
     def curves(self, by: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
@@ -43,27 +56,64 @@ def evaluate(
     by: Sequence[str] = (),
     asv: pd.DataFrame | None = None,
     *,
+    against: pd.DataFrame | None = None,
+    interval_by: str = AUTO,
     resamples: int = 1000,
     seed: int = 0,
 ) -> Evaluation:
     """Compute every figure.
 
     Args:
-        trials: from `join`; the bootstrap draws speakers where all are known, else utterances.
+        trials: from `join`.
         by: columns to decompose by.
         asv: speaker verification trials, for the t-DCF.
+        against: the same trials with the scores of another system, from `join`.
+        interval_by: the column whose values the bootstrap draws whole; `utterance` draws single trials, `auto` speakers
+            where all are known and else utterances.
         resamples: of the bootstrap.
         seed: of the bootstrap.
 
     Raises:
-        ProbeError: a class or a column is missing, or too few resamples.
+        ProbeError: a class or a column is missing, the other system's trials are others, or too few resamples.
     """
     if resamples < 100:
         raise ProbeError(f"--resamples {resamples}: expected 100 or more; fewer say nothing about the ends")
-    bonafide, scores = trials["label"].eq("bonafide").to_numpy(), trials["score"].to_numpy()
+    unit = _unit(trials, interval_by)
     table = decompose(trials, by, asv)
-    value = eer(bonafide, scores)
-    speakers = trials["speaker"] if "speaker" in trials and (~trials["speaker"].isin(["", "-"])).all() else None
-    drawn = draw(bonafide, speakers, n=resamples, seed=seed)
-    interval = percentile_interval(value, eer_resamples(bonafide, scores, drawn))
-    return Evaluation(table, interval, drawn.unit, trials)
+    drawn = [_draw(rows, unit, resamples, seed) for _, rows in conditions(trials, by)]
+    both = zip(conditions(trials, by), drawn, table["eer"], strict=True)
+    intervals = [_interval(rows, of, value) for (_, rows), of, value in both]
+    at = table.columns.get_loc("eer") + 1
+    table.insert(at, "eer_low", [interval.low for interval in intervals])
+    table.insert(at + 1, "eer_high", [interval.high for interval in intervals])
+    comparison = None
+    if against is not None:
+        other = trials[["utterance_id", "label"]].merge(against, on=["utterance_id", "label"], how="left")
+        lacking = int(other["score"].isna().sum()) + len(against) - int(other["score"].notna().sum())
+        if lacking:
+            raise ProbeError(f"--against: {lacking} trials are in one file only. Expected scores of the same trials")
+        bonafide = trials["label"].eq("bonafide")
+        comparison = compare(bonafide, trials["score"], other["score"], drawn[0])
+    return Evaluation(table, intervals[0], unit, trials, comparison)
+
+
+def _unit(trials: pd.DataFrame, interval_by: str) -> str:
+    if interval_by == AUTO:
+        known = "speaker" in trials and (~trials["speaker"].isin(["", "-"])).all()
+        return "speaker" if known else UTTERANCE
+    if interval_by != UTTERANCE and interval_by not in trials:
+        found = ", ".join(name for name in trials.columns if name not in ("utterance_id", "score"))
+        raise ProbeError(f"--interval-by {interval_by}: no such column. Expected utterance or one of {found}")
+    return interval_by
+
+
+def _draw(trials: pd.DataFrame, unit: str, resamples: int, seed: int) -> Resamples:
+    clusters = None if unit == UTTERANCE else trials[unit].to_numpy()
+    return draw(trials["label"].eq("bonafide"), clusters, n=resamples, seed=seed)
+
+
+def _interval(trials: pd.DataFrame, resamples: Resamples, value: float) -> Interval:
+    if trials["label"].nunique() < 2:
+        return Interval(value, float("nan"), float("nan"))
+    rates = eer_resamples(trials["label"].eq("bonafide"), trials["score"].to_numpy(), resamples)
+    return percentile_interval(value, rates)

@@ -177,6 +177,33 @@ def test_speakers_are_drawn_where_they_are_known(synthetic: pd.DataFrame) -> Non
         evaluate(synthetic, resamples=10)
 
 
+def test_every_condition_has_an_interval_and_any_column_can_be_drawn(synthetic: pd.DataFrame) -> None:
+    found = evaluate(synthetic, ["attack"], interval_by="utterance", resamples=200)
+    assert found.unit == "utterance"
+    assert ((found.table["eer_low"] <= found.table["eer"]) & (found.table["eer"] <= found.table["eer_high"])).all()
+    assert (found.eer.low, found.eer.high) == tuple(found.table.loc[0, ["eer_low", "eer_high"]])
+    wide = evaluate(synthetic.assign(half=synthetic.index % 2), interval_by="half", resamples=200)
+    assert (wide.unit, wide.eer.value) == ("half", found.eer.value)
+    with pytest.raises(ProbeError, match="--interval-by sex: no such column"):
+        evaluate(synthetic, interval_by="sex")
+
+
+def test_two_systems_are_compared_on_the_same_trials_only(synthetic: pd.DataFrame) -> None:
+    shuffled = synthetic.sample(frac=1.0, random_state=0)
+    same = evaluate(synthetic, against=shuffled, resamples=200).comparison
+    assert same is not None
+    assert (same.difference.value, same.difference.low, same.difference.high, same.first_better) == (0, 0, 0, 0.5)
+    worse = synthetic.assign(score=np.random.default_rng(0).normal(size=len(synthetic)))
+    found = evaluate(synthetic, against=worse, resamples=200)
+    assert found.comparison is not None
+    assert found.comparison.difference.high < 0
+    assert "may be chance" not in found.sentence
+    with pytest.raises(ProbeError, match="--against: 1 trials are in one file only"):
+        evaluate(synthetic, against=synthetic.iloc[1:])
+    with pytest.raises(ProbeError, match="--against: 1 trials are in one file only"):
+        evaluate(synthetic.iloc[1:], against=synthetic)
+
+
 def test_the_command_prints_and_stores(tmp_path: Path) -> None:
     scores, keys = written(tmp_path / "scores.txt", LA_SCORES), written(tmp_path / "keys.txt", LA_KEYS)
     words = ["evaluate", str(scores), "--keys", str(keys), "--by", "attack,codec", "--out", str(tmp_path / "out")]
