@@ -2,9 +2,10 @@
 
 import os
 import shutil
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
+
+from zlib_ng.zlib_ng import crc32
 
 PARTIAL = ".partial"
 
@@ -54,7 +55,7 @@ def crc32_outside(path: Path, blocks: Iterable[tuple[int, int]], alignment: int)
         for start, stop in [*sorted(blocks), (size, size)]:
             if start - at >= alignment or start == size:
                 handle.seek(at)
-                crc = zlib.crc32(handle.read(max(0, start - at)), crc)
+                crc = crc32(handle.read(max(0, start - at)), crc)
             at = max(at, stop)
     return crc
 
@@ -68,7 +69,7 @@ def link_or_copy(source: Path, target: Path, block: int = 1 << 22) -> int | None
         crc = 0
         with open(source, "rb", buffering=0) as old, open(target, "wb") as new:
             while chunk := old.read(block):
-                crc = zlib.crc32(chunk, crc)
+                crc = crc32(chunk, crc)
                 new.write(chunk)
             new.flush()
             os.fsync(new.fileno())
@@ -81,5 +82,5 @@ def crc32_of_file(path: Path, block: int = 1 << 22) -> int:
     crc = 0
     with open(path, "rb", buffering=0) as handle:
         while chunk := handle.read(block):
-            crc = zlib.crc32(chunk, crc)
+            crc = crc32(chunk, crc)
     return crc

@@ -1,11 +1,12 @@
 """The reader of a cache: hidden states and the table that says whose they are."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from cache.errors import CacheCorrupt, ProbeError
 from cache.manifest import Manifest, describe_layers, load_manifest
@@ -114,16 +115,17 @@ class Cache:
         if tier == "pooled":
             return self.pooled([k], table)[0], table
         counts = table["n_frames"].to_numpy()
-        table = table.assign(first_frame=np.cumsum(counts) - counts)
+        first = np.cumsum(counts) - counts
         out = np.empty((int(counts.sum()), self.dim), read_as(self.tiers[tier]))
-        for i, (index, row, first, count) in enumerate(
-            zip(table["shard"], table["row"], table["first_frame"], counts, strict=True)
-        ):
-            block = self._shard(index).block(tier, k, row)
-            if len(block) != count:
-                raise CacheCorrupt(f"{self.folder}: {table['utterance_id'][i]} has {len(block)} frames, not {count}")
-            decode(block, out[first : first + count])
-        return out, table
+        for shard, positions, rows in self._by_shard(table):
+            stored, lengths = shard.frames(k), shard.n_frames[rows]
+            for i in positions[lengths != counts[positions]].tolist():
+                raise CacheCorrupt(f"{self.folder}: {table['utterance_id'][i]} has not {counts[i]} frames in its shard")
+            shard.check(tier, [k], rows)
+            starts = shard.offsets[rows]
+            for start, n, at in zip(starts.tolist(), lengths.tolist(), first[positions].tolist(), strict=True):
+                decode(stored[start : start + n], out[at : at + n])
+        return out, table.assign(first_frame=first)
 
     def pooled(self, layers: Sequence[int] | None = None, table: pd.DataFrame | None = None) -> Array:
         """Pooled statistics (layers, N, 2, D) of the rows of `table`, which comes from `select` or `utterances`."""
@@ -131,19 +133,24 @@ class Cache:
         self.require("pooled", layers)
         table = self.utterances if table is None else table
         out = np.empty((len(layers), len(table), 2, self.dim), self.tiers["pooled"])
+        for shard, positions, rows in self._by_shard(table):
+            first = int(positions[0])
+            together = int(positions[-1]) - first + 1 == len(positions)  # as where a cache was made in one go
+            shard.check("pooled", layers, rows)  # also refuses rows that are not there
+            for i, layer in enumerate(layers):
+                if together:
+                    target = out[i, first : first + len(positions)]
+                    np.take(shard.pooled(layer), rows, axis=0, out=target, mode="clip")
+                else:
+                    out[i, positions] = shard.pooled(layer)[rows]
+        return out
+
+    def _by_shard(self, table: pd.DataFrame) -> Iterator[tuple[Shard, NDArray[np.intp], NDArray[np.int64]]]:
+        """The shards that a table needs, the positions in it that each has, and the rows of these in the shard."""
         rows, shards = table["row"].to_numpy(), table["shard"].to_numpy()
         order = np.argsort(shards, kind="stable")
         for positions in np.split(order, np.flatnonzero(np.diff(shards[order])) + 1) if len(table) else []:
-            shard, wanted, first = self._shard(int(shards[positions[0]])), rows[positions], int(positions[0])
-            together = int(positions[-1]) - first + 1 == len(positions)  # as where a cache was made in one go
-            for i, layer in enumerate(layers):
-                shard.check("pooled", layer, wanted)  # also refuses rows that are not there
-                if together:
-                    target = out[i, first : first + len(positions)]
-                    np.take(shard.pooled(layer), wanted, axis=0, out=target, mode="clip")
-                else:
-                    out[i, positions] = shard.pooled(layer)[wanted]
-        return out
+            yield self._shard(int(shards[positions[0]])), positions, rows[positions]
 
     def frames(self, utterance_ids: Sequence[str], layers: Sequence[int] | None = None) -> list[Array]:
         """All frames of a few utterances over `layers` (default all; `range(k + 1)` for layers 0..k).
@@ -157,8 +164,10 @@ class Cache:
 
     def _frames(self, shard: Shard, row: int, layers: Sequence[int]) -> Array:
         out = np.empty((len(layers), int(shard.n_frames[row]), self.dim), read_as(self.tiers["frames"]))
+        shard.check("frames", layers, [row])
+        start, stop = shard.offsets[row : row + 2].tolist()
         for i, layer in enumerate(layers):
-            decode(shard.block("frames", layer, row), out[i])
+            decode(shard.frames(layer)[start:stop], out[i])
         return out
 
     def require(self, tier: str, layers: Sequence[int]) -> None:

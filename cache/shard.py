@@ -18,7 +18,6 @@ mapped when read.
 import math
 import os
 import re
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from typing import Any
 import h5py
 import numpy as np
 from numpy.typing import NDArray
+from zlib_ng.zlib_ng import crc32
 
 from cache.atomic import PARTIAL, crc32_of_file, crc32_outside, fsync_folder
 from cache.errors import CacheCorrupt
@@ -139,7 +139,7 @@ class ShardWriter:
         view = block.reshape(-1).view(np.uint8).data
         for i in range(n_rows):
             start, stop = (int(b - bounds[0]) * row_bytes for b in bounds[i : i + 2])
-            self._checksums[tier][self._layer_index[layer], row + i] = zlib.crc32(view[start:stop])
+            self._checksums[tier][self._layer_index[layer], row + i] = crc32(view[start:stop])
         self._write_at(self._start[tier][self._layer_index[layer]] + int(bounds[0]) * row_bytes, view)
         self._written[tier][self._layer_index[layer], row : row + n_rows] = True
 
@@ -161,12 +161,12 @@ class ShardWriter:
             self.abort()
             raise
         self._file.close()
-        crc32, size = crc32_of_file(self.partial), self.partial.stat().st_size
+        whole, size = crc32_of_file(self.partial), self.partial.stat().st_size
         outside = crc32_outside(self.partial, self._blocks, ALIGNMENT)
         os.replace(self.partial, self.path)
         fsync_folder(self.path.parent)
         return ShardRecord(
-            self.index, self.path.name, self.n_rows, size, crc32, outside, dict(failures), self.generation
+            self.index, self.path.name, self.n_rows, size, whole, outside, dict(failures), self.generation
         )
 
     def abort(self) -> None:
@@ -192,6 +192,7 @@ class Shard:
         self.n_rows = record.rows
         self._layer_index = {layer: i for i, layer in enumerate(manifest.layers)}
         self._checksums: dict[str, Array] = {}
+        self._views: dict[tuple[str, int], Array] = {}
         try:
             size = self.path.stat().st_size
         except FileNotFoundError:
@@ -240,15 +241,21 @@ class Shard:
     def _fault(self, what: str) -> str:
         return f"{self.path}: {what}. Find all faults: probe cache verify {self.path.parent}"
 
-    def _data_set(self, file: h5py.File, name: str) -> h5py.Dataset:
-        group: h5py.Group = file
-        for part in name.split("/"):
-            if not isinstance(group, h5py.Group) or not isinstance(group.get(part, getlink=True), h5py.HardLink):
-                raise CacheCorrupt(self._fault(f"/{name} is missing or a link"))
-            group = group[part]
-        if not isinstance(group, h5py.Dataset) or group.is_virtual or group.external:
+    def _data_set(self, file: h5py.File, name: str) -> Any:
+        """Open a data set, by h5py's low level: a shard has many, and they are opened with it."""
+        place: Any = file.id
+        for part in name.encode().split(b"/"):
+            if not isinstance(place, h5py.h5g.GroupID) or not place.links.exists(part):
+                raise CacheCorrupt(self._fault(f"/{name} is missing"))
+            if place.links.get_info(part).type != h5py.h5l.TYPE_HARD:
+                raise CacheCorrupt(self._fault(f"/{name} is a link"))
+            place = h5py.h5o.open(place, part)
+        if not isinstance(place, h5py.h5d.DatasetID):
+            raise CacheCorrupt(self._fault(f"/{name} is not a data set"))
+        plist = place.get_create_plist()
+        if plist.get_layout() == h5py.h5d.VIRTUAL or plist.get_external_count():
             raise CacheCorrupt(self._fault(f"/{name} is not a plain data set"))
-        return group
+        return place
 
     def _small(self, file: h5py.File, name: str, kind: str, size: int) -> Array:
         """Read a column of N numbers or texts; its bytes must be in the file, or a small one could fill the memory."""
@@ -257,54 +264,55 @@ class Shard:
             raise CacheCorrupt(
                 self._fault(f"/{name} is {data_set.dtype} {data_set.shape}, expected {kind} {(self.n_rows,)}")
             )
-        offset = data_set.id.get_offset()
-        if offset is None or offset + data_set.nbytes > size:
+        offset = data_set.get_offset()
+        if offset is None or offset + self.n_rows * data_set.dtype.itemsize > size:
             raise CacheCorrupt(self._fault(f"/{name} is not stored whole and contiguous"))
-        return np.asarray(data_set[...])
+        return np.asarray(h5py.Dataset(data_set)[...])
 
     def _place(
         self, file: h5py.File, name: str, shape: tuple[int, ...], wanted: np.dtype[Any], size: int
     ) -> tuple[int, tuple[int, ...], np.dtype[Any]]:
         data_set = self._data_set(file, name)
-        offset = data_set.id.get_offset()
-        if data_set.shape != shape or data_set.dtype != wanted or (offset is None and data_set.size):
-            raise CacheCorrupt(
-                self._fault(f"/{name} is {data_set.dtype} {data_set.shape}, expected {wanted} {shape}, contiguous")
-            )
-        if (offset or 0) + data_set.nbytes > size:
+        offset, found, dtype = data_set.get_offset(), data_set.shape, data_set.dtype
+        if (found, dtype) != (shape, wanted) or (offset is None and math.prod(shape)):
+            raise CacheCorrupt(self._fault(f"/{name} is {dtype} {found}, expected {wanted} {shape}, contiguous"))
+        if (offset or 0) + math.prod(shape) * wanted.itemsize > size:
             raise CacheCorrupt(self._fault(f"/{name} reaches past the end of the file"))
         return offset or 0, shape, wanted
 
-    def _view(self, place: tuple[int, tuple[int, ...], np.dtype[Any]]) -> Array:
-        offset, shape, dtype = place
-        count = int(np.prod(shape)) * dtype.itemsize
-        return self._bytes[offset : offset + count].view(dtype).reshape(shape)
+    def _view(self, tier: str, layer: int) -> Array:
+        if (tier, layer) not in self._views:
+            offset, shape, dtype = self._places[tier][self._layer_index[layer]]
+            found = self._bytes[offset : offset + math.prod(shape) * dtype.itemsize].view(dtype).reshape(shape)
+            self._views[tier, layer] = found
+        return self._views[tier, layer]
 
     def pooled(self, layer: int) -> Array:
         """Mapped view (N, 2, D) of the pooled statistics of `layer`, not checked (see `check`)."""
-        return self._view(self._places["pooled"][self._layer_index[layer]])
+        return self._view("pooled", layer)
 
     def frames(self, layer: int) -> Array:
         """Mapped view of all frames of `layer`: (F, D), or (F,) records of int8, not checked (see `check`)."""
-        return self._view(self._places["frames"][self._layer_index[layer]])
+        return self._view("frames", layer)
 
     def block(self, tier: str, layer: int, row: int) -> Array:
         """Mapped view of what one utterance has in one layer of one tier, as it is stored, checked."""
-        self.check(tier, layer, [row])
+        self.check(tier, [layer], [row])
         return self._block(tier, layer, row)
 
-    def check(self, tier: str, layer: int, rows: Sequence[int] | Array) -> None:
-        """Compare blocks with their checksums, unless this object did before.
+    def check(self, tier: str, layers: Sequence[int], rows: Sequence[int] | Array) -> None:
+        """Compare the blocks of utterances in some layers with their checksums, unless this object did before.
 
         Raises CacheCorrupt naming the first utterance whose bytes are not those that were written.
         """
-        rows = np.asarray(rows)
-        i, unchecked = self._layer_index[layer], self._unchecked[tier]
-        for row in rows[unchecked[i, rows]].tolist():
-            if not self._matches(tier, layer, row):
-                name = self.utterance_ids[row]
-                raise CacheCorrupt(self._fault(f"{name}: {tier} layer {layer} does not match its checksum"))
-            unchecked[i, row] = False
+        unchecked, rows = self._unchecked[tier], np.asarray(rows)
+        for layer in layers:
+            i = self._layer_index[layer]
+            for row in rows[unchecked[i, rows]].tolist():
+                if not self._matches(tier, layer, row):
+                    name = self.utterance_ids[row]
+                    raise CacheCorrupt(self._fault(f"{name}: {tier} layer {layer} does not match its checksum"))
+                unchecked[i, row] = False
 
     def bad_blocks(self) -> list[tuple[str, int, int]]:
         """Every (tier, layer, row) whose bytes do not match their checksum."""
@@ -317,8 +325,8 @@ class Shard:
         ]
 
     def _matches(self, tier: str, layer: int, row: int) -> bool:
-        crc32 = zlib.crc32(np.ascontiguousarray(self._block(tier, layer, row)).data)
-        return bool(crc32 == self._checksums[tier][self._layer_index[layer] * self.n_rows + row])
+        found = crc32(np.ascontiguousarray(self._block(tier, layer, row)).view(np.uint8))
+        return bool(found == self._checksums[tier][self._layer_index[layer] * self.n_rows + row])
 
     def _block(self, tier: str, layer: int, row: int) -> Array:
         if tier == "frames":
