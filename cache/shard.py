@@ -274,7 +274,7 @@ class Shard:
     ) -> tuple[int, tuple[int, ...], np.dtype[Any]]:
         data_set = self._data_set(file, name)
         offset, found, dtype = data_set.get_offset(), data_set.shape, data_set.dtype
-        if (found, dtype) != (shape, wanted) or (offset is None and math.prod(shape)):
+        if (found, dtype) != (shape, wanted) or (offset is None and math.prod(shape) > 0):
             raise CacheCorrupt(self._fault(f"/{name} is {dtype} {found}, expected {wanted} {shape}, contiguous"))
         if (offset or 0) + math.prod(shape) * wanted.itemsize > size:
             raise CacheCorrupt(self._fault(f"/{name} reaches past the end of the file"))
