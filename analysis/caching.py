@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from analysis.flags import AudioRoot, BatchSize, Device, Workers
+from analysis.flags import AudioRoot, BatchSize, Device, Wait, Workers
 from analysis.interruption import InterruptibleGroup
 from probing.progress import console, duration, progress_line, size
 
@@ -75,12 +75,13 @@ def repair(
     device: Device = "auto",
     batch_size: BatchSize = None,
     workers: Workers = None,
+    wait: Wait = 0,
 ) -> None:
     """Extract again what is missing, damaged or failed before, and nothing else."""
     extraction = import_module("probing.extraction")
     corpora = import_module("probing.corpora")
     found = corpora.load_corpus(corpus, audio_root=audio_root) if corpus else None
-    extraction.repair(folder, found, extraction.Machine(device, batch_size, workers))
+    extraction.repair(folder, found, extraction.Machine(device, batch_size, workers, wait=wait))
 
 
 @cache_app.command()
@@ -89,6 +90,7 @@ def merge(
     parts: Annotated[
         list[Path] | None, typer.Argument(metavar="[PART]...", help="Its parts [default: DIR.part-* beside it].")
     ] = None,
+    wait: Wait = 0,
 ) -> None:
     """Make one cache of the parts that `probe extract DIR --part I/N` made.
 
@@ -103,6 +105,6 @@ def merge(
     found = list(parts or merging.parts_beside(folder))
     total = sum(record.bytes for part in found for record in manifest.load_manifest(part).shards)
     with progress_line("Merging", total, "bytes") as line:
-        merging.merge(folder, found, line.advance)
+        merging.merge(folder, found, line.advance, wait=wait, say=console.print)
     console.print(f"{folder}: {len(found)} parts, {size(total)}. The parts are no longer needed: {found[0]} and so on.")
     console.print(f"Check every byte: probe cache verify {folder}\nNext: probe sweep {folder}")

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from analysis.caching import cache_app
 from analysis.corpora import corpus_app
-from analysis.flags import AudioRoot, BatchSize, CorpusSpec, Device, Workers
+from analysis.flags import AudioRoot, BatchSize, CorpusSpec, Device, Wait, Workers
 from analysis.interruption import InterruptibleGroup
 from analysis.looking import compare, plot, report
 from analysis.measuring import describe, inspect, similarity, transfer
@@ -140,6 +140,7 @@ def extract(
     actors: Annotated[
         int | None, typer.Option(min=1, help="Workers of the Ray cluster [default: one a GPU, or else one a machine].")
     ] = None,
+    wait: Wait = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first utterance that cannot be used.")] = False,
     dry_run: Annotated[
         bool,
@@ -181,7 +182,7 @@ def extract(
         pooled_dtype=pooled_dtype,
         frames_dtype=frames_dtype,
     )
-    machine = extraction.Machine(device, batch_size, workers, shard_size, attention, memory_gb)
+    machine = extraction.Machine(device, batch_size, workers, shard_size, attention, memory_gb, wait)
     share = None if part is None else Part.parse(part)
     table = corpora.load_corpus(corpus, audio_root=audio_root, splits=split)
     if dry_run:

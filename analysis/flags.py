@@ -24,3 +24,6 @@ BatchSize = Annotated[
     int | None, typer.Option(min=1, help="Utterances a forward pass [default: 1 on a CPU, else 16]. Changes no result.")
 ]
 Workers = Annotated[int | None, typer.Option(min=1, help="Decoding threads [default: 2 on a CPU, else up to 8].")]
+Wait = Annotated[
+    float, typer.Option(min=0, metavar="SECONDS", help="Wait so long for another process that writes to this cache.")
+]

@@ -11,6 +11,7 @@ from cache.atomic import replace_file
 from cache.errors import CacheCorrupt, CacheMissing, FingerprintMismatch
 
 SCHEMA = 1
+WIDEST = 1 << 24  # hidden state that any model may have
 MANIFEST = "cache.json"
 UTTERANCES = "utterances.parquet"
 FAILURES = "failures.csv"
@@ -23,8 +24,8 @@ def shard_name(index: int, generation: int = 0) -> str:
 
 
 def describe_layers(layers: Sequence[int]) -> str:
-    """Layer numbers in a few words: `0..12`, or `0, 3, 6` where some between are missing."""
-    if list(layers) == list(range(layers[0], layers[-1] + 1)):
+    """Ascending layer numbers in a few words: `0..12`, or `0, 3, 6` where some between are missing."""
+    if len(layers) == layers[-1] - layers[0] + 1:
         return f"{layers[0]}..{layers[-1]}"
     return ", ".join(map(str, layers))
 
@@ -170,19 +171,24 @@ def _is_possible(manifest: Manifest) -> bool:
 
     sums = (manifest.table_crc32, manifest.next_table_crc32, manifest.failures_crc32, manifest.next_failures_crc32)
     said = [manifest.about.get(name, "") for name in ("backbone", "corpus", "corpus_spec", "audio_root")]
+    row_bytes = 1
+    if counts(manifest.dim) and manifest.tiers.get("pooled") in DTYPES["pooled"]:
+        row_bytes = max(1, 2 * len(manifest.layers) * manifest.dim * int(manifest.tiers["pooled"][-2:]) // 8)
     return (
         set(manifest.tiers) <= set(DTYPES)
         and all(dtype in DTYPES[tier] for tier, dtype in manifest.tiers.items())
         and counts(*manifest.layers, manifest.dim, *(crc for crc in sums if crc is not None))
         and list(manifest.layers) == sorted({*manifest.layers})
         and len(manifest.layers) > 0
+        and manifest.dim <= WIDEST
         and texts([*manifest.measures, *said])
         and isinstance(manifest.fingerprint, dict)
         and all(isinstance(session, dict) for session in manifest.history)
         and len({record.index for record in manifest.shards}) == len(manifest.shards)
         and all(
             counts(record.index, record.rows, record.bytes, record.crc32, record.outside_crc32 or 0, record.generation)
-            and record.rows <= record.bytes
+            and record.rows * row_bytes <= record.bytes
+            and (record.file is not None or record.bytes == 0)
             and type(record.moved) is bool
             and texts([*record.failures, *record.failures.values()])
             for record in manifest.shards

@@ -23,7 +23,12 @@ def parts_beside(folder: Path) -> list[Path]:
 
 
 def merge(
-    folder: Path, parts: Sequence[Path] = (), progress: Callable[[int], None] = lambda n_bytes: None
+    folder: Path,
+    parts: Sequence[Path] = (),
+    progress: Callable[[int], None] = lambda n_bytes: None,
+    *,
+    wait: float = 0.0,
+    say: Callable[[str], None] = lambda text: None,
 ) -> list[Path]:
     """Make one cache of all parts of it; every data set, the fingerprint and the table are those of a single job.
 
@@ -34,6 +39,8 @@ def merge(
         folder: the cache to make.
         parts: the folders of all its parts, in any order; default those beside it.
         progress: called with the bytes of each shard.
+        wait: seconds to wait for another process that is writing to the cache.
+        say: told that this waits.
 
     Returns:
         The parts.
@@ -63,7 +70,7 @@ def merge(
     manifest = Manifest(first.fingerprint, first.layers, first.dim, first.tiers, first.measures, about)
     corpus = whole.drop(columns=[*PLACE_COLUMNS, *first.measures])
     shard_of = dict(zip(whole["utterance_id"], whole["shard"], strict=True))
-    with CacheWriter(folder, manifest, corpus, shard_of=shard_of) as writer:
+    with CacheWriter(folder, manifest, corpus, shard_of=shard_of, wait=wait, say=say) as writer:
         done = {record.index for record in writer.manifest.shards}
         for part, found in manifests.items():
             for record in found.shards:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from cache.errors import CacheCorrupt, ProbeError
 from cache.manifest import FAILURES, UTTERANCES, Manifest, ShardRecord
+from cache.quantization import bytes_of
 from cache.shard import Shard
 
 PLACE_COLUMNS = ("shard", "row", "n_samples", "n_frames")
@@ -59,12 +60,15 @@ def _check_possible(manifest: Manifest, table: pd.DataFrame) -> None:
     replaced = [record.index for record in manifest.shards if record.moved]
     stored = table[(table["row"] >= 0) & ~table["shard"].isin(replaced)]
     rows = stored["shard"].map({record.index: record.rows for record in manifest.shards})
-    n_bytes = stored["shard"].map({record.index: record.bytes for record in manifest.shards})
+    frames = stored["n_frames"].astype("float64").groupby(stored["shard"]).sum()
+    n_bytes = frames.index.map({record.index: record.bytes for record in manifest.shards})
+    dtype = manifest.tiers.get("frames")
+    frame_bytes = bytes_of(dtype, manifest.dim) * len(manifest.layers) if dtype else 0
     if not (
         (stored["row"] < rows).all()
         and not stored.duplicated(["shard", "row"]).any()
         and (table[["n_samples", "n_frames"]] >= 0).all(axis=None)
-        and ("frames" not in manifest.tiers or (stored["n_frames"] <= n_bytes).all())
+        and all(n * frame_bytes <= most for n, most in zip(frames, n_bytes, strict=True))
     ):
         raise ValueError("it names rows that no shard has")
 

@@ -4,18 +4,18 @@ import datetime
 import errno
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 from zlib import crc32
 
-import filelock
 import pandas as pd
 
 from cache.atomic import PARTIAL, fsync_folder, link_or_copy, replace_file
-from cache.errors import CacheBusy, CacheCorrupt, CacheMissing, ProbeError
+from cache.errors import CacheCorrupt, CacheMissing, ProbeError
+from cache.lock import LOCK, lock_folder
 from cache.manifest import (
     FAILURES,
     MANIFEST,
@@ -29,7 +29,6 @@ from cache.manifest import (
 from cache.shard import Array, ShardWriter
 from cache.table import failures_bytes, load_table, plan, recover, settle, table_bytes
 
-LOCK = ".lock"
 DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 OWN_PARTIAL = re.compile(
     rf"(shard-\d+(-\d+)?\.h5(\.[0-9a-f]{{32}}{re.escape(PARTIAL)})?"
@@ -51,6 +50,8 @@ class CacheWriter:
         corpus: a row per utterance, `utterance_id` and `path` at least.
         shard_size: utterances a new shard.
         shard_of: utterance_id -> shard, where that is decided already (see cache.parts).
+        wait: seconds to wait for another writer to end.
+        say: told that this waits.
 
     Raises:
         FingerprintMismatch, CacheBusy, CacheCorrupt, ProbeError (folder not empty, not writable, corpus changed).
@@ -63,9 +64,11 @@ class CacheWriter:
         corpus: pd.DataFrame,
         shard_size: int = 256,
         shard_of: Mapping[str, int] | None = None,
+        wait: float = 0.0,
+        say: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.folder = folder
-        self.lock = lock_folder(folder)
+        self.lock = lock_folder(folder, wait, say)
         try:
             try:
                 found = load_manifest(folder)
@@ -137,6 +140,7 @@ class CacheWriter:
 
     def finish_shard(self, index: int, shard: ShardWriter | None, failures: dict[str, str]) -> None:
         """Record a shard as finished; `shard` is None when none of its utterances could be used."""
+        self.lock.check()
         if shard:
             record = shard.finish(failures)
         else:
@@ -170,6 +174,7 @@ class CacheWriter:
         Its file `source` is renamed if it is in this folder, else linked, or where that cannot be copied and compared
         with its checksum; None where no utterance of it could be used.
         """
+        self.lock.check()
         generation = self._generation(record.index)
         record = replace(record, generation=generation, moved=False)
         if source is not None:
@@ -195,6 +200,7 @@ class CacheWriter:
     def close(self) -> None:
         """Bring the table up to date and release the lock."""
         try:
+            self.lock.check()
             self._remove_partial()
             self.manifest, self.table = settle(self.folder, self.manifest, self.table)
             self._save_table()
@@ -225,26 +231,9 @@ def _refuse_to_go_on(folder: Path, error: BaseException | None) -> None:
         ) from error
 
 
-def lock_folder(folder: Path) -> filelock.BaseFileLock:
-    """Take the lock of a cache folder, made if need be, or say who has it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / LOCK)
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise CacheBusy(
-            f"{folder}: another process is writing to this cache. Wait for it to end, or name another folder."
-        ) from None
-    except OSError as error:
-        raise ProbeError(
-            f"{folder}: cannot be written to ({error.strerror}). Name a folder you may write to."
-        ) from None
-    return lock
-
-
 def _strangers(folder: Path) -> list[str]:
     """What a folder without `cache.json` holds beside what a killed start leaves there."""
-    names = sorted(path.name for path in folder.iterdir() if path.name != LOCK)
+    names = sorted(path.name for path in folder.iterdir() if not path.name.startswith(LOCK))
     return [name for name in names if not OWN_PARTIAL.fullmatch(name) and not _is_first_table(folder, name)]
 
 

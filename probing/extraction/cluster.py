@@ -260,7 +260,7 @@ def extract_on_cluster(
     with Driver(cluster or Cluster(), corpus, options, machine, say) as driver:
         first = driver.first
         work = work_of(folder, corpus, first.shard_size, part)
-        with work.writer(first.manifest) as writer:
+        with work.writer(first.manifest, machine.wait, say) as writer:
             say(f"{first.name} on {len(driver.hands)} x {first.device}, {corpus.name} -> {work.folder}")
             if n_pending := announce(writer, lambda rows: driver.estimate(work.folder, rows), say):
                 _session(driver, writer, n_pending, strict)

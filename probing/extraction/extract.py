@@ -39,6 +39,7 @@ class Machine:
     workers: decoding threads; default 2, or up to 8 where the model runs elsewhere than on the CPU.
     shard_size: utterances a shard, sorted by length and batched; a killed run repeats at most one shard. Default 256,
         or 50 batches where they are padded: fewer would hold clips of too different length.
+    wait: seconds to wait for another process that is writing to the cache.
     """
 
     device: str = "auto"
@@ -47,6 +48,7 @@ class Machine:
     shard_size: int | None = None
     attention: str = "auto"
     memory_gb: float = 2.0
+    wait: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "workers", "shard_size"):
@@ -109,7 +111,7 @@ def extract(
     backbone = options.load_backbone(machine.device, machine.attention)
     work = work_of(folder, corpus, machine.shard_size_on(backbone), part)
     manifest = new_manifest(backbone, corpus, options)
-    with work.writer(manifest) as writer:
+    with work.writer(manifest, machine.wait, say) as writer:
         say(f"{backbone.name} on {backbone.device}, {corpus.name} -> {work.folder}")
         if backbone.precision_note:
             say(f"Precision: {backbone.precision_note}.")
@@ -135,11 +137,11 @@ class Work:
     shard_of: dict[str, int] | None = None
     mark: dict[str, Any] | None = None
 
-    def writer(self, manifest: Manifest) -> CacheWriter:
+    def writer(self, manifest: Manifest, wait: float, say: Callable[[str], None]) -> CacheWriter:
         """The cache, open for writing."""
         if self.mark is not None:
             manifest = replace(manifest, about={**manifest.about, "part": self.mark})
-        return CacheWriter(self.folder, manifest, self.rows, self.shard_size, self.shard_of)
+        return CacheWriter(self.folder, manifest, self.rows, self.shard_size, self.shard_of, wait, say)
 
 
 def work_of(folder: Path, corpus: Corpus, shard_size: int, part: Part | None) -> Work:

@@ -56,7 +56,8 @@ def repair(
     if not corpus.root.is_dir():
         raise ProbeError(f"{corpus.root}: the audio is no longer there. Say where: probe cache repair --corpus ...")
     backbone = options.load_backbone(machine.device, machine.attention)
-    with CacheWriter(folder, new_manifest(backbone, corpus, options), corpus.utterances) as writer:
+    made = new_manifest(backbone, corpus, options)
+    with CacheWriter(folder, made, corpus.utterances, wait=machine.wait, say=say) as writer:
         say(f"{backbone.name} on {backbone.device}, {corpus.name} -> {folder}")
         damages = [damage for record in writer.manifest.shards if (damage := _damage(writer, record))]
         n_new = sum(len(rows) for _, rows in writer.pending())

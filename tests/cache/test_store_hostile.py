@@ -109,7 +109,7 @@ def test_a_hostile_shard_is_refused_and_not_read(kind: str, store, tmp_path: Pat
 
 def test_a_shard_that_is_not_hdf5_is_refused(store) -> None:
     folder = store(4)
-    (folder / SHARD).write_bytes(b"\x80\x04pickle")
+    (folder / SHARD).write_bytes(b"\x80\x04pickle" * 999)
     recorded_again(folder)
     with pytest.raises(CacheCorrupt, match="HDF5 cannot read it"):
         Cache(folder).layer(0)
