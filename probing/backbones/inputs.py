@@ -80,9 +80,9 @@ class WaveformInput:
         for row, clip in enumerate(clips):
             values[row, : len(clip)] = torch.from_numpy(self.normalized(clip))
             mask[row, : len(clip)] = 1
-        inputs = {"input_values": values.to(device)}
+        inputs = {"input_values": on_device(values, device)}
         if self.always_mask or any(len(clip) != longest for clip in clips):
-            inputs["attention_mask"] = mask.to(device)
+            inputs["attention_mask"] = on_device(mask, device)
         return inputs
 
 
@@ -108,7 +108,7 @@ class LogMelInput:
             self._extractor(clip, sampling_rate=SAMPLING_RATE, return_tensors="np")["input_features"][0]
             for clip in clips
         ]
-        return {"input_features": torch.from_numpy(np.stack(spectrograms)).to(device, torch.float32)}
+        return {"input_features": on_device(torch.from_numpy(np.stack(spectrograms)).float(), device)}
 
 
 class FilterBankInput:
@@ -140,10 +140,17 @@ class FilterBankInput:
         for row, bank in enumerate(banks):
             features[row, : len(bank)] = torch.from_numpy(bank)
             mask[row, : len(bank)] = 1
-        inputs = {"input_features": features.to(device)}
+        inputs = {"input_features": on_device(features, device)}
         if any(len(bank) != longest for bank in banks):
-            inputs["attention_mask"] = mask.to(device)
+            inputs["attention_mask"] = on_device(mask, device)
         return inputs
+
+
+def on_device(values: Tensor, device: torch.device) -> Tensor:
+    """Copy a tensor of the CPU to a device; to a GPU from pinned memory, while the program goes on."""
+    if device.type != "cuda":
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)
 
 
 def input_of(

@@ -35,6 +35,11 @@ class HiddenStates:
         """Stack the valid frames of one clip: (L+1, n_frames, D)."""
         return torch.stack([layer[index, : self.n_frames[index]] for layer in self.layers])
 
+    def valid(self, index: int) -> Tensor:
+        """The valid frames of all clips in one layer, one clip after the other: (sum of n_frames, D)."""
+        clips = [clip[:n] for clip, n in zip(self.layers[index], self.n_frames, strict=True)]
+        return clips[0] if len(clips) == 1 else torch.cat(clips)
+
 
 def relative_differences(found: HiddenStates, expected: HiddenStates) -> list[float]:
     """Compare every layer of the same clips: the worst difference on a valid frame over the layer's root mean square.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,8 @@ PRECISIONS = ("auto", "float32", "bf16", "fp16")
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 BOUND = 0.03  # of a layer's root mean square; what `auto` accepts, twice what bfloat16 was measured to do to WavLM
 
+_lock, _inside, _before = Lock(), 0, ("highest", "ieee")  # of full_float32
+
 
 @contextmanager
 def computing(device: torch.device, precision: str) -> Iterator[None]:
@@ -38,22 +41,31 @@ def computing(device: torch.device, precision: str) -> Iterator[None]:
 
 @contextmanager
 def full_float32(device: torch.device) -> Iterator[None]:
-    """Switch TF32 off on a GPU, where convolutions use it by default: 10 bits of mantissa instead of 23."""
+    """Switch TF32 off on a GPU, where convolutions use it by default: 10 bits of mantissa instead of 23.
+
+    The setting is of the whole process: it comes back when the last thread that asked is done.
+    """
+    global _inside, _before
     if device.type != "cuda":
         yield
         return
-    products = torch.get_float32_matmul_precision()
     convolutions: Any = getattr(torch.backends.cudnn, "conv", None)
     setting = "fp32_precision" if hasattr(convolutions, "fp32_precision") else "allow_tf32"
     convolutions = convolutions if setting == "fp32_precision" else torch.backends.cudnn
-    before = getattr(convolutions, setting)
-    torch.set_float32_matmul_precision("highest")
-    setattr(convolutions, setting, "ieee" if setting == "fp32_precision" else False)
+    with _lock:
+        if not _inside:
+            _before = torch.get_float32_matmul_precision(), getattr(convolutions, setting)
+            torch.set_float32_matmul_precision("highest")
+            setattr(convolutions, setting, "ieee" if setting == "fp32_precision" else False)
+        _inside += 1
     try:
         yield
     finally:
-        torch.set_float32_matmul_precision(products)
-        setattr(convolutions, setting, before)
+        with _lock:
+            _inside -= 1
+            if not _inside:
+                torch.set_float32_matmul_precision(_before[0])
+                setattr(convolutions, setting, _before[1])
 
 
 def use_precision(backbone: Backbone, asked: str) -> str:

@@ -18,6 +18,7 @@ from cache.writer import CacheWriter
 from probing.audio import MEASURES
 from probing.backbones import Backbone
 from probing.corpora import Corpus, load_corpus
+from probing.extraction.allocator import give_back_freed_memory, keep_freed_memory
 from probing.extraction.estimate import Estimate, estimate
 from probing.extraction.options import Options
 from probing.extraction.pipeline import Pipeline, Shards
@@ -68,9 +69,9 @@ class Machine:
         return self.shard_size or (256 if batch_size == 1 else BATCHES_SORTED * batch_size)
 
     def threads_on(self, backbone: Backbone) -> tuple[int, int]:
-        """Forward passes beside each other, and threads of each: all cores of a CPU, one pass elsewhere."""
+        """Forward passes beside each other, and threads of each: all cores of a CPU; on a GPU one copies meanwhile."""
         if backbone.device.type != "cpu":
-            return 1, torch.get_num_threads()
+            return 2 if backbone.device.type == "cuda" else 1, torch.get_num_threads()
         passes = min(MOST_PASSES, torch.get_num_threads())
         return passes, torch.get_num_threads() // passes
 
@@ -200,6 +201,7 @@ def session(
         finally:
             pipeline.close()
             torch.set_num_threads(threads)
+            give_back_freed_memory()
     elapsed = time.perf_counter() - started
     stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in pipeline.seconds.items())
     added = sum(shard.bytes for shard in writer.manifest.shards) - sum(shard.bytes for shard in before.shards)
@@ -231,6 +233,8 @@ def new_pipeline(
     """A pipeline as the machine allows; it divides the threads of this process between its forward passes."""
     passes, threads = machine.threads_on(backbone)
     torch.set_num_threads(threads)
+    if backbone.device.type == "cpu":
+        keep_freed_memory()
     return Pipeline(
         root,
         backbone,

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from cache.errors import ProbeError
@@ -116,9 +117,9 @@ class Pipeline:
         self.seconds = {"decode": 0.0, "forward": 0.0, "write": 0.0}
         self._waveforms = Waveforms(root, cropping, backbone.min_samples, memory // 2)
         self._decoders = ThreadPoolExecutor(max(1, workers), thread_name_prefix="decode")
-        self._replicas: SimpleQueue[Backbone] = SimpleQueue()
+        self._replicas: SimpleQueue[tuple[Backbone, Any]] = SimpleQueue()
         for replica in (backbone, *(backbone.replica() for _ in range(passes - 1))):
-            self._replicas.put(replica)
+            self._replicas.put((replica, _new_stream(backbone.device)))
         self._passes = ThreadPoolExecutor(passes, thread_name_prefix="forward")
         self._batches: deque[Batch] = deque()
         self._most_batches, self._most_on_their_way = passes + 1, memory // 2
@@ -250,11 +251,12 @@ class Pipeline:
     def _forward(self, clips: list[Clip]) -> dict[str, NDArray[Any]]:
         """Hidden states of a batch as they go to disk: tier -> (layers, ...)."""
         batch = {clip.utterance_id: self._waveforms.take(clip) for clip in clips}
-        backbone = self._replicas.get()
+        backbone, stream = self._replicas.get()
         try:
-            return states_of(batch, backbone, self.writer.manifest.layers, self.writer.manifest.tiers)
+            with torch.cuda.stream(stream):  # none but on a GPU
+                return states_of(batch, backbone, self.writer.manifest.layers, self.writer.manifest.tiers)
         finally:
-            self._replicas.put(backbone)
+            self._replicas.put((backbone, stream))
 
     def _later(self, work: Callable[..., None], *arguments: object, n_bytes: int = 0) -> None:
         self._writes.append((self._scribe.submit(work, *arguments), n_bytes))
@@ -271,6 +273,15 @@ class Pipeline:
         """Wait until everything computed is written."""
         while self._writes:
             self._finish_write()
+
+
+def _new_stream(device: torch.device) -> Any:
+    """A stream of a GPU, in which one pass computes while another copies; it starts when the model is there."""
+    if device.type != "cuda":
+        return None
+    stream = torch.cuda.Stream(device)
+    stream.wait_stream(torch.cuda.current_stream(device))
+    return stream
 
 
 def _write(shard: ShardWriter, rows: list[int], layers: Sequence[int], blocks: dict[str, NDArray[Any]]) -> None:

@@ -87,14 +87,13 @@ def states_of(
         states = backbone.hidden_states(list(batch.values()))
         with torch.inference_mode():
             weights = frame_weights(states.n_frames, states.layers[0].shape[1], states.layers[0].device)
-            pooled = torch.stack([pool(states.layers[k], weights) for k in layers])
-            finite = pooled.isfinite().all(dim=3).all(dim=2).all(dim=0).tolist()
+            pooled = [pool(states.layers[k], weights) for k in layers]
+            finite = torch.stack(pooled).isfinite().all(dim=3).all(dim=2).all(dim=0).tolist()
             if not all(finite):
                 raise UnusableStates([name for name, good in zip(batch, finite, strict=True) if not good])
             blocks = {"pooled": _cast(pooled, tiers["pooled"], "pooled")}
             if "frames" in tiers:
-                valid = [torch.cat([states.layers[k][i, :n] for i, n in enumerate(states.n_frames)]) for k in layers]
-                blocks["frames"] = _cast(torch.stack(valid), tiers["frames"], "frames")
+                blocks["frames"] = _cast([states.valid(k) for k in layers], tiers["frames"], "frames")
         return blocks
     except torch.OutOfMemoryError:
         longest = max(map(len, batch.values())) / backbone.sampling_rate
@@ -104,13 +103,28 @@ def states_of(
         ) from None
 
 
-def _cast(states: torch.Tensor, dtype: str, tier: str) -> NDArray[Any]:
+def _cast(layers: list[torch.Tensor], dtype: str, tier: str) -> NDArray[Any]:
+    """States of some layers, one above the other, as they go to disk."""
     if dtype == INT8:
-        return packed(states).cpu().numpy().view(stored(dtype, states.shape)[1])[..., 0]
-    cast = states.to(getattr(torch, dtype))
-    if not cast.isfinite().all():
+        _, on_disk = stored(dtype, layers[0].shape)
+        return _on_host(torch.stack([packed(states) for states in layers])).view(on_disk)[..., 0]
+    cast = layers[0].new_empty((len(layers), *layers[0].shape), dtype=getattr(torch, dtype))
+    for layer, states in zip(cast, layers, strict=True):
+        layer.copy_(states)
+    if not cast.abs().amax().isfinite():
+        largest = max(states.abs().max().item() for states in layers)
         raise ProbeError(
-            f"the largest value of the {tier} tier is {states.abs().max().item():.3g}, more than {dtype} holds. "
+            f"the largest value of the {tier} tier is {largest:.3g}, more than {dtype} holds. "
             f"Use --{tier}-dtype float32 and another cache folder."
         )
-    return cast.cpu().numpy()
+    return _on_host(cast)
+
+
+def _on_host(values: torch.Tensor) -> NDArray[Any]:
+    """Copy to the CPU; from a GPU into pinned memory, while other streams of it go on."""
+    if values.device.type != "cuda":
+        return values.cpu().numpy()
+    host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+    host.copy_(values, non_blocking=True)
+    torch.cuda.current_stream(values.device).synchronize()
+    return host.numpy()

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from probing.backbones import BackboneUnsupported, load_backbone
-from probing.backbones.precision import BOUND
+from probing.backbones.precision import BOUND, full_float32
 
 BF16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
 needs_bf16 = pytest.mark.skipif(not BF16, reason="this CPU has no bfloat16 instructions")
@@ -60,3 +60,19 @@ def test_a_precision_that_there_is_not_is_refused(asked, tiny):
 def test_a_precision_that_the_cpu_would_imitate_is_refused(tiny):
     with pytest.raises(BackboneUnsupported, match=r"--precision fp16: this CPU .*Use --precision float32"):
         load_backbone(str(tiny("wavlm")), device="cpu", precision="fp16")
+
+
+def test_tf32_stays_off_until_the_last_of_several_passes_is_done():
+    device = torch.device("cuda")  # the setting is there without one
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        first, second = full_float32(device), full_float32(device)
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert torch.get_float32_matmul_precision() == "highest"
+        second.__exit__(None, None, None)
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision(before)
