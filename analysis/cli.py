@@ -313,13 +313,13 @@ def sweep(
         dev=dev,
         eval=tuple(evaluation or ["eval"]),
     )
-    curves, reports, runs = (import_module(name) for name in ("analysis.curves", "analysis.report", "probing.runs"))
+    reports, runs = import_module("analysis.report"), import_module("probing.runs")
     others = [runs.Run(other) for other in compared or []]
     opened = import_module("cache").Cache(folder)
     if others:
         utterances = sweeping.identity(options.splits(opened))
         for other in others:
-            curves.check_same_utterances(utterances, other)
+            import_module("analysis.protocols").check_same_utterances(utterances, other)
     run = sweeping.sweep(opened, run_folder, options, device=device, memory_gb=memory_gb, overwrite=overwrite)
     pictures, page = reports.save_all(run, others)
     _print_layers(reports.layer_table(run), str(run.record["finding"]["layer"]))

@@ -156,20 +156,26 @@ class Comparison:
 
 
 def compare(
-    runs: str | Path | Run | Iterable[str | Path | Run], head: str = LINEAR, *, resamples: int = 1000, seed: int = 0
+    runs: str | Path | Run | Iterable[str | Path | Run],
+    head: str = LINEAR,
+    *,
+    corpus: str | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
 ) -> Comparison:
     """Compare backbones by their runs on the same trials.
 
     Args:
         runs: two or more runs or their folders; or one folder with runs in it.
         head: `linear`, the probe at the layer chosen on dev; or a head that every run has, at full depth.
+        corpus: of those evaluated on, the one to compare on; default the first.
         resamples: of the bootstrap.
         seed: of the bootstrap.
 
     Raises:
         ProbeError: fewer than two runs, or runs whose corpora or protocols differ, with the reason.
     """
-    runs = load_many(runs)
+    runs = load_many(runs, corpus)
     if len(runs) < 2:
         raise ProbeError(f"{len(runs)} run: expected two or more to compare. Sweep another backbone on the same corpus")
     for run in runs[1:]:
@@ -212,7 +218,8 @@ def _table(runs: Runs, rates: NDArray[np.float64], resampled: NDArray[np.float64
     for run, rate, sample, rank, share in zip(runs, rates, resampled, order, first, strict=True):
         interval = percentile_interval(rate, sample)
         layer = int(run.record["finding"]["layer"])
-        needed = (run.record.get("depth_finding") or {}).get("depth")
+        finding = run.record.get("depth_finding") if run.corpus == run.corpora[0] else None  # it is about that one
+        needed = (finding or {}).get("depth")
         gmacs = run.costs.set_index("depth")["gmacs"].to_dict()
         rows.append(
             {

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from analysis.figures import GREY, MARKERS, colours, label, legend, new_axes, save_into, whole_numbers
 from analysis.frames import LoadedRun
 from analysis.loading import load, load_many
-from cache import ProbeError
+from analysis.protocols import check_same_utterances
 from probing.runs import Run
 
 Some = str | Path | Run | Iterable[str | Path | Run]
@@ -37,7 +37,7 @@ def layer_curve(
     """
     ax, runs = ax or new_axes(), load_many(runs, corpus)
     for run in runs[1:]:
-        check_same_utterances(runs[0].record["utterances"], run)
+        check_same_utterances(runs[0].utterances, run, run.corpus)
     deepest = max(run.n_blocks for run in runs)
     relative = any(run.n_blocks not in (0, deepest) for run in runs) if relative is None else relative
     _draw_control(ax, runs[0], split, relative)
@@ -77,15 +77,6 @@ def _draw_control(ax: Axes, run: LoadedRun, split: str, relative: bool) -> None:
     if len(control):
         ax.fill_between(x, 100 * control["min"], 100 * control["max"], color=GREY, alpha=0.2, lw=0)
         ax.plot(x, 100 * control["mean"], color=GREY, ls=":", label="shuffled labels (control; band: range)")
-
-
-def check_same_utterances(utterances: dict[str, int], other: Run) -> None:
-    """Raise ProbeError where a run was made on other utterances than those of `probing.sweep.identity`."""
-    if utterances != other.record["utterances"]:
-        raise ProbeError(
-            f"{other.folder}: made on other utterances, so the curves cannot be compared. "
-            "Sweep caches of the same corpus with the same --train, --dev and --eval."
-        )
 
 
 def corpora_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:

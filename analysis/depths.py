@@ -14,6 +14,7 @@ from analysis.curves import Some
 from analysis.figures import MARKERS, colours, label, legend, new_axes, save_into, whole_numbers
 from analysis.frames import LoadedRun
 from analysis.loading import load, load_many
+from analysis.protocols import check_same_utterances
 from cache import ProbeError
 from probing.runs import Run
 
@@ -38,6 +39,7 @@ def depth_curve(
     ax, runs = ax or new_axes(), load_many(runs)
     for run in runs:
         _check_heads(run)
+        check_same_utterances(runs[0].utterances, run, run.corpus)
     deepest = max(run.n_blocks for run in runs)
     relative = any(run.n_blocks != deepest for run in runs) if relative is None else relative
     curves: list[tuple[str, str, LoadedRun]] = [(name, name, runs[0]) for name in _heads(runs[0])]
@@ -70,7 +72,7 @@ def _draw_beside(ax: Axes, run: LoadedRun, split: str, relative: bool) -> None:
     scale, finding = run.n_blocks if relative else 1, run.record["depth_finding"]
     single = run.layers.query("split == @split and layer > 0")
     ax.plot(single["layer"].astype(float) / scale, single["eer"], color="0.5", ls=":", label="layer k alone, linear")
-    if finding["depth"] is not None:
+    if finding["depth"] is not None and run.corpus == run.corpora[0]:  # the finding is about that one
         told = f"not worse than full: {finding['head']}"
         ax.axvline(finding["depth"] / scale, color="0.3", lw=1, ls="--", label=told)
     if len(run.costs):

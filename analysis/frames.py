@@ -19,6 +19,7 @@ from probing.runs import Run
 
 EER = ["eer", "low", "high"]
 RATES = {"value": "eer"}
+PARTS = ("train", "dev", "eval")
 
 
 class LoadedRun(Run):
@@ -45,6 +46,12 @@ class LoadedRun(Run):
     def part(self, split: str) -> str:
         """What the record and the score files call a split: `eval`, or `eval.CORPUS` of a further corpus."""
         return split if split == "dev" or self.corpus == self.corpora[0] else f"{split}.{self.corpus}"
+
+    @property
+    def utterances(self) -> dict[str, int]:
+        """A number for train, dev and eval (of this corpus) that tells one set of utterances from another."""
+        known = self.record["utterances"]
+        return {name: known[self.part(name) if name == "eval" else name] for name in PARTS}
 
     @cached_property
     def cache(self) -> Cache | None:

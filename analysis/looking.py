@@ -12,6 +12,9 @@ from rich.table import Table
 from cache.errors import ProbeError
 
 out = Console(highlight=False, soft_wrap=True)
+Corpus = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Of the corpora evaluated on, which [default: the first].")
+]
 RunFolders = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or one folder with runs.")]
 
 
@@ -19,6 +22,7 @@ class Kind(StrEnum):
     """What `probe plot` draws."""
 
     LAYERS = "layers"
+    CORPORA = "corpora"
     DEPTHS = "depths"
     GATES = "gates"
     WEIGHTS = "weights"
@@ -38,6 +42,7 @@ def compare(
             "weighted-sum+linear.",
         ),
     ] = "linear",
+    corpus: Corpus = None,
     resamples: Annotated[int, typer.Option(min=100, help="Bootstrap resamples.")] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     folder: Annotated[
@@ -53,7 +58,7 @@ def compare(
     probe compare results --head weighted-sum+linear --out comparison
     """
     analysis = import_module("analysis")
-    found = analysis.compare(runs[0] if len(runs) == 1 else runs, head, resamples=resamples, seed=seed)
+    found = analysis.compare(runs[0] if len(runs) == 1 else runs, head, corpus=corpus, resamples=resamples, seed=seed)
     shown = Table(
         box=None, padding=(0, 1, 0, 0), header_style="bold", title=f"On {found.runs[0].corpus}", title_justify="left"
     )
@@ -113,7 +118,8 @@ def plot(
         Kind,
         typer.Argument(
             metavar="KIND",
-            help="layers, depths (EER); gates, weights, ablation (what layers contribute to heads); conditions "
+            help="layers, depths (EER); corpora (layers, on every corpus evaluated on); gates, weights, ablation (what "
+            "layers contribute to heads); conditions "
             "(layer x attack, or --by); with --compare also ranking, pareto (EER against multiply-accumulates).",
         ),
     ],
@@ -122,6 +128,7 @@ def plot(
         list[Path] | None,
         typer.Option("--compare", metavar="RUN", help="Another run on the same utterances; may be given again."),
     ] = None,
+    corpus: Corpus = None,
     by: Annotated[str, typer.Option(metavar="COLUMN", help="Of conditions: attack, codec, any column.")] = "attack",
     split: Annotated[str, typer.Option(help="eval or dev.")] = "eval",
     relative: Annotated[
@@ -139,18 +146,21 @@ def plot(
     """
     analysis = import_module("analysis")
     import_module("analysis.figures").check_format(file)
-    runs = [run, *(others or [])]
+    runs = [analysis.load(one, corpus) for one in (run, *(others or []))]
     if split not in ("dev", "eval"):
         raise ProbeError(f"--split {split}: expected dev or eval")
-    if others and kind in (Kind.GATES, Kind.WEIGHTS, Kind.ABLATION, Kind.CONDITIONS):
+    if corpus and kind in (Kind.CORPORA, Kind.GATES, Kind.WEIGHTS, Kind.ABLATION):
+        raise ProbeError(f"--corpus {corpus}: {kind} is not of one corpus of several. Leave it out")
+    if others and kind in (Kind.CORPORA, Kind.GATES, Kind.WEIGHTS, Kind.ABLATION, Kind.CONDITIONS):
         raise ProbeError(f"--compare: {kind} is drawn of one run. Draw each: probe plot {others[0]} {kind} --out FILE")
     drawn = {
         Kind.LAYERS: lambda: analysis.layer_curve(runs, split, relative=relative),
+        Kind.CORPORA: lambda: analysis.corpora_curve(runs[0]),
         Kind.DEPTHS: lambda: analysis.depth_curve(runs, split, relative=relative),
-        Kind.GATES: lambda: analysis.gate_curve(run),
-        Kind.WEIGHTS: lambda: analysis.weight_curve(run),
-        Kind.ABLATION: lambda: analysis.ablation_curve(run),
-        Kind.CONDITIONS: lambda: analysis.condition_map(run, by, split),
+        Kind.GATES: lambda: analysis.gate_curve(runs[0]),
+        Kind.WEIGHTS: lambda: analysis.weight_curve(runs[0]),
+        Kind.ABLATION: lambda: analysis.ablation_curve(runs[0]),
+        Kind.CONDITIONS: lambda: analysis.condition_map(runs[0], by, split),
         Kind.RANKING: lambda: analysis.compare(runs).ranking(),
         Kind.PARETO: lambda: analysis.compare(runs).pareto(),
     }[kind]()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from analysis.frames import LoadedRun
+from analysis.loading import load
 from cache import ProbeError
 from probing.runs import Run
 
@@ -19,11 +20,11 @@ def check_comparable(first: LoadedRun, other: LoadedRun, head: str = LINEAR) -> 
     if first.corpus != other.corpus:
         reasons.append(f"corpus: {first.corpus} and {other.corpus}")
     one, two = first.record["options"], other.record["options"]
-    splits = [f"{part}: {one[part]} and {two[part]}" for part in ("train", "dev", "eval") if one[part] != two[part]]
-    reasons += [f"splits: {', '.join(splits)}"] if splits else []
-    if not reasons and first.record["utterances"] != other.record["utterances"]:
-        mine, theirs = first.record["utterances"], other.record["utterances"]
-        parts = [part for part in sorted({*mine, *theirs}) if mine.get(part) != theirs.get(part)]
+    mine, theirs = first.utterances, other.utterances
+    parts = [part for part in mine if mine[part] != theirs[part]]
+    if not reasons and parts:
+        splits = [f"{part}: {one[part]} and {two[part]}" for part in parts if one[part] != two[part]]
+        reasons += [f"splits: {', '.join(splits)}"] if splits else []
         reasons.append(f"utterances, labels or speakers of {', '.join(parts)}: {_counts(first)} and {_counts(other)}")
     for name, called in AUDIO.items():
         mine, theirs = first.record["fingerprint"].get(name), other.record["fingerprint"].get(name)
@@ -38,6 +39,21 @@ def check_comparable(first: LoadedRun, other: LoadedRun, head: str = LINEAR) -> 
             f"{first.folder} and {other.folder} cannot be compared: their protocols differ in\n"
             + "\n".join(f"  {reason}" for reason in reasons)
             + "\nExtract and sweep the same corpus with the same options for every backbone."
+        )
+
+
+def check_same_utterances(utterances: dict[str, int], other: Run, corpus: str | None = None) -> None:
+    """Raise ProbeError where a run was made on other utterances than those of train, dev and eval here.
+
+    Args:
+        utterances: as `LoadedRun.utterances`, or `probing.sweep.identity`, has them.
+        other: a run.
+        corpus: of those the other run was evaluated on, whose eval is meant; default the first.
+    """
+    if any(number != utterances[part] for part, number in load(other, corpus).utterances.items()):
+        raise ProbeError(
+            f"{other.folder}: made on other utterances, so the curves cannot be compared. "
+            "Sweep caches of the same corpus with the same --train, --dev and --eval."
         )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.curves import check_same_utterances
+from analysis.loading import load
+from analysis.protocols import check_same_utterances
 from cache import ProbeError
 from probing.runs import Run
 
@@ -41,14 +42,13 @@ def selectivity(run: Run, random: Run | None = None, split: str = "eval") -> pd.
     table["trivial"] = float(trivial["value"].iloc[0]) if len(trivial) else float("nan")
     table["over_trivial"] = table["trivial"] - table["eer"]
     if random is not None:
-        check_same_utterances(run.record["utterances"], random)
+        check_same_utterances(load(run).utterances, random)
         table["random"] = _rates(random, "layer", split).set_index("layer")["value"]
         table["over_random"] = table["random"] - table["eer"]
     return table.sort_index()
 
 
 def _rates(run: Run, experiment: str, split: str) -> pd.DataFrame:
-    table = run.results
-    chosen = (table["experiment"] == experiment) & (table["split"] == split) & (table["metric"] == "eer")
-    rows = table[chosen & (table["condition"] == "all")]
+    table = run.rows(experiment, split, load(run).corpus)
+    rows = table[(table["metric"] == "eer") & (table["condition"] == "all")]
     return rows if experiment == "trivial-features" else rows.astype({"layer": int})

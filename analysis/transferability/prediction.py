@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import kendalltau, rankdata, spearmanr
 
+from analysis.loading import load
 from cache import ProbeError
 from probing.runs import Run
 
@@ -76,9 +77,8 @@ def predicts(
 
 
 def _rates(run: Run, split: str) -> pd.Series:
-    table = run.results
-    rows = table[(table["experiment"] == "layer") & (table["split"] == split) & (table["metric"] == "eer")]
-    rows = rows[rows["condition"] == "all"]
+    table = run.rows("layer", split, load(run).corpus)
+    rows = table[(table["metric"] == "eer") & (table["condition"] == "all")]
     return pd.Series(rows["value"].to_numpy(), index=rows["layer"].astype(int).to_numpy(), name="eer")
 
 

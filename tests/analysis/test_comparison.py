@@ -85,7 +85,7 @@ def test_heads_are_compared_at_full_depth(made: tuple[Run, Run]) -> None:
         (
             {"change": lambda table: table.assign(speaker="one")},
             {},
-            "labels or speakers of dev, eval, train",
+            "labels or speakers of train, dev, eval",
         ),
         ({"crop": "first 4 s"}, {}, "cropping: None and first 4 s"),
         ({"resampler": "soxr 9"}, {}, "resampler: None and soxr 9"),
