@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from analysis.controls import description_length, selectivity
     from analysis.curves import corpora_curve, layer_curve
     from analysis.depths import ablation_curve, depth_curve, gate_curve, weight_curve
-    from analysis.det import det_curves
+    from analysis.det import det_curve, det_curves
     from analysis.figures import save_figure
     from analysis.inspection import activation_curve, activation_picture, inspect
     from analysis.loading import load, load_many
@@ -40,6 +40,7 @@ _HOME = {
     "corpora_curve": "curves",
     "depth_curve": "depths",
     "description_length": "controls",
+    "det_curve": "det",
     "det_curves": "det",
     "gate_curve": "depths",
     "inspect": "inspection",
@@ -69,6 +70,7 @@ __all__ = [
     "corpora_curve",
     "depth_curve",
     "description_length",
+    "det_curve",
     "det_curves",
     "gate_curve",
     "inspect",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 
-from analysis.figures import GREY, MARKERS, colours, label, legend, new_axes, save_into, whole_numbers
+from analysis.figures import GREY, MARKERS, colours, label, legend, new_axes, save_into, whole_numbers, whole_rates
 from analysis.frames import LoadedRun
 from analysis.loading import load, load_many
 from analysis.protocols import check_same_utterances
@@ -61,7 +61,7 @@ def layer_curve(
     ends = [[trivial["eer"] - trivial["low"]], [trivial["high"] - trivial["eer"]]]
     ax.errorbar([low / 2], [trivial["eer"]], ends, color="0.25", lw=1, capsize=2)
     ax.set(xlabel=about, ylabel=f"EER on {split} (%), 95 % intervals", xlim=(low, high))
-    ax.set_ylim(0, max(60.0, float(runs.layers.query("split == @split")["high"].max()) + 3))
+    whole_rates(ax)
     if not relative:
         whole_numbers(ax)
     label(ax, runs, split)
@@ -88,16 +88,18 @@ def corpora_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
     """
     ax, run = ax or new_axes(), load(run)
     for colour, marker, corpus in zip(colours(len(run.corpora)), cycle(MARKERS), run.corpora, strict=False):
-        layers = load(run, corpus).layers.query("split == 'eval'")
+        of_corpus = load(run, corpus)
+        layers, counts = of_corpus.layers.query("split == 'eval'"), run.record["counts"][of_corpus.part("eval")]
+        told = f"{corpus} ({counts['bonafide']} + {counts['spoof']})"
         lowest = layers.loc[layers["eer"].idxmin()]
         ax.fill_between(layers["layer"].astype(int), layers["low"], layers["high"], color=colour, alpha=0.15, lw=0)
-        ax.plot(layers["layer"].astype(int), layers["eer"], color=colour, marker=marker, ms=3, label=corpus)
+        ax.plot(layers["layer"].astype(int), layers["eer"], color=colour, marker=marker, ms=3, label=told)
         ax.plot(lowest["layer"], lowest["eer"], "o", ms=9, mfc="none", mec=colour, mew=1.5)
     chosen = run.record["finding"]["layer"]
     ax.axvline(chosen, color="0.4", lw=1, ls="--", label=f"layer {chosen}, chosen on dev")
     ax.set(xlabel="layer (0 = input of the first block)", ylabel="EER on eval (%), band: 95 %")
     ax.set(xlim=(-0.3, max(run.n_blocks, 1) + 0.3))
-    ax.set_ylim(bottom=0)
+    whole_rates(ax, 0)
     whole_numbers(ax)
     label(ax, [run], title="every corpus")
     legend(ax, title="rings: lowest on that corpus", title_fontsize=8)

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.curves import Some
-from analysis.figures import MARKERS, colours, label, legend, new_axes, save_into, whole_numbers
+from analysis.figures import MARKERS, colours, label, legend, new_axes, save_into, whole_numbers, whole_rates
 from analysis.frames import LoadedRun
 from analysis.loading import load, load_many
 from analysis.protocols import check_same_utterances
@@ -59,7 +59,7 @@ def depth_curve(
         _draw_beside(ax, runs[0], split, relative)
     about = "relative depth k / L" if relative else "depth k (layers 1..k are seen)"
     ax.set(xlabel=about, ylabel=f"EER on {split} (%), band: 95 %", xlim=(0, 1.03) if relative else (0.5, deepest + 0.5))
-    ax.set_ylim(0, max(60.0, float(runs.depths.query("split == @split")["high"].max()) + 3))
+    whole_rates(ax)
     if not relative:
         whole_numbers(ax)
     label(ax, runs, split, head if len(runs) > 1 and head else "")

@@ -22,6 +22,7 @@ from probing.runs import Run
 FIGURES = ("png", "svg")
 FORMATS = ("png", "svg", "pdf")
 MARKERS = "osD^vP"
+DASHES = ("-", "--", ":", "-.")
 GREY = "0.55"
 DPI = 150
 
@@ -57,6 +58,11 @@ def legend(ax: Axes, **how: Any) -> None:
 def whole_numbers(ax: Axes) -> None:
     """Let the ticks of the horizontal axis be layers, not fractions of them."""
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def whole_rates(ax: Axes, least: float = 60.0) -> None:
+    """Let the vertical axis begin at 0 and hold everything that was drawn, intervals as well; up to `least` anyhow."""
+    ax.set_ylim(0, max(least, float(ax.dataLim.y1) + 3))
 
 
 def label(ax: Axes, runs: Sequence[LoadedRun], split: str = "eval", title: str = "", resamples: int = 0) -> None:

@@ -28,6 +28,7 @@ class Kind(StrEnum):
     WEIGHTS = "weights"
     ABLATION = "ablation"
     CONDITIONS = "conditions"
+    DET = "det"
     RANKING = "ranking"
     PARETO = "pareto"
 
@@ -119,8 +120,8 @@ def plot(
         typer.Argument(
             metavar="KIND",
             help="layers, depths (EER); corpora (layers, on every corpus evaluated on); gates, weights, ablation (what "
-            "layers contribute to heads); conditions "
-            "(layer x attack, or --by); with --compare also ranking, pareto (EER against multiply-accumulates).",
+            "layers contribute to heads); conditions (layer x attack, or --by); det (of the layer chosen on dev, "
+            "likewise); with --compare also ranking, pareto (EER against multiply-accumulates).",
         ),
     ],
     file: Annotated[Path, typer.Option("--out", metavar="FILE", help="A .png, .svg or .pdf.")],
@@ -129,7 +130,9 @@ def plot(
         typer.Option("--compare", metavar="RUN", help="Another run on the same utterances; may be given again."),
     ] = None,
     corpus: Corpus = None,
-    by: Annotated[str, typer.Option(metavar="COLUMN", help="Of conditions: attack, codec, any column.")] = "attack",
+    by: Annotated[
+        str, typer.Option(metavar="COLUMN", help="Of conditions and det: attack, codec, any column.")
+    ] = "attack",
     split: Annotated[str, typer.Option(help="eval or dev.")] = "eval",
     relative: Annotated[
         bool | None,
@@ -151,7 +154,7 @@ def plot(
         raise ProbeError(f"--split {split}: expected dev or eval")
     if corpus and kind in (Kind.CORPORA, Kind.GATES, Kind.WEIGHTS, Kind.ABLATION):
         raise ProbeError(f"--corpus {corpus}: {kind} is not of one corpus of several. Leave it out")
-    if others and kind in (Kind.CORPORA, Kind.GATES, Kind.WEIGHTS, Kind.ABLATION, Kind.CONDITIONS):
+    if others and kind in (Kind.CORPORA, Kind.GATES, Kind.WEIGHTS, Kind.ABLATION, Kind.CONDITIONS, Kind.DET):
         raise ProbeError(f"--compare: {kind} is drawn of one run. Draw each: probe plot {others[0]} {kind} --out FILE")
     drawn = {
         Kind.LAYERS: lambda: analysis.layer_curve(runs, split, relative=relative),
@@ -161,6 +164,7 @@ def plot(
         Kind.WEIGHTS: lambda: analysis.weight_curve(runs[0]),
         Kind.ABLATION: lambda: analysis.ablation_curve(runs[0]),
         Kind.CONDITIONS: lambda: analysis.condition_map(runs[0], by, split),
+        Kind.DET: lambda: analysis.det_curve(runs[0], by, split),
         Kind.RANKING: lambda: analysis.compare(runs).ranking(),
         Kind.PARETO: lambda: analysis.compare(runs).pareto(),
     }[kind]()

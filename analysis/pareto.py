@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
-from analysis.figures import MARKERS, colours, label, legend, new_axes
+from analysis.figures import MARKERS, colours, label, legend, new_axes, whole_rates
 from analysis.loading import Runs
 from cache import ProbeError
 
@@ -47,9 +47,9 @@ def pareto_picture(runs: Runs, ax: Axes | None = None) -> Axes:
     for axis in (ax.xaxis.set_major_formatter, ax.xaxis.set_minor_formatter):
         axis(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.tick_params(axis="x", which="minor", labelsize=7)
-    ax.set_ylim(0, max(60.0, float(pd.concat(points)["eer"].max()) + 3))
+    whole_rates(ax, 0)
     label(ax, runs)
-    legend(ax, ncols=1)
+    legend(ax, ncols=1, loc="best")
     return ax
 
 

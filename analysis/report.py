@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
 
@@ -92,6 +93,9 @@ def condition_table(run: Run, experiment: str, split: str, corpus: str) -> pd.Da
     rows = rows[(rows["split"] == split) & (rows["corpus"] == corpus)]
     table = 100 * rows.pivot(index="condition", columns="layer", values="value")
     table.columns = pd.Index([str(layer) for layer in table.columns], name=None)
+    factors = {name.partition("=")[0] for name in table.index}
+    if len(factors) == 1 and not any("," in name for name in table.index):  # say it once, above
+        table.index = pd.Index([name.partition("=")[2] for name in table.index], name=factors.pop())
     return table
 
 
@@ -140,7 +144,7 @@ def _run(run: LoadedRun, level: int, measures: bool | None) -> str:
         f"<{h}>How to reproduce it</{h}>",
         f"<pre>{html.escape(commands(run))}</pre>",
         f"<{h}>Configuration</{h}>",
-        f"<pre>{html.escape(json.dumps(_configuration(run), indent=1, ensure_ascii=False))}</pre>",
+        f"<pre>{html.escape(_readable(_configuration(run)))}</pre>",
     ]
     return "\n".join(parts)
 
@@ -165,9 +169,15 @@ def _comparison(found: Comparison, measures: bool | None) -> str:
     return "\n".join(parts)
 
 
+def _readable(record: dict[str, object]) -> str:
+    """The record as JSON, lists of numbers and names on one line."""
+    text = json.dumps(record, indent=1, ensure_ascii=False)
+    return re.sub(r"\[[^][{}]*\]", lambda found: re.sub(r"\s*\n\s*", " ", found.group()), text)
+
+
 def _configuration(run: Run) -> dict[str, object]:
     """The record without what is said elsewhere on the page, and without folders of this machine."""
-    left_out = {*FINDINGS, "cache_folder"}
+    left_out = {*FINDINGS, "cache_folder", "conditions", "utterances"}
     record = {name: value for name, value in run.record.items() if name not in left_out}
     about = {name: value for name, value in record["about"].items() if name in ("backbone", "corpus", "random_weights")}
     caches = {part: {**one, "folder": PurePath(one["folder"]).name} for part, one in record["caches"].items()}

@@ -104,7 +104,7 @@ def evaluate(
         folder.mkdir(parents=True, exist_ok=True)
         found.table.to_csv(folder / "evaluation.csv", index=False)
         curves = found.curves(factors[:1]) | ({against.stem: other} if against else {})
-        pictures = import_module("analysis.det").save_det_curves(curves, folder)
+        pictures = import_module("analysis.det").save_det_curves(curves, folder, scores.name)
         out.print(f"Picture: {pictures[0]}\nTable:   {folder / 'evaluation.csv'}")
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from analysis.figures import MARKERS, colours, legend, new_axes, whole_numbers, width_of
+from analysis.figures import MARKERS, colours, figure_of, legend, new_axes, whole_numbers, width_of
 
 MOST_NUMBERS = 16  # layers; more, and the figures in the cells cannot be read
 
@@ -30,16 +30,19 @@ def similarity_map(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
             told = f"{value:.2f}".replace("0.", ".")
             at, shade = (table.columns[column], table.index[row]), "white" if value < 0.6 else "black"
             ax.annotate(told, at, ha="center", va="center", fontsize=6.5, color=shade)
-    same, wide = about.get("rows") == about.get("columns"), max(24, int(11 * width_of(ax)))
+    same, wide = about.get("rows") == about.get("columns"), max(24, int(10 * width_of(ax)))
     ax.set_aspect("equal" if len(table) == len(table.columns) else "auto")
-    ax.set_xlabel("layer" if same else textwrap.fill(f"layer of {about.get('columns')}", wide))
-    ax.set_ylabel("layer" if same else textwrap.fill(f"layer of {about.get('rows')}", wide))
+    across, up = ("layer", "layer") if same else (f"layer of {about.get(name)}" for name in ("columns", "rows"))
+    ax.set_xlabel(textwrap.fill(across, wide))
+    ax.set_ylabel(
+        textwrap.fill(up, max(24, int(9 * float(figure_of(ax).get_size_inches()[1] * ax.get_position().height))))
+    )
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(integer=True))
     ax.figure.colorbar(picture, ax=ax, label=about.get("measure", ""), shrink=0.85)
     title = about.get("rows", "") if same else f"{about.get('measure', 'similarity')} of two models"
     ax.set_title(textwrap.fill(title, wide), loc="left", fontsize=10)
-    _stamp(ax, about, -38 if same else -52)
+    _stamp(ax, about, -38 - 13 * ax.get_xlabel().count("\n"))
     return ax
 
 

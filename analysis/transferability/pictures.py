@@ -55,5 +55,5 @@ def transfer_curve(run: str | Path | Run, scores: pd.DataFrame, ax: Axes | None 
     ax.set(xlim=(-0.3, max(run.n_blocks, 1) + 0.3), ylim=(-0.3, 1.05))
     whole_numbers(ax)
     label(ax, [run], title="without training")
-    legend(ax, ncols=3)
+    legend(ax)
     return ax

@@ -149,3 +149,25 @@ def test_nothing_on_the_frontier_is_beaten(points: list[tuple[int, int]]) -> Non
     kept = {(row.gmacs, row.eer) for row in pareto_frontier(table).itertuples()}
     expected = {(x, y) for x, y in points if not any((a <= x and b <= y) and (a < x or b < y) for a, b in points)}
     assert kept == expected
+
+
+def test_a_run_evaluated_elsewhere_too_is_compared_on_any_corpus_that_both_have(
+    run: Run, cache_folder: Path, tmp_path: Path
+) -> None:
+    elsewhere = write_cache(tmp_path / "elsewhere.cache", seed=5, corpus_name="elsewhere")
+    options = replace(QUICK, eval=("eval", str(elsewhere)))
+    wide = [sweep(cache_folder, tmp_path / name, options, say=lambda text: None) for name in ("one", "two")]
+    assert analysis.compare([wide[0], run]).pairs["difference"].item() == 0, "the same probes on the first corpus"
+    found = analysis.compare(wide, corpus="elsewhere")
+    assert "on elsewhere" in found.sentence
+    expected = analysis.load(wide[0], "elsewhere").layers.query("split == 'eval' and layer == 2")["eer"].item()
+    assert found.table["eer"].iloc[0] == pytest.approx(expected)
+    for kind, ax in (("det", analysis.det_curve(analysis.load(wide[0], "elsewhere"))), ("rank", found.ranking())):
+        assert "elsewhere" in ax.get_title(loc="left"), kind
+        assert wide[0].record["cache"] in "".join(text.get_text() for text in ax.texts), kind
+    told = analysis.selectivity(wide[0], random=wide[1])
+    assert told.index.is_unique
+    scores = pd.DataFrame({"good": -told["eer"]})
+    assert analysis.predicts(wide[0], scores)["kendall"].item() == pytest.approx(1)
+    with pytest.raises(ProbeError, match=r"not evaluated on 'elsewhere', only on hand"):
+        analysis.compare([wide[0], run], corpus="elsewhere")

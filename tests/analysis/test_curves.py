@@ -96,6 +96,8 @@ def test_the_layer_curve_shows_the_figures_of_the_table(run: Run) -> None:
 
 def test_every_plot_takes_axes_gives_them_back_and_carries_its_stamp(run: Run) -> None:
     plots = (
+        analysis.det_curve,
+        analysis.corpora_curve,
         analysis.layer_curve,
         analysis.depth_curve,
         analysis.gate_curve,

@@ -150,7 +150,8 @@ def test_rows_are_there_once_and_the_report_shows_them(run: Run) -> None:
     key = ["experiment", "head", "layer", "depth", "seed", "split", "corpus", "condition", "metric"]
     assert not run.results.duplicated(key).any()
     table = condition_table(run, "unseen-attack", "dev", "hand")
-    assert list(table.index) == ["attack=A00", "attack=A01", "attack=A02"]
+    assert list(table.index) == ["A00", "A01", "A02"]
+    assert table.index.name == "attack"
     assert list(table.columns) == ["0", "1", "2", "3"]
     save_layer_curve(run)
     save_corpora_curve(run)
