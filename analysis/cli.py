@@ -349,7 +349,7 @@ def _print_layers(table: pd.DataFrame, chosen: str) -> None:
         interval = f"{row['low']:.1f} .. {row['high']:.1f}"
         name = f"* {layer}" if layer == chosen else str(layer)
         shown.add_row(name, f"{row['dev']:.1f}", f"{row['eval']:.1f}", interval, f"{row['strength']:g}", control)
-    out.print(shown)
+    print_whole(out, shown)
     out.print("* chosen on dev")
 
 

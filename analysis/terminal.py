@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import numpy as np
 
 from analysis.loading import load
@@ -63,4 +65,4 @@ def text_curve(run: Run, split: str = "eval", width: int = 80, ascii_only: bool 
             free = at + len(text) + 1
     rows.append(f"    {corner} {''.join(axis).rstrip()}")
     about = f"EER (%) on {split} by layer; {best} chosen on dev, {bar} 95 %, {dots}{dots} trivial features"
-    return "\n".join([about, *rows])
+    return "\n".join([textwrap.fill(about, width), *rows])

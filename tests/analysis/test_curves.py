@@ -209,3 +209,7 @@ def test_the_terminal_curve_fits_and_says_which_layer_was_chosen(run: Run) -> No
     assert shows_lines("utf-8")
     assert not shows_lines("ascii")
     assert not shows_lines("no-such-encoding")
+
+
+def test_a_curve_in_a_narrow_terminal_breaks_no_line(run: Run) -> None:
+    assert max(map(len, text_curve(run, width=40).splitlines())) <= 40
