@@ -1,6 +1,7 @@
 """How much extraction costs beside the bare forward passes, and how much a cache holds beside the bare arrays.
 
-Both run the same batches in the same process, in turn, with the clips decoded beforehand for the bare passes only:
+Both run the same batches in the same process, in turn, with the clips decoded beforehand for the bare passes only. The
+wall times are what counts; the processor times say the same of the work done, whatever else the machine is busy with.
 
     python tests/benchmarks/extraction_overhead.py [--frames] [--runs 5] [--backbone SPEC | --shape base] [--limit 256]
 """
@@ -16,7 +17,7 @@ from queue import SimpleQueue
 
 import numpy as np
 import torch
-from figures import figure
+from figures import figure, median_ratio
 from shapes import shape
 
 from cache import Cache
@@ -24,6 +25,7 @@ from cache.writer import CacheWriter
 from probing.audio import load_audio
 from probing.corpora import load_corpus
 from probing.extraction import Machine, Options
+from probing.extraction.allocator import keep_freed_memory
 from probing.extraction.extract import new_manifest, session
 from probing.extraction.states import batches
 
@@ -59,8 +61,8 @@ def compare(spec: str, arguments: argparse.Namespace) -> None:
     passes, threads = machine.threads_on(backbone)
     replicas = [backbone, *(backbone.replica() for _ in range(passes - 1))]
 
-    def bare() -> float:
-        before = torch.get_num_threads()
+    def bare() -> tuple[float, float]:
+        before, busy = torch.get_num_threads(), time.process_time()
         torch.set_num_threads(threads)
         free: SimpleQueue = SimpleQueue()
         for replica in replicas:
@@ -76,21 +78,22 @@ def compare(spec: str, arguments: argparse.Namespace) -> None:
             list(pool.map(forward, runs))
         seconds = time.perf_counter() - started
         torch.set_num_threads(before)
-        return seconds
+        return seconds, time.process_time() - busy
 
-    def whole(folder: Path) -> float:
-        started = time.perf_counter()
+    def whole(folder: Path) -> tuple[float, float]:
+        started, busy = time.perf_counter(), time.process_time()
         with (
             CacheWriter(folder, new_manifest(backbone, corpus, options), rows) as writer,
             session(writer, corpus.root, backbone, options, machine, len(rows), False, lambda text: None) as pipeline,
         ):
             pipeline.run()
-        return time.perf_counter() - started
+        return time.perf_counter() - started, time.process_time() - busy
 
     scratch = Path(tempfile.mkdtemp())
     try:
+        keep_freed_memory()
         bare()
-        times = [(bare(), whole(scratch / str(i))) for i in range(arguments.runs)]
+        times = [(*bare(), *whole(scratch / str(i))) for i in range(arguments.runs)]
         cache = Cache(scratch / "0")
         n_values = {"pooled": 2 * len(cache), "frames": int(cache.utterances["n_frames"].sum())}
         raw = sum(
@@ -101,8 +104,7 @@ def compare(spec: str, arguments: argparse.Namespace) -> None:
     finally:
         shutil.rmtree(scratch)
     seconds = sum(map(len, clips)) / backbone.sampling_rate
-    bare_s, whole_s = (statistics.median(column) for column in zip(*times, strict=True))
-    ratio = statistics.median(w / b for b, w in times)
+    bare_s, _, whole_s, _ = (statistics.median(column) for column in zip(*times, strict=True))
     print(f"{backbone.name} on {backbone.device}, {passes} passes x {threads} threads")
     print(f"{len(clips)} clips, {seconds:.0f} s of audio")
     print(f"bare forward passes     {bare_s:8.2f} s   {seconds / bare_s:6.1f} s audio/s")
@@ -111,8 +113,8 @@ def compare(spec: str, arguments: argparse.Namespace) -> None:
         "frames float16" if arguments.frames else "pooled",
         f", {arguments.shape} shape" if arguments.shape else "",
     )
-    pairs = ", ".join(f"{w / b:.3f}" for b, w in times)
-    figure(f"whole extraction / bare forward, {kept}{what}", ratio, pairs)
+    for name, above, below in (("", 2, 0), (", processor time", 3, 1)):
+        figure(f"whole extraction / bare forward, {kept}{what}{name}", *median_ratio(times, above, below))
     print(f"cache bytes / raw bytes {on_disk / raw:8.4f}     ({on_disk} / {raw})")
 
 

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -11,11 +12,11 @@ from threading import Thread
 import numpy as np
 import pandas as pd
 import pytest
-from small_extraction import machine, manifest_of, quiet, run_cli, with_frames, write_clips
+from small_extraction import extracted, machine, manifest_of, quiet, run_cli, with_frames, write_clips
 
-from cache import ProbeError, verify
+from cache import Cache, ProbeError, verify
 from probing.corpora import load_corpus
-from probing.extraction import Cluster, extract, extract_on_cluster
+from probing.extraction import Cluster, Options, extract, extract_on_cluster
 
 
 def kill_when_at_work(said: list[str], folder: Path) -> None:
@@ -53,6 +54,29 @@ def test_two_workers_one_of_them_killed_make_the_cache_of_a_single_machine(backb
             np.testing.assert_array_equal(cache.layer(k, tier)[0], single.layer(k, tier)[0])
     assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in single.folder.iterdir())
     assert cache.manifest.history[-1]["utterances"] >= 16
+
+
+def test_ctrl_c_in_a_terminal_ends_workers_and_all_and_the_same_command_goes_on(backbone: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    folder, how = (
+        tmp_path / "c",
+        ["--split", "dev", "--shard-size", "4", "--device", "cpu", "--backbone", str(backbone)],
+    )
+    command = [sys.executable, "-W", "ignore", "-c", "from analysis.cli import main; main()", "extract", str(folder)]
+    with subprocess.Popen(
+        [*command, *how, "--engine", "ray"], stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        while not list(folder.glob("shard-*.h5")):
+            assert process.poll() is None, process.stderr.read() if process.stderr else ""
+            time.sleep(0.005)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, "The same command goes on where it stopped" in said) == (130, True), said
+    assert verify(folder) == []
+    begun = Cache(folder)
+    cache = extract(folder, load_corpus("demo", splits=["dev"]), Options(str(backbone)), machine(), say=quiet)
+    assert cache.finished
+    assert 0 < extracted(cache) == len(cache) - len(begun)
 
 
 def test_without_ray_it_says_what_to_type(tmp_path: Path, monkeypatch, capsys) -> None:
