@@ -112,7 +112,7 @@ class Driver:
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise ProbeError(
                 f"--address {address}: no Ray there ({error}). Start it: ray start --head on one machine, ray start "
-                "--address=HEAD:6379 on the others. Where it runs and asks for a token: RAY_AUTH_MODE=token probe extract "
+                "--address=HEAD:6379 on the others. Where it asks for a token: RAY_AUTH_MODE=token probe extract "
                 "..., or --address auto on one of its machines."
             ) from None
 
