@@ -7,6 +7,7 @@ Which machines there are, what runs where and what is alive is Ray's business.
 
 import logging
 import os
+import socket
 import time
 from collections import Counter, deque
 from collections.abc import Callable
@@ -30,6 +31,7 @@ from probing.progress import ProgressLine, console, duration, limiting, progress
 
 OBJECT_STORE_BYTES = 100_000_000  # of a cluster started here; shards go through files, never through the object store
 SHARDS_HELD = 3  # by a worker: one is decoded, one is computed, one is written
+REACHED_WITHIN_S = 10.0
 MOST_DEATHS = 3  # of workers that held a shard, before it is taken to be the cause
 
 
@@ -108,8 +110,10 @@ class Driver:
     def _start(self, address: str | None) -> None:
         alone = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES} if address is None else {}
         try:
+            if address is not None:
+                _reach(address)
             self.ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **alone)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise ProbeError(
                 f"--address {address}: no Ray there ({error}). Start it: ray start --head on one machine, ray start "
                 "--address=HEAD:6379 on the others. Where it asks for a token: RAY_AUTH_MODE=token probe extract "
@@ -301,6 +305,13 @@ def _check_deaths(deaths: Counter[int], hand: Hand) -> None:
                 "workers died with it. Mostly that is a lack of memory: use a smaller --batch-size or --max-seconds, "
                 "or fewer --actors."
             )
+
+
+def _reach(address: str) -> None:
+    """Raise OSError where nothing answers at a HOST:PORT; Ray would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit() and "/" not in host:
+        socket.create_connection((host.strip("[]"), int(port)), REACHED_WITHIN_S).close()
 
 
 def _ray() -> Any:

@@ -55,6 +55,7 @@ BENCHMARKS = (
             "layer read, frames / raw sequential read": ">= 0.85",
             "layer read, pooled / raw sequential read": ">= 0.85",
             "utterance read, shuffled / raw sequential read": ">= 0.85",
+            "everything read the first time, with checksums / raw sequential read": "",
             "layer scan of one .pt per utterance / ours, frames": ">= 15",
             "layer scan of one .pt per utterance / ours, pooled": ">= 300",
         },
@@ -74,6 +75,8 @@ BENCHMARKS = (
         {"whole extraction / bare forward, frames float16, base shape": "<= 1.05"},
     ),
     Benchmark("usual loop", "usual_loop.py", (), {"usual loop / ours": ">= 1.8"}),
+    Benchmark("decoding", "decoding_speed.py", (), {}),
+    Benchmark("forward options", "forward_options.py", (), {}),
 )
 
 

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -77,6 +78,16 @@ def test_ctrl_c_in_a_terminal_ends_workers_and_all_and_the_same_command_goes_on(
     cache = extract(folder, load_corpus("demo", splits=["dev"]), Options(str(backbone)), machine(), say=quiet)
     assert cache.finished
     assert 0 < extracted(cache) == len(cache) - len(begun)
+
+
+def test_an_address_where_nothing_answers_is_refused_at_once(tmp_path: Path, monkeypatch, capsys) -> None:
+    pytest.importorskip("ray")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"  # taken, but nobody listens
+        assert run_cli(["extract", str(tmp_path / "c"), "--engine", "ray", "--address", address], monkeypatch) == 2
+    assert f"--address {address}: no Ray there" in capsys.readouterr().err
+    assert not (tmp_path / "c").exists()
 
 
 def test_without_ray_it_says_what_to_type(tmp_path: Path, monkeypatch, capsys) -> None:
