@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from analysis.flags import AudioRoot, BatchSize, Device, Wait, Workers
+from analysis.flags import AudioRoot, BatchSize, Device, OnNonfinite, Wait, Workers
 from analysis.interruption import InterruptibleGroup
 from probing.progress import console, duration, progress_line, size
 
@@ -76,12 +76,14 @@ def repair(
     batch_size: BatchSize = None,
     workers: Workers = None,
     wait: Wait = 0,
+    on_nonfinite: OnNonfinite = "auto",
 ) -> None:
     """Extract again what is missing, damaged or failed before, and nothing else."""
     extraction = import_module("probing.extraction")
     corpora = import_module("probing.corpora")
     found = corpora.load_corpus(corpus, audio_root=audio_root) if corpus else None
-    extraction.repair(folder, found, extraction.Machine(device, batch_size, workers, wait=wait))
+    machine = extraction.Machine(device, batch_size, workers, wait=wait, on_nonfinite=on_nonfinite)
+    extraction.repair(folder, found, machine)
 
 
 @cache_app.command()

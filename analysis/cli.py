@@ -12,7 +12,7 @@ from rich.table import Table
 
 from analysis.caching import cache_app
 from analysis.corpora import corpus_app
-from analysis.flags import AudioRoot, BatchSize, CorpusSpec, Device, Wait, Workers
+from analysis.flags import AudioRoot, BatchSize, CorpusSpec, Device, OnNonfinite, Wait, Workers
 from analysis.interruption import InterruptibleGroup
 from analysis.looking import compare, plot, report
 from analysis.measuring import describe, inspect, similarity, transfer
@@ -141,6 +141,7 @@ def extract(
         int | None, typer.Option(min=1, help="Workers of the Ray cluster [default: one a GPU, or else one a machine].")
     ] = None,
     wait: Wait = 0,
+    on_nonfinite: OnNonfinite = "auto",
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first utterance that cannot be used.")] = False,
     dry_run: Annotated[
         bool,
@@ -182,7 +183,7 @@ def extract(
         pooled_dtype=pooled_dtype,
         frames_dtype=frames_dtype,
     )
-    machine = extraction.Machine(device, batch_size, workers, shard_size, attention, memory_gb, wait)
+    machine = extraction.Machine(device, batch_size, workers, shard_size, attention, memory_gb, wait, on_nonfinite)
     share = None if part is None else Part.parse(part)
     table = corpora.load_corpus(corpus, audio_root=audio_root, splits=split)
     if dry_run:

@@ -27,3 +27,11 @@ Workers = Annotated[int | None, typer.Option(min=1, help="Decoding threads [defa
 Wait = Annotated[
     float, typer.Option(min=0, metavar="SECONDS", help="Wait so long for another process that writes to this cache.")
 ]
+OnNonfinite = Annotated[
+    str,
+    typer.Option(
+        metavar="POLICY",
+        help="An utterance with NaN or infinite hidden states, or with values beyond float16: mark (listed in "
+        "failures.csv, left out), stop, or auto: the first is marked, the second, which float32 mends, stops.",
+    ),
+]

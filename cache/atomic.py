@@ -1,5 +1,6 @@
 """Files that appear whole or not at all."""
 
+import ctypes
 import os
 import shutil
 from collections.abc import Iterable
@@ -8,6 +9,7 @@ from pathlib import Path
 from zlib_ng.zlib_ng import crc32
 
 PARTIAL = ".partial"
+AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of linux/fcntl.h and linux/fs.h
 
 
 def fsync_folder(folder: Path) -> None:
@@ -31,18 +33,46 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def replace_folder(partial: Path, folder: Path) -> None:
-    """Give a finished folder its name, in the place of what is there: a reader never sees a part of it."""
+    """Give a finished folder its name, in the place of what is there.
+
+    A reader sees the old one or the new one, never a part; where the system cannot exchange two names, for a moment
+    neither, and a kill in that moment is made good by `put_back`.
+    """
     for path in partial.rglob("*"):
         if path.is_file():
             with open(path, "rb") as handle:
                 os.fsync(handle.fileno())
-    old = folder.with_name(f"{folder.name}.old{PARTIAL}")
+    put_back(folder)
+    old = _old(folder)
     shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
+    if folder.exists() and not exchange(partial, folder):
         folder.rename(old)
-    partial.rename(folder)
+    if folder.exists():
+        partial.rename(old)  # its name is free for the next
+    else:
+        partial.rename(folder)
     fsync_folder(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def put_back(folder: Path) -> None:
+    """Give a folder its name again that a killed `replace_folder` put aside."""
+    if not folder.exists() and _old(folder).exists():
+        _old(folder).rename(folder)
+
+
+def _old(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.old{PARTIAL}")
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Exchange two names at once; False, and nothing done, where the system or the file system cannot (Linux can)."""
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError):
+        return False
+    done = renameat2(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), ctypes.c_uint(RENAME_EXCHANGE))
+    return bool(done == 0)
 
 
 def crc32_outside(path: Path, blocks: Iterable[tuple[int, int]], alignment: int) -> int:

@@ -63,7 +63,7 @@ def merge(
     whole = whole.sort_values("utterance_id", kind="stable", ignore_index=True)
     first = manifests[parts[0]]
     plan = first.about["part"]["plan"]
-    for found in (whole, load_table(folder) if (folder / MANIFEST).exists() else whole):
+    for found in (whole, load_table(folder, load_manifest(folder)) if (folder / MANIFEST).exists() else whole):
         if plan_id(found, first.measures) != plan:
             raise ProbeError(f"{folder}: holds other utterances than these parts. Name a new folder.")
     about = {name: value for name, value in first.about.items() if name != "part"}
@@ -97,7 +97,7 @@ def _finished_table(part: Path) -> pd.DataFrame:
             f"{part}: part {mark['number']}/{mark['of']} is unfinished, {left} of {cache.n_planned} utterances to go. "
             "Run its command again, then merge."
         )
-    return load_table(part)
+    return load_table(part, cache.manifest)
 
 
 def _check(folder: Path, manifests: dict[Path, Manifest]) -> None:
@@ -138,6 +138,8 @@ def _check_alike(first_path: Path, first: Manifest, path: Path, other: Manifest)
             "Extract one of them again with the options and versions of the other."
         )
     one, two = first.about["part"], other.about["part"]
+    if first.measures != other.measures:
+        raise ProbeError(f"{first_path} and {path}: made by different versions. Extract one of them again.")
     if (one["of"], one["plan"]) != (two["of"], two["plan"]):
         raise ProbeError(
             f"{first_path} and {path}: not parts of one cache: {_said(first.about, one)}, and "

@@ -78,6 +78,12 @@ class Cache:
         """Bytes of all shards."""
         return sum(record.bytes for record in self.manifest.shards)
 
+    @property
+    def failure_counts(self) -> dict[str, int]:
+        """How many utterances could not be used, by the kind of the reason, most first."""
+        kinds = self.failures["reason"].str.split(":").str[0].str.replace(r"^\d+ ", "", regex=True).value_counts()
+        return {str(kind): int(n) for kind, n in kinds.items()}
+
     def select(self, where: Where = None) -> pd.DataFrame:
         """The utterances that `where` names, in the order of the table.
 

@@ -26,7 +26,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from cache import ProbeError
-from cache.atomic import PARTIAL, replace_file, replace_folder
+from cache.atomic import PARTIAL, put_back, replace_file, replace_folder
 from cache.manifest import canonical_json
 from probing.scores import read_scores, write_scores
 
@@ -163,6 +163,7 @@ class RunWriter:
     def __init__(self, folder: Path, configuration: Mapping[str, Any], *, overwrite: bool = False) -> None:
         self.folder = folder
         self.partial = folder.with_name(folder.name + PARTIAL)
+        put_back(folder)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             try:
                 record = json.loads((folder / RUN).read_text(encoding="utf-8"))

@@ -3,6 +3,9 @@
 As a script it writes one slowly, to be killed: python tests/random_store.py FOLDER N_UTTERANCES SHARD_SIZE
 """
 
+import os
+import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -118,6 +121,21 @@ def flip(path: Path, position: int, bit: int = 0) -> None:
     content = bytearray(path.read_bytes())
     content[position] ^= 1 << bit
     path.write_bytes(bytes(content))
+
+
+def slow_writer(folder: Path, n: int, shard_size: int) -> subprocess.Popen[str]:
+    """Another process that writes a store slowly, and says so once it has begun."""
+    command = [sys.executable, __file__, str(folder), str(n), str(shard_size)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    assert process.stdout
+    process.stdout.readline()
+    return process
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
 
 
 if __name__ == "__main__":

@@ -60,13 +60,14 @@ class Checkpoint:
 HUB_ID = re.compile(r"(?!.*(--|\.\.))\w[\w.-]*(/\w[\w.-]*)?(?<![.-])")
 
 
-def open_checkpoint(spec: str, revision: str | None, weights: bool) -> Checkpoint:
+def open_checkpoint(spec: str, revision: str | None, weights: bool, fetch: bool = True) -> Checkpoint:
     """Find a model's files and read its config.
 
     Args:
         spec: `embedded`, a local folder, or a hub id `owner/name`.
         revision: branch, tag or commit on the hub.
         weights: whether the weights are needed too.
+        fetch: whether the hub may be asked; else only what was downloaded before is taken.
 
     Raises:
         BackboneMissing: no such model, or no config in the folder.
@@ -88,7 +89,7 @@ def open_checkpoint(spec: str, revision: str | None, weights: bool) -> Checkpoin
             f"{spec}: no such folder, and no hub id either. Expected a folder written by save_pretrained, or a hub id "
             f"such as {WELL_KNOWN[2]}."
         )
-    snapshot = _download(spec, revision, weights)
+    snapshot = _download(spec, revision, weights, fetch)
     commit = snapshot.name if re.fullmatch(r"[0-9a-f]{40}", snapshot.name) else None
     return _read_folder(snapshot, spec.rsplit("/", 1)[-1], commit)
 
@@ -144,7 +145,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _download(spec: str, revision: str | None, weights: bool) -> Path:
+def _download(spec: str, revision: str | None, weights: bool, fetch: bool) -> Path:
     """Fetch the files needed, or find them where an earlier run left them.
 
     The folder is then read like any other. from_pretrained with a hub id would, for a repository without safetensors,
@@ -168,9 +169,10 @@ def _download(spec: str, revision: str | None, weights: bool) -> Path:
     )
 
     try:
-        folder = Path(snapshot_download(spec, revision=revision, allow_patterns=SETTINGS + SAFE_WEIGHTS * weights))
+        wanted: dict[str, Any] = {"repo_id": spec, "revision": revision, "local_files_only": not fetch}
+        folder = Path(snapshot_download(**wanted, allow_patterns=SETTINGS + SAFE_WEIGHTS * weights))
         if weights and not has_weights(folder):
-            folder = Path(snapshot_download(spec, revision=revision, allow_patterns=SETTINGS + OLD_WEIGHTS))
+            folder = Path(snapshot_download(**wanted, allow_patterns=SETTINGS + OLD_WEIGHTS))
     except RevisionNotFoundError as error:
         raise BackboneMissing(
             f"{spec} has no revision {revision!r} on the hub. Leave --revision out, or give a branch, a tag or a "
@@ -186,14 +188,26 @@ def _download(spec: str, revision: str | None, weights: bool) -> Path:
             f"Check the spelling; examples: {', '.join(WELL_KNOWN[2:4])}. {ALTERNATIVES}."
         ) from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        if not fetch:
+            raise HubUnreachable(_not_fetched(spec, revision)) from None
         raise HubUnreachable(
             f"{spec} is not a folder here, was not downloaded before, and the hub cannot be reached (offline?). "
             f"{ALTERNATIVES}."
         ) from error
     if weights and not has_weights(folder):
+        if not fetch:
+            raise HubUnreachable(_not_fetched(spec, revision))
         raise HubUnreachable(
             f"{spec}: its config was downloaded, its weights were not: the hub holds none as safetensors or .bin, "
             "or cannot be "
             f"reached (offline?). Type `random:{spec}` for random weights, or try again online."
         )
     return folder
+
+
+def _not_fetched(spec: str, revision: str | None) -> str:
+    which = f" --revision {revision}" if revision else ""
+    return (
+        f"{spec}: named by what is stored, not by this command, so the hub was not asked; and it was not downloaded "
+        f"before. If you trust where that is from: hf download {spec}{which}"
+    )

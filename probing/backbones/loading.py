@@ -32,6 +32,7 @@ def load_backbone(
     normalize: str = "auto",
     attention: str = "auto",
     precision: str = "float32",
+    fetch: bool = True,
 ) -> Backbone:
     """Load a speech encoder whose hidden layers can be read.
 
@@ -48,6 +49,7 @@ def load_backbone(
             for the modules of transformers as they are.
         precision: `float32`; `bf16` or `fp16`, products in 16 bits; `auto`, float32 on a CPU, and on a GPU 16 bits
             where no layer moves by more than 3 % of its root mean square.
+        fetch: whether the hub may be asked for a model that was not downloaded before.
 
     Raises:
         BackboneMissing: no such model.
@@ -69,7 +71,7 @@ def load_backbone(
     if spec.removeprefix(RANDOM) in FEATURES:
         return _acoustic(spec, normalize, place)
     drawn = spec.startswith(RANDOM)
-    checkpoint = open_checkpoint(spec.removeprefix(RANDOM), revision, weights=not drawn)
+    checkpoint = open_checkpoint(spec.removeprefix(RANDOM), revision, weights=not drawn, fetch=fetch)
     family = _family(checkpoint)
     encoder = random_encoder(checkpoint, family, seed) if drawn else load_encoder(checkpoint, family)
     encoder.eval()

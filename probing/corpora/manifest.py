@@ -6,7 +6,7 @@ import pandas as pd
 
 from cache.errors import ProbeError
 from cache.table import PLACE_COLUMNS
-from probing.audio import MEASURES
+from probing.audio import MEASURES, STAMPS
 from probing.corpora.corpus import Corpus, normalise
 from probing.corpora.protocol import read_csv, with_columns
 
@@ -28,7 +28,7 @@ def read_manifest(path: Path, *, name: str | None = None, audio_root: Path | Non
         table = with_columns(_parquet(path), ("path", "label"), path)
     else:
         table = read_csv(path, ("path", "label"), "\t" if path.suffix.lower() == ".tsv" else ",")
-    reserved = [column for column in table.columns if column in (*PLACE_COLUMNS, *MEASURES)]
+    reserved = [column for column in table.columns if column in (*PLACE_COLUMNS, *MEASURES, *STAMPS)]
     if reserved:
         raise ProbeError(f"{path}: column {reserved[0]!r} is used by the cache itself; give it another name")
     root = (audio_root or path.parent).resolve()

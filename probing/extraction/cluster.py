@@ -23,6 +23,7 @@ from cache.manifest import Manifest, ShardRecord, check_fingerprint
 from cache.parts import Part
 from cache.writer import CacheWriter
 from probing.corpora import Corpus, load_corpus
+from probing.extraction.changes import refuse_changed
 from probing.extraction.estimate import Estimate
 from probing.extraction.extract import Machine, announce, tell_failures, work_of
 from probing.extraction.options import Options
@@ -267,6 +268,7 @@ def extract_on_cluster(
         work = work_of(folder, corpus, first.shard_size, part)
         with work.writer(first.manifest, machine.wait, say) as writer:
             say(f"{first.name} on {len(driver.hands)} x {first.device}, {corpus.name} -> {work.folder}")
+            refuse_changed(writer, corpus.root)
             if n_pending := announce(writer, lambda rows: driver.estimate(work.folder, rows), say):
                 _session(driver, writer, n_pending, strict)
     cache = Cache(work.folder)

@@ -15,10 +15,11 @@ from cache import Cache, CacheMissing, ProbeError
 from cache.manifest import MANIFEST, Manifest, load_manifest
 from cache.parts import Part
 from cache.writer import CacheWriter
-from probing.audio import MEASURES
+from probing.audio import MEASURES, STAMPS
 from probing.backbones import Backbone
 from probing.corpora import Corpus, load_corpus
 from probing.extraction.allocator import give_back_freed_memory, keep_freed_memory
+from probing.extraction.changes import refuse_changed
 from probing.extraction.estimate import Estimate, estimate
 from probing.extraction.options import Options
 from probing.extraction.pipeline import Pipeline, Shards
@@ -41,6 +42,9 @@ class Machine:
     shard_size: utterances a shard, sorted by length and batched; a killed run repeats at most one shard. Default 256,
         or 50 batches where they are padded: fewer would hold clips of too different length.
     wait: seconds to wait for another process that is writing to the cache.
+    on_nonfinite: an utterance whose hidden states hold NaN or infinity, or more than the float16 of the cache holds:
+        mark, it goes to failures.csv and has no row; stop, the extraction ends; auto, the former is marked, and the
+        latter, which float32 would mend, stops.
     """
 
     device: str = "auto"
@@ -50,8 +54,11 @@ class Machine:
     attention: str = "auto"
     memory_gb: float = 2.0
     wait: float = 0.0
+    on_nonfinite: str = "auto"
 
     def __post_init__(self) -> None:
+        if self.on_nonfinite not in ("auto", "mark", "stop"):
+            raise ProbeError(f"--on-nonfinite {self.on_nonfinite}: expected auto, mark or stop")
         for name in ("batch_size", "workers", "shard_size"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -116,6 +123,7 @@ def extract(
         say(f"{backbone.name} on {backbone.device}, {corpus.name} -> {work.folder}")
         if backbone.precision_note:
             say(f"Precision: {backbone.precision_note}.")
+        refuse_changed(writer, corpus.root)
 
         def plan(rows: pd.DataFrame) -> Estimate:
             return estimate(work.folder, corpus.root, rows, backbone, options.cropping, manifest)
@@ -245,6 +253,7 @@ def new_pipeline(
         workers=machine.workers_on(backbone),
         memory=round(machine.memory_gb * 1e9),
         strict=strict,
+        on_nonfinite=machine.on_nonfinite,
         on_batch=on_batch,
     )
 
@@ -256,7 +265,7 @@ def new_manifest(backbone: Backbone, corpus: Corpus, options: Options) -> Manife
         layers=options.layers_of(backbone),
         dim=backbone.dim,
         tiers=options.tiers,
-        measures=MEASURES,
+        measures=(*MEASURES, *STAMPS),
         about={
             "backbone": backbone.name,
             "random_weights": backbone.random,
@@ -272,8 +281,7 @@ def tell_failures(cache: Cache, say: Callable[[str], None]) -> None:
     """Say how many utterances could not be used and why."""
     if cache.failures.empty:
         return
-    kinds = cache.failures["reason"].str.split(":").str[0].str.replace(r"^\d+ ", "", regex=True).value_counts()
-    reasons = ", ".join(f"{n} {kind}" for kind, n in kinds.items())
+    reasons = ", ".join(f"{n} {kind}" for kind, n in cache.failure_counts.items())
     say(
         f"{len(cache.failures)} of {cache.n_planned} utterances could not be used ({reasons}). They are listed in "
         f"{cache.folder / 'failures.csv'}; mend the files, then: probe cache repair {cache.folder}"

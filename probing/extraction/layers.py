@@ -95,7 +95,9 @@ def _states_by_name(
         try:
             states = states_of(batch, backbone, range(backbone.n_layers + 1), options.tiers)
         except UnusableStates as error:
-            failures |= dict.fromkeys(error.utterance_ids, "hidden states are not finite")
+            if error.overflow:
+                raise ProbeError(f"{error}. {error.advice}.") from None
+            failures |= error.reasons
             batch = {name: waveform for name, waveform in batch.items() if name not in failures}
             continue
         if not options.frames:

@@ -59,8 +59,11 @@ class Options:
         """Tier name -> dtype on disk."""
         return {"pooled": self.pooled_dtype, **({"frames": self.frames_dtype} if self.frames else {})}
 
-    def load_backbone(self, device: str, attention: str = "auto") -> Backbone:
-        """Load the backbone, with no block more than the layers need, and check that it can take clips this long."""
+    def load_backbone(self, device: str, attention: str = "auto", fetch: bool = True) -> Backbone:
+        """Load the backbone, with no block more than the layers need, and check that it can take clips this long.
+
+        Without `fetch`, as where a cache or a run names it and not the person, the hub is not asked.
+        """
         backbone = load_backbone(
             self.backbone,
             revision=self.revision,
@@ -69,6 +72,7 @@ class Options:
             normalize=self.normalize,
             attention=attention,
             precision=self.precision,
+            fetch=fetch,
         )
         if self.drop is not None:
             backbone = backbone.keep(kept_blocks(self.drop, backbone.n_layers))

@@ -28,11 +28,12 @@ from cache.errors import ProbeError
 from cache.manifest import Manifest
 from cache.quantization import bytes_of
 from cache.shard import ShardWriter
-from probing.audio import MEASURES, Cropping
+from probing.audio import Cropping
 from probing.backbones import Backbone
 from probing.extraction.states import Clip, UnusableStates, batches, states_of
 from probing.extraction.waveforms import Waveforms
 
+MARK, STOP = "mark", "stop"
 WRITES_AHEAD = 8  # a kill loses no more than these
 
 
@@ -92,6 +93,7 @@ class Pipeline:
         workers: decoding threads.
         memory: bytes of decoded audio and of hidden states on their way, beside the model, its passes and one batch.
         strict: stop at the first utterance that cannot be used.
+        on_nonfinite: see `Machine`.
         on_batch: called with (utterances, seconds of audio) after each batch.
 
     Attributes:
@@ -110,9 +112,10 @@ class Pipeline:
         workers: int,
         memory: int,
         strict: bool = False,
+        on_nonfinite: str = "auto",
         on_batch: Callable[[int, float], None] = lambda n, seconds: None,
     ) -> None:
-        self.backbone, self.writer = backbone, writer
+        self.backbone, self.writer, self.on_nonfinite = backbone, writer, on_nonfinite
         self.batch_size, self.strict, self.on_batch = batch_size, strict, on_batch
         self.seconds = {"decode": 0.0, "forward": 0.0, "write": 0.0}
         self._waveforms = Waveforms(root, cropping, backbone.min_samples, memory // 2)
@@ -170,9 +173,9 @@ class Pipeline:
                 self._try_shard(index, usable, failures, fill)
                 return
             except UnusableStates as error:
-                if self.strict:
-                    raise ProbeError(f"--strict: hidden states of {error} are not finite.") from None
-                failures |= dict.fromkeys(error.utterance_ids, "hidden states are not finite")
+                if self.strict or self.on_nonfinite == STOP or (error.overflow and self.on_nonfinite != MARK):
+                    raise error.refusal("--strict" if self.strict else f"--on-nonfinite {self.on_nonfinite}") from None
+                failures |= error.reasons
                 usable = [clip for clip in usable if clip.utterance_id not in failures]
 
     def _try_shard(self, index: int, clips: list[Clip], failures: dict[str, str], fill: Fill | None) -> None:
@@ -193,7 +196,7 @@ class Pipeline:
             [name for _, name, _ in rows],
             [n for n, _, _ in rows],
             [self.backbone.n_frames(n) for n, _, _ in rows],
-            {name: np.array([measures[name] for _, _, measures in rows]) for name in MEASURES},
+            {name: np.array([measures[name] for _, _, measures in rows]) for name in self.writer.manifest.measures},
         )
         try:
             places = [i for i, (_, name, _) in enumerate(rows) if name in new]

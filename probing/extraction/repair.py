@@ -12,8 +12,8 @@ from cache.shard import Shard, ShardWriter
 from cache.table import PLACE_COLUMNS, load_table, stored_ids, table_is_whole
 from cache.verification import shard_faults
 from cache.writer import CacheWriter
-from probing.audio import MEASURES
 from probing.corpora import Corpus, load_corpus
+from probing.extraction.changes import changed_audio
 from probing.extraction.extract import Machine, new_manifest, session, tell_failures
 from probing.extraction.options import Options
 from probing.extraction.pipeline import Fill
@@ -36,7 +36,7 @@ def repair(
     *,
     say: Callable[[str], None] = console.print,
 ) -> Cache:
-    """Make a cache whole: shards that are missing, rows that are damaged, utterances that failed and decode now.
+    """Make a cache whole: missing shards, rows that are damaged or of changed audio, what failed and decodes now.
 
     Sound rows of a damaged shard are copied, not extracted again. Shards never started are extracted as well.
 
@@ -55,14 +55,18 @@ def repair(
     corpus = _planned(folder, manifest, corpus)
     if not corpus.root.is_dir():
         raise ProbeError(f"{corpus.root}: the audio is no longer there. Say where: probe cache repair --corpus ...")
-    backbone = options.load_backbone(machine.device, machine.attention)
+    backbone = options.load_backbone(machine.device, machine.attention, fetch=False)
     made = new_manifest(backbone, corpus, options)
     with CacheWriter(folder, made, corpus.utterances, wait=machine.wait, say=say) as writer:
         say(f"{backbone.name} on {backbone.device}, {corpus.name} -> {folder}")
-        damages = [damage for record in writer.manifest.shards if (damage := _damage(writer, record))]
+        changed, _ = changed_audio(corpus.root, writer.table)
+        damages = [damage for record in writer.manifest.shards if (damage := _damage(writer, record, changed))]
         n_new = sum(len(rows) for _, rows in writer.pending())
         n_bad, n_failed = (sum(len(getattr(damage, kind)) for damage in damages) for kind in ("bad", "failed"))
-        say(f"To extract: {n_bad} damaged or missing, {n_new} never started; to try again: {n_failed} that failed.")
+        say(
+            f"To extract: {n_bad} damaged, missing or of changed audio, {n_new} never started; to try again: "
+            f"{n_failed} that failed."
+        )
         if damages or n_new:
             with session(writer, corpus.root, backbone, options, machine, n_bad + n_new, False, say) as pipeline:
                 for damage in damages:
@@ -84,10 +88,10 @@ def _planned(folder: Path, manifest: Manifest, given: Corpus | None) -> Corpus:
     if given is None and about["corpus_spec"] == "demo":
         given = load_corpus("demo")  # it may have moved with the package
     if table_is_whole(folder, manifest):
-        table = load_table(folder)
+        table = load_table(folder, manifest)
         if given is not None:
             return replace(given, utterances=_rows(given, table["utterance_id"]))
-        columns = [name for name in table.columns if name not in (*PLACE_COLUMNS, *MEASURES)]
+        columns = [name for name in table.columns if name not in (*PLACE_COLUMNS, *manifest.measures)]
         return Corpus(about["corpus"], about["corpus_spec"], Path(about["audio_root"]), table[columns])
     if "part" in about:
         number = f"{about['part']['number']}/{about['part']['of']}"
@@ -105,9 +109,10 @@ def _rows(corpus: Corpus, utterance_ids: Iterable[str]) -> pd.DataFrame:
     return utterances[utterances["utterance_id"].isin(set(utterance_ids))].reset_index(drop=True)
 
 
-def _damage(writer: CacheWriter, record: ShardRecord) -> Damage | None:
+def _damage(writer: CacheWriter, record: ShardRecord, changed: frozenset[str]) -> Damage | None:
     faults = shard_faults(writer.folder, record, writer.manifest, writer.table) if record.file else []
     bad = frozenset(name for fault in faults for name in fault.utterance_ids)
+    bad |= changed.intersection(writer.table.loc[writer.table["shard"] == record.index, "utterance_id"])
     return Damage(record, bad, frozenset(record.failures)) if bad or record.failures else None
 
 
@@ -128,8 +133,9 @@ def _sound_rows(writer: CacheWriter, damage: Damage) -> Fill | None:
                 for layer in writer.manifest.layers:
                     shard.write(row_of[name], tier, layer, old.block(tier, layer, old_row[name]), 1)
 
+    names = writer.manifest.measures
     known = [
-        (name, int(n_samples), dict(zip(MEASURES, measures, strict=True)))
-        for name, n_samples, *measures in rows[["utterance_id", "n_samples", *MEASURES]].itertuples(index=False)
+        (name, int(n_samples), dict(zip(names, measures, strict=True)))
+        for name, n_samples, *measures in rows[["utterance_id", "n_samples", *names]].itertuples(index=False)
     ]
     return Fill(known, copy)

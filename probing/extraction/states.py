@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cache.errors import ProbeError
 from cache.quantization import INT8, stored
-from probing.audio import SAMPLING_RATE, Cropping, UnusableAudio, Waveform, fit_audio, load_audio, measure
+from probing.audio import SAMPLING_RATE, Cropping, UnusableAudio, Waveform, fit_audio, load_audio, measure, stamp
 from probing.backbones import Backbone
 from probing.extraction.pooling import frame_weights, pool
 from probing.extraction.quantization import packed
@@ -33,25 +33,44 @@ class Clip:
 
 
 class UnusableStates(Exception):
-    """Utterances whose hidden states are not finite."""
+    """Utterances whose hidden states are not finite, or are too large for their type on disk.
 
-    def __init__(self, utterance_ids: list[str]) -> None:
-        super().__init__(", ".join(utterance_ids))
-        self.utterance_ids = utterance_ids
+    reasons: utterance_id -> why. overflow: whether they are finite, and a larger type would hold them.
+    advice: what would hold them.
+    """
+
+    def __init__(self, reasons: dict[str, str], overflow: bool = False, advice: str = "") -> None:
+        super().__init__("; ".join(f"{name}: {reason}" for name, reason in list(reasons.items())[:5]))
+        self.reasons, self.overflow, self.advice = reasons, overflow, advice
+
+    def refusal(self, flag: str) -> ProbeError:
+        """The error where such utterances are not to be left out."""
+        return ProbeError(
+            f"{flag}: {self}. {self.advice or 'Look at these files'}; or list them in failures.csv and go on: "
+            "--on-nonfinite mark"
+        )
 
 
 def decode(utterance_id: str, audio: Path | Waveform, cropping: Cropping, min_samples: int) -> Clip:
     """Decode a file, or take the samples (n,) or (n, channels) at 16 kHz, as the model is to see them."""
-    path = audio if isinstance(audio, Path) else None
+    path, known = audio if isinstance(audio, Path) else None, dict[str, float]()
     try:
         if isinstance(audio, Path):
+            known = _stamp(audio)
             waveform = load_audio(audio, cropping, min_samples)
         else:
             samples = audio if audio.ndim > 1 else audio[:, None]
             waveform = fit_audio(samples, SAMPLING_RATE, cropping, min_samples)
     except UnusableAudio as error:
         return Clip(utterance_id, path, failure=str(error))
-    return Clip(utterance_id, path, len(waveform), waveform, measure(waveform))
+    return Clip(utterance_id, path, len(waveform), waveform, {**measure(waveform), **known})
+
+
+def _stamp(path: Path) -> dict[str, float]:
+    try:
+        return stamp(path)
+    except OSError:  # whoever decodes it says why
+        return {}
 
 
 def batches(lengths: Sequence[int], batch_size: int, padding: str) -> Iterator[slice]:
@@ -80,20 +99,22 @@ def states_of(
         they are int8 records (layers, frames of all), see `cache.quantization`.
 
     Raises:
-        UnusableStates: some are not finite.
-        ProbeError: out of memory, or a value that the dtype cannot hold.
+        UnusableStates: some are not finite, or too large for their dtype.
+        ProbeError: out of memory.
     """
     try:
         states = backbone.hidden_states(list(batch.values()))
         with torch.inference_mode():
             weights = frame_weights(states.n_frames, states.layers[0].shape[1], states.layers[0].device)
             pooled = [pool(states.layers[k], weights) for k in layers]
-            finite = torch.stack(pooled).isfinite().all(dim=3).all(dim=2).all(dim=0).tolist()
-            if not all(finite):
-                raise UnusableStates([name for name, good in zip(batch, finite, strict=True) if not good])
-            blocks = {"pooled": _cast(pooled, tiers["pooled"], "pooled")}
+            whole = torch.stack(pooled).isfinite().flatten(2).all(dim=2)  # (layers, B)
+            if not whole.all():
+                raise UnusableStates(_not_finite(list(batch), whole))
+            of_one = [1] * len(batch)
+            blocks = {"pooled": _cast(pooled, tiers["pooled"], "pooled", list(batch), of_one)}
             if "frames" in tiers:
-                blocks["frames"] = _cast([states.valid(k) for k in layers], tiers["frames"], "frames")
+                valid = [states.valid(k) for k in layers]
+                blocks["frames"] = _cast(valid, tiers["frames"], "frames", list(batch), states.n_frames)
         return blocks
     except torch.OutOfMemoryError:
         longest = max(map(len, batch.values())) / backbone.sampling_rate
@@ -103,8 +124,18 @@ def states_of(
         ) from None
 
 
-def _cast(layers: list[torch.Tensor], dtype: str, tier: str) -> NDArray[Any]:
-    """States of some layers, one above the other, as they go to disk."""
+def _not_finite(names: list[str], whole: torch.Tensor) -> dict[str, str]:
+    """Reasons for the utterances of which a layer is not whole (layers, B)."""
+    bad = (~whole).sum(dim=0).tolist()
+    return {
+        name: f"hidden states are not finite: NaN or infinite values in {n} of {len(whole)} layers"
+        for name, n in zip(names, bad, strict=True)
+        if n
+    }
+
+
+def _cast(layers: list[torch.Tensor], dtype: str, tier: str, names: list[str], lengths: Sequence[int]) -> NDArray[Any]:
+    """States of some layers, one above the other, as they go to disk; `lengths` are the rows of each utterance."""
     if dtype == INT8:
         _, on_disk = stored(dtype, layers[0].shape)
         return _on_host(torch.stack([packed(states) for states in layers])).view(on_disk)[..., 0]
@@ -112,11 +143,15 @@ def _cast(layers: list[torch.Tensor], dtype: str, tier: str) -> NDArray[Any]:
     for layer, states in zip(cast, layers, strict=True):
         layer.copy_(states)
     if not cast.abs().amax().isfinite():
-        largest = max(states.abs().max().item() for states in layers)
-        raise ProbeError(
-            f"the largest value of the {tier} tier is {largest:.3g}, more than {dtype} holds. "
-            f"Use --{tier}-dtype float32 and another cache folder."
-        )
+        largest = torch.stack([states.flatten(1).abs().amax(dim=1) for states in layers])  # (layers, rows)
+        of_each = [part.amax(dim=1) for part in largest.split(list(lengths), dim=1)]
+        most = torch.finfo(getattr(torch, dtype)).max
+        reasons = {
+            name: f"{dtype} overflow: values up to {values.max().item():.3g} in {n} of {len(layers)} layers ({tier})"
+            for name, values in zip(names, of_each, strict=True)
+            if (n := int((values > most).sum()))
+        }
+        raise UnusableStates(reasons, True, f"Use --{tier}-dtype float32 and another cache folder")
     return _on_host(cast)
 
 

@@ -141,7 +141,7 @@ def run_options(run: Run, head: AnyHead) -> Options:
 
 def load_run_backbone(run: Run, options: Options, device: str = "cpu") -> Backbone:
     """Load the backbone that a run's cache was extracted with; weights and normalisation must be the same."""
-    backbone = options.load_backbone(device)
+    backbone = options.load_backbone(device, fetch=False)
     check_weights(backbone, run.record["fingerprint"].get("backbone_weights_sha256"), str(run.folder))
     check_matching(options.fingerprint(backbone), run.record["fingerprint"], options.backbone, str(run.folder))
     return backbone

@@ -21,7 +21,7 @@ def depth_costs(cache: Cache, device: str, say: Callable[[str], None]) -> pd.Dat
     if "options" not in cache.about:
         return None
     try:
-        backbone = Options(**cache.about["options"]).load_backbone(device)
+        backbone = Options(**cache.about["options"]).load_backbone(device, fetch=False)
         if backbone.fingerprint()["weights_sha256"] != cache.fingerprint["backbone_weights_sha256"]:
             raise ProbeError("its weights are not those that made the cache")
         return costs(backbone)

@@ -104,7 +104,11 @@ def sweep(
     splits = options.splits(cache if isinstance(cache, Cache) else Cache(cache))
     cache = splits["train"].cache
     options.depths.check(cache)
-    for one in {split.cache.folder: split.cache for split in splits.values()}.values():
+    caches = {split.cache.folder: split.cache for split in splits.values()}
+    for one in caches.values():
+        if counts := one.failure_counts:
+            reasons = ", ".join(f"{n} {kind}" for kind, n in counts.items())
+            say(f"{one.folder}: {sum(counts.values())} utterances could not be used and take no part ({reasons}).")
         if not one.finished:
             say(
                 f"Warning: {one.folder} is unfinished, {len(one)} of {one.n_planned} utterances; probe extract goes on."
@@ -188,6 +192,7 @@ def sweep(
                 part: {"folder": str(split.cache.folder), "id": split.cache.id, "corpus": split.corpus}
                 for part, split in splits.items()
             },
+            "unusable": {str(folder): one.failure_counts for folder, one in caches.items()},
             "conditions": {
                 corpus: {one.name: one.counts for one in by_condition if evaluations[one.part].corpus == corpus}
                 for corpus in corpora

@@ -1,10 +1,6 @@
 """Two writers, strangers, other fingerprints, and a writer that is killed."""
 
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -12,29 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import random_store
-from random_store import Recipe, names
+from random_store import Recipe, kill, names, slow_writer
 
 from cache import Cache, CacheBusy, CacheCorrupt, FingerprintMismatch, ProbeError, verify
 from cache.manifest import load_manifest
 from cache.writer import CacheWriter
-
-SCRIPT = Path(random_store.__file__)
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[1])}
-
-
-def slow_writer(folder: Path, n: int, shard_size: int) -> subprocess.Popen:
-    """Another process that writes a store slowly, and says so once it has begun."""
-    command = [sys.executable, str(SCRIPT), str(folder), str(n), str(shard_size)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
-    assert process.stdout
-    process.stdout.readline()
-    return process
-
-
-def kill(process: subprocess.Popen) -> None:
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
 
 
 def same_content(left: Path, right: Path) -> bool:

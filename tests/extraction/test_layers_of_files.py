@@ -99,7 +99,7 @@ def test_hidden_states_that_are_not_finite_cost_only_their_file(
 
     def states_of(batch, *rest):  # type: ignore[no-untyped-def]
         if bad in batch:
-            raise UnusableStates([bad])
+            raise UnusableStates({bad: "hidden states are not finite"})
         return real(batch, *rest)
 
     monkeypatch.setattr(layers, "states_of", states_of)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 import transformers
 from small_extraction import corpus_in, machine, quiet, run_cli, speech, with_frames
 from tiny_models import build
@@ -12,6 +13,7 @@ from tiny_models import build
 from cache import Cache, ProbeError
 from probing.extraction import Options, extract
 from probing.extraction.estimate import Estimate, estimate
+from probing.extraction.states import UnusableStates, _cast
 
 WRONG = [
     ({"max_seconds": 0.0}, "--max-seconds 0: expected 0.05 to 3600"),
@@ -64,11 +66,32 @@ def test_a_value_that_float16_cannot_hold_stops_with_what_to_use(backbone, tmp_p
     soundfile.write(tmp_path / "audio/a.wav", speech(0, 6000), 16000)
     corpus = corpus_in(tmp_path / "audio")
     with pytest.raises(
-        ProbeError, match=r"largest value of the frames tier is 7e.04, more than float16 holds"
+        ProbeError, match=r"a\.wav: float16 overflow: values up to 7e.04 in 1 of 4 layers \(frames\)"
     ) as caught:
         extract(tmp_path / "c", corpus, with_frames(loud, frames_dtype="float16"), machine(), say=quiet)
     assert "--frames-dtype float32" in str(caught.value)
     assert np.abs(extract(tmp_path / "d", corpus, with_frames(loud), machine(), say=quiet).pooled()).max() > 65_504
+    for tier, how in (("frames", {"frames_dtype": "float16"}), ("pooled", {"pooled_dtype": "float16"})):
+        marking = machine(on_nonfinite="mark")
+        marked = extract(tmp_path / tier, corpus, with_frames(loud, **how), marking, say=quiet)
+        assert (len(marked), marked.finished) == (0, True)
+        assert marked.failures["reason"].str.fullmatch(rf"float16 overflow: values up to 7e.04 .*\({tier}\)").all()
+
+
+def test_only_the_utterances_that_overflow_are_named() -> None:
+    values = torch.ones(7, 2)  # frames of three utterances
+    values[3, 1], values[6, 0] = 1e5, -7e4
+    with pytest.raises(UnusableStates) as caught:
+        _cast([torch.zeros(7, 2), values], "float16", "frames", ["a", "b", "c"], [2, 3, 2])
+    assert caught.value.reasons == {
+        "b": "float16 overflow: values up to 1e+05 in 1 of 2 layers (frames)",
+        "c": "float16 overflow: values up to 7e+04 in 1 of 2 layers (frames)",
+    }
+
+
+def test_an_unknown_policy_is_refused() -> None:
+    with pytest.raises(ProbeError, match="--on-nonfinite drop: expected auto, mark or stop"):
+        machine(on_nonfinite="drop")
 
 
 BAD_INPUT = {

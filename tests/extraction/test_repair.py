@@ -81,7 +81,7 @@ def test_a_lost_table_and_a_lost_shard_together_cost_the_shard(harmed: Path, und
 def test_a_sound_cache_costs_nothing(harmed: Path, undisturbed: Cache) -> None:
     said: list[str] = []
     cache = repair(harmed, machine=machine(), say=said.append)
-    assert "To extract: 0 damaged or missing, 0 never started; to try again: 0 that failed." in said
+    assert "To extract: 0 damaged, missing or of changed audio, 0 never started; to try again: 0 that failed." in said
     assert cache.manifest.history == undisturbed.manifest.history
 
 

@@ -163,11 +163,16 @@ def test_hidden_states_that_are_not_finite_are_listed_and_the_rest_is_kept(backb
     options = with_frames(backbone, normalize="off")
     cache = extract(tmp_path / "c", corpus, options, machine(), say=quiet)
     assert dict(zip(cache.failures["utterance_id"], cache.failures["reason"], strict=True)) == {
-        "loud.wav": "hidden states are not finite"
+        "loud.wav": "hidden states are not finite: NaN or infinite values in 4 of 4 layers"
     }
     assert len(cache) == 3
-    with pytest.raises(ProbeError, match=r"--strict: hidden states of loud\.wav are not finite"):
+    with pytest.raises(ProbeError, match=r"--strict: loud\.wav: hidden states are not finite"):
         extract(tmp_path / "d", corpus, options, machine(), strict=True, say=quiet)
+    with pytest.raises(
+        ProbeError, match=r"--on-nonfinite stop: loud\.wav: hidden states are not finite.*nonfinite mark"
+    ):
+        extract(tmp_path / "d", corpus, options, machine(on_nonfinite="stop"), say=quiet)
+    assert len(extract(tmp_path / "d", corpus, options, machine(on_nonfinite="mark"), say=quiet)) == 3
     quieter = replace(corpus, utterances=corpus.utterances[corpus.utterances["utterance_id"] != "loud.wav"])
     same = extract(tmp_path / "e", quieter, options, machine(), say=quiet)
     np.testing.assert_allclose(cache.pooled(), same.pooled(), rtol=1e-4, atol=1e-5)

@@ -2,8 +2,11 @@
 
 import subprocess
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
+from cache.manifest import load_manifest
+from probing.extraction import Options
 from probing.planted import plant
 
 # Ends the process at the first attempt to resolve a name or to connect, whoever swallows the exception.
@@ -45,6 +48,23 @@ def test_extract_sweep_verify_repair_score_and_evaluate_touch_no_network(tmp_pat
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "NETWORK" not in done.stderr
+
+
+def test_a_hub_name_that_only_a_cache_gives_is_not_asked_for(tmp_path: Path) -> None:
+    plant(tmp_path / "p.cache", {1: 1.0}, n_layers=1, n=(40, 40, 40))
+    manifest = load_manifest(tmp_path / "p.cache")
+    (tmp_path / "audio").mkdir()
+    options = asdict(Options(backbone="nobody/no-such-model"))
+    about = {**manifest.about, "options": options, "corpus_spec": "x.csv", "audio_root": str(tmp_path / "audio")}
+    replace(manifest, about=about).save(tmp_path / "p.cache")
+    heads = "--heads weighted-sum+linear --seeds 1 --epochs 1 --resamples 100 --control-seeds 0 --strengths 0.1"
+    done = run(tmp_path, f"sweep p.cache {heads}", "cache repair p.cache")
+    assert "NETWORK" not in done.stderr
+    assert done.returncode == 2
+    said = " ".join(done.stderr.split())
+    assert "Compute by depth not measured: nobody/no-such-model: named by what is stored" in said
+    assert "error: nobody/no-such-model: named by what is stored, not by this command" in said
+    assert "hf download nobody/no-such-model" in said
 
 
 def test_a_hub_name_is_what_the_guard_would_see(tmp_path: Path) -> None:

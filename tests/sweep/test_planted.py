@@ -9,6 +9,9 @@ import pandas as pd
 import pytest
 
 from cache import Cache, ProbeError
+from cache.table import PLACE_COLUMNS
+from cache.writer import CacheWriter
+from probing.audio import MEASURES
 from probing.planted import plant
 from probing.runs import Run
 from probing.sweep import SweepOptions, sweep
@@ -100,3 +103,20 @@ def test_one_head_a_depth_and_seed_whatever_the_memory(tmp_path: Path) -> None:
         sweep(tmp_path / "c", tmp_path / f"r{gb}", options, memory_gb=gb, say=lambda text: None) for gb in (1.0, 1e-5)
     ]
     pd.testing.assert_frame_equal(runs[0].results, runs[1].results, atol=0.02)
+
+
+def test_utterances_that_could_not_be_used_take_no_part_and_the_run_says_how_many(tmp_path: Path) -> None:
+    folder = plant(tmp_path / "c", {1: 3.0}, n_layers=1)
+    known = Cache(folder)
+    marked = known.utterances.tail(3).assign(utterance_id=["x", "y", "z"])
+    corpus = pd.concat([known.utterances, marked]).drop(columns=[*PLACE_COLUMNS, *MEASURES])
+    with CacheWriter(folder, replace(known.manifest, shards=()), corpus) as writer:
+        for index, rows in writer.pending():
+            writer.finish_shard(index, None, dict.fromkeys(rows["utterance_id"], "hidden states are not finite: all"))
+    said: list[str] = []
+    options = SweepOptions(strengths=(1e-2,), control_seeds=(), resamples=200, depths=DepthOptions(heads=()))
+    run = sweep(folder, tmp_path / "r", options, say=said.append)
+    assert f"{folder}: 3 utterances could not be used and take no part (3 hidden states are not finite)." in said
+    assert run.record["unusable"] == {str(folder): {"hidden states are not finite": 3}}
+    assert not {"x", "y", "z"} & set(run.trials("linear-layer-01")["utterance_id"])
+    assert sum(run.record["counts"]["eval"].values()) == (known.utterances["split"] == "eval").sum()
