@@ -11,6 +11,7 @@ import random
 import shutil
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -42,6 +43,7 @@ class Format:
     files: those to spoil, one a case.
     spoil: changes one of them in place.
     read: all that reads it; raises ProbeError where it refuses.
+    share: of the cases; more where a case costs a few milliseconds.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Format:
     files: tuple[str, ...]
     read: Callable[[Path], object]
     spoil: Callable[[Path, random.Random], None]
+    share: int = 1
 
 
 def in_bytes(path: Path, chance: random.Random) -> None:
@@ -286,12 +289,12 @@ def read_backbone(folder: Path) -> None:
 FORMATS = {
     one.name: one
     for one in (
-        Format("cache.json, bytes", write_small, ("cache.json",), read_cache, in_bytes),
-        Format("cache.json, values", write_small, ("cache.json",), read_cache, manifest_vouched_for),
-        Format("utterances.parquet", write_small, ("utterances.parquet",), read_cache, table_vouched_for),
+        Format("cache.json, bytes", write_small, ("cache.json",), read_cache, in_bytes, 5),
+        Format("cache.json, values", write_small, ("cache.json",), read_cache, manifest_vouched_for, 5),
+        Format("utterances.parquet", write_small, ("utterances.parquet",), read_cache, table_vouched_for, 2),
         Format("shard", write_small, ("shard-00000.h5", "shard-00001.h5"), read_cache, shard_vouched_for),
-        Format("manifest", manifest_files, ("m.csv", "m.tsv"), read_manifests, in_bytes),
-        Format("manifest, parquet", manifest_files, ("m.parquet",), read_manifests, in_cells),
+        Format("manifest", manifest_files, ("m.csv", "m.tsv"), read_manifests, in_bytes, 5),
+        Format("manifest, parquet", manifest_files, ("m.parquet",), read_manifests, in_cells, 2),
         Format("protocol", corpus_files, tuple(PROTOCOLS), read_protocols, in_bytes),
         Format(
             "scores",
@@ -299,16 +302,17 @@ FORMATS = {
             ("2019.txt", "2021.txt", "s.csv", "5.tsv", "keys.txt", "asv.txt"),
             read_score_files,
             in_bytes,
+            5,
         ),
         Format("audio", audio_files, tuple(f"a.{kind}" for kind in ("wav", "flac", "ogg", "opus", "mp3", "aiff", "au")),
-               read_audio, in_bytes),
+               read_audio, in_bytes, 5),
         Format("run", run_folder, ("c.run/run.json",), read_run, in_bytes_or_values),
-        Format("run, results", run_folder, ("c.run/results.parquet",), read_run, in_cells),
+        Format("run, results", run_folder, ("c.run/results.parquet",), read_run, in_cells, 2),
         Format("head", run_folder, ("c.run/heads/weighted-sum+linear-depth-02.json",
                "c.run/heads/weighted-sum+linear-depth-02.safetensors", "c.run/heads/linear.safetensors"), read_run,
                in_bytes_or_values),
         Format("exported", run_folder, ("small/serving.json", "small/head.json", "small/head.safetensors",
-               "probe/head.json", "probe/head.safetensors"), read_exported, in_bytes_or_values),
+               "probe/head.json", "probe/head.safetensors"), read_exported, in_bytes_or_values, 5),
         Format("backbone", run_folder, ("small/config.json", "small/preprocessor_config.json", "small/export.json",
                "small/model.safetensors"), read_backbone, in_bytes_or_values),
     )
@@ -395,17 +399,19 @@ def fuzz(n: int, home: Path, only: str | None = None, first: int = 0) -> tuple[i
     signal.signal(signal.SIGVTALRM, too_long)
     guard, failures, cases, made = Guard(), [], 0, {}
     chosen = {name: one for name, one in FORMATS.items() if only in (None, name)}
+    shares = sum(one.share for one in chosen.values())
     for name, one in chosen.items():
         if one.make not in made:
             source = made[one.make] = home / f"sound{len(made)}"
             source.mkdir()
             one.make(source)
             one.read(source)  # what is sound is read
-        found = []
-        for number in range(first, first + -(-n // len(chosen))):
+        found, began, count = [], time.process_time(), -(-n * one.share // shares)
+        for number in range(first, first + count):
             cases += 1
             if what := try_case(one, made[one.make], home, number, guard):
                 found.append(f"{name}, case {number}: {what}")
-        print(f"{name}: {-(-n // len(chosen))} cases, {len(found)} failures", flush=True)
+        took = time.process_time() - began
+        print(f"{name}: {count} cases in {took:.1f} s, {len(found)} failures", flush=True)
         failures += found
     return cases, failures

@@ -19,7 +19,7 @@ from probing.backbones import load_backbone
 from probing.extraction.states import decode
 
 LONG = Path(__file__).with_name("long.py")
-CASES = 560
+CASES = 2000
 
 
 def test_no_reader_of_any_format_fails_otherwise_than_with_a_probe_error() -> None:
