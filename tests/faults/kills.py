@@ -85,20 +85,27 @@ def ended(pid: int, within: float = float("inf")) -> int | None:
         time.sleep(0.001)
 
 
-def seconds_of(arguments: list[str], log: Path) -> float:
-    """Run a command to its end."""
+def seconds_of(arguments: list[str], log: Path, at_work: Callable[[], bool]) -> tuple[float, float]:
+    """Run a command to its end; gives the seconds until it was at work, and until the end."""
     began = time.monotonic()
-    code = ended(forked(command(arguments), log))
+    pid, start, code = forked(command(arguments), log), None, None
+    while code is None:
+        if start is None and at_work():
+            start = time.monotonic() - began
+        done, status = os.waitpid(pid, os.WNOHANG)
+        code = os.waitstatus_to_exitcode(status) if done else None
+        time.sleep(0.001)
     if code:
         raise SystemExit(f"probe {' '.join(arguments)}: exit code {code}\n{log.read_text()[-2000:]}")
-    return time.monotonic() - began
+    end = time.monotonic() - began
+    return (end if start is None else start), end
 
 
 def kill_again_and_again(
     tally: Tally,
     arguments: list[str],
     n: int,
-    seconds: float,
+    seconds: tuple[float, float],
     begin: Callable[[], None],
     hold: Callable[[bool], str | None],
     moments: random.Random,
@@ -110,7 +117,8 @@ def kill_again_and_again(
         tally: counts.
         arguments: of the command.
         n: kills.
-        seconds: that it takes undisturbed; each kill comes at a random share of them.
+        seconds: until it is at work and until its end, undisturbed; four kills of five come at random between these,
+            the others at any time.
         begin: makes the place ready for a new run; called again whenever the command got to its end.
         hold: says what does not hold after a kill (False) or at the end (True).
         moments: draws the shares.
@@ -118,7 +126,8 @@ def kill_again_and_again(
     """
     begin()
     while tally.kills < n:
-        code = ended(forked(command(arguments), log), moments.uniform(0, 1.1) * seconds)
+        earliest = seconds[0] if moments.random() < 0.8 else 0.0
+        code = ended(forked(command(arguments), log), moments.uniform(earliest, 1.05 * seconds[1]))
         finished = code is not None
         if finished and code:
             tally.failures.append(f"exit code {code}: {log.read_text()[-500:]}")
@@ -156,7 +165,8 @@ def kill_extract(home: Path, options: list[str], n: int, seed: int = 0) -> Tally
     """Kills of `probe extract`: what was finished before is there after, sound and right."""
     tally, folder, log = Tally("extract"), home / "extracted", home / "log"
     right_folder = home / "right"
-    seconds = seconds_of(["extract", str(right_folder), *options], log)
+    begun = right_folder / "shard-00000.h5.partial"
+    seconds = seconds_of(["extract", str(right_folder), *options], log, begun.exists)
     right, kept = Cache(right_folder), [0]
 
     def begin() -> None:
@@ -222,7 +232,7 @@ def kill_repair(home: Path, right_folder: Path, n: int, seed: int = 1) -> Tally:
         return None
 
     begin()
-    seconds = seconds_of(arguments, log)
+    seconds = seconds_of(arguments, log, lambda: any(folder.glob("shard-*-1.h5*")))
     kill_again_and_again(tally, arguments, n, seconds, begin, hold, moments, log)
     return tally
 
@@ -246,7 +256,8 @@ def faulty(folder: Path) -> set[object]:
 def kill_sweep(home: Path, cache: Path, options: list[str], n: int, seed: int = 2) -> Tally:
     """Kills of `probe sweep`: a run is there whole or not at all, and is that of an undisturbed sweep."""
     tally, run, right, log = Tally("sweep"), home / "c.run", home / "right.run", home / "log"
-    seconds = seconds_of(["sweep", str(cache), "--out", str(right), *options], log)
+    begun = right.with_name(f"{right.name}.partial")
+    seconds = seconds_of(["sweep", str(cache), "--out", str(right), *options], log, begun.exists)
 
     def begin() -> None:
         for path in (run, run.with_name("c.run.partial")):
