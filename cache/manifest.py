@@ -11,6 +11,7 @@ from cache.atomic import replace_file
 from cache.errors import CacheCorrupt, CacheMissing, FingerprintMismatch
 
 SCHEMA = 1
+A_LINK = "a link, which in a cache from somebody else could lead to any file. Put the file itself there."
 WIDEST = 1 << 24  # hidden state that any model may have
 MANIFEST = "cache.json"
 UTTERANCES = "utterances.parquet"
@@ -121,6 +122,8 @@ def load_manifest(folder: Path) -> Manifest:
     Raises CacheMissing where there is no cache, CacheCorrupt where the file is damaged or from a newer version.
     """
     path = folder / MANIFEST
+    if path.is_symlink():
+        raise CacheCorrupt(f"{path}: {A_LINK}")
     try:
         text = path.read_bytes().decode()  # not read_text, to which all ends of lines are the same
     except (FileNotFoundError, NotADirectoryError):

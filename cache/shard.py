@@ -29,7 +29,7 @@ from zlib_ng.zlib_ng import crc32
 
 from cache.atomic import PARTIAL, crc32_of_file, crc32_outside, fsync_folder
 from cache.errors import CacheCorrupt
-from cache.manifest import Manifest, ShardRecord, shard_name
+from cache.manifest import A_LINK, Manifest, ShardRecord, shard_name
 from cache.quantization import encode, stored
 
 Array = NDArray[Any]
@@ -181,6 +181,9 @@ class Shard:
     With `check`, what is outside the hidden states is compared with its checksum now, and every block the first time
     it is asked for.
 
+    The size is compared before the file is mapped; if another program cuts it after that, the system ends this process
+    with SIGBUS at the first read beyond the end. Writers of a cache never change a shard under its name.
+
     Raises CacheCorrupt where a checksum does not match or the file is not laid out as written (also where it would make
     HDF5 follow a link to another file, which a cache from somebody else could use to read files of this machine).
     """
@@ -193,6 +196,8 @@ class Shard:
         self._layer_index = {layer: i for i, layer in enumerate(manifest.layers)}
         self._checksums: dict[str, Array] = {}
         self._views: dict[tuple[str, int], Array] = {}
+        if self.path.is_symlink():
+            raise CacheCorrupt(self._fault(A_LINK.rstrip(".")))
         try:
             size = self.path.stat().st_size
         except FileNotFoundError:

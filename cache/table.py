@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from cache.errors import CacheCorrupt, ProbeError
-from cache.manifest import FAILURES, UTTERANCES, Manifest, ShardRecord
+from cache.manifest import A_LINK, FAILURES, UTTERANCES, Manifest, ShardRecord
 from cache.quantization import bytes_of
 from cache.shard import Shard
 
@@ -36,6 +36,8 @@ def load_table(folder: Path, manifest: Manifest | None = None, *, check: bool = 
     Without `check` its bytes may be others than the manifest says, if they make sense with it.
     """
     path = folder / UTTERANCES
+    if path.is_symlink():
+        raise CacheCorrupt(f"{path}: {A_LINK}")
     try:
         content = path.read_bytes()
         if check and manifest is not None and not _is_table_of(manifest, content):

@@ -168,3 +168,24 @@ def test_a_manifest_changed_by_hand_is_refused(store) -> None:
     path.write_text(path.read_text().replace('"dim": 3', '"dim": 4'))
     with pytest.raises(CacheCorrupt, match="does not match its checksum"):
         Cache(folder)
+
+
+@pytest.mark.parametrize("name", ["cache.json", "utterances.parquet", SHARD])
+def test_a_link_out_of_the_folder_is_refused_and_not_followed(name: str, store, tmp_path: Path) -> None:
+    folder = store(4)
+    (folder / name).rename(tmp_path / "elsewhere")
+    (folder / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(CacheCorrupt, match=f"{name}: a link"):
+        Cache(folder).layer(0)
+    if name != "cache.json":
+        assert [fault.file for fault in verify(folder)] == [name]
+
+
+def test_partial_files_that_are_links_are_removed_and_not_written_through(store, tmp_path: Path) -> None:
+    folder = store(8, most_shards=1)
+    (tmp_path / "mine").write_text("mine")
+    for name in ("cache.json", "utterances.parquet", "failures.csv", "shard-00001.h5"):
+        (folder / f"{name}.partial").symlink_to(tmp_path / "mine")
+    Recipe().write(folder, names(8))
+    assert Cache(folder).finished
+    assert (tmp_path / "mine").read_text() == "mine"
