@@ -96,6 +96,7 @@ def normalise(table: pd.DataFrame, where: str) -> pd.DataFrame:
     paths = pd.Series([os.path.normpath(path).replace(os.sep, "/") for path in table["path"]], table.index, str)
     outside = [path in (".", "..") or path.startswith(("/", "../")) for path in paths]
     refuse(pd.Series(outside, table.index), "path outside the corpus's root folder", "path")
+    refuse(table["path"].str.contains("\0", regex=False), "null character in path", "path")
     columns = {
         "utterance_id": table["utterance_id"] if "utterance_id" in table else ids_of(paths),
         "path": paths,

@@ -163,3 +163,9 @@ def test_asvspoof_2019_la_with_a_bad_line_or_no_protocol_says_so(la: Path) -> No
     assert "dev.trl.txt, row 1: 4 columns" in refusal(f"asvspoof2019-la:{la}")
     path.unlink()
     assert "unpack LA.zip there" in refusal(f"asvspoof2019-la:{la}")
+
+
+def test_a_null_character_in_a_path_is_refused(tmp_path: Path) -> None:
+    pd.DataFrame({"path": ["a\0b.wav"], "label": ["real"]}).to_parquet(tmp_path / "m.parquet")
+    with pytest.raises(ProbeError, match="row 1: null character in path"):
+        load_corpus(str(tmp_path / "m.parquet"))
