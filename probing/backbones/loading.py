@@ -62,12 +62,13 @@ def load_backbone(
     import_transformers()
     from .backbone import Backbone
     from .precision import use_precision
-    from .products import use_fast_products
+    from .products import bound_primitives, use_fast_products
     from .weights import load_encoder, random_encoder
 
     if attention not in ATTENTION:
         raise BackboneUnsupported(f"--attention {attention}: expected {' or '.join(ATTENTION)}. Leave it out for auto.")
     place = _device(device)
+    bound_primitives()
     if spec.removeprefix(RANDOM) in FEATURES:
         return _acoustic(spec, normalize, place)
     drawn = spec.startswith(RANDOM)

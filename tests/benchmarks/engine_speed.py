@@ -43,7 +43,7 @@ def seconds_with(n_workers: int, folder: Path, corpus: Corpus, options: Options,
                 hand.hello = hand.hello or driver._answer(hand)
             work = work_of(folder, corpus, machine.shard_size, None)
             with (
-                work.writer(driver.first.manifest) as writer,
+                work.writer(driver.first.manifest, 0, quiet) as writer,
                 progress_line("Extracting", len(corpus.utterances), "utterances") as line,
             ):
                 started = time.perf_counter()

@@ -47,7 +47,7 @@ def main() -> None:
         def ours() -> None:
             work = work_of(Path(scratch) / f"{next(numbers)}.cache", corpus, 256, None)
             with (
-                work.writer(new_manifest(backbone, corpus, options)) as writer,
+                work.writer(new_manifest(backbone, corpus, options), 0, print) as writer,
                 session(writer, corpus.root, backbone, options, machine, len(rows), False, lambda _: None) as pipeline,
             ):
                 pipeline.run()
