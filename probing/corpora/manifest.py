@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
 from cache.errors import ProbeError
 from cache.table import PLACE_COLUMNS
@@ -44,6 +45,9 @@ def _below(path: str, root: Path) -> str:
 def _parquet(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
+        text = table.astype(object).astype(str).where(table.notna(), "")
+        for name in text.columns:
+            text[name].str.encode("utf-8")  # raises where its bytes are no text
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise ProbeError(f"{path}: cannot be read as {path.suffix} ({error})") from None
-    return table.astype(str).where(table.notna(), "")
+    return text
