@@ -52,12 +52,13 @@ def predicts(
     if len(groups) != len(runs):
         raise ProbeError(f"{len(runs)} runs for the scores of {len(groups)} caches: expected one each, in their order")
     points = {}
-    caches = scores.attrs.get("caches", [None] * len(runs))
-    for one, cache_id, (name, part) in zip(runs, caches, groups.items(), strict=True):
-        if cache_id not in (None, one.record["cache"]):
+    scored = scores.attrs.get("caches", [])
+    for i, (one, (name, part)) in enumerate(zip(runs, groups.items(), strict=True)):
+        known = [scored[i]] if len(scored) == len(runs) else scored  # a part of a table keeps the caches of the whole
+        if known and one.record["cache"] not in known:
             raise ProbeError(
-                f"{one.folder}: made from cache {one.record['cache']}, the scores are of {cache_id}. Sweep that cache, "
-                "or score this one"
+                f"{one.folder}: made from cache {one.record['cache']}, the scores are of {', '.join(known)}. Sweep that "
+                "cache, or score this one"
             )
         points[name] = part.join(_rates(one, split), how="inner")
         if len(points[name]) < FEWEST:

@@ -43,6 +43,8 @@ def test_several_backbones_are_ranked_too(planted: list[tuple[Cache, Run]]) -> N
     scores = transfer_scores([cache for cache, _ in planted])
     runs = [run for _, run in planted]
     found = predicts(runs, scores, permutations=200)
+    one = predicts(runs[0], scores.loc[scores.index.get_level_values(0)[0]], permutations=200)
+    assert one["kendall"].tolist() == found["kendall"].tolist()[: len(one)]
     assert set(found["over"]) == {*scores.index.get_level_values(0), "all layers", "best layers"}
     assert found.set_index(["over", "score"]).loc[("all layers", "gbc"), "n"] == 18
     with pytest.raises(ProbeError, match="made from cache"):
