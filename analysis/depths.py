@@ -174,7 +174,13 @@ def save_depth_curve(run: Run) -> list[str]:
     if not run.record.get("depth_finding"):
         return []
     run = load(run)
-    return [*save_into(run, "depth-curve", depth_curve(run)), *save_into(run, "contributions", contribution_curve(run))]
+    paths = save_into(run, "depth-curve", depth_curve(run))
+    return [*paths, *save_into(run, "contributions", contribution_curve(run))] if weighs_layers(run) else paths
+
+
+def weighs_layers(run: LoadedRun) -> bool:
+    """Whether any head of a run has gates or weights of its own for the layers; a mean and a single layer have none."""
+    return any(not name.startswith(("mean", "single")) for name in run.contributions["head"])
 
 
 def _check_heads(run: Run) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 from analysis.comparison import LEGEND, Comparison, compare
 from analysis.conditions import condition_map
 from analysis.curves import corpora_curve, layer_curve, save_corpora_curve, save_layer_curve
-from analysis.depths import contribution_curve, depth_curve, depth_table, save_depth_curve
+from analysis.depths import contribution_curve, depth_curve, depth_table, save_depth_curve, weighs_layers
 from analysis.frames import LoadedRun
 from analysis.loading import load, load_many
 from analysis.page import PAGE, figure, picture, table_of
@@ -132,7 +132,7 @@ def _run(run: LoadedRun, level: int, measures: bool | None) -> str:
             '<p class="note">EER on eval (%), mean over seeds; what a backbone of that depth costs.</p>',
             table_of(depth_table(run).reset_index(), ".2f"),
         ]
-        if any(not name.startswith(("mean", "single")) for name in run.contributions["head"]):
+        if weighs_layers(run):
             parts += [
                 f"<{h}>What each layer contributes</{h}>",
                 figure("gates and weights by layer", lambda ax: contribution_curve(run, ax=ax)),

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 from cache.errors import ProbeError
 
+from .merges import RANK
 from .stack import HeadStack, Model
 
 
@@ -96,6 +97,11 @@ class Head:
         }
 
 
+UNREADABLE = (
+    OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, SafetensorError,
+)  # fmt: skip
+
+
 def load_head(path: Path) -> Head:
     """Load a head from `NAME.safetensors` with `NAME.json` beside it.
 
@@ -108,11 +114,13 @@ def load_head(path: Path) -> Head:
             raise ValueError("its configuration is not that of a head")
         fields = {name: config[name] for name in Model.__dataclass_fields__}
         width = config["dim"] * (1 if config["tier"] == "frames" else 2)
-        depth = int(config["depth"])
-        stack = HeadStack([Model(**fields)], depth, width, config["tier"] == "frames", int(config["rank"]))
-        stack.load_state_dict(load_file(path))
+        depth, rank, tensors = int(config["depth"]), int(config["rank"]), load_file(path)
+        if tensors["mean"].shape != (depth, width) or not 0 < rank <= max(RANK, width):  # before any are made
+            raise ValueError(f"its tensors are not of {depth} layers of {width} values, or not of rank {rank}")
+        stack = HeadStack([Model(**fields)], depth, width, config["tier"] == "frames", rank)
+        stack.load_state_dict(tensors)
         return Head(stack, config["n_frames"], config["about"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+    except UNREADABLE as error:
         raise HeadUnusable(
             f"{path}: no head that can be read ({error}). Train one: probe sweep CACHE, then look into RUN/heads"
         ) from None

@@ -1,11 +1,13 @@
 """Heads by depth: rows, resumption, memory, the frames tier, and what is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.report import save_all
 from cache import Cache, ProbeError
 from probing.heads import training
 from probing.heads.head import load_head
@@ -117,3 +119,11 @@ def test_a_depth_or_tier_that_the_cache_does_not_have_is_refused(cache_folder: P
     )
     with pytest.raises(ProbeError, match="no tier 'frames'"):
         sweep(cache_folder, tmp_path / "r3", frames, say=lambda text: None)
+
+
+def test_heads_that_weigh_no_layer_have_a_report_all_the_same(cache_folder: Path, tmp_path: Path) -> None:
+    options = replace(QUICK, depths=DepthOptions(heads=("mean+linear",), seeds=(0,), epochs=1, weight_decays=(0.1,)))
+    run = sweep(cache_folder, tmp_path / "run", options, say=lambda text: None)
+    save_all(run)
+    assert (run.folder / "report.html").exists()
+    assert {path.stem for path in (run.folder / "figures").iterdir()} >= {"layer-curve", "depth-curve"}
