@@ -57,8 +57,8 @@ def predicts(
         known = [scored[i]] if len(scored) == len(runs) else scored  # a part of a table keeps the caches of the whole
         if known and one.record["cache"] not in known:
             raise ProbeError(
-                f"{one.folder}: made from cache {one.record['cache']}, the scores are of {', '.join(known)}. Sweep that "
-                "cache, or score this one"
+                f"{one.folder}: made from cache {one.record['cache']}, the scores are of {', '.join(known)}. "
+                "Sweep that cache, or score this one"
             )
         points[name] = part.join(_rates(one, split), how="inner")
         if len(points[name]) < FEWEST:

@@ -147,11 +147,18 @@ class AttentiveMerge(Merge):
 
     def start(self, generators: Sequence[torch.Generator], scaled: bool) -> None:
         """Gates from N(0, 1) as published, or divided by the root of their inputs, which saturates none at first."""
-        dim, half = self.query.shape[1], [max(1, depth // 2) for depth in self.depths]
+        dim, depths, half = self.query.shape[1], self.depths, [depth // 2 for depth in self.depths]
         draw(self.query, generators, dim**-0.5 if scaled else 1.0)
-        draw(self.squeeze, generators, [depth**-0.5 for depth in self.depths] if scaled else 1.0)
-        draw(self.excite, generators, [n**-0.5 for n in half] if scaled else 1.0)
-        draw(self.down, generators, [(3 * dim * depth) ** -0.5 for depth in self.depths])
+        draw(
+            self.squeeze, generators, [n**-0.5 for n in depths] if scaled else 1.0, list(zip(depths, half, strict=True))
+        )
+        draw(
+            self.excite,
+            generators,
+            [max(1, n) ** -0.5 for n in half] if scaled else 1.0,
+            list(zip(half, depths, strict=True)),
+        )
+        draw(self.down, generators, [(3 * dim * n) ** -0.5 for n in depths], [(dim, n) for n in depths])
         draw(self.up, generators, (3 * self.up.shape[1]) ** -0.5)
 
     def gates(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -209,9 +216,21 @@ def _gated_sum(gates: Tensor, x: Tensor, tail: Tensor | None) -> Tensor:
     return torch.einsum("mbl,bltmo->mbto", gates, projected)
 
 
-def draw(parameter: Tensor, generators: Sequence[torch.Generator], scale: float | Sequence[float]) -> None:
-    """Fill the parameters of each model from N(0, scale) by its own generator."""
+def draw(
+    parameter: Tensor,
+    generators: Sequence[torch.Generator],
+    scale: float | Sequence[float],
+    sizes: Sequence[tuple[int, ...]] | None = None,
+) -> None:
+    """Fill the parameters of each model from N(0, scale) by its own generator.
+
+    `sizes` tells of the first dimensions how much of them a model uses; the rest stays as it is, so that what is drawn
+    does not depend on how deep the stack is.
+    """
     scales = [scale] * len(generators) if isinstance(scale, float) else list(scale)
     with torch.no_grad():
-        for values, generator, factor in zip(parameter, generators, scales, strict=True):
-            values.copy_(torch.randn(values.shape, generator=generator) * factor)
+        for values, generator, factor, size in zip(
+            parameter, generators, scales, sizes or [()] * len(generators), strict=True
+        ):
+            used = values[tuple(slice(0, n) for n in size)]
+            used.copy_(torch.randn(used.shape, generator=generator) * factor)

@@ -120,8 +120,8 @@ def make_stacks(
     """Put models of a kind together, as many as the memory allows.
 
     A stack works on the layers that its deepest model sees, for all its models. So faithful attentive merges share a
-    stack only with others of their depth, and compact ones with those of their quarter of the depths (their half, of
-    few layers), which saves more products than the further stacks cost.
+    stack only with others of their depth, and compact ones with those of their quarter of the depths, which saves more
+    products than the further stacks cost, and gives every core some.
 
     Args:
         models: of any kinds.
@@ -133,8 +133,7 @@ def make_stacks(
             of the stacks at work; one model is always taken.
         vectors: of each layer in a batch: utterances times frames.
     """
-    share = -(-n_layers // (4 if n_layers >= 8 else 2))
-    steps = {"attentive": 1, "attentive-compact": share}
+    steps = {"attentive": 1, "attentive-compact": -(-n_layers // 4)}
     groups: dict[tuple[str, int], list[Model]] = {}
     for model in models:
         step = steps.get(model.merge, n_layers)

@@ -29,7 +29,8 @@ BETAS, EPSILON = (0.9, 0.999), 1e-8
 class Workers:
     """Works on a few stacks beside each other, where they are on a CPU, the cores shared out evenly.
 
-    Many products of a head are too small to be split between cores.
+    Many products of a head are too small to be split between cores; what is done between two steps is smaller still, so
+    that the thread that hands out the work splits nothing either.
     """
 
     def __init__(self, n_stacks: int, device: str) -> None:
@@ -38,6 +39,7 @@ class Workers:
         self.pool = None
         if n > 1:
             self.pool = ThreadPoolExecutor(n, initializer=torch.set_num_threads, initargs=(threads // n,))
+            torch.set_num_threads(threads // n)
 
     def __enter__(self) -> Workers:
         return self
@@ -160,10 +162,11 @@ def train(
         state.load(checkpoint)
     saved = time.monotonic()
     n_steps = -(-len(train_source) // recipe.batch)
+    largest_first = sorted(range(len(stacks)), key=lambda i: -stacks[i].n_parameters())
     with Workers(len(stacks), device) as workers:
         while state.epoch < recipe.epochs and any(active.any() for active in state.active):
             order = np.random.default_rng([recipe.seed, state.epoch]).permutation(len(train_source))
-            learning = [i for i, active in enumerate(state.active) if active.any()]
+            learning = [i for i in largest_first if state.active[i].any()]
             chosen = [stacks[i] for i in learning]
             for step, parts in enumerate(_steps(train_source, order, recipe, state.epoch)):
                 factor = recipe.rate(state.epoch + (step + 0.5) / n_steps)

@@ -4,8 +4,8 @@
 
 All depths x heads x 3 seeds x 5 weight decays on the pooled tier; early stopping is off, so that every model takes the
 same number of steps. One after another is measured on a sample of models spread over all of them, and scaled by their
-number; each round measures both, and the ratio is the median over rounds. The EERs of both ways are compared model by
-model. Some minutes on two cores.
+number, each on a source of the layers it sees and no others; each round measures both, and the ratio is the median over
+rounds. The EERs of both ways are compared model by model. Some minutes on two cores.
 """
 
 import argparse
@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from figures import figure, median_ratio
 
 from cache import Cache
 from probing.heads.recipes import QUICK
@@ -33,13 +34,15 @@ def main() -> None:
     arguments = parser.parse_args()
     cache = Cache(arguments.cache)
     splits = read_splits(cache)
-    sources = {part: PooledSource(cache=cache, table=split.table) for part, split in splits.items()}
-    n_layers, dim = sources["train"].n_layers, sources["train"].dim
+    whole = {part: PooledSource(cache=cache, table=split.table, memory_gb=8) for part, split in splits.items()}
+    n_layers, dim = whole["train"].n_layers, whole["train"].dim
     recipe = replace(QUICK, patience=QUICK.epochs)  # every model takes the same number of steps
 
     def fit(models: list[Model]) -> tuple[float, np.ndarray]:
+        deepest = max(model.depth for model in models)
+        sources = {part: PooledSource(source.x[:deepest].numpy()) for part, source in whole.items()}
         started = time.perf_counter()
-        stacks = make_stacks(models, n_layers, dim, False, memory_gb=3)
+        stacks = make_stacks(models, deepest, dim, False, memory_gb=3)
         truth = splits["train"].bonafide, splits["dev"].bonafide
         train(stacks, sources["train"], truth[0], sources["dev"], truth[1], recipe)
         seconds = time.perf_counter() - started
@@ -69,20 +72,16 @@ def main() -> None:
             seconds[i] = together, sum(taken for taken, _ in alone) * len(models) / len(sample)
             worst = max(worst, *(abs(rate[0] - rates[m]) for m, (_, rate) in zip(sample, alone, strict=True)))
         total += seconds
-        print(
-            f"{head}: {len(models)} models {_times(seconds)}; EER differs by at most {100 * worst:.2f} points",
-            flush=True,
-        )
-    print(f"all: {_times(total)}")
+        _print(head, len(models), seconds)
+        figure(f"{head}: EER together against alone, most points of difference", 100 * worst)
+    _print("all heads", len(models) * len(arguments.heads.split(",")), total)
 
 
-def _times(seconds: np.ndarray) -> str:
+def _print(name: str, n_models: int, seconds: np.ndarray) -> None:
     """Both ways in seconds, (rounds, 2), and their ratio."""
-    (together, alone), ratios = np.median(seconds, axis=0), seconds[:, 1] / seconds[:, 0]
-    return (
-        f"together {together:.1f} s, one after another {alone:.0f} s, ratio {np.median(ratios):.1f} (median of "
-        f"{len(ratios)}, {ratios.min():.1f} to {ratios.max():.1f})"
-    )
+    together, alone = np.median(seconds, axis=0)
+    print(f"{name}: {n_models} models together {together:.1f} s, one after another {alone:.0f} s")
+    figure(f"{name}: one after another / together", *median_ratio([tuple(row) for row in seconds], 1, 0))
 
 
 if __name__ == "__main__":
