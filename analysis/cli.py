@@ -261,7 +261,9 @@ def sweep(
     ] = "auto",
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     device: Annotated[str, typer.Option(help="Where to train: cpu or cuda.")] = "cpu",
-    memory_gb: Annotated[float, typer.Option(min=0.1, help="Most memory for features and heads.")] = 2.0,
+    memory_gb: Annotated[
+        float, typer.Option(min=0.5, help="Most memory for features and heads, beside the program.")
+    ] = 2.0,
     compared: Annotated[
         list[Path] | None,
         typer.Option(

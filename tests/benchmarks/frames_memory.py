@@ -1,6 +1,6 @@
 """How much memory heads on frames take, beside what `probe sweep --memory-gb` allows.
 
-    python tests/benchmarks/frames_memory.py CACHE [--memory-gb 0.25,0.5,1,2] [--seeds 3]
+    python tests/benchmarks/frames_memory.py CACHE [--memory-gb 0.5,1,2] [--seeds 3]
 
 Every setting trains all depths x heads x seeds for one epoch in a process of its own, and scores dev and eval. What
 counts is the anonymous memory above what the process has before (Linux only): pages of the mapped cache are the
@@ -50,7 +50,7 @@ def measure(folder: str, memory_gb: float, heads: tuple[str, ...], seeds: int) -
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cache", help="with frames")
-    parser.add_argument("--memory-gb", default="0.25,0.5,1,2")
+    parser.add_argument("--memory-gb", default="0.5,1,2")
     parser.add_argument("--heads", default=",".join(FRAMES_HEADS))
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
