@@ -36,8 +36,8 @@ def median_ratio(times: Sequence[tuple[float, ...]], above: int = 0, below: int 
     return statistics.median(ratios), ", ".join(f"{ratio:.3f}" for ratio in ratios)
 
 
-def compared(works: Mapping[str, tuple[int, Callable[[], object]]], rounds: int, whole: str) -> None:
-    """Run pieces of work in turn and print the seconds of each, wall and processor.
+def compared(works: Mapping[str, tuple[int, Callable[[], object]]], rounds: int, whole: str) -> dict[str, float]:
+    """Run pieces of work in turn, print the seconds of each, wall and processor, and give the processor's of the whole.
 
     Args:
         works: by name; the number says how many of it make the whole, to which its processor time is scaled.
@@ -56,3 +56,4 @@ def compared(works: Mapping[str, tuple[int, Callable[[], object]]], rounds: int,
         spread = f"{min(seconds[name]):.2f} to {max(seconds[name]):.2f}; processor {busy:.2f} s"
         scaled = f", {whole} {times * busy:.0f} s of processor" if times > 1 else ""
         print(f"{name:32} median {statistics.median(seconds[name]):8.2f} s ({spread}){scaled}", flush=True)
+    return {name: times * statistics.median(processor[name]) for name, (times, _) in works.items()}

@@ -1,10 +1,10 @@
-"""Run every benchmark of extraction and reading, and write one table of the figures beside their aims.
+"""Run every benchmark of extraction, reading and looking, and write one table of the figures beside their aims.
 
     python tests/benchmarks/run_all.py [--only NAME] [--out FILE.md]
 
 Each script prints its figures as `figure: NAME = VALUE`, measured side by side in one process, threads pinned, median
 of at least five rounds. A script can be run alone with the same arguments. On two quiet cores all of it takes about
-half an hour; other work on the machine makes the ratios noisier.
+three quarters of an hour; other work on the machine makes the ratios noisier.
 """
 
 from __future__ import annotations
@@ -74,6 +74,8 @@ BENCHMARKS = (
         ("--shape", "base", "--threads", "2", "--limit", "96", "--frames"),
         {"whole extraction / bare forward, frames float16, base shape": "<= 1.05"},
     ),
+    Benchmark("similarity", "similarity_speed.py", (), {}),
+    Benchmark("transferability", "transferability_speed.py", (), {}),
     Benchmark("usual loop", "usual_loop.py", (), {"usual loop / ours": ">= 1.8"}),
     Benchmark("decoding", "decoding_speed.py", (), {}),
     Benchmark("forward options", "forward_options.py", (), {}),

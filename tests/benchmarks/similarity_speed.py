@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from figures import compared
+from figures import compared, figure
 from stored_states import store
 
 from analysis.similarity import cka, pwcca
@@ -65,8 +65,10 @@ def main() -> None:
         print(
             f"{arguments.layers} layers x {arguments.rows} rows x {arguments.dim}, {pairs} pairs, of {arguments.rounds}"
         )
-        compared(work, arguments.rounds, "all pairs")
+        busy = compared(work, arguments.rounds, "all pairs")
         gap = abs(float(pwcca(cache, [0, arguments.layers // 2]).iloc[0, 1]) - direct_pwcca(one, other))
+    figure("CKA of all pairs, direct / ours", busy["CKA, direct"] / busy["CKA, minibatches of 512"], "processor")
+    figure("PWCCA of all pairs, direct / ours", busy["PWCCA, direct"] / busy["PWCCA"], "processor")
     print(f"PWCCA of one pair differs from the direct one by {gap:.1e}")
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
 

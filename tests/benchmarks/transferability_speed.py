@@ -19,7 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from figures import compared
+from figures import compared, figure
 from stored_states import store, table_of
 
 from analysis.transferability import transfer_scores
@@ -56,7 +56,14 @@ def main() -> None:
             "logistic regression, 1 layer": (arguments.layers, probe),
         }
         print(f"{arguments.layers} layers x {arguments.rows} rows x {2 * arguments.dim}, median of {arguments.rounds}")
-        compared(work, arguments.rounds, "all layers")
+        busy = compared(work, arguments.rounds, "all layers")
+    probes = busy["logistic regression, 1 layer"]
+    figure("logistic regression of one strength / LogME", probes / busy["LogME"], "processor")
+    figure(
+        "logistic regression of one strength / four scores",
+        probes / busy["LogME, H-score, TransRate, GBC"],
+        "processor",
+    )
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
 
 
