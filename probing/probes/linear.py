@@ -12,7 +12,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from probing.metrics import eer
-from probing.probes.logistic import Features, Solution, fit_logistic
+from probing.probes.features import Features
+from probing.probes.logistic import Solution, fit_logistic
 from probing.probes.scaling import Scaling
 from probing.probes.selections import solve_selections
 

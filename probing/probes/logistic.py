@@ -6,7 +6,8 @@ Every problem is the one scikit-learn's LogisticRegression(C, class_weight="bala
 
 solved by a truncated Newton method (Dembo & Steihaug 1983; Lin, Weng & Keerthi, JMLR 9, 2008). All problems of a layer,
 its labellings, strengths and selections of rows, share each pass over the features, as rows of one matrix product; a
-problem that is solved leaves it. The conjugate gradients are preconditioned: a Hessian is about c (X'X / n + r I), with
+problem that is solved leaves it. Of fewer rows than features the solution lies in the span of the rows (`row_space`).
+The conjugate gradients are preconditioned: a Hessian is about c (X'X / n + r I), with
 c the mean curvature and r = penalty / c, so problems whose r are alike share the Cholesky factor of that matrix, and
 few steps are left. The type of the features is the type of the products; whatever is not as large as they are is
 float64.
@@ -18,11 +19,11 @@ from dataclasses import dataclass
 import torch
 
 from cache.errors import ProbeError
+from probing.probes.features import FINEST, Features
+from probing.probes.row_space import RowSpace
 
 MAX_NEWTON_STEPS = 100
 MAX_GRADIENT_STEPS = 200
-GRAM_ROWS_A_FEATURE = 4  # more rows do not make a better preconditioner
-FINEST = {torch.float32: 5e-7, torch.float64: 1e-13}  # the gradient that rounding leaves
 
 
 class NotConverged(ProbeError, RuntimeError):
@@ -74,106 +75,53 @@ def fit_logistic(
     weights = counted * torch.where(y > 0, 0.5 / positive, 0.5 / (n - positive))  # s_i / n
     c = torch.as_tensor(list(strengths), dtype=torch.float64, device=y.device).repeat(len(targets))
     penalty = 1 / (c * n[:, 0])
+    labelling = torch.arange(len(targets), device=y.device).repeat_interleave(n_strengths)
     layers = [x] if isinstance(x, Features) else x
     solutions = []
     for layer, of_layer in enumerate(layers):
-        axes = None
         if not isinstance(of_layer, Features):
-            if scale is None and of_layer.shape[0] < of_layer.shape[1]:  # the solution lies in the span of the rows
-                axes, triangle = torch.linalg.qr(of_layer.T)
-                of_layer = triangle.T.contiguous()
-            of_layer = Features(of_layer)
+            in_rows = scale is None and of_layer.shape[0] < of_layer.shape[1]
+            of_layer = RowSpace(of_layer) if in_rows else Features(of_layer)
         penalties = torch.zeros(len(y), of_layer.x.shape[1] + 1, dtype=y.dtype, device=y.device)
         penalties[:, :-1] = penalty[:, None]
         if scale is not None:
             penalties[:, :-1] *= scale[layer].to(y).square().repeat_interleave(n_strengths, dim=0)
         u = torch.zeros_like(penalties)
         if start is not None:
-            first = start.weight[layer].flatten(0, 1)
-            u[:, :-1] = first if axes is None else first @ axes.double()
+            u[:, :-1] = of_layer.coordinates(start.weight[layer].flatten(0, 1))
             u[:, -1] = start.bias[layer].flatten()
-        u = _newton(of_layer, y, weights, penalties, u, max(tolerance, FINEST[of_layer.x.dtype]))
-        solutions.append(u if axes is None else torch.cat([u[:, :-1] @ axes.T.double(), u[:, -1:]], dim=1))
+        u = _newton(of_layer, labelling, y, weights, penalties, u, max(tolerance, FINEST[of_layer.x.dtype]))
+        solutions.append(torch.cat([of_layer.weights(u[:, :-1], labelling), u[:, -1:]], dim=1))
     stacked = torch.stack(solutions).reshape(len(layers), len(targets), n_strengths, -1)
     return Solution(stacked[..., :-1], stacked[..., -1])
 
 
-class Features:
-    """Features (N, P) of one layer, standardised, and a column of ones, with what preconditions a fit on them."""
-
-    def __init__(self, x: torch.Tensor) -> None:
-        self.x = x
-        self._gram: torch.Tensor | None = None
-        self._factors: dict[int, torch.Tensor] = {}
-
-    def margins(self, u: torch.Tensor) -> torch.Tensor:
-        """Log odds (Q, N) of weights and biases (Q, P + 1)."""
-        return (u[:, :-1].to(self.x.dtype) @ self.x.T).double().add_(u[:, -1:])
-
-    def gradients(self, slopes: torch.Tensor) -> torch.Tensor:
-        """Sums (Q, P + 1) over the rows, given the slope (Q, N) of each loss in its log odds."""
-        return torch.cat([(slopes.to(self.x.dtype) @ self.x).double(), slopes.sum(dim=1, keepdim=True)], dim=1)
-
-    def precondition(self, residual: torch.Tensor, ratio: torch.Tensor) -> torch.Tensor:
-        """About c times the inverse Hessian on (Q, P + 1), ratio (Q,) being penalty / c, taken to its power of ten."""
-        out = residual.clone()
-        least = (1e-6 if self.x.dtype == torch.float32 else 1e-12) * self.x.shape[1]  # what keeps it exact
-        powers = ratio.clamp_min(least).log10().ceil().int()
-        for power in powers.unique().tolist():
-            chosen = powers == power
-            right = residual[chosen, :-1].to(self.x.dtype).T
-            out[chosen, :-1] = torch.cholesky_solve(right, self._factor(power)).T.double()
-        return out
-
-    def _factor(self, power: int) -> torch.Tensor:
-        """The Cholesky factor of X'X / n + 10 ** power."""
-        if power not in self._factors:
-            if self._gram is None:
-                some = self.x[:: max(1, len(self.x) // (GRAM_ROWS_A_FEATURE * self.x.shape[1]))]
-                self._gram = _gram(some) / len(some)
-            matrix = self._gram.clone()
-            matrix.diagonal().add_(10.0**power)
-            self._factors[power] = torch.linalg.cholesky(matrix)
-        return self._factors[power]
-
-
-def _gram(x: torch.Tensor) -> torch.Tensor:
-    """X'X (P, P), of which only what is not above the diagonal is computed, block by block: a Cholesky
-    factorisation reads no more of it.
-    """
-    n = x.shape[1]
-    out = x.new_zeros(n, n)
-    width = max(128, -(-n // 8))
-    for first in range(0, n, width):
-        out[first:, first : first + width] = x[:, first:].T @ x[:, first : first + width]
-    return out
-
-
 def _newton(
     features: Features,
+    labelling: torch.Tensor,
     y: torch.Tensor,
     weights: torch.Tensor,
     penalties: torch.Tensor,
     u: torch.Tensor,
     tolerance: float,
 ) -> torch.Tensor:
-    """Minimise all problems from u (Q, P + 1), in place; y and weights (Q, N), penalties (Q, P + 1)."""
-    margins = features.margins(u)
+    """Minimise all problems from u (Q, P + 1), in place; labelling (Q,), y and weights (Q, N), penalties (Q, P + 1)."""
+    margins = features.margins(u, labelling)
     values = _objective(u, margins, y, weights, penalties)
     slack = 1e-15 if features.x.dtype == torch.float64 else 1e-7
     at, worst = torch.arange(len(y), device=y.device), 0.0  # problems under way; gradient of those that got stuck
     for _ in range(MAX_NEWTON_STEPS):
         odds = torch.sigmoid(margins[at])
-        gradient = features.gradients(weights[at] * (odds - y[at])) + penalties[at] * u[at]
+        gradient = features.gradients(weights[at] * (odds - y[at]), labelling[at]) + penalties[at] * u[at]
         sizes = gradient.abs().amax(dim=1)
         going = ~(sizes <= tolerance)
         if not going.any():
             break
         at, gradient, odds = at[going], gradient[going], odds[going]
-        y_at, weights_at, penalties_at, value = y[at], weights[at], penalties[at], values[at]
-        step = _conjugate_gradients(features, weights_at * odds * (1 - odds), penalties_at, gradient, tolerance)
+        y_at, weights_at, penalties_at, value, of = y[at], weights[at], penalties[at], values[at], labelling[at]
+        step = _conjugate_gradients(features, of, weights_at * odds * (1 - odds), penalties_at, gradient, tolerance)
         slope = (gradient * step).sum(dim=1)
-        old, old_margins, step_margins = u[at], margins[at], features.margins(step)
+        old, old_margins, step_margins = u[at], margins[at], features.margins(step, of)
         length = torch.ones_like(slope)[:, None]
         for _ in range(40):
             new, new_margins = old + length * step, old_margins + length * step_margins
@@ -204,12 +152,13 @@ def _objective(
 
 def _conjugate_gradients(
     features: Features,
+    labelling: torch.Tensor,
     curvature: torch.Tensor,
     penalties: torch.Tensor,
     gradient: torch.Tensor,
     tolerance: float,
 ) -> torch.Tensor:
-    """Solve Hessian @ step = -gradient, the more exactly the nearer the solution; all (Q, P + 1) or (Q, N)."""
+    """Solve Hessian @ step = -gradient, the more exactly the nearer the solution; all (Q, P + 1), (Q, N) or (Q,)."""
     step, residual = torch.zeros_like(gradient), -gradient
     ratio = penalties[:, 0] / curvature.sum(dim=1).clamp_min(1e-300)
     direction = features.precondition(residual, ratio)
@@ -218,7 +167,9 @@ def _conjugate_gradients(
     wanted = (norm * norm.sqrt().clamp(max=0.1)).clamp_min(tolerance / 2)
     going = torch.arange(len(step), device=step.device)
     for _ in range(MAX_GRADIENT_STEPS):
-        product = features.gradients(curvature * features.margins(direction)) + penalties * direction
+        product = (
+            features.gradients(curvature * features.margins(direction, labelling), labelling) + penalties * direction
+        )
         size = energy / (direction * product).sum(dim=1, keepdim=True).clamp_min(1e-300)
         step[going] += size * direction
         residual = residual - size * product
@@ -226,7 +177,8 @@ def _conjugate_gradients(
         if not left.any():
             break
         if not left.all():
-            going, curvature, penalties, wanted = (v[left] for v in (going, curvature, penalties, wanted))
+            going, labelling, curvature = (v[left] for v in (going, labelling, curvature))
+            penalties, wanted = penalties[left], wanted[left]
             residual, direction, energy, ratio = (v[left] for v in (residual, direction, energy, ratio))
         scaled = features.precondition(residual, ratio)
         new_energy = (residual * scaled).sum(dim=1, keepdim=True)

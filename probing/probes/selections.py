@@ -6,8 +6,12 @@ from collections.abc import Sequence
 
 import torch
 
-from probing.probes.logistic import Features, Solution, fit_logistic
+from probing.probes.features import Features
+from probing.probes.logistic import Solution, fit_logistic
+from probing.probes.row_space import RowSpace
 from probing.probes.scaling import Scaling
+
+AT_ONCE = 5  # selections of fewer rows than features, of each of which a matrix (N, N) is held
 
 
 def fit_selections(
@@ -43,13 +47,12 @@ def solve_selections(
 ) -> Solution:
     """As `fit_selections`, on features that are standardised and prepared; the solution acts on these."""
     z, targets = features.x[None], targets.expand(len(rows), -1)
-    own = [Scaling.of(z[:, chosen], z.dtype) for chosen in rows]
+    scale = torch.cat([Scaling.of(z[:, chosen], z.dtype).scale for chosen in rows], dim=1)
     if z.shape[1] >= z.shape[2]:
-        scale = torch.cat([scaling.scale for scaling in own], dim=1)
         return fit_logistic(features, targets, strengths, rows=rows, scale=scale, tolerance=tolerance)
-    folded = []  # a selection alone lies in the span of its rows, which is smaller
-    for scaling, labels, chosen in zip(own, targets, rows, strict=True):
-        alone = scaling.apply(z[:, chosen], z.dtype)
-        solution = fit_logistic(alone, labels[None, chosen], strengths, tolerance=tolerance)
-        folded.append(scaling.fold(solution.weight, solution.bias))
-    return Solution(torch.cat([w for w, _ in folded], dim=1), torch.cat([b for _, b in folded], dim=1))
+    found = []
+    for first in range(0, len(rows), AT_ONCE):
+        some = slice(first, first + AT_ONCE)
+        spaces = RowSpace(features.x, scale[0, some])
+        found.append(fit_logistic(spaces, targets[some], strengths, rows=rows[some], tolerance=tolerance))
+    return Solution(torch.cat([one.weight for one in found], dim=1), torch.cat([one.bias for one in found], dim=1))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from probing.probes import NotConverged, Scaling, fit_logistic
+from probing.probes import NotConverged, Scaling, fit_logistic, fit_selections
 
 STRENGTHS = (1e-3, 0.1, 10.0)
 
@@ -100,3 +100,28 @@ def test_rows_of_weight_zero_are_as_if_left_out() -> None:
     for k in range(3):
         alone = fit_logistic(x[:, rows[k]], targets[:1, rows[k]], STRENGTHS)
         assert torch.allclose(together.weight[:, k], alone.weight[:, 0], atol=1e-4)
+
+
+@pytest.mark.parametrize(("dtype", "close"), [(torch.float64, 1e-5), (torch.float32, 2e-3)])
+def test_selections_of_fewer_rows_than_features_are_solved_as_each_alone(dtype: torch.dtype, close: float) -> None:
+    x, targets = problem(1, 60, 150, 5, False)
+    x = x.to(dtype)
+    rows = torch.arange(60) % 7 != torch.arange(7)[:, None]  # more than are solved at once
+    weight, bias = fit_selections(x, targets[0], rows, STRENGTHS, 1e-9, dtype=dtype)
+    for k in range(7):
+        own = x[:, rows[k]].double()
+        scaling = Scaling.of(own)
+        alone = fit_logistic(scaling.apply(own), targets[:1, rows[k]], STRENGTHS)
+        found, intercept = scaling.fold(alone.weight, alone.bias)
+        assert torch.allclose(weight[k], found[0, 0], atol=close)
+        assert torch.allclose(bias[k], intercept[0, 0], atol=close)
+
+
+def test_rows_that_are_there_twice_and_features_that_never_change_are_no_obstacle() -> None:
+    x, targets = problem(1, 20, 120, 6, False)
+    x = torch.cat([x, x], dim=1)
+    x[..., :3] = 0
+    solution = fit_logistic(x, torch.cat([targets, targets], dim=1), [1.0])
+    once = fit_logistic(x[:, :20], targets, [2.0])  # twice the rows at half the strength
+    assert torch.allclose(solution.weight, once.weight, atol=1e-6)
+    assert fit_logistic(torch.zeros(1, 4, 9), torch.arange(4)[None] < 2, [1.0]).weight.abs().max() == 0
