@@ -27,7 +27,7 @@ from safetensors.numpy import save_file
 
 from cache import ProbeError
 from cache.atomic import PARTIAL, put_back, replace_file, replace_folder
-from cache.manifest import canonical_json
+from cache.manifest import canonical_json, read_json
 from probing.scores import read_scores, write_scores
 
 RUN, CONFIGURATION, UTTERANCES = "run.json", "configuration.json", "utterances.parquet"
@@ -48,7 +48,7 @@ class Run:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         try:
-            self.record: dict[str, Any] = json.loads((self.folder / RUN).read_text(encoding="utf-8"))
+            self.record: dict[str, Any] = read_json(self.folder / RUN)
             self.results = pd.read_parquet(self.folder / "results.parquet")
             _check_form(self.record, self.results)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
@@ -166,7 +166,7 @@ class RunWriter:
         put_back(folder)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             try:
-                record = json.loads((folder / RUN).read_text(encoding="utf-8"))
+                record = read_json(folder / RUN)
             except (OSError, ValueError):
                 raise ProbeError(f"{folder}: is there and is no run. Name another folder: --out DIR") from None
             if not made_with(record, configuration) and not overwrite:

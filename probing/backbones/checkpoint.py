@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
+
+from cache.manifest import read_json
 
 from .errors import BackboneMissing, BackboneUnsupported, HubUnreachable
 from .library import first_line, import_transformers, quiet
@@ -137,7 +138,7 @@ def _preprocessor(folder: Path) -> Mapping[str, Any] | None:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except ValueError as error:
         raise BackboneUnsupported(f"{path} is not valid JSON: {first_line(error)}. Fetch the file again.") from error
     if not isinstance(content, dict):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from cache.errors import ProbeError
+from cache.manifest import read_json
 
 from .merges import RANK
 from .stack import HeadStack, Model
@@ -109,7 +109,7 @@ def load_head(path: Path) -> Head:
         HeadUnusable: files missing, or not those of a head.
     """
     try:
-        config = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        config = read_json(path.with_suffix(".json"))
         if config.get("form") != "head":
             raise ValueError("its configuration is not that of a head")
         fields = {name: config[name] for name in Model.__dataclass_fields__}

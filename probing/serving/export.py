@@ -17,6 +17,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from cache.atomic import PARTIAL, replace_folder
+from cache.manifest import read_json
 from probing.backbones import Backbone
 from probing.extraction import Options
 from probing.runs import Run
@@ -116,7 +117,7 @@ def open_exported(folder: Path) -> Exported:
         ServingError: there is none, or it cannot be read.
     """
     try:
-        record = json.loads((folder / SERVING).read_text(encoding="utf-8"))
+        record = read_json(folder / SERVING)
         missing = {"options", "weights_sha256", "fingerprint", "head"} - set(record)
         if missing:
             raise ValueError(f"{SERVING} says no {', '.join(sorted(missing))}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from cache.errors import ProbeError
+from cache.manifest import read_json
 from probing.heads.head import Head, HeadUnusable, load_head
 from probing.runs import Run
 
@@ -73,7 +73,7 @@ def read_head(path: Path) -> AnyHead:
         HeadUnusable: files missing, or not those of a head.
     """
     try:
-        config = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        config = read_json(path.with_suffix(".json"))
         if config.get("form") != "layer-probe":
             return load_head(path)
         tensors = load_file(path)

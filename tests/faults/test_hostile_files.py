@@ -13,10 +13,13 @@ import torch
 from small_extraction import speech
 from tiny_models import build
 
-from cache import ProbeError
+from cache import Cache, ProbeError
 from probing.audio import Cropping
 from probing.backbones import load_backbone
 from probing.extraction.states import decode
+from probing.heads.head import load_head
+from probing.runs import Run
+from probing.serving import open_exported
 
 LONG = Path(__file__).with_name("long.py")
 CASES = 2000
@@ -70,3 +73,19 @@ def test_a_header_that_claims_hours_costs_neither_time_nor_memory(kind: str, tmp
     clip = decode("a", path, Cropping(3600.0), 400)
     assert clip.waveform is None or len(clip.waveform) == 8000
     assert clip.failure or clip.waveform is not None
+
+
+def test_json_that_is_nested_a_million_deep_is_refused_by_every_reader(tmp_path: Path) -> None:
+    deep = "[" * 1_000_000
+    for name in ("run.json", "serving.json", "config.json", "head.json", "cache.json"):
+        (tmp_path / name).write_text(deep)
+    readers = (
+        Cache,
+        Run,
+        open_exported,
+        lambda folder: load_backbone(str(folder)),
+        lambda folder: load_head(folder / "head"),
+    )
+    for read in readers:
+        with pytest.raises(ProbeError):
+            read(tmp_path)
