@@ -5,10 +5,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
-import pandas as pd
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from analysis.caching import cache_app
 from analysis.corpora import corpus_app
@@ -18,7 +16,7 @@ from analysis.looking import compare, plot, report
 from analysis.measuring import describe, inspect, similarity, transfer
 from analysis.reproducing import reproduce_app
 from analysis.scoring import evaluate, export, score
-from analysis.tables import print_whole
+from analysis.tables import print_corpora, print_layers
 from cache.errors import ProbeError
 from cache.parts import Part
 from probing.progress import console
@@ -325,9 +323,9 @@ def sweep(
             import_module("analysis.protocols").check_same_utterances(utterances, other)
     run = sweeping.sweep(opened, run_folder, options, device=device, memory_gb=memory_gb, overwrite=overwrite)
     pictures, page = reports.save_all(run, others)
-    _print_layers(reports.layer_table(run), str(run.record["finding"]["layer"]))
+    print_layers(out, reports.layer_table(run), str(run.record["finding"]["layer"]))
     if len(run.corpora) > 1:
-        _print_corpora(reports.corpora_table(run))
+        print_corpora(out, reports.corpora_table(run))
     terminal = import_module("analysis.terminal")
     ascii_only = not terminal.shows_lines(out.encoding)
     out.print(f"\n{terminal.text_curve(run, width=min(80, out.width), ascii_only=ascii_only)}", markup=False)
@@ -341,28 +339,6 @@ def _numbers(flag: str, text: str, kind: type[int] | type[float]) -> tuple[Any, 
         return tuple(kind(part) for part in text.split(",") if part)
     except ValueError:
         raise ProbeError(f"{flag} {text}: expected numbers with commas between, as 1,2,4") from None
-
-
-def _print_layers(table: pd.DataFrame, chosen: str) -> None:
-    shown = Table(title="EER (%) of linear probes", title_justify="left", box=None, header_style="bold")
-    for name in ("layer", "dev", "eval", "95 % interval", "C", "shuffled"):
-        shown.add_column(name, justify="right")
-    for layer, row in table.iterrows():
-        control = "" if pd.isna(row["shuffled"]) else f"{row['shuffled']:.1f}"
-        interval = f"{row['low']:.1f} .. {row['high']:.1f}"
-        name = f"* {layer}" if layer == chosen else str(layer)
-        shown.add_row(name, f"{row['dev']:.1f}", f"{row['eval']:.1f}", interval, f"{row['strength']:g}", control)
-    print_whole(out, shown)
-    out.print("* chosen on dev")
-
-
-def _print_corpora(table: pd.DataFrame) -> None:
-    shown = Table(title="\nEER (%) on every corpus", title_justify="left", box=None, header_style="bold")
-    for name in (table.index.name, *table.columns):
-        shown.add_column(str(name), justify="right")
-    for layer, row in table.iterrows():
-        shown.add_row(str(layer), *(x if isinstance(x, str) else f"{x:.1f}" for x in row))
-    print_whole(out, shown)
 
 
 def main() -> None:

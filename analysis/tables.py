@@ -1,5 +1,6 @@
 """Tables on a terminal, never with a figure cut off."""
 
+import pandas as pd
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
@@ -12,3 +13,27 @@ def print_whole(out: Console, table: Table) -> None:
     needed = Measurement.get(out, out.options.update(max_width=WIDEST), table).maximum
     wide = Console(file=out.file, width=max(out.width, needed), highlight=False, soft_wrap=True)
     wide.print(table)
+
+
+def print_layers(out: Console, table: pd.DataFrame, chosen: str) -> None:
+    """Print the EERs of linear probes by layer, from `analysis.report.layer_table`."""
+    shown = Table(title="EER (%) of linear probes", title_justify="left", box=None, header_style="bold")
+    for name in ("layer", "dev", "eval", "95 % interval", "C", "shuffled"):
+        shown.add_column(name, justify="right")
+    for layer, row in table.iterrows():
+        control = "" if pd.isna(row["shuffled"]) else f"{row['shuffled']:.1f}"
+        interval = f"{row['low']:.1f} .. {row['high']:.1f}"
+        name = f"* {layer}" if layer == chosen else str(layer)
+        shown.add_row(name, f"{row['dev']:.1f}", f"{row['eval']:.1f}", interval, f"{row['strength']:g}", control)
+    print_whole(out, shown)
+    out.print("* chosen on dev")
+
+
+def print_corpora(out: Console, table: pd.DataFrame) -> None:
+    """Print the EERs by layer and corpus, from `analysis.report.corpora_table`."""
+    shown = Table(title="\nEER (%) on every corpus", title_justify="left", box=None, header_style="bold")
+    for name in (table.index.name, *table.columns):
+        shown.add_column(str(name), justify="right")
+    for layer, row in table.iterrows():
+        shown.add_row(str(layer), *(x if isinstance(x, str) else f"{x:.1f}" for x in row))
+    print_whole(out, shown)

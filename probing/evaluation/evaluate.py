@@ -80,9 +80,10 @@ def evaluate(
         raise ProbeError(f"--resamples {resamples}: expected 100 or more; fewer say nothing about the ends")
     unit = _unit(trials, interval_by)
     table = decompose(trials, by, asv)
-    drawn = [_draw(rows, unit, resamples, seed) for _, rows in conditions(trials, by)]
-    both = zip(conditions(trials, by), drawn, table["eer"], strict=True)
-    intervals = [_interval(rows, of, value) for (_, rows), of, value in both]
+    intervals = [
+        _interval(rows, value, unit, resamples, seed)
+        for (_, rows), value in zip(conditions(trials, by), table["eer"], strict=True)
+    ]
     at = table.columns.get_loc("eer") + 1
     table.insert(at, "eer_low", [interval.low for interval in intervals])
     table.insert(at + 1, "eer_high", [interval.high for interval in intervals])
@@ -93,7 +94,7 @@ def evaluate(
         if lacking:
             raise ProbeError(f"--against: {lacking} trials are in one file only. Expected scores of the same trials")
         bonafide = trials["label"].eq("bonafide")
-        comparison = compare(bonafide, trials["score"], other["score"], drawn[0])
+        comparison = compare(bonafide, trials["score"], other["score"], _draw(trials, unit, resamples, seed))
     return Evaluation(table, intervals[0], unit, trials, comparison)
 
 
@@ -112,8 +113,8 @@ def _draw(trials: pd.DataFrame, unit: str, resamples: int, seed: int) -> Resampl
     return draw(trials["label"].eq("bonafide"), clusters, n=resamples, seed=seed)
 
 
-def _interval(trials: pd.DataFrame, resamples: Resamples, value: float) -> Interval:
+def _interval(trials: pd.DataFrame, value: float, unit: str, resamples: int, seed: int) -> Interval:
     if trials["label"].nunique() < 2:
         return Interval(value, float("nan"), float("nan"))
-    rates = eer_resamples(trials["label"].eq("bonafide"), trials["score"].to_numpy(), resamples)
-    return percentile_interval(value, rates)
+    drawn = _draw(trials, unit, resamples, seed)
+    return percentile_interval(value, eer_resamples(trials["label"].eq("bonafide"), trials["score"].to_numpy(), drawn))

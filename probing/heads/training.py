@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,40 +17,11 @@ from torch.nn import functional
 
 from .recipes import Recipe
 from .sources import Batch, Source
-from .stack import STACKS_AT_ONCE, HeadStack
+from .stack import HeadStack
+from .workers import Workers
 
 CHECKPOINT_EVERY_S = 20.0
-T = TypeVar("T")
-R = TypeVar("R")
 BETAS, EPSILON = (0.9, 0.999), 1e-8
-
-
-class Workers:
-    """Works on a few stacks beside each other, where they are on a CPU, the cores shared out evenly.
-
-    Many products of a head are too small to be split between cores; what is done between two steps is smaller still, so
-    that the thread that hands out the work splits nothing either.
-    """
-
-    def __init__(self, n_stacks: int, device: str) -> None:
-        self.threads = threads = torch.get_num_threads()
-        n = min(n_stacks, threads, STACKS_AT_ONCE) if torch.device(device).type == "cpu" else 1
-        self.pool = None
-        if n > 1:
-            self.pool = ThreadPoolExecutor(n, initializer=torch.set_num_threads, initargs=(threads // n,))
-            torch.set_num_threads(threads // n)
-
-    def __enter__(self) -> Workers:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self.pool is not None:
-            self.pool.shutdown()
-            torch.set_num_threads(self.threads)
-
-    def map(self, work: Callable[[T], R], items: Sequence[T]) -> list[R]:
-        """Results in order."""
-        return list(map(work, items) if self.pool is None else self.pool.map(work, items))
 
 
 class StackOptimizer:
