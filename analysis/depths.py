@@ -19,6 +19,7 @@ from cache import ProbeError
 from probing.runs import Run
 
 LEARNED = ("weight", "weight_x_norm")
+EVEN = ("mean", "single")  # merges that weigh every layer alike, or have one
 
 
 def depth_curve(
@@ -126,7 +127,7 @@ def _contribution(
     rows = run.contributions.query("condition == @condition and metric in @metrics")
     heads = _heads(run)
     for name, (colour, marker) in zip(heads, _styles(len(heads)), strict=False):
-        if shares and name.startswith(("mean", "single")):
+        if shares and name.startswith(EVEN):
             continue  # the same for every layer by their nature
         for metric in metrics:
             table = rows.query("head == @name and metric == @metric").sort_values("layer")
@@ -180,7 +181,7 @@ def save_depth_curve(run: Run) -> list[str]:
 
 def weighs_layers(run: LoadedRun) -> bool:
     """Whether any head of a run has gates or weights of its own for the layers; a mean and a single layer have none."""
-    return any(not name.startswith(("mean", "single")) for name in run.contributions["head"])
+    return any(not name.startswith(EVEN) for name in run.contributions["head"])
 
 
 def _check_heads(run: Run) -> None:
