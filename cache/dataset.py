@@ -1,12 +1,13 @@
 """A torch data set over a cache, safe with worker processes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from cache.quantization import read_as
 from cache.reader import Cache, Where
 
 
@@ -37,30 +38,46 @@ class CacheDataset(Dataset[dict[str, Any]]):
     def __getitem__(self, i: int) -> dict[str, Any]:
         return self.__getitems__([i])[0]
 
-    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
+    def __getitems__(self, indices: Sequence[int]) -> "Items":
         """The items of a batch, read together; a DataLoader asks for them so."""
         rows = self.table.iloc[list(indices)]
-        ids = rows["utterance_id"].tolist()
+        ids, labels, counts = (rows[name].tolist() for name in ("utterance_id", "label", "n_frames"))
         if self.tier == "frames":
-            states = self.cache.frames(ids, self.layers)
+            shape = (len(ids), len(self.layers), max(counts, default=0), self.cache.dim)
+            states = np.empty(shape, read_as(self.cache.tiers["frames"]))
+            self.cache.frames_into(states, ids, self.layers)
         else:
-            states = list(np.moveaxis(self.cache.pooled(self.layers, rows), 1, 0))
-        labels, counts = rows["label"].tolist(), rows["n_frames"].tolist()
-        return [
-            {"x": torch.from_numpy(x), "target": float(label == "bonafide"), "utterance_id": name, "n_frames": n}
-            for x, label, name, n in zip(states, labels, ids, counts, strict=True)
-        ]
+            states = np.ascontiguousarray(np.moveaxis(self.cache.pooled(self.layers, rows), 1, 0))
+        x = torch.from_numpy(states)
+        of_each = counts if self.tier == "frames" else [2] * len(ids)
+        items = (
+            {"x": x[i, :, :length], "target": float(label == "bonafide"), "utterance_id": name, "n_frames": n}
+            for i, (length, label, name, n) in enumerate(zip(of_each, labels, ids, counts, strict=True))
+        )
+        return Items(x, items)
+
+
+class Items(list[dict[str, Any]]):
+    """Items of a CacheDataset that were read together, as parts of one padded `x` (B, layers, T, D)."""
+
+    def __init__(self, x: torch.Tensor, items: Iterable[dict[str, Any]]) -> None:
+        super().__init__(items)
+        self.x = x
 
 
 def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Batch items of a CacheDataset: `x` (B, layers, T, D), padded with zeros to the longest, `n_frames` (B,)."""
-    length = max(item["x"].shape[1] for item in items)
-    x = items[0]["x"].new_zeros((len(items), items[0]["x"].shape[0], length, items[0]["x"].shape[2]))
-    for i, item in enumerate(items):
-        x[i, :, : item["x"].shape[1]] = item["x"]
     return {
-        "x": x,
+        "x": items.x if isinstance(items, Items) else _padded([item["x"] for item in items]),
         "target": torch.tensor([item["target"] for item in items]),
         "utterance_id": [item["utterance_id"] for item in items],
         "n_frames": torch.tensor([item["n_frames"] for item in items]),
     }
+
+
+def _padded(states: Sequence[torch.Tensor]) -> torch.Tensor:
+    n_layers, _, dim = states[0].shape
+    x = states[0].new_zeros((len(states), n_layers, max(values.shape[1] for values in states), dim))
+    for i, values in enumerate(states):
+        x[i, :, : values.shape[1]] = values
+    return x

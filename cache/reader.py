@@ -166,15 +166,37 @@ class Cache:
         """
         layers = self.layers if layers is None else list(layers)
         self.require("frames", layers)
-        return [self._frames(self._shard(index), row, layers) for index, row in self._places(utterance_ids)]
+        clips = []
+        for index, row in self._places(utterance_ids):
+            shard = self._shard(index)
+            out = np.empty((len(layers), int(shard.n_frames[row]), self.dim), read_as(self.tiers["frames"]))
+            _read(shard, row, layers, 0, out)
+            clips.append(out)
+        return clips
 
-    def _frames(self, shard: Shard, row: int, layers: Sequence[int]) -> Array:
-        out = np.empty((len(layers), int(shard.n_frames[row]), self.dim), read_as(self.tiers["frames"]))
-        shard.check("frames", layers, [row])
-        start, stop = shard.offsets[row : row + 2].tolist()
-        for i, layer in enumerate(layers):
-            decode(shard.frames(layer)[start:stop], out[i])
-        return out
+    def frames_into(
+        self,
+        out: Array,
+        utterance_ids: Sequence[str],
+        layers: Sequence[int] | None = None,
+        first: Sequence[int] | None = None,
+    ) -> None:
+        """Read a padded batch in one copy, where `frames` and padding would be two.
+
+        Args:
+            out: (B, layers, T, D) in any memory order, float32 or of the type that `frames` gives. Of each utterance it
+                takes as many frames as T holds, and zeros after them.
+            utterance_ids: B of them.
+            layers: default all.
+            first: frame of each utterance to begin at; default 0.
+        """
+        layers = self.layers if layers is None else list(layers)
+        self.require("frames", layers)
+        if out.shape[:2] != (len(utterance_ids), len(layers)) or out.shape[3:] != (self.dim,):
+            raise ValueError(f"out is {out.shape}, expected ({len(utterance_ids)}, {len(layers)}, T, {self.dim})")
+        for i, (index, row) in enumerate(self._places(utterance_ids)):
+            n_read = _read(self._shard(index), row, layers, 0 if first is None else first[i], out[i])
+            out[i, :, n_read:] = 0
 
     def require(self, tier: str, layers: Sequence[int]) -> None:
         """Refuse a tier or layer that this cache does not have, with a ProbeError that says which it has."""
@@ -210,6 +232,17 @@ class Cache:
                     f"Cache({str(self.folder)!r})"
                 ) from None
         return self._shards[index]
+
+
+def _read(shard: Shard, row: int, layers: Sequence[int], first: int, out: Array) -> int:
+    """Read frames of an utterance, from `first` on, into `out` (layers, T, D); gives how many there were."""
+    shard.check("frames", layers, [row])
+    start, stop = shard.offsets[row : row + 2].tolist()
+    start = min(start + first, stop)
+    n_read = min(stop - start, out.shape[1])
+    for i, layer in enumerate(layers):
+        decode(shard.frames(layer)[start : start + n_read], out[i, :n_read])
+    return n_read
 
 
 def _open(folder: Path) -> tuple[Manifest, pd.DataFrame]:

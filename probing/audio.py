@@ -9,6 +9,7 @@ import numpy as np
 import soundfile
 import soxr
 from numpy.typing import NDArray
+from scipy.fft import next_fast_len, rfft
 
 SAMPLING_RATE = 16_000
 RESAMPLER_QUALITY = "HQ"
@@ -125,8 +126,8 @@ def measure(waveform: Waveform) -> dict[str, float]:
         power lies; audio_noise_floor_db: 10th percentile of the level of 20 ms frames in dB of full scale.
     """
     samples = waveform.astype(np.float64)  # float32 overflows on absurdly loud files
-    power = np.abs(np.fft.rfft(samples)) ** 2
-    power[0] = 0.0
+    n_fft = next_fast_len(len(samples), real=True)
+    power = np.abs(rfft(samples - samples.mean(), n_fft)) ** 2
     cumulative = np.cumsum(power)
     rolloff = int(np.searchsorted(cumulative, 0.95 * cumulative[-1]))
     n = max(1, len(waveform) // 320)
@@ -135,7 +136,7 @@ def measure(waveform: Waveform) -> dict[str, float]:
     return {
         "audio_seconds": len(waveform) / SAMPLING_RATE,
         "audio_level_db": _decibel(np.mean(samples**2)),
-        "audio_bandwidth_hz": rolloff * SAMPLING_RATE / len(waveform),
+        "audio_bandwidth_hz": rolloff * SAMPLING_RATE / n_fft,
         "audio_noise_floor_db": _decibel(np.percentile(energy, 10)),
     }
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from cache import Cache
 
 T = TypeVar("T")
-FRAME_COPIES = 6  # of a batch of frames: read, padded, standardised, merged, gradients
+FRAME_COPIES = 6  # of a batch of frames: two ahead, in hand, standardised, merged, gradients
 
 
 @dataclass(frozen=True)
@@ -138,21 +138,18 @@ class FrameSource:
         return prefetched(self._batch(rows, crop_seed) for rows in parts)
 
     def _batch(self, rows: NDArray[np.intp], crop_seed: int | None) -> Batch:
-        clips = self.cache.frames(list(self.table["utterance_id"].iloc[rows]), self.layers)
-        cropped = [self._crop(clip, int(row), crop_seed) for clip, row in zip(clips, rows, strict=True)]
-        x = torch.zeros(self.n_layers, len(rows), max(clip.shape[1] for clip in cropped), self.dim).transpose(0, 1)
-        mask = torch.zeros(len(rows), x.shape[2], dtype=torch.bool)
-        for i, clip in enumerate(cropped):
-            x[i, :, : clip.shape[1]] = torch.from_numpy(clip)
-            mask[i, : clip.shape[1]] = True
-        return Batch(rows, x, mask)
+        counts = self.table["n_frames"].to_numpy()[rows]
+        kept = np.minimum(counts, self.n_frames or counts.max())
+        first = [self._first(int(row), int(n), crop_seed) for row, n in zip(rows, counts - kept, strict=True)]
+        x = np.empty((self.n_layers, len(rows), kept.max(), self.dim), np.float32).swapaxes(0, 1)
+        self.cache.frames_into(x, self.table["utterance_id"].iloc[rows].tolist(), self.layers, first)
+        return Batch(rows, torch.from_numpy(x), torch.from_numpy(np.arange(x.shape[2]) < kept[:, None]))
 
-    def _crop(self, clip: NDArray[Any], row: int, crop_seed: int | None) -> NDArray[Any]:
-        surplus = clip.shape[1] - (self.n_frames or clip.shape[1])
-        if surplus <= 0:
-            return clip
-        start = 0 if crop_seed is None else int(np.random.default_rng([crop_seed, row]).integers(surplus + 1))
-        return clip[:, start : start + clip.shape[1] - surplus]
+    def _first(self, row: int, surplus: int, crop_seed: int | None) -> int:
+        """The frame at which the crop of an utterance begins."""
+        if surplus == 0 or crop_seed is None:
+            return 0
+        return int(np.random.default_rng([crop_seed, row]).integers(surplus + 1))
 
     def moments(self) -> tuple[Tensor, Tensor]:
         """See `Source.moments`; over frames, each utterance weighing the same, from the pooled tier."""

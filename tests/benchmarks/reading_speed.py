@@ -9,7 +9,9 @@ afterwards. All reads are warm (from the page cache) and give new arrays; they r
 import argparse
 import os
 import tempfile
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -112,14 +114,12 @@ def measure(frames: Path, int8: Path, pooled: Path, rounds: int) -> None:
         for name in batch:
             cache.frames([name])
 
-    def scan(paths: list[Path]) -> Callable[[], object]:
-        return lambda: torch.cat([torch.load(path)[LAYER] for path in paths])
-
     against_raw("layer read, frames", lambda: cache.layer(LAYER, "frames"), frames, [layer_bytes])
     against_raw("layer read, pooled", lambda: means.layer(LAYER), pooled, [means.layer(LAYER)[0].nbytes])
     against_raw("utterance read, shuffled", one_by_one, frames, clip_bytes, keep=False)
     against_raw("prefix read, shuffled", lambda: cache.frames(batch, prefix), frames, prefix_bytes)
-    against_raw("padded batches of 8, shuffled, of the bytes without padding", lambda: list(data), frames, clip_bytes)
+    batches = "padded batches of 8, shuffled, of the bytes without padding"
+    against_raw(batches, lambda: deque(data, maxlen=0), frames, clip_bytes, keep=False)
     against_raw(
         "layer read, int8 decoded to float32, of its bytes on disk",
         lambda: small.layer(LAYER, "frames"),
@@ -129,12 +129,25 @@ def measure(frames: Path, int8: Path, pooled: Path, rounds: int) -> None:
     against_raw(
         "everything read the first time, with checksums", lambda: one_by_one(Cache(frames)), frames, clip_bytes, False
     )
-    for name, folder, work in (
-        ("frames", frames, lambda: cache.layer(LAYER, "frames")),
-        ("pooled", pooled, lambda: means.layer(LAYER)),
+
+    def each(layers: Sequence[int], read: Callable[[int], object]) -> Callable[[], None]:
+        def work() -> None:
+            for k in layers:
+                read(k)  # let go before the next, as in a sweep
+
+        return work
+
+    def scan(k: int, folder: Path) -> object:
+        return torch.cat([torch.load(path)[k] for path in files[folder]])
+
+    for name, of, folder, tier, layers in (
+        ("frames", cache, frames, "frames", [LAYER]),
+        ("pooled, one layer", means, pooled, "pooled", [LAYER]),
+        ("pooled, all layers one by one", means, pooled, "pooled", means.layers),
     ):
-        ratio, each = median_ratio(interleaved([scan(files[folder]), work], rounds))
-        figure(f"layer scan of one .pt per utterance / ours, {name}", ratio, each)
+        works = each(layers, partial(scan, folder=folder)), each(layers, partial(of.layer, tier=tier))
+        ratio, ratios = median_ratio(interleaved(works, rounds))
+        figure(f"layer scan of one .pt per utterance / ours, {name}", ratio, ratios)
 
 
 if __name__ == "__main__":

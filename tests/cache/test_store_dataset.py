@@ -126,6 +126,34 @@ def test_a_batch_read_together_is_its_items_in_any_order(tier: str, store) -> No
         assert item["n_frames"] == data[i]["n_frames"]
 
 
+@pytest.mark.parametrize("tier", ["pooled", "frames"])
+def test_items_read_together_or_one_by_one_make_the_same_batch(tier: str, store) -> None:
+    data = CacheDataset(Cache(store(13)), tier)
+    order = [12, 0, 7, 7, 3, 11]
+    together, one_by_one = collate(data.__getitems__(order)), collate([data[i] for i in order])
+    assert together["x"].is_contiguous()
+    for name, value in one_by_one.items():
+        assert value == together[name] if name == "utterance_id" else torch.equal(value, together[name])
+
+
+@pytest.mark.parametrize("stored", ["float16", "float32", "int8"])
+@pytest.mark.parametrize("length", [1, 4, 99])
+def test_a_padded_batch_holds_the_frames_from_the_first_on_and_zeros(stored: str, length: int, store) -> None:
+    recipe = Recipe(tiers={"pooled": "float32", "frames": stored})
+    cache, ids, first = Cache(store(10, recipe=recipe)), names(10)[::-1], [i % 3 for i in range(10)]
+    out = np.full((2, 10, length, cache.dim), np.nan, np.float32).swapaxes(0, 1)
+    cache.frames_into(out, ids, [2, 0], first)
+    for i, (name, start) in enumerate(zip(ids, first, strict=True)):
+        expected = recipe.states(name, "frames")[[2, 0], start : start + length]
+        np.testing.assert_array_equal(out[i, :, : expected.shape[1]], expected)
+        assert not out[i, :, expected.shape[1] :].any()
+
+
+def test_an_array_that_does_not_fit_the_batch_is_refused(store) -> None:
+    with pytest.raises(ValueError, match=r"out is \(2, 3, 5, 9\), expected \(2, 3, T, 3\)"):
+        Cache(store(10)).frames_into(np.empty((2, 3, 5, 9)), names(2))
+
+
 @pytest.mark.parametrize("order", [[9, 8, 7, 6, 5, 4, 3, 2, 1, 0], [0, 5, 1, 6, 2], [4], []])
 def test_pooled_statistics_come_in_the_order_of_the_table(order: list[int], store) -> None:
     cache = Cache(store(10))
