@@ -1,17 +1,16 @@
-"""The commands of `probe cache`, beside those of analysis/cli.py."""
+"""The commands of `probe cache`."""
 
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from analysis.flags import AudioRoot, BatchSize, Device, OnNonfinite, Wait, Workers
 from analysis.interruption import InterruptibleGroup
+from analysis.tables import out
 from probing.progress import console, duration, progress_line, size
 
-out = Console(highlight=False, soft_wrap=True)
 cache_app = typer.Typer(
     cls=InterruptibleGroup,
     help="Look at, check and mend a cache.",

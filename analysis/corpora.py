@@ -1,16 +1,15 @@
-"""The commands of `probe corpus`, beside those of analysis/cli.py."""
+"""The commands of `probe corpus`."""
 
 from importlib import import_module
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from analysis.flags import AudioRoot
 from analysis.interruption import InterruptibleGroup
+from analysis.tables import out
 from probing.progress import progress_line
 
-out = Console(highlight=False, soft_wrap=True)
 corpus_app = typer.Typer(
     cls=InterruptibleGroup,
     help="List the corpora known by name, and check one.",

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+DEMO_CACHE = Path("results/demo.cache")
+
 CorpusSpec = Annotated[
     str,
     typer.Option(

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from analysis.tables import out
 from cache.errors import ProbeError
 
-out = Console(highlight=False, soft_wrap=True)
 Corpus = Annotated[
     str | None, typer.Option(metavar="NAME", help="Of the corpora evaluated on, which [default: the first].")
 ]

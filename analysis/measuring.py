@@ -6,13 +6,11 @@ from typing import Annotated, Any
 
 import pandas as pd
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from analysis.tables import print_whole
+from analysis.tables import out, print_whole
 from cache.errors import ProbeError
 
-out = Console(highlight=False, soft_wrap=True)
 PICTURES = (".png", ".svg", ".pdf")
 TABLES = (".csv", ".parquet")
 Layers = Annotated[str | None, typer.Option(metavar="LIST", help="Layers, as 0,4,8 [default: all].")]
@@ -234,4 +232,4 @@ def _print(table: pd.DataFrame) -> None:
         shown.add_column(str(name), justify="left" if flat[name].dtype == object else "right")
     for row in flat.itertuples(index=False):
         shown.add_row(*(f"{x:.4g}" if isinstance(x, float) else str(x) for x in row))
-    print_whole(out, shown)
+    print_whole(shown)

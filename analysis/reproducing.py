@@ -1,4 +1,4 @@
-"""The commands of `probe reproduce`, beside those of analysis/cli.py."""
+"""The commands of `probe reproduce`."""
 
 from collections.abc import Sequence
 from importlib import import_module
@@ -7,14 +7,12 @@ from typing import Annotated, Any
 
 import pandas as pd
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from analysis.interruption import InterruptibleGroup
-from analysis.tables import print_whole
+from analysis.tables import out, print_whole
 from probing.progress import duration, size
 
-out = Console(highlight=False, soft_wrap=True)
 reproduce_app = typer.Typer(
     cls=InterruptibleGroup,
     help="Reproduce published tables on your own copy of the data.",
@@ -98,7 +96,7 @@ def _print_steps(steps: Sequence[Any], calibration: Any) -> None:
         takes = "?" if step.seconds is None else duration(step.seconds)
         written = "?" if calibration is None else size(step.n_bytes) if step.n_bytes else ""
         shown.add_row(step.name, step.state, f"{step.utterances:,}", written, takes)
-    print_whole(out, shown)
+    print_whole(shown)
     told = calibration.assumption if calibration is not None else "nothing is known of the backbone: it is not here"
     out.print(f"Times: {told}.\n", markup=False)
     for step in steps:
@@ -120,5 +118,5 @@ def _print_comparison(table: pd.DataFrame, corpora: tuple[str, ...]) -> None:
             figures.append("" if pd.isna(row[corpus]) else f"{row[corpus]:.2f}{known}")
         source = "measured" if measured else "published"
         shown.add_row(source, str(row["backbone"]), str(row["system"]), str(row["depth"]), *figures)
-    print_whole(out, shown)
+    print_whole(shown)
     out.print("Published: " + "; ".join(dict.fromkeys(table.loc[table["source"] != "measured", "source"])))

@@ -6,14 +6,12 @@ from typing import Annotated, Any
 
 import pandas as pd
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from analysis.tables import print_whole
+from analysis.tables import out, print_whole
 from cache.errors import ProbeError
 from probing.progress import console
 
-out = Console(highlight=False, soft_wrap=True)
 HeadName = Annotated[
     str | None,
     typer.Option(
@@ -98,7 +96,7 @@ def evaluate(
         shown.add_column(title, justify="left" if name in factors else "right")
     for row in found.table.to_dict("records"):
         shown.add_row(*(_figure(name, value) for name, value in row.items()))
-    print_whole(out, shown)
+    print_whole(shown)
     out.print(f"\n{found.sentence}\n")
     if folder:
         folder.mkdir(parents=True, exist_ok=True)

@@ -7,15 +7,17 @@ from rich.table import Table
 
 WIDEST = 1000
 
+out = Console(highlight=False, soft_wrap=True)  # results go to standard output, all else to the console
 
-def print_whole(out: Console, table: Table) -> None:
+
+def print_whole(table: Table) -> None:
     """Print a table as wide as it is; a terminal that is narrower wraps its lines."""
     needed = Measurement.get(out, out.options.update(max_width=WIDEST), table).maximum
     wide = Console(file=out.file, width=max(out.width, needed), highlight=False, soft_wrap=True)
     wide.print(table)
 
 
-def print_layers(out: Console, table: pd.DataFrame, chosen: str) -> None:
+def print_layers(table: pd.DataFrame, chosen: str) -> None:
     """Print the EERs of linear probes by layer, from `analysis.report.layer_table`."""
     shown = Table(title="EER (%) of linear probes", title_justify="left", box=None, header_style="bold")
     for name in ("layer", "dev", "eval", "95 % interval", "C", "shuffled"):
@@ -25,15 +27,15 @@ def print_layers(out: Console, table: pd.DataFrame, chosen: str) -> None:
         interval = f"{row['low']:.1f} .. {row['high']:.1f}"
         name = f"* {layer}" if layer == chosen else str(layer)
         shown.add_row(name, f"{row['dev']:.1f}", f"{row['eval']:.1f}", interval, f"{row['strength']:g}", control)
-    print_whole(out, shown)
+    print_whole(shown)
     out.print("* chosen on dev")
 
 
-def print_corpora(out: Console, table: pd.DataFrame) -> None:
+def print_corpora(table: pd.DataFrame) -> None:
     """Print the EERs by layer and corpus, from `analysis.report.corpora_table`."""
     shown = Table(title="\nEER (%) on every corpus", title_justify="left", box=None, header_style="bold")
     for name in (table.index.name, *table.columns):
         shown.add_column(str(name), justify="right")
     for layer, row in table.iterrows():
         shown.add_row(str(layer), *(x if isinstance(x, str) else f"{x:.1f}" for x in row))
-    print_whole(out, shown)
+    print_whole(shown)

@@ -14,7 +14,7 @@ class CacheCorrupt(ProbeError, ValueError):
 
 
 class CacheBusy(ProbeError, RuntimeError):
-    """Another process is writing to this cache."""
+    """Another process is writing to this cache, or run."""
 
 
 class FingerprintMismatch(ProbeError, ValueError):

@@ -1,4 +1,4 @@
-"""The lock of a cache folder: one writer at a time on any file system, and a word on who that is.
+"""The lock of a folder: one writer at a time on any file system, and a word on who that is.
 
 Two locks, both taken: `flock` on `.lock`, which the kernel lets go of when its process ends, where the file system has
 it; and the file `.lock.owner`, created exclusively and touched every few seconds by its owner, where it has not, or has
@@ -27,6 +27,7 @@ LEASE_S, BEAT_S = 120.0, 2.0
 POLL_S, TRIES = 0.2, 5
 NO_FLOCK = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS}
 LONGEST_TEXT = 200
+WAIT_FOR_IT = "Wait for it to end (--wait SECONDS does), or name another folder."
 
 
 class FolderLock:
@@ -49,19 +50,25 @@ class FolderLock:
         )
 
     def release(self) -> None:
-        """Let others write."""
+        """Let others write; may be called again."""
         self._lease.release()
         if self._kernel is not None:
             self._kernel.release()
 
 
-def lock_folder(folder: Path, wait: float = 0.0, say: Callable[[str], None] = lambda text: None) -> FolderLock:
+def lock_folder(
+    folder: Path,
+    wait: float = 0.0,
+    say: Callable[[str], None] = lambda text: None,
+    advice: str = WAIT_FOR_IT,
+) -> FolderLock:
     """Take the lock of a folder, made if need be.
 
     Args:
         folder: what is to be written to.
         wait: seconds to wait for another writer to end.
         say: told that this waits, and for whom.
+        advice: what to do where it is not to be had.
 
     Raises:
         CacheBusy: another process has it, and which.
@@ -82,10 +89,7 @@ def lock_folder(folder: Path, wait: float = 0.0, say: Callable[[str], None] = la
                 kernel.release()
             raise
     except filelock.Timeout:
-        raise CacheBusy(
-            f"{folder}: another process is writing to this cache, {_who(folder, lease)}. Wait for it to end (--wait "
-            "SECONDS does), or name another folder."
-        ) from None
+        raise CacheBusy(f"{folder}: another process is writing to it, {_who(folder, lease)}. {advice}") from None
     except OSError as error:
         if isinstance(error, ProbeError):
             raise

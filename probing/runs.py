@@ -27,6 +27,7 @@ from safetensors.numpy import save_file
 
 from cache import ProbeError
 from cache.atomic import PARTIAL, put_back, replace_file, replace_folder
+from cache.lock import LOCK, OWNER, lock_folder
 from cache.manifest import canonical_json, read_json
 from probing.scores import read_scores, write_scores
 
@@ -149,7 +150,9 @@ def _check_form(record: dict[str, Any], results: pd.DataFrame) -> None:
 
 
 class RunWriter:
-    """Writes a run beside its final place and moves it there when it is whole.
+    """Writes a run beside its final place and moves it there when it is whole; one process at a time.
+
+    Use it in a `with` statement: others may write when it ends, and go on with what is left where it failed.
 
     Args:
         folder: where the run is to be.
@@ -158,6 +161,7 @@ class RunWriter:
 
     Raises:
         ProbeError: the folder holds another run, or something that is no run.
+        CacheBusy: another process is writing this run.
     """
 
     def __init__(self, folder: Path, configuration: Mapping[str, Any], *, overwrite: bool = False) -> None:
@@ -175,16 +179,23 @@ class RunWriter:
                     "Name another folder (--out DIR) or replace it (--overwrite)"
                 )
         identity = canonical_json(configuration).encode()
+        self._lock = lock_folder(self.partial, advice="Wait for it to end, or name another folder: --out DIR")
         try:
-            if not self._begun(identity):
-                shutil.rmtree(self.partial, ignore_errors=True)
-            for name in ("scores", "heads", "figures"):
-                shutil.rmtree(self.partial / name, ignore_errors=True)
-                (self.partial / name).mkdir(parents=True)
-            self.training.mkdir(exist_ok=True)
+            kept = {LOCK, OWNER, *([self.training.name] if self._begun(identity) else [])}
+            for path in [path for path in self.partial.iterdir() if path.name not in kept]:
+                _remove(path)
+            for path in (*(self.partial / name for name in ("scores", "heads", "figures")), self.training):
+                path.mkdir(exist_ok=True)
             replace_file(self.partial / CONFIGURATION, identity)
         except OSError as error:
+            self._lock.release()
             raise ProbeError(f"{folder}: cannot be written to ({error.strerror}). Name another: --out DIR") from None
+
+    def __enter__(self) -> "RunWriter":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._lock.release()
 
     @property
     def training(self) -> Path:
@@ -232,5 +243,16 @@ class RunWriter:
         versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
         text = json.dumps({**record, "versions": versions}, indent=1, ensure_ascii=False)
         replace_file(self.partial / RUN, (text + "\n").encode())
+        self._lock.check()
         replace_folder(self.partial, self.folder)
+        for name in (LOCK, OWNER):  # they came along
+            (self.folder / name).unlink(missing_ok=True)
         return Run(self.folder)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()

@@ -117,95 +117,96 @@ def sweep(
     by_condition = conditions_of(evaluations, options.by)
     left_out = leave_out(splits) if options.unseen_attacks else None
     configuration = _configuration(options, splits)
-    writer = RunWriter(Path(run), configuration, overwrite=overwrite)
-    say("Sweep: " + ", ".join(_describe(split, len(evaluations) > 1) for split in splits.values()))
-    resamples = {
-        part: draw(split.bonafide, split.clusters(options.interval_by), n=options.resamples, seed=options.seed)
-        for part, split in splits.items()
-        if part != "train"
-    }
-    truth = {part: split.bonafide for part, split in splits.items()}
-    labellings = [truth, *shuffled(splits, options.control_seeds)]
-    results, boots = Results(splits, resamples), {}
-    figures = ConditionFigures(
-        results, splits, by_condition, left_out, options.resamples, options.seed, options.interval_by
-    )
-    heads: dict[int, Probe] = {}
-    tables = {part: split.table for part, split in splits.items()}
+    with RunWriter(Path(run), configuration, overwrite=overwrite) as writer:
+        say("Sweep: " + ", ".join(_describe(split, len(evaluations) > 1) for split in splits.values()))
+        resamples = {
+            part: draw(split.bonafide, split.clusters(options.interval_by), n=options.resamples, seed=options.seed)
+            for part, split in splits.items()
+            if part != "train"
+        }
+        truth = {part: split.bonafide for part, split in splits.items()}
+        labellings = [truth, *shuffled(splits, options.control_seeds)]
+        results, boots = Results(splits, resamples), {}
+        figures = ConditionFigures(
+            results, splits, by_condition, left_out, options.resamples, options.seed, options.interval_by
+        )
+        heads: dict[int, Probe] = {}
+        tables = {part: split.table for part, split in splits.items()}
 
-    n_probes = len(labellings) + (len(left_out.attacks) if left_out else 0)
-    with progress_line("Probing", len(cache.layers), "layers") as line:
-        for layer, probes, without in probe_layers(
-            splits, labellings, options.strengths, device, memory_gb, left_out.rows if left_out else None
-        ):
-            boots[layer] = results.add(LAYERS, layer, probes[0])
-            for seed, probe in zip(options.control_seeds, probes[1:], strict=True):
-                results.add_control(layer, seed, probe)
-            figures.add(layer, probes[0], without)
-            writer.add_scores(f"linear-layer-{layer:02d}", tables, probes[0].scores)
-            heads[layer] = replace(probes[0], scores={})
-            line.advance(1, f"layer {layer}")
-        trivial = fit_probes(_trivial(splits), [truth], options.strengths, device)[0]
-        results.add(TRIVIAL, None, trivial)
-        writer.add_scores(TRIVIAL, tables, trivial.scores)
+        n_probes = len(labellings) + (len(left_out.attacks) if left_out else 0)
+        with progress_line("Probing", len(cache.layers), "layers") as line:
+            for layer, probes, without in probe_layers(
+                splits, labellings, options.strengths, device, memory_gb, left_out.rows if left_out else None
+            ):
+                boots[layer] = results.add(LAYERS, layer, probes[0])
+                for seed, probe in zip(options.control_seeds, probes[1:], strict=True):
+                    results.add_control(layer, seed, probe)
+                figures.add(layer, probes[0], without)
+                writer.add_scores(f"linear-layer-{layer:02d}", tables, probes[0].scores)
+                heads[layer] = replace(probes[0], scores={})
+                line.advance(1, f"layer {layer}")
+            trivial = fit_probes(_trivial(splits), [truth], options.strengths, device)[0]
+            results.add(TRIVIAL, None, trivial)
+            writer.add_scores(TRIVIAL, tables, trivial.scores)
 
-    saved = None
-    if options.depths.heads and (costs := depth_costs(cache, device, say)) is not None:
-        results.add_costs(costs)
-        saved = saved_shares(costs)
-    depth_finding = ablate(cache, splits, options.depths, options.margin, writer, results, device, memory_gb, saved)
-    table = results.table()
-    corpora = [split.corpus for split in evaluations.values()]
-    finding = find_layer(cache, table, corpora[0], boots, resamples[EVAL].unit, len(splits[EVAL]))
-    elsewhere = find_elsewhere(table, finding.layer, finding.last, corpora[1:])
-    unseen = find_unseen(table, finding.layer) if left_out else None
-    writer.add_utterances({part: table for part, table in tables.items() if part != "train"})
-    writer.add_heads(
-        "linear",
-        {
-            f"layer_{layer:02d}.{name}": np.asarray(value)
-            for layer, probe in heads.items()
-            for name, value in (("weight", probe.weight), ("bias", [probe.bias]))
-        },
-        {
-            "head": "linear",
-            "input": "pooled mean and standard deviation, (2 * dim) features, not standardised",
-            "score": "log odds of bona fide",
-            "cache": cache.id,
-            "backbone": cache.about["backbone"],
-            "strength": {str(layer): probe.strength for layer, probe in heads.items()},
-        },
-    )
-    say(
-        f"Trained {len(heads)} layers x {n_probes} labellings x {len(options.strengths)} strengths in "
-        f"{duration(time.perf_counter() - started)}."
-    )
-    return writer.finish(
-        table,
-        {
-            **configuration,
-            "about": cache.about,
-            "fingerprint": cache.fingerprint,
-            "cache_folder": str(cache.folder),
-            "corpora": corpora,
-            "caches": {
-                part: {"folder": str(split.cache.folder), "id": split.cache.id, "corpus": split.corpus}
-                for part, split in splits.items()
+        saved = None
+        if options.depths.heads and (costs := depth_costs(cache, device, say)) is not None:
+            results.add_costs(costs)
+            saved = saved_shares(costs)
+        depth_finding = ablate(cache, splits, options.depths, options.margin, writer, results, device, memory_gb, saved)
+        table = results.table()
+        corpora = [split.corpus for split in evaluations.values()]
+        finding = find_layer(cache, table, corpora[0], boots, resamples[EVAL].unit, len(splits[EVAL]))
+        elsewhere = find_elsewhere(table, finding.layer, finding.last, corpora[1:])
+        unseen = find_unseen(table, finding.layer) if left_out else None
+        writer.add_utterances({part: table for part, table in tables.items() if part != "train"})
+        writer.add_heads(
+            "linear",
+            {
+                f"layer_{layer:02d}.{name}": np.asarray(value)
+                for layer, probe in heads.items()
+                for name, value in (("weight", probe.weight), ("bias", [probe.bias]))
             },
-            "unusable": {str(folder): one.failure_counts for folder, one in caches.items()},
-            "conditions": {
-                corpus: {one.name: one.counts for one in by_condition if evaluations[one.part].corpus == corpus}
-                for corpus in corpora
+            {
+                "head": "linear",
+                "input": "pooled mean and standard deviation, (2 * dim) features, not standardised",
+                "score": "log odds of bona fide",
+                "cache": cache.id,
+                "backbone": cache.about["backbone"],
+                "strength": {str(layer): probe.strength for layer, probe in heads.items()},
             },
-            "intervals": f"95 %, bootstrap over {resamples[EVAL].unit}s within class, {options.resamples} resamples",
-            "counts": {part: _counts(split) for part, split in splits.items()},
-            "finding": finding.as_dict(),
-            "elsewhere": elsewhere.as_dict() if elsewhere else None,
-            "unseen_attacks": unseen.as_dict() if unseen else None,
-            "depth_finding": depth_finding.as_dict() if depth_finding else None,
-            "seconds": round(time.perf_counter() - started, 3),
-        },
-    )
+        )
+        say(
+            f"Trained {len(heads)} layers x {n_probes} labellings x {len(options.strengths)} strengths in "
+            f"{duration(time.perf_counter() - started)}."
+        )
+        return writer.finish(
+            table,
+            {
+                **configuration,
+                "about": cache.about,
+                "fingerprint": cache.fingerprint,
+                "cache_folder": str(cache.folder),
+                "corpora": corpora,
+                "caches": {
+                    part: {"folder": str(split.cache.folder), "id": split.cache.id, "corpus": split.corpus}
+                    for part, split in splits.items()
+                },
+                "unusable": {str(folder): one.failure_counts for folder, one in caches.items()},
+                "conditions": {
+                    corpus: {one.name: one.counts for one in by_condition if evaluations[one.part].corpus == corpus}
+                    for corpus in corpora
+                },
+                "intervals": f"95 %, bootstrap over {resamples[EVAL].unit}s within class, "
+                f"{options.resamples} resamples",
+                "counts": {part: _counts(split) for part, split in splits.items()},
+                "finding": finding.as_dict(),
+                "elsewhere": elsewhere.as_dict() if elsewhere else None,
+                "unseen_attacks": unseen.as_dict() if unseen else None,
+                "depth_finding": depth_finding.as_dict() if depth_finding else None,
+                "seconds": round(time.perf_counter() - started, 3),
+            },
+        )
 
 
 def finished_run(cache: Cache, run: str | Path, options: SweepOptions) -> Run | None:

@@ -1,8 +1,8 @@
 """Two Ray workers beside one, each with one thread: the time to extract the same shards once the models are loaded.
 
-    python tests/benchmarks/engine_speed.py [--rounds 5] [--limit 96] [--shape base | --backbone SPEC] [--corpus SPEC]
+    python tests/benchmarks/engine_speed.py [--rounds 5] [--limit 192] [--shape base | --backbone SPEC] [--corpus SPEC]
 
-Every run is a Ray of its own with as many CPUs as workers; half a minute a round on two quiet cores. One worker also
+Every run is a Ray of its own with as many CPUs as workers; a minute a round on two quiet cores. One worker also
 decodes in a thread beside its passes, on the core that two workers share, which counts for more the smaller the model.
 """
 
@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("--backbone", help="as probe extract --backbone, instead")
     parser.add_argument("--corpus", default="demo", help="as probe extract --corpus")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--limit", type=int, default=96, help="utterances")
+    parser.add_argument("--limit", type=int, default=192, help="utterances")
     asked = parser.parse_args()
     corpus = load_corpus(asked.corpus)
     corpus = replace(corpus, utterances=corpus.utterances.head(asked.limit).reset_index(drop=True))

@@ -2,13 +2,15 @@
 
 For every layer: the relative error of the int8 frames, and the EER on eval of a linear probe on mean and deviation of
 the frames as they are read (the pooled tier is taken before the cast and would not show it). Then heads on all layers,
-every frame, over several seeds: what int8 changes beside what a seed changes.
+every frame, over several seeds: each head read on both caches, which shows what the bytes alone do; and heads trained
+on either, which shows it beside what a seed does.
 
     python tests/benchmarks/int8_effect.py --corpus my/manifest.csv --backbone PATH [--seeds 3] [--epochs 0]
 """
 
 import argparse
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from probing.corpora import load_corpus
 from probing.extraction import Machine, Options, extract
 from probing.metrics import eer
 from probing.probes import LinearProbeCV
+from probing.serving.score import Server
 from probing.sweep import DepthOptions, SweepOptions, sweep
 
 
@@ -36,15 +39,17 @@ def probe_eer(x: np.ndarray, split: np.ndarray, bonafide: np.ndarray) -> tuple[f
     return eer(bonafide[held_out], scores), scores
 
 
-def head_rates(cache: Cache, folder: Path, head: str, seeds: int, epochs: int) -> np.ndarray:
-    """EER on eval of a head on all layers, by seed."""
-    n_layers = max(cache.layers)
-    depths = DepthOptions((head,), "frames", seeds=tuple(range(seeds)), depths=(n_layers,), epochs=epochs)
+def head_rates(
+    trained_on: Cache, read_on: Sequence[Cache], home: Path, head: str, seed: int, epochs: int
+) -> list[float]:
+    """EER on eval of a head on all layers, over each of the caches `read_on`."""
+    n_layers = max(trained_on.layers)
+    depths = DepthOptions((head,), "frames", seeds=(seed,), depths=(n_layers,), epochs=epochs)
     options = SweepOptions(strengths=(0.01,), control_seeds=(), depths=depths, resamples=100)
-    rows = sweep(cache, folder, options).results
-    chosen = (rows["experiment"] == "depth") & rows["seed"].notna() & (rows["split"] == "eval")
-    chosen &= (rows["metric"] == "eer") & (rows["depth"] == n_layers) & (rows["condition"] == "all")
-    return rows[chosen].sort_values("seed")["value"].to_numpy()
+    run = sweep(trained_on, home / f"{trained_on.folder.name}-{seed}.run", options)
+    server, table = Server(run.folder, head), trained_on.select({"split": "eval"})
+    bonafide = (table["label"] == "bonafide").to_numpy()
+    return [eer(bonafide, server.on_cache(cache, cache.utterances.loc[table.index])) for cache in read_on]
 
 
 def main() -> None:
@@ -66,16 +71,23 @@ def main() -> None:
         figure("bytes of an int8 cache / of a float16 one", byte.n_bytes / half.n_bytes)
         compare(half, byte)
         if not asked.no_heads:
-            rates = [
-                head_rates(cache, Path(home) / f"{name}.run", asked.head, asked.seeds, asked.epochs)
-                for name, cache in (("float16", half), ("int8", byte))
-            ]
-            for name, values in zip(("float16", "int8"), rates, strict=True):
-                print(f"{asked.head} on {name} frames, EER % by seed: {', '.join(f'{100 * v:.2f}' for v in values)}")
-            figure(
-                f"{asked.head}, EER of int8 less float16, points, mean over seeds", 100 * (rates[1] - rates[0]).mean()
-            )
-            figure(f"{asked.head}, spread of float16 over seeds, points", 100 * np.ptp(rates[0]))
+            compare_heads(half, byte, Path(home), asked.head, asked.seeds, asked.epochs)
+
+
+def compare_heads(half: Cache, byte: Cache, home: Path, head: str, n_seeds: int, epochs: int) -> None:
+    """Print the EERs of heads by seed: trained and read on float16, the same read on int8, trained and read on int8."""
+    rates = np.zeros((n_seeds, 3))
+    for seed in range(n_seeds):
+        rates[seed, :2] = head_rates(half, (half, byte), home, head, seed, epochs)
+        rates[seed, 2] = head_rates(byte, (byte,), home, head, seed, epochs)[0]
+        print(f"{head}, seed {seed}, EER %: float16 {100 * rates[seed, 0]:.2f}, the same head on int8 ", end="")
+        print(f"{100 * rates[seed, 1]:.2f}, trained on int8 {100 * rates[seed, 2]:.2f}", flush=True)
+    read, trained = 100 * (rates[:, 1:] - rates[:, :1]).T
+    figure(f"{head}, EER of the same heads on int8 less float16, points, mean", read.mean())
+    figure(f"{head}, EER of the same heads on int8 less float16, points, largest difference", np.abs(read).max())
+    error = trained.std(ddof=1) / len(trained) ** 0.5 if len(trained) > 1 else float("nan")
+    figure(f"{head}, EER trained on int8 less on float16, points, mean over seeds", trained.mean(), f"+- {error:.2f}")
+    figure(f"{head}, spread of float16 over seeds, points", 100 * np.ptp(rates[:, 0]))
 
 
 def compare(half: Cache, byte: Cache) -> None:

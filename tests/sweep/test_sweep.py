@@ -1,6 +1,7 @@
 """The sweep finds the layer that carries the classes, and leaves a run folder that says how."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,10 @@ from hand_made import write_cache
 from safetensors.numpy import load_file
 
 from cache import Cache, ProbeError
+from cache.errors import CacheBusy
 from probing.metrics import eer
 from probing.probes import LinearProbe
-from probing.runs import Run
+from probing.runs import Run, RunWriter
 from probing.sweep import DepthOptions, SweepOptions, sweep
 
 LINEAR = DepthOptions(heads=())
@@ -117,6 +119,27 @@ def test_a_folder_that_is_no_run_is_left_alone(cache_folder: Path, tmp_path: Pat
     with pytest.raises(ProbeError, match="is there and is no run"):
         sweep(cache_folder, tmp_path, QUICK, overwrite=True, say=lambda text: None)
     assert (tmp_path / "thesis.tex").exists()
+
+
+def test_a_run_that_another_is_writing_is_refused_and_free_again_after_it_failed(
+    cache_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "r"
+
+    def fail_half_way() -> None:
+        with RunWriter(folder, {"of": "the same"}) as writer:
+            (writer.training / "checkpoint").write_text("half way")
+            with pytest.raises(CacheBusy, match=rf"another process is writing to it, pid {os.getpid()} .*--out DIR"):
+                sweep(cache_folder, folder, QUICK, say=lambda text: None)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_half_way()
+    with RunWriter(folder, {"of": "the same"}) as writer:
+        assert (writer.training / "checkpoint").read_text() == "half way"
+    run = sweep(cache_folder, folder, QUICK, say=lambda text: None)
+    assert [path.name for path in tmp_path.iterdir()] == ["r"]
+    assert not [path for path in run.folder.rglob("*") if path.name.startswith(".")]
 
 
 def test_random_weights_are_named_in_the_sentence(tmp_path: Path) -> None:
