@@ -3,6 +3,7 @@
 The commands run in forked children, so that a kill costs no imports. The parent computes nothing with torch.
 """
 
+import json
 import os
 import random
 import shutil
@@ -11,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ import pandas as pd
 from random_store import flip
 
 from cache import Cache, CacheCorrupt, CacheMissing, verify
+from cache.lock import LOCK
 
 TOLERANCE = 1e-4  # of the RMS of a layer
 
@@ -71,34 +74,42 @@ def command(arguments: list[str]) -> Callable[[], object]:
     return work
 
 
-def ended(pid: int, within: float = float("inf")) -> int | None:
-    """Wait for a child; its exit code, or None where it was still at work after `within` seconds and was killed."""
-    stop = time.monotonic() + within
+def ended(pid: int, within: float = float("inf"), since: Callable[[], bool] = lambda: True) -> int | None:
+    """Wait for a child; its exit code, or None where it was killed `within` seconds after `since` was first true."""
+    stop = None
     while True:
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
             return os.waitstatus_to_exitcode(status)
-        if time.monotonic() >= stop:
+        if stop is None and since():
+            stop = time.monotonic() + within
+        if stop is not None and time.monotonic() >= stop:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             return None
         time.sleep(0.001)
 
 
-def seconds_of(arguments: list[str], log: Path, at_work: Callable[[], bool]) -> tuple[float, float]:
-    """Run a command to its end; gives the seconds until it was at work, and until the end."""
-    began = time.monotonic()
-    pid, start, code = forked(command(arguments), log), None, None
-    while code is None:
-        if start is None and at_work():
-            start = time.monotonic() - began
-        done, status = os.waitpid(pid, os.WNOHANG)
-        code = os.waitstatus_to_exitcode(status) if done else None
-        time.sleep(0.001)
-    if code:
+def has_lock(pid: int, folder: Path) -> bool:
+    """Whether a process wrote into the lock of a folder that it has it; nobody else may write there then."""
+    try:
+        return bool(json.loads((folder / LOCK).read_bytes())["pid"] == pid)
+    except (OSError, ValueError):
+        return False
+
+
+def seconds_of(arguments: list[str], log: Path, locked: Path) -> tuple[float, float]:
+    """Run a command to its end; gives the seconds until it had its lock, and how long it could be seen to have it."""
+    began, pid, seen = time.monotonic(), forked(command(arguments), log), list[float]()
+
+    def look() -> bool:
+        if has_lock(pid, locked):
+            seen.append(time.monotonic())
+        return False
+
+    if (code := ended(pid, since=look)) or not seen:
         raise SystemExit(f"probe {' '.join(arguments)}: exit code {code}\n{log.read_text()[-2000:]}")
-    end = time.monotonic() - began
-    return (end if start is None else start), end
+    return seen[0] - began, seen[-1] - seen[0]
 
 
 def kill_again_and_again(
@@ -106,6 +117,7 @@ def kill_again_and_again(
     arguments: list[str],
     n: int,
     seconds: tuple[float, float],
+    locked: Path,
     begin: Callable[[], None],
     hold: Callable[[bool], str | None],
     moments: random.Random,
@@ -117,8 +129,9 @@ def kill_again_and_again(
         tally: counts.
         arguments: of the command.
         n: kills.
-        seconds: until it is at work and until its end, undisturbed; four kills of five come at random between these,
-            the others at any time.
+        seconds: until it has its lock, and while it has it, undisturbed; four kills of five come at random in the
+            second, the others at any time.
+        locked: the folder of the lock.
         begin: makes the place ready for a new run; called again whenever the command got to its end.
         hold: says what does not hold after a kill (False) or at the end (True).
         moments: draws the shares.
@@ -126,11 +139,16 @@ def kill_again_and_again(
     """
     begin()
     while tally.kills < n:
-        earliest = seconds[0] if moments.random() < 0.8 else 0.0
-        code = ended(forked(command(arguments), log), moments.uniform(earliest, 1.05 * seconds[1]))
+        pid = forked(command(arguments), log)
+        at_work = partial(has_lock, pid, locked)
+        if moments.random() < 0.8:
+            code = ended(pid, moments.uniform(0, 1.05 * seconds[1]), at_work)
+        else:
+            code = ended(pid, moments.uniform(0, sum(seconds)))
         finished = code is not None
         if finished and code:
             tally.failures.append(f"exit code {code}: {log.read_text()[-500:]}")
+        tally.at_work += not finished and at_work()
         what = hold(finished) if not code else "it failed"
         if what:
             tally.failures.append(f"after {tally.kills} kills: {what}")
@@ -165,8 +183,7 @@ def kill_extract(home: Path, options: list[str], n: int, seed: int = 0) -> Tally
     """Kills of `probe extract`: what was finished before is there after, sound and right."""
     tally, folder, log = Tally("extract"), home / "extracted", home / "log"
     right_folder = home / "right"
-    begun = right_folder / "shard-00000.h5.partial"
-    seconds = seconds_of(["extract", str(right_folder), *options], log, begun.exists)
+    seconds = seconds_of(["extract", str(right_folder), *options], log, right_folder)
     right, kept = Cache(right_folder), [0]
 
     def begin() -> None:
@@ -180,7 +197,6 @@ def kill_extract(home: Path, options: list[str], n: int, seed: int = 0) -> Tally
             return "a finished cache is missing" if finished or kept[0] else None
         if len(cache) < kept[0]:
             return f"{kept[0]} utterances were finished, {len(cache)} are left"
-        tally.at_work += kept[0] < len(cache) < len(right)
         kept[0] = len(cache)
         if faults := verify(folder):
             return f"verify: {faults[0]}"
@@ -191,7 +207,8 @@ def kill_extract(home: Path, options: list[str], n: int, seed: int = 0) -> Tally
                 return f"not the undisturbed cache: {len(cache)} utterances, {left}"
         return unlike(cache, right, cache.utterances)
 
-    kill_again_and_again(tally, ["extract", str(folder), *options], n, seconds, begin, hold, random.Random(seed), log)
+    arguments = ["extract", str(folder), *options]
+    kill_again_and_again(tally, arguments, n, seconds, folder, begin, hold, random.Random(seed), log)
     return tally
 
 
@@ -212,7 +229,6 @@ def kill_repair(home: Path, right_folder: Path, n: int, seed: int = 1) -> Tally:
 
     def hold(finished: bool) -> str | None:
         before, bad[0] = bad[0], faulty(folder)
-        tally.at_work += not finished and set() < bad[0] < before
         if not bad[0] <= before:
             return f"more is damaged than before: {bad[0] - before}"
         if finished and bad[0]:
@@ -232,8 +248,8 @@ def kill_repair(home: Path, right_folder: Path, n: int, seed: int = 1) -> Tally:
         return None
 
     begin()
-    seconds = seconds_of(arguments, log, lambda: any(folder.glob("shard-*-1.h5*")))
-    kill_again_and_again(tally, arguments, n, seconds, begin, hold, moments, log)
+    seconds = seconds_of(arguments, log, folder)
+    kill_again_and_again(tally, arguments, n, seconds, folder, begin, hold, moments, log)
     return tally
 
 
@@ -256,15 +272,14 @@ def faulty(folder: Path) -> set[object]:
 def kill_sweep(home: Path, cache: Path, options: list[str], n: int, seed: int = 2) -> Tally:
     """Kills of `probe sweep`: a run is there whole or not at all, and is that of an undisturbed sweep."""
     tally, run, right, log = Tally("sweep"), home / "c.run", home / "right.run", home / "log"
-    begun = right.with_name(f"{right.name}.partial")
-    seconds = seconds_of(["sweep", str(cache), "--out", str(right), *options], log, begun.exists)
+    locked = home / "c.run.partial"
+    seconds = seconds_of(["sweep", str(cache), "--out", str(right), *options], log, home / "right.run.partial")
 
     def begin() -> None:
-        for path in (run, run.with_name("c.run.partial")):
+        for path in (run, locked):
             shutil.rmtree(path, ignore_errors=True)
 
     def hold(finished: bool) -> str | None:
-        tally.at_work += not finished and run.with_name("c.run.partial").exists()
         if not finished:
             return None if not run.exists() or results(run).equals(results(right)) else "half a run"
         for path in sorted((right / "scores").iterdir()):
@@ -273,7 +288,7 @@ def kill_sweep(home: Path, cache: Path, options: list[str], n: int, seed: int = 
         return None if results(run).equals(results(right)) else "other results"
 
     arguments = ["sweep", str(cache), "--out", str(run), *options]
-    kill_again_and_again(tally, arguments, n, seconds, begin, hold, random.Random(seed), log)
+    kill_again_and_again(tally, arguments, n, seconds, locked, begin, hold, random.Random(seed), log)
     return tally
 
 
