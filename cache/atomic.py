@@ -3,7 +3,7 @@
 import ctypes
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from zlib_ng.zlib_ng import crc32
@@ -75,14 +75,14 @@ def exchange(one: Path, other: Path) -> bool:
     return bool(done == 0)
 
 
-def crc32_outside(path: Path, blocks: Iterable[tuple[int, int]], alignment: int) -> int:
+def crc32_outside(path: Path, blocks: Iterable[Sequence[int]], alignment: int) -> int:
     """CRC-32 of the bytes of a file that are in none of `blocks`, each (start, stop).
 
     Gaps shorter than `alignment`, which nobody reads, do not count.
     """
     crc, at, size = 0, 0, path.stat().st_size
     with open(path, "rb") as handle:
-        for start, stop in [*sorted(blocks), (size, size)]:
+        for start, stop in [*sorted(map(tuple, blocks)), (size, size)]:
             if start - at >= alignment or start == size:
                 handle.seek(at)
                 crc = crc32(handle.read(max(0, start - at)), crc)

@@ -58,8 +58,9 @@ def fingerprint_id(fingerprint: dict[str, Any]) -> str:
 class ShardRecord:
     """A finished shard: its file (none when no utterance of it could be used), size, checksums and failures.
 
-    crc32: of the whole file. outside_crc32: of its bytes that are no hidden states, which a reader checks when it opens
-    the shard; None where a version before 0.2 wrote it.
+    crc32: of the whole file. states: where the hidden states are, as runs of bytes [start, stop]. outside_crc32: of the
+    other bytes, compared before HDF5 sees the file, which ends the process at some damages of its own structures. Both
+    None where an earlier version wrote it.
     failures: ids of the utterances that were planned for this shard but could not be used -> the reason.
     generation: how many files it had before this one. moved: whether the rows that `utterances.parquet` has for it are
     still those of the file before.
@@ -71,6 +72,7 @@ class ShardRecord:
     bytes: int
     crc32: int
     outside_crc32: int | None = None
+    states: list[list[int]] | None = None
     failures: dict[str, str] = field(default_factory=dict)
     generation: int = 0
     moved: bool = False
@@ -185,6 +187,11 @@ def _is_possible(manifest: Manifest) -> bool:
     def texts(values: Iterable[object]) -> bool:
         return all(isinstance(text, str) for text in values)
 
+    def are_runs(runs: object, n_bytes: int) -> bool:
+        return isinstance(runs, list) and all(
+            isinstance(run, list) and len(run) == 2 and counts(*run) and run[0] <= run[1] <= n_bytes for run in runs
+        )
+
     sums = (manifest.table_crc32, manifest.next_table_crc32, manifest.failures_crc32, manifest.next_failures_crc32)
     said = [manifest.about.get(name, "") for name in ("backbone", "corpus", "corpus_spec", "audio_root")]
     row_bytes = 1
@@ -207,6 +214,7 @@ def _is_possible(manifest: Manifest) -> bool:
             and (record.file is not None or record.bytes == 0)
             and type(record.moved) is bool
             and texts([*record.failures, *record.failures.values()])
+            and (record.states is None or are_runs(record.states, record.bytes))
             for record in manifest.shards
         )
     )

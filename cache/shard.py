@@ -18,7 +18,7 @@ mapped when read.
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,17 @@ from cache.quantization import encode, stored
 
 Array = NDArray[Any]
 ALIGNMENT = 64
+
+
+def _runs(blocks: Iterable[tuple[int, int]]) -> list[list[int]]:
+    """Blocks (start, stop) as runs: those with nothing but padding between them are one."""
+    runs: list[list[int]] = []
+    for start, stop in sorted(blocks):
+        if runs and start - runs[-1][1] < ALIGNMENT:
+            runs[-1][1] = stop
+        else:
+            runs.append([start, stop])
+    return runs
 
 
 def _allocate(group: h5py.Group, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
@@ -162,11 +173,12 @@ class ShardWriter:
             raise
         self._file.close()
         whole, size = crc32_of_file(self.partial), self.partial.stat().st_size
-        outside = crc32_outside(self.partial, self._blocks, ALIGNMENT)
+        states = _runs(self._blocks)
+        outside = crc32_outside(self.partial, states, ALIGNMENT)
         os.replace(self.partial, self.path)
         fsync_folder(self.path.parent)
         return ShardRecord(
-            self.index, self.path.name, self.n_rows, size, whole, outside, dict(failures), self.generation
+            self.index, self.path.name, self.n_rows, size, whole, outside, states, dict(failures), self.generation
         )
 
     def abort(self) -> None:
@@ -178,8 +190,8 @@ class ShardWriter:
 class Shard:
     """A finished shard, mapped into memory: no hidden state is read until it is indexed.
 
-    With `check`, what is outside the hidden states is compared with its checksum now, and every block the first time
-    it is asked for.
+    What is outside the hidden states is compared with its checksum now; with `check`, every block is the first time it
+    is asked for.
 
     The size is compared before the file is mapped; if another program cuts it after that, the system ends this process
     with SIGBUS at the first read beyond the end. Writers of a cache never change a shard under its name.
@@ -204,6 +216,8 @@ class Shard:
             raise CacheCorrupt(self._fault("the file is missing")) from None
         if size != record.bytes:
             raise CacheCorrupt(self._fault(f"{size} bytes, expected {record.bytes}"))
+        if record.states is not None:
+            self._check_outside(record, record.states)
         self._unchecked = {tier: np.full((len(manifest.layers), self.n_rows), check) for tier in manifest.tiers}
         try:
             with h5py.File(self.path, "r", locking=False) as file:
@@ -232,16 +246,17 @@ class Shard:
         except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
             raise CacheCorrupt(self._fault(f"HDF5 cannot read it ({error})")) from error
         self._bytes: Array = np.asarray(np.memmap(self.path, dtype=np.uint8, mode="r"))
-        if check and record.outside_crc32 not in (None, self._outside_crc32()):
-            raise CacheCorrupt(self._fault("bytes outside the hidden states do not match their checksum"))
+        if check and record.states is None:
+            blocks = [
+                (offset, offset + math.prod(shape) * dtype.itemsize)
+                for places in self._places.values()
+                for offset, shape, dtype in places
+            ]
+            self._check_outside(record, _runs(blocks))
 
-    def _outside_crc32(self) -> int:
-        blocks = [
-            (offset, offset + math.prod(shape) * dtype.itemsize)
-            for places in self._places.values()
-            for offset, shape, dtype in places
-        ]
-        return crc32_outside(self.path, blocks, ALIGNMENT)
+    def _check_outside(self, record: ShardRecord, states: list[list[int]]) -> None:
+        if record.outside_crc32 not in (None, crc32_outside(self.path, states, ALIGNMENT)):
+            raise CacheCorrupt(self._fault("bytes outside the hidden states do not match their checksum"))
 
     def _fault(self, what: str) -> str:
         return f"{self.path}: {what}. Find all faults: probe cache verify {self.path.parent}"

@@ -86,7 +86,8 @@ def recorded_again(folder: Path) -> None:
     """Let the manifest vouch for the shard as it is now, as whoever made it hostile would."""
     manifest = load_manifest(folder)
     path = folder / SHARD
-    record = replace(manifest.shards[0], bytes=path.stat().st_size, crc32=crc32_of_file(path))
+    known = {"bytes": path.stat().st_size, "crc32": crc32_of_file(path), "outside_crc32": None, "states": None}
+    record = replace(manifest.shards[0], **known)
     manifest.with_shard(record).save(folder)
 
 
@@ -112,6 +113,14 @@ def test_a_shard_that_is_not_hdf5_is_refused(store) -> None:
     (folder / SHARD).write_bytes(b"\x80\x04pickle" * 999)
     recorded_again(folder)
     with pytest.raises(CacheCorrupt, match="HDF5 cannot read it"):
+        Cache(folder).layer(0)
+
+
+def test_a_shard_of_another_cache_is_refused_whoever_vouches_for_it(store) -> None:
+    folder, other = store(4), store(4, "other", recipe=Recipe(salt=1))
+    (folder / SHARD).write_bytes((other / SHARD).read_bytes())
+    recorded_again(folder)
+    with pytest.raises(CacheCorrupt, match="another cache or place"):
         Cache(folder).layer(0)
 
 

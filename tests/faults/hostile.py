@@ -93,7 +93,7 @@ def shard_vouched_for(path: Path, chance: random.Random) -> None:
     in_bytes(path, chance)
     manifest = load_manifest(path.parent)
     record = next(shard for shard in manifest.shards if shard.file == path.name)
-    known = {"bytes": path.stat().st_size, "crc32": crc32_of_file(path), "outside_crc32": None}
+    known = {"bytes": path.stat().st_size, "crc32": crc32_of_file(path), "outside_crc32": None, "states": None}
     manifest.with_shard(replace(record, **known)).save(path.parent)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from faults.damage import FAILED, FILES, PLANNED, Content, changed, cut, everything, what_went_wrong, write_small
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from random_store import Recipe, flip
 
@@ -36,6 +36,7 @@ def sound(written: Sound) -> Iterator[Path]:
 PLACE = st.floats(0, 1, exclude_max=True)
 
 
+@example("shard-00000.h5", 857.5 / 15208, 2)  # at this one HDF5 2.0.0 ends the process
 @given(st.sampled_from(FILES), PLACE, st.integers(1, 255))
 @settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
 def test_a_changed_byte_is_found_by_verify_and_never_read(written: Sound, file: str, at: float, mask: int) -> None:
