@@ -75,17 +75,13 @@ def exchange(one: Path, other: Path) -> bool:
     return bool(done == 0)
 
 
-def crc32_outside(path: Path, blocks: Iterable[Sequence[int]], alignment: int) -> int:
-    """CRC-32 of the bytes of a file that are in none of `blocks`, each (start, stop).
-
-    Gaps shorter than `alignment`, which nobody reads, do not count.
-    """
+def crc32_outside(path: Path, runs: Iterable[Sequence[int]]) -> int:
+    """CRC-32 of the bytes of a file that are in none of `runs`, ascending, each (start, stop)."""
     crc, at, size = 0, 0, path.stat().st_size
     with open(path, "rb") as handle:
-        for start, stop in [*sorted(map(tuple, blocks)), (size, size)]:
-            if start - at >= alignment or start == size:
-                handle.seek(at)
-                crc = crc32(handle.read(max(0, start - at)), crc)
+        for start, stop in [*runs, (size, size)]:
+            handle.seek(at)
+            crc = crc32(handle.read(max(0, start - at)), crc)
             at = max(at, stop)
     return crc
 

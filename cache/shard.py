@@ -37,7 +37,7 @@ ALIGNMENT = 64
 
 
 def _runs(blocks: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """Blocks (start, stop) as runs: those with nothing but padding between them are one."""
+    """Blocks (start, stop) as ascending runs: those with nothing but padding between them are one."""
     runs: list[list[int]] = []
     for start, stop in sorted(blocks):
         if runs and start - runs[-1][1] < ALIGNMENT:
@@ -174,7 +174,7 @@ class ShardWriter:
         self._file.close()
         whole, size = crc32_of_file(self.partial), self.partial.stat().st_size
         states = _runs(self._blocks)
-        outside = crc32_outside(self.partial, states, ALIGNMENT)
+        outside = crc32_outside(self.partial, states)
         os.replace(self.partial, self.path)
         fsync_folder(self.path.parent)
         return ShardRecord(
@@ -255,7 +255,7 @@ class Shard:
             self._check_outside(record, _runs(blocks))
 
     def _check_outside(self, record: ShardRecord, states: list[list[int]]) -> None:
-        if record.outside_crc32 not in (None, crc32_outside(self.path, states, ALIGNMENT)):
+        if record.outside_crc32 not in (None, crc32_outside(self.path, states)):
             raise CacheCorrupt(self._fault("bytes outside the hidden states do not match their checksum"))
 
     def _fault(self, what: str) -> str:
