@@ -26,7 +26,8 @@ from cache.manifest import (
     load_manifest,
     shard_name,
 )
-from cache.shard import Array, ShardWriter
+from cache.shard import Array
+from cache.shard_writer import ShardWriter
 from cache.table import failures_bytes, load_table, plan, recover, settle, table_bytes
 
 DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}

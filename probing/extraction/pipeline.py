@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from cache.errors import ProbeError
 from cache.manifest import Manifest
 from cache.quantization import bytes_of
-from cache.shard import ShardWriter
+from cache.shard_writer import ShardWriter
 from probing.audio import Cropping
 from probing.backbones import Backbone
 from probing.extraction.states import Clip, UnusableStates, batches, states_of

@@ -8,7 +8,8 @@ import pandas as pd
 
 from cache import Cache, ProbeError
 from cache.manifest import Manifest, ShardRecord, load_manifest
-from cache.shard import Shard, ShardWriter
+from cache.shard import Shard
+from cache.shard_writer import ShardWriter
 from cache.table import PLACE_COLUMNS, load_table, stored_ids, table_is_whole
 from cache.verification import shard_faults
 from cache.writer import CacheWriter

@@ -15,7 +15,8 @@ import torch
 
 from cache.atomic import PARTIAL
 from cache.manifest import Manifest, ShardRecord, shard_name
-from cache.shard import Array, ShardWriter
+from cache.shard import Array
+from cache.shard_writer import ShardWriter
 from probing.corpora import Corpus
 from probing.extraction.estimate import Estimate, estimate
 from probing.extraction.extract import Machine, new_manifest, new_pipeline

@@ -11,7 +11,7 @@ import pytest
 from small_extraction import assert_same, corpus_in, machine, quiet, run_cli, with_frames, write_clips
 
 from cache import ProbeError, verify
-from cache.shard import ShardWriter
+from cache.shard_writer import ShardWriter
 from cache.writer import CacheWriter
 from probing.extraction import Machine, extract
 from probing.extraction.extract import new_manifest, session
