@@ -46,6 +46,8 @@ def check(
         published = f", published {row.published:,}" if row.published >= 0 else ""
         missing = f", audio missing {row.missing:,}" if row.missing else ""
         out.print(f"{row.split} {row.label}: {row.utterances:,}{published}{missing}", markup=False)
+    for note in found.there.notes if found.there else ():
+        out.print(f"Note: {note}", markup=False)
     for fault in faults:
         out.print(fault, markup=False)
     if faults:

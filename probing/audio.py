@@ -1,5 +1,6 @@
 """Audio as a speech model takes it: 16 kHz mono float32, whatever the file holds, or the reason it cannot be used."""
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,18 +12,29 @@ import soxr
 from numpy.typing import NDArray
 from scipy.fft import next_fast_len, rfft
 
+from probing.containers import UnusableAudio, check_whole
+from probing.streams import ALL_FLAC, Part, parts
+
 SAMPLING_RATE = 16_000
 RESAMPLER_QUALITY = "HQ"
 MEASURES = ("audio_seconds", "audio_level_db", "audio_bandwidth_hz", "audio_noise_floor_db")
 STAMPS = ("file_bytes", "file_mtime_us", "file_crc32")  # which file it was, kept beside the measures
 HASHED = 1 << 24  # bytes of a file, from its start, that the checksum is of; its size is known beside
+UNKNOWN_FRAMES = ALL_FLAC  # as many or more say, by libsndfile's way or ours, that a file does not know its length
+USUAL_SUFFIXES = {  # by libsndfile's name of the format; those whose files do not keep a rate are left out
+    "WAV": (".wav", ".wave"), "FLAC": (".flac",), "OGG": (".ogg", ".oga", ".opus"), "MP3": (".mp3", ".mp2"),
+    "AIFF": (".aiff", ".aif", ".aifc"), "AU": (".au", ".snd"), "CAF": (".caf",), "W64": (".w64",),
+    "RF64": (".rf64", ".bw64"), "NIST": (".sph", ".nist"), "IRCAM": (".sf", ".ircam"), "VOC": (".voc",),
+    "AVR": (".avr",), "PVF": (".pvf",), "PAF": (".paf",), "SVX": (".svx", ".8svx", ".iff"), "HTK": (".htk",),
+}  # fmt: skip
+SUFFIXES = tuple(
+    suffix for name, suffixes in USUAL_SUFFIXES.items() if name in soundfile.available_formats() for suffix in suffixes
+)
+INSTRUMENTS = ("SDS", "XI", "WVE")
+BLOCK = 1 << 18  # samples read at a time where the length is not known
 _ONE_STEP_OF_16_BITS = 1 / 32768
 
 Waveform = NDArray[np.float32]
-
-
-class UnusableAudio(Exception):
-    """A file that cannot be used; the message is the reason written to failures.csv."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +73,9 @@ class Cropping:
 def load_audio(path: Path, cropping: Cropping, min_samples: int = 1) -> Waveform:
     """Decode a file (wav, flac, ogg, opus, mp3, ...; any rate and channels) to 16 kHz mono float32, cropped.
 
+    A stated length is not trusted over the stream: all that decodes is read, as far as it is wanted. A file that its
+    container proves to be cut is refused, also where the cut is behind what is wanted.
+
     Args:
         path: the file.
         cropping: how much of it is wanted.
@@ -69,19 +84,93 @@ def load_audio(path: Path, cropping: Cropping, min_samples: int = 1) -> Waveform
     Raises:
         UnusableAudio: missing, not audio, truncated, or as `fit_audio`.
     """
+    seconds = cropping.n_samples() / SAMPLING_RATE + 0.1
+    pieces: list[tuple[Waveform, int]] = []
     try:
-        with soundfile.SoundFile(path) as file:
-            rate = file.samplerate
-            n_wanted = min(file.frames, int(np.ceil((cropping.n_samples() / SAMPLING_RATE + 0.1) * rate)))
-            samples = file.read(n_wanted, dtype="float32", always_2d=True)
-            kind = file.format
-    except (soundfile.LibsndfileError, OSError, RuntimeError, ValueError) as error:
+        with open(path, "rb") as file:
+            check_whole(file, os.fstat(file.fileno()).st_size)
+        for part in parts(path, seconds):
+            wanted = seconds - sum(len(samples) / rate for samples, rate in pieces)
+            if wanted <= 0:
+                break
+            pieces.append(_decode(part, wanted))
+    except UnusableAudio:
+        raise
+    except Exception as error:  # what a decoder makes of foreign bytes has no end
         raise UnusableAudio(_why_unreadable(path, error)) from None
-    if kind in ("WAV", "WAVEX", "OGG"):
-        _check_whole(path, kind)
-    if len(samples) < n_wanted:
-        raise UnusableAudio(f"truncated: {len(samples)} of {n_wanted} samples could be decoded")
-    return fit_audio(samples, rate, cropping, min_samples)
+    return fit_audio(*_joined(pieces), cropping, min_samples)
+
+
+def stated_seconds(path: Path, seconds: float) -> float | None:
+    """How long a file is, at most `seconds`, without decoding it; None if it does not say, or cannot be read."""
+    found = 0.0
+    try:
+        for part in parts(path, seconds):
+            with soundfile.SoundFile(part) as file:
+                if not 0 < file.frames < UNKNOWN_FRAMES:
+                    return None
+                found += file.frames / file.samplerate
+    except Exception:  # as in `load_audio`, which says why
+        return None
+    return min(found, seconds)
+
+
+class _Stream(soundfile.SoundFile):
+    """A file that is read onwards only, until no more of it decodes.
+
+    soundfile seeks around every read of a file it can seek in, and a seek fails behind the end of a FLAC that states
+    too large a total.
+    """
+
+    def seekable(self) -> bool:
+        """Whether a reader may jump; never."""
+        return False
+
+
+def _decode(part: Part, seconds: float) -> tuple[Waveform, int]:
+    """The first seconds of a part, (n, channels), and its rate."""
+    with _Stream(part) as file:
+        if file.format in INSTRUMENTS:
+            raise ValueError(f"{file.format} is a format of instruments, which does not keep the rate")
+        n_wanted = math.ceil(seconds * file.samplerate)
+        n_stated = file.frames if 0 < file.frames < UNKNOWN_FRAMES else None
+        blocks: list[Waveform] = []
+        while (n_left := n_wanted - sum(len(block) for block in blocks)) > 0:
+            blocks.append(file.read(min(n_left, n_stated or BLOCK), dtype="float32", always_2d=True))
+            if not len(blocks[-1]):
+                break
+        samples = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+        if n_stated and file.format in ("FLAC", "CAF"):
+            _check_decoded(part, len(samples), n_wanted, n_stated)
+        return samples, file.samplerate
+
+
+def _check_decoded(part: Part, n: int, n_wanted: int, n_stated: int) -> None:
+    """Refuse packed samples that end before their stated number, here or, seen by a jump to the last, further on."""
+    if n < min(n_wanted, n_stated):
+        raise UnusableAudio(f"truncated: {n} of {n_stated} samples could be decoded")
+    if n_stated > n_wanted:
+        with soundfile.SoundFile(part) as file:
+            try:
+                file.seek(n_stated - 1)
+                whole = len(file.read(1)) == 1
+            except soundfile.LibsndfileError:
+                whole = False
+        if not whole:
+            raise UnusableAudio(f"truncated: the last of {n_stated} samples is not there")
+
+
+def _joined(pieces: list[tuple[Waveform, int]]) -> tuple[Waveform, int]:
+    """The parts of a file in one, mono if they differ; at the rate of the first."""
+    if len(pieces) == 1:
+        return pieces[0]
+    rate = pieces[0][1]
+    mono = [samples.mean(axis=1) for samples, _ in pieces]
+    same = [
+        one if of == rate or not len(one) else soxr.resample(one, of, rate, quality=RESAMPLER_QUALITY)
+        for one, (_, of) in zip(mono, pieces, strict=True)
+    ]
+    return np.concatenate(same)[:, None], rate
 
 
 def fit_audio(samples: Waveform, rate: int, cropping: Cropping, min_samples: int = 1) -> Waveform:
@@ -152,32 +241,7 @@ def _why_unreadable(path: Path, error: Exception) -> str:
         return "a folder, not a file"
     if path.stat().st_size == 0:
         return "empty: the file has no bytes"
+    if path.suffix.lower() == ".raw":
+        return "not decodable: samples without a header (.raw) do not say their rate; write them as .wav"
     text = str(error).rsplit(": ", 1)[-1].strip().rstrip(".")
     return f"not decodable: {text}"
-
-
-def _check_whole(path: Path, kind: str) -> None:
-    """Find a WAV or Ogg file that was cut: libsndfile reads what is left of it without a word."""
-    size = path.stat().st_size
-    with open(path, "rb") as file:
-        if kind.startswith("WAV"):
-            _check_whole_wav(file.read(1 << 16), size)
-            return
-        file.seek(max(0, size - 66_000))
-        tail = file.read()
-    last = tail.rfind(b"OggS")
-    segments = tail[last + 27 : last + 27 + tail[last + 26]] if last >= 0 and len(tail) > last + 27 else b""
-    if not segments or last + 27 + len(segments) + sum(segments) != len(tail):
-        raise UnusableAudio("truncated: the last Ogg page is not complete")
-
-
-def _check_whole_wav(head: bytes, size: int) -> None:
-    at = 12
-    while head[:4] == b"RIFF" and at + 8 <= len(head):
-        name, length = head[at : at + 4], int.from_bytes(head[at + 4 : at + 8], "little")
-        if name == b"data":
-            streamed = length in (0, 0x7FFFFFFF, 0xFFFFFFFF)
-            if not streamed and at + 8 + length > size:
-                raise UnusableAudio(f"truncated: {size - at - 8} of {length} bytes of samples are there")
-            return
-        at += 8 + length + length % 2

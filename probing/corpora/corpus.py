@@ -26,12 +26,14 @@ class Corpus:
     root: folder that `path` starts from.
     utterances: one row each: `utterance_id`, `path` (relative to root, with /), `split`, `label` (`bonafide` or
         `spoof`), `speaker`, `attack` (`-` for bona fide), then whatever columns the corpus has beside these.
+    notes: what a person should know of what was read, such as files that were passed over; a sentence each.
     """
 
     name: str
     spec: str
     root: Path
     utterances: pd.DataFrame
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.utterances)

@@ -1,16 +1,17 @@
 """Corpora whose folders say what is in them: `[SPLIT/]{real,fake}/[ATTACK/]...`, as FoR has it."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 
 from cache.errors import ProbeError
+from probing.audio import SUFFIXES
 from probing.corpora.corpus import LABELS, NOT_IN_IDS, SPOOF, Corpus, ids_of, normalise
 from probing.corpora.protocol import ProtocolMissing
 
-SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".w64")
 SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("dev", "development", "val", "valid", "validation"), "dev"),
@@ -22,7 +23,7 @@ def read_folder(root: Path, name: str | None = None) -> Corpus:
     """Read a folder tree: the audio files below folders called real, fake, bonafide, spoof, ...
 
     The folders above these name the split (`training`, `validation` and `testing` are train, dev and eval), the folder
-    below a fake one the attack. Hidden files and folders are passed over.
+    below a fake one the attack. Hidden files and folders are passed over; other files too, and `notes` counts them.
 
     Args:
         root: folder that holds `real/` and `fake/`, or splits that do.
@@ -32,22 +33,28 @@ def read_folder(root: Path, name: str | None = None) -> Corpus:
         ProbeError: no audio file is below such a folder.
     """
     root = root.resolve()
-    rows = []
-    for path in sorted(_audio_files(root)):
+    rows, elsewhere = [], 0
+    found = sorted(files_below(root))
+    for path in (path for path in found if is_audio(path)):
         if not path.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in path):
             raise ProbeError(f"{root}: the name {os.fsencode(path)!r} is not UTF-8. Rename it, then run this again.")
         *folders, _ = parts = Path(path).parts
         depth = next((i for i, folder in enumerate(folders) if folder.lower() in LABELS), None)
         if depth is None:
+            elsewhere += 1
             continue
         above, below = "/".join(folders[:depth]), folders[depth + 1 :]
         label = LABELS[folders[depth].lower()]
         attack = below[0] if below and label == SPOOF else ""
         split = SPLITS.get(above.lower(), above or "all")
         rows.append(("/".join(parts), split, label, attack))
+    notes = [passed_over(found)] if passed_over(found) else []
+    if elsewhere:
+        notes.append(f"{elsewhere} audio files are not below real/ or fake/ and were passed over")
     if not rows:
+        why = f" ({'; '.join(notes)})" if notes else ""
         raise ProbeError(
-            f"{root}: no audio below real/ or fake/. Expected [SPLIT/]{{real,fake}}/... with files ending in "
+            f"{root}: no audio below real/ or fake/{why}. Expected [SPLIT/]{{real,fake}}/... with files ending in "
             f"{', '.join(SUFFIXES)}; for other layouts write a manifest with the columns path,label"
         )
     table = pd.DataFrame(rows, columns=["path", "split", "label", "attack"])
@@ -55,7 +62,7 @@ def read_folder(root: Path, name: str | None = None) -> Corpus:
     same = ids.duplicated(keep=False)
     table["utterance_id"] = ids.where(~same, table["path"].str.replace(NOT_IN_IDS, "_", regex=True))
     spec = f"{name or 'folder'}:{root}"
-    return Corpus(name or root.name, spec, root, normalise(table, str(root)))
+    return Corpus(name or root.name, spec, root, normalise(table, str(root)), tuple(notes))
 
 
 def read_for(root: Path, name: str = "for") -> Corpus:
@@ -74,8 +81,23 @@ def read_for(root: Path, name: str = "for") -> Corpus:
     return read_folder(root, name)
 
 
-def _audio_files(root: Path) -> Iterator[str]:
-    """Audio files below a folder, as paths relative to it; links are followed, but no folder is entered twice."""
+def is_audio(name: str) -> bool:
+    """Whether a name ends as one of a format that can be decoded."""
+    return name.lower().endswith(SUFFIXES)
+
+
+def passed_over(names: list[str]) -> str:
+    """How many of the files have other suffixes, in words; empty if none has."""
+    counts = Counter(os.path.splitext(name)[1].lower() or "no suffix" for name in names if not is_audio(name))
+    if not counts:
+        return ""
+    shown = ", ".join(f"{n} {suffix}" for suffix, n in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:8])
+    others = f" and {len(counts) - 8} more kinds" if len(counts) > 8 else ""
+    return f"{counts.total()} files of other kinds were passed over: {shown}{others}"
+
+
+def files_below(root: Path) -> Iterator[str]:
+    """Files below a folder, relative to it, but hidden ones; links are followed, but no folder is entered twice."""
     seen = set()
     for folder, folders, files in os.walk(root, followlinks=True):
         status = os.stat(folder)
@@ -85,5 +107,5 @@ def _audio_files(root: Path) -> Iterator[str]:
         seen.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
         for name in files:
-            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
+            if not name.startswith("."):
                 yield os.path.relpath(os.path.join(folder, name), root)

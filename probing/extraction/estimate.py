@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import soundfile
 
 from cache.errors import ProbeError
 from cache.manifest import Manifest
 from cache.quantization import bytes_of
-from probing.audio import SAMPLING_RATE, Cropping
+from probing.audio import SAMPLING_RATE, Cropping, stated_seconds
 from probing.backbones import Backbone
 from probing.progress import duration, size
 
@@ -65,11 +64,8 @@ def estimate(
 
 
 def _n_samples(path: Path, cropping: Cropping) -> int:
-    """16 kHz samples the model will see of a file, from its header; 0 where that cannot be read."""
+    """16 kHz samples the model will see of a file, from its header; 0 if that does not say, or cannot be read."""
     if cropping.seconds is not None:
         return cropping.n_samples()
-    try:
-        info = soundfile.info(path)
-    except (soundfile.LibsndfileError, OSError, RuntimeError):
-        return 0
-    return min(cropping.n_samples(), int(info.frames * SAMPLING_RATE / info.samplerate))
+    seconds = stated_seconds(path, cropping.n_samples() / SAMPLING_RATE)
+    return int((seconds or 0.0) * SAMPLING_RATE)

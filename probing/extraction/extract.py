@@ -121,6 +121,8 @@ def extract(
     manifest = new_manifest(backbone, corpus, options)
     with work.writer(manifest, machine.wait, say) as writer:
         say(f"{backbone.name} on {backbone.device}, {corpus.name} -> {work.folder}")
+        for note in corpus.notes:
+            say(f"Note: {note}.")
         if backbone.precision_note:
             say(f"Precision: {backbone.precision_note}.")
         refuse_changed(writer, corpus.root)

@@ -47,6 +47,8 @@ def rehearse(
     work = work_of(folder, corpus, machine.shard_size_on(backbone), part)
     manifest = new_manifest(backbone, corpus, options)
     say(f"{backbone.name} on {backbone.device}, {corpus.name} -> {work.folder} (dry run: nothing is written there)")
+    for note in corpus.notes:
+        say(f"Note: {note}.")
     if backbone.precision_note:
         say(f"Precision: {backbone.precision_note}.")
     rows = _pending(work.folder, manifest, work.rows)

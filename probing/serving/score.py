@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from cache import Cache
 from cache.errors import ProbeError
 from cache.manifest import MANIFEST
+from probing.audio import SUFFIXES
 from probing.backbones import Backbone
 from probing.corpora.corpus import LABELS, ids_of
-from probing.corpora.folders import SUFFIXES
+from probing.corpora.folders import files_below, is_audio, passed_over
 from probing.extraction import Options, layers_of
 from probing.metrics import eer
 from probing.progress import console, progress_line
@@ -141,7 +142,7 @@ def score_audio(
     return scores
 
 
-def audio_files(given: Sequence[Path]) -> dict[str, Path]:
+def audio_files(given: Sequence[Path], say: Callable[[str], None] = lambda text: None) -> dict[str, Path]:
     """Audio files, and those in folders, under the names of the utterances: stems where no two are alike, else paths.
 
     Raises:
@@ -150,10 +151,16 @@ def audio_files(given: Sequence[Path]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in given:
         if path.is_dir():
-            paths = sorted(Path(folder) / name for folder, _, names in os.walk(path) for name in names)
-            paths = [one for one in paths if one.name.lower().endswith(SUFFIXES) and not one.name.startswith(".")]
+            names = sorted(files_below(path))
+            paths = [path / name for name in names if is_audio(name)]
+            others = passed_over(names)
             if not paths:
-                raise ServingError(f"{path}: no audio in there, and no cache. Expected files in {', '.join(SUFFIXES)}")
+                why = f" ({others})" if others else ""
+                raise ServingError(
+                    f"{path}: no audio in there, and no cache{why}. Expected files in {', '.join(SUFFIXES)}"
+                )
+            if others:
+                say(f"Note: {path}: {others}")
         elif path.exists():
             paths = [path]
         else:
@@ -221,7 +228,7 @@ def score_inputs(
         if form == "2019" or split:
             flag, needs = ("--form 2019", "labels") if form == "2019" else (f"--split {split}", "splits")
             raise ServingError(f"{flag}: needs {needs}, and audio has none. Leave it out, or score a cache")
-        files = audio_files(inputs)
+        files = audio_files(inputs, say)
         scores = server.on_audio(files, device, on_failure)
         if not scores:
             raise ServingError(f"{len(files)} files, and none can be used. Nothing was written; give other audio")
