@@ -35,6 +35,10 @@ SQUEEZED |= {"conv_kernel": (10, 3, 3, 3, 3, 2, 2), "conv_stride": (5, 2, 2, 2, 
 SEW_D = SQUEEZED | {"max_position_embeddings": 64, "position_buckets": 32, "layer_norm_eps": 1e-5}
 BERT = SMALL | {"position_embeddings_type": "relative_key", "conv_depthwise_kernel_size": 7}
 
+STREAMING = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "num_key_value_heads": 4}
+STREAMING |= {"encoder_config": STREAMING | {"num_hidden_layers": 3, "initializer_range": 0.2}}
+STREAMING["encoder_config"]["sliding_windows"] = [[16, 4], [8, 2], [16, 0]]
+
 # name -> (config class, config, preprocessor config)
 TINY: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "wavlm": ("WavLMConfig", LAYER, WAVEFORM),
@@ -54,6 +58,7 @@ TINY: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "sew-d": ("SEWDConfig", SEW_D, WAVEFORM),
     "wav2vec2-bert": ("Wav2Vec2BertConfig", BERT, {"feature_extractor_type": "SeamlessM4TFeatureExtractor"}),
     "whisper": ("WhisperConfig", WHISPER, {"feature_extractor_type": "WhisperFeatureExtractor"}),
+    "moonshine-streaming": ("MoonshineStreamingConfig", STREAMING, WAVEFORM | {"do_normalize": False}),
     "moonshine": ("MoonshineConfig", MOONSHINE, WAVEFORM | {"do_normalize": False}),
 }
 TINY_NAMES = list(TINY)

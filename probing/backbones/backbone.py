@@ -41,6 +41,7 @@ class Backbone:
         min_samples: shortest clip, in samples.
         max_samples: longest clip, or None.
         precision: "float32", "bf16" or "fp16", of the products; hidden states come as float32.
+        notes: what a person should know of how it was loaded, a sentence each.
         precision_note: what was measured about it when the model was loaded, as a person reads it.
         attention: "fused" where a fused kernel computes it, "stock" where the modules of transformers do; no number
             depends on it beyond rounding.
@@ -62,6 +63,8 @@ class Backbone:
         device: torch.device,
         revision: str | None = None,
         seed: int | None = None,
+        stored_blocks: int | None = None,
+        adapter_sha256: str | None = None,
     ) -> None:
         """Take the parts that `load_backbone` made."""
         self._encoder = encoder.eval().requires_grad_(False).to(device)
@@ -70,6 +73,9 @@ class Backbone:
         self._input = audio_input
         self._revision = revision
         self._seed = seed
+        # Only where there is something to say, so that other fingerprints stay what they were.
+        self._peculiar = {"stored_blocks": stored_blocks, "adapter_sha256": adapter_sha256}
+        self.notes: list[str] = []
         self._config: Any = encoder.config
         self.name = name
         self.spec = spec
@@ -155,6 +161,10 @@ class Backbone:
             if position + 1 not in numbers:
                 del kept._blocks[position]
         _hand_over(first, kept._blocks[0])
+        if windows := getattr(self._config, "sliding_windows", None):  # one a block, found by its position
+            kept._config = kept._encoder.config = copy.deepcopy(self._config)
+            kept._config.sliding_windows = [list(windows[number - 1]) for number in numbers]
+            kept._config.num_hidden_layers = len(numbers)
         kept.n_layers = len(numbers)
         kept.blocks = tuple(self.blocks[number - 1] for number in numbers)
         kept.name = f"{self._whole_name}, {describe_blocks(kept.blocks, self._n_blocks)}"
@@ -192,6 +202,7 @@ class Backbone:
             "precision": self.precision,
             "random": self.random,
             "seed": self._seed,
+            **{name: value for name, value in self._peculiar.items() if value is not None},
         }
 
     def __repr__(self) -> str:

@@ -36,6 +36,7 @@ WELL_KNOWN = (
     "openai/whisper-large-v3",
     "UsefulSensors/moonshine-tiny",
 )
+ADAPTER = "adapter_config.json"  # of PEFT
 ALTERNATIVES = "Give a local folder, or leave the model out to use `embedded`, which needs no download"
 
 
@@ -43,7 +44,8 @@ ALTERNATIVES = "Give a local folder, or leave the model out to use `embedded`, w
 class Checkpoint:
     """A model's files, read but not loaded.
 
-    `preprocessor` is None where the model has no preprocessor config; `revision` is the commit hash on the hub.
+    `preprocessor` is None where the model has no preprocessor config; `revision` is the commit hash on the hub;
+    `adapter` a folder with an adapter of PEFT that has to be merged into the weights.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Checkpoint:
     preprocessor: Mapping[str, Any] | None
     folder: Path
     revision: str | None = None
+    adapter: Path | None = None
 
     @property
     def has_weights(self) -> bool:
@@ -83,6 +86,8 @@ def open_checkpoint(spec: str, revision: str | None, weights: bool, fetch: bool 
         )
     if spec == EMBEDDED:
         return _embedded()
+    if (folder / ADAPTER).is_file() and not (folder / "config.json").is_file():
+        return _with_adapter(folder)
     if folder.is_dir():
         return _read_folder(folder, folder.resolve().name, None)
     if not HUB_ID.fullmatch(spec):
@@ -93,6 +98,20 @@ def open_checkpoint(spec: str, revision: str | None, weights: bool, fetch: bool 
     snapshot = _download(spec, revision, weights, fetch)
     commit = snapshot.name if re.fullmatch(r"[0-9a-f]{40}", snapshot.name) else None
     return _read_folder(snapshot, spec.rsplit("/", 1)[-1], commit)
+
+
+def _with_adapter(folder: Path) -> Checkpoint:
+    """Read the base of an adapter: a folder, as it stands or from the adapter's, or a model downloaded before."""
+    stated = str(_read_json(folder / ADAPTER).get("base_model_name_or_path") or "")
+    if not stated:
+        raise BackboneMissing(
+            f"{folder}: an adapter that does not name its base. Write it into {ADAPTER}: base_model_name_or_path."
+        )
+    near = folder / stated
+    base = open_checkpoint(str(near) if near.is_dir() else stated, None, weights=True, fetch=False)
+    if base.adapter:
+        raise BackboneUnsupported(f"{folder}: an adapter on an adapter ({stated}). Merge that one first.")
+    return replace(base, name=f"{base.name} + {folder.resolve().name}", adapter=folder)
 
 
 def has_weights(folder: Path) -> bool:
@@ -121,9 +140,9 @@ def _read_folder(folder: Path, name: str, revision: str | None) -> Checkpoint:
             )
     except Exception as error:  # transformers checks a config in many ways
         raise BackboneUnsupported(
-            f"{name}: this version of transformers cannot read a config of model_type {stated!r}; expected a "
-            "speech encoder such as "
-            "wavlm, hubert, wav2vec2 or whisper. Choose another model, or type `pip install --upgrade transformers`."
+            f"{name}: transformers cannot read its config of model_type {stated!r} ({first_line(error)}); expected a "
+            "speech encoder such as wavlm, hubert, wav2vec2 or whisper. Mend config.json, choose another model, or "
+            "type `pip install --upgrade transformers`."
         ) from error
     return Checkpoint(name, config, _preprocessor(folder), folder, revision)
 

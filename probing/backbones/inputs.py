@@ -52,13 +52,19 @@ class WaveformInput:
     max_samples: int | None = None
 
     def __init__(
-        self, unit_variance: bool, source: str, always_mask: bool = False, given: Mapping[str, Any] | None = None
+        self,
+        unit_variance: bool,
+        source: str,
+        always_mask: bool = False,
+        given: Mapping[str, Any] | None = None,
+        multiple: int = 1,
     ) -> None:
         self.unit_variance = unit_variance
         self._given = dict(given or {})
         self.normalization = "zero mean and unit variance per clip" if unit_variance else "none"
         self.source = source
         self.always_mask = always_mask
+        self.multiple = multiple
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -74,6 +80,7 @@ class WaveformInput:
 
     def __call__(self, clips: Sequence[Clip], device: torch.device) -> dict[str, Tensor]:
         """Give input_values (B, samples), and attention_mask (B, samples) where lengths differ."""
+        clips = [clip[: len(clip) // self.multiple * self.multiple] for clip in clips]
         longest = max(map(len, clips))
         values = torch.zeros(len(clips), longest)
         mask = torch.zeros(len(clips), longest, dtype=torch.long)
@@ -186,14 +193,15 @@ def input_of(
             f"normalize is {normalize!r}; expected 'auto', 'on' or 'off'. Leave it out for 'auto'."
         )
     if family.front_end == "waveform":
-        unit_variance = bool(settings.get("do_normalize", True))
+        unit_variance = bool(settings.get("do_normalize", family.normalizes(config)))
         if normalize != "auto":
             unit_variance, source = normalize == "on", "asked for"
         return WaveformInput(
             unit_variance,
             source,
-            always_mask=rule is None and bool(settings.get("return_attention_mask", False)),
+            always_mask=family.always_masked or (rule is None and bool(settings.get("return_attention_mask", False))),
             given=settings,
+            multiple=family.multiple,
         )
     if normalize != "auto":
         raise BackboneUnsupported(

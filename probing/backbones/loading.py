@@ -60,6 +60,7 @@ def load_backbone(
         LibraryBroken: transformers does not import.
     """
     import_transformers()
+    from .adapters import adapter_sha256
     from .backbone import Backbone
     from .precision import use_precision
     from .products import bound_primitives, use_fast_products
@@ -74,7 +75,10 @@ def load_backbone(
     drawn = spec.startswith(RANDOM)
     checkpoint = open_checkpoint(spec.removeprefix(RANDOM), revision, weights=not drawn, fetch=fetch)
     family = _family(checkpoint)
-    encoder = random_encoder(checkpoint, family, seed) if drawn else load_encoder(checkpoint, family)
+    if drawn:
+        encoder, stored = random_encoder(checkpoint, family, seed), None
+    else:
+        encoder, stored = load_encoder(checkpoint, family)
     encoder.eval()
     blocks = _blocks(encoder, family, checkpoint)
     rule = family.frames(checkpoint.config) if family.frames else None
@@ -92,7 +96,16 @@ def load_backbone(
         device=place,
         revision=checkpoint.revision,
         seed=seed if drawn else None,
+        stored_blocks=stored,
+        adapter_sha256=adapter_sha256(checkpoint.adapter) if checkpoint.adapter and not drawn else None,
     )
+    if checkpoint.preprocessor is None and normalize == "auto" and family.front_end == "waveform":
+        backbone.notes.append(
+            f"{checkpoint.name} has no preprocessor_config.json: taken as its family is, normalisation "
+            f"{audio_input.normalization}. If it was trained otherwise, say --normalize on or off"
+        )
+    if stored:
+        backbone.notes.append(f"{checkpoint.name}: config.json counts {len(blocks)} blocks of {stored} that are stored")
     if attention == "auto" and family.model_type == "wavlm":
         from .attention import use_fused_attention
 

@@ -21,12 +21,13 @@ from cache.atomic import PARTIAL, replace_folder
 from .errors import BackboneUnsaved
 from .families import FAMILIES, Family
 from .inputs import Input
-from .library import quiet
+from .library import import_transformers, quiet
 
 if TYPE_CHECKING:
     from .backbone import Backbone
 
 EXPORT = "export.json"
+NESTED = {"moonshine_streaming_encoder": "MoonshineStreamingConfig"}  # an encoder's own config, and the whole one's
 NEEDED = ("config.json", "model.safetensors", "preprocessor_config.json", EXPORT)
 
 
@@ -73,7 +74,9 @@ def _check_place(folder: Path) -> None:
 def _weights(encoder: nn.Module) -> dict[str, Tensor]:
     """Name the weights as the base model does; in float16 where that loses nothing, as when they were loaded so."""
     # An encoder that was taken out of an encoder-decoder model is found there under its name.
-    prefix = "encoder." if getattr(encoder.config, "is_encoder_decoder", False) else ""
+    config: Any = encoder.config
+    inside = getattr(config, "is_encoder_decoder", False) or config.model_type in NESTED
+    prefix = "encoder." if inside else ""
     weights = {prefix + name: weight.detach().cpu().contiguous() for name, weight in encoder.state_dict().items()}
     floating = [weight for weight in weights.values() if weight.is_floating_point()]
     if all(torch.equal(weight.half().to(weight.dtype), weight) for weight in floating):
@@ -85,6 +88,10 @@ def _config(backbone: Backbone, encoder: nn.Module, dtype: torch.dtype) -> Any:
     family = FAMILIES.get(backbone.family) or Family(backbone.family, backbone.family)
     config: Any = copy.deepcopy(encoder.config)
     setattr(config, family.block_count, backbone.n_layers)
+    if config.model_type in NESTED:  # transformers loads the whole model only, here without decoder blocks
+        kept = {name: getattr(config, name) for name in ("hidden_size", "num_attention_heads", "num_key_value_heads")}
+        whole = getattr(import_transformers(), NESTED[config.model_type])
+        config = whole(encoder_config=config.to_dict(), num_hidden_layers=0, **kept)
     config.dtype = dtype
     return config
 

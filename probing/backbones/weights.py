@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import nn
 
+from .adapters import merged
 from .checkpoint import Checkpoint
 from .errors import BackboneUnsupported, CheckpointIncomplete
 from .families import Family
 from .library import first_line, import_transformers, quiet
-
-# Parts of a base model that come after the blocks or serve training only: they change no hidden state.
-WITHOUT_INFLUENCE = {"decoder", "adapter", "intermediate_ffn", "masked_spec_embed", "pooler", "lm_head", "quantizer"}
+from .unused import check_all_used, few, has_influence, refuse_other_files
 
 
-def load_encoder(checkpoint: Checkpoint, family: Family) -> nn.Module:
-    """Load a checkpoint's encoder in float32.
+def load_encoder(checkpoint: Checkpoint, family: Family) -> tuple[nn.Module, int | None]:
+    """Load a checkpoint's encoder in float32, with every weight of an encoder that it holds.
+
+    Returns:
+        The encoder; and how many blocks are stored if the config counts fewer, else None.
 
     Raises:
-        CheckpointIncomplete: there are no weights, or some of the encoder's are missing or of another shape;
-            transformers would fill those with random numbers.
+        CheckpointIncomplete: there are no weights, or some of the encoder's are missing or of another shape, which
+            transformers would fill with random numbers; or there are some that it would leave out, see `unused`.
         BackboneUnsupported: transformers cannot build the model.
     """
     name = checkpoint.name
@@ -33,6 +34,7 @@ def load_encoder(checkpoint: Checkpoint, family: Family) -> nn.Module:
             f"{name}: no model.safetensors and no pytorch_model.bin in {checkpoint.folder}. "
             f"Fetch the weights, or type `random:{checkpoint.folder}` for the same architecture with random weights."
         )
+    refuse_other_files(checkpoint)
     with torch.random.fork_rng(devices=[]), quiet():
         try:
             model, report = import_transformers().AutoModel.from_pretrained(
@@ -54,16 +56,20 @@ def load_encoder(checkpoint: Checkpoint, family: Family) -> nn.Module:
     mismatched = [key if isinstance(key, str) else key[0] for key in report["mismatched_keys"]]
     mismatched = [key for key in mismatched if has_influence(key)]
     if missing or mismatched or report.get("error_msgs"):
-        found = [f"{len(missing)} missing ({_few(missing)})"] if missing else []
-        found += [f"{len(mismatched)} of another shape ({_few(mismatched)})"] if mismatched else []
+        found = [f"{len(missing)} missing ({few(missing)})"] if missing else []
+        found += [f"{len(mismatched)} of another shape ({few(mismatched)})"] if mismatched else []
         found += [first_line(Exception(message)) for message in report.get("error_msgs") or []]
+        others = report["unexpected_keys"]
+        found += [f"{len(others)} are there that it does not have ({few(others)})"] if others else []
         raise CheckpointIncomplete(
             f"{name}: the checkpoint does not fill the encoder: {'; '.join(found)}; expected every encoder weight. "
             "They would have been random numbers. Fetch the checkpoint again, or type "
             f"`random:{checkpoint.folder}` if random "
             "weights are what you want."
         )
-    return encoder_of(model)
+    encoder = encoder_of(model)
+    stored = check_all_used(checkpoint, family, model, encoder, report["unexpected_keys"])
+    return (merged(checkpoint, model, encoder) if checkpoint.adapter else encoder), stored
 
 
 def random_encoder(checkpoint: Checkpoint, family: Family, seed: int) -> nn.Module:
@@ -89,11 +95,6 @@ def encoder_of(model: Any) -> nn.Module:
     return model
 
 
-def has_influence(weight: str) -> bool:
-    """Say whether a weight of this name can change a hidden state."""
-    return weight.split(".", 1)[0] not in WITHOUT_INFLUENCE
-
-
 def weights_sha256(encoder: nn.Module) -> str:
     """Hash the encoder's weights: names, dtypes, shapes and bytes, in the order of the names.
 
@@ -113,8 +114,3 @@ def _without_decoder(config: Any, family: Family) -> Any:
     if family.decoder_layers is not None:
         setattr(config, family.decoder_layers, 0)
     return config
-
-
-def _few(names: Iterable[str], n: int = 4) -> str:
-    names = sorted(names)
-    return ", ".join(names[:n]) + (", ..." if len(names) > n else "")

@@ -123,6 +123,8 @@ def extract(
         say(f"{backbone.name} on {backbone.device}, {corpus.name} -> {work.folder}")
         for note in corpus.notes:
             say(f"Note: {note}.")
+        for note in backbone.notes:
+            say(f"Note: {note}.")
         if backbone.precision_note:
             say(f"Precision: {backbone.precision_note}.")
         refuse_changed(writer, corpus.root)

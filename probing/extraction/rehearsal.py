@@ -49,6 +49,8 @@ def rehearse(
     say(f"{backbone.name} on {backbone.device}, {corpus.name} -> {work.folder} (dry run: nothing is written there)")
     for note in corpus.notes:
         say(f"Note: {note}.")
+    for note in backbone.notes:
+        say(f"Note: {note}.")
     if backbone.precision_note:
         say(f"Precision: {backbone.precision_note}.")
     rows = _pending(work.folder, manifest, work.rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,8 @@ from probing.serving.heads import ServingError
 
 CHOSEN = {
     "crop": "cropping",
+    "backbone_family": "family of the backbone",
+    "backbone_architecture": "architecture of the backbone",
     "backbone_normalization": "normalisation of the waveform",
     "pooling": "pooling",
     "backbone_layers": "numbering of layers",
@@ -33,12 +36,15 @@ def check_matching(found: Mapping[str, Any], trained_on: Mapping[str, Any], wher
         where: whose states they are, for messages.
         head_of: whose head it is, for messages.
 
+    A fingerprint of an earlier version may lack entries of the architecture; those count where both have them.
+
     Returns:
         Differences that change no more than rounding, such as versions, each as a line for people.
 
     Raises:
-        ServingError: cropping, normalisation, pooling or layers differ; both values are named.
+        ServingError: cropping, architecture, normalisation, pooling or layers differ; both values are named.
     """
+    found, trained_on = _architectures_shared(found, trained_on)
     differing = [key for key in (*CHOSEN, *ROUNDING) if found.get(key) != trained_on.get(key)]
     refused = [f"{CHOSEN[key]}: {found.get(key)}, not {trained_on.get(key)}" for key in differing if key in CHOSEN]
     if refused:
@@ -47,3 +53,17 @@ def check_matching(found: Mapping[str, Any], trained_on: Mapping[str, Any], wher
             "it with the options of that cache (probe cache info), or train a head on it: probe sweep"
         )
     return [f"{ROUNDING[key]} of {where}: {found.get(key)}; of {head_of}: {trained_on.get(key)}" for key in differing]
+
+
+def _architectures_shared(
+    found: Mapping[str, Any], trained_on: Mapping[str, Any]
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Two fingerprints, their architectures cut down to the entries in which they differ, of those both have."""
+    name = "backbone_architecture"
+    try:
+        one, two = (json.loads(str(fingerprint[name])) for fingerprint in (found, trained_on))
+        differing = sorted(key for key in one.keys() & two.keys() if one[key] != two[key])
+    except (KeyError, ValueError, AttributeError):
+        return found, trained_on
+    shown = (", ".join(f"{key} {values[key]}" for key in differing) for values in (one, two))
+    return {**found, name: next(shown)}, {**trained_on, name: next(shown)}

@@ -9,7 +9,7 @@ from probing.backbones.families import FrameRule
 from probing.backbones.layers import measured_frame_rule
 
 WINDOW_AND_HOP = {"wav2vec2-bert": (560, 320), "whisper": (1, 320), "moonshine": (895, 384)}
-WINDOW_AND_HOP |= {"sew": (720, 640), "sew-d": (720, 640)}
+WINDOW_AND_HOP |= {"sew": (720, 640), "sew-d": (720, 640), "moonshine-streaming": (80, 320)}
 
 
 @pytest.mark.parametrize("name", TINY_NAMES)

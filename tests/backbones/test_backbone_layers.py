@@ -24,7 +24,9 @@ def inputs_for(folder, name, clip):
     """What transformers' own preprocessor gives for one clip."""
     extractor = transformers.AutoFeatureExtractor.from_pretrained(folder)
     inputs = dict(extractor(clip, sampling_rate=16000, return_tensors="pt"))
-    inputs.pop("attention_mask", None)
+    mask = inputs.pop("attention_mask", None)
+    if name == "moonshine-streaming":  # whole frames of 80 samples, and a mask, without which no window slides
+        return {key: value[:, : len(clip) // 80 * 80] for key, value in (*inputs.items(), ("attention_mask", mask))}
     if name == "wav2vec2-bert":
         inputs["input_features"] = inputs["input_features"][:, : load_backbone(str(folder)).n_frames(len(clip))]
     return inputs

@@ -234,7 +234,19 @@ def test_a_missing_preprocessor_config_falls_back_on_the_family_and_is_recorded(
         (folder / "preprocessor_config.json").unlink()
         guessed = load_backbone(str(folder))
         assert guessed.fingerprint()["normalization_source"] == "family default"
+        assert any("--normalize" in note for note in guessed.notes) == (name == "wavlm")
+        assert not stated.notes
         assert torch.equal(guessed.hidden_states(speech[:1]).clip(0), stated.hidden_states(speech[:1]).clip(0))
+
+
+@pytest.mark.parametrize("name", ["moonshine", "moonshine-streaming", "wavlm-group", "unispeech-sat-group"])
+def test_a_missing_preprocessor_config_of_models_that_take_the_waveform_as_it_is(name, build_tiny, speech):
+    folder = build_tiny(name)
+    (folder / "preprocessor_config.json").unlink()
+    assert load_backbone(str(folder)).fingerprint()["normalization"] == "none"
+    decided = load_backbone(str(folder), normalize="on")
+    assert decided.fingerprint()["normalization"] != "none"
+    assert not decided.notes
 
 
 def test_a_preprocessor_inside_a_processor_config_is_read(build_tiny):

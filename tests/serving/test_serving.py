@@ -1,5 +1,6 @@
 """A trained head scores a cache, audio, and audio from its exported folder alike."""
 
+import json
 import re
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from probing.extraction import Options, extract
 from probing.runs import Run
 from probing.scores import FORMS, Form, read_scores
 from probing.serving import export
+from probing.serving.matching import check_matching
 from probing.sweep import SweepOptions, sweep
 from probing.sweep.depths import DepthOptions
 
@@ -207,3 +209,36 @@ def test_a_model_that_normalises_otherwise_than_it_did_is_refused(
     with pytest.raises(ValueError, match="normalisation of the waveform"):
         export(run, tmp_path / "small", 2)
     assert not (tmp_path / "small").exists()
+
+
+@pytest.mark.parametrize(
+    "entry", [{"layer_norm_eps": 0.3}, {"hidden_act": "relu"}, {"max_bucket_distance": 50}], ids=str
+)
+@pytest.mark.parametrize("way", ["run", "export"])
+def test_an_edited_architecture_is_refused_with_both_values(
+    entry: dict[str, object], way: str, place: Path, monkeypatch, capsys, tmp_path: Path
+) -> None:
+    export(Run(place / "c.run"), tmp_path / "small", 2)
+    folder = {"run": place / "model", "export": tmp_path / "small"}[way]
+    original = (folder / "config.json").read_text()
+    key, value = next(iter(entry.items()))
+    try:
+        (folder / "config.json").write_text(json.dumps(json.loads(original) | entry))
+        where = "c.run" if way == "run" else str(folder)
+        clip = str(next((place / "audio").iterdir()))
+        code = probe(place, monkeypatch, "score", where, clip, "--out", str(tmp_path / "s.txt"))
+    finally:
+        (folder / "config.json").write_text(original)
+    assert code == 2
+    message = " ".join(capsys.readouterr().err.split())
+    assert f"architecture of the backbone: {key} {value}, not {key} " in message
+    assert not (tmp_path / "s.txt").exists()
+
+
+def test_an_architecture_of_an_earlier_version_counts_where_both_say_something() -> None:
+    old, new = ({"backbone_architecture": json.dumps(entries)} for entries in ({"a": 1}, {"a": 1, "b": 2}))
+    assert check_matching(new, old, "here", "there") == []
+    with pytest.raises(ValueError, match="architecture of the backbone: a 1, not a 2"):
+        check_matching(new, {"backbone_architecture": '{"a": 2}'}, "here", "there")
+    with pytest.raises(ValueError, match="architecture"):
+        check_matching(new, {}, "here", "there")

@@ -1,0 +1,97 @@
+"""Adapters of PEFT in folders of their own: the base is found, the adapter put on it and merged into its weights."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from .checkpoint import Checkpoint
+from .errors import BackboneUnsupported, CheckpointIncomplete
+from .library import first_line, quiet
+from .unused import few
+
+WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
+PREFIX = "base_model.model."
+
+
+def merged(checkpoint: Checkpoint, model: Any, encoder: nn.Module) -> nn.Module:
+    """Put the adapter of a checkpoint on its model, and merge it: W + scale B A for LoRA.
+
+    Every weight of the adapter must find its place; those of a head, which is not there, do not count.
+
+    Args:
+        checkpoint: with an adapter.
+        model: the base, as it was loaded; changed in place.
+        encoder: its encoder.
+
+    Returns:
+        The encoder with the merged weights.
+
+    Raises:
+        BackboneUnsupported: peft is not installed, or cannot put this adapter on this model.
+        CheckpointIncomplete: weights of the adapter, or of its places in the model, are left over.
+    """
+    folder = checkpoint.adapter
+    assert folder is not None
+    try:
+        import peft
+    except ImportError as error:
+        raise BackboneUnsupported(
+            f"{folder}: holds an adapter, and peft, which merges it, is not installed ({first_line(error)}). Type "
+            "`pip install -c constraints.txt -e '.[peft]'`, or merge it elsewhere (merge_and_unload) and save that."
+        ) from error
+    weights = _weights(folder)
+    path = f"{PREFIX}{model.base_model_prefix}."  # of a model with a head
+    renamed = {
+        PREFIX + key.removeprefix(path) if key.startswith(path) else key: value for key, value in weights.items()
+    }
+    parts = {name for name, _ in model.named_children()}
+    of_model = {key: value for key, value in renamed.items() if key.removeprefix(PREFIX).split(".")[0] in parts}
+    try:
+        with warnings.catch_warnings(), torch.random.fork_rng(devices=[]), quiet():
+            warnings.simplefilter("ignore")  # of what peft will have renamed
+            config = peft.PeftConfig.from_pretrained(str(folder), local_files_only=True)
+            config.inference_mode, config.modules_to_save, config.task_type = True, None, None
+            adapted = peft.get_peft_model(model, config)
+            wanted = set(peft.get_peft_model_state_dict(adapted))
+            peft.set_peft_model_state_dict(adapted, of_model)
+            left = sorted({*of_model} ^ wanted)
+            adapted.merge_and_unload(safe_merge=True)
+    except Exception as error:
+        raise BackboneUnsupported(
+            f"{folder}: peft cannot put this adapter on {checkpoint.name} ({first_line(error)}). Merge it where it was "
+            "trained (merge_and_unload), and save the model."
+        ) from error
+    if left or not of_model:
+        raise CheckpointIncomplete(
+            f"{folder}: the adapter and {checkpoint.name} do not fit: {len(left)} weights are only in one of them "
+            f"({few(left)}). Give the base that it was trained on (base_model_name_or_path of adapter_config.json)."
+        )
+    return encoder
+
+
+def adapter_sha256(folder: Path) -> str:
+    """Hash an adapter: names, shapes and values of its weights."""
+    digest = hashlib.sha256()
+    for name, weight in sorted(_weights(folder).items()):
+        digest.update(f"{name}|{tuple(weight.shape)}|".encode())
+        digest.update(weight.float().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _weights(folder: Path) -> dict[str, torch.Tensor]:
+    path = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
+    if path is None:
+        raise CheckpointIncomplete(
+            f"{folder}: an adapter without weights; expected {' or '.join(WEIGHTS)}. Fetch them."
+        )
+    try:
+        return load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True)
+    except Exception as error:
+        raise CheckpointIncomplete(f"{path}: cannot be read ({first_line(error)}). Fetch it again.") from error
