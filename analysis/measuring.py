@@ -8,6 +8,7 @@ import pandas as pd
 import typer
 from rich.table import Table
 
+from analysis.flags import Device
 from analysis.tables import out, print_whole
 from cache.errors import ProbeError
 
@@ -180,7 +181,7 @@ def inspect(
         Path | None, typer.Option("--cache", metavar="DIR", help="Where ids are looked up [default: the run's].")
     ] = None,
     audio_root: AudioRoot = None,
-    device: Annotated[str, typer.Option(help="Where to run the backbone: auto, cpu, cuda.")] = "cpu",
+    device: Device = "cpu",
 ) -> None:
     """Show which part of an utterance speaks for bona fide or for spoof, under its waveform and spectrogram.
 

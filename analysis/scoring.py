@@ -8,6 +8,7 @@ import pandas as pd
 import typer
 from rich.table import Table
 
+from analysis.flags import Device
 from analysis.tables import out, print_whole
 from cache.errors import ProbeError
 from probing.progress import console
@@ -122,7 +123,7 @@ def export(
         int | None, typer.Option(help="Blocks of the backbone to keep [default: those of the run's finding].")
     ] = None,
     head: HeadName = None,
-    device: Annotated[str, typer.Option(help="Where to load the backbone: auto, cpu, cuda.")] = "cpu",
+    device: Device = "cpu",
 ) -> None:
     """Write the first blocks of a backbone with the head trained on them, as one folder for probe score.
 
@@ -151,7 +152,7 @@ def score(
         ),
     ] = None,
     split: Annotated[str | None, typer.Option(help="Only this split of a cache [default: all].")] = None,
-    device: Annotated[str, typer.Option(help="Where to run audio: auto, cpu, cuda.")] = "cpu",
+    device: Device = "cpu",
 ) -> None:
     """Score a cache or audio with a trained head, higher for bona fide.
 

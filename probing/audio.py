@@ -11,6 +11,8 @@ import soxr
 from numpy.typing import NDArray
 from scipy.fft import next_fast_len, rfft
 
+from cache.bounds import check_regular, open_regular
+
 SAMPLING_RATE = 16_000
 RESAMPLER_QUALITY = "HQ"
 MEASURES = ("audio_seconds", "audio_level_db", "audio_bandwidth_hz", "audio_noise_floor_db")
@@ -70,6 +72,7 @@ def load_audio(path: Path, cropping: Cropping, min_samples: int = 1) -> Waveform
         UnusableAudio: missing, not audio, truncated, or as `fit_audio`.
     """
     try:
+        check_regular(path)
         with soundfile.SoundFile(path) as file:
             rate = file.samplerate
             n_wanted = min(file.frames, int(np.ceil((cropping.n_samples() / SAMPLING_RATE + 0.1) * rate)))
@@ -110,7 +113,7 @@ def stamp(path: Path) -> dict[str, float]:
 
     All are whole numbers that a float64 holds. Raises OSError where the file cannot be read.
     """
-    with open(path, "rb", buffering=0) as file:
+    with open_regular(path) as file:
         status = os.fstat(file.fileno())
         content = file.read(HASHED)
         while len(content) < min(HASHED, status.st_size) and (more := file.read(HASHED - len(content))):
@@ -150,6 +153,8 @@ def _why_unreadable(path: Path, error: Exception) -> str:
         return "missing: no such file"
     if path.is_dir():
         return "a folder, not a file"
+    if not path.is_file():
+        return f"{getattr(error, 'strerror', None) or error}"
     if path.stat().st_size == 0:
         return "empty: the file has no bytes"
     text = str(error).rsplit(": ", 1)[-1].strip().rstrip(".")

@@ -27,6 +27,7 @@ from safetensors.numpy import save_file
 
 from cache import ProbeError
 from cache.atomic import PARTIAL, put_back, replace_file, replace_folder
+from cache.bounds import read_parquet
 from cache.lock import LOCK, OWNER, lock_folder
 from cache.manifest import canonical_json, read_json
 from probing.scores import read_scores, write_scores
@@ -50,7 +51,7 @@ class Run:
         self.folder = Path(folder)
         try:
             self.record: dict[str, Any] = read_json(self.folder / RUN)
-            self.results = pd.read_parquet(self.folder / "results.parquet")
+            self.results = read_parquet(self.folder / "results.parquet")
             _check_form(self.record, self.results)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
             raise ProbeError(f"{self.folder}: no run here ({error}). Make one: probe sweep CACHE") from None
@@ -106,7 +107,7 @@ class Run:
             there = sorted(file.name.removesuffix(".eval.txt") for file in path.parent.glob("*.eval.txt"))
             raise ProbeError(f"{path}: no such scores. There are: {', '.join(there)}")
         try:
-            table = pd.read_parquet(self.folder / UTTERANCES)
+            table = read_parquet(self.folder / UTTERANCES)
         except (OSError, ValueError) as error:
             raise ProbeError(
                 f"{self.folder}: its utterances cannot be read ({error}). Make it again: "

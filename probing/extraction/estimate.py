@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import soundfile
 
+from cache.bounds import check_regular
 from cache.errors import ProbeError
 from cache.manifest import Manifest
 from cache.quantization import bytes_of
@@ -69,6 +70,7 @@ def _n_samples(path: Path, cropping: Cropping) -> int:
     if cropping.seconds is not None:
         return cropping.n_samples()
     try:
+        check_regular(path)
         info = soundfile.info(path)
     except (soundfile.LibsndfileError, OSError, RuntimeError):
         return 0

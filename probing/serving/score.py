@@ -18,6 +18,7 @@ from cache.manifest import MANIFEST
 from probing.backbones import Backbone
 from probing.corpora.corpus import LABELS, ids_of
 from probing.corpora.folders import SUFFIXES
+from probing.devices import find_device
 from probing.extraction import Options, layers_of
 from probing.metrics import eer
 from probing.progress import console, progress_line
@@ -213,6 +214,7 @@ def score_inputs(
         raise ServingError(f"--out {file}: a score file is no csv. Name it .txt, .tsv, or either with .gz")
     if file.is_dir() or not file.parent.is_dir():
         raise ServingError(f"--out {file}: expected a file in a folder that is there. Name another")
+    find_device(device)
     server = Server(where, head)
     caches = [path for path in inputs if (path / MANIFEST).is_file()]
     if caches and len(inputs) > 1:
