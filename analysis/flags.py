@@ -21,9 +21,7 @@ AudioRoot = Annotated[
     Path | None,
     typer.Option("--audio-root", help="Folder that the paths of a manifest start from [default: the manifest's own]."),
 ]
-Device = Annotated[
-    str, typer.Option(help="What to compute on: auto (a GPU where there is one), cpu, cuda, cuda:1, mps.")
-]
+Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1, mps.")]
 BatchSize = Annotated[
     int | None, typer.Option(min=1, help="Utterances a forward pass [default: 1 on a CPU, else 16]. Changes no result.")
 ]

@@ -20,7 +20,8 @@ from analysis.page import PAGE, figure, picture, table_of
 from analysis.rerun import commands
 from analysis.untrained import alike, untrained
 from cache.atomic import replace_file
-from probing.runs import FINDINGS, Run
+from probing.run_form import FINDINGS
+from probing.runs import Run
 
 
 def save_all(run: Run, others: Sequence[Run] = ()) -> tuple[list[str], str]:

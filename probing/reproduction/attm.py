@@ -156,14 +156,7 @@ def run(wanted: Reproduction, *, say: Callable[[str], None] = console.print) -> 
     if found is not None:
         say(f"Nothing to do: {found.folder} is that sweep.")
         return found
-    return sweep(
-        trained_on,
-        wanted.run_folder,
-        options,
-        device=str(find_device(wanted.device, double=True)),
-        overwrite=True,
-        say=say,
-    )
+    return sweep(trained_on, wanted.run_folder, options, device=wanted.device, overwrite=True, say=say)
 
 
 def compare(found: Run, backbone: str) -> pd.DataFrame:
