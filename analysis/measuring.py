@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from analysis.flags import Device
+from analysis.kinds import CACHE, EXPORT, RUN, expect
 from analysis.tables import out, print_whole
 from cache.errors import ProbeError
 
@@ -64,6 +65,8 @@ def similarity(
         most = "one cache" if measure == "cca" else "one cache or two"
         raise ProbeError(f"{len(caches)} caches: --measure {measure} takes {most}")
     module, open_cache = import_module("analysis.similarity"), import_module("cache").Cache
+    for folder in caches:
+        expect(folder, CACHE)
     opened, chosen = [open_cache(folder) for folder in caches], _numbers(layers)
     how: dict[str, Any] = {"tier": tier, "memory_gb": memory_gb}
     if measure == "cca":
@@ -115,6 +118,10 @@ def transfer(
     if file:
         _check_kind(file, TABLES)
     module, open_cache = import_module("analysis.transferability"), import_module("cache").Cache
+    for folder in caches:
+        expect(folder, CACHE)
+    for folder in runs or ():
+        expect(folder, RUN)
     opened = [open_cache(folder) for folder in caches]
     table = module.transfer_scores(
         opened if len(opened) > 1 else opened[0],
@@ -153,6 +160,7 @@ def describe(
     """
     if file:
         _check_kind(file, TABLES)
+    expect(folder, CACHE)
     table = import_module("analysis.controls").description_length(
         import_module("cache").Cache(folder),
         _numbers(layers),
@@ -190,6 +198,7 @@ def inspect(
     probe inspect results/demo.run SOME_ID --head linear-layer-04 --out some.png
     """
     _check_kind(file, (*PICTURES, *TABLES))
+    expect(where, RUN, EXPORT)
     module = import_module("analysis.inspection")
     found = module.inspect(where, utterance, head=head, cache=folder, audio_root=audio_root, device=device)
     out.print(f"{found.head}: {found.utterance}, log odds of bona fide {found.score:.2f}", markup=False)

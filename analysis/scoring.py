@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from analysis.flags import Device
+from analysis.kinds import EXPORT, RUN, expect, expect_file
 from analysis.tables import out, print_whole
 from cache.errors import ProbeError
 from probing.progress import console
@@ -76,6 +77,8 @@ def evaluate(
     probe evaluate scores.txt --keys keys/LA/CM/trial_metadata.txt --by attack,codec --out evaluation
     probe evaluate mine.txt --against baseline.txt
     """
+    for one in (scores, *([against] if against else [])):
+        expect_file(one)
     evaluation = import_module("probing.evaluation")
     if corpus and keys:
         raise ProbeError("--corpus and --keys: expected one of them")
@@ -131,6 +134,7 @@ def export(
     probe export results/demo.run small --depth 4
     probe score small recordings --out scores.txt
     """
+    expect(run, RUN)
     made = import_module("probing.serving").export(import_module("probing.runs").Run(run), folder, depth, head, device)
     record = made.record
     out.print(f"{record['backbone']} with {record['head']}: eval EER {100 * record['eval_eer']:.1f} %", markup=False)
@@ -162,6 +166,7 @@ def score(
     probe score results/demo.run results/demo.cache --split eval --out scores.txt
     probe score small recordings extra.wav --out scores.txt
     """
+    expect(where, RUN, EXPORT)
     found = import_module("probing.serving").score_inputs(
         where,
         inputs,

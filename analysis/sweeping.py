@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from analysis.flags import DEMO_CACHE, Device
+from analysis.kinds import CACHE, RUN, expect
 from analysis.tables import out, print_corpora, print_layers
 from cache.errors import ProbeError
 
@@ -130,6 +131,9 @@ def sweep(
         eval=tuple(evaluation or ["eval"]),
     )
     reports, runs = import_module("analysis.report"), import_module("probing.runs")
+    expect(folder, CACHE)
+    for other in compared or []:
+        expect(other, RUN)
     others = [runs.Run(other) for other in compared or []]
     opened = import_module("cache").Cache(folder)
     if others:

@@ -1,4 +1,4 @@
-"""The form of a run: what run.json and its tables hold, checked once when it is opened, so that all else may trust it."""
+"""The form of a run: what its record and tables hold, checked when it is opened, so that all else may trust it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Edited runs: a real run with one value of run.json, or one column of a table, removed or changed, for every reader.
 
-`changes` gives what can be done to a run; `readers` everything that reads one. What a reader raises must be a ProbeError.
+`changes` gives what can be done to a run, `readers` everything that reads one. All it may raise is a ProbeError.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from probing.runs import Run
 from probing.serving.heads import choose_head
 
 ODD_VALUES: tuple[Any, ...] = (None, [], {}, "odd", -1, 10**18, 1.5, float("nan"), ["other"], True)
+FRAMES = ("layers", "depths", "contributions", "costs", "controls", "summary", "utterances")
 Edit = Callable[[Path], None]
 
 
@@ -106,14 +107,15 @@ def readers(run: Path, other: Path, out: Path, cache: Cache) -> dict[str, Callab
 
     return {
         "sentence": lambda: (repr(Run(run)), Run(run).sentence),
-        "frames": lambda: [getattr(analysis.load(run), name) for name in ("layers", "depths", "contributions", "costs", "controls", "summary", "utterances")],
+        "frames": lambda: [getattr(analysis.load(run), name) for name in FRAMES],
         "html": lambda: analysis.load(run)._repr_html_(),
         "by": lambda: (analysis.load(run).by("attack"), analysis.load(run).by("attack", "dev", 10)),
         "many": lambda: analysis.load_many([run, other]).summary,
         "trials": lambda: Run(run).clusters(Run(run).trials("linear-layer-02")),
         "tables": lambda: (layer_table(run), corpora_table(Run(run)), commands(Run(run)), text_curve(Run(run))),
         "heads": lambda: (choose_head(Run(run)), choose_head(Run(run), name="linear-layer-02")),
-        "compare": lambda: (analysis.compare([run, other], resamples=10), analysis.compare([other, run], "mean+linear", resamples=10)),
+        "compare": lambda: analysis.compare([run, other], resamples=10),
+        "compare heads": lambda: analysis.compare([other, run], "mean+linear", resamples=10),
         "transfer": lambda: analysis.predicts(Run(run), analysis.transfer_scores(cache, scores=["gbc"])),
         "layers": plot(lambda: analysis.layer_curve([run, other])),
         "depths": plot(lambda: analysis.depth_curve(run)),
@@ -152,7 +154,7 @@ def try_all(
         shutil.copytree(run, copy)
         try:
             edit(copy)
-        except Exception:  # noqa: S112 - parquet cannot hold it
+        except Exception:  # parquet cannot hold it
             continue
         counts["edits"] += 1
         opened = outcome(lambda copy=copy: Run(copy))  # type: ignore[misc]
