@@ -25,6 +25,8 @@ AGAIN_S = 0.01
 class Terminated(KeyboardInterrupt):
     """SIGTERM, which ends a command in the way that Ctrl-C does."""
 
+    exit_code = 143
+
 
 class InterruptibleGroup(TyperGroup):
     """Commands that Ctrl-C and SIGTERM end as a person expects, and that take no NaN for a number."""

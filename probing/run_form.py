@@ -144,6 +144,10 @@ def _check_layers(results: pd.DataFrame, record: Mapping[str, Any]) -> None:
         if (of_part["experiment"] == "trivial-features").sum() != 1:
             raise ValueError(f"{RESULTS}: column 'experiment' does not have 'trivial-features' once for {where}")
         conditions = of_part[of_part["experiment"] == "by-condition"]
+        known = (record.get("conditions") or {}).get(corpus or record["corpora"][0], {})
+        unknown = set(conditions["condition"]) - set(known)
+        if unknown:
+            raise ValueError(f"{RECORD}: 'conditions' does not count {min(unknown)!r} of {where}")
         if conditions.duplicated(["condition", "layer"]).any() or conditions["layer"].isna().any():
             raise ValueError(f"{RESULTS}: column 'condition' has a condition twice for {where}")
     unseen = eers[eers["experiment"] == "unseen-attack"]

@@ -118,7 +118,10 @@ class Run:
                 f"probe sweep {self.record['cache_folder']} --out {self.folder} --overwrite"
             ) from None
         scores = read_scores(path)[["utterance_id", "score"]]
-        table = table[table["part"] == part].drop(columns="part").dropna(axis=1, how="all")
+        table = table[table["part"] == part].drop(columns="part")
+        if table.empty:
+            raise ProbeError(f"{self.folder / UTTERANCES}: has no utterances of {part}. Make the run again")
+        table = table.dropna(axis=1, how="all")
         joined = table.merge(scores, on="utterance_id", how="inner", validate="one_to_one")
         if not len(joined) == len(table) == len(scores):
             raise ProbeError(f"{path}: not the scores of the {len(table)} utterances of the run. Make the run again")
