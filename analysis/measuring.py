@@ -12,7 +12,9 @@ from analysis.flags import Device
 from analysis.kinds import CACHE, EXPORT, RUN, expect
 from analysis.tables import out, print_whole
 from cache.errors import ProbeError
+from probing.progress import console
 
+DEFAULT_TARGETS = "mel,speaker,attack,trivial"
 PICTURES = (".png", ".svg", ".pdf")
 TABLES = (".csv", ".parquet")
 Layers = Annotated[str | None, typer.Option(metavar="LIST", help="Layers, as 0,4,8 [default: all].")]
@@ -39,8 +41,13 @@ def similarity(
         str, typer.Option(help="cka, pwcca, or cca: of each layer with --target, on held-out utterances.")
     ] = "cka",
     target: Annotated[
-        str, typer.Option(metavar="LIST", help="For cca: mel, speaker, attack, label, trivial, or a layer's number.")
-    ] = "mel,speaker,attack,trivial",
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="For cca: mel, speaker, attack, label, trivial, or a layer's number [default: those of mel, speaker, "
+            "attack, trivial that the corpus has].",
+        ),
+    ] = None,
     layers: Layers = None,
     where: Where = None,
     tier: Tier = "pooled",
@@ -70,12 +77,18 @@ def similarity(
     opened, chosen = [open_cache(folder) for folder in caches], _numbers(layers)
     how: dict[str, Any] = {"tier": tier, "memory_gb": memory_gb}
     if measure == "cca":
-        named = [name for name in target.split(",") if name]
+        named = [name for name in (target or DEFAULT_TARGETS).split(",") if name]
         targets = {f"layer {name}" if name.isdigit() else name: int(name) if name.isdigit() else name for name in named}
-        cca = {
-            name: module.cca_with(opened[0], wanted, chosen, where, audio_root=audio_root, seed=seed, **how)
-            for name, wanted in targets.items()
-        }
+        cca = {}
+        for name, wanted in targets.items():
+            try:
+                cca[name] = module.cca_with(opened[0], wanted, chosen, where, audio_root=audio_root, seed=seed, **how)
+            except ProbeError as error:
+                if target is not None:  # it was asked for
+                    raise
+                console.print(f"Without {name}: {error}", markup=False)
+        if not cca:
+            raise ProbeError(f"{caches[0]}: none of {DEFAULT_TARGETS} can be measured. Name others with --target")
         table = pd.concat(cca, names=["target"]).reset_index()
         _print(pd.DataFrame({name: one["value"] for name, one in cca.items()}))
         _save(file, lambda: module.target_curves(cca), table)

@@ -106,6 +106,10 @@ def evaluate(
         folder.mkdir(parents=True, exist_ok=True)
         found.table.to_csv(folder / "evaluation.csv", index=False)
         curves = found.curves(factors[:1]) | ({against.stem: other} if against else {})
+        most = import_module("analysis.figures").MOST_DRAWN
+        if len(curves) > most:
+            out.print(f"The picture shows all trials together: {len(curves) - 1:,} conditions are too many to draw.")
+            curves = dict(list(curves.items())[:1])
         pictures = import_module("analysis.det").save_det_curves(curves, folder, scores.name)
         out.print(f"Picture: {pictures[0]}\nTable:   {folder / 'evaluation.csv'}")
 

@@ -182,9 +182,7 @@ def _check_rates(rows: pd.DataFrame, columns: Sequence[str]) -> None:
         wrong = ~((values >= 0) & (values <= 1))
         if wrong.any():
             experiment = rows["experiment"].to_numpy()[wrong][0]
-            raise ValueError(
-                f"{RESULTS}: column {name!r} holds {values[wrong][0]:g} in {experiment!r}, expected 0 to 1"
-            )
+            raise ValueError(f"{RESULTS}: column {name!r} holds {values[wrong][0]:g} for {experiment}, expected 0 to 1")
 
 
 def check_utterances(utterances: pd.DataFrame) -> None:

@@ -115,7 +115,7 @@ def readers(run: Path, other: Path, out: Path, cache: Cache) -> dict[str, Callab
         "tables": lambda: (layer_table(run), corpora_table(Run(run)), commands(Run(run)), text_curve(Run(run))),
         "heads": lambda: (choose_head(Run(run)), choose_head(Run(run), name="linear-layer-02")),
         "compare": lambda: analysis.compare([run, other], resamples=10),
-        "compare heads": lambda: analysis.compare([other, run], "mean+linear", resamples=10),
+        "compare heads": lambda: analysis.compare([other, run], "weighted-sum+linear", resamples=10),
         "transfer": lambda: analysis.predicts(Run(run), analysis.transfer_scores(cache, scores=["gbc"])),
         "layers": plot(lambda: analysis.layer_curve([run, other])),
         "depths": plot(lambda: analysis.depth_curve(run)),
