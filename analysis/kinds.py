@@ -10,9 +10,9 @@ EXPORTED = "serving.json"
 CACHE, RUN, EXPORT = "a cache", "a run", "an exported model"
 MARKS = {MANIFEST: CACHE, RECORD: RUN, EXPORTED: EXPORT}
 TAKEN_BY = {
-    CACHE: "probe sweep {0}, probe cache info {0}, probe similarity {0} --out FILE",
-    RUN: "probe report {0}, probe plot {0} layers --out FILE, probe compare {0} RUN, probe export {0} DIR",
-    EXPORT: "probe score {0} AUDIO --out FILE",
+    CACHE: "Sweep it first: probe sweep {0}; what is in it: probe cache info {0}",
+    RUN: "What takes it: probe report {0}, probe plot {0} layers --out FILE, probe compare {0} RUN, probe export {0} DIR",
+    EXPORT: "What takes it: probe score {0} AUDIO --out FILE",
 }
 
 
@@ -25,7 +25,7 @@ def expect(path: str | Path, *kinds: str) -> None:
     """Raise ProbeError where a path is another kind of folder than those expected, with what takes it."""
     found = kind_of(Path(path))
     if found is not None and found not in kinds:
-        raise ProbeError(f"{path}: {found}, not {' or '.join(kinds)}. What takes it: {TAKEN_BY[found].format(path)}")
+        raise ProbeError(f"{path}: {found}, not {' or '.join(kinds)}. {TAKEN_BY[found].format(path)}")
 
 
 def expect_file(path: Path) -> None:

@@ -115,7 +115,7 @@ def test_the_same_extract_again_has_nothing_to_do(workplace: Path) -> None:
         (["cache", "verify", "my.run"], "my.run: a run, not a cache"),
         (["sweep", "my.run"], "my.run: a run, not a cache"),
         (["similarity", "my.run", "--out", "x.csv"], "my.run: a run, not a cache"),
-        (["report", "my.cache"], "my.cache: a cache, not a run. What takes it: probe sweep my.cache"),
+        (["report", "my.cache"], "my.cache: a cache, not a run. Sweep it first: probe sweep my.cache"),
         (["score", "my.cache", "mine.csv", "--out", "s.txt"], "my.cache: a cache, not a run or an exported model"),
         (["evaluate", "my.cache"], "my.cache: a cache, not a score file"),
         (["evaluate", "my.run"], "my.run: a run, not a score file. Name a file of it, as my.run/scores/"),
