@@ -11,7 +11,7 @@ CACHE, RUN, EXPORT = "a cache", "a run", "an exported model"
 MARKS = {MANIFEST: CACHE, RECORD: RUN, EXPORTED: EXPORT}
 TAKEN_BY = {
     CACHE: "Sweep it first: probe sweep {0}; what is in it: probe cache info {0}",
-    RUN: "What takes it: probe report {0}, probe plot {0} layers --out FILE, probe compare {0} RUN, probe export {0} DIR",
+    RUN: "What takes it: probe report {0}, probe plot {0} layers --out FILE, probe export {0} DIR",
     EXPORT: "What takes it: probe score {0} AUDIO --out FILE",
 }
 
