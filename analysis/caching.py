@@ -8,6 +8,7 @@ import typer
 
 from analysis.flags import AudioRoot, BatchSize, Device, OnNonfinite, Wait, Workers
 from analysis.interruption import InterruptibleGroup
+from analysis.kinds import CACHE, expect
 from analysis.tables import out
 from probing.progress import console, duration, progress_line, size
 
@@ -24,6 +25,7 @@ CacheFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the 
 @cache_app.command()
 def info(folder: CacheFolder) -> None:
     """Say what is in a cache and how it was made."""
+    expect(folder, CACHE)
     opened, manifest = import_module("cache").Cache(folder), import_module("cache.manifest")
     about = opened.about
     state = (
@@ -50,6 +52,7 @@ def info(folder: CacheFolder) -> None:
 @cache_app.command()
 def verify(folder: CacheFolder) -> None:
     """Read every byte of a cache again and name what is damaged; exit code 1 if anything is."""
+    expect(folder, CACHE)
     store = import_module("cache")
     total = sum(record.bytes for record in import_module("cache.manifest").load_manifest(folder).shards)
     with progress_line("Verifying", total, "bytes") as line:
@@ -78,6 +81,7 @@ def repair(
     on_nonfinite: OnNonfinite = "auto",
 ) -> None:
     """Extract again what is missing, damaged or failed before, and nothing else."""
+    expect(folder, CACHE)
     extraction = import_module("probing.extraction")
     corpora = import_module("probing.corpora")
     found = corpora.load_corpus(corpus, audio_root=audio_root) if corpus else None
@@ -104,6 +108,8 @@ def merge(
     """
     merging, manifest = import_module("cache.merging"), import_module("cache.manifest")
     found = list(parts or merging.parts_beside(folder))
+    for one in (folder, *found):
+        expect(one, CACHE)
     total = sum(record.bytes for part in found for record in manifest.load_manifest(part).shards)
     with progress_line("Merging", total, "bytes") as line:
         merging.merge(folder, found, line.advance, wait=wait, say=console.print)

@@ -8,7 +8,8 @@ import pandas as pd
 import seaborn
 from matplotlib.axes import Axes
 
-from analysis.figures import label, new_axes
+from analysis.figures import check_few, label, new_axes
+from analysis.frames import LoadedRun
 from analysis.loading import load
 from probing.runs import Run
 
@@ -29,6 +30,7 @@ def condition_map(
         ProbeError: the corpus has no such column.
     """
     run = load(run)
+    check_few(n_conditions(run, by, split), by)
     table = run.by(by, split, resamples)
     order = list(dict.fromkeys(table["condition"]))
     rates = table.pivot(index="condition", columns="layer", values="eer").loc[order]
@@ -56,6 +58,12 @@ def condition_map(
     ax.tick_params(axis="y", rotation=0)
     label(ax, [run], split, f"by {by}", resamples)
     return ax
+
+
+def n_conditions(run: LoadedRun, by: str, split: str = "eval") -> int:
+    """How many values a column has; 0 where there is none of that name."""
+    trials = run.trials(f"linear-layer-{run.record['finding']['layer']:02d}", run.part(split))
+    return int(trials[by].nunique()) if by in trials else 0
 
 
 def _cell(row: pd.Series[float]) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.figures import DASHES, FIGURES, colours, label, new_axes, save_figure
+from analysis.figures import DASHES, FIGURES, check_few, colours, label, new_axes, save_figure
 from analysis.loading import load
 from cache import ProbeError
 from probing.metrics import eer, roc
@@ -32,6 +32,7 @@ def det_curves(
     Returns:
         The axes; `analysis.save_figure(ax, "det.pdf")` keeps them.
     """
+    check_few(len(curves) - 1)
     ax, told, least = ax or new_axes(6, 8), told or {}, 0.5
     for i, (name, trials) in enumerate(curves.items()):
         bonafide, scores = trials["label"].eq("bonafide").to_numpy(), trials["score"].to_numpy(np.float64)
@@ -70,10 +71,11 @@ def det_curve(run: str | Path | Run, by: str = "attack", split: str = "eval", ax
     """
     run = load(run)
     layer = int(run.record["finding"]["layer"])
-    rates = run.by(by, split).query("layer == @layer").set_index("condition")
     trials = run.trials(f"linear-layer-{layer:02d}", run.part(split))
     if by not in trials:
         raise ProbeError(f"{run.folder}: its trials have no column {by!r}. Expected one of {', '.join(trials)}")
+    check_few(trials[by].nunique(), by)
+    rates = run.by(by, split).query("layer == @layer").set_index("condition")
     curves = {str(one[by]): chosen for one, chosen in conditions(trials.astype({by: str}), [by])}
     curves = {name: curves[name] for name in rates.index if name in curves}
     told = {name: f"{row.eer:.1f} % [{row.low:.1f}, {row.high:.1f}]" for name, row in rates.iterrows()}

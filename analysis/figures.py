@@ -20,6 +20,7 @@ from cache import ProbeError
 from probing.runs import Run
 
 FIGURES = ("png", "svg")
+MOST_DRAWN = 100  # conditions in one picture
 FORMATS = ("png", "svg", "pdf")
 MARKERS = "osD^vP"
 DASHES = ("-", "--", ":", "-.")
@@ -87,6 +88,13 @@ def label(ax: Axes, runs: Sequence[LoadedRun], split: str = "eval", title: str =
         lines += [f"cache {run.record['cache']}: {run.backbone}" for run in runs]
     stamp = "\n".join(textwrap.fill(line, max(40, int(21 * inches))) for line in lines)
     ax.annotate(stamp, (0, 0), (0, -38), "axes fraction", textcoords="offset points", fontsize=7, color="0.4", va="top")
+
+
+def check_few(n: int, by: str = "") -> None:
+    """Raise ProbeError where a picture would have more conditions than can be told apart, or drawn."""
+    if n > MOST_DRAWN:
+        what = f"{by!r} has {n:,} values" if by else f"{n:,} conditions"
+        raise ProbeError(f"{what}, at most {MOST_DRAWN} are drawn in a picture. Name a column of fewer with --by")
 
 
 def save_figure(ax: Axes, path: str | Path, dpi: int = DPI) -> Path:

@@ -1,41 +1,91 @@
-"""What Ctrl-C does: the command stops with exit code 130, keeps what was finished, and says how to go on."""
+"""What Ctrl-C and SIGTERM do: the command stops, keeps what was finished, and says how to go on.
 
+Exit code 130 after Ctrl-C, 143 after SIGTERM, as batch systems and `kill` send it.
+"""
+
+import math
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
+from cache.errors import ProbeError
 from probing.progress import console
 
 GOES_ON = {"extract", "sweep", "repair", "merge", "attm"}  # keep what is finished and take it up again
 AGAIN_S = 0.01
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a command in the way that Ctrl-C does."""
+
+    exit_code = 143
+
+
 class InterruptibleGroup(TyperGroup):
-    """Commands that Ctrl-C ends as a person expects."""
+    """Commands that Ctrl-C and SIGTERM end as a person expects, and that take no NaN for a number."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for command in self.commands.values():
+            if not isinstance(command, TyperGroup):
+                command.callback = _finite(command)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command asked for."""
         try:
-            with _never_lost():
+            with _terminable(), _never_lost():
                 return super().invoke(ctx)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
+            what, code = ("Ended by SIGTERM", 143) if isinstance(error, Terminated) else ("Interrupted", 130)
             if ctx.invoked_subcommand in GOES_ON:
-                console.print("Interrupted. The same command goes on where it stopped.")
+                console.print(f"{what}. The same command goes on where it stopped.")
             else:
-                console.print("Interrupted; nothing was changed. The same command begins again.")
-            raise typer.Exit(130) from None
+                console.print(f"{what}; nothing was changed. The same command begins again.")
+            raise typer.Exit(code) from None
+
+
+def _finite(command: Any) -> Callable[..., Any]:
+    """The function of a command, which is not called with a number that is none."""
+    function, flags = command.callback, {param.name: param.opts[0] for param in command.params}
+
+    @wraps(function)
+    def checked(**values: Any) -> Any:
+        for name, value in values.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ProbeError(f"{flags.get(name, name)} {value}: expected a finite number")
+        return function(**values)
+
+    return checked
+
+
+def terminate(*_: object) -> None:
+    """What SIGTERM does while a command runs."""
+    raise Terminated
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Have SIGTERM raise Terminated; only the main thread can."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
 def _never_lost() -> Iterator[None]:
-    """Press a Ctrl-C again that fell into a destructor or the callback of a weak reference.
+    """Press a Ctrl-C (or send a SIGTERM) again that fell into a destructor or the callback of a weak reference.
 
     Python only reports exceptions there, and HDF5's objects have many such callbacks: one Ctrl-C in five was lost.
     """
@@ -44,7 +94,8 @@ def _never_lost() -> Iterator[None]:
     def again(lost: Any) -> None:
         if not issubclass(lost.exc_type, KeyboardInterrupt):
             return before(lost)
-        press = partial(signal.pthread_kill, threading.get_ident(), signal.SIGINT)
+        sent = signal.SIGTERM if issubclass(lost.exc_type, Terminated) else signal.SIGINT
+        press = partial(signal.pthread_kill, threading.get_ident(), sent)
         pressed.append(threading.Timer(AGAIN_S, press))  # later: here it would be lost once more
         pressed[-1].start()
 

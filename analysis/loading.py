@@ -14,8 +14,7 @@ from typing import overload
 import pandas as pd
 
 from analysis.frames import LoadedRun
-from cache import ProbeError
-from cache.manifest import MANIFEST
+from analysis.kinds import RUN, expect
 from probing.runs import Run
 
 
@@ -100,10 +99,7 @@ def load(run: str | Path | Run, corpus: str | None = None) -> LoadedRun:
     if isinstance(run, LoadedRun) and corpus in (None, run.corpus):
         return run
     folder = run.folder if isinstance(run, Run) else Path(run)
-    if (folder / MANIFEST).is_file():
-        raise ProbeError(
-            f"{folder}: a cache, not a run. Sweep it first: probe sweep {folder}; cache.Cache reads what is in it"
-        )
+    expect(folder, RUN)
     return LoadedRun(folder, corpus)
 
 

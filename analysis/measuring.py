@@ -8,9 +8,13 @@ import pandas as pd
 import typer
 from rich.table import Table
 
+from analysis.flags import Device
+from analysis.kinds import CACHE, EXPORT, RUN, expect
 from analysis.tables import out, print_whole
 from cache.errors import ProbeError
+from probing.progress import console
 
+DEFAULT_TARGETS = "mel,speaker,attack,trivial"
 PICTURES = (".png", ".svg", ".pdf")
 TABLES = (".csv", ".parquet")
 Layers = Annotated[str | None, typer.Option(metavar="LIST", help="Layers, as 0,4,8 [default: all].")]
@@ -37,8 +41,13 @@ def similarity(
         str, typer.Option(help="cka, pwcca, or cca: of each layer with --target, on held-out utterances.")
     ] = "cka",
     target: Annotated[
-        str, typer.Option(metavar="LIST", help="For cca: mel, speaker, attack, label, trivial, or a layer's number.")
-    ] = "mel,speaker,attack,trivial",
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="For cca: mel, speaker, attack, label, trivial, or a layer's number [default: those of mel, speaker, "
+            "attack, trivial that the corpus has].",
+        ),
+    ] = None,
     layers: Layers = None,
     where: Where = None,
     tier: Tier = "pooled",
@@ -63,15 +72,23 @@ def similarity(
         most = "one cache" if measure == "cca" else "one cache or two"
         raise ProbeError(f"{len(caches)} caches: --measure {measure} takes {most}")
     module, open_cache = import_module("analysis.similarity"), import_module("cache").Cache
+    for folder in caches:
+        expect(folder, CACHE)
     opened, chosen = [open_cache(folder) for folder in caches], _numbers(layers)
     how: dict[str, Any] = {"tier": tier, "memory_gb": memory_gb}
     if measure == "cca":
-        named = [name for name in target.split(",") if name]
+        named = [name for name in (target or DEFAULT_TARGETS).split(",") if name]
         targets = {f"layer {name}" if name.isdigit() else name: int(name) if name.isdigit() else name for name in named}
-        cca = {
-            name: module.cca_with(opened[0], wanted, chosen, where, audio_root=audio_root, seed=seed, **how)
-            for name, wanted in targets.items()
-        }
+        cca = {}
+        for name, wanted in targets.items():
+            try:
+                cca[name] = module.cca_with(opened[0], wanted, chosen, where, audio_root=audio_root, seed=seed, **how)
+            except ProbeError as error:
+                if target is not None:  # it was asked for
+                    raise
+                console.print(f"Without {name}: {error}", markup=False)
+        if not cca:
+            raise ProbeError(f"{caches[0]}: none of {DEFAULT_TARGETS} can be measured. Name others with --target")
         table = pd.concat(cca, names=["target"]).reset_index()
         _print(pd.DataFrame({name: one["value"] for name, one in cca.items()}))
         _save(file, lambda: module.target_curves(cca), table)
@@ -114,6 +131,10 @@ def transfer(
     if file:
         _check_kind(file, TABLES)
     module, open_cache = import_module("analysis.transferability"), import_module("cache").Cache
+    for folder in caches:
+        expect(folder, CACHE)
+    for folder in runs or ():
+        expect(folder, RUN)
     opened = [open_cache(folder) for folder in caches]
     table = module.transfer_scores(
         opened if len(opened) > 1 else opened[0],
@@ -152,6 +173,7 @@ def describe(
     """
     if file:
         _check_kind(file, TABLES)
+    expect(folder, CACHE)
     table = import_module("analysis.controls").description_length(
         import_module("cache").Cache(folder),
         _numbers(layers),
@@ -180,7 +202,7 @@ def inspect(
         Path | None, typer.Option("--cache", metavar="DIR", help="Where ids are looked up [default: the run's].")
     ] = None,
     audio_root: AudioRoot = None,
-    device: Annotated[str, typer.Option(help="Where to run the backbone: auto, cpu, cuda.")] = "cpu",
+    device: Device = "cpu",
 ) -> None:
     """Show which part of an utterance speaks for bona fide or for spoof, under its waveform and spectrogram.
 
@@ -189,6 +211,7 @@ def inspect(
     probe inspect results/demo.run SOME_ID --head linear-layer-04 --out some.png
     """
     _check_kind(file, (*PICTURES, *TABLES))
+    expect(where, RUN, EXPORT)
     module = import_module("analysis.inspection")
     found = module.inspect(where, utterance, head=head, cache=folder, audio_root=audio_root, device=device)
     out.print(f"{found.head}: {found.utterance}, log odds of bona fide {found.score:.2f}", markup=False)

@@ -30,10 +30,11 @@ def check_comparable(first: LoadedRun, other: LoadedRun, head: str = LINEAR) -> 
         mine, theirs = first.record["fingerprint"].get(name), other.record["fingerprint"].get(name)
         if mine != theirs:
             reasons.append(f"{called}: {mine} and {theirs}")
-    reasons += [f"{name}: {one[name]} and {two[name]}" for name in PROBES if one[name] != two[name]]
+    reasons += [f"{name}: {one.get(name)} and {two.get(name)}" for name in PROBES if one.get(name) != two.get(name)]
     if head != LINEAR:
         one, two = one["depths"], two["depths"]
-        reasons += [f"{name} of heads: {one[name]} and {two[name]}" for name in TRAINING if one[name] != two[name]]
+        differ = [name for name in TRAINING if one.get(name) != two.get(name)]
+        reasons += [f"{name} of heads: {one.get(name)} and {two.get(name)}" for name in differ]
     if reasons:
         raise ProbeError(
             f"{first.folder} and {other.folder} cannot be compared: their protocols differ in\n"

@@ -11,16 +11,18 @@ from pathlib import Path, PurePath
 import pandas as pd
 
 from analysis.comparison import LEGEND, Comparison, compare
-from analysis.conditions import condition_map
+from analysis.conditions import condition_map, n_conditions
 from analysis.curves import corpora_curve, layer_curve, save_corpora_curve, save_layer_curve
 from analysis.depths import contribution_curve, depth_curve, depth_table, save_depth_curve, weighs_layers
+from analysis.figures import MOST_DRAWN
 from analysis.frames import LoadedRun
 from analysis.loading import load, load_many
 from analysis.page import PAGE, figure, picture, table_of
 from analysis.rerun import commands
 from analysis.untrained import alike, untrained
 from cache.atomic import replace_file
-from probing.runs import FINDINGS, Run
+from probing.run_form import FINDINGS
+from probing.runs import Run
 
 
 def save_all(run: Run, others: Sequence[Run] = ()) -> tuple[list[str], str]:
@@ -137,7 +139,10 @@ def _run(run: LoadedRun, level: int, measures: bool | None) -> str:
                 f"<{h}>What each layer contributes</{h}>",
                 figure("gates and weights by layer", lambda ax: contribution_curve(run, ax=ax)),
             ]
-    if run.trials(f"linear-layer-{run.record['finding']['layer']:02d}")["attack"].nunique() > 2:
+    n_attacks = n_conditions(run, "attack")
+    if n_attacks > MOST_DRAWN:
+        parts.append(f'<p class="note">{n_attacks:,} attacks: too many to draw one by one.</p>')
+    elif n_attacks > 2:
         parts += [f"<{h}>By attack</{h}>", picture("EER by layer and attack", condition_map(run))]
     parts += untrained(run, h, measures)
     parts += [

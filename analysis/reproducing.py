@@ -9,6 +9,7 @@ import pandas as pd
 import typer
 from rich.table import Table
 
+from analysis.flags import Device
 from analysis.interruption import InterruptibleGroup
 from analysis.tables import out, print_whole
 from probing.progress import duration, size
@@ -49,7 +50,7 @@ def attm(
     ] = False,
     seeds: Annotated[int, typer.Option(min=1, help="First weights of every head.")] = 3,
     resamples: Annotated[int, typer.Option(min=100, help="Bootstrap resamples behind each interval.")] = 1000,
-    device: Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1.")] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Train on ASVspoof 2019 LA, evaluate on 2019 LA, 2021 LA and 2021 DF (Pan et al., Interspeech 2024).
 

@@ -8,6 +8,8 @@ import pandas as pd
 import typer
 from rich.table import Table
 
+from analysis.flags import Device
+from analysis.kinds import EXPORT, RUN, expect, expect_file
 from analysis.tables import out, print_whole
 from cache.errors import ProbeError
 from probing.progress import console
@@ -75,6 +77,8 @@ def evaluate(
     probe evaluate scores.txt --keys keys/LA/CM/trial_metadata.txt --by attack,codec --out evaluation
     probe evaluate mine.txt --against baseline.txt
     """
+    for one in (scores, *([against] if against else [])):
+        expect_file(one)
     evaluation = import_module("probing.evaluation")
     if corpus and keys:
         raise ProbeError("--corpus and --keys: expected one of them")
@@ -102,6 +106,10 @@ def evaluate(
         folder.mkdir(parents=True, exist_ok=True)
         found.table.to_csv(folder / "evaluation.csv", index=False)
         curves = found.curves(factors[:1]) | ({against.stem: other} if against else {})
+        most = import_module("analysis.figures").MOST_DRAWN
+        if len(curves) > most:
+            out.print(f"The picture shows all trials together: {len(curves) - 1:,} conditions are too many to draw.")
+            curves = dict(list(curves.items())[:1])
         pictures = import_module("analysis.det").save_det_curves(curves, folder, scores.name)
         out.print(f"Picture: {pictures[0]}\nTable:   {folder / 'evaluation.csv'}")
 
@@ -122,7 +130,7 @@ def export(
         int | None, typer.Option(help="Blocks of the backbone to keep [default: those of the run's finding].")
     ] = None,
     head: HeadName = None,
-    device: Annotated[str, typer.Option(help="Where to load the backbone: auto, cpu, cuda.")] = "cpu",
+    device: Device = "cpu",
 ) -> None:
     """Write the first blocks of a backbone with the head trained on them, as one folder for probe score.
 
@@ -130,6 +138,7 @@ def export(
     probe export results/demo.run small --depth 4
     probe score small recordings --out scores.txt
     """
+    expect(run, RUN)
     made = import_module("probing.serving").export(import_module("probing.runs").Run(run), folder, depth, head, device)
     record = made.record
     out.print(f"{record['backbone']} with {record['head']}: eval EER {100 * record['eval_eer']:.1f} %", markup=False)
@@ -151,7 +160,7 @@ def score(
         ),
     ] = None,
     split: Annotated[str | None, typer.Option(help="Only this split of a cache [default: all].")] = None,
-    device: Annotated[str, typer.Option(help="Where to run audio: auto, cpu, cuda.")] = "cpu",
+    device: Device = "cpu",
 ) -> None:
     """Score a cache or audio with a trained head, higher for bona fide.
 
@@ -161,6 +170,7 @@ def score(
     probe score results/demo.run results/demo.cache --split eval --out scores.txt
     probe score small recordings extra.wav --out scores.txt
     """
+    expect(where, RUN, EXPORT)
     found = import_module("probing.serving").score_inputs(
         where,
         inputs,

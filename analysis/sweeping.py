@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from analysis.flags import DEMO_CACHE
+from analysis.flags import DEMO_CACHE, Device
+from analysis.kinds import CACHE, RUN, expect
 from analysis.tables import out, print_corpora, print_layers
 from cache.errors import ProbeError
 
@@ -73,7 +74,7 @@ def sweep(
         str, typer.Option(help="What the bootstrap draws: speaker, utterance, or auto (speakers where known).")
     ] = "auto",
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
-    device: Annotated[str, typer.Option(help="Where to train: cpu or cuda.")] = "cpu",
+    device: Device = "cpu",
     memory_gb: Annotated[
         float, typer.Option(min=0.5, help="Most memory for features and heads, beside the program.")
     ] = 2.0,
@@ -130,6 +131,9 @@ def sweep(
         eval=tuple(evaluation or ["eval"]),
     )
     reports, runs = import_module("analysis.report"), import_module("probing.runs")
+    expect(folder, CACHE)
+    for other in compared or []:
+        expect(other, RUN)
     others = [runs.Run(other) for other in compared or []]
     opened = import_module("cache").Cache(folder)
     if others:

@@ -30,7 +30,12 @@ def untrained(run: LoadedRun, h: str, measures: bool | None) -> list[str]:
     if isinstance(cache, str):
         return [f'<p class="note">{html.escape(cache)}</p>'] if cache else []
     split = str(run.record["options"]["train"]).rpartition(":")[2]
-    alike, scores = cka(cache), transfer_scores(cache, where={"split": split})
+    try:
+        alike, scores = cka(cache), transfer_scores(cache, where={"split": split})
+    except ProbeError as error:
+        if measures:
+            raise
+        return [f'<p class="note">Without similarity of layers and transferability: {html.escape(str(error))}</p>']
     told = predicts(run, scores)
     chance = told["chance_low"].map("{:.2f} .. ".format) + told["chance_high"].map("{:.2f}".format)
     shown = told[["score", "kendall", "spearman", "p", "n"]].assign(**{"95 % by chance": chance})

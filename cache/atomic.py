@@ -8,6 +8,8 @@ from pathlib import Path
 
 from zlib_ng.zlib_ng import crc32
 
+from cache.bounds import open_regular
+
 PARTIAL = ".partial"
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of linux/fcntl.h and linux/fs.h
 
@@ -78,7 +80,7 @@ def exchange(one: Path, other: Path) -> bool:
 def crc32_outside(path: Path, runs: Iterable[Sequence[int]]) -> int:
     """CRC-32 of the bytes of a file that are in none of `runs`, ascending, each (start, stop)."""
     crc, at, size = 0, 0, path.stat().st_size
-    with open(path, "rb") as handle:
+    with open_regular(path) as handle:
         for start, stop in [*runs, (size, size)]:
             handle.seek(at)
             crc = crc32(handle.read(max(0, start - at)), crc)
@@ -106,7 +108,7 @@ def link_or_copy(source: Path, target: Path, block: int = 1 << 22) -> int | None
 def crc32_of_file(path: Path, block: int = 1 << 22) -> int:
     """CRC-32 of every byte of a file, read in blocks of `block` bytes."""
     crc = 0
-    with open(path, "rb", buffering=0) as handle:
+    with open_regular(path) as handle:
         while chunk := handle.read(block):
             crc = crc32(chunk, crc)
     return crc

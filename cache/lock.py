@@ -45,8 +45,9 @@ class FolderLock:
             time.sleep(POLL_S)
         now = f"{_who(self.folder, self._lease)} took it over" if owner else f"{OWNER} is gone"
         raise CacheBusy(
-            f"{self.folder}: this process no longer has the lock: it showed no sign of life for {LEASE_S:.0f} s, and "
-            f"{now}. What was finished is kept; the same command goes on where it stopped."
+            f"{self.folder}: this process no longer has the lock: {now}, as happens where a process shows no sign of "
+            f"life for {LEASE_S:.0f} s or its lock is removed. What was finished is kept; the same command goes on "
+            "where it stopped."
         )
 
     def release(self) -> None:
@@ -125,7 +126,7 @@ def _take_lease(folder: Path, lease: filelock.SoftFileLease, until: float, say: 
     try:
         lease.acquire(timeout=POLL_S, poll_interval=POLL_S / 2)
     except filelock.Timeout:
-        say(f"{folder}: held by {_who(folder, lease)}; watching {LEASE_S:.0f} s for a sign of life ...")
+        say(f"{folder}: held by {_who(folder, lease)}; watching up to {LEASE_S:.0f} s for a sign of life ...")
         first = _beat(folder)
         deadline = max(until, time.monotonic() + LEASE_S + BEAT_S)
         try:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cache.atomic import replace_file
+from cache.bounds import MOST_JSON_BYTES, TooLarge, read_bytes
 from cache.errors import CacheCorrupt, CacheMissing, FingerprintMismatch
 
 SCHEMA = 1
@@ -36,10 +37,10 @@ def read_json(path: Path) -> Any:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no text, no JSON, or nested more deeply than any that is written here.
+        ValueError: it is no text, no JSON, too large, or nested more deeply than any that is written here.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_bytes(path, MOST_JSON_BYTES).decode())
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
@@ -140,13 +141,15 @@ def load_manifest(folder: Path) -> Manifest:
     if path.is_symlink():
         raise CacheCorrupt(f"{path}: {A_LINK}")
     try:
-        text = path.read_bytes().decode()  # not read_text, to which all ends of lines are the same
+        text = read_bytes(path, MOST_JSON_BYTES).decode()  # not read_text, to which all ends of lines are the same
     except (FileNotFoundError, NotADirectoryError):
         raise CacheMissing(
             f"{folder}: no cache here (no {MANIFEST}). Make one: probe extract --corpus demo {folder}"
         ) from None
     except UnicodeDecodeError:
         raise CacheCorrupt(_damaged(path, "it is not text")) from None
+    except TooLarge as error:
+        raise CacheCorrupt(f"{error}. Restore it from a copy.") from None
     try:
         content = json.loads(text)
         as_written = _text(content)

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from zlib_ng.zlib_ng import crc32
 
 from cache.atomic import crc32_outside
+from cache.bounds import check_regular
 from cache.errors import CacheCorrupt
 from cache.manifest import A_LINK, Manifest, ShardRecord
 from cache.quantization import stored
@@ -78,9 +79,12 @@ class Shard:
         if self.path.is_symlink():
             raise CacheCorrupt(self._fault(A_LINK.rstrip(".")))
         try:
+            check_regular(self.path)
             size = self.path.stat().st_size
         except FileNotFoundError:
             raise CacheCorrupt(self._fault("the file is missing")) from None
+        except OSError as error:
+            raise CacheCorrupt(self._fault(str(error.strerror))) from None
         if size != record.bytes:
             raise CacheCorrupt(self._fault(f"{size} bytes, expected {record.bytes}"))
         if record.states is not None:

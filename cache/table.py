@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from cache.bounds import MOST_TABLE_BYTES, MOST_TEXT_BYTES, TooLarge, read_bytes, read_parquet
 from cache.errors import CacheCorrupt, ProbeError
 from cache.manifest import A_LINK, FAILURES, UTTERANCES, Manifest, ShardRecord
 from cache.quantization import bytes_of
@@ -39,10 +40,10 @@ def load_table(folder: Path, manifest: Manifest | None = None, *, check: bool = 
     if path.is_symlink():
         raise CacheCorrupt(f"{path}: {A_LINK}")
     try:
-        content = path.read_bytes()
+        content = read_bytes(path, MOST_TABLE_BYTES)
         if check and manifest is not None and not _is_table_of(manifest, content):
             raise ValueError("its bytes do not match their checksum")
-        table = pq.read_table(pa.BufferReader(content), page_checksum_verification=True).to_pandas()
+        table = read_parquet(content, path, check=True)
         table = table.astype(dict.fromkeys(PLACE_COLUMNS, "int64"))
         missing = {"utterance_id", "path"} - set(table.columns)
         if missing:
@@ -169,8 +170,8 @@ def settle(folder: Path, manifest: Manifest, table: pd.DataFrame) -> tuple[Manif
 def table_is_whole(folder: Path, manifest: Manifest) -> bool:
     """Whether `utterances.parquet` is byte for byte one that was written."""
     try:
-        return _is_table_of(manifest, (folder / UTTERANCES).read_bytes())
-    except OSError:
+        return _is_table_of(manifest, read_bytes(folder / UTTERANCES, MOST_TABLE_BYTES))
+    except (OSError, TooLarge):
         return False
 
 
@@ -183,8 +184,8 @@ def failures_are_whole(folder: Path, manifest: Manifest) -> bool:
     if manifest.failures_crc32 is None:
         return True
     try:
-        found = crc32((folder / FAILURES).read_bytes())
-    except OSError:
+        found = crc32(read_bytes(folder / FAILURES, MOST_TEXT_BYTES))
+    except (OSError, TooLarge):
         return False
     return found in (manifest.failures_crc32, manifest.next_failures_crc32)
 

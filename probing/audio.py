@@ -12,6 +12,7 @@ import soxr
 from numpy.typing import NDArray
 from scipy.fft import next_fast_len, rfft
 
+from cache.bounds import open_regular
 from probing.containers import UnusableAudio, check_whole
 from probing.streams import ALL_FLAC, Part, parts
 
@@ -87,7 +88,7 @@ def load_audio(path: Path, cropping: Cropping, min_samples: int = 1) -> Waveform
     seconds = cropping.n_samples() / SAMPLING_RATE + 0.1
     pieces: list[tuple[Waveform, int]] = []
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             check_whole(file, os.fstat(file.fileno()).st_size)
         for part in parts(path, seconds):
             wanted = seconds - sum(len(samples) / rate for samples, rate in pieces)
@@ -199,7 +200,7 @@ def stamp(path: Path) -> dict[str, float]:
 
     All are whole numbers that a float64 holds. Raises OSError where the file cannot be read.
     """
-    with open(path, "rb", buffering=0) as file:
+    with open_regular(path) as file:
         status = os.fstat(file.fileno())
         content = file.read(HASHED)
         while len(content) < min(HASHED, status.st_size) and (more := file.read(HASHED - len(content))):
@@ -239,6 +240,8 @@ def _why_unreadable(path: Path, error: Exception) -> str:
         return "missing: no such file"
     if path.is_dir():
         return "a folder, not a file"
+    if not path.is_file():
+        return f"{getattr(error, 'strerror', None) or error}"
     if path.stat().st_size == 0:
         return "empty: the file has no bytes"
     if path.suffix.lower() == ".raw":

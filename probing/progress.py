@@ -39,8 +39,14 @@ class ProgressLine:
             self._bar.update(self._task, completed=self.done, note=note)
         elif time.monotonic() - self._logged > LOG_EVERY_S:
             self._logged = time.monotonic()
-            left = (self._logged - self.started) * (self.total - self.done) / max(1, self.done)
-            console.print(f"{self.what}: {self.done}/{self.total} {self.unit}, {note}, {duration(left)} left")
+            console.print(f"{self.what}: {self._log_line()}")
+
+    def _log_line(self) -> str:
+        """How far it is, and, once something is done, how long the rest takes at that rate."""
+        of_bytes = self.unit == "bytes"
+        far = f"{size(self.done)} of {size(self.total)}" if of_bytes else f"{self.done}/{self.total} {self.unit}"
+        left = (self._logged - self.started) * (self.total - self.done) / self.done if self.done else None
+        return ", ".join(filter(None, (far, self.note, "" if left is None else f"{duration(left)} left")))
 
     def close(self) -> None:
         """Take the bar away."""

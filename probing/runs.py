@@ -27,12 +27,13 @@ from safetensors.numpy import save_file
 
 from cache import ProbeError
 from cache.atomic import PARTIAL, put_back, replace_file, replace_folder
+from cache.bounds import read_parquet
 from cache.lock import LOCK, OWNER, lock_folder
 from cache.manifest import canonical_json, read_json
+from probing.run_form import FINDINGS, RECORD, RESULTS, UTTERANCES, check_record, check_results, check_utterances
 from probing.scores import read_scores, write_scores
 
-RUN, CONFIGURATION, UTTERANCES = "run.json", "configuration.json", "utterances.parquet"
-FINDINGS = ("finding", "elsewhere", "unseen_attacks", "depth_finding")
+RUN, CONFIGURATION = RECORD, "configuration.json"
 PACKAGES = ("torch", "transformers", "numpy", "scikit-learn", "h5py")
 
 
@@ -50,10 +51,13 @@ class Run:
         self.folder = Path(folder)
         try:
             self.record: dict[str, Any] = read_json(self.folder / RUN)
-            self.results = pd.read_parquet(self.folder / "results.parquet")
-            _check_form(self.record, self.results)
+            self.results = read_parquet(self.folder / RESULTS)
+            check_record(self.record)
+            check_results(self.results, self.record)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
-            raise ProbeError(f"{self.folder}: no run here ({error}). Make one: probe sweep CACHE") from None
+            raise ProbeError(
+                f"{self.folder}: no run here that can be read ({error}). Make one: probe sweep CACHE"
+            ) from None
 
     @property
     def sentence(self) -> str:
@@ -106,14 +110,18 @@ class Run:
             there = sorted(file.name.removesuffix(".eval.txt") for file in path.parent.glob("*.eval.txt"))
             raise ProbeError(f"{path}: no such scores. There are: {', '.join(there)}")
         try:
-            table = pd.read_parquet(self.folder / UTTERANCES)
-        except (OSError, ValueError) as error:
+            table = read_parquet(self.folder / UTTERANCES)
+            check_utterances(table)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
             raise ProbeError(
                 f"{self.folder}: its utterances cannot be read ({error}). Make it again: "
                 f"probe sweep {self.record['cache_folder']} --out {self.folder} --overwrite"
             ) from None
         scores = read_scores(path)[["utterance_id", "score"]]
-        table = table[table["part"] == part].drop(columns="part").dropna(axis=1, how="all")
+        table = table[table["part"] == part].drop(columns="part")
+        if table.empty:
+            raise ProbeError(f"{self.folder / UTTERANCES}: has no utterances of {part}. Make the run again")
+        table = table.dropna(axis=1, how="all")
         joined = table.merge(scores, on="utterance_id", how="inner", validate="one_to_one")
         if not len(joined) == len(table) == len(scores):
             raise ProbeError(f"{path}: not the scores of the {len(table)} utterances of the run. Make the run again")
@@ -132,21 +140,6 @@ class Run:
 def made_with(record: Mapping[str, Any], configuration: Mapping[str, Any]) -> bool:
     """Whether the record of a run says that it was made with a configuration."""
     return {name: record.get(name) for name in configuration} == json.loads(canonical_json(configuration))
-
-
-def _check_form(record: dict[str, Any], results: pd.DataFrame) -> None:
-    """Raise where a run is not of the form that a sweep writes."""
-    texts = ["experiment", "head", "split", "corpus", "condition", "metric"]
-    numbers = ["layer", "depth", "seed", "value", "low", "high"]
-    results[numbers].astype("float64")
-    if not all(isinstance(text, str) for name in texts for text in results[name].unique()):
-        raise ValueError(f"results.parquet holds something else than text in {', '.join(texts)}")
-    corpora, findings = record["corpora"], [record.get(name) for name in FINDINGS]
-    if not isinstance(corpora, list) or not corpora or not all(isinstance(name, str) for name in corpora):
-        raise ValueError(f"{RUN} names no corpora")
-    for finding in findings:
-        if finding and not isinstance(finding["sentence"], str):
-            raise ValueError(f"{RUN} has a finding without a sentence")
 
 
 class RunWriter:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from cache.bounds import open_regular
 from probing.containers import UnusableAudio, mended_riff
 
 BITRATES = {  # kbit/s by (MPEG 1, layer)
@@ -45,7 +46,7 @@ def parts(path: Path, seconds: float) -> Iterator[Part]:
             frames than there are.
         OSError, ValueError: the file cannot be read, or is empty.
     """
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+    with open_regular(path) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         head = content[:4]
         if head == b"OggS":
             yield from _ogg_parts(path, content)

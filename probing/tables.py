@@ -1,7 +1,6 @@
 """Tables of text in the forms of score files and protocols: white space, tabs or csv, with a header or without; .gz."""
 
 import csv
-import gzip
 import math
 import zlib
 from collections.abc import Mapping
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from cache.bounds import TooLarge, open_text
 from probing.corpora.corpus import LABELS
 from probing.metrics.eer import ScoresError
 
@@ -42,7 +42,7 @@ def read_table(path: Path, what: str, forms: Mapping[int, str], needed: tuple[st
     expected = " or ".join([*(f"`{form}`" for form in forms.values()), f"a header with {','.join(needed)}"])
     try:
         rows = _rows(path)
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error, TooLarge) as error:
         raise ScoresError(f"{path}: cannot be read as {what} ({error}). Expected {expected}") from None
     names = _header(next(iter(rows.values()), []), needed)
     if names:
@@ -96,8 +96,7 @@ def refuse(table: pd.DataFrame, wrong: "pd.Series[bool]", column: str, expected:
 
 def _rows(path: Path) -> dict[int, list[str]]:
     # Not by pandas: it takes a quotation mark in a name for a quotation, and has no line numbers.
-    opened = gzip.open if path.suffix.lower() == ".gz" else open
-    with opened(path, "rt", encoding="utf-8-sig") as handle:
+    with open_text(path) as handle:
         if is_csv(path):
             reader = csv.reader(handle, strict=True)
             rows = ((reader.line_num, [field.strip() for field in row]) for row in reader)

@@ -14,6 +14,7 @@ from analysis.waveforms import Waveforms
 from cache import Cache, ProbeError
 from cache.manifest import fingerprint_id
 from probing.audio import SAMPLING_RATE, UnusableAudio, Waveform, load_audio
+from probing.devices import find_device
 from probing.extraction import layers_of
 from probing.runs import Run
 from probing.serving import Server, ServingError
@@ -70,6 +71,7 @@ def inspect(
     Raises:
         ProbeError: no such run, head, utterance or audio, or another backbone.
     """
+    find_device(device)
     server = Server(where.folder if isinstance(where, Run) else Path(where), head)
     known = server.exported.record if server.exported else server.run.record
     backbone = str(known["backbone"] if server.exported else known["about"]["backbone"])

@@ -53,5 +53,7 @@ def quiet() -> Iterator[None]:
 
 def first_line(error: BaseException) -> str:
     """Take the first line of an error's message, without a full stop."""
+    if "Weights only load failed" in str(error):  # torch goes on with how to run the code in it all the same
+        return "its pickle holds more than tensors, which could run code and is not loaded"
     lines = str(error).strip().splitlines()
     return (lines[0] if lines else type(error).__name__).rstrip(" .")

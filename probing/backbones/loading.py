@@ -6,8 +6,10 @@ from collections.abc import Callable
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
+from probing.devices import find_device
+
 from .checkpoint import EMBEDDED, Checkpoint, open_checkpoint
-from .errors import BackboneUnsupported, DeviceUnavailable
+from .errors import BackboneUnsupported
 from .families import FAMILIES, Family, FrameRule
 from .inputs import WaveformInput, input_of
 from .library import first_line, import_transformers
@@ -68,7 +70,7 @@ def load_backbone(
 
     if attention not in ATTENTION:
         raise BackboneUnsupported(f"--attention {attention}: expected {' or '.join(ATTENTION)}. Leave it out for auto.")
-    place = _device(device)
+    place = find_device(device)
     bound_primitives()
     if spec.removeprefix(RANDOM) in FEATURES:
         return _acoustic(spec, normalize, place)
@@ -124,29 +126,6 @@ def _acoustic(spec: str, normalize: str, device: torch.device) -> Backbone:
     if normalize == "on":
         raise BackboneUnsupported(f"{spec}: computed from the waveform as it is. Leave normalize at 'auto'.")
     return acoustic_backbone(spec, device)
-
-
-def _device(asked: str) -> torch.device:
-    import torch
-
-    if asked == "auto":
-        mps = torch.backends.mps.is_available()
-        return torch.device("cuda" if torch.cuda.is_available() else "mps" if mps else "cpu")
-    try:
-        device = torch.device(asked)
-    except RuntimeError as error:
-        raise DeviceUnavailable(
-            f"unknown device {asked!r}; expected auto, cpu, cuda, cuda:1 or mps. Try --device auto."
-        ) from error
-    there = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not there.get(device.type, False):
-        reason = f"PyTorch {torch.__version__} finds no such device here"
-        raise DeviceUnavailable(f"--device {asked}: {reason}. Type --device cpu, or install a PyTorch built for it.")
-    return device
 
 
 def _family(checkpoint: Checkpoint) -> Family:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
+from cache.bounds import TooLarge, read_parquet
 from cache.errors import ProbeError
 from cache.table import PLACE_COLUMNS
 from probing.audio import MEASURES, STAMPS
@@ -44,10 +45,12 @@ def _below(path: str, root: Path) -> str:
 
 def _parquet(path: Path) -> pd.DataFrame:
     try:
-        table = pd.read_parquet(path)
+        table = read_parquet(path)
         text = table.astype(object).astype(str).where(table.notna(), "")
         for name in text.columns:
             text[name].str.encode("utf-8")  # raises where its bytes are no text
+    except TooLarge:
+        raise
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise ProbeError(f"{path}: cannot be read as {path.suffix} ({error})") from None
     return text

@@ -1,11 +1,13 @@
 """Protocols: the lists of utterances that corpora come with, as tables of text."""
 
 import re
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from cache.bounds import TooLarge, check_text, open_text
 from cache.errors import ProbeError
 
 
@@ -47,8 +49,11 @@ def read_lines(path: Path, *forms: str) -> pd.DataFrame:
         ProbeError: the file cannot be read, is empty, or a row has another number of columns than the first.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+        with open_text(path) as handle:
+            lines = handle.read().split("\n")
+    except TooLarge:
+        raise
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise ProbeError(f"{path}: cannot be read ({error}). Unpack it again from the official archive.") from None
     rows = [row for row in (re.findall(r"[^ \t\r]+", line) for line in lines) if row]
     if not rows:
@@ -70,7 +75,10 @@ def read_csv(path: Path, columns: Sequence[str], separator: str = ",") -> pd.Dat
         ProbeError: the file cannot be read or lacks one of `columns`.
     """
     try:
+        check_text(path)
         table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except TooLarge:
+        raise
     except (OSError, ValueError, pd.errors.ParserError) as error:
         raise ProbeError(f"{path}: cannot be read as {path.suffix} ({error})") from None
     return with_columns(table, columns, path)

@@ -78,6 +78,9 @@ def evaluate(
     """
     if resamples < 100:
         raise ProbeError(f"--resamples {resamples}: expected 100 or more; fewer say nothing about the ends")
+    if trials["label"].nunique() != 2:
+        kinds = ", ".join(f"{n:,} {label}" for label, n in trials["label"].value_counts().items()) or "none"
+        raise ProbeError(f"trials to evaluate: {kinds}. Expected bona fide and spoofed ones; name another --split")
     unit = _unit(trials, interval_by)
     table = decompose(trials, by, asv)
     intervals = [

@@ -5,14 +5,10 @@ only one to write `cache.json`, gives them their place in the cache. A shard who
 Which machines there are, what runs where and what is alive is Ray's business.
 """
 
-import logging
-import os
-import socket
 import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +23,11 @@ from probing.extraction.changes import refuse_changed
 from probing.extraction.estimate import Estimate
 from probing.extraction.extract import Machine, announce, tell_failures, work_of
 from probing.extraction.options import Options
+from probing.extraction.ray_connection import Connection
 from probing.extraction.worker import STEP_S, Hello, Step, Worker
 from probing.progress import ProgressLine, console, duration, limiting, progress_line, size
 
-OBJECT_STORE_BYTES = 100_000_000  # of a cluster started here; shards go through files, never through the object store
 SHARDS_HELD = 3  # by a worker: one is decoded, one is computed, one is written
-REACHED_WITHIN_S = 10.0
 MOST_DEATHS = 3  # of workers that held a shard, before it is taken to be the cause
 
 
@@ -79,47 +74,35 @@ class Driver:
         machine: Machine,
         say: Callable[[str], None],
     ) -> None:
-        self.ray, self.say = _ray(), say
+        self.say = say
         corpus = Corpus(corpus.name, corpus.spec, corpus.root.resolve(), corpus.utterances.head(0))
         self._arguments = (corpus, options, machine)
         self.hands: list[Hand] = []
+        self.died_loading = 0
         self.seconds: dict[str, float] = {}
-        self._started_ray = not self.ray.is_initialized()
-        if self._started_ray:
-            self._start(cluster.address)
+        self.connection = Connection(cluster.address)
+        self.ray = self.connection.ray
         try:
-            resources = self.ray.cluster_resources()
-            gpus = int(resources.get("GPU", 0)) if machine.device in ("auto", "cuda") else 0
-            n_workers = cluster.workers or gpus or len(self.ray.nodes())
-            cpus = max(1, int(resources.get("CPU", 1)) // n_workers)
-            self._threads = None if gpus else cpus
-            self._needs = {"num_gpus": 1, "num_cpus": 1} if gpus else {"num_gpus": 0, "num_cpus": cpus}
-            if gpus and n_workers > gpus:
-                raise ProbeError(f"--actors {n_workers}: the cluster has {gpus} GPUs, and each takes one.")
-            if not gpus and n_workers > resources.get("CPU", 1):
-                raise ProbeError(f"--actors {n_workers}: the cluster has {resources.get('CPU', 0):.0f} CPUs.")
-            say(
-                f"Ray: {len(self.ray.nodes())} machines, {n_workers} workers, each with {'a GPU' if gpus else cpus}"
-                f"{'' if gpus else ' threads'}. Loading the model ..."
-            )
-            self.hands = [self._hire(number) for number in range(1, n_workers + 1)]
-            self.first = self._first_hello()
-        except BaseException:
-            self.close()
+            with self.connection.errors():
+                resources = self.ray.cluster_resources()
+                gpus = int(resources.get("GPU", 0)) if machine.device in ("auto", "cuda") else 0
+                n_workers = cluster.workers or gpus or len(self.ray.nodes())
+                cpus = max(1, int(resources.get("CPU", 1)) // n_workers)
+                self._threads = None if gpus else cpus
+                self._needs = {"num_gpus": 1, "num_cpus": 1} if gpus else {"num_gpus": 0, "num_cpus": cpus}
+                if gpus and n_workers > gpus:
+                    raise ProbeError(f"--actors {n_workers}: the cluster has {gpus} GPUs, and each takes one.")
+                if not gpus and n_workers > resources.get("CPU", 1):
+                    raise ProbeError(f"--actors {n_workers}: the cluster has {resources.get('CPU', 0):.0f} CPUs.")
+                say(
+                    f"Ray: {len(self.ray.nodes())} machines, {n_workers} workers, each with {'a GPU' if gpus else cpus}"
+                    f"{'' if gpus else ' threads'}. Loading the model ..."
+                )
+                self.hands = [self._hire(number) for number in range(1, n_workers + 1)]
+                self.first = self._first_hello()
+        except BaseException as error:
+            self.close(getattr(error, "exit_code", 130) if isinstance(error, KeyboardInterrupt) else 2)
             raise
-
-    def _start(self, address: str | None) -> None:
-        alone = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES} if address is None else {}
-        try:
-            if address is not None:
-                _reach(address)
-            self.ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **alone)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise ProbeError(
-                f"--address {address}: no Ray there ({error}). Start it: ray start --head on one machine, ray start "
-                "--address=HEAD:6379 on the others. Where it asks for a token: RAY_AUTH_MODE=token probe extract "
-                "..., or --address auto on one of its machines."
-            ) from None
 
     def _hire(self, number: int) -> Hand:
         hand = Hand(number, self.ray.remote(Worker).options(scheduling_strategy="SPREAD", **self._needs).remote())
@@ -139,8 +122,13 @@ class Driver:
     def _answered(self) -> list[Hand]:
         """Those of the workers asked that have answered, or died."""
         asked = {hand.asked: hand for hand in self.hands if hand.asked is not None}
-        ready, _ = self.ray.wait(list(asked), num_returns=1, timeout=STEP_S)
-        return [asked[answer] for answer in ready]
+        return [asked[answer] for answer in self._ready(list(asked))]
+
+    def _ready(self, asked: list[Any]) -> list[Any]:
+        """The first of what was asked that is answered, or none within about a second; ProbeError where Ray is gone."""
+        ready, _ = self.ray.wait(asked, num_returns=1, timeout=STEP_S)
+        self.connection.check()
+        return ready
 
     def _answer(self, hand: Hand) -> Any:
         asked, hand.asked = hand.asked, None
@@ -154,7 +142,10 @@ class Driver:
     def estimate(self, folder: Path, rows: pd.DataFrame) -> Estimate:
         """What the pending utterances will need."""
         hand = next(hand for hand in self.hands if hand.hello is not None)
-        return self.ray.get(hand.actor.estimate.remote(folder.resolve(), rows, self.first.manifest))
+        hand.asked = hand.actor.estimate.remote(folder.resolve(), rows, self.first.manifest)
+        while not self._ready([hand.asked]):
+            pass
+        return self._answer(hand)
 
     def run(self, writer: CacheWriter, strict: bool, line: ProgressLine) -> float:
         """Have every pending shard extracted; gives the seconds of audio."""
@@ -228,15 +219,18 @@ class Driver:
     def _bury(self, hand: Hand) -> None:
         """Put another in the place of a worker that died."""
         shards = f"; its {len(hand.held)} shards are done again" if hand.held else ""
+        self.died_loading += hand.hello is None
+        if self.died_loading >= MOST_DEATHS and not any(other.hello for other in self.hands):
+            raise ProbeError(
+                f"{self.died_loading} workers died while they loaded the model. Mostly that is a lack of memory: use "
+                "fewer --actors, or a smaller model"
+            )
         self.say(f"Worker {hand.number} ({hand.hello.place if hand.hello else 'loading'}) died{shards}.")
         self.hands[self.hands.index(hand)] = self._hire(hand.number)
 
-    def close(self) -> None:
-        """End the workers, and Ray where it was started here."""
-        for hand in self.hands:
-            self.ray.kill(hand.actor)
-        if self._started_ray:
-            self.ray.shutdown()
+    def close(self, exit_code: int = 2) -> None:
+        """End the workers, and Ray where it was started here; the exit code is that of a process that Ray keeps."""
+        self.connection.close([hand.actor for hand in self.hands], exit_code)
 
     def __enter__(self) -> "Driver":
         return self
@@ -263,7 +257,7 @@ def extract_on_cluster(
     """
     folder, options, machine = Path(folder), options or Options(), machine or Machine()
     corpus = load_corpus(corpus) if isinstance(corpus, str) else corpus
-    with Driver(cluster or Cluster(), corpus, options, machine, say) as driver:
+    with Driver(cluster or Cluster(), corpus, options, machine, say) as driver, driver.connection.errors():
         first = driver.first
         work = work_of(folder, corpus, first.shard_size, part)
         with work.writer(first.manifest, machine.wait, say) as writer:
@@ -307,22 +301,3 @@ def _check_deaths(deaths: Counter[int], hand: Hand) -> None:
                 "workers died with it. Mostly that is a lack of memory: use a smaller --batch-size or --max-seconds, "
                 "or fewer --actors."
             )
-
-
-def _reach(address: str) -> None:
-    """Raise OSError where nothing answers at a HOST:PORT; Ray would try for minutes."""
-    host, _, port = address.rpartition(":")
-    if host and port.isdigit() and "/" not in host:
-        socket.create_connection((host.strip("[]"), int(port)), REACHED_WITHIN_S).close()
-
-
-def _ray() -> Any:
-    """The module ray, or ProbeError with what to type; its reports to its makers are off unless asked for."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else it warns of a future change
-    try:
-        return import_module("ray")
-    except ImportError:
-        raise ProbeError(
-            "--engine ray: Ray is not installed. Install it: pip install -c constraints.txt -e '.[ray]'"
-        ) from None

@@ -51,7 +51,7 @@ def estimate(
 ) -> Estimate:
     """Estimate the extraction of the utterances in `rows` into `folder`, from at most 256 file headers."""
     chosen = rows.iloc[np.unique(np.linspace(0, len(rows) - 1, min(SAMPLED_HEADERS, len(rows))).astype(int))]
-    lengths = [n for path in chosen["path"] if (n := _n_samples(root / path, cropping))]
+    lengths = [n for path in chosen["path"] if (n := n_samples_of(root / path, cropping))]
     mean_samples = float(np.mean(lengths)) if lengths else float(cropping.n_samples())
     mean_frames = float(np.mean([backbone.n_frames(max(n, backbone.min_samples)) for n in lengths])) if lengths else 0.0
     values = {"pooled": 2 * len(rows), "frames": mean_frames * len(rows)}
@@ -63,7 +63,7 @@ def estimate(
     return Estimate(len(rows), mean_samples * len(rows) / SAMPLING_RATE, tier_bytes, free)
 
 
-def _n_samples(path: Path, cropping: Cropping) -> int:
+def n_samples_of(path: Path, cropping: Cropping) -> int:
     """16 kHz samples the model will see of a file, from its header; 0 if that does not say, or cannot be read."""
     if cropping.seconds is not None:
         return cropping.n_samples()

@@ -18,6 +18,7 @@ from cache.writer import CacheWriter
 from probing.audio import MEASURES, STAMPS
 from probing.backbones import Backbone
 from probing.corpora import Corpus, load_corpus
+from probing.devices import check_device_name
 from probing.extraction.allocator import give_back_freed_memory, keep_freed_memory
 from probing.extraction.changes import refuse_changed
 from probing.extraction.estimate import Estimate, estimate
@@ -57,6 +58,9 @@ class Machine:
     on_nonfinite: str = "auto"
 
     def __post_init__(self) -> None:
+        check_device_name(self.device)
+        if not 0 <= self.wait < float("inf"):
+            raise ProbeError(f"--wait {self.wait:g}: expected seconds, 0 or more")
         if self.on_nonfinite not in ("auto", "mark", "stop"):
             raise ProbeError(f"--on-nonfinite {self.on_nonfinite}: expected auto, mark or stop")
         for name in ("batch_size", "workers", "shard_size"):

@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +13,16 @@ from cache import Cache, CacheMissing
 from cache.manifest import Manifest, check_fingerprint
 from cache.parts import Part
 from cache.writer import CacheWriter
+from probing.audio import SAMPLING_RATE
 from probing.backbones import Backbone
 from probing.corpora import Corpus, load_corpus
-from probing.extraction.estimate import Estimate, estimate
+from probing.extraction.estimate import Estimate, estimate, n_samples_of
 from probing.extraction.extract import Machine, new_manifest, session, work_of
 from probing.extraction.options import Options
 from probing.progress import console, duration
 
 SAMPLED = 24  # utterances run to measure the rate, of all lengths
+LONGEST_S, MOST_S = 30.0, 240.0  # of one of them and of all, which a model of any size gets through in minutes
 
 
 def rehearse(
@@ -61,11 +64,17 @@ def rehearse(
     if len(rows):
         rate, stages = _rate(rows, corpus, backbone, options, machine, manifest)
         if rate:
+            cut = f", clips cut to {LONGEST_S:.0f} s" if _longest(options) > LONGEST_S else ""
             say(
                 f"Time: about {duration(plan.audio_seconds / rate)} on this machine alone ({rate:.3g} s of audio a "
-                f"second in a sample; {stages})"
+                f"second in a sample{cut}; {stages})"
             )
     return plan
+
+
+def _longest(options: Options) -> float:
+    """Seconds of the longest clip that a model may see."""
+    return options.seconds or options.max_seconds
 
 
 def _pending(folder: Path, manifest: Manifest, rows: pd.DataFrame) -> pd.DataFrame:
@@ -84,7 +93,17 @@ def _rate(
 ) -> tuple[float, str]:
     """Seconds of audio a second over a sample of the utterances, after a few to warm up; and the time by stage."""
     n = max(SAMPLED, 2 * machine.batch_size_on(backbone))
-    sample = rows.iloc[np.unique(np.linspace(0, len(rows) - 1, min(n, len(rows))).astype(int))]
+    cropping = replace(
+        options.cropping,
+        max_seconds=min(options.max_seconds, LONGEST_S),
+        seconds=None if options.seconds is None else min(options.seconds, LONGEST_S),
+    )
+    options = replace(options, max_seconds=cropping.max_seconds, seconds=cropping.seconds)
+    sample = _spread(rows, n)
+    n_longest = cropping.n_samples()  # of a file that does not know its length
+    lengths = [n_samples_of(corpus.root / path, cropping) or n_longest for path in sample["path"]]
+    seconds = sum(lengths) / SAMPLING_RATE
+    sample = _spread(sample, max(1, int(len(sample) * min(1.0, MOST_S / max(seconds, 1.0)))))
     rate, stages = 0.0, ""
     with tempfile.TemporaryDirectory() as scratch:
         for name, some in (("warm", sample.head(4)), ("timed", sample)):
@@ -99,3 +118,8 @@ def _rate(
             rate = float(Cache(place).utterances["n_samples"].sum()) / backbone.sampling_rate / elapsed
             stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in pipeline.seconds.items())
     return rate, stages
+
+
+def _spread(rows: pd.DataFrame, n: int) -> pd.DataFrame:
+    """At most `n` rows, at even distances."""
+    return rows.iloc[np.unique(np.linspace(0, len(rows) - 1, min(n, len(rows))).astype(int))]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from cache.bounds import check_regular
 from cache.errors import ProbeError
 from cache.manifest import read_json
 
@@ -110,6 +111,7 @@ def load_head(path: Path) -> Head:
     """
     try:
         config = read_json(path.with_suffix(".json"))
+        check_regular(path)
         if config.get("form") != "head":
             raise ValueError("its configuration is not that of a head")
         fields = {name: config[name] for name in Model.__dataclass_fields__}

@@ -10,6 +10,7 @@ targets and nontargets as bona fide, and its rates and the weights of the t-DCF 
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
+from math import prod
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from probing.metrics.roc import auc, official_eer_point, roc
 from probing.metrics.tdcf import AsvRates, asv_rates, legacy_min_tdcf, revised_min_tdcf
 
 POOLED = "pooled"
+MOST_CONDITIONS = 1500  # 114 vocoders x 9 codecs, as ASVspoof 2021 DF has them, are 1150
 OF_SPOOFS, OF_BOTH = "spoof", "both"
 FIGURES = (
     "eer", "official_eer", "legacy_min_tdcf", "revised_min_tdcf", "min_dcf", "act_dcf", "cllr", "auc",
@@ -65,6 +67,12 @@ def conditions(
     """
     of_both, spoof = _of_both(trials, factors, kinds or {}), trials["label"].eq("spoof").to_numpy()
     values = [[POOLED, *sorted(trials.loc[spoof | of_both[name], name].unique())] for name in factors]
+    n = prod(map(len, values))
+    if n > MOST_CONDITIONS:
+        raise ScoresError(
+            f"--by {','.join(factors)}: {n:,} conditions, each of which takes every bona fide trial again; at most "
+            f"{MOST_CONDITIONS:,} are computed. Name columns of fewer values"
+        )
     for condition in product(*values):
         named = dict(zip(factors, condition, strict=True))
         wanted = {name: value for name, value in named.items() if value != POOLED}

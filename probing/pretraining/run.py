@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 from filelock import FileLock, Timeout
 
 from probing.backbones.checkpoint import EMBEDDED_FOLDER
-from probing.backbones.errors import DeviceUnavailable
+from probing.devices import find_device
 from probing.runs import Run as SweepRun
 
 from .batches import Batches
@@ -74,7 +73,7 @@ def open_run(
     Raises:
         ProbeError: the data, the units, the device or the checkpoint are not what was asked for.
     """
-    place = choose_device(device)
+    place = find_device(device)
     work.mkdir(parents=True, exist_ok=True)
     recordings = open_recordings(shared, work, DEMO_TABLE)
     if start is not None:
@@ -162,20 +161,3 @@ def embedded_architecture() -> dict[str, Any]:
     """Read the architecture of the bundled model."""
     config = json.loads((EMBEDDED_FOLDER / "config.json").read_text(encoding="utf-8"))
     return {key: value for key, value in config.items() if key not in NOT_ARCHITECTURE}
-
-
-def choose_device(device: str) -> torch.device:
-    """Take the device asked for; `auto` takes a GPU where there is one.
-
-    Raises:
-        DeviceUnavailable: it is not on this machine.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise DeviceUnavailable(
-            f"--device {device} is not on this machine. Leave it out, or give --device cpu."
-        ) from error
-    return torch.device(device)

@@ -19,6 +19,7 @@ import torch
 from cache import Cache, CacheMissing, ProbeError
 from probing.corpora import KNOWN, load_corpus, read_corpus
 from probing.corpora.corpus import BONAFIDE
+from probing.devices import find_device
 from probing.extraction import Machine, Options, extract
 from probing.heads.stack import HeadStack, Model
 from probing.progress import console
@@ -124,7 +125,7 @@ def plan(wanted: Reproduction, calibration: Calibration | None = None) -> tuple[
         ProbeError: a corpus that is said to be there is not, or a row of it is at fault.
     """
     if calibration is None:
-        calibration = calibrate(wanted.extraction, _torch_device(wanted.device))
+        calibration = calibrate(wanted.extraction, str(find_device(wanted.device, double=True)))
     steps = [_extraction(wanted, name, calibration) for name in CORPORA]
     return [*steps, _sweep(wanted, steps, calibration)], calibration
 
@@ -155,7 +156,7 @@ def run(wanted: Reproduction, *, say: Callable[[str], None] = console.print) -> 
     if found is not None:
         say(f"Nothing to do: {found.folder} is that sweep.")
         return found
-    return sweep(trained_on, wanted.run_folder, options, device=_torch_device(wanted.device), overwrite=True, say=say)
+    return sweep(trained_on, wanted.run_folder, options, device=wanted.device, overwrite=True, say=say)
 
 
 def compare(found: Run, backbone: str) -> pd.DataFrame:
@@ -253,7 +254,7 @@ def _sweep(wanted: Reproduction, extractions: list[Step], calibration: Calibrati
     command += ["--heads", ",".join(depths.heads), "--depths", ",".join(map(str, depths.depths))]
     command += ["--tier", depths.tier, "--recipe", depths.recipe] if wanted.frames else []
     command += ["--seeds", str(wanted.seeds), "--resamples", str(wanted.resamples)]
-    device = _torch_device(wanted.device)
+    device = str(find_device(wanted.device, double=True))
     command += ["--device", device] if device != "cpu" else []
     state = "ready" if CORPORA[0] in usable else "needs data"
     if state == "ready" and extractions[0].state == "done" and _has_run(wanted, usable):
@@ -300,9 +301,3 @@ def _finished(wanted: Reproduction, name: str) -> bool:
     same = all(options.get(key) == getattr(asked, key) for key in ("backbone", "revision", "seconds"))
     there = set(wanted.splits(name)) <= set(cache.utterances["split"])
     return cache.finished and there and same and set(asked.tiers) <= set(cache.tiers)
-
-
-def _torch_device(device: str) -> str:
-    if device != "auto":
-        return device
-    return "cuda" if torch.cuda.is_available() else "cpu"

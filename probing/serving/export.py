@@ -19,6 +19,7 @@ from safetensors.numpy import save_file
 from cache.atomic import PARTIAL, replace_folder
 from cache.manifest import read_json
 from probing.backbones import Backbone
+from probing.devices import find_device
 from probing.extraction import Options
 from probing.runs import Run
 from probing.serving.heads import AnyHead, ServingError, choose_head, head_depth, read_head
@@ -65,6 +66,7 @@ def export(run: Run, folder: Path, depth: int | None = None, head: str | None = 
     Raises:
         ServingError: no depth, no head, the folder holds something else, or the backbone is another than the run's.
     """
+    find_device(device)
     if depth is None and head is None and not (run.record.get("depth_finding") or {}).get("depth"):
         raise ServingError(f"{run.folder}: its finding names no smaller depth. Say one: --depth 6")
     chosen = choose_head(run, depth, head)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from cache.bounds import check_regular
 from cache.errors import ProbeError
 from cache.manifest import read_json
 from probing.heads.head import Head, HeadUnusable, load_head
@@ -76,6 +77,7 @@ def read_head(path: Path) -> AnyHead:
         config = read_json(path.with_suffix(".json"))
         if config.get("form") != "layer-probe":
             return load_head(path)
+        check_regular(path)
         tensors = load_file(path)
         return LayerProbe(int(config["layer"]), tensors["weight"], float(tensors["bias"][0]))
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
@@ -164,6 +166,7 @@ def choose_head(run: Run, depth: int | None = None, name: str | None = None) -> 
     if not best.name.startswith(LINEAR):
         return ChosenHead(load_head(folder / f"{best.name}.safetensors"), best)
     try:
+        check_regular(folder / "linear.safetensors")
         tensors = load_file(folder / "linear.safetensors")
         layer = f"layer_{best.depth:02d}"
         probe = LayerProbe(best.depth, tensors[f"{layer}.weight"], float(tensors[f"{layer}.bias"][0]))

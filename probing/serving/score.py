@@ -19,6 +19,7 @@ from probing.audio import SUFFIXES
 from probing.backbones import Backbone
 from probing.corpora.corpus import LABELS, ids_of
 from probing.corpora.folders import files_below, is_audio, passed_over
+from probing.devices import find_device
 from probing.extraction import Options, layers_of
 from probing.metrics import eer
 from probing.progress import console, progress_line
@@ -220,6 +221,7 @@ def score_inputs(
         raise ServingError(f"--out {file}: a score file is no csv. Name it .txt, .tsv, or either with .gz")
     if file.is_dir() or not file.parent.is_dir():
         raise ServingError(f"--out {file}: expected a file in a folder that is there. Name another")
+    find_device(device)
     server = Server(where, head)
     caches = [path for path in inputs if (path / MANIFEST).is_file()]
     if caches and len(inputs) > 1:

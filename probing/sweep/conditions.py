@@ -13,6 +13,7 @@ from probing.sweep.linear import Probe
 from probing.sweep.results import BY_CONDITION, UNSEEN, Results
 from probing.sweep.splits import Split
 
+MOST_LEFT_OUT = 200  # attacks, each of which takes a training of every layer
 KEPT_NUMBERS = 50_000_000  # of resamples kept from layer to layer
 
 
@@ -88,6 +89,11 @@ def leave_out(splits: Mapping[str, Split]) -> LeftOut:
     """
     train = splits["train"]
     attacks = sorted(train.table.loc[~train.bonafide, "attack"].unique())
+    if len(attacks) > MOST_LEFT_OUT:
+        raise ProbeError(
+            f"--unseen-attacks: the column attack of {train.corpus} has {len(attacks):,} values in train, and every "
+            f"layer would be trained as often; at most {MOST_LEFT_OUT}. Leave it out, or name attacks by kinds"
+        )
     rows = {}
     for part in ("train", "dev"):
         split = splits[part]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cache import Cache, ProbeError
 from probing.audio import MEASURES
+from probing.devices import find_device
 from probing.metrics import draw
 from probing.progress import console, duration, progress_line
 from probing.runs import Run, RunWriter, made_with
@@ -23,6 +24,8 @@ from probing.sweep.linear import Probe, fit_probes, probe_layers, shuffled
 from probing.sweep.results import LAYERS, TRIVIAL, Results
 from probing.sweep.savings import depth_costs, saved_shares
 from probing.sweep.splits import EVAL, Split, read_splits
+
+STRENGTHS = 1e-10, 1e10  # beyond, float64 cannot tell the penalty, or the loss, from nothing
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,12 @@ class SweepOptions:
     eval: str | tuple[str, ...] = EVAL
 
     def __post_init__(self) -> None:
-        if not self.strengths or min(self.strengths) <= 0:
-            raise ProbeError(f"--strengths {self.strengths}: expected one or more numbers above zero")
+        low, high = STRENGTHS
+        if not self.strengths or not all(low <= strength <= high for strength in self.strengths):
+            told = ",".join(f"{strength:g}" for strength in self.strengths)
+            raise ProbeError(f"--strengths {told}: expected one or more numbers from {low:g} to {high:g}")
+        if self.seed < 0 or any(seed < 0 for seed in self.control_seeds):
+            raise ProbeError(f"--seed {self.seed}: expected 0 or more, the seeds of controls likewise")
         if not 0 <= self.margin < 10:
             raise ProbeError(f"--margin {self.margin}: expected a relative EER, as 0.1 for ten per cent")
         if self.resamples < 100:
@@ -92,7 +99,7 @@ def sweep(
         cache: a cache with a pooled tier; the one that options mean where they name none.
         run: folder of the results; appears when it is whole.
         options: what to do.
-        device: where to train, cpu or cuda.
+        device: where to train: auto, cpu, cuda, cuda:1.
         memory_gb: most memory for features; as many layers are solved beside each other as fit.
         overwrite: replace a run that was made another way.
         say: where to put what a person should know.
@@ -100,7 +107,7 @@ def sweep(
     Raises:
         ProbeError: a split is missing or one-sided, or the run folder holds something else.
     """
-    options, started = options or SweepOptions(), time.perf_counter()
+    options, started, device = options or SweepOptions(), time.perf_counter(), str(find_device(device, double=True))
     splits = options.splits(cache if isinstance(cache, Cache) else Cache(cache))
     cache = splits["train"].cache
     options.depths.check(cache)

@@ -143,7 +143,7 @@ def test_a_writer_of_another_machine_without_a_sign_of_life_is_taken_over(left: 
     started = time.monotonic()
     lock = lock_folder(tmp_path, say=said.append)
     assert time.monotonic() - started >= 1.0
-    assert "watching 1 s for a sign of life" in said[0]
+    assert "watching up to 1 s for a sign of life" in said[0]
     lock.check()
     lock.release()
 
@@ -166,7 +166,7 @@ def test_a_writer_that_was_asleep_and_taken_over_records_nothing_more(tmp_path: 
     os.replace(tmp_path / "other", folder / OWNER)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     for go_on in (lambda: asleep.finish_shard(other, None, {}), asleep.close):
-        with pytest.raises(CacheBusy, match="no sign of life for 120 s, and pid 7 on elsewhere took it over"):
+        with pytest.raises(CacheBusy, match="no longer has the lock: pid 7 on elsewhere took it over, as happens"):
             go_on()
     after = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert after == before

@@ -6,14 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from metrics.published import ATTACKS, SCORES, needs_scores
+from small_extraction import run_cli
 from typer.testing import CliRunner
 
 from analysis.cli import app
 from analysis.det import det_curves
+from analysis.figures import MOST_DRAWN
 from cache import ProbeError
 from probing.evaluation import evaluate, join, read_keys, read_scores, read_verification
 from probing.metrics import asv_rates, eer, legacy_min_tdcf, revised_min_tdcf
-from probing.metrics.decomposition import decompose
+from probing.metrics.decomposition import MOST_CONDITIONS, decompose
 
 LA_KEYS = """\
 s1 u1 alaw ita_tx A07 spoof notrim eval
@@ -76,6 +78,27 @@ def test_keys_of_no_form_are_refused_with_the_line(tmp_path: Path, text: str, me
         read_keys(written(tmp_path / "keys.txt", text))
     with pytest.raises(ProbeError, match=r"cannot be read as keys .*No such file"):
         read_keys(tmp_path / "none.txt")
+
+
+def test_scores_of_one_class_are_refused_with_their_number(tmp_path, capsys, monkeypatch):
+    (tmp_path / "s.txt").write_text("a - bonafide 1\nb - bonafide 0\n")
+    assert run_cli(["evaluate", str(tmp_path / "s.txt")], monkeypatch) == 2
+    assert "trials to evaluate: 2 bonafide. Expected bona fide and spoofed ones" in capsys.readouterr().err
+
+
+def test_more_conditions_than_can_be_computed_are_refused_before_and_many_are_not_drawn(tmp_path, capsys, monkeypatch):
+    def scores(n):
+        lines = [f"u{i} {f'A{i}' if i % 2 else '-'} {('bonafide', 'spoof')[i % 2]} {i % 7}\n" for i in range(n)]
+        (tmp_path / "s.txt").write_text("".join(lines))
+
+    command = ["evaluate", str(tmp_path / "s.txt"), "--by", "attack", "--resamples", "100"]
+    scores(2 * MOST_CONDITIONS)
+    assert run_cli(command, monkeypatch) == 2
+    assert f"--by attack: {MOST_CONDITIONS + 1:,} conditions" in capsys.readouterr().err
+    scores(2 * MOST_DRAWN + 2)
+    assert run_cli([*command, "--out", str(tmp_path / "out")], monkeypatch) == 0
+    assert f"{MOST_DRAWN + 1} conditions are too many to draw" in capsys.readouterr().out
+    assert len(pd.read_csv(tmp_path / "out" / "evaluation.csv")) == MOST_DRAWN + 2
 
 
 def test_a_join_takes_the_eval_subset_and_any_order(tmp_path: Path) -> None:

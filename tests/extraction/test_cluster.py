@@ -114,3 +114,65 @@ def test_options_that_do_not_go_together_are_refused(arguments, message, tmp_pat
 def test_a_cluster_has_at_least_one_worker() -> None:
     with pytest.raises(ProbeError, match="--actors 0: expected 1 or more"):
         Cluster(workers=0)
+
+
+def begun(command: list[str], folder: Path, log: Path) -> subprocess.Popen[bytes]:
+    """Start an extraction by Ray."""
+    start = [sys.executable, "-W", "ignore", "-c", "from analysis.cli import main; main()", "extract", str(folder)]
+    with open(log, "wb") as out:
+        return subprocess.Popen([*start, *command, "--engine", "ray"], stderr=out, stdout=out)
+
+
+def children(process: subprocess.Popen[bytes], name: str) -> list[int]:
+    """Processes of this name that a process has started."""
+    shown = subprocess.run(["ps", "-o", "pid=,comm=", "--ppid", str(process.pid)], capture_output=True, text=True)
+    return [int(line.split()[0]) for line in shown.stdout.splitlines() if line.split()[1].startswith(name)]
+
+
+def wait_for(process: subprocess.Popen[bytes], log: Path, there) -> None:
+    while not there():
+        assert process.poll() is None, log.read_text()
+        time.sleep(0.01)
+
+
+def test_when_rays_own_process_is_killed_the_driver_says_so_and_the_same_command_goes_on(
+    backbone: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("ray")
+    folder, log = tmp_path / "c", tmp_path / "log"
+    how = ["--split", "dev", "--shard-size", "4", "--device", "cpu", "--backbone", str(backbone)]
+    process = begun(how, folder, log)
+    try:
+        wait_for(process, log, lambda: "Loading the model" in log.read_text())
+        [raylet] = children(process, "raylet")
+        os.kill(raylet, signal.SIGKILL)
+        code = process.wait(90)
+    finally:
+        process.kill()
+    said = log.read_text()
+    assert (code, "Traceback" in said) == (2, False), said
+    assert re.search(r"error: Ray (has ended|failed): .*the same command goes on where it stopped", said), said
+    corpus = load_corpus("demo", splits=["dev"])
+    assert extract(folder, corpus, Options(str(backbone)), machine(), say=quiet).finished
+
+
+@pytest.mark.parametrize("when", ["starting", "loading"])
+def test_sigterm_while_ray_starts_or_the_model_is_loaded_ends_with_a_word_and_code_143(
+    when: str, backbone: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("ray")
+    folder, log = tmp_path / "c", tmp_path / "log"
+    process = begun(["--split", "dev", "--device", "cpu", "--backbone", str(backbone)], folder, log)
+    try:
+        reached = {
+            "starting": lambda: children(process, "gcs_server"),
+            "loading": lambda: "Loading the model" in log.read_text(),
+        }
+        wait_for(process, log, reached[when])
+        process.terminate()
+        code = process.wait(60)
+    finally:
+        process.kill()
+    said = log.read_text()
+    assert (code, "Traceback" in said) == (143, False), said
+    assert "Ended by SIGTERM. The same command goes on where it stopped." in said

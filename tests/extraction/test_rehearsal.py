@@ -1,13 +1,17 @@
 """`--dry-run` says what an extraction will take and writes nothing."""
 
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
-from small_extraction import corpus_in, machine, manifest_of, quiet, run_cli, with_frames
+import soundfile
+from small_extraction import corpus_in, machine, manifest_of, quiet, run_cli, speech, with_frames
 
 from cache import FingerprintMismatch, ProbeError
-from probing.extraction import extract, rehearse
+from probing.extraction import Options, extract, rehearsal, rehearse
 from probing.extraction.estimate import Estimate
+from probing.extraction.rehearsal import LONGEST_S
 
 
 def test_it_says_disk_and_time_and_writes_nothing(backbone, corpus, undisturbed, tmp_path: Path) -> None:
@@ -39,6 +43,32 @@ def test_a_corpus_of_nothing_but_unusable_files_has_no_time(backbone, tmp_path: 
     said: list[str] = []
     rehearse(tmp_path / "c", corpus_in(tmp_path / "audio"), with_frames(backbone), machine(), say=said.append)
     assert not any("Time" in text for text in said)
+
+
+def test_one_long_clip_is_rehearsed_in_part(backbone, tmp_path: Path) -> None:
+    (tmp_path / "audio").mkdir()
+    soundfile.write(tmp_path / "audio/a.wav", np.resize(speech(0, 16000), 65 * 16000), 16000)
+    said: list[str] = []
+    options = Options(str(backbone), max_seconds=3600)
+    started = time.perf_counter()
+    plan = rehearse(tmp_path / "c", corpus_in(tmp_path / "audio"), options, machine(), say=said.append)
+    assert time.perf_counter() - started < 60
+    assert plan.audio_seconds == pytest.approx(65)
+    assert f"in a sample, clips cut to {LONGEST_S:.0f} s" in said[-1]
+
+
+def test_a_sample_of_long_clips_is_of_few(backbone, corpus, tmp_path: Path, monkeypatch) -> None:
+    run: list[int] = []
+    known = rehearsal.session
+
+    def session(writer, root, backbone, options, machine, n, *more):
+        run.append(n)
+        return known(writer, root, backbone, options, machine, n, *more)
+
+    monkeypatch.setattr(rehearsal, "session", session)
+    monkeypatch.setattr(rehearsal, "MOST_S", 2.5)  # a quarter of what the 16 clips have
+    rehearse(tmp_path / "c", corpus, Options(str(backbone)), machine(), say=quiet)
+    assert run == [3, 3] or run == [4, 4]
 
 
 def test_what_does_not_fit_ends_with_exit_code_2(backbone, corpus, tmp_path: Path, monkeypatch, capsys) -> None:

@@ -3,6 +3,7 @@
     python tests/faults/long.py                       everything, an hour or two of one core
     python tests/faults/long.py kills --n 200         SIGKILLs, shared by extract, repair and sweep
     python tests/faults/long.py flips                 one bit of every byte of every file of a small cache
+    python tests/faults/long.py edits                 every key of a run removed and changed, for every reader
     python tests/faults/long.py fuzz --n 50000        hostile files for every reader
 
 Prints how many there were and what failed. Exit code 0: nothing did.
@@ -97,14 +98,35 @@ def run_fuzz(n: int, only: str | None = None) -> list[str]:
     return failures
 
 
-PARTS = {"kills": (run_kills, 200), "flips": (run_flips, 1), "fuzz": (run_fuzz, 50_000)}
+def run_edits(n: int) -> list[str]:
+    """Edit every n-th key and column of a run, and have everything read it."""
+    import matplotlib
+    from faults.edited_runs import try_all
+    from hand_made import write_cache
+
+    from cache import Cache
+    from probing.sweep import DepthOptions, SweepOptions, sweep
+
+    matplotlib.use("agg")
+    heads = DepthOptions(heads=("attentive-compact+linear", "weighted-sum+linear"), seeds=(0,), epochs=1)
+    options = SweepOptions(resamples=100, strengths=(0.1,), control_seeds=(0,), depths=heads, by=("attack",))
+    with tempfile.TemporaryDirectory() as name:
+        home = Path(name)
+        cache = Cache(write_cache(home / "c.cache"))
+        run = sweep(cache, home / "c.run", options).folder
+        counts, failures = try_all(run, run, home, cache, lambda number: number % n == 0, lambda reader: True)
+    print(f"edits: {counts}, {len(failures)} failures" + "".join(f"\n  {what}" for what in failures), flush=True)
+    return failures
+
+
+PARTS = {"kills": (run_kills, 200), "flips": (run_flips, 1), "edits": (run_edits, 1), "fuzz": (run_fuzz, 50_000)}
 
 
 def main() -> int:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", nargs="?", choices=PARTS, help="[default: all]")
-    parser.add_argument("--n", type=int, help="how many kills or cases; of flips: only every n-th byte")
+    parser.add_argument("--n", type=int, help="how many kills or cases; of flips and edits: only every n-th")
     parser.add_argument("--format", help="fuzz only this format, as 'scores'")
     asked = parser.parse_args()
     if asked.format:

@@ -32,9 +32,9 @@ WITHIN_S = 60  # on a machine busy with other things; by itself it takes one or 
 
 @pytest.fixture
 def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str], Callable[[], bool]], int]:
-    """Run a command here, press Ctrl-C once it is `ready`, and give the exit code."""
+    """Run a command here, press Ctrl-C (or send another signal) once it is `ready`, and give the exit code."""
 
-    def run(arguments: list[str], ready: Callable[[], bool]) -> int:
+    def run(arguments: list[str], ready: Callable[[], bool], sent: int = signal.SIGINT) -> int:
         ended, pressed = threading.Event(), [0.0]
 
         def press() -> None:
@@ -42,7 +42,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str], Callable[
                 if ended.wait(0.001):
                     return
             pressed[0] = time.monotonic()
-            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)  # type: ignore[arg-type]
+            signal.pthread_kill(threading.main_thread().ident, sent)  # type: ignore[arg-type]
 
         thread = threading.Thread(target=press)
         thread.start()
@@ -87,16 +87,19 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     return Place(manifest, model, home / "c")
 
 
-def test_an_interrupted_extraction_keeps_its_shards_and_goes_on(place: Place, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("sent", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_extraction_keeps_its_shards_and_goes_on(
+    sent: signal.Signals, exit_code: int, place: Place, tmp_path: Path
+) -> None:
     folder = tmp_path / "c"
     with open(tmp_path / "log", "wb") as log:
         process = subprocess.Popen([*COMMAND, "extract", str(folder), *place.corpus()], stderr=log, stdout=log)
         while not list(folder.glob("*.h5")) and process.poll() is None:
             time.sleep(0.002)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sent)
         code = process.wait(WITHIN_S)
     said = (tmp_path / "log").read_text()
-    assert code == 130, said
+    assert code == exit_code, said
     assert "The same command goes on where it stopped." in said
     assert "Traceback" not in said
     kept = len(Cache(folder))
@@ -129,11 +132,14 @@ def test_an_interrupted_repair_leaves_a_cache_that_can_be_read_and_goes_on(
     np.testing.assert_allclose(Cache(folder).layer(2)[0], right, rtol=1e-4, atol=1e-5)
 
 
-def test_an_interrupted_sweep_writes_no_half_run_and_goes_on(tmp_path: Path, interrupt, capsys, monkeypatch) -> None:
+@pytest.mark.parametrize(("sent", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_sweep_writes_no_half_run_and_goes_on(
+    sent: signal.Signals, exit_code: int, tmp_path: Path, interrupt, capsys, monkeypatch
+) -> None:
     cache = plant(tmp_path / "c.cache", {2: 2.0}, n_layers=3, n=(80, 40, 80))
     heads = ["--heads", "weighted-sum+linear,mean+linear", "--seeds", "1", "--epochs", "2", "--resamples", "100"]
     command = ["sweep", str(cache), "--control-seeds", "0", "--strengths", "0.1", *heads]
-    assert interrupt(command, lambda: any((tmp_path / "c.run.partial").glob("training/*"))) == 130
+    assert interrupt(command, lambda: any((tmp_path / "c.run.partial").glob("training/*")), sent) == exit_code
     assert "goes on where it stopped" in capsys.readouterr().err
     assert not (tmp_path / "c.run").exists()
     assert run_cli(command, monkeypatch) == 0

@@ -15,11 +15,12 @@ from pretraining.small_pretraining import ARCHITECTURE, RECIPE
 
 from cache.errors import ProbeError
 from probing.backbones import load_backbone
+from probing.devices import find_device
 from probing.metrics import eer
 from probing.planted import plant
 from probing.pretraining.config import Recipe
 from probing.pretraining.export import export_model
-from probing.pretraining.run import Run, choose_device, evaluate, export, open_run, pretrain
+from probing.pretraining.run import Run, evaluate, export, open_run, pretrain
 from probing.pretraining.stages import read_stages
 from probing.pretraining.training import CHECKPOINT, RunBusy, RunMismatch, train
 from probing.sweep import DepthOptions, SweepOptions, sweep
@@ -186,7 +187,7 @@ def test_the_command_teaches_and_refuses_in_one_line(tmp_path: Path):
 
 def test_a_device_that_is_not_there_is_refused():
     with pytest.raises(RuntimeError, match="--device cpu"):
-        choose_device("cuda:99")
+        find_device("cuda:99")
 
 
 def test_a_run_begins_with_given_weights_and_may_learn_its_own_units(fresh: Run, shared: Path, tmp_path: Path):

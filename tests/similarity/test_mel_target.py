@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from small_extraction import corpus_in, machine, quiet, with_frames, write_clips
+from hand_made import write_cache
+from small_extraction import corpus_in, machine, quiet, run_cli, with_frames, write_clips
 from tiny_models import build
 
 from analysis.similarity import cca_with
@@ -47,3 +48,12 @@ def test_audio_that_is_gone_is_told(cache: Cache, tmp_path: Path) -> None:
         cca_with(cache, "mel", audio_root=tmp_path / "gone")
     with pytest.raises(ProbeError, match="missing: no such file"):
         cca_with(cache, "mel", audio_root=tmp_path)
+
+
+def test_a_default_target_that_does_not_fit_is_passed_over_with_a_note(tmp_path: Path, monkeypatch, capsys) -> None:
+    folder = write_cache(tmp_path / "c.cache")  # no audio
+    command = ["similarity", str(folder), "--measure", "cca", "--out", str(tmp_path / "x.csv")]
+    assert run_cli([*command, "--target", "mel"], monkeypatch) == 2
+    assert run_cli(command, monkeypatch) == 0
+    assert "Without mel: " in capsys.readouterr().err
+    assert set(pd.read_csv(tmp_path / "x.csv")["target"]) >= {"attack", "trivial"}
