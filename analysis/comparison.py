@@ -160,8 +160,8 @@ def compare(
     head: str = LINEAR,
     *,
     corpus: str | None = None,
-    resamples: int = 1000,
-    seed: int = 0,
+    resamples: int | None = None,
+    seed: int | None = None,
 ) -> Comparison:
     """Compare backbones by their runs on the same trials.
 
@@ -169,8 +169,8 @@ def compare(
         runs: two or more runs or their folders; or one folder with runs in it.
         head: `linear`, the probe at the layer chosen on dev; or a head that every run has, at full depth.
         corpus: of those evaluated on, the one to compare on; default the first.
-        resamples: of the bootstrap.
-        seed: of the bootstrap.
+        resamples: of the bootstrap; default as many as those of the first run, whose intervals are then the same.
+        seed: of the bootstrap; likewise.
 
     Raises:
         ProbeError: fewer than two runs, or runs whose corpora or protocols differ, with the reason.
@@ -180,9 +180,12 @@ def compare(
         raise ProbeError(f"{len(runs)} run: expected two or more to compare. Sweep another backbone on the same corpus")
     for run in runs[1:]:
         check_comparable(runs[0], run, head)
-    trials = [
-        run.trials(_system(run, head), run.part("eval")).sort_values("utterance_id", ignore_index=True) for run in runs
-    ]
+    options = runs[0].record["options"]
+    resamples = resamples or int(options["resamples"])
+    seed = int(options["seed"]) if seed is None else seed
+    found = [run.trials(_system(run, head), run.part("eval")) for run in runs]
+    order = found[0]["utterance_id"]  # that of the sweep, which single utterances are drawn in
+    trials = [table.set_index("utterance_id").loc[order].reset_index() for table in found]
     bonafide = trials[0]["label"].eq("bonafide").to_numpy()
     drawn = draw(bonafide, runs[0].clusters(trials[0]), n=resamples, seed=seed)
     scores = [table["score"].to_numpy() for table in trials]

@@ -15,7 +15,7 @@ from probing.runs import Run
 
 
 def condition_map(
-    run: str | Path | Run, by: str = "attack", split: str = "eval", ax: Axes | None = None, resamples: int = 200
+    run: str | Path | Run, by: str = "attack", split: str = "eval", ax: Axes | None = None, resamples: int | None = None
 ) -> Axes:
     """EER (%) of the linear probe by layer (across) and condition (down), each cell with its 95 % interval below.
 
@@ -24,7 +24,7 @@ def condition_map(
         by: `attack`, or any column of the corpus, such as `codec`; see `LoadedRun.by`.
         split: `eval` or `dev`.
         ax: where to draw; default a new figure as large as it needs to be.
-        resamples: of the bootstrap.
+        resamples: of the bootstrap; default as many as the run's.
 
     Raises:
         ProbeError: the corpus has no such column.
@@ -56,7 +56,7 @@ def condition_map(
     )
     ax.set(xlabel="layer (0 = input of the first block)", ylabel=f"{by} ({'spoofs' if same else 'bona fide + spoofs'})")
     ax.tick_params(axis="y", rotation=0)
-    label(ax, [run], split, f"by {by}", resamples)
+    label(ax, [run], split, f"by {by}", resamples or 0)
     return ax
 
 

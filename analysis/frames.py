@@ -13,7 +13,7 @@ import pandas as pd
 
 from cache import Cache, ProbeError
 from probing.metrics import draw, eer, eer_resamples, percentile_interval
-from probing.metrics.decomposition import conditions
+from probing.metrics.decomposition import POOLED, conditions, too_few
 from probing.progress import progress_line
 from probing.runs import Run
 
@@ -126,7 +126,7 @@ class LoadedRun(Run):
             }
         )
 
-    def by(self, column: str = "attack", split: str = "eval", resamples: int = 200) -> pd.DataFrame:
+    def by(self, column: str = "attack", split: str = "eval", resamples: int | None = None) -> pd.DataFrame:
         """EER of the linear probes by layer and by a condition, with 95 % intervals over what the run's are over.
 
         Those of a sweep with `--by` are given as they are; others are computed from the scores.
@@ -135,11 +135,11 @@ class LoadedRun(Run):
             column: `attack`, or any column of the corpus such as `codec`; see `probing.metrics.decomposition` for which
                 trials make up a condition.
             split: `eval` or `dev`.
-            resamples: of the bootstrap.
+            resamples: of the bootstrap; default as many as the run's.
 
         Returns:
-            condition, layer, eer, low, high, n_bonafide, n_spoof; the condition `pooled` first. Conditions without
-            trials of both classes are left out.
+            condition, layer, eer, low, high, n_bonafide, n_spoof; the condition `pooled` first. Conditions with fewer
+            than 5 trials of a class are left out.
 
         Raises:
             ProbeError: the corpus has no such column.
@@ -147,6 +147,7 @@ class LoadedRun(Run):
         known = self._swept_by(column, split)
         if len(known):
             return known
+        resamples = resamples or int(self.record["options"]["resamples"])
         layers = [int(layer) for layer in self.layers.query("split == @split")["layer"]]
         rows: list[dict[str, Any]] = []
         with progress_line(f"EER by {column}", len(layers), "layers") as line:
@@ -158,7 +159,11 @@ class LoadedRun(Run):
                 trials[column] = trials[column].astype(str)
                 for condition, chosen in conditions(trials, [column]):
                     bonafide = chosen["label"].eq("bonafide").to_numpy()
-                    if bonafide.all() or not bonafide.any():
+                    if (
+                        bonafide.all()
+                        or not bonafide.any()
+                        or (condition[column] != POOLED and too_few(chosen["label"]))
+                    ):
                         continue
                     drawn = draw(bonafide, self.clusters(chosen), n=resamples, seed=self.record["options"]["seed"])
                     scores = chosen["score"].to_numpy()

@@ -43,8 +43,10 @@ def compare(
         ),
     ] = "linear",
     corpus: Corpus = None,
-    resamples: Annotated[int, typer.Option(min=100, help="Bootstrap resamples.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    resamples: Annotated[
+        int | None, typer.Option(min=100, help="Bootstrap resamples [default: as many as the first run's].")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the bootstrap [default: that of the first run].")] = None,
     folder: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Folder for the tables as csv and the figures.")
     ] = None,

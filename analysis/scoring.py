@@ -101,6 +101,9 @@ def evaluate(
     for row in found.table.to_dict("records"):
         shown.add_row(*(_figure(name, value) for name, value in row.items()))
     print_whole(shown)
+    if found.left_out:
+        named = "; ".join(found.left_out[:20]) + ("; ..." if len(found.left_out) > 20 else "")
+        out.print(f"\nNo figures for conditions of fewer than 5 trials of a class: {named}")
     out.print(f"\n{found.sentence}\n")
     if folder:
         folder.mkdir(parents=True, exist_ok=True)

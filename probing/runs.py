@@ -30,6 +30,7 @@ from cache.atomic import PARTIAL, put_back, replace_file, replace_folder
 from cache.bounds import read_parquet
 from cache.lock import LOCK, OWNER, lock_folder
 from cache.manifest import canonical_json, read_json
+from probing.metrics.clusters import clusters_of
 from probing.run_form import FINDINGS, RECORD, RESULTS, UTTERANCES, check_record, check_results, check_utterances
 from probing.scores import read_scores, write_scores
 
@@ -127,11 +128,9 @@ class Run:
             raise ProbeError(f"{path}: not the scores of the {len(table)} utterances of the run. Make the run again")
         return joined
 
-    def clusters(self, trials: pd.DataFrame) -> "pd.Series[str] | None":
+    def clusters(self, trials: pd.DataFrame) -> NDArray[np.object_] | None:
         """What a bootstrap of these trials draws whole, as in the sweep: speakers, or None for single utterances."""
-        unit = self.record["options"]["interval_by"]
-        known = "speaker" in trials and bool((~trials["speaker"].isin(["", "-"])).all())
-        return trials["speaker"] if unit == "speaker" or (unit == "auto" and known) else None
+        return clusters_of(trials, self.record["options"]["interval_by"])
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.folder)!r}: {self.sentence})"

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from cache.errors import ProbeError
 from probing.metrics import Comparison, Interval, Resamples, compare, draw, eer_resamples, percentile_interval
-from probing.metrics.decomposition import POOLED, conditions, decompose
-
-AUTO, UTTERANCE = "auto", "utterance"
+from probing.metrics.bootstrap import RESAMPLES
+from probing.metrics.clusters import AUTO, clusters_of, unit_of
+from probing.metrics.decomposition import POOLED, conditions, decompose, too_few
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,8 @@ class Evaluation:
     table: one row per condition, the pooled one first; see `probing.metrics.decomposition.decompose`. Beside `eer` the
         ends of its 95 % interval, `eer_low` and `eer_high`.
     eer: pooled equal error rate with its interval. unit: what the bootstrap drew. trials: the joined rows.
+    note: what a person should know of the pooled interval, as that it is from few speakers. left_out: conditions of so
+        few trials that they have no figures, in words.
     comparison: with the other system, on the same resamples; None where there is none.
     """
 
@@ -27,13 +30,16 @@ class Evaluation:
     unit: str
     trials: pd.DataFrame
     comparison: Comparison | None = None
+    note: str = ""
+    left_out: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
         """The pooled figure in words."""
         counts, low, high = self.trials["label"].value_counts(), 100 * self.eer.low, 100 * self.eer.high
+        drawn = self.note or f"by {self.unit}"
         said = (
-            f"EER {100 * self.eer.value:.2f} % (95 % interval {low:.2f} to {high:.2f}, by {self.unit}) "
+            f"EER {100 * self.eer.value:.2f} % (95 % interval {low:.2f} to {high:.2f}, {drawn}) "
             f"on {counts['bonafide']} bona fide + {counts['spoof']} spoof"
         )
         if self.comparison is None:
@@ -48,7 +54,8 @@ class Evaluation:
     def curves(self, by: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
         """Trials of the pooled condition and of each condition of the factors that has both classes, by name."""
         chosen = {", ".join(condition.values()) or POOLED: rows for condition, rows in conditions(self.trials, by)}
-        return {name: rows for name, rows in chosen.items() if rows["label"].nunique() == 2}
+        both = {name: rows for name, rows in chosen.items() if rows["label"].nunique() == 2}
+        return {name: rows for name, rows in both.items() if name == POOLED or not too_few(rows["label"])}
 
 
 def evaluate(
@@ -58,7 +65,7 @@ def evaluate(
     *,
     against: pd.DataFrame | None = None,
     interval_by: str = AUTO,
-    resamples: int = 1000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Evaluation:
     """Compute every figure.
@@ -81,7 +88,7 @@ def evaluate(
     if trials["label"].nunique() != 2:
         kinds = ", ".join(f"{n:,} {label}" for label, n in trials["label"].value_counts().items()) or "none"
         raise ProbeError(f"trials to evaluate: {kinds}. Expected bona fide and spoofed ones; name another --split")
-    unit = _unit(trials, interval_by)
+    unit = unit_of(trials, interval_by)
     table = decompose(trials, by, asv)
     intervals = [
         _interval(rows, value, unit, resamples, seed)
@@ -98,26 +105,22 @@ def evaluate(
             raise ProbeError(f"--against: {lacking} trials are in one file only. Expected scores of the same trials")
         bonafide = trials["label"].eq("bonafide")
         comparison = compare(bonafide, trials["score"], other["score"], _draw(trials, unit, resamples, seed))
-    return Evaluation(table, intervals[0], unit, trials, comparison)
-
-
-def _unit(trials: pd.DataFrame, interval_by: str) -> str:
-    if interval_by == AUTO:
-        known = "speaker" in trials and (~trials["speaker"].isin(["", "-"])).all()
-        return "speaker" if known else UTTERANCE
-    if interval_by != UTTERANCE and interval_by not in trials:
-        found = ", ".join(name for name in trials.columns if name not in ("utterance_id", "score"))
-        raise ProbeError(f"--interval-by {interval_by}: no such column. Expected utterance or one of {found}")
-    return interval_by
+    pooled = _draw(trials, unit, resamples, seed)
+    dropped = []
+    for condition, rows in conditions(trials, by):
+        values, labels = [value for value in condition.values() if value != POOLED], rows["label"]
+        if values and too_few(labels):
+            n_spoof = int(labels.eq("spoof").sum())
+            dropped.append(f"{', '.join(values)} ({n_spoof} spoof, {len(labels) - n_spoof} bona fide)")
+    return Evaluation(table, intervals[0], pooled.unit, trials, comparison, pooled.note, tuple(dropped))
 
 
 def _draw(trials: pd.DataFrame, unit: str, resamples: int, seed: int) -> Resamples:
-    clusters = None if unit == UTTERANCE else trials[unit].to_numpy()
-    return draw(trials["label"].eq("bonafide"), clusters, n=resamples, seed=seed)
+    return draw(trials["label"].eq("bonafide"), clusters_of(trials, unit), n=resamples, seed=seed, unit=unit)
 
 
 def _interval(trials: pd.DataFrame, value: float, unit: str, resamples: int, seed: int) -> Interval:
-    if trials["label"].nunique() < 2:
+    if trials["label"].nunique() < 2 or np.isnan(value):
         return Interval(value, float("nan"), float("nan"))
     drawn = _draw(trials, unit, resamples, seed)
     return percentile_interval(value, eer_resamples(trials["label"].eq("bonafide"), trials["score"].to_numpy(), drawn))

@@ -5,20 +5,25 @@ Bengio & Mariéthoz, Odyssey 2004, for clusters: Field & Welsh, JRSS-B 2007). Sc
 count per cluster, and an error rate needs cumulative sums of counts only. Of many trials, those far from where the
 error rates cross are summed per cluster beforehand, and counts are expanded only in a window around the crossing that
 holds it nearly always; a resample whose crossing lies outside is counted in full, so that the window changes no result.
+
+A class of one cluster is the same in every resample, and the interval would leave out all that it varies by; so single
+trials are drawn where a class has one cluster only, and `Resamples.note` says so.
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from probing.metrics.clusters import FEW_CLUSTERS, UTTERANCE
 from probing.metrics.eer import OperatingPoints, ScoresError, eer, eer_of_counts, operating_points
 
 BLOCK_VALUES = 1_000_000  # most values of a table in memory at once
 STORED_COUNTS = 20_000_000  # more counts than these are drawn again whenever they are needed
 WINDOW_SIGMAS = 5.0
 THREADS = 2
+RESAMPLES = 1000  # behind every interval, unless asked otherwise
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,7 @@ class Resamples:
     cluster: (N,) cluster of each trial, numbered from 0, those of bona fide trials first.
     sizes: numbers of bona fide and spoof clusters; as many of each are drawn.
     n: number R of resamples. seed: of the generators. unit: what was drawn, for people.
+    note: what a person should know of the clusters: that a class has one or few; empty if there is nothing to say.
     stored: (R, clusters) how often each cluster was drawn, or None where each resample is drawn when it is needed.
     """
 
@@ -58,6 +64,7 @@ class Resamples:
     seed: int
     unit: str
     stored: NDArray[np.int16] | None
+    note: str = ""
 
     @property
     def counts(self) -> NDArray[np.number]:
@@ -81,25 +88,44 @@ class Resamples:
         return [(first, min(first + step, self.n)) for first in range(0, self.n, step)]
 
 
-def draw(bonafide: ArrayLike, clusters: ArrayLike | None = None, *, n: int = 1000, seed: int = 0) -> Resamples:
+def draw(
+    bonafide: ArrayLike,
+    clusters: ArrayLike | None = None,
+    *,
+    n: int = RESAMPLES,
+    seed: int = 0,
+    unit: str = "speaker",
+) -> Resamples:
     """Draw resamples, stratified by class.
 
     Args:
         bonafide: (N,) true for bona fide trials.
-        clusters: (N,) what is drawn whole, such as the speaker; None draws single trials.
+        clusters: (N,) what is drawn whole, such as the speaker; None draws single trials, and so does a class that has
+            one cluster only.
         n: number of resamples.
         seed: seed of the generator.
+        unit: what a cluster is, for people.
     """
     is_bonafide = np.asarray(bonafide, bool)
     names = np.arange(len(is_bonafide)) if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1]
     found, cluster = np.unique(names + ~is_bonafide * len(names), return_inverse=True)
     sizes = int((found < len(names)).sum()), int((found >= len(names)).sum())
+    counts = {"bona fide": sizes[0], "spoof": sizes[1]}
+    few = {kind: size for kind, size in counts.items() if 0 < size < FEW_CLUSTERS}
+    note = ""
+    if clusters is not None and 1 in few.values():
+        kinds = " and ".join(kind for kind, size in few.items() if size == 1)
+        alone = draw(is_bonafide, n=n, seed=seed)
+        return replace(alone, note=f"by utterance, since the {kinds} trials are of one {unit}")
+    if clusters is not None and few:
+        counted = " and ".join(f"{size} {kind}" for kind, size in few.items())
+        note = f"from {counted} {unit}s only, so that it is too short"
     stored = None
     if n * len(found) <= STORED_COUNTS:
         generator = np.random.default_rng(seed)
         drawn = [generator.multinomial(size, np.full(size, 1 / size), size=n) for size in sizes if size]
         stored = np.concatenate(drawn, axis=1).astype(np.int16)
-    return Resamples(cluster, sizes, n, seed, "utterance" if clusters is None else "speaker", stored)
+    return Resamples(cluster, sizes, n, seed, UTTERANCE if clusters is None else unit, stored, note)
 
 
 def _count_draws(generator: np.random.Generator, counts: NDArray[np.float64]) -> None:
@@ -207,9 +233,9 @@ class _Window:
 
 
 def percentile_interval(value: float, resampled: NDArray[np.float64], level: float = 0.95) -> Interval:
-    """The percentile interval of a figure from its resamples."""
+    """The percentile interval of a figure from its resamples; it holds the figure, whatever they lean to."""
     low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(value, float(low), float(high))
+    return Interval(value, min(float(low), value), max(float(high), value))
 
 
 def compare(

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from probing.metrics.clusters import FEW_TRIALS
 from probing.metrics.costs import act_dcf, cllr, min_dcf
 from probing.metrics.eer import ScoresError, eer
 from probing.metrics.roc import auc, official_eer_point, roc
@@ -44,8 +45,8 @@ def decompose(
         kinds: `spoof` or `both` for a factor; default by whether bona fide trials share values with spoofs.
 
     Returns:
-        One row per condition that has trials: the factors, `n_bonafide`, `n_spoof` and FIGURES as shares, NaN where a
-        class or the ASV trials are missing.
+        One row per condition that has trials: the factors, `n_bonafide`, `n_spoof` and FIGURES as shares, NaN if a
+        class or the ASV trials are missing, or if it is a part of the trials with fewer than 5 of a class.
 
     Raises:
         ScoresError: no such column, or scores no figure can be computed from.
@@ -54,8 +55,17 @@ def decompose(
     of_both = _of_both(trials, factors, kinds or {})
     for condition, chosen in conditions(trials, factors, kinds):
         wanted = {name: value for name, value in condition.items() if value != POOLED}
-        rows.append({**condition, **_figures(chosen, _part(asv, wanted, of_both), legacy)})
+        figures = _figures(chosen, _part(asv, wanted, of_both), legacy)
+        if wanted and too_few(chosen["label"]):
+            figures |= dict.fromkeys(FIGURES, np.nan)
+        rows.append({**condition, **figures})
     return pd.DataFrame(rows)
+
+
+def too_few(labels: "pd.Series[str]") -> bool:
+    """Whether a condition has fewer trials of a class than a figure can be made of."""
+    n_bonafide = int(labels.eq("bonafide").sum())
+    return min(n_bonafide, len(labels) - n_bonafide) < FEW_TRIALS
 
 
 def conditions(

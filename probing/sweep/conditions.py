@@ -1,6 +1,6 @@
 """Figures of linear probes by condition: by attack, codec or any column, and on attacks left out of the training."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from cache import ProbeError
 from probing.metrics import Interval, Resamples, draw, eer, eer_resamples, percentile_interval
-from probing.metrics.decomposition import POOLED, conditions
+from probing.metrics.clusters import FEW_TRIALS
+from probing.metrics.decomposition import POOLED, conditions, too_few
 from probing.sweep.linear import Probe
 from probing.sweep.results import BY_CONDITION, UNSEEN, Results
 from probing.sweep.splits import Split
@@ -36,15 +37,18 @@ class Condition:
         return {"bonafide": int(self.bonafide.sum()), "spoof": int((~self.bonafide).sum())}
 
 
-def conditions_of(splits: Mapping[str, Split], factors: Sequence[str]) -> list[Condition]:
+def conditions_of(
+    splits: Mapping[str, Split], factors: Sequence[str], say: Callable[[str], None] = lambda text: None
+) -> list[Condition]:
     """Every condition of the evaluation sets, of each column alone and of the columns together.
 
     Which trials a condition has is what the official packages take (see `probing.metrics.decomposition`); a column is
-    passed over in a corpus that does not have it, a condition where it has one class only.
+    passed over in a corpus that does not have it, a condition if it has fewer than 5 trials of a class.
 
     Args:
         splits: part -> utterances.
         factors: columns.
+        say: told which conditions have too few trials.
 
     Raises:
         ProbeError: no corpus has such a column.
@@ -53,15 +57,21 @@ def conditions_of(splits: Mapping[str, Split], factors: Sequence[str]) -> list[C
         if not any(factor in split.table for split in splits.values()):
             columns = sorted({name for split in splits.values() for name in split.table.columns})
             raise ProbeError(f"--by {factor}: no evaluated cache has such a column. They have: {', '.join(columns)}")
-    found = []
+    found: list[Condition] = []
+    dropped: list[Condition] = []
     for part, split in splits.items():
         known = [factor for factor in factors if factor in split.table]
         table = split.table[["label", *known]].assign(_row=np.arange(len(split)))
         for values, chosen in conditions(table, known) if known else ():
             name = ",".join(f"{factor}={value}" for factor, value in values.items() if value != POOLED)
             bonafide = chosen["label"].eq("bonafide").to_numpy()
-            if name and bonafide.any() and not bonafide.all():
-                found.append(Condition(name, part, chosen["_row"].to_numpy(), bonafide))
+            condition = Condition(name, part, chosen["_row"].to_numpy(), bonafide)
+            if name:
+                (dropped if too_few(chosen["label"]) else found).append(condition)
+    if dropped:
+        shown = ", ".join(f"{one.name} ({min(one.counts.values())})" for one in dropped[:20])
+        others = f" and {len(dropped) - 20} more" if len(dropped) > 20 else ""
+        say(f"Left out of --by, fewer than {FEW_TRIALS} trials of a class: {shown}{others}.")
     return found
 
 

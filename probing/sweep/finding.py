@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cache import Cache
-from probing.metrics import Interval, percentile_interval
+from probing.metrics import Interval, Resamples, percentile_interval
 from probing.sweep.results import CONTROL, LAYERS, TRIVIAL, UNSEEN
 
 
@@ -20,6 +20,7 @@ class Finding:
     layer: chosen on dev. last: number of the last layer.
     best, last_layer: eval EER of the two, 0 to 1. difference: last minus best on the same resamples.
     trivial: eval EER of features that say nothing about speech. shuffled: mean eval EER with shuffled labels.
+    unit: what the bootstrap drew. note: what a person should know of it, see `Resamples.note`.
     """
 
     backbone: str
@@ -33,6 +34,7 @@ class Finding:
     shuffled: float
     n_eval: int
     unit: str
+    note: str = ""
 
     def sentence(self) -> str:
         """The finding in words."""
@@ -55,7 +57,7 @@ class Finding:
         shuffled = "" if np.isnan(self.shuffled) else f", shuffled labels {100 * self.shuffled:.1f} %"
         controls = (
             f" For comparison: trivial features alone {_percent(self.trivial)}{shuffled}. {self.n_eval} eval "
-            f"utterances, 95 % intervals over {self.unit}s."
+            f"utterances, 95 % intervals {self.note or f'over {self.unit}s'}."
         )
         warning = " The weights are random: this shows what the architecture gives without any learning."
         return compared + controls + (warning if self.random_weights else "")
@@ -126,7 +128,7 @@ class UnseenFinding:
 
 
 def find_layer(
-    cache: Cache, table: pd.DataFrame, corpus: str, boots: Mapping[int, NDArray[np.float64]], unit: str, n_eval: int
+    cache: Cache, table: pd.DataFrame, corpus: str, boots: Mapping[int, NDArray[np.float64]], resamples: Resamples
 ) -> Finding:
     """The finding on one corpus.
 
@@ -135,8 +137,7 @@ def find_layer(
         table: of the results.
         corpus: evaluated on.
         boots: layer -> (R,) its EER there on paired resamples.
-        unit: what they drew.
-        n_eval: utterances.
+        resamples: whose they are.
     """
     dev = table[(table["experiment"] == LAYERS) & (table["split"] == "dev")]
     layer, last = int(dev.loc[dev["value"].idxmin(), "layer"]), cache.layers[-1]
@@ -154,8 +155,9 @@ def find_layer(
         difference=percentile_interval(at_last.value - best.value, boots[last] - boots[layer]),
         trivial=Interval(*(float(trivial.iloc[0][name]) for name in ("value", "low", "high"))),
         shuffled=float(control["value"].mean()) if len(control) else float("nan"),
-        n_eval=n_eval,
-        unit=unit,
+        n_eval=len(resamples.cluster),
+        unit=resamples.unit,
+        note=resamples.note,
     )
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from cache import Cache, FingerprintMismatch, ProbeError
 from cache.manifest import MANIFEST
 from probing.corpora.corpus import BONAFIDE
+from probing.metrics.clusters import clusters_of
 
 EVAL = "eval"
 
@@ -46,13 +47,7 @@ class Split:
 
         `unit` is `speaker`, `utterance` or `auto`, which is speakers wherever every utterance has one.
         """
-        known = bool((~self.table["speaker"].isin(["", "-"])).all())
-        if unit == "speaker" and not known:
-            raise ProbeError(
-                f"--interval-by speaker: not every {self.name} utterance of {self.corpus} has a speaker. "
-                "Use --interval-by utterance"
-            )
-        return self.table["speaker"].to_numpy() if unit == "speaker" or (unit == "auto" and known) else None
+        return clusters_of(self.table, unit, f"{self.name} utterance of {self.corpus}")
 
 
 def read_splits(

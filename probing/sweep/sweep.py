@@ -121,7 +121,7 @@ def sweep(
                 f"Warning: {one.folder} is unfinished, {len(one)} of {one.n_planned} utterances; probe extract goes on."
             )
     evaluations = {part: split for part, split in splits.items() if split.name == EVAL}
-    by_condition = conditions_of(evaluations, options.by)
+    by_condition = conditions_of(evaluations, options.by, say)
     left_out = leave_out(splits) if options.unseen_attacks else None
     configuration = _configuration(options, splits)
     with RunWriter(Path(run), configuration, overwrite=overwrite) as writer:
@@ -163,7 +163,7 @@ def sweep(
         depth_finding = ablate(cache, splits, options.depths, options.margin, writer, results, device, memory_gb, saved)
         table = results.table()
         corpora = [split.corpus for split in evaluations.values()]
-        finding = find_layer(cache, table, corpora[0], boots, resamples[EVAL].unit, len(splits[EVAL]))
+        finding = find_layer(cache, table, corpora[0], boots, resamples[EVAL])
         elsewhere = find_elsewhere(table, finding.layer, finding.last, corpora[1:])
         unseen = find_unseen(table, finding.layer) if left_out else None
         writer.add_utterances({part: table for part, table in tables.items() if part != "train"})
@@ -205,7 +205,7 @@ def sweep(
                     for corpus in corpora
                 },
                 "intervals": f"95 %, bootstrap over {resamples[EVAL].unit}s within class, "
-                f"{options.resamples} resamples",
+                f"{options.resamples} resamples" + (f" ({resamples[EVAL].note})" if resamples[EVAL].note else ""),
                 "counts": {part: _counts(split) for part, split in splits.items()},
                 "finding": finding.as_dict(),
                 "elsewhere": elsewhere.as_dict() if elsewhere else None,

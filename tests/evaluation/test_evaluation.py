@@ -88,14 +88,14 @@ def test_scores_of_one_class_are_refused_with_their_number(tmp_path, capsys, mon
 
 def test_more_conditions_than_can_be_computed_are_refused_before_and_many_are_not_drawn(tmp_path, capsys, monkeypatch):
     def scores(n):
-        lines = [f"u{i} {f'A{i}' if i % 2 else '-'} {('bonafide', 'spoof')[i % 2]} {i % 7}\n" for i in range(n)]
+        lines = [f"u{i} {f'A{i // 10}' if i % 2 else '-'} {('bonafide', 'spoof')[i % 2]} {i % 7}\n" for i in range(n)]
         (tmp_path / "s.txt").write_text("".join(lines))
 
     command = ["evaluate", str(tmp_path / "s.txt"), "--by", "attack", "--resamples", "100"]
-    scores(2 * MOST_CONDITIONS)
+    scores(10 * MOST_CONDITIONS)
     assert run_cli(command, monkeypatch) == 2
     assert f"--by attack: {MOST_CONDITIONS + 1:,} conditions" in capsys.readouterr().err
-    scores(2 * MOST_DRAWN + 2)
+    scores(10 * (MOST_DRAWN + 1))
     assert run_cli([*command, "--out", str(tmp_path / "out")], monkeypatch) == 0
     assert f"{MOST_DRAWN + 1} conditions are too many to draw" in capsys.readouterr().out
     assert len(pd.read_csv(tmp_path / "out" / "evaluation.csv")) == MOST_DRAWN + 2
@@ -287,3 +287,38 @@ def test_the_printed_table_shows_every_figure_however_narrow_the_terminal(tmp_pa
         assert result.exit_code == 0, result.output
         assert "\u2026" not in result.stdout
         assert "revised min tdcf" in result.stdout
+
+
+def test_a_condition_of_few_trials_has_no_figures_and_is_named(tmp_path: Path, capsys, monkeypatch) -> None:
+    attacks = ["A1"] * 20 + ["A2"] * 4 + ["A3"]
+    lines = [f"b{i} - bonafide {i % 7}\n" for i in range(20)]
+    lines += [f"s{i} {attack} spoof {i % 5 - 2}\n" for i, attack in enumerate(attacks)]
+    (tmp_path / "s.txt").write_text("".join(lines))
+    found = evaluate(join(read_scores(tmp_path / "s.txt")), ["attack"], resamples=100)
+    table = found.table.set_index("attack")
+    assert table.loc[["A2", "A3"], ["eer", "eer_low", "eer_high", "min_dcf"]].isna().all(axis=None)
+    assert table.loc[["pooled", "A1"], ["eer", "eer_low", "eer_high"]].notna().all(axis=None)
+    assert list(table["n_spoof"]) == [25, 20, 4, 1]
+    assert found.left_out == ("A2 (4 spoof, 20 bona fide)", "A3 (1 spoof, 20 bona fide)")
+    assert set(found.curves(["attack"])) == {"pooled", "A1"}
+    command = ["evaluate", str(tmp_path / "s.txt"), "--by", "attack", "--resamples", "100"]
+    assert run_cli(command, monkeypatch) == 0
+    assert "fewer than 5 trials of a class: A2 (4 spoof, 20 bona fide); A3" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("speaker", ["NA", "nan", "None", "unknown", "-", ""])
+def test_an_unknown_speaker_is_no_cluster(speaker: str) -> None:
+    trials = pd.DataFrame({"utterance_id": [f"u{i}" for i in range(40)], "label": ["bonafide", "spoof"] * 20})
+    trials = trials.assign(score=np.arange(40) % 9, speaker=[speaker, *(f"s{i}" for i in range(39))])
+    assert evaluate(trials, resamples=100).unit == "utterance"
+    assert evaluate(trials.iloc[1:], resamples=100).unit == "speaker"
+
+
+def test_one_voice_has_the_interval_of_its_utterances() -> None:
+    generator = np.random.default_rng(0)
+    trials = pd.DataFrame({"utterance_id": [f"u{i}" for i in range(80)], "label": ["bonafide", "spoof"] * 40})
+    trials = trials.assign(score=generator.normal(size=80) + (trials["label"] == "bonafide"), speaker="LJ")
+    one, single = (evaluate(trials, interval_by=unit, resamples=100) for unit in ("auto", "utterance"))
+    assert one.eer == single.eer
+    assert one.eer.high - one.eer.low > 0.05
+    assert "by utterance, since the bona fide and spoof trials are of one speaker" in one.sentence

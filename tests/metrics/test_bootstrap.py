@@ -38,9 +38,39 @@ def test_every_resample_draws_as_many_of_each_class() -> None:
 
 
 def test_a_speaker_with_both_classes_is_drawn_separately_for_each() -> None:
-    resamples = draw([1, 1, 0, 0], ["a", "a", "a", "a"], n=100)
-    assert resamples.counts.shape == (100, 2)
-    assert (resamples.counts == 1).all()
+    resamples = draw([1, 1, 0, 0], ["a", "b", "a", "b"], n=100)
+    bonafide, spoof = resamples.counts[:, :2], resamples.counts[:, 2:]
+    assert resamples.counts.shape == (100, 4)
+    assert (bonafide.sum(1) == 2).all()
+    assert (spoof.sum(1) == 2).all()
+    assert (bonafide != spoof).any()
+
+
+@pytest.mark.parametrize(
+    ("speakers", "kinds"),
+    [("LLLLLLLL", "bona fide and spoof"), ("abcdLLLL", "spoof"), ("LLLLabcd", "bona fide")],
+)
+def test_a_class_of_one_cluster_is_drawn_by_utterance_and_says_so(speakers: str, kinds: str) -> None:
+    bonafide = [1, 1, 1, 1, 0, 0, 0, 0]
+    drawn, single = draw(bonafide, list(speakers), n=100), draw(bonafide, n=100)
+    assert (drawn.counts == single.counts).all()
+    assert drawn.unit == "utterance"
+    assert drawn.note == f"by utterance, since the {kinds} trials are of one speaker"
+    assert single.note == ""
+
+
+def test_few_clusters_are_said_with_their_number() -> None:
+    bonafide = np.repeat([1, 0], 20)
+    many, few = np.arange(40) % 5, np.where(bonafide, np.arange(40) % 3, np.arange(40) % 8)
+    assert draw(bonafide, many).note == ""
+    assert draw(bonafide, few).note == "from 3 bona fide speakers only, so that it is too short"
+    assert draw(bonafide, few, unit="attack").note == "from 3 bona fide attacks only, so that it is too short"
+
+
+@given(st.floats(-1, 1), st.lists(st.floats(-1, 1), min_size=1, max_size=20))
+def test_a_figure_lies_within_its_interval(value: float, resampled: list[float]) -> None:
+    interval = percentile_interval(value, np.array(resampled))
+    assert interval.low <= interval.value <= interval.high
 
 
 def test_same_seed_same_interval_and_another_seed_another() -> None:
@@ -138,6 +168,7 @@ def test_correlated_speakers_widen_the_interval() -> None:
     scores = generator.normal(size=400) * 0.3 + generator.normal(size=20)[speaker] + bonafide
     widths = []
     for clusters in (None, speaker):
-        interval = percentile_interval(0.0, eer_resamples(bonafide, scores, draw(bonafide, clusters, n=500)))
+        resampled = eer_resamples(bonafide, scores, draw(bonafide, clusters, n=500))
+        interval = percentile_interval(eer(bonafide, scores), resampled)
         widths.append(interval.high - interval.low)
     assert widths[1] > 2 * widths[0]
