@@ -46,34 +46,51 @@ def merged(checkpoint: Checkpoint, model: Any, encoder: nn.Module) -> nn.Module:
             f"{folder}: holds an adapter, and peft, which merges it, is not installed ({first_line(error)}). Type "
             "`pip install -c constraints.txt -e '.[peft]'`, or merge it elsewhere (merge_and_unload) and save that."
         ) from error
-    weights = _weights(folder)
-    path = f"{PREFIX}{model.base_model_prefix}."  # of a model with a head
-    renamed = {
-        PREFIX + key.removeprefix(path) if key.startswith(path) else key: value for key, value in weights.items()
-    }
-    parts = {name for name, _ in model.named_children()}
-    of_model = {key: value for key, value in renamed.items() if key.removeprefix(PREFIX).split(".")[0] in parts}
+    of_encoder = _of_encoder(_weights(folder), model, encoder)
     try:
+        # Some kinds of adapter draw numbers when they are put on a model, before theirs are set.
         with warnings.catch_warnings(), torch.random.fork_rng(devices=[]), quiet():
+            torch.default_generator.manual_seed(0)
             warnings.simplefilter("ignore")  # of what peft will have renamed
             config = peft.PeftConfig.from_pretrained(str(folder), local_files_only=True)
-            config.inference_mode, config.modules_to_save, config.task_type = True, None, None
+            config.inference_mode, config.task_type = True, None
             adapted = peft.get_peft_model(model, config)
-            wanted = set(peft.get_peft_model_state_dict(adapted))
-            peft.set_peft_model_state_dict(adapted, of_model)
-            left = sorted({*of_model} ^ wanted)
+            wanted = {key for key in peft.get_peft_model_state_dict(adapted) if _is_of(key, model, encoder)}
+            peft.set_peft_model_state_dict(adapted, dict(of_encoder))  # which renames in place
+            left = sorted({*of_encoder} ^ wanted)
             adapted.merge_and_unload(safe_merge=True)
     except Exception as error:
         raise BackboneUnsupported(
             f"{folder}: peft cannot put this adapter on {checkpoint.name} ({first_line(error)}). Merge it where it was "
             "trained (merge_and_unload), and save the model."
         ) from error
-    if left or not of_model:
+    if left or not of_encoder:
         raise CheckpointIncomplete(
             f"{folder}: the adapter and {checkpoint.name} do not fit: {len(left)} weights are only in one of them "
             f"({few(left)}). Give the base that it was trained on (base_model_name_or_path of adapter_config.json)."
         )
+    if getattr(config, "bias", "none") != "none" and not any(key.endswith("bias") for key in of_encoder):
+        raise CheckpointIncomplete(
+            f"{folder}: trained with bias={config.bias!r}, but holds no bias (peft leaves those of lora_only out when "
+            "it saves). Merge it where it was trained (merge_and_unload), or write bias: none into adapter_config.json "
+            "to take it without them."
+        )
     return encoder
+
+
+def _of_encoder(weights: dict[str, torch.Tensor], model: Any, encoder: nn.Module) -> dict[str, torch.Tensor]:
+    """Those of an adapter's weights that are of the encoder, named as on the model without a head."""
+    around = f"{PREFIX}{model.base_model_prefix}."
+    named = {
+        PREFIX + key.removeprefix(around) if key.startswith(around) else key: value for key, value in weights.items()
+    }
+    return {key: value for key, value in named.items() if _is_of(key, model, encoder)}
+
+
+def _is_of(key: str, model: Any, encoder: nn.Module) -> bool:
+    """Say whether a weight is of the encoder, and not of a head or a decoder, which are not there or never run."""
+    part = key.removeprefix(PREFIX).split(".")[0]
+    return part in ({name for name, _ in model.named_children()} if encoder is model else {"encoder"})
 
 
 def adapter_sha256(folder: Path) -> str:

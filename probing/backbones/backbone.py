@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -63,8 +63,7 @@ class Backbone:
         device: torch.device,
         revision: str | None = None,
         seed: int | None = None,
-        stored_blocks: int | None = None,
-        adapter_sha256: str | None = None,
+        peculiar: Mapping[str, str | int] | None = None,
     ) -> None:
         """Take the parts that `load_backbone` made."""
         self._encoder = encoder.eval().requires_grad_(False).to(device)
@@ -73,8 +72,7 @@ class Backbone:
         self._input = audio_input
         self._revision = revision
         self._seed = seed
-        # Only where there is something to say, so that other fingerprints stay what they were.
-        self._peculiar = {"stored_blocks": stored_blocks, "adapter_sha256": adapter_sha256}
+        self._peculiar = dict(peculiar or {})  # only where there is some, so that other fingerprints stay as they were
         self.notes: list[str] = []
         self._config: Any = encoder.config
         self.name = name
@@ -202,7 +200,7 @@ class Backbone:
             "precision": self.precision,
             "random": self.random,
             "seed": self._seed,
-            **{name: value for name, value in self._peculiar.items() if value is not None},
+            **self._peculiar,
         }
 
     def __repr__(self) -> str:

@@ -19,6 +19,7 @@ EMBEDDED = "embedded"
 EMBEDDED_FOLDER = Path(str(resources.files(__package__).joinpath("embedded")))
 SETTINGS = ["config.json", "preprocessor_config.json", "processor_config.json"]
 SAFE_WEIGHTS = ["model.safetensors", "model-*.safetensors", "model.safetensors.index.json"]
+ADAPTER_FILES = ["adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"]
 OLD_WEIGHTS = ["pytorch_model.bin", "pytorch_model-*.bin", "pytorch_model.bin.index.json"]
 WELL_KNOWN = (
     "microsoft/wavlm-base",
@@ -86,8 +87,8 @@ def open_checkpoint(spec: str, revision: str | None, weights: bool, fetch: bool 
         )
     if spec == EMBEDDED:
         return _embedded()
-    if (folder / ADAPTER).is_file() and not (folder / "config.json").is_file():
-        return _with_adapter(folder)
+    if is_adapter(folder):
+        return _with_adapter(folder, folder.resolve().name)
     if folder.is_dir():
         return _read_folder(folder, folder.resolve().name, None)
     if not HUB_ID.fullmatch(spec):
@@ -97,21 +98,39 @@ def open_checkpoint(spec: str, revision: str | None, weights: bool, fetch: bool 
         )
     snapshot = _download(spec, revision, weights, fetch)
     commit = snapshot.name if re.fullmatch(r"[0-9a-f]{40}", snapshot.name) else None
-    return _read_folder(snapshot, spec.rsplit("/", 1)[-1], commit)
+    name = spec.rsplit("/", 1)[-1]
+    return _with_adapter(snapshot, name) if is_adapter(snapshot) else _read_folder(snapshot, name, commit)
 
 
-def _with_adapter(folder: Path) -> Checkpoint:
+def is_adapter(folder: Path) -> bool:
+    """Say whether a folder holds an adapter of PEFT and no model."""
+    return (folder / ADAPTER).is_file() and not (folder / "config.json").is_file()
+
+
+def _with_adapter(folder: Path, name: str) -> Checkpoint:
     """Read the base of an adapter: a folder, as it stands or from the adapter's, or a model downloaded before."""
-    stated = str(_read_json(folder / ADAPTER).get("base_model_name_or_path") or "")
+    if (folder / "pytorch_adapter.bin").is_file():
+        raise BackboneUnsupported(
+            f"{folder}: an adapter of the library adapters, which is not read here. Put it on its model there, and "
+            "give a model that has it in its weights (merge_adapter for LoRA and IA3)."
+        )
+    record = _read_json(folder / ADAPTER)
+    stated = str(record.get("base_model_name_or_path") or "")
     if not stated:
         raise BackboneMissing(
             f"{folder}: an adapter that does not name its base. Write it into {ADAPTER}: base_model_name_or_path."
         )
     near = folder / stated
-    base = open_checkpoint(str(near) if near.is_dir() else stated, None, weights=True, fetch=False)
+    try:
+        if near.is_dir() or Path(stated).is_dir():
+            base = open_checkpoint(str(near if near.is_dir() else stated), None, weights=True, fetch=False)
+        else:
+            base = open_checkpoint(stated, record.get("revision"), weights=True, fetch=False)
+    except BackboneMissing as error:
+        raise BackboneMissing(f"{folder}: the base of this adapter is not there ({ADAPTER}): {error}") from error
     if base.adapter:
         raise BackboneUnsupported(f"{folder}: an adapter on an adapter ({stated}). Merge that one first.")
-    return replace(base, name=f"{base.name} + {folder.resolve().name}", adapter=folder)
+    return replace(base, name=f"{base.name} + {name}", adapter=folder)
 
 
 def has_weights(folder: Path) -> bool:
@@ -190,7 +209,9 @@ def _download(spec: str, revision: str | None, weights: bool, fetch: bool) -> Pa
 
     try:
         wanted: dict[str, Any] = {"repo_id": spec, "revision": revision, "local_files_only": not fetch}
-        folder = Path(snapshot_download(**wanted, allow_patterns=SETTINGS + SAFE_WEIGHTS * weights))
+        folder = Path(snapshot_download(**wanted, allow_patterns=SETTINGS + (ADAPTER_FILES + SAFE_WEIGHTS) * weights))
+        if is_adapter(folder):
+            return folder
         if weights and not has_weights(folder):
             folder = Path(snapshot_download(**wanted, allow_patterns=SETTINGS + OLD_WEIGHTS))
     except RevisionNotFoundError as error:

@@ -62,7 +62,6 @@ def load_backbone(
         LibraryBroken: transformers does not import.
     """
     import_transformers()
-    from .adapters import adapter_sha256
     from .backbone import Backbone
     from .precision import use_precision
     from .products import bound_primitives, use_fast_products
@@ -78,9 +77,9 @@ def load_backbone(
     checkpoint = open_checkpoint(spec.removeprefix(RANDOM), revision, weights=not drawn, fetch=fetch)
     family = _family(checkpoint)
     if drawn:
-        encoder, stored = random_encoder(checkpoint, family, seed), None
+        encoder, peculiar = random_encoder(checkpoint, family, seed), {}
     else:
-        encoder, stored = load_encoder(checkpoint, family)
+        encoder, peculiar = load_encoder(checkpoint, family)
     encoder.eval()
     blocks = _blocks(encoder, family, checkpoint)
     rule = family.frames(checkpoint.config) if family.frames else None
@@ -98,15 +97,14 @@ def load_backbone(
         device=place,
         revision=checkpoint.revision,
         seed=seed if drawn else None,
-        stored_blocks=stored,
-        adapter_sha256=adapter_sha256(checkpoint.adapter) if checkpoint.adapter and not drawn else None,
+        peculiar=peculiar,
     )
     if checkpoint.preprocessor is None and normalize == "auto" and family.front_end == "waveform":
         backbone.notes.append(
             f"{checkpoint.name} has no preprocessor_config.json: taken as its family is, normalisation "
             f"{audio_input.normalization}. If it was trained otherwise, say --normalize on or off"
         )
-    if stored:
+    if stored := peculiar.get("stored_blocks"):
         backbone.notes.append(f"{checkpoint.name}: config.json counts {len(blocks)} blocks of {stored} that are stored")
     if attention == "auto" and family.model_type == "wavlm":
         from .attention import use_fused_attention

@@ -7,26 +7,25 @@ none.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import reduce
-from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from .checkpoint import Checkpoint
 from .errors import CheckpointIncomplete
 from .families import Family
+from .stored import adapter_beside, packed_weights
 
 # Parts of a base model that come after the blocks or serve training only: they change no hidden state.
 WITHOUT_INFLUENCE = {"decoder", "adapter", "intermediate_ffn", "masked_spec_embed", "pooler", "lm_head", "quantizer"}
 WRAPPING = {"model", "module", "base_model", "_orig_mod"}  # modules around a model that its weights may be named after
-PACKED = re.compile(r"[IU](8|16|32|64)|F(4|8).*|BOOL")  # types of safetensors that hold no weights as they are
-ADAPTERS = ("lora_", "adapter", "magnitude_vector", "ia3", "base_layer", "hada_", "oft_", "vera_")
+ADDED = ("lora_", "magnitude_vector", "ia3", "base_layer", "hada_", "lokr_", "oft_", "boft_", "vera_", "prompt_embed")
+ADAPTERS = (*ADDED, "adapter")
 SCALES = ("SCB", "scale", "qweight", "qzeros", "zero_point", "absmax", "quant")
+MERGE = "merge it (merge_and_unload of peft) and save the model again."
 
 
 def has_influence(weight: str) -> bool:
@@ -35,29 +34,46 @@ def has_influence(weight: str) -> bool:
 
 
 def refuse_other_files(checkpoint: Checkpoint) -> None:
-    """Refuse an adapter that lies beside the weights, and weights that are stored as integers.
+    """Refuse an adapter that lies beside the weights, and a model whose config says that it is quantised.
 
     Raises:
-        CheckpointIncomplete: names the file or the weights, and what to do.
+        CheckpointIncomplete: names the file or the entry, and what to do.
     """
     folder, name = checkpoint.folder, checkpoint.name
-    beside = next(
-        (path.name for pattern in ("adapter_config.json", "adapter_model.*") for path in folder.glob(pattern)), ""
-    )
+    quantized = getattr(checkpoint.config, "quantization_config", None)
+    if quantized:
+        method = quantized.get("quant_method", "?") if isinstance(quantized, Mapping) else type(quantized).__name__
+        raise CheckpointIncomplete(
+            f"{name}: config.json has a quantization_config ({method}), so the weights are not those that were "
+            "trained; expected numbers of 16 bits or more. Give the model as it was before it was quantised, or "
+            "dequantise it (model.dequantize()) and save it again; take the entry out if the weights are whole."
+        )
+    beside = adapter_beside(folder)
     if beside:
         raise CheckpointIncomplete(
             f"{name}: an adapter ({beside}) lies beside the weights in {folder}, and is not part of them. Merge it and "
             "save the model again (merge_and_unload of peft), put it into a folder of its own, which is then merged "
             "when it is loaded, or take it away for the model without it."
         )
-    packed = [key for path in sorted(folder.glob("*.safetensors")) for key in _packed(path)]
-    packed += [key for path in sorted(folder.glob("pytorch_model*.bin")) for key in _packed_in_bin(path)]
-    packed = [key for key in packed if has_influence(key)]
+
+
+def refuse_packed(checkpoint: Checkpoint, model: Any, encoder: nn.Module) -> None:
+    """Refuse weights of the encoder that are stored as integers or in 8 bits: they count steps of a scale.
+
+    Raises:
+        CheckpointIncomplete: names a few of them, and what to do.
+    """
+    packed = list(filter(encoder_weights(model, encoder), packed_weights(checkpoint.folder)))
     if packed:
-        raise CheckpointIncomplete(
-            f"{name}: {len(packed)} weights are stored as integers or in 8 bits ({few(packed)}); expected numbers of "
-            "16 bits or more. Give the model as it was before it was quantised, or dequantise and save it again."
-        )
+        raise CheckpointIncomplete(packed_message(checkpoint, packed))
+
+
+def packed_message(checkpoint: Checkpoint, packed: Sequence[str]) -> str:
+    """What to say of weights that are stored as integers or in 8 bits."""
+    return (
+        f"{checkpoint.name}: {len(packed)} weights are stored as integers or in 8 bits ({few(packed)}); expected "
+        "numbers of 16 bits or more. Give the model as it was before it was quantised, or dequantise and save it again."
+    )
 
 
 def check_all_used(
@@ -78,7 +94,7 @@ def check_all_used(
     Raises:
         CheckpointIncomplete: names a few of the weights, and what to do.
     """
-    unused = [key for key in unexpected if _is_of_encoder(key, model, encoder)]
+    unused = list(filter(encoder_weights(model, encoder), unexpected))
     n_blocks = getattr(encoder.config, "num_hidden_layers", 0)
     if family.blocks:
         blocks: Any = reduce(getattr, family.blocks.split("."), encoder)
@@ -88,17 +104,49 @@ def check_all_used(
     others = [key for key in unused if numbers.get(key, -1) < n_blocks]
     if not others:
         return max(numbers.values()) + 1 if numbers else None
-    if any(mark in key for key in others for mark in ADAPTERS):
-        advice = "They are of an adapter: merge it (merge_and_unload of peft) and save the model again."
-    elif any(mark in key for key in others for mark in SCALES):
-        advice = "They scale integer weights: dequantise the model and save it again."
-    else:
-        types = checkpoint.config.model_type
-        advice = f"If they are of another architecture than {types}, mend model_type and the rest of config.json."
+    types = checkpoint.config.model_type
+    advice = advice_on(checkpoint.config, others) or (
+        f"If they are of another architecture than {types}, mend model_type and the rest of config.json; if they are a "
+        "second model in the same file, save the one that is wanted alone."
+    )
     raise CheckpointIncomplete(
         f"{checkpoint.name}: {len(others)} weights of the encoder have no place in the model that config.json "
         f"describes ({few(others)}), and would be left out. {advice}"
     )
+
+
+def advice_on(config: Any, unexpected: Iterable[str], missing: Iterable[str] = ()) -> str:
+    """What to do about weights without a place, by what they are called; empty if the names say nothing.
+
+    Args:
+        config: of the model.
+        unexpected: weights of the file without a place in the model.
+        missing: weights of the model that the file does not hold.
+    """
+    found, wanted = sorted(unexpected), sorted(missing)
+    if hasattr(config, "adapter_attn_dim") and any(".adapter_layer.linear_" in key for key in found):
+        return "They are adapters of MMS: config.json has to state their width as adapter_attn_dim."
+    if any(mark in key for key in found for mark in ADAPTERS):
+        return f"They are of an adapter: {MERGE}"
+    if any(mark in key for key in found for mark in SCALES):
+        return "They scale integer weights: dequantise the model and save it again."
+    if found and not any("." in key for key in found) and len(found) < len(wanted):
+        return f"The file holds a training state ({few(found)}), not weights: load it, and save_pretrained the model."
+    for name in wanted[:1]:
+        around = next((key.removesuffix(name) for key in found if key.endswith("." + name)), "")
+        if around and _most({around + name for name in wanted}, found):
+            return (
+                f"The weights are named below {around!r}, which a wrapper (DistributedDataParallel, torch.compile, a "
+                "model of one's own) puts there: save_pretrained the model that it wraps."
+            )
+        below = next((name.removesuffix(key) for key in found if name.endswith("." + key)), "")
+        if below and _most({name.removeprefix(below) for name in wanted}, found):
+            return f"The weights are of the encoder alone: save them with {below!r} before their names."
+    return ""
+
+
+def _most(names: set[str], found: Sequence[str]) -> bool:
+    return 2 * len(names.intersection(found)) > len(names)
 
 
 def few(names: Iterable[str], n: int = 4) -> str:
@@ -107,44 +155,34 @@ def few(names: Iterable[str], n: int = 4) -> str:
     return ", ".join(names[:n]) + (", ..." if len(names) > n else "")
 
 
-def _is_of_encoder(key: str, model: Any, encoder: nn.Module) -> bool:
-    """Say whether a weight stands below a part of the encoder, whatever modules were wrapped around the model."""
-    parts = key.split(".")
-    inside = {name for name, _ in encoder.named_children()} - WITHOUT_INFLUENCE
-    if encoder is not model:  # found in an encoder-decoder model under this name
-        inside = {"encoder"}
-    while len(parts) > 1 and parts[0] not in inside and parts[0] in {*WRAPPING, model.base_model_prefix}:
-        parts = parts[1:]
-    if len(parts) == 2 and parts[0] in inside:
-        # A head of the name of a part, as the feature_extractor of x-vector models: parts hold modules, not weights.
-        return bool(list(encoder.get_submodule(parts[0]).parameters(recurse=False)))
-    return parts[0] in inside
+def encoder_weights(model: Any, encoder: nn.Module) -> Callable[[str], bool]:
+    """Say of a weight's name whether it stands below a part of the encoder, whatever is wrapped around the model.
 
+    Args:
+        model: as it was loaded.
+        encoder: the model itself, or the part of it that is called `encoder`.
+    """
+    is_part = encoder is not model
+    parts_of = {name for name, _ in encoder.named_children()} - WITHOUT_INFLUENCE
+    inside = {"encoder"} if is_part else parts_of
+    prefix = "encoder." if is_part else ""
+    places = {prefix + name for name, _ in encoder.named_modules() if name.split(".")[0] in parts_of}
+    stored = set(model.state_dict())
+    computed = {name for name, _ in model.named_buffers() if name not in stored}  # stored by earlier versions
 
-def _packed(path: Path) -> list[str]:
-    """Weights of a safetensors file whose type is no floating point of 16 bits or more, from its header."""
-    with open(path, "rb") as file:
-        n_bytes = int.from_bytes(file.read(8), "little")
-        if n_bytes > path.stat().st_size:
-            return []  # damaged: refused when it is loaded
-        try:
-            header = json.loads(file.read(n_bytes))
-        except ValueError:
-            return []
-    return [
-        key
-        for key, value in header.items()
-        if key != "__metadata__" and len(value.get("shape", ())) > 1 and PACKED.fullmatch(value.get("dtype", ""))
-    ]
+    def contains(key: str) -> bool:
+        parts = key.split(".")
+        if parts[-1] == "position_ids" or any(".".join(parts[i:]) in computed for i in range(len(parts))):
+            return False
+        while len(parts) > 1 and parts[0] not in inside and parts[0] in {*WRAPPING, model.base_model_prefix}:
+            parts = parts[1:]
+        if len(parts) == 2 and parts[0] in inside and not is_part:
+            # A head of the name of a part, as the feature_extractor of x-vector models: parts hold modules.
+            return bool(list(encoder.get_submodule(parts[0]).parameters(recurse=False)))
+        if parts[0] in inside:
+            return True
+        # Below a module that the model does not have, such as a teacher: known by two or more names in a row.
+        rows = (".".join(parts[i:j]) for i in range(1, len(parts)) for j in range(i + 2, len(parts)))
+        return any(row in places for row in rows)
 
-
-def _packed_in_bin(path: Path) -> list[str]:
-    try:
-        content = torch.load(path, map_location="meta", weights_only=True)
-        return [
-            key
-            for key, value in content.items()
-            if value.ndim > 1 and not (value.is_floating_point() and value.itemsize > 1)
-        ]
-    except Exception:  # refused, with the reason, when it is loaded
-        return []
+    return contains

@@ -9,19 +9,21 @@ from typing import Any
 import torch
 from torch import nn
 
-from .adapters import merged
+from .adapters import adapter_sha256, merged
 from .checkpoint import Checkpoint
 from .errors import BackboneUnsupported, CheckpointIncomplete
 from .families import Family
 from .library import first_line, import_transformers, quiet
-from .unused import check_all_used, few, has_influence, refuse_other_files
+from .stored import packed_weights
+from .unused import advice_on, check_all_used, few, has_influence, packed_message, refuse_other_files, refuse_packed
 
 
-def load_encoder(checkpoint: Checkpoint, family: Family) -> tuple[nn.Module, int | None]:
+def load_encoder(checkpoint: Checkpoint, family: Family) -> tuple[nn.Module, dict[str, str | int]]:
     """Load a checkpoint's encoder in float32, with every weight of an encoder that it holds.
 
     Returns:
-        The encoder; and how many blocks are stored if the config counts fewer, else None.
+        The encoder; and what is peculiar about it, for the fingerprint: `stored_blocks` if the config counts fewer;
+        `base_sha256` and `adapter_sha256` if an adapter was merged.
 
     Raises:
         CheckpointIncomplete: there are no weights, or some of the encoder's are missing or of another shape, which
@@ -48,28 +50,38 @@ def load_encoder(checkpoint: Checkpoint, family: Family) -> tuple[nn.Module, int
                 weights_only=True,
             )
         except Exception as error:
+            if packed := packed_weights(checkpoint.folder):
+                raise CheckpointIncomplete(packed_message(checkpoint, packed)) from error
             raise BackboneUnsupported(
                 f"{name}: transformers cannot load this model ({first_line(error)}). "
                 "Check that config.json and the weights belong together, and fetch them again."
             ) from error
+    encoder = encoder_of(model, family)
+    refuse_packed(checkpoint, model, encoder)
     missing = [key for key in report["missing_keys"] if has_influence(key)]
     mismatched = [key if isinstance(key, str) else key[0] for key in report["mismatched_keys"]]
     mismatched = [key for key in mismatched if has_influence(key)]
+    others = report["unexpected_keys"]
     if missing or mismatched or report.get("error_msgs"):
         found = [f"{len(missing)} missing ({few(missing)})"] if missing else []
         found += [f"{len(mismatched)} of another shape ({few(mismatched)})"] if mismatched else []
         found += [first_line(Exception(message)) for message in report.get("error_msgs") or []]
-        others = report["unexpected_keys"]
         found += [f"{len(others)} are there that it does not have ({few(others)})"] if others else []
-        raise CheckpointIncomplete(
-            f"{name}: the checkpoint does not fill the encoder: {'; '.join(found)}; expected every encoder weight. "
-            "They would have been random numbers. Fetch the checkpoint again, or type "
-            f"`random:{checkpoint.folder}` if random "
-            "weights are what you want."
+        advice = advice_on(checkpoint.config, others, missing) or (
+            "Fetch the checkpoint again, convert it to the form of transformers, or mend model_type and the rest of "
+            "config.json, if they are of another architecture."
         )
-    encoder = encoder_of(model)
-    stored = check_all_used(checkpoint, family, model, encoder, report["unexpected_keys"])
-    return (merged(checkpoint, model, encoder) if checkpoint.adapter else encoder), stored
+        raise CheckpointIncomplete(
+            f"{name}: the checkpoint does not fill the encoder: {'; '.join(found)}; expected every encoder weight, "
+            f"where random numbers would have been. {advice} If random weights are what you want, type "
+            f"`random:{checkpoint.folder}`."
+        )
+    stored = check_all_used(checkpoint, family, model, encoder, others)
+    peculiar: dict[str, str | int] = {"stored_blocks": stored} if stored else {}
+    if checkpoint.adapter:
+        peculiar |= {"base_sha256": weights_sha256(encoder), "adapter_sha256": adapter_sha256(checkpoint.adapter)}
+        encoder = merged(checkpoint, model, encoder)
+    return encoder, peculiar
 
 
 def random_encoder(checkpoint: Checkpoint, family: Family, seed: int) -> nn.Module:
@@ -85,14 +97,17 @@ def random_encoder(checkpoint: Checkpoint, family: Family, seed: int) -> nn.Modu
                 f"{checkpoint.name}: transformers cannot build a model from this config ({first_line(error)}). "
                 "Check config.json, or choose another model."
             ) from error
-    return encoder_of(model)
+    return encoder_of(model, family)
 
 
-def encoder_of(model: Any) -> nn.Module:
-    """Take the encoder of an encoder-decoder model; other models are their own."""
-    if getattr(model.config, "is_encoder_decoder", False) and hasattr(model, "get_encoder"):
-        return model.get_encoder()
-    return model
+def encoder_of(model: Any, family: Family) -> nn.Module:
+    """Take the encoder of an encoder-decoder model; other models are their own.
+
+    Known families have a decoder or have none, whatever `is_encoder_decoder` of their config says.
+    """
+    has_decoder = family.decoder_layers is not None if family.blocks else model.config.is_encoder_decoder
+    encoder: nn.Module = model.get_encoder() if has_decoder and hasattr(model, "get_encoder") else model
+    return encoder
 
 
 def weights_sha256(encoder: nn.Module) -> str:
