@@ -17,7 +17,7 @@ from probing.audio import SAMPLING_RATE, UnusableAudio, Waveform, load_audio
 from probing.devices import find_device
 from probing.extraction import layers_of
 from probing.runs import Run
-from probing.serving import Server, ServingError
+from probing.serving import Server
 from probing.serving.export import load_run_backbone, run_options
 from probing.serving.heads import head_depth
 
@@ -94,9 +94,7 @@ def inspect(
         row = rows.iloc[0]
         label = row["label"] if row["attack"] in ("", "-") else f"{row['label']}, {row['attack']}"
         waveform = Waveforms(opened, audio_root).load(row["path"])
-        weights = {known.get("weights_sha256"), known["fingerprint"].get("backbone_weights_sha256")}
-        if opened.fingerprint.get("backbone_weights_sha256") not in weights:
-            raise ServingError(f"{opened.folder}: of another backbone than {server.where}. Give the cache of the run")
+        server.check(opened)
         if "frames" in opened.tiers and set(server.head.layers) <= set(opened.layers):
             frames = opened.frames([str(utterance)], server.head.layers)[0]
     if frames is None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from .dropping import describe_blocks
 from .errors import BackboneUnsupported, BlocksUnknown, ClipUnusable
-from .families import ARCHITECTURE, Family, FrameRule, Padding
+from .families import Family, FrameRule, Padding, architecture_of
 from .inputs import SAMPLING_RATE, Clip, Input
 from .layers import CONVENTION, HiddenStates, recorded_layers
 from .library import first_line
@@ -78,6 +78,7 @@ class Backbone:
         self.name = name
         self.spec = spec
         self.family = family.model_type
+        self._known = family.known
         self.device = device
         self.random = seed is not None
         self.precision, self.precision_note = "float32", ""
@@ -183,12 +184,11 @@ class Backbone:
 
     def fingerprint(self) -> dict[str, str | int | float | bool | None]:
         """Give everything about the model that changes a number, and nothing else: no batch size, device or path."""
-        config = {key: getattr(self._config, key) for key in ARCHITECTURE if hasattr(self._config, key)}
         return {
             "family": self.family,
             "weights_sha256": self._weights_sha256,
             "revision": self._revision,
-            "architecture": json.dumps(config, sort_keys=True),
+            "architecture": json.dumps(architecture_of(self._config, self._known), sort_keys=True),
             "n_layers": self.n_layers,
             "blocks": ",".join(map(str, self.blocks)),
             "dim": self.dim,

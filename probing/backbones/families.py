@@ -8,9 +8,12 @@ blocks and not masked again (data2vec-audio, wav2vec2-conformer), and SEW's pool
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from .library import import_transformers
 
 FrontEnd = Literal["waveform", "log-mel", "filter bank"]
 Padding = Literal["exact", "equal"]
@@ -60,6 +63,21 @@ ARCHITECTURE = (
     "squeeze_factor",
     "use_conv_adapter",
 )
+
+
+# Entries of a config that change no hidden state in evaluation, by a part of their names.
+IDLE = re.compile(r"dropout|layerdrop|mask_|_mask|initializer|_id$|ctc_|loss|vocab|num_hidden_layers|classifier|^tdnn")
+
+
+def architecture_of(config: Any, known: bool) -> dict[str, Any]:
+    """The entries of a config that go into the fingerprint: those known to change a hidden state and no weight.
+
+    A model of no known family gives all its entries, but for those that every config has and those named as idle.
+    """
+    if known:
+        return {key: getattr(config, key) for key in ARCHITECTURE if hasattr(config, key)}
+    common = import_transformers().PreTrainedConfig().to_dict()
+    return {key: value for key, value in config.to_dict().items() if key not in common and not IDLE.search(key)}
 
 
 @dataclass(frozen=True)
@@ -154,6 +172,15 @@ class Family:
     normalizes: Callable[[Any], bool] = lambda config: True
     multiple: int = 1
     always_masked: bool = False
+
+    @property
+    def known(self) -> bool:
+        """Say whether it is one of the families here, and not one that is measured."""
+        return self.model_type in FAMILIES
+
+    def has_decoder(self, config: Any) -> bool:
+        """Say whether its models have a decoder; of a known family, whatever `is_encoder_decoder` of a config says."""
+        return self.decoder_layers is not None if self.known else bool(getattr(config, "is_encoder_decoder", False))
 
     def padding_for(self, config: Any) -> Padding:
         """Say whether clips of different length may share a batch in this model."""

@@ -193,7 +193,8 @@ def input_of(
             f"normalize is {normalize!r}; expected 'auto', 'on' or 'off'. Leave it out for 'auto'."
         )
     if family.front_end == "waveform":
-        unit_variance = bool(settings.get("do_normalize", family.normalizes(config)))
+        # A preprocessor config that does not say so normalises, as Wav2Vec2FeatureExtractor does.
+        unit_variance = bool(settings.get("do_normalize", preprocessor is not None or family.normalizes(config)))
         if normalize != "auto":
             unit_variance, source = normalize == "on", "asked for"
         return WaveformInput(

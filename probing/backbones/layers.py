@@ -80,8 +80,11 @@ class _FirstBlockReached(Exception):
     """Ends a forward pass once the number of frames is known."""
 
 
-def frames_entering(first_block: nn.Module, forward: Callable[[], Any]) -> int:
-    """Count the frames that enter the first block, without running it; 0 where the front end refuses the clip."""
+def frames_entering(first_block: nn.Module, forward: Callable[[], Any], strict: bool = False) -> int:
+    """Count the frames that enter the first block, without running it; 0 where the front end refuses the clip.
+
+    With `strict` a refusal is raised as it is, and a block that is not reached is one.
+    """
     n_frames = 0
 
     def stop(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -95,9 +98,13 @@ def frames_entering(first_block: nn.Module, forward: Callable[[], Any]) -> int:
     except _FirstBlockReached:
         return n_frames
     except (RuntimeError, ValueError, IndexError):
+        if strict:
+            raise
         return 0
     finally:
         handle.remove()
+    if strict:
+        raise ValueError("its first block is not reached")
     return 0
 
 

@@ -11,7 +11,7 @@ from probing.devices import find_device
 from .checkpoint import EMBEDDED, Checkpoint, open_checkpoint
 from .errors import BackboneUnsupported
 from .families import FAMILIES, Family, FrameRule
-from .inputs import WaveformInput, input_of
+from .inputs import SAMPLING_RATE, WaveformInput, input_of
 from .library import first_line, import_transformers
 
 if TYPE_CHECKING:
@@ -76,8 +76,9 @@ def load_backbone(
     drawn = spec.startswith(RANDOM)
     checkpoint = open_checkpoint(spec.removeprefix(RANDOM), revision, weights=not drawn, fetch=fetch)
     family = _family(checkpoint)
+    peculiar: dict[str, str | int] = {}
     if drawn:
-        encoder, peculiar = random_encoder(checkpoint, family, seed), {}
+        encoder = random_encoder(checkpoint, family, seed)
     else:
         encoder, peculiar = load_encoder(checkpoint, family)
     encoder.eval()
@@ -154,11 +155,16 @@ def _blocks(encoder: nn.Module, family: Family, checkpoint: Checkpoint) -> nn.Mo
     candidates = [
         module for module in encoder.modules() if isinstance(module, nn.ModuleList) and len(module) == expected
     ]
-    if getattr(encoder, "main_input_name", None) != "input_values" or len(candidates) != 1:
+    taken = getattr(encoder, "main_input_name", None)
+    if taken != "input_values":
+        raise BackboneUnsupported(
+            f"{checkpoint.name} ({family.model_type}) is not of a known family, and its encoder takes {taken}; "
+            "expected one that takes a waveform, input_values. Choose another model."
+        )
+    if len(candidates) != 1:
         raise BackboneUnsupported(
             f"{checkpoint.name} ({family.model_type}) is not of a known family, and {len(candidates)} of its "
-            "module lists have its "
-            f"{expected} blocks; expected an encoder that takes input_values, with one such list. Choose another model."
+            f"module lists have the {expected} blocks that its config counts; expected one. Choose another model."
         )
     return candidates[0]
 
@@ -172,14 +178,15 @@ def _measured(encoder: nn.Module, blocks: nn.ModuleList, audio_input: Any, check
 
     assert isinstance(audio_input, WaveformInput)
 
-    def n_frames(n_samples: int) -> int:
+    def n_frames(n_samples: int, strict: bool = False) -> int:
         clip = np.random.default_rng(0).normal(0, 0.05, n_samples).astype(np.float32)
         inputs = audio_input([clip], torch.device("cpu"))
         forward: Callable[[], Any] = lambda: encoder(**inputs)  # noqa: E731
         with torch.inference_mode():
-            return frames_entering(blocks[0], forward)
+            return frames_entering(blocks[0], forward, strict)
 
     try:
+        n_frames(SAMPLING_RATE, strict=True)
         rule = measured_frame_rule(n_frames)
     except Exception as error:
         raise BackboneUnsupported(

@@ -43,8 +43,9 @@ def save_backbone(folder: Path, backbone: Backbone, encoder: nn.Module, audio_in
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        weights = _weights(encoder)
-        config = _config(backbone, encoder, next(iter(weights.values())).dtype)
+        family = FAMILIES.get(backbone.family) or Family(backbone.family, backbone.family)
+        weights = _weights(encoder, family)
+        config = _config(backbone, family, encoder, next(iter(weights.values())).dtype)
         with quiet():
             config.save_pretrained(partial)
         save_file(weights, partial / "model.safetensors", metadata={"format": "pt"})
@@ -71,12 +72,10 @@ def _check_place(folder: Path) -> None:
         raise BackboneUnsaved(f"{folder}: is there and is no exported backbone. Name another folder, or remove it.")
 
 
-def _weights(encoder: nn.Module) -> dict[str, Tensor]:
+def _weights(encoder: nn.Module, family: Family) -> dict[str, Tensor]:
     """Name the weights as the base model does; in float16 where that loses nothing, as when they were loaded so."""
     # An encoder that was taken out of an encoder-decoder model is found there under its name.
-    config: Any = encoder.config
-    inside = getattr(config, "is_encoder_decoder", False) or config.model_type in NESTED
-    prefix = "encoder." if inside else ""
+    prefix = "encoder." if family.has_decoder(encoder.config) else ""
     weights = {prefix + name: weight.detach().cpu().contiguous() for name, weight in encoder.state_dict().items()}
     floating = [weight for weight in weights.values() if weight.is_floating_point()]
     if all(torch.equal(weight.half().to(weight.dtype), weight) for weight in floating):
@@ -84,8 +83,7 @@ def _weights(encoder: nn.Module) -> dict[str, Tensor]:
     return weights
 
 
-def _config(backbone: Backbone, encoder: nn.Module, dtype: torch.dtype) -> Any:
-    family = FAMILIES.get(backbone.family) or Family(backbone.family, backbone.family)
+def _config(backbone: Backbone, family: Family, encoder: nn.Module, dtype: torch.dtype) -> Any:
     config: Any = copy.deepcopy(encoder.config)
     setattr(config, family.block_count, backbone.n_layers)
     if config.model_type in NESTED:  # transformers loads the whole model only, here without decoder blocks

@@ -101,12 +101,15 @@ def random_encoder(checkpoint: Checkpoint, family: Family, seed: int) -> nn.Modu
 
 
 def encoder_of(model: Any, family: Family) -> nn.Module:
-    """Take the encoder of an encoder-decoder model; other models are their own.
-
-    Known families have a decoder or have none, whatever `is_encoder_decoder` of their config says.
-    """
-    has_decoder = family.decoder_layers is not None if family.blocks else model.config.is_encoder_decoder
-    encoder: nn.Module = model.get_encoder() if has_decoder and hasattr(model, "get_encoder") else model
+    """Take the encoder of an encoder-decoder model; other models are their own."""
+    encoder: nn.Module = model
+    if family.has_decoder(model.config) and hasattr(model, "get_encoder"):
+        encoder = model.get_encoder()
+    if not hasattr(encoder, "config"):
+        raise BackboneUnsupported(
+            f"{family.title}: its encoder, {type(encoder).__name__}, has no config of its own, and cannot be read "
+            "alone. Choose another model."
+        )
     return encoder
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from probing.serving.heads import ServingError
 
+# What a person calls the entries of a fingerprint that every version wrote and that must agree. Entries that are named
+# nowhere here must agree too, where both have them.
 CHOSEN = {
     "crop": "cropping",
     "backbone_family": "family of the backbone",
@@ -16,7 +18,9 @@ CHOSEN = {
     "pooling": "pooling",
     "backbone_layers": "numbering of layers",
     "backbone_frames": "valid frames",
+    "backbone_dim": "width of the layers",
 }
+# What may differ, and is said.
 ROUNDING = {
     "backbone_precision": "precision",
     "decoder": "decoder",
@@ -25,10 +29,29 @@ ROUNDING = {
     "torch": "torch",
     "transformers": "transformers",
 }
+# What may differ: how the same weights came there, which are compared by their hash, and which layers are kept.
+ELSEWHERE = {
+    "backbone_adapter_sha256",
+    "backbone_base_sha256",
+    "backbone_blocks",
+    "backbone_n_layers",
+    "backbone_normalization_source",
+    "backbone_padding",
+    "backbone_random",
+    "backbone_revision",
+    "backbone_seed",
+    "backbone_stored_blocks",
+    "backbone_weights_sha256",
+    "layers",
+}
+BY_BLOCK = {"sliding_windows"}  # entries of an architecture with a value a block, of which an export has the first
 
 
 def check_matching(found: Mapping[str, Any], trained_on: Mapping[str, Any], where: str, head_of: str) -> list[str]:
     """Refuse hidden states that are made another way than those a head was trained on.
+
+    Whatever is in the fingerprints counts, but for weights, which the caller compares, and `ELSEWHERE`. A fingerprint
+    of an earlier version may lack entries; those are said, and count where both have them.
 
     Args:
         found: fingerprint of the states.
@@ -36,34 +59,46 @@ def check_matching(found: Mapping[str, Any], trained_on: Mapping[str, Any], wher
         where: whose states they are, for messages.
         head_of: whose head it is, for messages.
 
-    A fingerprint of an earlier version may lack entries of the architecture; those count where both have them.
-
     Returns:
-        Differences that change no more than rounding, such as versions, each as a line for people.
+        Differences that change no more than rounding, such as versions, and what only one of them says, each as a line
+        for people.
 
     Raises:
         ServingError: cropping, architecture, normalisation, pooling or layers differ; both values are named.
     """
-    found, trained_on = _architectures_shared(found, trained_on)
-    differing = [key for key in (*CHOSEN, *ROUNDING) if found.get(key) != trained_on.get(key)]
-    refused = [f"{CHOSEN[key]}: {found.get(key)}, not {trained_on.get(key)}" for key in differing if key in CHOSEN]
+    found, trained_on, unsaid = _architectures_shared(found, trained_on)
+    said = [f"architecture of the backbone: {name} is stated only for one of {where} and {head_of}" for name in unsaid]
+    refused = []
+    for key in sorted({*found, *trained_on, *CHOSEN} - ELSEWHERE):
+        if found.get(key) == trained_on.get(key):
+            continue
+        if key in ROUNDING:
+            said.append(f"{ROUNDING[key]} of {where}: {found.get(key)}; of {head_of}: {trained_on.get(key)}")
+        elif key in CHOSEN or (key in found and key in trained_on):
+            refused.append(f"{CHOSEN.get(key, key)}: {found.get(key)}, not {trained_on.get(key)}")
+        else:
+            said.append(f"{key} is stated only for one of {where} and {head_of}")
     if refused:
         raise ServingError(
             f"{where}: made another way than what the head of {head_of} was trained on ({'; '.join(refused)}). Extract "
             "it with the options of that cache (probe cache info), or train a head on it: probe sweep"
         )
-    return [f"{ROUNDING[key]} of {where}: {found.get(key)}; of {head_of}: {trained_on.get(key)}" for key in differing]
+    return said
 
 
 def _architectures_shared(
     found: Mapping[str, Any], trained_on: Mapping[str, Any]
-) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """Two fingerprints, their architectures cut down to the entries in which they differ, of those both have."""
+) -> tuple[Mapping[str, Any], Mapping[str, Any], list[str]]:
+    """Two fingerprints, their architectures cut down to the shared entries that differ; and the entries of one only."""
     name = "backbone_architecture"
     try:
         one, two = (json.loads(str(fingerprint[name])) for fingerprint in (found, trained_on))
-        differing = sorted(key for key in one.keys() & two.keys() if one[key] != two[key])
-    except (KeyError, ValueError, AttributeError):
-        return found, trained_on
+        shared = one.keys() & two.keys()
+        for key in BY_BLOCK & shared:
+            n = min(len(one[key]), len(two[key]))
+            one[key], two[key] = one[key][:n], two[key][:n]
+        differing = sorted(key for key in shared if one[key] != two[key])
+    except (KeyError, ValueError, AttributeError, TypeError):
+        return found, trained_on, []
     shown = (", ".join(f"{key} {values[key]}" for key in differing) for values in (one, two))
-    return {**found, name: next(shown)}, {**trained_on, name: next(shown)}
+    return {**found, name: next(shown)}, {**trained_on, name: next(shown)}, sorted(one.keys() ^ two.keys())

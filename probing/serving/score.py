@@ -57,11 +57,20 @@ class Server:
         self, cache: Cache, table: pd.DataFrame, say: Callable[[str], None] = lambda text: None
     ) -> NDArray[np.float64]:
         """Scores (N,) of utterances of a cache, which must be of the same backbone and made the same way."""
-        fingerprint = self.exported.record["fingerprint"] if self.exported else self.run.record["fingerprint"]
-        known = [fingerprint.get("backbone_weights_sha256")]
+        return score_cache(self.head, cache, table, *self._trained_on(), str(self.where), say)
+
+    def check(self, cache: Cache, say: Callable[[str], None] = lambda text: None) -> None:
+        """Refuse a cache whose states this head cannot be given, as `check_cache` does."""
+        check_cache(self.head, cache, *self._trained_on(), str(self.where), say)
+
+    def _trained_on(self) -> tuple[list[object], Mapping[str, Any]]:
+        """Weights of the backbones the head is for, and the fingerprint of the cache it was trained on."""
         if self.exported:
-            known.append(self.exported.record["weights_sha256"])
-        return score_cache(self.head, cache, table, known, fingerprint, str(self.where), say)
+            record = self.exported.record
+            fingerprint = record["fingerprint"]
+            return [fingerprint.get("backbone_weights_sha256"), record["weights_sha256"]], fingerprint
+        fingerprint = self.run.record["fingerprint"]
+        return [fingerprint.get("backbone_weights_sha256")], fingerprint
 
     def on_audio(self, files: dict[str, Path], device: str, on_failure: Callable[[str, str], None]) -> dict[str, float]:
         """Scores by name of audio files."""
@@ -72,6 +81,30 @@ class Server:
         if head_depth(self.head):
             backbone = backbone.truncate(head_depth(self.head))
         return score_audio(self.head, backbone, options, files, on_failure)
+
+
+def check_cache(
+    head: AnyHead,
+    cache: Cache,
+    weights: Sequence[object],
+    fingerprint: Mapping[str, Any],
+    where: str,
+    say: Callable[[str], None] = lambda text: None,
+) -> None:
+    """Refuse a cache whose states are not made as those a head was trained on; arguments as of `score_cache`.
+
+    Raises:
+        ServingError: the cache is of another backbone, or cropped, normalised, pooled or computed another way.
+    """
+    found = cache.fingerprint.get("backbone_weights_sha256")
+    if found not in weights or cache.dim != head.dim:
+        raise ServingError(
+            f"{cache.folder}: of another backbone, {cache.about.get('backbone')} ({str(found)[:12]}, {cache.dim} "
+            f"wide); the head of {where} is for weights {str(weights[0])[:12]}, {head.dim} wide. Score a cache of that "
+            "backbone, or the audio itself"
+        )
+    for difference in check_matching(cache.fingerprint, fingerprint, str(cache.folder), where):
+        say(f"Note: {difference}")
 
 
 def score_cache(
@@ -95,17 +128,9 @@ def score_cache(
         say: told what differs and does not matter, such as versions.
 
     Raises:
-        ServingError: the cache is of another backbone, or cropped, normalised or pooled another way.
+        ServingError: see `check_cache`.
     """
-    found = cache.fingerprint.get("backbone_weights_sha256")
-    if found not in weights or cache.dim != head.dim:
-        raise ServingError(
-            f"{cache.folder}: of the backbone {cache.about.get('backbone')} ({str(found)[:12]}, {cache.dim} wide); the "
-            f"head of {where} is for weights {str(weights[0])[:12]}, {head.dim} wide. Score a cache of that backbone, "
-            "or the audio itself"
-        )
-    for difference in check_matching(cache.fingerprint, fingerprint, str(cache.folder), where):
-        say(f"Note: {difference}")
+    check_cache(head, cache, weights, fingerprint, where, say)
     cache.require(head.tier, head.layers)
     scores = np.zeros(len(table))
     with progress_line("Scoring", len(table), "utterances") as line:

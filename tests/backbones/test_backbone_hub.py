@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -9,6 +10,8 @@ import sys
 
 import huggingface_hub.constants
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from probing.backbones import HubUnreachable, load_backbone
 
@@ -48,6 +51,26 @@ def test_a_download_without_weights_is_explained_offline(downloads, tiny):
     (downloaded(downloads, tiny("hubert")) / "model.safetensors").unlink()
     with pytest.raises(HubUnreachable, match=r"weights were not.*random:lab/speech-model"):
         load_backbone("lab/speech-model")
+
+
+def test_a_downloaded_adapter_is_put_on_a_downloaded_base(downloads, tiny, tmp_path):
+    pytest.importorskip("peft")
+    downloaded(downloads, tiny("wavlm"))
+    commit = downloads / "models--lab--adapter" / "snapshots" / COMMIT
+    (commit.parents[1] / "refs").mkdir(parents=True)
+    (commit.parents[1] / "refs" / "main").write_text(COMMIT)
+    commit.mkdir(parents=True)
+    entries = {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["q_proj"]}
+    (commit / "adapter_config.json").write_text(json.dumps(entries | {"base_model_name_or_path": "lab/speech-model"}))
+    names = [f"base_model.model.encoder.layers.{layer}.attention.q_proj.lora_" for layer in range(3)]
+    weights = {f"{name}A.weight": torch.ones(2, 32) for name in names}
+    save_file(weights | {f"{name}B.weight": torch.ones(32, 2) for name in names}, commit / "adapter_model.safetensors")
+    found = load_backbone("lab/adapter")
+    assert found.name == "speech-model + adapter"
+    assert found.fingerprint()["base_sha256"] == load_backbone("lab/speech-model").fingerprint()["weights_sha256"]
+    shutil.rmtree(downloads / "models--lab--speech-model")
+    with pytest.raises(HubUnreachable, match=r"lab/speech-model.*hf download lab/speech-model"):
+        load_backbone("lab/adapter")
 
 
 def test_a_torchaudio_that_does_not_load_is_explained(tmp_path):

@@ -278,3 +278,85 @@ def test_an_audio_model_that_takes_no_waveform_is_refused(tmp_path):
     (tmp_path / "preprocessor_config.json").write_text('{"feature_extractor_type": "ASTFeatureExtractor"}')
     with pytest.raises(BackboneUnsupported, match="ASTFeatureExtractor"):
         load_backbone(f"random:{tmp_path}")
+
+
+def test_a_preprocessor_config_that_does_not_say_normalises_as_stock_does(build_tiny):
+    folder = build_tiny("wavlm-group")
+    (folder / "preprocessor_config.json").write_text('{"feature_extractor_type": "Wav2Vec2FeatureExtractor"}')
+    assert load_backbone(str(folder)).fingerprint()["normalization"] != "none"
+
+
+@pytest.mark.parametrize(("name", "stated"), [("wavlm", True), ("whisper", False), ("moonshine", False)])
+def test_a_known_family_has_a_decoder_or_none_whatever_its_config_says(name, stated, build_tiny, tiny, tmp_path):
+    folder = build_tiny(name)
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"is_encoder_decoder": stated}))
+    found, wanted = load_backbone(str(folder)), load_backbone(str(tiny(name)))
+    assert found.fingerprint() == wanted.fingerprint()
+    assert load_backbone(str(found.save(tmp_path / "saved"))).fingerprint() == wanted.fingerprint()
+
+
+SPEECHT5 = {"hidden_size": 32, "encoder_layers": 2, "decoder_layers": 1, "vocab_size": 50}
+SPEECHT5 |= {f"{part}_attention_heads": 4 for part in ("encoder", "decoder")}
+SPEECHT5 |= {f"{part}_ffn_dim": 64 for part in ("encoder", "decoder")}
+SPECTROGRAM = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+FASTSPEECH = {"hidden_size": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_linear_units": 32}
+FASTSPEECH |= {"decoder_linear_units": 32, "speech_decoder_postnet_units": 16, "duration_predictor_channels": 16}
+FASTSPEECH |= {"energy_predictor_channels": 16, "pitch_predictor_channels": 16, "vocab_size": 50}
+REASONS = {
+    "speecht5": (SPEECHT5, "expected input with shape"),
+    "audio-spectrogram-transformer": (SPECTROGRAM, "cannot run a waveform through it (Dimension out of range"),
+    "fastspeech2_conformer": (FASTSPEECH, "FastSpeech2ConformerEncoder, has no config of its own"),
+    "parakeet_encoder": (SPECTROGRAM, "its encoder takes input_features"),
+}
+
+
+@pytest.mark.parametrize("model_type", REASONS)
+def test_models_that_take_no_waveform_are_refused_for_their_own_reason(model_type, tmp_path):
+    entries, reason = REASONS[model_type]
+    transformers.AutoModel.from_config(transformers.AutoConfig.for_model(model_type, **entries)).save_pretrained(
+        tmp_path
+    )
+    extractor = {"feature_extractor_type": "Wav2Vec2FeatureExtractor", "sampling_rate": 16000}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(extractor))
+    with pytest.raises(BackboneUnsupported) as error:
+        load_backbone(str(tmp_path))
+    assert reason in str(error.value)
+
+
+def changed(value: object) -> object:
+    """Another value of the same kind; None where there is none that is safe to guess."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return 2 * value + 1
+    return {"gelu": "relu", "layer": "group", "relative_key": "relative"}.get(str(value))
+
+
+@pytest.mark.parametrize("name", ["wavlm", "moonshine"])
+def test_every_entry_of_a_config_that_changes_a_hidden_state_is_in_the_fingerprint(name, build_tiny, speech):
+    folder = build_tiny(name)
+    original = load_backbone(str(folder), attention="stock")
+    wanted, known = original.hidden_states(speech[:1]).layers, original.fingerprint()
+    entries = transformers.AutoConfig.from_pretrained(folder).to_dict()
+    common = transformers.PreTrainedConfig().to_dict()
+    differ = 0
+    for key in sorted(entries.keys() - common.keys()):
+        if changed(entries[key]) is None:
+            continue
+        (folder / "config.json").write_text(json.dumps(entries | {key: changed(entries[key])}))
+        try:
+            found = load_backbone(str(folder), attention="stock")
+            layers = found.hidden_states(speech[:1]).layers
+        except ProbeError:
+            continue
+        same = len(layers) == len(wanted) and all(map(torch.equal, layers, wanted))
+        differ += not same
+        assert same or found.fingerprint() != known, key
+    assert differ
+
+
+def test_every_entry_of_the_config_of_an_unknown_family_is_in_the_fingerprint(build_tiny, tiny):
+    known = load_backbone(str(tiny("sew-d"))).fingerprint()
+    edited = load_backbone(str(build_tiny("sew-d", feature_layer_norm_eps=0.1))).fingerprint()
+    assert {key for key in known if known[key] != edited[key]} == {"architecture"}

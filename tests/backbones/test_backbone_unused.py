@@ -11,6 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from probing.backbones import BackboneMissing, CheckpointIncomplete, HubUnreachable, load_backbone
 
+# What peft itself calls when an adapter is put on a model and saved.
+pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 QUERIES = [f"encoder.layers.{layer}.attention.q_proj.weight" for layer in range(3)]
 
 
@@ -93,6 +95,92 @@ def test_an_adapter_beside_the_weights_is_refused(build_tiny) -> None:
     assert "adapter_model.safetensors" in refusal(folder)
 
 
+@pytest.mark.parametrize("key", ["encoder.layers.0.layer_norm.weight", "encoder.layers.1.attention.q_proj.bias"])
+def test_weights_of_one_axis_that_are_integers_are_refused(key, build_tiny) -> None:
+    folder = build_tiny("wavlm")
+    weights = weights_of(folder)
+    assert key in refusal(rewrite(folder, weights | {key: (100 * weights[key]).to(torch.int8)}))
+    assert key in refusal(rewrite(folder, weights | {key: weights[key] > 0}))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+def test_weights_of_16_bits_or_more_are_loaded(dtype, build_tiny) -> None:
+    folder = build_tiny("wavlm")
+    weights = {key: value.to(dtype) for key, value in weights_of(folder).items()}
+    wanted = load_backbone(str(rewrite(folder, {key: value.float() for key, value in weights.items()})))
+    assert load_backbone(str(rewrite(folder, weights))).fingerprint() == wanted.fingerprint()
+
+
+@pytest.mark.parametrize("prefix", ["", "model."])
+def test_integers_and_adapters_of_a_decoder_change_nothing(prefix, build_tiny, tiny) -> None:
+    folder = build_tiny("whisper")
+    weights = weights_of(folder)
+    key = next(key for key in weights if key.startswith("decoder.") and key.endswith("q_proj.weight"))
+    weights |= {key: torch.zeros(32, 32, dtype=torch.int8), f"{key[:-7]}.lora_A.weight": torch.zeros(4, 32)}
+    rewrite(folder, {prefix + key: value for key, value in weights.items()})
+    assert load_backbone(str(folder)).fingerprint() == load_backbone(str(tiny("whisper"))).fingerprint()
+
+
+def test_what_an_earlier_version_stored_and_is_computed_now_is_passed_over(build_tiny, tiny) -> None:
+    folder = build_tiny("wavlm")
+    rewrite(folder, weights_of(folder) | {"encoder.embeddings.position_ids": torch.arange(8)[None]})
+    assert load_backbone(str(folder)).fingerprint() == load_backbone(str(tiny("wavlm"))).fingerprint()
+
+
+@pytest.mark.parametrize("entry", [{"quant_method": "bitsandbytes", "load_in_8bit": True}, {"quant_method": "fp8"}])
+def test_a_config_that_says_that_the_model_is_quantised_is_refused(entry, build_tiny) -> None:
+    message = refusal(reconfigure(build_tiny("wavlm"), quantization_config=entry))
+    assert f"quantization_config ({entry['quant_method']})" in message
+    assert "dequantise" in message
+
+
+def test_an_adapter_of_any_name_beside_the_weights_is_refused(build_tiny) -> None:
+    folder = build_tiny("wavlm")
+    save_file(lora(), folder / "my-lora.safetensors")
+    assert "my-lora.safetensors" in refusal(folder)
+    (folder / "my-lora.safetensors").unlink()
+    save_file({"optimizer.step": torch.zeros(1)}, folder / "state.safetensors")
+    load_backbone(str(folder))
+
+
+RENAMED = {
+    "module.": lambda key: f"module.{key}",
+    "_orig_mod.": lambda key: f"_orig_mod.{key}",
+    "wavlm.wavlm.": lambda key: f"wavlm.wavlm.{key}",
+    "merge_and_unload": lambda key: key.replace("q_proj.", "q_proj.base_layer."),
+    "'encoder.' before their names": lambda key: key.removeprefix("encoder."),
+    "convert it": lambda key: f"{key}_of_another_library",
+}
+
+
+@pytest.mark.parametrize("advice", RENAMED)
+def test_weights_under_other_names_are_refused_with_what_to_do(advice, build_tiny) -> None:
+    folder = build_tiny("wavlm")
+    message = refusal(rewrite(folder, {RENAMED[advice](key): value for key, value in weights_of(folder).items()}))
+    assert "does not fill the encoder" in message
+    assert advice in message
+
+
+def test_a_training_state_in_place_of_weights_is_refused(build_tiny) -> None:
+    folder = build_tiny("wavlm")
+    torch.save({"state_dict": weights_of(folder)}, folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    assert "holds a training state (state_dict)" in refusal(folder)
+
+
+def test_adapters_of_mms_are_used_or_refused(build_tiny) -> None:
+    folder = build_tiny("wav2vec2", adapter_attn_dim=8)
+    load_backbone(str(folder))
+    assert "adapter_attn_dim" in refusal(reconfigure(folder, adapter_attn_dim=None))
+
+
+def test_weights_of_a_second_model_in_the_same_file_are_refused(build_tiny) -> None:
+    folder = build_tiny("wavlm")
+    message = refusal(rewrite(folder, weights_of(folder) | {f"teacher.{QUERIES[0]}": torch.zeros(32, 32)}))
+    assert f"teacher.{QUERIES[0]}" in message
+    assert "second model" in message
+
+
 HEADED = {
     "wavlm": ("WavLMForCTC", "WavLMForXVector", "WavLMForSequenceClassification"),
     "wav2vec2": ("Wav2Vec2ForCTC", "Wav2Vec2ForPreTraining"),
@@ -150,6 +238,59 @@ def test_an_adapter_in_a_folder_of_its_own_is_merged(prefix, build_tiny, tmp_pat
     states = [backbone.hidden_states([speech[0]]).layers[-1] for backbone in (wanted, plain, found)]
     torch.testing.assert_close(states[2], states[0], rtol=1e-4, atol=1e-4)
     assert (states[2] - states[1]).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("name", ["whisper", "moonshine"])
+def test_an_adapter_of_a_whole_encoder_decoder_model_is_merged_into_its_encoder(name, build_tiny, tmp_path, speech):
+    peft = pytest.importorskip("peft")
+    base = build_tiny(name)
+    adapted = peft.get_peft_model(
+        transformers.AutoModel.from_pretrained(base), peft.LoraConfig(target_modules=["q_proj"])
+    )
+    perturb(adapted)
+    adapted.save_pretrained(tmp_path / "tuned")
+    assert any(".decoder." in key for key in load_file(tmp_path / "tuned/adapter_model.safetensors"))
+    assert_merged(adapted, base, tmp_path, speech)
+
+
+def test_modules_that_an_adapter_holds_whole_replace_those_of_the_base(build_tiny, tmp_path, speech) -> None:
+    peft = pytest.importorskip("peft")
+    base = build_tiny("wavlm")
+    model = transformers.AutoModelForAudioClassification.from_pretrained(base)
+    whole = ["feature_projection", "classifier"]
+    adapted = peft.get_peft_model(model, peft.LoraConfig(target_modules=["q_proj"], modules_to_save=whole))
+    perturb(adapted)
+    adapted.save_pretrained(tmp_path / "tuned")
+    assert_merged(adapted, base, tmp_path, speech)
+
+
+def test_an_adapter_whose_biases_peft_did_not_save_is_refused(build_tiny, tmp_path, speech) -> None:
+    peft = pytest.importorskip("peft")
+    config = peft.LoraConfig(target_modules=["q_proj"], bias="lora_only")
+    adapted = peft.get_peft_model(transformers.AutoModel.from_pretrained(build_tiny("wavlm")), config)
+    perturb(adapted)
+    adapted.save_pretrained(tmp_path / "tuned")
+    assert "bias='lora_only', but holds no bias" in refusal(tmp_path / "tuned")
+
+
+def perturb(adapted) -> None:
+    generator = torch.Generator().manual_seed(5)
+    for weight in adapted.parameters():
+        if weight.requires_grad:
+            weight.data += 0.2 * torch.randn(weight.shape, generator=generator)
+
+
+def assert_merged(adapted, base: Path, place: Path, speech) -> None:
+    """What is loaded from `tuned` is what peft merged where it was trained, and not the base."""
+    adapted.merge_and_unload().save_pretrained(place / "merged")
+    shutil.copy(base / "preprocessor_config.json", place / "merged")
+    found, wanted, plain = (load_backbone(str(folder)) for folder in (place / "tuned", place / "merged", base))
+    fingerprint = found.fingerprint()
+    assert fingerprint["weights_sha256"] == wanted.fingerprint()["weights_sha256"]
+    assert fingerprint["base_sha256"] == plain.fingerprint()["weights_sha256"] != fingerprint["weights_sha256"]
+    last = [backbone.hidden_states(speech[:1]).layers[-1] for backbone in (found, wanted, plain)]
+    assert torch.equal(last[0], last[1])
+    assert (last[0] - last[2]).abs().max() > 0.1
 
 
 def test_an_adapter_that_does_not_fit_its_base_is_refused(build_tiny, tmp_path) -> None:

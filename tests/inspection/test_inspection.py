@@ -88,12 +88,20 @@ def test_what_cannot_be_inspected_is_refused(place: Path, tmp_path: Path) -> Non
         machine(),
         say=quiet,
     )
+    otherwise = extract(
+        tmp_path / "n.cache",
+        load_corpus(str(place / "c.csv")),
+        Options(str(place / "model"), normalize="off"),
+        machine(),
+        say=quiet,
+    )
     name = other.utterances["utterance_id"][0]
     exported = export(Run(place / "c.run"), tmp_path / "small", 2).folder
     for message, what in {
         "no such file, and no utterance": lambda: inspect(place / "c.run", "nobody"),
         "not decodable": lambda: inspect(place / "c.run", tmp_path / "bad.wav"),
         "of another backbone": lambda: inspect(place / "c.run", name, cache=other),
+        "normalisation of the waveform": lambda: inspect(place / "c.run", name, cache=otherwise),
         "needs its cache: --cache DIR": lambda: inspect(exported, name),
         "Say --cache DIR": lambda: inspect(place / "c.run", name, cache=tmp_path),
         "no such head": lambda: inspect(place / "c.run", name, head="none"),

@@ -237,8 +237,26 @@ def test_an_edited_architecture_is_refused_with_both_values(
 
 def test_an_architecture_of_an_earlier_version_counts_where_both_say_something() -> None:
     old, new = ({"backbone_architecture": json.dumps(entries)} for entries in ({"a": 1}, {"a": 1, "b": 2}))
-    assert check_matching(new, old, "here", "there") == []
+    assert check_matching(new, old, "here", "there") == [
+        "architecture of the backbone: b is stated only for one of here and there"
+    ]
     with pytest.raises(ValueError, match="architecture of the backbone: a 1, not a 2"):
         check_matching(new, {"backbone_architecture": '{"a": 2}'}, "here", "there")
     with pytest.raises(ValueError, match="architecture"):
         check_matching(new, {}, "here", "there")
+
+
+def test_whatever_a_fingerprint_says_counts_unless_it_is_named_as_what_may_differ() -> None:
+    known = {"backbone_architecture": '{"a": 1}', "torch": "2.13.0", "backbone_seed": 1, "backbone_blocks": "1,2,3"}
+    same = known | {"torch": "2.14.0", "backbone_seed": 2, "backbone_blocks": "1,2"}
+    assert check_matching(same, known, "here", "there") == ["torch of here: 2.14.0; of there: 2.13.0"]
+    with pytest.raises(ValueError, match="views: noise, not None of a kind"):
+        check_matching(known | {"views": "noise"}, known | {"views": "None of a kind"}, "here", "there")
+    assert check_matching(known | {"views": "noise"}, known, "here", "there") == [
+        "views is stated only for one of here and there"
+    ]
+    windows = [{"backbone_architecture": json.dumps({"sliding_windows": [[16, 4], last]})} for last in ([8, 2], [8, 3])]
+    first = {"backbone_architecture": json.dumps({"sliding_windows": [[16, 4]]})}
+    assert check_matching(first, windows[0], "an export", "there") == []
+    with pytest.raises(ValueError, match="sliding_windows"):
+        check_matching(*windows, "here", "there")
