@@ -149,9 +149,10 @@ def _contribution(
     ax.set(xlabel="layer", xlim=(0.5, run.n_blocks + 0.5))
     ax.set_ylim(0, 1.15 * ax.get_ylim()[1])  # alike layers would lie on the upper edge
     whole_numbers(ax)
-    label(ax, [run], title="" if condition == "all" else condition)
     n_seeds = len(run.record["options"]["depths"]["seeds"])
-    legend(ax, title=f"band: range over {n_seeds} seeds" if n_seeds > 1 else None, title_fontsize=8)
+    bands = f"bands: range over {n_seeds} seeds" if n_seeds > 1 else "one seed, no bands"
+    label(ax, [run], title="" if condition == "all" else condition, bands=bands)
+    legend(ax)
     return ax
 
 

@@ -66,10 +66,13 @@ def whole_rates(ax: Axes, least: float = 60.0) -> None:
     ax.set_ylim(0, max(least, float(ax.dataLim.y1) + 3))
 
 
-def label(ax: Axes, runs: Sequence[LoadedRun], split: str = "eval", title: str = "", resamples: int = 0) -> None:
+def label(
+    ax: Axes, runs: Sequence[LoadedRun], split: str = "eval", title: str = "", resamples: int = 0, bands: str = ""
+) -> None:
     """Write backbone and corpus above axes, and below them trials, intervals and the fingerprints' short hashes.
 
-    `resamples` are those of the bootstrap, where they are not those of the sweep.
+    `resamples` are those of the bootstrap, where they are not those of the sweep. `bands` says what bands are that are
+    no intervals of the bootstrap.
     """
     who = runs[0].backbone if len(runs) == 1 else f"{len(runs)} backbones"
     trained, evaluated = runs[0].trained_on, runs[0].corpus
@@ -78,7 +81,7 @@ def label(ax: Axes, runs: Sequence[LoadedRun], split: str = "eval", title: str =
     named = f"{title}: {named}" if title else named
     ax.set_title(textwrap.fill(named, max(20, int(11 * inches))), loc="left", fontsize=11)
     counts = runs[0].record["counts"][runs[0].part(split)]
-    intervals = runs[0].record["intervals"]
+    intervals = bands or runs[0].record["intervals"]
     if resamples:
         intervals = re.sub(r"\d+ resamples", f"{resamples} resamples", intervals)
     lines = [f"{split}: {counts['bonafide']} bona fide + {counts['spoof']} spoof; {intervals}"]

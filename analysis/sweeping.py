@@ -64,7 +64,12 @@ def sweep(
         ),
     ] = None,
     tier: Annotated[str, typer.Option(help="What heads see: pooled (minutes) or frames (the paper's).")] = "pooled",
-    recipe: Annotated[str, typer.Option(help="Training of heads: quick, or attm, that of Pan et al. 2024.")] = "quick",
+    recipe: Annotated[
+        str,
+        typer.Option(
+            help="Of heads: quick; attm, that of Pan et al. 2024 as described; attm-released, as their code does."
+        ),
+    ] = "quick",
     seeds: Annotated[int, typer.Option(min=1, help="First weights of every head.")] = 3,
     depths: Annotated[str | None, typer.Option(metavar="LIST", help="Depths, as 4,8,12 [default: all].")] = None,
     epochs: Annotated[int, typer.Option(min=0, help="Epochs of heads at most; 0 as the recipe says.")] = 0,

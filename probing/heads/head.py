@@ -52,7 +52,7 @@ class Head:
         return f"{self.model.head}-depth-{self.model.depth:02d}"
 
     def score(self, x: NDArray[Any]) -> NDArray[np.float64]:
-        """Score utterances, higher for bona fide.
+        """Score utterances: log odds of bona fide, at the prior that the training weights make.
 
         Args:
             x: layers 1..depth; pooled (depth, N, 2, D), or the frames of one utterance (depth, T, D).
@@ -93,7 +93,7 @@ class Head:
             "n_frames": self.n_frames,
             "rank": self.stack.rank,
             "parameters": self.stack.n_parameters(),
-            "score": "higher is more bona fide",
+            "score": "log odds of bona fide, at the prior that the training weights make",
             "about": self.about,
         }
 

@@ -22,7 +22,7 @@ from probing.backbones import Backbone
 from probing.devices import find_device
 from probing.extraction import Options
 from probing.runs import Run
-from probing.serving.heads import AnyHead, ServingError, choose_head, head_depth, read_head
+from probing.serving.heads import AnyHead, ServingError, chance_note, choose_head, head_depth, read_head
 from probing.serving.matching import check_matching
 
 SERVING = "serving.json"
@@ -90,6 +90,7 @@ def export(run: Run, folder: Path, depth: int | None = None, head: str | None = 
         "weights_sha256": backbone.fingerprint()["weights_sha256"],
         "dev_eer": chosen.about.dev_eer,
         "eval_eer": chosen.about.eval_eer,
+        "note": chance_note(run, chosen.about),
         "fingerprint": run.record["fingerprint"],
     }
     partial = folder.with_name(f"{folder.name}.export{PARTIAL}")

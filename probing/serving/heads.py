@@ -107,6 +107,32 @@ class ChosenHead:
     about: Candidate
 
 
+def chance_note(run: Run, about: Candidate) -> str:
+    """A sentence if a head is not shown to be better than chance on eval, its interval reaching 50 %; else empty."""
+    rows = run.rows("layer" if about.name.startswith(LINEAR) else "depth")
+    rows = rows[(rows["head"] == about.kind) & (rows["metric"] == "eer") & (rows["condition"] == "all")]
+    at = rows["layer" if about.name.startswith(LINEAR) else "depth"] == about.depth
+    high = rows.loc[at, "high"].max()
+    if not high >= 0.5:
+        return ""
+    return (
+        f"{about.name} is not shown to be better than chance: eval EER {100 * about.eval_eer:.1f} %, the 95 % interval "
+        f"reaches {100 * high:.1f} %"
+    )
+
+
+def _headline(run: Run) -> tuple[str, int]:
+    """Kind and depth of the head that the finding of a run names: at the smaller depth, if there is one."""
+    found = run.record.get("depth_finding")
+    if not found:
+        return "linear", _chosen_layer(run)
+    return str(found["head"]), int(found.get("depth") or found["full"])
+
+
+def _chosen_layer(run: Run) -> int:
+    return int(run.record["finding"]["layer"])
+
+
 def candidates(run: Run) -> list[Candidate]:
     """The heads of a run, lowest dev EER first; of several seeds the one stored is that of lowest dev EER.
 
@@ -147,12 +173,15 @@ def choose_head(run: Run, depth: int | None = None, name: str | None = None) -> 
         run: an open run.
         depth: blocks it may use; by default those of the finding, or else all.
         name: as the run calls it (`weighted-sum+linear-depth-06`, `linear-layer-06`) or only its kind
-            (`weighted-sum+linear`); by default the one of lowest dev EER of that depth.
+            (`weighted-sum+linear`; `linear` is the probe of the layer chosen on dev); by default the head that the
+            finding names, or with a depth the one of lowest dev EER of that depth.
 
     Raises:
         ServingError: no such head; those there are, are listed.
     """
     known = candidates(run)
+    if depth is None and name in (None, "linear"):
+        name, depth = _headline(run) if name is None else ("linear", _chosen_layer(run))
     exact = [candidate for candidate in known if candidate.name == name and depth in (None, candidate.depth)]
     if depth is None and not exact:
         depth = (run.record.get("depth_finding") or {}).get("depth") or max((one.depth for one in known), default=0)

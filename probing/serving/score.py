@@ -26,7 +26,7 @@ from probing.progress import console, progress_line
 from probing.runs import Run
 from probing.scores import FORMS, Form, write_scores
 from probing.serving.export import Exported, load_run_backbone, open_exported, run_options
-from probing.serving.heads import AnyHead, ServingError, choose_head, head_depth
+from probing.serving.heads import AnyHead, ServingError, chance_note, choose_head, head_depth
 from probing.serving.matching import check_matching
 from probing.tables import is_csv
 
@@ -37,7 +37,7 @@ class Server:
     """A head with what it needs to score: of a run, or of an exported folder.
 
     Attributes:
-        head, name.
+        head, name. note: a sentence if the head is not shown to be better than chance.
     """
 
     def __init__(self, where: Path, head: str | None = None) -> None:
@@ -46,12 +46,14 @@ class Server:
         if (where / "serving.json").is_file():
             self.exported = open_exported(where)
             self.head, self.name = self.exported.head, str(self.exported.record["head"])
+            self.note = str(self.exported.record.get("note", ""))
             if head not in (None, self.name):
                 raise ServingError(f"--head {head}: {where} has no such head. It has: {self.name}")
             return
         self.run = Run(where)
         chosen = choose_head(self.run, name=head)
         self.head, self.name = chosen.head, chosen.about.name
+        self.note = chance_note(self.run, chosen.about)
 
     def on_cache(
         self, cache: Cache, table: pd.DataFrame, say: Callable[[str], None] = lambda text: None
@@ -223,6 +225,8 @@ def score_inputs(
         raise ServingError(f"--out {file}: expected a file in a folder that is there. Name another")
     find_device(device)
     server = Server(where, head)
+    if server.note:
+        say(f"Note: {server.note}.")
     caches = [path for path in inputs if (path / MANIFEST).is_file()]
     if caches and len(inputs) > 1:
         raise ServingError(f"{caches[0]}: a cache is scored alone. Give one cache, or audio")

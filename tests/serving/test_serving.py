@@ -17,6 +17,7 @@ from probing.extraction import Options, extract
 from probing.runs import Run
 from probing.scores import FORMS, Form, read_scores
 from probing.serving import export
+from probing.serving.heads import choose_head
 from probing.serving.matching import check_matching
 from probing.sweep import SweepOptions, sweep
 from probing.sweep.depths import DepthOptions
@@ -242,3 +243,20 @@ def test_an_architecture_of_an_earlier_version_counts_where_both_say_something()
         check_matching(new, {"backbone_architecture": '{"a": 2}'}, "here", "there")
     with pytest.raises(ValueError, match="architecture"):
         check_matching(new, {}, "here", "there")
+
+
+def test_the_head_that_serves_is_that_of_the_findings_headline(
+    place: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    run = Run(place / "c.run")
+    found, layer = run.record["depth_finding"], run.record["finding"]["layer"]
+    chosen = choose_head(run)
+    assert (chosen.about.kind, chosen.about.depth) == (found["head"], found["depth"] or found["full"])
+    assert choose_head(run, name="linear").about.name == f"linear-layer-{layer:02d}"
+    run.record["depth_finding"] = None
+    assert choose_head(run).about.name == f"linear-layer-{layer:02d}"
+    if found["at_full"]["high"] >= 0.5:
+        clip = str(next((place / "audio").iterdir()))
+        assert probe(place, monkeypatch, "score", "c.run", clip, "--out", str(tmp_path / "s.txt")) == 0
+        assert "not shown to be better than chance" in " ".join(capsys.readouterr().err.split())
+        assert "not shown to be better than chance" in export(Run(place / "c.run"), tmp_path / "e", 2).record["note"]
