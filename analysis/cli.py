@@ -13,6 +13,7 @@ from analysis.measuring import describe, inspect, similarity, transfer
 from analysis.reproducing import reproduce_app
 from analysis.scoring import evaluate, export, score
 from analysis.sweeping import sweep
+from analysis.verifying import verify
 from cache.errors import ProbeError
 from probing.progress import console
 
@@ -41,6 +42,7 @@ for command in (
     transfer,
     describe,
     inspect,
+    verify,
 ):
     app.command()(command)
 

@@ -1,6 +1,7 @@
 """Runs: a folder with everything a sweep found.
 
-run.json            configuration, fingerprint of the cache, versions, seeds, timings, finding
+run.json            configuration, fingerprint of the cache, versions, seeds, timings, finding; size and checksum of
+                    every file, see `probing.sealing`
 results.parquet     one row per figure: experiment, head, layer, depth, seed, split, corpus, condition, metric, value,
                     low, high, strength; what each holds is in `probing.sweep.results`
 results.csv         the same
@@ -30,8 +31,10 @@ from cache.atomic import PARTIAL, put_back, replace_file, replace_folder
 from cache.lock import LOCK, OWNER, lock_folder
 from cache.manifest import canonical_json, read_json
 from probing.scores import read_scores, write_scores
+from probing.sealing import check_file, read_record, seal
 
-RUN, CONFIGURATION, UTTERANCES = "run.json", "configuration.json", "utterances.parquet"
+RUN, CONFIGURATION, UTTERANCES, RESULTS = "run.json", "configuration.json", "utterances.parquet", "results.parquet"
+DRAWN = ("figures", "report.html")  # by `analysis`, again and again
 FINDINGS = ("finding", "elsewhere", "unseen_attacks", "depth_finding")
 PACKAGES = ("torch", "transformers", "numpy", "scikit-learn", "h5py")
 
@@ -43,14 +46,15 @@ class Run:
         folder, record (run.json), results (DataFrame, one row a figure).
 
     Raises:
-        ProbeError: there is no run in the folder.
+        ProbeError: there is no run in the folder, or it is damaged; every file is compared when it is read.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         try:
-            self.record: dict[str, Any] = read_json(self.folder / RUN)
-            self.results = pd.read_parquet(self.folder / "results.parquet")
+            self.record: dict[str, Any] = read_record(self.folder / RUN)[0]
+            check_file(self.folder / RESULTS)
+            self.results = pd.read_parquet(self.folder / RESULTS)
             _check_form(self.record, self.results)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
             raise ProbeError(f"{self.folder}: no run here ({error}). Make one: probe sweep CACHE") from None
@@ -106,6 +110,7 @@ class Run:
             there = sorted(file.name.removesuffix(".eval.txt") for file in path.parent.glob("*.eval.txt"))
             raise ProbeError(f"{path}: no such scores. There are: {', '.join(there)}")
         try:
+            check_file(self.folder / UTTERANCES)
             table = pd.read_parquet(self.folder / UTTERANCES)
         except (OSError, ValueError) as error:
             raise ProbeError(
@@ -238,11 +243,10 @@ class RunWriter:
         """Write the results and the record, and give the folder its name."""
         shutil.rmtree(self.training, ignore_errors=True)
         (self.partial / CONFIGURATION).unlink(missing_ok=True)
-        results.to_parquet(self.partial / "results.parquet", index=False)
+        results.to_parquet(self.partial / RESULTS, index=False)
         results.to_csv(self.partial / "results.csv", index=False)
         versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
-        text = json.dumps({**record, "versions": versions}, indent=1, ensure_ascii=False)
-        replace_file(self.partial / RUN, (text + "\n").encode())
+        seal(self.partial, RUN, {**record, "versions": versions}, leave_out=(LOCK, OWNER, *DRAWN))
         self._lock.check()
         replace_folder(self.partial, self.folder)
         for name in (LOCK, OWNER):  # they came along

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from cache.atomic import replace_file
 from probing.corpora.corpus import LABELS
 from probing.metrics.eer import ScoresError
+from probing.sealing import check_file
 from probing.tables import is_csv, read_table, refuse, with_labels, with_numbers
 
 Form = Literal["2019", "2021", "5"]
@@ -77,8 +78,10 @@ def read_scores(path: str | Path) -> pd.DataFrame:
     Raises:
         ScoresError: the file cannot be read, is empty, or a line, named by its number, is not of the form, has no
             finite score, an unknown label, no name, or an utterance that was there before.
+        Damaged: it is of a run, and not as the sweep wrote it.
     """
     path = Path(path)
+    check_file(path)
     forms = {2: "utterance_id score", 4: "utterance_id attack label score"}
     table = read_table(path, "scores", forms, ("utterance_id", "score"))
     if "label" in table:

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from cache.errors import ProbeError
 from cache.manifest import read_json
+from probing.sealing import check_file
 
 from .merges import RANK
 from .stack import HeadStack, Model
@@ -107,8 +108,11 @@ def load_head(path: Path) -> Head:
 
     Raises:
         HeadUnusable: files missing, or not those of a head.
+        Damaged: they are of a run or an export, and not as they were written.
     """
     try:
+        check_file(path)
+        check_file(path.with_suffix(".json"))
         config = read_json(path.with_suffix(".json"))
         if config.get("form") != "head":
             raise ValueError("its configuration is not that of a head")

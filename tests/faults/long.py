@@ -3,6 +3,7 @@
     python tests/faults/long.py                       everything, an hour or two of one core
     python tests/faults/long.py kills --n 200         SIGKILLs, shared by extract, repair and sweep
     python tests/faults/long.py flips                 one bit of every byte of every file of a small cache
+    python tests/faults/long.py sealed --n 500        one bit at random places of a run and two exports
     python tests/faults/long.py fuzz --n 50000        hostile files for every reader
 
 Prints how many there were and what failed. Exit code 0: nothing did.
@@ -80,6 +81,20 @@ def run_flips(n: int) -> list[str]:
     return failures
 
 
+def run_sealed(n: int) -> list[str]:
+    """Flip a bit at `n` random places of the files of a run and of two exports."""
+    import torch
+    from faults import sealed
+
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as name:
+        tallies = sealed.flips(n, Path(name))
+    print("\n".join(str(tally) for tally in tallies))
+    failures = [what for tally in tallies for what in tally.failures]
+    print(f"sealed: {sum(tally.flips for tally in tallies)} flips, {len(failures)} silent or failed", flush=True)
+    return failures
+
+
 def run_fuzz(n: int, only: str | None = None) -> list[str]:
     """Give spoilt files to every reader."""
     import resource
@@ -97,7 +112,7 @@ def run_fuzz(n: int, only: str | None = None) -> list[str]:
     return failures
 
 
-PARTS = {"kills": (run_kills, 200), "flips": (run_flips, 1), "fuzz": (run_fuzz, 50_000)}
+PARTS = {"kills": (run_kills, 200), "flips": (run_flips, 1), "sealed": (run_sealed, 500), "fuzz": (run_fuzz, 50_000)}
 
 
 def main() -> int:
