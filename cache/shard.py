@@ -58,7 +58,8 @@ class Shard:
     """A finished shard, mapped into memory: no hidden state is read until it is indexed.
 
     What is outside the hidden states is compared with its checksum now; with `check`, every block is the first time it
-    is asked for.
+    is asked for. Without `states` only the columns are read: where the hidden states are is not looked up, and none can
+    be asked for. What of the file that look-up would read is in the checksum; where a record has none, it is done.
 
     The size is compared before the file is mapped; if another program cuts it after that, the system ends this process
     with SIGBUS at the first read beyond the end. Writers of a cache never change a shard under its name.
@@ -67,7 +68,9 @@ class Shard:
     HDF5 follow a link to another file, which a cache from somebody else could use to read files of this machine).
     """
 
-    def __init__(self, folder: Path, record: ShardRecord, manifest: Manifest, *, check: bool = True) -> None:
+    def __init__(
+        self, folder: Path, record: ShardRecord, manifest: Manifest, *, check: bool = True, states: bool = True
+    ) -> None:
         if record.file is None:
             raise ValueError(f"shard {record.index} has no file")
         self.path = folder / record.file
@@ -85,6 +88,7 @@ class Shard:
             raise CacheCorrupt(self._fault(f"{size} bytes, expected {record.bytes}"))
         if record.states is not None:
             self._check_outside(record, record.states)
+        states = states or record.states is None or record.outside_crc32 is None
         self._unchecked = {tier: np.full((len(manifest.layers), self.n_rows), check) for tier in manifest.tiers}
         try:
             with h5py.File(self.path, "r", locking=False) as file:
@@ -97,6 +101,8 @@ class Shard:
                     raise CacheCorrupt(self._fault("/n_frames holds negative numbers"))
                 self.offsets = np.concatenate([[0], np.cumsum(self.n_frames)])
                 self.measures = {name: self._small(file, f"measures/{name}", "f", size) for name in manifest.measures}
+                if not states:
+                    return
                 shapes, dtypes = data_sets(manifest, self.n_rows, int(self.offsets[-1]))
                 self._places = {
                     tier: [
@@ -154,7 +160,7 @@ class Shard:
         offset = data_set.get_offset()
         if offset is None or offset + self.n_rows * data_set.dtype.itemsize > size:
             raise CacheCorrupt(self._fault(f"/{name} is not stored whole and contiguous"))
-        return np.asarray(h5py.Dataset(data_set)[...])
+        return np.fromfile(self.path, data_set.dtype, self.n_rows, offset=offset)
 
     def _place(
         self, file: h5py.File, name: str, shape: tuple[int, ...], wanted: np.dtype[Any], size: int
