@@ -16,7 +16,9 @@ mapped when read.
 """
 
 import math
+import os
 from collections.abc import Iterable, Sequence
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -91,16 +93,20 @@ class Shard:
         states = states or record.states is None or record.outside_crc32 is None
         self._unchecked = {tier: np.full((len(manifest.layers), self.n_rows), check) for tier in manifest.tiers}
         try:
-            with h5py.File(self.path, "r", locking=False) as file:
+            with open(self.path, "rb", buffering=0) as handle, h5py.File(self.path, "r", locking=False) as file:
                 if file.attrs.get("fingerprint") != manifest.id or file.attrs.get("index") != record.index:
                     raise CacheCorrupt(self._fault("it belongs to another cache or place"))
-                self.utterance_ids = [name.decode() for name in self._small(file, "utterance_id", "S", size).tolist()]
-                self.n_samples = self._small(file, "n_samples", "i", size)
-                self.n_frames = self._small(file, "n_frames", "i", size)
+                self.utterance_ids = [
+                    name.decode() for name in self._small(file, handle, "utterance_id", "S", size).tolist()
+                ]
+                self.n_samples = self._small(file, handle, "n_samples", "i", size)
+                self.n_frames = self._small(file, handle, "n_frames", "i", size)
                 if (self.n_frames < 0).any():
                     raise CacheCorrupt(self._fault("/n_frames holds negative numbers"))
                 self.offsets = np.concatenate([[0], np.cumsum(self.n_frames)])
-                self.measures = {name: self._small(file, f"measures/{name}", "f", size) for name in manifest.measures}
+                self.measures = {
+                    name: self._small(file, handle, f"measures/{name}", "f", size) for name in manifest.measures
+                }
                 if not states:
                     return
                 shapes, dtypes = data_sets(manifest, self.n_rows, int(self.offsets[-1]))
@@ -150,7 +156,7 @@ class Shard:
             raise CacheCorrupt(self._fault(f"/{name} is not a plain data set"))
         return place
 
-    def _small(self, file: h5py.File, name: str, kind: str, size: int) -> Array:
+    def _small(self, file: h5py.File, handle: FileIO, name: str, kind: str, size: int) -> Array:
         """Read a column of N numbers or texts; its bytes must be in the file, or a small one could fill the memory."""
         data_set = self._data_set(file, name)
         if data_set.shape != (self.n_rows,) or data_set.dtype.kind != kind:
@@ -160,7 +166,8 @@ class Shard:
         offset = data_set.get_offset()
         if offset is None or offset + self.n_rows * data_set.dtype.itemsize > size:
             raise CacheCorrupt(self._fault(f"/{name} is not stored whole and contiguous"))
-        return np.fromfile(self.path, data_set.dtype, self.n_rows, offset=offset)
+        n_bytes = self.n_rows * data_set.dtype.itemsize
+        return np.frombuffer(bytearray(os.pread(handle.fileno(), n_bytes, offset)), data_set.dtype)
 
     def _place(
         self, file: h5py.File, name: str, shape: tuple[int, ...], wanted: np.dtype[Any], size: int

@@ -111,6 +111,7 @@ class CacheWriter:
             next_failures_crc32=None,
         )
         self.manifest.save(self.folder)
+        self._saved = self.manifest, self.table
 
     def pending(self) -> Iterator[tuple[int, pd.DataFrame]]:
         """The shards not finished yet: number and planned utterances."""
@@ -204,7 +205,8 @@ class CacheWriter:
             self.lock.check()
             self._remove_partial()
             self.manifest, self.table = settle(self.folder, self.manifest, self.table)
-            self._save_table()
+            if self.manifest != self._saved[0] or self.table is not self._saved[1]:
+                self._save_table()
         finally:
             self.lock.release()
 
