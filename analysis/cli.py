@@ -14,6 +14,7 @@ from analysis.reproducing import reproduce_app
 from analysis.scoring import evaluate, export, score
 from analysis.sweeping import sweep
 from analysis.verifying import verify
+from cache.atomic import DISK
 from cache.errors import ProbeError
 from probing.progress import console
 
@@ -57,7 +58,9 @@ def main() -> None:
     except OSError as error:
         if error.errno is None:
             raise
-        console.print(f"error: {error.filename or ''}: {error.strerror}", style="red", markup=False)
+        where = f"{error.filename}: " if error.filename else ""
+        advice = ". Make room on the disk, or write to another" if error.errno in DISK else ""
+        console.print(f"error: {where}{error.strerror}{advice}", style="red", markup=False)
         sys.exit(2)
 
 

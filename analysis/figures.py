@@ -17,6 +17,7 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.frames import LoadedRun
 from cache import ProbeError
+from cache.atomic import replaced
 from probing.runs import Run
 
 FIGURES = ("png", "svg")
@@ -90,7 +91,7 @@ def label(ax: Axes, runs: Sequence[LoadedRun], split: str = "eval", title: str =
 
 
 def save_figure(ax: Axes, path: str | Path, dpi: int = DPI) -> Path:
-    """Write the figure of some axes as png, svg or pdf; the same figure gives the same file.
+    """Write the figure of some axes as png, svg or pdf, whole or not at all; the same figure gives the same file.
 
     Raises:
         ProbeError: another suffix, or a folder that cannot be written to.
@@ -98,8 +99,8 @@ def save_figure(ax: Axes, path: str | Path, dpi: int = DPI) -> Path:
     path = Path(path)
     kind = check_format(path)
     metadata: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    with matplotlib.rc_context({"svg.hashsalt": path.stem}):
-        figure_of(ax).savefig(path, format=kind, dpi=dpi, metadata=metadata.get(kind))
+    with replaced(path) as partial, matplotlib.rc_context({"svg.hashsalt": path.stem}):
+        figure_of(ax).savefig(partial, format=kind, dpi=dpi, metadata=metadata.get(kind))
     return path
 
 

@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from analysis.tables import out, print_whole
+from cache.atomic import replaced
 from cache.errors import ProbeError
 
 PICTURES = (".png", ".svg", ".pdf")
@@ -211,17 +212,14 @@ def _check_kind(file: Path, kinds: tuple[str, ...]) -> None:
 
 def _save(file: Path, draw: Any, table: pd.DataFrame) -> None:
     """Write a picture, or its table, by the suffix of the name; whole or not at all."""
-    partial = file.with_name(f"{file.name}.partial{file.suffix}")
-    try:
-        if file.suffix in PICTURES:
-            draw().figure.savefig(partial, dpi=150)
+    picture = draw().figure if file.suffix in PICTURES else None
+    with replaced(file) as partial:
+        if picture:
+            picture.savefig(partial, format=file.suffix[1:], dpi=150)
         elif file.suffix == ".csv":
             table.to_csv(partial, index=False)
         else:
             table.rename(columns=str).to_parquet(partial, index=False)
-        partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)
     out.print(f"Written: {file}", markup=False)
 
 

@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from analysis.tables import out, print_whole
+from cache.atomic import replaced_folder
 from cache.errors import ProbeError
 from probing.progress import console
 
@@ -99,11 +100,11 @@ def evaluate(
     print_whole(shown)
     out.print(f"\n{found.sentence}\n")
     if folder:
-        folder.mkdir(parents=True, exist_ok=True)
-        found.table.to_csv(folder / "evaluation.csv", index=False)
         curves = found.curves(factors[:1]) | ({against.stem: other} if against else {})
-        pictures = import_module("analysis.det").save_det_curves(curves, folder, scores.name)
-        out.print(f"Picture: {pictures[0]}\nTable:   {folder / 'evaluation.csv'}")
+        with replaced_folder(folder, ("evaluation.csv", "det.png", "det.svg")) as partial:
+            found.table.to_csv(partial / "evaluation.csv", index=False)
+            pictures = import_module("analysis.det").save_det_curves(curves, partial, scores.name)
+        out.print(f"Picture: {folder / pictures[0].name}\nTable:   {folder / 'evaluation.csv'}")
 
 
 def _figure(name: str, value: Any) -> str:

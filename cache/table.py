@@ -5,7 +5,6 @@ Columns: whatever the corpus gives (`utterance_id`, `path`, `split`, `label`, `s
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zlib import crc32

@@ -20,18 +20,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import save_file
 
 from cache import ProbeError
-from cache.atomic import PARTIAL, put_back, replace_file, replace_folder
+from cache.atomic import DISK, PARTIAL, put_back, replace_file, replace_folder
 from cache.lock import LOCK, OWNER, lock_folder
 from cache.manifest import canonical_json, read_json
 from probing.scores import read_scores, write_scores
 from probing.sealing import check_file, read_record, seal
+from probing.tensors import save_arrays
 
 RUN, CONFIGURATION, UTTERANCES, RESULTS = "run.json", "configuration.json", "utterances.parquet", "results.parquet"
 DRAWN = ("figures", "report.html")  # by `analysis`, again and again
@@ -199,8 +197,13 @@ class RunWriter:
     def __enter__(self) -> "RunWriter":
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._lock.release()
+        if isinstance(error, OSError) and error.errno in DISK and not isinstance(error, ProbeError):
+            raise ProbeError(
+                f"{self.folder}: cannot be written to ({error.strerror}). Make room, or the folder writable: the same "
+                "command goes on where it stopped"
+            ) from error
 
     @property
     def training(self) -> Path:
@@ -219,23 +222,14 @@ class RunWriter:
         parts = [table.assign(part=part).drop(columns=["shard", "row"]) for part, table in tables.items()]
         pd.concat(parts, ignore_index=True).to_parquet(self.partial / UTTERANCES, index=False)
 
-    def add_scores(
-        self, name: str, tables: Mapping[str, pd.DataFrame], scores: Mapping[str, NDArray[np.float64]]
-    ) -> None:
+    def add_scores(self, name: str, tables: Mapping[str, pd.DataFrame], scores: Mapping[str, NDArray[Any]]) -> None:
         """Write `scores/NAME.PART.txt` for each part that was scored; `tables` say whose scores they are."""
         for part, values in scores.items():
             write_scores(self.partial / "scores" / f"{name}.{part}.txt", tables[part], values)
 
     def add_heads(self, name: str, tensors: Mapping[str, NDArray[Any]], config: Mapping[str, Any]) -> None:
         """Write `heads/NAME.safetensors` with its configuration beside it as JSON."""
-        # safetensors writes the memory of a strided array as it lies, which is another array
-        contiguous = {key: np.ascontiguousarray(value) for key, value in tensors.items()}
-        try:
-            save_file(contiguous, self.partial / "heads" / f"{name}.safetensors")
-        except SafetensorError as error:
-            raise ProbeError(
-                f"{self.folder}: cannot be written to ({error}). Make room: the same command goes on where it stopped."
-            ) from None
+        save_arrays(self.partial / "heads" / f"{name}.safetensors", tensors)
         text = json.dumps(config, indent=1, ensure_ascii=False)
         (self.partial / "heads" / f"{name}.json").write_text(text + "\n", encoding="utf-8")
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from cache.atomic import replace_file
+from cache.atomic import replaced
 from probing.corpora.corpus import LABELS
 from probing.metrics.eer import ScoresError
 from probing.sealing import check_file
@@ -36,6 +36,7 @@ def write_scores(path: str | Path, utterances: pd.DataFrame, scores: ArrayLike, 
         form: which columns to write.
 
     Raises:
+        ProbeError: it cannot be written.
         ScoresError: as many scores as utterances were expected, all finite, names without white space, labels
             `bonafide` or `spoof`, and a path that would not be read as a csv.
     """
@@ -65,7 +66,8 @@ def write_scores(path: str | Path, utterances: pd.DataFrame, scores: ArrayLike, 
         content = text.encode()
     except UnicodeEncodeError as error:
         raise ScoresError(f"{path}: a name that is no Unicode text ({error.reason}). Name it otherwise.") from None
-    replace_file(path, gzip.compress(content, mtime=0) if path.suffix.lower() == ".gz" else content)
+    with replaced(path) as partial:
+        partial.write_bytes(gzip.compress(content, mtime=0) if path.suffix.lower() == ".gz" else content)
 
 
 def read_scores(path: str | Path) -> pd.DataFrame:

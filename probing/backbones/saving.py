@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from cache.atomic import PARTIAL, replace_folder
 from probing.sealing import seal
+from probing.tensors import errors_of_the_disk
 
 from .errors import BackboneUnsaved
 from .families import FAMILIES, Family
@@ -47,7 +48,8 @@ def save_backbone(folder: Path, backbone: Backbone, encoder: nn.Module, audio_in
         config = _config(backbone, encoder, next(iter(weights.values())).dtype)
         with quiet():
             config.save_pretrained(partial)
-        save_file(weights, partial / "model.safetensors", metadata={"format": "pt"})
+        with errors_of_the_disk(partial / "model.safetensors"):
+            save_file(weights, partial / "model.safetensors", metadata={"format": "pt"})
         _write_json(partial / "preprocessor_config.json", audio_input.settings)
         seal(partial, EXPORT, {"name": backbone.name, **backbone.fingerprint()})
         for name in NEEDED:
@@ -55,7 +57,7 @@ def save_backbone(folder: Path, backbone: Backbone, encoder: nn.Module, audio_in
         replace_folder(partial, folder)
     except OSError as error:
         raise BackboneUnsaved(
-            f"{folder}: cannot be written to ({error.strerror or error}). Free some space, or name another folder."
+            f"{folder}: cannot be written to ({error.strerror or error}). Make room, or name another folder."
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)

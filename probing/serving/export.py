@@ -14,9 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from safetensors.numpy import save_file
-
 from cache.atomic import PARTIAL, replace_folder
 from probing.backbones import Backbone
 from probing.extraction import Options
@@ -24,6 +21,7 @@ from probing.runs import Run
 from probing.sealing import read_record, seal
 from probing.serving.heads import AnyHead, ServingError, choose_head, head_depth, read_head
 from probing.serving.matching import check_matching
+from probing.tensors import save_arrays
 
 SERVING = "serving.json"
 KEPT = ("normalize", "max_seconds", "seconds", "pooled_dtype", "frames_dtype")
@@ -95,16 +93,14 @@ def export(run: Run, folder: Path, depth: int | None = None, head: str | None = 
     try:
         shutil.rmtree(partial, ignore_errors=True)
         backbone.save(partial)
-        tensors = {name: np.ascontiguousarray(value) for name, value in chosen.head.tensors().items()}
-        save_file(tensors, partial / "head.safetensors")
-        (partial / "head.safetensors").chmod(0o644)  # safetensors writes for the owner only
+        save_arrays(partial / "head.safetensors", chosen.head.tensors())
         text = json.dumps(chosen.head.config(), indent=1, ensure_ascii=False)
         (partial / "head.json").write_text(text + "\n", encoding="utf-8")
         seal(partial, SERVING, record)
         replace_folder(partial, folder)
     except OSError as error:
         raise ServingError(
-            f"{folder}: cannot be written to ({error.strerror or error}). Free some space, or name another folder"
+            f"{folder}: cannot be written to ({error.strerror or error}). Make room, or name another folder"
         ) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
