@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import textwrap
 from collections.abc import Sequence
@@ -99,8 +100,11 @@ def save_figure(ax: Axes, path: str | Path, dpi: int = DPI) -> Path:
     path = Path(path)
     kind = check_format(path)
     metadata: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    with replaced(path) as partial, matplotlib.rc_context({"svg.hashsalt": path.stem}):
-        figure_of(ax).savefig(partial, format=kind, dpi=dpi, metadata=metadata.get(kind))
+    drawn = io.BytesIO()  # a full disk in the midst of a pdf makes matplotlib fail in another way
+    with matplotlib.rc_context({"svg.hashsalt": path.stem}):
+        figure_of(ax).savefig(drawn, format=kind, dpi=dpi, metadata=metadata.get(kind))
+    with replaced(path) as partial:
+        partial.write_bytes(drawn.getvalue())
     return path
 
 

@@ -1,5 +1,6 @@
 """The commands that measure layers and look into utterances: `probe similarity`, `transfer`, `describe`, `inspect`."""
 
+import io
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -212,10 +213,12 @@ def _check_kind(file: Path, kinds: tuple[str, ...]) -> None:
 
 def _save(file: Path, draw: Any, table: pd.DataFrame) -> None:
     """Write a picture, or its table, by the suffix of the name; whole or not at all."""
-    picture = draw().figure if file.suffix in PICTURES else None
+    drawn = io.BytesIO()
+    if file.suffix in PICTURES:
+        draw().figure.savefig(drawn, format=file.suffix[1:], dpi=150)
     with replaced(file) as partial:
-        if picture:
-            picture.savefig(partial, format=file.suffix[1:], dpi=150)
+        if file.suffix in PICTURES:
+            partial.write_bytes(drawn.getvalue())
         elif file.suffix == ".csv":
             table.to_csv(partial, index=False)
         else:

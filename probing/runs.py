@@ -24,7 +24,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cache import ProbeError
-from cache.atomic import DISK, PARTIAL, put_back, replace_file, replace_folder
+from cache.atomic import DISK, PARTIAL, Unwritten, put_back, replace_file, replace_folder
 from cache.lock import LOCK, OWNER, lock_folder
 from cache.manifest import canonical_json, read_json
 from probing.scores import read_scores, write_scores
@@ -199,10 +199,12 @@ class RunWriter:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._lock.release()
-        if isinstance(error, OSError) and error.errno in DISK and not isinstance(error, ProbeError):
+        refused = isinstance(error, OSError) and error.errno in DISK and not isinstance(error, ProbeError)
+        if refused or isinstance(error, Unwritten):
+            why = error.why if isinstance(error, Unwritten) else getattr(error, "strerror", "")
             raise ProbeError(
-                f"{self.folder}: cannot be written to ({error.strerror}). Make room, or the folder writable: the same "
-                "command goes on where it stopped"
+                f"{self.folder}: cannot be written to ({why}). Make room, or the folder writable: the same command "
+                "goes on where it stopped"
             ) from error
 
     @property

@@ -327,9 +327,7 @@ def kill_output(home: Path, name: str, arguments: list[str], out: Path, n: int, 
         tally.rounds += code is not None
         found = content_of(out)
         if found not in (old, new) or (code is not None and (code or found != new)):
-            tally.failures.append(
-                f"after {tally.kills} kills, exit code {code}: {sorted(map(str, found))}, cut or mixed"
-            )
+            tally.failures.append(f"after {tally.kills} kills, exit code {code}: {sorted(found)}, cut")
     if ended(forked(command(arguments), log)) or content_of(out) != new or writing():
         tally.failures.append("the last run leaves another output, or a part beside it")
     return tally

@@ -171,9 +171,9 @@ COMMANDS = {
     "export": (["export", "c.run", "--depth", "2"], "exported"),
     "score": (["score", "c.run", "work/c", "--out"], "scores.txt"),
     "evaluate": (["evaluate", "c.run/scores/linear-layer-01.eval.txt", "--resamples", "100", "--out"], "evaluated"),
-    "describe": (["describe", "work/c", "--out"], "bits.png"),
+    "describe": (["describe", "work/c", "--out"], "bits.csv"),
     "similarity": (["similarity", "work/c", "--out"], "similar.png"),
-    "transfer": (["transfer", "work/c", "--out"], "transfer.png"),
+    "transfer": (["transfer", "work/c", "--out"], "transfer.csv"),
     "sweep": (["sweep", "work/c", "--heads", "none", "--resamples", "100", "--out"], "full.run"),
     "sweep with heads": (
         ["sweep", "work/c", "--heads", "weighted-sum+linear", "--epochs", "2", "--resamples", "100", "--out"],
