@@ -156,11 +156,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of a small model with its cache, as `work/c` and `made/c.run`."""
     from faults.hostile import run_folder
 
+    from probing.planted import plant
+
     home = tmp_path_factory.mktemp("outputs")
     run_folder(home / "made")
     for place in ("c.run", "small", "probe"):
         (home / "made" / place).rename(home / place)
     shutil.copytree(home / "c.run", home / "d.run")
+    plant(home / "p.cache", {1: 1.0}, n_layers=1, n=(40, 40, 40))
     return home
 
 
@@ -171,7 +174,7 @@ COMMANDS = {
     "export": (["export", "c.run", "--depth", "2"], "exported"),
     "score": (["score", "c.run", "work/c", "--out"], "scores.txt"),
     "evaluate": (["evaluate", "c.run/scores/linear-layer-01.eval.txt", "--resamples", "100", "--out"], "evaluated"),
-    "describe": (["describe", "work/c", "--out"], "bits.csv"),
+    "describe": (["describe", "p.cache", "--out"], "bits.csv"),
     "similarity": (["similarity", "work/c", "--out"], "similar.png"),
     "transfer": (["transfer", "work/c", "--out"], "transfer.csv"),
     "sweep": (["sweep", "work/c", "--heads", "none", "--resamples", "100", "--out"], "full.run"),
