@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import textwrap
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.frames import LoadedRun
 from cache import ProbeError
+from cache.atomic import replaced
 from probing.runs import Run
 
 FIGURES = ("png", "svg")
@@ -101,7 +103,7 @@ def check_few(n: int, by: str = "") -> None:
 
 
 def save_figure(ax: Axes, path: str | Path, dpi: int = DPI) -> Path:
-    """Write the figure of some axes as png, svg or pdf; the same figure gives the same file.
+    """Write the figure of some axes as png, svg or pdf, whole or not at all; the same figure gives the same file.
 
     Raises:
         ProbeError: another suffix, or a folder that cannot be written to.
@@ -109,8 +111,11 @@ def save_figure(ax: Axes, path: str | Path, dpi: int = DPI) -> Path:
     path = Path(path)
     kind = check_format(path)
     metadata: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    drawn = io.BytesIO()  # a full disk in the midst of a pdf makes matplotlib fail in another way
     with matplotlib.rc_context({"svg.hashsalt": path.stem}):
-        figure_of(ax).savefig(path, format=kind, dpi=dpi, metadata=metadata.get(kind))
+        figure_of(ax).savefig(drawn, format=kind, dpi=dpi, metadata=metadata.get(kind))
+    with replaced(path) as partial:
+        partial.write_bytes(drawn.getvalue())
     return path
 
 

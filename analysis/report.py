@@ -20,7 +20,7 @@ from analysis.loading import load, load_many
 from analysis.page import PAGE, figure, picture, table_of
 from analysis.rerun import commands
 from analysis.untrained import alike, untrained
-from cache.atomic import replace_file
+from cache.atomic import replaced
 from probing.run_form import FINDINGS
 from probing.runs import Run
 
@@ -60,7 +60,9 @@ def save_report(
             parts.append(f"<h2>{html.escape(name)}</h2>\n{_run(run, 3, measures)}")
         body = "\n".join(parts)
     target = Path(path) if path else several[0].folder / "report.html"
-    replace_file(target, PAGE.substitute(title=html.escape(title), body=body).encode())
+    page = PAGE.substitute(title=html.escape(title), body=body).encode()
+    with replaced(target, "name another file: --out FILE") as partial:
+        partial.write_bytes(page)
     return str(target)
 
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from analysis.flags import Device
 from analysis.kinds import EXPORT, RUN, expect, expect_file
 from analysis.tables import out, print_whole
+from cache.atomic import replaced_folder
 from cache.errors import ProbeError
 from probing.progress import console
 
@@ -106,15 +107,15 @@ def evaluate(
         out.print(f"\nNo figures for conditions of fewer than 5 trials of a class: {named}")
     out.print(f"\n{found.sentence}\n")
     if folder:
-        folder.mkdir(parents=True, exist_ok=True)
-        found.table.to_csv(folder / "evaluation.csv", index=False)
         curves = found.curves(factors[:1]) | ({against.stem: other} if against else {})
         most = import_module("analysis.figures").MOST_DRAWN
         if len(curves) > most:
             out.print(f"The picture shows all trials together: {len(curves) - 1:,} conditions are too many to draw.")
             curves = dict(list(curves.items())[:1])
-        pictures = import_module("analysis.det").save_det_curves(curves, folder, scores.name)
-        out.print(f"Picture: {pictures[0]}\nTable:   {folder / 'evaluation.csv'}")
+        with replaced_folder(folder, ("evaluation.csv", "det.png", "det.svg")) as partial:
+            found.table.to_csv(partial / "evaluation.csv", index=False)
+            pictures = import_module("analysis.det").save_det_curves(curves, partial, scores.name)
+        out.print(f"Picture: {folder / pictures[0].name}\nTable:   {folder / 'evaluation.csv'}")
 
 
 def _figure(name: str, value: Any) -> str:

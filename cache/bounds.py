@@ -109,6 +109,11 @@ def check_text(path: str | Path) -> None:
 
 
 def read_parquet(source: Path | bytes, path: Path | None = None, *, check: bool = False) -> pd.DataFrame:
+    """A parquet table as pandas has it; see `read_arrow`."""
+    return read_arrow(source, path, check=check).to_pandas()
+
+
+def read_arrow(source: Path | bytes, path: Path | None = None, *, check: bool = False) -> pa.Table:
     """A parquet table, once its metadata and its dictionaries say that it can be held.
 
     Args:
@@ -134,7 +139,7 @@ def read_parquet(source: Path | bytes, path: Path | None = None, *, check: bool 
                 lengths = pc.binary_length(chunk.dictionary).cast(pa.int64())
                 n_bytes += pc.sum(lengths.take(chunk.indices)).as_py() or 0
     _refuse(path, n_bytes, MOST_TABLE_BYTES, "bytes")
-    return file.read().to_pandas()
+    return file.read()
 
 
 def _check_metadata(metadata: pq.FileMetaData, path: Path) -> list[str]:

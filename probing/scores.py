@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from cache.atomic import replace_file
+from cache.atomic import replaced
 from probing.corpora.corpus import LABELS
 from probing.metrics.eer import ScoresError
+from probing.sealing import check_file
 from probing.tables import is_csv, read_table, refuse, with_labels, with_numbers
 
 Form = Literal["2019", "2021", "5"]
@@ -35,6 +36,7 @@ def write_scores(path: str | Path, utterances: pd.DataFrame, scores: ArrayLike, 
         form: which columns to write.
 
     Raises:
+        ProbeError: it cannot be written.
         ScoresError: as many scores as utterances were expected, all finite, names without white space, labels
             `bonafide` or `spoof`, and a path that would not be read as a csv.
     """
@@ -64,7 +66,8 @@ def write_scores(path: str | Path, utterances: pd.DataFrame, scores: ArrayLike, 
         content = text.encode()
     except UnicodeEncodeError as error:
         raise ScoresError(f"{path}: a name that is no Unicode text ({error.reason}). Name it otherwise.") from None
-    replace_file(path, gzip.compress(content, mtime=0) if path.suffix.lower() == ".gz" else content)
+    with replaced(path) as partial:
+        partial.write_bytes(gzip.compress(content, mtime=0) if path.suffix.lower() == ".gz" else content)
 
 
 def read_scores(path: str | Path) -> pd.DataFrame:
@@ -77,8 +80,10 @@ def read_scores(path: str | Path) -> pd.DataFrame:
     Raises:
         ScoresError: the file cannot be read, is empty, or a line, named by its number, is not of the form, has no
             finite score, an unknown label, no name, or an utterance that was there before.
+        Damaged: it is of a run, and not as the sweep wrote it.
     """
     path = Path(path)
+    check_file(path)
     forms = {2: "utterance_id score", 4: "utterance_id attack label score"}
     table = read_table(path, "scores", forms, ("utterance_id", "score"))
     if "label" in table:

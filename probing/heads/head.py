@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from cache.bounds import check_regular
 from cache.errors import ProbeError
 from cache.manifest import read_json
+from probing.sealing import check_file
 
 from .merges import RANK
 from .stack import HeadStack, Model
@@ -108,8 +109,11 @@ def load_head(path: Path) -> Head:
 
     Raises:
         HeadUnusable: files missing, or not those of a head.
+        Damaged: they are of a run or an export, and not as they were written.
     """
     try:
+        check_file(path)
+        check_file(path.with_suffix(".json"))
         config = read_json(path.with_suffix(".json"))
         check_regular(path)
         if config.get("form") != "head":

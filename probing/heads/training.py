@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from probing.tensors import errors_of_the_disk
+
 from .recipes import Recipe
 from .sources import Batch, Source
 from .stack import HeadStack
@@ -345,7 +347,8 @@ class _State:
             for stack, optimizer, best, active in zip(self.stacks, self.optimizers, self.best, self.active, strict=True)
         ]
         partial = path.with_name(path.name + ".partial")
-        torch.save({"epoch": self.epoch, "models": self._models(), "stacks": parts}, partial)
+        with errors_of_the_disk(partial):
+            torch.save({"epoch": self.epoch, "models": self._models(), "stacks": parts}, partial)
         os.replace(partial, path)
 
     def load(self, path: Path) -> None:

@@ -16,6 +16,7 @@ from cache.errors import ProbeError
 from cache.manifest import read_json
 from probing.heads.head import Head, HeadUnusable, load_head
 from probing.runs import Run
+from probing.sealing import check_file
 
 LINEAR = "linear-layer-"
 
@@ -74,6 +75,8 @@ def read_head(path: Path) -> AnyHead:
         HeadUnusable: files missing, or not those of a head.
     """
     try:
+        check_file(path)
+        check_file(path.with_suffix(".json"))
         config = read_json(path.with_suffix(".json"))
         if config.get("form") != "layer-probe":
             return load_head(path)
@@ -196,6 +199,7 @@ def choose_head(run: Run, depth: int | None = None, name: str | None = None) -> 
         return ChosenHead(load_head(folder / f"{best.name}.safetensors"), best)
     try:
         check_regular(folder / "linear.safetensors")
+        check_file(folder / "linear.safetensors")
         tensors = load_file(folder / "linear.safetensors")
         layer = f"layer_{best.depth:02d}"
         probe = LayerProbe(best.depth, tensors[f"{layer}.weight"], float(tensors[f"{layer}.bias"][0]))
