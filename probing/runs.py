@@ -29,6 +29,7 @@ from cache import ProbeError
 from cache.atomic import PARTIAL, put_back, replace_file, replace_folder
 from cache.lock import LOCK, OWNER, lock_folder
 from cache.manifest import canonical_json, read_json
+from probing.corpora.speakers import known_speakers
 from probing.scores import read_scores, write_scores
 
 RUN, CONFIGURATION, UTTERANCES = "run.json", "configuration.json", "utterances.parquet"
@@ -122,7 +123,7 @@ class Run:
     def clusters(self, trials: pd.DataFrame) -> "pd.Series[str] | None":
         """What a bootstrap of these trials draws whole, as in the sweep: speakers, or None for single utterances."""
         unit = self.record["options"]["interval_by"]
-        known = "speaker" in trials and bool((~trials["speaker"].isin(["", "-"])).all())
+        known = "speaker" in trials and bool(known_speakers(trials["speaker"]).all())
         return trials["speaker"] if unit == "speaker" or (unit == "auto" and known) else None
 
     def __repr__(self) -> str:

@@ -8,12 +8,16 @@ from pathlib import Path
 import pandas as pd
 
 from cache.errors import ProbeError
+from cache.table import PLACE_COLUMNS
+from probing.audio import MEASURES, STAMPS
 
 BONAFIDE, SPOOF = "bonafide", "spoof"
 LABELS = {
     **dict.fromkeys(("bonafide", "bona-fide", "bona fide", "bona_fide", "genuine", "human", "real"), BONAFIDE),
     **dict.fromkeys(("spoof", "spoofed", "fake", "synthetic"), SPOOF),
 }
+# what tables of caches, runs and evaluations add to the columns of a corpus
+RESERVED = (*PLACE_COLUMNS, *MEASURES, *STAMPS, "part", "score")
 NOT_IN_IDS = r"[\s\x00-\x1f\x7f-\x9f]"  # white space and control characters
 
 
@@ -26,12 +30,14 @@ class Corpus:
     root: folder that `path` starts from.
     utterances: one row each: `utterance_id`, `path` (relative to root, with /), `split`, `label` (`bonafide` or
         `spoof`), `speaker`, `attack` (`-` for bona fide), then whatever columns the corpus has beside these.
+    notes: what a person should know of what was read, such as files that were passed over; a sentence each.
     """
 
     name: str
     spec: str
     root: Path
     utterances: pd.DataFrame
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.utterances)
@@ -80,7 +86,7 @@ def normalise(table: pd.DataFrame, where: str) -> pd.DataFrame:
         where: what to call the table in messages.
 
     Raises:
-        ProbeError: unknown label, empty or duplicate id, path outside the root.
+        ProbeError: unknown label, empty or duplicate id, path outside the root, a column of RESERVED.
     """
 
     def refuse(rows: "pd.Series[bool]", what: str, column: str) -> None:
@@ -91,6 +97,12 @@ def normalise(table: pd.DataFrame, where: str) -> pd.DataFrame:
     table = table.reset_index(drop=True)
     if table.empty:
         raise ProbeError(f"{where}: no rows. Expected one row per utterance.")
+    for column in table.columns:
+        if column in RESERVED:
+            raise ProbeError(
+                f"{where}: column {column!r} is used by the cache itself, or by the tables made from it; give it "
+                f"another name, as own_{column}"
+            )
     label = table["label"].str.strip().str.lower().map(LABELS)
     refuse(label.isna(), f"unknown label (expected one of {', '.join(LABELS)})", "label")
     paths = pd.Series([os.path.normpath(path).replace(os.sep, "/") for path in table["path"]], table.index, str)

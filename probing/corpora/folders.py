@@ -9,13 +9,9 @@ import pandas as pd
 from cache.errors import ProbeError
 from probing.corpora.corpus import LABELS, NOT_IN_IDS, SPOOF, Corpus, ids_of, normalise
 from probing.corpora.protocol import ProtocolMissing
+from probing.corpora.splits import SPLITS
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".w64")
-SPLITS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("dev", "development", "val", "valid", "validation"), "dev"),
-    **dict.fromkeys(("eval", "evaluation", "test", "testing"), "eval"),
-}
 
 
 def read_folder(root: Path, name: str | None = None) -> Corpus:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from cache.errors import ProbeError
+from probing.corpora.speakers import known_speakers
 from probing.metrics import Comparison, Interval, Resamples, compare, draw, eer_resamples, percentile_interval
 from probing.metrics.decomposition import POOLED, conditions, decompose
 
@@ -36,6 +37,11 @@ class Evaluation:
             f"EER {100 * self.eer.value:.2f} % (95 % interval {low:.2f} to {high:.2f}, by {self.unit}) "
             f"on {counts['bonafide']} bona fide + {counts['spoof']} spoof"
         )
+        if self.eer.low > 0.5:
+            said += (
+                f". Higher scores must mean bona fide, and the sign of these looks turned: turned back, their EER is "
+                f"{100 - 100 * self.eer.value:.2f} %"
+            )
         if self.comparison is None:
             return said
         by = self.comparison.difference
@@ -100,7 +106,7 @@ def evaluate(
 
 def _unit(trials: pd.DataFrame, interval_by: str) -> str:
     if interval_by == AUTO:
-        known = "speaker" in trials and (~trials["speaker"].isin(["", "-"])).all()
+        known = "speaker" in trials and known_speakers(trials["speaker"]).all()
         return "speaker" if known else UTTERANCE
     if interval_by != UTTERANCE and interval_by not in trials:
         found = ", ".join(name for name in trials.columns if name not in ("utterance_id", "score"))

@@ -1,7 +1,8 @@
 """Keys and speaker verification scores in the forms of ASVspoof 2019, 2021 and 5, or with a header; .gz as well.
 
-Keys: the protocols of 2019 (5 columns), 2021 LA (8) and DF (13) and 5 (10), all without a header, `filename cm-label`
-(5), or a csv with the columns utterance_id,label.
+Keys: the protocols of 2019 (5 columns), 2021 LA (8) and DF (13) and 5 (10, or 6 as first released), all without a
+header, `filename cm-label` (5), the full key table of the ASVspoof 5 evaluation package (a header with `trial_anon` or
+`filename`, `cm-label`, `attack_anon`, `codec`, ...), or a csv with the columns utterance_id,label.
 """
 
 from pathlib import Path
@@ -14,6 +15,7 @@ from probing.tables import read_table, with_labels, with_numbers
 
 PROTOCOLS = {
     5: "speaker utterance_id _ attack label",
+    6: "speaker utterance_id gender _ attack label",
     8: "speaker utterance_id codec transmission attack label trim split",
     10: "speaker utterance_id gender codec codec_q codec_seed attack_tag attack label _",
     13: "speaker utterance_id compression source attack label trim split vocoder task team gender_pair language",

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from cache import Cache, FingerprintMismatch, ProbeError
 from cache.manifest import MANIFEST
 from probing.corpora.corpus import BONAFIDE
+from probing.corpora.speakers import known_speakers
 
 EVAL = "eval"
 
@@ -46,7 +47,7 @@ class Split:
 
         `unit` is `speaker`, `utterance` or `auto`, which is speakers wherever every utterance has one.
         """
-        known = bool((~self.table["speaker"].isin(["", "-"])).all())
+        known = bool(known_speakers(self.table["speaker"]).all())
         if unit == "speaker" and not known:
             raise ProbeError(
                 f"--interval-by speaker: not every {self.name} utterance of {self.corpus} has a speaker. "
