@@ -30,9 +30,9 @@ def open_text(path: Path) -> TextIO:
     """
     opened = gzip.open if path.suffix.lower() == ".gz" else open
     binary = opened(path, "rb")
-    mark = binary.peek(2)[:2]  # type: ignore[union-attr]
+    mark = binary.peek(2)[:2]
     encoding = "utf-16" if mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
-    return io.TextIOWrapper(binary, encoding=encoding)  # type: ignore[arg-type]
+    return io.TextIOWrapper(binary, encoding=encoding)
 
 
 def separated_rows(lines: TextIO, separator: str) -> dict[int, list[str]]:

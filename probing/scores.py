@@ -25,7 +25,7 @@ from probing.tables import is_csv, read_table, refuse, with_labels, with_numbers
 
 Form = Literal["2019", "2021", "5"]
 FORMS: tuple[Form, ...] = get_args(Form)
-COLUMNS = {
+COLUMNS: dict[int, str | tuple[str, ...]] = {
     2: "utterance_id score",
     4: ("utterance_id attack label score", "speaker utterance_id score label"),
     3: tuple(" ".join(order) for order in permutations(("utterance_id", "score", "label"))),

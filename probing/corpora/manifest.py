@@ -62,7 +62,9 @@ def _relative(column: "pd.Series[str]", given: Path, root: Path, manifest: Path)
             if folder not in folders:
                 folders[folder] = os.path.realpath(folder)
             places = (Path(folder), given), (Path(folder), root), (Path(folders[folder]), root)
-            path = next((str(place.relative_to(top) / file) for place, top in places if place.is_relative_to(top)), path)
+            path = next(
+                (str(place.relative_to(top) / file) for place, top in places if place.is_relative_to(top)), path
+            )
         found.append(path)
     outside = [path for path in found if os.path.isabs(path)]
     if len(outside) == len(found) and outside:

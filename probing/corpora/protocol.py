@@ -105,7 +105,9 @@ def with_columns(table: pd.DataFrame, columns: Sequence[str], path: Path) -> pd.
     missing = [column for column in columns if column not in names]
     if missing:
         others = [mark for mark in SEPARATORS if mark in names[0] and len(names) == 1]
-        advice = f". Its fields are separated by {SEPARATORS[others[0]]}: save it with {_wanted(path)}" if others else ""
+        advice = (
+            f". Its fields are separated by {SEPARATORS[others[0]]}: save it with {_wanted(path)}" if others else ""
+        )
         raise ProbeError(
             f"{path}: no column {missing[0]!r}. Expected {','.join(columns)}; found {','.join(names)}{advice}"
         )

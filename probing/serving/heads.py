@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 from cache.errors import ProbeError
 from cache.manifest import read_json
 from probing.heads.head import Head, HeadUnusable, load_head
-from probing.runs import Run
+from probing.runs import Run, file_in
 
 LINEAR = "linear-layer-"
 
@@ -162,7 +162,7 @@ def choose_head(run: Run, depth: int | None = None, name: str | None = None) -> 
         raise ServingError(f"{asked}: {run.folder} has no such head{at}. It has: {names}")
     best, folder = fitting[0], run.folder / "heads"
     if not best.name.startswith(LINEAR):
-        return ChosenHead(load_head(folder / f"{best.name}.safetensors"), best)
+        return ChosenHead(load_head(file_in(folder, f"{best.name}.safetensors")), best)
     try:
         tensors = load_file(folder / "linear.safetensors")
         layer = f"layer_{best.depth:02d}"
