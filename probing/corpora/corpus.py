@@ -10,6 +10,7 @@ import pandas as pd
 from cache.errors import ProbeError
 from cache.table import PLACE_COLUMNS
 from probing.audio import MEASURES, STAMPS
+from probing.corpora.splits import split_called
 
 BONAFIDE, SPOOF = "bonafide", "spoof"
 LABELS = {
@@ -45,6 +46,7 @@ class Corpus:
     def only(self, splits: Sequence[str]) -> "Corpus":
         """The corpus cut down to some of its splits."""
         found = sorted(self.utterances["split"].unique())
+        splits = [split_called(split, found) for split in splits]
         for split in splits:
             if split not in found:
                 raise ProbeError(f"--split {split}: {self.name} has no such split, only {', '.join(found)}")

@@ -1,5 +1,7 @@
 """What splits are called: train, dev and eval, however a folder or a manifest spells them."""
 
+from collections.abc import Iterable
+
 import pandas as pd
 
 SPLITS = {
@@ -31,3 +33,9 @@ def common_splits(column: "pd.Series[str]") -> tuple["pd.Series[str]", list[str]
         if len(names) > 1
     ]
     return spelled.map(lambda name: common.get(name, name)), notes
+
+
+def split_called(name: str, found: Iterable[str]) -> str:
+    """The one of the splits found that a name means, which may be spelled as another calls it; else the name."""
+    common = SPLITS.get(name.casefold(), name)
+    return common if name not in set(found) and common in set(found) else name

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from cache.errors import ProbeError
+from probing.corpora.splits import common_splits
 from probing.metrics.tdcf import KEYS
 from probing.tables import read_table, with_labels, with_numbers
 
@@ -29,6 +30,8 @@ def read_keys(path: Path) -> pd.DataFrame:
         ProbeError: the file cannot be read, has another form, or a row is at fault.
     """
     table = read_table(path, "keys", PROTOCOLS, ("utterance_id", "label"))
+    if "split" in table:
+        table["split"], _ = common_splits(table["split"])
     return with_labels(table, path).reset_index(drop=True)
 
 

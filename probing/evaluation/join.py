@@ -7,6 +7,7 @@ import pandas as pd
 
 from cache.errors import ProbeError
 from probing.corpora.folders import SUFFIXES
+from probing.corpora.splits import split_called
 
 
 def join(
@@ -42,6 +43,7 @@ def join(
     as_what = f"Expected scores of these utterances only, which are called as {known['utterance_id'].iloc[0]}"
     _refuse(scores, unknown, "have a score and are not in the corpus or keys", as_what)
     if "split" in merged:
+        split = split_called(split, merged["split"]) if split else split
         splits = [split] if split else sorted(merged.loc[merged["score"].notna(), "split"].unique())
         splits = ["eval"] if "eval" in splits else splits
         if split and split not in set(merged["split"]):
