@@ -19,6 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from analysis.frames import LoadedRun
 from cache import ProbeError
 from cache.atomic import replaced
+from probing.console import visible
 from probing.runs import Run
 
 FIGURES = ("png", "svg")
@@ -39,6 +40,15 @@ def new_axes(height: float = 4.8, width: float = 8.0) -> Axes:
     """Axes of a new figure of so many inches, which no global state of pyplot keeps alive."""
     with seaborn.axes_style("whitegrid", {"grid.color": "0.92"}):
         return Figure(figsize=(width, height), layout="constrained").subplots()
+
+
+def plain(text: str) -> str:
+    """A name as a figure shows it as it is: no formula between dollar signs, control characters visible.
+
+    matplotlib leaves what begins with `_` out of legends; a space before it keeps it in.
+    """
+    shown = visible(text).replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown
 
 
 def figure_of(ax: Axes) -> Figure:
@@ -81,7 +91,7 @@ def label(
     named = f"{who}, {trained if trained == evaluated else f'trained on {trained}, evaluated on {evaluated}'}"
     inches = width_of(ax)
     named = f"{title}: {named}" if title else named
-    ax.set_title(textwrap.fill(named, max(20, int(11 * inches))), loc="left", fontsize=11)
+    ax.set_title(plain(textwrap.fill(named, max(20, int(11 * inches)))), loc="left", fontsize=11)
     counts = runs[0].record["counts"][runs[0].part(split)]
     intervals = bands or runs[0].record["intervals"]
     if resamples:
@@ -92,7 +102,9 @@ def label(
     else:
         lines += [f"cache {run.record['cache']}: {run.backbone}" for run in runs]
     stamp = "\n".join(textwrap.fill(line, max(40, int(21 * inches))) for line in lines)
-    ax.annotate(stamp, (0, 0), (0, -38), "axes fraction", textcoords="offset points", fontsize=7, color="0.4", va="top")
+    ax.annotate(
+        plain(stamp), (0, 0), (0, -38), "axes fraction", textcoords="offset points", fontsize=7, color="0.4", va="top"
+    )
 
 
 def check_few(n: int, by: str = "") -> None:

@@ -90,6 +90,9 @@ def sweep(
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run made another way.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse parts that share a speaker or a recording, before training.")
+    ] = False,
 ) -> None:
     """Train a linear probe per layer and heads on the first k layers, and draw the curves.
 
@@ -145,7 +148,9 @@ def sweep(
         utterances = sweeping.identity(options.splits(opened))
         for other in others:
             import_module("analysis.protocols").check_same_utterances(utterances, other)
-    run = sweeping.sweep(opened, run_folder, options, device=device, memory_gb=memory_gb, overwrite=overwrite)
+    run = sweeping.sweep(
+        opened, run_folder, options, device=device, memory_gb=memory_gb, overwrite=overwrite, strict=strict
+    )
     pictures, page = reports.save_all(run, others)
     print_layers(reports.layer_table(run), str(run.record["finding"]["layer"]))
     if len(run.corpora) > 1:

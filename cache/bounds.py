@@ -71,12 +71,6 @@ def read_bytes(path: str | Path, most: int) -> bytes:
         return file.read()
 
 
-def open_text(path: str | Path, encoding: str = "utf-8-sig") -> IO[str]:
-    """Open a list, plain or `.gz`, for reading, once `check_text` allows it."""
-    check_text(path)
-    return gzip.open(path, "rt", encoding=encoding) if is_packed(path) else open(path, encoding=encoding)
-
-
 def is_packed(path: str | Path) -> bool:
     """Whether a file is taken for gzip."""
     return str(path).lower().endswith(".gz")

@@ -109,7 +109,7 @@ class Run:
         Raises:
             ProbeError: no such scores, or a run of a version that did not keep its utterances.
         """
-        path = self.folder / "scores" / f"{name}.{part}.txt"
+        path = file_in(self.folder / "scores", f"{name}.{part}.txt")
         if not path.is_file():
             there = sorted(file.name.removesuffix(".eval.txt") for file in path.parent.glob("*.eval.txt"))
             raise ProbeError(f"{path}: no such scores. There are: {', '.join(there)}")
@@ -138,6 +138,16 @@ class Run:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.folder)!r}: {self.sentence})"
+
+
+def file_in(folder: Path, name: str) -> Path:
+    """The file of a name in a folder of a run; ProbeError where the name, which anybody may have written, leads out."""
+    if not name or Path(name).name != name or "\\" in name or "\0" in name:
+        raise ProbeError(
+            f"{folder.parent}: {name!r} is no name of a file in its folder {folder.name}. Expected a head that the run "
+            "has; if the run itself says so, make it again: probe sweep CACHE"
+        )
+    return folder / name
 
 
 def made_with(record: Mapping[str, Any], configuration: Mapping[str, Any]) -> bool:

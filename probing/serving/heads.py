@@ -15,7 +15,7 @@ from cache.bounds import check_regular
 from cache.errors import ProbeError
 from cache.manifest import read_json
 from probing.heads.head import Head, HeadUnusable, load_head
-from probing.runs import Run
+from probing.runs import Run, file_in
 from probing.sealing import check_file
 
 LINEAR = "linear-layer-"
@@ -196,7 +196,7 @@ def choose_head(run: Run, depth: int | None = None, name: str | None = None) -> 
         raise ServingError(f"{asked}: {run.folder} has no such head{at}. It has: {names}")
     best, folder = fitting[0], run.folder / "heads"
     if not best.name.startswith(LINEAR):
-        return ChosenHead(load_head(folder / f"{best.name}.safetensors"), best)
+        return ChosenHead(load_head(file_in(folder, f"{best.name}.safetensors")), best)
     try:
         check_regular(folder / "linear.safetensors")
         check_file(folder / "linear.safetensors")
