@@ -135,7 +135,7 @@ def _open(part: Part) -> _Stream:
     file = _Stream(part)
     if file.format in REFUSED:
         file.close()
-        raise ValueError(f"{file.format}: {REFUSED[file.format]}")
+        raise ValueError(REFUSED[file.format])
     return file
 
 

@@ -166,9 +166,12 @@ def end_of_file(file: Pieces) -> int:
 
 def _ends_with_chunks(file: Pieces, at: int) -> bool:
     """Whether chunks, and nothing else, fill a file from here to its end."""
-    chunks = list(_chunks(file, at, "<I", 2))
-    named = all(name.strip().isalnum() for name, _, _ in chunks)
-    return named and bool(chunks) and chunks[-1][1] + chunks[-1][2] in (file.size, file.size - 1)
+    end = at
+    for name, start, length in _chunks(file, at, "<I", 2):
+        if not name.strip().isalnum():
+            return False
+        end = start + length
+    return end > at and end in (file.size, file.size - 1)
 
 
 def _iff(file: Pieces) -> Promise | None:
