@@ -10,6 +10,7 @@ from analysis.flags import AudioRoot, BatchSize, Device, OnNonfinite, Wait, Work
 from analysis.interruption import InterruptibleGroup
 from analysis.kinds import CACHE, expect
 from analysis.tables import out
+from analysis.verifying import verify_cache
 from probing.progress import console, duration, progress_line, size
 
 cache_app = typer.Typer(
@@ -51,20 +52,9 @@ def info(folder: CacheFolder) -> None:
 
 @cache_app.command()
 def verify(folder: CacheFolder) -> None:
-    """Read every byte of a cache again and name what is damaged; exit code 1 if anything is."""
+    """Read every byte of a cache again and name what is damaged; exit code 1 if anything is. Also: probe verify."""
     expect(folder, CACHE)
-    store = import_module("cache")
-    total = sum(record.bytes for record in import_module("cache.manifest").load_manifest(folder).shards)
-    with progress_line("Verifying", total, "bytes") as line:
-        faults = store.verify(folder, line.advance)
-    for fault in faults:
-        names = ", ".join(fault.utterance_ids[:5]) + (" ..." if len(fault.utterance_ids) > 5 else "")
-        who = f" ({len(fault.utterance_ids)} utterances: {names})" if fault.utterance_ids else ""
-        out.print(f"{fault.file}: {fault.what}{who}")
-    if faults:
-        out.print(f"{len(faults)} faults. Mend them: probe cache repair {folder}")
-        raise typer.Exit(1)
-    out.print(f"{folder}: sound, {size(total)} read")
+    verify_cache(folder)
 
 
 @cache_app.command()

@@ -13,6 +13,8 @@ from analysis.measuring import describe, inspect, similarity, transfer
 from analysis.reproducing import reproduce_app
 from analysis.scoring import evaluate, export, score
 from analysis.sweeping import sweep
+from analysis.verifying import verify
+from cache.atomic import DISK
 from cache.errors import ProbeError
 from probing.progress import console
 
@@ -41,6 +43,7 @@ for command in (
     transfer,
     describe,
     inspect,
+    verify,
 ):
     app.command()(command)
 
@@ -55,7 +58,9 @@ def main() -> None:
     except OSError as error:
         if error.errno is None:
             raise
-        console.print(f"error: {error.filename or ''}: {error.strerror}", style="red", markup=False)
+        where = f"{error.filename}: " if error.filename else ""
+        advice = ". Make room on the disk, or write to another" if error.errno in DISK else ""
+        console.print(f"error: {where}{error.strerror}{advice}", style="red", markup=False)
         sys.exit(2)
 
 

@@ -20,7 +20,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from analysis.figures import colours, label, new_axes
+from analysis.figures import colours, label, new_axes, plain
 from analysis.frames import LoadedRun
 from analysis.loading import Runs, load_many
 from analysis.pareto import pareto_picture
@@ -125,7 +125,7 @@ class Comparison:
         ax.scatter(self.table["eer"], y, c=palette, s=40, zorder=3)
         for row, at in zip(self.table.itertuples(), y, strict=True):
             rank = f"rank {row.rank:.2g} [{row.rank_low:.2g}, {row.rank_high:.2g}]"
-            told = f"{row.Index}: {row.eer:.1f} %, {rank}"
+            told = f"{plain(row.Index)}: {row.eer:.1f} %, {rank}"
             ax.annotate(
                 told, (0.01, at), (0, 5), ax.get_yaxis_transform(), textcoords="offset points", va="bottom", fontsize=8
             )

@@ -8,7 +8,7 @@ import pandas as pd
 import seaborn
 from matplotlib.axes import Axes
 
-from analysis.figures import check_few, label, new_axes
+from analysis.figures import check_few, label, new_axes, plain
 from analysis.frames import LoadedRun
 from analysis.loading import load
 from probing.runs import Run
@@ -38,7 +38,7 @@ def condition_map(
     counts = table.groupby("condition")[["n_bonafide", "n_spoof"]].first().loc[order]
     same = counts["n_bonafide"].nunique() == 1
     names = [
-        f"{name} ({row.n_spoof})" if same else f"{name} ({row.n_bonafide} + {row.n_spoof})"
+        f"{plain(name)} ({row.n_spoof})" if same else f"{plain(name)} ({row.n_bonafide} + {row.n_spoof})"
         for name, row in zip(order, counts.itertuples(), strict=True)
     ]
     ax = ax or new_axes(height=1.8 + 0.42 * len(order), width=max(8.0, 2.6 + 0.6 * len(rates.columns)))
@@ -54,7 +54,10 @@ def condition_map(
         cbar_kws={"label": f"EER on {split} (%)"},
         ax=ax,
     )
-    ax.set(xlabel="layer (0 = input of the first block)", ylabel=f"{by} ({'spoofs' if same else 'bona fide + spoofs'})")
+    ax.set(
+        xlabel="layer (0 = input of the first block)",
+        ylabel=f"{plain(by)} ({'spoofs' if same else 'bona fide + spoofs'})",
+    )
     ax.tick_params(axis="y", rotation=0)
     label(ax, [run], split, f"by {by}", resamples or 0)
     return ax

@@ -8,7 +8,18 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 
-from analysis.figures import GREY, MARKERS, colours, label, legend, new_axes, save_into, whole_numbers, whole_rates
+from analysis.figures import (
+    GREY,
+    MARKERS,
+    colours,
+    label,
+    legend,
+    new_axes,
+    plain,
+    save_into,
+    whole_numbers,
+    whole_rates,
+)
 from analysis.frames import LoadedRun
 from analysis.loading import load, load_many
 from analysis.protocols import check_same_utterances
@@ -44,7 +55,7 @@ def layer_curve(
     for colour, marker, name, run in zip(colours(len(runs)), cycle(MARKERS), runs.names, runs, strict=False):
         layers = run.layers[run.layers["split"] == split]
         x = layers["relative_depth" if relative else "layer"].astype(float)
-        called = "linear probe" if len(runs) == 1 else name
+        called = "linear probe" if len(runs) == 1 else plain(name)
         if len(layers) == 1:  # features without layers: a line across, to compare layers with
             ax.axhspan(layers["low"].item(), layers["high"].item(), color=colour, alpha=0.08, lw=0)
             ax.axhline(layers["eer"].item(), color=colour, lw=1, ls="-.")
@@ -90,7 +101,7 @@ def corpora_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
     for colour, marker, corpus in zip(colours(len(run.corpora)), cycle(MARKERS), run.corpora, strict=False):
         of_corpus = load(run, corpus)
         layers, counts = of_corpus.layers.query("split == 'eval'"), run.record["counts"][of_corpus.part("eval")]
-        told = f"{corpus} ({counts['bonafide']} + {counts['spoof']})"
+        told = f"{plain(corpus)} ({counts['bonafide']} + {counts['spoof']})"
         lowest = layers.loc[layers["eer"].idxmin()]
         ax.fill_between(layers["layer"].astype(int), layers["low"], layers["high"], color=colour, alpha=0.15, lw=0)
         ax.plot(layers["layer"].astype(int), layers["eer"], color=colour, marker=marker, ms=3, label=told)

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.curves import Some
-from analysis.figures import MARKERS, colours, label, legend, new_axes, save_into, whole_numbers, whole_rates
+from analysis.figures import MARKERS, colours, label, legend, new_axes, plain, save_into, whole_numbers, whole_rates
 from analysis.frames import LoadedRun
 from analysis.loading import load, load_many
 from analysis.protocols import check_same_utterances
@@ -55,7 +55,7 @@ def depth_curve(
             raise ProbeError(f"{run.folder}: no head {of_head}. Expected one of {', '.join(_heads(run))}")
         x = rows["relative_depth" if relative else "depth"].astype(float)
         ax.fill_between(x, rows["low"], rows["high"], color=colour, alpha=0.15, lw=0)
-        ax.plot(x, rows["eer"], color=colour, marker=marker, ms=4, label=name)
+        ax.plot(x, rows["eer"], color=colour, marker=marker, ms=4, label=plain(name))
     if len(runs) == 1:
         _draw_beside(ax, runs[0], split, relative)
     about = "relative depth k / L" if relative else "depth k (layers 1..k are seen)"
@@ -74,7 +74,7 @@ def _draw_beside(ax: Axes, run: LoadedRun, split: str, relative: bool) -> None:
     single = run.layers.query("split == @split and layer > 0")
     ax.plot(single["layer"].astype(float) / scale, single["eer"], color="0.5", ls=":", label="layer k alone, linear")
     if finding["depth"] is not None and run.corpus == run.corpora[0]:  # the finding is about that one
-        told = f"not worse than full: {finding['head']}"
+        told = plain(f"not worse than full: {finding['head']}")
         ax.axvline(finding["depth"] / scale, color="0.3", lw=1, ls="--", label=told)
     if len(run.costs):
         other = ax.twinx()
@@ -134,7 +134,7 @@ def _contribution(
             scale = table["value"].sum() / 100 if shares else 1.0
             if table.empty or not scale:
                 continue
-            told, x = f"{name}: {metric.replace('_x_', ' x ').replace('_', ' ')}", table["layer"].astype(int)
+            told, x = f"{plain(name)}: {metric.replace('_x_', ' x ').replace('_', ' ')}", table["layer"].astype(int)
             style = "-" if metric == metrics[0] or metric == "weight" else ":"
             ax.plot(x, table["value"] / scale, color=colour, ls=style, marker=marker, ms=3, label=told)
             ax.fill_between(x, table["low"] / scale, table["high"] / scale, color=colour, alpha=0.15, lw=0)
@@ -149,9 +149,10 @@ def _contribution(
     ax.set(xlabel="layer", xlim=(0.5, run.n_blocks + 0.5))
     ax.set_ylim(0, 1.15 * ax.get_ylim()[1])  # alike layers would lie on the upper edge
     whole_numbers(ax)
-    label(ax, [run], title="" if condition == "all" else condition)
     n_seeds = len(run.record["options"]["depths"]["seeds"])
-    legend(ax, title=f"band: range over {n_seeds} seeds" if n_seeds > 1 else None, title_fontsize=8)
+    bands = f"bands: range over {n_seeds} seeds" if n_seeds > 1 else "one seed, no bands"
+    label(ax, [run], title="" if condition == "all" else condition, bands=bands)
+    legend(ax)
     return ax
 
 

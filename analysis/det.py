@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.figures import DASHES, FIGURES, check_few, colours, label, new_axes, save_figure
+from analysis.figures import DASHES, FIGURES, check_few, colours, label, new_axes, plain, save_figure
 from analysis.loading import load
 from cache import ProbeError
 from probing.metrics import eer, roc
@@ -44,7 +44,7 @@ def det_curves(
             color="0.15" if name == POOLED else colours(len(curves))[i],
             ls="-" if name == POOLED else DASHES[i % len(DASHES)],  # the pair comes back after twenty
             lw=2.2 if name == POOLED else 1.3,
-            label=f"{name}, {told.get(name, f'{100 * eer(bonafide, scores):.2f} %')}",
+            label=f"{plain(name)}, {told.get(name, f'{100 * eer(bonafide, scores):.2f} %')}",
         )
     ticks = [tick for tick in TICKS if tick >= least]
     low, high = _deviates(np.array([max(least, 0.0005), 0.9]))
@@ -53,7 +53,7 @@ def det_curves(
     ax.set_xticks(_deviates(np.array(ticks)), [f"{100 * tick:g}" for tick in ticks])
     ax.set_yticks(_deviates(np.array(ticks)), [f"{100 * tick:g}" for tick in ticks])
     ax.legend(title="EER", fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, handlelength=3)
-    ax.set_title(title, loc="left", fontsize=11)
+    ax.set_title(plain(title), loc="left", fontsize=11)
     return ax
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import textwrap
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.frames import LoadedRun
 from cache import ProbeError
+from cache.atomic import replaced
+from probing.console import visible
 from probing.runs import Run
 
 FIGURES = ("png", "svg")
@@ -37,6 +40,15 @@ def new_axes(height: float = 4.8, width: float = 8.0) -> Axes:
     """Axes of a new figure of so many inches, which no global state of pyplot keeps alive."""
     with seaborn.axes_style("whitegrid", {"grid.color": "0.92"}):
         return Figure(figsize=(width, height), layout="constrained").subplots()
+
+
+def plain(text: str) -> str:
+    """A name as a figure shows it as it is: no formula between dollar signs, control characters visible.
+
+    matplotlib leaves what begins with `_` out of legends; a space before it keeps it in.
+    """
+    shown = visible(text).replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown
 
 
 def figure_of(ax: Axes) -> Figure:
@@ -66,19 +78,22 @@ def whole_rates(ax: Axes, least: float = 60.0) -> None:
     ax.set_ylim(0, max(least, float(ax.dataLim.y1) + 3))
 
 
-def label(ax: Axes, runs: Sequence[LoadedRun], split: str = "eval", title: str = "", resamples: int = 0) -> None:
+def label(
+    ax: Axes, runs: Sequence[LoadedRun], split: str = "eval", title: str = "", resamples: int = 0, bands: str = ""
+) -> None:
     """Write backbone and corpus above axes, and below them trials, intervals and the fingerprints' short hashes.
 
-    `resamples` are those of the bootstrap, where they are not those of the sweep.
+    `resamples` are those of the bootstrap, where they are not those of the sweep. `bands` says what bands are that are
+    no intervals of the bootstrap.
     """
     who = runs[0].backbone if len(runs) == 1 else f"{len(runs)} backbones"
     trained, evaluated = runs[0].trained_on, runs[0].corpus
     named = f"{who}, {trained if trained == evaluated else f'trained on {trained}, evaluated on {evaluated}'}"
     inches = width_of(ax)
     named = f"{title}: {named}" if title else named
-    ax.set_title(textwrap.fill(named, max(20, int(11 * inches))), loc="left", fontsize=11)
+    ax.set_title(plain(textwrap.fill(named, max(20, int(11 * inches)))), loc="left", fontsize=11)
     counts = runs[0].record["counts"][runs[0].part(split)]
-    intervals = runs[0].record["intervals"]
+    intervals = bands or runs[0].record["intervals"]
     if resamples:
         intervals = re.sub(r"\d+ resamples", f"{resamples} resamples", intervals)
     lines = [f"{split}: {counts['bonafide']} bona fide + {counts['spoof']} spoof; {intervals}"]
@@ -87,7 +102,9 @@ def label(ax: Axes, runs: Sequence[LoadedRun], split: str = "eval", title: str =
     else:
         lines += [f"cache {run.record['cache']}: {run.backbone}" for run in runs]
     stamp = "\n".join(textwrap.fill(line, max(40, int(21 * inches))) for line in lines)
-    ax.annotate(stamp, (0, 0), (0, -38), "axes fraction", textcoords="offset points", fontsize=7, color="0.4", va="top")
+    ax.annotate(
+        plain(stamp), (0, 0), (0, -38), "axes fraction", textcoords="offset points", fontsize=7, color="0.4", va="top"
+    )
 
 
 def check_few(n: int, by: str = "") -> None:
@@ -98,7 +115,7 @@ def check_few(n: int, by: str = "") -> None:
 
 
 def save_figure(ax: Axes, path: str | Path, dpi: int = DPI) -> Path:
-    """Write the figure of some axes as png, svg or pdf; the same figure gives the same file.
+    """Write the figure of some axes as png, svg or pdf, whole or not at all; the same figure gives the same file.
 
     Raises:
         ProbeError: another suffix, or a folder that cannot be written to.
@@ -106,8 +123,11 @@ def save_figure(ax: Axes, path: str | Path, dpi: int = DPI) -> Path:
     path = Path(path)
     kind = check_format(path)
     metadata: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    drawn = io.BytesIO()  # a full disk in the midst of a pdf makes matplotlib fail in another way
     with matplotlib.rc_context({"svg.hashsalt": path.stem}):
-        figure_of(ax).savefig(path, format=kind, dpi=dpi, metadata=metadata.get(kind))
+        figure_of(ax).savefig(drawn, format=kind, dpi=dpi, metadata=metadata.get(kind))
+    with replaced(path) as partial:
+        partial.write_bytes(drawn.getvalue())
     return path
 
 

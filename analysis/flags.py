@@ -13,7 +13,8 @@ CorpusSpec = Annotated[
         "--corpus",
         metavar="SPEC",
         help="'demo' (embedded); a manifest .csv, .tsv or .parquet with the columns path,label and optionally "
-        "utterance_id,speaker,attack,split and conditions; or NAME:ROOT, as asvspoof2019-la:ROOT or folder:ROOT; "
+        "utterance_id,speaker,attack,split and conditions; NAME:ROOT, as asvspoof2019-la:ROOT; or a folder, with real "
+        "and fake in it; "
         "probe corpus list has the names.",
     ),
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import re
 from functools import cached_property
 from pathlib import Path, PurePath
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cache import Cache, ProbeError
+from probing.condition_names import condition_values
 from probing.metrics import draw, eer, eer_resamples, percentile_interval
 from probing.metrics.decomposition import POOLED, conditions, too_few
 from probing.progress import progress_line
@@ -202,7 +202,11 @@ class LoadedRun(Run):
         if split == "dev":
             return pd.DataFrame()
         rows = self._rows("by-condition")
-        rows = rows[rows["condition"].str.fullmatch(f"{re.escape(column)}=[^,]*") & (rows["split"] == split)]
+        rows = rows[rows["split"] == split]
+        factors = [str(name) for name in self.record["options"].get("by", ())]
+        values = {name: condition_values(name, factors) for name in rows["condition"].unique()}
+        shown = {name: of[column] for name, of in values.items() if set(of) == {column}}
+        rows = rows[rows["condition"].isin(shown)]
         if rows.empty:
             return rows
         counts = self.record["conditions"][self.corpus]
@@ -211,7 +215,7 @@ class LoadedRun(Run):
         for name, label in (("n_bonafide", "bonafide"), ("n_spoof", "spoof")):
             whole = self.record["counts"][self.part(split)][label]
             table[name] = [counts[one][label] if one in counts else whole for one in table["condition"]]
-        table["condition"] = table["condition"].str.removeprefix(f"{column}=")
+        table["condition"] = [shown.get(name, name) for name in table["condition"]]
         return table
 
     def _rows(self, experiment: str) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from analysis.tables import out
+from cache.atomic import replaced_folder
 from cache.errors import ProbeError
 
 Corpus = Annotated[
@@ -77,15 +78,16 @@ def compare(
         out.print(f"{number_of[row[0]]} below {number_of[row[1]]} by {row[2]} points [{row[3]}], p {row[4]}: {row[5]}")
     out.print(f"\n{found.sentence}", markup=False)
     if folder:
-        folder.mkdir(parents=True, exist_ok=True)
-        found.table.to_csv(folder / "comparison.csv")
-        found.pairs.to_csv(folder / "pairs.csv", index=False)
         drawn = {"ranking": found.ranking(), "layer-curve": found.layer_curve()}
         if found.table["gmacs"].notna().any():
             drawn["pareto"] = found.pareto()
-        for name, ax in drawn.items():
-            for kind in ("png", "svg"):
-                analysis.save_figure(ax, folder / f"{name}.{kind}")
+        pictures = [f"{name}.{kind}" for name in ("ranking", "layer-curve", "pareto") for kind in ("png", "svg")]
+        with replaced_folder(folder, ("comparison.csv", "pairs.csv", *pictures)) as partial:
+            found.table.to_csv(partial / "comparison.csv")
+            found.pairs.to_csv(partial / "pairs.csv", index=False)
+            for name, ax in drawn.items():
+                for kind in ("png", "svg"):
+                    analysis.save_figure(ax, partial / f"{name}.{kind}")
         out.print(f"\nTables and figures: {folder}", markup=False)
 
 
@@ -169,5 +171,4 @@ def plot(
         Kind.RANKING: lambda: analysis.compare(runs).ranking(),
         Kind.PARETO: lambda: analysis.compare(runs).pareto(),
     }[kind]()
-    file.parent.mkdir(parents=True, exist_ok=True)
     out.print(f"Picture: {analysis.save_figure(drawn, file, dpi)}", markup=False)

@@ -1,5 +1,6 @@
 """The commands that measure layers and look into utterances: `probe similarity`, `transfer`, `describe`, `inspect`."""
 
+import io
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ from rich.table import Table
 from analysis.flags import Device
 from analysis.kinds import CACHE, EXPORT, RUN, expect
 from analysis.tables import out, print_whole
+from cache.atomic import replaced
 from cache.errors import ProbeError
 from probing.progress import console
 
@@ -234,17 +236,16 @@ def _check_kind(file: Path, kinds: tuple[str, ...]) -> None:
 
 def _save(file: Path, draw: Any, table: pd.DataFrame) -> None:
     """Write a picture, or its table, by the suffix of the name; whole or not at all."""
-    partial = file.with_name(f"{file.name}.partial{file.suffix}")
-    try:
+    drawn = io.BytesIO()
+    if file.suffix in PICTURES:
+        draw().figure.savefig(drawn, format=file.suffix[1:], dpi=150)
+    with replaced(file) as partial:
         if file.suffix in PICTURES:
-            draw().figure.savefig(partial, dpi=150)
+            partial.write_bytes(drawn.getvalue())
         elif file.suffix == ".csv":
             table.to_csv(partial, index=False)
         else:
             table.rename(columns=str).to_parquet(partial, index=False)
-        partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)
     out.print(f"Written: {file}", markup=False)
 
 

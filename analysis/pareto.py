@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
-from analysis.figures import MARKERS, colours, label, legend, new_axes, whole_rates
+from analysis.figures import MARKERS, colours, label, legend, new_axes, plain, whole_rates
 from analysis.loading import Runs
 from cache import ProbeError
 
@@ -35,7 +35,15 @@ def pareto_picture(runs: Runs, ax: Axes | None = None) -> Axes:
         chosen = table[table["layer"] == run.record["finding"]["layer"]]
         ends = [chosen["eer"] - chosen["low"], chosen["high"] - chosen["eer"]]
         ax.errorbar(
-            chosen["gmacs"], chosen["eer"], ends, color=colour, marker=marker, ms=8, lw=1.2, capsize=3, label=name
+            chosen["gmacs"],
+            chosen["eer"],
+            ends,
+            color=colour,
+            marker=marker,
+            ms=8,
+            lw=1.2,
+            capsize=3,
+            label=plain(name),
         )
         for row in table.iloc[[0, -1]].itertuples():
             ax.annotate(f"{row.layer}", (row.gmacs, row.eer), (3, 3), textcoords="offset points", fontsize=7)

@@ -20,7 +20,9 @@ from analysis.loading import load, load_many
 from analysis.page import PAGE, figure, picture, table_of
 from analysis.rerun import commands
 from analysis.untrained import alike, untrained
-from cache.atomic import replace_file
+from cache.atomic import replaced
+from probing.condition_names import condition_values
+from probing.console import visible
 from probing.run_form import FINDINGS
 from probing.runs import Run
 
@@ -60,7 +62,9 @@ def save_report(
             parts.append(f"<h2>{html.escape(name)}</h2>\n{_run(run, 3, measures)}")
         body = "\n".join(parts)
     target = Path(path) if path else several[0].folder / "report.html"
-    replace_file(target, PAGE.substitute(title=html.escape(title), body=body).encode())
+    page = visible(PAGE.substitute(title=html.escape(title), body=body)).encode()
+    with replaced(target, "name another file: --out FILE") as partial:
+        partial.write_bytes(page)
     return str(target)
 
 
@@ -95,9 +99,14 @@ def condition_table(run: Run, experiment: str, split: str, corpus: str) -> pd.Da
     rows = rows[(rows["split"] == split) & (rows["corpus"] == corpus)]
     table = 100 * rows.pivot(index="condition", columns="layer", values="value")
     table.columns = pd.Index([str(layer) for layer in table.columns], name=None)
-    factors = {name.partition("=")[0] for name in table.index}
-    if len(factors) == 1 and not any("," in name for name in table.index):  # say it once, above
-        table.index = pd.Index([name.partition("=")[2] for name in table.index], name=factors.pop())
+    factors = (
+        ["attack"] if experiment == "unseen-attack" else [str(name) for name in run.record["options"].get("by", ())]
+    )
+    values = [condition_values(name, factors) for name in table.index]
+    alone = {tuple(of) for of in values}
+    if len(alone) == 1 and len(values[0]) == 1:  # say it once, above
+        factor = next(iter(values[0]))
+        table.index = pd.Index([of[factor] for of in values], name=factor)
     return table
 
 
@@ -122,6 +131,7 @@ def _run(run: LoadedRun, level: int, measures: bool | None) -> str:
     h = f"h{level}"
     parts = [
         f'<p class="finding">{html.escape(run.sentence)}</p>',
+        *(f'<p class="note">Warning: {html.escape(leak["sentence"])}.</p>' for leak in run.record.get("leaks", ())),
         figure("EER by layer", lambda ax: layer_curve(run, ax=ax)),
         f"<{h}>Equal error rate by layer (%)</{h}>",
         table_of(layer_table(run).reset_index()),
@@ -182,7 +192,7 @@ def _readable(record: dict[str, object]) -> str:
 
 def _configuration(run: Run) -> dict[str, object]:
     """The record without what is said elsewhere on the page, and without folders of this machine."""
-    left_out = {*FINDINGS, "cache_folder", "conditions", "utterances"}
+    left_out = {*FINDINGS, "cache_folder", "conditions", "utterances", "leaks"}
     record = {name: value for name, value in run.record.items() if name not in left_out}
     about = {name: value for name, value in record["about"].items() if name in ("backbone", "corpus", "random_weights")}
     caches = {part: {**one, "folder": PurePath(one["folder"]).name} for part, one in record["caches"].items()}

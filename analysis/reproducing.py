@@ -12,6 +12,7 @@ from rich.table import Table
 from analysis.flags import Device
 from analysis.interruption import InterruptibleGroup
 from analysis.tables import out, print_whole
+from cache.atomic import replaced
 from probing.progress import duration, size
 
 reproduce_app = typer.Typer(
@@ -82,7 +83,8 @@ def attm(
     found = reproduction.run(wanted)
     import_module("analysis.report").save_all(found)
     table = reproduction.compare(found, backbone)
-    table.to_csv(folder / "attm.csv", index=False)
+    with replaced(folder / "attm.csv", "name another folder") as partial:
+        table.to_csv(partial, index=False)
     _print_comparison(table, reproduction.CORPORA)
     peaks = reproduction.peaks(found, backbone)
     out.print("\n".join(filter(None, ("", peaks, found.sentence, ""))), markup=False)

@@ -8,9 +8,10 @@ import pandas as pd
 import typer
 from rich.table import Table
 
-from analysis.flags import Device
+from analysis.flags import AudioRoot, Device
 from analysis.kinds import EXPORT, RUN, expect, expect_file
 from analysis.tables import out, print_whole
+from cache.atomic import replaced_folder
 from cache.errors import ProbeError
 from probing.progress import console
 
@@ -85,7 +86,7 @@ def evaluate(
     known = evaluation.read_keys(keys) if keys else None
     if corpus:
         known = import_module("probing.corpora").load_corpus(corpus, audio_root=audio_root).utterances
-    trials = evaluation.join(evaluation.read_scores(scores), known, split)
+    trials = evaluation.join(evaluation.read_scores(scores), known, split, console.print)
     chosen = split or ("eval" if "split" in trials and set(trials["split"]) == {"eval"} else None)
     asv = evaluation.read_verification(asv_scores, asv_keys, chosen) if asv_scores else None
     factors = [name for name in (by or "").split(",") if name]
@@ -106,15 +107,15 @@ def evaluate(
         out.print(f"\nNo figures for conditions of fewer than 5 trials of a class: {named}")
     out.print(f"\n{found.sentence}\n")
     if folder:
-        folder.mkdir(parents=True, exist_ok=True)
-        found.table.to_csv(folder / "evaluation.csv", index=False)
         curves = found.curves(factors[:1]) | ({against.stem: other} if against else {})
         most = import_module("analysis.figures").MOST_DRAWN
         if len(curves) > most:
             out.print(f"The picture shows all trials together: {len(curves) - 1:,} conditions are too many to draw.")
             curves = dict(list(curves.items())[:1])
-        pictures = import_module("analysis.det").save_det_curves(curves, folder, scores.name)
-        out.print(f"Picture: {pictures[0]}\nTable:   {folder / 'evaluation.csv'}")
+        with replaced_folder(folder, ("evaluation.csv", "det.png", "det.svg")) as partial:
+            found.table.to_csv(partial / "evaluation.csv", index=False)
+            pictures = import_module("analysis.det").save_det_curves(curves, partial, scores.name)
+        out.print(f"Picture: {folder / pictures[0].name}\nTable:   {folder / 'evaluation.csv'}")
 
 
 def _figure(name: str, value: Any) -> str:
@@ -151,8 +152,10 @@ def export(
 def score(
     where: Annotated[Path, typer.Argument(metavar="WHERE", help="A run, or a folder of probe export.")],
     inputs: Annotated[
-        list[Path], typer.Argument(metavar="INPUT...", help="One cache, or audio files and folders of them.")
-    ],
+        list[Path] | None,
+        typer.Argument(metavar="[INPUT...]", help="One cache, or audio files and folders of them; or give --corpus."),
+    ] = None,
+    *,
     file: Annotated[Path, typer.Option("--out", metavar="FILE", help="Score file to write.")],
     head: HeadName = None,
     form: Annotated[
@@ -162,29 +165,37 @@ def score(
             "header) [default: 2019 with labels, else 2021]."
         ),
     ] = None,
-    split: Annotated[str | None, typer.Option(help="Only this split of a cache [default: all].")] = None,
+    corpus: Annotated[
+        str | None,
+        typer.Option(metavar="SPEC", help="Score the audio of a corpus, as probe extract --corpus, under its ids."),
+    ] = None,
+    audio_root: AudioRoot = None,
+    split: Annotated[str | None, typer.Option(help="Only this split of a cache or corpus [default: all].")] = None,
     device: Device = "cpu",
 ) -> None:
-    """Score a cache or audio with a trained head, higher for bona fide.
+    """Score a cache, a corpus or audio with a trained head, higher for bona fide.
 
-    Audio that cannot be used is told and left out.
+    Audio that cannot be used is told and left out. With labels, the EER of each split is printed.
 
     \b
     probe score results/demo.run results/demo.cache --split eval --out scores.txt
     probe score small recordings extra.wav --out scores.txt
+    probe score small --corpus asvspoof2019-la:/data/asvspoof2019 --split eval --out scores.txt
     """
     expect(where, RUN, EXPORT)
     found = import_module("probing.serving").score_inputs(
         where,
-        inputs,
+        inputs or [],
         file,
+        corpus=corpus,
+        audio_root=audio_root,
         head=head,
         form=form,
         split=split,
         device=device,
         on_failure=lambda name, reason: console.print(f"{name}: {reason}; left out", markup=False),
     )
-    for name, rate in found.rates.items():
-        out.print(f"EER of {name}: {100 * rate:.2f} %", markup=False)
+    for name, evaluation in found.evaluations.items():
+        out.print(f"EER of {name}: {evaluation.sentence.removeprefix('EER ')}")
     left = f", {found.left_out} left out" if found.left_out else ""
     out.print(f"{found.head}: {found.scored} scored{left}\nScores: {file}", markup=False)

@@ -64,7 +64,12 @@ def sweep(
         ),
     ] = None,
     tier: Annotated[str, typer.Option(help="What heads see: pooled (minutes) or frames (the paper's).")] = "pooled",
-    recipe: Annotated[str, typer.Option(help="Training of heads: quick, or attm, that of Pan et al. 2024.")] = "quick",
+    recipe: Annotated[
+        str,
+        typer.Option(
+            help="Of heads: quick; attm, that of Pan et al. 2024 as described; attm-released, as their code does."
+        ),
+    ] = "quick",
     seeds: Annotated[int, typer.Option(min=1, help="First weights of every head.")] = 3,
     depths: Annotated[str | None, typer.Option(metavar="LIST", help="Depths, as 4,8,12 [default: all].")] = None,
     epochs: Annotated[int, typer.Option(min=0, help="Epochs of heads at most; 0 as the recipe says.")] = 0,
@@ -85,6 +90,9 @@ def sweep(
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run made another way.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse parts that share a speaker or a recording, before training.")
+    ] = False,
 ) -> None:
     """Train a linear probe per layer and heads on the first k layers, and draw the curves.
 
@@ -140,7 +148,9 @@ def sweep(
         utterances = sweeping.identity(options.splits(opened))
         for other in others:
             import_module("analysis.protocols").check_same_utterances(utterances, other)
-    run = sweeping.sweep(opened, run_folder, options, device=device, memory_gb=memory_gb, overwrite=overwrite)
+    run = sweeping.sweep(
+        opened, run_folder, options, device=device, memory_gb=memory_gb, overwrite=overwrite, strict=strict
+    )
     pictures, page = reports.save_all(run, others)
     print_layers(reports.layer_table(run), str(run.record["finding"]["layer"]))
     if len(run.corpora) > 1:

@@ -1,19 +1,20 @@
 """Tables on a terminal, never with a figure cut off."""
 
 import pandas as pd
-from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
+from probing.console import PlainConsole
+
 WIDEST = 1000
 
-out = Console(highlight=False, soft_wrap=True)  # results go to standard output, all else to the console
+out = PlainConsole()  # results go to standard output, all else to the console
 
 
 def print_whole(table: Table) -> None:
     """Print a table as wide as it is; a terminal that is narrower wraps its lines."""
     needed = Measurement.get(out, out.options.update(max_width=WIDEST), table).maximum
-    wide = Console(file=out.file, width=max(out.width, needed), highlight=False, soft_wrap=True)
+    wide = PlainConsole(file=out.file, width=max(out.width, needed))
     wide.print(table)
 
 

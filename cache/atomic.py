@@ -1,15 +1,19 @@
 """Files that appear whole or not at all."""
 
 import ctypes
+import errno
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from zlib_ng.zlib_ng import crc32
 
 from cache.bounds import open_regular
+from cache.errors import ProbeError
 
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 PARTIAL = ".partial"
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of linux/fcntl.h and linux/fs.h
 
@@ -25,13 +29,96 @@ def fsync_folder(folder: Path) -> None:
 
 def replace_file(path: Path, content: bytes) -> None:
     """Write `content` to `path` so that a reader sees the old file or the new one, never a part."""
+    with _replacing(path) as partial:
+        partial.write_bytes(content)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
     partial = path.with_name(path.name + PARTIAL)
-    with open(partial, "wb") as handle:
-        handle.write(content)
-        handle.flush()
-        os.fsync(handle.fileno())
-    os.replace(partial, path)
+    try:
+        yield partial
+        with open(partial, "rb") as handle:
+            os.fsync(handle.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink()
+        raise
     fsync_folder(path.parent)
+
+
+@contextmanager
+def replaced(path: Path, advice: str = "name another") -> Iterator[Path]:
+    """An output of a command, whole or not at all: yields a path beside it to write to, which then takes its place.
+
+    Args:
+        path: the output; its folder is made, what is there is replaced. Of a link, what it leads to.
+        advice: what to do about a disk that takes no more, beside making room.
+
+    Raises:
+        ProbeError: it cannot be written; what was there is still there, and nothing else.
+    """
+    with _told(path, advice):
+        real = Path(os.path.realpath(path))
+        real.parent.mkdir(parents=True, exist_ok=True)
+        with _replacing(real) as partial:
+            yield partial
+
+
+@contextmanager
+def replaced_folder(folder: Path, names: Collection[str]) -> Iterator[Path]:
+    """As `replaced`, of a folder of outputs: yields an empty folder to write them to.
+
+    Args:
+        folder: where to. One that holds nothing but `names` is replaced as a whole; where there is something else in
+            it, that is kept, and each of the files written takes its place.
+        names: of all files that the command could write.
+
+    Raises:
+        ProbeError: as `replaced`.
+    """
+    with _told(folder, "name another folder"):
+        real = Path(os.path.realpath(folder))
+        put_back(real)
+        there = {path.name for path in real.iterdir()} if real.exists() else set()
+        shared = real.exists() and (not there <= {*names} or os.path.ismount(real) or real == Path.cwd())
+        partial = real / f"outputs{PARTIAL}" if shared else real.with_name(real.name + PARTIAL)
+        try:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            yield partial
+            if shared:
+                for path in sorted(partial.iterdir()):
+                    with open(path, "rb") as handle:
+                        os.fsync(handle.fileno())
+                    os.replace(path, real / path.name)
+                fsync_folder(real)
+            else:
+                replace_folder(partial, real)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+class Unwritten(ProbeError):
+    """An output that the disk did not take; `why` in words."""
+
+    def __init__(self, path: Path, why: str, advice: str) -> None:
+        super().__init__(f"{path}: cannot be written to ({why}). Make room, or {advice}")
+        self.why = why
+
+
+@contextmanager
+def _told(path: Path, advice: str) -> Iterator[None]:
+    try:
+        yield
+    except Unwritten as error:  # of a file in a folder beside the one that the user named
+        raise Unwritten(path, error.why, advice) from error
+    except OSError as error:
+        if isinstance(error, ProbeError):
+            raise
+        why = error.strerror or str(error)  # pandas raises some without a number
+        raise Unwritten(path, why, advice) from error
 
 
 def replace_folder(partial: Path, folder: Path) -> None:

@@ -71,12 +71,6 @@ def read_bytes(path: str | Path, most: int) -> bytes:
         return file.read()
 
 
-def open_text(path: str | Path, encoding: str = "utf-8-sig") -> IO[str]:
-    """Open a list, plain or `.gz`, for reading, once `check_text` allows it."""
-    check_text(path)
-    return gzip.open(path, "rt", encoding=encoding) if is_packed(path) else open(path, encoding=encoding)
-
-
 def is_packed(path: str | Path) -> bool:
     """Whether a file is taken for gzip."""
     return str(path).lower().endswith(".gz")
@@ -109,6 +103,11 @@ def check_text(path: str | Path) -> None:
 
 
 def read_parquet(source: Path | bytes, path: Path | None = None, *, check: bool = False) -> pd.DataFrame:
+    """A parquet table as pandas has it; see `read_arrow`."""
+    return read_arrow(source, path, check=check).to_pandas()
+
+
+def read_arrow(source: Path | bytes, path: Path | None = None, *, check: bool = False) -> pa.Table:
     """A parquet table, once its metadata and its dictionaries say that it can be held.
 
     Args:
@@ -134,7 +133,7 @@ def read_parquet(source: Path | bytes, path: Path | None = None, *, check: bool 
                 lengths = pc.binary_length(chunk.dictionary).cast(pa.int64())
                 n_bytes += pc.sum(lengths.take(chunk.indices)).as_py() or 0
     _refuse(path, n_bytes, MOST_TABLE_BYTES, "bytes")
-    return file.read().to_pandas()
+    return file.read()
 
 
 def _check_metadata(metadata: pq.FileMetaData, path: Path) -> list[str]:

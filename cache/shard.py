@@ -16,7 +16,9 @@ mapped when read.
 """
 
 import math
+import os
 from collections.abc import Iterable, Sequence
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +61,8 @@ class Shard:
     """A finished shard, mapped into memory: no hidden state is read until it is indexed.
 
     What is outside the hidden states is compared with its checksum now; with `check`, every block is the first time it
-    is asked for.
+    is asked for. Without `states` only the columns are read: where the hidden states are is not looked up, and none can
+    be asked for. What of the file that look-up would read is in the checksum; where a record has none, it is done.
 
     The size is compared before the file is mapped; if another program cuts it after that, the system ends this process
     with SIGBUS at the first read beyond the end. Writers of a cache never change a shard under its name.
@@ -68,7 +71,9 @@ class Shard:
     HDF5 follow a link to another file, which a cache from somebody else could use to read files of this machine).
     """
 
-    def __init__(self, folder: Path, record: ShardRecord, manifest: Manifest, *, check: bool = True) -> None:
+    def __init__(
+        self, folder: Path, record: ShardRecord, manifest: Manifest, *, check: bool = True, states: bool = True
+    ) -> None:
         if record.file is None:
             raise ValueError(f"shard {record.index} has no file")
         self.path = folder / record.file
@@ -89,18 +94,25 @@ class Shard:
             raise CacheCorrupt(self._fault(f"{size} bytes, expected {record.bytes}"))
         if record.states is not None:
             self._check_outside(record, record.states)
+        states = states or record.states is None or record.outside_crc32 is None
         self._unchecked = {tier: np.full((len(manifest.layers), self.n_rows), check) for tier in manifest.tiers}
         try:
-            with h5py.File(self.path, "r", locking=False) as file:
+            with open(self.path, "rb", buffering=0) as handle, h5py.File(self.path, "r", locking=False) as file:
                 if file.attrs.get("fingerprint") != manifest.id or file.attrs.get("index") != record.index:
                     raise CacheCorrupt(self._fault("it belongs to another cache or place"))
-                self.utterance_ids = [name.decode() for name in self._small(file, "utterance_id", "S", size).tolist()]
-                self.n_samples = self._small(file, "n_samples", "i", size)
-                self.n_frames = self._small(file, "n_frames", "i", size)
+                self.utterance_ids = [
+                    name.decode() for name in self._small(file, handle, "utterance_id", "S", size).tolist()
+                ]
+                self.n_samples = self._small(file, handle, "n_samples", "i", size)
+                self.n_frames = self._small(file, handle, "n_frames", "i", size)
                 if (self.n_frames < 0).any():
                     raise CacheCorrupt(self._fault("/n_frames holds negative numbers"))
                 self.offsets = np.concatenate([[0], np.cumsum(self.n_frames)])
-                self.measures = {name: self._small(file, f"measures/{name}", "f", size) for name in manifest.measures}
+                self.measures = {
+                    name: self._small(file, handle, f"measures/{name}", "f", size) for name in manifest.measures
+                }
+                if not states:
+                    return
                 shapes, dtypes = data_sets(manifest, self.n_rows, int(self.offsets[-1]))
                 self._places = {
                     tier: [
@@ -148,7 +160,7 @@ class Shard:
             raise CacheCorrupt(self._fault(f"/{name} is not a plain data set"))
         return place
 
-    def _small(self, file: h5py.File, name: str, kind: str, size: int) -> Array:
+    def _small(self, file: h5py.File, handle: FileIO, name: str, kind: str, size: int) -> Array:
         """Read a column of N numbers or texts; its bytes must be in the file, or a small one could fill the memory."""
         data_set = self._data_set(file, name)
         if data_set.shape != (self.n_rows,) or data_set.dtype.kind != kind:
@@ -158,7 +170,8 @@ class Shard:
         offset = data_set.get_offset()
         if offset is None or offset + self.n_rows * data_set.dtype.itemsize > size:
             raise CacheCorrupt(self._fault(f"/{name} is not stored whole and contiguous"))
-        return np.asarray(h5py.Dataset(data_set)[...])
+        n_bytes = self.n_rows * data_set.dtype.itemsize
+        return np.frombuffer(bytearray(os.pread(handle.fileno(), n_bytes, offset)), data_set.dtype)
 
     def _place(
         self, file: h5py.File, name: str, shape: tuple[int, ...], wanted: np.dtype[Any], size: int

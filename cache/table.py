@@ -5,8 +5,8 @@ Columns: whatever the corpus gives (`utterance_id`, `path`, `split`, `label`, `s
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from cache.bounds import MOST_TABLE_BYTES, MOST_TEXT_BYTES, TooLarge, read_bytes, read_parquet
+from cache.bounds import MOST_TABLE_BYTES, MOST_TEXT_BYTES, TooLarge, read_arrow, read_bytes
 from cache.errors import CacheCorrupt, ProbeError
 from cache.manifest import A_LINK, FAILURES, UTTERANCES, Manifest, ShardRecord
 from cache.quantization import bytes_of
@@ -43,22 +43,29 @@ def load_table(folder: Path, manifest: Manifest | None = None, *, check: bool = 
         content = read_bytes(path, MOST_TABLE_BYTES)
         if check and manifest is not None and not _is_table_of(manifest, content):
             raise ValueError("its bytes do not match their checksum")
-        table = read_parquet(content, path, check=True)
-        table = table.astype(dict.fromkeys(PLACE_COLUMNS, "int64"))
+        stored = read_arrow(content, path, check=True)
+        table = stored.to_pandas().astype(dict.fromkeys(PLACE_COLUMNS, "int64"))
         missing = {"utterance_id", "path"} - set(table.columns)
         if missing:
             raise KeyError(f"no column {min(missing)}")
         if manifest is not None:
+            if not all(_is_text(stored.column(name)) for name in ("utterance_id", "path")):
+                raise ValueError("its utterances are not named")
             _check_possible(manifest, table)
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, OverflowError) as error:
         raise CacheCorrupt(f"{path}: cannot be read ({error}). Rebuild it: probe cache repair {folder}") from None
     return table
 
 
+def _is_text(column: pa.ChunkedArray) -> bool:
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return bool(is_text and column.null_count == 0)
+
+
 def _check_possible(manifest: Manifest, table: pd.DataFrame) -> None:
     """Raise ValueError where the table names rows that the shards cannot have; anybody can make one."""
-    names = table["utterance_id"]
-    if not all(isinstance(name, str) for name in (*names, *table["path"])) or names.duplicated().any():
+    if not pd.Index(table["utterance_id"].to_numpy(object)).is_unique:
         raise ValueError("its utterances are not named once each")
     replaced = [record.index for record in manifest.shards if record.moved]
     stored = table[(table["row"] >= 0) & ~table["shard"].isin(replaced)]
@@ -88,12 +95,13 @@ def plan(
     Utterances are taken in the order of their ids, so the plan does not depend on the order of a listing. Raises
     ProbeError where an utterance that is in the cache already is described otherwise now.
     """
-    corpus = corpus.sort_values("utterance_id", kind="stable").reset_index(drop=True)
     first_shard = 0
     if known is not None:
-        _check_unchanged(known, corpus)
-        corpus = corpus[~corpus["utterance_id"].isin(known["utterance_id"])].reset_index(drop=True)
+        places = pd.Index(known["utterance_id"].to_numpy(object)).get_indexer(corpus["utterance_id"].to_numpy(object))
+        _check_unchanged(known.iloc[places[places >= 0]], corpus[places >= 0])
+        corpus = corpus[places < 0]
         first_shard = int(known["shard"].max()) + 1 if len(known) else 0
+    corpus = corpus.sort_values("utterance_id", kind="stable", ignore_index=True)
     if shard_of is None:
         shards = first_shard + np.arange(len(corpus)) // shard_size
     else:
@@ -111,60 +119,85 @@ def _planned(corpus: pd.DataFrame, shard: NDArray[np.int64], measures: tuple[str
 
 
 def _check_unchanged(known: pd.DataFrame, corpus: pd.DataFrame) -> None:
-    columns = [name for name in corpus.columns if name in known.columns and name != "utterance_id"]
-    both = corpus.merge(known[["utterance_id", *columns]], on="utterance_id", suffixes=("", "_cached"))
-    for name in columns:
-        now, then = both[name], both[f"{name}_cached"]
+    """Compare the rows of the same utterances."""
+    known, corpus = known.reset_index(drop=True), corpus.reset_index(drop=True)
+    for name in [name for name in corpus.columns if name in known.columns and name != "utterance_id"]:
+        now, then = corpus[name], known[name]
         changed = (now != then) & ~(now.isna() & then.isna())
         if changed.any():
-            row = both[changed].iloc[0]
+            first = corpus.loc[changed, "utterance_id"].idxmin()
             raise ProbeError(
-                f"utterance {row['utterance_id']}: {name} is {row[name]!r} now and {row[f'{name}_cached']!r} in the "
+                f"utterance {corpus['utterance_id'][first]}: {name} is {now[first]!r} now and {then[first]!r} in the "
                 f"cache ({int(changed.sum())} such rows). Name another cache folder for the changed corpus."
             )
 
 
 def fill_places(folder: Path, manifest: Manifest, table: pd.DataFrame) -> pd.DataFrame:
-    """Fill in the rows of finished shards that the table does not know yet, from the shards themselves."""
-    pending = _unknown_to(table, manifest)
-    if not pending:
-        return table
-    position = pd.Series(table.index, index=table["utterance_id"])
-    table = table.copy()
-    for record in pending:
-        if record.moved:
-            rows = table["shard"] == record.index
-            table.loc[rows, ["row", "n_samples", "n_frames"]] = [-1, 0, 0]
-            table.loc[rows, list(manifest.measures)] = np.nan
-        if record.file is None:
-            continue
-        shard = Shard(folder, record, manifest)
-        places = position.reindex(shard.utterance_ids)
-        if places.isna().any() or (table.loc[places, "shard"] != record.index).any():
-            raise CacheCorrupt(
-                f"{shard.path}: its utterances are not those planned. Check: probe cache verify {folder}"
-            )
-        values = {"row": np.arange(shard.n_rows), "n_samples": shard.n_samples, "n_frames": shard.n_frames}
-        for name, column in {**values, **shard.measures}.items():
-            table.loc[places, name] = column
-    return table
+    """Fill in the rows of finished shards that the table does not know yet, from the shards themselves.
 
-
-def _unknown_to(table: pd.DataFrame, manifest: Manifest) -> list[ShardRecord]:
-    """Finished shards whose rows the table does not know yet, or knows from a file that was replaced."""
-    known = set(table.loc[table["row"] >= 0, "shard"])
-    return [shard for shard in manifest.shards if shard.moved or (shard.file and shard.index not in known)]
+    Raises CacheCorrupt where a shard cannot be read, or holds other utterances than planned.
+    """
+    filled, refused = _filled(folder, manifest, table)
+    for error in refused.values():
+        raise error
+    return filled
 
 
 def settle(folder: Path, manifest: Manifest, table: pd.DataFrame) -> tuple[Manifest, pd.DataFrame]:
     """As `fill_places`, but a shard that cannot be read is forgotten: its utterances are pending again."""
-    for record in _unknown_to(table, manifest):
+    filled, refused = _filled(folder, manifest, table)
+    return manifest.with_only([record for record in manifest.shards if record.index not in refused]), filled
+
+
+def _filled(folder: Path, manifest: Manifest, table: pd.DataFrame) -> tuple[pd.DataFrame, dict[int, CacheCorrupt]]:
+    """The table with the rows of all shards that it does not know yet, and the shards that cannot be read, with why.
+
+    All shards are filled in together: the ids of a table are indexed once, and each column is written once.
+    """
+    pending = _unknown_to(table, manifest)
+    if not pending:
+        return table, {}
+    refused, shards = dict[int, CacheCorrupt](), dict[int, Shard]()
+    for record in pending:
         try:
-            table = fill_places(folder, manifest.with_only([record]), table)
-        except CacheCorrupt:
-            manifest = manifest.with_only([kept for kept in manifest.shards if kept.index != record.index])
-            table = fill_places(folder, manifest.with_only([replace(record, file=None, moved=True)]), table)
-    return manifest, table
+            if record.file is not None:
+                shards[record.index] = Shard(folder, record, manifest, states=False)
+        except CacheCorrupt as error:
+            refused[record.index] = error
+    names = [name for shard in shards.values() for name in shard.utterance_ids]
+    places = pd.Index(table["utterance_id"].to_numpy(object)).get_indexer(pd.Index(names, dtype=object))
+    planned = table["shard"].to_numpy()
+    owners = np.repeat(np.array(list(shards), np.int64), [shard.n_rows for shard in shards.values()])
+    times = np.bincount(places[places >= 0], minlength=len(table))
+    strange = (
+        (places < 0) | (planned[places] != owners) | (times[places] > 1) if len(table) else np.ones(len(names), bool)
+    )
+    for index in np.unique(owners[strange]).tolist():
+        refused[index] = CacheCorrupt(
+            f"{shards[index].path}: its utterances are not those planned. Check: probe cache verify {folder}"
+        )
+    sound = {index: shard for index, shard in shards.items() if index not in refused}
+    places = places[~np.isin(owners, list(refused))]
+    empty = np.isin(planned, [record.index for record in pending if record.moved or record.index in refused])
+    columns = {}
+    for name in ("row", "n_samples", "n_frames", *manifest.measures):
+        values = table[name].to_numpy(copy=True)
+        values[empty] = {"row": -1, "n_samples": 0, "n_frames": 0}.get(name, np.nan)
+        if sound:
+            values[places] = np.concatenate([_column(shard, name) for shard in sound.values()])
+        columns[name] = values
+    return table.assign(**columns), refused
+
+
+def _column(shard: Shard, name: str) -> NDArray[Any]:
+    own = {"row": np.arange(shard.n_rows), "n_samples": shard.n_samples, "n_frames": shard.n_frames}
+    return own[name] if name in own else shard.measures[name]
+
+
+def _unknown_to(table: pd.DataFrame, manifest: Manifest) -> list[ShardRecord]:
+    """Finished shards whose rows the table does not know yet, or knows from a file that was replaced."""
+    known = set(table.loc[table["row"] >= 0, "shard"].unique())
+    return [shard for shard in manifest.shards if shard.moved or (shard.file and shard.index not in known)]
 
 
 def table_is_whole(folder: Path, manifest: Manifest) -> bool:
@@ -196,7 +229,7 @@ def stored_ids(folder: Path, manifest: Manifest) -> tuple[Manifest, dict[str, in
     kept = []
     for record in manifest.shards:
         try:
-            names = Shard(folder, record, manifest).utterance_ids if record.file else []
+            names = Shard(folder, record, manifest, states=False).utterance_ids if record.file else []
         except CacheCorrupt:
             continue
         kept.append(record)
@@ -230,6 +263,8 @@ def recover(folder: Path, manifest: Manifest, corpus: pd.DataFrame) -> tuple[Man
 def failures_of(manifest: Manifest, table: pd.DataFrame) -> pd.DataFrame:
     """The utterances that could not be used: `utterance_id`, `path`, `reason`, in the order of the table."""
     reasons = {name: reason for record in manifest.shards for name, reason in record.failures.items()}
+    if not reasons:
+        return table.loc[:, ["utterance_id", "path"]].head(0).assign(reason=pd.Series(dtype="str"))
     failed = table.loc[table["utterance_id"].isin(reasons), ["utterance_id", "path"]]
     return failed.assign(reason=failed["utterance_id"].map(reasons)).reset_index(drop=True)
 

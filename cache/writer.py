@@ -1,7 +1,6 @@
 """The writer of a cache: plans shards, resumes after any kind of stop, records what is finished."""
 
 import datetime
-import errno
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +12,7 @@ from zlib import crc32
 
 import pandas as pd
 
-from cache.atomic import PARTIAL, fsync_folder, link_or_copy, replace_file
+from cache.atomic import DISK, PARTIAL, fsync_folder, link_or_copy, replace_file
 from cache.errors import CacheCorrupt, CacheMissing, ProbeError
 from cache.lock import LOCK, lock_folder
 from cache.manifest import (
@@ -30,7 +29,6 @@ from cache.shard import Array
 from cache.shard_writer import ShardWriter
 from cache.table import failures_bytes, load_table, plan, recover, settle, table_bytes
 
-DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 OWN_PARTIAL = re.compile(
     rf"(shard-\d+(-\d+)?\.h5(\.[0-9a-f]{{32}}{re.escape(PARTIAL)})?"
     rf"|{re.escape(MANIFEST)}|{re.escape(UTTERANCES)}|{re.escape(FAILURES)}){re.escape(PARTIAL)}"
@@ -111,6 +109,7 @@ class CacheWriter:
             next_failures_crc32=None,
         )
         self.manifest.save(self.folder)
+        self._saved = self.manifest, self.table
 
     def pending(self) -> Iterator[tuple[int, pd.DataFrame]]:
         """The shards not finished yet: number and planned utterances."""
@@ -204,7 +203,8 @@ class CacheWriter:
             self.lock.check()
             self._remove_partial()
             self.manifest, self.table = settle(self.folder, self.manifest, self.table)
-            self._save_table()
+            if self.manifest != self._saved[0] or self.table is not self._saved[1]:
+                self._save_table()
         finally:
             self.lock.release()
 

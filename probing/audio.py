@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from scipy.fft import next_fast_len, rfft
 
 from cache.bounds import open_regular
-from probing.containers import UnusableAudio, check_whole
+from probing.containers import UnusableAudio
+from probing.content import Content, Pieces
 from probing.streams import ALL_FLAC, Part, parts
 
 SAMPLING_RATE = 16_000
@@ -31,7 +32,10 @@ USUAL_SUFFIXES = {  # by libsndfile's name of the format; those whose files do n
 SUFFIXES = tuple(
     suffix for name, suffixes in USUAL_SUFFIXES.items() if name in soundfile.available_formats() for suffix in suffixes
 )
-INSTRUMENTS = ("SDS", "XI", "WVE")
+REFUSED = {  # by libsndfile's name of the format
+    **dict.fromkeys(("SDS", "XI", "WVE"), "a format of instruments, which does not keep the rate"),
+    "RAW": "there is no header, and the name alone does not say what the bytes are; write it as .wav",
+}
 BLOCK = 1 << 18  # samples read at a time where the length is not known
 _ONE_STEP_OF_16_BITS = 1 / 32768
 
@@ -89,12 +93,10 @@ def load_audio(path: Path, cropping: Cropping, min_samples: int = 1) -> Waveform
     pieces: list[tuple[Waveform, int]] = []
     try:
         with open_regular(path) as file:
-            check_whole(file, os.fstat(file.fileno()).st_size)
-        for part in parts(path, seconds):
-            wanted = seconds - sum(len(samples) / rate for samples, rate in pieces)
-            if wanted <= 0:
-                break
-            pieces.append(_decode(part, wanted))
+            for part in parts(path, Content(file), seconds):
+                wanted = seconds - sum(len(samples) / rate for samples, rate in pieces)
+                if wanted > 0:  # the parts behind are looked at as well: one may be cut
+                    pieces.append(_decode(part, wanted))
     except UnusableAudio:
         raise
     except Exception as error:  # what a decoder makes of foreign bytes has no end
@@ -106,11 +108,12 @@ def stated_seconds(path: Path, seconds: float) -> float | None:
     """How long a file is, at most `seconds`, without decoding it; None if it does not say, or cannot be read."""
     found = 0.0
     try:
-        for part in parts(path, seconds):
-            with soundfile.SoundFile(part) as file:
-                if not 0 < file.frames < UNKNOWN_FRAMES:
-                    return None
-                found += file.frames / file.samplerate
+        with open_regular(path) as opened:
+            for part in parts(path, Content(opened), seconds):
+                with _open(part) as file:
+                    if not 0 < file.frames < UNKNOWN_FRAMES:
+                        return None
+                    found += file.frames / file.samplerate
     except Exception:  # as in `load_audio`, which says why
         return None
     return min(found, seconds)
@@ -128,29 +131,41 @@ class _Stream(soundfile.SoundFile):
         return False
 
 
+def _open(part: Part) -> _Stream:
+    file = _Stream(part)
+    if file.format in REFUSED:
+        file.close()
+        raise ValueError(REFUSED[file.format])
+    return file
+
+
 def _decode(part: Part, seconds: float) -> tuple[Waveform, int]:
     """The first seconds of a part, (n, channels), and its rate."""
-    with _Stream(part) as file:
-        if file.format in INSTRUMENTS:
-            raise ValueError(f"{file.format} is a format of instruments, which does not keep the rate")
+    with _open(part) as file:
         n_wanted = math.ceil(seconds * file.samplerate)
         n_stated = file.frames if 0 < file.frames < UNKNOWN_FRAMES else None
         blocks: list[Waveform] = []
-        while (n_left := n_wanted - sum(len(block) for block in blocks)) > 0:
-            blocks.append(file.read(min(n_left, n_stated or BLOCK), dtype="float32", always_2d=True))
+        n_left = min(n_wanted, n_stated or n_wanted)  # libsndfile gives no more of a part than that states
+        while n_left > 0:
+            blocks.append(file.read(n_left if n_stated else min(n_left, BLOCK), dtype="float32", always_2d=True))
+            n_left -= len(blocks[-1])
             if not len(blocks[-1]):
                 break
+        if isinstance(part, Pieces) and part.failure:
+            raise part.failure
         samples = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-        if n_stated and file.format in ("FLAC", "CAF"):
-            _check_decoded(part, len(samples), n_wanted, n_stated)
+        if n_stated and file.format not in ("MP3", "OGG"):  # whose number is a guess, or that of the encoder
+            _check_decoded(part, len(samples), n_wanted, n_stated, file.format)
         return samples, file.samplerate
 
 
-def _check_decoded(part: Part, n: int, n_wanted: int, n_stated: int) -> None:
-    """Refuse packed samples that end before their stated number, here or, seen by a jump to the last, further on."""
+def _check_decoded(part: Part, n: int, n_wanted: int, n_stated: int, kind: str) -> None:
+    """Refuse samples that end before their stated number, here or, seen by a jump to the last, further on."""
     if n < min(n_wanted, n_stated):
         raise UnusableAudio(f"truncated: {n} of {n_stated} samples could be decoded")
-    if n_stated > n_wanted:
+    if kind in ("MAT4", "MAT5") and n_stated < _columns(part):
+        raise UnusableAudio(f"truncated: {n_stated} of {_columns(part)} columns are there")
+    if n_stated > n_wanted and kind in ("FLAC", "CAF"):  # the others have said it by their size
         with soundfile.SoundFile(part) as file:
             try:
                 file.seek(n_stated - 1)
@@ -159,6 +174,13 @@ def _check_decoded(part: Part, n: int, n_wanted: int, n_stated: int) -> None:
                 whole = False
         if not whole:
             raise UnusableAudio(f"truncated: the last of {n_stated} samples is not there")
+
+
+def _columns(part: Part) -> int:
+    """Columns of the widest matrix of a file of MATLAB, which libsndfile takes for samples."""
+    from scipy.io import whosmat  # slow to import, and such files are rare
+
+    return max((shape[-1] for _, shape, _ in whosmat(part)), default=0)
 
 
 def _joined(pieces: list[tuple[Waveform, int]]) -> tuple[Waveform, int]:

@@ -4,10 +4,11 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-console = Console(stderr=True, highlight=False, soft_wrap=True)
+from probing.console import PlainConsole, visible
+
+console = PlainConsole(stderr=True)
 LOG_EVERY_S = 15.0
 
 
@@ -22,21 +23,21 @@ class ProgressLine:
         self._task = TaskID(0)
         if console.is_terminal:
             columns = (
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
-                TextColumn("{task.fields[note]}"),
+                TextColumn("{task.fields[note]}", markup=False),
                 TimeRemainingColumn(),
             )
             self._bar = Progress(*columns, console=console, transient=True)
-            self._task = self._bar.add_task(what, total=total, note="")
+            self._task = self._bar.add_task(visible(what), total=total, note="")
             self._bar.start()
 
     def advance(self, n: int, note: str = "") -> None:
         """Count `n` more, with a remark on how it goes."""
         self.done, self.note = self.done + n, note
         if self._bar:
-            self._bar.update(self._task, completed=self.done, note=note)
+            self._bar.update(self._task, completed=self.done, note=visible(note))
         elif time.monotonic() - self._logged > LOG_EVERY_S:
             self._logged = time.monotonic()
             console.print(f"{self.what}: {self._log_line()}")

@@ -1,6 +1,7 @@
 """Runs: a folder with everything a sweep found.
 
-run.json            configuration, fingerprint of the cache, versions, seeds, timings, finding
+run.json            configuration, fingerprint of the cache, versions, seeds, timings, finding; size and checksum of
+                    every file, see `probing.sealing`
 results.parquet     one row per figure: experiment, head, layer, depth, seed, split, corpus, condition, metric, value,
                     low, high, strength; what each holds is in `probing.sweep.results`
 results.csv         the same
@@ -22,19 +23,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import save_file
 
 from cache import ProbeError
-from cache.atomic import PARTIAL, put_back, replace_file, replace_folder
+from cache.atomic import DISK, PARTIAL, Unwritten, put_back, replace_file, replace_folder
 from cache.bounds import read_parquet
 from cache.lock import LOCK, OWNER, lock_folder
 from cache.manifest import canonical_json, read_json
 from probing.metrics.clusters import clusters_of
 from probing.run_form import FINDINGS, RECORD, RESULTS, UTTERANCES, check_record, check_results, check_utterances
 from probing.scores import read_scores, write_scores
+from probing.sealing import check_file, read_record, seal
+from probing.tensors import save_arrays
 
 RUN, CONFIGURATION = RECORD, "configuration.json"
+DRAWN = ("figures", "report.html")  # by `analysis`, again and again
 PACKAGES = ("torch", "transformers", "numpy", "scikit-learn", "h5py")
 
 
@@ -45,13 +47,14 @@ class Run:
         folder, record (run.json), results (DataFrame, one row a figure).
 
     Raises:
-        ProbeError: there is no run in the folder.
+        ProbeError: there is no run in the folder, or it is damaged; every file is compared when it is read.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         try:
-            self.record: dict[str, Any] = read_json(self.folder / RUN)
+            self.record: dict[str, Any] = read_record(self.folder / RUN)[0]
+            check_file(self.folder / RESULTS)
             self.results = read_parquet(self.folder / RESULTS)
             check_record(self.record)
             check_results(self.results, self.record)
@@ -106,11 +109,12 @@ class Run:
         Raises:
             ProbeError: no such scores, or a run of a version that did not keep its utterances.
         """
-        path = self.folder / "scores" / f"{name}.{part}.txt"
+        path = file_in(self.folder / "scores", f"{name}.{part}.txt")
         if not path.is_file():
             there = sorted(file.name.removesuffix(".eval.txt") for file in path.parent.glob("*.eval.txt"))
             raise ProbeError(f"{path}: no such scores. There are: {', '.join(there)}")
         try:
+            check_file(self.folder / UTTERANCES)
             table = read_parquet(self.folder / UTTERANCES)
             check_utterances(table)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
@@ -134,6 +138,16 @@ class Run:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.folder)!r}: {self.sentence})"
+
+
+def file_in(folder: Path, name: str) -> Path:
+    """The file of a name in a folder of a run; ProbeError where the name, which anybody may have written, leads out."""
+    if not name or Path(name).name != name or "\\" in name or "\0" in name:
+        raise ProbeError(
+            f"{folder.parent}: {name!r} is no name of a file in its folder {folder.name}. Expected a head that the run "
+            "has; if the run itself says so, make it again: probe sweep CACHE"
+        )
+    return folder / name
 
 
 def made_with(record: Mapping[str, Any], configuration: Mapping[str, Any]) -> bool:
@@ -186,8 +200,15 @@ class RunWriter:
     def __enter__(self) -> "RunWriter":
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._lock.release()
+        refused = isinstance(error, OSError) and error.errno in DISK and not isinstance(error, ProbeError)
+        if refused or isinstance(error, Unwritten):
+            why = error.why if isinstance(error, Unwritten) else getattr(error, "strerror", "")
+            raise ProbeError(
+                f"{self.folder}: cannot be written to ({why}). Make room, or the folder writable: the same command "
+                "goes on where it stopped"
+            ) from error
 
     @property
     def training(self) -> Path:
@@ -206,23 +227,14 @@ class RunWriter:
         parts = [table.assign(part=part).drop(columns=["shard", "row"]) for part, table in tables.items()]
         pd.concat(parts, ignore_index=True).to_parquet(self.partial / UTTERANCES, index=False)
 
-    def add_scores(
-        self, name: str, tables: Mapping[str, pd.DataFrame], scores: Mapping[str, NDArray[np.float64]]
-    ) -> None:
+    def add_scores(self, name: str, tables: Mapping[str, pd.DataFrame], scores: Mapping[str, NDArray[Any]]) -> None:
         """Write `scores/NAME.PART.txt` for each part that was scored; `tables` say whose scores they are."""
         for part, values in scores.items():
             write_scores(self.partial / "scores" / f"{name}.{part}.txt", tables[part], values)
 
     def add_heads(self, name: str, tensors: Mapping[str, NDArray[Any]], config: Mapping[str, Any]) -> None:
         """Write `heads/NAME.safetensors` with its configuration beside it as JSON."""
-        # safetensors writes the memory of a strided array as it lies, which is another array
-        contiguous = {key: np.ascontiguousarray(value) for key, value in tensors.items()}
-        try:
-            save_file(contiguous, self.partial / "heads" / f"{name}.safetensors")
-        except SafetensorError as error:
-            raise ProbeError(
-                f"{self.folder}: cannot be written to ({error}). Make room: the same command goes on where it stopped."
-            ) from None
+        save_arrays(self.partial / "heads" / f"{name}.safetensors", tensors)
         text = json.dumps(config, indent=1, ensure_ascii=False)
         (self.partial / "heads" / f"{name}.json").write_text(text + "\n", encoding="utf-8")
 
@@ -230,11 +242,10 @@ class RunWriter:
         """Write the results and the record, and give the folder its name."""
         shutil.rmtree(self.training, ignore_errors=True)
         (self.partial / CONFIGURATION).unlink(missing_ok=True)
-        results.to_parquet(self.partial / "results.parquet", index=False)
+        results.to_parquet(self.partial / RESULTS, index=False)
         results.to_csv(self.partial / "results.csv", index=False)
         versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
-        text = json.dumps({**record, "versions": versions}, indent=1, ensure_ascii=False)
-        replace_file(self.partial / RUN, (text + "\n").encode())
+        seal(self.partial, RUN, {**record, "versions": versions}, leave_out=(LOCK, OWNER, *DRAWN))
         self._lock.check()
         replace_folder(self.partial, self.folder)
         for name in (LOCK, OWNER):  # they came along

@@ -4,10 +4,12 @@
 2021: `utterance score`, that of ASVspoof 2021, where keys are secret
 5: the same of ASVspoof 5, separated by a tab, under the header `filename`, `cm-score`
 
-These are written. A csv or tsv whose header names utterance_id and score is read as well; all of them as .gz too.
+These are written. A csv or tsv whose header names utterance_id and score is read as well, and without a header
+`utterance score key` in any order and `speaker utterance score key` (baseline of ASVspoof 5); all of them as .gz too.
 """
 
 import gzip
+from itertools import permutations
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -15,14 +17,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from cache.atomic import replace_file
+from cache.atomic import replaced
 from probing.corpora.corpus import LABELS
 from probing.metrics.eer import ScoresError
+from probing.rows import BYTE_ORDER_MARK
+from probing.sealing import check_file
 from probing.tables import is_csv, read_table, refuse, with_labels, with_numbers
 
 Form = Literal["2019", "2021", "5"]
 FORMS: tuple[Form, ...] = get_args(Form)
-BYTE_ORDER_MARK = "\ufeff"  # not read again at the start of a file
+COLUMNS: dict[int, str | tuple[str, ...]] = {
+    2: "utterance_id score",
+    4: ("utterance_id attack label score", "speaker utterance_id score label"),
+    3: tuple(" ".join(order) for order in permutations(("utterance_id", "score", "label"))),
+}
 
 
 def write_scores(path: str | Path, utterances: pd.DataFrame, scores: ArrayLike, form: Form = "2019") -> None:
@@ -35,6 +43,7 @@ def write_scores(path: str | Path, utterances: pd.DataFrame, scores: ArrayLike, 
         form: which columns to write.
 
     Raises:
+        ProbeError: it cannot be written.
         ScoresError: as many scores as utterances were expected, all finite, names without white space, labels
             `bonafide` or `spoof`, and a path that would not be read as a csv.
     """
@@ -64,7 +73,8 @@ def write_scores(path: str | Path, utterances: pd.DataFrame, scores: ArrayLike, 
         content = text.encode()
     except UnicodeEncodeError as error:
         raise ScoresError(f"{path}: a name that is no Unicode text ({error.reason}). Name it otherwise.") from None
-    replace_file(path, gzip.compress(content, mtime=0) if path.suffix.lower() == ".gz" else content)
+    with replaced(path) as partial:
+        partial.write_bytes(gzip.compress(content, mtime=0) if path.suffix.lower() == ".gz" else content)
 
 
 def read_scores(path: str | Path) -> pd.DataFrame:
@@ -72,18 +82,20 @@ def read_scores(path: str | Path) -> pd.DataFrame:
 
     Returns:
         One row per utterance in the order of the file: `utterance_id`, `score` (float64), `attack` and `label`
-        (`bonafide` or `spoof`) where the form has them, and what else a header names, as text.
+        (`bonafide` or `spoof`) where the form has them, and what else a header names, as text. A score of `-inf` or
+        `inf` is the lowest or highest there is, as the official packages take it.
 
     Raises:
         ScoresError: the file cannot be read, is empty, or a line, named by its number, is not of the form, has no
-            finite score, an unknown label, no name, or an utterance that was there before.
+            score, an unknown label, no name, or an utterance that was there before.
+        Damaged: it is of a run, and not as the sweep wrote it.
     """
     path = Path(path)
-    forms = {2: "utterance_id score", 4: "utterance_id attack label score"}
-    table = read_table(path, "scores", forms, ("utterance_id", "score"))
+    check_file(path)
+    table = read_table(path, "scores", COLUMNS, ("utterance_id", "score"))
     if "label" in table:
         table = with_labels(table, path)
-    table = with_numbers(table, path)
+    table = with_numbers(table, path, infinite=True)
     names = table["utterance_id"]
     refuse(table, names == "", "utterance_id", "expected a name", path)
     twice = names.duplicated()

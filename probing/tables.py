@@ -6,17 +6,20 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from cache.bounds import TooLarge, open_text
+from cache.bounds import TooLarge
 from probing.corpora.corpus import LABELS
 from probing.metrics.eer import ScoresError
+from probing.rows import first_double, fit, open_text, separated_rows, stripped
 
 ALIASES = {
     "filename": "utterance_id", "utterance": "utterance_id", "trial": "utterance_id", "file": "utterance_id",
     "cm-score": "score", "cm_score": "score", "cm-label": "label", "cm_label": "label",
-    "key": "label", "subset": "split",
+    "key": "label", "subset": "split", "trial_anon": "utterance_id", "attack_anon": "attack",
 }  # fmt: skip
+SCORED = 1000  # lines that decide which column is which
 
 
 def is_csv(path: Path) -> bool:
@@ -24,13 +27,16 @@ def is_csv(path: Path) -> bool:
     return path.name.lower().removesuffix(".gz").endswith(".csv")
 
 
-def read_table(path: Path, what: str, forms: Mapping[int, str], needed: tuple[str, ...]) -> pd.DataFrame:
-    """Read a table of text; empty lines do not count.
+def read_table(
+    path: Path, what: str, forms: Mapping[int, str | tuple[str, ...]], needed: tuple[str, ...]
+) -> pd.DataFrame:
+    """Read a table of text; empty lines do not count, nor separators at the end of a line.
 
     Args:
         path: comma separated if named so, else by tabs if the first line has one, else by white space.
         what: is expected there, for messages.
-        forms: by number of fields, the columns of files without a header; those called `_` are left out.
+        forms: by number of fields, the columns of files without a header, or several orders of them, of which that is
+            taken whose labels are labels and whose scores are numbers; columns called `_` are left out.
         needed: columns that make a first line a header, under these names or their aliases.
 
     Returns:
@@ -39,29 +45,31 @@ def read_table(path: Path, what: str, forms: Mapping[int, str], needed: tuple[st
     Raises:
         ScoresError: the file cannot be read, is empty, or a line, named by its number, is not of the form.
     """
-    expected = " or ".join([*(f"`{form}`" for form in forms.values()), f"a header with {','.join(needed)}"])
+    orders = {n: (form,) if isinstance(form, str) else form for n, form in forms.items()}
+    told = [f"`{form[0]}`" for form in orders.values()]
+    expected = " or ".join([*told, f"a header with {','.join(needed)}"])
     try:
         rows = _rows(path)
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error, TooLarge) as error:
+    except (OSError, EOFError, zlib.error, UnicodeError, csv.Error, TooLarge) as error:
         raise ScoresError(f"{path}: cannot be read as {what} ({error}). Expected {expected}") from None
-    names = _header(next(iter(rows.values()), []), needed)
+    line, fields = next(iter(rows.items()), (0, []))
+    fields = fit(fields, 1)
+    names = _header(fields, needed)
     if names:
-        line = next(iter(rows))
-        twice = [name for i, name in enumerate(names) if name in names[:i]]
-        if twice:
-            raise ScoresError(f"{path}, line {line}: column {twice[0]!r} is there twice; expected one of each name")
+        if (twice := first_double(names)) is not None:
+            raise ScoresError(f"{path}, line {line}: column {twice!r} is there twice; expected one of each name")
         del rows[line]
     if not rows:
         raise ScoresError(f"{path}: no {what}. Expected {expected}")
-    first, fields = next(iter(rows.items()))
     if not names:
-        if len(fields) not in forms:
-            raise ScoresError(f"{path}, line {first}: {len(fields)} fields; expected {expected}")
-        names = forms[len(fields)].split()
-    for line, fields in rows.items():
-        if len(fields) != len(names):
+        if len(fields) not in orders:
+            raise ScoresError(f"{path}, line {line}: {len(fields)} fields; expected {expected}")
+        names = _order(orders[len(fields)], [fit(row, len(fields)) for row in rows.values()], path)
+    for line, found in rows.items():
+        rows[line] = fit(found, len(names))
+        if len(rows[line]) != len(names):
             raise ScoresError(
-                f"{path}, line {line}: {len(fields)} fields; expected {len(names)} as in the first. Mend the line, or "
+                f"{path}, line {line}: {len(found)} fields; expected {len(names)} as in the first. Mend the line, or "
                 "write the file again"
             )
     columns = zip(names, zip(*rows.values(), strict=True), strict=True)
@@ -69,10 +77,41 @@ def read_table(path: Path, what: str, forms: Mapping[int, str], needed: tuple[st
     return pd.DataFrame(kept)
 
 
-def with_numbers(table: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """The table with its scores as float64; one that is not a finite number is refused."""
+def _order(orders: tuple[str, ...], rows: list[list[str]], path: Path) -> list[str]:
+    """The one order of columns that the rows fit, by the first row, and where that leaves several, by many."""
+    fitting = [order for order in orders if _fits(order.split(), rows[:1])] or [orders[0]]
+    if len(fitting) > 1:
+        fitting = [order for order in fitting if _fits(order.split(), rows[:SCORED], names_are_whole=True)]
+    if len(fitting) != 1:
+        raise ScoresError(
+            f"{path}: the order of its {len(rows[0])} columns cannot be told, as two could be scores or labels. Write "
+            "a header above them, as 'utterance_id score label'"
+        )
+    return fitting[0].split()
+
+
+def _fits(names: list[str], rows: list[list[str]], names_are_whole: bool = False) -> bool:
+    """Whether labels are labels and scores are numbers; and, if asked, whether no utterance is called as a fraction."""
+    for name, column in zip(names, zip(*(row for row in rows if len(row) == len(names)), strict=True), strict=True):
+        if name == "label" and not all(field.lower() in LABELS for field in column):
+            return False
+        if name == "score" and any(math.isnan(_number(field)) for field in column):
+            return False
+        if name == "utterance_id" and names_are_whole:
+            odd = [field for field in column if not field.isdecimal() and not math.isnan(_number(field))]
+            if odd or len(set(column)) < len(column):
+                return False
+    return True
+
+
+def with_numbers(table: pd.DataFrame, path: Path, infinite: bool = False) -> pd.DataFrame:
+    """The table with its scores as float64; one that is no finite number is refused.
+
+    If asked, `-inf` and `inf` are taken as the lowest and the highest there are.
+    """
     scores = pd.Series([_number(text) for text in table["score"]], table.index, dtype="float64")
-    refuse(table, scores.isna(), "score", "expected a finite number", path)
+    wrong = scores.isna() if infinite else ~np.isfinite(scores)
+    refuse(table, wrong, "score", "expected a finite number", path)
     return table.assign(score=scores)
 
 
@@ -98,13 +137,11 @@ def _rows(path: Path) -> dict[int, list[str]]:
     # Not by pandas: it takes a quotation mark in a name for a quotation, and has no line numbers.
     with open_text(path) as handle:
         if is_csv(path):
-            reader = csv.reader(handle, strict=True)
-            rows = ((reader.line_num, [field.strip() for field in row]) for row in reader)
-            return {number: row for number, row in rows if any(row)}
-        lines = {number: line for number, line in enumerate(handle, 1) if line.strip()}
-    if "\t" in next(iter(lines.values()), ""):
-        return {number: [field.strip() for field in line.split("\t")] for number, line in lines.items()}
-    return {number: line.split() for number, line in lines.items()}
+            return separated_rows(handle, ",")
+        lines = {number: line for number, line in enumerate(handle, 1) if stripped(line)}
+    if "\t" in stripped(next(iter(lines.values()), "")):
+        return {number: [stripped(field) for field in line.split("\t")] for number, line in lines.items()}
+    return {number: stripped(line).split() for number, line in lines.items()}
 
 
 def _header(fields: list[str], needed: tuple[str, ...]) -> list[str]:
@@ -122,4 +159,5 @@ def _number(text: str) -> float:
         value = float(text)
     except ValueError:
         return math.nan
-    return value if math.isfinite(value) and "_" not in text else math.nan
+    overflown = math.isinf(value) and any(letter.isdigit() for letter in text)
+    return math.nan if overflown or "_" in text else value

@@ -23,6 +23,7 @@ def write_cache(
     made: str = "by hand",
     separation: Sequence[float] = SEPARATION,
     name: str = "hand made",
+    audio_root: str = "",
     **fingerprint: str,
 ) -> Path:
     """4 layers x 6, 60 utterances a split, classes `separation` apart in the mean of one channel."""
@@ -42,6 +43,7 @@ def write_cache(
     corpus = pd.DataFrame(rows)
     corpus = change(corpus) if change else corpus
     about = {"backbone": name, "random_weights": random_weights, "corpus": corpus_name}
+    about |= {"audio_root": audio_root} if audio_root else {}
     layers = tuple(range(len(separation)))
     manifest = Manifest({"made": made, **fingerprint}, layers, DIM, {"pooled": "float32"}, MEASURES, about)
     with CacheWriter(folder, manifest, corpus, shard_size=70) as writer:

@@ -60,12 +60,14 @@ def score(merge: str, backend: str, p: Mapping[str, Array], x: Array) -> float:
         hidden = silu(y.mean(axis=0) @ p["backend.inner"] + p["backend.inner_bias"])
         return float(hidden @ p["backend.outer"][:, 0] + p["backend.bias"])
     if backend == "lstm":
-        return float((lstm(p, y).mean(axis=0) @ p["backend.weight"] + p["backend.bias"])[1])
+        logits = lstm(p, y).mean(axis=0) @ p["backend.weight"] + p["backend.bias"]
+        return float(logits[1] - logits[0])
     context = np.tile(statistics(y, np.full(y.shape, 1 / len(y))), (len(y), 1))
     inner = np.tanh(np.hstack([y, context]) @ p["backend.attend"] + p["backend.attend_bias"])
     attention = np.exp(inner @ p["backend.channel"] + p["backend.channel_bias"])
     pooled = statistics(y, attention / attention.sum(axis=0))
-    return float((pooled @ p["backend.weight"] + p["backend.bias"])[1])
+    logits = pooled @ p["backend.weight"] + p["backend.bias"]
+    return float(logits[1] - logits[0])
 
 
 def statistics(y: Array, share: Array) -> Array:

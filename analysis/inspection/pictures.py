@@ -10,7 +10,7 @@ import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures import new_axes, width_of
+from analysis.figures import new_axes, plain, width_of
 from analysis.inspection.utterance import Inspection
 from probing.audio import SAMPLING_RATE
 
@@ -65,10 +65,12 @@ def activation_curve(found: Inspection, ax: Axes | None = None) -> Axes:
     ax.legend(fontsize=7, ncols=5, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, frameon=False)
     label = f" ({found.label})" if found.label else ""
     title = f"{found.utterance}{label}: {found.head} on {found.backbone}"
-    ax.set_title(textwrap.fill(title, max(20, int(12 * width_of(ax)))), loc="left", fontsize=10, pad=18)
+    ax.set_title(plain(textwrap.fill(title, max(20, int(12 * width_of(ax))))), loc="left", fontsize=10, pad=18)
     trained = f"trained on {found.corpus}, cache {found.cache}" if found.corpus else f"cache {found.cache}"
     stamp = textwrap.fill(f"{found.how}; {trained}", max(40, int(21 * width_of(ax))))
-    ax.annotate(stamp, (0, 0), (0, -38), "axes fraction", textcoords="offset points", fontsize=7, color="0.4", va="top")
+    ax.annotate(
+        plain(stamp), (0, 0), (0, -38), "axes fraction", textcoords="offset points", fontsize=7, color="0.4", va="top"
+    )
     return ax
 
 

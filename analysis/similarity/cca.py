@@ -77,6 +77,10 @@ def cca_with(
         memory_gb: most memory for sums and rows.
         seed: of the folds.
 
+    The released code of Pasad et al. weighs by the first min(dx, dy) columns of either view, adds their raw means and
+    leaves columns at their own variance, so that a constant added to a column changes its figure; figures compared with
+    theirs must say so. `attrs["convention"]` says what is done here.
+
     Returns:
         One row a layer: value (mean over splits), deviation, low and high (over splits: standard deviation, least,
         largest), epsilon (median).
@@ -108,6 +112,7 @@ def cca_with(
         "target": name,
         "rows": v.name,
         "sample": f"{n} utterances" if tier == "pooled" else f"{n} frames",
+        "convention": "columns at variance 1, about the mean; weights of the view of fewer columns, all of them",
         "how": f"measured on held-out utterances, {splits} splits",
     }
     return table

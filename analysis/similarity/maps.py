@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from analysis.figures import MARKERS, colours, figure_of, legend, new_axes, whole_numbers, width_of
+from analysis.figures import MARKERS, colours, figure_of, legend, new_axes, plain, whole_numbers, width_of
 
 MOST_NUMBERS = 16  # layers; more, and the figures in the cells cannot be read
 
@@ -33,15 +33,15 @@ def similarity_map(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     same, wide = about.get("rows") == about.get("columns"), max(24, int(10 * width_of(ax)))
     ax.set_aspect("equal" if len(table) == len(table.columns) else "auto")
     across, up = ("layer", "layer") if same else (f"layer of {about.get(name)}" for name in ("columns", "rows"))
-    ax.set_xlabel(textwrap.fill(across, wide))
+    ax.set_xlabel(plain(textwrap.fill(across, wide)))
     ax.set_ylabel(
-        textwrap.fill(up, max(24, int(9 * float(figure_of(ax).get_size_inches()[1] * ax.get_position().height))))
+        plain(textwrap.fill(up, max(24, int(9 * float(figure_of(ax).get_size_inches()[1] * ax.get_position().height)))))
     )
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(integer=True))
     ax.figure.colorbar(picture, ax=ax, label=about.get("measure", ""), shrink=0.85)
     title = about.get("rows", "") if same else f"{about.get('measure', 'similarity')} of two models"
-    ax.set_title(textwrap.fill(title, wide), loc="left", fontsize=10)
+    ax.set_title(plain(textwrap.fill(title, wide)), loc="left", fontsize=10)
     _stamp(ax, about, -38 - 13 * ax.get_xlabel().count("\n"))
     return ax
 
@@ -57,12 +57,12 @@ def target_curves(tables: Mapping[str, pd.DataFrame], ax: Axes | None = None) ->
     for i, (name, table) in enumerate(tables.items()):
         colour, marker, x = colours(len(tables))[i], MARKERS[i % len(MARKERS)], table.index.to_numpy()
         ax.fill_between(x, table["low"], table["high"], color=colour, alpha=0.2, lw=0)
-        ax.plot(x, table["value"], color=colour, marker=marker, ms=4, label=name)
+        ax.plot(x, table["value"], color=colour, marker=marker, ms=4, label=plain(name))
     about = next(iter(tables.values())).attrs
     low = min(0.0, *(float(table["low"].min()) for table in tables.values()))
     ax.set(xlabel="layer (0 = input of the first block)", ylabel="projection-weighted CCA", ylim=(low, 1.0))
     whole_numbers(ax)
-    ax.set_title(about.get("rows", ""), loc="left", fontsize=11)
+    ax.set_title(plain(about.get("rows", "")), loc="left", fontsize=11)
     legend(ax, loc="best")
     _stamp(ax, {**about, "how": f"{about.get('how', '')}, band: all splits"})
     return ax
@@ -71,5 +71,5 @@ def target_curves(tables: Mapping[str, pd.DataFrame], ax: Axes | None = None) ->
 def _stamp(ax: Axes, about: Mapping[str, str], below: int = -38) -> None:
     stamp = "; ".join(filter(None, (about.get("sample"), about.get("how"))))
     ax.annotate(
-        stamp, (0, 0), (0, below), "axes fraction", textcoords="offset points", fontsize=7, color="0.4", va="top"
+        plain(stamp), (0, 0), (0, below), "axes fraction", textcoords="offset points", fontsize=7, color="0.4", va="top"
     )

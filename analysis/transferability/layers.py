@@ -18,6 +18,7 @@ from cache import Cache, ProbeError
 from cache.reader import Where
 from probing.progress import progress_line
 
+SHUFFLED = "transrate_shuffled"  # TransRate grows with the width of a layer, whatever the labels
 SCORES = ("logme", "h_score", "transrate", "gbc")
 TRAINING: Where = {"split": "train"}
 FEWEST = 2  # utterances of a class
@@ -54,8 +55,9 @@ def transfer_scores(
         memory_gb: most memory for features; layers that fit are read once, larger ones three times.
 
     Returns:
-        (layers x scores), higher is better; for several caches indexed by backbone and layer. GBC is that of the first
-        64 principal components.
+        (layers x scores), higher is better, and beside TransRate `transrate_shuffled`, that of shuffled labels (its
+        classes are weighted by their size, each centred by its own mean); for several caches indexed by backbone and
+        layer. GBC is that of the first 64 principal components.
 
     Raises:
         ProbeError: no such score, column, layer, tier or utterances, or one class only.
@@ -63,6 +65,9 @@ def transfer_scores(
     if not scores or not {*scores} <= {*SCORES}:
         raise ProbeError(f"scores={','.join(scores)}: expected some of {', '.join(SCORES)}")
     several = not isinstance(cache, Cache)
+    columns = list(scores)
+    if "transrate" in columns:
+        columns.insert(columns.index("transrate") + 1, SHUFFLED)
     tables, caches = [], list(cache) if not isinstance(cache, Cache) else [cache]
     for one in caches:
         v = view(one, layers, where, tier, deviation and tier == "pooled", frames_per_utterance)
@@ -71,13 +76,22 @@ def transfer_scores(
             rows = {}
             for layer in v.layers:
                 rows[layer] = _scores(v, layer, classes, scores, standardize, memory_gb)
+                if "transrate" in scores:
+                    control = _scores(v, layer, _shuffled(classes), ("transrate",), standardize, memory_gb)
+                    rows[layer][SHUFFLED] = control["transrate"]
                 line.advance(1, f"layer {layer}")
-        tables.append(pd.DataFrame.from_dict(rows, orient="index", columns=list(scores)).rename_axis("layer"))
+        tables.append(pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("layer"))
     names = [f"{one.about.get('backbone')}" for one in caches]
     names = [name if names.count(name) == 1 else f"{name} ({c.id})" for name, c in zip(names, caches, strict=True)]
     table = pd.concat(tables, keys=names, names=["backbone"]) if several else tables[0]
     table.attrs = {"caches": [one.id for one in caches], "target": target, "rows": ", ".join(names)}
     return table
+
+
+def _shuffled(classes: list[NDArray[np.intp]]) -> list[NDArray[np.intp]]:
+    """Classes of the same sizes whose members were dealt out anew, always in the same way."""
+    members = np.random.default_rng(0).permutation(np.concatenate(classes))
+    return [np.sort(part) for part in np.split(members, np.cumsum([len(one) for one in classes])[:-1])]
 
 
 def _classes(v: View, target: str) -> list[NDArray[np.intp]]:

@@ -43,9 +43,8 @@ def transfer_curve(run: str | Path | Run, scores: pd.DataFrame, ax: Axes | None 
     rates.invert_yaxis()
     rates.grid(False)
     ax.plot([], [], color="0.35", lw=2, label="trained probe")
-    for (name, values), colour, marker in zip(
-        scores.items(), colours(len(scores.columns)), cycle(MARKERS), strict=False
-    ):
+    drawn = scores[[name for name in scores.columns if name in found]]
+    for (name, values), colour, marker in zip(drawn.items(), colours(len(drawn.columns)), cycle(MARKERS), strict=False):
         spread = values.max() - values.min()
         scaled = (values - values.min()) / spread if spread else values * 0 + 0.5
         tau = "no order" if pd.isna(found[name]) else f"τ {found[name]:.2f}"

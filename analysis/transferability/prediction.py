@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau, rankdata, spearmanr
 
 from analysis.loading import load
+from analysis.transferability.layers import SHUFFLED
 from cache import ProbeError
 from probing.runs import Run
 
@@ -71,7 +72,7 @@ def predicts(
             points["best layers"] = pd.DataFrame.from_dict(best, orient="index")
     rows = []
     for name, table in points.items():
-        for score in scores.columns:
+        for score in scores.columns.drop(SHUFFLED, errors="ignore"):
             generator = np.random.default_rng(seed)
             rows.append({"over": name, "score": score, **_agreement(table, str(score), permutations, generator)})
     return pd.DataFrame(rows)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cache.manifest import read_json
+from probing.sealing import check_files
 
 from .errors import BackboneMissing, BackboneUnsupported, HubUnreachable
 from .library import first_line, import_transformers, quiet
@@ -151,6 +152,7 @@ def _read_folder(folder: Path, name: str, revision: str | None) -> Checkpoint:
             f"no config.json in {folder} (found: {found}); expected a folder written by save_pretrained. "
             f"Give the folder that holds config.json, or a hub id such as {WELL_KNOWN[2]}."
         )
+    check_files(folder, (*SETTINGS, *SAFE_WEIGHTS))  # of an export; other folders keep no checksums
     stated = _read_json(folder / "config.json").get("model_type")
     try:
         with quiet():

@@ -1,7 +1,7 @@
 """A backbone as a folder of its own: fewer blocks in the config, their weights, and how its audio was prepared.
 
 config.json, model.safetensors, preprocessor_config.json   as transformers writes and reads them
-export.json                                                 what it was made of
+export.json                                                 what it was made of, size and checksum of every file
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from cache.atomic import PARTIAL, replace_folder
+from probing.sealing import seal
+from probing.tensors import errors_of_the_disk
 
 from .errors import BackboneUnsaved
 from .families import FAMILIES, Family
@@ -48,15 +50,16 @@ def save_backbone(folder: Path, backbone: Backbone, encoder: nn.Module, audio_in
         config = _config(backbone, family, encoder, next(iter(weights.values())).dtype)
         with quiet():
             config.save_pretrained(partial)
-        save_file(weights, partial / "model.safetensors", metadata={"format": "pt"})
+        with errors_of_the_disk(partial / "model.safetensors"):
+            save_file(weights, partial / "model.safetensors", metadata={"format": "pt"})
         _write_json(partial / "preprocessor_config.json", audio_input.settings)
-        _write_json(partial / EXPORT, {"name": backbone.name, **backbone.fingerprint()})
+        seal(partial, EXPORT, {"name": backbone.name, **backbone.fingerprint()})
         for name in NEEDED:
             (partial / name).chmod(0o644)  # safetensors writes for the owner only
         replace_folder(partial, folder)
     except OSError as error:
         raise BackboneUnsaved(
-            f"{folder}: cannot be written to ({error.strerror or error}). Free some space, or name another folder."
+            f"{folder}: cannot be written to ({error.strerror or error}). Make room, or name another folder."
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -3,7 +3,7 @@
 load_corpus("demo")                           embedded, needs nothing
 load_corpus("my/manifest.csv")                path,label and optionally utterance_id,speaker,attack,split,...
 load_corpus("asvspoof2019-la:/data/asvspoof2019")
-load_corpus("folder:/data/mine")              [SPLIT/]{real,fake}/[ATTACK/]...
+load_corpus("folder:/data/mine")              [SPLIT/]{real,fake}/[ATTACK/]..., as load_corpus("/data/mine")
 
 `KNOWN` has the names. Every column a corpus has beside the common ones (codec, vocoder, language, ...) is kept as text.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from cache.errors import ProbeError
 from probing.corpora.corpus import Corpus
 from probing.corpora.known import KNOWN
-from probing.corpora.manifest import SUFFIXES, read_manifest
+from probing.corpora.manifest import SUFFIXES, is_manifest, read_manifest
 
 DEMO = Path(__file__).parent / "demo" / "demo.csv"
 
@@ -26,8 +26,11 @@ def read_corpus(spec: str, *, audio_root: Path | None = None) -> Corpus:
         return read_manifest(DEMO, name="demo")
     if name in KNOWN and root:
         return KNOWN[name].read(Path(root).expanduser())
-    if Path(spec).suffix.lower() in SUFFIXES:
-        return read_manifest(Path(spec), audio_root=audio_root)
+    path, audio_root = Path(spec).expanduser(), audio_root and audio_root.expanduser()
+    if path.is_dir():
+        return KNOWN["folder"].read(path)
+    if is_manifest(path):
+        return read_manifest(path, audio_root=audio_root)
     known = ", ".join(f"{name}:ROOT" for name in KNOWN)
     raise ProbeError(f"--corpus {spec}: unknown. Expected demo, {known}, or a manifest ({', '.join(SUFFIXES)})")
 
@@ -36,7 +39,7 @@ def load_corpus(spec: str, *, audio_root: Path | None = None, splits: Sequence[s
     """Read a corpus and check it: labels, ids, paths, and that every file exists.
 
     Args:
-        spec: `demo`, the path of a manifest (.csv, .tsv, .parquet), or `NAME:ROOT` of a known corpus.
+        spec: `demo`, the path of a manifest (.csv, .tsv, .parquet; .gz), `NAME:ROOT` of a known corpus, or a folder.
         audio_root: folder that the paths of a manifest start from; default the manifest's own.
         splits: keep only these splits.
 

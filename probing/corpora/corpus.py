@@ -8,12 +8,17 @@ from pathlib import Path
 import pandas as pd
 
 from cache.errors import ProbeError
+from cache.table import PLACE_COLUMNS
+from probing.audio import MEASURES, STAMPS
+from probing.corpora.splits import split_called
 
 BONAFIDE, SPOOF = "bonafide", "spoof"
 LABELS = {
     **dict.fromkeys(("bonafide", "bona-fide", "bona fide", "bona_fide", "genuine", "human", "real"), BONAFIDE),
     **dict.fromkeys(("spoof", "spoofed", "fake", "synthetic"), SPOOF),
 }
+# what tables of caches, runs and evaluations add to the columns of a corpus
+RESERVED = (*PLACE_COLUMNS, *MEASURES, *STAMPS, "part", "score")
 NOT_IN_IDS = r"[\s\x00-\x1f\x7f-\x9f]"  # white space and control characters
 
 
@@ -41,6 +46,7 @@ class Corpus:
     def only(self, splits: Sequence[str]) -> "Corpus":
         """The corpus cut down to some of its splits."""
         found = sorted(self.utterances["split"].unique())
+        splits = [split_called(split, found) for split in splits]
         for split in splits:
             if split not in found:
                 raise ProbeError(f"--split {split}: {self.name} has no such split, only {', '.join(found)}")
@@ -82,7 +88,7 @@ def normalise(table: pd.DataFrame, where: str) -> pd.DataFrame:
         where: what to call the table in messages.
 
     Raises:
-        ProbeError: unknown label, empty or duplicate id, path outside the root.
+        ProbeError: unknown label, empty or duplicate id, path outside the root, a column of RESERVED.
     """
 
     def refuse(rows: "pd.Series[bool]", what: str, column: str) -> None:
@@ -93,6 +99,12 @@ def normalise(table: pd.DataFrame, where: str) -> pd.DataFrame:
     table = table.reset_index(drop=True)
     if table.empty:
         raise ProbeError(f"{where}: no rows. Expected one row per utterance.")
+    for column in table.columns:
+        if column in RESERVED:
+            raise ProbeError(
+                f"{where}: column {column!r} is used by the cache itself, or by the tables made from it; give it "
+                f"another name, as own_{column}"
+            )
     label = table["label"].str.strip().str.lower().map(LABELS)
     refuse(label.isna(), f"unknown label (expected one of {', '.join(LABELS)})", "label")
     paths = pd.Series([os.path.normpath(path).replace(os.sep, "/") for path in table["path"]], table.index, str)

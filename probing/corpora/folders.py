@@ -11,12 +11,7 @@ from cache.errors import ProbeError
 from probing.audio import SUFFIXES
 from probing.corpora.corpus import LABELS, NOT_IN_IDS, SPOOF, Corpus, ids_of, normalise
 from probing.corpora.protocol import ProtocolMissing
-
-SPLITS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("dev", "development", "val", "valid", "validation"), "dev"),
-    **dict.fromkeys(("eval", "evaluation", "test", "testing"), "eval"),
-}
+from probing.corpora.splits import SPLITS
 
 
 def read_folder(root: Path, name: str | None = None) -> Corpus:

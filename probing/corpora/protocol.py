@@ -1,5 +1,6 @@
 """Protocols: the lists of utterances that corpora come with, as tables of text."""
 
+import csv
 import re
 import zlib
 from collections.abc import Sequence
@@ -7,8 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from cache.bounds import TooLarge, check_text, open_text
 from cache.errors import ProbeError
+from probing.rows import first_double, fit, open_text, separated_rows
+
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
 
 
 class ProtocolMissing(ProbeError):
@@ -51,9 +54,7 @@ def read_lines(path: Path, *forms: str) -> pd.DataFrame:
     try:
         with open_text(path) as handle:
             lines = handle.read().split("\n")
-    except TooLarge:
-        raise
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeError) as error:
         raise ProbeError(f"{path}: cannot be read ({error}). Unpack it again from the official archive.") from None
     rows = [row for row in (re.findall(r"[^ \t\r]+", line) for line in lines) if row]
     if not rows:
@@ -69,25 +70,54 @@ def read_lines(path: Path, *forms: str) -> pd.DataFrame:
 
 
 def read_csv(path: Path, columns: Sequence[str], separator: str = ",") -> pd.DataFrame:
-    """Read a table with a header as text; an empty field is an empty text.
+    """Read a table with a header as text; an empty field is an empty text, white space at either end does not count.
 
     Raises:
-        ProbeError: the file cannot be read or lacks one of `columns`.
+        ProbeError: the file cannot be read, lacks one of `columns`, has two of one name, or a line has more or fewer
+            fields than the header.
     """
     try:
-        check_text(path)
-        table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except TooLarge:
-        raise
-    except (OSError, ValueError, pd.errors.ParserError) as error:
-        raise ProbeError(f"{path}: cannot be read as {path.suffix} ({error})") from None
-    return with_columns(table, columns, path)
+        with open_text(path) as lines:
+            rows = separated_rows(lines, separator)
+    except (OSError, EOFError, zlib.error, UnicodeError, csv.Error) as error:
+        advice = ". Save it as UTF-8" if isinstance(error, UnicodeError) else ""
+        raise ProbeError(f"{path}: cannot be read as {path.suffix} ({error}){advice}") from None
+    if not rows:
+        raise ProbeError(f"{path}: is empty. Expected a header with {','.join(columns)}, and a line for each utterance")
+    header = fit(rows.pop(min(rows)), 1)
+    names = [name or f"Unnamed: {i}" for i, name in enumerate(header)]  # as pandas calls an index without a name
+    table = with_columns(pd.DataFrame(columns=names, dtype=str), columns, path)
+    for line, row in rows.items():
+        rows[line] = fit(row, len(names))
+        if len(rows[line]) != len(names):
+            raise ProbeError(
+                f"{path}, line {line}: {len(row)} fields; expected {len(names)} as in the header. Mend the line; a "
+                "field with a separator in it is put in quotation marks"
+            )
+    return pd.DataFrame(list(rows.values()), columns=table.columns, dtype=str)
 
 
 def with_columns(table: pd.DataFrame, columns: Sequence[str], path: Path) -> pd.DataFrame:
-    """The table, if it has the columns; ProbeError naming the first it lacks."""
-    missing = [column for column in columns if column not in table.columns]
+    """The table, if it has the columns; ProbeError naming the first it lacks, or that it has twice."""
+    names = [str(name) for name in table.columns]
+    if (twice := first_double(names)) is not None:
+        raise ProbeError(f"{path}: two columns are called {twice!r}. Give one of them another name")
+    missing = [column for column in columns if column not in names]
     if missing:
-        found = ",".join(map(str, table.columns))
-        raise ProbeError(f"{path}: no column {missing[0]!r}. Expected {','.join(columns)}; found {found}")
+        others = [mark for mark in SEPARATORS if mark in names[0] and len(names) == 1]
+        advice = (
+            f". Its fields are separated by {SEPARATORS[others[0]]}: save it with {_wanted(path)}" if others else ""
+        )
+        raise ProbeError(
+            f"{path}: no column {missing[0]!r}. Expected {','.join(columns)}; found {','.join(names)}{advice}"
+        )
     return table
+
+
+def is_tsv(path: Path) -> bool:
+    """Whether a table is taken for tab separated: `x.tsv`, `x.tsv.gz`."""
+    return path.name.lower().removesuffix(".gz").endswith(".tsv")
+
+
+def _wanted(path: Path) -> str:
+    return "tabs, or name it .csv" if is_tsv(path) else "commas, or with tabs and named .tsv"

@@ -1,7 +1,8 @@
 """Keys and speaker verification scores in the forms of ASVspoof 2019, 2021 and 5, or with a header; .gz as well.
 
-Keys: the protocols of 2019 (5 columns), 2021 LA (8) and DF (13) and 5 (10), all without a header, `filename cm-label`
-(5), or a csv with the columns utterance_id,label.
+Keys: the protocols of 2019 (5 columns), 2021 LA (8) and DF (13) and 5 (10, or 6 as first released), all without a
+header, `filename cm-label` (5), the full key table of the ASVspoof 5 evaluation package (a header with `trial_anon` or
+`filename`, `cm-label`, `attack_anon`, `codec`, ...), or a csv with the columns utterance_id,label.
 """
 
 from pathlib import Path
@@ -9,11 +10,13 @@ from pathlib import Path
 import pandas as pd
 
 from cache.errors import ProbeError
+from probing.corpora.splits import common_splits
 from probing.metrics.tdcf import KEYS
 from probing.tables import read_table, with_labels, with_numbers
 
 PROTOCOLS = {
     5: "speaker utterance_id _ attack label",
+    6: "speaker utterance_id gender _ attack label",
     8: "speaker utterance_id codec transmission attack label trim split",
     10: "speaker utterance_id gender codec codec_q codec_seed attack_tag attack label _",
     13: "speaker utterance_id compression source attack label trim split vocoder task team gender_pair language",
@@ -27,6 +30,8 @@ def read_keys(path: Path) -> pd.DataFrame:
         ProbeError: the file cannot be read, has another form, or a row is at fault.
     """
     table = read_table(path, "keys", PROTOCOLS, ("utterance_id", "label"))
+    if "split" in table:
+        table["split"], _ = common_splits(table["split"])
     return with_labels(table, path).reset_index(drop=True)
 
 

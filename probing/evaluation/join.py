@@ -1,17 +1,29 @@
 """Joining scores with what is known of the utterances, by utterance id."""
 
+import os
+from collections.abc import Callable
+
 import pandas as pd
 
 from cache.errors import ProbeError
+from probing.corpora.folders import SUFFIXES
+from probing.corpora.splits import split_called
 
 
-def join(scores: pd.DataFrame, known: pd.DataFrame | None = None, split: str | None = None) -> pd.DataFrame:
+def join(
+    scores: pd.DataFrame,
+    known: pd.DataFrame | None = None,
+    split: str | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> pd.DataFrame:
     """One row per trial of a split: what is known of it, and its score.
 
     Args:
         scores: `utterance_id` and `score`; `label` where they carry their keys.
-        known: `utterance_id`, `label`, and any columns; default what the scores carry.
+        known: `utterance_id`, `label`, and any columns; default what the scores carry. A `score` of its own is not that
+            of these scores, and is left out. Ids that only differ by the suffix or the folder of an audio file are one.
         split: value of the column `split`; default all that any score is of, or `eval` where that is among them.
+        say: told if ids were joined without their suffix or folder.
 
     Raises:
         ProbeError: an utterance is there twice, has no score, is unknown, or has another label than the scores say.
@@ -24,12 +36,14 @@ def join(scores: pd.DataFrame, known: pd.DataFrame | None = None, split: str | N
             raise ProbeError(f"--split {split}: these scores carry no splits; name a --corpus or --keys")
         return scores
     _refuse_doubles(known, "the keys")
+    known = known.drop(columns="score", errors="ignore")
+    scores = _as_known(scores, known, say)
     merged = known.merge(scores[["utterance_id", "score"]], on="utterance_id", how="left")
     unknown = ~scores["utterance_id"].isin(known["utterance_id"])
-    _refuse(
-        scores, unknown, "have a score and are not in the corpus or keys", "Expected scores of these utterances only"
-    )
+    as_what = f"Expected scores of these utterances only, which are called as {known['utterance_id'].iloc[0]}"
+    _refuse(scores, unknown, "have a score and are not in the corpus or keys", as_what)
     if "split" in merged:
+        split = split_called(split, merged["split"]) if split else split
         splits = [split] if split else sorted(merged.loc[merged["score"].notna(), "split"].unique())
         splits = ["eval"] if "eval" in splits else splits
         if split and split not in set(merged["split"]):
@@ -45,6 +59,29 @@ def join(scores: pd.DataFrame, known: pd.DataFrame | None = None, split: str | N
             merged, said != merged["label"], "have another label in the scores", "Name the corpus they were made on"
         )
     return merged
+
+
+def _as_known(scores: pd.DataFrame, known: pd.DataFrame, say: Callable[[str], None]) -> pd.DataFrame:
+    """The scores under the ids of the keys, where the ids differ by the suffix or the folder of an audio file only."""
+    if scores["utterance_id"].isin(known["utterance_id"]).all():
+        return scores
+    for differ, bare in (("the suffix", _without_suffix), ("folder and suffix", _stem)):
+        bare_scores, bare_known = scores["utterance_id"].map(bare), known["utterance_id"].map(bare)
+        if bare_scores.is_unique and bare_known.is_unique and bare_scores.isin(bare_known).all():
+            names = bare_scores.map(dict(zip(bare_known, known["utterance_id"], strict=True)))
+            of, to = scores["utterance_id"].iloc[0], names.iloc[0]
+            say(f"Note: the scores were joined with the keys without {differ} of the audio files, as {of} with {to}.")
+            return scores.assign(utterance_id=names)
+    return scores
+
+
+def _without_suffix(name: str) -> str:
+    stem, suffix = os.path.splitext(name)
+    return stem if suffix.lower() in SUFFIXES else name
+
+
+def _stem(name: str) -> str:
+    return os.path.basename(_without_suffix(name))
 
 
 def _refuse_doubles(table: pd.DataFrame, where: str) -> None:

@@ -75,4 +75,6 @@ def refuse_changed(writer: CacheWriter, root: Path) -> None:
             f"Put the files of then back, or extract these again: probe cache repair {writer.folder}"
         )
     if moved:
-        writer.table.loc[list(moved), "file_mtime_us"] = list(moved.values())
+        times = writer.table["file_mtime_us"].copy()
+        times[list(moved)] = list(moved.values())
+        writer.table = writer.table.assign(file_mtime_us=times)

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from cache.bounds import check_regular
 from cache.errors import ProbeError
 from cache.manifest import read_json
+from probing.sealing import check_file
 
 from .merges import RANK
 from .stack import HeadStack, Model
@@ -52,7 +53,7 @@ class Head:
         return f"{self.model.head}-depth-{self.model.depth:02d}"
 
     def score(self, x: NDArray[Any]) -> NDArray[np.float64]:
-        """Score utterances, higher for bona fide.
+        """Score utterances: log odds of bona fide, at the prior that the training weights make.
 
         Args:
             x: layers 1..depth; pooled (depth, N, 2, D), or the frames of one utterance (depth, T, D).
@@ -93,7 +94,7 @@ class Head:
             "n_frames": self.n_frames,
             "rank": self.stack.rank,
             "parameters": self.stack.n_parameters(),
-            "score": "higher is more bona fide",
+            "score": "log odds of bona fide, at the prior that the training weights make",
             "about": self.about,
         }
 
@@ -108,8 +109,11 @@ def load_head(path: Path) -> Head:
 
     Raises:
         HeadUnusable: files missing, or not those of a head.
+        Damaged: they are of a run or an export, and not as they were written.
     """
     try:
+        check_file(path)
+        check_file(path.with_suffix(".json"))
         config = read_json(path.with_suffix(".json"))
         check_regular(path)
         if config.get("form") != "head":

@@ -83,8 +83,8 @@ class HeadStack(nn.Module):
 
     @torch.no_grad()
     def score(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Scores (M, B) of layers as cached: log odds, or the bona fide logit of a back-end with two."""
-        return self(self.standardized(x), mask)[..., -1]
+        """Scores (M, B) of layers as cached: log odds of bona fide, at the prior that the training weights make."""
+        return log_odds(self(self.standardized(x), mask))
 
     @torch.no_grad()
     def take(self, m: int) -> HeadStack:
@@ -106,6 +106,11 @@ class HeadStack(nn.Module):
     def n_parameters(self) -> int:
         """Count the trained parameters of all models."""
         return sum(parameter.numel() for parameter in self.parameters())
+
+
+def log_odds(logits: Tensor) -> Tensor:
+    """Log odds (...) of bona fide from logits (..., 1), or (..., 2) of spoof and bona fide."""
+    return logits[..., 0] if logits.shape[-1] == 1 else logits[..., 1] - logits[..., 0]
 
 
 def make_stacks(

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from probing.tensors import errors_of_the_disk
+
 from .recipes import Recipe
 from .sources import Batch, Source
 from .stack import HeadStack
@@ -22,12 +24,14 @@ from .workers import Workers
 
 CHECKPOINT_EVERY_S = 20.0
 BETAS, EPSILON = (0.9, 0.999), 1e-8
+GATES = ("merge.query", "merge.weight")  # vectors of a model that gates come from: they decay as matrices do
 
 
 class StackOptimizer:
     """AdamW (Loshchilov & Hutter, ICLR 2019) with a learning rate and a weight decay per model of a stack.
 
-    Matrices decay, biases and layer weights do not. A model that is not `active` stays as it is.
+    Matrices and what gates come from decay, biases and layer weights do not. A model that is not `active` stays as it
+    is.
     """
 
     def __init__(self, stack: HeadStack) -> None:
@@ -54,7 +58,7 @@ class StackOptimizer:
             shape = (-1, *[1] * (value.ndim - 1))
             first.lerp_(value.grad, 1 - BETAS[0])
             second.mul_(BETAS[1]).addcmul_(value.grad, value.grad, value=1 - BETAS[1])
-            if value.ndim > 2 or name == "merge.query":
+            if value.ndim > 2 or name in GATES:
                 value.mul_((1 - rate * self.decay).view(shape))
             torch.div(first, torch.sqrt(second, out=scratch).add_(EPSILON / root), out=scratch)
             value.addcmul_(scratch, (-rate / (first_share * root)).view(shape))
@@ -88,10 +92,42 @@ class Best:
     def restore(self, stack: HeadStack) -> None:
         """Give every model the mean of its kept parameters."""
         kept = self.losses.isfinite().float()
-        weight = kept / kept.sum(0).clamp_min(1)
+        self._take(stack, kept)
+
+    def _take(self, stack: HeadStack, kept: Tensor) -> None:
+        """Give every model the mean over slots that are `kept` (K, M); one without any stays as it is."""
+        weight, some = kept / kept.sum(0).clamp_min(1), kept.sum(0) > 0
         for name, value in stack.named_parameters():
             shape = (*weight.shape, *[1] * (value.ndim - 1))
-            value.copy_((self.values[name] * weight.view(shape)).sum(0))
+            mean = (self.values[name] * weight.view(shape)).sum(0)
+            value.copy_(torch.where(some.view(shape[1:]), mean, value))
+
+
+class Successors(Best):
+    """The parameters of the epochs that follow the `keep` of lowest dev loss, as the released code of AttM takes them.
+
+    It counts losses from 1 and names files from 0; where the last epoch is among the best, it takes one file less.
+    """
+
+    def __init__(self, stack: HeadStack, keep: int) -> None:
+        super().__init__(stack, keep)
+        self.pending = torch.zeros_like(self.losses, dtype=torch.bool)  # slots whose epoch has no successor yet
+
+    @torch.no_grad()
+    def offer(self, stack: HeadStack, losses: Tensor, epoch: int, active: Tensor) -> None:
+        """Keep the parameters where the epoch before was among the best; see whether this one is."""
+        slots, models = (self.pending & active).nonzero(as_tuple=True)
+        for name, value in stack.named_parameters():
+            self.values[name][slots, models] = value[models]
+        self.pending &= ~active
+        before = self.losses.clone()
+        super().offer(stack, losses, epoch, active)
+        self.pending |= self.losses != before
+
+    @torch.no_grad()
+    def restore(self, stack: HeadStack) -> None:
+        """Give every model the mean of its kept parameters."""
+        self._take(stack, (self.losses.isfinite() & ~self.pending).float())
 
 
 def train(
@@ -131,11 +167,16 @@ def train(
     if checkpoint is not None and checkpoint.is_file():
         state.load(checkpoint)
     saved = time.monotonic()
-    n_steps = -(-len(train_source) // recipe.batch)
+    n_used = len(train_source)
+    if recipe.drop_last and n_used > recipe.batch:
+        n_used -= n_used % recipe.batch
+    n_steps = -(-n_used // recipe.batch)
     largest_first = sorted(range(len(stacks)), key=lambda i: -stacks[i].n_parameters())
     with Workers(len(stacks), device) as workers:
         while state.epoch < recipe.epochs and any(active.any() for active in state.active):
-            order = np.random.default_rng([recipe.seed, state.epoch]).permutation(len(train_source))
+            order = np.random.default_rng([recipe.seed, state.epoch]).permutation(len(train_source))[:n_used]
+            if state.epoch == recipe.fresh_moments_at:
+                state.optimizers = [StackOptimizer(stack) for stack in stacks]
             learning = [i for i in largest_first if state.active[i].any()]
             chosen = [stacks[i] for i in learning]
             for step, parts in enumerate(_steps(train_source, order, recipe, state.epoch)):
@@ -147,8 +188,7 @@ def train(
             for i, losses in zip(learning, found, strict=True):
                 best, active = state.best[i], state.active[i]
                 best.offer(stacks[i], losses, state.epoch, active)
-                if state.epoch >= recipe.min_epochs:
-                    active &= state.epoch - best.epochs < recipe.patience
+                active &= ~recipe.stops(state.epoch, state.epoch - best.epochs)
             said(f"epoch {state.epoch}, {sum(int(active.sum()) for active in state.active)} still learning")
             if checkpoint is not None and time.monotonic() - saved > CHECKPOINT_EVERY_S:
                 state.save(checkpoint)
@@ -279,7 +319,8 @@ class _State:
     def __init__(self, stacks: Sequence[HeadStack], recipe: Recipe) -> None:
         self.epoch, self.stacks = 0, stacks
         self.optimizers = [StackOptimizer(stack) for stack in stacks]
-        self.best = [Best(stack, recipe.keep) for stack in stacks]
+        kind = Successors if recipe.successors else Best
+        self.best = [kind(stack, recipe.keep) for stack in stacks]
         self.active = [torch.ones(len(stack.models), dtype=torch.bool, device=stack.mean.device) for stack in stacks]
 
     def step(self, factor: float, i: int) -> None:
@@ -301,11 +342,13 @@ class _State:
                 "epochs": best.epochs,
                 "values": best.values,
                 "active": active,
+                **({"pending": best.pending} if isinstance(best, Successors) else {}),
             }
             for stack, optimizer, best, active in zip(self.stacks, self.optimizers, self.best, self.active, strict=True)
         ]
         partial = path.with_name(path.name + ".partial")
-        torch.save({"epoch": self.epoch, "models": self._models(), "stacks": parts}, partial)
+        with errors_of_the_disk(partial):
+            torch.save({"epoch": self.epoch, "models": self._models(), "stacks": parts}, partial)
         os.replace(partial, path)
 
     def load(self, path: Path) -> None:
@@ -320,4 +363,6 @@ class _State:
             optimizer.first, optimizer.second = part["first"], part["second"]
             optimizer.step_count = part["steps"]
             best.losses, best.epochs, best.values = part["losses"], part["epochs"], part["values"]
+            if isinstance(best, Successors):
+                best.pending = part["pending"]
             self.active[i] = part["active"]

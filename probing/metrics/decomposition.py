@@ -28,6 +28,7 @@ OF_SPOOFS, OF_BOTH = "spoof", "both"
 FIGURES = (
     "eer", "official_eer", "legacy_min_tdcf", "revised_min_tdcf", "min_dcf", "act_dcf", "cllr", "auc",
 )  # fmt: skip
+TAKEN = (*FIGURES, "n_bonafide", "n_spoof", "eer_low", "eer_high", "score")  # no column to decompose by is called so
 
 
 def decompose(
@@ -95,6 +96,8 @@ def _of_both(trials: pd.DataFrame, factors: Sequence[str], kinds: Mapping[str, s
     for factor in factors:
         if factor not in trials:
             raise ScoresError(f"--by {factor}: no such column. Expected some of {', '.join(trials.columns)}")
+        if factor in TAKEN:
+            raise ScoresError(f"--by {factor}: a figure is called so. Give the column another name, as own_{factor}")
     spoof = trials["label"].eq("spoof").to_numpy()
     return {name: kinds.get(name, kind_of(trials[name].to_numpy(), spoof)) == OF_BOTH for name in factors}
 

@@ -2,7 +2,8 @@
 
 config.json, model.safetensors, preprocessor_config.json, export.json   the backbone, see `Backbone.save`
 head.safetensors, head.json                                             the head
-serving.json                                                            how audio is prepared, and what to expect of it
+serving.json                                                            how audio is prepared, and what to expect of it;
+                                                                        size and checksum of every file
 """
 
 from __future__ import annotations
@@ -13,17 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from safetensors.numpy import save_file
-
 from cache.atomic import PARTIAL, replace_folder
-from cache.manifest import read_json
 from probing.backbones import Backbone
 from probing.devices import find_device
 from probing.extraction import Options
 from probing.runs import Run
-from probing.serving.heads import AnyHead, ServingError, choose_head, head_depth, read_head
+from probing.sealing import read_record, seal
+from probing.serving.heads import AnyHead, ServingError, chance_note, choose_head, head_depth, read_head
 from probing.serving.matching import check_matching
+from probing.tensors import save_arrays
 
 SERVING = "serving.json"
 KEPT = ("normalize", "max_seconds", "seconds", "pooled_dtype", "frames_dtype")
@@ -90,22 +89,21 @@ def export(run: Run, folder: Path, depth: int | None = None, head: str | None = 
         "weights_sha256": backbone.fingerprint()["weights_sha256"],
         "dev_eer": chosen.about.dev_eer,
         "eval_eer": chosen.about.eval_eer,
+        "note": chance_note(run, chosen.about),
         "fingerprint": run.record["fingerprint"],
     }
     partial = folder.with_name(f"{folder.name}.export{PARTIAL}")
     try:
         shutil.rmtree(partial, ignore_errors=True)
         backbone.save(partial)
-        tensors = {name: np.ascontiguousarray(value) for name, value in chosen.head.tensors().items()}
-        save_file(tensors, partial / "head.safetensors")
-        (partial / "head.safetensors").chmod(0o644)  # safetensors writes for the owner only
-        for name, content in (("head.json", chosen.head.config()), (SERVING, record)):
-            text = json.dumps(content, indent=1, ensure_ascii=False)
-            (partial / name).write_text(text + "\n", encoding="utf-8")
+        save_arrays(partial / "head.safetensors", chosen.head.tensors())
+        text = json.dumps(chosen.head.config(), indent=1, ensure_ascii=False)
+        (partial / "head.json").write_text(text + "\n", encoding="utf-8")
+        seal(partial, SERVING, record)
         replace_folder(partial, folder)
     except OSError as error:
         raise ServingError(
-            f"{folder}: cannot be written to ({error.strerror or error}). Free some space, or name another folder"
+            f"{folder}: cannot be written to ({error.strerror or error}). Make room, or name another folder"
         ) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -117,9 +115,10 @@ def open_exported(folder: Path) -> Exported:
 
     Raises:
         ServingError: there is none, or it cannot be read.
+        Damaged: it is not as it was written.
     """
     try:
-        record = read_json(folder / SERVING)
+        record = read_record(folder / SERVING)[0]
         missing = {"options", "weights_sha256", "fingerprint", "head"} - set(record)
         if missing:
             raise ValueError(f"{SERVING} says no {', '.join(sorted(missing))}")

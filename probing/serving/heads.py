@@ -15,7 +15,8 @@ from cache.bounds import check_regular
 from cache.errors import ProbeError
 from cache.manifest import read_json
 from probing.heads.head import Head, HeadUnusable, load_head
-from probing.runs import Run
+from probing.runs import Run, file_in
+from probing.sealing import check_file
 
 LINEAR = "linear-layer-"
 
@@ -74,6 +75,8 @@ def read_head(path: Path) -> AnyHead:
         HeadUnusable: files missing, or not those of a head.
     """
     try:
+        check_file(path)
+        check_file(path.with_suffix(".json"))
         config = read_json(path.with_suffix(".json"))
         if config.get("form") != "layer-probe":
             return load_head(path)
@@ -105,6 +108,32 @@ class ChosenHead:
 
     head: AnyHead
     about: Candidate
+
+
+def chance_note(run: Run, about: Candidate) -> str:
+    """A sentence if a head is not shown to be better than chance on eval, its interval reaching 50 %; else empty."""
+    rows = run.rows("layer" if about.name.startswith(LINEAR) else "depth")
+    rows = rows[(rows["head"] == about.kind) & (rows["metric"] == "eer") & (rows["condition"] == "all")]
+    at = rows["layer" if about.name.startswith(LINEAR) else "depth"] == about.depth
+    high = rows.loc[at, "high"].max()
+    if not high >= 0.5:
+        return ""
+    return (
+        f"{about.name} is not shown to be better than chance: eval EER {100 * about.eval_eer:.1f} %, the 95 % interval "
+        f"reaches {100 * high:.1f} %"
+    )
+
+
+def _headline(run: Run) -> tuple[str, int]:
+    """Kind and depth of the head that the finding of a run names: at the smaller depth, if there is one."""
+    found = run.record.get("depth_finding")
+    if not found:
+        return "linear", _chosen_layer(run)
+    return str(found["head"]), int(found.get("depth") or found["full"])
+
+
+def _chosen_layer(run: Run) -> int:
+    return int(run.record["finding"]["layer"])
 
 
 def candidates(run: Run) -> list[Candidate]:
@@ -147,12 +176,15 @@ def choose_head(run: Run, depth: int | None = None, name: str | None = None) -> 
         run: an open run.
         depth: blocks it may use; by default those of the finding, or else all.
         name: as the run calls it (`weighted-sum+linear-depth-06`, `linear-layer-06`) or only its kind
-            (`weighted-sum+linear`); by default the one of lowest dev EER of that depth.
+            (`weighted-sum+linear`; `linear` is the probe of the layer chosen on dev); by default the head that the
+            finding names, or with a depth the one of lowest dev EER of that depth.
 
     Raises:
         ServingError: no such head; those there are, are listed.
     """
     known = candidates(run)
+    if depth is None and name in (None, "linear"):
+        name, depth = _headline(run) if name is None else ("linear", _chosen_layer(run))
     exact = [candidate for candidate in known if candidate.name == name and depth in (None, candidate.depth)]
     if depth is None and not exact:
         depth = (run.record.get("depth_finding") or {}).get("depth") or max((one.depth for one in known), default=0)
@@ -164,9 +196,10 @@ def choose_head(run: Run, depth: int | None = None, name: str | None = None) -> 
         raise ServingError(f"{asked}: {run.folder} has no such head{at}. It has: {names}")
     best, folder = fitting[0], run.folder / "heads"
     if not best.name.startswith(LINEAR):
-        return ChosenHead(load_head(folder / f"{best.name}.safetensors"), best)
+        return ChosenHead(load_head(file_in(folder, f"{best.name}.safetensors")), best)
     try:
         check_regular(folder / "linear.safetensors")
+        check_file(folder / "linear.safetensors")
         tensors = load_file(folder / "linear.safetensors")
         layer = f"layer_{best.depth:02d}"
         probe = LayerProbe(best.depth, tensors[f"{layer}.weight"], float(tensors[f"{layer}.bias"][0]))

@@ -1,4 +1,4 @@
-"""Scores of a trained head, on a cache or on audio."""
+"""Scores of a trained head, on a cache, a corpus or audio."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from cache.errors import ProbeError
 from cache.manifest import MANIFEST
 from probing.audio import SUFFIXES
 from probing.backbones import Backbone
+from probing.corpora import load_corpus
 from probing.corpora.corpus import LABELS, ids_of
 from probing.corpora.folders import files_below, is_audio, passed_over
 from probing.devices import find_device
+from probing.evaluation import Evaluation, evaluate
 from probing.extraction import Options, layers_of
-from probing.metrics import eer
 from probing.progress import console, progress_line
 from probing.runs import Run
 from probing.scores import FORMS, Form, write_scores
 from probing.serving.export import Exported, load_run_backbone, open_exported, run_options
-from probing.serving.heads import AnyHead, ServingError, choose_head, head_depth
+from probing.serving.heads import AnyHead, ServingError, chance_note, choose_head, head_depth
 from probing.serving.matching import check_matching
 from probing.tables import is_csv
 
@@ -37,7 +38,7 @@ class Server:
     """A head with what it needs to score: of a run, or of an exported folder.
 
     Attributes:
-        head, name.
+        head, name. note: a sentence if the head is not shown to be better than chance.
     """
 
     def __init__(self, where: Path, head: str | None = None) -> None:
@@ -46,12 +47,14 @@ class Server:
         if (where / "serving.json").is_file():
             self.exported = open_exported(where)
             self.head, self.name = self.exported.head, str(self.exported.record["head"])
+            self.note = str(self.exported.record.get("note", ""))
             if head not in (None, self.name):
                 raise ServingError(f"--head {head}: {where} has no such head. It has: {self.name}")
             return
         self.run = Run(where)
         chosen = choose_head(self.run, name=head)
         self.head, self.name = chosen.head, chosen.about.name
+        self.note = chance_note(self.run, chosen.about)
 
     def on_cache(
         self, cache: Cache, table: pd.DataFrame, say: Callable[[str], None] = lambda text: None
@@ -204,12 +207,15 @@ def audio_files(given: Sequence[Path], say: Callable[[str], None] = lambda text:
 
 @dataclass(frozen=True)
 class Scored:
-    """What was written: the head, how many utterances, how many were of no use, and the EER by split, 0 to 1."""
+    """What was written: the head, how many utterances, how many were of no use, and the evaluation by split.
+
+    A split without both classes has no evaluation.
+    """
 
     head: str
     scored: int
     left_out: int = 0
-    rates: dict[str, float] = field(default_factory=dict)
+    evaluations: dict[str, Evaluation] = field(default_factory=dict)
 
 
 def score_inputs(
@@ -217,6 +223,8 @@ def score_inputs(
     inputs: Sequence[Path],
     file: Path,
     *,
+    corpus: str | None = None,
+    audio_root: Path | None = None,
     head: str | None = None,
     form: Form | None = None,
     split: str | None = None,
@@ -224,15 +232,17 @@ def score_inputs(
     on_failure: Callable[[str, str], None] = lambda name, reason: None,
     say: Callable[[str], None] = console.print,
 ) -> Scored:
-    """Score a cache, or audio, into a score file.
+    """Score a cache, a corpus, or audio, into a score file.
 
     Args:
         where: a run, or an exported folder.
-        inputs: one cache, or audio files and folders of them.
+        inputs: one cache, or audio files and folders of them; none for a corpus.
         file: written whole or not at all.
+        corpus: as `load_corpus` takes it: its audio is scored under its ids, with its labels and splits.
+        audio_root: folder that the paths of a manifest start from.
         head: see `choose_head`.
         form: 2019, 2021 or 5; by default 2019 where there are labels, else 2021.
-        split: only this split of a cache.
+        split: only this split of a cache or corpus.
         device: where audio is run.
         on_failure: told the name and the reason of audio of no use.
         say: where to put what a person should know.
@@ -247,14 +257,33 @@ def score_inputs(
     if file.is_dir() or not file.parent.is_dir():
         raise ServingError(f"--out {file}: expected a file in a folder that is there. Name another")
     find_device(device)
+    if bool(inputs) == bool(corpus):
+        raise ServingError("expected what to score: one cache, or audio files and folders, or --corpus SPEC")
     server = Server(where, head)
+    if server.note:
+        say(f"Note: {server.note}.")
+    if corpus:
+        read = load_corpus(corpus, audio_root=audio_root, splits=[split] if split else None)
+        table = read.utterances
+        for note in read.notes:
+            say(f"Note: {note}")
+        files = {name: read.root / path for name, path in zip(table["utterance_id"], table["path"], strict=True)}
+        scores = server.on_audio(files, device, on_failure)
+        table = table[table["utterance_id"].isin(scores)]
+        if table.empty:
+            raise ServingError(f"{len(files)} files, and none can be used. Nothing was written; give other audio")
+        values = np.array([scores[name] for name in table["utterance_id"]])
+        write_scores(file, table, values, form or "2019")
+        return Scored(server.name, len(table), len(files) - len(table), _evaluations(table, values))
     caches = [path for path in inputs if (path / MANIFEST).is_file()]
     if caches and len(inputs) > 1:
         raise ServingError(f"{caches[0]}: a cache is scored alone. Give one cache, or audio")
     if not caches:
         if form == "2019" or split:
             flag, needs = ("--form 2019", "labels") if form == "2019" else (f"--split {split}", "splits")
-            raise ServingError(f"{flag}: needs {needs}, and audio has none. Leave it out, or score a cache")
+            raise ServingError(
+                f"{flag}: needs {needs}, and audio has none. Leave it out, or score a cache, or a --corpus"
+            )
         files = audio_files(inputs, say)
         scores = server.on_audio(files, device, on_failure)
         if not scores:
@@ -270,10 +299,11 @@ def score_inputs(
         raise ServingError(f"--form 2019: {cache.folder} has utterances without label. Type --form 2021")
     values = server.on_cache(cache, table, say)
     write_scores(file, table, values, form or ("2019" if labelled else "2021"))
-    rates = {}
-    for name in table["split"].unique():
-        rows = (table["split"] == name).to_numpy()
-        bonafide = (table["label"][rows] == "bonafide").to_numpy()
-        if labelled and 0 < bonafide.sum() < len(bonafide):
-            rates[str(name)] = eer(bonafide, values[rows])
-    return Scored(server.name, len(table), rates=rates)
+    return Scored(server.name, len(table), evaluations=_evaluations(table, values) if labelled else {})
+
+
+def _evaluations(table: pd.DataFrame, values: NDArray[np.float64]) -> dict[str, Evaluation]:
+    """What `probe evaluate` finds, for each split that has both classes."""
+    trials = table.assign(score=values)
+    rows = {str(name): trials[trials["split"] == name] for name in trials["split"].unique()}
+    return {name: evaluate(of_split) for name, of_split in rows.items() if of_split["label"].nunique() == 2}

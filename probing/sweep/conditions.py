@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cache import ProbeError
+from probing.condition_names import condition_name
 from probing.metrics import Interval, Resamples, draw, eer, eer_resamples, percentile_interval
 from probing.metrics.clusters import FEW_TRIALS
 from probing.metrics.decomposition import POOLED, conditions, too_few
@@ -22,7 +23,8 @@ KEPT_NUMBERS = 50_000_000  # of resamples kept from layer to layer
 class Condition:
     """Some trials of a split.
 
-    name: `attack=A07`, or `attack=A07,codec=opus` where several columns meet. part: of the sweep.
+    name: `attack=A07`, or `attack=A07,codec=opus` where several columns meet; see `probing.condition_names`.
+    part: of the sweep.
     rows: (n,) their places in the split. bonafide: (n,) true for bona fide.
     """
 
@@ -61,11 +63,11 @@ def conditions_of(
     dropped: list[Condition] = []
     for part, split in splits.items():
         known = [factor for factor in factors if factor in split.table]
-        table = split.table[["label", *known]].assign(_row=np.arange(len(split)))
+        table = split.table[list(dict.fromkeys(["label", *known]))].reset_index(drop=True)
         for values, chosen in conditions(table, known) if known else ():
-            name = ",".join(f"{factor}={value}" for factor, value in values.items() if value != POOLED)
+            name = condition_name({factor: value for factor, value in values.items() if value != POOLED})
             bonafide = chosen["label"].eq("bonafide").to_numpy()
-            condition = Condition(name, part, chosen["_row"].to_numpy(), bonafide)
+            condition = Condition(name, part, chosen.index.to_numpy(), bonafide)
             if name:
                 (dropped if too_few(chosen["label"]) else found).append(condition)
     if dropped:
@@ -119,7 +121,9 @@ def leave_out(splits: Mapping[str, Split]) -> LeftOut:
         for attack in attacks if part != "train" else ():
             chosen = np.flatnonzero(split.bonafide | (split.table["attack"] == attack).to_numpy())
             if not split.bonafide[chosen].all():
-                measured[attack].append(Condition(f"attack={attack}", part, chosen, split.bonafide[chosen]))
+                measured[attack].append(
+                    Condition(condition_name({"attack": attack}), part, chosen, split.bonafide[chosen])
+                )
     return LeftOut(attacks, rows, measured)
 
 

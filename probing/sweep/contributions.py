@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from probing.condition_names import condition_name
 from probing.heads.head import Head
 from probing.heads.merges import WeightedSum
 from probing.heads.sources import Source
@@ -43,7 +44,9 @@ def contributions(head: Head, source: Source, split: Split, seed: int = 0) -> It
         conditions |= {f"label={name}": (split.table["label"] == name).to_numpy() for name in ("bonafide", "spoof")}
         spoofed = split.table[~split.bonafide]
         for attack in sorted(spoofed["attack"].unique()):
-            conditions[f"attack={attack}"] = (split.table["attack"] == attack).to_numpy() & ~split.bonafide
+            conditions[condition_name({"attack": attack})] = (
+                split.table["attack"] == attack
+            ).to_numpy() & ~split.bonafide
     for layer in head.layers:
         at = gates[:, layer - 1]
         for condition, chosen in conditions.items():

@@ -15,7 +15,7 @@ from cache.manifest import describe_layers
 from probing.heads.backends import BACKENDS
 from probing.heads.head import Head
 from probing.heads.merges import MERGES
-from probing.heads.recipes import Recipe, recipe_of
+from probing.heads.recipes import NAMES, Recipe, recipe_of
 from probing.heads.sources import FrameSource, PooledSource, Source
 from probing.heads.stack import HeadStack, Model, make_stacks
 from probing.heads.training import scores_of, train
@@ -56,8 +56,8 @@ class DepthOptions:
                 raise ProbeError(f"--heads {head}: {backend} needs every frame. Type --tier frames, or use linear")
         if self.tier not in ("pooled", "frames"):
             raise ProbeError(f"--tier {self.tier}: expected pooled or frames")
-        if self.recipe not in ("quick", "attm"):
-            raise ProbeError(f"--recipe {self.recipe}: expected quick or attm")
+        if self.recipe not in NAMES:
+            raise ProbeError(f"--recipe {self.recipe}: expected one of {', '.join(NAMES)}")
         if self.heads and not self.seeds:
             raise ProbeError("--seeds 0: expected one or more")
 

@@ -7,7 +7,8 @@ head, layer, depth, seed, strength   of what was measured; missing where they me
 split           `dev` or `eval`
 corpus          whose utterances these are: of `eval` there is one set of rows for each corpus evaluated on, that which
                 the findings are about first; `Run.corpora` has their order and `Run.rows` those of one
-condition       `all`, or which trials: `attack=A07`, `codec=opus`, `attack=A07,codec=opus`, `label=spoof`
+condition       `all`, or which trials: `attack=A07`, `codec=opus`, `attack=A07,codec=opus`, `label=spoof`; see
+                `probing.condition_names`
 metric          `eer` and others; value, low, high: shares from 0 to 1 with the ends of the 95 % interval
 
 by-condition: EER of the probe of each layer, trained on everything, on the trials of a condition as the official

@@ -20,6 +20,7 @@ from probing.corpora.corpus import BONAFIDE
 from probing.metrics.clusters import clusters_of
 
 EVAL = "eval"
+ADDED = ("score", "part")  # columns that tables of a run add to those of a corpus
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Split:
 
     name: `train`, `dev` or `eval`, its part in the sweep.
     cache: an open cache. split: its split that this is. corpus: what results and files call it.
-    table: rows of `Cache.utterances`.
+    table: rows of `Cache.utterances`; columns that tables of a run add are called `own_...` (see `renamed`).
     bonafide: (N,) true for bona fide.
     """
 
@@ -41,6 +42,11 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.table)
+
+    @property
+    def cache_corpus(self) -> str:
+        """Name of the corpus that the cache is of, whatever results and files call it."""
+        return _corpus_name(self.cache)
 
     def clusters(self, unit: str) -> NDArray[np.object_] | None:
         """What a bootstrap draws whole: the speakers, or None for single utterances.
@@ -119,7 +125,14 @@ def _read(name: str, spec: str, cache: Cache, opened: dict[Path, Cache]) -> Spli
             f"{cache.folder}: split {split!r} has {int(bonafide.sum())} bona fide and {int((~bonafide).sum())} "
             f"spoofed utterances. Expected both; use another split: --{name} NAME"
         )
-    return Split(name, cache, split, _corpus_name(cache), table, bonafide)
+    return Split(name, cache, split, _corpus_name(cache), table.rename(columns=renamed(cache)), bonafide)
+
+
+def renamed(cache: Cache) -> dict[str, str]:
+    """New names of the columns of a cache that tables of a run add themselves; those made today have none."""
+    names = list(cache.utterances.columns)
+    taken = [name for name in ADDED if name in names]
+    return {name: next(new for i in range(1, 99) if (new := "own_" * i + name) not in names) for name in taken}
 
 
 def _corpus_name(cache: Cache) -> str:

@@ -20,10 +20,11 @@ from probing.sweep.conditions import ConditionFigures, conditions_of, leave_out
 from probing.sweep.depth_ablation import ablate
 from probing.sweep.depths import DepthOptions
 from probing.sweep.finding import find_elsewhere, find_layer, find_unseen
+from probing.sweep.leaks import as_records, few_utterances, find_leaks, refuse_leaks
 from probing.sweep.linear import Probe, fit_probes, probe_layers, shuffled
 from probing.sweep.results import LAYERS, TRIVIAL, Results
 from probing.sweep.savings import depth_costs, saved_shares
-from probing.sweep.splits import EVAL, Split, read_splits
+from probing.sweep.splits import EVAL, Split, read_splits, renamed
 
 STRENGTHS = 1e-10, 1e10  # beyond, float64 cannot tell the penalty, or the loss, from nothing
 
@@ -91,6 +92,7 @@ def sweep(
     device: str = "cpu",
     memory_gb: float = 2.0,
     overwrite: bool = False,
+    strict: bool = False,
     say: Callable[[str], None] = console.print,
 ) -> Run:
     """Train a linear probe per layer with its controls, and heads on the first k layers; write the run folder.
@@ -102,10 +104,12 @@ def sweep(
         device: where to train: auto, cpu, cuda, cuda:1.
         memory_gb: most memory for features; as many layers are solved beside each other as fit.
         overwrite: replace a run that was made another way.
+        strict: refuse parts that share a person or a recording; else that is said, and written into the record.
         say: where to put what a person should know.
 
     Raises:
-        ProbeError: a split is missing or one-sided, or the run folder holds something else.
+        ProbeError: a split is missing or one-sided, the run folder holds something else, or, if strict, parts share a
+            person or a recording.
     """
     options, started, device = options or SweepOptions(), time.perf_counter(), str(find_device(device, double=True))
     splits = options.splits(cache if isinstance(cache, Cache) else Cache(cache))
@@ -120,6 +124,13 @@ def sweep(
             say(
                 f"Warning: {one.folder} is unfinished, {len(one)} of {one.n_planned} utterances; probe extract goes on."
             )
+        for name, new in renamed(one).items():
+            say(f"Note: the column {name} of {one.folder} is called {new} in the run, which has a {name} of its own.")
+    leaks = find_leaks(splits)
+    if strict:
+        refuse_leaks(leaks)
+    for sentence in [leak.sentence for leak in leaks] + few_utterances(splits):
+        say(f"Warning: {sentence}.")
     evaluations = {part: split for part, split in splits.items() if split.name == EVAL}
     by_condition = conditions_of(evaluations, options.by, say)
     left_out = leave_out(splits) if options.unseen_attacks else None
@@ -199,6 +210,7 @@ def sweep(
                     part: {"folder": str(split.cache.folder), "id": split.cache.id, "corpus": split.corpus}
                     for part, split in splits.items()
                 },
+                "leaks": as_records(leaks),
                 "unusable": {str(folder): one.failure_counts for folder, one in caches.items()},
                 "conditions": {
                     corpus: {one.name: one.counts for one in by_condition if evaluations[one.part].corpus == corpus}

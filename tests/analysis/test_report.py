@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from resealed import reseal
 from typer.testing import CliRunner
 
 import analysis
@@ -61,6 +62,7 @@ def test_a_cache_is_found_where_it_was_or_beside_the_run(run: Run, tmp_path: Pat
     record = json.loads((moved / "run.json").read_text())
     record["caches"]["train"]["folder"] = "gone/hand.cache"
     (moved / "run.json").write_text(json.dumps(record))
+    reseal(moved)
     assert untrained(analysis.load(moved), "h2", None)[0].startswith('<p class="note">Its cache is not there')
     with pytest.raises(ProbeError, match=r"its cache gone/hand\.cache is not there"):
         untrained(analysis.load(moved), "h2", measures=True)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probing.audio import SAMPLING_RATE, Cropping, UnusableAudio, load_audio, stated_seconds
+from probing.content import Content
 from probing.streams import parts
 
 WHOLE = Cropping(max_seconds=60.0)
@@ -74,7 +75,8 @@ def test_joined_mp3_files_of_other_rates_keep_their_seconds(tmp_path: Path) -> N
 def test_an_ordinary_mp3_is_given_to_the_decoder_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "a.mp3"
     path.write_bytes(mp3(44100))
-    assert list(parts(path, 30.0)) == [path]
+    with open(path, "rb") as file:
+        assert list(parts(path, Content(file), 30.0)) == [path]
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9])

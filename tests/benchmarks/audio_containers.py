@@ -128,10 +128,22 @@ def made_by_libsndfile(folder: Path) -> list[Made]:
 
 
 def joined(made: list[Made]) -> list[Made]:
-    """MP3 and Ogg files behind each other, as servers join the chunks of a reply."""
-    kinds = {"mp3 64k", "mp3 vbr", "mp3 bare", "mp3 bare vbr", "mp3 id3v1", "ogg vorbis", "ogg opus"}
-    chosen = [one for one in made if one.maker == "ffmpeg" and one.kind in kinds]
+    """Files behind each other, as servers join the chunks of a reply."""
+    kinds = {"mp3 64k", "mp3 vbr", "mp3 bare", "mp3 bare vbr", "mp3 id3v1", "ogg vorbis", "ogg opus", "ogg flac"}
+    kinds |= {"flac"}
+    headers = {"wav pcm_s16le", "wav pcm_s24le", "wav with tags", "aiff", "au"}  # which state where a file ends
+    chosen = [
+        one for one in made if one.maker == "ffmpeg" and (one.kind in kinds or (one.kind in headers and not one.piped))
+    ]
     return [Made("joined", one.kind, one.suffix, 2 * one.content, one.piped) for one in chosen]
+
+
+def tagged(made: list[Made]) -> list[Made]:
+    """Files behind an ID3v2 tag with a picture, which music programs put before anything."""
+    tag = b"ID3\x04\0\0" + bytes(90_000 >> shift & 0x7F for shift in (21, 14, 7, 0)) + bytes(90_000)
+    kinds = {"flac", "ogg vorbis", "ogg opus", "mp3 bare", "mp3 bare vbr", "mp3 vbr", "wav pcm_s16le", "aiff"}
+    chosen = [one for one in made if one.maker == "ffmpeg" and one.kind in kinds]
+    return [Made("tagged", one.kind, one.suffix, tag + one.content, one.piped) for one in chosen]
 
 
 def read(path: Path) -> float | str:
@@ -164,10 +176,11 @@ def verdict(found: float | str, truth: float, path: Path, is_cut: bool, proves: 
 
 def proves_a_cut(one: Made) -> bool:
     """Whether what is left of a file shows that it was cut."""
-    ogg = one.content[:4] == b"OggS"
-    bare = one.suffix in ("mp3", "mp2") and b"Xing" not in one.content[:4096] and b"Info" not in one.content[:4096]
+    head = one.content[:200_000]
+    bare = one.suffix in ("mp3", "mp2") and b"Xing" not in head and b"Info" not in head
     known = {"wav", "wavex", "rf64", "w64", "aiff", "aifc", "au", "caf", "sph", "nist", "flac", "mp3"}
-    return ogg or (not one.piped and not bare and one.suffix in known)
+    known |= {"avr", "svx", "mat4", "mat5", "mpc2k", "voc", "htk"}
+    return b"OggS" in head[:4] + head[90_010:90_014] or (not one.piped and not bare and one.suffix in known)
 
 
 def main() -> None:
@@ -177,7 +190,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         made = made_by_ffmpeg(folder) + made_by_sox(folder) + made_by_libsndfile(folder)
-        made += joined(made)
+        made += joined(made) + tagged(made)
         for one in made:
             n = 2 if one.maker == "joined" else 1
             path = folder / f"file.{one.suffix}"
@@ -185,7 +198,8 @@ def main() -> None:
             found = read(path)
             results = [("whole", found, verdict(found, n * SECONDS, path, False))]
             for share in SHARES if not isinstance(found, str) else ():
-                path.write_bytes(one.content[: int(share * len(one.content))])
+                n_tag = 90_010 if one.maker == "tagged" else 0
+                path.write_bytes(one.content[: n_tag + int(share * (len(one.content) - n_tag))])
                 cut = read(path)
                 results.append(
                     (f"cut to {share}", cut, verdict(cut, share * n * SECONDS, path, True, proves_a_cut(one)))

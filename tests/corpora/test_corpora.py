@@ -154,7 +154,7 @@ def test_asvspoof_2019_la_without_some_audio_can_be_read_by_split(la: Path) -> N
     assert "1 of 5 audio files" in message
     assert "LA_E_2834763" in message
     assert len(load_corpus(f"asvspoof2019-la:{la}", splits=["train", "dev"])) == 3
-    assert "no such split, only dev, eval, train" in refusal(f"asvspoof2019-la:{la}", splits=["test"])
+    assert "no such split, only dev, eval, train" in refusal(f"asvspoof2019-la:{la}", splits=["progress"])
 
 
 def test_asvspoof_2019_la_with_a_bad_line_or_no_protocol_says_so(la: Path) -> None:
@@ -169,3 +169,7 @@ def test_a_null_character_in_a_path_is_refused(tmp_path: Path) -> None:
     pd.DataFrame({"path": ["a\0b.wav"], "label": ["real"]}).to_parquet(tmp_path / "m.parquet")
     with pytest.raises(ProbeError, match="row 1: null character in path"):
         load_corpus(str(tmp_path / "m.parquet"))
+
+
+def test_the_usual_names_of_splits_are_taken_for_one_another(la: Path) -> None:
+    assert set(load_corpus(f"asvspoof2019-la:{la}", splits=["Test"]).utterances["split"]) == {"eval"}

@@ -101,6 +101,59 @@ def test_more_conditions_than_can_be_computed_are_refused_before_and_many_are_no
     assert len(pd.read_csv(tmp_path / "out" / "evaluation.csv")) == MOST_DRAWN + 2
 
 
+FULL_TABLE = """\
+spk filename asv-label cm-label attack_anon codec codec_q gender track_2_tag seed
+E_1 u1 spoof spoof AC1 C05 2 M x -
+E_2 u2 target bonafide bonafide - - F x -
+"""
+
+
+def test_keys_of_asvspoof_5_are_read_in_every_form(tmp_path: Path) -> None:
+    forms = {
+        "6": "E_1 u1 M - A26 spoof\nE_2 u2 F - bonafide bonafide\n",
+        "10": "E_1 u1 M C05 2 E_9 AC1 A26 spoof -\nE_2 u2 F - - - - bonafide bonafide -\t\n",
+        "track 1": "filename\tcm-label\t\nu1\tspoof\t\nu2\tbonafide\t\n",
+        "full": FULL_TABLE,
+        "full, as renamed": FULL_TABLE.replace("spk filename", "tar_spk_anon trial_anon"),
+    }
+    for name, text in forms.items():
+        keys = read_keys(written(tmp_path / "keys.tsv", text))
+        assert dict(keys[["utterance_id", "label"]].to_numpy()) == {"u1": "spoof", "u2": "bonafide"}, name
+        assert name == "track 1" or keys["attack"][0] in ("A26", "AC1")
+        assert "speaker" in keys if name in ("6", "10") else "speaker" not in keys  # that of a trial is the one claimed
+    assert keys["codec"].tolist() == ["C05", "-"]
+
+
+@pytest.mark.parametrize(
+    ("scored", "known"), [("u{}.flac", "u{}"), ("flac/u{}.wav", "u{}"), ("u{}", "u{}.wav"), ("u{}", "a/u{}.flac")]
+)
+def test_ids_that_differ_by_suffix_or_folder_are_joined_and_that_is_said(scored: str, known: str) -> None:
+    keys = pd.DataFrame({"utterance_id": map(known.format, (1, 2)), "label": ["spoof", "bonafide"], "score": "9"})
+    scores = pd.DataFrame({"utterance_id": map(scored.format, (2, 1)), "score": [1.0, 0.0]})
+    said: list[str] = []
+    joined = join(scores, keys, say=said.append)
+    assert joined["utterance_id"].tolist() == [known.format(1), known.format(2)]
+    assert joined["score"].tolist() == [0.0, 1.0]
+    assert f"as {scored.format(2)} with {known.format(2)}" in said[0]
+    other = pd.concat([keys, keys.assign(utterance_id=["x/u1", "x/u2"])])
+    with pytest.raises(ProbeError, match=f"which are called as {known.format(1)}"):
+        join(scores.assign(utterance_id=["u3.flac", "u1.flac"]), other)
+
+
+def test_turned_scores_are_said_to_be_turned(synthetic: pd.DataFrame) -> None:
+    right = evaluate(synthetic, resamples=100)
+    turned = evaluate(synthetic.assign(score=-synthetic["score"]), resamples=100)
+    assert "turned" not in right.sentence
+    assert f"looks turned: turned back, their EER is {100 * right.eer.value:.2f} %" in turned.sentence
+    assert "turned" not in evaluate(synthetic.assign(score=0.0), resamples=100).sentence
+
+
+@pytest.mark.parametrize("name", ["eer", "eer_low", "n_spoof", "score"])
+def test_a_column_called_as_a_figure_is_not_decomposed_by(synthetic: pd.DataFrame, name: str) -> None:
+    with pytest.raises(ProbeError, match=f"--by {name}: a figure is called so"):
+        evaluate(synthetic.assign(**({} if name == "score" else {name: "x"})), [name])
+
+
 def test_a_join_takes_the_eval_subset_and_any_order(tmp_path: Path) -> None:
     scores = read_scores(written(tmp_path / "scores.txt", LA_SCORES))
     keys = read_keys(written(tmp_path / "keys.txt", LA_KEYS))

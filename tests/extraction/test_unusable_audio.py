@@ -52,6 +52,14 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     "infinite.wav": (wave(np.full(8000, np.inf, np.float32), subtype="FLOAT"), "8000 samples are NaN or infinite"),
     "too short.wav": (wave(speech(1, 399)), "too short: 399 samples at 16 kHz, the model needs 400"),
     "text.wav": (lambda path: path.write_text("RIFF is what this is not") and None, "not decodable"),
+    "headerless.raw": (
+        lambda path: path.write_bytes(bytes(range(256)) * 99) and None,
+        r"not decodable: samples without",
+    ),
+    "noise.au": (
+        lambda path: path.write_bytes(bytes(range(256)) * 99) and None,
+        "not decodable: there is no header",
+    ),
     "folder.wav": (lambda path: path.mkdir(), "a folder, not a file"),
     **{f"cut {x:.2f}.wav": (cut("wav", x), "truncated") for x in (0.02, 0.5, 0.99)},
     **{f"cut {x:.2f}.flac": (cut("flac", x), "truncated|not decodable") for x in (0.005, 0.3, 0.7, 0.98)},

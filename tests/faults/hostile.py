@@ -25,6 +25,7 @@ import pandas as pd
 from faults.damage import write_small
 from faults.mutation import spoil_bytes, spoil_json, spoil_table
 from random_store import names
+from resealed import reseal
 from small_extraction import speech
 
 from cache import Cache, ProbeError, verify
@@ -68,6 +69,17 @@ def in_bytes_or_values(path: Path, chance: random.Random) -> None:
 
 def in_cells(path: Path, chance: random.Random) -> None:
     path.write_bytes((spoil_table if chance.random() < 0.8 else spoil_bytes)(path.read_bytes(), chance))
+
+
+def resealed(spoil: Callable[[Path, random.Random], None]) -> Callable[[Path, random.Random], None]:
+    """Spoil a file of a run or an export and give its records the checksums of what is there now."""
+
+    def spoil_and_seal(path: Path, chance: random.Random) -> None:
+        spoil(path, chance)
+        for folder in (path.parent, path.parent.parent):
+            reseal(folder)
+
+    return spoil_and_seal
 
 
 def manifest_vouched_for(path: Path, chance: random.Random) -> None:
@@ -306,15 +318,16 @@ FORMATS = {
         ),
         Format("audio", audio_files, tuple(f"a.{kind}" for kind in ("wav", "flac", "ogg", "opus", "mp3", "aiff", "au")),
                read_audio, in_bytes, 5),
-        Format("run", run_folder, ("c.run/run.json",), read_run, in_bytes_or_values),
-        Format("run, results", run_folder, ("c.run/results.parquet",), read_run, in_cells, 2),
+        Format("run", run_folder, ("c.run/run.json",), read_run, resealed(in_bytes_or_values)),
+        Format("run, results", run_folder, ("c.run/results.parquet",), read_run, resealed(in_cells), 2),
         Format("head", run_folder, ("c.run/heads/weighted-sum+linear-depth-02.json",
                "c.run/heads/weighted-sum+linear-depth-02.safetensors", "c.run/heads/linear.safetensors"), read_run,
-               in_bytes_or_values),
+               resealed(in_bytes_or_values)),
         Format("exported", run_folder, ("small/serving.json", "small/head.json", "small/head.safetensors",
-               "probe/head.json", "probe/head.safetensors"), read_exported, in_bytes_or_values, 5),
+               "probe/head.json", "probe/head.safetensors"), read_exported,
+               resealed(in_bytes_or_values), 5),
         Format("backbone", run_folder, ("small/config.json", "small/preprocessor_config.json", "small/export.json",
-               "small/model.safetensors"), read_backbone, in_bytes_or_values),
+               "small/model.safetensors"), read_backbone, resealed(in_bytes_or_values)),
     )
 }  # fmt: skip
 

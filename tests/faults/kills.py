@@ -296,3 +296,44 @@ def results(run: Path) -> pd.DataFrame:
     """The figures of a run but for those of the clock."""
     table = pd.read_parquet(run / "results.parquet")
     return table[table["metric"] != "latency_ms"].reset_index(drop=True)
+
+
+def kill_output(home: Path, name: str, arguments: list[str], out: Path, n: int, seed: int = 3) -> Tally:
+    """Kills of a command that writes one output, a file or a folder: it is the old one or the new one, never a part.
+
+    Four kills of five come while what is written lies beside its place, the others at any time.
+    """
+    tally, log, moments = Tally(name), home / "log", random.Random(seed)
+    began = time.monotonic()
+    if code := ended(forked(command(arguments), log)):
+        raise SystemExit(f"probe {' '.join(arguments)}: exit code {code}\n{log.read_text()[-2000:]}")
+    seconds, new = time.monotonic() - began, content_of(out)
+    old = {path: content + b"old" for path, content in new.items()}
+
+    def writing() -> bool:
+        return bool(list(out.parent.glob(f"{out.name}*.partial")))
+
+    while tally.kills < n:
+        for path, content in old.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        pid = forked(command(arguments), log)
+        if moments.random() < 0.8:
+            code = ended(pid, moments.uniform(0, 0.03), writing)
+        else:
+            code = ended(pid, moments.uniform(0, seconds))
+        tally.at_work += code is None and writing()
+        tally.kills += code is None
+        tally.rounds += code is not None
+        found = content_of(out)
+        if found not in (old, new) or (code is not None and (code or found != new)):
+            tally.failures.append(f"after {tally.kills} kills, exit code {code}: {sorted(found)}, cut")
+    if ended(forked(command(arguments), log)) or content_of(out) != new or writing():
+        tally.failures.append("the last run leaves another output, or a part beside it")
+    return tally
+
+
+def content_of(out: Path) -> dict[Path, bytes]:
+    """Every file of an output."""
+    paths = [out] if out.is_file() else sorted(path for path in out.rglob("*") if path.is_file())
+    return {path: path.read_bytes() for path in paths}

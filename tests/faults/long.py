@@ -2,8 +2,10 @@
 
     python tests/faults/long.py                       everything, an hour or two of one core
     python tests/faults/long.py kills --n 200         SIGKILLs, shared by extract, repair and sweep
+    python tests/faults/long.py outputs --n 60        SIGKILLs, shared by compare, plot, report, export and score
     python tests/faults/long.py flips                 one bit of every byte of every file of a small cache
     python tests/faults/long.py edits                 every key of a run removed and changed, for every reader
+    python tests/faults/long.py sealed --n 500        one bit at random places of a run and two exports
     python tests/faults/long.py fuzz --n 50000        hostile files for every reader
 
 Prints how many there were and what failed. Exit code 0: nothing did.
@@ -11,6 +13,7 @@ Prints how many there were and what failed. Exit code 0: nothing did.
 
 import argparse
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -61,6 +64,38 @@ def run_kills(n: int) -> list[str]:
     return failures
 
 
+def run_outputs(n: int) -> list[str]:
+    """Kill the commands that write an output of a run."""
+    import torch
+    from faults.hostile import run_folder
+
+    import probing.serving  # noqa: F401 - imported before the children are
+
+    torch.set_num_threads(1)
+    failures = []
+    with tempfile.TemporaryDirectory() as name:
+        home = Path(name)
+        made = home / "made"
+        if kills.ended(kills.forked(lambda: run_folder(made), home / "log")):
+            sys.exit((home / "log").read_text())
+        run, cache = str(made / "c.run"), str(home / "work" / "c")
+        shutil.copytree(run, home / "d.run")
+        for command, arguments, out in (
+            ("compare", [run, str(home / "d.run"), "--resamples", "100", "--out"], "compared"),
+            ("plot", [run, "layers", "--out"], "layers.pdf"),
+            ("report", [run, "--no-measures", "--out"], "page.html"),
+            ("export", [run], "small"),
+            ("score", [run, cache, "--out"], "scores.txt"),
+        ):
+            place = home / "out" / out
+            place.parent.mkdir(exist_ok=True)
+            last = ["--depth", "2"] if command == "export" else []
+            tally = kills.kill_output(home, command, [command, *arguments, str(place), *last], place, -(-n // 5))
+            print(tally, flush=True)
+            failures += tally.failures
+    return failures
+
+
 def run_flips(n: int) -> list[str]:
     """Flip a bit of every `n`-th byte of every file of a small cache, in turn."""
     failures, flips = [], 0
@@ -78,6 +113,20 @@ def run_flips(n: int) -> list[str]:
                     failures.append(f"{file}, byte {position}: {what}")
             print(f"{file}: {len(range(0, size, n))} of {size} bytes flipped", flush=True)
     print(f"flips: {flips}, {len(failures)} failures" + "".join(f"\n  {what}" for what in failures), flush=True)
+    return failures
+
+
+def run_sealed(n: int) -> list[str]:
+    """Flip a bit at `n` random places of the files of a run and of two exports."""
+    import torch
+    from faults import sealed
+
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as name:
+        tallies = sealed.flips(n, Path(name))
+    print("\n".join(str(tally) for tally in tallies))
+    failures = [what for tally in tallies for what in tally.failures]
+    print(f"sealed: {sum(tally.flips for tally in tallies)} flips, {len(failures)} silent or failed", flush=True)
     return failures
 
 
@@ -119,7 +168,14 @@ def run_edits(n: int) -> list[str]:
     return failures
 
 
-PARTS = {"kills": (run_kills, 200), "flips": (run_flips, 1), "edits": (run_edits, 1), "fuzz": (run_fuzz, 50_000)}
+PARTS = {
+    "kills": (run_kills, 200),
+    "outputs": (run_outputs, 60),
+    "flips": (run_flips, 1),
+    "sealed": (run_sealed, 500),
+    "edits": (run_edits, 1),
+    "fuzz": (run_fuzz, 50_000),
+}
 
 
 def main() -> int:

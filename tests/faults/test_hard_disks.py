@@ -2,17 +2,19 @@
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from random_store import Recipe, names
 
 from cache import Cache, ProbeError, verify
+from cache.atomic import replaced
 
 NOBODY = 65534
 PLANNED = names(400)
@@ -147,3 +149,113 @@ def test_the_commands_say_no_space_left_with_exit_code_2(small_disk: Path) -> No
     assert run.returncode == 2
     assert "No space left on device" in run.stderr
     assert "Traceback" not in run.stderr
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a small model with its cache, as `work/c` and `made/c.run`."""
+    from faults.hostile import run_folder
+
+    from probing.planted import plant
+
+    home = tmp_path_factory.mktemp("outputs")
+    run_folder(home / "made")
+    for place in ("c.run", "small", "probe"):
+        (home / "made" / place).rename(home / place)
+    shutil.copytree(home / "c.run", home / "d.run")
+    plant(home / "p.cache", {1: 1.0}, n_layers=1, n=(40, 40, 40))
+    return home
+
+
+COMMANDS = {
+    "plot": (["plot", "c.run", "layers", "--out"], "p.pdf"),
+    "compare": (["compare", "c.run", "d.run", "--resamples", "100", "--out"], "compared"),
+    "report": (["report", "c.run", "--no-measures", "--out"], "page.html"),
+    "export": (["export", "c.run", "--depth", "2"], "exported"),
+    "score": (["score", "c.run", "work/c", "--out"], "scores.txt"),
+    "evaluate": (["evaluate", "c.run/scores/linear-layer-01.eval.txt", "--resamples", "100", "--out"], "evaluated"),
+    "describe": (["describe", "p.cache", "--out"], "bits.csv"),
+    "similarity": (["similarity", "work/c", "--out"], "similar.png"),
+    "transfer": (["transfer", "work/c", "--out"], "transfer.csv"),
+    "sweep": (["sweep", "work/c", "--heads", "none", "--resamples", "100", "--out"], "full.run"),
+    "sweep with heads": (
+        ["sweep", "work/c", "--heads", "weighted-sum+linear", "--epochs", "2", "--resamples", "100", "--out"],
+        "heads.run",
+    ),
+    "extract": (["extract", "--corpus", "work/c.csv", "--backbone", "work/model"], "full.cache"),
+}
+
+
+GO_ON = ("sweep", "sweep with heads", "extract")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_says_that_the_disk_is_full_and_leaves_what_was_there(
+    name: str, made: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments, out = COMMANDS[name]
+    place = small_disk / out
+    old = place / "evaluation.csv" if name == "evaluate" else place / "comparison.csv" if name == "compare" else place
+    if name in ("plot", "compare", "report", "score", "evaluate", "describe"):
+        old.parent.mkdir(exist_ok=True)
+        old.write_text("old")
+    with suppress(OSError), open(small_disk / "filler", "wb", buffering=0) as filler:
+        while filler.write(bytes(4096)):
+            pass
+    if name in GO_ON:  # full in the midst of the work
+        os.truncate(small_disk / "filler", (small_disk / "filler").stat().st_size - 20_480)
+    before = {path: path.read_bytes() for path in small_disk.rglob("*") if path.is_file()}
+    monkeypatch.chdir(made)
+    monkeypatch.setattr("sys.argv", ["probe", *arguments, str(place)])
+    from analysis.cli import main
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = " ".join(capsys.readouterr().err.split())
+    assert ended.value.code == 2, said
+    assert said.count("error: ") == 1
+    assert str(place) in said.replace(" ", "")
+    assert "No space left on device" in said
+    assert "ake room" in said
+    assert "Traceback" not in said
+    if name in GO_ON:
+        assert "goes on where it stopped" in said
+    else:
+        assert {path: path.read_bytes() for path in small_disk.rglob("*") if path.is_file()} == before
+        assert not list(small_disk.rglob("*.partial"))
+
+
+def test_outputs_replace_a_folder_of_theirs_and_keep_what_is_not_theirs(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from analysis.cli import main
+
+    monkeypatch.chdir(made)
+
+    def compare(folder: Path) -> None:
+        words = ["compare", "c.run", "d.run", "--resamples", "100", "--out", str(folder)]
+        monkeypatch.setattr("sys.argv", ["probe", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert not ended.value.code
+
+    compare(tmp_path / "a" / "new")
+    written = {path.name for path in (tmp_path / "a" / "new").iterdir()}
+    assert {"comparison.csv", "pairs.csv", "ranking.png", "layer-curve.svg"} <= written
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "pareto.png").write_text("of an earlier comparison")
+    compare(own)
+    assert {path.name for path in own.iterdir()} == written
+    (own / "thesis.tex").write_text("years of work")
+    (own / "pairs.csv").write_text("old")
+    compare(own)
+    assert {path.name for path in own.iterdir()} == {*written, "thesis.tex"}
+    assert (own / "thesis.tex").read_text() == "years of work"
+    assert (own / "pairs.csv").read_text() != "old"
+    link = tmp_path / "link.txt"
+    link.symlink_to(tmp_path / "target.txt")
+    with replaced(link) as partial:
+        partial.write_text("through a link")
+    assert link.is_symlink()
+    assert (tmp_path / "target.txt").read_text() == "through a link"

@@ -130,7 +130,14 @@ def test_the_commands_write_what_they_say(
     probe("similarity", "c.cache", "--measure", "pwcca", "--variance", "0.5", "--out", str(tmp_path / "p.csv"))
     text = probe("transfer", "c.cache", "--run", "c.run", "--out", str(tmp_path / "t.csv"))
     assert "kendall" in text
-    assert list(pd.read_csv(tmp_path / "t.csv")) == ["layer", "logme", "h_score", "transrate", "gbc"]
+    assert list(pd.read_csv(tmp_path / "t.csv")) == [
+        "layer",
+        "logme",
+        "h_score",
+        "transrate",
+        "transrate_shuffled",
+        "gbc",
+    ]
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".csv", ".csv", ".csv", ".parquet", ".png", ".svg"]
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from metrics.published import SCORES, needs_scores
 
-from probing.metrics.eer import ScoresError
+from probing.metrics.eer import ScoresError, eer
 from probing.scores import FORMS, Form, read_scores, write_scores
 
 TABLE = pd.DataFrame(
@@ -117,6 +117,50 @@ def test_every_form_of_scores_is_read(tmp_path: Path, name: str, text: str) -> N
     pd.testing.assert_frame_equal(read_scores(tmp_path / f"{name}.gz"), table)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "u1 -1.5 spoof\nu2 0.2 bonafide\n",
+        "u1 spoof -1.5\nu2 bonafide 2e-1\n",
+        "spoof\tu1\t-1.5\nbonafide\tu2\t0.2\n",
+        "-1.5 u1 spoof\n0.2 u2 bonafide\n",
+        "LA_0015 u1 -1.5 spoof\nLA_0007 u2 0.2 bonafide\n",
+    ],
+)
+def test_labels_beside_scores_are_read_in_any_order(tmp_path: Path, text: str) -> None:
+    (tmp_path / "s.txt").write_text(text)
+    (tmp_path / "s.csv").write_text(text.replace("\t", ",").replace(" ", ","))
+    for name in ("s.txt", "s.csv"):
+        table = read_scores(tmp_path / name)
+        assert table["utterance_id"].tolist() == ["u1", "u2"]
+        assert table["score"].tolist() == [-1.5, 0.2]
+        assert table["label"].tolist() == ["spoof", "bonafide"]
+
+
+def test_utterances_called_by_numbers_are_told_from_scores(tmp_path: Path) -> None:
+    (tmp_path / "wild.txt").write_text("0 1.0 bonafide\n1 -2.5 spoof\n2 3 spoof\n")
+    table = read_scores(tmp_path / "wild.txt")
+    assert table["utterance_id"].tolist() == ["0", "1", "2"]
+    assert table["score"].tolist() == [1.0, -2.5, 3.0]
+
+
+def test_infinite_scores_are_the_lowest_and_the_highest(tmp_path: Path) -> None:
+    (tmp_path / "s.txt").write_text("a -inf spoof\nb 0 bonafide\nc Infinity bonafide\n")
+    table = read_scores(tmp_path / "s.txt")
+    assert table["score"].tolist() == [-np.inf, 0.0, np.inf]
+    assert eer(table["label"] == "bonafide", table["score"]) == 0.0
+
+
+@pytest.mark.parametrize("text", ["u1\t1\t\nu2\t2\t\n", "u1 1\t\nu2 2\t\n", "filename\tcm-score\t\nu1\t1\t\nu2\t2\n"])
+def test_a_tab_at_the_end_of_a_line_is_no_column(tmp_path: Path, text: str) -> None:
+    (tmp_path / "s.tsv").write_text(text)
+    (tmp_path / "16.tsv").write_text(text, encoding="utf-16")
+    for name in ("s.tsv", "16.tsv"):
+        table = read_scores(tmp_path / name)
+        assert list(table.columns) == ["utterance_id", "score"]
+        assert table["utterance_id"].tolist() == ["u1", "u2"]
+
+
 @needs_scores
 def test_published_scores_are_read() -> None:
     table = read_scores(SCORES / "rawgat_mul.eval.txt.gz")
@@ -126,17 +170,20 @@ def test_published_scores_are_read() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no scores. Expected `utterance_id score` or `utterance_id attack label score` or a header"),
+        ("", "no scores. Expected `utterance_id score` or `utterance_id attack label score` or `utterance_id score l"),
         ("filename cm-score\n", "no scores"),
         ("a 1\n\nb\n", "line 3: 1 fields; expected 2 as in the first"),
         ("a 1\nb - spoof 2\n", "line 2: 4 fields; expected 2 as in the first"),
         ("filename\tcm-score\na\t1\nb 2\n", "line 3: 1 fields; expected 2 as in the first"),
-        ("a bonafide 1\n", "line 1: 3 fields; expected `utterance_id score` or `utterance_id attack label score`"),
+        ("a x y z 1\n", "line 1: 5 fields; expected `utterance_id score` or `utterance_id attack label score`"),
         ("u1 A1 - spoof -1.5\n", "line 1: 5 fields; expected"),
         ("a 1\nb x\n", "line 2: score 'x'; expected a finite number"),
         ("a 1\nb x\nc y\n", r"line 2: score 'x'; expected a finite number \(2 such lines\)"),
         ("a nan\n", "line 1: score 'nan'; expected a finite number"),
-        ("filename\tcm-score\n\na\t1\nb\t-inf\n", "line 4: score '-inf'; expected a finite number"),
+        ("filename\tcm-score\n\na\t1\nb\t-nan\n", "line 4: score '-nan'; expected a finite number"),
+        ("1 2 bonafide\n3 4 spoof\n", "the order of its 3 columns cannot be told"),
+        ("a 1 bonafide\nb x spoof\n", "line 2: score 'x'; expected a finite number"),
+        ("a bonafide 1\nb genuin 2\n", "line 2: label 'genuin'; expected bonafide or spoof"),
         ("a 1e999\n", "line 1: score '1e999'; expected a finite number"),
         ("a 1_0\n", "line 1: score '1_0'; expected a finite number"),
         ("filename\tcm-score\na\t\n", "line 2: score ''; expected a finite number"),

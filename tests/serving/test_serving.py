@@ -11,12 +11,12 @@ import torch
 from small_extraction import machine, quiet, run_cli, write_clips
 from tiny_models import build
 
-from cache import Cache
+from cache import Cache, ProbeError
 from probing.corpora import load_corpus
 from probing.extraction import Options, extract
 from probing.runs import Run
 from probing.scores import FORMS, Form, read_scores
-from probing.serving import export
+from probing.serving import choose_head, export
 from probing.serving.matching import check_matching
 from probing.sweep import SweepOptions, sweep
 from probing.sweep.depths import DepthOptions
@@ -96,6 +96,44 @@ def test_probe_evaluate_reads_what_probe_score_writes(
     if form != "2019":
         assert probe(place, monkeypatch, "score", "c.run", "audio", *head, "--form", form, "--out", file) == 0
         assert len(read_scores(file)) == 16
+
+
+def test_a_corpus_is_scored_under_its_ids_and_evaluated(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file, head = str(tmp_path / "s.txt"), "linear-layer-02"
+    table = pd.read_csv(place / "c.csv").assign(utterance_id=[f"mine-{i}" for i in range(16)])
+    table.loc[3, "path"] = "audio/cut.wav"
+    table["split"] = table["split"].replace({"dev": "Validation"})
+    table.to_csv(place / "mine.csv", index=False)
+    (place / "audio/cut.wav").write_bytes(b"RIFF")
+    try:
+        assert probe(place, monkeypatch, "score", "c.run", "--corpus", "mine.csv", "--head", head, "--out", file) == 0
+    finally:
+        (place / "audio/cut.wav").unlink()
+    text = capsys.readouterr()
+    found = read_scores(file).set_index("utterance_id")
+    assert list(found.index) == [f"mine-{i}" for i in range(16) if i != 3]
+    assert "mine-3" in text.err
+    stored = read_scores(place / f"c.run/scores/{head}.eval.txt")
+    assert np.abs(found["score"][-4:].to_numpy() - stored["score"].to_numpy()).max() < 1e-4
+    for split in ("train", "dev", "eval"):
+        assert re.search(rf"EER of {split}: [\d.]+ % \(95 % interval .*\) on \d bona fide \+ \d spoof", text.out)
+    for arguments in (["c.run", "audio", "--corpus", "mine.csv"], ["c.run"]):
+        assert probe(place, monkeypatch, "score", *arguments, "--out", file) == 2
+        assert "expected what to score" in capsys.readouterr().err
+    assert probe(place, monkeypatch, "score", "c.run", "--corpus", "c.csv", "--split", "test", "--out", file) == 0
+    assert len(read_scores(file)) == 4
+
+
+@pytest.mark.parametrize("name", ["../x", "x/../../y", "..\\x", "/etc/x"])
+def test_no_name_of_a_head_leads_out_of_the_run(place: Path, tmp_path: Path, name: str) -> None:
+    run = Run(place / "c.run")
+    run.results = run.results.assign(head=run.results["head"].replace({"weighted-sum+linear": name}))
+    with pytest.raises(ProbeError, match="no name of a file"):
+        choose_head(run, 2, name)
+    with pytest.raises(ProbeError, match="no name of a file"):
+        run.trials(name)
 
 
 def test_export_takes_the_head_of_lowest_dev_eer(place: Path, tmp_path: Path) -> None:
@@ -260,3 +298,20 @@ def test_whatever_a_fingerprint_says_counts_unless_it_is_named_as_what_may_diffe
     assert check_matching(first, windows[0], "an export", "there") == []
     with pytest.raises(ValueError, match="sliding_windows"):
         check_matching(*windows, "here", "there")
+
+
+def test_the_head_that_serves_is_that_of_the_findings_headline(
+    place: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    run = Run(place / "c.run")
+    found, layer = run.record["depth_finding"], run.record["finding"]["layer"]
+    chosen = choose_head(run)
+    assert (chosen.about.kind, chosen.about.depth) == (found["head"], found["depth"] or found["full"])
+    assert choose_head(run, name="linear").about.name == f"linear-layer-{layer:02d}"
+    run.record["depth_finding"] = None
+    assert choose_head(run).about.name == f"linear-layer-{layer:02d}"
+    if found["at_full"]["high"] >= 0.5:
+        clip = str(next((place / "audio").iterdir()))
+        assert probe(place, monkeypatch, "score", "c.run", clip, "--out", str(tmp_path / "s.txt")) == 0
+        assert "not shown to be better than chance" in " ".join(capsys.readouterr().err.split())
+        assert "not shown to be better than chance" in export(Run(place / "c.run"), tmp_path / "e", 2).record["note"]

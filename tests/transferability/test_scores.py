@@ -44,7 +44,9 @@ def coding_gain(f: np.ndarray, y: np.ndarray) -> float:
         return 0.5 * np.linalg.slogdet(np.eye(z.shape[1]) + z.T @ z / (len(z) * 1e-4))[1]
 
     f = f - f.mean(0)
-    return float(rate(f) - np.mean([rate(f[y == label] - f[y == label].mean(0)) for label in np.unique(y)]))
+    labels, counts = np.unique(y, return_counts=True)
+    rates = [rate(f[y == label] - f[y == label].mean(0)) for label in labels]
+    return float(rate(f) - np.average(rates, weights=counts))
 
 
 def overlap(f: np.ndarray, y: np.ndarray) -> float:
@@ -156,3 +158,14 @@ def test_what_cannot_be_scored_is_refused(cache: Cache) -> None:
     }.items():
         with pytest.raises(ProbeError, match=message):
             what()
+
+
+def test_a_small_class_does_not_make_a_transrate_of_its_own(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    table = table_of(400).assign(label=np.where(np.arange(400) % 10 == 0, "bonafide", "spoof"))
+    x = generator.normal(size=(2, 400, 2, 20))
+    x[1, :, 0] += 2 * (table["label"] == "spoof").to_numpy()[:, None]
+    found = transfer_scores(store(tmp_path / "c", x, table), where=None)
+    gain = found["transrate"] - found["transrate_shuffled"]
+    assert abs(gain[0]) < 0.4
+    assert gain[1] > 0.8

@@ -1,0 +1,94 @@
+"""The two recipes of Pan et al.: as described, and as the released code behaves, re-derived on made-up losses."""
+
+import numpy as np
+import pytest
+import torch
+
+from cache import ProbeError
+from probing.heads.recipes import ATTM, ATTM_RELEASED, NAMES, recipe_of
+from probing.heads.stack import HeadStack, Model, log_odds
+from probing.heads.training import Best, Successors
+
+
+def test_every_recipe_is_found_by_its_name() -> None:
+    assert [recipe_of(name, "frames").name for name in NAMES] == list(NAMES)
+    with pytest.raises(ProbeError, match="expected one of quick, attm, attm-released"):
+        recipe_of("attm-relaesed", "frames")
+
+
+def test_the_released_rate_is_one_of_an_epoch() -> None:
+    rates = [ATTM_RELEASED.rate(epoch + within) for epoch in range(30) for within in (0.0, 0.3, 0.99)]
+    released = [0.2, 0.4, 0.6, 0.8, 1.0, *(0.8**n for n in range(25))]
+    assert rates == pytest.approx(np.repeat(released, 3))
+    assert 1e-4 * ATTM_RELEASED.rate(10) == pytest.approx(0.33e-4, rel=0.01)
+    assert 1e-4 * ATTM_RELEASED.rate(29) == pytest.approx(4.7e-7, rel=0.01)
+    assert ATTM.rate(2.5) == 0.5
+
+
+def released_stop(losses: list[float]) -> int:
+    """Epochs that the released code trains: a count is compared for equality at index 20 or later."""
+    best, count = np.inf, 0
+    for index, loss in enumerate(losses):
+        best, count = (loss, 0) if loss < best else (best, count + 1)
+        if index >= 20 and count == 5:
+            return index + 1
+    return len(losses)
+
+
+def released_files(losses: list[float]) -> list[int]:
+    """Numbers of the files that the released code averages: losses are counted from 1, files from 0."""
+    best = sorted(range(1, len(losses) + 1), key=lambda number: losses[number - 1])[:5]
+    return sorted(number for number in best if number < len(losses))
+
+
+def falling_until(index: int) -> list[float]:
+    return [1.0 - 0.01 * min(i, index) for i in range(30)]
+
+
+@pytest.mark.parametrize("last", [3, 13, 14, 15, 16, 20, 24, 25, 29])
+def test_the_released_code_stops_only_at_five_epochs_without_gain_after_twenty(last: int) -> None:
+    losses, epoch, best, gained = falling_until(last), 0, np.inf, 0
+    while epoch < len(losses):
+        epoch += 1
+        if losses[epoch - 1] < best:
+            best, gained = losses[epoch - 1], epoch
+        if ATTM_RELEASED.stops(epoch, epoch - gained):
+            break
+    assert epoch == released_stop(losses)
+    if last <= 14:
+        assert epoch == 30  # the count is past five at index 20, and never equals it again
+
+
+LOSSES = {
+    "falling": [1 - 0.01 * i for i in range(12)],
+    "rising": [1 + 0.01 * i for i in range(12)],
+    "best first": [0.1, *(1 + 0.01 * i for i in range(11))],
+    "in between": [9, 3, 8, 1, 7, 2, 6, 4, 9.5, 5, 9.7, 9.9],
+    "few": [3.0, 1.0, 2.0],
+    "one": [1.0],
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("kind", [Best, Successors])
+def test_what_is_averaged(name: str, kind: type[Best]) -> None:
+    losses = LOSSES[name]
+    stack = HeadStack([Model("mean", "linear", 2, 0, 1e-4, 1e-4)], 2, 3, frames=False)
+    kept = kind(stack, 5)
+    for epoch, loss in enumerate(losses, 1):
+        with torch.no_grad():
+            for value in stack.parameters():
+                value.fill_(float(epoch - 1))  # file number
+        kept.offer(stack, torch.tensor([loss]), epoch, torch.tensor([True]))
+    kept.restore(stack)
+    files = sorted(np.argsort(losses, kind="stable")[:5]) if kind is Best else released_files(losses)
+    expected = np.mean(files) if files else len(losses) - 1
+    for value in stack.parameters():
+        assert value.flatten().tolist() == pytest.approx([float(expected)] * value.numel())
+
+
+def test_the_score_of_two_logits_is_their_difference() -> None:
+    logits = torch.tensor([[[0.5, 2.0], [3.0, -1.0]]])
+    assert log_odds(logits).tolist() == [[1.5, -4.0]]
+    assert torch.allclose(torch.sigmoid(log_odds(logits)), torch.softmax(logits, -1)[..., 1])
+    assert log_odds(logits[..., :1]).tolist() == [[0.5, 3.0]]
