@@ -63,7 +63,12 @@ def refuse_packed(checkpoint: Checkpoint, model: Any, encoder: nn.Module) -> Non
     Raises:
         CheckpointIncomplete: names a few of them, and what to do.
     """
-    packed = list(filter(encoder_weights(model, encoder), packed_weights(checkpoint.folder)))
+    indices = {name for name, value in model.state_dict().items() if not value.is_floating_point()}
+    packed = [
+        key
+        for key in filter(encoder_weights(model, encoder), packed_weights(checkpoint.folder))
+        if not _ending_in(key, indices)  # integers in the model too, such as positions
+    ]
     if packed:
         raise CheckpointIncomplete(packed_message(checkpoint, packed))
 
@@ -145,6 +150,12 @@ def advice_on(config: Any, unexpected: Iterable[str], missing: Iterable[str] = (
     return ""
 
 
+def _ending_in(key: str, names: set[str]) -> bool:
+    """Say whether a weight's name is one of some, whatever modules were wrapped around it."""
+    parts = key.split(".")
+    return any(".".join(parts[i:]) in names for i in range(len(parts)))
+
+
 def _most(names: set[str], found: Sequence[str]) -> bool:
     return 2 * len(names.intersection(found)) > len(names)
 
@@ -172,7 +183,7 @@ def encoder_weights(model: Any, encoder: nn.Module) -> Callable[[str], bool]:
 
     def contains(key: str) -> bool:
         parts = key.split(".")
-        if parts[-1] == "position_ids" or any(".".join(parts[i:]) in computed for i in range(len(parts))):
+        if parts[-1] == "position_ids" or _ending_in(key, computed):
             return False
         while len(parts) > 1 and parts[0] not in inside and parts[0] in {*WRAPPING, model.base_model_prefix}:
             parts = parts[1:]

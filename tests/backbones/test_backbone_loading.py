@@ -303,7 +303,11 @@ SPECTROGRAM = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads":
 FASTSPEECH = {"hidden_size": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_linear_units": 32}
 FASTSPEECH |= {"decoder_linear_units": 32, "speech_decoder_postnet_units": 16, "duration_predictor_channels": 16}
 FASTSPEECH |= {"energy_predictor_channels": 16, "pitch_predictor_channels": 16, "vocab_size": 50}
+CLAP = {"audio_config": {"depths": [1] * 4, "num_attention_heads": [2] * 4, "patch_embeds_hidden_size": 16}}
+CLAP["audio_config"]["hidden_size"] = 128
+CLAP["text_config"] = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
 REASONS = {
+    "clap": (CLAP, "its encoder takes input_ids"),  # and not for the integer positions that it stores
     "speecht5": (SPEECHT5, "expected input with shape"),
     "audio-spectrogram-transformer": (SPECTROGRAM, "cannot run a waveform through it (Dimension out of range"),
     "fastspeech2_conformer": (FASTSPEECH, "FastSpeech2ConformerEncoder, has no config of its own"),
