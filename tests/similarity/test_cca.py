@@ -9,7 +9,7 @@ from sklearn.cross_decomposition import CCA
 from stored_states import store, table_of
 
 from analysis.similarity import cca_with, similarity_map, target_curves
-from analysis.similarity.cca import held_out
+from analysis.similarity.cca import Moments, held_out, held_out_released
 from cache import Cache, ProbeError
 
 
@@ -98,3 +98,56 @@ def test_pictures_show_the_tables(cache: Cache) -> None:
     ax = similarity_map(table)
     assert np.allclose(ax.collections[0].get_array(), table)
     ax.figure.canvas.draw()
+
+
+def moments_of(rows: np.ndarray, shift: np.ndarray) -> Moments:
+    apart = rows - shift
+    return Moments(len(rows), apart.sum(0), apart.T @ apart, shift)
+
+
+def inverse_root(matrix: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh(np.linalg.pinv(matrix))
+    return (vectors * np.sqrt(values)) @ vectors.T
+
+
+def released_score(fitted: np.ndarray, measured: np.ndarray, width: int, epsilon: float) -> float:
+    """The convention of the released code, on rows instead of moments: directions made orthogonal row by row."""
+    own = [np.cov(fitted[:, :width].T), np.cov(fitted[:, width:].T)]
+    largest = [np.abs(c).max() for c in own]
+    roots = [inverse_root(c / m + epsilon * np.eye(len(c))) for c, m in zip(own, largest, strict=True)]
+    cross = np.cov(fitted.T)[:width, width:] / np.sqrt(largest[0] * largest[1])
+    u, _, v = np.linalg.svd(roots[0] @ cross @ roots[1], full_matrices=False)
+    views, directions = (measured[:, :width], measured[:, width:]), (u.T @ roots[0], v @ roots[1])
+    a, b = (d @ (x - x.mean(0)).T for d, x in zip(directions, views, strict=True))
+    rho = (a * b).sum(1) / np.sqrt((a * a).sum(1) * (b * b).sum(1))
+    x, projected = (views[0], a) if width < measured.shape[1] - width else (views[1], b)
+    x = x[:, : len(rho)]
+    q, _ = np.linalg.qr((projected + x.mean(0)[:, None]).T)
+    weight = np.abs(q.T @ x).sum(1)
+    return float(weight @ rho / weight.sum())
+
+
+@pytest.mark.parametrize("width", [3, 5, 8])
+def test_the_released_convention_is_that_of_its_rows(width: int) -> None:
+    generator = np.random.default_rng(width)
+    x = generator.normal(size=(800, width)) * generator.uniform(0.5, 5, width) + generator.normal(size=width)
+    y = x @ generator.normal(size=(width, 5)) + 4 * generator.normal(size=(800, 5)) + 2
+    joined = np.concatenate([x, y], axis=1)
+    fitted, measured = joined[:500], joined[500:]
+    shift = joined[7]
+    epsilons = (1e-8, 1e-3)
+    found = held_out_released(moments_of(fitted, shift), moments_of(measured, shift), width, epsilons)
+    assert found == pytest.approx([released_score(fitted, measured, width, e) for e in epsilons], rel=1e-6)
+    moved = [rows + 50.0 for rows in (fitted, measured)]
+    offset = held_out_released(*(moments_of(rows, shift) for rows in moved), width, epsilons)
+    assert np.abs(offset - found).max() > 1e-3  # a constant changes it, as it does theirs
+
+
+def test_the_convention_is_stated_and_chosen(cache: Cache) -> None:
+    ours, theirs = cca_with(cache, "speaker"), cca_with(cache, "speaker", convention="released")
+    assert "variance 1" in ours.attrs["convention"]
+    assert "Pasad" in theirs.attrs["convention"]
+    assert theirs["value"].idxmax() == 1
+    assert (theirs["epsilon"] <= 1e-5).all()
+    with pytest.raises(ProbeError, match="expected one of centred, released"):
+        cca_with(cache, "speaker", convention="pasad")
