@@ -74,7 +74,7 @@ def architecture_of(config: Any, known: bool) -> dict[str, Any]:
 
     A model of no known family gives all its entries, but for those that every config has and those named as idle.
     """
-    if known:
+    if known or not hasattr(config, "to_dict"):  # acoustic features have a plain one
         return {key: getattr(config, key) for key in ARCHITECTURE if hasattr(config, key)}
     common = import_transformers().PreTrainedConfig().to_dict()
     return {key: value for key, value in config.to_dict().items() if key not in common and not IDLE.search(key)}

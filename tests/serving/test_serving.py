@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from resealed import reseal
 from small_extraction import machine, quiet, run_cli, write_clips
 from tiny_models import build
 
@@ -262,6 +263,7 @@ def test_an_edited_architecture_is_refused_with_both_values(
     key, value = next(iter(entry.items()))
     try:
         (folder / "config.json").write_text(json.dumps(json.loads(original) | entry))
+        reseal(folder)  # an export that is not is refused for its bytes
         where = "c.run" if way == "run" else str(folder)
         clip = str(next((place / "audio").iterdir()))
         code = probe(place, monkeypatch, "score", where, clip, "--out", str(tmp_path / "s.txt"))
