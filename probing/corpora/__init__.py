@@ -27,10 +27,10 @@ def read_corpus(spec: str, *, audio_root: Path | None = None) -> Corpus:
     if name in KNOWN and root:
         return KNOWN[name].read(Path(root).expanduser())
     path, audio_root = Path(spec).expanduser(), audio_root and audio_root.expanduser()
-    if path.is_dir():
-        return KNOWN["folder"].read(path)
     if is_manifest(path):
         return read_manifest(path, audio_root=audio_root)
+    if path.is_dir():
+        return KNOWN["folder"].read(path)
     known = ", ".join(f"{name}:ROOT" for name in KNOWN)
     raise ProbeError(f"--corpus {spec}: unknown. Expected demo, {known}, or a manifest ({', '.join(SUFFIXES)})")
 
