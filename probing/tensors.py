@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-CODE = re.compile(r"code: (\d+)")
+CODE = re.compile(r"(?:code: |os error )(\d+)")
 
 
 def save_arrays(path: Path, tensors: Mapping[str, NDArray[Any]]) -> None:
@@ -29,8 +29,8 @@ def save_arrays(path: Path, tensors: Mapping[str, NDArray[Any]]) -> None:
 def errors_of_the_disk(path: Path) -> Iterator[None]:
     """Let writers in other languages raise OSError where the disk is full, as Python does.
 
-    safetensors says `IoError(Os { code: 28, ... })`, torch.save that the `unexpected pos` of its archive is wrong, or
-    that a write failed.
+    safetensors says `IoError(Os { code: 28, ... })` or `(os error 28)`; torch.save that the `unexpected pos` of its
+    archive is wrong, or that a write failed.
     """
     try:
         yield

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cache.atomic import PARTIAL, replace_folder
+from cache.errors import ProbeError
 from probing.backbones import Backbone
 from probing.devices import find_device
 from probing.extraction import Options
@@ -102,8 +103,11 @@ def export(run: Run, folder: Path, depth: int | None = None, head: str | None = 
         seal(partial, SERVING, record)
         replace_folder(partial, folder)
     except OSError as error:
+        disk = error.__cause__ if isinstance(error, ProbeError) else error  # of the backbone, beside its place
+        if not isinstance(disk, OSError):
+            raise
         raise ServingError(
-            f"{folder}: cannot be written to ({error.strerror or error}). Make room, or name another folder"
+            f"{folder}: cannot be written to ({disk.strerror or disk}). Make room, or name another folder"
         ) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)

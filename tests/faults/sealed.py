@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +71,11 @@ def flips(n: int, home: Path, seed: int = 0) -> list[Tally]:
     run_folder(home / "made")
     chance, tallies = random.Random(seed), dict[str, Tally]()
     folders = [home / "made" / name for name in ("c.run", "small", "probe")]
-    places = [(folder, path) for folder in folders for path in files_of(folder)]
+    kinds: dict[str, list[tuple[Path, Path]]] = {}
+    for folder in folders:
+        for path in files_of(folder):
+            kinds.setdefault(f"{folder.name}/{path.relative_to(folder).parts[0]}", []).append((folder, path))
+    places = [place for turn in zip_longest(*kinds.values()) for place in turn if place]  # first one of each kind
     right = {folder: numbers_of(folder) for folder in folders}
     for number in range(n):
         folder, path = places[number % len(places)]
