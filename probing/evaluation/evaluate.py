@@ -95,10 +95,15 @@ def evaluate(
         raise ProbeError(f"trials to evaluate: {kinds}. Expected bona fide and spoofed ones; name another --split")
     unit = unit_of(trials, interval_by)
     table = decompose(trials, by, asv)
-    intervals = [
-        _interval(rows, value, unit, resamples, seed)
-        for (_, rows), value in zip(conditions(trials, by), table["eer"], strict=True)
-    ]
+    pooled = _draw(trials, unit, resamples, seed)
+    intervals, dropped = [], []
+    for (condition, rows), value in zip(conditions(trials, by), table["eer"], strict=True):
+        values = [name for name in condition.values() if name != POOLED]
+        if values and too_few(rows["label"]):
+            n_spoof = int(rows["label"].eq("spoof").sum())
+            dropped.append(f"{', '.join(values)} ({n_spoof} spoof, {len(rows) - n_spoof} bona fide)")
+        drawn = _draw(rows, unit, resamples, seed) if values and not np.isnan(value) else pooled
+        intervals.append(_interval(rows, value, drawn))
     at = table.columns.get_loc("eer") + 1
     table.insert(at, "eer_low", [interval.low for interval in intervals])
     table.insert(at + 1, "eer_high", [interval.high for interval in intervals])
@@ -109,14 +114,7 @@ def evaluate(
         if lacking:
             raise ProbeError(f"--against: {lacking} trials are in one file only. Expected scores of the same trials")
         bonafide = trials["label"].eq("bonafide")
-        comparison = compare(bonafide, trials["score"], other["score"], _draw(trials, unit, resamples, seed))
-    pooled = _draw(trials, unit, resamples, seed)
-    dropped = []
-    for condition, rows in conditions(trials, by):
-        values, labels = [value for value in condition.values() if value != POOLED], rows["label"]
-        if values and too_few(labels):
-            n_spoof = int(labels.eq("spoof").sum())
-            dropped.append(f"{', '.join(values)} ({n_spoof} spoof, {len(labels) - n_spoof} bona fide)")
+        comparison = compare(bonafide, trials["score"], other["score"], pooled)
     return Evaluation(table, intervals[0], pooled.unit, trials, comparison, pooled.note, tuple(dropped))
 
 
@@ -124,8 +122,7 @@ def _draw(trials: pd.DataFrame, unit: str, resamples: int, seed: int) -> Resampl
     return draw(trials["label"].eq("bonafide"), clusters_of(trials, unit), n=resamples, seed=seed, unit=unit)
 
 
-def _interval(trials: pd.DataFrame, value: float, unit: str, resamples: int, seed: int) -> Interval:
-    if trials["label"].nunique() < 2 or np.isnan(value):
+def _interval(trials: pd.DataFrame, value: float, drawn: Resamples) -> Interval:
+    if np.isnan(value):  # a class is missing, or there are too few trials of one
         return Interval(value, float("nan"), float("nan"))
-    drawn = _draw(trials, unit, resamples, seed)
     return percentile_interval(value, eer_resamples(trials["label"].eq("bonafide"), trials["score"].to_numpy(), drawn))

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from probing.tensors import errors_of_the_disk
 
+from .averaging import Best, Successors
 from .recipes import Recipe
 from .sources import Batch, Source
 from .stack import HeadStack
@@ -63,71 +64,6 @@ class StackOptimizer:
             torch.div(first, torch.sqrt(second, out=scratch).add_(EPSILON / root), out=scratch)
             value.addcmul_(scratch, (-rate / (first_share * root)).view(shape))
             value.grad = None
-
-
-class Best:
-    """The parameters of the `keep` epochs of lowest dev loss of every model."""
-
-    def __init__(self, stack: HeadStack, keep: int) -> None:
-        n, device = len(stack.models), stack.mean.device
-        self.losses = torch.full((keep, n), torch.inf, device=device)
-        self.epochs = torch.zeros(n, dtype=torch.long, device=device)
-        self.values = {
-            name: value.detach().clone().repeat(keep, *[1] * value.ndim) for name, value in stack.named_parameters()
-        }
-
-    @torch.no_grad()
-    def offer(self, stack: HeadStack, losses: Tensor, epoch: int, active: Tensor) -> None:
-        """Keep the parameters of each active model whose loss is among its lowest."""
-        losses = torch.where(active, losses, torch.inf)
-        self.epochs = torch.where(losses < self.losses.amin(0), epoch, self.epochs)
-        worst, slot = self.losses.max(0)
-        better = losses < worst
-        models = better.nonzero().flatten()
-        for name, value in stack.named_parameters():
-            self.values[name][slot[models], models] = value[models]
-        self.losses[slot[models], models] = losses[models]
-
-    @torch.no_grad()
-    def restore(self, stack: HeadStack) -> None:
-        """Give every model the mean of its kept parameters."""
-        kept = self.losses.isfinite().float()
-        self._take(stack, kept)
-
-    def _take(self, stack: HeadStack, kept: Tensor) -> None:
-        """Give every model the mean over slots that are `kept` (K, M); one without any stays as it is."""
-        weight, some = kept / kept.sum(0).clamp_min(1), kept.sum(0) > 0
-        for name, value in stack.named_parameters():
-            shape = (*weight.shape, *[1] * (value.ndim - 1))
-            mean = (self.values[name] * weight.view(shape)).sum(0)
-            value.copy_(torch.where(some.view(shape[1:]), mean, value))
-
-
-class Successors(Best):
-    """The parameters of the epochs that follow the `keep` of lowest dev loss, as the released code of AttM takes them.
-
-    It counts losses from 1 and names files from 0; where the last epoch is among the best, it takes one file less.
-    """
-
-    def __init__(self, stack: HeadStack, keep: int) -> None:
-        super().__init__(stack, keep)
-        self.pending = torch.zeros_like(self.losses, dtype=torch.bool)  # slots whose epoch has no successor yet
-
-    @torch.no_grad()
-    def offer(self, stack: HeadStack, losses: Tensor, epoch: int, active: Tensor) -> None:
-        """Keep the parameters where the epoch before was among the best; see whether this one is."""
-        slots, models = (self.pending & active).nonzero(as_tuple=True)
-        for name, value in stack.named_parameters():
-            self.values[name][slots, models] = value[models]
-        self.pending &= ~active
-        before = self.losses.clone()
-        super().offer(stack, losses, epoch, active)
-        self.pending |= self.losses != before
-
-    @torch.no_grad()
-    def restore(self, stack: HeadStack) -> None:
-        """Give every model the mean of its kept parameters."""
-        self._take(stack, (self.losses.isfinite() & ~self.pending).float())
 
 
 def train(

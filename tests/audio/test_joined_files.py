@@ -6,48 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
+from audio_bytes import encoded, mp3, reason, seconds, without_info
 
-from probing.audio import SAMPLING_RATE, Cropping, UnusableAudio, load_audio
+from probing.audio import SAMPLING_RATE, Cropping, load_audio
 from probing.content import BLOCK, Content, Pieces, patched
 
-WHOLE = Cropping(max_seconds=60.0)
 ID3V1 = b"TAG" + bytes(125)
-
-
-def encoded(rate: int, seconds: float = 2.0, channels: int = 1, **how: object) -> bytes:
-    file = io.BytesIO()
-    noise = np.random.default_rng(rate).normal(0, 0.1, (round(rate * seconds), channels))
-    soundfile.write(file, noise, rate, **how)
-    return file.getvalue()
 
 
 def id3v2(n: int) -> bytes:
     """A tag of `n` bytes, such as a picture, whose length has seven bits a byte."""
     return b"ID3\x04\0\0" + bytes(n >> shift & 0x7F for shift in (21, 14, 7, 0)) + bytes(n)
-
-
-def mp3(rate: int, seconds: float = 2.0, channels: int = 1) -> bytes:
-    return encoded(rate, seconds, channels, format="MP3", bitrate_mode="CONSTANT", compression_level=0.6)
-
-
-def bare(content: bytes) -> bytes:
-    """An MP3 from its first frame of audio on."""
-    at = next(at for tag in (b"Xing", b"Info") if 0 <= (at := content.find(tag)) < 4096)
-    first = content.rfind(b"\xff", 0, at)
-    return content[content.find(content[first : first + 2], at) :]
-
-
-def seconds(path: Path, content: bytes) -> float:
-    path.write_bytes(content)
-    return len(load_audio(path, WHOLE)) / SAMPLING_RATE
-
-
-def reason(path: Path, content: bytes) -> str:
-    path.write_bytes(content)
-    with pytest.raises(UnusableAudio) as error:
-        load_audio(path, WHOLE)
-    return str(error.value)
 
 
 @pytest.mark.parametrize("kind", ["WAV", "AIFF", "AU", "FLAC"])
@@ -87,14 +56,14 @@ def test_an_mp3_with_junk_between_its_frames_is_read_to_its_end(tmp_path: Path, 
     whole, path = mp3(rate), tmp_path / "a.mp3"
     junk, noise = bytes(5000), np.random.default_rng(1).bytes(3000)
     for between in (junk, noise, id3v2(70_000)):
-        assert seconds(path, bare(whole) + between + bare(whole)) == pytest.approx(4, abs=0.2)
+        assert seconds(path, without_info(whole) + between + without_info(whole)) == pytest.approx(4, abs=0.2)
         assert seconds(path, whole + between + whole) == pytest.approx(4, abs=0.01)
     assert seconds(path, whole[:9000] + junk + whole[9000:]) == pytest.approx(2, abs=0.1)
-    assert seconds(path, junk + bare(whole)) == pytest.approx(2, abs=0.2)
+    assert seconds(path, junk + without_info(whole)) == pytest.approx(2, abs=0.2)
 
 
 def test_an_mp3_that_turns_from_mono_to_stereo_is_read_to_its_end(tmp_path: Path) -> None:
-    mono, stereo = bare(mp3(24000, 2.0)), bare(mp3(24000, 3.0, 2))
+    mono, stereo = without_info(mp3(24000, 2.0)), without_info(mp3(24000, 3.0, 2))
     assert seconds(tmp_path / "a.mp3", mono + stereo) == pytest.approx(5, abs=0.2)
     assert seconds(tmp_path / "a.mp3", stereo + mono) == pytest.approx(5, abs=0.2)
 

@@ -1,12 +1,10 @@
 """Lengths that a header states wrongly or not at all, and files that were cut: all is read, or the cut is told."""
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
+from audio_bytes import WHOLE, encoded, mp3, reason, seconds, without_info
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,41 +12,7 @@ from probing.audio import SAMPLING_RATE, Cropping, UnusableAudio, load_audio, st
 from probing.content import Content
 from probing.streams import parts
 
-WHOLE = Cropping(max_seconds=60.0)
 LAST_PAGE = 4  # flag of an Ogg page
-
-
-def noise(rate: int, seconds: float, channels: int = 1) -> np.ndarray:
-    return np.random.default_rng(rate).normal(0, 0.1, (round(rate * seconds), channels))
-
-
-def encoded(rate: int, seconds: float = 2.0, channels: int = 1, **how: object) -> bytes:
-    file = io.BytesIO()
-    soundfile.write(file, noise(rate, seconds, channels), rate, **how)
-    return file.getvalue()
-
-
-def mp3(rate: int, seconds: float = 2.0, channels: int = 1, mode: str = "CONSTANT") -> bytes:
-    return encoded(rate, seconds, channels, format="MP3", bitrate_mode=mode, compression_level=0.6)
-
-
-def without_info(content: bytes) -> bytes:
-    """An MP3 from its first frame of audio on, as a stream has it."""
-    at = next(at for tag in (b"Xing", b"Info") if 0 <= (at := content.find(tag)) < 4096)
-    first = content.rfind(b"\xff", 0, at)
-    return content[content.find(content[first : first + 2], at) :]
-
-
-def seconds(path: Path, content: bytes) -> float:
-    path.write_bytes(content)
-    return len(load_audio(path, WHOLE)) / SAMPLING_RATE
-
-
-def reason(path: Path, content: bytes, cropping: Cropping = WHOLE) -> str:
-    path.write_bytes(content)
-    with pytest.raises(UnusableAudio) as error:
-        load_audio(path, cropping)
-    return str(error.value)
 
 
 @pytest.mark.parametrize("rate", [8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000])

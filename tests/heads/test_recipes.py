@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from cache import ProbeError
+from probing.heads.averaging import Best, Successors
 from probing.heads.recipes import ATTM, ATTM_RELEASED, NAMES, recipe_of
 from probing.heads.stack import HeadStack, Model, log_odds
-from probing.heads.training import Best, Successors
 
 
 def test_every_recipe_is_found_by_its_name() -> None:
