@@ -29,7 +29,7 @@ from probing.metrics.clusters import (
 )
 
 RESAMPLES = 1000  # behind every interval, unless asked otherwise
-ALIKE = 0.02  # least correlation of errors within a cluster that is assumed
+ALIKE = 0.03  # least correlation of errors within a cluster that is assumed; chosen by coverage.py
 STORED_COUNTS = 20_000_000  # more counts than these are drawn again whenever they are needed
 
 
@@ -80,17 +80,21 @@ class Resamples:
 
     @property
     def most_trials(self) -> float:
-        """Of how many independent trials these may be worth at most, both classes together.
+        """How many independent trials these are worth at most, half of them of each class.
 
-        Of few errors no resample shows how much they keep to a few clusters, so a little is assumed (`ALIKE`).
+        Of few errors no resample shows how much they keep to a few clusters, so a little is assumed (`ALIKE`). The
+        classes count by their harmonic mean, as the variances of misses and false alarms add up.
         """
-        found = []
+        worth = []
         for one in self.levels:
-            for size, of_cells in zip(one.sizes, one.of_cells, strict=True):
-                trials = np.bincount(of_cells[one.cell], minlength=size).astype(np.float64)
-                if n := trials.sum():
-                    found.append(2 * n / (1 + ALIKE * ((trials**2).sum() / n - 1)))
-        return float(min(found))
+            if len(one.cell):
+                of_class = [
+                    np.bincount(of_cells[one.cell], minlength=size).astype(np.float64)
+                    for size, of_cells in zip(one.sizes, one.of_cells, strict=True)
+                ]
+                alike = max((trials**2).sum() / trials.sum() - 1 for trials in of_class)
+                worth.append(len(one.cell) / (1 + ALIKE * alike))
+        return float(4 / sum(1 / trials for trials in worth))
 
     def _sizes(self) -> NDArray[np.float64]:
         return np.array([size for one in self.levels for size in one.sizes if size], np.float64)

@@ -155,6 +155,7 @@ class ConditionFigures:
         self._n, self._seed = resamples, seed
         self._clusters = {part: split.clusters(interval_by) for part, split in splits.items() if part != "train"}
         self._drawn: dict[tuple[str, str], Resamples] = {}
+        self._units: dict[tuple[str, str], str] = {}
 
     def add(self, layer: int, probe: Probe, without: Sequence[Probe]) -> None:
         """Add the rows of a layer.
@@ -182,6 +183,17 @@ class ConditionFigures:
                 for metric, interval in figures.items():
                     self._append(UNSEEN, metric, condition, layer, other, interval)
 
+    @property
+    def otherwise(self) -> str:
+        """Which conditions are drawn by something else than their corpus, as they have one cluster of it; in words."""
+        others = [
+            f"{name} (by {unit})"
+            for (part, name), unit in self._units.items()
+            if unit != self._results.resamples[part].unit
+        ]
+        shown = ", ".join(others[:20]) + (f" and {len(others) - 20} more" if len(others) > 20 else "")
+        return f"Intervals of conditions of one cluster are by another unit: {shown}." if others else ""
+
     def _draw(self, condition: Condition) -> Resamples:
         """The resamples of a condition, kept for the next layer where they are few numbers (those of speakers are)."""
         key = condition.part, condition.name
@@ -189,6 +201,7 @@ class ConditionFigures:
             return self._drawn[key]
         chosen = self._clusters[condition.part].take(condition.rows)
         drawn = draw(condition.bonafide, chosen, n=self._n, seed=self._seed)
+        self._units[key] = drawn.unit
         if sum(map(_n_numbers, self._drawn.values())) + _n_numbers(drawn) <= KEPT_NUMBERS:
             self._drawn[key] = drawn
         return drawn

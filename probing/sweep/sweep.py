@@ -169,6 +169,8 @@ def sweep(
                 writer.add_scores(f"linear-layer-{layer:02d}", tables, probes[0].scores)
                 heads[layer] = replace(probes[0], scores={})
                 line.advance(1, f"layer {layer}")
+            if figures.otherwise:
+                say(figures.otherwise)
             trivial = fit_probes(_trivial(splits), [truth], options.strengths, device)[0]
             results.add(TRIVIAL, None, trivial)
             writer.add_scores(TRIVIAL, tables, trivial.scores)
