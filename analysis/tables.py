@@ -58,7 +58,8 @@ def print_plan(plan: "Plan") -> None:
     print_whole(shown)
     out.print(
         "interval, margin (the excess that is allowed) and shown from: points of EER. power: how often a depth that is "
-        "exactly as good is named; needed: a class, for power 80. Assumed: a third of the variance of scores is of the "
-        "cluster, half is common to both depths."
+        "exactly as good is named; needed: for power 80, instead of "
+        f"{plan.fewest}, and as many times the rest. Assumed: two thirds of the variance of scores are of "
+        "the cluster, 95 % are common to both depths."
     )
     out.print(f"\n{plan.sentence}\n", markup=False)

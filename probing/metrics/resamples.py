@@ -62,6 +62,17 @@ class Resamples:
         return int(self._sizes().min())
 
     @property
+    def scarcest(self) -> str:
+        """That unit: `speaker`, `attack`, `utterance`."""
+        named = [
+            (size, name)
+            for one in self.levels
+            for size, name in zip(one.sizes, one.names, strict=True)
+            if size  # a class may not be there
+        ]
+        return min(named)[1]
+
+    @property
     def degrees(self) -> float:
         """Degrees of freedom that the clusters leave, each class and unit having a share of the variance as 1 / K.
 

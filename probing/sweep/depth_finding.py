@@ -34,8 +34,8 @@ class DepthFinding:
     reason: why there is no depth: `chance`, `no-depth`, or empty.
     first: the depth tested first; first_excess, first_bound: its EER(first) - EER(full), and the upper end of its
         one-sided 95 % interval: what is not excluded.
-    unit, fewest: what was drawn, and of how many at least in a class. needed: how many would show a depth as good as
-        all layers in four corpora of five; None where it cannot be told.
+    unit, fewest: of what there are fewest in a class, and how many. needed: how many would show a depth as good as all
+        layers in four corpora of five; None where it cannot be told.
     saved: share of multiply-accumulates that the truncated backbone saves, where measured.
     """
 
@@ -87,8 +87,8 @@ class DepthFinding:
         if self.needed is None:
             return said + "."
         return (
-            f"{said}; if both were equally good, about {self.needed:,} {self.unit}s a class would show it in four "
-            f"corpora of five, and here are {self.fewest:,}."
+            f"{said}; if both were equally good, about {self.needed:,} {self.unit}s instead of {self.fewest:,} (and as "
+            "many times the rest) would show it in four corpora of five."
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -147,7 +147,7 @@ def find_depth(
         first,
         None if first is None else rates[first] - rates[full],
         None if first is None else excess_bound(resampled[first], resampled[full]),
-        resamples.unit,
+        resamples.scarcest,
         resamples.fewest,
         None if first is None else _needed(resampled[first], resampled[full], rates[full], allowed, resamples),
     )

@@ -86,7 +86,7 @@ def test_where_no_depth_is_shown_the_sentence_says_what_is_not_excluded_and_what
     assert finding.needed > finding.fewest == 40
     assert "This does not say that more layers are needed" in finding.sentence()
     assert f"up to {100 * finding.first_bound:+.1f} are not excluded" in finding.sentence()
-    assert f"about {finding.needed:,} speakers a class would show it" in finding.sentence()
+    assert f"about {finding.needed:,} speakers instead of 40" in finding.sentence()
     assert found({1: 0.2, 2: 0.2, 3: 0.2}, 0.0).needed is None
 
 
