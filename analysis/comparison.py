@@ -1,8 +1,8 @@
 """Several backbones on the same trials: paired tests, a ranking with intervals, and what the accuracy costs.
 
 Every figure is of the run's linear probe at the layer chosen on dev, or of a head at full depth, on the same eval
-trials and the same bootstrap resamples (paired). A difference is tested at two sides by the share of resamples on the
-other side of zero; p-values of all pairs are adjusted by Holm's procedure (Holm 1979), so that the chance of any false
+trials and the same bootstrap resamples (paired). A difference is tested at two sides by Student's t over its standard
+error on resamples; p-values of all pairs are adjusted by Holm's procedure (Holm 1979), so that the chance of any false
 difference is at most 5 %. The rank of a backbone is counted anew in every resample.
 """
 
@@ -26,7 +26,7 @@ from analysis.loading import Runs, load_many
 from analysis.pareto import pareto_picture
 from analysis.protocols import LINEAR, check_comparable
 from cache import ProbeError
-from probing.metrics import draw, eer, eer_resamples, percentile_interval
+from probing.metrics import Resamples, difference_interval, difference_p, draw, eer, eer_resamples, rate_interval
 from probing.runs import Run
 
 LEVEL = 0.05
@@ -184,15 +184,15 @@ def compare(
     resamples = resamples or int(options["resamples"])
     seed = int(options["seed"]) if seed is None else seed
     found = [run.trials(_system(run, head), run.part("eval")) for run in runs]
-    order = found[0]["utterance_id"]  # that of the sweep, which single utterances are drawn in
+    order = found[0]["utterance_id"]
     trials = [table.set_index("utterance_id").loc[order].reset_index() for table in found]
     bonafide = trials[0]["label"].eq("bonafide").to_numpy()
     drawn = draw(bonafide, runs[0].clusters(trials[0]), n=resamples, seed=seed)
     scores = [table["score"].to_numpy() for table in trials]
     rates = np.array([eer(bonafide, values) for values in scores])
     resampled = np.array([eer_resamples(bonafide, values, drawn) for values in scores])
-    table = _table(runs, rates, resampled).sort_values(["eer", "gmacs"], kind="stable")
-    pairs = _pairs([str(name) for name in table.index], runs.names, rates, resampled)
+    table = _table(runs, rates, resampled, drawn).sort_values(["eer", "gmacs"], kind="stable")
+    pairs = _pairs([str(name) for name in table.index], runs.names, rates, resampled, drawn)
     return Comparison(runs, head, table, pairs, resamples)
 
 
@@ -212,14 +212,14 @@ def _system(run: LoadedRun, head: str) -> str:
     return f"{head}-depth-{run.n_blocks:02d}"
 
 
-def _table(runs: Runs, rates: NDArray[np.float64], resampled: NDArray[np.float64]) -> pd.DataFrame:
+def _table(runs: Runs, rates: NDArray[np.float64], resampled: NDArray[np.float64], drawn: Resamples) -> pd.DataFrame:
     # ties share their mean rank
     order = (resampled[:, None] > resampled[None]).sum(1) + 0.5 * ((resampled[:, None] == resampled[None]).sum(1) + 1)
     lowest = resampled == resampled.min(axis=0)
     first = (lowest / lowest.sum(axis=0)).mean(axis=1)
     rows = []
     for run, rate, sample, rank, share in zip(runs, rates, resampled, order, first, strict=True):
-        interval = percentile_interval(rate, sample)
+        interval = rate_interval(rate, sample, drawn)
         layer = int(run.record["finding"]["layer"])
         finding = run.record.get("depth_finding") if run.corpus == run.corpora[0] else None  # it is about that one
         needed = (finding or {}).get("depth")
@@ -247,17 +247,19 @@ def _table(runs: Runs, rates: NDArray[np.float64], resampled: NDArray[np.float64
 
 
 def _pairs(
-    ordered: list[str], names: list[str], rates: NDArray[np.float64], resampled: NDArray[np.float64]
+    ordered: list[str],
+    names: list[str],
+    rates: NDArray[np.float64],
+    resampled: NDArray[np.float64],
+    drawn: Resamples,
 ) -> pd.DataFrame:
     rows = []
     for one, two in combinations(ordered, 2):
         first, second = names.index(one), names.index(two)
         differences = resampled[first] - resampled[second]
-        interval = percentile_interval(rates[first] - rates[second], differences)
-        below = (differences < 0).mean() + (differences == 0).mean() / 2
-        n = len(differences)
+        interval = difference_interval(rates[first] - rates[second], differences, drawn)
         row = {"first": one, "second": two, "difference": 100 * interval.value}
-        p = float(min(1.0, 2 * (min(below, 1 - below) * n + 1) / (n + 1)))
+        p = difference_p(interval.value, differences, drawn)
         rows.append({**row, "low": 100 * interval.low, "high": 100 * interval.high, "p": p})
     table = pd.DataFrame(rows)
     table["p_adjusted"] = holm(table["p"].to_numpy())

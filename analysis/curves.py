@@ -24,12 +24,18 @@ from analysis.frames import LoadedRun
 from analysis.loading import load, load_many
 from analysis.protocols import check_same_utterances
 from probing.runs import Run
+from probing.simultaneous import layer_bands
 
 Some = str | Path | Run | Iterable[str | Path | Run]
 
 
 def layer_curve(
-    runs: Some, split: str = "eval", ax: Axes | None = None, relative: bool | None = None, corpus: str | None = None
+    runs: Some,
+    split: str = "eval",
+    ax: Axes | None = None,
+    relative: bool | None = None,
+    corpus: str | None = None,
+    simultaneous: bool = False,
 ) -> Axes:
     """EER (%) by layer with its interval, the shuffled-label control and the trivial-feature line.
 
@@ -39,6 +45,7 @@ def layer_curve(
         ax: where to draw; default a new figure.
         relative: draw layer / L, from 0 to 1, instead of the layer; by default where the runs differ in L.
         corpus: of those evaluated on; default the first.
+        simultaneous: draw bands that hold for all layers of a run at once, for a layer that is picked by looking.
 
     Returns:
         The axes; `analysis.save_figure(ax, "curve.pdf")` keeps them.
@@ -54,6 +61,9 @@ def layer_curve(
     _draw_control(ax, runs[0], split, relative)
     for colour, marker, name, run in zip(colours(len(runs)), cycle(MARKERS), runs.names, runs, strict=False):
         layers = run.layers[run.layers["split"] == split]
+        if simultaneous:
+            bands = 100 * layer_bands(run, run.part(split)).loc[layers["layer"].astype(int)]
+            layers = layers.assign(low=bands["low"].to_numpy(), high=bands["high"].to_numpy())
         x = layers["relative_depth" if relative else "layer"].astype(float)
         called = "linear probe" if len(runs) == 1 else plain(name)
         if len(layers) == 1:  # features without layers: a line across, to compare layers with
@@ -71,7 +81,8 @@ def layer_curve(
     ax.axhline(trivial["eer"], color="0.25", ls="--", label="trivial features (duration, level, bandwidth, floor)")
     ends = [[trivial["eer"] - trivial["low"]], [trivial["high"] - trivial["eer"]]]
     ax.errorbar([low / 2], [trivial["eer"]], ends, color="0.25", lw=1, capsize=2)
-    ax.set(xlabel=about, ylabel=f"EER on {split} (%), 95 % intervals", xlim=(low, high))
+    at_once = ", all layers at once" if simultaneous else ""
+    ax.set(xlabel=about, ylabel=f"EER on {split} (%), 95 % intervals{at_once}", xlim=(low, high))
     whole_rates(ax)
     if not relative:
         whole_numbers(ax)

@@ -93,7 +93,8 @@ def label(
     named = f"{title}: {named}" if title else named
     ax.set_title(plain(textwrap.fill(named, max(20, int(11 * inches)))), loc="left", fontsize=11)
     counts = runs[0].record["counts"][runs[0].part(split)]
-    intervals = bands or runs[0].record["intervals"]
+    record = runs[0].record  # one of an earlier version says only how those of eval were made
+    intervals = bands or record.get("intervals_by_part", {}).get(runs[0].part(split), record["intervals"])
     if resamples:
         intervals = re.sub(r"\d+ resamples", f"{resamples} resamples", intervals)
     lines = [f"{split}: {counts['bonafide']} bona fide + {counts['spoof']} spoof; {intervals}"]

@@ -12,7 +12,7 @@ import pandas as pd
 
 from cache import Cache, ProbeError
 from probing.condition_names import condition_values
-from probing.metrics import draw, eer, eer_resamples, percentile_interval
+from probing.metrics import draw, eer, eer_resamples, rate_interval
 from probing.metrics.decomposition import POOLED, conditions, too_few
 from probing.progress import progress_line
 from probing.runs import Run
@@ -167,7 +167,7 @@ class LoadedRun(Run):
                         continue
                     drawn = draw(bonafide, self.clusters(chosen), n=resamples, seed=self.record["options"]["seed"])
                     scores = chosen["score"].to_numpy()
-                    interval = percentile_interval(eer(bonafide, scores), eer_resamples(bonafide, scores, drawn))
+                    interval = rate_interval(eer(bonafide, scores), eer_resamples(bonafide, scores, drawn), drawn)
                     rates = 100 * np.array([interval.value, interval.low, interval.high])
                     row = dict(zip(EER, rates, strict=True))
                     counts = {"n_bonafide": int(bonafide.sum()), "n_spoof": int((~bonafide).sum())}

@@ -141,6 +141,9 @@ def plot(
         bool | None,
         typer.Option("--relative/--absolute", help="Layer / L, or the layer [default: relative where L differ]."),
     ] = None,
+    simultaneous: Annotated[
+        bool, typer.Option("--simultaneous", help="Of layers: bands that hold for all layers at once.")
+    ] = False,
     dpi: Annotated[int, typer.Option(min=30, help="Dots per inch of a png.")] = 150,
 ) -> None:
     """Draw one figure.
@@ -157,10 +160,12 @@ def plot(
         raise ProbeError(f"--split {split}: expected dev or eval")
     if corpus and kind in (Kind.CORPORA, Kind.GATES, Kind.WEIGHTS, Kind.ABLATION):
         raise ProbeError(f"--corpus {corpus}: {kind} is not of one corpus of several. Leave it out")
+    if simultaneous and kind != Kind.LAYERS:
+        raise ProbeError(f"--simultaneous: {kind} has no such bands. Draw layers with it")
     if others and kind in (Kind.CORPORA, Kind.GATES, Kind.WEIGHTS, Kind.ABLATION, Kind.CONDITIONS, Kind.DET):
         raise ProbeError(f"--compare: {kind} is drawn of one run. Draw each: probe plot {others[0]} {kind} --out FILE")
     drawn = {
-        Kind.LAYERS: lambda: analysis.layer_curve(runs, split, relative=relative),
+        Kind.LAYERS: lambda: analysis.layer_curve(runs, split, relative=relative, simultaneous=simultaneous),
         Kind.CORPORA: lambda: analysis.corpora_curve(runs[0]),
         Kind.DEPTHS: lambda: analysis.depth_curve(runs, split, relative=relative),
         Kind.GATES: lambda: analysis.gate_curve(runs[0]),

@@ -105,6 +105,9 @@ def evaluate(
     if found.left_out:
         named = "; ".join(found.left_out[:20]) + ("; ..." if len(found.left_out) > 20 else "")
         out.print(f"\nNo figures for conditions of fewer than 5 trials of a class: {named}")
+    if found.otherwise:
+        named = "; ".join(found.otherwise[:20]) + ("; ..." if len(found.otherwise) > 20 else "")
+        out.print(f"\nIntervals by another unit, since a class is of one cluster: {named}", markup=False)
     out.print(f"\n{found.sentence}\n")
     if folder:
         curves = found.curves(factors[:1]) | ({against.stem: other} if against else {})

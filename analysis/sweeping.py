@@ -8,7 +8,7 @@ import typer
 
 from analysis.flags import DEMO_CACHE, Device
 from analysis.kinds import CACHE, RUN, expect
-from analysis.tables import out, print_corpora, print_layers
+from analysis.tables import out, print_corpora, print_layers, print_plan
 from cache.errors import ProbeError
 
 DEMO_RUN = Path("results/demo.run")
@@ -73,10 +73,16 @@ def sweep(
     seeds: Annotated[int, typer.Option(min=1, help="First weights of every head.")] = 3,
     depths: Annotated[str | None, typer.Option(metavar="LIST", help="Depths, as 4,8,12 [default: all].")] = None,
     epochs: Annotated[int, typer.Option(min=0, help="Epochs of heads at most; 0 as the recipe says.")] = 0,
-    margin: Annotated[float, typer.Option(help="Relative EER that a smaller depth may be worse by.")] = 0.1,
+    margin: Annotated[
+        str, typer.Option(help="What a smaller depth may be worse by: relative EER, as 0.1, or points of EER, as 2pt.")
+    ] = "0.1",
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples behind each interval.")] = 1000,
     interval_by: Annotated[
-        str, typer.Option(help="What the bootstrap draws: speaker, utterance, or auto (speakers where known).")
+        str,
+        typer.Option(
+            help="What the bootstrap draws whole: speaker, attack, speaker,attack (either by itself: for attacks like "
+            "these), utterance, or auto (speakers where known)."
+        ),
     ] = "auto",
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     device: Device = "cpu",
@@ -89,6 +95,9 @@ def sweep(
             "--compare", metavar="RUN", help="Draw this run on the same utterances beside it; may be given again."
         ),
     ] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Only say what this corpus can show about depth; trains nothing.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run made another way.")] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse parts that share a speaker or a recording, before training.")
@@ -104,6 +113,7 @@ def sweep(
     \b
     probe sweep                         the embedded demo
     probe sweep mine.cache --heads none --strengths 0.001,0.1
+    probe sweep mine.cache --plan --margin 2pt
     probe sweep mine.cache --tier frames --recipe attm --heads attentive-compact+lstm --depths 6,12,24
     probe sweep wavlm.cache --out wavlm.run --compare random.run
     probe sweep la19.cache --eval eval --eval la21.cache --eval df21.cache:eval --by attack,codec --unseen-attacks
@@ -144,6 +154,11 @@ def sweep(
         expect(other, RUN)
     others = [runs.Run(other) for other in compared or []]
     opened = import_module("cache").Cache(folder)
+    if plan:
+        split, planning = options.splits(opened)["eval"], import_module("probing.sweep.planning")
+        clusters = split.clusters(interval_by)
+        print_plan(planning.plan(split.bonafide, clusters, options.margin, seed=seed))
+        return
     if others:
         utterances = sweeping.identity(options.splits(opened))
         for other in others:

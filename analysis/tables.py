@@ -1,10 +1,15 @@
 """Tables on a terminal, never with a figure cut off."""
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
 from rich.measure import Measurement
 from rich.table import Table
 
 from probing.console import PlainConsole
+
+if TYPE_CHECKING:  # at run time it costs torch
+    from probing.sweep.planning import Plan
 
 WIDEST = 1000
 
@@ -40,3 +45,21 @@ def print_corpora(table: pd.DataFrame) -> None:
     for layer, row in table.iterrows():
         shown.add_row(str(layer), *(x if isinstance(x, str) else f"{x:.1f}" for x in row))
     print_whole(shown)
+
+
+def print_plan(plan: "Plan") -> None:
+    """Print what a corpus can show about depth, from `probing.sweep.planning.plan`."""
+    shown = Table(title="What this corpus can show about depth", title_justify="left", box=None, header_style="bold")
+    for name in ("EER %", "95 % interval", "margin", "shown from", "power %", f"{plan.unit}s needed"):
+        shown.add_column(name, justify="right")
+    for row in plan.table.itertuples():
+        points = f"+- {row.half_width:.1f}", f"{row.margin:.2g}", f"{row.shown_from:.1f}"
+        shown.add_row(f"{row.eer:g}", *points, f"{row.power:.0f}", "" if pd.isna(row.needed) else f"{row.needed:,}")
+    print_whole(shown)
+    out.print(
+        "interval, margin (the excess that is allowed) and shown from: points of EER. power: how often a depth that is "
+        "exactly as good is named; needed: for power 80, instead of "
+        f"{plan.fewest}, and as many times the rest. Assumed: two thirds of the variance of scores are of "
+        "the cluster, 95 % are common to both depths."
+    )
+    out.print(f"\n{plan.sentence}\n", markup=False)

@@ -20,7 +20,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
@@ -29,7 +28,7 @@ from cache.atomic import DISK, PARTIAL, Unwritten, put_back, replace_file, repla
 from cache.bounds import read_parquet
 from cache.lock import LOCK, OWNER, lock_folder
 from cache.manifest import canonical_json, read_json
-from probing.metrics.clusters import clusters_of
+from probing.metrics.clusters import Clusters, clusters_of
 from probing.run_form import FINDINGS, RECORD, RESULTS, UTTERANCES, check_record, check_results, check_utterances
 from probing.scores import read_scores, write_scores
 from probing.sealing import check_file, read_record, seal
@@ -132,8 +131,8 @@ class Run:
             raise ProbeError(f"{path}: not the scores of the {len(table)} utterances of the run. Make the run again")
         return joined
 
-    def clusters(self, trials: pd.DataFrame) -> NDArray[np.object_] | None:
-        """What a bootstrap of these trials draws whole, as in the sweep: speakers, or None for single utterances."""
+    def clusters(self, trials: pd.DataFrame) -> Clusters:
+        """What a bootstrap of these trials draws, as in the sweep."""
         return clusters_of(trials, self.record["options"]["interval_by"])
 
     def __repr__(self) -> str:

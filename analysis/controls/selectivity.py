@@ -8,6 +8,7 @@ from analysis.loading import load
 from analysis.protocols import check_same_utterances
 from cache import ProbeError
 from probing.runs import Run
+from probing.simultaneous import layer_bands, layer_gains
 
 
 def selectivity(run: Run, random: Run | None = None, split: str = "eval") -> pd.DataFrame:
@@ -22,7 +23,8 @@ def selectivity(run: Run, random: Run | None = None, split: str = "eval") -> pd.
         One row a layer: eer, low, high; shuffled, the mean EER of the same probe trained on shuffled labels (Hewitt and
         Liang, EMNLP 2019); selectivity = shuffled - eer, with selectivity_low and selectivity_high from the probe's
         interval; trivial, the EER of features that say nothing about speech, and over_trivial = trivial - eer;
-        with `random` also random and over_random = random - eer. Above 0 speaks for the layer.
+        with `random` also random and over_random = random - eer, with over_random_low and over_random_high. Above 0
+        speaks for the layer. The intervals of selectivity and over_random hold for all layers at once.
 
     Raises:
         ProbeError: no such split, no shuffled-label control, or a random run on other utterances.
@@ -36,8 +38,10 @@ def selectivity(run: Run, random: Run | None = None, split: str = "eval") -> pd.
     table = own[["value", "low", "high"]].rename(columns={"value": "eer"})
     table["shuffled"] = shuffled.groupby("layer")["value"].mean()
     table["selectivity"] = table["shuffled"] - table["eer"]
-    table["selectivity_low"] = table["shuffled"] - table["high"]
-    table["selectivity_high"] = table["shuffled"] - table["low"]
+    part = load(run).part(split)
+    bands = layer_bands(run, part)
+    table["selectivity_low"] = table["shuffled"] - bands["high"]
+    table["selectivity_high"] = table["shuffled"] - bands["low"]
     trivial = _rates(run, "trivial-features", split)
     table["trivial"] = float(trivial["value"].iloc[0]) if len(trivial) else float("nan")
     table["over_trivial"] = table["trivial"] - table["eer"]
@@ -45,6 +49,8 @@ def selectivity(run: Run, random: Run | None = None, split: str = "eval") -> pd.
         check_same_utterances(load(run).utterances, random)
         table["random"] = _rates(random, "layer", split).set_index("layer")["value"]
         table["over_random"] = table["random"] - table["eer"]
+        gains = layer_gains(run, random, part)
+        table["over_random_low"], table["over_random_high"] = gains["low"], gains["high"]
     return table.sort_index()
 
 

@@ -7,9 +7,8 @@ import numpy as np
 import pandas as pd
 
 from cache.errors import ProbeError
-from probing.metrics import Comparison, Interval, Resamples, compare, draw, eer_resamples, percentile_interval
-from probing.metrics.bootstrap import RESAMPLES
-from probing.metrics.clusters import AUTO, clusters_of, unit_of
+from probing.metrics import RESAMPLES, Comparison, Interval, Resamples, compare, draw, eer_resamples, rate_interval
+from probing.metrics.clusters import AUTO, clusters_of
 from probing.metrics.decomposition import POOLED, conditions, decompose, too_few
 
 
@@ -19,9 +18,10 @@ class Evaluation:
 
     table: one row per condition, the pooled one first; see `probing.metrics.decomposition.decompose`. Beside `eer` the
         ends of its 95 % interval, `eer_low` and `eer_high`.
-    eer: pooled equal error rate with its interval. unit: what the bootstrap drew. trials: the joined rows.
-    note: what a person should know of the pooled interval, as that it is from few speakers. left_out: conditions of so
-        few trials that they have no figures, in words.
+    eer: pooled equal error rate with its interval. unit: what the bootstrap drew, and drawn: the same with its numbers
+        and what a person should know of it. trials: the joined rows.
+    left_out: conditions of so few trials that they have no figures, in words. otherwise: conditions whose interval is
+        not by that unit, as they have one cluster only, in words.
     comparison: with the other system, on the same resamples; None where there is none.
     """
 
@@ -30,16 +30,16 @@ class Evaluation:
     unit: str
     trials: pd.DataFrame
     comparison: Comparison | None = None
-    note: str = ""
+    drawn: str = ""
     left_out: tuple[str, ...] = ()
+    otherwise: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
         """The pooled figure in words."""
         counts, low, high = self.trials["label"].value_counts(), 100 * self.eer.low, 100 * self.eer.high
-        drawn = self.note or f"by {self.unit}"
         said = (
-            f"EER {100 * self.eer.value:.2f} % (95 % interval {low:.2f} to {high:.2f}, {drawn}) "
+            f"EER {100 * self.eer.value:.2f} % (95 % interval {low:.2f} to {high:.2f}, {self.drawn}) "
             f"on {counts['bonafide']} bona fide + {counts['spoof']} spoof"
         )
         if self.eer.low > 0.5:
@@ -80,8 +80,8 @@ def evaluate(
         by: columns to decompose by.
         asv: speaker verification trials, for the t-DCF.
         against: the same trials with the scores of another system, from `join`.
-        interval_by: the column whose values the bootstrap draws whole; `utterance` draws single trials, `auto` speakers
-            where all are known and else utterances.
+        interval_by: the column whose values the bootstrap draws whole, or several with commas between, as
+            `speaker,attack`; `utterance` draws single trials, `auto` speakers where all are known and else utterances.
         resamples: of the bootstrap.
         seed: of the bootstrap.
 
@@ -93,17 +93,21 @@ def evaluate(
     if trials["label"].nunique() != 2:
         kinds = ", ".join(f"{n:,} {label}" for label, n in trials["label"].value_counts().items()) or "none"
         raise ProbeError(f"trials to evaluate: {kinds}. Expected bona fide and spoofed ones; name another --split")
-    unit = unit_of(trials, interval_by)
+    pooled = _draw(trials, interval_by, resamples, seed)
     table = decompose(trials, by, asv)
-    pooled = _draw(trials, unit, resamples, seed)
-    intervals, dropped = [], []
+    intervals, left_out, otherwise = [], [], []
     for (condition, rows), value in zip(conditions(trials, by), table["eer"], strict=True):
-        values = [name for name in condition.values() if name != POOLED]
-        if values and too_few(rows["label"]):
+        name = ", ".join(value for value in condition.values() if value != POOLED)
+        if np.isnan(value):
             n_spoof = int(rows["label"].eq("spoof").sum())
-            dropped.append(f"{', '.join(values)} ({n_spoof} spoof, {len(rows) - n_spoof} bona fide)")
-        drawn = _draw(rows, unit, resamples, seed) if values and not np.isnan(value) else pooled
-        intervals.append(_interval(rows, value, drawn))
+            left_out.append(f"{name} ({n_spoof} spoof, {len(rows) - n_spoof} bona fide)")
+            intervals.append(Interval(value, np.nan, np.nan))
+            continue
+        drawn = _draw(rows, interval_by, resamples, seed) if name else pooled
+        bonafide, scores = rows["label"].eq("bonafide"), rows["score"].to_numpy()
+        intervals.append(rate_interval(value, eer_resamples(bonafide, scores, drawn), drawn))
+        if drawn.unit != pooled.unit:
+            otherwise.append(f"{name} (by {drawn.unit})")
     at = table.columns.get_loc("eer") + 1
     table.insert(at, "eer_low", [interval.low for interval in intervals])
     table.insert(at + 1, "eer_high", [interval.high for interval in intervals])
@@ -113,16 +117,11 @@ def evaluate(
         lacking = int(other["score"].isna().sum()) + len(against) - int(other["score"].notna().sum())
         if lacking:
             raise ProbeError(f"--against: {lacking} trials are in one file only. Expected scores of the same trials")
-        bonafide = trials["label"].eq("bonafide")
-        comparison = compare(bonafide, trials["score"], other["score"], pooled)
-    return Evaluation(table, intervals[0], pooled.unit, trials, comparison, pooled.note, tuple(dropped))
+        comparison = compare(trials["label"].eq("bonafide"), trials["score"], other["score"], pooled)
+    return Evaluation(
+        table, intervals[0], pooled.unit, trials, comparison, pooled.drawn, tuple(left_out), tuple(otherwise)
+    )
 
 
 def _draw(trials: pd.DataFrame, unit: str, resamples: int, seed: int) -> Resamples:
-    return draw(trials["label"].eq("bonafide"), clusters_of(trials, unit), n=resamples, seed=seed, unit=unit)
-
-
-def _interval(trials: pd.DataFrame, value: float, drawn: Resamples) -> Interval:
-    if np.isnan(value):  # a class is missing, or there are too few trials of one
-        return Interval(value, float("nan"), float("nan"))
-    return percentile_interval(value, eer_resamples(trials["label"].eq("bonafide"), trials["score"].to_numpy(), drawn))
+    return draw(trials["label"].eq("bonafide"), clusters_of(trials, unit), n=resamples, seed=seed)

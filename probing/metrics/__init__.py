@@ -1,13 +1,25 @@
 """Metrics of countermeasure scores, with their conventions and sources."""
 
-from probing.metrics.bootstrap import Comparison, Interval, Resamples, compare, draw, eer_resamples, percentile_interval
+from probing.metrics.bootstrap import eer_resamples
 from probing.metrics.costs import ASVSPOOF5, Costs, accuracy, act_dcf, cllr, min_dcf
 from probing.metrics.eer import ScoresError, eer
+from probing.metrics.intervals import (
+    Comparison,
+    Interval,
+    compare,
+    difference_interval,
+    difference_p,
+    rate_interval,
+    simultaneous_level,
+    standard_error,
+)
+from probing.metrics.resamples import RESAMPLES, Resamples, draw
 from probing.metrics.roc import Roc, auc, official_eer, roc
 from probing.metrics.tdcf import AsvRates, asv_rates, legacy_min_tdcf, revised_min_tdcf
 
 __all__ = [
     "ASVSPOOF5",
+    "RESAMPLES",
     "AsvRates",
     "Comparison",
     "Costs",
@@ -21,13 +33,17 @@ __all__ = [
     "auc",
     "cllr",
     "compare",
+    "difference_interval",
+    "difference_p",
     "draw",
     "eer",
     "eer_resamples",
     "legacy_min_tdcf",
     "min_dcf",
     "official_eer",
-    "percentile_interval",
+    "rate_interval",
     "revised_min_tdcf",
     "roc",
+    "simultaneous_level",
+    "standard_error",
 ]

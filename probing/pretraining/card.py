@@ -9,10 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from cache.errors import ProbeError
 from probing.audio import SAMPLING_RATE
-from probing.metrics import compare, draw
 from probing.runs import Run as SweepRun
+from probing.simultaneous import layer_gains
 
 from .config import Recipe
 from .speakers import person
@@ -243,21 +242,13 @@ def _gains(sweeps: Mapping[str, SweepRun]) -> str:
     pairs = {name: (sweeps[name + TRAINED], sweeps[name + RANDOM]) for name in corpora if name + RANDOM in sweeps}
     if not pairs:
         return ""
-    lines = ["Points of eval EER below random weights, paired, with the 95 % interval over speakers; where it holds 0,"]
-    lines += ["the gain may be chance.", ""]
+    lines = [
+        "Points of eval EER below random weights, paired, with 95 % intervals over speakers that hold for all layers"
+    ]
+    lines += ["at once; where one holds 0, the gain may be chance.", ""]
     lines += ["| layer | " + " | ".join(pairs) + " |", "| --- |" + " --- |" * len(pairs)]
-    n_layers = min(trained.n_blocks for trained, _ in pairs.values()) + 1
-    lines += [f"| {k} | " + " | ".join(_gain(*pair, k) for pair in pairs.values()) + " |" for k in range(n_layers)]
+    gains = [100 * layer_gains(*pair) for pair in pairs.values()]
+    for layer in sorted(set.intersection(*(set(one.index) for one in gains))):
+        cells = [f"{of[0]:+.1f} [{of[1]:+.1f}, {of[2]:+.1f}]" for one in gains for of in [one.loc[layer].to_numpy()]]
+        lines.append(f"| {layer} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
-
-
-def _gain(trained: SweepRun, random: SweepRun, layer: int) -> str:
-    name = f"linear-layer-{layer:02d}"
-    mine, theirs = trained.trials(name)[["utterance_id", "score"]], random.trials(name)
-    trials = theirs.merge(mine, on="utterance_id")
-    if not len(trials) == len(mine) == len(theirs):
-        raise ProbeError(f"{trained.folder} and {random.folder}: other utterances. Sweep both on one corpus")
-    bonafide = trials["label"].eq("bonafide").to_numpy()
-    resamples = draw(bonafide, trained.clusters(trials), seed=trained.record["options"]["seed"])
-    gain = compare(bonafide, trials["score_x"], trials["score_y"], resamples).difference
-    return f"{100 * gain.value:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from cache import ProbeError
 from probing.condition_names import condition_name
-from probing.metrics import Interval, Resamples, draw, eer, eer_resamples, percentile_interval
+from probing.metrics import Interval, Resamples, difference_interval, draw, eer, eer_resamples, rate_interval
 from probing.metrics.clusters import FEW_TRIALS
 from probing.metrics.decomposition import POOLED, conditions, too_few
 from probing.sweep.linear import Probe
@@ -155,6 +155,7 @@ class ConditionFigures:
         self._n, self._seed = resamples, seed
         self._clusters = {part: split.clusters(interval_by) for part, split in splits.items() if part != "train"}
         self._drawn: dict[tuple[str, str], Resamples] = {}
+        self._units: dict[tuple[str, str], str] = {}
 
     def add(self, layer: int, probe: Probe, without: Sequence[Probe]) -> None:
         """Add the rows of a layer.
@@ -165,8 +166,9 @@ class ConditionFigures:
             without: one trained without each attack.
         """
         for condition in self._by_condition:
-            value, resampled = _rates(condition, probe, self._draw(condition))
-            self._append(BY_CONDITION, "eer", condition, layer, probe, percentile_interval(value, resampled))
+            drawn = self._draw(condition)
+            value, resampled = _rates(condition, probe, drawn)
+            self._append(BY_CONDITION, "eer", condition, layer, probe, rate_interval(value, resampled, drawn))
         for attack, other in zip(self._left_out.attacks if self._left_out else (), without, strict=True):
             assert self._left_out is not None
             for condition in self._left_out.conditions[attack]:
@@ -174,21 +176,32 @@ class ConditionFigures:
                 unseen, unseen_resampled = _rates(condition, other, drawn)
                 seen, seen_resampled = _rates(condition, probe, drawn)
                 figures = {
-                    "eer": percentile_interval(unseen, unseen_resampled),
-                    "eer_seen": percentile_interval(seen, seen_resampled),
-                    "eer_excess": percentile_interval(unseen - seen, unseen_resampled - seen_resampled),
+                    "eer": rate_interval(unseen, unseen_resampled, drawn),
+                    "eer_seen": rate_interval(seen, seen_resampled, drawn),
+                    "eer_excess": difference_interval(unseen - seen, unseen_resampled - seen_resampled, drawn),
                 }
                 for metric, interval in figures.items():
                     self._append(UNSEEN, metric, condition, layer, other, interval)
+
+    @property
+    def otherwise(self) -> str:
+        """Which conditions are drawn by something else than their corpus, as they have one cluster of it; in words."""
+        others = [
+            f"{name} (by {unit})"
+            for (part, name), unit in self._units.items()
+            if unit != self._results.resamples[part].unit
+        ]
+        shown = ", ".join(others[:20]) + (f" and {len(others) - 20} more" if len(others) > 20 else "")
+        return f"Intervals of conditions of one cluster are by another unit: {shown}." if others else ""
 
     def _draw(self, condition: Condition) -> Resamples:
         """The resamples of a condition, kept for the next layer where they are few numbers (those of speakers are)."""
         key = condition.part, condition.name
         if key in self._drawn:
             return self._drawn[key]
-        clusters = self._clusters[condition.part]
-        chosen = None if clusters is None else clusters[condition.rows]
+        chosen = self._clusters[condition.part].take(condition.rows)
         drawn = draw(condition.bonafide, chosen, n=self._n, seed=self._seed)
+        self._units[key] = drawn.unit
         if sum(map(_n_numbers, self._drawn.values())) + _n_numbers(drawn) <= KEPT_NUMBERS:
             self._drawn[key] = drawn
         return drawn

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cache import Cache
 from probing.progress import progress_line
 from probing.runs import RunWriter
 from probing.sweep.contributions import contributions
 from probing.sweep.depth_finding import DepthFinding, find_depth
 from probing.sweep.depths import DepthOptions, FittedHead, fit_depths, has_blocks, open_source
-from probing.sweep.results import CONTRIBUTIONS, Results
+from probing.sweep.results import CONTRIBUTIONS, DepthFigures, Results
 from probing.sweep.splits import Split
 
 
@@ -21,7 +18,7 @@ def ablate(
     cache: Cache,
     splits: dict[str, Split],
     options: DepthOptions,
-    margin: float,
+    margin: float | str,
     writer: RunWriter,
     results: Results,
     device: str = "cpu",
@@ -54,24 +51,23 @@ def ablate(
         ):
             fitted.setdefault((member.model.head, member.model.depth), []).append(member)
     tables = {part: split.table for part, split in splits.items()}
-    rates: dict[str, dict[int, float]] = {}
-    resampled: dict[str, dict[int, NDArray[np.float64]]] = {}
-    on_dev: dict[tuple[str, int], float] = {}
+    figures: dict[str, dict[int, DepthFigures]] = {}
     for (name, depth), members in fitted.items():
-        figures = results.add_depth(members)
-        rates.setdefault(name, {})[depth] = figures.rate
-        resampled.setdefault(name, {})[depth] = figures.resampled
-        on_dev[name, depth] = figures.dev_rate
-        best = figures.best
-        writer.add_scores(best.head.name, tables, best.scores)
-        writer.add_heads(best.head.name, best.head.tensors(), best.head.config())
+        found = figures.setdefault(name, {})[depth] = results.add_depth(members)
+        writer.add_scores(found.best.head.name, tables, found.best.scores)
+        writer.add_heads(found.best.head.name, found.best.head.tensors(), found.best.head.config())
     full = max(depth for _, depth in fitted)
+    for name, of in figures.items():
+        for depth in sorted(set(of) - {full}):
+            results.add_excess(name, depth, of[depth], of[full])
     source = open_source(splits["eval"], options.tier, recipe, memory_gb / 4)
     for name in options.heads:
         for member in fitted[name, full]:
             row: dict[str, Any] = {"experiment": CONTRIBUTIONS, "head": name, "depth": full, "seed": member.model.seed}
             row["corpus"] = splits["eval"].corpus
-            for found in contributions(member.head, source, splits["eval"]):
-                results.append({**row, **found})
-    head = min(options.heads, key=lambda name: on_dev[name, full])
-    return find_depth(cache.about["backbone"], head, rates[head], resampled[head], margin, saved)
+            for row_of_layer in contributions(member.head, source, splits["eval"]):
+                results.append({**row, **row_of_layer})
+    head = min(options.heads, key=lambda name: figures[name][full].rates["dev"])
+    rates = {depth: of.rates["eval"] for depth, of in figures[head].items()}
+    resampled = {depth: of.resampled["eval"] for depth, of in figures[head].items()}
+    return find_depth(cache.about["backbone"], head, rates, resampled, margin, results.resamples["eval"], saved)

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cache import Cache
-from probing.metrics import Interval, Resamples, percentile_interval
+from probing.metrics import Interval, Resamples, difference_interval
 from probing.sweep.results import CONTROL, LAYERS, TRIVIAL, UNSEEN
 
 
@@ -20,7 +20,7 @@ class Finding:
     layer: chosen on dev. last: number of the last layer.
     best, last_layer: eval EER of the two, 0 to 1. difference: last minus best on the same resamples.
     trivial: eval EER of features that say nothing about speech. shuffled: mean eval EER with shuffled labels.
-    unit: what the bootstrap drew. note: what a person should know of it, see `Resamples.note`.
+    unit: what the bootstrap drew. drawn: the same with its numbers, and what a person should know of it.
     """
 
     backbone: str
@@ -34,7 +34,7 @@ class Finding:
     shuffled: float
     n_eval: int
     unit: str
-    note: str = ""
+    drawn: str = ""
 
     def sentence(self) -> str:
         """The finding in words."""
@@ -57,7 +57,7 @@ class Finding:
         shuffled = "" if np.isnan(self.shuffled) else f", shuffled labels {100 * self.shuffled:.1f} %"
         controls = (
             f" For comparison: trivial features alone {_percent(self.trivial)}{shuffled}. {self.n_eval} eval "
-            f"utterances, 95 % intervals {self.note or f'over {self.unit}s'}."
+            f"utterances, 95 % intervals {self.drawn}."
         )
         warning = " The weights are random: this shows what the architecture gives without any learning."
         return compared + controls + (warning if self.random_weights else "")
@@ -82,7 +82,7 @@ class Elsewhere:
         """The figures in words."""
         return " ".join(
             f"On {corpus}: layer {self.layer} {_percent(rates[self.layer])}, last {_percent(rates[self.last])}, "
-            f"lowest {_percent(rates[lowest])} at layer {lowest}."
+            f"lowest {100 * rates[lowest].value:.1f} % at layer {lowest}, picked there."
             for corpus, rates in self.rates.items()
             for lowest in [min(rates, key=lambda layer: rates[layer].value)]
         )
@@ -152,12 +152,12 @@ def find_layer(
         last=last,
         best=best,
         last_layer=at_last,
-        difference=percentile_interval(at_last.value - best.value, boots[last] - boots[layer]),
+        difference=difference_interval(at_last.value - best.value, boots[last] - boots[layer], resamples),
         trivial=Interval(*(float(trivial.iloc[0][name]) for name in ("value", "low", "high"))),
         shuffled=float(control["value"].mean()) if len(control) else float("nan"),
         n_eval=len(resamples.cluster),
         unit=resamples.unit,
-        note=resamples.note,
+        drawn=resamples.drawn,
     )
 
 

@@ -1,8 +1,8 @@
 """The results table of a sweep: one row a figure.
 
 experiment      what was done: `layer` (a linear probe per layer), `shuffled-labels` and `trivial-features` (controls),
-                `depth` (heads on layers 1..k), `contribution`, `cost`, and, where asked for, `by-condition` and
-                `unseen-attack`
+                `depth` (heads on layers 1..k), `depth-excess`, `contribution`, `cost`, and, where asked for,
+                `by-condition` and `unseen-attack`
 head, layer, depth, seed, strength   of what was measured; missing where they mean nothing
 split           `dev` or `eval`
 corpus          whose utterances these are: of `eval` there is one set of rows for each corpus evaluated on, that which
@@ -10,6 +10,9 @@ corpus          whose utterances these are: of `eval` there is one set of rows f
 condition       `all`, or which trials: `attack=A07`, `codec=opus`, `attack=A07,codec=opus`, `label=spoof`; see
                 `probing.condition_names`
 metric          `eer` and others; value, low, high: shares from 0 to 1 with the ends of the 95 % interval
+
+depth-excess: EER of a head on the first k layers less that of full depth, means over seeds, as `eer_excess`; `high` is
+the upper end of the one-sided 95 % interval: the excess that is not excluded. There is no `low`.
 
 by-condition: EER of the probe of each layer, trained on everything, on the trials of a condition as the official
 packages take them: of an attack its spoofs and every bona fide trial, of a codec the trials of both classes. Each
@@ -31,13 +34,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from probing.metrics import Interval, Resamples, eer, eer_resamples, percentile_interval
+from probing.metrics import Interval, Resamples, eer, eer_resamples, rate_interval
+from probing.sweep.depth_finding import excess_bound
 from probing.sweep.depths import FittedHead
 from probing.sweep.linear import Probe
 from probing.sweep.splits import Split
 
 LAYERS, TRIVIAL, CONTROL = "layer", "trivial-features", "shuffled-labels"
-DEPTHS, CONTRIBUTIONS, COSTS = "depth", "contribution", "cost"
+DEPTHS, EXCESS, CONTRIBUTIONS, COSTS = "depth", "depth-excess", "contribution", "cost"
 BY_CONDITION, UNSEEN = "by-condition", "unseen-attack"
 EMPTY: dict[str, Any] = {
     "experiment": "",
@@ -60,20 +64,19 @@ EMPTY: dict[str, Any] = {
 class DepthFigures:
     """A head at a depth, over seeds.
 
-    rate, dev_rate: mean eval and dev EER. resampled: (R,) mean eval EER of each resample. best: lowest dev EER.
+    rates: part -> mean EER. resampled: part -> (R,) mean EER of each resample. best: lowest dev EER.
     """
 
-    rate: float
-    resampled: NDArray[np.float64]
-    dev_rate: float
+    rates: dict[str, float]
+    resampled: dict[str, NDArray[np.float64]]
     best: FittedHead
 
 
 class Results:
-    """Collects rows of the results table: one a figure."""
+    """Collects rows of the results table, one a figure; `resamples` are those behind its intervals, by part."""
 
     def __init__(self, splits: dict[str, Split], resamples: dict[str, Resamples]) -> None:
-        self._splits, self._resamples = splits, resamples
+        self._splits, self.resamples = splits, resamples
         self._parts = [part for part in splits if part != "train"]
         self._rows: list[dict[str, Any]] = []
 
@@ -82,8 +85,8 @@ class Results:
         resampled = {}
         for part in self._parts:
             bonafide, scores = self._splits[part].bonafide, probe.scores[part]
-            resampled[part] = eer_resamples(bonafide, scores, self._resamples[part])
-            interval = percentile_interval(eer(bonafide, scores), resampled[part])
+            resampled[part] = eer_resamples(bonafide, scores, self.resamples[part])
+            interval = rate_interval(eer(bonafide, scores), resampled[part], self.resamples[part])
             self._add(experiment, layer, None, part, probe.strength, interval)
         return resampled["eval"]
 
@@ -101,15 +104,23 @@ class Results:
         for part in self._parts:
             bonafide, row = self._splits[part].bonafide, {**row, **self._of(part)}
             rates[part] = [eer(bonafide, member.scores[part]) for member in members]
-            of_seeds = [eer_resamples(bonafide, member.scores[part], self._resamples[part]) for member in members]
+            of_seeds = [eer_resamples(bonafide, member.scores[part], self.resamples[part]) for member in members]
             resampled[part] = np.mean(of_seeds, axis=0)
             for member, rate in zip(members, rates[part], strict=True):
                 strength = member.model.weight_decay
                 self.append({**row, "seed": member.model.seed, "value": rate, "strength": strength})
-            interval = percentile_interval(float(np.mean(rates[part])), resampled[part])
+            interval = rate_interval(float(np.mean(rates[part])), resampled[part], self.resamples[part])
             self.append({**row, **asdict(interval)})
         best = members[int(np.argmin(rates["dev"]))]
-        return DepthFigures(float(np.mean(rates["eval"])), resampled["eval"], float(np.mean(rates["dev"])), best)
+        return DepthFigures({part: float(np.mean(of)) for part, of in rates.items()}, resampled, best)
+
+    def add_excess(self, head: str, depth: int, at_depth: DepthFigures, at_full: DepthFigures) -> None:
+        """Add by how much a head is worse at a depth than at full depth, with what is not excluded."""
+        for part in self._parts:
+            value = at_depth.rates[part] - at_full.rates[part]
+            most = excess_bound(at_depth.resampled[part], at_full.resampled[part])
+            row = {"experiment": EXCESS, "head": head, "depth": depth, "metric": "eer_excess", **self._of(part)}
+            self.append({**row, "value": value, "high": most})
 
     def add_costs(self, costs: pd.DataFrame) -> None:
         """Add what a backbone of each depth costs: parameters, macs, latency_ms."""

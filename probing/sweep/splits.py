@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from cache import Cache, FingerprintMismatch, ProbeError
 from cache.manifest import MANIFEST
 from probing.corpora.corpus import BONAFIDE
-from probing.metrics.clusters import clusters_of
+from probing.metrics.clusters import Clusters, clusters_of
 
 EVAL = "eval"
 ADDED = ("score", "part")  # columns that tables of a run add to those of a corpus
@@ -48,11 +48,8 @@ class Split:
         """Name of the corpus that the cache is of, whatever results and files call it."""
         return _corpus_name(self.cache)
 
-    def clusters(self, unit: str) -> NDArray[np.object_] | None:
-        """What a bootstrap draws whole: the speakers, or None for single utterances.
-
-        `unit` is `speaker`, `utterance` or `auto`, which is speakers wherever every utterance has one.
-        """
+    def clusters(self, unit: str) -> Clusters:
+        """What a bootstrap draws; see `probing.metrics.clusters.columns_of` for the unit."""
         return clusters_of(self.table, unit, f"{self.name} utterance of {self.corpus}")
 
 

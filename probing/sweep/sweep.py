@@ -14,6 +14,7 @@ from cache import Cache, ProbeError
 from probing.audio import MEASURES
 from probing.devices import find_device
 from probing.metrics import draw
+from probing.metrics.clusters import ATTACK, AUTO, SPEAKER, UTTERANCE
 from probing.progress import console, duration, progress_line
 from probing.runs import Run, RunWriter, made_with
 from probing.sweep.conditions import ConditionFigures, conditions_of, leave_out
@@ -22,6 +23,7 @@ from probing.sweep.depths import DepthOptions
 from probing.sweep.finding import find_elsewhere, find_layer, find_unseen
 from probing.sweep.leaks import as_records, few_utterances, find_leaks, refuse_leaks
 from probing.sweep.linear import Probe, fit_probes, probe_layers, shuffled
+from probing.sweep.margin import Margin
 from probing.sweep.results import LAYERS, TRIVIAL, Results
 from probing.sweep.savings import depth_costs, saved_shares
 from probing.sweep.splits import EVAL, Split, read_splits, renamed
@@ -35,8 +37,10 @@ class SweepOptions:
 
     strengths: values of C (inverse penalty) to choose from on dev.
     control_seeds: seeds of the shuffled-label control.
-    depths: the heads trained on the first k layers. margin: relative EER that a smaller depth may be worse by.
-    resamples: of the bootstrap. seed: of the bootstrap. interval_by: auto, speaker or utterance.
+    depths: the heads trained on the first k layers. margin: that a smaller depth may be worse by:
+        relative EER, as 0.1, or points of EER, as `2pt`.
+    resamples: of the bootstrap. seed: of the bootstrap. interval_by: auto, utterance, speaker,
+        attack, or speaker,attack; see `probing.metrics.clusters.columns_of`.
     by: columns to report by, as attack, codec.
     unseen_attacks: also train a probe per layer without each attack in turn.
     train, dev, eval: which utterances play which part, as SPLIT, CACHE:SPLIT or CACHE (see `probing.sweep.splits`);
@@ -46,7 +50,7 @@ class SweepOptions:
     strengths: tuple[float, ...] = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
     control_seeds: tuple[int, ...] = (0, 1, 2)
     depths: DepthOptions = field(default_factory=DepthOptions)
-    margin: float = 0.1
+    margin: float | str = 0.1
     resamples: int = 1000
     seed: int = 0
     interval_by: str = "auto"
@@ -63,12 +67,13 @@ class SweepOptions:
             raise ProbeError(f"--strengths {told}: expected one or more numbers from {low:g} to {high:g}")
         if self.seed < 0 or any(seed < 0 for seed in self.control_seeds):
             raise ProbeError(f"--seed {self.seed}: expected 0 or more, the seeds of controls likewise")
-        if not 0 <= self.margin < 10:
-            raise ProbeError(f"--margin {self.margin}: expected a relative EER, as 0.1 for ten per cent")
+        object.__setattr__(self, "margin", Margin.of(self.margin).plain)
         if self.resamples < 100:
             raise ProbeError(f"--resamples {self.resamples}: expected 100 or more; fewer say nothing about the ends")
-        if self.interval_by not in ("auto", "speaker", "utterance"):
-            raise ProbeError(f"--interval-by {self.interval_by}: expected auto, speaker or utterance")
+        if self.interval_by not in (AUTO, UTTERANCE) and not set(self.interval_by.split(",")) <= {SPEAKER, ATTACK}:
+            raise ProbeError(
+                f"--interval-by {self.interval_by}: expected auto, utterance, speaker, attack or speaker,attack"
+            )
 
     def splits(self, cache: Cache) -> dict[str, Split]:
         """The utterances that play each part; of `cache` where no other one is named."""
@@ -134,14 +139,15 @@ def sweep(
     evaluations = {part: split for part, split in splits.items() if split.name == EVAL}
     by_condition = conditions_of(evaluations, options.by, say)
     left_out = leave_out(splits) if options.unseen_attacks else None
+    resamples = {
+        part: draw(split.bonafide, split.clusters(options.interval_by), n=options.resamples, seed=options.seed)
+        for part, split in splits.items()
+        if part != "train"
+    }
+    drawn = {part: f"95 %, bootstrap {one.drawn}, {options.resamples} resamples" for part, one in resamples.items()}
     configuration = _configuration(options, splits)
     with RunWriter(Path(run), configuration, overwrite=overwrite) as writer:
         say("Sweep: " + ", ".join(_describe(split, len(evaluations) > 1) for split in splits.values()))
-        resamples = {
-            part: draw(split.bonafide, split.clusters(options.interval_by), n=options.resamples, seed=options.seed)
-            for part, split in splits.items()
-            if part != "train"
-        }
         truth = {part: split.bonafide for part, split in splits.items()}
         labellings = [truth, *shuffled(splits, options.control_seeds)]
         results, boots = Results(splits, resamples), {}
@@ -163,6 +169,8 @@ def sweep(
                 writer.add_scores(f"linear-layer-{layer:02d}", tables, probes[0].scores)
                 heads[layer] = replace(probes[0], scores={})
                 line.advance(1, f"layer {layer}")
+            if figures.otherwise:
+                say(figures.otherwise)
             trivial = fit_probes(_trivial(splits), [truth], options.strengths, device)[0]
             results.add(TRIVIAL, None, trivial)
             writer.add_scores(TRIVIAL, tables, trivial.scores)
@@ -216,8 +224,8 @@ def sweep(
                     corpus: {one.name: one.counts for one in by_condition if evaluations[one.part].corpus == corpus}
                     for corpus in corpora
                 },
-                "intervals": f"95 %, bootstrap over {resamples[EVAL].unit}s within class, "
-                f"{options.resamples} resamples" + (f" ({resamples[EVAL].note})" if resamples[EVAL].note else ""),
+                "intervals": drawn[EVAL],
+                "intervals_by_part": drawn,
                 "counts": {part: _counts(split) for part, split in splits.items()},
                 "finding": finding.as_dict(),
                 "elsewhere": elsewhere.as_dict() if elsewhere else None,

@@ -17,7 +17,7 @@ from analysis.comparison import holm
 from analysis.pareto import pareto_frontier
 from cache import ProbeError
 from probing.metrics import compare as paired
-from probing.metrics import draw
+from probing.metrics import difference_p, draw, eer_resamples
 from probing.runs import Run
 from probing.sweep import DepthOptions, SweepOptions, sweep
 
@@ -39,8 +39,10 @@ def test_pairs_are_tested_on_the_same_resamples_of_the_same_trials(made: tuple[R
     assert sign * row["difference"] == pytest.approx(100 * expected.difference.value)
     ends = sorted(100 * sign * np.array([expected.difference.low, expected.difference.high]))
     assert [row["low"], row["high"]] == pytest.approx(ends)
-    share = min(expected.first_better, 1 - expected.first_better)
-    assert row["p"] == pytest.approx(min(1, 2 * (share * 300 + 1) / 301))
+    resampled = [eer_resamples(bonafide, one["score"].loc[trials[0].index], drawn) for one in trials]
+    p = difference_p(expected.difference.value, resampled[0] - resampled[1], drawn)
+    assert row["p"] == pytest.approx(p)
+    assert (row["p"] < 0.05) == (row["low"] > 0 or row["high"] < 0)
     assert list(found.table["eer"]) == sorted(found.table["eer"])
     assert found.table["best"].sum() == pytest.approx(100)
     assert found.table["rank"].sum() == pytest.approx(3)

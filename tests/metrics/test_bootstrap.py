@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from probing.metrics import ScoresError, compare, draw, eer, eer_resamples, percentile_interval
+from probing.metrics import ScoresError, compare, draw, eer, eer_resamples, rate_interval
 
 
 def gaussian_trials(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -61,16 +61,20 @@ def test_a_class_of_one_cluster_is_drawn_by_utterance_and_says_so(speakers: str,
 
 def test_few_clusters_are_said_with_their_number() -> None:
     bonafide = np.repeat([1, 0], 20)
-    many, few = np.arange(40) % 5, np.where(bonafide, np.arange(40) % 3, np.arange(40) % 8)
+    many, few = np.arange(40) % 8, np.where(bonafide, np.arange(40) % 3, np.arange(40) % 8)
     assert draw(bonafide, many).note == ""
-    assert draw(bonafide, few).note == "from 3 bona fide speakers only, so that it is too short"
-    assert draw(bonafide, few, unit="attack").note == "from 3 bona fide attacks only, so that it is too short"
+    assert draw(bonafide, few).note == "from 3 bona fide speakers only, so that it is rough"
+    assert draw(bonafide, few, unit="attack").note == "from 3 bona fide attacks only, so that it is rough"
 
 
-@given(st.floats(-1, 1), st.lists(st.floats(-1, 1), min_size=1, max_size=20))
-def test_a_figure_lies_within_its_interval(value: float, resampled: list[float]) -> None:
-    interval = percentile_interval(value, np.array(resampled))
-    assert interval.low <= interval.value <= interval.high
+@given(st.floats(0, 1), st.lists(st.floats(0, 1), min_size=2, max_size=20), st.integers(1, 30), st.integers(1, 30))
+def test_a_rate_lies_within_its_interval_and_both_within_0_and_1(
+    value: float, resampled: list[float], n_bonafide: int, n_spoof: int
+) -> None:
+    drawn = draw([1] * n_bonafide + [0] * n_spoof, n=2)
+    interval = rate_interval(value, np.array(resampled), drawn)
+    assert 0 <= interval.low <= interval.value <= interval.high <= 1
+    assert interval.low < interval.high
 
 
 def test_same_seed_same_interval_and_another_seed_another() -> None:
@@ -106,7 +110,7 @@ def test_the_window_changes_no_result(
 
 
 def test_counts_drawn_when_needed_are_a_multinomial_and_always_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("probing.metrics.bootstrap.STORED_COUNTS", 0)
+    monkeypatch.setattr("probing.metrics.resamples.STORED_COUNTS", 0)
     bonafide = np.arange(70_000) < 1_000
     resamples = draw(bonafide, n=20, seed=3)
     assert resamples.stored is None
@@ -122,7 +126,7 @@ def test_counts_drawn_when_needed_are_a_multinomial_and_always_the_same(monkeypa
 
 
 def test_single_trials_drawn_when_needed_agree_with_repeating_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("probing.metrics.bootstrap.STORED_COUNTS", 0)
+    monkeypatch.setattr("probing.metrics.resamples.STORED_COUNTS", 0)
     bonafide, scores = gaussian_trials(3_000, 1)
     resamples = draw(bonafide, n=300)
     values = eer_resamples(bonafide, scores, resamples)
@@ -144,7 +148,10 @@ def test_a_paired_comparison_is_sharper_than_two_intervals() -> None:
     assert found.difference.value == eer(bonafide, scores) - eer(bonafide, worse)
     assert found.difference.high < 0
     assert found.first_better > 0.97
-    one, two = (percentile_interval(0.0, eer_resamples(bonafide, some, resamples)) for some in (scores, worse))
+    one, two = (
+        rate_interval(eer(bonafide, some), eer_resamples(bonafide, some, resamples), resamples)
+        for some in (scores, worse)
+    )
     assert found.difference.high - found.difference.low < (one.high - one.low + two.high - two.low) / 2
     same = compare(bonafide, scores, scores * 2, resamples)
     assert (same.difference.value, same.difference.low, same.difference.high, same.first_better) == (0, 0, 0, 0.5)
@@ -155,8 +162,8 @@ def test_the_interval_covers_the_true_error_rate_about_as_often_as_it_says() -> 
     covered = 0
     for seed in range(100):
         bonafide, scores = gaussian_trials(150, seed)
-        values = eer_resamples(bonafide, scores, draw(bonafide, n=200, seed=seed))
-        interval = percentile_interval(eer(bonafide, scores), values)
+        drawn = draw(bonafide, n=200, seed=seed)
+        interval = rate_interval(eer(bonafide, scores), eer_resamples(bonafide, scores, drawn), drawn)
         covered += interval.low <= truth <= interval.high
     assert 88 <= covered <= 100
 
@@ -168,7 +175,7 @@ def test_correlated_speakers_widen_the_interval() -> None:
     scores = generator.normal(size=400) * 0.3 + generator.normal(size=20)[speaker] + bonafide
     widths = []
     for clusters in (None, speaker):
-        resampled = eer_resamples(bonafide, scores, draw(bonafide, clusters, n=500))
-        interval = percentile_interval(eer(bonafide, scores), resampled)
+        drawn = draw(bonafide, clusters, n=500)
+        interval = rate_interval(eer(bonafide, scores), eer_resamples(bonafide, scores, drawn), drawn)
         widths.append(interval.high - interval.low)
     assert widths[1] > 2 * widths[0]

@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from analysis.curves import save_corpora_curve, save_layer_curve
 from analysis.report import condition_table, save_report
 from cache import Cache, ProbeError
-from probing.metrics import draw, eer, eer_resamples, percentile_interval
+from probing.metrics import draw, eer, eer_resamples, rate_interval
 from probing.metrics.decomposition import decompose
 from probing.runs import Run
 from probing.scores import read_scores
@@ -82,8 +82,8 @@ def test_intervals_are_those_of_the_conditions_own_trials(run: Run) -> None:
     table = Cache(run.record["cache_folder"]).utterances.merge(scores[["utterance_id", "score"]])
     table = table[(table["label"] == "bonafide") | (table["attack"] == "A02")]
     bonafide = (table["label"] == "bonafide").to_numpy()
-    resampled = eer_resamples(bonafide, table["score"], draw(bonafide, table["speaker"], n=100, seed=0))
-    expected = percentile_interval(eer(bonafide, table["score"]), resampled)
+    drawn = draw(bonafide, table["speaker"], n=100, seed=0)
+    expected = rate_interval(eer(bonafide, table["score"]), eer_resamples(bonafide, table["score"], drawn), drawn)
     rows = run.rows("by-condition")
     found = rows[(rows["layer"] == 2) & (rows["condition"] == "attack=A02")].iloc[0]
     assert (found["value"], found["low"], found["high"]) == pytest.approx(

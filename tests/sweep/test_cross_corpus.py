@@ -102,7 +102,7 @@ def test_the_sentence_says_how_the_layer_does_elsewhere(run: Run) -> None:
     found = run.record["elsewhere"]
     assert found["layer"] == run.record["finding"]["layer"] == 2
     assert "On other_corpus: layer 2 " in run.sentence
-    assert re.search(r"lowest [\d.]+ % \[[\d.]+, [\d.]+\] at layer 3\.", run.sentence)
+    assert re.search(r"lowest [\d.]+ % at layer 3, picked there\.", run.sentence)
     rows = run.rows("layer", corpus="other_corpus").set_index("layer")
     assert found["rates"]["other_corpus"]["2"]["value"] == rows.loc[2, "value"]
 

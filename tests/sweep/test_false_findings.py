@@ -30,7 +30,8 @@ def found(rates: dict[int, float], seed: int) -> DepthFinding:
     scores = scores_at(rates, seed)
     resamples = draw(BONAFIDE, SPEAKER, n=200, seed=seed)
     values = {depth: eer(BONAFIDE, x) for depth, x in scores.items()}
-    return find_depth("b", "h", values, {d: eer_resamples(BONAFIDE, x, resamples) for d, x in scores.items()}, MARGIN)
+    resampled = {depth: eer_resamples(BONAFIDE, x, resamples) for depth, x in scores.items()}
+    return find_depth("b", "h", values, resampled, MARGIN, resamples)
 
 
 def test_noise_is_called_chance_and_seldom_names_a_depth() -> None:

@@ -151,7 +151,7 @@ def test_random_weights_are_named_in_the_sentence(tmp_path: Path) -> None:
 def test_intervals_fall_back_to_utterances_where_speakers_are_unknown(tmp_path: Path) -> None:
     folder = write_cache(tmp_path / "c", change=lambda table: table.assign(speaker=""))
     run = sweep(folder, tmp_path / "r", QUICK, say=lambda text: None)
-    assert "over utterances" in run.record["intervals"]
+    assert "by utterance" in run.record["intervals"]
     with pytest.raises(ProbeError, match="--interval-by speaker: not every dev utterance of hand has a speaker"):
         sweep(folder, tmp_path / "r2", SweepOptions(interval_by="speaker"), say=lambda text: None)
 

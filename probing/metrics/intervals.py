@@ -1,0 +1,127 @@
+"""Intervals of error rates and of their differences, from the resamples of a bootstrap.
+
+The plain percentile interval is too short at low error rates and with few clusters (tests/benchmarks/README.md has the
+figures, tests/benchmarks/coverage.py makes them). So the interval of an error rate is that of a proportion: its
+standard error over resamples says how many independent trials the trials are worth; that number is lowered for the
+degrees of freedom that clusters leave (Korn & Graubard, Survey Methodology 24, 1998), and Jeffreys' interval of so many
+trials is taken (Brown, Cai & DasGupta, Statistical Science 16, 2001; for clustered trials Franco et al., JSSAM 7,
+2019). It is never empty, and holds the figure. A difference of two systems has the interval of Student's t.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import beta, norm
+from scipy.stats import t as student
+
+from probing.metrics.bootstrap import eer_resamples
+from probing.metrics.eer import eer
+from probing.metrics.resamples import Resamples
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure with the ends of its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two systems on the same resamples (paired).
+
+    difference: EER of the first less that of the second; below 0 where the first is better.
+    first_better: share of resamples where the first has the lower EER, ties counted half.
+    """
+
+    difference: Interval
+    first_better: float
+
+
+def rate_interval(value: float, resampled: NDArray[np.float64], resamples: Resamples, level: float = LEVEL) -> Interval:
+    """The interval of an error rate.
+
+    Args:
+        value: the rate, 0 to 1, of one system or the mean over several; NaN has no interval. If a class has one trial
+            only, the rate may be anything.
+        resampled: (R,) the same on resamples.
+        resamples: whose they are.
+        level: how often such an interval holds the true rate.
+    """
+    if np.isnan(value):
+        return Interval(value, np.nan, np.nan)
+    if not resamples.degrees:
+        return Interval(value, 0.0, 1.0)
+    tail, trials = (1 - level) / 2, resamples.most_trials
+    if variance := standard_error(resampled, resamples) ** 2:
+        trials = min(value * (1 - value) / variance, trials)
+    trials *= (norm.ppf(tail) / student.ppf(tail, resamples.degrees)) ** 2
+    errors = max(value * trials, 0.0)
+    low = beta.ppf(tail, errors + 0.5, trials - errors + 0.5) if value > 0 else 0.0
+    high = beta.ppf(1 - tail, errors + 0.5, trials - errors + 0.5) if value < 1 else 1.0
+    return Interval(value, min(float(low), value), max(float(high), value))
+
+
+def difference_interval(
+    value: float, resampled: NDArray[np.float64], resamples: Resamples, level: float = LEVEL
+) -> Interval:
+    """The interval of a difference of error rates on the same resamples; arguments as `rate_interval` has them."""
+    if np.isnan(value) or not resamples.degrees:
+        return Interval(value, -1.0 + 0 * value, 1.0 + 0 * value)
+    half = float(student.ppf((1 + level) / 2, resamples.degrees)) * standard_error(resampled, resamples)
+    return Interval(value, value - half, value + half)
+
+
+def difference_p(value: float, resampled: NDArray[np.float64], resamples: Resamples) -> float:
+    """Two-sided p of a difference of error rates: below .05 where its 95 % interval leaves 0 out."""
+    error = standard_error(resampled, resamples) if resamples.degrees else 0.0
+    return float(2 * student.sf(abs(value) / error, resamples.degrees)) if error else 1.0
+
+
+def simultaneous_level(resampled: NDArray[np.float64], level: float = LEVEL) -> float:
+    """The level that each of several intervals needs for all of them to hold at once at `level`.
+
+    The largest deviation among the figures, each in its own standard errors, is looked up on the same resamples (max-t;
+    Westfall & Young 1993), so that figures that go together, as those of layers do, cost less than by Bonferroni.
+
+    Args:
+        resampled: (L, R) L figures on the same resamples.
+        level: of all together.
+    """
+    spread = resampled.std(axis=1, ddof=1)
+    varies = spread > 0
+    if not varies.any():
+        return level
+    away = np.abs(resampled[varies] - resampled[varies].mean(axis=1, keepdims=True)) / spread[varies, None]
+    critical = max(float(np.quantile(away.max(axis=0), level)), float(norm.ppf((1 + level) / 2)))
+    return float(2 * norm.cdf(critical) - 1)
+
+
+def standard_error(resampled: NDArray[np.float64], resamples: Resamples) -> float:
+    """Standard error of a figure from its resamples (R,), corrected for the number of clusters."""
+    return float(np.std(resampled, ddof=1) * resamples.correction)
+
+
+def compare(
+    bonafide: ArrayLike, first: ArrayLike, second: ArrayLike, resamples: Resamples, level: float = LEVEL
+) -> Comparison:
+    """Compare the equal error rates of two systems on the same resamples of the same trials.
+
+    Args:
+        bonafide: (N,) true for bona fide trials.
+        first: (N,) scores of one system, higher for bona fide.
+        second: (N,) scores of the other.
+        resamples: of these trials.
+        level: how often such an interval holds the true difference.
+
+    Raises:
+        ScoresError: lengths differ, a score is NaN, or a class is missing.
+    """
+    difference = eer_resamples(bonafide, first, resamples) - eer_resamples(bonafide, second, resamples)
+    interval = difference_interval(eer(bonafide, first) - eer(bonafide, second), difference, resamples, level)
+    return Comparison(interval, float((difference < 0).mean() + (difference == 0).mean() / 2))
