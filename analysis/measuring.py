@@ -217,6 +217,8 @@ def inspect(
     module = import_module("analysis.inspection")
     found = module.inspect(where, utterance, head=head, cache=folder, audio_root=audio_root, device=device)
     out.print(f"{found.head}: {found.utterance}, log odds of bona fide {found.score:.2f}", markup=False)
+    if found.note:
+        console.print(f"Note: {found.note}.", markup=False)
     _save(file, lambda: module.activation_picture(found)[0], found.activation)
 
 

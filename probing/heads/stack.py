@@ -83,7 +83,7 @@ class HeadStack(nn.Module):
 
     @torch.no_grad()
     def score(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Scores (M, B) of layers as cached: log odds of bona fide, at the prior that the training weights make."""
+        """Scores (M, B) of layers as cached: log odds of bona fide, see `training.prior_log_odds`."""
         return log_odds(self(self.standardized(x), mask))
 
     @torch.no_grad()

@@ -21,6 +21,7 @@ from probing.condition_names import condition_name
 from probing.heads.head import Head
 from probing.heads.merges import WeightedSum
 from probing.heads.sources import Source
+from probing.heads.stack import log_odds
 from probing.metrics import eer
 from probing.sweep.splits import Split
 
@@ -115,6 +116,6 @@ def _with_layer(head: Head, x: Tensor, i: int, layer: Tensor, mask: Tensor | Non
     """Scores with layer i put in place of the true one; x is as before afterwards."""
     kept = x[:, i].clone()
     x[:, i] = layer
-    scores = head.stack(x, mask)[0, :, -1].numpy()
+    scores = log_odds(head.stack(x, mask))[0].numpy()
     x[:, i] = kept
     return scores
