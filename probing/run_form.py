@@ -87,6 +87,8 @@ def check_record(record: Any) -> None:
             raise ValueError(f"{RECORD}: 'depth_finding.depth' is {depth['depth']}, expected a layer")
         if depth["head"] not in record["options"]["depths"]["heads"]:
             raise ValueError(f"{RECORD}: 'depth_finding.head' {depth['head']!r} is not among 'options.depths.heads'")
+        if depth.get("best") is not None:  # not in runs of an earlier version
+            _check(depth["best"], {"head": TEXT, "depth": WHOLE}, "depth_finding.best")
     if "options" in record["about"]:
         _check(record["about"], {"options": OBJECT, "corpus_spec": TEXT}, "about")
     for corpus, conditions in _object(record.get("conditions"), "conditions").items():

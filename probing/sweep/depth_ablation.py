@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,11 @@ from numpy.typing import NDArray
 from cache import Cache
 from probing.progress import progress_line
 from probing.runs import RunWriter
+from probing.sweep.best_head import find_best
 from probing.sweep.contributions import contributions
 from probing.sweep.depth_finding import DepthFinding, find_depth
 from probing.sweep.depths import DepthOptions, FittedHead, fit_depths, has_blocks, open_source
-from probing.sweep.results import CONTRIBUTIONS, Results
+from probing.sweep.results import CONTRIBUTIONS, DepthFigures, Results
 from probing.sweep.splits import Split
 
 
@@ -56,15 +58,15 @@ def ablate(
     tables = {part: split.table for part, split in splits.items()}
     rates: dict[str, dict[int, float]] = {}
     resampled: dict[str, dict[int, NDArray[np.float64]]] = {}
-    on_dev: dict[tuple[str, int], float] = {}
+    on_dev: dict[tuple[str, int], DepthFigures] = {}
     for (name, depth), members in fitted.items():
         figures = results.add_depth(members)
         rates.setdefault(name, {})[depth] = figures.rate
         resampled.setdefault(name, {})[depth] = figures.resampled
-        on_dev[name, depth] = figures.dev_rate
-        best = figures.best
-        writer.add_scores(best.head.name, tables, best.scores)
-        writer.add_heads(best.head.name, best.head.tensors(), best.head.config())
+        on_dev[name, depth] = figures
+        chosen = figures.best
+        writer.add_scores(chosen.head.name, tables, chosen.scores)
+        writer.add_heads(chosen.head.name, chosen.head.tensors(), chosen.head.config())
     full = max(depth for _, depth in fitted)
     source = open_source(splits["eval"], options.tier, recipe, memory_gb / 4)
     for name in options.heads:
@@ -73,5 +75,11 @@ def ablate(
             row["corpus"] = splits["eval"].corpus
             for found in contributions(member.head, source, splits["eval"]):
                 results.append({**row, **found})
-    head = min(options.heads, key=lambda name: on_dev[name, full])
-    return find_depth(cache.about["backbone"], head, rates[head], resampled[head], margin, saved)
+    head = min(options.heads, key=lambda name: on_dev[name, full].dev_rate)
+    best = find_best(
+        {key: one.dev_rate for key, one in on_dev.items()},
+        {key: one.dev_resampled for key, one in on_dev.items()},
+        {key: one.rate for key, one in on_dev.items()},
+        {key: one.resampled for key, one in on_dev.items()},
+    )
+    return replace(find_depth(cache.about["backbone"], head, rates[head], resampled[head], margin, saved), best=best)

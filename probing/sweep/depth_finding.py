@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probing.metrics import Interval, percentile_interval
+from probing.sweep.best_head import BestHead
 
 LEVEL = 0.05
 
@@ -26,8 +27,9 @@ class DepthFinding:
 
     head: the one of lowest dev EER at full depth. depth: None where there is none. full: L.
     at_depth, at_full: eval EER, 0 to 1. excess: EER(depth) - EER(full) with its two-sided interval.
-    reason: why there is no depth: `chance`, `no-depth`, or empty.
+    reason: why there is no depth: `chance` (not shown to be better than it), `no-depth`, or empty.
     saved: share of multiply-accumulates that the truncated backbone saves, where measured.
+    best: of all heads and depths, as far as dev can tell.
     """
 
     backbone: str
@@ -40,13 +42,20 @@ class DepthFinding:
     excess: Interval | None
     reason: str
     saved: float | None = None
+    best: BestHead | None = None
 
     def sentence(self) -> str:
         """The finding in words."""
+        said = self._of_depth()
+        return said + self.best.sentence((self.head, self.depth or self.full)) if self.best else said
+
+    def _of_depth(self) -> str:
         full = f"{_percent(self.at_full)} with all {self.full}"
         if self.reason == "chance":
-            head = f"the head chosen on dev, {self.head},"
-            return f"With all {self.full} layers {head} is not better than chance: EER {_percent(self.at_full)}."
+            return (
+                f"With all {self.full} layers the head chosen on dev, {self.head}, is not shown to be better than "
+                f"chance: EER {_percent(self.at_full)}."
+            )
         if self.depth is None or self.at_depth is None or self.excess is None:
             return (
                 f"No smaller depth of {self.backbone} is shown to be as good as all {self.full} layers within "

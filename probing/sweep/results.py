@@ -60,12 +60,14 @@ EMPTY: dict[str, Any] = {
 class DepthFigures:
     """A head at a depth, over seeds.
 
-    rate, dev_rate: mean eval and dev EER. resampled: (R,) mean eval EER of each resample. best: lowest dev EER.
+    rate, dev_rate: mean eval and dev EER. resampled, dev_resampled: (R,) the same of each resample. best: lowest dev
+        EER.
     """
 
     rate: float
     resampled: NDArray[np.float64]
     dev_rate: float
+    dev_resampled: NDArray[np.float64]
     best: FittedHead
 
 
@@ -109,7 +111,8 @@ class Results:
             interval = percentile_interval(float(np.mean(rates[part])), resampled[part])
             self.append({**row, **asdict(interval)})
         best = members[int(np.argmin(rates["dev"]))]
-        return DepthFigures(float(np.mean(rates["eval"])), resampled["eval"], float(np.mean(rates["dev"])), best)
+        rate, dev_rate = (float(np.mean(rates[part])) for part in ("eval", "dev"))
+        return DepthFigures(rate, resampled["eval"], dev_rate, resampled["dev"], best)
 
     def add_costs(self, costs: pd.DataFrame) -> None:
         """Add what a backbone of each depth costs: parameters, macs, latency_ms."""

@@ -75,7 +75,7 @@ def test_some_depths_are_still_compared_with_all_layers(tmp_path: Path) -> None:
 def test_nothing_is_found_in_noise(head: str, tmp_path: Path) -> None:
     run = swept(tmp_path, head, (), 0.0)
     assert (run.record["depth_finding"]["reason"], run.record["depth_finding"]["depth"]) == ("chance", None)
-    assert "not better than chance" in run.sentence
+    assert "is not shown to be better than chance" in run.sentence
 
 
 def test_a_planted_cache_is_what_it_says(tmp_path: Path) -> None:
