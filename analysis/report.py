@@ -13,9 +13,18 @@ import pandas as pd
 from analysis.comparison import LEGEND, Comparison, compare
 from analysis.conditions import condition_map, n_conditions
 from analysis.curves import corpora_curve, layer_curve, save_corpora_curve, save_layer_curve
-from analysis.depths import contribution_curve, depth_curve, depth_table, save_depth_curve, weighs_layers
+from analysis.depths import (
+    ablation_curve,
+    contribution_curve,
+    depth_curve,
+    depth_table,
+    gate_spread_curve,
+    save_depth_curve,
+    weighs_layers,
+)
 from analysis.figures import MOST_DRAWN
 from analysis.frames import LoadedRun
+from analysis.gates import gate_agreement
 from analysis.loading import load, load_many
 from analysis.page import PAGE, figure, picture, table_of
 from analysis.rerun import commands
@@ -149,6 +158,16 @@ def _run(run: LoadedRun, level: int, measures: bool | None) -> str:
                 f"<{h}>What each layer contributes</{h}>",
                 figure("gates and weights by layer", lambda ax: contribution_curve(run, ax=ax)),
             ]
+            if "gate_sd" in set(run.contributions["metric"]):
+                parts += [
+                    '<p class="note">Gates start at random and may stay near there: a gate alone does not tell what a '
+                    "layer is worth; the EER with the layer permuted or left out does.</p>",
+                    table_of(gate_agreement(run).reset_index(), ".2f"),
+                    f"<{h}>How far gates depend on the utterance</{h}>",
+                    figure("spread of gates by layer", lambda ax: gate_spread_curve(run, ax=ax)),
+                    f"<{h}>What a layer is worth to a head</{h}>",
+                    figure("EER without a layer", lambda ax: ablation_curve(run, ax=ax)),
+                ]
     n_attacks = n_conditions(run, "attack")
     if n_attacks > MOST_DRAWN:
         parts.append(f'<p class="note">{n_attacks:,} attacks: too many to draw one by one.</p>')

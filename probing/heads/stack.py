@@ -98,6 +98,15 @@ class HeadStack(nn.Module):
         alone.scale.copy_(self.scale[: model.depth])
         return alone
 
+    @torch.no_grad()
+    def before_training(self, scaled: bool = True) -> HeadStack:
+        """A stack of the same models with their first weights, and this one's standardisation."""
+        first = HeadStack(self.models, self.n_layers, self.dim, self.frames, self.rank)
+        first.start(scaled)
+        first.mean.copy_(self.mean)
+        first.scale.copy_(self.scale)
+        return first
+
     def values_per_vector(self) -> int:
         """About how many values a training step keeps for each vector of a layer and model, measured generously."""
         bottleneck = self.merge.down_bias.shape[1] if isinstance(self.merge, AttentiveMerge) else 0

@@ -73,7 +73,7 @@ def ablate(
         for member in fitted[name, full]:
             row: dict[str, Any] = {"experiment": CONTRIBUTIONS, "head": name, "depth": full, "seed": member.model.seed}
             row["corpus"] = splits["eval"].corpus
-            for found in contributions(member.head, source, splits["eval"]):
+            for found in contributions(member.head, source, splits["eval"], scaled_init=recipe.scaled_init):
                 results.append({**row, **found})
     head = min(options.heads, key=lambda name: on_dev[name, full].dev_rate)
     best = find_best(
