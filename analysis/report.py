@@ -80,7 +80,8 @@ def save_report(
 def layer_table(run: str | Path | Run) -> pd.DataFrame:
     """EER (%) by layer: dev, eval with its interval, chosen strength, and the shuffled-label control.
 
-    Eval is that of the corpus the findings are about. The last row is the probe on trivial features.
+    Eval is that of the corpus the findings are about. The last row is the probe on trivial features. Of a sweep with
+    --probe mlp also the eval EER of the MLP probe, and of its control.
     """
     run = load(run)
     both = pd.concat([run.layers, run._rows("trivial-features").reindex(columns=run.layers.columns)])
@@ -88,6 +89,12 @@ def layer_table(run: str | Path | Run) -> pd.DataFrame:
     dev, evaluated = (both[both["split"] == split].set_index("layer") for split in ("dev", "eval"))
     table = evaluated[["eer", "low", "high", "strength", "shuffled"]].rename(columns={"eer": "eval"})
     table.insert(0, "dev", dev["eer"])
+    for experiment in ("mlp", "mlp-shuffled-labels"):
+        rows = run._rows(experiment)
+        rows = rows[rows["split"] == "eval"]
+        if len(rows):
+            of_layer = rows.groupby(rows["layer"].astype(str))["eer"].mean()
+            table[experiment.replace("-labels", "").replace("-", " ")] = of_layer
     return table
 
 
