@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from analysis.conditions import condition_map
     from analysis.controls import description_length, selectivity
     from analysis.curves import corpora_curve, layer_curve
-    from analysis.depths import ablation_curve, depth_curve, gate_curve, weight_curve
+    from analysis.depths import ablation_curve, depth_curve, gate_curve, gate_spread_curve, weight_curve
     from analysis.det import det_curve, det_curves
     from analysis.figures import save_figure
+    from analysis.gates import gate_agreement, gate_changes
     from analysis.inspection import activation_curve, activation_picture, inspect
     from analysis.loading import load, load_many
     from analysis.report import save_report
@@ -42,7 +43,10 @@ _HOME = {
     "description_length": "controls",
     "det_curve": "det",
     "det_curves": "det",
+    "gate_agreement": "gates",
+    "gate_changes": "gates",
     "gate_curve": "depths",
+    "gate_spread_curve": "depths",
     "inspect": "inspection",
     "layer_curve": "curves",
     "load": "loading",
@@ -72,7 +76,10 @@ __all__ = [
     "description_length",
     "det_curve",
     "det_curves",
+    "gate_agreement",
+    "gate_changes",
     "gate_curve",
+    "gate_spread_curve",
     "inspect",
     "layer_curve",
     "load",

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from analysis.curves import Some
 from analysis.figures import MARKERS, colours, label, legend, new_axes, plain, save_into, whole_numbers, whole_rates
 from analysis.frames import LoadedRun
+from analysis.gates import gate_agreement, gate_changes
 from analysis.loading import load, load_many
 from analysis.protocols import check_same_utterances
 from cache import ProbeError
@@ -85,33 +86,46 @@ def _draw_beside(ax: Axes, run: LoadedRun, split: str, relative: bool) -> None:
 
 
 def gate_curve(run: str | Path | Run, ax: Axes | None = None, condition: str = "all") -> Axes:
-    """Gates of the heads of full depth by layer, as shares of their sum; band: range over seeds.
+    """Gates of the heads of full depth by layer, as the change of their shares since the start; band: over seeds.
+
+    Gates start at random and may stay near there: see `analysis.gates`. The legend has Kendall's W, how far the seeds
+    agree; the caption says how far gates still are what they started as.
 
     Args:
-        run: a run with heads that have gates (attentive merges, SLS, mean).
+        run: a run with heads that have gates (attentive merges, SLS).
         ax: where to draw; default a new figure.
         condition: `all`, `label=spoof`, `attack=A10`, ...: whose gates.
 
     Raises:
         ProbeError: no gates, or none of that condition.
     """
-    return _contribution(run, ("gate",), ax, condition)
+    return _shares(run, ("gate",), "change", ax, condition)
+
+
+def gate_spread_curve(run: str | Path | Run, ax: Axes | None = None, condition: str = "all") -> Axes:
+    """How far gates depend on the utterance: their standard deviation over utterances by layer; band: over seeds."""
+    ax = _contribution(run, ("gate_sd",), ax, condition)
+    ax.set(ylabel="deviation of a gate over utterances")
+    return ax
 
 
 def weight_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
     """Softmax weights of weighted sums by layer, and times the layer's norm, as shares; band: range over seeds."""
-    return _contribution(run, LEARNED, ax)
+    return _shares(run, LEARNED, "share", ax)
 
 
 def contribution_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
-    """Gates and weights in one picture, as shares of their sum over layers, so that merges of any kind compare."""
-    return _contribution(run, ("gate", *LEARNED), ax)
+    """Gates and weights in one picture, as the change of their shares over layers, so that merges of any kind compare.
+
+    Weighted sums start with all layers alike, gates at random; see `gate_curve`.
+    """
+    return _shares(run, ("gate", *LEARNED), "change", ax)
 
 
 def ablation_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
     """EER (%) of heads of full depth without each layer (its mean instead) and with it permuted between utterances."""
     run = load(run)
-    ax = _contribution(run, ("eer_without", "eer_permuted"), ax, shares=False)
+    ax = _contribution(run, ("eer_without", "eer_permuted"), ax)
     full = run.depths.query("split == 'eval' and depth == @run.n_blocks").set_index("head")
     for name, (colour, _) in zip(_heads(run), _styles(len(_heads(run))), strict=False):
         ax.axhline(full.loc[name, "eer"], color=colour, lw=0.8, ls="--")
@@ -119,39 +133,88 @@ def ablation_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def _contribution(
-    run: str | Path | Run, metrics: tuple[str, ...], ax: Axes | None, condition: str = "all", shares: bool = True
+def _shares(
+    run: str | Path | Run, metrics: tuple[str, ...], column: str, ax: Axes | None, condition: str = "all"
 ) -> Axes:
+    """Draw `share` or `change` of `gate_changes`; where the start of gates is not known, their shares."""
+    ax, run = ax or new_axes(), load(run)
+    _check_heads(run)
+    rows = gate_changes(run, condition)
+    rows = rows[rows["metric"].isin(metrics) & ~rows["head"].str.startswith(EVEN)]  # even ones are so by their nature
+    bands = []
+    if column == "change" and rows["change"].isna().any():  # a run of an earlier version
+        column = "share"
+        bands.append("gates may show their random start, which an earlier version did not keep")
+    agreement = gate_agreement(run, condition)
+    values = rows.groupby(["head", "metric", "layer"])[column].agg(["mean", "min", "max"]).reset_index()
+    for name, colour, marker, metric, table in _curves(run, values, metrics, condition):
+        told = f"{plain(name)}: {metric.replace('_x_', ' x ')}"
+        agreed = agreement.loc[(name, metric), "kendall_w"]
+        told += f", W {agreed:.2f}" if column == "change" and not pd.isna(agreed) else ""
+        style, x = "-" if metric in (metrics[0], "weight") else ":", table["layer"]
+        ax.plot(x, table["mean"], color=colour, ls=style, marker=marker, ms=3, label=told)
+        ax.fill_between(x, table["min"], table["max"], color=colour, alpha=0.15, lw=0)
+    if column == "change":
+        ax.axhline(0, color="0.6", lw=1, ls="--", label="as at the start")
+        ax.set(ylabel="share of gates or weights less that at the start (points)")
+        bands.append(_agreement(agreement[agreement.index.get_level_values("head").isin(rows["head"])]))
+    else:
+        ax.axhline(100 / run.n_blocks, color="0.6", lw=1, ls="--", label="all layers alike")
+        ax.set(ylabel="share of gates or weights (%)")
+    return _finished(ax, run, condition, [band for band in bands if band])
+
+
+def _agreement(found: pd.DataFrame) -> str:
+    """What the caption says of seeds and starts."""
+    parts = []
+    if (found["seeds"] > 1).any():
+        parts.append(f"W: agreement of seeds on ranks (Kendall), {found['by_chance'].min():.2f} by chance")
+    low, high = found["start_low"].min(), found["start_high"].max()
+    if not pd.isna(low):
+        parts.append(f"gates correlate at {low:.2f} to {high:.2f} with their random start")
+    return "; ".join(parts)
+
+
+def _contribution(run: str | Path | Run, metrics: tuple[str, ...], ax: Axes | None, condition: str = "all") -> Axes:
+    """Draw metrics of `LoadedRun.contributions` as they are."""
     ax, run = ax or new_axes(), load(run)
     _check_heads(run)
     rows = run.contributions.query("condition == @condition and metric in @metrics")
+    for name, colour, marker, metric, table in _curves(run, rows, metrics, condition):
+        told, style = f"{plain(name)}: {metric.replace('_', ' ')}", "-" if metric == metrics[0] else ":"
+        x = table["layer"].astype(int)
+        ax.plot(x, table["value"], color=colour, ls=style, marker=marker, ms=3, label=told)
+        ax.fill_between(x, table["low"], table["high"], color=colour, alpha=0.15, lw=0)
+    return _finished(ax, run, condition, [])
+
+
+def _curves(
+    run: LoadedRun, rows: pd.DataFrame, metrics: tuple[str, ...], condition: str
+) -> Iterator[tuple[str, Any, str, str, pd.DataFrame]]:
+    """Head, colour, marker, metric and rows by layer of every curve there is; ProbeError if there is none."""
     heads = _heads(run)
-    for name, (colour, marker) in zip(heads, _styles(len(heads)), strict=False):
-        if shares and name.startswith(EVEN):
-            continue  # the same for every layer by their nature
-        for metric in metrics:
-            table = rows.query("head == @name and metric == @metric").sort_values("layer")
-            scale = table["value"].sum() / 100 if shares else 1.0
-            if table.empty or not scale:
-                continue
-            told, x = f"{plain(name)}: {metric.replace('_x_', ' x ').replace('_', ' ')}", table["layer"].astype(int)
-            style = "-" if metric == metrics[0] or metric == "weight" else ":"
-            ax.plot(x, table["value"] / scale, color=colour, ls=style, marker=marker, ms=3, label=told)
-            ax.fill_between(x, table["low"] / scale, table["high"] / scale, color=colour, alpha=0.15, lw=0)
-    if not ax.lines:
+    rows = rows[rows["metric"].isin(metrics)]
+    if rows.empty:
         raise ProbeError(
             f"{run.folder}: no {' or '.join(metrics)} of {condition!r}. Heads: {', '.join(heads)}; "
             f"conditions: {', '.join(sorted(run.contributions['condition'].unique()))}"
         )
-    if shares:
-        ax.axhline(100 / run.n_blocks, color="0.6", lw=1, ls="--", label="all layers alike")
-        ax.set(ylabel="share of gates or weights (%)")
+    for name, (colour, marker) in zip(heads, _styles(len(heads)), strict=False):
+        for metric in metrics:
+            table = rows[(rows["head"] == name) & (rows["metric"] == metric)].sort_values("layer")
+            if len(table):
+                yield name, colour, marker, metric, table
+
+
+def _finished(ax: Axes, run: LoadedRun, condition: str, more: list[str]) -> Axes:
+    """Axes with their labels; `more` goes into the caption."""
+    low, high = ax.get_ylim()
     ax.set(xlabel="layer", xlim=(0.5, run.n_blocks + 0.5))
-    ax.set_ylim(0, 1.15 * ax.get_ylim()[1])  # alike layers would lie on the upper edge
+    ax.set_ylim(low if low < 0 else 0, high + 0.15 * (high - min(low, 0)))  # alike layers would lie on the upper edge
     whole_numbers(ax)
     n_seeds = len(run.record["options"]["depths"]["seeds"])
     bands = f"bands: range over {n_seeds} seeds" if n_seeds > 1 else "one seed, no bands"
-    label(ax, [run], title="" if condition == "all" else condition, bands=bands)
+    label(ax, [run], title="" if condition == "all" else condition, bands="; ".join([bands, *more]))
     legend(ax)
     return ax
 

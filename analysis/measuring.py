@@ -149,6 +149,8 @@ def transfer(
         memory_gb=memory_gb,
     )
     _print(table)
+    if "transrate" in table:
+        out.print("TransRate: each class centred by its own mean and weighted by its size; beside it shuffled labels.")
     if runs:
         run = import_module("probing.runs").Run
         found = module.predicts([run(folder) for folder in runs] if len(runs) > 1 else run(runs[0]), table)
@@ -168,7 +170,8 @@ def describe(
 ) -> None:
     """Say how few bits the labels take given each layer: minimum description length, online code.
 
-    Compression is about 1 where a layer tells nothing; the columns shuffled and frequencies are the controls.
+    Compression is about 1 where a layer tells nothing, or, on small sets, as low as the controls: labels shuffled
+    within each portion, and the class frequencies alone.
 
     \b
     probe describe results/demo.cache
@@ -217,6 +220,8 @@ def inspect(
     module = import_module("analysis.inspection")
     found = module.inspect(where, utterance, head=head, cache=folder, audio_root=audio_root, device=device)
     out.print(f"{found.head}: {found.utterance}, log odds of bona fide {found.score:.2f}", markup=False)
+    if found.note:
+        console.print(f"Note: {found.note}.", markup=False)
     _save(file, lambda: module.activation_picture(found)[0], found.activation)
 
 

@@ -13,9 +13,18 @@ import pandas as pd
 from analysis.comparison import LEGEND, Comparison, compare
 from analysis.conditions import condition_map, n_conditions
 from analysis.curves import corpora_curve, layer_curve, save_corpora_curve, save_layer_curve
-from analysis.depths import contribution_curve, depth_curve, depth_table, save_depth_curve, weighs_layers
+from analysis.depths import (
+    ablation_curve,
+    contribution_curve,
+    depth_curve,
+    depth_table,
+    gate_spread_curve,
+    save_depth_curve,
+    weighs_layers,
+)
 from analysis.figures import MOST_DRAWN
 from analysis.frames import LoadedRun
+from analysis.gates import gate_agreement
 from analysis.loading import load, load_many
 from analysis.page import PAGE, figure, picture, table_of
 from analysis.rerun import commands
@@ -71,7 +80,8 @@ def save_report(
 def layer_table(run: str | Path | Run) -> pd.DataFrame:
     """EER (%) by layer: dev, eval with its interval, chosen strength, and the shuffled-label control.
 
-    Eval is that of the corpus the findings are about. The last row is the probe on trivial features.
+    Eval is that of the corpus the findings are about. The last row is the probe on trivial features. Of a sweep with
+    --probe mlp also the eval EER of the MLP probe, and of its control.
     """
     run = load(run)
     both = pd.concat([run.layers, run._rows("trivial-features").reindex(columns=run.layers.columns)])
@@ -79,6 +89,12 @@ def layer_table(run: str | Path | Run) -> pd.DataFrame:
     dev, evaluated = (both[both["split"] == split].set_index("layer") for split in ("dev", "eval"))
     table = evaluated[["eer", "low", "high", "strength", "shuffled"]].rename(columns={"eer": "eval"})
     table.insert(0, "dev", dev["eer"])
+    for experiment in ("mlp", "mlp-shuffled-labels"):
+        rows = run._rows(experiment)
+        rows = rows[rows["split"] == "eval"]
+        if len(rows):
+            of_layer = rows.groupby(rows["layer"].astype(str))["eer"].mean()
+            table[experiment.replace("-labels", "").replace("-", " ")] = of_layer
     return table
 
 
@@ -149,6 +165,16 @@ def _run(run: LoadedRun, level: int, measures: bool | None) -> str:
                 f"<{h}>What each layer contributes</{h}>",
                 figure("gates and weights by layer", lambda ax: contribution_curve(run, ax=ax)),
             ]
+            if "gate_sd" in set(run.contributions["metric"]):
+                parts += [
+                    '<p class="note">Gates start at random and may stay near there: a gate alone does not tell what a '
+                    "layer is worth; the EER with the layer permuted or left out does.</p>",
+                    table_of(gate_agreement(run).reset_index(), ".2f"),
+                    f"<{h}>How far gates depend on the utterance</{h}>",
+                    figure("spread of gates by layer", lambda ax: gate_spread_curve(run, ax=ax)),
+                    f"<{h}>What a layer is worth to a head</{h}>",
+                    figure("EER without a layer", lambda ax: ablation_curve(run, ax=ax)),
+                ]
     n_attacks = n_conditions(run, "attack")
     if n_attacks > MOST_DRAWN:
         parts.append(f'<p class="note">{n_attacks:,} attacks: too many to draw one by one.</p>')

@@ -149,6 +149,8 @@ def export(
     made = import_module("probing.serving").export(import_module("probing.runs").Run(run), folder, depth, head, device)
     record = made.record
     out.print(f"{record['backbone']} with {record['head']}: eval EER {100 * record['eval_eer']:.1f} %", markup=False)
+    if record["note"]:
+        console.print(f"Note: {record['note']}.", markup=False)
     out.print(f"Exported: {folder}\nNext: probe score {folder} AUDIO --out scores.txt", markup=False)
 
 

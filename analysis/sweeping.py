@@ -48,6 +48,10 @@ def sweep(
             "--unseen-attacks", help="Also train every layer without each attack in turn, and measure it on that."
         ),
     ] = False,
+    probe: Annotated[
+        str,
+        typer.Option(help="linear; or mlp, a multilayer perceptron per layer beside the linear probe, with controls."),
+    ] = "linear",
     strengths: Annotated[
         str, typer.Option(help="Values of C, the inverse penalty of the probes, to choose from on dev.")
     ] = "1e-5,1e-4,1e-3,1e-2,0.1,1",
@@ -84,6 +88,12 @@ def sweep(
             "these), utterance, or auto (speakers where known)."
         ),
     ] = "auto",
+    interval_includes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="training", help="Refit linear probes on speakers drawn anew: intervals say what these change."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     device: Device = "cpu",
     memory_gb: Annotated[
@@ -144,6 +154,8 @@ def sweep(
         interval_by=interval_by,
         by=tuple(name for name in (by or "").split(",") if name),
         unseen_attacks=unseen_attacks,
+        probe=probe,
+        interval_includes=tuple(name for name in (interval_includes or "").split(",") if name),
         train=train,
         dev=dev,
         eval=tuple(evaluation or ["eval"]),

@@ -26,13 +26,17 @@ def print_whole(table: Table) -> None:
 def print_layers(table: pd.DataFrame, chosen: str) -> None:
     """Print the EERs of linear probes by layer, from `analysis.report.layer_table`."""
     shown = Table(title="EER (%) of linear probes", title_justify="left", box=None, header_style="bold")
-    for name in ("layer", "dev", "eval", "95 % interval", "C", "shuffled"):
-        shown.add_column(name, justify="right")
+    more = [name for name in table if str(name).startswith("mlp")]
+    for name in ("layer", "dev", "eval", "95 % interval", "C", "shuffled", *more):
+        shown.add_column(str(name), justify="right")
     for layer, row in table.iterrows():
         control = "" if pd.isna(row["shuffled"]) else f"{row['shuffled']:.1f}"
+        others = ["" if pd.isna(row[other]) else f"{row[other]:.1f}" for other in more]
         interval = f"{row['low']:.1f} .. {row['high']:.1f}"
         name = f"* {layer}" if layer == chosen else str(layer)
-        shown.add_row(name, f"{row['dev']:.1f}", f"{row['eval']:.1f}", interval, f"{row['strength']:g}", control)
+        shown.add_row(
+            name, f"{row['dev']:.1f}", f"{row['eval']:.1f}", interval, f"{row['strength']:g}", control, *others
+        )
     print_whole(shown)
     out.print("* chosen on dev")
 

@@ -45,7 +45,8 @@ def untrained(run: LoadedRun, h: str, measures: bool | None) -> list[str]:
         f"<{h}>What could be told without training</{h}>",
         figure("transferability by layer", lambda ax: transfer_curve(run, scores, ax)),
         table_of(scores.reset_index(), ".3g"),
-        '<p class="note">From the training split alone; higher promises a better probe. Below, the rank correlation of '
+        '<p class="note">From the training split alone; higher promises a better probe. TransRate: each class centred '
+        "by its own mean and weighted by its size; beside it that of shuffled labels. Below, the rank correlation of "
         "each with the probes' EER on eval: 1 where the higher score has the lower EER.</p>",
         table_of(shown, ".2f"),
     ]

@@ -25,6 +25,7 @@ def plant(
     n: tuple[int, int, int] = (200, 120, 200),
     correlation: float = 0.8,
     seed: int = 0,
+    xor: Mapping[int, float] | None = None,
 ) -> Path:
     """Write a pooled cache of layers 0..n_layers and give its folder.
 
@@ -44,7 +45,13 @@ def plant(
         n: utterances in train, dev and eval, half of them bona fide; `PER_SPEAKER` a speaker, of both classes.
         correlation: of the noise in neighbouring layers, 0 to 1.
         seed: of everything drawn.
+        xor: layer -> distance: along two more directions of that layer each utterance lies so far on either side, on
+            the same side of both in bona fide speech, on opposite ones in spoofed speech. No linear function of the
+            layer tells the classes apart; the product of the two coordinates does.
     """
+    xor = dict(xor or {})
+    if not set(xor) <= set(range(n_layers + 1)):
+        raise ValueError(f"xor in layers {sorted(xor)}: expected layers among 0 to {n_layers}")
     if not set(signal) <= set(range(n_layers + 1)):
         raise ValueError(f"signal in layers {sorted(signal)}: expected layers among 0 to {n_layers}")
     generator = np.random.default_rng(seed)
@@ -62,8 +69,11 @@ def plant(
         for split, count in zip(SPLITS, n, strict=True)
         for i in range(count)
     )
+    crossing = np.random.default_rng([seed, 1])
+    pairs = {layer: np.linalg.qr(crossing.normal(size=(dim, 2)))[0].T for layer in sorted(xor)}
     planted = {str(layer): float(apart) for layer, apart in signal.items()}
     made = {"planted": planted, "n": list(n), "correlation": correlation, "seed": seed}
+    made |= {"xor": {str(layer): float(apart) for layer, apart in xor.items()}} if xor else {}
     about = {"backbone": "planted", "random_weights": False, "corpus": "planted"}
     manifest = Manifest(made, tuple(range(n_layers + 1)), dim, {"pooled": "float32"}, MEASURES, about)
     with CacheWriter(folder, manifest, corpus, shard_size=256) as writer:
@@ -76,6 +86,9 @@ def plant(
             for layer in range(n_layers + 1):
                 x = noise.copy()
                 x[:, 0] += signal.get(layer, 0.0) * side * directions[layer]
+                if layer in xor:
+                    first = crossing.choice([-0.5, 0.5], size=(count, 1))
+                    x[:, 0] += xor[layer] * (first * pairs[layer][0] + 2 * first * side * pairs[layer][1])
                 shard.write(0, "pooled", layer, x, count)
                 fresh = generator.normal(size=noise.shape)
                 noise = correlation * noise + np.sqrt(1 - correlation**2) * fresh

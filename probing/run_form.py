@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 RECORD, RESULTS, UTTERANCES = "run.json", "results.parquet", "utterances.parquet"
-FINDINGS = ("finding", "elsewhere", "unseen_attacks", "depth_finding")
+FINDINGS = ("finding", "mlp_finding", "elsewhere", "unseen_attacks", "depth_finding")
 TEXT, TEXTS, WHOLE, WHOLES, NUMBERS = "a text", "texts", "a whole number", "whole numbers", "numbers"
 RATE, RATE_OR_NONE, WHOLE_OR_NONE, OBJECT = (
     "a number from 0 to 1",
@@ -78,7 +78,7 @@ def check_record(record: Any) -> None:
     finding, depth = record["finding"], record.get("depth_finding")
     if not 0 <= finding["layer"] <= finding["last"] <= MOST_LAYERS:
         raise ValueError(f"{RECORD}: 'finding.layer' is {finding['layer']}, 'finding.last' {finding['last']}")
-    for name in ("elsewhere", "unseen_attacks"):
+    for name in ("elsewhere", "unseen_attacks", "mlp_finding"):
         if record.get(name) is not None:
             _check(record[name], {"sentence": TEXT}, name)
     if depth is not None:
@@ -87,6 +87,8 @@ def check_record(record: Any) -> None:
             raise ValueError(f"{RECORD}: 'depth_finding.depth' is {depth['depth']}, expected a layer")
         if depth["head"] not in record["options"]["depths"]["heads"]:
             raise ValueError(f"{RECORD}: 'depth_finding.head' {depth['head']!r} is not among 'options.depths.heads'")
+        if depth.get("best") is not None:  # not in runs of an earlier version
+            _check(depth["best"], {"head": TEXT, "depth": WHOLE}, "depth_finding.best")
     if "options" in record["about"]:
         _check(record["about"], {"options": OBJECT, "corpus_spec": TEXT}, "about")
     for corpus, conditions in _object(record.get("conditions"), "conditions").items():
@@ -127,8 +129,9 @@ def check_results(results: pd.DataFrame, record: Mapping[str, Any]) -> None:
 def _check_layers(results: pd.DataFrame, record: Mapping[str, Any]) -> None:
     """Every part has one figure for each layer, and one of trivial features."""
     finding, eers = record["finding"], results[results["metric"] == "eer"]
-    _check_rates(eers[eers["experiment"].isin(["layer", "trivial-features"])], ["value", "low", "high"])
-    _check_rates(eers[eers["experiment"].isin(["by-condition", "unseen-attack", "shuffled-labels"])], ["value"])
+    _check_rates(eers[eers["experiment"].isin(["layer", "trivial-features", "mlp"])], ["value", "low", "high"])
+    controls = ["by-condition", "unseen-attack", "shuffled-labels", "mlp-shuffled-labels"]
+    _check_rates(eers[eers["experiment"].isin(controls)], ["value"])
     parts = [("dev", None), *(("eval", corpus) for corpus in record["corpora"])]
     expected: list[int] | None = None
     for split, corpus in parts:

@@ -57,7 +57,9 @@ def description_length(
 
     Returns:
         One row a layer: bits, mean over seeds; compression = n / bits, the uniform code (one bit an utterance) over
-        this one, with low and high over seeds; shuffled, the compression of shuffled labels; frequencies, that by class
+        this one, with low and high over seeds; shuffled, the compression of labels shuffled within each portion, so
+        that as many of either class were seen before each as of the true ones, and the two compare on small sets too;
+        frequencies, that by class
         frequencies alone, without the layer, which is above 1 where the classes are of different size. `attrs` has
         portions and n.
 
@@ -73,31 +75,38 @@ def description_length(
     n = len(bonafide)
     if bonafide.all() or not bonafide.any():
         raise ProbeError(f"{cache.folder}: these {n} utterances are of one class. Choose others with where=...")
-    orders = []
-    for seed in seeds:
-        generator = np.random.default_rng([seed, 2])
-        order = generator.permutation(n)
-        orders.append((order, bonafide[order], generator.permutation(bonafide)))
-    ends = _portions(n, first, [labels for _, *both in orders for labels in both], cache)
+    generators = [np.random.default_rng([seed, 2]) for seed in seeds]
+    permuted = [generator.permutation(n) for generator in generators]
+    ends = _portions(n, first, [bonafide[order] for order in permuted], cache)
+    orders = [
+        (order, bonafide[order], _shuffled(bonafide[order], ends, generator))
+        for order, generator in zip(permuted, generators, strict=True)
+    ]
     frequencies = [_frequency_bits(labels, ends) for _, labels, _ in orders]
     found = {}
     with progress_line("Description length", len(v.layers), "layers") as line:
         for group, x in _groups(v, memory_gb):
             bits = np.stack([_online_bits(x, *order, ends, strengths) for order in orders])
             for i, layer in enumerate(group):
-                compression, shuffled = n / bits[:, i, 0], n / bits[:, i, 1]
+                compression = n / bits[:, i, 0]
                 found[layer] = {
                     "bits": float(bits[:, i, 0].mean()),
                     "compression": float(n / bits[:, i, 0].mean()),
                     "low": float(compression.min()),
                     "high": float(compression.max()),
-                    "shuffled": float(shuffled.mean()),
+                    "shuffled": float(n / bits[:, i, 1].mean()),
                     "frequencies": float(n / np.mean(frequencies)),
                 }
             line.advance(len(group), f"layer {group[-1]}")
     table = pd.DataFrame.from_dict(found, orient="index").rename_axis("layer")
     table.attrs = {"rows": v.name, "n": n, "portions": ends}
     return table
+
+
+def _shuffled(labels: NDArray[np.bool_], ends: list[int], generator: np.random.Generator) -> NDArray[np.bool_]:
+    """Labels in an order of their own within each portion."""
+    parts = [generator.permutation(labels[begin:end]) for begin, end in pairwise([0, *ends])]
+    return np.concatenate(parts)
 
 
 def _portions(n: int, first: int, labellings: list[NDArray[np.bool_]], cache: Cache) -> list[int]:

@@ -23,8 +23,9 @@ def selectivity(run: Run, random: Run | None = None, split: str = "eval") -> pd.
         One row a layer: eer, low, high; shuffled, the mean EER of the same probe trained on shuffled labels (Hewitt and
         Liang, EMNLP 2019); selectivity = shuffled - eer, with selectivity_low and selectivity_high from the probe's
         interval; trivial, the EER of features that say nothing about speech, and over_trivial = trivial - eer;
-        with `random` also random and over_random = random - eer, with over_random_low and over_random_high. Above 0
-        speaks for the layer. The intervals of selectivity and over_random hold for all layers at once.
+        with `random` also random and over_random = random - eer, with over_random_low and over_random_high; of a sweep
+        with --probe mlp also mlp, mlp_shuffled and mlp_selectivity, the same for that probe. Above 0 speaks for the
+        layer. The intervals of selectivity and over_random hold for all layers at once.
 
     Raises:
         ProbeError: no such split, no shuffled-label control, or a random run on other utterances.
@@ -45,6 +46,11 @@ def selectivity(run: Run, random: Run | None = None, split: str = "eval") -> pd.
     trivial = _rates(run, "trivial-features", split)
     table["trivial"] = float(trivial["value"].iloc[0]) if len(trivial) else float("nan")
     table["over_trivial"] = table["trivial"] - table["eer"]
+    mlp, mlp_shuffled = (_rates(run, name, split) for name in ("mlp", "mlp-shuffled-labels"))
+    if len(mlp):
+        table["mlp"] = mlp.set_index("layer")["value"]
+        table["mlp_shuffled"] = mlp_shuffled.groupby("layer")["value"].mean()
+        table["mlp_selectivity"] = table["mlp_shuffled"] - table["mlp"]
     if random is not None:
         check_same_utterances(load(run).utterances, random)
         table["random"] = _rates(random, "layer", split).set_index("layer")["value"]

@@ -34,6 +34,7 @@ class Inspection:
     utterance, label: its id or path, and what is known of it.
     backbone, corpus, cache: names of the model and of the corpus that the head was trained on, and the short hash of
         the cache's fingerprint.
+    note: what a person should know of the head, see `Server.note`.
     """
 
     activation: pd.DataFrame
@@ -46,6 +47,7 @@ class Inspection:
     backbone: str
     corpus: str
     cache: str
+    note: str = ""
 
 
 def inspect(
@@ -107,7 +109,7 @@ def inspect(
     name = path.name if path.is_file() else str(utterance)
     corpus = known.get("corpus", "") if server.exported else known["caches"]["train"]["corpus"]
     about = (backbone, str(corpus), fingerprint_id(known["fingerprint"]))
-    return Inspection(activation, waveform, found.score, server.name, found.how, name, label, *about)
+    return Inspection(activation, waveform, found.score, server.name, found.how, name, label, *about, server.note)
 
 
 def _cache(server: Server, given: Cache | str | Path | None, utterance: str) -> Cache:

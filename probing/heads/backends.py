@@ -11,6 +11,7 @@ from torch.nn import functional
 from .merges import Merge, draw
 
 BACKENDS = ("linear", "mlp", "lstm", "asp")
+TWO_LOGITS = ("lstm", "asp")
 LSTM_WIDTH, MLP_WIDTH, ATTENTION_WIDTH = 192, 64, 128
 
 
@@ -22,6 +23,13 @@ class BackEnd(nn.Module):
     """
 
     values_per_vector: int
+    bias: nn.Parameter
+
+    @torch.no_grad()
+    def shift(self, by: float) -> None:
+        """Add to the log odds of bona fide."""
+        of_bonafide = self.bias if self.bias.ndim == 1 else self.bias[:, 1]
+        of_bonafide += by
 
     def forward(self, merge: Merge, x: Tensor, mask: Tensor | None) -> Tensor:
         """Logits (M, B, O) of layers (B, L, T, D): O = 1 is the log odds of bona fide, O = 2 are spoof, bona fide."""

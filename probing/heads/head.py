@@ -18,6 +18,7 @@ from cache.errors import ProbeError
 from cache.manifest import read_json
 from probing.sealing import check_file
 
+from .backends import TWO_LOGITS
 from .merges import RANK
 from .stack import HeadStack, Model
 
@@ -33,15 +34,23 @@ class Head:
         stack: of one model, over layers 1..depth.
         n_frames: frames tier: it scores the first so many frames; None all.
         about: what it was trained on, for people.
+        prior: of bona fide, that its log odds are at; None in heads of an earlier version, where it is that which the
+            weights of the classes made in training.
 
     Attributes:
         layers: numbers of the layers it needs, 1..depth.
         tier: `pooled` or `frames`.
     """
 
-    def __init__(self, stack: HeadStack, n_frames: int | None = None, about: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        stack: HeadStack,
+        n_frames: int | None = None,
+        about: Mapping[str, Any] | None = None,
+        prior: float | None = 0.5,
+    ) -> None:
         assert len(stack.models) == 1
-        self.stack, self.n_frames, self.about = stack.eval(), n_frames, dict(about or {})
+        self.stack, self.n_frames, self.about, self.prior = stack.eval(), n_frames, dict(about or {}), prior
         self.model = stack.models[0]
         self.layers = list(range(1, stack.n_layers + 1))
         self.tier = "frames" if stack.frames else "pooled"
@@ -52,8 +61,18 @@ class Head:
         """`MERGE+BACKEND-depth-KK`."""
         return f"{self.model.head}-depth-{self.model.depth:02d}"
 
+    @property
+    def note(self) -> str:
+        """A sentence if its scores differ from those that its run stored; else empty."""
+        if self.prior is not None or self.model.backend not in TWO_LOGITS:
+            return ""
+        return (
+            f"{self.name} was trained by an earlier version, which scored by the logit of bona fide: it scores by log "
+            "odds here, and the scores and figures of its run differ. Sweep again to have both alike"
+        )
+
     def score(self, x: NDArray[Any]) -> NDArray[np.float64]:
-        """Score utterances: log odds of bona fide, at the prior that the training weights make.
+        """Score utterances: log odds of bona fide at even prior, which is the log-likelihood ratio; see `prior`.
 
         Args:
             x: layers 1..depth; pooled (depth, N, 2, D), or the frames of one utterance (depth, T, D).
@@ -94,7 +113,8 @@ class Head:
             "n_frames": self.n_frames,
             "rank": self.stack.rank,
             "parameters": self.stack.n_parameters(),
-            "score": "log odds of bona fide, at the prior that the training weights make",
+            "score": "log odds of bona fide",
+            "prior": self.prior,
             "about": self.about,
         }
 
@@ -125,7 +145,8 @@ def load_head(path: Path) -> Head:
             raise ValueError(f"its tensors are not of {depth} layers of {width} values, or not of rank {rank}")
         stack = HeadStack([Model(**fields)], depth, width, config["tier"] == "frames", rank)
         stack.load_state_dict(tensors)
-        return Head(stack, config["n_frames"], config["about"])
+        prior = config.get("prior")
+        return Head(stack, config["n_frames"], config["about"], None if prior is None else float(prior))
     except UNREADABLE as error:
         raise HeadUnusable(
             f"{path}: no head that can be read ({error}). Train one: probe sweep CACHE, then look into RUN/heads"

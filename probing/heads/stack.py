@@ -83,7 +83,7 @@ class HeadStack(nn.Module):
 
     @torch.no_grad()
     def score(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Scores (M, B) of layers as cached: log odds of bona fide, at the prior that the training weights make."""
+        """Scores (M, B) of layers as cached: log odds of bona fide, see `training.prior_log_odds`."""
         return log_odds(self(self.standardized(x), mask))
 
     @torch.no_grad()
@@ -97,6 +97,15 @@ class HeadStack(nn.Module):
         alone.mean.copy_(self.mean[: model.depth])
         alone.scale.copy_(self.scale[: model.depth])
         return alone
+
+    @torch.no_grad()
+    def before_training(self, scaled: bool = True) -> HeadStack:
+        """A stack of the same models with their first weights, and this one's standardisation."""
+        first = HeadStack(self.models, self.n_layers, self.dim, self.frames, self.rank)
+        first.start(scaled)
+        first.mean.copy_(self.mean)
+        first.scale.copy_(self.scale)
+        return first
 
     def values_per_vector(self) -> int:
         """About how many values a training step keeps for each vector of a layer and model, measured generously."""

@@ -80,6 +80,8 @@ def train(
 ) -> None:
     """Train every model on the same batches and leave it with its best parameters by dev loss.
 
+    What the weights of the loss add to the log odds is taken off again, see `prior_log_odds`.
+
     Args:
         stacks: trained in place.
         train_source: utterances to learn from.
@@ -133,6 +135,7 @@ def train(
         state.save(checkpoint)
     for stack, best in zip(stacks, state.best, strict=True):
         best.restore(stack)
+        stack.backend.shift(-prior_log_odds(train_bonafide, recipe))
 
 
 def class_weights(bonafide: NDArray[np.bool_], recipe: Recipe) -> Tensor:
@@ -144,6 +147,18 @@ def class_weights(bonafide: NDArray[np.bool_], recipe: Recipe) -> Tensor:
         else (0.5 / share, 0.5 / (1 - share))
     )
     return torch.from_numpy(np.where(bonafide, human, spoof)).float()
+
+
+def prior_log_odds(bonafide: NDArray[np.bool_], recipe: Recipe) -> float:
+    """Log odds of bona fide in a training set as the weights of the loss count it; 0 if both classes weigh the same.
+
+    A weighted cross-entropy is least at the log odds of that prior, so that less this they are the log-likelihood ratio
+    (Bayes' rule), which costs such as Cllr and actDCF take scores for.
+    """
+    if recipe.bonafide_weight is None:
+        return 0.0
+    weights = class_weights(bonafide, recipe).double().numpy()
+    return float(np.log(weights[bonafide].sum() / weights[~bonafide].sum()))
 
 
 @torch.no_grad()

@@ -21,7 +21,7 @@ from probing.devices import find_device
 from probing.extraction import Options
 from probing.runs import Run
 from probing.sealing import read_record, seal
-from probing.serving.heads import AnyHead, ServingError, chance_note, choose_head, head_depth, read_head
+from probing.serving.heads import AnyHead, ServingError, chance_note, choose_head, head_depth, headline, read_head
 from probing.serving.matching import check_matching
 from probing.tensors import save_arrays
 
@@ -59,7 +59,7 @@ def export(run: Run, folder: Path, depth: int | None = None, head: str | None = 
     Args:
         run: an open run.
         folder: made whole or not at all; an earlier export there is replaced.
-        depth: see `choose_head`; without it and a head, the depth of the run's finding.
+        depth: see `choose_head`; without it and a head, that of the head that the run's finding names.
         head: see `choose_head`.
         device: where the backbone is loaded.
 
@@ -67,7 +67,7 @@ def export(run: Run, folder: Path, depth: int | None = None, head: str | None = 
         ServingError: no depth, no head, the folder holds something else, or the backbone is another than the run's.
     """
     find_device(device)
-    if depth is None and head is None and not (run.record.get("depth_finding") or {}).get("depth"):
+    if depth is None and head is None and headline(run)[1] == run.record["finding"]["last"]:
         raise ServingError(f"{run.folder}: its finding names no smaller depth. Say one: --depth 6")
     chosen = choose_head(run, depth, head)
     n_blocks = head_depth(chosen.head)

@@ -124,11 +124,17 @@ def chance_note(run: Run, about: Candidate) -> str:
     )
 
 
-def _headline(run: Run) -> tuple[str, int]:
-    """Kind and depth of the head that the finding of a run names: at the smaller depth, if there is one."""
+def headline(run: Run) -> tuple[str, int]:
+    """Kind and depth of the head that the finding of a run names.
+
+    At the smaller depth, if there is one, else at full depth; if that is not shown to be better than chance, the best
+    of all heads and depths on dev.
+    """
     found = run.record.get("depth_finding")
     if not found:
         return "linear", _chosen_layer(run)
+    if found.get("reason") == "chance" and found.get("best"):
+        return str(found["best"]["head"]), int(found["best"]["depth"])
     return str(found["head"]), int(found.get("depth") or found["full"])
 
 
@@ -184,7 +190,7 @@ def choose_head(run: Run, depth: int | None = None, name: str | None = None) -> 
     """
     known = candidates(run)
     if depth is None and name in (None, "linear"):
-        name, depth = _headline(run) if name is None else ("linear", _chosen_layer(run))
+        name, depth = headline(run) if name is None else ("linear", _chosen_layer(run))
     exact = [candidate for candidate in known if candidate.name == name and depth in (None, candidate.depth)]
     if depth is None and not exact:
         depth = (run.record.get("depth_finding") or {}).get("depth") or max((one.depth for one in known), default=0)

@@ -23,6 +23,7 @@ from probing.corpora.folders import files_below, is_audio, passed_over
 from probing.devices import find_device
 from probing.evaluation import Evaluation, evaluate
 from probing.extraction import Options, layers_of
+from probing.heads.head import Head
 from probing.progress import console, progress_line
 from probing.runs import Run
 from probing.scores import FORMS, Form, write_scores
@@ -38,7 +39,8 @@ class Server:
     """A head with what it needs to score: of a run, or of an exported folder.
 
     Attributes:
-        head, name. note: a sentence if the head is not shown to be better than chance.
+        head, name. note: what a person should know of it: that it is not shown to be better than chance, or of an
+            earlier version; empty if there is nothing to say.
     """
 
     def __init__(self, where: Path, head: str | None = None) -> None:
@@ -47,14 +49,18 @@ class Server:
         if (where / "serving.json").is_file():
             self.exported = open_exported(where)
             self.head, self.name = self.exported.head, str(self.exported.record["head"])
-            self.note = str(self.exported.record.get("note", ""))
+            self._note(str(self.exported.record.get("note", "")))
             if head not in (None, self.name):
                 raise ServingError(f"--head {head}: {where} has no such head. It has: {self.name}")
             return
         self.run = Run(where)
         chosen = choose_head(self.run, name=head)
         self.head, self.name = chosen.head, chosen.about.name
-        self.note = chance_note(self.run, chosen.about)
+        self._note(chance_note(self.run, chosen.about))
+
+    def _note(self, of_chance: str) -> None:
+        of_version = self.head.note if isinstance(self.head, Head) else ""
+        self.note = ". ".join(note for note in (of_chance, of_version) if note)
 
     def on_cache(
         self, cache: Cache, table: pd.DataFrame, say: Callable[[str], None] = lambda text: None

@@ -1,8 +1,10 @@
 """What each layer contributes to a trained head, in several views side by side.
 
 gate, gate_sd: mean and standard deviation of the layer's gate over utterances (attentive merges, SLS), for all of them
-    and by class and attack. weight: softmax weight; weight_x_norm: the same times the mean norm of the layer, which is
-    what the layer adds to the sum (a small weight on a large layer is no small contribution).
+    and by class and attack. gate_start: mean gate before training. Gates start at random and training moves them little
+    where it need not, so that a gate alone says more of its start than of its layer.
+weight: softmax weight; weight_x_norm: the same times the mean norm of the layer, which is what the layer adds to the
+    sum (a small weight on a large layer is no small contribution).
 eer_without: EER when the layer is replaced by its training mean. eer_permuted: EER when the layer's vectors are
     permuted between utterances (permutation importance; Breiman 2001; Fisher et al., JMLR 2019), mean of several.
 """
@@ -21,6 +23,7 @@ from probing.condition_names import condition_name
 from probing.heads.head import Head
 from probing.heads.merges import WeightedSum
 from probing.heads.sources import Source
+from probing.heads.stack import HeadStack, log_odds
 from probing.metrics import eer
 from probing.sweep.splits import Split
 
@@ -28,7 +31,9 @@ PERMUTATIONS = 5
 BATCH = 256
 
 
-def contributions(head: Head, source: Source, split: Split, seed: int = 0) -> Iterator[dict[str, Any]]:
+def contributions(
+    head: Head, source: Source, split: Split, seed: int = 0, scaled_init: bool = True
+) -> Iterator[dict[str, Any]]:
     """Rows of the results table: `metric`, `layer`, `condition`, `value`.
 
     Args:
@@ -36,9 +41,11 @@ def contributions(head: Head, source: Source, split: Split, seed: int = 0) -> It
         source: layers 1..L of the split's utterances.
         split: whose utterances they are.
         seed: of the permutations.
+        scaled_init: how its gates started, see `Recipe`.
     """
-    gates, norms = _gates_and_norms(head, source)
+    gates, norms = _gates_and_norms(head.stack, source)
     learned = isinstance(head.stack.merge, WeightedSum)
+    starts = gates if learned else _gates_and_norms(head.stack.before_training(scaled_init), source)[0]
     conditions = {"all": np.ones(len(split), bool)}
     if not learned:
         conditions |= {f"label={name}": (split.table["label"] == name).to_numpy() for name in ("bonafide", "spoof")}
@@ -48,7 +55,7 @@ def contributions(head: Head, source: Source, split: Split, seed: int = 0) -> It
                 split.table["attack"] == attack
             ).to_numpy() & ~split.bonafide
     for layer in head.layers:
-        at = gates[:, layer - 1]
+        at, at_start = gates[:, layer - 1], starts[:, layer - 1]
         for condition, chosen in conditions.items():
             row = {"layer": layer, "condition": condition}
             if learned:
@@ -57,6 +64,7 @@ def contributions(head: Head, source: Source, split: Split, seed: int = 0) -> It
             else:
                 yield {**row, "metric": "gate", "value": float(at[chosen].mean())}
                 yield {**row, "metric": "gate_sd", "value": float(at[chosen].std())}
+                yield {**row, "metric": "gate_start", "value": float(at_start[chosen].mean())}
     without, permuted = _changed(head, source, len(split), seed)
     for layer in head.layers:
         row = {"layer": layer, "condition": "all"}
@@ -66,15 +74,15 @@ def contributions(head: Head, source: Source, split: Split, seed: int = 0) -> It
 
 
 @torch.no_grad()
-def _gates_and_norms(head: Head, source: Source) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _gates_and_norms(stack: HeadStack, source: Source) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Gates (N, L) of every utterance, and the mean norm (L,) of each layer's mean vector as the merge gets it."""
-    gates = np.zeros((len(source), len(head.layers)))
-    norms = np.zeros(len(head.layers))
+    gates = np.zeros((len(source), stack.n_layers))
+    norms = np.zeros(stack.n_layers)
     for batch in source.batches(np.arange(len(source)), BATCH):
-        x = head.stack.standardized(batch.x[:, : len(head.layers)])
-        gates[batch.rows] = head.stack.merge.gates(x, batch.mask)[0].numpy()
-        if isinstance(head.stack.merge, WeightedSum):
-            x = head.stack.merge.weighed(x)
+        x = stack.standardized(batch.x[:, : stack.n_layers])
+        gates[batch.rows] = stack.merge.gates(x, batch.mask)[0].numpy()
+        if isinstance(stack.merge, WeightedSum):
+            x = stack.merge.weighed(x)
         valid = x if batch.mask is None else x * batch.mask[:, None, :, None]
         n_valid = 1 if batch.mask is None else batch.mask.sum(1)[:, None, None]
         norms += (valid.sum(2) / n_valid).norm(dim=2).sum(0).numpy()
@@ -115,6 +123,6 @@ def _with_layer(head: Head, x: Tensor, i: int, layer: Tensor, mask: Tensor | Non
     """Scores with layer i put in place of the true one; x is as before afterwards."""
     kept = x[:, i].clone()
     x[:, i] = layer
-    scores = head.stack(x, mask)[0, :, -1].numpy()
+    scores = log_odds(head.stack(x, mask))[0].numpy()
     x[:, i] = kept
     return scores

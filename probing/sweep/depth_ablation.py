@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from cache import Cache
 from probing.progress import progress_line
 from probing.runs import RunWriter
+from probing.sweep.best_head import find_best
 from probing.sweep.contributions import contributions
 from probing.sweep.depth_finding import DepthFinding, find_depth
 from probing.sweep.depths import DepthOptions, FittedHead, fit_depths, has_blocks, open_source
@@ -65,9 +67,18 @@ def ablate(
         for member in fitted[name, full]:
             row: dict[str, Any] = {"experiment": CONTRIBUTIONS, "head": name, "depth": full, "seed": member.model.seed}
             row["corpus"] = splits["eval"].corpus
-            for row_of_layer in contributions(member.head, source, splits["eval"]):
-                results.append({**row, **row_of_layer})
+            for found_here in contributions(member.head, source, splits["eval"], scaled_init=recipe.scaled_init):
+                results.append({**row, **found_here})
     head = min(options.heads, key=lambda name: figures[name][full].rates["dev"])
     rates = {depth: of.rates["eval"] for depth, of in figures[head].items()}
     resampled = {depth: of.resampled["eval"] for depth, of in figures[head].items()}
-    return find_depth(cache.about["backbone"], head, rates, resampled, margin, results.resamples["eval"], saved)
+    finding = find_depth(cache.about["backbone"], head, rates, resampled, margin, results.resamples["eval"], saved)
+    every = {(name, depth): one for name, of in figures.items() for depth, one in of.items()}
+    best = find_best(
+        {key: one.rates["dev"] for key, one in every.items()},
+        {key: one.resampled["dev"] for key, one in every.items()},
+        {key: one.rates["eval"] for key, one in every.items()},
+        {key: one.resampled["eval"] for key, one in every.items()},
+        results.resamples["eval"],
+    )
+    return replace(finding, best=best)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from probing.metrics import Interval, Resamples, difference_interval, rate_interval, standard_error
+from probing.sweep.best_head import BestHead
 from probing.sweep.margin import Margin
 
 LEVEL, POWER = 0.05, 0.8
@@ -31,12 +32,13 @@ class DepthFinding:
     margin: relative, as 0.1, or points of EER, as `2pt`.
     at_depth, at_full: eval EER, 0 to 1. excess: EER(depth) - EER(full) with its two-sided interval.
     bound: the upper end that decided for `depth`: of the relative excess, or of EER(depth) - EER(full), as shares.
-    reason: why there is no depth: `chance`, `no-depth`, or empty.
+    reason: why there is no depth: `chance` (not shown to be better than it), `no-depth`, or empty.
     first: the depth tested first; first_excess, first_bound: its EER(first) - EER(full), and the upper end of its
         one-sided 95 % interval: what is not excluded.
     unit, fewest: of what there are fewest in a class, and how many. needed: how many would show a depth as good as all
         layers in four corpora of five; None where it cannot be told.
     saved: share of multiply-accumulates that the truncated backbone saves, where measured.
+    best: of all heads and depths, as far as dev can tell.
     """
 
     backbone: str
@@ -56,13 +58,20 @@ class DepthFinding:
     unit: str = "utterance"
     fewest: int = 0
     needed: int | None = None
+    best: BestHead | None = None
 
     def sentence(self) -> str:
         """The finding in words."""
+        said = self._of_depth()
+        return said + self.best.sentence((self.head, self.depth or self.full)) if self.best else said
+
+    def _of_depth(self) -> str:
         margin, full = Margin.of(self.margin), f"{_percent(self.at_full)} with all {self.full}"
         if self.reason == "chance":
-            head = f"the head chosen on dev, {self.head},"
-            return f"With all {self.full} layers {head} is not better than chance: EER {_percent(self.at_full)}."
+            return (
+                f"With all {self.full} layers the head chosen on dev, {self.head}, is not shown to be better than "
+                f"chance: EER {_percent(self.at_full)}."
+            )
         if self.depth is None or self.at_depth is None or self.excess is None or self.bound is None:
             return (
                 f"No smaller depth of {self.backbone} is shown to be as good as all {self.full} layers within "

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from cache import Cache
 from probing.metrics import Interval, Resamples, difference_interval
-from probing.sweep.results import CONTROL, LAYERS, TRIVIAL, UNSEEN
+from probing.sweep.mlp_probes import MLPFinding
+from probing.sweep.results import CONTROL, LAYERS, MLP, MLP_CONTROL, TRIVIAL, UNSEEN
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,11 @@ class Finding:
             f" For comparison: trivial features alone {_percent(self.trivial)}{shuffled}. {self.n_eval} eval "
             f"utterances, 95 % intervals {self.drawn}."
         )
+        if self.best.high >= 0.5:
+            compared += (
+                " That is not shown to be better than chance; a linear probe of mean and deviation can miss what is "
+                "there, which --probe mlp may find."
+            )
         warning = " The weights are random: this shows what the architecture gives without any learning."
         return compared + controls + (warning if self.random_weights else "")
 
@@ -159,6 +165,24 @@ def find_layer(
         unit=resamples.unit,
         drawn=resamples.drawn,
     )
+
+
+def find_mlp(
+    table: pd.DataFrame,
+    corpus: str,
+    boots: Mapping[int, NDArray[np.float64]],
+    linear_boots: Mapping[int, NDArray[np.float64]],
+    resamples: Resamples,
+) -> MLPFinding:
+    """The finding of MLP probes on one corpus; `boots` and `linear_boots` are layer -> (R,) on `resamples`."""
+    rows = table[table["experiment"] == MLP]
+    dev = rows[rows["split"] == "dev"]
+    layer = int(dev.loc[dev["value"].idxmin(), "layer"])
+    on_eval = table[(table["split"] == "eval") & (table["corpus"] == corpus)]
+    rate, linear = (_intervals(on_eval[on_eval["experiment"] == name])[layer] for name in (MLP, LAYERS))
+    difference = difference_interval(linear.value - rate.value, linear_boots[layer] - boots[layer], resamples)
+    control = on_eval[(on_eval["experiment"] == MLP_CONTROL) & (on_eval["layer"] == layer)]
+    return MLPFinding(layer, rate, linear, difference, float(control["value"].mean()))
 
 
 def find_elsewhere(table: pd.DataFrame, layer: int, last: int, corpora: Sequence[str]) -> Elsewhere | None:

@@ -21,6 +21,7 @@ READ_VALUES = 8_000_000  # of an evaluation set in memory at once
 MOST_FLOAT64 = 4_000_000  # training values of a layer; above, they are multiplied in float32
 T = TypeVar("T")
 R = TypeVar("R")
+Labelling = dict[str, NDArray[np.bool_]]  # `train` and `dev` -> (N,) true for bona fide
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def probe_layers(
     needed += 8 * (len(labellings) + n_left_out) * sum(map(len, splits.values()))
 
     def fit(layer: int) -> tuple[int, list[Probe], list[Probe]]:
-        features = {split.name: _features(split, layer, split.table) for split in fitted_on}
+        features = {split.name: features_of(split, layer, split.table) for split in fitted_on}
         probes, selected = fit_probes(features, labellings, strengths, device), []
         if left_out is not None:
             selected = fit_probes(features, [truth] * n_left_out, strengths, device, left_out)
@@ -94,12 +95,13 @@ def add_scores(layer: int, probes: Sequence[Probe], part: str, split: Split, dev
     rows_at_once = max(1, READ_VALUES // weight.shape[-1])
     for first in range(0, len(order), rows_at_once):
         rows = order[first : first + rows_at_once]
-        scores[:, rows] = log_odds(_features(split, layer, split.table.iloc[rows]), weight, bias)[:, 0]
+        scores[:, rows] = log_odds(features_of(split, layer, split.table.iloc[rows]), weight, bias)[:, 0]
     for probe, values in zip(probes, scores, strict=True):
         probe.scores[part] = values
 
 
-def _features(split: Split, layer: int, table: pd.DataFrame) -> NDArray[Any]:
+def features_of(split: Split, layer: int, table: pd.DataFrame) -> NDArray[Any]:
+    """Mean and deviation over time (N, 2 D) of a layer of some utterances, as they are stored."""
     return split.cache.pooled([layer], table).reshape(len(table), -1)
 
 

@@ -2,7 +2,8 @@
 
 experiment      what was done: `layer` (a linear probe per layer), `shuffled-labels` and `trivial-features` (controls),
                 `depth` (heads on layers 1..k), `depth-excess`, `contribution`, `cost`, and, where asked for,
-                `by-condition` and `unseen-attack`
+                `by-condition`, `unseen-attack`, and `mlp` and `mlp-shuffled-labels` (an MLP probe per layer and its
+                control)
 head, layer, depth, seed, strength   of what was measured; missing where they mean nothing
 split           `dev` or `eval`
 corpus          whose utterances these are: of `eval` there is one set of rows for each corpus evaluated on, that which
@@ -38,10 +39,13 @@ from probing.metrics import Interval, Resamples, eer, eer_resamples, rate_interv
 from probing.sweep.depth_finding import excess_bound
 from probing.sweep.depths import FittedHead
 from probing.sweep.linear import Probe
+from probing.sweep.mlp_probes import MLPProbe
+from probing.sweep.refitting import with_training
 from probing.sweep.splits import Split
 
 LAYERS, TRIVIAL, CONTROL = "layer", "trivial-features", "shuffled-labels"
 DEPTHS, EXCESS, CONTRIBUTIONS, COSTS = "depth", "depth-excess", "contribution", "cost"
+MLP, MLP_CONTROL = "mlp", "mlp-shuffled-labels"
 BY_CONDITION, UNSEEN = "by-condition", "unseen-attack"
 EMPTY: dict[str, Any] = {
     "experiment": "",
@@ -80,21 +84,32 @@ class Results:
         self._parts = [part for part in splits if part != "train"]
         self._rows: list[dict[str, Any]] = []
 
-    def add(self, experiment: str, layer: int | None, probe: Probe) -> NDArray[np.float64]:
-        """Add the dev and eval EER of a probe with their intervals; returns the resampled EER on the first corpus."""
+    def add(
+        self,
+        experiment: str,
+        layer: int | None,
+        probe: Probe | MLPProbe,
+        shifts: Mapping[str, NDArray[np.float64]] | None = None,
+    ) -> NDArray[np.float64]:
+        """Add the dev and eval EER of a probe with their intervals; returns the resampled EER on the first corpus.
+
+        `shifts` are those of `Refits`, where intervals include who was trained on.
+        """
         resampled = {}
         for part in self._parts:
             bonafide, scores = self._splits[part].bonafide, probe.scores[part]
             resampled[part] = eer_resamples(bonafide, scores, self.resamples[part])
+            if shifts is not None:
+                resampled[part] = with_training(resampled[part], shifts[part], self._splits[part])
             interval = rate_interval(eer(bonafide, scores), resampled[part], self.resamples[part])
             self._add(experiment, layer, None, part, probe.strength, interval)
         return resampled["eval"]
 
-    def add_control(self, layer: int, seed: int, probe: Probe) -> None:
+    def add_control(self, layer: int, seed: int, probe: Probe | MLPProbe, experiment: str = CONTROL) -> None:
         """Add the dev and eval EER, against the true labels, of a probe trained on shuffled ones."""
         for part in self._parts:
             value = eer(self._splits[part].bonafide, probe.scores[part])
-            self._add(CONTROL, layer, seed, part, probe.strength, Interval(value, np.nan, np.nan))
+            self._add(experiment, layer, seed, part, probe.strength, Interval(value, np.nan, np.nan))
 
     def add_depth(self, members: Sequence[FittedHead]) -> DepthFigures:
         """Add a head at a depth: its EER by seed, and their mean with its interval."""
@@ -136,7 +151,8 @@ class Results:
     def _add(
         self, experiment: str, layer: int | None, seed: int | None, part: str, strength: float, interval: Interval
     ) -> None:
-        row = {"experiment": experiment, "head": "linear", "layer": layer, "seed": seed, **self._of(part)}
+        head = "mlp" if experiment in (MLP, MLP_CONTROL) else "linear"
+        row = {"experiment": experiment, "head": head, "layer": layer, "seed": seed, **self._of(part)}
         self.append({**row, **asdict(interval), "strength": strength})
 
     def _of(self, part: str) -> dict[str, str]:

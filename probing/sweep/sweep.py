@@ -20,14 +20,17 @@ from probing.runs import Run, RunWriter, made_with
 from probing.sweep.conditions import ConditionFigures, conditions_of, leave_out
 from probing.sweep.depth_ablation import ablate
 from probing.sweep.depths import DepthOptions
-from probing.sweep.finding import find_elsewhere, find_layer, find_unseen
+from probing.sweep.finding import find_elsewhere, find_layer, find_mlp, find_unseen
 from probing.sweep.leaks import as_records, few_utterances, find_leaks, refuse_leaks
-from probing.sweep.linear import Probe, fit_probes, probe_layers, shuffled
+from probing.sweep.linear import Labelling, Probe, fit_probes, probe_layers, shuffled
 from probing.sweep.margin import Margin
-from probing.sweep.results import LAYERS, TRIVIAL, Results
+from probing.sweep.mlp_probes import probe_with_mlp
+from probing.sweep.refitting import REFITS, Refits
+from probing.sweep.results import LAYERS, MLP, MLP_CONTROL, TRIVIAL, Results
 from probing.sweep.savings import depth_costs, saved_shares
 from probing.sweep.splits import EVAL, Split, read_splits, renamed
 
+PROBES, TRAINING = ("linear", "mlp"), "training"
 STRENGTHS = 1e-10, 1e10  # beyond, float64 cannot tell the penalty, or the loss, from nothing
 
 
@@ -43,6 +46,9 @@ class SweepOptions:
         attack, or speaker,attack; see `probing.metrics.clusters.columns_of`.
     by: columns to report by, as attack, codec.
     unseen_attacks: also train a probe per layer without each attack in turn.
+    probe: linear; mlp trains a multilayer perceptron per layer beside the linear probe, with its own control.
+    interval_includes: `training` to refit linear probes on training speakers drawn anew, so that their intervals say
+        what another training set may give as well.
     train, dev, eval: which utterances play which part, as SPLIT, CACHE:SPLIT or CACHE (see `probing.sweep.splits`);
         eval may be several, the first being that which the findings are about.
     """
@@ -56,6 +62,8 @@ class SweepOptions:
     interval_by: str = "auto"
     by: tuple[str, ...] = ()
     unseen_attacks: bool = False
+    probe: str = "linear"
+    interval_includes: tuple[str, ...] = ()
     train: str = "train"
     dev: str = "dev"
     eval: str | tuple[str, ...] = EVAL
@@ -74,6 +82,10 @@ class SweepOptions:
             raise ProbeError(
                 f"--interval-by {self.interval_by}: expected auto, utterance, speaker, attack or speaker,attack"
             )
+        if self.probe not in PROBES:
+            raise ProbeError(f"--probe {self.probe}: expected one of {', '.join(PROBES)}")
+        if not set(self.interval_includes) <= {TRAINING}:
+            raise ProbeError(f"--interval-includes {','.join(self.interval_includes)}: expected {TRAINING}")
 
     def splits(self, cache: Cache) -> dict[str, Split]:
         """The utterances that play each part; of `cache` where no other one is named."""
@@ -144,7 +156,10 @@ def sweep(
         for part, split in splits.items()
         if part != "train"
     }
-    drawn = {part: f"95 %, bootstrap {one.drawn}, {options.resamples} resamples" for part, one in resamples.items()}
+    drawn = {
+        part: f"95 %, bootstrap {one.drawn}, {options.resamples} resamples{_of_training(options)}"
+        for part, one in resamples.items()
+    }
     configuration = _configuration(options, splits)
     with RunWriter(Path(run), configuration, overwrite=overwrite) as writer:
         say("Sweep: " + ", ".join(_describe(split, len(evaluations) > 1) for split in splits.values()))
@@ -154,6 +169,9 @@ def sweep(
         figures = ConditionFigures(
             results, splits, by_condition, left_out, options.resamples, options.seed, options.interval_by
         )
+        refits = None
+        if TRAINING in options.interval_includes:
+            refits = Refits(splits, options.interval_by, options.strengths, options.seed, device)
         heads: dict[int, Probe] = {}
         tables = {part: split.table for part, split in splits.items()}
 
@@ -162,7 +180,7 @@ def sweep(
             for layer, probes, without in probe_layers(
                 splits, labellings, options.strengths, device, memory_gb, left_out.rows if left_out else None
             ):
-                boots[layer] = results.add(LAYERS, layer, probes[0])
+                boots[layer] = results.add(LAYERS, layer, probes[0], refits.shifts(layer) if refits else None)
                 for seed, probe in zip(options.control_seeds, probes[1:], strict=True):
                     results.add_control(layer, seed, probe)
                 figures.add(layer, probes[0], without)
@@ -171,6 +189,7 @@ def sweep(
                 line.advance(1, f"layer {layer}")
             if figures.otherwise:
                 say(figures.otherwise)
+            mlp_boots = _add_mlp(cache, splits, labellings, options, results, device)
             trivial = fit_probes(_trivial(splits), [truth], options.strengths, device)[0]
             results.add(TRIVIAL, None, trivial)
             writer.add_scores(TRIVIAL, tables, trivial.scores)
@@ -183,6 +202,7 @@ def sweep(
         table = results.table()
         corpora = [split.corpus for split in evaluations.values()]
         finding = find_layer(cache, table, corpora[0], boots, resamples[EVAL])
+        mlp = find_mlp(table, corpora[0], mlp_boots, boots, resamples[EVAL]) if mlp_boots else None
         elsewhere = find_elsewhere(table, finding.layer, finding.last, corpora[1:])
         unseen = find_unseen(table, finding.layer) if left_out else None
         writer.add_utterances({part: table for part, table in tables.items() if part != "train"})
@@ -228,12 +248,34 @@ def sweep(
                 "intervals_by_part": drawn,
                 "counts": {part: _counts(split) for part, split in splits.items()},
                 "finding": finding.as_dict(),
+                "mlp_finding": mlp.as_dict() if mlp else None,
                 "elsewhere": elsewhere.as_dict() if elsewhere else None,
                 "unseen_attacks": unseen.as_dict() if unseen else None,
                 "depth_finding": depth_finding.as_dict() if depth_finding else None,
                 "seconds": round(time.perf_counter() - started, 3),
             },
         )
+
+
+def _add_mlp(
+    cache: Cache,
+    splits: dict[str, Split],
+    labellings: list[Labelling],
+    options: SweepOptions,
+    results: Results,
+    device: str,
+) -> dict[int, NDArray[np.float64]]:
+    """Add the rows of MLP probes if they are asked for; gives layer -> (R,) their EER on the first corpus."""
+    boots: dict[int, NDArray[np.float64]] = {}
+    if options.probe != "mlp":
+        return boots
+    with progress_line("MLP probes", len(cache.layers), "layers") as line:
+        for layer, probes in probe_with_mlp(cache, splits, labellings, device):
+            boots[layer] = results.add(MLP, layer, probes[0])
+            for seed, probe in zip(options.control_seeds, probes[1:], strict=True):
+                results.add_control(layer, seed, probe, MLP_CONTROL)
+            line.advance(1, f"layer {layer}")
+    return boots
 
 
 def finished_run(cache: Cache, run: str | Path, options: SweepOptions) -> Run | None:
@@ -251,6 +293,13 @@ def _configuration(options: SweepOptions, splits: dict[str, Split]) -> dict[str,
     return {"options": _plain(options, splits), "cache": cache.id, "utterances": identity(splits)}
 
 
+def _of_training(options: SweepOptions) -> str:
+    """What intervals say of the training, as an end of their description."""
+    if TRAINING in options.interval_includes:
+        return f"; of linear probes by layer also over training sets ({REFITS} refits)"
+    return "; of what was trained once: other training speakers or first weights are not in it"
+
+
 def _trivial(splits: dict[str, Split]) -> dict[str, NDArray[Any]]:
     return {part: split.table[list(MEASURES)].to_numpy(np.float64) for part, split in splits.items()}
 
@@ -258,6 +307,9 @@ def _trivial(splits: dict[str, Split]) -> dict[str, NDArray[Any]]:
 def _plain(options: SweepOptions, splits: Mapping[str, Split]) -> dict[str, Any]:
     """Options as JSON has them; splits by their names, wherever their caches lie."""
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(options).items()}
+    for name, usual in (("probe", "linear"), ("interval_includes", [])):  # runs of earlier versions do not say them
+        if plain[name] == usual:
+            del plain[name]
     reports = [split.split for split in splits.values() if split.name == EVAL]
     return {**plain, "train": splits["train"].split, "dev": splits["dev"].split, EVAL: reports}
 

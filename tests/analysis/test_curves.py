@@ -101,6 +101,7 @@ def test_every_plot_takes_axes_gives_them_back_and_carries_its_stamp(run: Run) -
         analysis.layer_curve,
         analysis.depth_curve,
         analysis.gate_curve,
+        analysis.gate_spread_curve,
         analysis.weight_curve,
         analysis.ablation_curve,
         analysis.condition_map,
@@ -148,10 +149,22 @@ def test_the_depth_curve_shows_the_figures_of_the_table(run: Run) -> None:
         assert np.allclose(depth_table(run)[name], 100 * rows.sort_values("depth")["value"])
 
 
-def test_gates_and_weights_are_shares_of_all_layers(run: Run) -> None:
-    for plot, name in ((analysis.gate_curve, "gate"), (analysis.weight_curve, "weight")):
-        shares = [values for label, values in lines_of(plot(run)).items() if label.endswith(f": {name}")]
-        assert np.allclose(np.sum(shares, axis=1), 100)
+def test_weights_are_shares_of_all_layers_and_gates_the_change_of_theirs(run: Run) -> None:
+    weights = [values for label, values in lines_of(analysis.weight_curve(run)).items() if label.endswith(": weight")]
+    assert np.allclose(np.sum(weights, axis=1), 100)
+    ax = analysis.gate_curve(run)
+    (change,) = [values for label, values in lines_of(ax).items() if ": gate, W " in label]
+    rows = run.results[(run.results["experiment"] == "contribution") & (run.results["condition"] == "all")]
+    gate, start = (
+        rows[rows["metric"] == metric].pivot(index="seed", columns="layer", values="value").to_numpy(float)
+        for metric in ("gate", "gate_start")
+    )
+    shares, starts = (100 * values / values.sum(axis=1, keepdims=True) for values in (gate, start))
+    assert np.allclose(change, (shares - starts).mean(axis=0))
+    assert not np.allclose(change, 0)
+    caption = " ".join(stamp_of(ax).split())
+    assert "range over 2 seeds; W: agreement of seeds on ranks (Kendall), 0.50 by chance; gates correlate at" in caption
+    assert (lines_of(analysis.gate_spread_curve(run))["attentive-compact+linear: gate sd"] >= 0).all()
     with pytest.raises(ProbeError, match=r"no gate of 'attack=none'.*conditions: all, attack=A00"):
         analysis.gate_curve(run, condition="attack=none")
 

@@ -45,7 +45,7 @@ def test_the_report_of_a_run_is_in_its_folder_and_says_the_finding(run: Run) -> 
     page = Path(save_report(run)).read_text()
     assert (run.folder / "report.html").exists()
     assert run.sentence in page
-    assert page.count("<figure") == 6
+    assert page.count("<figure") == 8
     assert run.record["cache"] in page
     assert str(run.folder.parent) not in page
 

@@ -65,6 +65,18 @@ def test_classes_of_different_size_are_compressed_by_their_frequencies(tmp_path:
     assert table.loc[0, "compression"] == pytest.approx(table.loc[0, "frequencies"], rel=0.1)
 
 
+def test_shuffled_labels_compare_with_true_ones_that_say_nothing_on_small_sets(tmp_path: Path) -> None:
+    n, apart = 40, []
+    for seed in range(4):
+        x = np.random.default_rng(seed).normal(size=(2, n, 2, 16))
+        table = description_length(
+            store(tmp_path / f"{seed}", x, table_of(n)), where="split != 'none'", strengths=(1e-3, 0.1)
+        )
+        apart += (table["compression"] - table["shuffled"]).tolist()
+        assert (table[["compression", "shuffled"]].sub(table["frequencies"], axis=0).abs() < 0.05).all(axis=None)
+    assert abs(np.mean(apart)) < 0.01
+
+
 def test_memory_changes_nothing_and_seeds_do(cache: Cache) -> None:
     expected = description_length(cache)
     pd.testing.assert_frame_equal(expected, description_length(cache, memory_gb=1e-6))

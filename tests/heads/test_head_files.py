@@ -44,6 +44,17 @@ def test_a_loaded_head_scores_the_same(merge: str, frames: bool, tmp_path: Path)
         assert np.array_equal(head.score(x), head.score(x[:, :5]))
 
 
+def test_a_head_of_an_earlier_version_says_that_its_run_has_other_scores(tmp_path: Path) -> None:
+    for frames in (True, False):
+        head = made(frames=frames)
+        assert (head.prior, head.note) == (0.5, "")
+        path = written(head, tmp_path / str(frames))
+        change(path, lambda config: config.pop("prior"))
+        old = load_head(path)
+        assert old.prior is None
+        assert ("scored by the logit of bona fide" in old.note) == frames  # those with one logit score as they did
+
+
 @pytest.mark.parametrize("shape", [(DEPTH, 9, DIM), (DEPTH - 1, 9, 2, DIM), (DEPTH, 9, 2, DIM + 1), (DEPTH, 9, 1, DIM)])
 def test_other_layers_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(HeadUnusable, match="layers 1 to 3 of the pooled tier"):

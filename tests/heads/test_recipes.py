@@ -1,13 +1,18 @@
 """The two recipes of Pan et al.: as described, and as the released code behaves, re-derived on made-up losses."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from cache import ProbeError
 from probing.heads.averaging import Best, Successors
-from probing.heads.recipes import ATTM, ATTM_RELEASED, NAMES, recipe_of
+from probing.heads.backends import BACKENDS
+from probing.heads.recipes import ATTM, ATTM_RELEASED, NAMES, QUICK, recipe_of
+from probing.heads.sources import PooledSource
 from probing.heads.stack import HeadStack, Model, log_odds
+from probing.heads.training import prior_log_odds, scores_of, train
 
 
 def test_every_recipe_is_found_by_its_name() -> None:
@@ -92,3 +97,30 @@ def test_the_score_of_two_logits_is_their_difference() -> None:
     assert log_odds(logits).tolist() == [[1.5, -4.0]]
     assert torch.allclose(torch.sigmoid(log_odds(logits)), torch.softmax(logits, -1)[..., 1])
     assert log_odds(logits[..., :1]).tolist() == [[0.5, 3.0]]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_shift_moves_the_log_odds_of_every_model_by_itself(backend: str) -> None:
+    stack = HeadStack([Model("mean", backend, 2, seed) for seed in (0, 1)], 2, 3, frames=True)
+    stack.start()
+    x = torch.randn(4, 2, 5, 3, generator=torch.Generator().manual_seed(0))
+    before = stack.score(x)
+    stack.backend.shift(-1.5)
+    assert torch.allclose(stack.score(x), before - 1.5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("bonafide_weight", "share"), [(0.9, 0.5), (0.9, 0.1), (0.2, 0.5), (None, 0.1)])
+def test_scores_are_log_likelihood_ratios_whatever_the_weights_of_the_classes(
+    bonafide_weight: float | None, share: float
+) -> None:
+    n, generator = 6000, np.random.default_rng(0)
+    bonafide = np.arange(n) < share * n
+    x = generator.normal(size=(1, n, 2)) + 2.0 * bonafide[:, None] * [1, 0]
+    ratio = 2 * x[0, :, 0] - 2  # of N(2, 1) against N(0, 1)
+    recipe = replace(QUICK, bonafide_weight=bonafide_weight, epochs=12, learning_rates=(3e-2,))
+    stack = HeadStack([Model("mean", "linear", 1, 0, 3e-2, 0.01)], 1, 2, frames=False)
+    train([stack], PooledSource(x), bonafide, PooledSource(x), bonafide, recipe)
+    scores = scores_of([stack], PooledSource(x))[0][0].numpy()
+    assert np.abs(scores - ratio).mean() < 0.3
+    weight = 1.0 if bonafide_weight is None else bonafide_weight / (1 - bonafide_weight) * share / (1 - share)
+    assert prior_log_odds(bonafide, recipe) == pytest.approx(np.log(weight), abs=1e-5)

@@ -308,7 +308,14 @@ def test_the_head_that_serves_is_that_of_the_findings_headline(
     run = Run(place / "c.run")
     found, layer = run.record["depth_finding"], run.record["finding"]["layer"]
     chosen = choose_head(run)
-    assert (chosen.about.kind, chosen.about.depth) == (found["head"], found["depth"] or found["full"])
+    named = found["best"] if found["reason"] == "chance" else found
+    assert (chosen.about.kind, chosen.about.depth) == (named["head"], named["depth"] or found["full"])
+    elsewhere = {"head": found["head"], "depth": 1}
+    run.record["depth_finding"] = {**found, "reason": "chance", "best": elsewhere}
+    assert choose_head(run).about.name == f"{found['head']}-depth-01"
+    assert export(run, tmp_path / "first").record["depth"] == 1
+    run.record["depth_finding"] = {**found, "reason": "", "depth": 2, "best": elsewhere}
+    assert (choose_head(run).about.kind, choose_head(run).about.depth) == (found["head"], 2)
     assert choose_head(run, name="linear").about.name == f"linear-layer-{layer:02d}"
     run.record["depth_finding"] = None
     assert choose_head(run).about.name == f"linear-layer-{layer:02d}"

@@ -58,7 +58,7 @@ def test_contributions_are_given_in_every_view(run: Run) -> None:
     rows = run.results[run.results["experiment"] == "contribution"]
     views = rows.groupby("head")["metric"].unique().map(set)
     assert views["weighted-sum+linear"] == {"weight", "weight_x_norm", "eer_without", "eer_permuted"}
-    assert views["attentive-compact+linear"] == {"gate", "gate_sd", "eer_without", "eer_permuted"}
+    assert views["attentive-compact+linear"] == {"gate", "gate_sd", "gate_start", "eer_without", "eer_permuted"}
     weights = rows[(rows["metric"] == "weight") & (rows["seed"] == 0)]["value"]
     assert weights.sum() == pytest.approx(1)
     conditions = set(rows[rows["metric"] == "gate"]["condition"])

@@ -1,0 +1,75 @@
+"""The best of all heads and depths, as far as dev can tell, and what choosing it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probing.metrics import Interval, Resamples, rate_interval
+
+LEVEL = 0.05
+Key = tuple[str, int]  # head and depth
+
+
+@dataclass(frozen=True)
+class BestHead:
+    """The head and depth of lowest dev EER; among equals the smallest depth.
+
+    head, depth: which. n: of how many. dev: its dev EER, 0 to 1, mean over seeds as all figures of heads.
+    price: how much too low that is for having been chosen: over resamples of dev, the mean of the dev EER of what is
+        chosen on a resample less its EER on that resample (optimism; Efron 1983). Eval plays no role in the choice, so
+        that the interval of its EER there stands.
+    at_eval: its eval EER. better_than_chance: whether that is shown, one-sided at 5 %.
+    """
+
+    head: str
+    depth: int
+    n: int
+    dev: float
+    price: float
+    at_eval: Interval
+    better_than_chance: bool
+
+    def sentence(self, known: Key) -> str:
+        """In words; `known` is the head and depth whose eval EER was said already."""
+        if self.n == 1:
+            return ""
+        price = f", about {100 * self.price:.1f} points too low by the choice" if self.price >= 0.0005 else ""
+        said = (
+            f" Lowest dev EER of {self.n} heads and depths: {self.head} on layers 1..{self.depth}, "
+            f"{100 * self.dev:.1f} %{price}"
+        )
+        if (self.head, self.depth) == known:
+            return said + "."
+        rates = (100 * rate for rate in (self.at_eval.value, self.at_eval.low, self.at_eval.high))
+        chance = "" if self.better_than_chance else ", not shown to be better than chance"
+        return said + "; eval EER {:.1f} % [{:.1f}, {:.1f}]".format(*rates) + f"{chance}."
+
+
+def find_best(
+    dev: Mapping[Key, float],
+    dev_resampled: Mapping[Key, NDArray[np.float64]],
+    evaluated: Mapping[Key, float],
+    eval_resampled: Mapping[Key, NDArray[np.float64]],
+    resamples: Resamples,
+) -> BestHead:
+    """Choose by dev EER.
+
+    Args:
+        dev: head and depth -> dev EER.
+        dev_resampled: the same -> (R,) on resamples of dev, paired.
+        evaluated: the same -> eval EER.
+        eval_resampled: the same -> (R,) on resamples of eval.
+        resamples: those of eval.
+    """
+    keys = sorted(dev, key=lambda key: (dev[key], key[1]))
+    best, resampled = keys[0], np.stack([dev_resampled[key] for key in keys])
+    chosen = resampled.argmin(axis=0)
+    true = np.array([dev[key] for key in keys])[chosen]
+    price = float((true - resampled.min(axis=0)).mean())
+    at_eval = rate_interval(evaluated[best], eval_resampled[best], resamples)
+    shown = bool(np.quantile(eval_resampled[best], 1 - LEVEL) < 0.5)
+    return BestHead(*best, len(keys), dev[best], price, at_eval, shown)
