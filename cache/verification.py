@@ -10,7 +10,7 @@ from cache.atomic import crc32_of_file
 from cache.errors import CacheCorrupt
 from cache.manifest import FAILURES, UTTERANCES, Manifest, ShardRecord, load_manifest
 from cache.shard import Shard
-from cache.table import failures_are_whole, fill_places, load_table, table_is_whole
+from cache.table import failures_are_whole, fill_places, load_table
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,16 @@ def verify(folder: Path, progress: Callable[[int], None] = lambda n_bytes: None)
     `cache.json` itself is damaged.
     """
     manifest = load_manifest(folder)
+    table: pd.DataFrame | None = None
     faults: list[Fault] = []
     try:
-        table = load_table(folder, manifest, check=False)
-        if not table_is_whole(folder, manifest):
-            faults.append(Fault(UTTERANCES, "its bytes do not match their checksum"))
-        if not failures_are_whole(folder, manifest):
-            faults.append(Fault(FAILURES, "missing, or its bytes do not match their checksum"))
+        table = load_table(folder, manifest)
     except CacheCorrupt as error:
-        return [Fault(UTTERANCES, str(error)), *_shard_faults(folder, manifest, None, progress)]
+        faults.append(Fault(UTTERANCES, str(error)))
+    if not failures_are_whole(folder, manifest):
+        faults.append(Fault(FAILURES, "missing, or its bytes do not match their checksum"))
     faults += _shard_faults(folder, manifest, table, progress)
-    if not faults:
+    if table is not None and not faults:
         try:
             fill_places(folder, manifest, table)
         except CacheCorrupt as error:
