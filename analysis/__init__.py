@@ -16,51 +16,51 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from analysis.comparison import compare
-    from analysis.conditions import condition_map
     from analysis.controls import description_length, selectivity
-    from analysis.curves import corpora_curve, layer_curve
-    from analysis.depths import ablation_curve, depth_curve, gate_curve, gate_spread_curve, weight_curve
-    from analysis.det import det_curve, det_curves
-    from analysis.figures import save_figure
-    from analysis.gates import gate_agreement, gate_changes
     from analysis.inspection import activation_curve, activation_picture, inspect
-    from analysis.loading import load, load_many
-    from analysis.report import save_report
+    from analysis.plots.conditions import condition_map
+    from analysis.plots.depths import ablation_curve, depth_curve, gate_curve, gate_spread_curve, weight_curve
+    from analysis.plots.det import det_curve, det_curves
+    from analysis.plots.layers import corpora_curve, layer_curve
+    from analysis.plots.style import save_figure
+    from analysis.reports.report import save_report
+    from analysis.runs.comparison import compare
+    from analysis.runs.gates import gate_agreement, gate_changes
+    from analysis.runs.loading import load, load_many
     from analysis.similarity import cca_with, cka, pwcca, similarity_map, target_curves
     from analysis.transferability import predicts, transfer_curve, transfer_scores
 
 _HOME = {
-    "ablation_curve": "depths",
+    "ablation_curve": "plots.depths",
     "activation_curve": "inspection",
     "activation_picture": "inspection",
     "cca_with": "similarity",
     "cka": "similarity",
-    "compare": "comparison",
-    "condition_map": "conditions",
-    "corpora_curve": "curves",
-    "depth_curve": "depths",
+    "compare": "runs.comparison",
+    "condition_map": "plots.conditions",
+    "corpora_curve": "plots.layers",
+    "depth_curve": "plots.depths",
     "description_length": "controls",
-    "det_curve": "det",
-    "det_curves": "det",
-    "gate_agreement": "gates",
-    "gate_changes": "gates",
-    "gate_curve": "depths",
-    "gate_spread_curve": "depths",
+    "det_curve": "plots.det",
+    "det_curves": "plots.det",
+    "gate_agreement": "runs.gates",
+    "gate_changes": "runs.gates",
+    "gate_curve": "plots.depths",
+    "gate_spread_curve": "plots.depths",
     "inspect": "inspection",
-    "layer_curve": "curves",
-    "load": "loading",
-    "load_many": "loading",
+    "layer_curve": "plots.layers",
+    "load": "runs.loading",
+    "load_many": "runs.loading",
     "predicts": "transferability",
     "pwcca": "similarity",
-    "save_figure": "figures",
-    "save_report": "report",
+    "save_figure": "plots.style",
+    "save_report": "reports.report",
     "selectivity": "controls",
     "similarity_map": "similarity",
     "target_curves": "similarity",
     "transfer_curve": "transferability",
     "transfer_scores": "transferability",
-    "weight_curve": "depths",
+    "weight_curve": "plots.depths",
 }
 
 __all__ = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from probing.backbones.errors import DeviceUnavailable
+from cache.errors import ProbeError
 
 if TYPE_CHECKING:
     import torch
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 EXPECTED = "auto, cpu, cuda, cuda:1 or mps"
 FORM = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
 OFTEN_TYPED = {"gpu": "cuda", "nvidia": "cuda", "hip": "cuda", "rocm": "cuda", "metal": "mps", "apple": "mps"}
+
+
+class DeviceUnavailable(ProbeError, RuntimeError):
+    """The device asked for is not on this machine."""
 
 
 def check_device_name(asked: str, here: str = "") -> None:

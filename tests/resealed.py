@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from probing.runs import DRAWN
+from probing.runs.writer import DRAWN
 from probing.sealing import CHECKSUM, FILES, seal
 
 ORDER = ("export.json", "run.json", "serving.json")  # an export's own record is a file of its serving record

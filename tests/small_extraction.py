@@ -89,7 +89,7 @@ def extracted(cache: Cache) -> int:
 
 def run_cli(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
     """Exit code of `probe ARGUMENTS`."""
-    from analysis.cli import main
+    from analysis.commands.app import main
 
     monkeypatch.setattr(sys, "argv", ["probe", *arguments])
     try:

@@ -14,10 +14,10 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from analysis.views import View, view
+from analysis.caches.views import View, view
 from cache import Cache, ProbeError
 from cache.reader import Where
-from probing.corpora.corpus import BONAFIDE
+from probing.labels import BONAFIDE
 from probing.probes import Scaling, fit_logistic
 from probing.progress import progress_line
 

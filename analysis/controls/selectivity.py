@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.loading import load
-from analysis.protocols import check_same_utterances
+from analysis.runs.loading import load
+from analysis.runs.protocols import check_same_utterances
 from cache import ProbeError
 from probing.runs import Run
-from probing.simultaneous import layer_bands, layer_gains
+from probing.runs.simultaneous import layer_bands, layer_gains
 
 
 def selectivity(run: Run, random: Run | None = None, split: str = "eval") -> pd.DataFrame:

@@ -10,8 +10,8 @@ import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures import new_axes, plain, width_of
 from analysis.inspection.utterance import Inspection
+from analysis.plots.style import new_axes, plain, width_of
 from probing.audio import SAMPLING_RATE
 
 SMOOTH_S = 0.1

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.caches.waveforms import Waveforms
 from analysis.inspection.evidence import frame_evidence
-from analysis.waveforms import Waveforms
 from cache import Cache, ProbeError
 from cache.manifest import fingerprint_id
 from probing.audio import SAMPLING_RATE, UnusableAudio, Waveform, load_audio

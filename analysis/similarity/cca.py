@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.caches.views import FRAMES_PER_UTTERANCE, View, parts, view
 from analysis.similarity.targets import Target, target_of
-from analysis.views import FRAMES_PER_UTTERANCE, View, parts, view
 from cache import Cache, ProbeError
 from cache.reader import Where
 from probing.progress import progress_line

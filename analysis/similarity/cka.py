@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.views import FRAMES_PER_UTTERANCE, Array, views
+from analysis.caches.views import FRAMES_PER_UTTERANCE, Array, views
 from cache import Cache, ProbeError
 from cache.reader import Where
 from probing.progress import progress_line

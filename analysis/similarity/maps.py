@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from analysis.figures import MARKERS, colours, figure_of, legend, new_axes, plain, whole_numbers, width_of
+from analysis.plots.style import MARKERS, colours, figure_of, legend, new_axes, plain, whole_numbers, width_of
 
 MOST_NUMBERS = 16  # layers; more, and the figures in the cells cannot be read
 

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from analysis.views import FRAMES_PER_UTTERANCE, View, parts, views
+from analysis.caches.views import FRAMES_PER_UTTERANCE, View, parts, views
 from cache import Cache, ProbeError
 from cache.reader import Where
 from probing.progress import ProgressLine, progress_line

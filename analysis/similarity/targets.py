@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.views import View
-from analysis.waveforms import Waveforms
+from analysis.caches.views import View
+from analysis.caches.waveforms import Waveforms
 from cache import ProbeError
 from probing.audio import MEASURES
-from probing.pretraining.mfcc import WINDOW, mel_bands
+from probing.audio.mel import WINDOW, mel_bands
 from probing.progress import progress_line
 
 TARGETS = ("mel", "speaker", "attack", "label", "trivial")

@@ -12,8 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.linalg import blas
 
+from analysis.caches.views import FRAMES_PER_UTTERANCE, View, parts, view
 from analysis.transferability.scores import COMPONENTS, Matrix, Spectrum, coding_rate, gbc, h_score, logme, transrate
-from analysis.views import FRAMES_PER_UTTERANCE, View, parts, view
 from cache import Cache, ProbeError
 from cache.reader import Where
 from probing.progress import progress_line

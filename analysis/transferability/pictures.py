@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.figures import GREY, MARKERS, colours, label, legend, new_axes, whole_numbers
-from analysis.loading import load
+from analysis.plots.style import GREY, MARKERS, colours, label, legend, new_axes, whole_numbers
+from analysis.runs.loading import load
 from analysis.transferability.prediction import predicts
 from probing.runs import Run
 

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import kendalltau, rankdata, spearmanr
 
-from analysis.loading import load
+from analysis.runs.loading import load
 from analysis.transferability.layers import SHUFFLED
 from cache import ProbeError
 from probing.runs import Run

@@ -12,7 +12,6 @@ from .errors import (
     BlocksUnknown,
     CheckpointIncomplete,
     ClipUnusable,
-    DeviceUnavailable,
     HubUnreachable,
     LibraryBroken,
 )
@@ -30,7 +29,6 @@ __all__ = [
     "BlocksUnknown",
     "CheckpointIncomplete",
     "ClipUnusable",
-    "DeviceUnavailable",
     "HiddenStates",
     "HubUnreachable",
     "LibraryBroken",

@@ -19,10 +19,6 @@ class HubUnreachable(ProbeError, ConnectionError):
     """The model hub did not answer."""
 
 
-class DeviceUnavailable(ProbeError, RuntimeError):
-    """The device asked for is not on this machine."""
-
-
 class LibraryBroken(ProbeError, ImportError):
     """PyTorch or transformers is installed but cannot be imported."""
 

@@ -11,12 +11,8 @@ from cache.errors import ProbeError
 from cache.table import PLACE_COLUMNS
 from probing.audio import MEASURES, STAMPS
 from probing.corpora.splits import split_called
+from probing.labels import BONAFIDE, LABELS, SPOOF
 
-BONAFIDE, SPOOF = "bonafide", "spoof"
-LABELS = {
-    **dict.fromkeys(("bonafide", "bona-fide", "bona fide", "bona_fide", "genuine", "human", "real"), BONAFIDE),
-    **dict.fromkeys(("spoof", "spoofed", "fake", "synthetic"), SPOOF),
-}
 # what tables of caches, runs and evaluations add to the columns of a corpus
 RESERVED = (*PLACE_COLUMNS, *MEASURES, *STAMPS, "part", "score")
 NOT_IN_IDS = r"[\s\x00-\x1f\x7f-\x9f]"  # white space and control characters

@@ -9,9 +9,10 @@ import pandas as pd
 
 from cache.errors import ProbeError
 from probing.audio import SUFFIXES
-from probing.corpora.corpus import LABELS, NOT_IN_IDS, SPOOF, Corpus, ids_of, normalise
+from probing.corpora.corpus import NOT_IN_IDS, Corpus, ids_of, normalise
 from probing.corpora.protocol import ProtocolMissing
 from probing.corpora.splits import SPLITS
+from probing.labels import LABELS, SPOOF
 
 
 def read_folder(root: Path, name: str | None = None) -> Corpus:

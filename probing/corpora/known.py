@@ -6,9 +6,10 @@ from functools import partial
 from pathlib import Path
 
 from probing.corpora.asvspoof import EDITIONS
-from probing.corpora.corpus import BONAFIDE, SPOOF, Corpus
+from probing.corpora.corpus import Corpus
 from probing.corpora.folders import read_folder, read_for
 from probing.corpora.listed import read_in_the_wild, read_spoofceleb
+from probing.labels import BONAFIDE, SPOOF
 
 Counts = dict[tuple[str, str, str], int]  # (split, label, attack) -> utterances; "" is any
 

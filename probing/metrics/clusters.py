@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cache.errors import ProbeError
-from probing.corpora.speakers import known_speakers
+from probing.speakers import known_speakers
 
 AUTO, SPEAKER, UTTERANCE, ATTACK = "auto", "speaker", "utterance", "attack"
 BONAFIDE, SPOOF = "bona fide", "spoof"

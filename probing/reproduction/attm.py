@@ -18,10 +18,10 @@ import torch
 
 from cache import Cache, CacheMissing, ProbeError
 from probing.corpora import KNOWN, load_corpus, read_corpus
-from probing.corpora.corpus import BONAFIDE
 from probing.devices import find_device
 from probing.extraction import Machine, Options, extract
 from probing.heads.stack import HeadStack, Model
+from probing.labels import BONAFIDE
 from probing.progress import console
 from probing.reproduction.published import PEAKS, PUBLISHED, published_name
 from probing.reproduction.sizes import SHARE_REACHED, Calibration, calibrate, head_flops, linear_flops

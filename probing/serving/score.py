@@ -18,19 +18,20 @@ from cache.manifest import MANIFEST
 from probing.audio import SUFFIXES
 from probing.backbones import Backbone
 from probing.corpora import load_corpus
-from probing.corpora.corpus import LABELS, ids_of
+from probing.corpora.corpus import ids_of
 from probing.corpora.folders import files_below, is_audio, passed_over
 from probing.devices import find_device
 from probing.evaluation import Evaluation, evaluate
 from probing.extraction import Options, layers_of
 from probing.heads.head import Head
+from probing.labels import LABELS
 from probing.progress import console, progress_line
 from probing.runs import Run
-from probing.scores import FORMS, Form, write_scores
+from probing.scores.files import FORMS, Form, write_scores
+from probing.scores.tables import is_csv
 from probing.serving.export import Exported, load_run_backbone, open_exported, run_options
 from probing.serving.heads import AnyHead, ServingError, chance_note, choose_head, head_depth
 from probing.serving.matching import check_matching
-from probing.tables import is_csv
 
 ROWS_AT_ONCE = 1024
 

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cache import ProbeError
-from probing.condition_names import condition_name
 from probing.metrics import Interval, Resamples, difference_interval, draw, eer, eer_resamples, rate_interval
 from probing.metrics.clusters import FEW_TRIALS
 from probing.metrics.decomposition import POOLED, conditions, too_few
+from probing.runs.condition_names import condition_name
 from probing.sweep.linear import Probe
 from probing.sweep.results import BY_CONDITION, UNSEEN, Results
 from probing.sweep.splits import Split
@@ -23,7 +23,7 @@ KEPT_NUMBERS = 50_000_000  # of resamples kept from layer to layer
 class Condition:
     """Some trials of a split.
 
-    name: `attack=A07`, or `attack=A07,codec=opus` where several columns meet; see `probing.condition_names`.
+    name: `attack=A07`, or `attack=A07,codec=opus` where several columns meet; see `probing.runs.condition_names`.
     part: of the sweep.
     rows: (n,) their places in the split. bonafide: (n,) true for bona fide.
     """

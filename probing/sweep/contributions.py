@@ -19,12 +19,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from probing.condition_names import condition_name
 from probing.heads.head import Head
 from probing.heads.merges import WeightedSum
 from probing.heads.sources import Source
 from probing.heads.stack import HeadStack, log_odds
 from probing.metrics import eer
+from probing.runs.condition_names import condition_name
 from probing.sweep.splits import Split
 
 PERMUTATIONS = 5

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from cache import ProbeError
-from probing.corpora.speakers import known_speakers
+from probing.speakers import known_speakers
 from probing.sweep.splits import EVAL, Split
 
 FEWEST = 20  # utterances of a class in a part; with fewer, one of them moves an error rate by more than 5 points

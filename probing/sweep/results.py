@@ -9,7 +9,7 @@ split           `dev` or `eval`
 corpus          whose utterances these are: of `eval` there is one set of rows for each corpus evaluated on, that which
                 the findings are about first; `Run.corpora` has their order and `Run.rows` those of one
 condition       `all`, or which trials: `attack=A07`, `codec=opus`, `attack=A07,codec=opus`, `label=spoof`; see
-                `probing.condition_names`
+                `probing.runs.condition_names`
 metric          `eer` and others; value, low, high: shares from 0 to 1 with the ends of the 95 % interval
 
 depth-excess: EER of a head on the first k layers less that of full depth, means over seeds, as `eer_excess`; `high` is

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from cache import Cache, FingerprintMismatch, ProbeError
 from cache.manifest import MANIFEST
-from probing.corpora.corpus import BONAFIDE
+from probing.labels import BONAFIDE
 from probing.metrics.clusters import Clusters, clusters_of
 
 EVAL = "eval"

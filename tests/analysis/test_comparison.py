@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import analysis
-from analysis.comparison import holm
-from analysis.pareto import pareto_frontier
+from analysis.plots.pareto import pareto_frontier
+from analysis.runs.comparison import holm
 from cache import ProbeError
 from probing.metrics import compare as paired
 from probing.metrics import difference_p, draw, eer_resamples

@@ -13,9 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import analysis
-from analysis.curves import save_layer_curve
-from analysis.depths import contribution_curve, depth_table, save_depth_curve
-from analysis.terminal import shows_lines, text_curve
+from analysis.plots.depths import contribution_curve, depth_table, save_depth_curve
+from analysis.plots.layers import save_layer_curve
+from analysis.plots.terminal import shows_lines, text_curve
 from cache import ProbeError
 from probing.metrics import eer
 from probing.runs import Run
@@ -39,7 +39,8 @@ def stamp_of(ax: Axes) -> str:
 
 
 def test_importing_analysis_imports_nothing_that_draws_or_computes() -> None:
-    code = "import sys, analysis, analysis.cli; print({'matplotlib', 'torch', 'seaborn', 'scipy'} & set(sys.modules))"
+    heavy = "{'matplotlib', 'torch', 'seaborn', 'scipy'}"
+    code = f"import sys, analysis, analysis.commands.app; print({heavy} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
     assert {"load", "load_many", "compare", "layer_curve"} <= set(dir(analysis))
 

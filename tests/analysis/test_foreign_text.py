@@ -11,16 +11,16 @@ from matplotlib.text import Text
 from rich.table import Table
 from small_extraction import run_cli
 
-from analysis.conditions import condition_map
-from analysis.det import det_curves
-from analysis.figures import figure_of, new_axes, save_figure
-from analysis.loading import load
-from analysis.report import condition_table, save_report
+from analysis.plots.conditions import condition_map
+from analysis.plots.det import det_curves
+from analysis.plots.style import figure_of, new_axes, save_figure
+from analysis.reports.report import condition_table, save_report
+from analysis.runs.loading import load
 from cache import Cache
-from probing.condition_names import condition_name, condition_values
 from probing.console import PlainConsole, visible
 from probing.progress import ProgressLine
 from probing.runs import Run
+from probing.runs.condition_names import condition_name, condition_values
 from probing.sweep import DepthOptions, SweepOptions, sweep
 
 NAMES = [

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 import analysis
-from analysis.gates import gate_agreement, gate_changes, kendall_w
-from analysis.loading import load
+from analysis.runs.gates import gate_agreement, gate_changes, kendall_w
+from analysis.runs.loading import load
 from probing.runs import Run
 
 

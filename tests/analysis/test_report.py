@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 
 import analysis
 from analysis import save_report
-from analysis.cli import app
-from analysis.report import layer_table
-from analysis.rerun import commands
-from analysis.untrained import untrained
+from analysis.commands.app import app
+from analysis.reports.report import layer_table
+from analysis.reports.untrained import untrained
+from analysis.runs.rerun import commands
 from cache import ProbeError
 from probing.runs import Run
 

@@ -11,7 +11,7 @@ import analysis
 from cache import ProbeError
 from probing.metrics import compare, draw
 from probing.runs import Run
-from probing.simultaneous import layer_bands, layer_gains
+from probing.runs.simultaneous import layer_bands, layer_gains
 from probing.sweep import SweepOptions, sweep
 from probing.sweep.depths import DepthOptions
 

@@ -9,7 +9,7 @@ import pytest
 from audio_bytes import encoded, mp3, reason, seconds, without_info
 
 from probing.audio import SAMPLING_RATE, Cropping, load_audio
-from probing.content import BLOCK, Content, Pieces, patched
+from probing.audio.content import BLOCK, Content, Pieces, patched
 
 ID3V1 = b"TAG" + bytes(125)
 

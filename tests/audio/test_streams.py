@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probing.audio import SAMPLING_RATE, Cropping, UnusableAudio, load_audio, stated_seconds
-from probing.content import Content
-from probing.streams import parts
+from probing.audio.content import Content
+from probing.audio.streams import parts
 
 LAST_PAGE = 4  # flag of an Ogg page
 

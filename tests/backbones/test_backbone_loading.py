@@ -14,9 +14,9 @@ from probing.backbones import (
     BackboneMissing,
     BackboneUnsupported,
     CheckpointIncomplete,
-    DeviceUnavailable,
     load_backbone,
 )
+from probing.devices import DeviceUnavailable
 
 
 def weights_hash(folder):

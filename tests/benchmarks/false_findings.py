@@ -16,7 +16,7 @@ from scipy.stats import binomtest
 
 from probing.planted import plant
 from probing.progress import progress_line
-from probing.simultaneous import layer_bands
+from probing.runs.simultaneous import layer_bands
 from probing.sweep import SweepOptions, sweep
 from probing.sweep.depths import DepthOptions
 

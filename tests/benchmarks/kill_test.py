@@ -22,7 +22,7 @@ import numpy as np
 
 from cache import Cache, CacheMissing, verify
 
-EXTRACT = [sys.executable, "-c", "from analysis.cli import main; main()", "extract"]
+EXTRACT = [sys.executable, "-c", "from analysis.commands.app import main; main()", "extract"]
 TOLERANCE = 1e-4  # of the RMS of a layer
 
 

@@ -12,7 +12,7 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from analysis.cli import app, main
+from analysis.commands.app import app, main
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "probing" / "corpora" / "demo"
@@ -20,7 +20,7 @@ DEMO = ROOT / "probing" / "corpora" / "demo"
 
 def probe(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-    command = [sys.executable, "-m", "analysis.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "analysis.commands.app", *map(str, arguments)]
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
 
 

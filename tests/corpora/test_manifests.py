@@ -12,7 +12,7 @@ from cache import ProbeError
 from probing.corpora import load_corpus
 from probing.corpora.corpus import RESERVED
 from probing.corpora.manifest import read_manifest
-from probing.corpora.speakers import known_speakers
+from probing.speakers import known_speakers
 
 CLEAN = pd.DataFrame(
     {

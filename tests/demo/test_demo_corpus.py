@@ -11,8 +11,8 @@ import soundfile
 import probing.corpora.demo as demo
 from cache.errors import ProbeError
 from probing.corpora import load_corpus
-from probing.corpora.demo import build
-from probing.corpora.demo.channel import (
+from probing.provenance.demo import build
+from probing.provenance.demo.channel import (
     RATE,
     Channel,
     channel_pass,
@@ -24,8 +24,8 @@ from probing.corpora.demo.channel import (
     through_codec,
     trim_edges,
 )
-from probing.corpora.demo.texts import SHARES, texts_for
-from probing.corpora.demo.trivial import trivial_baseline, trivial_features
+from probing.provenance.demo.texts import SHARES, texts_for
+from probing.provenance.demo.trivial import trivial_baseline, trivial_features
 
 FOLDER = Path(demo.__file__).parent
 ALLOWED = {
@@ -263,7 +263,7 @@ def test_build_without_the_shared_data_says_what_is_missing(tmp_path, capsys):
 
 
 def test_a_missing_program_names_its_package(monkeypatch, tmp_path):
-    from probing.corpora.demo.synthesis import run_program
+    from probing.provenance.demo.synthesis import run_program
 
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ProbeError, match="apt-get install espeak-ng"):
@@ -271,7 +271,7 @@ def test_a_missing_program_names_its_package(monkeypatch, tmp_path):
 
 
 def test_a_missing_module_names_its_package(monkeypatch):
-    from probing.corpora.demo import synthesis
+    from probing.provenance.demo import synthesis
 
     monkeypatch.setitem(synthesis.PYPI, "no_such_module", "no-such-package")
     for look in (synthesis.needed, synthesis.package_file):

@@ -9,9 +9,9 @@ from metrics.published import ATTACKS, SCORES, needs_scores
 from small_extraction import run_cli
 from typer.testing import CliRunner
 
-from analysis.cli import app
-from analysis.det import det_curves
-from analysis.figures import MOST_DRAWN
+from analysis.commands.app import app
+from analysis.plots.det import det_curves
+from analysis.plots.style import MOST_DRAWN
 from cache import ProbeError
 from probing.evaluation import evaluate, join, read_keys, read_scores, read_verification
 from probing.metrics import asv_rates, eer, legacy_min_tdcf, revised_min_tdcf

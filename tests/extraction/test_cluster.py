@@ -19,6 +19,8 @@ from cache import Cache, ProbeError, verify
 from probing.corpora import load_corpus
 from probing.extraction import Cluster, Options, extract, extract_on_cluster
 
+PROBE = [sys.executable, "-W", "ignore", "-c", "from analysis.commands.app import main; main()"]
+
 
 def kill_when_at_work(said: list[str], folder: Path) -> None:
     """Kill the worker that was ready first as soon as a shard is there."""
@@ -63,7 +65,15 @@ def test_ctrl_c_in_a_terminal_ends_workers_and_all_and_the_same_command_goes_on(
         tmp_path / "c",
         ["--split", "dev", "--shard-size", "4", "--device", "cpu", "--backbone", str(backbone)],
     )
-    command = [sys.executable, "-W", "ignore", "-c", "from analysis.cli import main; main()", "extract", str(folder)]
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-c",
+        "from analysis.commands.app import main; main()",
+        "extract",
+        str(folder),
+    ]
     with subprocess.Popen(
         [*command, *how, "--engine", "ray"], stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
@@ -118,7 +128,15 @@ def test_a_cluster_has_at_least_one_worker() -> None:
 
 def begun(command: list[str], folder: Path, log: Path) -> subprocess.Popen[bytes]:
     """Start an extraction by Ray."""
-    start = [sys.executable, "-W", "ignore", "-c", "from analysis.cli import main; main()", "extract", str(folder)]
+    start = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-c",
+        "from analysis.commands.app import main; main()",
+        "extract",
+        str(folder),
+    ]
     with open(log, "wb") as out:
         return subprocess.Popen([*start, *command, "--engine", "ray"], stderr=out, stdout=out)
 

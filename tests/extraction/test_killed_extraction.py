@@ -13,7 +13,7 @@ from cache import Cache, verify
 from probing.corpora import load_corpus
 from probing.extraction import extract
 
-COMMAND = [sys.executable, "-W", "ignore", "-c", "from analysis.cli import main; main()", "extract"]
+COMMAND = [sys.executable, "-W", "ignore", "-c", "from analysis.commands.app import main; main()", "extract"]
 
 
 def kill_after(folder: Path, n_shards: int, seconds: float, arguments: list[str]) -> bool:

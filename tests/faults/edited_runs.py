@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 
 import analysis
-from analysis.report import corpora_table, layer_table
-from analysis.rerun import commands
-from analysis.terminal import text_curve
+from analysis.plots.terminal import text_curve
+from analysis.reports.report import corpora_table, layer_table
+from analysis.runs.rerun import commands
 from cache import Cache, ProbeError
 from probing.runs import Run
 from probing.serving.heads import choose_head

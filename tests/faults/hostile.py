@@ -130,7 +130,7 @@ def read_cache(folder: Path) -> None:
         attempt(lambda cache=cache: cache.frames(list(cache.utterances["utterance_id"][:3])))
         attempt(lambda cache=cache: cache.select({"split": "dev"}))
         attempt(lambda cache=cache: cache.select("label == 'spoof'"))
-    from analysis.caching import info
+    from analysis.commands.cache import info
 
     with redirect_stdout(io.StringIO()):
         info(folder)

@@ -66,7 +66,7 @@ def command(arguments: list[str]) -> Callable[[], object]:
     """`probe ARGUMENTS`."""
 
     def work() -> None:
-        from analysis.cli import main
+        from analysis.commands.app import main
 
         sys.argv = ["probe", *arguments]
         main()

@@ -19,7 +19,7 @@ from probing.audio import Cropping, UnusableAudio, load_audio, stamp
 from probing.corpora import read_corpus
 from probing.evaluation import read_keys
 from probing.runs import Run
-from probing.scores import read_scores
+from probing.scores.files import read_scores
 from probing.serving.heads import read_head
 
 WITHIN_S = 20  # a reader of a pipe that waits would wait for ever
@@ -118,7 +118,7 @@ def test_a_pipe_a_device_or_a_folder_in_the_place_of_a_file_is_refused_at_once(n
 def test_a_pipe_that_nobody_writes_to_does_not_keep_a_command_waiting(tmp_path: Path) -> None:
     (tmp_path / "x.run").mkdir()
     os.mkfifo(tmp_path / "x.run" / "run.json")
-    command = [sys.executable, "-m", "analysis.cli", "plot", "x.run", "layers", "--out", "x.png"]
+    command = [sys.executable, "-m", "analysis.commands.app", "plot", "x.run", "layers", "--out", "x.png"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=WITHIN_S, check=False)
     assert (done.returncode, "a pipe" in done.stderr, "Traceback" in done.stderr) == (2, True, False), done.stderr
 

@@ -141,7 +141,7 @@ def test_a_sweep_into_a_read_only_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_commands_say_no_space_left_with_exit_code_2(small_disk: Path) -> None:
-    command = [sys.executable, "-W", "ignore", "-c", "from analysis.cli import main; main()", "evaluate"]
+    command = [sys.executable, "-W", "ignore", "-c", "from analysis.commands.app import main; main()", "evaluate"]
     scores = small_disk.parent / "scores.txt"
     scores.write_text("".join(f"u{i} - {('bonafide', 'spoof')[i % 2]} {i}\n" for i in range(50)))
     (small_disk / "filler").write_bytes(bytes(600 * 1024 - 4096))
@@ -207,7 +207,7 @@ def test_every_command_says_that_the_disk_is_full_and_leaves_what_was_there(
     before = {path: path.read_bytes() for path in small_disk.rglob("*") if path.is_file()}
     monkeypatch.chdir(made)
     monkeypatch.setattr("sys.argv", ["probe", *arguments, str(place)])
-    from analysis.cli import main
+    from analysis.commands.app import main
 
     with pytest.raises(SystemExit) as ended:
         main()
@@ -229,7 +229,7 @@ def test_every_command_says_that_the_disk_is_full_and_leaves_what_was_there(
 def test_outputs_replace_a_folder_of_theirs_and_keep_what_is_not_theirs(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from analysis.cli import main
+    from analysis.commands.app import main
 
     monkeypatch.chdir(made)
 

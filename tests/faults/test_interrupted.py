@@ -18,7 +18,7 @@ from random_store import Recipe, names
 from small_extraction import DEMO, extracted, machine, manifest_of, quiet, run_cli, write_clips
 from tiny_models import build
 
-from analysis.interruption import InterruptibleGroup
+from analysis.commands.interruption import InterruptibleGroup
 from cache import Cache, verify
 from probing.corpora import load_corpus
 from probing.extraction import Options, extract
@@ -26,7 +26,7 @@ from probing.planted import plant
 from probing.runs import Run
 from probing.sweep import DepthOptions, SweepOptions, sweep
 
-COMMAND = [sys.executable, "-W", "ignore", "-c", "from analysis.cli import main; main()"]
+COMMAND = [sys.executable, "-W", "ignore", "-c", "from analysis.commands.app import main; main()"]
 WITHIN_S = 60  # on a machine busy with other things; by itself it takes one or two
 
 

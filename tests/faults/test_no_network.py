@@ -17,7 +17,7 @@ def watch(event, arguments):
         os.write(2, f"NETWORK: {event} {arguments}".encode())
         os._exit(99)
 sys.addaudithook(watch)
-from analysis.cli import main
+from analysis.commands.app import main
 for line in sys.argv[1].split("\\n"):
     sys.argv = ["probe", *line.split(" ")]
     try:

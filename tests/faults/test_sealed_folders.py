@@ -10,7 +10,7 @@ from faults import sealed
 from faults.damage import changed
 from resealed import edit, reseal
 
-from analysis.cli import main
+from analysis.commands.app import main
 from cache import ProbeError
 from probing import sealing
 from probing.backbones import load_backbone

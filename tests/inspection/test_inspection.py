@@ -14,7 +14,7 @@ from cache import ProbeError
 from probing.corpora import load_corpus
 from probing.extraction import Options, extract
 from probing.runs import Run
-from probing.scores import read_scores
+from probing.scores.files import read_scores
 from probing.serving import export
 from probing.sweep import SweepOptions, sweep
 from probing.sweep.depths import DepthOptions

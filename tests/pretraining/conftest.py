@@ -8,7 +8,7 @@ import pytest
 import torch
 from pretraining.small_pretraining import ARCHITECTURE, RECIPE
 
-from probing.pretraining.run import DEMO_TABLE, Run, open_run
+from probing.provenance.pretraining.run import DEMO_TABLE, Run, open_run
 
 
 @pytest.fixture(autouse=True, scope="session")

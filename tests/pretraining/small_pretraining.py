@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from probing.pretraining.config import Recipe
+from probing.provenance.pretraining.config import Recipe
 
 ARCHITECTURE: dict[str, Any] = {
     "hidden_size": 32,

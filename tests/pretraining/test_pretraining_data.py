@@ -10,13 +10,14 @@ import torch
 from pretraining.small_pretraining import ARCHITECTURE, RECIPE
 
 from probing.audio import Cropping, load_audio
-from probing.pretraining.batches import Batches, span_mask
-from probing.pretraining.mfcc import mel_bands, mfcc
-from probing.pretraining.recordings import DataMissing, normalised
-from probing.pretraining.run import DEMO_TABLE, Run, open_run
-from probing.pretraining.speakers import assign, held_out_readers, person
-from probing.pretraining.units import UnitsUnavailable, n_frames
-from probing.pretraining.whisper import GAP, N_WINDOW, pack
+from probing.audio.mel import mel_bands
+from probing.provenance.pretraining.batches import Batches, span_mask
+from probing.provenance.pretraining.mfcc import mfcc
+from probing.provenance.pretraining.recordings import DataMissing, normalised
+from probing.provenance.pretraining.run import DEMO_TABLE, Run, open_run
+from probing.provenance.pretraining.speakers import assign, held_out_readers, person
+from probing.provenance.pretraining.units import UnitsUnavailable, n_frames
+from probing.provenance.pretraining.whisper import GAP, N_WINDOW, pack
 
 
 def test_nobody_whom_an_eval_split_judges_is_decoded(fresh: Run, shared: Path):

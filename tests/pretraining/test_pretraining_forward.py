@@ -3,9 +3,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from probing.pretraining.forward import front_end, hidden_states, strided_convolution
-from probing.pretraining.run import Run, embedded_architecture
-from probing.pretraining.training import new_model
+from probing.provenance.pretraining.forward import front_end, hidden_states, strided_convolution
+from probing.provenance.pretraining.run import Run, embedded_architecture
+from probing.provenance.pretraining.training import new_model
 
 
 def drawn(model):

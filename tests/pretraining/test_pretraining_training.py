@@ -18,11 +18,11 @@ from probing.backbones import load_backbone
 from probing.devices import find_device
 from probing.metrics import eer
 from probing.planted import plant
-from probing.pretraining.config import Recipe
-from probing.pretraining.export import export_model
-from probing.pretraining.run import Run, evaluate, export, open_run, pretrain
-from probing.pretraining.stages import read_stages
-from probing.pretraining.training import CHECKPOINT, RunBusy, RunMismatch, train
+from probing.provenance.pretraining.config import Recipe
+from probing.provenance.pretraining.export import export_model
+from probing.provenance.pretraining.run import Run, evaluate, export, open_run, pretrain
+from probing.provenance.pretraining.stages import read_stages
+from probing.provenance.pretraining.training import CHECKPOINT, RunBusy, RunMismatch, train
 from probing.sweep import DepthOptions, SweepOptions, sweep
 
 
@@ -171,7 +171,7 @@ def test_the_card_compares_trained_and_random_weights_on_the_same_trials(fresh: 
 
 
 def test_the_command_teaches_and_refuses_in_one_line(tmp_path: Path):
-    command = [sys.executable, "-m", "probing.pretraining"]
+    command = [sys.executable, "-m", "probing.provenance.pretraining"]
     shown = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True, env=None)
     assert "--minutes" in shown.stdout
     wrong = subprocess.run(

@@ -14,7 +14,7 @@ from corpus_trees import write
 from small_extraction import speech
 from typer.testing import CliRunner
 
-from analysis.cli import app
+from analysis.commands.app import app
 from cache import Cache, ProbeError
 from probing.backbones import load_backbone
 from probing.backbones.costs import costs

@@ -16,7 +16,7 @@ from cache import Cache, ProbeError
 from probing.corpora import load_corpus
 from probing.extraction import Options, extract
 from probing.runs import Run
-from probing.scores import FORMS, Form, read_scores
+from probing.scores.files import FORMS, Form, read_scores
 from probing.serving import choose_head, export
 from probing.serving.matching import check_matching
 from probing.sweep import SweepOptions, sweep

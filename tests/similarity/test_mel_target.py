@@ -10,13 +10,13 @@ from hand_made import write_cache
 from small_extraction import corpus_in, machine, quiet, run_cli, with_frames, write_clips
 from tiny_models import build
 
+from analysis.caches.views import view
+from analysis.caches.waveforms import Waveforms
 from analysis.similarity import cca_with
 from analysis.similarity.targets import target_of
-from analysis.views import view
-from analysis.waveforms import Waveforms
 from cache import Cache, ProbeError
+from probing.audio.mel import mel_bands
 from probing.extraction import extract
-from probing.pretraining.mfcc import mel_bands
 
 
 @pytest.fixture(scope="module")

@@ -12,13 +12,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from analysis.curves import save_corpora_curve, save_layer_curve
-from analysis.report import condition_table, save_report
+from analysis.plots.layers import save_corpora_curve, save_layer_curve
+from analysis.reports.report import condition_table, save_report
 from cache import Cache, ProbeError
 from probing.metrics import draw, eer, eer_resamples, rate_interval
 from probing.metrics.decomposition import decompose
 from probing.runs import Run
-from probing.scores import read_scores
+from probing.scores.files import read_scores
 from probing.sweep import DepthOptions, SweepOptions, sweep
 
 OPTIONS = SweepOptions(

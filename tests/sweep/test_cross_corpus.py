@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 from hand_made import write_cache
 
-from analysis.curves import corpora_curve, layer_curve, save_corpora_curve, save_layer_curve
-from analysis.depths import save_depth_curve
-from analysis.report import corpora_table, layer_table, save_report
+from analysis.plots.depths import save_depth_curve
+from analysis.plots.layers import corpora_curve, layer_curve, save_corpora_curve, save_layer_curve
+from analysis.reports.report import corpora_table, layer_table, save_report
 from cache import Cache, FingerprintMismatch, ProbeError
 from probing.metrics import eer
 from probing.runs import Run
-from probing.scores import read_scores
+from probing.scores.files import read_scores
 from probing.serving.heads import candidates
 from probing.sweep import DepthOptions, SweepOptions, linear, sweep
 from probing.sweep.splits import read_splits

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.report import save_all
+from analysis.reports.report import save_all
 from cache import Cache, ProbeError
 from probing.heads import training
 from probing.heads.head import load_head

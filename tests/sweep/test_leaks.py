@@ -7,7 +7,7 @@ import pandas as pd
 from hand_made import write_cache
 from small_extraction import run_cli
 
-from analysis.report import save_report
+from analysis.reports.report import save_report
 from cache import Cache
 from probing.runs import Run
 from probing.sweep import DepthOptions, SweepOptions, sweep

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from analysis.controls import selectivity
-from analysis.report import layer_table
+from analysis.reports.report import layer_table
 from cache import ProbeError
 from probing.planted import plant
 from probing.runs import Run

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.gates import gate_agreement, gate_changes
+from analysis.runs.gates import gate_agreement, gate_changes
 from cache import Cache, ProbeError
 from cache.table import PLACE_COLUMNS
 from cache.writer import CacheWriter

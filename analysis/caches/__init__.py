@@ -1,0 +1,1 @@
+"""What analyses read of a cache: blocks of layers, and the audio behind it."""

@@ -1,0 +1,75 @@
+"""The command line, a thin skin over functions that a notebook calls with the same names and defaults."""
+
+import sys
+
+import typer
+
+from analysis.commands.cache import cache_app
+from analysis.commands.compare import compare
+from analysis.commands.corpus import corpus_app
+from analysis.commands.describe import describe
+from analysis.commands.evaluate import evaluate
+from analysis.commands.export import export
+from analysis.commands.extract import extract
+from analysis.commands.inspect import inspect
+from analysis.commands.interruption import InterruptibleGroup
+from analysis.commands.plot import plot
+from analysis.commands.report import report
+from analysis.commands.reproduce import reproduce_app
+from analysis.commands.score import score
+from analysis.commands.similarity import similarity
+from analysis.commands.sweep import sweep
+from analysis.commands.transfer import transfer
+from analysis.commands.verify import verify
+from cache.atomic import DISK
+from cache.errors import ProbeError
+from probing.progress import console
+
+app = typer.Typer(
+    cls=InterruptibleGroup,
+    help="Which layers of a speech model carry the information? Cache every hidden layer once, probe them all.",
+    epilog="Start here, no download and no GPU: probe extract, then probe sweep.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(cache_app, name="cache")
+app.add_typer(corpus_app, name="corpus")
+app.add_typer(reproduce_app, name="reproduce")
+for command in (
+    extract,
+    sweep,
+    evaluate,
+    export,
+    score,
+    compare,
+    report,
+    plot,
+    similarity,
+    transfer,
+    describe,
+    inspect,
+    verify,
+):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line; bad input ends with one message and exit code 2."""
+    try:
+        app()
+    except ProbeError as error:
+        console.print(f"error: {error}", style="red", markup=False)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        advice = ". Make room on the disk, or write to another" if error.errno in DISK else ""
+        console.print(f"error: {where}{error.strerror}{advice}", style="red", markup=False)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

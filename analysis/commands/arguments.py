@@ -1,0 +1,76 @@
+"""Options of the commands that read a corpus or run a backbone."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEMO_CACHE = Path("results/demo.cache")
+
+CorpusSpec = Annotated[
+    str,
+    typer.Option(
+        "--corpus",
+        metavar="SPEC",
+        help="'demo' (embedded); a manifest .csv, .tsv or .parquet with the columns path,label and optionally "
+        "utterance_id,speaker,attack,split and conditions; NAME:ROOT, as asvspoof2019-la:ROOT; or a folder, with real "
+        "and fake in it; "
+        "probe corpus list has the names.",
+    ),
+]
+AudioRoot = Annotated[
+    Path | None,
+    typer.Option("--audio-root", help="Folder that the paths of a manifest start from [default: the manifest's own]."),
+]
+Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1, mps.")]
+BatchSize = Annotated[
+    int | None, typer.Option(min=1, help="Utterances a forward pass [default: 1 on a CPU, else 16]. Changes no result.")
+]
+Workers = Annotated[int | None, typer.Option(min=1, help="Decoding threads [default: 2 on a CPU, else up to 8].")]
+Wait = Annotated[
+    float, typer.Option(min=0, metavar="SECONDS", help="Wait so long for another process that writes to this cache.")
+]
+OnNonfinite = Annotated[
+    str,
+    typer.Option(
+        metavar="POLICY",
+        help="An utterance with NaN or infinite hidden states, or with values beyond float16: mark (listed in "
+        "failures.csv, left out), stop, or auto: the first is marked, the second, which float32 mends, stops.",
+    ),
+]
+
+CorpusName = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Of the corpora evaluated on, which [default: the first].")
+]
+
+RunFolders = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or one folder with runs.")]
+
+Layers = Annotated[str | None, typer.Option(metavar="LIST", help="Layers, as 0,4,8 [default: all].")]
+
+Tier = Annotated[str, typer.Option(help="pooled (one row an utterance) or frames (8 of each utterance).")]
+
+Where = Annotated[
+    str | None, typer.Option(metavar="QUERY", help="Only these utterances, as \"split == 'dev'\" [default: all].")
+]
+
+CacheAudio = Annotated[
+    Path | None, typer.Option("--audio-root", help="Folder of the cache's audio [default: where it was].")
+]
+
+MemoryGB = Annotated[float, typer.Option(min=0.1, help="Most memory for features.")]
+
+Seed = Annotated[int, typer.Option(help="Seed of what is drawn.")]
+
+CacheFolder = Annotated[Path, typer.Argument(metavar="CACHE", help="Folder of the cache.")]
+
+HeadName = Annotated[
+    str | None,
+    typer.Option(
+        "--head",
+        metavar="NAME",
+        help="As weighted-sum+linear-depth-06, linear-layer-06, or a kind, as weighted-sum+linear [default: the one "
+        "of lowest dev EER at that depth].",
+    ),
+]
+
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run.")]

@@ -1,0 +1,107 @@
+"""The commands of `probe cache`."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from analysis.commands.arguments import AudioRoot, BatchSize, Device, OnNonfinite, Wait, Workers
+from analysis.commands.interruption import InterruptibleGroup
+from analysis.commands.printing import out
+from analysis.commands.verify import verify_cache
+from analysis.runs.kinds import CACHE, expect
+from probing.progress import console, duration, progress_line, size
+
+cache_app = typer.Typer(
+    cls=InterruptibleGroup,
+    help="Look at, check and mend a cache.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+CacheFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the cache.")]
+
+
+@cache_app.command()
+def info(folder: CacheFolder) -> None:
+    """Say what is in a cache and how it was made."""
+    expect(folder, CACHE)
+    opened, manifest = import_module("cache").Cache(folder), import_module("cache.manifest")
+    about = opened.about
+    state = (
+        "finished" if opened.finished else f"unfinished: {opened.n_planned - len(opened) - len(opened.failures)} to go"
+    )
+    out.print(f"{folder}: {state}")
+    rows = {
+        "backbone": about.get("backbone"),
+        "corpus": f"{about.get('corpus')} ({about.get('corpus_spec')})",
+        "utterances": f"{len(opened)} of {opened.n_planned}, {len(opened.failures)} could not be used",
+        "audio": duration(float(opened.utterances["n_samples"].sum()) / 16_000),
+        "layers": f"{manifest.describe_layers(opened.layers)}, {opened.dim} wide",
+        "tiers": ", ".join(f"{tier} ({dtype})" for tier, dtype in opened.tiers.items()),
+        "size": f"{size(opened.n_bytes)} in {len(opened.manifest.shards)} shards",
+        "fingerprint": opened.id,
+    }
+    for name, value in {**rows, **{f"  {key}": value for key, value in opened.fingerprint.items()}}.items():
+        out.print(f"{name:<14} {value}", markup=False)
+    if {"split", "label"} <= set(opened.utterances.columns):
+        for (split, label), n in opened.utterances.astype(str).groupby(["split", "label"]).size().items():
+            out.print(f"{split} {label}: {n}", markup=False)
+
+
+@cache_app.command()
+def verify(folder: CacheFolder) -> None:
+    """Read every byte of a cache again and name what is damaged; exit code 1 if anything is. Also: probe verify."""
+    expect(folder, CACHE)
+    verify_cache(folder)
+
+
+@cache_app.command()
+def repair(
+    folder: CacheFolder,
+    corpus: Annotated[
+        str | None, typer.Option(metavar="SPEC", help="Where the corpus is now [default: where it was].")
+    ] = None,
+    audio_root: AudioRoot = None,
+    device: Device = "auto",
+    batch_size: BatchSize = None,
+    workers: Workers = None,
+    wait: Wait = 0,
+    on_nonfinite: OnNonfinite = "auto",
+) -> None:
+    """Extract again what is missing, damaged or failed before, and nothing else."""
+    expect(folder, CACHE)
+    extraction = import_module("probing.extraction")
+    corpora = import_module("probing.corpora")
+    found = corpora.load_corpus(corpus, audio_root=audio_root) if corpus else None
+    machine = extraction.Machine(device, batch_size, workers, wait=wait, on_nonfinite=on_nonfinite)
+    extraction.repair(folder, found, machine)
+
+
+@cache_app.command()
+def merge(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the cache to make.")],
+    parts: Annotated[
+        list[Path] | None, typer.Argument(metavar="[PART]...", help="Its parts [default: DIR.part-* beside it].")
+    ] = None,
+    wait: Wait = 0,
+) -> None:
+    """Make one cache of the parts that `probe extract DIR --part I/N` made.
+
+    It is the cache that a single job would have made. Shards are linked, which takes no space and no time, or copied
+    where the file system has no links. Parts of other models, options or corpora are refused, so are unfinished ones.
+
+    \b
+    probe cache merge wavlm.cache                                            the parts are beside it
+    probe cache merge wavlm.cache /scratch/a/wavlm.cache.part-*              or elsewhere
+    """
+    merging, manifest = import_module("cache.merging"), import_module("cache.manifest")
+    found = list(parts or merging.parts_beside(folder))
+    for one in (folder, *found):
+        expect(one, CACHE)
+    total = sum(record.bytes for part in found for record in manifest.load_manifest(part).shards)
+    with progress_line("Merging", total, "bytes") as line:
+        merging.merge(folder, found, line.advance, wait=wait, say=console.print)
+    console.print(f"{folder}: {len(found)} parts, {size(total)}. The parts are no longer needed: {found[0]} and so on.")
+    console.print(f"Check every byte: probe cache verify {folder}\nNext: probe sweep {folder}")

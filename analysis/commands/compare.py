@@ -1,0 +1,73 @@
+"""The command `probe compare`."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from analysis.commands.arguments import (
+    CorpusName,
+    RunFolders,
+)
+from analysis.commands.printing import out
+from cache.atomic import replaced_folder
+
+
+def compare(
+    runs: RunFolders,
+    head: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="What to compare: linear, the probe at the layer chosen on dev, or a head at full depth, as "
+            "weighted-sum+linear.",
+        ),
+    ] = "linear",
+    corpus: CorpusName = None,
+    resamples: Annotated[
+        int | None, typer.Option(min=100, help="Bootstrap resamples [default: as many as the first run's].")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the bootstrap [default: that of the first run].")] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder for the tables as csv and the figures.")
+    ] = None,
+) -> None:
+    """Compare backbones on the same trials: ranking, paired tests, compute.
+
+    Runs of other corpora, splits, utterances, cropping or strengths are refused, with the reason.
+
+    \b
+    probe compare embedded.run random.run log-mel.run
+    probe compare results --head weighted-sum+linear --out comparison
+    """
+    analysis = import_module("analysis")
+    found = analysis.compare(runs[0] if len(runs) == 1 else runs, head, corpus=corpus, resamples=resamples, seed=seed)
+    shown = Table(
+        box=None, padding=(0, 1, 0, 0), header_style="bold", title=f"On {found.runs[0].corpus}", title_justify="left"
+    )
+    number_of = {name: str(number) for number, name in enumerate(found.table.index, 1)}
+    for name, number in number_of.items():
+        out.print(f"{number}  {name}", markup=False)
+    for column in ("", *found.ranked.columns):
+        shown.add_column(column.removesuffix(" of these"), justify="right", no_wrap=True)
+    for name, row in found.ranked.iterrows():
+        shown.add_row(number_of[name], *row.str.replace("not measured", "-").str.replace("none shown", "-"))
+    out.print(shown)
+    out.print(import_module("analysis.runs.comparison").LEGEND)
+    for row in found.differences.itertuples(index=False):
+        out.print(f"{number_of[row[0]]} below {number_of[row[1]]} by {row[2]} points [{row[3]}], p {row[4]}: {row[5]}")
+    out.print(f"\n{found.sentence}", markup=False)
+    if folder:
+        drawn = {"ranking": found.ranking(), "layer-curve": found.layer_curve()}
+        if found.table["gmacs"].notna().any():
+            drawn["pareto"] = found.pareto()
+        pictures = [f"{name}.{kind}" for name in ("ranking", "layer-curve", "pareto") for kind in ("png", "svg")]
+        with replaced_folder(folder, ("comparison.csv", "pairs.csv", *pictures)) as partial:
+            found.table.to_csv(partial / "comparison.csv")
+            found.pairs.to_csv(partial / "pairs.csv", index=False)
+            for name, ax in drawn.items():
+                for kind in ("png", "svg"):
+                    analysis.save_figure(ax, partial / f"{name}.{kind}")
+        out.print(f"\nTables and figures: {folder}", markup=False)

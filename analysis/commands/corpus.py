@@ -1,0 +1,57 @@
+"""The commands of `probe corpus`."""
+
+from importlib import import_module
+from typing import Annotated
+
+import typer
+
+from analysis.commands.arguments import AudioRoot
+from analysis.commands.interruption import InterruptibleGroup
+from analysis.commands.printing import out
+from probing.progress import progress_line
+
+corpus_app = typer.Typer(
+    cls=InterruptibleGroup,
+    help="List the corpora known by name, and check one.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+
+
+@corpus_app.command("list")
+def list_corpora() -> None:
+    """Name the corpora that --corpus reads."""
+    for name, known in import_module("probing.corpora").KNOWN.items():
+        out.print(f"{name + ':ROOT':<21} {known.holds}", markup=False)
+    out.print(f"{'demo':<21} embedded, human and synthetic speech; train, dev, eval")
+    out.print(f"{'my/manifest.csv':<21} your own table with the columns path,label (.csv, .tsv, .parquet)")
+
+
+@corpus_app.command()
+def check(
+    spec: Annotated[str, typer.Argument(metavar="SPEC", help="NAME:ROOT, or a manifest; as --corpus of extract.")],
+    audio_root: AudioRoot = None,
+    audio: Annotated[bool, typer.Option("--audio", help="Also decode every file and name those of no use.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Decoding threads.")] = 2,
+) -> None:
+    """Compare a corpus with the published counts, name what is missing, and say where to get it; exit code 1 then."""
+    checking = import_module("probing.corpora.check")
+    found = checking.check_corpus(spec, audio_root=audio_root)
+    faults = list(found.faults)
+    if audio and found.there is not None:
+        with progress_line("Decoding", len(found.there), "files") as line:
+            faults += checking.unusable(found.there, workers, line.advance)
+    for row in found.counts.itertuples():
+        published = f", published {row.published:,}" if row.published >= 0 else ""
+        missing = f", audio missing {row.missing:,}" if row.missing else ""
+        out.print(f"{row.split} {row.label}: {row.utterances:,}{published}{missing}", markup=False)
+    for note in found.there.notes if found.there else ():
+        out.print(f"Note: {note}", markup=False)
+    for fault in faults:
+        out.print(fault, markup=False)
+    if faults:
+        get = f"To get: {found.download}" if found.download else "Mend the manifest, or say --audio-root."
+        out.print(f"{spec}: {len(faults)} faults. {get}", markup=False)
+        raise typer.Exit(1)
+    out.print(f"{spec}: all is there", markup=False)

@@ -1,0 +1,118 @@
+"""The command `probe evaluate`."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+import typer
+from rich.table import Table
+
+from analysis.commands.printing import out, print_whole
+from analysis.runs.kinds import expect_file
+from cache.atomic import replaced_folder
+from cache.errors import ProbeError
+from probing.progress import console
+
+
+def evaluate(
+    scores: Annotated[Path, typer.Argument(metavar="SCORES", help="Scores, higher for bona fide; see below.")],
+    corpus: Annotated[
+        str | None, typer.Option(metavar="SPEC", help="What the utterances are, as probe extract --corpus.")
+    ] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="The same from a protocol of ASVspoof 2019, 2021, 5, or a csv: utterance_id,label."
+        ),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Only this split or subset [default: eval if scored, else all scored].")
+    ] = None,
+    asv_scores: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Speaker verification scores, for the t-DCF.")
+    ] = None,
+    asv_keys: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Their trial_metadata.txt, for those of ASVspoof 2021.")
+    ] = None,
+    by: Annotated[str | None, typer.Option(metavar="COLUMNS", help="Decompose by these, as attack,codec.")] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="SCORES", help="Scores of another system on the same trials, to compare with."),
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder for evaluation.csv and DET curves.")
+    ] = None,
+    interval_by: Annotated[
+        str,
+        typer.Option(
+            metavar="COLUMN", help="What the bootstrap draws whole: a column, or utterance [auto: speaker, if known]."
+        ),
+    ] = "auto",
+    resamples: Annotated[int, typer.Option(help="Bootstrap resamples behind each interval.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    audio_root: Annotated[
+        Path | None,
+        typer.Option(help="Folder that the paths of a manifest start from [default: the manifest's own]."),
+    ] = None,
+) -> None:
+    """Compute EER, t-DCF, DCF, Cllr and AUC of a score file, pooled and by attack, codec or any column.
+
+    Score files: 'utterance attack key score' (ASVspoof 2019, needs neither corpus nor keys), 'utterance score' (2021),
+    'filename cm-score' with tabs (5), or a csv with the columns utterance_id,score.
+
+    \b
+    probe evaluate results/demo.run/scores/linear-layer-06.eval.txt --by attack
+    probe evaluate scores.txt --keys keys/LA/CM/trial_metadata.txt --by attack,codec --out evaluation
+    probe evaluate mine.txt --against baseline.txt
+    """
+    for one in (scores, *([against] if against else [])):
+        expect_file(one)
+    evaluation = import_module("probing.evaluation")
+    if corpus and keys:
+        raise ProbeError("--corpus and --keys: expected one of them")
+    known = evaluation.read_keys(keys) if keys else None
+    if corpus:
+        known = import_module("probing.corpora").load_corpus(corpus, audio_root=audio_root).utterances
+    trials = evaluation.join(evaluation.read_scores(scores), known, split, console.print)
+    chosen = split or ("eval" if "split" in trials and set(trials["split"]) == {"eval"} else None)
+    asv = evaluation.read_verification(asv_scores, asv_keys, chosen) if asv_scores else None
+    factors = [name for name in (by or "").split(",") if name]
+    other = evaluation.join(evaluation.read_scores(against), known, split) if against else None
+    with console.status("Evaluating"):
+        found = evaluation.evaluate(
+            trials, factors, asv, against=other, interval_by=interval_by, resamples=resamples, seed=seed
+        )
+    shown = Table(box=None, header_style="bold")
+    for name in found.table.columns:
+        title = name.replace("_", " ") + (" %" if "eer" in name else "")
+        shown.add_column(title, justify="left" if name in factors else "right")
+    for row in found.table.to_dict("records"):
+        shown.add_row(*(_figure(name, value) for name, value in row.items()))
+    print_whole(shown)
+    if found.left_out:
+        named = "; ".join(found.left_out[:20]) + ("; ..." if len(found.left_out) > 20 else "")
+        out.print(f"\nNo figures for conditions of fewer than 5 trials of a class: {named}")
+    if found.otherwise:
+        named = "; ".join(found.otherwise[:20]) + ("; ..." if len(found.otherwise) > 20 else "")
+        out.print(f"\nIntervals by another unit, since a class is of one cluster: {named}", markup=False)
+    out.print(f"\n{found.sentence}\n")
+    if folder:
+        curves = found.curves(factors[:1]) | ({against.stem: other} if against else {})
+        most = import_module("analysis.plots.style").MOST_DRAWN
+        if len(curves) > most:
+            out.print(f"The picture shows all trials together: {len(curves) - 1:,} conditions are too many to draw.")
+            curves = dict(list(curves.items())[:1])
+        with replaced_folder(folder, ("evaluation.csv", "det.png", "det.svg")) as partial:
+            found.table.to_csv(partial / "evaluation.csv", index=False)
+            pictures = import_module("analysis.plots.det").save_det_curves(curves, partial, scores.name)
+        out.print(f"Picture: {folder / pictures[0].name}\nTable:   {folder / 'evaluation.csv'}")
+
+
+def _figure(name: str, value: Any) -> str:
+    """Error rates in per cent, whole numbers as they are, all else to six digits; nothing where there is no figure."""
+    if isinstance(value, str) or pd.isna(value):
+        return value if isinstance(value, str) else ""
+    if name.startswith("n_"):
+        return f"{value:,.0f}"
+    return f"{100 * value:.4f}" if "eer" in name else f"{value:.6f}"

@@ -1,0 +1,40 @@
+"""The command `probe export`."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from analysis.commands.arguments import (
+    Device,
+    HeadName,
+    RunFolder,
+)
+from analysis.commands.printing import out
+from analysis.runs.kinds import RUN, expect
+from probing.progress import console
+
+
+def export(
+    run: RunFolder,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="New folder.")],
+    depth: Annotated[
+        int | None, typer.Option(help="Blocks of the backbone to keep [default: those of the run's finding].")
+    ] = None,
+    head: HeadName = None,
+    device: Device = "cpu",
+) -> None:
+    """Write the first blocks of a backbone with the head trained on them, as one folder for probe score.
+
+    \b
+    probe export results/demo.run small --depth 4
+    probe score small recordings --out scores.txt
+    """
+    expect(run, RUN)
+    made = import_module("probing.serving").export(import_module("probing.runs").Run(run), folder, depth, head, device)
+    record = made.record
+    out.print(f"{record['backbone']} with {record['head']}: eval EER {100 * record['eval_eer']:.1f} %", markup=False)
+    if record["note"]:
+        console.print(f"Note: {record['note']}.", markup=False)
+    out.print(f"Exported: {folder}\nNext: probe score {folder} AUDIO --out scores.txt", markup=False)

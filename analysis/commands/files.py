@@ -1,0 +1,37 @@
+"""Files a command writes, a picture or a table by the suffix of the name."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.commands.printing import out
+from cache.atomic import replaced
+from cache.errors import ProbeError
+
+PICTURES = (".png", ".svg", ".pdf")
+TABLES = (".csv", ".parquet")
+
+
+def check_suffix(file: Path, suffixes: tuple[str, ...]) -> None:
+    """Refuse a name of another suffix, or in a folder that is not there, before any work is done."""
+    if file.suffix not in suffixes:
+        raise ProbeError(f"--out {file}: expected a name that ends in {', '.join(suffixes)}")
+    if file.is_dir() or not file.absolute().parent.is_dir():
+        raise ProbeError(f"--out {file}: expected a file in a folder that is there. Name another")
+
+
+def save(file: Path, draw: Any, table: pd.DataFrame) -> None:
+    """Write a picture, or its table, by the suffix of the name; whole or not at all."""
+    drawn = io.BytesIO()
+    if file.suffix in PICTURES:
+        draw().figure.savefig(drawn, format=file.suffix[1:], dpi=150)
+    with replaced(file) as partial:
+        if file.suffix in PICTURES:
+            partial.write_bytes(drawn.getvalue())
+        elif file.suffix == ".csv":
+            table.to_csv(partial, index=False)
+        else:
+            table.rename(columns=str).to_parquet(partial, index=False)
+    out.print(f"Written: {file}", markup=False)

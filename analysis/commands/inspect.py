@@ -1,0 +1,50 @@
+"""The command `probe inspect`."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from analysis.commands.arguments import (
+    CacheAudio,
+    Device,
+)
+from analysis.commands.files import PICTURES, TABLES, check_suffix, save
+from analysis.commands.printing import out
+from analysis.runs.kinds import EXPORT, RUN, expect
+from probing.progress import console
+
+
+def inspect(
+    where: Annotated[Path, typer.Argument(metavar="RUN", help="A run, or a folder of probe export.")],
+    utterance: Annotated[str, typer.Argument(metavar="AUDIO_OR_ID", help="An audio file, or an id of the cache.")],
+    file: Annotated[
+        Path, typer.Option("--out", metavar="FILE", help="Picture (.png, .svg, .pdf) or table (.csv, .parquet).")
+    ],
+    head: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="As weighted-sum+linear-depth-06 or linear-layer-06 [default: as probe score]."
+        ),
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--cache", metavar="DIR", help="Where ids are looked up [default: the run's].")
+    ] = None,
+    audio_root: CacheAudio = None,
+    device: Device = "cpu",
+) -> None:
+    """Show which part of an utterance speaks for bona fide or for spoof, under its waveform and spectrogram.
+
+    \b
+    probe inspect results/demo.run recording.wav --out recording.png
+    probe inspect results/demo.run SOME_ID --head linear-layer-04 --out some.png
+    """
+    check_suffix(file, (*PICTURES, *TABLES))
+    expect(where, RUN, EXPORT)
+    module = import_module("analysis.inspection")
+    found = module.inspect(where, utterance, head=head, cache=folder, audio_root=audio_root, device=device)
+    out.print(f"{found.head}: {found.utterance}, log odds of bona fide {found.score:.2f}", markup=False)
+    if found.note:
+        console.print(f"Note: {found.note}.", markup=False)
+    save(file, lambda: module.activation_picture(found)[0], found.activation)

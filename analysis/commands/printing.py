@@ -1,0 +1,80 @@
+"""Tables on a terminal, never with a figure cut off."""
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from rich.measure import Measurement
+from rich.table import Table
+
+from probing.console import PlainConsole
+
+if TYPE_CHECKING:  # at run time it costs torch
+    from probing.sweep.planning import Plan
+
+WIDEST = 1000
+
+out = PlainConsole()  # results go to standard output, all else to the console
+
+
+def print_whole(table: Table) -> None:
+    """Print a table as wide as it is; a terminal that is narrower wraps its lines."""
+    needed = Measurement.get(out, out.options.update(max_width=WIDEST), table).maximum
+    wide = PlainConsole(file=out.file, width=max(out.width, needed))
+    wide.print(table)
+
+
+def print_layers(table: pd.DataFrame, chosen: str) -> None:
+    """Print the EERs of linear probes by layer, from `analysis.reports.report.layer_table`."""
+    shown = Table(title="EER (%) of linear probes", title_justify="left", box=None, header_style="bold")
+    more = [name for name in table if str(name).startswith("mlp")]
+    for name in ("layer", "dev", "eval", "95 % interval", "C", "shuffled", *more):
+        shown.add_column(str(name), justify="right")
+    for layer, row in table.iterrows():
+        control = "" if pd.isna(row["shuffled"]) else f"{row['shuffled']:.1f}"
+        others = ["" if pd.isna(row[other]) else f"{row[other]:.1f}" for other in more]
+        interval = f"{row['low']:.1f} .. {row['high']:.1f}"
+        name = f"* {layer}" if layer == chosen else str(layer)
+        shown.add_row(
+            name, f"{row['dev']:.1f}", f"{row['eval']:.1f}", interval, f"{row['strength']:g}", control, *others
+        )
+    print_whole(shown)
+    out.print("* chosen on dev")
+
+
+def print_corpora(table: pd.DataFrame) -> None:
+    """Print the EERs by layer and corpus, from `analysis.reports.report.corpora_table`."""
+    shown = Table(title="\nEER (%) on every corpus", title_justify="left", box=None, header_style="bold")
+    for name in (table.index.name, *table.columns):
+        shown.add_column(str(name), justify="right")
+    for layer, row in table.iterrows():
+        shown.add_row(str(layer), *(x if isinstance(x, str) else f"{x:.1f}" for x in row))
+    print_whole(shown)
+
+
+def print_plan(plan: "Plan") -> None:
+    """Print what a corpus can show about depth, from `probing.sweep.planning.plan`."""
+    shown = Table(title="What this corpus can show about depth", title_justify="left", box=None, header_style="bold")
+    for name in ("EER %", "95 % interval", "margin", "shown from", "power %", f"{plan.unit}s needed"):
+        shown.add_column(name, justify="right")
+    for row in plan.table.itertuples():
+        points = f"+- {row.half_width:.1f}", f"{row.margin:.2g}", f"{row.shown_from:.1f}"
+        shown.add_row(f"{row.eer:g}", *points, f"{row.power:.0f}", "" if pd.isna(row.needed) else f"{row.needed:,}")
+    print_whole(shown)
+    out.print(
+        "interval, margin (the excess that is allowed) and shown from: points of EER. power: how often a depth that is "
+        "exactly as good is named; needed: for power 80, instead of "
+        f"{plan.fewest}, and as many times the rest. Assumed: two thirds of the variance of scores are of "
+        "the cluster, 95 % are common to both depths."
+    )
+    out.print(f"\n{plan.sentence}\n", markup=False)
+
+
+def print_frame(table: pd.DataFrame) -> None:
+    """Print a data frame with its index, numbers to four digits."""
+    shown = Table(box=None, header_style="bold")
+    flat = table.reset_index()
+    for name in flat.columns:
+        shown.add_column(str(name), justify="left" if flat[name].dtype == object else "right")
+    for row in flat.itertuples(index=False):
+        shown.add_row(*(f"{x:.4g}" if isinstance(x, float) else str(x) for x in row))
+    print_whole(shown)

@@ -1,0 +1,37 @@
+"""The command `probe report`."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from analysis.commands.arguments import (
+    RunFolders,
+)
+from analysis.commands.printing import out
+
+
+def report(
+    runs: RunFolders,
+    file: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="The page [default: report.html in the first run].")
+    ] = None,
+    measures: Annotated[
+        bool | None,
+        typer.Option(
+            "--measures/--no-measures",
+            help="Similarity of layers and transferability, from the caches [default: where they are there and small].",
+        ),
+    ] = None,
+) -> None:
+    """Write one HTML page that needs nothing beside it: finding, figures, tables, configuration, how to reproduce.
+
+    Of several runs it begins with their comparison.
+
+    \b
+    probe report results/demo.run
+    probe report embedded.run random.run --out comparison.html
+    """
+    page = import_module("analysis.reports.report").save_report(runs[0] if len(runs) == 1 else runs, file, measures)
+    out.print(f"Report: {page}", markup=False)

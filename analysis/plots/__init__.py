@@ -1,0 +1,1 @@
+"""Plots: one file a family, all in one style."""

@@ -1,0 +1,73 @@
+"""Heat maps of layer by attack, or by any other condition of the corpus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import seaborn
+from matplotlib.axes import Axes
+
+from analysis.plots.style import check_few, label, new_axes, plain
+from analysis.runs.loaded_run import LoadedRun
+from analysis.runs.loading import load
+from probing.runs import Run
+
+
+def condition_map(
+    run: str | Path | Run, by: str = "attack", split: str = "eval", ax: Axes | None = None, resamples: int | None = None
+) -> Axes:
+    """EER (%) of the linear probe by layer (across) and condition (down), each cell with its 95 % interval below.
+
+    Args:
+        run: a run.
+        by: `attack`, or any column of the corpus, such as `codec`; see `LoadedRun.by`.
+        split: `eval` or `dev`.
+        ax: where to draw; default a new figure as large as it needs to be.
+        resamples: of the bootstrap; default as many as the run's.
+
+    Raises:
+        ProbeError: the corpus has no such column.
+    """
+    run = load(run)
+    check_few(n_conditions(run, by, split), by)
+    table = run.by(by, split, resamples)
+    order = list(dict.fromkeys(table["condition"]))
+    rates = table.pivot(index="condition", columns="layer", values="eer").loc[order]
+    texts = table.assign(text=table.apply(_cell, axis=1)).pivot(index="condition", columns="layer", values="text")
+    counts = table.groupby("condition")[["n_bonafide", "n_spoof"]].first().loc[order]
+    same = counts["n_bonafide"].nunique() == 1
+    names = [
+        f"{plain(name)} ({row.n_spoof})" if same else f"{plain(name)} ({row.n_bonafide} + {row.n_spoof})"
+        for name, row in zip(order, counts.itertuples(), strict=True)
+    ]
+    ax = ax or new_axes(height=1.8 + 0.42 * len(order), width=max(8.0, 2.6 + 0.6 * len(rates.columns)))
+    seaborn.heatmap(
+        rates.set_axis(names),
+        annot=texts.loc[order],
+        fmt="",
+        annot_kws={"fontsize": 6.5},
+        cmap="cividis",
+        vmin=0,
+        vmax=60,
+        linewidths=0.5,
+        cbar_kws={"label": f"EER on {split} (%)"},
+        ax=ax,
+    )
+    ax.set(
+        xlabel="layer (0 = input of the first block)",
+        ylabel=f"{plain(by)} ({'spoofs' if same else 'bona fide + spoofs'})",
+    )
+    ax.tick_params(axis="y", rotation=0)
+    label(ax, [run], split, f"by {by}", resamples or 0)
+    return ax
+
+
+def n_conditions(run: LoadedRun, by: str, split: str = "eval") -> int:
+    """How many values a column has; 0 where there is none of that name."""
+    trials = run.trials(f"linear-layer-{run.record['finding']['layer']:02d}", run.part(split))
+    return int(trials[by].nunique()) if by in trials else 0
+
+
+def _cell(row: pd.Series[float]) -> str:
+    return f"{row['eer']:.0f}\n{row['low']:.0f}–{row['high']:.0f}"

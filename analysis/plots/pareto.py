@@ -1,0 +1,68 @@
+"""What accuracy costs: EER against multiply-accumulates."""
+
+from __future__ import annotations
+
+from itertools import cycle
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
+
+from analysis.plots.style import MARKERS, colours, label, legend, new_axes, plain, whole_rates
+from analysis.runs.loading import Runs
+from cache import ProbeError
+
+
+def pareto_picture(runs: Runs, ax: Axes | None = None) -> Axes:
+    """EER (%) against multiply-accumulates: every layer of every backbone, and those that nothing cheaper beats.
+
+    Raises:
+        ProbeError: no run has measured costs.
+    """
+    if not any(len(run.costs) for run in runs):
+        raise ProbeError(
+            "no run has measured costs, so there is nothing to draw EER against. Sweep with heads where the "
+            f"backbone can be loaded: probe sweep {runs[0].record['cache_folder']}"
+        )
+    ax, points = ax or new_axes(), []
+    for name, run, colour, marker in zip(runs.names, runs, colours(len(runs)), cycle(MARKERS), strict=False):
+        if not len(run.costs):
+            continue
+        table = run.layers.query("split == 'eval'").merge(run.costs, left_on="layer", right_on="depth")
+        points.append(table)
+        ax.plot(table["gmacs"], table["eer"], color=colour, lw=0.8, alpha=0.5, marker=marker, ms=3)
+        chosen = table[table["layer"] == run.record["finding"]["layer"]]
+        ends = [chosen["eer"] - chosen["low"], chosen["high"] - chosen["eer"]]
+        ax.errorbar(
+            chosen["gmacs"],
+            chosen["eer"],
+            ends,
+            color=colour,
+            marker=marker,
+            ms=8,
+            lw=1.2,
+            capsize=3,
+            label=plain(name),
+        )
+        for row in table.iloc[[0, -1]].itertuples():
+            ax.annotate(f"{row.layer}", (row.gmacs, row.eer), (3, 3), textcoords="offset points", fontsize=7)
+    frontier = pareto_frontier(pd.concat(points, ignore_index=True))
+    told = "nothing cheaper is better"
+    ax.step(frontier["gmacs"], frontier["eer"], where="post", color="0.3", lw=1, ls="--", label=told)
+    ax.set(xscale="log", xlabel="10⁹ multiply-accumulates for 4 s of audio")
+    ax.set(ylabel="EER on eval (%); large: chosen on dev, 95 %")
+    for axis in (ax.xaxis.set_major_formatter, ax.xaxis.set_minor_formatter):
+        axis(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.tick_params(axis="x", which="minor", labelsize=7)
+    whole_rates(ax, 0)
+    label(ax, runs)
+    legend(ax, ncols=1, loc="best")
+    return ax
+
+
+def pareto_frontier(points: pd.DataFrame) -> pd.DataFrame:
+    """The rows that no row of fewer or as many multiply-accumulates matches in EER, cheapest first."""
+    ordered = points.sort_values(["gmacs", "eer"], ignore_index=True)
+    before = ordered["eer"].cummin().shift(fill_value=np.inf)
+    return ordered[ordered["eer"] < before].reset_index(drop=True)

@@ -1,0 +1,145 @@
+"""What every figure has in common: axes, colours that the colour-blind can tell apart, the stamp, and the file."""
+
+from __future__ import annotations
+
+import io
+import re
+import textwrap
+from collections.abc import Sequence
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import seaborn
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from analysis.runs.loaded_run import LoadedRun
+from cache import ProbeError
+from cache.atomic import replaced
+from probing.console import visible
+from probing.runs import Run
+
+FIGURES = ("png", "svg")
+MOST_DRAWN = 100  # conditions in one picture
+FORMATS = ("png", "svg", "pdf")
+MARKERS = "osD^vP"
+DASHES = ("-", "--", ":", "-.")
+GREY = "0.55"
+DPI = 150
+
+
+def colours(n: int) -> list[Any]:
+    """The first n colours of seaborn's colour-blind palette, which begins again after ten."""
+    return list(islice(cycle(seaborn.color_palette("colorblind")), n))
+
+
+def new_axes(height: float = 4.8, width: float = 8.0) -> Axes:
+    """Axes of a new figure of so many inches, which no global state of pyplot keeps alive."""
+    with seaborn.axes_style("whitegrid", {"grid.color": "0.92"}):
+        return Figure(figsize=(width, height), layout="constrained").subplots()
+
+
+def plain(text: str) -> str:
+    """A name as a figure shows it as it is: no formula between dollar signs, control characters visible.
+
+    matplotlib leaves what begins with `_` out of legends; a space before it keeps it in.
+    """
+    shown = visible(text).replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown
+
+
+def figure_of(ax: Axes) -> Figure:
+    """The figure that axes are in."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    return figure
+
+
+def width_of(ax: Axes) -> float:
+    """Width of axes in inches, before any layout."""
+    return float(figure_of(ax).get_size_inches()[0] * ax.get_position().width)
+
+
+def legend(ax: Axes, **how: Any) -> None:
+    """A legend in as many columns as there is room for."""
+    ax.legend(**{"fontsize": 8, "ncols": 2 if width_of(ax) > 5 else 1, "loc": "lower left", "frameon": True, **how})
+
+
+def whole_numbers(ax: Axes) -> None:
+    """Let the ticks of the horizontal axis be layers, not fractions of them."""
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def whole_rates(ax: Axes, least: float = 60.0) -> None:
+    """Let the vertical axis begin at 0 and hold everything that was drawn, intervals as well; up to `least` anyhow."""
+    ax.set_ylim(0, max(least, float(ax.dataLim.y1) + 3))
+
+
+def label(
+    ax: Axes, runs: Sequence[LoadedRun], split: str = "eval", title: str = "", resamples: int = 0, bands: str = ""
+) -> None:
+    """Write backbone and corpus above axes, and below them trials, intervals and the fingerprints' short hashes.
+
+    `resamples` are those of the bootstrap, where they are not those of the sweep. `bands` says what bands are that are
+    no intervals of the bootstrap.
+    """
+    who = runs[0].backbone if len(runs) == 1 else f"{len(runs)} backbones"
+    trained, evaluated = runs[0].trained_on, runs[0].corpus
+    named = f"{who}, {trained if trained == evaluated else f'trained on {trained}, evaluated on {evaluated}'}"
+    inches = width_of(ax)
+    named = f"{title}: {named}" if title else named
+    ax.set_title(plain(textwrap.fill(named, max(20, int(11 * inches)))), loc="left", fontsize=11)
+    counts = runs[0].record["counts"][runs[0].part(split)]
+    record = runs[0].record  # one of an earlier version says only how those of eval were made
+    intervals = bands or record.get("intervals_by_part", {}).get(runs[0].part(split), record["intervals"])
+    if resamples:
+        intervals = re.sub(r"\d+ resamples", f"{resamples} resamples", intervals)
+    lines = [f"{split}: {counts['bonafide']} bona fide + {counts['spoof']} spoof; {intervals}"]
+    if len(runs) == 1:
+        lines.append(f"cache {runs[0].record['cache']}")
+    else:
+        lines += [f"cache {run.record['cache']}: {run.backbone}" for run in runs]
+    stamp = "\n".join(textwrap.fill(line, max(40, int(21 * inches))) for line in lines)
+    ax.annotate(
+        plain(stamp), (0, 0), (0, -38), "axes fraction", textcoords="offset points", fontsize=7, color="0.4", va="top"
+    )
+
+
+def check_few(n: int, by: str = "") -> None:
+    """Raise ProbeError where a picture would have more conditions than can be told apart, or drawn."""
+    if n > MOST_DRAWN:
+        what = f"{by!r} has {n:,} values" if by else f"{n:,} conditions"
+        raise ProbeError(f"{what}, at most {MOST_DRAWN} are drawn in a picture. Name a column of fewer with --by")
+
+
+def save_figure(ax: Axes, path: str | Path, dpi: int = DPI) -> Path:
+    """Write the figure of some axes as png, svg or pdf, whole or not at all; the same figure gives the same file.
+
+    Raises:
+        ProbeError: another suffix, or a folder that cannot be written to.
+    """
+    path = Path(path)
+    kind = check_format(path)
+    metadata: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    drawn = io.BytesIO()  # a full disk in the midst of a pdf makes matplotlib fail in another way
+    with matplotlib.rc_context({"svg.hashsalt": path.stem}):
+        figure_of(ax).savefig(drawn, format=kind, dpi=dpi, metadata=metadata.get(kind))
+    with replaced(path) as partial:
+        partial.write_bytes(drawn.getvalue())
+    return path
+
+
+def check_format(path: Path) -> str:
+    """The format that a file's name asks for; ProbeError where it is none of FORMATS."""
+    kind = path.suffix.lower().removeprefix(".")
+    if kind not in FORMATS:
+        raise ProbeError(f"{path}: expected a name that ends in .{', .'.join(FORMATS)}")
+    return kind
+
+
+def save_into(run: Run, name: str, ax: Axes) -> list[str]:
+    """Write a figure into a run's `figures` folder as png and svg; gives the paths."""
+    return [str(save_figure(ax, run.folder / "figures" / f"{name}.{kind}")) for kind in FIGURES]

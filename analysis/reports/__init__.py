@@ -1,0 +1,1 @@
+"""Reports: a run or several as one page."""

@@ -1,0 +1,225 @@
+"""The report of a run or several: one page that needs nothing beside it and asks the network for nothing."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePath
+
+import pandas as pd
+
+from analysis.plots.conditions import condition_map, n_conditions
+from analysis.plots.depths import (
+    ablation_curve,
+    contribution_curve,
+    depth_curve,
+    depth_table,
+    gate_spread_curve,
+    save_depth_curve,
+    weighs_layers,
+)
+from analysis.plots.layers import corpora_curve, layer_curve, save_corpora_curve, save_layer_curve
+from analysis.plots.style import MOST_DRAWN
+from analysis.reports.page import PAGE, figure, picture, table_of
+from analysis.reports.untrained import alike, untrained
+from analysis.runs.comparison import LEGEND, Comparison, compare
+from analysis.runs.gates import gate_agreement
+from analysis.runs.loaded_run import LoadedRun
+from analysis.runs.loading import load, load_many
+from analysis.runs.rerun import commands
+from cache.atomic import replaced
+from probing.console import visible
+from probing.runs import Run
+from probing.runs.condition_names import condition_values
+from probing.runs.form import FINDINGS
+
+
+def save_all(run: Run, others: Sequence[Run] = ()) -> tuple[list[str], str]:
+    """Draw every picture that a run has, and write its report; returns the paths of both."""
+    pictures = save_layer_curve(run, others) + save_corpora_curve(run) + save_depth_curve(run)
+    return pictures, save_report(run)
+
+
+def save_report(
+    runs: str | Path | Run | Iterable[str | Path | Run],
+    path: str | Path | None = None,
+    measures: bool | None = None,
+) -> str:
+    """Write the page: the finding, figures, tables, configuration, and how to reproduce it.
+
+    Args:
+        runs: a run, or several on the same trials, which are compared first.
+        path: where to; default `report.html` in the folder of the first run.
+        measures: also similarity of layers and transferability; default where the caches are there and small.
+
+    Returns:
+        The path.
+
+    Raises:
+        ProbeError: runs that cannot be compared, or no cache to measure.
+    """
+    several = load_many(runs)
+    if len(several) == 1:
+        run = several[0]
+        title, body = f"{run.backbone} on {run.corpus}", _run(run, 2, measures)
+    else:
+        title = f"{len(several)} backbones on {several[0].corpus}"
+        parts = [_comparison(compare(several), measures)]
+        for name, run in zip(several.names, several, strict=True):
+            parts.append(f"<h2>{html.escape(name)}</h2>\n{_run(run, 3, measures)}")
+        body = "\n".join(parts)
+    target = Path(path) if path else several[0].folder / "report.html"
+    page = visible(PAGE.substitute(title=html.escape(title), body=body)).encode()
+    with replaced(target, "name another file: --out FILE") as partial:
+        partial.write_bytes(page)
+    return str(target)
+
+
+def layer_table(run: str | Path | Run) -> pd.DataFrame:
+    """EER (%) by layer: dev, eval with its interval, chosen strength, and the shuffled-label control.
+
+    Eval is that of the corpus the findings are about. The last row is the probe on trivial features. Of a sweep with
+    --probe mlp also the eval EER of the MLP probe, and of its control.
+    """
+    run = load(run)
+    both = pd.concat([run.layers, run._rows("trivial-features").reindex(columns=run.layers.columns)])
+    both["layer"] = [("trivial" if pd.isna(layer) else str(layer)) for layer in both["layer"]]
+    dev, evaluated = (both[both["split"] == split].set_index("layer") for split in ("dev", "eval"))
+    table = evaluated[["eer", "low", "high", "strength", "shuffled"]].rename(columns={"eer": "eval"})
+    table.insert(0, "dev", dev["eer"])
+    for experiment in ("mlp", "mlp-shuffled-labels"):
+        rows = run._rows(experiment)
+        rows = rows[rows["split"] == "eval"]
+        if len(rows):
+            of_layer = rows.groupby(rows["layer"].astype(str))["eer"].mean()
+            table[experiment.replace("-labels", "").replace("-", " ")] = of_layer
+    return table
+
+
+def corpora_table(run: Run) -> pd.DataFrame:
+    """EER (%) on eval by layer (rows) and corpus (columns), with the ends of the 95 % intervals."""
+    columns = {}
+    for corpus in run.corpora:
+        of_layer = load(run, corpus).layers.query("split == 'eval'").set_index("layer")
+        columns[corpus] = of_layer["eer"]
+        columns[f"{corpus} 95 %"] = of_layer["low"].map("{:.1f} .. ".format) + of_layer["high"].map("{:.1f}".format)
+    return pd.DataFrame(columns).rename_axis("layer")
+
+
+def condition_table(run: Run, experiment: str, split: str, corpus: str) -> pd.DataFrame:
+    """EER (%) by condition (rows) and layer (columns), of `by-condition` or `unseen-attack` rows."""
+    rows = run.results
+    rows = rows[(rows["experiment"] == experiment) & (rows["metric"] == "eer")]
+    rows = rows[(rows["split"] == split) & (rows["corpus"] == corpus)]
+    table = 100 * rows.pivot(index="condition", columns="layer", values="value")
+    table.columns = pd.Index([str(layer) for layer in table.columns], name=None)
+    factors = (
+        ["attack"] if experiment == "unseen-attack" else [str(name) for name in run.record["options"].get("by", ())]
+    )
+    values = [condition_values(name, factors) for name in table.index]
+    alone = {tuple(of) for of in values}
+    if len(alone) == 1 and len(values[0]) == 1:  # say it once, above
+        factor = next(iter(values[0]))
+        table.index = pd.Index([of[factor] for of in values], name=factor)
+    return table
+
+
+def _corpora_and_conditions(run: LoadedRun, h: str) -> list[str]:
+    """The parts of the page that a sweep over several corpora, by condition or without attacks adds."""
+    parts = []
+    if len(run.corpora) > 1:
+        parts.append(f"<{h}>On every corpus: equal error rate by layer (%)</{h}>")
+        parts.append(figure("EER by layer and corpus", lambda ax: corpora_curve(run, ax)))
+        parts.append(table_of(corpora_table(run).reset_index()))
+    titles = {"by-condition": "By condition", "unseen-attack": "On an attack left out of the training"}
+    for experiment, title in titles.items():
+        rows = run.results[run.results["experiment"] == experiment]
+        for split, corpus in rows[["split", "corpus"]].drop_duplicates().itertuples(index=False):
+            heading = html.escape(f"{title}, {split} of {corpus}: equal error rate by layer (%)")
+            parts.append(f"<{h}>{heading}</{h}>")
+            parts.append(table_of(condition_table(run, experiment, split, corpus).reset_index()))
+    return parts
+
+
+def _run(run: LoadedRun, level: int, measures: bool | None) -> str:
+    h = f"h{level}"
+    parts = [
+        f'<p class="finding">{html.escape(run.sentence)}</p>',
+        *(f'<p class="note">Warning: {html.escape(leak["sentence"])}.</p>' for leak in run.record.get("leaks", ())),
+        figure("EER by layer", lambda ax: layer_curve(run, ax=ax)),
+        f"<{h}>Equal error rate by layer (%)</{h}>",
+        table_of(layer_table(run).reset_index()),
+        *_corpora_and_conditions(run, h),
+    ]
+    if run.record.get("depth_finding"):
+        parts += [
+            f"<{h}>Heads that see the first k layers</{h}>",
+            figure("EER by depth", lambda ax: depth_curve(run, ax=ax)),
+            '<p class="note">EER on eval (%), mean over seeds; what a backbone of that depth costs.</p>',
+            table_of(depth_table(run).reset_index(), ".2f"),
+        ]
+        if weighs_layers(run):
+            parts += [
+                f"<{h}>What each layer contributes</{h}>",
+                figure("gates and weights by layer", lambda ax: contribution_curve(run, ax=ax)),
+            ]
+            if "gate_sd" in set(run.contributions["metric"]):
+                parts += [
+                    '<p class="note">Gates start at random and may stay near there: a gate alone does not tell what a '
+                    "layer is worth; the EER with the layer permuted or left out does.</p>",
+                    table_of(gate_agreement(run).reset_index(), ".2f"),
+                    f"<{h}>How far gates depend on the utterance</{h}>",
+                    figure("spread of gates by layer", lambda ax: gate_spread_curve(run, ax=ax)),
+                    f"<{h}>What a layer is worth to a head</{h}>",
+                    figure("EER without a layer", lambda ax: ablation_curve(run, ax=ax)),
+                ]
+    n_attacks = n_conditions(run, "attack")
+    if n_attacks > MOST_DRAWN:
+        parts.append(f'<p class="note">{n_attacks:,} attacks: too many to draw one by one.</p>')
+    elif n_attacks > 2:
+        parts += [f"<{h}>By attack</{h}>", picture("EER by layer and attack", condition_map(run))]
+    parts += untrained(run, h, measures)
+    parts += [
+        f"<{h}>How to reproduce it</{h}>",
+        f"<pre>{html.escape(commands(run))}</pre>",
+        f"<{h}>Configuration</{h}>",
+        f"<pre>{html.escape(_readable(_configuration(run)))}</pre>",
+    ]
+    return "\n".join(parts)
+
+
+def _comparison(found: Comparison, measures: bool | None) -> str:
+    parts = [
+        f'<p class="finding">{html.escape(found.sentence)}</p>',
+        figure("EER with interval and rank", lambda ax: found.ranking(ax)),
+        figure("EER by layer", lambda ax: layer_curve(found.runs, ax=ax)),
+    ]
+    if found.table["gmacs"].notna().any():
+        parts.append(figure("EER against multiply-accumulates", lambda ax: found.pareto(ax)))
+    parts += [
+        "<h2>Ranking</h2>",
+        table_of(found.ranked.reset_index()),
+        f'<p class="note">{html.escape(LEGEND)}.</p>',
+        "<h2>Paired differences of EER</h2>",
+        table_of(found.differences),
+        f'<p class="note">Paired bootstrap, {found.resamples} resamples; p adjusted by Holm\'s procedure.</p>',
+        *alike(found, measures),
+    ]
+    return "\n".join(parts)
+
+
+def _readable(record: dict[str, object]) -> str:
+    """The record as JSON, lists of numbers and names on one line."""
+    text = json.dumps(record, indent=1, ensure_ascii=False)
+    return re.sub(r"\[[^][{}]*\]", lambda found: re.sub(r"\s*\n\s*", " ", found.group()), text)
+
+
+def _configuration(run: Run) -> dict[str, object]:
+    """The record without what is said elsewhere on the page, and without folders of this machine."""
+    left_out = {*FINDINGS, "cache_folder", "conditions", "utterances", "leaks"}
+    record = {name: value for name, value in run.record.items() if name not in left_out}
+    about = {name: value for name, value in record["about"].items() if name in ("backbone", "corpus", "random_weights")}
+    caches = {part: {**one, "folder": PurePath(one["folder"]).name} for part, one in record["caches"].items()}
+    return {**record, "about": about, "caches": caches}

@@ -1,0 +1,80 @@
+"""What caches tell without a probe, as parts of a report: how alike layers are, and transferability."""
+
+from __future__ import annotations
+
+import html
+
+from analysis.reports.page import figure, table_of
+from analysis.runs.comparison import Comparison
+from analysis.runs.loaded_run import LoadedRun
+from analysis.similarity import cka, similarity_map
+from analysis.transferability import predicts, transfer_curve, transfer_scores
+from cache import Cache, ProbeError
+
+MOST_VALUES = 5e7  # of the pooled tier that are looked at without being asked to: some seconds
+FEWEST_LAYERS = 3  # that can be ranked
+
+
+def untrained(run: LoadedRun, h: str, measures: bool | None) -> list[str]:
+    """Layer similarity and transferability of one run.
+
+    Args:
+        run: of which the cache is looked at.
+        h: the heading's tag.
+        measures: False for none; None where the cache is there and small; True in any case.
+
+    Raises:
+        ProbeError: asked for, and there is no such cache.
+    """
+    cache = _wanted(run, measures)
+    if isinstance(cache, str):
+        return [f'<p class="note">{html.escape(cache)}</p>'] if cache else []
+    split = str(run.record["options"]["train"]).rpartition(":")[2]
+    try:
+        alike, scores = cka(cache), transfer_scores(cache, where={"split": split})
+    except ProbeError as error:
+        if measures:
+            raise
+        return [f'<p class="note">Without similarity of layers and transferability: {html.escape(str(error))}</p>']
+    told = predicts(run, scores)
+    chance = told["chance_low"].map("{:.2f} .. ".format) + told["chance_high"].map("{:.2f}".format)
+    shown = told[["score", "kendall", "spearman", "p", "n"]].assign(**{"95 % by chance": chance})
+    return [
+        f"<{h}>How alike layers are</{h}>",
+        figure("CKA of layers", lambda ax: similarity_map(alike, ax)),
+        f"<{h}>What could be told without training</{h}>",
+        figure("transferability by layer", lambda ax: transfer_curve(run, scores, ax)),
+        table_of(scores.reset_index(), ".3g"),
+        '<p class="note">From the training split alone; higher promises a better probe. TransRate: each class centred '
+        "by its own mean and weighted by its size; beside it that of shuffled labels. Below, the rank correlation of "
+        "each with the probes' EER on eval: 1 where the higher score has the lower EER.</p>",
+        table_of(shown, ".2f"),
+    ]
+
+
+def alike(found: Comparison, measures: bool | None) -> list[str]:
+    """How alike the layers of the best backbone and of each other one are."""
+    runs = dict(zip(found.runs.names, found.runs, strict=True))
+    opened = [(name, _wanted(runs[str(name)], measures)) for name in found.table.index]
+    caches = [(name, cache) for name, cache in opened if isinstance(cache, Cache)]
+    parts = ["<h2>How alike the layers of two backbones are</h2>"] if len(caches) > 1 else []
+    for name, other in caches[1:]:
+        table = cka(caches[0][1], other=other)
+        parts.append(figure(f"CKA of {caches[0][0]} and {name}", lambda ax, table=table: similarity_map(table, ax)))  # type: ignore[misc]
+    return parts
+
+
+def _wanted(run: LoadedRun, measures: bool | None) -> Cache | str:
+    """The cache to look at, or why not."""
+    if measures is False or (measures is None and run.n_blocks + 1 < FEWEST_LAYERS):
+        return ""
+    cache, folder = run.cache, run.record["caches"]["train"]["folder"]
+    if cache is None:
+        if measures:
+            raise ProbeError(f"{run.folder}: its cache {folder} is not there. Move it beside the run, or --no-measures")
+        return "Its cache is not there: without similarity of layers and transferability."
+    if len(cache.layers) < FEWEST_LAYERS:
+        return ""
+    if measures is None and 2 * len(cache.layers) * len(cache) * cache.dim > MOST_VALUES:
+        return "Its cache is large: probe report --measures adds similarity of layers and transferability."
+    return cache

@@ -1,0 +1,1 @@
+"""Runs as a notebook reads them: tidy tables, comparisons, and what makes them again."""

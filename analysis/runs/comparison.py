@@ -1,0 +1,263 @@
+"""Several backbones on the same trials: paired tests, a ranking with intervals, and what the accuracy costs.
+
+Every figure is of the run's linear probe at the layer chosen on dev, or of a head at full depth, on the same eval
+trials and the same bootstrap resamples (paired). A difference is tested at two sides by Student's t over its standard
+error on resamples; p-values of all pairs are adjusted by Holm's procedure (Holm 1979), so that the chance of any false
+difference is at most 5 %. The rank of a backbone is counted anew in every resample.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.runs.loaded_run import LoadedRun
+from analysis.runs.loading import Runs, load_many
+from analysis.runs.protocols import LINEAR, check_comparable
+from cache import ProbeError
+from probing.metrics import Resamples, difference_interval, difference_p, draw, eer, eer_resamples, rate_interval
+from probing.runs import Run
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+LEVEL = 0.05
+LEGEND = (
+    "layer: chosen on dev; GMAC: 10^9 multiply-accumulates for 4 s of audio, up to that layer; enough: the depth shown "
+    "to be not worse than all layers"
+)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was found about several runs.
+
+    runs: those compared. head: whose scores: `linear` or a head.
+    table: one row a run, lowest EER first: layers, best_layer (chosen on dev), relative_depth, eer, low, high (%),
+        rank, rank_low, rank_high, best (share of resamples where it is the best, %), gmacs (10^9 multiply-accumulates
+        for 4 s of audio up to the best layer), depth_needed (of the run's finding on depth; missing where none was
+        shown), gmacs_needed (up to that depth), gmacs_whole, cache.
+    pairs: one row a pair: first, second, difference (EER of the first less that of the second, points), low, high, p,
+        p_adjusted, shown.
+    """
+
+    runs: Runs
+    head: str
+    table: pd.DataFrame
+    pairs: pd.DataFrame
+    resamples: int
+
+    @property
+    def sentence(self) -> str:
+        """The finding in words."""
+        best, second = self.table.iloc[0], self.table.iloc[1]
+        lead = (
+            f"{best.name} has the lowest EER of {len(self.table)} on {self.runs[0].corpus}: {_interval(best)} at "
+            f"{self._where(best)}, lowest in {best['best']:.0f} % of resamples; {second.name} follows with "
+            f"{_interval(second)}."
+        )
+        shown = self.pairs[self.pairs["shown"]]
+        if shown.empty:
+            return f"{lead} No difference is shown: any of them may be chance (paired bootstrap, Holm's adjustment)."
+        told = [
+            f"{row.first} below {row.second} by {-row.difference:.1f} points [{-row.high:.1f}, {-row.low:.1f}]"
+            for row in shown.itertuples()
+        ]
+        rest = len(self.pairs) - len(shown)
+        return f"{lead} Shown: {'; '.join(told)}{f'; {rest} other pairs may be chance' if rest else ''}."
+
+    def _where(self, row: pd.Series[Any]) -> str:
+        if self.head != LINEAR:
+            return f"full depth ({self.head})"
+        return f"layer {row['best_layer']} of {row['layers']}, chosen on dev"
+
+    @property
+    def ranked(self) -> pd.DataFrame:
+        """The table as a person reads it: text with intervals, one row a run."""
+        rows = []
+        for row in self.table.itertuples():
+            needed = "none shown" if pd.isna(row.depth_needed) else str(row.depth_needed)
+            rows.append(
+                {
+                    "EER (%)": f"{row.eer:.1f}",
+                    "95 %": f"{row.low:.1f} .. {row.high:.1f}",
+                    "rank": f"{row.rank:.2g} [{row.rank_low:.2g}, {row.rank_high:.2g}]",
+                    "best in": f"{row.best:.0f} %",
+                    "layer": f"{row.best_layer} of {row.layers}",
+                    "GMAC": _gmacs(row.gmacs),
+                    "enough": needed,
+                    "GMAC of these": _gmacs(row.gmacs_needed),
+                }
+            )
+        return pd.DataFrame(rows, index=self.table.index)
+
+    @property
+    def differences(self) -> pd.DataFrame:
+        """The pairs as a person reads them: text, one row a pair."""
+        rows = [
+            {
+                "lower": row.first,
+                "than": row.second,
+                "by (points)": f"{-row.difference:.1f}",
+                "95 %": f"{-row.high:.1f} .. {-row.low:.1f}",
+                "p (Holm)": f"{row.p_adjusted:.2g}",
+                "": "shown" if row.shown else "may be chance",
+            }
+            for row in self.pairs.itertuples()
+        ]
+        return pd.DataFrame(rows)
+
+    def ranking(self, ax: Axes | None = None) -> Axes:
+        """See `analysis.plots.ranking.ranking_picture`."""
+        from analysis.plots.ranking import ranking_picture
+
+        return ranking_picture(self, ax)
+
+    def pareto(self, ax: Axes | None = None) -> Axes:
+        """See `analysis.plots.pareto.pareto_picture`."""
+        from analysis.plots.pareto import pareto_picture
+
+        return pareto_picture(self.runs, ax)
+
+    def layer_curve(self, ax: Axes | None = None, relative: bool | None = None) -> Axes:
+        """See `analysis.layer_curve`."""
+        from analysis.plots.layers import layer_curve
+
+        return layer_curve(self.runs, ax=ax, relative=relative)
+
+    def __repr__(self) -> str:
+        return f"{self.ranked.to_string()}\n\n{self.sentence}"
+
+    def _repr_html_(self) -> str:
+        return (
+            f"<p>{html.escape(self.sentence)}</p>{self.ranked.to_html()}<p>{html.escape(LEGEND)}</p>"
+            f"<p>Paired differences of EER</p>{self.differences.to_html(index=False)}"
+        )
+
+
+def compare(
+    runs: str | Path | Run | Iterable[str | Path | Run],
+    head: str = LINEAR,
+    *,
+    corpus: str | None = None,
+    resamples: int | None = None,
+    seed: int | None = None,
+) -> Comparison:
+    """Compare backbones by their runs on the same trials.
+
+    Args:
+        runs: two or more runs or their folders; or one folder with runs in it.
+        head: `linear`, the probe at the layer chosen on dev; or a head that every run has, at full depth.
+        corpus: of those evaluated on, the one to compare on; default the first.
+        resamples: of the bootstrap; default as many as those of the first run, whose intervals are then the same.
+        seed: of the bootstrap; likewise.
+
+    Raises:
+        ProbeError: fewer than two runs, or runs whose corpora or protocols differ, with the reason.
+    """
+    runs = load_many(runs, corpus)
+    if len(runs) < 2:
+        raise ProbeError(f"{len(runs)} run: expected two or more to compare. Sweep another backbone on the same corpus")
+    for run in runs[1:]:
+        check_comparable(runs[0], run, head)
+    options = runs[0].record["options"]
+    resamples = resamples or int(options["resamples"])
+    seed = int(options["seed"]) if seed is None else seed
+    found = [run.trials(_system(run, head), run.part("eval")) for run in runs]
+    order = found[0]["utterance_id"]
+    trials = [table.set_index("utterance_id").loc[order].reset_index() for table in found]
+    bonafide = trials[0]["label"].eq("bonafide").to_numpy()
+    drawn = draw(bonafide, runs[0].clusters(trials[0]), n=resamples, seed=seed)
+    scores = [table["score"].to_numpy() for table in trials]
+    rates = np.array([eer(bonafide, values) for values in scores])
+    resampled = np.array([eer_resamples(bonafide, values, drawn) for values in scores])
+    table = _table(runs, rates, resampled, drawn).sort_values(["eer", "gmacs"], kind="stable")
+    pairs = _pairs([str(name) for name in table.index], runs.names, rates, resampled, drawn)
+    return Comparison(runs, head, table, pairs, resamples)
+
+
+def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """p-values (M,) adjusted by Holm's procedure: the i-th smallest times M - i, made non-decreasing, at most 1."""
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return adjusted
+
+
+def _system(run: LoadedRun, head: str) -> str:
+    """Name of the score file that stands for the backbone."""
+    if head == LINEAR:
+        return f"linear-layer-{run.record['finding']['layer']:02d}"
+    return f"{head}-depth-{run.n_blocks:02d}"
+
+
+def _table(runs: Runs, rates: NDArray[np.float64], resampled: NDArray[np.float64], drawn: Resamples) -> pd.DataFrame:
+    # ties share their mean rank
+    order = (resampled[:, None] > resampled[None]).sum(1) + 0.5 * ((resampled[:, None] == resampled[None]).sum(1) + 1)
+    lowest = resampled == resampled.min(axis=0)
+    first = (lowest / lowest.sum(axis=0)).mean(axis=1)
+    rows = []
+    for run, rate, sample, rank, share in zip(runs, rates, resampled, order, first, strict=True):
+        interval = rate_interval(rate, sample, drawn)
+        layer = int(run.record["finding"]["layer"])
+        finding = run.record.get("depth_finding") if run.corpus == run.corpora[0] else None  # it is about that one
+        needed = (finding or {}).get("depth")
+        gmacs = run.costs.set_index("depth")["gmacs"].to_dict()
+        rows.append(
+            {
+                "layers": run.n_blocks,
+                "best_layer": layer,
+                "relative_depth": layer / max(run.n_blocks, 1),
+                "eer": 100 * interval.value,
+                "low": 100 * interval.low,
+                "high": 100 * interval.high,
+                "rank": float(rank.mean()),
+                "rank_low": float(np.quantile(rank, LEVEL / 2, method="nearest")),
+                "rank_high": float(np.quantile(rank, 1 - LEVEL / 2, method="nearest")),
+                "best": 100 * float(share),
+                "gmacs": gmacs.get(layer, np.nan),
+                "depth_needed": needed,
+                "gmacs_needed": gmacs.get(needed, np.nan),
+                "gmacs_whole": gmacs.get(run.n_blocks, np.nan),
+                "cache": run.record["cache"],
+            }
+        )
+    return pd.DataFrame(rows, index=pd.Index(runs.names, name="backbone")).astype({"depth_needed": "Int64"})
+
+
+def _pairs(
+    ordered: list[str],
+    names: list[str],
+    rates: NDArray[np.float64],
+    resampled: NDArray[np.float64],
+    drawn: Resamples,
+) -> pd.DataFrame:
+    rows = []
+    for one, two in combinations(ordered, 2):
+        first, second = names.index(one), names.index(two)
+        differences = resampled[first] - resampled[second]
+        interval = difference_interval(rates[first] - rates[second], differences, drawn)
+        row = {"first": one, "second": two, "difference": 100 * interval.value}
+        p = difference_p(interval.value, differences, drawn)
+        rows.append({**row, "low": 100 * interval.low, "high": 100 * interval.high, "p": p})
+    table = pd.DataFrame(rows)
+    table["p_adjusted"] = holm(table["p"].to_numpy())
+    table["shown"] = table["p_adjusted"] < LEVEL
+    return table
+
+
+def _gmacs(value: float) -> str:
+    return "not measured" if pd.isna(value) else f"{value:.3g}"
+
+
+def _interval(row: pd.Series[Any]) -> str:
+    return f"{row['eer']:.1f} % [{row['low']:.1f}, {row['high']:.1f}]"

@@ -1,0 +1,38 @@
+"""Kinds of folders that this project writes: a command that is given another than it takes says what it was given."""
+
+from pathlib import Path
+
+from cache.errors import ProbeError
+from cache.manifest import MANIFEST
+from probing.runs.form import RECORD
+
+EXPORTED = "serving.json"
+CACHE, RUN, EXPORT = "a cache", "a run", "an exported model"
+MARKS = {MANIFEST: CACHE, RECORD: RUN, EXPORTED: EXPORT}
+TAKEN_BY = {
+    CACHE: "Sweep it first: probe sweep {0}; what is in it: probe cache info {0}",
+    RUN: "What takes it: probe report {0}, probe plot {0} layers --out FILE, probe export {0} DIR",
+    EXPORT: "What takes it: probe score {0} AUDIO --out FILE",
+}
+
+
+def kind_of(path: Path) -> str | None:
+    """CACHE, RUN or EXPORT, or None where a path is none of them."""
+    return next((kind for mark, kind in MARKS.items() if (path / mark).is_file()), None)
+
+
+def expect(path: str | Path, *kinds: str) -> None:
+    """Raise ProbeError where a path is another kind of folder than those expected, with what takes it."""
+    found = kind_of(Path(path))
+    if found is not None and found not in kinds:
+        raise ProbeError(f"{path}: {found}, not {' or '.join(kinds)}. {TAKEN_BY[found].format(path)}")
+
+
+def expect_file(path: Path) -> None:
+    """Raise ProbeError where a score file was expected and a path is a folder, with the score files in it."""
+    if kind_of(path) in (CACHE, EXPORT):
+        expect(path, "a score file")
+    if path.is_dir():
+        found = [*sorted(path.glob("scores/*.eval.txt")), *sorted(path.glob("*.eval.txt"))]
+        advice = f"Name a file of it, as {found[0]}" if found else "Name a file"
+        raise ProbeError(f"{path}: {kind_of(path) or 'a folder'}, not a score file. {advice}")

@@ -1,0 +1,234 @@
+"""Frames: the figures of a run as tidy tables, EER in per cent, and a picture of itself in HTML."""
+
+from __future__ import annotations
+
+import html
+from functools import cached_property
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cache import Cache, ProbeError
+from probing.metrics import draw, eer, eer_resamples, rate_interval
+from probing.metrics.decomposition import POOLED, conditions, too_few
+from probing.progress import progress_line
+from probing.runs import Run
+from probing.runs.condition_names import condition_values
+
+EER = ["eer", "low", "high"]
+RATES = {"value": "eer"}
+PARTS = ("train", "dev", "eval")
+
+
+class LoadedRun(Run):
+    """A run with its figures as tidy frames; EER, its interval and shares are in per cent.
+
+    Attributes:
+        folder, record (run.json), results (every figure, as on disk, 0 to 1).
+        corpus: of those evaluated on, the one whose figures the frames hold; default that of the findings.
+
+    Raises:
+        ProbeError: there is no run in the folder, or it was not evaluated on the corpus.
+    """
+
+    def __init__(self, folder: str | Path, corpus: str | None = None) -> None:
+        super().__init__(folder)
+        self.corpus = corpus or self.corpora[0]
+        self.rows("layer", corpus=self.corpus)
+
+    @property
+    def trained_on(self) -> str:
+        """Name of the corpus the probes were trained on."""
+        return str(self.record["caches"]["train"]["corpus"])
+
+    def part(self, split: str) -> str:
+        """What the record and the score files call a split: `eval`, or `eval.CORPUS` of a further corpus."""
+        return split if split == "dev" or self.corpus == self.corpora[0] else f"{split}.{self.corpus}"
+
+    @property
+    def utterances(self) -> dict[str, int]:
+        """A number for train, dev and eval (of this corpus) that tells one set of utterances from another."""
+        known = self.record["utterances"]
+        return {name: known[self.part(name) if name == "eval" else name] for name in PARTS}
+
+    @cached_property
+    def cache(self) -> Cache | None:
+        """The cache that the probes were trained on: where it was, or beside the run; None where it is not there."""
+        known = self.record["caches"]["train"]
+        for folder in (Path(known["folder"]), self.folder.parent / PurePath(known["folder"]).name):
+            try:
+                found = Cache(folder)
+            except (ProbeError, OSError):
+                continue
+            if found.id == known["id"]:
+                return found
+        return None
+
+    @cached_property
+    def layers(self) -> pd.DataFrame:
+        """Linear probes, one row a layer and split: relative_depth (layer / L), eer, low, high, strength, shuffled."""
+        rows = self._rows("layer")
+        shuffled = self._rows("shuffled-labels").groupby(["split", "layer"])["eer"].mean().rename("shuffled")
+        table = rows[["split", "layer", *EER, "strength"]].join(shuffled, on=["split", "layer"])
+        table.insert(2, "relative_depth", table["layer"].astype(float) / max(self.n_blocks, 1))
+        return table.sort_values(["split", "layer"], ignore_index=True)
+
+    @cached_property
+    def depths(self) -> pd.DataFrame:
+        """Heads on layers 1..k, mean over seeds, one row a head, depth and split: relative_depth, eer, low, high."""
+        rows = self._rows("depth")
+        table = rows.loc[rows["seed"].isna(), ["head", "split", "depth", *EER]]
+        table.insert(3, "relative_depth", table["depth"].astype(float) / max(self.n_blocks, 1))
+        return table.sort_values(["head", "split", "depth"], ignore_index=True)
+
+    @cached_property
+    def contributions(self) -> pd.DataFrame:
+        """What layers contribute to heads of full depth: head, metric, condition, layer, value, low, high over seeds.
+
+        Metrics are those of `probing.sweep.contributions`; EERs are in per cent. low and high are the range over seeds.
+        """
+        rows = self.results[self.results["experiment"] == "contribution"]
+        groups = rows.groupby(["head", "metric", "condition", "layer"])["value"]
+        table = groups.agg(value="mean", low="min", high="max").reset_index()
+        of_rates = table["metric"].str.startswith("eer")
+        table.loc[of_rates, ["value", "low", "high"]] *= 100
+        return table
+
+    @cached_property
+    def controls(self) -> pd.DataFrame:
+        """What a probe gets without knowing anything: trivial features, and shuffled labels as a range over layers."""
+        trivial = self._rows("trivial-features")[["experiment", "split", *EER]]
+        shuffled = self._rows("shuffled-labels").groupby(["experiment", "split"])["eer"]
+        ranges = shuffled.agg(eer="mean", low="min", high="max").reset_index()
+        return pd.concat([trivial, ranges], ignore_index=True)
+
+    @cached_property
+    def costs(self) -> pd.DataFrame:
+        """What the backbone costs at each depth for 4 s of audio; no rows where that was not measured.
+
+        Columns: depth, million_parameters, gmacs (10^9 multiply-accumulates), latency_ms, saved (% of the whole).
+        """
+        rows = self.results[self.results["experiment"] == "cost"]
+        table = rows.pivot(index="depth", columns="metric", values="value").reindex(
+            columns=["parameters", "macs", "latency_ms"]
+        )
+        table = table.rename_axis(columns=None).reset_index().sort_values("depth", ignore_index=True)
+        macs = table["macs"].astype(float)
+        return pd.DataFrame(
+            {
+                "depth": table["depth"].astype(int),
+                "million_parameters": table["parameters"] / 1e6,
+                "gmacs": macs / 1e9,
+                "latency_ms": table["latency_ms"],
+                "saved": 100 * (1 - macs / macs.max()),
+            }
+        )
+
+    def by(self, column: str = "attack", split: str = "eval", resamples: int | None = None) -> pd.DataFrame:
+        """EER of the linear probes by layer and by a condition, with 95 % intervals over what the run's are over.
+
+        Those of a sweep with `--by` are given as they are; others are computed from the scores.
+
+        Args:
+            column: `attack`, or any column of the corpus such as `codec`; see `probing.metrics.decomposition` for which
+                trials make up a condition.
+            split: `eval` or `dev`.
+            resamples: of the bootstrap; default as many as the run's.
+
+        Returns:
+            condition, layer, eer, low, high, n_bonafide, n_spoof; the condition `pooled` first. Conditions with fewer
+            than 5 trials of a class are left out.
+
+        Raises:
+            ProbeError: the corpus has no such column.
+        """
+        known = self._swept_by(column, split)
+        if len(known):
+            return known
+        resamples = resamples or int(self.record["options"]["resamples"])
+        layers = [int(layer) for layer in self.layers.query("split == @split")["layer"]]
+        rows: list[dict[str, Any]] = []
+        with progress_line(f"EER by {column}", len(layers), "layers") as line:
+            for layer in layers:
+                trials = self.trials(f"linear-layer-{layer:02d}", self.part(split))
+                if column not in trials:
+                    told = [name for name in trials if name not in ("utterance_id", "path", "label", "score", "split")]
+                    raise ProbeError(f"{self.folder}: no column {column!r}. Expected one of {', '.join(told)}")
+                trials[column] = trials[column].astype(str)
+                for condition, chosen in conditions(trials, [column]):
+                    bonafide = chosen["label"].eq("bonafide").to_numpy()
+                    if (
+                        bonafide.all()
+                        or not bonafide.any()
+                        or (condition[column] != POOLED and too_few(chosen["label"]))
+                    ):
+                        continue
+                    drawn = draw(bonafide, self.clusters(chosen), n=resamples, seed=self.record["options"]["seed"])
+                    scores = chosen["score"].to_numpy()
+                    interval = rate_interval(eer(bonafide, scores), eer_resamples(bonafide, scores, drawn), drawn)
+                    rates = 100 * np.array([interval.value, interval.low, interval.high])
+                    row = dict(zip(EER, rates, strict=True))
+                    counts = {"n_bonafide": int(bonafide.sum()), "n_spoof": int((~bonafide).sum())}
+                    rows.append({"condition": condition[column], "layer": layer, **row, **counts})
+                line.advance(1, f"layer {layer}")
+        return pd.DataFrame(rows)
+
+    @property
+    def summary(self) -> pd.Series[str]:
+        """The run on one line: backbone, corpus, layers, the layer chosen on dev with its eval EER, controls."""
+        found, counts = self.record["finding"], self.record["counts"]["eval"]
+        depth = self.record.get("depth_finding") or {}
+        best, trivial = found["best"], found["trivial"]
+        return pd.Series(
+            {
+                "backbone": self.backbone,
+                "corpus": self.corpora[0],
+                "layers": f"0..{self.n_blocks}",
+                "best layer (dev)": str(found["layer"]),
+                "eval EER": f"{100 * best['value']:.1f} % [{100 * best['low']:.1f}, {100 * best['high']:.1f}]",
+                "trivial features": f"{100 * trivial['value']:.1f} %",
+                "shuffled labels": f"{100 * found['shuffled']:.1f} %",
+                "layers enough": str(depth["depth"]) if depth.get("depth") else "none shown" if depth else "not asked",
+                "eval": f"{counts['bonafide']} bona fide + {counts['spoof']} spoof",
+                "cache": self.record["cache"],
+            },
+            name=self.folder.name,
+        )
+
+    def _swept_by(self, column: str, split: str) -> pd.DataFrame:
+        """The rows of a sweep with `--by`, the pooled ones first; none where it was not asked for."""
+        if split == "dev":
+            return pd.DataFrame()
+        rows = self._rows("by-condition")
+        rows = rows[rows["split"] == split]
+        factors = [str(name) for name in self.record["options"].get("by", ())]
+        values = {name: condition_values(name, factors) for name in rows["condition"].unique()}
+        shown = {name: of[column] for name, of in values.items() if set(of) == {column}}
+        rows = rows[rows["condition"].isin(shown)]
+        if rows.empty:
+            return rows
+        counts = self.record["conditions"][self.corpus]
+        of_all = self.layers[self.layers["split"] == split].assign(condition="pooled")
+        table = pd.concat([of_all, rows], ignore_index=True)[["condition", "layer", *EER]]
+        for name, label in (("n_bonafide", "bonafide"), ("n_spoof", "spoof")):
+            whole = self.record["counts"][self.part(split)][label]
+            table[name] = [counts[one][label] if one in counts else whole for one in table["condition"]]
+        table["condition"] = [shown.get(name, name) for name in table["condition"]]
+        return table
+
+    def _rows(self, experiment: str) -> pd.DataFrame:
+        rows = pd.concat([self.rows(experiment, "dev"), self.rows(experiment, "eval", self.corpus)])
+        rows = rows[rows["metric"] == "eer"]
+        rates = {name: 100 * rows[name] for name in ("value", "low", "high")}
+        return rows.assign(**rates).rename(columns=RATES)
+
+    def _repr_html_(self) -> str:
+        table = self.layers.pivot(index="layer", columns="split", values="eer").round(1).T.rename_axis(None, axis=1)
+        return (
+            f"<p><b>{html.escape(self.backbone)}</b> on {html.escape(self.corpus)}</p>"
+            f"<p>{html.escape(self.sentence)}</p>"
+            f"{self.summary.drop(['backbone', 'corpus']).to_frame().T.to_html()}"
+            f"<p>EER (%) of a linear probe by layer</p>{table.to_html(na_rep='')}"
+        )

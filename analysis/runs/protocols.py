@@ -1,0 +1,63 @@
+"""Protocols: what two runs must have in common for their figures to say something about their backbones."""
+
+from __future__ import annotations
+
+from analysis.runs.loaded_run import LoadedRun
+from analysis.runs.loading import load
+from cache import ProbeError
+from probing.runs import Run
+
+LINEAR = "linear"
+# What has to be the same for figures to be comparable: part of the fingerprint -> what a person calls it.
+AUDIO = {"crop": "cropping", "decoder": "decoder", "resampler": "resampler", "pooling": "pooling"}
+PROBES = ("strengths", "interval_by")
+TRAINING = ("tier", "recipe", "seeds", "epochs", "weight_decays")
+
+
+def check_comparable(first: LoadedRun, other: LoadedRun, head: str = LINEAR) -> None:
+    """Raise ProbeError, naming what differs, where the figures of two runs say nothing about their backbones."""
+    reasons = []
+    if first.corpus != other.corpus:
+        reasons.append(f"corpus: {first.corpus} and {other.corpus}")
+    one, two = first.record["options"], other.record["options"]
+    mine, theirs = first.utterances, other.utterances
+    parts = [part for part in mine if mine[part] != theirs[part]]
+    if not reasons and parts:
+        splits = [f"{part}: {one[part]} and {two[part]}" for part in parts if one[part] != two[part]]
+        reasons += [f"splits: {', '.join(splits)}"] if splits else []
+        reasons.append(f"utterances, labels or speakers of {', '.join(parts)}: {_counts(first)} and {_counts(other)}")
+    for name, called in AUDIO.items():
+        mine, theirs = first.record["fingerprint"].get(name), other.record["fingerprint"].get(name)
+        if mine != theirs:
+            reasons.append(f"{called}: {mine} and {theirs}")
+    reasons += [f"{name}: {one.get(name)} and {two.get(name)}" for name in PROBES if one.get(name) != two.get(name)]
+    if head != LINEAR:
+        one, two = one["depths"], two["depths"]
+        differ = [name for name in TRAINING if one.get(name) != two.get(name)]
+        reasons += [f"{name} of heads: {one.get(name)} and {two.get(name)}" for name in differ]
+    if reasons:
+        raise ProbeError(
+            f"{first.folder} and {other.folder} cannot be compared: their protocols differ in\n"
+            + "\n".join(f"  {reason}" for reason in reasons)
+            + "\nExtract and sweep the same corpus with the same options for every backbone."
+        )
+
+
+def check_same_utterances(utterances: dict[str, int], other: Run, corpus: str | None = None) -> None:
+    """Raise ProbeError where a run was made on other utterances than those of train, dev and eval here.
+
+    Args:
+        utterances: as `LoadedRun.utterances`, or `probing.sweep.identity`, has them.
+        other: a run.
+        corpus: of those the other run was evaluated on, whose eval is meant; default the first.
+    """
+    if any(number != utterances[part] for part, number in load(other, corpus).utterances.items()):
+        raise ProbeError(
+            f"{other.folder}: made on other utterances, so the curves cannot be compared. "
+            "Sweep caches of the same corpus with the same --train, --dev and --eval."
+        )
+
+
+def _counts(run: Run) -> str:
+    counts = run.record["counts"].items()
+    return ", ".join(f"{part} {of_part['bonafide']} + {of_part['spoof']}" for part, of_part in counts)

@@ -1,0 +1,1 @@
+"""How what is embedded was made: the demo corpus and the pretrained model. Nothing else imports this."""

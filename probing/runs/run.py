@@ -1,0 +1,125 @@
+"""A finished run, open for reading."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cache import ProbeError
+from cache.bounds import read_parquet
+from probing.metrics.clusters import Clusters, clusters_of
+from probing.runs.form import FINDINGS, RECORD, RESULTS, UTTERANCES, check_record, check_results, check_utterances
+from probing.scores.files import read_scores
+from probing.sealing import check_file, read_record
+
+RUN = RECORD
+
+
+class Run:
+    """A finished run, open for reading.
+
+    Attributes:
+        folder, record (run.json), results (DataFrame, one row a figure).
+
+    Raises:
+        ProbeError: there is no run in the folder, or it is damaged; every file is compared when it is read.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        try:
+            self.record: dict[str, Any] = read_record(self.folder / RUN)[0]
+            check_file(self.folder / RESULTS)
+            self.results = read_parquet(self.folder / RESULTS)
+            check_record(self.record)
+            check_results(self.results, self.record)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
+            raise ProbeError(
+                f"{self.folder}: no run here that can be read ({error}). Make one: probe sweep CACHE"
+            ) from None
+
+    @property
+    def sentence(self) -> str:
+        """The finding in words."""
+        return " ".join(str(self.record[key]["sentence"]) for key in FINDINGS if self.record.get(key))
+
+    @property
+    def corpora(self) -> list[str]:
+        """Names of the corpora evaluated on; the findings are about the first."""
+        return [str(name) for name in self.record["corpora"]]
+
+    def rows(self, experiment: str, split: str = "eval", corpus: str | None = None) -> pd.DataFrame:
+        """Rows of the results of an experiment and a split; see `probing.sweep.results`.
+
+        Args:
+            experiment: as `layer`.
+            split: eval or dev.
+            corpus: one of those evaluated on; default the first. Of no meaning for dev.
+
+        Raises:
+            ProbeError: the run did not evaluate on such a corpus.
+        """
+        if corpus is not None and corpus not in self.corpora:
+            raise ProbeError(f"{self.folder}: not evaluated on {corpus!r}, only on {', '.join(self.corpora)}")
+        table = self.results[(self.results["experiment"] == experiment) & (self.results["split"] == split)]
+        return table if split == "dev" else table[table["corpus"] == (corpus or self.corpora[0])]
+
+    @property
+    def backbone(self) -> str:
+        """Name of the backbone."""
+        return str(self.record["about"]["backbone"])
+
+    @property
+    def n_blocks(self) -> int:
+        """L, the number of the last layer."""
+        return int(self.record["finding"]["last"])
+
+    def trials(self, name: str, part: str = "eval") -> pd.DataFrame:
+        """Scores of a head with whose they are: `utterance_id`, `label`, `speaker`, `attack`, conditions, `score`.
+
+        Args:
+            name: as the files of `scores` are called, such as `linear-layer-06` or `weighted-sum+linear-depth-06`.
+            part: `dev`, `eval`, or `eval.CORPUS` of a further corpus.
+
+        Raises:
+            ProbeError: no such scores, or a run of a version that did not keep its utterances.
+        """
+        path = file_in(self.folder / "scores", f"{name}.{part}.txt")
+        if not path.is_file():
+            there = sorted(file.name.removesuffix(".eval.txt") for file in path.parent.glob("*.eval.txt"))
+            raise ProbeError(f"{path}: no such scores. There are: {', '.join(there)}")
+        try:
+            check_file(self.folder / UTTERANCES)
+            table = read_parquet(self.folder / UTTERANCES)
+            check_utterances(table)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
+            raise ProbeError(
+                f"{self.folder}: its utterances cannot be read ({error}). Make it again: "
+                f"probe sweep {self.record['cache_folder']} --out {self.folder} --overwrite"
+            ) from None
+        scores = read_scores(path)[["utterance_id", "score"]]
+        table = table[table["part"] == part].drop(columns="part")
+        if table.empty:
+            raise ProbeError(f"{self.folder / UTTERANCES}: has no utterances of {part}. Make the run again")
+        table = table.dropna(axis=1, how="all")
+        joined = table.merge(scores, on="utterance_id", how="inner", validate="one_to_one")
+        if not len(joined) == len(table) == len(scores):
+            raise ProbeError(f"{path}: not the scores of the {len(table)} utterances of the run. Make the run again")
+        return joined
+
+    def clusters(self, trials: pd.DataFrame) -> Clusters:
+        """What a bootstrap of these trials draws, as in the sweep."""
+        return clusters_of(trials, self.record["options"]["interval_by"])
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.folder)!r}: {self.sentence})"
+
+
+def file_in(folder: Path, name: str) -> Path:
+    """The file of a name in a folder of a run; ProbeError where the name, which anybody may have written, leads out."""
+    if not name or Path(name).name != name or "\\" in name or "\0" in name:
+        raise ProbeError(
+            f"{folder.parent}: {name!r} is no name of a file in its folder {folder.name}. Expected a head that the run "
+            "has; if the run itself says so, make it again: probe sweep CACHE"
+        )
+    return folder / name

@@ -1,0 +1,163 @@
+"""Tables of text in the forms of score files and protocols: white space, tabs or csv, with a header or without; .gz."""
+
+import csv
+import math
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cache.bounds import TooLarge
+from probing.labels import LABELS
+from probing.metrics.eer import ScoresError
+from probing.rows import first_double, fit, open_text, separated_rows, stripped
+
+ALIASES = {
+    "filename": "utterance_id", "utterance": "utterance_id", "trial": "utterance_id", "file": "utterance_id",
+    "cm-score": "score", "cm_score": "score", "cm-label": "label", "cm_label": "label",
+    "key": "label", "subset": "split", "trial_anon": "utterance_id", "attack_anon": "attack",
+}  # fmt: skip
+SCORED = 1000  # lines that decide which column is which
+
+
+def is_csv(path: Path) -> bool:
+    """Whether a file is taken for comma separated: `x.csv`, `x.csv.gz`."""
+    return path.name.lower().removesuffix(".gz").endswith(".csv")
+
+
+def read_table(
+    path: Path, what: str, forms: Mapping[int, str | tuple[str, ...]], needed: tuple[str, ...]
+) -> pd.DataFrame:
+    """Read a table of text; empty lines do not count, nor separators at the end of a line.
+
+    Args:
+        path: comma separated if named so, else by tabs if the first line has one, else by white space.
+        what: is expected there, for messages.
+        forms: by number of fields, the columns of files without a header, or several orders of them, of which that is
+            taken whose labels are labels and whose scores are numbers; columns called `_` are left out.
+        needed: columns that make a first line a header, under these names or their aliases.
+
+    Returns:
+        Columns of text; the index is the line of the file.
+
+    Raises:
+        ScoresError: the file cannot be read, is empty, or a line, named by its number, is not of the form.
+    """
+    orders = {n: (form,) if isinstance(form, str) else form for n, form in forms.items()}
+    told = [f"`{form[0]}`" for form in orders.values()]
+    expected = " or ".join([*told, f"a header with {','.join(needed)}"])
+    try:
+        rows = _rows(path)
+    except (OSError, EOFError, zlib.error, UnicodeError, csv.Error, TooLarge) as error:
+        raise ScoresError(f"{path}: cannot be read as {what} ({error}). Expected {expected}") from None
+    line, fields = next(iter(rows.items()), (0, []))
+    fields = fit(fields, 1)
+    names = _header(fields, needed)
+    if names:
+        if (twice := first_double(names)) is not None:
+            raise ScoresError(f"{path}, line {line}: column {twice!r} is there twice; expected one of each name")
+        del rows[line]
+    if not rows:
+        raise ScoresError(f"{path}: no {what}. Expected {expected}")
+    if not names:
+        if len(fields) not in orders:
+            raise ScoresError(f"{path}, line {line}: {len(fields)} fields; expected {expected}")
+        names = _order(orders[len(fields)], [fit(row, len(fields)) for row in rows.values()], path)
+    for line, found in rows.items():
+        rows[line] = fit(found, len(names))
+        if len(rows[line]) != len(names):
+            raise ScoresError(
+                f"{path}, line {line}: {len(found)} fields; expected {len(names)} as in the first. Mend the line, or "
+                "write the file again"
+            )
+    columns = zip(names, zip(*rows.values(), strict=True), strict=True)
+    kept = {name: pd.Series(column, list(rows), dtype=str) for name, column in columns if name != "_"}
+    return pd.DataFrame(kept)
+
+
+def _order(orders: tuple[str, ...], rows: list[list[str]], path: Path) -> list[str]:
+    """The one order of columns that the rows fit, by the first row, and where that leaves several, by many."""
+    fitting = [order for order in orders if _fits(order.split(), rows[:1])] or [orders[0]]
+    if len(fitting) > 1:
+        fitting = [order for order in fitting if _fits(order.split(), rows[:SCORED], names_are_whole=True)]
+    if len(fitting) != 1:
+        raise ScoresError(
+            f"{path}: the order of its {len(rows[0])} columns cannot be told, as two could be scores or labels. Write "
+            "a header above them, as 'utterance_id score label'"
+        )
+    return fitting[0].split()
+
+
+def _fits(names: list[str], rows: list[list[str]], names_are_whole: bool = False) -> bool:
+    """Whether labels are labels and scores are numbers; and, if asked, whether no utterance is called as a fraction."""
+    for name, column in zip(names, zip(*(row for row in rows if len(row) == len(names)), strict=True), strict=True):
+        if name == "label" and not all(field.lower() in LABELS for field in column):
+            return False
+        if name == "score" and any(math.isnan(_number(field)) for field in column):
+            return False
+        if name == "utterance_id" and names_are_whole:
+            odd = [field for field in column if not field.isdecimal() and not math.isnan(_number(field))]
+            if odd or len(set(column)) < len(column):
+                return False
+    return True
+
+
+def with_numbers(table: pd.DataFrame, path: Path, infinite: bool = False) -> pd.DataFrame:
+    """The table with its scores as float64; one that is no finite number is refused.
+
+    If asked, `-inf` and `inf` are taken as the lowest and the highest there are.
+    """
+    scores = pd.Series([_number(text) for text in table["score"]], table.index, dtype="float64")
+    wrong = scores.isna() if infinite else ~np.isfinite(scores)
+    refuse(table, wrong, "score", "expected a finite number", path)
+    return table.assign(score=scores)
+
+
+def with_labels(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """The table with its labels as `bonafide` or `spoof`, however they were spelled; others are refused."""
+    labels = table["label"].str.strip().str.lower().map(LABELS)
+    refuse(table, labels.isna(), "label", "expected bonafide or spoof", path)
+    return table.assign(label=labels)
+
+
+def refuse(table: pd.DataFrame, wrong: "pd.Series[bool]", column: str, expected: str, path: Path) -> None:
+    """Raise a ScoresError that names the first line at fault, if any is."""
+    if wrong.any():
+        i = int(wrong.to_numpy().argmax())
+        others = f" ({wrong.sum()} such lines)" if wrong.sum() > 1 else ""
+        raise ScoresError(
+            f"{path}, line {table.index[i]}: {column} {table[column].iloc[i]!r}; {expected}{others}. Mend the line, or "
+            "write the file again"
+        )
+
+
+def _rows(path: Path) -> dict[int, list[str]]:
+    # Not by pandas: it takes a quotation mark in a name for a quotation, and has no line numbers.
+    with open_text(path) as handle:
+        if is_csv(path):
+            return separated_rows(handle, ",")
+        lines = {number: line for number, line in enumerate(handle, 1) if stripped(line)}
+    if "\t" in stripped(next(iter(lines.values()), "")):
+        return {number: [stripped(field) for field in line.split("\t")] for number, line in lines.items()}
+    return {number: stripped(line).split() for number, line in lines.items()}
+
+
+def _header(fields: list[str], needed: tuple[str, ...]) -> list[str]:
+    """The columns that a first line names, or none where it is no header. A name of ours is taken before an alias."""
+    names = [field.lower() if field.lower() in needed else field for field in fields]
+    for i, name in enumerate(names):
+        alias = ALIASES.get(name.lower(), name)
+        if name not in needed and alias not in names:
+            names[i] = alias
+    return names if set(needed) <= set(names) else []
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        return math.nan
+    overflown = math.isinf(value) and any(letter.isdigit() for letter in text)
+    return math.nan if overflown or "_" in text else value
