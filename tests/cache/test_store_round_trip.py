@@ -125,7 +125,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("where", WRONG, ids=str)
+@pytest.mark.parametrize("where", WRONG, ids=lambda where: "function" if callable(where) else str(where))
 def test_a_selection_that_means_nothing_is_refused(where, store) -> None:
     with pytest.raises(ProbeError, match="where"):
         Cache(store(4)).select(where)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from small_extraction import run_cli
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -63,10 +64,13 @@ def test_info_says_what_made_the_cache(workplace: Path) -> None:
     assert "weights_sha256" in shown.stdout
 
 
-def test_the_same_extract_again_has_nothing_to_do(workplace: Path) -> None:
-    again = probe("extract", "my.cache", "--corpus", "mine.csv", "--audio-root", DEMO, cwd=workplace)
-    assert again.returncode == 0
-    assert "Nothing to do" in again.stderr
+def test_the_same_extract_again_has_nothing_to_do(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(workplace)
+    again = run_cli(["extract", "my.cache", "--corpus", "mine.csv", "--audio-root", str(DEMO)], monkeypatch)
+    assert again == 0
+    assert "Nothing to do" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,10 @@ def test_a_cluster_has_at_least_one_worker() -> None:
         Cluster(workers=0)
 
 
+# Ray asks a raylet for a sign of life every few seconds, and gives it up after 15 s or so; here it does so sooner.
+SOONER = {"initial_delay_ms": "1000", "period_ms": "1000", "timeout_ms": "1000", "failure_threshold": "3"}
+
+
 def begun(command: list[str], folder: Path, log: Path) -> subprocess.Popen[bytes]:
     """Start an extraction by Ray."""
     start = [
@@ -138,7 +142,8 @@ def begun(command: list[str], folder: Path, log: Path) -> subprocess.Popen[bytes
         str(folder),
     ]
     with open(log, "wb") as out:
-        return subprocess.Popen([*start, *command, "--engine", "ray"], stderr=out, stdout=out)
+        environment = os.environ | {f"RAY_health_check_{name}": value for name, value in SOONER.items()}
+        return subprocess.Popen([*start, *command, "--engine", "ray"], stderr=out, stdout=out, env=environment)
 
 
 def children(process: subprocess.Popen[bytes], name: str) -> list[int]:

@@ -37,7 +37,7 @@ def test_extract_sweep_verify_repair_score_and_evaluate_touch_no_network(tmp_pat
     plant(tmp_path / "p.cache", {1: 1.0}, n_layers=1, n=(40, 40, 40))
     done = run(
         tmp_path,
-        "extract c.cache --max-seconds 1 --split eval",
+        "extract c.cache --max-seconds 1 --split dev",
         "cache info c.cache",
         "cache verify c.cache",
         "cache repair c.cache",

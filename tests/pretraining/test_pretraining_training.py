@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+import runpy
 import shutil
-import subprocess
 import sys
 import warnings
 from dataclasses import replace
@@ -170,19 +170,21 @@ def test_the_card_compares_trained_and_random_weights_on_the_same_trials(fresh: 
     assert not (tmp_path / "second").exists()
 
 
-def test_the_command_teaches_and_refuses_in_one_line(tmp_path: Path):
-    command = [sys.executable, "-m", "probing.provenance.pretraining"]
-    shown = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True, env=None)
-    assert "--minutes" in shown.stdout
-    wrong = subprocess.run(
-        [*command, "--shared", str(tmp_path), "--work", str(tmp_path / "work")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert wrong.returncode == 2
-    assert "--shared" in wrong.stderr
-    assert "Traceback" not in wrong.stderr
+def test_the_command_teaches_and_refuses_in_one_line(tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")  # the command sets it, and it is to end with the test
+
+    def command(*arguments: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["python -m probing.provenance.pretraining", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_module("probing.provenance.pretraining", run_name="__main__", alter_sys=True)
+        return int(ended.value.code or 0)
+
+    assert command("--help") == 0
+    assert "--minutes" in capsys.readouterr().out
+    assert command("--shared", str(tmp_path), "--work", str(tmp_path / "work")) == 2
+    said = capsys.readouterr().err
+    assert "--shared" in said
+    assert "Traceback" not in said
 
 
 def test_a_device_that_is_not_there_is_refused():
