@@ -1,6 +1,7 @@
-"""Metrics of countermeasure scores, with their conventions and sources."""
+"""Metrics of countermeasure scores, and of probes of classes and numbers, with their conventions and sources."""
 
 from probing.metrics.bootstrap import eer_resamples
+from probing.metrics.classes import ClassFigures, class_figures, confusion
 from probing.metrics.costs import ASVSPOOF5, Costs, accuracy, act_dcf, cllr, min_dcf
 from probing.metrics.eer import ScoresError, eer
 from probing.metrics.intervals import (
@@ -13,6 +14,7 @@ from probing.metrics.intervals import (
     simultaneous_level,
     standard_error,
 )
+from probing.metrics.numbers import NumberFigures, number_figures
 from probing.metrics.resamples import RESAMPLES, Resamples, draw
 from probing.metrics.roc import Roc, auc, official_eer, roc
 from probing.metrics.tdcf import AsvRates, asv_rates, legacy_min_tdcf, revised_min_tdcf
@@ -21,9 +23,11 @@ __all__ = [
     "ASVSPOOF5",
     "RESAMPLES",
     "AsvRates",
+    "ClassFigures",
     "Comparison",
     "Costs",
     "Interval",
+    "NumberFigures",
     "Resamples",
     "Roc",
     "ScoresError",
@@ -31,8 +35,10 @@ __all__ = [
     "act_dcf",
     "asv_rates",
     "auc",
+    "class_figures",
     "cllr",
     "compare",
+    "confusion",
     "difference_interval",
     "difference_p",
     "draw",
@@ -40,6 +46,7 @@ __all__ = [
     "eer_resamples",
     "legacy_min_tdcf",
     "min_dcf",
+    "number_figures",
     "official_eer",
     "rate_interval",
     "revised_min_tdcf",

@@ -1,11 +1,13 @@
-"""The linear probe as a scikit-learn estimator."""
+"""The linear probe of classes as a scikit-learn estimator."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import check_cv
 from sklearn.utils.multiclass import check_classification_targets
@@ -13,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from probing.metrics import eer
 from probing.probes.features import Features
-from probing.probes.logistic import Solution, fit_logistic
+from probing.probes.logistic import Solution, fit_logistic, fit_multinomial
 from probing.probes.scaling import Scaling
 from probing.probes.selections import solve_selections
 
@@ -21,7 +23,7 @@ FINEST_SINGLE = 1e-6
 
 
 class LinearProbe(ClassifierMixin, BaseEstimator):
-    """Class-balanced logistic regression on standardised features, for two classes.
+    """Class-balanced logistic regression on standardised features, of two classes or more.
 
     The same solver that `probe sweep` runs on all layers at once, for one problem; it gives the solution of
     scikit-learn's LogisticRegression(C, class_weight="balanced") behind a StandardScaler.
@@ -31,8 +33,13 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
         tolerance: largest component of the gradient of the mean loss at the solution.
 
     Attributes:
-        classes_: the two classes, ascending; positive scores speak for the second.
-        coef_, intercept_: (1, P) and (1,), for features as they are given (scaling folded in).
+        classes_: ascending; of two, positive scores speak for the second.
+        coef_, intercept_: for features as they are given (scaling folded in): (1, P) and (1,) of two classes, (M, P)
+            and (M,) of M.
+
+    >>> x, y = [[-1.0], [-0.9], [0.0], [0.1], [1.0], [0.9]], ["de", "de", "en", "en", "fr", "fr"]
+    >>> LinearProbe(C=10).fit(x, y).predict([[-2.0], [0.05], [2.0]]).tolist()
+    ['de', 'en', 'fr']
     """
 
     def __init__(self, C: float = 1.0, tolerance: float = 1e-7) -> None:
@@ -44,44 +51,59 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
         features, targets = self._checked(X, y)
         x = torch.tensor(features)[None]
         scaling = Scaling.of(x)
-        solution = fit_logistic(scaling.apply(x), torch.from_numpy(targets)[None], [self.C], tolerance=self.tolerance)
-        weight, bias = scaling.fold(solution.weight, solution.bias)
-        self.coef_, self.intercept_ = weight[0, 0].numpy(), bias[0, 0].numpy()
+        solution = self._solver()(scaling.apply(x), torch.from_numpy(targets)[None], [self.C], tolerance=self.tolerance)
+        self._keep(scaling, solution)
         return self
 
-    def _checked(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    def _checked(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[Any]]:
+        """Features, and targets: booleans of two classes, whole numbers of more."""
         features, labels = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(labels)
         self.classes_, targets = np.unique(labels, return_inverse=True)
-        if len(self.classes_) != 2:
-            kind = "one class" if len(self.classes_) == 1 else "multiclass"
-            raise ValueError(f"Only binary classification is supported. The type of the target is {kind}.")
-        return features, targets == 1
+        if len(self.classes_) < 2:
+            raise ValueError("The labels are of one class; expected two or more.")
+        return features, targets == 1 if len(self.classes_) == 2 else targets
+
+    def _solver(self) -> Callable[..., Solution]:
+        n_classes = len(self.classes_)
+        return fit_logistic if n_classes == 2 else partial(fit_multinomial, n_classes=n_classes)
+
+    def _keep(self, scaling: Scaling, solution: Solution) -> None:
+        weight, bias = folded(scaling, solution)
+        self.coef_, self.intercept_ = np.atleast_2d(weight[0, 0]), np.atleast_1d(bias[0, 0])
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Log odds (N,) of the second class."""
+        """Log odds (N,) of the second of two classes; of M classes a margin for each, (N, M)."""
         check_is_fitted(self)
         features = validate_data(self, X, dtype=np.float64, reset=False)
-        return np.asarray(features @ self.coef_[0] + self.intercept_[0])
+        if len(self.classes_) == 2:
+            return np.asarray(features @ self.coef_[0] + self.intercept_[0])
+        return np.asarray(features @ self.coef_.T + self.intercept_)
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Probabilities (N, 2) of the classes, at the balanced prior."""
-        second = 1 / (1 + np.exp(-self.decision_function(X)))
+        """Probabilities (N, M) of the classes, at the balanced prior."""
+        scores = self.decision_function(X)
+        if scores.ndim == 2:
+            return np.asarray(softmax(scores, axis=1))
+        second = 1 / (1 + np.exp(-scores))
         return np.stack([1 - second, second], axis=1)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The likelier class of each row."""
         scores = self.decision_function(X)
-        return np.asarray(self.classes_[(scores > 0).astype(int)])
+        return np.asarray(self.classes_[scores.argmax(axis=1) if scores.ndim == 2 else (scores > 0).astype(int)])
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_class = False
-        return tags
+
+def folded(scaling: Scaling, solution: Solution) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weights (K, S, P) and biases (K, S) of one layer for features as they are; of M classes with an M before P."""
+    shape = solution.weight.shape
+    flat = solution.weight.reshape(*shape[:2], -1, shape[-1]), solution.bias.reshape(*shape[:2], -1)
+    weight, bias = scaling.fold(*flat)
+    return weight.reshape(shape)[0].numpy(), bias.reshape(shape[:-1])[0].numpy()
 
 
 class LinearProbeCV(LinearProbe):
-    """The linear probe whose strength has the lowest mean EER over folds, fitted again on all rows.
+    """The linear probe whose strength does best over folds, fitted again on all rows.
 
     All folds x strengths are one solve, to a hundred times the tolerance (scikit-learn's own default), from whose
     solutions the fit on all rows begins; the features are held once, and each fold has the standardisation of its own
@@ -94,7 +116,8 @@ class LinearProbeCV(LinearProbe):
             float32.
 
     Attributes:
-        C_: the strength chosen. rates_: (len(Cs),) mean EER over the folds.
+        C_: the strength chosen, of lowest rates_. rates_: (len(Cs),) mean over the folds of the EER; of more than two
+            classes, of the cross-entropy at equal priors, in bits.
         classes_, coef_, intercept_: as of `LinearProbe`.
     """
 
@@ -112,22 +135,30 @@ class LinearProbeCV(LinearProbe):
         rows = torch.zeros(len(folds), len(targets), dtype=torch.bool)
         for k, (train, _) in enumerate(folds):
             rows[k, train] = True
+            if len(np.unique(targets[train])) < len(self.classes_):
+                raise ValueError(f"fold {k + 1} of {len(folds)} trains on none of one class; expected fewer folds")
         x = torch.tensor(features)[None]
         scaling = Scaling.of(x)
         z = scaling.apply(x, torch.float32 if self.tolerance >= FINEST_SINGLE else torch.float64)
-        y_all, prepared = torch.from_numpy(targets)[None], Features(z[0])
-        of_folds = solve_selections(prepared, y_all, rows, self.Cs, 100 * self.tolerance)
-        weights, biases = (values[0].numpy() for values in scaling.fold(of_folds.weight, of_folds.bias))
-        rates = [
-            [eer(targets[test], scores) for scores in (features[test] @ weight.T + bias).T]
-            for (_, test), weight, bias in zip(folds, weights, biases, strict=True)
+        y_all, prepared, solver = torch.from_numpy(targets)[None], Features(z[0]), self._solver()
+        of_folds = solve_selections(prepared, y_all.expand(len(rows), -1), rows, self.Cs, 100 * self.tolerance, solver)
+        weights, biases = folded(scaling, of_folds)
+        losses = [
+            [_loss(targets[test], features[test] @ w.T + b) for w, b in zip(of_fold, bias, strict=True)]
+            for (_, test), of_fold, bias in zip(folds, weights, biases, strict=True)
         ]
-        self.rates_ = np.mean(rates, axis=0)
+        self.rates_ = np.mean(losses, axis=0)
         best = min(range(len(self.Cs)), key=lambda i: (self.rates_[i], self.Cs[i]))
         self.C_ = self.Cs[best]
         start = Solution(of_folds.weight.mean(1, True)[:, :, [best]], of_folds.bias.mean(1, True)[:, :, [best]])
         shared = prepared if z.shape[1] >= z.shape[2] else z
-        solution = fit_logistic(shared, y_all, [self.C_], start=start, tolerance=self.tolerance)
-        weight, bias = scaling.fold(solution.weight, solution.bias)
-        self.coef_, self.intercept_ = weight[0, 0].numpy(), bias[0, 0].numpy()
+        self._keep(scaling, solver(shared, y_all, [self.C_], start=start, tolerance=self.tolerance))
         return self
+
+
+def _loss(targets: NDArray[Any], scores: NDArray[np.float64]) -> float:
+    """What a strength is chosen by: EER of two classes, of more the balanced cross-entropy in bits."""
+    if scores.ndim == 1:
+        return eer(targets, scores)
+    bits = -log_softmax(scores, axis=1)[np.arange(len(targets)), targets] / np.log(2)
+    return float(np.mean([bits[targets == one].mean() for one in np.unique(targets)]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -43,16 +43,24 @@ def fit_selections(
 
 
 def solve_selections(
-    features: Features, targets: torch.Tensor, rows: torch.Tensor, strengths: Sequence[float], tolerance: float
+    features: Features,
+    targets: torch.Tensor,
+    rows: torch.Tensor,
+    strengths: Sequence[float],
+    tolerance: float,
+    fit: Callable[..., Solution] = fit_logistic,
 ) -> Solution:
-    """As `fit_selections`, on features that are standardised and prepared; the solution acts on these."""
+    """As `fit_selections`, on features that are standardised and prepared; the solution acts on these.
+
+    `fit` is `fit_logistic`, or `fit_multinomial` with its number of classes.
+    """
     z, targets = features.x[None], targets.expand(len(rows), -1)
     scale = torch.cat([Scaling.of(z[:, chosen], z.dtype).scale for chosen in rows], dim=1)
     if z.shape[1] >= z.shape[2]:
-        return fit_logistic(features, targets, strengths, rows=rows, scale=scale, tolerance=tolerance)
+        return fit(features, targets, strengths, rows=rows, scale=scale, tolerance=tolerance)
     found = []
     for first in range(0, len(rows), AT_ONCE):
         some = slice(first, first + AT_ONCE)
         spaces = RowSpace(features.x, scale[0, some])
-        found.append(fit_logistic(spaces, targets[some], strengths, rows=rows[some], tolerance=tolerance))
+        found.append(fit(spaces, targets[some], strengths, rows=rows[some], tolerance=tolerance))
     return Solution(torch.cat([one.weight for one in found], dim=1), torch.cat([one.bias for one in found], dim=1))

@@ -9,10 +9,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from probing.metrics import eer
-from probing.probes import LinearProbe, LinearProbeCV
+from probing.probes import LinearProbe, LinearProbeCV, NumberProbe, NumberProbeCV
 
 
-@parametrize_with_checks([LinearProbe(), LinearProbeCV(cv=2)])
+@parametrize_with_checks([LinearProbe(), LinearProbeCV(cv=2), NumberProbe(), NumberProbeCV(cv=2)])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 def test_estimator_contract(estimator: LinearProbe, check) -> None:
     check(estimator)
