@@ -8,17 +8,20 @@ better than chance, with intervals of one layer and with those of all layers at 
 """
 
 import argparse
+import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
 
 from scipy.stats import binomtest
 
-from probing.planted import plant
 from probing.progress import progress_line
 from probing.runs.simultaneous import layer_bands
 from probing.sweep import SweepOptions, sweep
 from probing.sweep.depths import DepthOptions
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+from planted import plant
 
 WHAT = (
     "named a depth",

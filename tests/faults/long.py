@@ -20,7 +20,7 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 HERE = Path(__file__).resolve()
-sys.path[:0] = [str(HERE.parents[2]), str(HERE.parents[1])]
+sys.path[:0] = [str(HERE.parents[2]), str(HERE.parents[1]), str(HERE.parents[1] / "support")]
 
 from faults import damage, kills  # noqa: E402
 
@@ -29,15 +29,14 @@ def run_kills(n: int) -> list[str]:
     """Kill extract, repair and sweep."""
     import torch
     import transformers.models.wavlm.modeling_wavlm  # noqa: F401
+    from planted import plant
     from random_store import Recipe  # noqa: F401 - imported before the children are
     from small_extraction import manifest_of, write_clips
     from tiny_models import build
 
     import probing.extraction
-    import probing.planted
     import probing.serving
     import probing.sweep  # noqa: F401
-    from probing.planted import plant
 
     torch.set_num_threads(1)
     failures = []

@@ -155,8 +155,7 @@ def test_the_commands_say_no_space_left_with_exit_code_2(small_disk: Path) -> No
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of a small model with its cache, as `work/c` and `made/c.run`."""
     from faults.hostile import run_folder
-
-    from probing.planted import plant
+    from planted import plant
 
     home = tmp_path_factory.mktemp("outputs")
     run_folder(home / "made")

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import typer
+from planted import plant
 from random_store import Recipe, names
 from small_extraction import DEMO, extracted, machine, manifest_of, quiet, run_cli, write_clips
 from tiny_models import build
@@ -22,7 +23,6 @@ from analysis.commands.interruption import InterruptibleGroup
 from cache import Cache, verify
 from probing.corpora import load_corpus
 from probing.extraction import Options, extract
-from probing.planted import plant
 from probing.runs import Run
 from probing.sweep import DepthOptions, SweepOptions, sweep
 

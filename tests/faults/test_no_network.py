@@ -5,9 +5,10 @@ import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from planted import plant
+
 from cache.manifest import load_manifest
 from probing.extraction import Options
-from probing.planted import plant
 
 # Ends the process at the first attempt to resolve a name or to connect, whoever swallows the exception.
 GUARD = """

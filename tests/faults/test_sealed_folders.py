@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from faults import sealed
 from faults.damage import changed
+from planted import plant
 from resealed import edit, reseal
 
 from analysis.commands.app import main
@@ -15,7 +16,6 @@ from cache import ProbeError
 from probing import sealing
 from probing.backbones import load_backbone
 from probing.evaluation import read_scores
-from probing.planted import plant
 from probing.runs import Run
 from probing.sealing import CHECKSUM, FILES, Damaged, check_file, faults_of, read_record, seal
 from probing.serving.heads import choose_head

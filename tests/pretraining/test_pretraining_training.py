@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 import torch
 from filelock import FileLock
+from planted import plant
 from pretraining.small_pretraining import ARCHITECTURE, RECIPE
 
 from cache.errors import ProbeError
 from probing.backbones import load_backbone
 from probing.devices import find_device
 from probing.metrics import eer
-from probing.planted import plant
 from probing.provenance.pretraining.config import Recipe
 from probing.provenance.pretraining.export import export_model
 from probing.provenance.pretraining.run import Run, evaluate, export, open_run, pretrain

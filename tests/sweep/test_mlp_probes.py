@@ -4,11 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from planted import plant
 
 from analysis.controls import selectivity
 from analysis.reports.report import layer_table
 from cache import ProbeError
-from probing.planted import plant
 from probing.runs import Run
 from probing.sweep import DepthOptions, SweepOptions, sweep
 

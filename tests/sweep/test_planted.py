@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from planted import plant
 
 from analysis.runs.gates import gate_agreement, gate_changes
 from cache import Cache, ProbeError
 from cache.table import PLACE_COLUMNS
 from cache.writer import CacheWriter
 from probing.audio import MEASURES
-from probing.planted import plant
 from probing.runs import Run
 from probing.sweep import SweepOptions, sweep
 from probing.sweep.depths import DepthOptions

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from planted import plant
 from scipy.stats import norm
 
 from cache import Cache, ProbeError
 from probing.metrics import eer
-from probing.planted import plant
 from probing.sweep import DepthOptions, SweepOptions, sweep
 from probing.sweep.linear import add_scores, features_of, fit_probes
 from probing.sweep.refitting import Refits, with_training

@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from planted import plant
 from scipy.stats import kendalltau
 
 from analysis.transferability import predicts, transfer_scores
 from cache import Cache, ProbeError
-from probing.planted import plant
 from probing.runs import Run
 from probing.sweep import SweepOptions, sweep
 from probing.sweep.depths import DepthOptions

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import transformers
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 WAVEFORM = {
     "feature_extractor_type": "Wav2Vec2FeatureExtractor",

@@ -1,4 +1,4 @@
-"""Execute the notebooks and keep their outputs, as after new weights: python tests/execute_notebooks.py [NAME ...]"""
+"""Execute the notebooks and keep their outputs, as after new weights: tests/support/execute_notebooks.py [NAME ...]"""
 
 import sys
 import tempfile
@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
+FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 
 
 def executed(path: Path, folder: Path) -> nbformat.NotebookNode:

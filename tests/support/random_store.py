@@ -1,6 +1,6 @@
 """Stores whose every number follows from the utterance id, so that a test knows what a cache must hold.
 
-As a script it writes one slowly, to be killed: python tests/random_store.py FOLDER N_UTTERANCES SHARD_SIZE
+As a script it writes one slowly, to be killed: python tests/support/random_store.py FOLDER N_UTTERANCES SHARD_SIZE
 """
 
 import os
@@ -126,7 +126,7 @@ def flip(path: Path, position: int, bit: int = 0) -> None:
 def slow_writer(folder: Path, n: int, shard_size: int) -> subprocess.Popen[str]:
     """Another process that writes a store slowly, and says so once it has begun."""
     command = [sys.executable, __file__, str(folder), str(n), str(shard_size)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdout
     process.stdout.readline()
