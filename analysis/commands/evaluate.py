@@ -46,7 +46,9 @@ def evaluate(
     interval_by: Annotated[
         str,
         typer.Option(
-            metavar="COLUMN", help="What the bootstrap draws whole: a column, or utterance [auto: speaker, if known]."
+            metavar="COLUMNS",
+            help="What the bootstrap draws whole: a column or several, as speaker,attack (for attacks like these), or "
+            "utterance [auto: speaker, if known].",
         ),
     ] = "auto",
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples behind each interval.")] = 1000,

@@ -47,7 +47,7 @@ def without_flock(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
 def others(tmp_path: Path) -> Iterator[subprocess.Popen]:
     """Another process that writes the cache `c` slowly, of a file system without locks."""
     command = [sys.executable, "-c", WITHOUT_FLOCK, str(SCRIPT), str(tmp_path / "c"), str(MANY), "100"]
-    environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[2])}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdout
     process.stdout.readline()
