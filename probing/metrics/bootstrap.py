@@ -20,7 +20,14 @@ THREADS = 2
 
 
 def eer_resamples(bonafide: ArrayLike, scores: ArrayLike, resamples: Resamples) -> NDArray[np.float64]:
-    """Equal error rates (R,) of the resamples; see `eer` for the arguments and errors."""
+    """Equal error rates (R,) of the resamples; see `eer` for the arguments and errors.
+
+    >>> from probing.metrics import draw
+    >>> scores = [2.0, 1.0, -0.5, 0.0, -1.0, -2.0]
+    >>> found = eer_resamples([1, 1, 1, 0, 0, 0], scores, draw([1, 1, 1, 0, 0, 0], n=500))
+    >>> found.shape, bool(0 <= found.min() <= found.max() <= 1)
+    ((500,), True)
+    """
     trials = _Sorted(operating_points(bonafide, scores), resamples)
     if len(trials.cluster) * resamples.n <= BLOCK_VALUES:
         return trials.rates(resamples.counts)

@@ -18,6 +18,9 @@ class Costs:
     """What errors cost; the values of ASVspoof 5.
 
     p_spoof: prior probability of a spoof. miss: cost of rejecting bona fide. false_alarm: cost of accepting a spoof.
+
+    >>> round(Costs().threshold, 6)
+    -0.641854
     """
 
     p_spoof: float = 0.05
@@ -62,6 +65,9 @@ def min_dcf(
 
     Raises:
         ScoresError: lengths differ, a score is NaN, or a class is missing.
+
+    >>> round(min_dcf([1, 1, 1, 0, 0, 0], [2.0, 1.0, -0.5, 0.0, -1.0, -2.0]), 4)
+    0.3333
     """
     curve = curve or roc(bonafide, scores, official=official)
     return float(costs.of(curve.miss, curve.false_alarm).min())
@@ -71,6 +77,9 @@ def act_dcf(bonafide: ArrayLike, scores: ArrayLike, costs: Costs = ASVSPOOF5) ->
     """Normalised detection cost at the Bayes threshold; scores are natural log-likelihood ratios.
 
     Args and errors: as `min_dcf`.
+
+    >>> round(act_dcf([1, 1, 1, 0, 0, 0], [2.0, 1.0, -0.5, 0.0, -1.0, -2.0]), 4)
+    0.3333
     """
     is_bonafide, values = checked(bonafide, scores)
     accepted = values >= costs.threshold
@@ -88,6 +97,11 @@ def cllr(bonafide: ArrayLike, scores: ArrayLike) -> float:
 
     Raises:
         ScoresError: lengths differ, a score is NaN, or a class is missing.
+
+    >>> round(cllr([1, 0], [0.0, 0.0]), 4)
+    1.0
+    >>> round(cllr([1, 1, 1, 0, 0, 0], [2.0, 1.0, -0.5, 0.0, -1.0, -2.0]), 4)
+    0.6126
     """
     is_bonafide, values = checked(bonafide, scores)
     of_bonafide = np.logaddexp(0, -values[is_bonafide]).mean()
@@ -106,6 +120,9 @@ def accuracy(bonafide: ArrayLike, scores: ArrayLike, threshold: float = 0.0) -> 
 
     Raises:
         ScoresError: lengths differ, a score is NaN, or a class is missing.
+
+    >>> round(accuracy([1, 1, 1, 0, 0, 0], [2.0, 1.0, -0.5, 0.0, -1.0, -2.0]), 4)
+    0.6667
     """
     is_bonafide, values = checked(bonafide, scores)
     return float(((values >= threshold) == is_bonafide).mean())

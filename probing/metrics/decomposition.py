@@ -51,6 +51,12 @@ def decompose(
 
     Raises:
         ScoresError: no such column, or scores no figure can be computed from.
+
+    >>> table = pd.DataFrame({"label": ["bonafide"] * 6 + ["spoof"] * 12, "score": [9, 8, 7, 3, 5, 1] + [2, 6, 0] * 4})
+    >>> table["attack"] = ["-"] * 6 + ["A01", "A02"] * 6
+    >>> found = decompose(table, ["attack"]).set_index("attack")
+    >>> found["n_spoof"].to_dict(), float(found.loc["pooled", "eer"].round(3))
+    ({'pooled': 12, 'A01': 6, 'A02': 6}, 0.333)
     """
     legacy, rows = _rates(asv) if asv is not None else None, []
     of_both = _of_both(trials, factors, kinds or {})

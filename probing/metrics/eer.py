@@ -82,6 +82,9 @@ def eer(bonafide: ArrayLike, scores: ArrayLike) -> float:
 
     Raises:
         ScoresError: lengths differ, a score is NaN, or a class is missing.
+
+    >>> round(eer([1, 1, 1, 0, 0, 0], [2.0, 1.0, -0.5, 0.0, -1.0, -2.0]), 4)
+    0.3333
     """
     is_bonafide, values = checked(bonafide, scores)
     human, spoof = np.sort(values[is_bonafide]), np.sort(values[~is_bonafide])
@@ -108,6 +111,9 @@ def eer_of_counts(bonafide: NDArray[np.float64], spoof: NDArray[np.float64]) -> 
 
     Returns:
         (R,) error rates.
+
+    >>> eer_of_counts(np.array([[0, 1, 2]]), np.array([[2, 1, 0]])).round(3)
+    array([0.167])
     """
     edge = np.zeros((len(bonafide), 1))
     miss = np.concatenate([edge, np.cumsum(bonafide, axis=1)], axis=1)

@@ -52,6 +52,14 @@ def rate_interval(value: float, resampled: NDArray[np.float64], resamples: Resam
         resampled: (R,) the same on resamples.
         resamples: whose they are.
         level: how often such an interval holds the true rate.
+
+    >>> from probing.metrics import draw
+    >>> bonafide = np.arange(100) < 50
+    >>> scores = bonafide + np.sin(np.arange(100.0) ** 2)
+    >>> drawn = draw(bonafide, n=500)
+    >>> found = rate_interval(eer(bonafide, scores), eer_resamples(bonafide, scores, drawn), drawn)
+    >>> f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
+    '0.40 [0.31, 0.50]'
     """
     if np.isnan(value):
         return Interval(value, np.nan, np.nan)
@@ -70,7 +78,17 @@ def rate_interval(value: float, resampled: NDArray[np.float64], resamples: Resam
 def difference_interval(
     value: float, resampled: NDArray[np.float64], resamples: Resamples, level: float = LEVEL
 ) -> Interval:
-    """The interval of a difference of error rates on the same resamples; arguments as `rate_interval` has them."""
+    """The interval of a difference of error rates on the same resamples; arguments as `rate_interval` has them.
+
+    >>> from probing.metrics import draw
+    >>> bonafide = np.arange(100) < 50
+    >>> scores = bonafide + np.sin(np.arange(100.0) ** 2)
+    >>> drawn = draw(bonafide, n=500)
+    >>> one, other = (eer_resamples(bonafide, of, drawn) for of in (scores, -scores))
+    >>> value = eer(bonafide, scores) - eer(bonafide, -scores)
+    >>> difference_interval(value, one - other, drawn).high < 0
+    True
+    """
     if np.isnan(value) or not resamples.degrees:
         return Interval(value, -1.0 + 0 * value, 1.0 + 0 * value)
     half = float(student.ppf((1 + level) / 2, resamples.degrees)) * standard_error(resampled, resamples)
@@ -78,7 +96,17 @@ def difference_interval(
 
 
 def difference_p(value: float, resampled: NDArray[np.float64], resamples: Resamples) -> float:
-    """Two-sided p of a difference of error rates: below .05 where its 95 % interval leaves 0 out."""
+    """Two-sided p of a difference of error rates: below .05 where its 95 % interval leaves 0 out.
+
+    >>> from probing.metrics import draw
+    >>> bonafide = np.arange(100) < 50
+    >>> scores = bonafide + np.sin(np.arange(100.0) ** 2)
+    >>> drawn = draw(bonafide, n=500)
+    >>> one, other = (eer_resamples(bonafide, of, drawn) for of in (scores, -scores))
+    >>> value = eer(bonafide, scores) - eer(bonafide, -scores)
+    >>> difference_p(value, one - other, drawn) < 0.05, difference_p(0.0, one - other, drawn)
+    (True, 1.0)
+    """
     error = standard_error(resampled, resamples) if resamples.degrees else 0.0
     return float(2 * student.sf(abs(value) / error, resamples.degrees)) if error else 1.0
 
@@ -92,6 +120,10 @@ def simultaneous_level(resampled: NDArray[np.float64], level: float = LEVEL) -> 
     Args:
         resampled: (L, R) L figures on the same resamples.
         level: of all together.
+
+    >>> generator = np.random.default_rng(0)
+    >>> round(simultaneous_level(generator.normal(size=(13, 2000))), 3)
+    0.996
     """
     spread = resampled.std(axis=1, ddof=1)
     varies = spread > 0
@@ -121,6 +153,13 @@ def compare(
 
     Raises:
         ScoresError: lengths differ, a score is NaN, or a class is missing.
+
+    >>> from probing.metrics import draw
+    >>> bonafide = np.arange(100) < 50
+    >>> scores = bonafide + np.sin(np.arange(100.0) ** 2)
+    >>> found = compare(bonafide, scores, scores, draw(bonafide, n=500))
+    >>> found.difference.value, found.first_better
+    (0.0, 0.5)
     """
     difference = eer_resamples(bonafide, first, resamples) - eer_resamples(bonafide, second, resamples)
     interval = difference_interval(eer(bonafide, first) - eer(bonafide, second), difference, resamples, level)

@@ -36,7 +36,7 @@ def number_figures(target: ArrayLike, predicted: ArrayLike) -> NumberFigures:
 
     >>> found = number_figures([1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0, 5.0])
     >>> round(found.r2, 2), round(found.spearman, 2), round(found.concordance, 3), found.mean_absolute_error
-    (0.8, 1.0, 0.941, 0.25)
+    (0.8, 1.0, 0.929, 0.25)
     """
     y, found = np.asarray(target, np.float64), np.asarray(predicted, np.float64)
     if y.ndim != 1 or y.shape != found.shape or len(y) < 2:

@@ -143,6 +143,10 @@ def draw(
         n: number of resamples.
         seed: seed of the generator.
         unit: what a cluster is, for people, where `clusters` are an array.
+
+    >>> drawn = draw([1, 1, 0, 0, 0], n=200)
+    >>> drawn.counts.shape, int(drawn.counts[0].sum())
+    ((200, 5), 5)
     """
     is_bonafide = np.asarray(bonafide, bool)
     if not isinstance(clusters, Clusters):

@@ -45,6 +45,10 @@ def roc(bonafide: ArrayLike, scores: ArrayLike, *, official: bool = False) -> Ro
 
     Raises:
         ScoresError: lengths differ, a score is NaN, or a class is missing.
+
+    >>> curve = roc([1, 1, 0, 0], [3.0, 1.0, 2.0, 0.0])
+    >>> curve.miss.tolist(), curve.false_alarm.tolist()
+    ([0.0, 0.0, 0.5, 0.5, 1.0], [1.0, 0.5, 0.5, 0.0, 0.0])
     """
     if official:
         is_bonafide, values = checked(bonafide, scores)
@@ -73,6 +77,9 @@ def official_eer(bonafide: ArrayLike, scores: ArrayLike) -> float:
 
     Raises:
         ScoresError: lengths differ, a score is NaN, or a class is missing.
+
+    >>> round(official_eer([1, 1, 1, 0, 0, 0], [2.0, 1.0, -0.5, 0.0, -1.0, -2.0]), 4)
+    0.3333
     """
     return official_eer_point(roc(bonafide, scores, official=True))[0]
 
@@ -92,6 +99,9 @@ def auc(bonafide: ArrayLike, scores: ArrayLike) -> float:
 
     Raises:
         ScoresError: lengths differ, a score is NaN, or a class is missing.
+
+    >>> round(auc([1, 1, 1, 0, 0, 0], [2.0, 1.0, -0.5, 0.0, -1.0, -2.0]), 4)
+    0.8889
     """
     n_bonafide, n_spoof = operating_points(bonafide, scores).counts()
     below = np.cumsum(n_spoof) - n_spoof / 2

@@ -54,6 +54,11 @@ def asv_rates(keys: ArrayLike, scores: ArrayLike) -> AsvRates:
 
     Raises:
         ScoresError: an unknown key, one of the three kinds missing, or NaN scores.
+
+    >>> keys = ["target", "target", "nontarget", "nontarget", "spoof", "spoof"]
+    >>> found = asv_rates(keys, [3.0, 1.5, 1.0, -1.0, 2.0, 0.5])
+    >>> found.miss, found.false_alarm, found.false_alarm_spoof
+    (0.0, 0.5, 0.5)
     """
     names, values = np.asarray(keys).astype(str), np.asarray(scores, np.float64)
     if names.shape != values.shape or not np.isin(names, KEYS).all():
@@ -90,6 +95,11 @@ def legacy_min_tdcf(
 
     Raises:
         ScoresError: lengths differ, a score is NaN, a class is missing, or the ASV system leaves nothing to lose.
+
+    >>> keys = ["target", "target", "nontarget", "nontarget", "spoof", "spoof"]
+    >>> asv = asv_rates(keys, [3.0, 1.5, 1.0, -1.0, 2.0, 0.5])
+    >>> round(legacy_min_tdcf([1, 1, 1, 0, 0, 0], [2.0, 1.0, -0.5, 0.0, -1.0, -2.0], asv), 4)
+    0.3333
     """
     curve = curve or roc(bonafide, scores, official=official)
     c1, c2 = asv.legacy()
@@ -104,6 +114,11 @@ def revised_min_tdcf(
     """Least normalised t-DCF of ASVspoof 2021 over all thresholds, 0 to 1.
 
     Args and errors: as `legacy_min_tdcf`.
+
+    >>> keys = ["target", "target", "nontarget", "nontarget", "spoof", "spoof"]
+    >>> asv = asv_rates(keys, [3.0, 1.5, 1.0, -1.0, 2.0, 0.5])
+    >>> round(revised_min_tdcf([1, 1, 1, 0, 0, 0], [2.0, 1.0, -0.5, 0.0, -1.0, -2.0], asv), 4)
+    0.4398
     """
     curve = curve or roc(bonafide, scores, official=official)
     c0, c1, c2 = asv.revised()

@@ -119,6 +119,10 @@ class LinearProbeCV(LinearProbe):
         C_: the strength chosen, of lowest rates_. rates_: (len(Cs),) mean over the folds of the EER; of more than two
             classes, of the cross-entropy at equal priors, in bits.
         classes_, coef_, intercept_: as of `LinearProbe`.
+
+    >>> x = [[-1.0], [-0.8], [-0.9], [1.0], [0.9], [0.8]]
+    >>> LinearProbeCV(cv=3).fit(x, [0, 0, 0, 1, 1, 1]).predict([[-2.0], [2.0]]).tolist()
+    [0, 1]
     """
 
     def __init__(

@@ -66,6 +66,10 @@ class NumberProbeCV(NumberProbe):
     Attributes:
         C_: the strength chosen. scores_: (len(Cs),) mean R^2 over the folds.
         coef_, intercept_: as of `NumberProbe`.
+
+    >>> x = [[float(i)] for i in range(10)]
+    >>> NumberProbeCV(Cs=(1e-3, 10.0), cv=5).fit(x, [2 * row[0] for row in x]).C_
+    10.0
     """
 
     def __init__(self, Cs: Sequence[float] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0), cv: Any = 5) -> None:

@@ -1,0 +1,29 @@
+"""Every example in a docstring gives what it says."""
+
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+import analysis
+import cache
+import probing
+
+
+def with_examples() -> list[str]:
+    """Modules that have examples; importing those that have none would cost more than it tells."""
+    found = []
+    for package in (cache, probing, analysis):
+        for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+            loader = module.module_finder.find_spec(module.name, None).loader
+            if ">>> " in loader.get_source(module.name):
+                found.append(module.name)
+    return found
+
+
+@pytest.mark.parametrize("name", with_examples())
+def test_examples_give_what_they_say(name: str) -> None:
+    result = doctest.testmod(importlib.import_module(name))
+    assert result.attempted
+    assert not result.failed
