@@ -24,7 +24,7 @@ from probing.corpora import load_corpus
 from probing.extraction import Machine, Options, extract
 from probing.sweep import DepthOptions, SweepOptions, sweep
 
-HEADS = DepthOptions(depths=(2, 4, 6), seeds=(0, 1), epochs=2)
+HEADS = DepthOptions(depths=(2, 4), seeds=(0, 1), epochs=2, weight_decays=(0.1,))
 SMALL = SweepOptions(strengths=(0.01, 1.0), control_seeds=(0,), resamples=100)
 
 
@@ -48,11 +48,12 @@ def run_here(arguments: list[str], folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with 36 clips of the demo corpus, their caches and runs under the names that the READMEs use."""
+    """A folder with 56 clips of the demo corpus, their caches and runs under the names that the READMEs use."""
     folder = tmp_path_factory.mktemp("readme")
     corpus = load_corpus("demo")
     table = corpus.utterances
-    table = table[table["duration_s"].astype(float) < 2].groupby(["split", "label"]).head(6)
+    wanted = table["split"].map({"train": 16, "dev": 6, "eval": 6})
+    table = table[table.groupby(["split", "label"]).cumcount() < wanted]
     (folder / "clips").mkdir()
     for path in table["path"]:
         shutil.copy(corpus.root / path, folder / "clips")
@@ -63,7 +64,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     mine = load_corpus(str(folder / "mine.csv"))
     for name, backbone, heads in (("demo", "embedded", HEADS), ("random", "random:embedded", DepthOptions(()))):
         cache = folder / "results" / f"{name}.cache"
-        what = Options(backbone, seconds=0.5, layers="0:6", frames=name == "demo")
+        what = Options(backbone, seconds=0.5, layers="0:4", frames=name == "demo")
         extract(cache, mine, what, Machine("cpu", batch_size=6), say=lambda text: None)
         sweep(cache, cache.with_suffix(".run"), replace(SMALL, depths=heads), say=lambda text: None)
     return folder
