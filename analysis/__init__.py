@@ -15,40 +15,52 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from analysis.plots.kinds import PLOTS
+
 if TYPE_CHECKING:
-    from analysis.controls import description_length, selectivity
-    from analysis.inspection import activation_curve, activation_picture, inspect
-    from analysis.plots.conditions import condition_map
-    from analysis.plots.depths import ablation_curve, depth_curve, gate_curve, gate_spread_curve, weight_curve
-    from analysis.plots.det import det_curve, det_curves
-    from analysis.plots.layers import corpora_curve, layer_curve
-    from analysis.plots.style import save_figure
-    from analysis.reports.report import save_report
-    from analysis.runs.comparison import compare
-    from analysis.runs.gates import gate_agreement, gate_changes
-    from analysis.runs.loading import load, load_many
-    from analysis.similarity import cca_with, cka, pwcca, similarity_map, target_curves
-    from analysis.transferability import predicts, transfer_curve, transfer_scores
+    from analysis.controls import description_length as description_length
+    from analysis.controls import selectivity as selectivity
+    from analysis.inspection import activation_curve as activation_curve
+    from analysis.inspection import activation_picture as activation_picture
+    from analysis.inspection import inspect as inspect
+    from analysis.plots.conditions import condition_map as condition_map
+    from analysis.plots.depths import ablation_curve as ablation_curve
+    from analysis.plots.depths import depth_curve as depth_curve
+    from analysis.plots.depths import gate_curve as gate_curve
+    from analysis.plots.depths import gate_spread_curve as gate_spread_curve
+    from analysis.plots.depths import weight_curve as weight_curve
+    from analysis.plots.det import det_curve as det_curve
+    from analysis.plots.det import det_curves as det_curves
+    from analysis.plots.layers import corpora_curve as corpora_curve
+    from analysis.plots.layers import layer_curve as layer_curve
+    from analysis.plots.style import save_figure as save_figure
+    from analysis.reports.report import save_report as save_report
+    from analysis.runs.comparison import compare as compare
+    from analysis.runs.gates import gate_agreement as gate_agreement
+    from analysis.runs.gates import gate_changes as gate_changes
+    from analysis.runs.loading import load as load
+    from analysis.runs.loading import load_many as load_many
+    from analysis.similarity import cca_with as cca_with
+    from analysis.similarity import cka as cka
+    from analysis.similarity import pwcca as pwcca
+    from analysis.similarity import similarity_map as similarity_map
+    from analysis.similarity import target_curves as target_curves
+    from analysis.transferability import predicts as predicts
+    from analysis.transferability import transfer_curve as transfer_curve
+    from analysis.transferability import transfer_scores as transfer_scores
 
 _HOME = {
-    "ablation_curve": "plots.depths",
     "activation_curve": "inspection",
     "activation_picture": "inspection",
     "cca_with": "similarity",
     "cka": "similarity",
     "compare": "runs.comparison",
-    "condition_map": "plots.conditions",
-    "corpora_curve": "plots.layers",
-    "depth_curve": "plots.depths",
     "description_length": "controls",
-    "det_curve": "plots.det",
     "det_curves": "plots.det",
     "gate_agreement": "runs.gates",
     "gate_changes": "runs.gates",
-    "gate_curve": "plots.depths",
     "gate_spread_curve": "plots.depths",
     "inspect": "inspection",
-    "layer_curve": "plots.layers",
     "load": "runs.loading",
     "load_many": "runs.loading",
     "predicts": "transferability",
@@ -60,41 +72,12 @@ _HOME = {
     "target_curves": "similarity",
     "transfer_curve": "transferability",
     "transfer_scores": "transferability",
-    "weight_curve": "plots.depths",
+}
+_HOME |= {
+    name: module.removeprefix("analysis.") for module, _, name in (plot.draws.partition(":") for plot in PLOTS.values())
 }
 
-__all__ = [
-    "ablation_curve",
-    "activation_curve",
-    "activation_picture",
-    "cca_with",
-    "cka",
-    "compare",
-    "condition_map",
-    "corpora_curve",
-    "depth_curve",
-    "description_length",
-    "det_curve",
-    "det_curves",
-    "gate_agreement",
-    "gate_changes",
-    "gate_curve",
-    "gate_spread_curve",
-    "inspect",
-    "layer_curve",
-    "load",
-    "load_many",
-    "predicts",
-    "pwcca",
-    "save_figure",
-    "save_report",
-    "selectivity",
-    "similarity_map",
-    "target_curves",
-    "transfer_curve",
-    "transfer_scores",
-    "weight_curve",
-]
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,7 @@
 """The command line, a thin skin over functions that a notebook calls with the same names and defaults."""
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -24,6 +25,7 @@ from analysis.commands.verify import verify
 from cache.atomic import DISK
 from cache.errors import ProbeError
 from probing.progress import console
+from probing.registry import import_own
 
 app = typer.Typer(
     cls=InterruptibleGroup,
@@ -34,6 +36,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+
+@app.callback()
+def import_modules(
+    modules: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--import",
+            metavar="MODULE",
+            help="Import a module of your own first, for the heads, corpora, backbone families, metrics or plots that "
+            "it adds; may be given again. It runs its code.",
+        ),
+    ] = None,
+) -> None:
+    """Import the modules that a user adds to the registries with, before any command."""
+    for module in modules or []:
+        import_own(module)
+
+
 app.add_typer(cache_app, name="cache")
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(reproduce_app, name="reproduce")

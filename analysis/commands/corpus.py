@@ -23,7 +23,7 @@ corpus_app = typer.Typer(
 def list_corpora() -> None:
     """Name the corpora that --corpus reads."""
     for name, known in import_module("probing.corpora").KNOWN.items():
-        out.print(f"{name + ':ROOT':<21} {known.holds}", markup=False)
+        out.print(f"{name + ':ROOT':<21} {known.help}", markup=False)
     out.print(f"{'demo':<21} embedded, human and synthetic speech; train, dev, eval")
     out.print(f"{'my/manifest.csv':<21} your own table with the columns path,label (.csv, .tsv, .parquet)")
 

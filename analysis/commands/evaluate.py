@@ -86,11 +86,13 @@ def evaluate(
             trials, factors, asv, against=other, interval_by=interval_by, resamples=resamples, seed=seed
         )
     shown = Table(box=None, header_style="bold")
+    metrics = import_module("probing.metrics.figures").METRICS
+    rates = {name + end for name, metric in metrics.items() if metric.percent for end in ("", "_low", "_high")}
     for name in found.table.columns:
-        title = name.replace("_", " ") + (" %" if "eer" in name else "")
+        title = name.replace("_", " ") + (" %" if name in rates else "")
         shown.add_column(title, justify="left" if name in factors else "right")
     for row in found.table.to_dict("records"):
-        shown.add_row(*(_figure(name, value) for name, value in row.items()))
+        shown.add_row(*(_figure(name, value, name in rates) for name, value in row.items()))
     print_whole(shown)
     if found.left_out:
         named = "; ".join(found.left_out[:20]) + ("; ..." if len(found.left_out) > 20 else "")
@@ -111,10 +113,10 @@ def evaluate(
         out.print(f"Picture: {folder / pictures[0].name}\nTable:   {folder / 'evaluation.csv'}")
 
 
-def _figure(name: str, value: Any) -> str:
+def _figure(name: str, value: Any, percent: bool) -> str:
     """Error rates in per cent, whole numbers as they are, all else to six digits; nothing where there is no figure."""
     if isinstance(value, str) or pd.isna(value):
         return value if isinstance(value, str) else ""
     if name.startswith("n_"):
         return f"{value:,.0f}"
-    return f"{100 * value:.4f}" if "eer" in name else f"{value:.6f}"
+    return f"{100 * value:.4f}" if percent else f"{value:.6f}"

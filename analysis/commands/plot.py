@@ -1,44 +1,24 @@
 """The command `probe plot`."""
 
-from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from analysis.commands.arguments import (
-    CorpusName,
-)
+from analysis.commands.arguments import CorpusName
 from analysis.commands.printing import out
+from analysis.plots.kinds import PLOTS
 from cache.errors import ProbeError
 
-
-class Kind(StrEnum):
-    """What `probe plot` draws."""
-
-    LAYERS = "layers"
-    CORPORA = "corpora"
-    DEPTHS = "depths"
-    GATES = "gates"
-    WEIGHTS = "weights"
-    ABLATION = "ablation"
-    CONDITIONS = "conditions"
-    DET = "det"
-    RANKING = "ranking"
-    PARETO = "pareto"
+DEFAULTS = {"split": "eval", "by": "attack", "relative": None, "simultaneous": False}
 
 
 def plot(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run.")],
     kind: Annotated[
-        Kind,
-        typer.Argument(
-            metavar="KIND",
-            help="layers, depths (EER); corpora (layers, on every corpus evaluated on); gates, weights, ablation (what "
-            "layers contribute to heads); conditions (layer x attack, or --by); det (of the layer chosen on dev, "
-            "likewise); with --compare also ranking, pareto (EER against multiply-accumulates).",
-        ),
+        str,
+        typer.Argument(metavar="KIND", help=f"{PLOTS.listed()}."),
     ],
     file: Annotated[Path, typer.Option("--out", metavar="FILE", help="A .png, .svg or .pdf.")],
     others: Annotated[
@@ -68,25 +48,13 @@ def plot(
     """
     analysis = import_module("analysis")
     import_module("analysis.plots.style").check_format(file)
-    runs = [analysis.load(one, corpus) for one in (run, *(others or []))]
+    if kind not in PLOTS:
+        raise ProbeError(f"{kind!r} is not one of {', '.join(PLOTS)}. One of your own: probe --import MODULE plot ...")
     if split not in ("dev", "eval"):
         raise ProbeError(f"--split {split}: expected dev or eval")
-    if corpus and kind in (Kind.CORPORA, Kind.GATES, Kind.WEIGHTS, Kind.ABLATION):
-        raise ProbeError(f"--corpus {corpus}: {kind} is not of one corpus of several. Leave it out")
-    if simultaneous and kind != Kind.LAYERS:
-        raise ProbeError(f"--simultaneous: {kind} has no such bands. Draw layers with it")
-    if others and kind in (Kind.CORPORA, Kind.GATES, Kind.WEIGHTS, Kind.ABLATION, Kind.CONDITIONS, Kind.DET):
-        raise ProbeError(f"--compare: {kind} is drawn of one run. Draw each: probe plot {others[0]} {kind} --out FILE")
-    drawn = {
-        Kind.LAYERS: lambda: analysis.layer_curve(runs, split, relative=relative, simultaneous=simultaneous),
-        Kind.CORPORA: lambda: analysis.corpora_curve(runs[0]),
-        Kind.DEPTHS: lambda: analysis.depth_curve(runs, split, relative=relative),
-        Kind.GATES: lambda: analysis.gate_curve(runs[0]),
-        Kind.WEIGHTS: lambda: analysis.weight_curve(runs[0]),
-        Kind.ABLATION: lambda: analysis.ablation_curve(runs[0]),
-        Kind.CONDITIONS: lambda: analysis.condition_map(runs[0], by, split),
-        Kind.DET: lambda: analysis.det_curve(runs[0], by, split),
-        Kind.RANKING: lambda: analysis.compare(runs).ranking(),
-        Kind.PARETO: lambda: analysis.compare(runs).pareto(),
-    }[kind]()
+    options = {"split": split, "by": by, "relative": relative, "simultaneous": simultaneous}
+    given = {name: value for name, value in options.items() if value != DEFAULTS[name]}
+    given |= {name: value for name, value in {"corpus": corpus, "compare": others}.items() if value}
+    PLOTS[kind].check(given)
+    drawn = PLOTS[kind].draw([analysis.load(one, corpus) for one in (run, *(others or []))], **options)
     out.print(f"Picture: {analysis.save_figure(drawn, file, dpi)}", markup=False)

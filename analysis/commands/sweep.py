@@ -10,6 +10,7 @@ from analysis.commands.arguments import DEMO_CACHE, Device
 from analysis.commands.lists import numbers
 from analysis.commands.printing import out, print_corpora, print_layers, print_plan
 from analysis.runs.kinds import CACHE, RUN, expect
+from probing.heads.kinds import heads_help, import_heads
 
 DEMO_RUN = Path("results/demo.run")
 
@@ -60,11 +61,8 @@ def sweep(
         str | None,
         typer.Option(
             metavar="LIST",
-            help="Heads trained on the first k layers for every k, as MERGE+BACKEND with commas between; 'none' for "
-            "linear probes only. MERGE: single, mean, weighted-sum, weighted-sum-norm (every layer normalised before), "
-            "sls, attentive (of the paper; large), attentive-compact. BACKEND: linear, mlp; with --tier frames also "
-            "lstm, asp. [default: mean, weighted-sum "
-            "and attentive-compact with linear; on frames the last two with lstm]",
+            help=f"{heads_help()} [default: mean, weighted-sum and attentive-compact with linear; on frames the last "
+            "two with lstm]",
         ),
     ] = None,
     tier: Annotated[str, typer.Option(help="What heads see: pooled (minutes) or frames (the paper's).")] = "pooled",
@@ -137,6 +135,7 @@ def sweep(
         chosen = sweeping.POOLED_HEADS if tier == "pooled" else sweeping.FRAMES_HEADS
     else:
         chosen = () if heads == "none" else tuple(heads.split(","))
+        import_heads(chosen)
     options = sweeping.SweepOptions(
         strengths=numbers("--strengths", strengths, float),
         depths=sweeping.DepthOptions(

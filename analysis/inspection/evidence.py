@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from probing.heads.backends import LSTM, MLP, AttentiveStatistics, Linear
+from probing.heads.backends import ByFrame, frame_statistics, of_statistics
 from probing.heads.head import Head, HeadUnusable
-from probing.heads.merges import WeightedSum
+from probing.heads.stack import HeadStack
 from probing.serving.heads import AnyHead, LayerProbe
 
 EXACT = "exact: the score is a mean over frames"
@@ -61,7 +61,7 @@ def frame_evidence(head: AnyHead, frames: NDArray[Any]) -> Evidence:
     x = torch.from_numpy(np.asarray(frames, np.float64))
     if isinstance(head, LayerProbe):
         weight = torch.from_numpy(head.weight.astype(np.float64))
-        values = _of_statistics(x, _statistics(x), weight[None]) + head.bias
+        values = of_statistics(x, frame_statistics(x), weight[None]) + head.bias
         return Evidence(values.numpy(), float(values.mean()), EXACT)
     if head.tier == "pooled":
         return _pooled(head, x)
@@ -69,60 +69,30 @@ def frame_evidence(head: AnyHead, frames: NDArray[Any]) -> Evidence:
 
 
 def _pooled(head: Head, x: Tensor) -> Evidence:
-    statistics = _statistics(x).requires_grad_()
+    found = frame_statistics(x).requires_grad_()
     stack = head.stack
-    score = _log_odds(stack(stack.standardized(statistics.float()[None, :, None])))
-    (gradient,) = torch.autograd.grad(score, statistics)
-    values = _of_statistics(x, statistics.detach(), gradient)
-    linear = isinstance(stack.merge, WeightedSum) and not stack.merge.normalize and isinstance(stack.backend, Linear)
+    score = _log_odds(stack(stack.standardized(found.float()[None, :, None])))
+    (gradient,) = torch.autograd.grad(score, found)
+    values = of_statistics(x, found.detach(), gradient)
+    linear = stack.merge_kind.linear and stack.backend_kind.linear
     return _settled(values, score.item(), x.shape[1], EXACT if linear else GRADIENT)
 
 
 def _on_frames(head: Head, x: Tensor) -> Evidence:
     stack, n_frames = head.stack, x.shape[1]
     z = stack.standardized(x[None, :, : head.n_frames].float())
-    merge, backend = stack.merge, stack.backend
-    how = EXACT if isinstance(merge, WeightedSum) and not merge.normalize else OWN_WEIGHTS
     with torch.no_grad():
         score = float(_log_odds(stack(z)))
-        if isinstance(backend, LSTM):
-            values = backend.outputs(merge, z, None)[0, 0] @ _contrast(backend.weight[0])
-        elif isinstance(backend, Linear):
-            merged = merge(z)[0].double()
-            values = _of_statistics(merged, _statistics(merged), backend.weight[0, :, 0].double()[None])
-        elif isinstance(backend, AttentiveStatistics):
-            merged = merge(z)
-            share = backend.attention(merged, None)[0].double() * z.shape[2]
-            merged = merged[0].double()
-            mean = (share * merged).mean(dim=1, keepdim=True)
-            deviation = ((share * (merged - mean).square()).mean(dim=1, keepdim=True) + 1e-8).sqrt()
-            parts = torch.cat([share * merged, share * (merged - mean).square() / deviation], dim=-1)
-            values = parts[0] @ _contrast(backend.weight[0]).double()
-    if isinstance(backend, MLP):
-        with torch.no_grad():
-            inner = merge(z, None, backend.inner)[0, 0] + backend.inner_bias[0]
-        mean = inner.mean(dim=0).requires_grad_()
-        out = torch.nn.functional.silu(mean) @ backend.outer[0, :, 0]
-        values, how = inner @ torch.autograd.grad(out, mean)[0], GRADIENT
-    return _settled(values.double(), score, n_frames, how)
+    found = stack.backend.by_frame(stack.merge, z) or _by_gradient(stack, z)
+    exact = EXACT if stack.merge_kind.linear else OWN_WEIGHTS
+    return _settled(found.values.double(), score, n_frames, exact if found.exact else GRADIENT)
 
 
-def _statistics(x: Tensor) -> Tensor:
-    """Mean and population standard deviation over time, side by side, of layers (L, T, D): (L, 2 D)."""
-    return torch.cat([x.mean(dim=1), x.var(dim=1, correction=0).sqrt()], dim=-1)
-
-
-def _of_statistics(x: Tensor, statistics: Tensor, weight: Tensor) -> Tensor:
-    """What each frame adds to the linear score of statistics (L, 2 D), times the number of frames: (T,)."""
-    mean, deviation = statistics.chunk(2, dim=-1)
-    on_mean, on_deviation = weight.chunk(2, dim=-1)
-    squares = (x - mean[:, None]).square() / deviation[:, None].clamp_min(1e-12)
-    return (torch.einsum("ltd,ld->lt", x, on_mean) + torch.einsum("ltd,ld->lt", squares, on_deviation)).sum(dim=0)
-
-
-def _contrast(weight: Tensor) -> Tensor:
-    """Weights (D,) of the log odds from those of two logits (D, 2)."""
-    return weight[:, 1] - weight[:, 0]
+def _by_gradient(stack: HeadStack, z: Tensor) -> ByFrame:
+    """Gradient of the score times each frame, of a back-end that has no way of its own to say what frames add."""
+    z = z.requires_grad_()
+    (gradient,) = torch.autograd.grad(_log_odds(stack(z)), z)
+    return ByFrame((gradient * z).sum(dim=(0, 1, 3)).detach() * z.shape[2], exact=False)
 
 
 def _log_odds(logits: Tensor) -> Tensor:

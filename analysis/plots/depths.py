@@ -17,10 +17,10 @@ from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load, load_many
 from analysis.runs.protocols import check_same_utterances
 from cache import ProbeError
+from probing.heads.kinds import weighs_layers
 from probing.runs import Run
 
 LEARNED = ("weight", "weight_x_norm")
-EVEN = ("mean", "single")  # merges that weigh every layer alike, or have one
 
 
 def depth_curve(
@@ -140,7 +140,7 @@ def _shares(
     ax, run = ax or new_axes(), load(run)
     _check_heads(run)
     rows = gate_changes(run, condition)
-    rows = rows[rows["metric"].isin(metrics) & ~rows["head"].str.startswith(EVEN)]  # even ones are so by their nature
+    rows = rows[rows["metric"].isin(metrics) & rows["head"].map(weighs_layers).astype(bool)]
     bands = []
     if column == "change" and rows["change"].isna().any():  # a run of an earlier version
         column = "share"
@@ -240,12 +240,12 @@ def save_depth_curve(run: Run) -> list[str]:
         return []
     run = load(run)
     paths = save_into(run, "depth-curve", depth_curve(run))
-    return [*paths, *save_into(run, "contributions", contribution_curve(run))] if weighs_layers(run) else paths
+    return [*paths, *save_into(run, "contributions", contribution_curve(run))] if has_weights(run) else paths
 
 
-def weighs_layers(run: LoadedRun) -> bool:
+def has_weights(run: LoadedRun) -> bool:
     """Whether any head of a run has gates or weights of its own for the layers; a mean and a single layer have none."""
-    return any(not name.startswith(EVEN) for name in run.contributions["head"])
+    return any(weighs_layers(name) for name in run.contributions["head"])
 
 
 def _check_heads(run: Run) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import cycle
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,8 +12,15 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from analysis.plots.style import MARKERS, colours, label, legend, new_axes, plain, whole_rates
+from analysis.runs.comparison import compare
 from analysis.runs.loading import Runs
 from cache import ProbeError
+from probing.runs import Run
+
+
+def pareto(runs: Sequence[str | Path | Run], ax: Axes | None = None) -> Axes:
+    """Compare runs and draw what their accuracy costs, see `pareto_picture`."""
+    return pareto_picture(compare(runs).runs, ax)
 
 
 def pareto_picture(runs: Runs, ax: Axes | None = None) -> Axes:

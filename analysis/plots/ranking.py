@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 from matplotlib.axes import Axes
 
 from analysis.plots.style import colours, label, new_axes, plain
-from analysis.runs.comparison import Comparison
+from analysis.runs.comparison import Comparison, compare
+from probing.runs import Run
+
+
+def ranking(runs: Sequence[str | Path | Run], ax: Axes | None = None) -> Axes:
+    """Compare runs and draw their ranking, see `ranking_picture`."""
+    return ranking_picture(compare(runs), ax)
 
 
 def ranking_picture(found: Comparison, ax: Axes | None = None) -> Axes:

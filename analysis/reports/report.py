@@ -6,6 +6,7 @@ import html
 import json
 import re
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path, PurePath
 
 import pandas as pd
@@ -17,9 +18,10 @@ from analysis.plots.depths import (
     depth_curve,
     depth_table,
     gate_spread_curve,
+    has_weights,
     save_depth_curve,
-    weighs_layers,
 )
+from analysis.plots.kinds import PLOTS
 from analysis.plots.layers import corpora_curve, layer_curve, save_corpora_curve, save_layer_curve
 from analysis.plots.style import MOST_DRAWN
 from analysis.reports.page import PAGE, figure, picture, table_of
@@ -160,7 +162,7 @@ def _run(run: LoadedRun, level: int, measures: bool | None) -> str:
             '<p class="note">EER on eval (%), mean over seeds; what a backbone of that depth costs.</p>',
             table_of(depth_table(run).reset_index(), ".2f"),
         ]
-        if weighs_layers(run):
+        if has_weights(run):
             parts += [
                 f"<{h}>What each layer contributes</{h}>",
                 figure("gates and weights by layer", lambda ax: contribution_curve(run, ax=ax)),
@@ -180,6 +182,8 @@ def _run(run: LoadedRun, level: int, measures: bool | None) -> str:
         parts.append(f'<p class="note">{n_attacks:,} attacks: too many to draw one by one.</p>')
     elif n_attacks > 2:
         parts += [f"<{h}>By attack</{h}>", picture("EER by layer and attack", condition_map(run))]
+    for plot in (plot for plot in PLOTS.values() if plot.in_report):
+        parts += [f"<{h}>{html.escape(plot.help)}</{h}>", figure(plot.help, partial(plot.draw, [run]))]
     parts += untrained(run, h, measures)
     parts += [
         f"<{h}>How to reproduce it</{h}>",

@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from probing.registry import Registry
+
 from .library import import_transformers
 
 FrontEnd = Literal["waveform", "log-mel", "filter bank"]
@@ -174,6 +176,16 @@ class Family:
     always_masked: bool = False
 
     @property
+    def name(self) -> str:
+        """What it is asked for by: `model_type` of a config."""
+        return self.model_type
+
+    @property
+    def help(self) -> str:
+        """What people call it."""
+        return self.title
+
+    @property
     def known(self) -> bool:
         """Say whether it is one of the families here, and not one that is measured."""
         return self.model_type in FAMILIES
@@ -188,9 +200,9 @@ class Family:
         return "equal" if getattr(config, "conv_pos_batch_norm", False) else self.padding
 
 
-FAMILIES: dict[str, Family] = {
-    family.model_type: family
-    for family in (
+FAMILIES = Registry(
+    "backbone family",
+    *(
         Family("wavlm", "WavLM", normalizes=_if_layer_norm),
         Family("hubert", "HuBERT"),
         Family("wav2vec2", "wav2vec 2.0"),
@@ -231,5 +243,5 @@ FAMILIES: dict[str, Family] = {
             multiple=80,
             always_masked=True,  # without one its sliding windows are dropped
         ),
-    )
-}
+    ),
+)

@@ -15,6 +15,8 @@ from cache.errors import ProbeError
 from probing.corpora.corpus import Corpus
 from probing.corpora.known import KNOWN
 from probing.corpora.manifest import SUFFIXES, is_manifest, read_manifest
+from probing.corpora.published import Known
+from probing.registry import RegistryError, own_code
 
 DEMO = Path(__file__).parent / "demo" / "demo.csv"
 
@@ -25,14 +27,25 @@ def read_corpus(spec: str, *, audio_root: Path | None = None) -> Corpus:
     if spec == "demo":
         return read_manifest(DEMO, name="demo")
     if name in KNOWN and root:
-        return KNOWN[name].read(Path(root).expanduser())
+        return _read_known(KNOWN[name], Path(root).expanduser())
     path, audio_root = Path(spec).expanduser(), audio_root and audio_root.expanduser()
     if is_manifest(path):
         return read_manifest(path, audio_root=audio_root)
     if path.is_dir():
         return KNOWN["folder"].read(path)
     known = ", ".join(f"{name}:ROOT" for name in KNOWN)
-    raise ProbeError(f"--corpus {spec}: unknown. Expected demo, {known}, or a manifest ({', '.join(SUFFIXES)})")
+    raise ProbeError(
+        f"--corpus {spec}: unknown. Expected demo, {known}, or a manifest ({', '.join(SUFFIXES)}); one of your own is "
+        f"known once its module is imported: probe --import MODULE"
+    )
+
+
+def _read_known(known: Known, root: Path) -> Corpus:
+    with own_code(f"corpus {known.name}", KNOWN.is_own(known)):
+        corpus = known.read(root)
+    if not isinstance(corpus, Corpus):
+        raise RegistryError(f"corpus {known.name}: its reader gives a {type(corpus).__name__}; expected a Corpus")
+    return corpus
 
 
 def load_corpus(spec: str, *, audio_root: Path | None = None, splits: Sequence[str] | None = None) -> Corpus:
@@ -53,4 +66,4 @@ def load_corpus(spec: str, *, audio_root: Path | None = None, splits: Sequence[s
     return corpus
 
 
-__all__ = ["KNOWN", "Corpus", "load_corpus", "read_corpus"]
+__all__ = ["KNOWN", "Corpus", "Known", "load_corpus", "read_corpus"]

@@ -14,6 +14,7 @@ import pandas as pd
 from cache.errors import ProbeError
 from probing.corpora.corpus import Corpus, normalise
 from probing.corpora.protocol import ProtocolMissing, find, read_lines, the_protocol
+from probing.corpora.published import Known, attacks, classes
 
 LA_CODECS = ("none", "alaw", "pstn", "g722", "ulaw", "gsm", "opus")
 LA_CONDITIONS = {codec: f"C{i + 1}" for i, codec in enumerate(LA_CODECS)}  # as the official tables of 2021 LA call them
@@ -134,5 +135,46 @@ EDITIONS = (
             Protocol("dev", ("ASVspoof5.dev.track_1.tsv", "ASVspoof5.dev.metadata.txt"), "flac_D"),
             Protocol("eval", ("ASVspoof5.eval.track_1.tsv",), "flac_E_eval", optional=True),
         ),
+    ),
+)
+
+_READ = {edition.name: edition.read for edition in EDITIONS}
+_KEYS = "https://www.asvspoof.org/asvspoof2021"
+
+CORPORA = (
+    Known(
+        "asvspoof2019-la",
+        "ASVspoof 2019 logical access; train, dev, eval",
+        _READ["asvspoof2019-la"],
+        "LA.zip from https://datashare.ed.ac.uk/handle/10283/3336; unpack it in ROOT",
+        classes(train=(2580, 22800), dev=(2548, 22296), eval=(7355, 63882))
+        | attacks("train", 1, 6, 3800)
+        | attacks("dev", 1, 6, 3716)
+        | attacks("eval", 7, 19, 4914),
+    ),
+    Known(
+        "asvspoof2021-la",
+        "ASVspoof 2021 logical access; eval, progress, hidden",
+        _READ["asvspoof2021-la"],
+        "ASVspoof2021_LA_eval.tar.gz from https://zenodo.org/records/4837263 and "
+        f"{_KEYS}/LA-keys-full.tar.gz; unpack both in ROOT",
+        classes(eval=(14816, 133360)) | {("", "", ""): 181566},
+    ),
+    Known(
+        "asvspoof2021-df",
+        "ASVspoof 2021 deepfake; eval, progress, hidden",
+        _READ["asvspoof2021-df"],
+        "ASVspoof2021_DF_eval_part00 to part03 (.tar.gz) from https://zenodo.org/records/4835108 and "
+        f"{_KEYS}/DF-keys-full.tar.gz; unpack all in ROOT, or each in a folder of its own below it",
+        classes(eval=(14869, 519059)) | {("", "", ""): 611829},
+    ),
+    Known(
+        "asvspoof5",
+        "ASVspoof 5, track 1; train, dev, eval",
+        _READ["asvspoof5"],
+        "ASVspoof5_protocols.tar.gz, flac_T_aa to _ae, flac_D_aa to _ac, flac_E_aa to _aj (.tar) from "
+        "https://zenodo.org/records/14498691; "
+        "unpack all in ROOT",
+        classes(train=(18797, 163560), dev=(31334, 109616), eval=(138688, 542086)),
     ),
 )

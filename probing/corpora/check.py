@@ -10,8 +10,9 @@ import pandas as pd
 from probing.audio import Cropping, UnusableAudio, load_audio
 from probing.corpora import read_corpus
 from probing.corpora.corpus import Corpus
-from probing.corpora.known import KNOWN, Counts
+from probing.corpora.known import KNOWN
 from probing.corpora.protocol import ProtocolMissing
+from probing.corpora.published import Counts
 
 AT_ONCE = 1024  # files given to the threads at a time
 

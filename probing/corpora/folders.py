@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +12,7 @@ from cache.errors import ProbeError
 from probing.audio import SUFFIXES
 from probing.corpora.corpus import NOT_IN_IDS, Corpus, ids_of, normalise
 from probing.corpora.protocol import ProtocolMissing
+from probing.corpora.published import Known, classes
 from probing.corpora.splits import SPLITS
 from probing.labels import LABELS, SPOOF
 
@@ -105,3 +107,26 @@ def files_below(root: Path) -> Iterator[str]:
         for name in files:
             if not name.startswith("."):
                 yield os.path.relpath(os.path.join(folder, name), root)
+
+
+CORPORA = (
+    Known(
+        "for-norm",
+        "Fake-or-Real, the normalised version; train, dev, eval",
+        partial(read_for, name="for-norm"),
+        "for-norm.tar.gz from https://bil.eecs.yorku.ca/datasets; unpack it, ROOT is the folder for-norm",
+        classes(train=(26941, 26927), dev=(5400, 5398), eval=(2264, 2370)),
+    ),
+    Known(
+        "for",
+        "Fake-or-Real, any other version; train, dev, eval",
+        read_for,
+        "a version of FoR from https://bil.eecs.yorku.ca/datasets; unpack it, ROOT is the folder that holds training",
+    ),
+    Known(
+        "folder",
+        "your own audio in folders [SPLIT/]{real,fake}/[ATTACK/]",
+        read_folder,
+        "nothing: ROOT holds real and fake, or splits that do",
+    ),
+)

@@ -7,6 +7,7 @@ import pandas as pd
 from cache.errors import ProbeError
 from probing.corpora.corpus import Corpus, normalise
 from probing.corpora.protocol import ProtocolMissing, read_csv
+from probing.corpora.published import Known, classes
 
 
 def read_in_the_wild(root: Path) -> Corpus:
@@ -56,3 +57,21 @@ def _listed(path: Path, columns: tuple[str, ...], archive: str) -> pd.DataFrame:
         if empty.any():
             raise ProbeError(f"{path}, row {int(empty.to_numpy().argmax()) + 1}: empty {column}")
     return table
+
+
+CORPORA = (
+    Known(
+        "in-the-wild",
+        "In-the-Wild, public figures; used whole, as eval",
+        read_in_the_wild,
+        "release_in_the_wild.zip from https://deepfake-total.com/in_the_wild; unpack it in ROOT",
+        classes(eval=(19963, 11816)),
+    ),
+    Known(
+        "spoofceleb",
+        "SpoofCeleb, speech found in the wild; train, dev, eval",
+        read_spoofceleb,
+        "spoofceleb.tar.gz, as https://jungjee.github.io/spoofceleb says; unpack it in ROOT",
+        classes(train=(230948, 2309473), dev=(7963, 47778), eval=(9113, 82017)),
+    ),
+)

@@ -1,29 +1,55 @@
-"""Back-ends: from merged frames to the score of an utterance. Every module is M models side by side (see `merges`)."""
+"""Back-ends: from merged frames to the score of an utterance. Every module is M models side by side (see `merges`).
+
+`kinds.BACKENDS` says how they are called and what they need.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .kinds import BACKENDS
 from .merges import Merge, draw
 
-BACKENDS = ("linear", "mlp", "lstm", "asp")
-TWO_LOGITS = ("lstm", "asp")
 LSTM_WIDTH, MLP_WIDTH, ATTENTION_WIDTH = 192, 64, 128
+
+
+@dataclass(frozen=True)
+class ByFrame:
+    """Values (T,) whose mean over frames is the score, but for a constant.
+
+    exact: given the merged frames; else by the gradient of the score.
+    """
+
+    values: Tensor
+    exact: bool = True
 
 
 class BackEnd(nn.Module):
     """M back-ends over vectors of D features.
 
+    A back-end of one's own makes its parameters in `__init__`, each with M as first dimension and zero, among them
+    `bias`, and draws them in `start`.
+
+    Args:
+        n: M.
+        dim: D.
+        frames: whether there is more than one vector an utterance.
+
     Attributes:
+        bias: (M,) or (M, O), added to the logits last.
         values_per_vector: about how many a training step keeps for each vector and model, its merge included.
     """
 
-    values_per_vector: int
     bias: nn.Parameter
+
+    def __init__(self, n: int, dim: int, frames: bool = True) -> None:
+        super().__init__()
+        self.values_per_vector = 20 * dim
 
     @torch.no_grad()
     def shift(self, by: float) -> None:
@@ -38,12 +64,16 @@ class BackEnd(nn.Module):
     def start(self, generators: Sequence[torch.Generator]) -> None:
         """Draw the parameters of model m by its own generator."""
 
+    def by_frame(self, merge: Merge, x: Tensor) -> ByFrame | None:
+        """What each frame of an utterance (1, L, T, D) adds to its score; None if its kind has no way to say."""
+        return None
+
 
 class Linear(BackEnd):
     """One linear layer: on the vector itself where there is one frame (pooled tier), else on mean and deviation."""
 
-    def __init__(self, n: int, dim: int, frames: bool) -> None:
-        super().__init__()
+    def __init__(self, n: int, dim: int, frames: bool = True) -> None:
+        super().__init__(n, dim, frames)
         self.weight = nn.Parameter(torch.zeros(n, 2 * dim if frames else dim, 1))
         self.bias = nn.Parameter(torch.zeros(n))
         self.frames = frames
@@ -60,12 +90,18 @@ class Linear(BackEnd):
             return torch.bmm(pooled, self.weight) + self.bias[:, None, None]
         return merge(x, mask, self.weight)[:, :, 0] + self.bias[:, None, None]
 
+    @torch.no_grad()
+    def by_frame(self, merge: Merge, x: Tensor) -> ByFrame | None:
+        """The weights on each frame's share of mean and deviation."""
+        merged = merge(x)[0].double()
+        return ByFrame(of_statistics(merged, frame_statistics(merged), self.weight[0, :, 0].double()[None]))
+
 
 class MLP(BackEnd):
     """Linear, SiLU, Linear on the mean over time."""
 
-    def __init__(self, n: int, dim: int) -> None:
-        super().__init__()
+    def __init__(self, n: int, dim: int, frames: bool = True) -> None:
+        super().__init__(n, dim, frames)
         self.inner = nn.Parameter(torch.zeros(n, dim, MLP_WIDTH))
         self.inner_bias = nn.Parameter(torch.zeros(n, MLP_WIDTH))
         self.outer = nn.Parameter(torch.zeros(n, MLP_WIDTH, 1))
@@ -82,12 +118,20 @@ class MLP(BackEnd):
         mean = (merge(x, mask, self.inner) * _share(x, mask)).sum(dim=2)
         return torch.bmm(functional.silu(mean + self.inner_bias[:, None]), self.outer) + self.bias[:, None, None]
 
+    def by_frame(self, merge: Merge, x: Tensor) -> ByFrame | None:
+        """The gradient of the score at the mean of its inputs."""
+        with torch.no_grad():
+            inner = merge(x, None, self.inner)[0, 0] + self.inner_bias[0]
+        mean = inner.mean(dim=0).requires_grad_()
+        out = functional.silu(mean) @ self.outer[0, :, 0]
+        return ByFrame(inner @ torch.autograd.grad(out, mean)[0], exact=False)
+
 
 class LSTM(BackEnd):
     """One unidirectional LSTM of 192, the mean of its valid outputs, Linear to two logits (Pan et al. 2024)."""
 
-    def __init__(self, n: int, dim: int) -> None:
-        super().__init__()
+    def __init__(self, n: int, dim: int, frames: bool = True) -> None:
+        super().__init__(n, dim, frames)
         self.input = nn.Parameter(torch.zeros(n, dim, 4 * LSTM_WIDTH))
         self.hidden = nn.Parameter(torch.zeros(n, LSTM_WIDTH, 4 * LSTM_WIDTH))
         self.input_bias = nn.Parameter(torch.zeros(n, 4 * LSTM_WIDTH))
@@ -120,6 +164,11 @@ class LSTM(BackEnd):
         mean = (self.outputs(merge, x, mask) * _share(x, mask)).sum(dim=2)
         return torch.bmm(mean, self.weight) + self.bias[:, None]
 
+    @torch.no_grad()
+    def by_frame(self, merge: Merge, x: Tensor) -> ByFrame | None:
+        """The linear layer on every output, which has all frames before it in it."""
+        return ByFrame(self.outputs(merge, x, None)[0, 0] @ _contrast(self.weight[0]))
+
 
 class AttentiveStatistics(BackEnd):
     """Attentive statistics pooling with global context (ECAPA-TDNN; Desplanques et al., Interspeech 2020, section 3.1).
@@ -127,8 +176,8 @@ class AttentiveStatistics(BackEnd):
     A softmax over time per channel from tanh(W [x; mean; deviation] + b); weighted mean and deviation; Linear.
     """
 
-    def __init__(self, n: int, dim: int) -> None:
-        super().__init__()
+    def __init__(self, n: int, dim: int, frames: bool = True) -> None:
+        super().__init__(n, dim, frames)
         self.attend = nn.Parameter(torch.zeros(n, 3 * dim, ATTENTION_WIDTH))
         self.attend_bias = nn.Parameter(torch.zeros(n, ATTENTION_WIDTH))
         self.channel = nn.Parameter(torch.zeros(n, ATTENTION_WIDTH, dim))
@@ -158,12 +207,23 @@ class AttentiveStatistics(BackEnd):
         pooled = torch.cat(_statistics(merged, self.attention(merged, mask)), dim=-1)
         return torch.bmm(pooled, self.weight) + self.bias[:, None]
 
+    @torch.no_grad()
+    def by_frame(self, merge: Merge, x: Tensor) -> ByFrame | None:
+        """Attention weights times what the linear layer says of the frame."""
+        merged = merge(x)
+        share = self.attention(merged, None)[0].double() * x.shape[2]
+        merged = merged[0].double()
+        mean = (share * merged).mean(dim=1, keepdim=True)
+        deviation = ((share * (merged - mean).square()).mean(dim=1, keepdim=True) + 1e-8).sqrt()
+        parts = torch.cat([share * merged, share * (merged - mean).square() / deviation], dim=-1)
+        return ByFrame(parts[0] @ _contrast(self.weight[0]).double())
+
 
 def make_backend(kind: str, n: int, dim: int, frames: bool) -> BackEnd:
     """Build M back-ends of a kind of `BACKENDS`; `frames` says whether there is more than one frame."""
-    if kind == "linear":
-        return Linear(n, dim, frames)
-    return {"mlp": MLP, "lstm": LSTM, "asp": AttentiveStatistics}[kind](n, dim)
+    found = BACKENDS.find(kind)
+    backend: BackEnd = found.load()(n, dim, frames, **found.options)
+    return backend
 
 
 def _share(x: Tensor, mask: Tensor | None) -> Tensor:
@@ -178,3 +238,21 @@ def _statistics(merged: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
     mean = (merged * share).sum(dim=2)
     variance = ((merged - mean[:, :, None]).square() * share).sum(dim=2)
     return mean, (variance + 1e-8).sqrt()
+
+
+def frame_statistics(x: Tensor) -> Tensor:
+    """Mean and population standard deviation over time, side by side, of layers (L, T, D): (L, 2 D)."""
+    return torch.cat([x.mean(dim=1), x.var(dim=1, correction=0).sqrt()], dim=-1)
+
+
+def of_statistics(x: Tensor, found: Tensor, weight: Tensor) -> Tensor:
+    """What each frame adds to the linear score of statistics (L, 2 D), times the number of frames: (T,)."""
+    mean, deviation = found.chunk(2, dim=-1)
+    on_mean, on_deviation = weight.chunk(2, dim=-1)
+    squares = (x - mean[:, None]).square() / deviation[:, None].clamp_min(1e-12)
+    return (torch.einsum("ltd,ld->lt", x, on_mean) + torch.einsum("ltd,ld->lt", squares, on_deviation)).sum(dim=0)
+
+
+def _contrast(weight: Tensor) -> Tensor:
+    """Weights (D,) of the log odds from those of two logits (D, 2)."""
+    return weight[:, 1] - weight[:, 0]

@@ -12,14 +12,15 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import GroupShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils.validation import check_is_fitted
 
+from probing.registry import RegistryError
+
 from .head import HeadUnusable
-from .merges import MERGES
+from .kinds import BACKENDS, MERGES
 from .recipes import QUICK
 from .sources import PooledSource
 from .stack import HeadStack, Model
 from .training import scores_of, train
 
-BACKENDS = ("linear", "mlp")
 DRAWS = 100  # of a grouped dev split, until both parts have both classes
 
 
@@ -27,7 +28,7 @@ class MergeClassifier(ClassifierMixin, BaseEstimator):
     """A merge of layers and a back-end, trained as `probe sweep` trains one head on one depth.
 
     Args:
-        merge: one of `MERGES`. backend: linear or mlp.
+        merge: one of `MERGES`. backend: one of `BACKENDS` that needs no frames.
         depth: layers it sees, the first so many; None all.
         seed: of the first weights, the order of utterances and the dev split.
         learning_rate, weight_decay: of AdamW. epochs: at most.
@@ -67,11 +68,7 @@ class MergeClassifier(ClassifierMixin, BaseEstimator):
         """
         x, labels = _layers(X), np.asarray(y)
         depth = x.shape[1] if self.depth is None else self.depth
-        if self.merge not in MERGES or self.backend not in BACKENDS:
-            raise HeadUnusable(
-                f"merge={self.merge!r}, backend={self.backend!r}: expected one of {', '.join(MERGES)} and of "
-                f"{', '.join(BACKENDS)}"
-            )
+        self._check_kinds()
         if not 1 <= depth <= x.shape[1]:
             raise HeadUnusable(f"depth={self.depth}: expected 1 to {x.shape[1]}, the layers of X, or None")
         if not 0 < self.dev_share < 1 or self.epochs < 1:
@@ -102,6 +99,16 @@ class MergeClassifier(ClassifierMixin, BaseEstimator):
             values = self.stack_.standardized(torch.from_numpy(x[fitted, :depth, None]))
             self.gates_ = self.stack_.merge.gates(values)[0].double().mean(0).numpy()
         return self
+
+    def _check_kinds(self) -> None:
+        try:
+            MERGES.find(self.merge)
+            unfit = BACKENDS.find(self.backend).needs_frames
+        except RegistryError as error:
+            raise HeadUnusable(f"merge={self.merge!r}, backend={self.backend!r}: {error}") from None
+        if unfit:
+            pooled = ", ".join(name for name, kind in BACKENDS.items() if not kind.needs_frames)
+            raise HeadUnusable(f"backend={self.backend!r}: needs every frame; expected one of {pooled}")
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
         """Log odds (N,) of the second class, of layers (N, L, P)."""

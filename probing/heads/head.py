@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -16,9 +17,10 @@ from safetensors.torch import load_file
 from cache.bounds import check_regular
 from cache.errors import ProbeError
 from cache.manifest import read_json
+from probing.registry import PATH, not_imported
 from probing.sealing import check_file
 
-from .backends import TWO_LOGITS
+from .kinds import BACKENDS, MERGES
 from .merges import RANK
 from .stack import HeadStack, Model
 
@@ -64,7 +66,7 @@ class Head:
     @property
     def note(self) -> str:
         """A sentence if its scores differ from those that its run stored; else empty."""
-        if self.prior is not None or self.model.backend not in TWO_LOGITS:
+        if self.prior is not None or not self.stack.backend_kind.two_logits:
             return ""
         return (
             f"{self.name} was trained by an earlier version, which scored by the logit of bona fide: it scores by log "
@@ -116,7 +118,17 @@ class Head:
             "score": "log odds of bona fide",
             "prior": self.prior,
             "about": self.about,
+            **({"own": own} if (own := self._own()) else {}),
         }
+
+    def _own(self) -> dict[str, str]:
+        """Where the classes of a merge and a back-end are that are not of this package."""
+        own = {}
+        if MERGES.is_own(self.stack.merge_kind):
+            own["merge"] = self.stack.merge_kind.path
+        if BACKENDS.is_own(self.stack.backend_kind):
+            own["backend"] = self.stack.backend_kind.path
+        return own
 
 
 UNREADABLE = (
@@ -139,6 +151,7 @@ def load_head(path: Path) -> Head:
         if config.get("form") != "head":
             raise ValueError("its configuration is not that of a head")
         fields = {name: config[name] for name in Model.__dataclass_fields__}
+        _check_own(path, config)
         width = config["dim"] * (1 if config["tier"] == "frames" else 2)
         depth, rank, tensors = int(config["depth"]), int(config["rank"]), load_file(path)
         if tensors["mean"].shape != (depth, width) or not 0 < rank <= max(RANK, width):  # before any are made
@@ -147,7 +160,18 @@ def load_head(path: Path) -> Head:
         stack.load_state_dict(tensors)
         prior = config.get("prior")
         return Head(stack, config["n_frames"], config["about"], None if prior is None else float(prior))
+    except HeadUnusable:
+        raise
     except UNREADABLE as error:
         raise HeadUnusable(
             f"{path}: no head that can be read ({error}). Train one: probe sweep CACHE, then look into RUN/heads"
         ) from None
+
+
+def _check_own(path: Path, config: Mapping[str, Any]) -> None:
+    """Refuse a head of somebody's own kind whose module has not been imported, and say what to type."""
+    for part, kinds in (("merge", MERGES), ("backend", BACKENDS)):
+        name = str(config[part])
+        own = config.get("own", {}).get(part, name)
+        if name not in kinds and PATH.fullmatch(own) and own.partition(":")[0] not in sys.modules:
+            raise HeadUnusable(f"{path}: its {kinds.noun} is {name}. {not_imported(own)}")

@@ -7,6 +7,8 @@ as first dimension, so that one tensor operation serves all of them. M = 1 is a 
 
 `tail` is a linear map (M, D, O) that the back-end applies to the merged vector. A merge that ends linearly takes it
 into its own products, which is the same function and far cheaper than writing out M merged vectors.
+
+`kinds.MERGES` says how they are called and what their weights mean.
 """
 
 from __future__ import annotations
@@ -17,12 +19,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-MERGES = ("single", "mean", "weighted-sum", "weighted-sum-norm", "sls", "attentive", "attentive-compact")
+from .kinds import MERGES
+
 RANK = 8
 
 
 class Merge(nn.Module):
-    """M merges of the first `depths[m]` of L layers.
+    """M merges of the first `depths[m]` of L layers: a sum of layers, each times its gate, unless `forward` is another.
+
+    A merge of one's own makes its parameters in `__init__`, each with M as first dimension and zero, draws them in
+    `start`, and says in `gates` what every layer is multiplied by.
+
+    Args:
+        depths: how many layers each of the M models sees.
+        n_layers: L, layers given.
+        dim: D, features of a layer.
 
     Attributes:
         seen: (M, L) 1.0 where model m sees layer l + 1.
@@ -30,7 +41,7 @@ class Merge(nn.Module):
 
     seen: Tensor
 
-    def __init__(self, depths: Sequence[int], n_layers: int) -> None:
+    def __init__(self, depths: Sequence[int], n_layers: int, dim: int) -> None:
         super().__init__()
         self.depths = tuple(depths)
         order = torch.arange(1, n_layers + 1)
@@ -38,7 +49,11 @@ class Merge(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None, tail: Tensor | None = None) -> Tensor:
         """Merge (B, L, T, D) into (M, B, T, D), or (M, B, T, O) behind a tail; `mask` (B, T) tells valid frames."""
-        raise NotImplementedError
+        return _gated_sum(self.gates(x, mask), self.weighed(x), tail)
+
+    def weighed(self, x: Tensor) -> Tensor:
+        """What gates are applied to: the layers, (B, L, T, D)."""
+        return x
 
     def gates(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """What each layer is multiplied by, (M, B, L)."""
@@ -47,18 +62,24 @@ class Merge(nn.Module):
     def start(self, generators: Sequence[torch.Generator], scaled: bool) -> None:
         """Draw the parameters of model m by its own generator, so that they do not depend on the other models."""
 
+    def values_per_vector(self) -> int:
+        """About how many values a training step keeps for each vector and model, beside those that back-ends count."""
+        return 0
+
 
 class WeightedSum(Merge):
     """Softmax-weighted sum of layers (SUPERB; Yang et al., Interspeech 2021): one scalar a layer, all equal at first.
 
     Args:
-        depths, n_layers: see `Merge`.
+        depths, n_layers, dim: see `Merge`.
         fixed: `mean` for weights that stay equal, `single` for the layer `depths[m]` alone; None learns them.
         normalize: layer norm without parameters on every layer before it is weighed.
     """
 
-    def __init__(self, depths: Sequence[int], n_layers: int, fixed: str | None = None, normalize: bool = False) -> None:
-        super().__init__(depths, n_layers)
+    def __init__(
+        self, depths: Sequence[int], n_layers: int, dim: int, fixed: str | None = None, normalize: bool = False
+    ) -> None:
+        super().__init__(depths, n_layers, dim)
         self.normalize = normalize
         logits = torch.zeros(len(depths), n_layers)
         if fixed == "single":
@@ -77,10 +98,6 @@ class WeightedSum(Merge):
         """The weights, the same for every utterance."""
         return self.weights()[:, None].expand(-1, len(x), -1)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None, tail: Tensor | None = None) -> Tensor:
-        """See `Merge.forward`."""
-        return _gated_sum(self.gates(x), self.weighed(x), tail)
-
     def weighed(self, x: Tensor) -> Tensor:
         """What the weights are applied to: the layers, normalised where that is asked for."""
         return functional.layer_norm(x, x.shape[-1:]) if self.normalize else x
@@ -94,7 +111,7 @@ class SLS(Merge):
     """
 
     def __init__(self, depths: Sequence[int], n_layers: int, dim: int) -> None:
-        super().__init__(depths, n_layers)
+        super().__init__(depths, n_layers, dim)
         self.weight = nn.Parameter(torch.zeros(len(depths), dim))
         self.bias = nn.Parameter(torch.zeros(len(depths)))
 
@@ -106,10 +123,6 @@ class SLS(Merge):
         """sigmoid(w . mean over T + b), (M, B, L)."""
         logits = torch.einsum("bld,md->mbl", time_mean(x, mask), self.weight) + self.bias[:, None, None]
         return torch.sigmoid(logits) * self.seen[:, None]
-
-    def forward(self, x: Tensor, mask: Tensor | None = None, tail: Tensor | None = None) -> Tensor:
-        """See `Merge.forward`."""
-        return _gated_sum(self.gates(x, mask), x, tail)
 
 
 class AttentiveMerge(Merge):
@@ -127,7 +140,7 @@ class AttentiveMerge(Merge):
     """
 
     def __init__(self, depths: Sequence[int], n_layers: int, dim: int, rank: int | None = RANK) -> None:
-        super().__init__(depths, n_layers)
+        super().__init__(depths, n_layers, dim)
         if rank is None and set(depths) != {n_layers}:
             raise ValueError(f"faithful merges of depths {sorted(set(depths))} in one stack: expected {n_layers} only")
         n, n_hidden = len(depths), n_layers // 2
@@ -161,6 +174,11 @@ class AttentiveMerge(Merge):
         draw(self.down, generators, [(3 * dim * n) ** -0.5 for n in depths], [(dim, n) for n in depths])
         draw(self.up, generators, (3 * self.up.shape[1]) ** -0.5)
 
+    def values_per_vector(self) -> int:
+        """What the bottleneck keeps of every layer, and of their sum; measured generously."""
+        _, dim, n_layers, bottleneck = self.down.shape
+        return 3 * n_layers * min(bottleneck, dim) + 3 * bottleneck
+
     def gates(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Equations 1 to 3 of the module's source; (M, B, L)."""
         q = functional.silu(torch.einsum("bld,md->mbl", time_mean(x, mask), self.query)) * self.seen[:, None]
@@ -186,14 +204,11 @@ class AttentiveMerge(Merge):
 
 
 def make_merge(kind: str, depths: Sequence[int], n_layers: int, dim: int, rank: int = RANK) -> Merge:
-    """Build M merges of a kind of `MERGES`; `attentive` is the faithful one."""
-    if kind in ("single", "mean"):
-        return WeightedSum(depths, n_layers, fixed=kind)
-    if kind in ("weighted-sum", "weighted-sum-norm"):
-        return WeightedSum(depths, n_layers, normalize=kind.endswith("norm"))
-    if kind == "sls":
-        return SLS(depths, n_layers, dim)
-    return AttentiveMerge(depths, n_layers, dim, rank if kind == "attentive-compact" else None)
+    """Build M merges of a kind of `MERGES`."""
+    found = MERGES.find(kind)
+    ranked = {"rank": rank} if found.ranked else {}
+    merge: Merge = found.load()(depths, n_layers, dim, **found.options, **ranked)
+    return merge
 
 
 def time_mean(x: Tensor, mask: Tensor | None) -> Tensor:

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .backends import BACKENDS, make_backend
-from .merges import MERGES, RANK, AttentiveMerge, make_merge
+from .backends import make_backend
+from .kinds import BACKENDS, MERGES
+from .merges import RANK, make_merge
 
 STACKS_AT_ONCE = 2  # at work beside each other on a CPU
 
@@ -60,8 +61,7 @@ class HeadStack(nn.Module):
         super().__init__()
         self.models, self.n_layers, self.dim, self.frames, self.rank = list(models), n_layers, dim, frames, rank
         first = self.models[0]
-        if first.merge not in MERGES or first.backend not in BACKENDS:
-            raise ValueError(f"{first.head}: expected one of {', '.join(MERGES)} and of {', '.join(BACKENDS)}")
+        self.merge_kind, self.backend_kind = MERGES.find(first.merge), BACKENDS.find(first.backend)
         self.merge = make_merge(first.merge, [model.depth for model in models], n_layers, dim, rank)
         self.backend = make_backend(first.backend, len(self.models), dim, frames)
         self.register_buffer("mean", torch.zeros(n_layers, dim))
@@ -109,8 +109,13 @@ class HeadStack(nn.Module):
 
     def values_per_vector(self) -> int:
         """About how many values a training step keeps for each vector of a layer and model, measured generously."""
-        bottleneck = self.merge.down_bias.shape[1] if isinstance(self.merge, AttentiveMerge) else 0
-        return self.backend.values_per_vector + 3 * self.n_layers * min(bottleneck, self.dim) + 3 * bottleneck
+        return self.backend.values_per_vector + self.merge.values_per_vector()
+
+    def decaying(self) -> set[str]:
+        """Names of the parameters that weight decay acts on: matrices, and what kinds name beside these."""
+        named = {f"merge.{name}" for name in self.merge_kind.decays}
+        named |= {f"backend.{name}" for name in self.backend_kind.decays}
+        return {name for name, value in self.named_parameters() if value.ndim > 2 or name in named}
 
     def n_parameters(self) -> int:
         """Count the trained parameters of all models."""
@@ -133,9 +138,8 @@ def make_stacks(
 ) -> list[HeadStack]:
     """Put models of a kind together, as many as the memory allows.
 
-    A stack works on the layers that its deepest model sees, for all its models. So faithful attentive merges share a
-    stack only with others of their depth, and compact ones with those of their quarter of the depths, which saves more
-    products than the further stacks cost, and gives every core some.
+    A stack works on the layers that its deepest model sees, for all its models, so that some merges share one only with
+    others of their group of depths, see `MergeKind`.
 
     Args:
         models: of any kinds.
@@ -147,11 +151,9 @@ def make_stacks(
             of the stacks at work; one model is always taken.
         vectors: of each layer in a batch: utterances times frames.
     """
-    steps = {"attentive": 1, "attentive-compact": -(-n_layers // 4)}
     groups: dict[tuple[str, int], list[Model]] = {}
     for model in models:
-        step = steps.get(model.merge, n_layers)
-        groups.setdefault((model.head, min(n_layers, -(-model.depth // step) * step)), []).append(model)
+        groups.setdefault((model.head, MERGES.find(model.merge).group(model.depth, n_layers)), []).append(model)
     stacks = []
     for (_, depth), members in groups.items():
         with torch.device("meta"):

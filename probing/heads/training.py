@@ -25,18 +25,17 @@ from .workers import Workers
 
 CHECKPOINT_EVERY_S = 20.0
 BETAS, EPSILON = (0.9, 0.999), 1e-8
-GATES = ("merge.query", "merge.weight")  # vectors of a model that gates come from: they decay as matrices do
 
 
 class StackOptimizer:
     """AdamW (Loshchilov & Hutter, ICLR 2019) with a learning rate and a weight decay per model of a stack.
 
-    Matrices and what gates come from decay, biases and layer weights do not. A model that is not `active` stays as it
-    is.
+    What decays is `HeadStack.decaying`. A model that is not `active` stays as it is.
     """
 
     def __init__(self, stack: HeadStack) -> None:
         self.parameters = dict(stack.named_parameters())
+        self.decaying = stack.decaying()
         self.first = {name: torch.zeros_like(value) for name, value in self.parameters.items()}
         self.second = {name: torch.zeros_like(value) for name, value in self.parameters.items()}
         self.scratch = {name: torch.empty_like(value) for name, value in self.parameters.items()}
@@ -59,7 +58,7 @@ class StackOptimizer:
             shape = (-1, *[1] * (value.ndim - 1))
             first.lerp_(value.grad, 1 - BETAS[0])
             second.mul_(BETAS[1]).addcmul_(value.grad, value.grad, value=1 - BETAS[1])
-            if value.ndim > 2 or name in GATES:
+            if name in self.decaying:
                 value.mul_((1 - rate * self.decay).view(shape))
             torch.div(first, torch.sqrt(second, out=scratch).add_(EPSILON / root), out=scratch)
             value.addcmul_(scratch, (-rate / (first_share * root)).view(shape))

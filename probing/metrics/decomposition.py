@@ -17,18 +17,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from probing.metrics.clusters import FEW_TRIALS
-from probing.metrics.costs import act_dcf, cllr, min_dcf
-from probing.metrics.eer import ScoresError, eer
-from probing.metrics.roc import auc, official_eer_point, roc
-from probing.metrics.tdcf import AsvRates, asv_rates, legacy_min_tdcf, revised_min_tdcf
+from probing.metrics.eer import ScoresError
+from probing.metrics.figures import METRICS, Trials, figures_of
+from probing.metrics.tdcf import AsvRates, asv_rates
 
 POOLED = "pooled"
 MOST_CONDITIONS = 1500  # 114 vocoders x 9 codecs, as ASVspoof 2021 DF has them, are 1150
 OF_SPOOFS, OF_BOTH = "spoof", "both"
-FIGURES = (
-    "eer", "official_eer", "legacy_min_tdcf", "revised_min_tdcf", "min_dcf", "act_dcf", "cllr", "auc",
-)  # fmt: skip
-TAKEN = (*FIGURES, "n_bonafide", "n_spoof", "eer_low", "eer_high", "score")  # no column to decompose by is called so
+TAKEN = ("n_bonafide", "n_spoof", "eer_low", "eer_high", "score")  # with METRICS: no factor is called so
 
 
 def decompose(
@@ -46,7 +42,7 @@ def decompose(
         kinds: `spoof` or `both` for a factor; default by whether bona fide trials share values with spoofs.
 
     Returns:
-        One row per condition that has trials: the factors, `n_bonafide`, `n_spoof` and FIGURES as shares, NaN if a
+        One row per condition that has trials: the factors, `n_bonafide`, `n_spoof` and METRICS as shares, NaN if a
         class or the ASV trials are missing, or if it is a part of the trials with fewer than 5 of a class.
 
     Raises:
@@ -64,7 +60,7 @@ def decompose(
         wanted = {name: value for name, value in condition.items() if value != POOLED}
         figures = _figures(chosen, _part(asv, wanted, of_both), legacy)
         if wanted and too_few(chosen["label"]):
-            figures |= dict.fromkeys(FIGURES, np.nan)
+            figures |= dict.fromkeys(METRICS, np.nan)
         rows.append({**condition, **figures})
     return pd.DataFrame(rows)
 
@@ -102,7 +98,7 @@ def _of_both(trials: pd.DataFrame, factors: Sequence[str], kinds: Mapping[str, s
     for factor in factors:
         if factor not in trials:
             raise ScoresError(f"--by {factor}: no such column. Expected some of {', '.join(trials.columns)}")
-        if factor in TAKEN:
+        if factor in TAKEN or factor in METRICS:
             raise ScoresError(f"--by {factor}: a figure is called so. Give the column another name, as own_{factor}")
     spoof = trials["label"].eq("spoof").to_numpy()
     return {name: kinds.get(name, kind_of(trials[name].to_numpy(), spoof)) == OF_BOTH for name in factors}
@@ -136,18 +132,5 @@ def _rates(asv: pd.DataFrame) -> AsvRates | None:
 
 def _figures(trials: pd.DataFrame, asv: AsvRates | None, legacy: AsvRates | None) -> dict[str, float]:
     bonafide, scores = trials["label"].eq("bonafide").to_numpy(), trials["score"].to_numpy(np.float64)
-    found: dict[str, float] = {"n_bonafide": int(bonafide.sum()), "n_spoof": int((~bonafide).sum())}
-    if bonafide.all() or not bonafide.any():
-        return {**found, **dict.fromkeys(FIGURES, np.nan)}
-    curve = roc(bonafide, scores)
-    figures = (
-        eer(bonafide, scores),
-        official_eer_point(roc(bonafide, scores, official=True))[0],
-        legacy_min_tdcf(bonafide, scores, legacy, curve=curve) if legacy else np.nan,
-        revised_min_tdcf(bonafide, scores, asv, curve=curve) if asv else np.nan,
-        min_dcf(bonafide, scores, curve=curve),
-        act_dcf(bonafide, scores),
-        cllr(bonafide, scores),
-        auc(bonafide, scores),
-    )
-    return {**found, **dict(zip(FIGURES, figures, strict=True))}
+    counts = {"n_bonafide": int(bonafide.sum()), "n_spoof": int((~bonafide).sum())}
+    return {**counts, **figures_of(Trials(bonafide, scores, asv, legacy))}

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from probing.heads.head import Head
-from probing.heads.merges import WeightedSum
 from probing.heads.sources import Source
 from probing.heads.stack import HeadStack, log_odds
 from probing.metrics import eer
@@ -44,7 +43,7 @@ def contributions(
         scaled_init: how its gates started, see `Recipe`.
     """
     gates, norms = _gates_and_norms(head.stack, source)
-    learned = isinstance(head.stack.merge, WeightedSum)
+    learned = head.stack.merge_kind.layer_weights != "gates"
     starts = gates if learned else _gates_and_norms(head.stack.before_training(scaled_init), source)[0]
     conditions = {"all": np.ones(len(split), bool)}
     if not learned:
@@ -81,8 +80,7 @@ def _gates_and_norms(stack: HeadStack, source: Source) -> tuple[NDArray[np.float
     for batch in source.batches(np.arange(len(source)), BATCH):
         x = stack.standardized(batch.x[:, : stack.n_layers])
         gates[batch.rows] = stack.merge.gates(x, batch.mask)[0].numpy()
-        if isinstance(stack.merge, WeightedSum):
-            x = stack.merge.weighed(x)
+        x = stack.merge.weighed(x)
         valid = x if batch.mask is None else x * batch.mask[:, None, :, None]
         n_valid = 1 if batch.mask is None else batch.mask.sum(1)[:, None, None]
         norms += (valid.sum(2) / n_valid).norm(dim=2).sum(0).numpy()

@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 
 from cache import Cache, ProbeError
 from cache.manifest import describe_layers
-from probing.heads.backends import BACKENDS
+from probing.heads.contract import check_own
 from probing.heads.head import Head
-from probing.heads.merges import MERGES
+from probing.heads.kinds import check_head, split_head
 from probing.heads.recipes import NAMES, Recipe, recipe_of
 from probing.heads.sources import FrameSource, PooledSource, Source
 from probing.heads.stack import HeadStack, Model, make_stacks
 from probing.heads.training import scores_of, train
 from probing.metrics import eer
+from probing.registry import RegistryError
 from probing.sweep.splits import Split
 
 POOLED_HEADS = ("mean+linear", "weighted-sum+linear", "attentive-compact+linear")
@@ -46,14 +47,12 @@ class DepthOptions:
 
     def __post_init__(self) -> None:
         for head in self.heads:
-            merge, _, backend = head.partition("+")
-            if merge not in MERGES or backend not in BACKENDS:
-                raise ProbeError(
-                    f"--heads {head}: expected MERGE+BACKEND, one of {', '.join(MERGES)} and one of "
-                    f"{', '.join(BACKENDS)}, as weighted-sum+linear"
-                )
-            if self.tier == "pooled" and backend in ("lstm", "asp"):
-                raise ProbeError(f"--heads {head}: {backend} needs every frame. Type --tier frames, or use linear")
+            try:
+                backend = check_head(head)
+            except RegistryError as error:
+                raise ProbeError(f"--heads {head}: {error}") from None
+            if self.tier == "pooled" and backend is not None and backend.needs_frames:
+                raise ProbeError(f"--heads {head}: {backend.name} needs every frame. Type --tier frames, or use linear")
         if self.tier not in ("pooled", "frames"):
             raise ProbeError(f"--tier {self.tier}: expected pooled or frames")
         if self.recipe not in NAMES:
@@ -62,9 +61,17 @@ class DepthOptions:
             raise ProbeError("--seeds 0: expected one or more")
 
     def check(self, cache: Cache) -> None:
-        """Refuse a cache in which the first k layers are not there for every k; features without blocks have none."""
+        """Refuse a cache in which the first k layers are not there for every k; features without blocks have none.
+
+        Heads of one's own have to be imported by now, and are tried on a few small utterances.
+        """
         if not has_blocks(cache):
             return
+        for head in self.heads:
+            try:
+                check_own(head, self.tier == "frames")
+            except RegistryError as error:
+                raise ProbeError(f"--heads {head}: {error}") from error
         above = [k for k in cache.layers if k > 0]
         if self.heads and (not above or above != list(range(1, len(above) + 1))):
             needed = f"0:{above[-1]}" if above else "0:1"
@@ -146,7 +153,7 @@ def fit_depths(
         name: open_source(split, options.tier, recipe, memory_gb / (len(splits) + 1)) for name, split in splits.items()
     }
     models = [
-        Model(head.partition("+")[0], head.partition("+")[2], depth, seed, rate, decay)
+        Model(*split_head(head), depth, seed, rate, decay)
         for head in options.heads
         for depth in depths
         for seed in options.seeds
