@@ -41,6 +41,21 @@ class RegistryError(ProbeError, ValueError):
     """A name that is not known, or cannot be given to an entry of one's own."""
 
 
+class NotImported(RegistryError):
+    """A module that something names and that has not been imported, since code is run only if its user says so.
+
+    Attributes:
+        module: its name.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.module = path.partition(":")[0]
+        super().__init__(
+            f"{path}: the module {self.module} is not imported, and code that something names is run only if you say "
+            f"so. If you trust it, import {self.module} first"
+        )
+
+
 class Registry(dict[str, E], Generic[E]):
     """Entries by name, in the order in which they are declared.
 
@@ -120,21 +135,13 @@ def imported(path: str) -> Any:
     """What `module:Name` is, of a module that has been imported.
 
     Raises:
-        RegistryError: the module has not been imported, or has nothing of that name.
+        NotImported: the module has not been imported.
+        RegistryError: it has nothing of that name.
     """
     module, _, name = path.partition(":")
     if module not in sys.modules:
-        raise RegistryError(not_imported(path))
+        raise NotImported(path)
     try:
         return getattr(sys.modules[module], name)
     except AttributeError:
         raise RegistryError(f"{path}: the module {module} has no {name}") from None
-
-
-def not_imported(path: str) -> str:
-    """What to do about a module that was named and not imported, since code is run only if its user says so."""
-    module = path.partition(":")[0]
-    return (
-        f"{path}: the module {module} is not imported, and code is run only if you say so. If you trust it, type "
-        f"probe --import {module} before the command, or import {module} in Python"
-    )

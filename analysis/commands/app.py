@@ -1,5 +1,6 @@
 """The command line, a thin skin over functions that a notebook calls with the same names and defaults."""
 
+import shlex
 import sys
 from typing import Annotated
 
@@ -25,7 +26,7 @@ from analysis.commands.verify import verify
 from cache.atomic import DISK
 from cache.errors import ProbeError
 from probing.progress import console
-from probing.registry import import_own
+from probing.registry import NotImported, import_own
 
 app = typer.Typer(
     cls=InterruptibleGroup,
@@ -81,7 +82,7 @@ def main() -> None:
     try:
         app()
     except ProbeError as error:
-        console.print(f"error: {error}", style="red", markup=False)
+        console.print(f"error: {error}{_to_type(error)}", style="red", markup=False)
         sys.exit(2)
     except OSError as error:
         if error.errno is None:
@@ -90,6 +91,13 @@ def main() -> None:
         advice = ". Make room on the disk, or write to another" if error.errno in DISK else ""
         console.print(f"error: {where}{error.strerror}{advice}", style="red", markup=False)
         sys.exit(2)
+
+
+def _to_type(error: BaseException | None) -> str:
+    """The command again with the module that it lacks, if that is what is wrong."""
+    while error is not None and not isinstance(error, NotImported):
+        error = error.__cause__
+    return "" if error is None else f": probe --import {error.module} {shlex.join(sys.argv[1:])}"
 
 
 if __name__ == "__main__":

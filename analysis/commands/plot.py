@@ -2,7 +2,7 @@
 
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -52,9 +52,12 @@ def plot(
         raise ProbeError(f"{kind!r} is not one of {', '.join(PLOTS)}. One of your own: probe --import MODULE plot ...")
     if split not in ("dev", "eval"):
         raise ProbeError(f"--split {split}: expected dev or eval")
-    options = {"split": split, "by": by, "relative": relative, "simultaneous": simultaneous}
+    options: dict[str, Any] = {"split": split, "by": by, "relative": relative, "simultaneous": simultaneous}
     given = {name: value for name, value in options.items() if value != DEFAULTS[name]}
-    given |= {name: value for name, value in {"corpus": corpus, "compare": others}.items() if value}
+    if corpus:
+        given["corpus"] = corpus
+    if others:
+        given["compare"] = others
     PLOTS[kind].check(given)
     drawn = PLOTS[kind].draw([analysis.load(one, corpus) for one in (run, *(others or []))], **options)
     out.print(f"Picture: {analysis.save_figure(drawn, file, dpi)}", markup=False)

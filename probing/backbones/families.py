@@ -11,10 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, Literal
 
-from probing.registry import Registry
+from probing.registry import Registry, own_code
 
+from .errors import BackboneUnsupported
 from .library import import_transformers
 
 FrontEnd = Literal["waveform", "log-mel", "filter bank"]
@@ -189,6 +191,30 @@ class Family:
     def known(self) -> bool:
         """Say whether it is one of the families here, and not one that is measured."""
         return self.model_type in FAMILIES
+
+    def blocks_of(self, encoder: Any) -> Any:
+        """Its list of transformer blocks.
+
+        Raises:
+            BackboneUnsupported: there is none at `blocks`.
+        """
+        try:
+            return reduce(getattr, self.blocks.split("."), encoder)
+        except AttributeError:
+            raise BackboneUnsupported(
+                f"{self.model_type}: the entry of its family says that its blocks are at {self.blocks!r}, and a "
+                f"{type(encoder).__name__} has none there. Mend the entry"
+            ) from None
+
+    def frame_rule(self, config: Any) -> FrameRule | None:
+        """The frame rule of a config; None if it must be measured."""
+        with own_code(f"frames of backbone family {self.name}", FAMILIES.is_own(self)):
+            return self.frames(config) if self.frames else None
+
+    def normalizes_waveforms(self, config: Any) -> bool:
+        """Whether waveforms were normalised in the training of a model of this config."""
+        with own_code(f"normalizes of backbone family {self.name}", FAMILIES.is_own(self)):
+            return self.normalizes(config)
 
     def has_decoder(self, config: Any) -> bool:
         """Say whether its models have a decoder; of a known family, whatever `is_encoder_decoder` of a config says."""

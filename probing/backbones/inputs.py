@@ -194,7 +194,9 @@ def input_of(
         )
     if family.front_end == "waveform":
         # A preprocessor config that does not say so normalises, as Wav2Vec2FeatureExtractor does.
-        unit_variance = bool(settings.get("do_normalize", preprocessor is not None or family.normalizes(config)))
+        unit_variance = bool(
+            settings.get("do_normalize", preprocessor is not None or family.normalizes_waveforms(config))
+        )
         if normalize != "auto":
             unit_variance, source = normalize == "on", "asked for"
         return WaveformInput(

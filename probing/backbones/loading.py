@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from probing.devices import find_device
@@ -83,7 +82,7 @@ def load_backbone(
         encoder, peculiar = load_encoder(checkpoint, family)
     encoder.eval()
     blocks = _blocks(encoder, family, checkpoint)
-    rule = family.frames(checkpoint.config) if family.frames else None
+    rule = family.frame_rule(checkpoint.config)
     audio_input = input_of(family, checkpoint.config, checkpoint.preprocessor, normalize, rule, checkpoint.name)
     if attention == "auto":
         use_fast_products(encoder, place)
@@ -149,7 +148,7 @@ def _blocks(encoder: nn.Module, family: Family, checkpoint: Checkpoint) -> nn.Mo
     from torch import nn
 
     if family.blocks:
-        found: Any = reduce(getattr, family.blocks.split("."), encoder)
+        found: nn.ModuleList = family.blocks_of(encoder)
         return found
     expected = getattr(encoder.config, "num_hidden_layers", None)
     candidates = [

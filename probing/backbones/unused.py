@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import reduce
 from typing import Any
 
 from torch import nn
@@ -102,8 +101,7 @@ def check_all_used(
     unused = list(filter(encoder_weights(model, encoder), unexpected))
     n_blocks = getattr(encoder.config, "num_hidden_layers", 0)
     if family.blocks:
-        blocks: Any = reduce(getattr, family.blocks.split("."), encoder)
-        n_blocks = len(blocks)
+        n_blocks = len(family.blocks_of(encoder))
     path = re.compile(rf"(?:^|\.){re.escape(family.blocks or 'layers')}\.(\d+)\.")
     numbers = {key: int(match[1]) for key in unused if (match := path.search(key))}
     others = [key for key in unused if numbers.get(key, -1) < n_blocks]

@@ -36,7 +36,7 @@ def read_corpus(spec: str, *, audio_root: Path | None = None) -> Corpus:
     known = ", ".join(f"{name}:ROOT" for name in KNOWN)
     raise ProbeError(
         f"--corpus {spec}: unknown. Expected demo, {known}, or a manifest ({', '.join(SUFFIXES)}); one of your own is "
-        f"known once its module is imported: probe --import MODULE"
+        "known once its module is imported"
     )
 
 

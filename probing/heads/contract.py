@@ -55,7 +55,7 @@ def _fault(kind: MergeKind, merge: str, backend: str, frames: bool) -> str:
         value.copy_(0.5 * torch.randn(value.shape, generator=generator))
     x, mask = _utterances(frames, generator)
     gates = stack.merge.gates(x, mask)
-    expected = (len(models), len(x), N_LAYERS)
+    expected: tuple[int, ...] = (len(models), len(x), N_LAYERS)
     if gates.shape != expected:
         return f"gates of shape {tuple(gates.shape)}; expected {expected}, of models, utterances, layers"
     merged = stack.merge(x, mask)

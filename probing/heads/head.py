@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from cache.bounds import check_regular
 from cache.errors import ProbeError
 from cache.manifest import read_json
-from probing.registry import PATH, not_imported
+from probing.registry import PATH, NotImported
 from probing.sealing import check_file
 
 from .kinds import BACKENDS, MERGES
@@ -174,4 +174,5 @@ def _check_own(path: Path, config: Mapping[str, Any]) -> None:
         name = str(config[part])
         own = config.get("own", {}).get(part, name)
         if name not in kinds and PATH.fullmatch(own) and own.partition(":")[0] not in sys.modules:
-            raise HeadUnusable(f"{path}: its {kinds.noun} is {name}. {not_imported(own)}")
+            missing = NotImported(own)
+            raise HeadUnusable(f"{path}: its {kinds.noun} is {name}. {missing}") from missing

@@ -210,6 +210,6 @@ def heads_help() -> str:
     frames = ", ".join(name for name, kind in BACKENDS.items() if kind.needs_frames)
     return (
         f"Heads trained on the first k layers for every k, as MERGE+BACKEND with commas between; 'none' for linear "
-        f"probes only. MERGE: {MERGES.listed()}. BACKEND: {BACKENDS.listed()}; {frames} need --tier frames. Your own: "
-        "module:Class for either, as my_module:MyMerge+linear."
+        f"probes only. MERGE: {MERGES.listed()}. BACKEND: {BACKENDS.listed()}; {frames} need the frames tier. Your "
+        "own: module:Class for either, as my_module:MyMerge+linear."
     )

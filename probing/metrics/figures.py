@@ -36,6 +36,11 @@ class Trials:
         """The operating points, computed once for all figures."""
         return roc(self.bonafide, self.scores)
 
+    def rates(self, name: str) -> AsvRates:
+        """Error rates of verification, `asv` or `pooled_asv`, of a figure that needs them and so has them."""
+        found: AsvRates = getattr(self, name)
+        return found
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -67,13 +72,13 @@ METRICS = Registry(
     Metric(
         "legacy_min_tdcf",
         "min t-DCF of ASVspoof 2019",
-        lambda trials: legacy_min_tdcf(trials.bonafide, trials.scores, trials.pooled_asv, curve=trials.curve),
+        lambda trials: legacy_min_tdcf(trials.bonafide, trials.scores, trials.rates("pooled_asv"), curve=trials.curve),
         needs="pooled_asv",
     ),
     Metric(
         "revised_min_tdcf",
         "min t-DCF of ASVspoof 2021",
-        lambda trials: revised_min_tdcf(trials.bonafide, trials.scores, trials.asv, curve=trials.curve),
+        lambda trials: revised_min_tdcf(trials.bonafide, trials.scores, trials.rates("asv"), curve=trials.curve),
         needs="asv",
     ),
     Metric(
