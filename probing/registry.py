@@ -62,12 +62,14 @@ class Registry(dict[str, E], Generic[E]):
     Args:
         noun: what an entry is, for messages.
         entries: those of this package.
+        reserved: names that mean something else where these are used.
     """
 
-    def __init__(self, noun: str, *entries: E) -> None:
+    def __init__(self, noun: str, *entries: E, reserved: tuple[str, ...] = ()) -> None:
         super().__init__({entry.name: entry for entry in entries})
         self.noun = noun
         self.built_in = frozenset(self)
+        self.reserved = frozenset(reserved)
 
     def register(self, entry: E) -> E:
         """Add an entry of one's own; one of the same name that is not of this package is replaced.
@@ -77,8 +79,8 @@ class Registry(dict[str, E], Generic[E]):
         """
         if not NAME.fullmatch(entry.name):
             raise RegistryError(f"{self.noun} {entry.name!r}: expected a name of letters, digits, dots, _ and -")
-        if entry.name in self.built_in:
-            raise RegistryError(f"{self.noun} {entry.name!r}: there is one of that name. Give yours another")
+        if entry.name in self.built_in | self.reserved:
+            raise RegistryError(f"{self.noun} {entry.name!r}: the name is taken. Give yours another")
         self[entry.name] = entry
         return entry
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import glob
 import shlex
 from pathlib import PurePath
 from typing import Any
 
+from cache.manifest import read_json
+from probing.heads.kinds import BACKENDS, MERGES, split_head
 from probing.runs import Run
 
 NO_FLAG = {"weight_decays"}  # of the library only
@@ -27,8 +30,20 @@ def commands(run: Run) -> str:
     if "options" in about:
         spec = _portable(about["corpus_spec"])
         lines.append(_command(f"probe extract {shlex.quote(cache)}", {"corpus": spec, **about["options"]}))
-    lines.append(_command(f"probe sweep {shlex.quote(cache)} --out {shlex.quote(run.folder.name)}", chosen))
+    own = "".join(f" --import {module}" for module in _own_modules(run))
+    lines.append(_command(f"probe{own} sweep {shlex.quote(cache)} --out {shlex.quote(run.folder.name)}", chosen))
     return "\n".join(lines)
+
+
+def _own_modules(run: Run) -> list[str]:
+    """Modules of the merges and back-ends that are not of this package, as the heads of a run name them."""
+    found = set()
+    for head in run.record["options"].get("depths", {}).get("heads", ()):
+        if not all(name in kinds for name, kinds in zip(split_head(head), (MERGES, BACKENDS), strict=True)):
+            stored = sorted((run.folder / "heads").glob(f"{glob.escape(head)}-depth-*.json"))
+            own = read_json(stored[0]).get("own", {}) if stored else {}
+            found |= {str(path).partition(":")[0] for path in own.values()}
+    return sorted(found)
 
 
 def _command(start: str, options: dict[str, Any]) -> str:

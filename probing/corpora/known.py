@@ -9,4 +9,4 @@ the 2021 evaluation package, the README of the ASVspoof 5 database and the Spoof
 from probing.corpora import asvspoof, folders, listed
 from probing.registry import Registry
 
-KNOWN = Registry("corpus", *asvspoof.CORPORA, *listed.CORPORA, *folders.CORPORA)
+KNOWN = Registry("corpus", *asvspoof.CORPORA, *listed.CORPORA, *folders.CORPORA, reserved=("demo",))

@@ -29,6 +29,8 @@ def check_own(head: str, frames: bool) -> None:
     own += [backend_kind.path] if BACKENDS.is_own(backend_kind) else []
     if not own:
         return
+    if backend_kind.needs_frames and not frames:
+        raise RegistryError(f"{backend_kind.path}: needs every frame, and the pooled tier has one vector an utterance")
     with own_code(f"{' and '.join(own)}, tried on small layers"):
         fault = _fault(merge_kind, merge, backend, frames)
     if fault:

@@ -24,7 +24,6 @@ from probing.metrics.tdcf import AsvRates, asv_rates
 POOLED = "pooled"
 MOST_CONDITIONS = 1500  # 114 vocoders x 9 codecs, as ASVspoof 2021 DF has them, are 1150
 OF_SPOOFS, OF_BOTH = "spoof", "both"
-TAKEN = ("n_bonafide", "n_spoof", "eer_low", "eer_high", "score")  # with METRICS: no factor is called so
 
 
 def decompose(
@@ -98,7 +97,7 @@ def _of_both(trials: pd.DataFrame, factors: Sequence[str], kinds: Mapping[str, s
     for factor in factors:
         if factor not in trials:
             raise ScoresError(f"--by {factor}: no such column. Expected some of {', '.join(trials.columns)}")
-        if factor in TAKEN or factor in METRICS:
+        if factor in METRICS or factor in METRICS.reserved:
             raise ScoresError(f"--by {factor}: a figure is called so. Give the column another name, as own_{factor}")
     spoof = trials["label"].eq("spoof").to_numpy()
     return {name: kinds.get(name, kind_of(trials[name].to_numpy(), spoof)) == OF_BOTH for name in factors}

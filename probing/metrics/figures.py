@@ -60,6 +60,7 @@ class Metric:
     percent: bool = False
 
 
+RESERVED = ("n_bonafide", "n_spoof", "eer_low", "eer_high", "score")  # other columns of the same tables
 METRICS = Registry(
     "metric",
     Metric("eer", "equal error rate", lambda trials: eer(trials.bonafide, trials.scores), percent=True),
@@ -89,6 +90,7 @@ METRICS = Registry(
     Metric("act_dcf", "actDCF of ASVspoof 5", lambda trials: act_dcf(trials.bonafide, trials.scores)),
     Metric("cllr", "cost of the log-likelihood ratio", lambda trials: cllr(trials.bonafide, trials.scores)),
     Metric("auc", "area under the ROC", lambda trials: auc(trials.bonafide, trials.scores)),
+    reserved=RESERVED,
 )
 
 

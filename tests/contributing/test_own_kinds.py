@@ -17,10 +17,11 @@ from cache import Cache, ProbeError
 from probing.backbones import BackboneUnsupported
 from probing.backbones.families import FAMILIES, Family
 from probing.corpora import KNOWN, Known, load_corpus
+from probing.heads.backends import Linear
 from probing.heads.contract import check_own
 from probing.heads.estimator import MergeClassifier
 from probing.heads.head import Head, HeadUnusable, load_head
-from probing.heads.kinds import BACKENDS, MERGES, MergeKind
+from probing.heads.kinds import BACKENDS, MERGES, BackendKind, MergeKind
 from probing.heads.merges import Merge
 from probing.heads.stack import HeadStack, Model
 from probing.metrics.figures import METRICS, Metric, Trials, figures_of
@@ -219,6 +220,22 @@ def test_a_name_that_is_taken_or_no_part_of_a_file_name_is_refused(own: Path, na
     with pytest.raises(RegistryError, match="expected a name of letters" if name != "mean" else "Give yours another"):
         MERGES.own(MergeKind(name))(type("Mine", (Merge,), {}))
     assert set(MERGES) == MERGES.built_in
+
+
+def test_a_back_end_that_needs_frames_is_refused_on_the_pooled_tier(own: Path) -> None:
+    made_by = BACKENDS.own(BackendKind("mine", needs_frames=True))(type("Mine", (Linear,), {}))
+    with pytest.raises(ProbeError, match="mine needs every frame"):
+        DepthOptions(heads=("mean+mine",))
+    with pytest.raises(RegistryError, match="Mine: needs every frame"):
+        check_own("mean+mine", frames=False)
+    check_own("mean+mine", frames=True)
+    assert BACKENDS["mine"].load() is made_by
+
+
+@pytest.mark.parametrize("name", ["eer", "n_spoof", "score"])
+def test_a_metric_has_a_column_of_its_own(own: Path, name: str) -> None:
+    with pytest.raises(RegistryError, match="the name is taken"):
+        METRICS.register(Metric(name, "mine", lambda trials: 0.0))
 
 
 def test_code_of_ones_own_that_fails_is_named_in_one_message(own: Path) -> None:

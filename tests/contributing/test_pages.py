@@ -15,10 +15,13 @@ from typer.testing import CliRunner
 
 import analysis
 from analysis.commands.app import app
+from analysis.runs.rerun import commands
 from cache import Cache
 from probing.backbones import load_backbone
 from probing.backbones.families import ARCHITECTURE
+from probing.corpora import KNOWN
 from probing.heads.head import load_head
+from probing.heads.kinds import BACKENDS, MERGES
 from probing.runs import Run
 from probing.sweep import DepthOptions, SweepOptions, sweep
 
@@ -57,6 +60,13 @@ def test_files_that_pages_name_are_there_and_at_most_two_are_of_the_package() ->
         assert 1 <= len([file for file in files if not file.startswith("tests/")]) <= 2, title
 
 
+def test_every_head_and_corpus_is_in_a_readme() -> None:
+    found = [path for folder in ("", "probing") for path in (ROOT / folder).glob("**/README.md" if folder else "*.md")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in found)
+    for name in (*MERGES.built_in, *BACKENDS.built_in, *KNOWN.built_in):
+        assert re.search(rf"`[^`\n]*\b{re.escape(name)}\b[^`\n]*`", text), name
+
+
 def test_a_merge(own: Path, cache_folder: Path) -> None:
     shutil.copytree(cache_folder, "my.cache")
     follow("merge", *FAST)
@@ -71,6 +81,7 @@ def test_a_merge(own: Path, cache_folder: Path) -> None:
     probe("score", "my.run", "my.cache", "--head", head, "--split", "eval", "--out", "again.txt")
     stored = pd.read_csv(run.folder / "scores" / f"{head}.eval.txt", sep=" ", header=None)
     np.testing.assert_allclose(pd.read_csv("again.txt", sep=" ", header=None)[3], stored[3], atol=1e-5)
+    assert "probe --import my_merge sweep my.cache" in commands(run)
     named = DepthOptions(heads=("norm-gate+linear",), seeds=(0,), epochs=2, depths=(2,))
     options = SweepOptions(strengths=(0.1,), control_seeds=(), resamples=100, depths=named)
     again = sweep(cache_folder, own / "named.run", options, say=lambda text: None)

@@ -9,7 +9,7 @@ from small_extraction import run_cli
 
 from probing.corpora import KNOWN
 from probing.corpora.check import check_corpus, unusable
-from probing.corpora.known import Counts
+from probing.corpora.published import Counts
 
 FEW: Counts = {
     **{("train", "bonafide", ""): 1, ("train", "spoof", ""): 1, ("dev", "bonafide", ""): 1},
