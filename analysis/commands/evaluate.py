@@ -85,15 +85,7 @@ def evaluate(
         found = evaluation.evaluate(
             trials, factors, asv, against=other, interval_by=interval_by, resamples=resamples, seed=seed
         )
-    shown = Table(box=None, header_style="bold")
-    metrics = import_module("probing.metrics.figures").METRICS
-    rates = {name + end for name, metric in metrics.items() if metric.percent for end in ("", "_low", "_high")}
-    for name in found.table.columns:
-        title = name.replace("_", " ") + (" %" if name in rates else "")
-        shown.add_column(title, justify="left" if name in factors else "right")
-    for row in found.table.to_dict("records"):
-        shown.add_row(*(_figure(name, value, name in rates) for name, value in row.items()))
-    print_whole(shown)
+    print_whole(_shown(found.table, factors))
     if found.left_out:
         named = "; ".join(found.left_out[:20]) + ("; ..." if len(found.left_out) > 20 else "")
         out.print(f"\nNo figures for conditions of fewer than 5 trials of a class: {named}")
@@ -111,6 +103,19 @@ def evaluate(
             found.table.to_csv(partial / "evaluation.csv", index=False)
             pictures = import_module("analysis.plots.det").save_det_curves(curves, partial, scores.name)
         out.print(f"Picture: {folder / pictures[0].name}\nTable:   {folder / 'evaluation.csv'}")
+
+
+def _shown(table: pd.DataFrame, factors: list[str]) -> Table:
+    """Every figure of every condition, as its metric says that it is shown."""
+    metrics = import_module("probing.metrics.figures").METRICS
+    rates = {name + end for name, metric in metrics.items() if metric.percent for end in ("", "_low", "_high")}
+    shown = Table(box=None, header_style="bold")
+    for name in table.columns:
+        title = name.replace("_", " ") + (" %" if name in rates else "")
+        shown.add_column(title, justify="left" if name in factors else "right")
+    for row in table.to_dict("records"):
+        shown.add_row(*(_figure(name, value, name in rates) for name, value in row.items()))
+    return shown
 
 
 def _figure(name: str, value: Any, percent: bool) -> str:

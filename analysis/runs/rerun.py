@@ -39,7 +39,8 @@ def _own_modules(run: Run) -> list[str]:
     """Modules of the merges and back-ends that are not of this package, as the heads of a run name them."""
     found = set()
     for head in run.record["options"].get("depths", {}).get("heads", ()):
-        if not all(name in kinds for name, kinds in zip(split_head(head), (MERGES, BACKENDS), strict=True)):
+        merge, backend = split_head(head)
+        if merge not in MERGES.built_in or backend not in BACKENDS.built_in:
             stored = sorted((run.folder / "heads").glob(f"{glob.escape(head)}-depth-*.json"))
             own = read_json(stored[0]).get("own", {}) if stored else {}
             found |= {str(path).partition(":")[0] for path in own.values()}

@@ -175,4 +175,4 @@ def _check_own(path: Path, config: Mapping[str, Any]) -> None:
         own = config.get("own", {}).get(part, name)
         if name not in kinds and PATH.fullmatch(own) and own.partition(":")[0] not in sys.modules:
             missing = NotImported(own)
-            raise HeadUnusable(f"{path}: its {kinds.noun} is {name}. {missing}") from missing
+            raise HeadUnusable(f"{path}: its {kinds.noun} is not of this package. {missing}") from missing

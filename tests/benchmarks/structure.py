@@ -200,7 +200,8 @@ def figures(tree: Tree) -> dict[str, str]:
     found = {"files": f"{len(tree.modules)}", "lines": f"{lines:,}"}
     for folder in tree.folders():
         rooms, arrows = tree.rooms(folder)
-        found[f"{'/'.join(folder)}: rooms, arrows"] = f"{rooms}, {arrows}"
+        if rooms:
+            found[f"{'/'.join(folder)}: rooms, arrows"] = f"{rooms}, {arrows}"
     found["package cycles"] = "; ".join(" <> ".join(group) for group in tree.cycles()) or "none"
     found[f"functions over {LONG} lines"] = f"{sum(n > LONG for n in lengths)}, longest {max(lengths)}"
     found[f"functions over {MANY} parameters"] = f"{sum(n > MANY for n in parameters)}, most {max(parameters)}"

@@ -125,7 +125,7 @@ def test_no_module_is_imported_that_a_file_or_an_option_of_python_names(
     imported(halves, monkeypatch)
     path = written(made("halves:Halves", "linear", False), Path())
     del sys.modules[halves]
-    with pytest.raises(HeadUnusable, match=r"its merge is halves:Halves.*If you trust it, import halves first"):
+    with pytest.raises(HeadUnusable, match=r"its merge is not of this package. halves:Halves: .* import halves first"):
         load_head(path)
     options = DepthOptions(heads=("halves:Halves+linear",))  # a record of somebody's run can be read
     with pytest.raises(ProbeError, match="import halves first") as refused:
