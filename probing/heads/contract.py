@@ -49,9 +49,11 @@ def _fault(kind: MergeKind, merge: str, backend: str, frames: bool) -> str:
             return f"parameter {name} of shape {tuple(value.shape)}; expected M = {len(models)} models first"
         if not torch.equal(value, other):
             return f"parameter {name} differs from one start to the next; draw it in start, by the generators"
-    unknown = [name for name in kind.decays if f"merge.{name}" not in dict(stack.named_parameters())]
+    named = [f"merge.{name}" for name in stack.merge_kind.decays]
+    named += [f"backend.{name}" for name in stack.backend_kind.decays]
+    unknown = set(named) - set(dict(stack.named_parameters()))
     if unknown:
-        return f"decays names {', '.join(unknown)}, and it has no such parameter"
+        return f"decays names {', '.join(sorted(unknown))}, and there is no such parameter"
     generator = torch.Generator().manual_seed(0)
     for value in stack.parameters():
         value.copy_(0.5 * torch.randn(value.shape, generator=generator))

@@ -232,6 +232,12 @@ def test_a_back_end_that_needs_frames_is_refused_on_the_pooled_tier(own: Path) -
     assert BACKENDS["mine"].load() is made_by
 
 
+def test_a_parameter_that_decays_has_to_be_there(own: Path) -> None:
+    BACKENDS.own(BackendKind("mine", decays=("wieght",)))(type("Mine", (Linear,), {}))
+    with pytest.raises(RegistryError, match=r"decays names backend.wieght, and there is no such parameter"):
+        check_own("mean+mine", frames=True)
+
+
 @pytest.mark.parametrize("name", ["eer", "n_spoof", "score"])
 def test_a_metric_has_a_column_of_its_own(own: Path, name: str) -> None:
     with pytest.raises(RegistryError, match="the name is taken"):
