@@ -131,10 +131,12 @@ def find_depth(
         reason = "chance"
     else:
         for depth in sorted(rates, reverse=True)[1:]:
-            most = float(np.quantile(allowed.of_excess(resampled[depth], resampled[full]), 1 - LEVEL))
-            if rates[depth] - rates[full] > allowed.allowed(rates[full]) or most >= allowed.value:
+            over = resampled[depth] - resampled[full] - allowed.allowed(resampled[full])
+            if rates[depth] - rates[full] > allowed.allowed(rates[full]) or np.quantile(over, 1 - LEVEL) >= 0:
                 break
-            found, bound = depth, most
+            excess_of = allowed.of_excess(resampled[depth], resampled[full])
+            # without interpolation, as the excess over an EER of 0 is infinite
+            found, bound = depth, float(np.quantile(excess_of, 1 - LEVEL, method="inverted_cdf"))
         reason = "" if found else "no-depth"
     at = {depth: rate_interval(rates[depth], resampled[depth], resamples) for depth in (found, full) if depth}
     excess = None
