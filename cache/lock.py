@@ -20,14 +20,14 @@ from pathlib import Path
 
 import filelock
 
-from cache.errors import CacheBusy, ProbeError
+from cache.errors import CacheBusy, ProbeError, argument
 
 LOCK, OWNER = ".lock", ".lock.owner"
 LEASE_S, BEAT_S = 120.0, 2.0
 POLL_S, TRIES = 0.2, 5
 NO_FLOCK = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS}
 LONGEST_TEXT = 200
-WAIT_FOR_IT = "Wait for it to end (--wait SECONDS does), or name another folder."
+WAIT_FOR_IT = f"Wait for it to end ({argument('wait', 'SECONDS')} does), or name another folder."
 
 
 class FolderLock:

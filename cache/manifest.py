@@ -9,7 +9,7 @@ from typing import Any
 
 from cache.atomic import replace_file
 from cache.bounds import MOST_JSON_BYTES, TooLarge, read_bytes
-from cache.errors import CacheCorrupt, CacheMissing, FingerprintMismatch
+from cache.errors import CacheCorrupt, CacheMissing, FingerprintMismatch, as_flag
 
 SCHEMA = 1
 A_LINK = "a link, which in a cache from somebody else could lead to any file. Put the file itself there."
@@ -144,7 +144,7 @@ def load_manifest(folder: Path) -> Manifest:
         text = read_bytes(path, MOST_JSON_BYTES).decode()  # not read_text, to which all ends of lines are the same
     except (FileNotFoundError, NotADirectoryError):
         raise CacheMissing(
-            f"{folder}: no cache here (no {MANIFEST}). Make one: probe extract --corpus demo {folder}"
+            f"{folder}: no cache here (no {MANIFEST}). Make one: probe extract {as_flag('corpus', 'demo')} {folder}"
         ) from None
     except UnicodeDecodeError:
         raise CacheCorrupt(_damaged(path, "it is not text")) from None

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from cache.errors import FingerprintMismatch, ProbeError
+from cache.errors import FingerprintMismatch, ProbeError, argument, as_flag
 from cache.manifest import MANIFEST, Manifest, load_manifest
 from cache.parts import Part, plan_id
 from cache.reader import Cache
@@ -54,7 +54,7 @@ def merge(
     if not parts:
         raise ProbeError(
             f"{folder}: no parts beside it ({folder.name}.part-1-of-8, say). Make them: probe extract {folder} "
-            "--part 1/8, and so on; or name their folders."
+            f"{as_flag('part', '1/8')}, and so on; or name their folders."
         )
     manifests = {part: load_manifest(part) for part in parts}
     _check(folder, manifests)
@@ -107,7 +107,7 @@ def _check(folder: Path, manifests: dict[Path, Manifest]) -> None:
     for path, manifest in manifests.items():
         mark = manifest.about.get("part")
         if not (isinstance(mark, dict) and {"number", "of", "plan", "utterances"} <= mark.keys()):
-            raise ProbeError(f"{path}: is a cache, but no part of one: it was extracted without --part.")
+            raise ProbeError(f"{path}: is a cache, but no part of one: it was extracted without {argument('part')}.")
         if path != first_path:
             _check_alike(first_path, first, path, manifest)
         if mark["number"] in folder_of:
@@ -120,7 +120,8 @@ def _check(folder: Path, manifests: dict[Path, Manifest]) -> None:
     if missing:
         raise ProbeError(
             f"{folder}: {len(missing)} of {of} parts are missing: {', '.join(missing[:9])}"
-            f"{' ...' if len(missing) > 9 else ''}. Extract them: probe extract {folder} --part {missing[0]} with the "
+            f"{' ...' if len(missing) > 9 else ''}. Extract them: probe extract {folder} "
+            f"{as_flag('part', missing[0])} with the "
             "options of the others; or name their folders."
         )
 
@@ -143,7 +144,8 @@ def _check_alike(first_path: Path, first: Manifest, path: Path, other: Manifest)
     if (one["of"], one["plan"]) != (two["of"], two["plan"]):
         raise ProbeError(
             f"{first_path} and {path}: not parts of one cache: {_said(first.about, one)}, and "
-            f"{_said(other.about, two)}. Extract all parts with the same --corpus, --split and --shard-size."
+            f"{_said(other.about, two)}. Extract all parts with the same {argument('corpus')}, {argument('split')} and "
+            f"{argument('shard_size')}."
         )
 
 

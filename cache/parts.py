@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from cache.errors import ProbeError
+from cache.errors import OptionError
 from cache.table import plan
 
 
@@ -26,7 +26,7 @@ class Part:
 
     def __post_init__(self) -> None:
         if not 1 <= self.number <= self.of:
-            raise ProbeError(f"--part {self}: expected 1/{self.of} to {self.of}/{self.of}")
+            raise OptionError("part", self, f"expected 1/{self.of} to {self.of}/{self.of}")
 
     def __str__(self) -> str:
         return f"{self.number}/{self.of}"
@@ -35,7 +35,7 @@ class Part:
     def parse(cls, text: str) -> "Part":
         """The part that a text as 3/8 names."""
         if not re.fullmatch(r"\d{1,9}/[1-9]\d{0,8}", text):
-            raise ProbeError(f"--part {text}: expected NUMBER/PARTS, as 3/8 for the third of eight")
+            raise OptionError("part", text, "expected NUMBER/PARTS, as 3/8 for the third of eight")
         number, of = map(int, text.split("/"))
         return cls(number, of)
 

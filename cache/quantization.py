@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cache.errors import ProbeError
+from cache.errors import ProbeError, argument
 
 INT8 = "int8"
 LEVELS = np.float32(127)
@@ -46,7 +46,9 @@ def encode(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     values = np.asarray(values, np.float32)
     largest = np.abs(values).max(axis=-1, initial=0)
     if not np.isfinite(largest).all():
-        raise ProbeError("frames with NaN or infinite values cannot be kept as int8. Use --frames-dtype float32.")
+        raise ProbeError(
+            f"frames with NaN or infinite values cannot be kept as int8. Use {argument('frames_dtype', 'float32')}."
+        )
     scale = np.minimum(largest / LEVELS, LARGEST)
     scale = np.where(scale < SMALLEST, np.float32(0), scale)
     records = np.empty(values.shape[:-1], dtype)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cache.errors import CacheCorrupt, ProbeError
+from cache.errors import CacheCorrupt, ProbeError, argument
 from cache.manifest import Manifest, describe_layers, load_manifest
 from cache.quantization import decode, read_as
 from cache.shard import Array, Shard
@@ -203,7 +203,7 @@ class Cache:
         if tier not in self.tiers:
             raise ProbeError(
                 f"{self.folder}: no tier {tier!r}, only {', '.join(self.tiers)}. "
-                f"Extract again with --{tier} into another folder."
+                f"Extract again with {argument(tier)} into another folder."
             )
         missing = [k for k in layers if k not in self.layers]
         if missing:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from cache.bounds import MOST_TABLE_BYTES, MOST_TEXT_BYTES, TooLarge, read_arrow, read_bytes
-from cache.errors import CacheCorrupt, ProbeError
+from cache.errors import CacheCorrupt, ProbeError, as_flag
 from cache.manifest import A_LINK, FAILURES, UTTERANCES, Manifest, ShardRecord
 from cache.quantization import bytes_of
 from cache.shard import Shard
@@ -253,7 +253,7 @@ def recover(folder: Path, manifest: Manifest, corpus: pd.DataFrame) -> tuple[Man
     if unknown:
         raise CacheCorrupt(
             f"{folder / UTTERANCES}: damaged, and the corpus given lacks {len(unknown)} utterances of the shards, as "
-            f"{min(unknown)}. Rebuild it with the whole corpus: probe cache repair {folder} --corpus ..."
+            f"{min(unknown)}. Rebuild it with the whole corpus: probe cache repair {folder} {as_flag('corpus', '...')}"
         )
     rows = corpus[corpus["utterance_id"].isin(shard_of)].sort_values("utterance_id", kind="stable")
     table = _planned(rows.reset_index(drop=True), rows["utterance_id"].map(shard_of).to_numpy(), manifest.measures)

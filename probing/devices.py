@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from cache.errors import ProbeError
+from cache.errors import ProbeError, argument
 
 if TYPE_CHECKING:
     import torch
@@ -26,7 +26,9 @@ def check_device_name(asked: str, here: str = "") -> None:
         meant = OFTEN_TYPED.get(kind, kind)
         meant = f"{meant}:{index}" if index and meant == "cuda" else meant
         meant = meant if FORM.fullmatch(meant) else "auto"
-        raise DeviceUnavailable(f"unknown device {asked!r}; expected {EXPECTED}{here}. Type --device {meant}")
+        raise DeviceUnavailable(
+            f"unknown device {asked!r}; expected {EXPECTED}{here}. Type {argument('device', meant)}"
+        )
 
 
 def find_device(asked: str = "auto", *, double: bool = False) -> torch.device:
@@ -45,14 +47,18 @@ def find_device(asked: str = "auto", *, double: bool = False) -> torch.device:
     found = ["cpu", *(f"cuda:{i}" for i in range(n_gpus)), *(["mps"] if mps else [])]
     check_device_name(asked, f"; this machine has {', '.join(found)}")
     if double and asked == "mps":
-        raise DeviceUnavailable("--device mps: it has no float64, in which probes are solved. Type --device cpu")
+        raise DeviceUnavailable(
+            f"{argument('device', 'mps')}: it has no float64, in which probes are solved. Type "
+            f"{argument('device', 'cpu')}"
+        )
     if asked == "auto":
         return torch.device("cuda" if n_gpus else "mps" if mps and not double else "cpu")
     device = torch.device(asked)
     there = {"cpu": True, "cuda": (device.index or 0) < n_gpus, "mps": mps}
     if not there[device.type]:
         raise DeviceUnavailable(
-            f"--device {asked}: PyTorch {torch.__version__} finds no such device here, only {', '.join(found)}. "
-            f"Type --device {found[-1]}, or install a PyTorch built for yours."
+            f"{argument('device', asked)}: PyTorch {torch.__version__} finds no such device here, only "
+            f"{', '.join(found)}. "
+            f"Type {argument('device', found[-1])}, or install a PyTorch built for yours."
         )
     return device

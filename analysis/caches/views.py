@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cache import Cache, ProbeError
+from cache.errors import argument
 from cache.reader import Where
 
 FRAMES_PER_UTTERANCE = 8
@@ -154,7 +155,7 @@ def views(
             i = int(apart.argmax())
             raise ProbeError(
                 f"{tables[0]['utterance_id'][i]} has {' and '.join(map(str, n_frames[:, i]))} frames: these backbones "
-                "have other frame rates or crops. Compare them with tier='pooled' (--tier pooled)"
+                f"have other frame rates or crops. Compare them with {argument('tier', 'pooled')}"
             )
         picked = tuple(_spread(int(n), frames_per_utterance) for n in n_frames.min(axis=0))
     return [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cache import Cache, ProbeError
+from cache.errors import argument
 from probing.audio import UnusableAudio, Waveform, load_audio
 from probing.corpora import load_corpus
 from probing.extraction import Options
@@ -31,7 +32,8 @@ class Waveforms:
             audio_root = load_corpus("demo").root if demo else Path(about.get("audio_root", ""))
         self.root, self.cache = Path(audio_root), cache
         if not self.root.is_dir():
-            raise ProbeError(f"{self.root}: the audio of {cache.folder} is not there. Say where: --audio-root DIR")
+            where = argument("audio_root", "DIR")
+            raise ProbeError(f"{self.root}: the audio of {cache.folder} is not there. Say where: {where}")
 
     def load(self, path: str) -> Waveform:
         """The waveform (n,) at 16 kHz of a `path` of `cache.utterances`.
@@ -42,4 +44,5 @@ class Waveforms:
         try:
             return load_audio(self.root / path, self.cropping)
         except UnusableAudio as error:
-            raise ProbeError(f"{self.root / path}: {error}. Say where the audio is now: --audio-root DIR") from None
+            where = argument("audio_root", "DIR")
+            raise ProbeError(f"{self.root / path}: {error}. Say where the audio is now: {where}") from None

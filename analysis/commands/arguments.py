@@ -23,22 +23,9 @@ AudioRoot = Annotated[
     typer.Option("--audio-root", help="Folder that the paths of a manifest start from [default: the manifest's own]."),
 ]
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1, mps.")]
-BatchSize = Annotated[
-    int | None, typer.Option(min=1, help="Utterances a forward pass [default: 1 on a CPU, else 16]. Changes no result.")
-]
-Workers = Annotated[int | None, typer.Option(min=1, help="Decoding threads [default: 2 on a CPU, else up to 8].")]
 Wait = Annotated[
     float, typer.Option(min=0, metavar="SECONDS", help="Wait so long for another process that writes to this cache.")
 ]
-OnNonfinite = Annotated[
-    str,
-    typer.Option(
-        metavar="POLICY",
-        help="An utterance with NaN or infinite hidden states, or with values beyond float16: mark (listed in "
-        "failures.csv, left out), stop, or auto: the first is marked, the second, which float32 mends, stops.",
-    ),
-]
-
 CorpusName = Annotated[
     str | None, typer.Option(metavar="NAME", help="Of the corpora evaluated on, which [default: the first].")
 ]

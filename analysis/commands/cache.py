@@ -6,11 +6,15 @@ from typing import Annotated
 
 import typer
 
-from analysis.commands.arguments import AudioRoot, BatchSize, Device, OnNonfinite, Wait, Workers
+from analysis.commands.arguments import AudioRoot, Wait
 from analysis.commands.interruption import InterruptibleGroup
+from analysis.commands.parameters import Only, with_options
 from analysis.commands.printing import out
 from analysis.commands.verify import verify_cache
 from analysis.runs.kinds import CACHE, expect
+from cache.manifest import load_manifest
+from probing.corpora import load_corpus
+from probing.extraction.machine import Machine
 from probing.progress import console, duration, progress_line, size
 
 cache_app = typer.Typer(
@@ -58,25 +62,21 @@ def verify(folder: CacheFolder) -> None:
 
 
 @cache_app.command()
+@with_options
 def repair(
     folder: CacheFolder,
     corpus: Annotated[
         str | None, typer.Option(metavar="SPEC", help="Where the corpus is now [default: where it was].")
     ] = None,
     audio_root: AudioRoot = None,
-    device: Device = "auto",
-    batch_size: BatchSize = None,
-    workers: Workers = None,
-    wait: Wait = 0,
-    on_nonfinite: OnNonfinite = "auto",
+    *,
+    machine: Annotated[Machine, Only("device", "batch_size", "workers", "wait", "on_nonfinite")],
 ) -> None:
     """Extract again what is missing, damaged or failed before, and nothing else."""
     expect(folder, CACHE)
-    extraction = import_module("probing.extraction")
-    corpora = import_module("probing.corpora")
-    found = corpora.load_corpus(corpus, audio_root=audio_root) if corpus else None
-    machine = extraction.Machine(device, batch_size, workers, wait=wait, on_nonfinite=on_nonfinite)
-    extraction.repair(folder, found, machine)
+    load_manifest(folder)
+    found = load_corpus(corpus, audio_root=audio_root) if corpus else None
+    import_module("probing.extraction").repair(folder, found, machine)
 
 
 @cache_app.command()

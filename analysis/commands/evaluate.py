@@ -11,7 +11,7 @@ from rich.table import Table
 from analysis.commands.printing import out, print_whole
 from analysis.runs.kinds import expect_file
 from cache.atomic import replaced_folder
-from cache.errors import ProbeError
+from cache.errors import ProbeError, argument
 from probing.progress import console
 
 
@@ -72,7 +72,7 @@ def evaluate(
         expect_file(one)
     evaluation = import_module("probing.evaluation")
     if corpus and keys:
-        raise ProbeError("--corpus and --keys: expected one of them")
+        raise ProbeError(f"{argument('corpus')} and {argument('keys')}: expected one of them")
     known = evaluation.read_keys(keys) if keys else None
     if corpus:
         known = import_module("probing.corpora").load_corpus(corpus, audio_root=audio_root).utterances

@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.commands.printing import out
 from cache.atomic import replaced
-from cache.errors import ProbeError
+from cache.errors import OptionError
 
 PICTURES = (".png", ".svg", ".pdf")
 TABLES = (".csv", ".parquet")
@@ -17,9 +17,9 @@ TABLES = (".csv", ".parquet")
 def check_suffix(file: Path, suffixes: tuple[str, ...]) -> None:
     """Refuse a name of another suffix, or in a folder that is not there, before any work is done."""
     if file.suffix not in suffixes:
-        raise ProbeError(f"--out {file}: expected a name that ends in {', '.join(suffixes)}")
+        raise OptionError("out", file, f"expected a name that ends in {', '.join(suffixes)}")
     if file.is_dir() or not file.absolute().parent.is_dir():
-        raise ProbeError(f"--out {file}: expected a file in a folder that is there. Name another")
+        raise OptionError("out", file, "expected a file in a folder that is there. Name another")
 
 
 def save(file: Path, draw: Any, table: pd.DataFrame) -> None:

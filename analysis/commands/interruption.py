@@ -15,7 +15,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from cache.errors import ProbeError
+from cache.errors import OptionError, ProbeError, as_flag
 from probing.progress import console
 
 GOES_ON = {"extract", "sweep", "repair", "merge", "attm"}  # keep what is finished and take it up again
@@ -35,7 +35,7 @@ class InterruptibleGroup(TyperGroup):
         super().__init__(**attributes)
         for command in self.commands.values():
             if not isinstance(command, TyperGroup):
-                command.callback = _finite(command)
+                command.callback = _with_flags(command)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command asked for."""
@@ -51,16 +51,21 @@ class InterruptibleGroup(TyperGroup):
             raise typer.Exit(code) from None
 
 
-def _finite(command: Any) -> Callable[..., Any]:
-    """The function of a command, which is not called with a number that is none."""
-    function, flags = command.callback, {param.name: param.opts[0] for param in command.params}
+def _with_flags(command: Any) -> Callable[..., Any]:
+    """The function of a command, not called with a number that is none; its errors name the flags of the command."""
+    function = command.callback
+    flags = {param.name: max(param.opts, key=len) for param in command.params if param.opts[0].startswith("-")}
 
     @wraps(function)
     def checked(**values: Any) -> Any:
-        for name, value in values.items():
-            if isinstance(value, float) and not math.isfinite(value):
-                raise ProbeError(f"{flags.get(name, name)} {value}: expected a finite number")
-        return function(**values)
+        try:
+            for name, value in values.items():
+                if isinstance(value, float) and not math.isfinite(value):
+                    raise OptionError(name, value, "expected a finite number")
+            return function(**values)
+        except ProbeError as error:
+            error.spell = partial(as_flag, flags=flags)
+            raise
 
     return checked
 

@@ -9,7 +9,7 @@ import typer
 from analysis.commands.arguments import CorpusName
 from analysis.commands.printing import out
 from analysis.plots.kinds import PLOTS
-from cache.errors import ProbeError
+from cache.errors import OptionError, ProbeError
 
 DEFAULTS = {"split": "eval", "by": "attack", "relative": None, "simultaneous": False}
 
@@ -51,7 +51,7 @@ def plot(
     if kind not in PLOTS:
         raise ProbeError(f"{kind!r} is not one of {', '.join(PLOTS)}. One of your own: probe --import MODULE plot ...")
     if split not in ("dev", "eval"):
-        raise ProbeError(f"--split {split}: expected dev or eval")
+        raise OptionError("split", split, "expected dev or eval")
     options: dict[str, Any] = {"split": split, "by": by, "relative": relative, "simultaneous": simultaneous}
     given = {name: value for name, value in options.items() if value != DEFAULTS[name]}
     if corpus:

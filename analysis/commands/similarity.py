@@ -19,7 +19,7 @@ from analysis.commands.files import PICTURES, TABLES, check_suffix, save
 from analysis.commands.lists import numbers
 from analysis.commands.printing import print_frame
 from analysis.runs.kinds import CACHE, expect
-from cache.errors import ProbeError
+from cache.errors import OptionError, ProbeError, argument
 from probing.progress import console
 
 DEFAULT_TARGETS = "mel,speaker,attack,trivial"
@@ -62,10 +62,10 @@ def similarity(
     """
     check_suffix(file, (*PICTURES, *TABLES))
     if measure not in ("cka", "pwcca", "cca"):
-        raise ProbeError(f"--measure {measure}: expected cka, pwcca or cca")
+        raise OptionError("measure", measure, "expected cka, pwcca or cca")
     if len(caches) > (1 if measure == "cca" else 2):
         most = "one cache" if measure == "cca" else "one cache or two"
-        raise ProbeError(f"{len(caches)} caches: --measure {measure} takes {most}")
+        raise ProbeError(f"{len(caches)} caches: {argument('measure', measure)} takes {most}")
     module, open_cache = import_module("analysis.similarity"), import_module("cache").Cache
     for folder in caches:
         expect(folder, CACHE)
@@ -83,7 +83,9 @@ def similarity(
                     raise
                 console.print(f"Without {name}: {error}", markup=False)
         if not cca:
-            raise ProbeError(f"{caches[0]}: none of {DEFAULT_TARGETS} can be measured. Name others with --target")
+            raise ProbeError(
+                f"{caches[0]}: none of {DEFAULT_TARGETS} can be measured. Name others with {argument('target')}"
+            )
         table = pd.concat(cca, names=["target"]).reset_index()
         print_frame(pd.DataFrame({name: one["value"] for name, one in cca.items()}))
         save(file, lambda: module.target_curves(cca), table)

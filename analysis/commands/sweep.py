@@ -1,20 +1,26 @@
 """The command `probe sweep`."""
 
-from importlib import import_module
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from analysis.commands.arguments import DEMO_CACHE, Device
-from analysis.commands.lists import numbers
+from analysis.commands.parameters import with_options
 from analysis.commands.printing import out, print_corpora, print_layers, print_plan
 from analysis.runs.kinds import CACHE, RUN, expect
-from probing.heads.kinds import heads_help, import_heads
+from cache import Cache
+from probing.heads.kinds import import_heads
+from probing.sweep.options import SweepOptions
+
+if TYPE_CHECKING:
+    from probing.runs import Run
 
 DEMO_RUN = Path("results/demo.run")
 
 
+@with_options
 def sweep(
     folder: Annotated[
         Path | None,
@@ -22,77 +28,12 @@ def sweep(
             metavar="[CACHE]", help="Folder of the cache [default: that of --train, else results/demo.cache]."
         ),
     ] = None,
-    run_folder: Annotated[
+    run: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="Folder of the run [default: beside the cache, NAME.run]."),
     ] = None,
-    train: Annotated[
-        str,
-        typer.Option(metavar="SPLIT", help="What to train on: SPLIT of the cache, or CACHE:SPLIT of another one."),
-    ] = "train",
-    dev: Annotated[str, typer.Option(metavar="SPLIT", help="What to choose strength and layer on; likewise.")] = "dev",
-    evaluation: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--eval",
-            metavar="SPLIT",
-            help="What to report on; likewise, or CACHE alone for its split eval. May be given again: findings are "
-            "about the first. [default: eval]",
-        ),
-    ] = None,
-    by: Annotated[
-        str | None, typer.Option(metavar="COLUMNS", help="Also report every layer by these, as attack,codec.")
-    ] = None,
-    unseen_attacks: Annotated[
-        bool,
-        typer.Option(
-            "--unseen-attacks", help="Also train every layer without each attack in turn, and measure it on that."
-        ),
-    ] = False,
-    probe: Annotated[
-        str,
-        typer.Option(help="linear; or mlp, a multilayer perceptron per layer beside the linear probe, with controls."),
-    ] = "linear",
-    strengths: Annotated[
-        str, typer.Option(help="Values of C, the inverse penalty of the probes, to choose from on dev.")
-    ] = "1e-5,1e-4,1e-3,1e-2,0.1,1",
-    control_seeds: Annotated[int, typer.Option(min=0, help="Repeats of the shuffled-label control.")] = 3,
-    heads: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LIST",
-            help=f"{heads_help()} [default: mean, weighted-sum and attentive-compact with linear; on frames the last "
-            "two with lstm]",
-        ),
-    ] = None,
-    tier: Annotated[str, typer.Option(help="What heads see: pooled (minutes) or frames (the paper's).")] = "pooled",
-    recipe: Annotated[
-        str,
-        typer.Option(
-            help="Of heads: quick; attm, that of Pan et al. 2024 as described; attm-released, as their code does."
-        ),
-    ] = "quick",
-    seeds: Annotated[int, typer.Option(min=1, help="First weights of every head.")] = 3,
-    depths: Annotated[str | None, typer.Option(metavar="LIST", help="Depths, as 4,8,12 [default: all].")] = None,
-    epochs: Annotated[int, typer.Option(min=0, help="Epochs of heads at most; 0 as the recipe says.")] = 0,
-    margin: Annotated[
-        str, typer.Option(help="What a smaller depth may be worse by: relative EER, as 0.1, or points of EER, as 2pt.")
-    ] = "0.1",
-    resamples: Annotated[int, typer.Option(help="Bootstrap resamples behind each interval.")] = 1000,
-    interval_by: Annotated[
-        str,
-        typer.Option(
-            help="What the bootstrap draws whole: speaker, attack, speaker,attack (either by itself: for attacks like "
-            "these), utterance, or auto (speakers where known)."
-        ),
-    ] = "auto",
-    interval_includes: Annotated[
-        str | None,
-        typer.Option(
-            metavar="training", help="Refit linear probes on speakers drawn anew: intervals say what these change."
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    *,
+    options: SweepOptions,
     device: Device = "cpu",
     memory_gb: Annotated[
         float, typer.Option(min=0.5, help="Most memory for features and heads, beside the program.")
@@ -126,62 +67,56 @@ def sweep(
     probe sweep wavlm.cache --out wavlm.run --compare random.run
     probe sweep la19.cache --eval eval --eval la21.cache --eval df21.cache:eval --by attack,codec --unseen-attacks
     """
-    sweeping = import_module("probing.sweep")
     if folder is None:
-        folder = Path(train.rpartition(":")[0]) if ":" in train else DEMO_CACHE
-    if run_folder is None:
-        run_folder = DEMO_RUN if folder == DEMO_CACHE else folder.with_name(folder.name.removesuffix(".cache") + ".run")
-    if heads is None:
-        chosen = sweeping.POOLED_HEADS if tier == "pooled" else sweeping.FRAMES_HEADS
-    else:
-        chosen = () if heads == "none" else tuple(heads.split(","))
-        import_heads(chosen)
-    options = sweeping.SweepOptions(
-        strengths=numbers("--strengths", strengths, float),
-        depths=sweeping.DepthOptions(
-            heads=chosen,
-            tier=tier,
-            recipe=recipe,
-            seeds=tuple(range(seeds)),
-            depths=numbers("--depths", depths, int),
-            epochs=epochs,
-        ),
-        margin=margin,
-        control_seeds=tuple(range(control_seeds)),
-        resamples=resamples,
-        seed=seed,
-        interval_by=interval_by,
-        by=tuple(name for name in (by or "").split(",") if name),
-        unseen_attacks=unseen_attacks,
-        probe=probe,
-        interval_includes=tuple(name for name in (interval_includes or "").split(",") if name),
-        train=train,
-        dev=dev,
-        eval=tuple(evaluation or ["eval"]),
-    )
-    reports, runs = import_module("analysis.reports.report"), import_module("probing.runs")
+        folder = Path(options.train.rpartition(":")[0]) if ":" in options.train else DEMO_CACHE
+    if run is None:
+        run = DEMO_RUN if folder == DEMO_CACHE else folder.with_name(folder.name.removesuffix(".cache") + ".run")
+    import_heads(options.depths.heads)
     expect(folder, CACHE)
-    for other in compared or []:
-        expect(other, RUN)
-    others = [runs.Run(other) for other in compared or []]
-    opened = import_module("cache").Cache(folder)
+    cache, others = Cache(folder), _open_runs(compared or ())
+    splits = options.splits(cache)
+    options.depths.check(splits["train"].cache)
     if plan:
-        split, planning = options.splits(opened)["eval"], import_module("probing.sweep.planning")
-        clusters = split.clusters(interval_by)
-        print_plan(planning.plan(split.bonafide, clusters, options.margin, seed=seed))
-        return
+        return _print_plan(options, cache)
     if others:
-        utterances = sweeping.identity(options.splits(opened))
+        from analysis.runs.protocols import check_same_utterances
+        from probing.sweep.splits import identity
+
         for other in others:
-            import_module("analysis.runs.protocols").check_same_utterances(utterances, other)
-    run = sweeping.sweep(
-        opened, run_folder, options, device=device, memory_gb=memory_gb, overwrite=overwrite, strict=strict
+            check_same_utterances(identity(splits), other)
+    from probing.sweep import sweep as train_and_evaluate  # from here on it takes seconds
+
+    made = train_and_evaluate(
+        cache, run, options, device=device, memory_gb=memory_gb, overwrite=overwrite, strict=strict
     )
-    pictures, page = reports.save_all(run, others)
-    print_layers(reports.layer_table(run), str(run.record["finding"]["layer"]))
+    _show(made, others)
+
+
+def _open_runs(folders: Sequence[Path]) -> "list[Run]":
+    for folder in folders:
+        expect(folder, RUN)
+    from probing.runs import Run
+
+    return [Run(folder) for folder in folders]
+
+
+def _print_plan(options: SweepOptions, cache: Cache) -> None:
+    """What the corpus can show, on the terminal."""
+    from probing.sweep.planning import plan
+
+    split = options.splits(cache)["eval"]
+    print_plan(plan(split.bonafide, split.clusters(options.interval_by), options.margin, seed=options.seed))
+
+
+def _show(run: "Run", others: "Sequence[Run]") -> None:
+    """The result on the terminal, and the files it is in."""
+    from analysis.plots import terminal
+    from analysis.reports import report
+
+    pictures, page = report.save_all(run, others)
+    print_layers(report.layer_table(run), str(run.record["finding"]["layer"]))
     if len(run.corpora) > 1:
-        print_corpora(reports.corpora_table(run))
-    terminal = import_module("analysis.plots.terminal")
+        print_corpora(report.corpora_table(run))
     ascii_only = not terminal.shows_lines(out.encoding)
     out.print(f"\n{terminal.text_curve(run, width=min(80, out.width), ascii_only=ascii_only)}", markup=False)
     out.print(f"\n{run.sentence}\n", markup=False)

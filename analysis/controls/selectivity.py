@@ -7,6 +7,7 @@ import pandas as pd
 from analysis.runs.loading import load
 from analysis.runs.protocols import check_same_utterances
 from cache import ProbeError
+from cache.errors import argument
 from probing.runs import Run
 from probing.runs.simultaneous import layer_bands, layer_gains
 
@@ -34,7 +35,7 @@ def selectivity(run: Run, random: Run | None = None, split: str = "eval") -> pd.
     if own.empty:
         raise ProbeError(f"{run.folder}: no probes on split {split!r}. Expected eval or dev")
     if shuffled.empty:
-        raise ProbeError(f"{run.folder}: no shuffled-label control. Sweep again with --control-seeds 3")
+        raise ProbeError(f"{run.folder}: no shuffled-label control. Sweep again with {argument('control_seeds', 3)}")
     own = own.set_index("layer")
     table = own[["value", "low", "high"]].rename(columns={"value": "eer"})
     table["shuffled"] = shuffled.groupby("layer")["value"].mean()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from analysis.caches.waveforms import Waveforms
 from analysis.inspection.evidence import frame_evidence
 from cache import Cache, ProbeError
+from cache.errors import argument
 from cache.manifest import fingerprint_id
 from probing.audio import SAMPLING_RATE, UnusableAudio, Waveform, load_audio
 from probing.devices import find_device
@@ -117,11 +118,13 @@ def _cache(server: Server, given: Cache | str | Path | None, utterance: str) -> 
         return given
     folder = given or (None if server.exported else server.run.record.get("cache_folder"))
     if folder is None:
-        raise ProbeError(f"{utterance}: no such file. An utterance id needs its cache: --cache DIR")
+        raise ProbeError(f"{utterance}: no such file. An utterance id needs its cache: {argument('cache', 'DIR')}")
     try:
         return Cache(folder)
     except ProbeError as error:
-        raise ProbeError(f"{utterance}: no such file, and as an id it needs a cache: {error} Say --cache DIR") from None
+        raise ProbeError(
+            f"{utterance}: no such file, and as an id it needs a cache: {error} Say {argument('cache', 'DIR')}"
+        ) from None
 
 
 def _frames(server: Server, waveform: Waveform, name: str, device: str) -> NDArray[np.floating]:

@@ -19,6 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from analysis.runs.loaded_run import LoadedRun
 from cache import ProbeError
 from cache.atomic import replaced
+from cache.errors import argument
 from probing.console import visible
 from probing.runs import Run
 
@@ -112,7 +113,9 @@ def check_few(n: int, by: str = "") -> None:
     """Raise ProbeError where a picture would have more conditions than can be told apart, or drawn."""
     if n > MOST_DRAWN:
         what = f"{by!r} has {n:,} values" if by else f"{n:,} conditions"
-        raise ProbeError(f"{what}, at most {MOST_DRAWN} are drawn in a picture. Name a column of fewer with --by")
+        raise ProbeError(
+            f"{what}, at most {MOST_DRAWN} are drawn in a picture. Name a column of fewer with {argument('by')}"
+        )
 
 
 def save_figure(ax: Axes, path: str | Path, dpi: int = DPI) -> Path:

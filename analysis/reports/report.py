@@ -74,7 +74,7 @@ def save_report(
         body = "\n".join(parts)
     target = Path(path) if path else several[0].folder / "report.html"
     page = visible(PAGE.substitute(title=html.escape(title), body=body)).encode()
-    with replaced(target, "name another file: --out FILE") as partial:
+    with replaced(target, "name another file") as partial:
         partial.write_bytes(page)
     return str(target)
 

@@ -10,6 +10,7 @@ from analysis.runs.loaded_run import LoadedRun
 from analysis.similarity import cka, similarity_map
 from analysis.transferability import predicts, transfer_curve, transfer_scores
 from cache import Cache, ProbeError
+from cache.errors import argument
 
 MOST_VALUES = 5e7  # of the pooled tier that are looked at without being asked to: some seconds
 FEWEST_LAYERS = 3  # that can be ranked
@@ -71,7 +72,10 @@ def _wanted(run: LoadedRun, measures: bool | None) -> Cache | str:
     cache, folder = run.cache, run.record["caches"]["train"]["folder"]
     if cache is None:
         if measures:
-            raise ProbeError(f"{run.folder}: its cache {folder} is not there. Move it beside the run, or --no-measures")
+            raise ProbeError(
+                f"{run.folder}: its cache {folder} is not there. Move it beside the run, or leave "
+                f"{argument('measures')} out"
+            )
         return "Its cache is not there: without similarity of layers and transferability."
     if len(cache.layers) < FEWEST_LAYERS:
         return ""

@@ -129,7 +129,7 @@ class LoadedRun(Run):
     def by(self, column: str = "attack", split: str = "eval", resamples: int | None = None) -> pd.DataFrame:
         """EER of the linear probes by layer and by a condition, with 95 % intervals over what the run's are over.
 
-        Those of a sweep with `--by` are given as they are; others are computed from the scores.
+        Those of a sweep that reports `by` are given as they are; others are computed from the scores.
 
         Args:
             column: `attack`, or any column of the corpus such as `codec`; see `probing.metrics.decomposition` for which
@@ -198,7 +198,7 @@ class LoadedRun(Run):
         )
 
     def _swept_by(self, column: str, split: str) -> pd.DataFrame:
-        """The rows of a sweep with `--by`, the pooled ones first; none where it was not asked for."""
+        """The rows of a sweep that reports `by`, the pooled ones first; none where it was not asked for."""
         if split == "dev":
             return pd.DataFrame()
         rows = self._rows("by-condition")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load
 from cache import ProbeError
+from cache.errors import argument
 from probing.runs import Run
 
 LINEAR = "linear"
@@ -54,7 +55,8 @@ def check_same_utterances(utterances: dict[str, int], other: Run, corpus: str | 
     if any(number != utterances[part] for part, number in load(other, corpus).utterances.items()):
         raise ProbeError(
             f"{other.folder}: made on other utterances, so the curves cannot be compared. "
-            "Sweep caches of the same corpus with the same --train, --dev and --eval."
+            f"Sweep caches of the same corpus with the same {argument('train')}, {argument('dev')} and "
+            f"{argument('eval')}."
         )
 
 

@@ -4,35 +4,41 @@ from __future__ import annotations
 
 import glob
 import shlex
+from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
+from cache.errors import as_flag
 from cache.manifest import read_json
+from probing.extraction.options import Options
 from probing.heads.kinds import BACKENDS, MERGES, split_head
+from probing.options import Option, options_of
 from probing.runs import Run
-
-NO_FLAG = {"weight_decays"}  # of the library only
+from probing.sweep.options import DepthOptions, SweepOptions
 
 
 def commands(run: Run) -> str:
     """`probe extract` and `probe sweep` as they have to be typed; folders by their names alone, whoever reads this."""
-    about, options = run.record["about"], dict(run.record["options"])
+    about, options = run.record["about"], run.record["options"]
     cache = PurePath(run.record["cache_folder"]).name
-    heads = options.pop("depths", {})
-    names: dict[str, Any] = {"control_seeds": len(options["control_seeds"]), "seeds": len(heads.get("seeds", ()))}
     parts = {part: f"{PurePath(one['folder']).name}:" for part, one in run.record["caches"].items()}
     where = {part: "" if folder == f"{cache}:" else folder for part, folder in parts.items()}
     evaluations = [where[part] for part in where if part not in ("train", "dev")]
-    names |= {part: f"{where[part]}{options[part]}" for part in ("train", "dev")}
-    names["eval"] = [f"{folder}{split}" for folder, split in zip(evaluations, options["eval"], strict=True)]
-    chosen = {**options, **heads, **names, "heads": heads.get("heads") or "none"}
+    named: dict[str, Any] = {part: f"{where[part]}{options[part]}" for part in ("train", "dev")}
+    named["eval"] = [f"{folder}{split}" for folder, split in zip(evaluations, options["eval"], strict=True)]
     lines = []
     if "options" in about:
-        spec = _portable(about["corpus_spec"])
-        lines.append(_command(f"probe extract {shlex.quote(cache)}", {"corpus": spec, **about["options"]}))
+        corpus = f"--corpus {shlex.quote(_portable(about['corpus_spec']))}"
+        lines.append([f"probe extract {shlex.quote(cache)}", corpus, *_flags(Options, about["options"])])
     own = "".join(f" --import {module}" for module in _own_modules(run))
-    lines.append(_command(f"probe{own} sweep {shlex.quote(cache)} --out {shlex.quote(run.folder.name)}", chosen))
-    return "\n".join(lines)
+    lines.append(
+        [
+            f"probe{own} sweep {shlex.quote(cache)} --out {shlex.quote(run.folder.name)}",
+            *_flags(SweepOptions, {**options, **named}),
+            *_flags(DepthOptions, options.get("depths", {})),
+        ]
+    )
+    return "\n".join(" \\\n  ".join(words) for words in lines)
 
 
 def _own_modules(run: Run) -> list[str]:
@@ -47,27 +53,25 @@ def _own_modules(run: Run) -> list[str]:
     return sorted(found)
 
 
-def _command(start: str, options: dict[str, Any]) -> str:
-    words = [start]
-    for name, value in options.items():
-        flag = "--" + name.replace("_", "-")
-        if name in NO_FLAG or value is None or value is False or value in ((), [], ""):
+def _flags(kind: type, values: Mapping[str, Any]) -> Iterator[str]:
+    """The flags of a dataclass of options, in the order of its fields, with the values that a record holds."""
+    for name, told in options_of(kind).items():
+        value, flag = values.get(name), as_flag(told.flag or name)
+        if not told.on_command_line or name not in values or value is None or value is False:
             continue
         if value is True:
-            words.append(flag)
-            continue
-        if name in ("backbone", "drop"):
-            value = _portable(str(value))
-        if name == "eval":
-            words += [f"{flag} {shlex.quote(one)}" for one in value]
-            continue
-        text = ",".join(map(_number, value)) if isinstance(value, (list, tuple)) else _number(value)
-        words.append(f"{flag} {shlex.quote(text)}")
-    return " \\\n  ".join(words)
+            yield flag
+        elif told.many:
+            yield from (f"{flag} {shlex.quote(one)}" for one in value)
+        elif (text := _text(told, value)) != "":
+            yield f"{flag} {shlex.quote(text)}"
 
 
-def _number(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def _text(told: Option, value: Any) -> str:
+    if told.syntax is not None:
+        return told.syntax.write(value)
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return _portable(text) if told.is_path else text
 
 
 def _portable(spec: str) -> str:

@@ -20,6 +20,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from cache.errors import argument
+
 from .backbone import Backbone
 from .errors import BackboneUnsaved
 from .families import Family, FrameRule
@@ -42,7 +44,7 @@ class AcousticBackbone(Backbone):
             BackboneUnsaved: always.
         """
         raise BackboneUnsaved(
-            f"{self.name} is computed, not loaded: there is nothing to save. Type --backbone {self.spec}"
+            f"{self.name} is computed, not loaded: there is nothing to save. Type {argument('backbone', self.spec)}"
         )
 
     def _forward(self, clips: Sequence[Clip]) -> list[Tensor]:

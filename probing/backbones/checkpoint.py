@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from cache.errors import argument, as_flag
 from cache.manifest import read_json
 from probing.sealing import check_files
 
@@ -83,8 +84,9 @@ def open_checkpoint(spec: str, revision: str | None, weights: bool, fetch: bool 
     folder = Path(spec).expanduser()
     if revision is not None and (spec == EMBEDDED or folder.is_dir()):
         raise BackboneUnsupported(
-            f"--revision {revision} was given with {spec}, which is not on the hub and has no revisions. Leave "
-            "--revision out."
+            f"{argument('revision', revision)} was given with {spec}, which is not on the hub and has no revisions. "
+            "Leave "
+            f"{argument('revision')} out."
         )
     if spec == EMBEDDED:
         return _embedded()
@@ -163,7 +165,7 @@ def _read_folder(folder: Path, name: str, revision: str | None) -> Checkpoint:
         raise BackboneUnsupported(
             f"{name}: transformers cannot read its config of model_type {stated!r} ({first_line(error)}); expected a "
             "speech encoder such as wavlm, hubert, wav2vec2 or whisper. Mend config.json, choose another model, or "
-            "type `pip install --upgrade transformers`."
+            "type `pip install -U transformers`."
         ) from error
     return Checkpoint(name, config, _preprocessor(folder), folder, revision)
 
@@ -218,7 +220,8 @@ def _download(spec: str, revision: str | None, weights: bool, fetch: bool) -> Pa
             folder = Path(snapshot_download(**wanted, allow_patterns=SETTINGS + OLD_WEIGHTS))
     except RevisionNotFoundError as error:
         raise BackboneMissing(
-            f"{spec} has no revision {revision!r} on the hub. Leave --revision out, or give a branch, a tag or a "
+            f"{spec} has no revision {revision!r} on the hub. Leave {argument('revision')} out, or give a branch, a "
+            "tag or a "
             "commit hash."
         ) from error
     except GatedRepoError as error:
@@ -249,7 +252,7 @@ def _download(spec: str, revision: str | None, weights: bool, fetch: bool) -> Pa
 
 
 def _not_fetched(spec: str, revision: str | None) -> str:
-    which = f" --revision {revision}" if revision else ""
+    which = f" {as_flag('revision', revision)}" if revision else ""
     return (
         f"{spec}: named by what is stored, not by this command, so the hub was not asked; and it was not downloaded "
         f"before. If you trust where that is from: hf download {spec}{which}"

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cache import Cache
+from cache.errors import argument
 from cache.manifest import describe_layers
 
 from .errors import BlocksUnknown
@@ -43,17 +44,19 @@ def kept_blocks(spec: str, n_blocks: int) -> tuple[int, ...]:
     try:
         numbers = sorted({int(text) for text in (rest.split(",") if strategy == "blocks" else [number])})
     except ValueError:
-        raise BlocksUnknown(f"--drop {spec}: expected {FORM}.") from None
+        raise BlocksUnknown(f"{argument('drop', spec)}: expected {FORM}.") from None
     if strategy == "blocks":
         if not set(numbers) <= set(every):
-            raise BlocksUnknown(f"--drop {spec}: the model has blocks 1 to {n_blocks}. Name some of those.")
+            raise BlocksUnknown(f"{argument('drop', spec)}: the model has blocks 1 to {n_blocks}. Name some of those.")
         return tuple(numbers)
     k = numbers[0]
     if strategy not in STRATEGIES or bool(folder) != (strategy == "contribution"):
-        raise BlocksUnknown(f"--drop {spec}: expected {FORM}.")
+        raise BlocksUnknown(f"{argument('drop', spec)}: expected {FORM}.")
     most = (n_blocks + 1) // 2 if strategy == "alternate" else n_blocks
     if not 0 < k <= min(most, n_blocks - 1):
-        raise BlocksUnknown(f"--drop {spec}: of {n_blocks} blocks, {strategy} can drop 1 to {min(most, n_blocks - 1)}.")
+        raise BlocksUnknown(
+            f"{argument('drop', spec)}: of {n_blocks} blocks, {strategy} can drop 1 to {min(most, n_blocks - 1)}."
+        )
     low = (n_blocks - k + 1) // 2
     dropped = {
         "top": lambda: set(every[-k:]),
@@ -77,7 +80,7 @@ def block_similarity(cache: Cache) -> NDArray[np.float64]:
     if cache.layers != list(range(len(cache.layers))) or len(cache.layers) < 2:
         raise BlocksUnknown(
             f"{cache.folder}: has layers {describe_layers(cache.layers)}; expected all from 0 on. Extract without "
-            "--layers"
+            f"{argument('layers')}"
         )
     means = [cache.layer(k)[0][:, 0].astype(np.float64) for k in cache.layers]
     norms = [np.linalg.norm(mean, axis=1) for mean in means]
@@ -93,7 +96,8 @@ def _least_changing(folder: Path, k: int, n_blocks: int) -> set[int]:
     cache = Cache(folder)
     if cache.layers != list(range(n_blocks + 1)) or not len(cache):
         raise BlocksUnknown(
-            f"--drop contribution:{k}:{folder}: that cache has layers {cache.layers[0]} to {cache.layers[-1]} of "
+            f"{argument('drop', f'contribution:{k}:{folder}')}: that cache has layers "
+            f"{cache.layers[0]} to {cache.layers[-1]} of "
             f"{len(cache)} utterances; expected one of the whole model, layers 0 to {n_blocks}. Make one: probe extract"
         )
     order = np.argsort(-block_similarity(cache), kind="stable")

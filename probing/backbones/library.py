@@ -29,7 +29,7 @@ def import_transformers() -> ModuleType:
                 "need torchaudio: type `pip uninstall torchaudio`, or install the CUDA build of torch."
             ) from error
         raise LibraryBroken(
-            f"transformers or PyTorch cannot be imported: {first_line(error)}. Type `pip install --upgrade torch "
+            f"transformers or PyTorch cannot be imported: {first_line(error)}. Type `pip install -U torch "
             "transformers`."
         ) from error
     return transformers

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from cache.errors import argument
 from probing.devices import find_device
 
 from .checkpoint import EMBEDDED, Checkpoint, open_checkpoint
@@ -67,7 +68,9 @@ def load_backbone(
     from .weights import load_encoder, random_encoder
 
     if attention not in ATTENTION:
-        raise BackboneUnsupported(f"--attention {attention}: expected {' or '.join(ATTENTION)}. Leave it out for auto.")
+        raise BackboneUnsupported(
+            f"{argument('attention', attention)}: expected {' or '.join(ATTENTION)}. Leave it out for auto."
+        )
     place = find_device(device)
     bound_primitives()
     if spec.removeprefix(RANDOM) in FEATURES:
@@ -102,7 +105,7 @@ def load_backbone(
     if checkpoint.preprocessor is None and normalize == "auto" and family.front_end == "waveform":
         backbone.notes.append(
             f"{checkpoint.name} has no preprocessor_config.json: taken as its family is, normalisation "
-            f"{audio_input.normalization}. If it was trained otherwise, say --normalize on or off"
+            f"{audio_input.normalization}. If it was trained otherwise, set normalize to on or off"
         )
     if stored := peculiar.get("stored_blocks"):
         backbone.notes.append(f"{checkpoint.name}: config.json counts {len(blocks)} blocks of {stored} that are stored")

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from cache.errors import argument
+
 from .errors import BackboneUnsupported
 from .layers import HiddenStates
 
@@ -83,7 +85,9 @@ def use_precision(backbone: Backbone, asked: str) -> str:
         BackboneUnsupported: no such precision, or a device that would imitate it.
     """
     if asked not in PRECISIONS:
-        raise BackboneUnsupported(f"--precision {asked}: expected {', '.join(PRECISIONS)}. Leave it out for auto.")
+        raise BackboneUnsupported(
+            f"{argument('precision', asked)}: expected {', '.join(PRECISIONS)}. Leave it out for auto."
+        )
     wanted = _fastest(backbone.device) if asked == "auto" else asked
     if wanted == "float32":
         return ""
@@ -100,7 +104,7 @@ def use_precision(backbone: Backbone, asked: str) -> str:
     if asked == "auto":
         backbone.precision = "float32"
         return f"float32, for {note} (at most {100 * BOUND:g} % is accepted)"
-    return f"{note}; --precision auto accepts {100 * BOUND:g} %"
+    return f"{note}; the precision auto accepts {100 * BOUND:g} %"
 
 
 def _fastest(device: torch.device) -> str:
@@ -116,8 +120,9 @@ def _check_device(device: torch.device, precision: str) -> None:
         able = bool(getattr(torch.ops.mkldnn, supported)())
     if not able:
         raise BackboneUnsupported(
-            f"--precision {precision}: this CPU has no instructions for it and would imitate them, many times slower "
-            "than float32. Use --precision float32."
+            f"{argument('precision', precision)}: this CPU has no instructions for it and would imitate them, many "
+            "times slower "
+            f"than float32. Use {argument('precision', 'float32')}."
         )
 
 

@@ -11,7 +11,7 @@ load_corpus("folder:/data/mine")              [SPLIT/]{real,fake}/[ATTACK/]..., 
 from collections.abc import Sequence
 from pathlib import Path
 
-from cache.errors import ProbeError
+from cache.errors import OptionError
 from probing.corpora.corpus import Corpus
 from probing.corpora.known import KNOWN
 from probing.corpora.manifest import SUFFIXES, is_manifest, read_manifest
@@ -34,9 +34,11 @@ def read_corpus(spec: str, *, audio_root: Path | None = None) -> Corpus:
     if path.is_dir():
         return KNOWN["folder"].read(path)
     known = ", ".join(f"{name}:ROOT" for name in KNOWN)
-    raise ProbeError(
-        f"--corpus {spec}: unknown. Expected demo, {known}, or a manifest ({', '.join(SUFFIXES)}); one of your own is "
-        "known once its module is imported"
+    raise OptionError(
+        "corpus",
+        spec,
+        f"unknown. Expected demo, {known}, or a manifest ({', '.join(SUFFIXES)}); one of your own is known once its "
+        "module is imported",
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cache.errors import ProbeError
+from cache.errors import OptionError, ProbeError, argument
 from cache.table import PLACE_COLUMNS
 from probing.audio import MEASURES, STAMPS
 from probing.corpora.splits import split_called
@@ -45,7 +45,7 @@ class Corpus:
         splits = [split_called(split, found) for split in splits]
         for split in splits:
             if split not in found:
-                raise ProbeError(f"--split {split}: {self.name} has no such split, only {', '.join(found)}")
+                raise OptionError("split", split, f"{self.name} has no such split, only {', '.join(found)}")
         rows = self.utterances["split"].isin(splits)
         return replace(self, utterances=self.utterances[rows].reset_index(drop=True))
 
@@ -72,7 +72,8 @@ class Corpus:
             shown = "\n".join(f"  row {row.Index + 1} ({row.utterance_id}): {row.path}" for row in rows)
             raise ProbeError(
                 f"{self.name}: {len(missing)} of {len(self)} audio files are not below {self.root}:\n{shown}\n"
-                "Expected every file the corpus lists. Check the root, or take the splits you have with --split."
+                "Expected every file the corpus lists. Check the root, or take the splits you have with "
+                f"{argument('split')}."
             )
 
 

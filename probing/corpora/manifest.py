@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 
 from cache.bounds import read_arrow
-from cache.errors import ProbeError
+from cache.errors import ProbeError, argument
 from probing.corpora.corpus import Corpus, normalise
 from probing.corpora.protocol import is_tsv, read_csv, with_columns
 from probing.corpora.splits import common_splits
@@ -72,7 +72,7 @@ def _relative(column: "pd.Series[str]", given: Path, root: Path, manifest: Path)
         if top != os.path.sep:
             raise ProbeError(
                 f"{manifest}, row 1: path outside the corpus's root folder {outside[0]!r}: it does not lie below "
-                f"{root}. Name the folder that holds the audio: --audio-root {top}"
+                f"{root}. Name the folder that holds the audio: {argument('audio_root', top)}"
             )
     return pd.Series(found, column.index, str)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from cache.errors import ProbeError
+from cache.errors import OptionError, ProbeError, argument
 from probing.metrics import RESAMPLES, Comparison, Interval, Resamples, compare, draw, eer_resamples, rate_interval
 from probing.metrics.clusters import AUTO, clusters_of
 from probing.metrics.decomposition import POOLED, conditions, decompose, too_few
@@ -89,10 +89,12 @@ def evaluate(
         ProbeError: a class or a column is missing, the other system's trials are others, or too few resamples.
     """
     if resamples < 100:
-        raise ProbeError(f"--resamples {resamples}: expected 100 or more; fewer say nothing about the ends")
+        raise OptionError("resamples", resamples, "expected 100 or more; fewer say nothing about the ends")
     if trials["label"].nunique() != 2:
         kinds = ", ".join(f"{n:,} {label}" for label, n in trials["label"].value_counts().items()) or "none"
-        raise ProbeError(f"trials to evaluate: {kinds}. Expected bona fide and spoofed ones; name another --split")
+        raise ProbeError(
+            f"trials to evaluate: {kinds}. Expected bona fide and spoofed ones; name another {argument('split')}"
+        )
     pooled = _draw(trials, interval_by, resamples, seed)
     table = decompose(trials, by, asv)
     intervals, left_out, otherwise = [], [], []
@@ -116,7 +118,9 @@ def evaluate(
         other = trials[["utterance_id", "label"]].merge(against, on=["utterance_id", "label"], how="left")
         lacking = int(other["score"].isna().sum()) + len(against) - int(other["score"].notna().sum())
         if lacking:
-            raise ProbeError(f"--against: {lacking} trials are in one file only. Expected scores of the same trials")
+            raise ProbeError(
+                f"{argument('against')}: {lacking} trials are in one file only. Expected scores of the same trials"
+            )
         comparison = compare(trials["label"].eq("bonafide"), trials["score"], other["score"], pooled)
     return Evaluation(
         table, intervals[0], pooled.unit, trials, comparison, pooled.drawn, tuple(left_out), tuple(otherwise)

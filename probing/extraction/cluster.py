@@ -15,13 +15,15 @@ from typing import Any
 import pandas as pd
 
 from cache import Cache, ProbeError
+from cache.errors import OptionError, argument
 from cache.manifest import Manifest, ShardRecord, check_fingerprint
 from cache.parts import Part
 from cache.writer import CacheWriter
 from probing.corpora import Corpus, load_corpus
 from probing.extraction.changes import refuse_changed
 from probing.extraction.estimate import Estimate
-from probing.extraction.extract import Machine, announce, tell_failures, work_of
+from probing.extraction.extracting import announce, tell_failures, work_of
+from probing.extraction.machine import Cluster, Machine
 from probing.extraction.options import Options
 from probing.extraction.ray_connection import Connection
 from probing.extraction.worker import STEP_S, Hello, Step, Worker
@@ -29,22 +31,6 @@ from probing.progress import ProgressLine, console, duration, limiting, progress
 
 SHARDS_HELD = 3  # by a worker: one is decoded, one is computed, one is written
 MOST_DEATHS = 3  # of workers that held a shard, before it is taken to be the cause
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """Where Ray runs, and how many workers.
-
-    address: of a running cluster, or `auto` for the one this machine belongs to; default one on this machine alone.
-    workers: default one per GPU of the cluster, or, where it has none, one per machine.
-    """
-
-    address: str | None = None
-    workers: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.workers is not None and self.workers < 1:
-            raise ProbeError(f"--actors {self.workers}: expected 1 or more")
 
 
 @dataclass
@@ -86,14 +72,14 @@ class Driver:
             with self.connection.errors():
                 resources = self.ray.cluster_resources()
                 gpus = int(resources.get("GPU", 0)) if machine.device in ("auto", "cuda") else 0
-                n_workers = cluster.workers or gpus or len(self.ray.nodes())
+                n_workers = cluster.actors or gpus or len(self.ray.nodes())
                 cpus = max(1, int(resources.get("CPU", 1)) // n_workers)
                 self._threads = None if gpus else cpus
                 self._needs = {"num_gpus": 1, "num_cpus": 1} if gpus else {"num_gpus": 0, "num_cpus": cpus}
                 if gpus and n_workers > gpus:
-                    raise ProbeError(f"--actors {n_workers}: the cluster has {gpus} GPUs, and each takes one.")
+                    raise OptionError("actors", n_workers, f"the cluster has {gpus} GPUs, and each takes one.")
                 if not gpus and n_workers > resources.get("CPU", 1):
-                    raise ProbeError(f"--actors {n_workers}: the cluster has {resources.get('CPU', 0):.0f} CPUs.")
+                    raise OptionError("actors", n_workers, f"the cluster has {resources.get('CPU', 0):.0f} CPUs.")
                 say(
                     f"Ray: {len(self.ray.nodes())} machines, {n_workers} workers, each with {'a GPU' if gpus else cpus}"
                     f"{'' if gpus else ' threads'}. Loading the model ..."
@@ -223,7 +209,7 @@ class Driver:
         if self.died_loading >= MOST_DEATHS and not any(other.hello for other in self.hands):
             raise ProbeError(
                 f"{self.died_loading} workers died while they loaded the model. Mostly that is a lack of memory: use "
-                "fewer --actors, or a smaller model"
+                f"fewer {argument('actors')}, or a smaller model"
             )
         self.say(f"Worker {hand.number} ({hand.hello.place if hand.hello else 'loading'}) died{shards}.")
         self.hands[self.hands.index(hand)] = self._hire(hand.number)
@@ -298,6 +284,7 @@ def _check_deaths(deaths: Counter[int], hand: Hand) -> None:
         if deaths[index] >= MOST_DEATHS:
             raise ProbeError(
                 f"shard {index} ({rows['utterance_id'].iloc[0]} to {rows['utterance_id'].iloc[-1]}): {MOST_DEATHS} "
-                "workers died with it. Mostly that is a lack of memory: use a smaller --batch-size or --max-seconds, "
-                "or fewer --actors."
+                f"workers died with it. Mostly that is a lack of memory: use a smaller {argument('batch_size')} or "
+                f"{argument('max_seconds')}, "
+                f"or fewer {argument('actors')}."
             )

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cache.errors import ProbeError
+from cache.errors import ProbeError, argument
 from cache.manifest import Manifest
 from cache.quantization import bytes_of
 from probing.audio import SAMPLING_RATE, Cropping, stated_seconds
@@ -42,7 +42,7 @@ class Estimate:
         if needed > self.free_bytes:
             raise ProbeError(
                 f"{folder}: {self}. That does not fit. Free some space, name a folder on another disk, or leave "
-                "--frames out (the pooled tier is all that linear probes need)."
+                f"{argument('frames')} out (the pooled tier is all that linear probes need)."
             )
 
 

@@ -15,7 +15,7 @@ from cache.errors import ProbeError
 from cache.quantization import decode as decoded_frames
 from probing.audio import Waveform
 from probing.backbones import Backbone
-from probing.extraction.extract import Machine
+from probing.extraction.machine import Machine
 from probing.extraction.options import Options
 from probing.extraction.states import Clip, UnusableStates, batches, decode, states_of
 from probing.progress import console

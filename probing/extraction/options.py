@@ -1,53 +1,80 @@
 """The options of an extraction that change a number; they travel whole into the cache."""
 
+from __future__ import annotations
+
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-import transformers
-
-from cache.errors import ProbeError
+from cache.errors import OptionError, ProbeError, argument
 from cache.manifest import DTYPES
 from probing.audio import Cropping
-from probing.backbones import Backbone, kept_blocks, load_backbone
-from probing.extraction.pooling import POOLING
+from probing.options import check, option, whole_numbers
+
+if TYPE_CHECKING:  # at run time it costs torch
+    from probing.backbones import Backbone
+
+MOST_LAYERS = 10_000
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to extract.
+    """What to extract; see `probing.backbones.load_backbone`, `kept_blocks` and `probing.audio.Cropping` for more.
 
-    backbone, revision, seed, normalize: see `probing.backbones.load_backbone`.
-    max_seconds, seconds: see `probing.audio.Cropping`.
-    drop: blocks to leave out, see `probing.backbones.kept_blocks`.
-    layers: those to keep of what is left, as 0:12 (both ends included) or 0,3,6; blocks above the highest are not run.
-    precision: auto, float32, bf16 or fp16, see `probing.backbones.load_backbone`.
-    frames: also store every frame, not only the pooled statistics.
-    pooled_dtype, frames_dtype: float32 or float16 on disk; frames also int8, with a scale for each frame.
+    >>> Options(seconds=0.01)
+    Traceback (most recent call last):
+    cache.errors.OptionError: seconds=0.01: expected 0.05 to 3600
     """
 
-    backbone: str = "embedded"
-    revision: str | None = None
-    seed: int = 0
-    normalize: str = "auto"
-    max_seconds: float = 30.0
-    seconds: float | None = None
-    drop: str | None = None
-    layers: str | None = None
-    precision: str = "auto"
-    frames: bool = False
-    pooled_dtype: str = "float32"
-    frames_dtype: str = "float16"
+    backbone: str = option(
+        "embedded",
+        "'embedded' (a small pretrained WavLM, needs no download); a hub id such as microsoft/wavlm-large; a local "
+        "folder; random:SPEC, the same architecture with random weights; or log-mel, lfcc: acoustic features as a "
+        "baseline.",
+        metavar="SPEC",
+        is_path=True,
+    )
+    revision: str | None = option(None, "Branch, tag or commit of a hub model.")
+    seed: int = option(0, "Seed of random weights.")
+    normalize: str = option(
+        "auto",
+        "Zero mean and unit variance per clip: auto (as the model's preprocessor says), on, off.",
+        choices=("auto", "on", "off"),
+    )
+    max_seconds: float = option(30.0, "Longer clips are cut to their beginning.", minimum=0.05, maximum=3600)
+    seconds: float | None = option(
+        None,
+        "Every clip exactly this long, cut or repeated (64,600 samples are 4.0375).",
+        minimum=0.05,
+        maximum=3600,
+    )
+    drop: str | None = option(
+        None,
+        "Leave blocks out: top:K, bottom:K, alternate:K, symmetric:K, or contribution:K:CACHE for the K blocks that "
+        "change their input least in a cache of the whole model; blocks:1,2,5 keeps just these.",
+        metavar="SPEC",
+        is_path=True,
+    )
+    layers: str | None = option(
+        None,
+        "Layers to keep: 0:12 (both ends included), or 0,3,6; blocks above are not run. [default: all]",
+        metavar="LIST",
+    )
+    precision: str = option(
+        "auto",
+        "float32, bf16, fp16, or auto: float32 on a CPU; 16 bits on a GPU, where that moves no layer by more than 3 % "
+        "of its root mean square.",
+        choices=("auto", "float32", "bf16", "fp16"),
+    )
+    frames: bool = option(False, "Also store every frame, about 100 times as much as the pooled statistics.")
+    pooled_dtype: str = option("float32", "float32 or float16 on disk.", choices=DTYPES["pooled"])
+    frames_dtype: str = option(
+        "float16", "float16, float32, or int8 with a scale a frame: half of float16.", choices=DTYPES["frames"]
+    )
 
     def __post_init__(self) -> None:
-        for name in ("max_seconds", "seconds"):
-            value = getattr(self, name)
-            if value is not None and not 0.05 <= value <= 3600:
-                raise ProbeError(f"--{name.replace('_', '-')} {value:g}: expected 0.05 to 3600")
-        for tier, dtypes in DTYPES.items():
-            dtype = getattr(self, f"{tier}_dtype")
-            if dtype not in dtypes:
-                raise ProbeError(f"--{tier}-dtype {dtype}: expected {' or '.join(dtypes)}")
+        check(self)
+        if self.layers is not None:
+            chosen_layers(self.layers)
 
     @property
     def cropping(self) -> Cropping:
@@ -64,6 +91,8 @@ class Options:
 
         Without `fetch`, as where a cache or a run names it and not the person, the hub is not asked.
         """
+        from probing.backbones import kept_blocks, load_backbone
+
         backbone = load_backbone(
             self.backbone,
             revision=self.revision,
@@ -84,7 +113,7 @@ class Options:
             longest = backbone.max_samples / backbone.sampling_rate
             raise ProbeError(
                 f"clips of up to {n_samples / backbone.sampling_rate:g} s, but {backbone.name} takes {longest:g} s at "
-                f"most. Use --max-seconds {longest:g}"
+                f"most. Use {argument('max_seconds', longest)}"
             )
         if n_samples < backbone.min_samples:
             shortest = backbone.min_samples / backbone.sampling_rate
@@ -101,6 +130,11 @@ class Options:
 
         The kernel of the attention is not in it: it moves a number no more than the batch size does.
         """
+        import torch
+        import transformers
+
+        from probing.extraction.pooling import POOLING
+
         layers = self.layers_of(backbone)
         some = {} if len(layers) == backbone.n_layers + 1 else {"layers": ",".join(map(str, layers))}
         return {
@@ -119,30 +153,30 @@ class Options:
         return {**asdict(self), "drop": drop, "precision": backbone.precision}
 
 
-def chosen_layers(spec: str, highest: int) -> tuple[int, ...]:
+def chosen_layers(spec: str, highest: int | None = None) -> tuple[int, ...]:
     """Say which layers a specification names.
 
     Args:
         spec: numbers and ranges with commas between, both ends of a range included and left out for the first or last:
             `0:12`, `0,3,6`, `:4,8`, `6:`.
-        highest: number of the last layer.
+        highest: number of the last layer; by default only the form is checked.
 
     Returns:
         Numbers, ascending, each once.
 
     Raises:
-        ProbeError: another form, or a layer that there is not.
+        OptionError: another form, or a layer that there is not.
+
+    >>> chosen_layers("0:2,6:", 8)
+    (0, 1, 2, 6, 7, 8)
     """
-    numbers: set[int] = set()
     try:
-        for part in spec.split(","):
-            first, colon, last = part.strip().partition(":")
-            low, high = int(first or 0) if colon else int(first), int(last or highest) if colon else int(first)
-            if not 0 <= low <= high <= highest:
-                raise ProbeError(
-                    f"--layers {spec}: {part.strip()} is not among the layers, 0:{highest}. Name some of those"
-                )
-            numbers.update(range(low, high + 1))
+        return tuple(sorted(whole_numbers(spec, MOST_LAYERS if highest is None else highest)))
+    except IndexError as error:
+        if highest is not None:
+            expected = f"{error} is not among the layers, 0:{highest}. Name some of those"
+            raise OptionError("layers", spec, expected) from None
     except ValueError:
-        raise ProbeError(f"--layers {spec}: expected ranges or numbers, as 0:{highest} or 0,{highest}") from None
-    return tuple(sorted(numbers))
+        pass
+    last = 12 if highest is None else highest
+    raise OptionError("layers", spec, f"expected ranges or numbers, as 0:{last} or 0,{last}")

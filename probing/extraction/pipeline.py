@@ -24,7 +24,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from cache.errors import ProbeError
+from cache.errors import OptionError, argument
 from cache.manifest import Manifest
 from cache.quantization import bytes_of
 from cache.shard_writer import ShardWriter
@@ -159,8 +159,10 @@ class Pipeline:
         self.seconds["decode"] += time.perf_counter() - started
         for clip in done:
             if self.strict and clip.failure:
-                raise ProbeError(
-                    f"--strict: {clip.utterance_id}: {clip.failure}. Mend the file, or leave --strict out."
+                raise OptionError(
+                    "strict",
+                    True,
+                    f"{clip.utterance_id}: {clip.failure}. Mend the file, or leave {argument('strict', True)} out.",
                 )
         return done
 
@@ -174,7 +176,11 @@ class Pipeline:
                 return
             except UnusableStates as error:
                 if self.strict or self.on_nonfinite == STOP or (error.overflow and self.on_nonfinite != MARK):
-                    raise error.refusal("--strict" if self.strict else f"--on-nonfinite {self.on_nonfinite}") from None
+                    raise error.refusal(
+                        f"{argument('strict', True)}"
+                        if self.strict
+                        else f"{argument('on_nonfinite', self.on_nonfinite)}"
+                    ) from None
                 failures |= error.reasons
                 usable = [clip for clip in usable if clip.utterance_id not in failures]
 

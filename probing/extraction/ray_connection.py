@@ -16,7 +16,7 @@ from queue import SimpleQueue
 from threading import Event, Thread
 from typing import Any
 
-from cache.errors import ProbeError
+from cache.errors import OptionError, ProbeError, argument, as_flag
 
 OBJECT_STORE_BYTES = 100_000_000  # of a cluster started here; shards go through files, never through the object store
 REACHED_WITHIN_S = 10.0
@@ -154,13 +154,15 @@ def _leave_at_exit(exit_code: int = 2, within_s: float = 5.0) -> None:
 def _not_there(address: str | None, why: str) -> str:
     if address is None:
         return (
-            f"--engine ray: Ray could not be started on this machine ({why}). Try the same command again, look at "
-            "/tmp/ray/session_latest/logs, or leave --engine out"
+            f"{argument('engine', 'ray')}: Ray could not be started on this machine ({why}). Try the same command "
+            "again, look at "
+            f"/tmp/ray/session_latest/logs, or leave {argument('engine')} out"
         )
     return (
-        f"--address {address}: no Ray there ({why}). Start it: ray start --head on one machine, ray start "
-        "--address=HEAD:6379 on the others. Where it asks for a token: RAY_AUTH_MODE=token probe extract "
-        "..., or --address auto on one of its machines."
+        f"{argument('address', address)}: no Ray there ({why}). Start it: "
+        f"ray start {as_flag('head')} on one machine, ray start {as_flag('address', 'HEAD:6379')} on the others. If it "
+        f"asks for a token: RAY_AUTH_MODE=token in the environment, or "
+        f"{argument('address', 'auto')} on one of its machines."
     )
 
 
@@ -178,6 +180,6 @@ def _ray() -> Any:
     try:
         return import_module("ray")
     except ImportError:
-        raise ProbeError(
-            "--engine ray: Ray is not installed. Install it: pip install -c constraints.txt -e '.[ray]'"
+        raise OptionError(
+            "engine", "ray", "Ray is not installed. Install it: pip install -c constraints.txt -e '.[ray]'"
         ) from None

@@ -17,7 +17,8 @@ from probing.audio import SAMPLING_RATE
 from probing.backbones import Backbone
 from probing.corpora import Corpus, load_corpus
 from probing.extraction.estimate import Estimate, estimate, n_samples_of
-from probing.extraction.extract import Machine, new_manifest, session, work_of
+from probing.extraction.extracting import new_manifest, session, work_of
+from probing.extraction.machine import Machine
 from probing.extraction.options import Options
 from probing.progress import console, duration
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from cache.errors import ProbeError
+from cache.errors import ProbeError, argument
 from cache.quantization import INT8, stored
 from probing.audio import SAMPLING_RATE, Cropping, UnusableAudio, Waveform, fit_audio, load_audio, measure, stamp
 from probing.backbones import Backbone
@@ -47,7 +47,7 @@ class UnusableStates(Exception):
         """The error where such utterances are not to be left out."""
         return ProbeError(
             f"{flag}: {self}. {self.advice or 'Look at these files'}; or list them in failures.csv and go on: "
-            "--on-nonfinite mark"
+            f"{argument('on_nonfinite', 'mark')}"
         )
 
 
@@ -120,7 +120,7 @@ def states_of(
         longest = max(map(len, batch.values())) / backbone.sampling_rate
         raise ProbeError(
             f"{backbone.device}: out of memory with {len(batch)} clips of up to {longest:.1f} s. Use a smaller "
-            "--batch-size or --max-seconds; an extraction goes on where it stopped."
+            f"{argument('batch_size')} or {argument('max_seconds')}; an extraction goes on where it stopped."
         ) from None
 
 
@@ -151,7 +151,7 @@ def _cast(layers: list[torch.Tensor], dtype: str, tier: str, names: list[str], l
             for name, values in zip(names, of_each, strict=True)
             if (n := int((values > most).sum()))
         }
-        raise UnusableStates(reasons, True, f"Use --{tier}-dtype float32 and another cache folder")
+        raise UnusableStates(reasons, True, f"Use {argument(f'{tier}_dtype', 'float32')} and another cache folder")
     return _on_host(cast)
 
 

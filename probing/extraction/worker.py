@@ -19,7 +19,8 @@ from cache.shard import Array
 from cache.shard_writer import ShardWriter
 from probing.corpora import Corpus
 from probing.extraction.estimate import Estimate, estimate
-from probing.extraction.extract import Machine, new_manifest, new_pipeline
+from probing.extraction.extracting import new_manifest, new_pipeline
+from probing.extraction.machine import Machine
 from probing.extraction.options import Options
 
 STEP_S = 1.0

@@ -110,7 +110,7 @@ def recipe_of(name: str, tier: str) -> Recipe:
     averages the epochs that follow the best ones; it leaves out the last short batch; and it forgets the moments at
     epoch 10, where the backbone joins there.
 
-    Of both, what acts on the waveform belongs to the extraction (`probe extract --seconds 4.0375 --frames`), and the
+    Of both, what acts on the waveform belongs to the extraction (`Options(seconds=4.0375, frames=True)`), and the
     backbone stays frozen, where the published one is tuned from epoch 10.
     """
     if name not in NAMES:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cache.errors import ProbeError
+from cache.errors import OptionError, argument
 from probing.speakers import known_speakers
 
 AUTO, SPEAKER, UTTERANCE, ATTACK = "auto", "speaker", "utterance", "attack"
@@ -152,12 +152,14 @@ def columns_of(table: pd.DataFrame, unit: str = AUTO, where: str = "utterance") 
     for name in names:
         if name not in table or name in ("utterance_id", "score", "label"):
             found = ", ".join(one for one in table.columns if one not in ("utterance_id", "score", "label"))
-            raise ProbeError(f"--interval-by {unit}: no such column, {name}. Expected utterance or some of {found}")
+            raise OptionError("interval_by", unit, f"no such column, {name}. Expected utterance or some of {found}")
     if SPEAKER in names and not known:
         n = int((~known_speakers(table[SPEAKER])).sum())
-        raise ProbeError(
-            f"--interval-by {unit}: not every {where} has a speaker ({n} of {len(table)} have none). "
-            "Use --interval-by utterance"
+        raise OptionError(
+            "interval_by",
+            unit,
+            f"not every {where} has a speaker ({n} of {len(table)} have none). "
+            f"Use {argument('interval_by', 'utterance')}",
         )
     return names
 

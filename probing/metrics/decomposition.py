@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cache.errors import argument
 from probing.metrics.clusters import FEW_TRIALS
 from probing.metrics.eer import ScoresError
 from probing.metrics.figures import METRICS, Trials, figures_of
@@ -82,7 +83,8 @@ def conditions(
     n = prod(map(len, values))
     if n > MOST_CONDITIONS:
         raise ScoresError(
-            f"--by {','.join(factors)}: {n:,} conditions, each of which takes every bona fide trial again; at most "
+            f"{argument('by', ','.join(factors))}: {n:,} conditions, each of which takes every bona fide trial again; "
+            "at most "
             f"{MOST_CONDITIONS:,} are computed. Name columns of fewer values"
         )
     for condition in product(*values):
@@ -96,9 +98,11 @@ def conditions(
 def _of_both(trials: pd.DataFrame, factors: Sequence[str], kinds: Mapping[str, str]) -> dict[str, bool]:
     for factor in factors:
         if factor not in trials:
-            raise ScoresError(f"--by {factor}: no such column. Expected some of {', '.join(trials.columns)}")
+            raise ScoresError(f"{argument('by', factor)}: no such column. Expected some of {', '.join(trials.columns)}")
         if factor in METRICS or factor in METRICS.reserved:
-            raise ScoresError(f"--by {factor}: a figure is called so. Give the column another name, as own_{factor}")
+            raise ScoresError(
+                f"{argument('by', factor)}: a figure is called so. Give the column another name, as own_{factor}"
+            )
     spoof = trials["label"].eq("spoof").to_numpy()
     return {name: kinds.get(name, kind_of(trials[name].to_numpy(), spoof)) == OF_BOTH for name in factors}
 

@@ -11,9 +11,8 @@ trials is taken (Brown, Cai & DasGupta, Statistical Science 16, 2001; for cluste
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # imports its parts only when they are used: a wrong option must not wait for them
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import beta, norm
-from scipy.stats import t as student
 
 from probing.metrics.bootstrap import eer_resamples
 from probing.metrics.eer import eer
@@ -68,10 +67,10 @@ def rate_interval(value: float, resampled: NDArray[np.float64], resamples: Resam
     tail, trials = (1 - level) / 2, resamples.most_trials
     if variance := standard_error(resampled, resamples) ** 2:
         trials = min(value * (1 - value) / variance, trials)
-    trials *= (norm.ppf(tail) / student.ppf(tail, resamples.degrees)) ** 2
+    trials *= (scipy.stats.norm.ppf(tail) / scipy.stats.t.ppf(tail, resamples.degrees)) ** 2
     errors = max(value * trials, 0.0)
-    low = beta.ppf(tail, errors + 0.5, trials - errors + 0.5) if value > 0 else 0.0
-    high = beta.ppf(1 - tail, errors + 0.5, trials - errors + 0.5) if value < 1 else 1.0
+    low = scipy.stats.beta.ppf(tail, errors + 0.5, trials - errors + 0.5) if value > 0 else 0.0
+    high = scipy.stats.beta.ppf(1 - tail, errors + 0.5, trials - errors + 0.5) if value < 1 else 1.0
     return Interval(value, min(float(low), value), max(float(high), value))
 
 
@@ -91,7 +90,7 @@ def difference_interval(
     """
     if np.isnan(value) or not resamples.degrees:
         return Interval(value, -1.0 + 0 * value, 1.0 + 0 * value)
-    half = float(student.ppf((1 + level) / 2, resamples.degrees)) * standard_error(resampled, resamples)
+    half = float(scipy.stats.t.ppf((1 + level) / 2, resamples.degrees)) * standard_error(resampled, resamples)
     return Interval(value, value - half, value + half)
 
 
@@ -108,7 +107,7 @@ def difference_p(value: float, resampled: NDArray[np.float64], resamples: Resamp
     (True, 1.0)
     """
     error = standard_error(resampled, resamples) if resamples.degrees else 0.0
-    return float(2 * student.sf(abs(value) / error, resamples.degrees)) if error else 1.0
+    return float(2 * scipy.stats.t.sf(abs(value) / error, resamples.degrees)) if error else 1.0
 
 
 def simultaneous_level(resampled: NDArray[np.float64], level: float = LEVEL) -> float:
@@ -130,8 +129,8 @@ def simultaneous_level(resampled: NDArray[np.float64], level: float = LEVEL) -> 
     if not varies.any():
         return level
     away = np.abs(resampled[varies] - resampled[varies].mean(axis=1, keepdims=True)) / spread[varies, None]
-    critical = max(float(np.quantile(away.max(axis=0), level)), float(norm.ppf((1 + level) / 2)))
-    return float(2 * norm.cdf(critical) - 1)
+    critical = max(float(np.quantile(away.max(axis=0), level)), float(scipy.stats.norm.ppf((1 + level) / 2)))
+    return float(2 * scipy.stats.norm.cdf(critical) - 1)
 
 
 def standard_error(resampled: NDArray[np.float64], resamples: Resamples) -> float:

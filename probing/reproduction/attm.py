@@ -7,7 +7,6 @@ an LSTM on every frame, trained by its recipe.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +16,13 @@ import pandas as pd
 import torch
 
 from cache import Cache, CacheMissing, ProbeError
+from cache.errors import OptionError, argument, as_flag
 from probing.corpora import KNOWN, load_corpus, read_corpus
 from probing.devices import find_device
 from probing.extraction import Machine, Options, extract
 from probing.heads.stack import HeadStack, Model
 from probing.labels import BONAFIDE
+from probing.options import WHOLE, command_line
 from probing.progress import console
 from probing.reproduction.published import PEAKS, PUBLISHED, published_name
 from probing.reproduction.sizes import SHARE_REACHED, Calibration, calibrate, head_flops, linear_flops
@@ -137,9 +138,12 @@ def run(wanted: Reproduction, *, say: Callable[[str], None] = console.print) -> 
         ProbeError: the corpus to train on is not there, or as `extract` and `sweep`.
     """
     if CORPORA[0] not in wanted.roots and not _finished(wanted, CORPORA[0]):
-        raise ProbeError(
-            f"--run: probes are trained on ASVspoof 2019 LA. Say where it is: --{CORPORA[0]} ROOT "
-            f"(to get: {KNOWN[CORPORA[0]].download})"
+        raise OptionError(
+            "run",
+            True,
+            f"probes are trained on ASVspoof 2019 LA. Say where it is: "
+            f"{argument(CORPORA[0].replace('-', '_'), 'ROOT')} "
+            f"(to get: {KNOWN[CORPORA[0]].download})",
         )
     corpora = []
     for name in CORPORA:
@@ -147,7 +151,7 @@ def run(wanted: Reproduction, *, say: Callable[[str], None] = console.print) -> 
             corpus = load_corpus(f"{name}:{wanted.roots[name]}", splits=wanted.splits(name))
             extract(wanted.cache(name), corpus, wanted.extraction, Machine(wanted.device), say=say)
         elif not _finished(wanted, name):
-            say(f"Left out: {name}, for want of --{name} ROOT. To get: {KNOWN[name].download}")
+            say(f"Left out: {name}, for want of {as_flag(name, 'ROOT')}. To get: {KNOWN[name].download}")
             continue
         corpora.append(name)
     trained_on = Cache(wanted.cache(CORPORA[0]))
@@ -229,19 +233,25 @@ def _extraction(wanted: Reproduction, name: str, calibration: Calibration | None
     else:
         n = sum(count for (split, label, attack), count in counts.items() if split in splits and label and not attack)
     state = "done" if _finished(wanted, name) else "ready" if root is not None else "needs data"
-    command = ["probe", "extract", str(folder), "--backbone", wanted.backbone]
-    command += ["--revision", wanted.revision] if wanted.revision else []
-    command += ["--corpus", f"{name}:{root or 'ROOT'}", "--seconds", f"{SECONDS:g}"]
-    command += [word for split in splits for word in ("--split", split)]
-    command += ["--frames"] if wanted.frames else []
-    command += ["--device", wanted.device] if wanted.device != "auto" else []
+    command = command_line(
+        "probe",
+        "extract",
+        folder,
+        backbone=wanted.backbone,
+        revision=wanted.revision,
+        corpus=f"{name}:{root or 'ROOT'}",
+        seconds=f"{SECONDS:g}",
+        split=splits,
+        frames=wanted.frames,
+        device=wanted.device if wanted.device != "auto" else None,
+    )
     n_bytes, seconds = 0, None
     if calibration is not None:
         values = {"pooled": 2, "frames": calibration.n_frames}
         a_clip = sum(values[tier] * np.dtype(dtype).itemsize for tier, dtype in wanted.extraction.tiers.items())
         n_bytes = n * (calibration.n_layers + 1) * calibration.dim * a_clip
         seconds = n * calibration.seconds_a_clip
-    return Step(f"extract {name}", state, shlex.join(command), n, n_bytes, seconds)
+    return Step(f"extract {name}", state, command, n, n_bytes, seconds)
 
 
 def _sweep(wanted: Reproduction, extractions: list[Step], calibration: Calibration | None) -> Step:
@@ -249,19 +259,27 @@ def _sweep(wanted: Reproduction, extractions: list[Step], calibration: Calibrati
     n_layers = calibration.n_layers if calibration else max(DEPTHS)
     options = wanted.sweep_options(n_layers, usable or list(CORPORA))
     depths = options.depths
-    command = ["probe", "sweep", str(wanted.cache(CORPORA[0])), "--out", str(wanted.run_folder)]
-    command += [word for cache in options.eval for word in ("--eval", cache)]
-    command += ["--heads", ",".join(depths.heads), "--depths", ",".join(map(str, depths.depths))]
-    command += ["--tier", depths.tier, "--recipe", depths.recipe] if wanted.frames else []
-    command += ["--seeds", str(wanted.seeds), "--resamples", str(wanted.resamples)]
     device = str(find_device(wanted.device, double=True))
-    command += ["--device", device] if device != "cpu" else []
+    command = command_line(
+        "probe",
+        "sweep",
+        wanted.cache(CORPORA[0]),
+        out=wanted.run_folder,
+        eval=options.eval,
+        heads=",".join(depths.heads),
+        depths=WHOLE.write(depths.depths),
+        tier=depths.tier if wanted.frames else None,
+        recipe=depths.recipe if wanted.frames else None,
+        seeds=wanted.seeds,
+        resamples=wanted.resamples,
+        device=device if device != "cpu" else None,
+    )
     state = "ready" if CORPORA[0] in usable else "needs data"
     if state == "ready" and extractions[0].state == "done" and _has_run(wanted, usable):
         state = "done"
     n = sum(step.utterances for name, step in zip(CORPORA, extractions, strict=True) if name in (usable or CORPORA))
     seconds = _training_seconds(wanted, options, calibration) if calibration else None
-    return Step("sweep", state, shlex.join(command), n, 0, seconds)
+    return Step("sweep", state, command, n, 0, seconds)
 
 
 def _has_run(wanted: Reproduction, corpora: list[str]) -> bool:

@@ -12,7 +12,22 @@ heads/*.safetensors trained heads with their configuration
 figures/, report.html   drawn by `analysis`
 """
 
-from probing.runs.run import RUN, Run, file_in
-from probing.runs.writer import RunWriter, made_with
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from probing.runs.run import RUN, Run, file_in
+    from probing.runs.writer import RunWriter, made_with
 
 __all__ = ["RUN", "Run", "RunWriter", "file_in", "made_with"]
+
+_HOME = {"RUN": "run", "Run": "run", "file_in": "run", "RunWriter": "writer", "made_with": "writer"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what reads and writes only when it is asked for."""
+    if name in _HOME:
+        return getattr(import_module(f"probing.runs.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -26,7 +26,7 @@ def condition_values(name: str, factors: Sequence[str]) -> dict[str, str]:
 
     Args:
         name: of a condition.
-        factors: columns that may be in it, as the run was made `--by`.
+        factors: columns that may be in it, that the run reports `by`.
 
     >>> condition_values('attack=A07,codec="opus, 16k"', ["attack", "codec"])
     {'attack': 'A07', 'codec': 'opus, 16k'}

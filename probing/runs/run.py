@@ -7,6 +7,7 @@ import pandas as pd
 
 from cache import ProbeError
 from cache.bounds import read_parquet
+from cache.errors import as_flag
 from probing.metrics.clusters import Clusters, clusters_of
 from probing.runs.form import FINDINGS, RECORD, RESULTS, UTTERANCES, check_record, check_results, check_utterances
 from probing.scores.files import read_scores
@@ -95,7 +96,8 @@ class Run:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
             raise ProbeError(
                 f"{self.folder}: its utterances cannot be read ({error}). Make it again: "
-                f"probe sweep {self.record['cache_folder']} --out {self.folder} --overwrite"
+                f"probe sweep {self.record['cache_folder']} {as_flag('out', str(self.folder))} "
+                f"{as_flag('overwrite')}"
             ) from None
         scores = read_scores(path)[["utterance_id", "score"]]
         table = table[table["part"] == part].drop(columns="part")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cache import ProbeError
 from cache.atomic import DISK, PARTIAL, Unwritten, put_back, replace_file, replace_folder
+from cache.errors import argument
 from cache.lock import LOCK, OWNER, lock_folder
 from cache.manifest import canonical_json, read_json
 from probing.runs.form import RESULTS, UTTERANCES
@@ -54,14 +55,18 @@ class RunWriter:
             try:
                 record = read_json(folder / RUN)
             except (OSError, ValueError):
-                raise ProbeError(f"{folder}: is there and is no run. Name another folder: --out DIR") from None
+                raise ProbeError(
+                    f"{folder}: is there and is no run. Name another folder: {argument('out', 'DIR')}"
+                ) from None
             if not made_with(record, configuration) and not overwrite:
                 raise ProbeError(
                     f"{folder}: holds a run made with other options or another cache. "
-                    "Name another folder (--out DIR) or replace it (--overwrite)"
+                    f"Name another folder ({argument('out', 'DIR')}) or replace it ({argument('overwrite', True)})"
                 )
         identity = canonical_json(configuration).encode()
-        self._lock = lock_folder(self.partial, advice="Wait for it to end, or name another folder: --out DIR")
+        self._lock = lock_folder(
+            self.partial, advice=f"Wait for it to end, or name another folder: {argument('out', 'DIR')}"
+        )
         try:
             kept = {LOCK, OWNER, *([self.training.name] if self._begun(identity) else [])}
             for path in [path for path in self.partial.iterdir() if path.name not in kept]:
@@ -71,7 +76,9 @@ class RunWriter:
             replace_file(self.partial / CONFIGURATION, identity)
         except OSError as error:
             self._lock.release()
-            raise ProbeError(f"{folder}: cannot be written to ({error.strerror}). Name another: --out DIR") from None
+            raise ProbeError(
+                f"{folder}: cannot be written to ({error.strerror}). Name another: {argument('out', 'DIR')}"
+            ) from None
 
     def __enter__(self) -> "RunWriter":
         return self

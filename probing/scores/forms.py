@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cache.errors import ProbeError
+from cache.errors import ProbeError, argument
 from probing.corpora.splits import common_splits
 from probing.metrics.tdcf import KEYS
 from probing.scores.tables import read_table, with_labels, with_numbers
@@ -61,6 +61,6 @@ def read_verification(path: Path, keys: Path | None = None, split: str | None = 
         i = int(unknown.to_numpy().argmax())
         raise ProbeError(
             f"{path if keys is None else keys}, line {table.index[i]}: key {table['key'].iloc[i]!r}, expected one of "
-            f"{', '.join(KEYS)}; for ASVspoof 2021 name the keys as well: --asv-keys trial_metadata.txt"
+            f"{', '.join(KEYS)}; for ASVspoof 2021 name the keys as well: {argument('asv_keys', 'trial_metadata.txt')}"
         )
     return table.reset_index(drop=True)

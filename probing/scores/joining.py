@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from cache.errors import ProbeError
+from cache.errors import OptionError, ProbeError, argument
 from probing.corpora.folders import SUFFIXES
 from probing.corpora.splits import split_called
 
@@ -31,9 +31,14 @@ def join(
     _refuse_doubles(scores, "the scores")
     if known is None:
         if "label" not in scores:
-            raise ProbeError("these scores carry no labels. Say what the utterances are: --corpus SPEC or --keys FILE")
+            raise ProbeError(
+                f"these scores carry no labels. Say what the utterances are: {argument('corpus', 'SPEC')} or "
+                f"{argument('keys', 'FILE')}"
+            )
         if split:
-            raise ProbeError(f"--split {split}: these scores carry no splits; name a --corpus or --keys")
+            raise OptionError(
+                "split", split, f"these scores carry no splits; name a {argument('corpus')} or {argument('keys')}"
+            )
         return scores
     _refuse_doubles(known, "the keys")
     known = known.drop(columns="score", errors="ignore")
@@ -48,11 +53,16 @@ def join(
         splits = ["eval"] if "eval" in splits else splits
         if split and split not in set(merged["split"]):
             found = ", ".join(sorted(merged["split"].unique()))
-            raise ProbeError(f"--split {split}: no such split, only {found}")
+            raise OptionError("split", split, f"no such split, only {found}")
         merged = merged[merged["split"].isin(splits)].reset_index(drop=True)
     elif split:
-        raise ProbeError(f"--split {split}: the keys have no column split")
-    _refuse(merged, merged["score"].isna(), "have no score", "Score them all, or name the --split that was scored")
+        raise OptionError("split", split, "the keys have no column split")
+    _refuse(
+        merged,
+        merged["score"].isna(),
+        "have no score",
+        f"Score them all, or name the {argument('split')} that was scored",
+    )
     if "label" in scores:
         said = merged["utterance_id"].map(scores.set_index("utterance_id")["label"])
         _refuse(

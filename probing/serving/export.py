@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cache.atomic import PARTIAL, replace_folder
-from cache.errors import ProbeError
+from cache.errors import ProbeError, argument
 from probing.backbones import Backbone
 from probing.devices import find_device
 from probing.extraction import Options
@@ -68,12 +68,12 @@ def export(run: Run, folder: Path, depth: int | None = None, head: str | None = 
     """
     find_device(device)
     if depth is None and head is None and headline(run)[1] == run.record["finding"]["last"]:
-        raise ServingError(f"{run.folder}: its finding names no smaller depth. Say one: --depth 6")
+        raise ServingError(f"{run.folder}: its finding names no smaller depth. Say one: {argument('depth', 6)}")
     chosen = choose_head(run, depth, head)
     n_blocks = head_depth(chosen.head)
     if n_blocks < 1:
         raise ServingError(
-            f"{chosen.about.name}: needs no block, and a backbone has one at least. Say --depth 1 or more"
+            f"{chosen.about.name}: needs no block, and a backbone has one at least. Say {argument('depth')} 1 or more"
         )
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / SERVING).is_file())):
         raise ServingError(f"{folder}: is there and is no exported head. Name another folder, or remove it")

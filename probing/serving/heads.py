@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from cache.bounds import check_regular
-from cache.errors import ProbeError
+from cache.errors import ProbeError, argument
 from cache.manifest import read_json
 from probing.heads.head import Head, HeadUnusable, load_head
 from probing.runs import Run, file_in
@@ -196,7 +196,7 @@ def choose_head(run: Run, depth: int | None = None, name: str | None = None) -> 
         depth = (run.record.get("depth_finding") or {}).get("depth") or max((one.depth for one in known), default=0)
     fitting = exact or [one for one in known if one.depth == depth and name in (None, one.kind)]
     if not fitting:
-        asked = f"--head {name}" if name else f"--depth {depth}"
+        asked = argument("head", name) if name else argument("depth", depth)
         at = f" of depth {depth}" if name and depth is not None else ""
         names = ", ".join(sorted(candidate.name for candidate in known)) or "none"
         raise ServingError(f"{asked}: {run.folder} has no such head{at}. It has: {names}")

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cache import Cache
-from cache.errors import ProbeError
+from cache.errors import ProbeError, argument
 from cache.manifest import MANIFEST
 from probing.audio import SUFFIXES
 from probing.backbones import Backbone
@@ -52,7 +52,7 @@ class Server:
             self.head, self.name = self.exported.head, str(self.exported.record["head"])
             self._note(str(self.exported.record.get("note", "")))
             if head not in (None, self.name):
-                raise ServingError(f"--head {head}: {where} has no such head. It has: {self.name}")
+                raise ServingError(f"{argument('head', head)}: {where} has no such head. It has: {self.name}")
             return
         self.run = Run(where)
         chosen = choose_head(self.run, name=head)
@@ -258,14 +258,16 @@ def score_inputs(
         ProbeError: an input, option or head that cannot serve.
     """
     if form not in (None, *FORMS):
-        raise ServingError(f"--form {form}: expected one of {', '.join(FORMS)}")
+        raise ServingError(f"{argument('form', form)}: expected one of {', '.join(FORMS)}")
     if is_csv(file):
-        raise ServingError(f"--out {file}: a score file is no csv. Name it .txt, .tsv, or either with .gz")
+        raise ServingError(f"{argument('out', file)}: a score file is no csv. Name it .txt, .tsv, or either with .gz")
     if file.is_dir() or not file.parent.is_dir():
-        raise ServingError(f"--out {file}: expected a file in a folder that is there. Name another")
+        raise ServingError(f"{argument('out', file)}: expected a file in a folder that is there. Name another")
     find_device(device)
     if bool(inputs) == bool(corpus):
-        raise ServingError("expected what to score: one cache, or audio files and folders, or --corpus SPEC")
+        raise ServingError(
+            f"expected what to score: one cache, or audio files and folders, or {argument('corpus', 'SPEC')}"
+        )
     server = Server(where, head)
     if server.note:
         say(f"Note: {server.note}.")
@@ -287,9 +289,11 @@ def score_inputs(
         raise ServingError(f"{caches[0]}: a cache is scored alone. Give one cache, or audio")
     if not caches:
         if form == "2019" or split:
-            flag, needs = ("--form 2019", "labels") if form == "2019" else (f"--split {split}", "splits")
+            flag, needs = (
+                (argument("form", "2019"), "labels") if form == "2019" else (argument("split", split), "splits")
+            )
             raise ServingError(
-                f"{flag}: needs {needs}, and audio has none. Leave it out, or score a cache, or a --corpus"
+                f"{flag}: needs {needs}, and audio has none. Leave it out, or score a cache, or a {argument('corpus')}"
             )
         files = audio_files(inputs, say)
         scores = server.on_audio(files, device, on_failure)
@@ -300,10 +304,14 @@ def score_inputs(
     cache = Cache(caches[0])
     table = cache.select({"split": split} if split else None)
     if not len(table):
-        raise ServingError(f"--split {split}: {cache.folder} has only {', '.join(cache.utterances['split'].unique())}")
+        raise ServingError(
+            f"{argument('split', split)}: {cache.folder} has only {', '.join(cache.utterances['split'].unique())}"
+        )
     labelled = table["label"].isin(set(LABELS.values())).all()
     if form == "2019" and not labelled:
-        raise ServingError(f"--form 2019: {cache.folder} has utterances without label. Type --form 2021")
+        raise ServingError(
+            f"{argument('form', '2019')}: {cache.folder} has utterances without label. Type {argument('form', '2021')}"
+        )
     values = server.on_cache(cache, table, say)
     write_scores(file, table, values, form or ("2019" if labelled else "2021"))
     return Scored(server.name, len(table), evaluations=_evaluations(table, values) if labelled else {})

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cache import ProbeError
+from cache.errors import OptionError
 from probing.metrics import Interval, Resamples, difference_interval, draw, eer, eer_resamples, rate_interval
 from probing.metrics.clusters import FEW_TRIALS
 from probing.metrics.decomposition import POOLED, conditions, too_few
@@ -58,7 +58,7 @@ def conditions_of(
     for factor in factors:
         if not any(factor in split.table for split in splits.values()):
             columns = sorted({name for split in splits.values() for name in split.table.columns})
-            raise ProbeError(f"--by {factor}: no evaluated cache has such a column. They have: {', '.join(columns)}")
+            raise OptionError("by", factor, f"no evaluated cache has such a column. They have: {', '.join(columns)}")
     found: list[Condition] = []
     dropped: list[Condition] = []
     for part, split in splits.items():
@@ -73,7 +73,7 @@ def conditions_of(
     if dropped:
         shown = ", ".join(f"{one.name} ({min(one.counts.values())})" for one in dropped[:20])
         others = f" and {len(dropped) - 20} more" if len(dropped) > 20 else ""
-        say(f"Left out of --by, fewer than {FEW_TRIALS} trials of a class: {shown}{others}.")
+        say(f"Conditions left out, fewer than {FEW_TRIALS} trials of a class: {shown}{others}.")
     return found
 
 
@@ -102,9 +102,11 @@ def leave_out(splits: Mapping[str, Split]) -> LeftOut:
     train = splits["train"]
     attacks = sorted(train.table.loc[~train.bonafide, "attack"].unique())
     if len(attacks) > MOST_LEFT_OUT:
-        raise ProbeError(
-            f"--unseen-attacks: the column attack of {train.corpus} has {len(attacks):,} values in train, and every "
-            f"layer would be trained as often; at most {MOST_LEFT_OUT}. Leave it out, or name attacks by kinds"
+        raise OptionError(
+            "unseen_attacks",
+            True,
+            f"the column attack of {train.corpus} has {len(attacks):,} values in train, and every "
+            f"layer would be trained as often; at most {MOST_LEFT_OUT}. Leave it out, or name attacks by kinds",
         )
     rows = {}
     for part in ("train", "dev"):
@@ -112,9 +114,11 @@ def leave_out(splits: Mapping[str, Split]) -> LeftOut:
         rows[part] = np.stack([split.bonafide | (split.table["attack"] != attack).to_numpy() for attack in attacks])
         for attack, kept in zip(attacks, rows[part], strict=True):
             if not (kept & ~split.bonafide).any():
-                raise ProbeError(
-                    f"--unseen-attacks: without {attack}, {part} of {split.corpus} has no spoofed utterances. "
-                    f"Expected two attacks or more, as the column attack has them: {', '.join(attacks)}"
+                raise OptionError(
+                    "unseen_attacks",
+                    True,
+                    f"without {attack}, {part} of {split.corpus} has no spoofed utterances. "
+                    f"Expected two attacks or more, as the column attack has them: {', '.join(attacks)}",
                 )
     measured: dict[str, list[Condition]] = {attack: [] for attack in attacks}
     for part, split in splits.items():

@@ -11,7 +11,8 @@ from probing.runs import RunWriter
 from probing.sweep.best_head import find_best
 from probing.sweep.contributions import contributions
 from probing.sweep.depth_finding import DepthFinding, find_depth
-from probing.sweep.depths import DepthOptions, FittedHead, fit_depths, has_blocks, open_source
+from probing.sweep.depths import FittedHead, fit_depths, open_source
+from probing.sweep.options import DepthOptions, has_blocks
 from probing.sweep.results import CONTRIBUTIONS, DepthFigures, Results
 from probing.sweep.splits import Split
 

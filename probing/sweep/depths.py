@@ -3,93 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cache import Cache, ProbeError
-from cache.manifest import describe_layers
-from probing.heads.contract import check_own
+from cache import Cache
 from probing.heads.head import Head
-from probing.heads.kinds import check_head, split_head
-from probing.heads.recipes import NAMES, Recipe, recipe_of
+from probing.heads.kinds import split_head
+from probing.heads.recipes import Recipe
 from probing.heads.sources import FrameSource, PooledSource, Source
 from probing.heads.stack import HeadStack, Model, make_stacks
 from probing.heads.training import scores_of, train
 from probing.metrics import eer
-from probing.registry import RegistryError
+from probing.sweep.options import DepthOptions
 from probing.sweep.splits import Split
-
-POOLED_HEADS = ("mean+linear", "weighted-sum+linear", "attentive-compact+linear")
-FRAMES_HEADS = ("weighted-sum+lstm", "attentive-compact+lstm")
-
-
-@dataclass(frozen=True)
-class DepthOptions:
-    """Which heads are trained on which depths, and how.
-
-    heads: MERGE+BACKEND each; empty trains none. tier: pooled or frames. recipe: quick or attm.
-    seeds: of the first weights. depths: which, full depth always with them; empty takes all.
-    epochs: at most; 0 as the recipe says.
-    weight_decays: to choose from on dev; empty as the recipe says.
-    """
-
-    heads: tuple[str, ...] = POOLED_HEADS
-    tier: str = "pooled"
-    recipe: str = "quick"
-    seeds: tuple[int, ...] = (0, 1, 2)
-    depths: tuple[int, ...] = ()
-    epochs: int = 0
-    weight_decays: tuple[float, ...] = ()
-
-    def __post_init__(self) -> None:
-        for head in self.heads:
-            try:
-                backend = check_head(head)
-            except RegistryError as error:
-                raise ProbeError(f"--heads {head}: {error}") from None
-            if self.tier == "pooled" and backend is not None and backend.needs_frames:
-                raise ProbeError(f"--heads {head}: {backend.name} needs every frame. Type --tier frames, or use linear")
-        if self.tier not in ("pooled", "frames"):
-            raise ProbeError(f"--tier {self.tier}: expected pooled or frames")
-        if self.recipe not in NAMES:
-            raise ProbeError(f"--recipe {self.recipe}: expected one of {', '.join(NAMES)}")
-        if self.heads and not self.seeds:
-            raise ProbeError("--seeds 0: expected one or more")
-
-    def check(self, cache: Cache) -> None:
-        """Refuse a cache in which the first k layers are not there for every k; features without blocks have none.
-
-        Heads of one's own have to be imported by now, and are tried on a few small utterances.
-        """
-        if not has_blocks(cache):
-            return
-        for head in self.heads:
-            try:
-                check_own(head, self.tier == "frames")
-            except RegistryError as error:
-                raise ProbeError(f"--heads {head}: {error}") from error
-        above = [k for k in cache.layers if k > 0]
-        if self.heads and (not above or above != list(range(1, len(above) + 1))):
-            needed = f"0:{above[-1]}" if above else "0:1"
-            raise ProbeError(
-                f"{cache.folder}: has layers {describe_layers(cache.layers)}, and heads on the first k layers need "
-                f"all of them from 1. Type --heads none for linear probes only, or extract again with --layers {needed}"
-            )
-
-    def chosen(self, n_layers: int) -> tuple[int, ...]:
-        """The depths to train; the others are compared with full depth, which is always there."""
-        return tuple(sorted({*self.depths, n_layers})) if self.depths else tuple(range(1, n_layers + 1))
-
-    def training(self) -> Recipe:
-        """The recipe with what was changed."""
-        recipe = recipe_of(self.recipe, self.tier)
-        if self.epochs:
-            recipe = replace(recipe, epochs=self.epochs)
-        return replace(recipe, weight_decays=self.weight_decays or recipe.weight_decays)
 
 
 @dataclass(frozen=True)
@@ -102,11 +32,6 @@ class FittedHead:
     model: Model
     head: Head
     scores: dict[str, NDArray[np.float64]]
-
-
-def has_blocks(cache: Cache) -> bool:
-    """Whether an encoder made the cache, and not acoustic features of one layer."""
-    return bool(cache.fingerprint.get("backbone_n_layers") != 0)
 
 
 def open_source(split: Split, tier: str, recipe: Recipe, memory_gb: float) -> Source:
@@ -145,8 +70,6 @@ def fit_depths(
     n_layers = sum(k > 0 for k in cache.layers)
     depths = options.chosen(n_layers)
     options.check(cache)
-    if not set(depths) <= set(range(1, n_layers + 1)):
-        raise ProbeError(f"--depths {depths}: {cache.folder} has layers {cache.layers}; expected depths among them")
     for split in splits.values():
         split.cache.require(options.tier, cache.layers)
     sources = {

@@ -63,7 +63,7 @@ class Finding:
         if self.best.high >= 0.5:
             compared += (
                 " That is not shown to be better than chance; a linear probe of mean and deviation can miss what is "
-                "there, which --probe mlp may find."
+                "there, which an MLP probe may find."
             )
         warning = " The weights are random: this shows what the architecture gives without any learning."
         return compared + controls + (warning if self.random_weights else "")

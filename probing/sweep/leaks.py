@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cache import ProbeError
+from cache.errors import OptionError, argument
 from probing.speakers import known_speakers
 from probing.sweep.splits import EVAL, Split
 
@@ -97,9 +97,12 @@ def refuse_leaks(leaks: list[Leak]) -> None:
     """Raise ProbeError if two parts share a person or a recording beyond doubt."""
     certain = [leak.sentence for leak in leaks if leak.certain]
     if certain:
-        raise ProbeError(
-            "--strict: parts of the sweep share what they should not.\n  " + "\n  ".join(certain) + "\nName other "
-            "splits (--train, --dev, --eval), or leave out --strict to train all the same"
+        raise OptionError(
+            "strict",
+            True,
+            "parts of the sweep share what they should not.\n  " + "\n  ".join(certain) + "\nName other "
+            f"splits ({argument('train')}, {argument('dev')}, {argument('eval')}), or leave out "
+            f"{argument('strict', True)} to train all the same",
         )
 
 

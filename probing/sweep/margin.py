@@ -9,7 +9,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from cache import ProbeError
+from cache.errors import OptionError
 
 POINTS = "pt"
 
@@ -40,8 +40,8 @@ class Margin:
         except ValueError:
             value = math.nan
         if not 0 <= value < (100 if points else 10):
-            raise ProbeError(
-                f"--margin {told}: expected a finite number, as 0.1 for ten per cent of the EER, or 2{POINTS}, points"
+            raise OptionError(
+                "margin", told, f"expected a finite number, as 0.1 for ten per cent of the EER, or 2{POINTS}, points"
             )
         return cls(value / 100 if points else value, points)
 

@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cache import Cache, FingerprintMismatch, ProbeError
+from cache.errors import OptionError, argument
 from cache.manifest import MANIFEST
 from probing.labels import BONAFIDE
 from probing.metrics.clusters import Clusters, clusters_of
@@ -72,7 +73,7 @@ def read_splits(
     opened = {cache.folder.resolve(): cache}
     parts = [("train", train), ("dev", dev), *((EVAL, spec) for spec in evaluations)]
     if not evaluations:
-        raise ProbeError("--eval: expected one or more, as --eval eval")
+        raise ProbeError(f"{argument('eval')}: expected one or more, as {argument('eval', 'eval')}")
     chosen = [_read(name, spec, cache, opened) for name, spec in parts]
     reference = chosen[0].cache
     for split in chosen:
@@ -81,6 +82,14 @@ def read_splits(
     reports = _named(chosen[2:])
     others = {f"{EVAL}.{split.corpus}": split for split in reports[1:]}
     return {"train": chosen[0], "dev": chosen[1], EVAL: reports[0], **others}
+
+
+def identity(splits: dict[str, Split]) -> dict[str, int]:
+    """A number for each part that tells one set of utterances from another."""
+    columns = ["utterance_id", "label", "speaker"]
+    return {
+        part: int(pd.util.hash_pandas_object(split.table[columns], index=False).sum()) for part, split in splits.items()
+    }
 
 
 def check_comparable(trained_on: Cache, other: Cache, tier: str = "pooled") -> None:
@@ -114,13 +123,13 @@ def _read(name: str, spec: str, cache: Cache, opened: dict[Path, Cache]) -> Spli
     if table.empty:
         found = ", ".join(sorted(cache.utterances["split"].unique()))
         raise ProbeError(
-            f"{cache.folder}: no utterances in split {split!r}, only {found}. Say which split to use: --{name} NAME, "
-            f"or --{name} CACHE:NAME for one of another cache"
+            f"{cache.folder}: no utterances in split {split!r}, only {found}. Say which split to use: "
+            f"{argument(name, 'NAME')}, or {argument(name, 'CACHE:NAME')} for one of another cache"
         )
     if bonafide.all() or not bonafide.any():
         raise ProbeError(
             f"{cache.folder}: split {split!r} has {int(bonafide.sum())} bona fide and {int((~bonafide).sum())} "
-            f"spoofed utterances. Expected both; use another split: --{name} NAME"
+            f"spoofed utterances. Expected both; use another split: {argument(name, 'NAME')}"
         )
     return Split(name, cache, split, _corpus_name(cache), table.rename(columns=renamed(cache)), bonafide)
 
@@ -152,7 +161,9 @@ def _place(name: str, spec: str, cache: Cache, opened: dict[Path, Cache]) -> tup
         return other, split
     splits = sorted(_filled(other).utterances["split"].unique())
     if name not in splits and len(splits) > 1:
-        raise ProbeError(f"--{name} {spec}: has the splits {', '.join(splits)}. Say which: --{name} {folder}:SPLIT")
+        raise OptionError(
+            name, spec, f"has the splits {', '.join(splits)}. Say which: {argument(name, f'{folder}:SPLIT')}"
+        )
     return other, name if name in splits else splits[0]
 
 
@@ -178,7 +189,8 @@ def _refuse_shared(chosen: Sequence[Split]) -> None:
             shared = set(one.table["utterance_id"]) & set(other.table["utterance_id"])
             if shared:
                 raise ProbeError(
-                    f"--{one.name} and --{other.name}: expected different splits, but {len(shared)} utterances of "
+                    f"{argument(one.name)} and {argument(other.name)}: expected different splits, but {len(shared)} "
+                    "utterances of "
                     f"{one.corpus} are in both, as {min(shared)}; a probe chosen or measured on what it was trained on "
                     "says nothing. Name another split or cache"
                 )

@@ -13,7 +13,7 @@ from probing.metrics import compare, draw
 from probing.runs import Run
 from probing.runs.simultaneous import layer_bands, layer_gains
 from probing.sweep import SweepOptions, sweep
-from probing.sweep.depths import DepthOptions
+from probing.sweep.options import DepthOptions
 
 
 def swept(folder: Path, name: str, **how: object) -> Run:

@@ -115,7 +115,7 @@ def test_other_families_keep_their_attention(tiny):
 
 
 def test_an_attention_that_there_is_not_is_refused(tiny):
-    with pytest.raises(BackboneUnsupported, match=r"--attention flash: expected auto or stock"):
+    with pytest.raises(BackboneUnsupported, match=r"attention=flash: expected auto or stock"):
         load_backbone(str(tiny("wavlm")), attention="flash")
 
 

@@ -234,7 +234,7 @@ def test_a_missing_preprocessor_config_falls_back_on_the_family_and_is_recorded(
         (folder / "preprocessor_config.json").unlink()
         guessed = load_backbone(str(folder))
         assert guessed.fingerprint()["normalization_source"] == "family default"
-        assert any("--normalize" in note for note in guessed.notes) == (name == "wavlm")
+        assert any("set normalize" in note for note in guessed.notes) == (name == "wavlm")
         assert not stated.notes
         assert torch.equal(guessed.hidden_states(speech[:1]).clip(0), stated.hidden_states(speech[:1]).clip(0))
 
@@ -264,7 +264,7 @@ def test_a_revision_belongs_to_the_hub(spec, tiny):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_refused():
-    with pytest.raises(DeviceUnavailable, match=r"--device cuda.*--device cpu"):
+    with pytest.raises(DeviceUnavailable, match=r"device=cuda.*device=cpu"):
         load_backbone(device="cuda")
 
 

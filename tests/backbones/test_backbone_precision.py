@@ -58,7 +58,7 @@ def test_a_precision_that_there_is_not_is_refused(asked, tiny):
 
 @pytest.mark.skipif(torch.ops.mkldnn._is_mkldnn_fp16_supported(), reason="this CPU has float16 instructions")
 def test_a_precision_that_the_cpu_would_imitate_is_refused(tiny):
-    with pytest.raises(BackboneUnsupported, match=r"--precision fp16: this CPU .*Use --precision float32"):
+    with pytest.raises(BackboneUnsupported, match=r"precision=fp16: this CPU .*Use precision=float32"):
         load_backbone(str(tiny("wavlm")), device="cpu", precision="fp16")
 
 

@@ -22,7 +22,7 @@ from shapes import shape
 from probing.corpora import Corpus, load_corpus
 from probing.extraction import Cluster, Machine, Options
 from probing.extraction.cluster import OBJECT_STORE_BYTES, Driver
-from probing.extraction.extract import work_of
+from probing.extraction.extracting import work_of
 from probing.progress import progress_line
 
 
@@ -41,7 +41,7 @@ def seconds_with(n_workers: int, folder: Path, corpus: Corpus, options: Options,
         logging_level=logging.ERROR,
     )
     try:
-        with Driver(Cluster(workers=n_workers), corpus, options, machine, quiet) as driver:
+        with Driver(Cluster(actors=n_workers), corpus, options, machine, quiet) as driver:
             for hand in driver.hands:
                 hand.hello = hand.hello or driver._answer(hand)
             work = work_of(folder, corpus, machine.shard_size, None)

@@ -22,7 +22,7 @@ from frames_memory import anonymous_gb
 from cache.writer import CacheWriter
 from probing.corpora import Corpus, load_corpus
 from probing.extraction import Machine, Options
-from probing.extraction.extract import new_manifest, session
+from probing.extraction.extracting import new_manifest, session
 
 
 def corpus_of(folder: Path, n: int, seconds: float) -> Corpus:

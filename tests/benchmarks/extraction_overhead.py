@@ -26,7 +26,7 @@ from probing.audio import load_audio
 from probing.corpora import load_corpus
 from probing.extraction import Machine, Options
 from probing.extraction.allocator import keep_freed_memory
-from probing.extraction.extract import new_manifest, session
+from probing.extraction.extracting import new_manifest, session
 from probing.extraction.states import batches
 
 

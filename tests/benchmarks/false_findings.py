@@ -18,7 +18,7 @@ from scipy.stats import binomtest
 from probing.progress import progress_line
 from probing.runs.simultaneous import layer_bands
 from probing.sweep import SweepOptions, sweep
-from probing.sweep.depths import DepthOptions
+from probing.sweep.options import DepthOptions
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from planted import plant

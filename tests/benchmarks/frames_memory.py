@@ -16,7 +16,8 @@ from threading import Event, Thread
 
 from cache import Cache
 from probing.sweep import SweepOptions
-from probing.sweep.depths import FRAMES_HEADS, DepthOptions, fit_depths
+from probing.sweep.depths import fit_depths
+from probing.sweep.options import FRAMES_HEADS, DepthOptions
 
 
 def anonymous_gb() -> float:

@@ -78,7 +78,7 @@ def test_who_is_refused_is_told_who_writes(tmp_path: Path) -> None:
     with pytest.raises(CacheBusy) as refused:
         lock_folder(tmp_path / "c")
     assert f"another process is writing to it, pid {os.getpid()} on {socket.gethostname()} (" in str(refused.value)
-    assert "--wait SECONDS" in str(refused.value)
+    assert "wait=SECONDS" in str(refused.value)
     lock.release()
     lock_folder(tmp_path / "c").release()
     assert not (tmp_path / "c" / OWNER).exists()

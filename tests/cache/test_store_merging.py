@@ -191,7 +191,7 @@ REFUSED: dict[str, tuple[Callable[[Path], list[Path]], str]] = {
     "a part is unfinished": (unfinished, r"part 2/2 is unfinished, 2 of 4 utterances to go\. Run its command again"),
     "another model": (other_model, r"(?s)made in different ways.*salt: 0 and 7"),
     "another corpus": (other_corpus, r"not parts of one cache: 1/2 of .*10 utterances.*2/2 of .*11 utterances"),
-    "other shards": (other_shards, "same --corpus, --split and --shard-size"),
+    "other shards": (other_shards, "same corpus, split and shard_size"),
     "another number of parts": (other_number_of_parts, "not parts of one cache"),
     "a whole cache": (no_part, "whole: is a cache, but no part of one"),
     "no parts": (nothing, "no parts beside it.*--part 1/8"),
@@ -221,5 +221,5 @@ def test_a_part_with_a_damaged_table_is_rebuilt_by_the_command_that_made_it(tmp_
 
 @pytest.mark.parametrize("text", ["0/3", "4/3", "1", "1/0", "/", "a/b", "-1/3", "1/3/3", "1 / 3", "", "٣/٨"])
 def test_a_part_that_means_nothing_is_refused(text: str) -> None:
-    with pytest.raises(ProbeError, match=r"--part .*expected"):
+    with pytest.raises(ProbeError, match=r"part=.*expected"):
         Part.parse(text)

@@ -146,7 +146,7 @@ def test_a_layer_tier_or_utterance_that_is_not_there_is_named(store) -> None:
     cache = Cache(store(recipe=Recipe(tiers={"pooled": "float32"})))
     with pytest.raises(ProbeError, match=r"no layer 7, only 0\.\.2"):
         cache.layer(7)
-    with pytest.raises(ProbeError, match=r"no tier 'frames'.*--frames"):
+    with pytest.raises(ProbeError, match=r"no tier 'frames'.*Extract again with frames"):
         cache.frames(["a"])
     with pytest.raises(ProbeError, match="no utterance 'x'"):
         Cache(store(name="d")).frames(["x"])

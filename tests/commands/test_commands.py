@@ -83,7 +83,7 @@ def test_the_same_extract_again_has_nothing_to_do(
         (["extract", "new.cache", "--backbone", "/no/such/folder"], "/no/such/folder: no such folder"),
         (["extract", "new.cache", "--device", "cuda:99"], "error: "),
         (["extract", "new.cache", "--seconds", "0"], "--seconds 0: expected 0.05 to 3600"),
-        (["extract", "new.cache", "--frames-dtype", "int3"], "--frames-dtype int3: expected float16 or float32"),
+        (["extract", "new.cache", "--frames-dtype", "int3"], "--frames-dtype int3: expected float16, float32 or int8"),
         (["extract", "new.cache", "--batch-size", "0"], "--batch-size"),
         (["extract", "--no-such-option"], "No such option"),
         (["sweep", "none.cache"], "none.cache: no cache here"),

@@ -10,7 +10,7 @@ from analysis.controls import selectivity
 from cache import ProbeError
 from probing.runs import Run
 from probing.sweep import SweepOptions, sweep
-from probing.sweep.depths import DepthOptions
+from probing.sweep.options import DepthOptions
 
 
 def swept(folder: Path, name: str, control_seeds: tuple[int, ...] = (0, 1), **how: object) -> Run:
@@ -38,7 +38,7 @@ def test_selectivity_is_highest_where_the_classes_are_apart(tmp_path: Path) -> N
 
 def test_controls_that_are_missing_are_told(tmp_path: Path) -> None:
     bare = swept(tmp_path, "bare", control_seeds=())
-    with pytest.raises(ProbeError, match="--control-seeds 3"):
+    with pytest.raises(ProbeError, match="control_seeds=3"):
         selectivity(bare)
     run = swept(tmp_path, "a")
     with pytest.raises(ProbeError, match="Expected eval or dev"):

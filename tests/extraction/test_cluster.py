@@ -40,7 +40,7 @@ def test_two_workers_one_of_them_killed_make_the_cache_of_a_single_machine(backb
     folder, said = tmp_path / "c", list[str]()
     killer = Thread(target=kill_when_at_work, args=(said, folder), daemon=True)
     killer.start()
-    cache = extract_on_cluster(folder, corpus, options, how, Cluster(workers=2), say=said.append)
+    cache = extract_on_cluster(folder, corpus, options, how, Cluster(actors=2), say=said.append)
     killer.join(1)
     assert not killer.is_alive()
     assert any(
@@ -122,8 +122,8 @@ def test_options_that_do_not_go_together_are_refused(arguments, message, tmp_pat
 
 
 def test_a_cluster_has_at_least_one_worker() -> None:
-    with pytest.raises(ProbeError, match="--actors 0: expected 1 or more"):
-        Cluster(workers=0)
+    with pytest.raises(ProbeError, match="actors=0: expected 1 or more"):
+        Cluster(actors=0)
 
 
 # Ray asks a raylet for a sign of life every few seconds, and gives it up after 15 s or so; here it does so sooner.

@@ -123,7 +123,7 @@ def test_extraction_goes_on_after_an_exception_in_the_middle(finished, backbone,
     for path in corpus.utterances["path"]:
         (root / path).symlink_to(corpus.root / path)
     (root / blocked).unlink()
-    with pytest.raises(ProbeError, match="--strict"):
+    with pytest.raises(ProbeError, match="strict=True"):
         extract(folder, moved, options, machine(), strict=True, say=quiet)
     assert 4 * (finished - 1) <= len(Cache(folder)) <= 4 * finished
     (root / blocked).symlink_to(corpus.root / blocked)

@@ -21,7 +21,7 @@ def test_a_specification_names_layers_with_both_ends_of_a_range(spec, layers) ->
 
 @pytest.mark.parametrize("spec", ["7", "0:7", "3:2", "-1", "a", "", "1,,2", "1:2:3", "1.5"])
 def test_a_specification_that_names_no_layer_is_refused(spec) -> None:
-    with pytest.raises(ProbeError, match=r"--layers .*0"):
+    with pytest.raises(ProbeError, match=r"layers=.*0"):
         chosen_layers(spec, 6)
 
 
@@ -64,7 +64,7 @@ def test_other_layers_are_refused_in_the_same_folder(backbone, corpus, tmp_path)
 
 def test_depths_need_every_layer_from_1_on(backbone, corpus, tmp_path, monkeypatch, capsys) -> None:
     cache = extract(tmp_path / "c", corpus, with_frames(backbone, layers="0,2"), machine(), say=quiet)
-    with pytest.raises(ProbeError, match=r"has layers 0, 2, .*--heads none.*--layers 0:2"):
+    with pytest.raises(ProbeError, match=r"has layers 0, 2, .*heads=none.*layers=0:2"):
         DepthOptions().check(cache)
     DepthOptions(heads=()).check(cache)
     with pytest.raises(BlocksUnknown, match=r"has layers 0, 2; expected all from 0 on"):

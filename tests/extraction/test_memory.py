@@ -14,7 +14,7 @@ from cache import ProbeError, verify
 from cache.shard_writer import ShardWriter
 from cache.writer import CacheWriter
 from probing.extraction import Machine, extract
-from probing.extraction.extract import new_manifest, session
+from probing.extraction.extracting import new_manifest, session
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -85,6 +85,6 @@ def test_what_waits_for_a_slow_disk_is_bounded(memory_gb, bounded, backbone, tmp
 
 
 def test_no_memory_at_all_is_refused(monkeypatch, capsys) -> None:
-    with pytest.raises(ProbeError, match="--memory-gb 0: expected more than 0"):
+    with pytest.raises(ProbeError, match="memory_gb=0: expected more than 0"):
         Machine(memory_gb=0)
     assert run_cli(["extract", "--memory-gb", "0"], monkeypatch) == 2

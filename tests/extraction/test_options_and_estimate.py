@@ -16,13 +16,13 @@ from probing.extraction.estimate import Estimate, estimate
 from probing.extraction.states import UnusableStates, _cast
 
 WRONG = [
-    ({"max_seconds": 0.0}, "--max-seconds 0: expected 0.05 to 3600"),
-    ({"max_seconds": 1e9}, "--max-seconds 1e.09: expected 0.05 to 3600"),
-    ({"max_seconds": float("nan")}, "--max-seconds nan: expected"),
-    ({"seconds": -1.0}, "--seconds -1: expected 0.05 to 3600"),
-    ({"pooled_dtype": "float64"}, "--pooled-dtype float64: expected float16 or float32"),
-    ({"frames_dtype": "object"}, "--frames-dtype object: expected float16 or float32 or int8"),
-    ({"pooled_dtype": "int8"}, "--pooled-dtype int8: expected float16 or float32"),
+    ({"max_seconds": 0.0}, "max_seconds=0: expected 0.05 to 3600"),
+    ({"max_seconds": 1e9}, "max_seconds=1e.09: expected 0.05 to 3600"),
+    ({"max_seconds": float("nan")}, "max_seconds=nan: expected"),
+    ({"seconds": -1.0}, "seconds=-1: expected 0.05 to 3600"),
+    ({"pooled_dtype": "float64"}, "pooled_dtype=float64: expected float16 or float32"),
+    ({"frames_dtype": "object"}, "frames_dtype=object: expected float16, float32 or int8"),
+    ({"pooled_dtype": "int8"}, "pooled_dtype=int8: expected float16 or float32"),
 ]
 
 
@@ -33,7 +33,7 @@ def test_an_option_that_means_nothing_is_refused(options: dict, message: str) ->
 
 
 def test_clips_longer_than_the_model_takes_are_refused_before_the_work(tmp_path: Path) -> None:
-    with pytest.raises(ProbeError, match=r"takes 30 s at most\. Use --max-seconds 30"):
+    with pytest.raises(ProbeError, match=r"takes 30 s at most\. Use max_seconds=30"):
         Options(str(build("whisper", tmp_path / "whisper")), max_seconds=31).load_backbone("cpu")
 
 
@@ -53,7 +53,7 @@ def test_what_does_not_fit_on_the_disk_is_refused_with_both_sizes(tmp_path: Path
     Estimate(3, 9.0, {"pooled": 10, "frames": 90}, 100).check(tmp_path)
     with pytest.raises(ProbeError, match=r"frames 1\.24 TB; 80 GB free\. That does not fit") as caught:
         Estimate(121461, 1e5, {"pooled": 12_000, "frames": 1_240_000_000_000}, 80_000_000_000).check(tmp_path)
-    assert "leave --frames out" in str(caught.value)
+    assert "leave frames out" in str(caught.value)
 
 
 def test_a_value_that_float16_cannot_hold_stops_with_what_to_use(backbone, tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_value_that_float16_cannot_hold_stops_with_what_to_use(backbone, tmp_p
         ProbeError, match=r"a\.wav: float16 overflow: values up to 7e.04 in 1 of 4 layers \(frames\)"
     ) as caught:
         extract(tmp_path / "c", corpus, with_frames(loud, frames_dtype="float16"), machine(), say=quiet)
-    assert "--frames-dtype float32" in str(caught.value)
+    assert "frames_dtype=float32" in str(caught.value)
     assert np.abs(extract(tmp_path / "d", corpus, with_frames(loud), machine(), say=quiet).pooled()).max() > 65_504
     for tier, how in (("frames", {"frames_dtype": "float16"}), ("pooled", {"pooled_dtype": "float16"})):
         marking = machine(on_nonfinite="mark")
@@ -90,7 +90,7 @@ def test_only_the_utterances_that_overflow_are_named() -> None:
 
 
 def test_an_unknown_policy_is_refused() -> None:
-    with pytest.raises(ProbeError, match="--on-nonfinite drop: expected auto, mark or stop"):
+    with pytest.raises(ProbeError, match="on_nonfinite=drop: expected auto, mark or stop"):
         machine(on_nonfinite="drop")
 
 

@@ -107,7 +107,7 @@ def test_repair_with_a_whole_corpus_given_adds_no_split_either(backbone, corpus:
 
 
 def test_repair_finishes_a_cache_that_was_stopped(backbone, corpus: Corpus, undisturbed: Cache, tmp_path: Path) -> None:
-    from probing.extraction.extract import new_manifest
+    from probing.extraction.extracting import new_manifest
 
     options, folder = with_frames(backbone), tmp_path / "c"
     manifest = new_manifest(options.load_backbone("cpu"), corpus, options)

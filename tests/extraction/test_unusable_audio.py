@@ -174,11 +174,9 @@ def test_hidden_states_that_are_not_finite_are_listed_and_the_rest_is_kept(backb
         "loud.wav": "hidden states are not finite: NaN or infinite values in 4 of 4 layers"
     }
     assert len(cache) == 3
-    with pytest.raises(ProbeError, match=r"--strict: loud\.wav: hidden states are not finite"):
+    with pytest.raises(ProbeError, match=r"strict=True: loud\.wav: hidden states are not finite"):
         extract(tmp_path / "d", corpus, options, machine(), strict=True, say=quiet)
-    with pytest.raises(
-        ProbeError, match=r"--on-nonfinite stop: loud\.wav: hidden states are not finite.*nonfinite mark"
-    ):
+    with pytest.raises(ProbeError, match=r"on_nonfinite=stop: loud\.wav: hidden states are not finite.*nonfinite=mark"):
         extract(tmp_path / "d", corpus, options, machine(on_nonfinite="stop"), say=quiet)
     assert len(extract(tmp_path / "d", corpus, options, machine(on_nonfinite="mark"), say=quiet)) == 3
     quieter = replace(corpus, utterances=corpus.utterances[corpus.utterances["utterance_id"] != "loud.wav"])

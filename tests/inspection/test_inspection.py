@@ -17,7 +17,7 @@ from probing.runs import Run
 from probing.scores.files import read_scores
 from probing.serving import export
 from probing.sweep import SweepOptions, sweep
-from probing.sweep.depths import DepthOptions
+from probing.sweep.options import DepthOptions
 
 HEADS = ("linear-layer-02", "weighted-sum+linear-depth-02")
 
@@ -105,7 +105,7 @@ def test_what_cannot_be_inspected_is_refused(place: Path, tmp_path: Path) -> Non
         "needs its cache: --cache DIR": lambda: inspect(exported, name),
         "Say --cache DIR": lambda: inspect(place / "c.run", name, cache=tmp_path),
         "no such head": lambda: inspect(place / "c.run", name, head="none"),
-        "--audio-root": lambda: inspect(place / "c.run", name, audio_root=tmp_path / "gone"),
+        "audio_root=DIR": lambda: inspect(place / "c.run", name, audio_root=tmp_path / "gone"),
     }.items():
         with pytest.raises(ProbeError, match=message):
             what()

@@ -123,7 +123,7 @@ def test_the_order_of_rows_changes_no_interval(unit: str) -> None:
 
 
 def test_a_column_that_is_not_there_is_named() -> None:
-    with pytest.raises(ProbeError, match=r"--interval-by speaker,moon: no such column, moon\. Expected utterance or"):
+    with pytest.raises(ProbeError, match=r"interval_by=speaker,moon: no such column, moon\. Expected utterance or"):
         clusters_of(trials(), "speaker,moon")
-    with pytest.raises(ProbeError, match="--interval-by label: no such column"):
+    with pytest.raises(ProbeError, match="interval_by=label: no such column"):
         clusters_of(trials(), "label")

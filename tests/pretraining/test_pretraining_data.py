@@ -92,14 +92,14 @@ def test_a_work_folder_of_other_data_is_refused(fresh: Run, shared: Path, tmp_pa
         (other / "data" / name / "meta.csv").write_text("path,speaker,split\n")
     with pytest.raises(DataMissing, match="another"):
         open_run(RECIPE, other, fresh.work, "cpu", ARCHITECTURE)
-    with pytest.raises(DataMissing, match="--shared"):
+    with pytest.raises(DataMissing, match="data/unlabelled: shared"):
         open_run(RECIPE, tmp_path / "nowhere", tmp_path / "new", "cpu", ARCHITECTURE)
 
 
 def test_unknown_units_are_refused(shared: Path, fresh: Run):
     with pytest.raises(UnitsUnavailable, match="mfcc, whisper"):
         open_run(replace(RECIPE, units=("phones",)), shared, fresh.work, "cpu", ARCHITECTURE)
-    with pytest.raises(UnitsUnavailable, match="--units mfcc"):
+    with pytest.raises(UnitsUnavailable, match="units=mfcc"):
         open_run(replace(RECIPE, units=("whisper",)), shared, fresh.work, "cpu", ARCHITECTURE)
 
 

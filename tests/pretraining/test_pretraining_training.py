@@ -81,12 +81,12 @@ def test_the_front_end_learns_first_and_alone(fresh: Run):
 
 def test_a_checkpoint_of_another_recipe_is_refused(fresh: Run, shared: Path):
     pretrain(fresh, steps=2)
-    with pytest.raises(RunMismatch, match=r"batch: 3 there, 4 now.*--work"):
+    with pytest.raises(RunMismatch, match=r"batch: 3 there, 4 now.*new work folder"):
         open_run(replace(RECIPE, batch=4), shared, fresh.work, "cpu", ARCHITECTURE)
 
 
 def test_two_trainings_do_not_share_a_folder(fresh: Run):
-    with FileLock(fresh.work / "training.lock"), pytest.raises(RunBusy, match="--work"):
+    with FileLock(fresh.work / "training.lock"), pytest.raises(RunBusy, match="another work folder"):
         pretrain(fresh, steps=2)
 
 
@@ -188,7 +188,7 @@ def test_the_command_teaches_and_refuses_in_one_line(tmp_path: Path, monkeypatch
 
 
 def test_a_device_that_is_not_there_is_refused():
-    with pytest.raises(RuntimeError, match="--device cpu"):
+    with pytest.raises(RuntimeError, match="device=cpu"):
         find_device("cuda:99")
 
 
@@ -224,7 +224,7 @@ def test_a_damaged_record_of_the_stages_is_refused(tmp_path: Path):
 
 
 def test_what_a_run_cannot_begin_with_is_refused(shared: Path, tmp_path: Path):
-    with pytest.raises(ProbeError, match=r"no model.safetensors.*--start"):
+    with pytest.raises(ProbeError, match=r"no model.safetensors.*Give it: start"):
         open_run(RECIPE, shared, tmp_path, "cpu", ARCHITECTURE, tmp_path / "none")
-    with pytest.raises(ProbeError, match="--start embedded"):
+    with pytest.raises(ProbeError, match="start=embedded"):
         open_run(replace(RECIPE, units=("own",)), shared, tmp_path, "cpu", ARCHITECTURE)

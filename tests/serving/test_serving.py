@@ -20,7 +20,7 @@ from probing.scores.files import FORMS, Form, read_scores
 from probing.serving import choose_head, export
 from probing.serving.matching import check_matching
 from probing.sweep import SweepOptions, sweep
-from probing.sweep.depths import DepthOptions
+from probing.sweep.options import DepthOptions
 
 OTHERWISE = "off"  # the small model's own preprocessor normalises
 

@@ -44,7 +44,7 @@ def test_bands_of_frames_and_their_means(cache: Cache) -> None:
 
 
 def test_audio_that_is_gone_is_told(cache: Cache, tmp_path: Path) -> None:
-    with pytest.raises(ProbeError, match="--audio-root"):
+    with pytest.raises(ProbeError, match="audio_root=DIR"):
         cca_with(cache, "mel", audio_root=tmp_path / "gone")
     with pytest.raises(ProbeError, match="missing: no such file"):
         cca_with(cache, "mel", audio_root=tmp_path)

@@ -174,10 +174,10 @@ def one_attack(part: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
         (
             {"by": ("vocoder",), "unseen_attacks": False},
             "",
-            "--by vocoder: no evaluated cache has such a column. They have: .*attack",
+            "by=vocoder: no evaluated cache has such a column. They have: .*attack",
         ),
-        ({"by": (), "unseen_attacks": True}, "train", "--unseen-attacks: without A00, train of hand has no spoofed"),
-        ({"by": (), "unseen_attacks": True}, "dev", "--unseen-attacks: without A00, dev of hand has no spoofed"),
+        ({"by": (), "unseen_attacks": True}, "train", "unseen_attacks=True: without A00, train of hand has no spoofed"),
+        ({"by": (), "unseen_attacks": True}, "dev", "unseen_attacks=True: without A00, dev of hand has no spoofed"),
     ],
 )
 def test_what_cannot_be_done_is_refused_before_anything_is_written(

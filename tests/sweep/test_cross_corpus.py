@@ -185,9 +185,9 @@ def test_specifications(caches: dict[str, Path], monkeypatch: pytest.MonkeyPatch
         (("none.cache",), "none.cache: no cache here"),
         (("a/b",), "a/b: no cache here"),
         (("none.cache:eval",), "none.cache: no cache here"),
-        (("eval", "eval"), "--eval and --eval: expected different splits, but 60 utterances of hand are in both"),
-        (("dev",), "--dev and --eval: expected different splits"),
-        ((), "--eval: expected one or more"),
+        (("eval", "eval"), "eval and eval: expected different splits, but 60 utterances of hand are in both"),
+        (("dev",), "dev and eval: expected different splits"),
+        ((), "eval: expected one or more"),
     ],
 )
 def test_specifications_that_name_nothing_are_refused(
@@ -202,11 +202,11 @@ def test_several_splits_without_one_of_the_part_are_to_be_named(caches: dict[str
         return other_ids(table).assign(split="x" + table["split"])
 
     folder = write_cache(tmp_path / "d.cache", change=renamed, corpus_name="d")
-    with pytest.raises(ProbeError, match=r"has the splits xdev, xeval, xtrain\. Say which: --eval .*d\.cache:SPLIT"):
+    with pytest.raises(ProbeError, match=r"has the splits xdev, xeval, xtrain\. Say which: eval=.*d\.cache:SPLIT"):
         read_splits(Cache(caches["a"]), evaluations=(str(folder),))
 
 
 def test_the_same_utterances_cached_twice_are_no_other_corpus(caches: dict[str, Path], tmp_path: Path) -> None:
     copy = write_cache(tmp_path / "copy.cache")
-    with pytest.raises(ProbeError, match="--train and --eval: expected different splits, but 60 utterances of hand"):
+    with pytest.raises(ProbeError, match="train and eval: expected different splits, but 60 utterances of hand"):
         read_splits(Cache(caches["a"]), evaluations=(f"{copy}:train",))

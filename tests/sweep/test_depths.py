@@ -95,11 +95,11 @@ def test_memory_changes_no_result(run: Run, cache_folder: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"heads": ("best",)}, "--heads best: expected MERGE"),
-        ({"heads": ("mean+lstm",)}, "--tier frames"),
-        ({"tier": "words"}, "--tier words"),
-        ({"recipe": "secret"}, "--recipe secret"),
-        ({"seeds": ()}, "--seeds"),
+        ({"heads": ("best",)}, "heads=best: expected MERGE"),
+        ({"heads": ("mean+lstm",)}, "tier=frames"),
+        ({"tier": "words"}, "tier=words"),
+        ({"recipe": "secret"}, "recipe=secret"),
+        ({"seeds": ()}, "seeds=0"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict, message: str) -> None:
@@ -109,7 +109,7 @@ def test_options_that_make_no_sense_are_refused(options: dict, message: str) -> 
 
 def test_a_depth_or_tier_that_the_cache_does_not_have_is_refused(cache_folder: Path, tmp_path: Path) -> None:
     deep = SweepOptions(resamples=100, strengths=(0.1,), control_seeds=(), depths=DepthOptions(depths=(9,)))
-    with pytest.raises(ProbeError, match="--depths"):
+    with pytest.raises(ProbeError, match="depths=9"):
         sweep(cache_folder, tmp_path / "r", deep, say=lambda text: None)
     frames = SweepOptions(
         resamples=100,

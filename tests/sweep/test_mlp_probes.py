@@ -60,5 +60,5 @@ def test_an_mlp_finds_nothing_in_noise_and_is_the_same_again(tmp_path: Path) -> 
 
 
 def test_an_unknown_probe_is_refused() -> None:
-    with pytest.raises(ProbeError, match="--probe svm: expected one of linear, mlp"):
+    with pytest.raises(ProbeError, match="probe=svm: expected linear or mlp"):
         SweepOptions(probe="svm")

@@ -92,7 +92,7 @@ def test_where_no_depth_is_shown_the_sentence_says_what_is_not_excluded_and_what
 
 @pytest.mark.parametrize("margin", ["moon", "nan", "-1pt", "-0.1", "inf", "100pt", ""])
 def test_a_margin_that_is_none_is_refused(margin: str) -> None:
-    with pytest.raises(ProbeError, match=r"--margin .*: expected a finite number"):
+    with pytest.raises(ProbeError, match=r"margin=.*: expected a finite number"):
         Margin.of(margin)
 
 

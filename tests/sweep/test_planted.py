@@ -16,7 +16,7 @@ from cache.writer import CacheWriter
 from probing.audio import MEASURES
 from probing.runs import Run
 from probing.sweep import SweepOptions, sweep
-from probing.sweep.depths import DepthOptions
+from probing.sweep.options import DepthOptions
 
 N_LAYERS, COUNTS = 6, (400, 200, 600)
 SUM, ATTENTIVE = "weighted-sum+linear", "attentive-compact+linear"

@@ -66,5 +66,5 @@ def test_rates_stay_within_0_and_1(tmp_path: Path) -> None:
 
 
 def test_what_intervals_cannot_include_is_refused() -> None:
-    with pytest.raises(ProbeError, match="--interval-includes seeds: expected training"):
+    with pytest.raises(ProbeError, match="interval_includes=seeds: expected training"):
         SweepOptions(interval_includes=("seeds",))

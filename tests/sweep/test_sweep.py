@@ -129,7 +129,7 @@ def test_a_run_that_another_is_writing_is_refused_and_free_again_after_it_failed
     def fail_half_way() -> None:
         with RunWriter(folder, {"of": "the same"}) as writer:
             (writer.training / "checkpoint").write_text("half way")
-            with pytest.raises(CacheBusy, match=rf"another process is writing to it, pid {os.getpid()} .*--out DIR"):
+            with pytest.raises(CacheBusy, match=rf"another process is writing to it, pid {os.getpid()} .*out=DIR"):
                 sweep(cache_folder, folder, QUICK, say=lambda text: None)
             raise ZeroDivisionError
 
@@ -152,7 +152,7 @@ def test_intervals_fall_back_to_utterances_where_speakers_are_unknown(tmp_path: 
     folder = write_cache(tmp_path / "c", change=lambda table: table.assign(speaker=""))
     run = sweep(folder, tmp_path / "r", QUICK, say=lambda text: None)
     assert "by utterance" in run.record["intervals"]
-    with pytest.raises(ProbeError, match="--interval-by speaker: not every dev utterance of hand has a speaker"):
+    with pytest.raises(ProbeError, match="interval_by=speaker: not every dev utterance of hand has a speaker"):
         sweep(folder, tmp_path / "r2", SweepOptions(interval_by="speaker"), say=lambda text: None)
 
 
@@ -175,10 +175,10 @@ def test_a_missing_or_one_sided_split_is_named(tmp_path: Path, change, message: 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"strengths": ()}, "--strengths"),
-        ({"strengths": (0.0,)}, "--strengths"),
-        ({"resamples": 10}, "--resamples 10"),
-        ({"interval_by": "moon"}, "--interval-by moon"),
+        ({"strengths": ()}, "strengths="),
+        ({"strengths": (0.0,)}, "strengths=0"),
+        ({"resamples": 10}, "resamples=10"),
+        ({"interval_by": "moon"}, "interval_by=moon"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict, message: str) -> None:

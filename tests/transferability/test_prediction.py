@@ -10,7 +10,7 @@ from analysis.transferability import predicts, transfer_scores
 from cache import Cache, ProbeError
 from probing.runs import Run
 from probing.sweep import SweepOptions, sweep
-from probing.sweep.depths import DepthOptions
+from probing.sweep.options import DepthOptions
 
 OPTIONS = SweepOptions(strengths=(1e-3, 0.1), control_seeds=(), resamples=100, depths=DepthOptions(heads=()))
 

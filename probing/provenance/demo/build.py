@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cache.errors import ProbeError
+from cache.errors import ProbeError, as_flag
 from probing.provenance.demo import attribution
 from probing.provenance.demo.channel import RATE, channel_pass, crop, decode, encode_opus
 from probing.provenance.demo.material import Clip, chosen_human, copies, human_clips, spoken
@@ -149,6 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             given.shared, given.out, given.seed, lambda line: print(f"[{time.monotonic() - start:4.0f} s] {line}")
         )
     except ProbeError as error:
+        error.spell = as_flag
         print(f"error: {error}", file=sys.stderr)
         return 2
     print("\nTrivial features (logistic regression trained on train):")

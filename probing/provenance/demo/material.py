@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import soundfile
 
-from cache.errors import ProbeError
+from cache.errors import ProbeError, argument
 from probing.provenance.demo import plan
 from probing.provenance.demo.channel import RATE, READER_LEVEL, STORED_LEVEL, stored, to_rate, trim_edges
 from probing.provenance.demo.synthesis import SYNTHESISERS
@@ -75,7 +75,9 @@ def listed(shared: Path, name: str) -> Listed:
     """Read the table of one set of recordings."""
     path = shared / "data" / name / "meta.csv"
     if not path.exists():
-        raise ProbeError(f"no {path.name} in {path.parent}. Expected the shared data. Next: --shared FOLDER")
+        raise ProbeError(
+            f"no {path.name} in {path.parent}. Expected the shared data. Next: {argument('shared', 'FOLDER')}"
+        )
     return Listed(path, pd.read_csv(path))
 
 

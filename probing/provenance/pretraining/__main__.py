@@ -11,7 +11,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before PyTorch starts: th
 
 import typer
 
-from cache.errors import ProbeError
+from cache.errors import ProbeError, as_flag
 from probing.backbones.checkpoint import EMBEDDED, EMBEDDED_FOLDER
 from probing.progress import console
 
@@ -91,6 +91,7 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except ProbeError as error:
+        error.spell = as_flag
         console.print(f"error: {error}", markup=False)
         sys.exit(2)
     except KeyboardInterrupt:

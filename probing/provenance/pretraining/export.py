@@ -21,7 +21,7 @@ PREPROCESSOR = {
 
 
 def export_model(model: Any, folder: Path) -> dict[str, str]:
-    """Write a WavLMModel so that `WavLMModel.from_pretrained` and `probe extract --backbone` load it.
+    """Write a WavLMModel so that `WavLMModel.from_pretrained` and `probe extract` load it.
 
     Args:
         model: in float32; it stays as it is.

@@ -13,7 +13,7 @@ import pandas as pd
 import soundfile
 from numpy.typing import NDArray
 
-from cache.errors import ProbeError
+from cache.errors import ProbeError, argument
 from probing.audio import SAMPLING_RATE
 from probing.progress import progress_line
 
@@ -71,14 +71,18 @@ def open_recordings(shared: Path, work: Path, demo_table: Path) -> Recordings:
     metas = [shared / "data" / "unlabelled" / "meta.csv", shared / "data" / "speech-dev" / "meta.csv"]
     for meta in metas:
         if not meta.is_file():
-            raise DataMissing(f"no {meta.name} in {meta.parent}. Give the folder that holds data/unlabelled: --shared")
+            raise DataMissing(
+                f"no {meta.name} in {meta.parent}. Give the folder that holds data/unlabelled: {argument('shared')}"
+            )
     table_path, samples_path = work / "recordings.csv", work / "recordings.i16"
     if not table_path.is_file():
         _decode(metas, demo_table, table_path, samples_path)
     table = pd.read_csv(table_path)
     expected = hashlib.sha256(metas[0].read_bytes()).hexdigest()
     if table["meta_sha256"].iat[0] != expected:
-        raise DataMissing(f"{table_path} was decoded from another {metas[0]}. Give a new --work folder, or delete it.")
+        raise DataMissing(
+            f"{table_path} was decoded from another {metas[0]}. Give a new {argument('work')} folder, or delete it."
+        )
     return Recordings(np.memmap(samples_path, dtype=np.int16, mode="r"), table)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 from filelock import FileLock, Timeout
 
+from cache.errors import argument
 from probing.backbones.checkpoint import EMBEDDED_FOLDER
 from probing.devices import find_device
 from probing.runs import Run as SweepRun
@@ -78,7 +79,9 @@ def open_run(
     recordings = open_recordings(shared, work, DEMO_TABLE)
     if start is not None:
         if not (start / WEIGHTS).is_file():
-            raise DataMissing(f"no {WEIGHTS} in {start}; expected a model that this command exported. Give it: --start")
+            raise DataMissing(
+                f"no {WEIGHTS} in {start}; expected a model that this command exported. Give it: {argument('start')}"
+            )
         recipe = replace(recipe, start=hashlib.sha256((start / WEIGHTS).read_bytes()).hexdigest())
     teachers = Teachers(shared / "data" / "models" / "whisper-tiny.en-encoder", start)
     units = [open_units(recordings, kind, recipe, work, teachers, place) for kind in recipe.units]
@@ -97,7 +100,9 @@ def pretrain(run: Run, steps: int, minutes: float | None = None, every: int = 10
         with FileLock(run.work / "training.lock", timeout=0):
             train(run.training, run.batches("train"), run.batches("heldout"), run.work, steps, minutes, every)
     except Timeout:
-        raise RunBusy(f"another process trains in {run.work}. Wait for it, or give another --work folder.") from None
+        raise RunBusy(
+            f"another process trains in {run.work}. Wait for it, or give another {argument('work')} folder."
+        ) from None
     if (run.work / LOG).is_file():
         draw_curve(run.work / LOG, run.work / CURVE)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from cache.errors import ProbeError
+from cache.errors import ProbeError, argument
 from probing.progress import progress_line
 
 from .batches import Batch, Batches
@@ -133,7 +133,7 @@ class Training:
         }
         if differing:
             found = "; ".join(f"{key}: {there!r} there, {here!r} now" for key, (there, here) in differing.items())
-            raise RunMismatch(f"{path} was written by another recipe ({found}). Give a new --work folder.")
+            raise RunMismatch(f"{path} was written by another recipe ({found}). Give a new {argument('work')} folder.")
         self.model.load_state_dict(state["model"])
         self.objective.load_state_dict(state["objective"])
         self.optimizer.load_state_dict(state["optimizer"])

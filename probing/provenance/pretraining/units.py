@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.cluster import MiniBatchKMeans
 
-from cache.errors import ProbeError
+from cache.errors import ProbeError, argument
 from probing.progress import progress_line
 
 from .config import Recipe
@@ -115,7 +115,7 @@ def _batches(
     elif kind == "whisper":
         if not (teachers.whisper / "config.json").is_file():
             raise UnitsUnavailable(
-                f"no config.json in {teachers.whisper}; expected a Whisper encoder. Type --units mfcc."
+                f"no config.json in {teachers.whisper}; expected a Whisper encoder. Type {argument('units', 'mfcc')}."
             )
         layer = WhisperLayer(teachers.whisper, WHISPER_LAYER, device)
         lengths = [len(_samples(recordings, piece)) for piece in pieces]
@@ -124,7 +124,9 @@ def _batches(
             yield [(pieces[i], features) for i, features in zip(group, found, strict=True)]
     elif kind == "own":
         if teachers.own is None:
-            raise UnitsUnavailable("--units own: expected a model to read them from. Type --start embedded.")
+            raise UnitsUnavailable(
+                f"{argument('units', 'own')}: expected a model to read them from. Type {argument('start', 'embedded')}."
+            )
         yield from _own(recordings, pieces, teachers.own, device)
     else:
         raise UnitsUnavailable(f"unknown units {kind!r}; expected one of: {', '.join(KINDS)}.")

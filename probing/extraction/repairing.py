@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from cache import Cache, ProbeError
+from cache.errors import as_flag
 from cache.manifest import Manifest, ShardRecord, load_manifest
 from cache.shard import Shard
 from cache.shard_writer import ShardWriter
@@ -15,7 +16,8 @@ from cache.verification import shard_faults
 from cache.writer import CacheWriter
 from probing.corpora import Corpus, load_corpus
 from probing.extraction.changes import changed_audio
-from probing.extraction.extract import Machine, new_manifest, session, tell_failures
+from probing.extraction.extracting import new_manifest, session, tell_failures
+from probing.extraction.machine import Machine
 from probing.extraction.options import Options
 from probing.extraction.pipeline import Fill
 from probing.progress import console
@@ -55,7 +57,9 @@ def repair(
     options = Options(**manifest.about["options"])
     corpus = _planned(folder, manifest, corpus)
     if not corpus.root.is_dir():
-        raise ProbeError(f"{corpus.root}: the audio is no longer there. Say where: probe cache repair --corpus ...")
+        raise ProbeError(
+            f"{corpus.root}: the audio is no longer there. Say where: probe cache repair {as_flag('corpus', '...')}"
+        )
     backbone = options.load_backbone(machine.device, machine.attention, fetch=False)
     made = new_manifest(backbone, corpus, options)
     with CacheWriter(folder, made, corpus.utterances, wait=machine.wait, say=say) as writer:
@@ -98,7 +102,7 @@ def _planned(folder: Path, manifest: Manifest, given: Corpus | None) -> Corpus:
         number = f"{about['part']['number']}/{about['part']['of']}"
         raise ProbeError(
             f"{folder}: the table of this part is damaged, and only the plan of the whole can rebuild it. Give the "
-            f"command that made it again: probe extract {str(folder).split('.part-')[0]} --part {number}"
+            f"command that made it again: probe extract {str(folder).split('.part-')[0]} {as_flag('part', number)}"
         )
     corpus = given or load_corpus(about["corpus_spec"], audio_root=Path(about["audio_root"]))
     splits = _rows(corpus, stored_ids(folder, manifest)[1])["split"].unique()

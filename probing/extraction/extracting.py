@@ -1,6 +1,5 @@
 """Extraction: run a backbone over a corpus once and keep every hidden layer."""
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,83 +11,20 @@ import pandas as pd
 import torch
 
 from cache import Cache, CacheMissing, ProbeError
+from cache.errors import argument, as_flag
 from cache.manifest import MANIFEST, Manifest, load_manifest
 from cache.parts import Part
 from cache.writer import CacheWriter
 from probing.audio import MEASURES, STAMPS
 from probing.backbones import Backbone
 from probing.corpora import Corpus, load_corpus
-from probing.devices import check_device_name
 from probing.extraction.allocator import give_back_freed_memory, keep_freed_memory
 from probing.extraction.changes import refuse_changed
 from probing.extraction.estimate import Estimate, estimate
+from probing.extraction.machine import Machine
 from probing.extraction.options import Options
 from probing.extraction.pipeline import Pipeline, Shards
 from probing.progress import console, duration, limiting, progress_line, size
-
-MOST_PASSES = 8  # beside each other; more would wait for the interpreter
-BATCHES_SORTED = 50  # a shard of so many batches, sorted by length, is padded by 1 to 5 per cent
-
-
-@dataclass(frozen=True)
-class Machine:
-    """How an extraction uses the machine; changes no number beyond rounding.
-
-    device: auto, cpu, cuda, cuda:1, mps.
-    memory_gb: most memory, in GB of 1e9 bytes, for decoded audio and hidden states on their way to the disk, beside the
-        model, its passes and one batch; what has no room is decoded twice, or waits.
-    attention: auto, the fastest that gives the same numbers; stock, the modules of transformers as they are.
-    batch_size: most utterances a forward pass; default 1 on a CPU, where batching gains nothing, 16 elsewhere.
-    workers: decoding threads; default 2, or up to 8 where the model runs elsewhere than on the CPU.
-    shard_size: utterances a shard, sorted by length and batched; a killed run repeats at most one shard. Default 256,
-        or 50 batches where they are padded: fewer would hold clips of too different length.
-    wait: seconds to wait for another process that is writing to the cache.
-    on_nonfinite: an utterance whose hidden states hold NaN or infinity, or more than the float16 of the cache holds:
-        mark, it goes to failures.csv and has no row; stop, the extraction ends; auto, the former is marked, and the
-        latter, which float32 would mend, stops.
-    """
-
-    device: str = "auto"
-    batch_size: int | None = None
-    workers: int | None = None
-    shard_size: int | None = None
-    attention: str = "auto"
-    memory_gb: float = 2.0
-    wait: float = 0.0
-    on_nonfinite: str = "auto"
-
-    def __post_init__(self) -> None:
-        check_device_name(self.device)
-        if not 0 <= self.wait < float("inf"):
-            raise ProbeError(f"--wait {self.wait:g}: expected seconds, 0 or more")
-        if self.on_nonfinite not in ("auto", "mark", "stop"):
-            raise ProbeError(f"--on-nonfinite {self.on_nonfinite}: expected auto, mark or stop")
-        for name in ("batch_size", "workers", "shard_size"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ProbeError(f"--{name.replace('_', '-')} {value}: expected 1 or more")
-        if not 0 < self.memory_gb < float("inf"):
-            raise ProbeError(f"--memory-gb {self.memory_gb:g}: expected more than 0")
-
-    def batch_size_on(self, backbone: Backbone) -> int:
-        """Utterances a forward pass."""
-        return self.batch_size or (1 if backbone.device.type == "cpu" else 16)
-
-    def shard_size_on(self, backbone: Backbone) -> int:
-        """Utterances a shard."""
-        batch_size = self.batch_size_on(backbone)
-        return self.shard_size or (256 if batch_size == 1 else BATCHES_SORTED * batch_size)
-
-    def threads_on(self, backbone: Backbone) -> tuple[int, int]:
-        """Forward passes beside each other, and threads of each: all cores of a CPU; on a GPU one copies meanwhile."""
-        if backbone.device.type != "cpu":
-            return 2 if backbone.device.type == "cuda" else 1, torch.get_num_threads()
-        passes = min(MOST_PASSES, torch.get_num_threads())
-        return passes, torch.get_num_threads() // passes
-
-    def workers_on(self, backbone: Backbone) -> int:
-        """Decoding threads."""
-        return self.workers or (2 if backbone.device.type == "cpu" else min(8, os.cpu_count() or 1))
 
 
 def extract(
@@ -310,9 +246,10 @@ def _check_corpus(folder: Path, corpus: Corpus, part: dict[str, Any] | None) -> 
         number = f"{found['number']}/{found['of']}"
         raise ProbeError(
             f"{folder}: is part {number} of a cache. Go on with it by the name of the whole: probe extract "
-            f"{str(folder).split('.part-')[0]} --part {number}"
+            f"{str(folder).split('.part-')[0]} {as_flag('part', number)}"
         )
     raise ProbeError(
         f"{folder}: begun with other utterances or shards ({found and found['utterances']} utterances, now "
-        f"{part and part['utterances']}). Give the --corpus, --split and --shard-size of then, or delete the folder."
+        f"{part and part['utterances']}). Give the {argument('corpus')}, {argument('split')} and "
+        f"{argument('shard_size')} of then, or delete the folder."
     )

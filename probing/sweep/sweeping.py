@@ -2,103 +2,30 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from cache import Cache, ProbeError
 from probing.audio import MEASURES
 from probing.devices import find_device
 from probing.metrics import draw
-from probing.metrics.clusters import ATTACK, AUTO, SPEAKER, UTTERANCE
 from probing.progress import console, duration, progress_line
 from probing.runs import Run, RunWriter, made_with
 from probing.sweep.conditions import ConditionFigures, conditions_of, leave_out
 from probing.sweep.depth_ablation import ablate
-from probing.sweep.depths import DepthOptions
 from probing.sweep.finding import find_elsewhere, find_layer, find_mlp, find_unseen
 from probing.sweep.leaks import as_records, few_utterances, find_leaks, refuse_leaks
 from probing.sweep.linear import Labelling, Probe, fit_probes, probe_layers, shuffled
-from probing.sweep.margin import Margin
 from probing.sweep.mlp_probes import probe_with_mlp
+from probing.sweep.options import TRAINING, SweepOptions
 from probing.sweep.refitting import REFITS, Refits
 from probing.sweep.results import LAYERS, MLP, MLP_CONTROL, TRIVIAL, Results
 from probing.sweep.savings import depth_costs, saved_shares
-from probing.sweep.splits import EVAL, Split, read_splits, renamed
-
-PROBES, TRAINING = ("linear", "mlp"), "training"
-STRENGTHS = 1e-10, 1e10  # beyond, float64 cannot tell the penalty, or the loss, from nothing
-
-
-@dataclass(frozen=True)
-class SweepOptions:
-    """What a sweep does; part of the run record.
-
-    strengths: values of C (inverse penalty) to choose from on dev.
-    control_seeds: seeds of the shuffled-label control.
-    depths: the heads trained on the first k layers. margin: that a smaller depth may be worse by:
-        relative EER, as 0.1, or points of EER, as `2pt`.
-    resamples: of the bootstrap. seed: of the bootstrap. interval_by: auto, utterance, speaker,
-        attack, or speaker,attack; see `probing.metrics.clusters.columns_of`.
-    by: columns to report by, as attack, codec.
-    unseen_attacks: also train a probe per layer without each attack in turn.
-    probe: linear; mlp trains a multilayer perceptron per layer beside the linear probe, with its own control.
-    interval_includes: `training` to refit linear probes on training speakers drawn anew, so that their intervals say
-        what another training set may give as well.
-    train, dev, eval: which utterances play which part, as SPLIT, CACHE:SPLIT or CACHE (see `probing.sweep.splits`);
-        eval may be several, the first being that which the findings are about.
-    """
-
-    strengths: tuple[float, ...] = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-    control_seeds: tuple[int, ...] = (0, 1, 2)
-    depths: DepthOptions = field(default_factory=DepthOptions)
-    margin: float | str = 0.1
-    resamples: int = 1000
-    seed: int = 0
-    interval_by: str = "auto"
-    by: tuple[str, ...] = ()
-    unseen_attacks: bool = False
-    probe: str = "linear"
-    interval_includes: tuple[str, ...] = ()
-    train: str = "train"
-    dev: str = "dev"
-    eval: str | tuple[str, ...] = EVAL
-
-    def __post_init__(self) -> None:
-        low, high = STRENGTHS
-        if not self.strengths or not all(low <= strength <= high for strength in self.strengths):
-            told = ",".join(f"{strength:g}" for strength in self.strengths)
-            raise ProbeError(f"--strengths {told}: expected one or more numbers from {low:g} to {high:g}")
-        if self.seed < 0 or any(seed < 0 for seed in self.control_seeds):
-            raise ProbeError(f"--seed {self.seed}: expected 0 or more, the seeds of controls likewise")
-        object.__setattr__(self, "margin", Margin.of(self.margin).plain)
-        if self.resamples < 100:
-            raise ProbeError(f"--resamples {self.resamples}: expected 100 or more; fewer say nothing about the ends")
-        if self.interval_by not in (AUTO, UTTERANCE) and not set(self.interval_by.split(",")) <= {SPEAKER, ATTACK}:
-            raise ProbeError(
-                f"--interval-by {self.interval_by}: expected auto, utterance, speaker, attack or speaker,attack"
-            )
-        if self.probe not in PROBES:
-            raise ProbeError(f"--probe {self.probe}: expected one of {', '.join(PROBES)}")
-        if not set(self.interval_includes) <= {TRAINING}:
-            raise ProbeError(f"--interval-includes {','.join(self.interval_includes)}: expected {TRAINING}")
-
-    def splits(self, cache: Cache) -> dict[str, Split]:
-        """The utterances that play each part; of `cache` where no other one is named."""
-        evaluations = (self.eval,) if isinstance(self.eval, str) else self.eval
-        return read_splits(cache, self.train, self.dev, evaluations, self.depths.tier if self.depths.heads else "")
-
-
-def identity(splits: dict[str, Split]) -> dict[str, int]:
-    """A number for each part that tells one set of utterances from another."""
-    columns = ["utterance_id", "label", "speaker"]
-    return {
-        part: int(pd.util.hash_pandas_object(split.table[columns], index=False).sum()) for part, split in splits.items()
-    }
+from probing.sweep.splits import EVAL, Split, identity, renamed
 
 
 def sweep(

@@ -1,0 +1,119 @@
+"""Parameters of commands, derived from the dataclasses that declare options (see `probing.options`).
+
+@with_options
+def repair(folder: CacheFolder, machine: Annotated[Machine, Only("device", "wait")]) -> None: ...
+
+is a command with the flags --device and --wait, whose function is called with a `Machine`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from functools import wraps
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import typer
+
+from cache.errors import OptionError, as_flag, spelled
+from probing.options import Option
+
+
+@dataclass(frozen=True, init=False)
+class Only:
+    """Of a dataclass, the fields that a command has; the others keep their defaults."""
+
+    names: tuple[str, ...]
+
+    def __init__(self, *names: str) -> None:
+        object.__setattr__(self, "names", names)
+
+
+def with_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as a command: parameters that are dataclasses of options become one flag for each field."""
+    hints = get_type_hints(function, include_extras=True)
+    parameters: list[inspect.Parameter] = []
+    built: dict[str, _Built] = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        kind, only = _dataclass_of(hints[name])
+        if kind is None:
+            parameters.append(parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY))
+            continue
+        built[name] = _Built(kind, only)
+        parameters += built[name].parameters()
+
+    @wraps(function)
+    def command(**typed: Any) -> Any:
+        options = {name: one.take(typed) for name, one in built.items()}
+        return function(**typed, **options)
+
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {one.name: one.annotation for one in parameters} | {"return": None}
+    return command
+
+
+class _Built:
+    """A dataclass that is made of what was typed; fields that are dataclasses themselves are made likewise."""
+
+    def __init__(self, kind: type, only: tuple[str, ...] | None) -> None:
+        self.kind, hints = kind, get_type_hints(kind)
+        self.inner = {one.name: _Built(hints[one.name], None) for one in fields(kind) if is_dataclass(hints[one.name])}
+        told: dict[str, Option] = {one.name: one.metadata[Option] for one in fields(kind) if Option in one.metadata}
+        chosen = [name for name in told if told[name].on_command_line and (only is None or name in only)]
+        self.options = {name: told[name] for name in chosen}
+        self.hints = {name: hints[name] for name in chosen}
+        self.fields = {one.name: one for one in fields(kind)}
+
+    def parameters(self) -> list[inspect.Parameter]:
+        """One parameter for each flag, in the order of the fields."""
+        found: list[inspect.Parameter] = []
+        for name in self.fields:
+            if name in self.inner:
+                found += self.inner[name].parameters()
+            elif name in self.options:
+                found.append(_parameter(self.fields[name], self.options[name], self.hints[name]))
+        return found
+
+    def take(self, typed: dict[str, Any]) -> Any:
+        """The dataclass, of values that are taken out of those typed."""
+        values = {name: inner.take(typed) for name, inner in self.inner.items()}
+        for name, told in self.options.items():
+            value = typed.pop(name)
+            if value is None:  # not typed
+                continue
+            if told.many:
+                value = tuple(value)
+            elif told.syntax is not None:
+                value = _read(name, value, told)
+            values[name] = value
+        return self.kind(**values)
+
+
+def _dataclass_of(hint: Any) -> tuple[type | None, tuple[str, ...] | None]:
+    only = None
+    if get_origin(hint) is Annotated:
+        hint, *notes = get_args(hint)
+        only = next((note.names for note in notes if isinstance(note, Only)), None)
+    return (hint, only) if isinstance(hint, type) and is_dataclass(hint) else (None, None)
+
+
+def _parameter(one: Field[Any], told: Option, hint: Any) -> inspect.Parameter:
+    default = one.default if one.default is not MISSING else None
+    page = spelled(told.help, as_flag) + (f" [{told.range_as_formula}]" if told.range_as_formula else "")
+    if told.many:
+        hint, default = list[str] | None, None
+    elif told.syntax is not None:
+        hint, default = (str, told.text) if told.text is not None else (str | None, None)
+    elif hint == float | str:
+        hint = str
+    annotation = Annotated[hint, typer.Option(as_flag(told.flag or one.name), metavar=told.metavar, help=page)]
+    return inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _read(name: str, text: str, told: Option) -> Any:
+    assert told.syntax is not None
+    try:
+        return told.syntax.read(text)
+    except ValueError:
+        raise OptionError(name, text, told.syntax.expected) from None

@@ -1,0 +1,214 @@
+"""Options: each is declared once, as a field of a frozen dataclass, and checks, flags, help and records are derived.
+
+@dataclass(frozen=True)
+class Machine:
+    batch_size: int | None = option(None, "Utterances a forward pass.", minimum=1)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+The modules that declare options import no PyTorch, so that a wrong one is refused at once.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from cache.errors import OptionError, as_flag
+
+
+@dataclass(frozen=True)
+class Syntax:
+    """How a value of several parts is typed as one text.
+
+    read: text -> value; raises ValueError where the text is of another form.
+    write: value -> text that `read` takes.
+    expected: the form, in words.
+    """
+
+    read: Callable[[str], Any]
+    write: Callable[[Any], str]
+    expected: str
+
+
+@dataclass(frozen=True)
+class Option:
+    """What is known of an option beside its name, type and default.
+
+    help: a sentence for the page of a command.
+    minimum, maximum: of a number, both allowed; `above` is not.
+    choices: of a text.
+    metavar: what the page calls the value.
+    flag: on a command line; default the name of the field.
+    on_command_line: False for what only Python can set.
+    syntax: of a value of several parts. text: the default as a person types it.
+    many: the flag may be given again, each time with one part.
+    is_path: of a file or folder, whose place on this machine means nothing on another.
+    """
+
+    help: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    above: float | None = None
+    choices: tuple[str, ...] = ()
+    metavar: str | None = None
+    flag: str | None = None
+    on_command_line: bool = True
+    syntax: Syntax | None = None
+    text: str | None = None
+    many: bool = False
+    is_path: bool = False
+
+    def check(self, name: str, value: Any) -> None:
+        """Raise OptionError where a value is not one that the option can have."""
+        if value is None:
+            return
+        if self.choices and value not in self.choices:
+            raise OptionError(name, value, f"expected {one_of(self.choices)}")
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            return
+        low = self.minimum if self.minimum is not None else -math.inf
+        high = self.maximum if self.maximum is not None else math.inf
+        inside = low <= value <= high and math.isfinite(value)
+        if not inside or (self.above is not None and not value > self.above):
+            raise OptionError(name, value, f"expected {self.range_in_words}")
+
+    @property
+    def range_in_words(self) -> str:
+        """The numbers that are allowed."""
+        if self.above is not None:
+            return f"more than {self.above:g}"
+        if self.minimum is not None and self.maximum is not None:
+            return f"{self.minimum:g} to {self.maximum:g}"
+        if self.minimum is not None:
+            return f"{self.minimum:g} or more"
+        return "a finite number"
+
+    @property
+    def range_as_formula(self) -> str:
+        """The numbers that are allowed, as `x>=1`; empty if all are."""
+        if self.above is not None:
+            return f"x>{self.above:g}"
+        if self.minimum is None:
+            return ""
+        return f"x>={self.minimum:g}" if self.maximum is None else f"{self.minimum:g}<=x<={self.maximum:g}"
+
+
+def option(default: Any, help: str = "", **known: Any) -> Any:
+    """Declare an option as a field of a dataclass; see `Option` for what may be said of it.
+
+    With `syntax` and `text`, the default is what the text means.
+    """
+    told = Option(help, **known)
+    if told.syntax is not None and told.text is not None:
+        default = told.syntax.read(told.text)
+    return field(default=default, metadata={Option: told})
+
+
+def options_of(kind: type) -> dict[str, Option]:
+    """Name -> option of the fields of a dataclass that declare one, in their order."""
+    return {one.name: one.metadata[Option] for one in fields(kind) if Option in one.metadata}
+
+
+def check(options: Any) -> None:
+    """Raise OptionError, naming the field, where a value is not one that its option can have."""
+    for name, one in options_of(type(options)).items():
+        one.check(name, getattr(options, name))
+
+
+def one_of(names: Iterable[str]) -> str:
+    """The names in words.
+
+    >>> one_of(["auto", "mark", "stop"])
+    'auto, mark or stop'
+    """
+    *rest, last = names
+    return f"{', '.join(rest)} or {last}" if rest else last
+
+
+def whole_numbers(text: str, highest: int | None = None) -> tuple[int, ...]:
+    """The numbers that a text names: numbers and ranges with commas between, both ends of a range included.
+
+    Args:
+        text: `0:12` or `0,3,6`; if there is a highest number, an end may be left out, as in `:4,8` or `6:`.
+        highest: what a range without an end goes to, and the most that a number may be.
+
+    Returns:
+        Numbers in the order of the text, each once.
+
+    Raises:
+        ValueError: another form.
+        IndexError: a number below 0, above the highest, or a range that goes down; its message is that part.
+
+    >>> whole_numbers("0:2,8")
+    (0, 1, 2, 8)
+    """
+    found: dict[int, None] = {}
+    for part in text.split(","):
+        first, colon, last = part.strip().partition(":")
+        low = int(first or 0) if colon else int(first)
+        end = last if last or highest is None else str(highest)
+        high = int(end) if colon else low
+        if not 0 <= low <= high or (highest is not None and high > highest):
+            raise IndexError(part.strip())
+        found.update(dict.fromkeys(range(low, high + 1)))
+    return tuple(found)
+
+
+def _read_whole(text: str) -> tuple[int, ...]:
+    try:
+        return whole_numbers(text) if text.strip() else ()
+    except IndexError as error:
+        raise ValueError(f"{error} is no range") from None
+
+
+def write_whole(numbers: Sequence[int]) -> str:
+    """The numbers as `whole_numbers` reads them, the shorter way.
+
+    >>> write_whole((0, 1, 2, 3)), write_whole((3, 6))
+    ('0:3', '3,6')
+    """
+    if len(numbers) > 2 and tuple(numbers) == tuple(range(numbers[0], numbers[-1] + 1)):
+        return f"{numbers[0]}:{numbers[-1]}"
+    return ",".join(map(str, numbers))
+
+
+def _read_seeds(text: str) -> tuple[int, ...]:
+    return tuple(range(int(text))) if text.strip().isdigit() else _read_whole(text)
+
+
+def _write_seeds(seeds: Sequence[int]) -> str:
+    if tuple(seeds) == tuple(range(len(seeds))):
+        return str(len(seeds))
+    return write_whole(seeds) if len(seeds) > 1 else f"{seeds[0]}:{seeds[0]}"
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for name in text.split(",") if name)
+
+
+NUMBERS = Syntax(
+    lambda text: tuple(float(part) for part in text.split(",") if part),
+    lambda values: ",".join(f"{value:g}" for value in values),
+    "expected numbers with commas between, as 1,2,4",
+)
+NAMES = Syntax(_names, ",".join, "expected names with commas between")
+WHOLE = Syntax(_read_whole, write_whole, "expected whole numbers or ranges, as 1,2,4 or 0:12")
+SEEDS = Syntax(_read_seeds, _write_seeds, "expected how many, as 3, or which, as 0:4 or 0,3,6")
+NAMES_OR_NONE = Syntax(
+    lambda text: () if text == "none" else _names(text), lambda names: ",".join(names) or "none", NAMES.expected
+)
+
+
+def command_line(*words: object, **options: object) -> str:
+    """A command with its options as a shell takes them; None and False are left out, a list is repeated."""
+    typed = [str(word) for word in words]
+    for name, value in options.items():
+        for one in value if isinstance(value, (list, tuple)) else [value]:
+            if one is not None and one is not False:
+                typed += [as_flag(name)] if one is True else [as_flag(name), str(one)]
+    return shlex.join(typed)
