@@ -29,13 +29,13 @@ def commands(run: Run) -> str:
     lines = []
     if "options" in about:
         corpus = f"--corpus {shlex.quote(_portable(about['corpus_spec']))}"
-        lines.append([f"probe extract {shlex.quote(cache)}", corpus, *_flags(Options, about["options"])])
+        lines.append([f"probe extract {shlex.quote(cache)}", corpus, *_lines(Options, about["options"])])
     own = "".join(f" --import {module}" for module in _own_modules(run))
     lines.append(
         [
             f"probe{own} sweep {shlex.quote(cache)} --out {shlex.quote(run.folder.name)}",
-            *_flags(SweepOptions, {**options, **named}),
-            *_flags(DepthOptions, options.get("depths", {})),
+            *_lines(SweepOptions, {**options, **named}),
+            *_lines(DepthOptions, options.get("depths", {})),
         ]
     )
     return "\n".join(" \\\n  ".join(words) for words in lines)
@@ -53,18 +53,23 @@ def _own_modules(run: Run) -> list[str]:
     return sorted(found)
 
 
-def _flags(kind: type, values: Mapping[str, Any]) -> Iterator[str]:
-    """The flags of a dataclass of options, in the order of its fields, with the values that a record holds."""
+def flags_of(kind: type, values: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """The flags of a dataclass of options, each with its text, in the order of its fields; `values` as records hold."""
     for name, told in options_of(kind).items():
         value, flag = values.get(name), as_flag(told.flag or name)
         if not told.on_command_line or name not in values or value is None or value is False:
             continue
         if value is True:
-            yield flag
+            yield (flag,)
         elif told.many:
-            yield from (f"{flag} {shlex.quote(one)}" for one in value)
+            yield from ((flag, one) for one in ([value] if isinstance(value, str) else value))
         elif (text := _text(told, value)) != "":
-            yield f"{flag} {shlex.quote(text)}"
+            yield flag, text
+
+
+def _lines(kind: type, values: Mapping[str, Any]) -> Iterator[str]:
+    for flag, *text in flags_of(kind, values):
+        yield " ".join([flag, *map(shlex.quote, text)])
 
 
 def _text(told: Option, value: Any) -> str:
