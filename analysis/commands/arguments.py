@@ -32,7 +32,7 @@ CorpusName = Annotated[
 
 RunFolders = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or one folder with runs.")]
 
-Layers = Annotated[str | None, typer.Option(metavar="LIST", help="Layers, as 0,4,8 [default: all].")]
+Layers = Annotated[str | None, typer.Option(metavar="LIST", help="Layers, as 0:12 or 0,4,8 [default: all].")]
 
 Tier = Annotated[str, typer.Option(help="pooled (one row an utterance) or frames (8 of each utterance).")]
 

@@ -11,8 +11,7 @@ from analysis.commands.interruption import InterruptibleGroup
 from analysis.commands.parameters import Only, with_options
 from analysis.commands.printing import out
 from analysis.commands.verify import verify_cache
-from analysis.runs.kinds import CACHE, expect
-from cache.manifest import load_manifest
+from analysis.runs.kinds import CACHE, expect, refuse_other
 from probing.corpora import load_corpus
 from probing.extraction.machine import Machine
 from probing.progress import console, duration, progress_line, size
@@ -74,7 +73,6 @@ def repair(
 ) -> None:
     """Extract again what is missing, damaged or failed before, and nothing else."""
     expect(folder, CACHE)
-    load_manifest(folder)
     found = load_corpus(corpus, audio_root=audio_root) if corpus else None
     import_module("probing.extraction").repair(folder, found, machine)
 
@@ -99,7 +97,7 @@ def merge(
     merging, manifest = import_module("cache.merging"), import_module("cache.manifest")
     found = list(parts or merging.parts_beside(folder))
     for one in (folder, *found):
-        expect(one, CACHE)
+        refuse_other(one, CACHE)
     total = sum(record.bytes for part in found for record in manifest.load_manifest(part).shards)
     with progress_line("Merging", total, "bytes") as line:
         merging.merge(folder, found, line.advance, wait=wait, say=console.print)

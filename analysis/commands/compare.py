@@ -12,6 +12,7 @@ from analysis.commands.arguments import (
     RunFolders,
 )
 from analysis.commands.printing import out
+from analysis.runs.kinds import expect_runs
 from cache.atomic import replaced_folder
 
 
@@ -42,6 +43,7 @@ def compare(
     probe compare embedded.run random.run log-mel.run
     probe compare results --head weighted-sum+linear --out comparison
     """
+    expect_runs(runs)
     analysis = import_module("analysis")
     found = analysis.compare(runs[0] if len(runs) == 1 else runs, head, corpus=corpus, resamples=resamples, seed=seed)
     shown = Table(

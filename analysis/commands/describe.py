@@ -12,9 +12,10 @@ from analysis.commands.arguments import (
     MemoryGB,
 )
 from analysis.commands.files import TABLES, check_suffix, save
-from analysis.commands.lists import numbers
+from analysis.commands.lists import whole
 from analysis.commands.printing import print_frame
 from analysis.runs.kinds import CACHE, expect
+from cache import Cache
 
 
 def describe(
@@ -36,9 +37,10 @@ def describe(
     if file:
         check_suffix(file, TABLES)
     expect(folder, CACHE)
+    chosen = whole("layers", layers)
     table = import_module("analysis.controls").description_length(
-        import_module("cache").Cache(folder),
-        numbers("--layers", layers, int) or None,
+        Cache(folder),
+        chosen,
         {"split": split},
         seeds=range(seeds),
         memory_gb=memory_gb,

@@ -68,6 +68,7 @@ def extract(
         )
     share = None if part is None else Part.parse(part)
     table = load_corpus(corpus, audio_root=audio_root, splits=split)
+    options.check_backbone()
     console.print(f"Loading {options.backbone} ...")
     from probing import extraction  # from here on it takes seconds
 

@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from cache.errors import OptionError, ProbeError, as_flag
+from probing.devices import check_device_name
 from probing.progress import console
 
 GOES_ON = {"extract", "sweep", "repair", "merge", "attm"}  # keep what is finished and take it up again
@@ -52,7 +53,7 @@ class InterruptibleGroup(TyperGroup):
 
 
 def _with_flags(command: Any) -> Callable[..., Any]:
-    """The function of a command, not called with a number that is none; its errors name the flags of the command."""
+    """The function of a command, not called with a number or device that is none; its errors name flags."""
     function = command.callback
     flags = {param.name: max(param.opts, key=len) for param in command.params if param.opts[0].startswith("-")}
 
@@ -62,6 +63,8 @@ def _with_flags(command: Any) -> Callable[..., Any]:
             for name, value in values.items():
                 if isinstance(value, float) and not math.isfinite(value):
                     raise OptionError(name, value, "expected a finite number")
+                if name == "device":
+                    check_device_name(value)
             return function(**values)
         except ProbeError as error:
             error.spell = partial(as_flag, flags=flags)

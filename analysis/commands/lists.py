@@ -1,17 +1,16 @@
-"""Lists on a command line: numbers with commas between."""
+"""Lists on a command line: whole numbers and ranges with commas between."""
 
-from typing import Any
+from cache.errors import OptionError
+from probing.options import WHOLE
 
-from cache.errors import ProbeError
 
-
-def numbers(flag: str, text: str | None, kind: type[int] | type[float]) -> tuple[Any, ...]:
-    """Numbers of a text, in their order; none if there is no text.
+def whole(name: str, text: str | None) -> tuple[int, ...] | None:
+    """The numbers of an option, as `0:12` or `0,3,6`; None if none were typed.
 
     Raises:
-        ProbeError: names the flag that the text was given with.
+        OptionError: names the option that the text was given with.
     """
     try:
-        return tuple(kind(part) for part in (text or "").split(",") if part)
+        return WHOLE.read(text or "") or None
     except ValueError:
-        raise ProbeError(f"{flag} {text}: expected numbers with commas between, as 1,2,4") from None
+        raise OptionError(name, text, WHOLE.expected) from None

@@ -7,8 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from analysis.commands.arguments import CorpusName
+from analysis.commands.files import PICTURES, check_suffix
 from analysis.commands.printing import out
 from analysis.plots.kinds import PLOTS
+from analysis.runs.kinds import RUN, expect
 from cache.errors import OptionError, ProbeError
 
 DEFAULTS = {"split": "eval", "by": "attack", "relative": None, "simultaneous": False}
@@ -46,8 +48,7 @@ def plot(
     probe plot results/demo.run conditions --by attack --out attacks.png
     probe plot embedded.run pareto --compare random.run --compare log-mel.run --out pareto.svg
     """
-    analysis = import_module("analysis")
-    import_module("analysis.plots.style").check_format(file)
+    check_suffix(file, PICTURES)
     if kind not in PLOTS:
         raise ProbeError(f"{kind!r} is not one of {', '.join(PLOTS)}. One of your own: probe --import MODULE plot ...")
     if split not in ("dev", "eval"):
@@ -59,5 +60,8 @@ def plot(
     if others:
         given["compare"] = others
     PLOTS[kind].check(given)
+    for one in (run, *(others or [])):
+        expect(one, RUN)
+    analysis = import_module("analysis")
     drawn = PLOTS[kind].draw([analysis.load(one, corpus) for one in (run, *(others or []))], **options)
     out.print(f"Picture: {analysis.save_figure(drawn, file, dpi)}", markup=False)

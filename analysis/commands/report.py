@@ -10,6 +10,7 @@ from analysis.commands.arguments import (
     RunFolders,
 )
 from analysis.commands.printing import out
+from analysis.runs.kinds import expect_runs
 
 
 def report(
@@ -33,5 +34,6 @@ def report(
     probe report results/demo.run
     probe report embedded.run random.run --out comparison.html
     """
+    expect_runs(runs)
     page = import_module("analysis.reports.report").save_report(runs[0] if len(runs) == 1 else runs, file, measures)
     out.print(f"Report: {page}", markup=False)

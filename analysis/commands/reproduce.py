@@ -13,6 +13,7 @@ from analysis.commands.arguments import Device
 from analysis.commands.interruption import InterruptibleGroup
 from analysis.commands.printing import out, print_whole
 from cache.atomic import replaced
+from cache.errors import OptionError
 from probing.progress import duration, size
 
 reproduce_app = typer.Typer(
@@ -22,6 +23,7 @@ reproduce_app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
+ROOTS = ("asvspoof2019_la", "asvspoof2021_la", "asvspoof2021_df")
 Root = Annotated[Path | None, typer.Option(metavar="ROOT", help="Where the official archives were unpacked.")]
 
 
@@ -63,6 +65,9 @@ def attm(
     probe reproduce attm
     probe reproduce attm --asvspoof2019-la /data/asvspoof2019 --asvspoof2021-df /data/asvspoof2021 --run
     """
+    for name, root in zip(ROOTS, (asvspoof2019_la, asvspoof2021_la, asvspoof2021_df), strict=True):
+        if root is not None and not root.is_dir():
+            raise OptionError(name, root, "no such folder. Expected the one that the archives were unpacked in")
     reproduction = import_module("probing.reproduction")
     given = zip(reproduction.CORPORA, (asvspoof2019_la, asvspoof2021_la, asvspoof2021_df), strict=True)
     wanted = reproduction.Reproduction(

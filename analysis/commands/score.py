@@ -13,7 +13,9 @@ from analysis.commands.arguments import (
 )
 from analysis.commands.printing import out
 from analysis.runs.kinds import EXPORT, RUN, expect
+from cache.errors import ProbeError
 from probing.progress import console
+from probing.scores.files import check_score_file
 
 
 def score(
@@ -49,7 +51,11 @@ def score(
     probe score small recordings extra.wav --out scores.txt
     probe score small --corpus asvspoof2019-la:/data/asvspoof2019 --split eval --out scores.txt
     """
+    check_score_file(file, form)
     expect(where, RUN, EXPORT)
+    for path in inputs or ():
+        if not path.exists():
+            raise ProbeError(f"{path}: no such file or folder. Name a cache, audio files, or folders of them")
     found = import_module("probing.serving").score_inputs(
         where,
         inputs or [],

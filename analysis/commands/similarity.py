@@ -16,9 +16,10 @@ from analysis.commands.arguments import (
     Where,
 )
 from analysis.commands.files import PICTURES, TABLES, check_suffix, save
-from analysis.commands.lists import numbers
+from analysis.commands.lists import whole
 from analysis.commands.printing import print_frame
 from analysis.runs.kinds import CACHE, expect
+from cache import Cache
 from cache.errors import OptionError, ProbeError, argument
 from probing.progress import console
 
@@ -66,10 +67,10 @@ def similarity(
     if len(caches) > (1 if measure == "cca" else 2):
         most = "one cache" if measure == "cca" else "one cache or two"
         raise ProbeError(f"{len(caches)} caches: {argument('measure', measure)} takes {most}")
-    module, open_cache = import_module("analysis.similarity"), import_module("cache").Cache
     for folder in caches:
         expect(folder, CACHE)
-    opened, chosen = [open_cache(folder) for folder in caches], numbers("--layers", layers, int) or None
+    chosen = whole("layers", layers)
+    module, opened = import_module("analysis.similarity"), [Cache(folder) for folder in caches]
     how: dict[str, Any] = {"tier": tier, "memory_gb": memory_gb}
     if measure == "cca":
         named = [name for name in (target or DEFAULT_TARGETS).split(",") if name]

@@ -12,9 +12,10 @@ from analysis.commands.arguments import (
     Tier,
 )
 from analysis.commands.files import TABLES, check_suffix, save
-from analysis.commands.lists import numbers
+from analysis.commands.lists import whole
 from analysis.commands.printing import out, print_frame
 from analysis.runs.kinds import CACHE, RUN, expect
+from cache import Cache
 
 
 def transfer(
@@ -44,15 +45,15 @@ def transfer(
     """
     if file:
         check_suffix(file, TABLES)
-    module, open_cache = import_module("analysis.transferability"), import_module("cache").Cache
     for folder in caches:
         expect(folder, CACHE)
     for folder in runs or ():
         expect(folder, RUN)
-    opened = [open_cache(folder) for folder in caches]
+    chosen = whole("layers", layers)
+    module, opened = import_module("analysis.transferability"), [Cache(folder) for folder in caches]
     table = module.transfer_scores(
         opened if len(opened) > 1 else opened[0],
-        numbers("--layers", layers, int) or None,
+        chosen,
         {"split": split},
         target=target,
         scores=[name for name in scores.split(",") if name],

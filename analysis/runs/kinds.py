@@ -1,9 +1,10 @@
 """Kinds of folders that this project writes: a command that is given another than it takes says what it was given."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from cache.errors import ProbeError
-from cache.manifest import MANIFEST
+from cache.manifest import MANIFEST, load_manifest
 from probing.runs.form import RECORD
 
 EXPORTED = "serving.json"
@@ -16,22 +17,50 @@ TAKEN_BY = {
 }
 
 
+MADE_BY = {
+    CACHE: "Make one: probe extract",
+    RUN: "Make one: probe sweep CACHE",
+    EXPORT: "Make one: probe export RUN DIR",
+}
+
+
 def kind_of(path: Path) -> str | None:
     """CACHE, RUN or EXPORT, or None where a path is none of them."""
     return next((kind for mark, kind in MARKS.items() if (path / mark).is_file()), None)
 
 
 def expect(path: str | Path, *kinds: str) -> None:
-    """Raise ProbeError where a path is another kind of folder than those expected, with what takes it."""
+    """Raise ProbeError where a path is none of the kinds of folder expected: what it is, and what takes that."""
+    found = kind_of(Path(path))
+    if found in kinds:
+        return
+    refuse_other(path, *kinds)
+    if kinds == (CACHE,):
+        load_manifest(Path(path))  # which says what is missing
+    raise ProbeError(
+        f"{path}: no {' and no '.join(kind.removeprefix('a ') for kind in kinds)} here. {MADE_BY[kinds[0]]}"
+    )
+
+
+def refuse_other(path: str | Path, *kinds: str) -> None:
+    """Raise ProbeError where a path is another kind of folder than those expected; there may be nothing yet."""
     found = kind_of(Path(path))
     if found is not None and found not in kinds:
         raise ProbeError(f"{path}: {found}, not {' or '.join(kinds)}. {TAKEN_BY[found].format(path)}")
 
 
+def expect_runs(paths: Sequence[Path]) -> None:
+    """As `expect`, of runs or one folder with runs in it."""
+    if len(paths) == 1 and next(paths[0].glob(f"*/{RECORD}"), None):
+        return
+    for path in paths:
+        expect(path, RUN)
+
+
 def expect_file(path: Path) -> None:
     """Raise ProbeError where a score file was expected and a path is a folder, with the score files in it."""
     if kind_of(path) in (CACHE, EXPORT):
-        expect(path, "a score file")
+        refuse_other(path, "a score file")
     if path.is_dir():
         found = [*sorted(path.glob("scores/*.eval.txt")), *sorted(path.glob("*.eval.txt"))]
         advice = f"Name a file of it, as {found[0]}" if found else "Name a file"

@@ -18,6 +18,8 @@ from .errors import BackboneMissing, BackboneUnsupported, HubUnreachable
 from .library import first_line, import_transformers, quiet
 
 EMBEDDED = "embedded"
+RANDOM = "random:"  # before a model: the same with random weights
+FEATURES = ("log-mel", "lfcc")  # see acoustic.py
 EMBEDDED_FOLDER = Path(str(resources.files(__package__).joinpath("embedded")))
 SETTINGS = ["config.json", "preprocessor_config.json", "processor_config.json"]
 SAFE_WEIGHTS = ["model.safetensors", "model-*.safetensors", "model.safetensors.index.json"]
@@ -81,28 +83,50 @@ def open_checkpoint(spec: str, revision: str | None, weights: bool, fetch: bool 
         BackboneUnsupported: a revision of something that has none, or a config that transformers does not know.
         HubUnreachable: the hub did not answer and the model was never downloaded.
     """
+    check_spec(spec, revision)
     folder = Path(spec).expanduser()
-    if revision is not None and (spec == EMBEDDED or folder.is_dir()):
-        raise BackboneUnsupported(
-            f"{argument('revision', revision)} was given with {spec}, which is not on the hub and has no revisions. "
-            "Leave "
-            f"{argument('revision')} out."
-        )
     if spec == EMBEDDED:
         return _embedded()
     if is_adapter(folder):
         return _with_adapter(folder, folder.resolve().name)
     if folder.is_dir():
         return _read_folder(folder, folder.resolve().name, None)
+    snapshot = _download(spec, revision, weights, fetch)
+    commit = snapshot.name if re.fullmatch(r"[0-9a-f]{40}", snapshot.name) else None
+    name = spec.rsplit("/", 1)[-1]
+    return _with_adapter(snapshot, name) if is_adapter(snapshot) else _read_folder(snapshot, name, commit)
+
+
+def check_spec(spec: str, revision: str | None = None) -> None:
+    """Refuse a spec that can be no model: no folder here, and no hub id either; needs no PyTorch.
+
+    Raises:
+        BackboneMissing: no such model.
+        BackboneUnsupported: a revision of something that has none.
+    """
+    spec = spec.removeprefix(RANDOM)
+    if spec in FEATURES:
+        return
+    folder = Path(spec).expanduser()
+    if revision is not None and (spec == EMBEDDED or folder.is_dir()):
+        raise BackboneUnsupported(
+            f"{argument('revision', revision)} was given with {spec}, which is not on the hub and has no revisions. "
+            f"Leave {argument('revision')} out."
+        )
+    if spec == EMBEDDED or folder.is_dir():
+        return
     if not HUB_ID.fullmatch(spec):
         raise BackboneMissing(
             f"{spec}: no such folder, and no hub id either. Expected a folder written by save_pretrained, or a hub id "
             f"such as {WELL_KNOWN[2]}."
         )
-    snapshot = _download(spec, revision, weights, fetch)
-    commit = snapshot.name if re.fullmatch(r"[0-9a-f]{40}", snapshot.name) else None
-    name = spec.rsplit("/", 1)[-1]
-    return _with_adapter(snapshot, name) if is_adapter(snapshot) else _read_folder(snapshot, name, commit)
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", spec):
+        guess = difflib.get_close_matches(spec, [known.split("/")[1] for known in WELL_KNOWN], n=1, cutoff=0.5)
+        hint = next(known for known in WELL_KNOWN if known.endswith(guess[0])) if guess else WELL_KNOWN[2]
+        raise BackboneMissing(
+            f"unknown model {spec!r}: there is no such folder, and a model on the hub is written owner/name. "
+            f"Try `{hint}`, a local folder, or `{EMBEDDED}`."
+        )
 
 
 def is_adapter(folder: Path) -> bool:
@@ -194,13 +218,6 @@ def _download(spec: str, revision: str | None, weights: bool, fetch: bool) -> Pa
     The folder is then read like any other. from_pretrained with a hub id would, for a repository without safetensors,
     look for a conversion made by a robot, in another revision than the one asked for.
     """
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", spec):
-        guess = difflib.get_close_matches(spec, [known.split("/")[1] for known in WELL_KNOWN], n=1, cutoff=0.5)
-        hint = next(known for known in WELL_KNOWN if known.endswith(guess[0])) if guess else WELL_KNOWN[2]
-        raise BackboneMissing(
-            f"unknown model {spec!r}: there is no such folder, and a model on the hub is written owner/name. "
-            f"Try `{hint}`, a local folder, or `{EMBEDDED}`."
-        )
     import_transformers()
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (

@@ -23,6 +23,19 @@ STRATEGIES = ("top", "bottom", "alternate", "symmetric", "contribution")
 FORM = "top:K, bottom:K, alternate:K, symmetric:K, contribution:K:CACHE to drop K blocks, or blocks:1,2,5 to keep these"
 
 
+def parsed(spec: str) -> tuple[str, list[int], str]:
+    """Strategy, numbers and folder of a drop specification; raises BlocksUnknown where it has another form."""
+    strategy, _, rest = spec.partition(":")
+    number, _, folder = rest.partition(":")
+    try:
+        numbers = sorted({int(text) for text in (rest.split(",") if strategy == "blocks" else [number])})
+    except ValueError:
+        raise BlocksUnknown(f"{argument('drop', spec)}: expected {FORM}.") from None
+    if strategy != "blocks" and (strategy not in STRATEGIES or bool(folder) != (strategy == "contribution")):
+        raise BlocksUnknown(f"{argument('drop', spec)}: expected {FORM}.")
+    return strategy, numbers, folder
+
+
 def kept_blocks(spec: str, n_blocks: int) -> tuple[int, ...]:
     """Say which blocks a drop specification keeps.
 
@@ -38,20 +51,13 @@ def kept_blocks(spec: str, n_blocks: int) -> tuple[int, ...]:
     Raises:
         BlocksUnknown: another form, or more blocks than there are.
     """
-    strategy, _, rest = spec.partition(":")
-    number, _, folder = rest.partition(":")
+    strategy, numbers, folder = parsed(spec)
     every = range(1, n_blocks + 1)
-    try:
-        numbers = sorted({int(text) for text in (rest.split(",") if strategy == "blocks" else [number])})
-    except ValueError:
-        raise BlocksUnknown(f"{argument('drop', spec)}: expected {FORM}.") from None
     if strategy == "blocks":
         if not set(numbers) <= set(every):
             raise BlocksUnknown(f"{argument('drop', spec)}: the model has blocks 1 to {n_blocks}. Name some of those.")
         return tuple(numbers)
     k = numbers[0]
-    if strategy not in STRATEGIES or bool(folder) != (strategy == "contribution"):
-        raise BlocksUnknown(f"{argument('drop', spec)}: expected {FORM}.")
     most = (n_blocks + 1) // 2 if strategy == "alternate" else n_blocks
     if not 0 < k <= min(most, n_blocks - 1):
         raise BlocksUnknown(

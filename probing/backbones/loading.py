@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cache.errors import argument
 from probing.devices import find_device
 
-from .checkpoint import EMBEDDED, Checkpoint, open_checkpoint
+from .checkpoint import EMBEDDED, FEATURES, RANDOM, Checkpoint, check_spec, open_checkpoint
 from .errors import BackboneUnsupported
 from .families import FAMILIES, Family, FrameRule
 from .inputs import SAMPLING_RATE, WaveformInput, input_of
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
     from .backbone import Backbone
 
-RANDOM = "random:"
 ATTENTION = ("auto", "stock")
-FEATURES = ("log-mel", "lfcc")  # see acoustic.py
 
 
 def load_backbone(
@@ -61,6 +59,7 @@ def load_backbone(
         DeviceUnavailable: no such device.
         LibraryBroken: transformers does not import.
     """
+    check_spec(spec, revision)
     import_transformers()
     from .backbone import Backbone
     from .precision import use_precision

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from cache.errors import OptionError, ProbeError, argument
 from cache.manifest import DTYPES
 from probing.audio import Cropping
+from probing.backbones.checkpoint import check_spec
+from probing.backbones.dropping import parsed
 from probing.options import check, option, whole_numbers
 
 if TYPE_CHECKING:  # at run time it costs torch
@@ -75,6 +77,12 @@ class Options:
         check(self)
         if self.layers is not None:
             chosen_layers(self.layers)
+        if self.drop is not None:
+            parsed(self.drop)
+
+    def check_backbone(self) -> None:
+        """Refuse a backbone that can be none, before PyTorch is loaded; raises as `load_backbone` does."""
+        check_spec(self.backbone, self.revision)
 
     @property
     def cropping(self) -> Cropping:

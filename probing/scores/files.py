@@ -18,8 +18,10 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from cache.atomic import replaced
+from cache.errors import OptionError
 from probing.labels import LABELS
 from probing.metrics.eer import ScoresError
+from probing.options import one_of
 from probing.rows import BYTE_ORDER_MARK
 from probing.scores.tables import is_csv, read_table, refuse, with_labels, with_numbers
 from probing.sealing import check_file
@@ -31,6 +33,16 @@ COLUMNS: dict[int, str | tuple[str, ...]] = {
     4: ("utterance_id attack label score", "speaker utterance_id score label"),
     3: tuple(" ".join(order) for order in permutations(("utterance_id", "score", "label"))),
 }
+
+
+def check_score_file(file: Path, form: str | None = None) -> None:
+    """Raise OptionError where no score file of a form can be written under a name, before any work is done."""
+    if form not in (None, *FORMS):
+        raise OptionError("form", form, f"expected {one_of(FORMS)}")
+    if is_csv(file):
+        raise OptionError("out", file, "a score file is no csv. Name it .txt, .tsv, or either with .gz")
+    if file.is_dir() or not file.parent.is_dir():
+        raise OptionError("out", file, "expected a file in a folder that is there. Name another")
 
 
 def write_scores(path: str | Path, utterances: pd.DataFrame, scores: ArrayLike, form: Form = "2019") -> None:

@@ -27,8 +27,7 @@ from probing.heads.head import Head
 from probing.labels import LABELS
 from probing.progress import console, progress_line
 from probing.runs import Run
-from probing.scores.files import FORMS, Form, write_scores
-from probing.scores.tables import is_csv
+from probing.scores.files import Form, check_score_file, write_scores
 from probing.serving.export import Exported, load_run_backbone, open_exported, run_options
 from probing.serving.heads import AnyHead, ServingError, chance_note, choose_head, head_depth
 from probing.serving.matching import check_matching
@@ -257,12 +256,7 @@ def score_inputs(
     Raises:
         ProbeError: an input, option or head that cannot serve.
     """
-    if form not in (None, *FORMS):
-        raise ServingError(f"{argument('form', form)}: expected one of {', '.join(FORMS)}")
-    if is_csv(file):
-        raise ServingError(f"{argument('out', file)}: a score file is no csv. Name it .txt, .tsv, or either with .gz")
-    if file.is_dir() or not file.parent.is_dir():
-        raise ServingError(f"{argument('out', file)}: expected a file in a folder that is there. Name another")
+    check_score_file(file, form)
     find_device(device)
     if bool(inputs) == bool(corpus):
         raise ServingError(

@@ -170,7 +170,7 @@ def test_what_cannot_serve_is_refused(
     (tmp_path / "thesis" / "a.tex").write_text("years of work")
     out = ["--out", str(tmp_path / "s.txt")]
     cases = {
-        "expected one of 2019, 2021, 5": ["score", "c.run", "c.cache", "--form", "2020", *out],
+        "expected 2019, 2021 or 5": ["score", "c.run", "c.cache", "--form", "2020", *out],
         "a score file is no csv": ["score", "c.run", "c.cache", "--out", str(tmp_path / "s.csv")],
         "audio has none": ["score", "c.run", "audio", "--form", "2019", *out],
         "no audio in there": ["score", "c.run", str(tmp_path / "empty"), *out],
