@@ -7,7 +7,6 @@ from pathlib import Path
 from zlib import crc32
 
 import numpy as np
-import scipy  # imports its parts only when they are used
 import soundfile
 import soxr
 from numpy.typing import NDArray
@@ -238,8 +237,10 @@ def measure(waveform: Waveform) -> dict[str, float]:
         power lies; audio_noise_floor_db: 10th percentile of the level of 20 ms frames in dB of full scale.
     """
     samples = waveform.astype(np.float64)  # float32 overflows on absurdly loud files
-    n_fft = scipy.fft.next_fast_len(len(samples), real=True)
-    power = np.abs(scipy.fft.rfft(samples - samples.mean(), n_fft)) ** 2
+    from scipy.fft import next_fast_len, rfft  # a wrong option must not wait for it
+
+    n_fft = next_fast_len(len(samples), real=True)
+    power = np.abs(rfft(samples - samples.mean(), n_fft)) ** 2
     cumulative = np.cumsum(power)
     rolloff = int(np.searchsorted(cumulative, 0.95 * cumulative[-1]))
     n = max(1, len(waveform) // 320)

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import log_softmax
-from sklearn.metrics import f1_score
 
 from probing.metrics.eer import ScoresError
 
@@ -62,11 +60,14 @@ def class_figures(target: ArrayLike, scores: ArrayLike, prior: ArrayLike | None 
     if shares.shape != (n_classes,) or not (shares > 0).all():
         raise ScoresError(f"prior: expected {n_classes} shares above 0, one for each class")
     log_prior = np.log2(shares / shares.sum())
-    log_odds = log_softmax(margins + log_prior * np.log(2), axis=1) / np.log(2)
+    odds = margins + log_prior * np.log(2)
+    log_odds = (odds - np.logaddexp.reduce(odds, axis=1, keepdims=True)) / np.log(2)
     chosen, rows, present = margins.argmax(axis=1), np.arange(len(y)), np.unique(y)
     right = chosen == y
+    table = confusion(y, chosen, n_classes)
+    f1 = 2 * table.diagonal() / np.maximum(table.sum(axis=0) + table.sum(axis=1), 1)
     return ClassFigures(
-        macro_f1=float(f1_score(y, chosen, labels=present, average="macro", zero_division=0)),
+        macro_f1=float(f1[present].mean()),
         balanced_accuracy=float(np.mean([right[y == one].mean() for one in present])),
         accuracy=float(right.mean()),
         cross_entropy=float(-log_odds[rows, y].mean()),

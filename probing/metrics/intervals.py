@@ -11,7 +11,6 @@ trials is taken (Brown, Cai & DasGupta, Statistical Science 16, 2001; for cluste
 from dataclasses import dataclass
 
 import numpy as np
-import scipy  # imports its parts only when they are used: a wrong option must not wait for them
 from numpy.typing import ArrayLike, NDArray
 
 from probing.metrics.bootstrap import eer_resamples
@@ -60,6 +59,8 @@ def rate_interval(value: float, resampled: NDArray[np.float64], resamples: Resam
     >>> f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
     '0.40 [0.31, 0.50]'
     """
+    from scipy import stats  # a wrong option must not wait for it
+
     if np.isnan(value):
         return Interval(value, np.nan, np.nan)
     if not resamples.degrees:
@@ -67,10 +68,10 @@ def rate_interval(value: float, resampled: NDArray[np.float64], resamples: Resam
     tail, trials = (1 - level) / 2, resamples.most_trials
     if variance := standard_error(resampled, resamples) ** 2:
         trials = min(value * (1 - value) / variance, trials)
-    trials *= (scipy.stats.norm.ppf(tail) / scipy.stats.t.ppf(tail, resamples.degrees)) ** 2
+    trials *= (stats.norm.ppf(tail) / stats.t.ppf(tail, resamples.degrees)) ** 2
     errors = max(value * trials, 0.0)
-    low = scipy.stats.beta.ppf(tail, errors + 0.5, trials - errors + 0.5) if value > 0 else 0.0
-    high = scipy.stats.beta.ppf(1 - tail, errors + 0.5, trials - errors + 0.5) if value < 1 else 1.0
+    low = stats.beta.ppf(tail, errors + 0.5, trials - errors + 0.5) if value > 0 else 0.0
+    high = stats.beta.ppf(1 - tail, errors + 0.5, trials - errors + 0.5) if value < 1 else 1.0
     return Interval(value, min(float(low), value), max(float(high), value))
 
 
@@ -88,9 +89,11 @@ def difference_interval(
     >>> difference_interval(value, one - other, drawn).high < 0
     True
     """
+    from scipy import stats
+
     if np.isnan(value) or not resamples.degrees:
         return Interval(value, -1.0 + 0 * value, 1.0 + 0 * value)
-    half = float(scipy.stats.t.ppf((1 + level) / 2, resamples.degrees)) * standard_error(resampled, resamples)
+    half = float(stats.t.ppf((1 + level) / 2, resamples.degrees)) * standard_error(resampled, resamples)
     return Interval(value, value - half, value + half)
 
 
@@ -106,8 +109,10 @@ def difference_p(value: float, resampled: NDArray[np.float64], resamples: Resamp
     >>> difference_p(value, one - other, drawn) < 0.05, difference_p(0.0, one - other, drawn)
     (True, 1.0)
     """
+    from scipy import stats
+
     error = standard_error(resampled, resamples) if resamples.degrees else 0.0
-    return float(2 * scipy.stats.t.sf(abs(value) / error, resamples.degrees)) if error else 1.0
+    return float(2 * stats.t.sf(abs(value) / error, resamples.degrees)) if error else 1.0
 
 
 def simultaneous_level(resampled: NDArray[np.float64], level: float = LEVEL) -> float:
@@ -124,13 +129,15 @@ def simultaneous_level(resampled: NDArray[np.float64], level: float = LEVEL) -> 
     >>> round(simultaneous_level(generator.normal(size=(13, 2000))), 3)
     0.996
     """
+    from scipy import stats
+
     spread = resampled.std(axis=1, ddof=1)
     varies = spread > 0
     if not varies.any():
         return level
     away = np.abs(resampled[varies] - resampled[varies].mean(axis=1, keepdims=True)) / spread[varies, None]
-    critical = max(float(np.quantile(away.max(axis=0), level)), float(scipy.stats.norm.ppf((1 + level) / 2)))
-    return float(2 * scipy.stats.norm.cdf(critical) - 1)
+    critical = max(float(np.quantile(away.max(axis=0), level)), float(stats.norm.ppf((1 + level) / 2)))
+    return float(2 * stats.norm.cdf(critical) - 1)
 
 
 def standard_error(resampled: NDArray[np.float64], resamples: Resamples) -> float:

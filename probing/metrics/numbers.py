@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import spearmanr
 
 from probing.metrics.eer import ScoresError
 
@@ -38,6 +37,8 @@ def number_figures(target: ArrayLike, predicted: ArrayLike) -> NumberFigures:
     >>> round(found.r2, 2), round(found.spearman, 2), round(found.concordance, 3), found.mean_absolute_error
     (0.8, 1.0, 0.929, 0.25)
     """
+    from scipy.stats import spearmanr  # a wrong option must not wait for it
+
     y, found = np.asarray(target, np.float64), np.asarray(predicted, np.float64)
     if y.ndim != 1 or y.shape != found.shape or len(y) < 2:
         raise ScoresError(f"targets {y.shape}, predictions {found.shape}: expected as many of each, 2 or more")

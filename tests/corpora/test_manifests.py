@@ -9,6 +9,7 @@ import pytest
 from small_extraction import run_cli
 
 from cache import ProbeError
+from cache.errors import as_flag
 from probing.corpora import load_corpus
 from probing.corpora.corpus import RESERVED
 from probing.corpora.manifest import read_manifest
@@ -75,7 +76,7 @@ def test_a_named_index_of_parquet_is_a_column_and_whole_numbers_stay_whole(folde
         ("path,label, label\na.wav,real,fake\n", "two columns are called 'label'"),
         ("", "is empty"),
         ("path,label\nä.wav,real\n", "Save it as UTF-8"),
-        ("path,label\n/d/x/a.wav,real\n/d/y/b.wav,fake\n", "Name the folder that holds the audio: --audio-root /d"),
+        ("path,label\n/d/x/a.wav,real\n/d/y/b.wav,fake\n", "Name the folder that holds the audio: audio_root=/d"),
     ],
 )
 def test_a_table_that_cannot_be_read_whole_is_refused(folder: Path, text: str, message: str) -> None:
@@ -151,6 +152,7 @@ def test_what_check_accepts_extract_accepts(folder: Path, monkeypatch, capsys) -
         assert run_cli(["corpus", "check", spec], monkeypatch) == 2
         with pytest.raises(ProbeError) as refused:
             load_corpus(spec)
+        refused.value.spell = as_flag
         assert str(refused.value) in capsys.readouterr().err
 
 
