@@ -10,6 +10,7 @@ from typing import Any
 from cache.atomic import replace_file
 from cache.bounds import MOST_JSON_BYTES, TooLarge, read_bytes
 from cache.errors import CacheCorrupt, CacheMissing, FingerprintMismatch, as_flag
+from cache.fingerprint import differences
 
 SCHEMA = 1
 A_LINK = "a link, which in a cache from somebody else could lead to any file. Put the file itself there."
@@ -227,8 +228,9 @@ def check_fingerprint(folder: Path, found: dict[str, Any], wanted: dict[str, Any
     """Refuse to add to a cache that was made another way, with the two values of every difference side by side."""
     if found == wanted:
         return
-    names = [name for name in sorted({*found, *wanted}) if found.get(name) != wanted.get(name)]
-    rows = "\n".join(f"  {name}: cache {found.get(name)!r}, this command {wanted.get(name)!r}" for name in names)
+    rows = "\n".join(
+        f"  {one.name}: cache {one.first!r}, this command {one.second!r}" for one in differences(found, wanted)
+    )
     raise FingerprintMismatch(
         f"{folder}: this cache was made another way, so its numbers cannot be mixed with new ones.\n{rows}\n"
         f"Name another folder, or use the options and versions that made it (probe cache info {folder})."

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from cache.errors import FingerprintMismatch, ProbeError, argument, as_flag
+from cache.fingerprint import differences
 from cache.manifest import MANIFEST, Manifest, load_manifest
 from cache.parts import Part, plan_id
 from cache.reader import Cache
@@ -127,13 +128,8 @@ def _check(folder: Path, manifests: dict[Path, Manifest]) -> None:
 
 
 def _check_alike(first_path: Path, first: Manifest, path: Path, other: Manifest) -> None:
-    ways = [
-        f"  {name}: {first.fingerprint.get(name)!r} and {other.fingerprint.get(name)!r}"
-        for name in sorted({*first.fingerprint, *other.fingerprint})
-        if first.fingerprint.get(name) != other.fingerprint.get(name)
-    ]
-    if ways:
-        rows = "\n".join(ways)
+    if found := differences(first.fingerprint, other.fingerprint):
+        rows = "\n".join(f"  {entry.name}: {entry.first!r} and {entry.second!r}" for entry in found)
         raise FingerprintMismatch(
             f"{first_path} and {path}: made in different ways, so their numbers cannot be mixed.\n{rows}\n"
             "Extract one of them again with the options and versions of the other."

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cache import Cache, ProbeError
-from probing.metrics import draw, eer, eer_resamples, rate_interval
+from probing.metrics import Interval, draw, eer, eer_resamples, rate_interval
 from probing.metrics.decomposition import POOLED, conditions, too_few
 from probing.progress import progress_line
 from probing.runs import Run
@@ -187,7 +187,7 @@ class LoadedRun(Run):
                 "corpus": self.corpora[0],
                 "layers": f"0..{self.n_blocks}",
                 "best layer (dev)": str(found["layer"]),
-                "eval EER": f"{100 * best['value']:.1f} % [{100 * best['low']:.1f}, {100 * best['high']:.1f}]",
+                "eval EER": str(Interval(**best)),
                 "trivial features": f"{100 * trivial['value']:.1f} %",
                 "shuffled labels": f"{100 * found['shuffled']:.1f} %",
                 "layers enough": str(depth["depth"]) if depth.get("depth") else "none shown" if depth else "not asked",

@@ -6,6 +6,7 @@ from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load
 from cache import ProbeError
 from cache.errors import argument
+from cache.fingerprint import differences
 from probing.runs import Run
 
 LINEAR = "linear"
@@ -27,15 +28,12 @@ def check_comparable(first: LoadedRun, other: LoadedRun, head: str = LINEAR) -> 
         splits = [f"{part}: {one[part]} and {two[part]}" for part in parts if one[part] != two[part]]
         reasons += [f"splits: {', '.join(splits)}"] if splits else []
         reasons.append(f"utterances, labels or speakers of {', '.join(parts)}: {_counts(first)} and {_counts(other)}")
-    for name, called in AUDIO.items():
-        mine, theirs = first.record["fingerprint"].get(name), other.record["fingerprint"].get(name)
-        if mine != theirs:
-            reasons.append(f"{called}: {mine} and {theirs}")
-    reasons += [f"{name}: {one.get(name)} and {two.get(name)}" for name in PROBES if one.get(name) != two.get(name)]
+    for found in differences(first.record["fingerprint"], other.record["fingerprint"], list(AUDIO)):
+        reasons.append(f"{AUDIO[found.name]}: {found.first} and {found.second}")
+    reasons += [f"{found.name}: {found.first} and {found.second}" for found in differences(one, two, PROBES)]
     if head != LINEAR:
-        one, two = one["depths"], two["depths"]
-        differ = [name for name in TRAINING if one.get(name) != two.get(name)]
-        reasons += [f"{name} of heads: {one.get(name)} and {two.get(name)}" for name in differ]
+        differ = differences(one["depths"], two["depths"], TRAINING)
+        reasons += [f"{found.name} of heads: {found.first} and {found.second}" for found in differ]
     if reasons:
         raise ProbeError(
             f"{first.folder} and {other.folder} cannot be compared: their protocols differ in\n"

@@ -28,6 +28,14 @@ class Interval:
     low: float
     high: float
 
+    def __str__(self) -> str:
+        """The figure and its interval in per cent.
+
+        >>> str(Interval(0.125, 0.1, 0.151))
+        '12.5 % [10.0, 15.1]'
+        """
+        return f"{100 * self.value:.1f} % [{100 * self.low:.1f}, {100 * self.high:.1f}]"
+
 
 @dataclass(frozen=True)
 class Comparison:

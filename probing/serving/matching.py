@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from cache.fingerprint import differences
 from probing.serving.heads import ServingError
 
 # What a person calls the entries of a fingerprint that every version wrote and that must agree. Entries that are named
@@ -69,15 +70,13 @@ def check_matching(found: Mapping[str, Any], trained_on: Mapping[str, Any], wher
     found, trained_on, unsaid = _architectures_shared(found, trained_on)
     said = [f"architecture of the backbone: {name} is stated only for one of {where} and {head_of}" for name in unsaid]
     refused = []
-    for key in sorted({*found, *trained_on, *CHOSEN} - ELSEWHERE):
-        if found.get(key) == trained_on.get(key):
-            continue
-        if key in ROUNDING:
-            said.append(f"{ROUNDING[key]} of {where}: {found.get(key)}; of {head_of}: {trained_on.get(key)}")
-        elif key in CHOSEN or (key in found and key in trained_on):
-            refused.append(f"{CHOSEN.get(key, key)}: {found.get(key)}, not {trained_on.get(key)}")
+    for one in differences(found, trained_on, sorted({*found, *trained_on} - ELSEWHERE)):
+        if one.name in ROUNDING:
+            said.append(f"{ROUNDING[one.name]} of {where}: {one.first}; of {head_of}: {one.second}")
+        elif one.name in CHOSEN or one.in_both:
+            refused.append(f"{CHOSEN.get(one.name, one.name)}: {one.first}, not {one.second}")
         else:
-            said.append(f"{key} is stated only for one of {where} and {head_of}")
+            said.append(f"{one.name} is stated only for one of {where} and {head_of}")
     if refused:
         raise ServingError(
             f"{where}: made another way than what the head of {head_of} was trained on ({'; '.join(refused)}). Extract "

@@ -44,9 +44,8 @@ class BestHead:
         )
         if (self.head, self.depth) == known:
             return said + "."
-        rates = (100 * rate for rate in (self.at_eval.value, self.at_eval.low, self.at_eval.high))
         chance = "" if self.better_than_chance else ", not shown to be better than chance"
-        return said + "; eval EER {:.1f} % [{:.1f}, {:.1f}]".format(*rates) + f"{chance}."
+        return f"{said}; eval EER {self.at_eval}{chance}."
 
 
 def find_best(

@@ -66,11 +66,11 @@ class DepthFinding:
         return said + self.best.sentence((self.head, self.depth or self.full)) if self.best else said
 
     def _of_depth(self) -> str:
-        margin, full = Margin.of(self.margin), f"{_percent(self.at_full)} with all {self.full}"
+        margin, full = Margin.of(self.margin), f"{self.at_full} with all {self.full}"
         if self.reason == "chance":
             return (
                 f"With all {self.full} layers the head chosen on dev, {self.head}, is not shown to be better than "
-                f"chance: EER {_percent(self.at_full)}."
+                f"chance: EER {self.at_full}."
             )
         if self.depth is None or self.at_depth is None or self.excess is None or self.bound is None:
             return (
@@ -80,7 +80,7 @@ class DepthFinding:
         saved = f", saving {100 * self.saved:.0f} % of the multiply-accumulates" if self.saved is not None else ""
         return (
             f"The first {self.depth} of {self.full} layers of {self.backbone} are not worse than all of them within "
-            f"{margin} ({self.head}): EER {_percent(self.at_depth)} against {full}, "
+            f"{margin} ({self.head}): EER {self.at_depth} against {full}, "
             f"difference {100 * self.excess.value:+.1f} points, at most {margin.excess(self.bound)} "
             f"(one-sided 95 %){saved}."
         )
@@ -191,7 +191,3 @@ def _needed(
 ) -> int | None:
     over = resampled - resampled_full - margin.allowed(resampled_full)
     return clusters_needed(standard_error(over, resamples), margin.allowed(full), resamples.fewest)
-
-
-def _percent(interval: Interval) -> str:
-    return f"{100 * interval.value:.1f} % [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"

@@ -40,10 +40,10 @@ class Finding:
     def sentence(self) -> str:
         """The finding in words."""
         if self.last == 0:
-            compared = f"{self.backbone} has one layer: eval EER {_percent(self.best)}."
+            compared = f"{self.backbone} has one layer: eval EER {self.best}."
         elif self.layer == self.last:
             compared = f"Chosen on dev: the last layer of {self.backbone}, {self.last}, with an eval EER of "
-            compared += f"{_percent(self.best)}."
+            compared += f"{self.best}."
         else:
             sign = "more" if self.difference.value >= 0 else "less"
             points = 100 * abs(self.difference.value)
@@ -52,12 +52,12 @@ class Finding:
             sure = "" if self.difference.low > 0 or self.difference.high < 0 else ", which may be chance"
             compared = (
                 f"Chosen on dev: layer {self.layer} of {self.last} of {self.backbone}, with an eval EER of "
-                f"{_percent(self.best)}; the last layer has {_percent(self.last_layer)}, {points:.1f} points {sign} "
+                f"{self.best}; the last layer has {self.last_layer}, {points:.1f} points {sign} "
                 f"[{low:.1f}, {high:.1f}]{sure}."
             )
         shuffled = "" if np.isnan(self.shuffled) else f", shuffled labels {100 * self.shuffled:.1f} %"
         controls = (
-            f" For comparison: trivial features alone {_percent(self.trivial)}{shuffled}. {self.n_eval} eval "
+            f" For comparison: trivial features alone {self.trivial}{shuffled}. {self.n_eval} eval "
             f"utterances, 95 % intervals {self.drawn}."
         )
         if self.best.high >= 0.5:
@@ -87,7 +87,7 @@ class Elsewhere:
     def sentence(self) -> str:
         """The figures in words."""
         return " ".join(
-            f"On {corpus}: layer {self.layer} {_percent(rates[self.layer])}, last {_percent(rates[self.last])}, "
+            f"On {corpus}: layer {self.layer} {rates[self.layer]}, last {rates[self.last]}, "
             f"lowest {100 * rates[lowest].value:.1f} % at layer {lowest}, picked there."
             for corpus, rates in self.rates.items()
             for lowest in [min(rates, key=lambda layer: rates[layer].value)]
@@ -211,7 +211,3 @@ def find_unseen(table: pd.DataFrame, layer: int) -> UnseenFinding:
 
 def _intervals(rows: pd.DataFrame) -> dict[int, Interval]:
     return {int(row.layer): Interval(float(row.value), float(row.low), float(row.high)) for row in rows.itertuples()}
-
-
-def _percent(interval: Interval) -> str:
-    return f"{100 * interval.value:.1f} % [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"

@@ -106,15 +106,11 @@ class MLPFinding:
         sure = "" if self.difference.low > 0 or self.difference.high < 0 else ", which may be chance"
         shuffled = "" if np.isnan(self.shuffled) else f"; with shuffled labels {100 * self.shuffled:.1f} %"
         return (
-            f"An MLP probe, chosen on dev: layer {self.layer}, with an eval EER of {_percent(self.rate)}{chance}; the "
-            f"linear probe of this layer has {_percent(self.linear)}, {abs(points):.1f} points "
+            f"An MLP probe, chosen on dev: layer {self.layer}, with an eval EER of {self.rate}{chance}; the "
+            f"linear probe of this layer has {self.linear}, {abs(points):.1f} points "
             f"{'more' if points >= 0 else 'less'} [{low:.1f}, {high:.1f}]{sure}{shuffled}."
         )
 
     def as_dict(self) -> dict[str, Any]:
         """For the run record."""
         return {**asdict(self), "sentence": self.sentence()}
-
-
-def _percent(interval: Interval) -> str:
-    return f"{100 * interval.value:.1f} % [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from cache import Cache, FingerprintMismatch, ProbeError
 from cache.errors import OptionError, argument
+from cache.fingerprint import differences
 from cache.manifest import MANIFEST
 from probing.labels import BONAFIDE
 from probing.metrics.clusters import Clusters, clusters_of
@@ -100,10 +101,8 @@ def check_comparable(trained_on: Cache, other: Cache, tier: str = "pooled") -> N
     Raises:
         FingerprintMismatch.
     """
-    found, wanted = (_relevant(one, tier) for one in (other, trained_on))
-    names = [name for name in sorted({*found, *wanted}) if found.get(name) != wanted.get(name)]
-    if names:
-        rows = "\n".join(f"  {name}: {found.get(name)!r}, trained on {wanted.get(name)!r}" for name in names)
+    if found := differences(_relevant(other, tier), _relevant(trained_on, tier)):
+        rows = "\n".join(f"  {one.name}: {one.first!r}, trained on {one.second!r}" for one in found)
         raise FingerprintMismatch(
             f"{other.folder}: made another way than {trained_on.folder}, so a probe trained on one says nothing about "
             f"the other.\n{rows}\nExtract it again as {trained_on.folder} was made "
