@@ -37,9 +37,8 @@ def expect(path: str | Path, *kinds: str) -> None:
     refuse_other(path, *kinds)
     if kinds == (CACHE,):
         load_manifest(Path(path))  # which says what is missing
-    raise ProbeError(
-        f"{path}: no {' and no '.join(kind.removeprefix('a ') for kind in kinds)} here. {MADE_BY[kinds[0]]}"
-    )
+    name = kinds[0].split(maxsplit=1)[1]
+    raise ProbeError(f"{path}: no {name} here. Expected {' or '.join(kinds)}. {MADE_BY[kinds[0]]}")
 
 
 def refuse_other(path: str | Path, *kinds: str) -> None:
