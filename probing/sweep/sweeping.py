@@ -22,7 +22,7 @@ from probing.sweep.linear import Probe, fit_probes, probe_layers
 from probing.sweep.mlp_probes import probe_with_mlp
 from probing.sweep.options import TRAINING, SweepOptions
 from probing.sweep.preparation import Prepared, prepare
-from probing.sweep.refitting import Refits
+from probing.sweep.refitting import REFITS, Refits
 from probing.sweep.results import LAYERS, MLP, MLP_CONTROL, TRIVIAL, Results
 from probing.sweep.savings import depth_costs, saved_shares
 from probing.sweep.splits import EVAL, Split, identity
@@ -158,6 +158,8 @@ def _findings(data: Prepared, table: pd.DataFrame, probes: _Probes) -> dict[str,
     first, *others = data.corpora
     resamples = data.resamples[EVAL]
     finding = find_layer(data.cache, table, first, probes.boots, resamples)
+    if TRAINING in data.options.interval_includes:
+        finding = replace(finding, drawn=f"{finding.drawn} and over {REFITS} training sets")
     mlp = find_mlp(table, first, probes.mlp_boots, probes.boots, resamples) if probes.mlp_boots else None
     return {
         "finding": finding,

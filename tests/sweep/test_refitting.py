@@ -52,6 +52,8 @@ def test_an_interval_with_the_training_is_wider_and_the_figure_is_the_same(tmp_p
     assert ((other["low"] <= other["value"]) & (other["value"] <= other["high"])).all()
     assert (other["high"] - other["low"]).mean() > 1.03 * (one["high"] - one["low"]).mean()
     assert "over training sets (50 refits)" in wide.record["intervals"]
+    assert "and over 50 training sets." in wide.sentence
+    assert "training sets" not in plain.sentence
     assert "other training speakers or first weights are not in it" in plain.record["intervals"]
     assert "interval_includes" not in plain.record["options"]
     again = sweep(tmp_path / "c", tmp_path / "d", options, say=lambda text: None)
