@@ -15,7 +15,9 @@ from cache.errors import ProbeError
 
 DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 PARTIAL = ".partial"
-AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of linux/fcntl.h and linux/fs.h
+# of linux/fcntl.h and linux/fs.h
+AT_FDCWD = -100
+RENAME_EXCHANGE = 2
 
 
 def fsync_folder(folder: Path) -> None:
@@ -166,7 +168,9 @@ def exchange(one: Path, other: Path) -> bool:
 
 def crc32_outside(path: Path, runs: Iterable[Sequence[int]]) -> int:
     """CRC-32 of the bytes of a file that are in none of `runs`, ascending, each (start, stop)."""
-    crc, at, size = 0, 0, path.stat().st_size
+    crc = 0
+    at = 0
+    size = path.stat().st_size
     with open_regular(path) as handle:
         for start, stop in [*runs, (size, size)]:
             handle.seek(at)

@@ -83,7 +83,10 @@ def check_text(path: str | Path) -> None:
         OSError, EOFError, zlib.error: it cannot be read.
         TooLarge: it unpacks to more than MOST_TEXT_BYTES or MOST_VALUES, or to a line longer than MOST_LINE_BYTES.
     """
-    packed, n_bytes, n_values, in_line = is_packed(path), 0, 0, 0
+    packed = is_packed(path)
+    n_bytes = 0
+    n_values = 0
+    in_line = 0
     with open_regular(path) as file:
         stream: IO[bytes] = gzip.GzipFile(fileobj=file) if packed else file  # type: ignore[assignment]
         while block := stream.read(BLOCK):
@@ -125,7 +128,8 @@ def read_arrow(source: Path | bytes, path: Path | None = None, *, check: bool = 
     texts = _check_metadata(file.metadata, path)
     # A text that is there once for a million rows is kept once, until it is known how long all of them are.
     narrow = pq.ParquetFile(pa.BufferReader(buffer), page_checksum_verification=check, read_dictionary=texts)
-    table, n_bytes = narrow.read(), 0
+    table = narrow.read()
+    n_bytes = 0
     for name in texts:
         column = table.column(name) if name in table.column_names else pa.chunked_array([], pa.string())
         for chunk in column.chunks:
@@ -138,7 +142,9 @@ def read_arrow(source: Path | bytes, path: Path | None = None, *, check: bool = 
 
 def _check_metadata(metadata: pq.FileMetaData, path: Path) -> list[str]:
     """Raise TooLarge by what the metadata says; gives the names of the columns of text."""
-    n_values, n_bytes, texts = 0, 0, []
+    n_values = 0
+    n_bytes = 0
+    texts = []
     for i in range(metadata.num_columns):
         column = metadata.schema.column(i)
         width = max(8, column.length or 0)

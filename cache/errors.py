@@ -4,7 +4,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-BEGIN, END = "\ue000", "\ue001"  # of private use in Unicode: no name that a person gives has them
+# of private use in Unicode: no name that a person gives has them
+BEGIN = "\ue000"
+END = "\ue001"
 MARKED = re.compile(f"{BEGIN}(\\w+)(?:=(.*?))?{END}", re.DOTALL)
 
 

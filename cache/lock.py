@@ -22,9 +22,12 @@ import filelock
 
 from cache.errors import CacheBusy, ProbeError, argument
 
-LOCK, OWNER = ".lock", ".lock.owner"
-LEASE_S, BEAT_S = 120.0, 2.0
-POLL_S, TRIES = 0.2, 5
+LOCK = ".lock"
+OWNER = ".lock.owner"
+LEASE_S = 120.0
+BEAT_S = 2.0
+POLL_S = 0.2
+TRIES = 5
 NO_FLOCK = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS}
 LONGEST_TEXT = 200
 WAIT_FOR_IT = f"Wait for it to end ({argument('wait', 'SECONDS')} does), or name another folder."
@@ -168,7 +171,8 @@ def _sign(folder: Path) -> None:
 
 def _who(folder: Path, lease: filelock.SoftFileLease) -> str:
     """The owner in words: `pid 7 on host-a (probe extract ..., since ...)`; as much as is known."""
-    owner, signed = lease.owner, _signature(folder)
+    owner = lease.owner
+    signed = _signature(folder)
     pid = owner.pid if owner else signed.get("pid", "?")
     host = owner.hostname.partition("?")[0] if owner else signed.get("host", "?")
     said = f"pid {pid} on {host}"

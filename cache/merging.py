@@ -134,7 +134,8 @@ def _check_alike(first_path: Path, first: Manifest, path: Path, other: Manifest)
             f"{first_path} and {path}: made in different ways, so their numbers cannot be mixed.\n{rows}\n"
             "Extract one of them again with the options and versions of the other."
         )
-    one, two = first.about["part"], other.about["part"]
+    one = first.about["part"]
+    two = other.about["part"]
     if first.measures != other.measures:
         raise ProbeError(f"{first_path} and {path}: made by different versions. Extract one of them again.")
     if (one["of"], one["plan"]) != (two["of"], two["plan"]):

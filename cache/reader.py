@@ -124,7 +124,8 @@ class Cache:
         first = np.cumsum(counts) - counts
         out = np.empty((int(counts.sum()), self.dim), read_as(self.tiers[tier]))
         for shard, positions, rows in self._by_shard(table):
-            stored, lengths = shard.frames(k), shard.n_frames[rows]
+            stored = shard.frames(k)
+            lengths = shard.n_frames[rows]
             for i in positions[lengths != counts[positions]].tolist():
                 raise CacheCorrupt(f"{self.folder}: {table['utterance_id'][i]} has not {counts[i]} frames in its shard")
             shard.check(tier, [k], rows)
@@ -153,7 +154,8 @@ class Cache:
 
     def _by_shard(self, table: pd.DataFrame) -> Iterator[tuple[Shard, NDArray[np.intp], NDArray[np.int64]]]:
         """The shards that a table needs, the positions in it that each has, and the rows of these in the shard."""
-        rows, shards = table["row"].to_numpy(), table["shard"].to_numpy()
+        rows = table["row"].to_numpy()
+        shards = table["shard"].to_numpy()
         order = np.argsort(shards, kind="stable")
         for positions in np.split(order, np.flatnonzero(np.diff(shards[order])) + 1) if len(table) else []:
             yield self._shard(int(shards[positions[0]])), positions, rows[positions]

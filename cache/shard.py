@@ -177,7 +177,9 @@ class Shard:
         self, file: h5py.File, name: str, shape: tuple[int, ...], wanted: np.dtype[Any], size: int
     ) -> tuple[int, tuple[int, ...], np.dtype[Any]]:
         data_set = self._data_set(file, name)
-        offset, found, dtype = data_set.get_offset(), data_set.shape, data_set.dtype
+        offset = data_set.get_offset()
+        found = data_set.shape
+        dtype = data_set.dtype
         if (found, dtype) != (shape, wanted) or (offset is None and math.prod(shape) > 0):
             raise CacheCorrupt(self._fault(f"/{name} is {dtype} {found}, expected {wanted} {shape}, contiguous"))
         if (offset or 0) + math.prod(shape) * wanted.itemsize > size:
@@ -209,7 +211,8 @@ class Shard:
 
         Raises CacheCorrupt naming the first utterance whose bytes are not those that were written.
         """
-        unchecked, rows = self._unchecked[tier], np.asarray(rows)
+        unchecked = self._unchecked[tier]
+        rows = np.asarray(rows)
         for layer in layers:
             i = self._layer_index[layer]
             for row in rows[unchecked[i, rows]].tolist():

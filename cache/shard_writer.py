@@ -118,7 +118,8 @@ class ShardWriter:
     def _write_at(self, offset: int, view: memoryview) -> None:
         while view:
             written = os.pwrite(self._file.fileno(), view, offset)
-            view, offset = view[written:], offset + written
+            view = view[written:]
+            offset = offset + written
 
     def finish(self, failures: dict[str, str]) -> ShardRecord:
         """Make the shard durable under its own name; throw it away where that fails or a block was never written."""
@@ -133,7 +134,8 @@ class ShardWriter:
             self.abort()
             raise
         self._file.close()
-        whole, size = crc32_of_file(self.partial), self.partial.stat().st_size
+        whole = crc32_of_file(self.partial)
+        size = self.partial.stat().st_size
         states = runs_of(self._blocks)
         outside = crc32_outside(self.partial, states)
         os.replace(self.partial, self.path)

@@ -120,9 +120,11 @@ def _planned(corpus: pd.DataFrame, shard: NDArray[np.int64], measures: tuple[str
 
 def _check_unchanged(known: pd.DataFrame, corpus: pd.DataFrame) -> None:
     """Compare the rows of the same utterances."""
-    known, corpus = known.reset_index(drop=True), corpus.reset_index(drop=True)
+    known = known.reset_index(drop=True)
+    corpus = corpus.reset_index(drop=True)
     for name in [name for name in corpus.columns if name in known.columns and name != "utterance_id"]:
-        now, then = corpus[name], known[name]
+        now = corpus[name]
+        then = known[name]
         changed = (now != then) & ~(now.isna() & then.isna())
         if changed.any():
             first = corpus.loc[changed, "utterance_id"].idxmin()
@@ -157,7 +159,8 @@ def _filled(folder: Path, manifest: Manifest, table: pd.DataFrame) -> tuple[pd.D
     pending = _unknown_to(table, manifest)
     if not pending:
         return table, {}
-    refused, shards = dict[int, CacheCorrupt](), dict[int, Shard]()
+    refused = dict[int, CacheCorrupt]()
+    shards = dict[int, Shard]()
     for record in pending:
         try:
             if record.file is not None:

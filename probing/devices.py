@@ -43,7 +43,8 @@ def find_device(asked: str = "auto", *, double: bool = False) -> torch.device:
     """
     import torch
 
-    n_gpus, mps = torch.cuda.device_count() if torch.cuda.is_available() else 0, torch.backends.mps.is_available()
+    n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    mps = torch.backends.mps.is_available()
     found = ["cpu", *(f"cuda:{i}" for i in range(n_gpus)), *(["mps"] if mps else [])]
     check_device_name(asked, f"; this machine has {', '.join(found)}")
     if double and asked == "mps":

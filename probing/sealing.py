@@ -20,7 +20,8 @@ from cache.manifest import canonical_json, read_json
 from cache.verification import Fault
 
 RECORDS = ("run.json", "serving.json", "export.json")
-FILES, CHECKSUM = "files", "checksum"
+FILES = "files"
+CHECKSUM = "checksum"
 Files = dict[str, tuple[int, int]]  # name -> bytes, CRC-32
 
 
@@ -61,7 +62,8 @@ def read_record(path: Path) -> tuple[dict[str, Any], Files | None]:
         raise ValueError(f"{path.name} holds no JSON object")
     if FILES not in content and CHECKSUM not in content:
         return content, None
-    as_written, checksum = _text(content), content.pop(CHECKSUM, None)
+    as_written = _text(content)
+    checksum = content.pop(CHECKSUM, None)
     if checksum != _checksum(content):
         raise Damaged(_damaged(path, "its content does not match its checksum"))
     if path.read_bytes() != as_written.encode():
@@ -104,7 +106,8 @@ def faults_of(folder: Path, record: str, progress: Callable[[int], None] = lambd
     Raises:
         OSError, ValueError, Damaged: as `read_record`.
     """
-    files, faults = read_record(folder / record)[1], []
+    files = read_record(folder / record)[1]
+    faults = []
     if files is None:
         return None
     for name, expected in files.items():

@@ -30,7 +30,8 @@ CacheFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the 
 def info(folder: CacheFolder) -> None:
     """Say what is in a cache and how it was made."""
     expect(folder, CACHE)
-    opened, manifest = import_module("cache").Cache(folder), import_module("cache.manifest")
+    opened = import_module("cache").Cache(folder)
+    manifest = import_module("cache.manifest")
     about = opened.about
     state = (
         "finished" if opened.finished else f"unfinished: {opened.n_planned - len(opened) - len(opened.failures)} to go"
@@ -94,7 +95,8 @@ def merge(
     probe cache merge wavlm.cache                                            the parts are beside it
     probe cache merge wavlm.cache /scratch/a/wavlm.cache.part-*              or elsewhere
     """
-    merging, manifest = import_module("cache.merging"), import_module("cache.manifest")
+    merging = import_module("cache.merging")
+    manifest = import_module("cache.manifest")
     found = list(parts or merging.parts_beside(folder))
     for one in (folder, *found):
         refuse_other(one, CACHE)

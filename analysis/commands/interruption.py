@@ -97,7 +97,8 @@ def _never_lost() -> Iterator[None]:
 
     Python only reports exceptions there, and HDF5's objects have many such callbacks: one Ctrl-C in five was lost.
     """
-    before, pressed = sys.unraisablehook, list[threading.Timer]()
+    before = sys.unraisablehook
+    pressed = list[threading.Timer]()
 
     def again(lost: Any) -> None:
         if not issubclass(lost.exc_type, KeyboardInterrupt):

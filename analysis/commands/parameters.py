@@ -102,7 +102,8 @@ def _parameter(one: Field[Any], told: Option, hint: Any) -> inspect.Parameter:
     default = one.default if one.default is not MISSING else None
     page = spelled(told.help, as_flag) + (f" [{told.range_as_formula}]" if told.range_as_formula else "")
     if told.many:
-        hint, default = list[str] | None, None
+        hint = list[str] | None
+        default = None
     elif told.syntax is not None:
         hint, default = (str, told.text) if told.text is not None else (str | None, None)
     elif hint == float | str:

@@ -70,7 +70,8 @@ def similarity(
     for folder in caches:
         expect(folder, CACHE)
     chosen = whole("layers", layers)
-    module, opened = import_module("analysis.similarity"), [Cache(folder) for folder in caches]
+    module = import_module("analysis.similarity")
+    opened = [Cache(folder) for folder in caches]
     how: dict[str, Any] = {"tier": tier, "memory_gb": memory_gb}
     if measure == "cca":
         named = [name for name in (target or DEFAULT_TARGETS).split(",") if name]

@@ -73,7 +73,8 @@ def sweep(
         run = DEMO_RUN if folder == DEMO_CACHE else folder.with_name(folder.name.removesuffix(".cache") + ".run")
     import_heads(options.depths.heads)
     expect(folder, CACHE)
-    cache, others = Cache(folder), _open_runs(compared or ())
+    cache = Cache(folder)
+    others = _open_runs(compared or ())
     splits = options.splits(cache)
     options.depths.check(splits["train"].cache)
     if plan:

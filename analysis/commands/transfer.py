@@ -50,7 +50,8 @@ def transfer(
     for folder in runs or ():
         expect(folder, RUN)
     chosen = whole("layers", layers)
-    module, opened = import_module("analysis.transferability"), [Cache(folder) for folder in caches]
+    module = import_module("analysis.transferability")
+    opened = [Cache(folder) for folder in caches]
     table = module.transfer_scores(
         opened if len(opened) > 1 else opened[0],
         chosen,

@@ -31,7 +31,8 @@ def selectivity(run: Run, random: Run | None = None, split: str = "eval") -> pd.
     Raises:
         ProbeError: no such split, no shuffled-label control, or a random run on other utterances.
     """
-    own, shuffled = _rates(run, "layer", split), _rates(run, "shuffled-labels", split)
+    own = _rates(run, "layer", split)
+    shuffled = _rates(run, "shuffled-labels", split)
     if own.empty:
         raise ProbeError(f"{run.folder}: no probes on split {split!r}. Expected eval or dev")
     if shuffled.empty:

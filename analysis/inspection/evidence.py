@@ -79,7 +79,8 @@ def _pooled(head: Head, x: Tensor) -> Evidence:
 
 
 def _on_frames(head: Head, x: Tensor) -> Evidence:
-    stack, n_frames = head.stack, x.shape[1]
+    stack = head.stack
+    n_frames = x.shape[1]
     z = stack.standardized(x[None, :, : head.n_frames].float())
     with torch.no_grad():
         score = float(_log_odds(stack(z)))

@@ -51,8 +51,10 @@ def activation_curve(found: Inspection, ax: Axes | None = None) -> Axes:
     """
     ax = ax or new_axes(height=3.6)
     seconds = len(found.waveform) / SAMPLING_RATE
-    blue, orange = seaborn.color_palette("colorblind")[0], seaborn.color_palette("colorblind")[3]
-    time, values = found.activation["time"].to_numpy(), found.activation["activation"]
+    blue = seaborn.color_palette("colorblind")[0]
+    orange = seaborn.color_palette("colorblind")[3]
+    time = found.activation["time"].to_numpy()
+    values = found.activation["activation"]
     smooth = values.rolling(max(1, round(SMOOTH_S * len(time) / seconds)), center=True, min_periods=1)
     line = smooth.mean().where(values.notna()).to_numpy()
     ax.plot(time, values, color="0.75", lw=0.6, label="each frame")

@@ -78,7 +78,8 @@ def inspect(
     server = Server(where.folder if isinstance(where, Run) else Path(where), head)
     known = server.exported.record if server.exported else server.run.record
     backbone = str(known["backbone"] if server.exported else known["about"]["backbone"])
-    frames, label = None, ""
+    frames = None
+    label = ""
     path = Path(utterance)
     if path.is_file():
         options = server.exported.options if server.exported else run_options(server.run, server.head)
@@ -130,7 +131,8 @@ def _cache(server: Server, given: Cache | str | Path | None, utterance: str) -> 
 def _frames(server: Server, waveform: Waveform, name: str, device: str) -> NDArray[np.floating]:
     """The layers of the head, (layers, T, D), by running its backbone."""
     if server.exported:
-        options, backbone = server.exported.options, server.exported.load_backbone(device)
+        options = server.exported.options
+        backbone = server.exported.load_backbone(device)
     else:
         options = run_options(server.run, server.head)
         backbone = load_run_backbone(server.run, options, device)

@@ -38,7 +38,8 @@ def depth_curve(
     Raises:
         ProbeError: a run without heads, or without this head.
     """
-    ax, runs = ax or new_axes(), load_many(runs)
+    ax = ax or new_axes()
+    runs = load_many(runs)
     for run in runs:
         _check_heads(run)
         check_same_utterances(runs[0].utterances, run, run.corpus)
@@ -71,7 +72,8 @@ def depth_curve(
 
 def _draw_beside(ax: Axes, run: LoadedRun, split: str, relative: bool) -> None:
     """Single layers, the depth of the finding, and the compute saved."""
-    scale, finding = run.n_blocks if relative else 1, run.record["depth_finding"]
+    scale = run.n_blocks if relative else 1
+    finding = run.record["depth_finding"]
     single = run.layers.query("split == @split and layer > 0")
     ax.plot(single["layer"].astype(float) / scale, single["eer"], color="0.5", ls=":", label="layer k alone, linear")
     if finding["depth"] is not None and run.corpus == run.corpora[0]:  # the finding is about that one
@@ -137,7 +139,8 @@ def _shares(
     run: str | Path | Run, metrics: tuple[str, ...], column: str, ax: Axes | None, condition: str = "all"
 ) -> Axes:
     """Draw `share` or `change` of `gate_changes`; where the start of gates is not known, their shares."""
-    ax, run = ax or new_axes(), load(run)
+    ax = ax or new_axes()
+    run = load(run)
     _check_heads(run)
     rows = gate_changes(run, condition)
     rows = rows[rows["metric"].isin(metrics) & rows["head"].map(weighs_layers).astype(bool)]
@@ -151,7 +154,8 @@ def _shares(
         told = f"{plain(name)}: {metric.replace('_x_', ' x ')}"
         agreed = agreement.loc[(name, metric), "kendall_w"]
         told += f", W {agreed:.2f}" if column == "change" and not pd.isna(agreed) else ""
-        style, x = "-" if metric in (metrics[0], "weight") else ":", table["layer"]
+        style = "-" if metric in (metrics[0], "weight") else ":"
+        x = table["layer"]
         ax.plot(x, table["mean"], color=colour, ls=style, marker=marker, ms=3, label=told)
         ax.fill_between(x, table["min"], table["max"], color=colour, alpha=0.15, lw=0)
     if column == "change":
@@ -169,7 +173,8 @@ def _agreement(found: pd.DataFrame) -> str:
     parts = []
     if (found["seeds"] > 1).any():
         parts.append(f"W: agreement of seeds on ranks (Kendall), {found['by_chance'].min():.2f} by chance")
-    low, high = found["start_low"].min(), found["start_high"].max()
+    low = found["start_low"].min()
+    high = found["start_high"].max()
     if not pd.isna(low):
         parts.append(f"gates correlate at {low:.2f} to {high:.2f} with their random start")
     return "; ".join(parts)
@@ -177,11 +182,13 @@ def _agreement(found: pd.DataFrame) -> str:
 
 def _contribution(run: str | Path | Run, metrics: tuple[str, ...], ax: Axes | None, condition: str = "all") -> Axes:
     """Draw metrics of `LoadedRun.contributions` as they are."""
-    ax, run = ax or new_axes(), load(run)
+    ax = ax or new_axes()
+    run = load(run)
     _check_heads(run)
     rows = run.contributions.query("condition == @condition and metric in @metrics")
     for name, colour, marker, metric, table in _curves(run, rows, metrics, condition):
-        told, style = f"{plain(name)}: {metric.replace('_', ' ')}", "-" if metric == metrics[0] else ":"
+        told = f"{plain(name)}: {metric.replace('_', ' ')}"
+        style = "-" if metric == metrics[0] else ":"
         x = table["layer"].astype(int)
         ax.plot(x, table["value"], color=colour, ls=style, marker=marker, ms=3, label=told)
         ax.fill_between(x, table["low"], table["high"], color=colour, alpha=0.15, lw=0)

@@ -33,9 +33,12 @@ def det_curves(
         The axes; `analysis.save_figure(ax, "det.pdf")` keeps them.
     """
     check_few(len(curves) - 1)
-    ax, told, least = ax or new_axes(6, 8), told or {}, 0.5
+    ax = ax or new_axes(6, 8)
+    told = told or {}
+    least = 0.5
     for i, (name, trials) in enumerate(curves.items()):
-        bonafide, scores = trials["label"].eq("bonafide").to_numpy(), trials["score"].to_numpy(np.float64)
+        bonafide = trials["label"].eq("bonafide").to_numpy()
+        scores = trials["score"].to_numpy(np.float64)
         corners = roc(bonafide, scores).corners()
         least = min(least, 0.5 / max(bonafide.sum(), (~bonafide).sum()))
         ax.plot(

@@ -53,7 +53,8 @@ def layer_curve(
     Raises:
         ProbeError: a run was made on other utterances than the first.
     """
-    ax, runs = ax or new_axes(), load_many(runs, corpus)
+    ax = ax or new_axes()
+    runs = load_many(runs, corpus)
     for run in runs[1:]:
         check_same_utterances(runs[0].utterances, run, run.corpus)
     deepest = max(run.n_blocks for run in runs)
@@ -108,10 +109,12 @@ def corpora_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
         run: a finished run.
         ax: where to draw; default a new figure.
     """
-    ax, run = ax or new_axes(), load(run)
+    ax = ax or new_axes()
+    run = load(run)
     for colour, marker, corpus in zip(colours(len(run.corpora)), cycle(MARKERS), run.corpora, strict=False):
         of_corpus = load(run, corpus)
-        layers, counts = of_corpus.layers.query("split == 'eval'"), run.record["counts"][of_corpus.part("eval")]
+        layers = of_corpus.layers.query("split == 'eval'")
+        counts = run.record["counts"][of_corpus.part("eval")]
         told = f"{plain(corpus)} ({counts['bonafide']} + {counts['spoof']})"
         lowest = layers.loc[layers["eer"].idxmin()]
         ax.fill_between(layers["layer"].astype(int), layers["low"], layers["high"], color=colour, alpha=0.15, lw=0)

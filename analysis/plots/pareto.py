@@ -34,7 +34,8 @@ def pareto_picture(runs: Runs, ax: Axes | None = None) -> Axes:
             "no run has measured costs, so there is nothing to draw EER against. Sweep with heads where the "
             f"backbone can be loaded: probe sweep {runs[0].record['cache_folder']}"
         )
-    ax, points = ax or new_axes(), []
+    ax = ax or new_axes()
+    points = []
     for name, run, colour, marker in zip(runs.names, runs, colours(len(runs)), cycle(MARKERS), strict=False):
         if not len(run.costs):
             continue

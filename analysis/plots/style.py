@@ -88,7 +88,8 @@ def label(
     no intervals of the bootstrap.
     """
     who = runs[0].backbone if len(runs) == 1 else f"{len(runs)} backbones"
-    trained, evaluated = runs[0].trained_on, runs[0].corpus
+    trained = runs[0].trained_on
+    evaluated = runs[0].corpus
     named = f"{who}, {trained if trained == evaluated else f'trained on {trained}, evaluated on {evaluated}'}"
     inches = width_of(ax)
     named = f"{title}: {named}" if title else named

@@ -10,7 +10,9 @@ from analysis.runs.loading import load
 from probing.runs import Run
 
 HEIGHT = 11
-POINTS, ASCII_POINTS = "●◉│┄┤┼", "oO|-|+"  # point, chosen one, interval, line across, axis, corner
+# point, chosen one, interval, line across, axis, corner
+POINTS = "●◉│┄┤┼"
+ASCII_POINTS = "oO|-|+"
 MARGIN = 6  # columns of the axis: 3 digits, a space, the line, a space
 
 
@@ -59,7 +61,8 @@ def text_curve(run: Run, split: str = "eval", width: int = 80, ascii_only: bool 
     axis = [" "] * (columns + 4)
     free = 0
     for i, layer in enumerate(layers["layer"]):
-        at, text = i * step + step // 2, str(layer)
+        at = i * step + step // 2
+        text = str(layer)
         if at >= free or (layer == chosen and at >= free - 1):
             axis[at : at + len(text)] = text
             free = at + len(text) + 1

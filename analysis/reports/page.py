@@ -14,8 +14,12 @@ from matplotlib.axes import Axes
 
 from analysis.plots.style import figure_of, new_axes
 
-WIDE, NARROW = (8.4, 4.8), (4.4, 5.4)  # inches: a desk and paper, and a telephone
-NO_BREAK, DIGITS = "\u00a0", tuple("-0123456789")  # an interval stays on one line
+# inches: a desk and paper, and a telephone
+WIDE = (8.4, 4.8)
+NARROW = (4.4, 5.4)
+# an interval stays on one line
+NO_BREAK = "\u00a0"
+DIGITS = tuple("-0123456789")
 PAGE = Template("""<!doctype html>
 <html lang="en">
 <head>

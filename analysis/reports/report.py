@@ -65,7 +65,8 @@ def save_report(
     several = load_many(runs)
     if len(several) == 1:
         run = several[0]
-        title, body = f"{run.backbone} on {run.corpus}", _run(run, 2, measures)
+        title = f"{run.backbone} on {run.corpus}"
+        body = _run(run, 2, measures)
     else:
         title = f"{len(several)} backbones on {several[0].corpus}"
         parts = [_comparison(compare(several), measures)]

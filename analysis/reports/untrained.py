@@ -32,7 +32,8 @@ def untrained(run: LoadedRun, h: str, measures: bool | None) -> list[str]:
         return [f'<p class="note">{html.escape(cache)}</p>'] if cache else []
     split = str(run.record["options"]["train"]).rpartition(":")[2]
     try:
-        alike, scores = cka(cache), transfer_scores(cache, where={"split": split})
+        alike = cka(cache)
+        scores = transfer_scores(cache, where={"split": split})
     except ProbeError as error:
         if measures:
             raise
@@ -69,7 +70,8 @@ def _wanted(run: LoadedRun, measures: bool | None) -> Cache | str:
     """The cache to look at, or why not."""
     if measures is False or (measures is None and run.n_blocks + 1 < FEWEST_LAYERS):
         return ""
-    cache, folder = run.cache, run.record["caches"]["train"]["folder"]
+    cache = run.cache
+    folder = run.record["caches"]["train"]["folder"]
     if cache is None:
         if measures:
             raise ProbeError(

@@ -58,7 +58,8 @@ class Comparison:
     @property
     def sentence(self) -> str:
         """The finding in words."""
-        best, second = self.table.iloc[0], self.table.iloc[1]
+        best = self.table.iloc[0]
+        second = self.table.iloc[1]
         lead = (
             f"{best.name} has the lowest EER of {len(self.table)} on {self.runs[0].corpus}: {_interval(best)} at "
             f"{self._where(best)}, lowest in {best['best']:.0f} % of resamples; {second.name} follows with "
@@ -243,7 +244,8 @@ def _pairs(
 ) -> pd.DataFrame:
     rows = []
     for one, two in combinations(ordered, 2):
-        first, second = names.index(one), names.index(two)
+        first = names.index(one)
+        second = names.index(two)
         differences = resampled[first] - resampled[second]
         interval = difference_interval(rates[first] - rates[second], differences, drawn)
         row = {"first": one, "second": two, "difference": 100 * interval.value}

@@ -8,7 +8,9 @@ from cache.manifest import MANIFEST, load_manifest
 from probing.runs.form import RECORD
 
 EXPORTED = "serving.json"
-CACHE, RUN, EXPORT = "a cache", "a run", "an exported model"
+CACHE = "a cache"
+RUN = "a run"
+EXPORT = "an exported model"
 MARKS = {MANIFEST: CACHE, RECORD: RUN, EXPORTED: EXPORT}
 TAKEN_BY = {
     CACHE: "Sweep it first: probe sweep {0}; what is in it: probe cache info {0}",

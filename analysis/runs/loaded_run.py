@@ -178,9 +178,11 @@ class LoadedRun(Run):
     @property
     def summary(self) -> pd.Series[str]:
         """The run on one line: backbone, corpus, layers, the layer chosen on dev with its eval EER, controls."""
-        found, counts = self.record["finding"], self.record["counts"]["eval"]
+        found = self.record["finding"]
+        counts = self.record["counts"]["eval"]
         depth = self.record.get("depth_finding") or {}
-        best, trivial = found["best"], found["trivial"]
+        best = found["best"]
+        trivial = found["trivial"]
         return pd.Series(
             {
                 "backbone": self.backbone,

@@ -21,8 +21,10 @@ def check_comparable(first: LoadedRun, other: LoadedRun, head: str = LINEAR) -> 
     reasons = []
     if first.corpus != other.corpus:
         reasons.append(f"corpus: {first.corpus} and {other.corpus}")
-    one, two = first.record["options"], other.record["options"]
-    mine, theirs = first.utterances, other.utterances
+    one = first.record["options"]
+    two = other.record["options"]
+    mine = first.utterances
+    theirs = other.utterances
     parts = [part for part in mine if mine[part] != theirs[part]]
     if not reasons and parts:
         splits = [f"{part}: {one[part]} and {two[part]}" for part in parts if one[part] != two[part]]

@@ -19,7 +19,8 @@ from probing.sweep.options import DepthOptions, SweepOptions
 
 def commands(run: Run) -> str:
     """`probe extract` and `probe sweep` as they have to be typed; folders by their names alone, whoever reads this."""
-    about, options = run.record["about"], run.record["options"]
+    about = run.record["about"]
+    options = run.record["options"]
     cache = PurePath(run.record["cache_folder"]).name
     parts = {part: f"{PurePath(one['folder']).name}:" for part, one in run.record["caches"].items()}
     where = {part: "" if folder == f"{cache}:" else folder for part, folder in parts.items()}
@@ -56,7 +57,8 @@ def _own_modules(run: Run) -> list[str]:
 def flags_of(kind: type, values: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     """The flags of a dataclass of options, each with its text, in the order of its fields; `values` as records hold."""
     for name, told in options_of(kind).items():
-        value, flag = values.get(name), as_flag(told.flag or name)
+        value = values.get(name)
+        flag = as_flag(told.flag or name)
         if not told.on_command_line or name not in values or value is None or value is False:
             continue
         if value is True:

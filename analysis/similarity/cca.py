@@ -151,13 +151,18 @@ def held_out(fitted: Matrix, measured: Matrix, width: int, epsilons: Sequence[fl
     scale = _deviation(np.diag(fitted))
     train, test = (c / np.outer(scale, scale) for c in (fitted, measured))
     (s, u), (t, w) = np.linalg.eigh(train[:width, :width]), np.linalg.eigh(train[width:, width:])
-    s, t, cross = s.clip(0), t.clip(0), u.T @ train[:width, width:] @ w
+    s = s.clip(0)
+    t = t.clip(0)
+    cross = u.T @ train[:width, width:] @ w
     scores = []
     for epsilon in epsilons:
-        left, right = 1 / np.sqrt(s + epsilon), 1 / np.sqrt(t + epsilon)
+        left = 1 / np.sqrt(s + epsilon)
+        right = 1 / np.sqrt(t + epsilon)
         p, _, q = np.linalg.svd(left[:, None] * cross * right, full_matrices=False)
-        a, b = u @ (left[:, None] * p), w @ (right[:, None] * q.T)
-        on_x, on_y = test[:width, :width] @ a, test[width:, width:] @ b
+        a = u @ (left[:, None] * p)
+        b = w @ (right[:, None] * q.T)
+        on_x = test[:width, :width] @ a
+        on_y = test[width:, width:] @ b
         spread = [np.sqrt((d * on).sum(axis=0).clip(0)) for d, on in ((a, on_x), (b, on_y))]
         there = np.minimum(*spread) > 1e-9
         rho = (a * (test[:width, width:] @ b)).sum(axis=0)[there] / (spread[0] * spread[1])[there]
@@ -174,11 +179,14 @@ def held_out_released(fitted: Moments, measured: Moments, width: int, epsilons: 
     the view of fewer columns x and m the means of its columns, H = A (x - m) + m is made orthogonal, and direction i
     weighs the sum over columns of |<q_i, x_j>|, of x as it is.
     """
-    train, test, mean = fitted.covariance(), measured.covariance(), measured.mean()
+    train = fitted.covariance()
+    test = measured.covariance()
+    mean = measured.mean()
     views = slice(0, width), slice(width, len(train))
     scores = []
     for epsilon in epsilons:
-        columns, roots = [], []
+        columns = []
+        roots = []
         for view_ in views:
             own = train[view_, view_]
             kept = np.flatnonzero(np.diag(own) / np.abs(own).max() >= epsilon) + view_.start
@@ -189,7 +197,8 @@ def held_out_released(fitted: Moments, measured: Moments, width: int, epsilons: 
         largest = [np.abs(train[view_, view_]).max() for view_ in views]
         cross = train[np.ix_(*columns)] / np.sqrt(largest[0] * largest[1])
         p, _, q = np.linalg.svd(roots[0] @ cross @ roots[1], full_matrices=False)
-        a, b = p.T @ roots[0], q @ roots[1]
+        a = p.T @ roots[0]
+        b = q @ roots[1]
         spread = [
             np.einsum("ij,jk,ik->i", d, test[np.ix_(of, of)], d).clip(1e-300)
             for d, of in zip((a, b), columns, strict=True)
@@ -197,7 +206,8 @@ def held_out_released(fitted: Moments, measured: Moments, width: int, epsilons: 
         rho = np.einsum("ij,jk,ik->i", a, test[np.ix_(*columns)], b) / np.sqrt(spread[0] * spread[1])
         d, of = (a, columns[0]) if len(columns[0]) < len(columns[1]) else (b, columns[1])
         k = len(rho)
-        means, c = mean[of[:k]], test[np.ix_(of, of)]
+        means = mean[of[:k]]
+        c = test[np.ix_(of, of)]
         gram = d @ c @ d.T + np.outer(means, means)  # of H, by row
         onto = d @ c[:, :k] + np.outer(means, means)  # H with the raw columns
         upper = np.asarray(np.linalg.qr(_root(gram), mode="r"))  # H' = Q R with this R, whatever the rows
@@ -218,7 +228,8 @@ def _over_splits(folds: list[Moments], width: int, epsilons: Sequence[float], re
             return held_out_released(fitted, on, width, epsilons)
         return held_out(fitted.covariance(), on.covariance(), width, epsilons)
 
-    values, chosen = [], []
+    values = []
+    chosen = []
     for s, measured in enumerate(folds):
         dev = folds[(s + 1) % len(folds)]
         rest = [fold for fold in folds if fold is not measured and fold is not dev]
@@ -234,7 +245,8 @@ def _moments(
     v: View, layers: list[int], y: Matrix, fold: NDArray[np.int64], splits: int, memory_gb: float
 ) -> list[list[Moments]]:
     """Moments of rows [x y] of every layer and fold, each utterance being read once."""
-    width, ends = v.width + y.shape[1], np.concatenate([[0], np.cumsum(v.counts())])
+    width = v.width + y.shape[1]
+    ends = np.concatenate([[0], np.cumsum(v.counts())])
     n = np.zeros(splits)
     sums = np.zeros((len(layers), splits, width))
     products = np.zeros((len(layers), splits, width, width))

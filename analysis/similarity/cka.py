@@ -72,7 +72,9 @@ def cka(
         )
     order = np.random.default_rng(seed).permutation(n)
     batches = np.array_split(order, max(1, round(n / size)))
-    total, n_estimates, n_rows = np.zeros(()), 0, 0
+    total = np.zeros(())
+    n_estimates = 0
+    n_rows = 0
     with progress_line("CKA", n, "utterances") as line:
         for batch in batches:
             rows = [of_layer for v in both for of_layer in v.rows(v.layers, batch)]
@@ -82,7 +84,8 @@ def cka(
                 at = (starts + k)[counts > k]
                 if len(at) >= FEWEST_ROWS:
                     total = total + hsic([x[at] for x in rows])
-                    n_estimates, n_rows = n_estimates + 1, n_rows + len(at)
+                    n_estimates = n_estimates + 1
+                    n_rows = n_rows + len(at)
             line.advance(len(batch))
     if not n_estimates:
         raise ProbeError(f"CKA of {n} utterances: expected 4 with frames in a minibatch")
@@ -118,8 +121,10 @@ def hsic(rows: Sequence[Array]) -> NDArray[np.float64]:
         (L, L) float64.
     """
     centred = [x - x.mean(axis=0) for x in (np.asarray(x, np.float64) for x in rows)]
-    n, n_layers = len(centred[0]), len(centred)
-    traces, sums = np.zeros((n_layers, n_layers)), np.empty((n_layers, n))
+    n = len(centred[0])
+    n_layers = len(centred)
+    traces = np.zeros((n_layers, n_layers))
+    sums = np.empty((n_layers, n))
     tile = np.empty((n_layers, min(ROWS_AT_ONCE, n), n))
     for first in range(0, n, ROWS_AT_ONCE):
         m = min(ROWS_AT_ONCE, n - first)

@@ -22,15 +22,18 @@ def similarity_map(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
         table: (layers x other layers).
         ax: where to draw; default a new figure.
     """
-    ax, about = ax or new_axes(height=5.8, width=6.6), table.attrs
+    ax = ax or new_axes(height=5.8, width=6.6)
+    about = table.attrs
     picture = ax.pcolormesh(table.columns, table.index, table.to_numpy(), cmap="cividis", vmin=0, vmax=1)
     ax.grid(False)
     if max(table.shape) <= MOST_NUMBERS:
         for (row, column), value in np.ndenumerate(table.to_numpy()):
             told = f"{value:.2f}".replace("0.", ".")
-            at, shade = (table.columns[column], table.index[row]), "white" if value < 0.6 else "black"
+            at = (table.columns[column], table.index[row])
+            shade = "white" if value < 0.6 else "black"
             ax.annotate(told, at, ha="center", va="center", fontsize=6.5, color=shade)
-    same, wide = about.get("rows") == about.get("columns"), max(24, int(10 * width_of(ax)))
+    same = about.get("rows") == about.get("columns")
+    wide = max(24, int(10 * width_of(ax)))
     ax.set_aspect("equal" if len(table) == len(table.columns) else "auto")
     across, up = ("layer", "layer") if same else (f"layer of {about.get(name)}" for name in ("columns", "rows"))
     ax.set_xlabel(plain(textwrap.fill(across, wide)))
@@ -55,7 +58,9 @@ def target_curves(tables: Mapping[str, pd.DataFrame], ax: Axes | None = None) ->
     """
     ax = ax or new_axes()
     for i, (name, table) in enumerate(tables.items()):
-        colour, marker, x = colours(len(tables))[i], MARKERS[i % len(MARKERS)], table.index.to_numpy()
+        colour = colours(len(tables))[i]
+        marker = MARKERS[i % len(MARKERS)]
+        x = table.index.to_numpy()
         ax.fill_between(x, table["low"], table["high"], color=colour, alpha=0.2, lw=0)
         ax.plot(x, table["value"], color=colour, marker=marker, ms=4, label=plain(name))
     about = next(iter(tables.values())).attrs

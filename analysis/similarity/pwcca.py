@@ -95,7 +95,8 @@ def pwcca(
     both = views(given, where, tier, deviation, frames_per_utterance)
     n = int(both[0].counts().sum())
     sides = [[Side(v, layer, w) for layer, w in _whitenings(v, variance, memory_gb)] for v in both]
-    left, right = sides[0], sides[-1]
+    left = sides[0]
+    right = sides[-1]
     ranks = [[side.whitening.directions.shape[1] for side in each] for each in (left, right)]
     if max(ranks[0]) + max(ranks[1]) > n - 2:
         raise ProbeError(
@@ -129,12 +130,14 @@ def pwcca(
 def whitening(mean: Matrix, covariance: Matrix, variance: float = 1.0) -> Whitening:
     """The whitening of rows with this mean (D,) and covariance (D, D), by the largest principal components."""
     values, vectors = np.linalg.eigh(covariance)
-    values, vectors = values[::-1], vectors[:, ::-1]
+    values = values[::-1]
+    vectors = vectors[:, ::-1]
     kept = values > FLAT * max(values[0], 0)
     if variance < 1:
         share = np.cumsum(values) / values[kept].sum() if kept.any() else values
         kept &= np.arange(len(values)) <= np.searchsorted(share, variance)
-    values, vectors = values[kept], vectors[:, kept]
+    values = values[kept]
+    vectors = vectors[:, kept]
     return Whitening(mean, vectors / np.sqrt(values), (np.sqrt(values)[:, None] * vectors.T).astype(np.float32))
 
 
@@ -160,8 +163,10 @@ def _whitenings(v: View, variance: float, memory_gb: float) -> Iterator[tuple[in
     with progress_line("Covariances", len(v.layers) * len(v.table), "utterances x layers") as line:
         for first in range(0, len(v.layers), at_once):
             layers = v.layers[first : first + at_once]
-            n, shifts = 0, list[Matrix]()
-            sums, squares = np.zeros((len(layers), v.width)), np.zeros((len(layers), v.width, v.width))
+            n = 0
+            shifts = list[Matrix]()
+            sums = np.zeros((len(layers), v.width))
+            squares = np.zeros((len(layers), v.width, v.width))
             for positions, rows in v.blocks(layers, memory_gb / 2):
                 shifts = shifts or [x.mean(axis=0, dtype=np.float64) for x in rows]  # keeps differences exact
                 for i, x in enumerate(rows):
@@ -189,7 +194,8 @@ def _joint_covariances(
     room = memory_gb * 1e9 - sum(2 * side.whitening.directions.nbytes for side in every)
     whole = list[dict[int, NDArray[np.float32]]]()
     if 4 * n * sum(map(_rank, every)) < room / 2:
-        whole, room = list(_whitened(every, memory_gb / 10)), room / 2
+        whole = list(_whitened(every, memory_gb / 10))
+        room = room / 2
     rank = max(map(_rank, every))
     tile = max(1, int(np.sqrt(max(0.0, room) * 0.8 / (8 * rank**2))))
     tiles = [[range(k, min(k + tile, len(sides))) for k in range(0, len(sides), tile)] for sides in (left, right)]

@@ -71,7 +71,8 @@ def _classes(v: View, column: str, fewest: int) -> Matrix:
 
 
 def _mel(v: View, audio_root: Path | None) -> Matrix:
-    audio, rows = Waveforms(v.cache, audio_root), []
+    audio = Waveforms(v.cache, audio_root)
+    rows = []
     with progress_line("Mel bands", len(v.table), "utterances") as line:
         for i, (path, n_frames) in enumerate(zip(v.table["path"], v.table["n_frames"], strict=True)):
             waveform = audio.load(path)

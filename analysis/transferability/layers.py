@@ -68,7 +68,8 @@ def transfer_scores(
     columns = list(scores)
     if "transrate" in columns:
         columns.insert(columns.index("transrate") + 1, SHUFFLED)
-    tables, caches = [], list(cache) if not isinstance(cache, Cache) else [cache]
+    tables = []
+    caches = list(cache) if not isinstance(cache, Cache) else [cache]
     for one in caches:
         v = view(one, layers, where, tier, deviation and tier == "pooled", frames_per_utterance)
         classes = _classes(v, target)
@@ -116,8 +117,12 @@ def _scores(
     n = int(counts.sum())
     mean, blocks = _centred(v, layer, classes, n, standardize, memory_gb)
     width = next(blocks())[1].shape[1]
-    sums, fourth, rates = np.zeros((len(classes), width)), 0.0, list[float]()
-    second, own = np.zeros((width, width), order="F"), np.zeros((width, width), order="F")  # lower halves
+    sums = np.zeros((len(classes), width))
+    fourth = 0.0
+    rates = list[float]()
+    # lower halves
+    second = np.zeros((width, width), order="F")
+    own = np.zeros((width, width), order="F")
     by_class = groupby(blocks(), key=itemgetter(0)) if "transrate" in wanted else [(0, blocks())]
     for first, rows in by_class:
         for c, z in rows:
@@ -161,12 +166,14 @@ def _centred(
     read = partial(_blocks, v, layer, classes, memory_gb)
     held = list(read()) if 8 * n * v.width < memory_gb * 0.5e9 else []
     shift = next(iter(held or read()))[1].mean(axis=0)  # keeps differences exact
-    sums, squares = np.zeros(v.width), np.zeros(v.width)
+    sums = np.zeros(v.width)
+    squares = np.zeros(v.width)
     for _, x in held or read():
         apart = x - shift
         sums += apart.sum(axis=0)
         squares += np.einsum("ij,ij->j", apart, apart)
-    mean, scale = shift + sums / n, np.ones(v.width)
+    mean = shift + sums / n
+    scale = np.ones(v.width)
     if standardize:
         variance = squares / n - np.square(sums / n)
         scale = np.sqrt(np.where(variance > 1e-20 * np.square(mean).clip(1e-20), variance, 1.0))

@@ -30,7 +30,8 @@ def transfer_curve(run: str | Path | Run, scores: pd.DataFrame, ax: Axes | None 
     Raises:
         ProbeError: the scores are of another cache, or of fewer than three layers that were probed.
     """
-    ax, run = ax or new_axes(), load(run)
+    ax = ax or new_axes()
+    run = load(run)
     found = predicts(run, scores).set_index("score")["kendall"]
     layers = run.layers.query("split == 'eval'").set_index("layer")
     rates = ax.twinx()

@@ -87,7 +87,8 @@ def _rates(run: Run, split: str) -> pd.Series:
 def _agreement(
     table: pd.DataFrame, score: str, permutations: int, generator: np.random.Generator
 ) -> dict[str, float | int]:
-    x, y = table[score].to_numpy(np.float64), -table["eer"].to_numpy(np.float64)
+    x = table[score].to_numpy(np.float64)
+    y = -table["eer"].to_numpy(np.float64)
     flat = np.ptp(x) == 0 or np.ptp(y) == 0  # no order to agree with
     tau = np.nan if flat else float(kendalltau(x, y).statistic)
     rho = np.nan if flat else float(spearmanr(x, y).statistic)

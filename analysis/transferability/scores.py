@@ -94,7 +94,10 @@ def log_evidence(s: Spectrum, products: Matrix, square: float, n: int) -> float:
         square: y'y.
         n: rows, or dimensions that y is known in.
     """
-    values, alpha, beta, last = s.values, 1.0, 1.0, -np.inf
+    values = s.values
+    alpha = 1.0
+    beta = 1.0
+    last = -np.inf
     for _ in range(ITERATIONS):
         ratio = alpha / beta
         mean = s.solve(ratio, products)
@@ -107,7 +110,8 @@ def log_evidence(s: Spectrum, products: Matrix, square: float, n: int) -> float:
             break
         last = evidence
         gamma = float((values / (values + ratio)).sum())
-        alpha, beta = max(gamma, SMALLEST) / max(norm, SMALLEST), max(n - gamma, SMALLEST) / residual
+        alpha = max(gamma, SMALLEST) / max(norm, SMALLEST)
+        beta = max(n - gamma, SMALLEST) / residual
     return evidence
 
 
@@ -127,8 +131,10 @@ def logme(s: Spectrum, centred: bool = True) -> float:
 
 def shrinkage(s: Spectrum) -> tuple[float, float]:
     """The share of Ledoit and Wolf (2004) that a covariance is shrunk by, and the variance it is shrunk to."""
-    width, trace = s.width, s.values.sum() / s.n
-    level, square = trace / width, float(s.values @ s.values) / s.n**2
+    width = s.width
+    trace = s.values.sum() / s.n
+    level = trace / width
+    square = float(s.values @ s.values) / s.n**2
     apart = (square - 2 * level * trace + width * level**2) / width
     noise = min((s.fourth / s.n - square) / (width * s.n), apart)
     return (float(noise / apart) if apart > 0 and noise > 0 else 0.0), float(level)

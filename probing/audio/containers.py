@@ -95,7 +95,8 @@ def _chunks(file: Pieces, at: int, form: str, align: int) -> Iterator[tuple[byte
 
 
 def _riff(file: Pieces, order: str, is_64: bool) -> Promise | None:
-    block, long = 1, 0
+    block = 1
+    long = 0
     for name, at, length in _chunks(file, 12, f"{order}I", 2):
         file.seek(at)
         if name == b"fmt " and length >= 16:
@@ -133,7 +134,8 @@ def mended(file: Pieces) -> dict[int, bytes]:
 
 def _mended_riff(file: Pieces, kind: bytes) -> dict[int, bytes]:
     order = ">" if kind == b"RIFX" else "<"
-    size, chunks = file.size, _chunks(file, 12, f"{order}I", 2)
+    size = file.size
+    chunks = _chunks(file, 12, f"{order}I", 2)
     places = {name: (at, length) for name, at, length in chunks if name in (b"ds64", b"data")}
     data, length = places.get(b"data", (size, 0))
     ds64 = places[b"ds64"][0] if b"ds64" in places and kind in (b"RF64", b"BW64") else None

@@ -91,7 +91,8 @@ class Pieces(io.RawIOBase):
         done = 0
         while done < n:
             index = bisect_right(self._starts, self._at) - 1
-            piece, skipped = self._pieces[index], self._at - self._starts[index]
+            piece = self._pieces[index]
+            skipped = self._at - self._starts[index]
             length = min(n - done, self._starts[index + 1] - self._at)
             if isinstance(piece, bytes):
                 found = piece[skipped : skipped + length]

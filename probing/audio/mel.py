@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 
 from probing.audio.waveform import SAMPLING_RATE
 
-WINDOW, HOP, N_FFT = 400, 160, 512  # 25 ms every 10 ms; the model's frames are every second of these
+# 25 ms every 10 ms; the model's frames are every second of these
+WINDOW = 400
+HOP = 160
+N_FFT = 512
 N_BANDS = 40
 
 

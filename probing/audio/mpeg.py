@@ -23,7 +23,8 @@ BITRATES = {  # kbit/s by (MPEG 1, layer)
 }
 RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}  # by the two version bits
 SYNC_WITHIN = 1 << 16  # bytes of junk before the first frame
-ID3V1, APE = b"TAG", b"APETAGEX"
+ID3V1 = b"TAG"
+APE = b"APETAGEX"
 
 
 @dataclass(frozen=True)
@@ -113,13 +114,18 @@ def _header(head: bytes) -> Header | None:
 
 @lru_cache(maxsize=4096)
 def _header_of(second: int, third: int, mode: int) -> Header | None:
-    version, layer = second >> 3 & 3, 4 - (second >> 1 & 3)
-    bitrate, rate = third >> 4, third >> 2 & 3
+    version = second >> 3 & 3
+    layer = 4 - (second >> 1 & 3)
+    bitrate = third >> 4
+    rate = third >> 2 & 3
     if second & 0xE0 != 0xE0 or version == 1 or layer == 4 or bitrate in (0, 15) or rate == 3:
         return None  # reserved, or of a free rate
-    bits, hertz, padding = 1000 * BITRATES[version == 3, layer][bitrate], RATES[version][rate], third >> 1 & 1
+    bits = 1000 * BITRATES[version == 3, layer][bitrate]
+    hertz = RATES[version][rate]
+    padding = third >> 1 & 1
     if layer == 1:
-        n_bytes, n_samples = (12 * bits // hertz + padding) * 4, 384
+        n_bytes = (12 * bits // hertz + padding) * 4
+        n_samples = 384
     else:
         n_samples = 576 if layer == 3 and version != 3 else 1152
         n_bytes = n_samples // 8 * bits // hertz + padding
@@ -130,7 +136,11 @@ def _header_of(second: int, third: int, mode: int) -> Header | None:
 
 def _frames(content: Content) -> Iterator[tuple[int, Header, bytes]]:
     """The whole frames of a stream, in their order; tags, and junk between frames, are passed over."""
-    at, end, sync, size, read = 0, -1, None, content.size, content.read
+    at = 0
+    end = -1
+    sync = None
+    size = content.size
+    read = content.read
     while at < size:
         head = read(at, 4)
         header = _header(head)
@@ -138,7 +148,8 @@ def _frames(content: Content) -> Iterator[tuple[int, Header, bytes]]:
             following = at + header.n_bytes
             # Four bytes of junk look like a header now and then; the next header is where it says only by chance.
             if (at == end and header.sync == sync) or _confirmed(content, following, header):
-                sync, end = header.sync, following
+                sync = header.sync
+                end = following
                 yield at, header, head
                 at = end
                 continue
@@ -164,7 +175,8 @@ def _counted(content: Content, at: int, header: Header) -> tuple[int, int] | Non
     frame = content.read(at, 64)
     for place in (4 + header.side_info, 6 + header.side_info):  # with a checksum, two bytes further
         if frame[place : place + 4] in (b"Xing", b"Info"):
-            flags, numbers = frame[place + 7], frame[place + 8 : place + 16]
+            flags = frame[place + 7]
+            numbers = frame[place + 8 : place + 16]
             n_frames = int.from_bytes(numbers[:4], "big") if flags & 1 else 0
             return n_frames, int.from_bytes(numbers[4:], "big") if flags & 3 == 3 else 0
     return (0, 0) if frame[36:40] == b"VBRI" else None

@@ -14,7 +14,9 @@ from probing.audio.containers import UnusableAudio, check_whole, end_of_file, me
 from probing.audio.content import Content, Piece, Pieces, patched
 from probing.audio.mpeg import ID3V1, after_tags, begins_mpeg, mpeg_parts
 
-EOS, BOS = 4, 2  # flags of an Ogg page
+# flags of an Ogg page
+EOS = 4
+BOS = 2
 ALL_FLAC = (1 << 36) - 1
 LONGEST_FLAC_FRAME = 1 << 17  # bytes; 8 channels of 4,608 samples of 24 bits have 110,000
 FLAC_BLOCKS = (0, 192, 576, 1152, 2304, 4608, 0, 0, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
@@ -84,8 +86,11 @@ def _flac_files(content: Content, start: int, seconds: float) -> list[list[Piece
     found: list[list[Piece]] = []
     while True:
         about = int.from_bytes(content.read(start + 18, 8), "big")  # 20 bits of rate, 8 of form, 36 of total
-        rate, total = about >> 44, about & ALL_FLAC
-        end, patches, following = content.size, dict[int, bytes](), -1
+        rate = about >> 44
+        total = about & ALL_FLAC
+        end = content.size
+        patches = dict[int, bytes]()
+        following = -1
         if total in (0, ALL_FLAC) or total < seconds * rate:
             following = content.find(b"fLaC", start + 42)
             while following >= 0 and content.read(following + 5, 3) != b"\0\0\x22":  # by chance
@@ -98,7 +103,8 @@ def _flac_files(content: Content, start: int, seconds: float) -> list[list[Piece
         found.append(patched(start, end, patches))
         if following < 0:
             return found
-        start, seconds = following, seconds - (total / rate if rate and total != ALL_FLAC else 0)
+        start = following
+        seconds = seconds - (total / rate if rate and total != ALL_FLAC else 0)
 
 
 def _last_of_flac(content: Content, start: int, end: int) -> int:
@@ -126,10 +132,12 @@ def _flac_frame(head: bytes) -> tuple[int, int] | None:
     number = head[4] & (0x7F >> ones)
     for byte in head[5 : 4 + n]:
         number = number << 6 | byte & 0x3F
-    block, at = FLAC_BLOCKS[head[2] >> 4], 4 + n
+    block = FLAC_BLOCKS[head[2] >> 4]
+    at = 4 + n
     if not block:
         width = (head[2] >> 4) - 5
-        block, at = int.from_bytes(head[at : at + width], "big") + 1, at + width
+        block = int.from_bytes(head[at : at + width], "big") + 1
+        at = at + width
     at += {12: 1, 13: 2, 14: 2}.get(head[2] & 15, 0)
     return (number, block) if at < 16 and _crc8(head[:at]) == head[at] else None
 
@@ -149,7 +157,10 @@ def _crc8(content: bytes) -> int:
 
 def _ogg_links(content: Content, start: int) -> list[list[Piece]]:
     """A link of a chain begins with the first page of a stream that follows a page that is none."""
-    starts, at, flags, size = list[int](), start, BOS | EOS, content.size
+    starts = list[int]()
+    at = start
+    flags = BOS | EOS
+    size = content.size
     while (at := content.find(b"OggS", at)) >= 0:
         head = content.read(at, 27 + 255)
         n_segments = head[26] if len(head) > 26 else 0
@@ -162,7 +173,8 @@ def _ogg_links(content: Content, start: int) -> list[list[Piece]]:
             if not flags & EOS:
                 break
             starts.append(at)
-        flags, at = head[5], end
+        flags = head[5]
+        at = end
     if not flags & EOS:
         raise UnusableAudio("truncated: the Ogg stream has no last page")
     starts = starts or [start]

@@ -115,13 +115,16 @@ class _Lfcc(_Spectrum):
 def _triangles(edges: NDArray[np.float64]) -> NDArray[np.float64]:
     """Triangular filters (N_FFT / 2 + 1, n) that rise from edge i to i + 1 and fall to i + 2, in Hz; height 1."""
     bins = np.arange(N_FFT // 2 + 1)[:, None] * SAMPLING_RATE / N_FFT
-    low, middle, high = edges[:-2], edges[1:-1], edges[2:]
+    low = edges[:-2]
+    middle = edges[1:-1]
+    high = edges[2:]
     return np.maximum(0, np.minimum((bins - low) / (middle - low), (high - bins) / (high - middle)))
 
 
 def _deltas(frames: Tensor) -> Tensor:
     """Slopes (T, D) of a regression over DELTA_FRAMES frames to each side, the first and last frame repeated."""
-    n, at = len(frames), torch.arange(len(frames), device=frames.device)
+    n = len(frames)
+    at = torch.arange(len(frames), device=frames.device)
     slopes = torch.zeros_like(frames)
     for step in range(1, DELTA_FRAMES + 1):
         slopes += step * (frames[(at + step).clamp(max=n - 1)] - frames[(at - step).clamp(min=0)])

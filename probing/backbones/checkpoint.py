@@ -167,7 +167,8 @@ def has_weights(folder: Path) -> bool:
 
 def _embedded() -> Checkpoint:
     checkpoint = _read_folder(EMBEDDED_FOLDER, EMBEDDED, None)
-    width, depth = checkpoint.config.hidden_size, checkpoint.config.num_hidden_layers
+    width = checkpoint.config.hidden_size
+    depth = checkpoint.config.num_hidden_layers
     return replace(checkpoint, name=f"embedded WavLM {depth}x{width}")
 
 

@@ -104,7 +104,8 @@ class FrameRule:
     @classmethod
     def of_convolutions(cls, kernels: Sequence[int], strides: Sequence[int]) -> FrameRule:
         """Compose unpadded convolutions, first one first."""
-        window, hop = 1, 1
+        window = 1
+        hop = 1
         for kernel, stride in zip(kernels, strides, strict=True):
             window += (kernel - 1) * hop
             hop *= stride

@@ -75,7 +75,8 @@ class WaveformInput:
         """Apply (x - mean) / sqrt(variance + 1e-7), as Wav2Vec2FeatureExtractor does, over this clip alone."""
         if not self.unit_variance:
             return clip
-        mean, variance = clip.mean(dtype=np.float64), clip.var(dtype=np.float64)
+        mean = clip.mean(dtype=np.float64)
+        variance = clip.var(dtype=np.float64)
         return ((clip - mean) / np.sqrt(variance + 1e-7)).astype(np.float32)
 
     def __call__(self, clips: Sequence[Clip], device: torch.device) -> dict[str, Tensor]:
@@ -198,7 +199,8 @@ def input_of(
             settings.get("do_normalize", preprocessor is not None or family.normalizes_waveforms(config))
         )
         if normalize != "auto":
-            unit_variance, source = normalize == "on", "asked for"
+            unit_variance = normalize == "on"
+            source = "asked for"
         return WaveformInput(
             unit_variance,
             source,

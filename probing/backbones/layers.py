@@ -120,14 +120,16 @@ def measured_frame_rule(n_frames: Callable[[int], int], start: int = 16000) -> F
     """
 
     def shortest(frames: int) -> int:
-        low, high = start, 3 * start
+        low = start
+        high = 3 * start
         while low < high:
             middle = (low + high) // 2
             low, high = (low, middle) if n_frames(middle) >= frames else (middle + 1, high)
         return low
 
     before = n_frames(start)
-    first, second = shortest(before + 1), shortest(before + 2)
+    first = shortest(before + 1)
+    second = shortest(before + 2)
     if before < 1 or second >= 3 * start or second <= first:
         return None
     rule = FrameRule(window=first - before * (second - first), hop=second - first)

@@ -40,7 +40,8 @@ def quiet() -> Iterator[None]:
     """Silence the load reports and progress bars of transformers, and put its settings back after."""
     from transformers.utils import logging
 
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    verbosity = logging.get_verbosity()
+    bars = logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:

@@ -27,7 +27,10 @@ PRECISIONS = ("auto", "float32", "bf16", "fp16")
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 BOUND = 0.03  # of a layer's root mean square; what `auto` accepts, twice what bfloat16 was measured to do to WavLM
 
-_lock, _inside, _before = Lock(), 0, ("highest", "ieee")  # of full_float32
+# of full_float32
+_lock = Lock()
+_inside = 0
+_before = ("highest", "ieee")
 
 
 @contextmanager

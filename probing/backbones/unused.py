@@ -38,7 +38,8 @@ def refuse_other_files(checkpoint: Checkpoint) -> None:
     Raises:
         CheckpointIncomplete: names the file or the entry, and what to do.
     """
-    folder, name = checkpoint.folder, checkpoint.name
+    folder = checkpoint.folder
+    name = checkpoint.name
     quantized = getattr(checkpoint.config, "quantization_config", None)
     if quantized:
         method = quantized.get("quant_method", "?") if isinstance(quantized, Mapping) else type(quantized).__name__
@@ -126,7 +127,8 @@ def advice_on(config: Any, unexpected: Iterable[str], missing: Iterable[str] = (
         unexpected: weights of the file without a place in the model.
         missing: weights of the model that the file does not hold.
     """
-    found, wanted = sorted(unexpected), sorted(missing)
+    found = sorted(unexpected)
+    wanted = sorted(missing)
     if hasattr(config, "adapter_attn_dim") and any(".adapter_layer.linear_" in key for key in found):
         return "They are adapters of MMS: config.json has to state their width as adapter_attn_dim."
     if any(mark in key for key in found for mark in ADAPTERS):

@@ -28,7 +28,8 @@ def read_corpus(spec: str, *, audio_root: Path | None = None) -> Corpus:
         return read_manifest(DEMO, name="demo")
     if name in KNOWN and root:
         return _read_known(KNOWN[name], Path(root).expanduser())
-    path, audio_root = Path(spec).expanduser(), audio_root and audio_root.expanduser()
+    path = Path(spec).expanduser()
+    audio_root = audio_root and audio_root.expanduser()
     if is_manifest(path):
         return read_manifest(path, audio_root=audio_root)
     if path.is_dir():

@@ -51,7 +51,8 @@ def check_corpus(spec: str, *, audio_root: Path | None = None) -> Check:
     except ProtocolMissing as error:
         nothing = pd.DataFrame(columns=["split", "label"])
         return Check(_counts(nothing, nothing, published), [str(error)], download, None)
-    table, lost = corpus.utterances, corpus.missing()
+    table = corpus.utterances
+    lost = corpus.missing()
     faults = [*_differences(table, published), *_absences(corpus, lost)]
     there = replace(corpus, utterances=table.drop(lost.index).reset_index(drop=True))
     return Check(_counts(table, lost, published), faults, download, there)
@@ -73,7 +74,8 @@ def unusable(corpus: Corpus, workers: int = 2, advance: Callable[[int], None] = 
             return f"{corpus.root / path}: {error}"
         return ""
 
-    paths, reasons = list(corpus.utterances["path"]), []
+    paths = list(corpus.utterances["path"])
+    reasons = []
     with ThreadPoolExecutor(workers) as threads:
         for start in range(0, len(paths), AT_ONCE):
             for found in threads.map(reason, paths[start : start + AT_ONCE]):

@@ -31,7 +31,8 @@ def read_folder(root: Path, name: str | None = None) -> Corpus:
         ProbeError: no audio file is below such a folder.
     """
     root = root.resolve()
-    rows, elsewhere = [], 0
+    rows = []
+    elsewhere = 0
     found = sorted(files_below(root))
     for path in (path for path in found if is_audio(path)):
         if not path.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in path):
@@ -41,7 +42,8 @@ def read_folder(root: Path, name: str | None = None) -> Corpus:
         if depth is None:
             elsewhere += 1
             continue
-        above, below = "/".join(folders[:depth]), folders[depth + 1 :]
+        above = "/".join(folders[:depth])
+        below = folders[depth + 1 :]
         label = LABELS[folders[depth].lower()]
         attack = below[0] if below and label == SPOOF else ""
         split = SPLITS.get(above.lower(), above or "all")

@@ -37,7 +37,9 @@ class Evaluation:
     @property
     def sentence(self) -> str:
         """The pooled figure in words."""
-        counts, low, high = self.trials["label"].value_counts(), 100 * self.eer.low, 100 * self.eer.high
+        counts = self.trials["label"].value_counts()
+        low = 100 * self.eer.low
+        high = 100 * self.eer.high
         said = (
             f"EER {100 * self.eer.value:.2f} % (95 % interval {low:.2f} to {high:.2f}, {self.drawn}) "
             f"on {counts['bonafide']} bona fide + {counts['spoof']} spoof"
@@ -97,7 +99,9 @@ def evaluate(
         )
     pooled = _draw(trials, interval_by, resamples, seed)
     table = decompose(trials, by, asv)
-    intervals, left_out, otherwise = [], [], []
+    intervals = []
+    left_out = []
+    otherwise = []
     for (condition, rows), value in zip(conditions(trials, by), table["eer"], strict=True):
         name = ", ".join(value for value in condition.values() if value != POOLED)
         if np.isnan(value):
@@ -106,7 +110,8 @@ def evaluate(
             intervals.append(Interval(value, np.nan, np.nan))
             continue
         drawn = _draw(rows, interval_by, resamples, seed) if name else pooled
-        bonafide, scores = rows["label"].eq("bonafide"), rows["score"].to_numpy()
+        bonafide = rows["label"].eq("bonafide")
+        scores = rows["score"].to_numpy()
         intervals.append(rate_interval(value, eer_resamples(bonafide, scores, drawn), drawn))
         if drawn.unit != pooled.unit:
             otherwise.append(f"{name} (by {drawn.unit})")

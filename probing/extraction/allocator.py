@@ -7,7 +7,9 @@ glibc gives the large buffers of a front end back to the system at every call an
 import ctypes
 import platform
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of mallopt
+# of mallopt
+M_TRIM_THRESHOLD = -1
+M_MMAP_THRESHOLD = -3
 LARGEST_KEPT = 32 << 20  # bytes of one buffer; glibc takes no more
 MOST_FREE = 1 << 30  # bytes kept at the top of the heap
 

@@ -12,7 +12,9 @@ from cache.writer import CacheWriter
 from probing.audio import STAMPS, stamp
 from probing.progress import progress_line
 
-LOOKS, CHUNK = 8, 1000  # files looked at beside each other: where the disk is far away, each look is a wait
+# files looked at beside each other: where the disk is far away, each look is a wait
+LOOKS = 8
+CHUNK = 1000
 
 
 def changed_audio(root: Path, table: pd.DataFrame) -> tuple[frozenset[str], dict[int, float]]:
@@ -33,7 +35,8 @@ def changed_audio(root: Path, table: pd.DataFrame) -> tuple[frozenset[str], dict
     known = table[(table["row"] >= 0) & table["file_bytes"].notna()]
     rows = list(zip(known.index, known["utterance_id"], known["path"], *(known[name] for name in STAMPS), strict=True))
     chunks = [rows[i : i + CHUNK] for i in range(0, len(rows), CHUNK)]
-    changed, moved = set[str](), dict[int, float]()
+    changed = set[str]()
+    moved = dict[int, float]()
 
     def look(chunk: Sequence[tuple[int, str, str, float, float, float]]) -> list[tuple[int, str, float | None]]:
         return list(_look(root, chunk))

@@ -135,10 +135,13 @@ class Driver:
 
     def run(self, writer: CacheWriter, strict: bool, line: ProgressLine) -> float:
         """Have every pending shard extracted; gives the seconds of audio."""
-        folder, manifest = writer.folder.resolve(), writer.manifest
+        folder = writer.folder.resolve()
+        manifest = writer.manifest
         manifest = replace(manifest, shards=(), history=())
         todo = deque((index, rows[["utterance_id", "path"]]) for index, rows in writer.pending())
-        left, audio_seconds, started = len(todo), 0.0, time.monotonic()
+        left = len(todo)
+        audio_seconds = 0.0
+        started = time.monotonic()
         deaths: Counter[int] = Counter()
         while left:
             for hand in self.hands:
@@ -241,7 +244,9 @@ def extract_on_cluster(
     The folder of the cache and the audio must be where all machines see them under the same path. Raises ProbeError as
     `extract` does, and where Ray is missing or cannot be reached, or where workers die again and again.
     """
-    folder, options, machine = Path(folder), options or Options(), machine or Machine()
+    folder = Path(folder)
+    options = options or Options()
+    machine = machine or Machine()
     corpus = load_corpus(corpus) if isinstance(corpus, str) else corpus
     with Driver(cluster or Cluster(), corpus, options, machine, say) as driver, driver.connection.errors():
         first = driver.first
@@ -258,7 +263,8 @@ def extract_on_cluster(
 
 def _session(driver: Driver, writer: CacheWriter, n_utterances: int, strict: bool) -> None:
     """Extract every pending shard; at the end say where the time went and note it in the cache."""
-    started, before = time.perf_counter(), writer.manifest
+    started = time.perf_counter()
+    before = writer.manifest
     with progress_line("Extracting", n_utterances, "utterances") as line:
         audio_seconds = driver.run(writer, strict, line)
     elapsed = time.perf_counter() - started

@@ -54,7 +54,9 @@ def extract(
     Raises:
         ProbeError: bad input, another fingerprint, not enough space; nothing that was finished is lost.
     """
-    folder, options, machine = Path(folder), options or Options(), machine or Machine()
+    folder = Path(folder)
+    options = options or Options()
+    machine = machine or Machine()
     corpus = load_corpus(corpus) if isinstance(corpus, str) else corpus
     backbone = options.load_backbone(machine.device, machine.attention)
     work = work_of(folder, corpus, machine.shard_size_on(backbone), part)
@@ -136,7 +138,9 @@ def session(
     say: Callable[[str], None],
 ) -> Iterator[Pipeline]:
     """A pipeline with a progress line; at the end it says where the time went and notes it in the cache."""
-    started, audio_seconds, before = time.perf_counter(), 0.0, writer.manifest
+    started = time.perf_counter()
+    audio_seconds = 0.0
+    before = writer.manifest
     threads = torch.get_num_threads()
     with progress_line("Extracting", n_utterances, "utterances") as line:
 

@@ -33,7 +33,8 @@ from probing.backbones import Backbone
 from probing.extraction.states import Clip, UnusableStates, batches, states_of
 from probing.extraction.waveforms import Waveforms
 
-MARK, STOP = "mark", "stop"
+MARK = "mark"
+STOP = "stop"
 WRITES_AHEAD = 8  # a kill loses no more than these
 
 
@@ -225,7 +226,8 @@ class Pipeline:
 
     def _start(self, shard: ShardWriter, rows: list[int], clips: list[Clip]) -> None:
         """Send a batch through the model, when there is room for what comes out."""
-        n_samples, n_bytes = sum(clip.n_samples for clip in clips), self._bytes_of(clips)
+        n_samples = sum(clip.n_samples for clip in clips)
+        n_bytes = self._bytes_of(clips)
         while len(self._batches) > self._most_batches:
             self._finish_batch(shard)
         while (on_their_way := self._on_their_way()) and on_their_way + n_bytes > self._most_on_their_way:
@@ -294,7 +296,8 @@ def _new_stream(device: torch.device) -> Any:
 
 
 def _write(shard: ShardWriter, rows: list[int], layers: Sequence[int], blocks: dict[str, NDArray[Any]]) -> None:
-    first, n_rows = rows[0], len(rows)
+    first = rows[0]
+    n_rows = len(rows)
     contiguous = rows == list(range(first, first + n_rows))
     for tier, block in blocks.items():
         for layer, values in zip(layers, block, strict=True):

@@ -79,7 +79,8 @@ class Connection:
             alive = any(node["Alive"] and node["NodeID"] == self.node_id for node in nodes)
             why = "its raylet on this machine is gone"
         except Exception as error:
-            alive, why = False, "its head process does not answer"
+            alive = False
+            why = "its head process does not answer"
             if not isinstance(error, TimeoutError):
                 why = str(error).strip().split("\n")[0]
         self._checked = time.monotonic()

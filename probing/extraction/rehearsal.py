@@ -23,7 +23,9 @@ from probing.extraction.options import Options
 from probing.progress import console, duration
 
 SAMPLED = 24  # utterances run to measure the rate, of all lengths
-LONGEST_S, MOST_S = 30.0, 240.0  # of one of them and of all, which a model of any size gets through in minutes
+# of one of them and of all, which a model of any size gets through in minutes
+LONGEST_S = 30.0
+MOST_S = 240.0
 
 
 def rehearse(
@@ -45,7 +47,9 @@ def rehearse(
     Raises:
         ProbeError: as `extract`, also where the disk cannot hold it.
     """
-    folder, options, machine = Path(folder), options or Options(), machine or Machine()
+    folder = Path(folder)
+    options = options or Options()
+    machine = machine or Machine()
     corpus = load_corpus(corpus) if isinstance(corpus, str) else corpus
     backbone = options.load_backbone(machine.device, machine.attention)
     work = work_of(folder, corpus, machine.shard_size_on(backbone), part)
@@ -105,7 +109,8 @@ def _rate(
     lengths = [n_samples_of(corpus.root / path, cropping) or n_longest for path in sample["path"]]
     seconds = sum(lengths) / SAMPLING_RATE
     sample = _spread(sample, max(1, int(len(sample) * min(1.0, MOST_S / max(seconds, 1.0)))))
-    rate, stages = 0.0, ""
+    rate = 0.0
+    stages = ""
     with tempfile.TemporaryDirectory() as scratch:
         for name, some in (("warm", sample.head(4)), ("timed", sample)):
             place = Path(scratch) / name

@@ -52,7 +52,8 @@ def repair(
     Raises:
         ProbeError: as `extract`; the cache is left no worse.
     """
-    folder, machine = Path(folder), machine or Machine()
+    folder = Path(folder)
+    machine = machine or Machine()
     manifest = load_manifest(folder)
     options = Options(**manifest.about["options"])
     corpus = _planned(folder, manifest, corpus)

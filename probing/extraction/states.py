@@ -53,7 +53,8 @@ class UnusableStates(Exception):
 
 def decode(utterance_id: str, audio: Path | Waveform, cropping: Cropping, min_samples: int) -> Clip:
     """Decode a file, or take the samples (n,) or (n, channels) at 16 kHz, as the model is to see them."""
-    path, known = audio if isinstance(audio, Path) else None, dict[str, float]()
+    path = audio if isinstance(audio, Path) else None
+    known = dict[str, float]()
     try:
         if isinstance(audio, Path):
             known = _stamp(audio)

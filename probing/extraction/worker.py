@@ -141,7 +141,8 @@ class Worker:
         """Take more shards, and say what was done, within about a second."""
         for item in given:
             self.shards.given.put(item)
-        step, deadline = Step(), time.monotonic() + STEP_S
+        step = Step()
+        deadline = time.monotonic() + STEP_S
         while not step.records and (left := deadline - time.monotonic()) > 0:
             try:
                 event = self.shards.events.get(timeout=left)

@@ -12,7 +12,8 @@ class Best:
     """The parameters of the `keep` epochs of lowest dev loss of every model."""
 
     def __init__(self, stack: HeadStack, keep: int) -> None:
-        n, device = len(stack.models), stack.mean.device
+        n = len(stack.models)
+        device = stack.mean.device
         self.losses = torch.full((keep, n), torch.inf, device=device)
         self.epochs = torch.zeros(n, dtype=torch.long, device=device)
         self.values = {
@@ -39,7 +40,8 @@ class Best:
 
     def _take(self, stack: HeadStack, kept: Tensor) -> None:
         """Give every model the mean over slots that are `kept` (K, M); one without any stays as it is."""
-        weight, some = kept / kept.sum(0).clamp_min(1), kept.sum(0) > 0
+        weight = kept / kept.sum(0).clamp_min(1)
+        some = kept.sum(0) > 0
         for name, value in stack.named_parameters():
             shape = (*weight.shape, *[1] * (value.ndim - 1))
             mean = (self.values[name] * weight.view(shape)).sum(0)

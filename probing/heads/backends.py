@@ -15,7 +15,9 @@ from torch.nn import functional
 from .kinds import BACKENDS
 from .merges import Merge, draw
 
-LSTM_WIDTH, MLP_WIDTH, ATTENTION_WIDTH = 192, 64, 128
+LSTM_WIDTH = 192
+MLP_WIDTH = 64
+ATTENTION_WIDTH = 128
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,9 @@ from probing.registry import RegistryError, own_code
 from .kinds import BACKENDS, MERGES, MergeKind, split_head
 from .stack import HeadStack, Model
 
-LENGTHS, N_LAYERS, DIM = (4, 2, 3), 4, 6
+LENGTHS = (4, 2, 3)
+N_LAYERS = 4
+DIM = 6
 
 
 def check_own(head: str, frames: bool) -> None:
@@ -24,7 +26,8 @@ def check_own(head: str, frames: bool) -> None:
         RegistryError: it fails, or does not keep to what `merges.Merge` and `backends.BackEnd` say.
     """
     merge, backend = split_head(head)
-    merge_kind, backend_kind = MERGES.find(merge), BACKENDS.find(backend)
+    merge_kind = MERGES.find(merge)
+    backend_kind = BACKENDS.find(backend)
     own = [merge_kind.path] if MERGES.is_own(merge_kind) else []
     own += [backend_kind.path] if BACKENDS.is_own(backend_kind) else []
     if not own:

@@ -66,7 +66,8 @@ class MergeClassifier(ClassifierMixin, BaseEstimator):
         Raises:
             HeadUnusable: another shape, values that are not finite, not two classes, or too few for a dev split.
         """
-        x, labels = _layers(X), np.asarray(y)
+        x = _layers(X)
+        labels = np.asarray(y)
         depth = x.shape[1] if self.depth is None else self.depth
         self._check_kinds()
         if not 1 <= depth <= x.shape[1]:

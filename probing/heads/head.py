@@ -153,7 +153,9 @@ def load_head(path: Path) -> Head:
         fields = {name: config[name] for name in Model.__dataclass_fields__}
         _check_own(path, config)
         width = config["dim"] * (1 if config["tier"] == "frames" else 2)
-        depth, rank, tensors = int(config["depth"]), int(config["rank"]), load_file(path)
+        depth = int(config["depth"])
+        rank = int(config["rank"])
+        tensors = load_file(path)
         if tensors["mean"].shape != (depth, width) or not 0 < rank <= max(RANK, width):  # before any are made
             raise ValueError(f"its tensors are not of {depth} layers of {width} values, or not of rank {rank}")
         stack = HeadStack([Model(**fields)], depth, width, config["tier"] == "frames", rank)

@@ -136,8 +136,10 @@ def _first_line(made_by: type) -> str:
     return (made_by.__doc__ or made_by.__name__).strip().splitlines()[0]
 
 
-_MERGES, _BACKENDS = "probing.heads.merges", "probing.heads.backends"
-_SUM, _ATTENTIVE = f"{_MERGES}:WeightedSum", f"{_MERGES}:AttentiveMerge"
+_MERGES = "probing.heads.merges"
+_BACKENDS = "probing.heads.backends"
+_SUM = f"{_MERGES}:WeightedSum"
+_ATTENTIVE = f"{_MERGES}:AttentiveMerge"
 
 MERGES = Kinds(
     "merge",

@@ -143,7 +143,8 @@ class AttentiveMerge(Merge):
         super().__init__(depths, n_layers, dim)
         if rank is None and set(depths) != {n_layers}:
             raise ValueError(f"faithful merges of depths {sorted(set(depths))} in one stack: expected {n_layers} only")
-        n, n_hidden = len(depths), n_layers // 2
+        n = len(depths)
+        n_hidden = n_layers // 2
         bottleneck = rank or dim * n_layers // 4
         hidden = torch.arange(n_hidden) < torch.tensor([depth // 2 for depth in depths])[:, None]
         self.register_buffer("used", hidden.float(), persistent=False)

@@ -24,7 +24,8 @@ from .stack import HeadStack
 from .workers import Workers
 
 CHECKPOINT_EVERY_S = 20.0
-BETAS, EPSILON = (0.9, 0.999), 1e-8
+BETAS = (0.9, 0.999)
+EPSILON = 1e-8
 
 
 class StackOptimizer:
@@ -54,7 +55,9 @@ class StackOptimizer:
         for name, value in self.parameters.items():
             if value.grad is None:
                 continue
-            first, second, scratch = self.first[name], self.second[name], self.scratch[name]
+            first = self.first[name]
+            second = self.second[name]
+            scratch = self.scratch[name]
             shape = (-1, *[1] * (value.ndim - 1))
             first.lerp_(value.grad, 1 - BETAS[0])
             second.mul_(BETAS[1]).addcmul_(value.grad, value.grad, value=1 - BETAS[1])
@@ -123,7 +126,8 @@ def train(
             state.epoch += 1
             found = losses_of(chosen, dev_source, dev_bonafide, weights[1], recipe.batch, device, workers)
             for i, losses in zip(learning, found, strict=True):
-                best, active = state.best[i], state.active[i]
+                best = state.best[i]
+                active = state.active[i]
                 best.offer(stacks[i], losses, state.epoch, active)
                 active &= ~recipe.stops(state.epoch, state.epoch - best.epochs)
             said(f"epoch {state.epoch}, {sum(int(active.sum()) for active in state.active)} still learning")
@@ -309,7 +313,8 @@ class _State:
         self.epoch = content["epoch"]
         for i, part in enumerate(content["stacks"]):
             self.stacks[i].load_state_dict(part["parameters"])
-            optimizer, best = self.optimizers[i], self.best[i]
+            optimizer = self.optimizers[i]
+            best = self.best[i]
             optimizer.first, optimizer.second = part["first"], part["second"]
             optimizer.step_count = part["steps"]
             best.losses, best.epochs, best.values = part["losses"], part["epochs"], part["values"]

@@ -83,7 +83,8 @@ class _Window:
         n_bonafide, n_spoof = (total[kind].sum() for kind in self.classes)
         missed = np.concatenate([[0], np.cumsum(trials.bonafide)])[starts]
         gap = missed / n_bonafide - 1 + (starts - missed) / n_spoof
-        below, variance = trials.per_cluster(starts[np.searchsorted(gap, 0.0)]), 0.0
+        below = trials.per_cluster(starts[np.searchsorted(gap, 0.0)])
+        variance = 0.0
         for kind, levels in zip(self.classes, trials.levels, strict=True):
             over = below[kind] - total[kind] * (below[kind].sum() / total[kind].sum())
             for size, of_cells in zip(levels.sizes, levels.of_cells, strict=True):
@@ -108,7 +109,8 @@ class _Window:
             total = [np.full(len(values), float(size)) for size in self.all.sizes]
         else:
             total = [values[:, kind] @ column for kind, column in zip(self.classes, self.total, strict=True)]
-        inside, rates = counts[:, self.cluster].astype(np.int64), np.empty(len(counts))
+        inside = counts[:, self.cluster].astype(np.int64)
+        rates = np.empty(len(counts))
         for i, (missed, passed, n_bonafide, n_spoof) in enumerate(np.array([*below, *total], np.int64).T):
             # misses less false alarms, times both numbers of trials: exact in whole numbers
             gap = np.cumsum(inside[i] * np.where(self.bonafide, n_spoof, n_bonafide))[self.ends]

@@ -48,7 +48,8 @@ def class_figures(target: ArrayLike, scores: ArrayLike, prior: ArrayLike | None 
     >>> round(found.accuracy, 2), round(found.balanced_accuracy, 3), round(found.v_information, 3)
     (0.75, 0.833, 0.513)
     """
-    y, margins = np.asarray(target), np.asarray(scores, np.float64)
+    y = np.asarray(target)
+    margins = np.asarray(scores, np.float64)
     if margins.ndim != 2 or len(y) != len(margins) or not len(y):
         raise ScoresError(f"{len(y)} targets and scores of shape {margins.shape}: expected (N,) and (N, M), N above 0")
     if not np.isfinite(margins).all():
@@ -62,7 +63,9 @@ def class_figures(target: ArrayLike, scores: ArrayLike, prior: ArrayLike | None 
     log_prior = np.log2(shares / shares.sum())
     odds = margins + log_prior * np.log(2)
     log_odds = (odds - np.logaddexp.reduce(odds, axis=1, keepdims=True)) / np.log(2)
-    chosen, rows, present = margins.argmax(axis=1), np.arange(len(y)), np.unique(y)
+    chosen = margins.argmax(axis=1)
+    rows = np.arange(len(y))
+    present = np.unique(y)
     right = chosen == y
     table = confusion(y, chosen, n_classes)
     f1 = 2 * table.diagonal() / np.maximum(table.sum(axis=0) + table.sum(axis=1), 1)

@@ -17,8 +17,12 @@ from numpy.typing import NDArray
 from cache.errors import OptionError, argument
 from probing.speakers import known_speakers
 
-AUTO, SPEAKER, UTTERANCE, ATTACK = "auto", "speaker", "utterance", "attack"
-BONAFIDE, SPOOF = "bona fide", "spoof"
+AUTO = "auto"
+SPEAKER = "speaker"
+UTTERANCE = "utterance"
+ATTACK = "attack"
+BONAFIDE = "bona fide"
+SPOOF = "spoof"
 FEW_CLUSTERS = 8  # of a class; below, intervals are wide and cover less evenly (tests/benchmarks/coverage.py)
 FEW_TRIALS = 5  # of a class; below, a condition has no figures
 
@@ -97,7 +101,9 @@ def levels_of(clusters: Clusters, kind: str, rows: NDArray[np.intp]) -> tuple[Le
     Returns:
         None if no factor is left of those that the class has.
     """
-    names, codes, alone = [], [], []
+    names = []
+    codes = []
+    alone = []
     for factor in clusters.factors:
         if kind not in factor.of:
             continue
@@ -188,7 +194,8 @@ def clusters_of(table: pd.DataFrame, unit: str = AUTO, where: str = "utterance")
 def _classes(column: pd.Series[str], is_bonafide: NDArray[np.bool_], name: str) -> tuple[str, ...]:
     if name == SPEAKER:
         return BONAFIDE, SPOOF
-    of_bonafide, of_spoofs = set(column[is_bonafide]), set(column[~is_bonafide])
+    of_bonafide = set(column[is_bonafide])
+    of_spoofs = set(column[~is_bonafide])
     if len(of_bonafide) == 1 and not of_bonafide & of_spoofs:
         return (SPOOF,)
     if len(of_spoofs) == 1 and not of_bonafide & of_spoofs:
@@ -210,7 +217,8 @@ def in_words(levels: dict[str, Levels], attacks: Iterable[object] = ()) -> str:
     """
     units = list(dict.fromkeys(name for one in levels.values() for name in one.names if name != UTTERANCE))
     if not units:
-        numbers, units = [], [UTTERANCE]
+        numbers = []
+        units = [UTTERANCE]
     elif len(units) == 1 and all(one.names == (units[0],) for one in levels.values()):
         numbers = [", ".join(f"{one.sizes[0]} {kind}" for kind, one in levels.items())]
     else:

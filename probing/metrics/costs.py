@@ -38,7 +38,8 @@ class Costs:
 
     def of(self, miss: ArrayLike, false_alarm: ArrayLike) -> np.ndarray:
         """Normalised cost of error rates."""
-        weight_miss, weight_false_alarm = self.miss * (1 - self.p_spoof), self.false_alarm * self.p_spoof
+        weight_miss = self.miss * (1 - self.p_spoof)
+        weight_false_alarm = self.false_alarm * self.p_spoof
         cost = weight_miss * np.asarray(miss) + weight_false_alarm * np.asarray(false_alarm)
         return cost / min(weight_miss, weight_false_alarm)
 

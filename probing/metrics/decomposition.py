@@ -24,7 +24,8 @@ from probing.metrics.tdcf import AsvRates, asv_rates
 
 POOLED = "pooled"
 MOST_CONDITIONS = 1500  # 114 vocoders x 9 codecs, as ASVspoof 2021 DF has them, are 1150
-OF_SPOOFS, OF_BOTH = "spoof", "both"
+OF_SPOOFS = "spoof"
+OF_BOTH = "both"
 
 
 def decompose(
@@ -54,7 +55,8 @@ def decompose(
     >>> found["n_spoof"].to_dict(), float(found.loc["pooled", "eer"].round(3))
     ({'pooled': 12, 'A01': 6, 'A02': 6}, 0.333)
     """
-    legacy, rows = _rates(asv) if asv is not None else None, []
+    legacy = _rates(asv) if asv is not None else None
+    rows = []
     of_both = _of_both(trials, factors, kinds or {})
     for condition, chosen in conditions(trials, factors, kinds):
         wanted = {name: value for name, value in condition.items() if value != POOLED}
@@ -78,7 +80,8 @@ def conditions(
 
     Args and errors: as `decompose`.
     """
-    of_both, spoof = _of_both(trials, factors, kinds or {}), trials["label"].eq("spoof").to_numpy()
+    of_both = _of_both(trials, factors, kinds or {})
+    spoof = trials["label"].eq("spoof").to_numpy()
     values = [[POOLED, *sorted(trials.loc[spoof | of_both[name], name].unique())] for name in factors]
     n = prod(map(len, values))
     if n > MOST_CONDITIONS:
@@ -134,6 +137,7 @@ def _rates(asv: pd.DataFrame) -> AsvRates | None:
 
 
 def _figures(trials: pd.DataFrame, asv: AsvRates | None, legacy: AsvRates | None) -> dict[str, float]:
-    bonafide, scores = trials["label"].eq("bonafide").to_numpy(), trials["score"].to_numpy(np.float64)
+    bonafide = trials["label"].eq("bonafide").to_numpy()
+    scores = trials["score"].to_numpy(np.float64)
     counts = {"n_bonafide": int(bonafide.sum()), "n_spoof": int((~bonafide).sum())}
     return {**counts, **figures_of(Trials(bonafide, scores, asv, legacy))}

@@ -56,7 +56,8 @@ def checked(bonafide: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], 
     Raises:
         ScoresError: lengths differ, a score is NaN, or a class is missing.
     """
-    is_bonafide, values = np.asarray(bonafide, bool), np.asarray(scores, np.float64)
+    is_bonafide = np.asarray(bonafide, bool)
+    values = np.asarray(scores, np.float64)
     if values.ndim != 1 or is_bonafide.shape != values.shape:
         raise ScoresError(f"scores {values.shape} and labels {is_bonafide.shape}: expected one of each per trial")
     if np.isnan(values).any():
@@ -87,10 +88,12 @@ def eer(bonafide: ArrayLike, scores: ArrayLike) -> float:
     0.3333
     """
     is_bonafide, values = checked(bonafide, scores)
-    human, spoof = np.sort(values[is_bonafide]), np.sort(values[~is_bonafide])
+    human = np.sort(values[is_bonafide])
+    spoof = np.sort(values[~is_bonafide])
 
     def crossed(score: float) -> bool:
-        rejected, accepted = np.searchsorted(human, score, "right"), len(spoof) - np.searchsorted(spoof, score, "right")
+        rejected = np.searchsorted(human, score, "right")
+        accepted = len(spoof) - np.searchsorted(spoof, score, "right")
         return int(rejected) * len(spoof) >= int(accepted) * len(human)
 
     # the least score above which misses are as many as false alarms; there is one, as above the highest all is missed
@@ -98,7 +101,8 @@ def eer(bonafide: ArrayLike, scores: ArrayLike) -> float:
     score = min(candidates)
     miss = (np.searchsorted(human, score, "left") / len(human), np.searchsorted(human, score, "right") / len(human))
     passed = (np.searchsorted(spoof, score, "left") / len(spoof), np.searchsorted(spoof, score, "right") / len(spoof))
-    before, after = 1 - passed[0] - miss[0], miss[1] + passed[1] - 1
+    before = 1 - passed[0] - miss[0]
+    after = miss[1] + passed[1] - 1
     return float(miss[0] + before / (before + after) * (miss[1] - miss[0]))
 
 

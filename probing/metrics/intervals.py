@@ -73,7 +73,8 @@ def rate_interval(value: float, resampled: NDArray[np.float64], resamples: Resam
         return Interval(value, np.nan, np.nan)
     if not resamples.degrees:
         return Interval(value, 0.0, 1.0)
-    tail, trials = (1 - level) / 2, resamples.most_trials
+    tail = (1 - level) / 2
+    trials = resamples.most_trials
     if variance := standard_error(resampled, resamples) ** 2:
         trials = min(value * (1 - value) / variance, trials)
     trials *= (stats.norm.ppf(tail) / stats.t.ppf(tail, resamples.degrees)) ** 2

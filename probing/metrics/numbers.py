@@ -39,7 +39,8 @@ def number_figures(target: ArrayLike, predicted: ArrayLike) -> NumberFigures:
     """
     from scipy.stats import spearmanr  # a wrong option must not wait for it
 
-    y, found = np.asarray(target, np.float64), np.asarray(predicted, np.float64)
+    y = np.asarray(target, np.float64)
+    found = np.asarray(predicted, np.float64)
     if y.ndim != 1 or y.shape != found.shape or len(y) < 2:
         raise ScoresError(f"targets {y.shape}, predictions {found.shape}: expected as many of each, 2 or more")
     if not (np.isfinite(y).all() and np.isfinite(found).all()):

@@ -54,14 +54,17 @@ def roc(bonafide: ArrayLike, scores: ArrayLike, *, official: bool = False) -> Ro
         is_bonafide, values = checked(bonafide, scores)
         is_bonafide, values = (np.concatenate([x[is_bonafide], x[~is_bonafide]]) for x in (is_bonafide, values))
         order = np.argsort(values, kind="stable")
-        counts, values = is_bonafide[order], values[order]
+        counts = is_bonafide[order]
+        values = values[order]
         threshold = np.concatenate([values[:1] - 0.001, values])
-        rejected, passed = np.cumsum(counts), np.cumsum(~counts)
+        rejected = np.cumsum(counts)
+        passed = np.cumsum(~counts)
     else:
         points = operating_points(bonafide, scores)
         n_bonafide, n_spoof = points.counts()
         threshold = np.append(points.distinct, np.inf)
-        rejected, passed = np.cumsum(n_bonafide), np.cumsum(n_spoof)
+        rejected = np.cumsum(n_bonafide)
+        passed = np.cumsum(n_spoof)
     miss = np.concatenate([[0.0], rejected / rejected[-1]])
     return Roc(threshold, miss, np.concatenate([[1.0], (passed[-1] - passed) / passed[-1]]))
 

@@ -15,8 +15,11 @@ from numpy.typing import ArrayLike
 from probing.metrics.eer import ScoresError
 from probing.metrics.roc import Roc, official_eer_point, roc
 
-P_SPOOF, P_TARGET, P_NONTARGET = 0.05, 0.95 * 0.99, 0.95 * 0.01
-COST_MISS, COST_FALSE_ALARM = 1.0, 10.0
+P_SPOOF = 0.05
+P_TARGET = 0.95 * 0.99
+P_NONTARGET = 0.95 * 0.01
+COST_MISS = 1.0
+COST_FALSE_ALARM = 10.0
 KEYS = ("target", "nontarget", "spoof")
 
 
@@ -60,7 +63,8 @@ def asv_rates(keys: ArrayLike, scores: ArrayLike) -> AsvRates:
     >>> found.miss, found.false_alarm, found.false_alarm_spoof
     (0.0, 0.5, 0.5)
     """
-    names, values = np.asarray(keys).astype(str), np.asarray(scores, np.float64)
+    names = np.asarray(keys).astype(str)
+    values = np.asarray(scores, np.float64)
     if names.shape != values.shape or not np.isin(names, KEYS).all():
         raise ScoresError(f"ASV keys {names.shape}, scores {values.shape}: expected one of {', '.join(KEYS)} per score")
     target, nontarget, spoof = (values[names == key] for key in KEYS)

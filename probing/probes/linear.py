@@ -144,7 +144,9 @@ class LinearProbeCV(LinearProbe):
         x = torch.tensor(features)[None]
         scaling = Scaling.of(x)
         z = scaling.apply(x, torch.float32 if self.tolerance >= FINEST_SINGLE else torch.float64)
-        y_all, prepared, solver = torch.from_numpy(targets)[None], Features(z[0]), self._solver()
+        y_all = torch.from_numpy(targets)[None]
+        prepared = Features(z[0])
+        solver = self._solver()
         of_folds = solve_selections(prepared, y_all.expand(len(rows), -1), rows, self.Cs, 100 * self.tolerance, solver)
         weights, biases = folded(scaling, of_folds)
         losses = [

@@ -68,7 +68,8 @@ def fit_logistic(
     """
     y = targets.double().repeat_interleave(len(strengths), dim=0)
     counted = torch.ones_like(y) if rows is None else rows.to(y).repeat_interleave(len(strengths), dim=0)
-    positive, n = (counted * y).sum(dim=1, keepdim=True), counted.sum(dim=1, keepdim=True)
+    positive = (counted * y).sum(dim=1, keepdim=True)
+    n = counted.sum(dim=1, keepdim=True)
     weights = counted * torch.where(y > 0, 0.5 / positive, 0.5 / (n - positive))  # s_i / n
     if start is not None:
         start = Solution(start.weight[..., None, :], start.bias[..., None])

@@ -172,22 +172,32 @@ def minimise(
     margins = products.margins(u, labelling)
     values = loss.values(margins) + _penalty(u, penalties)
     slack = 1e-15 if products.features.x.dtype == torch.float64 else 1e-7
-    at, worst = torch.arange(len(u), device=u.device), 0.0  # problems under way; gradient of those that got stuck
+    # problems under way; gradient of those that got stuck
+    at = torch.arange(len(u), device=u.device)
+    worst = 0.0
     for _ in range(MAX_NEWTON_STEPS):
-        odds, loss_at = loss.odds(margins[at]), loss.of(at)
+        odds = loss.odds(margins[at])
+        loss_at = loss.of(at)
         gradient = products.gradients(loss_at.slopes(odds), labelling[at]) + penalties[at] * u[at]
         sizes = gradient.abs().amax(dim=1)
         going = ~(sizes <= tolerance)
         if not going.any():
             break
-        at, gradient, loss_at = at[going], gradient[going], loss_at.of(going)
-        penalties_at, value, of = penalties[at], values[at], labelling[at]
+        at = at[going]
+        gradient = gradient[going]
+        loss_at = loss_at.of(going)
+        penalties_at = penalties[at]
+        value = values[at]
+        of = labelling[at]
         step = _conjugate_gradients(products, of, loss_at, odds[going], penalties_at, gradient, tolerance)
         slope = (gradient * step).sum(dim=1)
-        old, old_margins, step_margins = u[at], margins[at], products.margins(step, of)
+        old = u[at]
+        old_margins = margins[at]
+        step_margins = products.margins(step, of)
         length = torch.ones_like(slope)[:, None]
         for _ in range(40):
-            new, new_margins = old + length * step, old_margins + length[..., None] * step_margins
+            new = old + length * step
+            new_margins = old_margins + length[..., None] * step_margins
             reached = loss_at.values(new_margins) + _penalty(new, penalties_at)
             short = ~(reached <= value + 1e-4 * length[:, 0] * slope + slack * value.abs())
             if not short.any():
@@ -195,7 +205,10 @@ def minimise(
             length[short] /= 2
         else:
             worst = max(worst, float(sizes[going][short].nan_to_num(torch.inf).max()))
-            at, new, new_margins, reached = at[~short], new[~short], new_margins[~short], reached[~short]
+            at = at[~short]
+            new = new[~short]
+            new_margins = new_margins[~short]
+            reached = reached[~short]
         u[at], margins[at], values[at] = new, new_margins, reached
         if not len(at):
             break
@@ -220,7 +233,8 @@ def _conjugate_gradients(
     tolerance: float,
 ) -> torch.Tensor:
     """Solve Hessian @ step = -gradient, the more exactly the nearer the solution; all (Q, n (P + 1)) or (Q,)."""
-    step, residual = torch.zeros_like(gradient), -gradient
+    step = torch.zeros_like(gradient)
+    residual = -gradient
     state = loss.state(odds)
     curvature = state[0].sum(dim=2).clamp_min(1e-300)
     ratio = penalties[:, :1] / curvature
@@ -239,10 +253,14 @@ def _conjugate_gradients(
         if not left.any():
             break
         if not left.all():
-            going, labelling, state = going[left], labelling[left], tuple(one[left] for one in state)
-            penalties, wanted = penalties[left], wanted[left]
+            going = going[left]
+            labelling = labelling[left]
+            state = tuple(one[left] for one in state)
+            penalties = penalties[left]
+            wanted = wanted[left]
             residual, direction, energy = (v[left] for v in (residual, direction, energy))
-            ratio, curvature = ratio[left], curvature[left]
+            ratio = ratio[left]
+            curvature = curvature[left]
         scaled = products.precondition(residual, ratio, curvature)
         new_energy = (residual * scaled).sum(dim=1, keepdim=True)
         direction = scaled + new_energy / energy.clamp_min(1e-300) * direction

@@ -45,8 +45,10 @@ def fit_ridge(
     for layer, of_layer in enumerate(x):
         for k, chosen in enumerate(sets):
             mine = of == k
-            z, t = of_layer[chosen].double(), y[mine][:, chosen]
-            center, level = z.mean(dim=0), t.mean(dim=1)
+            z = of_layer[chosen].double()
+            t = y[mine][:, chosen]
+            center = z.mean(dim=0)
+            level = t.mean(dim=1)
             found = _solve(z - center, t - level[:, None], penalties)
             weight[layer, mine] = found
             bias[layer, mine] = level[:, None] - found @ center

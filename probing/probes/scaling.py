@@ -21,7 +21,8 @@ class Scaling:
 
         With float32 the values are exact in it, so that `apply` in float32 and `fold` are of the very same scaling.
         """
-        n, zero = x.shape[1], torch.zeros(1, dtype=torch.float64, device=x.device)
+        n = x.shape[1]
+        zero = torch.zeros(1, dtype=torch.float64, device=x.device)
         total = sum((block.sum(dim=1, keepdim=True).double() for _, block in _blocks(x, dtype)), zero)
         mean = (total / n).to(dtype)
         square = ((block - mean).square_().sum(dim=1, keepdim=True).double() for _, block in _blocks(x, dtype))
@@ -31,7 +32,9 @@ class Scaling:
 
     def apply(self, x: torch.Tensor, dtype: torch.dtype = torch.float64) -> torch.Tensor:
         """Standardised features (L, N, P), computed in a type, with K = 1."""
-        out, mean, scale = torch.empty(x.shape, dtype=dtype, device=x.device), self.mean.to(dtype), self.scale.to(dtype)
+        out = torch.empty(x.shape, dtype=dtype, device=x.device)
+        mean = self.mean.to(dtype)
+        scale = self.scale.to(dtype)
         for first, block in _blocks(x, dtype):
             part = out[:, first : first + block.shape[1]]
             torch.sub(block, mean, out=part).div_(scale)

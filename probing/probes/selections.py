@@ -54,7 +54,8 @@ def solve_selections(
 
     `fit` is `fit_logistic`, or `fit_multinomial` with its number of classes.
     """
-    z, targets = features.x[None], targets.expand(len(rows), -1)
+    z = features.x[None]
+    targets = targets.expand(len(rows), -1)
     scale = torch.cat([Scaling.of(z[:, chosen], z.dtype).scale for chosen in rows], dim=1)
     if z.shape[1] >= z.shape[2]:
         return fit(features, targets, strengths, rows=rows, scale=scale, tolerance=tolerance)

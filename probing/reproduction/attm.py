@@ -33,7 +33,8 @@ CORPORA = ("asvspoof2019-la", "asvspoof2021-la", "asvspoof2021-df")
 SECONDS = 64_600 / 16_000  # of every clip, as the paper has it
 DEPTHS = (4, 6, 8, 10, 12)  # those published; and full depth
 HEADS = ("weighted-sum+linear", "attentive-compact+linear")
-PAPER_HEADS, PAPER_DEPTHS = ("weighted-sum+lstm", "attentive+lstm"), (12,)
+PAPER_HEADS = ("weighted-sum+lstm", "attentive+lstm")
+PAPER_DEPTHS = (12,)
 
 
 @dataclass(frozen=True)
@@ -225,8 +226,10 @@ def _rates(found: Run, experiment: str, column: str, value: int, head: str | Non
 
 
 def _extraction(wanted: Reproduction, name: str, calibration: Calibration | None) -> Step:
-    root, folder = wanted.roots.get(name), wanted.cache(name)
-    splits, counts = wanted.splits(name), KNOWN[name].published
+    root = wanted.roots.get(name)
+    folder = wanted.cache(name)
+    splits = wanted.splits(name)
+    counts = KNOWN[name].published
     if root is not None:
         table = read_corpus(f"{name}:{root}").utterances
         n = int(table["split"].isin(splits).sum())
@@ -245,7 +248,8 @@ def _extraction(wanted: Reproduction, name: str, calibration: Calibration | None
         frames=wanted.frames,
         device=wanted.device if wanted.device != "auto" else None,
     )
-    n_bytes, seconds = 0, None
+    n_bytes = 0
+    seconds = None
     if calibration is not None:
         values = {"pooled": 2, "frames": calibration.n_frames}
         a_clip = sum(values[tier] * np.dtype(dtype).itemsize for tier, dtype in wanted.extraction.tiers.items())
@@ -297,7 +301,8 @@ def _training_seconds(wanted: Reproduction, options: SweepOptions, calibration: 
         n_train = int((read_corpus(f"{CORPORA[0]}:{wanted.roots[CORPORA[0]]}").utterances["split"] == "train").sum())
     problems = (1 + len(options.control_seeds)) * len(options.strengths)
     flops = linear_flops(n_train, 2 * calibration.dim, calibration.n_layers + 1, problems)
-    recipe, depths = options.depths.training(), options.depths
+    recipe = options.depths.training()
+    depths = options.depths
     constants = len(depths.seeds) * len(recipe.learning_rates) * len(recipe.weight_decays)
     dim, steps = (calibration.dim, calibration.n_frames) if wanted.frames else (2 * calibration.dim, 1)
     for head in depths.heads:
@@ -315,7 +320,8 @@ def _finished(wanted: Reproduction, name: str) -> bool:
         cache = Cache(wanted.cache(name))
     except CacheMissing:
         return False
-    options, asked = cache.about.get("options", {}), wanted.extraction
+    options = cache.about.get("options", {})
+    asked = wanted.extraction
     same = all(options.get(key) == getattr(asked, key) for key in ("backbone", "revision", "seconds"))
     there = set(wanted.splits(name)) <= set(cache.utterances["split"])
     return cache.finished and there and same and set(asked.tiers) <= set(cache.tiers)

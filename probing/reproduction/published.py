@@ -26,7 +26,8 @@ def _by_depth(backbone: str, depths: tuple[int, ...], *rates: tuple[float, float
 
 
 ATTM = Published(ATTM_PAPER, "attentive merge, fine-tuned", "WavLM-Large", 12, (0.65, 3.50, 3.19))
-_LARGE, _BASE = (4, 6, 8, 10, 12, 24), (2, 4, 6, 12)
+_LARGE = (4, 6, 8, 10, 12, 24)
+_BASE = (2, 4, 6, 12)
 PUBLISHED = (
     ATTM,
     *_by_depth(

@@ -49,7 +49,8 @@ def calibrate(options: Options, device: str) -> Calibration | None:
     flops = matrix_flops(device)
     if is_here(options.backbone):
         backbone = options.load_backbone(device)
-        seconds, n_samples = pass_seconds(backbone, options), options.cropping.n_samples()
+        seconds = pass_seconds(backbone, options)
+        n_samples = options.cropping.n_samples()
         return Calibration(
             backbone.n_layers,
             backbone.dim,
@@ -97,7 +98,9 @@ def pass_macs(n_layers: int, dim: int, n_samples: int) -> tuple[float, int]:
 
     A block has 12 D^2 products a frame and 2 T D in its attention; the front end is `CONVOLUTIONS` of `CHANNELS`.
     """
-    n, channels, macs = n_samples, 1, 0.0
+    n = n_samples
+    channels = 1
+    macs = 0.0
     for kernel, stride in CONVOLUTIONS:
         n = (n - kernel) // stride + 1
         macs += n * CHANNELS * channels * kernel

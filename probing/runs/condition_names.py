@@ -37,7 +37,8 @@ def condition_values(name: str, factors: Sequence[str]) -> dict[str, str]:
         return {}
     factor = "|".join(re.escape(one) for one in sorted(factors, key=len, reverse=True))
     part = re.compile(f"(?P<factor>{factor})=(?P<value>{QUOTED}|.*?(?=,(?:{factor})=|$))", re.DOTALL)
-    found, at = dict[str, str](), 0
+    found = dict[str, str]()
+    at = 0
     while (match := part.match(name, at)) is not None:
         value = match["value"]
         found[match["factor"]] = json.loads(value) if re.fullmatch(QUOTED, value, re.DOTALL) else value

@@ -9,15 +9,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-RECORD, RESULTS, UTTERANCES = "run.json", "results.parquet", "utterances.parquet"
+RECORD = "run.json"
+RESULTS = "results.parquet"
+UTTERANCES = "utterances.parquet"
 FINDINGS = ("finding", "mlp_finding", "elsewhere", "unseen_attacks", "depth_finding")
-TEXT, TEXTS, WHOLE, WHOLES, NUMBERS = "a text", "texts", "a whole number", "whole numbers", "numbers"
-RATE, RATE_OR_NONE, WHOLE_OR_NONE, OBJECT = (
-    "a number from 0 to 1",
-    "a number from 0 to 1, or NaN",
-    "a whole number, or null",
-    "an object",
-)
+TEXT = "a text"
+TEXTS = "texts"
+WHOLE = "a whole number"
+WHOLES = "whole numbers"
+NUMBERS = "numbers"
+RATE = "a number from 0 to 1"
+RATE_OR_NONE = "a number from 0 to 1, or NaN"
+WHOLE_OR_NONE = "a whole number, or null"
+OBJECT = "an object"
 INTERVAL = {"value": RATE, "low": RATE, "high": RATE}
 COUNTS = {"bonafide": WHOLE, "spoof": WHOLE}
 OPTIONS = {
@@ -75,7 +79,8 @@ def check_record(record: Any) -> None:
             f"{RECORD}: 'corpora' names {len(record['corpora'])}, 'caches' {len(evaluated)} and 'options.eval' "
             f"{len(record['options']['eval'])}; expected as many of each"
         )
-    finding, depth = record["finding"], record.get("depth_finding")
+    finding = record["finding"]
+    depth = record.get("depth_finding")
     if not 0 <= finding["layer"] <= finding["last"] <= MOST_LAYERS:
         raise ValueError(f"{RECORD}: 'finding.layer' is {finding['layer']}, 'finding.last' {finding['last']}")
     for name in ("elsewhere", "unseen_attacks", "mlp_finding"):
@@ -128,7 +133,8 @@ def check_results(results: pd.DataFrame, record: Mapping[str, Any]) -> None:
 
 def _check_layers(results: pd.DataFrame, record: Mapping[str, Any]) -> None:
     """Every part has one figure for each layer, and one of trivial features."""
-    finding, eers = record["finding"], results[results["metric"] == "eer"]
+    finding = record["finding"]
+    eers = results[results["metric"] == "eer"]
     _check_rates(eers[eers["experiment"].isin(["layer", "trivial-features", "mlp"])], ["value", "low", "high"])
     controls = ["by-condition", "unseen-attack", "shuffled-labels", "mlp-shuffled-labels"]
     _check_rates(eers[eers["experiment"].isin(controls)], ["value"])
@@ -163,7 +169,8 @@ def _check_depths(results: pd.DataFrame, record: Mapping[str, Any]) -> None:
     rows = results[(results["experiment"] == "depth") & (results["metric"] == "eer")]
     if not record.get("depth_finding") and rows.empty:
         return
-    heads, full = record["options"]["depths"]["heads"], record["finding"]["last"]
+    heads = record["options"]["depths"]["heads"]
+    full = record["finding"]["last"]
     if not record.get("depth_finding"):
         raise ValueError(f"{RECORD}: no key 'depth_finding', and {RESULTS} has heads by depth")
     if rows["depth"].isna().any():

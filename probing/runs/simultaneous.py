@@ -60,7 +60,8 @@ def layer_gains(run: Run, other: Run, part: str = "eval") -> pd.DataFrame:
     Raises:
         ProbeError: the runs were made on other utterances.
     """
-    mine, theirs = {}, {}
+    mine = {}
+    theirs = {}
     for layer in sorted(set(_layers(run)) & set(_layers(other))):
         name = f"linear-layer-{layer:02d}"
         mine[layer], there = run.trials(name, part), other.trials(name, part).set_index("utterance_id")

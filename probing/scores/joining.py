@@ -76,10 +76,12 @@ def _as_known(scores: pd.DataFrame, known: pd.DataFrame, say: Callable[[str], No
     if scores["utterance_id"].isin(known["utterance_id"]).all():
         return scores
     for differ, bare in (("the suffix", _without_suffix), ("folder and suffix", _stem)):
-        bare_scores, bare_known = scores["utterance_id"].map(bare), known["utterance_id"].map(bare)
+        bare_scores = scores["utterance_id"].map(bare)
+        bare_known = known["utterance_id"].map(bare)
         if bare_scores.is_unique and bare_known.is_unique and bare_scores.isin(bare_known).all():
             names = bare_scores.map(dict(zip(bare_known, known["utterance_id"], strict=True)))
-            of, to = scores["utterance_id"].iloc[0], names.iloc[0]
+            of = scores["utterance_id"].iloc[0]
+            to = names.iloc[0]
             say(f"Note: the scores were joined with the keys without {differ} of the audio files, as {of} with {to}.")
             return scores.assign(utterance_id=names)
     return scores

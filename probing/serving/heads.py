@@ -200,7 +200,8 @@ def choose_head(run: Run, depth: int | None = None, name: str | None = None) -> 
         at = f" of depth {depth}" if name and depth is not None else ""
         names = ", ".join(sorted(candidate.name for candidate in known)) or "none"
         raise ServingError(f"{asked}: {run.folder} has no such head{at}. It has: {names}")
-    best, folder = fitting[0], run.folder / "heads"
+    best = fitting[0]
+    folder = run.folder / "heads"
     if not best.name.startswith(LINEAR):
         return ChosenHead(load_head(file_in(folder, f"{best.name}.safetensors")), best)
     try:

@@ -65,7 +65,8 @@ def find_best(
         resamples: those of eval.
     """
     keys = sorted(dev, key=lambda key: (dev[key], key[1]))
-    best, resampled = keys[0], np.stack([dev_resampled[key] for key in keys])
+    best = keys[0]
+    resampled = np.stack([dev_resampled[key] for key in keys])
     chosen = resampled.argmin(axis=0)
     true = np.array([dev[key] for key in keys])[chosen]
     price = float((true - resampled.min(axis=0)).mean())

@@ -54,7 +54,8 @@ def contributions(
                 split.table["attack"] == attack
             ).to_numpy() & ~split.bonafide
     for layer in head.layers:
-        at, at_start = gates[:, layer - 1], starts[:, layer - 1]
+        at = gates[:, layer - 1]
+        at_start = starts[:, layer - 1]
         for condition, chosen in conditions.items():
             row = {"layer": layer, "condition": condition}
             if learned:
@@ -94,7 +95,8 @@ def _changed(head: Head, source: Source, n: int, seed: int) -> tuple[NDArray[np.
     The source is read twice side by side, in order and permuted, as no batch need hold more than a few utterances.
     """
     n_layers = len(head.layers)
-    without, permuted = np.zeros((n_layers, n)), np.zeros((n_layers, PERMUTATIONS, n))
+    without = np.zeros((n_layers, n))
+    permuted = np.zeros((n_layers, PERMUTATIONS, n))
     generator = np.random.default_rng(seed)
     size = max(1, min(BATCH, getattr(source, "part_size", 2 * BATCH) // 2))
     for j in range(PERMUTATIONS):

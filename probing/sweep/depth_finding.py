@@ -14,7 +14,8 @@ from probing.metrics import Interval, Resamples, difference_interval, rate_inter
 from probing.sweep.best_head import BestHead
 from probing.sweep.margin import Margin
 
-LEVEL, POWER = 0.05, 0.8
+LEVEL = 0.05
+POWER = 0.8
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ class DepthFinding:
         return said + self.best.sentence((self.head, self.depth or self.full)) if self.best else said
 
     def _of_depth(self) -> str:
-        margin, full = Margin.of(self.margin), f"{self.at_full} with all {self.full}"
+        margin = Margin.of(self.margin)
+        full = f"{self.at_full} with all {self.full}"
         if self.reason == "chance":
             return (
                 f"With all {self.full} layers the head chosen on dev, {self.head}, is not shown to be better than "
@@ -125,8 +127,11 @@ def find_depth(
         resamples: whose they are.
         saved: depth -> share of multiply-accumulates saved.
     """
-    full, allowed = max(rates), Margin.of(margin)
-    found, bound, reason = None, None, ""
+    full = max(rates)
+    allowed = Margin.of(margin)
+    found = None
+    bound = None
+    reason = ""
     if np.quantile(resampled[full], 1 - LEVEL) >= 0.5:
         reason = "chance"
     else:
@@ -136,7 +141,8 @@ def find_depth(
                 break
             excess_of = allowed.of_excess(resampled[depth], resampled[full])
             # without interpolation, as the excess over an EER of 0 is infinite
-            found, bound = depth, float(np.quantile(excess_of, 1 - LEVEL, method="inverted_cdf"))
+            found = depth
+            bound = float(np.quantile(excess_of, 1 - LEVEL, method="inverted_cdf"))
         reason = "" if found else "no-depth"
     at = {depth: rate_interval(rates[depth], resampled[depth], resamples) for depth in (found, full) if depth}
     excess = None

@@ -83,7 +83,8 @@ def fit_depths(
         for rate in recipe.learning_rates
         for decay in recipe.weight_decays
     ]
-    dim, frames = sources["train"].dim, options.tier == "frames"
+    dim = sources["train"].dim
+    frames = options.tier == "frames"
     vectors = recipe.batch
     if isinstance(source := sources["train"], FrameSource):
         vectors = min(recipe.batch, source.part_size) * source.longest
@@ -91,7 +92,8 @@ def fit_depths(
     about = {"backbone": cache.about["backbone"], "cache": cache.id, "recipe": recipe.name}
     best: dict[tuple[str, int, int], tuple[float, FittedHead]] = {}
     for i, group in enumerate(_groups(stacks, memory_gb / 2)):
-        count, told = sum(len(stack.models) for stack in group), [0]
+        count = sum(len(stack.models) for stack in group)
+        told = [0]
         train(
             group,
             sources["train"],
@@ -137,7 +139,8 @@ def _groups(stacks: Sequence[HeadStack], memory_gb: float) -> Iterator[list[Head
         size = 6 * 4 * stack.n_parameters() / 1e9
         if group and used + size > memory_gb:
             yield group
-            group, used = [], 0.0
+            group = []
+            used = 0.0
         group.append(stack)
         used += size
     if group:

@@ -146,10 +146,12 @@ def find_layer(
         resamples: whose they are.
     """
     dev = table[(table["experiment"] == LAYERS) & (table["split"] == "dev")]
-    layer, last = int(dev.loc[dev["value"].idxmin(), "layer"]), cache.layers[-1]
+    layer = int(dev.loc[dev["value"].idxmin(), "layer"])
+    last = cache.layers[-1]
     on_eval = table[(table["split"] == "eval") & (table["corpus"] == corpus)]
     of_layer = _intervals(on_eval[on_eval["experiment"] == LAYERS])
-    best, at_last = of_layer[layer], of_layer[last]
+    best = of_layer[layer]
+    at_last = of_layer[last]
     trivial, control = (on_eval[on_eval["experiment"] == name] for name in (TRIVIAL, CONTROL))
     return Finding(
         backbone=cache.about["backbone"],

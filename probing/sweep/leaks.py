@@ -19,8 +19,12 @@ from probing.speakers import known_speakers
 from probing.sweep.splits import EVAL, Split
 
 FEWEST = 20  # utterances of a class in a part; with fewer, one of them moves an error rate by more than 5 points
-SPEAKER, NAME, FILE, AUDIO = "speaker", "speaker name", "file", "audio"
-CRC, BYTES = "file_crc32", "file_bytes"
+SPEAKER = "speaker"
+NAME = "speaker name"
+FILE = "file"
+AUDIO = "audio"
+CRC = "file_crc32"
+BYTES = "file_bytes"
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,8 @@ def probe_layers(
     Yields:
         Layers in order, each with its K probes and its A probes on selections, with scores of all parts but `train`.
     """
-    cache, fitted_on = splits["train"].cache, [splits["train"], splits["dev"]]
+    cache = splits["train"].cache
+    fitted_on = [splits["train"], splits["dev"]]
     evaluations = {part: split for part, split in splits.items() if split.name == EVAL}
     truth = {part: split.bonafide for part, split in splits.items()}
     n_left_out = 0 if left_out is None else len(left_out["train"])
@@ -73,7 +74,8 @@ def probe_layers(
 
     def fit(layer: int) -> tuple[int, list[Probe], list[Probe]]:
         features = {split.name: features_of(split, layer, split.table) for split in fitted_on}
-        probes, selected = fit_probes(features, labellings, strengths, device), []
+        probes = fit_probes(features, labellings, strengths, device)
+        selected = []
         if left_out is not None:
             selected = fit_probes(features, [truth] * n_left_out, strengths, device, left_out)
         del features

@@ -52,7 +52,8 @@ def probe_with_mlp(
     """
     for layer in cache.layers:
         train_on, dev = (_source(splits[part], layer) for part in ("train", "dev"))
-        stacks, chosen = [], []
+        stacks = []
+        chosen = []
         for labels in labellings:
             models = [Model("single", "mlp", 1, 0, QUICK.learning_rates[0], decay) for decay in QUICK.weight_decays]
             stack = HeadStack(models, 1, train_on.dim, frames=False)

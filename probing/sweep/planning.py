@@ -24,7 +24,8 @@ from probing.sweep.margin import Margin
 RATES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3)
 CORPORA = 200  # as many are drawn, fewer of a large corpus
 MOST_VALUES = 8_000_000
-OF_CLUSTER, SHARED = 2 / 3, 0.95
+OF_CLUSTER = 2 / 3
+SHARED = 0.95
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,9 @@ def plan(
         rates: error rates to assume, 0 to 1.
         seed: of the corpora drawn.
     """
-    allowed, drawn, generator = Margin.of(margin), draw(bonafide, clusters, n=1, seed=seed), np.random.default_rng(seed)
+    allowed = Margin.of(margin)
+    drawn = draw(bonafide, clusters, n=1, seed=seed)
+    generator = np.random.default_rng(seed)
     n = int(np.clip(MOST_VALUES // len(bonafide), 30, CORPORA))
     found = np.empty((n, len(rates), 2))
     for i in range(n):
@@ -85,8 +88,10 @@ def plan(
                 found[i, k, j] = eer(bonafide, scores - 2 * norm.ppf(rate) * bonafide)
     rows = []
     for k, rate in enumerate(rates):
-        one, other = found[:, k, 0], found[:, k, 1]
-        at, error = allowed.allowed(rate), float(np.std(one - other - allowed.allowed(other), ddof=1))
+        one = found[:, k, 0]
+        other = found[:, k, 1]
+        at = allowed.allowed(rate)
+        error = float(np.std(one - other - allowed.allowed(other), ddof=1))
         z = float(norm.ppf(1 - LEVEL))
         rows.append(
             {
@@ -110,7 +115,8 @@ def _noise(bonafide: NDArray[np.bool_], drawn: Resamples, generator: np.random.G
 
 
 def _of_class(levels: Levels, generator: np.random.Generator) -> NDArray[np.float64]:
-    n, shares = len(levels.cell), [OF_CLUSTER / len(levels.sizes)] * len(levels.sizes)
+    n = len(levels.cell)
+    shares = [OF_CLUSTER / len(levels.sizes)] * len(levels.sizes)
     if max(levels.sizes) == n:  # single trials
         return generator.normal(size=n)
     noise = np.sqrt(1 - OF_CLUSTER) * generator.normal(size=n)

@@ -164,5 +164,6 @@ def _of_training(options: SweepOptions) -> str:
 
 
 def _describe(split: Split, several: bool) -> str:
-    counts, of = counts_of(split), f" of {split.corpus}" if several else ""
+    counts = counts_of(split)
+    of = f" of {split.corpus}" if several else ""
     return f"{split.name}{of} {counts['bonafide']} bona fide + {counts['spoof']} spoof"

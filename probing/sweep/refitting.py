@@ -56,11 +56,13 @@ class Refits:
         return found
 
     def _fitted(self, layer: int) -> list[Probe]:
-        train, dev = self._splits["train"], self._splits["dev"]
+        train = self._splits["train"]
+        dev = self._splits["dev"]
         x = torch.from_numpy(features_of(train, layer, train.table)).to(self._device)[None]
         dtype = torch.float32 if x.numel() > MOST_FLOAT64 else torch.float64
         scaling = Scaling.of(x, dtype)
-        z, on_dev = scaling.apply(x, dtype), features_of(dev, layer, dev.table)
+        z = scaling.apply(x, dtype)
+        on_dev = features_of(dev, layer, dev.table)
         probes = []
         for first in range(0, len(self._weights), AT_ONCE):
             rows = torch.from_numpy(self._weights[first : first + AT_ONCE]).to(self._device)

@@ -43,10 +43,17 @@ from probing.sweep.mlp_probes import MLPProbe
 from probing.sweep.refitting import with_training
 from probing.sweep.splits import Split
 
-LAYERS, TRIVIAL, CONTROL = "layer", "trivial-features", "shuffled-labels"
-DEPTHS, EXCESS, CONTRIBUTIONS, COSTS = "depth", "depth-excess", "contribution", "cost"
-MLP, MLP_CONTROL = "mlp", "mlp-shuffled-labels"
-BY_CONDITION, UNSEEN = "by-condition", "unseen-attack"
+LAYERS = "layer"
+TRIVIAL = "trivial-features"
+CONTROL = "shuffled-labels"
+DEPTHS = "depth"
+EXCESS = "depth-excess"
+CONTRIBUTIONS = "contribution"
+COSTS = "cost"
+MLP = "mlp"
+MLP_CONTROL = "mlp-shuffled-labels"
+BY_CONDITION = "by-condition"
+UNSEEN = "unseen-attack"
 EMPTY: dict[str, Any] = {
     "experiment": "",
     "head": "",
@@ -97,7 +104,8 @@ class Results:
         """
         resampled = {}
         for part in self._parts:
-            bonafide, scores = self._splits[part].bonafide, probe.scores[part]
+            bonafide = self._splits[part].bonafide
+            scores = probe.scores[part]
             resampled[part] = eer_resamples(bonafide, scores, self.resamples[part])
             if shifts is not None:
                 resampled[part] = with_training(resampled[part], shifts[part], self._splits[part])
@@ -115,9 +123,11 @@ class Results:
         """Add a head at a depth: its EER by seed, and their mean with its interval."""
         model = members[0].model
         row = {"experiment": DEPTHS, "head": model.head, "depth": model.depth}
-        rates, resampled = {}, {}
+        rates = {}
+        resampled = {}
         for part in self._parts:
-            bonafide, row = self._splits[part].bonafide, {**row, **self._of(part)}
+            bonafide = self._splits[part].bonafide
+            row = {**row, **self._of(part)}
             rates[part] = [eer(bonafide, member.scores[part]) for member in members]
             of_seeds = [eer_resamples(bonafide, member.scores[part], self.resamples[part]) for member in members]
             resampled[part] = np.mean(of_seeds, axis=0)

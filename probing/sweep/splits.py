@@ -150,11 +150,13 @@ def _place(name: str, spec: str, cache: Cache, opened: dict[Path, Cache]) -> tup
     """The cache and the split that a specification names."""
     if spec in set(_filled(cache).utterances["split"]):
         return cache, spec
-    folder, split = spec, ""
+    folder = spec
+    split = ""
     if not (Path(spec).expanduser() / MANIFEST).is_file() and ":" in spec:
         folder, _, split = spec.rpartition(":")
     elif not Path(spec).expanduser().is_dir() and not spec.endswith(".cache") and Path(spec).name == spec:
-        folder, split = "", spec
+        folder = ""
+        split = spec
     other = _open(folder, opened) if folder else cache
     if split:
         return other, split

@@ -55,7 +55,8 @@ def sweep(
         ProbeError: a split is missing or one-sided, the run folder holds something else, or, if strict, parts share a
             person or a recording.
     """
-    options, started = options or SweepOptions(), time.perf_counter()
+    options = options or SweepOptions()
+    started = time.perf_counter()
     device = str(find_device(device, double=True))
     data = prepare(cache if isinstance(cache, Cache) else Cache(cache), options, strict=strict, say=say)
     configuration = _configuration(options, data.splits)
@@ -97,7 +98,9 @@ def _probe_layers(
     data: Prepared, results: Results, writer: RunWriter, device: str, memory_gb: float, say: Callable[[str], None]
 ) -> _Probes:
     """Train the probes of every layer with their controls; add their rows and scores to the run."""
-    options, splits, found = data.options, data.splits, _Probes()
+    options = data.options
+    splits = data.splits
+    found = _Probes()
     figures = ConditionFigures(
         results, splits, data.conditions, data.left_out, options.resamples, options.seed, options.interval_by
     )

@@ -36,7 +36,9 @@ COLUMNS = (
     *("path", "utterance_id", "label", "attack", "speaker", "split", "kind", "lang", "synthesiser", "source"),
     *("licence", "duration_s", "sha256", "utterance"),
 )
-SHORTEST, LONGEST = 1.5, 3.2  # seconds, uniform
+# seconds, uniform
+SHORTEST = 1.5
+LONGEST = 3.2
 MOST_BYTES = 10_000_000
 
 
@@ -59,7 +61,8 @@ def assign_durations(lengths: Sequence[float], rng: np.random.Generator) -> list
     Longest target first, each to a clip drawn from those that are long enough; where none is, the longest stays whole.
     """
     targets = np.linspace(LONGEST, SHORTEST, len(lengths))
-    left, chosen = list(np.argsort(lengths)[::-1]), [0.0] * len(lengths)
+    left = list(np.argsort(lengths)[::-1])
+    chosen = [0.0] * len(lengths)
     for target in targets:
         enough = sum(1 for i in left if lengths[i] >= target)
         i = left.pop(int(rng.integers(enough)) if enough else 0)
@@ -101,7 +104,8 @@ def write(clips: list[Clip], encoded: list[bytes], folder: Path, seed: int) -> p
     if size > MOST_BYTES:
         raise ProbeError(f"{size:,} bytes of audio, at most {MOST_BYTES:,}. Next: lower the counts in plan.py")
     (folder / "audio").mkdir()
-    rows, features = [], []
+    rows = []
+    features = []
     for number, (clip, data) in enumerate(zip(clips, encoded, strict=True), start=1):
         name = f"demo-{number:04d}"
         (folder / "audio" / f"{name}.opus").write_bytes(data)

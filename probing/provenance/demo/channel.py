@@ -83,8 +83,10 @@ def through_codec(samples: np.ndarray, codec: str, effort: float) -> np.ndarray:
 def channel_pass(samples: np.ndarray, rng: np.random.Generator, channel: Channel = Channel()) -> np.ndarray:
     """Trim, band-limit, set a random level, run a random codec, add low noise; 16 kHz in and out, |x| <= 1."""
     band = butter(4, (channel.low_cut, channel.high_cut), "bandpass", fs=RATE, output="sos")
-    level, noise_level = rng.uniform(*channel.level), rng.uniform(*channel.noise)
-    codec, effort = str(rng.choice(channel.codecs)), float(rng.uniform(*channel.effort))
+    level = rng.uniform(*channel.level)
+    noise_level = rng.uniform(*channel.noise)
+    codec = str(rng.choice(channel.codecs))
+    effort = float(rng.uniform(*channel.effort))
     samples = sosfiltfilt(band, trim_edges(samples, channel.trim_below_peak))
     samples = through_codec(set_level(samples, level, channel.peak), codec, effort)
     noise = rng.standard_normal(len(samples)) * 10 ** (noise_level / 20)
@@ -125,7 +127,8 @@ def stored(samples: np.ndarray, level: float = STORED_LEVEL) -> np.ndarray:
 
 def _with_serial(ogg: bytes, serial: int) -> bytes:
     """Set the stream serial of every Ogg page and its checksum (RFC 3533, section 6)."""
-    pages, start = [], 0
+    pages = []
+    start = 0
     while start < len(ogg):
         n_segments = ogg[start + 26]
         end = start + 27 + n_segments + sum(ogg[start + 27 : start + 27 + n_segments])

@@ -47,7 +47,8 @@ def human_clips(shared: Path) -> list[Clip]:
     Raises:
         ProbeError: there is no such table.
     """
-    human, unlabelled = listed(shared, "human"), listed(shared, "unlabelled")
+    human = listed(shared, "human")
+    unlabelled = listed(shared, "unlabelled")
     splits = {speaker: split for split, speakers in plan.HUMAN_SPLITS.items() for speaker in speakers}
     clips: list[Clip] = []
     for _, entry in human.rows[human.rows["licence"].isin(plan.LICENCES)].iterrows():

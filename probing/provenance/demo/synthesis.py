@@ -125,7 +125,8 @@ def festival(text: str, voice: str, lang: str) -> np.ndarray:
     """HTS, diphone or unit-selection synthesis, by voice."""
     select, package = FESTIVAL_VOICES[voice]
     with tempfile.TemporaryDirectory() as folder:
-        wave, script = Path(folder) / "speech.wav", Path(folder) / "speak.scm"
+        wave = Path(folder) / "speech.wav"
+        script = Path(folder) / "speak.scm"
         speak = f'(utt.save.wave (utt.synth (Utterance Text "{text}")) "{wave}")'
         script.write_text(f"({select})\n{speak}\n", encoding="utf-8")
         run_program(["festival", "-b", str(script)])

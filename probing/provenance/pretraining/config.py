@@ -55,9 +55,11 @@ class Recipe:
         """Give the learning rate of step `step` (from 0) of `steps`."""
         peak = self.learning_rate
         if self.in_front_end(step):
-            peak, steps = 2 * peak, self.front_end_steps
+            peak = 2 * peak
+            steps = self.front_end_steps
         else:
-            step, steps = step - self.front_end_steps, steps - self.front_end_steps
+            step = step - self.front_end_steps
+            steps = steps - self.front_end_steps
         rising = (step + 1) / max(1, self.warm_up)
         falling = (steps - step) / max(1.0, self.decay_share * steps)
         return peak * min(1.0, rising, falling)

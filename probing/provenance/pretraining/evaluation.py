@@ -30,7 +30,8 @@ from .units import Units
 CLIPS_PER_SPEAKER = 5  # a speaker with fewer clips is not used to tell speakers apart
 FRAMES_PER_CLIP = 200
 SPEAKER_FRAMES = 5_000
-CLUSTERED_FRAMES, N_CLUSTERS = 6_000, 100
+CLUSTERED_FRAMES = 6_000
+N_CLUSTERS = 100
 Matrix = NDArray[np.float32]
 
 
@@ -112,7 +113,10 @@ def head_accuracy(
 
 def _targets(recordings: Recordings, units: Sequence[Units], seed: int) -> tuple[Targets, list[tuple[int, Any]]]:
     generator = np.random.default_rng(seed)
-    drawn, mel, labels, clip_of = [], [], [], []
+    drawn = []
+    mel = []
+    labels = []
+    clip_of = []
     for i, row in enumerate(recordings.rows("heldout")):
         bands = mel_bands(recordings.clip(int(row)))
         frames = np.sort(generator.permutation(len(bands))[:FRAMES_PER_CLIP])
@@ -165,7 +169,9 @@ def _speaker_accuracy(frames: Matrix, targets: Targets, speakers: NDArray[np.str
     chosen = np.random.default_rng(seed).permutation(chosen)[:SPEAKER_FRAMES]
     probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000))
     folds = StratifiedGroupKFold(CLIPS_PER_SPEAKER, shuffle=True, random_state=seed)
-    x, y, groups = frames[chosen], of_frame[chosen], targets.clip_of[chosen]
+    x = frames[chosen]
+    y = of_frame[chosen]
+    groups = targets.clip_of[chosen]
     return float(cross_val_score(probe, x, y, groups=groups, cv=folds).mean())
 
 

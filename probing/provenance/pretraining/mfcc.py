@@ -8,7 +8,8 @@ from scipy.fft import dct
 
 from probing.audio.mel import log_mel
 
-N_CEPSTRA, LIFTER = 13, 22
+N_CEPSTRA = 13
+LIFTER = 22
 Features = NDArray[np.float32]
 
 

@@ -11,7 +11,9 @@ from probing.audio.mel import N_BANDS, mel_bands
 
 from .batches import Batch
 
-MEL_MEAN, MEL_SPREAD = 1.2, 3.8  # of log-mel bands of speech normalised to variance 1, over bands and clips
+# of log-mel bands of speech normalised to variance 1, over bands and clips
+MEL_MEAN = 1.2
+MEL_SPREAD = 3.8
 
 
 class Objective(nn.Module):

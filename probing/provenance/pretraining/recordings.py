@@ -39,7 +39,8 @@ class Recordings:
 
     def clip(self, row: int) -> NDArray[np.float32]:
         """Give one clip, normalised to mean 0 and variance 1 as the model takes it."""
-        start, length = int(self.table["start"].iat[row]), int(self.table["length"].iat[row])
+        start = int(self.table["start"].iat[row])
+        length = int(self.table["length"].iat[row])
         return normalised(self.samples[start : start + length].astype(np.float32))
 
     def length(self, row: int) -> int:
@@ -74,7 +75,8 @@ def open_recordings(shared: Path, work: Path, demo_table: Path) -> Recordings:
             raise DataMissing(
                 f"no {meta.name} in {meta.parent}. Give the folder that holds data/unlabelled: {argument('shared')}"
             )
-    table_path, samples_path = work / "recordings.csv", work / "recordings.i16"
+    table_path = work / "recordings.csv"
+    samples_path = work / "recordings.i16"
     if not table_path.is_file():
         _decode(metas, demo_table, table_path, samples_path)
     table = pd.read_csv(table_path)
@@ -92,7 +94,9 @@ def _decode(metas: list[Path], demo_table: Path, table_path: Path, samples_path:
     parts = assign(table["speaker"].value_counts().to_dict(), judged_speakers([demo_table, metas[1]]))
     table["part"] = table["speaker"].map(parts)
     table = table[table["part"] != "judged"].reset_index(drop=True)  # never decoded: nothing can leak
-    starts, lengths, at = [], [], 0
+    starts = []
+    lengths = []
+    at = 0
     table_path.parent.mkdir(parents=True, exist_ok=True)
     with (
         open(samples_path, "wb") as file,

@@ -32,7 +32,9 @@ from .units import Teachers, Units, open_units
 DEMO_TABLE = Path(str(resources.files("probing.corpora.demo").joinpath("demo.csv")))
 NOT_ARCHITECTURE = {"model_type", "architectures", "dtype", "transformers_version"}
 WEIGHTS = "model.safetensors"
-EVALUATION, HEADS, CURVE = "evaluation.csv", "heads.json", "curve.png"
+EVALUATION = "evaluation.csv"
+HEADS = "heads.json"
+CURVE = "curve.png"
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,8 @@ def evaluate(run: Run, head_steps: int = 150, n_heldout: int = 20) -> None:
         head_steps: steps in which new heads are fitted to frozen weights, for masked-unit accuracy.
         n_heldout: batches on which that accuracy is measured.
     """
-    device, recipe = run.training.device, run.training.recipe
+    device = run.training.device
+    recipe = run.training.recipe
     models = {"trained": run.training.model, "random": Training(recipe, run.training.architecture, device).model}
     evaluation = compare(models, run.recordings, run.units, recipe.seed, device)
     batches, heldout = run.batches("train"), run.batches("heldout")

@@ -21,7 +21,8 @@ from .forward import front_end, half_precision, hidden_states
 from .model import load_model, new_model, set_dropout
 from .objective import Objective
 
-CHECKPOINT, LOG = "checkpoint.pt", "log.csv"
+CHECKPOINT = "checkpoint.pt"
+LOG = "log.csv"
 HELDOUT_BATCHES = 4
 
 
@@ -167,16 +168,23 @@ def train(
     """
     begun = training.step
     started = since = clock()
-    sums, total, n = torch.zeros(len(training.recipe.units), 2), 0.0, 0
+    sums = torch.zeros(len(training.recipe.units), 2)
+    total = 0.0
+    n = 0
     with progress_line(f"pretraining, from step {begun}", max(0, steps - begun), "steps") as line:
         while training.step < steps and (minutes is None or clock() - started < 60 * minutes):
             loss, figures = training.train_step(batches.at(training.step), steps)
-            sums, total, n = sums + figures.cpu(), total + loss, n + 1
+            sums = sums + figures.cpu()
+            total = total + loss
+            n = n + 1
             line.advance(1, f"loss {loss:.2f}, {(clock() - since) / n:.2f} s/step")
             if training.step % every == 0 or training.step == steps:
                 _log(work / LOG, training, total / n, sums / n, training.measure(heldout), (clock() - since) / n)
                 training.save(work / CHECKPOINT)
-                sums, total, n, since = torch.zeros_like(sums), 0.0, 0, clock()
+                sums = torch.zeros_like(sums)
+                total = 0.0
+                n = 0
+                since = clock()
     if training.step > begun:
         training.save(work / CHECKPOINT)
     return training.step >= steps

@@ -23,7 +23,9 @@ from .model import load_model
 from .recordings import Recordings
 from .whisper import WhisperLayer, pack
 
-FRAME, HOP = 400, 320  # samples
+# samples
+FRAME = 400
+HOP = 320
 LONGEST = 1_390  # frames of one piece; longer clips are cut, so that a piece fits a window of 30 s
 FIT_FRAMES = 150_000
 KINDS = ("mfcc", "whisper", "own")
@@ -85,7 +87,8 @@ def open_units(
     Raises:
         UnitsUnavailable: no such kind, or no encoder in the folder.
     """
-    n_clusters, seed = recipe.n_clusters, recipe.seed
+    n_clusters = recipe.n_clusters
+    seed = recipe.seed
     taught_by = f"-{recipe.start[:8]}" if kind == "own" else ""
     path = work / f"units-{kind}{taught_by}-{n_clusters}-{seed}.npz"
     offsets = np.cumsum([0, *(n_frames(int(n)) for n in recordings.table["length"])])
@@ -160,7 +163,8 @@ def _cluster(
     labels = np.zeros(offsets[-1], np.uint16)
     kmeans = MiniBatchKMeans(n_clusters, random_state=seed, batch_size=8192, n_init=3, max_iter=60)
     waiting: list[tuple[Piece, Features]] = []
-    n_waiting, fitted = 0, False
+    n_waiting = 0
+    fitted = False
     is_train = recordings.table["part"].to_numpy() == "train"
 
     def fit() -> None:

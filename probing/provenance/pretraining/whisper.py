@@ -14,7 +14,8 @@ from probing.backbones.library import import_transformers, quiet
 
 from .forward import half_precision
 
-HOP, N_WINDOW = 320, 480_000
+HOP = 320
+N_WINDOW = 480_000
 # Whisper's frame j is centred on sample 320 j, the model's frame k on 320 k + 200: a clip that starts at 320 j + 120
 # has its frame k where Whisper's frame j + k + 1 is.
 SHIFT = 120
@@ -47,7 +48,8 @@ class WhisperLayer:
             frames = self.encoder(inputs).last_hidden_state[0].float().cpu().numpy()
         found = []
         for clip, start in zip(clips, starts, strict=True):
-            first, n = start // HOP + 1, (len(clip) - 400) // HOP + 1
+            first = start // HOP + 1
+            n = (len(clip) - 400) // HOP + 1
             found.append(frames[first : first + n])
         return found
 
@@ -60,7 +62,8 @@ def pack(lengths: Sequence[int]) -> Iterator[list[int]]:
         needed = -(-(SHIFT + length + GAP) // HOP) * HOP
         if group and used + needed > N_WINDOW:
             yield group
-            group, used = [], 0
+            group = []
+            used = 0
         group.append(i)
         used += needed
     if group:
