@@ -12,11 +12,11 @@ SLOWEST = (
     "faults/test_hostile_files.py",
     "faults/test_interrupted.py",
     "faults/test_no_network.py",
-    "commands/test_commands.py",
+    "commands/test_command_line.py",
     "reproduction/test_reproduce_attm.py",
     "faults/test_kills.py",
-    "cache/test_store_lock.py",
-    "extraction/test_killed_extraction.py",
+    "cache/test_lock.py",
+    "extraction/test_kills.py",
 )
 
 
