@@ -55,6 +55,9 @@ class ProbeError(Exception):
     def __str__(self) -> str:
         return spelled(super().__str__(), self.spell)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
     @property
     def field(self) -> str | None:
         """Name of the argument that the message begins with, which is the one at fault; or None."""
