@@ -115,7 +115,7 @@ def _show(run: "Run", others: "Sequence[Run]") -> None:
     from analysis.reports import report
 
     pictures, page = report.save_all(run, others)
-    print_layers(report.layer_table(run), str(run.record["finding"]["layer"]))
+    print_layers(report.layer_table(run), str(run.record.finding.layer))
     if len(run.corpora) > 1:
         print_corpora(report.corpora_table(run))
     ascii_only = not terminal.shows_lines(out.encoding)

@@ -117,7 +117,7 @@ def inspect(
 def _cache(server: Server, given: Cache | str | Path | None, utterance: str) -> Cache:
     if isinstance(given, Cache):
         return given
-    folder = given or (None if server.exported else server.run.record.get("cache_folder"))
+    folder = given or (None if server.exported else server.run.record.cache_folder)
     if folder is None:
         raise ProbeError(f"{utterance}: no such file. An utterance id needs its cache: {argument('cache', 'DIR')}")
     try:

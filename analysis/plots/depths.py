@@ -47,7 +47,8 @@ def depth_curve(
     relative = any(run.n_blocks != deepest for run in runs) if relative is None else relative
     curves: list[tuple[str, str, LoadedRun]] = [(name, name, runs[0]) for name in _heads(runs[0])]
     if len(runs) > 1:
-        head = head or str(runs[0].record["depth_finding"]["head"])
+        finding = runs[0].record.depth_finding
+        head = head or (finding.head if finding else "")
         curves = [(name, head, run) for name, run in zip(runs.names, runs, strict=True)]
     elif head:
         curves = [(head, head, runs[0])]
@@ -73,12 +74,12 @@ def depth_curve(
 def _draw_beside(ax: Axes, run: LoadedRun, split: str, relative: bool) -> None:
     """Single layers, the depth of the finding, and the compute saved."""
     scale = run.n_blocks if relative else 1
-    finding = run.record["depth_finding"]
+    finding = run.record.depth_finding
     single = run.layers.query("split == @split and layer > 0")
     ax.plot(single["layer"].astype(float) / scale, single["eer"], color="0.5", ls=":", label="layer k alone, linear")
-    if finding["depth"] is not None and run.corpus == run.corpora[0]:  # the finding is about that one
-        told = plain(f"not worse than full: {finding['head']}")
-        ax.axvline(finding["depth"] / scale, color="0.3", lw=1, ls="--", label=told)
+    if finding and finding.depth is not None and run.corpus == run.corpora[0]:  # the finding is about that one
+        told = plain(f"not worse than full: {finding.head}")
+        ax.axvline(finding.depth / scale, color="0.3", lw=1, ls="--", label=told)
     if len(run.costs):
         other = ax.twinx()
         other.plot(run.costs["depth"] / scale, run.costs["saved"], color="0.25", lw=1, ls="-.")
@@ -219,7 +220,7 @@ def _finished(ax: Axes, run: LoadedRun, condition: str, more: list[str]) -> Axes
     ax.set(xlabel="layer", xlim=(0.5, run.n_blocks + 0.5))
     ax.set_ylim(low if low < 0 else 0, high + 0.15 * (high - min(low, 0)))  # alike layers would lie on the upper edge
     whole_numbers(ax)
-    n_seeds = len(run.record["options"]["depths"]["seeds"])
+    n_seeds = len(run.record.options.head_seeds)
     bands = f"bands: range over {n_seeds} seeds" if n_seeds > 1 else "one seed, no bands"
     label(ax, [run], title="" if condition == "all" else condition, bands="; ".join([bands, *more]))
     legend(ax)
@@ -243,7 +244,7 @@ def save_depth_curve(run: Run) -> list[str]:
 
     Gives the paths, those of the depth curve first.
     """
-    if not run.record.get("depth_finding"):
+    if not run.record.depth_finding:
         return []
     run = load(run)
     paths = save_into(run, "depth-curve", depth_curve(run))
@@ -256,15 +257,15 @@ def has_weights(run: LoadedRun) -> bool:
 
 
 def _check_heads(run: Run) -> None:
-    if not run.record.get("depth_finding"):
+    if not run.record.depth_finding:
         raise ProbeError(
             f"{run.folder}: no heads were trained, so there is nothing by depth. Sweep with heads: "
-            f"probe sweep {run.record['cache_folder']}"
+            f"probe sweep {run.record.cache_folder}"
         )
 
 
 def _heads(run: Run) -> list[str]:
-    return [str(name) for name in run.record["options"]["depths"]["heads"]]
+    return list(run.record.options.heads)
 
 
 def _styles(n: int) -> Iterator[tuple[Any, str]]:

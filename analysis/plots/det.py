@@ -73,7 +73,7 @@ def det_curve(run: str | Path | Run, by: str = "attack", split: str = "eval", ax
         ProbeError: the corpus has no such column.
     """
     run = load(run)
-    layer = int(run.record["finding"]["layer"])
+    layer = run.record.finding.layer
     trials = run.trials(f"linear-layer-{layer:02d}", run.part(split))
     if by not in trials:
         raise ProbeError(f"{run.folder}: its trials have no column {by!r}. Expected one of {', '.join(trials)}")

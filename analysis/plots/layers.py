@@ -73,7 +73,7 @@ def layer_curve(
         else:
             ax.fill_between(x, layers["low"], layers["high"], color=colour, alpha=0.2 if len(runs) == 1 else 0.1, lw=0)
         ax.plot(x, layers["eer"], color=colour, marker=marker, ms=4, lw=1.4, label=called)
-        chosen = (layers["layer"] == run.record["finding"]["layer"]).to_numpy()
+        chosen = (layers["layer"] == run.record.finding.layer).to_numpy()
         text = "chosen on dev" if run is runs[len(runs) - 1] else None
         ax.plot(x[chosen], layers["eer"][chosen], "o", ms=10, mfc="none", mec=colour, mew=1.8, label=text)
     low, high = (-0.03, 1.03) if relative else (-0.3, max(deepest, 1) + 0.3)
@@ -114,13 +114,13 @@ def corpora_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
     for colour, marker, corpus in zip(colours(len(run.corpora)), cycle(MARKERS), run.corpora, strict=False):
         of_corpus = load(run, corpus)
         layers = of_corpus.layers.query("split == 'eval'")
-        counts = run.record["counts"][of_corpus.part("eval")]
+        counts = run.record.counts[of_corpus.part("eval")]
         told = f"{plain(corpus)} ({counts['bonafide']} + {counts['spoof']})"
         lowest = layers.loc[layers["eer"].idxmin()]
         ax.fill_between(layers["layer"].astype(int), layers["low"], layers["high"], color=colour, alpha=0.15, lw=0)
         ax.plot(layers["layer"].astype(int), layers["eer"], color=colour, marker=marker, ms=3, label=told)
         ax.plot(lowest["layer"], lowest["eer"], "o", ms=9, mfc="none", mec=colour, mew=1.5)
-    chosen = run.record["finding"]["layer"]
+    chosen = run.record.finding.layer
     ax.axvline(chosen, color="0.4", lw=1, ls="--", label=f"layer {chosen}, chosen on dev")
     ax.set(xlabel="layer (0 = input of the first block)", ylabel="EER on eval (%), band: 95 %")
     ax.set(xlim=(-0.3, max(run.n_blocks, 1) + 0.3))

@@ -32,7 +32,7 @@ def pareto_picture(runs: Runs, ax: Axes | None = None) -> Axes:
     if not any(len(run.costs) for run in runs):
         raise ProbeError(
             "no run has measured costs, so there is nothing to draw EER against. Sweep with heads where the "
-            f"backbone can be loaded: probe sweep {runs[0].record['cache_folder']}"
+            f"backbone can be loaded: probe sweep {runs[0].record.cache_folder}"
         )
     ax = ax or new_axes()
     points = []
@@ -42,7 +42,7 @@ def pareto_picture(runs: Runs, ax: Axes | None = None) -> Axes:
         table = run.layers.query("split == 'eval'").merge(run.costs, left_on="layer", right_on="depth")
         points.append(table)
         ax.plot(table["gmacs"], table["eer"], color=colour, lw=0.8, alpha=0.5, marker=marker, ms=3)
-        chosen = table[table["layer"] == run.record["finding"]["layer"]]
+        chosen = table[table["layer"] == run.record.finding.layer]
         ends = [chosen["eer"] - chosen["low"], chosen["high"] - chosen["eer"]]
         ax.errorbar(
             chosen["gmacs"],

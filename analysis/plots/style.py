@@ -94,16 +94,15 @@ def label(
     inches = width_of(ax)
     named = f"{title}: {named}" if title else named
     ax.set_title(plain(textwrap.fill(named, max(20, int(11 * inches)))), loc="left", fontsize=11)
-    counts = runs[0].record["counts"][runs[0].part(split)]
-    record = runs[0].record  # one of an earlier version says only how those of eval were made
-    intervals = bands or record.get("intervals_by_part", {}).get(runs[0].part(split), record["intervals"])
+    counts = runs[0].record.counts[runs[0].part(split)]
+    intervals = bands or runs[0].record.intervals_of(runs[0].part(split))
     if resamples:
         intervals = re.sub(r"\d+ resamples", f"{resamples} resamples", intervals)
     lines = [f"{split}: {counts['bonafide']} bona fide + {counts['spoof']} spoof; {intervals}"]
     if len(runs) == 1:
-        lines.append(f"cache {runs[0].record['cache']}")
+        lines.append(f"cache {runs[0].record.cache}")
     else:
-        lines += [f"cache {run.record['cache']}: {run.backbone}" for run in runs]
+        lines += [f"cache {run.record.cache}: {run.backbone}" for run in runs]
     stamp = "\n".join(textwrap.fill(line, max(40, int(21 * inches))) for line in lines)
     ax.annotate(
         plain(stamp), (0, 0), (0, -38), "axes fraction", textcoords="offset points", fontsize=7, color="0.4", va="top"

@@ -37,7 +37,7 @@ def text_curve(run: Run, split: str = "eval", width: int = 80, ascii_only: bool 
     run = load(run)
     point, best, bar, dots, side, corner = tuple(ASCII_POINTS if ascii_only else POINTS)
     layers = run.layers[run.layers["split"] == split]
-    chosen = int(run.record["finding"]["layer"])
+    chosen = run.record.finding.layer
     every = -(-len(layers) // (width - MARGIN))
     layers = layers[(layers["layer"] % every == 0) | (layers["layer"] == chosen)]
     step = max(1, min(6, (width - MARGIN) // len(layers)))

@@ -118,9 +118,7 @@ def condition_table(run: Run, experiment: str, split: str, corpus: str) -> pd.Da
     rows = rows[(rows["split"] == split) & (rows["corpus"] == corpus)]
     table = 100 * rows.pivot(index="condition", columns="layer", values="value")
     table.columns = pd.Index([str(layer) for layer in table.columns], name=None)
-    factors = (
-        ["attack"] if experiment == "unseen-attack" else [str(name) for name in run.record["options"].get("by", ())]
-    )
+    factors = ["attack"] if experiment == "unseen-attack" else list(run.record.options.by)
     values = [condition_values(name, factors) for name in table.index]
     alone = {tuple(of) for of in values}
     if len(alone) == 1 and len(values[0]) == 1:  # say it once, above
@@ -156,7 +154,7 @@ def _run(run: LoadedRun, level: int, measures: bool | None) -> str:
         table_of(layer_table(run).reset_index()),
         *_corpora_and_conditions(run, h),
     ]
-    if run.record.get("depth_finding"):
+    if run.record.depth_finding:
         parts += [
             f"<{h}>Heads that see the first k layers</{h}>",
             figure("EER by depth", lambda ax: depth_curve(run, ax=ax)),

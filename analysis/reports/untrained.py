@@ -30,7 +30,7 @@ def untrained(run: LoadedRun, h: str, measures: bool | None) -> list[str]:
     cache = _wanted(run, measures)
     if isinstance(cache, str):
         return [f'<p class="note">{html.escape(cache)}</p>'] if cache else []
-    split = str(run.record["options"]["train"]).rpartition(":")[2]
+    split = run.record.options.train.rpartition(":")[2]
     try:
         alike = cka(cache)
         scores = transfer_scores(cache, where={"split": split})
@@ -71,7 +71,7 @@ def _wanted(run: LoadedRun, measures: bool | None) -> Cache | str:
     if measures is False or (measures is None and run.n_blocks + 1 < FEWEST_LAYERS):
         return ""
     cache = run.cache
-    folder = run.record["caches"]["train"]["folder"]
+    folder = run.record.caches["train"].folder
     if cache is None:
         if measures:
             raise ProbeError(

@@ -169,9 +169,9 @@ def compare(
         raise ProbeError(f"{len(runs)} run: expected two or more to compare. Sweep another backbone on the same corpus")
     for run in runs[1:]:
         check_comparable(runs[0], run, head)
-    options = runs[0].record["options"]
-    resamples = resamples or int(options["resamples"])
-    seed = int(options["seed"]) if seed is None else seed
+    options = runs[0].record.options
+    resamples = resamples or options.resamples
+    seed = options.seed if seed is None else seed
     found = [run.trials(_system(run, head), run.part("eval")) for run in runs]
     order = found[0]["utterance_id"]
     trials = [table.set_index("utterance_id").loc[order].reset_index() for table in found]
@@ -197,7 +197,7 @@ def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
 def _system(run: LoadedRun, head: str) -> str:
     """Name of the score file that stands for the backbone."""
     if head == LINEAR:
-        return f"linear-layer-{run.record['finding']['layer']:02d}"
+        return f"linear-layer-{run.record.finding.layer:02d}"
     return f"{head}-depth-{run.n_blocks:02d}"
 
 
@@ -209,9 +209,9 @@ def _table(runs: Runs, rates: NDArray[np.float64], resampled: NDArray[np.float64
     rows = []
     for run, rate, sample, rank, share in zip(runs, rates, resampled, order, first, strict=True):
         interval = rate_interval(rate, sample, drawn)
-        layer = int(run.record["finding"]["layer"])
-        finding = run.record.get("depth_finding") if run.corpus == run.corpora[0] else None  # it is about that one
-        needed = (finding or {}).get("depth")
+        layer = run.record.finding.layer
+        finding = run.record.depth_finding if run.corpus == run.corpora[0] else None  # it is about that one
+        needed = finding.depth if finding else None
         gmacs = run.costs.set_index("depth")["gmacs"].to_dict()
         rows.append(
             {
@@ -229,7 +229,7 @@ def _table(runs: Runs, rates: NDArray[np.float64], resampled: NDArray[np.float64
                 "depth_needed": needed,
                 "gmacs_needed": gmacs.get(needed, np.nan),
                 "gmacs_whole": gmacs.get(run.n_blocks, np.nan),
-                "cache": run.record["cache"],
+                "cache": run.record.cache,
             }
         )
     return pd.DataFrame(rows, index=pd.Index(runs.names, name="backbone")).astype({"depth_needed": "Int64"})

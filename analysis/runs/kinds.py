@@ -17,8 +17,6 @@ TAKEN_BY = {
     RUN: "What takes it: probe report {0}, probe plot {0} layers --out FILE, probe export {0} DIR",
     EXPORT: "What takes it: probe score {0} AUDIO --out FILE",
 }
-
-
 MADE_BY = {
     CACHE: "Make one: probe extract",
     RUN: "Make one: probe sweep CACHE",
@@ -33,10 +31,11 @@ def kind_of(path: Path) -> str | None:
 
 def expect(path: str | Path, *kinds: str) -> None:
     """Raise ProbeError where a path is none of the kinds of folder expected: what it is, and what takes that."""
-    found = kind_of(Path(path))
-    if found in kinds:
+    if kind_of(Path(path)) in kinds:
         return
     refuse_other(path, *kinds)
+    if any(kind in kinds and (Path(path) / mark).exists() for mark, kind in MARKS.items()):
+        return  # a pipe, say: who opens it says what it is
     if kinds == (CACHE,):
         load_manifest(Path(path))  # which says what is missing
     name = kinds[0].split(maxsplit=1)[1]

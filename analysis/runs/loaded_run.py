@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cache import Cache, ProbeError
-from probing.metrics import Interval, draw, eer, eer_resamples, rate_interval
+from probing.metrics import draw, eer, eer_resamples, rate_interval
 from probing.metrics.decomposition import POOLED, conditions, too_few
 from probing.progress import progress_line
 from probing.runs import Run
@@ -41,7 +41,7 @@ class LoadedRun(Run):
     @property
     def trained_on(self) -> str:
         """Name of the corpus the probes were trained on."""
-        return str(self.record["caches"]["train"]["corpus"])
+        return self.record.caches["train"].corpus
 
     def part(self, split: str) -> str:
         """What the record and the score files call a split: `eval`, or `eval.CORPUS` of a further corpus."""
@@ -50,19 +50,19 @@ class LoadedRun(Run):
     @property
     def utterances(self) -> dict[str, int]:
         """A number for train, dev and eval (of this corpus) that tells one set of utterances from another."""
-        known = self.record["utterances"]
+        known = self.record.utterances
         return {name: known[self.part(name) if name == "eval" else name] for name in PARTS}
 
     @cached_property
     def cache(self) -> Cache | None:
         """The cache that the probes were trained on: where it was, or beside the run; None where it is not there."""
-        known = self.record["caches"]["train"]
-        for folder in (Path(known["folder"]), self.folder.parent / PurePath(known["folder"]).name):
+        known = self.record.caches["train"]
+        for folder in (Path(known.folder), self.folder.parent / PurePath(known.folder).name):
             try:
                 found = Cache(folder)
             except (ProbeError, OSError):
                 continue
-            if found.id == known["id"]:
+            if found.id == known.id:
                 return found
         return None
 
@@ -147,7 +147,7 @@ class LoadedRun(Run):
         known = self._swept_by(column, split)
         if len(known):
             return known
-        resamples = resamples or int(self.record["options"]["resamples"])
+        resamples = resamples or self.record.options.resamples
         layers = [int(layer) for layer in self.layers.query("split == @split")["layer"]]
         rows: list[dict[str, Any]] = []
         with progress_line(f"EER by {column}", len(layers), "layers") as line:
@@ -165,7 +165,7 @@ class LoadedRun(Run):
                         or (condition[column] != POOLED and too_few(chosen["label"]))
                     ):
                         continue
-                    drawn = draw(bonafide, self.clusters(chosen), n=resamples, seed=self.record["options"]["seed"])
+                    drawn = draw(bonafide, self.clusters(chosen), n=resamples, seed=self.record.options.seed)
                     scores = chosen["score"].to_numpy()
                     interval = rate_interval(eer(bonafide, scores), eer_resamples(bonafide, scores, drawn), drawn)
                     rates = 100 * np.array([interval.value, interval.low, interval.high])
@@ -178,23 +178,21 @@ class LoadedRun(Run):
     @property
     def summary(self) -> pd.Series[str]:
         """The run on one line: backbone, corpus, layers, the layer chosen on dev with its eval EER, controls."""
-        found = self.record["finding"]
-        counts = self.record["counts"]["eval"]
-        depth = self.record.get("depth_finding") or {}
-        best = found["best"]
-        trivial = found["trivial"]
+        found = self.record.finding
+        counts = self.record.counts["eval"]
+        depth = self.record.depth_finding
         return pd.Series(
             {
                 "backbone": self.backbone,
                 "corpus": self.corpora[0],
                 "layers": f"0..{self.n_blocks}",
-                "best layer (dev)": str(found["layer"]),
-                "eval EER": str(Interval(**best)),
-                "trivial features": f"{100 * trivial['value']:.1f} %",
-                "shuffled labels": f"{100 * found['shuffled']:.1f} %",
-                "layers enough": str(depth["depth"]) if depth.get("depth") else "none shown" if depth else "not asked",
+                "best layer (dev)": str(found.layer),
+                "eval EER": str(found.best),
+                "trivial features": f"{100 * found.trivial.value:.1f} %",
+                "shuffled labels": f"{100 * found.shuffled:.1f} %",
+                "layers enough": str(depth.depth or "none shown") if depth else "not asked",
                 "eval": f"{counts['bonafide']} bona fide + {counts['spoof']} spoof",
-                "cache": self.record["cache"],
+                "cache": self.record.cache,
             },
             name=self.folder.name,
         )
@@ -205,7 +203,7 @@ class LoadedRun(Run):
             return pd.DataFrame()
         rows = self._rows("by-condition")
         rows = rows[rows["split"] == split]
-        factors = [str(name) for name in self.record["options"].get("by", ())]
+        factors = list(self.record.options.by)
         values = {name: condition_values(name, factors) for name in rows["condition"].unique()}
         shown = {name: of[column] for name, of in values.items() if set(of) == {column}}
         rows = rows[rows["condition"].isin(shown)]
@@ -215,7 +213,7 @@ class LoadedRun(Run):
         of_all = self.layers[self.layers["split"] == split].assign(condition="pooled")
         table = pd.concat([of_all, rows], ignore_index=True)[["condition", "layer", *EER]]
         for name, label in (("n_bonafide", "bonafide"), ("n_spoof", "spoof")):
-            whole = self.record["counts"][self.part(split)][label]
+            whole = self.record.counts[self.part(split)][label]
             table[name] = [counts[one][label] if one in counts else whole for one in table["condition"]]
         table["condition"] = [shown.get(name, name) for name in table["condition"]]
         return table

@@ -30,7 +30,7 @@ def check_comparable(first: LoadedRun, other: LoadedRun, head: str = LINEAR) -> 
         splits = [f"{part}: {one[part]} and {two[part]}" for part in parts if one[part] != two[part]]
         reasons += [f"splits: {', '.join(splits)}"] if splits else []
         reasons.append(f"utterances, labels or speakers of {', '.join(parts)}: {_counts(first)} and {_counts(other)}")
-    for found in differences(first.record["fingerprint"], other.record["fingerprint"], list(AUDIO)):
+    for found in differences(first.record.fingerprint, other.record.fingerprint, list(AUDIO)):
         reasons.append(f"{AUDIO[found.name]}: {found.first} and {found.second}")
     reasons += [f"{found.name}: {found.first} and {found.second}" for found in differences(one, two, PROBES)]
     if head != LINEAR:
@@ -61,5 +61,5 @@ def check_same_utterances(utterances: dict[str, int], other: Run, corpus: str | 
 
 
 def _counts(run: Run) -> str:
-    counts = run.record["counts"].items()
+    counts = run.record.counts.items()
     return ", ".join(f"{part} {of_part['bonafide']} + {of_part['spoof']}" for part, of_part in counts)

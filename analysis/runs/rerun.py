@@ -21,8 +21,8 @@ def commands(run: Run) -> str:
     """`probe extract` and `probe sweep` as they have to be typed; folders by their names alone, whoever reads this."""
     about = run.record["about"]
     options = run.record["options"]
-    cache = PurePath(run.record["cache_folder"]).name
-    parts = {part: f"{PurePath(one['folder']).name}:" for part, one in run.record["caches"].items()}
+    cache = PurePath(run.record.cache_folder).name
+    parts = {part: f"{PurePath(one.folder).name}:" for part, one in run.record.caches.items()}
     where = {part: "" if folder == f"{cache}:" else folder for part, folder in parts.items()}
     evaluations = [where[part] for part in where if part not in ("train", "dev")]
     named: dict[str, Any] = {part: f"{where[part]}{options[part]}" for part in ("train", "dev")}
@@ -45,7 +45,7 @@ def commands(run: Run) -> str:
 def _own_modules(run: Run) -> list[str]:
     """Modules of the merges and back-ends that are not of this package, as the heads of a run name them."""
     found = set()
-    for head in run.record["options"].get("depths", {}).get("heads", ()):
+    for head in run.record.options.heads:
         merge, backend = split_head(head)
         if merge not in MERGES.built_in or backend not in BACKENDS.built_in:
             stored = sorted((run.folder / "heads").glob(f"{glob.escape(head)}-depth-*.json"))

@@ -56,9 +56,9 @@ def predicts(
     scored = scores.attrs.get("caches", [])
     for i, (one, (name, part)) in enumerate(zip(runs, groups.items(), strict=True)):
         known = [scored[i]] if len(scored) == len(runs) else scored  # a part of a table keeps the caches of the whole
-        if known and one.record["cache"] not in known:
+        if known and one.record.cache not in known:
             raise ProbeError(
-                f"{one.folder}: made from cache {one.record['cache']}, the scores are of {', '.join(known)}. "
+                f"{one.folder}: made from cache {one.record.cache}, the scores are of {', '.join(known)}. "
                 "Sweep that cache, or score this one"
             )
         points[name] = part.join(_rates(one, split), how="inner")

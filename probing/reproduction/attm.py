@@ -179,10 +179,10 @@ def compare(found: Run, backbone: str) -> pd.DataFrame:
     for one in PUBLISHED:
         rates = dict(zip(CORPORA, one.rates, strict=True))
         rows.append({"source": one.source, "backbone": one.backbone, "system": one.system, "depth": one.depth, **rates})
-    name = published_name(backbone) or str(found.record["finding"]["backbone"])
-    finding = found.record["finding"]
+    name = published_name(backbone) or found.backbone
+    finding = found.record.finding
     measured = {"source": "measured", "backbone": name}
-    for layer, note in ((finding["layer"], "chosen on dev"), (finding["last"], "last")):
+    for layer, note in ((finding.layer, "chosen on dev"), (finding.last, "last")):
         system = f"linear probe of one layer, {note}"
         rows.append({**measured, "system": system, "depth": layer, **_rates(found, "layer", "layer", layer)})
     heads = sorted(found.rows("depth")["head"].unique())

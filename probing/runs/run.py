@@ -1,7 +1,6 @@
 """A finished run, open for reading."""
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -9,7 +8,8 @@ from cache import ProbeError
 from cache.bounds import read_parquet
 from cache.errors import as_flag
 from probing.metrics.clusters import Clusters, clusters_of
-from probing.runs.form import FINDINGS, RECORD, RESULTS, UTTERANCES, check_record, check_results, check_utterances
+from probing.runs.form import RECORD, RESULTS, UTTERANCES, check_results, check_utterances
+from probing.runs.record import RunRecord
 from probing.scores.files import read_scores
 from probing.sealing import check_file, read_record
 
@@ -20,7 +20,7 @@ class Run:
     """A finished run, open for reading.
 
     Attributes:
-        folder, record (run.json), results (DataFrame, one row a figure).
+        folder, record (run.json, typed: `RunRecord`), results (DataFrame, one row a figure).
 
     Raises:
         ProbeError: there is no run in the folder, or it is damaged; every file is compared when it is read.
@@ -29,11 +29,11 @@ class Run:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         try:
-            self.record: dict[str, Any] = read_record(self.folder / RUN)[0]
+            raw = read_record(self.folder / RUN)[0]
             check_file(self.folder / RESULTS)
             self.results = read_parquet(self.folder / RESULTS)
-            check_record(self.record)
-            check_results(self.results, self.record)
+            self.record = RunRecord(raw)
+            check_results(self.results, raw)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
             raise ProbeError(
                 f"{self.folder}: no run here that can be read ({error}). Make one: probe sweep CACHE"
@@ -42,12 +42,12 @@ class Run:
     @property
     def sentence(self) -> str:
         """The finding in words."""
-        return " ".join(str(self.record[key]["sentence"]) for key in FINDINGS if self.record.get(key))
+        return self.record.sentence
 
     @property
     def corpora(self) -> list[str]:
         """Names of the corpora evaluated on; the findings are about the first."""
-        return [str(name) for name in self.record["corpora"]]
+        return self.record.corpora
 
     def rows(self, experiment: str, split: str = "eval", corpus: str | None = None) -> pd.DataFrame:
         """Rows of the results of an experiment and a split; see `probing.sweep.results`.
@@ -68,12 +68,12 @@ class Run:
     @property
     def backbone(self) -> str:
         """Name of the backbone."""
-        return str(self.record["about"]["backbone"])
+        return self.record.backbone
 
     @property
     def n_blocks(self) -> int:
         """L, the number of the last layer."""
-        return int(self.record["finding"]["last"])
+        return self.record.finding.last
 
     def trials(self, name: str, part: str = "eval") -> pd.DataFrame:
         """Scores of a head with whose they are: `utterance_id`, `label`, `speaker`, `attack`, conditions, `score`.
@@ -96,7 +96,7 @@ class Run:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
             raise ProbeError(
                 f"{self.folder}: its utterances cannot be read ({error}). Make it again: "
-                f"probe sweep {self.record['cache_folder']} {as_flag('out', str(self.folder))} "
+                f"probe sweep {self.record.cache_folder} {as_flag('out', str(self.folder))} "
                 f"{as_flag('overwrite')}"
             ) from None
         scores = read_scores(path)[["utterance_id", "score"]]
@@ -111,7 +111,7 @@ class Run:
 
     def clusters(self, trials: pd.DataFrame) -> Clusters:
         """What a bootstrap of these trials draws, as in the sweep."""
-        return clusters_of(trials, self.record["options"]["interval_by"])
+        return clusters_of(trials, self.record.options.interval_by)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.folder)!r}: {self.sentence})"

@@ -85,9 +85,9 @@ def _layers(run: Run) -> list[int]:
 
 
 def _draw(run: Run, trials: pd.DataFrame) -> Resamples:
-    options = run.record["options"]
+    options = run.record.options
     bonafide = trials["label"].eq("bonafide")
-    return draw(bonafide, run.clusters(trials), n=int(options["resamples"]), seed=int(options["seed"]))
+    return draw(bonafide, run.clusters(trials), n=options.resamples, seed=options.seed)
 
 
 def _rates(found: dict[int, pd.DataFrame], drawn: Resamples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

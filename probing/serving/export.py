@@ -67,7 +67,7 @@ def export(run: Run, folder: Path, depth: int | None = None, head: str | None = 
         ServingError: no depth, no head, the folder holds something else, or the backbone is another than the run's.
     """
     find_device(device)
-    if depth is None and head is None and headline(run)[1] == run.record["finding"]["last"]:
+    if depth is None and head is None and headline(run)[1] == run.record.finding.last:
         raise ServingError(f"{run.folder}: its finding names no smaller depth. Say one: {argument('depth', 6)}")
     chosen = choose_head(run, depth, head)
     n_blocks = head_depth(chosen.head)
@@ -91,7 +91,7 @@ def export(run: Run, folder: Path, depth: int | None = None, head: str | None = 
         "dev_eer": chosen.about.dev_eer,
         "eval_eer": chosen.about.eval_eer,
         "note": chance_note(run, chosen.about),
-        "fingerprint": run.record["fingerprint"],
+        "fingerprint": run.record.fingerprint,
     }
     partial = folder.with_name(f"{folder.name}.export{PARTIAL}")
     try:
@@ -148,8 +148,8 @@ def run_options(run: Run, head: AnyHead) -> Options:
 def load_run_backbone(run: Run, options: Options, device: str = "cpu") -> Backbone:
     """Load the backbone that a run's cache was extracted with; weights and normalisation must be the same."""
     backbone = options.load_backbone(device, fetch=False)
-    check_weights(backbone, run.record["fingerprint"].get("backbone_weights_sha256"), str(run.folder))
-    check_matching(options.fingerprint(backbone), run.record["fingerprint"], options.backbone, str(run.folder))
+    check_weights(backbone, run.record.fingerprint.get("backbone_weights_sha256"), str(run.folder))
+    check_matching(options.fingerprint(backbone), run.record.fingerprint, options.backbone, str(run.folder))
     return backbone
 
 

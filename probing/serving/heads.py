@@ -130,16 +130,16 @@ def headline(run: Run) -> tuple[str, int]:
     At the smaller depth, if there is one, else at full depth; if that is not shown to be better than chance, the best
     of all heads and depths on dev.
     """
-    found = run.record.get("depth_finding")
+    found = run.record.depth_finding
     if not found:
         return "linear", _chosen_layer(run)
-    if found.get("reason") == "chance" and found.get("best"):
-        return str(found["best"]["head"]), int(found["best"]["depth"])
-    return str(found["head"]), int(found.get("depth") or found["full"])
+    if found.by_chance and found.best:
+        return found.best
+    return found.head, found.depth or found.full
 
 
 def _chosen_layer(run: Run) -> int:
-    return int(run.record["finding"]["layer"])
+    return run.record.finding.layer
 
 
 def candidates(run: Run) -> list[Candidate]:
@@ -193,7 +193,8 @@ def choose_head(run: Run, depth: int | None = None, name: str | None = None) -> 
         name, depth = headline(run) if name is None else ("linear", _chosen_layer(run))
     exact = [candidate for candidate in known if candidate.name == name and depth in (None, candidate.depth)]
     if depth is None and not exact:
-        depth = (run.record.get("depth_finding") or {}).get("depth") or max((one.depth for one in known), default=0)
+        found = run.record.depth_finding
+        depth = (found.depth if found else None) or max((one.depth for one in known), default=0)
     fitting = exact or [one for one in known if one.depth == depth and name in (None, one.kind)]
     if not fitting:
         asked = argument("head", name) if name else argument("depth", depth)

@@ -78,7 +78,7 @@ class Server:
             record = self.exported.record
             fingerprint = record["fingerprint"]
             return [fingerprint.get("backbone_weights_sha256"), record["weights_sha256"]], fingerprint
-        fingerprint = self.run.record["fingerprint"]
+        fingerprint = self.run.record.fingerprint
         return [fingerprint.get("backbone_weights_sha256")], fingerprint
 
     def on_audio(self, files: dict[str, Path], device: str, on_failure: Callable[[str, str], None]) -> dict[str, float]:

@@ -135,5 +135,5 @@ def test_extraction_goes_on_after_an_exception_in_the_middle(finished, backbone,
 
 def test_the_default_machine_is_asked_for_nothing_it_cannot_do() -> None:
     for name in ("batch_size", "workers", "shard_size"):
-        with pytest.raises(ProbeError, match=f"--{name.replace('_', '-')} 0: expected 1 or more"):
+        with pytest.raises(ProbeError, match=f"{name}=0: expected 1 or more"):
             Machine(**{name: 0})

@@ -201,7 +201,8 @@ def score_files(folder: Path) -> None:
 
 
 def read_score_files(folder: Path) -> None:
-    from probing import evaluation, scores
+    from probing import evaluation
+    from probing.scores import files as scores
 
     keys = evaluation.read_keys(folder / "keys.txt")
     for name in ("2019.txt", "2021.txt", "s.csv", "5.tsv"):

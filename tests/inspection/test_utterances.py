@@ -102,8 +102,8 @@ def test_what_cannot_be_inspected_is_refused(place: Path, tmp_path: Path) -> Non
         "not decodable": lambda: inspect(place / "c.run", tmp_path / "bad.wav"),
         "of another backbone": lambda: inspect(place / "c.run", name, cache=other),
         "normalisation of the waveform": lambda: inspect(place / "c.run", name, cache=otherwise),
-        "needs its cache: --cache DIR": lambda: inspect(exported, name),
-        "Say --cache DIR": lambda: inspect(place / "c.run", name, cache=tmp_path),
+        "needs its cache: cache=DIR": lambda: inspect(exported, name),
+        "Say cache=DIR": lambda: inspect(place / "c.run", name, cache=tmp_path),
         "no such head": lambda: inspect(place / "c.run", name, head="none"),
         "audio_root=DIR": lambda: inspect(place / "c.run", name, audio_root=tmp_path / "gone"),
     }.items():

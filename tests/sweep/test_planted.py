@@ -80,7 +80,7 @@ def test_some_depths_are_still_compared_with_all_layers(tmp_path: Path) -> None:
     assert set(run.results["depth"].dropna()) == {2, 3, 4}
     assert run.record["depth_finding"]["full"] == 4
     wrong = replace(options, depths=replace(depths, depths=(5,)))
-    with pytest.raises(ProbeError, match="expected depths among them"):
+    with pytest.raises(ProbeError, match="Expected depths among them"):
         sweep(tmp_path / "c", tmp_path / "s", wrong, say=lambda text: None)
 
 
