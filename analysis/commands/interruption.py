@@ -75,6 +75,8 @@ def _with_flags(command: Any) -> Callable[..., Any]:
 
 def terminate(*_: object) -> None:
     """What SIGTERM does while a command runs."""
+    # Ray's handler of failures comes first, and has the process aborted three seconds later (absl, SIGALRM)
+    signal.alarm(0)
     raise Terminated
 
 

@@ -19,7 +19,7 @@ from random_store import Recipe, names
 from small_extraction import DEMO, extracted, machine, manifest_of, quiet, run_cli, write_clips
 from tiny_models import build
 
-from analysis.commands.interruption import InterruptibleGroup
+from analysis.commands.interruption import InterruptibleGroup, Terminated, terminate
 from cache import Cache, verify
 from probing.corpora import load_corpus
 from probing.extraction import Options, extract
@@ -199,3 +199,14 @@ def test_a_ctrl_c_that_falls_into_a_destructor_is_not_lost(capsys) -> None:
     assert ended.value.code == 130
     assert time.monotonic() - started < WITHIN_S
     assert "nothing was changed" in capsys.readouterr().err
+
+
+def test_an_alarm_that_a_library_sets_on_sigterm_does_not_abort_what_is_put_away() -> None:
+    """As Ray does: its handler runs first and has SIGALRM abort the process three seconds later."""
+    signal.alarm(3)
+    try:
+        with pytest.raises(Terminated):
+            terminate()
+    finally:
+        left = signal.alarm(0)
+    assert left == 0
