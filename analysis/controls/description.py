@@ -65,6 +65,11 @@ def description_length(
 
     Raises:
         ProbeError: one class only, or too few utterances for two portions.
+
+    >>> from cache import Cache
+    >>> table = description_length(Cache("results/demo.cache"), [0, 2], seeds=(0,))
+    >>> list(table.index), "compression" in table
+    ([0, 2], True)
     """
     if not seeds or not strengths or min(strengths) <= 0 or first < 2:
         raise ProbeError(

@@ -30,6 +30,11 @@ def selectivity(run: Run, random: Run | None = None, split: str = "eval") -> pd.
 
     Raises:
         ProbeError: no such split, no shuffled-label control, or a random run on other utterances.
+
+    >>> from analysis import load
+    >>> table = selectivity(load("results/demo.run"), random=load("results/random.run"))
+    >>> list(table.columns[:5])
+    ['eer', 'low', 'high', 'shuffled', 'selectivity']
     """
     own = _rates(run, "layer", split)
     shuffled = _rates(run, "shuffled-labels", split)

@@ -48,6 +48,10 @@ def activation_curve(found: Inspection, ax: Axes | None = None) -> Axes:
     Args:
         found: of `inspect`.
         ax: where to draw; default a new figure.
+
+    >>> from analysis import inspect
+    >>> activation_curve(inspect("results/demo.run", "clip.wav", head="linear")).get_xlabel()
+    'time (s)'
     """
     ax = ax or new_axes(height=3.6)
     seconds = len(found.waveform) / SAMPLING_RATE

@@ -73,6 +73,10 @@ def inspect(
 
     Raises:
         ProbeError: no such run, head, utterance or audio, or another backbone.
+
+    >>> found = inspect("results/demo.run", "clip.wav", head="linear")
+    >>> list(found.activation.columns)
+    ['time', 'activation']
     """
     find_device(device)
     server = Server(where.folder if isinstance(where, Run) else Path(where), head)

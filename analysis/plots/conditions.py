@@ -28,6 +28,9 @@ def condition_map(
 
     Raises:
         ProbeError: the corpus has no such column.
+
+    >>> condition_map("results/demo.run", "attack").get_xlabel()
+    'layer (0 = input of the first block)'
     """
     run = load(run)
     check_few(n_conditions(run, by, split), by)

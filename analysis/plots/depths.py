@@ -37,6 +37,9 @@ def depth_curve(
 
     Raises:
         ProbeError: a run without heads, or without this head.
+
+    >>> depth_curve("results/demo.run").get_xlabel()
+    'depth k (layers 1..k are seen)'
     """
     ax = ax or new_axes()
     runs = load_many(runs)
@@ -101,19 +104,30 @@ def gate_curve(run: str | Path | Run, ax: Axes | None = None, condition: str = "
 
     Raises:
         ProbeError: no gates, or none of that condition.
+
+    >>> gate_curve("results/demo.run").get_xlabel()
+    'layer'
     """
     return _shares(run, ("gate",), "change", ax, condition)
 
 
 def gate_spread_curve(run: str | Path | Run, ax: Axes | None = None, condition: str = "all") -> Axes:
-    """How far gates depend on the utterance: their standard deviation over utterances by layer; band: over seeds."""
+    """How far gates depend on the utterance: their standard deviation over utterances by layer; band: over seeds.
+
+    >>> gate_spread_curve("results/demo.run").get_xlabel()
+    'layer'
+    """
     ax = _contribution(run, ("gate_sd",), ax, condition)
     ax.set(ylabel="deviation of a gate over utterances")
     return ax
 
 
 def weight_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
-    """Softmax weights of weighted sums by layer, and times the layer's norm, as shares; band: range over seeds."""
+    """Softmax weights of weighted sums by layer, and times the layer's norm, as shares; band: range over seeds.
+
+    >>> weight_curve("results/demo.run").get_xlabel()
+    'layer'
+    """
     return _shares(run, LEARNED, "share", ax)
 
 
@@ -126,7 +140,11 @@ def contribution_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
 
 
 def ablation_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
-    """EER (%) of heads of full depth without each layer (its mean instead) and with it permuted between utterances."""
+    """EER (%) of heads of full depth without each layer (its mean instead) and with it permuted between utterances.
+
+    >>> ablation_curve("results/demo.run").get_xlabel()
+    'layer'
+    """
     run = load(run)
     ax = _contribution(run, ("eer_without", "eer_permuted"), ax)
     full = run.depths.query("split == 'eval' and depth == @run.n_blocks").set_index("head")

@@ -71,6 +71,9 @@ def det_curve(run: str | Path | Run, by: str = "attack", split: str = "eval", ax
 
     Raises:
         ProbeError: the corpus has no such column.
+
+    >>> det_curve("results/demo.run").get_xlabel()
+    'false alarms (%)'
     """
     run = load(run)
     layer = run.record.finding.layer

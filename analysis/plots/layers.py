@@ -52,6 +52,10 @@ def layer_curve(
 
     Raises:
         ProbeError: a run was made on other utterances than the first.
+
+    >>> ax = layer_curve(["results/demo.run", "results/random.run"])
+    >>> ax.get_xlabel(), len(ax.get_legend().get_texts()) > 1
+    ('layer (0 = input of the first block)', True)
     """
     ax = ax or new_axes()
     runs = load_many(runs, corpus)

@@ -123,6 +123,10 @@ def save_figure(ax: Axes, path: str | Path, dpi: int = DPI) -> Path:
 
     Raises:
         ProbeError: another suffix, or a folder that cannot be written to.
+
+    >>> from analysis import layer_curve
+    >>> save_figure(layer_curve("results/demo.run"), "curve.pdf").name
+    'curve.pdf'
     """
     path = Path(path)
     kind = check_format(path)

@@ -61,6 +61,9 @@ def save_report(
 
     Raises:
         ProbeError: runs that cannot be compared, or no cache to measure.
+
+    >>> save_report("results/demo.run", "report.html", measures=False)
+    'report.html'
     """
     several = load_many(runs)
     if len(several) == 1:

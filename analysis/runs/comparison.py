@@ -163,6 +163,10 @@ def compare(
 
     Raises:
         ProbeError: fewer than two runs, or runs whose corpora or protocols differ, with the reason.
+
+    >>> found = compare(["results/demo.run", "results/random.run"])
+    >>> sorted(found.table.columns)[:4], len(found.pairs)
+    (['best', 'best_layer', 'cache', 'depth_needed'], 1)
     """
     runs = load_many(runs, corpus)
     if len(runs) < 2:

@@ -31,6 +31,9 @@ def gate_changes(run: str | Path | Run, condition: str = "all") -> pd.DataFrame:
     Returns:
         share: of the sum over layers, %. start: that before training; weighted sums start with all layers alike, and
         in runs of an earlier version that of gates is not known (NaN). change = share - start, in points.
+
+    >>> list(gate_changes("results/demo.run").columns)
+    ['head', 'metric', 'seed', 'layer', 'share', 'start', 'change']
     """
     rows = load(run).results
     rows = rows[(rows["experiment"] == "contribution") & (rows["condition"] == condition)]
@@ -66,6 +69,9 @@ def gate_agreement(run: str | Path | Run, condition: str = "all") -> pd.DataFram
         seeds; kendall_w of the ranks of layers by change (`kendall_w`), NaN for one seed; by_chance, its mean for ranks
         drawn at random, 1 / seeds; start_low and start_high, the lowest and highest correlation over seeds of the
         shares with their start, NaN where that is even.
+
+    >>> list(gate_agreement("results/demo.run").columns)
+    ['seeds', 'kendall_w', 'by_chance', 'start_low', 'start_high']
     """
     found = []
     for (head, metric), rows in gate_changes(run, condition).groupby(["head", "metric"], sort=False):

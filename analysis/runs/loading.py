@@ -95,6 +95,10 @@ def load(run: str | Path | Run, corpus: str | None = None) -> LoadedRun:
 
     Raises:
         ProbeError: there is no run in the folder, or it was not evaluated on the corpus.
+
+    >>> run = load("results/demo.run")
+    >>> list(run.layers.columns)[:5]
+    ['split', 'layer', 'relative_depth', 'eer', 'low']
     """
     if isinstance(run, LoadedRun) and corpus in (None, run.corpus):
         return run
@@ -112,6 +116,9 @@ def load_many(runs: str | Path | Run | Iterable[str | Path | Run], corpus: str |
 
     Raises:
         ProbeError: no run there.
+
+    >>> len(load_many(["results/demo.run", "results/random.run"]))
+    2
     """
     if isinstance(runs, Runs) and corpus is None:
         return runs

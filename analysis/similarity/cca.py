@@ -103,6 +103,10 @@ def cca_with(
 
     Raises:
         ProbeError: no such layer, tier or target, one class only, or too few utterances.
+
+    >>> from cache import Cache
+    >>> list(cca_with(Cache("results/demo.cache"), "trivial", [0, 2], splits=3).index)
+    [0, 2]
     """
     if convention not in CONVENTIONS:
         raise ProbeError(f"convention={convention!r}: expected one of {', '.join(CONVENTIONS)}")

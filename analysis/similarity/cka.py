@@ -57,6 +57,11 @@ def cka(
 
     Raises:
         ProbeError: fewer than 4 utterances, no such layer or tier, or a minibatch beyond the memory.
+
+    >>> from cache import Cache
+    >>> table = cka(Cache("results/demo.cache"))
+    >>> bool(abs(table.loc[0, 0] - 1) < 1e-6), bool(table.loc[0, 4] < 1)
+    (True, True)
     """
     given = [(cache, layers)] if other is None else [(cache, layers), (other, other_layers)]
     both = views(given, where, tier, deviation, frames_per_utterance)

@@ -21,6 +21,11 @@ def similarity_map(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     Args:
         table: (layers x other layers).
         ax: where to draw; default a new figure.
+
+    >>> from cache import Cache
+    >>> from analysis import cka
+    >>> similarity_map(cka(Cache("results/demo.cache"))).get_xlabel()
+    'layer'
     """
     ax = ax or new_axes(height=5.8, width=6.6)
     about = table.attrs
@@ -55,6 +60,12 @@ def target_curves(tables: Mapping[str, pd.DataFrame], ax: Axes | None = None) ->
     Args:
         tables: name -> table.
         ax: where to draw; default a new figure.
+
+    >>> from cache import Cache
+    >>> from analysis import cca_with
+    >>> of_layers = cca_with(Cache("results/demo.cache"), "trivial", splits=3)
+    >>> target_curves({"trivial": of_layers}).get_xlabel()
+    'layer (0 = input of the first block)'
     """
     ax = ax or new_axes()
     for i, (name, table) in enumerate(tables.items()):

@@ -88,6 +88,10 @@ def pwcca(
 
     Raises:
         ProbeError: no such layer or tier, or fewer rows than units, where all correlations would be 1.
+
+    >>> from cache import Cache
+    >>> pwcca(Cache("results/demo.cache"), [0, 2], variance=0.9).shape
+    (2, 2)
     """
     if not 0 < variance <= 1:
         raise ProbeError(f"variance={variance}: expected a share above 0 and up to 1")

@@ -61,6 +61,10 @@ def transfer_scores(
 
     Raises:
         ProbeError: no such score, column, layer, tier or utterances, or one class only.
+
+    >>> from cache import Cache
+    >>> list(transfer_scores(Cache("results/demo.cache"), [0, 2], scores=["logme", "gbc"]).columns)
+    ['logme', 'gbc']
     """
     if not scores or not {*scores} <= {*SCORES}:
         raise ProbeError(f"scores={','.join(scores)}: expected some of {', '.join(SCORES)}")

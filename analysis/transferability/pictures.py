@@ -29,6 +29,11 @@ def transfer_curve(run: str | Path | Run, scores: pd.DataFrame, ax: Axes | None 
 
     Raises:
         ProbeError: the scores are of another cache, or of fewer than three layers that were probed.
+
+    >>> from analysis import load, transfer_scores
+    >>> run = load("results/demo.run")
+    >>> transfer_curve(run, transfer_scores(run.cache, scores=["logme"])).get_xlabel()
+    'layer (0 = input of the first block)'
     """
     ax = ax or new_axes()
     run = load(run)

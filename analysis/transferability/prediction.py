@@ -42,6 +42,12 @@ def predicts(
 
     Raises:
         ProbeError: other runs than scored caches, or fewer than three layers in common.
+
+    >>> from analysis import load, transfer_scores
+    >>> run = load("results/demo.run")
+    >>> found = predicts(run, transfer_scores(run.cache, scores=["logme"]))
+    >>> list(found.columns)
+    ['over', 'score', 'kendall', 'spearman', 'p', 'chance_low', 'chance_high', 'n']
     """
     runs = [run] if isinstance(run, Run) else list(run)
     several = isinstance(scores.index, pd.MultiIndex)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import importlib.util
 import os
 import re
@@ -180,3 +182,18 @@ def test_the_readme_is_short_and_no_line_is_long() -> None:
             for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
                 if not line.startswith("python3 -m venv"):  # .ci/run takes these as they stand, whole lines
                     assert len(line) <= 120, f"{named(path)}, line {number}"
+
+
+def with_examples_on_the_demo() -> list[str]:
+    """Modules of analysis whose docstrings have examples that read the demo's cache or run."""
+    files = (path for path in sorted((ROOT / "analysis").rglob("*.py")) if "commands" not in path.parts)
+    found = [path for path in files if re.search(r">>> .*results/demo", path.read_text(encoding="utf-8"))]
+    return [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in found]
+
+
+@pytest.mark.parametrize("name", with_examples_on_the_demo())
+def test_examples_in_docstrings_run_on_the_demo(name: str, place: Path) -> None:
+    result = doctest.testmod(importlib.import_module(name))
+    plt.close("all")
+    assert result.attempted
+    assert not result.failed
