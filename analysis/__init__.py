@@ -12,10 +12,10 @@ analysis.inspect(run, "clip.wav")                  # which part of an utterance 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from analysis.plots.kinds import PLOTS
+from cache.lazy import lazy
 
 if TYPE_CHECKING:
     from analysis.controls import description_length as description_length
@@ -79,13 +79,4 @@ _HOME |= {
 
 __all__ = sorted(_HOME)
 
-
-def __getattr__(name: str) -> Any:
-    """Import what draws only when it is asked for: the command line's help must not wait for it."""
-    if name in _HOME:
-        return getattr(import_module(f"analysis.{_HOME[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy(__name__, _HOME)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cache.lazy import lazy
 
 from .dropping import block_similarity, kept_blocks
 from .errors import (
@@ -39,11 +41,4 @@ __all__ = [
 
 _HOME = {"Backbone": "backbone", "HiddenStates": "layers", "load_backbone": "loading"}
 
-
-def __getattr__(name: str) -> Any:
-    """Import what needs PyTorch only when it is asked for: the command line's help must not wait for it."""
-    if name in _HOME:
-        from importlib import import_module
-
-        return getattr(import_module(f".{_HOME[name]}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = lazy(__name__, _HOME)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from cache.lazy import lazy
 from probing.extraction.machine import Cluster, Machine
 from probing.extraction.options import Options
 
@@ -25,13 +25,4 @@ _HOME = {
     "repair": "repairing",
 }
 
-
-def __getattr__(name: str) -> Any:
-    """Import what needs PyTorch only when it is asked for: a wrong option must not wait for it."""
-    if name in _HOME:
-        return getattr(import_module(f"probing.extraction.{_HOME[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy(__name__, _HOME)

@@ -14,8 +14,9 @@ figures/, report.html   drawn by `analysis`
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cache.lazy import lazy
 
 if TYPE_CHECKING:
     from probing.runs.run import RUN, Run, file_in
@@ -25,9 +26,4 @@ __all__ = ["RUN", "Run", "RunWriter", "file_in", "made_with"]
 
 _HOME = {"RUN": "run", "Run": "run", "file_in": "run", "RunWriter": "writer", "made_with": "writer"}
 
-
-def __getattr__(name: str) -> Any:
-    """Import what reads and writes only when it is asked for."""
-    if name in _HOME:
-        return getattr(import_module(f"probing.runs.{_HOME[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = lazy(__name__, _HOME)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cache.lazy import lazy
 
 if TYPE_CHECKING:
     from probing.sweep.depth_finding import DepthFinding
@@ -36,13 +37,4 @@ _HOME = {
     "sweep": "sweeping",
 }
 
-
-def __getattr__(name: str) -> Any:
-    """Import what needs PyTorch only when it is asked for: a wrong option must not wait for it."""
-    if name in _HOME:
-        return getattr(import_module(f"probing.sweep.{_HOME[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy(__name__, _HOME)

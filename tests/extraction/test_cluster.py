@@ -61,19 +61,9 @@ def test_two_workers_one_of_them_killed_make_the_cache_of_a_single_machine(backb
 
 def test_ctrl_c_in_a_terminal_ends_workers_and_all_and_the_same_command_goes_on(backbone: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray")
-    folder, how = (
-        tmp_path / "c",
-        ["--split", "dev", "--shard-size", "4", "--device", "cpu", "--backbone", str(backbone)],
-    )
-    command = [
-        sys.executable,
-        "-W",
-        "ignore",
-        "-c",
-        "from analysis.commands.app import main; main()",
-        "extract",
-        str(folder),
-    ]
+    folder = tmp_path / "c"
+    how = ["--split", "dev", "--shard-size", "4", "--device", "cpu", "--backbone", str(backbone)]
+    command = [*PROBE, "extract", str(folder)]
     with subprocess.Popen(
         [*command, *how, "--engine", "ray"], stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
@@ -132,15 +122,7 @@ SOONER = {"initial_delay_ms": "1000", "period_ms": "1000", "timeout_ms": "1000",
 
 def begun(command: list[str], folder: Path, log: Path) -> subprocess.Popen[bytes]:
     """Start an extraction by Ray."""
-    start = [
-        sys.executable,
-        "-W",
-        "ignore",
-        "-c",
-        "from analysis.commands.app import main; main()",
-        "extract",
-        str(folder),
-    ]
+    start = [*PROBE, "extract", str(folder)]
     with open(log, "wb") as out:
         environment = os.environ | {f"RAY_health_check_{name}": value for name, value in SOONER.items()}
         return subprocess.Popen([*start, *command, "--engine", "ray"], stderr=out, stdout=out, env=environment)
