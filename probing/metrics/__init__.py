@@ -1,7 +1,7 @@
 """Metrics of countermeasure scores, and of probes of classes and numbers, with their conventions and sources."""
 
 from probing.metrics.bootstrap import eer_resamples
-from probing.metrics.classes import ClassFigures, class_figures, confusion
+from probing.metrics.classes import ClassFigures, ClassTrials, class_figures, class_trials, confusion
 from probing.metrics.costs import ASVSPOOF5, Costs, accuracy, act_dcf, cllr, min_dcf
 from probing.metrics.eer import ScoresError, eer
 from probing.metrics.intervals import (
@@ -10,11 +10,12 @@ from probing.metrics.intervals import (
     compare,
     difference_interval,
     difference_p,
+    figure_interval,
     rate_interval,
     simultaneous_level,
     standard_error,
 )
-from probing.metrics.numbers import NumberFigures, number_figures
+from probing.metrics.numbers import NumberFigures, NumberTrials, number_figures, number_trials
 from probing.metrics.resamples import RESAMPLES, Resamples, draw
 from probing.metrics.roc import Roc, auc, official_eer, roc
 from probing.metrics.tdcf import AsvRates, asv_rates, legacy_min_tdcf, revised_min_tdcf
@@ -24,10 +25,12 @@ __all__ = [
     "RESAMPLES",
     "AsvRates",
     "ClassFigures",
+    "ClassTrials",
     "Comparison",
     "Costs",
     "Interval",
     "NumberFigures",
+    "NumberTrials",
     "Resamples",
     "Roc",
     "ScoresError",
@@ -36,6 +39,7 @@ __all__ = [
     "asv_rates",
     "auc",
     "class_figures",
+    "class_trials",
     "cllr",
     "compare",
     "confusion",
@@ -44,9 +48,11 @@ __all__ = [
     "draw",
     "eer",
     "eer_resamples",
+    "figure_interval",
     "legacy_min_tdcf",
     "min_dcf",
     "number_figures",
+    "number_trials",
     "official_eer",
     "rate_interval",
     "revised_min_tdcf",

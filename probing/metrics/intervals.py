@@ -1,11 +1,13 @@
 """Intervals of error rates and of their differences, from the resamples of a bootstrap.
 
 The plain percentile interval is too short at low error rates and with few clusters (tests/benchmarks/README.md has the
-figures, tests/benchmarks/coverage.py makes them). So the interval of an error rate is that of a proportion: its
-standard error over resamples says how many independent trials the trials are worth; that number is lowered for the
-degrees of freedom that clusters leave (Korn & Graubard, Survey Methodology 24, 1998), and Jeffreys' interval of so many
-trials is taken (Brown, Cai & DasGupta, Statistical Science 16, 2001; for clustered trials Franco et al., JSSAM 7,
-2019). It is never empty, and holds the figure. A difference of two systems has the interval of Student's t.
+figures, tests/benchmarks/coverage.py makes them). So the interval of an error rate is the wider, at either end, of two
+that fail in different places. One is that of a proportion: the standard error over resamples says how many independent
+trials the trials are worth; that number is lowered for the degrees of freedom that clusters leave (Korn & Graubard,
+Survey Methodology 24, 1998), and Jeffreys' interval of so many trials is taken (Brown, Cai & DasGupta, Statistical
+Science 16, 2001; for clustered trials Franco et al., JSSAM 7, 2019). It is never empty. The other has the standard
+error over resamples on the probit scale, on which rates of scores that are nearly normal spread evenly, and Student's
+t. A difference of two systems has the interval of Student's t.
 """
 
 from dataclasses import dataclass
@@ -79,9 +81,21 @@ def rate_interval(value: float, resampled: NDArray[np.float64], resamples: Resam
         trials = min(value * (1 - value) / variance, trials)
     trials *= (stats.norm.ppf(tail) / stats.t.ppf(tail, resamples.degrees)) ** 2
     errors = max(value * trials, 0.0)
-    low = stats.beta.ppf(tail, errors + 0.5, trials - errors + 0.5) if value > 0 else 0.0
-    high = stats.beta.ppf(1 - tail, errors + 0.5, trials - errors + 0.5) if value < 1 else 1.0
+    ends = np.array([tail, 1 - tail])
+    proportion = stats.beta.ppf(ends, errors + 0.5, trials - errors + 0.5)
+    error = standard_error(_on_probit(resampled, resamples), resamples)
+    probit = stats.norm.cdf(_on_probit(value, resamples) + stats.t.ppf(ends, resamples.degrees) * error)
+    low = min(proportion[0], probit[0]) if value > 0 else 0.0
+    high = max(proportion[1], probit[1]) if value < 1 else 1.0
     return Interval(value, min(float(low), value), max(float(high), value))
+
+
+def _on_probit(rates: ArrayLike, resamples: Resamples) -> NDArray[np.float64]:
+    """Rates on the probit scale; none nearer to 0 or 1 than half a trial of the smaller class."""
+    from scipy import stats
+
+    half_a_trial = 0.5 / min(len(one.cell) for one in resamples.levels if len(one.cell))
+    return stats.norm.ppf(np.clip(rates, half_a_trial, 1 - half_a_trial))
 
 
 def difference_interval(
@@ -104,6 +118,40 @@ def difference_interval(
         return Interval(value, -1.0 + 0 * value, 1.0 + 0 * value)
     half = float(stats.t.ppf((1 + level) / 2, resamples.degrees)) * standard_error(resampled, resamples)
     return Interval(value, value - half, value + half)
+
+
+def figure_interval(
+    value: float,
+    resampled: NDArray[np.float64],
+    resamples: Resamples,
+    lowest: float = -np.inf,
+    highest: float = np.inf,
+    level: float = LEVEL,
+) -> Interval:
+    """The interval of a figure that is no error rate, by Student's t, cut to what the figure can be.
+
+    Args:
+        value: the figure; NaN has no interval.
+        resampled: (R,) the same on resamples; those on which it is NaN, as R^2 of targets that are all alike, are left
+            out.
+        resamples: whose they are.
+        lowest: what the figure can be.
+        highest: likewise.
+        level: how often such an interval holds the true figure.
+
+    >>> from probing.metrics import draw
+    >>> drawn = draw([True] * 50, n=500)
+    >>> found = figure_interval(0.9, np.linspace(0.8, 1.0, 500), drawn, highest=1)
+    >>> round(found.low, 2), found.high
+    (0.78, 1)
+    """
+    from scipy import stats
+
+    known = resampled[np.isfinite(resampled)]
+    if np.isnan(value) or not resamples.degrees or len(known) < 2:
+        return Interval(value, float("nan"), float("nan"))
+    half = float(stats.t.ppf((1 + level) / 2, resamples.degrees)) * standard_error(known, resamples)
+    return Interval(value, max(value - half, lowest), min(value + half, highest))
 
 
 def difference_p(value: float, resampled: NDArray[np.float64], resamples: Resamples) -> float:

@@ -91,7 +91,7 @@ class Resamples:
 
     @property
     def most_trials(self) -> float:
-        """How many independent trials these are worth at most, half of them of each class.
+        """How many independent trials these are worth at most, half of them of each class if there are two.
 
         Of few errors no resample shows how much they keep to a few clusters, so a little is assumed (`ALIKE`). The
         classes count by their harmonic mean, as the variances of misses and false alarms add up.
@@ -105,7 +105,7 @@ class Resamples:
                 ]
                 alike = max((trials**2).sum() / trials.sum() - 1 for trials in of_class)
                 worth.append(len(one.cell) / (1 + ALIKE * alike))
-        return float(4 / sum(1 / trials for trials in worth))
+        return float(len(worth) ** 2 / sum(1 / trials for trials in worth))
 
     def _sizes(self) -> NDArray[np.float64]:
         return np.array([size for one in self.levels for size in one.sizes if size], np.float64)
