@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import csr_array
 
 from probing.metrics.eer import ScoresError
 from probing.metrics.resamples import Resamples
@@ -57,6 +56,12 @@ class ClassTrials:
         alone = np.zeros(len(self.target), np.intp)
         return {name: float(values[0]) for name, values in _figures(self._sums(alone, 1, np.ones((1, 1)))).items()}
 
+    def recalls(self) -> NDArray[np.float64]:
+        """Share (M,) of the trials of each class that were taken for it; NaN of a class without trials."""
+        trials = np.bincount(self.target, minlength=self.n_classes)
+        right = np.bincount(self.target[self.chosen == self.target], minlength=self.n_classes)
+        return np.where(trials > 0, right / np.maximum(trials, 1), np.nan)
+
     def resampled(self, resamples: Resamples) -> dict[str, NDArray[np.float64]]:
         """Every figure (R,) of the resamples of these trials."""
         step = max(1, SUMS_AT_ONCE // max(self.n_classes, sum(resamples.sizes)))
@@ -70,6 +75,8 @@ class ClassTrials:
         self, cluster: NDArray[np.intp], n_clusters: int, counts: NDArray[np.number]
     ) -> dict[str, NDArray[np.float64]]:
         """Sums (R, M) or (R, 1) over the trials of each resample, given how often (R, K) it drew each cluster."""
+        from scipy.sparse import csr_array  # a wrong option must not wait for it
+
         weights = counts.astype(np.float64)
         ones = np.ones(len(cluster))
 

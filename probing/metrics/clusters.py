@@ -170,7 +170,7 @@ def columns_of(table: pd.DataFrame, unit: str = AUTO, where: str = "utterance") 
     return names
 
 
-def clusters_of(table: pd.DataFrame, unit: str = AUTO, where: str = "utterance") -> Clusters:
+def clusters_of(table: pd.DataFrame, unit: str = AUTO, where: str = "utterance", by_class: bool = True) -> Clusters:
     """What a bootstrap of these trials draws; see `columns_of` for arguments and errors.
 
     A column but that of speakers is of spoofs only (or of bona fide trials only) if the other class has one value of
@@ -180,14 +180,18 @@ def clusters_of(table: pd.DataFrame, unit: str = AUTO, where: str = "utterance")
         table: trials, a row each, with their `label`.
         unit: as there.
         where: as there.
+        by_class: whether the classes are bona fide and spoof; else every column is of all trials, and those that no
+            column is of are drawn one by one.
     """
     names = columns_of(table, unit, where)
+    ids = pd.util.hash_array(table["utterance_id"].to_numpy(object)) if "utterance_id" in table else None
+    if not by_class:
+        return Clusters(tuple(Factor(name, table[name].to_numpy()) for name in names), ids)
     is_bonafide = table["label"].eq("bonafide").to_numpy()
     factors = [Factor(name, table[name].to_numpy(), _classes(table[name], is_bonafide, name)) for name in names]
     lacking = tuple(kind for kind in (BONAFIDE, SPOOF) if names and not any(kind in one.of for one in factors))
     if lacking and SPEAKER in table and known_speakers(table[SPEAKER]).all():
         factors.append(Factor(SPEAKER, table[SPEAKER].to_numpy(), lacking))
-    ids = pd.util.hash_array(table["utterance_id"].to_numpy(object)) if "utterance_id" in table else None
     return Clusters(tuple(factors), ids, table[ATTACK].to_numpy() if ATTACK in table else None)
 
 
@@ -207,7 +211,7 @@ def in_words(levels: dict[str, Levels], attacks: Iterable[object] = ()) -> str:
     """What was drawn with its numbers, and of which attacks the interval speaks.
 
     Args:
-        levels: `bona fide` and `spoof` -> what was drawn.
+        levels: `bona fide` and `spoof`, or what the classes are called, -> what was drawn.
         attacks: those of the spoofs if they are known.
 
     >>> of = {kind: Levels(("speaker",), (n,), np.zeros(1, int), (np.arange(n),)) for kind, n in
@@ -220,10 +224,11 @@ def in_words(levels: dict[str, Levels], attacks: Iterable[object] = ()) -> str:
         numbers = []
         units = [UTTERANCE]
     elif len(units) == 1 and all(one.names == (units[0],) for one in levels.values()):
-        numbers = [", ".join(f"{one.sizes[0]} {kind}" for kind, one in levels.items())]
+        numbers = [", ".join(f"{one.sizes[0]} {kind}".strip() for kind, one in levels.items())]
     else:
         numbers = [
-            f"{kind}: " + " x ".join(f"{n} {name}s" for name, n in zip(one.names, one.sizes, strict=True))
+            (f"{kind}: " if kind else "")
+            + " x ".join(f"{n} {name}s" for name, n in zip(one.names, one.sizes, strict=True))
             for kind, one in levels.items()
         ]
     n_attacks = len(set(attacks))

@@ -133,8 +133,9 @@ def draw(
     n: int = RESAMPLES,
     seed: int = 0,
     unit: str = "speaker",
+    words: tuple[str, str] = (BONAFIDE, SPOOF),
 ) -> Resamples:
-    """Draw resamples, stratified by class.
+    """Draw resamples, stratified by class; trials of one class are drawn all alike.
 
     Args:
         bonafide: (N,) true for bona fide trials.
@@ -143,6 +144,7 @@ def draw(
         n: number of resamples.
         seed: seed of the generator.
         unit: what a cluster is, for people, where `clusters` are an array.
+        words: what the classes are called, for people; empty where there is nothing to tell apart.
 
     >>> drawn = draw([1, 1, 0, 0, 0], n=200)
     >>> drawn.counts.shape, int(drawn.counts[0].sum())
@@ -152,7 +154,8 @@ def draw(
     if not isinstance(clusters, Clusters):
         clusters = Clusters(() if clusters is None else (Factor(unit, np.asarray(clusters)),))
     rows = {BONAFIDE: np.flatnonzero(is_bonafide), SPOOF: np.flatnonzero(~is_bonafide)}
-    levels, note, fell_back = _levels(clusters, {kind: of for kind, of in rows.items() if len(of)})
+    called = dict(zip((BONAFIDE, SPOOF), words, strict=True))
+    levels, note, fell_back = _levels(clusters, {kind: of for kind, of in rows.items() if len(of)}, called)
     nothing = Levels((UTTERANCE,), (0,), np.empty(0, np.intp), (np.empty(0, np.intp),))
     both = levels.get(BONAFIDE, nothing), levels.get(SPOOF, nothing)
     cluster = np.empty(len(is_bonafide), np.intp)
@@ -162,29 +165,46 @@ def draw(
         stored = _drawn(np.random.default_rng(seed), both, n)
     names = dict.fromkeys(name for one in levels.values() for name in one.names if name != UTTERANCE)
     attacks = () if clusters.attacks is None else clusters.attacks[rows[SPOOF]]
-    drawn = note if fell_back else "; ".join(part for part in (in_words(levels, attacks), note) if part)
+    drawn = (
+        note
+        if fell_back
+        else "; ".join(
+            part for part in (in_words({called[kind]: one for kind, one in levels.items()}, attacks), note) if part
+        )
+    )
     sizes = both[0].n_cells, both[1].n_cells
     return Resamples(cluster, sizes, both, n, seed, " and ".join(names) or UTTERANCE, drawn, stored, note)
 
 
-def _levels(clusters: Clusters, rows: dict[str, NDArray[np.intp]]) -> tuple[dict[str, Levels], str, bool]:
+def _levels(
+    clusters: Clusters, rows: dict[str, NDArray[np.intp]], called: dict[str, str]
+) -> tuple[dict[str, Levels], str, bool]:
     """What is drawn in each class, what a person should know of it, and whether it is not what was asked for."""
     found = {kind: levels_of(clusters, kind, of) for kind, of in rows.items()}
     lacking = {kind: alone for kind, (levels, alone) in found.items() if levels is None}
     if lacking:
         units = " and ".join(dict.fromkeys(name for alone in lacking.values() for name in alone))
-        note = f"by utterance, since the {' and '.join(lacking)} trials are of one {units}"
+        trials = _words(" and ".join(called[kind] for kind in lacking), "trials")
+        note = f"by utterance, since the {trials} are of one {units}"
         return {kind: by_trial(clusters, of) for kind, of in rows.items()}, note, True
     levels = {kind: one for kind, (one, _) in found.items() if one is not None}
-    said = [f"not by {name}, as the {kind} trials are of one" for kind, (_, alone) in found.items() for name in alone]
+    said = [
+        f"not by {name}, as the {_words(called[kind], 'trials')} are of one"
+        for kind, (_, alone) in found.items()
+        for name in alone
+    ]
     few = [
-        f"{size} {kind} {name}s"
+        _words(str(size), called[kind], f"{name}s")
         for kind, one in levels.items()
         for name, size in zip(one.names, one.sizes, strict=True)
         if size < FEW_CLUSTERS and name != UTTERANCE
     ]
     said += [f"from {' and '.join(few)} only, so that it is rough"] if few else []
     return levels, "; ".join(said), False
+
+
+def _words(*words: str) -> str:
+    return " ".join(word for word in words if word)
 
 
 def _drawn(generator: np.random.Generator, levels: tuple[Levels, Levels], n: int) -> NDArray[np.int16]:

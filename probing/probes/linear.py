@@ -96,10 +96,8 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
 
 def folded(scaling: Scaling, solution: Solution) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Weights (K, S, P) and biases (K, S) of one layer for features as they are; of M classes with an M before P."""
-    shape = solution.weight.shape
-    flat = solution.weight.reshape(*shape[:2], -1, shape[-1]), solution.bias.reshape(*shape[:2], -1)
-    weight, bias = scaling.fold(*flat)
-    return weight.reshape(shape)[0].numpy(), bias.reshape(shape[:-1])[0].numpy()
+    weight, bias = scaling.fold(solution.weight, solution.bias)
+    return weight[0].numpy(), bias[0].numpy()
 
 
 class LinearProbeCV(LinearProbe):

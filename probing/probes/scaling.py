@@ -41,9 +41,13 @@ class Scaling:
         return out
 
     def fold(self, weight: torch.Tensor, bias: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Weights (L, K, S, P) and biases (L, K, S) that act on features as they are, before standardisation."""
-        folded = weight / self.scale[:, :, None]
-        return folded, bias - (folded * self.mean[:, :, None]).sum(dim=3)
+        """Weights (L, K, S, P) and biases (L, K, S) that act on features as they are, before standardisation.
+
+        Of M classes (L, K, S, M, P) and (L, K, S, M).
+        """
+        shape = *self.scale.shape[:2], *[1] * (weight.ndim - 3), -1
+        folded = weight / self.scale.view(shape)
+        return folded, bias - (folded * self.mean.view(shape)).sum(dim=-1)
 
 
 def _blocks(x: torch.Tensor, dtype: torch.dtype) -> Iterator[tuple[int, torch.Tensor]]:

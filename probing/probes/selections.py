@@ -22,22 +22,24 @@ def fit_selections(
     tolerance: float,
     *,
     dtype: torch.dtype,
+    fit: Callable[..., Solution] = fit_logistic,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Fit every selection x strength in one solve; each has the standardisation of its own rows.
 
     Args:
         x: (1, N, P) features as they are, held once.
-        targets: (N,) boolean, or (K, N).
-        rows: (K, N) boolean, what each selection is trained on; both classes in each.
+        targets: (N,) boolean, or whole numbers of more classes; or (K, N).
+        rows: (K, N) boolean, what each selection is trained on; every class in each.
         strengths: S values of C.
         tolerance: see `fit_logistic`.
         dtype: of the products, float64, or float32 where a gradient of 5e-7 is small enough.
+        fit: `fit_logistic`, or `fit_multinomial` with its number of classes.
 
     Returns:
-        Weights (K, S, P) and biases (K, S) for features as they are.
+        Weights (K, S, P) and biases (K, S) for features as they are; of M classes (K, S, M, P) and (K, S, M).
     """
     scaling = Scaling.of(x, dtype)
-    solution = solve_selections(Features(scaling.apply(x, dtype)[0]), targets, rows, strengths, tolerance)
+    solution = solve_selections(Features(scaling.apply(x, dtype)[0]), targets, rows, strengths, tolerance, fit)
     weight, bias = scaling.fold(solution.weight, solution.bias)
     return weight[0], bias[0]
 
@@ -50,10 +52,7 @@ def solve_selections(
     tolerance: float,
     fit: Callable[..., Solution] = fit_logistic,
 ) -> Solution:
-    """As `fit_selections`, on features that are standardised and prepared; the solution acts on these.
-
-    `fit` is `fit_logistic`, or `fit_multinomial` with its number of classes.
-    """
+    """As `fit_selections`, on features that are standardised and prepared; the solution acts on these."""
     z = features.x[None]
     targets = targets.expand(len(rows), -1)
     scale = torch.cat([Scaling.of(z[:, chosen], z.dtype).scale for chosen in rows], dim=1)

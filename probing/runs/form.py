@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from probing.targets.metrics import BINARY, CLASSES, METRICS, NUMBER
+
 RECORD = "run.json"
 RESULTS = "results.parquet"
 UTTERANCES = "utterances.parquet"
@@ -22,7 +24,10 @@ RATE = "a number from 0 to 1"
 RATE_OR_NONE = "a number from 0 to 1, or NaN"
 WHOLE_OR_NONE = "a whole number, or null"
 OBJECT = "an object"
+NUMBER_OR_NONE = "a number, or NaN"
+COUNTS_BY_CLASS = "whole numbers by name"
 INTERVAL = {"value": RATE, "low": RATE, "high": RATE}
+ANY_INTERVAL = {"value": NUMBER_OR_NONE, "low": NUMBER_OR_NONE, "high": NUMBER_OR_NONE}
 COUNTS = {"bonafide": WHOLE, "spoof": WHOLE}
 OPTIONS = {
     "train": TEXT,
@@ -55,6 +60,11 @@ FORM: dict[str, Any] = {
     "counts": {"train": COUNTS, "dev": COUNTS, "eval": COUNTS},
     "finding": FINDING,
 }
+OF_TARGET: dict[str, Any] = {  # where the target is another than bona fide against spoof
+    "target": {"name": TEXT, "task": TEXT, "metric": TEXT, "classes": TEXTS, "prior": NUMBERS},
+    "counts": dict.fromkeys(("train", "dev", "eval"), COUNTS_BY_CLASS),
+    "finding": {**FINDING, "best": ANY_INTERVAL, "trivial": ANY_INTERVAL, "shuffled": NUMBER_OR_NONE},
+}
 DEPTH_FINDING = {"head": TEXT, "depth": WHOLE_OR_NONE, "full": WHOLE, "sentence": TEXT}
 TEXT_COLUMNS = ("experiment", "head", "split", "corpus", "condition", "metric")
 WHOLE_COLUMNS = ("layer", "depth", "seed")
@@ -65,11 +75,14 @@ LARGEST = 1e100  # a figure beyond it cannot be drawn
 
 def check_record(record: Any) -> None:
     """Raise ValueError, naming the key, where a record is not one that a sweep writes."""
-    _check(record, FORM, "")
+    has_target = isinstance(record, dict) and record.get("target") is not None
+    _check(record, {**FORM, **OF_TARGET} if has_target else FORM, "")
+    if has_target:
+        _check_target(record["target"])
     if not record["corpora"]:
         raise ValueError(f"{RECORD}: 'corpora' names none")
     further = [f"eval.{corpus}" for corpus in record["corpora"][1:]]
-    _check(record["counts"], dict.fromkeys(further, COUNTS), "counts")
+    _check(record["counts"], dict.fromkeys(further, COUNTS_BY_CLASS if has_target else COUNTS), "counts")
     _check(record["utterances"], dict.fromkeys(further, WHOLE), "utterances")
     for part, cache in record["caches"].items():
         _check(cache, {"folder": TEXT, "id": TEXT, "corpus": TEXT}, f"caches.{part}")
@@ -99,6 +112,19 @@ def check_record(record: Any) -> None:
     for corpus, conditions in _object(record.get("conditions"), "conditions").items():
         for condition, counts in _object(conditions, f"conditions.{corpus}").items():
             _check(counts, COUNTS, f"conditions.{corpus}.{condition}")
+
+
+def _check_target(target: Mapping[str, Any]) -> None:
+    """Raise ValueError where a target is not one that a sweep has."""
+    metric = METRICS.get(target["metric"])
+    if metric is None or metric.task != target["task"]:
+        raise ValueError(
+            f"{RECORD}: 'target.metric' is {target['metric']!r}, which is none of a {target['task']} target"
+        )
+    n = len(target["classes"])
+    expected = {BINARY: n == 2, NUMBER: n == 0, CLASSES: 2 <= n == len(target["prior"])}
+    if not expected[metric.task] or len(set(target["classes"])) != n or any(share <= 0 for share in target["prior"]):
+        raise ValueError(f"{RECORD}: 'target.classes' are {n} with {len(target['prior'])} shares in 'target.prior'")
 
 
 def check_results(results: pd.DataFrame, record: Mapping[str, Any]) -> None:
@@ -134,10 +160,11 @@ def check_results(results: pd.DataFrame, record: Mapping[str, Any]) -> None:
 def _check_layers(results: pd.DataFrame, record: Mapping[str, Any]) -> None:
     """Every part has one figure for each layer, and one of trivial features."""
     finding = record["finding"]
-    eers = results[results["metric"] == "eer"]
-    _check_rates(eers[eers["experiment"].isin(["layer", "trivial-features", "mlp"])], ["value", "low", "high"])
-    controls = ["by-condition", "unseen-attack", "shuffled-labels", "mlp-shuffled-labels"]
-    _check_rates(eers[eers["experiment"].isin(controls)], ["value"])
+    eers = results[results["metric"] == _metric_of(record)]
+    if METRICS[_metric_of(record)].share:
+        _check_rates(eers[eers["experiment"].isin(["layer", "trivial-features", "mlp"])], ["value", "low", "high"])
+        controls = ["by-condition", "unseen-attack", "shuffled-labels", "mlp-shuffled-labels"]
+        _check_rates(eers[eers["experiment"].isin(controls)], ["value"])
     parts = [("dev", None), *(("eval", corpus) for corpus in record["corpora"])]
     expected: list[int] | None = None
     for split, corpus in parts:
@@ -166,7 +193,7 @@ def _check_layers(results: pd.DataFrame, record: Mapping[str, Any]) -> None:
 
 def _check_depths(results: pd.DataFrame, record: Mapping[str, Any]) -> None:
     """The heads of the record have their mean over seeds once at each depth of each part."""
-    rows = results[(results["experiment"] == "depth") & (results["metric"] == "eer")]
+    rows = results[(results["experiment"] == "depth") & (results["metric"] == _metric_of(record))]
     if not record.get("depth_finding") and rows.empty:
         return
     heads = record["options"]["depths"]["heads"]
@@ -176,14 +203,20 @@ def _check_depths(results: pd.DataFrame, record: Mapping[str, Any]) -> None:
     if rows["depth"].isna().any():
         raise ValueError(f"{RESULTS}: column 'depth' lacks numbers")
     means = rows[rows["seed"].isna()]
-    _check_rates(means, ["value", "low", "high"])
-    _check_rates(rows, ["value"])
+    if METRICS[_metric_of(record)].share:
+        _check_rates(means, ["value", "low", "high"])
+        _check_rates(rows, ["value"])
     parts = [("dev", None), *(("eval", corpus) for corpus in record["corpora"])]
     for split, corpus in parts:
         of_part = means[(means["split"] == split) & (True if corpus is None else means["corpus"] == corpus)]
         at_full = of_part.loc[of_part["depth"] == full, "head"]
         if sorted(at_full) != sorted(set(heads)) or of_part.duplicated(["head", "depth"]).any():
             raise ValueError(f"{RESULTS}: column 'head' does not have each of {', '.join(heads)} once for {split}")
+
+
+def _metric_of(record: Mapping[str, Any]) -> str:
+    """Name of the metric of the findings."""
+    return str(record["target"]["metric"]) if record.get("target") else "eer"
 
 
 def _check_rates(rows: pd.DataFrame, columns: Sequence[str]) -> None:
@@ -195,7 +228,7 @@ def _check_rates(rows: pd.DataFrame, columns: Sequence[str]) -> None:
             raise ValueError(f"{RESULTS}: column {name!r} holds {values[wrong][0]:g} for {experiment}, expected 0 to 1")
 
 
-def check_utterances(utterances: pd.DataFrame) -> None:
+def check_utterances(utterances: pd.DataFrame, is_spoofing: bool = True) -> None:
     """Raise ValueError, naming the column, where the table of utterances is not one that a sweep writes."""
     for name in ("part", "utterance_id", "label", "speaker", "attack"):
         if name not in utterances:
@@ -203,7 +236,7 @@ def check_utterances(utterances: pd.DataFrame) -> None:
         if not all(isinstance(text, str) for text in utterances[name].unique()):
             raise ValueError(f"{UTTERANCES}: column {name!r} holds something else than text")
     for part, rows in utterances.groupby("part"):
-        if set(rows["label"]) != {"bonafide", "spoof"}:
+        if is_spoofing and set(rows["label"]) != {"bonafide", "spoof"}:
             raise ValueError(f"{UTTERANCES}: column 'label' of {part} holds {', '.join(sorted(set(rows['label'])))}")
         if rows["utterance_id"].duplicated().any():
             raise ValueError(f"{UTTERANCES}: column 'utterance_id' of {part} has one twice")
@@ -247,5 +280,7 @@ def _is(value: Any, what: str) -> bool:
         NUMBERS: lambda: isinstance(value, list) and all(number(one) and math.isfinite(one) for one in value),
         RATE: lambda: number(value) and 0 <= value <= 1,
         RATE_OR_NONE: lambda: number(value) and (math.isnan(value) or 0 <= value <= 1),
+        NUMBER_OR_NONE: lambda: number(value),
         OBJECT: lambda: isinstance(value, dict),
+        COUNTS_BY_CLASS: lambda: isinstance(value, dict) and all(whole(n) and n >= 0 for n in value.values()),
     }[what]()

@@ -8,6 +8,7 @@ from typing import Any
 
 from probing.metrics import Interval
 from probing.runs.form import FINDINGS, check_record
+from probing.targets.task import SPOOFING, Task
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class OptionsOfRun:
 class LayerOfRun:
     """The finding on layers: the layer chosen on dev with its eval EER, the last one, and what controls have there.
 
-    best, trivial: 0 to 1, with intervals. shuffled: mean EER with shuffled labels; NaN without that control.
+    best, trivial: the metric with its interval. shuffled: its mean with shuffled labels; NaN without that control.
     """
 
     layer: int
@@ -79,6 +80,11 @@ class RunRecord(dict[str, Any]):
     def __init__(self, raw: Mapping[str, Any]) -> None:
         check_record(raw)
         super().__init__(raw)
+
+    @property
+    def task(self) -> Task:
+        """What was read from the layers; bona fide against spoof in runs that do not say it."""
+        return Task.of(self["target"]) if self.get("target") else SPOOFING
 
     @property
     def cache(self) -> str:

@@ -7,11 +7,13 @@ import pandas as pd
 from cache import ProbeError
 from cache.bounds import read_parquet
 from cache.errors import as_flag
-from probing.metrics.clusters import Clusters, clusters_of
+from probing.metrics.clusters import AUTO, SPEAKER, UTTERANCE, Clusters, clusters_of
 from probing.runs.form import RECORD, RESULTS, UTTERANCES, check_results, check_utterances
 from probing.runs.record import RunRecord
 from probing.scores.files import read_scores
 from probing.sealing import check_file, read_record
+from probing.targets.metrics import NUMBER
+from probing.targets.task import Task
 
 RUN = RECORD
 
@@ -75,8 +77,16 @@ class Run:
         """L, the number of the last layer."""
         return self.record.finding.last
 
+    @property
+    def task(self) -> Task:
+        """What was read from the layers."""
+        return self.record.task
+
     def trials(self, name: str, part: str = "eval") -> pd.DataFrame:
         """Scores of a head with whose they are: `utterance_id`, `label`, `speaker`, `attack`, conditions, `score`.
+
+        Of another target than bona fide against spoof, the columns of `probing.targets.task.Task.table` instead of
+        `score`; `run.task.read(table)` makes figures of them.
 
         Args:
             name: as the files of `scores` are called, such as `linear-layer-06` or `weighted-sum+linear-depth-06`.
@@ -85,33 +95,51 @@ class Run:
         Raises:
             ProbeError: no such scores, or a run of a version that did not keep its utterances.
         """
-        path = file_in(self.folder / "scores", f"{name}.{part}.txt")
+        suffix = "txt" if self.task.is_spoofing else "csv"
+        path = file_in(self.folder / "scores", f"{name}.{part}.{suffix}")
         if not path.is_file():
-            there = sorted(file.name.removesuffix(".eval.txt") for file in path.parent.glob("*.eval.txt"))
+            there = sorted(file.name.removesuffix(f".eval.{suffix}") for file in path.parent.glob(f"*.eval.{suffix}"))
             raise ProbeError(f"{path}: no such scores. There are: {', '.join(there)}")
         try:
             check_file(self.folder / UTTERANCES)
             table = read_parquet(self.folder / UTTERANCES)
-            check_utterances(table)
+            check_utterances(table, self.task.is_spoofing)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
             raise ProbeError(
                 f"{self.folder}: its utterances cannot be read ({error}). Make it again: "
                 f"probe sweep {self.record.cache_folder} {as_flag('out', str(self.folder))} "
                 f"{as_flag('overwrite')}"
             ) from None
-        scores = read_scores(path)[["utterance_id", "score"]]
+        scores = read_scores(path)[["utterance_id", "score"]] if self.task.is_spoofing else self._predictions(path)
         table = table[table["part"] == part].drop(columns="part")
         if table.empty:
             raise ProbeError(f"{self.folder / UTTERANCES}: has no utterances of {part}. Make the run again")
         table = table.dropna(axis=1, how="all")
+        own = [name for name in scores if name in table and name != "utterance_id"]
+        table = table.rename(columns={name: f"own_{name}" for name in own})
         joined = table.merge(scores, on="utterance_id", how="inner", validate="one_to_one")
         if not len(joined) == len(table) == len(scores):
             raise ProbeError(f"{path}: not the scores of the {len(table)} utterances of the run. Make the run again")
         return joined
 
+    def _predictions(self, path: Path) -> pd.DataFrame:
+        """A table of predictions, checked."""
+        numbers = {"score", "bits"} | ({"target", "predicted"} if self.task.name == NUMBER else set())
+        try:
+            check_file(path)
+            table = pd.read_csv(path, dtype=str, keep_default_na=False)
+            table = table.assign(**{name: pd.to_numeric(table[name]) for name in numbers if name in table})
+            self.task.read(table)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ProbeError(f"{path}: cannot be read ({error}). Make the run again") from None
+        return table
+
     def clusters(self, trials: pd.DataFrame) -> Clusters:
         """What a bootstrap of these trials draws, as in the sweep."""
-        return clusters_of(trials, self.record.options.interval_by)
+        unit = self.record.options.interval_by
+        if unit == AUTO and self.task.target == SPEAKER:
+            unit = UTTERANCE
+        return clusters_of(trials, unit, by_class=self.task.is_spoofing)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.folder)!r}: {self.sentence})"

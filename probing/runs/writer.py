@@ -115,6 +115,10 @@ class RunWriter:
         for part, values in scores.items():
             write_scores(self.partial / "scores" / f"{name}.{part}.txt", tables[part], values)
 
+    def add_predictions(self, name: str, table: pd.DataFrame) -> None:
+        """Write `scores/NAME.csv`, the predictions of a target that is not bona fide against spoof."""
+        table.to_csv(self.partial / "scores" / f"{name}.csv", index=False)
+
     def add_heads(self, name: str, tensors: Mapping[str, NDArray[Any]], config: Mapping[str, Any]) -> None:
         """Write `heads/NAME.safetensors` with its configuration beside it as JSON."""
         save_arrays(self.partial / "heads" / f"{name}.safetensors", tensors)

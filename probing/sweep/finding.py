@@ -1,7 +1,7 @@
 """The finding: the sentence a sweep is run for, and the figures behind it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -9,9 +9,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cache import Cache
-from probing.metrics import Interval, Resamples, difference_interval
+from probing.metrics import Interval, Resamples, difference_interval, figure_interval
 from probing.sweep.mlp_probes import MLPFinding
 from probing.sweep.results import CONTROL, LAYERS, MLP, MLP_CONTROL, TRIVIAL, UNSEEN
+from probing.targets.metrics import METRICS, Metric
+from probing.targets.task import SPOOFING, Task
+
+ENDS = ("value", "low", "high")
 
 
 @dataclass(frozen=True)
@@ -19,9 +23,13 @@ class Finding:
     """Which layer a linear probe reads best, as far as dev can tell.
 
     layer: chosen on dev. last: number of the last layer.
-    best, last_layer: eval EER of the two, 0 to 1. difference: last minus best on the same resamples.
-    trivial: eval EER of features that say nothing about speech. shuffled: mean eval EER with shuffled labels.
+    best, last_layer: the metric on eval of the two, as a share, in bits or as a number, see `metric`.
+    difference: last minus best on the same resamples.
+    trivial: the metric on eval of features that say nothing about speech. shuffled: its mean with shuffled labels.
     unit: what the bootstrap drew. drawn: the same with its numbers, and what a person should know of it.
+    metric: see `probing.targets.metrics`; EER, 0 to 1, where the target is bona fide against spoof.
+    target: what is read, of other targets. chance: what the metric is by chance; None where that is not known.
+    others: further figures of the task at the layer, on eval.
     """
 
     backbone: str
@@ -36,37 +44,63 @@ class Finding:
     n_eval: int
     unit: str
     drawn: str = ""
+    metric: str = "eer"
+    target: str = ""
+    chance: float | None = 0.5
+    others: Mapping[str, Interval] = field(default_factory=dict)
 
     def sentence(self) -> str:
         """The finding in words."""
+        metric = METRICS[self.metric]
+        of = f" of {self.target}" if self.target else ""
+        figure = f"an eval {metric.called}{of} of {self._text(self.best)}"
         if self.last == 0:
-            compared = f"{self.backbone} has one layer: eval EER {self.best}."
+            compared = f"{self.backbone} has one layer: eval {metric.called}{of} {self._text(self.best)}."
         elif self.layer == self.last:
-            compared = f"Chosen on dev: the last layer of {self.backbone}, {self.last}, with an eval EER of "
-            compared += f"{self.best}."
+            compared = f"Chosen on dev: the last layer of {self.backbone}, {self.last}, with {figure}."
         else:
-            sign = "more" if self.difference.value >= 0 else "less"
-            points = 100 * abs(self.difference.value)
-            ends = self.difference.low, self.difference.high
-            low, high = sorted(np.sign(self.difference.value or 1) * 100 * end for end in ends)
-            sure = "" if self.difference.low > 0 or self.difference.high < 0 else ", which may be chance"
             compared = (
-                f"Chosen on dev: layer {self.layer} of {self.last} of {self.backbone}, with an eval EER of "
-                f"{self.best}; the last layer has {self.last_layer}, {points:.1f} points {sign} "
-                f"[{low:.1f}, {high:.1f}]{sure}."
+                f"Chosen on dev: layer {self.layer} of {self.last} of {self.backbone}, with {figure}; the last layer "
+                f"has {self._text(self.last_layer)}, {self._difference()}."
             )
-        shuffled = "" if np.isnan(self.shuffled) else f", shuffled labels {100 * self.shuffled:.1f} %"
+        others = "; ".join(f"{METRICS[name].called} {self._text(one, name)}" for name, one in self.others.items())
+        compared += f" There: {others}." if others else ""
+        shuffled = "" if np.isnan(self.shuffled) else f", shuffled labels {metric.text(self.shuffled)}"
         controls = (
-            f" For comparison: trivial features alone {self.trivial}{shuffled}. {self.n_eval} eval "
+            f" For comparison: trivial features alone {self._text(self.trivial)}{shuffled}. {self.n_eval} eval "
             f"utterances, 95 % intervals {self.drawn}."
         )
-        if self.best.high >= 0.5:
+        if self.by_chance:
             compared += (
                 " That is not shown to be better than chance; a linear probe of mean and deviation can miss what is "
                 "there, which an MLP probe may find."
             )
         warning = " The weights are random: this shows what the architecture gives without any learning."
         return compared + controls + (warning if self.random_weights else "")
+
+    @property
+    def by_chance(self) -> bool:
+        """Whether the layer is not shown to be better than chance."""
+        if self.chance is None:
+            return False
+        metric = METRICS[self.metric]
+        worst = self.best.low if metric.higher_is_better else self.best.high
+        return not metric.better(worst, self.chance)
+
+    def _text(self, value: Interval, name: str = "") -> str:
+        return METRICS[name or self.metric].interval(value.value, value.low, value.high)
+
+    def _difference(self) -> str:
+        """How the last layer differs, with the interval."""
+        metric = METRICS[self.metric]
+        word = "more" if self.difference.value >= 0 else "less"
+        sign = np.sign(self.difference.value or 1)
+        low, high = sorted(sign * end for end in (self.difference.low, self.difference.high))
+        sure = "" if self.difference.low > 0 or self.difference.high < 0 else ", which may be chance"
+        by = metric.difference(self.difference.value)
+        if metric.share:
+            return f"{by} {word} [{100 * low:.1f}, {100 * high:.1f}]{sure}"
+        return f"{by} {word} [{low:.3g}, {high:.3g}]{sure}"
 
     def as_dict(self) -> dict[str, Any]:
         """For the run record."""
@@ -77,20 +111,27 @@ class Finding:
 class Elsewhere:
     """How the layer chosen on dev does on other corpora than the one of the finding.
 
-    rates: corpus -> layer -> eval EER, of the layer chosen, the last one, and that of lowest EER there.
+    rates: corpus -> layer -> the metric on eval, of the layer chosen, the last one, and the best one there.
     """
 
     layer: int
     last: int
     rates: dict[str, dict[int, Interval]]
+    metric: str = "eer"
 
     def sentence(self) -> str:
         """The figures in words."""
+        metric = METRICS[self.metric]
+        word = "highest" if metric.higher_is_better else "lowest"
+
+        def text(one: Interval) -> str:
+            return metric.interval(one.value, one.low, one.high)
+
         return " ".join(
-            f"On {corpus}: layer {self.layer} {rates[self.layer]}, last {rates[self.last]}, "
-            f"lowest {100 * rates[lowest].value:.1f} % at layer {lowest}, picked there."
+            f"On {corpus}: layer {self.layer} {text(rates[self.layer])}, last {text(rates[self.last])}, "
+            f"{word} {metric.text(rates[best].value)} at layer {best}, picked there."
             for corpus, rates in self.rates.items()
-            for lowest in [min(rates, key=lambda layer: rates[layer].value)]
+            for best in [min(rates, key=lambda layer: metric.loss(rates[layer].value))]
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -134,7 +175,12 @@ class UnseenFinding:
 
 
 def find_layer(
-    cache: Cache, table: pd.DataFrame, corpus: str, boots: Mapping[int, NDArray[np.float64]], resamples: Resamples
+    cache: Cache,
+    table: pd.DataFrame,
+    corpus: str,
+    boots: Mapping[int, NDArray[np.float64]],
+    resamples: Resamples,
+    task: Task = SPOOFING,
 ) -> Finding:
     """The finding on one corpus.
 
@@ -142,17 +188,23 @@ def find_layer(
         cache: trained on.
         table: of the results.
         corpus: evaluated on.
-        boots: layer -> (R,) its EER there on paired resamples.
+        boots: layer -> (R,) the metric there on paired resamples.
         resamples: whose they are.
+        task: what is read.
     """
-    dev = table[(table["experiment"] == LAYERS) & (table["split"] == "dev")]
-    layer = int(dev.loc[dev["value"].idxmin(), "layer"])
+    metric = task.metric
+    figures = table[table["metric"] == metric.name]
+    dev = figures[(figures["experiment"] == LAYERS) & (figures["split"] == "dev")]
+    layer = int(dev.loc[_best_row(dev, metric), "layer"])
     last = cache.layers[-1]
-    on_eval = table[(table["split"] == "eval") & (table["corpus"] == corpus)]
+    on_eval = figures[(figures["split"] == "eval") & (figures["corpus"] == corpus)]
     of_layer = _intervals(on_eval[on_eval["experiment"] == LAYERS])
     best = of_layer[layer]
     at_last = of_layer[last]
     trivial, control = (on_eval[on_eval["experiment"] == name] for name in (TRIVIAL, CONTROL))
+    here = table[(table["experiment"] == LAYERS) & (table["split"] == "eval") & (table["corpus"] == corpus)]
+    here = here[here["layer"] == layer].set_index("metric")
+    others = {name: Interval(*(float(here.at[name, end]) for end in ENDS)) for name in task.metrics[1:]}
     return Finding(
         backbone=cache.about["backbone"],
         random_weights=cache.about["random_weights"],
@@ -160,13 +212,27 @@ def find_layer(
         last=last,
         best=best,
         last_layer=at_last,
-        difference=difference_interval(at_last.value - best.value, boots[last] - boots[layer], resamples),
-        trivial=Interval(*(float(trivial.iloc[0][name]) for name in ("value", "low", "high"))),
+        difference=_difference(task, at_last.value - best.value, boots[last] - boots[layer], resamples),
+        trivial=Interval(*(float(trivial.iloc[0][name]) for name in ENDS)),
         shuffled=float(control["value"].mean()) if len(control) else float("nan"),
         n_eval=len(resamples.cluster),
         unit=resamples.unit,
         drawn=resamples.drawn,
+        metric=metric.name,
+        target="" if task.is_spoofing else task.target,
+        chance=task.chance,
+        others=others,
     )
+
+
+def _difference(task: Task, value: float, resampled: NDArray[np.float64], resamples: Resamples) -> Interval:
+    """The interval of a difference of the metric."""
+    return (difference_interval if task.metric.share else figure_interval)(value, resampled, resamples)
+
+
+def _best_row(rows: pd.DataFrame, metric: Metric) -> Any:
+    """Index of the row of the best value; among equals the first."""
+    return rows["value"].idxmax() if metric.higher_is_better else rows["value"].idxmin()
 
 
 def find_mlp(
@@ -187,15 +253,18 @@ def find_mlp(
     return MLPFinding(layer, rate, linear, difference, float(control["value"].mean()))
 
 
-def find_elsewhere(table: pd.DataFrame, layer: int, last: int, corpora: Sequence[str]) -> Elsewhere | None:
+def find_elsewhere(
+    table: pd.DataFrame, layer: int, last: int, corpora: Sequence[str], task: Task = SPOOFING
+) -> Elsewhere | None:
     """The figures of other corpora; None where there are none."""
-    rows = table[(table["experiment"] == LAYERS) & (table["split"] == "eval")]
+    metric = task.metric
+    rows = table[(table["experiment"] == LAYERS) & (table["split"] == "eval") & (table["metric"] == metric.name)]
     found = {}
     for corpus in corpora:
         of_layer = _intervals(rows[rows["corpus"] == corpus])
-        lowest = min(of_layer, key=lambda k: of_layer[k].value)
-        found[corpus] = {k: of_layer[k] for k in sorted({layer, last, lowest})}
-    return Elsewhere(layer, last, found) if found else None
+        best = min(of_layer, key=lambda k: metric.loss(of_layer[k].value))
+        found[corpus] = {k: of_layer[k] for k in sorted({layer, last, best})}
+    return Elsewhere(layer, last, found, metric.name) if found else None
 
 
 def find_unseen(table: pd.DataFrame, layer: int) -> UnseenFinding:

@@ -7,7 +7,7 @@ person inside one part are no leak, and an unknown speaker is nobody.
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -17,6 +17,7 @@ import pandas as pd
 from cache.errors import OptionError, argument
 from probing.speakers import known_speakers
 from probing.sweep.splits import EVAL, Split
+from probing.targets.metrics import BINARY
 
 FEWEST = 20  # utterances of a class in a part; with fewer, one of them moves an error rate by more than 5 points
 SPEAKER = "speaker"
@@ -67,6 +68,7 @@ def find_leaks(splits: Mapping[str, Split]) -> list[Leak]:
     Args:
         splits: part -> utterances, from `read_splits`.
     """
+    splits = _folds(splits)
     identities = {part: _identities(split) for part, split in splits.items()}
     found = []
     for one, other in combinations(splits, 2):
@@ -84,11 +86,24 @@ def find_leaks(splits: Mapping[str, Split]) -> list[Leak]:
                 rows = [chosen & ~known for chosen, known in zip(rows, in_file, strict=True)]
                 shared = set(pair[0][rows[0]]) & set(pair[1][rows[1]])
                 rows = [column.isin(shared) & chosen for column, chosen in zip(pair, rows, strict=True)]
-            if shared:
+            if shared and not (kind == SPEAKER and splits[one].task.target == SPEAKER):  # who are to be known again
                 name = NAME if kind == SPEAKER and not same_corpus else kind
                 labels = identities[one]["utterance_id" if kind == AUDIO else kind][rows[0]]
                 counts = int(rows[0].sum()), int(rows[1].sum())
                 found.append(Leak(name, (one, other), len(shared), counts, str(labels.min())))
+    return found
+
+
+def _folds(splits: Mapping[str, Split]) -> Mapping[str, Split]:
+    """The parts; of a cross-validation, whose parts are the same utterances in turn, the folds."""
+    split = splits["train"]
+    folds = split.folds
+    if folds is None:
+        return splits
+    found = {}
+    for fold in np.unique(folds):
+        name = f"fold {fold}"
+        found[name] = replace(split, name=name, table=split.table[folds == fold])
     return found
 
 
@@ -117,7 +132,10 @@ def as_records(leaks: list[Leak]) -> list[dict[str, Any]]:
 
 def _few(splits: Mapping[str, Split]) -> Iterator[str]:
     for part, split in splits.items():
-        for label, n in (("bona fide", int(split.bonafide.sum())), ("spoofed", int((~split.bonafide).sum()))):
+        if split.task.name != BINARY:
+            continue
+        words = ("bona fide", "spoofed") if split.task.is_spoofing else split.task.words
+        for label, n in zip(words, (int(split.target.sum()), int((~split.target).sum())), strict=True):
             if n < FEWEST:
                 yield f"{part} has only {n} {label} utterances, of which each is {100 / n:.0f} % of an error rate"
 

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,9 +12,12 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from probing.metrics import eer
 from probing.probes import Scaling, fit_logistic, fit_selections
-from probing.sweep.splits import EVAL, Split
+from probing.probes.logistic import Solution, fit_multinomial
+from probing.probes.ridge import fit_ridge
+from probing.sweep.splits import EVAL, Split, fold_parts
+from probing.targets.metrics import CLASSES, NUMBER
+from probing.targets.task import SPOOFING, Task, Values
 
 TOLERANCE = 1e-6
 ROWS_AT_ONCE = 1024
@@ -21,27 +25,27 @@ READ_VALUES = 8_000_000  # of an evaluation set in memory at once
 MOST_FLOAT64 = 4_000_000  # training values of a layer; above, they are multiplied in float32
 T = TypeVar("T")
 R = TypeVar("R")
-Labelling = dict[str, NDArray[np.bool_]]  # `train` and `dev` -> (N,) true for bona fide
+Labelling = dict[str, Values]  # `train` and `dev` -> (N,) what is to be read
 
 
 @dataclass(frozen=True)
 class Probe:
     """One fitted probe.
 
-    strength: C chosen on dev.
-    weight, bias: (P,) and a number, acting on features as they are.
-    scores: part -> (N,) log odds of bona fide.
+    strength: C chosen on dev; NaN of a cross-validation, where every fold chooses its own.
+    weight, bias: (P,) and a number, acting on features as they are; of M classes (M, P) and (M,).
+    scores: part -> (N,) log odds of the positive class, or the number; of M classes (N, M).
     """
 
     strength: float
     weight: NDArray[np.float64]
-    bias: float
+    bias: float | NDArray[np.float64]
     scores: dict[str, NDArray[np.float64]]
 
 
 def probe_layers(
     splits: dict[str, Split],
-    labellings: Sequence[dict[str, NDArray[np.bool_]]],
+    labellings: Sequence[Labelling],
     strengths: Sequence[float],
     device: str = "cpu",
     memory_gb: float = 2.0,
@@ -63,22 +67,26 @@ def probe_layers(
         Layers in order, each with its K probes and its A probes on selections, with scores of all parts but `train`.
     """
     cache = splits["train"].cache
+    task = splits["train"].task
     fitted_on = [splits["train"], splits["dev"]]
     evaluations = {part: split for part, split in splits.items() if split.name == EVAL}
-    truth = {part: split.bonafide for part, split in splits.items()}
+    truth = {part: split.target for part, split in splits.items()}
     n_left_out = 0 if left_out is None else len(left_out["train"])
     needed = working_bytes(
         len(splits["train"]), sum(map(len, fitted_on)), 2 * cache.dim, np.dtype(cache.tiers["pooled"]).itemsize
     )
-    needed += 8 * (len(labellings) + n_left_out) * sum(map(len, splits.values()))
+    needed += 8 * max(1, len(task.classes)) * (len(labellings) + n_left_out) * sum(map(len, splits.values()))
 
     def fit(layer: int) -> tuple[int, list[Probe], list[Probe]]:
-        features = {split.name: features_of(split, layer, split.table) for split in fitted_on}
-        probes = fit_probes(features, labellings, strengths, device)
+        if splits["train"].folds is not None:
+            features = features_of(splits["train"], layer, splits["train"].table)
+            return layer, cross_validate(features, splits["train"].folds, labellings, strengths, device, task), []
+        of_parts = {split.name: features_of(split, layer, split.table) for split in fitted_on}
+        probes = fit_probes(of_parts, labellings, strengths, device, task=task)
         selected = []
         if left_out is not None:
-            selected = fit_probes(features, [truth] * n_left_out, strengths, device, left_out)
-        del features
+            selected = fit_probes(of_parts, [truth] * n_left_out, strengths, device, left_out, task)
+        del of_parts
         for part, split in evaluations.items():
             add_scores(layer, [*probes, *selected], part, split, device)
         return layer, probes, selected
@@ -90,14 +98,14 @@ def probe_layers(
 def add_scores(layer: int, probes: Sequence[Probe], part: str, split: Split, device: str = "cpu") -> None:
     """Score every utterance of a split, reading a block at a time, and add that to the probes' `scores`."""
     weight = torch.from_numpy(np.stack([probe.weight for probe in probes])[:, None]).to(device)
-    bias = torch.from_numpy(np.array([[probe.bias] for probe in probes])).to(device)
-    scores = np.empty((len(probes), len(split)))
+    bias = torch.from_numpy(np.stack([np.asarray(probe.bias) for probe in probes])[:, None]).to(device)
+    scores = np.empty((len(probes), len(split), *bias.shape[2:]))
     # in the order of the shards, so that each is read once and from its beginning to its end
     order = np.lexsort((split.table["row"], split.table["shard"]))
     rows_at_once = max(1, READ_VALUES // weight.shape[-1])
     for first in range(0, len(order), rows_at_once):
         rows = order[first : first + rows_at_once]
-        scores[:, rows] = log_odds(features_of(split, layer, split.table.iloc[rows]), weight, bias)[:, 0]
+        scores[:, rows] = margins(features_of(split, layer, split.table.iloc[rows]), weight, bias)[:, 0]
     for probe, values in zip(probes, scores, strict=True):
         probe.scores[part] = values
 
@@ -139,69 +147,146 @@ def working_bytes(n_train: int, n: int, p: int, item_size: int) -> int:
 
 def fit_probes(
     features: dict[str, NDArray[Any]],
-    labellings: Sequence[dict[str, NDArray[np.bool_]]],
+    labellings: Sequence[Labelling],
     strengths: Sequence[float],
     device: str = "cpu",
     rows: dict[str, NDArray[np.bool_]] | None = None,
+    task: Task = SPOOFING,
 ) -> list[Probe]:
     """Fit all labellings x strengths of a layer in one solve; keep the best strength of each labelling on dev.
 
     Args:
         features: part -> (N, P); all parts but `train` are scored.
-        labellings: K of them, part -> (N,) boolean for `train` and `dev`; the true one, or shuffled ones.
+        labellings: K of them, part -> (N,) targets for `train` and `dev`; the true ones, or shuffled ones.
         strengths: values of C.
         device: where to solve.
         rows: `train` and `dev` -> (K, N), the utterances that each labelling is trained and chosen on; default all.
+        task: what the targets make: logistic regression of two classes or more, ridge regression of numbers.
 
     Returns:
-        K probes. The strength is the one with the lowest dev EER; among equals the smallest.
+        K probes. The strength is the one that is best on dev by the metric of the task; among equals the smallest.
     """
     strengths = sorted(strengths)
     targets = torch.from_numpy(np.stack([labels["train"] for labels in labellings])).to(device)
     train = torch.from_numpy(features["train"]).to(targets.device)[None]
-    dtype = torch.float32 if train.numel() > MOST_FLOAT64 else torch.float64
-    if rows is None:
-        scaling = Scaling.of(train, dtype)
-        solution = fit_logistic(scaling.apply(train, dtype), targets, strengths, tolerance=TOLERANCE)
-        weight, bias = (values[0] for values in scaling.fold(solution.weight, solution.bias))
-    else:
-        chosen = torch.from_numpy(rows["train"]).to(targets.device)
-        weight, bias = fit_selections(train, targets, chosen, strengths, tolerance=TOLERANCE, dtype=dtype)
-    on_dev = log_odds(features["dev"], weight, bias)
-    used = np.ones((len(labellings), on_dev.shape[-1]), bool) if rows is None else rows["dev"]
-    rates = [
-        [eer(labels["dev"][chosen], scores[chosen]) for scores in of_labelling]
-        for labels, chosen, of_labelling in zip(labellings, used, on_dev, strict=True)
-    ]
-    best = torch.from_numpy(np.argmin(rates, axis=1)).to(weight.device)[:, None]
-    weight = weight.take_along_dim(best[..., None], dim=1)
-    bias = bias.take_along_dim(best, dim=1)
-    scores = {part: log_odds(x, weight, bias)[:, 0] for part, x in features.items() if part != "train"}
+    chosen = None if rows is None else torch.from_numpy(rows["train"]).to(targets.device)
+    weight, bias = _solve(task, train, targets, strengths, chosen)
+    best = torch.empty(len(labellings), 1, dtype=torch.long, device=weight.device)
+    at_once = 1 if task.name == CLASSES else len(labellings)  # of classes there are many scores
+    for first in range(0, len(labellings), at_once):
+        some = slice(first, first + at_once)
+        for k, on_dev in enumerate(margins(features["dev"], weight[some], bias[some]), first):
+            used = slice(None) if rows is None else rows["dev"][k]
+            target = labellings[k]["dev"][used]
+            best[k] = int(np.argmin([task.loss(target, scores[used]) for scores in on_dev]))
+    of_best = best.reshape(-1, *[1] * (weight.ndim - 1))
+    weight = weight.take_along_dim(of_best, dim=1)
+    bias = bias.take_along_dim(of_best[..., 0], dim=1)
+    scores = {part: margins(x, weight, bias)[:, 0] for part, x in features.items() if part != "train"}
     return [
         Probe(
             strengths[int(best[k, 0])],
             weight[k, 0].cpu().numpy(),
-            float(bias[k, 0]),
+            bias[k, 0].cpu().numpy() if task.name == CLASSES else float(bias[k, 0]),
             {part: values[k] for part, values in scores.items()},
         )
         for k in range(len(labellings))
     ]
 
 
-def log_odds(x: NDArray[Any], weight: torch.Tensor, bias: torch.Tensor) -> NDArray[np.float64]:
-    """Log odds (K, S, N) of features (N, P) as they are, some utterances at a time."""
-    flat = weight.flatten(0, 1).T
+def _solve(
+    task: Task, train: torch.Tensor, targets: torch.Tensor, strengths: Sequence[float], rows: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weights (K, S, P) and biases (K, S) for features (1, N, P) as they are; of M classes (K, S, M, P), (K, S, M)."""
+    if task.name == NUMBER:
+        return _ridge(train, targets, strengths, rows)
+    dtype = torch.float32 if train.numel() > MOST_FLOAT64 else torch.float64
+    fit: Callable[..., Solution] = fit_logistic
+    if task.name == CLASSES:
+        fit = partial(fit_multinomial, n_classes=len(task.classes))
+    if rows is not None:
+        return fit_selections(train, targets, rows, strengths, tolerance=TOLERANCE, dtype=dtype, fit=fit)
+    scaling = Scaling.of(train, dtype)
+    solution = fit(scaling.apply(train, dtype), targets, strengths, tolerance=TOLERANCE)
+    weight, bias = scaling.fold(solution.weight, solution.bias)
+    return weight[0], bias[0]
+
+
+def _ridge(
+    train: torch.Tensor, targets: torch.Tensor, strengths: Sequence[float], rows: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ridge regressions; those of the same rows share their standardisation and one factorisation."""
+    every = torch.ones(targets.shape, dtype=torch.bool, device=targets.device) if rows is None else rows
+    sets, of = every.unique(dim=0, return_inverse=True)
+    shape = len(targets), len(strengths)
+    weight = torch.empty(*shape, train.shape[2], dtype=torch.float64, device=targets.device)
+    bias = torch.empty(shape, dtype=torch.float64, device=targets.device)
+    for k, chosen in enumerate(sets):
+        x = train if bool(chosen.all()) else train[:, chosen]
+        scaling = Scaling.of(x)
+        mine = of == k
+        solution = fit_ridge(scaling.apply(x), targets[mine][:, chosen], strengths)
+        (weight[mine],), (bias[mine],) = scaling.fold(solution.weight, solution.bias)
+    return weight, bias
+
+
+def cross_validate(
+    features: NDArray[Any],
+    folds: NDArray[np.intp],
+    labellings: Sequence[Labelling],
+    strengths: Sequence[float],
+    device: str = "cpu",
+    task: Task = SPOOFING,
+) -> list[Probe]:
+    """Fit every labelling without each fold and the next one, which it is chosen on; all folds in one solve.
+
+    Args:
+        features: (N, P).
+        folds: (N,), see `folds_of`.
+        labellings: as `fit_probes`.
+        strengths: as there.
+        device: as there.
+        task: as there.
+
+    Returns:
+        A probe a labelling: its scores of `eval` are those of the probe trained without that fold, its scores of `dev`
+        those of the probe chosen on it; weights are means over the folds, for looking at.
+    """
+    parts = list(fold_parts(folds))
+    n = len(parts)
+    rows = {part: np.tile(np.stack([of[part] for of in parts]), (len(labellings), 1)) for part in ("train", "dev")}
+    repeated = [labels for labels in labellings for _ in parts]
+    found = fit_probes({"train": features, "dev": features}, repeated, strengths, device, rows, task)
+    pooled = []
+    for k in range(len(labellings)):
+        of_folds = found[k * n : (k + 1) * n]
+        scores = {part: np.empty_like(of_folds[0].scores["dev"]) for part in ("dev", EVAL)}
+        for probe, of in zip(of_folds, parts, strict=True):
+            for part, values in scores.items():
+                values[of[part]] = probe.scores["dev"][of[part]]
+        weight = np.mean([probe.weight for probe in of_folds], axis=0)
+        bias = np.mean([np.asarray(probe.bias) for probe in of_folds], axis=0)
+        pooled.append(Probe(float("nan"), weight, bias if bias.ndim else float(bias), scores))
+    return pooled
+
+
+def margins(x: NDArray[Any], weight: torch.Tensor, bias: torch.Tensor) -> NDArray[np.float64]:
+    """Scores (K, S, N), or of M classes (K, S, N, M), of features (N, P) as they are, some utterances at a time."""
+    flat = weight.reshape(-1, weight.shape[-1]).T
     blocks = [
         (torch.from_numpy(x[first : first + ROWS_AT_ONCE]).to(weight) @ flat).T.cpu().numpy()
         for first in range(0, len(x), ROWS_AT_ONCE)
     ]
-    return np.concatenate(blocks, axis=1).reshape(*bias.shape, len(x)) + bias[..., None].cpu().numpy()
+    found = np.concatenate(blocks, axis=1).reshape(*bias.shape, len(x)) + bias[..., None].cpu().numpy()
+    return found if bias.ndim == 2 else np.moveaxis(found, 2, 3)
 
 
-def shuffled(splits: dict[str, Split], seeds: Sequence[int]) -> list[dict[str, NDArray[np.bool_]]]:
-    """Labellings without meaning: the labels of train and of dev permuted, one labelling a seed."""
+def shuffled(splits: dict[str, Split], seeds: Sequence[int]) -> list[Labelling]:
+    """Labellings without meaning: the targets of train and of dev permuted, one labelling a seed."""
     labellings = []
     for seed in seeds:
         generator = np.random.default_rng([seed, 1])
-        labellings.append({part: generator.permutation(splits[part].bonafide) for part in ("train", "dev")})
+        labellings.append({part: generator.permutation(splits[part].target) for part in ("train", "dev")})
+        if splits["train"].folds is not None:  # whose parts are the same utterances
+            labellings[-1]["dev"] = labellings[-1]["train"]
     return labellings

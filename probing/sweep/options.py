@@ -15,6 +15,8 @@ from probing.options import NAMES, NAMES_OR_NONE, NUMBERS, SEEDS, WHOLE, check, 
 from probing.registry import RegistryError
 from probing.sweep.margin import Margin
 from probing.sweep.splits import EVAL, Split, read_splits
+from probing.targets.metrics import BINARY
+from probing.targets.options import TargetOptions
 
 TRAINING = "training"
 STRENGTHS = 1e-10, 1e10  # beyond, float64 cannot tell the penalty, or the loss, from nothing
@@ -109,6 +111,7 @@ class DepthOptions:
 class SweepOptions:
     """What a sweep does; part of the run record.
 
+    target: what is to be read from the layers.
     depths: the heads trained on the first k layers.
     interval_by: see `probing.metrics.clusters.columns_of`.
     train, dev, eval: see `probing.sweep.splits`; eval may be several, the first being that which the findings are
@@ -128,6 +131,7 @@ class SweepOptions:
     control_seeds: tuple[int, ...] = option(
         None, "Repeats of the shuffled-label control: how many, or which, as 0:4.", syntax=SEEDS, text="3"
     )
+    target: TargetOptions = field(default_factory=TargetOptions)
     depths: DepthOptions = field(default_factory=DepthOptions)
     margin: float | str = option(
         "0.1", "What a smaller depth may be worse by: relative EER, as 0.1, or points of EER, as 2pt."
@@ -184,7 +188,26 @@ class SweepOptions:
     def splits(self, cache: Cache) -> dict[str, Split]:
         """The utterances that play each part; of `cache` where no other one is named."""
         evaluations = (self.eval,) if isinstance(self.eval, str) else self.eval
-        return read_splits(cache, self.train, self.dev, evaluations, self.depths.tier if self.depths.heads else "")
+        tier = self.depths.tier if self.depths.heads else ""
+        return read_splits(cache, self.train, self.dev, evaluations, tier, self.target, self.seed)
+
+    def check_task(self, split: Split) -> None:
+        """Refuse what has no meaning for the target of a split that is trained on."""
+        task = split.task
+        if not task.is_spoofing:
+            what = f"is about spoofs, and the target is {task.target}. Leave it out"
+            if self.by:
+                raise OptionError("by", NAMES.write(self.by), what)
+            if self.unseen_attacks:
+                raise OptionError("unseen_attacks", True, what)
+        if task.name != BINARY or split.folds is not None:
+            of = f"target {task.target}" if task.name != BINARY else "cross-validation"
+            if self.probe != "linear":
+                raise OptionError("probe", self.probe, f"is there for two classes and one division only, not for {of}")
+            if self.interval_includes:
+                included = NAMES.write(self.interval_includes)
+                advice = f"is there for two classes and one division only, not for {of}"
+                raise OptionError("interval_includes", included, advice)
 
 
 def has_blocks(cache: Cache) -> bool:

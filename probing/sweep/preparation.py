@@ -10,13 +10,16 @@ from typing import Any
 import pandas as pd
 
 from cache import Cache
-from probing.metrics import Resamples, draw
+from probing.metrics import Resamples
 from probing.sweep.conditions import Condition, LeftOut, conditions_of, leave_out
 from probing.sweep.leaks import Leak, as_records, few_utterances, find_leaks, refuse_leaks
 from probing.sweep.linear import Labelling, shuffled
 from probing.sweep.options import TRAINING, SweepOptions
 from probing.sweep.refitting import REFITS
 from probing.sweep.splits import EVAL, Split, renamed
+from probing.targets.metrics import BINARY, CLASSES, NUMBER
+from probing.targets.task import Task
+from probing.targets.values import in_words
 
 
 @dataclass(frozen=True)
@@ -58,16 +61,26 @@ class Prepared:
     @cached_property
     def labellings(self) -> list[Labelling]:
         """The true labels, then those of each control."""
-        truth = {part: split.bonafide for part, split in self.splits.items()}
+        truth = {part: split.target for part, split in self.splits.items()}
         return [truth, *shuffled(self.splits, self.options.control_seeds)]
+
+    @property
+    def task(self) -> Task:
+        """What is asked of the probes."""
+        return self.splits["train"].task
 
     @property
     def n_probes(self) -> int:
         """Linear probes a layer."""
-        return len(self.labellings) + (len(self.left_out.attacks) if self.left_out else 0)
+        folds = self.splits["train"].folds
+        n_folds = 1 if folds is None else int(folds.max()) + 1
+        return len(self.labellings) * n_folds + (len(self.left_out.attacks) if self.left_out else 0)
 
     def __str__(self) -> str:
         several = len(self.evaluations) > 1
+        train = self.splits["train"]
+        if train.folds is not None:
+            return f"{train.task.described(train.target)} in {train.split}"
         return ", ".join(_describe(split, several) for split in self.splits.values())
 
     def record(self) -> dict[str, Any]:
@@ -94,8 +107,16 @@ class Prepared:
             },
             "intervals": drawn[EVAL],
             "intervals_by_part": drawn,
-            "counts": {part: counts_of(split) for part, split in self.splits.items()},
+            "counts": {part: split.task.counts(split.target) for part, split in self.splits.items()},
+            **self._of_target(),
         }
+
+    def _of_target(self) -> dict[str, Any]:
+        """What the record says of a target that is not bona fide against spoof."""
+        if self.task.is_spoofing:
+            return {}
+        left_out = {part: dict(split.left_out) for part, split in self.splits.items() if split.left_out}
+        return {"target": self.task.as_dict(), "left_out": left_out}
 
 
 def prepare(
@@ -113,6 +134,7 @@ def prepare(
         ProbeError: a split is missing or one-sided, or, if strict, parts share a person or a recording.
     """
     splits = options.splits(cache)
+    options.check_task(splits["train"])
     options.depths.check(splits["train"].cache)
     for one in caches_of(splits):
         _say_state(one, say)
@@ -121,11 +143,12 @@ def prepare(
         refuse_leaks(leaks)
     for sentence in [leak.sentence for leak in leaks] + few_utterances(splits):
         say(f"Warning: {sentence}.")
+    _say_target(splits, say)
     evaluations = {part: split for part, split in splits.items() if split.name == EVAL}
     conditions = conditions_of(evaluations, options.by, say)
     left_out = leave_out(splits) if options.unseen_attacks else None
     resamples = {
-        part: draw(split.bonafide, split.clusters(options.interval_by), n=options.resamples, seed=options.seed)
+        part: split.task.draw(split.target, split.clusters(options.interval_by), options.resamples, options.seed)
         for part, split in splits.items()
         if part != "train"
     }
@@ -137,9 +160,20 @@ def caches_of(splits: dict[str, Split]) -> list[Cache]:
     return list({split.cache.folder: split.cache for split in splits.values()}.values())
 
 
-def counts_of(split: Split) -> dict[str, int]:
-    """Utterances by class."""
-    return {"bonafide": int(split.bonafide.sum()), "spoof": int((~split.bonafide).sum())}
+def _say_target(splits: dict[str, Split], say: Callable[[str], None]) -> None:
+    """Say what is read where it is not bona fide against spoof, and who takes no part."""
+    task = splits["train"].task
+    for part, split in splits.items():
+        if split.left_out:
+            say(f"{part}: utterances that take no part: {in_words(split.left_out)}.")
+    if task.is_spoofing:
+        return
+    what = {
+        BINARY: f"{task.words[0]} against {task.words[1]}",
+        CLASSES: f"{len(task.classes)} classes",
+        NUMBER: "a number",
+    }[task.name]
+    say(f"Target: {task.target}, {what}, judged by {task.metric.called}.")
 
 
 def _say_state(cache: Cache, say: Callable[[str], None]) -> None:
@@ -164,6 +198,5 @@ def _of_training(options: SweepOptions) -> str:
 
 
 def _describe(split: Split, several: bool) -> str:
-    counts = counts_of(split)
     of = f" of {split.corpus}" if several else ""
-    return f"{split.name}{of} {counts['bonafide']} bona fide + {counts['spoof']} spoof"
+    return f"{split.name}{of} {split.task.described(split.target)}"

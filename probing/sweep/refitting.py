@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 from probing.metrics import draw, eer
 from probing.probes import Scaling, fit_logistic
-from probing.sweep.linear import MOST_FLOAT64, TOLERANCE, Probe, add_scores, features_of, log_odds
+from probing.sweep.linear import MOST_FLOAT64, TOLERANCE, Probe, add_scores, features_of, margins
 from probing.sweep.splits import EVAL, Split
 
 REFITS = 50
@@ -69,7 +69,7 @@ class Refits:
             targets = torch.tensor(train.bonafide, device=self._device).expand(len(rows), -1)
             solution = fit_logistic(z, targets, self._strengths, rows=rows, tolerance=TOLERANCE)
             weight, bias = (values[0] for values in scaling.fold(solution.weight, solution.bias))
-            for k, of_strengths in enumerate(log_odds(on_dev, weight, bias)):
+            for k, of_strengths in enumerate(margins(on_dev, weight, bias)):
                 best = int(np.argmin([eer(dev.bonafide, scores) for scores in of_strengths]))
                 fitted = weight[k, best].cpu().numpy(), float(bias[k, best])
                 probes.append(Probe(self._strengths[best], *fitted, {"dev": of_strengths[best]}))

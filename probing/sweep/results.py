@@ -1,9 +1,12 @@
 """The results table of a sweep: one row a figure.
 
+What is called EER below is the metric of the finding where the target is another than bona fide against spoof; the
+other figures of its task stand beside it under their names (see `probing.targets.metrics`).
+
 experiment      what was done: `layer` (a linear probe per layer), `shuffled-labels` and `trivial-features` (controls),
                 `depth` (heads on layers 1..k), `depth-excess`, `contribution`, `cost`, and, where asked for,
                 `by-condition`, `unseen-attack`, and `mlp` and `mlp-shuffled-labels` (an MLP probe per layer and its
-                control)
+                control); of a target with classes `by-class`, whose `recall` of each layer has the class as condition
 head, layer, depth, seed, strength   of what was measured; missing where they mean nothing
 split           `dev` or `eval`
 corpus          whose utterances these are: of `eval` there is one set of rows for each corpus evaluated on, that which
@@ -35,13 +38,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from probing.metrics import Interval, Resamples, eer, eer_resamples, rate_interval
+from probing.metrics import ClassTrials, Interval, Resamples
+from probing.runs.condition_names import condition_name
 from probing.sweep.depth_finding import excess_bound
 from probing.sweep.depths import FittedHead
 from probing.sweep.linear import Probe
 from probing.sweep.mlp_probes import MLPProbe
 from probing.sweep.refitting import with_training
 from probing.sweep.splits import Split
+from probing.targets.metrics import METRICS
 
 LAYERS = "layer"
 TRIVIAL = "trivial-features"
@@ -53,6 +58,7 @@ COSTS = "cost"
 MLP = "mlp"
 MLP_CONTROL = "mlp-shuffled-labels"
 BY_CONDITION = "by-condition"
+BY_CLASS = "by-class"
 UNSEEN = "unseen-attack"
 EMPTY: dict[str, Any] = {
     "experiment": "",
@@ -75,7 +81,7 @@ EMPTY: dict[str, Any] = {
 class DepthFigures:
     """A head at a depth, over seeds.
 
-    rates: part -> mean EER. resampled: part -> (R,) mean EER of each resample. best: lowest dev EER.
+    rates: part -> mean of the metric. resampled: part -> (R,) the same on each resample. best: the best on dev.
     """
 
     rates: dict[str, float]
@@ -88,6 +94,7 @@ class Results:
 
     def __init__(self, splits: dict[str, Split], resamples: dict[str, Resamples]) -> None:
         self._splits, self.resamples = splits, resamples
+        self._task = splits["train"].task
         self._parts = [part for part in splits if part != "train"]
         self._rows: list[dict[str, Any]] = []
 
@@ -98,46 +105,59 @@ class Results:
         probe: Probe | MLPProbe,
         shifts: Mapping[str, NDArray[np.float64]] | None = None,
     ) -> NDArray[np.float64]:
-        """Add the dev and eval EER of a probe with their intervals; returns the resampled EER on the first corpus.
+        """Add the figures of a probe on dev and eval with their intervals; returns the metric on resamples of eval.
 
         `shifts` are those of `Refits`, where intervals include who was trained on.
         """
-        resampled = {}
+        of_metric = {}
         for part in self._parts:
-            bonafide = self._splits[part].bonafide
-            scores = probe.scores[part]
-            resampled[part] = eer_resamples(bonafide, scores, self.resamples[part])
+            trials = self._task.trials(self._splits[part].target, probe.scores[part])
+            figures = trials.figures()
+            resampled = trials.resampled(self.resamples[part])
             if shifts is not None:
-                resampled[part] = with_training(resampled[part], shifts[part], self._splits[part])
-            interval = rate_interval(eer(bonafide, scores), resampled[part], self.resamples[part])
-            self._add(experiment, layer, None, part, probe.strength, interval)
-        return resampled["eval"]
+                resampled["eer"] = with_training(resampled["eer"], shifts[part], self._splits[part])
+            for name in self._task.metrics:
+                interval = self._task.interval(figures[name], resampled[name], self.resamples[part], METRICS[name])
+                self._add(experiment, layer, None, part, probe.strength, interval, name)
+            of_metric[part] = resampled[self._task.metric.name]
+            if isinstance(trials, ClassTrials) and experiment == LAYERS:
+                self._add_classes(layer, part, trials)
+        return of_metric["eval"]
+
+    def _add_classes(self, layer: int | None, part: str, trials: ClassTrials) -> None:
+        row = {"experiment": BY_CLASS, "head": "linear", "layer": layer, "metric": "recall", **self._of(part)}
+        for name, value in zip(self._task.classes, trials.recalls(), strict=True):
+            if not np.isnan(value):
+                self.append({**row, "condition": condition_name({self._task.target: name}), "value": float(value)})
 
     def add_control(self, layer: int, seed: int, probe: Probe | MLPProbe, experiment: str = CONTROL) -> None:
-        """Add the dev and eval EER, against the true labels, of a probe trained on shuffled ones."""
+        """Add the figures on dev and eval, against the true labels, of a probe trained on shuffled ones."""
         for part in self._parts:
-            value = eer(self._splits[part].bonafide, probe.scores[part])
-            self._add(experiment, layer, seed, part, probe.strength, Interval(value, np.nan, np.nan))
+            figures = self._task.trials(self._splits[part].target, probe.scores[part]).figures()
+            for name in self._task.metrics:
+                value = Interval(figures[name], np.nan, np.nan)
+                self._add(experiment, layer, seed, part, probe.strength, value, name)
 
     def add_depth(self, members: Sequence[FittedHead]) -> DepthFigures:
-        """Add a head at a depth: its EER by seed, and their mean with its interval."""
+        """Add a head at a depth: its metric by seed, and their mean with its interval."""
         model = members[0].model
         row = {"experiment": DEPTHS, "head": model.head, "depth": model.depth}
-        rates = {}
+        task = self._task
+        values = {}
         resampled = {}
         for part in self._parts:
-            bonafide = self._splits[part].bonafide
-            row = {**row, **self._of(part)}
-            rates[part] = [eer(bonafide, member.scores[part]) for member in members]
-            of_seeds = [eer_resamples(bonafide, member.scores[part], self.resamples[part]) for member in members]
+            target = self._splits[part].target
+            row = {**row, **self._of(part), "metric": task.metric.name}
+            values[part] = [task.value(target, member.scores[part]) for member in members]
+            of_seeds = [task.resampled(target, member.scores[part], self.resamples[part]) for member in members]
             resampled[part] = np.mean(of_seeds, axis=0)
-            for member, rate in zip(members, rates[part], strict=True):
+            for member, value in zip(members, values[part], strict=True):
                 strength = member.model.weight_decay
-                self.append({**row, "seed": member.model.seed, "value": rate, "strength": strength})
-            interval = rate_interval(float(np.mean(rates[part])), resampled[part], self.resamples[part])
+                self.append({**row, "seed": member.model.seed, "value": value, "strength": strength})
+            interval = task.interval(float(np.mean(values[part])), resampled[part], self.resamples[part])
             self.append({**row, **asdict(interval)})
-        best = members[int(np.argmin(rates["dev"]))]
-        return DepthFigures({part: float(np.mean(of)) for part, of in rates.items()}, resampled, best)
+        best = members[int(np.argmin([task.metric.loss(value) for value in values["dev"]]))]
+        return DepthFigures({part: float(np.mean(of)) for part, of in values.items()}, resampled, best)
 
     def add_excess(self, head: str, depth: int, at_depth: DepthFigures, at_full: DepthFigures) -> None:
         """Add by how much a head is worse at a depth than at full depth, with what is not excluded."""
@@ -159,11 +179,18 @@ class Results:
         self._rows.append({**EMPTY, **row})
 
     def _add(
-        self, experiment: str, layer: int | None, seed: int | None, part: str, strength: float, interval: Interval
+        self,
+        experiment: str,
+        layer: int | None,
+        seed: int | None,
+        part: str,
+        strength: float,
+        interval: Interval,
+        metric: str,
     ) -> None:
         head = "mlp" if experiment in (MLP, MLP_CONTROL) else "linear"
         row = {"experiment": experiment, "head": head, "layer": layer, "seed": seed, **self._of(part)}
-        self.append({**row, **asdict(interval), "strength": strength})
+        self.append({**row, **asdict(interval), "metric": metric, "strength": strength})
 
     def _of(self, part: str) -> dict[str, str]:
         return {"split": self._splits[part].name, "corpus": self._splits[part].corpus}

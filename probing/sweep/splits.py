@@ -5,8 +5,8 @@ or the only one it has. A name that is a split of the cache that is swept is tha
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,12 @@ from cache import Cache, FingerprintMismatch, ProbeError
 from cache.errors import OptionError, argument
 from cache.fingerprint import differences
 from cache.manifest import MANIFEST
-from probing.labels import BONAFIDE
-from probing.metrics.clusters import Clusters, clusters_of
+from probing.metrics.clusters import AUTO, SPEAKER, UTTERANCE, Clusters, clusters_of
+from probing.sweep.dividing import PARTS, folds_of
+from probing.targets.metrics import CLASSES, NUMBER
+from probing.targets.options import TargetOptions
+from probing.targets.task import SPOOFING, Task, Values
+from probing.targets.values import Column, left_out, numbered, read_column, task_of, unmatched
 
 EVAL = "eval"
 ADDED = ("score", "part")  # columns that tables of a run add to those of a corpus
@@ -32,7 +36,10 @@ class Split:
     name: `train`, `dev` or `eval`, its part in the sweep.
     cache: an open cache. split: its split that this is. corpus: what results and files call it.
     table: rows of `Cache.utterances`; columns that tables of a run add are called `own_...` (see `renamed`).
-    bonafide: (N,) true for bona fide.
+    target: (N,) what is to be read: bool of two classes, whole numbers of more, float64 of a number.
+    task: what that makes of the sweep.
+    left_out: why utterances of the split take no part -> how many.
+    folds: (N,) of a cross-validation, in which all parts are the same utterances; see `fold_parts`.
     """
 
     name: str
@@ -40,7 +47,15 @@ class Split:
     split: str
     corpus: str
     table: pd.DataFrame
-    bonafide: NDArray[np.bool_]
+    target: Values
+    task: Task = SPOOFING
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    folds: NDArray[np.intp] | None = None
+
+    @property
+    def bonafide(self) -> NDArray[np.bool_]:
+        """(N,) true for trials of the positive class, of a target of two."""
+        return self.target
 
     def __len__(self) -> int:
         return len(self.table)
@@ -52,11 +67,20 @@ class Split:
 
     def clusters(self, unit: str) -> Clusters:
         """What a bootstrap draws; see `probing.metrics.clusters.columns_of` for the unit."""
-        return clusters_of(self.table, unit, f"{self.name} utterance of {self.corpus}")
+        if unit == AUTO and self.task.target == SPEAKER:  # a class is not drawn whole
+            unit = UTTERANCE
+        where = f"{self.name} utterance of {self.corpus}"
+        return clusters_of(self.table, unit, where, by_class=self.task.is_spoofing)
 
 
 def read_splits(
-    cache: Cache, train: str = "train", dev: str = "dev", evaluations: Sequence[str] = (EVAL,), tier: str = "pooled"
+    cache: Cache,
+    train: str = "train",
+    dev: str = "dev",
+    evaluations: Sequence[str] = (EVAL,),
+    tier: str = "pooled",
+    target: TargetOptions | None = None,
+    seed: int = 0,
 ) -> dict[str, Split]:
     """The utterances of a sweep by their part: `train`, `dev`, `eval`, and `eval.CORPUS` for the second and later ones.
 
@@ -66,31 +90,155 @@ def read_splits(
         dev: likewise.
         evaluations: likewise, one or more; the first is the one that findings are about.
         tier: pooled, or frames where frames are read too.
+        target: what is to be read, and how utterances are divided if not by the splits of the corpus.
+        seed: of that division.
 
     Raises:
         ProbeError: a cache or a split is missing or has one class only, or two parts share utterances.
         FingerprintMismatch: a cache was not made as the one trained on was.
     """
-    opened = {cache.folder.resolve(): cache}
-    parts = [("train", train), ("dev", dev), *((EVAL, spec) for spec in evaluations)]
+    target = target or TargetOptions()
     if not evaluations:
         raise ProbeError(f"{argument('eval')}: expected one or more, as {argument('eval', 'eval')}")
+    column = read_column(target)
+    if target.split_by:
+        if (train, dev, tuple(evaluations)) != ("train", "dev", (EVAL,)):
+            used = ", ".join(argument(name) for name in ("train", "dev", EVAL))
+            raise OptionError("split_by", target.split_by, f"divides all utterances anew. Leave {used} out")
+        return divide(cache, target, column, seed)
+    opened = {cache.folder.resolve(): cache}
+    parts = [("train", train), ("dev", dev), *((EVAL, spec) for spec in evaluations)]
     chosen = [_read(name, spec, cache, opened) for name, spec in parts]
     reference = chosen[0].cache
     for split in chosen:
         check_comparable(reference, split.cache, tier)
     _refuse_shared(chosen)
+    chosen = _with_target(chosen, target, column)
     reports = _named(chosen[2:])
     others = {f"{EVAL}.{split.corpus}": split for split in reports[1:]}
     return {"train": chosen[0], "dev": chosen[1], EVAL: reports[0], **others}
 
 
+def divide(cache: Cache, options: TargetOptions, column: Column, seed: int) -> dict[str, Split]:
+    """All utterances of a cache in three parts that share no group, or in folds.
+
+    Of five parts made as equal as groups allow, the first is eval, the second dev. In a cross-validation every part is
+    all utterances: each fold is reported on by a probe that is trained without it and the next one, which it is chosen
+    on.
+    """
+    table = _filled(cache).utterances
+    values = column.of(table)
+    task = task_of(options, values, values)
+    target, used = numbered(task, values, options.positive)
+    gone = unmatched(column, table["utterance_id"]) | left_out(task, values, used)
+    table, values = table[used].reset_index(drop=True), values[used].reset_index(drop=True)
+    n = options.folds or PARTS
+    folds = folds_of(cache, table, options.split_by, n, seed, task, target)
+    if options.folds and task.name != NUMBER:
+        kept, rare = _in_every_training(task, target, folds, cache)
+        gone |= {f"are {name}, in too few folds": count for name, count in rare.items()}
+        table, values, folds = table[kept].reset_index(drop=True), values[kept].reset_index(drop=True), folds[kept]
+    rows = {EVAL: folds == 0, "dev": folds == 1, "train": folds > 1}
+    if options.folds:
+        rows = dict.fromkeys(rows, np.ones(len(table), bool))
+    task = task_of(options, values, values[rows["train"]])
+    splits = {}
+    for part in ("train", "dev", EVAL):
+        mine = values[rows[part]]
+        target, used = numbered(task, mine, options.positive)
+        why = {**(gone if part == "train" else {}), **left_out(task, mine, used)}
+        chosen = table[rows[part]][used]
+        splits[part] = Split(
+            part,
+            cache,
+            f"{options.folds} folds by {options.split_by}" if options.folds else f"{part} by {options.split_by}",
+            _corpus_name(cache),
+            chosen.rename(columns=renamed(cache)),
+            target,
+            task,
+            why,
+            folds[rows[part]][used] if options.folds else None,
+        )
+        _check_target(splits[part], column)
+    return splits
+
+
+def fold_parts(folds: NDArray[np.intp]) -> Iterator[dict[str, NDArray[np.bool_]]]:
+    """Of each fold of a cross-validation, the rows (N,) of `train`, `dev` and `eval`.
+
+    >>> next(fold_parts(np.array([0, 1, 2])))["train"].tolist()
+    [False, False, True]
+    """
+    n = int(folds.max()) + 1
+    for fold in range(n):
+        reported, chosen_on = folds == fold, folds == (fold + 1) % n
+        yield {"train": ~reported & ~chosen_on, "dev": chosen_on, EVAL: reported}
+
+
+def _in_every_training(
+    task: Task, target: Values, folds: NDArray[np.intp], cache: Cache
+) -> tuple[NDArray[np.bool_], dict[str, int]]:
+    """The utterances (N,) of classes that every fold trains on, and how many there are of the others."""
+    codes = target.astype(np.intp)
+    there = [np.bincount(codes[rows["train"]], minlength=len(task.classes)) > 0 for rows in fold_parts(folds)]
+    every = np.all(there, axis=0)
+    if every.sum() < 2:
+        raise ProbeError(
+            f"{cache.folder}: fewer than two values of {task.target} are in the training part of every fold. Use fewer "
+            f"folds ({argument('folds')}) or another column ({argument('split_by')})"
+        )
+    kept = every[codes]
+    return kept, {task.classes[c]: int((codes == c).sum()) for c in np.flatnonzero(~every)}
+
+
+def _with_target(chosen: Sequence[Split], options: TargetOptions, column: Column) -> list[Split]:
+    """The parts with their targets, without utterances that have none."""
+    values = [column.of(split.table) for split in chosen]
+    strangers = unmatched(column, [name for split in chosen for name in split.cache.utterances["utterance_id"]])
+    task = task_of(options, pd.concat(values), values[0])
+    found: list[Split] = []
+    for split, mine in zip(chosen, values, strict=True):
+        target, used = numbered(task, mine, options.positive)
+        why = {**({} if found else strangers), **left_out(task, mine, used)}
+        found.append(replace(split, table=split.table[used], target=target, task=task, left_out=why))
+        _check_target(found[-1], column)
+    return found
+
+
+def _check_target(split: Split, column: Column) -> None:
+    """Refuse a part whose target has one value only, where nothing can be measured or learned."""
+    cache, task, target = split.cache, split.task, split.target
+    if task.is_spoofing:
+        counts = task.counts(target)
+        if not all(counts.values()):
+            raise ProbeError(
+                f"{cache.folder}: split {split.split!r} has {counts['bonafide']} bona fide and {counts['spoof']} "
+                f"spoofed utterances. Expected both; use another split: {argument(split.name, 'NAME')}"
+            )
+        return
+    if len(target) < 2 or (task.name != CLASSES and (target == target[0]).all()):
+        found = ", ".join(f"{n} {name}" for name, n in task.counts(target).items())
+        raise ProbeError(
+            f"{cache.folder}: the {split.name} part ({split.split!r}) has {found} with a {task.target}, from "
+            f"{column.where}"
+            + (f", all alike, {target[0]:g}" if task.name == NUMBER and len(target) > 1 else "")
+            + f". Expected two or more that differ; use another split ({argument(split.name, 'NAME')}) or divide anew "
+            f"({argument('split_by', 'speaker')})"
+        )
+
+
 def identity(splits: dict[str, Split]) -> dict[str, int]:
     """A number for each part that tells one set of utterances from another."""
     columns = ["utterance_id", "label", "speaker"]
-    return {
-        part: int(pd.util.hash_pandas_object(split.table[columns], index=False).sum()) for part, split in splits.items()
-    }
+    found = {}
+    for part, split in splits.items():
+        table = split.table[columns]
+        if not split.task.is_spoofing:
+            table = table.assign(target=np.asarray(split.target, np.float64))
+        if split.folds is not None:
+            table = table.assign(fold=split.folds)
+        found[part] = int(pd.util.hash_pandas_object(table, index=False).sum())
+    return found
 
 
 def check_comparable(trained_on: Cache, other: Cache, tier: str = "pooled") -> None:
@@ -118,19 +266,14 @@ def _relevant(cache: Cache, tier: str) -> dict[str, Any]:
 def _read(name: str, spec: str, cache: Cache, opened: dict[Path, Cache]) -> Split:
     cache, split = _place(name, spec, cache, opened)
     table = cache.select({"split": split})
-    bonafide = (table["label"] == BONAFIDE).to_numpy()
     if table.empty:
         found = ", ".join(sorted(cache.utterances["split"].unique()))
         raise ProbeError(
             f"{cache.folder}: no utterances in split {split!r}, only {found}. Say which split to use: "
-            f"{argument(name, 'NAME')}, or {argument(name, 'CACHE:NAME')} for one of another cache"
+            f"{argument(name, 'NAME')}, or {argument(name, 'CACHE:NAME')} for one of another cache; or divide all of "
+            f"them: {argument('split_by', 'speaker')}"
         )
-    if bonafide.all() or not bonafide.any():
-        raise ProbeError(
-            f"{cache.folder}: split {split!r} has {int(bonafide.sum())} bona fide and {int((~bonafide).sum())} "
-            f"spoofed utterances. Expected both; use another split: {argument(name, 'NAME')}"
-        )
-    return Split(name, cache, split, _corpus_name(cache), table.rename(columns=renamed(cache)), bonafide)
+    return Split(name, cache, split, _corpus_name(cache), table.rename(columns=renamed(cache)), np.empty(0))
 
 
 def renamed(cache: Cache) -> dict[str, str]:

@@ -18,7 +18,7 @@ from probing.runs import Run, RunWriter, made_with
 from probing.sweep.conditions import ConditionFigures
 from probing.sweep.depth_ablation import ablate
 from probing.sweep.finding import find_elsewhere, find_layer, find_mlp, find_unseen
-from probing.sweep.linear import Probe, fit_probes, probe_layers
+from probing.sweep.linear import Probe, cross_validate, fit_probes, probe_layers
 from probing.sweep.mlp_probes import probe_with_mlp
 from probing.sweep.options import TRAINING, SweepOptions
 from probing.sweep.preparation import Prepared, prepare
@@ -26,6 +26,9 @@ from probing.sweep.refitting import REFITS, Refits
 from probing.sweep.results import LAYERS, MLP, MLP_CONTROL, TRIVIAL, Results
 from probing.sweep.savings import depth_costs, saved_shares
 from probing.sweep.splits import EVAL, Split, identity
+from probing.targets.metrics import BINARY, CLASSES, NUMBER
+from probing.targets.options import TargetOptions
+from probing.targets.task import Task
 
 
 def sweep(
@@ -71,7 +74,8 @@ def sweep(
         table = results.table()
         findings = _findings(data, table, probes) | {"depth_finding": depth_finding}
         writer.add_utterances({part: rows for part, rows in data.tables.items() if part != "train"})
-        _store_probes(data.cache, probes.of_layer, writer)
+        if data.splits["train"].folds is None:  # there every fold has probes of its own
+            _store_probes(data.cache, probes.of_layer, writer, data.task)
         say(
             f"Trained {len(probes.of_layer)} layers x {data.n_probes} labellings x {len(options.strengths)} strengths "
             f"in {duration(time.perf_counter() - started)}."
@@ -79,6 +83,13 @@ def sweep(
         told = {name: finding.as_dict() if finding else None for name, finding in findings.items()}
         seconds = round(time.perf_counter() - started, 3)
         return writer.finish(table, {**configuration, **data.record(), **told, "seconds": seconds})
+
+
+_SCORES = {
+    BINARY: "log odds of the positive class",
+    CLASSES: "log odds of the classes at equal priors, but for a constant",
+    NUMBER: "the number",
+}
 
 
 @dataclass
@@ -101,9 +112,11 @@ def _probe_layers(
     options = data.options
     splits = data.splits
     found = _Probes()
-    figures = ConditionFigures(
-        results, splits, data.conditions, data.left_out, options.resamples, options.seed, options.interval_by
-    )
+    figures = None
+    if data.task.is_spoofing:
+        figures = ConditionFigures(
+            results, splits, data.conditions, data.left_out, options.resamples, options.seed, options.interval_by
+        )
     refits = None
     if TRAINING in options.interval_includes:
         refits = Refits(splits, options.interval_by, options.strengths, options.seed, device)
@@ -114,11 +127,12 @@ def _probe_layers(
             found.boots[layer] = results.add(LAYERS, layer, probes[0], shifts)
             for seed, probe in zip(options.control_seeds, probes[1:], strict=True):
                 results.add_control(layer, seed, probe)
-            figures.add(layer, probes[0], without)
-            writer.add_scores(f"linear-layer-{layer:02d}", data.tables, probes[0].scores)
+            if figures is not None:
+                figures.add(layer, probes[0], without)
+            _add_scores(data, writer, f"linear-layer-{layer:02d}", probes[0].scores)
             found.of_layer[layer] = replace(probes[0], scores={})
             line.advance(1, f"layer {layer}")
-        if figures.otherwise:
+        if figures is not None and figures.otherwise:
             say(figures.otherwise)
         if options.probe == "mlp":
             found.mlp_boots = _add_mlp(data, results, device)
@@ -141,9 +155,23 @@ def _add_mlp(data: Prepared, results: Results, device: str) -> dict[int, NDArray
 def _add_trivial(data: Prepared, results: Results, writer: RunWriter, device: str) -> None:
     """Add the probe of features that say nothing about speech."""
     features = {part: table[list(MEASURES)].to_numpy(np.float64) for part, table in data.tables.items()}
-    trivial = fit_probes(features, data.labellings[:1], data.options.strengths, device)[0]
+    strengths = data.options.strengths
+    folds = data.splits["train"].folds
+    if folds is not None:
+        trivial = cross_validate(features["train"], folds, data.labellings[:1], strengths, device, data.task)[0]
+    else:
+        trivial = fit_probes(features, data.labellings[:1], strengths, device, task=data.task)[0]
     results.add(TRIVIAL, None, trivial)
-    writer.add_scores(TRIVIAL, data.tables, trivial.scores)
+    _add_scores(data, writer, TRIVIAL, trivial.scores)
+
+
+def _add_scores(data: Prepared, writer: RunWriter, name: str, scores: Mapping[str, NDArray[np.float64]]) -> None:
+    """Write the scores of a probe: in the official form, or of other targets as a table of predictions."""
+    if data.task.is_spoofing:
+        return writer.add_scores(name, data.tables, scores)
+    for part, values in scores.items():
+        split = data.splits[part]
+        writer.add_predictions(f"{name}.{part}", data.task.table(split.table["utterance_id"], split.target, values))
 
 
 def _measure_costs(
@@ -160,31 +188,32 @@ def _findings(data: Prepared, table: pd.DataFrame, probes: _Probes) -> dict[str,
     """The findings about layers, by their names in the record; None where there is none."""
     first, *others = data.corpora
     resamples = data.resamples[EVAL]
-    finding = find_layer(data.cache, table, first, probes.boots, resamples)
+    finding = find_layer(data.cache, table, first, probes.boots, resamples, data.task)
     if TRAINING in data.options.interval_includes:
         finding = replace(finding, drawn=f"{finding.drawn} and over {REFITS} training sets")
     mlp = find_mlp(table, first, probes.mlp_boots, probes.boots, resamples) if probes.mlp_boots else None
     return {
         "finding": finding,
         "mlp_finding": mlp,
-        "elsewhere": find_elsewhere(table, finding.layer, finding.last, others),
+        "elsewhere": find_elsewhere(table, finding.layer, finding.last, others, data.task),
         "unseen_attacks": find_unseen(table, finding.layer) if data.left_out else None,
     }
 
 
-def _store_probes(cache: Cache, probes: Mapping[int, Probe], writer: RunWriter) -> None:
+def _store_probes(cache: Cache, probes: Mapping[int, Probe], writer: RunWriter, task: Task) -> None:
     """Write the linear probes of all layers into one file."""
     writer.add_heads(
         "linear",
         {
             f"layer_{layer:02d}.{name}": np.asarray(value)
             for layer, probe in probes.items()
-            for name, value in (("weight", probe.weight), ("bias", [probe.bias]))
+            for name, value in (("weight", probe.weight), ("bias", np.atleast_1d(probe.bias)))
         },
         {
             "head": "linear",
             "input": "pooled mean and standard deviation, (2 * dim) features, not standardised",
-            "score": "log odds of bona fide",
+            "score": "log odds of bona fide" if task.is_spoofing else _SCORES[task.name],
+            **({} if task.is_spoofing else {"target": task.as_dict()}),
             "cache": cache.id,
             "backbone": cache.about["backbone"],
             "strength": {str(layer): probe.strength for layer, probe in probes.items()},
@@ -210,8 +239,7 @@ def _configuration(options: SweepOptions, splits: dict[str, Split]) -> dict[str,
 def _plain(options: SweepOptions, splits: Mapping[str, Split]) -> dict[str, Any]:
     """Options as JSON has them; splits by their names, wherever their caches lie."""
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(options).items()}
-    for name, usual in (("probe", "linear"), ("interval_includes", [])):  # runs of earlier versions do not say them
-        if plain[name] == usual:
-            del plain[name]
+    usual = {"probe": "linear", "interval_includes": [], "target": asdict(TargetOptions())}
+    plain = {name: value for name, value in plain.items() if usual.get(name) != value}  # as earlier versions wrote it
     reports = [split.split for split in splits.values() if split.name == EVAL]
     return {**plain, "train": splits["train"].split, "dev": splits["dev"].split, EVAL: reports}

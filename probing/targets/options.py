@@ -1,0 +1,89 @@
+"""The options that say what is to be read from a layer, and how its utterances are divided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cache.errors import OptionError, argument
+from probing.options import NAMES, check, option
+from probing.targets.metrics import BINARY, CLASSES, METRICS, NUMBER, metrics_of
+
+TASKS = ("auto", BINARY, CLASSES, NUMBER)
+LABEL = "label"
+FEWEST_FOLDS = 3  # one to report on, one to choose on, one to train on
+
+
+@dataclass(frozen=True)
+class TargetOptions:
+    """What is to be read.
+
+    The default is bona fide against spoof, by the label of the corpus.
+
+    >>> TargetOptions(positive=("F",), task="classes")
+    Traceback (most recent call last):
+    cache.errors.OptionError: positive='F': names the positive class of two, and task='classes' has no such thing
+    """
+
+    target: str = option(
+        LABEL,
+        "What to read from the layers: a column of the corpus or of --labels, as speaker, lang or age.",
+        metavar="COLUMN",
+    )
+    labels: str = option(
+        "",
+        "Table with the target: csv, tsv or parquet with utterance_id and the column. One cache serves every question.",
+        metavar="FILE",
+        is_path=True,
+    )
+    positive: tuple[str, ...] = option(
+        (), "Values that make up the positive class: two classes, judged by EER.", metavar="VALUES", syntax=NAMES
+    )
+    task: str = option(
+        "auto",
+        "binary (with --positive), classes, number, or auto: numbers if every value is one and there are many.",
+        choices=TASKS,
+    )
+    metric: str = option(
+        "",
+        f"Of the finding: of classes {', '.join(metrics_of(CLASSES))}; of numbers {', '.join(metrics_of(NUMBER))} "
+        "[default: the first].",
+        metavar="NAME",
+    )
+    min_count: int = option(5, "Leave classes with fewer training utterances out, and name them.", minimum=1)
+    split_by: str = option(
+        "",
+        "Divide all utterances anew, seeded, no value of this column in two parts, as speaker or utterance_id.",
+        metavar="COLUMN",
+    )
+    folds: int = option(
+        0, "Cross-validate in so many folds of --split-by: every utterance is reported on once.", minimum=0
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.labels:
+            object.__setattr__(self, "labels", str(Path(self.labels).expanduser().absolute()))
+        if self.positive and self.task not in ("auto", BINARY):
+            raise OptionError(
+                "positive",
+                NAMES.write(self.positive),
+                f"names the positive class of two, and {argument('task', self.task)} has no such thing",
+            )
+        if self.task == BINARY and not self.positive and not self.is_default:
+            raise OptionError("task", BINARY, f"expected the positive class too: {argument('positive', 'VALUE')}")
+        if self.metric and self.metric not in METRICS:
+            raise OptionError("metric", self.metric, f"expected one of {', '.join(METRICS)}")
+        if self.folds and self.folds < FEWEST_FOLDS:
+            raise OptionError("folds", self.folds, f"expected {FEWEST_FOLDS} or more: to train, choose and report on")
+        if self.folds and not self.split_by:
+            raise OptionError(
+                "folds",
+                self.folds,
+                f"expected {argument('split_by', 'speaker')} too, or another column that no two folds may share",
+            )
+
+    @property
+    def is_default(self) -> bool:
+        """Whether the target is the label of the corpus, whatever it holds."""
+        return self.target == LABEL and not self.labels and not self.positive

@@ -1,0 +1,215 @@
+"""The task that a target makes: how its figures are computed, drawn and written down, whatever the target is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from probing.labels import BONAFIDE, SPOOF
+from probing.metrics import (
+    ClassTrials,
+    Interval,
+    Resamples,
+    class_trials,
+    draw,
+    eer,
+    eer_resamples,
+    figure_interval,
+    number_trials,
+    rate_interval,
+)
+from probing.metrics.clusters import Clusters
+from probing.targets.metrics import BINARY, CLASSES, METRICS, NUMBER, Metric, metrics_of
+
+Values = NDArray[Any]  # (N,) bool of two classes, whole numbers of more, float64 of numbers
+
+
+class Trials(Protocol):
+    """Trials with their scores."""
+
+    def figures(self) -> dict[str, float]:
+        """Every figure of the task by name."""
+
+    def resampled(self, resamples: Resamples) -> dict[str, NDArray[np.float64]]:
+        """Every figure (R,) of resamples of these trials."""
+
+
+@dataclass(frozen=True)
+class _BinaryTrials:
+    positive: NDArray[np.bool_]
+    scores: NDArray[np.float64]
+
+    def figures(self) -> dict[str, float]:
+        return {"eer": eer(self.positive, self.scores)}
+
+    def resampled(self, resamples: Resamples) -> dict[str, NDArray[np.float64]]:
+        return {"eer": eer_resamples(self.positive, self.scores, resamples)}
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is asked of a probe.
+
+    name: `binary`, `classes` or `number`.
+    target: what is to be read, as the column is called.
+    metric: of the finding.
+    classes: names of the classes by their number: of two, the negative and the positive one; none of a number.
+    prior: share of each in training, of classes only.
+
+    >>> SPOOFING.metric.called, SPOOFING.words
+    ('EER', ('bona fide', 'spoof'))
+    """
+
+    name: str
+    target: str
+    metric: Metric
+    classes: tuple[str, ...] = ()
+    prior: tuple[float, ...] = ()
+
+    @property
+    def is_spoofing(self) -> bool:
+        """Whether it is bona fide against spoof, by the label of the corpus."""
+        return self == SPOOFING
+
+    @property
+    def words(self) -> tuple[str, str]:
+        """The positive and the negative class for people; empty where there are no two."""
+        if self.is_spoofing:
+            return "bona fide", "spoof"
+        return (self.classes[1], self.classes[0]) if self.name == BINARY else ("", "")
+
+    @property
+    def chance(self) -> float | None:
+        """What the metric of the finding is by chance; None where that is not known beforehand."""
+        return self.metric.chance_of(len(self.classes))
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of all figures, that of the finding first."""
+        return (self.metric.name, *(name for name in metrics_of(self.name) if name != self.metric.name))
+
+    def trials(self, target: Values, scores: NDArray[np.float64]) -> Trials:
+        """Trials (N,) with scores (N,), or of M classes (N, M)."""
+        if self.name == BINARY:
+            return _BinaryTrials(target, scores)
+        if self.name == CLASSES:
+            return class_trials(target, scores, self.prior)
+        return number_trials(target, scores)
+
+    def value(self, target: Values, scores: NDArray[np.float64]) -> float:
+        """The metric of the finding."""
+        return self.trials(target, scores).figures()[self.metric.name]
+
+    def loss(self, target: Values, scores: NDArray[np.float64]) -> float:
+        """The same, turned so that lower is better; infinite where a score is no number."""
+        if not np.isfinite(scores).all():
+            return float("inf")
+        return self.metric.loss(self.value(target, scores))
+
+    def resampled(self, target: Values, scores: NDArray[np.float64], resamples: Resamples) -> NDArray[np.float64]:
+        """The metric of the finding (R,) on resamples."""
+        return self.trials(target, scores).resampled(resamples)[self.metric.name]
+
+    def interval(
+        self, value: float, resampled: NDArray[np.float64], resamples: Resamples, metric: Metric | None = None
+    ) -> Interval:
+        """The interval of a figure, by default of the finding's: as an error rate's if it is a share, else by t."""
+        metric = metric or self.metric
+        if not metric.share:
+            return figure_interval(value, resampled, resamples, metric.lowest, metric.highest)
+        if not metric.higher_is_better:
+            return rate_interval(value, resampled, resamples)
+        wrong = rate_interval(1 - value, 1 - resampled, resamples)
+        return Interval(value, 1 - wrong.high, 1 - wrong.low)
+
+    def draw(self, target: Values, clusters: Clusters, n: int, seed: int) -> Resamples:
+        """Resamples of trials, stratified by class if there are two."""
+        if self.name == BINARY:
+            return draw(target, clusters, n=n, seed=seed, words=self.words)
+        return draw(np.ones(len(target), bool), clusters, n=n, seed=seed, words=self.words)
+
+    def counts(self, target: Values) -> dict[str, int]:
+        """Trials by class, in the order of `words` or of the classes; of a number, all as one."""
+        if self.name == NUMBER:
+            return {"utterances": len(target)}
+        if self.name == BINARY:
+            positive, negative = (BONAFIDE, SPOOF) if self.is_spoofing else self.words
+            return {positive: int(target.sum()), negative: int((~target).sum())}
+        return {
+            name: int(n) for name, n in zip(self.classes, np.bincount(target, minlength=len(self.classes)), strict=True)
+        }
+
+    def described(self, target: Values) -> str:
+        """How many trials there are, for people."""
+        if self.name == NUMBER:
+            return f"{len(target)}"
+        if self.name == BINARY:
+            return " + ".join(f"{n} {word}" for n, word in zip(self.counts(target).values(), self.words, strict=True))
+        there = len(np.unique(target))
+        return f"{len(target)} of {there} classes"
+
+    def table(self, ids: Sequence[str], target: Values, scores: NDArray[np.float64]) -> pd.DataFrame:
+        """Predictions as files have them, one row a trial.
+
+        Columns: utterance_id, target; of two classes score; of more predicted, and bits (-log2 of the probability given
+        to the true class); of a number predicted.
+        """
+        if self.name == NUMBER:
+            return pd.DataFrame({"utterance_id": ids, "target": target, "predicted": scores})
+        names = np.array(self.classes, object)
+        table = pd.DataFrame({"utterance_id": ids, "target": names[target.astype(np.intp)]})
+        if self.name == BINARY:
+            return table.assign(score=scores)
+        trials = class_trials(target, scores, self.prior)
+        return table.assign(predicted=names[trials.chosen], bits=trials.bits)
+
+    def read(self, table: pd.DataFrame) -> Trials:
+        """The trials of a table of predictions.
+
+        Raises:
+            ValueError: it is not one of this task.
+        """
+        if self.name == NUMBER:
+            return number_trials(table["target"], table["predicted"])
+        number = {name: i for i, name in enumerate(self.classes)}
+        codes = [[number.get(str(name), -1) for name in table[column]] for column in self._named if column in table]
+        if any(-1 in column for column in codes):
+            raise ValueError("names a class that the run does not have")
+        target = np.array(codes[0], np.intp)
+        if self.name == BINARY:
+            return _BinaryTrials(target == 1, table["score"].to_numpy(np.float64))
+        prior_bits = -np.log2(np.array(self.prior) / sum(self.prior))[target]
+        bits = table["bits"].to_numpy(np.float64)
+        return ClassTrials(target, np.array(codes[1], np.intp), len(self.classes), bits, prior_bits)
+
+    @property
+    def _named(self) -> tuple[str, ...]:
+        return ("target",) if self.name == BINARY else ("target", "predicted")
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the run record."""
+        return {
+            "name": self.target,
+            "task": self.name,
+            "metric": self.metric.name,
+            "classes": list(self.classes),
+            "prior": list(self.prior),
+        }
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> Task:
+        """That of a run record.
+
+        >>> Task.of(SPOOFING.as_dict()) == SPOOFING
+        True
+        """
+        metric = METRICS[record["metric"]]
+        return cls(record["task"], record["name"], metric, tuple(record["classes"]), tuple(record["prior"]))
+
+
+SPOOFING = Task(BINARY, "label", METRICS["eer"], (SPOOF, BONAFIDE))

@@ -1,0 +1,244 @@
+"""The values of a target: read from a column or a table beside the corpus, checked, and numbered for a task."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cache.bounds import read_parquet
+from cache.errors import OptionError, ProbeError, argument
+from probing.corpora.protocol import is_tsv, read_csv
+from probing.labels import BONAFIDE, SPOOF
+from probing.options import NAMES
+from probing.rows import stripped
+from probing.speakers import NO_SPEAKER, known_speakers
+from probing.targets.metrics import BINARY, CLASSES, DEFAULTS, METRICS, NUMBER, metrics_of
+from probing.targets.options import TargetOptions
+from probing.targets.task import SPOOFING, Task, Values
+
+ID = "utterance_id"
+SPEAKER = "speaker"
+MANY = 10  # different numbers; with fewer, they are taken for names of classes
+SHOWN = 8  # names in a message
+
+
+@dataclass(frozen=True)
+class Column:
+    """Values of a target, as text or numbers.
+
+    name: of the target. where: what it was read from, for messages. beside: utterance id -> value, of a table that lies
+    beside the corpus; None where the corpus has the column.
+    """
+
+    name: str
+    where: str
+    beside: pd.Series[str] | None = None
+
+    def of(self, table: pd.DataFrame) -> pd.Series[str]:
+        """The value of each utterance; missing where it has none.
+
+        Raises:
+            OptionError: the corpus has no such column.
+        """
+        if self.beside is not None:
+            found = table[ID].map(self.beside)
+        elif self.name in table:
+            found = table[self.name]
+        else:
+            there = ", ".join(name for name in table if name not in (ID, "path", "shard", "row"))
+            raise OptionError(
+                "target",
+                self.name,
+                f"no such column. Expected one of {there}; or a table that has it: {argument('labels', 'FILE')}",
+            )
+        text = found.map(_text, na_action="ignore").astype(object)
+        unknown = text.isna() | text.map(lambda value: str(value).casefold() in MISSING)
+        if self.name == SPEAKER:
+            unknown |= ~known_speakers(text)
+        return text.mask(unknown, None)
+
+
+MISSING = NO_SPEAKER - {"-", "--", "?", ".", "unknown", "unk", "<unk>"}  # which may be names of classes
+
+
+def read_column(options: TargetOptions) -> Column:
+    """Where the values of a target come from.
+
+    Raises:
+        ProbeError: the table beside the corpus cannot be read, has no such column, or an utterance twice.
+    """
+    if not options.labels:
+        return Column(options.target, "the corpus")
+    path = Path(options.labels)
+    if not path.is_file():
+        raise OptionError("labels", str(path), f"no such file. Expected a table with the columns {ID},{options.target}")
+    columns = (ID, options.target)
+    if path.suffix.lower() == ".parquet":
+        try:
+            table = read_parquet(path)
+        except (OSError, ValueError) as error:
+            raise ProbeError(f"{path}: cannot be read as parquet ({error})") from None
+        lacking = [name for name in columns if name not in table]
+        if lacking:
+            raise ProbeError(f"{path}: no column {lacking[0]!r}. Expected {','.join(columns)}; found {','.join(table)}")
+    else:
+        table = read_csv(path, columns, "\t" if is_tsv(path) else ",")
+    ids = table[ID].map(_text)
+    if ids.duplicated().any():
+        twice = ids[ids.duplicated()].iloc[0]
+        raise ProbeError(
+            f"{path}: {twice!r} is there twice ({int(ids.duplicated().sum())} such rows). Keep one of each"
+        )
+    return Column(
+        options.target, str(path), pd.Series(table[options.target].to_numpy(object), index=ids.to_numpy(object))
+    )
+
+
+def unmatched(column: Column, known: Iterable[str]) -> dict[str, int]:
+    """How many ids of a table beside the corpus are those of no utterance, as `left_out` has it.
+
+    Raises:
+        ProbeError: none matches.
+    """
+    if column.beside is None:
+        return {}
+    ids = set(column.beside.index)
+    strangers = ids - set(known)
+    if len(strangers) == len(ids):
+        raise ProbeError(
+            f"{column.where}: none of its {len(ids)} ids, as {min(ids, default='none')!r}, is one of the cache. "
+            f"Expected ids as {min(known, default='none')!r}, those of cache.utterances"
+        )
+    return {f"ids of {Path(column.where).name} are of no utterance": len(strangers)} if strangers else {}
+
+
+def task_of(options: TargetOptions, values: pd.Series[str], trained_on: pd.Series[str]) -> Task:
+    """The task that the options and the values make.
+
+    Args:
+        options: of the target.
+        values: of all utterances; missing ones do not count.
+        trained_on: of those that are trained on.
+
+    Raises:
+        ProbeError: there are no values, or all are of one class or alike; or the metric is not one of the task.
+    """
+    known = values.dropna()
+    if known.empty:
+        raise OptionError(
+            "target",
+            options.target,
+            "no utterance has a value. Expected a column with values, or a table that has them: "
+            f"{argument('labels', 'FILE')}",
+        )
+    if options.is_default and options.task in ("auto", BINARY) and set(known) <= {BONAFIDE, SPOOF}:
+        return SPOOFING
+    name = options.task
+    if options.positive:
+        name = BINARY
+    elif name == "auto":
+        is_number = options.target != SPEAKER and known.nunique() > MANY and numbers_of(known) is not None
+        name = NUMBER if is_number else CLASSES
+    metric = options.metric or DEFAULTS[name]
+    if METRICS[metric].task != name:
+        raise OptionError(
+            "metric", metric, f"{options.target} is a target of {name}. Expected one of {', '.join(metrics_of(name))}"
+        )
+    if name == NUMBER:
+        if numbers_of(known) is None:
+            words = [value for value in known if numbers_of(pd.Series([value])) is None]
+            raise OptionError(
+                "task", NUMBER, f"{len(words)} values of {options.target} are none, as {words[0]!r}. Leave them empty"
+            )
+        return Task(NUMBER, options.target, METRICS[metric])
+    if name == BINARY:
+        return Task(BINARY, options.target, METRICS[metric], _two_classes(options, known))
+    counts = Counter(trained_on.dropna())
+    classes = sorted((value for value, n in counts.items() if n >= options.min_count), key=_natural)
+    if len(classes) < 2:
+        found = ", ".join(f"{value} {n}" for value, n in counts.most_common(SHOWN)) or "none"
+        raise OptionError(
+            "target",
+            options.target,
+            f"training utterances by value: {found}. Expected two or more classes of at least {options.min_count} "
+            f"({argument('min_count', options.min_count)})",
+        )
+    total = sum(counts[value] for value in classes)
+    return Task(
+        CLASSES,
+        options.target,
+        METRICS[metric],
+        tuple(classes),
+        tuple(counts[value] / total for value in classes),
+    )
+
+
+def numbered(task: Task, values: pd.Series[str], positive: tuple[str, ...] = ()) -> tuple[Values, NDArray[np.bool_]]:
+    """The values (n,) of those that have one in the task, and which (N,) these are."""
+    if task.name == NUMBER:
+        found = pd.to_numeric(values, errors="coerce").to_numpy(np.float64)
+        used = np.isfinite(found)
+        return found[used], used
+    used = values.notna().to_numpy()
+    if task.name == BINARY:
+        of_positive = {BONAFIDE} if task.is_spoofing else set(positive)
+        return values[used].isin(of_positive).to_numpy(), used
+    number = {name: i for i, name in enumerate(task.classes)}
+    codes = np.array([number.get(value, -1) for value in values], np.intp)
+    return codes[codes >= 0], codes >= 0
+
+
+def left_out(task: Task, values: pd.Series[str], used: NDArray[np.bool_]) -> dict[str, int]:
+    """Why utterances take no part -> how many; classes by their names."""
+    without = int(values.isna().sum())
+    found = {f"have no {task.target}": without} if without else {}
+    names = Counter(values[~used & values.notna().to_numpy()])
+    return {**found, **{f"are {name}": n for name, n in sorted(names.items(), key=lambda one: _natural(one[0]))}}
+
+
+def in_words(counts: Mapping[str, int]) -> str:
+    """The reasons with their counts.
+
+    >>> in_words({"have no age": 3, "are xx": 1})
+    '3 have no age, 1 are xx'
+    """
+    told = [f"{n} {why}" for why, n in list(counts.items())[:SHOWN]]
+    rest = list(counts.values())[SHOWN:]
+    return ", ".join(told + ([f"{sum(rest)} of {len(rest)} further values"] if rest else []))
+
+
+def numbers_of(values: pd.Series[str]) -> NDArray[np.float64] | None:
+    """Values as finite numbers; None where one is none."""
+    found = pd.to_numeric(values, errors="coerce").to_numpy(np.float64)
+    return found if np.isfinite(found).all() else None
+
+
+def _two_classes(options: TargetOptions, known: pd.Series[str]) -> tuple[str, str]:
+    there = set(known)
+    absent = [value for value in options.positive if value not in there]
+    others = sorted(there - set(options.positive), key=_natural)
+    if absent or not others:
+        shown = ", ".join(sorted(there, key=_natural)[:SHOWN])
+        why = f"no utterance has {absent[0]!r}" if absent else "that is every value there is"
+        raise OptionError("positive", NAMES.write(options.positive), f"{why}. Found {shown}")
+    return (others[0] if len(others) == 1 else "other"), "/".join(options.positive)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else repr(value)
+    return stripped(str(value))
+
+
+def _natural(text: str) -> tuple[float, str]:
+    """Numbers by their size, before words."""
+    try:
+        return float(text), text
+    except ValueError:
+        return float("inf"), text
