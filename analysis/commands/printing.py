@@ -10,6 +10,7 @@ from probing.console import PlainConsole
 
 if TYPE_CHECKING:  # at run time it costs torch
     from probing.sweep.planning import Plan
+    from probing.targets.metrics import Metric
 
 WIDEST = 1000
 
@@ -23,31 +24,31 @@ def print_whole(table: Table) -> None:
     wide.print(table)
 
 
-def print_layers(table: pd.DataFrame, chosen: str) -> None:
-    """Print the EERs of linear probes by layer, from `analysis.reports.report.layer_table`."""
-    shown = Table(title="EER (%) of linear probes", title_justify="left", box=None, header_style="bold")
+def print_layers(table: pd.DataFrame, chosen: str, metric: "Metric") -> None:
+    """Print the figures of linear probes by layer, from `analysis.reports.report.layer_table`."""
+    number = metric.number
+    shown = Table(title=f"{metric.axis} of linear probes", title_justify="left", box=None, header_style="bold")
     more = [name for name in table if str(name).startswith("mlp")]
     for name in ("layer", "dev", "eval", "95 % interval", "C", "shuffled", *more):
         shown.add_column(str(name), justify="right")
     for layer, row in table.iterrows():
-        control = "" if pd.isna(row["shuffled"]) else f"{row['shuffled']:.1f}"
-        others = ["" if pd.isna(row[other]) else f"{row[other]:.1f}" for other in more]
-        interval = f"{row['low']:.1f} .. {row['high']:.1f}"
+        control = "" if pd.isna(row["shuffled"]) else number(row["shuffled"])
+        others = ["" if pd.isna(row[other]) else number(row[other]) for other in more]
+        interval = f"{number(row['low'])} .. {number(row['high'])}"
         name = f"* {layer}" if layer == chosen else str(layer)
-        shown.add_row(
-            name, f"{row['dev']:.1f}", f"{row['eval']:.1f}", interval, f"{row['strength']:g}", control, *others
-        )
+        strength = "by fold" if pd.isna(row["strength"]) else f"{row['strength']:g}"
+        shown.add_row(name, number(row["dev"]), number(row["eval"]), interval, strength, control, *others)
     print_whole(shown)
     out.print("* chosen on dev")
 
 
-def print_corpora(table: pd.DataFrame) -> None:
-    """Print the EERs by layer and corpus, from `analysis.reports.report.corpora_table`."""
-    shown = Table(title="\nEER (%) on every corpus", title_justify="left", box=None, header_style="bold")
+def print_corpora(table: pd.DataFrame, metric: "Metric") -> None:
+    """Print the figures by layer and corpus, from `analysis.reports.report.corpora_table`."""
+    shown = Table(title=f"\n{metric.axis} on every corpus", title_justify="left", box=None, header_style="bold")
     for name in (table.index.name, *table.columns):
         shown.add_column(str(name), justify="right")
     for layer, row in table.iterrows():
-        shown.add_row(str(layer), *(x if isinstance(x, str) else f"{x:.1f}" for x in row))
+        shown.add_row(str(layer), *(x if isinstance(x, str) else metric.number(x) for x in row))
     print_whole(shown)
 
 

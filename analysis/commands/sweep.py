@@ -115,9 +115,9 @@ def _show(run: "Run", others: "Sequence[Run]") -> None:
     from analysis.reports import report
 
     pictures, page = report.save_all(run, others)
-    print_layers(report.layer_table(run), str(run.record.finding.layer))
+    print_layers(report.layer_table(run), str(run.record.finding.layer), run.metric)
     if len(run.corpora) > 1:
-        print_corpora(report.corpora_table(run))
+        print_corpora(report.corpora_table(run), run.metric)
     ascii_only = not terminal.shows_lines(out.encoding)
     out.print(f"\n{terminal.text_curve(run, width=min(80, out.width), ascii_only=ascii_only)}", markup=False)
     out.print(f"\n{run.sentence}\n", markup=False)

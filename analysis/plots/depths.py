@@ -15,7 +15,7 @@ from analysis.plots.style import MARKERS, colours, label, legend, new_axes, plai
 from analysis.runs.gates import gate_agreement, gate_changes
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load, load_many
-from analysis.runs.protocols import check_same_utterances
+from analysis.runs.protocols import check_same_task, check_same_utterances
 from cache import ProbeError
 from probing.heads.kinds import weighs_layers
 from probing.runs import Run
@@ -26,7 +26,7 @@ LEARNED = ("weight", "weight_x_norm")
 def depth_curve(
     runs: Some, split: str = "eval", ax: Axes | None = None, head: str | None = None, relative: bool | None = None
 ) -> Axes:
-    """EER (%) by depth with its interval, mean over seeds: every head of one run, or one head of several runs.
+    """The metric (EER, %) by depth with its interval, mean over seeds: heads of a run, or a head of several.
 
     Args:
         runs: a run with heads, or several on the same utterances.
@@ -45,7 +45,9 @@ def depth_curve(
     runs = load_many(runs)
     for run in runs:
         _check_heads(run)
+        check_same_task(runs[0], run)
         check_same_utterances(runs[0].utterances, run, run.corpus)
+    metric = runs[0].metric
     deepest = max(run.n_blocks for run in runs)
     relative = any(run.n_blocks != deepest for run in runs) if relative is None else relative
     curves: list[tuple[str, str, LoadedRun]] = [(name, name, runs[0]) for name in _heads(runs[0])]
@@ -61,12 +63,13 @@ def depth_curve(
             raise ProbeError(f"{run.folder}: no head {of_head}. Expected one of {', '.join(_heads(run))}")
         x = rows["relative_depth" if relative else "depth"].astype(float)
         ax.fill_between(x, rows["low"], rows["high"], color=colour, alpha=0.15, lw=0)
-        ax.plot(x, rows["eer"], color=colour, marker=marker, ms=4, label=plain(name))
+        ax.plot(x, rows[metric.name], color=colour, marker=marker, ms=4, label=plain(name))
     if len(runs) == 1:
         _draw_beside(ax, runs[0], split, relative)
     about = "relative depth k / L" if relative else "depth k (layers 1..k are seen)"
-    ax.set(xlabel=about, ylabel=f"EER on {split} (%), band: 95 %", xlim=(0, 1.03) if relative else (0.5, deepest + 0.5))
-    whole_rates(ax)
+    told = f"{metric.called} on {split}{f' ({metric.shown_unit})' if metric.shown_unit else ''}, band: 95 %"
+    ax.set(xlabel=about, ylabel=told, xlim=(0, 1.03) if relative else (0.5, deepest + 0.5))
+    whole_rates(ax, metric=metric)
     if not relative:
         whole_numbers(ax)
     label(ax, runs, split, head if len(runs) > 1 and head else "")
@@ -79,7 +82,8 @@ def _draw_beside(ax: Axes, run: LoadedRun, split: str, relative: bool) -> None:
     scale = run.n_blocks if relative else 1
     finding = run.record.depth_finding
     single = run.layers.query("split == @split and layer > 0")
-    ax.plot(single["layer"].astype(float) / scale, single["eer"], color="0.5", ls=":", label="layer k alone, linear")
+    x = single["layer"].astype(float) / scale
+    ax.plot(x, single[run.metric.name], color="0.5", ls=":", label="layer k alone, linear")
     if finding and finding.depth is not None and run.corpus == run.corpora[0]:  # the finding is about that one
         told = plain(f"not worse than full: {finding.head}")
         ax.axvline(finding.depth / scale, color="0.3", lw=1, ls="--", label=told)
@@ -140,17 +144,18 @@ def contribution_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
 
 
 def ablation_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
-    """EER (%) of heads of full depth without each layer (its mean instead) and with it permuted between utterances.
+    """The metric (EER, %) of heads of full depth without each layer, or with it permuted between utterances.
 
     >>> ablation_curve("results/demo.run").get_xlabel()
     'layer'
     """
     run = load(run)
-    ax = _contribution(run, ("eer_without", "eer_permuted"), ax)
+    ax = _contribution(run, (f"{run.metric.name}_without", f"{run.metric.name}_permuted"), ax)
     full = run.depths.query("split == 'eval' and depth == @run.n_blocks").set_index("head")
     for name, (colour, _) in zip(_heads(run), _styles(len(_heads(run))), strict=False):
-        ax.axhline(full.loc[name, "eer"], color=colour, lw=0.8, ls="--")
-    ax.set(ylabel="EER on eval (%); dashed: all layers")
+        ax.axhline(full.loc[name, run.metric.name], color=colour, lw=0.8, ls="--")
+    unit = f" ({run.metric.shown_unit})" if run.metric.shown_unit else ""
+    ax.set(ylabel=f"{run.metric.called} on eval{unit}; dashed: all layers")
     return ax
 
 
@@ -246,9 +251,9 @@ def _finished(ax: Axes, run: LoadedRun, condition: str, more: list[str]) -> Axes
 
 
 def depth_table(run: str | Path | Run) -> pd.DataFrame:
-    """EER (%) on eval by depth (rows) and head (columns), with what the backbone of that depth costs where measured."""
+    """The metric on eval by depth (rows) and head (columns), shares in %, with what a backbone of that depth costs."""
     run = load(run)
-    table = run.depths.query("split == 'eval'").pivot(index="depth", columns="head", values="eer")
+    table = run.depths.query("split == 'eval'").pivot(index="depth", columns="head", values=run.metric.name)
     if len(run.costs):
         costs = run.costs.set_index("depth").reindex(table.index)
         table["million parameters"], table["GMAC for 4 s"] = costs["million_parameters"], costs["gmacs"]

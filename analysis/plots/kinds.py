@@ -101,6 +101,13 @@ PLOTS = Registry(
         "analysis.plots.det:det_curve",
         ("corpus", "by", "split"),
     ),
+    Plot("classes", "recall by layer and class, of such a target", "analysis.plots.classes:class_map", ("split",)),
+    Plot(
+        "confusion",
+        "what each class is taken for at the layer chosen on dev",
+        "analysis.plots.classes:confusion_picture",
+        ("split",),
+    ),
     Plot("ranking", "of runs to --compare, by EER", "analysis.plots.ranking:ranking", ("compare", "corpus")),
     Plot(
         "pareto",

@@ -22,9 +22,10 @@ from analysis.plots.style import (
 )
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load, load_many
-from analysis.runs.protocols import check_same_utterances
+from analysis.runs.protocols import check_same_task, check_same_utterances
 from probing.runs import Run
 from probing.runs.simultaneous import layer_bands
+from probing.targets.metrics import BINARY, Metric
 
 Some = str | Path | Run | Iterable[str | Path | Run]
 
@@ -37,7 +38,9 @@ def layer_curve(
     corpus: str | None = None,
     simultaneous: bool = False,
 ) -> Axes:
-    """EER (%) by layer with its interval, the shuffled-label control and the trivial-feature line.
+    """The metric (EER, %) by layer with its interval and the controls.
+
+    These are shuffled labels and trivial features.
 
     Args:
         runs: a run or several on the same utterances; controls are those of the first.
@@ -59,7 +62,9 @@ def layer_curve(
     """
     ax = ax or new_axes()
     runs = load_many(runs, corpus)
+    metric = runs[0].metric
     for run in runs[1:]:
+        check_same_task(runs[0], run)
         check_same_utterances(runs[0].utterances, run, run.corpus)
     deepest = max(run.n_blocks for run in runs)
     relative = any(run.n_blocks not in (0, deepest) for run in runs) if relative is None else relative
@@ -67,28 +72,30 @@ def layer_curve(
     for colour, marker, name, run in zip(colours(len(runs)), cycle(MARKERS), runs.names, runs, strict=False):
         layers = run.layers[run.layers["split"] == split]
         if simultaneous:
-            bands = 100 * layer_bands(run, run.part(split)).loc[layers["layer"].astype(int)]
+            bands = metric.scale * layer_bands(run, run.part(split)).loc[layers["layer"].astype(int)]
             layers = layers.assign(low=bands["low"].to_numpy(), high=bands["high"].to_numpy())
         x = layers["relative_depth" if relative else "layer"].astype(float)
         called = "linear probe" if len(runs) == 1 else plain(name)
         if len(layers) == 1:  # features without layers: a line across, to compare layers with
             ax.axhspan(layers["low"].item(), layers["high"].item(), color=colour, alpha=0.08, lw=0)
-            ax.axhline(layers["eer"].item(), color=colour, lw=1, ls="-.")
+            ax.axhline(layers[metric.name].item(), color=colour, lw=1, ls="-.")
         else:
             ax.fill_between(x, layers["low"], layers["high"], color=colour, alpha=0.2 if len(runs) == 1 else 0.1, lw=0)
-        ax.plot(x, layers["eer"], color=colour, marker=marker, ms=4, lw=1.4, label=called)
+        ax.plot(x, layers[metric.name], color=colour, marker=marker, ms=4, lw=1.4, label=called)
         chosen = (layers["layer"] == run.record.finding.layer).to_numpy()
         text = "chosen on dev" if run is runs[len(runs) - 1] else None
-        ax.plot(x[chosen], layers["eer"][chosen], "o", ms=10, mfc="none", mec=colour, mew=1.8, label=text)
+        ax.plot(x[chosen], layers[metric.name][chosen], "o", ms=10, mfc="none", mec=colour, mew=1.8, label=text)
     low, high = (-0.03, 1.03) if relative else (-0.3, max(deepest, 1) + 0.3)
     about = "relative depth (layer / number of layers)" if relative else "layer (0 = input of the first block)"
     trivial = runs[0].controls.query("experiment == 'trivial-features' and split == @split").iloc[0]
-    ax.axhline(trivial["eer"], color="0.25", ls="--", label="trivial features (duration, level, bandwidth, floor)")
-    ends = [[trivial["eer"] - trivial["low"]], [trivial["high"] - trivial["eer"]]]
-    ax.errorbar([low / 2], [trivial["eer"]], ends, color="0.25", lw=1, capsize=2)
+    value = trivial[metric.name]
+    ax.axhline(value, color="0.25", ls="--", label="trivial features (duration, level, bandwidth, floor)")
+    ends = [[value - trivial["low"]], [trivial["high"] - value]]
+    ax.errorbar([low / 2], [value], ends, color="0.25", lw=1, capsize=2)
     at_once = ", all layers at once" if simultaneous else ""
-    ax.set(xlabel=about, ylabel=f"EER on {split} (%), 95 % intervals{at_once}", xlim=(low, high))
-    whole_rates(ax)
+    ax.set(xlabel=about, ylabel=f"{metric.called} on {split}{_unit(metric)}, 95 % intervals{at_once}", xlim=(low, high))
+    _draw_chance(ax, runs[0])
+    whole_rates(ax, metric=metric)
     if not relative:
         whole_numbers(ax)
     label(ax, runs, split)
@@ -99,15 +106,27 @@ def layer_curve(
 def _draw_control(ax: Axes, run: LoadedRun, split: str, relative: bool) -> None:
     """The same probes on shuffled labels."""
     rows = run.rows("shuffled-labels", split, run.corpus)
+    rows = rows[rows["metric"] == run.metric.name]
+    scale = run.metric.scale
     control = rows.groupby("layer")["value"].agg(["mean", "min", "max"])
     x = control.index.astype(float) / (max(run.n_blocks, 1) if relative else 1)
     if len(control):
-        ax.fill_between(x, 100 * control["min"], 100 * control["max"], color=GREY, alpha=0.2, lw=0)
-        ax.plot(x, 100 * control["mean"], color=GREY, ls=":", label="shuffled labels (control; band: range)")
+        ax.fill_between(x, scale * control["min"], scale * control["max"], color=GREY, alpha=0.2, lw=0)
+        ax.plot(x, scale * control["mean"], color=GREY, ls=":", label="shuffled labels (control; band: range)")
+
+
+def _draw_chance(ax: Axes, run: LoadedRun) -> None:
+    """What chance gives, where it is known and the target another than bona fide against spoof."""
+    if not run.task.is_spoofing and run.task.chance is not None:
+        ax.axhline(run.metric.scale * run.task.chance, color="0.6", lw=1, ls=(0, (1, 3)), label="chance")
+
+
+def _unit(metric: Metric) -> str:
+    return f" ({metric.shown_unit})" if metric.shown_unit else ""
 
 
 def corpora_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
-    """EER (%) by layer on every corpus evaluated on, with intervals.
+    """The metric (EER, %) by layer on every corpus evaluated on, with intervals.
 
     Args:
         run: a finished run.
@@ -115,23 +134,27 @@ def corpora_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
     """
     ax = ax or new_axes()
     run = load(run)
+    metric = run.metric
+    word = "highest" if metric.higher_is_better else "lowest"
     for colour, marker, corpus in zip(colours(len(run.corpora)), cycle(MARKERS), run.corpora, strict=False):
         of_corpus = load(run, corpus)
         layers = of_corpus.layers.query("split == 'eval'")
         counts = run.record.counts[of_corpus.part("eval")]
-        told = f"{plain(corpus)} ({counts['bonafide']} + {counts['spoof']})"
-        lowest = layers.loc[layers["eer"].idxmin()]
+        n = " + ".join(map(str, counts.values())) if run.task.name == BINARY else str(sum(counts.values()))
+        told = f"{plain(corpus)} ({n})"
+        of_metric = layers[metric.name]
+        lowest = layers.loc[of_metric.idxmax() if metric.higher_is_better else of_metric.idxmin()]
         ax.fill_between(layers["layer"].astype(int), layers["low"], layers["high"], color=colour, alpha=0.15, lw=0)
-        ax.plot(layers["layer"].astype(int), layers["eer"], color=colour, marker=marker, ms=3, label=told)
-        ax.plot(lowest["layer"], lowest["eer"], "o", ms=9, mfc="none", mec=colour, mew=1.5)
+        ax.plot(layers["layer"].astype(int), layers[metric.name], color=colour, marker=marker, ms=3, label=told)
+        ax.plot(lowest["layer"], lowest[metric.name], "o", ms=9, mfc="none", mec=colour, mew=1.5)
     chosen = run.record.finding.layer
     ax.axvline(chosen, color="0.4", lw=1, ls="--", label=f"layer {chosen}, chosen on dev")
-    ax.set(xlabel="layer (0 = input of the first block)", ylabel="EER on eval (%), band: 95 %")
+    ax.set(xlabel="layer (0 = input of the first block)", ylabel=f"{metric.called} on eval{_unit(metric)}, band: 95 %")
     ax.set(xlim=(-0.3, max(run.n_blocks, 1) + 0.3))
-    whole_rates(ax, 0)
+    whole_rates(ax, 0, metric)
     whole_numbers(ax)
     label(ax, [run], title="every corpus")
-    legend(ax, title="rings: lowest on that corpus", title_fontsize=8)
+    legend(ax, title=f"rings: {word} on that corpus", title_fontsize=8)
     return ax
 
 

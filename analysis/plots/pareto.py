@@ -16,6 +16,7 @@ from analysis.runs.comparison import compare
 from analysis.runs.loading import Runs
 from cache import ProbeError
 from probing.runs import Run
+from probing.targets.metrics import METRICS, Metric
 
 
 def pareto(runs: Sequence[str | Path | Run], ax: Axes | None = None) -> Axes:
@@ -24,7 +25,7 @@ def pareto(runs: Sequence[str | Path | Run], ax: Axes | None = None) -> Axes:
 
 
 def pareto_picture(runs: Runs, ax: Axes | None = None) -> Axes:
-    """EER (%) against multiply-accumulates: every layer of every backbone, and those that nothing cheaper beats.
+    """The metric (EER, %) against multiply-accumulates: of every layer; nothing cheaper beats those on the line.
 
     Raises:
         ProbeError: no run has measured costs.
@@ -35,18 +36,19 @@ def pareto_picture(runs: Runs, ax: Axes | None = None) -> Axes:
             f"backbone can be loaded: probe sweep {runs[0].record.cache_folder}"
         )
     ax = ax or new_axes()
+    metric = runs[0].metric
     points = []
     for name, run, colour, marker in zip(runs.names, runs, colours(len(runs)), cycle(MARKERS), strict=False):
         if not len(run.costs):
             continue
         table = run.layers.query("split == 'eval'").merge(run.costs, left_on="layer", right_on="depth")
         points.append(table)
-        ax.plot(table["gmacs"], table["eer"], color=colour, lw=0.8, alpha=0.5, marker=marker, ms=3)
+        ax.plot(table["gmacs"], table[metric.name], color=colour, lw=0.8, alpha=0.5, marker=marker, ms=3)
         chosen = table[table["layer"] == run.record.finding.layer]
-        ends = [chosen["eer"] - chosen["low"], chosen["high"] - chosen["eer"]]
+        ends = [chosen[metric.name] - chosen["low"], chosen["high"] - chosen[metric.name]]
         ax.errorbar(
             chosen["gmacs"],
-            chosen["eer"],
+            chosen[metric.name],
             ends,
             color=colour,
             marker=marker,
@@ -56,23 +58,26 @@ def pareto_picture(runs: Runs, ax: Axes | None = None) -> Axes:
             label=plain(name),
         )
         for row in table.iloc[[0, -1]].itertuples():
-            ax.annotate(f"{row.layer}", (row.gmacs, row.eer), (3, 3), textcoords="offset points", fontsize=7)
-    frontier = pareto_frontier(pd.concat(points, ignore_index=True))
+            ax.annotate(
+                f"{row.layer}", (row.gmacs, getattr(row, metric.name)), (3, 3), textcoords="offset points", fontsize=7
+            )
+    frontier = pareto_frontier(pd.concat(points, ignore_index=True), metric)
     told = "nothing cheaper is better"
-    ax.step(frontier["gmacs"], frontier["eer"], where="post", color="0.3", lw=1, ls="--", label=told)
+    ax.step(frontier["gmacs"], frontier[metric.name], where="post", color="0.3", lw=1, ls="--", label=told)
     ax.set(xscale="log", xlabel="10⁹ multiply-accumulates for 4 s of audio")
-    ax.set(ylabel="EER on eval (%); large: chosen on dev, 95 %")
+    unit = f" ({metric.shown_unit})" if metric.shown_unit else ""
+    ax.set(ylabel=f"{metric.called} on eval{unit}; large: chosen on dev, 95 %")
     for axis in (ax.xaxis.set_major_formatter, ax.xaxis.set_minor_formatter):
         axis(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.tick_params(axis="x", which="minor", labelsize=7)
-    whole_rates(ax, 0)
+    whole_rates(ax, 0, metric)
     label(ax, runs)
     legend(ax, ncols=1, loc="best")
     return ax
 
 
-def pareto_frontier(points: pd.DataFrame) -> pd.DataFrame:
-    """The rows that no row of fewer or as many multiply-accumulates matches in EER, cheapest first."""
-    ordered = points.sort_values(["gmacs", "eer"], ignore_index=True)
-    before = ordered["eer"].cummin().shift(fill_value=np.inf)
-    return ordered[ordered["eer"] < before].reset_index(drop=True)
+def pareto_frontier(points: pd.DataFrame, metric: Metric = METRICS["eer"]) -> pd.DataFrame:
+    """The rows that no row of fewer or as many multiply-accumulates matches in the metric, cheapest first."""
+    ordered = points.assign(loss=metric.loss(1) * points[metric.name]).sort_values(["gmacs", "loss"], ignore_index=True)
+    before = ordered["loss"].cummin().shift(fill_value=np.inf)
+    return ordered[ordered["loss"] < before].drop(columns="loss").reset_index(drop=True)

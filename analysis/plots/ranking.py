@@ -19,21 +19,23 @@ def ranking(runs: Sequence[str | Path | Run], ax: Axes | None = None) -> Axes:
 
 
 def ranking_picture(found: Comparison, ax: Axes | None = None) -> Axes:
-    """EER with its interval of every backbone, the best on top; its rank with interval beside the name."""
+    """The metric with its interval of every backbone, the best on top; its rank with interval beside the name."""
     ax = ax or new_axes(height=1.8 + 0.5 * len(found.table))
+    metric = found.runs[0].metric
     y = np.arange(len(found.table))
     order = [found.runs.names.index(name) for name in found.table.index]
     palette = [colours(len(order))[place] for place in order]
     ax.hlines(y, found.table["low"], found.table["high"], colors=palette, lw=2)
-    ax.scatter(found.table["eer"], y, c=palette, s=40, zorder=3)
+    ax.scatter(found.table[metric.name], y, c=palette, s=40, zorder=3)
     for row, at in zip(found.table.itertuples(), y, strict=True):
         rank = f"rank {row.rank:.2g} [{row.rank_low:.2g}, {row.rank_high:.2g}]"
-        text = f"{plain(row.Index)}: {row.eer:.1f} %, {rank}"
+        text = f"{plain(row.Index)}: {metric.number(getattr(row, metric.name))} {metric.shown_unit}, {rank}"
         ax.annotate(
             text, (0.01, at), (0, 5), ax.get_yaxis_transform(), textcoords="offset points", va="bottom", fontsize=8
         )
     ax.set_yticks([])
     ax.set_ylim(len(found.table) - 0.5, -0.8)
-    ax.set(xlabel="EER on eval (%), bar: 95 %")
+    unit = f" ({metric.shown_unit})" if metric.shown_unit else ""
+    ax.set(xlabel=f"{metric.called} on eval{unit}, bar: 95 %")
     label(ax, found.runs, resamples=found.resamples)
     return ax

@@ -22,6 +22,7 @@ from cache.atomic import replaced
 from cache.errors import argument
 from probing.console import visible
 from probing.runs import Run
+from probing.targets.metrics import Metric
 
 FIGURES = ("png", "svg")
 MOST_DRAWN = 100  # conditions in one picture
@@ -74,9 +75,20 @@ def whole_numbers(ax: Axes) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def whole_rates(ax: Axes, least: float = 60.0) -> None:
-    """Let the vertical axis begin at 0 and hold everything that was drawn, intervals as well; up to `least` anyhow."""
-    ax.set_ylim(0, max(least, float(ax.dataLim.y1) + 3))
+def whole_rates(ax: Axes, least: float = 60.0, metric: Metric | None = None) -> None:
+    """Let the vertical axis begin at 0 and hold everything that was drawn, intervals as well; up to `least` anyhow.
+
+    Accuracies end at 100 %; of figures that are no shares, the axis holds what was drawn and chance.
+    """
+    low, high = float(ax.dataLim.y0), float(ax.dataLim.y1)
+    if metric is None or metric.name == "eer":
+        ax.set_ylim(0, max(least, high + 3))
+    elif metric.share:
+        ax.set_ylim(0, 103)
+    else:
+        low, high = (min(low, metric.chance), max(high, metric.chance)) if metric.chance is not None else (low, high)
+        room = 0.06 * (high - low)
+        ax.set_ylim(low - room if low < 0 else min(low, 0), high + room)
 
 
 def label(
@@ -94,11 +106,11 @@ def label(
     inches = width_of(ax)
     named = f"{title}: {named}" if title else named
     ax.set_title(plain(textwrap.fill(named, max(20, int(11 * inches)))), loc="left", fontsize=11)
-    counts = runs[0].record.counts[runs[0].part(split)]
+    counts = runs[0].task.in_words(runs[0].record.counts[runs[0].part(split)])
     intervals = bands or runs[0].record.intervals_of(runs[0].part(split))
     if resamples:
         intervals = re.sub(r"\d+ resamples", f"{resamples} resamples", intervals)
-    lines = [f"{split}: {counts['bonafide']} bona fide + {counts['spoof']} spoof; {intervals}"]
+    lines = [f"{split}: {counts}; {intervals}"]
     if len(runs) == 1:
         lines.append(f"cache {runs[0].record.cache}")
     else:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import textwrap
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.runs.loading import load
 from probing.runs import Run
+from probing.targets.metrics import Metric
 
 HEIGHT = 11
 # point, chosen one, interval, line across, axis, corner
 POINTS = "●◉│┄┤┼"
 ASCII_POINTS = "oO|-|+"
-MARGIN = 6  # columns of the axis: 3 digits, a space, the line, a space
+DIGITS = 3  # of a tick
+MARGIN = 3  # columns of the axis beside them: a space, the line, a space
 
 
 def shows_lines(encoding: str) -> bool:
@@ -26,7 +29,7 @@ def shows_lines(encoding: str) -> bool:
 
 
 def text_curve(run: Run, split: str = "eval", width: int = 80, ascii_only: bool = False) -> str:
-    """EER (%) by layer as rows of text: a point a layer, its 95 % interval as a bar, trivial features as a line.
+    """The metric (EER, %) by layer as text: a point, its 95 % interval as a bar, trivial features as a line.
 
     Args:
         run: a run.
@@ -36,28 +39,30 @@ def text_curve(run: Run, split: str = "eval", width: int = 80, ascii_only: bool 
     """
     run = load(run)
     point, best, bar, dots, side, corner = tuple(ASCII_POINTS if ascii_only else POINTS)
+    name = run.metric.name
+    digits, form = (DIGITS, ".0f") if run.metric.share else (DIGITS + 2, ".2g")
     layers = run.layers[run.layers["split"] == split]
     chosen = run.record.finding.layer
-    every = -(-len(layers) // (width - MARGIN))
+    every = -(-len(layers) // (width - digits - MARGIN))
     layers = layers[(layers["layer"] % every == 0) | (layers["layer"] == chosen)]
-    step = max(1, min(6, (width - MARGIN) // len(layers)))
-    trivial = run.controls.query("experiment == 'trivial-features' and split == @split")["eer"].item()
-    ends = np.array([0.0, layers["high"].max(), layers["eer"].max(), trivial])
-    top = 10 * np.ceil(ends.max() / 10) or 10.0
+    step = max(1, min(6, (width - digits - MARGIN) // len(layers)))
+    trivial = run.controls.query("experiment == 'trivial-features' and split == @split")[name].item()
+    bottom, top = _range(run.metric, np.array([*layers["high"], *layers["low"], *layers[name], trivial]))
 
-    def row_of(rate: float) -> int:
-        return round((top - rate) / top * (HEIGHT - 1))
+    def row_of(value: float) -> int:
+        return int(np.clip(round((top - value) / (top - bottom) * (HEIGHT - 1)), 0, HEIGHT - 1))
 
     columns = step * len(layers)
     canvas = [[" "] * columns for _ in range(HEIGHT)]
     canvas[row_of(trivial)] = [dots] * columns
     for i, row in enumerate(layers.itertuples()):
         at = i * step + step // 2
-        for line in range(row_of(row.high), row_of(row.low) + 1):
-            canvas[line][at] = bar
-        canvas[row_of(row.eer)][at] = best if row.layer == chosen else point
-    ticks = {row_of(value): f"{value:3.0f}" for value in np.linspace(0, top, 6)}
-    rows = [f"{ticks.get(i, '   ')} {side} {''.join(line)}".rstrip() for i, line in enumerate(canvas)]
+        if row.high == row.high:  # else it has no interval
+            for line in range(row_of(row.high), row_of(row.low) + 1):
+                canvas[line][at] = bar
+        canvas[row_of(getattr(row, name))][at] = best if row.layer == chosen else point
+    ticks = {row_of(value): f"{value:{form}}".rjust(digits) for value in np.linspace(bottom, top, 6)}
+    rows = [f"{ticks.get(i, digits * ' ')} {side} {''.join(line)}".rstrip() for i, line in enumerate(canvas)]
     axis = [" "] * (columns + 4)
     free = 0
     for i, layer in enumerate(layers["layer"]):
@@ -66,6 +71,15 @@ def text_curve(run: Run, split: str = "eval", width: int = 80, ascii_only: bool 
         if at >= free or (layer == chosen and at >= free - 1):
             axis[at : at + len(text)] = text
             free = at + len(text) + 1
-    rows.append(f"    {corner} {''.join(axis).rstrip()}")
-    about = f"EER (%) on {split} by layer; {best} chosen on dev, {bar} 95 %, {dots}{dots} trivial features"
+    rows.append(f"{digits * ' '} {corner} {''.join(axis).rstrip()}")
+    about = f"{run.metric.axis} on {split} by layer; {best} chosen on dev, {bar} 95 %, {dots}{dots} trivial features"
     return "\n".join([textwrap.fill(about, width), *rows])
+
+
+def _range(metric: Metric, values: NDArray[np.float64]) -> tuple[float, float]:
+    """The ends of the axis: of shares from 0 to the next ten per cent, of others what holds every value."""
+    known = values[np.isfinite(values)]
+    if metric.share:
+        return 0.0, float(10 * np.ceil(max(known.max(), 0) / 10)) or 10.0
+    low, high = min(0.0, float(known.min())), max(0.0, float(known.max()))
+    return low, high if high > low else low + 1

@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 
 import pandas as pd
 
+from analysis.plots.classes import class_map, confusion_picture
 from analysis.plots.conditions import condition_map, n_conditions
 from analysis.plots.depths import (
     ablation_curve,
@@ -36,6 +37,7 @@ from probing.console import visible
 from probing.runs import Run
 from probing.runs.condition_names import condition_values
 from probing.runs.form import FINDINGS
+from probing.targets.metrics import CLASSES
 
 
 def save_all(run: Run, others: Sequence[Run] = ()) -> tuple[list[str], str]:
@@ -84,7 +86,7 @@ def save_report(
 
 
 def layer_table(run: str | Path | Run) -> pd.DataFrame:
-    """EER (%) by layer: dev, eval with its interval, chosen strength, and the shuffled-label control.
+    """The metric (EER, %) by layer: dev, eval with its interval, chosen strength, and the shuffled-label control.
 
     Eval is that of the corpus the findings are about. The last row is the probe on trivial features. Of a sweep with
     --probe mlp also the eval EER of the MLP probe, and of its control.
@@ -93,24 +95,26 @@ def layer_table(run: str | Path | Run) -> pd.DataFrame:
     both = pd.concat([run.layers, run._rows("trivial-features").reindex(columns=run.layers.columns)])
     both["layer"] = [("trivial" if pd.isna(layer) else str(layer)) for layer in both["layer"]]
     dev, evaluated = (both[both["split"] == split].set_index("layer") for split in ("dev", "eval"))
-    table = evaluated[["eer", "low", "high", "strength", "shuffled"]].rename(columns={"eer": "eval"})
-    table.insert(0, "dev", dev["eer"])
+    name = run.metric.name
+    table = evaluated[[name, "low", "high", "strength", "shuffled"]].rename(columns={name: "eval"})
+    table.insert(0, "dev", dev[name])
     for experiment in ("mlp", "mlp-shuffled-labels"):
         rows = run._rows(experiment)
         rows = rows[rows["split"] == "eval"]
         if len(rows):
-            of_layer = rows.groupby(rows["layer"].astype(str))["eer"].mean()
+            of_layer = rows.groupby(rows["layer"].astype(str))[name].mean()
             table[experiment.replace("-labels", "").replace("-", " ")] = of_layer
     return table
 
 
 def corpora_table(run: Run) -> pd.DataFrame:
-    """EER (%) on eval by layer (rows) and corpus (columns), with the ends of the 95 % intervals."""
+    """The metric on eval by layer (rows) and corpus (columns), shares in %, with the ends of the 95 % intervals."""
     columns = {}
     for corpus in run.corpora:
         of_layer = load(run, corpus).layers.query("split == 'eval'").set_index("layer")
-        columns[corpus] = of_layer["eer"]
-        columns[f"{corpus} 95 %"] = of_layer["low"].map("{:.1f} .. ".format) + of_layer["high"].map("{:.1f}".format)
+        number = run.metric.number
+        columns[corpus] = of_layer[run.metric.name]
+        columns[f"{corpus} 95 %"] = of_layer["low"].map(number) + " .. " + of_layer["high"].map(number)
     return pd.DataFrame(columns).rename_axis("layer")
 
 
@@ -134,9 +138,9 @@ def _corpora_and_conditions(run: LoadedRun, h: str) -> list[str]:
     """The parts of the page that a sweep over several corpora, by condition or without attacks adds."""
     parts = []
     if len(run.corpora) > 1:
-        parts.append(f"<{h}>On every corpus: equal error rate by layer (%)</{h}>")
-        parts.append(figure("EER by layer and corpus", lambda ax: corpora_curve(run, ax)))
-        parts.append(table_of(corpora_table(run).reset_index()))
+        parts.append(f"<{h}>On every corpus: {_of_metric(run)}</{h}>")
+        parts.append(figure(f"{run.metric.called} by layer and corpus", lambda ax: corpora_curve(run, ax)))
+        parts.append(table_of(corpora_table(run).reset_index(), _form(run)))
     titles = {"by-condition": "By condition", "unseen-attack": "On an attack left out of the training"}
     for experiment, title in titles.items():
         rows = run.results[run.results["experiment"] == experiment]
@@ -147,21 +151,50 @@ def _corpora_and_conditions(run: LoadedRun, h: str) -> list[str]:
     return parts
 
 
+def _of_metric(run: LoadedRun) -> str:
+    """What a table of the metric by layer is called."""
+    if run.metric.name == "eer":
+        return "equal error rate by layer (%)"
+    return html.escape(
+        f"{run.metric.called} by layer" + (f" ({run.metric.shown_unit})" if run.metric.shown_unit else "")
+    )
+
+
+def _form(run: LoadedRun) -> str:
+    """How its numbers are written."""
+    return ".1f" if run.metric.share else ".3g"
+
+
+def _by_class(run: LoadedRun, h: str) -> list[str]:
+    """The pictures of a target with classes."""
+    if run.task.name != CLASSES:
+        return []
+    parts = [f"<{h}>By class</{h}>"]
+    if len(run.task.classes) > MOST_DRAWN:
+        parts.append(f'<p class="note">{len(run.task.classes):,} classes: too many to draw one by one.</p>')
+        return parts
+    parts.append(picture("recall by layer and class", class_map(run)))
+    parts.append(picture("what each class is taken for", confusion_picture(run)))
+    return parts
+
+
 def _run(run: LoadedRun, level: int, measures: bool | None) -> str:
     h = f"h{level}"
     parts = [
         f'<p class="finding">{html.escape(run.sentence)}</p>',
         *(f'<p class="note">Warning: {html.escape(leak["sentence"])}.</p>' for leak in run.record.get("leaks", ())),
-        figure("EER by layer", lambda ax: layer_curve(run, ax=ax)),
-        f"<{h}>Equal error rate by layer (%)</{h}>",
-        table_of(layer_table(run).reset_index()),
+        figure(f"{run.metric.called} by layer", lambda ax: layer_curve(run, ax=ax)),
+        f"<{h}>{_of_metric(run)[0].upper()}{_of_metric(run)[1:]}</{h}>",
+        table_of(layer_table(run).reset_index(), _form(run)),
+        *_by_class(run, h),
         *_corpora_and_conditions(run, h),
     ]
     if run.record.depth_finding:
         parts += [
             f"<{h}>Heads that see the first k layers</{h}>",
-            figure("EER by depth", lambda ax: depth_curve(run, ax=ax)),
-            '<p class="note">EER on eval (%), mean over seeds; what a backbone of that depth costs.</p>',
+            figure(f"{run.metric.called} by depth", lambda ax: depth_curve(run, ax=ax)),
+            f'<p class="note">{_of_metric(run).replace(" by layer", " on eval")}, mean over seeds; what a backbone of '
+            "that depth costs.</p>",
             table_of(depth_table(run).reset_index(), ".2f"),
         ]
         if has_weights(run):
@@ -172,14 +205,14 @@ def _run(run: LoadedRun, level: int, measures: bool | None) -> str:
             if "gate_sd" in set(run.contributions["metric"]):
                 parts += [
                     '<p class="note">Gates start at random and may stay near there: a gate alone does not tell what a '
-                    "layer is worth; the EER with the layer permuted or left out does.</p>",
+                    "layer is worth; the figure with the layer permuted or left out does.</p>",
                     table_of(gate_agreement(run).reset_index(), ".2f"),
                     f"<{h}>How far gates depend on the utterance</{h}>",
                     figure("spread of gates by layer", lambda ax: gate_spread_curve(run, ax=ax)),
                     f"<{h}>What a layer is worth to a head</{h}>",
-                    figure("EER without a layer", lambda ax: ablation_curve(run, ax=ax)),
+                    figure(f"{run.metric.called} without a layer", lambda ax: ablation_curve(run, ax=ax)),
                 ]
-    n_attacks = n_conditions(run, "attack")
+    n_attacks = n_conditions(run, "attack") if run.task.is_spoofing else 0
     if n_attacks > MOST_DRAWN:
         parts.append(f'<p class="note">{n_attacks:,} attacks: too many to draw one by one.</p>')
     elif n_attacks > 2:
@@ -199,16 +232,16 @@ def _run(run: LoadedRun, level: int, measures: bool | None) -> str:
 def _comparison(found: Comparison, measures: bool | None) -> str:
     parts = [
         f'<p class="finding">{html.escape(found.sentence)}</p>',
-        figure("EER with interval and rank", lambda ax: found.ranking(ax)),
-        figure("EER by layer", lambda ax: layer_curve(found.runs, ax=ax)),
+        figure(f"{found.metric.called} with interval and rank", lambda ax: found.ranking(ax)),
+        figure(f"{found.metric.called} by layer", lambda ax: layer_curve(found.runs, ax=ax)),
     ]
     if found.table["gmacs"].notna().any():
-        parts.append(figure("EER against multiply-accumulates", lambda ax: found.pareto(ax)))
+        parts.append(figure(f"{found.metric.called} against multiply-accumulates", lambda ax: found.pareto(ax)))
     parts += [
         "<h2>Ranking</h2>",
         table_of(found.ranked.reset_index()),
         f'<p class="note">{html.escape(LEGEND)}.</p>',
-        "<h2>Paired differences of EER</h2>",
+        f"<h2>Paired differences of {html.escape(found.metric.called)}</h2>",
         table_of(found.differences),
         f'<p class="note">Paired bootstrap, {found.resamples} resamples; p adjusted by Holm\'s procedure.</p>',
         *alike(found, measures),

@@ -33,6 +33,8 @@ def untrained(run: LoadedRun, h: str, measures: bool | None) -> list[str]:
     split = run.record.options.train.rpartition(":")[2]
     try:
         alike = cka(cache)
+        if not run.task.is_spoofing:  # which these scores are about
+            return [f"<{h}>How alike layers are</{h}>", figure("CKA of layers", lambda ax: similarity_map(alike, ax))]
         scores = transfer_scores(cache, where={"split": split})
     except ProbeError as error:
         if measures:

@@ -23,8 +23,9 @@ from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import Runs, load_many
 from analysis.runs.protocols import LINEAR, check_comparable
 from cache import ProbeError
-from probing.metrics import Resamples, difference_interval, difference_p, draw, eer, eer_resamples, rate_interval
+from probing.metrics import Resamples, difference_p
 from probing.runs import Run
+from probing.targets.metrics import Metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,10 +42,10 @@ class Comparison:
     """What was found about several runs.
 
     runs: those compared. head: whose scores: `linear` or a head.
-    table: one row a run, lowest EER first: layers, best_layer (chosen on dev), relative_depth, eer, low, high (%),
-        rank, rank_low, rank_high, best (share of resamples where it is the best, %), gmacs (10^9 multiply-accumulates
-        for 4 s of audio up to the best layer), depth_needed (of the run's finding on depth; missing where none was
-        shown), gmacs_needed (up to that depth), gmacs_whole, cache.
+    table: one row a run, the best first: layers, best_layer (chosen on dev), relative_depth, eer (or the metric of
+        another target), low, high (%), rank, rank_low, rank_high, best (share of resamples where it is the best, %),
+        gmacs (10^9 multiply-accumulates for 4 s of audio up to the best layer), depth_needed (of the run's finding on
+        depth; missing where none was shown), gmacs_needed (up to that depth), gmacs_whole, cache.
     pairs: one row a pair: first, second, difference (EER of the first less that of the second, points), low, high, p,
         p_adjusted, shown.
     """
@@ -56,24 +57,42 @@ class Comparison:
     resamples: int
 
     @property
+    def metric(self) -> Metric:
+        """What they are compared by."""
+        return self.runs[0].metric
+
+    @property
     def sentence(self) -> str:
         """The finding in words."""
         best = self.table.iloc[0]
         second = self.table.iloc[1]
+        highest, above = ("highest", "above") if self.metric.higher_is_better else ("lowest", "below")
         lead = (
-            f"{best.name} has the lowest EER of {len(self.table)} on {self.runs[0].corpus}: {_interval(best)} at "
-            f"{self._where(best)}, lowest in {best['best']:.0f} % of resamples; {second.name} follows with "
-            f"{_interval(second)}."
+            f"{best.name} has the {highest} {self.metric.called} of {len(self.table)} on {self.runs[0].corpus}: "
+            f"{self._interval(best)} at {self._where(best)}, {highest} in {best['best']:.0f} % of resamples; "
+            f"{second.name} follows with {self._interval(second)}."
         )
         shown = self.pairs[self.pairs["shown"]]
         if shown.empty:
             return f"{lead} No difference is shown: any of them may be chance (paired bootstrap, Holm's adjustment)."
-        told = [
-            f"{row.first} below {row.second} by {-row.difference:.1f} points [{-row.high:.1f}, {-row.low:.1f}]"
-            for row in shown.itertuples()
-        ]
+        told = [f"{row.first} {above} {row.second} by {self._gain(row)}" for row in shown.itertuples()]
         rest = len(self.pairs) - len(shown)
         return f"{lead} Shown: {'; '.join(told)}{f'; {rest} other pairs may be chance' if rest else ''}."
+
+    def _interval(self, row: pd.Series[Any]) -> str:
+        value, low, high = (row[name] / self.metric.scale for name in (self.metric.name, "low", "high"))
+        return self.metric.interval(value, low, high)
+
+    def _gain(self, row: Any) -> str:
+        """By how much the first of a pair is better, with its interval."""
+        value, low, high = self._gains(row)
+        number = self.metric.number
+        return f"{number(value)} {self.metric.step}".rstrip() + f" [{number(low)}, {number(high)}]"
+
+    def _gains(self, row: Any) -> tuple[float, float, float]:
+        if self.metric.higher_is_better:
+            return row.difference, row.low, row.high
+        return -row.difference, -row.high, -row.low
 
     def _where(self, row: pd.Series[Any]) -> str:
         if self.head != LINEAR:
@@ -84,12 +103,13 @@ class Comparison:
     def ranked(self) -> pd.DataFrame:
         """The table as a person reads it: text with intervals, one row a run."""
         rows = []
+        number = self.metric.number
         for row in self.table.itertuples():
             needed = "none shown" if pd.isna(row.depth_needed) else str(row.depth_needed)
             rows.append(
                 {
-                    "EER (%)": f"{row.eer:.1f}",
-                    "95 %": f"{row.low:.1f} .. {row.high:.1f}",
+                    self.metric.axis: number(getattr(row, self.metric.name)),
+                    "95 %": f"{number(row.low)} .. {number(row.high)}",
                     "rank": f"{row.rank:.2g} [{row.rank_low:.2g}, {row.rank_high:.2g}]",
                     "best in": f"{row.best:.0f} %",
                     "layer": f"{row.best_layer} of {row.layers}",
@@ -103,17 +123,21 @@ class Comparison:
     @property
     def differences(self) -> pd.DataFrame:
         """The pairs as a person reads them: text, one row a pair."""
-        rows = [
-            {
-                "lower": row.first,
-                "than": row.second,
-                "by (points)": f"{-row.difference:.1f}",
-                "95 %": f"{-row.high:.1f} .. {-row.low:.1f}",
-                "p (Holm)": f"{row.p_adjusted:.2g}",
-                "": "shown" if row.shown else "may be chance",
-            }
-            for row in self.pairs.itertuples()
-        ]
+        number = self.metric.number
+        better = "higher" if self.metric.higher_is_better else "lower"
+        rows = []
+        for row in self.pairs.itertuples():
+            value, low, high = self._gains(row)
+            rows.append(
+                {
+                    better: row.first,
+                    "than": row.second,
+                    f"by ({self.metric.step})" if self.metric.step else "by": number(value),
+                    "95 %": f"{number(low)} .. {number(high)}",
+                    "p (Holm)": f"{row.p_adjusted:.2g}",
+                    "": "shown" if row.shown else "may be chance",
+                }
+            )
         return pd.DataFrame(rows)
 
     def ranking(self, ax: Axes | None = None) -> Axes:
@@ -140,7 +164,7 @@ class Comparison:
     def _repr_html_(self) -> str:
         return (
             f"<p>{html.escape(self.sentence)}</p>{self.ranked.to_html()}<p>{html.escape(LEGEND)}</p>"
-            f"<p>Paired differences of EER</p>{self.differences.to_html(index=False)}"
+            f"<p>Paired differences of {html.escape(self.metric.called)}</p>{self.differences.to_html(index=False)}"
         )
 
 
@@ -177,15 +201,16 @@ def compare(
     resamples = resamples or options.resamples
     seed = options.seed if seed is None else seed
     found = [run.trials(_system(run, head), run.part("eval")) for run in runs]
-    order = found[0]["utterance_id"]
-    trials = [table.set_index("utterance_id").loc[order].reset_index() for table in found]
-    bonafide = trials[0]["label"].eq("bonafide").to_numpy()
-    drawn = draw(bonafide, runs[0].clusters(trials[0]), n=resamples, seed=seed)
-    scores = [table["score"].to_numpy() for table in trials]
-    rates = np.array([eer(bonafide, values) for values in scores])
-    resampled = np.array([eer_resamples(bonafide, values, drawn) for values in scores])
-    table = _table(runs, rates, resampled, drawn).sort_values(["eer", "gmacs"], kind="stable")
-    pairs = _pairs([str(name) for name in table.index], runs.names, rates, resampled, drawn)
+    ids = found[0]["utterance_id"]
+    trials = [table.set_index("utterance_id").loc[ids].reset_index() for table in found]
+    drawn = runs[0].draw(trials[0], resamples, seed)
+    metric = runs[0].metric
+    scored = [run.scored(table) for run, table in zip(runs, trials, strict=True)]
+    rates = np.array([one.figures()[metric.name] for one in scored])
+    resampled = np.array([one.resampled(drawn)[metric.name] for one in scored])
+    table = _table(runs, rates, resampled, drawn)
+    table = table.iloc[np.lexsort((table["gmacs"], metric.loss(1) * table[metric.name]))]
+    pairs = _pairs([str(name) for name in table.index], runs, rates, resampled, drawn)
     return Comparison(runs, head, table, pairs, resamples)
 
 
@@ -206,13 +231,17 @@ def _system(run: LoadedRun, head: str) -> str:
 
 
 def _table(runs: Runs, rates: NDArray[np.float64], resampled: NDArray[np.float64], drawn: Resamples) -> pd.DataFrame:
+    task = runs[0].task
+    scale = task.metric.scale
+    losses = task.metric.loss(1) * resampled
     # ties share their mean rank
-    order = (resampled[:, None] > resampled[None]).sum(1) + 0.5 * ((resampled[:, None] == resampled[None]).sum(1) + 1)
-    lowest = resampled == resampled.min(axis=0)
+    above = (losses[:, None] > losses[None]).sum(1)
+    order = above + 0.5 * ((losses[:, None] == losses[None]).sum(1) + 1)
+    lowest = losses == losses.min(axis=0)
     first = (lowest / lowest.sum(axis=0)).mean(axis=1)
     rows = []
     for run, rate, sample, rank, share in zip(runs, rates, resampled, order, first, strict=True):
-        interval = rate_interval(rate, sample, drawn)
+        interval = task.interval(rate, sample, drawn)
         layer = run.record.finding.layer
         finding = run.record.depth_finding if run.corpus == run.corpora[0] else None  # it is about that one
         needed = finding.depth if finding else None
@@ -222,9 +251,9 @@ def _table(runs: Runs, rates: NDArray[np.float64], resampled: NDArray[np.float64
                 "layers": run.n_blocks,
                 "best_layer": layer,
                 "relative_depth": layer / max(run.n_blocks, 1),
-                "eer": 100 * interval.value,
-                "low": 100 * interval.low,
-                "high": 100 * interval.high,
+                task.metric.name: scale * interval.value,
+                "low": scale * interval.low,
+                "high": scale * interval.high,
                 "rank": float(rank.mean()),
                 "rank_low": float(np.quantile(rank, LEVEL / 2, method="nearest")),
                 "rank_high": float(np.quantile(rank, 1 - LEVEL / 2, method="nearest")),
@@ -241,20 +270,23 @@ def _table(runs: Runs, rates: NDArray[np.float64], resampled: NDArray[np.float64
 
 def _pairs(
     ordered: list[str],
-    names: list[str],
+    runs: Runs,
     rates: NDArray[np.float64],
     resampled: NDArray[np.float64],
     drawn: Resamples,
 ) -> pd.DataFrame:
+    task = runs[0].task
+    scale = task.metric.scale
+    names = runs.names
     rows = []
     for one, two in combinations(ordered, 2):
         first = names.index(one)
         second = names.index(two)
         differences = resampled[first] - resampled[second]
-        interval = difference_interval(rates[first] - rates[second], differences, drawn)
-        row = {"first": one, "second": two, "difference": 100 * interval.value}
+        interval = task.difference(rates[first] - rates[second], differences, drawn)
+        row = {"first": one, "second": two, "difference": scale * interval.value}
         p = difference_p(interval.value, differences, drawn)
-        rows.append({**row, "low": 100 * interval.low, "high": 100 * interval.high, "p": p})
+        rows.append({**row, "low": scale * interval.low, "high": scale * interval.high, "p": p})
     table = pd.DataFrame(rows)
     table["p_adjusted"] = holm(table["p"].to_numpy())
     table["shown"] = table["p_adjusted"] < LEVEL
@@ -263,7 +295,3 @@ def _pairs(
 
 def _gmacs(value: float) -> str:
     return "not measured" if pd.isna(value) else f"{value:.3g}"
-
-
-def _interval(row: pd.Series[Any]) -> str:
-    return f"{row['eer']:.1f} % [{row['low']:.1f}, {row['high']:.1f}]"

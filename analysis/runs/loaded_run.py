@@ -18,12 +18,13 @@ from probing.runs import Run
 from probing.runs.condition_names import condition_values
 
 EER = ["eer", "low", "high"]
-RATES = {"value": "eer"}
 PARTS = ("train", "dev", "eval")
 
 
 class LoadedRun(Run):
     """A run with its figures as tidy frames; EER, its interval and shares are in per cent.
+
+    Of another target than bona fide against spoof, the metric of the findings stands for EER, under its own name.
 
     Attributes:
         folder, record (run.json), results (every figure, as on disk, 0 to 1).
@@ -70,8 +71,9 @@ class LoadedRun(Run):
     def layers(self) -> pd.DataFrame:
         """Linear probes, one row a layer and split: relative_depth (layer / L), eer, low, high, strength, shuffled."""
         rows = self._rows("layer")
-        shuffled = self._rows("shuffled-labels").groupby(["split", "layer"])["eer"].mean().rename("shuffled")
-        table = rows[["split", "layer", *EER, "strength"]].join(shuffled, on=["split", "layer"])
+        of_control = self._rows("shuffled-labels").groupby(["split", "layer"])[self.metric.name]
+        shuffled = of_control.mean().rename("shuffled")
+        table = rows[["split", "layer", *self._columns, "strength"]].join(shuffled, on=["split", "layer"])
         table.insert(2, "relative_depth", table["layer"].astype(float) / max(self.n_blocks, 1))
         return table.sort_values(["split", "layer"], ignore_index=True)
 
@@ -79,7 +81,7 @@ class LoadedRun(Run):
     def depths(self) -> pd.DataFrame:
         """Heads on layers 1..k, mean over seeds, one row a head, depth and split: relative_depth, eer, low, high."""
         rows = self._rows("depth")
-        table = rows.loc[rows["seed"].isna(), ["head", "split", "depth", *EER]]
+        table = rows.loc[rows["seed"].isna(), ["head", "split", "depth", *self._columns]]
         table.insert(3, "relative_depth", table["depth"].astype(float) / max(self.n_blocks, 1))
         return table.sort_values(["head", "split", "depth"], ignore_index=True)
 
@@ -92,16 +94,18 @@ class LoadedRun(Run):
         rows = self.results[self.results["experiment"] == "contribution"]
         groups = rows.groupby(["head", "metric", "condition", "layer"])["value"]
         table = groups.agg(value="mean", low="min", high="max").reset_index()
-        of_rates = table["metric"].str.startswith("eer")
-        table.loc[of_rates, ["value", "low", "high"]] *= 100
+        of_metric = table["metric"].str.startswith(self.metric.name)
+        table.loc[of_metric, ["value", "low", "high"]] *= self.metric.scale
         return table
 
     @cached_property
     def controls(self) -> pd.DataFrame:
         """What a probe gets without knowing anything: trivial features, and shuffled labels as a range over layers."""
-        trivial = self._rows("trivial-features")[["experiment", "split", *EER]]
-        shuffled = self._rows("shuffled-labels").groupby(["experiment", "split"])["eer"]
-        ranges = shuffled.agg(eer="mean", low="min", high="max").reset_index()
+        name = self.metric.name
+        trivial = self._rows("trivial-features")[["experiment", "split", *self._columns]]
+        shuffled = self._rows("shuffled-labels").groupby(["experiment", "split"])[name]
+        ranges = shuffled.agg(["mean", "min", "max"]).reset_index()
+        ranges = ranges.rename(columns={"mean": name, "min": "low", "max": "high"})
         return pd.concat([trivial, ranges], ignore_index=True)
 
     @cached_property
@@ -144,6 +148,11 @@ class LoadedRun(Run):
         Raises:
             ProbeError: the corpus has no such column.
         """
+        if not self.task.is_spoofing:
+            raise ProbeError(
+                f"{self.folder}: its target is {self.task.target}. Expected a run of bona fide against spoof, as "
+                "figures by condition are made of both classes"
+            )
         known = self._swept_by(column, split)
         if len(known):
             return known
@@ -179,7 +188,7 @@ class LoadedRun(Run):
     def summary(self) -> pd.Series[str]:
         """The run on one line: backbone, corpus, layers, the layer chosen on dev with its eval EER, controls."""
         found = self.record.finding
-        counts = self.record.counts["eval"]
+        metric = self.metric
         depth = self.record.depth_finding
         return pd.Series(
             {
@@ -187,11 +196,11 @@ class LoadedRun(Run):
                 "corpus": self.corpora[0],
                 "layers": f"0..{self.n_blocks}",
                 "best layer (dev)": str(found.layer),
-                "eval EER": str(found.best),
-                "trivial features": f"{100 * found.trivial.value:.1f} %",
-                "shuffled labels": f"{100 * found.shuffled:.1f} %",
+                f"eval {metric.called}": metric.interval(found.best.value, found.best.low, found.best.high),
+                "trivial features": metric.text(found.trivial.value),
+                "shuffled labels": metric.text(found.shuffled),
                 "layers enough": str(depth.depth or "none shown") if depth else "not asked",
-                "eval": f"{counts['bonafide']} bona fide + {counts['spoof']} spoof",
+                "eval": self.task.in_words(self.record.counts["eval"]),
                 "cache": self.record.cache,
             },
             name=self.folder.name,
@@ -220,15 +229,20 @@ class LoadedRun(Run):
 
     def _rows(self, experiment: str) -> pd.DataFrame:
         rows = pd.concat([self.rows(experiment, "dev"), self.rows(experiment, "eval", self.corpus)])
-        rows = rows[rows["metric"] == "eer"]
-        rates = {name: 100 * rows[name] for name in ("value", "low", "high")}
-        return rows.assign(**rates).rename(columns=RATES)
+        rows = rows[rows["metric"] == self.metric.name]
+        shown = {name: self.metric.scale * rows[name] for name in ("value", "low", "high")}
+        return rows.assign(**shown).rename(columns={"value": self.metric.name})
+
+    @property
+    def _columns(self) -> list[str]:
+        return [self.metric.name, "low", "high"]
 
     def _repr_html_(self) -> str:
-        table = self.layers.pivot(index="layer", columns="split", values="eer").round(1).T.rename_axis(None, axis=1)
+        table = self.layers.pivot(index="layer", columns="split", values=self.metric.name).T.rename_axis(None, axis=1)
         return (
             f"<p><b>{html.escape(self.backbone)}</b> on {html.escape(self.corpus)}</p>"
             f"<p>{html.escape(self.sentence)}</p>"
             f"{self.summary.drop(['backbone', 'corpus']).to_frame().T.to_html()}"
-            f"<p>EER (%) of a linear probe by layer</p>{table.to_html(na_rep='')}"
+            f"<p>{self.metric.axis} of a linear probe by layer</p>"
+            f"{table.to_html(na_rep='', float_format=self.metric.number)}"
         )

@@ -21,6 +21,9 @@ def check_comparable(first: LoadedRun, other: LoadedRun, head: str = LINEAR) -> 
     reasons = []
     if first.corpus != other.corpus:
         reasons.append(f"corpus: {first.corpus} and {other.corpus}")
+    if first.task != other.task:
+        told = [f"{run.task.target} by {run.metric.called}" for run in (first, other)]
+        reasons.append(f"targets: {told[0]} and {told[1]}" + (", or classes" if told[0] == told[1] else ""))
     one = first.record["options"]
     two = other.record["options"]
     mine = first.utterances
@@ -44,6 +47,15 @@ def check_comparable(first: LoadedRun, other: LoadedRun, head: str = LINEAR) -> 
         )
 
 
+def check_same_task(first: LoadedRun, other: LoadedRun) -> None:
+    """Raise ProbeError where two runs read other targets, or are judged by other metrics."""
+    if (first.task.target, first.metric) != (other.task.target, other.metric):
+        raise ProbeError(
+            f"{other.folder}: its target is {other.task.target}, judged by {other.metric.called}, and that of "
+            f"{first.folder} {first.task.target}, judged by {first.metric.called}. Expected runs of one target"
+        )
+
+
 def check_same_utterances(utterances: dict[str, int], other: Run, corpus: str | None = None) -> None:
     """Raise ProbeError where a run was made on other utterances than those of train, dev and eval here.
 
@@ -62,4 +74,4 @@ def check_same_utterances(utterances: dict[str, int], other: Run, corpus: str | 
 
 def _counts(run: Run) -> str:
     counts = run.record.counts.items()
-    return ", ".join(f"{part} {of_part['bonafide']} + {of_part['spoof']}" for part, of_part in counts)
+    return ", ".join(f"{part} {' + '.join(map(str, of_part.values()))}" for part, of_part in counts)

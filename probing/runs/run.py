@@ -2,18 +2,21 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from cache import ProbeError
 from cache.bounds import read_parquet
 from cache.errors import as_flag
+from probing.labels import BONAFIDE
+from probing.metrics import Resamples
 from probing.metrics.clusters import AUTO, SPEAKER, UTTERANCE, Clusters, clusters_of
 from probing.runs.form import RECORD, RESULTS, UTTERANCES, check_results, check_utterances
 from probing.runs.record import RunRecord
 from probing.scores.files import read_scores
 from probing.sealing import check_file, read_record
-from probing.targets.metrics import NUMBER
-from probing.targets.task import Task
+from probing.targets.metrics import BINARY, NUMBER, Metric
+from probing.targets.task import Task, Trials
 
 RUN = RECORD
 
@@ -82,6 +85,11 @@ class Run:
         """What was read from the layers."""
         return self.record.task
 
+    @property
+    def metric(self) -> Metric:
+        """The metric of the findings."""
+        return self.task.metric
+
     def trials(self, name: str, part: str = "eval") -> pd.DataFrame:
         """Scores of a head with whose they are: `utterance_id`, `label`, `speaker`, `attack`, conditions, `score`.
 
@@ -133,6 +141,20 @@ class Run:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ProbeError(f"{path}: cannot be read ({error}). Make the run again") from None
         return table
+
+    def scored(self, trials: pd.DataFrame) -> Trials:
+        """Trials, as `trials` gives them, with their figures and those of resamples."""
+        if self.task.is_spoofing:
+            return self.task.trials(trials["label"].eq(BONAFIDE).to_numpy(), trials["score"].to_numpy())
+        return self.task.read(trials)
+
+    def draw(self, trials: pd.DataFrame, n: int | None = None, seed: int | None = None) -> Resamples:
+        """Resamples of trials, as `trials` gives them; by default as many as the sweep had, with its seed."""
+        options = self.record.options
+        task = self.task
+        named, positive = ("label", BONAFIDE) if task.is_spoofing else ("target", task.words[0])
+        target = trials[named].eq(positive).to_numpy() if task.name == BINARY else np.ones(len(trials), bool)
+        return task.draw(target, self.clusters(trials), n or options.resamples, options.seed if seed is None else seed)
 
     def clusters(self, trials: pd.DataFrame) -> Clusters:
         """What a bootstrap of these trials draws, as in the sweep."""

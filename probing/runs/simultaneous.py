@@ -11,42 +11,36 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cache import ProbeError
-from probing.metrics import (
-    Resamples,
-    difference_interval,
-    draw,
-    eer,
-    eer_resamples,
-    rate_interval,
-    simultaneous_level,
-)
+from probing.metrics import Resamples, simultaneous_level
 from probing.runs import Run
 
 
 def layer_bands(run: Run, part: str = "eval") -> pd.DataFrame:
-    """EER of the linear probe of each layer, with 95 % intervals that hold for all layers at once.
+    """The metric of the linear probe of each layer, with 95 % intervals that hold for all layers at once.
 
     Args:
         run: a finished run; resamples and seed are those of its sweep.
         part: `eval`, `dev`, or `eval.CORPUS`.
 
     Returns:
-        One row a layer: eer, low, high (0 to 1).
+        One row a layer: the metric, as `eer`, low, high (0 to 1).
 
     Raises:
         ProbeError: no such part, or a run of a version that did not keep its utterances.
     """
     found = {layer: run.trials(f"linear-layer-{layer:02d}", part) for layer in _layers(run)}
-    drawn = _draw(run, found[next(iter(found))])
-    rates, resampled = _rates(found, drawn)
+    drawn = run.draw(found[next(iter(found))])
+    rates, resampled = _rates(run, found, drawn)
     level = simultaneous_level(resampled)
-    intervals = [rate_interval(rate, values, drawn, level) for rate, values in zip(rates, resampled, strict=True)]
+    intervals = [
+        run.task.interval(rate, values, drawn, level=level) for rate, values in zip(rates, resampled, strict=True)
+    ]
     rows = [(one.value, one.low, one.high) for one in intervals]
-    return pd.DataFrame(rows, index=pd.Index(found, name="layer"), columns=["eer", "low", "high"])
+    return pd.DataFrame(rows, index=pd.Index(found, name="layer"), columns=[run.metric.name, "low", "high"])
 
 
 def layer_gains(run: Run, other: Run, part: str = "eval") -> pd.DataFrame:
-    """How far the EER of each layer lies below that of the same layer of another run, as one of random weights.
+    """By how much each layer is better than the same layer of another run, as one of random weights.
 
     Args:
         run: a finished run; resamples and seed are those of its sweep.
@@ -54,7 +48,7 @@ def layer_gains(run: Run, other: Run, part: str = "eval") -> pd.DataFrame:
         part: `eval`, `dev`, or `eval.CORPUS`.
 
     Returns:
-        One row a layer: gain, low, high (points of EER as shares, above 0 where `run` is better), paired, with 95 %
+        One row a layer: gain, low, high (of EER points as shares, above 0 where `run` is better), paired, with 95 %
         intervals that hold for all layers at once.
 
     Raises:
@@ -68,13 +62,14 @@ def layer_gains(run: Run, other: Run, part: str = "eval") -> pd.DataFrame:
         if set(mine[layer]["utterance_id"]) != set(there.index):
             raise ProbeError(f"{run.folder} and {other.folder}: other utterances. Sweep both on one corpus")
         theirs[layer] = there.loc[mine[layer]["utterance_id"]].reset_index()
-    drawn = _draw(run, mine[next(iter(mine))])
-    (rates, resampled), (beside, resampled_beside) = _rates(mine, drawn), _rates(theirs, drawn)
-    differences = resampled_beside - resampled
+    drawn = run.draw(mine[next(iter(mine))])
+    (rates, resampled), (beside, resampled_beside) = _rates(run, mine, drawn), _rates(run, theirs, drawn)
+    sign = -1 if run.metric.higher_is_better else 1
+    differences = sign * (resampled_beside - resampled)
     level = simultaneous_level(differences)
     intervals = [
-        difference_interval(gain, values, drawn, level)
-        for gain, values in zip(beside - rates, differences, strict=True)
+        run.task.difference(gain, values, drawn, level)
+        for gain, values in zip(sign * (beside - rates), differences, strict=True)
     ]
     rows = [(one.value, one.low, one.high) for one in intervals]
     return pd.DataFrame(rows, index=pd.Index(mine, name="layer"), columns=["gain", "low", "high"])
@@ -84,13 +79,10 @@ def _layers(run: Run) -> list[int]:
     return sorted(int(layer) for layer in run.rows("layer")["layer"])
 
 
-def _draw(run: Run, trials: pd.DataFrame) -> Resamples:
-    options = run.record.options
-    bonafide = trials["label"].eq("bonafide")
-    return draw(bonafide, run.clusters(trials), n=options.resamples, seed=options.seed)
-
-
-def _rates(found: dict[int, pd.DataFrame], drawn: Resamples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """EER (L,) and on resamples (L, R)."""
-    scores = [(trials["label"].eq("bonafide").to_numpy(), trials["score"].to_numpy()) for trials in found.values()]
-    return np.array([eer(*one) for one in scores]), np.array([eer_resamples(*one, drawn) for one in scores])
+def _rates(
+    run: Run, found: dict[int, pd.DataFrame], drawn: Resamples
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The metric (L,) and on resamples (L, R)."""
+    scored = [run.scored(trials) for trials in found.values()]
+    name = run.metric.name
+    return np.array([one.figures()[name] for one in scored]), np.array([one.resampled(drawn)[name] for one in scored])

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cache import Cache
-from probing.metrics import Interval, Resamples, difference_interval, figure_interval
+from probing.metrics import Interval, Resamples, difference_interval
 from probing.sweep.mlp_probes import MLPFinding
 from probing.sweep.results import CONTROL, LAYERS, MLP, MLP_CONTROL, TRIVIAL, UNSEEN
 from probing.targets.metrics import METRICS, Metric
@@ -98,9 +98,8 @@ class Finding:
         low, high = sorted(sign * end for end in (self.difference.low, self.difference.high))
         sure = "" if self.difference.low > 0 or self.difference.high < 0 else ", which may be chance"
         by = metric.difference(self.difference.value)
-        if metric.share:
-            return f"{by} {word} [{100 * low:.1f}, {100 * high:.1f}]{sure}"
-        return f"{by} {word} [{low:.3g}, {high:.3g}]{sure}"
+        ends = ", ".join(metric.number(metric.scale * end) for end in (low, high))
+        return f"{by} {word} [{ends}]{sure}"
 
     def as_dict(self) -> dict[str, Any]:
         """For the run record."""
@@ -212,7 +211,7 @@ def find_layer(
         last=last,
         best=best,
         last_layer=at_last,
-        difference=_difference(task, at_last.value - best.value, boots[last] - boots[layer], resamples),
+        difference=task.difference(at_last.value - best.value, boots[last] - boots[layer], resamples),
         trivial=Interval(*(float(trivial.iloc[0][name]) for name in ENDS)),
         shuffled=float(control["value"].mean()) if len(control) else float("nan"),
         n_eval=len(resamples.cluster),
@@ -223,11 +222,6 @@ def find_layer(
         chance=task.chance,
         others=others,
     )
-
-
-def _difference(task: Task, value: float, resampled: NDArray[np.float64], resamples: Resamples) -> Interval:
-    """The interval of a difference of the metric."""
-    return (difference_interval if task.metric.share else figure_interval)(value, resampled, resamples)
 
 
 def _best_row(rows: pd.DataFrame, metric: Metric) -> Any:

@@ -80,7 +80,7 @@ class Prepared:
         several = len(self.evaluations) > 1
         train = self.splits["train"]
         if train.folds is not None:
-            return f"{train.task.described(train.target)} in {train.split}"
+            return f"{train.task.in_words(train.task.counts(train.target))} in {train.split}"
         return ", ".join(_describe(split, several) for split in self.splits.values())
 
     def record(self) -> dict[str, Any]:
@@ -199,4 +199,4 @@ def _of_training(options: SweepOptions) -> str:
 
 def _describe(split: Split, several: bool) -> str:
     of = f" of {split.corpus}" if several else ""
-    return f"{split.name}{of} {split.task.described(split.target)}"
+    return f"{split.name}{of} {split.task.in_words(split.task.counts(split.target))}"

@@ -65,14 +65,21 @@ class Metric:
         """What chance gives with so many classes; None where that depends on the trials."""
         return 1 / n_classes if self.one_over_m else self.chance
 
+    def number(self, shown: float) -> str:
+        """A value that is scaled for people already, without its unit.
+
+        >>> METRICS["eer"].number(12.54), METRICS["r2"].number(0.12345)
+        ('12.5', '0.123')
+        """
+        return f"{shown:.1f}" if self.share else f"{shown:.3g}"
+
     def text(self, value: float) -> str:
         """A value for people.
 
         >>> METRICS["eer"].text(0.125), METRICS["v_information"].text(1.234)
         ('12.5 %', '1.23 bits')
         """
-        number = f"{100 * value:.1f}" if self.share else f"{value:.3g}"
-        return f"{number} {self.shown_unit}".rstrip()
+        return f"{self.number(self.scale * value)} {self.shown_unit}".rstrip()
 
     def interval(self, value: float, low: float, high: float) -> str:
         """A value with the ends of its interval for people.
@@ -80,7 +87,7 @@ class Metric:
         >>> METRICS["eer"].interval(0.125, 0.1, 0.151)
         '12.5 % [10.0, 15.1]'
         """
-        ends = (f"{100 * end:.1f}" if self.share else f"{end:.3g}" for end in (low, high))
+        ends = (self.number(self.scale * end) for end in (low, high))
         return f"{self.text(value)} [{', '.join(ends)}]"
 
     def difference(self, value: float) -> str:
@@ -89,9 +96,12 @@ class Metric:
         >>> METRICS["eer"].difference(-0.021), METRICS["v_information"].difference(0.5)
         ('2.1 points', '0.5 bits')
         """
-        if self.share:
-            return f"{100 * abs(value):.1f} points"
-        return f"{abs(value):.3g} {self.shown_unit}".rstrip()
+        return f"{self.number(self.scale * abs(value))} {self.step}".rstrip()
+
+    @property
+    def step(self) -> str:
+        """What differences are counted in."""
+        return "points" if self.share else self.unit
 
 
 METRICS = {

@@ -22,7 +22,7 @@ class TargetOptions:
 
     >>> TargetOptions(positive=("F",), task="classes")
     Traceback (most recent call last):
-    cache.errors.OptionError: positive='F': names the positive class of two, and task='classes' has no such thing
+    cache.errors.OptionError: positive=F: names the positive class of two, and task=classes has no such thing
     """
 
     target: str = option(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,6 +24,7 @@ from probing.metrics import (
     rate_interval,
 )
 from probing.metrics.clusters import Clusters
+from probing.metrics.intervals import LEVEL, difference_interval
 from probing.targets.metrics import BINARY, CLASSES, METRICS, NUMBER, Metric, metrics_of
 
 Values = NDArray[Any]  # (N,) bool of two classes, whole numbers of more, float64 of numbers
@@ -116,16 +117,29 @@ class Task:
         return self.trials(target, scores).resampled(resamples)[self.metric.name]
 
     def interval(
-        self, value: float, resampled: NDArray[np.float64], resamples: Resamples, metric: Metric | None = None
+        self,
+        value: float,
+        resampled: NDArray[np.float64],
+        resamples: Resamples,
+        metric: Metric | None = None,
+        level: float = LEVEL,
     ) -> Interval:
         """The interval of a figure, by default of the finding's: as an error rate's if it is a share, else by t."""
         metric = metric or self.metric
         if not metric.share:
-            return figure_interval(value, resampled, resamples, metric.lowest, metric.highest)
+            return figure_interval(value, resampled, resamples, metric.lowest, metric.highest, level)
         if not metric.higher_is_better:
-            return rate_interval(value, resampled, resamples)
-        wrong = rate_interval(1 - value, 1 - resampled, resamples)
+            return rate_interval(value, resampled, resamples, level)
+        wrong = rate_interval(1 - value, 1 - resampled, resamples, level)
         return Interval(value, 1 - wrong.high, 1 - wrong.low)
+
+    def difference(
+        self, value: float, resampled: NDArray[np.float64], resamples: Resamples, level: float = LEVEL
+    ) -> Interval:
+        """The interval of a difference of the metric."""
+        if self.metric.share:
+            return difference_interval(value, resampled, resamples, level)
+        return figure_interval(value, resampled, resamples, level=level)
 
     def draw(self, target: Values, clusters: Clusters, n: int, seed: int) -> Resamples:
         """Resamples of trials, stratified by class if there are two."""
@@ -144,14 +158,17 @@ class Task:
             name: int(n) for name, n in zip(self.classes, np.bincount(target, minlength=len(self.classes)), strict=True)
         }
 
-    def described(self, target: Values) -> str:
-        """How many trials there are, for people."""
+    def in_words(self, counts: Mapping[str, int]) -> str:
+        """How many trials there are, for people.
+
+        >>> SPOOFING.in_words({"bonafide": 20, "spoof": 30})
+        '20 bona fide + 30 spoof'
+        """
         if self.name == NUMBER:
-            return f"{len(target)}"
+            return f"{sum(counts.values())} utterances"
         if self.name == BINARY:
-            return " + ".join(f"{n} {word}" for n, word in zip(self.counts(target).values(), self.words, strict=True))
-        there = len(np.unique(target))
-        return f"{len(target)} of {there} classes"
+            return " + ".join(f"{n} {word}" for n, word in zip(counts.values(), self.words, strict=True))
+        return f"{sum(counts.values())} of {sum(n > 0 for n in counts.values())} classes"
 
     def table(self, ids: Sequence[str], target: Values, scores: NDArray[np.float64]) -> pd.DataFrame:
         """Predictions as files have them, one row a trial.

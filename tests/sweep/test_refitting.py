@@ -28,7 +28,7 @@ def test_refits_vary_as_training_sets_do(tmp_path: Path) -> None:
     rates, estimates = [], []
     for i in range(n_sets):
         some = slice(i * N_TRAIN, (i + 1) * N_TRAIN)
-        part = replace(train, table=train.table.iloc[some], bonafide=train.bonafide[some])
+        part = replace(train, table=train.table.iloc[some], target=train.bonafide[some])
         refits = Refits({**splits, "train": part}, "auto", OPTIONS.strengths, 0)
         if i < 5:
             shifts = refits.shifts(1)["eval"]

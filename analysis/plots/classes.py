@@ -1,0 +1,119 @@
+"""Pictures of a target with classes: which layer knows which class, and what each class is taken for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import seaborn
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from analysis.plots.style import check_few, label, new_axes, plain
+from analysis.runs.loaded_run import LoadedRun
+from analysis.runs.loading import load
+from cache import ProbeError
+from probing.metrics import confusion
+from probing.runs import Run
+from probing.runs.condition_names import condition_values
+from probing.targets.metrics import CLASSES
+
+FEW = 5  # trials of a class; with fewer its cells are hatched
+
+
+def class_map(run: str | Path | Run, split: str = "eval", ax: Axes | None = None) -> Axes:
+    """Recall (%) of the linear probe by layer (across) and class (down); classes of fewer than 5 trials are hatched.
+
+    Args:
+        run: a run whose target has classes.
+        split: `eval` or `dev`.
+        ax: where to draw; default a new figure as large as it needs to be.
+
+    Raises:
+        ProbeError: a run of another target, or of more classes than can be drawn.
+    """
+    run = load(run)
+    _check_classes(run)
+    rows = run.rows("by-class", split, run.corpus)
+    rows = rows.assign(name=[condition_values(one, [run.task.target])[run.task.target] for one in rows["condition"]])
+    table = 100 * rows.pivot(index="name", columns="layer", values="value")
+    counts = run.record.counts[run.part(split)]
+    there = [name for name in run.task.classes if name in table.index]
+    table = table.loc[there].set_axis([f"{plain(name)} ({counts[name]})" for name in there])
+    ax = ax or new_axes(height=1.8 + 0.36 * len(there), width=max(8.0, 2.6 + 0.5 * len(table.columns)))
+    seaborn.heatmap(
+        table.astype(float),
+        annot=True,
+        fmt=".0f",
+        annot_kws={"fontsize": 7},
+        cmap="cividis",
+        vmin=0,
+        vmax=100,
+        linewidths=0.5,
+        cbar_kws={"label": f"recall on {split} (%)"},
+        ax=ax,
+    )
+    few = [i for i, name in enumerate(there) if counts[name] < FEW]
+    for row in few:
+        ax.add_patch(Rectangle((0, row), len(table.columns), 1, fill=False, hatch="///", edgecolor="0.6", lw=0))
+    ax.set(xlabel="layer (0 = input of the first block)", ylabel="")
+    ax.tick_params(axis="y", rotation=0)
+    bands = "trials in brackets" + (f"; hatched: fewer than {FEW}" if few else "")
+    label(ax, [run], split, title=f"{run.task.target} by class", bands=bands)
+    return ax
+
+
+def confusion_picture(
+    run: str | Path | Run, layer: int | None = None, split: str = "eval", ax: Axes | None = None
+) -> Axes:
+    """What each class (down) is taken for (across) by the linear probe of a layer, in % of its trials.
+
+    Args:
+        run: a run whose target has classes.
+        layer: default that chosen on dev.
+        split: `eval` or `dev`.
+        ax: where to draw; default a new figure as large as it needs to be.
+
+    Raises:
+        ProbeError: a run of another target, or of more classes than can be drawn.
+    """
+    run = load(run)
+    _check_classes(run)
+    layer = run.record.finding.layer if layer is None else layer
+    trials = run.trials(f"linear-layer-{layer:02d}", run.part(split))
+    number = {name: i for i, name in enumerate(run.task.classes)}
+    target, chosen = (trials[name].map(number).to_numpy(np.intp) for name in ("target", "predicted"))
+    table = confusion(target, chosen, len(number))
+    n = table.sum(axis=1)
+    names = [plain(name) for name in run.task.classes]
+    side = 2.4 + 0.42 * len(names)
+    ax = ax or new_axes(height=max(3.2, side), width=max(5.0, side + 1.2))
+    seaborn.heatmap(
+        100 * table / np.maximum(n, 1)[:, None],
+        annot=len(names) <= 25,
+        fmt=".0f",
+        annot_kws={"fontsize": 7},
+        cmap="cividis",
+        vmin=0,
+        vmax=100,
+        linewidths=0.5,
+        mask=np.repeat(n[:, None] == 0, len(names), axis=1),
+        xticklabels=names,
+        yticklabels=[f"{name} ({count})" for name, count in zip(names, n, strict=True)],
+        cbar_kws={"label": f"% of the class on {split}"},
+        ax=ax,
+    )
+    ax.set(xlabel="taken for", ylabel=run.task.target)
+    ax.tick_params(axis="y", rotation=0)
+    ax.tick_params(axis="x", rotation=90 if max(map(len, names)) > 3 else 0)
+    label(ax, [run], split, title=f"layer {layer}", bands="trials in brackets")
+    return ax
+
+
+def _check_classes(run: LoadedRun) -> None:
+    if run.task.name != CLASSES:
+        raise ProbeError(
+            f"{run.folder}: its target, {run.task.target}, is not one of several classes. Sweep with a column that is, "
+            "as --target speaker"
+        )
+    check_few(len(run.task.classes))
