@@ -1,5 +1,6 @@
 """The command `probe sweep`."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,8 +12,11 @@ from analysis.commands.parameters import with_options
 from analysis.commands.printing import out, print_corpora, print_layers, print_plan
 from analysis.runs.kinds import CACHE, RUN, expect
 from cache import Cache
+from cache.errors import OptionError
 from probing.heads.kinds import import_heads
 from probing.sweep.options import SweepOptions
+from probing.targets.metrics import BINARY
+from probing.targets.options import TargetOptions
 
 if TYPE_CHECKING:
     from probing.runs import Run
@@ -30,7 +34,7 @@ def sweep(
     ] = None,
     run: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Folder of the run [default: beside the cache, NAME.run]."),
+        typer.Option("--out", metavar="DIR", help="Folder of the run [default: beside the cache, NAME[.TARGET].run]."),
     ] = None,
     *,
     options: SweepOptions,
@@ -54,13 +58,18 @@ def sweep(
 ) -> None:
     """Train a linear probe per layer and heads on the first k layers, and draw the curves.
 
-    Probes: class-balanced logistic regression on mean and standard deviation over time, strength chosen on dev, with
-    two controls: shuffled labels, and features that say nothing about speech. Heads: merges of layers 1..k for every k,
-    all trained from one read of the cache; the smallest depth that is not worse than full depth is named. A killed
-    sweep goes on where it stopped. Writes a run folder: results.csv, scores, heads, figures, report.html.
+    What is read: bona fide against spoof, or any --target: two classes, many, or a number.
+    Probes: class-balanced logistic regression (ridge regression of numbers) on mean and standard deviation over time,
+    strength chosen on dev, with two controls: shuffled labels, and features that say nothing about speech. Heads:
+    merges of layers 1..k for every k, all trained from one read of the cache; the smallest depth that is not worse than
+    full depth is named. A killed sweep goes on where it stopped. Writes a run folder: results.csv, scores, heads,
+    figures, report.html.
 
     \b
     probe sweep                         the embedded demo
+    probe sweep mine.cache --target speaker --split-by utterance_id
+    probe sweep mine.cache --labels ages.csv --target age --split-by speaker --folds 5
+    probe sweep mine.cache --target gender --positive F
     probe sweep mine.cache --heads none --strengths 0.001,0.1
     probe sweep mine.cache --plan --margin 2pt
     probe sweep mine.cache --tier frames --recipe attm --heads attentive-compact+lstm --depths 6,12,24
@@ -71,6 +80,8 @@ def sweep(
         folder = Path(options.train.rpartition(":")[0]) if ":" in options.train else DEMO_CACHE
     if run is None:
         run = DEMO_RUN if folder == DEMO_CACHE else folder.with_name(folder.name.removesuffix(".cache") + ".run")
+        if options.target != TargetOptions():
+            run = run.with_name(f"{run.stem}.{_as_name(options.target.target)}.run")
     import_heads(options.depths.heads)
     expect(folder, CACHE)
     cache = Cache(folder)
@@ -93,6 +104,11 @@ def sweep(
     _show(made, others)
 
 
+def _as_name(target: str) -> str:
+    """The name of a target as part of the name of a folder."""
+    return re.sub(r"[^\w-]+", "-", target)
+
+
 def _open_runs(folders: Sequence[Path]) -> "list[Run]":
     for folder in folders:
         expect(folder, RUN)
@@ -106,6 +122,8 @@ def _print_plan(options: SweepOptions, cache: Cache) -> None:
     from probing.sweep.planning import plan
 
     split = options.splits(cache)["eval"]
+    if split.task.name != BINARY:
+        raise OptionError("plan", True, f"speaks of error rates of two classes, and the target is {split.task.target}")
     print_plan(plan(split.bonafide, split.clusters(options.interval_by), options.margin, seed=options.seed))
 
 

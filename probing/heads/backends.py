@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from probing.registry import RegistryError
 
 from .kinds import BACKENDS
 from .merges import Merge, draw
@@ -41,6 +44,7 @@ class BackEnd(nn.Module):
         n: M.
         dim: D.
         frames: whether there is more than one vector an utterance.
+        outputs: O, of targets other than two classes: 1 of a number, M of M classes. None as the kind has it.
 
     Attributes:
         bias: (M,) or (M, O), added to the logits last.
@@ -49,7 +53,7 @@ class BackEnd(nn.Module):
 
     bias: nn.Parameter
 
-    def __init__(self, n: int, dim: int, frames: bool = True) -> None:
+    def __init__(self, n: int, dim: int, frames: bool = True, outputs: int | None = None) -> None:
         super().__init__()
         self.values_per_vector = 20 * dim
 
@@ -60,7 +64,10 @@ class BackEnd(nn.Module):
         of_bonafide += by
 
     def forward(self, merge: Merge, x: Tensor, mask: Tensor | None) -> Tensor:
-        """Logits (M, B, O) of layers (B, L, T, D): O = 1 is the log odds of bona fide, O = 2 are spoof, bona fide."""
+        """Logits (M, B, O) of layers (B, L, T, D): O = 1 is the log odds of bona fide, O = 2 are spoof, bona fide.
+
+        Of other targets O are its `outputs`: a number, or a logit for each class.
+        """
         raise NotImplementedError
 
     def start(self, generators: Sequence[torch.Generator]) -> None:
@@ -74,10 +81,10 @@ class BackEnd(nn.Module):
 class Linear(BackEnd):
     """One linear layer: on the vector itself where there is one frame (pooled tier), else on mean and deviation."""
 
-    def __init__(self, n: int, dim: int, frames: bool = True) -> None:
-        super().__init__(n, dim, frames)
-        self.weight = nn.Parameter(torch.zeros(n, 2 * dim if frames else dim, 1))
-        self.bias = nn.Parameter(torch.zeros(n))
+    def __init__(self, n: int, dim: int, frames: bool = True, outputs: int | None = None) -> None:
+        super().__init__(n, dim, frames, outputs)
+        self.weight = nn.Parameter(torch.zeros(n, 2 * dim if frames else dim, outputs or 1))
+        self.bias = _bias(n, outputs)
         self.frames = frames
         self.values_per_vector = 6 * dim if frames else 4
 
@@ -89,8 +96,8 @@ class Linear(BackEnd):
         """See `BackEnd.forward`."""
         if self.frames:
             pooled = torch.cat(_statistics(merge(x, mask), _share(x, mask)), dim=-1)
-            return torch.bmm(pooled, self.weight) + self.bias[:, None, None]
-        return merge(x, mask, self.weight)[:, :, 0] + self.bias[:, None, None]
+            return torch.bmm(pooled, self.weight) + _by_output(self.bias)
+        return merge(x, mask, self.weight)[:, :, 0] + _by_output(self.bias)
 
     @torch.no_grad()
     def by_frame(self, merge: Merge, x: Tensor) -> ByFrame | None:
@@ -102,12 +109,12 @@ class Linear(BackEnd):
 class MLP(BackEnd):
     """Linear, SiLU, Linear on the mean over time."""
 
-    def __init__(self, n: int, dim: int, frames: bool = True) -> None:
-        super().__init__(n, dim, frames)
+    def __init__(self, n: int, dim: int, frames: bool = True, outputs: int | None = None) -> None:
+        super().__init__(n, dim, frames, outputs)
         self.inner = nn.Parameter(torch.zeros(n, dim, MLP_WIDTH))
         self.inner_bias = nn.Parameter(torch.zeros(n, MLP_WIDTH))
-        self.outer = nn.Parameter(torch.zeros(n, MLP_WIDTH, 1))
-        self.bias = nn.Parameter(torch.zeros(n))
+        self.outer = nn.Parameter(torch.zeros(n, MLP_WIDTH, outputs or 1))
+        self.bias = _bias(n, outputs)
         self.values_per_vector = 3 * dim + 4 * MLP_WIDTH
 
     def start(self, generators: Sequence[torch.Generator]) -> None:
@@ -118,7 +125,7 @@ class MLP(BackEnd):
     def forward(self, merge: Merge, x: Tensor, mask: Tensor | None) -> Tensor:
         """See `BackEnd.forward`."""
         mean = (merge(x, mask, self.inner) * _share(x, mask)).sum(dim=2)
-        return torch.bmm(functional.silu(mean + self.inner_bias[:, None]), self.outer) + self.bias[:, None, None]
+        return torch.bmm(functional.silu(mean + self.inner_bias[:, None]), self.outer) + _by_output(self.bias)
 
     def by_frame(self, merge: Merge, x: Tensor) -> ByFrame | None:
         """The gradient of the score at the mean of its inputs."""
@@ -132,14 +139,14 @@ class MLP(BackEnd):
 class LSTM(BackEnd):
     """One unidirectional LSTM of 192, the mean of its valid outputs, Linear to two logits (Pan et al. 2024)."""
 
-    def __init__(self, n: int, dim: int, frames: bool = True) -> None:
-        super().__init__(n, dim, frames)
+    def __init__(self, n: int, dim: int, frames: bool = True, outputs: int | None = None) -> None:
+        super().__init__(n, dim, frames, outputs)
         self.input = nn.Parameter(torch.zeros(n, dim, 4 * LSTM_WIDTH))
         self.hidden = nn.Parameter(torch.zeros(n, LSTM_WIDTH, 4 * LSTM_WIDTH))
         self.input_bias = nn.Parameter(torch.zeros(n, 4 * LSTM_WIDTH))
         self.hidden_bias = nn.Parameter(torch.zeros(n, 4 * LSTM_WIDTH))
-        self.weight = nn.Parameter(torch.zeros(n, LSTM_WIDTH, 2))
-        self.bias = nn.Parameter(torch.zeros(n, 2))
+        self.weight = nn.Parameter(torch.zeros(n, LSTM_WIDTH, outputs or 2))
+        self.bias = nn.Parameter(torch.zeros(n, outputs or 2))
         self.values_per_vector = 3 * dim + 24 * LSTM_WIDTH
 
     def start(self, generators: Sequence[torch.Generator]) -> None:
@@ -178,14 +185,14 @@ class AttentiveStatistics(BackEnd):
     A softmax over time per channel from tanh(W [x; mean; deviation] + b); weighted mean and deviation; Linear.
     """
 
-    def __init__(self, n: int, dim: int, frames: bool = True) -> None:
-        super().__init__(n, dim, frames)
+    def __init__(self, n: int, dim: int, frames: bool = True, outputs: int | None = None) -> None:
+        super().__init__(n, dim, frames, outputs)
         self.attend = nn.Parameter(torch.zeros(n, 3 * dim, ATTENTION_WIDTH))
         self.attend_bias = nn.Parameter(torch.zeros(n, ATTENTION_WIDTH))
         self.channel = nn.Parameter(torch.zeros(n, ATTENTION_WIDTH, dim))
         self.channel_bias = nn.Parameter(torch.zeros(n, dim))
-        self.weight = nn.Parameter(torch.zeros(n, 2 * dim, 2))
-        self.bias = nn.Parameter(torch.zeros(n, 2))
+        self.weight = nn.Parameter(torch.zeros(n, 2 * dim, outputs or 2))
+        self.bias = nn.Parameter(torch.zeros(n, outputs or 2))
         self.values_per_vector = 20 * dim + 4 * ATTENTION_WIDTH
 
     def start(self, generators: Sequence[torch.Generator]) -> None:
@@ -221,11 +228,34 @@ class AttentiveStatistics(BackEnd):
         return ByFrame(parts[0] @ _contrast(self.weight[0]).double())
 
 
-def make_backend(kind: str, n: int, dim: int, frames: bool) -> BackEnd:
-    """Build M back-ends of a kind of `BACKENDS`; `frames` says whether there is more than one frame."""
+def make_backend(kind: str, n: int, dim: int, frames: bool, outputs: int | None = None) -> BackEnd:
+    """Build M back-ends of a kind of `BACKENDS`; `frames` says whether there is more than one frame.
+
+    Raises:
+        RegistryError: a back-end of one's own that takes no number of outputs, where the target needs one.
+    """
     found = BACKENDS.find(kind)
-    backend: BackEnd = found.load()(n, dim, frames, **found.options)
+    made_by = found.load()
+    if outputs is None:
+        backend: BackEnd = made_by(n, dim, frames, **found.options)
+        return backend
+    if "outputs" not in inspect.signature(made_by).parameters:
+        raise RegistryError(
+            f"{found.path}: takes no `outputs`, the number of its logits, which a target other than two classes needs. "
+            "Add it to __init__, behind `frames`"
+        )
+    backend = made_by(n, dim, frames, outputs=outputs, **found.options)
     return backend
+
+
+def _bias(n: int, outputs: int | None) -> nn.Parameter:
+    """The bias (M,) of log odds, or (M, O)."""
+    return nn.Parameter(torch.zeros(n) if outputs is None else torch.zeros(n, outputs))
+
+
+def _by_output(bias: Tensor) -> Tensor:
+    """A bias that broadcasts with logits (M, B, O)."""
+    return bias[:, None, None] if bias.ndim == 1 else bias[:, None]
 
 
 def _share(x: Tensor, mask: Tensor | None) -> Tensor:

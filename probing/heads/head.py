@@ -24,6 +24,8 @@ from .kinds import BACKENDS, MERGES
 from .merges import RANK
 from .stack import HeadStack, Model
 
+MOST_CLASSES = 1_000_000
+
 
 class HeadUnusable(ProbeError, ValueError):
     """A head that cannot be read, or not be applied to what it was given."""
@@ -38,6 +40,7 @@ class Head:
         about: what it was trained on, for people.
         prior: of bona fide, that its log odds are at; None in heads of an earlier version, where it is that which the
             weights of the classes made in training.
+        unit: of a number, the mean and deviation that it was trained in units of.
 
     Attributes:
         layers: numbers of the layers it needs, 1..depth.
@@ -50,9 +53,11 @@ class Head:
         n_frames: int | None = None,
         about: Mapping[str, Any] | None = None,
         prior: float | None = 0.5,
+        unit: tuple[float, float] = (0.0, 1.0),
     ) -> None:
         assert len(stack.models) == 1
         self.stack, self.n_frames, self.about, self.prior = stack.eval(), n_frames, dict(about or {}), prior
+        self.unit = unit
         self.model = stack.models[0]
         self.layers = list(range(1, stack.n_layers + 1))
         self.tier = "frames" if stack.frames else "pooled"
@@ -66,7 +71,7 @@ class Head:
     @property
     def note(self) -> str:
         """A sentence if its scores differ from those that its run stored; else empty."""
-        if self.prior is not None or not self.stack.backend_kind.two_logits:
+        if self.prior is not None or self.stack.outputs is not None or not self.stack.backend_kind.two_logits:
             return ""
         return (
             f"{self.name} was trained by an earlier version, which scored by the logit of bona fide: it scores by log "
@@ -80,7 +85,7 @@ class Head:
             x: layers 1..depth; pooled (depth, N, 2, D), or the frames of one utterance (depth, T, D).
 
         Returns:
-            (N,), or (1,) for frames.
+            (N,), or (1,) for frames; of M classes their logits (N, M), of a number that number.
 
         Raises:
             HeadUnusable: other layers, tier or width than it was trained on.
@@ -98,7 +103,12 @@ class Head:
         return np.concatenate([self._score(block) for block in blocks])
 
     def _score(self, x: torch.Tensor) -> NDArray[np.float64]:
-        return self.stack.score(x)[0].double().numpy()
+        return self.read(self.stack.score(x)[0])
+
+    def read(self, scores: torch.Tensor) -> NDArray[np.float64]:
+        """Scores of its stack as its own: numbers in the unit of the target."""
+        level, step = self.unit
+        return scores.double().numpy() * step + level if self.stack.outputs == 1 else scores.double().numpy()
 
     def tensors(self) -> dict[str, NDArray[np.float32]]:
         """Its parameters and standardisation by name."""
@@ -115,11 +125,17 @@ class Head:
             "n_frames": self.n_frames,
             "rank": self.stack.rank,
             "parameters": self.stack.n_parameters(),
-            "score": "log odds of bona fide",
+            "score": f"log odds of {'the positive class' if 'target' in self.about else 'bona fide'}",
             "prior": self.prior,
             "about": self.about,
+            **({} if self.stack.outputs is None else self._of_target()),
             **({"own": own} if (own := self._own()) else {}),
         }
+
+    def _of_target(self) -> dict[str, Any]:
+        """What the configuration says of a target that is not of two classes."""
+        score = "the number" if self.stack.outputs == 1 else "logits of the classes at equal priors"
+        return {"outputs": self.stack.outputs, "unit": list(self.unit), "score": score, "prior": None}
 
     def _own(self) -> dict[str, str]:
         """Where the classes of a merge and a back-end are that are not of this package."""
@@ -158,10 +174,15 @@ def load_head(path: Path) -> Head:
         tensors = load_file(path)
         if tensors["mean"].shape != (depth, width) or not 0 < rank <= max(RANK, width):  # before any are made
             raise ValueError(f"its tensors are not of {depth} layers of {width} values, or not of rank {rank}")
-        stack = HeadStack([Model(**fields)], depth, width, config["tier"] == "frames", rank)
+        outputs = config.get("outputs")
+        if outputs is not None and not 1 <= int(outputs) <= MOST_CLASSES:
+            raise ValueError(f"its outputs are {outputs}")
+        stack = HeadStack([Model(**fields)], depth, width, config["tier"] == "frames", rank, outputs)
         stack.load_state_dict(tensors)
         prior = config.get("prior")
-        return Head(stack, config["n_frames"], config["about"], None if prior is None else float(prior))
+        level, step = config.get("unit", (0.0, 1.0))
+        unit = float(level), float(step)
+        return Head(stack, config["n_frames"], config["about"], None if prior is None else float(prior), unit)
     except HeadUnusable:
         raise
     except UNREADABLE as error:

@@ -52,18 +52,28 @@ class HeadStack(nn.Module):
         dim: features D of a vector: the width of a layer, or twice that on the pooled tier (mean and deviation).
         frames: whether there is more than one vector an utterance.
         rank: bottleneck of the compact attentive merge.
+        outputs: of other targets than two classes: 1 of a number, M of M classes; None of two.
     """
 
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, models: Sequence[Model], n_layers: int, dim: int, frames: bool, rank: int = RANK) -> None:
+    def __init__(
+        self,
+        models: Sequence[Model],
+        n_layers: int,
+        dim: int,
+        frames: bool,
+        rank: int = RANK,
+        outputs: int | None = None,
+    ) -> None:
         super().__init__()
+        self.outputs = outputs
         self.models, self.n_layers, self.dim, self.frames, self.rank = list(models), n_layers, dim, frames, rank
         first = self.models[0]
         self.merge_kind, self.backend_kind = MERGES.find(first.merge), BACKENDS.find(first.backend)
         self.merge = make_merge(first.merge, [model.depth for model in models], n_layers, dim, rank)
-        self.backend = make_backend(first.backend, len(self.models), dim, frames)
+        self.backend = make_backend(first.backend, len(self.models), dim, frames, outputs)
         self.register_buffer("mean", torch.zeros(n_layers, dim))
         self.register_buffer("scale", torch.ones(n_layers, dim))
 
@@ -83,14 +93,23 @@ class HeadStack(nn.Module):
 
     @torch.no_grad()
     def score(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Scores (M, B) of layers as cached: log odds of bona fide, see `training.prior_log_odds`."""
-        return log_odds(self(self.standardized(x), mask))
+        """Scores (M, B) of layers as cached: log odds of bona fide, see `training.prior_log_odds`.
+
+        Of a number that number, in the unit it was trained in; of M classes their logits (M, B, M).
+        """
+        return self.read(self(self.standardized(x), mask))
+
+    def read(self, logits: Tensor) -> Tensor:
+        """Scores of logits (..., O)."""
+        if self.outputs is None:
+            return log_odds(logits)
+        return logits[..., 0] if self.outputs == 1 else logits
 
     @torch.no_grad()
     def take(self, m: int) -> HeadStack:
         """Give model `m` alone, with the parameters of the layers it sees and no others."""
         model = self.models[m]
-        alone = HeadStack([model], model.depth, self.dim, self.frames, self.rank)
+        alone = HeadStack([model], model.depth, self.dim, self.frames, self.rank, self.outputs)
         for name, parameter in alone.named_parameters():
             source = self.get_parameter(name)[m : m + 1]
             parameter.copy_(source[tuple(slice(0, size) for size in parameter.shape)])
@@ -101,7 +120,7 @@ class HeadStack(nn.Module):
     @torch.no_grad()
     def before_training(self, scaled: bool = True) -> HeadStack:
         """A stack of the same models with their first weights, and this one's standardisation."""
-        first = HeadStack(self.models, self.n_layers, self.dim, self.frames, self.rank)
+        first = HeadStack(self.models, self.n_layers, self.dim, self.frames, self.rank, self.outputs)
         first.start(scaled)
         first.mean.copy_(self.mean)
         first.scale.copy_(self.scale)
@@ -135,6 +154,7 @@ def make_stacks(
     rank: int = RANK,
     memory_gb: float = 1.0,
     vectors: int = 1,
+    outputs: int | None = None,
 ) -> list[HeadStack]:
     """Put models of a kind together, as many as the memory allows.
 
@@ -150,6 +170,7 @@ def make_stacks(
         memory_gb: of parameters, moments and copies of a stack, and half as much of what a step keeps for the gradient
             of the stacks at work; one model is always taken.
         vectors: of each layer in a batch: utterances times frames.
+        outputs: see `HeadStack`.
     """
     groups: dict[tuple[str, int], list[Model]] = {}
     for model in models:
@@ -157,9 +178,9 @@ def make_stacks(
     stacks = []
     for (_, depth), members in groups.items():
         with torch.device("meta"):
-            alone = HeadStack([Model(members[0].merge, members[0].backend, depth)], depth, dim, frames, rank)
+            alone = HeadStack([Model(members[0].merge, members[0].backend, depth)], depth, dim, frames, rank, outputs)
         values = max(6 * alone.n_parameters(), 2 * STACKS_AT_ONCE * vectors * alone.values_per_vector())
         at_once = max(1, int(memory_gb * 1e9 / (4 * values)))
         for first in range(0, len(members), at_once):
-            stacks.append(HeadStack(members[first : first + at_once], depth, dim, frames, rank))
+            stacks.append(HeadStack(members[first : first + at_once], depth, dim, frames, rank, outputs))
     return stacks

@@ -23,6 +23,7 @@ from .sources import Batch, Source
 from .stack import HeadStack
 from .workers import Workers
 
+Target = NDArray[Any]  # (N,) bool of two classes, whole numbers of more, float64 of numbers
 CHECKPOINT_EVERY_S = 20.0
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
@@ -71,9 +72,9 @@ class StackOptimizer:
 def train(
     stacks: Sequence[HeadStack],
     train_source: Source,
-    train_bonafide: NDArray[np.bool_],
+    train_target: Target,
     dev_source: Source,
-    dev_bonafide: NDArray[np.bool_],
+    dev_target: Target,
     recipe: Recipe,
     *,
     device: str = "cpu",
@@ -87,15 +88,16 @@ def train(
     Args:
         stacks: trained in place.
         train_source: utterances to learn from.
-        train_bonafide: their labels (N,).
+        train_target: their targets (N,): true for bona fide; or the number of the class, or the number itself where
+            the stacks have outputs for these.
         dev_source: utterances for early stopping and the choice of parameters.
-        dev_bonafide: their labels (N,).
+        dev_target: their targets (N,).
         recipe: how.
         device: cpu or cuda.
         checkpoint: file to go on from if it is there, written now and then.
         said: told after each epoch.
     """
-    weights = class_weights(train_bonafide, recipe), class_weights(dev_bonafide, recipe)
+    weights = class_weights(train_target, recipe), class_weights(dev_target, recipe)
     mean, scale = train_source.moments() if recipe.standardize else (None, None)
     for stack in stacks:
         stack.to(device)
@@ -121,10 +123,10 @@ def train(
             chosen = [stacks[i] for i in learning]
             for step, parts in enumerate(_steps(train_source, order, recipe, state.epoch)):
                 factor = recipe.rate(state.epoch + (step + 0.5) / n_steps)
-                _backward(chosen, parts, train_bonafide, weights[0], device, workers)
+                _backward(chosen, parts, train_target, weights[0], device, workers)
                 workers.map(partial(state.step, factor), learning)
             state.epoch += 1
-            found = losses_of(chosen, dev_source, dev_bonafide, weights[1], recipe.batch, device, workers)
+            found = losses_of(chosen, dev_source, dev_target, weights[1], recipe.batch, device, workers)
             for i, losses in zip(learning, found, strict=True):
                 best = state.best[i]
                 active = state.active[i]
@@ -138,11 +140,18 @@ def train(
         state.save(checkpoint)
     for stack, best in zip(stacks, state.best, strict=True):
         best.restore(stack)
-        stack.backend.shift(-prior_log_odds(train_bonafide, recipe))
+        if stack.outputs is None:
+            stack.backend.shift(-prior_log_odds(train_target, recipe))
 
 
-def class_weights(bonafide: NDArray[np.bool_], recipe: Recipe) -> Tensor:
-    """Weight (N,) of each utterance in the loss."""
+def class_weights(target: Target, recipe: Recipe) -> Tensor:
+    """Weight (N,) of each utterance in the loss; many classes count alike in sum, and numbers all the same."""
+    if target.dtype.kind == "f":
+        return torch.ones(len(target))
+    if target.dtype != bool:
+        counts = np.bincount(target)
+        return torch.from_numpy(len(target) / ((counts > 0).sum() * counts[target])).float()
+    bonafide = target
     share = float(bonafide.mean())
     human, spoof = (
         (recipe.bonafide_weight, 1 - recipe.bonafide_weight)
@@ -152,7 +161,7 @@ def class_weights(bonafide: NDArray[np.bool_], recipe: Recipe) -> Tensor:
     return torch.from_numpy(np.where(bonafide, human, spoof)).float()
 
 
-def prior_log_odds(bonafide: NDArray[np.bool_], recipe: Recipe) -> float:
+def prior_log_odds(bonafide: Target, recipe: Recipe) -> float:
     """Log odds of bona fide in a training set as the weights of the loss count it; 0 if both classes weigh the same.
 
     A weighted cross-entropy is least at the log odds of that prior, so that less this they are the log-likelihood ratio
@@ -172,9 +181,12 @@ def scores_of(
     device: str = "cpu",
     kept: Sequence[Sequence[int]] | None = None,
 ) -> list[Tensor]:
-    """Scores (M, N) of every stack from one read of a source, of all its models or of those in `kept`."""
+    """Scores (M, N), or of many classes (M, N, C), of every stack from one read of a source.
+
+    Those of all its models, or of those in `kept`.
+    """
     kept = [range(len(stack.models)) for stack in stacks] if kept is None else kept
-    found = [torch.zeros(len(models), len(source)) for models in kept]
+    found = [torch.zeros(len(models), len(source), *_tail(stack)) for stack, models in zip(stacks, kept, strict=True)]
     for part in source.batches(np.arange(len(source)), batch):
         x, mask = _on(part, device)
         for stack, models, scores in zip(stacks, kept, found, strict=True):
@@ -186,13 +198,13 @@ def scores_of(
 def losses_of(
     stacks: Sequence[HeadStack],
     source: Source,
-    bonafide: NDArray[np.bool_],
+    target: Target,
     weights: Tensor,
     batch: int,
     device: str,
     workers: Workers,
 ) -> list[Tensor]:
-    """Weighted mean cross-entropy (M,) of every stack."""
+    """Weighted mean cross-entropy, or squared error of numbers, (M,) of every stack."""
     totals = [torch.zeros(len(stack.models), device=device) for stack in stacks]
     for part in source.batches(np.arange(len(source)), batch):
         x, mask = _on(part, device)
@@ -200,12 +212,17 @@ def losses_of(
         x = deepest.standardized(x[:, : deepest.n_layers])
 
         def measure(stack: HeadStack, x: Tensor = x, mask: Tensor | None = mask, part: Batch = part) -> Tensor:
-            return _loss(stack, x[:, : stack.n_layers], mask, part.rows, bonafide, weights, device)
+            return _loss(stack, x[:, : stack.n_layers], mask, part.rows, target, weights, device)
 
         losses = workers.map(torch.no_grad()(measure), stacks)  # each thread has its own mode
         for total, found in zip(totals, losses, strict=True):
             total += found
     return [total / float(weights.sum()) for total in totals]
+
+
+def _tail(stack: HeadStack) -> tuple[int, ...]:
+    """What the scores of a stack have beside models and utterances."""
+    return (stack.outputs,) if stack.outputs and stack.outputs > 1 else ()
 
 
 def _steps(source: Source, order: NDArray[np.intp], recipe: Recipe, epoch: int) -> Iterator[list[Batch]]:
@@ -223,7 +240,7 @@ def _steps(source: Source, order: NDArray[np.intp], recipe: Recipe, epoch: int) 
 def _backward(
     stacks: Sequence[HeadStack],
     parts: list[Batch],
-    bonafide: NDArray[np.bool_],
+    target: Target,
     weights: Tensor,
     device: str,
     workers: Workers,
@@ -236,7 +253,7 @@ def _backward(
         x = deepest.standardized(x[:, : deepest.n_layers])
 
         def learn(stack: HeadStack, x: Tensor = x, mask: Tensor | None = mask, part: Batch = part) -> None:
-            loss = _loss(stack, x[:, : stack.n_layers], mask, part.rows, bonafide, weights, device)
+            loss = _loss(stack, x[:, : stack.n_layers], mask, part.rows, target, weights, device)
             (loss.sum() / total).backward()
 
         workers.map(learn, stacks)
@@ -247,14 +264,16 @@ def _loss(
     x: Tensor,
     mask: Tensor | None,
     rows: NDArray[np.intp],
-    bonafide: NDArray[np.bool_],
+    targets: Target,
     weights: Tensor,
     device: str,
 ) -> Tensor:
-    """Sum (M,) of the weighted cross-entropies of utterances, of standardised layers."""
+    """Sum (M,) of the weighted cross-entropies, or squared errors of numbers, of utterances; of standardised layers."""
     logits = stack(x, mask)
-    target = torch.from_numpy(bonafide[rows]).to(device)
-    if logits.shape[2] == 1:
+    target = torch.from_numpy(targets[rows]).to(device)
+    if stack.outputs == 1:
+        losses = (logits[:, :, 0] - target.float()).square()
+    elif logits.shape[2] == 1:
         losses = functional.binary_cross_entropy_with_logits(
             logits[:, :, 0], target.float().expand(len(logits), -1), reduction="none"
         )

@@ -6,7 +6,8 @@ gate, gate_sd: mean and standard deviation of the layer's gate over utterances (
 weight: softmax weight; weight_x_norm: the same times the mean norm of the layer, which is what the layer adds to the
     sum (a small weight on a large layer is no small contribution).
 eer_without: EER when the layer is replaced by its training mean. eer_permuted: EER when the layer's vectors are
-    permuted between utterances (permutation importance; Breiman 2001; Fisher et al., JMLR 2019), mean of several.
+    permuted between utterances (permutation importance; Breiman 2001; Fisher et al., JMLR 2019), mean of several. Of
+    other targets their metric stands for EER, as in `r2_without`.
 """
 
 from __future__ import annotations
@@ -21,8 +22,7 @@ from torch import Tensor
 
 from probing.heads.head import Head
 from probing.heads.sources import Source
-from probing.heads.stack import HeadStack, log_odds
-from probing.metrics import eer
+from probing.heads.stack import HeadStack
 from probing.runs.condition_names import condition_name
 from probing.sweep.splits import Split
 
@@ -47,12 +47,7 @@ def contributions(
     starts = gates if learned else _gates_and_norms(head.stack.before_training(scaled_init), source)[0]
     conditions = {"all": np.ones(len(split), bool)}
     if not learned:
-        conditions |= {f"label={name}": (split.table["label"] == name).to_numpy() for name in ("bonafide", "spoof")}
-        spoofed = split.table[~split.bonafide]
-        for attack in sorted(spoofed["attack"].unique()):
-            conditions[condition_name({"attack": attack})] = (
-                split.table["attack"] == attack
-            ).to_numpy() & ~split.bonafide
+        conditions |= _conditions(split)
     for layer in head.layers:
         at = gates[:, layer - 1]
         at_start = starts[:, layer - 1]
@@ -68,9 +63,22 @@ def contributions(
     without, permuted = _changed(head, source, len(split), seed)
     for layer in head.layers:
         row = {"layer": layer, "condition": "all"}
-        yield {**row, "metric": "eer_without", "value": eer(split.bonafide, without[layer - 1])}
-        rates = [eer(split.bonafide, scores) for scores in permuted[layer - 1]]
-        yield {**row, "metric": "eer_permuted", "value": float(np.mean(rates))}
+        task = split.task
+        name = task.metric.name
+        yield {**row, "metric": f"{name}_without", "value": task.value(split.target, without[layer - 1])}
+        values = [task.value(split.target, scores) for scores in permuted[layer - 1]]
+        yield {**row, "metric": f"{name}_permuted", "value": float(np.mean(values))}
+
+
+def _conditions(split: Split) -> dict[str, NDArray[np.bool_]]:
+    """Utterances (N,) by label and attack, where these are what the target is about."""
+    if not split.task.is_spoofing:
+        return {}
+    found = {f"label={name}": (split.table["label"] == name).to_numpy() for name in ("bonafide", "spoof")}
+    attacks = split.table["attack"]
+    for attack in sorted(attacks[~split.bonafide].unique()):
+        found[condition_name({"attack": attack})] = (attacks == attack).to_numpy() & ~split.bonafide
+    return found
 
 
 @torch.no_grad()
@@ -95,8 +103,10 @@ def _changed(head: Head, source: Source, n: int, seed: int) -> tuple[NDArray[np.
     The source is read twice side by side, in order and permuted, as no batch need hold more than a few utterances.
     """
     n_layers = len(head.layers)
-    without = np.zeros((n_layers, n))
-    permuted = np.zeros((n_layers, PERMUTATIONS, n))
+    outputs = head.stack.outputs or 1
+    tail = (outputs,) if outputs > 1 else ()
+    without = np.zeros((n_layers, n, *tail))
+    permuted = np.zeros((n_layers, PERMUTATIONS, n, *tail))
     generator = np.random.default_rng(seed)
     size = max(1, min(BATCH, getattr(source, "part_size", 2 * BATCH) // 2))
     for j in range(PERMUTATIONS):
@@ -119,10 +129,10 @@ def _fitted(layer: Tensor, mask: Tensor | None, n_frames: int) -> Tensor:
     return layer[torch.arange(len(layer))[:, None], frames]
 
 
-def _with_layer(head: Head, x: Tensor, i: int, layer: Tensor, mask: Tensor | None) -> NDArray[np.float32]:
+def _with_layer(head: Head, x: Tensor, i: int, layer: Tensor, mask: Tensor | None) -> NDArray[np.float64]:
     """Scores with layer i put in place of the true one; x is as before afterwards."""
     kept = x[:, i].clone()
     x[:, i] = layer
-    scores = log_odds(head.stack(x, mask))[0].numpy()
+    scores = head.read(head.stack.read(head.stack(x, mask))[0])
     x[:, i] = kept
     return scores

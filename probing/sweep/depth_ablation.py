@@ -14,6 +14,7 @@ from probing.sweep.depth_finding import DepthFinding, find_depth
 from probing.sweep.depths import FittedHead, fit_depths, open_source
 from probing.sweep.options import DepthOptions, has_blocks
 from probing.sweep.results import CONTRIBUTIONS, DepthFigures, Results
+from probing.sweep.scores import add_scores
 from probing.sweep.splits import Split
 
 
@@ -33,7 +34,7 @@ def ablate(
     Args:
         cache: an open cache.
         splits: train, dev, eval, and others to evaluate on.
-        options: which heads; none trains nothing and gives None.
+        options: which heads; none trains nothing and gives None, and so does a cross-validation.
         margin: see `find_depth`.
         writer: of the run.
         results: of the run.
@@ -41,7 +42,7 @@ def ablate(
         memory_gb: see `fit_depths`.
         saved: depth -> share of multiply-accumulates that a backbone of that depth saves.
     """
-    if not options.heads or not has_blocks(cache):
+    if not options.heads or not has_blocks(cache) or splits["train"].folds is not None:
         return None
     fitted: dict[tuple[str, int], list[FittedHead]] = {}
     recipe = options.training()
@@ -53,11 +54,10 @@ def ablate(
             cache, splits, options, writer.training, device=device, memory_gb=memory_gb, said=line.advance
         ):
             fitted.setdefault((member.model.head, member.model.depth), []).append(member)
-    tables = {part: split.table for part, split in splits.items()}
     figures: dict[str, dict[int, DepthFigures]] = {}
     for (name, depth), members in fitted.items():
         found = figures.setdefault(name, {})[depth] = results.add_depth(members)
-        writer.add_scores(found.best.head.name, tables, found.best.scores)
+        add_scores(splits, writer, found.best.head.name, found.best.scores)
         writer.add_heads(found.best.head.name, found.best.head.tensors(), found.best.head.config())
     full = max(depth for _, depth in fitted)
     for name, of in figures.items():
@@ -70,10 +70,13 @@ def ablate(
             row["corpus"] = splits["eval"].corpus
             for found_here in contributions(member.head, source, splits["eval"], scaled_init=recipe.scaled_init):
                 results.append({**row, **found_here})
-    head = min(options.heads, key=lambda name: figures[name][full].rates["dev"])
+    task = results.task
+    head = min(options.heads, key=lambda name: task.metric.loss(figures[name][full].rates["dev"]))
     rates = {depth: of.rates["eval"] for depth, of in figures[head].items()}
     resampled = {depth: of.resampled["eval"] for depth, of in figures[head].items()}
-    finding = find_depth(cache.about["backbone"], head, rates, resampled, margin, results.resamples["eval"], saved)
+    finding = find_depth(
+        cache.about["backbone"], head, rates, resampled, margin, results.resamples["eval"], saved, task
+    )
     every = {(name, depth): one for name, of in figures.items() for depth, one in of.items()}
     best = find_best(
         {key: one.rates["dev"] for key, one in every.items()},
@@ -81,5 +84,6 @@ def ablate(
         {key: one.rates["eval"] for key, one in every.items()},
         {key: one.resampled["eval"] for key, one in every.items()},
         results.resamples["eval"],
+        task,
     )
     return replace(finding, best=best)

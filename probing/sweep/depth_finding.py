@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from probing.metrics import Interval, Resamples, difference_interval, rate_interval, standard_error
+from probing.metrics import Interval, Resamples, standard_error
 from probing.sweep.best_head import BestHead
 from probing.sweep.margin import Margin
+from probing.targets.metrics import METRICS, Metric
+from probing.targets.task import SPOOFING, Task
 
 LEVEL = 0.05
 POWER = 0.8
@@ -23,7 +25,8 @@ class DepthFinding:
     """The smallest depth that is not worse than full depth.
 
     A depth is not worse if the upper end of the one-sided 95 % interval of its excess, on the same resamples, is below
-    the margin: EER(depth) / EER(full) - 1 with a relative margin, EER(depth) - EER(full) with one in points. Depths are
+    the margin: EER(depth) / EER(full) - 1 with a relative margin, EER(depth) - EER(full) with one in points; of a
+    metric of which more is better, the excess is what is lost. Depths are
     tested from full - 1 downwards and the testing ends at the first that is not shown: in this fixed order every test
     keeps the full level, and the chance of calling any worse depth "not worse" is at most 5 % (fixed-sequence
     procedure; Maurer, Hothorn & Lehmacher 1995). Where full depth itself is not better than chance at the same level,
@@ -40,6 +43,7 @@ class DepthFinding:
         layers in four corpora of five; None where it cannot be told.
     saved: share of multiply-accumulates that the truncated backbone saves, where measured.
     best: of all heads and depths, as far as dev can tell.
+    metric: that stands for EER, see `probing.targets.metrics`.
     """
 
     backbone: str
@@ -60,6 +64,7 @@ class DepthFinding:
     fewest: int = 0
     needed: int | None = None
     best: BestHead | None = None
+    metric: str = "eer"
 
     def sentence(self) -> str:
         """The finding in words."""
@@ -68,32 +73,40 @@ class DepthFinding:
 
     def _of_depth(self) -> str:
         margin = Margin.of(self.margin)
-        full = f"{self.at_full} with all {self.full}"
+        metric = METRICS[self.metric]
+        within = margin.in_words(metric.called)
+        at_full = metric.interval(*_ends(self.at_full))
+        full = f"{at_full} with all {self.full}"
         if self.reason == "chance":
             return (
                 f"With all {self.full} layers the head chosen on dev, {self.head}, is not shown to be better than "
-                f"chance: EER {self.at_full}."
+                f"chance: {metric.called} {at_full}."
             )
         if self.depth is None or self.at_depth is None or self.excess is None or self.bound is None:
             return (
                 f"No smaller depth of {self.backbone} is shown to be as good as all {self.full} layers within "
-                f"{margin} ({self.head}: EER {full}).{self._not_excluded(margin)}"
+                f"{within} ({self.head}: {metric.called} {full}).{self._not_excluded(margin)}"
             )
         saved = f", saving {100 * self.saved:.0f} % of the multiply-accumulates" if self.saved is not None else ""
         return (
             f"The first {self.depth} of {self.full} layers of {self.backbone} are not worse than all of them within "
-            f"{margin} ({self.head}): EER {self.at_depth} against {full}, "
-            f"difference {100 * self.excess.value:+.1f} points, at most {margin.excess(self.bound)} "
-            f"(one-sided 95 %){saved}."
+            f"{within} ({self.head}): {metric.called} {metric.interval(*_ends(self.at_depth))} against {full}, "
+            f"{self._difference(metric)}, at most {margin.excess(self.bound)} (one-sided 95 %){saved}."
         )
 
     def _not_excluded(self, margin: Margin) -> str:
         if self.first is None or self.first_excess is None or self.first_bound is None:
             return ""
+        metric = METRICS[self.metric]
+        first, most, allowed = (
+            metric.scale * value for value in (self.first_excess, self.first_bound, margin.allowed(self.at_full.value))
+        )
+        form = "+.1f" if metric.share else "+.3g"
+        lost = " lost" if metric.higher_is_better else ""
         said = (
-            f" This does not say that more layers are needed: {self.first} have {100 * self.first_excess:+.1f} points, "
-            f"and up to {100 * self.first_bound:+.1f} are not excluded (one-sided 95 %), where "
-            f"{100 * margin.allowed(self.at_full.value):.1f} are allowed"
+            f" This does not say that more layers are needed: {self.first} have {first:{form}} {metric.step}".rstrip()
+            + f"{lost}, and up to {most:{form}} are not excluded (one-sided 95 %), where {metric.number(allowed)} are "
+            "allowed"
         )
         if self.needed is None:
             return said + "."
@@ -101,6 +114,13 @@ class DepthFinding:
             f"{said}; if both were equally good, about {self.needed:,} {self.unit}s instead of {self.fewest:,} (and as "
             "many times the rest) would show it in four corpora of five."
         )
+
+    def _difference(self, metric: Metric) -> str:
+        assert self.excess is not None
+        value = metric.scale * self.excess.value
+        if metric.higher_is_better:
+            return f"loss {metric.number(value)} {metric.step}".rstrip()
+        return f"difference {value:{'+.1f' if metric.share else '+.3g'}} {metric.step}".rstrip()
 
     def as_dict(self) -> dict[str, Any]:
         """For the run record."""
@@ -115,39 +135,44 @@ def find_depth(
     margin: float | str,
     resamples: Resamples,
     saved: Mapping[int, float] | None = None,
+    task: Task = SPOOFING,
 ) -> DepthFinding:
     """Test depths from the deepest down; see `DepthFinding`.
 
     Args:
         backbone: its name.
         head: its name.
-        rates: depth -> eval EER (mean over seeds).
+        rates: depth -> eval EER, or the metric of another task (mean over seeds).
         resampled: depth -> (R,) the same on paired resamples.
         margin: that a depth may be worse by: relative, as 0.1, or points of EER, as `2pt`.
         resamples: whose they are.
         saved: depth -> share of multiply-accumulates saved.
+        task: what is read.
     """
+    sign = task.metric.loss(1)
     full = max(rates)
     allowed = Margin.of(margin)
     found = None
     bound = None
     reason = ""
-    if np.quantile(resampled[full], 1 - LEVEL) >= 0.5:
+    if task.chance is not None and np.quantile(sign * resampled[full], 1 - LEVEL) >= sign * task.chance:
         reason = "chance"
     else:
         for depth in sorted(rates, reverse=True)[1:]:
-            over = resampled[depth] - resampled[full] - allowed.allowed(resampled[full])
-            if rates[depth] - rates[full] > allowed.allowed(rates[full]) or np.quantile(over, 1 - LEVEL) >= 0:
+            over = sign * (resampled[depth] - resampled[full]) - allowed.allowed(resampled[full])
+            worse = sign * (rates[depth] - rates[full]) > allowed.allowed(rates[full])
+            if worse or np.quantile(over, 1 - LEVEL) >= 0:
                 break
-            excess_of = allowed.of_excess(resampled[depth], resampled[full])
+            excess_of = allowed.of_excess(resampled[depth], resampled[full], sign)
             # without interpolation, as the excess over an EER of 0 is infinite
             found = depth
             bound = float(np.quantile(excess_of, 1 - LEVEL, method="inverted_cdf"))
         reason = "" if found else "no-depth"
-    at = {depth: rate_interval(rates[depth], resampled[depth], resamples) for depth in (found, full) if depth}
+    at = {depth: task.interval(rates[depth], resampled[depth], resamples) for depth in (found, full) if depth}
     excess = None
     if found:
-        excess = difference_interval(rates[found] - rates[full], resampled[found] - resampled[full], resamples)
+        differences = sign * (resampled[found] - resampled[full])
+        excess = task.difference(sign * (rates[found] - rates[full]), differences, resamples)
     first = max((depth for depth in rates if depth != full), default=None)
     return DepthFinding(
         backbone,
@@ -162,16 +187,20 @@ def find_depth(
         saved.get(found) if saved and found else None,
         bound,
         first,
-        None if first is None else rates[first] - rates[full],
-        None if first is None else excess_bound(resampled[first], resampled[full]),
+        None if first is None else sign * (rates[first] - rates[full]),
+        None if first is None else excess_bound(sign * resampled[first], sign * resampled[full]),
         resamples.scarcest,
         resamples.fewest,
-        None if first is None else _needed(resampled[first], resampled[full], rates[full], allowed, resamples),
+        None if first is None else _needed(resampled[first], resampled[full], rates[full], allowed, resamples, sign),
+        metric=task.metric.name,
     )
 
 
 def excess_bound(resampled: NDArray[np.float64], resampled_full: NDArray[np.float64]) -> float:
-    """Upper end of the one-sided 95 % interval of EER(depth) - EER(full): which excess is not excluded."""
+    """Upper end of the one-sided 95 % interval of EER(depth) - EER(full): which excess is not excluded.
+
+    Of a metric of which more is better, give both with their sign turned.
+    """
     return float(np.quantile(resampled - resampled_full, 1 - LEVEL))
 
 
@@ -194,6 +223,11 @@ def _needed(
     full: float,
     margin: Margin,
     resamples: Resamples,
+    sign: float,
 ) -> int | None:
-    over = resampled - resampled_full - margin.allowed(resampled_full)
+    over = sign * (resampled - resampled_full) - margin.allowed(resampled_full)
     return clusters_needed(standard_error(over, resamples), margin.allowed(full), resamples.fewest)
+
+
+def _ends(one: Interval) -> tuple[float, float, float]:
+    return one.value, one.low, one.high

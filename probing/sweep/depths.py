@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from cache import Cache
 from probing.heads.head import Head
@@ -17,16 +18,16 @@ from probing.heads.recipes import Recipe
 from probing.heads.sources import FrameSource, PooledSource, Source
 from probing.heads.stack import HeadStack, Model, make_stacks
 from probing.heads.training import scores_of, train
-from probing.metrics import eer
 from probing.sweep.options import DepthOptions
 from probing.sweep.splits import Split
+from probing.targets.metrics import BINARY, CLASSES, NUMBER
 
 
 @dataclass(frozen=True)
 class FittedHead:
     """The best model of a head, depth and seed.
 
-    scores: part -> (N,).
+    scores: part -> (N,); of many classes (N, M).
     """
 
     model: Model
@@ -51,7 +52,7 @@ def fit_depths(
     memory_gb: float = 2.0,
     said: Callable[[int, str], None] = lambda done, text: None,
 ) -> list[FittedHead]:
-    """Train all heads x depths x seeds x constants and give the best of each head, depth and seed by dev EER.
+    """Train all heads x depths x seeds x constants and give the best of each head, depth and seed on dev.
 
     Args:
         cache: with the tier asked for, and layers 1..L.
@@ -83,13 +84,24 @@ def fit_depths(
         for rate in recipe.learning_rates
         for decay in recipe.weight_decays
     ]
+    task = splits["train"].task
+    outputs = {BINARY: None, CLASSES: len(task.classes), NUMBER: 1}[task.name]
+    level, step = 0.0, 1.0
+    if task.name == NUMBER:  # a head learns it in units of its own deviation
+        level, step = float(splits["train"].target.mean()), float(splits["train"].target.std()) or 1.0
     dim = sources["train"].dim
     frames = options.tier == "frames"
     vectors = recipe.batch
     if isinstance(source := sources["train"], FrameSource):
         vectors = min(recipe.batch, source.part_size) * source.longest
-    stacks = make_stacks(models, n_layers, dim, frames, memory_gb=memory_gb / 2, vectors=vectors)
+    stacks = make_stacks(models, n_layers, dim, frames, memory_gb=memory_gb / 2, vectors=vectors, outputs=outputs)
     about = {"backbone": cache.about["backbone"], "cache": cache.id, "recipe": recipe.name}
+    if not task.is_spoofing:
+        about["target"] = task.as_dict()
+
+    def unit(scores: Tensor) -> NDArray[np.float64]:
+        return scores.double().numpy() * step + level if task.name == NUMBER else scores.double().numpy()
+
     best: dict[tuple[str, int, int], tuple[float, FittedHead]] = {}
     for i, group in enumerate(_groups(stacks, memory_gb / 2)):
         count = sum(len(stack.models) for stack in group)
@@ -97,15 +109,15 @@ def fit_depths(
         train(
             group,
             sources["train"],
-            splits["train"].bonafide,
+            (splits["train"].target - level) / step if task.name == NUMBER else splits["train"].target,
             sources["dev"],
-            splits["dev"].bonafide,
+            (splits["dev"].target - level) / step if task.name == NUMBER else splits["dev"].target,
             recipe,
             device=device,
             checkpoint=folder / f"training-{i:03d}.pt",
             said=partial(_tell, said, count, told),
         )
-        on_dev = [found.double().numpy() for found in scores_of(group, sources["dev"], recipe.batch, device)]
+        on_dev = [unit(found) for found in scores_of(group, sources["dev"], recipe.batch, device)]
         chosen = [_chosen(stack, found, splits["dev"]) for stack, found in zip(group, on_dev, strict=True)]
         kept = [[m for m, _ in of_stack] for of_stack in chosen]
         scores = {
@@ -119,8 +131,8 @@ def fit_depths(
                 model = stack.models[m]
                 key = model.head, model.depth, model.seed
                 if key not in best or rate < best[key][0]:
-                    head = Head(stack.take(m), recipe.n_frames if frames else None, about)
-                    of_model = {name: found[number][i].double().numpy() for name, found in scores.items()}
+                    head = Head(stack.take(m), recipe.n_frames if frames else None, about, unit=(level, step))
+                    of_model = {name: unit(found[number][i]) for name, found in scores.items()}
                     best[key] = rate, FittedHead(model, head, {"dev": on_dev[number][m].copy(), **of_model})
         said(count * (recipe.epochs - told[0]), "scored")
     return [member for _, member in best.values()]
@@ -148,11 +160,10 @@ def _groups(stacks: Sequence[HeadStack], memory_gb: float) -> Iterator[list[Head
 
 
 def _chosen(stack: HeadStack, dev_scores: NDArray[np.float64], dev: Split) -> list[tuple[int, float]]:
-    """The model of lowest dev EER of each depth and seed, and that EER; among equals the first."""
+    """The model that is best on dev of each depth and seed, and its loss; among equals the first."""
     best: dict[tuple[int, int], tuple[float, int]] = {}
     for m, model in enumerate(stack.models):
-        scores = dev_scores[m]
-        rate = eer(dev.bonafide, scores) if np.isfinite(scores).all() else 1.0
+        rate = dev.task.loss(dev.target, dev_scores[m])
         key = model.depth, model.seed
         if key not in best or rate < best[key][0]:
             best[key] = rate, m

@@ -218,7 +218,7 @@ def find_layer(
         unit=resamples.unit,
         drawn=resamples.drawn,
         metric=metric.name,
-        target="" if task.is_spoofing else task.target,
+        target=task.called,
         chance=task.chance,
         others=others,
     )

@@ -16,7 +16,7 @@ POINTS = "pt"
 
 @dataclass(frozen=True)
 class Margin:
-    """A share of the EER of full depth, or points of EER.
+    """A share of the EER (or the metric of another target) of full depth, or points of it.
 
     value: as a share either way: 0.1 is ten per cent of the EER, or, with `points`, ten points.
     """
@@ -55,19 +55,29 @@ class Margin:
     @overload
     def allowed(self, full: NDArray[np.float64]) -> NDArray[np.float64]: ...
     def allowed(self, full: float | NDArray[np.float64]) -> float | NDArray[np.float64]:
-        """How much more than `full`, the EER of full depth, is allowed; shares."""
-        return self.value + 0 * full if self.points else self.value * full
+        """How much worse than `full`, the figure of full depth, is allowed; in its own terms."""
+        return self.value + 0 * full if self.points else self.value * np.abs(full)
 
-    def of_excess(self, depth: NDArray[np.float64], full: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The excess of EERs (R,) over those of full depth, in the terms of the margin: compare it with `value`."""
+    def of_excess(
+        self, depth: NDArray[np.float64], full: NDArray[np.float64], sign: float = 1.0
+    ) -> NDArray[np.float64]:
+        """By how much figures (R,) are worse than those of full depth, in the terms of the margin, as `value` is.
+
+        `sign` is 1 if lower figures are better, as of EER, and -1 if higher are.
+        """
         if self.points:
-            return depth - full
+            return sign * (depth - full)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(full > 0, depth / full - 1, np.inf)
+            return np.where(full > 0, sign * (depth / full - 1), np.inf)
 
     def excess(self, value: float) -> str:
         """An excess in these terms, in words."""
         return f"{100 * value:+.1f} {'points' if self.points else '% relative'}"
 
-    def __str__(self) -> str:
-        return f"{100 * self.value:g} points of EER" if self.points else f"{100 * self.value:g} % relative EER"
+    def in_words(self, called: str = "EER") -> str:
+        """The margin for people.
+
+        >>> Margin.of("2pt").in_words(), Margin.of(0.1).in_words("macro F1")
+        ('2 points of EER', '10 % relative macro F1')
+        """
+        return f"{100 * self.value:g} {'points of' if self.points else '% relative'} {called}"

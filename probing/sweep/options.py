@@ -200,6 +200,10 @@ class SweepOptions:
                 raise OptionError("by", NAMES.write(self.by), what)
             if self.unseen_attacks:
                 raise OptionError("unseen_attacks", True, what)
+        if self.depths.heads and Margin.of(self.margin).points and not task.metric.share:
+            raise OptionError(
+                "margin", self.margin, f"{task.metric.called} has no points. Expected a share of it, as 0.1"
+            )
         if task.name != BINARY or split.folds is not None:
             of = f"target {task.target}" if task.name != BINARY else "cross-validation"
             if self.probe != "linear":

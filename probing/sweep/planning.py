@@ -49,7 +49,7 @@ class Plan:
     def sentence(self) -> str:
         """The power in words."""
         enough = self.table[self.table["power"] >= 100 * POWER]
-        lead = f"Intervals {self.drawn}. A margin of {self.margin} "
+        lead = f"Intervals {self.drawn}. A margin of {self.margin.in_words()} "
         if enough.empty:
             return (
                 lead + "is shown in four corpora of five at none of these error rates, however good a smaller depth is."

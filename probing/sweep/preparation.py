@@ -144,6 +144,8 @@ def prepare(
     for sentence in [leak.sentence for leak in leaks] + few_utterances(splits):
         say(f"Warning: {sentence}.")
     _say_target(splits, say)
+    if splits["train"].folds is not None and options.depths.heads:
+        say("Note: linear probes only; heads are not cross-validated. Leave the folds out to train heads too.")
     evaluations = {part: split for part, split in splits.items() if split.name == EVAL}
     conditions = conditions_of(evaluations, options.by, say)
     left_out = leave_out(splits) if options.unseen_attacks else None

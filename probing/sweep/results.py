@@ -47,6 +47,7 @@ from probing.sweep.mlp_probes import MLPProbe
 from probing.sweep.refitting import with_training
 from probing.sweep.splits import Split
 from probing.targets.metrics import METRICS
+from probing.targets.task import Task
 
 LAYERS = "layer"
 TRIVIAL = "trivial-features"
@@ -162,10 +163,17 @@ class Results:
     def add_excess(self, head: str, depth: int, at_depth: DepthFigures, at_full: DepthFigures) -> None:
         """Add by how much a head is worse at a depth than at full depth, with what is not excluded."""
         for part in self._parts:
-            value = at_depth.rates[part] - at_full.rates[part]
-            most = excess_bound(at_depth.resampled[part], at_full.resampled[part])
-            row = {"experiment": EXCESS, "head": head, "depth": depth, "metric": "eer_excess", **self._of(part)}
+            sign = self._task.metric.loss(1)
+            value = sign * (at_depth.rates[part] - at_full.rates[part])
+            most = excess_bound(sign * at_depth.resampled[part], sign * at_full.resampled[part])
+            metric = f"{self._task.metric.name}_excess"
+            row = {"experiment": EXCESS, "head": head, "depth": depth, "metric": metric, **self._of(part)}
             self.append({**row, "value": value, "high": most})
+
+    @property
+    def task(self) -> Task:
+        """What is read."""
+        return self._task
 
     def add_costs(self, costs: pd.DataFrame) -> None:
         """Add what a backbone of each depth costs: parameters, macs, latency_ms."""

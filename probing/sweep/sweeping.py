@@ -25,6 +25,7 @@ from probing.sweep.preparation import Prepared, prepare
 from probing.sweep.refitting import REFITS, Refits
 from probing.sweep.results import LAYERS, MLP, MLP_CONTROL, TRIVIAL, Results
 from probing.sweep.savings import depth_costs, saved_shares
+from probing.sweep.scores import add_scores
 from probing.sweep.splits import EVAL, Split, identity
 from probing.targets.metrics import BINARY, CLASSES, NUMBER
 from probing.targets.options import TargetOptions
@@ -129,7 +130,7 @@ def _probe_layers(
                 results.add_control(layer, seed, probe)
             if figures is not None:
                 figures.add(layer, probes[0], without)
-            _add_scores(data, writer, f"linear-layer-{layer:02d}", probes[0].scores)
+            add_scores(data.splits, writer, f"linear-layer-{layer:02d}", probes[0].scores)
             found.of_layer[layer] = replace(probes[0], scores={})
             line.advance(1, f"layer {layer}")
         if figures is not None and figures.otherwise:
@@ -162,23 +163,18 @@ def _add_trivial(data: Prepared, results: Results, writer: RunWriter, device: st
     else:
         trivial = fit_probes(features, data.labellings[:1], strengths, device, task=data.task)[0]
     results.add(TRIVIAL, None, trivial)
-    _add_scores(data, writer, TRIVIAL, trivial.scores)
-
-
-def _add_scores(data: Prepared, writer: RunWriter, name: str, scores: Mapping[str, NDArray[np.float64]]) -> None:
-    """Write the scores of a probe: in the official form, or of other targets as a table of predictions."""
-    if data.task.is_spoofing:
-        return writer.add_scores(name, data.tables, scores)
-    for part, values in scores.items():
-        split = data.splits[part]
-        writer.add_predictions(f"{name}.{part}", data.task.table(split.table["utterance_id"], split.target, values))
+    add_scores(data.splits, writer, TRIVIAL, trivial.scores)
 
 
 def _measure_costs(
     data: Prepared, results: Results, device: str, say: Callable[[str], None]
 ) -> dict[int, float] | None:
     """Depth -> share of compute that it saves, if heads are trained and the backbone can be measured."""
-    if not data.options.depths.heads or (costs := depth_costs(data.cache, device, say)) is None:
+    if (
+        data.splits["train"].folds is not None
+        or not data.options.depths.heads
+        or (costs := depth_costs(data.cache, device, say)) is None
+    ):
         return None
     results.add_costs(costs)
     return saved_shares(costs)

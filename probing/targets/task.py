@@ -78,6 +78,13 @@ class Task:
         return self == SPOOFING
 
     @property
+    def called(self) -> str:
+        """What is read, for people: `speaker`, `gender=F`; empty for bona fide against spoof, which goes unsaid."""
+        if self.is_spoofing:
+            return ""
+        return f"{self.target}={self.classes[1]}" if self.name == BINARY else self.target
+
+    @property
     def words(self) -> tuple[str, str]:
         """The positive and the negative class for people; empty where there are no two."""
         if self.is_spoofing:

@@ -1,0 +1,25 @@
+"""Scores of a sweep, as the files of its run have them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probing.runs import RunWriter
+from probing.sweep.splits import Split
+
+
+def add_scores(
+    splits: Mapping[str, Split], writer: RunWriter, name: str, scores: Mapping[str, NDArray[np.float64]]
+) -> None:
+    """Write the scores of a probe or head by part: in the official form, or of other targets as predictions."""
+    for part, values in scores.items():
+        split = splits[part]
+        if split.task.is_spoofing:
+            writer.add_scores(name, {part: split.table}, {part: values})
+        else:
+            writer.add_predictions(
+                f"{name}.{part}", split.task.table(split.table["utterance_id"], split.target, values)
+            )
