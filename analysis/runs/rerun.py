@@ -15,6 +15,7 @@ from probing.heads.kinds import BACKENDS, MERGES, split_head
 from probing.options import Option, options_of
 from probing.runs import Run
 from probing.sweep.options import DepthOptions, SweepOptions
+from probing.targets.options import TargetOptions
 
 
 def commands(run: Run) -> str:
@@ -27,6 +28,8 @@ def commands(run: Run) -> str:
     evaluations = [where[part] for part in where if part not in ("train", "dev")]
     named: dict[str, Any] = {part: f"{where[part]}{options[part]}" for part in ("train", "dev")}
     named["eval"] = [f"{folder}{split}" for folder, split in zip(evaluations, options["eval"], strict=True)]
+    if options.get("target", {}).get("split_by"):  # which makes the parts
+        named = dict.fromkeys(named)
     lines = []
     if "options" in about:
         corpus = f"--corpus {shlex.quote(_portable(about['corpus_spec']))}"
@@ -36,6 +39,7 @@ def commands(run: Run) -> str:
         [
             f"probe{own} sweep {shlex.quote(cache)} --out {shlex.quote(run.folder.name)}",
             *_lines(SweepOptions, {**options, **named}),
+            *_lines(TargetOptions, options.get("target", {})),
             *_lines(DepthOptions, options.get("depths", {})),
         ]
     )

@@ -114,7 +114,7 @@ def test_every_option_of_a_command_has_a_help_line() -> None:
     for kind in (Options, Machine, Cluster, DepthOptions, SweepOptions):
         told: dict[str, Option] = options_of(kind)
         assert all(one.help for one in told.values() if one.on_command_line)
-        assert set(told) | {"depths"} >= {one.name for one in fields(kind)}
+        assert set(told) | {"depths", "target"} >= {one.name for one in fields(kind)}
 
 
 def test_options_are_read_and_checked_without_pytorch() -> None:

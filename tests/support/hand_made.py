@@ -24,9 +24,13 @@ def write_cache(
     separation: Sequence[float] = SEPARATION,
     name: str = "hand made",
     audio_root: str = "",
+    planted: Callable | None = None,
     **fingerprint: str,
 ) -> Path:
-    """4 layers x 6, 60 utterances a split, classes `separation` apart in the mean of one channel."""
+    """4 layers x 6, 60 utterances a split, classes `separation` apart in the mean of one channel.
+
+    `planted` gives, of a table, what is added instead, (n, 6), before it is multiplied by the separation.
+    """
     generator = np.random.default_rng(seed)
     rows = [
         {
@@ -53,7 +57,10 @@ def write_cache(
             shard = writer.start_shard(index, list(table["utterance_id"]), [800] * n, [2] * n, measures)
             for layer, apart in enumerate(separation):
                 x = generator.normal(size=(n, 2, DIM))
-                x[:, 0, 0] += apart * (table["label"] == "bonafide")
+                if planted is None:
+                    x[:, 0, 0] += apart * (table["label"] == "bonafide")
+                else:
+                    x[:, 0] += apart * planted(table)
                 shard.write(0, "pooled", layer, 100 + 7 * x, n)
             writer.finish_shard(index, shard, {})
     return folder
