@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,15 +30,24 @@ class NumberFigures:
 
 @dataclass(frozen=True)
 class NumberTrials:
-    """Trials with what figures are made of, all of them sums over trials.
+    """Trials of a number; figures are made of sums over trials.
 
-    target, predicted: (N,), both less the mean of the targets, so that sums of squares lose nothing.
-    ranks: (2, N) ranks of either among all trials, ties at their mean; those of a resample are taken from here.
+    target, predicted: (N,).
     """
 
     target: NDArray[np.float64]
     predicted: NDArray[np.float64]
-    ranks: NDArray[np.float64]
+
+    @cached_property
+    def ranks(self) -> NDArray[np.float64]:
+        """Ranks (2, N) of either among all trials, ties at their mean; those of a resample are taken from here."""
+        from scipy.stats import rankdata  # a wrong option must not wait for it
+
+        return np.stack([rankdata(self.target), rankdata(self.predicted)]) - (len(self.target) + 1) / 2
+
+    def r2(self) -> float:
+        """R^2 alone, which strengths are chosen by again and again."""
+        return float(1 - np.square(self.target - self.predicted).mean() / self.target.var())
 
     def figures(self) -> dict[str, float]:
         """Every figure by name."""
@@ -53,7 +63,8 @@ class NumberTrials:
         return _figures(dict(zip(self._values(), np.concatenate(parts).T, strict=True)))
 
     def _values(self) -> dict[str, NDArray[np.float64]]:
-        y, found = self.target, self.predicted
+        level = self.target.mean()  # without it sums of squares would lose digits
+        y, found = self.target - level, self.predicted - level
         first, second = self.ranks
         return {
             "n": np.ones(len(y)),
@@ -99,8 +110,6 @@ def number_trials(target: ArrayLike, predicted: ArrayLike) -> NumberTrials:
     >>> trials.resampled(draw([True] * 4, n=200))["mean_absolute_error"].shape
     (200,)
     """
-    from scipy.stats import rankdata  # a wrong option must not wait for it
-
     y = np.asarray(target, np.float64)
     found = np.asarray(predicted, np.float64)
     if y.ndim != 1 or y.shape != found.shape or len(y) < 2:
@@ -109,8 +118,7 @@ def number_trials(target: ArrayLike, predicted: ArrayLike) -> NumberTrials:
         raise ScoresError("targets and predictions: expected finite numbers")
     if (y == y[0]).all():
         raise ScoresError("targets: all are alike, so that nothing can be said of them")
-    ranks = np.stack([rankdata(y), rankdata(found)])
-    return NumberTrials(y - y.mean(), found - y.mean(), ranks - (len(y) + 1) / 2)
+    return NumberTrials(y, found)
 
 
 def number_figures(target: ArrayLike, predicted: ArrayLike) -> NumberFigures:

@@ -199,8 +199,11 @@ def _solve(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Weights (K, S, P) and biases (K, S) for features (1, N, P) as they are; of M classes (K, S, M, P), (K, S, M)."""
     if task.name == NUMBER:
-        return _ridge(train, targets, strengths, rows)
-    dtype = torch.float32 if train.numel() > MOST_FLOAT64 else torch.float64
+        scaling = Scaling.of(train)
+        solution = fit_ridge(scaling.apply(train), targets, strengths, rows=rows, own_scale=rows is not None)
+        weight, bias = scaling.fold(solution.weight, solution.bias)
+        return weight[0], bias[0]
+    dtype = torch.float32 if task.name == CLASSES or train.numel() > MOST_FLOAT64 else torch.float64
     fit: Callable[..., Solution] = fit_logistic
     if task.name == CLASSES:
         fit = partial(fit_multinomial, n_classes=len(task.classes))
@@ -210,24 +213,6 @@ def _solve(
     solution = fit(scaling.apply(train, dtype), targets, strengths, tolerance=TOLERANCE)
     weight, bias = scaling.fold(solution.weight, solution.bias)
     return weight[0], bias[0]
-
-
-def _ridge(
-    train: torch.Tensor, targets: torch.Tensor, strengths: Sequence[float], rows: torch.Tensor | None
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ridge regressions; those of the same rows share their standardisation and one factorisation."""
-    every = torch.ones(targets.shape, dtype=torch.bool, device=targets.device) if rows is None else rows
-    sets, of = every.unique(dim=0, return_inverse=True)
-    shape = len(targets), len(strengths)
-    weight = torch.empty(*shape, train.shape[2], dtype=torch.float64, device=targets.device)
-    bias = torch.empty(shape, dtype=torch.float64, device=targets.device)
-    for k, chosen in enumerate(sets):
-        x = train if bool(chosen.all()) else train[:, chosen]
-        scaling = Scaling.of(x)
-        mine = of == k
-        solution = fit_ridge(scaling.apply(x), targets[mine][:, chosen], strengths)
-        (weight[mine],), (bias[mine],) = scaling.fold(solution.weight, solution.bias)
-    return weight, bias
 
 
 def cross_validate(

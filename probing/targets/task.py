@@ -14,6 +14,7 @@ from probing.labels import BONAFIDE, SPOOF
 from probing.metrics import (
     ClassTrials,
     Interval,
+    NumberTrials,
     Resamples,
     class_trials,
     draw,
@@ -111,7 +112,10 @@ class Task:
 
     def value(self, target: Values, scores: NDArray[np.float64]) -> float:
         """The metric of the finding."""
-        return self.trials(target, scores).figures()[self.metric.name]
+        trials = self.trials(target, scores)
+        if isinstance(trials, NumberTrials) and self.metric.name == "r2":
+            return trials.r2()
+        return trials.figures()[self.metric.name]
 
     def loss(self, target: Values, scores: NDArray[np.float64]) -> float:
         """The same, turned so that lower is better; infinite where a score is no number."""
