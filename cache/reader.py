@@ -13,6 +13,7 @@ from cache.manifest import Manifest, describe_layers, load_manifest
 from cache.quantization import decode, read_as
 from cache.shard import Array, Shard
 from cache.table import failures_of, fill_places, load_table
+from cache.timing import FrameTiming, timing_of
 
 Where = str | Mapping[str, Any] | Callable[[pd.DataFrame], Any] | Sequence[bool] | None
 
@@ -123,7 +124,7 @@ class Cache:
         counts = table["n_frames"].to_numpy()
         first = np.cumsum(counts) - counts
         out = np.empty((int(counts.sum()), self.dim), read_as(self.tiers[tier]))
-        for shard, positions, rows in self._by_shard(table):
+        for shard, positions, rows in self.by_shard(table):
             stored = shard.frames(k)
             lengths = shard.n_frames[rows]
             for i in positions[lengths != counts[positions]].tolist():
@@ -140,7 +141,7 @@ class Cache:
         self.require("pooled", layers)
         table = self.utterances if table is None else table
         out = np.empty((len(layers), len(table), 2, self.dim), self.tiers["pooled"])
-        for shard, positions, rows in self._by_shard(table):
+        for shard, positions, rows in self.by_shard(table):
             first = int(positions[0])
             together = int(positions[-1]) - first + 1 == len(positions)  # as where a cache was made in one go
             shard.check("pooled", layers, rows)  # also refuses rows that are not there
@@ -152,7 +153,7 @@ class Cache:
                     out[i, positions] = shard.pooled(layer)[rows]
         return out
 
-    def _by_shard(self, table: pd.DataFrame) -> Iterator[tuple[Shard, NDArray[np.intp], NDArray[np.int64]]]:
+    def by_shard(self, table: pd.DataFrame) -> Iterator[tuple[Shard, NDArray[np.intp], NDArray[np.int64]]]:
         """The shards that a table needs, the positions in it that each has, and the rows of these in the shard."""
         rows = table["row"].to_numpy()
         shards = table["shard"].to_numpy()
@@ -199,6 +200,23 @@ class Cache:
         for i, (index, row) in enumerate(self._places(utterance_ids)):
             n_read = _read(self._shard(index), row, layers, 0 if first is None else first[i], out[i])
             out[i, :, n_read:] = 0
+
+    @property
+    def frame_timing(self) -> FrameTiming:
+        """When its frames are; ProbeError where nothing says it."""
+        return timing_of(self.manifest, self.folder)
+
+    def frame_times(self, utterance_id: str) -> NDArray[np.float64]:
+        """The time of each frame of an utterance (n_frames,), in seconds from the beginning of the clip.
+
+        It is the middle of what the front end sees for that frame: 12.5 ms for the first one of WavLM, HuBERT and
+        wav2vec 2.0 (windows of 25 ms every 20 ms), 0 for that of Whisper. Frames need not be stored.
+
+        Raises:
+            ProbeError: no such utterance, or a backbone with a front end of its own, of which nothing says it.
+        """
+        index, row = self._places([utterance_id])[0]
+        return self.frame_timing.times(int(self._shard(index).n_frames[row]))
 
     def require(self, tier: str, layers: Sequence[int]) -> None:
         """Refuse a tier or layer that this cache does not have, with a ProbeError that says which it has."""

@@ -38,6 +38,7 @@ class Backbone:
         random: whether the weights are random.
         device: where it runs.
         sampling_rate: of the audio it takes, in Hz.
+        timing: when its frames are, a `cache.timing.FrameTiming`; None if its front end pads and no family says how.
         min_samples: shortest clip, in samples.
         max_samples: longest clip, or None.
         precision: "float32", "bf16" or "fp16", of the products; hidden states come as float32.
@@ -86,6 +87,7 @@ class Backbone:
         self.n_layers = len(blocks)
         self.blocks = tuple(range(1, len(blocks) + 1))
         self._whole_name, self._n_blocks = name, len(blocks)
+        self.timing = family.timing(self._config, rule)
         self.min_samples = max(family.min_samples, rule.window)
         self.max_samples = audio_input.max_samples
         self.padding: Padding = family.padding_for(self._config)

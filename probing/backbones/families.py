@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Literal
 
+from cache.timing import FrameTiming, middle
 from probing.registry import Registry, own_code
 
 from .errors import BackboneUnsupported
@@ -148,6 +149,16 @@ def _log_mel(_: Any) -> FrameRule:
     return FrameRule(1, 320)
 
 
+def _at_the_beginning(_: Any) -> float:
+    """Whisper pads the clip, its spectrogram and its convolutions alike on both sides."""
+    return 0.0
+
+
+def _causal(_: Any) -> float:
+    """Moonshine streaming: two convolutions of 5 over frames of 80 samples see 12 frames back and none ahead."""
+    return (80 - 12 * 80) / 2
+
+
 def _filter_bank(_: Any) -> FrameRule:
     """25 ms windows every 10 ms, stacked by two; an odd last one is left out, as the mask does upstream."""
     return FrameRule(400, 160).every(2)
@@ -163,6 +174,8 @@ class Family:
     where the frame rule alone would allow less. `normalizes` says of a config whether its waveforms were normalised in
     training, for checkpoints without a preprocessor config. Clips are cut to a whole multiple of `multiple` samples.
     `always_masked` models are given an attention mask even if all clips of a batch are of one length.
+    `centre` gives, of a config, the middle of what frame 0 sees, in samples from the beginning of the clip; None is
+    half a window of `frames`, right for every front end that pads nothing.
     """
 
     model_type: str
@@ -177,6 +190,7 @@ class Family:
     normalizes: Callable[[Any], bool] = lambda config: True
     multiple: int = 1
     always_masked: bool = False
+    centre: Callable[[Any], float] | None = None
 
     @property
     def name(self) -> str:
@@ -211,6 +225,14 @@ class Family:
         """The frame rule of a config; None if it must be measured."""
         with own_code(f"frames of backbone family {self.name}", FAMILIES.is_own(self)):
             return self.frames(config) if self.frames else None
+
+    def timing(self, config: Any, rule: FrameRule) -> FrameTiming | None:
+        """When the frames of a model are; None if its front end pads and no `centre` says how."""
+        centre = middle(rule.window, rule.hop)
+        if self.centre is not None:
+            with own_code(f"centre of backbone family {self.name}", FAMILIES.is_own(self)):
+                centre = float(self.centre(config))
+        return None if centre is None else FrameTiming(rule.hop, centre)
 
     def normalizes_waveforms(self, config: Any) -> bool:
         """Whether waveforms were normalised in the training of a model of this config."""
@@ -248,6 +270,7 @@ FAMILIES = Registry(
             decoder_layers="decoder_layers",
             block_count="encoder_layers",
             min_samples=400,
+            centre=_at_the_beginning,
         ),
         Family(
             "moonshine",
@@ -269,6 +292,7 @@ FAMILIES = Registry(
             normalizes=_never,
             multiple=80,
             always_masked=True,  # without one its sliding windows are dropped
+            centre=_causal,
         ),
     ),
 )

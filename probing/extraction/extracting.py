@@ -14,6 +14,7 @@ from cache import Cache, CacheMissing, ProbeError
 from cache.errors import argument, as_flag
 from cache.manifest import MANIFEST, Manifest, load_manifest
 from cache.parts import Part
+from cache.timing import ENTRY
 from cache.writer import CacheWriter
 from probing.audio import MEASURES, STAMPS
 from probing.backbones import Backbone
@@ -221,6 +222,7 @@ def new_manifest(backbone: Backbone, corpus: Corpus, options: Options) -> Manife
             "corpus_spec": corpus.spec,
             "audio_root": str(corpus.root),
             "options": options.as_dict(backbone),
+            **({} if backbone.timing is None else {ENTRY: backbone.timing.as_dict()}),
         },
     )
 
