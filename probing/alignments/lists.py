@@ -1,0 +1,131 @@
+"""Alignments with an interval a line: CTM, RTTM, TIMIT's .phn and .wrd, and tables.
+
+ctm: `name channel start duration label [confidence ...]`, seconds; lines that begin with `;;` are comments (NIST SCTK)
+rttm: `SPEAKER name channel start duration <NA> <NA> label ...`, seconds; lines of other types are counted (NIST RT-09)
+phn, wrd: `start end label`, samples at 16 kHz, one file an utterance (TIMIT)
+csv, tsv: a header with utterance_id, start, end, label, in any order; other columns are passed over
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from cache.errors import argument
+from probing.alignments.alignments import COLUMNS, AlignmentError, Interval, opened
+from probing.rows import fit, open_text, separated_rows, stripped
+
+TIMIT_RATE = 16000
+NOTHING = "<NA>"
+
+
+def read_ctm(path: Path, channel: str | None, excluded: Counter[str]) -> list[Interval]:
+    """The intervals of a CTM file, of one channel."""
+    rows = []
+    channels = dict[str, set[str]]()
+    for place, fields in _lines(path, comment=";;"):
+        if len(fields) < 5:
+            raise _malformed(path, place, fields, "name channel start duration label")
+        name, of, begin, duration, label = fields[:5]
+        channels.setdefault(name, set()).add(of)
+        if channel in (None, of):
+            start = _number(path, place, begin)
+            rows.append(Interval(name, start, start + _number(path, place, duration), label, place))
+        else:
+            excluded["of other channels"] += 1
+    _check_channels(path, channels, channel)
+    return rows
+
+
+def read_rttm(path: Path, channel: str | None, excluded: Counter[str]) -> list[Interval]:
+    """The speakers of an RTTM file, of one channel."""
+    rows = []
+    channels = dict[str, set[str]]()
+    for place, fields in _lines(path, comment=";;"):
+        if len(fields) < 8:
+            raise _malformed(path, place, fields, "type name channel start duration <NA> <NA> label")
+        kind, name, of, begin, duration = fields[:5]
+        if kind != "SPEAKER":
+            excluded[f"of the type {kind}"] += 1
+            continue
+        channels.setdefault(name, set()).add(of)
+        if channel in (None, of):
+            start = _number(path, place, begin)
+            label = "" if fields[7] == NOTHING else fields[7]
+            rows.append(Interval(name, start, start + _number(path, place, duration), label, place))
+        else:
+            excluded["of other channels"] += 1
+    _check_channels(path, channels, channel)
+    return rows
+
+
+def read_timit(path: Path, name: str) -> list[Interval]:
+    """The intervals of a .phn or .wrd file; its numbers are samples."""
+    rows = []
+    for place, fields in _lines(path):
+        if len(fields) < 3 or not (fields[0].isdecimal() and fields[1].isdecimal()):
+            raise _malformed(path, place, fields, "start end label, in whole samples")
+        start, end = (int(number) / TIMIT_RATE for number in fields[:2])
+        rows.append(Interval(name, start, end, " ".join(fields[2:]), place))
+    return rows
+
+
+def read_table(path: Path, separator: str) -> list[Interval]:
+    """The intervals of a csv or tsv with a header."""
+    with opened(path), open_text(path) as lines:
+        try:
+            rows = separated_rows(lines, separator)
+        except csv.Error as error:
+            raise AlignmentError(f"{path}: no table ({error}). Expected columns {', '.join(COLUMNS)}") from None
+    if not rows:
+        raise AlignmentError(f"{path}: empty. Expected a header with {', '.join(COLUMNS)}")
+    (_, header), *others = rows.items()
+    missing = [name for name in COLUMNS if header.count(name) != 1]
+    if missing:
+        raise AlignmentError(
+            f"{path}: the header has {', '.join(header)}; expected {', '.join(COLUMNS)}, each once "
+            f"({missing[0]} is not)"
+        )
+    at = [header.index(name) for name in COLUMNS]
+    out = []
+    for place, fields in others:
+        fields = fit(fields, len(header))
+        if len(fields) != len(header):
+            raise _malformed(path, place, fields, ", ".join(header))
+        name, start, end, label = (fields[i] for i in at)
+        out.append(Interval(name, _number(path, place, start), _number(path, place, end), label, place))
+    return out
+
+
+def _lines(path: Path, comment: str | None = None) -> Iterator[tuple[int, list[str]]]:
+    """Number and fields of each line that is neither empty nor a comment."""
+    with opened(path), open_text(path) as lines:
+        for place, line in enumerate(lines, 1):
+            fields = stripped(line).split()
+            if fields and not (comment and fields[0].startswith(comment)):
+                yield place, fields
+
+
+def _malformed(path: Path, place: int, fields: list[str], expected: str) -> AlignmentError:
+    return AlignmentError(f"{path}, line {place}: found {' '.join(fields)[:80]!r}, expected {expected}")
+
+
+def _number(path: Path, place: int, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise AlignmentError(f"{path}, line {place}: {text!r} is no time. Expected seconds, as 1.25") from None
+
+
+def _check_channels(path: Path, channels: dict[str, set[str]], channel: str | None) -> None:
+    found = sorted(set().union(*channels.values()))
+    if channel is not None and channel not in found:
+        raise AlignmentError(f"{path}: no channel {channel!r}, only {', '.join(found) or 'none'}")
+    several = next((name for name, of in channels.items() if len(of) > 1), None)
+    if channel is None and several is not None:
+        raise AlignmentError(
+            f"{path}: {several} has the channels {', '.join(sorted(channels[several]))}. Name the one that was "
+            f"extracted: {argument('channel', min(channels[several]))}"
+        )
