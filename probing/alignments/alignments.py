@@ -52,6 +52,39 @@ class Alignments:
     excluded: Mapping[str, int] = field(default_factory=dict)
     notes: Sequence[str] = ()
 
+    @classmethod
+    def of(cls, table: pd.DataFrame, overlaps: str = "refuse") -> Alignments:
+        """Alignments from a table with the columns `utterance_id`, `start`, `end` (seconds) and `label`.
+
+        Args:
+            table: an interval a row, in any order; other columns are passed over.
+            overlaps: see `read_alignments`.
+
+        Raises:
+            AlignmentError: a column that is missing, or an interval that cannot be.
+
+        >>> Alignments.of(pd.DataFrame([("a", 0.1, 0.3, "ah")], columns=["utterance_id", "start", "end", "label"]))
+        Alignments(table=  utterance_id  start  end label
+        0            a    0.1  0.3    ah, excluded={}, notes=())
+        """
+        missing = [name for name in COLUMNS if name not in table.columns]
+        if missing:
+            raise AlignmentError(f"no column {missing[0]!r}. Expected {', '.join(COLUMNS)}")
+        try:
+            times = [table[name].to_numpy(np.float64) for name in ("start", "end")]
+        except (ValueError, TypeError) as error:
+            raise AlignmentError(f"start and end are no seconds ({error}). Expected numbers") from None
+        names = table["utterance_id"].astype(str)
+        labels = table["label"].astype(str).where(table["label"].notna(), "")
+        excluded = Counter[str]()
+        rows = [
+            Interval(name, start, end, label, place)
+            for place, (name, start, end, label) in enumerate(zip(names, *times, labels, strict=True))
+        ]
+        kept = tidy(rows, "table", excluded)
+        found = disjoint(table_of(kept), overlaps, "table", excluded)
+        return cls(found, dict(excluded), notes_of(excluded))
+
 
 @contextmanager
 def opened(path: Path) -> Iterator[None]:
@@ -66,7 +99,12 @@ def opened(path: Path) -> Iterator[None]:
         raise AlignmentError(f"{path}: cannot be read ({error.strerror or error})") from None
 
 
-def tidy(rows: Sequence[Interval], path: Path, excluded: Counter[str]) -> list[Interval]:
+def notes_of(excluded: Mapping[str, int]) -> tuple[str, ...]:
+    """What was left out, a sentence each."""
+    return tuple(f"{n} intervals {why} were left out" for why, n in sorted(excluded.items()) if n)
+
+
+def tidy(rows: Sequence[Interval], path: object, excluded: Counter[str]) -> list[Interval]:
     """The intervals of a file that can be used; those without a label or a length are counted.
 
     Raises:

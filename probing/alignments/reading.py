@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from cache.errors import OptionError, argument
-from probing.alignments.alignments import AlignmentError, Alignments, Interval, disjoint, table_of, tidy
+from probing.alignments.alignments import AlignmentError, Alignments, Interval, disjoint, notes_of, table_of, tidy
 from probing.alignments.lists import read_ctm, read_rttm, read_table, read_timit
 from probing.alignments.matching import matched
 from probing.alignments.textgrid import read_textgrid, tier_titles
@@ -111,8 +111,7 @@ def read_alignments(
     if not len(table):
         left = "; ".join(f"{n} {why}" for why, n in excluded.items()) or "its files are empty"
         raise AlignmentError(f"{path}: no labelled interval ({left}). Expected some with a label, a start and an end")
-    notes += [f"{n} intervals {why} were left out" for why, n in sorted(excluded.items()) if n]
-    return Alignments(table, dict(excluded), tuple(notes))
+    return Alignments(table, dict(excluded), (*notes, *notes_of(excluded)))
 
 
 def _form_of(name: str) -> str | None:
