@@ -18,10 +18,10 @@ from probing.alignments.alignments import AlignmentError, Interval, opened
 from probing.rows import stripped
 
 TOKEN = re.compile(
-    r"(?<!\S)(?:(?P<comment>![^\n]*)"
+    r"(?<!\S)(?:(?P<comment>![^\r\n]*)"
     r'|"(?P<text>(?:[^"]++|"")*+)"(?!\S)'
     r"|<(?P<flag>[^<>\s]*)>(?!\S)"
-    r"|(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)%?(?!\S))"
+    r"|(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?%?)(?:!\S*)?(?!\S))"
 )
 INTERVALS = "IntervalTier"
 POINTS = "TextTier"
@@ -91,8 +91,8 @@ def _tiers(path: Path, name: str) -> Iterator[tuple[str, str, list[Interval]]]:
             _next(tokens, "number"), _next(tokens, "number")
             rows = []
             for place in range(1, _count(tokens) + 1):
-                start = float(_next(tokens, "number"))
-                end = float(_next(tokens, "number")) if kind == INTERVALS else start
+                start = _time(tokens)
+                end = _time(tokens) if kind == INTERVALS else start
                 rows.append(Interval(name, start, end, stripped(_next(tokens, "text")), place))
             if kind not in (INTERVALS, POINTS):
                 raise _End
@@ -128,6 +128,11 @@ def _next(tokens: Iterator[tuple[str, str]], wanted: str) -> str:
     if kind != wanted:
         raise _End
     return value.replace('""', '"') if wanted == "text" else value
+
+
+def _time(tokens: Iterator[tuple[str, str]]) -> float:
+    value = _next(tokens, "number")
+    return float(value[:-1]) / 100 if value.endswith("%") else float(value)
 
 
 def _count(tokens: Iterator[tuple[str, str]]) -> int:
