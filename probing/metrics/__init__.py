@@ -15,6 +15,16 @@ from probing.metrics.intervals import (
     simultaneous_level,
     standard_error,
 )
+from probing.metrics.localisation import (
+    LocalisationFigures,
+    localisation_figures,
+    range_eer,
+    range_pieces,
+    segment_eer,
+    segment_eers,
+    segments,
+    threshold_at_eer,
+)
 from probing.metrics.numbers import NumberFigures, NumberTrials, number_figures, number_trials
 from probing.metrics.resamples import RESAMPLES, Resamples, draw
 from probing.metrics.roc import Roc, auc, official_eer, roc
@@ -29,6 +39,7 @@ __all__ = [
     "Comparison",
     "Costs",
     "Interval",
+    "LocalisationFigures",
     "NumberFigures",
     "NumberTrials",
     "Resamples",
@@ -50,13 +61,20 @@ __all__ = [
     "eer_resamples",
     "figure_interval",
     "legacy_min_tdcf",
+    "localisation_figures",
     "min_dcf",
     "number_figures",
     "number_trials",
     "official_eer",
+    "range_eer",
+    "range_pieces",
     "rate_interval",
     "revised_min_tdcf",
     "roc",
+    "segment_eer",
+    "segment_eers",
+    "segments",
     "simultaneous_level",
     "standard_error",
+    "threshold_at_eer",
 ]

@@ -17,7 +17,7 @@ from cache.errors import OptionError
 from cache.manifest import load_manifest
 from cache.timing import ENTRY, FrameTiming
 from probing.alignments import AlignmentError, Alignments
-from probing.units import SILENCE, UnitError, unit_blocks, unit_features, units_of
+from probing.units import SILENCE, UnitError, scored_frames, unit_blocks, unit_features, units_of
 
 WAVLM, WHISPER, STREAMING = FrameTiming(320, 200), FrameTiming(320, 0), FrameTiming(320, -440)
 LABELS = ("aa", "t", "SIL", "sh")
@@ -218,3 +218,32 @@ def test_units_of_another_cache_are_refused(long_cache: Cache) -> None:
         unit_features(long_cache, 1, units.assign(last_frame=99))
     with pytest.raises(UnitError, match="made from this cache"):
         unit_features(long_cache, 1, units.assign(utterance_id="other"))
+
+
+@pytest.mark.parametrize("timing", [WAVLM, WHISPER, STREAMING, FrameTiming(640, 360)])
+def test_scored_frames_cover_their_clips_once(timing: FrameTiming, long_cache: Cache) -> None:
+    cache = with_timing(long_cache.folder, timing)
+    frames = pd.DataFrame(
+        [
+            (name, i)
+            for name, n in zip(cache.utterances["utterance_id"], cache.utterances["n_frames"], strict=True)
+            for i in range(n)
+        ],
+        columns=["utterance_id", "first_frame"],
+    )
+    scored = scored_frames(cache, frames, np.arange(len(frames)))
+    for name, n_samples in zip(cache.utterances["utterance_id"], cache.utterances["n_samples"], strict=True):
+        own = scored[scored["utterance_id"] == name]
+        times = cache.frame_times(name)
+        if times[-1] < 0:  # a causal front end, and a clip shorter than its delay
+            continue
+        assert own["start"].iloc[0] == 0
+        assert own["end"].iloc[-1] == pytest.approx(n_samples / 16000)
+        np.testing.assert_allclose(own["end"].iloc[:-1], own["start"].iloc[1:], atol=1e-12)
+        inside = own["score"].to_numpy() - frames.index[frames["utterance_id"] == name][0]
+        held = times[inside.astype(int)]
+        assert ((held >= own["start"] - 1e-9) & (held <= own["end"] + 1e-9))[1:-1].all()
+    with pytest.raises(UnitError, match="expected one for each"):
+        scored_frames(cache, frames, [1.0])
+    with pytest.raises(UnitError, match="no utterance 'other'"):
+        scored_frames(cache, frames.assign(utterance_id="other"), np.zeros(len(frames)))
