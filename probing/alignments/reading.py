@@ -15,6 +15,7 @@ from cache.errors import OptionError, argument
 from probing.alignments.alignments import AlignmentError, Alignments, Interval, disjoint, notes_of, table_of, tidy
 from probing.alignments.lists import read_ctm, read_rttm, read_table, read_timit
 from probing.alignments.matching import matched
+from probing.alignments.seglab import SUFFIXES, of_one_length, read_seglab
 from probing.alignments.textgrid import read_textgrid, tier_titles
 from probing.corpora.folders import files_below
 from probing.options import one_of
@@ -35,12 +36,14 @@ class Form:
 
     per_utterance: whether a file is of one utterance, whose name is that of the file.
     read: path, name of the utterance, what was asked for -> intervals; None if the file lacks the tier.
+    choose: path, the files found, the tier -> those to read, where some are others in another form; default all.
     """
 
     title: str
     suffixes: tuple[str, ...]
     per_utterance: bool
     read: Callable[[Path, str, _Choice], list[Interval] | None]
+    choose: Callable[[Path, list[str], str | None], list[str]] | None = None
 
 
 def _separated(separator: str) -> Callable[[Path, str, _Choice], list[Interval]]:
@@ -56,6 +59,9 @@ FORMS = {
     "rttm": Form("RTTM", (".rttm", ".rttm.gz"), False, lambda path, name, of: read_rttm(path, of.channel, of.excluded)),
     "phn": _timit("phones of TIMIT", (".phn",)),
     "wrd": _timit("words of TIMIT", (".wrd",)),
+    "seglab": Form(
+        "segment labels of PartialSpoof", SUFFIXES, False, lambda path, name, of: read_seglab(path), of_one_length
+    ),
     "csv": Form("table, commas", (".csv", ".csv.gz"), False, _separated(",")),
     "tsv": Form("table, tabs", (".tsv", ".tsv.gz"), False, _separated("\t")),
 }
@@ -78,7 +84,8 @@ def read_alignments(
             matched to ids, or to the ends of paths, and those that mean none are counted. Default: names stay as they
             are in the files; of a file an utterance, its path below the folder without the suffix.
         form: one of FORMS; default by what the names end in.
-        tier: of a TextGrid; default its only tier of intervals.
+        tier: of a TextGrid; default its only tier of intervals. Of segment labels of PartialSpoof, their length in
+            seconds, as 0.02, where a folder has several.
         channel: of a CTM or RTTM file; default its only one.
         overlaps: of intervals of one utterance: `refuse`, or `leave-out`: time that several share belongs to none.
 
@@ -102,6 +109,8 @@ def read_alignments(
     if form is not None and form not in FORMS:
         raise OptionError("form", form, f"expected {one_of(tuple(FORMS))}")
     form, files = _files(path, form)
+    if choose := FORMS[form].choose:
+        files = choose(path, files, tier)
     excluded = Counter[str]()
     notes = list[str]()
     rows = _rows(path, files, FORMS[form], _Choice(tier, channel, excluded), notes)

@@ -26,7 +26,7 @@ class Protocol:
 
     split: the split they are; None where the protocol has a column for it.
     files: the list, in the forms it was released in.
-    audio: folder of `UTTERANCE.flac`.
+    audio: folder of the audio files, named by the utterances.
     optional: whether the corpus is also known without it.
     """
 
@@ -44,6 +44,7 @@ class Edition:
     inside: folder that the archive unpacks to, which ROOT may be or hold.
     what: what the user has to have there, for messages.
     forms: the columns of its protocols, in each form they were released in; those named - say nothing.
+    suffix: of the audio files.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Edition:
     what: str
     forms: tuple[str, ...]
     protocols: tuple[Protocol, ...]
+    suffix: str = ".flac"
 
     def read(self, root: Path) -> Corpus:
         """Read the countermeasure protocols of all splits; the audio is neither opened nor missed.
@@ -73,7 +75,7 @@ class Edition:
                 table["split"] = protocol.split
             if self.name == "asvspoof2021-la":
                 table["condition"] = table["codec"].map(LA_CONDITIONS).fillna("-")
-            table["path"] = _audio_paths(root, protocol.audio, table["utterance_id"])
+            table["path"] = _audio_paths(root, protocol.audio, table["utterance_id"], self.suffix)
             tables.append(normalise(table, str(path)))
         utterances = pd.concat(tables, ignore_index=True).fillna("-")
         twice = utterances["utterance_id"].duplicated()
@@ -82,14 +84,14 @@ class Edition:
         return Corpus(self.name, f"{self.name}:{root}", root, utterances)
 
 
-def _audio_paths(root: Path, folder: str, utterance_ids: Sequence[str]) -> list[str]:
+def _audio_paths(root: Path, folder: str, utterance_ids: Sequence[str], suffix: str) -> list[str]:
     """Where each utterance is, or should be: `folder`, or the part of the corpus that holds it."""
     parts = [path.relative_to(root).as_posix() for path in find(root, folder)] or [folder]
     place: dict[str, str] = {}
     if len(parts) > 1:
         for part in reversed(parts):
             place.update(dict.fromkeys(os.listdir(root / part), part))
-    files = [f"{name}.flac" for name in utterance_ids]
+    files = [f"{name}{suffix}" for name in utterance_ids]
     return [f"{place.get(file, parts[0])}/{file}" for file in files]
 
 

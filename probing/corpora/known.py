@@ -6,7 +6,9 @@ SpoofCeleb they are from a third party, the card of DeepFense/SpoofCeleb. Addres
 the 2021 evaluation package, the README of the ASVspoof 5 database and the SpoofCeleb paper.
 """
 
-from probing.corpora import asvspoof, folders, listed
+from probing.corpora import asvspoof, folders, listed, partialspoof
 from probing.registry import Registry
 
-KNOWN = Registry("corpus", *asvspoof.CORPORA, *listed.CORPORA, *folders.CORPORA, reserved=("demo",))
+KNOWN = Registry(
+    "corpus", *asvspoof.CORPORA, *partialspoof.CORPORA, *listed.CORPORA, *folders.CORPORA, reserved=("demo",)
+)

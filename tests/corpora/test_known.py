@@ -17,6 +17,7 @@ TREES: dict[str, Callable[[Path], Path]] = {
     "asvspoof2021-la": lambda folder: trees.asvspoof2021(folder, "LA", trees.LA_2021),
     "asvspoof2021-df": lambda folder: trees.asvspoof2021(folder, "DF", trees.DF_2021, PARTS),
     "asvspoof5": trees.asvspoof5,
+    "partialspoof": trees.partialspoof,
     "in-the-wild": trees.in_the_wild,
     "spoofceleb": trees.spoofceleb,
     "for-norm": trees.fake_or_real,

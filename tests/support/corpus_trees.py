@@ -30,6 +30,12 @@ ASVSPOOF_5 = {
     ],
 }
 
+PARTIALSPOOF = {
+    "train": ["LA_0079 LA_T_1138215 - - bonafide", "LA_0079 CON_T_0000000 - CON spoof"],
+    "dev": ["LA_0069 LA_D_1047731 - - bonafide", "LA_0069 CON_D_0000001 - CON spoof"],
+    "eval": ["LA_0014 LA_E_8877452 - - bonafide", "LA_0039 CON_E_0000000 - CON spoof"],
+}
+
 
 def write(path: Path, rows: Iterable[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,6 +84,22 @@ def asvspoof5_older(folder: Path) -> Path:
         write(folder / f"ASVspoof5.{split}.metadata.txt", rows)
         write_audio(*(folder / f"flac_{letter}/{row.split()[1]}.flac" for row in rows))
     return folder
+
+
+def partialspoof(folder: Path) -> Path:
+    """With the segment labels of dev: the spoofed utterance is so from 20 to 60 ms."""
+    root = folder / "database"
+    for split, rows in PARTIALSPOOF.items():
+        write(root / f"protocols/PartialSpoof_LA_cm_protocols/PartialSpoof.LA.cm.{split}.trl.txt", rows)
+        write_audio(*(root / split / "con_wav" / f"{row.split()[1]}.wav" for row in rows))
+    labels = {"LA_D_1047731": "11111", "CON_D_0000001": "10011"}
+    (root / "segment_labels").mkdir()
+    for length, factor in (("0.02", 1), ("0.04", 2)):
+        arrays = {
+            name: np.array([min(marks[i : i + factor]) for i in range(0, 5, factor)]) for name, marks in labels.items()
+        }
+        np.save(root / f"segment_labels/dev_seglab_{length}.npy", np.array(arrays, object), allow_pickle=True)
+    return root
 
 
 def in_the_wild(folder: Path) -> Path:
