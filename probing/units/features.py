@@ -63,15 +63,15 @@ def unit_features(cache: Cache, layer: int, units: pd.DataFrame) -> Features:
 
 def _means(block: FrameBlock, start: Rows, stop: Rows) -> Features:
     """Means of rows start to stop - 1 of a block, for any stretches; single rows are copied as they are."""
-    frames = block.frames
-    out = np.asarray(frames[start], np.float32)
-    longer = np.flatnonzero(stop - start > 1)
-    if len(longer):
-        a, b = start[longer], stop[longer]
-        at_end = b == len(frames)
-        # Sums between a and b, and between b and the next a, which are not wanted; no index may be the length.
-        pairs = np.stack([a, b - at_end], axis=1).ravel()
-        sums = np.add.reduceat(frames, pairs, axis=0, dtype=np.float64)[::2]
-        sums[at_end] += frames[-1]
-        out[longer] = sums / (b - a)[:, None]
+    lengths = stop - start
+    if (lengths == 1).all():
+        return np.asarray(block.frames[start], np.float32)
+    order = np.argsort(-lengths, kind="stable")
+    begin = start[order]
+    sums = block.frames[begin].astype(np.float64)
+    # The i-th frames of all stretches that have one, which are the first ones in this order.
+    for i, n in enumerate(np.searchsorted(-lengths[order], -np.arange(2, lengths.max() + 1), side="right"), 1):
+        sums[:n] += block.frames[begin[:n] + i]
+    out = np.empty(sums.shape, np.float32)
+    out[order] = sums / lengths[order, None]
     return out

@@ -3,8 +3,8 @@
     python tests/benchmarks/units_memory.py FOLDER [--frames 3000000] [--layers 13] [--dim 192] [--dtype int8]
 
 FOLDER takes a synthetic cache of that size (int8: 7.6 GB at the defaults) and is not deleted. What counts is the
-anonymous memory above what the process had before (Linux only): pages of the mapped cache are the system's to take
-back.
+anonymous memory above what the process had with the cache and the intervals (Linux only), the table of units included:
+pages of the mapped cache are the system's to take back.
 """
 
 import argparse
@@ -83,19 +83,20 @@ def main() -> None:
 
     watcher = Thread(target=watch)
     watcher.start()
+    before = anonymous_gb()
     for unit in ("frame", "segment"):
-        before = peak[0] = anonymous_gb()
+        peak[0] = 0.0
         started = time.perf_counter()
         units = units_of(cache, table, unit, columns=["split"]).table
         print(f"{unit}: {len(units)} units, {peak[0] - before:.2f} GB, {time.perf_counter() - started:.1f} s")
-        held = peak[0] = anonymous_gb()
+        peak[0] = 0.0
         started = time.perf_counter()
         total = 0.0
         for layer in cache.layers:
             for _, features in unit_blocks(cache, layer, units):
                 total += float(features[0, 0])
         seconds = (time.perf_counter() - started) / len(cache.layers)
-        print(f"{unit}: features of {len(cache.layers)} layers, {peak[0] - held:.2f} GB, {seconds:.1f} s a layer")
+        print(f"{unit}: features of {len(cache.layers)} layers, {peak[0] - before:.2f} GB, {seconds:.1f} s a layer")
         del units
     stop.set()
     watcher.join()
