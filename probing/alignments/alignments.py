@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -112,7 +113,7 @@ def tidy(rows: Sequence[Interval], path: object, excluded: Counter[str]) -> list
     """
     kept = []
     for row in rows:
-        if not (np.isfinite(row.start) and np.isfinite(row.end)):
+        if not (math.isfinite(row.start) and math.isfinite(row.end)):
             raise AlignmentError(f"{path}: {_place(row)}: from {row.start} to {row.end}. Expected finite seconds")
         if row.start < -TOUCHING:
             raise AlignmentError(

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cache import ProbeError
 from cache.errors import OptionError
-from probing.alignments import AlignmentError, read_alignments
+from probing.alignments import AlignmentError, Alignments, read_alignments
 
 UTTERANCES = pd.DataFrame(
     {"utterance_id": ["one", "two", "s1-SA1", "s2-SA1"], "path": ["a/1.wav", "a/2.flac", "s1/SA1.WAV", "s2/SA1.WAV"]}
@@ -110,6 +112,33 @@ def test_speakers_that_talk_at_once_are_refused_or_their_time_belongs_to_none(tm
         ("two", 0.0, 9.0, "A"),
     ]
     assert found.excluded == {"with time that several share, which belongs to none": 3}
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("uvw"), st.integers(0, 30), st.integers(1, 12), st.sampled_from("ab")), min_size=1
+    )
+)
+@settings(max_examples=40, deadline=None)
+def test_every_moment_belongs_to_the_interval_that_is_alone_in_it(rows: list[tuple[str, int, int, str]]) -> None:
+    columns = ["utterance_id", "start", "end", "label"]
+    table = pd.DataFrame([(name, start, start + n, label) for name, start, n, label in rows], columns=columns)
+    held: dict[tuple[str, int], list[str]] = {}
+    for name, start, n, label in rows:
+        for second in range(start, start + n):
+            held.setdefault((name, second), []).append(label)
+    alone = {moment: labels[0] for moment, labels in held.items() if len(labels) == 1}
+    found: dict[tuple[str, int], str] = {}
+    for row in Alignments.of(table, "leave-out").table.itertuples():
+        assert row.start < row.end
+        for second in range(round(row.start), round(row.end)):
+            assert found.setdefault((row.utterance_id, second), row.label) == row.label
+    assert found == alone
+    if len(alone) < len(held):
+        with pytest.raises(AlignmentError, match="overlap"):
+            Alignments.of(table)
+    else:
+        assert len(Alignments.of(table).table) == len(rows)
 
 
 def test_sums_of_decimals_do_not_overlap(tmp_path: Path) -> None:
