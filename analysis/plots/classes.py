@@ -105,8 +105,10 @@ def confusion_picture(
     )
     ax.set(xlabel="taken for", ylabel=run.task.target)
     ax.tick_params(axis="y", rotation=0)
-    ax.tick_params(axis="x", rotation=90 if max(map(len, names)) > 3 else 0)
-    label(ax, [run], split, title=f"layer {layer}", bands="trials in brackets")
+    longest = max(map(len, names))
+    ax.tick_params(axis="x", rotation=90 if longest > 3 else 0)
+    below = 38 + (7 * longest if longest > 3 else 0)
+    label(ax, [run], split, title=f"layer {layer}", bands="trials in brackets", below=below)
     return ax
 
 

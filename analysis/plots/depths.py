@@ -73,7 +73,7 @@ def depth_curve(
     if not relative:
         whole_numbers(ax)
     label(ax, runs, split, head if len(runs) > 1 and head else "")
-    legend(ax)
+    legend(ax, metric)
     return ax
 
 
@@ -246,7 +246,7 @@ def _finished(ax: Axes, run: LoadedRun, condition: str, more: list[str]) -> Axes
     n_seeds = len(run.record.options.head_seeds)
     bands = f"bands: range over {n_seeds} seeds" if n_seeds > 1 else "one seed, no bands"
     label(ax, [run], title="" if condition == "all" else condition, bands="; ".join([bands, *more]))
-    legend(ax)
+    legend(ax, run.metric)
     return ax
 
 

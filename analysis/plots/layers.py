@@ -99,7 +99,7 @@ def layer_curve(
     if not relative:
         whole_numbers(ax)
     label(ax, runs, split)
-    legend(ax)
+    legend(ax, metric)
     return ax
 
 
@@ -154,7 +154,7 @@ def corpora_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
     whole_rates(ax, 0, metric)
     whole_numbers(ax)
     label(ax, [run], title="every corpus")
-    legend(ax, title=f"rings: {word} on that corpus", title_fontsize=8)
+    legend(ax, metric, title=f"rings: {word} on that corpus", title_fontsize=8)
     return ax
 
 

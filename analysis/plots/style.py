@@ -65,9 +65,10 @@ def width_of(ax: Axes) -> float:
     return float(figure_of(ax).get_size_inches()[0] * ax.get_position().width)
 
 
-def legend(ax: Axes, **how: Any) -> None:
-    """A legend in as many columns as there is room for."""
-    ax.legend(**{"fontsize": 8, "ncols": 2 if width_of(ax) > 5 else 1, "loc": "lower left", "frameon": True, **how})
+def legend(ax: Axes, metric: Metric | None = None, **how: Any) -> None:
+    """A legend in as many columns as there is room for; below EERs, and where there is room beside other figures."""
+    place = "lower left" if metric is None or metric.name == "eer" else "best"
+    ax.legend(**{"fontsize": 8, "ncols": 2 if width_of(ax) > 5 else 1, "loc": place, "frameon": True, **how})
 
 
 def whole_numbers(ax: Axes) -> None:
@@ -92,12 +93,18 @@ def whole_rates(ax: Axes, least: float = 60.0, metric: Metric | None = None) -> 
 
 
 def label(
-    ax: Axes, runs: Sequence[LoadedRun], split: str = "eval", title: str = "", resamples: int = 0, bands: str = ""
+    ax: Axes,
+    runs: Sequence[LoadedRun],
+    split: str = "eval",
+    title: str = "",
+    resamples: int = 0,
+    bands: str = "",
+    below: int = 38,
 ) -> None:
     """Write backbone and corpus above axes, and below them trials, intervals and the fingerprints' short hashes.
 
     `resamples` are those of the bootstrap, where they are not those of the sweep. `bands` says what bands are that are
-    no intervals of the bootstrap.
+    no intervals of the bootstrap. `below` is how far under the axes the small print begins, in points.
     """
     who = runs[0].backbone if len(runs) == 1 else f"{len(runs)} backbones"
     trained = runs[0].trained_on
@@ -117,7 +124,14 @@ def label(
         lines += [f"cache {run.record.cache}: {run.backbone}" for run in runs]
     stamp = "\n".join(textwrap.fill(line, max(40, int(21 * inches))) for line in lines)
     ax.annotate(
-        plain(stamp), (0, 0), (0, -38), "axes fraction", textcoords="offset points", fontsize=7, color="0.4", va="top"
+        plain(stamp),
+        (0, 0),
+        (0, -below),
+        "axes fraction",
+        textcoords="offset points",
+        fontsize=7,
+        color="0.4",
+        va="top",
     )
 
 

@@ -87,6 +87,11 @@ class RunRecord(dict[str, Any]):
         return Task.of(self["target"]) if self.get("target") else SPOOFING
 
     @property
+    def unit(self) -> str:
+        """What trials are: `frame`, `segment` or `middle` of one; empty for utterances."""
+        return str(self["options"].get("target", {}).get("unit", ""))
+
+    @property
     def cache(self) -> str:
         """Id of the cache that was trained on."""
         return str(self["cache"])

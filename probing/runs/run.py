@@ -10,7 +10,7 @@ from cache.bounds import read_parquet
 from cache.errors import as_flag
 from probing.labels import BONAFIDE
 from probing.metrics import Resamples
-from probing.metrics.clusters import AUTO, SPEAKER, UTTERANCE, Clusters, clusters_of
+from probing.metrics.clusters import Clusters
 from probing.runs.form import RECORD, RESULTS, UTTERANCES, check_results, check_utterances
 from probing.runs.record import RunRecord
 from probing.scores.files import read_scores
@@ -103,7 +103,7 @@ class Run:
         Raises:
             ProbeError: no such scores, or a run of a version that did not keep its utterances.
         """
-        suffix = "txt" if self.task.is_spoofing else "csv"
+        suffix = "txt" if self.task.is_spoofing else "parquet" if self.record.unit else "csv"
         path = file_in(self.folder / "scores", f"{name}.{part}.{suffix}")
         if not path.is_file():
             there = sorted(file.name.removesuffix(f".eval.{suffix}") for file in path.parent.glob(f"*.eval.{suffix}"))
@@ -135,7 +135,10 @@ class Run:
         numbers = {"score", "bits"} | ({"target", "predicted"} if self.task.name == NUMBER else set())
         try:
             check_file(path)
-            table = pd.read_csv(path, dtype=str, keep_default_na=False)
+            if path.suffix == ".parquet":
+                table = read_parquet(path)
+            else:
+                table = pd.read_csv(path, dtype=str, keep_default_na=False)
             table = table.assign(**{name: pd.to_numeric(table[name]) for name in numbers if name in table})
             self.task.read(table)
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -158,10 +161,7 @@ class Run:
 
     def clusters(self, trials: pd.DataFrame) -> Clusters:
         """What a bootstrap of these trials draws, as in the sweep."""
-        unit = self.record.options.interval_by
-        if unit == AUTO and self.task.target == SPEAKER:
-            unit = UTTERANCE
-        return clusters_of(trials, unit, by_class=self.task.is_spoofing)
+        return self.task.clusters(trials, self.record.options.interval_by, inside=bool(self.record.unit))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.folder)!r}: {self.sentence})"

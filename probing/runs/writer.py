@@ -115,9 +115,16 @@ class RunWriter:
         for part, values in scores.items():
             write_scores(self.partial / "scores" / f"{name}.{part}.txt", tables[part], values)
 
-    def add_predictions(self, name: str, table: pd.DataFrame) -> None:
-        """Write `scores/NAME.csv`, the predictions of a target that is not bona fide against spoof."""
-        table.to_csv(self.partial / "scores" / f"{name}.csv", index=False)
+    def add_predictions(self, name: str, table: pd.DataFrame, inside: bool = False) -> None:
+        """Write `scores/NAME.csv`, the predictions of a target that is not bona fide against spoof.
+
+        If they are `inside` utterances, of which there may be millions, NAME.parquet.
+        """
+        path = self.partial / "scores" / name
+        if inside:
+            table.to_parquet(path.with_name(f"{name}.parquet"), index=False)
+        else:
+            table.to_csv(path.with_name(f"{name}.csv"), index=False)
 
     def add_heads(self, name: str, tensors: Mapping[str, NDArray[Any]], config: Mapping[str, Any]) -> None:
         """Write `heads/NAME.safetensors` with its configuration beside it as JSON."""

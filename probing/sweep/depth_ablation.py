@@ -34,7 +34,7 @@ def ablate(
     Args:
         cache: an open cache.
         splits: train, dev, eval, and others to evaluate on.
-        options: which heads; none trains nothing and gives None, and so does a cross-validation.
+        options: which heads; none trains nothing and gives None, and so do a cross-validation and units.
         margin: see `find_depth`.
         writer: of the run.
         results: of the run.
@@ -42,7 +42,7 @@ def ablate(
         memory_gb: see `fit_depths`.
         saved: depth -> share of multiply-accumulates that a backbone of that depth saves.
     """
-    if not options.heads or not has_blocks(cache) or splits["train"].folds is not None:
+    if not options.heads or not has_blocks(cache) or splits["train"].folds is not None or splits["train"].unit:
         return None
     fitted: dict[tuple[str, int], list[FittedHead]] = {}
     recipe = options.training()

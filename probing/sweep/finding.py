@@ -30,6 +30,7 @@ class Finding:
     metric: see `probing.targets.metrics`; EER, 0 to 1, where the target is bona fide against spoof.
     target: what is read, of other targets. chance: what the metric is by chance; None where that is not known.
     others: further figures of the task at the layer, on eval.
+    trials: what is counted: utterances, frames or segments.
     """
 
     backbone: str
@@ -48,6 +49,7 @@ class Finding:
     target: str = ""
     chance: float | None = 0.5
     others: Mapping[str, Interval] = field(default_factory=dict)
+    trials: str = "utterances"
 
     def sentence(self) -> str:
         """The finding in words."""
@@ -68,7 +70,7 @@ class Finding:
         shuffled = "" if np.isnan(self.shuffled) else f", shuffled labels {metric.text(self.shuffled)}"
         controls = (
             f" For comparison: trivial features alone {self._text(self.trivial)}{shuffled}. {self.n_eval} eval "
-            f"utterances, 95 % intervals {self.drawn}."
+            f"{self.trials}, 95 % intervals {self.drawn}."
         )
         if self.by_chance:
             compared += (
@@ -180,6 +182,7 @@ def find_layer(
     boots: Mapping[int, NDArray[np.float64]],
     resamples: Resamples,
     task: Task = SPOOFING,
+    trials: str = "utterances",
 ) -> Finding:
     """The finding on one corpus.
 
@@ -190,6 +193,7 @@ def find_layer(
         boots: layer -> (R,) the metric there on paired resamples.
         resamples: whose they are.
         task: what is read.
+        trials: what is counted.
     """
     metric = task.metric
     figures = table[table["metric"] == metric.name]
@@ -221,6 +225,7 @@ def find_layer(
         target=task.called,
         chance=task.chance,
         others=others,
+        trials=trials,
     )
 
 

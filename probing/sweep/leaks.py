@@ -69,6 +69,7 @@ def find_leaks(splits: Mapping[str, Split]) -> list[Leak]:
         splits: part -> utterances, from `read_splits`.
     """
     splits = _folds(splits)
+    splits = {part: _utterances(split) for part, split in splits.items()}
     identities = {part: _identities(split) for part, split in splits.items()}
     found = []
     for one, other in combinations(splits, 2):
@@ -92,6 +93,11 @@ def find_leaks(splits: Mapping[str, Split]) -> list[Leak]:
                 counts = int(rows[0].sum()), int(rows[1].sum())
                 found.append(Leak(name, (one, other), len(shared), counts, str(labels.min())))
     return found
+
+
+def _utterances(split: Split) -> Split:
+    """The utterances that units are of, which share what units share."""
+    return replace(split, table=split.table.drop_duplicates("utterance")) if split.unit else split
 
 
 def _folds(splits: Mapping[str, Split]) -> Mapping[str, Split]:

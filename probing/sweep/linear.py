@@ -18,6 +18,7 @@ from probing.probes.ridge import fit_ridge
 from probing.sweep.splits import EVAL, Split, fold_parts
 from probing.targets.metrics import CLASSES, NUMBER
 from probing.targets.task import SPOOFING, Task, Values
+from probing.units import unit_blocks, unit_features
 
 TOLERANCE = 1e-6
 ROWS_AT_ONCE = 1024
@@ -50,6 +51,7 @@ def probe_layers(
     device: str = "cpu",
     memory_gb: float = 2.0,
     left_out: dict[str, NDArray[np.bool_]] | None = None,
+    max_units: int = 50_000,
 ) -> Iterator[tuple[int, list[Probe], list[Probe]]]:
     """Read and fit layer after layer, several beside each other, as many as there are cores and the memory holds.
 
@@ -62,32 +64,36 @@ def probe_layers(
         device: where to solve.
         memory_gb: most memory for features and what is computed from them; one layer is always taken.
         left_out: `train` and `dev` -> (A, N), selections of rows for probes with the true labels; see `fit_probes`.
+        max_units: units inside utterances to train and to choose on, at most; all are scored.
 
     Yields:
         Layers in order, each with its K probes and its A probes on selections, with scores of all parts but `train`.
     """
     cache = splits["train"].cache
     task = splits["train"].task
-    fitted_on = [splits["train"], splits["dev"]]
-    evaluations = {part: split for part, split in splits.items() if split.name == EVAL}
+    fitted_on = {part: sampled(splits[part], max_units) for part in ("train", "dev")}
+    of_labellings = [{part: labels[part][fitted_on[part].rows] for part in fitted_on} for labels in labellings]
+    inside = bool(splits["train"].unit)
+    scored = {part: split for part, split in splits.items() if split.name == EVAL or (inside and part == "dev")}
     truth = {part: split.target for part, split in splits.items()}
     n_left_out = 0 if left_out is None else len(left_out["train"])
-    needed = working_bytes(
-        len(splits["train"]), sum(map(len, fitted_on)), 2 * cache.dim, np.dtype(cache.tiers["pooled"]).itemsize
-    )
-    needed += 8 * max(1, len(task.classes)) * (len(labellings) + n_left_out) * sum(map(len, splits.values()))
+    item_size = 4 if inside else np.dtype(cache.tiers["pooled"]).itemsize
+    n_train, n_dev = (len(fitted_on[part].rows) for part in ("train", "dev"))
+    needed = working_bytes(n_train, n_train + n_dev, splits["train"].width, item_size)
+    needed += 8 * max(1, len(task.classes)) * (len(labellings) + n_left_out) * (n_train + n_dev)
+    needed += 16 * (len(labellings) + n_left_out) * sum(map(len, splits.values()))
 
     def fit(layer: int) -> tuple[int, list[Probe], list[Probe]]:
         if splits["train"].folds is not None:
             features = features_of(splits["train"], layer, splits["train"].table)
             return layer, cross_validate(features, splits["train"].folds, labellings, strengths, device, task), []
-        of_parts = {split.name: features_of(split, layer, split.table) for split in fitted_on}
-        probes = fit_probes(of_parts, labellings, strengths, device, task=task)
+        features_by_part = {part: features_of(splits[part], layer, one.table) for part, one in fitted_on.items()}
+        probes = fit_probes(features_by_part, of_labellings, strengths, device, task=task)
         selected = []
         if left_out is not None:
-            selected = fit_probes(of_parts, [truth] * n_left_out, strengths, device, left_out, task)
-        del of_parts
-        for part, split in evaluations.items():
+            selected = fit_probes(features_by_part, [truth] * n_left_out, strengths, device, left_out, task)
+        del features_by_part
+        for part, split in scored.items():
             add_scores(layer, [*probes, *selected], part, split, device)
         return layer, probes, selected
 
@@ -95,23 +101,66 @@ def probe_layers(
     yield from _beside(fit, cache.layers, at_once)
 
 
+@dataclass(frozen=True)
+class _Sample:
+    """The trials of a part that probes are trained or chosen on: their rows (n,), and these of its table."""
+
+    rows: NDArray[np.intp]
+    table: pd.DataFrame
+
+
+def sampled(split: Split, most: int) -> _Sample:
+    """All utterances of a part, or of units inside them at most so many, drawn evenly over the part."""
+    rows = np.arange(len(split))
+    if split.unit and split.folds is None and len(rows) > most:
+        rows = np.sort(np.random.default_rng([len(rows), most]).permutation(len(rows))[:most])
+    return _Sample(rows, split.table.iloc[rows])
+
+
 def add_scores(layer: int, probes: Sequence[Probe], part: str, split: Split, device: str = "cpu") -> None:
-    """Score every utterance of a split, reading a block at a time, and add that to the probes' `scores`."""
+    """Score every trial of a split, reading a block at a time, and add that to the probes' `scores`."""
     weight = torch.from_numpy(np.stack([probe.weight for probe in probes])[:, None]).to(device)
     bias = torch.from_numpy(np.stack([np.asarray(probe.bias) for probe in probes])[:, None]).to(device)
-    scores = np.empty((len(probes), len(split), *bias.shape[2:]))
-    # in the order of the shards, so that each is read once and from its beginning to its end
-    order = np.lexsort((split.table["row"], split.table["shard"]))
-    rows_at_once = max(1, READ_VALUES // weight.shape[-1])
-    for first in range(0, len(order), rows_at_once):
-        rows = order[first : first + rows_at_once]
-        scores[:, rows] = margins(features_of(split, layer, split.table.iloc[rows]), weight, bias)[:, 0]
+    scores: NDArray[Any] | None = None
+    for rows, features in _blocks(split, layer, max(1, READ_VALUES // weight.shape[-1])):
+        of_block = margins(features, weight, bias)[:, 0]
+        if split.task.name == CLASSES:  # whose scores of many trials are too many to be kept
+            of_block = np.stack([split.task.compact(split.target[rows], one) for one in of_block])
+        if scores is None:
+            scores = np.empty((len(probes), len(split)), of_block.dtype)
+        scores[:, rows] = of_block
+    assert scores is not None
     for probe, values in zip(probes, scores, strict=True):
         probe.scores[part] = values
 
 
+def _blocks(split: Split, layer: int, most: int) -> Iterator[tuple[NDArray[np.integer], NDArray[Any]]]:
+    """Rows of the trials of a split with their features, in the order of the shards: each is read once, from its start
+    to its end.
+    """
+    if split.unit:
+        yield from unit_blocks(split.cache, layer, _places(split.table))
+        return
+    order = np.lexsort((split.table["row"], split.table["shard"]))
+    for first in range(0, len(order), most):
+        rows = order[first : first + most]
+        yield rows, features_of(split, layer, split.table.iloc[rows])
+
+
+def _places(units: pd.DataFrame) -> pd.DataFrame:
+    """Which frames units are, as readers of a cache know their utterances."""
+    return pd.DataFrame(
+        {"utterance_id": units["utterance"], "first_frame": units["first_frame"], "last_frame": units["last_frame"]}
+    )
+
+
 def features_of(split: Split, layer: int, table: pd.DataFrame) -> NDArray[Any]:
-    """Mean and deviation over time (N, 2 D) of a layer of some utterances, as they are stored."""
+    """Features of a layer of some trials of a split.
+
+    Mean and deviation over time (N, 2 D) of utterances, as they are stored; of units (N, D) float32.
+    """
+    if split.unit:
+        return unit_features(split.cache, layer, _places(table))
     return split.cache.pooled([layer], table).reshape(len(table), -1)
 
 

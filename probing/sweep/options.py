@@ -200,6 +200,10 @@ class SweepOptions:
                 raise OptionError("by", NAMES.write(self.by), what)
             if self.unseen_attacks:
                 raise OptionError("unseen_attacks", True, what)
+        most = self.target.max_units
+        if split.unit and split.folds is not None and len(split) > most:
+            advice = f"{len(split):,} units are more than {argument('max_units', most)}, which folds hold at once"
+            raise OptionError("folds", self.target.folds, advice)
         if self.depths.heads and Margin.of(self.margin).points and not task.metric.share:
             raise OptionError(
                 "margin", self.margin, f"{task.metric.called} has no points. Expected a share of it, as 0.1"

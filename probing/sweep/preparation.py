@@ -144,8 +144,9 @@ def prepare(
     for sentence in [leak.sentence for leak in leaks] + few_utterances(splits):
         say(f"Warning: {sentence}.")
     _say_target(splits, say)
-    if splits["train"].folds is not None and options.depths.heads:
-        say("Note: linear probes only; heads are not cross-validated. Leave the folds out to train heads too.")
+    train = splits["train"]
+    if options.depths.heads and (train.unit or train.folds is not None):
+        say(f"Note: linear probes only; heads are not trained on {'units' if train.unit else 'folds'}.")
     evaluations = {part: split for part, split in splits.items() if split.name == EVAL}
     conditions = conditions_of(evaluations, options.by, say)
     left_out = leave_out(splits) if options.unseen_attacks else None

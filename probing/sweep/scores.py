@@ -20,6 +20,5 @@ def add_scores(
         if split.task.is_spoofing:
             writer.add_scores(name, {part: split.table}, {part: values})
         else:
-            writer.add_predictions(
-                f"{name}.{part}", split.task.table(split.table["utterance_id"], split.target, values)
-            )
+            table = split.task.table(split.table["utterance_id"], split.target, values)
+            writer.add_predictions(f"{name}.{part}", table, inside=bool(split.unit))

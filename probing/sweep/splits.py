@@ -18,8 +18,9 @@ from cache import Cache, FingerprintMismatch, ProbeError
 from cache.errors import OptionError, argument
 from cache.fingerprint import differences
 from cache.manifest import MANIFEST
-from probing.metrics.clusters import AUTO, SPEAKER, UTTERANCE, Clusters, clusters_of
+from probing.metrics.clusters import Clusters
 from probing.sweep.dividing import PARTS, folds_of
+from probing.targets.aligned import AlignedUnits
 from probing.targets.metrics import CLASSES, NUMBER
 from probing.targets.options import TargetOptions
 from probing.targets.task import SPOOFING, Task, Values
@@ -40,6 +41,7 @@ class Split:
     task: what that makes of the sweep.
     left_out: why utterances of the split take no part -> how many.
     folds: (N,) of a cross-validation, in which all parts are the same utterances; see `fold_parts`.
+    unit: `frame`, `segment` or `middle` where trials are inside utterances (see `AlignedUnits`); empty for utterances.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Split:
     task: Task = SPOOFING
     left_out: Mapping[str, int] = field(default_factory=dict)
     folds: NDArray[np.intp] | None = None
+    unit: str = ""
 
     @property
     def bonafide(self) -> NDArray[np.bool_]:
@@ -67,10 +70,18 @@ class Split:
 
     def clusters(self, unit: str) -> Clusters:
         """What a bootstrap draws; see `probing.metrics.clusters.columns_of` for the unit."""
-        if unit == AUTO and self.task.target == SPEAKER:  # a class is not drawn whole
-            unit = UTTERANCE
         where = f"{self.name} utterance of {self.corpus}"
-        return clusters_of(self.table, unit, where, by_class=self.task.is_spoofing)
+        return self.task.clusters(self.table, unit, inside=bool(self.unit), where=where)
+
+    @property
+    def trials(self) -> str:
+        """What its trials are, for people."""
+        return {"": "utterances", "frame": "frames"}.get(self.unit, "segments")
+
+    @property
+    def width(self) -> int:
+        """Features of a trial: mean and deviation over time of an utterance, one vector of a unit."""
+        return self.cache.dim if self.unit else 2 * self.cache.dim
 
 
 def read_splits(
@@ -101,14 +112,15 @@ def read_splits(
     if not evaluations:
         raise ProbeError(f"{argument('eval')}: expected one or more, as {argument('eval', 'eval')}")
     column = read_column(target)
+    units = AlignedUnits(target) if target.unit else None
     if target.split_by:
         if (train, dev, tuple(evaluations)) != ("train", "dev", (EVAL,)):
             used = ", ".join(argument(name) for name in ("train", "dev", EVAL))
             raise OptionError("split_by", target.split_by, f"divides all utterances anew. Leave {used} out")
-        return divide(cache, target, column, seed)
+        return divide(cache, target, column, seed, units)
     opened = {cache.folder.resolve(): cache}
     parts = [("train", train), ("dev", dev), *((EVAL, spec) for spec in evaluations)]
-    chosen = [_read(name, spec, cache, opened) for name, spec in parts]
+    chosen = [_read(name, spec, cache, opened, units) for name, spec in parts]
     reference = chosen[0].cache
     for split in chosen:
         check_comparable(reference, split.cache, tier)
@@ -119,14 +131,16 @@ def read_splits(
     return {"train": chosen[0], "dev": chosen[1], EVAL: reports[0], **others}
 
 
-def divide(cache: Cache, options: TargetOptions, column: Column, seed: int) -> dict[str, Split]:
+def divide(
+    cache: Cache, options: TargetOptions, column: Column, seed: int, units: AlignedUnits | None = None
+) -> dict[str, Split]:
     """All utterances of a cache in three parts that share no group, or in folds.
 
     Of five parts made as equal as groups allow, the first is eval, the second dev. In a cross-validation every part is
     all utterances: each fold is reported on by a probe that is trained without it and the next one, which it is chosen
     on.
     """
-    table = _filled(cache).utterances
+    table = _filled(cache).utterances if units is None else units.of(_filled(cache))
     values = column.of(table)
     task = task_of(options, values, values)
     target, used = numbered(task, values, options.positive)
@@ -158,6 +172,7 @@ def divide(cache: Cache, options: TargetOptions, column: Column, seed: int) -> d
             task,
             why,
             folds[rows[part]][used] if options.folds else None,
+            options.unit,
         )
         _check_target(splits[part], column)
     return splits
@@ -263,9 +278,12 @@ def _relevant(cache: Cache, tier: str) -> dict[str, Any]:
     return {**cache.fingerprint, "tiers": tiers, "layers": cache.layers, "width": cache.dim}
 
 
-def _read(name: str, spec: str, cache: Cache, opened: dict[Path, Cache]) -> Split:
+def _read(name: str, spec: str, cache: Cache, opened: dict[Path, Cache], units: AlignedUnits | None = None) -> Split:
     cache, split = _place(name, spec, cache, opened)
     table = cache.select({"split": split})
+    if units is not None and len(table):
+        of_cache = units.of(cache)
+        table = of_cache[of_cache["split"] == split].reset_index(drop=True)
     if table.empty:
         found = ", ".join(sorted(cache.utterances["split"].unique()))
         raise ProbeError(
@@ -273,7 +291,15 @@ def _read(name: str, spec: str, cache: Cache, opened: dict[Path, Cache]) -> Spli
             f"{argument(name, 'NAME')}, or {argument(name, 'CACHE:NAME')} for one of another cache; or divide all of "
             f"them: {argument('split_by', 'speaker')}"
         )
-    return Split(name, cache, split, _corpus_name(cache), table.rename(columns=renamed(cache)), np.empty(0))
+    return Split(
+        name,
+        cache,
+        split,
+        _corpus_name(cache),
+        table.rename(columns=renamed(cache)),
+        np.empty(0),
+        unit=units.unit if units else "",
+    )
 
 
 def renamed(cache: Cache) -> dict[str, str]:

@@ -27,6 +27,7 @@ from probing.sweep.results import LAYERS, MLP, MLP_CONTROL, TRIVIAL, Results
 from probing.sweep.savings import depth_costs, saved_shares
 from probing.sweep.scores import add_scores
 from probing.sweep.splits import EVAL, Split, identity
+from probing.targets.aligned import FROM_CLIP
 from probing.targets.metrics import BINARY, CLASSES, NUMBER
 from probing.targets.options import TargetOptions
 from probing.targets.task import Task
@@ -76,7 +77,7 @@ def sweep(
         findings = _findings(data, table, probes) | {"depth_finding": depth_finding}
         writer.add_utterances({part: rows for part, rows in data.tables.items() if part != "train"})
         if data.splits["train"].folds is None:  # there every fold has probes of its own
-            _store_probes(data.cache, probes.of_layer, writer, data.task)
+            _store_probes(data.cache, probes.of_layer, writer, data.task, data.splits["train"].unit)
         say(
             f"Trained {len(probes.of_layer)} layers x {data.n_probes} labellings x {len(options.strengths)} strengths "
             f"in {duration(time.perf_counter() - started)}."
@@ -86,6 +87,10 @@ def sweep(
         return writer.finish(table, {**configuration, **data.record(), **told, "seconds": seconds})
 
 
+INPUTS = {
+    False: "pooled mean and standard deviation, (2 * dim) features, not standardised",
+    True: "one vector of dim features, a frame or the mean of several, not standardised",
+}
 _SCORES = {
     BINARY: "log odds of the positive class",
     CLASSES: "log odds of the classes at equal priors, but for a constant",
@@ -123,7 +128,9 @@ def _probe_layers(
         refits = Refits(splits, options.interval_by, options.strengths, options.seed, device)
     rows = data.left_out.rows if data.left_out else None
     with progress_line("Probing", len(data.cache.layers), "layers") as line:
-        for layer, probes, without in probe_layers(splits, data.labellings, options.strengths, device, memory_gb, rows):
+        most = options.target.max_units
+        found_by_layer = probe_layers(splits, data.labellings, options.strengths, device, memory_gb, rows, most)
+        for layer, probes, without in found_by_layer:
             shifts = refits.shifts(layer) if refits else None
             found.boots[layer] = results.add(LAYERS, layer, probes[0], shifts)
             for seed, probe in zip(options.control_seeds, probes[1:], strict=True):
@@ -155,7 +162,8 @@ def _add_mlp(data: Prepared, results: Results, device: str) -> dict[int, NDArray
 
 def _add_trivial(data: Prepared, results: Results, writer: RunWriter, device: str) -> None:
     """Add the probe of features that say nothing about speech."""
-    features = {part: table[list(MEASURES)].to_numpy(np.float64) for part, table in data.tables.items()}
+    names = [*MEASURES, *(FROM_CLIP if data.splits["train"].unit else ())]
+    features = {part: table[names].to_numpy(np.float64) for part, table in data.tables.items()}
     strengths = data.options.strengths
     folds = data.splits["train"].folds
     if folds is not None:
@@ -184,7 +192,7 @@ def _findings(data: Prepared, table: pd.DataFrame, probes: _Probes) -> dict[str,
     """The findings about layers, by their names in the record; None where there is none."""
     first, *others = data.corpora
     resamples = data.resamples[EVAL]
-    finding = find_layer(data.cache, table, first, probes.boots, resamples, data.task)
+    finding = find_layer(data.cache, table, first, probes.boots, resamples, data.task, data.splits[EVAL].trials)
     if TRAINING in data.options.interval_includes:
         finding = replace(finding, drawn=f"{finding.drawn} and over {REFITS} training sets")
     mlp = find_mlp(table, first, probes.mlp_boots, probes.boots, resamples) if probes.mlp_boots else None
@@ -196,7 +204,7 @@ def _findings(data: Prepared, table: pd.DataFrame, probes: _Probes) -> dict[str,
     }
 
 
-def _store_probes(cache: Cache, probes: Mapping[int, Probe], writer: RunWriter, task: Task) -> None:
+def _store_probes(cache: Cache, probes: Mapping[int, Probe], writer: RunWriter, task: Task, unit: str) -> None:
     """Write the linear probes of all layers into one file."""
     writer.add_heads(
         "linear",
@@ -207,7 +215,7 @@ def _store_probes(cache: Cache, probes: Mapping[int, Probe], writer: RunWriter, 
         },
         {
             "head": "linear",
-            "input": "pooled mean and standard deviation, (2 * dim) features, not standardised",
+            "input": INPUTS[bool(unit)],
             "score": "log odds of bona fide" if task.is_spoofing else _SCORES[task.name],
             **({} if task.is_spoofing else {"target": task.as_dict()}),
             "cache": cache.id,

@@ -11,6 +11,7 @@ from probing.targets.metrics import BINARY, CLASSES, METRICS, NUMBER, metrics_of
 
 TASKS = ("auto", BINARY, CLASSES, NUMBER)
 LABEL = "label"
+UNITS = ("frame", "segment", "middle")
 FEWEST_FOLDS = 3  # one to report on, one to choose on, one to train on
 
 
@@ -32,9 +33,27 @@ class TargetOptions:
     )
     labels: str = option(
         "",
-        "Table with the target: csv, tsv or parquet with utterance_id and the column. One cache serves every question.",
+        "Table with the target: csv, tsv or parquet with utterance_id and the column; or, with --unit, alignments. One "
+        "cache serves every question.",
         metavar="FILE",
         is_path=True,
+    )
+    unit: str = option(
+        "",
+        "Read inside utterances: --labels are alignments (TextGrid, CTM, RTTM, .phn, .wrd, or a table "
+        "utterance_id,start,end,label; a file or a folder), and a trial is a frame, a segment (the mean of its frames) "
+        "or the middle frame of one. Needs the frames tier.",
+        choices=("", *UNITS),
+        metavar="[frame|segment|middle]",
+    )
+    label_tier: str = option("", "Tier of TextGrids, by its name.", metavar="NAME")
+    silence: str = option(
+        "leave-out",
+        "Silent marks and unlabelled time: leave-out, or class, a class of its own.",
+        choices=("leave-out", "class"),
+    )
+    max_units: int = option(
+        50_000, "Train and choose on so many units at most, drawn by the seed; all are reported on.", minimum=100
     )
     positive: tuple[str, ...] = option(
         (), "Values that make up the positive class: two classes, judged by EER.", metavar="VALUES", syntax=NAMES
@@ -62,6 +81,13 @@ class TargetOptions:
 
     def __post_init__(self) -> None:
         check(self)
+        if self.unit and not self.labels:
+            raise OptionError("unit", self.unit, f"expected alignments too: {argument('labels', 'FILE')}")
+        if not self.unit and (self.label_tier or self.silence != "leave-out"):
+            name = "label_tier" if self.label_tier else "silence"
+            raise OptionError(
+                name, getattr(self, name), f"is of alignments. Expected {argument('unit', 'segment')} too"
+            )
         if self.labels:
             object.__setattr__(self, "labels", str(Path(self.labels).expanduser().absolute()))
         if self.positive and self.task not in ("auto", BINARY):

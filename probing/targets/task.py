@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,10 +24,11 @@ from probing.metrics import (
     number_trials,
     rate_interval,
 )
-from probing.metrics.clusters import Clusters
+from probing.metrics.clusters import AUTO, SPEAKER, UTTERANCE, Clusters, Factor, clusters_of
 from probing.metrics.intervals import LEVEL, difference_interval
 from probing.targets.metrics import BINARY, CLASSES, METRICS, NUMBER, Metric, metrics_of
 
+COMPACT = np.dtype([("chosen", np.intp), ("bits", np.float64)])
 Values = NDArray[Any]  # (N,) bool of two classes, whole numbers of more, float64 of numbers
 
 
@@ -102,13 +103,27 @@ class Task:
         """Names of all figures, that of the finding first."""
         return (self.metric.name, *(name for name in metrics_of(self.name) if name != self.metric.name))
 
-    def trials(self, target: Values, scores: NDArray[np.float64]) -> Trials:
-        """Trials (N,) with scores (N,), or of M classes (N, M)."""
+    def trials(self, target: Values, scores: NDArray[Any]) -> Trials:
+        """Trials (N,) with scores (N,), or of M classes (N, M), or these as `compact` has them."""
         if self.name == BINARY:
             return _BinaryTrials(target, scores)
         if self.name == CLASSES:
-            return class_trials(target, scores, self.prior)
+            if scores.dtype != COMPACT:
+                return class_trials(target, scores, self.prior)
+            return ClassTrials(target, scores["chosen"], len(self.classes), scores["bits"], self._prior_bits(target))
         return number_trials(target, scores)
+
+    def compact(self, target: Values, scores: NDArray[np.float64]) -> NDArray[Any]:
+        """Scores as they are kept of many trials: of M classes (N, M) what figures need, (N,) of COMPACT."""
+        if self.name != CLASSES:
+            return scores
+        trials = class_trials(target, scores, self.prior)
+        found = np.empty(len(target), COMPACT)
+        found["chosen"], found["bits"] = trials.chosen, trials.bits
+        return found
+
+    def _prior_bits(self, target: Values) -> NDArray[np.float64]:
+        return np.asarray(-np.log2(np.array(self.prior) / sum(self.prior))[target])
 
     def value(self, target: Values, scores: NDArray[np.float64]) -> float:
         """The metric of the finding."""
@@ -152,6 +167,22 @@ class Task:
             return difference_interval(value, resampled, resamples, level)
         return figure_interval(value, resampled, resamples, level=level)
 
+    def clusters(self, table: pd.DataFrame, unit: str, *, inside: bool = False, where: str = "utterance") -> Clusters:
+        """What a bootstrap of trials draws: of units inside utterances at least whole utterances.
+
+        Args:
+            table: of the trials.
+            unit: see `probing.metrics.clusters.columns_of`; `auto` draws no speakers where they are what is read.
+            inside: whether trials are units inside utterances.
+            where: what the trials are, for messages.
+        """
+        if unit == AUTO and self.target == SPEAKER:
+            unit = UTTERANCE
+        found = clusters_of(table, unit, where, by_class=self.is_spoofing)
+        if inside and not found.factors:
+            return replace(found, factors=(Factor("clip", table["utterance"].to_numpy()),))
+        return found
+
     def draw(self, target: Values, clusters: Clusters, n: int, seed: int) -> Resamples:
         """Resamples of trials, stratified by class if there are two."""
         if self.name == BINARY:
@@ -193,7 +224,8 @@ class Task:
         table = pd.DataFrame({"utterance_id": ids, "target": names[target.astype(np.intp)]})
         if self.name == BINARY:
             return table.assign(score=scores)
-        trials = class_trials(target, scores, self.prior)
+        trials = self.trials(target, scores)
+        assert isinstance(trials, ClassTrials)
         return table.assign(predicted=names[trials.chosen], bits=trials.bits)
 
     def read(self, table: pd.DataFrame) -> Trials:
@@ -205,15 +237,14 @@ class Task:
         if self.name == NUMBER:
             return number_trials(table["target"], table["predicted"])
         number = {name: i for i, name in enumerate(self.classes)}
-        codes = [[number.get(str(name), -1) for name in table[column]] for column in self._named if column in table]
-        if any(-1 in column for column in codes):
+        codes = [table[name].astype(str).map(number).fillna(-1).to_numpy(np.intp) for name in self._named]
+        if any((column < 0).any() for column in codes):
             raise ValueError("names a class that the run does not have")
-        target = np.array(codes[0], np.intp)
+        target = codes[0]
         if self.name == BINARY:
             return _BinaryTrials(target == 1, table["score"].to_numpy(np.float64))
-        prior_bits = -np.log2(np.array(self.prior) / sum(self.prior))[target]
         bits = table["bits"].to_numpy(np.float64)
-        return ClassTrials(target, np.array(codes[1], np.intp), len(self.classes), bits, prior_bits)
+        return ClassTrials(target, codes[1], len(self.classes), bits, self._prior_bits(target))
 
     @property
     def _named(self) -> tuple[str, ...]:

@@ -33,12 +33,13 @@ class Column:
     """Values of a target, as text or numbers.
 
     name: of the target. where: what it was read from, for messages. beside: utterance id -> value, of a table that lies
-    beside the corpus; None where the corpus has the column.
+    beside the corpus; None where the corpus has the column. inside: the values are the labels of units.
     """
 
     name: str
     where: str
     beside: pd.Series[str] | None = None
+    inside: bool = False
 
     def of(self, table: pd.DataFrame) -> pd.Series[str]:
         """The value of each utterance; missing where it has none.
@@ -46,7 +47,9 @@ class Column:
         Raises:
             OptionError: the corpus has no such column.
         """
-        if self.beside is not None:
+        if self.inside:
+            found = table["label"]
+        elif self.beside is not None:
             found = table[ID].map(self.beside)
         elif self.name in table:
             found = table[self.name]
@@ -59,7 +62,7 @@ class Column:
             )
         text = found.map(_text, na_action="ignore").astype(object)
         unknown = text.isna() | text.map(lambda value: str(value).casefold() in MISSING)
-        if self.name == SPEAKER:
+        if self.name == SPEAKER and not self.inside:
             unknown |= ~known_speakers(text)
         return text.mask(unknown, None)
 
@@ -73,6 +76,8 @@ def read_column(options: TargetOptions) -> Column:
     Raises:
         ProbeError: the table beside the corpus cannot be read, has no such column, or an utterance twice.
     """
+    if options.unit:
+        return Column(options.target, options.labels, inside=True)
     if not options.labels:
         return Column(options.target, "the corpus")
     path = Path(options.labels)
@@ -137,7 +142,7 @@ def task_of(options: TargetOptions, values: pd.Series[str], trained_on: pd.Serie
             "no utterance has a value. Expected a column with values, or a table that has them: "
             f"{argument('labels', 'FILE')}",
         )
-    if options.is_default and options.task in ("auto", BINARY) and set(known) <= {BONAFIDE, SPOOF}:
+    if options.is_default and not options.unit and options.task in ("auto", BINARY) and set(known) <= {BONAFIDE, SPOOF}:
         return SPOOFING
     name = options.task
     if options.positive:

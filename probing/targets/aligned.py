@@ -1,0 +1,70 @@
+"""Targets inside utterances: labelled frames or segments of a cache, as rows that a sweep takes for trials."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cache import Cache
+from cache.errors import OptionError
+from probing.alignments import read_alignments
+from probing.targets.options import TargetOptions
+from probing.units import units_of
+
+SAMPLING_RATE = 16_000
+UTTERANCE = "utterance"
+FROM_CLIP = ("unit_seconds", "unit_position")  # what tells a unit apart without listening to it
+
+
+class AlignedUnits:
+    """Units of caches by the options of a target.
+
+    Attributes:
+        unit: frame, segment or middle.
+        notes: folder of a cache -> what a person should know of its units.
+    """
+
+    def __init__(self, options: TargetOptions) -> None:
+        self._options = options
+        self.unit = options.unit
+        self._tables: dict[Path, pd.DataFrame] = {}
+        self.notes: dict[Path, tuple[str, ...]] = {}
+
+    def of(self, cache: Cache) -> pd.DataFrame:
+        """The units of a cache.
+
+        Returns:
+            One row a unit: the columns of its utterance, whose id is `utterance` and whose label is `utterance_label`;
+            `utterance_id`, that of the unit; `label`, `start`, `end`, `first_frame`, `last_frame`, and FROM_CLIP.
+
+        Raises:
+            ProbeError: alignments that cannot be read, or give no units.
+        """
+        key = cache.folder.resolve()
+        if key not in self._tables:
+            options = self._options
+            if not Path(options.labels).exists():
+                raise OptionError("labels", options.labels, "no such file or folder. Expected alignments, as TextGrids")
+            found = read_alignments(options.labels, cache.utterances, tier=options.label_tier or None)
+            names = [name for name in cache.utterances if name not in cache.manifest.measures]
+            units = units_of(cache, found, options.unit, silence=options.silence, columns=[*names, *_measures(cache)])
+            self.notes[key] = (*found.notes, *units.notes)
+            self._tables[key] = _as_trials(units.table, options.unit)
+        return self._tables[key]
+
+
+def _measures(cache: Cache) -> list[str]:
+    return [name for name in cache.manifest.measures if name in cache.utterances]
+
+
+def _as_trials(units: pd.DataFrame, unit: str) -> pd.DataFrame:
+    """The units under ids of their own: a frame by its number, a segment by its place among those of its utterance."""
+    number = units["first_frame"] if unit == "frame" else units.groupby("utterance_id", sort=False).cumcount()
+    middle = (units["start"] + units["end"]) / 2
+    return units.rename(columns={"utterance_id": UTTERANCE}).assign(
+        utterance_id=units["utterance_id"] + "@" + number.astype(str),
+        unit_seconds=units["end"] - units["start"],
+        unit_position=np.clip(middle / (units["n_samples"] / SAMPLING_RATE), 0, 1),
+    )
