@@ -108,6 +108,12 @@ PLOTS = Registry(
         "analysis.plots.classes:confusion_picture",
         ("split",),
     ),
+    Plot(
+        "localisation",
+        "range and segment EER of frames by layer",
+        "analysis.plots.localisation:localisation_curve",
+        ("split",),
+    ),
     Plot("ranking", "of runs to --compare, by EER", "analysis.plots.ranking:ranking", ("compare", "corpus")),
     Plot(
         "pareto",

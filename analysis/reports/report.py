@@ -24,6 +24,7 @@ from analysis.plots.depths import (
 )
 from analysis.plots.kinds import PLOTS
 from analysis.plots.layers import corpora_curve, layer_curve, save_corpora_curve, save_layer_curve
+from analysis.plots.localisation import has_localisation, localisation_curve, localisation_table
 from analysis.plots.style import MOST_DRAWN
 from analysis.reports.page import PAGE, figure, picture, table_of
 from analysis.reports.untrained import alike, untrained
@@ -178,6 +179,19 @@ def _by_class(run: LoadedRun, h: str) -> list[str]:
     return parts
 
 
+def _localisation(run: LoadedRun, h: str) -> list[str]:
+    """Where utterances are spoofed, of a run that says it."""
+    if not has_localisation(run):
+        return []
+    return [
+        f"<{h}>Where utterances are spoofed</{h}>",
+        figure("range and segment EER by layer", lambda ax: localisation_curve(run, ax=ax)),
+        '<p class="note">Per cent on eval. Range EER: every moment counts as much as it lasts. F1, precision and '
+        "recall are of spoofed time, at the threshold of the EER on dev.</p>",
+        table_of(localisation_table(run).reset_index()),
+    ]
+
+
 def _run(run: LoadedRun, level: int, measures: bool | None) -> str:
     h = f"h{level}"
     parts = [
@@ -187,6 +201,7 @@ def _run(run: LoadedRun, level: int, measures: bool | None) -> str:
         f"<{h}>{_of_metric(run)[0].upper()}{_of_metric(run)[1:]}</{h}>",
         table_of(layer_table(run).reset_index(), _form(run)),
         *_by_class(run, h),
+        *_localisation(run, h),
         *_corpora_and_conditions(run, h),
     ]
     if run.record.depth_finding:

@@ -6,7 +6,8 @@ other figures of its task stand beside it under their names (see `probing.target
 experiment      what was done: `layer` (a linear probe per layer), `shuffled-labels` and `trivial-features` (controls),
                 `depth` (heads on layers 1..k), `depth-excess`, `contribution`, `cost`, and, where asked for,
                 `by-condition`, `unseen-attack`, and `mlp` and `mlp-shuffled-labels` (an MLP probe per layer and its
-                control); of a target with classes `by-class`, whose `recall` of each layer has the class as condition
+                control); of frames that are bona fide or spoofed `localisation`;
+                of a target with classes `by-class`, whose `recall` of each layer has the class as condition
 head, layer, depth, seed, strength   of what was measured; missing where they mean nothing
 split           `dev` or `eval`
 corpus          whose utterances these are: of `eval` there is one set of rows for each corpus evaluated on, that which

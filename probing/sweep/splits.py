@@ -24,7 +24,7 @@ from probing.targets.aligned import AlignedUnits
 from probing.targets.metrics import CLASSES, NUMBER
 from probing.targets.options import TargetOptions
 from probing.targets.task import SPOOFING, Task, Values
-from probing.targets.values import Column, left_out, numbered, read_column, task_of, unmatched
+from probing.targets.values import Column, left_out, numbered, positive_of, read_column, task_of, unmatched
 
 EVAL = "eval"
 ADDED = ("score", "part")  # columns that tables of a run add to those of a corpus
@@ -41,6 +41,7 @@ class Split:
     task: what that makes of the sweep.
     left_out: why utterances of the split take no part -> how many.
     folds: (N,) of a cross-validation, in which all parts are the same utterances; see `fold_parts`.
+    intervals: of units, the labelled stretches of time of its utterances: `utterance_id`, `start`, `end`, `label`.
     unit: `frame`, `segment` or `middle` where trials are inside utterances (see `AlignedUnits`); empty for utterances.
     """
 
@@ -54,6 +55,7 @@ class Split:
     left_out: Mapping[str, int] = field(default_factory=dict)
     folds: NDArray[np.intp] | None = None
     unit: str = ""
+    intervals: pd.DataFrame | None = None
 
     @property
     def bonafide(self) -> NDArray[np.bool_]:
@@ -142,8 +144,9 @@ def divide(
     """
     table = _filled(cache).utterances if units is None else units.of(_filled(cache))
     values = column.of(table)
+    positive = positive_of(options, values)
     task = task_of(options, values, values)
-    target, used = numbered(task, values, options.positive)
+    target, used = numbered(task, values, positive)
     gone = unmatched(column, table["utterance_id"]) | left_out(task, values, used)
     table, values = table[used].reset_index(drop=True), values[used].reset_index(drop=True)
     n = options.folds or PARTS
@@ -159,7 +162,7 @@ def divide(
     splits = {}
     for part in ("train", "dev", EVAL):
         mine = values[rows[part]]
-        target, used = numbered(task, mine, options.positive)
+        target, used = numbered(task, mine, positive)
         why = {**(gone if part == "train" else {}), **left_out(task, mine, used)}
         chosen = table[rows[part]][used]
         splits[part] = Split(
@@ -173,6 +176,7 @@ def divide(
             why,
             folds[rows[part]][used] if options.folds else None,
             options.unit,
+            units.intervals(cache, chosen) if units else None,
         )
         _check_target(splits[part], column)
     return splits
@@ -210,10 +214,12 @@ def _with_target(chosen: Sequence[Split], options: TargetOptions, column: Column
     """The parts with their targets, without utterances that have none."""
     values = [column.of(split.table) for split in chosen]
     strangers = unmatched(column, [name for split in chosen for name in split.cache.utterances["utterance_id"]])
-    task = task_of(options, pd.concat(values), values[0])
+    every = pd.concat(values)
+    positive = positive_of(options, every)
+    task = task_of(options, every, values[0])
     found: list[Split] = []
     for split, mine in zip(chosen, values, strict=True):
-        target, used = numbered(task, mine, options.positive)
+        target, used = numbered(task, mine, positive)
         why = {**({} if found else strangers), **left_out(task, mine, used)}
         found.append(replace(split, table=split.table[used], target=target, task=task, left_out=why))
         _check_target(found[-1], column)
@@ -299,6 +305,7 @@ def _read(name: str, spec: str, cache: Cache, opened: dict[Path, Cache], units: 
         table.rename(columns=renamed(cache)),
         np.empty(0),
         unit=units.unit if units else "",
+        intervals=units.intervals(cache, table) if units and len(table) else None,
     )
 
 

@@ -19,6 +19,7 @@ from probing.sweep.conditions import ConditionFigures
 from probing.sweep.depth_ablation import ablate
 from probing.sweep.finding import find_elsewhere, find_layer, find_mlp, find_unseen
 from probing.sweep.linear import Probe, cross_validate, fit_probes, probe_layers
+from probing.sweep.localisation import add_localisation, localises
 from probing.sweep.mlp_probes import probe_with_mlp
 from probing.sweep.options import TRAINING, SweepOptions
 from probing.sweep.preparation import Prepared, prepare
@@ -138,6 +139,8 @@ def _probe_layers(
             if figures is not None:
                 figures.add(layer, probes[0], without)
             add_scores(data.splits, writer, f"linear-layer-{layer:02d}", probes[0].scores)
+            if localises(splits["train"]) and splits["train"].folds is None:
+                add_localisation(results, splits, layer, probes[0])
             found.of_layer[layer] = replace(probes[0], scores={})
             line.advance(1, f"layer {layer}")
         if figures is not None and figures.otherwise:

@@ -31,6 +31,7 @@ class AlignedUnits:
         self.unit = options.unit
         self._tables: dict[Path, pd.DataFrame] = {}
         self.notes: dict[Path, tuple[str, ...]] = {}
+        self._intervals: dict[Path, pd.DataFrame] = {}
 
     def of(self, cache: Cache) -> pd.DataFrame:
         """The units of a cache.
@@ -51,8 +52,14 @@ class AlignedUnits:
             names = [name for name in cache.utterances if name not in cache.manifest.measures]
             units = units_of(cache, found, options.unit, silence=options.silence, columns=[*names, *_measures(cache)])
             self.notes[key] = (*found.notes, *units.notes)
+            self._intervals[key] = found.table
             self._tables[key] = _as_trials(units.table, options.unit)
         return self._tables[key]
+
+    def intervals(self, cache: Cache, units: pd.DataFrame) -> pd.DataFrame:
+        """The labelled stretches of time of the utterances that some units of a cache are of."""
+        table = self._intervals[cache.folder.resolve()]
+        return table[table["utterance_id"].isin(units[UTTERANCE].unique())].reset_index(drop=True)
 
 
 def _measures(cache: Cache) -> list[str]:

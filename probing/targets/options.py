@@ -88,6 +88,8 @@ class TargetOptions:
             raise OptionError(
                 name, getattr(self, name), f"is of alignments. Expected {argument('unit', 'segment')} too"
             )
+        if self.unit and self.target == LABEL:
+            object.__setattr__(self, "target", f"{self.unit} label")
         if self.labels:
             object.__setattr__(self, "labels", str(Path(self.labels).expanduser().absolute()))
         if self.positive and self.task not in ("auto", BINARY):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cache.bounds import read_parquet
 from cache.errors import OptionError, ProbeError, argument
 from probing.corpora.protocol import is_tsv, read_csv
-from probing.labels import BONAFIDE, SPOOF
+from probing.labels import BONAFIDE, LABELS, SPOOF
 from probing.options import NAMES
 from probing.rows import stripped
 from probing.speakers import NO_SPEAKER, known_speakers
@@ -145,7 +145,8 @@ def task_of(options: TargetOptions, values: pd.Series[str], trained_on: pd.Serie
     if options.is_default and not options.unit and options.task in ("auto", BINARY) and set(known) <= {BONAFIDE, SPOOF}:
         return SPOOFING
     name = options.task
-    if options.positive:
+    positive = positive_of(options, known)
+    if positive:
         name = BINARY
     elif name == "auto":
         is_number = options.target != SPEAKER and known.nunique() > MANY and numbers_of(known) is not None
@@ -163,7 +164,7 @@ def task_of(options: TargetOptions, values: pd.Series[str], trained_on: pd.Serie
             )
         return Task(NUMBER, options.target, METRICS[metric])
     if name == BINARY:
-        return Task(BINARY, options.target, METRICS[metric], _two_classes(options, known))
+        return Task(BINARY, options.target, METRICS[metric], _two_classes(positive, known))
     counts = Counter(trained_on.dropna())
     classes = sorted((value for value, n in counts.items() if n >= options.min_count), key=_natural)
     if len(classes) < 2:
@@ -224,15 +225,23 @@ def numbers_of(values: pd.Series[str]) -> NDArray[np.float64] | None:
     return found if np.isfinite(found).all() else None
 
 
-def _two_classes(options: TargetOptions, known: pd.Series[str]) -> tuple[str, str]:
+def positive_of(options: TargetOptions, values: pd.Series[str]) -> tuple[str, ...]:
+    """Values of the positive class; of units that are bona fide or spoofed, bona fide goes without saying."""
+    known = set(values.dropna())
+    if options.positive or not options.unit or options.task not in ("auto", BINARY) or not known <= set(LABELS):
+        return options.positive
+    return tuple(sorted(value for value in known if LABELS[value] == BONAFIDE))
+
+
+def _two_classes(positive: tuple[str, ...], known: pd.Series[str]) -> tuple[str, str]:
     there = set(known)
-    absent = [value for value in options.positive if value not in there]
-    others = sorted(there - set(options.positive), key=_natural)
+    absent = [value for value in positive if value not in there]
+    others = sorted(there - set(positive), key=_natural)
     if absent or not others:
         shown = ", ".join(sorted(there, key=_natural)[:SHOWN])
         why = f"no utterance has {absent[0]!r}" if absent else "that is every value there is"
-        raise OptionError("positive", NAMES.write(options.positive), f"{why}. Found {shown}")
-    return (others[0] if len(others) == 1 else "other"), "/".join(options.positive)
+        raise OptionError("positive", NAMES.write(positive), f"{why}. Found {shown}")
+    return (others[0] if len(others) == 1 else "other"), "/".join(positive)
 
 
 def _text(value: object) -> str:

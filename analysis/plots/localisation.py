@@ -1,0 +1,77 @@
+"""Localisation curves: how well frames say where an utterance is spoofed, by layer."""
+
+from __future__ import annotations
+
+from itertools import cycle
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from analysis.plots.style import MARKERS, colours, label, legend, new_axes, whole_numbers, whole_rates
+from analysis.runs.loaded_run import LoadedRun
+from analysis.runs.loading import load
+from cache import ProbeError
+from probing.runs import Run
+from probing.runs.condition_names import condition_values
+
+
+def localisation_table(run: str | Path | Run, split: str = "eval") -> pd.DataFrame:
+    """Figures (%) of localisation by layer: range EER, segment EER by length, F1, precision and recall.
+
+    Args:
+        run: a run whose trials are frames that are bona fide or spoofed.
+        split: `eval` or `dev`.
+
+    Raises:
+        ProbeError: a run of other trials.
+    """
+    run = load(run)
+    rows = run.rows("localisation", split, run.corpus)
+    if rows.empty:
+        raise ProbeError(
+            f"{run.folder}: its trials are not frames that are bona fide or spoofed. Sweep with alignments that say "
+            "so: probe sweep CACHE --labels FILE --unit frame"
+        )
+    names = [_name(metric, condition) for metric, condition in zip(rows["metric"], rows["condition"], strict=True)]
+    table = rows.assign(name=names, value=100 * rows["value"]).pivot(index="layer", columns="name", values="value")
+    return table[list(dict.fromkeys(names))].rename_axis(columns=None)
+
+
+def localisation_curve(run: str | Path | Run, split: str = "eval", ax: Axes | None = None) -> Axes:
+    """Range EER (%) and segment EERs by layer; errors count by their time, or by segments of a length.
+
+    Args:
+        run: a run whose trials are frames that are bona fide or spoofed.
+        split: `eval` or `dev`.
+        ax: where to draw; default a new figure.
+
+    Raises:
+        ProbeError: a run of other trials.
+    """
+    run = load(run)
+    table = localisation_table(run, split)
+    rates = [name for name in table if "EER" in name]
+    ax = ax or new_axes()
+    for name, colour, marker in zip(rates, colours(len(rates)), cycle(MARKERS), strict=False):
+        style = "-" if name == rates[0] else ":"
+        ax.plot(table.index.astype(int), table[name], color=colour, marker=marker, ms=4, ls=style, label=name)
+    ax.axhline(50, color="0.6", lw=1, ls=(0, (1, 3)), label="chance")
+    ax.set(xlabel="layer (0 = input of the first block)", ylabel=f"EER on {split} (%)")
+    whole_rates(ax)
+    whole_numbers(ax)
+    label(ax, [run], split, title="where it is spoofed", bands="no intervals")
+    legend(ax)
+    return ax
+
+
+def has_localisation(run: LoadedRun) -> bool:
+    """Whether a run says where utterances are spoofed."""
+    return bool((run.results["experiment"] == "localisation").any())
+
+
+def _name(metric: str, condition: str) -> str:
+    if metric == "segment_eer":
+        length = condition_values(condition, ["segment"])["segment"]
+        return f"segment EER, {length.removesuffix('ms')} ms"
+    return {"range_eer": "range EER", "f1": "F1"}.get(metric, metric)

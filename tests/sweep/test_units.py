@@ -1,0 +1,182 @@
+"""Targets inside utterances: planted labels of frames and segments are found, spoofed stretches are located."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.plots.localisation import localisation_curve, localisation_table
+from analysis.reports.report import save_report
+from cache import Cache, ProbeError
+from cache.manifest import Manifest
+from cache.timing import ENTRY, FrameTiming
+from cache.writer import CacheWriter
+from probing.audio import MEASURES
+from probing.metrics import range_eer
+from probing.runs import Run
+from probing.sweep import sweep
+from probing.sweep.linear import sampled
+from probing.sweep.options import DepthOptions, SweepOptions
+from probing.targets.options import TargetOptions
+from probing.units import scored_frames
+
+HOP, CENTRE, DIM, N_FRAMES = 320, 200, 5, 40
+SEPARATION = (0.0, 2.0, 0.7)  # layer 1 knows it best
+PHONES = ("ah", "ee", "s")
+
+
+def write_frames(folder: Path, sound: pd.DataFrame, labels: tuple[str, ...]) -> Path:
+    """Frames whose channel says what they are, by `sound`: utterance_id, start, end, label."""
+    generator = np.random.default_rng(3)
+    rows = [
+        {"utterance_id": f"{split}-{i}", "path": f"{split}/{i}.wav", "split": split, "speaker": f"{split}{i % 4}"}
+        for split in ("train", "dev", "eval")
+        for i in range(16)
+    ]
+    corpus = pd.DataFrame(rows).assign(label="bonafide", attack="-")
+    about = {"backbone": "by hand", "random_weights": False, "corpus": "tones"}
+    about |= {ENTRY: FrameTiming(HOP, CENTRE).as_dict()}
+    tiers = {"pooled": "float32", "frames": "float16"}
+    manifest = Manifest({"made": "by hand"}, tuple(range(len(SEPARATION))), DIM, tiers, MEASURES, about)
+    times = (CENTRE + HOP * np.arange(N_FRAMES)) / 16_000
+    with CacheWriter(folder, manifest, corpus, shard_size=20) as writer:
+        for index, table in list(writer.pending()):
+            ids = list(table["utterance_id"])
+            n = len(ids)
+            measures = {name: generator.normal(size=n) for name in MEASURES}
+            shard = writer.start_shard(index, ids, [HOP * N_FRAMES + 80] * n, [N_FRAMES] * n, measures)
+            known = np.zeros((n, N_FRAMES, DIM))
+            for at, name in enumerate(ids):
+                for row in sound[sound["utterance_id"] == name].itertuples():
+                    inside = (times >= row.start) & (times < row.end)
+                    known[at, inside, labels.index(row.label)] = 1
+            for layer, apart in enumerate(SEPARATION):
+                x = generator.normal(size=known.shape) + apart * known
+                shard.write(0, "frames", layer, x.reshape(-1, DIM).astype(np.float16), n)
+                shard.write(0, "pooled", layer, np.stack([x.mean(1), x.std(1)], axis=1).astype(np.float32), n)
+            writer.finish_shard(index, shard, {})
+    return folder
+
+
+def intervals(labels: tuple[str, ...], seed: int) -> pd.DataFrame:
+    generator = np.random.default_rng(seed)
+    rows = []
+    for split in ("train", "dev", "eval"):
+        for i in range(16):
+            edges = np.concatenate([[0.0], np.sort(generator.uniform(0.05, 0.75, 5)), [0.8]])
+            first = int(generator.integers(len(labels)))
+            for k, (start, end) in enumerate(pairwise(edges)):
+                rows.append((f"{split}-{i}", start, end, labels[(first + k) % len(labels)]))
+    return pd.DataFrame(rows, columns=["utterance_id", "start", "end", "label"])
+
+
+@pytest.fixture(scope="module")
+def phones(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("phones")
+    sound = intervals(PHONES, 0)
+    sound.to_csv(folder / "phones.csv", index=False)
+    return write_frames(folder / "p.cache", sound, PHONES), folder / "phones.csv"
+
+
+def made(cache: Path, out: Path, **target: object) -> Run:
+    options = SweepOptions(
+        strengths=(0.01, 1.0),
+        control_seeds=(0,),
+        resamples=200,
+        target=TargetOptions(**target),
+        depths=DepthOptions(heads=()),
+    )
+    return sweep(cache, out, options, say=lambda text: None)
+
+
+def values_of(run: Run, experiment: str, metric: str) -> pd.Series:
+    rows = run.rows(experiment)
+    return rows[rows["metric"] == metric].set_index("layer")["value"]
+
+
+@pytest.mark.parametrize("unit", ["frame", "segment", "middle"])
+def test_planted_labels_of_units_are_found(phones: tuple[Path, Path], tmp_path: Path, unit: str) -> None:
+    cache, labels = phones
+    run = made(cache, tmp_path / "u.run", labels=str(labels), target="phone", unit=unit)
+    assert run.record.finding.layer == 1
+    assert run.task.classes == PHONES
+    values = values_of(run, "layer", "balanced_accuracy")
+    assert values[1] > values[2] > values[0]
+    assert abs(values[0] - 1 / 3) < 0.12
+    assert abs(values_of(run, "shuffled-labels", "balanced_accuracy").mean() - 1 / 3) < 0.15
+    trials = run.trials("linear-layer-01")
+    assert run.scored(trials).figures()["balanced_accuracy"] == pytest.approx(values[1])
+    assert trials["utterance"].nunique() == 16
+    assert ("frames" if unit == "frame" else "segments") in run.sentence
+    assert "by speaker (4)" in run.record["intervals"]
+    assert "phone" in Path(save_report(run)).read_text(encoding="utf-8")
+
+
+def test_few_units_are_trained_on_and_all_are_reported_on(phones: tuple[Path, Path], tmp_path: Path) -> None:
+    cache, labels = phones
+    whole = made(cache, tmp_path / "all.run", labels=str(labels), target="phone", unit="frame")
+    few = made(cache, tmp_path / "few.run", labels=str(labels), target="phone", unit="frame", max_units=150)
+    assert len(few.trials("linear-layer-01")) == len(whole.trials("linear-layer-01")) > 600
+    values = [values_of(run, "layer", "balanced_accuracy")[1] for run in (few, whole)]
+    assert 0.5 < values[0] != values[1]
+    options = TargetOptions(labels=str(labels), target="phone", unit="frame", max_units=150)
+    train = SweepOptions(target=options).splits(Cache(cache))["train"]
+    assert len(sampled(train, 150).rows) == 150
+    assert sampled(train, 150).rows.tolist() == sampled(train, 150).rows.tolist()
+
+
+def test_units_of_speakers_without_a_name_are_drawn_by_clip(phones: tuple[Path, Path], tmp_path: Path) -> None:
+    cache, labels = phones
+    options = SweepOptions(
+        interval_by="utterance", target=TargetOptions(labels=str(labels), target="phone", unit="frame")
+    )
+    split = options.splits(Cache(cache))["eval"]
+    drawn = split.task.draw(split.target, split.clusters("utterance"), 100, 0)
+    assert drawn.fewest == 16
+    assert "by clip (16)" in drawn.drawn
+
+
+def test_folds_of_units_share_no_utterance(phones: tuple[Path, Path], tmp_path: Path) -> None:
+    cache, labels = phones
+    folds = {"labels": str(labels), "split_by": "utterance", "folds": 4}
+    run = made(cache, tmp_path / "f.run", target="phone", unit="segment", **folds)
+    assert run.record.finding.layer == 1
+    with pytest.raises(ProbeError, match="max_units=100"):
+        made(cache, tmp_path / "g.run", unit="frame", max_units=100, **folds)
+
+
+def test_spoofed_stretches_are_located(tmp_path: Path) -> None:
+    stretches = intervals(("bonafide", "spoof"), 1)
+    stretches.to_csv(tmp_path / "s.csv", index=False)
+    cache = write_frames(tmp_path / "s.cache", stretches, ("bonafide", "spoof"))
+    run = made(cache, tmp_path / "s.run", labels=str(tmp_path / "s.csv"), unit="frame")
+    table = localisation_table(run)
+    assert table["range EER"].idxmin() == 1
+    assert table.loc[1, "range EER"] < 25 < table.loc[0, "range EER"]
+    assert table.loc[1, "F1"] > 70
+    trials = run.trials("linear-layer-01")
+    frames = trials.assign(utterance_id=trials["utterance"])
+    truth = stretches[stretches["utterance_id"].str.startswith("eval")]
+    expected = 100 * range_eer(truth, scored_frames(Cache(cache), frames, trials["score"]))
+    assert table.loc[1, "range EER"] == pytest.approx(expected, abs=1e-6)
+    assert localisation_curve(run).get_ylabel() == "EER on eval (%)"
+    assert "Where utterances are spoofed" in Path(save_report(run)).read_text(encoding="utf-8")
+    with pytest.raises(ProbeError, match="not frames"):
+        localisation_table(made(cache, tmp_path / "t.run", labels=str(tmp_path / "s.csv"), unit="segment"))
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ({"unit": "frame"}, "expected alignments too"),
+        ({"silence": "class"}, "is of alignments"),
+        ({"unit": "frame", "labels": "nowhere"}, "no such file"),
+    ],
+)
+def test_alignments_that_are_not_there_are_said(
+    phones: tuple[Path, Path], tmp_path: Path, target: dict[str, str], message: str
+) -> None:
+    with pytest.raises(ProbeError, match=message):
+        made(phones[0], tmp_path / "x.run", **target)
