@@ -1,6 +1,7 @@
 """A torch data set over a cache, safe with worker processes."""
 
 from collections.abc import Iterable, Sequence
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ from torch.utils.data import Dataset
 
 from cache.quantization import read_as
 from cache.reader import Cache, Where
+
+TARGETS = {"bonafide": 1.0, "spoof": 0.0}
 
 
 class CacheDataset(Dataset[dict[str, Any]]):
@@ -20,8 +23,9 @@ class CacheDataset(Dataset[dict[str, Any]]):
         layers: default all.
         where: which utterances (see Cache.select).
 
-    An item is a dict: `x` a tensor (layers, 2, D) or (layers, n_frames, D), `target` 1.0 for bona fide and 0.0 for
-    spoof, `utterance_id`, `n_frames`.
+    An item is a dict: `x` a tensor (layers, 2, D) or (layers, n_frames, D), `target` 1.0 for bona fide, 0.0 for spoof
+    and NaN for any other label, `utterance_id`, `n_frames`. `table` has the other columns of the utterances, row by
+    row.
     """
 
     def __init__(
@@ -51,7 +55,7 @@ class CacheDataset(Dataset[dict[str, Any]]):
         x = torch.from_numpy(states)
         of_each = counts if self.tier == "frames" else [2] * len(ids)
         items = (
-            {"x": x[i, :, :length], "target": float(label == "bonafide"), "utterance_id": name, "n_frames": n}
+            {"x": x[i, :, :length], "target": TARGETS.get(label, nan), "utterance_id": name, "n_frames": n}
             for i, (length, label, name, n) in enumerate(zip(of_each, labels, ids, counts, strict=True))
         )
         return Items(x, items)

@@ -9,7 +9,7 @@ import typer
 from analysis.commands.arguments import AudioRoot, Wait
 from analysis.commands.interruption import InterruptibleGroup
 from analysis.commands.parameters import Only, with_options
-from analysis.commands.printing import out
+from analysis.commands.printing import out, print_counts
 from analysis.commands.verify import verify_cache
 from analysis.runs.kinds import CACHE, expect, refuse_other
 from probing.corpora import load_corpus
@@ -50,8 +50,8 @@ def info(folder: CacheFolder) -> None:
     for name, value in {**rows, **{f"  {key}": value for key, value in opened.fingerprint.items()}}.items():
         out.print(f"{name:<14} {value}", markup=False)
     if {"split", "label"} <= set(opened.utterances.columns):
-        for (split, label), n in opened.utterances.astype(str).groupby(["split", "label"]).size().items():
-            out.print(f"{split} {label}: {n}", markup=False)
+        counts = opened.utterances.astype(str).groupby(["split", "label"]).size()
+        print_counts(counts.rename("utterances").reset_index())
 
 
 @cache_app.command()

@@ -7,7 +7,7 @@ import typer
 
 from analysis.commands.arguments import AudioRoot
 from analysis.commands.interruption import InterruptibleGroup
-from analysis.commands.printing import out
+from analysis.commands.printing import out, print_counts
 from probing.progress import progress_line
 
 corpus_app = typer.Typer(
@@ -25,7 +25,7 @@ def list_corpora() -> None:
     for name, known in import_module("probing.corpora").KNOWN.items():
         out.print(f"{name + ':ROOT':<21} {known.help}", markup=False)
     out.print(f"{'demo':<21} embedded, human and synthetic speech; train, dev, eval")
-    out.print(f"{'my/manifest.csv':<21} your own table with the columns path,label (.csv, .tsv, .parquet)")
+    out.print(f"{'my/manifest.csv':<21} your own table with the column path (.csv, .tsv, .parquet, .jsonl)")
 
 
 @corpus_app.command()
@@ -42,10 +42,7 @@ def check(
     if audio and found.there is not None:
         with progress_line("Decoding", len(found.there), "files") as line:
             faults += checking.unusable(found.there, workers, line.advance)
-    for row in found.counts.itertuples():
-        published = f", published {row.published:,}" if row.published >= 0 else ""
-        missing = f", audio missing {row.missing:,}" if row.missing else ""
-        out.print(f"{row.split} {row.label}: {row.utterances:,}{published}{missing}", markup=False)
+    print_counts(found.counts)
     for note in found.there.notes if found.there else ():
         out.print(f"Note: {note}", markup=False)
     for fault in faults:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # at run time it costs torch
     from probing.targets.metrics import Metric
 
 WIDEST = 1000
+MOST_LABELS = 24  # of a split, printed one by one
 
 out = PlainConsole()  # results go to standard output, all else to the console
 
@@ -68,6 +69,23 @@ def print_plan(plan: "Plan") -> None:
         "the cluster, 95 % are common to both depths."
     )
     out.print(f"\n{plan.sentence}\n", markup=False)
+
+
+def print_counts(counts: pd.DataFrame) -> None:
+    """Print utterances by split and label, a line each; a split of many labels has one line.
+
+    Args:
+        counts: `split`, `label`, `utterances`, and if known `published` (-1: not known) and `missing`.
+    """
+    for split, rows in counts.groupby("split", sort=False):
+        if len(rows) > MOST_LABELS:
+            sums = rows[[name for name in ("utterances", "missing") if name in rows]].sum()
+            rows = pd.DataFrame([{"split": split, "label": f"({len(rows)} labels)", **sums}])
+        for row in rows.to_dict("records"):
+            published = f", published {row['published']:,}" if row.get("published", -1) >= 0 else ""
+            missing = f", audio missing {row['missing']:,}" if row.get("missing") else ""
+            what = " ".join(filter(None, (row["split"], row["label"])))
+            out.print(f"{what}: {row['utterances']:,}{published}{missing}", markup=False)
 
 
 def print_frame(table: pd.DataFrame) -> None:

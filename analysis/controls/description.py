@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from analysis.caches.views import View, view
 from cache import Cache, ProbeError
 from cache.reader import Where
-from probing.labels import BONAFIDE
+from probing.labels import BONAFIDE, are_of_spoofing
 from probing.probes import Scaling, fit_logistic
 from probing.progress import progress_line
 
@@ -78,6 +78,8 @@ def description_length(
     v = view(cache, layers, {"split": "train"} if where is None else where, deviation=deviation)
     bonafide = (v.table["label"] == BONAFIDE).to_numpy()
     n = len(bonafide)
+    if not are_of_spoofing(v.table["label"]):
+        raise ProbeError(f"{cache.folder}: these {n} utterances have other labels than bonafide and spoof, or none")
     if bonafide.all() or not bonafide.any():
         raise ProbeError(f"{cache.folder}: these {n} utterances are of one class. Choose others with where=...")
     generators = [np.random.default_rng([seed, 2]) for seed in seeds]

@@ -76,7 +76,7 @@ class Edition:
             if self.name == "asvspoof2021-la":
                 table["condition"] = table["codec"].map(LA_CONDITIONS).fillna("-")
             table["path"] = _audio_paths(root, protocol.audio, table["utterance_id"], self.suffix)
-            tables.append(normalise(table, str(path)))
+            tables.append(normalise(table, str(path), spoofing=True))
         utterances = pd.concat(tables, ignore_index=True).fillna("-")
         twice = utterances["utterance_id"].duplicated()
         if twice.any():

@@ -13,6 +13,7 @@ from probing.corpora.corpus import Corpus
 from probing.corpora.known import KNOWN
 from probing.corpora.protocol import ProtocolMissing
 from probing.corpora.published import Counts
+from probing.labels import SPOOF
 
 AT_ONCE = 1024  # files given to the threads at a time
 
@@ -21,7 +22,7 @@ AT_ONCE = 1024  # files given to the threads at a time
 class Check:
     """What a corpus has and lacks.
 
-    counts: a row for each split and class, `split`, `label`, `utterances`, `published` (-1 where that is not known) and
+    counts: a row for each split and label, `split`, `label`, `utterances`, `published` (-1 where that is not known) and
         `missing` (audio files that are not there).
     faults: what is missing or different, a sentence each; none if all is there.
     download: what to get where; "" for a manifest.
@@ -100,7 +101,7 @@ def _differences(table: pd.DataFrame, published: Counts) -> Iterator[str]:
         if chosen.sum() != n:
             yield f"{' '.join(filter(None, key)) or 'in all'}: {chosen.sum():,} utterances, published are {n:,}"
     for split in sorted({split for split, _, attack in published if attack}):
-        attacks = set(table.loc[(table["split"] == split) & (table["label"] == "spoof"), "attack"])
+        attacks = set(table.loc[(table["split"] == split) & (table["label"] == SPOOF), "attack"])
         for attack in sorted(attacks - {attack for where, _, attack in published if where == split}):
             yield f"{split} spoof {attack}: no such attack was published"
 

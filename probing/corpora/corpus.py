@@ -1,4 +1,4 @@
-"""A corpus: a table of labelled utterances, a root folder, and the checks every corpus goes through."""
+"""A corpus: a table of utterances, a root folder, and the checks every corpus goes through."""
 
 import os
 from collections.abc import Sequence
@@ -20,13 +20,14 @@ NOT_IN_IDS = r"[\s\x00-\x1f\x7f-\x9f]"  # white space and control characters
 
 @dataclass(frozen=True)
 class Corpus:
-    """Labelled utterances.
+    """Utterances, and what is known of them.
 
     name: short name for tables and figures.
     spec: what to give `load_corpus` to read it again, independent of the working directory.
     root: folder that `path` starts from.
     utterances: one row each: `utterance_id`, `path` (relative to root, with /), `split`, `label` (`bonafide` or
-        `spoof`), `speaker`, `attack` (`-` for bona fide), then whatever columns the corpus has beside these.
+        `spoof`, or any other words, or empty), `speaker`, `attack` (`-` for bona fide), then whatever columns the
+        corpus has beside these.
     notes: what a person should know of what was read, such as files that were passed over; a sentence each.
     """
 
@@ -77,15 +78,20 @@ class Corpus:
             )
 
 
-def normalise(table: pd.DataFrame, where: str) -> pd.DataFrame:
+def normalise(table: pd.DataFrame, where: str, *, spoofing: bool = False) -> pd.DataFrame:
     """Bring the columns every corpus has into their form, and check them row by row.
 
+    A label is a word for bona fide or spoof in every row, or in none: then labels stay the text they are, empty where
+    the table has none. Some rows with such a word and some without are a mistake in most tables.
+
     Args:
-        table: `path` and `label` at least, all text; row i is reported as row i + 1.
+        table: `path` at least, all text; row i is reported as row i + 1.
         where: what to call the table in messages.
+        spoofing: whether the labels are known to be of spoofing, so that no other word passes.
 
     Raises:
-        ProbeError: unknown label, empty or duplicate id, path outside the root, a column of RESERVED.
+        ProbeError: unknown label among those of spoofing, empty or duplicate id, path outside the root, a column of
+            RESERVED.
     """
 
     def refuse(rows: "pd.Series[bool]", what: str, column: str) -> None:
@@ -102,8 +108,12 @@ def normalise(table: pd.DataFrame, where: str) -> pd.DataFrame:
                 f"{where}: column {column!r} is used by the cache itself, or by the tables made from it; give it "
                 f"another name, as own_{column}"
             )
-    label = table["label"].str.strip().str.lower().map(LABELS)
-    refuse(label.isna(), f"unknown label (expected one of {', '.join(LABELS)})", "label")
+    label = table["label"].str.strip() if "label" in table else pd.Series("", table.index, str)
+    trial = label.str.lower().map(LABELS)
+    if spoofing or trial.notna().any():
+        words = ", ".join(LABELS)
+        refuse(trial.isna(), f"unknown label (expected one of {words}; for other labels call the column class)", "label")
+        label = trial
     paths = pd.Series([os.path.normpath(path).replace(os.sep, "/") for path in table["path"]], table.index, str)
     outside = [path in (".", "..") or path.startswith(("/", "../")) for path in paths]
     refuse(pd.Series(outside, table.index), "path outside the corpus's root folder", "path")

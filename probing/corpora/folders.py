@@ -1,4 +1,4 @@
-"""Corpora whose folders say what is in them: `[SPLIT/]{real,fake}/[ATTACK/]...`, as FoR has it."""
+"""Corpora whose folders say what is in them: `[SPLIT/]{real,fake}/[ATTACK/]...`, as FoR has it, or just audio."""
 
 import os
 from collections import Counter
@@ -11,58 +11,79 @@ import pandas as pd
 from cache.errors import ProbeError
 from probing.audio import SUFFIXES
 from probing.corpora.corpus import NOT_IN_IDS, Corpus, ids_of, normalise
+from probing.corpora.manifest import notes_on_labels
 from probing.corpora.protocol import ProtocolMissing
 from probing.corpora.published import Known, classes
-from probing.corpora.splits import SPLITS
+from probing.corpora.splits import SPLITS, common_splits
 from probing.labels import LABELS, SPOOF
 
 
 def read_folder(root: Path, name: str | None = None) -> Corpus:
-    """Read a folder tree: the audio files below folders called real, fake, bonafide, spoof, ...
+    """Read a folder tree: the audio files below folders called real, fake, bonafide, spoof, ..., or all if none is.
 
     The folders above these name the split (`training`, `validation` and `testing` are train, dev and eval), the folder
-    below a fake one the attack. Hidden files and folders are passed over; other files too, and `notes` counts them.
+    below a fake one the attack. Without such folders there are no labels: a folder at the top called train, dev, eval
+    or as others call these is the split, and the column `folder` has the name of the next one below, which may be a
+    speaker or a class. Hidden files and folders are passed over; other files too, and `notes` counts them.
 
     Args:
-        root: folder that holds `real/` and `fake/`, or splits that do.
-        name: what to call the corpus; default the folder's name.
+        root: folder that holds `real/` and `fake/`, or splits that do, or audio.
+        name: what to call a published corpus, which has to have labels; default the folder's name.
 
     Raises:
-        ProbeError: no audio file is below such a folder.
+        ProbeError: no audio file is there.
     """
     root = root.resolve()
-    rows = []
-    elsewhere = 0
     found = sorted(files_below(root))
-    for path in (path for path in found if is_audio(path)):
+    audio = [path for path in found if is_audio(path)]
+    for path in audio:
         if not path.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in path):
             raise ProbeError(f"{root}: the name {os.fsencode(path)!r} is not UTF-8. Rename it, then run this again.")
-        *folders, _ = parts = Path(path).parts
-        depth = next((i for i, folder in enumerate(folders) if folder.lower() in LABELS), None)
-        if depth is None:
-            elsewhere += 1
-            continue
-        above = "/".join(folders[:depth])
-        below = folders[depth + 1 :]
-        label = LABELS[folders[depth].lower()]
-        attack = below[0] if below and label == SPOOF else ""
-        split = SPLITS.get(above.lower(), above or "all")
-        rows.append(("/".join(parts), split, label, attack))
     notes = [passed_over(found)] if passed_over(found) else []
-    if elsewhere:
-        notes.append(f"{elsewhere} audio files are not below real/ or fake/ and were passed over")
-    if not rows:
+    table = _labelled(audio)
+    if len(table) and len(table) < len(audio):
+        notes.append(f"{len(audio) - len(table)} audio files are not below real/ or fake/ and were passed over")
+    if table.empty and audio and name is None:
+        table = _unlabelled(audio)
+    if table.empty:
         why = f" ({'; '.join(notes)})" if notes else ""
         raise ProbeError(
-            f"{root}: no audio below real/ or fake/{why}. Expected [SPLIT/]{{real,fake}}/... with files ending in "
-            f"{', '.join(SUFFIXES)}; for other layouts write a manifest with the columns path,label"
+            f"{root}: no audio below real/ or fake/{why}. Expected files ending in {', '.join(SUFFIXES)}: for labels "
+            "in [SPLIT/]{real,fake}/..., without in [SPLIT/]...; for other layouts write a manifest with the columns "
+            "path,label"
         )
-    table = pd.DataFrame(rows, columns=["path", "split", "label", "attack"])
     ids = ids_of(table["path"])
     same = ids.duplicated(keep=False)
     table["utterance_id"] = ids.where(~same, table["path"].str.replace(NOT_IN_IDS, "_", regex=True))
+    table["split"], on_splits = common_splits(table["split"])
     spec = f"{name or 'folder'}:{root}"
-    return Corpus(name or root.name, spec, root, normalise(table, str(root)), tuple(notes))
+    table = normalise(table, str(root))
+    return Corpus(name or root.name, spec, root, table, (*notes, *on_splits, *notes_on_labels(table)))
+
+
+def _labelled(audio: list[str]) -> pd.DataFrame:
+    """The files below folders that name a label; columns `path`, `split`, `label`, `attack`."""
+    rows = []
+    for path in audio:
+        *folders, _ = parts = Path(path).parts
+        depth = next((i for i, folder in enumerate(folders) if folder.lower() in LABELS), None)
+        if depth is not None:
+            label = LABELS[folders[depth].lower()]
+            below = folders[depth + 1 :]
+            attack = below[0] if below and label == SPOOF else ""
+            rows.append(("/".join(parts), "/".join(folders[:depth]) or "all", label, attack))
+    return pd.DataFrame(rows, columns=["path", "split", "label", "attack"])
+
+
+def _unlabelled(audio: list[str]) -> pd.DataFrame:
+    """All files, with `path`, `split` and `folder`."""
+    rows = []
+    for path in audio:
+        *folders, _ = parts = Path(path).parts
+        in_split = bool(folders) and folders[0].casefold() in SPLITS
+        below = folders[1:] if in_split else folders
+        rows.append(("/".join(parts), folders[0] if in_split else "all", below[0] if below else ""))
+    return pd.DataFrame(rows, columns=["path", "split", "folder"])
 
 
 def read_for(root: Path, name: str = "for") -> Corpus:
@@ -127,8 +148,8 @@ CORPORA = (
     ),
     Known(
         "folder",
-        "your own audio in folders [SPLIT/]{real,fake}/[ATTACK/]",
+        "your own audio in [SPLIT/]{real,fake}/[ATTACK/], or without these",
         read_folder,
-        "nothing: ROOT holds real and fake, or splits that do",
+        "nothing: ROOT holds real and fake, or splits that do, or audio alone",
     ),
 )

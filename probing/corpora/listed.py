@@ -21,7 +21,7 @@ def read_in_the_wild(root: Path) -> Corpus:
     root = _inside(root, "release_in_the_wild")
     table = _listed(root / "meta.csv", ("file", "speaker", "label"), "release_in_the_wild.zip")
     table = table.rename(columns={"file": "path"}).assign(split="eval")
-    return Corpus("in-the-wild", f"in-the-wild:{root}", root, normalise(table, str(root / "meta.csv")))
+    return Corpus("in-the-wild", f"in-the-wild:{root}", root, normalise(table, str(root / "meta.csv"), spoofing=True))
 
 
 def read_spoofceleb(root: Path) -> Corpus:
@@ -39,7 +39,7 @@ def read_spoofceleb(root: Path) -> Corpus:
         table["path"] = table["file"].map(
             lambda file, name=name: f"flac/{name}/{file}" + ("" if file.lower().endswith(".flac") else ".flac")
         )
-        tables.append(normalise(table.drop(columns="file").assign(split=split, label=label), str(path)))
+        tables.append(normalise(table.drop(columns="file").assign(split=split, label=label), str(path), spoofing=True))
     return Corpus("spoofceleb", f"spoofceleb:{root}", root, pd.concat(tables, ignore_index=True).fillna("-"))
 
 

@@ -1,6 +1,5 @@
-"""Manifests: a table of one's own, `path,label` and optionally `utterance_id,speaker,attack,split` and conditions."""
+"""Manifests: a table of one's own, `path` and optionally `label,utterance_id,speaker,attack,split` and conditions."""
 
-import os
 import re
 from pathlib import Path
 
@@ -8,13 +7,20 @@ import pandas as pd
 import pyarrow as pa
 
 from cache.bounds import read_arrow
-from cache.errors import ProbeError, argument
+from cache.errors import ProbeError, as_flag
 from probing.corpora.corpus import Corpus, normalise
+from probing.corpora.json_lines import read_json_lines
+from probing.corpora.paths import places_of
 from probing.corpora.protocol import is_tsv, read_csv, with_columns
 from probing.corpora.splits import common_splits
+from probing.labels import are_of_spoofing
 from probing.rows import stripped
 
-SUFFIXES = (".csv", ".tsv", ".parquet", ".csv.gz", ".tsv.gz")
+SUFFIXES = (
+    *(".csv", ".tsv", ".parquet", ".jsonl", ".json"),
+    *(".csv.gz", ".tsv.gz", ".jsonl.gz", ".json.gz"),
+)
+PATHS = ("path", "audio_filepath", "audio", "wav")  # what the column of paths may be called, by NeMo say
 NAMELESS_INDEX = re.compile(r"__index_level_\d+__")
 
 
@@ -24,57 +30,70 @@ def is_manifest(path: Path) -> bool:
 
 
 def read_manifest(path: Path, *, name: str | None = None, audio_root: Path | None = None) -> Corpus:
-    """Read a csv, tsv or parquet manifest; paths in it are relative to its folder, or to `audio_root`.
+    """Read a manifest: csv, tsv, parquet, or one JSON object a line.
 
-    Absolute paths are taken where they lie below that folder, whatever symbolic links lead there. Further columns
-    (codec, language, ...) are kept as text, a missing value as an empty one. White space at either end of a text does
-    not count. Splits may be spelled as others do (`Train`, `val`, `test`); see `probing.corpora.splits`.
+    Relative paths in it start from its folder, or from `audio_root`; absolute ones may lie anywhere, or below
+    `audio_root` if that is given, whatever symbolic links lead there. The column may also be called `audio_filepath`,
+    `audio` or `wav`. Further columns (codec, language, ...) are kept as text, a missing value as an empty one. White
+    space at either end of a text does not count. Splits may be spelled as others do (`Train`, `val`, `test`); see
+    `probing.corpora.splits`.
 
     Raises:
-        ProbeError: the file cannot be read, a column is missing, there twice or one that our tables add, or a row is at
-            fault.
+        ProbeError: the file cannot be read, the column of paths is missing, a column is there twice or one that our
+            tables add, or a row is at fault.
     """
     if not path.exists():
-        raise ProbeError(f"{path}: no such manifest. Expected a file with the columns path,label")
-    if path.suffix.lower() == ".parquet":
+        raise ProbeError(f"{path}: no such manifest. Expected a file with the column path, and others as label")
+    kind = path.name.lower().removesuffix(".gz")
+    if kind.endswith(".parquet"):
         table = _parquet(path)
+    elif kind.endswith((".jsonl", ".json")):
+        table = read_json_lines(path, ("path",), _called)
+        _refuse_parts(table, path)
     else:
-        table = read_csv(path, ("path", "label"), "\t" if is_tsv(path) else ",")
-    given = Path(os.path.abspath(audio_root or path.parent))
-    root = given.resolve()
-    table["path"] = _relative(table["path"], given, root, path)
+        table = read_csv(path, ("path",), "\t" if is_tsv(path) else ",", _called)
+    places = places_of(table["path"], path, audio_root)
+    table["path"] = places.paths
+    if "utterance_id" not in table:
+        table["utterance_id"] = places.ids
     notes: list[str] = []
     if "split" in table:
         table["split"], notes = common_splits(table["split"])
+    table = normalise(table, str(path))
     spec = "demo" if name == "demo" else str(path.resolve())
     ending = next(suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix))
     name = name or f"{path.resolve().parent.name}/{path.name[: -len(ending)]}"
-    return Corpus(name, spec, root, normalise(table, str(path)), tuple(notes))
+    return Corpus(name, spec, places.root, table, tuple(notes + notes_on_labels(table)))
 
 
-def _relative(column: "pd.Series[str]", given: Path, root: Path, manifest: Path) -> "pd.Series[str]":
-    """The paths as they are from the root, absolute ones too; ProbeError where one of these does not lie below it."""
-    folders: dict[str, str] = {}  # of absolute paths, resolved
-    found = []
-    for path in column:
-        if os.path.isabs(path):
-            folder, file = os.path.split(os.path.normpath(path))
-            if folder not in folders:
-                folders[folder] = os.path.realpath(folder)
-            places = (Path(folder), given), (Path(folder), root), (Path(folders[folder]), root)
-            path = next(
-                (str(place.relative_to(top) / file) for place, top in places if place.is_relative_to(top)), path
-            )
-        found.append(path)
-    outside = [path for path in found if os.path.isabs(path)]
-    if len(outside) == len(found) and outside:
-        top = os.path.commonpath([os.path.dirname(path) for path in outside])
-        if top != os.path.sep:
-            raise ProbeError(
-                f"{manifest}, row 1: path outside the corpus's root folder {outside[0]!r}: it does not lie below "
-                f"{root}. Name the folder that holds the audio: {argument('audio_root', top)}"
-            )
-    return pd.Series(found, column.index, str)
+def notes_on_labels(table: pd.DataFrame) -> list[str]:
+    """A sentence on labels that say nothing of bona fide and spoof, so that a sweep has to be told what to look for."""
+    if are_of_spoofing(table["label"]):
+        return []
+    found = sorted(set(table["label"]) - {""})
+    if not found:
+        return [f"there are no labels; a sweep needs {as_flag('target', 'COLUMN')}"]
+    shown = ", ".join(found[:5]) + (", ..." if len(found) > 5 else "")
+    return [f"the labels are not of bona fide and spoof ({shown}); a sweep needs {as_flag('target', 'label')}"]
+
+
+def _called(names: list[str]) -> list[str]:
+    """The names of columns with `path` for another word for it, if that is the only one that is there."""
+    found = [name for name in names if name in PATHS]
+    return ["path" if name in PATHS else name for name in names] if len(found) == 1 else names
+
+
+def _refuse_parts(table: pd.DataFrame, manifest: Path) -> None:
+    """Raise ProbeError where a row is a part of a file, as those of NeMo may be: the file would be read whole."""
+    if "offset" not in table:
+        return
+    starts = pd.to_numeric(table["offset"], errors="coerce").fillna(0)
+    if starts.any():
+        i = int(starts.ne(0).to_numpy().argmax())
+        raise ProbeError(
+            f"{manifest}, row {i + 1}: offset {table['offset'].iloc[i]!r}: expected 0, files are read whole "
+            f"({int(starts.ne(0).sum())} such rows). Cut the files into one for each row, or leave the key out"
+        )
 
 
 def _parquet(path: Path) -> pd.DataFrame:
@@ -82,9 +101,11 @@ def _parquet(path: Path) -> pd.DataFrame:
     # Not by pandas: it drops the index, and makes 7.0 of 7 where another value of the column is missing.
     try:
         table = read_arrow(path)
-        names = [stripped(name) for name in table.column_names]
+        names = _called([stripped(name) for name in table.column_names])
         kept = [i for i, name in enumerate(names) if not NAMELESS_INDEX.fullmatch(name)]
-        with_columns(pd.DataFrame(columns=[names[i] for i in kept]), ("path", "label"), path)
+        with_columns(pd.DataFrame(columns=[names[i] for i in kept]), ("path",), path)
+        if pa.types.is_struct(table.column(names.index("path")).type):
+            raise ProbeError(f"{path}: holds the audio itself, not paths of files. Say that it does: hf:{path}")
         columns = {names[i]: _texts(table.column(i)) for i in kept}
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         if isinstance(error, ProbeError):

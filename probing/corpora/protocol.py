@@ -3,7 +3,7 @@
 import csv
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -69,8 +69,19 @@ def read_lines(path: Path, *forms: str) -> pd.DataFrame:
     return pd.DataFrame({columns[i]: [row[i] for row in rows] for i in kept})
 
 
-def read_csv(path: Path, columns: Sequence[str], separator: str = ",") -> pd.DataFrame:
+def read_csv(
+    path: Path,
+    columns: Sequence[str],
+    separator: str = ",",
+    called: Callable[[list[str]], list[str]] = lambda names: names,
+) -> pd.DataFrame:
     """Read a table with a header as text; an empty field is an empty text, white space at either end does not count.
+
+    Args:
+        path: the file, `.gz` or not.
+        columns: that it must have.
+        separator: of its fields.
+        called: from the names of the header to those of the columns.
 
     Raises:
         ProbeError: the file cannot be read, lacks one of `columns`, has two of one name, or a line has more or fewer
@@ -86,7 +97,7 @@ def read_csv(path: Path, columns: Sequence[str], separator: str = ",") -> pd.Dat
         raise ProbeError(f"{path}: is empty. Expected a header with {','.join(columns)}, and a line for each utterance")
     header = fit(rows.pop(min(rows)), 1)
     names = [name or f"Unnamed: {i}" for i, name in enumerate(header)]  # as pandas calls an index without a name
-    table = with_columns(pd.DataFrame(columns=names, dtype=str), columns, path)
+    table = with_columns(pd.DataFrame(columns=called(names), dtype=str), columns, path)
     for line, row in rows.items():
         rows[line] = fit(row, len(names))
         if len(rows[line]) != len(names):

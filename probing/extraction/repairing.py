@@ -14,7 +14,7 @@ from cache.shard_writer import ShardWriter
 from cache.table import PLACE_COLUMNS, load_table, stored_ids, table_is_whole
 from cache.verification import shard_faults
 from cache.writer import CacheWriter
-from probing.corpora import Corpus, load_corpus
+from probing.corpora import Corpus, load_corpus, read_corpus
 from probing.extraction.changes import changed_audio
 from probing.extraction.extracting import new_manifest, session, tell_failures
 from probing.extraction.machine import Machine
@@ -105,9 +105,16 @@ def _planned(folder: Path, manifest: Manifest, given: Corpus | None) -> Corpus:
             f"{folder}: the table of this part is damaged, and only the plan of the whole can rebuild it. Give the "
             f"command that made it again: probe extract {str(folder).split('.part-')[0]} {as_flag('part', number)}"
         )
-    corpus = given or load_corpus(about["corpus_spec"], audio_root=Path(about["audio_root"]))
+    corpus = given or _as_it_was(about["corpus_spec"], Path(about["audio_root"]))
     splits = _rows(corpus, stored_ids(folder, manifest)[1])["split"].unique()
     return corpus.only(splits) if len(splits) else corpus
+
+
+def _as_it_was(spec: str, root: Path) -> Corpus:
+    """The corpus of a cache. Its root was found in its absolute paths, or else it was given, or is where it was."""
+    if read_corpus(spec).root == root:
+        return load_corpus(spec)
+    return load_corpus(spec, audio_root=root)
 
 
 def _rows(corpus: Corpus, utterance_ids: Iterable[str]) -> pd.DataFrame:

@@ -24,7 +24,7 @@ from probing.devices import find_device
 from probing.evaluation import Evaluation, evaluate
 from probing.extraction import Options, layers_of
 from probing.heads.head import Head
-from probing.labels import LABELS
+from probing.labels import are_of_spoofing
 from probing.progress import console, progress_line
 from probing.runs import Run
 from probing.scores.files import Form, check_score_file, write_scores
@@ -270,14 +270,21 @@ def score_inputs(
         table = read.utterances
         for note in read.notes:
             say(f"Note: {note}")
+        labelled = are_of_spoofing(table["label"])
+        if form == "2019" and not labelled:
+            raise ServingError(
+                f"{argument('form', '2019')}: {read.name} has utterances without label of bona fide or spoof. Type "
+                f"{argument('form', '2021')}"
+            )
         files = {name: read.root / path for name, path in zip(table["utterance_id"], table["path"], strict=True)}
         scores = server.on_audio(files, device, on_failure)
         table = table[table["utterance_id"].isin(scores)]
         if table.empty:
             raise ServingError(f"{len(files)} files, and none can be used. Nothing was written; give other audio")
         values = np.array([scores[name] for name in table["utterance_id"]])
-        write_scores(file, table, values, form or "2019")
-        return Scored(server.name, len(table), len(files) - len(table), _evaluations(table, values))
+        write_scores(file, table, values, form or ("2019" if labelled else "2021"))
+        evaluations = _evaluations(table, values) if labelled else {}
+        return Scored(server.name, len(table), len(files) - len(table), evaluations)
     caches = [path for path in inputs if (path / MANIFEST).is_file()]
     if caches and len(inputs) > 1:
         raise ServingError(f"{caches[0]}: a cache is scored alone. Give one cache, or audio")
@@ -301,7 +308,7 @@ def score_inputs(
         raise ServingError(
             f"{argument('split', split)}: {cache.folder} has only {', '.join(cache.utterances['split'].unique())}"
         )
-    labelled = table["label"].isin(set(LABELS.values())).all()
+    labelled = are_of_spoofing(table["label"])
     if form == "2019" and not labelled:
         raise ServingError(
             f"{argument('form', '2019')}: {cache.folder} has utterances without label. Type {argument('form', '2021')}"

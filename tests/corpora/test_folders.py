@@ -48,3 +48,33 @@ def test_a_folder_of_other_kinds_only_names_them(tmp_path: Path) -> None:
     (tmp_path / "real/1.m4a").write_bytes(b"x")
     with pytest.raises(ProbeError, match=r"no audio below real/ or fake/ \(1 files of other kinds .* 1 \.m4a\)"):
         load_corpus(f"folder:{tmp_path}")
+
+
+def test_folders_without_labels_are_read_whole(tmp_path: Path) -> None:
+    for name in ("Train/anna/1.wav", "Train/anna/b/2.wav", "validation/bert/3.flac", "test/4.wav", "more/carl/5.wav"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(tmp_path / name, TONE, 16000)
+    (tmp_path / "meta.csv").write_text("x")
+    corpus = load_corpus(str(tmp_path))
+    assert corpus.utterances[["path", "split", "folder"]].to_numpy().tolist() == [
+        ["Train/anna/1.wav", "train", "anna"],
+        ["Train/anna/b/2.wav", "train", "anna"],
+        ["more/carl/5.wav", "all", "more"],
+        ["test/4.wav", "eval", ""],
+        ["validation/bert/3.flac", "dev", "bert"],
+    ]
+    assert (corpus.utterances[["label", "attack", "speaker"]] == "").all(axis=None)
+    assert corpus.notes == (
+        "1 files of other kinds were passed over: 1 .csv",
+        "there are no labels; a sweep needs --target COLUMN",
+    )
+
+
+@pytest.mark.parametrize("below", ["", "/real", "/fake"])
+def test_folders_of_one_split_by_two_names_are_kept_apart(tmp_path: Path, below: str) -> None:
+    for split in ("train", "test", "eval"):
+        (tmp_path / f"{split}{below}").mkdir(parents=True)
+        soundfile.write(tmp_path / f"{split}{below}/1.wav", TONE, 16000)
+    corpus = load_corpus(str(tmp_path))
+    assert sorted(corpus.utterances["split"]) == ["eval", "test", "train"]
+    assert "the splits eval and test would both be eval" in corpus.notes[0]

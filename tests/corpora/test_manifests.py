@@ -1,6 +1,8 @@
 """Manifests as people save them: nothing is lost, nothing is another speaker, attack or split by how it was written."""
 
 import gzip
+import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from cache.errors import as_flag
 from probing.corpora import load_corpus
 from probing.corpora.corpus import RESERVED
 from probing.corpora.manifest import read_manifest
+from probing.corpora.paths import places_of
 from probing.speakers import known_speakers
 
 CLEAN = pd.DataFrame(
@@ -76,7 +79,7 @@ def test_a_named_index_of_parquet_is_a_column_and_whole_numbers_stay_whole(folde
         ("path,label, label\na.wav,real,fake\n", "two columns are called 'label'"),
         ("", "is empty"),
         ("path,label\nä.wav,real\n", "Save it as UTF-8"),
-        ("path,label\n/d/x/a.wav,real\n/d/y/b.wav,fake\n", "Name the folder that holds the audio: audio_root=/d"),
+        ("audio,wav\na.wav,b.wav\n", "no column 'path'. Expected path; found audio,wav"),
     ],
 )
 def test_a_table_that_cannot_be_read_whole_is_refused(folder: Path, text: str, message: str) -> None:
@@ -135,6 +138,115 @@ def test_absolute_paths_are_found_below_the_root_whatever_links_lead_there(tmp_p
         (tmp_path / "m.csv").write_text(f"path,label\n{place}/a.wav,real\n{tmp_path}/outside.wav,fake\n")
         with pytest.raises(ProbeError, match="row 2: path outside the corpus's root folder"):
             load_corpus(str(tmp_path / "m.csv"), audio_root=home)
+
+
+def test_absolute_paths_lead_anywhere_and_ids_do_not_say_where(tmp_path: Path) -> None:
+    text = "path,label\n{0}/clips/a.wav,real\n{0}/clips/b.wav,fake\n"
+    for place in ("disk", "mnt/disk2"):
+        for name in ("clips/a.wav", "clips/b.wav", "own/c.wav"):
+            (tmp_path / place / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / place / name).write_bytes(b"x")
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists/near.wav").write_bytes(b"x")
+    path = tmp_path / "lists/m.csv"
+    path.write_text(text.format(tmp_path / "disk"))
+    corpus = load_corpus(str(path))
+    assert (corpus.root, list(corpus.utterances["path"])) == (tmp_path / "disk/clips", ["a.wav", "b.wav"])
+    path.write_text(text.format(tmp_path / "mnt/disk2"))
+    pd.testing.assert_frame_equal(load_corpus(str(path)).utterances, corpus.utterances)
+    with pytest.raises(ProbeError, match=f"Name the folder that holds the audio: audio_root={tmp_path}/mnt/disk2/clips"):
+        load_corpus(str(path), audio_root=tmp_path / "disk")
+
+    path.write_text(f"path\nnear.wav\n{tmp_path}/disk/clips/a.wav\n{tmp_path}/mnt/disk2/own/c.wav\n")
+    corpus = load_corpus(str(path))
+    assert corpus.root == tmp_path
+    assert list(corpus.utterances["path"]) == ["lists/near.wav", "disk/clips/a.wav", "mnt/disk2/own/c.wav"]
+    assert list(corpus.utterances["utterance_id"]) == ["near", "disk/clips/a", "mnt/disk2/own/c"]
+    path.write_text(f"path\n../near.wav\n{tmp_path}/disk/clips/a.wav\n")
+    with pytest.raises(ProbeError, match=r"row 1: path outside the corpus's root folder '\.\./near\.wav'"):
+        load_corpus(str(path))
+
+
+def test_absolute_paths_that_only_the_root_has_in_common() -> None:
+    places = places_of(pd.Series(["/data1/x/a.wav", "/mnt/y/b.wav", "/c.wav"]), Path("/home/me/m.csv"))
+    assert (places.root, list(places.paths)) == (Path("/"), ["data1/x/a.wav", "mnt/y/b.wav", "c.wav"])
+    assert list(places.ids) == ["data1/x/a", "mnt/y/b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("column", "expected", "note"),
+    [
+        (None, ["", "", "", ""], "there are no labels; a sweep needs --target COLUMN"),
+        (["", "", "", ""], ["", "", "", ""], "there are no labels"),
+        (["happy", "Angry ", "", "42"], ["happy", "Angry", "", "42"], r"\(42, Angry, happy\); a sweep needs --target"),
+        (["human", "FAKE", "real", "spoof"], ["bonafide", "spoof", "bonafide", "spoof"], None),
+    ],
+)
+def test_labels_are_of_spoofing_or_any_text_or_none(
+    folder: Path, column: list[str] | None, expected: list[str], note: str | None
+) -> None:
+    table = CLEAN.drop(columns=["label"])
+    (table if column is None else table.assign(label=column)).to_csv(folder / "m.csv", index=False)
+    corpus = load_corpus(str(folder / "m.csv"))
+    assert list(corpus.utterances["label"]) == expected
+    attacks = ["-", "A07", "-", "nan"] if note is None else list(CLEAN["attack"])
+    assert list(corpus.utterances["attack"]) == attacks
+    assert len(corpus.notes) == (note is not None)
+    assert note is None or re.search(note, corpus.notes[0])
+
+
+def test_some_labels_of_spoofing_among_others_are_a_mistake(folder: Path) -> None:
+    for column in (["human", "dog", "cat", "dog"], ["bonafide", "spoof", "", "spoof"]):
+        CLEAN.assign(label=column).to_csv(folder / "m.csv", index=False)
+        with pytest.raises(ProbeError, match="row [23]: unknown label .*for other labels call the column class"):
+            load_corpus(str(folder / "m.csv"))
+        CLEAN.drop(columns="label").assign(**{"class": column}).to_csv(folder / "m.csv", index=False)
+        assert list(load_corpus(str(folder / "m.csv")).utterances["class"]) == column
+
+
+@pytest.mark.parametrize("name", ["m.jsonl", "m.jsonl.gz", "m.json", "m.json.gz"])
+def test_json_lines_are_a_manifest(folder: Path, name: str) -> None:
+    rows = CLEAN.rename(columns={"path": "audio_filepath"}).to_dict("records")
+    lines = [json.dumps({f" {key}": f"{value}\u3000" for key, value in row.items()}) for row in rows]
+    content = ("\n\n".join(lines) + "\n").encode("utf-8-sig")
+    (folder / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    corpus = load_corpus(str(folder / name))
+    pd.testing.assert_frame_equal(corpus.utterances[CLEAN.columns], CLEAN, check_dtype=False)
+    assert corpus.name == f"{folder.name}/m"
+
+
+def test_values_of_json_lines_become_text(folder: Path) -> None:
+    (folder / "m.jsonl").write_text(
+        '{"wav": "a.wav", "duration": 1.50, "split": "Train", "n": 7, "words": ["é", {"a": 1}]}\n'
+        '{"wav": "b.wav", "split": "validation", "n": null, "ok": true, "x": NaN, "offset": 0.0}\n'
+    )
+    read = load_corpus(str(folder / "m.jsonl")).utterances.set_index("path").T.to_dict()
+    known = {"label": "", "speaker": "", "attack": ""}
+    words = {"words": '["é", {"a": 1}]', "ok": "", "x": "", "offset": ""}
+    assert read["a.wav"] == {"utterance_id": "a", "split": "train", "duration": "1.5", "n": "7", **words, **known}
+    others = {"duration": "", "n": "", "words": "", "ok": "True", "x": "", "offset": "0.0"}
+    assert read["b.wav"] == {"utterance_id": "b", "split": "dev", **others, **known}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"path": "a.wav"}\n\n{"path": \n', "m.jsonl, line 3: no JSON object"),
+        ('[{"path": "a.wav"}]\n', r"line 1: no JSON object \(found .*Expected one object a line"),
+        ('{"path": "a.wav", " path": "b.wav"}\n', "line 1: no JSON object .two keys are called 'path'"),
+        ('{"path": "a.wav", "x": "\\ud800"}\n', "line 1: no JSON object .*surrogates not allowed"),
+        ("[" * 100_000 + "\n", "line 1: no JSON object"),
+        ('{"path": ' + "9" * 5000 + "}\n", "line 1: no JSON object"),
+        ('{"file": "a.wav"}\n', "no column 'path'. Expected path; found file"),
+        ('{"path": "a.wav"}\n{"speaker": "b"}\n', "row 2: path outside"),
+        ("\n \n", "is empty"),
+        ('{"audio_filepath": "a.wav", "offset": 0}\n{"audio_filepath": "a.wav", "offset": 2.5}\n', "row 2: offset '2.5'"),
+    ],
+)
+def test_json_lines_that_cannot_be_read_whole_are_refused(folder: Path, text: str, message: str) -> None:
+    (folder / "m.jsonl").write_text(text)
+    with pytest.raises(ProbeError, match=message):
+        load_corpus(str(folder / "m.jsonl"))
 
 
 def test_what_check_accepts_extract_accepts(folder: Path, monkeypatch, capsys) -> None:
