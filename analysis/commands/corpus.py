@@ -25,6 +25,7 @@ def list_corpora() -> None:
     for name, known in import_module("probing.corpora").KNOWN.items():
         out.print(f"{name + ':ROOT':<21} {known.help}", markup=False)
     out.print(f"{'demo':<21} embedded, human and synthetic speech; train, dev, eval")
+    out.print(f"{'hf:NAME or hf:FOLDER':<21} a data set of Hugging Face; ,label=COLUMN behind it (extra: datasets)")
     out.print(f"{'my/manifest.csv':<21} your own table with the column path (.csv, .tsv, .parquet, .jsonl)")
 
 

@@ -79,7 +79,10 @@ def description_length(
     bonafide = (v.table["label"] == BONAFIDE).to_numpy()
     n = len(bonafide)
     if not are_of_spoofing(v.table["label"]):
-        raise ProbeError(f"{cache.folder}: these {n} utterances have other labels than bonafide and spoof, or none")
+        raise ProbeError(
+            f"{cache.folder}: these {n} utterances have other labels than bonafide and spoof, or none. Expected these "
+            "two in every row"
+        )
     if bonafide.all() or not bonafide.any():
         raise ProbeError(f"{cache.folder}: these {n} utterances are of one class. Choose others with where=...")
     generators = [np.random.default_rng([seed, 2]) for seed in seeds]

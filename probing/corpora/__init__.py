@@ -1,9 +1,10 @@
-"""Corpora: labelled utterances and where their audio is, without opening the audio.
+"""Corpora: utterances, what is known of them and where their audio is, without opening the audio.
 
 load_corpus("demo")                           embedded, needs nothing
-load_corpus("my/manifest.csv")                path,label and optionally utterance_id,speaker,attack,split,...
+load_corpus("my/manifest.csv")                path and optionally label,utterance_id,speaker,attack,split,...
 load_corpus("asvspoof2019-la:/data/asvspoof2019")
-load_corpus("folder:/data/mine")              [SPLIT/]{real,fake}/[ATTACK/]..., as load_corpus("/data/mine")
+load_corpus("folder:/data/mine")              [SPLIT/]{real,fake}/[ATTACK/]..., or any audio; or "/data/mine"
+load_corpus("hf:/data/saved,label=emotion")   a data set of Hugging Face, on disk or by name
 
 `KNOWN` has the names. Every column a corpus has beside the common ones (codec, vocoder, language, ...) is kept as text.
 """
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from cache.errors import OptionError
 from probing.corpora.corpus import Corpus
+from probing.corpora.hugging_face import PREFIX, is_saved, read_hugging_face
 from probing.corpora.known import KNOWN
 from probing.corpora.manifest import SUFFIXES, is_manifest, read_manifest
 from probing.corpora.published import Known
@@ -30,11 +32,13 @@ def read_corpus(spec: str, *, audio_root: Path | None = None) -> Corpus:
         return _read_known(KNOWN[name], Path(root).expanduser())
     path = Path(spec).expanduser()
     audio_root = audio_root and audio_root.expanduser()
+    if spec.startswith(PREFIX) or is_saved(path):
+        return read_hugging_face(spec, audio_root)
     if is_manifest(path):
         return read_manifest(path, audio_root=audio_root)
     if path.is_dir():
         return KNOWN["folder"].read(path)
-    known = ", ".join(f"{name}:ROOT" for name in KNOWN)
+    known = ", ".join([*(f"{name}:ROOT" for name in KNOWN), f"{PREFIX}NAME"])
     raise OptionError(
         "corpus",
         spec,
@@ -52,11 +56,13 @@ def _read_known(known: Known, root: Path) -> Corpus:
 
 
 def load_corpus(spec: str, *, audio_root: Path | None = None, splits: Sequence[str] | None = None) -> Corpus:
-    """Read a corpus and check it: labels, ids, paths, and that every file exists.
+    """Read a corpus and check it: ids, paths, labels, and that every file exists.
 
     Args:
-        spec: `demo`, the path of a manifest (.csv, .tsv, .parquet; .gz), `NAME:ROOT` of a known corpus, or a folder.
-        audio_root: folder that the paths of a manifest start from; default the manifest's own.
+        spec: `demo`, the path of a manifest (.csv, .tsv, .jsonl, .parquet; .gz), `NAME:ROOT` of a known corpus, a
+            folder, or `hf:NAME` of a data set of Hugging Face.
+        audio_root: folder that the paths of a manifest start from, default the manifest's own; of a data set of
+            Hugging Face, the one that audio is written to.
         splits: keep only these splits.
 
     Raises:

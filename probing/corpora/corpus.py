@@ -112,7 +112,9 @@ def normalise(table: pd.DataFrame, where: str, *, spoofing: bool = False) -> pd.
     trial = label.str.lower().map(LABELS)
     if spoofing or trial.notna().any():
         words = ", ".join(LABELS)
-        refuse(trial.isna(), f"unknown label (expected one of {words}; for other labels call the column class)", "label")
+        refuse(
+            trial.isna(), f"unknown label (expected one of {words}; for other labels call the column class)", "label"
+        )
         label = trial
     paths = pd.Series([os.path.normpath(path).replace(os.sep, "/") for path in table["path"]], table.index, str)
     outside = [path in (".", "..") or path.startswith(("/", "../")) for path in paths]

@@ -10,5 +10,5 @@ from probing.corpora import asvspoof, folders, listed, partialspoof
 from probing.registry import Registry
 
 KNOWN = Registry(
-    "corpus", *asvspoof.CORPORA, *partialspoof.CORPORA, *listed.CORPORA, *folders.CORPORA, reserved=("demo",)
+    "corpus", *asvspoof.CORPORA, *partialspoof.CORPORA, *listed.CORPORA, *folders.CORPORA, reserved=("demo", "hf")
 )

@@ -154,7 +154,9 @@ def test_absolute_paths_lead_anywhere_and_ids_do_not_say_where(tmp_path: Path) -
     assert (corpus.root, list(corpus.utterances["path"])) == (tmp_path / "disk/clips", ["a.wav", "b.wav"])
     path.write_text(text.format(tmp_path / "mnt/disk2"))
     pd.testing.assert_frame_equal(load_corpus(str(path)).utterances, corpus.utterances)
-    with pytest.raises(ProbeError, match=f"Name the folder that holds the audio: audio_root={tmp_path}/mnt/disk2/clips"):
+    with pytest.raises(
+        ProbeError, match=f"Name the folder that holds the audio: audio_root={tmp_path}/mnt/disk2/clips"
+    ):
         load_corpus(str(path), audio_root=tmp_path / "disk")
 
     path.write_text(f"path\nnear.wav\n{tmp_path}/disk/clips/a.wav\n{tmp_path}/mnt/disk2/own/c.wav\n")
@@ -198,7 +200,7 @@ def test_labels_are_of_spoofing_or_any_text_or_none(
 def test_some_labels_of_spoofing_among_others_are_a_mistake(folder: Path) -> None:
     for column in (["human", "dog", "cat", "dog"], ["bonafide", "spoof", "", "spoof"]):
         CLEAN.assign(label=column).to_csv(folder / "m.csv", index=False)
-        with pytest.raises(ProbeError, match="row [23]: unknown label .*for other labels call the column class"):
+        with pytest.raises(ProbeError, match=r"row [23]: unknown label .*for other labels call the column class"):
             load_corpus(str(folder / "m.csv"))
         CLEAN.drop(columns="label").assign(**{"class": column}).to_csv(folder / "m.csv", index=False)
         assert list(load_corpus(str(folder / "m.csv")).utterances["class"]) == column
@@ -240,7 +242,10 @@ def test_values_of_json_lines_become_text(folder: Path) -> None:
         ('{"file": "a.wav"}\n', "no column 'path'. Expected path; found file"),
         ('{"path": "a.wav"}\n{"speaker": "b"}\n', "row 2: path outside"),
         ("\n \n", "is empty"),
-        ('{"audio_filepath": "a.wav", "offset": 0}\n{"audio_filepath": "a.wav", "offset": 2.5}\n', "row 2: offset '2.5'"),
+        (
+            '{"audio_filepath": "a.wav", "offset": 0}\n{"audio_filepath": "a.wav", "offset": 2.5}\n',
+            "row 2: offset '2.5'",
+        ),
     ],
 )
 def test_json_lines_that_cannot_be_read_whole_are_refused(folder: Path, text: str, message: str) -> None:
