@@ -20,7 +20,8 @@ SUFFIXES = (
     *(".csv", ".tsv", ".parquet", ".jsonl", ".json"),
     *(".csv.gz", ".tsv.gz", ".jsonl.gz", ".json.gz"),
 )
-PATHS = ("path", "audio_filepath", "audio", "wav")  # what the column of paths may be called, by NeMo say
+# what the column of paths may be called; by NeMo, Hugging Face and others
+PATHS = ("path", "audio_filepath", "file_name", "filename", "audio", "wav")
 NAMELESS_INDEX = re.compile(r"__index_level_\d+__")
 
 
@@ -33,8 +34,8 @@ def read_manifest(path: Path, *, name: str | None = None, audio_root: Path | Non
     """Read a manifest: csv, tsv, parquet, or one JSON object a line.
 
     Relative paths in it start from its folder, or from `audio_root`; absolute ones may lie anywhere, or below
-    `audio_root` if that is given, whatever symbolic links lead there. The column may also be called `audio_filepath`,
-    `audio` or `wav`. Further columns (codec, language, ...) are kept as text, a missing value as an empty one. White
+    `audio_root` if that is given, whatever symbolic links lead there. The column may have another name of PATHS, as
+    `audio_filepath`. Further columns (codec, language, ...) are kept as text, a missing value as an empty one. White
     space at either end of a text does not count. Splits may be spelled as others do (`Train`, `val`, `test`); see
     `probing.corpora.splits`.
 

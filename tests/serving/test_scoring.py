@@ -99,6 +99,24 @@ def test_probe_evaluate_reads_what_probe_score_writes(
         assert len(read_scores(file)) == 16
 
 
+@pytest.mark.parametrize("labels", [None, ["up", "down"] * 8])
+def test_a_corpus_with_other_labels_or_none_is_scored_and_not_evaluated(
+    labels: list[str] | None,
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    table = pd.read_csv(place / "c.csv").drop(columns="label")
+    (table if labels is None else table.assign(label=labels)).to_csv(place / "free.csv", index=False)
+    what = ["score", "c.run", "--corpus", "free.csv", "--head", "linear-layer-02", "--out", str(tmp_path / "s.txt")]
+    assert probe(place, monkeypatch, *what, "--form", "2019") == 2
+    assert "has utterances without label of bona fide or spoof. Type --form 2021" in capsys.readouterr().err
+    assert probe(place, monkeypatch, *what) == 0
+    assert "EER" not in capsys.readouterr().out
+    assert list(read_scores(tmp_path / "s.txt").columns) == ["utterance_id", "score"]
+
+
 def test_a_corpus_is_scored_under_its_ids_and_evaluated(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
