@@ -12,10 +12,9 @@ CorpusSpec = Annotated[
     typer.Option(
         "--corpus",
         metavar="SPEC",
-        help="'demo' (embedded); a manifest .csv, .tsv or .parquet with the columns path,label and optionally "
-        "utterance_id,speaker,attack,split and conditions; NAME:ROOT, as asvspoof2019-la:ROOT; or a folder, with real "
-        "and fake in it; "
-        "probe corpus list has the names.",
+        help="'demo' (embedded); a manifest .csv, .tsv, .parquet or .jsonl with the column path and optionally "
+        "label,utterance_id,speaker,attack,split and any others; NAME:ROOT, as asvspoof2019-la:ROOT; a folder of "
+        "audio, with or without real and fake in it; or hf:NAME of Hugging Face; probe corpus list has the names.",
     ),
 ]
 AudioRoot = Annotated[

@@ -12,6 +12,7 @@ from cache.parts import Part
 from probing.corpora import load_corpus
 from probing.extraction.machine import Cluster, Machine
 from probing.extraction.options import Options
+from probing.labels import are_of_spoofing
 from probing.options import one_of
 from probing.progress import console
 
@@ -79,6 +80,9 @@ def extract(
         extraction.extract_on_cluster(folder, table, options, machine, cluster, part=share, strict=strict)
     else:
         extraction.extract(folder, table, options, machine, part=share, strict=strict)
+    target = "" if are_of_spoofing(table.utterances["label"]) else " --target COLUMN"
     console.print(
-        f"Next: probe sweep {folder}" if share is None else f"When all parts are done: probe cache merge {folder}"
+        f"Next: probe sweep {folder}{target}"
+        if share is None
+        else f"When all parts are done: probe cache merge {folder}"
     )

@@ -22,9 +22,10 @@ def read_folder(root: Path, name: str | None = None) -> Corpus:
     """Read a folder tree: the audio files below folders called real, fake, bonafide, spoof, ..., or all if none is.
 
     The folders above these name the split (`training`, `validation` and `testing` are train, dev and eval), the folder
-    below a fake one the attack. Without such folders there are no labels: a folder at the top called train, dev, eval
-    or as others call these is the split, and the column `folder` has the name of the next one below, which may be a
-    speaker or a class. Hidden files and folders are passed over; other files too, and `notes` counts them.
+    below a fake one the attack. Without such folders there are no labels: the first folder called train, dev, eval or
+    as others call these is the split, and the column `folder` has the name of the next one below, which may be a
+    speaker or a class; or else of the first above. Hidden files and folders are passed over; other files too, and
+    `notes` counts them.
 
     Args:
         root: folder that holds `real/` and `fake/`, or splits that do, or audio.
@@ -76,13 +77,14 @@ def _labelled(audio: list[str]) -> pd.DataFrame:
 
 
 def _unlabelled(audio: list[str]) -> pd.DataFrame:
-    """All files, with `path`, `split` and `folder`."""
+    """All files; columns `path`, `split`, `folder`."""
     rows = []
     for path in audio:
         *folders, _ = parts = Path(path).parts
-        in_split = bool(folders) and folders[0].casefold() in SPLITS
-        below = folders[1:] if in_split else folders
-        rows.append(("/".join(parts), folders[0] if in_split else "all", below[0] if below else ""))
+        depth = next((i for i, folder in enumerate(folders) if folder.casefold() in SPLITS), None)
+        split = "all" if depth is None else folders[depth]
+        others = folders if depth is None else folders[depth + 1 :] or folders[:depth]
+        rows.append(("/".join(parts), split, others[0] if others else ""))
     return pd.DataFrame(rows, columns=["path", "split", "folder"])
 
 

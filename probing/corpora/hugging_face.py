@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
+from uuid import uuid4
 
 import pandas as pd
 import pyarrow as pa
@@ -270,7 +271,7 @@ def _written(split: Any, audio: str, root: Path, files: list[str]) -> Iterator[i
 
 
 def _write(path: Path, content: bytes) -> None:
-    partial = path.with_name(f"{path.name}.partial")
+    partial = path.with_name(f"{uuid4().hex}.partial")  # other jobs may write the same file at the same time
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_bytes(content)

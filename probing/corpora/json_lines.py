@@ -36,7 +36,8 @@ def read_json_lines(path: Path, columns: Sequence[str], called: Callable[[list[s
                 if stripped(line):
                     rows.append(_row(stripped(line), f"{path}, line {number}"))
     except (OSError, EOFError, zlib.error, UnicodeError) as error:
-        raise ProbeError(f"{path}: cannot be read as JSON lines ({error}). Save it as UTF-8") from None
+        advice = ". Save it as UTF-8" if isinstance(error, UnicodeError) else ""
+        raise ProbeError(f"{path}: cannot be read as JSON lines ({error}){advice}") from None
     if not rows:
         raise ProbeError(f"{path}: is empty. Expected a JSON object a line, as {EXAMPLE}")
     keys = list(dict.fromkeys(key for row in rows for key in row))

@@ -51,7 +51,14 @@ def test_a_folder_of_other_kinds_only_names_them(tmp_path: Path) -> None:
 
 
 def test_folders_without_labels_are_read_whole(tmp_path: Path) -> None:
-    for name in ("Train/anna/1.wav", "Train/anna/b/2.wav", "validation/bert/3.flac", "test/4.wav", "more/carl/5.wav"):
+    for name in (
+        "Train/anna/1.wav",
+        "Train/anna/b/2.wav",
+        "validation/bert/3.flac",
+        "test/4.wav",
+        "more/carl/5.wav",
+        "x/y/TRAIN/6.wav",
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(tmp_path / name, TONE, 16000)
     (tmp_path / "meta.csv").write_text("x")
@@ -62,6 +69,7 @@ def test_folders_without_labels_are_read_whole(tmp_path: Path) -> None:
         ["more/carl/5.wav", "all", "more"],
         ["test/4.wav", "eval", ""],
         ["validation/bert/3.flac", "dev", "bert"],
+        ["x/y/TRAIN/6.wav", "train", "x"],
     ]
     assert (corpus.utterances[["label", "attack", "speaker"]] == "").all(axis=None)
     assert corpus.notes == (
