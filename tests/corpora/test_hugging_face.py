@@ -1,5 +1,6 @@
 """Data sets of Hugging Face: nothing is decoded, written twice or lost on the way to a corpus."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -185,3 +186,10 @@ def test_one_parquet_file_and_one_named_without_the_prefix(tmp_path: Path) -> No
         load_corpus(str(path))
     saved(tmp_path / "mine", rows(FILES[:2]))
     assert len(load_corpus(str(tmp_path / "mine"))) == 2
+
+
+def test_without_the_library_it_is_said_how_to_get_it(tmp_path: Path, monkeypatch, capsys) -> None:
+    spec = saved(tmp_path / "mine", rows(FILES[:1]))
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    assert run_cli(["corpus", "check", spec], monkeypatch) == 2
+    assert "pip install -c constraints.txt -e '.[datasets]'" in " ".join(capsys.readouterr().err.split())
