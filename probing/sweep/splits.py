@@ -143,7 +143,7 @@ def divide(
     on.
     """
     table = _filled(cache).utterances if units is None else units.of(_filled(cache))
-    values = column.of(table)
+    values = column.of(table, cache)
     positive = positive_of(options, values)
     task = task_of(options, values, values)
     target, used = numbered(task, values, positive)
@@ -212,7 +212,7 @@ def _in_every_training(
 
 def _with_target(chosen: Sequence[Split], options: TargetOptions, column: Column) -> list[Split]:
     """The parts with their targets, without utterances that have none."""
-    values = [column.of(split.table) for split in chosen]
+    values = [column.of(split.table, split.cache) for split in chosen]
     strangers = unmatched(column, [name for split in chosen for name in split.cache.utterances["utterance_id"]])
     every = pd.concat(values)
     positive = positive_of(options, every)

@@ -10,6 +10,7 @@ import pandas as pd
 from cache import Cache
 from cache.errors import OptionError
 from probing.alignments import read_alignments
+from probing.targets.measured import audio_name, of_frames
 from probing.targets.options import TargetOptions
 from probing.units import units_of
 
@@ -46,6 +47,8 @@ class AlignedUnits:
         key = cache.folder.resolve()
         if key not in self._tables:
             options = self._options
+            if measured := audio_name(options.target):
+                return self._measured(cache, measured)
             if not Path(options.labels).exists():
                 raise OptionError("labels", options.labels, "no such file or folder. Expected alignments, as TextGrids")
             found = read_alignments(options.labels, cache.utterances, tier=options.label_tier or None)
@@ -54,6 +57,18 @@ class AlignedUnits:
             self.notes[key] = (*found.notes, *units.notes)
             self._intervals[key] = found.table
             self._tables[key] = _as_trials(units.table, options.unit)
+        return self._tables[key]
+
+    def _measured(self, cache: Cache, name: str) -> pd.DataFrame:
+        """Frames with what is measured at their centres."""
+        frames = of_frames(cache, name)
+        own = cache.utterances.set_index("utterance_id")
+        of_utterance = own.loc[frames["utterance_id"]].reset_index()
+        of_utterance = of_utterance.rename(columns={"label": "utterance_label"})
+        table = pd.concat([of_utterance, frames.drop(columns="utterance_id")], axis=1)
+        key = cache.folder.resolve()
+        self._intervals[key] = frames[["utterance_id", "start", "end", "label"]]
+        self._tables[key] = _as_trials(table.assign(last_frame=table["first_frame"]), "frame")
         return self._tables[key]
 
     def intervals(self, cache: Cache, units: pd.DataFrame) -> pd.DataFrame:

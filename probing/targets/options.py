@@ -11,6 +11,7 @@ from probing.targets.metrics import BINARY, CLASSES, METRICS, NUMBER, metrics_of
 
 TASKS = ("auto", BINARY, CLASSES, NUMBER)
 LABEL = "label"
+AUDIO = "audio:"
 UNITS = ("frame", "segment", "middle")
 FEWEST_FOLDS = 3  # one to report on, one to choose on, one to train on
 
@@ -28,7 +29,8 @@ class TargetOptions:
 
     target: str = option(
         LABEL,
-        "What to read from the layers: a column of the corpus or of --labels, as speaker, lang or age.",
+        "What to read from the layers: a column of the corpus or of --labels, as speaker, lang or age; or what is "
+        "measured in the audio: audio:f0, voicing, energy, tilt, snr or duration.",
         metavar="COLUMN",
     )
     labels: str = option(
@@ -81,7 +83,12 @@ class TargetOptions:
 
     def __post_init__(self) -> None:
         check(self)
-        if self.unit and not self.labels:
+        measured = self.target.startswith(AUDIO)
+        if measured and self.labels:
+            raise OptionError("labels", self.labels, f"is not read where the target is measured, as {self.target} is")
+        if measured and self.unit not in ("", "frame"):
+            raise OptionError("unit", self.unit, f"{self.target} is measured of frames or whole utterances")
+        if self.unit and not self.labels and not measured:
             raise OptionError("unit", self.unit, f"expected alignments too: {argument('labels', 'FILE')}")
         if not self.unit and (self.label_tier or self.silence != "leave-out"):
             name = "label_tier" if self.label_tier else "silence"

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cache import Cache
 from cache.bounds import read_parquet
 from cache.errors import OptionError, ProbeError, argument
 from probing.corpora.protocol import is_tsv, read_csv
@@ -18,6 +19,7 @@ from probing.labels import BONAFIDE, LABELS, SPOOF
 from probing.options import NAMES
 from probing.rows import stripped
 from probing.speakers import NO_SPEAKER, known_speakers
+from probing.targets.measured import audio_name, of_utterances
 from probing.targets.metrics import BINARY, CLASSES, DEFAULTS, METRICS, NUMBER, metrics_of
 from probing.targets.options import TargetOptions
 from probing.targets.task import SPOOFING, Task, Values
@@ -41,14 +43,16 @@ class Column:
     beside: pd.Series[str] | None = None
     inside: bool = False
 
-    def of(self, table: pd.DataFrame) -> pd.Series[str]:
-        """The value of each utterance; missing where it has none.
+    def of(self, table: pd.DataFrame, cache: Cache) -> pd.Series[str]:
+        """The value of each utterance of a cache, or of each unit; missing where it has none.
 
         Raises:
             OptionError: the corpus has no such column.
         """
         if self.inside:
             found = table["label"]
+        elif measured := audio_name(self.name):
+            found = table[ID].map(of_utterances(cache, measured))
         elif self.beside is not None:
             found = table[ID].map(self.beside)
         elif self.name in table:
@@ -60,6 +64,8 @@ class Column:
                 self.name,
                 f"no such column. Expected one of {there}; or a table that has it: {argument('labels', 'FILE')}",
             )
+        if found.dtype.kind == "f":
+            return found.astype(object).where(found.notna(), None)
         text = found.map(_text, na_action="ignore").astype(object)
         unknown = text.isna() | text.map(lambda value: str(value).casefold() in MISSING)
         if self.name == SPEAKER and not self.inside:
@@ -77,7 +83,9 @@ def read_column(options: TargetOptions) -> Column:
         ProbeError: the table beside the corpus cannot be read, has no such column, or an utterance twice.
     """
     if options.unit:
-        return Column(options.target, options.labels, inside=True)
+        return Column(options.target, options.labels or "the audio", inside=True)
+    if audio_name(options.target):
+        return Column(options.target, "the audio")
     if not options.labels:
         return Column(options.target, "the corpus")
     path = Path(options.labels)
@@ -149,7 +157,8 @@ def task_of(options: TargetOptions, values: pd.Series[str], trained_on: pd.Serie
     if positive:
         name = BINARY
     elif name == "auto":
-        is_number = options.target != SPEAKER and known.nunique() > MANY and numbers_of(known) is not None
+        many = options.target != SPEAKER and known.nunique() > MANY
+        is_number = audio_name(options.target) != "" or (many and numbers_of(known) is not None)
         name = NUMBER if is_number else CLASSES
     metric = options.metric or DEFAULTS[name]
     if METRICS[metric].task != name:

@@ -374,3 +374,39 @@ def test_a_corpus_without_spoofing_labels_is_read_by_its_own(tmp_path: Path) -> 
     none = write_cache(tmp_path / "none.cache", change=lambda table: table.assign(label="", attack=""))
     with pytest.raises(ProbeError, match="no utterance has a value"):
         made(none, tmp_path / "none.run")
+
+
+def test_what_is_measured_in_the_audio_is_read(tmp_path: Path) -> None:
+    import soundfile
+
+    generator = np.random.default_rng(0)
+
+    def with_loudness(table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(loudness=[f"{one:.4f}" for one in generator.uniform(-40, -10, len(table))])
+
+    def loud(table: pd.DataFrame) -> np.ndarray:
+        found = np.zeros((len(table), 6))
+        found[:, 2] = (table["loudness"].astype(float) + 25) / 9
+        return found
+
+    folder = write_cache(
+        tmp_path / "a.cache", change=with_loudness, separation=SEPARATION, planted=loud, audio_root=str(tmp_path)
+    )
+    table = Cache(folder).utterances
+    for path, level in zip(table["path"], table["loudness"].astype(float), strict=True):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        noise = generator.normal(size=8000)
+        samples = 10 ** (level / 20) * noise / np.sqrt(np.mean(noise**2))
+        soundfile.write(tmp_path / path, samples.clip(-1, 1), 16_000, subtype="FLOAT", format="WAV")
+    run = made(folder, tmp_path / "a.run", target="audio:energy")
+    assert run.record.finding.layer == 1
+    assert rows_of(run, "layer", "r2")["value"][1] > 0.7
+    found = run.trials("linear-layer-01").set_index("utterance_id")
+    expected = table.set_index("utterance_id")["loudness"].astype(float)[found.index]
+    assert np.abs(found["target"] - expected).median() < 0.5
+    for target, message in (("audio:colour", "expected audio: and f0"), ("audio:duration", "all alike")):
+        with pytest.raises(ProbeError, match=message):
+            made(folder, tmp_path / "b.run", target=target)
+    (tmp_path / table["path"][0]).unlink()
+    with pytest.raises(ProbeError, match="no such file"):
+        made(folder, tmp_path / "b.run", target="audio:snr")
