@@ -67,7 +67,7 @@ def export(run: Run, folder: Path, depth: int | None = None, head: str | None = 
         ServingError: no depth, no head, the folder holds something else, or the backbone is another than the run's.
     """
     find_device(device)
-    if depth is None and head is None and headline(run)[1] == run.record.finding.last:
+    if run.task.is_spoofing and depth is None and head is None and headline(run)[1] == run.record.finding.last:
         raise ServingError(f"{run.folder}: its finding names no smaller depth. Say one: {argument('depth', 6)}")
     chosen = choose_head(run, depth, head)
     n_blocks = head_depth(chosen.head)

@@ -186,8 +186,13 @@ def choose_head(run: Run, depth: int | None = None, name: str | None = None) -> 
             finding names, or with a depth the one of lowest dev EER of that depth.
 
     Raises:
-        ServingError: no such head; those there are, are listed.
+        ServingError: no such head; those there are, are listed. Or a run of another target.
     """
+    if not run.task.is_spoofing:
+        raise ServingError(
+            f"{run.folder}: its target is {run.task.target}, and only heads of bona fide against spoof score audio. Its "
+            "heads can be read in Python: probing.heads.head.load_head"
+        )
     known = candidates(run)
     if depth is None and name in (None, "linear"):
         name, depth = headline(run) if name is None else ("linear", _chosen_layer(run))

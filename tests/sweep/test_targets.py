@@ -20,7 +20,10 @@ from analysis.reports.report import save_report
 from analysis.runs.loading import load
 from analysis.runs.rerun import commands
 from cache import Cache, ProbeError
+from probing.heads.head import load_head
 from probing.runs import Run
+from probing.serving.export import export
+from probing.serving.heads import choose_head
 from probing.sweep import sweep
 from probing.sweep.options import DepthOptions, SweepOptions
 from probing.targets.options import TargetOptions
@@ -410,3 +413,16 @@ def test_what_is_measured_in_the_audio_is_read(tmp_path: Path) -> None:
     (tmp_path / table["path"][0]).unlink()
     with pytest.raises(ProbeError, match="no such file"):
         made(folder, tmp_path / "b.run", target="audio:snr")
+
+
+def test_audio_is_not_scored_with_heads_of_another_target(runs: dict[str, Run], tmp_path: Path) -> None:
+    for run in runs.values():
+        with pytest.raises(ProbeError, match="only heads of bona fide against spoof score audio"):
+            choose_head(run)
+        with pytest.raises(ProbeError, match="only heads of bona fide against spoof score audio"):
+            export(run, tmp_path / "e")
+        head = load_head(run.folder / "heads" / "attentive-compact+mlp-depth-03.safetensors")
+        layers = Cache(run.record.cache_folder).pooled([1, 2, 3])
+        assert head.score(layers).shape == ((180, 3) if run is runs["word"] else (180,))
+        with pytest.raises(ProbeError, match="its target is"):
+            load(run).by("attack")
