@@ -190,8 +190,8 @@ def choose_head(run: Run, depth: int | None = None, name: str | None = None) -> 
     """
     if not run.task.is_spoofing:
         raise ServingError(
-            f"{run.folder}: its target is {run.task.target}, and only heads of bona fide against spoof score audio. Its "
-            "heads can be read in Python: probing.heads.head.load_head"
+            f"{run.folder}: its target is {run.task.target}, and only heads of bona fide against spoof score audio. "
+            "Its heads can be read in Python: probing.heads.head.load_head"
         )
     known = candidates(run)
     if depth is None and name in (None, "linear"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,6 +20,8 @@ from probing.sweep.splits import EVAL, Split, renamed
 from probing.targets.metrics import BINARY, CLASSES, NUMBER
 from probing.targets.task import Task
 from probing.targets.values import in_words
+
+MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,9 @@ def _say_target(splits: dict[str, Split], say: Callable[[str], None]) -> None:
     task = splits["train"].task
     for part, split in splits.items():
         if split.left_out:
-            say(f"{part}: utterances that take no part: {in_words(split.left_out)}.")
+            say(f"{part}: left out: {in_words(split.left_out)}.")
+    for sentence in _lacking(splits):
+        say(f"Warning: {sentence}.")
     if task.is_spoofing:
         return
     what = {
@@ -177,6 +181,17 @@ def _say_target(splits: dict[str, Split], say: Callable[[str], None]) -> None:
         NUMBER: "a number",
     }[task.name]
     say(f"Target: {task.target}, {what}, judged by {task.metric.called}.")
+
+
+def _lacking(splits: dict[str, Split]) -> Iterator[str]:
+    """A sentence for each part that has no trials of a class that is trained on, of a target with classes."""
+    task = splits["train"].task
+    for part, split in splits.items():
+        if task.name == CLASSES and part != "train":
+            lacking = [name for name, n in task.counts(split.target).items() if not n]
+            if lacking:
+                shown = ", ".join(lacking[:MOST_NAMED]) + (", ..." if len(lacking) > MOST_NAMED else "")
+                yield f"{part} has no {split.trials} of {len(lacking)} of the {len(task.classes)} classes, as {shown}"
 
 
 def _say_state(cache: Cache, say: Callable[[str], None]) -> None:

@@ -28,6 +28,7 @@ ID = "utterance_id"
 SPEAKER = "speaker"
 MANY = 10  # different numbers; with fewer, they are taken for names of classes
 SHOWN = 8  # names in a message
+ARE = "are "
 
 
 @dataclass(frozen=True)
@@ -210,22 +211,26 @@ def numbered(task: Task, values: pd.Series[str], positive: tuple[str, ...] = ())
 
 
 def left_out(task: Task, values: pd.Series[str], used: NDArray[np.bool_]) -> dict[str, int]:
-    """Why utterances take no part -> how many; classes by their names."""
+    """Why trials take no part -> how many; those of classes that are not trained on by the name of the class."""
     without = int(values.isna().sum())
     found = {f"have no {task.target}": without} if without else {}
     names = Counter(values[~used & values.notna().to_numpy()])
-    return {**found, **{f"are {name}": n for name, n in sorted(names.items(), key=lambda one: _natural(one[0]))}}
+    return {**found, **{f"{ARE}{name}": n for name, n in sorted(names.items(), key=lambda one: _natural(one[0]))}}
 
 
 def in_words(counts: Mapping[str, int]) -> str:
     """The reasons with their counts.
 
-    >>> in_words({"have no age": 3, "are xx": 1})
-    '3 have no age, 1 are xx'
+    >>> in_words({"have no age": 3, "are xx": 1, "are yy": 2})
+    '3 have no age, 3 are of 2 classes with too few to train on: xx, yy'
     """
-    told = [f"{n} {why}" for why, n in list(counts.items())[:SHOWN]]
-    rest = list(counts.values())[SHOWN:]
-    return ", ".join(told + ([f"{sum(rest)} of {len(rest)} further values"] if rest else []))
+    classes = [why.removeprefix(ARE) for why in counts if why.startswith(ARE)]
+    told = [f"{n} {why}" for why, n in counts.items() if not why.startswith(ARE)]
+    if classes:
+        n = sum(count for why, count in counts.items() if why.startswith(ARE))
+        shown = ", ".join(classes[:SHOWN]) + (", ..." if len(classes) > SHOWN else "")
+        told.append(f"{n} are of {len(classes)} classes with too few to train on: {shown}")
+    return ", ".join(told)
 
 
 def numbers_of(values: pd.Series[str]) -> NDArray[np.float64] | None:
