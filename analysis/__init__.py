@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from analysis.inspection import activation_curve as activation_curve
     from analysis.inspection import activation_picture as activation_picture
     from analysis.inspection import inspect as inspect
+    from analysis.plots.classes import class_map as class_map
+    from analysis.plots.classes import confusion_picture as confusion_picture
     from analysis.plots.conditions import condition_map as condition_map
     from analysis.plots.depths import ablation_curve as ablation_curve
     from analysis.plots.depths import depth_curve as depth_curve
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from analysis.plots.det import det_curves as det_curves
     from analysis.plots.layers import corpora_curve as corpora_curve
     from analysis.plots.layers import layer_curve as layer_curve
+    from analysis.plots.localisation import localisation_curve as localisation_curve
+    from analysis.plots.localisation import localisation_table as localisation_table
     from analysis.plots.style import save_figure as save_figure
     from analysis.reports.report import save_report as save_report
     from analysis.runs.comparison import compare as compare
@@ -63,6 +67,7 @@ _HOME = {
     "inspect": "inspection",
     "load": "runs.loading",
     "load_many": "runs.loading",
+    "localisation_table": "plots.localisation",
     "predicts": "transferability",
     "pwcca": "similarity",
     "save_figure": "plots.style",

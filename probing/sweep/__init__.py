@@ -9,7 +9,7 @@ from cache.lazy import lazy
 if TYPE_CHECKING:
     from probing.sweep.depth_finding import DepthFinding
     from probing.sweep.finding import Finding
-    from probing.sweep.options import FRAMES_HEADS, POOLED_HEADS, DepthOptions, SweepOptions
+    from probing.sweep.options import FRAMES_HEADS, POOLED_HEADS, DepthOptions, SweepOptions, TargetOptions
     from probing.sweep.splits import identity
     from probing.sweep.sweeping import finished_run, sweep
 
@@ -20,6 +20,7 @@ __all__ = [
     "DepthOptions",
     "Finding",
     "SweepOptions",
+    "TargetOptions",
     "finished_run",
     "identity",
     "sweep",
@@ -32,6 +33,7 @@ _HOME = {
     "DepthOptions": "options",
     "Finding": "finding",
     "SweepOptions": "options",
+    "TargetOptions": "options",
     "finished_run": "sweeping",
     "identity": "splits",
     "sweep": "sweeping",

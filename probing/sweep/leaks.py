@@ -18,6 +18,7 @@ from cache.errors import OptionError, argument
 from probing.speakers import known_speakers
 from probing.sweep.splits import EVAL, Split
 from probing.targets.metrics import BINARY
+from probing.targets.task import CLIP
 
 FEWEST = 20  # utterances of a class in a part; with fewer, one of them moves an error rate by more than 5 points
 SPEAKER = "speaker"
@@ -97,7 +98,7 @@ def find_leaks(splits: Mapping[str, Split]) -> list[Leak]:
 
 def _utterances(split: Split) -> Split:
     """The utterances that units are of, which share what units share."""
-    return replace(split, table=split.table.drop_duplicates("utterance")) if split.unit else split
+    return replace(split, table=split.table.drop_duplicates(CLIP)) if split.unit else split
 
 
 def _folds(splits: Mapping[str, Split]) -> Mapping[str, Split]:

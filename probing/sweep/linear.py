@@ -17,7 +17,7 @@ from probing.probes.logistic import Solution, fit_multinomial
 from probing.probes.ridge import fit_ridge
 from probing.sweep.splits import EVAL, Split, fold_parts
 from probing.targets.metrics import CLASSES, NUMBER
-from probing.targets.task import SPOOFING, Task, Values
+from probing.targets.task import CLIP, SPOOFING, Task, Values
 from probing.units import unit_blocks, unit_features
 
 TOLERANCE = 1e-6
@@ -150,7 +150,7 @@ def _blocks(split: Split, layer: int, most: int) -> Iterator[tuple[NDArray[np.in
 def _places(units: pd.DataFrame) -> pd.DataFrame:
     """Which frames units are, as readers of a cache know their utterances."""
     return pd.DataFrame(
-        {"utterance_id": units["utterance"], "first_frame": units["first_frame"], "last_frame": units["last_frame"]}
+        {"utterance_id": units[CLIP], "first_frame": units["first_frame"], "last_frame": units["last_frame"]}
     )
 
 

@@ -18,6 +18,7 @@ from probing.sweep.linear import Probe
 from probing.sweep.results import Results
 from probing.sweep.splits import EVAL, Split
 from probing.targets.metrics import BINARY
+from probing.targets.task import CLIP
 from probing.units import scored_frames
 
 LOCALISATION = "localisation"
@@ -45,7 +46,7 @@ def add_localisation(results: Results, splits: dict[str, Split], layer: int, pro
     for part in ("dev", *(part for part, split in splits.items() if split.name == EVAL)):
         split = splits[part]
         assert split.intervals is not None
-        frames = split.table[["utterance", "first_frame"]].rename(columns={"utterance": "utterance_id"})
+        frames = split.table[[CLIP, "first_frame"]].rename(columns={CLIP: "utterance_id"})
         scored = scored_frames(split.cache, frames, probe.scores[part])
         pieces = range_pieces(split.intervals, scored)
         threshold = threshold_at_eer(pieces) if threshold is None else threshold

@@ -12,10 +12,11 @@ from cache.errors import OptionError
 from probing.alignments import read_alignments
 from probing.targets.measured import audio_name, of_frames
 from probing.targets.options import TargetOptions
+from probing.targets.task import CLIP
 from probing.units import units_of
+from probing.units.units import COLUMNS
 
 SAMPLING_RATE = 16_000
-UTTERANCE = "utterance"
 FROM_CLIP = ("unit_seconds", "unit_position")  # what tells a unit apart without listening to it
 
 
@@ -38,7 +39,7 @@ class AlignedUnits:
         """The units of a cache.
 
         Returns:
-            One row a unit: the columns of its utterance, whose id is `utterance` and whose label is `utterance_label`;
+            One row a unit: the columns of its utterance, whose id is `clip` and whose label is `utterance_label`;
             `utterance_id`, that of the unit; `label`, `start`, `end`, `first_frame`, `last_frame`, and FROM_CLIP.
 
         Raises:
@@ -64,7 +65,7 @@ class AlignedUnits:
         frames = of_frames(cache, name)
         own = cache.utterances.set_index("utterance_id")
         of_utterance = own.loc[frames["utterance_id"]].reset_index()
-        of_utterance = of_utterance.rename(columns={"label": "utterance_label"})
+        of_utterance = of_utterance.rename(columns={name: f"utterance_{name}" for name in COLUMNS})
         table = pd.concat([of_utterance, frames.drop(columns="utterance_id")], axis=1)
         key = cache.folder.resolve()
         self._intervals[key] = frames[["utterance_id", "start", "end", "label"]]
@@ -74,7 +75,7 @@ class AlignedUnits:
     def intervals(self, cache: Cache, units: pd.DataFrame) -> pd.DataFrame:
         """The labelled stretches of time of the utterances that some units of a cache are of."""
         table = self._intervals[cache.folder.resolve()]
-        return table[table["utterance_id"].isin(units[UTTERANCE].unique())].reset_index(drop=True)
+        return table[table["utterance_id"].isin(units[CLIP].unique())].reset_index(drop=True)
 
 
 def _measures(cache: Cache) -> list[str]:
@@ -85,7 +86,8 @@ def _as_trials(units: pd.DataFrame, unit: str) -> pd.DataFrame:
     """The units under ids of their own: a frame by its number, a segment by its place among those of its utterance."""
     number = units["first_frame"] if unit == "frame" else units.groupby("utterance_id", sort=False).cumcount()
     middle = (units["start"] + units["end"]) / 2
-    return units.rename(columns={"utterance_id": UTTERANCE}).assign(
+    taken = {name: f"own_{name}" for name in (CLIP, *FROM_CLIP) if name in units}
+    return units.rename(columns={**taken, "utterance_id": CLIP}).assign(
         utterance_id=units["utterance_id"] + "@" + number.astype(str),
         unit_seconds=units["end"] - units["start"],
         unit_position=np.clip(middle / (units["n_samples"] / SAMPLING_RATE), 0, 1),

@@ -28,6 +28,7 @@ from probing.metrics.clusters import AUTO, SPEAKER, UTTERANCE, Clusters, Factor,
 from probing.metrics.intervals import LEVEL, difference_interval
 from probing.targets.metrics import BINARY, CLASSES, METRICS, NUMBER, Metric, metrics_of
 
+CLIP = "clip"  # the column that says which utterance a unit is of
 COMPACT = np.dtype([("chosen", np.intp), ("bits", np.float64)])
 Values = NDArray[Any]  # (N,) bool of two classes, whole numbers of more, float64 of numbers
 
@@ -180,7 +181,7 @@ class Task:
             unit = UTTERANCE
         found = clusters_of(table, unit, where, by_class=self.is_spoofing)
         if inside and not found.factors:
-            return replace(found, factors=(Factor("clip", table["utterance"].to_numpy()),))
+            return replace(found, factors=(Factor(CLIP, table[CLIP].to_numpy()),))
         return found
 
     def draw(self, target: Values, clusters: Clusters, n: int, seed: int) -> Resamples:

@@ -228,7 +228,7 @@ def in_words(counts: Mapping[str, int]) -> str:
     told = [f"{n} {why}" for why, n in counts.items() if not why.startswith(ARE)]
     if classes:
         n = sum(count for why, count in counts.items() if why.startswith(ARE))
-        shown = ", ".join(classes[:SHOWN]) + (", ..." if len(classes) > SHOWN else "")
+        shown = ", ".join(classes[:SHOWN]) + (f" and {len(classes) - SHOWN} more" if len(classes) > SHOWN else "")
         told.append(f"{n} are of {len(classes)} classes with too few to train on: {shown}")
     return ", ".join(told)
 

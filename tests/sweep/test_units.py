@@ -108,7 +108,7 @@ def test_planted_labels_of_units_are_found(phones: tuple[Path, Path], tmp_path: 
     assert abs(values_of(run, "shuffled-labels", "balanced_accuracy").mean() - 1 / 3) < 0.15
     trials = run.trials("linear-layer-01")
     assert run.scored(trials).figures()["balanced_accuracy"] == pytest.approx(values[1])
-    assert trials["utterance"].nunique() == 16
+    assert trials["clip"].nunique() == 16
     assert ("frames" if unit == "frame" else "segments") in run.sentence
     assert "by speaker (4)" in run.record["intervals"]
     assert "phone" in Path(save_report(run)).read_text(encoding="utf-8")
@@ -140,7 +140,7 @@ def test_units_of_speakers_without_a_name_are_drawn_by_clip(phones: tuple[Path, 
 
 def test_folds_of_units_share_no_utterance(phones: tuple[Path, Path], tmp_path: Path) -> None:
     cache, labels = phones
-    folds = {"labels": str(labels), "split_by": "utterance", "folds": 4}
+    folds = {"labels": str(labels), "split_by": "clip", "folds": 4}
     run = made(cache, tmp_path / "f.run", target="phone", unit="segment", **folds)
     assert run.record.finding.layer == 1
     with pytest.raises(ProbeError, match="max_units=100"):
@@ -157,7 +157,7 @@ def test_spoofed_stretches_are_located(tmp_path: Path) -> None:
     assert table.loc[1, "range EER"] < 25 < table.loc[0, "range EER"]
     assert table.loc[1, "F1"] > 70
     trials = run.trials("linear-layer-01")
-    frames = trials.assign(utterance_id=trials["utterance"])
+    frames = trials.assign(utterance_id=trials["clip"])
     truth = stretches[stretches["utterance_id"].str.startswith("eval")]
     expected = 100 * range_eer(truth, scored_frames(Cache(cache), frames, trials["score"]))
     assert table.loc[1, "range EER"] == pytest.approx(expected, abs=1e-6)
