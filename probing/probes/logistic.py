@@ -114,7 +114,7 @@ def fit_multinomial(
     if rows is not None:
         counted = rows.to(counted).repeat_interleave(len(strengths), dim=0)
     per_class = torch.zeros(len(y), n_classes, dtype=counted.dtype, device=y.device).scatter_add_(1, y, counted)
-    weights = counted / (n_classes * per_class.gather(1, y))  # s_i / n
+    weights = counted / (n_classes * per_class.clamp_min(1).gather(1, y))  # s_i / n; a class without rows has none
     found = _fit(x, ManyClasses(y, weights), n_classes, counted.sum(dim=1), strengths, scale, start, tolerance)
     # a constant added to every class changes nothing
     return Solution(found.weight, found.bias - found.bias.mean(dim=-1, keepdim=True))
