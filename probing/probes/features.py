@@ -13,6 +13,7 @@ class Features:
         self.x = x
         self._gram: torch.Tensor | None = None
         self._factors: dict[int, torch.Tensor] = {}
+        self._inverses: dict[int, torch.Tensor] = {}
 
     def coordinates(self, weights: torch.Tensor) -> torch.Tensor:
         """What the problems are solved for, given weights of the features as they are, (Q, P)."""
@@ -30,16 +31,28 @@ class Features:
         """Sums (Q, P + 1) over the rows, given the slope (Q, N) of each loss in its log odds."""
         return torch.cat([(slopes.to(self.x.dtype) @ self.x).double(), slopes.sum(dim=1, keepdim=True)], dim=1)
 
-    def precondition(self, residual: torch.Tensor, ratio: torch.Tensor) -> torch.Tensor:
-        """About c times the inverse Hessian on (Q, P + 1), ratio (Q,) being penalty / c, taken to its power of ten."""
+    def precondition(self, residual: torch.Tensor, ratio: torch.Tensor, many: bool = False) -> torch.Tensor:
+        """About c times the inverse Hessian on (Q, P + 1), ratio (Q,) being penalty / c, taken to its power of ten.
+
+        `many` problems are worth the inverse of a factor, with which a product takes half as long as with the factor.
+        """
         out = residual.clone()
         least = (1e-6 if self.x.dtype == torch.float32 else 1e-12) * self.x.shape[1]  # what keeps it exact
         powers = ratio.clamp_min(least).log10().ceil().int()
         for power in powers.unique().tolist():
             chosen = powers == power
-            right = residual[chosen, :-1].to(self.x.dtype).T
-            out[chosen, :-1] = torch.cholesky_solve(right, self._factor(power)).T.double()
+            right = residual[chosen, :-1].to(self.x.dtype)
+            if many:
+                out[chosen, :-1] = (right @ self._inverse(power)).double()
+            else:
+                out[chosen, :-1] = torch.cholesky_solve(right.T, self._factor(power)).T.double()
         return out
+
+    def _inverse(self, power: int) -> torch.Tensor:
+        """The inverse of what `_factor` is the factor of."""
+        if power not in self._inverses:
+            self._inverses[power] = torch.cholesky_inverse(self._factor(power))
+        return self._inverses[power]
 
     def _factor(self, power: int) -> torch.Tensor:
         """The Cholesky factor of X'X / n + 10 ** power."""

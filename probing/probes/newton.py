@@ -139,7 +139,7 @@ class Products:
 
     def precondition(self, residual: torch.Tensor, ratio: torch.Tensor, curvature: torch.Tensor) -> torch.Tensor:
         """About the inverse Hessian on (Q, n (P + 1)), up to a factor a problem; ratio and curvature are (Q, n)."""
-        flat = self.features.precondition(residual.reshape(len(residual) * self.n, -1), ratio.flatten())
+        flat = self.features.precondition(residual.reshape(len(residual) * self.n, -1), ratio.flatten(), self.n > 1)
         if self.n > 1:  # with one vector a problem a factor changes no direction
             flat = flat / curvature.reshape(-1, 1)
         return flat.reshape(len(residual), -1)

@@ -23,6 +23,8 @@ from probing.units import unit_blocks, unit_features
 TOLERANCE = 1e-6
 ROWS_AT_ONCE = 1024
 READ_VALUES = 8_000_000  # of an evaluation set in memory at once
+MOST_MARGINS = 20_000_000  # of classes, in a solve
+COPIES = 8  # of them that it holds
 MOST_FLOAT64 = 4_000_000  # training values of a layer; above, they are multiplied in float32
 T = TypeVar("T")
 R = TypeVar("R")
@@ -81,6 +83,9 @@ def probe_layers(
     n_train, n_dev = (len(fitted_on[part].rows) for part in ("train", "dev"))
     needed = working_bytes(n_train, n_train + n_dev, splits["train"].width, item_size)
     needed += 8 * max(1, len(task.classes)) * (len(labellings) + n_left_out) * (n_train + n_dev)
+    if task.name == CLASSES:
+        together = min(len(labellings), _labellings_at_once(task, len(strengths), n_train))
+        needed += 8 * COPIES * together * len(strengths) * len(task.classes) * n_train
     needed += 16 * (len(labellings) + n_left_out) * sum(map(len, splits.values()))
 
     def fit(layer: int) -> tuple[int, list[Probe], list[Probe]]:
@@ -259,9 +264,21 @@ def _solve(
     if rows is not None:
         return fit_selections(train, targets, rows, strengths, tolerance=TOLERANCE, dtype=dtype, fit=fit)
     scaling = Scaling.of(train, dtype)
-    solution = fit(scaling.apply(train, dtype), targets, strengths, tolerance=TOLERANCE)
-    weight, bias = scaling.fold(solution.weight, solution.bias)
+    z = scaling.apply(train, dtype)
+    solutions = [
+        fit(z, some, strengths, tolerance=TOLERANCE)
+        for some in targets.split(_labellings_at_once(task, len(strengths), train.shape[1]))
+    ]
+    weight, bias = (torch.cat([getattr(one, name) for one in solutions], dim=1) for name in ("weight", "bias"))
+    weight, bias = scaling.fold(weight, bias)
     return weight[0], bias[0]
+
+
+def _labellings_at_once(task: Task, n_strengths: int, n: int) -> int:
+    """How many labellings are solved together: of many classes each has many margins, which a solver holds in copies."""
+    if task.name != CLASSES:
+        return MOST_MARGINS
+    return max(1, MOST_MARGINS // (n_strengths * len(task.classes) * n))
 
 
 def cross_validate(
