@@ -275,7 +275,7 @@ def _solve(
 
 
 def _labellings_at_once(task: Task, n_strengths: int, n: int) -> int:
-    """How many labellings are solved together: of many classes each has many margins, which a solver holds in copies."""
+    """How many labellings are solved together: of many classes each has many margins, which solvers hold in copies."""
     if task.name != CLASSES:
         return MOST_MARGINS
     return max(1, MOST_MARGINS // (n_strengths * len(task.classes) * n))

@@ -21,6 +21,8 @@ from cache.manifest import MANIFEST, Manifest
 from cache.quantization import stored
 from cache.timing import ENTRY, FrameTiming
 from cache.writer import CacheWriter
+from probing.audio import MEASURES
+from probing.sweep import DepthOptions, SweepOptions, TargetOptions, sweep
 from probing.units import unit_blocks, units_of
 
 FRAMES = 300  # of an utterance: 6 s
@@ -28,13 +30,23 @@ INTERVALS = 60
 PHONES = 40
 
 
+SPLITS = ("train", "train", "train", "dev", "eval")
+
+
+def measures(n: int) -> dict[str, np.ndarray]:
+    return {name: np.random.default_rng(n).normal(size=n) for name in MEASURES}
+
+
 def write(folder: Path, n: int, n_layers: int, dim: int, dtype: str) -> None:
     """A cache of n utterances whose frames are one random block again and again."""
     layers = tuple(range(n_layers))
     about = {"backbone": "synthetic", ENTRY: FrameTiming(320, 200).as_dict()}
-    manifest = Manifest({"weights": "random"}, layers, dim, {"pooled": "float32", "frames": dtype}, (), about)
+    about |= {"backbone": "synthetic", "random_weights": True, "corpus": "synthetic"}
+    manifest = Manifest({"weights": "random"}, layers, dim, {"pooled": "float32", "frames": dtype}, MEASURES, about)
     names = [f"u{i:06d}" for i in range(n)]
-    corpus = pd.DataFrame({"utterance_id": names, "path": names, "split": "train", "label": "bonafide"}, dtype="str")
+    columns = {"utterance_id": names, "path": names, "split": [SPLITS[i % len(SPLITS)] for i in range(n)]}
+    speakers = [f"s{i % len(SPLITS)}-{i % 200}" for i in range(n)]
+    corpus = pd.DataFrame({**columns, "label": "bonafide", "speaker": speakers, "attack": "-"}, dtype="str")
     shape, on_disk = stored(dtype, (FRAMES, dim))
     values = np.random.default_rng(0).integers(-127, 127, (FRAMES, dim))
     block = np.zeros(shape, on_disk)
@@ -45,7 +57,9 @@ def write(folder: Path, n: int, n_layers: int, dim: int, dtype: str) -> None:
     with CacheWriter(folder, manifest, corpus, 256) as writer:
         for index, rows in list(writer.pending()):
             ids = rows["utterance_id"].tolist()
-            shard = writer.start_shard(index, ids, [320 * FRAMES + 80] * len(ids), [FRAMES] * len(ids), {})
+            shard = writer.start_shard(
+                index, ids, [320 * FRAMES + 80] * len(ids), [FRAMES] * len(ids), measures(len(ids))
+            )
             for layer in layers:
                 shard.write(0, "frames", layer, np.concatenate([block] * len(ids)), len(ids))
                 shard.write(0, "pooled", layer, np.zeros((len(ids), 2, dim), np.float32), len(ids))
@@ -59,6 +73,7 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=13)
     parser.add_argument("--dim", type=int, default=192)
     parser.add_argument("--dtype", default="int8")
+    parser.add_argument("--sweep", action="store_true", help="probe them too, frames of 40 classes")
     given = parser.parse_args()
     if not (given.folder / MANIFEST).exists():
         write(given.folder, given.frames // FRAMES, given.layers, given.dim, given.dtype)
@@ -98,6 +113,14 @@ def main() -> None:
         seconds = (time.perf_counter() - started) / len(cache.layers)
         print(f"{unit}: features of {len(cache.layers)} layers, {peak[0] - before:.2f} GB, {seconds:.1f} s a layer")
         del units
+    if given.sweep:
+        table.to_csv(given.folder.with_suffix(".csv"), index=False)
+        target = TargetOptions(labels=str(given.folder.with_suffix(".csv")), target="phone", unit="frame")
+        options = SweepOptions(target=target, depths=DepthOptions(heads=()), control_seeds=(0,), strengths=(0.001, 0.1))
+        peak[0] = 0.0
+        started = time.perf_counter()
+        sweep(cache, given.folder.with_suffix(".run"), options, overwrite=True)
+        print(f"sweep of frames: {peak[0] - before:.2f} GB, {time.perf_counter() - started:.0f} s")
     stop.set()
     watcher.join()
 
