@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from analysis.plots.depths import weight_curve as weight_curve
     from analysis.plots.det import det_curve as det_curve
     from analysis.plots.det import det_curves as det_curves
+    from analysis.plots.erasure import erasure_curve as erasure_curve
     from analysis.plots.layers import corpora_curve as corpora_curve
     from analysis.plots.layers import layer_curve as layer_curve
     from analysis.plots.localisation import localisation_curve as localisation_curve

@@ -114,6 +114,12 @@ PLOTS = Registry(
         "analysis.plots.localisation:localisation_curve",
         ("split",),
     ),
+    Plot(
+        "erasure",
+        "what is left at the layer chosen on dev, by dimensions erased",
+        "analysis.plots.erasure:erasure_curve",
+        ("corpus", "split"),
+    ),
     Plot("ranking", "of runs to --compare, by EER", "analysis.plots.ranking:ranking", ("compare", "corpus")),
     Plot(
         "pareto",

@@ -94,7 +94,7 @@ def layer_curve(
     ax.errorbar([low / 2], [value], ends, color="0.25", lw=1, capsize=2)
     at_once = ", all layers at once" if simultaneous else ""
     ax.set(xlabel=about, ylabel=f"{metric.called} on {split}{_unit(metric)}, 95 % intervals{at_once}", xlim=(low, high))
-    _draw_chance(ax, runs[0])
+    draw_chance(ax, runs[0])
     whole_rates(ax, metric=metric)
     if not relative:
         whole_numbers(ax)
@@ -115,9 +115,9 @@ def _draw_control(ax: Axes, run: LoadedRun, split: str, relative: bool) -> None:
         ax.plot(x, scale * control["mean"], color=GREY, ls=":", label="shuffled labels (control; band: range)")
 
 
-def _draw_chance(ax: Axes, run: LoadedRun) -> None:
-    """What chance gives, where it is known and the target another than bona fide against spoof."""
-    if not run.task.is_spoofing and run.task.chance is not None:
+def draw_chance(ax: Axes, run: LoadedRun, always: bool = False) -> None:
+    """What chance gives, where it is known; of bona fide against spoof, which goes without saying, if `always`."""
+    if (always or not run.task.is_spoofing) and run.task.chance is not None:
         ax.axhline(run.metric.scale * run.task.chance, color="0.6", lw=1, ls=(0, (1, 3)), label="chance")
 
 

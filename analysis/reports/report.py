@@ -22,6 +22,13 @@ from analysis.plots.depths import (
     has_weights,
     save_depth_curve,
 )
+from analysis.plots.erasure import (
+    erased_layers_curve,
+    erasure_curve,
+    erasure_table,
+    has_erasure,
+    save_erasure_curve,
+)
 from analysis.plots.kinds import PLOTS
 from analysis.plots.layers import corpora_curve, layer_curve, save_corpora_curve, save_layer_curve
 from analysis.plots.localisation import has_localisation, localisation_curve, localisation_table
@@ -43,7 +50,7 @@ from probing.targets.metrics import CLASSES
 
 def save_all(run: Run, others: Sequence[Run] = ()) -> tuple[list[str], str]:
     """Draw every picture that a run has, and write its report; returns the paths of both."""
-    pictures = save_layer_curve(run, others) + save_corpora_curve(run) + save_depth_curve(run)
+    pictures = save_layer_curve(run, others) + save_corpora_curve(run) + save_depth_curve(run) + save_erasure_curve(run)
     return pictures, save_report(run)
 
 
@@ -192,6 +199,24 @@ def _localisation(run: LoadedRun, h: str) -> list[str]:
     ]
 
 
+def _erasure(run: LoadedRun, h: str) -> list[str]:
+    """What is left of the layers without what probes read, of a run that says it."""
+    if not has_erasure(run):
+        return []
+    metric = run.metric
+    table = erasure_table(run)
+    some = pd.concat([table.groupby("layer").head(2), table.groupby("layer").tail(1)])
+    some = some.drop_duplicates().sort_values(["layer", "removed"])[["layer", "removed", "erased", "random"]]
+    return [
+        f"<{h}>What is left without what probes read</{h}>",
+        figure(f"{metric.called} by dimensions erased", lambda ax: erasure_curve(run, ax=ax)),
+        figure(f"{metric.called} by layer before and after erasure", lambda ax: erased_layers_curve(run, ax=ax)),
+        '<p class="note">Iterative null-space projection: the directions that the probe of a layer reads are removed '
+        "from it, and what is left is probed again. Random: as many random directions removed.</p>",
+        table_of(some, _form(run)),
+    ]
+
+
 def _run(run: LoadedRun, level: int, measures: bool | None) -> str:
     h = f"h{level}"
     parts = [
@@ -202,6 +227,7 @@ def _run(run: LoadedRun, level: int, measures: bool | None) -> str:
         table_of(layer_table(run).reset_index(), _form(run)),
         *_by_class(run, h),
         *_localisation(run, h),
+        *_erasure(run, h),
         *_corpora_and_conditions(run, h),
     ]
     if run.record.depth_finding:

@@ -14,7 +14,7 @@ from probing.targets.metrics import BINARY, CLASSES, METRICS, NUMBER
 RECORD = "run.json"
 RESULTS = "results.parquet"
 UTTERANCES = "utterances.parquet"
-FINDINGS = ("finding", "mlp_finding", "elsewhere", "unseen_attacks", "depth_finding")
+FINDINGS = ("finding", "mlp_finding", "erasure", "elsewhere", "unseen_attacks", "depth_finding")
 TEXT = "a text"
 TEXTS = "texts"
 WHOLE = "a whole number"
@@ -96,7 +96,7 @@ def check_record(record: Any) -> None:
     depth = record.get("depth_finding")
     if not 0 <= finding["layer"] <= finding["last"] <= MOST_LAYERS:
         raise ValueError(f"{RECORD}: 'finding.layer' is {finding['layer']}, 'finding.last' {finding['last']}")
-    for name in ("elsewhere", "unseen_attacks", "mlp_finding"):
+    for name in ("elsewhere", "unseen_attacks", "mlp_finding", "erasure"):
         if record.get(name) is not None:
             _check(record[name], {"sentence": TEXT}, name)
     if depth is not None:
@@ -163,7 +163,14 @@ def _check_layers(results: pd.DataFrame, record: Mapping[str, Any]) -> None:
     eers = results[results["metric"] == _metric_of(record)]
     if METRICS[_metric_of(record)].share:
         _check_rates(eers[eers["experiment"].isin(["layer", "trivial-features", "mlp"])], ["value", "low", "high"])
-        controls = ["by-condition", "unseen-attack", "shuffled-labels", "mlp-shuffled-labels"]
+        controls = [
+            "by-condition",
+            "unseen-attack",
+            "shuffled-labels",
+            "mlp-shuffled-labels",
+            "erased",
+            "erased-random",
+        ]
         _check_rates(eers[eers["experiment"].isin(controls)], ["value"])
     parts = [("dev", None), *(("eval", corpus) for corpus in record["corpora"])]
     expected: list[int] | None = None

@@ -103,7 +103,7 @@ def probe_layers(
         return layer, probes, selected
 
     at_once = 1 if torch.device(device).type != "cpu" else int(memory_gb * 1e9 / needed)
-    yield from _beside(fit, cache.layers, at_once)
+    yield from beside(fit, cache.layers, at_once)
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def features_of(split: Split, layer: int, table: pd.DataFrame) -> NDArray[Any]:
     return split.cache.pooled([layer], table).reshape(len(table), -1)
 
 
-def _beside(work: Callable[[T], R], items: Sequence[T], at_once: int) -> Iterator[R]:
+def beside(work: Callable[[T], R], items: Sequence[T], at_once: int) -> Iterator[R]:
     """Results in order, of `at_once` items beside each other but no more than cores, which are shared out evenly.
 
     A core to itself is worth more to a solver than a share in all: its products are too small to be split, and wait
@@ -225,6 +225,22 @@ def fit_probes(
     train = torch.from_numpy(features["train"]).to(targets.device)[None]
     chosen = None if rows is None else torch.from_numpy(rows["train"]).to(targets.device)
     weight, bias = _solve(task, train, targets, strengths, chosen)
+    return best_on_dev(features, labellings, weight, bias, strengths, rows, task)
+
+
+def best_on_dev(
+    features: dict[str, NDArray[Any]],
+    labellings: Sequence[Labelling],
+    weight: torch.Tensor,
+    bias: torch.Tensor,
+    strengths: Sequence[float],
+    rows: dict[str, NDArray[np.bool_]] | None = None,
+    task: Task = SPOOFING,
+) -> list[Probe]:
+    """Of solutions for each labelling and strength, ascending, the best of each labelling on dev.
+
+    Weights (K, S, P) and biases (K, S) act on features as they are; the others, and what is returned, see `fit_probes`.
+    """
     best = torch.empty(len(labellings), 1, dtype=torch.long, device=weight.device)
     at_once = 1 if task.name == CLASSES else len(labellings)  # of classes there are many scores
     for first in range(0, len(labellings), at_once):
@@ -252,26 +268,35 @@ def _solve(
     task: Task, train: torch.Tensor, targets: torch.Tensor, strengths: Sequence[float], rows: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Weights (K, S, P) and biases (K, S) for features (1, N, P) as they are; of M classes (K, S, M, P), (K, S, M)."""
-    if task.name == NUMBER:
-        scaling = Scaling.of(train)
-        solution = fit_ridge(scaling.apply(train), targets, strengths, rows=rows, own_scale=rows is not None)
-        weight, bias = scaling.fold(solution.weight, solution.bias)
-        return weight[0], bias[0]
-    dtype = torch.float32 if task.name == CLASSES or train.numel() > MOST_FLOAT64 else torch.float64
-    fit: Callable[..., Solution] = fit_logistic
-    if task.name == CLASSES:
-        fit = partial(fit_multinomial, n_classes=len(task.classes))
-    if rows is not None:
-        return fit_selections(train, targets, rows, strengths, tolerance=TOLERANCE, dtype=dtype, fit=fit)
+    dtype = product_dtype(task, train)
+    if rows is not None and task.name != NUMBER:
+        return fit_selections(train, targets, rows, strengths, tolerance=TOLERANCE, dtype=dtype, fit=_classifier(task))
     scaling = Scaling.of(train, dtype)
     z = scaling.apply(train, dtype)
-    solutions = [
-        fit(z, some, strengths, tolerance=TOLERANCE)
-        for some in targets.split(_labellings_at_once(task, len(strengths), train.shape[1]))
-    ]
-    weight, bias = (torch.cat([getattr(one, name) for one in solutions], dim=1) for name in ("weight", "bias"))
-    weight, bias = scaling.fold(weight, bias)
+    if rows is not None:
+        solution = fit_ridge(z, targets, strengths, rows=rows, own_scale=True)
+    else:
+        solution = solve_standardised(task, z, targets, strengths)
+    weight, bias = scaling.fold(solution.weight, solution.bias)
     return weight[0], bias[0]
+
+
+def product_dtype(task: Task, train: torch.Tensor) -> torch.dtype:
+    """The type in which training features are multiplied."""
+    if task.name == NUMBER:
+        return torch.float64
+    return torch.float32 if task.name == CLASSES or train.numel() > MOST_FLOAT64 else torch.float64
+
+
+def solve_standardised(task: Task, z: torch.Tensor, targets: torch.Tensor, strengths: Sequence[float]) -> Solution:
+    """The solution for features (1, N, P) that are standardised and targets (K, N)."""
+    if task.name == NUMBER:
+        return fit_ridge(z, targets, strengths)
+    parts = [
+        _classifier(task)(z, some, strengths, tolerance=TOLERANCE)
+        for some in targets.split(_labellings_at_once(task, len(strengths), z.shape[1]))
+    ]
+    return Solution(*(torch.cat([getattr(one, name) for one in parts], dim=1) for name in ("weight", "bias")))
 
 
 def _labellings_at_once(task: Task, n_strengths: int, n: int) -> int:
@@ -279,6 +304,10 @@ def _labellings_at_once(task: Task, n_strengths: int, n: int) -> int:
     if task.name != CLASSES:
         return MOST_MARGINS
     return max(1, MOST_MARGINS // (n_strengths * len(task.classes) * n))
+
+
+def _classifier(task: Task) -> Callable[..., Solution]:
+    return partial(fit_multinomial, n_classes=len(task.classes)) if task.name == CLASSES else fit_logistic
 
 
 def cross_validate(

@@ -152,6 +152,13 @@ class SweepOptions:
         "linear; or mlp, a multilayer perceptron per layer beside the linear probe, with controls.",
         choices=("linear", "mlp"),
     )
+    erase: int = option(
+        0,
+        "Also erase what the probe of a layer reads and probe again, so many times (a dimension each time of two classes "
+        "or a number, M - 1 of M classes); beside it random subspaces of the same size.",
+        minimum=0,
+        metavar="TIMES",
+    )
     interval_includes: tuple[str, ...] = option(
         (),
         "Refit linear probes on speakers drawn anew: intervals say what these change.",
@@ -204,6 +211,8 @@ class SweepOptions:
         if split.unit and split.folds is not None and len(split) > most:
             advice = f"{len(split):,} units are more than {argument('max_units', most)}, which folds hold at once"
             raise OptionError("folds", self.target.folds, advice)
+        if self.erase and split.folds is not None:
+            raise OptionError("erase", self.erase, "is there for one division only, not for cross-validation")
         if self.depths.heads and Margin.of(self.margin).points and not task.metric.share:
             raise OptionError(
                 "margin", self.margin, f"{task.metric.called} has no points. Expected a share of it, as 0.1"

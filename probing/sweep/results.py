@@ -7,6 +7,7 @@ experiment      what was done: `layer` (a linear probe per layer), `shuffled-lab
                 `depth` (heads on layers 1..k), `depth-excess`, `contribution`, `cost`, and, where asked for,
                 `by-condition`, `unseen-attack`, and `mlp` and `mlp-shuffled-labels` (an MLP probe per layer and its
                 control); of frames that are bona fide or spoofed `localisation`;
+                `erased` and `erased-random` (a probe of what is left of a layer);
                 of a target with classes `by-class`, whose `recall` of each layer has the class as condition
 head, layer, depth, seed, strength   of what was measured; missing where they mean nothing
 split           `dev` or `eval`
@@ -22,6 +23,10 @@ the upper end of the one-sided 95 % interval: the excess that is not excluded. T
 by-condition: EER of the probe of each layer, trained on everything, on the trials of a condition as the official
 packages take them: of an attack its spoofs and every bona fide trial, of a codec the trials of both classes. Each
 column alone, and all columns together.
+
+erased: the figures of the probe of what is left of a layer after what probes read of it was removed, in so many
+dimensions in all as the condition says: `erased=5`; erased-random: the same after as many random ones (`seed`). The
+metric of the finding has an interval at the layer chosen on dev.
 
 unseen-attack: `condition` names the attack that a probe per layer was trained and chosen without, and is measured on,
 with every bona fide trial of that split: `eer`; `eer_seen` is that of the probe trained on everything, on the same
@@ -62,6 +67,8 @@ MLP_CONTROL = "mlp-shuffled-labels"
 BY_CONDITION = "by-condition"
 BY_CLASS = "by-class"
 UNSEEN = "unseen-attack"
+ERASED = "erased"
+ERASED_RANDOM = "erased-random"
 EMPTY: dict[str, Any] = {
     "experiment": "",
     "head": "",
@@ -139,6 +146,25 @@ class Results:
             for name in self._task.metrics:
                 value = Interval(figures[name], np.nan, np.nan)
                 self._add(experiment, layer, seed, part, probe.strength, value, name)
+
+    def add_erased(self, layer: int, probe: Probe, removed: int, seed: int | None, *, interval: bool) -> None:
+        """Add the figures of a probe of what is left of a layer after so many dimensions were removed.
+
+        `seed` is that of random ones; with `interval`, the metric of the finding has one.
+        """
+        experiment = ERASED if seed is None else ERASED_RANDOM
+        row = {"experiment": experiment, "head": "linear", "layer": layer, "seed": seed, "strength": probe.strength}
+        row |= {"condition": condition_name({ERASED: str(removed)})}
+        for part in self._parts:
+            trials = self._task.trials(self._splits[part].target, probe.scores[part])
+            figures = trials.figures()
+            ends = {name: Interval(figures[name], np.nan, np.nan) for name in self._task.metrics}
+            if interval:
+                name = self._task.metric.name
+                resampled = trials.resampled(self.resamples[part])[name]
+                ends[name] = self._task.interval(figures[name], resampled, self.resamples[part])
+            for name, one in ends.items():
+                self.append({**row, **self._of(part), **asdict(one), "metric": name})
 
     def add_depth(self, members: Sequence[FittedHead]) -> DepthFigures:
         """Add a head at a depth: its metric by seed, and their mean with its interval."""

@@ -17,6 +17,7 @@ from probing.progress import console, duration, progress_line
 from probing.runs import Run, RunWriter, made_with
 from probing.sweep.conditions import ConditionFigures
 from probing.sweep.depth_ablation import ablate
+from probing.sweep.erasure import erase_layers, find_erasure
 from probing.sweep.finding import find_elsewhere, find_layer, find_mlp, find_unseen
 from probing.sweep.linear import Probe, cross_validate, fit_probes, probe_layers
 from probing.sweep.localisation import add_localisation, localises
@@ -76,6 +77,10 @@ def sweep(
         )
         table = results.table()
         findings = _findings(data, table, probes) | {"depth_finding": depth_finding}
+        if options.erase:
+            _erase(data, results, probes, findings["finding"].layer, device, memory_gb)
+            table = results.table()
+            findings["erasure"] = find_erasure(table, findings["finding"], data.splits["train"].width, data.corpora[0])
         writer.add_utterances({part: rows for part, rows in data.tables.items() if part != "train"})
         if data.splits["train"].folds is None:  # there every fold has probes of its own
             _store_probes(data.cache, probes.of_layer, writer, data.task, data.splits["train"].unit)
@@ -163,6 +168,26 @@ def _add_mlp(data: Prepared, results: Results, device: str) -> dict[int, NDArray
     return boots
 
 
+def _erase(data: Prepared, results: Results, probes: _Probes, chosen: int, device: str, memory_gb: float) -> None:
+    """Add the probes of what is left of each layer; those of the one chosen on dev with intervals."""
+    options = data.options
+    with progress_line("Erasing", len(probes.of_layer), "layers") as line:
+        for layer, rounds in erase_layers(
+            data.splits,
+            probes.of_layer,
+            options.strengths,
+            options.erase,
+            options.seed,
+            device,
+            memory_gb,
+            options.target.max_units,
+        ):
+            for one in rounds:
+                for probe, seed in ((one.probe, None), (one.random, options.seed)):
+                    results.add_erased(layer, probe, one.removed, seed, interval=layer == chosen)
+            line.advance(1, f"layer {layer}")
+
+
 def _add_trivial(data: Prepared, results: Results, writer: RunWriter, device: str) -> None:
     """Add the probe of features that say nothing about speech."""
     names = [*MEASURES, *(FROM_CLIP if data.splits["train"].unit else ())]
@@ -246,7 +271,7 @@ def _configuration(options: SweepOptions, splits: dict[str, Split]) -> dict[str,
 def _plain(options: SweepOptions, splits: Mapping[str, Split]) -> dict[str, Any]:
     """Options as JSON has them; splits by their names, wherever their caches lie."""
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(options).items()}
-    usual = {"probe": "linear", "interval_includes": [], "target": asdict(TargetOptions())}
+    usual = {"probe": "linear", "erase": 0, "interval_includes": [], "target": asdict(TargetOptions())}
     plain = {name: value for name, value in plain.items() if usual.get(name) != value}  # as earlier versions wrote it
     reports = [split.split for split in splits.values() if split.name == EVAL]
     return {**plain, "train": splits["train"].split, "dev": splits["dev"].split, EVAL: reports}
