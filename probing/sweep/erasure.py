@@ -38,6 +38,7 @@ from probing.sweep.splits import EVAL, Split
 from probing.targets.metrics import METRICS
 from probing.targets.task import Task
 
+TOLERANCE = 1e-9  # of directions, whose weights are the smaller the less is left
 MOST_SCORES = 400  # of a trial at once
 
 
@@ -128,7 +129,7 @@ def erase_and_probe(
     p = train.shape[-1]
 
     def probe_again(z: torch.Tensor, removed: torch.Tensor) -> Probe:
-        solution = solve_standardised(task, z, targets, strengths)
+        solution = solve_standardised(task, z, targets, strengths, TOLERANCE)
         weight = solution.weight - (solution.weight @ removed.T) @ removed
         weight, bias = scaling.fold(weight, solution.bias)
         chosen = best_on_dev({"dev": features["dev"]}, [labels], weight[0], bias[0], strengths, task=task)[0]
@@ -248,10 +249,9 @@ def find_erasure(table: pd.DataFrame, finding: Finding, width: int, corpus: str)
 
 def _by_removed(rows: pd.DataFrame) -> dict[int, Interval]:
     """Number of dimensions removed -> the figure, ascending."""
-    found = {
-        n_removed(row.condition): Interval(*(float(getattr(row, end)) for end in ENDS)) for row in rows.itertuples()
-    }
-    return dict(sorted(found.items()))
+    numbers = [n_removed(condition) for condition in rows["condition"]]
+    ends = rows[list(ENDS)].to_numpy(np.float64)
+    return {n: Interval(*map(float, of)) for n, of in sorted(zip(numbers, ends, strict=True), key=lambda one: one[0])}
 
 
 def n_removed(condition: str) -> int:

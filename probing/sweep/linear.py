@@ -268,7 +268,7 @@ def _solve(
     task: Task, train: torch.Tensor, targets: torch.Tensor, strengths: Sequence[float], rows: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Weights (K, S, P) and biases (K, S) for features (1, N, P) as they are; of M classes (K, S, M, P), (K, S, M)."""
-    dtype = product_dtype(task, train)
+    dtype = torch.float32 if task.name == CLASSES else product_dtype(task, train)
     if rows is not None and task.name != NUMBER:
         return fit_selections(train, targets, rows, strengths, tolerance=TOLERANCE, dtype=dtype, fit=_classifier(task))
     scaling = Scaling.of(train, dtype)
@@ -282,18 +282,18 @@ def _solve(
 
 
 def product_dtype(task: Task, train: torch.Tensor) -> torch.dtype:
-    """The type in which training features are multiplied."""
-    if task.name == NUMBER:
-        return torch.float64
-    return torch.float32 if task.name == CLASSES or train.numel() > MOST_FLOAT64 else torch.float64
+    """The type in which training features are multiplied: exact of few and of numbers."""
+    return torch.float32 if task.name != NUMBER and train.numel() > MOST_FLOAT64 else torch.float64
 
 
-def solve_standardised(task: Task, z: torch.Tensor, targets: torch.Tensor, strengths: Sequence[float]) -> Solution:
+def solve_standardised(
+    task: Task, z: torch.Tensor, targets: torch.Tensor, strengths: Sequence[float], tolerance: float = TOLERANCE
+) -> Solution:
     """The solution for features (1, N, P) that are standardised and targets (K, N)."""
     if task.name == NUMBER:
         return fit_ridge(z, targets, strengths)
     parts = [
-        _classifier(task)(z, some, strengths, tolerance=TOLERANCE)
+        _classifier(task)(z, some, strengths, tolerance=tolerance)
         for some in targets.split(_labellings_at_once(task, len(strengths), z.shape[1]))
     ]
     return Solution(*(torch.cat([getattr(one, name) for one in parts], dim=1) for name in ("weight", "bias")))

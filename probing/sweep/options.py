@@ -154,8 +154,8 @@ class SweepOptions:
     )
     erase: int = option(
         0,
-        "Also erase what the probe of a layer reads and probe again, so many times (a dimension each time of two classes "
-        "or a number, M - 1 of M classes); beside it random subspaces of the same size.",
+        "Also erase what the probe of a layer reads and probe again, so often (each time a dimension of two classes or "
+        "of a number, M - 1 of M classes); beside it random subspaces of the same size.",
         minimum=0,
         metavar="TIMES",
     )

@@ -147,6 +147,22 @@ def test_folds_of_units_share_no_utterance(phones: tuple[Path, Path], tmp_path: 
         made(cache, tmp_path / "g.run", unit="frame", max_units=100, **folds)
 
 
+@pytest.mark.parametrize("most", [150, 50_000])
+def test_what_probes_read_of_units_is_erased(phones: tuple[Path, Path], tmp_path: Path, most: int) -> None:
+    cache, labels = phones
+    target = TargetOptions(labels=str(labels), target="phone", unit="frame", max_units=most)
+    options = SweepOptions(
+        strengths=(0.01, 1.0), control_seeds=(0,), resamples=200, target=target, depths=DepthOptions(heads=()), erase=9
+    )
+    run = sweep(cache, tmp_path / "e.run", options, say=lambda text: None)
+    found = run.record["erasure"]
+    assert (found["layer"], found["width"], found["removed"]) == (1, DIM, [2, 4])
+    assert found["before"]["value"] > 0.7
+    assert abs(found["erased"][0]["value"] - 1 / 3) < (0.05 if most > 150 else 0.12)
+    dev = run.rows("erased", "dev")
+    assert dev["value"].notna().all()
+
+
 def test_spoofed_stretches_are_located(tmp_path: Path) -> None:
     stretches = intervals(("bonafide", "spoof"), 1)
     stretches.to_csv(tmp_path / "s.csv", index=False)
