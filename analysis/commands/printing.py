@@ -29,7 +29,7 @@ def print_layers(table: pd.DataFrame, chosen: str, metric: "Metric") -> None:
     """Print the figures of linear probes by layer, from `analysis.reports.report.layer_table`."""
     number = metric.number
     shown = Table(title=f"{metric.axis} of linear probes", title_justify="left", box=None, header_style="bold")
-    more = [name for name in table if str(name).startswith("mlp")]
+    more = [name for name in table if str(name).startswith(("mlp", "control"))]
     for name in ("layer", "dev", "eval", "95 % interval", "C", "shuffled", *more):
         shown.add_column(str(name), justify="right")
     for layer, row in table.iterrows():

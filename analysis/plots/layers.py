@@ -104,15 +104,19 @@ def layer_curve(
 
 
 def _draw_control(ax: Axes, run: LoadedRun, split: str, relative: bool) -> None:
-    """The same probes on shuffled labels."""
-    rows = run.rows("shuffled-labels", split, run.corpus)
-    rows = rows[rows["metric"] == run.metric.name]
+    """The same probes on shuffled labels, and on control tasks where there are some."""
     scale = run.metric.scale
-    control = rows.groupby("layer")["value"].agg(["mean", "min", "max"])
-    x = control.index.astype(float) / (max(run.n_blocks, 1) if relative else 1)
-    if len(control):
-        ax.fill_between(x, scale * control["min"], scale * control["max"], color=GREY, alpha=0.2, lw=0)
-        ax.plot(x, scale * control["mean"], color=GREY, ls=":", label="shuffled labels (control; band: range)")
+    for experiment, line, told in (
+        ("shuffled-labels", ":", "shuffled labels (control; band: range)"),
+        ("control-task", "--", "control task (a random label a type; band: range)"),
+    ):
+        rows = run.rows(experiment, split, run.corpus)
+        rows = rows[rows["metric"] == run.metric.name]
+        control = rows.groupby("layer")["value"].agg(["mean", "min", "max"])
+        x = control.index.astype(float) / (max(run.n_blocks, 1) if relative else 1)
+        if len(control):
+            ax.fill_between(x, scale * control["min"], scale * control["max"], color=GREY, alpha=0.2, lw=0)
+            ax.plot(x, scale * control["mean"], color=GREY, ls=line, label=told)
 
 
 def draw_chance(ax: Axes, run: LoadedRun, always: bool = False) -> None:

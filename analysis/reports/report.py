@@ -97,7 +97,7 @@ def layer_table(run: str | Path | Run) -> pd.DataFrame:
     """The metric (EER, %) by layer: dev, eval with its interval, chosen strength, and the shuffled-label control.
 
     Eval is that of the corpus the findings are about. The last row is the probe on trivial features. Of a sweep with
-    --probe mlp also the eval EER of the MLP probe, and of its control.
+    --probe mlp also the eval EER of the MLP probe, and of its control; of units with types that of the control task.
     """
     run = load(run)
     both = pd.concat([run.layers, run._rows("trivial-features").reindex(columns=run.layers.columns)])
@@ -106,7 +106,7 @@ def layer_table(run: str | Path | Run) -> pd.DataFrame:
     name = run.metric.name
     table = evaluated[[name, "low", "high", "strength", "shuffled"]].rename(columns={name: "eval"})
     table.insert(0, "dev", dev[name])
-    for experiment in ("mlp", "mlp-shuffled-labels"):
+    for experiment in ("mlp", "mlp-shuffled-labels", "control-task"):
         rows = run._rows(experiment)
         rows = rows[rows["split"] == "eval"]
         if len(rows):

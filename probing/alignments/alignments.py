@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from cache.errors import ProbeError, argument
 
 COLUMNS = ("utterance_id", "start", "end", "label")
+TYPE = "unit_type"  # what an interval is an instance of, as a word, where a table says so
 TOUCHING = 1e-6  # seconds: the sum of a start and a duration is rounded
 
 
@@ -29,6 +30,7 @@ class Interval(NamedTuple):
     """A labelled stretch of time as a file has it.
 
     name: of the utterance, as the file says it. start, end: in seconds. place: line of the file, or number in its tier.
+    type: of a further column of a table that is carried along.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Interval(NamedTuple):
     end: float
     label: str
     place: int
+    type: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Alignments:
 
     Attributes:
         table: DataFrame `utterance_id`, `start`, `end` (seconds), `label`, by utterance and time; the intervals of one
-            utterance do not overlap.
+            utterance do not overlap. With TYPE, where a column of types was asked for.
         excluded: why intervals were left out -> how many.
         notes: what a person should know, a sentence each.
     """
@@ -136,8 +139,8 @@ def _place(row: Interval) -> str:
     return f"interval {row.place} of {row.name} ({row.label!r})"
 
 
-def table_of(rows: Sequence[Interval]) -> pd.DataFrame:
-    """Intervals as a table, by utterance and time."""
+def table_of(rows: Sequence[Interval], typed: bool = False) -> pd.DataFrame:
+    """Intervals as a table, by utterance and time; with their types if `typed`."""
     table = pd.DataFrame(
         {
             "utterance_id": pd.Series([row.name for row in rows], dtype="str"),
@@ -146,6 +149,8 @@ def table_of(rows: Sequence[Interval]) -> pd.DataFrame:
             "label": pd.Series([row.label for row in rows], dtype="str"),
         }
     )
+    if typed:
+        table[TYPE] = pd.Series([row.type for row in rows], dtype="str")
     return table.sort_values(["utterance_id", "start", "end"], kind="stable", ignore_index=True)
 
 
@@ -213,8 +218,8 @@ def _alone(rows: pd.DataFrame) -> pd.DataFrame:
     out = []
     for row, a, b in zip(rows.itertuples(index=False), begin.tolist(), stop.tolist(), strict=True):
         edges = np.flatnonzero(np.diff(np.concatenate([[False], alone[a:b], [False]]).astype(np.int8)))
-        out += [(row.utterance_id, times[a + i], times[a + j], row.label) for i, j in edges.reshape(-1, 2).tolist()]
-    kept = pd.DataFrame(out, columns=list(COLUMNS)).astype(rows.dtypes.to_dict())
+        out += [(row.utterance_id, times[a + i], times[a + j], *row[3:]) for i, j in edges.reshape(-1, 2).tolist()]
+    kept = pd.DataFrame(out, columns=list(rows.columns)).astype(rows.dtypes.to_dict())
     return kept[kept["end"] - kept["start"] > TOUCHING]
 
 

@@ -72,8 +72,8 @@ def read_timit(path: Path, name: str) -> list[Interval]:
     return rows
 
 
-def read_table(path: Path, separator: str) -> list[Interval]:
-    """The intervals of a csv or tsv with a header."""
+def read_table(path: Path, separator: str, types: str = "") -> list[Interval]:
+    """The intervals of a csv or tsv with a header; `types` names a further column that is carried along."""
     with opened(path), open_text(path) as lines:
         try:
             rows = separated_rows(lines, separator)
@@ -82,20 +82,21 @@ def read_table(path: Path, separator: str) -> list[Interval]:
     if not rows:
         raise AlignmentError(f"{path}: empty. Expected a header with {', '.join(COLUMNS)}")
     (_, header), *others = rows.items()
-    missing = [name for name in COLUMNS if header.count(name) != 1]
+    wanted = [*COLUMNS, *([types] if types else [])]
+    missing = [name for name in wanted if header.count(name) != 1]
     if missing:
         raise AlignmentError(
-            f"{path}: the header has {', '.join(header)}; expected {', '.join(COLUMNS)}, each once "
-            f"({missing[0]} is not)"
+            f"{path}: the header has {', '.join(header)}; expected {', '.join(wanted)}, each once ({missing[0]} is not)"
         )
-    at = [header.index(name) for name in COLUMNS]
+    at = [header.index(name) for name in wanted]
     out = []
     for place, fields in others:
         fields = fit(fields, len(header))
         if len(fields) != len(header):
             raise _malformed(path, place, fields, ", ".join(header))
-        name, start, end, label = (fields[i] for i in at)
-        out.append(Interval(name, _number(path, place, start), _number(path, place, end), label, place))
+        name, start, end, label, *of_type = (fields[i] for i in at)
+        times = _number(path, place, start), _number(path, place, end)
+        out.append(Interval(name, *times, label, place, *of_type))
     return out
 
 

@@ -28,6 +28,7 @@ class _Choice:
     tier: str | None
     channel: str | None
     excluded: Counter[str]
+    types: str = ""
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Form:
     per_utterance: whether a file is of one utterance, whose name is that of the file.
     read: path, name of the utterance, what was asked for -> intervals; None if the file lacks the tier.
     choose: path, the files found, the tier -> those to read, where some are others in another form; default all.
+    has_types: whether further columns can be carried along.
     """
 
     title: str
@@ -44,10 +46,11 @@ class Form:
     per_utterance: bool
     read: Callable[[Path, str, _Choice], list[Interval] | None]
     choose: Callable[[Path, list[str], str | None], list[str]] | None = None
+    has_types: bool = False
 
 
 def _separated(separator: str) -> Callable[[Path, str, _Choice], list[Interval]]:
-    return lambda path, name, choice: read_table(path, separator)
+    return lambda path, name, choice: read_table(path, separator, choice.types)
 
 
 _timit = partial(Form, per_utterance=True, read=lambda path, name, choice: read_timit(path, name))
@@ -62,8 +65,8 @@ FORMS = {
     "seglab": Form(
         "segment labels of PartialSpoof", SUFFIXES, False, lambda path, name, of: read_seglab(path), of_one_length
     ),
-    "csv": Form("table, commas", (".csv", ".csv.gz"), False, _separated(",")),
-    "tsv": Form("table, tabs", (".tsv", ".tsv.gz"), False, _separated("\t")),
+    "csv": Form("table, commas", (".csv", ".csv.gz"), False, _separated(","), has_types=True),
+    "tsv": Form("table, tabs", (".tsv", ".tsv.gz"), False, _separated("\t"), has_types=True),
 }
 
 
@@ -75,6 +78,7 @@ def read_alignments(
     tier: str | None = None,
     channel: str | None = None,
     overlaps: str = "refuse",
+    control_type: str = "",
 ) -> Alignments:
     """Read labelled intervals.
 
@@ -88,6 +92,7 @@ def read_alignments(
             seconds, as 0.02, where a folder has several.
         channel: of a CTM or RTTM file; default its only one.
         overlaps: of intervals of one utterance: `refuse`, or `leave-out`: time that several share belongs to none.
+        control_type: a further column of a csv or tsv, as `word` beside phones; it comes back as TYPE.
 
     Returns:
         The table, and what was left out of it.
@@ -95,7 +100,7 @@ def read_alignments(
     Raises:
         AlignmentError: a file that cannot be read or is malformed; an end before its start, NaN, overlaps; no interval
             of any utterance.
-        OptionError: no such form.
+        OptionError: no such form, or one without further columns, where types are asked for.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -109,14 +114,17 @@ def read_alignments(
     if form is not None and form not in FORMS:
         raise OptionError("form", form, f"expected {one_of(tuple(FORMS))}")
     form, files = _files(path, form)
+    if control_type and not FORMS[form].has_types:
+        expected = f"{path} is {FORMS[form].title}, without further columns. Expected a table, csv or tsv, that has it"
+        raise OptionError("control_type", control_type, expected)
     if choose := FORMS[form].choose:
         files = choose(path, files, tier)
     excluded = Counter[str]()
     notes = list[str]()
-    rows = _rows(path, files, FORMS[form], _Choice(tier, channel, excluded), notes)
+    rows = _rows(path, files, FORMS[form], _Choice(tier, channel, excluded, control_type), notes)
     if utterances is not None:
         rows = _joined(path, rows, utterances, excluded, notes)
-    table = disjoint(table_of(rows), overlaps, path, excluded)
+    table = disjoint(table_of(rows, bool(control_type)), overlaps, path, excluded)
     if not len(table):
         left = "; ".join(f"{n} {why}" for why, n in excluded.items()) or "its files are empty"
         raise AlignmentError(f"{path}: no labelled interval ({left}). Expected some with a label, a start and an end")

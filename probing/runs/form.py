@@ -14,7 +14,7 @@ from probing.targets.metrics import BINARY, CLASSES, METRICS, NUMBER
 RECORD = "run.json"
 RESULTS = "results.parquet"
 UTTERANCES = "utterances.parquet"
-FINDINGS = ("finding", "mlp_finding", "erasure", "elsewhere", "unseen_attacks", "depth_finding")
+FINDINGS = ("finding", "mlp_finding", "control_task", "erasure", "elsewhere", "unseen_attacks", "depth_finding")
 TEXT = "a text"
 TEXTS = "texts"
 WHOLE = "a whole number"
@@ -96,7 +96,7 @@ def check_record(record: Any) -> None:
     depth = record.get("depth_finding")
     if not 0 <= finding["layer"] <= finding["last"] <= MOST_LAYERS:
         raise ValueError(f"{RECORD}: 'finding.layer' is {finding['layer']}, 'finding.last' {finding['last']}")
-    for name in ("elsewhere", "unseen_attacks", "mlp_finding", "erasure"):
+    for name in ("elsewhere", "unseen_attacks", "mlp_finding", "control_task", "erasure"):
         if record.get(name) is not None:
             _check(record[name], {"sentence": TEXT}, name)
     if depth is not None:
@@ -168,6 +168,7 @@ def _check_layers(results: pd.DataFrame, record: Mapping[str, Any]) -> None:
             "unseen-attack",
             "shuffled-labels",
             "mlp-shuffled-labels",
+            "control-task",
             "erased",
             "erased-random",
         ]

@@ -54,6 +54,7 @@ def probe_layers(
     memory_gb: float = 2.0,
     left_out: dict[str, NDArray[np.bool_]] | None = None,
     max_units: int = 50_000,
+    controls: Sequence[dict[str, Split]] = (),
 ) -> Iterator[tuple[int, list[Probe], list[Probe]]]:
     """Read and fit layer after layer, several beside each other, as many as there are cores and the memory holds.
 
@@ -67,13 +68,17 @@ def probe_layers(
         memory_gb: most memory for features and what is computed from them; one layer is always taken.
         left_out: `train` and `dev` -> (A, N), selections of rows for probes with the true labels; see `fit_probes`.
         max_units: units inside utterances to train and to choose on, at most; all are scored.
+        controls: C of them, part -> the same trials with labels of another task, see `control_tasks`.
 
     Yields:
-        Layers in order, each with its K probes and its A probes on selections, with scores of all parts but `train`.
+        Layers in order, each with its K + C probes and its A probes on selections, with scores of all parts but
+        `train`.
     """
     cache = splits["train"].cache
     task = splits["train"].task
     fitted_on = {part: sampled(splits[part], max_units) for part in ("train", "dev")}
+    asked = [*[splits] * len(labellings), *controls]
+    labellings = [*labellings, *({part: control[part].target for part in fitted_on} for control in controls)]
     of_labellings = [{part: labels[part][fitted_on[part].rows] for part in fitted_on} for labels in labellings]
     inside = bool(splits["train"].unit)
     scored = {part: split for part, split in splits.items() if split.name == EVAL or (inside and part == "dev")}
@@ -99,7 +104,8 @@ def probe_layers(
             selected = fit_probes(features_by_part, [truth] * n_left_out, strengths, device, left_out, task)
         del features_by_part
         for part, split in scored.items():
-            add_scores(layer, [*probes, *selected], part, split, device)
+            of = [one[part] for one in (*asked, *[splits] * len(selected))]
+            add_scores(layer, [*probes, *selected], part, split, device, of)
         return layer, probes, selected
 
     at_once = 1 if torch.device(device).type != "cpu" else int(memory_gb * 1e9 / needed)
@@ -122,15 +128,28 @@ def sampled(split: Split, most: int) -> _Sample:
     return _Sample(rows, split.table.iloc[rows])
 
 
-def add_scores(layer: int, probes: Sequence[Probe], part: str, split: Split, device: str = "cpu") -> None:
-    """Score every trial of a split, reading a block at a time, and add that to the probes' `scores`."""
+def add_scores(
+    layer: int,
+    probes: Sequence[Probe],
+    part: str,
+    split: Split,
+    device: str = "cpu",
+    asked: Sequence[Split] | None = None,
+) -> None:
+    """Score every trial of a split, reading a block at a time, and add that to the probes' `scores`.
+
+    `asked` are the same trials with what each probe is asked, where that is not one for all.
+    """
+    asked = asked or [split] * len(probes)
     weight = torch.from_numpy(np.stack([probe.weight for probe in probes])[:, None]).to(device)
     bias = torch.from_numpy(np.stack([np.asarray(probe.bias) for probe in probes])[:, None]).to(device)
     scores: NDArray[Any] | None = None
     for rows, features in _blocks(split, layer, max(1, READ_VALUES // weight.shape[-1])):
         of_block = margins(features, weight, bias)[:, 0]
         if split.task.name == CLASSES:  # whose scores of many trials are too many to be kept
-            of_block = np.stack([split.task.compact(split.target[rows], one) for one in of_block])
+            of_block = np.stack(
+                [of.task.compact(of.target[rows], one) for of, one in zip(asked, of_block, strict=True)]
+            )
         if scores is None:
             scores = np.empty((len(probes), len(split)), of_block.dtype)
         scores[:, rows] = of_block

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,8 +10,10 @@ from typing import Any
 import pandas as pd
 
 from cache import Cache
+from cache.errors import argument
 from probing.metrics import Resamples
 from probing.sweep.conditions import Condition, LeftOut, conditions_of, leave_out
+from probing.sweep.control_tasks import control_tasks
 from probing.sweep.leaks import Leak, as_records, few_utterances, find_leaks, refuse_leaks
 from probing.sweep.linear import Labelling, shuffled
 from probing.sweep.options import TRAINING, SweepOptions
@@ -31,6 +33,7 @@ class Prepared:
     options: of the sweep. splits: its utterances by part. leaks: what parts share.
     conditions: that are reported. left_out: the training without each attack, if it is asked for.
     resamples: part -> what the bootstrap draws of it.
+    controls: the trials with the labels of control tasks, one a seed of controls; none where units have no types.
     """
 
     options: SweepOptions
@@ -39,6 +42,7 @@ class Prepared:
     conditions: list[Condition]
     left_out: LeftOut | None
     resamples: dict[str, Resamples]
+    controls: Sequence[dict[str, Split]] = ()
 
     @property
     def cache(self) -> Cache:
@@ -76,7 +80,8 @@ class Prepared:
         """Linear probes a layer."""
         folds = self.splits["train"].folds
         n_folds = 1 if folds is None else int(folds.max()) + 1
-        return len(self.labellings) * n_folds + (len(self.left_out.attacks) if self.left_out else 0)
+        n_more = len(self.controls) + (len(self.left_out.attacks) if self.left_out else 0)
+        return len(self.labellings) * n_folds + n_more
 
     def __str__(self) -> str:
         several = len(self.evaluations) > 1
@@ -147,6 +152,11 @@ def prepare(
         say(f"Warning: {sentence}.")
     _say_target(splits, say)
     train = splits["train"]
+    if train.unit and options.control_seeds and not options.target.control_type and train.folds is None:
+        say(
+            f"Note: the control is shuffled labels; {argument('control_type', 'COLUMN')}, of a table of alignments, "
+            "adds a control task."
+        )
     if options.depths.heads and (train.unit or train.folds is not None):
         say(f"Note: linear probes only; heads are not trained on {'units' if train.unit else 'folds'}.")
     evaluations = {part: split for part, split in splits.items() if split.name == EVAL}
@@ -157,7 +167,11 @@ def prepare(
         for part, split in splits.items()
         if part != "train"
     }
-    return Prepared(options, splits, leaks, conditions, left_out, resamples)
+    of_target = options.target
+    controls = []
+    if of_target.control_type:
+        controls = control_tasks(splits, of_target.control_type, options.control_seeds, of_target.max_units)
+    return Prepared(options, splits, leaks, conditions, left_out, resamples, controls)
 
 
 def caches_of(splits: dict[str, Split]) -> list[Cache]:

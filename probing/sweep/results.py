@@ -7,7 +7,8 @@ experiment      what was done: `layer` (a linear probe per layer), `shuffled-lab
                 `depth` (heads on layers 1..k), `depth-excess`, `contribution`, `cost`, and, where asked for,
                 `by-condition`, `unseen-attack`, and `mlp` and `mlp-shuffled-labels` (an MLP probe per layer and its
                 control); of frames that are bona fide or spoofed `localisation`;
-                `erased` and `erased-random` (a probe of what is left of a layer);
+                `erased` and `erased-random` (a probe of what is left of a layer); of units with types `control-task`
+                (see `probing.sweep.control_tasks`), measured against the labels of that task;
                 of a target with classes `by-class`, whose `recall` of each layer has the class as condition
 head, layer, depth, seed, strength   of what was measured; missing where they mean nothing
 split           `dev` or `eval`
@@ -67,6 +68,7 @@ MLP_CONTROL = "mlp-shuffled-labels"
 BY_CONDITION = "by-condition"
 BY_CLASS = "by-class"
 UNSEEN = "unseen-attack"
+CONTROL_TASK = "control-task"
 ERASED = "erased"
 ERASED_RANDOM = "erased-random"
 EMPTY: dict[str, Any] = {
@@ -139,10 +141,18 @@ class Results:
             if not np.isnan(value):
                 self.append({**row, "condition": condition_name({self._task.target: name}), "value": float(value)})
 
-    def add_control(self, layer: int, seed: int, probe: Probe | MLPProbe, experiment: str = CONTROL) -> None:
-        """Add the figures on dev and eval, against the true labels, of a probe trained on shuffled ones."""
+    def add_control(
+        self,
+        layer: int,
+        seed: int,
+        probe: Probe | MLPProbe,
+        experiment: str = CONTROL,
+        asked: Mapping[str, Split] | None = None,
+    ) -> None:
+        """Add the figures on dev and eval of a probe trained on other labels, against the true ones or `asked`."""
         for part in self._parts:
-            figures = self._task.trials(self._splits[part].target, probe.scores[part]).figures()
+            split = (asked or self._splits)[part]
+            figures = split.task.trials(split.target, probe.scores[part]).figures()
             for name in self._task.metrics:
                 value = Interval(figures[name], np.nan, np.nan)
                 self._add(experiment, layer, seed, part, probe.strength, value, name)

@@ -16,6 +16,7 @@ from probing.devices import find_device
 from probing.progress import console, duration, progress_line
 from probing.runs import Run, RunWriter, made_with
 from probing.sweep.conditions import ConditionFigures
+from probing.sweep.control_tasks import find_control_task
 from probing.sweep.depth_ablation import ablate
 from probing.sweep.erasure import erase_layers, find_erasure
 from probing.sweep.finding import find_elsewhere, find_layer, find_mlp, find_unseen
@@ -25,7 +26,7 @@ from probing.sweep.mlp_probes import probe_with_mlp
 from probing.sweep.options import TRAINING, SweepOptions
 from probing.sweep.preparation import Prepared, prepare
 from probing.sweep.refitting import REFITS, Refits
-from probing.sweep.results import LAYERS, MLP, MLP_CONTROL, TRIVIAL, Results
+from probing.sweep.results import CONTROL_TASK, LAYERS, MLP, MLP_CONTROL, TRIVIAL, Results
 from probing.sweep.savings import depth_costs, saved_shares
 from probing.sweep.scores import add_scores
 from probing.sweep.splits import EVAL, Split, identity
@@ -77,6 +78,9 @@ def sweep(
         )
         table = results.table()
         findings = _findings(data, table, probes) | {"depth_finding": depth_finding}
+        if data.controls:
+            column = options.target.control_type
+            findings["control_task"] = find_control_task(table, findings["finding"], column, data.corpora[0])
         if options.erase:
             _erase(data, results, probes, findings["finding"].layer, device, memory_gb)
             table = results.table()
@@ -135,12 +139,17 @@ def _probe_layers(
     rows = data.left_out.rows if data.left_out else None
     with progress_line("Probing", len(data.cache.layers), "layers") as line:
         most = options.target.max_units
-        found_by_layer = probe_layers(splits, data.labellings, options.strengths, device, memory_gb, rows, most)
+        found_by_layer = probe_layers(
+            splits, data.labellings, options.strengths, device, memory_gb, rows, most, data.controls
+        )
         for layer, probes, without in found_by_layer:
             shifts = refits.shifts(layer) if refits else None
             found.boots[layer] = results.add(LAYERS, layer, probes[0], shifts)
-            for seed, probe in zip(options.control_seeds, probes[1:], strict=True):
+            shuffled, of_tasks = probes[1 : len(data.labellings)], probes[len(data.labellings) :]
+            for seed, probe in zip(options.control_seeds, shuffled, strict=True):
                 results.add_control(layer, seed, probe)
+            for seed, probe, asked in zip(options.control_seeds, of_tasks, data.controls, strict=False):
+                results.add_control(layer, seed, probe, CONTROL_TASK, asked)
             if figures is not None:
                 figures.add(layer, probes[0], without)
             add_scores(data.splits, writer, f"linear-layer-{layer:02d}", probes[0].scores)

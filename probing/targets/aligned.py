@@ -40,7 +40,8 @@ class AlignedUnits:
 
         Returns:
             One row a unit: the columns of its utterance, whose id is `clip` and whose label is `utterance_label`;
-            `utterance_id`, that of the unit; `label`, `start`, `end`, `first_frame`, `last_frame`, and FROM_CLIP.
+            `utterance_id`, that of the unit; `label`, `start`, `end`, `first_frame`, `last_frame`, and
+            FROM_CLIP; `unit_type` where the options name a column of types.
 
         Raises:
             ProbeError: alignments that cannot be read, or give no units.
@@ -52,7 +53,9 @@ class AlignedUnits:
                 return self._measured(cache, measured)
             if not Path(options.labels).exists():
                 raise OptionError("labels", options.labels, "no such file or folder. Expected alignments, as TextGrids")
-            found = read_alignments(options.labels, cache.utterances, tier=options.label_tier or None)
+            found = read_alignments(
+                options.labels, cache.utterances, tier=options.label_tier or None, control_type=options.control_type
+            )
             names = [name for name in cache.utterances if name not in cache.manifest.measures]
             units = units_of(cache, found, options.unit, silence=options.silence, columns=[*names, *_measures(cache)])
             self.notes[key] = (*found.notes, *units.notes)

@@ -54,6 +54,12 @@ class TargetOptions:
         "Silent marks and unlabelled time: leave-out, or class, a class of its own.",
         choices=("leave-out", "class"),
     )
+    control_type: str = option(
+        "",
+        "Column of the table of alignments with the type of each, as word beside phones: a control task gives every "
+        "type a fixed random label (Hewitt & Liang 2019).",
+        metavar="COLUMN",
+    )
     max_units: int = option(
         50_000, "Train and choose on so many units at most, drawn by the seed; all are reported on.", minimum=100
     )
@@ -94,6 +100,13 @@ class TargetOptions:
             name = "label_tier" if self.label_tier else "silence"
             raise OptionError(
                 name, getattr(self, name), f"is of alignments. Expected {argument('unit', 'segment')} too"
+            )
+        if self.control_type and (not self.unit or measured or self.folds):
+            what = "in folds" if self.folds else "where the target is measured" if measured else "of whole utterances"
+            raise OptionError(
+                "control_type",
+                self.control_type,
+                f"is a column of alignments, and there is no control task {what}. Leave it out",
             )
         if self.unit and self.target == LABEL:
             object.__setattr__(self, "target", f"{self.unit} label")

@@ -12,7 +12,7 @@ import pandas as pd
 from cache import Cache
 from cache.errors import OptionError, ProbeError
 from cache.timing import FrameTiming
-from probing.alignments.alignments import Alignments, notes_of
+from probing.alignments.alignments import TYPE, Alignments, notes_of
 from probing.options import one_of
 
 UNITS = ("frame", "segment", "middle")
@@ -35,7 +35,7 @@ class Units:
     Attributes:
         table: a row a unit, in the order of the cache's utterances and of time: the columns of the utterance (its own
             label is `utterance_label`), then `label`, `start` and `end` of the interval (seconds), `first_frame` and
-            `last_frame` (both included).
+            `last_frame` (both included); TYPE, where alignments have types.
         kind: `frame`, `segment` or `middle`.
         excluded: why units or intervals were left out -> how many.
         notes: the same in words, and what else a person should know.
@@ -139,6 +139,7 @@ def _within(cache: Cache, timing: FrameTiming, rows: pd.DataFrame, excluded: Cou
             "label": known["label"].to_numpy(),
             "n_frames": own["n_frames"].to_numpy()[at],
             "clip": clip,
+            **({TYPE: known[TYPE].to_numpy()} if TYPE in known else {}),
         }
     ).sort_values(["utterance", "start"], kind="stable", ignore_index=True)
     beyond = (found["start"] >= found["clip"]).to_numpy()
@@ -178,6 +179,8 @@ def _with_gaps(intervals: pd.DataFrame) -> pd.DataFrame:
     gaps = intervals.assign(start=before, end=intervals["start"], label=SILENCE)
     last = intervals[~intervals["utterance"].duplicated(keep="last")]
     ends = last.assign(start=last["end"], end=last["clip"], label=SILENCE)
+    if TYPE in intervals:
+        gaps, ends = gaps.assign(**{TYPE: SILENCE}), ends.assign(**{TYPE: SILENCE})
     every = pd.concat([intervals, gaps, ends])
     every = every[every["end"] - every["start"] > 1e-6]
     every = every.sort_values(["utterance", "start"], kind="stable", ignore_index=True)
@@ -228,6 +231,7 @@ def _with_columns(cache: Cache, units: pd.DataFrame, columns: Sequence[str] | No
     if unknown:
         raise OptionError("columns", unknown[0], f"expected some of {one_of(tuple(own.columns))}")
     wanted = list(dict.fromkeys(["utterance_id", *columns, "shard", "row", "n_frames"]))
-    repeated = own[wanted].rename(columns={name: f"utterance_{name}" for name in COLUMNS if name in wanted})
+    added = [*COLUMNS, *([TYPE] if TYPE in units else [])]
+    repeated = own[wanted].rename(columns={name: f"utterance_{name}" for name in added if name in wanted})
     repeated = repeated.take(units["utterance"].to_numpy()).reset_index(drop=True)
-    return repeated.assign(**{name: units[name].to_numpy() for name in COLUMNS})
+    return repeated.assign(**{name: units[name].to_numpy() for name in added})

@@ -6,9 +6,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import softmax
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
+from analysis.plots.layers import layer_curve
 from analysis.plots.localisation import localisation_curve, localisation_table
-from analysis.reports.report import save_report
+from analysis.reports.report import layer_table, save_report
+from analysis.runs.rerun import commands
 from cache import Cache, ProbeError
 from cache.manifest import Manifest
 from cache.timing import ENTRY, FrameTiming
@@ -17,7 +24,8 @@ from probing.audio import MEASURES
 from probing.metrics import range_eer
 from probing.runs import Run
 from probing.sweep import sweep
-from probing.sweep.linear import sampled
+from probing.sweep.control_tasks import control_tasks
+from probing.sweep.linear import features_of, sampled
 from probing.sweep.options import DepthOptions, SweepOptions
 from probing.targets.options import TargetOptions
 from probing.units import scored_frames
@@ -161,6 +169,122 @@ def test_what_probes_read_of_units_is_erased(phones: tuple[Path, Path], tmp_path
     assert abs(found["erased"][0]["value"] - 1 / 3) < (0.05 if most > 150 else 0.12)
     dev = run.rows("erased", "dev")
     assert dev["value"].notna().all()
+
+
+WORDS = {"pa": "ah", "ma": "ah", "bee": "ee", "tea": "ee", "us": "s"}
+
+
+@pytest.fixture(scope="module")
+def typed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    """A cache whose layer 1 knows words, one that knows no more than their phones, and alignments with both."""
+    folder = tmp_path_factory.mktemp("typed")
+    words = intervals(tuple(WORDS), 2)
+    table = words.rename(columns={"label": "word"}).assign(label=words["label"].map(WORDS))
+    table.to_csv(folder / "t.csv", index=False)
+    of_words = write_frames(folder / "w.cache", words, tuple(WORDS))
+    return of_words, write_frames(folder / "p.cache", table, PHONES), folder / "t.csv"
+
+
+def test_a_control_task_tells_what_a_probe_learns_by_heart(typed: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    *caches, labels = typed
+    found = []
+    for i, cache in enumerate(caches):
+        target = {"labels": str(labels), "target": "phone", "unit": "frame", "control_type": "word"}
+        run = made(cache, tmp_path / f"{i}.run", **target)
+        control = values_of(run, "control-task", "balanced_accuracy")
+        task = values_of(run, "layer", "balanced_accuracy")
+        found.append((task[1], control[1]))
+        record = run.record["control_task"]
+        assert (record["layer"], record["n_seeds"]) == (1, 1)
+        assert (record["value"], record["control"]) == pytest.approx((task[1], control[1]))
+        assert "Control task, a fixed random label for each word (1 seed): layer 1 has" in run.sentence
+        assert (run.rows("control-task", "dev")["value"].notna()).all()
+        assert "control task (a random label a type" in str([one.get_label() for one in layer_curve(run).get_lines()])
+        assert layer_table(run).loc["1", "control task"] == pytest.approx(100 * control[1])
+        assert "--control-type word" in commands(run)
+        save_report(run)
+    (words, of_words), (phones, of_phones) = found
+    assert min(words, phones) > 0.75
+    assert of_words > 0.7  # who knows the word knows its label
+    assert phones - of_phones > words - of_words + 0.1
+
+
+def test_figures_of_a_control_task_are_those_of_scikit_learn(typed: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    _, cache, labels = typed
+    target = {"labels": str(labels), "target": "phone", "unit": "segment", "control_type": "word"}
+    run = made(cache, tmp_path / "r.run", **target)
+    splits = SweepOptions(target=TargetOptions(**target)).splits(Cache(cache))
+    control = control_tasks(splits, "word", (0,), 50_000)[0]
+    x = {part: features_of(split, 1, split.table) for part, split in splits.items()}
+    probes = [
+        make_pipeline(StandardScaler(), LogisticRegression(C=c, class_weight="balanced", tol=1e-9, max_iter=2000))
+        for c in (0.01, 1.0)
+    ]
+    best = max(
+        (probe.fit(x["train"], control["train"].target) for probe in probes),
+        key=lambda probe: balanced_accuracy_score(control["dev"].target, probe.predict(x["dev"])),
+    )
+    expected = balanced_accuracy_score(control["eval"].target, best.predict(x["eval"]))
+    assert values_of(run, "control-task", "balanced_accuracy")[1] == pytest.approx(expected)
+    prior = np.bincount(control["train"].target) / len(control["train"])
+    logits = best.decision_function(x["eval"]) + np.log(3 * prior)
+    bits = -np.log2(softmax(logits, axis=1)[np.arange(len(logits)), control["eval"].target])
+    assert values_of(run, "control-task", "cross_entropy")[1] == pytest.approx(bits.mean(), abs=1e-4)
+
+
+@pytest.mark.parametrize("most", [150, 50_000])
+def test_types_keep_their_labels_and_every_class_is_trained_on(typed: tuple[Path, Path, Path], most: int) -> None:
+    cache, _, labels = typed
+    target = TargetOptions(labels=str(labels), target="phone", unit="segment", control_type="word", max_units=most)
+    splits = SweepOptions(target=target).splits(Cache(cache))
+    first, second = control_tasks(splits, "word", (0, 1), most)
+    again = control_tasks(splits, "word", (0,), most)[0]
+    both = pd.concat([split.table.assign(control=split.target) for split in first.values()])
+    assert (both.groupby("unit_type")["control"].nunique() == 1).all()
+    assert set(both["unit_type"]) == set(WORDS)
+    assert set(first["train"].target) == {0, 1, 2}
+    assert [split.target.tolist() for split in first.values()] == [split.target.tolist() for split in again.values()]
+    assert first["train"].target.tolist() != second["train"].target.tolist()
+    shares = np.bincount(first["train"].target) / len(first["train"])
+    assert first["eval"].task.prior == pytest.approx(shares)
+
+
+def test_control_tasks_that_cannot_be_are_refused(typed: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    cache, _, labels = typed
+    table = pd.read_csv(labels).assign(clip="one")
+    table.to_csv(tmp_path / "one.csv", index=False)
+    asked = {"labels": str(labels), "target": "phone", "unit": "frame"}
+    with pytest.raises(ProbeError, match="control_type=clip: training has 1 values"):
+        made(cache, tmp_path / "x.run", **{**asked, "labels": str(tmp_path / "one.csv"), "control_type": "clip"})
+    with pytest.raises(ProbeError, match="label, wort, each once"):
+        made(cache, tmp_path / "x.run", **asked, control_type="wort")
+    with pytest.raises(ProbeError, match="no control task in folds"):
+        made(cache, tmp_path / "x.run", **asked, control_type="word", split_by="utterance", folds=3)
+    with pytest.raises(ProbeError, match="no control task of whole utterances"):
+        made(cache, tmp_path / "x.run", target="speaker", control_type="word")
+    first = pd.read_csv(labels).iloc[:6]
+    lines = [
+        f"{row.utterance_id} 1 {row.start:.3f} {row.end - row.start:.3f} {row.label}" for row in first.itertuples()
+    ]
+    (tmp_path / "t.ctm").write_text("\n".join(lines))
+    with pytest.raises(ProbeError, match="without further columns"):
+        made(cache, tmp_path / "x.run", **{**asked, "labels": str(tmp_path / "t.ctm"), "control_type": "word"})
+    assert not (tmp_path / "x.run").exists()
+
+
+def test_a_control_task_of_two_classes_and_of_numbers(typed: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    cache, _, labels = typed
+    asked = {"labels": str(labels), "unit": "frame", "control_type": "word"}
+    two = made(cache, tmp_path / "two.run", target="vowel", positive=("ah", "ee"), **asked)
+    assert values_of(two, "control-task", "eer").between(0, 0.7).all()
+    assert two.record["control_task"]["metric"] == "eer"
+    number = pd.read_csv(labels).assign(label=lambda rows: rows["word"].map({w: i for i, w in enumerate(WORDS)}))
+    number.to_csv(tmp_path / "n.csv", index=False)
+    asked = {**asked, "labels": str(tmp_path / "n.csv"), "task": "number"}
+    run = made(cache, tmp_path / "n.run", target="height", **asked)
+    assert values_of(run, "control-task", "r2")[1] > 0.3 > values_of(run, "control-task", "r2")[0]
+    silent = made(cache, tmp_path / "s.run", **{**asked, "task": "auto", "labels": str(labels)}, silence="class")
+    assert silent.trials("linear-layer-01")["unit_type"].isin([*WORDS, "silence"]).all()
 
 
 def test_spoofed_stretches_are_located(tmp_path: Path) -> None:
