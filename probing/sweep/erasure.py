@@ -152,6 +152,7 @@ def erase_and_probe(
         sizes.append(len(removed))
     if not found:
         return []
+    del z  # of which there is memory for one
     z = scaling.apply(train, dtype)
     drawn = random_directions(sizes[-1], p, seed).to(z.device)
     rounds = []

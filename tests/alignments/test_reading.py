@@ -206,3 +206,22 @@ def test_files_that_are_of_one_utterance_are_refused(tmp_path: Path) -> None:
     written(tmp_path / "a.PHN", "0 1600 x\n")
     with pytest.raises(AlignmentError, match=r"a\.PHN and a\.phn are of one utterance"):
         read_alignments(tmp_path)
+
+
+def test_a_named_column_of_a_table_is_carried_along(tmp_path: Path) -> None:
+    header = "utterance_id,start,end,label,word,more"
+    rows = [header, "a,0.0,0.3,p,pa,1", "a,0.2,0.5,ah,pa,2", "b,0,1,s,,3", "b,1,1,s,us,4"]
+    path = written(tmp_path / "t.csv", "\n".join(rows) + "\n")
+    found = read_alignments(path, overlaps="leave-out", control_type="word")
+    assert found.table.round(9).to_numpy().tolist() == [
+        ["a", 0.0, 0.2, "p", "pa"],
+        ["a", 0.3, 0.5, "ah", "pa"],
+        ["b", 0.0, 1.0, "s", ""],
+    ]
+    assert found.table.columns[-1] == "unit_type"
+    plain = read_alignments(path, overlaps="leave-out").table
+    pd.testing.assert_frame_equal(plain, found.table.drop(columns="unit_type"))
+    with pytest.raises(AlignmentError, match="label, phone, each once"):
+        read_alignments(path, control_type="phone")
+    with pytest.raises(ProbeError, match=r"control_type=word: .* is CTM, without further columns"):
+        read_alignments(written(tmp_path / "a.ctm", CTM), control_type="word")
