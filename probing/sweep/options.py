@@ -185,6 +185,9 @@ class SweepOptions:
             raise OptionError("strengths", NUMBERS.write(self.strengths), expected)
         if any(seed < 0 for seed in self.control_seeds):
             raise OptionError("control_seeds", WHOLE.write(self.control_seeds), "expected 0 or more")
+        if self.target.control_type and not self.control_seeds:
+            expected = f"has a control task a seed, and there are none. Expected {argument('control_seeds', 3)} or so"
+            raise OptionError("control_type", self.target.control_type, expected)
         object.__setattr__(self, "margin", Margin.of(self.margin).plain)
         if self.interval_by not in (AUTO, UTTERANCE) and not set(self.interval_by.split(",")) <= {SPEAKER, ATTACK}:
             expected = "expected auto, utterance, speaker, attack or speaker,attack"

@@ -260,6 +260,8 @@ def test_control_tasks_that_cannot_be_are_refused(typed: tuple[Path, Path, Path]
         made(cache, tmp_path / "x.run", **asked, control_type="wort")
     with pytest.raises(ProbeError, match="no control task in folds"):
         made(cache, tmp_path / "x.run", **asked, control_type="word", split_by="utterance", folds=3)
+    with pytest.raises(ProbeError, match="control_seeds=3"):
+        SweepOptions(control_seeds=(), target=TargetOptions(**asked, control_type="word"))
     with pytest.raises(ProbeError, match="no control task of whole utterances"):
         made(cache, tmp_path / "x.run", target="speaker", control_type="word")
     first = pd.read_csv(labels).iloc[:6]
