@@ -45,6 +45,18 @@ class Probe:
     bias: float | NDArray[np.float64]
     scores: dict[str, NDArray[np.float64]]
 
+    def score(self, x: NDArray[Any], split: Split) -> NDArray[Any]:
+        """Scores of features (N, P) of the trials of a split, as `Task.compact` keeps them, some at a time."""
+        weight = torch.from_numpy(self.weight)[None, None]
+        bias = torch.from_numpy(np.asarray(self.bias))[None, None]
+        step = 16 * ROWS_AT_ONCE
+        return np.concatenate(
+            [
+                split.task.compact(split.target[i : i + step], margins(x[i : i + step], weight, bias)[0, 0])
+                for i in range(0, len(x), step)
+            ]
+        )
+
 
 def probe_layers(
     splits: dict[str, Split],

@@ -123,7 +123,8 @@ class Prepared:
         if self.task.is_spoofing:
             return {}
         left_out = {part: dict(split.left_out) for part, split in self.splits.items() if split.left_out}
-        return {"target": self.task.as_dict(), "left_out": left_out}
+        notes = list(dict.fromkeys(note for split in self.splits.values() for note in split.notes))
+        return {"target": self.task.as_dict(), "left_out": left_out, **({"notes": notes} if notes else {})}
 
 
 def prepare(
@@ -182,6 +183,8 @@ def caches_of(splits: dict[str, Split]) -> list[Cache]:
 def _say_target(splits: dict[str, Split], say: Callable[[str], None]) -> None:
     """Say what is read where it is not bona fide against spoof, and who takes no part."""
     task = splits["train"].task
+    for note in dict.fromkeys(note for split in splits.values() for note in split.notes):
+        say(f"Note: {note}.")
     for part, split in splits.items():
         if split.left_out:
             say(f"{part}: left out: {in_words(split.left_out)}.")

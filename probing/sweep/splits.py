@@ -42,6 +42,7 @@ class Split:
     left_out: why utterances of the split take no part -> how many.
     folds: (N,) of a cross-validation, in which all parts are the same utterances; see `fold_parts`.
     intervals: of units, the labelled stretches of time of its utterances: `utterance_id`, `start`, `end`, `label`.
+    notes: what a person should know of the units of its cache.
     unit: `frame`, `segment` or `middle` where trials are inside utterances (see `AlignedUnits`); empty for utterances.
     """
 
@@ -56,6 +57,7 @@ class Split:
     folds: NDArray[np.intp] | None = None
     unit: str = ""
     intervals: pd.DataFrame | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def bonafide(self) -> NDArray[np.bool_]:
@@ -177,6 +179,7 @@ def divide(
             folds[rows[part]][used] if options.folds else None,
             options.unit,
             units.intervals(cache, chosen) if units else None,
+            units.notes.get(cache.folder.resolve(), ()) if units else (),
         )
         _check_target(splits[part], column)
     return splits
@@ -306,6 +309,7 @@ def _read(name: str, spec: str, cache: Cache, opened: dict[Path, Cache], units: 
         np.empty(0),
         unit=units.unit if units else "",
         intervals=units.intervals(cache, table) if units and len(table) else None,
+        notes=units.notes.get(cache.folder.resolve(), ()) if units else (),
     )
 
 

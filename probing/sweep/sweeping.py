@@ -20,7 +20,7 @@ from probing.sweep.control_tasks import find_control_task
 from probing.sweep.depth_ablation import ablate
 from probing.sweep.erasure import erase_layers, find_erasure
 from probing.sweep.finding import find_elsewhere, find_layer, find_mlp, find_unseen
-from probing.sweep.linear import Probe, cross_validate, fit_probes, probe_layers
+from probing.sweep.linear import Probe, cross_validate, fit_probes, probe_layers, sampled
 from probing.sweep.localisation import add_localisation, localises
 from probing.sweep.mlp_probes import probe_with_mlp
 from probing.sweep.options import TRAINING, SweepOptions
@@ -205,10 +205,24 @@ def _add_trivial(data: Prepared, results: Results, writer: RunWriter, device: st
     folds = data.splits["train"].folds
     if folds is not None:
         trivial = cross_validate(features["train"], folds, data.labellings[:1], strengths, device, data.task)[0]
+    elif data.splits["train"].unit:
+        trivial = _of_units(data, features, device)
     else:
         trivial = fit_probes(features, data.labellings[:1], strengths, device, task=data.task)[0]
     results.add(TRIVIAL, None, trivial)
     add_scores(data.splits, writer, TRIVIAL, trivial.scores)
+
+
+def _of_units(data: Prepared, features: Mapping[str, NDArray[np.float64]], device: str) -> Probe:
+    """The probe of features of units, trained on no more of them than the probes of layers."""
+    splits = data.splits
+    rows = {part: sampled(splits[part], data.options.target.max_units).rows for part in ("train", "dev")}
+    some = {part: features[part][chosen] for part, chosen in rows.items()}
+    labels = {part: splits[part].target[chosen] for part, chosen in rows.items()}
+    probe = fit_probes(some, [labels], data.options.strengths, device, task=data.task)[0]
+    return replace(
+        probe, scores={part: probe.score(features[part], splits[part]) for part in splits if part != "train"}
+    )
 
 
 def _measure_costs(

@@ -54,7 +54,12 @@ class AlignedUnits:
             if not Path(options.labels).exists():
                 raise OptionError("labels", options.labels, "no such file or folder. Expected alignments, as TextGrids")
             found = read_alignments(
-                options.labels, cache.utterances, tier=options.label_tier or None, control_type=options.control_type
+                options.labels,
+                cache.utterances,
+                tier=options.label_tier or None,
+                channel=options.channel or None,
+                overlaps=options.overlaps,
+                control_type=options.control_type,
             )
             names = [name for name in cache.utterances if name not in cache.manifest.measures]
             units = units_of(cache, found, options.unit, silence=options.silence, columns=[*names, *_measures(cache)])

@@ -49,6 +49,12 @@ class TargetOptions:
         metavar="[frame|segment|middle]",
     )
     label_tier: str = option("", "Tier of TextGrids, by its name.", metavar="NAME")
+    overlaps: str = option(
+        "refuse",
+        "Intervals of an utterance that overlap, as of two speakers: refuse, or leave-out the time that they share.",
+        choices=("refuse", "leave-out"),
+    )
+    channel: str = option("", "Channel of CTM or RTTM files that have several.", metavar="NAME")
     silence: str = option(
         "leave-out",
         "Silent marks and unlabelled time: leave-out, or class, a class of its own.",
@@ -96,8 +102,10 @@ class TargetOptions:
             raise OptionError("unit", self.unit, f"{self.target} is measured of frames or whole utterances")
         if self.unit and not self.labels and not measured:
             raise OptionError("unit", self.unit, f"expected alignments too: {argument('labels', 'FILE')}")
-        if not self.unit and (self.label_tier or self.silence != "leave-out"):
-            name = "label_tier" if self.label_tier else "silence"
+        usual = {"label_tier": "", "overlaps": "refuse", "channel": "", "silence": "leave-out"}
+        typed = [name for name, value in usual.items() if getattr(self, name) != value]
+        if not self.unit and typed:
+            name = typed[0]
             raise OptionError(
                 name, getattr(self, name), f"is of alignments. Expected {argument('unit', 'segment')} too"
             )
