@@ -32,6 +32,11 @@ def inspect(
         Path | None, typer.Option("--cache", metavar="DIR", help="Where ids are looked up [default: the run's].")
     ] = None,
     audio_root: CacheAudio = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Alignments that say what is where, as of probe sweep; drawn too."),
+    ] = None,
+    label_tier: Annotated[str | None, typer.Option(metavar="NAME", help="Tier of TextGrids.")] = None,
     device: Device = "cpu",
 ) -> None:
     """Show which part of an utterance speaks for bona fide or for spoof, under its waveform and spectrogram.
@@ -39,11 +44,21 @@ def inspect(
     \b
     probe inspect results/demo.run recording.wav --out recording.png
     probe inspect results/demo.run SOME_ID --head linear-layer-04 --out some.png
+    probe inspect ps.run SOME_ID --labels stretches.csv --out where.png
     """
     check_suffix(file, (*PICTURES, *TABLES))
     expect(where, RUN, EXPORT)
     module = import_module("analysis.inspection")
-    found = module.inspect(where, utterance, head=head, cache=folder, audio_root=audio_root, device=device)
+    found = module.inspect(
+        where,
+        utterance,
+        head=head,
+        cache=folder,
+        audio_root=audio_root,
+        labels=labels,
+        label_tier=label_tier,
+        device=device,
+    )
     out.print(f"{found.head}: {found.utterance}, log odds of bona fide {found.score:.2f}", markup=False)
     if found.note:
         console.print(f"Note: {found.note}.", markup=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import seaborn
@@ -13,9 +14,11 @@ from matplotlib.figure import Figure
 from analysis.inspection.utterance import Inspection
 from analysis.plots.style import new_axes, plain, width_of
 from probing.audio import SAMPLING_RATE
+from probing.labels import BONAFIDE, LABELS, SPOOF
 
 SMOOTH_S = 0.1
 FLOOR_DB = 70.0
+MOST_NAMES = 40  # of labels that are written into a strip
 
 
 def activation_picture(found: Inspection, axes: Sequence[Axes] | None = None) -> list[Axes]:
@@ -68,6 +71,7 @@ def activation_curve(found: Inspection, ax: Axes | None = None) -> Axes:
     ax.axhline(found.score, color="0.2", ls=":", lw=1, label=f"score {found.score:.2f}")
     ax.axhline(0, color="0.2", lw=0.6)
     ax.set(xlabel="time (s)", ylabel="log odds of bona fide", xlim=(0, seconds))
+    _draw_labels(ax, found)
     ax.legend(fontsize=7, ncols=5, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, frameon=False)
     label = f" ({found.label})" if found.label else ""
     title = f"{found.utterance}{label}: {found.head} on {found.backbone}"
@@ -78,6 +82,23 @@ def activation_curve(found: Inspection, ax: Axes | None = None) -> Axes:
         plain(stamp), (0, 0), (0, -38), "axes fraction", textcoords="offset points", fontsize=7, color="0.4", va="top"
     )
     return ax
+
+
+def _draw_labels(ax: Axes, found: Inspection) -> None:
+    """What is known of stretches of time, as a strip along the upper edge."""
+    if found.intervals is None:
+        return
+    colours = seaborn.color_palette("colorblind")
+    of_label: dict[str, Any] = {BONAFIDE: colours[0], SPOOF: colours[3]}
+    low, high = ax.get_ylim()
+    ax.set_ylim(low, high + 0.12 * (high - low))
+    for i, row in enumerate(found.intervals.itertuples()):
+        colour = of_label.get(LABELS.get(str(row.label).lower(), ""), "0.55" if i % 2 else "0.75")
+        ax.axvspan(row.start, row.end, 0.92, 1, color=colour, alpha=0.8, lw=0)
+        if len(found.intervals) <= MOST_NAMES:
+            middle = (row.start + row.end) / 2
+            how: dict[str, Any] = {"fontsize": 6, "ha": "center", "va": "center", "clip_on": True}
+            ax.text(middle, 0.96, plain(str(row.label)), transform=ax.get_xaxis_transform(), **how)
 
 
 def _draw_spectrogram(ax: Axes, found: Inspection) -> None:

@@ -14,6 +14,7 @@ from analysis.inspection.evidence import frame_evidence
 from cache import Cache, ProbeError
 from cache.errors import argument
 from cache.manifest import fingerprint_id
+from probing.alignments import read_alignments
 from probing.audio import SAMPLING_RATE, UnusableAudio, Waveform, load_audio
 from probing.devices import find_device
 from probing.extraction import layers_of
@@ -36,6 +37,7 @@ class Inspection:
     backbone, corpus, cache: names of the model and of the corpus that the head was trained on, and the short hash of
         the cache's fingerprint.
     note: what a person should know of the head, see `Server.note`.
+    intervals: what is known of stretches of time, `start`, `end` (s), `label`; None where no labels were given.
     """
 
     activation: pd.DataFrame
@@ -49,6 +51,7 @@ class Inspection:
     corpus: str
     cache: str
     note: str = ""
+    intervals: pd.DataFrame | None = None
 
 
 def inspect(
@@ -58,6 +61,8 @@ def inspect(
     head: str | None = None,
     cache: Cache | str | Path | None = None,
     audio_root: Path | None = None,
+    labels: str | Path | None = None,
+    label_tier: str | None = None,
     device: str = "cpu",
 ) -> Inspection:
     """Class activation over the frames of one utterance.
@@ -69,6 +74,8 @@ def inspect(
         cache: where ids are looked up; default the cache of the run. Frames come from it where it has them, else the
             audio is run through the backbone.
         audio_root: where the audio of the cache is now.
+        labels: alignments that say what is where, as `probing.alignments.read_alignments` takes them.
+        label_tier: of TextGrids, see there.
         device: where to run the backbone.
 
     Raises:
@@ -85,6 +92,7 @@ def inspect(
     frames = None
     label = ""
     path = Path(utterance)
+    place = str(path)
     if path.is_file():
         options = server.exported.options if server.exported else run_options(server.run, server.head)
         try:
@@ -101,10 +109,15 @@ def inspect(
             )
         row = rows.iloc[0]
         label = row["label"] if row["attack"] in ("", "-") else f"{row['label']}, {row['attack']}"
-        waveform = Waveforms(opened, audio_root).load(row["path"])
+        place = row["path"]
+        waveform = Waveforms(opened, audio_root).load(place)
         server.check(opened)
         if "frames" in opened.tiers and set(server.head.layers) <= set(opened.layers):
             frames = opened.frames([str(utterance)], server.head.layers)[0]
+    intervals = None
+    if labels is not None:
+        known_as = pd.DataFrame({"utterance_id": [str(utterance)], "path": [place]})
+        intervals = read_alignments(labels, known_as, tier=label_tier, overlaps="leave-out").table
     if frames is None:
         frames = _frames(server, waveform, str(utterance), device)
     found = frame_evidence(server.head, frames)
@@ -115,7 +128,8 @@ def inspect(
     name = path.name if path.is_file() else str(utterance)
     corpus = known.get("corpus", "") if server.exported else known["caches"]["train"]["corpus"]
     about = (backbone, str(corpus), fingerprint_id(known["fingerprint"]))
-    return Inspection(activation, waveform, found.score, server.name, found.how, name, label, *about, server.note)
+    said = found.score, server.name, found.how, name, label
+    return Inspection(activation, waveform, *said, *about, server.note, intervals)
 
 
 def _cache(server: Server, given: Cache | str | Path | None, utterance: str) -> Cache:

@@ -79,6 +79,20 @@ def test_the_picture_shows_waveform_spectrogram_and_activation(place: Path) -> N
     assert name in axes[0].get_title(loc="left")
 
 
+def test_known_stretches_are_drawn_beside_the_activation(place: Path, tmp_path: Path) -> None:
+    name = read_scores(place / "c.run/scores/linear-layer-02.eval.txt")["utterance_id"][0]
+    labels = tmp_path / "l.csv"
+    labels.write_text(f"utterance_id,start,end,label\n{name},0,0.3,bonafide\n{name},0.3,0.6,spoof\nother,0,1,spoof\n")
+    found = inspect(place / "c.run", name, head="linear-layer-02", labels=labels)
+    assert found.intervals is not None
+    assert found.intervals[["start", "end", "label"]].values.tolist() == [[0, 0.3, "bonafide"], [0.3, 0.6, "spoof"]]
+    strip = activation_picture(found)[2]
+    assert {"bonafide", "spoof"} <= {text.get_text() for text in strip.texts}
+    assert inspect(place / "c.run", name, head="linear-layer-02").intervals is None
+    with pytest.raises(ProbeError, match="no such file"):
+        inspect(place / "c.run", name, head="linear-layer-02", labels=tmp_path / "nothing.csv")
+
+
 def test_what_cannot_be_inspected_is_refused(place: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.wav").write_text("no audio")
     other = extract(
