@@ -29,20 +29,20 @@ class TargetOptions:
 
     target: str = option(
         LABEL,
-        "What to read from the layers: a column of the corpus or of --labels, as speaker, lang or age; or what is "
-        "measured in the audio: audio:f0, voicing, energy, tilt, snr or duration.",
+        f"What to read from the layers: a column of the corpus or of {argument('labels')}, as speaker, lang or age; "
+        "or what is measured in the audio: audio:f0, voicing, energy, tilt, snr or duration.",
         metavar="COLUMN",
     )
     labels: str = option(
         "",
-        "Table with the target: csv, tsv or parquet with utterance_id and the column; or, with --unit, alignments. One "
-        "cache serves every question.",
+        f"Table with the target: csv, tsv or parquet with utterance_id and the column; or, with {argument('unit')}, alignments. "
+        "One cache serves every question.",
         metavar="FILE",
         is_path=True,
     )
     unit: str = option(
         "",
-        "Read inside utterances: --labels are alignments (TextGrid, CTM, RTTM, .phn, .wrd, or a table "
+        f"Read inside utterances: {argument('labels')} are alignments (TextGrid, CTM, RTTM, .phn, .wrd, or a table "
         "utterance_id,start,end,label; a file or a folder), and a trial is a frame, a segment (the mean of its frames) "
         "or the middle frame of one. Needs the frames tier.",
         choices=("", *UNITS),
@@ -74,7 +74,8 @@ class TargetOptions:
     )
     task: str = option(
         "auto",
-        "binary (with --positive), classes, number, or auto: numbers if every value is one and there are many.",
+        f"binary (with {argument('positive')}), classes, number, or auto: numbers if every value is one and there are "
+        "many.",
         choices=TASKS,
     )
     metric: str = option(
@@ -90,7 +91,9 @@ class TargetOptions:
         metavar="COLUMN",
     )
     folds: int = option(
-        0, "Cross-validate in so many folds of --split-by: every utterance is reported on once.", minimum=0
+        0,
+        f"Cross-validate in so many folds of {argument('split_by')}: every utterance is reported on once.",
+        minimum=0,
     )
 
     def __post_init__(self) -> None:

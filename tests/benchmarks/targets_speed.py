@@ -14,6 +14,7 @@ import argparse
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,8 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--layers", type=int, default=3, help="how many, from the first to the last")
+    parser.add_argument("--times", type=int, default=1, help="take every utterance so many times, with noise")
+    parser.add_argument("--only", choices=("classes", "number"))
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
 
@@ -95,10 +98,18 @@ def main() -> None:
     chosen = sorted({int(k) for k in np.linspace(cache.layers[0], cache.layers[-1], arguments.layers).round()})
     print("| target | utterances | features | classes | scikit-learn s | ours s | ratio | largest difference |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
-    for column in (arguments.classes, arguments.number):
+    columns = {"classes": arguments.classes, "number": arguments.number}
+    for column in [one for name, one in columns.items() if arguments.only in (None, name)]:
         target = TargetOptions(target=column, split_by="speaker", folds=arguments.folds)
         split = SweepOptions(target=target).splits(cache)["train"]
         layers = [features_of(split, layer, split.table).astype(np.float64) for layer in chosen]
+        if arguments.times > 1:
+            generator = np.random.default_rng(0)
+            layers = [np.tile(x, (arguments.times, 1)) for x in layers]
+            layers = [x + x.std(axis=0) * generator.normal(size=x.shape) for x in layers]
+            assert split.folds is not None
+            target, folds = (np.tile(values, arguments.times) for values in (split.target, split.folds))
+            split = replace(split, target=target, folds=folds)
         times: dict[str, list[float]] = {"loop": [], "ours": []}
         for _ in range(arguments.repeats):
             seconds, expected = timed(with_scikit_learn, layers, split)
@@ -113,7 +124,7 @@ def main() -> None:
         loop, mine = np.median(times["loop"]), np.median(times["ours"])
         n_classes = len(split.task.classes) or ""
         print(
-            f"| {column} | {len(split)} | {layers[0].shape[1]} | {n_classes} | {loop:.1f} | {mine:.1f} | "
+            f"| {column} | {len(split.target)} | {layers[0].shape[1]} | {n_classes} | {loop:.1f} | {mine:.1f} | "
             f"{loop / mine:.1f} | {metric.difference(apart)} of {metric.called} |"
         )
 
