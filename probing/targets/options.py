@@ -35,8 +35,8 @@ class TargetOptions:
     )
     labels: str = option(
         "",
-        f"Table with the target: csv, tsv or parquet with utterance_id and the column; or, with {argument('unit')}, alignments. "
-        "One cache serves every question.",
+        "Table with the target: csv, tsv or parquet with utterance_id and the column. One cache serves every question. "
+        f"With {argument('unit')}: alignments.",
         metavar="FILE",
         is_path=True,
     )
