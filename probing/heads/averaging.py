@@ -17,7 +17,7 @@ class Best:
         self.losses = torch.full((keep, n), torch.inf, device=device)
         self.epochs = torch.zeros(n, dtype=torch.long, device=device)
         self.values = {
-            name: value.detach().clone().repeat(keep, *[1] * value.ndim) for name, value in stack.named_parameters()
+            name: value.detach().clone().repeat(keep, *[1] * value.ndim) for name, value in stack.learned().items()
         }
 
     @torch.no_grad()
@@ -28,7 +28,7 @@ class Best:
         worst, slot = self.losses.max(0)
         better = losses < worst
         models = better.nonzero().flatten()
-        for name, value in stack.named_parameters():
+        for name, value in stack.learned().items():
             self.values[name][slot[models], models] = value[models]
         self.losses[slot[models], models] = losses[models]
 
@@ -42,7 +42,7 @@ class Best:
         """Give every model the mean over slots that are `kept` (K, M); one without any stays as it is."""
         weight = kept / kept.sum(0).clamp_min(1)
         some = kept.sum(0) > 0
-        for name, value in stack.named_parameters():
+        for name, value in stack.learned().items():
             shape = (*weight.shape, *[1] * (value.ndim - 1))
             mean = (self.values[name] * weight.view(shape)).sum(0)
             value.copy_(torch.where(some.view(shape[1:]), mean, value))
@@ -62,7 +62,7 @@ class Successors(Best):
     def offer(self, stack: HeadStack, losses: Tensor, epoch: int, active: Tensor) -> None:
         """Keep the parameters where the epoch before was among the best; see whether this one is."""
         slots, models = (self.pending & active).nonzero(as_tuple=True)
-        for name, value in stack.named_parameters():
+        for name, value in stack.learned().items():
             self.values[name][slots, models] = value[models]
         self.pending &= ~active
         before = self.losses.clone()

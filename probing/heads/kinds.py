@@ -138,6 +138,7 @@ def _first_line(made_by: type) -> str:
 
 _MERGES = "probing.heads.merges"
 _BACKENDS = "probing.heads.backends"
+_CHOICES = "probing.heads.choices"
 _SUM = f"{_MERGES}:WeightedSum"
 _ATTENTIVE = f"{_MERGES}:AttentiveMerge"
 
@@ -149,6 +150,15 @@ MERGES = Kinds(
     MergeKind("weighted-sum", "learned weights, as SUPERB", _SUM, layer_weights="weights", linear=True),
     MergeKind("weighted-sum-norm", "every layer normalised before", _SUM, {"normalize": True}, layer_weights="weights"),
     MergeKind("sls", "a gate a layer from its mean over time", f"{_MERGES}:SLS", decays=("weight",)),
+    MergeKind("se", "squeeze-excitation: gates from the mean of each layer", f"{_CHOICES}:SqueezeExcitation"),
+    MergeKind("gumbel", "one layer, learned", f"{_CHOICES}:GumbelChoice", layer_weights="weights", linear=True),
+    MergeKind(
+        "weighted-sum-kv",
+        "two weighted sums, for mhfa",
+        f"{_CHOICES}:KeyValueSum",
+        layer_weights="weights",
+        linear=True,
+    ),
     MergeKind("attentive", "of the paper; large", _ATTENTIVE, {"rank": None}, decays=("query",), depth_groups=0),
     # Four groups of depths save more products than the further stacks cost, and give every core some.
     MergeKind("attentive-compact", "the same, small", _ATTENTIVE, decays=("query",), ranked=True, depth_groups=4),
@@ -161,6 +171,18 @@ BACKENDS = Kinds(
     BackendKind("mlp", "one hidden layer on the mean", f"{_BACKENDS}:MLP"),
     BackendKind("lstm", "of the paper", f"{_BACKENDS}:LSTM", needs_frames=True, two_logits=True),
     BackendKind("asp", "attentive statistics", f"{_BACKENDS}:AttentiveStatistics", needs_frames=True, two_logits=True),
+    BackendKind(
+        "mhfa",
+        "multi-head attention; behind weighted-sum-kv as published",
+        "probing.heads.attention:FactorisedAttention",
+        needs_frames=True,
+        two_logits=True,
+    ),
+    BackendKind("nes2net", "Nes2Net-X", "probing.heads.nes2net:Nes2NetX", needs_frames=True),
+    BackendKind(
+        "conformer", "with class token", "probing.heads.conformer:Conformer", needs_frames=True, two_logits=True
+    ),
+    BackendKind("aasist", "graph attention", "probing.heads.aasist:AASIST", needs_frames=True, two_logits=True),
 )
 
 

@@ -51,6 +51,11 @@ class Merge(nn.Module):
         """Merge (B, L, T, D) into (M, B, T, D), or (M, B, T, O) behind a tail; `mask` (B, T) tells valid frames."""
         return _gated_sum(self.gates(x, mask), self.weighed(x), tail)
 
+    def keys(self, x: Tensor, mask: Tensor | None = None, tail: Tensor | None = None) -> Tensor:
+        """What attention in a back-end looks at, shaped as `forward`: the merged frames, unless a merge has others."""
+        merged: Tensor = self(x, mask, tail)
+        return merged
+
     def weighed(self, x: Tensor) -> Tensor:
         """What gates are applied to: the layers, (B, L, T, D)."""
         return x
@@ -61,6 +66,9 @@ class Merge(nn.Module):
 
     def start(self, generators: Sequence[torch.Generator], scaled: bool) -> None:
         """Draw the parameters of model m by its own generator, so that they do not depend on the other models."""
+
+    def step(self, number: int) -> None:
+        """Told before every training step how many came before, by merges that draw anew for each."""
 
     def values_per_vector(self) -> int:
         """About how many values a training step keeps for each vector and model, beside those that back-ends count."""
@@ -90,9 +98,14 @@ class WeightedSum(Merge):
         else:
             self.logits = nn.Parameter(logits)
 
-    def weights(self) -> Tensor:
-        """The softmax weights (M, L); 0 where a model does not see a layer."""
-        return torch.softmax(self.logits.masked_fill(self.seen == 0, -torch.inf), dim=1)
+    def weights(self, logits: Tensor | None = None) -> Tensor:
+        """The softmax weights (M, L), of its own logits or others; 0 where a model does not see a layer."""
+        logits = self.logits if logits is None else logits
+        return torch.softmax(logits.masked_fill(self.seen == 0, -torch.inf), dim=1)
+
+    def summed(self, logits: Tensor, x: Tensor, tail: Tensor | None) -> Tensor:
+        """The sum of layers weighted by other logits (M, L) than its own, as `forward` gives it."""
+        return _gated_sum(self.weights(logits)[:, None].expand(-1, len(x), -1), self.weighed(x), tail)
 
     def gates(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """The weights, the same for every utterance."""

@@ -76,6 +76,7 @@ class HeadStack(nn.Module):
         self.backend = make_backend(first.backend, len(self.models), dim, frames, outputs)
         self.register_buffer("mean", torch.zeros(n_layers, dim))
         self.register_buffer("scale", torch.ones(n_layers, dim))
+        self.eval()  # but in the steps of a training
 
     def start(self, scaled: bool = True) -> None:
         """Draw the first weights of every model by its seed."""
@@ -110,9 +111,10 @@ class HeadStack(nn.Module):
         """Give model `m` alone, with the parameters of the layers it sees and no others."""
         model = self.models[m]
         alone = HeadStack([model], model.depth, self.dim, self.frames, self.rank, self.outputs)
-        for name, parameter in alone.named_parameters():
-            source = self.get_parameter(name)[m : m + 1]
-            parameter.copy_(source[tuple(slice(0, size) for size in parameter.shape)])
+        own = self.learned()
+        for name, value in alone.learned().items():
+            source = own[name][m : m + 1]
+            value.copy_(source[tuple(slice(0, size) for size in value.shape)])
         alone.mean.copy_(self.mean[: model.depth])
         alone.scale.copy_(self.scale[: model.depth])
         return alone
@@ -125,6 +127,10 @@ class HeadStack(nn.Module):
         first.mean.copy_(self.mean)
         first.scale.copy_(self.scale)
         return first
+
+    def learned(self) -> dict[str, Tensor]:
+        """What training changes, by name, with M first: parameters, and running statistics of batch norms."""
+        return {name: value for name, value in self.state_dict().items() if name not in ("mean", "scale")}
 
     def values_per_vector(self) -> int:
         """About how many values a training step keeps for each vector of a layer and model, measured generously."""

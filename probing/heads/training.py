@@ -123,6 +123,8 @@ def train(
             chosen = [stacks[i] for i in learning]
             for step, parts in enumerate(_steps(train_source, order, recipe, state.epoch)):
                 factor = recipe.rate(state.epoch + (step + 0.5) / n_steps)
+                for stack in chosen:
+                    stack.merge.step(state.epoch * n_steps + step)
                 _backward(chosen, parts, train_target, weights[0], device, workers)
                 workers.map(partial(state.step, factor), learning)
             state.epoch += 1
@@ -253,7 +255,9 @@ def _backward(
         x = deepest.standardized(x[:, : deepest.n_layers])
 
         def learn(stack: HeadStack, x: Tensor = x, mask: Tensor | None = mask, part: Batch = part) -> None:
+            stack.train()
             loss = _loss(stack, x[:, : stack.n_layers], mask, part.rows, target, weights, device)
+            stack.eval()
             (loss.sum() / total).backward()
 
         workers.map(learn, stacks)

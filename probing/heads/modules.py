@@ -1,0 +1,158 @@
+"""Modules that back-ends are made of: M models side by side, over frames of utterances of several lengths.
+
+Parameters have M first; `start` draws those of model m by its own generator. `valid` is true where a frame (or a node
+of a graph) is of the utterance; what comes after takes no part in any mean, and is 0 before a convolution, as what lies
+beyond the end is to one utterance alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .merges import draw
+
+MOMENTUM = 0.1
+EPSILON = 1e-5
+
+
+class Linear(nn.Module):
+    """M linear maps of I to O features, on the last axis of (M, ..., I)."""
+
+    def __init__(self, n: int, n_inputs: int, n_outputs: int, bias: bool = True) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(n, n_inputs, n_outputs))
+        self.bias = nn.Parameter(torch.zeros(n, n_outputs)) if bias else None
+
+    def start(self, generators: Sequence[torch.Generator]) -> None:
+        """As PyTorch's nn.Linear in variance, the bias 0."""
+        draw(self.weight, generators, (3 * self.weight.shape[1]) ** -0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (M, ..., I) to (M, ..., O)."""
+        out = torch.bmm(x.flatten(1, -2), self.weight)
+        if self.bias is not None:
+            out = out + self.bias[:, None]
+        return out.view(*x.shape[:-1], -1)
+
+
+class LayerNorm(nn.Module):
+    """Layer norm of the last axis of (M, ..., D), each model with a scale and an offset of its own."""
+
+    def __init__(self, n: int, dim: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(n, dim))
+        self.bias = nn.Parameter(torch.zeros(n, dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (M, ..., D)."""
+        shape = (len(x), *[1] * (x.ndim - 2), -1)
+        return functional.layer_norm(x, x.shape[-1:]) * self.weight.view(shape) + self.bias.view(shape)
+
+
+class BatchNorm(nn.Module):
+    """Batch norm (Ioffe & Szegedy, ICML 2015) over what is valid, with running statistics of every model.
+
+    In a training step it takes mean and variance of the batch, or of the part of it that memory holds at once, and
+    moves the running ones by a tenth; otherwise it takes these. They are kept with the parameters.
+    """
+
+    mean: Tensor
+    variance: Tensor
+
+    def __init__(self, n: int, n_channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(n, n_channels))
+        self.bias = nn.Parameter(torch.zeros(n, n_channels))
+        self.register_buffer("mean", torch.zeros(n, n_channels))
+        self.register_buffer("variance", torch.ones(n, n_channels))
+
+    def forward(self, x: Tensor, valid: Tensor | None = None, model: int = 0, channel: int = -1) -> Tensor:
+        """Normalise x, of any shape.
+
+        Args:
+            x: at least an axis of models, one of channels and others.
+            valid: bool, broadcasts with x; 1 on the axes of models and channels.
+            model: which axis of x is that of models; before that of channels.
+            channel: which axis of x is that of channels.
+        """
+        shape = [1] * x.ndim
+        shape[model], shape[channel] = self.weight.shape
+        mean, variance = self.mean.view(shape), self.variance.view(shape)
+        if self.training:
+            mean, variance = self._measured(x, valid, [axis for axis in range(x.ndim) if shape[axis] == 1], shape)
+        return (x - mean) * (self.weight.view(shape) / (variance + EPSILON).sqrt()) + self.bias.view(shape)
+
+    def _measured(self, x: Tensor, valid: Tensor | None, axes: list[int], shape: list[int]) -> tuple[Tensor, Tensor]:
+        """Mean and variance of a batch over some axes, which the running ones follow."""
+        count = x.new_tensor(x.numel() / self.weight.numel())
+        if valid is None:
+            mean = x.mean(axes, keepdim=True)
+            variance = (x - mean).square().mean(axes, keepdim=True)
+        else:
+            count = valid.sum() * count / valid.numel()
+            mean = (x * valid).sum(axes, keepdim=True) / count
+            variance = ((x - mean).square() * valid).sum(axes, keepdim=True) / count
+        with torch.no_grad():
+            unbiased = variance * count / (count - 1).clamp_min(1)
+            self.mean.lerp_(mean.view_as(self.mean), MOMENTUM)
+            self.variance.lerp_(unbiased.view_as(self.variance), MOMENTUM)
+        return mean, variance
+
+
+def start_all(module: nn.Module, generators: Sequence[torch.Generator]) -> None:
+    """Draw the parameters of every module within another, in the order in which they were made."""
+    for inner in module.modules():
+        if inner is not module and isinstance(inner, (Linear, Convolution)):
+            inner.start(generators)
+
+
+class Convolution(nn.Module):
+    """M convolutions over one or two axes, of (B, M, I, ...) into (B, M, O, ...); zeros lie beyond the ends.
+
+    Args:
+        n: M.
+        n_inputs: I.
+        n_outputs: O.
+        kernel: its length on each axis.
+        padding: zeros on both sides of each axis.
+        depthwise: a kernel a channel; I = O.
+    """
+
+    def __init__(
+        self,
+        n: int,
+        n_inputs: int,
+        n_outputs: int,
+        kernel: tuple[int, ...],
+        padding: tuple[int, ...] = (0, 0),
+        depthwise: bool = False,
+    ) -> None:
+        super().__init__()
+        self.padding = padding[: len(kernel)]
+        self.groups = n * n_inputs if depthwise else n
+        self.weight = nn.Parameter(torch.zeros(n, n_outputs, 1 if depthwise else n_inputs, *kernel))
+        self.bias = nn.Parameter(torch.zeros(n, n_outputs))
+
+    def start(self, generators: Sequence[torch.Generator]) -> None:
+        """As PyTorch's convolutions in variance, the bias 0."""
+        draw(self.weight, generators, (3 * self.weight[0, 0].numel()) ** -0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve (B, M, I, ...)."""
+        n = len(self.weight)
+        apply = functional.conv2d if len(self.padding) == 2 else functional.conv1d
+        out = apply(
+            x.flatten(1, 2), self.weight.flatten(0, 1), self.bias.flatten(), padding=self.padding, groups=self.groups
+        )
+        return out.view(len(x), n, -1, *out.shape[2:])
+
+
+def frames_mean(x: Tensor, mask: Tensor | None) -> Tensor:
+    """The mean of (M, B, T, D) over valid frames, (M, B, D)."""
+    if mask is None:
+        return x.mean(dim=2)
+    return (x * mask[None, :, :, None]).sum(dim=2) / mask.sum(dim=1)[None, :, None]
