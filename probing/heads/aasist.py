@@ -51,6 +51,7 @@ class AASIST(BackEnd):
         self.branches = nn.ModuleList([Branch(n), Branch(n)])
         self.weight = nn.Parameter(torch.zeros(n, 5 * HIDDEN, outputs or 2))
         self.bias = nn.Parameter(torch.zeros(n, outputs or 2))
+        self.values_per_vector = 2 * dim + 80_000
 
     def start(self, generators: Sequence[torch.Generator]) -> None:
         """As PyTorch's nn.Linear in variance; positions and master nodes from N(0, 1)."""

@@ -35,6 +35,7 @@ class Conformer(BackEnd):
         self.blocks = nn.ModuleList([Block(n) for _ in range(N_BLOCKS)])
         self.weight = nn.Parameter(torch.zeros(n, WIDTH, outputs or 2))
         self.bias = nn.Parameter(torch.zeros(n, outputs or 2))
+        self.values_per_vector = 2 * dim + 85_000
 
     def start(self, generators: Sequence[torch.Generator]) -> None:
         """As PyTorch's nn.Linear in variance; the token from N(0, 1)."""

@@ -81,26 +81,25 @@ class BatchNorm(nn.Module):
         """
         shape = [1] * x.ndim
         shape[model], shape[channel] = self.weight.shape
-        mean, variance = self.mean.view(shape), self.variance.view(shape)
         if self.training:
-            mean, variance = self._measured(x, valid, [axis for axis in range(x.ndim) if shape[axis] == 1], shape)
-        return (x - mean) * (self.weight.view(shape) / (variance + EPSILON).sqrt()) + self.bias.view(shape)
-
-    def _measured(self, x: Tensor, valid: Tensor | None, axes: list[int], shape: list[int]) -> tuple[Tensor, Tensor]:
-        """Mean and variance of a batch over some axes, which the running ones follow."""
-        count = x.new_tensor(x.numel() / self.weight.numel())
-        if valid is None:
-            mean = x.mean(axes, keepdim=True)
-            variance = (x - mean).square().mean(axes, keepdim=True)
+            centred, variance = self._measured(x, valid, shape)
         else:
-            count = valid.sum() * count / valid.numel()
-            mean = (x * valid).sum(axes, keepdim=True) / count
-            variance = ((x - mean).square() * valid).sum(axes, keepdim=True) / count
+            centred, variance = x - self.mean.view(shape), self.variance.view(shape)
+        return centred * (self.weight.view(shape) * (variance + EPSILON).rsqrt()) + self.bias.view(shape)
+
+    def _measured(self, x: Tensor, valid: Tensor | None, shape: list[int]) -> tuple[Tensor, Tensor]:
+        """A batch less its mean, and its variance; the running statistics follow them."""
+        axes = [axis for axis in range(x.ndim) if shape[axis] == 1]
+        valid = x.new_ones([1] * x.ndim) if valid is None else valid
+        count = valid.sum() * (x.numel() / self.weight.numel() / valid.numel())
+        mean = (x * valid).sum(axes, keepdim=True) / count
+        centred = x - mean
+        variance = (centred.square() * valid).sum(axes, keepdim=True) / count
         with torch.no_grad():
-            unbiased = variance * count / (count - 1).clamp_min(1)
             self.mean.lerp_(mean.view_as(self.mean), MOMENTUM)
+            unbiased = variance * count / (count - 1).clamp_min(1)
             self.variance.lerp_(unbiased.view_as(self.variance), MOMENTUM)
-        return mean, variance
+        return centred, variance
 
 
 def start_all(module: nn.Module, generators: Sequence[torch.Generator]) -> None:

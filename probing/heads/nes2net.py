@@ -31,6 +31,7 @@ class Nes2NetX(BackEnd):
         self.inner = nn.ModuleList([Res2Net(n, self.width) for _ in range(PARTS - 1)])
         self.norms = nn.ModuleList([BatchNorm(n, self.width) for _ in range(PARTS - 1)])
         self.norm = BatchNorm(n, PARTS * self.width)
+        self.values_per_vector = 75 * dim
         self.weight = nn.Parameter(torch.zeros(n, PARTS * self.width, outputs or 1))
         self.bias = nn.Parameter(torch.zeros(n) if outputs is None else torch.zeros(n, outputs))
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from .backends import make_backend
 from .kinds import BACKENDS, MERGES
 from .merges import RANK, make_merge
+from .modules import BatchNorm
 
 STACKS_AT_ONCE = 2  # at work beside each other on a CPU
 
@@ -130,7 +131,11 @@ class HeadStack(nn.Module):
 
     def learned(self) -> dict[str, Tensor]:
         """What training changes, by name, with M first: parameters, and running statistics of batch norms."""
-        return {name: value for name, value in self.state_dict().items() if name not in ("mean", "scale")}
+        values = {name: value.detach() for name, value in self.named_parameters()}
+        for name, module in self.named_modules():
+            if isinstance(module, BatchNorm):
+                values |= {f"{name}.{statistic}": value for statistic, value in module.named_buffers()}
+        return values
 
     def values_per_vector(self) -> int:
         """About how many values a training step keeps for each vector of a layer and model, measured generously."""

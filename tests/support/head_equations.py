@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import backend_equations
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,13 +26,22 @@ def gates_of(merge: str, p: Mapping[str, Array], x: Array) -> Array:
     if merge == "single":
         return np.eye(depth)[-1]
     if merge.startswith("weighted-sum"):
-        weights = np.exp(p["merge.logits"][:depth])
-        return weights / weights.sum()
+        return softmax_weights(p["merge.logits"][:depth])
+    if merge == "gumbel":
+        return np.eye(depth)[p["merge.logits"][:depth].argmax()]
+    if merge == "se":
+        n_hidden = max(1, depth // 3)
+        hidden = np.maximum(x.mean(axis=(1, 2)) @ p["merge.squeeze"][:depth, :n_hidden], 0)
+        return sigmoid(hidden @ p["merge.excite"][:n_hidden, :depth])
     if merge == "sls":
         return np.array([sigmoid(z[layer] @ p["merge.weight"] + p["merge.bias"]) for layer in range(depth)])
     q = silu(z @ p["merge.query"])
     hidden = silu(q @ p["merge.squeeze"][:depth, : depth // 2])
     return sigmoid(hidden @ p["merge.excite"][: depth // 2, :depth])
+
+
+def softmax_weights(logits: Array) -> Array:
+    return np.exp(logits) / np.exp(logits).sum()
 
 
 def merged(merge: str, p: Mapping[str, Array], x: Array) -> Array:
@@ -62,6 +72,11 @@ def score(merge: str, backend: str, p: Mapping[str, Array], x: Array) -> float:
     if backend == "lstm":
         logits = lstm(p, y).mean(axis=0) @ p["backend.weight"] + p["backend.bias"]
         return float(logits[1] - logits[0])
+    if backend in ("mhfa", "nes2net", "conformer", "aasist"):
+        own = backend_equations.Named(p, "backend")
+        keys = [np.tensordot(softmax_weights(p["merge.key_logits"][: len(x)]), x, 1) if merge.endswith("-kv") else y]
+        logits = getattr(backend_equations, backend)(own, *(keys if backend == "mhfa" else []), y)
+        return float(logits[0] if len(logits) == 1 else logits[1] - logits[0])
     context = np.tile(statistics(y, np.full(y.shape, 1 / len(y))), (len(y), 1))
     inner = np.tanh(np.hstack([y, context]) @ p["backend.attend"] + p["backend.attend_bias"])
     attention = np.exp(inner @ p["backend.channel"] + p["backend.channel_bias"])
