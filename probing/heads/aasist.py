@@ -56,8 +56,7 @@ class AASIST(BackEnd):
     def start(self, generators: Sequence[torch.Generator]) -> None:
         """As PyTorch's nn.Linear in variance; positions and master nodes from N(0, 1)."""
         start_all(self, generators)
-        for parameter in (self.positions, *(branch.master for branch in self.branches)):
-            draw(parameter, generators, 1.0)
+        draw(self.positions, generators, 1.0)
         for parameter in (self.project, self.weight):
             draw(parameter, generators, (3 * parameter.shape[1]) ** -0.5)
 
@@ -130,6 +129,10 @@ class Branch(nn.Module):
         self.second = PairAttention(n, HIDDEN, HIDDEN, PAIR_TEMPERATURE)
         self.pool_bands = GraphPool(n, HIDDEN)
         self.pool_times = GraphPool(n, HIDDEN)
+
+    def start(self, generators: Sequence[torch.Generator]) -> None:
+        """The master node from N(0, 1)."""
+        draw(self.master, generators, 1.0)
 
     def forward(self, times: Nodes, bands: Nodes) -> tuple[Nodes, Nodes, Tensor]:
         """Times, bands and the master node (M, B, 32)."""

@@ -73,7 +73,7 @@ class GumbelChoice(Merge):
 
     def gates(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """1 for the chosen layer and 0 for the others, (M, B, L)."""
-        logits = self.logits
+        logits: Tensor = self.logits
         if self.training:
             logits = logits + self.noise[:, self.number % DRAWS]
         logits = logits.masked_fill(self.seen == 0, -torch.inf)

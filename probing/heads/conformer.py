@@ -41,8 +41,6 @@ class Conformer(BackEnd):
         """As PyTorch's nn.Linear in variance; the token from N(0, 1)."""
         start_all(self, generators)
         draw(self.token, generators, 1.0)
-        for block in self.blocks:
-            draw(block.positions, generators, 1.0)
         for parameter in (self.project, self.weight):
             draw(parameter, generators, (3 * parameter.shape[1]) ** -0.5)
 
@@ -81,6 +79,10 @@ class Block(nn.Module):
         self.convolution_out = Linear(n, 2 * WIDTH, WIDTH)
         self.after = FeedForward(n)
         self.norm = LayerNorm(n, WIDTH)
+
+    def start(self, generators: Sequence[torch.Generator]) -> None:
+        """Position weights from N(0, 1), as PyTorch's nn.Embedding."""
+        draw(self.positions, generators, 1.0)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """Apply to a token and frames (M, B, T + 1, 144)."""

@@ -102,13 +102,6 @@ class BatchNorm(nn.Module):
         return centred, variance
 
 
-def start_all(module: nn.Module, generators: Sequence[torch.Generator]) -> None:
-    """Draw the parameters of every module within another, in the order in which they were made."""
-    for inner in module.modules():
-        if inner is not module and isinstance(inner, (Linear, Convolution)):
-            inner.start(generators)
-
-
 class Convolution(nn.Module):
     """M convolutions over one or two axes, of (B, M, I, ...) into (B, M, O, ...); zeros lie beyond the ends.
 
@@ -155,3 +148,10 @@ def frames_mean(x: Tensor, mask: Tensor | None) -> Tensor:
     if mask is None:
         return x.mean(dim=2)
     return (x * mask[None, :, :, None]).sum(dim=2) / mask.sum(dim=1)[None, :, None]
+
+
+def start_all(module: nn.Module, generators: Sequence[torch.Generator]) -> None:
+    """Start every module within another that draws parameters, in the order in which they were made."""
+    for inner in module.modules():
+        if inner is not module and (start := getattr(inner, "start", None)):
+            start(generators)

@@ -8,15 +8,13 @@ import torch
 from head_equations import score
 from torch import Tensor
 
-from probing.heads.backends import BACKENDS, LSTM
+from probing.heads.backends import BACKENDS, LSTM, make_backend
 from probing.heads.merges import MERGES, AttentiveMerge
 from probing.heads.stack import HeadStack, Model, make_stacks
 
 N_LAYERS, DIM, LENGTHS = 5, 4, (7, 3, 5)
 LARGE = ("nes2net", "conformer", "aasist")  # which take long, so that one merge is enough
-EVERY = [
-    f"{merge}+{backend}" for merge, backend in product(MERGES, BACKENDS) if backend not in LARGE or merge == "sls"
-]
+EVERY = [f"{merge}+{backend}" for merge, backend in product(MERGES, BACKENDS) if backend not in LARGE or merge == "sls"]
 
 
 def random_stack(head: str, frames: bool, n: int = 4, seed: int = 0) -> HeadStack:
@@ -50,6 +48,25 @@ def test_the_parameters_are_as_many_as_published() -> None:
         24: 157_295_168,
     }
     assert sum(p.numel() for p in backend) == 935_810
+
+
+@pytest.mark.parametrize(
+    ("backend", "outputs", "count"),
+    [
+        ("nes2net", None, 511_014),  # "511 k": one logit, no reduction in the squeeze-excitation
+        ("conformer", None, 2_506_324),  # "2,51k": 4 blocks of 144, positions up to 512 apart
+        ("aasist", None, 446_730),  # "447 k", of which 512 are of batch norms that are computed and not used
+        ("mhfa", None, 1_315_874),  # 32 heads of 128 -> 256 -> 2; beside it 2 weights a layer
+        ("nes2net", 2, 512_039),
+        ("mhfa", 5, 1_316_645),
+    ],
+)
+def test_back_ends_have_as_many_parameters_as_published_for_1024_features(
+    backend: str, outputs: int | None, count: int
+) -> None:
+    with torch.device("meta"):
+        made = make_backend(backend, 1, 1024, True, outputs)
+    assert sum(p.numel() for p in made.parameters()) == count
 
 
 @pytest.mark.parametrize("n", [4, 1])

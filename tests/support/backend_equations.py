@@ -1,7 +1,6 @@
 """Larger back-ends written out from their equations in float64 numpy: logits of one model and one utterance."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -11,25 +10,9 @@ from scipy.special import expit, softmax
 Array = NDArray[np.float64]
 
 
-class Named(Mapping[str, Array]):
+def named(values: Mapping[str, Array], prefix: str) -> dict[str, Array]:
     """Values whose names begin alike, by the rest of their names."""
-
-    def __init__(self, values: Mapping[str, Array], prefix: str) -> None:
-        self.values_of = {
-            name.removeprefix(prefix + "."): v for name, v in values.items() if name.startswith(prefix + ".")
-        }
-
-    def __getitem__(self, name: str) -> Array:
-        return self.values_of[name]
-
-    def __iter__(self) -> Any:
-        return iter(self.values_of)
-
-    def __len__(self) -> int:
-        return len(self.values_of)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self.values_of
+    return {name.removeprefix(f"{prefix}."): one for name, one in values.items() if name.startswith(f"{prefix}.")}
 
 
 def relu(x: Array) -> Array:
@@ -46,12 +29,12 @@ def silu(x: Array) -> Array:
 
 
 def linear(p: Mapping[str, Array], name: str, x: Array) -> Array:
-    return x @ p[f"{name}.weight"] + (p[f"{name}.bias"] if f"{name}.bias" in p else 0)
+    return x @ p[f"{name}.weight"] + p.get(f"{name}.bias", 0.0)
 
 
 def batch_norm(p: Mapping[str, Array], name: str, x: Array) -> Array:
     """Channels last, by running statistics."""
-    q = Named(p, name)
+    q = named(p, name)
     return (x - q["mean"]) / np.sqrt(q["variance"] + 1e-5) * q["weight"] + q["bias"]
 
 
@@ -76,7 +59,7 @@ def nes2net(p: Mapping[str, Array], x: Array) -> Array:
     parts = [x[:, i * width : (i + 1) * width] for i in range(8)]
     outputs, before = [], np.zeros_like(parts[0])
     for i in range(7):
-        before = batch_norm(p, f"norms.{i}", relu(res2net(Named(p, f"inner.{i}"), parts[i] + before)))
+        before = batch_norm(p, f"norms.{i}", relu(res2net(named(p, f"inner.{i}"), parts[i] + before)))
         outputs.append(before)
     every = relu(batch_norm(p, "norm", np.hstack([*outputs, parts[7]])))
     return every.mean(axis=0) @ p["weight"] + p["bias"]
@@ -109,13 +92,13 @@ def conformer(p: Mapping[str, Array], x: Array) -> Array:
     y = selu(batch_norm(p, "norm", y[..., None])[..., 0])
     y = np.vstack([p["token"], y])
     for i in range(4):
-        y = conformer_block(Named(p, f"blocks.{i}"), y)
+        y = conformer_block(named(p, f"blocks.{i}"), y)
     return y[0] @ p["weight"] + p["bias"]
 
 
 def conformer_block(p: Mapping[str, Array], x: Array) -> Array:
     def feed_forward(name: str, x: Array) -> Array:
-        q = Named(p, name)
+        q = named(p, name)
         return linear(q, "outer", silu(linear(q, "inner", layer_norm(q, "norm", x))))
 
     x = x + feed_forward("before", x) / 2
@@ -146,15 +129,15 @@ def aasist(p: Mapping[str, Array], x: Array) -> Array:
     maps = np.array([[y[3 * f : 3 * f + 3, 3 * t : 3 * t + 3].max() for t in range(n_times)] for f in range(42)])
     maps = selu(batch_norm(p, "first_norm", maps[..., None]))  # (bands, times, channels)
     for i in range(6):
-        maps = residual(Named(p, f"blocks.{i}"), maps)
+        maps = residual(named(p, f"blocks.{i}"), maps)
     maps = selu(batch_norm(p, "last_norm", maps))
     inner = batch_norm(p, "attention_norm", selu(convolved(p, "attention.0", maps, (0, 0))))
     energy = convolved(p, "attention.1", inner, (0, 0))
     bands = (maps * softmax(energy, axis=1)).sum(axis=1) + p["positions"]
     times = (maps * softmax(energy, axis=0)).sum(axis=0)
-    bands = pooled(p, "pool_bands", graph_attention(Named(p, "bands"), bands))
-    times = pooled(p, "pool_times", graph_attention(Named(p, "times"), times))
-    branches = [branch(Named(p, f"branches.{i}"), times, bands) for i in range(2)]
+    bands = pooled(p, "pool_bands", graph_attention(named(p, "bands"), bands))
+    times = pooled(p, "pool_times", graph_attention(named(p, "times"), times))
+    branches = [branch(named(p, f"branches.{i}"), times, bands) for i in range(2)]
     t, s, master = (np.maximum(one, other) for one, other in zip(*branches, strict=True))
     found = [abs(t).max(axis=0), t.mean(axis=0), abs(s).max(axis=0), s.mean(axis=0), master]
     return np.concatenate(found) @ p["weight"] + p["bias"]
@@ -180,14 +163,14 @@ def graph_attention(p: Mapping[str, Array], x: Array) -> Array:
 
 def pooled(p: Mapping[str, Array], name: str, x: Array) -> Array:
     gates = expit(linear(p, f"{name}.gate", x))[:, 0]
-    kept = np.argsort(-gates)[: max(1, len(x) // 2)]
+    kept = np.argsort(-gates, kind="stable")[: max(1, len(x) // 2)]
     return gates[kept, None] * x[kept]
 
 
 def branch(p: Mapping[str, Array], times: Array, bands: Array) -> tuple[Array, Array, Array]:
-    times, bands, master = pair_attention(Named(p, "first"), times, bands, p["master"])
+    times, bands, master = pair_attention(named(p, "first"), times, bands, p["master"])
     times, bands = pooled(p, "pool_times", times), pooled(p, "pool_bands", bands)
-    more = pair_attention(Named(p, "second"), times, bands, master)
+    more = pair_attention(named(p, "second"), times, bands, master)
     return times + more[0], bands + more[1], master + more[2]
 
 

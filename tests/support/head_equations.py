@@ -73,7 +73,7 @@ def score(merge: str, backend: str, p: Mapping[str, Array], x: Array) -> float:
         logits = lstm(p, y).mean(axis=0) @ p["backend.weight"] + p["backend.bias"]
         return float(logits[1] - logits[0])
     if backend in ("mhfa", "nes2net", "conformer", "aasist"):
-        own = backend_equations.Named(p, "backend")
+        own = backend_equations.named(p, "backend")
         keys = [np.tensordot(softmax_weights(p["merge.key_logits"][: len(x)]), x, 1) if merge.endswith("-kv") else y]
         logits = getattr(backend_equations, backend)(own, *(keys if backend == "mhfa" else []), y)
         return float(logits[0] if len(logits) == 1 else logits[1] - logits[0])
