@@ -11,7 +11,7 @@ from torch.nn import functional
 from .merges import Merge, WeightedSum, draw, time_mean
 
 SQUEEZE = 3
-DRAWS = 1024  # of noise, taken in turn by the steps of a training
+DRAWS = 2003  # of noise, taken in turn by the utterances of a training
 
 
 class SqueezeExcitation(Merge):
@@ -48,9 +48,9 @@ class SqueezeExcitation(Merge):
 class GumbelChoice(Merge):
     """One layer, chosen by a Gumbel-softmax (Jang et al., Maddison et al., ICLR 2017), hard and straight-through.
 
-    A training step takes the layer whose logit plus Gumbel noise is highest, the same for the batch, and passes the
-    gradient on to the softmax of these sums (temperature 1). Otherwise the layer of the highest logit is taken; it is
-    the only one that scores depend on.
+    In training an utterance has the layer whose score plus Gumbel noise is highest, and passes the gradient on to the
+    softmax of these sums (temperature 1). Otherwise all have the layer of the highest score, and nothing depends on
+    another.
     """
 
     noise: Tensor
@@ -59,29 +59,30 @@ class GumbelChoice(Merge):
         super().__init__(depths, n_layers, dim)
         self.logits = nn.Parameter(torch.zeros(len(depths), n_layers))
         self.register_buffer("noise", torch.zeros(len(depths), DRAWS, n_layers), persistent=False)
-        self.number = 0
+        self.n_before = 0
 
     def start(self, generators: Sequence[torch.Generator], scaled: bool) -> None:
-        """Logits stay equal; the noise of all steps is drawn here, so that a training that goes on has the same."""
+        """Scores stay equal; all noise is drawn here, so that a training that goes on after a kill has the same."""
         for values, generator, depth in zip(self.noise, generators, self.depths, strict=True):
             uniform = torch.rand(DRAWS, depth, generator=generator, dtype=torch.float64).clamp_min(1e-12)
             values[:, :depth] = -torch.log(-torch.log(uniform))
 
-    def step(self, number: int) -> None:
-        """See `Merge.step`."""
-        self.number = number
+    def learn(self, n_before: int) -> None:
+        """See `Merge.learn`."""
+        self.n_before = n_before
 
     def gates(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """1 for the chosen layer and 0 for the others, (M, B, L)."""
-        logits: Tensor = self.logits
+        scores: Tensor = self.logits[:, None].expand(-1, len(x), -1)
         if self.training:
-            logits = logits + self.noise[:, self.number % DRAWS]
-        logits = logits.masked_fill(self.seen == 0, -torch.inf)
-        chosen = functional.one_hot(logits.argmax(dim=1), logits.shape[1]).to(logits.dtype)
+            turn = (self.n_before + torch.arange(len(x), device=x.device)) % DRAWS
+            scores = scores + self.noise[:, turn]
+        scores = scores.masked_fill(self.seen[:, None] == 0, -torch.inf)
+        chosen = functional.one_hot(scores.argmax(dim=2), scores.shape[2]).to(scores.dtype)
         if self.training:
-            soft = torch.softmax(logits, dim=1)
+            soft = torch.softmax(scores, dim=2)
             chosen = chosen + soft - soft.detach()
-        return chosen[:, None].expand(-1, len(x), -1)
+        return chosen
 
 
 class KeyValueSum(WeightedSum):

@@ -67,8 +67,8 @@ class Merge(nn.Module):
     def start(self, generators: Sequence[torch.Generator], scaled: bool) -> None:
         """Draw the parameters of model m by its own generator, so that they do not depend on the other models."""
 
-    def step(self, number: int) -> None:
-        """Told before every training step how many came before, by merges that draw anew for each."""
+    def learn(self, n_before: int) -> None:
+        """Told before a batch in training how many utterances came before; for merges that draw anew for each."""
 
     def values_per_vector(self) -> int:
         """About how many values a training step keeps for each vector and model, beside those that back-ends count."""

@@ -123,9 +123,8 @@ def train(
             chosen = [stacks[i] for i in learning]
             for step, parts in enumerate(_steps(train_source, order, recipe, state.epoch)):
                 factor = recipe.rate(state.epoch + (step + 0.5) / n_steps)
-                for stack in chosen:
-                    stack.merge.step(state.epoch * n_steps + step)
-                _backward(chosen, parts, train_target, weights[0], device, workers)
+                n_before = state.epoch * n_used + step * recipe.batch
+                _backward(chosen, parts, train_target, weights[0], device, workers, n_before)
                 workers.map(partial(state.step, factor), learning)
             state.epoch += 1
             found = losses_of(chosen, dev_source, dev_target, weights[1], recipe.batch, device, workers)
@@ -246,21 +245,26 @@ def _backward(
     weights: Tensor,
     device: str,
     workers: Workers,
+    n_before: int = 0,
 ) -> None:
-    """Add the gradient of a batch to the parameters of every stack."""
+    """Add the gradient of a batch to the parameters of every stack; so many utterances were learned from before."""
     total = float(sum(weights[torch.from_numpy(part.rows)].sum() for part in parts))
     deepest = max(stacks, key=lambda stack: stack.n_layers)
     for part in parts:
         x, mask = _on(part, device)
         x = deepest.standardized(x[:, : deepest.n_layers])
 
-        def learn(stack: HeadStack, x: Tensor = x, mask: Tensor | None = mask, part: Batch = part) -> None:
+        def learn(
+            stack: HeadStack, x: Tensor = x, mask: Tensor | None = mask, part: Batch = part, n_before: int = n_before
+        ) -> None:
             stack.train()
+            stack.merge.learn(n_before)
             loss = _loss(stack, x[:, : stack.n_layers], mask, part.rows, target, weights, device)
             stack.eval()
             (loss.sum() / total).backward()
 
         workers.map(learn, stacks)
+        n_before += len(part.rows)
 
 
 def _loss(
