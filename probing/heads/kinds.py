@@ -178,6 +178,9 @@ BACKENDS = Kinds(
         needs_frames=True,
         two_logits=True,
     ),
+    BackendKind(
+        "sls", "of SLS, for 201 frames", "probing.heads.fixed_length:FixedLength", needs_frames=True, two_logits=True
+    ),
     BackendKind("nes2net", "Nes2Net-X", "probing.heads.nes2net:Nes2NetX", needs_frames=True),
     BackendKind(
         "conformer", "with class token", "probing.heads.conformer:Conformer", needs_frames=True, two_logits=True

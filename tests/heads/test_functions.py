@@ -13,7 +13,7 @@ from probing.heads.merges import MERGES, AttentiveMerge
 from probing.heads.stack import HeadStack, Model, make_stacks
 
 N_LAYERS, DIM, LENGTHS = 5, 4, (7, 3, 5)
-LARGE = ("nes2net", "conformer", "aasist")  # which take long, so that one merge is enough
+LARGE = ("sls", "nes2net", "conformer", "aasist")  # which take long, so that one merge is enough
 EVERY = [f"{merge}+{backend}" for merge, backend in product(MERGES, BACKENDS) if backend not in LARGE or merge == "sls"]
 
 
@@ -56,6 +56,7 @@ def test_the_parameters_are_as_many_as_published() -> None:
         ("nes2net", None, 511_014),  # "511 k": one logit, no reduction in the squeeze-excitation
         ("conformer", None, 2_506_324),  # "2,51k": 4 blocks of 144, positions up to 512 apart
         ("aasist", None, 446_730),  # "447 k", of which 512 are of batch norms that are computed and not used
+        ("sls", None, 23_398_406),  # "23.4 M", of 67 x 341 values; two more for the prior, and 1,025 of the gates
         ("mhfa", None, 1_315_874),  # 32 heads of 128 -> 256 -> 2; beside it 2 weights a layer
         ("nes2net", 2, 512_039),
         ("mhfa", 5, 1_316_645),

@@ -23,7 +23,7 @@ from probing.runs import RunWriter
 N, N_LAYERS, DIM, N_FRAMES = 48, 3, 20, 9
 BONAFIDE = np.arange(N) % 2 == 0
 RECIPE = Recipe(batch=16, epochs=3, min_epochs=1, keep=2)
-NORMED = ("nes2net", "conformer", "aasist")
+NORMED = ("sls", "nes2net", "conformer", "aasist")
 
 
 class Clips:
@@ -80,6 +80,7 @@ def stack_of(head: str, depths: tuple[int, ...] = (1, 3, 3), rate: float = 3e-3)
     ("head", "rate", "epochs"),
     [
         ("weighted-sum-kv+mhfa", 3e-3, 6),
+        ("sls+sls", 3e-3, 4),
         ("single+nes2net", 1e-2, 8),
         ("single+conformer", 3e-3, 4),
         ("single+aasist", 5e-3, 4),

@@ -87,6 +87,14 @@ def res2net(p: Mapping[str, Array], x: Array) -> Array:
     return y * gate + x
 
 
+def sls(p: Mapping[str, Array], x: Array) -> Array:
+    x = np.vstack([x] * 201)[:201]
+    y = selu(batch_norm(p, "norm", x[..., None])[..., 0])
+    width = x.shape[1] // 3
+    pooled = [y[3 * t : 3 * t + 3, 3 * d : 3 * d + 3].max() for t in range(67) for d in range(width)]
+    return selu(linear(p, "outer", selu(linear(p, "inner", np.array(pooled))))) + p["bias"]
+
+
 def conformer(p: Mapping[str, Array], x: Array) -> Array:
     y = x @ p["project"] + p["project_bias"]
     y = selu(batch_norm(p, "norm", y[..., None])[..., 0])

@@ -72,7 +72,7 @@ def score(merge: str, backend: str, p: Mapping[str, Array], x: Array) -> float:
     if backend == "lstm":
         logits = lstm(p, y).mean(axis=0) @ p["backend.weight"] + p["backend.bias"]
         return float(logits[1] - logits[0])
-    if backend in ("mhfa", "nes2net", "conformer", "aasist"):
+    if backend in ("mhfa", "sls", "nes2net", "conformer", "aasist"):
         own = backend_equations.named(p, "backend")
         keys = [np.tensordot(softmax_weights(p["merge.key_logits"][: len(x)]), x, 1) if merge.endswith("-kv") else y]
         logits = getattr(backend_equations, backend)(own, *(keys if backend == "mhfa" else []), y)
