@@ -1,4 +1,4 @@
-"""Further merges: squeeze-excitation, a hard choice of one layer, two sums for keys and values. See `merges`."""
+"""Further merges: squeeze-excitation, a choice of one layer or four, two sums for keys and values. See `merges`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch.nn import functional
 from .merges import Merge, WeightedSum, draw, time_mean
 
 SQUEEZE = 3
+N_SELECTED = 4
 DRAWS = 2003  # of noise, taken in turn by the utterances of a training
 
 
@@ -98,3 +99,29 @@ class KeyValueSum(WeightedSum):
     def keys(self, x: Tensor, mask: Tensor | None = None, tail: Tensor | None = None) -> Tensor:
         """The sum of layers by the weights of keys, see `Merge.keys`."""
         return self.summed(self.key_logits, x, tail)
+
+
+class SelectedLayers(WeightedSum):
+    """A softmax-weighted sum of the four layers that rank highest, of those that a model sees (as arXiv 2606.30791).
+
+    A sweep ranks layers by their linear probes on dev, and never on eval. The publication pools each of the four by
+    attention and gives them one bottleneck; here the back-end that follows does what it does. Without a ranking, as in
+    an estimator, all layers are taken.
+    """
+
+    kept = ("chosen",)
+    chosen: Tensor
+
+    def __init__(self, depths: Sequence[int], n_layers: int, dim: int) -> None:
+        super().__init__(depths, n_layers, dim)
+        self.register_buffer("chosen", self.seen.clone())
+
+    def rank(self, layers: Sequence[int]) -> None:
+        """See `Merge.rank`."""
+        for chosen, depth in zip(self.chosen, self.depths, strict=True):
+            chosen.zero_()
+            chosen[[layer - 1 for layer in layers if layer <= depth][:N_SELECTED]] = 1.0
+
+    def weights(self, logits: Tensor | None = None) -> Tensor:
+        """The softmax weights (M, L); 0 but for the chosen layers."""
+        return torch.softmax(self.logits.masked_fill(self.chosen == 0, -torch.inf), dim=1)

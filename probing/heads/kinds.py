@@ -153,6 +153,13 @@ MERGES = Kinds(
     MergeKind("se", "squeeze-excitation: gates from the mean of each layer", f"{_CHOICES}:SqueezeExcitation"),
     MergeKind("gumbel", "one layer, learned", f"{_CHOICES}:GumbelChoice", layer_weights="weights", linear=True),
     MergeKind(
+        "selected",
+        "weights of the four layers of the best linear probes on dev",
+        f"{_CHOICES}:SelectedLayers",
+        layer_weights="weights",
+        linear=True,
+    ),
+    MergeKind(
         "weighted-sum-kv",
         "two weighted sums, for mhfa",
         f"{_CHOICES}:KeyValueSum",

@@ -67,6 +67,9 @@ class Merge(nn.Module):
     def start(self, generators: Sequence[torch.Generator], scaled: bool) -> None:
         """Draw the parameters of model m by its own generator, so that they do not depend on the other models."""
 
+    def rank(self, layers: Sequence[int]) -> None:
+        """Told which layers say most alone, the best first, before a training that knows; for merges that select."""
+
     def learn(self, n_before: int) -> None:
         """Told before a batch in training how many utterances came before; for merges that draw anew for each."""
 

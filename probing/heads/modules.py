@@ -60,6 +60,7 @@ class BatchNorm(nn.Module):
     moves the running ones by a tenth; otherwise it takes these. They are kept with the parameters.
     """
 
+    kept = ("mean", "variance")
     mean: Tensor
     variance: Tensor
 

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from .backends import make_backend
 from .kinds import BACKENDS, MERGES
 from .merges import RANK, make_merge
-from .modules import BatchNorm
 
 STACKS_AT_ONCE = 2  # at work beside each other on a CPU
 
@@ -130,11 +129,10 @@ class HeadStack(nn.Module):
         return first
 
     def learned(self) -> dict[str, Tensor]:
-        """What training changes, by name, with M first: parameters, and running statistics of batch norms."""
+        """What a trained model is, by name, with M first: parameters, and buffers that a module names in `kept`."""
         values = {name: value.detach() for name, value in self.named_parameters()}
         for name, module in self.named_modules():
-            if isinstance(module, BatchNorm):
-                values |= {f"{name}.{statistic}": value for statistic, value in module.named_buffers()}
+            values |= {f"{name}.{one}": getattr(module, one) for one in getattr(module, "kept", ())}
         return values
 
     def values_per_vector(self) -> int:

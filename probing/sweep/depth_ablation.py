@@ -49,9 +49,17 @@ def ablate(
     n_layers = sum(k > 0 for k in cache.layers)
     per_head = len(options.chosen(n_layers)) * len(options.seeds)
     total = len(options.heads) * per_head * len(recipe.learning_rates) * len(recipe.weight_decays)
+    ranking = results.ranked_layers()
     with progress_line("Heads by depth", total * recipe.epochs, "model epochs") as line:
         for member in fit_depths(
-            cache, splits, options, writer.training, device=device, memory_gb=memory_gb, said=line.advance
+            cache,
+            splits,
+            options,
+            writer.training,
+            device=device,
+            memory_gb=memory_gb,
+            ranking=ranking,
+            said=line.advance,
         ):
             fitted.setdefault((member.model.head, member.model.depth), []).append(member)
     figures: dict[str, dict[int, DepthFigures]] = {}

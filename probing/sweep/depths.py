@@ -50,6 +50,7 @@ def fit_depths(
     *,
     device: str = "cpu",
     memory_gb: float = 2.0,
+    ranking: Sequence[int] = (),
     said: Callable[[int, str], None] = lambda done, text: None,
 ) -> list[FittedHead]:
     """Train all heads x depths x seeds x constants and give the best of each head, depth and seed on dev.
@@ -62,6 +63,7 @@ def fit_depths(
         device: cpu or cuda.
         memory_gb: most memory: half for parameters, a quarter for what a step keeps, the rest for batches in flight.
             Models beyond that train in turn; one model and one utterance are always taken.
+        ranking: layers, that of the best linear probe on dev first, for merges that select some; none knows nothing.
         said: told how many epochs of models are done, those saved by early stopping included.
 
     Raises:
@@ -95,6 +97,8 @@ def fit_depths(
     if isinstance(source := sources["train"], FrameSource):
         vectors = min(recipe.batch, source.part_size) * source.longest
     stacks = make_stacks(models, n_layers, dim, frames, memory_gb=memory_gb / 2, vectors=vectors, outputs=outputs)
+    for stack in stacks if ranking else ():
+        stack.merge.rank(ranking)
     about = {"backbone": cache.about["backbone"], "cache": cache.id, "recipe": recipe.name}
     if not task.is_spoofing:
         about["target"] = task.as_dict()

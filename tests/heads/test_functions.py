@@ -24,7 +24,8 @@ def random_stack(head: str, frames: bool, n: int = 4, seed: int = 0) -> HeadStac
     stack = HeadStack([Model(merge, backend, depth) for depth in depths], N_LAYERS, DIM, frames, rank=3).double()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for name, value in [*stack.learned().items(), ("mean", stack.mean)]:
+        drawn_values = {name: value for name, value in stack.learned().items() if not name.endswith("chosen")}
+        for name, value in [*drawn_values.items(), ("mean", stack.mean)]:
             drawn = torch.randn(value.shape, generator=generator)
             n_inputs = value[0, ..., 0].numel() if name.startswith("backend") and value.ndim > 2 else 1
             value.copy_(drawn.exp() if name.endswith("variance") else drawn * min(0.5, n_inputs**-0.5))
@@ -106,6 +107,17 @@ def test_a_model_taken_out_scores_as_the_stack(head: str) -> None:
         alone = stack.take(m).double()  # take gives float32
         assert alone.n_layers == model.depth
         assert torch.allclose(alone.score(x[:, : model.depth], mask)[0], together[m], atol=1e-5)
+
+
+def test_selected_layers_are_the_four_that_rank_highest_of_those_seen() -> None:
+    stack = random_stack("selected+linear", False)
+    every = stack.merge.weights()
+    stack.merge.rank([4, 1, 5, 2, 3])
+    for m, layers in enumerate(([0], [0, 1], [0, 1, 2, 3], [0, 1, 3, 4])):
+        chosen = torch.zeros(N_LAYERS, dtype=torch.bool)
+        chosen[layers] = True
+        assert torch.allclose(stack.merge.weights()[m], every[m] * chosen / every[m][chosen].sum())
+        assert torch.equal(stack.take(m).merge.chosen[0] > 0, chosen[: stack.models[m].depth])
 
 
 def test_faithful_merges_of_several_depths_are_not_put_together() -> None:

@@ -53,7 +53,7 @@ class Clips:
 
 def pooled(seed: int) -> PooledSource:
     x = np.random.default_rng(seed).normal(size=(N_LAYERS, N, DIM))
-    x[1, BONAFIDE, 0] += 4
+    x[1, BONAFIDE, :5] += 3
     return PooledSource(x)
 
 

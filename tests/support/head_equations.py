@@ -25,7 +25,7 @@ def gates_of(merge: str, p: Mapping[str, Array], x: Array) -> Array:
         return np.full(depth, 1 / depth)
     if merge == "single":
         return np.eye(depth)[-1]
-    if merge.startswith("weighted-sum"):
+    if merge.startswith("weighted-sum") or merge == "selected":
         return softmax_weights(p["merge.logits"][:depth])
     if merge == "gumbel":
         return np.eye(depth)[p["merge.logits"][:depth].argmax()]

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from planted import plant
 
 from analysis.reports.report import save_all
 from cache import Cache, ProbeError
@@ -127,3 +128,21 @@ def test_heads_that_weigh_no_layer_have_a_report_all_the_same(cache_folder: Path
     save_all(run)
     assert (run.folder / "report.html").exists()
     assert {path.stem for path in (run.folder / "figures").iterdir()} >= {"layer-curve", "depth-curve"}
+
+
+def test_selected_layers_are_those_of_the_best_probes_on_dev_and_stored_with_the_head(tmp_path: Path) -> None:
+    cache = plant(tmp_path / "planted.cache", {2: 1.5, 4: 2.0, 5: 2.5, 6: 1.0}, n=(100, 100, 60))
+    heads = ("selected+linear", "se+linear", "gumbel+linear")
+    depths = DepthOptions(heads=heads, seeds=(0,), depths=(2, 6), weight_decays=(0.1,), epochs=6)
+    run = sweep(cache, tmp_path / "selected.run", replace(QUICK, depths=depths), say=lambda text: None)
+    dev = run.results.query("experiment == 'layer' and split == 'dev' and metric == 'eer' and layer > 0")
+    best = dev.sort_values(["value", "layer"])["layer"].tolist()
+    for depth in (2, 6):
+        head = load_head(run.folder / "heads" / f"selected+linear-depth-{depth:02d}.safetensors")
+        weighed = (head.stack.merge.weights()[0] > 0).nonzero()[:, 0] + 1
+        assert weighed.tolist() == sorted([layer for layer in best if layer <= depth][:4])
+        stored = pd.read_csv(run.folder / "scores" / f"{head.name}.eval.txt", sep=" ", header=None)
+        x = Cache(cache).pooled(head.layers, Cache(cache).select({"split": "eval"}))
+        np.testing.assert_allclose(head.score(x), stored[3], atol=1e-5)
+    gumbel = run.results.query("experiment == 'contribution' and head == 'gumbel+linear' and metric == 'weight'")
+    assert sorted(gumbel["value"]) == [0, 0, 0, 0, 0, 1]
