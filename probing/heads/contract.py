@@ -47,7 +47,7 @@ def _fault(kind: MergeKind, merge: str, backend: str, frames: bool) -> str:
     stack, again = (HeadStack(models, N_LAYERS, DIM, frames) for _ in range(2))
     for one in (stack, again):
         one.start()
-    for (name, value), other in zip(stack.named_parameters(), again.parameters(), strict=True):
+    for (name, value), other in zip(stack.learned().items(), again.learned().values(), strict=True):
         if value.ndim == 0 or len(value) != len(models):
             return f"parameter {name} of shape {tuple(value.shape)}; expected M = {len(models)} models first"
         if not torch.equal(value, other):
