@@ -21,12 +21,13 @@ from cache.manifest import MANIFEST
 from probing.metrics.clusters import Clusters
 from probing.sweep.dividing import PARTS, folds_of
 from probing.targets.aligned import AlignedUnits
-from probing.targets.metrics import CLASSES, NUMBER
+from probing.targets.metrics import NUMBER
 from probing.targets.options import TargetOptions
 from probing.targets.task import SPOOFING, Task, Values
 from probing.targets.values import Column, left_out, numbered, positive_of, read_column, task_of, unmatched
 
 EVAL = "eval"
+LARGEST, SMALLEST = 1e100, 1e-100  # numbers and deviations whose squares, and those of errors, can be computed
 ADDED = ("score", "part")  # columns that tables of a run add to those of a corpus
 
 
@@ -181,7 +182,7 @@ def divide(
             units.intervals(cache, chosen) if units else None,
             units.notes.get(cache.folder.resolve(), ()) if units else (),
         )
-        _check_target(splits[part], column)
+        _check_target(splits[part], column, divided=True)
     return splits
 
 
@@ -229,7 +230,7 @@ def _with_target(chosen: Sequence[Split], options: TargetOptions, column: Column
     return found
 
 
-def _check_target(split: Split, column: Column) -> None:
+def _check_target(split: Split, column: Column, *, divided: bool = False) -> None:
     """Refuse a part whose target has one value only, where nothing can be measured or learned."""
     cache, task, target = split.cache, split.task, split.target
     if task.is_spoofing:
@@ -240,14 +241,25 @@ def _check_target(split: Split, column: Column) -> None:
                 f"spoofed utterances. Expected both; use another split: {argument(split.name, 'NAME')}"
             )
         return
-    if len(target) < 2 or (task.name != CLASSES and (target == target[0]).all()):
-        found = ", ".join(f"{n} {name}" for name, n in task.counts(target).items())
+    if task.name == NUMBER and len(target) > 1 and not (target == target[0]).all():
+        largest, deviation = float(np.abs(target).max()), float(np.clip(target, -LARGEST, LARGEST).std())
+        if largest > LARGEST or deviation < SMALLEST:
+            raise ProbeError(
+                f"{cache.folder}: {task.target} of the {split.name} part ({split.split!r}), from {column.where}, is up "
+                f"to {largest:g} in size, with a standard deviation of {deviation:g}: too "
+                f"{'large' if largest > LARGEST else 'small'} to compute with. Give it in another unit"
+            )
+    if len(target) < 2 or (target == target[0]).all():
+        found = ", ".join(f"{n} {name}" for name, n in task.counts(target).items() if n) or "nothing"
+        other = argument("split_by", "COLUMN")
+        advice = f"divide by another column ({other})"
+        if not divided:
+            advice = f"use another split ({argument(split.name, 'NAME')}) or divide anew ({other})"
         raise ProbeError(
             f"{cache.folder}: the {split.name} part ({split.split!r}) has {found} with a {task.target}, from "
             f"{column.where}"
             + (f", all alike, {target[0]:g}" if task.name == NUMBER and len(target) > 1 else "")
-            + f". Expected two or more that differ; use another split ({argument(split.name, 'NAME')}) or divide anew "
-            f"({argument('split_by', 'speaker')})"
+            + f". Expected two or more that differ; {advice}"
         )
 
 
@@ -257,11 +269,15 @@ def identity(splits: dict[str, Split]) -> dict[str, int]:
     found = {}
     for part, split in splits.items():
         table = split.table[columns]
-        if not split.task.is_spoofing:
-            table = table.assign(target=np.asarray(split.target, np.float64))
+        task = split.task
+        if not task.is_spoofing:
+            named = split.target if task.name == NUMBER else np.array(task.classes, object)[split.target.astype(np.intp)]
+            table = table.assign(target=named)
         if split.folds is not None:
             table = table.assign(fold=split.folds)
         found[part] = int(pd.util.hash_pandas_object(table, index=False).sum())
+        if split.intervals is not None:  # the same labels may begin and end elsewhere
+            found[part] += int(pd.util.hash_pandas_object(split.intervals, index=False).sum())
     return found
 
 

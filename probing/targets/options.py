@@ -99,6 +99,8 @@ class TargetOptions:
     def __post_init__(self) -> None:
         check(self)
         measured = self.target.startswith(AUDIO)
+        if self.target == AUDIO:
+            raise OptionError("target", self.target, f"expected what is measured too, as {AUDIO}energy")
         if measured and self.labels:
             raise OptionError("labels", self.labels, f"is not read where the target is measured, as {self.target} is")
         if measured and self.unit not in ("", "frame"):

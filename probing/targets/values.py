@@ -36,13 +36,15 @@ class Column:
     """Values of a target, as text or numbers.
 
     name: of the target. where: what it was read from, for messages. beside: utterance id -> value, of a table that lies
-    beside the corpus; None where the corpus has the column. inside: the values are the labels of units.
+    beside the corpus; None where the corpus has the column. inside: the values are the labels of units. numbers: they
+    are measured, and read as numbers.
     """
 
     name: str
     where: str
     beside: pd.Series[str] | None = None
     inside: bool = False
+    numbers: bool = False
 
     def of(self, table: pd.DataFrame, cache: Cache) -> pd.Series[str]:
         """The value of each utterance of a cache, or of each unit; missing where it has none.
@@ -65,11 +67,14 @@ class Column:
                 self.name,
                 f"no such column. Expected one of {there}; or a table that has it: {argument('labels', 'FILE')}",
             )
-        if found.dtype.kind == "f":
+        if self.numbers:
             return found.astype(object).where(found.notna(), None)
         text = found.map(_text, na_action="ignore").astype(object)
         unknown = text.isna() | text.map(lambda value: str(value).casefold() in MISSING)
-        if self.name == SPEAKER and not self.inside:
+        if self.inside:
+            if numbers_of(text[~unknown]) is None:  # a syllable may be called na, or nan, and a word none
+                unknown = text.isna() | (text == "")
+        elif self.name == SPEAKER:
             unknown |= ~known_speakers(text)
         return text.mask(unknown, None)
 
@@ -83,10 +88,12 @@ def read_column(options: TargetOptions) -> Column:
     Raises:
         ProbeError: the table beside the corpus cannot be read, has no such column, or an utterance twice.
     """
+    measured = audio_name(options.target) != ""
+    numbers = measured and not options.positive and options.task in ("auto", NUMBER)
     if options.unit:
-        return Column(options.target, options.labels or "the audio", inside=True)
-    if audio_name(options.target):
-        return Column(options.target, "the audio")
+        return Column(options.target, options.labels or "the audio", inside=True, numbers=numbers)
+    if measured:
+        return Column(options.target, "the audio", numbers=numbers)
     if not options.labels:
         return Column(options.target, "the corpus")
     path = Path(options.labels)
@@ -148,8 +155,8 @@ def task_of(options: TargetOptions, values: pd.Series[str], trained_on: pd.Serie
         raise OptionError(
             "target",
             options.target,
-            "no utterance has a value. Expected a column with values, or a table that has them: "
-            f"{argument('labels', 'FILE')}",
+            f"no utterance has a value. Expected a column with values ({argument('target', 'COLUMN')}), or a table that "
+            f"has them: {argument('labels', 'FILE')}",
         )
     if options.is_default and not options.unit and options.task in ("auto", BINARY) and set(known) <= {BONAFIDE, SPOOF}:
         return SPOOFING
@@ -168,9 +175,11 @@ def task_of(options: TargetOptions, values: pd.Series[str], trained_on: pd.Serie
         )
     if name == NUMBER:
         if numbers_of(known) is None:
-            words = [value for value in known if numbers_of(pd.Series([value])) is None]
+            words = known[pd.to_numeric(known, errors="coerce").isna()]
             raise OptionError(
-                "task", NUMBER, f"{len(words)} values of {options.target} are none, as {words[0]!r}. Leave them empty"
+                "task",
+                NUMBER,
+                f"{len(words)} values of {options.target} are none, as {words.iloc[0]!r}. Leave them empty",
             )
         return Task(NUMBER, options.target, METRICS[metric])
     if name == BINARY:
@@ -214,6 +223,9 @@ def left_out(task: Task, values: pd.Series[str], used: NDArray[np.bool_]) -> dic
     """Why trials take no part -> how many; those of classes that are not trained on by the name of the class."""
     without = int(values.isna().sum())
     found = {f"have no {task.target}": without} if without else {}
+    if task.name == NUMBER:
+        infinite = int((~used).sum()) - without
+        return {**found, **({f"have an infinite {task.target}": infinite} if infinite else {})}
     names = Counter(values[~used & values.notna().to_numpy()])
     return {**found, **{f"{ARE}{name}": n for name, n in sorted(names.items(), key=lambda one: _natural(one[0]))}}
 
@@ -234,9 +246,9 @@ def in_words(counts: Mapping[str, int]) -> str:
 
 
 def numbers_of(values: pd.Series[str]) -> NDArray[np.float64] | None:
-    """Values as finite numbers; None where one is none."""
+    """Values as numbers, infinite ones too; None where one is none."""
     found = pd.to_numeric(values, errors="coerce").to_numpy(np.float64)
-    return found if np.isfinite(found).all() else None
+    return None if np.isnan(found).any() else found
 
 
 def positive_of(options: TargetOptions, values: pd.Series[str]) -> tuple[str, ...]:
