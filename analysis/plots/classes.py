@@ -9,7 +9,7 @@ import seaborn
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from analysis.plots.style import check_few, label, new_axes, plain
+from analysis.plots.style import check_few, label, new_axes, short
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load
 from cache import ProbeError
@@ -39,7 +39,7 @@ def class_map(run: str | Path | Run, split: str = "eval", ax: Axes | None = None
     table = 100 * rows.pivot(index="name", columns="layer", values="value")
     counts = run.record.counts[run.part(split)]
     there = [name for name in run.task.classes if name in table.index]
-    table = table.loc[there].set_axis([f"{plain(name)} ({counts[name]})" for name in there])
+    table = table.loc[there].set_axis([f"{short(name)} ({counts[name]})" for name in there])
     ax = ax or new_axes(height=1.8 + 0.36 * len(there), width=max(8.0, 2.6 + 0.5 * len(table.columns)))
     seaborn.heatmap(
         table.astype(float),
@@ -85,9 +85,10 @@ def confusion_picture(
     target, chosen = (trials[name].map(number).to_numpy(np.intp) for name in ("target", "predicted"))
     table = confusion(target, chosen, len(number))
     n = table.sum(axis=1)
-    names = [plain(name) for name in run.task.classes]
-    side = 2.4 + 0.42 * len(names)
-    ax = ax or new_axes(height=max(3.2, side), width=max(5.0, side + 1.2))
+    names = [short(name) for name in run.task.classes]
+    longest = max(map(len, names))
+    side = 2.0 + 0.42 * len(names) + 0.085 * longest
+    ax = ax or new_axes(height=max(3.2, side + 0.3), width=max(5.0, side + 1.6))
     seaborn.heatmap(
         100 * table / np.maximum(n, 1)[:, None],
         annot=len(names) <= 25,
@@ -103,9 +104,8 @@ def confusion_picture(
         cbar_kws={"label": f"% of the class on {split}"},
         ax=ax,
     )
-    ax.set(xlabel="taken for", ylabel=run.task.target)
+    ax.set(xlabel="taken for", ylabel=short(run.task.target))
     ax.tick_params(axis="y", rotation=0)
-    longest = max(map(len, names))
     ax.tick_params(axis="x", rotation=90 if longest > 3 else 0)
     below = 38 + (7 * longest if longest > 3 else 0)
     label(ax, [run], split, title=f"layer {layer}", bands="trials in brackets", below=below)
@@ -118,4 +118,4 @@ def _check_classes(run: LoadedRun) -> None:
             f"{run.folder}: its target, {run.task.target}, is not one of several classes. Sweep with a column that is, "
             "as --target speaker"
         )
-    check_few(len(run.task.classes))
+    check_few(len(run.task.classes), classes=True)

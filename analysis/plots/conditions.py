@@ -8,7 +8,7 @@ import pandas as pd
 import seaborn
 from matplotlib.axes import Axes
 
-from analysis.plots.style import check_few, label, new_axes, plain
+from analysis.plots.style import check_few, label, new_axes, plain, short
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load
 from probing.runs import Run
@@ -41,7 +41,7 @@ def condition_map(
     counts = table.groupby("condition")[["n_bonafide", "n_spoof"]].first().loc[order]
     same = counts["n_bonafide"].nunique() == 1
     names = [
-        f"{plain(name)} ({row.n_spoof})" if same else f"{plain(name)} ({row.n_bonafide} + {row.n_spoof})"
+        f"{short(name)} ({row.n_spoof})" if same else f"{short(name)} ({row.n_bonafide} + {row.n_spoof})"
         for name, row in zip(order, counts.itertuples(), strict=True)
     ]
     ax = ax or new_axes(height=1.8 + 0.42 * len(order), width=max(8.0, 2.6 + 0.6 * len(rates.columns)))

@@ -26,6 +26,7 @@ from probing.targets.metrics import Metric
 
 FIGURES = ("png", "svg")
 MOST_DRAWN = 100  # conditions in one picture
+LONGEST = 25  # characters of a name beside an axis
 FORMATS = ("png", "svg", "pdf")
 MARKERS = "osD^vP"
 DASHES = ("-", "--", ":", "-.")
@@ -51,6 +52,16 @@ def plain(text: str) -> str:
     """
     shown = visible(text).replace("$", r"\$")
     return f" {shown}" if shown.startswith("_") else shown
+
+
+def short(text: str) -> str:
+    """A name as `plain` gives it, of a length that leaves room for what is drawn: in its middle something may lack.
+
+    >>> short("a very long name of a class of utterances")
+    'a very long n… utterances'
+    """
+    tail = LONGEST // 2 - 2
+    return plain(text if len(text) <= LONGEST else f"{text[: LONGEST - tail - 1]}…{text[-tail:]}")
 
 
 def figure_of(ax: Axes) -> Figure:
@@ -135,13 +146,14 @@ def label(
     )
 
 
-def check_few(n: int, by: str = "") -> None:
-    """Raise ProbeError where a picture would have more conditions than can be told apart, or drawn."""
+def check_few(n: int, by: str = "", *, classes: bool = False) -> None:
+    """Raise ProbeError where a picture would have more conditions, or classes, than can be told apart, or drawn."""
     if n > MOST_DRAWN:
-        what = f"{by!r} has {n:,} values" if by else f"{n:,} conditions"
-        raise ProbeError(
-            f"{what}, at most {MOST_DRAWN} are drawn in a picture. Name a column of fewer with {argument('by')}"
-        )
+        what = f"{by!r} has {n:,} values" if by else f"{n:,} {'classes' if classes else 'conditions'}"
+        advice = f"Name a column of fewer with {argument('by')}"
+        if classes:
+            advice = f"Leave rare ones out of the sweep with {argument('min_count')}; every class is in results.csv"
+        raise ProbeError(f"{what}, at most {MOST_DRAWN} are drawn in a picture. {advice}")
 
 
 def save_figure(ax: Axes, path: str | Path, dpi: int = DPI) -> Path:

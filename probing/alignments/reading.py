@@ -68,6 +68,8 @@ FORMS = {
     "csv": Form("table, commas", (".csv", ".csv.gz"), False, _separated(","), has_types=True),
     "tsv": Form("table, tabs", (".tsv", ".tsv.gz"), False, _separated("\t"), has_types=True),
 }
+WITH_TIERS = ("textgrid", "seglab")
+WITH_CHANNELS = ("ctm", "rttm")
 
 
 def read_alignments(
@@ -117,6 +119,9 @@ def read_alignments(
     if control_type and not FORMS[form].has_types:
         expected = f"{path} is {FORMS[form].title}, without further columns. Expected a table, csv or tsv, that has it"
         raise OptionError("control_type", control_type, expected)
+    for name, value, whose in (("tier", tier, WITH_TIERS), ("channel", channel, WITH_CHANNELS)):
+        if value is not None and form not in whose:
+            raise OptionError(name, value, f"{path} is {FORMS[form].title}, which has none. Leave it out")
     if choose := FORMS[form].choose:
         files = choose(path, files, tier)
     excluded = Counter[str]()
@@ -143,14 +148,19 @@ def _files(path: Path, form: str | None) -> tuple[str, list[str]]:
         found = form or _form_of(path.name)
         if found is None:
             raise AlignmentError(
-                f"{path}: its name does not say what it is. Use {argument('form', '...')}: {one_of(tuple(FORMS))}"
+                f"{path}: its name does not say what it is. Use form=... in Python, or a name that ends in "
+                f"{one_of([known.suffixes[0] for known in FORMS.values()])}"
             )
         return found, [path.name]
     names = sorted(files_below(path))
     forms = sorted({known for name in names if (known := _form_of(name)) and form in (None, known)})
     if len(forms) != 1:
-        said = f"files of several forms: {', '.join(forms)}. Use" if forms else "no alignments. Expected files of"
-        raise AlignmentError(f"{path}: holds {said} {argument('form', '...')}: {one_of(tuple(FORMS))}")
+        if not forms:
+            raise AlignmentError(f"{path}: holds no alignments. Expected files of one of {one_of(tuple(FORMS))}")
+        raise AlignmentError(
+            f"{path}: holds files of several forms: {', '.join(forms)}. Use form=... in Python, or name a file or a "
+            "folder of one of them"
+        )
     return forms[0], [name for name in names if _form_of(name) == forms[0]]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from probing.targets.metrics import BINARY, CLASSES, METRICS, NUMBER
 
@@ -241,6 +242,8 @@ def check_utterances(utterances: pd.DataFrame, is_spoofing: bool = True) -> None
     for name in ("part", "utterance_id", "label", "speaker", "attack"):
         if name not in utterances:
             raise ValueError(f"{UTTERANCES}: no column {name!r}")
+        if name == "label" and not is_spoofing and is_numeric_dtype(utterances[name]):
+            continue  # of frames, what was measured there
         if not all(isinstance(text, str) for text in utterances[name].unique()):
             raise ValueError(f"{UTTERANCES}: column {name!r} holds something else than text")
     for part, rows in utterances.groupby("part"):

@@ -92,7 +92,7 @@ class DepthOptions:
             raise OptionError(
                 "depths",
                 WHOLE.write(self.depths),
-                f"{cache.folder} has layers {describe_layers(cache.layers)}. Expected depths among them",
+                f"{cache.folder} has layers {describe_layers(cache.layers)}. Expected depths among them, from 1",
             )
 
     def chosen(self, n_layers: int) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from cache import Cache
-from cache.errors import argument
+from cache.errors import as_flag
 from probing.metrics import Resamples
 from probing.sweep.conditions import Condition, LeftOut, conditions_of, leave_out
 from probing.sweep.control_tasks import control_tasks
@@ -87,7 +87,7 @@ class Prepared:
         several = len(self.evaluations) > 1
         train = self.splits["train"]
         if train.folds is not None:
-            return f"{train.task.in_words(train.task.counts(train.target))} in {train.split}"
+            return f"{train.task.in_words(train.task.counts(train.target, train.trials))} in {train.split}"
         return ", ".join(_describe(split, several) for split in self.splits.values())
 
     def record(self) -> dict[str, Any]:
@@ -114,7 +114,7 @@ class Prepared:
             },
             "intervals": drawn[EVAL],
             "intervals_by_part": drawn,
-            "counts": {part: split.task.counts(split.target) for part, split in self.splits.items()},
+            "counts": {part: split.task.counts(split.target, split.trials) for part, split in self.splits.items()},
             **self._of_target(),
         }
 
@@ -153,9 +153,10 @@ def prepare(
         say(f"Warning: {sentence}.")
     _say_target(splits, say)
     train = splits["train"]
-    if train.unit and options.control_seeds and not options.target.control_type and train.folds is None:
+    aligned = train.unit and options.target.labels
+    if aligned and options.control_seeds and not options.target.control_type and train.folds is None:
         say(
-            f"Note: the control is shuffled labels; {argument('control_type', 'COLUMN')}, of a table of alignments, "
+            f"Note: the control is shuffled labels; {as_flag('control_type', 'COLUMN')}, of a table of alignments, "
             "adds a control task."
         )
     if options.depths.heads and (train.unit or train.folds is not None):
@@ -234,4 +235,4 @@ def _of_training(options: SweepOptions) -> str:
 
 def _describe(split: Split, several: bool) -> str:
     of = f" of {split.corpus}" if several else ""
-    return f"{split.name}{of} {split.task.in_words(split.task.counts(split.target))}"
+    return f"{split.name}{of} {split.task.in_words(split.task.counts(split.target, split.trials))}"

@@ -24,7 +24,7 @@ from probing.targets.aligned import AlignedUnits
 from probing.targets.metrics import NUMBER
 from probing.targets.options import TargetOptions
 from probing.targets.task import SPOOFING, Task, Values
-from probing.targets.values import Column, left_out, numbered, positive_of, read_column, task_of, unmatched
+from probing.targets.values import Column, in_words, left_out, numbered, positive_of, read_column, task_of, unmatched
 
 EVAL = "eval"
 LARGEST, SMALLEST = 1e100, 1e-100  # numbers and deviations whose squares, and those of errors, can be computed
@@ -244,10 +244,10 @@ def _check_target(split: Split, column: Column, *, divided: bool = False) -> Non
     if task.name == NUMBER and len(target) > 1 and not (target == target[0]).all():
         largest, deviation = float(np.abs(target).max()), float(np.clip(target, -LARGEST, LARGEST).std())
         if largest > LARGEST or deviation < SMALLEST:
+            what = f"up to {largest:g}: too large" if largest > LARGEST else f"all within {deviation:g}: too alike"
             raise ProbeError(
-                f"{cache.folder}: {task.target} of the {split.name} part ({split.split!r}), from {column.where}, is up "
-                f"to {largest:g} in size, with a standard deviation of {deviation:g}: too "
-                f"{'large' if largest > LARGEST else 'small'} to compute with. Give it in another unit"
+                f"{cache.folder}: {task.target} of the {split.name} part ({split.split!r}), from {column.where}, is "
+                f"{what} to compute with. Give it in another unit"
             )
     if len(target) < 2 or (target == target[0]).all():
         found = ", ".join(f"{n} {name}" for name, n in task.counts(target).items() if n) or "nothing"
@@ -259,6 +259,7 @@ def _check_target(split: Split, column: Column, *, divided: bool = False) -> Non
             f"{cache.folder}: the {split.name} part ({split.split!r}) has {found} with a {task.target}, from "
             f"{column.where}"
             + (f", all alike, {target[0]:g}" if task.name == NUMBER and len(target) > 1 else "")
+            + (f" (left out: {in_words(split.left_out)})" if split.left_out else "")
             + f". Expected two or more that differ; {advice}"
         )
 
@@ -271,7 +272,9 @@ def identity(splits: dict[str, Split]) -> dict[str, int]:
         table = split.table[columns]
         task = split.task
         if not task.is_spoofing:
-            named = split.target if task.name == NUMBER else np.array(task.classes, object)[split.target.astype(np.intp)]
+            named = (
+                split.target if task.name == NUMBER else np.array(task.classes, object)[split.target.astype(np.intp)]
+            )
             table = table.assign(target=named)
         if split.folds is not None:
             table = table.assign(fold=split.folds)

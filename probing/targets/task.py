@@ -190,10 +190,10 @@ class Task:
             return draw(target, clusters, n=n, seed=seed, words=self.words)
         return draw(np.ones(len(target), bool), clusters, n=n, seed=seed, words=self.words)
 
-    def counts(self, target: Values) -> dict[str, int]:
-        """Trials by class, in the order of `words` or of the classes; of a number, all as one."""
+    def counts(self, target: Values, trials: str = "utterances") -> dict[str, int]:
+        """Trials by class, in the order of `words` or of the classes; of a number, all as one, by what they are."""
         if self.name == NUMBER:
-            return {"utterances": len(target)}
+            return {trials: len(target)}
         if self.name == BINARY:
             positive, negative = (BONAFIDE, SPOOF) if self.is_spoofing else self.words
             return {positive: int(target.sum()), negative: int((~target).sum())}
@@ -208,7 +208,7 @@ class Task:
         '20 bona fide + 30 spoof'
         """
         if self.name == NUMBER:
-            return f"{sum(counts.values())} utterances"
+            return ", ".join(f"{n} {trials}" for trials, n in counts.items())
         if self.name == BINARY:
             return " + ".join(f"{n} {word}" for n, word in zip(counts.values(), self.words, strict=True))
         return f"{sum(counts.values())} of {sum(n > 0 for n in counts.values())} classes"

@@ -72,7 +72,9 @@ class Column:
         text = found.map(_text, na_action="ignore").astype(object)
         unknown = text.isna() | text.map(lambda value: str(value).casefold() in MISSING)
         if self.inside:
-            if numbers_of(text[~unknown]) is None:  # a syllable may be called na, or nan, and a word none
+            if (
+                unknown.all() or numbers_of(text[~unknown]) is None
+            ):  # a syllable may be called na, or nan, and a word none
                 unknown = text.isna() | (text == "")
         elif self.name == SPEAKER:
             unknown |= ~known_speakers(text)
@@ -155,8 +157,8 @@ def task_of(options: TargetOptions, values: pd.Series[str], trained_on: pd.Serie
         raise OptionError(
             "target",
             options.target,
-            f"no utterance has a value. Expected a column with values ({argument('target', 'COLUMN')}), or a table that "
-            f"has them: {argument('labels', 'FILE')}",
+            f"no utterance has a value. Expected a column with values ({argument('target', 'COLUMN')}), or a table "
+            f"that has them: {argument('labels', 'FILE')}",
         )
     if options.is_default and not options.unit and options.task in ("auto", BINARY) and set(known) <= {BONAFIDE, SPOOF}:
         return SPOOFING
@@ -254,8 +256,10 @@ def numbers_of(values: pd.Series[str]) -> NDArray[np.float64] | None:
 def positive_of(options: TargetOptions, values: pd.Series[str]) -> tuple[str, ...]:
     """Values of the positive class; of units that are bona fide or spoofed, bona fide goes without saying."""
     known = set(values.dropna())
+    if (whole := NAMES.write(options.positive)) in known:  # one value with commas in it
+        return (whole,)
     if options.positive or not options.unit or options.task not in ("auto", BINARY) or not known <= set(LABELS):
-        return options.positive
+        return tuple(name.strip() for name in options.positive)
     return tuple(sorted(value for value in known if LABELS[value] == BONAFIDE))
 
 
@@ -279,6 +283,6 @@ def _text(value: object) -> str:
 def _natural(text: str) -> tuple[float, str]:
     """Numbers by their size, before words."""
     try:
-        return float(text), text
+        return float(text if text.casefold() != "nan" else "inf"), text
     except ValueError:
         return float("inf"), text

@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from analysis import compare
 from analysis.commands.app import main
 from analysis.plots.classes import class_map, confusion_picture
+from analysis.plots.style import save_figure
 from analysis.plots.terminal import text_curve
 from analysis.reports.report import save_report
 from analysis.runs.loading import load
@@ -271,7 +272,16 @@ def change_rows(table: pd.DataFrame) -> pd.DataFrame:
     constant = ["7"] * len(table)
     name = np.where(table["split"] == "dev", "same", table["word"])
     return table.assign(
-        word=words, age=age, constant=constant, one=constant, only_train=name, empty="", text=table["age"] + "x"
+        word=words,
+        age=age,
+        constant=constant,
+        one=constant,
+        only_train=name,
+        empty="",
+        text=table["age"] + "x",
+        huge=table["age"] + "e200",
+        tiny=table["age"] + "e-200",
+        accent5=np.where(rows < 4, rows.astype(str), table["accent"]),
     )
 
 
@@ -327,6 +337,15 @@ def test_missing_rare_and_unseen_values_are_counted_and_named(odd: Path, tmp_pat
         (["--target", "word", "--split-by", "constant"], "has 1 values"),
         (["--target", "word", "--split-by", "nothing"], "no such column"),
         (["--labels", "nowhere.csv", "--target", "word"], "no such file"),
+        (["--target", "audio:"], "as audio:energy"),
+        (["--target", "huge"], "too large to compute with"),
+        (["--target", "tiny"], "too alike to compute with"),
+        (["--target", "only_train"], "the dev part ('dev') has nothing with a only_train"),
+        (["--target", "split", "--split-by", "split"], "has 3 values"),
+        (
+            ["--target", "accent", "--split-by", "accent5", "--min-count", "1"],
+            "divide by another column (--split-by COLUMN)",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_advice(
@@ -362,6 +381,58 @@ def test_tables_beside_the_corpus_that_cannot_be_joined_are_refused(
     (tmp_path / "more.csv").write_text(rows, encoding="utf-8")
     with pytest.raises(ProbeError, match=expected):
         made(folder, tmp_path / "x.run", labels=str(tmp_path / "more.csv"), target="word")
+
+
+def test_numbers_of_a_parquet_that_name_classes_are_words_and_infinite_ones_take_no_part(
+    folder: Path, tmp_path: Path
+) -> None:
+    table = Cache(folder).utterances[["utterance_id", "word", "age"]]
+    named = table["word"].map({word: float(i) for i, word in enumerate(WORDS)})
+    named[table.index % 30 == 4] = np.nan  # whole numbers with gaps, which parquet has as floats
+    age = table["age"].astype(float).where(table.index % 60 != 9, np.inf)
+    table.assign(word=named, word32=named.astype(np.float32), age=age).to_parquet(tmp_path / "n.parquet")
+    for name in ("word", "word32"):
+        run = made(folder, tmp_path / f"{name}.run", labels=str(tmp_path / "n.parquet"), target=name)
+        assert run.task.classes == ("0", "1", "2")
+        assert run.record["left_out"]["train"] == {f"have no {name}": 2}
+        assert set(run.trials("linear-layer-01")["target"]) == {"0", "1", "2"}
+    ages = made(folder, tmp_path / "age.run", labels=str(tmp_path / "n.parquet"), target="age")
+    assert ages.task.name == "number"
+    assert ages.record["left_out"]["eval"] == {"have an infinite age": 1}
+
+
+def test_a_value_with_commas_is_a_positive_class(folder: Path, tmp_path: Path) -> None:
+    table = Cache(folder).utterances[["utterance_id", "accent"]]
+    table.assign(accent=table["accent"].map({"a": "north, east", "b": "south"})).to_csv(tmp_path / "a.csv", index=False)
+    labels = str(tmp_path / "a.csv")
+    run = made(folder, tmp_path / "a.run", labels=labels, target="accent", positive=("north", " east"))
+    assert run.task.words == ("north, east", "south")
+    run = made(folder, tmp_path / "b.run", labels=labels, target="accent", positive=(" south",))
+    assert run.task.words == ("south", "north, east")
+
+
+def test_other_labels_under_the_same_name_make_another_run(folder: Path, tmp_path: Path) -> None:
+    table = Cache(folder).utterances[["utterance_id", "word"]]
+    labels = tmp_path / "words.csv"
+    table.to_csv(labels, index=False)
+    made(folder, tmp_path / "w.run", labels=str(labels), target="word")
+    made(folder, tmp_path / "w.run", labels=str(labels), target="word")  # the same again is welcome
+    table.assign(word=table["word"] + "-").to_csv(labels, index=False)  # in the same order
+    with pytest.raises(ProbeError, match="holds a run made with other options"):
+        made(folder, tmp_path / "w.run", labels=str(labels), target="word")
+
+
+def test_long_names_leave_room_for_what_is_drawn(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    folder = write_cache(
+        tmp_path / "long.cache",
+        change=lambda table: add_targets(table).assign(word=lambda rows: rows["word"] + " $of_{many}$ words" * 20),
+    )
+    run = made(folder, tmp_path / "long.run", target="word")
+    for draw in (class_map, confusion_picture):
+        ax = draw(run)
+        save_figure(ax, tmp_path / "x.png", dpi=40)
+        assert ax.get_position().width > 0.3
+    assert not [one for one in recwarn if "constrained_layout" in str(one.message)]
 
 
 def test_a_corpus_without_spoofing_labels_is_read_by_its_own(tmp_path: Path) -> None:

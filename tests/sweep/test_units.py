@@ -12,6 +12,7 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from analysis.commands.app import main
 from analysis.plots.layers import layer_curve
 from analysis.plots.localisation import localisation_curve, localisation_table
 from analysis.reports.report import layer_table, save_report
@@ -35,7 +36,7 @@ SEPARATION = (0.0, 2.0, 0.7)  # layer 1 knows it best
 PHONES = ("ah", "ee", "s")
 
 
-def write_frames(folder: Path, sound: pd.DataFrame, labels: tuple[str, ...]) -> Path:
+def write_frames(folder: Path, sound: pd.DataFrame, labels: tuple[str, ...], audio_root: str = "") -> Path:
     """Frames whose channel says what they are, by `sound`: utterance_id, start, end, label."""
     generator = np.random.default_rng(3)
     rows = [
@@ -45,6 +46,7 @@ def write_frames(folder: Path, sound: pd.DataFrame, labels: tuple[str, ...]) -> 
     ]
     corpus = pd.DataFrame(rows).assign(label="bonafide", attack="-")
     about = {"backbone": "by hand", "random_weights": False, "corpus": "tones"}
+    about |= {"audio_root": audio_root} if audio_root else {}
     about |= {ENTRY: FrameTiming(HOP, CENTRE).as_dict()}
     tiers = {"pooled": "float32", "frames": "float16"}
     manifest = Manifest({"made": "by hand"}, tuple(range(len(SEPARATION))), DIM, tiers, MEASURES, about)
@@ -322,3 +324,57 @@ def test_alignments_that_are_not_there_are_said(
 ) -> None:
     with pytest.raises(ProbeError, match=message):
         made(phones[0], tmp_path / "x.run", **target)
+
+
+def test_moved_boundaries_make_another_run(phones: tuple[Path, Path], tmp_path: Path) -> None:
+    cache, labels = phones
+    table = pd.read_csv(labels)
+    table.to_csv(tmp_path / "p.csv", index=False)
+    made(cache, tmp_path / "p.run", labels=str(tmp_path / "p.csv"), unit="segment", target="phone")
+    table.assign(end=table["start"] + 0.8 * (table["end"] - table["start"])).to_csv(tmp_path / "p.csv", index=False)
+    with pytest.raises(ProbeError, match="holds a run made with other options"):
+        made(cache, tmp_path / "p.run", labels=str(tmp_path / "p.csv"), unit="segment", target="phone")
+
+
+def test_labels_inside_utterances_may_be_called_as_missing_values_are(
+    phones: tuple[Path, Path], tmp_path: Path
+) -> None:
+    cache, labels = phones
+    table = pd.read_csv(labels)
+    table.assign(label=table["label"].map({"ah": "na", "ee": "nan", "s": "none"})).to_csv(
+        tmp_path / "p.csv", index=False
+    )
+    run = made(cache, tmp_path / "p.run", labels=str(tmp_path / "p.csv"), unit="segment", target="syllable")
+    assert run.task.classes == ("na", "nan", "none")
+    assert "left_out" not in run.record or not run.record["left_out"]
+
+
+def test_what_is_measured_of_frames_is_read_again(tmp_path: Path) -> None:
+    import soundfile
+
+    cache = write_frames(tmp_path / "a.cache", intervals(PHONES, 0), PHONES, audio_root=str(tmp_path))
+    generator = np.random.default_rng(0)
+    for path in Cache(cache).utterances["path"]:
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        loud = np.linspace(0.01, 0.3, HOP * N_FRAMES + 80) * generator.choice([1, -1])
+        soundfile.write(tmp_path / path, loud * generator.normal(size=len(loud)) / 4, 16_000, subtype="FLOAT")
+    run = made(cache, tmp_path / "energy.run", target="audio:energy", unit="frame")
+    assert run.record.counts["eval"] == {"frames": 16 * N_FRAMES}
+    figures = run.task.read(run.trials("linear-layer-01")).figures()
+    assert figures["r2"] == pytest.approx(values_of(run, "layer", "r2")[1])
+
+
+def test_messages_about_alignments_name_the_options_of_a_sweep(
+    phones: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cache, labels = phones
+    (tmp_path / "p.parquet").write_bytes(b"")
+    told = {"--label-tier words: ": [str(labels), "--label-tier", "words"], "ends in": [str(tmp_path / "p.parquet")]}
+    for expected, typed in told.items():
+        out = ["--unit", "segment", "--out", str(tmp_path / "x.run")]
+        monkeypatch.setattr("sys.argv", ["probe", "sweep", str(cache), "--labels", *typed, *out])
+        with pytest.raises(SystemExit, match="2"):
+            main()
+        said = " ".join(capsys.readouterr().err.split())
+        assert expected in said
+        assert "--form" not in said
