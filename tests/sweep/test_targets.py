@@ -435,6 +435,19 @@ def test_long_names_leave_room_for_what_is_drawn(tmp_path: Path, recwarn: pytest
     assert not [one for one in recwarn if "constrained_layout" in str(one.message)]
 
 
+def test_many_folds_that_share_people_are_said_in_few_lines(folder: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    target = TargetOptions(target="word", split_by="utterance_id", folds=8)
+    options = SweepOptions(
+        strengths=(0.1,), control_seeds=(), resamples=200, target=target, depths=DepthOptions(heads=())
+    )
+    run = sweep(folder, tmp_path / "f.run", options, say=said.append)
+    shared = [text for text in said if " share " in text]
+    assert len(run.record["leaks"]) > 12
+    assert len(shared) == 13
+    assert shared[-1].startswith(f"Warning: {len(run.record['leaks']) - 12} more pairs of parts")
+
+
 def test_a_corpus_without_spoofing_labels_is_read_by_its_own(tmp_path: Path) -> None:
     folder = write_cache(
         tmp_path / "free.cache",
