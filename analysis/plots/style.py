@@ -58,7 +58,7 @@ def short(text: str) -> str:
     """A name as `plain` gives it, of a length that leaves room for what is drawn: in its middle something may lack.
 
     >>> short("a very long name of a class of utterances")
-    'a very long n… utterances'
+    'a very long na…utterances'
     """
     tail = LONGEST // 2 - 2
     return plain(text if len(text) <= LONGEST else f"{text[: LONGEST - tail - 1]}…{text[-tail:]}")
