@@ -22,7 +22,7 @@ from probing.runs import Run
 from probing.serving import open_exported
 
 LONG = Path(__file__).with_name("long.py")
-CASES = 2000
+CASES = 1000
 
 
 def test_no_reader_of_any_format_fails_otherwise_than_with_a_probe_error() -> None:
