@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .backends import BackEnd
-from .merges import Merge
+from .merges import Merge, draw
 from .modules import BatchNorm, Linear, start_all
 
 N_FRAMES = 201  # of 64,600 samples at 16 kHz
@@ -31,7 +31,12 @@ class FixedLength(BackEnd):
         self.pool = (POOL, min(POOL, dim))
         self.last = functional.selu if outputs != 1 else nn.Identity()
         self.norm = BatchNorm(n, 1)
-        self.inner = Linear(n, N_FRAMES // POOL * (dim // self.pool[1]), WIDTH)
+        n_inputs = N_FRAMES // POOL * (dim // self.pool[1])
+        self.inner = nn.Parameter(torch.zeros(n, n_inputs, WIDTH))
+        self.inner_bias = nn.Parameter(torch.zeros(n, WIDTH))
+        # As inputs are so many, steps of the usual size would drive both logits to the floor of the last SELU, where no
+        # gradient is: weights are kept divided by their deviation at the start.
+        self.scale = (3 * n_inputs) ** -0.5
         self.outer = Linear(n, WIDTH, outputs or 2)
         self.bias = nn.Parameter(torch.zeros(n, outputs or 2))  # behind the SELU, for the prior; not published
         self.values_per_vector = 12 * dim
@@ -39,6 +44,7 @@ class FixedLength(BackEnd):
     def start(self, generators: Sequence[torch.Generator]) -> None:
         """As PyTorch's nn.Linear in variance."""
         start_all(self, generators)
+        draw(self.inner, generators, 1.0)
 
     def forward(self, merge: Merge, x: Tensor, mask: Tensor | None) -> Tensor:
         """See `BackEnd.forward`; frames after the end of an utterance change nothing."""
@@ -48,4 +54,5 @@ class FixedLength(BackEnd):
         fixed = merged[:, torch.arange(len(x), device=x.device)[:, None], repeated]
         maps = functional.selu(self.norm(fixed[..., None])[..., 0])
         pooled = functional.max_pool2d(maps, self.pool).flatten(2)
-        return self.last(self.outer(functional.selu(self.inner(pooled)))) + self.bias[:, None]
+        hidden = functional.selu(torch.baddbmm(self.inner_bias[:, None], pooled * self.scale, self.inner))
+        return self.last(self.outer(hidden)) + self.bias[:, None]

@@ -92,7 +92,8 @@ def sls(p: Mapping[str, Array], x: Array) -> Array:
     y = selu(batch_norm(p, "norm", x[..., None])[..., 0])
     width = x.shape[1] // 3
     pooled = [y[3 * t : 3 * t + 3, 3 * d : 3 * d + 3].max() for t in range(67) for d in range(width)]
-    return selu(linear(p, "outer", selu(linear(p, "inner", np.array(pooled))))) + p["bias"]
+    weight = p["inner"] / np.sqrt(3 * len(pooled))
+    return selu(linear(p, "outer", selu(np.array(pooled) @ weight + p["inner_bias"]))) + p["bias"]
 
 
 def conformer(p: Mapping[str, Array], x: Array) -> Array:
