@@ -67,7 +67,7 @@ def depth_curve(
     if len(runs) == 1:
         _draw_beside(ax, runs[0], split, relative)
     about = "relative depth k / L" if relative else "depth k (layers 1..k are seen)"
-    told = f"{metric.called} on {split}{f' ({metric.shown_unit})' if metric.shown_unit else ''}, band: 95 %"
+    told = f"{metric.axis_of(f' on {split}')}, band: 95 %"
     ax.set(xlabel=about, ylabel=told, xlim=(0, 1.03) if relative else (0.5, deepest + 0.5))
     whole_rates(ax, metric=metric)
     if not relative:
@@ -154,8 +154,7 @@ def ablation_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
     full = run.depths.query("split == 'eval' and depth == @run.n_blocks").set_index("head")
     for name, (colour, _) in zip(_heads(run), _styles(len(_heads(run))), strict=False):
         ax.axhline(full.loc[name, run.metric.name], color=colour, lw=0.8, ls="--")
-    unit = f" ({run.metric.shown_unit})" if run.metric.shown_unit else ""
-    ax.set(ylabel=f"{run.metric.called} on eval{unit}; dashed: all layers")
+    ax.set(ylabel=f"{run.metric.axis_of(' on eval')}; dashed: all layers")
     return ax
 
 

@@ -72,8 +72,7 @@ def erasure_curve(run: str | Path | Run, split: str = "eval", ax: Axes | None = 
         ax.fill_between(table["removed"], low, high, color=colour, alpha=0.15, lw=0)
         ax.plot(table["removed"], table[name], color=colour, marker=marker, ms=4, label=f"without {told}")
     draw_chance(ax, run, always=True)
-    unit = f" ({metric.shown_unit})" if metric.shown_unit else ""
-    ax.set(xlabel="dimensions removed", ylabel=f"{metric.called} on {split}{unit}, band: 95 %")
+    ax.set(xlabel="dimensions removed", ylabel=f"{metric.axis_of(f' on {split}')}, band: 95 %")
     whole_rates(ax, metric=metric)
     whole_numbers(ax)
     label(ax, [run], split, title=f"layer {layer}, erased")
@@ -105,8 +104,7 @@ def erased_layers_curve(run: str | Path | Run, split: str = "eval", ax: Axes | N
     ax.plot(last.index, last["erased"], color=blue, marker="o", ms=4, label=f"without {many} that probes read")
     ax.plot(last.index, last["random"], color=orange, marker="s", ms=4, ls=":", label=f"without {many} random ones")
     draw_chance(ax, run, always=True)
-    unit = f" ({metric.shown_unit})" if metric.shown_unit else ""
-    ax.set(xlabel="layer (0 = input of the first block)", ylabel=f"{metric.called} on {split}{unit}")
+    ax.set(xlabel="layer (0 = input of the first block)", ylabel=metric.axis_of(f" on {split}"))
     whole_rates(ax, metric=metric)
     whole_numbers(ax)
     label(ax, [run], split, title="before and after erasure", bands="no intervals")

@@ -25,7 +25,7 @@ from analysis.runs.loading import load, load_many
 from analysis.runs.protocols import check_same_task, check_same_utterances
 from probing.runs import Run
 from probing.runs.simultaneous import layer_bands
-from probing.targets.metrics import BINARY, Metric
+from probing.targets.metrics import BINARY
 
 Some = str | Path | Run | Iterable[str | Path | Run]
 
@@ -93,7 +93,7 @@ def layer_curve(
     ends = [[value - trivial["low"]], [trivial["high"] - value]]
     ax.errorbar([low / 2], [value], ends, color="0.25", lw=1, capsize=2)
     at_once = ", all layers at once" if simultaneous else ""
-    ax.set(xlabel=about, ylabel=f"{metric.called} on {split}{_unit(metric)}, 95 % intervals{at_once}", xlim=(low, high))
+    ax.set(xlabel=about, ylabel=f"{metric.axis_of(f' on {split}')}, 95 % intervals{at_once}", xlim=(low, high))
     draw_chance(ax, runs[0])
     whole_rates(ax, metric=metric)
     if not relative:
@@ -125,10 +125,6 @@ def draw_chance(ax: Axes, run: LoadedRun, always: bool = False) -> None:
         ax.axhline(run.metric.scale * run.task.chance, color="0.6", lw=1, ls=(0, (1, 3)), label="chance")
 
 
-def _unit(metric: Metric) -> str:
-    return f" ({metric.shown_unit})" if metric.shown_unit else ""
-
-
 def corpora_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
     """The metric (EER, %) by layer on every corpus evaluated on, with intervals.
 
@@ -153,7 +149,7 @@ def corpora_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
         ax.plot(lowest["layer"], lowest[metric.name], "o", ms=9, mfc="none", mec=colour, mew=1.5)
     chosen = run.record.finding.layer
     ax.axvline(chosen, color="0.4", lw=1, ls="--", label=f"layer {chosen}, chosen on dev")
-    ax.set(xlabel="layer (0 = input of the first block)", ylabel=f"{metric.called} on eval{_unit(metric)}, band: 95 %")
+    ax.set(xlabel="layer (0 = input of the first block)", ylabel=f"{metric.axis_of(' on eval')}, band: 95 %")
     ax.set(xlim=(-0.3, max(run.n_blocks, 1) + 0.3))
     whole_rates(ax, 0, metric)
     whole_numbers(ax)

@@ -65,8 +65,7 @@ def pareto_picture(runs: Runs, ax: Axes | None = None) -> Axes:
     told = "nothing cheaper is better"
     ax.step(frontier["gmacs"], frontier[metric.name], where="post", color="0.3", lw=1, ls="--", label=told)
     ax.set(xscale="log", xlabel="10⁹ multiply-accumulates for 4 s of audio")
-    unit = f" ({metric.shown_unit})" if metric.shown_unit else ""
-    ax.set(ylabel=f"{metric.called} on eval{unit}; large: chosen on dev, 95 %")
+    ax.set(ylabel=f"{metric.axis_of(' on eval')}; large: chosen on dev, 95 %")
     for axis in (ax.xaxis.set_major_formatter, ax.xaxis.set_minor_formatter):
         axis(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.tick_params(axis="x", which="minor", labelsize=7)

@@ -35,7 +35,6 @@ def ranking_picture(found: Comparison, ax: Axes | None = None) -> Axes:
         )
     ax.set_yticks([])
     ax.set_ylim(len(found.table) - 0.5, -0.8)
-    unit = f" ({metric.shown_unit})" if metric.shown_unit else ""
-    ax.set(xlabel=f"{metric.called} on eval{unit}, bar: 95 %")
+    ax.set(xlabel=f"{metric.axis_of(' on eval')}, bar: 95 %")
     label(ax, found.runs, resamples=found.resamples)
     return ax

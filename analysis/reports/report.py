@@ -163,9 +163,7 @@ def _of_metric(run: LoadedRun) -> str:
     """What a table of the metric by layer is called."""
     if run.metric.name == "eer":
         return "equal error rate by layer (%)"
-    return html.escape(
-        f"{run.metric.called} by layer" + (f" ({run.metric.shown_unit})" if run.metric.shown_unit else "")
-    )
+    return html.escape(run.metric.axis_of(" by layer"))
 
 
 def _form(run: LoadedRun) -> str:

@@ -8,11 +8,11 @@ from probing.labels import BONAFIDE, LABELS, SPOOF
 from probing.metrics import (
     ScoresError,
     localisation_figures,
-    range_eer,
     range_pieces,
     segment_eers,
     threshold_at_eer,
 )
+from probing.metrics.localisation import eer_of
 from probing.runs.condition_names import condition_name
 from probing.sweep.linear import Probe
 from probing.sweep.results import Results
@@ -53,7 +53,7 @@ def add_localisation(results: Results, splits: dict[str, Split], layer: int, pro
         found = localisation_figures(pieces, threshold)
         row: dict[str, Any] = {"experiment": LOCALISATION, "head": "linear", "layer": layer, "strength": probe.strength}
         row |= {"split": split.name, "corpus": split.corpus}
-        results.append({**row, "metric": "range_eer", "value": range_eer(split.intervals, scored)})
+        results.append({**row, "metric": "range_eer", "value": eer_of(pieces)})
         for name in ("f1", "precision", "recall"):
             results.append({**row, "metric": name, "value": float(getattr(found, name))})
         try:

@@ -51,7 +51,15 @@ class Metric:
         >>> METRICS["balanced_accuracy"].axis, METRICS["r2"].axis
         ('balanced accuracy (%)', 'R²')
         """
-        return f"{self.called} ({self.shown_unit})" if self.shown_unit else self.called
+        return self.axis_of("")
+
+    def axis_of(self, what: str) -> str:
+        """The same of something said after the name, as a split.
+
+        >>> METRICS["eer"].axis_of(" on eval"), METRICS["r2"].axis_of(" by layer")
+        ('EER on eval (%)', 'R² by layer')
+        """
+        return f"{self.called}{what}" + (f" ({self.shown_unit})" if self.shown_unit else "")
 
     def loss(self, value: float) -> float:
         """The value turned so that lower is better."""
