@@ -1,5 +1,6 @@
 """The reader of a cache: hidden states and the table that says whose they are."""
 
+import html
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from cache.shard import Array, Shard
 from cache.table import failures_of, fill_places, load_table
 from cache.timing import FrameTiming, timing_of
 
+MOST_ROWS = 24  # of a table in a notebook
 Where = str | Mapping[str, Any] | Callable[[pd.DataFrame], Any] | Sequence[bool] | None
 
 
@@ -65,6 +67,22 @@ class Cache:
             f"Cache({str(self.folder)!r}: {self.about.get('backbone')}, {len(self)} utterances, "
             f"layers {describe_layers(self.layers)} x {self.dim}, {' + '.join(self.tiers)})"
         )
+
+    def _repr_html_(self) -> str:
+        about = {
+            "backbone": self.about.get("backbone"),
+            "corpus": self.about.get("corpus"),
+            "utterances": f"{len(self)} of {self.n_planned}, {len(self.failures)} could not be used",
+            "layers": f"{describe_layers(self.layers)}, {self.dim} wide",
+            "tiers": ", ".join(f"{tier} ({dtype})" for tier, dtype in self.tiers.items()),
+            "size": f"{self.n_bytes / 1e6:,.1f} MB in {len(self.manifest.shards)} shards",
+            "fingerprint": self.id,
+        }
+        rows = "".join(f"<tr><th>{name}</th><td>{html.escape(str(value))}</td></tr>" for name, value in about.items())
+        named = [name for name in ("split", "label") if name in self.utterances]
+        counts = self.utterances[named].astype(str).value_counts(sort=False) if named else pd.Series(dtype=int)
+        table = counts.rename("utterances").to_frame().to_html(max_rows=MOST_ROWS) if len(counts) else ""
+        return f"<p><b>{html.escape(str(self.folder))}</b></p><table>{rows}</table>{table}"
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_shards": {}, "_place_of": None}

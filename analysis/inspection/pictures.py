@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.inspection.utterance import Inspection
-from analysis.plots.style import new_axes, plain, width_of
+from analysis.plots.style import ShownAxes, new_axes, plain, width_of
 from probing.audio import SAMPLING_RATE
 from probing.labels import BONAFIDE, LABELS, SPOOF
 
@@ -33,7 +33,8 @@ def activation_picture(found: Inspection, axes: Sequence[Axes] | None = None) ->
     """
     if axes is None:
         shape = {"height_ratios": [1, 2, 2]}
-        axes = Figure(figsize=(9, 6.4), layout="constrained").subplots(3, 1, sharex=True, gridspec_kw=shape)
+        figure = Figure(figsize=(9, 6.4), layout="constrained")
+        axes = figure.subplots(3, 1, sharex=True, gridspec_kw=shape, subplot_kw={"axes_class": ShownAxes})
     wave, spectrogram, activation = axes
     wave.plot(np.arange(len(found.waveform)) / SAMPLING_RATE, found.waveform, color="0.35", lw=0.5)
     wave.set(ylabel="waveform")

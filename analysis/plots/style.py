@@ -32,6 +32,7 @@ MARKERS = "osD^vP"
 DASHES = ("-", "--", ":", "-.")
 GREY = "0.55"
 DPI = 150
+NOTEBOOK_DPI = 96
 
 
 def colours(n: int) -> list[Any]:
@@ -39,10 +40,19 @@ def colours(n: int) -> list[Any]:
     return list(islice(cycle(seaborn.color_palette("colorblind")), n))
 
 
+class ShownAxes(Axes):
+    """Axes of a figure that pyplot does not know: as the last line of a cell, Jupyter shows the figure."""
+
+    def _repr_png_(self) -> bytes:
+        drawn = io.BytesIO()
+        figure_of(self).savefig(drawn, format="png", dpi=NOTEBOOK_DPI)
+        return drawn.getvalue()
+
+
 def new_axes(height: float = 4.8, width: float = 8.0) -> Axes:
     """Axes of a new figure of so many inches, which no global state of pyplot keeps alive."""
     with seaborn.axes_style("whitegrid", {"grid.color": "0.92"}):
-        return Figure(figsize=(width, height), layout="constrained").subplots()
+        return Figure(figsize=(width, height), layout="constrained").add_subplot(axes_class=ShownAxes)
 
 
 def plain(text: str) -> str:

@@ -1,5 +1,6 @@
 """What is drawn is what was measured."""
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +50,18 @@ def test_every_name_of_analysis_is_there_whatever_was_imported_before() -> None:
     code = "import analysis.similarity, analysis.transferability, analysis.inspection, analysis.controls, analysis\n"
     code += "assert all(callable(getattr(analysis, name)) for name in analysis.__all__)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_jupyter_shows_a_plot_as_the_last_line_of_a_cell_and_leaves_axes_of_ones_own_to_pyplot(run: Run) -> None:
+    from IPython.core.formatters import DisplayFormatter
+
+    shown, _ = DisplayFormatter().format(analysis.layer_curve(run))
+    picture = matplotlib.image.imread(io.BytesIO(shown["image/png"]))
+    assert picture.shape[:2] == (460, 768)
+    assert picture[..., :3].std() > 0.05
+    ax = Figure().subplots()
+    assert analysis.layer_curve(run, ax=ax) is ax
+    assert "image/png" not in DisplayFormatter().format(ax)[0]
 
 
 def test_frames_hold_the_figures_of_the_run_in_per_cent(run: Run) -> None:

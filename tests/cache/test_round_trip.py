@@ -2,6 +2,7 @@
 
 import contextlib
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -182,3 +183,13 @@ def test_relative_paths_and_names_that_are_not_ascii_work(store, tmp_path: Path,
         cache.layer(1)[0][0], Recipe().states(cache.utterances["utterance_id"][0], "pooled")[1]
     )
     assert verify(Path("Größe 語 cache")) == []
+
+
+def test_a_notebook_shows_what_is_in_a_cache(store: Callable[..., Path]) -> None:
+    cache = Cache(store(name="<b>c"))
+    page = cache._repr_html_()
+    assert "&lt;b&gt;c" in page
+    assert "<b>c" not in page
+    assert cache.id in page
+    assert "10 of 10, 0 could not be used" in page
+    assert all(f"{tier} ({dtype})" in page for tier, dtype in cache.tiers.items())
