@@ -83,7 +83,8 @@ def train(
 ) -> None:
     """Train every model on the same batches and leave it with its best parameters by dev loss.
 
-    What the weights of the loss add to the log odds is taken off again, see `prior_log_odds`.
+    What the weights of the loss add to the log odds is where their bias begins, and is taken off again at the end, see
+    `prior_log_odds`: so it is off whether or not a training was long enough to learn it.
 
     Args:
         stacks: trained in place.
@@ -102,6 +103,8 @@ def train(
     for stack in stacks:
         stack.to(device)
         stack.start(recipe.scaled_init)
+        if stack.outputs is None:
+            stack.backend.shift(prior_log_odds(train_target, recipe))
         if mean is not None and scale is not None:
             stack.mean.copy_(mean[: stack.n_layers])
             stack.scale.copy_(scale[: stack.n_layers])

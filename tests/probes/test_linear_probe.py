@@ -8,7 +8,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from probing.metrics import eer
+from probing.metrics import cllr, eer
+from probing.metrics.calibration import min_cllr
 from probing.probes import LinearProbe, LinearProbeCV, NumberProbe, NumberProbeCV
 
 
@@ -64,3 +65,14 @@ def test_the_strength_chosen_over_folds_is_the_one_a_loop_chooses(n_features: in
     assert strengths[rates.argmin()] == probe.C_
     alone = LinearProbe(C=probe.C_).fit(x, y)
     assert np.allclose(probe.decision_function(x), alone.decision_function(x), atol=1e-3)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.1])
+def test_scores_are_log_likelihood_ratios_and_a_strong_penalty_only_claims_less(share: float) -> None:
+    generator = np.random.default_rng(0)
+    y = np.arange(3000) < share * 3000
+    x, other = (generator.normal(size=(3000, 4)) + 1.5 * y[:, None] * [1, 0, 0, 0] for _ in range(2))
+    scores = {c: LinearProbe(C=c).fit(x, y).decision_function(other) for c in (1.0, 1e-4)}
+    least = min_cllr(y, scores[1.0])
+    assert cllr(y, scores[1.0]) < least + 0.03
+    assert least < cllr(y, scores[1e-4]) < 1
