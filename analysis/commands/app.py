@@ -11,6 +11,7 @@ from analysis.commands.compare import compare
 from analysis.commands.corpus import corpus_app
 from analysis.commands.describe import describe
 from analysis.commands.evaluate import evaluate
+from analysis.commands.exits import exits
 from analysis.commands.export import export
 from analysis.commands.extract import extract
 from analysis.commands.inspect import inspect
@@ -64,6 +65,7 @@ for command in (
     sweep,
     evaluate,
     export,
+    exits,
     score,
     compare,
     report,

@@ -120,6 +120,12 @@ PLOTS = Registry(
         "analysis.plots.erasure:erasure_curve",
         ("corpus", "split"),
     ),
+    Plot(
+        "exits",
+        "early exit: EER against what is computed",
+        "analysis.plots.exits:exit_curve",
+        ("corpus",),
+    ),
     Plot("ranking", "of runs to --compare, by EER", "analysis.plots.ranking:ranking", ("compare", "corpus")),
     Plot(
         "pareto",

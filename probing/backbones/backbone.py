@@ -19,6 +19,7 @@ from .errors import BackboneUnsupported, BlocksUnknown, ClipUnusable
 from .families import Family, FrameRule, Padding, architecture_of
 from .inputs import SAMPLING_RATE, Clip, Input
 from .layers import CONVENTION, HiddenStates, recorded_layers
+from .leaving import Done, leaving
 from .library import first_line
 from .precision import computing
 from .saving import save_backbone
@@ -110,16 +111,7 @@ class Backbone:
             ClipUnusable: a clip too short, too long, not mono or not finite; or clips of different length where
                 `padding` is "equal".
         """
-        clips = [self._clip(position, waveform) for position, waveform in enumerate(waveforms)]
-        lengths = sorted({len(clip) for clip in clips})
-        if not clips:
-            raise ClipUnusable("no clips were given; expected a batch of at least one.")
-        if self.padding == "equal" and len(lengths) > 1:
-            raise ClipUnusable(
-                f"the batch holds clips of {lengths[0]} to {lengths[-1]} samples, and padding changes the hidden "
-                "states of "
-                f"{self.name} ({self.family}). Batch clips of equal length, or one at a time."
-            )
+        clips = self._batch(waveforms)
         n_frames = [self.n_frames(len(clip)) for clip in clips]
         longest = max(n_frames)
         layers = [layer[:, :longest] for layer in self._forward(clips)]
@@ -132,6 +124,23 @@ class Backbone:
                 "rule. Choose another model."
             )
         return HiddenStates(layers, n_frames)
+
+    def run_until(self, waveforms: Sequence[np.ndarray], done: Done) -> None:
+        """Run a batch of clips, each no further than it needs: blocks are computed for the clips that are still there.
+
+        Args:
+            waveforms: as `hidden_states` takes them.
+            done: asked of layers 0..L, as they are computed: the layer, the positions in the batch (b,) of the clips
+                that are there, and their states (b, T, D), of which a clip's valid frames are the first
+                `n_frames(n_samples)`; it gives (b,), true for clips that leave. A state is the one that `hidden_states`
+                gives, to rounding.
+
+        Raises:
+            ClipUnusable: see `hidden_states`.
+        """
+        clips = self._batch(waveforms)
+        with leaving(self._blocks, len(clips), lambda layer, here, states: done(layer, here, states.float())):
+            self._run(clips)
 
     def replica(self) -> Backbone:
         """Give a backbone for another thread: the same weights, not copied, and hooks of its own."""
@@ -212,6 +221,20 @@ class Backbone:
     def _weights_sha256(self) -> str:
         return weights_sha256(self._encoder)
 
+    def _batch(self, waveforms: Sequence[np.ndarray]) -> list[Clip]:
+        """The clips of a batch, checked."""
+        clips = [self._clip(position, waveform) for position, waveform in enumerate(waveforms)]
+        lengths = sorted({len(clip) for clip in clips})
+        if not clips:
+            raise ClipUnusable("no clips were given; expected a batch of at least one.")
+        if self.padding == "equal" and len(lengths) > 1:
+            raise ClipUnusable(
+                f"the batch holds clips of {lengths[0]} to {lengths[-1]} samples, and padding changes the hidden "
+                "states of "
+                f"{self.name} ({self.family}). Batch clips of equal length, or one at a time."
+            )
+        return clips
+
     def _clip(self, position: int, waveform: np.ndarray) -> Clip:
         clip = np.asarray(waveform, dtype=np.float32)
         if clip.ndim != 1:
@@ -231,13 +254,15 @@ class Backbone:
         return clip
 
     def _forward(self, clips: Sequence[Clip]) -> list[Tensor]:
+        with recorded_layers(self._blocks) as layers:
+            self._run(clips)
+        with torch.inference_mode():
+            return [layer.float() for layer in layers]
+
+    def _run(self, clips: Sequence[Clip]) -> None:
+        """A forward pass, for what hooks on the blocks see of it."""
         inputs = self._input(clips, self.device)  # in float32, whatever the precision of the model
-        with (
-            warnings.catch_warnings(),
-            torch.inference_mode(),
-            computing(self.device, self.precision),
-            recorded_layers(self._blocks) as layers,
-        ):
+        with warnings.catch_warnings(), torch.inference_mode(), computing(self.device, self.precision):
             # WavLM hands PyTorch a boolean mask beside a float position bias; the result is right.
             warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask")
             padded = len({len(clip) for clip in clips}) > 1
@@ -245,7 +270,6 @@ class Backbone:
                 self._forward_past_front_end(inputs)
             else:
                 self._encoder(**inputs)
-            return [layer.float() for layer in layers]
 
     def _forward_past_front_end(self, inputs: dict[str, Tensor]) -> None:
         """Run the front end on each clip alone, where a group norm would take the padding into its statistics."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from probing.extraction.states import Clip, UnusableStates, batches, decode, sta
 from probing.progress import console
 
 Audio = str | Path | Waveform
+Result = TypeVar("Result")
 BATCHES_SORTED = 16  # a window of so many batches is decoded at once and sorted by length
 
 
@@ -50,17 +51,37 @@ def layers_of(
         ProbeError: two files of one name, out of memory, or values that the type cannot hold.
     """
     named = audio if isinstance(audio, Mapping) else _named(audio)
-    machine = Machine(batch_size=batch_size)
-    return _layers(named, backbone, options, machine, on_failure)
+
+    def compute(batch: dict[str, Waveform], failures: dict[str, str]) -> dict[str, NDArray[Any]]:
+        return _states_by_name(batch, backbone, options, failures)
+
+    return by_batches(named, backbone, options, compute, batch_size=batch_size, on_failure=on_failure)
 
 
-def _layers(
+def by_batches(
     audio: Mapping[str, Audio],
     backbone: Backbone,
     options: Options,
-    machine: Machine,
+    compute: Callable[[dict[str, Waveform], dict[str, str]], dict[str, Result]],
+    *,
+    batch_size: int | None = None,
     on_failure: Callable[[str, str], None],
-) -> Iterator[tuple[str, NDArray[Any]]]:
+) -> Iterator[tuple[str, Result]]:
+    """Decode audio and compute something of it by batches of near length; arguments as of `layers_of`.
+
+    Args:
+        audio: by name.
+        backbone: that computes.
+        options: how much of a clip to take.
+        compute: of the waveforms of a batch by name, what there is of each; what cannot be used is left out, and put
+            down with its reason in the second argument.
+        batch_size: most files a batch; by default as in an extraction.
+        on_failure: called with (name, reason) for a file that cannot be used.
+
+    Returns:
+        An iterator of name and result, in the order of `audio`.
+    """
+    machine = Machine(batch_size=batch_size)
     batch_size = machine.batch_size_on(backbone)
     waiting = iter(audio.items())
 
@@ -76,10 +97,10 @@ def _layers(
             waveforms = {clip.utterance_id: clip.waveform for clip in clips if clip.waveform is not None}
             ascending = sorted(waveforms, key=lambda name: len(waveforms[name]))
             lengths = [len(waveforms[name]) for name in ascending]
-            found: dict[str, NDArray[Any]] = {}
+            found: dict[str, Result] = {}
             for run in batches(lengths, batch_size, backbone.padding):
                 batch = {name: waveforms[name] for name in ascending[run]}
-                found |= _states_by_name(batch, backbone, options, failures)
+                found |= compute(batch, failures)
             for clip in clips:
                 if clip.utterance_id in found:
                     yield clip.utterance_id, found[clip.utterance_id]

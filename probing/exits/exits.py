@@ -1,0 +1,328 @@
+"""What early exit saves and what it costs, from the scores that a run has of its heads at every depth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cache.errors import OptionError, ProbeError
+from probing.exits.policy import CONFIDENCES, ExitPolicy, fit_policies
+from probing.labels import BONAFIDE
+from probing.metrics import Interval, Resamples, eer, eer_resamples
+from probing.metrics.decomposition import POOLED, conditions, too_few
+from probing.options import one_of
+from probing.runs import Run
+from probing.serving.heads import headline
+from probing.sweep.margin import Margin
+from probing.targets.metrics import BINARY
+
+LINEAR = "linear"
+
+
+@dataclass(frozen=True)
+class Exits:
+    """Early exit by a policy that was chosen on dev, on the utterances of eval.
+
+    policy: depths, calibration, confidence, threshold.
+    margin: by how much the dev EER may exceed that of the last exit.
+    curve: one row a split and threshold tried: `split`, `threshold` (NaN: none leaves early), `depth` (mean over
+        utterances), `blocks`, `macs` (mean shares of what the last exit computes), `eer`, `chosen`.
+    alone: the same of every depth by itself, which all utterances compute: `split`, `depth`, `blocks`, `macs`, `eer`.
+    at_exits, at_full: eval EER with early exit and of the last exit, 0 to 1. difference: the first less the second,
+        paired. blocks, macs: mean shares on eval; macs is NaN where the run did not measure the backbone.
+    rival: the depth alone of lowest dev EER among those that compute no more than early exit does on dev, and
+        over_rival the eval EER of early exit less that of this depth, paired; None if each computes more.
+    leaving: share of eval utterances that leave at each depth: `depth`, `all`, `bonafide`, `spoof`.
+    by_attack: of each attack: `attack`, `n_spoof`, `depth`, `blocks`, `eer`, `eer_full`, `difference`, `low`, `high`;
+        an attack of fewer than five spoofs has no figures.
+    """
+
+    backbone: str
+    policy: ExitPolicy
+    margin: float | str
+    curve: pd.DataFrame
+    alone: pd.DataFrame
+    at_exits: Interval
+    at_full: Interval
+    difference: Interval
+    blocks: float
+    macs: float
+    rival: int | None
+    over_rival: Interval | None
+    leaving: pd.DataFrame
+    by_attack: pd.DataFrame
+
+    @property
+    def sentence(self) -> str:
+        """The finding in words."""
+        last = self.policy.depths[-1]
+        head = "linear probes" if self.policy.head == LINEAR else self.policy.head
+        within = Margin.of(self.margin).in_words()
+        at = self.leaving.loc[self.leaving["all"] == 1, "depth"]
+        if len(at) and at.iloc[0] < last:
+            return (
+                f"Early exit of {self.backbone} comes to truncation ({head}, {self.policy.confidence}): within "
+                f"{within} of the dev EER of depth {last} every eval utterance leaves at depth {at.iloc[0]}, with "
+                f"an EER of {self.at_exits} against {self.at_full} at depth {last}, difference "
+                f"{_points(self.difference)}."
+            )
+        if self.policy.threshold is None:
+            return (
+                f"On dev no threshold lets utterances leave {self.backbone} before block {last} within {within} of the "
+                f"EER there ({head}, {self.policy.confidence}); eval EER {self.at_full}."
+            )
+        macs = "" if np.isnan(self.macs) else f" and {100 * self.macs:.0f} % of the multiply-accumulates"
+        told = (
+            f"With exits at {len(self.policy.depths)} depths ({head}, {self.policy.confidence}; threshold chosen on "
+            f"dev for at most {within} more), eval utterances compute {100 * self.blocks:.0f} % of the {last} blocks "
+            f"of {self.backbone}{macs}: EER {self.at_exits} against {self.at_full} with all of them, difference "
+            f"{_points(self.difference)}."
+        )
+        if self.rival is None or self.over_rival is None:
+            return f"{told} No depth alone computes as little."
+        verdict = (
+            "early exit is better"
+            if self.over_rival.high < 0
+            else "early exit is worse"
+            if self.over_rival.low > 0
+            else "not shown to differ"
+        )
+        return (
+            f"{told} To stop every utterance at depth {self.rival}, which computes no more, has an EER that differs "
+            f"from it by {_points(self.over_rival)}: {verdict}."
+        )
+
+
+def find_exits(
+    run: Run,
+    head: str | None = None,
+    *,
+    depths: Sequence[int] = (),
+    confidence: str = "probability",
+    margin: float | str = 0.1,
+    corpus: str | None = None,
+    resamples: int | None = None,
+    seed: int | None = None,
+) -> Exits:
+    """Choose a policy of early exit on dev, and say what it does on eval.
+
+    Nothing is computed anew: a run has the scores of its heads at every depth. Each exit is calibrated on dev, both
+    classes weighing alike, so that scores of different exits can be compared; of all thresholds that keep the dev EER
+    within the margin, the one is taken that computes least.
+
+    Args:
+        run: of two classes.
+        head: kind of the heads at the exits, such as `weighted-sum+linear`, or `linear`, the probe of each layer;
+            default that of the finding.
+        depths: of the exits; default all there are.
+        confidence: one of CONFIDENCES.
+        margin: how much higher than that of the last exit the dev EER may be: relative, as 0.1, or points, as `1pt`.
+        corpus: of those evaluated on; default the first.
+        resamples: of the bootstrap; default as many as the run's.
+        seed: of the bootstrap; default the run's.
+
+    Raises:
+        OptionError: no such head, depth or confidence.
+        ProbeError: a run of another task, or of one exit only.
+
+    Source: BranchyNet (Teerapittayanon et al. 2016); for anti-spoofing Pan et al., WIFS 2024.
+
+    >>> from probing.runs import Run
+    >>> 0 < find_exits(Run("results/demo.run"), "linear").blocks <= 1
+    True
+    """
+    if confidence not in CONFIDENCES:
+        raise OptionError("confidence", confidence, f"expected {one_of(CONFIDENCES)}")
+    Margin.of(margin)  # refuses one that cannot be read
+    if run.task.name != BINARY:
+        raise ProbeError(f"{run.folder}: its target is {run.task.target}. Early exit takes a run of two classes")
+    if run.record.unit:
+        raise ProbeError(f"{run.folder}: its trials are {run.record.unit}s. Early exit takes a run of whole utterances")
+    kind, found = _depths(run, head, depths)
+    part = "eval" if corpus in (None, run.corpora[0]) else f"eval.{corpus}"
+    run.rows("layer", corpus=corpus)  # refuses an unknown corpus
+    dev, evaluated = _Scored.of(run, kind, found, "dev"), _Scored.of(run, kind, found, part)
+    costs = _Costs.of(run, found)
+    fitted = fit_policies(kind, found, dev.positive, dev.scores, confidence, margin)
+    curve = pd.DataFrame(
+        [
+            {"split": name, "threshold": np.nan if one.threshold is None else one.threshold, **costs.means(at)}
+            | {"eer": eer(scored.positive, scores), "chosen": one == fitted.chosen}
+            for name, scored in (("dev", dev), ("eval", evaluated))
+            for one in fitted.tried
+            for at, scores in (one.apply(scored.scores),)
+        ]
+    )
+    alone = pd.DataFrame(
+        [
+            {"split": name, **costs.means(np.array([k])), "eer": eer(scored.positive, scored.scores[k])}
+            for name, scored in (("dev", dev), ("eval", evaluated))
+            for k in range(len(found))
+        ]
+    )
+    return _evaluated(run, fitted.chosen, margin, curve, alone, evaluated, costs, resamples, seed)
+
+
+def _evaluated(
+    run: Run,
+    policy: ExitPolicy,
+    margin: float | str,
+    curve: pd.DataFrame,
+    alone: pd.DataFrame,
+    evaluated: _Scored,
+    costs: _Costs,
+    resamples: int | None,
+    seed: int | None,
+) -> Exits:
+    at, scores = policy.apply(evaluated.scores)
+    drawn = run.draw(evaluated.trials, resamples, seed)
+    full = evaluated.scores[-1]
+    means = costs.means(at)
+    on_dev = curve[(curve["split"] == "dev") & curve["chosen"]]
+    cheaper = alone[(alone["split"] == "dev") & (alone["blocks"] <= float(on_dev["blocks"].iloc[0]) + 1e-12)]
+    rival = None if cheaper.empty else int(cheaper.loc[cheaper["eer"].idxmin(), "depth"])
+    over = None if rival is None else evaluated.scores[policy.depths.index(rival)]
+    positive = evaluated.positive
+    return Exits(
+        run.backbone,
+        policy,
+        margin,
+        curve,
+        alone,
+        _interval(run, positive, scores, drawn),
+        _interval(run, positive, full, drawn),
+        _difference(run, positive, scores, full, drawn),
+        means["blocks"],
+        means["macs"],
+        rival,
+        None if over is None else _difference(run, positive, scores, over, drawn),
+        _leaving(policy, at, positive),
+        _by_attack(run, evaluated, at, scores, costs, resamples, seed),
+    )
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """Trials of a part with the scores (E, N) of all exits."""
+
+    trials: pd.DataFrame
+    positive: NDArray[np.bool_]
+    scores: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, run: Run, kind: str, depths: Sequence[int], part: str) -> _Scored:
+        tables = [run.trials(_name(kind, depth), part) for depth in depths]
+        trials = tables[0]
+        ids = trials["utterance_id"]
+        scores = [table.set_index("utterance_id")["score"].reindex(ids).to_numpy(np.float64) for table in tables]
+        column, positive = ("label", BONAFIDE) if run.task.is_spoofing else ("target", run.task.words[0])
+        return cls(trials, trials[column].eq(positive).to_numpy(), np.stack(scores))
+
+
+@dataclass(frozen=True)
+class _Costs:
+    """What each exit computes, (E,): its depth, and shares of what the last one does."""
+
+    depths: NDArray[np.intp]
+    macs: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, run: Run, depths: Sequence[int]) -> _Costs:
+        rows = run.results[(run.results["experiment"] == "cost") & (run.results["metric"] == "macs")]
+        macs = rows.set_index("depth")["value"].astype(float).reindex(depths).to_numpy(np.float64)
+        return cls(np.array(depths), macs / macs[-1])
+
+    def means(self, at: NDArray[np.intp]) -> dict[str, float]:
+        """Means over utterances that leave at these exits."""
+        depth = float(self.depths[at].mean())
+        return {"depth": depth, "blocks": depth / float(self.depths[-1]), "macs": float(self.macs[at].mean())}
+
+
+def _depths(run: Run, head: str | None, wanted: Sequence[int]) -> tuple[str, tuple[int, ...]]:
+    """Kind of the heads, and the depths that there are scores of."""
+    rows = run.results[run.results["experiment"].isin(["layer", "depth"]) & (run.results["condition"] == "all")]
+    depth = rows["depth"].where(rows["experiment"] == "depth", rows["layer"])
+    there = {str(kind): sorted({int(k) for k in of}) for kind, of in depth.groupby(rows["head"])}
+    kind = head or headline(run)[0]
+    if kind not in there:
+        raise OptionError("head", kind, f"{run.folder} has {one_of(sorted(there))}")
+    lacking = sorted(set(wanted) - set(there[kind]))
+    if lacking:
+        raise OptionError(
+            "depths", ",".join(map(str, wanted)), f"{kind} has the depths {', '.join(map(str, there[kind]))}"
+        )
+    depths = tuple(sorted(set(wanted)) or there[kind])
+    if len(depths) < 2:
+        raise ProbeError(
+            f"{run.folder}: {kind} is at {len(depths)} depth only, and early exit needs two. Name another head, or "
+            "sweep with all depths"
+        )
+    return kind, depths
+
+
+def _name(kind: str, depth: int) -> str:
+    return f"linear-layer-{depth:02d}" if kind == LINEAR else f"{kind}-depth-{depth:02d}"
+
+
+def _interval(run: Run, positive: NDArray[np.bool_], scores: NDArray[np.float64], drawn: Resamples) -> Interval:
+    return run.task.interval(eer(positive, scores), eer_resamples(positive, scores, drawn), drawn)
+
+
+def _difference(
+    run: Run,
+    positive: NDArray[np.bool_],
+    one: NDArray[np.float64],
+    other: NDArray[np.float64],
+    drawn: Resamples,
+) -> Interval:
+    value = eer(positive, one) - eer(positive, other)
+    resampled = eer_resamples(positive, one, drawn) - eer_resamples(positive, other, drawn)
+    return run.task.difference(value, resampled, drawn)
+
+
+def _leaving(policy: ExitPolicy, at: NDArray[np.intp], positive: NDArray[np.bool_]) -> pd.DataFrame:
+    n = len(policy.depths)
+    shares = {
+        name: np.bincount(at[rows], minlength=n) / max(int(rows.sum()), 1)
+        for name, rows in (("all", np.ones_like(positive)), ("bonafide", positive), ("spoof", ~positive))
+    }
+    return pd.DataFrame({"depth": policy.depths, **shares})
+
+
+def _by_attack(
+    run: Run,
+    evaluated: _Scored,
+    at: NDArray[np.intp],
+    scores: NDArray[np.float64],
+    costs: _Costs,
+    resamples: int | None,
+    seed: int | None,
+) -> pd.DataFrame:
+    if not run.task.is_spoofing or "attack" not in evaluated.trials:
+        return pd.DataFrame()
+    table = evaluated.trials.assign(position=np.arange(len(at)), attack=evaluated.trials["attack"].astype(str))
+    rows = []
+    for condition, chosen in conditions(table, ["attack"]):
+        if condition["attack"] == POOLED:
+            continue
+        here = chosen["position"].to_numpy()
+        positive = evaluated.positive[here]
+        spoofs = here[~positive]
+        row = {"attack": condition["attack"], "n_spoof": len(spoofs), **costs.means(at[spoofs])}
+        if not too_few(chosen["label"]):
+            drawn = run.draw(evaluated.trials.iloc[here].reset_index(drop=True), resamples, seed)
+            full = evaluated.scores[-1][here]
+            difference = _difference(run, positive, scores[here], full, drawn)
+            row |= {"eer": eer(positive, scores[here]), "eer_full": eer(positive, full)}
+            row |= {"difference": difference.value, "low": difference.low, "high": difference.high}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _points(difference: Interval) -> str:
+    value, low, high = (100 * end for end in (difference.value, difference.low, difference.high))
+    return f"{value:+.1f} points [{low:+.1f}, {high:+.1f}]"
