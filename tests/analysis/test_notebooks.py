@@ -1,13 +1,27 @@
 """Every notebook runs from start to end, begun anywhere, and the outputs kept in it name no machine."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 import pytest
-from execute_notebooks import FOLDER, executed
+from execute_notebooks import FOLDER, executed, kernel
+from jupyter_client.manager import KernelManager
 
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+SMALLER = {  # as kept, they take a minute and a half together
+    "01": {"sample(24,": "sample(8,", "max_seconds=4.0": "max_seconds=1.0", "epochs=20": "epochs=3"},
+    "02": {"sample(24,": "sample(8,", "max_seconds=4.0": "max_seconds=1.0", "epochs=20": "epochs=3"},
+    "03": {"sample(24,": "sample(8,", "max_seconds=3.0": "max_seconds=1.0"},
+    "04": {"head(12)": "head(5)", "max_seconds=2.0": "max_seconds=1.0"},
+}
+
+
+@pytest.fixture(scope="module")
+def one_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KernelManager]:
+    with kernel(tmp_path_factory.mktemp("kernel")) as started:
+        yield started
 
 
 def test_there_are_notebooks() -> None:
@@ -15,8 +29,8 @@ def test_there_are_notebooks() -> None:
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_from_start_to_end_in_any_folder(path: Path, tmp_path: Path) -> None:
-    done = executed(path, tmp_path)
+def test_a_notebook_runs_from_start_to_end_in_any_folder(path: Path, one_kernel: KernelManager, tmp_path: Path) -> None:
+    done = executed(path, tmp_path, one_kernel, SMALLER[path.name[:2]])
     kinds = [output.output_type for cell in done.cells for output in cell.get("outputs", [])]
     assert kinds.count("execute_result") >= 5
     shown = [kind for cell in done.cells for output in cell.get("outputs", []) for kind in output.get("data", {})]
