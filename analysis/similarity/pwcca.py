@@ -8,7 +8,6 @@ of the first layer. It does not change under any invertible linear map of the se
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 
@@ -21,6 +20,7 @@ from analysis.caches.views import FRAMES_PER_UTTERANCE, View, parts, views
 from cache import Cache, ProbeError
 from cache.reader import Where
 from probing.progress import ProgressLine, progress_line
+from probing.threads import Threads
 
 Matrix = NDArray[np.float64]
 FLAT = 1e-10  # share of the largest variance of a direction below which it is rounding
@@ -238,7 +238,7 @@ def _scores(
 ) -> Iterator[tuple[float, float]]:
     """Scores of pairs, several beside each other: a decomposition alone gains little from more threads."""
     threads = max([int(pool["num_threads"]) for pool in threadpool_info() if pool["user_api"] == "blas"] or [1])
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as workers:
+    with threadpool_limits(1, "blas"), Threads(threads) as workers:
         for found in workers.map(
             lambda pair: projection_weighted(pair[1], left[pair[0][0]].whitening, right[pair[0][1]].whitening),
             zip(at, joint, strict=True),

@@ -1,7 +1,6 @@
 """Whether a corpus is all there: its counts against the published ones, and its audio."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from probing.corpora.known import KNOWN
 from probing.corpora.protocol import ProtocolMissing
 from probing.corpora.published import Counts
 from probing.labels import SPOOF
+from probing.threads import Threads
 
 AT_ONCE = 1024  # files given to the threads at a time
 
@@ -77,7 +77,7 @@ def unusable(corpus: Corpus, workers: int = 2, advance: Callable[[int], None] = 
 
     paths = list(corpus.utterances["path"])
     reasons = []
-    with ThreadPoolExecutor(workers) as threads:
+    with Threads(workers) as threads:
         for start in range(0, len(paths), AT_ONCE):
             for found in threads.map(reason, paths[start : start + AT_ONCE]):
                 advance(1)

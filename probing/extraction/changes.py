@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +10,7 @@ from cache.errors import ProbeError
 from cache.writer import CacheWriter
 from probing.audio import STAMPS, stamp
 from probing.progress import progress_line
+from probing.threads import Threads
 
 # files looked at beside each other: where the disk is far away, each look is a wait
 LOOKS = 8
@@ -41,7 +41,7 @@ def changed_audio(root: Path, table: pd.DataFrame) -> tuple[frozenset[str], dict
     def look(chunk: Sequence[tuple[int, str, str, float, float, float]]) -> list[tuple[int, str, float | None]]:
         return list(_look(root, chunk))
 
-    with progress_line("Looking for changed audio", len(rows), "files") as line, ThreadPoolExecutor(LOOKS) as threads:
+    with progress_line("Looking for changed audio", len(rows), "files") as line, Threads(LOOKS) as threads:
         for chunk, found in zip(chunks, threads.map(look, chunks), strict=True):
             for index, name, time in found:
                 if time is None:

@@ -4,7 +4,6 @@ import itertools
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +18,7 @@ from probing.extraction.machine import Machine
 from probing.extraction.options import Options
 from probing.extraction.states import Clip, UnusableStates, batches, decode, states_of
 from probing.progress import console
+from probing.threads import Threads
 
 Audio = str | Path | Waveform
 Result = TypeVar("Result")
@@ -90,7 +90,7 @@ def by_batches(
         where = Path(given) if isinstance(given, str | Path) else np.asarray(given, np.float32)
         return decode(name, where, options.cropping, backbone.min_samples)
 
-    with ThreadPoolExecutor(machine.workers_on(backbone), thread_name_prefix="decode") as decoders:
+    with Threads(machine.workers_on(backbone), thread_name_prefix="decode") as decoders:
         while window := list(itertools.islice(waiting, BATCHES_SORTED * batch_size)):
             clips = list(decoders.map(decoded, window))
             failures = {clip.utterance_id: clip.failure for clip in clips if clip.failure}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import torch
+
+from probing.threads import Threads
 
 from .stack import STACKS_AT_ONCE
 
@@ -26,7 +27,7 @@ class Workers:
         n = min(n_stacks, threads, STACKS_AT_ONCE) if torch.device(device).type == "cpu" else 1
         self.pool = None
         if n > 1:
-            self.pool = ThreadPoolExecutor(n, initializer=torch.set_num_threads, initargs=(threads // n,))
+            self.pool = Threads(n, initializer=torch.set_num_threads, initargs=(threads // n,))
             torch.set_num_threads(threads // n)
 
     def __enter__(self) -> Workers:
@@ -34,7 +35,7 @@ class Workers:
 
     def __exit__(self, *error: object) -> None:
         if self.pool is not None:
-            self.pool.shutdown()
+            self.pool.shutdown(cancel_futures=True)
             torch.set_num_threads(self.threads)
 
     def map(self, work: Callable[[T], R], items: Sequence[T]) -> list[R]:

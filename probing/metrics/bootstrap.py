@@ -6,13 +6,12 @@ in a window around the crossing that holds it nearly always; a resample whose cr
 so that the window changes no result.
 """
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from probing.metrics.eer import OperatingPoints, ScoresError, eer_of_counts, operating_points
 from probing.metrics.resamples import Resamples
+from probing.threads import Threads
 
 BLOCK_VALUES = 1_000_000  # most values of a table in memory at once
 WINDOW_SIGMAS = 5.0
@@ -33,7 +32,7 @@ def eer_resamples(bonafide: ArrayLike, scores: ArrayLike, resamples: Resamples) 
         return trials.rates(resamples.counts)
     window = _Window(trials)
     blocks = _blocks(resamples.n, THREADS * max(len(trials.cluster) // 8, sum(resamples.sizes)))
-    with ThreadPoolExecutor(THREADS) as pool:
+    with Threads(THREADS) as pool:
         return np.concatenate(list(pool.map(lambda block: window.rates(resamples.rows(*block)), blocks)))
 
 

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from probing.probes.ridge import fit_ridge
 from probing.sweep.splits import EVAL, Split, fold_parts
 from probing.targets.metrics import CLASSES, NUMBER
 from probing.targets.task import CLIP, SPOOFING, Task, Values
+from probing.threads import Threads
 from probing.units import unit_blocks, unit_features
 
 TOLERANCE = 1e-6
@@ -213,7 +214,7 @@ def beside(work: Callable[[T], R], items: Sequence[T], at_once: int) -> Iterator
         return
     pending: deque[Future[R]] = deque()
     try:
-        with ThreadPoolExecutor(at_once, initializer=torch.set_num_threads, initargs=(threads // at_once,)) as pool:
+        with Threads(at_once, initializer=torch.set_num_threads, initargs=(threads // at_once,)) as pool:
             for item in items:
                 pending.append(pool.submit(work, item))
                 if len(pending) > at_once:  # no more results wait in memory than are worked on

@@ -25,6 +25,7 @@ from probing.corpora import load_corpus
 from probing.extraction import Options, extract
 from probing.runs import Run
 from probing.sweep import DepthOptions, SweepOptions, sweep
+from probing.threads import Threads
 
 COMMAND = [sys.executable, "-W", "ignore", "-c", "from analysis.commands.app import main; main()"]
 WITHIN_S = 60  # on a machine busy with other things; by itself it takes one or two
@@ -166,6 +167,21 @@ def test_an_interrupted_evaluation_writes_nothing(tmp_path: Path, interrupt, cap
     assert interrupt(command, after(0.5)) == 130
     assert "nothing was changed" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_threads_that_are_interrupted_begin_nothing_more() -> None:
+    begun, go_on = list[int](), threading.Event()
+
+    def work(number: int) -> None:
+        begun.append(number)
+        go_on.wait(WITHIN_S)
+
+    with pytest.raises(KeyboardInterrupt), Threads(2) as pool:
+        for number in range(100):  # an interrupt among these is what an executor's own map does not clean up after
+            pool.submit(work, number)
+        threading.Timer(0.05, go_on.set).start()
+        raise KeyboardInterrupt
+    assert len(begun) == 2
 
 
 def test_an_interrupted_scoring_writes_no_scores(place: Place, tmp_path: Path, interrupt, capsys) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from cache.errors import ProbeError, argument
 from probing.audio import SAMPLING_RATE
 from probing.progress import progress_line
+from probing.threads import Threads
 
 from .speakers import assign, judged_speakers
 
@@ -100,7 +100,7 @@ def _decode(metas: list[Path], demo_table: Path, table_path: Path, samples_path:
     table_path.parent.mkdir(parents=True, exist_ok=True)
     with (
         open(samples_path, "wb") as file,
-        ThreadPoolExecutor(2) as pool,
+        Threads(2) as pool,
         progress_line("decoding", len(table), "clips") as line,
     ):
         for samples in pool.map(_read, [metas[0].parent / name for name in table["path"]]):
