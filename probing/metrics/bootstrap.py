@@ -32,7 +32,7 @@ def eer_resamples(bonafide: ArrayLike, scores: ArrayLike, resamples: Resamples) 
         return trials.rates(resamples.counts)
     window = _Window(trials)
     blocks = _blocks(resamples.n, THREADS * max(len(trials.cluster) // 8, sum(resamples.sizes)))
-    with Threads(THREADS) as pool:
+    with Threads(THREADS, thread_name_prefix="resample") as pool:
         return np.concatenate(list(pool.map(lambda block: window.rates(resamples.rows(*block)), blocks)))
 
 

@@ -2,8 +2,6 @@
 
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +13,7 @@ import pandas as pd
 import pytest
 import typer
 from planted import plant
+from processes import probe, wait_for
 from random_store import Recipe, names
 from small_extraction import DEMO, extracted, machine, manifest_of, quiet, run_cli, write_clips
 from tiny_models import build
@@ -27,7 +26,6 @@ from probing.runs import Run
 from probing.sweep import DepthOptions, SweepOptions, sweep
 from probing.threads import Threads
 
-COMMAND = [sys.executable, "-W", "ignore", "-c", "from analysis.commands.app import main; main()"]
 WITHIN_S = 60  # on a machine busy with other things; by itself it takes one or two
 
 
@@ -57,6 +55,11 @@ def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str], Callable[
         return code
 
     return run
+
+
+def at_work(threads: str) -> Callable[[], bool]:
+    """Whether there are threads of this name."""
+    return lambda: any(thread.name.startswith(threads) for thread in threading.enumerate())
 
 
 def after(seconds: float) -> Callable[[], bool]:
@@ -93,13 +96,10 @@ def test_an_interrupted_extraction_keeps_its_shards_and_goes_on(
     sent: signal.Signals, exit_code: int, place: Place, tmp_path: Path
 ) -> None:
     folder = tmp_path / "c"
-    with open(tmp_path / "log", "wb") as log:
-        process = subprocess.Popen([*COMMAND, "extract", str(folder), *place.corpus()], stderr=log, stdout=log)
-        while not list(folder.glob("*.h5")) and process.poll() is None:
-            time.sleep(0.002)
-        process.send_signal(sent)
-        code = process.wait(WITHIN_S)
-    said = (tmp_path / "log").read_text()
+    process = probe("extract", folder, *place.corpus(), folder=tmp_path)
+    wait_for(process, lambda: any(folder.glob("*.h5")))
+    process.send(sent)
+    code, said = process.wait(WITHIN_S), process.said
     assert code == exit_code, said
     assert "The same command goes on where it stopped." in said
     assert "Traceback" not in said
@@ -164,7 +164,7 @@ def test_an_interrupted_evaluation_writes_nothing(tmp_path: Path, interrupt, cap
     lines = [f"u{i} - {('bonafide', 'spoof')[i % 2]} {score:.6f}\n" for i, score in enumerate(scores)]
     (tmp_path / "scores.txt").write_text("".join(lines))
     command = ["evaluate", str(tmp_path / "scores.txt"), "--resamples", "200000", "--out", str(tmp_path / "out")]
-    assert interrupt(command, after(0.5)) == 130
+    assert interrupt(command, at_work("resample")) == 130
     assert "nothing was changed" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
@@ -188,7 +188,7 @@ def test_an_interrupted_scoring_writes_no_scores(place: Place, tmp_path: Path, i
     what = SweepOptions(strengths=(0.1,), control_seeds=(), resamples=100, depths=DepthOptions(heads=()))
     sweep(place.cache, tmp_path / "c.run", what, say=quiet)
     command = ["score", str(tmp_path / "c.run"), str(DEMO), "--out", str(tmp_path / "scores.txt")]
-    assert interrupt(command, after(0.5)) == 130
+    assert interrupt(command, at_work("decode")) == 130
     assert "nothing was changed" in capsys.readouterr().err
     assert not (tmp_path / "scores.txt").exists()
 
