@@ -2,29 +2,23 @@
 
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
+from processes import probe, wait_for
 from small_extraction import assert_same, machine, manifest_of, quiet, with_frames, write_clips
 
 from cache import Cache, verify
 from probing.corpora import load_corpus
 from probing.extraction import extract
 
-COMMAND = [sys.executable, "-W", "ignore", "-c", "from analysis.commands.app import main; main()", "extract"]
-
 
 def kill_after(folder: Path, n_shards: int, seconds: float, arguments: list[str]) -> bool:
     """Kill `probe extract` when `n_shards` are there and `seconds` have passed; whether it was still at work."""
-    process = subprocess.Popen(
-        [*COMMAND, str(folder), *arguments], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-    )
-    while process.poll() is None and len(list(folder.glob("*.h5"))) < n_shards:
-        time.sleep(0.005)
+    process = probe("extract", folder, *arguments, folder=folder.parent)
+    wait_for(process, lambda: len(list(folder.glob("*.h5"))) >= n_shards)
     time.sleep(seconds)
-    process.send_signal(signal.SIGKILL)
+    process.send(signal.SIGKILL)
     return process.wait() == -signal.SIGKILL
 
 

@@ -63,7 +63,9 @@ class Process:
         return not self.child.is_alive()
 
     def send(self, sent: signal.Signals) -> None:
-        os.kill(self.pid, sent)
+        """Send a signal, if it is still there."""
+        if not self.ended():
+            os.kill(self.pid, sent)
 
     @property
     def said(self) -> str:
