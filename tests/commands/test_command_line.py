@@ -1,14 +1,14 @@
 """The command line from end to end, as a newcomer types it, on real speech."""
 
 import json
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pandas as pd
+import processes
 import pytest
+from processes import Process
 from small_extraction import run_cli
 from typer.main import get_command
 from typer.testing import CliRunner
@@ -19,15 +19,15 @@ ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "probing" / "corpora" / "demo"
 
 
-def probe(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-    command = [sys.executable, "-m", "analysis.commands.app", *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+def probe(*arguments: object, cwd: Path) -> Process:
+    process = processes.probe(*arguments, folder=cwd)
+    process.wait()
+    return process
 
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a manifest of 48 clips of the demo corpus, extracted and swept."""
+    """A folder with a manifest of some short clips of the demo corpus, extracted and swept."""
     folder = tmp_path_factory.mktemp("wörk place")
     table = pd.read_csv(DEMO / "demo.csv")
     table = table[table["duration_s"] < 2.2].groupby(["split", "label"]).head(8)
@@ -36,11 +36,11 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     table.to_csv(folder / "mine.csv", index=False)
     extracted = probe("extract", "my.cache", "--corpus", "mine.csv", "--audio-root", DEMO, cwd=folder)
-    assert extracted.returncode == 0, extracted.stderr
-    assert "Next: probe sweep my.cache" in extracted.stderr
+    assert extracted.wait() == 0, extracted.said
+    assert "Next: probe sweep my.cache" in extracted.err.read_text()
     swept = probe("sweep", "my.cache", "--resamples", 200, "--control-seeds", 1, cwd=folder)
-    assert swept.returncode == 0, swept.stderr
-    (folder / "sweep.txt").write_text(swept.stdout)
+    assert swept.wait() == 0, swept.said
+    (folder / "sweep.txt").write_text(swept.out.read_text())
     return folder
 
 
@@ -58,10 +58,12 @@ def test_extract_then_sweep_ends_with_the_sentence_and_the_picture(workplace: Pa
 
 def test_info_says_what_made_the_cache(workplace: Path) -> None:
     shown = probe("cache", "info", "my.cache", cwd=workplace)
-    assert shown.returncode == 0
-    assert "48 of 48, 0 could not be used" in shown.stdout
-    assert "embedded WavLM 12x192" in shown.stdout
-    assert "weights_sha256" in shown.stdout
+    assert shown.wait() == 0
+    said = shown.out.read_text()
+    n = len(pd.read_csv(workplace / "mine.csv"))
+    assert f"{n} of {n}, 0 could not be used" in said
+    assert "embedded WavLM 12x192" in said
+    assert "weights_sha256" in said
 
 
 def test_the_same_extract_again_has_nothing_to_do(
@@ -147,7 +149,7 @@ def test_bad_input_ends_with_one_message_and_code_2(
 
 def test_bad_input_shows_no_traceback(workplace: Path) -> None:
     result = probe("sweep", "none.cache", cwd=workplace)
-    assert (result.returncode, len(result.stderr.splitlines())) == (2, 1)
+    assert (result.wait(), len(result.err.read_text().splitlines())) == (2, 1)
 
 
 def leaves(command, path: str = "") -> list[str]:

@@ -176,11 +176,15 @@ def test_threads_that_are_interrupted_begin_nothing_more() -> None:
         begun.append(number)
         go_on.wait(WITHIN_S)
 
-    with pytest.raises(KeyboardInterrupt), Threads(2) as pool:
-        for number in range(100):  # an interrupt among these is what an executor's own map does not clean up after
-            pool.submit(work, number)
-        threading.Timer(0.05, go_on.set).start()
-        raise KeyboardInterrupt
+    def interrupted() -> None:
+        with Threads(2) as pool:
+            for number in range(100):  # an executor's own map does not clean up if it is interrupted among these
+                pool.submit(work, number)
+            threading.Timer(0.05, go_on.set).start()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert len(begun) == 2
 
 

@@ -13,7 +13,6 @@ from cache.manifest import load_manifest
 from probing.extraction import Options
 
 
-
 def guarded(commands: Sequence[str]) -> None:
     """Run commands; end the process at the first attempt to resolve a name or to connect, whoever swallows errors."""
 
@@ -41,7 +40,7 @@ def test_extract_sweep_verify_repair_score_and_evaluate_touch_no_network(tmp_pat
     plant(tmp_path / "p.cache", {1: 1.0}, n_layers=1, n=(40, 40, 40))
     code, said = run(
         tmp_path,
-        "extract c.cache --max-seconds 1 --split dev",
+        "extract c.cache --max-seconds 0.3 --split dev",
         "cache info c.cache",
         "cache verify c.cache",
         "cache repair c.cache",

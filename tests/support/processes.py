@@ -7,6 +7,7 @@ nothing, and is copied (`fork`) for every process asked for.
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import signal
 import sys
@@ -78,9 +79,21 @@ def start(work: Callable[..., object], *arguments: Any, folder: Path) -> Process
     out, err = (folder.with_name(f"{folder.name}.{number}.{ending}") for ending in ("out", "err"))
     for path in (out, err):
         path.touch()
+    _begin()
     child = CONTEXT.Process(target=_work, args=(folder, out, err, dict(os.environ), work, arguments), daemon=False)
     child.start()
     return Process(child, out, err)
+
+
+def _begin() -> None:
+    """Start the server, on a terminal so wide that no line is broken; a console asks for that once."""
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = "200"
+    multiprocessing.forkserver.ensure_running()
+    if before is None:
+        del os.environ["COLUMNS"]
+    else:
+        os.environ["COLUMNS"] = before
 
 
 def probe(*arguments: object, folder: Path) -> Process:
