@@ -22,6 +22,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 HERE = Path(__file__).resolve()
 sys.path[:0] = [str(HERE.parents[2]), str(HERE.parents[1]), str(HERE.parents[1] / "support")]
 
+import processes  # noqa: E402
 from faults import damage, kills  # noqa: E402
 
 
@@ -175,6 +176,17 @@ PARTS = {
     "edits": (run_edits, 1),
     "fuzz": (run_fuzz, 50_000),
 }
+
+
+def in_process(part: str, n: int, folder: Path) -> tuple[int, str]:
+    """Exit code and output of a part, in a process of its own; `folder` is where it begins."""
+    process = processes.start(_part, part, n, folder=folder)
+    return process.wait(), process.said
+
+
+def _part(part: str, n: int) -> None:
+    sys.argv = [str(HERE), part, "--n", str(n)]
+    sys.exit(main())
 
 
 def main() -> int:
