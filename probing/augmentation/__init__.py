@@ -1,0 +1,17 @@
+"""Transforms of waveforms, seeded by utterance and epoch: for training (augmentation) and for caches (views)."""
+
+from probing.augmentation.augmentation import Augmentation, crop
+from probing.augmentation.kinds import TRANSFORMS, transforms_help
+from probing.augmentation.rates import PUBLISHED_SAMPLES
+from probing.augmentation.transform import Range, Transform, TransformError
+
+__all__ = [
+    "PUBLISHED_SAMPLES",
+    "TRANSFORMS",
+    "Augmentation",
+    "Range",
+    "Transform",
+    "TransformError",
+    "crop",
+    "transforms_help",
+]
