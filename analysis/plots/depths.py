@@ -11,7 +11,19 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.plots.layers import Some
-from analysis.plots.style import MARKERS, colours, label, legend, new_axes, plain, save_into, whole_numbers, whole_rates
+from analysis.plots.style import (
+    LEGEND_PT,
+    MARKERS,
+    axes_below,
+    colours,
+    label,
+    legend,
+    new_axes,
+    plain,
+    save_into,
+    whole_numbers,
+    whole_rates,
+)
 from analysis.runs.gates import gate_agreement, gate_changes
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load, load_many
@@ -31,7 +43,7 @@ def depth_curve(
     Args:
         runs: a run with heads, or several on the same utterances.
         split: `eval` or `dev`.
-        ax: where to draw; default a new figure. With one run the compute saved is on a second axis.
+        ax: where to draw; default a new figure, which with one run has the compute in a strip below.
         head: with several runs, which; default the one named by the first run's finding.
         relative: draw depth / L; by default where the runs differ in L.
 
@@ -64,21 +76,20 @@ def depth_curve(
         x = rows["relative_depth" if relative else "depth"].astype(float)
         ax.fill_between(x, rows["low"], rows["high"], color=colour, alpha=0.15, lw=0)
         ax.plot(x, rows[metric.name], color=colour, marker=marker, ms=4, label=plain(name))
-    if len(runs) == 1:
-        _draw_beside(ax, runs[0], split, relative)
     about = "relative depth k / L" if relative else "depth k (layers 1..k are seen)"
     told = f"{metric.axis_of(f' on {split}')}, band: 95 %"
-    ax.set(xlabel=about, ylabel=told, xlim=(0, 1.03) if relative else (0.5, deepest + 0.5))
+    lowest = _draw_beside(ax, runs[0], split, relative, about) if len(runs) == 1 else None
+    ax.set(xlabel="" if lowest else about, ylabel=told, xlim=(0, 1.03) if relative else (0.5, deepest + 0.5))
     whole_rates(ax, metric=metric)
     if not relative:
         whole_numbers(ax)
-    label(ax, runs, split, head if len(runs) > 1 and head else "")
-    legend(ax, metric)
+    label(ax, runs, split, head if len(runs) > 1 and head else "", lowest=lowest)
+    legend(ax)
     return ax
 
 
-def _draw_beside(ax: Axes, run: LoadedRun, split: str, relative: bool) -> None:
-    """Single layers, the depth of the finding, and the compute saved."""
+def _draw_beside(ax: Axes, run: LoadedRun, split: str, relative: bool, about: str) -> Axes | None:
+    """Single layers and the depth of the finding; below axes of this package the compute saved, in axes it gives."""
     scale = run.n_blocks if relative else 1
     finding = run.record.depth_finding
     single = run.layers.query("split == @split and layer > 0")
@@ -87,12 +98,18 @@ def _draw_beside(ax: Axes, run: LoadedRun, split: str, relative: bool) -> None:
     if finding and finding.depth is not None and run.corpus == run.corpora[0]:  # the finding is about that one
         told = plain(f"not worse than full: {finding.head}")
         ax.axvline(finding.depth / scale, color="0.3", lw=1, ls="--", label=told)
-    if len(run.costs):
-        other = ax.twinx()
-        other.plot(run.costs["depth"] / scale, run.costs["saved"], color="0.25", lw=1, ls="-.")
-        other.set(ylabel="multiply-accumulates saved (%), dash-dotted", ylim=(0, 105))
-        other.spines[:].set_visible(False)
-        other.tick_params(length=0)
+    below = axes_below(ax, 0.28) if len(run.costs) else None
+    if below is not None:
+        costs = run.costs[run.costs["depth"] > 0]
+        below.bar(costs["depth"] / scale, 100 - costs["saved"], width=0.6 / scale, color="0.75")
+        for row in costs.itertuples():
+            at = (row.depth / scale, 100 - row.saved)
+            below.annotate(f"{at[1]:.0f}", at, (0, 1), textcoords="offset points", fontsize=7, ha="center", va="bottom")
+        below.set(xlabel=about, ylabel="computed\n(%)", ylim=(0, 118))
+        told = "share of the multiply-accumulates of the whole backbone"
+        below.set_title(told, loc="left", fontsize=LEGEND_PT, pad=3)
+        below.grid(visible=False, axis="x")
+    return below
 
 
 def gate_curve(run: str | Path | Run, ax: Axes | None = None, condition: str = "all") -> Axes:
@@ -245,7 +262,7 @@ def _finished(ax: Axes, run: LoadedRun, condition: str, more: list[str]) -> Axes
     n_seeds = len(run.record.options.head_seeds)
     bands = f"bands: range over {n_seeds} seeds" if n_seeds > 1 else "one seed, no bands"
     label(ax, [run], title="" if condition == "all" else condition, bands="; ".join([bands, *more]))
-    legend(ax, run.metric)
+    legend(ax)
     return ax
 
 

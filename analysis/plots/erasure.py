@@ -71,12 +71,12 @@ def erasure_curve(run: str | Path | Run, split: str = "eval", ax: Axes | None = 
         low, high = (table[f"{ends}{end}"].astype(float) for end in ("low", "high"))
         ax.fill_between(table["removed"], low, high, color=colour, alpha=0.15, lw=0)
         ax.plot(table["removed"], table[name], color=colour, marker=marker, ms=4, label=f"without {told}")
-    draw_chance(ax, run, always=True)
+    draw_chance(ax, run)
     ax.set(xlabel="dimensions removed", ylabel=f"{metric.axis_of(f' on {split}')}, band: 95 %")
     whole_rates(ax, metric=metric)
     whole_numbers(ax)
     label(ax, [run], split, title=f"layer {layer}, erased")
-    legend(ax, metric)
+    legend(ax)
     return ax
 
 
@@ -103,12 +103,12 @@ def erased_layers_curve(run: str | Path | Run, split: str = "eval", ax: Axes | N
     ax.plot(whole.index, whole["erased"], color="0.25", marker="D", ms=4, label="all dimensions")
     ax.plot(last.index, last["erased"], color=blue, marker="o", ms=4, label=f"without {many} that probes read")
     ax.plot(last.index, last["random"], color=orange, marker="s", ms=4, ls=":", label=f"without {many} random ones")
-    draw_chance(ax, run, always=True)
+    draw_chance(ax, run)
     ax.set(xlabel="layer (0 = input of the first block)", ylabel=metric.axis_of(f" on {split}"))
     whole_rates(ax, metric=metric)
     whole_numbers(ax)
     label(ax, [run], split, title="before and after erasure", bands="no intervals")
-    legend(ax, metric)
+    legend(ax)
     return ax
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.plots.style import (
     GREY,
+    LEGEND_PT,
     MARKERS,
+    axes_below,
     colours,
     label,
     legend,
@@ -76,12 +80,15 @@ def layer_curve(
             layers = layers.assign(low=bands["low"].to_numpy(), high=bands["high"].to_numpy())
         x = layers["relative_depth" if relative else "layer"].astype(float)
         called = "linear probe" if len(runs) == 1 else plain(name)
+        of_interval = f"95 % interval{', all layers at once' if simultaneous else ''}" if run is runs[0] else None
         if len(layers) == 1:  # features without layers: a line across, to compare layers with
             ax.axhspan(layers["low"].item(), layers["high"].item(), color=colour, alpha=0.08, lw=0)
             ax.axhline(layers[metric.name].item(), color=colour, lw=1, ls="-.")
         else:
-            ax.fill_between(x, layers["low"], layers["high"], color=colour, alpha=0.2 if len(runs) == 1 else 0.1, lw=0)
-        ax.plot(x, layers[metric.name], color=colour, marker=marker, ms=4, lw=1.4, label=called)
+            alpha = 0.2 if len(runs) == 1 else 0.1
+            ax.fill_between(x, layers["low"], layers["high"], color=colour, alpha=alpha, lw=0, label=of_interval)
+        ax.plot(x, layers[metric.name], color=colour, marker=marker, ms=5, lw=1.4, label=called)
+        _mark_chance(ax, run, layers, x, split, colour, marker)
         chosen = (layers["layer"] == run.record.finding.layer).to_numpy()
         text = "chosen on dev" if run is runs[len(runs) - 1] else None
         ax.plot(x[chosen], layers[metric.name][chosen], "o", ms=10, mfc="none", mec=colour, mew=1.8, label=text)
@@ -89,18 +96,52 @@ def layer_curve(
     about = "relative depth (layer / number of layers)" if relative else "layer (0 = input of the first block)"
     trivial = runs[0].controls.query("experiment == 'trivial-features' and split == @split").iloc[0]
     value = trivial[metric.name]
-    ax.axhline(value, color="0.25", ls="--", label="trivial features (duration, level, bandwidth, floor)")
+    ax.axhline(value, color="0.25", ls="--", label="trivial features (duration, level, ...), bar: 95 %")
     ends = [[value - trivial["low"]], [trivial["high"] - value]]
     ax.errorbar([low / 2], [value], ends, color="0.25", lw=1, capsize=2)
-    at_once = ", all layers at once" if simultaneous else ""
-    ax.set(xlabel=about, ylabel=f"{metric.axis_of(f' on {split}')}, 95 % intervals{at_once}", xlim=(low, high))
+    ax.set(xlabel=about, ylabel=metric.axis_of(f" on {split}"), xlim=(low, high))
     draw_chance(ax, runs[0])
     whole_rates(ax, metric=metric)
     if not relative:
         whole_numbers(ax)
-    label(ax, runs, split)
-    legend(ax, metric)
+    below = _draw_excess(ax, runs[0], about) if len(runs) == 1 and split == "eval" and not relative else None
+    label(ax, runs, split, lowest=below)
+    legend(ax)
     return ax
+
+
+def _mark_chance(
+    ax: Axes, run: LoadedRun, layers: pd.DataFrame, x: pd.Series[float], split: str, colour: Any, marker: str
+) -> None:
+    """Leave the marks of those layers empty that are not shown to be better than chance, all layers looked at."""
+    table = run.layers_at_once
+    if split != "eval" or run.corpus != run.corpora[0] or not len(table) or run.task.chance is None:
+        return
+    shown = table.set_index("layer")["better_than_chance"].reindex(layers["layer"]).fillna(False).to_numpy(bool)
+    look = {"mec": colour, "mfc": "white", "ms": 5, "marker": marker, "ls": "", "zorder": 2.5}
+    told = "empty: not shown to be better than chance (all layers at once)"
+    named = {text for text in ax.get_legend_handles_labels()[1] if text == told}
+    if not shown.all():
+        ax.plot(x[~shown], layers[run.metric.name][~shown], label=None if named else told, **look)
+
+
+def _draw_excess(ax: Axes, run: LoadedRun, about: str) -> Axes | None:
+    """Below axes of this package, by how much each layer is worse than the one chosen on dev; gives those axes."""
+    table = run.layers_at_once
+    if run.corpus != run.corpora[0] or len(table) < 2 or (below := axes_below(ax, 0.4)) is None:
+        return None
+    chosen = run.record.finding.layer
+    table = table[table["layer"] != chosen]
+    ends = [table["excess"] - table["excess_low"], table["excess_high"] - table["excess"]]
+    (blue,) = colours(1)
+    below.errorbar(table["layer"].astype(int), table["excess"], ends, color=blue, fmt="o", ms=4, lw=1)
+    below.axhline(0, color="0.3", lw=1)
+    below.plot([chosen], [0], "o", ms=10, mfc="none", mec=blue, mew=1.8)
+    metric = run.metric
+    worse = "less" if metric.higher_is_better else "more"
+    below.set(xlabel=about, ylabel=f"{metric.step or metric.called} {worse}\nthan layer {chosen}")
+    below.set_title("paired, 95 % interval, all layers at once", loc="left", fontsize=LEGEND_PT, pad=3)
+    return below
 
 
 def _draw_control(ax: Axes, run: LoadedRun, split: str, relative: bool) -> None:
@@ -119,9 +160,9 @@ def _draw_control(ax: Axes, run: LoadedRun, split: str, relative: bool) -> None:
             ax.plot(x, scale * control["mean"], color=GREY, ls=line, label=told)
 
 
-def draw_chance(ax: Axes, run: LoadedRun, always: bool = False) -> None:
-    """What chance gives, where it is known; of bona fide against spoof, which goes without saying, if `always`."""
-    if (always or not run.task.is_spoofing) and run.task.chance is not None:
+def draw_chance(ax: Axes, run: LoadedRun) -> None:
+    """What chance gives, where it is known."""
+    if run.task.chance is not None:
         ax.axhline(run.metric.scale * run.task.chance, color="0.6", lw=1, ls=(0, (1, 3)), label="chance")
 
 
@@ -154,7 +195,7 @@ def corpora_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
     whole_rates(ax, 0, metric)
     whole_numbers(ax)
     label(ax, [run], title="every corpus")
-    legend(ax, metric, title=f"rings: {word} on that corpus", title_fontsize=8)
+    legend(ax, title=f"rings: {word} on that corpus", title_fontsize=8)
     return ax
 
 

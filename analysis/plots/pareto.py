@@ -71,7 +71,7 @@ def pareto_picture(runs: Runs, ax: Axes | None = None) -> Axes:
     ax.tick_params(axis="x", which="minor", labelsize=7)
     whole_rates(ax, 0, metric)
     label(ax, runs)
-    legend(ax, ncols=1, loc="best")
+    legend(ax)
     return ax
 
 

@@ -6,7 +6,7 @@ import io
 import re
 import textwrap
 from collections.abc import Sequence
-from itertools import cycle, islice
+from itertools import accumulate, cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ MARKERS = "osD^vP"
 DASHES = ("-", "--", ":", "-.")
 GREY = "0.55"
 DPI = 150
+LEGEND_PT = 8
+TITLE_PT = 11
 NOTEBOOK_DPI = 96
 
 
@@ -86,10 +88,50 @@ def width_of(ax: Axes) -> float:
     return float(figure_of(ax).get_size_inches()[0] * ax.get_position().width)
 
 
-def legend(ax: Axes, metric: Metric | None = None, **how: Any) -> None:
-    """A legend in as many columns as there is room for; below EERs, and where there is room beside other figures."""
-    place = "lower left" if metric is None or metric.name == "eer" else "best"
-    ax.legend(**{"fontsize": 8, "ncols": 2 if width_of(ax) > 5 else 1, "loc": place, "frameon": True, **how})
+def legend(ax: Axes, **how: Any) -> None:
+    """A legend between title and axes, where it hides nothing, in as many columns as there is room for."""
+    handles, texts = ax.get_legend_handles_labels()
+    if not handles:
+        return
+    n_columns = _columns([LEGEND_PT * 0.52 / 72 * len(text) + 0.6 for text in texts], 1.1 * width_of(ax))
+    look: dict[str, Any] = {"fontsize": LEGEND_PT, "ncols": n_columns, "frameon": False, "labelspacing": 0.25}
+    place: dict[str, Any] = {"bbox_to_anchor": (0, 1.0), "borderaxespad": 0.3, "borderpad": 0.1}
+    shown = ax.legend(handles, texts, loc="lower left", **place, **look, **how)
+    n_lines = -(-len(texts) // n_columns) + bool(shown.get_title().get_text())
+    ax.set_title(ax.get_title(loc="left"), loc="left", fontsize=TITLE_PT, pad=6 + 1.4 * LEGEND_PT * n_lines)
+
+
+def _columns(widths: Sequence[float], room: float) -> int:
+    """The most columns, filled one after the other, that entries of these widths leave room for."""
+    for n in range(len(widths), 1, -1):
+        n_lines, longer = divmod(len(widths), n)
+        ends = list(accumulate([n_lines + (i < longer) for i in range(n)]))
+        columns = [widths[first:last] for first, last in zip([0, *ends], ends, strict=False)]
+        if sum(max(column) for column in columns) <= room:
+            return n
+    return 1
+
+
+def axes_below(ax: Axes, share: float) -> Axes | None:
+    """Axes below those of `new_axes`, with the same layers across, for which the figure grows by a share.
+
+    None if the axes are somebody's own, or are not alone in their figure.
+    """
+    figure = figure_of(ax)
+    if not isinstance(ax, ShownAxes) or figure.axes != [ax]:
+        return None
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height * (1 + share))
+    grid = figure.add_gridspec(2, 1, height_ratios=(1, share))
+    ax.set_subplotspec(grid[0])
+    below = figure.add_subplot(grid[1], sharex=ax)
+    below.grid(color="0.92")
+    below.set_axisbelow(True)
+    below.spines[:].set_color("0.8")
+    below.tick_params(length=0)
+    ax.set_xlabel("")
+    ax.tick_params(labelbottom=False)
+    return below
 
 
 def whole_numbers(ax: Axes) -> None:
@@ -121,11 +163,13 @@ def label(
     resamples: int = 0,
     bands: str = "",
     below: int = 38,
+    lowest: Axes | None = None,
 ) -> None:
     """Write backbone and corpus above axes, and below them trials, intervals and the fingerprints' short hashes.
 
     `resamples` are those of the bootstrap, where they are not those of the sweep. `bands` says what bands are that are
-    no intervals of the bootstrap. `below` is how far under the axes the small print begins, in points.
+    no intervals of the bootstrap. `below` is how far under the axes the small print begins, in points; `lowest` are the
+    axes that it stands under, where there are others below these.
     """
     who = runs[0].backbone if len(runs) == 1 else f"{len(runs)} backbones"
     trained = runs[0].trained_on
@@ -133,7 +177,7 @@ def label(
     named = f"{who}, {trained if trained == evaluated else f'trained on {trained}, evaluated on {evaluated}'}"
     inches = width_of(ax)
     named = f"{title}: {named}" if title else named
-    ax.set_title(plain(textwrap.fill(named, max(20, int(11 * inches)))), loc="left", fontsize=11)
+    ax.set_title(plain(textwrap.fill(named, max(20, int(11 * inches)))), loc="left", fontsize=TITLE_PT)
     counts = runs[0].task.in_words(runs[0].record.counts[runs[0].part(split)])
     intervals = bands or runs[0].record.intervals_of(runs[0].part(split))
     if resamples:
@@ -144,7 +188,7 @@ def label(
     else:
         lines += [f"cache {run.record.cache}: {run.backbone}" for run in runs]
     stamp = "\n".join(textwrap.fill(line, max(40, int(21 * inches))) for line in lines)
-    ax.annotate(
+    (lowest or ax).annotate(
         plain(stamp),
         (0, 0),
         (0, -below),

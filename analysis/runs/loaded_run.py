@@ -78,6 +78,28 @@ class LoadedRun(Run):
         return table.sort_values(["split", "layer"], ignore_index=True)
 
     @cached_property
+    def layers_at_once(self) -> pd.DataFrame:
+        """What holds for all linear probes at once, on eval of the first corpus; no rows in runs of earlier versions.
+
+        Columns: layer; low, high of the metric; excess over the layer chosen on dev with excess_low, excess_high,
+        paired, above 0 if the layer is worse (its own: 0); better_than_chance, empty if chance is not known.
+        """
+        scale = self.metric.scale
+        band, excess = (
+            scale * self.rows(name).set_index("layer")[["value", "low", "high"]].astype(float)
+            for name in ("layer-at-once", "layer-excess")
+        )
+        excess = excess.reindex(band.index).fillna(0.0)
+        table = band[["low", "high"]].reset_index()
+        table[["excess", "excess_low", "excess_high"]] = excess[["value", "low", "high"]].to_numpy()
+        chance = self.task.chance
+        if chance is not None:
+            higher = self.metric.higher_is_better
+            beyond = table["low"] > scale * chance if higher else table["high"] < scale * chance
+            return table.assign(better_than_chance=beyond)
+        return table.assign(better_than_chance=pd.NA)
+
+    @cached_property
     def depths(self) -> pd.DataFrame:
         """Heads on layers 1..k, mean over seeds, one row a head, depth and split: relative_depth, eer, low, high."""
         rows = self._rows("depth")

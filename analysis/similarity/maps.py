@@ -79,7 +79,7 @@ def target_curves(tables: Mapping[str, pd.DataFrame], ax: Axes | None = None) ->
     ax.set(xlabel="layer (0 = input of the first block)", ylabel="projection-weighted CCA", ylim=(low, 1.0))
     whole_numbers(ax)
     ax.set_title(plain(about.get("rows", "")), loc="left", fontsize=11)
-    legend(ax, loc="best")
+    legend(ax)
     _stamp(ax, {**about, "how": f"{about.get('how', '')}, band: all splits"})
     return ax
 

@@ -4,7 +4,8 @@ What is called EER below is the metric of the finding where the target is anothe
 other figures of its task stand beside it under their names (see `probing.targets.metrics`).
 
 experiment      what was done: `layer` (a linear probe per layer), `shuffled-labels` and `trivial-features` (controls),
-                `depth` (heads on layers 1..k), `depth-excess`, `contribution`, `cost`, and, where asked for,
+                `depth` (heads on layers 1..k), `depth-excess`, `contribution`, `cost`, `layer-at-once` and
+                `layer-excess` (what holds for all layers at once), and, where asked for,
                 `by-condition`, `unseen-attack`, and `mlp` and `mlp-shuffled-labels` (an MLP probe per layer and its
                 control); of frames that are bona fide or spoofed `localisation`;
                 `erased` and `erased-random` (a probe of what is left of a layer); of units with types `control-task`
@@ -20,6 +21,9 @@ metric          `eer` and others; value, low, high: shares from 0 to 1 with the 
 
 depth-excess: EER of a head on the first k layers less that of full depth, means over seeds, as `eer_excess`; `high` is
 the upper end of the one-sided 95 % interval: the excess that is not excluded. There is no `low`.
+
+layer-at-once: the metric of the linear probe of each layer on eval, with intervals that hold for all layers at once;
+layer-excess: by how much it is worse than that of the layer chosen on dev, as `eer_excess`, paired, likewise.
 
 by-condition: EER of the probe of each layer, trained on everything, on the trials of a condition as the official
 packages take them: of an attack its spoofs and every bona fide trial, of a codec the trials of both classes. Each
@@ -45,7 +49,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from probing.metrics import ClassTrials, Interval, Resamples
+from probing.metrics import ClassTrials, Interval, Resamples, simultaneous_level
 from probing.runs.condition_names import condition_name
 from probing.sweep.depth_finding import excess_bound
 from probing.sweep.depths import FittedHead
@@ -61,6 +65,8 @@ TRIVIAL = "trivial-features"
 CONTROL = "shuffled-labels"
 DEPTHS = "depth"
 EXCESS = "depth-excess"
+LAYER_EXCESS = "layer-excess"
+AT_ONCE = "layer-at-once"
 CONTRIBUTIONS = "contribution"
 COSTS = "cost"
 MLP = "mlp"
@@ -206,6 +212,39 @@ class Results:
             metric = f"{self._task.metric.name}_excess"
             row = {"experiment": EXCESS, "head": head, "depth": depth, "metric": metric, **self._of(part)}
             self.append({**row, "value": value, "high": most})
+
+    def add_layers_at_once(self, chosen: int, resampled: Mapping[int, NDArray[np.float64]]) -> None:
+        """Add what holds for all layers at once on eval: each layer's interval, and by how much it is worse than one.
+
+        The excess over the layer chosen on dev is paired, positive where the layer is worse.
+
+        Args:
+            chosen: that layer.
+            resampled: layer -> (R,) the metric of its linear probe on resamples of eval.
+        """
+        task = self._task
+        drawn = self.resamples["eval"]
+        rows = {row["layer"]: row["value"] for row in self._rows if self._is_finding(row)}
+        sign = task.metric.loss(1)
+        layers = list(resampled)
+        values = np.stack([resampled[layer] for layer in layers])
+        level = simultaneous_level(values)
+        others = [layer for layer in layers if layer != chosen]
+        excess = {layer: sign * (resampled[layer] - resampled[chosen]) for layer in others}
+        excess_level = simultaneous_level(np.stack([excess[layer] for layer in others])) if others else level
+        for layer, of_layer in zip(layers, values, strict=True):
+            of = {"head": "linear", "layer": layer, **self._of("eval")}
+            interval = task.interval(rows[layer], of_layer, drawn, level=level)
+            self.append({"experiment": AT_ONCE, **of, "metric": task.metric.name, **asdict(interval)})
+            if layer != chosen:
+                value = sign * (rows[layer] - rows[chosen])
+                difference = task.difference(value, excess[layer], drawn, excess_level)
+                metric = f"{task.metric.name}_excess"
+                self.append({"experiment": LAYER_EXCESS, **of, "metric": metric, **asdict(difference)})
+
+    def _is_finding(self, row: Mapping[str, Any]) -> bool:
+        of = self._of("eval")
+        return row["experiment"] == LAYERS and row["metric"] == self._task.metric.name and of.items() <= row.items()
 
     @property
     def task(self) -> Task:

@@ -78,6 +78,7 @@ def sweep(
         )
         table = results.table()
         findings = _findings(data, table, probes) | {"depth_finding": depth_finding}
+        results.add_layers_at_once(findings["finding"].layer, probes.boots)
         if data.controls:
             column = options.target.control_type
             findings["control_task"] = find_control_task(table, findings["finding"], column, data.corpora[0])
@@ -94,7 +95,7 @@ def sweep(
         )
         told = {name: finding.as_dict() if finding else None for name, finding in findings.items()}
         seconds = round(time.perf_counter() - started, 3)
-        return writer.finish(table, {**configuration, **data.record(), **told, "seconds": seconds})
+        return writer.finish(results.table(), {**configuration, **data.record(), **told, "seconds": seconds})
 
 
 INPUTS = {

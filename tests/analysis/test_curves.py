@@ -16,10 +16,12 @@ from matplotlib.figure import Figure
 import analysis
 from analysis.plots.depths import contribution_curve, depth_table, save_depth_curve
 from analysis.plots.layers import save_layer_curve
+from analysis.plots.style import figure_of
 from analysis.plots.terminal import shows_lines, text_curve
 from cache import ProbeError
 from probing.metrics import eer
 from probing.runs import Run
+from probing.runs.simultaneous import layer_bands
 from probing.sweep import DepthOptions, SweepOptions, sweep
 
 HEADS = DepthOptions(seeds=(0, 1), epochs=3)
@@ -57,7 +59,7 @@ def test_jupyter_shows_a_plot_as_the_last_line_of_a_cell_and_leaves_axes_of_ones
 
     shown, _ = DisplayFormatter().format(analysis.layer_curve(run))
     picture = matplotlib.image.imread(io.BytesIO(shown["image/png"]))
-    assert picture.shape[:2] == (460, 768)
+    assert picture.shape[1] == 768
     assert picture[..., :3].std() > 0.05
     ax = Figure().subplots()
     assert analysis.layer_curve(run, ax=ax) is ax
@@ -103,9 +105,41 @@ def test_the_layer_curve_shows_the_figures_of_the_table(run: Run) -> None:
     lines = lines_of(ax)
     assert np.allclose(lines["linear probe"], eval_eers(run))
     assert lines["chosen on dev"] == pytest.approx([100 * run.record["finding"]["best"]["value"]])
-    assert {"shuffled labels (control; band: range)", "trivial features (duration, level, bandwidth, floor)"} <= set(
+    assert {"shuffled labels (control; band: range)", "trivial features (duration, level, ...), bar: 95 %"} <= set(
         lines
     )
+    assert set(lines["chance"]) == {50}
+
+
+def test_below_the_layer_curve_stands_what_each_layer_has_more_than_the_chosen_one(run: Run) -> None:
+    figure = figure_of(analysis.layer_curve(run))
+    curve, below = figure.axes
+    chosen = run.record["finding"]["layer"]
+    table = analysis.load(run).layers_at_once.set_index("layer")
+    eers = eval_eers(run).to_numpy()
+    others = [layer for layer in range(4) if layer != chosen]
+    points = below.containers[0].lines[0]
+    assert list(points.get_xdata()) == others
+    assert np.allclose(points.get_ydata(), (eers - eers[chosen])[others])
+    assert (table["excess_low"] <= table["excess"]).all()
+    assert (table["excess"] <= table["excess_high"]).all()
+    assert below.get_ylabel() == f"points more\nthan layer {chosen}"
+    own = Figure().subplots()
+    analysis.layer_curve(run, ax=own)
+    assert figure_of(own).axes == [own]
+    assert curve.get_xlim() == below.get_xlim()
+
+
+def test_marks_are_empty_where_a_layer_is_not_shown_to_be_better_than_chance(run: Run) -> None:
+    table = analysis.load(run).layers_at_once
+    bands = 100 * layer_bands(run)
+    assert np.allclose(table[["low", "high"]], bands[["low", "high"]])
+    empty = table["layer"][~table["better_than_chance"].astype(bool)]
+    assert set(empty) == set(bands.index[bands["high"] >= 50])
+    assert 0 < len(empty) < 4
+    curve = analysis.layer_curve(run)
+    (drawn,) = [line for line in curve.get_lines() if str(line.get_label()).startswith("empty: not shown")]
+    assert list(drawn.get_xdata()) == list(empty)
 
 
 def test_every_plot_takes_axes_gives_them_back_and_carries_its_stamp(run: Run) -> None:

@@ -65,7 +65,7 @@ def test_the_curve_draws_them_where_asked_for(
     drawn = analysis.layer_curve(runs[0], simultaneous=True)
     tops = [path.vertices[:, 1].max() for shape in drawn.collections for path in shape.get_paths()]
     assert any(top == pytest.approx(100 * bands["high"].max()) for top in tops)
-    assert "all layers at once" in drawn.get_ylabel()
+    assert "95 % interval, all layers at once" in [text.get_text() for text in drawn.get_legend().get_texts()]
     command = ["plot", str(runs[0].folder), "layers", "--simultaneous", "--out", str(tmp_path / "x.png")]
     assert run_cli(command, monkeypatch) == 0
     command[2] = "det"
