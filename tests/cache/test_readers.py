@@ -1,4 +1,4 @@
-"""Threads, forked and spawned workers read a cache that another process extends: what they get is right and whole."""
+"""Threads, forked workers and workers that inherit nothing read a cache that another process extends: what they get is right and whole."""
 
 import threading
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import CONTEXT
 from random_store import Recipe, kill, names, slow_writer
 from torch.utils.data import DataLoader
 
@@ -58,8 +59,8 @@ def test_threads_that_share_a_cache_and_open_new_ones_read_what_was_finished(gro
     assert max(map(max, seen)) > len(shared)
 
 
-@pytest.mark.parametrize("context", ["fork", "spawn"])
-def test_worker_processes_read_what_was_finished_when_the_cache_was_opened(context: str, growing: Path) -> None:
+@pytest.mark.parametrize("context", ["fork", CONTEXT], ids=["fork", "forkserver"])
+def test_worker_processes_read_what_was_finished_when_the_cache_was_opened(context, growing: Path) -> None:
     opened, first = Cache(growing), None
     for cache in (opened, Cache(growing)):  # the second one opened while workers of the first ended
         data = CacheDataset(cache)

@@ -1,6 +1,5 @@
 """What waits in an extraction is bounded, whatever the lengths of the clips and the speed of the disk."""
 
-import multiprocessing
 import sys
 import time
 from pathlib import Path
@@ -8,6 +7,7 @@ from threading import Lock
 
 import numpy as np
 import pytest
+from processes import CONTEXT
 from small_extraction import assert_same, corpus_in, machine, quiet, run_cli, with_frames, write_clips
 
 from cache import ProbeError, verify
@@ -31,8 +31,8 @@ def test_a_shard_of_long_clips_is_extracted_in_less_memory_than_its_audio(tmp_pa
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     from extraction_memory import corpus_of, peaks
 
-    corpus = corpus_of(tmp_path, 40, 30.0)  # 77 MB of audio, 38 MB of frames
-    with multiprocessing.get_context("spawn").Pool(1) as alone:
+    corpus = corpus_of(tmp_path, 28, 30.0)  # 54 MB of audio, 27 MB of frames
+    with CONTEXT.Pool(1) as alone:
         (little, _), (much, _) = alone.apply(peaks, (corpus, "log-mel", [0.02, 2.0]))
     assert little < 0.16, "beside what decoding a clip and one pass take"
     assert much > little + 0.03

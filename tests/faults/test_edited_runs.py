@@ -11,7 +11,7 @@ from cache import Cache, ProbeError
 from probing.runs import Run
 from probing.sweep import DepthOptions, SweepOptions, sweep
 
-ONE_IN = 200  # of the changes; `python tests/faults/long.py edits` tries all
+ONE_IN = 400  # of the changes; `python tests/faults/long.py edits` tries all
 OPTIONS = SweepOptions(
     resamples=100,
     strengths=(0.1,),

@@ -21,7 +21,7 @@ from probing.sealing import CHECKSUM, FILES, Damaged, check_file, faults_of, rea
 from probing.serving.heads import choose_head
 from probing.sweep import DepthOptions, SweepOptions, sweep
 
-FLIPS = 48
+FLIPS = 32
 
 
 @pytest.fixture(scope="module")
