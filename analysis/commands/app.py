@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -40,8 +41,18 @@ app = typer.Typer(
 )
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"probe {version('speech-layer-probe')}")
+        raise typer.Exit
+
+
 @app.callback()
 def import_modules(
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Name the version, and end."),
+    ] = False,
     modules: Annotated[
         list[str] | None,
         typer.Option(

@@ -1,4 +1,4 @@
-"""Threads, forked workers and workers that inherit nothing read a cache that another process extends: what they get is right and whole."""
+"""Threads, forked workers and ones that inherit nothing read a cache that another process extends, right and whole."""
 
 import threading
 from collections.abc import Iterator

@@ -44,7 +44,7 @@ class SlowShard(ShardWriter):
     written = 0
 
     def write(self, row: int, tier: str, layer: int, block: np.ndarray, n_rows: int) -> None:
-        time.sleep(0.003)
+        time.sleep(0.01)
         super().write(row, tier, layer, block, n_rows)
         type(self).written += block.nbytes
 

@@ -1,15 +1,16 @@
-"""How long a wrong argument takes to be refused: processor time of each command, and its ratio to `python -c pass`.
+"""How much processor time a command takes that is refused, or only tells about itself, beside that of another build.
 
-    python tests/benchmarks/refusal_speed.py [--beside TREE]
+    python tests/benchmarks/cold_start.py [--beside TREE] [--only sweep] [--rounds 5]
 
-Every command is given a file that is missing or an option that has no such value. What is refused before PyTorch and
-transformers are imported takes well under a second and a half. With --beside, the same commands are run in another
-checkout of the project as well, in turn, and the ratio of both is printed.
+Every command but the first ones is given a file that is missing or an option that has no such value. What is refused
+before PyTorch and transformers are imported takes well under a second and a half. With --beside, the same commands are
+run in another checkout of the project as well, in turn, and the ratio of the medians is printed.
 """
 
 import argparse
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from cache.manifest import Manifest
 from cache.writer import CacheWriter
 
 ROOT = Path(__file__).parents[2]
+TELLING = ["--help", "--version", "sweep --help"]
 WRONG = [
     "extract x.cache --corpus MISSING.csv",
     "extract x.cache --corpus nonsense",
@@ -91,29 +93,40 @@ def seconds(command: list[str], folder: Path, tree: Path) -> tuple[float, int, s
     return used, done.returncode, (done.stderr.strip().splitlines() or [""])[-1]
 
 
+def prepare(folder: Path) -> None:
+    """Write what the commands name that is not missing: a score file, and a cache without utterances."""
+    (folder / "text").write_text("u1 1.0\nu2 0.5\n")
+    columns = {"utterance_id": ["u"], "path": ["u.wav"], "split": ["train"], "label": ["spoof"]}
+    manifest = Manifest(fingerprint={}, layers=(0,), dim=1, tiers={"pooled": "float32"}, measures=(), about={})
+    with CacheWriter(folder / "empty.cache", manifest, pd.DataFrame(columns), 1):
+        pass
+
+
 def main() -> None:
     """Print one line a command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--beside", type=Path, help="another checkout, to compare with")
     parser.add_argument("--only", default="", help="commands that begin so")
+    parser.add_argument("--rounds", type=int, default=5, help="of which the median is taken")
     given = parser.parse_args()
     trees = [ROOT, *([given.beside.resolve()] if given.beside else [])]
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        (folder / "text").write_text("u1 1.0\nu2 0.5\n")
-        columns = {"utterance_id": ["u"], "path": ["u.wav"], "split": ["train"], "label": ["spoof"]}
-        manifest = Manifest(fingerprint={}, layers=(0,), dim=1, tiers={"pooled": "float32"}, measures=(), about={})
-        with CacheWriter(folder / "empty.cache", manifest, pd.DataFrame(columns), 1):
-            pass
+        prepare(folder)
         nothing = min(seconds([sys.executable, "-c", "pass"], folder, ROOT)[0] for _ in range(5))
         print(f"python -c pass: {nothing:.3f} s of processor")
-        for text in (text for text in WRONG if text.startswith(given.only)):
+        for text in (text for text in TELLING + WRONG if text.startswith(given.only)):
             command = [sys.executable, "-m", "analysis.commands.app", *text.split()]
-            seconds(command, folder, ROOT)  # once to write bytecode
-            found = [seconds(command, folder, tree) for tree in trees]
-            used, code, said = found[0]
-            beside = f" {found[1][0]:5.2f} s there, x {found[1][0] / used:.1f};" if len(found) > 1 else ""
-            print(f"{used:5.2f} s = {used / nothing:3.0f} x;{beside} exit {code}  probe {text}  |  {said[:90]}")
+            for tree in trees:
+                seconds(command, folder, tree)  # once to write bytecode
+            rounds = [[seconds(command, folder, tree) for tree in trees] for _ in range(given.rounds)]
+            used, *there = (statistics.median(one[i][0] for one in rounds) for i in range(len(trees)))
+            _, code, said = rounds[0][0]
+            beside = f" {there[0]:5.2f} s there, x {there[0] / used:.1f};" if there else ""
+            print(
+                f"{used:5.2f} s = {used / nothing:3.0f} x;{beside} exit {code}  probe {text}  |  {said[:90]}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
