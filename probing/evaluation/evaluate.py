@@ -112,7 +112,7 @@ def evaluate(
         drawn = _draw(rows, interval_by, resamples, seed) if name else pooled
         bonafide = rows["label"].eq("bonafide")
         scores = rows["score"].to_numpy()
-        intervals.append(rate_interval(value, eer_resamples(bonafide, scores, drawn), drawn))
+        intervals.append(rate_interval(value, eer_resamples(bonafide, scores, drawn, alone=True), drawn))
         if drawn.unit != pooled.unit:
             otherwise.append(f"{name} (by {drawn.unit})")
     at = table.columns.get_loc("eer") + 1

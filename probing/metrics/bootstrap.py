@@ -4,12 +4,15 @@ Scores are sorted once: a resample is a count per cluster, and an error rate nee
 many trials, those far from where the error rates cross are summed per cluster beforehand, and counts are expanded only
 in a window around the crossing that holds it nearly always; a resample whose crossing lies outside is counted in full,
 so that the window changes no result.
+
+Of single trials no more is drawn than how many fall below the window, and which within, if a figure is compared with no
+other on the same resamples.
 """
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from probing.metrics.eer import OperatingPoints, ScoresError, eer_of_counts, operating_points
+from probing.metrics.eer import ScoresError, checked, eer_of_counts
 from probing.metrics.resamples import Resamples
 from probing.threads import Threads
 
@@ -18,8 +21,20 @@ WINDOW_SIGMAS = 5.0
 THREADS = 2
 
 
-def eer_resamples(bonafide: ArrayLike, scores: ArrayLike, resamples: Resamples) -> NDArray[np.float64]:
-    """Equal error rates (R,) of the resamples; see `eer` for the arguments and errors.
+def eer_resamples(
+    bonafide: ArrayLike, scores: ArrayLike, resamples: Resamples, *, alone: bool = False
+) -> NDArray[np.float64]:
+    """Equal error rates (R,) of the resamples.
+
+    Args:
+        bonafide: (N,) true for bona fide trials.
+        scores: (N,) countermeasure scores, higher for bona fide.
+        resamples: of these trials.
+        alone: whether the rates are compared with no others on the same resamples. Many single trials are then drawn
+            near the crossing only: as many resamples, drawn alike, in a fraction of the time, which are others.
+
+    Raises:
+        ScoresError: lengths differ, a score is NaN, or a class is missing.
 
     >>> from probing.metrics import draw
     >>> scores = [2.0, 1.0, -0.5, 0.0, -1.0, -2.0]
@@ -27,10 +42,12 @@ def eer_resamples(bonafide: ArrayLike, scores: ArrayLike, resamples: Resamples) 
     >>> found.shape, bool(0 <= found.min() <= found.max() <= 1)
     ((500,), True)
     """
-    trials = _Sorted(operating_points(bonafide, scores), resamples)
+    trials = _Sorted(*checked(bonafide, scores), resamples)
     if len(trials.cluster) * resamples.n <= BLOCK_VALUES:
         return trials.rates(resamples.counts)
     window = _Window(trials)
+    if alone and window.single:
+        return _Drawn(window, resamples.seed).rates(resamples.n)
     blocks = _blocks(resamples.n, THREADS * max(len(trials.cluster) // 8, sum(resamples.sizes)))
     with Threads(THREADS, thread_name_prefix="resample") as pool:
         return np.concatenate(list(pool.map(lambda block: window.rates(resamples.rows(*block)), blocks)))
@@ -48,19 +65,21 @@ class _Sorted:
     cluster, bonafide: (N,). starts: (M + 1,) where each distinct score begins, and N.
     """
 
-    def __init__(self, points: OperatingPoints, resamples: Resamples) -> None:
-        if len(points.group) != len(resamples.cluster):
-            raise ScoresError(
-                f"{len(points.group)} scores, resamples of {len(resamples.cluster)}: expected the same trials"
-            )
-        order = np.argsort(points.group, kind="stable")
-        self.cluster, self.bonafide = resamples.cluster[order], points.bonafide[order]
-        self.starts = np.searchsorted(points.group[order], np.arange(points.n_groups + 1))
+    def __init__(self, bonafide: NDArray[np.bool_], scores: NDArray[np.float64], resamples: Resamples) -> None:
+        if len(scores) != len(resamples.cluster):
+            raise ScoresError(f"{len(scores)} scores, resamples of {len(resamples.cluster)}: expected the same trials")
+        order = np.argsort(scores, kind="stable")
+        ascending = scores[order]
+        self.cluster, self.bonafide = resamples.cluster[order], bonafide[order]
+        self.starts = np.concatenate([[0], np.flatnonzero(ascending[1:] != ascending[:-1]) + 1, [len(scores)]])
         self.sizes, self.levels = resamples.sizes, resamples.levels
 
     def rates(self, counts: NDArray[np.number]) -> NDArray[np.float64]:
         """Equal error rates (R,) of resamples (R, clusters), every trial counted."""
-        weights = counts[:, self.cluster].astype(np.float64)
+        return self.rates_of(counts[:, self.cluster].astype(np.float64))
+
+    def rates_of(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The same of how often each trial (R, N) counts."""
         bonafide = np.add.reduceat(np.where(self.bonafide, weights, 0.0), self.starts[:-1], axis=1)
         spoof = np.add.reduceat(np.where(self.bonafide, 0.0, weights), self.starts[:-1], axis=1)
         return eer_of_counts(bonafide, spoof)
@@ -93,6 +112,7 @@ class _Window:
         low = max(0, int(np.searchsorted(gap, -half)) - 1)
         high = min(len(starts) - 1, int(np.searchsorted(gap, half)) + 1)
         within = slice(starts[low], starts[high])
+        self.first = int(starts[low])
         self.is_first = low == 0
         self.single = bool((total == 1).all()) and all(len(one.sizes) == 1 for one in trials.levels)
         self.ends = starts[low + 1 : high + 1] - starts[low] - 1
@@ -124,3 +144,70 @@ class _Window:
             here = slice(first, self.ends[k] + 1)
             rates[i] = (missed + inside[i, here] @ self.bonafide[here] * (before / (before - gap[k]))) / n_bonafide
         return rates
+
+
+class _Drawn:
+    """Resamples of single trials of which only the window is drawn, and how many fall below it.
+
+    Within a class any trial is drawn as often as any other: how many fall below, within and above the window is
+    multinomial, and so is then which of those within.
+    """
+
+    def __init__(self, window: _Window, seed: int) -> None:
+        self.window, self.seed = window, seed
+        self.kinds = window.bonafide, ~window.bonafide
+        self.inside = [int(kind.sum()) for kind in self.kinds]
+        self.below = [int(column.sum()) for column in window.below]
+        self.ends = [np.concatenate([[0], np.cumsum(kind)[window.ends]]) for kind in self.kinds]
+
+    def rates(self, n: int) -> NDArray[np.float64]:
+        """Equal error rates of `n` resamples."""
+        generator = np.random.Generator(np.random.SFC64((self.seed, n)))
+        sizes = self.window.all.sizes
+        parts = []
+        for size, inside, below in zip(sizes, self.inside, self.below, strict=True):
+            shares = np.array([below, inside, size - below - inside]) / size
+            parts.append(generator.multinomial(size, shares, size=n))
+        blocks = _blocks(n, max(sum(self.inside), 1))
+        return np.concatenate([self._rates(generator, [part[first:last] for part in parts]) for first, last in blocks])
+
+    def _rates(self, generator: np.random.Generator, parts: list[NDArray[np.int64]]) -> NDArray[np.float64]:
+        """Equal error rates of resamples of which each class has (R, 3) trials below, within and above the window."""
+        rows = np.arange(len(parts[0]))
+        counts = []
+        summed = []
+        for part, inside, ends in zip(parts, self.inside, self.ends, strict=True):
+            drawn = generator.integers(0, max(inside, 1), int(part[:, 1].sum())) + np.repeat(rows * inside, part[:, 1])
+            counts.append(np.bincount(drawn, minlength=len(rows) * inside).reshape(len(rows), inside))
+            at_least = np.concatenate([np.zeros((len(rows), 1), np.int64), np.cumsum(counts[-1], axis=1)], axis=1)
+            summed.append(part[:, :1] + at_least[:, ends])
+        n_bonafide, n_spoof = self.window.all.sizes
+        gap = summed[0] * n_spoof + (summed[1] - n_spoof) * n_bonafide
+        after = np.argmax(gap >= 0, axis=1)  # never 0 where the window begins with the lowest score
+        outside = (gap[:, -1] < 0) | (after == 0)
+        rates = np.empty(len(rows))
+        rows = rows[~outside]
+        after = after[~outside]
+        before = gap[rows, after - 1]
+        missed = summed[0][rows, after - 1]
+        share = before / (before - gap[rows, after])
+        rates[rows] = (missed + share * (summed[0][rows, after] - missed)) / n_bonafide
+        for row in np.flatnonzero(outside):
+            rates[row] = self._in_full(generator, [part[row] for part in parts], [count[row] for count in counts])
+        return rates
+
+    def _in_full(
+        self, generator: np.random.Generator, parts: list[NDArray[np.int64]], inside: list[NDArray[np.int64]]
+    ) -> float:
+        """The rate of one resample whose crossing is outside, with the trials below and above drawn as well."""
+        trials = self.window.all
+        weights = np.zeros(len(trials.bonafide))
+        for kind, (below, _, above), drawn in zip((trials.bonafide, ~trials.bonafide), parts, inside, strict=True):
+            positions = np.flatnonzero(kind)
+            first = int(np.searchsorted(positions, self.window.first))
+            counts = [
+                np.bincount(generator.integers(0, max(size, 1), n), minlength=size)
+                for size, n in ((first, below), (len(positions) - first - len(drawn), above))
+            ]
+            weights[positions] = np.concatenate([counts[0], drawn, counts[1]])
+        return float(trials.rates_of(weights[None])[0])

@@ -69,7 +69,7 @@ def rate_interval(value: float, resampled: NDArray[np.float64], resamples: Resam
     >>> f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
     '0.40 [0.31, 0.50]'
     """
-    from scipy import stats  # a wrong option must not wait for it
+    from scipy import special  # not stats, which takes a second to import
 
     if np.isnan(value):
         return Interval(value, np.nan, np.nan)
@@ -79,12 +79,12 @@ def rate_interval(value: float, resampled: NDArray[np.float64], resamples: Resam
     trials = resamples.most_trials
     if variance := standard_error(resampled, resamples) ** 2:
         trials = min(value * (1 - value) / variance, trials)
-    trials *= (stats.norm.ppf(tail) / stats.t.ppf(tail, resamples.degrees)) ** 2
+    trials *= (special.ndtri(tail) / special.stdtrit(resamples.degrees, tail)) ** 2
     errors = max(value * trials, 0.0)
     ends = np.array([tail, 1 - tail])
-    proportion = stats.beta.ppf(ends, errors + 0.5, trials - errors + 0.5)
+    proportion = special.betaincinv(errors + 0.5, trials - errors + 0.5, ends)
     error = standard_error(_on_probit(resampled, resamples), resamples)
-    probit = stats.norm.cdf(_on_probit(value, resamples) + stats.t.ppf(ends, resamples.degrees) * error)
+    probit = special.ndtr(_on_probit(value, resamples) + special.stdtrit(resamples.degrees, ends) * error)
     low = min(proportion[0], probit[0]) if value > 0 else 0.0
     high = max(proportion[1], probit[1]) if value < 1 else 1.0
     return Interval(value, min(float(low), value), max(float(high), value))
@@ -92,10 +92,10 @@ def rate_interval(value: float, resampled: NDArray[np.float64], resamples: Resam
 
 def _on_probit(rates: ArrayLike, resamples: Resamples) -> NDArray[np.float64]:
     """Rates on the probit scale; none nearer to 0 or 1 than half a trial of the smaller class."""
-    from scipy import stats
+    from scipy import special
 
     half_a_trial = 0.5 / min(len(one.cell) for one in resamples.levels if len(one.cell))
-    return stats.norm.ppf(np.clip(rates, half_a_trial, 1 - half_a_trial))
+    return np.asarray(special.ndtri(np.clip(rates, half_a_trial, 1 - half_a_trial)))
 
 
 def difference_interval(
@@ -112,11 +112,11 @@ def difference_interval(
     >>> difference_interval(value, one - other, drawn).high < 0
     True
     """
-    from scipy import stats
+    from scipy import special
 
     if np.isnan(value) or not resamples.degrees:
         return Interval(value, -1.0 + 0 * value, 1.0 + 0 * value)
-    half = float(stats.t.ppf((1 + level) / 2, resamples.degrees)) * standard_error(resampled, resamples)
+    half = float(special.stdtrit(resamples.degrees, (1 + level) / 2)) * standard_error(resampled, resamples)
     return Interval(value, value - half, value + half)
 
 
@@ -145,12 +145,12 @@ def figure_interval(
     >>> round(found.low, 2), found.high
     (0.78, 1)
     """
-    from scipy import stats
+    from scipy import special
 
     known = resampled[np.isfinite(resampled)]
     if np.isnan(value) or not resamples.degrees or len(known) < 2:
         return Interval(value, float("nan"), float("nan"))
-    half = float(stats.t.ppf((1 + level) / 2, resamples.degrees)) * standard_error(known, resamples)
+    half = float(special.stdtrit(resamples.degrees, (1 + level) / 2)) * standard_error(known, resamples)
     return Interval(value, max(value - half, lowest), min(value + half, highest))
 
 
@@ -166,10 +166,10 @@ def difference_p(value: float, resampled: NDArray[np.float64], resamples: Resamp
     >>> difference_p(value, one - other, drawn) < 0.05, difference_p(0.0, one - other, drawn)
     (True, 1.0)
     """
-    from scipy import stats
+    from scipy import special
 
     error = standard_error(resampled, resamples) if resamples.degrees else 0.0
-    return float(2 * stats.t.sf(abs(value) / error, resamples.degrees)) if error else 1.0
+    return float(2 * special.stdtr(resamples.degrees, -abs(value) / error)) if error else 1.0
 
 
 def simultaneous_level(resampled: NDArray[np.float64], level: float = LEVEL) -> float:
@@ -186,15 +186,15 @@ def simultaneous_level(resampled: NDArray[np.float64], level: float = LEVEL) -> 
     >>> round(simultaneous_level(generator.normal(size=(13, 2000))), 3)
     0.996
     """
-    from scipy import stats
+    from scipy import special
 
     spread = resampled.std(axis=1, ddof=1)
     varies = spread > 0
     if not varies.any():
         return level
     away = np.abs(resampled[varies] - resampled[varies].mean(axis=1, keepdims=True)) / spread[varies, None]
-    critical = max(float(np.quantile(away.max(axis=0), level)), float(stats.norm.ppf((1 + level) / 2)))
-    return float(2 * stats.norm.cdf(critical) - 1)
+    critical = max(float(np.quantile(away.max(axis=0), level)), float(special.ndtri((1 + level) / 2)))
+    return float(2 * special.ndtr(critical) - 1)
 
 
 def standard_error(resampled: NDArray[np.float64], resamples: Resamples) -> float:

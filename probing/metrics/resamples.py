@@ -11,6 +11,7 @@ trials are drawn where a class has one cluster only, and `Resamples.note` says s
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -43,7 +44,6 @@ class Resamples:
     levels: what is drawn in either class.
     n: number R of resamples. seed: of the generators. unit: what was drawn, for people, as `speaker and attack`.
     drawn: the same with its numbers, and what a person should know. note: only that: a class of one cluster, or few.
-    stored: (R, values) how often each value was drawn, or None where each resample is drawn when it is needed.
     """
 
     cluster: NDArray[np.intp]
@@ -53,8 +53,14 @@ class Resamples:
     seed: int
     unit: str
     drawn: str
-    stored: NDArray[np.int16] | None
     note: str = ""
+
+    @cached_property
+    def stored(self) -> NDArray[np.int16] | None:
+        """How often each value was drawn, (R, values), or None where each resample is drawn when it is needed."""
+        if self.n * sum(size for one in self.levels for size in one.sizes) > STORED_COUNTS:
+            return None
+        return _drawn(np.random.default_rng(self.seed), self.levels, self.n)
 
     @property
     def fewest(self) -> int:
@@ -160,9 +166,6 @@ def draw(
     both = levels.get(BONAFIDE, nothing), levels.get(SPOOF, nothing)
     cluster = np.empty(len(is_bonafide), np.intp)
     cluster[rows[BONAFIDE]], cluster[rows[SPOOF]] = both[0].cell, both[1].cell + both[0].n_cells
-    stored = None
-    if n * sum(size for one in both for size in one.sizes) <= STORED_COUNTS:
-        stored = _drawn(np.random.default_rng(seed), both, n)
     names = dict.fromkeys(name for one in levels.values() for name in one.names if name != UTTERANCE)
     attacks = () if clusters.attacks is None else clusters.attacks[rows[SPOOF]]
     drawn = (
@@ -173,7 +176,7 @@ def draw(
         )
     )
     sizes = both[0].n_cells, both[1].n_cells
-    return Resamples(cluster, sizes, both, n, seed, " and ".join(names) or UTTERANCE, drawn, stored, note)
+    return Resamples(cluster, sizes, both, n, seed, " and ".join(names) or UTTERANCE, drawn, note)
 
 
 def _levels(

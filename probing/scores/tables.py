@@ -12,7 +12,7 @@ import pandas as pd
 from cache.bounds import TooLarge
 from probing.labels import LABELS
 from probing.metrics.eer import ScoresError
-from probing.rows import first_double, fit, open_text, separated_rows, stripped
+from probing.rows import BYTE_ORDER_MARK, first_double, fit, open_text, separated_rows, stripped
 
 ALIASES = {
     "filename": "utterance_id", "utterance": "utterance_id", "trial": "utterance_id", "file": "utterance_id",
@@ -66,6 +66,8 @@ def read_table(
             raise ScoresError(f"{path}, line {line}: {len(fields)} fields; expected {expected}")
         names = _order(orders[len(fields)], [fit(row, len(fields)) for row in rows.values()], path)
     for line, found in rows.items():
+        if len(found) == len(names):
+            continue
         rows[line] = fit(found, len(names))
         if len(rows[line]) != len(names):
             raise ScoresError(
@@ -109,7 +111,7 @@ def with_numbers(table: pd.DataFrame, path: Path, infinite: bool = False) -> pd.
 
     If asked, `-inf` and `inf` are taken as the lowest and the highest there are.
     """
-    scores = pd.Series([_number(text) for text in table["score"]], table.index, dtype="float64")
+    scores = pd.Series(_numbers(table["score"].tolist()), table.index, dtype="float64")
     wrong = scores.isna() if infinite else ~np.isfinite(scores)
     refuse(table, wrong, "score", "expected a finite number", path)
     return table.assign(score=scores)
@@ -138,10 +140,12 @@ def _rows(path: Path) -> dict[int, list[str]]:
     with open_text(path) as handle:
         if is_csv(path):
             return separated_rows(handle, ",")
-        lines = {number: line for number, line in enumerate(handle, 1) if stripped(line)}
-    if "\t" in stripped(next(iter(lines.values()), "")):
-        return {number: [stripped(field) for field in line.split("\t")] for number, line in lines.items()}
-    return {number: stripped(line).split() for number, line in lines.items()}
+        text = handle.read()
+    bare = stripped if BYTE_ORDER_MARK in text else str.strip
+    lines = enumerate(text.split("\n"), 1)
+    if "\t" in bare(next((line for line in text.split("\n") if bare(line)), "")):
+        return {number: [bare(field) for field in line.split("\t")] for number, line in lines if bare(line)}
+    return {number: fields for number, line in lines if (fields := bare(line).split())}
 
 
 def _header(fields: list[str], needed: tuple[str, ...]) -> list[str]:
@@ -152,6 +156,17 @@ def _header(fields: list[str], needed: tuple[str, ...]) -> list[str]:
         if name not in needed and alias not in names:
             names[i] = alias
     return names if set(needed) <= set(names) else []
+
+
+def _numbers(texts: list[str]) -> list[float]:
+    """Each text as a number; the common case, that all are plain and finite, at once."""
+    try:
+        values = [float(text) for text in texts]
+    except ValueError:
+        values = []
+    if values and all(map(math.isfinite, values)) and "_" not in "".join(texts):
+        return values
+    return [_number(text) for text in texts]
 
 
 def _number(text: str) -> float:

@@ -135,6 +135,36 @@ def test_single_trials_drawn_when_needed_agree_with_repeating_them(monkeypatch: 
         assert value == pytest.approx(eer(np.repeat(bonafide, times), np.repeat(scores, times)), abs=1e-12)
 
 
+@pytest.mark.parametrize("sigmas", [0.0, 5.0])
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_figure_that_is_alone_spreads_alike_where_only_its_window_is_drawn(
+    monkeypatch: pytest.MonkeyPatch, sigmas: float, tied: bool
+) -> None:
+    bonafide, scores = gaussian_trials(600, 1)
+    order = np.random.default_rng(2).permutation(1200)
+    scores = scores.round(1) if tied else scores
+    resamples = draw(bonafide, n=3000)
+    whole = eer_resamples(bonafide, scores, resamples)
+    monkeypatch.setattr("probing.metrics.bootstrap.WINDOW_SIGMAS", sigmas)
+    alone = eer_resamples(bonafide, scores, resamples, alone=True)
+    assert (alone == eer_resamples(bonafide, scores, resamples, alone=True)).all()
+    other = draw(bonafide[order], n=3000)
+    assert (alone == eer_resamples(bonafide[order], scores[order], other, alone=True)).all()
+    assert alone.mean() == pytest.approx(whole.mean(), abs=4 * whole.std() / 1500**0.5)
+    assert alone.std() == pytest.approx(whole.std(), rel=4 / 3000**0.5)
+    assert np.quantile(alone, [0.05, 0.5, 0.95]) == pytest.approx(
+        np.quantile(whole, [0.05, 0.5, 0.95]), abs=0.2 * whole.std()
+    )
+
+
+def test_speakers_are_drawn_as_ever_where_a_figure_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("probing.metrics.bootstrap.BLOCK_VALUES", 30)
+    bonafide, scores = gaussian_trials(100, 1)
+    resamples = draw(bonafide, np.arange(200) % 9, n=50)
+    whole = eer_resamples(bonafide, scores, resamples)
+    assert (eer_resamples(bonafide, scores, resamples, alone=True) == whole).all()
+
+
 def test_resamples_of_other_trials_are_refused() -> None:
     with pytest.raises(ScoresError, match="2 scores, resamples of 3"):
         eer_resamples([1, 0], [1, 0], draw([1, 0, 0]))
