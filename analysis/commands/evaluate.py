@@ -23,14 +23,15 @@ def evaluate(
     keys: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="The same from a protocol of ASVspoof 2019, 2021, 5, or a csv: utterance_id,label."
+            metavar="FILE",
+            help="The same from a protocol or key table of ASVspoof 2019, 2021, 5, or a csv: utterance_id,label.",
         ),
     ] = None,
     split: Annotated[
         str | None, typer.Option(help="Only this split or subset [default: eval if scored, else all scored].")
     ] = None,
     asv_scores: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Speaker verification scores, for the t-DCF.")
+        Path | None, typer.Option(metavar="FILE", help="Speaker verification scores, for the t-DCF (and a tandem).")
     ] = None,
     asv_keys: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Their trial_metadata.txt, for those of ASVspoof 2021.")
@@ -63,10 +64,17 @@ def evaluate(
     Score files: 'utterance attack key score' (ASVspoof 2019, needs neither corpus nor keys), 'utterance score' (2021),
     'filename cm-score' with tabs (5), or a csv with the columns utterance_id,score.
 
+    Scores of trials that claim a speaker give a-DCF, t-EER and min t-DCF instead (ASVspoof 5 track 2): a header with
+    spk, filename and sasv-score (joint), asv-score and cm-score (tandem) or all three, with --keys whose header has
+    asv-label; or 'speaker utterance score target|nontarget|spoof'. Scores of a countermeasure by utterance are one half
+    of a tandem: --asv-scores names the other, with spk, filename and asv-score.
+
     \b
     probe evaluate results/demo.run/scores/linear-layer-06.eval.txt --by attack
     probe evaluate scores.txt --keys keys/LA/CM/trial_metadata.txt --by attack,codec --out evaluation
     probe evaluate mine.txt --against baseline.txt
+    probe evaluate sasv.tsv --keys ASVspoof5.eval.full.tsv --by attack,codec
+    probe evaluate sasv.tsv --keys ASVspoof5.eval.full.tsv --by attack,codec
     """
     for one in (scores, *([against] if against else [])):
         expect_file(one)
@@ -76,15 +84,31 @@ def evaluate(
     known = evaluation.read_keys(keys) if keys else None
     if corpus:
         known = import_module("probing.corpora").load_corpus(corpus, audio_root=audio_root).utterances
-    trials = evaluation.join(evaluation.read_scores(scores), known, split, console.print)
+    read = evaluation.read_trials(scores)
+    factors = [name for name in (by or "").split(",") if name]
+    drawing = {"interval_by": interval_by, "resamples": resamples, "seed": seed}
+    of_trials = asv_scores and (evaluation.are_of_sasv(read) or (known is not None and "asv_label" in known))
+    by_trial = evaluation.read_verification_trials(asv_scores) if of_trials else None
+    if evaluation.are_of_sasv(read, known, by_trial):
+        if asv_keys:
+            raise ProbeError(f"{argument('asv_keys')}: expected with scores of a countermeasure of ASVspoof 2021 only")
+        trials = evaluation.sasv_trials(read, known, by_trial, split, console.print)
+        other = evaluation.sasv_trials(evaluation.read_trials(against), known, by_trial, split) if against else None
+        asv = evaluation.read_verification(asv_scores) if asv_scores and by_trial is None else None
+        asv = asv if by_trial is None else evaluation.verification_of(trials)
+        with console.status("Evaluating"):
+            found = evaluation.evaluate_sasv(trials, factors, asv, against=other, **drawing)
+        _print_sasv(found, factors, asv is None)
+        if folder:
+            _keep(found.table, found.curves(), folder, scores.name)
+        return
+    known = None if known is None else evaluation.utterances_of(known, console.print)
+    trials = evaluation.join(read, known, split, console.print)
     chosen = split or ("eval" if "split" in trials and set(trials["split"]) == {"eval"} else None)
     asv = evaluation.read_verification(asv_scores, asv_keys, chosen) if asv_scores else None
-    factors = [name for name in (by or "").split(",") if name]
     other = evaluation.join(evaluation.read_scores(against), known, split) if against else None
     with console.status("Evaluating"):
-        found = evaluation.evaluate(
-            trials, factors, asv, against=other, interval_by=interval_by, resamples=resamples, seed=seed
-        )
+        found = evaluation.evaluate(trials, factors, asv, against=other, **drawing)
     print_whole(_shown(found.table, factors))
     if found.left_out:
         named = "; ".join(found.left_out[:20]) + ("; ..." if len(found.left_out) > 20 else "")
@@ -99,16 +123,36 @@ def evaluate(
         if len(curves) > most:
             out.print(f"The picture shows all trials together: {len(curves) - 1:,} conditions are too many to draw.")
             curves = dict(list(curves.items())[:1])
-        with replaced_folder(folder, ("evaluation.csv", "det.png", "det.svg")) as partial:
-            found.table.to_csv(partial / "evaluation.csv", index=False)
-            pictures = import_module("analysis.plots.det").save_det_curves(curves, partial, scores.name)
-        out.print(f"Picture: {folder / pictures[0].name}\nTable:   {folder / 'evaluation.csv'}")
+        _keep(found.table, curves, folder, scores.name)
+
+
+def _keep(table: pd.DataFrame, curves: dict[str, pd.DataFrame], folder: Path, title: str) -> None:
+    """Write the table and the picture of the curves, and say where."""
+    with replaced_folder(folder, ("evaluation.csv", "det.png", "det.svg")) as partial:
+        table.to_csv(partial / "evaluation.csv", index=False)
+        pictures = import_module("analysis.plots.det").save_det_curves(curves, partial, title)
+    out.print(f"Picture: {folder / pictures[0].name}\nTable:   {folder / 'evaluation.csv'}")
+
+
+def _print_sasv(found: Any, factors: list[str], by_organisers: bool) -> None:
+    """Print figures of trials that claim a speaker; `by_organisers`: whether the t-DCF is with their verification."""
+    print_whole(_shown(found.table, factors))
+    if found.left_out:
+        named = "; ".join(found.left_out[:20]) + ("; ..." if len(found.left_out) > 20 else "")
+        out.print(f"\nNo figures for conditions of fewer than 5 trials of a kind: {named}")
+    if by_organisers and "min_tdcf" in found.table:
+        out.print(
+            "\nmin t-DCF with the verification system of the organisers of ASVspoof 5, as its package has it; for "
+            "another name its scores: --asv-scores FILE"
+        )
+    out.print(f"\n{found.sentence}\n")
 
 
 def _shown(table: pd.DataFrame, factors: list[str]) -> Table:
     """Every figure of every condition, as its metric says that it is shown."""
     metrics = import_module("probing.metrics.figures").METRICS
-    rates = {name + end for name, metric in metrics.items() if metric.percent for end in ("", "_low", "_high")}
+    percent = [name for name, metric in metrics.items() if metric.percent] + ["t_eer"]
+    rates = {name + end for name in percent for end in ("", "_low", "_high")}
     shown = Table(box=None, header_style="bold")
     for name in table.columns:
         title = name.replace("_", " ") + (" %" if name in rates else "")

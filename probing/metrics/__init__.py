@@ -28,9 +28,12 @@ from probing.metrics.localisation import (
 from probing.metrics.numbers import NumberFigures, NumberTrials, number_figures, number_trials
 from probing.metrics.resamples import RESAMPLES, Resamples, draw
 from probing.metrics.roc import Roc, auc, official_eer, roc
+from probing.metrics.sasv import ADCF, SasvCosts, SasvCurve, a_dcf, sasv_curve, t_eer
+from probing.metrics.sasv_bootstrap import a_dcf_resamples, t_eer_resamples
 from probing.metrics.tdcf import AsvRates, asv_rates, legacy_min_tdcf, revised_min_tdcf
 
 __all__ = [
+    "ADCF",
     "ASVSPOOF5",
     "RESAMPLES",
     "AsvRates",
@@ -44,7 +47,11 @@ __all__ = [
     "NumberTrials",
     "Resamples",
     "Roc",
+    "SasvCosts",
+    "SasvCurve",
     "ScoresError",
+    "a_dcf",
+    "a_dcf_resamples",
     "accuracy",
     "act_dcf",
     "asv_rates",
@@ -71,10 +78,13 @@ __all__ = [
     "rate_interval",
     "revised_min_tdcf",
     "roc",
+    "sasv_curve",
     "segment_eer",
     "segment_eers",
     "segments",
     "simultaneous_level",
     "standard_error",
+    "t_eer",
+    "t_eer_resamples",
     "threshold_at_eer",
 ]

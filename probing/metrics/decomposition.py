@@ -57,10 +57,10 @@ def decompose(
     """
     legacy = _rates(asv) if asv is not None else None
     rows = []
-    of_both = _of_both(trials, factors, kinds or {})
+    of_both = are_of_both(trials, factors, kinds)
     for condition, chosen in conditions(trials, factors, kinds):
         wanted = {name: value for name, value in condition.items() if value != POOLED}
-        figures = _figures(chosen, _part(asv, wanted, of_both), legacy)
+        figures = _figures(chosen, rates_in(asv, wanted, of_both), legacy)
         if wanted and too_few(chosen["label"]):
             figures |= dict.fromkeys(METRICS, np.nan)
         rows.append({**condition, **figures})
@@ -80,7 +80,7 @@ def conditions(
 
     Args and errors: as `decompose`.
     """
-    of_both = _of_both(trials, factors, kinds or {})
+    of_both = are_of_both(trials, factors, kinds)
     spoof = trials["label"].eq("spoof").to_numpy()
     values = [[POOLED, *sorted(trials.loc[spoof | of_both[name], name].unique())] for name in factors]
     n = prod(map(len, values))
@@ -98,7 +98,10 @@ def conditions(
             yield named, chosen
 
 
-def _of_both(trials: pd.DataFrame, factors: Sequence[str], kinds: Mapping[str, str]) -> dict[str, bool]:
+def are_of_both(
+    trials: pd.DataFrame, factors: Sequence[str], kinds: Mapping[str, str] | None = None
+) -> dict[str, bool]:
+    """Whether each factor is of both classes; args and errors as `decompose`."""
     for factor in factors:
         if factor not in trials:
             raise ScoresError(f"{argument('by', factor)}: no such column. Expected some of {', '.join(trials.columns)}")
@@ -107,7 +110,7 @@ def _of_both(trials: pd.DataFrame, factors: Sequence[str], kinds: Mapping[str, s
                 f"{argument('by', factor)}: a figure is called so. Give the column another name, as own_{factor}"
             )
     spoof = trials["label"].eq("spoof").to_numpy()
-    return {name: kinds.get(name, kind_of(trials[name].to_numpy(), spoof)) == OF_BOTH for name in factors}
+    return {name: (kinds or {}).get(name, kind_of(trials[name].to_numpy(), spoof)) == OF_BOTH for name in factors}
 
 
 def kind_of(values: NDArray[np.object_], spoof: NDArray[np.bool_]) -> str:
@@ -125,7 +128,8 @@ def _rows(
     return chosen
 
 
-def _part(asv: pd.DataFrame | None, wanted: Mapping[str, str], of_both: Mapping[str, bool]) -> AsvRates | None:
+def rates_in(asv: pd.DataFrame | None, wanted: Mapping[str, str], of_both: Mapping[str, bool]) -> AsvRates | None:
+    """Error rates of verification in a condition; None without its trials, or without columns to tell them by."""
     if asv is None or any(name not in asv for name in wanted):
         return None
     return _rates(asv[_rows(asv, asv["key"].eq("spoof").to_numpy(), wanted, of_both)])

@@ -6,6 +6,7 @@
 
 These are written. A csv or tsv whose header names utterance_id and score is read as well, and without a header
 `utterance score key` in any order and `speaker utterance score key` (baseline of ASVspoof 5); all of them as .gz too.
+Scores of verification trials have forms of their own: see `probing.scores.sasv`.
 """
 
 import gzip
@@ -21,9 +22,11 @@ from cache.atomic import replaced
 from cache.errors import OptionError
 from probing.labels import LABELS
 from probing.metrics.eer import ScoresError
+from probing.metrics.tdcf import KEYS
 from probing.options import one_of
 from probing.rows import BYTE_ORDER_MARK
-from probing.scores.tables import is_csv, read_table, refuse, with_labels, with_numbers
+from probing.scores.sasv import ASV, CLAIMS, JOINT, KIND, with_claims
+from probing.scores.tables import is_csv, read_table, refuse, with_kinds, with_labels, with_numbers
 from probing.sealing import check_file
 
 Form = Literal["2019", "2021", "5"]
@@ -102,16 +105,41 @@ def read_scores(path: str | Path) -> pd.DataFrame:
             score, an unknown label, no name, or an utterance that was there before.
         Damaged: it is of a run, and not as the sweep wrote it.
     """
+    table = read_trials(path)
+    if "score" not in table or KIND in table:
+        raise ScoresError(
+            f"{path}: scores of speaker verification trials. Expected those of a countermeasure, utterance_id and score"
+        )
+    return table
+
+
+def read_trials(path: str | Path) -> pd.DataFrame:
+    """Read a score file of any form, or one of verification trials; see `read_scores`, and `probing.scores.sasv`.
+
+    Returns:
+        As `read_scores`; of verification trials `asv_score` or `sasv_score`, without `score` where the file has none,
+        and `asv_label` (`target`, `nontarget` or `spoof`) where it has keys.
+    """
     path = Path(path)
     check_file(path)
-    table = read_table(path, "scores", COLUMNS, ("utterance_id", "score"))
-    if "label" in table:
+    table = read_table(path, "scores", COLUMNS, ("utterance_id", "score"), (JOINT, ASV))
+    if "label" in table and table["label"].isin(KEYS[:2]).any():
+        table = table.rename(columns={"label": KIND})
+    if {KIND, ASV, JOINT} & set(table):
+        table = with_claims(table)
+    if KIND in table:
+        table = with_kinds(table, path)
+    elif "label" in table:
         table = with_labels(table, path)
-    table = with_numbers(table, path, infinite=True)
+    for name in ("score", ASV, JOINT):
+        if name in table:
+            table = with_numbers(table, path, name, infinite=True)
     names = table["utterance_id"]
     refuse(table, names == "", "utterance_id", "expected a name", path)
-    twice = names.duplicated()
+    claimed = next((table[name] for name in CLAIMS if name in table), None)
+    trials = names if claimed is None else claimed + " " + names
+    twice = trials.duplicated()
     if twice.any():
-        line = names.index[(names == names[twice].iloc[0]).to_numpy()][0]
+        line = trials.index[(trials == trials[twice].iloc[0]).to_numpy()][0]
         refuse(table, twice, "utterance_id", f"it was on line {line} already, expected each once", path)
     return table.reset_index(drop=True)

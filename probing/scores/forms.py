@@ -2,7 +2,8 @@
 
 Keys: the protocols of 2019 (5 columns), 2021 LA (8) and DF (13) and 5 (10, or 6 as first released), all without a
 header, `filename cm-label` (5), the full key table of the ASVspoof 5 evaluation package (a header with `trial_anon` or
-`filename`, `cm-label`, `attack_anon`, `codec`, ...), or a csv with the columns utterance_id,label.
+`filename`, `cm-label`, `attack_anon`, `codec`, and for track 2 `tar_spk_anon` or `spk` and `asv-label`, ...), or a csv
+with the columns utterance_id,label.
 """
 
 from pathlib import Path
@@ -12,7 +13,7 @@ import pandas as pd
 from cache.errors import ProbeError, argument
 from probing.corpora.splits import common_splits
 from probing.metrics.tdcf import KEYS
-from probing.scores.tables import read_table, with_labels, with_numbers
+from probing.scores.tables import read_table, with_kinds, with_labels, with_numbers
 
 PROTOCOLS = {
     5: "speaker utterance_id _ attack label",
@@ -24,15 +25,19 @@ PROTOCOLS = {
 
 
 def read_keys(path: Path) -> pd.DataFrame:
-    """Read what is known of utterances: `utterance_id`, `label`, and whatever the form has beside.
+    """Read what is known of utterances, or of trials where they have an `asv_label`.
+
+    Returns:
+        `utterance_id`, `label`, and whatever the form has beside.
 
     Raises:
         ProbeError: the file cannot be read, has another form, or a row is at fault.
     """
-    table = read_table(path, "keys", PROTOCOLS, ("utterance_id", "label"))
+    table = read_table(path, "keys", PROTOCOLS, ("utterance_id", "label"), ("asv_label",))
     if "split" in table:
         table["split"], _ = common_splits(table["split"])
-    return with_labels(table, path).reset_index(drop=True)
+    checked = with_kinds if "asv_label" in table else with_labels
+    return checked(table, path).reset_index(drop=True)
 
 
 def read_verification(path: Path, keys: Path | None = None, split: str | None = None) -> pd.DataFrame:

@@ -12,12 +12,14 @@ import pandas as pd
 from cache.bounds import TooLarge
 from probing.labels import LABELS
 from probing.metrics.eer import ScoresError
+from probing.metrics.tdcf import KEYS
 from probing.rows import BYTE_ORDER_MARK, first_double, fit, open_text, separated_rows, stripped
 
 ALIASES = {
     "filename": "utterance_id", "utterance": "utterance_id", "trial": "utterance_id", "file": "utterance_id",
     "cm-score": "score", "cm_score": "score", "cm-label": "label", "cm_label": "label",
     "key": "label", "subset": "split", "trial_anon": "utterance_id", "attack_anon": "attack",
+    "asv-label": "asv_label", "asv-score": "asv_score", "sasv-score": "sasv_score",
 }  # fmt: skip
 SCORED = 1000  # lines that decide which column is which
 
@@ -28,7 +30,11 @@ def is_csv(path: Path) -> bool:
 
 
 def read_table(
-    path: Path, what: str, forms: Mapping[int, str | tuple[str, ...]], needed: tuple[str, ...]
+    path: Path,
+    what: str,
+    forms: Mapping[int, str | tuple[str, ...]],
+    needed: tuple[str, ...],
+    instead: tuple[str, ...] = (),
 ) -> pd.DataFrame:
     """Read a table of text; empty lines do not count, nor separators at the end of a line.
 
@@ -38,6 +44,7 @@ def read_table(
         forms: by number of fields, the columns of files without a header, or several orders of them, of which that is
             taken whose labels are labels and whose scores are numbers; columns called `_` are left out.
         needed: columns that make a first line a header, under these names or their aliases.
+        instead: columns any of which may be there instead of the last one needed.
 
     Returns:
         Columns of text; the index is the line of the file.
@@ -54,7 +61,7 @@ def read_table(
         raise ScoresError(f"{path}: cannot be read as {what} ({error}). Expected {expected}") from None
     line, fields = next(iter(rows.items()), (0, []))
     fields = fit(fields, 1)
-    names = _header(fields, needed)
+    names = _header(fields, needed, instead)
     if names:
         if (twice := first_double(names)) is not None:
             raise ScoresError(f"{path}, line {line}: column {twice!r} is there twice; expected one of each name")
@@ -95,7 +102,7 @@ def _order(orders: tuple[str, ...], rows: list[list[str]], path: Path) -> list[s
 def _fits(names: list[str], rows: list[list[str]], names_are_whole: bool = False) -> bool:
     """Whether labels are labels and scores are numbers; and, if asked, whether no utterance is called as a fraction."""
     for name, column in zip(names, zip(*(row for row in rows if len(row) == len(names)), strict=True), strict=True):
-        if name == "label" and not all(field.lower() in LABELS for field in column):
+        if name == "label" and not all(field.lower() in LABELS or field in KEYS for field in column):
             return False
         if name == "score" and any(math.isnan(_number(field)) for field in column):
             return False
@@ -106,15 +113,15 @@ def _fits(names: list[str], rows: list[list[str]], names_are_whole: bool = False
     return True
 
 
-def with_numbers(table: pd.DataFrame, path: Path, infinite: bool = False) -> pd.DataFrame:
-    """The table with its scores as float64; one that is no finite number is refused.
+def with_numbers(table: pd.DataFrame, path: Path, column: str = "score", infinite: bool = False) -> pd.DataFrame:
+    """The table with a column of scores as float64; one that is no finite number is refused.
 
     If asked, `-inf` and `inf` are taken as the lowest and the highest there are.
     """
-    scores = pd.Series(_numbers(table["score"].tolist()), table.index, dtype="float64")
+    scores = pd.Series(_numbers(table[column].tolist()), table.index, dtype="float64")
     wrong = scores.isna() if infinite else ~np.isfinite(scores)
-    refuse(table, wrong, "score", "expected a finite number", path)
-    return table.assign(score=scores)
+    refuse(table, wrong, column, "expected a finite number", path)
+    return table.assign(**{column: scores})
 
 
 def with_labels(table: pd.DataFrame, path: Path) -> pd.DataFrame:
@@ -122,6 +129,19 @@ def with_labels(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     labels = table["label"].str.strip().str.lower().map(LABELS)
     refuse(table, labels.isna(), "label", "expected bonafide or spoof", path)
     return table.assign(label=labels)
+
+
+def with_kinds(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """The table with its kinds of trials as `target`, `nontarget` or `spoof`, and with labels that say the same."""
+    kinds = table["asv_label"].str.strip().str.lower()
+    of_track_2 = table["track_2_tag"].ne("dummy") if "track_2_tag" in table else pd.Series(True, table.index)
+    refuse(table, ~kinds.isin(KEYS) & of_track_2, "asv_label", f"expected one of {', '.join(KEYS)}", path)
+    labels = kinds.map({"target": "bonafide", "nontarget": "bonafide", "spoof": "spoof"})
+    if "label" in table:
+        table = with_labels(table, path)
+        refuse(table, labels.ne(table["label"]) & of_track_2, "label", "its asv_label says otherwise", path)
+        labels = table["label"]
+    return table.assign(asv_label=kinds, label=labels)
 
 
 def refuse(table: pd.DataFrame, wrong: "pd.Series[bool]", column: str, expected: str, path: Path) -> None:
@@ -148,14 +168,15 @@ def _rows(path: Path) -> dict[int, list[str]]:
     return {number: fields for number, line in lines if (fields := bare(line).split())}
 
 
-def _header(fields: list[str], needed: tuple[str, ...]) -> list[str]:
+def _header(fields: list[str], needed: tuple[str, ...], instead: tuple[str, ...]) -> list[str]:
     """The columns that a first line names, or none where it is no header. A name of ours is taken before an alias."""
     names = [field.lower() if field.lower() in needed else field for field in fields]
     for i, name in enumerate(names):
         alias = ALIASES.get(name.lower(), name)
         if name not in needed and alias not in names:
             names[i] = alias
-    return names if set(needed) <= set(names) else []
+    found = set(names)
+    return names if set(needed[:-1]) <= found and found & {needed[-1], *instead} else []
 
 
 def _numbers(texts: list[str]) -> list[float]:
