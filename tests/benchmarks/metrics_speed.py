@@ -43,7 +43,8 @@ def main() -> None:
         "EER": lambda: eer(bonafide, scores),
         "bootstrap by speaker, draw": lambda: draw(bonafide, speakers, n=arguments.resamples),
         "bootstrap by speaker": lambda: eer_resamples(bonafide, scores, of_speakers),
-        "bootstrap by utterance": lambda: eer_resamples(bonafide, scores, of_utterances),
+        "bootstrap by utterance": lambda: eer_resamples(bonafide, scores, of_utterances, alone=True),
+        "the same, for pairs": lambda: eer_resamples(bonafide, scores, of_utterances),
         "paired comparison by speaker": lambda: compare(bonafide, scores, worse, of_speakers),
     }
     seconds: dict[str, list[float]] = {name: [] for name in work}
