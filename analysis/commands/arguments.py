@@ -55,7 +55,7 @@ HeadName = Annotated[
         "--head",
         metavar="NAME",
         help="As weighted-sum+linear-depth-06, linear-layer-06, or a kind, as weighted-sum+linear [default: the one "
-        "of lowest dev EER at that depth].",
+        "that the run's finding names].",
     ),
 ]
 

@@ -20,16 +20,18 @@ def export(
     run: RunFolder,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="New folder.")],
     depth: Annotated[
-        int | None, typer.Option(help="Blocks of the backbone to keep [default: those of the run's finding].")
+        int | None, typer.Option(help="Blocks of the backbone to keep [default: those of the run's finding, or all].")
     ] = None,
     head: HeadName = None,
     device: Device = "cpu",
 ) -> None:
     """Write the first blocks of a backbone with the head trained on them, as one folder for probe score.
 
+    With them goes what a verdict needs: scores of dev and eval, calibration, and what the training clips were like.
+
     \b
     probe export results/demo.run small --depth 4
-    probe score small recordings --out scores.txt
+    probe score small clip.wav
     """
     expect(run, RUN)
     made = import_module("probing.serving").export(import_module("probing.runs").Run(run), folder, depth, head, device)
@@ -37,4 +39,6 @@ def export(
     out.print(f"{record['backbone']} with {record['head']}: eval EER {100 * record['eval_eer']:.1f} %", markup=False)
     if record["note"]:
         console.print(f"Note: {record['note']}.", markup=False)
-    out.print(f"Exported: {folder}\nNext: probe score {folder} AUDIO --out scores.txt", markup=False)
+    if made.reference is not None and made.reference.missing:
+        console.print(f"Note: {made.reference.missing}", markup=False)
+    out.print(f"Exported: {folder}\nNext: probe score {folder} clip.wav", markup=False)

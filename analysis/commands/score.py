@@ -12,10 +12,12 @@ from analysis.commands.arguments import (
     HeadName,
 )
 from analysis.commands.printing import out
+from analysis.commands.verdicts import print_threshold, print_verdicts, rates_in_words, share_of
 from analysis.runs.kinds import EXPORT, RUN, expect
-from cache.errors import ProbeError
+from cache.errors import OptionError, ProbeError
+from cache.manifest import MANIFEST
 from probing.progress import console
-from probing.scores.files import check_score_file
+from probing.scores.files import VERDICT_FILES, check_output
 
 
 def score(
@@ -25,8 +27,23 @@ def score(
         typer.Argument(metavar="[INPUT...]", help="One cache, or audio files and folders of them; or give --corpus."),
     ] = None,
     *,
-    file: Annotated[Path, typer.Option("--out", metavar="FILE", help="Score file to write.")],
+    file: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Score file to write; of audio also .csv or .json, of verdicts."),
+    ] = None,
     head: HeadName = None,
+    prior: Annotated[float, typer.Option(help="Probability of bona fide before a clip is heard.")] = 0.5,
+    false_alarm: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Decide where at most so many spoofs of dev are accepted, as 1% [default: the EER point of dev].",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print verdicts on audio as JSON.")] = False,
+    calibrated: Annotated[
+        bool, typer.Option("--calibrated", help="Write log-likelihood ratios instead of the head's own scores.")
+    ] = False,
     form: Annotated[
         str | None,
         typer.Option(
@@ -42,16 +59,23 @@ def score(
     split: Annotated[str | None, typer.Option(help="Only this split of a cache or corpus [default: all].")] = None,
     device: Device = "cpu",
 ) -> None:
-    """Score a cache, a corpus or audio with a trained head, higher for bona fide.
+    """Score audio, a corpus or a cache with a trained head, higher for bona fide.
 
-    Audio that cannot be used is told and left out. With labels, the EER of each split is printed.
+    Audio has a verdict: likelihood ratio, probability and decision, beside the errors measured on dev and eval, and a
+    warning where a clip is unlike the training clips. With labels, the errors of each split are printed. Audio that
+    cannot be used is told and left out.
 
     \b
+    probe score results/demo.run clip.wav
+    probe score small recordings extra.wav --false-alarm 1% --out verdicts.csv
     probe score results/demo.run results/demo.cache --split eval --out scores.txt
-    probe score small recordings extra.wav --out scores.txt
     probe score small --corpus asvspoof2019-la:/data/asvspoof2019 --split eval --out scores.txt
     """
-    check_score_file(file, form)
+    on_audio = not corpus and not any((path / MANIFEST).is_file() for path in inputs or ())
+    if file is not None:
+        check_output(file, form, verdicts=on_audio)
+    if as_json and not on_audio:
+        raise OptionError("json", True, "verdicts are on audio files. Leave it out, or name audio")
     expect(where, RUN, EXPORT)
     for path in inputs or ():
         if not path.exists():
@@ -65,10 +89,25 @@ def score(
         head=head,
         form=form,
         split=split,
+        prior=prior,
+        false_alarm=share_of("false_alarm", false_alarm),
+        calibrated=calibrated,
         device=device,
         on_failure=lambda name, reason: console.print(f"{name}: {reason}; left out", markup=False),
     )
+    if as_json:
+        out.print(found.verdicts.json(), markup=False, soft_wrap=True)
+        return
+    if found.verdicts is not None:
+        print_verdicts(found.verdicts)
+        out.print("")
+    elif found.rates:
+        print_threshold(found.threshold)
     for name, evaluation in found.evaluations.items():
-        out.print(f"EER of {name}: {evaluation.sentence.removeprefix('EER ')}")
+        out.print(f"EER of {name}: {evaluation.sentence.removeprefix('EER ')}", markup=False)
+        if name in found.rates:
+            out.print(f"  At the threshold of dev: {rates_in_words(found.rates[name])}", markup=False)
     left = f", {found.left_out} left out" if found.left_out else ""
-    out.print(f"{found.head}: {found.scored} scored{left}\nScores: {file}", markup=False)
+    out.print(f"{found.head}: {found.scored} scored{left}", markup=False)
+    if file is not None:
+        out.print(f"{'Verdicts' if on_audio and file.suffix in VERDICT_FILES else 'Scores'}: {file}", markup=False)

@@ -70,7 +70,7 @@ def inspect(
     Args:
         where: a run, or a folder of `probe export`.
         utterance: an audio file, or an utterance id of the cache.
-        head: as `probing.serving.choose_head`; default that of lowest dev EER at the run's depth.
+        head: as `probing.serving.choose_head`; default that of the run's finding.
         cache: where ids are looked up; default the cache of the run. Frames come from it where it has them, else the
             audio is run through the backbone.
         audio_root: where the audio of the cache is now.

@@ -44,6 +44,8 @@ class Evaluation:
             f"EER {100 * self.eer.value:.2f} % (95 % interval {low:.2f} to {high:.2f}, {self.drawn}) "
             f"on {counts['bonafide']} bona fide + {counts['spoof']} spoof"
         )
+        if self.eer.low <= 0.5 <= self.eer.high:
+            said += ", not shown to be better than chance"
         if self.eer.low > 0.5:
             said += (
                 f". Higher scores must mean bona fide, and the sign of these looks turned: turned back, their EER is "

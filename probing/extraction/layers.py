@@ -32,6 +32,7 @@ def layers_of(
     *,
     batch_size: int | None = None,
     on_failure: Callable[[str, str], None] = lambda name, reason: console.print(f"{name}: {reason}; left out"),
+    on_measures: Callable[[str, Mapping[str, float]], None] = lambda name, measures: None,
 ) -> Iterator[tuple[str, NDArray[Any]]]:
     """Compute every layer of audio files as `extract` would cache them, one file after the other.
 
@@ -42,6 +43,8 @@ def layers_of(
         options: how much of a clip to take, which type to round to, and whether frames are wanted.
         batch_size: most files a forward pass; by default as in an extraction.
         on_failure: called with (utterance_id, reason) for a file that cannot be used; there is nothing else of it.
+        on_measures: called with (utterance_id, measures of its audio), see `probing.audio.measure`, before each that is
+            given.
 
     Returns:
         An iterator, in the order of `audio`, of utterance_id and `pooled` (layers, 2, D), or where `options.frames`
@@ -55,7 +58,9 @@ def layers_of(
     def compute(batch: dict[str, Waveform], failures: dict[str, str]) -> dict[str, NDArray[Any]]:
         return _states_by_name(batch, backbone, options, failures)
 
-    return by_batches(named, backbone, options, compute, batch_size=batch_size, on_failure=on_failure)
+    return by_batches(
+        named, backbone, options, compute, batch_size=batch_size, on_failure=on_failure, on_measures=on_measures
+    )
 
 
 def by_batches(
@@ -66,6 +71,7 @@ def by_batches(
     *,
     batch_size: int | None = None,
     on_failure: Callable[[str, str], None],
+    on_measures: Callable[[str, Mapping[str, float]], None] = lambda name, measures: None,
 ) -> Iterator[tuple[str, Result]]:
     """Decode audio and compute something of it by batches of near length; arguments as of `layers_of`.
 
@@ -77,6 +83,7 @@ def by_batches(
             down with its reason in the second argument.
         batch_size: most files a batch; by default as in an extraction.
         on_failure: called with (name, reason) for a file that cannot be used.
+        on_measures: called with (name, measures) for every other file, before its result.
 
     Returns:
         An iterator of name and result, in the order of `audio`.
@@ -103,6 +110,7 @@ def by_batches(
                 found |= compute(batch, failures)
             for clip in clips:
                 if clip.utterance_id in found:
+                    on_measures(clip.utterance_id, clip.measures)
                     yield clip.utterance_id, found[clip.utterance_id]
                 else:
                     on_failure(clip.utterance_id, failures[clip.utterance_id])

@@ -55,7 +55,7 @@ class DepthOfRun:
     """The finding on depth: the head chosen on dev, the depth that is shown to be enough (or None), and full depth.
 
     by_chance: full depth is not shown to be better than chance. best: head and depth of lowest dev EER of all; None in
-    runs of an earlier version.
+    runs of an earlier version. best_by_chance: that is not shown to be better than chance either.
     """
 
     head: str
@@ -63,6 +63,7 @@ class DepthOfRun:
     full: int
     by_chance: bool
     best: tuple[str, int] | None
+    best_by_chance: bool = False
 
 
 class RunRecord(dict[str, Any]):
@@ -177,4 +178,5 @@ def _depth_of(finding: Mapping[str, Any]) -> DepthOfRun:
         finding["full"],
         by_chance=finding.get("reason") == "chance",
         best=(best["head"], best["depth"]) if best else None,
+        best_by_chance=best is not None and best.get("better_than_chance") is False,
     )

@@ -31,6 +31,7 @@ from probing.sealing import check_file
 
 Form = Literal["2019", "2021", "5"]
 FORMS: tuple[Form, ...] = get_args(Form)
+VERDICT_FILES = (".csv", ".json")
 COLUMNS: dict[int, str | tuple[str, ...]] = {
     2: "utterance_id score",
     4: ("utterance_id attack label score", "speaker utterance_id score label"),
@@ -45,6 +46,17 @@ def check_score_file(file: Path, form: str | None = None) -> None:
     if is_csv(file):
         raise OptionError("out", file, "a score file is no csv. Name it .txt, .tsv, or either with .gz")
     if file.is_dir() or not file.parent.is_dir():
+        raise OptionError("out", file, "expected a file in a folder that is there. Name another")
+
+
+def check_output(file: Path, form: str | None = None, *, verdicts: bool = False) -> None:
+    """As `check_score_file`; where there are `verdicts`, a table or JSON of them may be written as well."""
+    if not verdicts or file.suffix.lower() not in VERDICT_FILES:
+        check_score_file(file, form)
+        return
+    if form is not None:
+        raise OptionError("form", form, f"{file.name} holds verdicts, and no score file. Name it .txt, or leave it out")
+    if file.is_dir() or not file.absolute().parent.is_dir():
         raise OptionError("out", file, "expected a file in a folder that is there. Name another")
 
 

@@ -2,6 +2,7 @@
 
 config.json, model.safetensors, preprocessor_config.json, export.json   the backbone, see `Backbone.save`
 head.safetensors, head.json                                             the head
+reference.safetensors                                                   what a verdict needs, see `reference`
 serving.json                                                            how audio is prepared, and what to expect of it;
                                                                         size and checksum of every file
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +23,9 @@ from probing.devices import find_device
 from probing.extraction import Options
 from probing.runs import Run
 from probing.sealing import read_record, seal
-from probing.serving.heads import AnyHead, ServingError, chance_note, choose_head, head_depth, headline, read_head
+from probing.serving.heads import AnyHead, ServingError, chance_note, choose_head, head_depth, read_head
 from probing.serving.matching import check_matching
+from probing.serving.reference import REFERENCE, TENSORS, Reference, read_reference, reference_of
 from probing.tensors import save_arrays
 
 SERVING = "serving.json"
@@ -33,12 +36,13 @@ KEPT = ("normalize", "max_seconds", "seconds", "pooled_dtype", "frames_dtype")
 class Exported:
     """An exported folder, open for scoring.
 
-    record: serving.json.
+    record: serving.json. reference: what a verdict needs; None in folders of an earlier version.
     """
 
     folder: Path
     head: AnyHead
     record: dict[str, Any]
+    reference: Reference | None = None
 
     @property
     def options(self) -> Options:
@@ -59,28 +63,25 @@ def export(run: Run, folder: Path, depth: int | None = None, head: str | None = 
     Args:
         run: an open run.
         folder: made whole or not at all; an earlier export there is replaced.
-        depth: see `choose_head`; without it and a head, that of the head that the run's finding names.
+        depth: see `choose_head`; without it and a head, that of the head that the run's finding names, all blocks if
+            it names no smaller depth.
         head: see `choose_head`.
         device: where the backbone is loaded.
 
     Raises:
-        ServingError: no depth, no head, the folder holds something else, or the backbone is another than the run's.
+        ServingError: no such head, the folder holds something else, or the backbone is another than the run's.
     """
     find_device(device)
-    if run.task.is_spoofing and depth is None and head is None and headline(run)[1] == run.record.finding.last:
-        raise ServingError(f"{run.folder}: its finding names no smaller depth. Say one: {argument('depth', 6)}")
     chosen = choose_head(run, depth, head)
     n_blocks = head_depth(chosen.head)
     if n_blocks < 1:
         raise ServingError(
             f"{chosen.about.name}: needs no block, and a backbone has one at least. Say {argument('depth')} 1 or more"
         )
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / SERVING).is_file())):
-        raise ServingError(f"{folder}: is there and is no exported head. Name another folder, or remove it")
+    check_place(folder)
     options = run_options(run, chosen.head)
     backbone = load_run_backbone(run, options, device).truncate(n_blocks)
     record = {
-        "form": "serving",
         "backbone": backbone.name,
         "corpus": run.record["about"].get("corpus", ""),
         "head": chosen.about.name,
@@ -93,14 +94,44 @@ def export(run: Run, folder: Path, depth: int | None = None, head: str | None = 
         "note": chance_note(run, chosen.about),
         "fingerprint": run.record.fingerprint,
     }
+    reference = reference_of(run, chosen.about.name, chosen.head)
+    return write_exported(folder, backbone, chosen.head, record, reference)
+
+
+def check_place(folder: Path) -> None:
+    """Refuse a folder that holds something else than an export, before any work is done."""
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / SERVING).is_file())):
+        raise ServingError(f"{folder}: is there and is no exported head. Name another folder, or remove it")
+
+
+def write_exported(
+    folder: Path, backbone: Backbone, head: AnyHead, record: Mapping[str, Any], reference: Reference | None = None
+) -> Exported:
+    """Write a backbone with a head as an exported folder, whole or not at all.
+
+    Args:
+        folder: an earlier export there is replaced, see `check_place`.
+        backbone: with the blocks that the head needs.
+        head: trained.
+        record: what serving.json says: `head`, `options`, `weights_sha256`, `fingerprint`, and what is known beside.
+        reference: what a verdict needs; without it there are scores only.
+
+    Raises:
+        ServingError: the folder cannot be written to.
+    """
+    said = {"form": "serving", **record}
+    if reference is not None:
+        said[REFERENCE] = reference.record()
     partial = folder.with_name(f"{folder.name}.export{PARTIAL}")
     try:
         shutil.rmtree(partial, ignore_errors=True)
         backbone.save(partial)
-        save_arrays(partial / "head.safetensors", chosen.head.tensors())
-        text = json.dumps(chosen.head.config(), indent=1, ensure_ascii=False)
+        save_arrays(partial / "head.safetensors", head.tensors())
+        text = json.dumps(head.config(), indent=1, ensure_ascii=False)
         (partial / "head.json").write_text(text + "\n", encoding="utf-8")
-        seal(partial, SERVING, record)
+        if reference is not None:
+            save_arrays(partial / TENSORS, reference.tensors())
+        seal(partial, SERVING, said)
         replace_folder(partial, folder)
     except OSError as error:
         disk = error.__cause__ if isinstance(error, ProbeError) else error  # of the backbone, beside its place
@@ -111,14 +142,14 @@ def export(run: Run, folder: Path, depth: int | None = None, head: str | None = 
         ) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return Exported(folder, chosen.head, record)
+    return Exported(folder, head, said, reference)
 
 
 def open_exported(folder: Path) -> Exported:
     """Open a folder that `export` wrote.
 
     Raises:
-        ServingError: there is none, or it cannot be read.
+        ServingError: there is none, or it cannot be read; or what its verdicts need.
         Damaged: it is not as it was written.
     """
     try:
@@ -132,7 +163,7 @@ def open_exported(folder: Path) -> Exported:
         Options(**record["options"])
     except (OSError, ValueError, TypeError) as error:
         raise ServingError(f"{folder}: no exported head here ({error}). Write one: probe export RUN {folder}") from None
-    return Exported(folder, read_head(folder / "head.safetensors"), record)
+    return Exported(folder, read_head(folder / "head.safetensors"), record, read_reference(folder, record))
 
 
 def run_options(run: Run, head: AnyHead) -> Options:

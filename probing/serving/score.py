@@ -1,10 +1,9 @@
-"""Scores of a trained head, on a cache, a corpus or audio."""
+"""Scores of a trained head, on a cache or audio."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +12,20 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cache import Cache
-from cache.errors import ProbeError, argument
-from cache.manifest import MANIFEST
-from probing.audio import SUFFIXES
+from cache.errors import argument
+from probing.audio import SAMPLING_RATE, stated_seconds
 from probing.backbones import Backbone
-from probing.corpora import load_corpus
-from probing.corpora.corpus import ids_of
-from probing.corpora.folders import files_below, is_audio, passed_over
-from probing.devices import find_device
-from probing.evaluation import Evaluation, evaluate
 from probing.extraction import Options, layers_of
 from probing.heads.head import Head
-from probing.labels import are_of_spoofing
-from probing.progress import console, progress_line
+from probing.progress import progress_line
 from probing.runs import Run
-from probing.scores.files import Form, check_score_file, write_scores
+from probing.runs.form import UTTERANCES
 from probing.serving.export import Exported, load_run_backbone, open_exported, run_options
 from probing.serving.heads import AnyHead, ServingError, chance_note, choose_head, head_depth
 from probing.serving.matching import check_matching
+from probing.serving.reference import Reference, reference_of
+from probing.serving.training_clips import TrainingClips
+from probing.serving.verdict import ScoredClip
 
 ROWS_AT_ONCE = 1024
 
@@ -81,15 +76,37 @@ class Server:
         fingerprint = self.run.record.fingerprint
         return [fingerprint.get("backbone_weights_sha256")], fingerprint
 
+    @property
+    def options(self) -> Options:
+        """How audio is prepared."""
+        return self.exported.options if self.exported else run_options(self.run, self.head)
+
+    @cached_property
+    def reference(self) -> Reference | None:
+        """What a verdict needs beside the head; None where an earlier version did not keep it."""
+        if self.exported:
+            return self.exported.reference
+        return reference_of(self.run, self.name, self.head) if (self.where / UTTERANCES).is_file() else None
+
     def on_audio(self, files: dict[str, Path], device: str, on_failure: Callable[[str, str], None]) -> dict[str, float]:
         """Scores by name of audio files."""
+        return {clip.name: clip.score for clip in self.clips(files, device, on_failure)}
+
+    def clips(
+        self,
+        files: dict[str, Path],
+        device: str,
+        on_failure: Callable[[str, str], None],
+        training: TrainingClips | None = None,
+    ) -> Iterator[ScoredClip]:
+        """Scores of audio files one by one, with their distance from the training clips where these are given."""
         if self.exported:
-            return score_audio(self.head, self.exported.load_backbone(device), self.exported.options, files, on_failure)
-        options = run_options(self.run, self.head)
-        backbone = load_run_backbone(self.run, options, device)
-        if head_depth(self.head):
-            backbone = backbone.truncate(head_depth(self.head))
-        return score_audio(self.head, backbone, options, files, on_failure)
+            backbone = self.exported.load_backbone(device)
+        else:
+            backbone = load_run_backbone(self.run, self.options, device)
+            if head_depth(self.head):
+                backbone = backbone.truncate(head_depth(self.head))
+        return scored_clips(self.head, backbone, self.options, files, on_failure, training)
 
 
 def check_cache(
@@ -163,163 +180,44 @@ def score_audio(
     on_failure: Callable[[str, str], None],
 ) -> dict[str, float]:
     """Score audio files by name, in their order; those of no use are told to `on_failure`, and are not there."""
-    scores: dict[str, float] = {}
+    return {clip.name: clip.score for clip in scored_clips(head, backbone, options, files, on_failure)}
+
+
+def scored_clips(
+    head: AnyHead,
+    backbone: Backbone,
+    options: Options,
+    files: dict[str, Path],
+    on_failure: Callable[[str, str], None],
+    training: TrainingClips | None = None,
+) -> Iterator[ScoredClip]:
+    """Score audio files one by one, in their order, and say what their audio is like.
+
+    Args:
+        head: trained.
+        backbone: with the blocks it needs.
+        options: how audio is prepared.
+        files: by name.
+        on_failure: told the name and the reason of those of no use, which are not there.
+        training: what the training clips were like, for the distance from them.
+    """
+    measured: dict[str, Mapping[str, float]] = {}
+    longest = options.cropping.n_samples() / SAMPLING_RATE
     with progress_line("Scoring", len(files), "files") as line:
 
         def failed(name: str, reason: str) -> None:
             line.advance(1)
             on_failure(name, reason)
 
-        for name, layers in layers_of(files, backbone, options, on_failure=failed):
+        for name, layers in layers_of(files, backbone, options, on_failure=failed, on_measures=measured.__setitem__):
             x = layers[head.layers]
-            scores[name] = float(head.score(x if head.tier == "frames" else x[:, None])[0])
+            score = float(head.score(x if head.tier == "frames" else x[:, None])[0])
+            measures = measured.pop(name)
+            distance = None
+            if training is not None:
+                of_layer = layers[training.layer]  # (T, D), or mean and deviation (2, D)
+                mean = of_layer.mean(axis=0, dtype=np.float64) if head.tier == "frames" else of_layer[0]
+                distance = float(training.distance(mean[None])[0])
+            cut = measures["audio_seconds"] >= longest and (stated_seconds(files[name], longest + 1) or 0) > longest
+            yield ScoredClip(name, str(files[name]), score, measures, distance, cut)
             line.advance(1)
-    return scores
-
-
-def audio_files(given: Sequence[Path], say: Callable[[str], None] = lambda text: None) -> dict[str, Path]:
-    """Audio files, and those in folders, under the names of the utterances: stems where no two are alike, else paths.
-
-    Raises:
-        ServingError: nothing there, or no audio.
-    """
-    found: dict[str, Path] = {}
-    for path in given:
-        if path.is_dir():
-            names = sorted(files_below(path))
-            paths = [path / name for name in names if is_audio(name)]
-            others = passed_over(names)
-            if not paths:
-                why = f" ({others})" if others else ""
-                raise ServingError(
-                    f"{path}: no audio in there, and no cache{why}. Expected files in {', '.join(SUFFIXES)}"
-                )
-            if others:
-                say(f"Note: {path}: {others}")
-        elif path.exists():
-            paths = [path]
-        else:
-            raise ServingError(f"{path}: no such file or folder. Name a cache, audio files, or folders of them")
-        found.update({os.path.abspath(one): one for one in paths})
-    table = pd.Series([str(one) for one in found.values()], dtype=str)
-    names = ids_of(table.map(os.path.basename))
-    if names.duplicated().any():
-        names = ids_of(table)
-    if names.duplicated().any():
-        twice = table[names.duplicated()].iloc[0]
-        raise ProbeError(f"{twice}: there is another file of that name. Rename one, or score them apart")
-    return dict(zip(names, found.values(), strict=True))
-
-
-@dataclass(frozen=True)
-class Scored:
-    """What was written: the head, how many utterances, how many were of no use, and the evaluation by split.
-
-    A split without both classes has no evaluation.
-    """
-
-    head: str
-    scored: int
-    left_out: int = 0
-    evaluations: dict[str, Evaluation] = field(default_factory=dict)
-
-
-def score_inputs(
-    where: Path,
-    inputs: Sequence[Path],
-    file: Path,
-    *,
-    corpus: str | None = None,
-    audio_root: Path | None = None,
-    head: str | None = None,
-    form: Form | None = None,
-    split: str | None = None,
-    device: str = "cpu",
-    on_failure: Callable[[str, str], None] = lambda name, reason: None,
-    say: Callable[[str], None] = console.print,
-) -> Scored:
-    """Score a cache, a corpus, or audio, into a score file.
-
-    Args:
-        where: a run, or an exported folder.
-        inputs: one cache, or audio files and folders of them; none for a corpus.
-        file: written whole or not at all.
-        corpus: as `load_corpus` takes it: its audio is scored under its ids, with its labels and splits.
-        audio_root: folder that the paths of a manifest start from.
-        head: see `choose_head`.
-        form: 2019, 2021 or 5; by default 2019 where there are labels, else 2021.
-        split: only this split of a cache or corpus.
-        device: where audio is run.
-        on_failure: told the name and the reason of audio of no use.
-        say: where to put what a person should know.
-
-    Raises:
-        ProbeError: an input, option or head that cannot serve.
-    """
-    check_score_file(file, form)
-    find_device(device)
-    if bool(inputs) == bool(corpus):
-        raise ServingError(
-            f"expected what to score: one cache, or audio files and folders, or {argument('corpus', 'SPEC')}"
-        )
-    server = Server(where, head)
-    if server.note:
-        say(f"Note: {server.note}.")
-    if corpus:
-        read = load_corpus(corpus, audio_root=audio_root, splits=[split] if split else None)
-        table = read.utterances
-        for note in read.notes:
-            say(f"Note: {note}")
-        labelled = are_of_spoofing(table["label"])
-        if form == "2019" and not labelled:
-            raise ServingError(
-                f"{argument('form', '2019')}: {read.name} has utterances without label of bona fide or spoof. Type "
-                f"{argument('form', '2021')}"
-            )
-        files = {name: read.root / path for name, path in zip(table["utterance_id"], table["path"], strict=True)}
-        scores = server.on_audio(files, device, on_failure)
-        table = table[table["utterance_id"].isin(scores)]
-        if table.empty:
-            raise ServingError(f"{len(files)} files, and none can be used. Nothing was written; give other audio")
-        values = np.array([scores[name] for name in table["utterance_id"]])
-        write_scores(file, table, values, form or ("2019" if labelled else "2021"))
-        evaluations = _evaluations(table, values) if labelled else {}
-        return Scored(server.name, len(table), len(files) - len(table), evaluations)
-    caches = [path for path in inputs if (path / MANIFEST).is_file()]
-    if caches and len(inputs) > 1:
-        raise ServingError(f"{caches[0]}: a cache is scored alone. Give one cache, or audio")
-    if not caches:
-        if form == "2019" or split:
-            flag, needs = (
-                (argument("form", "2019"), "labels") if form == "2019" else (argument("split", split), "splits")
-            )
-            raise ServingError(
-                f"{flag}: needs {needs}, and audio has none. Leave it out, or score a cache, or a {argument('corpus')}"
-            )
-        files = audio_files(inputs, say)
-        scores = server.on_audio(files, device, on_failure)
-        if not scores:
-            raise ServingError(f"{len(files)} files, and none can be used. Nothing was written; give other audio")
-        write_scores(file, pd.DataFrame({"utterance_id": list(scores)}), list(scores.values()), form or "2021")
-        return Scored(server.name, len(scores), len(files) - len(scores))
-    cache = Cache(caches[0])
-    table = cache.select({"split": split} if split else None)
-    if not len(table):
-        raise ServingError(
-            f"{argument('split', split)}: {cache.folder} has only {', '.join(cache.utterances['split'].unique())}"
-        )
-    labelled = are_of_spoofing(table["label"])
-    if form == "2019" and not labelled:
-        raise ServingError(
-            f"{argument('form', '2019')}: {cache.folder} has utterances without label. Type {argument('form', '2021')}"
-        )
-    values = server.on_cache(cache, table, say)
-    write_scores(file, table, values, form or ("2019" if labelled else "2021"))
-    return Scored(server.name, len(table), evaluations=_evaluations(table, values) if labelled else {})
-
-
-def _evaluations(table: pd.DataFrame, values: NDArray[np.float64]) -> dict[str, Evaluation]:
-    """What `probe evaluate` finds, for each split that has both classes."""
-    trials = table.assign(score=values)
-    rows = {str(name): trials[trials["split"] == name] for name in trials["split"].unique()}
-    return {name: evaluate(of_split) for name, of_split in rows.items() if of_split["label"].nunique() == 2}

@@ -1,0 +1,284 @@
+"""Verdicts: what the scores of single clips mean, beside the errors that were measured on dev and eval.
+
+score -> log-likelihood ratio (calibrated on dev) -> probability at a stated prior (Bayes' rule); and a decision at a
+threshold that was chosen on dev. Where a clip is unlike the training clips, none of it can be relied on, and that is
+said.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import pandas as pd
+from scipy.special import expit, logit
+
+from cache.errors import OptionError
+from probing.audio import SAMPLING_RATE, Cropping
+from probing.calibration import check_prior
+from probing.labels import BONAFIDE, SPOOF
+from probing.metrics.intervals import Interval
+from probing.metrics.thresholds import ErrorRates, eer_threshold, error_rates, false_alarm_threshold
+from probing.serving.reference import Reference, Scored
+from probing.serving.training_clips import CENTRAL, TrainingClips
+
+CALLED = {
+    "audio_seconds": ("length", "{:.2f} s", "{:.2f} to {:.2f} s"),
+    "audio_level_db": ("level", "{:.1f} dB of full scale", "{:.1f} to {:.1f}"),
+    "audio_bandwidth_hz": ("bandwidth", "{:.0f} Hz (95 % of the power lies below)", "{:.0f} to {:.0f}"),
+    "audio_noise_floor_db": ("noise floor", "{:.1f} dB of full scale", "{:.1f} to {:.1f}"),
+}
+LAYERS = "layers"
+CUT = "cut"
+AT_CHANCE = 0.5
+
+
+@dataclass(frozen=True)
+class ScoredClip:
+    """A clip that was scored.
+
+    name: of the utterance. path: of the file. score: the head's own. measures: of the audio, see
+    `probing.audio.measure`. distance: from the training clips, see `TrainingClips.distance`; None where not known.
+    cut: whether it is longer than what the head is given of a clip.
+    """
+
+    name: str
+    path: str
+    score: float
+    measures: Mapping[str, float] = field(default_factory=dict)
+    distance: float | None = None
+    cut: bool = False
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """From which score a clip is called bona fide.
+
+    value: a score. ratio: its log-likelihood ratio. chosen: how, in words.
+    rates: errors by part that it has. note: what a person should know of it; else empty.
+    """
+
+    value: float
+    ratio: float
+    chosen: str
+    rates: Mapping[str, ErrorRates]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is said of one clip.
+
+    name, path: whose. score: the head's own; None where the clip could not be used, and `failure` says why.
+    ratio: natural log-likelihood ratio of bona fide against spoof. probability: of bona fide at the prior.
+    decision: `bonafide` or `spoof`, at the threshold. All None where there is nothing to compare the score with.
+    unlike: in what the clip is unlike the training clips, as `level`, each with a sentence.
+    """
+
+    name: str
+    path: str
+    score: float | None = None
+    ratio: float | None = None
+    probability: float | None = None
+    decision: str | None = None
+    unlike: Mapping[str, str] = field(default_factory=dict)
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """Verdicts on clips, and the errors measured that they are to be read with.
+
+    head: whose score it is. prior: of bona fide. threshold: None where there is nothing to choose it by, and then there
+    are no decisions. eer: by part, with its interval. corpus: what the errors were measured on. notes: sentences that a
+    person should know.
+    """
+
+    head: str
+    prior: float
+    clips: tuple[Verdict, ...]
+    threshold: Threshold | None = None
+    eer: Mapping[str, Interval] = field(default_factory=dict)
+    corpus: str = ""
+    notes: tuple[str, ...] = ()
+
+    def table(self) -> pd.DataFrame:
+        """One row a clip, with the error rates in every row, so that no decision is without them."""
+        rows = []
+        for clip in self.clips:
+            row: dict[str, Any] = {
+                "utterance_id": clip.name,
+                "file": clip.path,
+                "score": clip.score,
+                "log_likelihood_ratio": clip.ratio,
+                "probability_bonafide": clip.probability,
+                "prior_bonafide": self.prior,
+                "decision": clip.decision or "",
+            }
+            for part, rates in self.threshold.rates.items() if self.threshold else ():
+                row |= {f"{part}_bonafide_rejected": rates.miss, f"{part}_spoof_accepted": rates.false_alarm}
+            said = [*clip.unlike.values(), *([clip.failure] if clip.failure else []), *self.notes]
+            rows.append({**row, "unlike_training": " ".join(clip.unlike), "notes": "; ".join(said)})
+        return pd.DataFrame(rows)
+
+    def json(self) -> str:
+        """What `as_dict` gives, as text."""
+        return json.dumps(self.as_dict(), indent=1, ensure_ascii=False, allow_nan=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON: error rates first, then the clips."""
+        threshold = None
+        if self.threshold is not None:
+            rates = {
+                part: {**asdict(one), "bonafide_rejected": one.miss, "spoof_accepted": one.false_alarm}
+                for part, one in self.threshold.rates.items()
+            }
+            threshold = {**asdict(self.threshold), "rates": rates}
+        eer = {
+            part: {**{name: _finite(end) for name, end in asdict(one).items()}, "better_than_chance": _better(one)}
+            for part, one in self.eer.items()
+        }
+        return {
+            "head": self.head,
+            "prior_bonafide": self.prior,
+            "measured_on": self.corpus,
+            "eer": eer,
+            "threshold": threshold,
+            "notes": list(self.notes),
+            "clips": [
+                {
+                    "utterance_id": clip.name,
+                    "file": clip.path,
+                    "score": clip.score,
+                    "log_likelihood_ratio": clip.ratio,
+                    "probability_bonafide": clip.probability,
+                    "decision": clip.decision,
+                    "unlike_training": dict(clip.unlike),
+                    "failure": clip.failure or None,
+                }
+                for clip in self.clips
+            ],
+        }
+
+
+def choose_threshold(reference: Reference, false_alarm: float | None = None) -> Threshold:
+    """Choose a threshold on dev and measure what it does on every part.
+
+    Args:
+        reference: of the head.
+        false_alarm: most spoofs of dev that may be accepted, 0 to 1; by default as many as bona fide ones are rejected.
+
+    Raises:
+        OptionError: a share that is none.
+    """
+    dev = reference.parts["dev"]
+    note = ""
+    if false_alarm is None:
+        value = eer_threshold(dev.bonafide, dev.scores)
+        chosen = "the EER point of dev"
+    elif not 0 <= false_alarm < 1:
+        raise OptionError("false_alarm", false_alarm, "expected a share of spoofs, as 1% or 0.01")
+    else:
+        value = false_alarm_threshold(dev.bonafide, dev.scores, false_alarm)
+        chosen = f"where at most {_percent(false_alarm)} of the spoofs of dev are accepted"
+        n_spoof = int((~dev.bonafide).sum())
+        if false_alarm * n_spoof < 1:
+            note = f"{_percent(false_alarm)} of the {n_spoof} spoofs of dev is less than one: none of them is accepted"
+    ratio = float(reference.calibration.apply([value])[0])
+    return Threshold(value, ratio, chosen, rates_at(reference.parts, value), note)
+
+
+def rates_at(parts: Mapping[str, Scored], threshold: float) -> dict[str, ErrorRates]:
+    """Errors of every part at a threshold."""
+    return {name: error_rates(part.bonafide, part.scores, threshold) for name, part in parts.items()}
+
+
+def judge(
+    clips: Sequence[ScoredClip],
+    failures: Mapping[str, tuple[str, str]],
+    head: str,
+    reference: Reference | None,
+    *,
+    prior: float = 0.5,
+    false_alarm: float | None = None,
+    cropping: Cropping | None = None,
+    notes: Iterable[str] = (),
+) -> Verdicts:
+    """Say what the scores of clips mean.
+
+    Args:
+        clips: scored.
+        failures: name -> path and reason of clips that could not be used.
+        head: its name.
+        reference: of that head; None in exports of an earlier version, of which there are scores only.
+        prior: of bona fide, before the clip was heard.
+        false_alarm: see `choose_threshold`.
+        cropping: how much of a clip the head is given, for messages.
+        notes: sentences that a person should know of the head.
+
+    Raises:
+        OptionError: a prior or a share that is none.
+    """
+    check_prior(prior)
+    of_no_use = [Verdict(name, path, failure=reason) for name, (path, reason) in failures.items()]
+    if reference is None:
+        said = (
+            "This export is of an earlier version and holds no scores of dev, so that there is no likelihood ratio, no "
+            "probability and no decision. Write it again: probe export RUN DIR"
+        )
+        plain = [Verdict(clip.name, clip.path, clip.score, unlike=_cut(clip, cropping)) for clip in clips]
+        return Verdicts(head, prior, (*plain, *of_no_use), notes=(*notes, said))
+    threshold = choose_threshold(reference, false_alarm)
+    ratios = reference.calibration.apply([clip.score for clip in clips])
+    found = []
+    for clip, ratio in zip(clips, ratios, strict=True):
+        probability = float(expit(ratio + logit(prior)))
+        decision = BONAFIDE if clip.score >= threshold.value else SPOOF
+        unlike = _unlike(clip, reference.training) | _cut(clip, cropping)
+        found.append(Verdict(clip.name, clip.path, clip.score, float(ratio), probability, decision, unlike))
+    of_calibration = f"Calibration: {reference.calibration.note}" if reference.calibration.note else ""
+    of_threshold = f"Threshold: {threshold.note}" if threshold.note else ""
+    said_too = (note for note in (*notes, of_calibration, of_threshold, reference.missing) if note)
+    eer = {name: part.eer for name, part in reference.parts.items()}
+    return Verdicts(head, prior, (*found, *of_no_use), threshold, eer, reference.corpus, tuple(said_too))
+
+
+def _unlike(clip: ScoredClip, training: TrainingClips | None) -> dict[str, str]:
+    """In what a clip is outside what was seen in training, with a sentence each."""
+    if training is None:
+        return {}
+    found = {}
+    for measure, (low, high) in training.ranges.items():
+        value = clip.measures.get(measure)
+        if value is not None and not low <= value <= high:
+            name, one, both = CALLED[measure]
+            share = f"{100 * CENTRAL:g} % of the training clips"
+            found[name] = f"{name} {one.format(value)}, where {share} have {both.format(low, high)}"
+    if clip.distance is not None and not clip.distance <= 1:
+        found[LAYERS] = (
+            f"layer {training.layer} is {clip.distance:.1f} times as far from the training clips as "
+            f"{100 * CENTRAL:g} % of the dev clips are at most: another channel, codec, noise or language, or no speech"
+        )
+    return found
+
+
+def _cut(clip: ScoredClip, cropping: Cropping | None) -> dict[str, str]:
+    if not clip.cut or cropping is None:
+        return {}
+    return {CUT: f"only the first {cropping.n_samples() / SAMPLING_RATE:g} s were heard"}
+
+
+def _better(eer: Interval) -> bool:
+    """Whether an EER is shown to be better than chance; without an interval it is not."""
+    return eer.high < AT_CHANCE
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
