@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from analysis.commands.cache import cache_app
+from analysis.commands.calibrate import calibrate
 from analysis.commands.compare import compare
 from analysis.commands.corpus import corpus_app
 from analysis.commands.describe import describe
@@ -75,6 +76,7 @@ for command in (
     extract,
     sweep,
     evaluate,
+    calibrate,
     export,
     exits,
     score,

@@ -49,10 +49,14 @@ def print_verdicts(verdicts: "Verdicts") -> None:
         out.print(f"Measured there on {verdicts.corpus or 'its corpus'}:", markup=False)
         for part, words in measured.items():
             chance = ", not shown to be better than chance" if not verdicts.eer[part].high < 0.5 else ""
-            out.print(f"  {part}: {words}; EER {verdicts.eer[part]}{chance}", markup=False)
-        out.print("Clips of other speakers, attacks, languages or channels may be judged worse than that.")
+            cost = f"; Cllr of the ratios {verdicts.cllr[part]:.2f}"
+            out.print(f"  {part}: {words}; EER {verdicts.eer[part]}{chance}{cost}", markup=False)
+        out.print(
+            "Clips of other speakers, attacks, languages or channels may be judged worse than that. A ratio that says "
+            "nothing has a Cllr of 1, a perfect one 0."
+        )
     for note in verdicts.notes:
-        console.print(f"Note: {note.rstrip('.')}.", markup=False)
+        console.print(f"Note: {note[0].upper()}{note[1:].rstrip('.')}.", markup=False)
     warned = [clip for clip in verdicts.clips if clip.unlike]
     if warned:
         out.print("\n? The clip is unlike the training clips, so that its verdict may mean nothing:")

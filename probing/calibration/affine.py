@@ -73,6 +73,20 @@ class Calibration:
         return cls(scales, offset, prior, int(record["n_bonafide"]), int(record["n_spoof"]), note)
 
 
+def cost_note(on_eval: float) -> str:
+    """A sentence if calibrated ratios cost more on eval, in bits of Cllr, than ratios that say nothing; else empty.
+
+    >>> cost_note(0.4)
+    ''
+    """
+    if on_eval < 1:
+        return ""
+    return (
+        f"the ratios cost {on_eval:.2f} bits on eval (Cllr), and 1 is what it costs to say nothing: dev is too small, "
+        "or too unlike eval, to calibrate on, and neither ratios nor probabilities can be relied on"
+    )
+
+
 def check_prior(prior: float) -> None:
     """Raise OptionError where a prior of bona fide is none."""
     if not 0 < prior < 1:

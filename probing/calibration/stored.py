@@ -21,17 +21,24 @@ def text_of(systems: list[str], calibration: Calibration) -> str:
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
+def place(run: Path, head: str) -> Path:
+    """The folder in a run that has the calibration of one of its heads."""
+    return run / FOLDER / head
+
+
 def stored_calibration(run: Run, name: str) -> Calibration | None:
     """The calibration of a head that was left in its run; None if there is none of this head.
 
     Raises:
         ProbeError: there is one that cannot be read.
     """
-    path = run.folder / FOLDER / FILE
+    path = place(run.folder, name) / FILE
     if not path.is_file():
         return None
     systems, calibration = read_calibration(path)
-    return calibration if systems == [name] else None
+    if systems != [name]:
+        raise ProbeError(f"{path}: is of {', '.join(systems)}, not of {name}. Make it again: probe calibrate RUN")
+    return calibration
 
 
 def read_calibration(path: Path) -> tuple[list[str], Calibration]:

@@ -24,7 +24,7 @@ from cache.errors import ProbeError
 from probing.calibration import Calibration, calibrate
 from probing.calibration.stored import stored_calibration
 from probing.labels import BONAFIDE
-from probing.metrics import Interval, Resamples, eer, eer_resamples, rate_interval
+from probing.metrics import Interval, Resamples, cllr, eer, eer_resamples, rate_interval
 from probing.runs import Run
 from probing.sealing import check_file
 from probing.serving.heads import AnyHead, ServingError
@@ -69,6 +69,10 @@ class Reference:
     corpus: str = ""
     training: TrainingClips | None = None
     missing: str = ""
+
+    def costs(self) -> dict[str, float]:
+        """Cllr of the calibrated ratios by part, in bits: 0 is perfect, 1 is what it costs to say nothing."""
+        return {name: cllr(part.bonafide, self.calibration.apply(part.scores)) for name, part in self.parts.items()}
 
     def record(self) -> dict[str, Any]:
         """What serving.json says of it."""

@@ -18,7 +18,7 @@ from scipy.special import expit, logit
 
 from cache.errors import OptionError
 from probing.audio import SAMPLING_RATE, Cropping
-from probing.calibration import check_prior
+from probing.calibration import check_prior, cost_note
 from probing.labels import BONAFIDE, SPOOF
 from probing.metrics.intervals import Interval
 from probing.metrics.thresholds import ErrorRates, eer_threshold, error_rates, false_alarm_threshold
@@ -93,8 +93,8 @@ class Verdicts:
     """Verdicts on clips, and the errors measured that they are to be read with.
 
     head: whose score it is. prior: of bona fide. threshold: None where there is nothing to choose it by, and then there
-    are no decisions. eer: by part, with its interval. corpus: what the errors were measured on. notes: sentences that a
-    person should know.
+    are no decisions. eer: by part, with its interval. cllr: of the ratios by part, in bits. corpus: what these were
+    measured on. notes: sentences that a person should know.
     """
 
     head: str
@@ -102,6 +102,7 @@ class Verdicts:
     clips: tuple[Verdict, ...]
     threshold: Threshold | None = None
     eer: Mapping[str, Interval] = field(default_factory=dict)
+    cllr: Mapping[str, float] = field(default_factory=dict)
     corpus: str = ""
     notes: tuple[str, ...] = ()
 
@@ -146,6 +147,7 @@ class Verdicts:
             "prior_bonafide": self.prior,
             "measured_on": self.corpus,
             "eer": eer,
+            "cllr": dict(self.cllr),
             "threshold": threshold,
             "notes": list(self.notes),
             "clips": [
@@ -239,11 +241,12 @@ def judge(
         decision = BONAFIDE if clip.score >= threshold.value else SPOOF
         unlike = _unlike(clip, reference.training) | _cut(clip, cropping)
         found.append(Verdict(clip.name, clip.path, clip.score, float(ratio), probability, decision, unlike))
-    of_calibration = f"Calibration: {reference.calibration.note}" if reference.calibration.note else ""
-    of_threshold = f"Threshold: {threshold.note}" if threshold.note else ""
-    said_too = (note for note in (*notes, of_calibration, of_threshold, reference.missing) if note)
+    costs = reference.costs()
+    of_cost = cost_note(costs["eval"]) if "eval" in costs else ""
+    said_too = [*notes, reference.calibration.note, of_cost, threshold.note, reference.missing]
     eer = {name: part.eer for name, part in reference.parts.items()}
-    return Verdicts(head, prior, (*found, *of_no_use), threshold, eer, reference.corpus, tuple(said_too))
+    kept = tuple(note for note in said_too if note)
+    return Verdicts(head, prior, (*found, *of_no_use), threshold, eer, costs, reference.corpus, kept)
 
 
 def _unlike(clip: ScoredClip, training: TrainingClips | None) -> dict[str, str]:
