@@ -22,7 +22,7 @@ def reliability_curves(trials: Mapping[str, pd.DataFrame], ax: Axes | None = Non
         ax: where to draw; default a new figure.
         title: whose scores these are.
     """
-    ax = ax or new_axes(5.6, 6.4)
+    ax = ax or new_axes(5.8, 6.0)
     ax.plot([0, 100], [0, 100], color="0.6", lw=0.8, ls=":")
     for i, (name, table) in enumerate(trials.items()):
         bonafide = table["label"].eq(BONAFIDE).to_numpy()
