@@ -25,11 +25,12 @@ class Features:
 
     def margins(self, u: torch.Tensor, labelling: torch.Tensor) -> torch.Tensor:
         """Log odds (Q, N) of weights and biases (Q, P + 1) of problems of ascending labellings (Q,)."""
-        return (u[:, :-1].to(self.x.dtype) @ self.x.T).double().add_(u[:, -1:])
+        return (u[:, :-1].to(self.x.dtype) @ self.x.T).to(u.dtype).add_(u[:, -1:])
 
     def gradients(self, slopes: torch.Tensor, labelling: torch.Tensor) -> torch.Tensor:
         """Sums (Q, P + 1) over the rows, given the slope (Q, N) of each loss in its log odds."""
-        return torch.cat([(slopes.to(self.x.dtype) @ self.x).double(), slopes.sum(dim=1, keepdim=True)], dim=1)
+        sums = (slopes.to(self.x.dtype) @ self.x).to(slopes.dtype)
+        return torch.cat([sums, slopes.sum(dim=1, keepdim=True)], dim=1)
 
     def precondition(self, residual: torch.Tensor, ratio: torch.Tensor, many: bool = False) -> torch.Tensor:
         """About c times the inverse Hessian on (Q, P + 1), ratio (Q,) being penalty / c, taken to its power of ten.
@@ -43,9 +44,9 @@ class Features:
             chosen = powers == power
             right = residual[chosen, :-1].to(self.x.dtype)
             if many:
-                out[chosen, :-1] = (right @ self._inverse(power)).double()
+                out[chosen, :-1] = (right @ self._inverse(power)).to(out.dtype)
             else:
-                out[chosen, :-1] = torch.cholesky_solve(right.T, self._factor(power)).T.double()
+                out[chosen, :-1] = torch.cholesky_solve(right.T, self._factor(power)).T.to(out.dtype)
         return out
 
     def _inverse(self, power: int) -> torch.Tensor:

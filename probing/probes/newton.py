@@ -232,11 +232,18 @@ def _conjugate_gradients(
     gradient: torch.Tensor,
     tolerance: float,
 ) -> torch.Tensor:
-    """Solve Hessian @ step = -gradient, the more exactly the nearer the solution; all (Q, n (P + 1)) or (Q,)."""
+    """Solve Hessian @ step = -gradient, the more exactly the nearer the solution; all (Q, n (P + 1)) or (Q,).
+
+    With several vectors a problem, all of it is in the type of the products: steps are measured in float64 anyway.
+    """
+    dtype = gradient.dtype if products.n == 1 else products.features.x.dtype
+    least = 1e-300 if dtype == torch.float64 else torch.finfo(dtype).tiny
+    gradient = gradient.to(dtype)
+    penalties = penalties.to(dtype)
+    state = tuple(one.to(dtype) for one in loss.state(odds))
     step = torch.zeros_like(gradient)
     residual = -gradient
-    state = loss.state(odds)
-    curvature = state[0].sum(dim=2).clamp_min(1e-300)
+    curvature = state[0].sum(dim=2).clamp_min(least)
     ratio = penalties[:, :1] / curvature
     direction = products.precondition(residual, ratio, curvature)
     energy = (residual * direction).sum(dim=1, keepdim=True)
@@ -246,10 +253,12 @@ def _conjugate_gradients(
     for _ in range(MAX_GRADIENT_STEPS):
         bent = loss.bend(state, products.margins(direction, labelling))
         product = products.gradients(bent, labelling) + penalties * direction
-        size = energy / (direction * product).sum(dim=1, keepdim=True).clamp_min(1e-300)
+        size = energy / (direction * product).sum(dim=1, keepdim=True).clamp_min(least)
         step[going] += size * direction
         residual = residual - size * product
         left = residual.norm(dim=1) > wanted
+        if products.n > 1:  # the tolerance is of the largest component, which the norm of so many is far above
+            left &= residual.abs().amax(dim=1) > tolerance / 2
         if not left.any():
             break
         if not left.all():
@@ -263,6 +272,6 @@ def _conjugate_gradients(
             curvature = curvature[left]
         scaled = products.precondition(residual, ratio, curvature)
         new_energy = (residual * scaled).sum(dim=1, keepdim=True)
-        direction = scaled + new_energy / energy.clamp_min(1e-300) * direction
+        direction = scaled + new_energy / energy.clamp_min(least) * direction
         energy = new_energy
-    return step
+    return step.double()

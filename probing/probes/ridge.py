@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import torch
 
+from probing.probes.features import lower_product
 from probing.probes.logistic import Solution
 
 FEW_STRENGTHS = 12  # an eigendecomposition takes as long as about 15 Cholesky factors
@@ -27,7 +28,9 @@ MOST_SETS = 32  # of rows, for whose sums of products there is memory
 
 @dataclass(frozen=True)
 class _Sums:
-    """Sums over some rows: their number, of features (P,) and their products (P, P), and with K targets."""
+    """Sums over some rows: their number, of features (P,), of their products (P, P) not above the diagonal, and with K
+    targets.
+    """
 
     n: float
     x: torch.Tensor
@@ -37,7 +40,7 @@ class _Sums:
 
     @classmethod
     def of(cls, x: torch.Tensor, y: torch.Tensor) -> _Sums:
-        return cls(len(x), x.sum(dim=0), x.T @ x, y.sum(dim=1), y @ x)
+        return cls(len(x), x.sum(dim=0), lower_product(x.T, x), y.sum(dim=1), y @ x)
 
     def __add__(self, other: _Sums) -> _Sums:
         return _Sums(self.n + other.n, self.x + other.x, self.xx + other.xx, self.y + other.y, self.yx + other.yx)
@@ -145,7 +148,7 @@ def _solve(
             found.append(torch.cholesky_solve(cross.T, torch.linalg.cholesky(matrix)).T)
         weight = torch.stack(found, dim=1)
     else:
-        values, vectors = torch.linalg.eigh(gram)
+        values, vectors = torch.linalg.eigh(gram, UPLO="L")
         along = cross @ vectors
         weight = (along[:, None] / (values.clamp_min(0) + penalties[:, None])) @ vectors.T
     weight = weight / scale

@@ -56,13 +56,13 @@ class RowSpace(Features):
         """See `Features`."""
         inner = u[:, :-1].to(self.x.dtype)
         parts = [inner[rows] @ self.factors[k].T for rows, k in self._parts(labelling)]
-        return torch.cat(parts).double().add_(u[:, -1:])
+        return torch.cat(parts).to(u.dtype).add_(u[:, -1:])
 
     def gradients(self, slopes: torch.Tensor, labelling: torch.Tensor) -> torch.Tensor:
         """See `Features`."""
         inner = slopes.to(self.x.dtype)
         parts = [inner[rows] @ self.factors[k] for rows, k in self._parts(labelling)]
-        return torch.cat([torch.cat(parts).double(), slopes.sum(dim=1, keepdim=True)], dim=1)
+        return torch.cat([torch.cat(parts).to(slopes.dtype), slopes.sum(dim=1, keepdim=True)], dim=1)
 
     def _parts(self, labelling: torch.Tensor) -> list[tuple[slice, int]]:
         """The problems of each labelling, and which factor is theirs."""

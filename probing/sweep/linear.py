@@ -38,22 +38,30 @@ class Probe:
 
     strength: C chosen on dev; NaN of a cross-validation, where every fold chooses its own.
     weight, bias: (P,) and a number, acting on features as they are; of M classes (M, P) and (M,).
-    scores: part -> (N,) log odds of the positive class, or the number; of M classes (N, M).
+    scores: part -> (N,) log odds of the positive class, or the number; of M classes (N, 2, M), by `weight` and by
+        `likeliest`, or these as `Task.compact` has them.
+    likeliest: of M classes, weight and bias of the strength of least cross-entropy on dev, whatever the metric that
+        chose `strength`: what the family of probes can say of the target is what its best one can (Xu et al. 2020).
     """
 
     strength: float
     weight: NDArray[np.float64]
     bias: float | NDArray[np.float64]
     scores: dict[str, NDArray[np.float64]]
+    likeliest: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+
+    @property
+    def solutions(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Weights (V, P) and biases (V,) that scores are made by, or of M classes (V, M, P) and (V, M); V is 1 or 2."""
+        every = [(self.weight, self.bias), *([] if self.likeliest is None else [self.likeliest])]
+        return np.stack([weight for weight, _ in every]), np.stack([np.asarray(bias) for _, bias in every])
 
     def score(self, x: NDArray[Any], split: Split) -> NDArray[Any]:
         """Scores of features (N, P) of the trials of a split, as `Task.compact` keeps them, some at a time."""
-        weight = torch.from_numpy(self.weight)[None, None]
-        bias = torch.from_numpy(np.asarray(self.bias))[None, None]
         step = 16 * ROWS_AT_ONCE
         return np.concatenate(
             [
-                split.task.compact(split.target[i : i + step], margins(x[i : i + step], weight, bias)[0, 0])
+                split.task.compact(split.target[i : i + step], scores_of([self], x[i : i + step])[0])
                 for i in range(0, len(x), step)
             ]
         )
@@ -100,7 +108,7 @@ def probe_layers(
     item_size = 4 if inside else np.dtype(cache.tiers["pooled"]).itemsize
     n_train, n_dev = (len(fitted_on[part].rows) for part in ("train", "dev"))
     needed = working_bytes(n_train, n_train + n_dev, splits["train"].width, item_size)
-    needed += 8 * max(1, len(task.classes)) * (len(labellings) + n_left_out) * (n_train + n_dev)
+    needed += 8 * max(1, 2 * len(task.classes)) * (len(labellings) + n_left_out) * (n_train + n_dev)
     if task.name == CLASSES:
         together = min(len(labellings), _labellings_at_once(task, len(strengths), n_train))
         needed += 8 * COPIES * together * len(strengths) * len(task.classes) * n_train
@@ -154,11 +162,9 @@ def add_scores(
     `asked` are the same trials with what each probe is asked, where that is not one for all.
     """
     asked = asked or [split] * len(probes)
-    weight = torch.from_numpy(np.stack([probe.weight for probe in probes])[:, None]).to(device)
-    bias = torch.from_numpy(np.stack([np.asarray(probe.bias) for probe in probes])[:, None]).to(device)
     scores: NDArray[Any] | None = None
-    for rows, features in _blocks(split, layer, max(1, READ_VALUES // weight.shape[-1])):
-        of_block = margins(features, weight, bias)[:, 0]
+    for rows, features in _blocks(split, layer, max(1, READ_VALUES // probes[0].weight.shape[-1])):
+        of_block = scores_of(probes, features, device)
         if split.task.name == CLASSES:  # whose scores of many trials are too many to be kept
             of_block = np.stack(
                 [of.task.compact(of.target[rows], one) for of, one in zip(asked, of_block, strict=True)]
@@ -250,7 +256,8 @@ def fit_probes(
         task: what the targets make: logistic regression of two classes or more, ridge regression of numbers.
 
     Returns:
-        K probes. The strength is the one that is best on dev by the metric of the task; among equals the smallest.
+        K probes. The strength is the one that is best on dev by the metric of the task; among equals the smallest. Of
+        classes also that of least cross-entropy on dev.
     """
     strengths = sorted(strengths)
     targets = torch.from_numpy(np.stack([labels["train"] for labels in labellings])).to(device)
@@ -273,27 +280,34 @@ def best_on_dev(
 
     Weights (K, S, P) and biases (K, S) act on features as they are; the others, and what is returned, see `fit_probes`.
     """
-    best = torch.empty(len(labellings), 1, dtype=torch.long, device=weight.device)
-    at_once = 1 if task.name == CLASSES else len(labellings)  # of classes there are many scores
+    of_classes = task.name == CLASSES
+    best = torch.empty(len(labellings), 2 if of_classes else 1, dtype=torch.long, device=weight.device)
+    at_once = 1 if of_classes else len(labellings)  # of classes there are many scores
     for first in range(0, len(labellings), at_once):
         some = slice(first, first + at_once)
         for k, on_dev in enumerate(margins(features["dev"], weight[some], bias[some]), first):
             used = slice(None) if rows is None else rows["dev"][k]
             target = labellings[k]["dev"][used]
-            best[k] = int(np.argmin([task.loss(target, scores[used]) for scores in on_dev]))
-    of_best = best.reshape(-1, *[1] * (weight.ndim - 1))
-    weight = weight.take_along_dim(of_best, dim=1)
-    bias = bias.take_along_dim(of_best[..., 0], dim=1)
-    scores = {part: margins(x, weight, bias)[:, 0] for part, x in features.items() if part != "train"}
-    return [
+            losses = np.array([task.losses(target, scores[used]) for scores in on_dev])
+            best[k] = torch.from_numpy(losses.argmin(axis=0))
+    chosen = best.reshape(*best.shape, *[1] * (weight.ndim - 2))
+    weights = weight.take_along_dim(chosen, dim=1).cpu().numpy()
+    biases = bias.take_along_dim(chosen[..., 0], dim=1).cpu().numpy()
+    probes = [
         Probe(
             strengths[int(best[k, 0])],
-            weight[k, 0].cpu().numpy(),
-            bias[k, 0].cpu().numpy() if task.name == CLASSES else float(bias[k, 0]),
-            {part: values[k] for part, values in scores.items()},
+            weights[k, 0],
+            biases[k, 0] if of_classes else float(biases[k, 0]),
+            {},
+            (weights[k, 1], biases[k, 1]) if of_classes else None,
         )
         for k in range(len(labellings))
     ]
+    for part, x in features.items():
+        if part != "train":
+            for probe, scores in zip(probes, scores_of(probes, x, str(weight.device)), strict=True):
+                probe.scores[part] = scores
+    return probes
 
 
 def _solve(
@@ -380,6 +394,13 @@ def cross_validate(
         bias = np.mean([np.asarray(probe.bias) for probe in of_folds], axis=0)
         pooled.append(Probe(float("nan"), weight, bias if bias.ndim else float(bias), scores))
     return pooled
+
+
+def scores_of(probes: Sequence[Probe], x: NDArray[Any], device: str = "cpu") -> NDArray[np.float64]:
+    """Scores of features (N, P) by K probes, (K, N); of M classes (K, N, 2, M), see `Probe`."""
+    weight, bias = zip(*(probe.solutions for probe in probes), strict=True)
+    found = margins(x, torch.from_numpy(np.stack(weight)).to(device), torch.from_numpy(np.stack(bias)).to(device))
+    return found[:, 0] if probes[0].likeliest is None else np.moveaxis(found, 1, 2)
 
 
 def margins(x: NDArray[Any], weight: torch.Tensor, bias: torch.Tensor) -> NDArray[np.float64]:

@@ -105,20 +105,29 @@ class Task:
         return (self.metric.name, *(name for name in metrics_of(self.name) if name != self.metric.name))
 
     def trials(self, target: Values, scores: NDArray[Any]) -> Trials:
-        """Trials (N,) with scores (N,), or of M classes (N, M), or these as `compact` has them."""
+        """Trials (N,) with scores (N,).
+
+        Of M classes scores are (N, M); or (N, 2, M), those by which classes are chosen and those that probabilities are
+        made of; or either as `compact` has it.
+        """
         if self.name == BINARY:
             return _BinaryTrials(target, scores)
         if self.name == CLASSES:
-            if scores.dtype != COMPACT:
+            if scores.dtype == COMPACT:
+                prior_bits = self._prior_bits(target)
+                return ClassTrials(target, scores["chosen"], len(self.classes), scores["bits"], prior_bits)
+            if scores.ndim == 2:
                 return class_trials(target, scores, self.prior)
-            return ClassTrials(target, scores["chosen"], len(self.classes), scores["bits"], self._prior_bits(target))
+            found = class_trials(target, scores[:, 1], self.prior)
+            return replace(found, chosen=scores[:, 0].argmax(axis=1))
         return number_trials(target, scores)
 
     def compact(self, target: Values, scores: NDArray[np.float64]) -> NDArray[Any]:
-        """Scores as they are kept of many trials: of M classes (N, M) what figures need, (N,) of COMPACT."""
+        """Scores as they are kept of many trials: of classes what figures need, (N,) of COMPACT."""
         if self.name != CLASSES:
             return scores
-        trials = class_trials(target, scores, self.prior)
+        trials = self.trials(target, scores)
+        assert isinstance(trials, ClassTrials)
         found = np.empty(len(target), COMPACT)
         found["chosen"], found["bits"] = trials.chosen, trials.bits
         return found
@@ -135,9 +144,16 @@ class Task:
 
     def loss(self, target: Values, scores: NDArray[np.float64]) -> float:
         """The same, turned so that lower is better; infinite where a score is no number."""
+        return self.losses(target, scores)[0]
+
+    def losses(self, target: Values, scores: NDArray[np.float64]) -> tuple[float, ...]:
+        """What probes are chosen by, lower being better: `loss`, and of classes the cross-entropy too."""
         if not np.isfinite(scores).all():
-            return float("inf")
-        return self.metric.loss(self.value(target, scores))
+            return (float("inf"),) * (2 if self.name == CLASSES else 1)
+        if self.name != CLASSES:
+            return (self.metric.loss(self.value(target, scores)),)
+        figures = self.trials(target, scores).figures()
+        return self.metric.loss(figures[self.metric.name]), figures["cross_entropy"]
 
     def resampled(self, target: Values, scores: NDArray[np.float64], resamples: Resamples) -> NDArray[np.float64]:
         """The metric of the finding (R,) on resamples."""

@@ -1,11 +1,11 @@
 """A corpus with exactly known alignments: espeak-ng reports the sample at which each of its phones begins.
 
     pip install espeakng-loader==0.2.4
-    python tests/benchmarks/espeak_phones.py FOLDER [--utterances 120] [--seed 0]
+    python tests/benchmarks/espeak_phones.py FOLDER [--utterances 120] [--voices 10] [--seed 0]
 
 FOLDER then holds audio/*.flac (22,050 Hz, as synthesised), manifest.csv (speakers are voices of espeak-ng, splits are
 disjoint in them), phones.csv and classes.csv: `utterance_id,start,end,label`, the same intervals labelled by phone and
-by manner and place in ten classes; pauses are `sil`. The same seed gives the same files.
+by manner and place in ten classes, these with the column `phone`; pauses are `sil`. The same seed gives the same files.
 
     probe extract c FOLDER/manifest.csv --frames
 """
@@ -22,8 +22,12 @@ import numpy as np
 import pandas as pd
 import soundfile
 
-VARIANTS = ("m1", "m2", "m3", "m4", "m7", "f1", "f2", "f3", "f4", "f5")
-SPLITS = dict(zip(VARIANTS, ("train",) * 6 + ("dev",) * 2 + ("eval",) * 2, strict=True))
+VARIANTS = """m1 m2 m3 m4 m7 f1 f2 f3 f4 f5
+Andy Annie Alex Alicia Denis Diogo Gene Henrique Hugo belinda
+Jacky Lee Marco Mario Michael adam antonio aunty linda boris
+caleb david ed edward grandpa ian john grandma steph max""".split()
+PARTS = ("train",) * 6 + ("dev",) * 2 + ("eval",) * 2  # of every ten voices
+SPLITS = {voice: PARTS[i % len(PARTS)] for i, voice in enumerate(VARIANTS)}
 TEXT = """the a of and to in is you that it he was for on are with as his they at be this from have or by one had not
 but what all were when we there can an your which their said if do will each about how up out them then she
 many some so these would other into has more her two like him see time could no make than first been its who
@@ -126,21 +130,21 @@ def class_of(phone: str) -> str:
     return next((name for name, letters in CLASSES.items() if phone[0] in letters), "other")
 
 
-def utterances(n: int, seed: int) -> Iterator[tuple[str, str, str, int, int]]:
+def utterances(n: int, n_voices: int, seed: int) -> Iterator[tuple[str, str, str, int, int]]:
     """Id, voice, text, rate and pitch of each utterance."""
     generator = np.random.default_rng(seed)
     for i in range(n):
         words = generator.choice(TEXT.split(), int(generator.integers(6, 12)))
         rate, pitch = int(generator.integers(140, 200)), int(generator.integers(35, 65))
-        yield f"espeak-{i:04d}", VARIANTS[i % len(VARIANTS)], " ".join(words) + ".", rate, pitch
+        yield f"espeak-{i:04d}", VARIANTS[i % n_voices], " ".join(words) + ".", rate, pitch
 
 
-def make(folder: Path, n: int, seed: int) -> pd.DataFrame:
+def make(folder: Path, n: int, n_voices: int, seed: int) -> pd.DataFrame:
     """Write the corpus; gives the table of phones."""
     (folder / "audio").mkdir(parents=True, exist_ok=True)
     synthesiser = Synthesiser()
     manifest, phones = [], []
-    for name, variant, text, rate, pitch in utterances(n, seed):
+    for name, variant, text, rate, pitch in utterances(n, n_voices, seed):
         samples, found = synthesiser.speak(text, f"en-us+{variant}", rate, pitch)
         soundfile.write(folder / f"audio/{name}.flac", samples, synthesiser.rate)
         manifest.append((f"audio/{name}.flac", name, "spoof", variant, "espeak-ng", SPLITS[variant], text))
@@ -149,7 +153,8 @@ def make(folder: Path, n: int, seed: int) -> pd.DataFrame:
     pd.DataFrame(manifest, columns=columns).to_csv(folder / "manifest.csv", index=False)
     table = pd.DataFrame(phones, columns=["utterance_id", "start", "end", "label"])
     table.to_csv(folder / "phones.csv", index=False)
-    table.assign(label=table["label"].map(class_of)).to_csv(folder / "classes.csv", index=False)
+    classes = table.assign(label=table["label"].map(class_of), phone=table["label"])
+    classes.to_csv(folder / "classes.csv", index=False)
     return table
 
 
@@ -157,9 +162,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--utterances", type=int, default=120)
+    parser.add_argument("--voices", type=int, default=10, help=f"{len(VARIANTS)} at most")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    table = make(given.folder, given.utterances, given.seed)
+    if not len(PARTS) <= given.voices <= len(VARIANTS):
+        parser.error(f"--voices {given.voices}: expected {len(PARTS)} to {len(VARIANTS)}")
+    table = make(given.folder, given.utterances, given.voices, given.seed)
     spoken = table[table["label"] != "sil"]
     classes = spoken["label"].map(class_of).value_counts()
     print(f"{given.folder}: {len(spoken)} phones of {spoken['label'].nunique()} kinds; {classes.to_dict()}")

@@ -22,6 +22,7 @@ from analysis.runs.loading import load
 from analysis.runs.rerun import commands
 from cache import Cache, ProbeError
 from probing.heads.head import load_head
+from probing.metrics.classes import class_figures
 from probing.runs import Run
 from probing.serving.export import export
 from probing.serving.heads import choose_head
@@ -130,6 +131,36 @@ def test_classes_and_numbers_are_those_of_scikit_learn(runs: dict[str, Run], fol
         chosen = max(ridges, key=lambda probe: r2_score(y[1], probe.predict(x[1])))
         expected = r2_score(y[2], chosen.predict(x[2]))
         assert rows_of(runs["age"], "layer", "r2")["value"][layer] == pytest.approx(expected, abs=1e-6)
+
+
+def test_v_information_is_that_of_the_likeliest_probe_whatever_chose_the_strength(
+    runs: dict[str, Run], folder: Path, tmp_path: Path
+) -> None:
+    other = made(folder, tmp_path / "information.run", target="word", metric="v_information")
+    strengths = [rows_of(run, "layer", "accuracy")["strength"].tolist() for run in (runs["word"], other)]
+    assert strengths[0] != strengths[1]
+    for metric in ("v_information", "cross_entropy"):
+        for experiment in ("layer", "shuffled-labels"):
+            mine, theirs = (rows_of(run, experiment, metric)["value"].tolist() for run in (runs["word"], other))
+            assert mine == theirs
+    prior = runs["word"].task.prior
+    for layer in (1, 2):
+        parts = {
+            part: (x, np.searchsorted(WORDS, y.astype(str))) for part, (x, y) in parts_of(folder, layer, "word").items()
+        }
+        of_strengths = []
+        for c in STRENGTHS:
+            probe = LogisticRegression(C=c, class_weight="balanced", tol=1e-9, max_iter=2000)
+            probe = make_pipeline(StandardScaler(), probe).fit(*parts["train"])
+            scores = {part: probe.decision_function(parts[part][0]) for part in ("dev", "eval")}
+            of_strengths.append({part: class_figures(parts[part][1], scores[part], prior) for part in scores})
+        best = min(of_strengths, key=lambda figures: figures["dev"].cross_entropy)["eval"]
+        found = {
+            name: rows_of(runs["word"], "layer", name)["value"][layer] for name in ("v_information", "cross_entropy")
+        }
+        assert found == pytest.approx(
+            {"v_information": best.v_information, "cross_entropy": best.cross_entropy}, abs=1e-4
+        )
 
 
 @pytest.mark.parametrize("name", ["word", "age", "accent"])
