@@ -16,12 +16,13 @@ from probing.runs import Run
 from probing.runs.condition_names import condition_values
 
 
-def localisation_table(run: str | Path | Run, split: str = "eval") -> pd.DataFrame:
+def localisation_table(run: str | Path | Run, split: str = "eval", end: str = "value") -> pd.DataFrame:
     """Figures (%) of localisation by layer: range EER, segment EER by length, F1, precision and recall.
 
     Args:
         run: a run whose trials are frames that are bona fide or spoofed.
         split: `eval` or `dev`.
+        end: `value`, or `low` or `high` of the 95 % intervals; NaN in runs of earlier versions, which have none.
 
     Raises:
         ProbeError: a run of other trials.
@@ -34,12 +35,12 @@ def localisation_table(run: str | Path | Run, split: str = "eval") -> pd.DataFra
             "so: probe sweep CACHE --labels FILE --unit frame"
         )
     names = [_name(metric, condition) for metric, condition in zip(rows["metric"], rows["condition"], strict=True)]
-    table = rows.assign(name=names, value=100 * rows["value"]).pivot(index="layer", columns="name", values="value")
+    table = rows.assign(name=names, value=100 * rows[end]).pivot(index="layer", columns="name", values="value")
     return table[list(dict.fromkeys(names))].rename_axis(columns=None)
 
 
 def localisation_curve(run: str | Path | Run, split: str = "eval", ax: Axes | None = None) -> Axes:
-    """Range EER (%) and segment EERs by layer; errors count by their time, or by segments of a length.
+    """Range EER (%) and segment EERs by layer, with intervals; errors count by their time, or by segments of a length.
 
     Args:
         run: a run whose trials are frames that are bona fide or spoofed.
@@ -50,17 +51,20 @@ def localisation_curve(run: str | Path | Run, split: str = "eval", ax: Axes | No
         ProbeError: a run of other trials.
     """
     run = load(run)
-    table = localisation_table(run, split)
+    table, low, high = (localisation_table(run, split, end) for end in ("value", "low", "high"))
     rates = [name for name in table if "EER" in name]
     ax = ax or new_axes()
     for name, colour, marker in zip(rates, colours(len(rates)), cycle(MARKERS), strict=False):
         style = "-" if name == rates[0] else ":"
-        ax.plot(table.index.astype(int), table[name], color=colour, marker=marker, ms=4, ls=style, label=name)
+        layers = table.index.astype(int)
+        ax.plot(layers, table[name], color=colour, marker=marker, ms=4, ls=style, label=name)
+        ax.fill_between(layers, low[name], high[name], color=colour, alpha=0.15 if name == rates[0] else 0.05, lw=0)
     ax.axhline(50, color="0.6", lw=1, ls=(0, (1, 3)), label="chance")
     ax.set(xlabel="layer (0 = input of the first block)", ylabel=f"EER on {split} (%)")
     whole_rates(ax)
     whole_numbers(ax)
-    label(ax, [run], split, title="where it is spoofed", bands="no intervals")
+    has_intervals = bool(low[rates].notna().any(axis=None))
+    label(ax, [run], split, title="where it is spoofed", bands="" if has_intervals else "no intervals")
     legend(ax)
     return ax
 

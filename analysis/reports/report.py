@@ -97,7 +97,8 @@ def layer_table(run: str | Path | Run) -> pd.DataFrame:
     """The metric (EER, %) by layer: dev, eval with its interval, chosen strength, and the shuffled-label control.
 
     Eval is that of the corpus the findings are about. The last row is the probe on trivial features. Of a sweep with
-    --probe mlp also the eval EER of the MLP probe, and of its control; of units with types that of the control task.
+    --probe mlp also the eval EER of the MLP probe, and of its control; of units with types that of the control task,
+    and selectivity with its interval.
     """
     run = load(run)
     both = pd.concat([run.layers, run._rows("trivial-features").reindex(columns=run.layers.columns)])
@@ -112,6 +113,15 @@ def layer_table(run: str | Path | Run) -> pd.DataFrame:
         if len(rows):
             of_layer = rows.groupby(rows["layer"].astype(str))[name].mean()
             table[experiment.replace("-labels", "").replace("-", " ")] = of_layer
+    selective = run.rows("selectivity", "eval", run.corpus)
+    if len(selective):  # not in runs of earlier versions
+        selective = selective.set_index(selective["layer"].astype(str))[["value", "low", "high"]]
+        selective = run.metric.scale * selective
+        table["selectivity"] = selective["value"]
+        table["selectivity 95 %"] = [
+            f"{run.metric.number(row.low)} .. {run.metric.number(row.high)}" if row.Index in selective.index else ""
+            for row in selective.reindex(table.index).itertuples()
+        ]
     return table
 
 

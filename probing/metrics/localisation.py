@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,12 +37,13 @@ Marks = NDArray[np.bool_]
 class Pieces:
     """Pieces of time or segments, each with one score and one label.
 
-    scores: (N,). bonafide: (N,). seconds: (N,) their lengths.
+    scores: (N,). bonafide: (N,). seconds: (N,) their lengths. utterances: (N,) ids of those they are of.
     """
 
     scores: Floats
     bonafide: Marks
     seconds: Floats
+    utterances: NDArray[Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -64,14 +66,15 @@ def range_pieces(truth: pd.DataFrame, scored: pd.DataFrame) -> Pieces:
     Raises:
         ScoresError: a label that is neither bona fide nor spoof, a score that is NaN, or no time that has both.
     """
-    own, pieces = _on_one_axis(truth, scored)
+    own, pieces, axis = _on_one_axis(truth, scored)
     edges = np.unique(np.concatenate([*own[:2], *pieces[:2]]))
     middle = (edges[:-1] + edges[1:]) / 2
     label = _holding(own[0], own[1], middle)
     score = _holding(pieces[0], pieces[1], middle)
     both = (label >= 0) & (score >= 0)
     seconds = np.diff(edges)[both]
-    return _checked(Pieces(pieces[2][score[both]], own[2][label[both]].astype(bool), seconds))
+    utterances = axis.utterances(middle[both])
+    return _checked(Pieces(pieces[2][score[both]], own[2][label[both]].astype(bool), seconds, utterances))
 
 
 def segments(truth: pd.DataFrame, scored: pd.DataFrame, resolution: float = 0.02) -> Pieces:
@@ -87,7 +90,7 @@ def segments(truth: pd.DataFrame, scored: pd.DataFrame, resolution: float = 0.02
     """
     if not resolution > 0:
         raise ScoresError(f"resolution {resolution:g}: expected seconds above 0")
-    own, pieces = _on_one_axis(truth, scored, resolution)
+    own, pieces, axis = _on_one_axis(truth, scored, resolution)
     n = int(np.ceil(max(own[1].max(initial=0), pieces[1].max(initial=0)) / resolution)) + 1
     touched = _covered(own[0], own[1], resolution, n)
     spoof = ~own[2].astype(bool)
@@ -99,7 +102,8 @@ def segments(truth: pd.DataFrame, scored: pd.DataFrame, resolution: float = 0.02
     held = _holding(pieces[0], pieces[1], np.asarray((empty + 0.5) * resolution, np.float64))
     lowest[empty[held >= 0]] = pieces[2][held[held >= 0]]
     used = touched & np.isfinite(lowest)
-    return _checked(Pieces(lowest[used], ~spoofed[used], np.full(int(used.sum()), resolution)))
+    utterances = axis.utterances((np.flatnonzero(used) + 0.5) * resolution)
+    return _checked(Pieces(lowest[used], ~spoofed[used], np.full(len(utterances), resolution), utterances))
 
 
 def range_eer(truth: pd.DataFrame, scored: pd.DataFrame) -> float:
@@ -174,9 +178,21 @@ def localisation_figures(pieces: Pieces, threshold: float) -> LocalisationFigure
     return LocalisationFigures(precision, recall, f1, float(threshold))
 
 
+@dataclass(frozen=True)
+class _Axis:
+    """Where utterances begin on an axis on which they are behind one another; `ids` and `begins` are (U,)."""
+
+    ids: NDArray[Any]
+    begins: Floats
+
+    def utterances(self, times: Floats) -> NDArray[Any]:
+        """The utterance that each time is in."""
+        return np.asarray(self.ids[np.searchsorted(self.begins, times, side="right") - 1])
+
+
 def _on_one_axis(
     truth: pd.DataFrame, scored: pd.DataFrame, resolution: float = 1.0
-) -> tuple[tuple[Floats, Floats, Floats], tuple[Floats, Floats, Floats]]:
+) -> tuple[tuple[Floats, Floats, Floats], tuple[Floats, Floats, Floats], _Axis]:
     """Start, end and value of intervals (1 where bona fide) and of pieces, the utterances behind one another in time.
 
     Each utterance begins at a multiple of `resolution`, and none meets the next.
@@ -206,7 +222,7 @@ def _on_one_axis(
         start = begins[place] + table["start"].to_numpy(np.float64)
         order = np.argsort(start, kind="stable")
         both.append((start[order], (begins[place] + table["end"].to_numpy(np.float64))[order], value[order]))
-    return both[0], both[1]
+    return both[0], both[1], _Axis(np.asarray(names), begins)
 
 
 def _holding(start: Floats, end: Floats, times: Floats) -> NDArray[np.int64]:

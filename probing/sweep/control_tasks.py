@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from cache.errors import OptionError
 from probing.alignments.alignments import TYPE
-from probing.sweep.finding import Finding
+from probing.metrics import Interval
+from probing.sweep.finding import ENDS, Finding
 from probing.sweep.linear import sampled
-from probing.sweep.results import CONTROL_TASK, LAYERS
+from probing.sweep.results import CONTROL_TASK, LAYERS, SELECTIVITY
 from probing.sweep.splits import EVAL, Split
 from probing.targets.metrics import BINARY, CLASSES, METRICS, NUMBER
 
@@ -91,17 +92,19 @@ class ControlTaskFinding:
     """How selective the layers are.
 
     column: what types are called. layer: chosen on dev by the metric. value, control: the metric on eval of the task,
-    and the mean over seeds of that of the control task, there. selective: the layer of highest selectivity on dev, with
-    value and control likewise.
+    and the mean over seeds of that of the control task, there. selectivity: by how much the first is better, paired.
+    selective: the layer of highest selectivity on dev, with value, control and selectivity likewise.
     """
 
     column: str
     layer: int
     value: float
     control: float
+    selectivity: Interval
     selective: int
     selective_value: float
     selective_control: float
+    selective_selectivity: Interval
     n_seeds: int
     metric: str
 
@@ -109,21 +112,21 @@ class ControlTaskFinding:
         """The finding in words."""
         metric = METRICS[self.metric]
 
-        def told(value: float, control: float) -> str:
-            more = metric.loss(control) - metric.loss(value)
-            sign = "-" if more < 0 else ""
-            return f"{metric.text(control)} on eval, selectivity {sign}{metric.difference(more)}"
+        def told(control: float, more: Interval) -> str:
+            sign = "-" if more.value < 0 else ""
+            ends = ", ".join(metric.number(metric.scale * end) for end in (more.low, more.high))
+            return f"{metric.text(control)} on eval, selectivity {sign}{metric.difference(more.value)} [{ends}]"
 
         seeds = f"{self.n_seeds} seed{'s' if self.n_seeds > 1 else ''}"
         lead = (
             f"Control task, a fixed random label for each {self.column} ({seeds}): layer {self.layer} has "
-            f"{told(self.value, self.control)}"
+            f"{told(self.control, self.selectivity)}"
         )
         if self.selective == self.layer:
             return f"{lead}, the highest on dev."
         return (
             f"{lead}; most selective on dev is layer {self.selective}, with {metric.text(self.selective_value)}, and "
-            f"{told(self.selective_value, self.selective_control)}."
+            f"{told(self.selective_control, self.selective_selectivity)}."
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -139,10 +142,12 @@ def find_control_task(table: pd.DataFrame, finding: Finding, column: str, corpus
     own, control = (
         rows[rows["experiment"] == name].groupby(["split", "layer"])["value"].mean() for name in (LAYERS, CONTROL_TASK)
     )
-    selectivity = control["dev"].map(metric.loss) - own["dev"].map(metric.loss)
-    best = int(selectivity.idxmax())
+    more = table[table["experiment"] == SELECTIVITY]
+    more = more[(more["split"] != EVAL) | (more["corpus"] == corpus)].set_index(["split", "layer"])[list(ENDS)]
+    best = int(more.loc["dev", "value"].idxmax())
     n_seeds = int(rows.loc[rows["experiment"] == CONTROL_TASK, "seed"].nunique())
-    figures = [float(of[EVAL][layer]) for layer in (finding.layer, best) for of in (own, control)]
-    return ControlTaskFinding(
-        column, finding.layer, figures[0], figures[1], best, figures[2], figures[3], n_seeds, metric.name
-    )
+
+    def at(layer: int) -> tuple[float, float, Interval]:
+        return float(own[EVAL][layer]), float(control[EVAL][layer]), Interval(*map(float, more.loc[(EVAL, layer)]))
+
+    return ControlTaskFinding(column, finding.layer, *at(finding.layer), best, *at(best), n_seeds, metric.name)

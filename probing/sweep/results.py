@@ -9,7 +9,7 @@ experiment      what was done: `layer` (a linear probe per layer), `shuffled-lab
                 `by-condition`, `unseen-attack`, and `mlp` and `mlp-shuffled-labels` (an MLP probe per layer and its
                 control); of frames that are bona fide or spoofed `localisation`;
                 `erased` and `erased-random` (a probe of what is left of a layer); of units with types `control-task`
-                (see `probing.sweep.control_tasks`), measured against the labels of that task;
+                (see `probing.sweep.control_tasks`), measured against the labels of that task, and `selectivity`;
                 of a target with classes `by-class`, whose `recall` of each layer has the class as condition
 head, layer, depth, seed, strength   of what was measured; missing where they mean nothing
 split           `dev` or `eval`
@@ -32,6 +32,9 @@ column alone, and all columns together.
 erased: the figures of the probe of what is left of a layer after what probes read of it was removed, in so many
 dimensions in all as the condition says: `erased=5`; erased-random: the same after as many random ones (`seed`). The
 metric of the finding has an interval at the layer chosen on dev.
+
+selectivity: by how much the probe of a layer is better at its task than at the control task, mean over seeds, as
+`balanced_accuracy_selectivity`; paired, on the same resamples.
 
 unseen-attack: `condition` names the attack that a probe per layer was trained and chosen without, and is measured on,
 with every bona fide trial of that split: `eer`; `eer_seen` is that of the probe trained on everything, on the same
@@ -75,6 +78,7 @@ BY_CONDITION = "by-condition"
 BY_CLASS = "by-class"
 UNSEEN = "unseen-attack"
 CONTROL_TASK = "control-task"
+SELECTIVITY = "selectivity"
 ERASED = "erased"
 ERASED_RANDOM = "erased-random"
 EMPTY: dict[str, Any] = {
@@ -147,21 +151,44 @@ class Results:
             if not np.isnan(value):
                 self.append({**row, "condition": condition_name({self._task.target: name}), "value": float(value)})
 
-    def add_control(
-        self,
-        layer: int,
-        seed: int,
-        probe: Probe | MLPProbe,
-        experiment: str = CONTROL,
-        asked: Mapping[str, Split] | None = None,
-    ) -> None:
-        """Add the figures on dev and eval of a probe trained on other labels, against the true ones or `asked`."""
+    def add_control(self, layer: int, seed: int, probe: Probe | MLPProbe, experiment: str = CONTROL) -> None:
+        """Add the figures on dev and eval of a probe trained on other labels, against the true ones."""
         for part in self._parts:
-            split = (asked or self._splits)[part]
-            figures = split.task.trials(split.target, probe.scores[part]).figures()
+            figures = self._task.trials(self._splits[part].target, probe.scores[part]).figures()
             for name in self._task.metrics:
                 value = Interval(figures[name], np.nan, np.nan)
                 self._add(experiment, layer, seed, part, probe.strength, value, name)
+
+    def add_control_tasks(
+        self, layer: int, probe: Probe, seeds: Sequence[int], controls: Sequence[tuple[Probe, Mapping[str, Split]]]
+    ) -> None:
+        """Add the figures of the probes of control tasks, one a seed, and the selectivity of the probe of the task.
+
+        Args:
+            layer: their layer.
+            probe: that of the task.
+            seeds: of the control tasks.
+            controls: probe of each, and the parts with its labels.
+        """
+        metric = self._task.metric
+        for part in self._parts:
+            resamples = self.resamples[part]
+            of_task = self._task.trials(self._splits[part].target, probe.scores[part])
+            values, drawn = [], []
+            for seed, (control, asked) in zip(seeds, controls, strict=True):
+                split = asked[part]
+                trials = split.task.trials(split.target, control.scores[part])
+                figures, resampled = trials.figures(), trials.resampled(resamples)
+                for name in self._task.metrics:
+                    interval = split.task.interval(figures[name], resampled[name], resamples, METRICS[name])
+                    self._add(CONTROL_TASK, layer, seed, part, control.strength, interval, name)
+                values.append(figures[metric.name])
+                drawn.append(resampled[metric.name])
+            sign = metric.loss(1)
+            value = sign * (np.mean(values) - of_task.figures()[metric.name])
+            more = sign * (np.mean(drawn, axis=0) - of_task.resampled(resamples)[metric.name])
+            interval = self._task.difference(float(value), more, resamples)
+            self._add(SELECTIVITY, layer, None, part, probe.strength, interval, f"{metric.name}_{SELECTIVITY}")
 
     def add_erased(self, layer: int, probe: Probe, removed: int, seed: int | None, *, interval: bool) -> None:
         """Add the figures of a probe of what is left of a layer after so many dimensions were removed.

@@ -26,7 +26,7 @@ from probing.sweep.mlp_probes import probe_with_mlp
 from probing.sweep.options import TRAINING, SweepOptions
 from probing.sweep.preparation import Prepared, prepare
 from probing.sweep.refitting import REFITS, Refits
-from probing.sweep.results import CONTROL_TASK, LAYERS, MLP, MLP_CONTROL, TRIVIAL, Results
+from probing.sweep.results import LAYERS, MLP, MLP_CONTROL, TRIVIAL, Results
 from probing.sweep.savings import depth_costs, saved_shares
 from probing.sweep.scores import add_scores
 from probing.sweep.splits import EVAL, Split, identity
@@ -149,8 +149,9 @@ def _probe_layers(
             shuffled, of_tasks = probes[1 : len(data.labellings)], probes[len(data.labellings) :]
             for seed, probe in zip(options.control_seeds, shuffled, strict=True):
                 results.add_control(layer, seed, probe)
-            for seed, probe, asked in zip(options.control_seeds, of_tasks, data.controls, strict=False):
-                results.add_control(layer, seed, probe, CONTROL_TASK, asked)
+            if data.controls:
+                controls = list(zip(of_tasks, data.controls, strict=True))
+                results.add_control_tasks(layer, probes[0], options.control_seeds, controls)
             if figures is not None:
                 figures.add(layer, probes[0], without)
             add_scores(data.splits, writer, f"linear-layer-{layer:02d}", probes[0].scores)

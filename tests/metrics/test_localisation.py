@@ -1,6 +1,7 @@
 """Error rates of localisation equal what counting every millisecond gives."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from sklearn.metrics import precision_recall_fscore_support
 
 from probing.metrics import (
     ScoresError,
+    draw,
     eer,
     localisation_figures,
     range_eer,
@@ -20,6 +22,8 @@ from probing.metrics import (
     segments,
     threshold_at_eer,
 )
+from probing.metrics.localisation import SCORED, TRUTH, Pieces, eer_of
+from probing.metrics.localisation_resamples import found_resamples, pieces_eer_resamples
 
 SEEDS = st.integers(0, 10**6)
 
@@ -158,3 +162,31 @@ def test_a_column_that_is_missing_is_named() -> None:
         range_eer(truth, scored.drop(columns="score"))
     with pytest.raises(ScoresError, match="resolution 0"):
         segments(truth, scored, 0)
+
+
+def test_resamples_are_those_of_pieces_taken_as_often_as_their_cluster_was_drawn() -> None:
+    generator = np.random.default_rng(3)
+    n = 4000
+    bonafide = generator.random(n) < 0.7
+    pieces = Pieces(generator.normal(size=n).round(2) + bonafide, bonafide, generator.random(n))
+    speaker = generator.integers(0, 12, n)
+    resamples = draw(bonafide, speaker, n=100, seed=1)
+    for scores in (pieces.scores, pieces.scores + 0.001 * generator.normal(size=n)):  # few distinct ones, and many
+        of = replace(pieces, scores=scores)
+        found = pieces_eer_resamples(of, resamples.cluster, resamples)
+        weights = resamples.counts[:, resamples.cluster] * pieces.seconds
+        expected = [eer_of(replace(of, seconds=row)) for row in weights]
+        assert found == pytest.approx(expected, abs=1e-9 if scores is pieces.scores else 2e-4)
+    shares = found_resamples(pieces, 0.3, resamples.cluster, resamples)
+    for i in range(3):
+        alone = localisation_figures(replace(pieces, seconds=weights[i]), 0.3)
+        for name, values in shares.items():
+            assert values[i] == pytest.approx(getattr(alone, name))
+
+
+def test_pieces_know_their_utterances() -> None:
+    truth = pd.DataFrame([("b", 0, 1, "bonafide"), ("a", 0, 0.5, "spoof")], columns=list(TRUTH))
+    scored = pd.DataFrame([("a", 0, 0.5, 1.0), ("b", 0, 0.3, 2.0), ("b", 0.3, 1, 3.0)], columns=list(SCORED))
+    assert range_pieces(truth, scored).utterances.tolist() == ["b", "b", "a"]
+    found = segments(truth, scored, 0.25)
+    assert found.utterances.tolist() == ["b"] * 4 + ["a"] * 2

@@ -9,7 +9,7 @@ import pytest
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from analysis.commands.app import main
@@ -203,6 +203,14 @@ def test_a_control_task_tells_what_a_probe_learns_by_heart(typed: tuple[Path, Pa
         assert (run.rows("control-task", "dev")["value"].notna()).all()
         assert "control task (a random label a type" in str([one.get_label() for one in layer_curve(run).get_lines()])
         assert layer_table(run).loc["1", "control task"] == pytest.approx(100 * control[1])
+        more = run.rows("selectivity").set_index("layer").loc[1]
+        assert more["metric"] == "balanced_accuracy_selectivity"
+        assert more["value"] == pytest.approx(task[1] - control[1])
+        assert more["low"] < more["value"] < more["high"]
+        assert record["selectivity"] == pytest.approx(dict(more[["value", "low", "high"]]))
+        assert f"[{100 * more['low']:.1f}, {100 * more['high']:.1f}]" in record["sentence"]
+        assert layer_table(run).loc["1", "selectivity"] == pytest.approx(100 * more["value"])
+        assert run.rows("control-task")[["low", "high"]].notna().all(axis=None)
         assert "--control-type word" in commands(run)
         save_report(run)
     (words, of_words), (phones, of_phones) = found
@@ -229,9 +237,13 @@ def test_figures_of_a_control_task_are_those_of_scikit_learn(typed: tuple[Path, 
     expected = balanced_accuracy_score(control["eval"].target, best.predict(x["eval"]))
     assert values_of(run, "control-task", "balanced_accuracy")[1] == pytest.approx(expected)
     prior = np.bincount(control["train"].target) / len(control["train"])
-    logits = best.decision_function(x["eval"]) + np.log(3 * prior)
-    bits = -np.log2(softmax(logits, axis=1)[np.arange(len(logits)), control["eval"].target])
-    assert values_of(run, "control-task", "cross_entropy")[1] == pytest.approx(bits.mean(), abs=1e-4)
+
+    def bits(probe: Pipeline, part: str) -> float:
+        logits = probe.decision_function(x[part]) + np.log(3 * prior)
+        return float(-np.log2(softmax(logits, axis=1)[np.arange(len(logits)), control[part].target]).mean())
+
+    likeliest = min(probes, key=lambda probe: bits(probe, "dev"))
+    assert values_of(run, "control-task", "cross_entropy")[1] == pytest.approx(bits(likeliest, "eval"), abs=1e-4)
 
 
 @pytest.mark.parametrize("most", [150, 50_000])
@@ -305,7 +317,13 @@ def test_spoofed_stretches_are_located(tmp_path: Path) -> None:
     truth = stretches[stretches["utterance_id"].str.startswith("eval")]
     expected = 100 * range_eer(truth, scored_frames(Cache(cache), frames, trials["score"]))
     assert table.loc[1, "range EER"] == pytest.approx(expected, abs=1e-6)
-    assert localisation_curve(run).get_ylabel() == "EER on eval (%)"
+    low, high = (localisation_table(run, end=end) for end in ("low", "high"))
+    assert (low <= table).all(axis=None)
+    assert (table <= high).all(axis=None)
+    assert table.loc[1, "range EER"] - low.loc[1, "range EER"] > 0.5
+    axes = localisation_curve(run)
+    assert axes.get_ylabel() == "EER on eval (%)"
+    assert len(axes.collections) == sum("EER" in name for name in table)
     assert "Where utterances are spoofed" in Path(save_report(run)).read_text(encoding="utf-8")
     with pytest.raises(ProbeError, match="not frames"):
         localisation_table(made(cache, tmp_path / "t.run", labels=str(tmp_path / "s.csv"), unit="segment"))
