@@ -20,6 +20,7 @@ from probing.targets.options import TargetOptions
 
 if TYPE_CHECKING:
     from probing.runs import Run
+    from probing.sweep.splits import Split
 
 DEMO_RUN = Path("results/demo.run")
 
@@ -89,7 +90,7 @@ def sweep(
     splits = options.splits(cache)
     options.depths.check(splits["train"].cache)
     if plan:
-        return _print_plan(options, cache)
+        return _print_plan(options, splits["eval"])
     if others:
         from analysis.runs.protocols import check_same_utterances
         from probing.sweep.splits import identity
@@ -99,7 +100,7 @@ def sweep(
     from probing.sweep import sweep as train_and_evaluate  # from here on it takes seconds
 
     made = train_and_evaluate(
-        cache, run, options, device=device, memory_gb=memory_gb, overwrite=overwrite, strict=strict
+        cache, run, options, device=device, memory_gb=memory_gb, overwrite=overwrite, strict=strict, splits=splits
     )
     _show(made, others)
 
@@ -117,11 +118,10 @@ def _open_runs(folders: Sequence[Path]) -> "list[Run]":
     return [Run(folder) for folder in folders]
 
 
-def _print_plan(options: SweepOptions, cache: Cache) -> None:
+def _print_plan(options: SweepOptions, split: "Split") -> None:
     """What the corpus can show, on the terminal."""
     from probing.sweep.planning import plan
 
-    split = options.splits(cache)["eval"]
     if split.task.name != BINARY:
         raise OptionError("plan", True, f"speaks of error rates of two classes, and the target is {split.task.target}")
     print_plan(plan(split.bonafide, split.clusters(options.interval_by), options.margin, seed=options.seed))

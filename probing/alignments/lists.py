@@ -3,7 +3,7 @@
 ctm: `name channel start duration label [confidence ...]`, seconds; lines that begin with `;;` are comments (NIST SCTK)
 rttm: `SPEAKER name channel start duration <NA> <NA> label ...`, seconds; lines of other types are counted (NIST RT-09)
 phn, wrd: `start end label`, samples at 16 kHz, one file an utterance (TIMIT)
-csv, tsv: a header with utterance_id, start, end, label, in any order; other columns are passed over
+csv, tsv, parquet: the columns utterance_id, start, end, label, in any order; others are passed over
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from cache.errors import argument
+from cache.errors import ProbeError, argument
 from probing.alignments.alignments import COLUMNS, AlignmentError, Interval, opened
+from probing.corpora.parquet import read_parquet_columns
 from probing.rows import fit, open_text, separated_rows, stripped
 
 TIMIT_RATE = 16000
@@ -98,6 +99,29 @@ def read_table(path: Path, separator: str, types: str = "") -> list[Interval]:
         times = _number(path, place, start), _number(path, place, end)
         out.append(Interval(name, *times, label, place, *of_type))
     return out
+
+
+def read_parquet_table(path: Path, types: str = "") -> list[Interval]:
+    """The intervals of a parquet table; `types` as `read_table` has it."""
+    columns = [*COLUMNS, *([types] if types else [])]
+    try:
+        found = read_parquet_columns(path, columns)
+    except ProbeError as error:
+        raise AlignmentError(*error.args) from None
+    out = []
+    for place, (name, start, end, label, *of_type) in enumerate(zip(*(found[one] for one in columns), strict=True), 1):
+        times = _seconds(path, place, start), _seconds(path, place, end)
+        texts = ["" if one is None else str(one) for one in (name, label, *of_type)]
+        out.append(Interval(texts[0], *times, texts[1], place, *texts[2:]))
+    return out
+
+
+def _seconds(path: Path, place: int, value: object) -> float:
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (ValueError, TypeError):
+        found = "nothing" if value is None else repr(value)
+        raise AlignmentError(f"{path}, row {place}: {found} is no time. Expected seconds, as 1.25") from None
 
 
 def _lines(path: Path, comment: str | None = None) -> Iterator[tuple[int, list[str]]]:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from cache.errors import OptionError, argument
 from probing.alignments.alignments import AlignmentError, Alignments, Interval, disjoint, notes_of, table_of, tidy
-from probing.alignments.lists import read_ctm, read_rttm, read_table, read_timit
+from probing.alignments.lists import read_ctm, read_parquet_table, read_rttm, read_table, read_timit
 from probing.alignments.matching import matched
 from probing.alignments.seglab import SUFFIXES, of_one_length, read_seglab
 from probing.alignments.textgrid import read_textgrid, tier_titles
@@ -29,6 +29,7 @@ class _Choice:
     channel: str | None
     excluded: Counter[str]
     types: str = ""
+    tier_option: str = "tier"
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class Form:
 
     per_utterance: whether a file is of one utterance, whose name is that of the file.
     read: path, name of the utterance, what was asked for -> intervals; None if the file lacks the tier.
-    choose: path, the files found, the tier -> those to read, where some are others in another form; default all.
+    choose: path, the files found, the tier, what messages call it -> those to read, where some are others in another
+        form; default all.
     has_types: whether further columns can be carried along.
     """
 
@@ -45,7 +47,7 @@ class Form:
     suffixes: tuple[str, ...]
     per_utterance: bool
     read: Callable[[Path, str, _Choice], list[Interval] | None]
-    choose: Callable[[Path, list[str], str | None], list[str]] | None = None
+    choose: Callable[[Path, list[str], str | None, str], list[str]] | None = None
     has_types: bool = False
 
 
@@ -56,7 +58,10 @@ def _separated(separator: str) -> Callable[[Path, str, _Choice], list[Interval]]
 _timit = partial(Form, per_utterance=True, read=lambda path, name, choice: read_timit(path, name))
 FORMS = {
     "textgrid": Form(
-        "Praat TextGrid, long or short", (".textgrid",), True, lambda path, name, of: read_textgrid(path, name, of.tier)
+        "Praat TextGrid, long or short",
+        (".textgrid",),
+        True,
+        lambda path, name, of: read_textgrid(path, name, of.tier, of.tier_option),
     ),
     "ctm": Form("CTM", (".ctm", ".ctm.gz"), False, lambda path, name, of: read_ctm(path, of.channel, of.excluded)),
     "rttm": Form("RTTM", (".rttm", ".rttm.gz"), False, lambda path, name, of: read_rttm(path, of.channel, of.excluded)),
@@ -67,6 +72,13 @@ FORMS = {
     ),
     "csv": Form("table, commas", (".csv", ".csv.gz"), False, _separated(","), has_types=True),
     "tsv": Form("table, tabs", (".tsv", ".tsv.gz"), False, _separated("\t"), has_types=True),
+    "parquet": Form(
+        "table, parquet",
+        (".parquet",),
+        False,
+        lambda path, name, of: read_parquet_table(path, of.types),
+        has_types=True,
+    ),
 }
 WITH_TIERS = ("textgrid", "seglab")
 WITH_CHANNELS = ("ctm", "rttm")
@@ -81,6 +93,7 @@ def read_alignments(
     channel: str | None = None,
     overlaps: str = "refuse",
     control_type: str = "",
+    tier_option: str = "tier",
 ) -> Alignments:
     """Read labelled intervals.
 
@@ -94,7 +107,8 @@ def read_alignments(
             seconds, as 0.02, where a folder has several.
         channel: of a CTM or RTTM file; default its only one.
         overlaps: of intervals of one utterance: `refuse`, or `leave-out`: time that several share belongs to none.
-        control_type: a further column of a csv or tsv, as `word` beside phones; it comes back as TYPE.
+        control_type: a further column of a csv, tsv or parquet, as `word` beside phones; it comes back as TYPE.
+        tier_option: what messages call `tier`.
 
     Returns:
         The table, and what was left out of it.
@@ -117,16 +131,16 @@ def read_alignments(
         raise OptionError("form", form, f"expected {one_of(tuple(FORMS))}")
     form, files = _files(path, form)
     if control_type and not FORMS[form].has_types:
-        expected = f"{path} is {FORMS[form].title}, without further columns. Expected a table, csv or tsv, that has it"
-        raise OptionError("control_type", control_type, expected)
-    for name, value, whose in (("tier", tier, WITH_TIERS), ("channel", channel, WITH_CHANNELS)):
+        what = f"{path} is {FORMS[form].title}, without further columns"
+        raise OptionError("control_type", control_type, f"{what}. Expected a table, csv, tsv or parquet, that has it")
+    for name, value, whose in ((tier_option, tier, WITH_TIERS), ("channel", channel, WITH_CHANNELS)):
         if value is not None and form not in whose:
             raise OptionError(name, value, f"{path} is {FORMS[form].title}, which has none. Leave it out")
     if choose := FORMS[form].choose:
-        files = choose(path, files, tier)
+        files = choose(path, files, tier, tier_option)
     excluded = Counter[str]()
     notes = list[str]()
-    rows = _rows(path, files, FORMS[form], _Choice(tier, channel, excluded, control_type), notes)
+    rows = _rows(path, files, FORMS[form], _Choice(tier, channel, excluded, control_type, tier_option), notes)
     if utterances is not None:
         rows = _joined(path, rows, utterances, excluded, notes)
     table = disjoint(table_of(rows, bool(control_type)), overlaps, path, excluded)
@@ -182,7 +196,8 @@ def _rows(path: Path, files: list[str], form: Form, choice: _Choice, notes: list
     if without:
         wanted = "tier of intervals" if choice.tier is None else f"tier {choice.tier!r}"
         if len(without) == len(files):
-            raise AlignmentError(f"{without[0]}: no {wanted}, only {tier_titles(without[0])}. Use {argument('tier')}")
+            advice = f"Use {argument(choice.tier_option)}"
+            raise AlignmentError(f"{without[0]}: no {wanted}, only {tier_titles(without[0])}. {advice}")
         notes.append(f"{len(without)} of {len(files)} files have no {wanted}, as {without[0]}")
     return rows
 

@@ -55,15 +55,18 @@ def seglab_length(path: Path | str) -> float:
     return float(found[1])
 
 
-def of_one_length(path: Path, files: list[str], tier: str | None) -> list[str]:
-    """The files of one resolution, which `tier` names if there are several: all have the same utterances."""
+def of_one_length(path: Path, files: list[str], tier: str | None, option: str = "tier") -> list[str]:
+    """The files of one resolution, which `tier` names if there are several: all have the same utterances.
+
+    `option` is what messages call `tier`.
+    """
     lengths = sorted({seglab_length(file) for file in files})
     said = ", ".join(f"{length:g}" for length in lengths)
     if tier is None and len(lengths) > 1:
-        raise AlignmentError(f"{path}: has segments of {said} s. Name one: {argument('tier', lengths[0])}")
+        raise AlignmentError(f"{path}: has segments of {said} s. Name one: {argument(option, lengths[0])}")
     chosen = [file for file in files if tier is None or f"{seglab_length(file):g}" == tier]
     if not chosen:
-        raise AlignmentError(f"{path}: no segments of {tier} s, only of {said}. Use {argument('tier', lengths[0])}")
+        raise AlignmentError(f"{path}: no segments of {tier} s, only of {said}. Use {argument(option, lengths[0])}")
     return chosen
 
 

@@ -32,13 +32,14 @@ class _End(Exception):
     """A file ends, or goes on with something else than was expected."""
 
 
-def read_textgrid(path: Path, name: str, tier: str | None) -> list[Interval] | None:
+def read_textgrid(path: Path, name: str, tier: str | None, option: str = "tier") -> list[Interval] | None:
     """The intervals of one tier.
 
     Args:
         path: the file: UTF-8, UTF-16 with its mark, or Latin-1, as old versions of Praat wrote it.
         name: of the utterance.
         tier: its name; None for the only tier of intervals.
+        option: what messages call `tier`.
 
     Returns:
         The intervals, those without a label too; None where there is no such tier.
@@ -53,7 +54,7 @@ def read_textgrid(path: Path, name: str, tier: str | None) -> list[Interval] | N
         found = [(kind, rows) for kind, _, rows in tiers if kind == INTERVALS]
         if len(found) > 1:
             raise AlignmentError(
-                f"{path}: has {len(found)} tiers of intervals: {_titles(tiers)}. Name one: {argument('tier', '...')}"
+                f"{path}: has {len(found)} tiers of intervals: {_titles(tiers)}. Name one: {argument(option, '...')}"
             )
     if not found:
         return None

@@ -1,17 +1,15 @@
 """Manifests: a table of one's own, `path` and optionally `label,utterance_id,speaker,attack,split` and conditions."""
 
-import re
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
 
-from cache.bounds import read_arrow
 from cache.errors import ProbeError, as_flag
 from probing.corpora.corpus import Corpus, normalise
 from probing.corpora.json_lines import read_json_lines
+from probing.corpora.parquet import read_parquet_columns
 from probing.corpora.paths import places_of
-from probing.corpora.protocol import is_tsv, read_csv, with_columns
+from probing.corpora.protocol import is_tsv, read_csv
 from probing.corpora.splits import common_splits
 from probing.labels import are_of_spoofing
 from probing.rows import stripped
@@ -22,7 +20,6 @@ SUFFIXES = (
 )
 # what the column of paths may be called; by NeMo, Hugging Face and others
 PATHS = ("path", "audio_filepath", "file_name", "filename", "audio", "wav")
-NAMELESS_INDEX = re.compile(r"__index_level_\d+__")
 
 
 def is_manifest(path: Path) -> bool:
@@ -98,27 +95,9 @@ def _refuse_parts(table: pd.DataFrame, manifest: Path) -> None:
 
 
 def _parquet(path: Path) -> pd.DataFrame:
-    """A parquet table as text: whole numbers without a decimal point, a named index of pandas as a column."""
-    # Not by pandas: it drops the index, and makes 7.0 of 7 where another value of the column is missing.
-    try:
-        table = read_arrow(path)
-        names = _called([stripped(name) for name in table.column_names])
-        kept = [i for i, name in enumerate(names) if not NAMELESS_INDEX.fullmatch(name)]
-        with_columns(pd.DataFrame(columns=[names[i] for i in kept]), ("path",), path)
-        if pa.types.is_struct(table.column(names.index("path")).type):
-            raise ProbeError(f"{path}: holds the audio itself, not paths of files. Say that it does: hf:{path}")
-        columns = {names[i]: _texts(table.column(i)) for i in kept}
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-        if isinstance(error, ProbeError):
-            raise
-        raise ProbeError(f"{path}: cannot be read as {path.suffix} ({error})") from None
-    return pd.DataFrame(columns, dtype=str)
-
-
-def _texts(column: pa.ChunkedArray) -> list[str]:
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type) or pa.types.is_string(column.type):
-        column.validate(full=True)
-        column = column.cast(pa.large_string())  # raises where its bytes are no text
-    return ["" if value is None or value != value else stripped(str(value)) for value in column.to_pylist()]
+    """A parquet table as text: whole numbers without a decimal point."""
+    columns = read_parquet_columns(path, ("path",), _called)
+    if any(isinstance(value, dict) for value in columns["path"]):
+        raise ProbeError(f"{path}: holds the audio itself, not paths of files. Say that it does: hf:{path}")
+    texts = {name: ["" if value is None else stripped(str(value)) for value in of] for name, of in columns.items()}
+    return pd.DataFrame(texts, dtype=str)

@@ -5,7 +5,7 @@ import platform
 import shutil
 from collections.abc import Mapping
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import pandas as pd
@@ -29,7 +29,20 @@ PACKAGES = ("torch", "transformers", "numpy", "scikit-learn", "h5py")
 
 def made_with(record: Mapping[str, Any], configuration: Mapping[str, Any]) -> bool:
     """Whether the record of a run says that it was made with a configuration."""
-    return {name: record.get(name) for name in configuration} == json.loads(canonical_json(configuration))
+    return _compared({name: record.get(name) for name in configuration}) == _compared(configuration)
+
+
+def _compared(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration as it is compared: of a table of labels its name alone, as its content is compared by itself.
+
+    Earlier versions wrote where it lay.
+    """
+    found: dict[str, Any] = json.loads(canonical_json(configuration))
+    options = found.get("options")
+    target = options.get("target") if isinstance(options, dict) else None
+    if isinstance(target, dict) and isinstance(target.get("labels"), str):
+        target["labels"] = PurePath(target["labels"]).name
+    return found
 
 
 class RunWriter:
@@ -101,9 +114,10 @@ class RunWriter:
     def _begun(self, identity: bytes) -> bool:
         """Whether what an earlier sweep left there was begun with the same configuration."""
         try:
-            return (self.partial / CONFIGURATION).read_bytes() == identity
-        except OSError:
+            begun = read_json(self.partial / CONFIGURATION)
+        except (OSError, ValueError):
             return False
+        return _compared(begun) == _compared(json.loads(identity))
 
     def add_utterances(self, tables: Mapping[str, pd.DataFrame]) -> None:
         """Keep whose scores these are, with every condition: `part` and the columns of the cache's table."""

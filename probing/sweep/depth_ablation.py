@@ -12,7 +12,7 @@ from probing.sweep.best_head import find_best
 from probing.sweep.contributions import contributions
 from probing.sweep.depth_finding import DepthFinding, find_depth
 from probing.sweep.depths import FittedHead, fit_depths, open_source
-from probing.sweep.options import DepthOptions, has_blocks
+from probing.sweep.options import DepthOptions
 from probing.sweep.results import CONTRIBUTIONS, DepthFigures, Results
 from probing.sweep.scores import add_scores
 from probing.sweep.splits import Split
@@ -28,13 +28,13 @@ def ablate(
     device: str = "cpu",
     memory_gb: float = 2.0,
     saved: dict[int, float] | None = None,
-) -> DepthFinding | None:
+) -> DepthFinding:
     """Train every head on every depth, add rows, scores and heads to the run, and give the finding.
 
     Args:
         cache: an open cache.
         splits: train, dev, eval, and others to evaluate on.
-        options: which heads; none trains nothing and gives None, and so do a cross-validation and units.
+        options: which heads, one or more.
         margin: see `find_depth`.
         writer: of the run.
         results: of the run.
@@ -42,8 +42,6 @@ def ablate(
         memory_gb: see `fit_depths`.
         saved: depth -> share of multiply-accumulates that a backbone of that depth saves.
     """
-    if not options.heads or not has_blocks(cache) or splits["train"].folds is not None or splits["train"].unit:
-        return None
     fitted: dict[tuple[str, int], list[FittedHead]] = {}
     recipe = options.training()
     n_layers = sum(k > 0 for k in cache.layers)

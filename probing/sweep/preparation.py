@@ -16,7 +16,7 @@ from probing.sweep.conditions import Condition, LeftOut, conditions_of, leave_ou
 from probing.sweep.control_tasks import control_tasks
 from probing.sweep.leaks import Leak, as_records, few_utterances, find_leaks, refuse_leaks
 from probing.sweep.linear import Labelling, shuffled
-from probing.sweep.options import TRAINING, SweepOptions
+from probing.sweep.options import TRAINING, SweepOptions, has_blocks
 from probing.sweep.refitting import REFITS
 from probing.sweep.splits import EVAL, Split, renamed
 from probing.targets.metrics import BINARY, CLASSES, NUMBER
@@ -77,6 +77,11 @@ class Prepared:
         return self.splits["train"].task
 
     @property
+    def trains_heads(self) -> bool:
+        """Whether heads are trained: on whole utterances of one division, of a cache with blocks."""
+        return bool(self.options.depths.heads) and has_blocks(self.cache) and not _heads_not_trained_on(self.splits)
+
+    @property
     def n_probes(self) -> int:
         """Linear probes a layer."""
         folds = self.splits["train"].folds
@@ -129,7 +134,12 @@ class Prepared:
 
 
 def prepare(
-    cache: Cache, options: SweepOptions, *, strict: bool = False, say: Callable[[str], None] = lambda text: None
+    cache: Cache,
+    options: SweepOptions,
+    *,
+    strict: bool = False,
+    splits: dict[str, Split] | None = None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Prepared:
     """Choose the utterances of a sweep and everything that is drawn of them.
 
@@ -137,12 +147,13 @@ def prepare(
         cache: that is swept, if options name no other one.
         options: of the sweep.
         strict: refuse parts that share a person or a recording.
+        splits: `options.splits(cache)`, where that has been read.
         say: where to put what a person should know.
 
     Raises:
         ProbeError: a split is missing or one-sided, or, if strict, parts share a person or a recording.
     """
-    splits = options.splits(cache)
+    splits = options.splits(cache) if splits is None else splits
     options.check_task(splits["train"])
     options.depths.check(splits["train"].cache)
     for one in caches_of(splits):
@@ -162,8 +173,8 @@ def prepare(
             f"Note: the control is shuffled labels; {as_flag('control_type', 'COLUMN')}, of a table of alignments, "
             "adds a control task."
         )
-    if options.depths.heads and (train.unit or train.folds is not None):
-        say(f"Note: linear probes only; heads are not trained on {'units' if train.unit else 'folds'}.")
+    if options.depths.heads and (lacking := _heads_not_trained_on(splits)):
+        say(f"Note: linear probes only; heads are not trained on {lacking}.")
     evaluations = {part: split for part, split in splits.items() if split.name == EVAL}
     conditions = conditions_of(evaluations, options.by, say)
     left_out = leave_out(splits) if options.unseen_attacks else None
@@ -177,6 +188,12 @@ def prepare(
     if of_target.control_type:
         controls = control_tasks(splits, of_target.control_type, options.control_seeds, of_target.max_units)
     return Prepared(options, splits, leaks, conditions, left_out, resamples, controls)
+
+
+def _heads_not_trained_on(splits: dict[str, Split]) -> str:
+    """Which trials there are that no head is trained on; empty if one may be."""
+    train = splits["train"]
+    return "units" if train.unit else "folds" if train.folds is not None else ""
 
 
 def caches_of(splits: dict[str, Split]) -> list[Cache]:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,7 @@ def sweep(
     memory_gb: float = 2.0,
     overwrite: bool = False,
     strict: bool = False,
+    splits: dict[str, Split] | None = None,
     say: Callable[[str], None] = console.print,
 ) -> Run:
     """Train a linear probe per layer with its controls, and heads on the first k layers; write the run folder.
@@ -57,6 +58,7 @@ def sweep(
         memory_gb: most memory for features; as many layers are solved beside each other as fit.
         overwrite: replace a run that was made another way.
         strict: refuse parts that share a person or a recording; else that is said, and written into the record.
+        splits: `options.splits(cache)`, where that has been read.
         say: where to put what a person should know.
 
     Raises:
@@ -66,16 +68,19 @@ def sweep(
     options = options or SweepOptions()
     started = time.perf_counter()
     device = str(find_device(device, double=True))
-    data = prepare(cache if isinstance(cache, Cache) else Cache(cache), options, strict=strict, say=say)
+    opened = cache if isinstance(cache, Cache) else Cache(cache)
+    data = prepare(opened, options, strict=strict, splits=splits, say=say)
     configuration = _configuration(options, data.splits)
     with RunWriter(Path(run), configuration, overwrite=overwrite) as writer:
         say(f"Sweep: {data}")
         results = Results(data.splits, data.resamples)
         probes = _probe_layers(data, results, writer, device, memory_gb, say)
         saved = _measure_costs(data, results, device, say)
-        depth_finding = ablate(
-            data.cache, data.splits, options.depths, options.margin, writer, results, device, memory_gb, saved
-        )
+        depth_finding = None
+        if data.trains_heads:
+            depth_finding = ablate(
+                data.cache, data.splits, options.depths, options.margin, writer, results, device, memory_gb, saved
+            )
         table = results.table()
         findings = _findings(data, table, probes) | {"depth_finding": depth_finding}
         results.add_layers_at_once(findings["finding"].layer, probes.boots)
@@ -231,11 +236,7 @@ def _measure_costs(
     data: Prepared, results: Results, device: str, say: Callable[[str], None]
 ) -> dict[int, float] | None:
     """Depth -> share of compute that it saves, if heads are trained and the backbone can be measured."""
-    if (
-        data.splits["train"].folds is not None
-        or not data.options.depths.heads
-        or (costs := depth_costs(data.cache, device, say)) is None
-    ):
+    if not data.trains_heads or (costs := depth_costs(data.cache, device, say)) is None:
         return None
     results.add_costs(costs)
     return saved_shares(costs)
@@ -296,6 +297,8 @@ def _configuration(options: SweepOptions, splits: dict[str, Split]) -> dict[str,
 def _plain(options: SweepOptions, splits: Mapping[str, Split]) -> dict[str, Any]:
     """Options as JSON has them; splits by their names, wherever their caches lie."""
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(options).items()}
+    labels = plain["target"]["labels"]
+    plain["target"] = {**plain["target"], "labels": PurePath(labels).name}  # its content is in `utterances`
     usual = {"probe": "linear", "erase": 0, "interval_includes": [], "target": asdict(TargetOptions())}
     plain = {name: value for name, value in plain.items() if usual.get(name) != value}  # as earlier versions wrote it
     reports = [split.split for split in splits.values() if split.name == EVAL]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cache import Cache
-from cache.errors import OptionError, ProbeError, argument
+from cache.errors import OptionError
 from probing.alignments import read_alignments
 from probing.targets.measured import audio_name, of_frames
 from probing.targets.options import TargetOptions
@@ -53,19 +53,15 @@ class AlignedUnits:
                 return self._measured(cache, measured)
             if not Path(options.labels).exists():
                 raise OptionError("labels", options.labels, "no such file or folder. Expected alignments, as TextGrids")
-            try:
-                found = read_alignments(
-                    options.labels,
-                    cache.utterances,
-                    tier=options.label_tier or None,
-                    channel=options.channel or None,
-                    overlaps=options.overlaps,
-                    control_type=options.control_type,
-                )
-            except ProbeError as error:  # a sweep has another tier, of its cache
-                told = str(error.args[0]).replace(argument("tier")[:-1], argument("label_tier")[:-1])
-                error.args = (told, *error.args[1:])
-                raise
+            found = read_alignments(
+                options.labels,
+                cache.utterances,
+                tier=options.label_tier or None,
+                channel=options.channel or None,
+                overlaps=options.overlaps,
+                control_type=options.control_type,
+                tier_option="label_tier",  # a sweep has another tier, of its cache
+            )
             names = [name for name in cache.utterances if name not in cache.manifest.measures]
             units = units_of(cache, found, options.unit, silence=options.silence, columns=[*names, *_measures(cache)])
             self.notes[key] = (*found.notes, *units.notes)

@@ -98,14 +98,38 @@ class TargetOptions:
 
     def __post_init__(self) -> None:
         check(self)
-        measured = self.target.startswith(AUDIO)
+        self._check_measured()
+        self._check_unit()
+        self._check_task()
+        self._check_folds()
+        if self.unit and self.target == LABEL:
+            object.__setattr__(self, "target", f"{self.unit} label")
+        if self.labels:
+            object.__setattr__(self, "labels", str(Path(self.labels).expanduser().absolute()))
+
+    @property
+    def is_default(self) -> bool:
+        """Whether the target is the label of the corpus, whatever it holds."""
+        return self.target == LABEL and not self.labels and not self.positive
+
+    @property
+    def _is_measured(self) -> bool:
+        return self.target.startswith(AUDIO)
+
+    def _check_measured(self) -> None:
+        """Refuse what means nothing where the target is measured in the audio."""
+        if not self._is_measured:
+            return
         if self.target == AUDIO:
             raise OptionError("target", self.target, f"expected what is measured too, as {AUDIO}energy")
-        if measured and self.labels:
+        if self.labels:
             raise OptionError("labels", self.labels, f"is not read where the target is measured, as {self.target} is")
-        if measured and self.unit not in ("", "frame"):
+        if self.unit not in ("", "frame"):
             raise OptionError("unit", self.unit, f"{self.target} is measured of frames or whole utterances")
-        if self.unit and not self.labels and not measured:
+
+    def _check_unit(self) -> None:
+        """Refuse units without alignments, and options of alignments without units."""
+        if self.unit and not self.labels and not self._is_measured:
             raise OptionError("unit", self.unit, f"expected alignments too: {argument('labels', 'FILE')}")
         usual = {"label_tier": "", "overlaps": "refuse", "channel": "", "silence": "leave-out"}
         typed = [name for name, value in usual.items() if getattr(self, name) != value]
@@ -114,17 +138,17 @@ class TargetOptions:
             raise OptionError(
                 name, getattr(self, name), f"is of alignments. Expected {argument('unit', 'segment')} too"
             )
-        if self.control_type and (not self.unit or measured or self.folds):
-            what = "in folds" if self.folds else "where the target is measured" if measured else "of whole utterances"
+        if self.control_type and (not self.unit or self._is_measured or self.folds):
+            what = "where the target is measured" if self._is_measured else "of whole utterances"
+            what = "in folds" if self.folds else what
             raise OptionError(
                 "control_type",
                 self.control_type,
                 f"is a column of alignments, and there is no control task {what}. Leave it out",
             )
-        if self.unit and self.target == LABEL:
-            object.__setattr__(self, "target", f"{self.unit} label")
-        if self.labels:
-            object.__setattr__(self, "labels", str(Path(self.labels).expanduser().absolute()))
+
+    def _check_task(self) -> None:
+        """Refuse a task, its positive class or its metric where the others make another."""
         if self.positive and self.task not in ("auto", BINARY):
             raise OptionError(
                 "positive",
@@ -135,6 +159,9 @@ class TargetOptions:
             raise OptionError("task", BINARY, f"expected the positive class too: {argument('positive', 'VALUE')}")
         if self.metric and self.metric not in METRICS:
             raise OptionError("metric", self.metric, f"expected one of {', '.join(METRICS)}")
+
+    def _check_folds(self) -> None:
+        """Refuse too few folds, and folds of nothing."""
         if self.folds and self.folds < FEWEST_FOLDS:
             raise OptionError("folds", self.folds, f"expected {FEWEST_FOLDS} or more: to train, choose and report on")
         if self.folds and not self.split_by:
@@ -143,8 +170,3 @@ class TargetOptions:
                 self.folds,
                 f"expected {argument('split_by', 'speaker')} too, or another column that no two folds may share",
             )
-
-    @property
-    def is_default(self) -> bool:
-        """Whether the target is the label of the corpus, whatever it holds."""
-        return self.target == LABEL and not self.labels and not self.positive

@@ -12,8 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cache import Cache
-from cache.bounds import read_parquet
 from cache.errors import OptionError, ProbeError, argument
+from probing.corpora.parquet import read_parquet_columns
 from probing.corpora.protocol import is_tsv, read_csv
 from probing.labels import BONAFIDE, LABELS, SPOOF
 from probing.options import NAMES
@@ -103,16 +103,11 @@ def read_column(options: TargetOptions) -> Column:
         raise OptionError("labels", str(path), f"no such file. Expected a table with the columns {ID},{options.target}")
     columns = (ID, options.target)
     if path.suffix.lower() == ".parquet":
-        try:
-            table = read_parquet(path)
-        except (OSError, ValueError) as error:
-            raise ProbeError(f"{path}: cannot be read as parquet ({error})") from None
-        lacking = [name for name in columns if name not in table]
-        if lacking:
-            raise ProbeError(f"{path}: no column {lacking[0]!r}. Expected {','.join(columns)}; found {','.join(table)}")
+        found = read_parquet_columns(path, columns)
+        table = pd.DataFrame({name: pd.Series(found[name], dtype=object) for name in columns})
     else:
         table = read_csv(path, columns, "\t" if is_tsv(path) else ",")
-    ids = table[ID].map(_text)
+    ids = table[ID].map(_text, na_action="ignore")
     if ids.duplicated().any():
         twice = ids[ids.duplicated()].iloc[0]
         raise ProbeError(
@@ -162,14 +157,8 @@ def task_of(options: TargetOptions, values: pd.Series[str], trained_on: pd.Serie
         )
     if options.is_default and not options.unit and options.task in ("auto", BINARY) and set(known) <= {BONAFIDE, SPOOF}:
         return SPOOFING
-    name = options.task
     positive = positive_of(options, known)
-    if positive:
-        name = BINARY
-    elif name == "auto":
-        many = options.target != SPEAKER and known.nunique() > MANY
-        is_number = audio_name(options.target) != "" or (many and numbers_of(known) is not None)
-        name = NUMBER if is_number else CLASSES
+    name = BINARY if positive else _task_name(options, known)
     metric = options.metric or DEFAULTS[name]
     if METRICS[metric].task != name:
         raise OptionError(
@@ -186,6 +175,21 @@ def task_of(options: TargetOptions, values: pd.Series[str], trained_on: pd.Serie
         return Task(NUMBER, options.target, METRICS[metric])
     if name == BINARY:
         return Task(BINARY, options.target, METRICS[metric], _two_classes(positive, known))
+    classes, prior = _classes(options, trained_on)
+    return Task(CLASSES, options.target, METRICS[metric], classes, prior)
+
+
+def _task_name(options: TargetOptions, known: pd.Series[str]) -> str:
+    """The task of values without a positive class."""
+    if options.task != "auto":
+        return options.task
+    many = options.target != SPEAKER and known.nunique() > MANY
+    is_number = audio_name(options.target) != "" or (many and numbers_of(known) is not None)
+    return NUMBER if is_number else CLASSES
+
+
+def _classes(options: TargetOptions, trained_on: pd.Series[str]) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    """The classes that are trained on, and the share of each."""
     counts = Counter(trained_on.dropna())
     classes = sorted((value for value, n in counts.items() if n >= options.min_count), key=_natural)
     if len(classes) < 2:
@@ -197,13 +201,7 @@ def task_of(options: TargetOptions, values: pd.Series[str], trained_on: pd.Serie
             f"({argument('min_count', options.min_count)})",
         )
     total = sum(counts[value] for value in classes)
-    return Task(
-        CLASSES,
-        options.target,
-        METRICS[metric],
-        tuple(classes),
-        tuple(counts[value] / total for value in classes),
-    )
+    return tuple(classes), tuple(counts[value] / total for value in classes)
 
 
 def numbered(task: Task, values: pd.Series[str], positive: tuple[str, ...] = ()) -> tuple[Values, NDArray[np.bool_]]:

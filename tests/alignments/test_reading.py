@@ -1,6 +1,7 @@
 """Every form of alignments gives the same table, and what cannot be is refused or counted."""
 
 import gzip
+import io
 from pathlib import Path
 
 import pandas as pd
@@ -52,6 +53,20 @@ def written(path: Path, text: str | bytes) -> Path:
 def test_a_list_of_any_form_gives_the_same_intervals(name: str, text: str | bytes, tmp_path: Path) -> None:
     found = [(*row[:3], row[3].replace("_", " ")) for row in rows_of(written(tmp_path / name, text))]
     assert found == ROWS
+
+
+def test_a_parquet_table_gives_the_same_intervals_and_names_the_row_at_fault(tmp_path: Path) -> None:
+    table = pd.read_csv(io.StringIO(CSV), dtype={"more": str})
+    path = tmp_path / "a.parquet"
+    table.set_index("utterance_id").to_parquet(path)  # an index that has a name is a column
+    assert rows_of(path) == ROWS
+    assert read_alignments(path, control_type="more").table["unit_type"].tolist() == ["", "x", "y"]
+    table.assign(start=[0.25, None, 0.125]).to_parquet(path)
+    with pytest.raises(AlignmentError, match="row 2: nothing is no time"):
+        read_alignments(path)
+    table.drop(columns="end").to_parquet(path)
+    with pytest.raises(AlignmentError, match="no column 'end'"):
+        read_alignments(path)
 
 
 def test_numbers_of_timit_are_samples_and_files_are_matched_by_the_ends_of_their_paths(tmp_path: Path) -> None:

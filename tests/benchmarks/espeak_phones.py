@@ -22,10 +22,11 @@ import numpy as np
 import pandas as pd
 import soundfile
 
-VARIANTS = """m1 m2 m3 m4 m7 f1 f2 f3 f4 f5
+VOICES = """m1 m2 m3 m4 m7 f1 f2 f3 f4 f5
 Andy Annie Alex Alicia Denis Diogo Gene Henrique Hugo belinda
 Jacky Lee Marco Mario Michael adam antonio aunty linda boris
-caleb david ed edward grandpa ian john grandma steph max""".split()
+caleb david ed edward grandpa ian john grandma steph max"""
+VARIANTS = VOICES.split()
 PARTS = ("train",) * 6 + ("dev",) * 2 + ("eval",) * 2  # of every ten voices
 SPLITS = {voice: PARTS[i % len(PARTS)] for i, voice in enumerate(VARIANTS)}
 TEXT = """the a of and to in is you that it he was for on are with as his they at be this from have or by one had not

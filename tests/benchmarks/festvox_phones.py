@@ -3,11 +3,11 @@
     apt-get install festvox-ru
     python tests/benchmarks/festvox_phones.py FOLDER [--voice DIR] [--utterances 200] [--seed 0]
 
-The package (0.5+dfsg-6, N. V. Shmyrev, under a licence like the BSD's) holds 620 recordings of one speaker at 16 kHz, 99
-minutes, and the ends of the phones of each, as its makers aligned them. FOLDER then holds manifest.csv (recordings of 10
-s at most, where they lie; splits are disjoint in them), textgrids/*.TextGrid with the tier `phones`, and classes.csv:
-`utterance_id,start,end,label,phone`, the same intervals labelled by manner in ten classes. The same seed gives the same
-files.
+The package (0.5+dfsg-6, N. V. Shmyrev, under a licence like the BSD's) holds 620 recordings of one speaker at 16 kHz,
+99 minutes, and the ends of the phones of each, as its makers aligned them. FOLDER then holds manifest.csv (recordings
+of 10 s at most, where they lie; splits are disjoint in them), textgrids/*.TextGrid with the tier `phones`, and
+classes.csv: `utterance_id,start,end,label,phone`, the same intervals labelled by manner in ten classes. The same seed
+gives the same files.
 
     probe extract c FOLDER/manifest.csv --frames
 """
@@ -87,9 +87,8 @@ def main() -> None:
         raise SystemExit(f"{given.voice}: no such voice. apt-get install festvox-ru, or name where it was unpacked")
     table = make(given.folder, given.voice, given.utterances, given.seed)
     spoken = table[table["label"] != "sil"]
-    print(
-        f"{given.folder}: {len(spoken)} phones of {spoken['phone'].nunique()} kinds; {dict(spoken.label.value_counts())}"
-    )
+    classes = spoken["label"].value_counts().to_dict()
+    print(f"{given.folder}: {len(spoken)} phones of {spoken['phone'].nunique()} kinds; {classes}")
 
 
 if __name__ == "__main__":

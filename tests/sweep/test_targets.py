@@ -1,5 +1,6 @@
 """Targets of any kind: what is planted is found, figures are those of scikit-learn, and what cannot be read is said."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from analysis.runs.rerun import commands
 from cache import Cache, ProbeError
 from probing.heads.head import load_head
 from probing.metrics.classes import class_figures
-from probing.runs import Run
+from probing.runs import Run, made_with
 from probing.serving.export import export
 from probing.serving.heads import choose_head
 from probing.sweep import sweep
@@ -448,6 +449,16 @@ def test_other_labels_under_the_same_name_make_another_run(folder: Path, tmp_pat
     table.to_csv(labels, index=False)
     made(folder, tmp_path / "w.run", labels=str(labels), target="word")
     made(folder, tmp_path / "w.run", labels=str(labels), target="word")  # the same again is welcome
+    (tmp_path / "elsewhere").mkdir()
+    moved = labels.rename(tmp_path / "elsewhere" / labels.name)
+    again = made(folder, tmp_path / "w.run", labels=str(moved), target="word")  # and from elsewhere
+    assert again.record["options"]["target"]["labels"] == labels.name
+    of_earlier = json.loads(json.dumps(again.record))
+    of_earlier["options"]["target"]["labels"] = str(labels)  # as earlier versions wrote it
+    configuration = {name: again.record[name] for name in ("options", "cache", "utterances")}
+    assert made_with(of_earlier, configuration)
+    of_earlier["options"]["target"]["labels"] = "/other.csv"
+    assert not made_with(of_earlier, configuration)
     table.assign(word=table["word"] + "-").to_csv(labels, index=False)  # in the same order
     with pytest.raises(ProbeError, match="holds a run made with other options"):
         made(folder, tmp_path / "w.run", labels=str(labels), target="word")

@@ -1,5 +1,6 @@
 """Targets inside utterances: planted labels of frames and segments are found, spoofed stretches are located."""
 
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -386,8 +387,8 @@ def test_messages_about_alignments_name_the_options_of_a_sweep(
     phones: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cache, labels = phones
-    (tmp_path / "p.parquet").write_bytes(b"")
-    told = {"--label-tier words: ": [str(labels), "--label-tier", "words"], "ends in": [str(tmp_path / "p.parquet")]}
+    (tmp_path / "p.xls").write_bytes(b"")
+    told = {"--label-tier words: ": [str(labels), "--label-tier", "words"], "ends in": [str(tmp_path / "p.xls")]}
     for expected, typed in told.items():
         out = ["--unit", "segment", "--out", str(tmp_path / "x.run")]
         monkeypatch.setattr("sys.argv", ["probe", "sweep", str(cache), "--labels", *typed, *out])
@@ -396,3 +397,39 @@ def test_messages_about_alignments_name_the_options_of_a_sweep(
         said = " ".join(capsys.readouterr().err.split())
         assert expected in said
         assert "--form" not in said
+
+
+def test_alignments_are_read_once_and_no_head_is_measured_for_units(
+    phones: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, labels = phones
+    pd.read_csv(labels).to_parquet(tmp_path / "p.parquet")
+    opened: list[str] = []
+    counting = True
+
+    def count(event: str, arguments: tuple[object, ...]) -> None:
+        if counting and event == "open" and str(arguments[0]).endswith("p.parquet"):
+            opened.append(event)
+
+    sys.addaudithook(count)
+    typed = [
+        "--labels",
+        str(tmp_path / "p.parquet"),
+        "--unit",
+        "segment",
+        "--strengths",
+        "0.01",
+        "--heads",
+        "mean+linear",
+    ]
+    typed += ["--heads", "mean+linear", "--control-seeds", "1", "--resamples", "100", "--out", str(tmp_path / "r.run")]
+    monkeypatch.setattr("sys.argv", ["probe", "sweep", str(cache), *typed])
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    counting = False
+    assert len(opened) == 1
+    run = Run(tmp_path / "r.run")
+    assert not set(run.results["experiment"]) & {"cost", "depth"}
+    same = made(cache, tmp_path / "s.run", labels=str(labels), unit="segment")
+    assert run.record["counts"] == same.record["counts"]
+    assert run.record.utterances == same.record.utterances
