@@ -23,6 +23,13 @@ def export(
         int | None, typer.Option(help="Blocks of the backbone to keep [default: those of the run's finding, or all].")
     ] = None,
     head: HeadName = None,
+    exits: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="exits.json of probe exits: the heads of its exits are written, and clips leave by its policy.",
+        ),
+    ] = None,
     device: Device = "cpu",
 ) -> None:
     """Write the first blocks of a backbone with the head trained on them, as one folder for probe score.
@@ -32,9 +39,12 @@ def export(
     \b
     probe export results/demo.run small --depth 4
     probe score small clip.wav
+    probe export results/demo.run early --exits exits/exits.json
     """
     expect(run, RUN)
-    made = import_module("probing.serving").export(import_module("probing.runs").Run(run), folder, depth, head, device)
+    policy = import_module("probing.exits").read_policy(exits) if exits else None
+    opened = import_module("probing.runs").Run(run)
+    made = import_module("probing.serving").export(opened, folder, depth, head, device, policy)
     record = made.record
     out.print(f"{record['backbone']} with {record['head']}: eval EER {100 * record['eval_eer']:.1f} %", markup=False)
     if record["note"]:

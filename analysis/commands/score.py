@@ -107,6 +107,10 @@ def score(
         out.print(f"EER of {name}: {evaluation.sentence.removeprefix('EER ')}", markup=False)
         if name in found.rates:
             out.print(f"  At the threshold of dev: {rates_in_words(found.rates[name])}", markup=False)
+    if found.left:
+        counted = ", ".join(f"{n:,} at {depth}" for depth, n in sorted(found.left.items()))
+        mean = sum(depth * n for depth, n in found.left.items()) / sum(found.left.values())
+        out.print(f"Blocks after which clips left: {mean:.1f} on average ({counted})")
     left = f", {found.left_out} left out" if found.left_out else ""
     out.print(f"{found.head}: {found.scored} scored{left}", markup=False)
     if file is not None:

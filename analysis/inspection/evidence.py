@@ -17,6 +17,7 @@ from torch import Tensor
 from probing.heads.backends import ByFrame, frame_statistics, of_statistics
 from probing.heads.head import Head, HeadUnusable
 from probing.heads.stack import HeadStack
+from probing.serving.exit_heads import ExitHeads
 from probing.serving.heads import AnyHead, LayerProbe
 
 EXACT = "exact: the score is a mean over frames"
@@ -58,6 +59,8 @@ def frame_evidence(head: AnyHead, frames: NDArray[Any]) -> Evidence:
             f"{head.name}: frames of shape {frames.shape}; expected ({len(head.layers)}, T, {head.dim}), layers "
             f"{head.layers[0]} to {head.layers[-1]}"
         )
+    if isinstance(head, ExitHeads):
+        raise HeadUnusable(f"{head.name}: has several heads, one an exit. Inspect the run, or an export of one of them")
     x = torch.from_numpy(np.asarray(frames, np.float64))
     if isinstance(head, LayerProbe):
         weight = torch.from_numpy(head.weight.astype(np.float64))

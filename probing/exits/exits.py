@@ -16,7 +16,7 @@ from probing.metrics import Interval, Resamples, eer, eer_resamples
 from probing.metrics.decomposition import POOLED, conditions, too_few
 from probing.options import one_of
 from probing.runs import Run
-from probing.serving.heads import headline
+from probing.runs.headline import headline
 from probing.sweep.margin import Margin
 from probing.targets.metrics import BINARY
 
@@ -203,6 +203,16 @@ def _evaluated(
         _leaving(policy, at, positive),
         _by_attack(run, evaluated, at, scores, costs, resamples, seed),
     )
+
+
+def exit_trials(run: Run, policy: ExitPolicy, part: str = "eval") -> pd.DataFrame:
+    """Trials of a part as `Run.trials` gives them, each with the score of the exit where it leaves.
+
+    Raises:
+        ProbeError: the run has no scores of an exit.
+    """
+    scored = _Scored.of(run, policy.head, policy.depths, part)
+    return scored.trials.assign(score=policy.apply(scored.scores)[1])
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, xlogy
 
+from cache.errors import ProbeError, argument
+from cache.manifest import read_json
 from probing.calibration import calibrate
 from probing.metrics import eer
 from probing.sweep.margin import Margin
@@ -123,6 +126,21 @@ class ExitPolicy:
             raise ValueError("no policy of early exit")
         threshold = None if threshold is None else float(threshold)
         return cls(str(record["head"]), depths, slopes, offsets, record["confidence"], threshold)
+
+
+def read_policy(path: Path) -> ExitPolicy:
+    """Read a policy that `probe exits --out` wrote.
+
+    Raises:
+        ProbeError: there is none, or the file holds something else.
+    """
+    try:
+        return ExitPolicy.of(read_json(path))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ProbeError(
+            f"{path}: no policy of early exit that can be read ({error}). Write one: probe exits RUN "
+            f"{argument('out', path.parent)}"
+        ) from None
 
 
 @dataclass(frozen=True)

@@ -164,25 +164,8 @@ def load_head(path: Path) -> Head:
         check_file(path.with_suffix(".json"))
         config = read_json(path.with_suffix(".json"))
         check_regular(path)
-        if config.get("form") != "head":
-            raise ValueError("its configuration is not that of a head")
-        fields = {name: config[name] for name in Model.__dataclass_fields__}
         _check_own(path, config)
-        width = config["dim"] * (1 if config["tier"] == "frames" else 2)
-        depth = int(config["depth"])
-        rank = int(config["rank"])
-        tensors = load_file(path)
-        if tensors["mean"].shape != (depth, width) or not 0 < rank <= max(RANK, width):  # before any are made
-            raise ValueError(f"its tensors are not of {depth} layers of {width} values, or not of rank {rank}")
-        outputs = config.get("outputs")
-        if outputs is not None and not 1 <= int(outputs) <= MOST_CLASSES:
-            raise ValueError(f"its outputs are {outputs}")
-        stack = HeadStack([Model(**fields)], depth, width, config["tier"] == "frames", rank, outputs)
-        stack.load_state_dict(tensors)
-        prior = config.get("prior")
-        level, step = config.get("unit", (0.0, 1.0))
-        unit = float(level), float(step)
-        return Head(stack, config["n_frames"], config["about"], None if prior is None else float(prior), unit)
+        return head_of(config, load_file(path))
     except HeadUnusable:
         raise
     except UNREADABLE as error:
@@ -191,8 +174,35 @@ def load_head(path: Path) -> Head:
         ) from None
 
 
+def head_of(config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Head:
+    """Make a head of its configuration and tensors.
+
+    Raises:
+        any of UNREADABLE: they are not those of a head.
+    """
+    if config.get("form") != "head":
+        raise ValueError("its configuration is not that of a head")
+    fields = {name: config[name] for name in Model.__dataclass_fields__}
+    width = config["dim"] * (1 if config["tier"] == "frames" else 2)
+    depth = int(config["depth"])
+    rank = int(config["rank"])
+    if tensors["mean"].shape != (depth, width) or not 0 < rank <= max(RANK, width):  # before any are made
+        raise ValueError(f"its tensors are not of {depth} layers of {width} values, or not of rank {rank}")
+    outputs = config.get("outputs")
+    if outputs is not None and not 1 <= int(outputs) <= MOST_CLASSES:
+        raise ValueError(f"its outputs are {outputs}")
+    stack = HeadStack([Model(**fields)], depth, width, config["tier"] == "frames", rank, outputs)
+    stack.load_state_dict(tensors)
+    prior = config.get("prior")
+    level, step = config.get("unit", (0.0, 1.0))
+    unit = float(level), float(step)
+    return Head(stack, config["n_frames"], config["about"], None if prior is None else float(prior), unit)
+
+
 def _check_own(path: Path, config: Mapping[str, Any]) -> None:
     """Refuse a head of somebody's own kind whose module has not been imported, and say what to type."""
+    if config.get("form") != "head":
+        return  # refused as such
     for part, kinds in (("merge", MERGES), ("backend", BACKENDS)):
         name = str(config[part])
         own = config.get("own", {}).get(part, name)

@@ -1,5 +1,6 @@
 """Serving: trained heads applied to audio and caches, verdicts on clips, and exports with the blocks they need."""
 
+from probing.serving.exit_heads import ExitHeads
 from probing.serving.export import Exported, export, open_exported, write_exported
 from probing.serving.heads import ChosenHead, LayerProbe, ServingError, choose_head
 from probing.serving.inputs import Result, audio_files, score_inputs
@@ -9,6 +10,7 @@ from probing.serving.verdict import Verdict, Verdicts, judge
 
 __all__ = [
     "ChosenHead",
+    "ExitHeads",
     "Exported",
     "LayerProbe",
     "Reference",

@@ -2,67 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cache.errors import ProbeError, argument
 from cache.quantization import INT8
 from cache.quantization import decode as decoded_frames
 from probing.audio import Waveform
 from probing.backbones import Backbone
-from probing.exits import ExitPolicy
 from probing.extraction import Options
-from probing.extraction.layers import by_batches
 from probing.extraction.pooling import frame_weights, pool
 from probing.extraction.quantization import packed
-from probing.progress import progress_line
-from probing.serving.heads import AnyHead, ServingError
+from probing.heads.head import Head
+from probing.serving.exit_heads import ExitHeads
+from probing.serving.layer_probe import LayerProbe
 
-NOT_FINITE = "hidden states are not finite: NaN or infinite values"
 
+@dataclass(frozen=True)
+class Left:
+    """An utterance that was scored: its calibrated score, the depth where it left, and a mean over time.
 
-class EarlyExit:
-    """A policy with the heads of its exits.
-
-    Attributes:
-        policy, heads: (E,), one an exit, all of one tier. depth: blocks that the last exit needs.
+    mean: (D,) of the layer asked for; None if it left before that.
     """
 
-    def __init__(self, policy: ExitPolicy, heads: Sequence[AnyHead]) -> None:
-        self.policy, self.heads = policy, list(heads)
-        if [head.layers[-1] for head in self.heads] != list(policy.depths):
-            raise ServingError(f"heads of depths {[head.layers[-1] for head in self.heads]}, exits {policy.depths}")
-        self.depth = policy.depths[-1]
-        self.tier = self.heads[0].tier
+    score: float
+    depth: int
+    mean: NDArray[np.float64] | None = None
 
-    def score(
-        self, batch: Mapping[str, Waveform], backbone: Backbone, options: Options
-    ) -> dict[str, tuple[float, int]]:
-        """Calibrated score, and the depth where it left, of each utterance of a batch.
 
-        Those whose states are not finite are not there.
-        """
-        lengths = [backbone.n_frames(len(waveform)) for waveform in batch.values()]
-        pass_ = _Pass(self, lengths, options.tiers[self.tier])
-        backbone.run_until(list(batch.values()), pass_.done)
-        return {
-            name: (float(score), int(depth))
-            for name, score, depth in zip(batch, pass_.scores, pass_.depths, strict=True)
-            if depth >= 0
-        }
+def score_batch(
+    exits: ExitHeads,
+    batch: Mapping[str, Waveform],
+    backbone: Backbone,
+    options: Options,
+    layer: int | None = None,
+) -> dict[str, Left]:
+    """Score the utterances of a batch by name; those whose states are not finite are not there.
+
+    Args:
+        exits: heads and policy.
+        batch: waveforms by name.
+        backbone: with the blocks that the last exit needs.
+        options: how states are rounded.
+        layer: whose mean over time is wanted.
+
+    Raises:
+        ProbeError: out of memory.
+    """
+    lengths = [backbone.n_frames(len(waveform)) for waveform in batch.values()]
+    one_pass = _Pass(exits, lengths, options.tiers[exits.tier])
+    try:
+        backbone.run_until(list(batch.values()), one_pass.done)
+    except torch.OutOfMemoryError:
+        longest = max(map(len, batch.values())) / backbone.sampling_rate
+        raise ProbeError(
+            f"{backbone.device}: out of memory with {len(batch)} clips of up to {longest:.1f} s. Use "
+            f"{argument('device', 'cpu')}, or shorter clips"
+        ) from None
+    return {
+        name: Left(float(one_pass.scores[i]), int(one_pass.depths[i]), one_pass.mean(i, layer))
+        for i, name in enumerate(batch)
+        if one_pass.depths[i] >= 0
+    }
 
 
 class _Pass:
     """What is known of the clips of one forward pass."""
 
-    def __init__(self, early: EarlyExit, n_frames: Sequence[int], dtype: str) -> None:
-        self.early, self.n_frames, self.dtype = early, n_frames, dtype
+    def __init__(self, exits: ExitHeads, n_frames: Sequence[int], dtype: str) -> None:
+        self.exits, self.n_frames, self.dtype = exits, n_frames, dtype
         self.layers: list[dict[int, NDArray[np.float32]]] = []  # of each layer, by clip: (2, D), or its frames (T, D)
-        self.logits = np.zeros((len(early.heads), len(n_frames)))
+        self.logits = np.zeros((len(exits.heads), len(n_frames)))
         self.scores = np.zeros(len(n_frames))
         self.depths = np.full(len(n_frames), -1)
 
@@ -71,22 +86,29 @@ class _Pass:
         values = self._kept(here, states)
         self.layers.append(dict(zip(map(int, here), values, strict=True)))
         leave = np.array([not np.isfinite(one).all() for one in values])
-        policy = self.early.policy
+        policy = self.exits.policy
         if layer not in policy.depths:
             return leave
         usable = here[~leave]
         number = policy.depths.index(layer)
-        self.logits[number, usable] = self._logits(self.early.heads[number], usable)
+        self.logits[number, usable] = self._logits(self.exits.heads[number], usable)
         log_odds = policy.log_odds(self.logits[: number + 1, usable])
         sure = policy.leaves(log_odds) if len(usable) else np.zeros(0, bool)
         self.scores[usable[sure]], self.depths[usable[sure]] = log_odds[-1][sure], layer
         leave[~leave] = sure
         return leave
 
+    def mean(self, clip: int, layer: int | None) -> NDArray[np.float64] | None:
+        """Mean over time (D,) of a layer of a clip; None if it left before that."""
+        if layer is None or layer >= len(self.layers) or clip not in self.layers[layer]:
+            return None
+        states = self.layers[layer][clip]
+        return np.asarray(states.mean(axis=0) if self.exits.tier == "frames" else states[0], np.float64)
+
     def _kept(self, here: NDArray[np.intp], states: Tensor) -> list[NDArray[np.float32]]:
         """What a cache would keep of each clip's states, rounded as it rounds."""
         lengths = [self.n_frames[i] for i in here]
-        if self.early.tier == "pooled":
+        if self.exits.tier == "pooled":
             pooled = pool(states, frame_weights(lengths, states.shape[1], states.device))
             return list(pooled.to(getattr(torch, self.dtype)).float().cpu().numpy())
         valid = [of[:n] for of, n in zip(states, lengths, strict=True)]
@@ -94,37 +116,10 @@ class _Pass:
             return [decoded_frames(packed(of[None])[0].cpu().numpy()) for of in valid]
         return [of.to(getattr(torch, self.dtype)).float().cpu().numpy() for of in valid]
 
-    def _logits(self, head: AnyHead, clips: NDArray[np.intp]) -> NDArray[np.float64]:
+    def _logits(self, head: Head | LayerProbe, clips: NDArray[np.intp]) -> NDArray[np.float64]:
         if not len(clips):
             return np.zeros(0)
         of_clips = [np.stack([self.layers[layer][int(i)] for layer in head.layers]) for i in clips]
-        if self.early.tier == "frames":
+        if self.exits.tier == "frames":
             return np.array([head.score(x)[0] for x in of_clips])
         return head.score(np.stack(of_clips, axis=1))
-
-
-def score_early(
-    early: EarlyExit,
-    backbone: Backbone,
-    options: Options,
-    files: dict[str, Path],
-    on_failure: Callable[[str, str], None],
-    batch_size: int | None = None,
-) -> dict[str, tuple[float, int]]:
-    """Calibrated score and depth by name of audio files, in their order; those of no use are told to `on_failure`."""
-    found: dict[str, tuple[float, int]] = {}
-    with progress_line("Scoring", len(files), "files") as line:
-
-        def failed(name: str, reason: str) -> None:
-            line.advance(1)
-            on_failure(name, reason)
-
-        def score(batch: dict[str, Waveform], failures: dict[str, str]) -> dict[str, tuple[float, int]]:
-            scored = early.score(batch, backbone, options)
-            failures |= {name: NOT_FINITE for name in batch if name not in scored}
-            return scored
-
-        for name, one in by_batches(files, backbone, options, score, batch_size=batch_size, on_failure=failed):
-            found[name] = one
-            line.advance(1)
-    return found

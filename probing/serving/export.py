@@ -20,10 +20,23 @@ from cache.atomic import PARTIAL, replace_folder
 from cache.errors import ProbeError, argument
 from probing.backbones import Backbone
 from probing.devices import find_device
+from probing.exits import ExitPolicy, exit_trials
 from probing.extraction import Options
+from probing.labels import BONAFIDE
+from probing.metrics import eer
 from probing.runs import Run
 from probing.sealing import read_record, seal
-from probing.serving.heads import AnyHead, ServingError, chance_note, choose_head, head_depth, read_head
+from probing.serving.exit_heads import ExitHeads
+from probing.serving.heads import (
+    AnyHead,
+    Candidate,
+    ChosenHead,
+    ServingError,
+    chance_note,
+    choose_head,
+    head_depth,
+    read_head,
+)
 from probing.serving.matching import check_matching
 from probing.serving.reference import REFERENCE, TENSORS, Reference, read_reference, reference_of
 from probing.tensors import save_arrays
@@ -57,7 +70,14 @@ class Exported:
         return backbone
 
 
-def export(run: Run, folder: Path, depth: int | None = None, head: str | None = None, device: str = "cpu") -> Exported:
+def export(
+    run: Run,
+    folder: Path,
+    depth: int | None = None,
+    head: str | None = None,
+    device: str = "cpu",
+    exits: ExitPolicy | None = None,
+) -> Exported:
     """Write the first blocks of a run's backbone with the head trained on them.
 
     Args:
@@ -67,12 +87,14 @@ def export(run: Run, folder: Path, depth: int | None = None, head: str | None = 
             it names no smaller depth.
         head: see `choose_head`.
         device: where the backbone is loaded.
+        exits: a policy of early exit, of `probing.exits.find_exits`, instead of depth and head: its heads are all
+            written, and what is scored leaves by it.
 
     Raises:
         ServingError: no such head, the folder holds something else, or the backbone is another than the run's.
     """
     find_device(device)
-    chosen = choose_head(run, depth, head)
+    chosen = choose_head(run, depth, head) if exits is None else _exits(run, exits, depth, head)
     n_blocks = head_depth(chosen.head)
     if n_blocks < 1:
         raise ServingError(
@@ -91,11 +113,25 @@ def export(run: Run, folder: Path, depth: int | None = None, head: str | None = 
         "weights_sha256": backbone.fingerprint()["weights_sha256"],
         "dev_eer": chosen.about.dev_eer,
         "eval_eer": chosen.about.eval_eer,
-        "note": chance_note(run, chosen.about),
+        "note": chance_note(run, chosen.about) if exits is None else "",
         "fingerprint": run.record.fingerprint,
     }
     reference = reference_of(run, chosen.about.name, chosen.head)
     return write_exported(folder, backbone, chosen.head, record, reference)
+
+
+def _exits(run: Run, policy: ExitPolicy, depth: int | None, head: str | None) -> ChosenHead:
+    """The heads of a policy of early exit, as one."""
+    if depth is not None or head is not None:
+        flag = argument("head", head) if head is not None else argument("depth", depth)
+        raise ServingError(f"{flag}: a policy of {argument('exits')} says heads and depths itself. Leave one out")
+    heads = [choose_head(run, k, policy.head).head for k in policy.depths]
+    served = ExitHeads(policy, [head for head in heads if not isinstance(head, ExitHeads)])
+    rates = {}
+    for part in ("dev", "eval"):
+        trials = exit_trials(run, policy, part)
+        rates[part] = eer(trials["label"].eq(BONAFIDE), trials["score"])
+    return ChosenHead(served, Candidate(served.name, policy.head, policy.depths[-1], rates["dev"], rates["eval"]))
 
 
 def check_place(folder: Path) -> None:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
@@ -16,51 +13,19 @@ from cache.errors import ProbeError, argument
 from cache.manifest import read_json
 from probing.heads.head import Head, HeadUnusable, load_head
 from probing.runs import Run, file_in
+from probing.runs.headline import headline
 from probing.sealing import check_file
-
-LINEAR = "linear-layer-"
+from probing.serving.exit_heads import FORM as EXITS
+from probing.serving.exit_heads import ExitHeads
+from probing.serving.layer_probe import FORM as PROBE
+from probing.serving.layer_probe import LINEAR, LayerProbe
 
 
 class ServingError(ProbeError, ValueError):
     """A head, input or option that cannot serve."""
 
 
-class LayerProbe:
-    """The linear probe of one layer.
-
-    Attributes:
-        layers: the one it needs. depth: the blocks that make it. dim: width of the layer.
-    """
-
-    tier = "pooled"
-
-    def __init__(self, layer: int, weight: NDArray[Any], bias: float) -> None:
-        self.depth, self.layers, self.dim = layer, [layer], len(weight) // 2
-        self.weight, self.bias = np.asarray(weight), bias
-        self.name = f"{LINEAR}{layer:02d}"
-
-    def score(self, x: NDArray[Any]) -> NDArray[np.float64]:
-        """Log odds (N,) of bona fide of its layer, pooled (1, N, 2, D)."""
-        if x.ndim != 4 or x.shape[0] != 1 or x.shape[2:] != (2, self.dim):
-            raise HeadUnusable(f"{self.name}: layers of shape {x.shape}; expected (1, N, 2, {self.dim})")
-        return np.asarray(x[0].reshape(x.shape[1], -1).astype(np.float64) @ self.weight.astype(np.float64) + self.bias)
-
-    def tensors(self) -> dict[str, NDArray[Any]]:
-        """Its parameters by name."""
-        return {"weight": self.weight, "bias": np.asarray([self.bias])}
-
-    def config(self) -> dict[str, Any]:
-        """Everything but the tensors."""
-        return {
-            "form": "layer-probe",
-            "layer": self.depth,
-            "dim": self.dim,
-            "input": "pooled mean and standard deviation, (2 * dim) features, not standardised",
-            "score": "log odds of bona fide",
-        }
-
-
-AnyHead = Head | LayerProbe
+AnyHead = Head | LayerProbe | ExitHeads
 
 
 def head_depth(head: AnyHead) -> int:
@@ -78,11 +43,11 @@ def read_head(path: Path) -> AnyHead:
         check_file(path)
         check_file(path.with_suffix(".json"))
         config = read_json(path.with_suffix(".json"))
-        if config.get("form") != "layer-probe":
+        if config.get("form") not in (PROBE, EXITS):
             return load_head(path)
         check_regular(path)
         tensors = load_file(path)
-        return LayerProbe(int(config["layer"]), tensors["weight"], float(tensors["bias"][0]))
+        return LayerProbe.of(config, tensors) if config["form"] == PROBE else ExitHeads.of(config, tensors)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         if isinstance(error, HeadUnusable):
             raise
@@ -122,26 +87,6 @@ def chance_note(run: Run, about: Candidate) -> str:
         f"{about.name} is not shown to be better than chance: eval EER {100 * about.eval_eer:.1f} %, the 95 % interval "
         f"reaches {100 * high:.1f} %"
     )
-
-
-def headline(run: Run) -> tuple[str, int]:
-    """Kind and depth of the head that the finding of a run names.
-
-    At the smaller depth, if there is one, else at full depth; if that is not shown to be better than chance, the best
-    of all heads and depths on dev; and if that is not either, and the probe of the layer chosen on dev is, that probe.
-    """
-    found = run.record.depth_finding
-    if not found:
-        return "linear", _chosen_layer(run)
-    if not found.by_chance or not found.best:
-        return found.head, found.depth or found.full
-    if found.best_by_chance and run.record.finding.best.high < 0.5:
-        return "linear", _chosen_layer(run)
-    return found.best
-
-
-def _chosen_layer(run: Run) -> int:
-    return run.record.finding.layer
 
 
 def candidates(run: Run) -> list[Candidate]:
@@ -197,7 +142,7 @@ def choose_head(run: Run, depth: int | None = None, name: str | None = None) -> 
         )
     known = candidates(run)
     if depth is None and name in (None, "linear"):
-        name, depth = headline(run) if name is None else ("linear", _chosen_layer(run))
+        name, depth = headline(run) if name is None else ("linear", run.record.finding.layer)
     exact = [candidate for candidate in known if candidate.name == name and depth in (None, candidate.depth)]
     if depth is None and not exact:
         found = run.record.depth_finding

@@ -71,7 +71,7 @@ class Result:
 
     verdicts: on audio; None of a cache or corpus, which has labels instead, or none.
     evaluations: by split; one without both classes has none. rates: errors by split at the threshold of dev, which is
-        `threshold`; None where none is known.
+        `threshold`; None where none is known. left: with early exit, depth -> audio that left there.
     """
 
     head: str
@@ -81,6 +81,7 @@ class Result:
     evaluations: dict[str, Evaluation] = field(default_factory=dict)
     rates: dict[str, ErrorRates] = field(default_factory=dict)
     threshold: Threshold | None = None
+    left: dict[int, int] = field(default_factory=dict)
 
 
 def score_inputs(
@@ -234,7 +235,7 @@ def _on_audio(
     else:
         table = pd.DataFrame({"utterance_id": [clip.name for clip in clips]})
         output.write(table, np.array([clip.score for clip in clips]))
-    return Result(server.name, len(clips), len(failures), verdicts, threshold=verdicts.threshold)
+    return Result(server.name, len(clips), len(failures), verdicts, threshold=verdicts.threshold, left=server.left)
 
 
 def write_verdicts(file: Path, verdicts: Verdicts) -> None:
@@ -258,7 +259,7 @@ def _evaluated(
     threshold = choose_threshold(server.reference, false_alarm) if server.reference is not None else None
     output.write(table, values)
     if not are_of_spoofing(table["label"]):
-        return Result(server.name, len(table), left_out)
+        return Result(server.name, len(table), left_out, left=server.left)
     trials = table.assign(score=values)
     splits = {str(name): trials[trials["split"] == name] for name in trials["split"].unique()}
     both = {name: rows for name, rows in splits.items() if rows["label"].nunique() == 2}
@@ -268,4 +269,4 @@ def _evaluated(
             name: error_rates(rows["label"].eq(BONAFIDE), rows["score"], threshold.value) for name, rows in both.items()
         }
     evaluations = {name: evaluate(rows) for name, rows in both.items()}
-    return Result(server.name, len(table), left_out, None, evaluations, rates, threshold)
+    return Result(server.name, len(table), left_out, None, evaluations, rates, threshold, server.left)

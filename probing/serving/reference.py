@@ -23,10 +23,12 @@ from cache.bounds import check_regular
 from cache.errors import ProbeError
 from probing.calibration import Calibration, calibrate
 from probing.calibration.stored import stored_calibration
+from probing.exits import exit_trials
 from probing.labels import BONAFIDE
 from probing.metrics import Interval, Resamples, cllr, eer, eer_resamples, rate_interval
 from probing.runs import Run
 from probing.sealing import check_file
+from probing.serving.exit_heads import ExitHeads
 from probing.serving.heads import AnyHead, ServingError
 from probing.serving.training_clips import TrainingClips, training_clips
 
@@ -106,7 +108,10 @@ def reference_of(run: Run, name: str, head: AnyHead) -> Reference:
     Raises:
         ProbeError: its scores cannot be read.
     """
-    trials = {part: run.trials(name, part) for part in PARTS}
+    if isinstance(head, ExitHeads):
+        trials = {part: exit_trials(run, head.policy, part) for part in PARTS}
+    else:
+        trials = {part: run.trials(name, part) for part in PARTS}
     parts = {part: Scored.of(table, run.draw(table)) for part, table in trials.items()}
     calibration = stored_calibration(run, name) or calibrate(parts["dev"].bonafide, parts["dev"].scores)
     training = None

@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 
 from cache import Cache
 from cache.errors import argument
-from probing.audio import SAMPLING_RATE, stated_seconds
+from probing.audio import SAMPLING_RATE, Waveform, stated_seconds
 from probing.backbones import Backbone
 from probing.extraction import Options, layers_of
+from probing.extraction.layers import by_batches
 from probing.heads.head import Head
 from probing.progress import progress_line
 from probing.runs import Run
 from probing.runs.form import UTTERANCES
+from probing.serving.early import Left, score_batch
+from probing.serving.exit_heads import ExitHeads
 from probing.serving.export import Exported, load_run_backbone, open_exported, run_options
 from probing.serving.heads import AnyHead, ServingError, chance_note, choose_head, head_depth
 from probing.serving.matching import check_matching
@@ -28,6 +31,7 @@ from probing.serving.training_clips import TrainingClips
 from probing.serving.verdict import ScoredClip
 
 ROWS_AT_ONCE = 1024
+NOT_FINITE = "hidden states are not finite: NaN or infinite values"
 
 
 class Server:
@@ -35,11 +39,13 @@ class Server:
 
     Attributes:
         head, name. note: what a person should know of it: that it is not shown to be better than chance, or of an
-            earlier version; empty if there is nothing to say.
+            earlier version; empty if there is nothing to say. left: with early exit, depth -> audio files that left
+            there so far.
     """
 
     def __init__(self, where: Path, head: str | None = None) -> None:
         self.where = where
+        self.left: dict[int, int] = {}
         self.exported: Exported | None = None
         if (where / "serving.json").is_file():
             self.exported = open_exported(where)
@@ -106,7 +112,10 @@ class Server:
             backbone = load_run_backbone(self.run, self.options, device)
             if head_depth(self.head):
                 backbone = backbone.truncate(head_depth(self.head))
-        return scored_clips(self.head, backbone, self.options, files, on_failure, training)
+        for clip in scored_clips(self.head, backbone, self.options, files, on_failure, training):
+            if clip.depth is not None:
+                self.left[clip.depth] = self.left.get(clip.depth, 0) + 1
+            yield clip
 
 
 def check_cache(
@@ -209,15 +218,42 @@ def scored_clips(
             line.advance(1)
             on_failure(name, reason)
 
-        for name, layers in layers_of(files, backbone, options, on_failure=failed, on_measures=measured.__setitem__):
-            x = layers[head.layers]
-            score = float(head.score(x if head.tier == "frames" else x[:, None])[0])
+        layer = None if training is None else training.layer
+        for name, left in _left(head, backbone, options, files, layer, failed, measured.__setitem__):
             measures = measured.pop(name)
             distance = None
-            if training is not None:
-                of_layer = layers[training.layer]  # (T, D), or mean and deviation (2, D)
-                mean = of_layer.mean(axis=0, dtype=np.float64) if head.tier == "frames" else of_layer[0]
-                distance = float(training.distance(mean[None])[0])
+            if training is not None and left.mean is not None:
+                distance = float(training.distance(left.mean[None])[0])
             cut = measures["audio_seconds"] >= longest and (stated_seconds(files[name], longest + 1) or 0) > longest
-            yield ScoredClip(name, str(files[name]), score, measures, distance, cut)
+            depth = left.depth if isinstance(head, ExitHeads) else None
+            yield ScoredClip(name, str(files[name]), left.score, measures, distance, cut, depth)
             line.advance(1)
+
+
+def _left(
+    head: AnyHead,
+    backbone: Backbone,
+    options: Options,
+    files: dict[str, Path],
+    layer: int | None,
+    on_failure: Callable[[str, str], None],
+    on_measures: Callable[[str, Mapping[str, float]], None],
+) -> Iterator[tuple[str, Left]]:
+    """Scores of audio files by name, with the mean over time of a layer: at the exit where each leaves, if it may."""
+    if isinstance(head, ExitHeads):
+
+        def compute(batch: dict[str, Waveform], failures: dict[str, str]) -> dict[str, Left]:
+            scored = score_batch(head, batch, backbone, options, layer)
+            failures |= {name: NOT_FINITE for name in batch if name not in scored}
+            return scored
+
+        yield from by_batches(files, backbone, options, compute, on_failure=on_failure, on_measures=on_measures)
+        return
+    for name, layers in layers_of(files, backbone, options, on_failure=on_failure, on_measures=on_measures):
+        x = layers[head.layers]
+        score = float(head.score(x if head.tier == "frames" else x[:, None])[0])
+        mean = None
+        if layer is not None:
+            of_layer = layers[layer]  # (T, D), or mean and deviation (2, D)
+            mean = of_layer.mean(axis=0, dtype=np.float64) if head.tier == "frames" else of_layer[0]
+        yield name, Left(score, head_depth(head), mean)

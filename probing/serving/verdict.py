@@ -42,7 +42,7 @@ class ScoredClip:
 
     name: of the utterance. path: of the file. score: the head's own. measures: of the audio, see
     `probing.audio.measure`. distance: from the training clips, see `TrainingClips.distance`; None where not known.
-    cut: whether it is longer than what the head is given of a clip.
+    cut: whether it is longer than what the head is given of a clip. depth: blocks after which it left, with early exit.
     """
 
     name: str
@@ -51,6 +51,7 @@ class ScoredClip:
     measures: Mapping[str, float] = field(default_factory=dict)
     distance: float | None = None
     cut: bool = False
+    depth: int | None = None
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from probing.corpora import load_corpus
 from probing.exits import find_exits
 from probing.metrics import eer
 from probing.runs import Run
-from probing.serving.early import EarlyExit
+from probing.serving.early import Left, score_batch
+from probing.serving.exit_heads import ExitHeads
 from probing.serving.export import load_run_backbone, run_options
 from probing.serving.heads import choose_head
 
@@ -54,13 +55,13 @@ def main() -> None:
         for name, path in zip(table["utterance_id"], table["path"], strict=True)
     }
     positive = table["label"].eq("bonafide").to_numpy()
-    full = EarlyExit(replace(policy, threshold=None), heads)
-    early = {margin: EarlyExit(found[margin].policy, heads) for margin in margins}
+    full = ExitHeads(replace(policy, threshold=None), heads)
+    early = {margin: ExitHeads(found[margin].policy, heads) for margin in margins}
     print(f"{run}\n{len(clips)} clips, {torch.get_num_threads()} threads")
 
-    def score(model: EarlyExit) -> tuple[float, dict[str, tuple[float, int]]]:
+    def score(model: ExitHeads) -> tuple[float, dict[str, Left]]:
         started = time.perf_counter()
-        scored = {name: model.score({name: clip}, backbone, options)[name] for name, clip in clips.items()}
+        scored = {name: score_batch(model, {name: clip}, backbone, options)[name] for name, clip in clips.items()}
         return time.perf_counter() - started, scored
 
     seconds = np.zeros((arguments.rounds, 1 + len(margins)))
@@ -69,8 +70,8 @@ def main() -> None:
         for j, (name, model) in enumerate({"full": full, **early}.items()):
             seconds[i, j], scored[name] = score(model)
     for j, margin in enumerate(margins, 1):
-        rates = [eer(positive, [one for one, _ in scored[name].values()]) for name in ("full", margin)]
-        depth = np.mean([depth for _, depth in scored[margin].values()])
+        rates = [eer(positive, [left.score for left in scored[name].values()]) for name in ("full", margin)]
+        depth = np.mean([left.depth for left in scored[margin].values()])
         print(
             f"margin {margin}: mean depth {depth:.2f} of {policy.depths[-1]}, EER of these clips "
             f"{100 * rates[1]:.1f} % against {100 * rates[0]:.1f} %\n    {found[margin].sentence}"
@@ -78,12 +79,14 @@ def main() -> None:
         figure(f"early exit, margin {margin} / full depth, time", *median_ratio(list(map(tuple, seconds)), j, 0))
     some = list(scored[margins[-1]].items())[:: max(1, len(clips) // 20)]
     worst = 0.0
-    for name, (value, depth) in some:
-        k = policy.depths.index(depth)
-        single = replace(policy, depths=(depth,), slopes=policy.slopes[k : k + 1], offsets=policy.offsets[k : k + 1])
-        cut = EarlyExit(single, [heads[k]])
-        alone = cut.score({name: clips[name]}, backbone.truncate(max(depth, 1)), options)[name][0]
-        worst = max(worst, abs(alone - value))
+    for name, left in some:
+        k = policy.depths.index(left.depth)
+        single = replace(
+            policy, depths=(left.depth,), slopes=policy.slopes[k : k + 1], offsets=policy.offsets[k : k + 1]
+        )
+        cut = backbone.truncate(max(left.depth, 1))
+        alone = score_batch(ExitHeads(single, [heads[k]]), {name: clips[name]}, cut, options)[name]
+        worst = max(worst, abs(alone.score - left.score))
     print(f"largest difference to the truncated backbone, of {len(some)} clips: {worst:.1e}")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from tiny_models import build
 
 from cache import Cache, ProbeError
 from probing.corpora import load_corpus
+from probing.exits import ExitPolicy, confidences, exit_trials, find_exits
 from probing.extraction import Options, extract
 from probing.runs import Run
 from probing.scores.files import FORMS, Form, read_scores
@@ -342,3 +344,48 @@ def test_the_head_that_serves_is_that_of_the_findings_headline(
         assert probe(place, monkeypatch, "score", "c.run", clip, "--out", str(tmp_path / "s.txt")) == 0
         assert "not shown to be better than chance" in " ".join(capsys.readouterr().err.split())
         assert "not shown to be better than chance" in export(Run(place / "c.run"), tmp_path / "e", 2).record["note"]
+
+
+def test_an_export_with_exits_scores_each_clip_as_the_head_where_it_leaves(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    run = Run(place / "c.run")
+    found = find_exits(run, "linear", resamples=100)
+    at_exits = run.trials("linear-layer-01", "eval")
+    sure = np.sort(confidences("probability", found.policy.log_odds(scores_at(run, found.policy)))[1])
+    half = len(sure) // 2  # about so many leave at layer 1 or before
+    policy = replace(found.policy, threshold=float(sure[half - 1 : half + 1].mean()))  # no clip is that sure exactly
+    (tmp_path / "exits.json").write_text(json.dumps(policy.as_dict()))
+    assert (
+        probe(place, monkeypatch, "export", "c.run", str(tmp_path / "e"), "--exits", str(tmp_path / "exits.json")) == 0
+    )
+    capsys.readouterr()
+    assert probe(place, monkeypatch, "score", str(tmp_path / "e"), "audio", "--out", str(tmp_path / "s.txt")) == 0
+    said = capsys.readouterr().out
+    assert "Blocks after which clips left: " in said
+    assert "log-likelihood ratio" in said
+    scores = read_scores(tmp_path / "s.txt").set_index("utterance_id")["score"]
+    expected = exit_trials(run, policy).set_index("utterance_id")["score"]
+    assert len(expected) == len(at_exits)
+    assert np.abs(scores[expected.index] - expected).max() < 1e-4
+    at, _ = policy.apply(scores_at(run, policy))
+    assert len(set(at)) > 1
+    assert probe(place, monkeypatch, "score", str(tmp_path / "e"), "c.cache", "--out", str(tmp_path / "t.txt")) == 0
+    of_cache = read_scores(tmp_path / "t.txt").set_index("utterance_id")["score"]
+    assert np.abs(of_cache[scores.index] - scores).max() < 1e-4
+
+
+def scores_at(run: Run, policy: ExitPolicy) -> np.ndarray:
+    return np.stack([run.trials(f"linear-layer-{k:02d}", "eval")["score"].to_numpy() for k in policy.depths])
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]", '{"head": "linear", "depths": [1, 9]}'])
+def test_a_file_that_is_no_policy_is_refused(
+    content: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "exits.json").write_text(content)
+    assert (
+        probe(place, monkeypatch, "export", "c.run", str(tmp_path / "e"), "--exits", str(tmp_path / "exits.json")) == 2
+    )
+    assert "no policy of early exit that can be read" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "e").exists()
