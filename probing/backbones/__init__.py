@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .backbone import Backbone
     from .layers import HiddenStates
     from .loading import load_backbone
+    from .trainable import Trainable
 
 __all__ = [
     "Backbone",
@@ -34,11 +35,12 @@ __all__ = [
     "HiddenStates",
     "HubUnreachable",
     "LibraryBroken",
+    "Trainable",
     "block_similarity",
     "kept_blocks",
     "load_backbone",
 ]
 
-_HOME = {"Backbone": "backbone", "HiddenStates": "layers", "load_backbone": "loading"}
+_HOME = {"Backbone": "backbone", "HiddenStates": "layers", "load_backbone": "loading", "Trainable": "trainable"}
 
 __getattr__, __dir__ = lazy(__name__, _HOME)

@@ -26,7 +26,6 @@ from .backbone import Backbone
 from .errors import BackboneUnsaved
 from .families import Family, FrameRule
 from .inputs import SAMPLING_RATE, Clip, WaveformInput
-from .precision import computing
 
 HOP = 160
 N_FFT = 512
@@ -48,9 +47,8 @@ class AcousticBackbone(Backbone):
         )
 
     def _forward(self, clips: Sequence[Clip]) -> list[Tensor]:
-        with torch.inference_mode(), computing(self.device, "float32"):
-            frames = [self._encoder(torch.from_numpy(clip).to(self.device)) for clip in clips]
-            return [nn.utils.rnn.pad_sequence(frames, batch_first=True)]
+        frames = [self._encoder(torch.from_numpy(clip).to(self.device)) for clip in clips]
+        return [nn.utils.rnn.pad_sequence(frames, batch_first=True)]
 
 
 def acoustic_backbone(features: str, device: torch.device) -> AcousticBackbone:

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,6 +24,9 @@ from .library import first_line
 from .precision import computing
 from .saving import save_backbone
 from .weights import weights_sha256
+
+if TYPE_CHECKING:
+    from .trainable import Trainable
 
 
 class Backbone:
@@ -85,6 +88,7 @@ class Backbone:
         self.random = seed is not None
         self.precision, self.precision_note = "float32", ""
         self.attention = "stock"
+        self._by_clip = False  # whether the front end always runs on each clip alone
         self.n_layers = len(blocks)
         self.blocks = tuple(range(1, len(blocks) + 1))
         self._whole_name, self._n_blocks = name, len(blocks)
@@ -111,6 +115,10 @@ class Backbone:
             ClipUnusable: a clip too short, too long, not mono or not finite; or clips of different length where
                 `padding` is "equal".
         """
+        with torch.inference_mode(), computing(self.device, self.precision):
+            return self._hidden_states(waveforms)
+
+    def _hidden_states(self, waveforms: Sequence[np.ndarray]) -> HiddenStates:
         clips = self._batch(waveforms)
         n_frames = [self.n_frames(len(clip)) for clip in clips]
         longest = max(n_frames)
@@ -139,7 +147,11 @@ class Backbone:
             ClipUnusable: see `hidden_states`.
         """
         clips = self._batch(waveforms)
-        with leaving(self._blocks, len(clips), lambda layer, here, states: done(layer, here, states.float())):
+        with (
+            torch.inference_mode(),
+            computing(self.device, self.precision),
+            leaving(self._blocks, len(clips), lambda layer, here, states: done(layer, here, states.float())),
+        ):
             self._run(clips)
 
     def replica(self) -> Backbone:
@@ -148,6 +160,24 @@ class Backbone:
             id(tensor): tensor for tensor in (*self._encoder.parameters(), *self._encoder.buffers())
         }
         return copy.deepcopy(self, {**shared, id(self._config): self._config, id(self._input): self._input})
+
+    def trainable(
+        self, *, checkpointing: bool = False, dropout: bool = False, layerdrop: bool = False, masking: bool = False
+    ) -> Trainable:
+        """Give a module with a copy of the weights, whose hidden states have gradients; see `Trainable`.
+
+        Args:
+            checkpointing: keep the input of each block only and compute the block again in the backward pass.
+            dropout: keep every dropout of the published config in training.
+            layerdrop: leave blocks out in training, as often as the published config says.
+            masking: mask frames and channels in training, as the published config says (SpecAugment).
+
+        Raises:
+            BackboneUnsupported: acoustic features, which have no weights.
+        """
+        from .trainable import Trainable
+
+        return Trainable(self, checkpointing=checkpointing, dropout=dropout, layerdrop=layerdrop, masking=masking)
 
     def truncate(self, k: int) -> Backbone:
         """Give the backbone of the first k blocks: its layers are the layers 0..k of this one."""
@@ -256,17 +286,17 @@ class Backbone:
     def _forward(self, clips: Sequence[Clip]) -> list[Tensor]:
         with recorded_layers(self._blocks) as layers:
             self._run(clips)
-        with torch.inference_mode():
-            return [layer.float() for layer in layers]
+        return [layer.float() for layer in layers]
 
     def _run(self, clips: Sequence[Clip]) -> None:
         """A forward pass, for what hooks on the blocks see of it."""
-        inputs = self._input(clips, self.device)  # in float32, whatever the precision of the model
-        with warnings.catch_warnings(), torch.inference_mode(), computing(self.device, self.precision):
+        with torch.autocast(self.device.type, enabled=False):  # in float32, whatever the precision of the model
+            inputs = self._input(clips, self.device)
+        with warnings.catch_warnings():
             # WavLM hands PyTorch a boolean mask beside a float position bias; the result is right.
             warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask")
             padded = len({len(clip) for clip in clips}) > 1
-            if padded and getattr(self._config, "feat_extract_norm", None) == "group":
+            if self._by_clip or (padded and getattr(self._config, "feat_extract_norm", None) == "group"):
                 self._forward_past_front_end(inputs)
             else:
                 self._encoder(**inputs)
@@ -274,8 +304,8 @@ class Backbone:
     def _forward_past_front_end(self, inputs: dict[str, Tensor]) -> None:
         """Run the front end on each clip alone, where a group norm would take the padding into its statistics."""
         front_end: Any = self._encoder.feature_extractor
-        lengths = inputs["attention_mask"].sum(1).tolist()
         values = inputs["input_values"]
+        lengths = inputs.get("attention_mask", torch.ones_like(values)).sum(1).int().tolist()
         features = [front_end(values[row : row + 1, :n])[0].T for row, n in enumerate(lengths)]
         padded = nn.utils.rnn.pad_sequence(features, batch_first=True).transpose(1, 2)
         self._encoder.feature_extractor = _Computed(padded)

@@ -41,6 +41,7 @@ class HiddenStates:
         return clips[0] if len(clips) == 1 else torch.cat(clips)
 
 
+@torch.no_grad()
 def relative_differences(found: HiddenStates, expected: HiddenStates) -> list[float]:
     """Compare every layer of the same clips: the worst difference on a valid frame over the layer's root mean square.
 
