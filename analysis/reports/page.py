@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import html
 from collections.abc import Callable
-from io import BytesIO
 from string import Template
 
 import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.plots.style import figure_of, new_axes
+from analysis.plots.style import figure_of, new_axes, rendered
 
 # inches: a desk and paper, and a telephone
 WIDE = (8.4, 4.8)
@@ -76,10 +75,9 @@ def picture(what: str, ax: Axes) -> str:
 
 
 def _svg(ax: Axes) -> str:
-    file = BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "report"}):
-        figure_of(ax).savefig(file, format="svg", metadata={"Date": None, "Creator": None})
-    return f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}"
+        drawn = rendered(figure_of(ax), "svg", metadata={"Date": None, "Creator": None})
+    return f"data:image/svg+xml;base64,{base64.b64encode(drawn).decode()}"
 
 
 def table_of(table: pd.DataFrame, form: str = ".1f") -> str:

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 import analysis
 from analysis.plots.depths import contribution_curve, depth_table, save_depth_curve
 from analysis.plots.layers import save_layer_curve
-from analysis.plots.style import figure_of
+from analysis.plots.style import figure_of, rendered
 from analysis.plots.terminal import shows_lines, text_curve
 from cache import ProbeError
 from probing.metrics import eer
@@ -253,6 +253,16 @@ def test_figures_are_files_of_the_kind_asked_for_and_the_same_again(run: Run, tm
         assert analysis.save_figure(analysis.layer_curve(run), tmp_path / f"curve.{kind}").read_bytes() == first
     with pytest.raises(ProbeError, match=r"expected a name that ends in \.png, \.svg, \.pdf"):
         analysis.save_figure(ax, tmp_path / "curve.gif")
+
+
+@pytest.mark.parametrize("draw", [analysis.layer_curve, analysis.condition_map], ids=["lines", "colours"])
+def test_a_figure_is_rendered_to_the_bytes_that_savefig_writes(draw, run: Run) -> None:
+    for kind, metadata in (("png", None), ("svg", {"Date": None}), ("pdf", {"CreationDate": None})):
+        figure, saved = draw(run).figure, io.BytesIO()
+        with matplotlib.rc_context({"svg.hashsalt": "same"}):
+            found = rendered(draw(run).figure, kind, 150, metadata)
+            figure.savefig(saved, format=kind, dpi=150, metadata=metadata)
+            assert found == saved.getvalue()
 
 
 def test_the_terminal_curve_fits_and_says_which_layer_was_chosen(run: Run) -> None:
