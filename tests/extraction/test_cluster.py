@@ -140,6 +140,7 @@ def wait_for(process: subprocess.Popen[bytes], log: Path, there) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.long
 def test_when_rays_own_process_is_killed_the_driver_says_so_and_the_same_command_goes_on(
     backbone: Path, tmp_path: Path
 ) -> None:
@@ -161,6 +162,7 @@ def test_when_rays_own_process_is_killed_the_driver_says_so_and_the_same_command
     assert extract(folder, corpus, Options(str(backbone)), machine(), say=quiet).finished
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("when", ["starting", "loading"])
 def test_sigterm_while_ray_starts_or_the_model_is_loaded_ends_with_a_word_and_code_143(
     when: str, backbone: Path, tmp_path: Path

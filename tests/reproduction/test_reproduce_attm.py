@@ -129,6 +129,7 @@ def test_done_again_nothing_is_read_or_trained(done: Path, backbone: Path) -> No
     assert len(re.findall(r"\bdone\b", listed.stdout)) == 4
 
 
+@pytest.mark.long
 def test_the_commands_listed_make_the_same_run(
     done: Path, trees: dict[str, Path], backbone: Path, tmp_path: Path
 ) -> None:

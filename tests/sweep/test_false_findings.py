@@ -1,12 +1,14 @@
 """How often a depth is named that should not be, on scores drawn directly; see benchmarks/false_findings.py."""
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from scipy.stats import binom, norm
 
 from probing.metrics import draw, eer, eer_resamples
 from probing.sweep.depth_finding import DepthFinding, find_depth
 
+pytestmark = pytest.mark.long
 SEEDS, FULL, MARGIN = 200, 3, 0.1
 SPEAKERS, PER_SPEAKER = 40, 10
 BONAFIDE = np.tile([True, False], SPEAKERS * PER_SPEAKER // 2)
