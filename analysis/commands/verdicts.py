@@ -86,7 +86,7 @@ def rates_in_words(rates: "ErrorRates") -> str:
 
 def _row(clip: "Verdict", with_ratio: bool) -> list[str]:
     if clip.failure:
-        return [clip.path, "", *(["", "", f"none: {clip.failure}"] if with_ratio else []), ""]
+        return [clip.path, "", *(["", "", "none"] if with_ratio else []), clip.failure]
     found = [clip.path, f"{clip.score:.3f}"]
     if with_ratio:
         doubt = " ?" if clip.unlike else ""

@@ -15,7 +15,7 @@ MARKS = {MANIFEST: CACHE, RECORD: RUN, EXPORTED: EXPORT}
 TAKEN_BY = {
     CACHE: "Sweep it first: probe sweep {0}; what is in it: probe cache info {0}",
     RUN: "What takes it: probe report {0}, probe plot {0} layers --out FILE, probe export {0} DIR",
-    EXPORT: "What takes it: probe score {0} AUDIO --out FILE",
+    EXPORT: "What takes it: probe score {0} clip.wav",
 }
 MADE_BY = {
     CACHE: "Make one: probe extract",
