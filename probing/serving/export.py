@@ -199,7 +199,8 @@ def open_exported(folder: Path) -> Exported:
         Options(**record["options"])
     except (OSError, ValueError, TypeError) as error:
         raise ServingError(f"{folder}: no exported head here ({error}). Write one: probe export RUN {folder}") from None
-    return Exported(folder, read_head(folder / "head.safetensors"), record, read_reference(folder, record))
+    head = read_head(folder / "head.safetensors")
+    return Exported(folder, head, record, read_reference(folder, record, head))
 
 
 def run_options(run: Run, head: AnyHead) -> Options:

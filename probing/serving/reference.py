@@ -29,7 +29,7 @@ from probing.metrics import Interval, Resamples, cllr, eer, eer_resamples, rate_
 from probing.runs import Run
 from probing.sealing import check_file
 from probing.serving.exit_heads import ExitHeads
-from probing.serving.heads import AnyHead, ServingError
+from probing.serving.heads import AnyHead, ServingError, head_depth
 from probing.serving.training_clips import TrainingClips, training_clips
 
 REFERENCE = "reference"  # its key in serving.json
@@ -123,12 +123,13 @@ def reference_of(run: Run, name: str, head: AnyHead) -> Reference:
     return Reference(parts, calibration, run.record.caches["train"].corpus, training, missing)
 
 
-def read_reference(folder: Path, record: Mapping[str, Any]) -> Reference | None:
+def read_reference(folder: Path, record: Mapping[str, Any], head: AnyHead) -> Reference | None:
     """Read the reference of an exported folder; None if an earlier version wrote it.
 
     Args:
         folder: the export.
         record: its serving.json.
+        head: its head.
 
     Raises:
         ServingError: it is not what an export writes.
@@ -146,9 +147,11 @@ def read_reference(folder: Path, record: Mapping[str, Any]) -> Reference | None:
         if "dev" not in parts:
             raise ValueError("it has no scores of dev")
         training = None if known["training"] is None else TrainingClips.of(known["training"], tensors)
+        if training and not (0 <= training.layer <= max(1, head_depth(head)) and len(training.mean) == head.dim):
+            raise ValueError(f"layer {training.layer}, {len(training.mean)} wide, is not one that the head sees")
         calibration = Calibration.of(known["calibration"])
         return Reference(parts, calibration, str(known["corpus"]), training, str(known["missing"]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, SafetensorError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, SafetensorError) as error:
         raise ServingError(f"{path}: cannot be read ({error}). Write it again: probe export RUN {folder}") from None
 
 

@@ -234,6 +234,7 @@ def test_a_share_or_prior_that_is_none_is_refused(place: Path, share: float) -> 
         {"parts": {}},
         {"training": {"n": 3, "ranges": {"colour": [0, 1]}, "layer": 1, "limit": 1.0}},
         {"training": {"n": 3, "ranges": {}, "layer": 1, "limit": 0.0}},
+        {"training": {"n": 3, "ranges": {}, "layer": 9, "limit": 1.0}},
         {"calibration": {"scales": [float("inf")], "offset": 0, "prior": 0.5}},
         {"calibration": None},
         {"corpus": None, "missing": None, "parts": 3},
