@@ -31,6 +31,11 @@ CorpusName = Annotated[
 
 RunFolders = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or one folder with runs.")]
 
+Labels = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="Table with the target: csv, tsv or parquet with utterance_id and the column."),
+]
+
 Layers = Annotated[str | None, typer.Option(metavar="LIST", help="Layers, as 0:12 or 0,4,8 [default: all].")]
 
 Tier = Annotated[str, typer.Option(help="pooled (one row an utterance) or frames (8 of each utterance).")]

@@ -8,6 +8,7 @@ import typer
 
 from analysis.commands.arguments import (
     CacheFolder,
+    Labels,
     Layers,
     MemoryGB,
 )
@@ -23,6 +24,10 @@ def describe(
     file: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Table: .csv or .parquet.")] = None,
     layers: Layers = None,
     split: Annotated[str, typer.Option(help="Split whose labels are coded.")] = "train",
+    target: Annotated[
+        str, typer.Option(metavar="COLUMN", help="Column whose classes are coded, of the corpus or of --labels.")
+    ] = "label",
+    labels: Labels = None,
     seeds: Annotated[int, typer.Option(min=1, help="Orders of the utterances.")] = 3,
     memory_gb: MemoryGB = 2.0,
 ) -> None:
@@ -33,6 +38,7 @@ def describe(
 
     \b
     probe describe results/demo.cache
+    probe describe mine.cache --target lang
     """
     if file:
         check_suffix(file, TABLES)
@@ -42,6 +48,8 @@ def describe(
         Cache(folder),
         chosen,
         {"split": split},
+        target=target,
+        labels=labels or "",
         seeds=range(seeds),
         memory_gb=memory_gb,
     )

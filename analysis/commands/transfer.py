@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from analysis.commands.arguments import (
+    Labels,
     Layers,
     MemoryGB,
     Tier,
@@ -28,6 +29,7 @@ def transfer(
     layers: Layers = None,
     split: Annotated[str, typer.Option(help="Split whose labels are used.")] = "train",
     target: Annotated[str, typer.Option(help="Column that says the class.")] = "label",
+    labels: Labels = None,
     scores: Annotated[
         str, typer.Option(metavar="LIST", help="Which; LogME alone takes about two thirds of the time of all.")
     ] = "logme,h_score,transrate,gbc",
@@ -57,6 +59,7 @@ def transfer(
         chosen,
         {"split": split},
         target=target,
+        labels=labels or "",
         scores=[name for name in scores.split(",") if name],
         standardize=not raw,
         tier=tier,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,8 @@ from analysis.transferability.scores import COMPONENTS, Matrix, Spectrum, coding
 from cache import Cache, ProbeError
 from cache.reader import Where
 from probing.progress import progress_line
+from probing.targets.options import TargetOptions
+from probing.targets.values import read_column
 
 SHUFFLED = "transrate_shuffled"  # TransRate grows with the width of a layer, whatever the labels
 SCORES = ("logme", "h_score", "transrate", "gbc")
@@ -30,6 +33,7 @@ def transfer_scores(
     where: Where = TRAINING,
     *,
     target: str = "label",
+    labels: str | Path = "",
     scores: Sequence[str] = SCORES,
     standardize: bool = True,
     tier: str = "pooled",
@@ -45,6 +49,7 @@ def transfer_scores(
         where: utterances, see `Cache.select`; default those of split train.
         target: column that says the class, as `label` or `attack`; utterances of unknown or single classes are left
             out.
+        labels: table beside the corpus that has it: csv, tsv or parquet with utterance_id.
         scores: which, of logme, h_score, transrate and gbc.
         standardize: features at mean 0 and variance 1, as the probes see them, and centred targets. The published
             scores take features as they are, so that LogME has no constant term and TransRate grows with the norm of a
@@ -76,7 +81,7 @@ def transfer_scores(
     caches = list(cache) if not isinstance(cache, Cache) else [cache]
     for one in caches:
         v = view(one, layers, where, tier, deviation and tier == "pooled", frames_per_utterance)
-        classes = _classes(v, target)
+        classes = _classes(v, target, labels)
         with progress_line(f"Transferability of {one.about.get('backbone')}", len(v.layers), "layers") as line:
             rows = {}
             for layer in v.layers:
@@ -99,11 +104,14 @@ def _shuffled(classes: list[NDArray[np.intp]]) -> list[NDArray[np.intp]]:
     return [np.sort(part) for part in np.split(members, np.cumsum([len(one) for one in classes])[:-1])]
 
 
-def _classes(v: View, target: str) -> list[NDArray[np.intp]]:
+def _classes(v: View, target: str, labels: str | Path) -> list[NDArray[np.intp]]:
     """The positions of the utterances of each class."""
-    if target not in v.table:
+    if labels:
+        values = read_column(TargetOptions(target=target, labels=str(labels))).of(v.table, v.cache).fillna("")
+    elif target in v.table:
+        values = v.table[target].astype(str)
+    else:
         raise ProbeError(f"target {target!r}: no such column. Columns: {', '.join(v.table.columns)}")
-    values = v.table[target].astype(str)
     known = (values != "") & (values != "unknown") & (values.map(values.value_counts()) >= FEWEST)
     classes = [np.flatnonzero(values == name) for name in sorted(values[known].unique())]
     if len(classes) < 2:

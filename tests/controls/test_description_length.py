@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from stored_states import store, table_of
@@ -65,6 +66,32 @@ def test_classes_of_different_size_are_compressed_by_their_frequencies(tmp_path:
     assert table.loc[0, "compression"] == pytest.approx(table.loc[0, "frequencies"], rel=0.1)
 
 
+def test_the_code_of_three_classes_is_that_of_its_definition(tmp_path: Path) -> None:
+    generator = np.random.default_rng(1)
+    colours = [("red", "green", "blue")[i % 3] for i in range(300)]
+    x = generator.normal(size=(1, 300, 2, 4))
+    x[0, :, 0, 0] += 2 * np.array([name == "red" for name in colours])
+    cache = store(tmp_path / "c", x, table_of(300, colour=colours))
+    asked = {"where": "split != 'none'", "seeds": [3], "strengths": [0.1], "deviation": False, "first": 75}
+    found = description_length(cache, [0], target="colour", **asked)
+    table = cache.utterances[["utterance_id", "colour"]]
+    table.iloc[::-1].to_csv(tmp_path / "beside.csv", index=False)
+    beside = description_length(cache, [0], target="colour", labels=tmp_path / "beside.csv", **asked)
+    pd.testing.assert_frame_equal(found, beside)
+    x = cache.pooled([0])[0, :, 0].astype(np.float64)
+    order = np.random.default_rng([3, 2]).permutation(300)
+    x, y = x[order], np.unique(table["colour"], return_inverse=True)[1][order]
+    code = 75 * np.log2(3)
+    for begin, end in ((75, 150), (150, 300)):
+        scaler = StandardScaler().fit(x[:begin])
+        model = LogisticRegression(C=0.1, class_weight="balanced", tol=1e-9, max_iter=1000)
+        model.fit(scaler.transform(x[:begin]), y[:begin])
+        odds = model.decision_function(scaler.transform(x[begin:end])) + np.log(np.bincount(y[:begin]) + 0.5)
+        code -= (log_softmax(odds, axis=1)[np.arange(end - begin), y[begin:end]] / np.log(2)).sum()
+    assert found.loc[0, "bits"] == pytest.approx(code, abs=0.01)
+    assert found.loc[0, "compression"] == pytest.approx(300 * np.log2(3) / code, abs=1e-3)
+
+
 def test_shuffled_labels_compare_with_true_ones_that_say_nothing_on_small_sets(tmp_path: Path) -> None:
     n, apart = 40, []
     for seed in range(4):
@@ -84,11 +111,13 @@ def test_memory_changes_nothing_and_seeds_do(cache: Cache) -> None:
     assert not expected.equals(description_length(cache, seeds=(7,)))
 
 
-def test_what_cannot_be_coded_is_refused(cache: Cache) -> None:
+def test_what_cannot_be_coded_is_refused(cache: Cache, tmp_path: Path) -> None:
+    aged = store(tmp_path / "c", np.zeros((1, 60, 2, 2)), table_of(60, age=[f"{20 + i}" for i in range(60)]))
     for message, what in {
         "of one class": lambda: description_length(cache, where={"label": "spoof"}),
         "no two portions": lambda: description_length(cache, first=300),
         "expected some": lambda: description_length(cache, seeds=()),
+        "is a number": lambda: description_length(aged, target="age"),
     }.items():
         with pytest.raises(ProbeError, match=message):
             what()

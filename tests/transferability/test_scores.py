@@ -138,6 +138,17 @@ def test_some_scores_are_those_of_all(cache: Cache) -> None:
     pd.testing.assert_frame_equal(some, transfer_scores(cache)[["gbc", "logme"]], rtol=1e-9)
 
 
+def test_classes_of_a_table_beside_the_corpus_are_those_of_a_column(cache: Cache, tmp_path: Path) -> None:
+    table = cache.utterances[["utterance_id", "attack"]].rename(columns={"attack": "system"})
+    table.iloc[::-1].to_parquet(tmp_path / "more.parquet")
+    every = "split != 'none'"
+    found = transfer_scores(cache, [1], every, target="system", labels=tmp_path / "more.parquet", scores=["h_score"])
+    known = table["system"] != "-"  # a mark of nothing, in a table as elsewhere
+    attacks = {"attack": sorted(set(table["system"][known]))}
+    expected = transfer_scores(cache, [1], attacks, target="attack", scores=["h_score"])
+    pd.testing.assert_frame_equal(found, expected, check_exact=False)
+
+
 def test_frames_are_rows_too(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     frames = [generator.normal(size=(1, 6, 3)) for _ in range(30)]
