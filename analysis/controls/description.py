@@ -52,9 +52,10 @@ def description_length(
     """Online code length of the labels (bona fide or spoof, or the classes of another target) given each layer.
 
     Portions end at n, n/2, n/4, ... utterances, the first holding `first` or more and every class; it costs one bit an
-    utterance, log2(M) bits of M classes. The probes are those of the sweep (class-balanced logistic regression on standardised statistics), their
-    log odds moved to the class frequencies seen so far. No strength is chosen by looking ahead: the code is the even
-    mixture of those of all strengths, at most log2(strengths) bits longer than the best.
+    utterance, log2(M) bits of M classes. The probes are those of the sweep (class-balanced logistic regression on
+    standardised statistics), their log odds moved to the class frequencies seen so far. No strength is chosen by
+    looking ahead: the code is the even mixture of those of all strengths, at most log2(strengths) bits longer than the
+    best.
 
     Args:
         cache: an open cache.
@@ -192,9 +193,7 @@ def _online_bits(
     for begin, end in pairwise(ends):
         seen = torch.from_numpy(x[:, order[:begin]])
         scaling = Scaling.of(seen)
-        solution = fit(
-            scaling.apply(seen), torch.from_numpy(both[:, :begin]), list(strengths), tolerance=TOLERANCE
-        )
+        solution = fit(scaling.apply(seen), torch.from_numpy(both[:, :begin]), list(strengths), tolerance=TOLERANCE)
         coming = scaling.apply(torch.from_numpy(x[:, order[begin:end]]))
         if both.dtype == bool:
             odds = torch.einsum("lksp,lnp->lksn", solution.weight, coming) + solution.bias[..., None]
@@ -206,7 +205,7 @@ def _online_bits(
 
 
 def _prior(seen: Labels, n_classes: int) -> Bits:
-    """Log odds of two classes by their frequencies, or of M the logarithms of these, half an utterance added to each."""
+    """Log odds of two classes by their frequencies, or of M their logarithms, half an utterance added to each."""
     if seen.dtype == bool:
         return np.log((seen.sum() + 0.5) / ((~seen).sum() + 0.5))
     return np.log(np.bincount(seen, minlength=n_classes) + 0.5)

@@ -73,7 +73,7 @@ def range_pieces(truth: pd.DataFrame, scored: pd.DataFrame) -> Pieces:
     score = _holding(pieces[0], pieces[1], middle)
     both = (label >= 0) & (score >= 0)
     seconds = np.diff(edges)[both]
-    utterances = axis.utterances(middle[both])
+    utterances = axis.utterances(np.asarray(middle[both], np.float64))
     return _checked(Pieces(pieces[2][score[both]], own[2][label[both]].astype(bool), seconds, utterances))
 
 

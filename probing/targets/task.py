@@ -196,9 +196,11 @@ class Task:
         if unit == AUTO and self.target == SPEAKER:
             unit = UTTERANCE
         found = clusters_of(table, unit, where, by_class=self.is_spoofing)
-        if inside and not found.factors:
-            return replace(found, factors=(Factor(CLIP, table[CLIP].to_numpy()),))
-        return found
+        if not inside:
+            return found
+        clips = table[CLIP].to_numpy(object)
+        # where nothing else can be drawn, as of one speaker, single trials are: of units these are whole utterances
+        return replace(found, factors=found.factors or (Factor(CLIP, clips),), ids=pd.util.hash_array(clips))
 
     def draw(self, target: Values, clusters: Clusters, n: int, seed: int) -> Resamples:
         """Resamples of trials, stratified by class if there are two."""

@@ -1,6 +1,7 @@
 """Targets inside utterances: planted labels of frames and segments are found, spoofed stretches are located."""
 
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -147,6 +148,18 @@ def test_units_of_speakers_without_a_name_are_drawn_by_clip(phones: tuple[Path, 
     drawn = split.task.draw(split.target, split.clusters("utterance"), 100, 0)
     assert drawn.fewest == 16
     assert "by clip (16)" in drawn.drawn
+
+
+def test_units_of_one_speaker_are_drawn_by_clip(phones: tuple[Path, Path]) -> None:
+    cache, labels = phones
+    options = SweepOptions(target=TargetOptions(labels=str(labels), target="phone", unit="frame"))
+    split = options.splits(Cache(cache))["eval"]
+    alone = replace(split, table=split.table.assign(speaker="one"))
+    drawn = alone.task.draw(alone.target, alone.clusters("auto"), 100, 0)
+    assert drawn.fewest == 16
+    counts = pd.DataFrame({"clip": alone.table["clip"], "cluster": drawn.cluster}).drop_duplicates()
+    assert len(counts) == 16  # every frame of a clip is drawn with the others
+    assert "of one speaker" in drawn.drawn
 
 
 def test_folds_of_units_share_no_utterance(phones: tuple[Path, Path], tmp_path: Path) -> None:
