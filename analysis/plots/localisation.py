@@ -16,6 +16,9 @@ from probing.runs import Run
 from probing.runs.condition_names import condition_values
 
 
+APART = 0.06  # layers between the error bars of two figures
+
+
 def localisation_table(run: str | Path | Run, split: str = "eval", end: str = "value") -> pd.DataFrame:
     """Figures (%) of localisation by layer: range EER, segment EER by length, F1, precision and recall.
 
@@ -55,10 +58,14 @@ def localisation_curve(run: str | Path | Run, split: str = "eval", ax: Axes | No
     rates = [name for name in table if "EER" in name]
     ax = ax or new_axes()
     for name, colour, marker in zip(rates, colours(len(rates)), cycle(MARKERS), strict=False):
-        style = "-" if name == rates[0] else ":"
-        layers = table.index.astype(int)
-        ax.plot(layers, table[name], color=colour, marker=marker, ms=4, ls=style, label=name)
-        ax.fill_between(layers, low[name], high[name], color=colour, alpha=0.15 if name == rates[0] else 0.05, lw=0)
+        layers = table.index.to_numpy(float)
+        if name == rates[0]:
+            ax.plot(layers, table[name], color=colour, marker=marker, ms=4, label=name)
+            ax.fill_between(layers, low[name], high[name], color=colour, alpha=0.15, lw=0)
+            continue
+        layers = layers + APART * (rates.index(name) - len(rates) / 2)  # as bands they would hide each other
+        ends = [table[name] - low[name], high[name] - table[name]]
+        ax.errorbar(layers, table[name], ends, color=colour, marker=marker, ms=4, ls=":", elinewidth=0.8, label=name)
     ax.axhline(50, color="0.6", lw=1, ls=(0, (1, 3)), label="chance")
     ax.set(xlabel="layer (0 = input of the first block)", ylabel=f"EER on {split} (%)")
     whole_rates(ax)
