@@ -15,7 +15,6 @@ from cache import ProbeError
 from probing.runs import Run
 from probing.runs.condition_names import condition_values
 
-
 APART = 0.06  # layers between the error bars of two figures
 
 

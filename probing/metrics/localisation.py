@@ -73,7 +73,7 @@ def range_pieces(truth: pd.DataFrame, scored: pd.DataFrame) -> Pieces:
     score = _holding(pieces[0], pieces[1], middle)
     both = (label >= 0) & (score >= 0)
     seconds = np.diff(edges)[both]
-    utterances = axis.utterances(np.asarray(middle[both], np.float64))
+    utterances = axis.utterances(middle[both])
     return _checked(Pieces(pieces[2][score[both]], own[2][label[both]].astype(bool), seconds, utterances))
 
 
@@ -102,7 +102,7 @@ def segments(truth: pd.DataFrame, scored: pd.DataFrame, resolution: float = 0.02
     held = _holding(pieces[0], pieces[1], np.asarray((empty + 0.5) * resolution, np.float64))
     lowest[empty[held >= 0]] = pieces[2][held[held >= 0]]
     used = touched & np.isfinite(lowest)
-    utterances = axis.utterances((np.flatnonzero(used) + 0.5) * resolution)
+    utterances = axis.utterances(np.asarray((np.flatnonzero(used) + 0.5) * resolution, np.float64))
     return _checked(Pieces(lowest[used], ~spoofed[used], np.full(len(utterances), resolution), utterances))
 
 
