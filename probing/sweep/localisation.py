@@ -75,10 +75,10 @@ def add_localisation(results: Results, splits: dict[str, Split], layer: int, pro
             results.append({**row, "metric": name, **ends})
         try:
             of_segments = {seconds: segments(split.intervals, scored, seconds) for seconds in RESOLUTIONS}
-            values = {seconds: eer(one.bonafide, one.scores) for seconds, one in of_segments.items()}
+            eers = {seconds: eer(one.bonafide, one.scores) for seconds, one in of_segments.items()}
         except ScoresError:  # so long that every one has a spoofed moment
-            values = {}
-        for seconds, value in values.items():
+            eers = {}
+        for seconds, value in eers.items():
             one = of_segments[seconds]
             rates = pieces_eer_resamples(one, clusters.of(one), resamples)
             condition = condition_name({"segment": f"{1000 * seconds:g}ms"})
