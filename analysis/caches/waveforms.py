@@ -12,7 +12,7 @@ from probing.extraction import Options
 
 
 class Waveforms:
-    """Waveforms of the utterances of a cache, decoded and cropped as they were for its extraction.
+    """Waveforms of the utterances of a cache, decoded, cropped and heard as they were for its extraction.
 
     Args:
         cache: an open cache.
@@ -26,7 +26,8 @@ class Waveforms:
         about = cache.about
         if not about.get("options"):
             raise ProbeError(f"{cache.folder}: does not say how its audio was read, so it cannot be read again")
-        self.cropping = Options(**about["options"]).cropping
+        options = Options(**about["options"])
+        self.cropping, self.view = options.cropping, options.heard_through
         if audio_root is None:  # the demo corpus may have moved with the package
             demo = about.get("corpus_spec") == "demo"
             audio_root = load_corpus("demo").root if demo else Path(about.get("audio_root", ""))
@@ -35,14 +36,15 @@ class Waveforms:
             where = argument("audio_root", "DIR")
             raise ProbeError(f"{self.root}: the audio of {cache.folder} is not there. Say where: {where}")
 
-    def load(self, path: str) -> Waveform:
-        """The waveform (n,) at 16 kHz of a `path` of `cache.utterances`.
+    def load(self, utterance_id: str, path: str) -> Waveform:
+        """The waveform (n,) at 16 kHz of an utterance with its `path`, as in `cache.utterances`.
 
         Raises:
             ProbeError: it cannot be decoded any more.
         """
         try:
-            return load_audio(self.root / path, self.cropping)
+            waveform = load_audio(self.root / path, self.cropping)
         except UnusableAudio as error:
             where = argument("audio_root", "DIR")
             raise ProbeError(f"{self.root / path}: {error}. Say where the audio is now: {where}") from None
+        return waveform if self.view is None else self.cropping.apply(self.view.apply(waveform, utterance_id))

@@ -21,6 +21,7 @@ from analysis.commands.interruption import InterruptibleGroup
 from analysis.commands.plot import plot
 from analysis.commands.report import report
 from analysis.commands.reproduce import reproduce_app
+from analysis.commands.robustness import robustness
 from analysis.commands.score import score
 from analysis.commands.similarity import similarity
 from analysis.commands.sweep import sweep
@@ -85,6 +86,7 @@ for command in (
     plot,
     similarity,
     transfer,
+    robustness,
     describe,
     inspect,
     verify,

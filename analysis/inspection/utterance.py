@@ -110,7 +110,7 @@ def inspect(
         row = rows.iloc[0]
         label = row["label"] if row["attack"] in ("", "-") else f"{row['label']}, {row['attack']}"
         place = row["path"]
-        waveform = Waveforms(opened, audio_root).load(place)
+        waveform = Waveforms(opened, audio_root).load(str(utterance), place)
         server.check(opened)
         if "frames" in opened.tiers and set(server.head.layers) <= set(opened.layers):
             frames = opened.frames([str(utterance)], server.head.layers)[0]

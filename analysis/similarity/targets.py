@@ -18,6 +18,7 @@ from probing.progress import progress_line
 
 TARGETS = ("mel", "speaker", "attack", "label", "trivial")
 Target: TypeAlias = str | int | pd.DataFrame
+HEARD = ("utterance_id", "path", "n_frames")
 Matrix = NDArray[np.float64]
 
 
@@ -74,8 +75,8 @@ def _mel(v: View, audio_root: Path | None) -> Matrix:
     audio = Waveforms(v.cache, audio_root)
     rows = []
     with progress_line("Mel bands", len(v.table), "utterances") as line:
-        for i, (path, n_frames) in enumerate(zip(v.table["path"], v.table["n_frames"], strict=True)):
-            waveform = audio.load(path)
+        for i, (name, path, n_frames) in enumerate(zip(*(v.table[key] for key in HEARD), strict=True)):
+            waveform = audio.load(name, path)
             waveform = (waveform - waveform.mean()) / max(float(waveform.std()), 1e-7)
             bands = mel_bands(np.pad(waveform, (0, max(0, WINDOW - len(waveform))))).astype(np.float64)
             if v.tier == "pooled":

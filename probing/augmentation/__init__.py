@@ -4,6 +4,7 @@ from probing.augmentation.augmentation import Augmentation, crop
 from probing.augmentation.kinds import TRANSFORMS, transforms_help
 from probing.augmentation.rates import PUBLISHED_SAMPLES
 from probing.augmentation.transform import Range, Transform, TransformError
+from probing.augmentation.view import View
 
 __all__ = [
     "PUBLISHED_SAMPLES",
@@ -12,6 +13,7 @@ __all__ = [
     "Range",
     "Transform",
     "TransformError",
+    "View",
     "crop",
     "transforms_help",
 ]

@@ -17,6 +17,7 @@ from cache.parts import Part
 from cache.timing import ENTRY
 from cache.writer import CacheWriter
 from probing.audio import MEASURES, STAMPS
+from probing.augmentation import View
 from probing.backbones import Backbone
 from probing.corpora import Corpus, load_corpus
 from probing.extraction.allocator import give_back_freed_memory, keep_freed_memory
@@ -186,8 +187,13 @@ def new_pipeline(
     *,
     strict: bool,
     on_batch: Callable[[int, float], None],
+    view_of: Callable[[int], View | None] | None = None,
 ) -> Pipeline:
-    """A pipeline as the machine allows; it divides the threads of this process between its forward passes."""
+    """A pipeline as the machine allows; it divides the threads of this process between its forward passes.
+
+    With `view_of` (number of a shard -> view) the shards are of several views of the same files.
+    """
+    of_all = options.heard_through
     passes, threads = machine.threads_on(backbone)
     torch.set_num_threads(threads)
     if backbone.device.type == "cpu":
@@ -204,6 +210,8 @@ def new_pipeline(
         strict=strict,
         on_nonfinite=machine.on_nonfinite,
         on_batch=on_batch,
+        view_of=view_of or (lambda index: of_all),
+        shared=view_of is not None,
     )
 
 

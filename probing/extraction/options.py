@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cache.errors import OptionError, ProbeError, argument
 from cache.manifest import DTYPES
 from probing.audio import Cropping
+from probing.augmentation import Augmentation, View
 from probing.backbones.checkpoint import check_spec
 from probing.backbones.dropping import parsed
 from probing.options import check, option, whole_numbers
@@ -73,8 +74,19 @@ class Options:
         "float16", "float16, float32, or int8 with a scale a frame: half of float16.", choices=DTYPES["frames"]
     )
 
+    view: str | None = option(
+        None,
+        "Hear every clip through transforms, as noise:white@10 or resample:8000,codec:alaw; the same chance for an "
+        "utterance each time. Or many views in one go: probe robustness. [default: as it is]",
+        metavar="SPEC",
+        is_path=True,
+    )
+    view_seed: int = option(0, "Seed of the chance in a view.", minimum=0)
+
     def __post_init__(self) -> None:
         check(self)
+        if self.view is not None:
+            Augmentation.of(self.view, "view")
         if self.layers is not None:
             chosen_layers(self.layers)
         if self.drop is not None:
@@ -88,6 +100,12 @@ class Options:
     def cropping(self) -> Cropping:
         """How much of a clip the model sees."""
         return Cropping(self.max_seconds, self.seconds)
+
+    @property
+    def heard_through(self) -> View | None:
+        """The transforms that clips go through; None if they are heard as they are."""
+        chain = Augmentation.of(self.view or "", "view")
+        return View(chain, self.view_seed) if chain else None
 
     @property
     def tiers(self) -> dict[str, str]:
@@ -144,11 +162,13 @@ class Options:
         from probing.extraction.pooling import POOLING
 
         layers = self.layers_of(backbone)
+        view = self.heard_through
         some = {} if len(layers) == backbone.n_layers + 1 else {"layers": ",".join(map(str, layers))}
         return {
             **some,
             **{f"backbone_{name}": value for name, value in backbone.fingerprint().items()},
             **self.cropping.fingerprint(),
+            **(view.fingerprint() if view else {}),
             "pooling": POOLING,
             "tiers": self.tiers,
             "torch": torch.__version__.split("+")[0],

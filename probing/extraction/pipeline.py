@@ -29,6 +29,7 @@ from cache.manifest import Manifest
 from cache.quantization import bytes_of
 from cache.shard_writer import ShardWriter
 from probing.audio import Cropping
+from probing.augmentation import View
 from probing.backbones import Backbone
 from probing.extraction.states import Clip, UnusableStates, batches, states_of
 from probing.extraction.waveforms import Waveforms
@@ -96,6 +97,8 @@ class Pipeline:
         strict: stop at the first utterance that cannot be used.
         on_nonfinite: see `Machine`.
         on_batch: called with (utterances, seconds of audio) after each batch.
+        view_of: number of a shard -> what its clips are heard through.
+        shared: whether the same files are in several shards, see `Waveforms`.
 
     Attributes:
         seconds: time of the main thread by stage: waiting for `decode`, in `forward`, waiting for `write`.
@@ -115,11 +118,14 @@ class Pipeline:
         strict: bool = False,
         on_nonfinite: str = "auto",
         on_batch: Callable[[int, float], None] = lambda n, seconds: None,
+        view_of: Callable[[int], View | None] = lambda index: None,
+        shared: bool = False,
     ) -> None:
+        self._view_of = view_of
         self.backbone, self.writer, self.on_nonfinite = backbone, writer, on_nonfinite
         self.batch_size, self.strict, self.on_batch = batch_size, strict, on_batch
         self.seconds = {"decode": 0.0, "forward": 0.0, "write": 0.0}
-        self._waveforms = Waveforms(root, cropping, backbone.min_samples, memory // 2)
+        self._waveforms = Waveforms(root, cropping, backbone.min_samples, memory // 2, shared)
         self._decoders = ThreadPoolExecutor(max(1, workers), thread_name_prefix="decode")
         self._replicas: SimpleQueue[tuple[Backbone, Any]] = SimpleQueue()
         for replica in (backbone, *(backbone.replica() for _ in range(passes - 1))):
@@ -139,17 +145,18 @@ class Pipeline:
     def run(self) -> None:
         """Extract every pending shard of the writer."""
         pending = self.writer.pending()
-        ahead = [(index, self.decode(rows)) for index, rows in itertools.islice(pending, 1)]
+        ahead = [(index, self.decode(index, rows)) for index, rows in itertools.islice(pending, 1)]
         while ahead:
             index, clips = ahead.pop()
-            ahead += [(following, self.decode(rows)) for following, rows in itertools.islice(pending, 1)]
+            ahead += [(following, self.decode(following, rows)) for following, rows in itertools.islice(pending, 1)]
             self.extract_shard(index, self.wait_for(clips))
         self.drain()
 
-    def decode(self, rows: pd.DataFrame) -> list[Future[Clip]]:
-        """Start decoding the utterances of a table."""
+    def decode(self, index: int, rows: pd.DataFrame) -> list[Future[Clip]]:
+        """Start decoding the utterances of a table, which are of one shard."""
+        view = self._view_of(index)
         return [
-            self._decoders.submit(self._waveforms.decode, name, path)
+            self._decoders.submit(self._waveforms.decode, name, path, view)
             for name, path in zip(rows["utterance_id"], rows["path"], strict=True)
         ]
 

@@ -77,7 +77,7 @@ def repair(
             with session(writer, corpus.root, backbone, options, machine, n_bad + n_new, False, say) as pipeline:
                 for damage in damages:
                     rows = writer.table[writer.table["utterance_id"].isin(damage.bad | damage.failed)]
-                    clips = pipeline.wait_for(pipeline.decode(rows))
+                    clips = pipeline.wait_for(pipeline.decode(damage.record.index, rows))
                     if damage.bad or not all(clip.failure for clip in clips):
                         fill = _sound_rows(writer, damage)
                         pipeline.extract_shard(damage.record.index, clips, fill)

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from cache.errors import ProbeError, argument
 from cache.quantization import INT8, stored
 from probing.audio import SAMPLING_RATE, Cropping, UnusableAudio, Waveform, fit_audio, load_audio, measure, stamp
+from probing.augmentation import View
 from probing.backbones import Backbone
 from probing.extraction.pooling import frame_weights, pool
 from probing.extraction.quantization import packed
@@ -21,7 +22,8 @@ from probing.extraction.quantization import packed
 class Clip:
     """A decoded utterance, or the reason why there is none.
 
-    `waveform` may be let go once `n_samples` is known, and decoded again from `path` (see `waveforms`).
+    `waveform` may be let go once `n_samples` is known, and decoded again from `path` (see `waveforms`), and heard again
+    through `view`.
     """
 
     utterance_id: str
@@ -30,6 +32,7 @@ class Clip:
     waveform: Waveform | None = None
     measures: dict[str, float] = field(default_factory=dict)
     failure: str | None = None
+    view: View | None = None
 
 
 class UnusableStates(Exception):
@@ -51,8 +54,15 @@ class UnusableStates(Exception):
         )
 
 
-def decode(utterance_id: str, audio: Path | Waveform, cropping: Cropping, min_samples: int) -> Clip:
+def decode(
+    utterance_id: str, audio: Path | Waveform, cropping: Cropping, min_samples: int, view: View | None = None
+) -> Clip:
     """Decode a file, or take the samples (n,) or (n, channels) at 16 kHz, as the model is to see them."""
+    return heard(loaded(utterance_id, audio, cropping, min_samples), cropping, min_samples, view)
+
+
+def loaded(utterance_id: str, audio: Path | Waveform, cropping: Cropping, min_samples: int) -> Clip:
+    """The clip of a file or of samples, with no measures yet but the stamps of its file."""
     path = audio if isinstance(audio, Path) else None
     known = dict[str, float]()
     try:
@@ -64,7 +74,27 @@ def decode(utterance_id: str, audio: Path | Waveform, cropping: Cropping, min_sa
             waveform = fit_audio(samples, SAMPLING_RATE, cropping, min_samples)
     except UnusableAudio as error:
         return Clip(utterance_id, path, failure=str(error))
-    return Clip(utterance_id, path, len(waveform), waveform, {**measure(waveform), **known})
+    return Clip(utterance_id, path, len(waveform), waveform, known)
+
+
+def heard(clip: Clip, cropping: Cropping, min_samples: int, view: View | None = None) -> Clip:
+    """A loaded clip through a view, measured as it is then; a failure stays one.
+
+    What a view makes longer or shorter is cropped again, as a clip that is so long would be.
+
+    Raises:
+        TransformError: a package that the view needs is missing, or a file of a folder of noise cannot be used.
+    """
+    if clip.waveform is None:
+        return clip
+    waveform = clip.waveform
+    if view is not None:
+        waveform = cropping.apply(view.apply(waveform, clip.utterance_id))
+        if len(waveform) < min_samples:
+            why = f"too short: {len(waveform)} samples at 16 kHz behind the view, the model needs {min_samples}"
+            return Clip(clip.utterance_id, clip.path, failure=why)
+    measures = {**measure(waveform), **clip.measures}
+    return replace(clip, n_samples=len(waveform), waveform=waveform, measures=measures, view=view)
 
 
 def _stamp(path: Path) -> dict[str, float]:

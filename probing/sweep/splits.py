@@ -287,7 +287,8 @@ def identity(splits: dict[str, Split]) -> dict[str, int]:
 def check_comparable(trained_on: Cache, other: Cache, tier: str = "pooled") -> None:
     """Refuse a cache whose numbers another backbone or another preprocessing made, with the two values side by side.
 
-    Whatever is in the fingerprints counts, but for tiers that the sweep does not read.
+    Whatever is in the fingerprints counts, but for tiers that the sweep does not read, and for what the clips were
+    heard through: a view is other audio, as another corpus is.
 
     Raises:
         FingerprintMismatch.
@@ -303,7 +304,8 @@ def check_comparable(trained_on: Cache, other: Cache, tier: str = "pooled") -> N
 
 def _relevant(cache: Cache, tier: str) -> dict[str, Any]:
     tiers = {name: dtype for name, dtype in cache.tiers.items() if name in ("pooled", tier)}
-    return {**cache.fingerprint, "tiers": tiers, "layers": cache.layers, "width": cache.dim}
+    made = {name: value for name, value in cache.fingerprint.items() if name not in ("view", "view_seed")}
+    return {**made, "tiers": tiers, "layers": cache.layers, "width": cache.dim}
 
 
 def _read(name: str, spec: str, cache: Cache, opened: dict[Path, Cache], units: AlignedUnits | None = None) -> Split:

@@ -34,7 +34,7 @@ def test_bands_of_frames_and_their_means(cache: Cache) -> None:
     assert found.shape == (cache.utterances["n_frames"].sum(), 40)
     ends = np.cumsum(cache.utterances["n_frames"])
     for i, row in enumerate(cache.utterances.itertuples()):
-        waveform = Waveforms(cache).load(row.path)
+        waveform = Waveforms(cache).load(row.utterance_id, row.path)
         bands = mel_bands((waveform - waveform.mean()) / waveform.std())
         assert len(bands) == row.n_frames  # this model's frames are those of the bands
         assert np.allclose(found[ends[i] - len(bands) : ends[i]], bands, atol=1e-5)

@@ -1,0 +1,104 @@
+"""The command `probe robustness`."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from analysis.commands.arguments import CacheAudio, CorpusName, RunFolder, Seed
+from analysis.commands.parameters import with_options
+from analysis.commands.printing import out, print_frame
+from analysis.runs.kinds import RUN, expect
+from cache import Cache, ProbeError
+from cache.atomic import replaced
+from probing.extraction.machine import Machine
+from probing.robustness.grid import GRID, parse_grid
+
+
+@with_options
+def robustness(
+    run: RunFolder,
+    grid: Annotated[
+        str,
+        typer.Option(
+            metavar="GRID",
+            help="Conditions: transforms with ; between, their values with commas between, one condition each; "
+            "transforms as in probe extract with view.",
+        ),
+    ] = GRID,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Folder of tables and pictures [default: NAME.robustness]."),
+    ] = None,
+    views: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of the caches of conditions [default: NAME.views beside the cache]."),
+    ] = None,
+    corpus: CorpusName = None,
+    heads: Annotated[bool, typer.Option(help="Heads as well, beside the probes of layers.")] = True,
+    audio_root: CacheAudio = None,
+    seed: Seed = 0,
+    *,
+    machine: Machine,
+) -> None:
+    """Say which layers keep what they know when the audio is noisy, coded or reverberant.
+
+    The eval utterances of the run are heard through every condition and cached beside its cache; each file is decoded
+    once. The same command again goes on where it stopped, and makes no view twice. Probes and heads trained on clean
+    audio are scored on each, at the threshold of the clean dev set as well.
+
+    \b
+    probe robustness results/demo.run
+    probe robustness mine.run --grid "noise:white@0,5,10,20; noise:./musan@10; codec:alaw,opus@8; rawboost:3,5"
+    probe robustness mine.run --grid "resample:8000+codec:alaw; speed:0.9,1.1; gain:-20" --no-heads
+    """
+    conditions = parse_grid(grid)
+    expect(run, RUN)
+    load = import_module("analysis.runs.loading").load
+    loaded = load(run, corpus)
+    clean = _cache_of(loaded)
+    robust = import_module("probing.robustness.views")  # from here on it takes seconds
+    looked = import_module("analysis.robustness")
+    ids = loaded.trials(f"linear-layer-{loaded.record.finding.layer:02d}", loaded.part("eval"))["utterance_id"]
+    table = clean.utterances[clean.utterances["utterance_id"].isin(set(ids))]
+    made = robust.extract_views(clean, conditions, table, machine, folder=views, seed=seed, audio_root=audio_root)
+    found = looked.measure(loaded, clean, made, conditions, heads=heads)
+    folder = folder or run.with_name(run.name.removesuffix(".run") + ".robustness")
+    folder.mkdir(parents=True, exist_ok=True)
+    layers = looked.layers_table(found)
+    for name, frame in (("robustness.csv", found.table), ("layers.csv", layers)):
+        with replaced(folder / name) as partial:
+            frame.to_csv(partial, index=False)
+    sentence = looked.sentence_of(found)
+    with replaced(folder / "finding.txt") as partial:
+        partial.write_text(sentence + "\n", encoding="utf-8")
+    style = import_module("analysis.plots.style")
+    axes = {"layers": looked.robustness_map(found)}
+    axes |= {
+        f"snr-{kind.replace(':', '-').replace('/', '-')}": looked.snr_curve(found, kind)
+        for kind in looked.snr_kinds(found)
+    }
+    pictures = [style.save_figure(ax, folder / f"{name}.{kind}") for name, ax in axes.items() for kind in style.FIGURES]
+    shown = layers[
+        ["layer", "clean", "eer", "low", "high", "rise", "rise_low", "rise_high", "noise_to_signal", "cosine"]
+    ]
+    print_frame(shown.round(3).set_index("layer"))
+    if found.left_out:
+        out.print(f"Without {found.left_out} trials that some condition made unusable.")
+    out.print(f"\n{sentence}\n", markup=False)
+    out.print(f"Picture: {' and '.join(str(path) for path in pictures if path.suffix == '.png')}", markup=False)
+    out.print(f"Results: {folder / 'robustness.csv'} and {folder / 'layers.csv'}", markup=False)
+
+
+def _cache_of(run: "LoadedRun") -> Cache:  # type: ignore[name-defined]  # noqa: F821
+    """The cache of the eval trials of a run: where it was, or beside the run."""
+    known = run.record.caches[run.part("eval")]
+    for place in (Path(known.folder), run.folder.parent / Path(known.folder).name):
+        try:
+            found = Cache(place)
+        except (ProbeError, OSError):
+            continue
+        if found.id == known.id:
+            return found
+    raise ProbeError(f"{run.folder}: its cache {known.id} is not in {known.folder}. Put it there, or beside the run")

@@ -1,0 +1,105 @@
+"""The finding of robustness: which layers keep what they know over all conditions, with the interval."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from analysis.robustness.measuring import CLEAN, Robustness
+from analysis.runs.comparison import LEVEL, holm
+from probing.metrics import Interval, difference_interval, difference_p, rate_interval
+
+CHANCE = 50.0
+
+
+def layers_table(found: Robustness) -> pd.DataFrame:
+    """Layers over the mean of all conditions, in per cent and points, on the same resamples.
+
+    Returns:
+        A row a layer: clean (EER), eer (mean over conditions), low, high, rise (mean over conditions, over clean),
+        rise_low, rise_high, p and p_adjusted (Holm, over layers), shown (that it rises), less (mean EER less that of
+        the layer chosen on clean dev), less_low, less_high, less_p, less_p_adjusted, better (shown to be below it),
+        noise_to_signal and cosine (means).
+    """
+    names = [one.name for one in found.conditions]
+    rows = found.layers
+    layers = sorted({layer for layer, _ in found.resampled})
+    values = rows.pivot(index="at", columns="condition", values="eer") / 100
+    over = {layer: np.mean([found.resampled[layer, name] for name in names], axis=0) for layer in layers}
+    chosen = found.run.record.finding.layer
+    table = []
+    for layer in layers:
+        clean = float(values.loc[layer, CLEAN])
+        mean = float(values.loc[layer, names].mean())
+        rises = over[layer] - found.resampled[layer, CLEAN]
+        less = over[layer] - over[chosen]
+        mine = rows[(rows["at"] == layer) & (rows["condition"] != CLEAN)]
+        row = {"layer": layer, "clean": 100 * clean, "eer": 100 * mean}
+        row |= _ends("", rate_interval(mean, over[layer], found.drawn))
+        row |= {"rise": 100 * (mean - clean)} | _ends("rise_", difference_interval(mean - clean, rises, found.drawn))
+        row["p"] = difference_p(mean - clean, rises, found.drawn)
+        below = mean - float(values.loc[chosen, names].mean())
+        row |= {"less": 100 * below} | _ends("less_", difference_interval(below, less, found.drawn))
+        row["less_p"] = difference_p(below, less, found.drawn) if layer != chosen else 1.0
+        table.append(row | {name: float(mine[name].mean()) for name in ("noise_to_signal", "cosine")})
+    made = pd.DataFrame(table)
+    made["p_adjusted"], made["less_p_adjusted"] = holm(made["p"].to_numpy()), holm(made["less_p"].to_numpy())
+    made["shown"] = (made["p_adjusted"] < LEVEL) & (made["rise"] > 0)
+    made["better"] = (made["less_p_adjusted"] < LEVEL) & (made["less"] < 0)
+    return made
+
+
+def _ends(before: str, interval: Interval) -> dict[str, float]:
+    return {f"{before}low": 100 * interval.low, f"{before}high": 100 * interval.high}
+
+
+def sentence_of(found: Robustness) -> str:
+    """The finding in words."""
+    layers = layers_table(found).set_index("layer")
+    chosen = found.run.record.finding.layer
+    one = layers.loc[chosen]
+    n = len(found.conditions)
+    where = f"over {n} conditions" if n > 1 else f"in {found.conditions[0].name}"
+    said = [
+        f"{found.run.backbone}: {where}, the EER of the linear probe of layer {chosen}, chosen on clean dev, rises by "
+        f"{_points(one['rise'], one['rise_low'], one['rise_high'])}, from {one['clean']:.1f} % to {one['eer']:.1f} %."
+    ]
+    better = layers[layers["better"]].sort_values("less")
+    if better.empty:
+        said.append("No layer is shown to have a lower EER there.")
+    else:
+        best = better.iloc[0]
+        named = _listed(better.index.sort_values())
+        by = _points(-best["less"], -best["less_high"], -best["less_low"])
+        most = f", most at layer {better.index[0]}, by" if len(better) > 1 else ", by"
+        said.append(f"It is lower at {named}{most} {by}.")
+    knows = layers[layers["clean"] < CHANCE]
+    kept = knows[~knows["shown"]]
+    lost = knows[knows["shown"]].sort_values("rise")
+    if lost.empty:
+        said.append("No layer is shown to lose what it knows.")
+    else:
+        worst = lost.iloc[-1]
+        most = _points(worst["rise"], worst["rise_low"], worst["rise_high"])
+        of_others = f"; a loss is not shown at {_listed(kept.index)}" if len(kept) else "; every layer is shown to lose"
+        said.append(f"Layer {lost.index[-1]} loses most, {most}{of_others}.")
+    if n > 1:
+        said.append(_hardest(found, chosen))
+    return " ".join(said)
+
+
+def _hardest(found: Robustness, layer: int) -> str:
+    rows = found.layers[(found.layers["at"] == layer) & (found.layers["condition"] != CLEAN)]
+    worst = rows.loc[rows["rise"].idxmax()]
+    points = _points(worst["rise"], worst["rise_low"], worst["rise_high"])
+    drift = "" if worst["direction"] == "none shown" else f", scores drifting: {worst['direction']}"
+    return f"Hardest for layer {layer} is {worst['condition']} ({points}){drift}."
+
+
+def _points(value: float, low: float, high: float) -> str:
+    return f"{value:.1f} points [{low:.1f}, {high:.1f}]"
+
+
+def _listed(layers: pd.Index) -> str:
+    *rest, last = map(str, layers)
+    return f"layers {', '.join(rest)} and {last}" if rest else f"layer {last}"

@@ -1,0 +1,247 @@
+"""Probes and heads of a run, trained on clean audio, on the same utterances heard through conditions.
+
+Every figure of a condition is paired with the clean one: the same trials, the same resamples. Thresholds are those of
+the clean dev set, as a system that is in use has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.runs.loaded_run import LoadedRun
+from cache import Cache, ProbeError
+from cache.errors import argument
+from probing.labels import BONAFIDE
+from probing.metrics import (
+    Interval,
+    Resamples,
+    difference_interval,
+    difference_p,
+    eer,
+    eer_resamples,
+    figure_interval,
+    rate_interval,
+    threshold_at_eer,
+)
+from probing.metrics.localisation import Pieces
+from probing.progress import progress_line
+from probing.robustness import Condition
+from probing.serving.heads import LINEAR, AnyHead, Candidate, candidates, choose_head
+from probing.serving.score import check_cache
+
+CLEAN = "clean"
+ROWS_AT_ONCE = 1024
+Rates = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """Figures of a run by head and condition, in per cent and points of EER.
+
+    run: whose probes and heads.
+    conditions: in the order of the grid.
+    table: a row a head and condition, `clean` first: experiment (`layer` or `depth`), head, at (its layer or depth),
+        condition, kind, snr_db, eer, low, high, rise (of the EER over clean), rise_low, rise_high, p, miss and
+        false_alarm (at the threshold of the clean dev set), drift_bonafide and drift_spoof with their ends (change of
+        the mean score in standard deviations of clean scores within a class), direction, and of layers
+        noise_to_signal (mean of |x~ - x| / |x|) and cosine of what the probe sees.
+    resampled: (layer, condition) -> (R,) EERs on resamples, 0 to 1.
+    drawn: the resamples. left_out: trials of the run that some condition has not.
+    """
+
+    run: LoadedRun
+    conditions: tuple[Condition, ...]
+    table: pd.DataFrame
+    resampled: dict[tuple[int, str], Rates]
+    drawn: Resamples
+    left_out: int
+
+    @property
+    def layers(self) -> pd.DataFrame:
+        """The rows of linear probes of layers."""
+        return self.table[self.table["experiment"] == "layer"]
+
+
+def measure(
+    run: LoadedRun,
+    clean: Cache,
+    views: Mapping[str, Cache],
+    conditions: Sequence[Condition],
+    *,
+    heads: bool = True,
+    resamples: int | None = None,
+) -> Robustness:
+    """Score the views with the probes and heads of a run.
+
+    Args:
+        run: a run of bona fide against spoof, with the corpus to look at.
+        clean: the cache of its eval trials.
+        views: name of a condition -> cache of the same utterances, from `probing.robustness.extract_views`.
+        conditions: what they are.
+        heads: beside the probes of layers, every head that the run stores.
+        resamples: of the bootstrap; default as many as the run's.
+
+    Raises:
+        ProbeError: another target, no stored probes, or views of other utterances, layers or another backbone.
+    """
+    known = _known(run, heads)
+    part = run.part("eval")
+    trials = run.trials(f"{LINEAR}{run.record.finding.layer:02d}", part)
+    there = [set(cache.utterances["utterance_id"]) for cache in (clean, *views.values())]
+    used = trials[trials["utterance_id"].isin(set.intersection(*there))].reset_index(drop=True)
+    bonafide = used["label"].eq(BONAFIDE).to_numpy()
+    if bonafide.all() or not bonafide.any():
+        raise ProbeError(
+            f"{clean.folder}: its views have {len(used)} of {len(trials)} eval trials, and not both classes"
+        )
+    drawn = run.draw(used, resamples)
+    tables = {name: _rows_of(cache, used) for name, cache in {CLEAN: clean, **views}.items()}
+    caches = {CLEAN: clean, **views}
+    rows: list[dict[str, Any]] = []
+    resampled: dict[tuple[int, str], Rates] = {}
+    with progress_line("Measuring", len(known), "probes and heads") as line:
+        for about in known:
+            head = choose_head(run, name=about.name).head
+            for cache in caches.values() if about is known[0] else ():
+                weights = [run.record.fingerprint.get("backbone_weights_sha256")]
+                check_cache(head, cache, weights, run.record.fingerprint, str(run.folder))
+            of_head = _Scored(run, about, bonafide, drawn)
+            for name, cache in caches.items():
+                cache.require(head.tier, head.layers)
+                condition = next((one for one in conditions if one.name == name), None)
+                row = of_head.row(name, np.concatenate(list(_scores(head, cache, tables[name]))))
+                row |= {"kind": condition.kind if condition else "", "snr_db": condition.snr_db if condition else None}
+                if about.name.startswith(LINEAR):
+                    resampled[about.depth, name] = of_head.resampled[name]
+                    row |= _changes(head.layers[0], (clean, tables[CLEAN]), (cache, tables[name]))
+                rows.append(row)
+            line.advance(1, about.name)
+    table = pd.DataFrame(rows)
+    table["snr_db"] = table["snr_db"].astype(float)
+    return Robustness(run, tuple(conditions), table, resampled, drawn, len(trials) - len(used))
+
+
+def _known(run: LoadedRun, heads: bool) -> list[Candidate]:
+    """The probes of layers in order, then the heads."""
+    if not run.task.is_spoofing:
+        raise ProbeError(f"{run.folder}: its target is {run.task.target}. Expected a run of bona fide against spoof")
+    if not (run.folder / "heads" / "linear.safetensors").exists():
+        raise ProbeError(
+            f"{run.folder}: stores no linear probes, as each fold of a cross-validation has its own. Sweep with a "
+            f"train, a dev and an eval part: leave {argument('folds')} out"
+        )
+    known = candidates(run)
+    probes = sorted((one for one in known if one.name.startswith(LINEAR)), key=lambda one: one.depth)
+    others = sorted((one for one in known if not one.name.startswith(LINEAR)), key=lambda one: (one.kind, one.depth))
+    return [*probes, *(others if heads else ())]
+
+
+class _Scored:
+    """The figures of one head, against its own on clean audio."""
+
+    def __init__(self, run: LoadedRun, about: Candidate, bonafide: NDArray[np.bool_], drawn: Resamples) -> None:
+        dev = run.trials(about.name, "dev")
+        on_dev = dev["score"].to_numpy(np.float64)
+        self.threshold = threshold_at_eer(Pieces(on_dev, dev["label"].eq(BONAFIDE).to_numpy(), np.ones(len(dev))))
+        self.about, self.bonafide, self.drawn = about, bonafide, drawn
+        self.resampled: dict[str, Rates] = {}
+
+    def row(self, condition: str, scores: Rates) -> dict[str, Any]:
+        """The figures of its scores (N,) in a condition; `clean` comes first."""
+        if condition == CLEAN:
+            self.clean = scores
+            self.deviation = np.sqrt(np.mean([scores[self.bonafide].var(), scores[~self.bonafide].var()]))
+        value = eer(self.bonafide, scores)
+        resampled = self.resampled[condition] = eer_resamples(self.bonafide, scores, self.drawn)
+        differences = resampled - self.resampled[CLEAN]
+        rise = difference_interval(value - eer(self.bonafide, self.clean), differences, self.drawn)
+        drifts = [self._drift(scores, of_class) for of_class in (self.bonafide, ~self.bonafide)]
+        is_probe = self.about.name.startswith(LINEAR)
+        return {
+            "experiment": "layer" if is_probe else "depth",
+            "head": self.about.kind,
+            "at": self.about.depth,
+            "condition": condition,
+            **_ends("eer", rate_interval(value, resampled, self.drawn), 100, plain=True),
+            **_ends("rise", rise, 100),
+            "p": difference_p(rise.value, differences, self.drawn),
+            "miss": 100 * float(np.mean(scores[self.bonafide] < self.threshold)),
+            "false_alarm": 100 * float(np.mean(scores[~self.bonafide] >= self.threshold)),
+            **_ends("drift_bonafide", drifts[0]),
+            **_ends("drift_spoof", drifts[1]),
+            "direction": "" if condition == CLEAN else direction(*drifts),
+        }
+
+    def _drift(self, scores: Rates, of_class: NDArray[np.bool_]) -> Interval:
+        """Change of the mean score of a class, in standard deviations of clean scores."""
+        change = np.where(of_class, (scores - self.clean) / (self.deviation or 1.0), 0.0)
+        n_clusters = sum(self.drawn.sizes)
+        sums = np.bincount(self.drawn.cluster, change, n_clusters)
+        sizes = np.bincount(self.drawn.cluster, of_class, n_clusters)
+        means = np.empty(self.drawn.n)
+        for first in range(0, self.drawn.n, 100):
+            counts = self.drawn.rows(first, min(first + 100, self.drawn.n))
+            means[first : first + len(counts)] = (counts @ sums) / np.maximum(counts @ sizes, 1)
+        return figure_interval(float(change[of_class].mean()), means, self.drawn)
+
+
+def direction(bonafide: Interval, spoof: Interval) -> str:
+    """Where scores drift, in words, as far as the intervals of both classes show it.
+
+    >>> direction(Interval(-1.0, -1.5, -0.5), Interval(0.1, -0.2, 0.4))
+    'bona fide toward spoof'
+    """
+    moved_bonafide, moved_spoof = (1 if one.low > 0 else -1 if one.high < 0 else 0 for one in (bonafide, spoof))
+    return {
+        (-1, -1): "all toward spoof",
+        (1, 1): "all toward bona fide",
+        (-1, 1): "toward each other",
+        (1, -1): "apart",
+        (-1, 0): "bona fide toward spoof",
+        (0, 1): "spoof toward bona fide",
+        (1, 0): "bona fide away from spoof",
+        (0, -1): "spoof away from bona fide",
+        (0, 0): "none shown",
+    }[moved_bonafide, moved_spoof]
+
+
+def _ends(name: str, interval: Interval, scale: float = 1.0, plain: bool = False) -> dict[str, float]:
+    before = "" if plain else f"{name}_"
+    ends = {name: interval.value, f"{before}low": interval.low, f"{before}high": interval.high}
+    return {key: scale * value for key, value in ends.items()}
+
+
+def _rows_of(cache: Cache, trials: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the table of a cache, in the order of trials."""
+    table = cache.utterances.set_index("utterance_id", drop=False)
+    return table.loc[trials["utterance_id"]].reset_index(drop=True)
+
+
+def _scores(head: AnyHead, cache: Cache, table: pd.DataFrame) -> Iterator[Rates]:
+    if head.tier == "frames":
+        for name in table["utterance_id"]:
+            yield np.asarray(head.score(cache.frames([name], head.layers)[0]), np.float64)
+        return
+    for first in range(0, len(table), ROWS_AT_ONCE):
+        yield np.asarray(head.score(cache.pooled(head.layers, table.iloc[first : first + ROWS_AT_ONCE])), np.float64)
+
+
+def _changes(layer: int, clean: tuple[Cache, pd.DataFrame], view: tuple[Cache, pd.DataFrame]) -> dict[str, float]:
+    """Layer-wise noise-to-signal ratio (Wu et al. 2020) and cosine of pooled vectors, means over utterances."""
+    ratios, cosines = [], []
+    for first in range(0, len(clean[1]), ROWS_AT_ONCE):
+        x, y = (
+            cache.pooled([layer], table.iloc[first : first + ROWS_AT_ONCE])[0].astype(np.float64)
+            for cache, table in (clean, view)
+        )
+        x, y = x.reshape(len(x), -1), y.reshape(len(y), -1)
+        norms = np.linalg.norm(x, axis=1)
+        ratios.append(np.linalg.norm(y - x, axis=1) / norms)
+        cosines.append((x * y).sum(axis=1) / (norms * np.linalg.norm(y, axis=1)))
+    return {"noise_to_signal": float(np.concatenate(ratios).mean()), "cosine": float(np.concatenate(cosines).mean())}

@@ -1,0 +1,100 @@
+"""Pictures of robustness: a heat map of layer by condition, and curves against the SNR."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import seaborn
+from matplotlib.axes import Axes
+
+from analysis.plots.style import check_few, label, legend, new_axes, plain, short, whole_rates
+from analysis.robustness.measuring import CLEAN, Robustness
+from cache import ProbeError
+
+MOST_CURVES = 7
+
+
+def robustness_map(found: Robustness, ax: Axes | None = None) -> Axes:
+    """EER (%) of the clean-trained linear probe by layer (across) and condition (down), its rise in points below.
+
+    A rise whose 95 % interval leaves 0 out is marked with `*`.
+
+    Args:
+        found: of `measure`.
+        ax: where to draw; default a new figure as large as it needs to be.
+    """
+    order = [CLEAN, *(one.name for one in found.conditions)]
+    check_few(len(order))
+    rows = found.layers
+    rates = rows.pivot(index="condition", columns="at", values="eer").loc[order]
+    texts = rows.assign(text=rows.apply(_cell, axis=1)).pivot(index="condition", columns="at", values="text")
+    ax = ax or new_axes(height=1.9 + 0.42 * len(order), width=max(8.0, 2.6 + 0.6 * len(rates.columns)))
+    seaborn.heatmap(
+        rates.set_axis([short(name) for name in order]),
+        annot=texts.loc[order],
+        fmt="",
+        annot_kws={"fontsize": 6.5},
+        cmap="cividis",
+        vmin=0,
+        vmax=60,
+        linewidths=0.5,
+        cbar_kws={"label": "EER on eval (%)"},
+        ax=ax,
+    )
+    ax.set(xlabel="layer (0 = input of the first block)", ylabel="condition")
+    ax.tick_params(axis="y", rotation=0)
+    label(ax, [found.run], "eval", "probes trained on clean audio; below: rise in points, * shown")
+    return ax
+
+
+def _cell(row: pd.Series[float]) -> str:
+    if row["condition"] == CLEAN:
+        return f"{row['eer']:.0f}\n{row['low']:.0f}–{row['high']:.0f}"
+    mark = "*" if row["rise_low"] > 0 or row["rise_high"] < 0 else ""
+    return f"{row['eer']:.0f}\n{row['rise']:+.0f}{mark}"
+
+
+def snr_kinds(found: Robustness) -> list[str]:
+    """The kinds of noise that are there at two SNRs or more."""
+    ratios = found.layers.dropna(subset="snr_db").groupby("kind", sort=False)["snr_db"].nunique()
+    return [str(kind) for kind, n in ratios.items() if n > 1]
+
+
+def snr_curve(found: Robustness, kind: str, ax: Axes | None = None) -> Axes:
+    """EER (%) of linear probes against the SNR in dB, clean at the right end; up to seven layers at even distances.
+
+    Args:
+        found: of `measure`.
+        kind: of `snr_kinds`, as `noise:white`.
+        ax: where to draw; default a new figure.
+
+    Raises:
+        ProbeError: the kind is not there at two SNRs.
+    """
+    if kind not in snr_kinds(found):
+        raise ProbeError(f"{kind}: is not there at two SNRs. Expected one of {', '.join(snr_kinds(found)) or 'none'}")
+    rows = found.layers[found.layers["kind"] == kind].sort_values("snr_db")
+    clean = found.layers[found.layers["condition"] == CLEAN].set_index("at")["eer"]
+    layers = sorted(rows["at"].unique())
+    chosen = found.run.record.finding.layer
+    few = {layers[i] for i in np.linspace(0, len(layers) - 1, min(MOST_CURVES, len(layers))).round().astype(int)}
+    ratios = sorted(rows["snr_db"].unique())
+    places = dict(zip(ratios, range(len(ratios)), strict=True))
+    ax = ax or new_axes()
+    drawn = sorted(few | {chosen})
+    for colour, layer in zip(seaborn.color_palette("viridis", len(drawn)), drawn, strict=True):
+        mine = rows[rows["at"] == layer]
+        x = [*(places[ratio] for ratio in mine["snr_db"]), len(ratios)]
+        named = f"layer {layer} (chosen on dev)" if layer == chosen else f"layer {layer}"
+        ax.plot(
+            x, [*mine["eer"], clean[layer]], marker="o", color=colour, lw=2.5 if layer == chosen else 1.2, label=named
+        )
+        if layer == chosen:
+            ax.fill_between(x[:-1], mine["low"], mine["high"], color=colour, alpha=0.15, lw=0)
+    ax.axhline(50, color="0.6", ls=":", lw=1)
+    ax.set_xticks(range(len(ratios) + 1), [*(f"{ratio:g}" for ratio in ratios), CLEAN])
+    ax.set(xlabel=f"SNR of {plain(kind)} (dB)", ylabel="EER on eval (%)")
+    whole_rates(ax)
+    legend(ax)
+    label(ax, [found.run], "eval", "probes trained on clean audio")
+    return ax

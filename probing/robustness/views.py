@@ -1,0 +1,230 @@
+"""The views of a cache: the same utterances through each condition, a cache each, beside the clean one.
+
+Every file is decoded once for all views of a shard, and the model is loaded once. A killed extraction goes on where it
+stopped; a view that is there is not made again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from cache import Cache, CacheMissing, ProbeError
+from cache.errors import argument
+from cache.fingerprint import differences
+from cache.manifest import Manifest
+from cache.shard import Array
+from cache.shard_writer import ShardWriter
+from cache.table import PLACE_COLUMNS
+from cache.writer import CacheWriter
+from probing.augmentation import View
+from probing.corpora import Corpus, load_corpus
+from probing.extraction import Machine, Options
+from probing.extraction.allocator import give_back_freed_memory
+from probing.extraction.estimate import estimate
+from probing.extraction.extracting import new_manifest, new_pipeline
+from probing.progress import console, duration, limiting, progress_line
+from probing.robustness.grid import Condition
+
+ROUNDING = ("torch", "transformers", "decoder", "resampler", "backbone_precision")  # of a fingerprint
+
+
+def views_folder(cache: Cache) -> Path:
+    """Where the views of a cache are: `NAME.views` beside `NAME.cache`."""
+    return cache.folder.with_name(cache.folder.name.removesuffix(".cache") + ".views")
+
+
+class ViewShards:
+    """The shards of several caches of the same utterances as those of one, each shard of all views in a row."""
+
+    def __init__(self, writers: Sequence[CacheWriter]) -> None:
+        self.writers = writers
+        self.manifest: Manifest = writers[0].manifest
+
+    def pending(self) -> Iterator[tuple[int, pd.DataFrame]]:
+        """See `probing.extraction.pipeline.Shards`."""
+        left = [dict(writer.pending()) for writer in self.writers]
+        for index in sorted({index for of_view in left for index in of_view}):
+            for number, of_view in enumerate(left):
+                if index in of_view:
+                    yield index * len(self.writers) + number, of_view[index]
+
+    def view_of(self, index: int) -> int:
+        """The number of the view that a shard is of."""
+        return index % len(self.writers)
+
+    def start_shard(
+        self,
+        index: int,
+        utterance_ids: Sequence[str],
+        n_samples: Sequence[int],
+        n_frames: Sequence[int],
+        measures: dict[str, Array],
+    ) -> ShardWriter:
+        """See `probing.extraction.pipeline.Shards`."""
+        writer = self.writers[self.view_of(index)]
+        return writer.start_shard(index // len(self.writers), utterance_ids, n_samples, n_frames, measures)
+
+    def finish_shard(self, index: int, shard: ShardWriter | None, failures: dict[str, str]) -> None:
+        """See `probing.extraction.pipeline.Shards`."""
+        self.writers[self.view_of(index)].finish_shard(index // len(self.writers), shard, failures)
+
+
+def extract_views(
+    cache: Cache,
+    conditions: Sequence[Condition],
+    table: pd.DataFrame | None = None,
+    machine: Machine | None = None,
+    *,
+    folder: Path | None = None,
+    seed: int = 0,
+    audio_root: Path | None = None,
+    say: Callable[[str], None] = console.print,
+) -> dict[str, Cache]:
+    """Cache the same utterances through every condition, made as the clean cache was made.
+
+    Args:
+        cache: the clean one.
+        conditions: what they are heard through, from `parse_grid`.
+        table: rows of `cache.utterances`; default all. A view that has them all is not made again.
+        machine: how to use this machine.
+        folder: where the views are to be; default `NAME.views` beside the cache.
+        seed: of the chance in transforms.
+        audio_root: where the audio lies now; default where it lay at extraction.
+        say: where to put what a person should know.
+
+    Returns:
+        Name of a condition -> its cache.
+
+    Raises:
+        ProbeError: the cache is a view itself, its audio is not there, the disk is too small; what is finished is kept.
+        TransformError: a package that a transform needs is missing, or a file of a folder cannot be used.
+    """
+    folder = folder or views_folder(cache)
+    machine = machine or Machine()
+    table = cache.utterances if table is None else table
+    if not cache.about.get("options"):
+        raise ProbeError(f"{cache.folder}: does not say how it was made, so it cannot be heard again")
+    options = Options(**cache.about["options"])
+    if options.view is not None:
+        raise ProbeError(f"{cache.folder}: is a view itself ({options.view}). Give the clean cache")
+    places = {one.name: folder / f"{one.file_name}.cache" for one in conditions}
+    heard = {one.name: replace(options, view=one.view, view_seed=seed) for one in conditions}
+    views = {name: _view_of(of_view) for name, of_view in heard.items()}
+    missing = [name for name in views if not _is_there(places[name], cache, views[name], table)]
+    if missing:
+        chosen = [(places[name], heard[name], views[name]) for name in missing]
+        _extract(cache, chosen, table, machine, audio_root, say)
+    return {name: Cache(place) for name, place in places.items()}
+
+
+def _view_of(options: Options) -> View:
+    view = options.heard_through
+    if view is None:
+        raise ProbeError(f"{argument('grid')}: a condition without transforms. Leave it out")
+    return view
+
+
+def _is_there(place: Path, cache: Cache, view: View, table: pd.DataFrame) -> bool:
+    """Whether a view is finished and has every utterance of a table; another one in its place is refused later."""
+    try:
+        found = Cache(place)
+    except CacheMissing:
+        return False
+    known = {*found.utterances["utterance_id"], *found.failures["utterance_id"]}
+    same = not _differences(cache, {**found.fingerprint}, view)
+    return same and found.finished and known >= set(table["utterance_id"])
+
+
+def _differences(cache: Cache, fingerprint: Mapping[str, object], view: View) -> list[str]:
+    """Where a fingerprint is not that of a cache heard through a view, a line each; versions that round may differ."""
+    wanted = {**cache.fingerprint, **view.fingerprint()}
+    return [
+        f"{one.name}: {one.first!r}, not {one.second!r}"
+        for one in differences(fingerprint, wanted, sorted({*fingerprint, *wanted} - set(ROUNDING)))
+    ]
+
+
+def _extract(
+    cache: Cache,
+    chosen: Sequence[tuple[Path, Options, View]],
+    table: pd.DataFrame,
+    machine: Machine,
+    audio_root: Path | None,
+    say: Callable[[str], None],
+) -> None:
+    corpus = _corpus_of(cache, table, audio_root)
+    options = chosen[0][1]
+    backbone = options.load_backbone(machine.device, machine.attention, fetch=False)
+    manifests = [new_manifest(backbone, corpus, of_view) for _, of_view, _ in chosen]
+    if lines := _differences(cache, manifests[0].fingerprint, chosen[0][2]):
+        raise ProbeError(
+            f"{cache.folder}: cannot be made again as it is, so a view would differ by more than its transform "
+            f"({'; '.join(lines)}). Extract it again: probe extract"
+        )
+    with ExitStack() as stack:
+        size = machine.shard_size_on(backbone)
+        writers = [
+            stack.enter_context(CacheWriter(place, manifest, corpus.utterances, size, None, machine.wait, say))
+            for (place, _, _), manifest in zip(chosen, manifests, strict=True)
+        ]
+        shards = ViewShards(writers)
+        pending = [rows for _, rows in shards.pending()]
+        n = sum(map(len, pending))
+        if not n:
+            return
+        views = [view for _, _, view in chosen]
+        plan = estimate(writers[0].folder, corpus.root, pd.concat(pending), backbone, options.cropping, manifests[0])
+        say(f"{len(chosen)} views of {cache.folder} -> {chosen[0][0].parent}\nPlan: {plan}")
+        plan.check(writers[0].folder)
+        started = time.perf_counter()
+        audio_seconds = 0.0
+        threads = torch.get_num_threads()
+        with progress_line("Extracting views", n, "utterances") as line:
+
+            def on_batch(n: int, seconds: float) -> None:
+                nonlocal audio_seconds
+                audio_seconds += seconds
+                rate = f"{(line.done + n) / (time.perf_counter() - started):.1f} utt/s"
+                line.advance(n, f"{rate}, limited by {limiting(pipeline.seconds)}")
+
+            pipeline = new_pipeline(
+                shards,
+                corpus.root,
+                backbone,
+                options,
+                machine,
+                strict=False,
+                on_batch=on_batch,
+                view_of=lambda index: views[shards.view_of(index)],
+            )
+            try:
+                pipeline.run()
+            finally:
+                pipeline.close()
+                torch.set_num_threads(threads)
+                give_back_freed_memory()
+        elapsed = time.perf_counter() - started
+        stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in pipeline.seconds.items())
+        say(f"Extracted {n} utterances ({duration(audio_seconds)} of audio) in {duration(elapsed)}: {stages}")
+        for writer in writers:
+            writer.note({"views": len(writers), "seconds_of_all": round(elapsed, 3), "device": str(backbone.device)})
+
+
+def _corpus_of(cache: Cache, table: pd.DataFrame, audio_root: Path | None) -> Corpus:
+    """The utterances of a cache as a corpus of their own, where the audio is now."""
+    about = cache.about
+    if audio_root is None:  # the demo corpus may have moved with the package
+        demo = about.get("corpus_spec") == "demo"
+        audio_root = load_corpus("demo").root if demo else Path(about.get("audio_root", ""))
+    if not Path(audio_root).is_dir():
+        where = argument("audio_root", "DIR")
+        raise ProbeError(f"{audio_root}: the audio of {cache.folder} is not there. Say where: {where}")
+    columns = [name for name in table.columns if name not in (*PLACE_COLUMNS, *cache.manifest.measures)]
+    return Corpus(about["corpus"], about["corpus_spec"], Path(audio_root), table[columns].reset_index(drop=True))
