@@ -50,6 +50,7 @@ class Speed(_BySoxr):
     help: ClassVar[str] = "faster or slower, with the pitch"
     syntax: ClassVar[str] = "speed:FACTOR"
     expected: ClassVar[str] = "a factor or a range, 0.5 to 2, as speed:0.9-1.1"
+    moves_time: ClassVar[bool] = True
 
     factor: Range
 
@@ -97,6 +98,7 @@ class Crop(Transform):
     help: ClassVar[str] = "a random piece, tiled if short"
     syntax: ClassVar[str] = "crop[:SAMPLES]"
     expected: ClassVar[str] = "a number of samples, 800 or more, as crop:64600"
+    moves_time: ClassVar[bool] = True
 
     n_samples: int = PUBLISHED_SAMPLES
 

@@ -72,6 +72,7 @@ class Transform(ABC):
         expected: what its value must be, in words.
         many: whether its value is a list with commas.
         choices: words that its value may begin with.
+        moves_time: whether what was said at a time is said at another one afterwards.
 
     >>> from probing.augmentation import Augmentation
     >>> float(Augmentation.of("gain:-20").apply(np.ones(3, np.float32), seed=0, utterance="a")[0])
@@ -84,6 +85,7 @@ class Transform(ABC):
     expected: ClassVar[str]
     many: ClassVar[bool] = False
     choices: ClassVar[tuple[str, ...]] = ()
+    moves_time: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod

@@ -10,7 +10,7 @@ from cache.errors import OptionError
 from probing.augmentation import TRANSFORMS, Augmentation, Range
 from probing.augmentation.noise import Noise
 
-GRID = "noise:white@0,10,20; codec:mulaw,opus@8,mp3@32; reverb:small,large; rawboost:5"
+GRID = "noise:white@0,10,20; codec:mulaw,opus@8,mp3@32; resample:8000; rawboost:5"  # needs no further package
 NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.@+-]+")
 
 
@@ -53,6 +53,8 @@ def parse_grid(text: str) -> tuple[Condition, ...]:
         views = [",".join(chained)] if len(chained) > 1 else _one_by_one(group)
         for view in views:
             chain = Augmentation.of(view, "grid")
+            if not chain:
+                raise OptionError("grid", text, f"expected conditions, as {GRID!r}")
             if any(one.name == "crop" for one in chain):
                 raise OptionError("grid", text, "crop is for training. Leave it out")
             name = group if len(chained) > 1 else view

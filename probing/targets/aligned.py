@@ -10,6 +10,7 @@ import pandas as pd
 from cache import Cache
 from cache.errors import OptionError
 from probing.alignments import read_alignments
+from probing.augmentation import Augmentation
 from probing.targets.measured import audio_name, of_frames
 from probing.targets.options import TargetOptions
 from probing.targets.task import CLIP
@@ -49,6 +50,7 @@ class AlignedUnits:
         key = cache.folder.resolve()
         if key not in self._tables:
             options = self._options
+            refuse_moved_time(cache)
             if measured := audio_name(options.target):
                 return self._measured(cache, measured)
             if not Path(options.labels).exists():
@@ -85,6 +87,17 @@ class AlignedUnits:
         """The labelled stretches of time of the utterances that some units of a cache are of."""
         table = self._intervals[cache.folder.resolve()]
         return table[table["utterance_id"].isin(units[CLIP].unique())].reset_index(drop=True)
+
+
+def refuse_moved_time(cache: Cache) -> None:
+    """Raise ProbeError for a cache heard through a view in which labels in time are no longer where they were."""
+    view = (cache.about.get("options") or {}).get("view")
+    moving = [one.name for one in Augmentation.of(view or "", "view") if one.moves_time]
+    if moving:
+        raise ProbeError(
+            f"{cache.folder}: is heard through {view}, and {moving[0]} moves what was said at a time to another. Take "
+            "the clean cache, or a view that keeps time"
+        )
 
 
 def _measures(cache: Cache) -> list[str]:
