@@ -17,7 +17,8 @@ def layers_table(found: Robustness) -> pd.DataFrame:
 
     Returns:
         A row a layer: clean (EER), eer (mean over conditions), low, high, rise (mean over conditions, over clean),
-        rise_low, rise_high, p and p_adjusted (Holm, over layers), shown (that it rises), less (mean EER less that of
+        rise_low, rise_high, p and p_adjusted (Holm, over layers), shown (that it rises), miss_rise and false_alarm_rise
+        (at the threshold of the clean dev set) with their ends, less (mean EER less that of
         the layer chosen on clean dev), less_low, less_high, less_p, less_p_adjusted, better (shown to be below it),
         noise_to_signal and cosine (means).
     """
@@ -25,19 +26,24 @@ def layers_table(found: Robustness) -> pd.DataFrame:
     rows = found.layers
     layers = sorted({layer for layer, _ in found.resampled})
     values = rows.pivot(index="at", columns="condition", values="eer") / 100
-    over = {layer: np.mean([found.resampled[layer, name] for name in names], axis=0) for layer in layers}
+    means = {layer: np.mean([found.resampled[layer, name] for name in names], axis=0) for layer in layers}
+    over = {layer: of_layer[0] for layer, of_layer in means.items()}
     chosen = found.run.record.finding.layer
     table = []
     for layer in layers:
         clean = float(values.loc[layer, CLEAN])
         mean = float(values.loc[layer, names].mean())
-        rises = over[layer] - found.resampled[layer, CLEAN]
+        rises = over[layer] - found.resampled[layer, CLEAN][0]
         less = over[layer] - over[chosen]
         mine = rows[(rows["at"] == layer) & (rows["condition"] != CLEAN)]
         row = {"layer": layer, "clean": 100 * clean, "eer": 100 * mean}
         row |= _ends("", rate_interval(mean, over[layer], found.drawn))
         row |= {"rise": 100 * (mean - clean)} | _ends("rise_", difference_interval(mean - clean, rises, found.drawn))
         row["p"] = difference_p(mean - clean, rises, found.drawn)
+        for name, resampled in zip(("miss_rise", "false_alarm_rise"), means[layer][1:], strict=True):
+            value = float(mine[name].mean())
+            row[name] = value
+            row |= _ends(f"{name}_", difference_interval(value / 100, resampled, found.drawn))
         below = mean - float(values.loc[chosen, names].mean())
         row |= {"less": 100 * below} | _ends("less_", difference_interval(below, less, found.drawn))
         row["less_p"] = difference_p(below, less, found.drawn) if layer != chosen else 1.0
@@ -83,6 +89,11 @@ def sentence_of(found: Robustness) -> str:
         most = _points(worst["rise"], worst["rise_low"], worst["rise_high"])
         of_others = f"; a loss is not shown at {_listed(kept.index)}" if len(kept) else "; every layer is shown to lose"
         said.append(f"Layer {lost.index[-1]} loses most, {most}{of_others}.")
+    said.append(
+        f"At the threshold of the clean dev set the probe of layer {chosen} misses "
+        f"{_change(one['miss_rise'], one['miss_rise_low'], one['miss_rise_high'])} of bona fide speech and accepts "
+        f"{_change(one['false_alarm_rise'], one['false_alarm_rise_low'], one['false_alarm_rise_high'])} of spoofs."
+    )
     if n > 1:
         said.append(_hardest(found, chosen))
     return " ".join(said)
@@ -98,6 +109,13 @@ def _hardest(found: Robustness, layer: int) -> str:
 
 def _points(value: float, low: float, high: float) -> str:
     return f"{value:.1f} points [{low:.1f}, {high:.1f}]"
+
+
+def _change(value: float, low: float, high: float) -> str:
+    """How many points more or fewer, with the interval in the same direction."""
+    if value >= 0:
+        return f"{_points(value, low, high)} more"
+    return f"{_points(-value, -high, -low)} less"
 
 
 def _listed(layers: pd.Index) -> str:

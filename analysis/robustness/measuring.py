@@ -37,6 +37,7 @@ from probing.serving.score import check_cache
 
 CLEAN = "clean"
 ROWS_AT_ONCE = 1024
+RESAMPLES_AT_ONCE = 100
 Rates = NDArray[np.float64]
 
 
@@ -48,10 +49,10 @@ class Robustness:
     conditions: in the order of the grid.
     table: a row a head and condition, `clean` first: experiment (`layer` or `depth`), head, at (its layer or depth),
         condition, kind, snr_db, eer, low, high, rise (of the EER over clean), rise_low, rise_high, p, miss and
-        false_alarm (at the threshold of the clean dev set), drift_bonafide and drift_spoof with their ends (change of
-        the mean score in standard deviations of clean scores within a class), direction, and of layers
+        false_alarm (at the threshold of the clean dev set) with their rises, drift_bonafide and drift_spoof with their
+        ends (change of the mean score in standard deviations of clean scores within a class), direction, and of layers
         noise_to_signal (mean of |x~ - x| / |x|) and cosine of what the probe sees.
-    resampled: (layer, condition) -> (R,) EERs on resamples, 0 to 1.
+    resampled: (layer, condition) -> (3, R) EERs, and rises of misses and of false alarms, on resamples, 0 to 1.
     drawn: the resamples. left_out: trials of the run that some condition has not.
     """
 
@@ -118,7 +119,7 @@ def measure(
                 row = of_head.row(name, np.concatenate(list(_scores(head, cache, tables[name]))))
                 row |= {"kind": condition.kind if condition else "", "snr_db": condition.snr_db if condition else None}
                 if about.name.startswith(LINEAR):
-                    resampled[about.depth, name] = of_head.resampled[name]
+                    resampled[about.depth, name] = np.stack([of_head.resampled[name], *of_head.rises])
                     row |= _changes(head.layers[0], (clean, tables[CLEAN]), (cache, tables[name]))
                 rows.append(row)
             line.advance(1, about.name)
@@ -161,7 +162,16 @@ class _Scored:
         resampled = self.resampled[condition] = eer_resamples(self.bonafide, scores, self.drawn)
         differences = resampled - self.resampled[CLEAN]
         rise = difference_interval(value - eer(self.bonafide, self.clean), differences, self.drawn)
-        drifts = [self._drift(scores, of_class) for of_class in (self.bonafide, ~self.bonafide)]
+        classes = (self.bonafide, ~self.bonafide)
+        drift = (scores - self.clean) / (self.deviation or 1.0)
+        drifts = [figure_interval(drift[one].mean(), self._mean(drift, one), self.drawn) for one in classes]
+        accepted = (scores >= self.threshold).astype(np.float64) - (self.clean >= self.threshold)
+        rises = [-accepted[self.bonafide].mean(), accepted[~self.bonafide].mean()]
+        self.rises = [-self._mean(accepted, self.bonafide), self._mean(accepted, ~self.bonafide)]
+        miss, false_alarm = (
+            difference_interval(float(value), resampled, self.drawn)
+            for value, resampled in zip(rises, self.rises, strict=True)
+        )
         is_probe = self.about.name.startswith(LINEAR)
         return {
             "experiment": "layer" if is_probe else "depth",
@@ -172,23 +182,24 @@ class _Scored:
             **_ends("rise", rise, 100),
             "p": difference_p(rise.value, differences, self.drawn),
             "miss": 100 * float(np.mean(scores[self.bonafide] < self.threshold)),
+            **_ends("miss_rise", miss, 100),
             "false_alarm": 100 * float(np.mean(scores[~self.bonafide] >= self.threshold)),
+            **_ends("false_alarm_rise", false_alarm, 100),
             **_ends("drift_bonafide", drifts[0]),
             **_ends("drift_spoof", drifts[1]),
             "direction": "" if condition == CLEAN else direction(*drifts),
         }
 
-    def _drift(self, scores: Rates, of_class: NDArray[np.bool_]) -> Interval:
-        """Change of the mean score of a class, in standard deviations of clean scores."""
-        change = np.where(of_class, (scores - self.clean) / (self.deviation or 1.0), 0.0)
+    def _mean(self, values: Rates, of_class: NDArray[np.bool_]) -> Rates:
+        """Means (R,) of values (N,) over the trials of a class on resamples, from sums of each cluster."""
         n_clusters = sum(self.drawn.sizes)
-        sums = np.bincount(self.drawn.cluster, change, n_clusters)
+        sums = np.bincount(self.drawn.cluster, np.where(of_class, values, 0.0), n_clusters)
         sizes = np.bincount(self.drawn.cluster, of_class, n_clusters)
         means = np.empty(self.drawn.n)
-        for first in range(0, self.drawn.n, 100):
-            counts = self.drawn.rows(first, min(first + 100, self.drawn.n))
-            means[first : first + len(counts)] = (counts @ sums) / np.maximum(counts @ sizes, 1)
-        return figure_interval(float(change[of_class].mean()), means, self.drawn)
+        for first in range(0, self.drawn.n, RESAMPLES_AT_ONCE):
+            counts = self.drawn.rows(first, min(first + RESAMPLES_AT_ONCE, self.drawn.n))
+            means[first : first + len(counts)] = (counts @ sums) / (counts @ sizes)
+        return means
 
 
 def direction(bonafide: Interval, spoof: Interval) -> str:

@@ -38,12 +38,12 @@ def robustness_map(found: Robustness, ax: Axes | None = None) -> Axes:
         vmin=0,
         vmax=60,
         linewidths=0.5,
-        cbar_kws={"label": "EER on eval (%)"},
+        cbar_kws={"label": "EER on eval (%); below, its rise in points, * if the interval leaves 0 out"},
         ax=ax,
     )
     ax.set(xlabel="layer (0 = input of the first block)", ylabel="condition")
     ax.tick_params(axis="y", rotation=0)
-    label(ax, [found.run], "eval", "probes trained on clean audio; below: rise in points, * shown")
+    label(ax, [found.run], "eval", "Trained on clean audio")
     return ax
 
 
@@ -74,7 +74,7 @@ def snr_curve(found: Robustness, kind: str, ax: Axes | None = None) -> Axes:
     if kind not in snr_kinds(found):
         raise ProbeError(f"{kind}: is not there at two SNRs. Expected one of {', '.join(snr_kinds(found)) or 'none'}")
     rows = found.layers[found.layers["kind"] == kind].sort_values("snr_db")
-    clean = found.layers[found.layers["condition"] == CLEAN].set_index("at")["eer"]
+    clean = found.layers[found.layers["condition"] == CLEAN].set_index("at")[["eer", "low", "high"]]
     layers = sorted(rows["at"].unique())
     chosen = found.run.record.finding.layer
     few = {layers[i] for i in np.linspace(0, len(layers) - 1, min(MOST_CURVES, len(layers))).round().astype(int)}
@@ -87,14 +87,20 @@ def snr_curve(found: Robustness, kind: str, ax: Axes | None = None) -> Axes:
         x = [*(places[ratio] for ratio in mine["snr_db"]), len(ratios)]
         named = f"layer {layer} (chosen on dev)" if layer == chosen else f"layer {layer}"
         ax.plot(
-            x, [*mine["eer"], clean[layer]], marker="o", color=colour, lw=2.5 if layer == chosen else 1.2, label=named
+            x,
+            [*mine["eer"], clean.loc[layer, "eer"]],
+            marker="o",
+            color=colour,
+            lw=2.5 if layer == chosen else 1.2,
+            label=named,
         )
         if layer == chosen:
-            ax.fill_between(x[:-1], mine["low"], mine["high"], color=colour, alpha=0.15, lw=0)
+            low, high = ([*mine[name], clean.loc[layer, name]] for name in ("low", "high"))
+            ax.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
     ax.axhline(50, color="0.6", ls=":", lw=1)
     ax.set_xticks(range(len(ratios) + 1), [*(f"{ratio:g}" for ratio in ratios), CLEAN])
     ax.set(xlabel=f"SNR of {plain(kind)} (dB)", ylabel="EER on eval (%)")
     whole_rates(ax)
     legend(ax)
-    label(ax, [found.run], "eval", "probes trained on clean audio")
+    label(ax, [found.run], "eval", "Trained on clean audio")
     return ax

@@ -141,6 +141,13 @@ def test_the_direction_of_a_drift_is_named(place: Path, tmp_path: Path) -> None:
     assert moved["miss"] > before["miss"] + 20
     assert moved["false_alarm"] == before["false_alarm"]
     assert moved["drift_bonafide_high"] < -0.5
+    assert moved["miss_rise"] == pytest.approx(moved["miss"] - before["miss"])
+    assert moved["miss_rise_low"] > 10
+    assert (moved["false_alarm_rise"], moved["false_alarm_rise_high"]) == (0, 0)
+    layers = layers_table(found).set_index("layer")
+    over = [row(found, 1, name)["miss_rise"] for name in DRIFTS]
+    assert layers.loc[1, "miss_rise"] == pytest.approx(np.mean(over))
+    assert layers.loc[1, "miss_rise_low"] < np.mean(over) < layers.loc[1, "miss_rise_high"]
     assert found.left_out == 7  # what one condition lacks is left out of all
 
 
