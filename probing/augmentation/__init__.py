@@ -4,7 +4,7 @@ from probing.augmentation.augmentation import Augmentation, crop
 from probing.augmentation.kinds import TRANSFORMS, transforms_help
 from probing.augmentation.rates import PUBLISHED_SAMPLES
 from probing.augmentation.transform import Range, Transform, TransformError
-from probing.augmentation.view import View
+from probing.augmentation.view import View, heard_as, name_of_view
 
 __all__ = [
     "PUBLISHED_SAMPLES",
@@ -15,5 +15,7 @@ __all__ = [
     "TransformError",
     "View",
     "crop",
+    "heard_as",
+    "name_of_view",
     "transforms_help",
 ]

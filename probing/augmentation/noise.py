@@ -24,7 +24,7 @@ def white(n: int, rng: np.random.Generator) -> Samples:
 
 def pink(n: int, rng: np.random.Generator) -> Samples:
     """Noise whose power falls as 1/f, (n,): white noise of which each frequency f > 0 is divided by sqrt(f)."""
-    size = max(n, 2)
+    size = 1 << max(n - 1, 1).bit_length()  # a transform of a prime length takes ten times as long
     spectrum = np.fft.rfft(rng.normal(0, 1, size))
     shape = np.sqrt(np.arange(len(spectrum)))
     spectrum[0] = 0

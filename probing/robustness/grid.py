@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import PurePath
 
 from cache.errors import OptionError
-from probing.augmentation import TRANSFORMS, Augmentation, Range
+from probing.augmentation import TRANSFORMS, Augmentation, Range, name_of_view
 from probing.augmentation.noise import Noise
 
 GRID = "noise:white@0,10,20; codec:mulaw,opus@8,mp3@32; resample:8000; rawboost:5"  # needs no further package
-NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.@+-]+")
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class Condition:
     @property
     def file_name(self) -> str:
         """The name as part of the name of a folder, of a folder of noise its last part."""
-        return NOT_IN_NAMES.sub("-", ":".join(PurePath(part).name or part for part in self.name.split(":")))
+        return name_of_view(self.name)
 
 
 def parse_grid(text: str) -> tuple[Condition, ...]:
@@ -60,7 +58,12 @@ def parse_grid(text: str) -> tuple[Condition, ...]:
             name = group if len(chained) > 1 else view
             if name in {one.name for one in conditions}:
                 raise OptionError("grid", text, f"{name} is there twice")
-            conditions.append(Condition(name, view, *_kind(view, chain)))
+            condition = Condition(name, view, *_kind(view, chain))
+            if twin := next((one for one in conditions if one.file_name == condition.file_name), None):
+                raise OptionError(
+                    "grid", text, f"{twin.name} and {name} would be in one folder. Rename a folder of noise"
+                )
+            conditions.append(condition)
     if not conditions:
         raise OptionError("grid", text, f"expected conditions, as {GRID!r}")
     return tuple(conditions)

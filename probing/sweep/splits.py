@@ -18,6 +18,7 @@ from cache import Cache, FingerprintMismatch, ProbeError
 from cache.errors import OptionError, argument
 from cache.fingerprint import differences
 from cache.manifest import MANIFEST
+from probing.augmentation import heard_as
 from probing.metrics.clusters import Clusters
 from probing.sweep.dividing import PARTS, folds_of
 from probing.targets.aligned import AlignedUnits
@@ -399,8 +400,12 @@ def _refuse_shared(chosen: Sequence[Split]) -> None:
 
 
 def _named(reports: Sequence[Split]) -> list[Split]:
-    """Evaluation sets whose names differ: the corpus, with the split and the cache where several are of one corpus."""
-    names = [split.corpus for split in reports]
+    """Evaluation sets whose names differ: the corpus, with the split and the cache where several are of one corpus.
+
+    The name of a corpus that was heard through a view says so.
+    """
+    views = [heard_as(split.cache.about) for split in reports]
+    names = [".".join(filter(None, (split.corpus, view))) for split, view in zip(reports, views, strict=True)]
     for more in (lambda split: split.split, lambda split: split.cache.folder.name.removesuffix(".cache")):
         twice = {name for name, n in Counter(names).items() if n > 1}
         names = [f"{name}.{more(split)}" if name in twice else name for name, split in zip(names, reports, strict=True)]

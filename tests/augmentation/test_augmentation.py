@@ -1,12 +1,15 @@
 """Chains: how they are typed, what is refused, and that chance depends on seed, utterance and epoch alone."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
 from cache.errors import OptionError
-from probing.augmentation import TRANSFORMS, Augmentation, crop
+from probing.augmentation import TRANSFORMS, Augmentation, Transform, crop
+from probing.registry import RegistryError
 
-RELEASED = [0.051759012, 0.11219765, 0.023585387]
+RELEASED = [0.074306093, 0.11537672, 0.008619042]
 NOISE = np.random.default_rng(0).normal(0, 0.1, 4000).astype(np.float32)
 
 
@@ -93,6 +96,37 @@ def test_crops_are_tiled_seeded_and_from_the_start_if_not_random() -> None:
     assert min(starts) >= 0
     assert max(starts) <= 900
     np.testing.assert_array_equal(crop(ramp, 100, seed=0, utterance="a", random=False), ramp[:100])
+
+
+def test_a_transform_of_ones_own_is_used_by_its_name() -> None:
+    @TRANSFORMS.own
+    @dataclass(frozen=True)
+    class Reverse(Transform):
+        """Backwards."""
+
+        name = "reverse"
+        help = "backwards"
+        syntax = "reverse"
+        expected = "nothing, as reverse"
+
+        @classmethod
+        def read(cls, value: str) -> "Reverse":
+            if value:
+                raise ValueError(f"{value!r} is too much")
+            return cls()
+
+        def apply(self, waveform: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+            return waveform[::-1]
+
+    try:
+        made = Augmentation.of("reverse,gain:0").apply(NOISE, seed=0, utterance="a")
+        np.testing.assert_array_equal(made, NOISE[::-1])
+        with pytest.raises(OptionError, match=r"'3' is too much\. Expected nothing, as reverse"):
+            Augmentation.of("reverse:3")
+        with pytest.raises(RegistryError, match="is taken"):
+            TRANSFORMS.own(TRANSFORMS["gain"])
+    finally:
+        del TRANSFORMS["reverse"]
 
 
 def test_every_transform_says_how_it_is_typed() -> None:

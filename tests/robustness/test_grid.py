@@ -51,6 +51,8 @@ def test_a_folder_is_called_by_its_last_part(tmp_path) -> None:
     soundfile.write(tmp_path / "my noise" / "a.wav", np.ones(100) / 2, 16000)
     [one] = parse_grid(f"noise:{tmp_path}/my noise@10")
     assert one.file_name == "noise-my-noise@10"
+    with pytest.raises(OptionError, match="would be in one folder"):
+        parse_grid(f"noise:{tmp_path}/my noise@10; noise:{tmp_path}/./my noise@10")
 
 
 @pytest.mark.parametrize(
