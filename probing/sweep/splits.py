@@ -387,7 +387,7 @@ def _refuse_shared(chosen: Sequence[Split]) -> None:
     """Two parts share no utterance; a corpus is known by its name, wherever it is cached."""
     for i, one in enumerate(chosen):
         for other in chosen[i + 1 :]:
-            if one.corpus != other.corpus:
+            if one.corpus != other.corpus or _are_views(one, other):
                 continue
             shared = set(one.table["utterance_id"]) & set(other.table["utterance_id"])
             if shared:
@@ -397,6 +397,11 @@ def _refuse_shared(chosen: Sequence[Split]) -> None:
                     f"{one.corpus} are in both, as {min(shared)}; a probe chosen or measured on what it was trained on "
                     "says nothing. Name another split or cache"
                 )
+
+
+def _are_views(one: Split, other: Split) -> bool:
+    """Whether both are reported on, and heard through different views: the same utterances may be then."""
+    return one.name == other.name == EVAL and heard_as(one.cache.about) != heard_as(other.cache.about)
 
 
 def _named(reports: Sequence[Split]) -> list[Split]:

@@ -24,6 +24,7 @@ from cache import Cache, ProbeError
 from probing.metrics import eer
 from probing.robustness import parse_grid
 from probing.sweep import DepthOptions, SweepOptions, sweep
+from probing.sweep.splits import read_splits
 
 SIGNAL = dict.fromkeys(range(5), 2.5)
 SPOILT = (2, 3)
@@ -149,6 +150,15 @@ def test_the_direction_of_a_drift_is_named(place: Path, tmp_path: Path) -> None:
     assert layers.loc[1, "miss_rise"] == pytest.approx(np.mean(over))
     assert layers.loc[1, "miss_rise_low"] < np.mean(over) < layers.loc[1, "miss_rise_high"]
     assert found.left_out == 7  # what one condition lacks is left out of all
+
+
+def test_a_sweep_may_evaluate_on_a_view_and_says_so(place: Path, tmp_path: Path) -> None:
+    clean = Cache(place / "p.cache")
+    perturb(clean, tmp_path / "v.cache", {2: noise(4.0)})
+    splits = read_splits(clean, evaluations=("eval", f"{tmp_path / 'v.cache'}:eval"))
+    assert list(splits) == ["train", "dev", "eval", "eval.planted.gain-0"]
+    with pytest.raises(ProbeError, match="expected different splits"):
+        read_splits(clean, dev="eval", evaluations=(f"{tmp_path / 'v.cache'}:eval",))
 
 
 def test_heads_are_scored_by_their_depth(found: Robustness, place: Path) -> None:

@@ -43,7 +43,9 @@ def perturb(clean: Cache, folder: Path, changes: Mapping[int, Change], seed: int
     generator = np.random.default_rng(seed)
     rows = clean.select({"split": "eval"}).reset_index(drop=True)
     columns = [name for name in rows if name not in (*PLACE_COLUMNS, *clean.manifest.measures)]
-    manifest = replace(clean.manifest, shards=(), fingerprint={**clean.fingerprint, "view": str(folder)})
+    made = {**clean.fingerprint, "view": folder.name, "view_seed": 0}
+    about = {**clean.about, "options": {"view": f"gain:{seed}"}}
+    manifest = replace(clean.manifest, shards=(), fingerprint=made, about=about)
     with CacheWriter(folder, manifest, rows[columns]) as writer:
         for index, planned in list(writer.pending()):
             failed = dict.fromkeys(planned["utterance_id"].head(leave_out), "too short: as planned")
