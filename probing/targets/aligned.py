@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cache import Cache
-from cache.errors import OptionError
+from cache.errors import OptionError, ProbeError
 from probing.alignments import read_alignments
 from probing.augmentation import Augmentation
 from probing.targets.measured import audio_name, of_frames
