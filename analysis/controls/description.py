@@ -90,6 +90,7 @@ def description_length(
             f"seeds={tuple(seeds)}, strengths={tuple(strengths)}, first={first}: expected some, above 0, 2+"
         )
     v = view(cache, layers, {"split": "train"} if where is None else where, deviation=deviation)
+    values: Labels
     if target == LABEL and not labels:
         rows, values, n_classes = np.arange(len(v.table)), _of_spoofing(v.table["label"], cache), 2
     else:

@@ -296,7 +296,9 @@ def _configuration(options: SweepOptions, splits: dict[str, Split]) -> dict[str,
 
 def _plain(options: SweepOptions, splits: Mapping[str, Split]) -> dict[str, Any]:
     """Options as JSON has them; splits by their names, wherever their caches lie."""
-    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(options).items()}
+    plain: dict[str, Any] = {
+        name: list(value) if isinstance(value, tuple) else value for name, value in asdict(options).items()
+    }
     labels = plain["target"]["labels"]
     plain["target"] = {**plain["target"], "labels": PurePath(labels).name}  # its content is in `utterances`
     usual = {"probe": "linear", "erase": 0, "interval_includes": [], "target": asdict(TargetOptions())}
