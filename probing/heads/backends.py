@@ -17,6 +17,7 @@ from probing.registry import RegistryError
 
 from .kinds import BACKENDS
 from .merges import Merge, draw
+from .recurrence import LSTMSum, Packing, doubled, states
 
 LSTM_WIDTH = 192
 MLP_WIDTH = 64
@@ -147,36 +148,36 @@ class LSTM(BackEnd):
         self.hidden_bias = nn.Parameter(torch.zeros(n, 4 * LSTM_WIDTH))
         self.weight = nn.Parameter(torch.zeros(n, LSTM_WIDTH, outputs or 2))
         self.bias = nn.Parameter(torch.zeros(n, outputs or 2))
-        self.values_per_vector = 3 * dim + 24 * LSTM_WIDTH
+        self.values_per_vector = 4 * dim + 8 * LSTM_WIDTH
 
     def start(self, generators: Sequence[torch.Generator]) -> None:
         """As PyTorch's nn.LSTM in variance."""
         for parameter in (self.input, self.hidden, self.input_bias, self.hidden_bias, self.weight):
             draw(parameter, generators, (3 * LSTM_WIDTH) ** -0.5)
 
-    def outputs(self, merge: Merge, x: Tensor, mask: Tensor | None) -> Tensor:
-        """The output (M, B, T, 192) at every frame."""
-        pre = merge(x, mask, self.input) + (self.input_bias + self.hidden_bias)[:, None, None]
-        n, batch, _, _ = pre.shape
-        h = c = pre.new_zeros(n, batch, LSTM_WIDTH)
-        outputs = []
-        for frame in pre.unbind(dim=2):
-            gates = torch.baddbmm(frame, h, self.hidden)
-            i, f, g, o = gates.chunk(4, dim=-1)
-            c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-            h = torch.sigmoid(o) * torch.tanh(c)
-            outputs.append(h)
-        return torch.stack(outputs, dim=2)
+    def _packed(
+        self, merge: Merge, x: Tensor, mask: Tensor | None, packing: Packing
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, tuple[int, ...]]:
+        """Arguments of `recurrence.states`; the weights have in them what is linear at the end of a merge."""
+        frames, last, offset = merge.packed(x, mask, packing)
+        weight = self.input if last is None else last @ self.input
+        bias = self.input_bias + self.hidden_bias
+        if offset is not None:
+            bias = torch.baddbmm(bias[:, None], offset[:, None], self.input)[:, 0]
+        return frames, doubled(weight), doubled(bias), doubled(self.hidden), packing.counts
 
     def forward(self, merge: Merge, x: Tensor, mask: Tensor | None) -> Tensor:
         """See `BackEnd.forward`; frames after the end of an utterance change nothing."""
-        mean = (self.outputs(merge, x, mask) * _share(x, mask)).sum(dim=2)
+        packing = Packing.of(x, mask)
+        sums: Tensor = LSTMSum.apply(*self._packed(merge, x, mask, packing))
+        mean = packing.unsorted(sums / packing.lengths[:, None])
         return torch.bmm(mean, self.weight) + self.bias[:, None]
 
     @torch.no_grad()
     def by_frame(self, merge: Merge, x: Tensor) -> ByFrame | None:
         """The linear layer on every output, which has all frames before it in it."""
-        return ByFrame(self.outputs(merge, x, None)[0, 0] @ _contrast(self.weight[0]))
+        _, _, outputs = states(*self._packed(merge, x, None, Packing.of(x, None)))
+        return ByFrame(outputs[0] @ _contrast(self.weight[0]))
 
 
 class AttentiveStatistics(BackEnd):

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .kinds import MERGES
+from .recurrence import Packing
 
 RANK = 8
 
@@ -50,6 +51,15 @@ class Merge(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None, tail: Tensor | None = None) -> Tensor:
         """Merge (B, L, T, D) into (M, B, T, D), or (M, B, T, O) behind a tail; `mask` (B, T) tells valid frames."""
         return _gated_sum(self.gates(x, mask), self.weighed(x), tail)
+
+    def packed(self, x: Tensor, mask: Tensor | None, packing: Packing) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Merged frames as a recurrence takes them, and the linear map with which the merge ends, if it does.
+
+        Returns:
+            frames: packed (M, V, D), or (M, V, R) before the map.
+            map: (M, R, D). offset: (M, D).
+        """
+        return packing.pack(self(x, mask)), None, None
 
     def keys(self, x: Tensor, mask: Tensor | None = None, tail: Tensor | None = None) -> Tensor:
         """What attention in a back-end looks at, shaped as `forward`: the merged frames, unless a merge has others."""
@@ -218,6 +228,24 @@ class AttentiveMerge(Merge):
         h = functional.silu(h + self.down_bias[:, None, None])
         up, bias = (self.up, self.up_bias) if tail is None else (self.up @ tail, (self.up_bias[:, None] @ tail)[:, 0])
         return (h.flatten(1, 2) @ up).view(n, batch, n_frames, -1) + bias[:, None, None]
+
+    def packed(self, x: Tensor, mask: Tensor | None, packing: Packing) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """See `Merge.packed`: what is before the second Linear, of valid frames only."""
+        frames = packing.pack(x.transpose(0, 1))
+        gates = packing.spread(self.gates(x, mask)).unsqueeze(-1).unbind(dim=2)  # a layer (M, V, 1)
+        dim = x.shape[-1]
+        n, bottleneck = self.down_bias.shape
+        down = self.down.permute(2, 1, 0, 3)
+        if bottleneck > 2 * dim:  # gate what goes in: the gradients of gates need its products, or all that comes out
+            by_layer = [layer * gate for layer, gate in zip(frames, gates, strict=True)]
+            h = torch.bmm(torch.cat(by_layer, dim=2), down.permute(2, 0, 1, 3).flatten(1, 2))
+        else:
+            parts = torch.bmm(frames, down.reshape(-1, dim, n * bottleneck)).unflatten(2, (n, bottleneck))
+            first, *others = parts.transpose(1, 2).unbind()
+            h = first * gates[0]
+            for part, gate in zip(others, gates[1:], strict=True):
+                h = h.addcmul(part, gate)
+        return functional.silu(h + self.down_bias[:, None]), self.up, self.up_bias
 
 
 def make_merge(kind: str, depths: Sequence[int], n_layers: int, dim: int, rank: int = RANK) -> Merge:
