@@ -23,7 +23,8 @@ def stack_of(merge: str, dtype: torch.dtype, n_layers: int = 4) -> HeadStack:
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for value in stack.parameters():
-            value.copy_(0.5 * torch.randn(value.shape, generator=generator, dtype=torch.float64))
+            scale = min(0.5, value[0, ..., 0].numel() ** -0.5) if value.ndim > 2 else 0.5
+            value.copy_(scale * torch.randn(value.shape, generator=generator, dtype=torch.float64))
     return stack
 
 
