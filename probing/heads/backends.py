@@ -204,8 +204,10 @@ class AttentiveStatistics(BackEnd):
     def attention(self, merged: Tensor, mask: Tensor | None) -> Tensor:
         """The weight (M, B, T, D) of each frame in each channel; 1 in sum over T."""
         n, batch, n_frames, dim = merged.shape
-        context = torch.cat(_statistics(merged, _share(merged, mask)), dim=-1)[:, :, None].expand(-1, -1, n_frames, -1)
-        inner = torch.cat([merged, context], dim=-1).flatten(1, 2) @ self.attend + self.attend_bias[:, None]
+        on_frame, on_context = self.attend.split([dim, 2 * dim], dim=1)
+        context = torch.cat(_statistics(merged, _share(merged, mask)), dim=-1)  # the same for all frames
+        of_context = torch.baddbmm(self.attend_bias[:, None], context, on_context)
+        inner = ((merged.flatten(1, 2) @ on_frame).view(n, batch, n_frames, -1) + of_context[:, :, None]).flatten(1, 2)
         energy = (torch.tanh(inner) @ self.channel + self.channel_bias[:, None]).view(n, batch, n_frames, dim)
         if mask is not None:
             energy = energy.masked_fill(~mask[None, :, :, None], -torch.inf)

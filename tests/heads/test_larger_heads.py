@@ -212,3 +212,16 @@ def test_other_targets_have_outputs_of_their_own(backend: str, outputs: int) -> 
     scores = stack.score(torch.randn(3, 2, 4, 5, generator=torch.Generator().manual_seed(0)))
     assert scores.shape == ((2, 3) if outputs == 1 else (2, 3, 4))
     assert torch.isfinite(scores).all()
+
+
+def test_the_gradients_of_batch_norm_are_those_of_its_equations() -> None:
+    generator = torch.Generator().manual_seed(0)
+    valid = (torch.arange(4) < torch.tensor([4, 1, 2])[:, None])[None, :, :, None]
+    x = torch.randn(2, 3, 4, 5, generator=generator, dtype=torch.float64, requires_grad=True)
+
+    def normalized(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        norm = BatchNorm(2, 5).double()
+        return torch.func.functional_call(norm, {"weight": weight, "bias": bias}, (x, valid))
+
+    parameters = [torch.randn(2, 5, generator=generator, dtype=torch.float64, requires_grad=True) for _ in range(2)]
+    assert torch.autograd.gradcheck(normalized, (x, *parameters))
