@@ -204,7 +204,8 @@ class AttentiveMerge(Merge):
     def values_per_vector(self) -> int:
         """What the bottleneck keeps of every layer, and of their sum; measured generously."""
         _, dim, n_layers, bottleneck = self.down.shape
-        return 3 * n_layers * min(bottleneck, dim) + 3 * bottleneck
+        of_layer = 3 * bottleneck if bottleneck < dim else dim + 3 * min(bottleneck, 2 * dim)
+        return n_layers * of_layer + 3 * bottleneck
 
     def gates(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Equations 1 to 3 of the module's source; (M, B, L)."""
@@ -231,17 +232,20 @@ class AttentiveMerge(Merge):
 
     def packed(self, x: Tensor, mask: Tensor | None, packing: Packing) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """See `Merge.packed`: what is before the second Linear, of valid frames only."""
-        frames = packing.pack(x.transpose(0, 1))
         gates = packing.spread(self.gates(x, mask)).unsqueeze(-1).unbind(dim=2)  # a layer (M, V, 1)
-        dim = x.shape[-1]
+        n_layers, dim = x.shape[1], x.shape[-1]
         n, bottleneck = self.down_bias.shape
         down = self.down.permute(2, 1, 0, 3)
         if bottleneck > 2 * dim:  # gate what goes in: the gradients of gates need its products, or all that comes out
-            by_layer = [layer * gate for layer, gate in zip(frames, gates, strict=True)]
+            by_layer = [layer * gate for layer, gate in zip(packing.pack(x.transpose(0, 1)), gates, strict=True)]
             h = torch.bmm(torch.cat(by_layer, dim=2), down.permute(2, 0, 1, 3).flatten(1, 2))
         else:
-            parts = torch.bmm(frames, down.reshape(-1, dim, n * bottleneck)).unflatten(2, (n, bottleneck))
-            first, *others = parts.transpose(1, 2).unbind()
+            flat = down.reshape(n_layers, dim, n * bottleneck)
+            if bottleneck < dim:  # what comes out is smaller to copy than the layers, and cheap where there is padding
+                parts = packing.pack((x.transpose(0, 1).flatten(1, 2) @ flat).unflatten(1, (len(x), -1)))
+            else:
+                parts = packing.pack(x.transpose(0, 1)) @ flat
+            first, *others = parts.unflatten(2, (n, bottleneck)).transpose(1, 2).unbind()
             h = first * gates[0]
             for part, gate in zip(others, gates[1:], strict=True):
                 h = h.addcmul(part, gate)

@@ -99,9 +99,7 @@ class BatchNorm(nn.Module):
 
 
 class _Normalized(Function):
-    """Batch norm by the statistics of a batch, and these; the backward pass needs half the passes over x that automatic
-    differentiation takes, and a third of the memory.
-    """
+    """Batch norm by the statistics of a batch, and these; fewer passes over x than automatic differentiation takes."""
 
     @staticmethod
     def forward(
