@@ -102,7 +102,7 @@ def draw(table: pd.DataFrame, path: Path) -> None:
     ax.invert_yaxis()
     ax.set_xlabel("EER on eval (%), 95 % interval")
     ax.set_xlim(left=0)
-    ax.legend(loc="best")
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(backbones))
     save_figure(ax, path)
 
 

@@ -1,11 +1,12 @@
-"""Heads with an LSTM on frames: processor time, memory and EER of three ways to train the same models.
+"""Heads on frames: processor time, memory and EER of three ways to train the same models.
 
     python tests/benchmarks/frame_heads.py CACHE [--old FOLDER] [--heads weighted-sum+lstm,attentive-compact+lstm]
 
 All depths x heads x seeds on some clips of every split, for the same epochs on the same batches: by this build; by an
-older one, a checkout of which `--old` names; and one after another with torch.nn.LSTM and torch.optim.AdamW, each on a
-source of the layers it sees and no others. Every way has a process of its own and one thread, in turn, and the figures
-are medians over the rounds. Memory is the anonymous one above what the process has before (Linux only). Minutes.
+older one, a checkout of which `--old` names; and, if all are LSTMs, one after another with torch.nn.LSTM and
+torch.optim.AdamW, each on a source of the layers it sees and no others. Every way has a process of its own and one
+thread, in turn, and the figures are medians over the rounds. Memory is the anonymous one above what the process has
+before (Linux only). Minutes.
 """
 
 import argparse
@@ -34,6 +35,7 @@ from probing.heads.sources import FrameSource
 from probing.heads.stack import HeadStack, Model, make_stacks
 from probing.heads.training import class_weights, scores_of, train
 from probing.metrics import eer
+from probing.options import WHOLE
 
 PARTS = {"train": 0.5, "dev": 0.25, "eval": 0.25}  # of the clips
 WAYS = ("ours", "old", "torch")
@@ -140,7 +142,7 @@ def measure(way: str, arguments: argparse.Namespace) -> dict[str, object]:
     models = [
         Model(*split_head(head), depth, seed, recipe.learning_rates[0], recipe.weight_decays[0])
         for head in arguments.heads.split(",")
-        for depth in range(1, sources["train"].n_layers + 1)
+        for depth in (WHOLE.read(arguments.depths) if arguments.depths else range(1, sources["train"].n_layers + 1))
         for seed in range(arguments.seeds)
     ]
     before, peak, stop = anonymous_gb(), [0.0], Event()
@@ -180,6 +182,7 @@ def main() -> None:
     parser.add_argument("cache", type=lambda folder: str(Path(folder).resolve()), help="with frames")
     parser.add_argument("--old", type=lambda folder: str(Path(folder).resolve()), help="checkout of an older build")
     parser.add_argument("--heads", default="weighted-sum+lstm,attentive-compact+lstm")
+    parser.add_argument("--depths", default="", help="as 1,4 or 1:6 [default: all]")
     parser.add_argument("--clips", type=int, default=120, help="of all splits: half to train, a quarter dev, eval")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--seeds", type=int, default=1)
@@ -192,7 +195,10 @@ def main() -> None:
 
         print(json.dumps({**measure(arguments.way, arguments), "of": build.__file__}))
         return
-    ways = [way for way in WAYS if way != "old" or arguments.old]
+    left_out = {"old"} if not arguments.old else set()
+    if not all(head.endswith("+lstm") for head in arguments.heads.split(",")):
+        left_out.add("torch")
+    ways = [way for way in WAYS if way not in left_out]
     print(f"{arguments.heads}, {arguments.clips} clips, {arguments.epochs} epochs, {arguments.seeds} seeds", flush=True)
     rounds = []
     for _ in range(arguments.rounds):
