@@ -76,6 +76,13 @@ def measure(folder: str, depths: DepthOptions, memory_gb: float) -> dict[str, ob
     }
 
 
+def ordered(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows by tier, head as it is listed here, and backbone, in whatever order they were measured."""
+    heads = [*POOLED, *FRAMES]
+    key = table.assign(tier=table["tier"] == "frames", head=[heads.index(head) for head in table["head"]])
+    return table.loc[key.sort_values(["tier", "head", "backbone"], kind="stable").index]
+
+
 def markdown(table: pd.DataFrame) -> str:
     """The table for a README."""
     shown = []
@@ -136,6 +143,7 @@ def main() -> None:
                 table = row if table.empty else pd.concat([table, row], ignore_index=True)
                 table.to_csv(path, index=False)
                 print(markdown(row).splitlines()[-1], flush=True)
+    table = ordered(table)
     (arguments.out / "heads.md").write_text(markdown(table))
     draw(table, arguments.picture or arguments.out / "heads.png")
 
