@@ -1,4 +1,8 @@
-"""WavLM's self-attention for training: through its projections as modules, so that adapters on them take part."""
+"""WavLM's self-attention for training: through its projections as modules, so that adapters on them take part.
+
+Nothing of the size of the attention weights is kept for the backward pass: scores, gated position bias and softmax are
+computed again there, a few heads at a time.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from transformers.models.wavlm.modeling_wavlm import WavLMAttention
+
+TILE = {"cpu": 2**20, "cuda": 2**26}  # scores at a time: what stays in a cache, or keeps a GPU busy
 
 
 class LearningAttention(WavLMAttention):
@@ -40,13 +47,15 @@ class LearningAttention(WavLMAttention):
             projection(hidden_states).unflatten(2, (self.num_heads, self.head_dim)).transpose(1, 2)
             for projection in (self.q_proj, self.k_proj, self.v_proj)
         )
-        mask = self._gate(hidden_states).unsqueeze(-1).to(query.dtype) * position_bias.to(query.dtype)
-        if attention_mask is not None:
-            mask = mask.masked_fill(~attention_mask.bool()[:, None, None, :], float("-inf"))
-        dropout = self.dropout if self.training else 0.0
-        mixed = functional.scaled_dot_product_attention(
-            query, key, value, attn_mask=mask, dropout_p=dropout, scale=self.scaling
-        )
+        gate = self._gate(hidden_states)
+        valid = None if attention_mask is None else attention_mask.bool()
+        if self.training and self.dropout:
+            mask = _masked(gate.unsqueeze(-1).to(query.dtype) * position_bias.to(query.dtype), valid)
+            mixed = functional.scaled_dot_product_attention(
+                query, key, value, attn_mask=mask, dropout_p=self.dropout, scale=self.scaling
+            )
+        else:
+            mixed = _Attention.apply(query, key, value, gate, position_bias, valid, self.scaling)
         return self.out_proj(mixed.transpose(1, 2).reshape(batch, n_frames, dim)), None, position_bias
 
     def _gate(self, hidden_states: Tensor) -> Tensor:
@@ -54,6 +63,80 @@ class LearningAttention(WavLMAttention):
         heads = hidden_states.unflatten(2, (self.num_heads, self.head_dim))
         gate_a, gate_b = torch.sigmoid(self.gru_rel_pos_linear(heads).unflatten(3, (2, 4)).sum(-1)).unbind(-1)
         return (gate_a * (gate_b * self.gru_rel_pos_const.view(self.num_heads) - 1.0) + 2.0).transpose(1, 2)
+
+
+class _Attention(torch.autograd.Function):
+    """softmax(scale Q K^T + gate * bias) V, by scaled_dot_product_attention; its gradients, by the same tiles."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        gate: Tensor,
+        bias: Tensor,
+        valid: Tensor | None,
+        scale: float,
+    ) -> Tensor:
+        """Attend: (B, H, T, d) each, gate (B, H, T), bias (H, T, T), valid (B, T); gives (B, H, T, d)."""
+        mixed = torch.empty_like(query.transpose(1, 2), memory_format=torch.contiguous_format).transpose(1, 2)
+        for clips, heads in _tiles(query):
+            at = clips, heads
+            mask = _mask(gate[at], bias[heads], valid, clips).to(query.dtype)
+            mixed[at] = functional.scaled_dot_product_attention(
+                query[at], key[at], value[at], attn_mask=mask, scale=scale
+            )
+        ctx.save_for_backward(query, key, value, gate, bias, valid)
+        ctx.scale = scale
+        return mixed
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients of query, key, value, gate and bias."""
+        query, key, value, gate, bias, valid = ctx.saved_tensors
+        empty = [torch.empty_like(x.transpose(1, 2), memory_format=torch.contiguous_format) for x in (query, key, value)]
+        d_query, d_key, d_value = (x.transpose(1, 2) for x in empty)
+        d_gate = torch.empty_like(gate)
+        d_bias = torch.zeros_like(bias) if ctx.needs_input_grad[4] else None
+        for clips, heads in _tiles(query):
+            at = clips, heads
+            keys = key[at]
+            scores = _mask(gate[at], bias[heads], valid, clips).add_((query[at] @ keys.mT).float(), alpha=ctx.scale)
+            weights = scores.softmax(-1)
+            d_value[at] = weights.to(grad.dtype).mT @ grad[at]
+            d_weights = (grad[at] @ value[at].mT).float()
+            d_scores = torch._softmax_backward_data(d_weights, weights, -1, torch.float32)
+            small = (ctx.scale * d_scores).to(query.dtype)
+            d_query[at] = small @ keys
+            d_key[at] = small.mT @ query[at]
+            if ctx.needs_input_grad[3]:
+                d_gate[at] = (d_scores * bias[heads]).sum(-1)
+            if d_bias is not None:
+                d_bias[heads] += (d_scores * gate[at].unsqueeze(-1)).sum(0)
+        return d_query, d_key, d_value, d_gate, d_bias, None, None
+
+
+def _tiles(query: Tensor) -> list[tuple[slice, slice]]:
+    """Clips and heads to compute at a time, so that their scores stay small; at least one head of one clip."""
+    n_clips, n_heads, n_frames, _ = query.shape
+    most = max(1, TILE.get(query.device.type, TILE["cuda"]) // n_frames**2)
+    heads = min(n_heads, most)
+    clips = max(1, most // n_heads)
+    return [
+        (slice(clip, clip + clips), slice(head, head + heads))
+        for clip in range(0, n_clips, clips)
+        for head in range(0, n_heads, heads)
+    ]
+
+
+def _mask(gate: Tensor, bias: Tensor, valid: Tensor | None, clips: slice) -> Tensor:
+    return _masked(gate.float().unsqueeze(-1) * bias.float(), None if valid is None else valid[clips])
+
+
+def _masked(mask: Tensor, valid: Tensor | None) -> Tensor:
+    return mask if valid is None else mask.masked_fill(~valid[:, None, None, :], float("-inf"))
 
 
 def learn(encoder: nn.Module) -> None:

@@ -12,9 +12,11 @@ import os
 import platform
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 PRIMITIVES = 128  # enough for eight passes beside each other over one or two lengths each
@@ -28,9 +30,50 @@ class OneDnnLinear(nn.Linear):
         return linear_onednn(input, self.weight, self.bias)
 
 
+class LearningLinear(nn.Linear):
+    """An nn.Linear with gradients, whose products on a CPU go through oneDNN, forward and backward."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Compute (..., in) -> (..., out)."""
+        if not _fits_onednn(input) or self.weight.dtype != torch.float32:
+            return functional.linear(input, self.weight, self.bias)
+        product: Tensor = _Linear.apply(input, self.weight, self.bias)
+        return product
+
+
+class _Linear(torch.autograd.Function):
+    """x W^T + b and its gradients through oneDNN; x is kept only if W is trained."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Give x W^T + b."""
+        ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, weight)
+        return linear_onednn(x, weight, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        """Give the gradients of x, W and b."""
+        x, weight = ctx.saved_tensors
+        rows = grad.reshape(-1, grad.shape[-1])
+        d_x = d_weight = d_bias = None
+        if ctx.needs_input_grad[0]:
+            d_x = linear_onednn(rows, weight.mT, None).view(*grad.shape[:-1], weight.shape[1])
+        if ctx.needs_input_grad[1]:
+            d_weight = linear_onednn(rows.mT, x.reshape(-1, x.shape[-1]).mT, None)
+        if ctx.needs_input_grad[2]:
+            d_bias = rows.sum(0)
+        return d_x, d_weight, d_bias
+
+
+def _fits_onednn(x: Tensor) -> bool:
+    kind = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    return kind and bool(x.numel())
+
+
 def linear_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Compute x W^T + b through oneDNN, where x is float32 on a CPU and stays so."""
-    if x.device.type != "cpu" or x.dtype != torch.float32 or torch.is_autocast_enabled("cpu") or not x.numel():
+    if not _fits_onednn(x):
         return functional.linear(x, weight, bias)
     return functional.linear(x.to_mkldnn(), weight, bias).to_dense()
 

@@ -18,7 +18,8 @@ from cache.errors import argument
 from .backbone import Backbone
 from .errors import BackboneUnsupported, ClipUnusable
 from .layers import HiddenStates
-from .products import OneDnnLinear, use_fast_products
+from .products import LearningLinear, OneDnnLinear, use_fast_products
+from .recomputing import recomputing
 from .unused import few
 
 # The parts of an encoder that turn a waveform or a spectrogram into frames, by the names that transformers gives them.
@@ -69,7 +70,7 @@ class Trainable(nn.Module):
         self._source = (backbone._weights_sha256, tuple(backbone._encoder.state_dict()))
         self._fast = any(isinstance(module, OneDnnLinear) for module in backbone._encoder.modules())
         own = copy.deepcopy(backbone)
-        encoder = own._encoder
+        encoder: Any = own._encoder
         _use_modules_with_gradients(encoder)
         own._by_clip = hasattr(encoder, "feature_extractor")
         self._backbone = own
@@ -152,8 +153,8 @@ class Trainable(nn.Module):
             if self.training and self._masking:
                 self._check_length(waveforms)
                 stack.enter_context(_numpy_drawn_by_torch())
-            if self.checkpointing and torch.is_grad_enabled():
-                stack.enter_context(_checkpointed(self.blocks))
+            if torch.is_grad_enabled():
+                stack.enter_context(_checkpointed(self.blocks) if self.checkpointing else recomputing(self.blocks))
             return backbone._hidden_states(waveforms)
 
     def frozen(self) -> Backbone:
@@ -195,7 +196,7 @@ class Trainable(nn.Module):
 
     def _check_length(self, waveforms: Sequence[np.ndarray]) -> None:
         longest = max((self.n_frames(len(clip)) for clip in waveforms), default=0)
-        needed = self._backbone._encoder.config.mask_time_length
+        needed = self._backbone._config.mask_time_length
         if 0 < longest < needed and self._on.get("mask_time_prob"):
             raise ClipUnusable(
                 f"the longest clip of the batch has {longest} frames, and the published config masks {needed} at a "
@@ -203,12 +204,12 @@ class Trainable(nn.Module):
             )
 
 
-def _use_modules_with_gradients(encoder: nn.Module) -> None:
+def _use_modules_with_gradients(encoder: Any) -> None:
     """Switch linear layers, and WavLM's attention, to modules that have gradients and go through every projection."""
     for module in encoder.modules():
         if isinstance(module, OneDnnLinear):
-            module.__class__ = nn.Linear
-    if encoder.config.model_type == "wavlm":  # type: ignore[union-attr]
+            module.__class__ = LearningLinear  # type: ignore[assignment]
+    if encoder.config.model_type == "wavlm":
         from .attention import unfuse
         from .attention_gradients import learn
 
@@ -216,8 +217,11 @@ def _use_modules_with_gradients(encoder: nn.Module) -> None:
         learn(encoder)
 
 
-def _use_modules_without_gradients(encoder: nn.Module) -> None:
-    if encoder.config.model_type == "wavlm":  # type: ignore[union-attr]
+def _use_modules_without_gradients(encoder: Any) -> None:
+    for module in encoder.modules():
+        if isinstance(module, LearningLinear):
+            module.__class__ = nn.Linear  # type: ignore[assignment]
+    if encoder.config.model_type == "wavlm":
         from .attention_gradients import unlearn
 
         unlearn(encoder)
@@ -275,7 +279,7 @@ def _left_out(blocks: nn.ModuleList, share: float) -> Iterator[None]:
 def _checkpointed(blocks: nn.ModuleList) -> Iterator[None]:
     """Keep the input of each block only."""
     for block in blocks:
-        block.forward = partial(checkpoint, block.forward, use_reentrant=False)  # type: ignore[method-assign]
+        block.forward = partial(checkpoint, block.forward, use_reentrant=False)
     try:
         yield
     finally:
