@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -9,10 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from numpy.typing import NDArray
 
-from probing.audio import SAMPLING_RATE, SUFFIXES, Cropping, UnusableAudio, Waveform, load_audio
+from probing.audio import SAMPLING_RATE, SUFFIXES, Waveform
 from probing.augmentation.rates import resampled
 from probing.augmentation.transform import TransformError
+
+MOST_RESPONSE_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -32,34 +37,48 @@ class AudioFolder:
         """The files of the folder `part` in it, at any depth."""
         return tuple(one for one in self.files if one.startswith(f"{part}/"))
 
-    def load(self, file: str) -> Waveform:
-        """One file whole, at 16 kHz, the mean of its channels."""
-        try:
-            return load_audio(Path(self.root, file), Cropping(max_seconds=3600))
-        except UnusableAudio as error:
-            raise TransformError(f"{Path(self.root, file)}: {error}. Mend or remove it") from None
+    def load_response(self, file: str) -> Waveform:
+        """An impulse response, at 16 kHz: the first channel, as the mean of those of an array would be none."""
+        samples, rate = self._read(file, lambda opened: 0, MOST_RESPONSE_S)
+        return _at_our_rate(samples[:, 0], rate)
 
     def load_piece(self, file: str, n_samples: int, where: float) -> Waveform:
-        """A piece of a file, tiled if it is shorter.
+        """A piece of a file, the mean of its channels, tiled if it is shorter.
 
         Args:
             file: one of `files`.
             n_samples: at 16 kHz.
             where: its start among the possible ones, from 0 to 1. Only that piece of a long file is read.
         """
+        seconds = n_samples / SAMPLING_RATE
+
+        def start(opened: soundfile.SoundFile) -> int:
+            return int(where * max(0, opened.frames - math.ceil(seconds * opened.samplerate)))
+
+        samples, rate = self._read(file, start, seconds)
+        piece = _at_our_rate(samples.mean(axis=1), rate)
+        return np.tile(piece, -(-n_samples // len(piece)))[:n_samples]
+
+    def _read(
+        self, file: str, start: Callable[[soundfile.SoundFile], int], seconds: float
+    ) -> tuple[NDArray[np.float32], int]:
+        """Samples (n, channels) of a file from a place on, and its rate."""
+        path = Path(self.root, file)
         try:
-            with soundfile.SoundFile(Path(self.root, file)) as opened:
-                wanted = -(-n_samples * opened.samplerate // SAMPLING_RATE)
-                opened.seek(int(where * max(0, opened.frames - wanted)))
-                samples = opened.read(wanted, dtype="float32", always_2d=True).mean(axis=1)
+            with soundfile.SoundFile(path) as opened:
+                opened.seek(start(opened))
+                samples = opened.read(math.ceil(seconds * opened.samplerate), dtype="float32", always_2d=True)
                 rate = opened.samplerate
         except (soundfile.LibsndfileError, OSError) as error:
-            raise TransformError(f"{Path(self.root, file)}: {error}. Mend or remove it") from None
+            raise TransformError(f"{path}: {str(error).rstrip('.')}. Mend or remove it") from None
         if not len(samples) or not np.isfinite(samples).all():
             what = "it has samples that are NaN or infinite" if len(samples) else "it has no samples"
-            raise TransformError(f"{Path(self.root, file)}: {what}. Mend or remove it")
-        piece = samples if rate == SAMPLING_RATE else resampled(samples, rate, SAMPLING_RATE)
-        return np.tile(piece, -(-n_samples // len(piece)))[:n_samples]
+            raise TransformError(f"{path}: {what}. Mend or remove it")
+        return samples, rate
+
+
+def _at_our_rate(samples: Waveform, rate: int) -> Waveform:
+    return samples if rate == SAMPLING_RATE else resampled(samples, rate, SAMPLING_RATE)
 
 
 @lru_cache(maxsize=16)

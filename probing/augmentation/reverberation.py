@@ -46,7 +46,7 @@ def _room_acoustics() -> Any:
 
 @cache
 def room_response(size: str, number: int) -> NDArray[np.float64]:
-    """The impulse response of one of the 16 rooms of a size, from its direct path on; the same on every machine."""
+    """The impulse response of one of the 16 rooms of a size, from its direct path on; the same each time."""
     library, rooms = _room_acoustics(), SIZES[size]
     rng = np.random.default_rng([list(SIZES).index(size), number])
     sides = rng.uniform(rooms.low, rooms.high)
@@ -74,7 +74,7 @@ def from_direct_path(response: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @lru_cache(maxsize=256)
 def _file_response(root: str, file: str) -> NDArray[np.float64]:
-    return from_direct_path(audio_folder(root).load(file).astype(np.float64))
+    return from_direct_path(audio_folder(root).load_response(file).astype(np.float64))
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,13 @@ def test_a_folder_is_known_by_its_files_and_not_by_its_place(tmp_path: Path) -> 
     assert first == second != third
 
 
+def test_a_broken_file_of_a_folder_is_named(tmp_path: Path, speech: np.ndarray) -> None:
+    (tmp_path / "x.wav").write_bytes(b"RIFF no more")
+    for text in (f"noise:{tmp_path}@5", f"reverb:{tmp_path}"):
+        with pytest.raises(TransformError, match=r"x\.wav: .*Mend or remove it"):
+            through(text, speech)
+
+
 def test_a_silent_folder_of_noise_is_refused(tmp_path: Path, speech: np.ndarray) -> None:
     soundfile.write(tmp_path / "x.wav", np.zeros(9000), 16000)
     with pytest.raises(TransformError, match=r"are silent\. Remove the silent files"):
@@ -140,7 +147,8 @@ def test_rooms_keep_the_power_and_have_a_tail(room: str, seconds: float) -> None
 def test_impulse_responses_of_a_folder_are_taken_from_their_direct_path_on(tmp_path: Path, speech: np.ndarray) -> None:
     response = np.zeros(4000)
     response[700], response[1500] = 0.5, 0.25
-    soundfile.write(tmp_path / "x.wav", response, 16000)
+    # two channels of an array; their mean would be the response of no place
+    soundfile.write(tmp_path / "x.wav", np.stack([response, np.roll(response, 40)], axis=1), 16000)
     expected = speech + 0.5 * np.pad(speech, (800, 0))[: len(speech)]
     expected *= np.linalg.norm(speech) / np.linalg.norm(expected)
     np.testing.assert_allclose(through(f"reverb:{tmp_path}", speech), expected, atol=1e-3)
