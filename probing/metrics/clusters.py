@@ -184,7 +184,9 @@ def clusters_of(table: pd.DataFrame, unit: str = AUTO, where: str = "utterance",
             column is of are drawn one by one.
     """
     names = columns_of(table, unit, where)
-    ids = pd.util.hash_array(table["utterance_id"].to_numpy(object)) if "utterance_id" in table else None
+    ids = None
+    if "utterance_id" in table:
+        ids = pd.util.hash_array(table["utterance_id"].to_numpy(object), categorize=False)  # nearly all are different
     if not by_class:
         return Clusters(tuple(Factor(name, table[name].to_numpy()) for name in names), ids)
     is_bonafide = table["label"].eq("bonafide").to_numpy()

@@ -136,8 +136,7 @@ def rates_in(asv: pd.DataFrame | None, wanted: Mapping[str, str], of_both: Mappi
 
 
 def _rates(asv: pd.DataFrame) -> AsvRates | None:
-    keys = asv["key"].to_numpy()
-    return asv_rates(keys, asv["score"]) if len(set(keys)) == 3 else None
+    return asv_rates(asv["key"], asv["score"]) if asv["key"].nunique() == 3 else None
 
 
 def _figures(trials: pd.DataFrame, asv: AsvRates | None, legacy: AsvRates | None) -> dict[str, float]:

@@ -63,11 +63,12 @@ def asv_rates(keys: ArrayLike, scores: ArrayLike) -> AsvRates:
     >>> found.miss, found.false_alarm, found.false_alarm_spoof
     (0.0, 0.5, 0.5)
     """
-    names = np.asarray(keys).astype(str)
+    names = np.asarray(keys)
     values = np.asarray(scores, np.float64)
-    if names.shape != values.shape or not np.isin(names, KEYS).all():
+    kinds = [names == key for key in KEYS]
+    if names.shape != values.shape or not np.logical_or.reduce(kinds).all():
         raise ScoresError(f"ASV keys {names.shape}, scores {values.shape}: expected one of {', '.join(KEYS)} per score")
-    target, nontarget, spoof = (values[names == key] for key in KEYS)
+    target, nontarget, spoof = (values[kind] for kind in kinds)
     if not (len(target) and len(nontarget) and len(spoof)) or np.isnan(spoof).any():
         raise ScoresError(
             f"ASV scores: {len(target)} target, {len(nontarget)} nontarget, {len(spoof)} spoof: expected all three "

@@ -4,6 +4,7 @@ import csv
 import math
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -59,38 +60,27 @@ def read_table(
         rows = _rows(path)
     except (OSError, EOFError, zlib.error, UnicodeError, csv.Error, TooLarge) as error:
         raise ScoresError(f"{path}: cannot be read as {what} ({error}). Expected {expected}") from None
-    line, fields = next(iter(rows.items()), (0, []))
-    fields = fit(fields, 1)
-    names = _header(fields, needed, instead)
-    if names:
-        if (twice := first_double(names)) is not None:
-            raise ScoresError(f"{path}, line {line}: column {twice!r} is there twice; expected one of each name")
-        del rows[line]
-    if not rows:
+    first = fit(rows.head[0], 1) if rows.lines else []
+    names = _header(first, needed, instead)
+    skipped = 1 if names else 0
+    if (twice := first_double(names)) is not None:
+        raise ScoresError(f"{path}, line {rows.lines[0]}: column {twice!r} is there twice; expected one of each name")
+    if len(rows.lines) == skipped:
         raise ScoresError(f"{path}: no {what}. Expected {expected}")
     if not names:
-        if len(fields) not in orders:
-            raise ScoresError(f"{path}, line {line}: {len(fields)} fields; expected {expected}")
-        names = _order(orders[len(fields)], [fit(row, len(fields)) for row in rows.values()], path)
-    for line, found in rows.items():
-        if len(found) == len(names):
-            continue
-        rows[line] = fit(found, len(names))
-        if len(rows[line]) != len(names):
-            raise ScoresError(
-                f"{path}, line {line}: {len(found)} fields; expected {len(names)} as in the first. Mend the line, or "
-                "write the file again"
-            )
-    columns = zip(names, zip(*rows.values(), strict=True), strict=True)
-    kept = {name: pd.Series(column, list(rows), dtype=str) for name, column in columns if name != "_"}
-    return pd.DataFrame(kept)
+        if len(first) not in orders:
+            raise ScoresError(f"{path}, line {rows.lines[0]}: {len(first)} fields; expected {expected}")
+        names = _order(orders[len(first)], [fit(row, len(first)) for row in rows.head], path)
+    lines = pd.Index(rows.lines[skipped:])
+    columns = zip(names, rows.columns(len(names), skipped, path), strict=True)
+    return pd.DataFrame({name: pd.Series(column, lines, dtype=str) for name, column in columns if name != "_"})
 
 
 def _order(orders: tuple[str, ...], rows: list[list[str]], path: Path) -> list[str]:
     """The one order of columns that the rows fit, by the first row, and where that leaves several, by many."""
     fitting = [order for order in orders if _fits(order.split(), rows[:1])] or [orders[0]]
     if len(fitting) > 1:
-        fitting = [order for order in fitting if _fits(order.split(), rows[:SCORED], names_are_whole=True)]
+        fitting = [order for order in fitting if _fits(order.split(), rows, names_are_whole=True)]
     if len(fitting) != 1:
         raise ScoresError(
             f"{path}: the order of its {len(rows[0])} columns cannot be told, as two could be scores or labels. Write "
@@ -155,17 +145,59 @@ def refuse(table: pd.DataFrame, wrong: "pd.Series[bool]", column: str, expected:
         )
 
 
-def _rows(path: Path) -> dict[int, list[str]]:
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of a file. lines: their numbers. head: the first SCORED. fields: all, or none where `words` has them all.
+
+    Most files have as many words in every line. They are kept as one list, as a list a row costs most of the time.
+    """
+
+    lines: list[int]
+    head: list[list[str]]
+    fields: list[list[str]]
+    words: list[str]
+
+    def columns(self, n: int, skipped: int, path: Path) -> list[list[str]]:
+        """The n columns without the first rows; another number of fields in a row is refused."""
+        if self.words and len(self.head[0]) == n:
+            return [self.words[skipped * n + i :: n] for i in range(n)]
+        rows = [fit(row, n) for row in (self.fields or _in_rows(self.words, len(self.head[0])))[skipped:]]
+        for line, row in zip(self.lines[skipped:], rows, strict=True):
+            if len(row) != n:
+                raise ScoresError(
+                    f"{path}, line {line}: {len(row)} fields; expected {n} as in the first. Mend the line, or write "
+                    "the file again"
+                )
+        return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _in_rows(words: list[str], n: int) -> list[list[str]]:
+    return [words[i : i + n] for i in range(0, len(words), n)]
+
+
+def _rows(path: Path) -> _Rows:
     # Not by pandas: it takes a quotation mark in a name for a quotation, and has no line numbers.
     with open_text(path) as handle:
         if is_csv(path):
-            return separated_rows(handle, ",")
+            return _of_fields(separated_rows(handle, ","))
         text = handle.read()
+    lines = text.split("\n")
     bare = stripped if BYTE_ORDER_MARK in text else str.strip
-    lines = enumerate(text.split("\n"), 1)
-    if "\t" in bare(next((line for line in text.split("\n") if bare(line)), "")):
-        return {number: [bare(field) for field in line.split("\t")] for number, line in lines if bare(line)}
-    return {number: fields for number, line in lines if (fields := bare(line).split())}
+    if "\t" in bare(next((line for line in lines if bare(line)), "")):
+        return _of_fields(
+            {i: [bare(field) for field in line.split("\t")] for i, line in enumerate(lines, 1) if bare(line)}
+        )
+    widths = [len(line.split()) for line in lines]
+    if len(set(widths) - {0}) != 1 or BYTE_ORDER_MARK in text:
+        return _of_fields({i: fields for i, line in enumerate(lines, 1) if (fields := bare(line).split())})
+    words = text.split()
+    width = max(widths)
+    return _Rows([i for i, n in enumerate(widths, 1) if n], _in_rows(words[: SCORED * width], width), [], words)
+
+
+def _of_fields(rows: dict[int, list[str]]) -> _Rows:
+    fields = list(rows.values())
+    return _Rows(list(rows), fields[:SCORED], fields, [])
 
 
 def _header(fields: list[str], needed: tuple[str, ...], instead: tuple[str, ...]) -> list[str]:
