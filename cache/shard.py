@@ -17,7 +17,7 @@ mapped when read.
 
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -215,8 +215,9 @@ class Shard:
         rows = np.asarray(rows)
         for layer in layers:
             i = self._layer_index[layer]
-            for row in rows[unchecked[i, rows]].tolist():
-                if not self._matches(tier, layer, row):
+            left = rows[unchecked[i, rows]]
+            for row, matches in zip(left.tolist(), self._match(tier, layer, left), strict=True):
+                if not matches:
                     name = self.utterance_ids[row]
                     raise CacheCorrupt(self._fault(f"{name}: {tier} layer {layer} does not match its checksum"))
                 unchecked[i, row] = False
@@ -227,13 +228,21 @@ class Shard:
             (tier, layer, row)
             for tier in self._places
             for layer in self._layer_index
-            for row in range(self.n_rows)
-            if not self._matches(tier, layer, row)
+            for row, matches in enumerate(self._match(tier, layer, np.arange(self.n_rows)))
+            if not matches
         ]
 
-    def _matches(self, tier: str, layer: int, row: int) -> bool:
-        found = crc32(np.ascontiguousarray(self._block(tier, layer, row)).view(np.uint8))
-        return bool(found == self._checksums[tier][self._layer_index[layer] * self.n_rows + row])
+    def _match(self, tier: str, layer: int, rows: Array) -> Iterator[bool]:
+        """Whether the bytes of utterances in a layer have their checksums, one by one."""
+        if not len(rows):
+            return
+        stored = np.ascontiguousarray(self.frames(layer) if tier == "frames" else self.pooled(layer))
+        data = stored.reshape(-1).view(np.uint8).data  # slices of it cost less than rows of the array
+        size = len(data) // max(len(stored), 1)
+        first, last = (self.offsets[rows], self.offsets[rows + 1]) if tier == "frames" else (rows, rows + 1)
+        wanted = self._checksums[tier][self._layer_index[layer] * self.n_rows + rows]
+        for start, end, checksum in zip((size * first).tolist(), (size * last).tolist(), wanted.tolist(), strict=True):
+            yield crc32(data[start:end]) == checksum
 
     def _block(self, tier: str, layer: int, row: int) -> Array:
         if tier == "frames":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -52,18 +53,22 @@ class View:
         about = self.cache.about
         return f"{about.get('backbone')} on {about.get('corpus')} (cache {self.cache.id})"
 
+    @cached_property
+    def _places(self) -> pd.DataFrame:
+        """Where the cache has the utterances, without the columns of text, which cost most where rows are taken."""
+        return self.table[["shard", "row"]]
+
     def counts(self) -> NDArray[np.int64]:
         """Rows of each utterance, (N,)."""
         return np.array([len(frames) for frames in self.picked] if self.picked else np.ones(len(self.table)), np.int64)
 
     def rows(self, layers: Sequence[int], positions: Array) -> list[Array]:
         """Rows of the utterances at `positions`, one after the other: (rows, width) a layer, in the cache's type."""
-        table = self.table.iloc[positions]
         if self.tier == "pooled":
-            pooled = self.cache.pooled(layers, table)
-            return list(pooled.reshape(len(pooled), len(table), -1) if self.deviation else pooled[:, :, 0])
+            pooled = self.cache.pooled(layers, self._places.iloc[positions])
+            return list(pooled.reshape(len(pooled), len(positions), -1) if self.deviation else pooled[:, :, 0])
         blocks: list[list[Array]] = [[] for _ in layers]
-        for name, position in zip(table["utterance_id"], positions, strict=True):
+        for name, position in zip(self.table["utterance_id"].iloc[positions], positions, strict=True):
             clip = self.cache.frames([name], layers)[0]
             for i in range(len(blocks)):
                 blocks[i].append(clip[i, self.picked[position]])

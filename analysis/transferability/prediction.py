@@ -16,6 +16,7 @@ from probing.runs import Run
 
 FEWEST = 3  # points that can be ranked
 PERMUTATIONS = 5000
+VALUES_AT_ONCE = 1_000_000  # most values of a table in memory
 
 
 def predicts(
@@ -118,5 +119,8 @@ def _permuted(
     signs = np.sign(np.subtract.outer(x, x))
     others = np.sign(np.subtract.outer(rankdata(y), rankdata(y)))
     size = np.sqrt(np.square(signs).sum() * np.square(others).sum())
-    orders = (generator.permutation(len(y)) for _ in range(permutations))
-    return np.array([(signs * others[np.ix_(order, order)]).sum() / size for order in orders])
+    orders = np.array([generator.permutation(len(y)) for _ in range(permutations)])
+    sums = []
+    for some in np.array_split(orders, max(1, permutations * len(y) ** 2 // VALUES_AT_ONCE)):
+        sums.append(np.einsum("ij,pij->p", signs, others[some[:, :, None], some[:, None, :]]))
+    return np.concatenate(sums) / size

@@ -144,7 +144,7 @@ def at_scale(n_layers: int, n: int, dim: int, memory_gb: float, n_controls: int)
                 os._exit(status)
         if os.waitpid(writer, 0)[1]:
             raise SystemExit("the cache could not be written")
-        options = SweepOptions(STRENGTHS, tuple(range(n_controls)), DepthOptions(heads=()))
+        options = SweepOptions(STRENGTHS, tuple(range(n_controls)), depths=DepthOptions(heads=()))
         started, cpu = time.perf_counter(), time.process_time()
         run = sweep(scratch / "cache", scratch / "run", options, memory_gb=memory_gb, say=lambda text: None)
         seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
