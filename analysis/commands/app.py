@@ -26,6 +26,7 @@ from analysis.commands.score import score
 from analysis.commands.similarity import similarity
 from analysis.commands.sweep import sweep
 from analysis.commands.transfer import transfer
+from analysis.commands.tune import tune
 from analysis.commands.verify import verify
 from cache.atomic import DISK
 from cache.errors import ProbeError
@@ -76,6 +77,7 @@ app.add_typer(reproduce_app, name="reproduce")
 for command in (
     extract,
     sweep,
+    tune,
     evaluate,
     calibrate,
     export,

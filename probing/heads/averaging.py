@@ -32,14 +32,14 @@ class Best:
             self.values[name][slot[models], models] = value[models]
         self.losses[slot[models], models] = losses[models]
 
+    def kept(self) -> Tensor:
+        """Which slots count in the end, bool (K, M)."""
+        return self.losses.isfinite()
+
     @torch.no_grad()
     def restore(self, stack: HeadStack) -> None:
-        """Give every model the mean of its kept parameters."""
-        kept = self.losses.isfinite().float()
-        self._take(stack, kept)
-
-    def _take(self, stack: HeadStack, kept: Tensor) -> None:
-        """Give every model the mean over slots that are `kept` (K, M); one without any stays as it is."""
+        """Give every model the mean of its kept parameters; one without any stays as it is."""
+        kept = self.kept().float()
         weight = kept / kept.sum(0).clamp_min(1)
         some = kept.sum(0) > 0
         for name, value in stack.learned().items():
@@ -69,7 +69,6 @@ class Successors(Best):
         super().offer(stack, losses, epoch, active)
         self.pending |= self.losses != before
 
-    @torch.no_grad()
-    def restore(self, stack: HeadStack) -> None:
-        """Give every model the mean of its kept parameters."""
-        self._take(stack, (self.losses.isfinite() & ~self.pending).float())
+    def kept(self) -> Tensor:
+        """See `Best.kept`; a slot whose epoch has no successor does not."""
+        return self.losses.isfinite() & ~self.pending

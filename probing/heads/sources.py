@@ -104,7 +104,7 @@ class PooledSource:
             total += torch.stack([(x - reference).sum(0), (x - reference).square().sum(0)])
         assert reference is not None
         mean, square = total / len(self)
-        return (reference + mean).float(), _deviation(square - mean.square(), reference + mean)
+        return (reference + mean).float(), deviation(square - mean.square(), reference + mean)
 
 
 class FrameSource:
@@ -156,7 +156,7 @@ class FrameSource:
         pooled = self.cache.pooled(self.layers, self.table).astype(np.float64)
         mean = pooled[:, :, 0].mean(1)
         variance = pooled[:, :, 0].var(1) + np.square(pooled[:, :, 1]).mean(1)
-        return torch.from_numpy(mean).float(), _deviation(torch.from_numpy(variance), torch.from_numpy(mean))
+        return torch.from_numpy(mean).float(), deviation(torch.from_numpy(variance), torch.from_numpy(mean))
 
 
 def prefetched(items: Iterable[T], ahead: int = 2) -> Iterator[T]:
@@ -192,6 +192,7 @@ def prefetched(items: Iterable[T], ahead: int = 2) -> Iterator[T]:
             thread.join(0.01)
 
 
-def _deviation(variance: Tensor, mean: Tensor) -> Tensor:
+def deviation(variance: Tensor, mean: Tensor) -> Tensor:
+    """What features are divided by: their deviation, or 1 where they do not vary beyond rounding."""
     scale = variance.clamp_min(0).sqrt()
     return torch.where(scale <= 1e-6 * mean.abs().clamp_min(1e-12), torch.ones_like(scale), scale).float()

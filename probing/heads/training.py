@@ -216,7 +216,7 @@ def losses_of(
         x = deepest.standardized(x[:, : deepest.n_layers])
 
         def measure(stack: HeadStack, x: Tensor = x, mask: Tensor | None = mask, part: Batch = part) -> Tensor:
-            return _loss(stack, x[:, : stack.n_layers], mask, part.rows, target, weights, device)
+            return _loss(stack, x[:, : stack.n_layers], mask, part.rows, target, weights)
 
         losses = workers.map(torch.no_grad()(measure), stacks)  # each thread has its own mode
         for total, found in zip(totals, losses, strict=True):
@@ -262,7 +262,7 @@ def _backward(
         ) -> None:
             stack.train()
             stack.merge.learn(n_before)
-            loss = _loss(stack, x[:, : stack.n_layers], mask, part.rows, target, weights, device)
+            loss = _loss(stack, x[:, : stack.n_layers], mask, part.rows, target, weights)
             stack.eval()
             (loss.sum() / total).backward()
 
@@ -277,12 +277,22 @@ def _loss(
     rows: NDArray[np.intp],
     targets: Target,
     weights: Tensor,
-    device: str,
 ) -> Tensor:
-    """Sum (M,) of the weighted cross-entropies, or squared errors of numbers, of utterances; of standardised layers."""
-    logits = stack(x, mask)
-    target = torch.from_numpy(targets[rows]).to(device)
-    if stack.outputs == 1:
+    """Sum (M,) of the losses of utterances, of standardised layers."""
+    return loss_of(stack(x, mask), targets[rows], weights[torch.from_numpy(rows)], stack.outputs)
+
+
+def loss_of(logits: Tensor, targets: Target, weights: Tensor, outputs: int | None) -> Tensor:
+    """Sum (M,) of the weighted cross-entropies, or squared errors of numbers.
+
+    Args:
+        logits: (M, B, O).
+        targets: (B,).
+        weights: (B,).
+        outputs: see `HeadStack`.
+    """
+    target = torch.from_numpy(targets).to(logits.device)
+    if outputs == 1:
         losses = (logits[:, :, 0] - target.float()).square()
     elif logits.shape[2] == 1:
         losses = functional.binary_cross_entropy_with_logits(
@@ -290,7 +300,7 @@ def _loss(
         )
     else:
         losses = -torch.log_softmax(logits, dim=2).gather(2, target.long().expand(len(logits), -1)[..., None])[..., 0]
-    return (losses * weights[torch.from_numpy(rows)].to(device)).sum(1)
+    return (losses * weights.to(logits.device)).sum(1)
 
 
 def _on(batch: Batch, device: str) -> tuple[Tensor, Tensor | None]:

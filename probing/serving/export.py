@@ -104,13 +104,8 @@ def export(
     options = run_options(run, chosen.head)
     backbone = load_run_backbone(run, options, device).truncate(n_blocks)
     record = {
-        "backbone": backbone.name,
-        "corpus": run.record["about"].get("corpus", ""),
+        **described(backbone, chosen.head, options, run.record["about"].get("corpus", "")),
         "head": chosen.about.name,
-        "depth": n_blocks,
-        "tier": chosen.head.tier,
-        "options": {name: getattr(options, name) for name in KEPT},
-        "weights_sha256": backbone.fingerprint()["weights_sha256"],
         "dev_eer": chosen.about.dev_eer,
         "eval_eer": chosen.about.eval_eer,
         "note": chance_note(run, chosen.about) if exits is None else "",
@@ -140,8 +135,26 @@ def check_place(folder: Path) -> None:
         raise ServingError(f"{folder}: is there and is no exported head. Name another folder, or remove it")
 
 
+def described(backbone: Backbone, head: AnyHead, options: Options, corpus: str) -> dict[str, Any]:
+    """What the record of an export says of a backbone with the blocks a head needs, and how audio is prepared."""
+    return {
+        "form": "serving",
+        "backbone": backbone.name,
+        "corpus": corpus,
+        "depth": head_depth(head),
+        "tier": head.tier,
+        "options": {name: getattr(options, name) for name in KEPT},
+        "weights_sha256": backbone.fingerprint()["weights_sha256"],
+    }
+
+
 def write_exported(
-    folder: Path, backbone: Backbone, head: AnyHead, record: Mapping[str, Any], reference: Reference | None = None
+    folder: Path,
+    backbone: Backbone,
+    head: AnyHead,
+    record: Mapping[str, Any],
+    reference: Reference | None = None,
+    more: Mapping[str, bytes] | None = None,
 ) -> Exported:
     """Write a backbone with a head as an exported folder, whole or not at all.
 
@@ -151,6 +164,7 @@ def write_exported(
         head: trained.
         record: what serving.json says: `head`, `options`, `weights_sha256`, `fingerprint`, and what is known beside.
         reference: what a verdict needs; without it there are scores only.
+        more: further files, by name.
 
     Raises:
         ServingError: the folder cannot be written to.
@@ -167,6 +181,8 @@ def write_exported(
         (partial / "head.json").write_text(text + "\n", encoding="utf-8")
         if reference is not None:
             save_arrays(partial / TENSORS, reference.tensors())
+        for name, content in (more or {}).items():
+            (partial / name).write_bytes(content)
         seal(partial, SERVING, said)
         replace_folder(partial, folder)
     except OSError as error:

@@ -58,7 +58,10 @@ def read_head(path: Path) -> AnyHead:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A head that a run stores: its name, kind, depth (a probe: its layer) and EERs, 0 to 1."""
+    """A head that a run stores: its name, kind, depth (a probe: its layer) and EERs, 0 to 1.
+
+    Of another target than bona fide against spoof, the metric of the finding in the place of the EER.
+    """
 
     name: str
     kind: str
@@ -90,7 +93,7 @@ def chance_note(run: Run, about: Candidate) -> str:
 
 
 def candidates(run: Run) -> list[Candidate]:
-    """The heads of a run, lowest dev EER first; of several seeds the one stored is that of lowest dev EER.
+    """The heads of a run, best on dev first; of several seeds the one stored is the best on dev.
 
     Raises:
         ServingError: the results are not those of a sweep.
@@ -104,7 +107,7 @@ def candidates(run: Run) -> list[Candidate]:
 
 
 def _candidates(run: Run) -> list[Candidate]:
-    table = run.results[(run.results["condition"] == "all") & (run.results["metric"] == "eer")]
+    table = run.results[(run.results["condition"] == "all") & (run.results["metric"] == run.metric.name)]
     table = table[(table["split"] == "dev") | (table["corpus"] == run.corpora[0])]
     found = []
     for experiment, column in (("layer", "layer"), ("depth", "depth")):
@@ -113,16 +116,18 @@ def _candidates(run: Run) -> list[Candidate]:
             rows = rows[rows["seed"].notna()]
         for (kind, depth), group in rows.groupby(["head", column]):
             dev = group[group["split"] == "dev"].reset_index(drop=True)
-            best = dev.loc[dev["value"].idxmin()]
+            best = dev.loc[dev["value"].map(run.metric.loss).idxmin()]
             on_eval = group[group["split"] == "eval"]
             if experiment == "depth":
                 on_eval = on_eval[on_eval["seed"] == best["seed"]]
             name = f"{kind}-{column}-{int(depth):02d}"
             found.append(Candidate(name, kind, int(depth), float(best["value"]), float(on_eval["value"].iloc[0])))
-    return sorted(found, key=lambda candidate: (candidate.dev_eer, candidate.name))
+    return sorted(found, key=lambda candidate: (run.metric.loss(candidate.dev_eer), candidate.name))
 
 
-def choose_head(run: Run, depth: int | None = None, name: str | None = None) -> ChosenHead:
+def choose_head(
+    run: Run, depth: int | None = None, name: str | None = None, *, any_target: bool = False
+) -> ChosenHead:
     """Load a head of a run.
 
     Args:
@@ -131,11 +136,12 @@ def choose_head(run: Run, depth: int | None = None, name: str | None = None) -> 
         name: as the run calls it (`weighted-sum+linear-depth-06`, `linear-layer-06`) or only its kind
             (`weighted-sum+linear`; `linear` is the probe of the layer chosen on dev); by default the head that the
             finding names, or with a depth the one of lowest dev EER of that depth.
+        any_target: give those of other targets too, which cannot score audio.
 
     Raises:
         ServingError: no such head; those there are, are listed. Or a run of another target.
     """
-    if not run.task.is_spoofing:
+    if not run.task.is_spoofing and not any_target:
         raise ServingError(
             f"{run.folder}: its target is {run.task.target}, and only heads of bona fide against spoof score audio. "
             "Its heads can be read in Python: probing.heads.head.load_head"

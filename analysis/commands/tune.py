@@ -1,0 +1,107 @@
+"""The command `probe tune`."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from analysis.commands.arguments import AudioRoot
+from analysis.commands.parameters import Only, with_options
+from analysis.commands.printing import out
+from analysis.runs.kinds import EXPORT, RUN, expect
+from probing.extraction.options import Options
+from probing.heads.kinds import import_heads
+from probing.progress import duration, size
+from probing.targets.metrics import METRICS
+from probing.targets.options import TargetOptions
+from probing.tuning.options import TuneMachine, TuneOptions
+from probing.tuning.source import OF_BACKBONE, OF_TARGET, Source
+
+if TYPE_CHECKING:
+    from probing.tuning import Tuned
+
+LOG = "training.csv"
+
+
+@with_options
+def tune(
+    run: Annotated[Path | None, typer.Argument(metavar="[RUN]", help="Folder of the run to start from.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder of the tuned model [default: NAME.tuned].")
+    ] = None,
+    *,
+    head: Annotated[
+        str | None,
+        typer.Option(
+            "--head",
+            "--heads",
+            metavar="NAME",
+            help="Of the run, as weighted-sum+linear-depth-06 or its kind [default: that of its finding]; without a "
+            "run a new one, MERGE+BACKEND.",
+        ),
+    ] = None,
+    depth: Annotated[int | None, typer.Option(min=1, help="Blocks of the backbone to keep.")] = None,
+    options: TuneOptions,
+    machine: TuneMachine,
+    continued: Annotated[
+        Path | None, typer.Option("--continue", metavar="DIR", help="Go on from a tuned or exported model.")
+    ] = None,
+    corpus: Annotated[
+        str | None, typer.Option(metavar="SPEC", help="Without a run: as probe extract, with splits train and dev.")
+    ] = None,
+    audio_root: AudioRoot = None,
+    backbone: Annotated[Options, Only(*OF_BACKBONE)],
+    target: Annotated[TargetOptions, Only(*OF_TARGET)],
+    skip_eval: Annotated[bool, typer.Option("--skip-eval", help="Do not score eval in the end.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model tuned another way.")] = False,
+) -> None:
+    """Fine-tune the first blocks of a backbone together with the head on them, and say what that gained.
+
+    Starts from the head that a run trained on the cache of the frozen backbone, or from nothing. Writes a folder that
+    probe score takes, and probe extract --backbone DIR, whose run probe compare puts beside the frozen one. A killed
+    tuning goes on where it stopped. Several GPUs: accelerate launch -m analysis.commands.app tune ...
+
+    \b
+    probe tune results/demo.run --out tuned
+    probe tune wavlm.run --depth 12 --train lora:8 --augment rawboost:5
+    probe tune attm.run --recipe attm --batch 64 --accumulate 8 --precision bf16
+    probe tune --backbone models/my-wavlm --corpus my.csv --heads weighted-sum+linear --depth 6 --out tuned
+    probe tune --continue tuned --epochs 5 --out further
+    """
+    for path, kind in ((run, RUN), (continued, EXPORT)):
+        if path is not None:
+            expect(path, kind)
+    if run is None and continued is None:
+        import_heads(filter(None, [head]))
+        backbone.check_backbone()
+    source = Source(run, head, depth, continued, corpus, backbone, target, audio_root)
+    if folder is None:
+        named = run or continued or Path(Path(backbone.backbone).name)
+        folder = named.with_name(f"{named.name.removesuffix('.run')}.tuned")
+    tuned = import_module("probing.tuning").tune(
+        source, folder, options, machine, overwrite=overwrite, with_eval=not skip_eval
+    )
+    if tuned is not None:
+        _show(tuned, folder)
+
+
+def _show(tuned: "Tuned", folder: Path) -> None:
+    """What it gained, and what to type next."""
+    record = tuned.record
+    metric = METRICS[record["dev"]["metric"]]
+    before, after = (metric.text(record["dev"][name]) for name in ("frozen", "tuned"))
+    out.print(
+        f"dev {metric.called}: {before} as it started, {after} tuned; {duration(record['seconds'])}, "
+        f"{size(record['memory_bytes'])} at most",
+        markup=False,
+    )
+    if tuned.evaluated is not None:
+        out.print(tuned.evaluated.sentence, markup=False)
+    picture = import_module("analysis.plots.training").save_training_curve(folder)
+    out.print(f"Tuned: {folder}\nTraining: {folder / LOG} and {picture}", markup=False)
+    out.print(
+        f"Next: probe score {folder} AUDIO --out scores.txt\n      probe extract tuned.cache --backbone {folder} "
+        "--corpus SPEC, probe sweep tuned.cache, probe compare FROZEN.run tuned.run",
+        markup=False,
+    )

@@ -1,0 +1,57 @@
+"""How a tuning went: losses, the metric on dev and rates by epoch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from analysis.plots.style import colours, figure_of, new_axes, save_figure
+from cache.errors import ProbeError
+from probing.targets.metrics import METRICS
+
+LOG = "training.csv"
+
+
+def training_curve(folder: str | Path, ax: Axes | None = None) -> Axes:
+    """Loss on train and dev by epoch, and the metric on dev on a second axis; averaged epochs are filled.
+
+    Args:
+        folder: of a tuned model.
+        ax: where to draw; default a new figure.
+
+    Raises:
+        ProbeError: there is no training.csv that can be read.
+
+    >>> training_curve("tuned").get_xlabel()
+    'epoch'
+    """
+    path = Path(folder) / LOG
+    try:
+        table = pd.read_csv(path)
+        (name,) = (column for column in table if str(column).startswith("dev_") and column != "dev_loss")
+        metric = METRICS[str(name).removeprefix("dev_")]
+        table[["epoch", "train_loss", "dev_loss", name]].astype(float)
+    except (OSError, ValueError, KeyError) as error:
+        raise ProbeError(f"{path}: no training that can be read ({error}). Make it: probe tune RUN") from None
+    ax = ax or new_axes()
+    of_train, of_dev, of_metric = colours(3)
+    ax.plot(table["epoch"], table["train_loss"], "o-", color=of_train, label="loss, train")
+    ax.plot(table["epoch"], table["dev_loss"], "s-", color=of_dev, label="loss, dev")
+    other = ax.twinx()
+    other.grid(visible=False)
+    other.plot(table["epoch"], metric.scale * table[name], "--", color=of_metric, label=f"{metric.called}, dev")
+    chosen = table[table["averaged"] == 1]
+    other.plot(chosen["epoch"], metric.scale * chosen[name], "D", color=of_metric, label="averaged")
+    ax.set(xlabel="epoch", ylabel="loss")
+    other.set_ylabel(metric.axis_of(" on dev"))
+    drawn = [*ax.get_legend_handles_labels()[0], *other.get_legend_handles_labels()[0]]
+    figure_of(ax).legend(handles=drawn, loc="outside upper center", ncols=4, frameon=False)
+    return ax
+
+
+def save_training_curve(folder: Path) -> Path:
+    """Draw `training.png` into the folder of a tuned model."""
+    save_figure(training_curve(folder), folder / "training.png")
+    return folder / "training.png"

@@ -1,0 +1,66 @@
+"""The model that is tuned: a backbone and the head on its layers, from waveforms to logits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from probing.backbones.layers import HiddenStates
+from probing.extraction.pooling import frame_weights
+from probing.heads.stack import HeadStack
+
+if TYPE_CHECKING:
+    from probing.backbones import Trainable
+
+LEAST_VARIANCE = 1e-12  # the root of less has gradients without bound
+
+
+class TunedModel(nn.Module):
+    """A backbone of k blocks and one head on its layers 1..k.
+
+    Args:
+        backbone: its own weights, which learn.
+        padding: of the backbone, see `Backbone`.
+        head: a stack of one model of depth k; its standardisation stays as it is.
+        n_frames: frames tier: the head sees the first so many frames; None all.
+    """
+
+    def __init__(self, backbone: Trainable, padding: str, head: HeadStack, n_frames: int | None) -> None:
+        super().__init__()
+        assert len(head.models) == 1
+        self.backbone, self.padding, self.head, self.n_frames = backbone, padding, head, n_frames
+
+    def forward(self, waveforms: Sequence[np.ndarray], autocast: torch.autocast, frozen: bool = False) -> Tensor:
+        """Logits (B, O) of clips at 16 kHz.
+
+        Args:
+            waveforms: see `Backbone.hidden_states`.
+            autocast: what the backbone computes under; the head computes in float32.
+            frozen: keep nothing for gradients of the backbone.
+        """
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen), autocast:
+            states = self.backbone(waveforms)
+        x, mask = self.seen(states)
+        return self.head(self.head.standardized(x), mask)[0]
+
+    def seen(self, states: HiddenStates) -> tuple[Tensor, Tensor | None]:
+        """What the head sees of hidden states: (B, L, T, D), and which frames are valid; pooled (B, L, 1, 2 D)."""
+        layers = [layer.float() for layer in states.layers[1 : self.head.n_layers + 1]]
+        if not self.head.frames:
+            weights = frame_weights(states.n_frames, layers[0].shape[1], layers[0].device)
+            return torch.stack([_pooled(layer, weights) for layer in layers], dim=1)[:, :, None], None
+        longest = min(layers[0].shape[1], self.n_frames or layers[0].shape[1])
+        x = torch.stack([layer[:, :longest] for layer in layers], dim=1)
+        counts = torch.tensor(states.n_frames, device=x.device)[:, None]
+        return x, torch.arange(longest, device=x.device) < counts
+
+
+def _pooled(states: Tensor, weights: Tensor) -> Tensor:
+    """Mean and deviation over time (B, 2 D), as `extraction.pooling.pool` has them, with gradients that are finite."""
+    mean = weights @ states
+    variance = weights @ (states - mean).square()
+    return torch.cat([mean, variance.clamp_min(LEAST_VARIANCE).sqrt()], dim=2)[:, 0]

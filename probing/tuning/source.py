@@ -1,0 +1,103 @@
+"""Where a tuning begins, as a person says it: a run, a tuned model, or a backbone with a corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cache.errors import OptionError, ProbeError, argument
+from probing.extraction.options import Options
+from probing.targets.options import TargetOptions
+from probing.tuning.recipes import TuningRecipe
+
+if TYPE_CHECKING:  # at run time it costs torch
+    from probing.tuning.start import Start
+
+OF_BACKBONE = ("backbone", "revision", "normalize", "max_seconds", "seconds")
+OF_TARGET = ("target", "labels", "positive", "task", "metric", "min_count")
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a tuning starts from.
+
+    run: a run, whose head `head` at `depth` is tuned; by default that of its finding.
+    continued: a tuned or exported model to go on from, on the utterances of `run`, or else those it was tuned on.
+    corpus: without these, a corpus with splits train and dev; then `head` is a new one, MERGE+BACKEND, on the first
+        `depth` blocks of the backbone of `options`, and `target` is what it reads.
+    audio_root: folder that paths of audio start from, if not where it was.
+
+    >>> Source()
+    Traceback (most recent call last):
+    cache.errors.ProbeError: nothing to start from. Expected a run; or backbone, corpus and head=MERGE+BACKEND; or
+    continue=DIR
+    """
+
+    run: Path | None = None
+    head: str | None = None
+    depth: int | None = None
+    continued: Path | None = None
+    corpus: str | None = None
+    options: Options = field(default_factory=Options)
+    target: TargetOptions = field(default_factory=TargetOptions)
+    audio_root: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.run is None and self.continued is None:
+            if self.corpus is None or self.head is None:
+                new = f"{argument('backbone')}, {argument('corpus')} and {argument('head', 'MERGE+BACKEND')}"
+                raise ProbeError(
+                    f"nothing to start from. Expected a run; or {new}; or {argument('continue', 'DIR')}"
+                )
+            return
+        of_nothing = {"corpus": self.corpus, **_changed(self.options), **_changed(self.target)}
+        for name, value in of_nothing.items():
+            if value is not None:
+                raise OptionError(name, value, "is for a tuning from nothing, and the run says it here. Leave it out")
+        if self.continued is not None:
+            for name in ("head", "depth"):
+                if (value := getattr(self, name)) is not None:
+                    raise OptionError(name, value, "is that of the model which is continued. Leave it out")
+
+    def start(self, device: str, recipe: TuningRecipe, say: Callable[[str], None]) -> Start:
+        """Load it.
+
+        Raises:
+            ProbeError: it is not there, or of no use.
+        """
+        from probing.runs import Run
+        from probing.tuning import start
+
+        if self.continued is not None:
+            return start.from_exported(self.continued, self.run, device, self.audio_root, say)
+        if self.run is not None:
+            return start.from_run(Run(self.run), self.head, self.depth, device, self.audio_root)
+        assert self.corpus is not None
+        assert self.head is not None
+        return start.from_nothing(
+            self.options, self.corpus, self.target, self.head, self.depth, recipe, device, self.audio_root, say
+        )
+
+    def identity(self) -> dict[str, Any]:
+        """What tells one source from another, in plain values."""
+        from probing.runs import Run
+        from probing.serving.export import open_exported
+
+        found: dict[str, Any] = {"head": self.head, "depth": self.depth}
+        if self.run is not None:
+            record = Run(self.run).record
+            found |= {"run": str(self.run.resolve()), "cache": record.cache, "utterances": record.utterances}
+        if self.continued is not None:
+            exported = open_exported(self.continued)
+            found |= {"continued": exported.record["weights_sha256"], "head_of": exported.record["head"]}
+        if self.corpus is not None:
+            found |= {"corpus": self.corpus, "backbone": asdict(self.options), "target": asdict(self.target)}
+        return found
+
+
+def _changed(options: Any) -> dict[str, Any]:
+    """The fields of a dataclass that are not as they are by default."""
+    usual = asdict(type(options)())
+    return {name: value for name, value in asdict(options).items() if value != usual[name]}

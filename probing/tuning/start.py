@@ -1,0 +1,326 @@
+"""What a tuning starts from: the head of a run, an exported model, or a new head on a backbone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from cache import Cache, CacheMissing
+from cache.errors import OptionError, ProbeError, argument
+from probing.backbones import Backbone
+from probing.corpora import load_corpus
+from probing.corpora.corpus import Corpus
+from probing.extraction import Options
+from probing.extraction.layers import layers_of
+from probing.heads.head import Head
+from probing.heads.kinds import check_head, split_head
+from probing.heads.sources import deviation
+from probing.heads.stack import HeadStack, Model
+from probing.progress import progress_line
+from probing.registry import RegistryError
+from probing.runs import Run
+from probing.serving.export import load_run_backbone, open_exported, run_options
+from probing.serving.heads import AnyHead, choose_head
+from probing.sweep.splits import EVAL, Split, identity, read_splits
+from probing.targets.metrics import BINARY, CLASSES, NUMBER
+from probing.targets.options import TargetOptions
+from probing.targets.task import Task
+from probing.targets.values import in_words, left_out, numbered, positive_of, read_column, task_of
+from probing.tuning.clips import Reading, Utterances, unusable, without
+from probing.tuning.recipes import CROP_SECONDS, TuningRecipe
+
+
+@dataclass
+class Start:
+    """What a tuning starts from.
+
+    backbone: cut to the blocks that the head needs. head: a stack of one model. n_frames: of the frames tier, that it
+    sees. unit: see `Head`. trained: whether the head is. options: how audio is prepared. parts: `train`, `dev` and,
+    where there is one, `eval`. about: where it came from, for the record. frozen: what the head scored on the frozen
+    backbone, if a run knows.
+    """
+
+    backbone: Backbone
+    head: HeadStack
+    n_frames: int | None
+    unit: tuple[float, float]
+    trained: bool
+    options: Options
+    task: Task
+    parts: dict[str, Utterances]
+    about: dict[str, Any]
+    frozen: tuple[Run, str] | None = None
+
+    @property
+    def name(self) -> str:
+        """Of the head, as a run calls it."""
+        model = self.head.models[0]
+        return f"{model.head}-depth-{model.depth:02d}"
+
+
+def from_run(
+    run: Run, head: str | None = None, depth: int | None = None, device: str = "cpu", audio_root: Path | None = None
+) -> Start:
+    """Start from a head of a run, by default that of its finding, trained on the cache of the frozen backbone.
+
+    Raises:
+        ProbeError: no such head, or the run's cache or its audio is not there, or not what it was.
+    """
+    chosen = choose_head(run, depth, head, any_target=True)
+    if chosen.about.depth < 1:
+        raise OptionError("head", chosen.about.name, "needs no block, so that there is nothing to tune. Name another")
+    parts = parts_of(run, audio_root)
+    options = run_options(run, chosen.head)
+    stack, n_frames, unit = _as_stack(chosen.head, chosen.about.name, parts["train"], run.task)
+    backbone = load_run_backbone(run, options, device).truncate(stack.n_layers)
+    about = {"run": str(run.folder.resolve()), "head": chosen.about.name}
+    frozen = run, chosen.about.name
+    return Start(backbone, stack, n_frames, unit, True, options, run.task, parts, about, frozen)
+
+
+def from_exported(
+    folder: Path, run: Path | None, device: str, audio_root: Path | None, say: Callable[[str], None]
+) -> Start:
+    """Start from an exported model, tuned or not, on the utterances of a run, or of what it was tuned on.
+
+    Raises:
+        ProbeError: it is of another target, or does not say what it was tuned on.
+    """
+    exported = open_exported(folder)
+    source = exported.record.get("tuning", {}).get("source", {})
+    if run is None and "run" in source:
+        run = Path(source["run"])
+    if run is not None:
+        task, parts = Run(run).task, parts_of(Run(run), audio_root)
+        about = {"run": str(run.resolve())}
+    elif "corpus" in source:
+        read = load_corpus(source["corpus"], audio_root=audio_root or Path(source["audio_root"]))
+        parts, task = _parts_of_corpus(read, _target_of(source["target"]), say)
+        about = {name: source[name] for name in ("corpus", "audio_root", "target")}
+    else:
+        raise ProbeError(f"{folder}: does not say which utterances it was trained on. Give the run that it is of too")
+    stack, n_frames, unit = _as_stack(exported.head, str(exported.record["head"]), parts["train"], task)
+    if stack.outputs != _outputs(task):
+        raise ProbeError(f"{folder}: its head is of another target than {task.target}. Give the run that it is of")
+    backbone = exported.load_backbone(device)
+    about |= {"continued": str(folder.resolve()), "weights_sha256": exported.record["weights_sha256"]}
+    return Start(backbone, stack, n_frames, unit, True, exported.options, task, parts, about)
+
+
+def from_nothing(
+    options: Options,
+    corpus: str,
+    target: TargetOptions,
+    head: str,
+    depth: int | None,
+    recipe: TuningRecipe,
+    device: str = "cpu",
+    audio_root: Path | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> Start:
+    """Start from a backbone and a new head, on the splits `train`, `dev` and `eval` of a corpus.
+
+    Args:
+        options: of the backbone, and how audio is prepared.
+        corpus: as `load_corpus` takes it.
+        target: what is to be read.
+        head: MERGE+BACKEND.
+        depth: blocks; None all.
+        recipe: which standardises or not, and has a seed.
+        device: where the backbone is loaded.
+        audio_root: see `load_corpus`.
+        say: where to put what a person should know, such as utterances that are of no use and left out.
+
+    Raises:
+        ProbeError: no such head, corpus, split or target.
+    """
+    merge, backend = split_head(head)
+    try:
+        kind = check_head(head)
+    except RegistryError as error:
+        raise OptionError("head", head, str(error)) from None
+    frames = recipe.learning.n_frames is not None or bool(kind and kind.needs_frames)
+    if recipe.learning.n_frames is not None and options.seconds is None:
+        options = replace(options, seconds=CROP_SECONDS)
+    options = replace(options, frames=frames)
+    read = load_corpus(corpus, audio_root=audio_root)
+    for note in read.notes:
+        say(f"Note: {note}.")
+    parts, task = _parts_of_corpus(read, target, say)
+    backbone = options.load_backbone(device)
+    if depth is not None:
+        backbone = backbone.truncate(depth)
+    model = Model(merge, backend, backbone.n_layers, recipe.learning.seed)
+    dim = backbone.dim if frames else 2 * backbone.dim
+    stack = HeadStack([model], backbone.n_layers, dim, frames, outputs=_outputs(task))
+    stack.start(recipe.learning.scaled_init)
+    failures: dict[str, dict[str, str]] = {"train": {}}
+    mean, scale = _moments(parts["train"], backbone, options, failures["train"])
+    if recipe.learning.standardize:
+        stack.mean.copy_(mean)
+        stack.scale.copy_(scale)
+    reading = Reading(options.cropping, backbone.min_samples)
+    failures |= {part: unusable(parts[part], reading) for part in parts if part != "train"}
+    for part, reasons in failures.items():
+        parts[part] = without(parts[part], reasons)
+        for name, reason in reasons.items():
+            say(f"Left out of {part}: {name}: {reason}")
+    about = {"corpus": read.spec, "audio_root": str(read.root), "target": asdict(target), "head": head}
+    n_frames = recipe.learning.n_frames if frames else None
+    unit = _unit(parts["train"], task)
+    return Start(backbone, stack, n_frames, unit, False, options, task, parts, about)
+
+
+def _outputs(task: Task) -> int | None:
+    """What a head has of a task, see `HeadStack`."""
+    return {BINARY: None, CLASSES: len(task.classes), NUMBER: 1}[task.name]
+
+
+def _target_of(record: Mapping[str, Any]) -> TargetOptions:
+    """Options of a target as a record holds them."""
+    return TargetOptions(**{name: tuple(v) if isinstance(v, list) else v for name, v in record.items()})
+
+
+def parts_of(run: Run, audio_root: Path | None = None) -> dict[str, Utterances]:
+    """The utterances of a run by part: `train`, `dev`, and `eval` of its first corpus.
+
+    Raises:
+        ProbeError: a cache is not there any more, or holds others by now; or the audio is not where it was.
+    """
+    record = run.record
+    if record.unit or record["options"].get("target", {}).get("folds"):
+        what = "units inside utterances" if record.unit else "a cross-validation"
+        raise ProbeError(f"{run.folder}: is of {what}, and a tuning needs whole utterances in parts. Sweep it so")
+    options = _target_of(record["options"].get("target", {}))
+    try:
+        cache = Cache(record.cache_folder)
+        splits = _splits_of(run, cache, options)
+    except CacheMissing as error:
+        raise ProbeError(
+            f"{run.folder}: the cache that it was trained on names the utterances, and is not there ({error}). Put it "
+            "back, or sweep it again where it is"
+        ) from None
+    now = identity({part: splits[part] for part in ("train", "dev")})
+    if any(record.utterances[part] != now[part] for part in now):
+        raise ProbeError(
+            f"{cache.folder}: holds other utterances or labels than when {run.folder} was made. Sweep it again: probe "
+            f"sweep {cache.folder}"
+        )
+    parts = {}
+    for part in ("train", "dev", EVAL):
+        split = splits[part]
+        root = audio_root or Path(str(split.cache.about["audio_root"]))
+        parts[part] = Utterances(part, split.table.reset_index(drop=True), split.target, root, split.corpus)
+        _check_audio(parts[part])
+    return parts
+
+
+def _splits_of(run: Run, cache: Cache, target: TargetOptions) -> dict[str, Split]:
+    record = run.record
+    options = record["options"]
+    if target.split_by:
+        return read_splits(cache, target=target, seed=record.options.seed)
+    named = {"train": options["train"], "dev": options["dev"], EVAL: options["eval"][0]}
+    specs = {
+        part: name if record.caches[part].id == record.cache else f"{record.caches[part].folder}:{name}"
+        for part, name in named.items()
+    }
+    return read_splits(cache, specs["train"], specs["dev"], (specs[EVAL],), target=target, seed=record.options.seed)
+
+
+def _check_audio(part: Utterances) -> None:
+    missing = Corpus(part.corpus, "", part.root, part.table).missing()
+    if len(missing):
+        raise ProbeError(
+            f"{len(missing)} of {len(part)} audio files of {part.corpus} ({part.name}) are not below {part.root}, as "
+            f"{missing['path'].iloc[0]}. Say where they are: {argument('audio_root', 'DIR')}"
+        )
+
+
+def _parts_of_corpus(
+    corpus: Corpus, options: TargetOptions, say: Callable[[str], None]
+) -> tuple[dict[str, Utterances], Task]:
+    column = read_column(options)
+    if column.numbers or options.unit or options.split_by:
+        name = "unit" if options.unit else "split_by" if options.split_by else "target"
+        raise OptionError(name, getattr(options, name), "needs a cache: probe extract, probe sweep, then tune its run")
+    table = corpus.utterances
+    nowhere: Any = None  # only measured targets look into a cache
+    values = column.of(table, nowhere)
+    splits = {part: (table["split"] == part).to_numpy() for part in ("train", "dev", EVAL)}
+    for part in ("train", "dev"):
+        if not splits[part].any():
+            found = ", ".join(sorted(table["split"].unique()))
+            raise ProbeError(f"{corpus.name}: has no split {part}, only {found}. A tuning needs train and dev")
+    positive = positive_of(options, values)
+    task = task_of(options, values, values[splits["train"]])
+    parts = {}
+    for part, rows in splits.items():
+        if not rows.any():
+            continue
+        target, used = numbered(task, values[rows], positive)
+        if why := left_out(task, values[rows], used):
+            say(f"Left out of {part}: {in_words(why)}.")
+        if len(np.unique(target)) < 2:
+            raise ProbeError(f"{corpus.name}: {part} has fewer than two different values of {task.target}")
+        parts[part] = Utterances(part, table[rows][used].reset_index(drop=True), target, corpus.root, corpus.name)
+    return parts, task
+
+
+def _as_stack(
+    head: AnyHead, name: str, train: Utterances, task: Task
+) -> tuple[HeadStack, int | None, tuple[float, float]]:
+    """A head as it is trained further: of a linear probe the same function of its layer."""
+    if isinstance(head, Head):
+        return head.stack, head.n_frames, head.unit
+    if task.name == CLASSES:
+        raise OptionError("head", name, "is a linear probe of many classes, and none of those can be tuned. Name a head")
+    model = Model("single", "linear", head.depth)
+    unit = _unit(train, task)
+    stack = HeadStack([model], head.depth, 2 * head.dim, False, outputs=1 if task.name == NUMBER else None)
+    with torch.no_grad():
+        values = dict(stack.backend.named_parameters())
+        values["weight"].copy_(torch.from_numpy(head.weight / unit[1]).view_as(values["weight"]))
+        values["bias"].fill_((head.bias - unit[0]) / unit[1])
+    return stack, None, unit
+
+
+def _unit(train: Utterances, task: Task) -> tuple[float, float]:
+    """What a number is learned in units of."""
+    if task.name != NUMBER:
+        return 0.0, 1.0
+    return float(train.target.mean()), float(train.target.std()) or 1.0
+
+
+def _moments(
+    train: Utterances, backbone: Backbone, options: Options, failures: dict[str, str]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and deviation (L, D) of what a head sees, as `Source.moments`; reads and runs every training clip once."""
+    files = {
+        str(name): train.root / str(path)
+        for name, path in zip(train.table["utterance_id"], train.table["path"], strict=True)
+    }
+    pooled = replace(options, frames=False, pooled_dtype="float32")
+    count, total, square, within, first = 0, 0.0, 0.0, 0.0, None
+    with progress_line("Frozen layers", len(files), "utterances") as line:
+        for _, layers in layers_of(files, backbone, pooled, on_failure=failures.__setitem__):
+            x = torch.from_numpy(layers[1:]).double()
+            seen = x[:, 0] if options.frames else x.flatten(1)
+            first = seen if first is None else first
+            count, total, square = count + 1, total + (seen - first), square + (seen - first).square()
+            within = within + x[:, 1].square()
+            line.advance(1)
+    if first is None:
+        raise ProbeError(f"{train.corpus}: no training utterance can be used: {next(iter(failures.values()), '')}")
+    mean = first + total / count
+    variance = square / count - (total / count) ** 2
+    if options.frames:
+        variance = variance + within / count
+    return mean.float(), deviation(variance, mean)
+
+

@@ -1,0 +1,404 @@
+"""The training of a backbone with its head: epochs, steps, the choice of epochs, and going on after a kill."""
+
+from __future__ import annotations
+
+import io
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from cache.atomic import replace_file
+from cache.errors import ProbeError, argument
+from probing.heads.training import BETAS, EPSILON, class_weights, loss_of
+from probing.progress import ProgressLine, progress_line
+from probing.targets.metrics import NUMBER
+from probing.targets.task import Task, Values
+from probing.tuning.checkpoints import CHECKPOINT, BestEpochs, load_checkpoint, save_checkpoint
+from probing.tuning.clips import Reader, Utterances, in_parts
+from probing.tuning.engine import Engine
+from probing.tuning.lora import merged_weights
+from probing.tuning.model import TunedModel
+from probing.tuning.options import TuneMachine
+from probing.tuning.recipes import TuningRecipe
+from probing.tuning.trained import Group
+
+LOG = "training.csv"
+WINDOW = 8  # parts of a split that are sorted by length together
+
+
+@dataclass(frozen=True)
+class Material:
+    """What is learned.
+
+    train, dev: utterances. task: what is asked. unit: of a number, the mean and deviation it is learned in units of.
+    """
+
+    train: Utterances
+    dev: Utterances
+    task: Task
+    unit: tuple[float, float] = (0.0, 1.0)
+
+    def learned(self, target: Values) -> Values:
+        """Targets (N,) as the head learns them."""
+        return (target - self.unit[0]) / self.unit[1] if self.task.name == NUMBER else target
+
+    def measured(self, target: Values, scores: NDArray[np.float64]) -> float:
+        """The metric of scores (N,) or (N, M)."""
+        of_number = self.task.name == NUMBER
+        return self.task.value(target, scores * self.unit[1] + self.unit[0] if of_number else scores)
+
+
+@dataclass
+class Progress:
+    """How far a training is.
+
+    epoch: that are done, of head and backbone. step: that are done of the next one, with the sum of their losses.
+    stopped: by the rule of the recipe. rows: of `training.csv`. seconds: that it took.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    loss: float = 0.0
+    stopped: bool = False
+    seconds: float = 0.0
+    rows: list[dict[str, float]] = field(default_factory=list)
+
+
+class Training:
+    """Trains a model; killed, it goes on from what it left in its folder and ends with the same weights.
+
+    Args:
+        model: trained in place.
+        groups: of the backbone's parameters that learn.
+        material: what is learned.
+        recipe: how.
+        layer_decay: of the backbone's rate, from each block to the one below.
+        first_epoch: of the recipe; the frozen ones are behind a head that is trained already.
+        engine: the processes that share it.
+        machine: how to use them.
+        reader: of the clips.
+        folder: of checkpoints and weights of epochs.
+        say: where to put what a person should know.
+    """
+
+    def __init__(
+        self,
+        model: TunedModel,
+        groups: Sequence[Group],
+        material: Material,
+        recipe: TuningRecipe,
+        layer_decay: float,
+        first_epoch: int,
+        engine: Engine,
+        machine: TuneMachine,
+        reader: Reader,
+        folder: Path,
+        say: Callable[[str], None],
+    ) -> None:
+        self.model, self.groups, self.material, self.recipe = model, list(groups), material, recipe
+        self.layer_decay, self.engine, self.machine, self.reader = layer_decay, engine, machine, reader
+        self.folder, self.say, self.learning = folder, say, recipe.learning
+        self.progress = Progress(epoch=first_epoch)
+        self.best = BestEpochs(folder, self.learning)
+        self.backbone = {name: one for group in self.groups for name, one in group.parameters.items()}
+        self.targets = {part.name: material.learned(part.target) for part in (material.train, material.dev)}
+        self.weights = {name: class_weights(target, self.learning) for name, target in self.targets.items()}
+        self.joined = False
+        self.optimizer = self._new_optimizer()
+
+    def run(self) -> list[int]:
+        """Train to the end; gives the epochs whose weights were averaged."""
+        self._go_on()
+        self._saved = time.monotonic()
+        began, before = time.monotonic(), self.progress.seconds
+        left = (self.learning.epochs - self.progress.epoch) * self.n_steps - self.progress.step
+        with progress_line("Tuning", max(left, 1), "steps") as line:
+            self._clock = lambda: before + time.monotonic() - began
+            if not self.progress.rows:
+                self._add_row(None, *self.measure(self.material.dev)[1:])
+            while self.progress.epoch < self.learning.epochs and not self.progress.stopped:
+                self._begin_epoch()
+                self._train_epoch(line)
+                self._end_epoch()
+        return self._take_average()
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of an epoch."""
+        n = len(self.material.train)
+        if self.learning.drop_last and n > self.learning.batch:
+            n -= n % self.learning.batch
+        return -(-n // self.learning.batch)
+
+    @property
+    def part_size(self) -> int:
+        """Most clips that go through the backbone together."""
+        return max(1, math.ceil(math.ceil(self.learning.batch / self.engine.world) / self.machine.accumulate))
+
+    def _begin_epoch(self) -> None:
+        """Let the backbone join, and forget the moments, where the recipe says so."""
+        progress = self.progress
+        if progress.step:
+            return
+        if progress.epoch >= self.recipe.frozen_epochs and self.groups and not self.joined:
+            self._join()
+            for options in self._of_backbone():
+                self.optimizer.add_param_group(options)
+        if progress.epoch == self.learning.fresh_moments_at:
+            self.optimizer = self._new_optimizer()
+
+    def _join(self) -> None:
+        self.joined = True
+        for parameter in self.backbone.values():
+            parameter.requires_grad_(True)
+
+    def _train_epoch(self, line: ProgressLine) -> None:
+        progress, size = self.progress, self.learning.batch
+        order = np.random.default_rng([self.learning.seed, progress.epoch]).permutation(len(self.material.train))
+        steps = [order[size * i : size * (i + 1)].tolist() for i in range(self.n_steps)]
+        shares = [[rows[i] for i in self.engine.share(rows)] for rows in steps]
+        read = self.reader.batches(self.material.train, shares[progress.step :], progress.epoch)
+        self.model.head.train()
+        for waveforms in read:
+            value = self._step(steps[progress.step], shares[progress.step], waveforms)
+            progress.step += 1
+            progress.loss += value
+            line.advance(1, self._note())
+            if time.monotonic() - self._saved > 60 * self.machine.checkpoint_minutes and progress.step < self.n_steps:
+                self._save()
+        self.model.head.eval()
+
+    def _note(self) -> str:
+        progress = self.progress
+        metric = self.material.task.metric
+        dev = metric.text(progress.rows[-1]["dev"])
+        loss = progress.loss / max(1, progress.step)
+        return f"epoch {progress.epoch + 1} of {self.learning.epochs}, loss {loss:.4f}, dev {metric.called} {dev}"
+
+    def _step(self, rows: list[int], share: list[int], waveforms: list[NDArray[np.float32]]) -> float:
+        """Learn from a batch of which this process has a share; gives the loss of the whole."""
+        weights, target = self.weights["train"], self.targets["train"]
+        total = float(weights[rows].sum())
+        loss = torch.zeros((), device=self.engine.device)
+        n_before = (self.progress.epoch * self.n_steps + self.progress.step) * self.learning.batch
+        with out_of_memory(self.machine, self.learning.batch):
+            for part in in_parts([len(one) for one in waveforms], self.part_size, self.model.padding):
+                mine = [share[i] for i in part]
+                self.model.head.merge.learn(n_before)
+                n_before += len(mine)
+                logits = self.model([waveforms[i] for i in part], self.engine.autocast(), frozen=not self.joined)
+                of_part = loss_of(logits[None], target[mine], weights[mine], self.model.head.outputs).sum() / total
+                of_part.backward()
+                loss += of_part.detach()
+        value = float(self.engine.total(loss))
+        self._check_finite(value, "loss")
+        learning = [one for group in self.optimizer.param_groups for one in group["params"]]
+        self.engine.add_up_gradients(learning)
+        norm = nn.utils.get_total_norm([one.grad for one in learning if one.grad is not None])
+        self._check_finite(float(norm), "gradient")
+        if self.recipe.clip is not None:
+            nn.utils.clip_grads_with_norm_(learning, self.recipe.clip, norm)
+        at = self.progress.epoch + (self.progress.step + 0.5) / self.n_steps
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["highest"] * self.recipe.factor(at)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return value
+
+    def _check_finite(self, value: float, what: str) -> None:
+        if math.isfinite(value):
+            return
+        progress = self.progress
+        good = "There is no checkpoint yet"
+        if (self.folder / CHECKPOINT).is_file():
+            of = load_checkpoint(self.folder, torch.device("cpu"))
+            assert of is not None
+            good = f"The last good checkpoint is {self.folder / CHECKPOINT}, after {_after(of['progress'])}"
+        raise ProbeError(
+            f"the {what} became {value} at step {progress.step + 1} of epoch {progress.epoch + 1}. {good}. Lower "
+            f"{argument('rate')} or {argument('head_rate')}, or leave {argument('precision', 'bf16')} out; that begins "
+            "anew"
+        )
+
+    @torch.no_grad()
+    def measure(self, utterances: Utterances) -> tuple[NDArray[np.float64], float, float]:
+        """Scores (N,) or (N, M) of a part as the head learned it, their metric, and their loss."""
+        head = self.model.head
+        head.eval()
+        n = len(utterances)
+        many = head.outputs is not None and head.outputs > 1
+        scores = torch.zeros((n, head.outputs) if many else n, dtype=torch.float64, device=self.engine.device)
+        loss = torch.zeros((), dtype=torch.float64, device=self.engine.device)
+        mine = self.engine.share(range(n))
+        size = WINDOW * self.part_size
+        windows = [mine[first : first + size] for first in range(0, len(mine), size)]
+        target, weights = self.targets[utterances.name], self.weights[utterances.name]
+        with out_of_memory(self.machine, self.learning.batch):
+            for rows, waveforms in zip(windows, self.reader.batches(utterances, windows), strict=True):
+                for part in in_parts([len(one) for one in waveforms], self.part_size, self.model.padding):
+                    chosen = [rows[i] for i in part]
+                    logits = self.model([waveforms[i] for i in part], self.engine.autocast())
+                    scores[chosen] = head.read(logits).double()
+                    loss += loss_of(logits[None], target[chosen], weights[chosen], head.outputs).sum().double()
+        found = self.engine.total(scores).cpu().numpy()
+        mean = float(self.engine.total(loss)) / float(weights.sum())
+        return found, self.material.measured(utterances.target, found), mean
+
+    def _end_epoch(self) -> None:
+        progress = self.progress
+        mean = progress.loss / self.n_steps
+        progress.epoch += 1
+        progress.step, progress.loss = 0, 0.0
+        _, value, loss = self.measure(self.material.dev)
+        self._check_finite(loss, "dev loss")
+        self.best.offer(self.weights_by_name(), loss, progress.epoch, write=self.engine.is_main)
+        self._add_row(mean, value, loss)
+        progress.stopped = bool(self.learning.stops(progress.epoch, progress.epoch - self.best.lowest))
+        self._save()
+
+    def _add_row(self, train_loss: float | None, value: float, loss: float) -> None:
+        progress = self.progress
+        progress.seconds = self._clock()
+        rates = {group["called"]: float(group["lr"]) for group in self.optimizer.param_groups}
+        row = {
+            "epoch": float(progress.epoch),
+            "train_loss": math.nan if train_loss is None else train_loss,
+            "dev_loss": loss,
+            "dev": value,
+            "rate_head": rates["head"] if train_loss is not None else 0.0,
+            "rate_backbone": max((rate for name, rate in rates.items() if name != "head"), default=0.0),
+            "seconds": round(progress.seconds, 3),
+        }
+        progress.rows.append(row)
+        self.engine.tell(row, progress.epoch)
+        metric = self.material.task.metric
+        learned = "" if train_loss is None else f"loss {train_loss:.4f}, "
+        name = "As it starts" if train_loss is None else f"Epoch {progress.epoch}"
+        self.say(f"{name}: {learned}dev loss {loss:.4f}, dev {metric.called} {metric.text(value)}")
+        if self.engine.is_main:
+            self.write_log(self.folder / LOG)
+
+    def write_log(self, path: Path) -> None:
+        """Write the rows of epochs as csv: `averaged` is 1 for those whose weights are, or would be now, averaged."""
+        table = pd.DataFrame(self.progress.rows)
+        averaged = table["epoch"].isin(self.best.averaged()) & table["train_loss"].notna()
+        metric = self.material.task.metric.name
+        table = table.assign(epoch=table["epoch"].astype(int), averaged=averaged.astype(int))
+        text = io.StringIO()
+        table.rename(columns={"dev": f"dev_{metric}"}).to_csv(text, index=False)
+        replace_file(path, text.getvalue().encode())
+
+    def weights_by_name(self) -> dict[str, Tensor]:
+        """What an epoch leaves: parameters of the backbone that learn, and the head."""
+        of_backbone = {f"backbone.{name}": value.detach() for name, value in self.backbone.items()}
+        return {**of_backbone, **{f"head.{name}": value for name, value in self.model.head.learned().items()}}
+
+    @torch.no_grad()
+    def _take_average(self) -> list[int]:
+        """Give the model the mean weights of the chosen epochs, adapters merged; all named as without adapters."""
+        chosen = self.best.averaged()
+        values = self.weights_by_name()
+        total: dict[str, Tensor] = {}
+        for epoch in chosen or [None]:
+            if epoch is not None:
+                for name, value in self.best.weights(epoch, self.engine.device).items():
+                    values[name].copy_(value)
+            whole = {name: value for name, value in values.items() if ".lora_" not in name}
+            whole |= {f"backbone.{name}": value for name, value in merged_weights(self.model.backbone).items()}
+            for name, value in whole.items():
+                total[name] = total.get(name, 0) + value.double()
+        self.averaged = {name: (value / max(1, len(chosen))).float() for name, value in total.items()}
+        return chosen
+
+    def _new_optimizer(self) -> torch.optim.AdamW:
+        head = self.model.head
+        decaying = head.decaying()
+        named = dict(head.named_parameters())
+        of_head = self._param_groups("head", self.recipe.head_rate, named, decaying)
+        of_backbone = self._of_backbone() if self.joined else []
+        return torch.optim.AdamW([*of_head, *of_backbone], betas=BETAS, eps=EPSILON)
+
+    def _of_backbone(self) -> list[dict[str, Any]]:
+        found = []
+        for group in self.groups:
+            rate = self.recipe.rate * self.layer_decay**group.below
+            decaying = {name for name, value in group.parameters.items() if value.ndim > 1}
+            found += self._param_groups(group.name, rate, group.parameters, decaying)
+        return found
+
+    def _param_groups(
+        self, name: str, rate: float, parameters: dict[str, nn.Parameter], decaying: set[str]
+    ) -> list[dict[str, Any]]:
+        """Those that decay, and those that do not."""
+        split = {
+            self.recipe.weight_decay: [one for key, one in parameters.items() if key in decaying],
+            0.0: [one for key, one in parameters.items() if key not in decaying],
+        }
+        options = {"lr": rate, "highest": rate, "called": name}
+        return [{"params": some, "weight_decay": decay, **options} for decay, some in split.items() if some]
+
+    def _save(self) -> None:
+        """Write a checkpoint, and then remove what only the one before asked for."""
+        if self.engine.is_main:
+            self.progress.seconds = self._clock()
+            state = {
+                "progress": vars(self.progress),
+                "joined": self.joined,
+                "backbone": {name: value.detach() for name, value in self.backbone.items()} if self.joined else {},
+                "head": self.model.head.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "best": self.best.state(),
+            }
+            save_checkpoint(self.folder, state)
+            self.best.prune()
+        self.engine.wait()
+        self._saved = time.monotonic()
+
+    @torch.no_grad()
+    def _go_on(self) -> None:
+        """Take up what a killed training left."""
+        state = load_checkpoint(self.folder, self.engine.device)
+        if state is None:
+            return
+        self.progress = Progress(**state["progress"])
+        if state["joined"]:
+            self._join()
+            self.optimizer = self._new_optimizer()
+        for name, value in state["backbone"].items():
+            self.backbone[name].copy_(value)
+        self.model.head.load_state_dict(state["head"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.best.load(state["best"])
+        self.say(f"Going on after {_after(state['progress'])}.")
+
+
+def _after(progress: dict[str, Any]) -> str:
+    """How far a checkpoint is, for people."""
+    step = f" and step {progress['step']} of the next" if progress["step"] else ""
+    return f"epoch {progress['epoch']}{step}"
+
+
+@contextmanager
+def out_of_memory(machine: TuneMachine, batch: int) -> Iterator[None]:
+    """Say what to lower where the memory does not suffice."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not isinstance(error, (torch.OutOfMemoryError, MemoryError)) and "not enough memory" not in str(error):
+            raise
+        more = "" if machine.checkpointing else f"{argument('checkpointing', True)}, "
+        raise ProbeError(
+            f"out of memory with parts of {math.ceil(batch / machine.accumulate)} clips. Type {more}a larger "
+            f"{argument('accumulate', 2 * machine.accumulate)}, a smaller {argument('batch')} or shorter "
+            f"{argument('crop_seconds')}; the first two change no result and go on where this stopped"
+        ) from None

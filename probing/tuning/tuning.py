@@ -1,0 +1,313 @@
+"""Tuning: a run, or a backbone and a corpus, in; a folder as an export out, whose backbone learned with its head."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from cache.atomic import PARTIAL, replace_file
+from cache.errors import ProbeError, argument
+from cache.lock import LOCK, OWNER, lock_folder
+from cache.manifest import canonical_json, read_json
+from probing.backbones import Backbone, Trainable
+from probing.heads.head import Head
+from probing.heads.stack import HeadStack
+from probing.heads.training import prior_log_odds
+from probing.options import one_of
+from probing.progress import console, duration
+from probing.runs.writer import CONFIGURATION
+from probing.serving.export import SERVING, Exported, check_place, described, open_exported, write_exported
+from probing.sweep.splits import EVAL
+from probing.tuning.augmenting import Augmenter
+from probing.tuning.clips import Reader, Reading
+from probing.tuning.engine import Engine
+from probing.tuning.evaluation import Evaluated, evaluate
+from probing.tuning.lora import add_adapters, take_adapters_off
+from probing.tuning.model import TunedModel
+from probing.tuning.options import TuneMachine, TuneOptions, check_meaning
+from probing.tuning.recipes import TuningRecipe
+from probing.tuning.source import Source
+from probing.tuning.start import Start
+from probing.tuning.trained import Group, groups_of
+from probing.tuning.training import LOG, Material, Training
+
+RECORD = "tuning"  # in serving.json
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A tuned model: the folder it is in, open for scoring, and its figures on eval; None where there is no eval."""
+
+    exported: Exported
+    evaluated: Evaluated | None
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What was done: recipe, parameters by group, epochs that were averaged, time and memory."""
+        found: dict[str, Any] = self.exported.record[RECORD]
+        return found
+
+
+def tune(
+    source: Source,
+    folder: str | Path,
+    options: TuneOptions | None = None,
+    machine: TuneMachine | None = None,
+    *,
+    overwrite: bool = False,
+    with_eval: bool = True,
+    say: Callable[[str], None] = console.print,
+) -> Tuned | None:
+    """Train a backbone with its head; write both as `export` does. Run again, it goes on where it stopped.
+
+    Args:
+        source: what to start from.
+        folder: of the tuned model; appears when it is whole. What a killed tuning goes on from is beside it.
+        options: what to train, and how.
+        machine: how to use this machine.
+        overwrite: replace a model that was tuned another way.
+        with_eval: score the split eval with the tuned model in the end.
+        say: where to put what a person should know.
+
+    Returns:
+        The tuned model; None in all processes of several but one.
+
+    Raises:
+        ProbeError: bad input, no memory, a full disk, or a loss that is no number; nothing that was finished is lost.
+    """
+    options, machine, folder = options or TuneOptions(), machine or TuneMachine(), Path(folder)
+    check_meaning(options)
+    configuration = {**source.identity(), "options": asdict(options), "eval": with_eval}
+    if (found := _finished(folder, configuration, overwrite)) is not None:
+        say(f"Nothing to do: {folder} is that model.")
+        return found
+    engine = Engine(machine, options.precision, folder)
+    say = say if engine.is_main else lambda text: None
+    with _workplace(folder, configuration, engine) as work:
+        start = source.start(str(engine.device), options.tuning(), say)
+        recipe = recipe_for(start, options)
+        training, groups, regularization = _prepare(start, options, recipe, machine, engine, work, say)
+        with training.reader:
+            averaged = training.run()
+        model = training.model
+        head, backbone = _finish(model, training.averaged, training, start, recipe)
+        seconds = training.progress.seconds
+        if not engine.is_main:
+            engine.end()
+            return None
+        record = {
+            **described(backbone, head, start.options, start.parts["train"].corpus),
+            "head": start.name,
+            "note": "",
+            "fingerprint": start.options.fingerprint(backbone),
+        }
+        say(f"Trained in {duration(seconds)}; the weights are {_which(averaged)}.")
+        evaluated = None
+        if with_eval and EVAL in start.parts:
+            evaluated = evaluate(start, head, backbone, start.parts[EVAL])
+        dev = training.measured_dev
+        of_task = "eer" if start.task.metric.name == "eer" else start.task.metric.name
+        record |= {
+            f"dev_{of_task}": dev,
+            f"eval_{of_task}": evaluated.value if evaluated else None,
+            **({} if evaluated is None else {"note": evaluated.note}),
+            RECORD: {
+                "source": dict(start.about),
+                "configuration": json.loads(canonical_json(configuration)),
+                "recipe": asdict(recipe),
+                "groups": groups,
+                "regularization": regularization,
+                "epochs": training.progress.epoch,
+                "averaged": averaged,
+                "dev": {"metric": start.task.metric.name, "frozen": training.progress.rows[0]["dev"], "tuned": dev},
+                "eval": evaluated.as_dict() if evaluated else None,
+                "seconds": round(seconds, 3),
+                "memory_bytes": peak_memory(engine.device),
+                "device": str(engine.device),
+                "processes": engine.world,
+                "torch": torch.__version__,
+            },
+        }
+        exported = write_exported(folder, backbone, head, record, more={LOG: (work / LOG).read_bytes()})
+        engine.end()
+    shutil.rmtree(work, ignore_errors=True)
+    return Tuned(exported, evaluated)
+
+
+def recipe_for(start: Start, options: TuneOptions) -> TuningRecipe:
+    """The recipe of a tuning; crops are as long as clips are heard in evaluation where that is one length."""
+    recipe = options.tuning()
+    if recipe.crop_seconds and not options.crop_seconds and start.options.seconds:
+        recipe = replace(recipe, crop_seconds=start.options.seconds)
+    return recipe
+
+
+def _finished(folder: Path, configuration: Mapping[str, Any], overwrite: bool) -> Tuned | None:
+    """The model in a folder if it is the one that is asked for."""
+    check_place(folder)
+    if not (folder / SERVING).is_file():
+        return None
+    exported = open_exported(folder)
+    made = exported.record.get(RECORD, {}).get("configuration")
+    if made == json.loads(canonical_json(configuration)):
+        return Tuned(exported, Evaluated.of(exported.record[RECORD].get("eval")))
+    if overwrite:
+        return None
+    raise ProbeError(
+        f"{folder}: holds a model made with other options or from something else. Name another folder "
+        f"({argument('out', 'DIR')}) or replace it ({argument('overwrite', True)})"
+    )
+
+
+@contextmanager
+def _workplace(folder: Path, configuration: Mapping[str, Any], engine: Engine) -> Iterator[Path]:
+    """The folder of checkpoints, beside the model's place; what another tuning left there is removed."""
+    work = folder.with_name(folder.name + PARTIAL)
+    if not engine.is_main:
+        engine.wait()
+        yield work
+        return
+    lock = lock_folder(work, advice=f"Wait for it to end, or name another folder: {argument('out', 'DIR')}")
+    try:
+        identity = canonical_json(configuration).encode()
+        known = work / CONFIGURATION
+        if not known.is_file() or known.read_bytes() != identity:
+            for path in [path for path in work.iterdir() if path.name not in (LOCK, OWNER)]:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            replace_file(known, identity)
+        engine.wait()
+        yield work
+    finally:
+        lock.release()
+
+
+def _prepare(
+    start: Start,
+    options: TuneOptions,
+    recipe: TuningRecipe,
+    machine: TuneMachine,
+    engine: Engine,
+    work: Path,
+    say: Callable[[str], None],
+) -> tuple[Training, list[dict[str, Any]], dict[str, float]]:
+    """The training, its groups of parameters in plain values, and what of the published config is on."""
+    backbone = start.backbone.trainable(
+        checkpointing=machine.checkpointing,
+        dropout=options.dropout,
+        layerdrop=options.layerdrop,
+        masking=options.masking,
+    )
+    trained = options.trained
+    if trained.what == "lora":
+        add_adapters(backbone, trained.number, options.seed)
+    backbone.to(engine.device)
+    groups = _used(backbone, groups_of(backbone, trained, recipe.front_end), start)
+    head = start.head.to(engine.device)
+    if start.trained and head.outputs is None:  # scores of a trained head are of even priors
+        head.backend.shift(prior_log_odds(start.parts["train"].target, recipe.learning))
+    model = TunedModel(backbone, start.backbone.padding, head, start.n_frames)
+    augmenter = Augmenter(options.seed)
+    reading = Reading(start.options.cropping, start.backbone.min_samples, recipe.crop_seconds, augmenter)
+    material = Material(start.parts["train"], start.parts["dev"], start.task, start.unit)
+    first = recipe.frozen_epochs if start.trained else 0
+    if trained.what == "head" and start.trained:
+        first = 0
+    training = Training(
+        model, groups, material, recipe, options.layer_decay, first, engine, machine, Reader(reading, machine.workers),
+        work, say,
+    )  # fmt: skip
+    told = [
+        {"name": "head", "parameters": head.n_parameters(), "rate": recipe.head_rate},
+        *(
+            {
+                "name": group.name,
+                "parameters": sum(one.numel() for one in group.parameters.values()),
+                "rate": recipe.rate * options.layer_decay**group.below,
+            }
+            for group in groups
+        ),
+    ]
+    n_head, n_backbone = told[0]["parameters"], sum(group["parameters"] for group in told[1:])
+    counts = ", ".join(f"{len(part)} {name}" for name, part in start.parts.items())
+    say(
+        f"{start.backbone.name} on {engine.device} with {start.name}, {counts}\nTuning by {recipe.name}: {n_head:,} "
+        f"parameters of the head and {n_backbone:,} of {sum(one.numel() for one in backbone.parameters()):,} of the "
+        f"backbone learn, batch {recipe.learning.batch}, {recipe.learning.epochs - first} epochs at most"
+    )
+    return training, told, backbone.regularization
+
+
+def _used(backbone: Trainable, groups: list[Group], start: Start) -> list[Group]:
+    """The groups without parameters that no layer depends on, such as a norm behind the last block.
+
+    Raises:
+        ProbeError: a whole block, or every adapter, has no part in the layers.
+    """
+    named = {name: one for group in groups for name, one in group.parameters.items()}
+    if not named:
+        return []
+    n_samples = max(8000, start.backbone.min_samples)
+    clip = np.random.default_rng(0).normal(0, 0.05, min(n_samples, start.backbone.max_samples or n_samples))
+    for one in named.values():
+        one.requires_grad_(True)
+    backbone.eval()
+    sum(layer.square().mean() for layer in backbone([clip.astype(np.float32)]).layers[1:]).backward()
+    backbone.train()
+    used = {name for name, one in named.items() if one.grad is not None}
+    for one in named.values():
+        one.grad = None
+        one.requires_grad_(False)
+    adapters = [name for name in named if ".lora_" in name]
+    if set(adapters) - used:
+        raise ProbeError(
+            f"{start.backbone.name}: {len(set(adapters) - used)} of {len(adapters)} adapters take no part in its "
+            f"layers, as its modules are not called. Train its weights themselves: {argument('train', 'all')}"
+        )
+    kept = [replace(group, parameters={k: v for k, v in group.parameters.items() if k in used}) for group in groups]
+    return [group for group in kept if group.parameters]
+
+
+@torch.no_grad()
+def _finish(
+    model: TunedModel, weights: dict[str, torch.Tensor], training: Training, start: Start, recipe: TuningRecipe
+) -> tuple[Head, Backbone]:
+    """The head and the backbone with the weights that were averaged, and how they do on dev."""
+    take_adapters_off(model.backbone)
+    named = dict(model.backbone.named_parameters())
+    learned = model.head.learned()
+    for name, value in weights.items():
+        part, _, own = name.partition(".")
+        (named if part == "backbone" else learned)[own].copy_(value)
+    _, training.measured_dev, _ = training.measure(training.material.dev)
+    stack: HeadStack = model.head.to("cpu")
+    if stack.outputs is None:
+        stack.backend.shift(-prior_log_odds(start.parts["train"].target, recipe.learning))
+    about = {"backbone": start.backbone.name, "recipe": f"tuned by {recipe.name}"}
+    if not start.task.is_spoofing:
+        about["target"] = start.task.as_dict()
+    return Head(stack, start.n_frames, about, unit=start.unit), model.backbone.frozen()
+
+
+def _which(averaged: list[int]) -> str:
+    if not averaged:
+        return "those of the last epoch"
+    if len(averaged) == 1:
+        return f"those of epoch {averaged[0]}"
+    return f"the mean of epochs {one_of(map(str, averaged)).replace(' or ', ' and ')}"
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most bytes that this process has had: of a GPU of its memory, else of the machine's."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if os.uname().sysname == "Darwin" else 1024)
