@@ -99,8 +99,7 @@ def tune(
         training, groups, regularization = _prepare(start, options, recipe, machine, engine, work, say)
         with training.reader:
             averaged = training.run()
-        model = training.model
-        head, backbone = _finish(model, training.averaged, training, start, recipe)
+            head, backbone = _finish(training, start)
         seconds = training.progress.seconds
         if not engine.is_main:
             engine.end()
@@ -278,14 +277,13 @@ def _used(backbone: Trainable, groups: list[Group], start: Start) -> list[Group]
 
 
 @torch.no_grad()
-def _finish(
-    model: TunedModel, weights: dict[str, torch.Tensor], training: Training, start: Start, recipe: TuningRecipe
-) -> tuple[Head, Backbone]:
+def _finish(training: Training, start: Start) -> tuple[Head, Backbone]:
     """The head and the backbone with the weights that were averaged, and how they do on dev."""
+    model, recipe = training.model, training.recipe
     take_adapters_off(model.backbone)
     named = dict(model.backbone.named_parameters())
     learned = model.head.learned()
-    for name, value in weights.items():
+    for name, value in training.averaged.items():
         part, _, own = name.partition(".")
         (named if part == "backbone" else learned)[own].copy_(value)
     _, training.measured_dev, _ = training.measure(training.material.dev)
