@@ -12,6 +12,7 @@ from analysis.commands.printing import out
 from analysis.runs.kinds import EXPORT, RUN, expect
 from probing.extraction.options import Options
 from probing.heads.kinds import import_heads
+from probing.options import command_line
 from probing.progress import duration, size
 from probing.targets.metrics import METRICS
 from probing.targets.options import TargetOptions
@@ -90,7 +91,7 @@ def _show(tuned: "Tuned", folder: Path) -> None:
     """What it gained, and what to type next."""
     record = tuned.record
     metric = METRICS[record["dev"]["metric"]]
-    before, after = (metric.text(record["dev"][name]) for name in ("frozen", "tuned"))
+    before, after = (metric.text(record["dev"][name]) for name in ("started", "tuned"))
     out.print(
         f"dev {metric.called}: {before} as it started, {after} tuned; {duration(record['seconds'])}, "
         f"{size(record['memory_bytes'])} at most",
@@ -100,8 +101,6 @@ def _show(tuned: "Tuned", folder: Path) -> None:
         out.print(tuned.evaluated.sentence, markup=False)
     picture = import_module("analysis.plots.training").save_training_curve(folder)
     out.print(f"Tuned: {folder}\nTraining: {folder / LOG} and {picture}", markup=False)
-    out.print(
-        f"Next: probe score {folder} AUDIO --out scores.txt\n      probe extract tuned.cache --backbone {folder} "
-        "--corpus SPEC, probe sweep tuned.cache, probe compare FROZEN.run tuned.run",
-        markup=False,
-    )
+    extract = command_line("probe", "extract", "tuned.cache", backbone=folder, **tuned.how_extracted)
+    out.print(f"Next: probe score {folder} AUDIO --out scores.txt\n      {extract}", markup=False)
+    out.print("      probe sweep tuned.cache; probe compare FROZEN.run tuned.run", markup=False)

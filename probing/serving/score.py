@@ -50,6 +50,11 @@ class Server:
         if (where / "serving.json").is_file():
             self.exported = open_exported(where)
             self.head, self.name = self.exported.head, str(self.exported.record["head"])
+            if isinstance(self.head, Head) and (target := self.head.about.get("target")):
+                raise ServingError(
+                    f"{where}: its target is {target['name']}, and only heads of bona fide against spoof score audio. "
+                    "Its head can be read in Python: probing.heads.head.load_head"
+                )
             self._note(str(self.exported.record.get("note", "")))
             if head not in (None, self.name):
                 raise ServingError(f"{argument('head', head)}: {where} has no such head. It has: {self.name}")

@@ -183,7 +183,8 @@ def _outputs(task: Task) -> int | None:
 
 def _target_of(record: Mapping[str, Any]) -> TargetOptions:
     """Options of a target as a record holds them."""
-    return TargetOptions(**{name: tuple(v) if isinstance(v, list) else v for name, v in record.items()})
+    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in record.items()}
+    return TargetOptions(**values)
 
 
 def parts_of(run: Run, audio_root: Path | None = None) -> dict[str, Utterances]:
@@ -306,21 +307,20 @@ def _moments(
         for name, path in zip(train.table["utterance_id"], train.table["path"], strict=True)
     }
     pooled = replace(options, frames=False, pooled_dtype="float32")
-    count, total, square, within, first = 0, 0.0, 0.0, 0.0, None
+    count = 0
+    first: torch.Tensor | None = None  # what sums are taken from, so that small deviations are not lost
+    sums = torch.zeros(3, dtype=torch.float64)
     with progress_line("Frozen layers", len(files), "utterances") as line:
         for _, layers in layers_of(files, backbone, pooled, on_failure=failures.__setitem__):
             x = torch.from_numpy(layers[1:]).double()
             seen = x[:, 0] if options.frames else x.flatten(1)
             first = seen if first is None else first
-            count, total, square = count + 1, total + (seen - first), square + (seen - first).square()
-            within = within + x[:, 1].square()
+            within = x[:, 1] if options.frames else torch.zeros_like(seen)
+            sums = sums.view(3, *[1] * seen.ndim) if not count else sums
+            sums = sums + torch.stack([seen - first, (seen - first).square(), within.square()])
+            count += 1
             line.advance(1)
     if first is None:
         raise ProbeError(f"{train.corpus}: no training utterance can be used: {next(iter(failures.values()), '')}")
-    mean = first + total / count
-    variance = square / count - (total / count) ** 2
-    if options.frames:
-        variance = variance + within / count
-    return mean.float(), deviation(variance, mean)
-
-
+    total, square, inside = sums / count
+    return (first + total).float(), deviation(square - total.square() + inside, first + total)

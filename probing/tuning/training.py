@@ -89,6 +89,11 @@ class Training:
         reader: of the clips.
         folder: of checkpoints and weights of epochs.
         say: where to put what a person should know.
+
+    Attributes:
+        progress: how far it is.
+        averaged: in the end, the mean weights of the chosen epochs by name.
+        on_dev: in the end, the metric as it started, and of the averaged weights.
     """
 
     def __init__(
@@ -114,6 +119,8 @@ class Training:
         self.targets = {part.name: material.learned(part.target) for part in (material.train, material.dev)}
         self.weights = {name: class_weights(target, self.learning) for name, target in self.targets.items()}
         self.joined = False
+        self.averaged: dict[str, Tensor] = {}
+        self.on_dev: dict[str, Any] = {}
         self.optimizer = self._new_optimizer()
 
     def run(self) -> list[int]:
@@ -236,8 +243,8 @@ class Training:
         head = self.model.head
         head.eval()
         n = len(utterances)
-        many = head.outputs is not None and head.outputs > 1
-        scores = torch.zeros((n, head.outputs) if many else n, dtype=torch.float64, device=self.engine.device)
+        shape = (n,) if head.outputs is None or head.outputs == 1 else (n, head.outputs)
+        scores = torch.zeros(shape, dtype=torch.float64, device=self.engine.device)
         loss = torch.zeros((), dtype=torch.float64, device=self.engine.device)
         mine = self.engine.share(range(n))
         size = WINDOW * self.part_size
@@ -309,8 +316,8 @@ class Training:
         chosen = self.best.averaged()
         values = self.weights_by_name()
         total: dict[str, Tensor] = {}
-        for epoch in chosen or [None]:
-            if epoch is not None:
+        for epoch in chosen or (-1,):
+            if chosen:
                 for name, value in self.best.weights(epoch, self.engine.device).items():
                     values[name].copy_(value)
             whole = {name: value for name, value in values.items() if ".lora_" not in name}

@@ -18,13 +18,15 @@ import torch
 from cache.atomic import PARTIAL, replace_file
 from cache.errors import ProbeError, argument
 from cache.lock import LOCK, OWNER, lock_folder
-from cache.manifest import canonical_json, read_json
+from cache.manifest import canonical_json
 from probing.backbones import Backbone, Trainable
+from probing.extraction import Options
 from probing.heads.head import Head
 from probing.heads.stack import HeadStack
 from probing.heads.training import prior_log_odds
 from probing.options import one_of
 from probing.progress import console, duration
+from probing.runs import Run
 from probing.runs.writer import CONFIGURATION
 from probing.serving.export import SERVING, Exported, check_place, described, open_exported, write_exported
 from probing.sweep.splits import EVAL
@@ -56,6 +58,16 @@ class Tuned:
         """What was done: recipe, parameters by group, epochs that were averaged, time and memory."""
         found: dict[str, Any] = self.exported.record[RECORD]
         return found
+
+    @property
+    def how_extracted(self) -> dict[str, Any]:
+        """Options of an extraction, beside the backbone, whose layers compare with those it was tuned from."""
+        source = self.record["source"]
+        corpus = source.get("corpus") or Run(source["run"]).record["about"]["corpus_spec"]
+        options = self.exported.options
+        usual = Options()
+        changed = {name: getattr(options, name) for name in ("max_seconds", "seconds", "normalize", "frames")}
+        return {"corpus": corpus, **{name: v for name, v in changed.items() if v != getattr(usual, name)}}
 
 
 def tune(
@@ -95,52 +107,55 @@ def tune(
     say = say if engine.is_main else lambda text: None
     with _workplace(folder, configuration, engine) as work:
         start = source.start(str(engine.device), options.tuning(), say)
-        recipe = recipe_for(start, options)
-        training, groups, regularization = _prepare(start, options, recipe, machine, engine, work, say)
+        training, told = _prepare(start, options, machine, engine, work, say)
+        engine.begin(folder.name, asdict(options))
         with training.reader:
             averaged = training.run()
             head, backbone = _finish(training, start)
-        seconds = training.progress.seconds
         if not engine.is_main:
             engine.end()
             return None
-        record = {
-            **described(backbone, head, start.options, start.parts["train"].corpus),
-            "head": start.name,
-            "note": "",
-            "fingerprint": start.options.fingerprint(backbone),
-        }
-        say(f"Trained in {duration(seconds)}; the weights are {_which(averaged)}.")
-        evaluated = None
-        if with_eval and EVAL in start.parts:
-            evaluated = evaluate(start, head, backbone, start.parts[EVAL])
-        dev = training.measured_dev
-        of_task = "eer" if start.task.metric.name == "eer" else start.task.metric.name
-        record |= {
-            f"dev_{of_task}": dev,
-            f"eval_{of_task}": evaluated.value if evaluated else None,
-            **({} if evaluated is None else {"note": evaluated.note}),
+        say(f"Trained in {duration(training.progress.seconds)}; the weights are {_which(averaged)}.")
+        evaluated = evaluate(start, head, backbone, start.parts[EVAL]) if with_eval and EVAL in start.parts else None
+        record = _record(start, head, backbone, training, evaluated) | {
             RECORD: {
-                "source": dict(start.about),
-                "configuration": json.loads(canonical_json(configuration)),
-                "recipe": asdict(recipe),
-                "groups": groups,
-                "regularization": regularization,
+                "source": start.about,
+                "configuration": _plain(configuration),
+                **told,
                 "epochs": training.progress.epoch,
                 "averaged": averaged,
-                "dev": {"metric": start.task.metric.name, "frozen": training.progress.rows[0]["dev"], "tuned": dev},
-                "eval": evaluated.as_dict() if evaluated else None,
-                "seconds": round(seconds, 3),
+                "dev": training.on_dev,
+                "eval": evaluated and evaluated.as_dict(),
+                "seconds": round(training.progress.seconds, 3),
                 "memory_bytes": peak_memory(engine.device),
                 "device": str(engine.device),
                 "processes": engine.world,
-                "torch": torch.__version__,
-            },
+            }
         }
         exported = write_exported(folder, backbone, head, record, more={LOG: (work / LOG).read_bytes()})
         engine.end()
     shutil.rmtree(work, ignore_errors=True)
     return Tuned(exported, evaluated)
+
+
+def _record(
+    start: Start, head: Head, backbone: Backbone, training: Training, evaluated: Evaluated | None
+) -> dict[str, Any]:
+    """What the record says of the model, as that of any export."""
+    metric = start.task.metric.name
+    return {
+        **described(backbone, head, start.options, start.parts["train"].corpus),
+        "head": start.name,
+        f"dev_{metric}": training.on_dev["tuned"],
+        f"eval_{metric}": evaluated and evaluated.value,
+        "note": evaluated.note if evaluated else "",
+        "fingerprint": start.options.fingerprint(backbone),
+    }
+
+
+def _plain(configuration: Mapping[str, Any]) -> Any:
+    """A configuration as a record holds it."""
+    return json.loads(canonical_json(configuration))
 
 
 def recipe_for(start: Start, options: TuneOptions) -> TuningRecipe:
@@ -158,7 +173,7 @@ def _finished(folder: Path, configuration: Mapping[str, Any], overwrite: bool) -
         return None
     exported = open_exported(folder)
     made = exported.record.get(RECORD, {}).get("configuration")
-    if made == json.loads(canonical_json(configuration)):
+    if made == _plain(configuration):
         return Tuned(exported, Evaluated.of(exported.record[RECORD].get("eval")))
     if overwrite:
         return None
@@ -193,13 +208,13 @@ def _workplace(folder: Path, configuration: Mapping[str, Any], engine: Engine) -
 def _prepare(
     start: Start,
     options: TuneOptions,
-    recipe: TuningRecipe,
     machine: TuneMachine,
     engine: Engine,
     work: Path,
     say: Callable[[str], None],
-) -> tuple[Training, list[dict[str, Any]], dict[str, float]]:
-    """The training, its groups of parameters in plain values, and what of the published config is on."""
+) -> tuple[Training, dict[str, Any]]:
+    """The training, and what the record says of it: recipe, parameters by group, what regularises."""
+    recipe = recipe_for(start, options)
     backbone = start.backbone.trainable(
         checkpointing=machine.checkpointing,
         dropout=options.dropout,
@@ -218,32 +233,24 @@ def _prepare(
     augmenter = Augmenter(options.seed)
     reading = Reading(start.options.cropping, start.backbone.min_samples, recipe.crop_seconds, augmenter)
     material = Material(start.parts["train"], start.parts["dev"], start.task, start.unit)
-    first = recipe.frozen_epochs if start.trained else 0
-    if trained.what == "head" and start.trained:
-        first = 0
+    first = recipe.frozen_epochs if start.trained and groups else 0
     training = Training(
         model, groups, material, recipe, options.layer_decay, first, engine, machine, Reader(reading, machine.workers),
         work, say,
     )  # fmt: skip
-    told = [
-        {"name": "head", "parameters": head.n_parameters(), "rate": recipe.head_rate},
-        *(
-            {
-                "name": group.name,
-                "parameters": sum(one.numel() for one in group.parameters.values()),
-                "rate": recipe.rate * options.layer_decay**group.below,
-            }
-            for group in groups
-        ),
-    ]
-    n_head, n_backbone = told[0]["parameters"], sum(group["parameters"] for group in told[1:])
-    counts = ", ".join(f"{len(part)} {name}" for name, part in start.parts.items())
+    sizes = {group.name: sum(one.numel() for one in group.parameters.values()) for group in groups}
+    rates = {group.name: recipe.rate * options.layer_decay**group.below for group in groups}
     say(
-        f"{start.backbone.name} on {engine.device} with {start.name}, {counts}\nTuning by {recipe.name}: {n_head:,} "
-        f"parameters of the head and {n_backbone:,} of {sum(one.numel() for one in backbone.parameters()):,} of the "
-        f"backbone learn, batch {recipe.learning.batch}, {recipe.learning.epochs - first} epochs at most"
+        f"{start.backbone.name} on {engine.device} with {start.name}; "
+        f"{', '.join(f'{len(part)} {name}' for name, part in start.parts.items())}\n"
+        f"Tuning by {recipe.name}, {recipe.source}: {head.n_parameters():,} parameters of the head and "
+        f"{sum(sizes.values()):,} of {sum(one.numel() for one in backbone.parameters()):,} of the backbone; batch "
+        f"{recipe.learning.batch}, epochs {first + 1} to {recipe.learning.epochs}"
     )
-    return training, told, backbone.regularization
+    groups_told: list[dict[str, Any]] = [{"name": "head", "parameters": head.n_parameters(), "rate": recipe.head_rate}]
+    groups_told += [{"name": name, "parameters": n, "rate": rates[name]} for name, n in sizes.items()]
+    on = backbone.regularization
+    return training, {"recipe": _plain(asdict(recipe)), "groups": groups_told, "regularization": on}
 
 
 def _used(backbone: Trainable, groups: list[Group], start: Start) -> list[Group]:
@@ -286,7 +293,9 @@ def _finish(training: Training, start: Start) -> tuple[Head, Backbone]:
     for name, value in training.averaged.items():
         part, _, own = name.partition(".")
         (named if part == "backbone" else learned)[own].copy_(value)
-    _, training.measured_dev, _ = training.measure(training.material.dev)
+    _, on_dev, _ = training.measure(training.material.dev)
+    metric = start.task.metric.name
+    training.on_dev = {"metric": metric, "started": training.progress.rows[0]["dev"], "tuned": on_dev}
     stack: HeadStack = model.head.to("cpu")
     if stack.outputs is None:
         stack.backend.shift(-prior_log_odds(start.parts["train"].target, recipe.learning))
