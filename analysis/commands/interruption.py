@@ -55,7 +55,8 @@ class InterruptibleGroup(TyperGroup):
 def _with_flags(command: Any) -> Callable[..., Any]:
     """The function of a command, not called with a number or device that is none; its errors name flags."""
     function = command.callback
-    flags = {param.name: max(param.opts, key=len) for param in command.params if param.opts[0].startswith("-")}
+    named = {param.name: param.opts for param in command.params if param.opts[0].startswith("-")}
+    flags = {name: next((one for one in opts if one.startswith("--")), opts[0]) for name, opts in named.items()}
 
     @wraps(function)
     def checked(**values: Any) -> Any:

@@ -40,7 +40,7 @@ class Engine:
         self._bf16 = precision == "bf16"
         if int(os.environ.get("WORLD_SIZE", "1")) > 1 or machine.track != "none":
             self._accelerator = _accelerator(machine, self.device, folder)
-            self.device = self._accelerator.device
+            self.device = torch.device("cpu") if self.device.type == "cpu" else self._accelerator.device
             self.rank, self.world = self._accelerator.process_index, self._accelerator.num_processes
         if self._bf16 and self.device.type == "mps":
             raise OptionError("precision", precision, f"is for a CPU or a GPU with CUDA, not for {self.device}")
@@ -107,6 +107,6 @@ def _accelerator(machine: TuneMachine, device: torch.device, folder: Path) -> An
     if not there[machine.track]:
         raise OptionError("track", machine.track, f"is not installed. Type: pip install {machine.track}")
     if device.type == "cuda" and device.index is not None:
-        raise ProbeError(f"{argument('device', device)}: several processes have a GPU each. Type {argument('device', 'cuda')}")
+        raise OptionError("device", device, f"several processes have a GPU each. Type {argument('device', 'cuda')}")
     tracker = None if machine.track == "none" else machine.track
     return Accelerator(cpu=device.type == "cpu", log_with=tracker, project_dir=str(folder))

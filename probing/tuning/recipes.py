@@ -58,7 +58,7 @@ QUICK = TuningRecipe(
     frozen_epochs=3,
     clip=1.0,
 )
-# 16 x 3 s, everything at once, a warm-up epoch, then from 1e-4 down to half of it; the last epoch counts
+# 16 x 3 s, everything at once, a warm-up epoch, then from 1e-4 down to half of it; the epoch of lowest dev loss
 ONE_STAGE = TuningRecipe(
     Recipe(name="one-stage", batch=16, epochs=5, min_epochs=5, patience=5, warm_up=1, decay=0.5**0.25, weight_decays=()),
     head_rate=1e-4,

@@ -33,6 +33,7 @@ from probing.tuning.recipes import TuningRecipe
 from probing.tuning.trained import Group
 
 LOG = "training.csv"
+NO_MEMORY = ("can't allocate memory", "not enough memory", "bad_alloc")  # as PyTorch says it of a CPU
 WINDOW = 8  # parts of a split that are sorted by length together
 
 
@@ -176,14 +177,27 @@ class Training:
         shares = [[rows[i] for i in self.engine.share(rows)] for rows in steps]
         read = self.reader.batches(self.material.train, shares[progress.step :], progress.epoch)
         self.model.head.train()
+        self.model.backbone.train(self.joined)
         for waveforms in read:
-            value = self._step(steps[progress.step], shares[progress.step], waveforms)
+            with self._drawn():
+                value = self._step(steps[progress.step], shares[progress.step], waveforms)
             progress.step += 1
             progress.loss += value
             line.advance(1, self._note())
             if time.monotonic() - self._saved > 60 * self.machine.checkpoint_minutes and progress.step < self.n_steps:
                 self._save()
-        self.model.head.eval()
+        self.model.eval()
+
+    @contextmanager
+    def _drawn(self) -> Iterator[None]:
+        """What is left out at random in a step depends on its number alone, and nothing else on what is drawn there."""
+        if not self.model.backbone.regularization:
+            yield
+            return
+        key = [self.learning.seed, self.progress.epoch, self.progress.step, self.engine.rank]
+        with torch.random.fork_rng([self.engine.device] if self.engine.device.type == "cuda" else []):
+            torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
+            yield
 
     def _note(self) -> str:
         progress = self.progress
@@ -241,7 +255,7 @@ class Training:
     def measure(self, utterances: Utterances) -> tuple[NDArray[np.float64], float, float]:
         """Scores (N,) or (N, M) of a part as the head learned it, their metric, and their loss."""
         head = self.model.head
-        head.eval()
+        self.model.eval()
         n = len(utterances)
         shape = (n,) if head.outputs is None or head.outputs == 1 else (n, head.outputs)
         scores = torch.zeros(shape, dtype=torch.float64, device=self.engine.device)
@@ -401,7 +415,7 @@ def out_of_memory(machine: TuneMachine, batch: int) -> Iterator[None]:
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if not isinstance(error, (torch.OutOfMemoryError, MemoryError)) and "not enough memory" not in str(error):
+        if type(error) is RuntimeError and not any(said in str(error) for said in NO_MEMORY):
             raise
         more = "" if machine.checkpointing else f"{argument('checkpointing', True)}, "
         raise ProbeError(

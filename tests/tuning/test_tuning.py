@@ -143,7 +143,7 @@ def test_every_recipe_tunes(recipe: str, place: Path, tmp_path: Path) -> None:
     first = RECIPES[recipe].frozen_epochs
     assert made.record["epochs"] == first + 2
     assert pd.read_csv(tmp_path / "t" / "training.csv")["epoch"].tolist() == [first, first + 1, first + 2]
-    assert made.record["averaged"] == {"one-stage": [1, 2]}.get(recipe, made.record["averaged"])
+    assert len(made.record["averaged"]) == (1 if recipe in ("one-stage", "attm-released") else 2)
     assert ("front-end" in [group["name"] for group in made.record["groups"]]) == (recipe == "attm-released")
 
 
@@ -229,7 +229,7 @@ def test_the_command_says_what_it_gained_and_what_to_type_next(place: Path, tmp_
     [
         ([], "nothing to start from. Expected a run; or --backbone, --corpus and --head MERGE+BACKEND; or --continue"),
         (["c.run", "--corpus", "demo"], "--corpus demo: is for a tuning from nothing"),
-        (["c.run", "--seconds", "2"], "--seconds 2.0: is for a tuning from nothing"),
+        (["c.run", "--seconds", "2"], "--seconds 2: is for a tuning from nothing"),
         (["c.run", "--train", "last:9", "--depth", "2"], "--train last:9: the model has 2 blocks here"),
         (["c.run", "--train", "blocks:7", "--depth", "2"], "--train blocks:7: the model has blocks 1:2 here"),
         (["c.run", "--train", "some"], "--train some: expected head, all, last:N, blocks:LIST"),

@@ -1,0 +1,114 @@
+"""A tuning that is killed, refused by the disk or stopped by its loss loses nothing, and ends as one that was not."""
+
+import math
+import os
+import resource
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from faults.kills import ended, forked
+from small_extraction import quiet
+from tuned_models import CPU, place_of, tuned_in
+
+from cache import ProbeError
+from cache.errors import CacheBusy
+from cache.lock import lock_folder
+from probing.tuning import Source, TuneMachine, TuneOptions, tune
+from probing.tuning.training import out_of_memory
+
+OFTEN = TuneMachine("cpu", checkpoint_minutes=1e-9)  # behind every step
+WHAT = TuneOptions(epochs=3, batch=3, rate=1e-3, dropout=True, layerdrop=True, crop_seconds=0.4, train="lora:2")
+FILES = ("model.safetensors", "head.safetensors")
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
+    place = place_of(tmp_path_factory.mktemp("resuming"))
+    return Source(place / "c.run", "weighted-sum+linear", 2)
+
+
+def same(one: Path, other: Path) -> bool:
+    logs = [pd.read_csv(folder / "training.csv").drop(columns="seconds") for folder in (one, other)]
+    weights = all((one / name).read_bytes() == (other / name).read_bytes() for name in FILES)
+    return weights and logs[0].equals(logs[1])
+
+
+def test_a_killed_tuning_ends_with_the_same_bytes(source: Source, tmp_path: Path) -> None:
+    tuned_in(tmp_path / "right", source, WHAT)
+    folder = tmp_path / "killed"
+    checkpoint = folder.with_name("killed.partial") / "checkpoint.pt"
+    for within in (0.0, 0.15, 0.3):
+
+        def work() -> None:
+            tune(source, folder, WHAT, OFTEN, say=quiet)
+
+        assert ended(forked(work, tmp_path / "log"), within, checkpoint.is_file) is None, (tmp_path / "log").read_text()
+        assert not folder.exists()
+    tuned_in(folder, source, WHAT, OFTEN)
+    assert same(tmp_path / "right", folder)
+    assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".partial")] == []
+
+
+def test_what_another_tuning_left_is_not_gone_on_from(source: Source, tmp_path: Path) -> None:
+    said: list[str] = []
+
+    def stop(text: str) -> None:
+        said.append(text)
+        if text.startswith("Epoch 5"):
+            raise KeyboardInterrupt
+
+    for options in (WHAT, replace(WHAT, seed=1), WHAT):
+        with pytest.raises(KeyboardInterrupt):
+            tune(source, tmp_path / "t", options, CPU, say=stop)
+    assert not any(text.startswith("Going on") for text in said)
+    with pytest.raises(KeyboardInterrupt):
+        tune(source, tmp_path / "t", WHAT, CPU, say=stop)
+    assert said[-2:][0].startswith("Going on after epoch 4")
+
+
+def test_one_process_at_a_time_writes_a_model(source: Source, tmp_path: Path) -> None:
+    lock = lock_folder(tmp_path / "t.partial")
+    try:
+        with pytest.raises(CacheBusy):
+            tuned_in(tmp_path / "t", source, WHAT)
+    finally:
+        lock.release()
+
+
+def test_a_loss_that_is_no_number_stops_and_names_the_last_good_checkpoint(source: Source, tmp_path: Path) -> None:
+    wild = TuneOptions(epochs=3, batch=3, rate=1e38, head_rate=1e38)
+    with pytest.raises(ProbeError, match=r"became (nan|inf) at step .* last good checkpoint is .*checkpoint.pt, after"):
+        tune(source, tmp_path / "t", wild, OFTEN, say=quiet)
+    state = torch.load(tmp_path / "t.partial" / "checkpoint.pt", weights_only=True)
+    assert all(value.isfinite().all() for value in (*state["head"].values(), *state["backbone"].values()))
+    assert math.isfinite(state["progress"]["loss"])
+    assert not (tmp_path / "t").exists()
+
+
+def test_a_full_disk_is_said_and_what_was_finished_stays(source: Source, tmp_path: Path) -> None:
+    def work() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+        try:
+            tune(source, tmp_path / "t", TuneOptions(epochs=1), OFTEN, say=quiet)
+        except ProbeError as error:
+            os.write(1, str(error).encode())
+
+    assert ended(forked(work, tmp_path / "log")) == 0
+    text = (tmp_path / "log").read_text()
+    assert "cannot be written to (File too large)" in text
+    assert "goes on where it stopped" in text
+    tuned_in(tmp_path / "t", source, TuneOptions(epochs=1), OFTEN)
+
+
+def test_too_little_memory_is_said_with_what_to_lower() -> None:
+    with pytest.raises(ProbeError, match="checkpointing=True, a larger accumulate=4, a smaller batch"):
+        with out_of_memory(TuneMachine("cpu", accumulate=2), 64):
+            torch.empty(1 << 50)
+    with pytest.raises(RuntimeError, match="tensor size"):
+        with out_of_memory(CPU, 64):
+            torch.zeros(2) @ torch.zeros(3)
