@@ -8,15 +8,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cache.errors import ProbeError
 from probing.audio import SAMPLING_RATE, Cropping, UnusableAudio, Waveform, fit_audio, load_audio
+from probing.augmentation import Augmentation, crop
 from probing.extraction.states import batches
 from probing.targets.task import Values
-from probing.tuning.augmenting import Augmenter
 
 AHEAD = 3  # batches that are read before they are asked for
 
@@ -46,13 +47,15 @@ class Reading:
     cropping: how much of a clip is heard in evaluation, which is how the head was trained.
     min_samples: fewest that the backbone takes.
     crop_seconds: of random crops to train on; None as in evaluation.
-    augmenter: what training audio is changed by, if anything.
+    augmentation: what training audio is changed by, before it is cropped, anew in every epoch.
+    seed: of the augmentation and of random crops.
     """
 
     cropping: Cropping
     min_samples: int
     crop_seconds: float | None = None
-    augmenter: Augmenter = Augmenter()
+    augmentation: Augmentation = Augmentation.of("")
+    seed: int = 0
 
     def heard(self, utterances: Utterances, row: int, epoch: int | None = None) -> Waveform:
         """The waveform (n,) of an utterance, in evaluation or in a training epoch.
@@ -62,7 +65,7 @@ class Reading:
         """
         path = utterances.root / str(utterances.table["path"].iloc[row])
         name = str(utterances.table["utterance_id"].iloc[row])
-        plain = epoch is None or not (self.augmenter or self.crop_seconds)
+        plain = epoch is None or not (self.augmentation or self.crop_seconds)
         # what is changed or cropped at random is read whole
         cropping = self.cropping if plain else replace(self.cropping, seconds=None)
         try:
@@ -70,9 +73,10 @@ class Reading:
             if plain:
                 return waveform
             assert epoch is not None
-            changed = self.augmenter.apply(waveform, name, epoch)
+            by: dict[str, Any] = {"seed": self.seed, "utterance": name, "epoch": epoch}
+            changed = self.augmentation.apply(waveform, **by)
             if self.crop_seconds:
-                return self.augmenter.crop(changed, round(self.crop_seconds * SAMPLING_RATE), name, epoch)
+                return crop(changed, round(self.crop_seconds * SAMPLING_RATE), **by)
             return fit_audio(changed[:, None], SAMPLING_RATE, self.cropping, self.min_samples)
         except UnusableAudio as error:
             raise ProbeError(

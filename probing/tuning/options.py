@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from cache.errors import OptionError
+from probing.augmentation import Augmentation, transforms_help
 from probing.options import check, option
 from probing.tuning.recipes import RECIPES, TuningRecipe, recipe_of
 from probing.tuning.trained import Trained
@@ -41,7 +42,10 @@ class TuneOptions:
     )
     front_end: bool = option(False, "Train the convolutional front end too.")
     augment: str = option(
-        "", "Change training audio, anew in every epoch, as rawboost:5,codec; probe tune --help-augment lists them."
+        "",
+        "Change training audio before it is cropped, anew in every epoch, by these in turn, as rawboost:5,codec: "
+        f"{transforms_help()}.",
+        metavar="LIST",
     )
     crop_seconds: float | None = option(
         None,
@@ -61,6 +65,7 @@ class TuneOptions:
     def __post_init__(self) -> None:
         check(self)
         Trained.parse(self.train)
+        Augmentation.of(self.augment)
 
     @property
     def trained(self) -> Trained:

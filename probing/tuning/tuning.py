@@ -19,6 +19,7 @@ from cache.atomic import PARTIAL, replace_file
 from cache.errors import ProbeError, argument
 from cache.lock import LOCK, OWNER, lock_folder
 from cache.manifest import canonical_json
+from probing.augmentation import Augmentation
 from probing.backbones import Backbone, Trainable
 from probing.extraction import Options
 from probing.heads.head import Head
@@ -30,7 +31,6 @@ from probing.runs import Run
 from probing.runs.writer import CONFIGURATION
 from probing.serving.export import SERVING, Exported, check_place, described, open_exported, write_exported
 from probing.sweep.splits import EVAL
-from probing.tuning.augmenting import Augmenter
 from probing.tuning.clips import Reader, Reading
 from probing.tuning.engine import Engine
 from probing.tuning.evaluation import Evaluated, evaluate
@@ -99,7 +99,10 @@ def tune(
     """
     options, machine, folder = options or TuneOptions(), machine or TuneMachine(), Path(folder)
     check_meaning(options)
+    augmentation = Augmentation.of(options.augment)
+    augmentation.check()
     configuration = {**source.identity(), "options": asdict(options), "eval": with_eval}
+    configuration |= {"augmentation": augmentation.identity()} if augmentation else {}
     if (found := _finished(folder, configuration, overwrite)) is not None:
         say(f"Nothing to do: {folder} is that model.")
         return found
@@ -230,8 +233,9 @@ def _prepare(
     if start.trained and head.outputs is None:  # scores of a trained head are of even priors
         head.backend.shift(prior_log_odds(start.parts["train"].target, recipe.learning))
     model = TunedModel(backbone, start.backbone.padding, head, start.n_frames)
-    augmenter = Augmenter(options.seed)
-    reading = Reading(start.options.cropping, start.backbone.min_samples, recipe.crop_seconds, augmenter)
+    augmentation = Augmentation.of(options.augment)
+    heard = start.options.cropping, start.backbone.min_samples
+    reading = Reading(*heard, recipe.crop_seconds, augmentation, options.seed)
     material = Material(start.parts["train"], start.parts["dev"], start.task, start.unit)
     first = recipe.frozen_epochs if start.trained and groups else 0
     training = Training(

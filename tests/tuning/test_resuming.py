@@ -21,7 +21,7 @@ from probing.tuning import Source, TuneMachine, TuneOptions, tune
 from probing.tuning.training import out_of_memory
 
 OFTEN = TuneMachine("cpu", checkpoint_minutes=1e-9)  # behind every step
-WHAT = TuneOptions(epochs=3, batch=3, rate=1e-3, dropout=True, layerdrop=True, crop_seconds=0.4, train="lora:2")
+WHAT = TuneOptions(epochs=3, batch=3, rate=1e-3, dropout=True, layerdrop=True, crop_seconds=0.4, train="lora:2", augment="rawboost:5,speed:0.9-1.1")
 FILES = ("model.safetensors", "head.safetensors")
 
 
