@@ -14,7 +14,7 @@ from analysis.commands.interruption import InterruptibleGroup
 from analysis.commands.printing import out, print_whole
 from cache.atomic import replaced
 from cache.errors import OptionError
-from probing.progress import duration, size
+from probing.progress import console, duration, size
 
 reproduce_app = typer.Typer(
     cls=InterruptibleGroup,
@@ -51,6 +51,9 @@ def attm(
         bool,
         typer.Option("--frames", help="The paper's own heads, on every frame; about 100 times the space and time."),
     ] = False,
+    tune: Annotated[
+        bool, typer.Option("--tune", help="Also tune the backbone with the attentive head, as the paper does.")
+    ] = False,
     seeds: Annotated[int, typer.Option(min=1, help="First weights of every head.")] = 3,
     resamples: Annotated[int, typer.Option(min=100, help="Bootstrap resamples behind each interval.")] = 1000,
     device: Device = "auto",
@@ -59,7 +62,8 @@ def attm(
 
     Lists the commands with their sizes and times for this machine; with --run does those whose data is there, and
     prints what was measured beside what was published. The same command again goes on where it stopped, and adds the
-    corpora that are there by then. The backbone stays frozen, where the paper tunes it.
+    corpora that are there by then. The backbone stays frozen, where the paper tunes it; --tune
+    adds a row with it tuned.
 
     \b
     probe reproduce attm
@@ -79,6 +83,7 @@ def attm(
         device,
         seeds,
         resamples,
+        tune,
     )
     steps, calibration = reproduction.plan(wanted)
     _print_steps(steps, calibration)
@@ -87,10 +92,14 @@ def attm(
         return
     found = reproduction.run(wanted)
     import_module("analysis.reports.report").save_all(found)
-    table = reproduction.compare(found, backbone)
+    tuned = reproduction.run_tuned(wanted, found, say=console.print) if tune else None
+    table = reproduction.compare(found, backbone, tuned)
     with replaced(folder / "attm.csv", "name another folder") as partial:
         table.to_csv(partial, index=False)
     _print_comparison(table, reproduction.CORPORA)
+    if tuned is not None:
+        took = f"{duration(tuned.seconds)}, {size(tuned.memory_bytes)} at most"
+        out.print(f"\nTuning of {tuned.head} with {tuned.depth} blocks: {took}", markup=False)
     peaks = reproduction.peaks(found, backbone)
     out.print("\n".join(filter(None, ("", peaks, found.sentence, ""))), markup=False)
     out.print(f"Table:  {folder / 'attm.csv'}\nReport: {found.folder / 'report.html'}", markup=False)

@@ -2,5 +2,19 @@
 
 from probing.reproduction.attm import CORPORA, Reproduction, Step, compare, peaks, plan, run
 from probing.reproduction.published import ATTM, PUBLISHED, Published
+from probing.reproduction.tuned import TunedFigures, run_tuned
 
-__all__ = ["ATTM", "CORPORA", "PUBLISHED", "Published", "Reproduction", "Step", "compare", "peaks", "plan", "run"]
+__all__ = [
+    "ATTM",
+    "CORPORA",
+    "PUBLISHED",
+    "Published",
+    "Reproduction",
+    "Step",
+    "TunedFigures",
+    "compare",
+    "peaks",
+    "plan",
+    "run",
+    "run_tuned",
+]

@@ -1,8 +1,8 @@
 """The table of Pan et al. 2024: train on ASVspoof 2019 LA, evaluate on 2019 LA, 2021 LA and 2021 DF.
 
-The backbone stays frozen here, where the paper tunes it from epoch 10; that is the difference to expect. By default
-heads see mean and deviation over time (the pooled tier). With `frames` they are the paper's own: attentive merging and
-an LSTM on every frame, trained by its recipe.
+The backbone stays frozen, where the paper tunes it from epoch 10; that is the difference to expect, and with `tune` a
+row is added in which it is tuned (see `tuned`). By default heads see mean and deviation over time (the pooled tier).
+With `frames` they are the paper's own: attentive merging and an LSTM on every frame, trained by its recipe.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from probing.heads.stack import HeadStack, Model
 from probing.labels import BONAFIDE
 from probing.options import WHOLE, command_line
 from probing.progress import console
+from probing.reproduction import tuned
 from probing.reproduction.published import PEAKS, PUBLISHED, published_name
 from probing.reproduction.sizes import SHARE_REACHED, Calibration, calibrate, head_flops, linear_flops
 from probing.runs import Run
@@ -43,7 +44,8 @@ class Reproduction:
 
     folder: of caches, the run and the table. roots: corpus -> where it was unpacked; those that are here.
     backbone, revision: see `probe extract`. frames: the paper's own heads. device: auto, cpu, cuda.
-    seeds: how many first weights of every head. resamples: of the bootstrap.
+    seeds: how many first weights of every head. resamples: of the bootstrap. tune: also tune the backbone with the
+    attentive head.
     """
 
     folder: Path = Path("results/attm")
@@ -54,6 +56,7 @@ class Reproduction:
     device: str = "auto"
     seeds: int = 3
     resamples: int = 1000
+    tune: bool = False
 
     def __post_init__(self) -> None:
         for name in self.roots:
@@ -74,6 +77,16 @@ class Reproduction:
         """Folder of the sweep."""
         return self.folder / "attm.run"
 
+    @property
+    def tuned_folder(self) -> Path:
+        """Folder of the tuned model."""
+        return self.folder / "attm.tuned"
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """That are trained, the attentive one last."""
+        return PAPER_HEADS if self.frames else HEADS
+
     def splits(self, corpus: str) -> list[str]:
         """What the table needs of a corpus; official figures of 2021 are of its subset eval."""
         return ["train", "dev", "eval"] if corpus == CORPORA[0] else ["eval"]
@@ -87,7 +100,7 @@ class Reproduction:
         """
         published = PAPER_DEPTHS if self.frames else DEPTHS
         depths = DepthOptions(
-            heads=PAPER_HEADS if self.frames else HEADS,
+            heads=self.heads,
             tier="frames" if self.frames else "pooled",
             recipe="attm" if self.frames else "quick",
             seeds=tuple(range(self.seeds)),
@@ -129,7 +142,10 @@ def plan(wanted: Reproduction, calibration: Calibration | None = None) -> tuple[
     if calibration is None:
         calibration = calibrate(wanted.extraction, str(find_device(wanted.device, double=True)))
     steps = [_extraction(wanted, name, calibration) for name in CORPORA]
-    return [*steps, _sweep(wanted, steps, calibration)], calibration
+    steps.append(_sweep(wanted, steps, calibration))
+    if wanted.tune:
+        steps.append(_tuning(wanted, steps, calibration))
+    return steps, calibration
 
 
 def run(wanted: Reproduction, *, say: Callable[[str], None] = console.print) -> Run:
@@ -164,16 +180,17 @@ def run(wanted: Reproduction, *, say: Callable[[str], None] = console.print) -> 
     return sweep(trained_on, wanted.run_folder, options, device=wanted.device, overwrite=True, say=say)
 
 
-def compare(found: Run, backbone: str) -> pd.DataFrame:
+def compare(found: Run, backbone: str, tuned_figures: tuned.TunedFigures | None = None) -> pd.DataFrame:
     """Measured beside published figures: a row a system, those that answer each other below each other.
 
     Args:
         found: a run of `run`.
         backbone: as it was asked for.
+        tuned_figures: of the tuned model, if there is one.
 
     Returns:
         `source` (a paper, or `measured`), `backbone`, `system`, `depth`, and for every corpus the EER in per cent and
-        its interval (empty where published), NaN where it was not measured.
+        its interval (empty where published), NaN where it was not measured; `seconds` and `memory_bytes` of a tuning.
     """
     rows = []
     for one in PUBLISHED:
@@ -190,6 +207,8 @@ def compare(found: Run, backbone: str) -> pd.DataFrame:
         for depth in sorted(set(found.rows("depth")["depth"])):
             figures = _rates(found, "depth", "depth", int(depth), head)
             rows.append({**measured, "system": f"{head}, frozen", "depth": int(depth), **figures})
+    if tuned_figures is not None:
+        rows.append({**measured, **tuned.row(tuned_figures, CORPORA)})
     table = pd.DataFrame(rows)
     kinds = {True: 0, False: 1}
     order = table.assign(
@@ -284,6 +303,23 @@ def _sweep(wanted: Reproduction, extractions: list[Step], calibration: Calibrati
     n = sum(step.utterances for name, step in zip(CORPORA, extractions, strict=True) if name in (usable or CORPORA))
     seconds = _training_seconds(wanted, options, calibration) if calibration else None
     return Step("sweep", state, command, n, 0, seconds)
+
+
+def _tuning(wanted: Reproduction, steps: list[Step], calibration: Calibration | None) -> Step:
+    """Tuning and scoring; both read audio, so that corpora without it are left out."""
+    n_layers = calibration.n_layers if calibration else max(DEPTHS)
+    depths = wanted.sweep_options(n_layers, list(CORPORA)).depths.chosen(n_layers)
+    here = [name for name in CORPORA if name in wanted.roots]
+    counts = dict.fromkeys(("train", "dev", "eval"), 0)
+    for name in here or CORPORA:
+        for (split, label, attack), count in KNOWN[name].published.items():
+            if split in wanted.splits(name) and label and not attack:
+                counts[split] += count
+    state = "ready" if CORPORA[0] in here else "needs data"
+    if state == "ready" and steps[-1].state == "done" and (wanted.tuned_folder / "serving.json").is_file():
+        state = "done"
+    seconds = tuned.seconds(wanted, depths, calibration, counts) if calibration else None
+    return Step("tune", state, tuned.command(wanted, depths), sum(counts.values()), 0, seconds)
 
 
 def _has_run(wanted: Reproduction, corpora: list[str]) -> bool:

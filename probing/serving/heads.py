@@ -125,9 +125,7 @@ def _candidates(run: Run) -> list[Candidate]:
     return sorted(found, key=lambda candidate: (run.metric.loss(candidate.dev_eer), candidate.name))
 
 
-def choose_head(
-    run: Run, depth: int | None = None, name: str | None = None, *, any_target: bool = False
-) -> ChosenHead:
+def choose_head(run: Run, depth: int | None = None, name: str | None = None, *, any_target: bool = False) -> ChosenHead:
     """Load a head of a run.
 
     Args:

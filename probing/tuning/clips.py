@@ -19,6 +19,7 @@ from probing.augmentation import Augmentation, crop
 from probing.extraction.states import batches
 from probing.targets.task import Values
 
+NOTHING = Augmentation.of("")
 AHEAD = 3  # batches that are read before they are asked for
 
 
@@ -54,7 +55,7 @@ class Reading:
     cropping: Cropping
     min_samples: int
     crop_seconds: float | None = None
-    augmentation: Augmentation = Augmentation.of("")
+    augmentation: Augmentation = NOTHING
     seed: int = 0
 
     def heard(self, utterances: Utterances, row: int, epoch: int | None = None) -> Waveform:

@@ -20,7 +20,7 @@ from probing.tuning.options import TuneMachine
 
 
 class Engine:
-    """This process among those of a training.
+    """One process among those that share a training.
 
     Args:
         machine: device and trackers.

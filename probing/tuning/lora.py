@@ -46,7 +46,8 @@ def add_adapters(backbone: Trainable, rank: int, seed: int) -> None:
 
 def adapted(backbone: nn.Module) -> dict[str, Any]:
     """The adapted maps by the names that their weights have without adapters."""
-    return {f"{name}.weight": module for name, module in backbone.named_modules() if hasattr(module, "get_delta_weight")}
+    named = backbone.named_modules()
+    return {f"{name}.weight": module for name, module in named if hasattr(module, "get_delta_weight")}
 
 
 @torch.no_grad()

@@ -17,7 +17,7 @@ class TuneOptions:
 
     >>> TuneOptions(train="lora:0")
     Traceback (most recent call last):
-    cache.errors.OptionError: train=lora:0: expected head, all, last:N, blocks:LIST (as blocks:2:5,8) or lora:R, R from 1
+    cache.errors.OptionError: train=lora:0: expected head, all, last:N, blocks:LIST (as blocks:2:5,8) or lora:R
     """
 
     train: str = option(

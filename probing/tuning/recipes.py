@@ -51,7 +51,7 @@ class TuningRecipe:
 
 
 QUICK = TuningRecipe(
-    Recipe(name="quick", batch=16, epochs=13, min_epochs=6, patience=4, warm_up=1, decay=0.85, keep=3, weight_decays=()),
+    Recipe(name="quick", batch=16, epochs=13, min_epochs=6, patience=4, warm_up=1, decay=0.85, keep=3),
     head_rate=3e-4,
     rate=3e-5,
     weight_decay=0.01,
@@ -60,7 +60,7 @@ QUICK = TuningRecipe(
 )
 # 16 x 3 s, everything at once, a warm-up epoch, then from 1e-4 down to half of it; the epoch of lowest dev loss
 ONE_STAGE = TuningRecipe(
-    Recipe(name="one-stage", batch=16, epochs=5, min_epochs=5, patience=5, warm_up=1, decay=0.5**0.25, weight_decays=()),
+    Recipe(name="one-stage", batch=16, epochs=5, min_epochs=5, patience=5, warm_up=1, decay=0.5**0.25),
     head_rate=1e-4,
     rate=1e-4,
     weight_decay=1e-8,

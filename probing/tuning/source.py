@@ -48,9 +48,7 @@ class Source:
         if self.run is None and self.continued is None:
             if self.corpus is None or self.head is None:
                 new = f"{argument('backbone')}, {argument('corpus')} and {argument('head', 'MERGE+BACKEND')}"
-                raise ProbeError(
-                    f"nothing to start from. Expected a run; or {new}; or {argument('continue', 'DIR')}"
-                )
+                raise ProbeError(f"nothing to start from. Expected a run; or {new}; or {argument('continue', 'DIR')}")
             return
         of_nothing = {"corpus": self.corpus, **_changed(self.options), **_changed(self.target)}
         for name, value in of_nothing.items():

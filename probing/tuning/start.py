@@ -280,7 +280,7 @@ def _as_stack(
     if isinstance(head, Head):
         return head.stack, head.n_frames, head.unit
     if task.name == CLASSES:
-        raise OptionError("head", name, "is a linear probe of many classes, and none of those can be tuned. Name a head")
+        raise OptionError("head", name, "is a linear probe of many classes, which is not tuned. Name a head")
     model = Model("single", "linear", head.depth)
     unit = _unit(train, task)
     stack = HeadStack([model], head.depth, 2 * head.dim, False, outputs=1 if task.name == NUMBER else None)

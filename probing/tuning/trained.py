@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # at run time it costs torch
 
     from probing.backbones import Trainable
 
-EXPECTED = "expected head, all, last:N, blocks:LIST (as blocks:2:5,8) or lora:R, R from 1"
+EXPECTED = "expected head, all, last:N, blocks:LIST (as blocks:2:5,8) or lora:R"
 FRONT_END = "front-end"
 BEFORE = "before-blocks"  # feature projection, positions and what else a frame passes before the first block
 MOST = 10_000

@@ -230,7 +230,7 @@ def _prepare(
     backbone.to(engine.device)
     groups = _used(backbone, groups_of(backbone, trained, recipe.front_end), start)
     head = start.head.to(engine.device)
-    if start.trained and head.outputs is None:  # scores of a trained head are of even priors
+    if head.outputs is None:  # its scores are of even priors, and those of a weighted loss are not
         head.backend.shift(prior_log_odds(start.parts["train"].target, recipe.learning))
     model = TunedModel(backbone, start.backbone.padding, head, start.n_frames)
     augmentation = Augmentation.of(options.augment)

@@ -18,9 +18,12 @@ from analysis.commands.app import app
 from cache import Cache, ProbeError
 from probing.backbones import load_backbone
 from probing.backbones.costs import costs
-from probing.reproduction import ATTM, PUBLISHED, Reproduction, plan
+from probing.metrics import eer
+from probing.reproduction import ATTM, CORPORA, PUBLISHED, Reproduction, compare, plan, run_tuned
 from probing.reproduction.sizes import Calibration, matrix_flops, pass_macs
 from probing.runs import Run
+from probing.scores.files import read_scores
+from probing.tuning import TuneOptions
 
 N = 8  # utterances a split
 
@@ -188,3 +191,23 @@ def test_published_figures_are_those_of_the_papers() -> None:
     assert of["XLS-R-300M", 24] == (0.21, 4.63, 4.14)
     assert of["wav2vec2-Base", 2] == (0.63, 6.31, 15.09)
     assert json.dumps(sorted({one.depth for one in PUBLISHED})) == "[2, 4, 6, 8, 10, 12, 24]"
+
+
+def test_the_tuned_model_has_a_row_of_its_own_with_time_and_memory(done: Path, trees, backbone: Path) -> None:
+    roots = dict(zip(CORPORA, trees.values(), strict=True))
+    wanted = Reproduction(done, roots, str(backbone), seeds=1, resamples=100, device="cpu", tune=True)
+    step = plan(wanted, Calibration(6, 32, 201, 0.1, 1e9, ""))[0][-1]
+    assert (step.name, step.state) == ("tune", "ready")
+    assert "--head attentive-compact+linear --depth 6 --recipe attm" in step.command
+    found = Run(done / "attm.run")
+    figures = run_tuned(wanted, found, options=TuneOptions(recipe="attm", epochs=1), say=lambda text: None)
+    table = compare(found, str(backbone), figures)
+    row = table[table["system"] == "attentive-compact+linear, fine-tuned"]
+    assert (row["source"].item(), row["depth"].item()) == ("measured", 6)
+    assert row["seconds"].item() > 0
+    assert row["memory_bytes"].item() > 1e7
+    for corpus in CORPORA:
+        scores = read_scores(next(done.glob(f"tuned-*.{corpus}.txt")))
+        assert row[corpus].item() == pytest.approx(100 * eer(scores["label"].eq("bonafide"), scores["score"]))
+        assert " .. " in row[f"{corpus} 95 %"].item()
+    assert plan(wanted, Calibration(6, 32, 201, 0.1, 1e9, ""))[0][-1].state == "done"

@@ -10,7 +10,7 @@ from tiny_models import build
 from probing.corpora import load_corpus
 from probing.extraction import Options, extract
 from probing.sweep import DepthOptions, SweepOptions, sweep
-from probing.tuning import Source, TuneMachine, TuneOptions, Tuned, tune
+from probing.tuning import Source, Tuned, TuneMachine, TuneOptions, tune
 
 CPU = TuneMachine("cpu")
 

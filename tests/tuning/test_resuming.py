@@ -21,7 +21,8 @@ from probing.tuning import Source, TuneMachine, TuneOptions, tune
 from probing.tuning.training import out_of_memory
 
 OFTEN = TuneMachine("cpu", checkpoint_minutes=1e-9)  # behind every step
-WHAT = TuneOptions(epochs=3, batch=3, rate=1e-3, dropout=True, layerdrop=True, crop_seconds=0.4, train="lora:2", augment="rawboost:5,speed:0.9-1.1")
+CHANCE = {"dropout": True, "layerdrop": True, "crop_seconds": 0.4, "augment": "rawboost:5,speed:0.9-1.1"}
+WHAT = TuneOptions(epochs=3, batch=3, rate=1e-3, train="lora:2", **CHANCE)
 FILES = ("model.safetensors", "head.safetensors")
 
 
@@ -106,9 +107,8 @@ def test_a_full_disk_is_said_and_what_was_finished_stays(source: Source, tmp_pat
 
 
 def test_too_little_memory_is_said_with_what_to_lower() -> None:
-    with pytest.raises(ProbeError, match="checkpointing=True, a larger accumulate=4, a smaller batch"):
-        with out_of_memory(TuneMachine("cpu", accumulate=2), 64):
-            torch.empty(1 << 50)
-    with pytest.raises(RuntimeError, match="tensor size"):
-        with out_of_memory(CPU, 64):
-            torch.zeros(2) @ torch.zeros(3)
+    advice = "checkpointing=True, a larger accumulate=4, a smaller batch"
+    with pytest.raises(ProbeError, match=advice), out_of_memory(TuneMachine("cpu", accumulate=2), 64):
+        torch.empty(1 << 50)
+    with pytest.raises(RuntimeError, match="tensor size"), out_of_memory(CPU, 64):
+        torch.zeros(2) @ torch.zeros(3)

@@ -16,7 +16,7 @@ from probing.audio import load_audio
 from probing.corpora import load_corpus
 from probing.extraction import Options, extract
 from probing.runs import Run
-from probing.serving import export, open_exported, score_audio
+from probing.serving import Server, export, open_exported, score_audio
 from probing.serving.export import load_run_backbone, run_options
 from probing.sweep import DepthOptions, SweepOptions, sweep
 from probing.targets.options import TargetOptions
@@ -105,7 +105,7 @@ def test_the_tuned_layers_are_extracted_and_swept_like_any(tuned: Path, place: P
     ],
 )
 def test_only_what_is_asked_for_learns(train: str, groups: list[str], place: Path, tmp_path: Path) -> None:
-    options = replace(FEW, train=train, layer_decay=0.5)if groups else replace(FEW, train=train)
+    options = replace(FEW, train=train, layer_decay=0.5) if groups else replace(FEW, train=train)
     made = tuned_in(tmp_path / "t", Source(place / "c.run", HEAD), options)
     told = {group["name"]: group for group in made.record["groups"]}
     assert list(told) == ["head", *groups]
@@ -180,8 +180,6 @@ def test_other_targets_are_tuned_too(target: str, task: str, place: Path, tmp_pa
     known = dev.loc[(dev["depth"] == 2) & (dev["metric"] == run.metric.name), "value"]
     assert made.record["dev"]["started"] == pytest.approx(known.iloc[0], abs=1e-5)
     with pytest.raises(ProbeError, match="only heads of bona fide against spoof score audio"):
-        from probing.serving import Server
-
         Server(tmp_path / "t")
 
 
@@ -203,12 +201,13 @@ def test_how_the_machine_is_used_changes_no_loss(how: dict[str, int], place: Pat
 
 def test_bfloat16_is_near_and_not_the_same(place: Path, tuned: Path, tmp_path: Path) -> None:
     tuned_in(tmp_path / "t", Source(place / "c.run", HEAD), replace(FEW, epochs=2, precision="bf16"))
-    one, other = (pd.read_csv(folder / "training.csv")["train_loss"].to_numpy()[1:] for folder in (tuned, tmp_path / "t"))
+    logs = [pd.read_csv(folder / "training.csv") for folder in (tuned, tmp_path / "t")]
+    one, other = (log["train_loss"].to_numpy()[1:] for log in logs)
     assert np.allclose(one, other, rtol=0.05)
     assert not np.allclose(one, other, rtol=1e-6)
 
 
-def test_the_command_says_what_it_gained_and_what_to_type_next(place: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_the_command_says_what_it_gained_and_what_is_next(place: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(place)
     arguments = ["tune", "c.run", "--head", HEAD, "--out", str(tmp_path / "t"), "--device", "cpu", "--batch", "4"]
     assert run_cli([*arguments, "--epochs", "1"], monkeypatch) == 0
@@ -255,7 +254,7 @@ def test_audio_or_a_cache_that_is_gone_is_named(place: Path, tmp_path: Path) -> 
     run = Run(place / "c.run")
     (place / "audio").rename(place / "elsewhere")
     try:
-        with pytest.raises(ProbeError, match="8 of 8 audio files of .* are not below"):
+        with pytest.raises(ProbeError, match=r"8 of 8 audio files of .* are not below"):
             tuned_in(tmp_path / "t", Source(run.folder, HEAD), FEW)
     finally:
         (place / "elsewhere").rename(place / "audio")
