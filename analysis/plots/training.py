@@ -23,9 +23,6 @@ def training_curve(folder: str | Path, ax: Axes | None = None) -> Axes:
 
     Raises:
         ProbeError: there is no training.csv that can be read.
-
-    >>> training_curve("tuned").get_xlabel()
-    'epoch'
     """
     path = Path(folder) / LOG
     try:

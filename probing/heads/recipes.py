@@ -111,7 +111,7 @@ def recipe_of(name: str, tier: str) -> Recipe:
     epoch 10, where the backbone joins there.
 
     Of both, what acts on the waveform belongs to the extraction (`Options(seconds=4.0375, frames=True)`), and the
-    backbone stays frozen, where the published one is tuned from epoch 10.
+    backbone stays frozen; `probing.tuning.recipes` has what they do to it from epoch 10 on.
     """
     if name not in NAMES:
         raise ProbeError(f"recipe {name!r}: expected one of {', '.join(NAMES)}")

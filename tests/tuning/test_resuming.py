@@ -4,9 +4,12 @@ import math
 import os
 import resource
 import signal
+import socket
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -69,6 +72,27 @@ def test_what_another_tuning_left_is_not_gone_on_from(source: Source, tmp_path: 
     with pytest.raises(KeyboardInterrupt):
         tune(source, tmp_path / "t", WHAT, CPU, say=stop)
     assert said[-2:][0].startswith("Going on after epoch 4")
+
+
+def test_two_processes_give_the_losses_of_one(source: Source, tmp_path: Path) -> None:
+    options = TuneOptions(epochs=2, batch=5, rate=1e-3)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    def work(rank: int) -> None:
+        os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
+        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        tune(source, tmp_path / "two", options, CPU, say=quiet)
+
+    children = [forked(partial(work, rank), tmp_path / f"log-{rank}") for rank in (0, 1)]
+    codes = [ended(child) for child in children]
+    assert codes == [0, 0], (tmp_path / "log-0").read_text()
+    tuned_in(tmp_path / "one", source, options)
+    one, two = (pd.read_csv(tmp_path / name / "training.csv") for name in ("one", "two"))
+    for name in ("train_loss", "dev_loss"):
+        assert np.allclose(one[name], two[name], rtol=1e-4, equal_nan=True)
+    assert (one["train_loss"].iloc[2] - one["train_loss"].iloc[1]) ** 2 > 1e-8  # it did learn
 
 
 def test_one_process_at_a_time_writes_a_model(source: Source, tmp_path: Path) -> None:
