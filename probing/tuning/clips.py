@@ -7,38 +7,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 from typing import Any
-
-import numpy as np
-import pandas as pd
 
 from cache.errors import ProbeError
 from probing.audio import SAMPLING_RATE, Cropping, UnusableAudio, Waveform, fit_audio, load_audio
 from probing.augmentation import Augmentation, crop
 from probing.extraction.states import batches
-from probing.targets.task import Values
+from probing.tuning.utterances import Utterances
 
 NOTHING = Augmentation.of("")
 AHEAD = 3  # batches that are read before they are asked for
-
-
-@dataclass(frozen=True)
-class Utterances:
-    """Utterances of a part.
-
-    name: `train`, `dev` or `eval`. table: `utterance_id`, `path` and what else is known, a row each.
-    target: (N,) what is to be read. root: folder that paths start from. corpus: its name.
-    """
-
-    name: str
-    table: pd.DataFrame
-    target: Values
-    root: Path
-    corpus: str
-
-    def __len__(self) -> int:
-        return len(self.table)
 
 
 @dataclass(frozen=True)
@@ -134,10 +112,3 @@ def unusable(utterances: Utterances, reading: Reading, workers: int = 2) -> dict
     names = [str(name) for name in utterances.table["utterance_id"]]
     with ThreadPoolExecutor(workers) as threads:
         return {name: reason for name, reason in zip(names, threads.map(why, range(len(names))), strict=True) if reason}
-
-
-def without(utterances: Utterances, names: Iterable[str]) -> Utterances:
-    """The utterances but for some."""
-    kept = ~utterances.table["utterance_id"].isin(list(names)).to_numpy()
-    table = utterances.table[kept].reset_index(drop=True)
-    return replace(utterances, table=table, target=np.asarray(utterances.target)[kept])

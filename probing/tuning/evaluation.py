@@ -15,8 +15,8 @@ from probing.heads.head import Head
 from probing.metrics.clusters import AUTO
 from probing.progress import progress_line
 from probing.targets.metrics import METRICS
-from probing.tuning.clips import Utterances
 from probing.tuning.start import Start
+from probing.tuning.utterances import Utterances
 
 RESAMPLES = 1000
 

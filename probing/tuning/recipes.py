@@ -52,8 +52,8 @@ class TuningRecipe:
 
 QUICK = TuningRecipe(
     Recipe(name="quick", batch=16, epochs=13, min_epochs=6, patience=4, warm_up=1, decay=0.85, keep=3),
-    head_rate=3e-4,
-    rate=3e-5,
+    head_rate=1e-3,
+    rate=1e-4,
     weight_decay=0.01,
     frozen_epochs=3,
     clip=1.0,

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from cache import Cache, CacheMissing
-from cache.errors import OptionError, ProbeError, argument
+from cache.errors import OptionError, ProbeError
 from probing.backbones import Backbone
 from probing.corpora import load_corpus
-from probing.corpora.corpus import Corpus
 from probing.extraction import Options
 from probing.extraction.layers import layers_of
 from probing.heads.head import Head
@@ -26,13 +23,12 @@ from probing.registry import RegistryError
 from probing.runs import Run
 from probing.serving.export import load_run_backbone, open_exported, run_options
 from probing.serving.heads import AnyHead, choose_head
-from probing.sweep.splits import EVAL, Split, identity, read_splits
 from probing.targets.metrics import BINARY, CLASSES, NUMBER
 from probing.targets.options import TargetOptions
 from probing.targets.task import Task
-from probing.targets.values import in_words, left_out, numbered, positive_of, read_column, task_of
-from probing.tuning.clips import Reading, Utterances, unusable, without
+from probing.tuning.clips import Reading, unusable
 from probing.tuning.recipes import CROP_SECONDS, TuningRecipe
+from probing.tuning.utterances import Utterances, parts_of, parts_of_corpus, target_of, unit_of, without
 
 
 @dataclass
@@ -100,7 +96,7 @@ def from_exported(
         about = {"run": str(run.resolve())}
     elif "corpus" in source:
         read = load_corpus(source["corpus"], audio_root=audio_root or Path(source["audio_root"]))
-        parts, task = _parts_of_corpus(read, _target_of(source["target"]), say)
+        parts, task = parts_of_corpus(read, target_of(source["target"]), say)
         about = {name: source[name] for name in ("corpus", "audio_root", "target")}
     else:
         raise ProbeError(f"{folder}: does not say which utterances it was trained on. Give the run that it is of too")
@@ -151,7 +147,7 @@ def from_nothing(
     read = load_corpus(corpus, audio_root=audio_root)
     for note in read.notes:
         say(f"Note: {note}.")
-    parts, task = _parts_of_corpus(read, target, say)
+    parts, task = parts_of_corpus(read, target, say)
     backbone = options.load_backbone(device)
     if depth is not None:
         backbone = backbone.truncate(depth)
@@ -172,105 +168,13 @@ def from_nothing(
             say(f"Left out of {part}: {name}: {reason}")
     about = {"corpus": read.spec, "audio_root": str(read.root), "target": asdict(target), "head": head}
     n_frames = recipe.learning.n_frames if frames else None
-    unit = _unit(parts["train"], task)
+    unit = unit_of(parts["train"], task)
     return Start(backbone, stack, n_frames, unit, False, options, task, parts, about)
 
 
 def _outputs(task: Task) -> int | None:
     """What a head has of a task, see `HeadStack`."""
     return {BINARY: None, CLASSES: len(task.classes), NUMBER: 1}[task.name]
-
-
-def _target_of(record: Mapping[str, Any]) -> TargetOptions:
-    """Options of a target as a record holds them."""
-    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in record.items()}
-    return TargetOptions(**values)
-
-
-def parts_of(run: Run, audio_root: Path | None = None) -> dict[str, Utterances]:
-    """The utterances of a run by part: `train`, `dev`, and `eval` of its first corpus.
-
-    Raises:
-        ProbeError: a cache is not there any more, or holds others by now; or the audio is not where it was.
-    """
-    record = run.record
-    if record.unit or record["options"].get("target", {}).get("folds"):
-        what = "units inside utterances" if record.unit else "a cross-validation"
-        raise ProbeError(f"{run.folder}: is of {what}, and a tuning needs whole utterances in parts. Sweep it so")
-    options = _target_of(record["options"].get("target", {}))
-    try:
-        cache = Cache(record.cache_folder)
-        splits = _splits_of(run, cache, options)
-    except CacheMissing as error:
-        raise ProbeError(
-            f"{run.folder}: the cache that it was trained on names the utterances, and is not there ({error}). Put it "
-            "back, or sweep it again where it is"
-        ) from None
-    now = identity({part: splits[part] for part in ("train", "dev")})
-    if any(record.utterances[part] != now[part] for part in now):
-        raise ProbeError(
-            f"{cache.folder}: holds other utterances or labels than when {run.folder} was made. Sweep it again: probe "
-            f"sweep {cache.folder}"
-        )
-    parts = {}
-    for part in ("train", "dev", EVAL):
-        split = splits[part]
-        root = audio_root or Path(str(split.cache.about["audio_root"]))
-        parts[part] = Utterances(part, split.table.reset_index(drop=True), split.target, root, split.corpus)
-        _check_audio(parts[part])
-    return parts
-
-
-def _splits_of(run: Run, cache: Cache, target: TargetOptions) -> dict[str, Split]:
-    record = run.record
-    options = record["options"]
-    if target.split_by:
-        return read_splits(cache, target=target, seed=record.options.seed)
-    named = {"train": options["train"], "dev": options["dev"], EVAL: options["eval"][0]}
-    specs = {
-        part: name if record.caches[part].id == record.cache else f"{record.caches[part].folder}:{name}"
-        for part, name in named.items()
-    }
-    return read_splits(cache, specs["train"], specs["dev"], (specs[EVAL],), target=target, seed=record.options.seed)
-
-
-def _check_audio(part: Utterances) -> None:
-    missing = Corpus(part.corpus, "", part.root, part.table).missing()
-    if len(missing):
-        raise ProbeError(
-            f"{len(missing)} of {len(part)} audio files of {part.corpus} ({part.name}) are not below {part.root}, as "
-            f"{missing['path'].iloc[0]}. Say where they are: {argument('audio_root', 'DIR')}"
-        )
-
-
-def _parts_of_corpus(
-    corpus: Corpus, options: TargetOptions, say: Callable[[str], None]
-) -> tuple[dict[str, Utterances], Task]:
-    column = read_column(options)
-    if column.numbers or options.unit or options.split_by:
-        name = "unit" if options.unit else "split_by" if options.split_by else "target"
-        raise OptionError(name, getattr(options, name), "needs a cache: probe extract, probe sweep, then tune its run")
-    table = corpus.utterances
-    nowhere: Any = None  # only measured targets look into a cache
-    values = column.of(table, nowhere)
-    splits = {part: (table["split"] == part).to_numpy() for part in ("train", "dev", EVAL)}
-    for part in ("train", "dev"):
-        if not splits[part].any():
-            found = ", ".join(sorted(table["split"].unique()))
-            raise ProbeError(f"{corpus.name}: has no split {part}, only {found}. A tuning needs train and dev")
-    positive = positive_of(options, values)
-    task = task_of(options, values, values[splits["train"]])
-    parts = {}
-    for part, rows in splits.items():
-        if not rows.any():
-            continue
-        target, used = numbered(task, values[rows], positive)
-        if why := left_out(task, values[rows], used):
-            say(f"Left out of {part}: {in_words(why)}.")
-        if len(np.unique(target)) < 2:
-            raise ProbeError(f"{corpus.name}: {part} has fewer than two different values of {task.target}")
-        parts[part] = Utterances(part, table[rows][used].reset_index(drop=True), target, corpus.root, corpus.name)
-    return parts, task
 
 
 def _as_stack(
@@ -282,20 +186,13 @@ def _as_stack(
     if task.name == CLASSES:
         raise OptionError("head", name, "is a linear probe of many classes, which is not tuned. Name a head")
     model = Model("single", "linear", head.depth)
-    unit = _unit(train, task)
+    unit = unit_of(train, task)
     stack = HeadStack([model], head.depth, 2 * head.dim, False, outputs=1 if task.name == NUMBER else None)
     with torch.no_grad():
         values = dict(stack.backend.named_parameters())
         values["weight"].copy_(torch.from_numpy(head.weight / unit[1]).view_as(values["weight"]))
         values["bias"].fill_((head.bias - unit[0]) / unit[1])
     return stack, None, unit
-
-
-def _unit(train: Utterances, task: Task) -> tuple[float, float]:
-    """What a number is learned in units of."""
-    if task.name != NUMBER:
-        return 0.0, 1.0
-    return float(train.target.mean()), float(train.target.std()) or 1.0
 
 
 def _moments(

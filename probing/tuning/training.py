@@ -15,48 +15,26 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from cache.atomic import replace_file
 from cache.errors import ProbeError, argument
-from probing.heads.training import BETAS, EPSILON, class_weights, loss_of
+from probing.heads.training import class_weights, loss_of
 from probing.progress import ProgressLine, progress_line
-from probing.targets.metrics import NUMBER
-from probing.targets.task import Task, Values
 from probing.tuning.checkpoints import CHECKPOINT, BestEpochs, load_checkpoint, save_checkpoint
-from probing.tuning.clips import Reader, Utterances, in_parts
+from probing.tuning.clips import Reader, in_parts
 from probing.tuning.engine import Engine
 from probing.tuning.lora import merged_weights
+from probing.tuning.memory import out_of_memory
 from probing.tuning.model import TunedModel
+from probing.tuning.optimizer import HEAD, Optimizer
 from probing.tuning.options import TuneMachine
 from probing.tuning.recipes import TuningRecipe
 from probing.tuning.trained import Group
+from probing.tuning.utterances import Material, Utterances
 
 LOG = "training.csv"
-NO_MEMORY = ("can't allocate memory", "not enough memory", "bad_alloc")  # as PyTorch says it of a CPU
 WINDOW = 8  # parts of a split that are sorted by length together
-
-
-@dataclass(frozen=True)
-class Material:
-    """What is learned.
-
-    train, dev: utterances. task: what is asked. unit: of a number, the mean and deviation it is learned in units of.
-    """
-
-    train: Utterances
-    dev: Utterances
-    task: Task
-    unit: tuple[float, float] = (0.0, 1.0)
-
-    def learned(self, target: Values) -> Values:
-        """Targets (N,) as the head learns them."""
-        return (target - self.unit[0]) / self.unit[1] if self.task.name == NUMBER else target
-
-    def measured(self, target: Values, scores: NDArray[np.float64]) -> float:
-        """The metric of scores (N,) or (N, M)."""
-        of_number = self.task.name == NUMBER
-        return self.task.value(target, scores * self.unit[1] + self.unit[0] if of_number else scores)
 
 
 @dataclass
@@ -112,17 +90,16 @@ class Training:
         say: Callable[[str], None],
     ) -> None:
         self.model, self.groups, self.material, self.recipe = model, list(groups), material, recipe
-        self.layer_decay, self.engine, self.machine, self.reader = layer_decay, engine, machine, reader
+        self.engine, self.machine, self.reader = engine, machine, reader
         self.folder, self.say, self.learning = folder, say, recipe.learning
         self.progress = Progress(epoch=first_epoch)
         self.best = BestEpochs(folder, self.learning)
         self.backbone = {name: one for group in self.groups for name, one in group.parameters.items()}
         self.targets = {part.name: material.learned(part.target) for part in (material.train, material.dev)}
         self.weights = {name: class_weights(target, self.learning) for name, target in self.targets.items()}
-        self.joined = False
+        self.optimizer = Optimizer(model.head, self.groups, recipe, layer_decay)
         self.averaged: dict[str, Tensor] = {}
         self.on_dev: dict[str, Any] = {}
-        self.optimizer = self._new_optimizer()
 
     def run(self) -> list[int]:
         """Train to the end; gives the epochs whose weights were averaged."""
@@ -158,17 +135,10 @@ class Training:
         progress = self.progress
         if progress.step:
             return
-        if progress.epoch >= self.recipe.frozen_epochs and self.groups and not self.joined:
-            self._join()
-            for options in self._of_backbone():
-                self.optimizer.add_param_group(options)
+        if progress.epoch >= self.recipe.frozen_epochs and self.groups and not self.optimizer.joined:
+            self.optimizer.join()
         if progress.epoch == self.learning.fresh_moments_at:
-            self.optimizer = self._new_optimizer()
-
-    def _join(self) -> None:
-        self.joined = True
-        for parameter in self.backbone.values():
-            parameter.requires_grad_(True)
+            self.optimizer.forget()
 
     def _train_epoch(self, line: ProgressLine) -> None:
         progress, size = self.progress, self.learning.batch
@@ -177,7 +147,7 @@ class Training:
         shares = [[rows[i] for i in self.engine.share(rows)] for rows in steps]
         read = self.reader.batches(self.material.train, shares[progress.step :], progress.epoch)
         self.model.head.train()
-        self.model.backbone.train(self.joined)
+        self.model.backbone.train(self.optimizer.joined)
         for waveforms in read:
             with self._drawn():
                 value = self._step(steps[progress.step], shares[progress.step], waveforms)
@@ -217,23 +187,16 @@ class Training:
                 mine = [share[i] for i in part]
                 self.model.head.merge.learn(n_before)
                 n_before += len(mine)
-                logits = self.model([waveforms[i] for i in part], self.engine.autocast(), frozen=not self.joined)
+                clips = [waveforms[i] for i in part]
+                logits = self.model(clips, self.engine.autocast(), frozen=not self.optimizer.joined)
                 of_part = loss_of(logits[None], target[mine], weights[mine], self.model.head.outputs).sum() / total
                 of_part.backward()
                 loss += of_part.detach()
         value = float(self.engine.total(loss))
         self._check_finite(value, "loss")
-        learning = [one for group in self.optimizer.param_groups for one in group["params"]]
-        self.engine.add_up_gradients(learning)
-        norm = nn.utils.get_total_norm([one.grad for one in learning if one.grad is not None])
-        self._check_finite(float(norm), "gradient")
-        if self.recipe.clip is not None:
-            nn.utils.clip_grads_with_norm_(learning, self.recipe.clip, norm)
-        at = self.progress.epoch + (self.progress.step + 0.5) / self.n_steps
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["highest"] * self.recipe.factor(at)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        norm = self.optimizer.norm(self.engine)
+        self._check_finite(norm, "gradient")
+        self.optimizer.step(self.progress.epoch + (self.progress.step + 0.5) / self.n_steps, norm)
         return value
 
     def _check_finite(self, value: float, what: str) -> None:
@@ -290,14 +253,14 @@ class Training:
     def _add_row(self, train_loss: float | None, value: float, loss: float) -> None:
         progress = self.progress
         progress.seconds = self._clock()
-        rates = {group["called"]: float(group["lr"]) for group in self.optimizer.param_groups}
+        rates = self.optimizer.rates
         row = {
             "epoch": float(progress.epoch),
             "train_loss": math.nan if train_loss is None else train_loss,
             "dev_loss": loss,
             "dev": value,
-            "rate_head": rates["head"] if train_loss is not None else 0.0,
-            "rate_backbone": max((rate for name, rate in rates.items() if name != "head"), default=0.0),
+            "rate_head": rates[HEAD] if train_loss is not None else 0.0,
+            "rate_backbone": max((rate for name, rate in rates.items() if name != HEAD), default=0.0),
             "seconds": round(progress.seconds, 3),
         }
         progress.rows.append(row)
@@ -341,43 +304,14 @@ class Training:
         self.averaged = {name: (value / max(1, len(chosen))).float() for name, value in total.items()}
         return chosen
 
-    def _new_optimizer(self) -> torch.optim.AdamW:
-        head = self.model.head
-        decaying = head.decaying()
-        named = dict(head.named_parameters())
-        of_head = self._param_groups("head", self.recipe.head_rate, named, decaying)
-        of_backbone = self._of_backbone() if self.joined else []
-        return torch.optim.AdamW([*of_head, *of_backbone], betas=BETAS, eps=EPSILON)
-
-    def _of_backbone(self) -> list[dict[str, Any]]:
-        found = []
-        for group in self.groups:
-            rate = self.recipe.rate * self.layer_decay**group.below
-            decaying = {name for name, value in group.parameters.items() if value.ndim > 1}
-            found += self._param_groups(group.name, rate, group.parameters, decaying)
-        return found
-
-    def _param_groups(
-        self, name: str, rate: float, parameters: dict[str, nn.Parameter], decaying: set[str]
-    ) -> list[dict[str, Any]]:
-        """Those that decay, and those that do not."""
-        split = {
-            self.recipe.weight_decay: [one for key, one in parameters.items() if key in decaying],
-            0.0: [one for key, one in parameters.items() if key not in decaying],
-        }
-        options = {"lr": rate, "highest": rate, "called": name}
-        return [{"params": some, "weight_decay": decay, **options} for decay, some in split.items() if some]
-
     def _save(self) -> None:
         """Write a checkpoint, and then remove what only the one before asked for."""
         if self.engine.is_main:
             self.progress.seconds = self._clock()
             state = {
                 "progress": vars(self.progress),
-                "joined": self.joined,
-                "backbone": {name: value.detach() for name, value in self.backbone.items()} if self.joined else {},
                 "head": self.model.head.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
+                "optimizer": self.optimizer.state(),
                 "best": self.best.state(),
             }
             save_checkpoint(self.folder, state)
@@ -392,13 +326,8 @@ class Training:
         if state is None:
             return
         self.progress = Progress(**state["progress"])
-        if state["joined"]:
-            self._join()
-            self.optimizer = self._new_optimizer()
-        for name, value in state["backbone"].items():
-            self.backbone[name].copy_(value)
         self.model.head.load_state_dict(state["head"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.load(state["optimizer"])
         self.best.load(state["best"])
         self.say(f"Going on after {_after(state['progress'])}.")
 
@@ -407,19 +336,3 @@ def _after(progress: dict[str, Any]) -> str:
     """How far a checkpoint is, for people."""
     step = f" and step {progress['step']} of the next" if progress["step"] else ""
     return f"epoch {progress['epoch']}{step}"
-
-
-@contextmanager
-def out_of_memory(machine: TuneMachine, batch: int) -> Iterator[None]:
-    """Say what to lower where the memory does not suffice."""
-    try:
-        yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if type(error) is RuntimeError and not any(said in str(error) for said in NO_MEMORY):
-            raise
-        more = "" if machine.checkpointing else f"{argument('checkpointing', True)}, "
-        raise ProbeError(
-            f"out of memory with parts of {math.ceil(batch / machine.accumulate)} clips. Type {more}a larger "
-            f"{argument('accumulate', 2 * machine.accumulate)}, a smaller {argument('batch')} or shorter "
-            f"{argument('crop_seconds')}; the first two change no result and go on where this stopped"
-        ) from None

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import resource
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -35,13 +33,15 @@ from probing.tuning.clips import Reader, Reading
 from probing.tuning.engine import Engine
 from probing.tuning.evaluation import Evaluated, evaluate
 from probing.tuning.lora import add_adapters, take_adapters_off
+from probing.tuning.memory import peak_memory
 from probing.tuning.model import TunedModel
 from probing.tuning.options import TuneMachine, TuneOptions, check_meaning
 from probing.tuning.recipes import TuningRecipe
 from probing.tuning.source import Source
 from probing.tuning.start import Start
 from probing.tuning.trained import Group, groups_of
-from probing.tuning.training import LOG, Material, Training
+from probing.tuning.training import LOG, Training
+from probing.tuning.utterances import Material
 
 RECORD = "tuning"  # in serving.json
 
@@ -303,7 +303,7 @@ def _finish(training: Training, start: Start) -> tuple[Head, Backbone]:
     stack: HeadStack = model.head.to("cpu")
     if stack.outputs is None:
         stack.backend.shift(-prior_log_odds(start.parts["train"].target, recipe.learning))
-    about = {"backbone": start.backbone.name, "recipe": f"tuned by {recipe.name}"}
+    about: dict[str, Any] = {"backbone": start.backbone.name, "recipe": f"tuned by {recipe.name}"}
     if not start.task.is_spoofing:
         about["target"] = start.task.as_dict()
     return Head(stack, start.n_frames, about, unit=start.unit), model.backbone.frozen()
@@ -315,10 +315,3 @@ def _which(averaged: list[int]) -> str:
     if len(averaged) == 1:
         return f"those of epoch {averaged[0]}"
     return f"the mean of epochs {one_of(map(str, averaged)).replace(' or ', ' and ')}"
-
-
-def peak_memory(device: torch.device) -> int:
-    """The most bytes that this process has had: of a GPU of its memory, else of the machine's."""
-    if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if os.uname().sysname == "Darwin" else 1024)

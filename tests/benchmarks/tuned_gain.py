@@ -16,7 +16,6 @@ import numpy as np
 from figures import figure
 
 from analysis import cka, compare, save_figure
-from cache import Cache
 from probing.corpora import load_corpus
 from probing.extraction import Machine, Options, extract
 from probing.metrics.intervals import LEVEL

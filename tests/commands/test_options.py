@@ -17,6 +17,7 @@ from cache.errors import OptionError, argument
 from probing.extraction import Cluster, Machine, Options
 from probing.options import Option, options_of, whole_numbers, write_whole
 from probing.sweep import DepthOptions, SweepOptions
+from probing.tuning import TuneMachine, TuneOptions
 
 DEPTHS = DepthOptions(heads=("sls+mlp",), seeds=(4, 7), depths=(2, 4, 5, 6), epochs=3, recipe="attm")
 CHANGED = [
@@ -36,6 +37,8 @@ CHANGED = [
         eval=("eval", "b.cache"),
     ),
     SweepOptions(depths=DepthOptions(heads=(), seeds=(5,)), eval=("dev",)),
+    TuneOptions("blocks:2:3,5", "attm", 4, 8, 2e-5, layer_decay=0.9, front_end=True, augment="rawboost:5,codec"),
+    TuneMachine("cpu", accumulate=4, checkpointing=True, checkpoint_minutes=0.5, track="tensorboard"),
 ]
 
 
@@ -57,7 +60,7 @@ def read_back(kind: type, words: list[str]) -> object:
     return found[0]
 
 
-@pytest.mark.parametrize("kind", [Options, Machine, Cluster, SweepOptions])
+@pytest.mark.parametrize("kind", [Options, Machine, Cluster, SweepOptions, TuneOptions, TuneMachine])
 def test_what_is_not_typed_has_the_default_of_python(kind: type) -> None:
     assert read_back(kind, []) == kind()
 
@@ -111,7 +114,7 @@ def test_an_error_is_the_same_after_a_journey_to_another_process() -> None:
 
 
 def test_every_option_of_a_command_has_a_help_line() -> None:
-    for kind in (Options, Machine, Cluster, DepthOptions, SweepOptions):
+    for kind in (Options, Machine, Cluster, DepthOptions, SweepOptions, TuneOptions, TuneMachine):
         told: dict[str, Option] = options_of(kind)
         assert all(one.help for one in told.values() if one.on_command_line)
         assert set(told) | {"depths", "target"} >= {one.name for one in fields(kind)}
@@ -119,8 +122,8 @@ def test_every_option_of_a_command_has_a_help_line() -> None:
 
 def test_options_are_read_and_checked_without_pytorch() -> None:
     code = (
-        "import sys, analysis.commands.app, probing.extraction, probing.sweep, probing.runs\n"
-        "probing.sweep.SweepOptions(); probing.extraction.Options()\n"
+        "import sys, analysis.commands.app, probing.extraction, probing.sweep, probing.runs, probing.tuning\n"
+        "probing.sweep.SweepOptions(); probing.extraction.Options(); probing.tuning.TuneOptions()\n"
         "print([name for name in ('torch', 'transformers', 'sklearn', 'scipy.stats', 'ray') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

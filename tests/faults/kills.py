@@ -1,4 +1,4 @@
-"""SIGKILL at random moments of extract, repair and sweep, and what must hold after each.
+"""SIGKILL at random moments of extract, repair, sweep and tune, and what must hold after each.
 
 The commands run in forked children, so that a kill costs no imports. The parent computes nothing with torch.
 """
@@ -289,6 +289,30 @@ def kill_sweep(home: Path, cache: Path, options: list[str], n: int, seed: int = 
 
     arguments = ["sweep", str(cache), "--out", str(run), *options]
     kill_again_and_again(tally, arguments, n, seconds, locked, begin, hold, random.Random(seed), log)
+    return tally
+
+
+def kill_tune(home: Path, run: Path, options: list[str], n: int, seed: int = 4) -> Tally:
+    """Kills of `probe tune`: the model is there whole or not at all, and has the weights of an undisturbed tuning."""
+    tally, folder, right, log = Tally("tune"), home / "tuned", home / "tuned.right", home / "log"
+    locked = home / "tuned.partial"
+    arguments = ["tune", str(run), *options, "--out"]
+    seconds = seconds_of([*arguments, str(right)], log, home / "tuned.right.partial")
+
+    def begin() -> None:
+        for path in (folder, locked):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def hold(finished: bool) -> str | None:
+        if not folder.exists():
+            return "the model is missing" if finished else None
+        for name in ("model.safetensors", "head.safetensors"):
+            if (folder / name).read_bytes() != (right / name).read_bytes():
+                return f"other weights: {name}"
+        rows, expected = (pd.read_csv(one / "training.csv").drop(columns="seconds") for one in (folder, right))
+        return None if rows.equals(expected) else "another course of the training"
+
+    kill_again_and_again(tally, [*arguments, str(folder)], n, seconds, locked, begin, hold, random.Random(seed), log)
     return tally
 
 

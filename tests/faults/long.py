@@ -2,6 +2,7 @@
 
     python tests/faults/long.py                       everything, an hour or two of one core
     python tests/faults/long.py kills --n 200         SIGKILLs, shared by extract, repair and sweep
+    python tests/faults/long.py tunings --n 20        SIGKILLs of tune, which must end with the same bytes
     python tests/faults/long.py outputs --n 60        SIGKILLs, shared by compare, plot, report, export and score
     python tests/faults/long.py flips                 one bit of every byte of every file of a small cache
     python tests/faults/long.py edits                 every key of a run removed and changed, for every reader
@@ -61,6 +62,31 @@ def run_kills(n: int) -> list[str]:
             tally = kill()
             print(tally, flush=True)
             failures += tally.failures
+    return failures
+
+
+def run_tunings(n: int) -> list[str]:
+    """Kill tune, with everything on that is drawn at random."""
+    import peft  # noqa: F401 - imported before the children are
+    import torch
+    from tuned_models import place_of
+
+    import probing.tuning.tuning  # noqa: F401
+
+    torch.set_num_threads(1)
+    failures = []
+    with tempfile.TemporaryDirectory() as name:
+        home = Path(name)
+        if kills.ended(kills.forked(lambda: place_of(home / "place"), home / "log")):
+            sys.exit((home / "log").read_text())
+        common = ["--head", "weighted-sum+linear-depth-02", "--device", "cpu", "--batch", "3", "--epochs", "6"]
+        common += ["--rate", "1e-3", "--crop-seconds", "0.4", "--checkpoint-minutes", "1e-9"]
+        chance = ["--augment", "rawboost:5,speed:0.9-1.1", "--dropout", "--layerdrop"]
+        for more, k in ((["--train", "all"], n - n // 2), (["--train", "lora:2", *chance], n // 2)):
+            tally = kills.kill_tune(home, home / "place" / "c.run", [*common, *more], k)
+            print(" ".join(more), tally, flush=True)
+            failures += tally.failures
+            shutil.rmtree(home / "tuned.right")
     return failures
 
 
@@ -170,6 +196,7 @@ def run_edits(n: int) -> list[str]:
 
 PARTS = {
     "kills": (run_kills, 200),
+    "tunings": (run_tunings, 20),
     "outputs": (run_outputs, 60),
     "flips": (run_flips, 1),
     "sealed": (run_sealed, 500),

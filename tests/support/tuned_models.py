@@ -40,7 +40,9 @@ def place_of(folder: Path, model: str = "wavlm", **options: object) -> Path:
     return folder
 
 
-def tuned_in(folder: Path, source: Source, options: TuneOptions, how: TuneMachine = CPU) -> Tuned:
-    made = tune(source, folder, options, how, say=quiet)
+def tuned_in(
+    folder: Path, source: Source, options: TuneOptions, how: TuneMachine = CPU, with_eval: bool = False
+) -> Tuned:
+    made = tune(source, folder, options, how, with_eval=with_eval, say=quiet)
     assert made is not None
     return made

@@ -1,0 +1,39 @@
+"""Memory of a tuning: the most it had, and what to lower where it does not suffice."""
+
+from __future__ import annotations
+
+import math
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from cache.errors import ProbeError, argument
+from probing.tuning.options import TuneMachine
+
+NO_MEMORY = ("can't allocate memory", "not enough memory", "bad_alloc")  # as PyTorch says it of a CPU
+
+
+@contextmanager
+def out_of_memory(machine: TuneMachine, batch: int) -> Iterator[None]:
+    """Say what to lower where the memory does not suffice."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if type(error) is RuntimeError and not any(said in str(error) for said in NO_MEMORY):
+            raise
+        more = "" if machine.checkpointing else f"{argument('checkpointing', True)}, "
+        raise ProbeError(
+            f"out of memory with parts of {math.ceil(batch / machine.accumulate)} clips. Type {more}a larger "
+            f"{argument('accumulate', 2 * machine.accumulate)}, a smaller {argument('batch')} or shorter "
+            f"{argument('crop_seconds')}; the first two change no result and go on where this stopped"
+        ) from None
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most bytes that this process has had: of a GPU of its memory, else of the machine's."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if os.uname().sysname == "Darwin" else 1024)
