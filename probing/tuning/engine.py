@@ -6,6 +6,7 @@ those of Hugging Face accelerate.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -83,10 +84,10 @@ class Engine:
             plain = {key: value for key, value in configuration.items() if isinstance(value, (int, float, str, bool))}
             self._accelerator.init_trackers(name, config=plain)
 
-    def tell(self, values: Mapping[str, Any], step: int) -> None:
+    def tell(self, values: Mapping[str, float], step: int) -> None:
         """Tell the tracker how it goes."""
         if self._accelerator is not None and self._accelerator.log_with:
-            self._accelerator.log({key: value for key, value in values.items() if value is not None}, step=step)
+            self._accelerator.log({key: value for key, value in values.items() if math.isfinite(value)}, step=step)
 
     def end(self) -> None:
         """Let go of the other processes and the tracker."""

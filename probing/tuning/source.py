@@ -29,10 +29,8 @@ class Source:
         `depth` blocks of the backbone of `options`, and `target` is what it reads.
     audio_root: folder that paths of audio start from, if not where it was.
 
-    >>> Source()
-    Traceback (most recent call last):
-    cache.errors.ProbeError: nothing to start from. Expected a run; or backbone, corpus and head=MERGE+BACKEND; or
-    continue=DIR
+    >>> Source(corpus="demo", head="mean+linear", depth=2).options.backbone
+    'embedded'
     """
 
     run: Path | None = None

@@ -106,7 +106,7 @@ def tune(
     if (found := _finished(folder, configuration, overwrite)) is not None:
         say(f"Nothing to do: {folder} is that model.")
         return found
-    engine = Engine(machine, options.precision, folder)
+    engine = Engine(machine, options.precision, folder.with_name(f"{folder.name}.tracking"))
     say = say if engine.is_main else lambda text: None
     with _workplace(folder, configuration, engine) as work:
         start = source.start(str(engine.device), options.tuning(), say)
