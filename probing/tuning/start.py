@@ -21,6 +21,7 @@ from probing.heads.stack import HeadStack, Model
 from probing.progress import progress_line
 from probing.registry import RegistryError
 from probing.runs import Run
+from probing.serving.exit_heads import ExitHeads
 from probing.serving.export import load_run_backbone, open_exported, run_options
 from probing.serving.heads import AnyHead, choose_head
 from probing.targets.metrics import BINARY, CLASSES, NUMBER
@@ -183,6 +184,8 @@ def _as_stack(
     """A head as it is trained further: of a linear probe the same function of its layer."""
     if isinstance(head, Head):
         return head.stack, head.n_frames, head.unit
+    if isinstance(head, ExitHeads):
+        raise OptionError("head", name, "has several heads, one an exit. Tune a run, or an export of one head")
     if task.name == CLASSES:
         raise OptionError("head", name, "is a linear probe of many classes, which is not tuned. Name a head")
     model = Model("single", "linear", head.depth)

@@ -111,7 +111,8 @@ def times(kinds: list[str], name: str, blocks: int, seconds: list[float], rounds
         for column, what in enumerate(("wall", "processor")):
             ratios = [row[0][column] / row[i][column] for row in spent]
             note = ", ".join(f"{ratio:.2f}" for ratio in ratios)
-            figure(f"training step, {name} cut at {blocks}, {kinds[0]} / {kind}, {what}", statistics.median(ratios), note)
+            about = f"training step, {name} cut at {blocks}, {kinds[0]} / {kind}, {what}"
+            figure(about, statistics.median(ratios), note)
 
 
 def peak(kind: str, name: str, blocks: int, seconds: list[float]) -> tuple[float, int]:
