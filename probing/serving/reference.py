@@ -27,6 +27,7 @@ from probing.exits import exit_trials
 from probing.labels import BONAFIDE
 from probing.metrics import Interval, Resamples, cllr, eer, eer_resamples, rate_interval
 from probing.runs import Run
+from probing.runs.form import UTTERANCES
 from probing.sealing import check_file
 from probing.serving.exit_heads import ExitHeads
 from probing.serving.heads import AnyHead, ServingError, head_depth
@@ -97,8 +98,8 @@ class Reference:
         return found
 
 
-def reference_of(run: Run, name: str, head: AnyHead) -> Reference:
-    """What a run knows that a verdict needs.
+def reference_of(run: Run, name: str, head: AnyHead) -> Reference | None:
+    """What a run knows that a verdict needs; None if an earlier version made it, which did not keep its utterances.
 
     Args:
         run: an open run.
@@ -108,6 +109,8 @@ def reference_of(run: Run, name: str, head: AnyHead) -> Reference:
     Raises:
         ProbeError: its scores cannot be read.
     """
+    if not (run.folder / UTTERANCES).is_file():
+        return None
     if isinstance(head, ExitHeads):
         trials = {part: exit_trials(run, head.policy, part) for part in PARTS}
     else:

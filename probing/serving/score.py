@@ -20,7 +20,6 @@ from probing.extraction.layers import by_batches
 from probing.heads.head import Head
 from probing.progress import progress_line
 from probing.runs import Run
-from probing.runs.form import UTTERANCES
 from probing.serving.early import Left, score_batch
 from probing.serving.exit_heads import ExitHeads
 from probing.serving.export import Exported, load_run_backbone, open_exported, run_options
@@ -97,7 +96,7 @@ class Server:
         """What a verdict needs beside the head; None where an earlier version did not keep it."""
         if self.exported:
             return self.exported.reference
-        return reference_of(self.run, self.name, self.head) if (self.where / UTTERANCES).is_file() else None
+        return reference_of(self.run, self.name, self.head)
 
     def on_audio(self, files: dict[str, Path], device: str, on_failure: Callable[[str, str], None]) -> dict[str, float]:
         """Scores by name of audio files."""

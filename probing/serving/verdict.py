@@ -229,8 +229,8 @@ def judge(
     of_no_use = [Verdict(name, path, failure=reason) for name, (path, reason) in failures.items()]
     if reference is None:
         said = (
-            "This export is of an earlier version and holds no scores of dev, so that there is no likelihood ratio, no "
-            "probability and no decision. Write it again: probe export RUN DIR"
+            "An earlier version stored this head, without scores of dev, so that there is no likelihood ratio, no "
+            "probability and no decision. Write it again: probe export RUN DIR, after probe sweep if the run is as old"
         )
         plain = [Verdict(clip.name, clip.path, clip.score, unlike=_cut(clip, cropping)) for clip in clips]
         return Verdicts(head, prior, (*plain, *of_no_use), notes=(*notes, said))

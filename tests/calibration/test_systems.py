@@ -8,6 +8,8 @@ import pytest
 from small_extraction import run_cli
 
 from probing.calibration.stored import read_calibration
+from probing.calibration.systems import calibrate_systems, system_of_files
+from probing.evaluation import read_keys
 from probing.metrics import cllr
 from probing.scores.files import read_scores, write_scores
 
@@ -63,14 +65,18 @@ def test_two_files_are_fused_by_id(files: Path, monkeypatch, capsys) -> None:
     assert sorted(path.name for path in (files / "f").iterdir())[:2] == ["calibration.csv", "calibration.json"]
 
 
-def test_keys_say_what_scores_without_labels_are(files: Path, monkeypatch) -> None:
-    assert run_cli(["calibrate", "a.dev.txt", "--eval", "a.eval.txt", "--out", "labelled"], monkeypatch) == 0
-    both = ["calibrate", "a.dev.bare", "--eval", "a.eval.bare", "--keys", "keys.csv", "--out", "bare"]
-    assert run_cli(both, monkeypatch) == 0
-    assert run_cli(["calibrate", "a.both.bare", "--keys", "keys.csv", "--out", "split"], monkeypatch) == 0
-    found = [figures(folder)["cllr"].to_numpy() for folder in ("labelled", "bare", "split")]
-    np.testing.assert_array_equal(found[0], found[1])
-    np.testing.assert_array_equal(found[0], found[2])
+def test_keys_say_what_scores_without_labels_are(files: Path) -> None:
+    known = read_keys(Path("keys.csv"))
+    dev, evaluated = Path("a.dev.bare"), Path("a.eval.bare")
+    made = [
+        system_of_files(Path("a.dev.txt"), Path("a.eval.txt")),
+        system_of_files(dev, evaluated, known),
+        system_of_files(dev, evaluated, known.drop(columns="split")),
+        system_of_files(Path("a.both.bare"), known=known),
+    ]
+    found = [calibrate_systems([system]).table["cllr"].to_numpy() for system in made]
+    for one in found[1:]:
+        np.testing.assert_array_equal(one, found[0])
 
 
 def test_what_does_not_fit_together_is_refused(files: Path, monkeypatch, capsys) -> None:

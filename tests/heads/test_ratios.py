@@ -22,8 +22,9 @@ LARGE = ("nes2net", "conformer", "aasist")  # of which a step takes long
 HEADS = [f"{merge}+linear" for merge in sorted(MERGES.built_in) if merge != "weighted-sum-kv"]
 HEADS += [f"mean+{name}" for name in sorted(BACKENDS.built_in) if name not in ("linear", "mhfa")]
 HEADS += ["weighted-sum-kv+mhfa"]
+BOTH = ("mean+linear", "single+linear", "mean+mlp")  # of which balanced training is tried as well
 POOLED = replace(QUICK, epochs=10, batch=32, learning_rates=(2e-2,))
-FRAMES = replace(POOLED, epochs=5, learning_rates=(4e-3,))
+FRAMES = replace(POOLED, epochs=3, learning_rates=(4e-3,))
 
 
 class Clips:
@@ -68,14 +69,14 @@ def trained(head: str, recipe: Recipe, share: float, n: int) -> tuple[NDArray[np
 @pytest.mark.parametrize("head", [head for head in HEADS if head.split("+")[1] not in LARGE])
 def test_cllr_of_a_trained_head_is_near_the_least_that_its_order_allows(head: str) -> None:
     frames = BACKENDS.find(head.split("+")[1]).needs_frames
-    for bonafide_weight, share in [(0.9, 0.5)] if frames else [(None, 0.2), (0.9, 0.5)]:
+    for bonafide_weight, share in [(0.9, 0.5), *([(None, 0.2)] if head in BOTH else [])]:
         recipe = replace(FRAMES if frames else POOLED, bonafide_weight=bonafide_weight)
-        bonafide, scores = trained(head, recipe, share, 192 if frames else 320)
+        bonafide, scores = trained(head, recipe, share, 224 if frames else 256)
         excess = cllr(bonafide, scores) - min_cllr(bonafide, scores)
-        assert excess < (0.35 if frames else 0.15), (bonafide_weight, share)
+        assert excess < (0.35 if frames else 0.2), (bonafide_weight, share)
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", ["mean+linear", *(head for head in HEADS if not head.endswith("+linear"))])
 def test_a_head_that_has_hardly_learned_claims_nothing(head: str) -> None:
     """Not the weight of the classes either, which so few steps cannot teach it."""
     bonafide, scores = trained(head, replace(ATTM, epochs=1, n_frames=None), 0.5, 32)

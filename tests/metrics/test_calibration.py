@@ -4,13 +4,14 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probing.metrics import ScoresError, cllr
 from probing.metrics.calibration import best_ratios, min_cllr, reliability
 from probing.metrics.thresholds import eer_threshold, error_rates, false_alarm_threshold
 
+few = settings(max_examples=40, deadline=None)  # the first call imports scikit-learn
 Trials = tuple[np.ndarray, np.ndarray]
 tied_trials = (
     st.lists(st.tuples(st.booleans(), st.integers(-4, 4)), min_size=2, max_size=40)
@@ -19,6 +20,7 @@ tied_trials = (
 )
 
 
+@few
 @given(tied_trials)
 def test_the_best_ratios_rise_with_the_scores_and_cost_no_more_than_others_do(trials: Trials) -> None:
     bonafide, scores = trials
@@ -52,6 +54,7 @@ def test_what_is_calibrated_lies_on_the_diagonal_and_what_claims_too_much_does_n
     assert np.abs(over.found - over.claimed).max() > 0.15
 
 
+@few
 @given(tied_trials, st.sampled_from([0.0, 0.1, 0.5, 0.99]))
 def test_a_threshold_keeps_the_false_alarms_it_was_given_and_misses_no_more_than_it_must(
     trials: Trials, most: float
@@ -65,6 +68,7 @@ def test_a_threshold_keeps_the_false_alarms_it_was_given_and_misses_no_more_than
         assert at_other.false_alarm > most or at_other.miss >= rates.miss
 
 
+@few
 @given(tied_trials)
 def test_no_other_threshold_has_errors_nearer_to_each_other(trials: Trials) -> None:
     bonafide, scores = trials

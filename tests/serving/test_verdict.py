@@ -98,7 +98,7 @@ def test_ratio_probability_and_decision_follow_from_the_scores_of_dev(place: Pat
 
 
 def test_run_and_export_say_the_same(place: Path, monkeypatch, capsys) -> None:
-    clips = ["odd/noise.wav", "audio"]
+    clips = ["odd/noise.wav", "odd/quiet.wav"]
     of_run, exported = (
         verdicts(place, monkeypatch, capsys, *where, *clips) for where in (["c.run", "--head", HEAD], ["small"])
     )
@@ -146,23 +146,32 @@ def test_no_decision_is_without_the_errors_measured(place: Path, tmp_path: Path,
 def test_an_export_of_an_earlier_version_scores_and_says_what_it_lacks(
     place: Path, tmp_path: Path, monkeypatch, capsys
 ) -> None:
-    new = verdicts(place, monkeypatch, capsys, "small", "audio")
+    new = verdicts(place, monkeypatch, capsys, "small", "odd/noise.wav")
     shutil.copytree(place / "small", tmp_path / "old")
     (tmp_path / "old" / "reference.safetensors").unlink()
     edit(tmp_path / "old" / "serving.json", reference=None)
-    old = verdicts(place, monkeypatch, capsys, str(tmp_path / "old"), "audio")
+    old = verdicts(place, monkeypatch, capsys, str(tmp_path / "old"), "odd/noise.wav")
     assert [clip["score"] for clip in old["clips"]] == [clip["score"] for clip in new["clips"]]
     assert old["threshold"] is None
     for clip in old["clips"]:
         assert clip["decision"] is clip["probability_bonafide"] is clip["log_likelihood_ratio"] is None
     assert "Write it again: probe export" in old["notes"][-1]
-    assert run_cli(["score", str(tmp_path / "old"), "audio"], monkeypatch) == 0
+    assert run_cli(["score", str(tmp_path / "old"), "odd/noise.wav"], monkeypatch) == 0
     shown = capsys.readouterr()
     assert "bona fide" not in shown.out
     assert "earlier version" in shown.err
     out = ["--calibrated", "--out", str(tmp_path / "s.txt")]
-    assert run_cli(["score", str(tmp_path / "old"), "audio", *out], monkeypatch) == 2
+    assert run_cli(["score", str(tmp_path / "old"), "odd/noise.wav", *out], monkeypatch) == 2
     assert "has no calibration" in capsys.readouterr().err
+
+
+def test_a_run_of_a_version_that_kept_no_utterances_is_exported_and_scores(place: Path, tmp_path: Path) -> None:
+    run = Run(shutil.copytree(place / "c.run", tmp_path / "c.run"))
+    (run.folder / "utterances.parquet").unlink()
+    assert export(run, tmp_path / "small", 2, HEAD).reference is None
+    found = score_inputs(run.folder, [place / "odd" / "noise.wav"], head=HEAD, say=quiet).verdicts
+    assert found is not None
+    assert (found.threshold, found.clips[0].decision) == (None, None)
 
 
 def test_without_the_cache_of_the_training_clips_that_is_said(place: Path, tmp_path: Path) -> None:
