@@ -96,8 +96,9 @@ class _Attention(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of query, key, value, gate and bias."""
         query, key, value, gate, bias, valid = ctx.saved_tensors
-        frames_first = [x.transpose(1, 2) for x in (query, key, value)]
-        empty = [torch.empty_like(x, memory_format=torch.contiguous_format) for x in frames_first]
+        empty = [
+            torch.empty_like(x.transpose(1, 2), memory_format=torch.contiguous_format) for x in (query, key, value)
+        ]
         d_query, d_key, d_value = (x.transpose(1, 2) for x in empty)
         d_gate = torch.empty_like(gate)
         d_bias = torch.zeros_like(bias) if ctx.needs_input_grad[4] else None

@@ -55,14 +55,17 @@ class _Linear(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """Give the gradients of x, W and b."""
         x, weight = ctx.saved_tensors
-        rows = grad.reshape(-1, grad.shape[-1])
+        n_in = weight.shape[1]
+        rows = grad.reshape(-1, grad.shape[-1]).to_mkldnn()
         d_x = d_weight = d_bias = None
         if ctx.needs_input_grad[0]:
-            d_x = linear_onednn(rows, weight.mT, None).view(*grad.shape[:-1], weight.shape[1])
+            d_x = torch.ops.aten.mkldnn_linear_backward_input([rows.shape[0], n_in], rows, weight)
+            d_x = d_x.to_dense().view(*grad.shape[:-1], n_in)
         if ctx.needs_input_grad[1]:
-            d_weight = linear_onednn(rows.mT, x.reshape(-1, x.shape[-1]).mT, None)
+            given = x.reshape(-1, n_in).to_mkldnn()
+            d_weight = torch.ops.aten.mkldnn_linear_backward_weights(rows, given, weight, False)[0].to_dense()
         if ctx.needs_input_grad[2]:
-            d_bias = rows.sum(0)
+            d_bias = grad.sum(tuple(range(grad.ndim - 1)))
         return d_x, d_weight, d_bias
 
 

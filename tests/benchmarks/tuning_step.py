@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import argparse
 import gc
+import json
 import multiprocessing
 import os
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from threading import Event, Thread
 
 import torch
@@ -40,7 +42,9 @@ def loss_of(layers: list[Tensor]) -> Tensor:
 def model_of(kind: str, name: str, blocks: int, seconds: list[float]) -> tuple[torch.nn.Module, Callable[[], Tensor]]:
     """A model of a shape cut at so many blocks, `stock`, `ours`, `checkpointed` or `lora:R`, and its loss."""
     with shape(name) as spec:
-        backbone = load_backbone(spec, device="cpu", attention="stock" if kind == "stock" else "auto").truncate(blocks)
+        config = Path(spec.removeprefix("random:")) / "config.json"
+        config.write_text(json.dumps(json.loads(config.read_text()) | {"num_hidden_layers": blocks}))
+        backbone = load_backbone(spec, device="cpu", attention="stock" if kind == "stock" else "auto")
     clips = clips_of(seconds)
     if kind != "stock":
         model = backbone.trainable(checkpointing=kind == "checkpointed")
@@ -111,16 +115,18 @@ def times(kinds: list[str], name: str, blocks: int, seconds: list[float], rounds
         for column, what in enumerate(("wall", "processor")):
             ratios = [row[0][column] / row[i][column] for row in spent]
             note = ", ".join(f"{ratio:.2f}" for ratio in ratios)
-            about = f"training step, {name} cut at {blocks}, {kinds[0]} / {kind}, {what}"
-            figure(about, statistics.median(ratios), note)
+            figure(
+                f"training step, {name} cut at {blocks}, {kinds[0]} / {kind}, {what}", statistics.median(ratios), note
+            )
 
 
 def peak(kind: str, name: str, blocks: int, seconds: list[float]) -> tuple[float, int]:
     """GB that a step takes at most beside weights and gradients, and how many values are trained."""
     torch.set_num_threads(1)
     model, loss = model_of(kind, name, blocks, seconds)
-    loss().backward()
-    model.zero_grad(set_to_none=False)
+    for weight in model.parameters():
+        if weight.requires_grad:
+            weight.grad = torch.full_like(weight, 0.0)
     gc.collect()
     before = anonymous_gb()
     most, stop = [0.0], Event()
