@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.plots.style import colours, figure_of, new_axes, save_figure
+from analysis.plots.style import colours, figure_of, new_axes, save_figure, whole_numbers
 from cache.errors import ProbeError
 from probing.targets.metrics import METRICS
 
@@ -42,6 +42,7 @@ def training_curve(folder: str | Path, ax: Axes | None = None) -> Axes:
     chosen = table[table["averaged"] == 1]
     other.plot(chosen["epoch"], metric.scale * chosen[name], "D", color=of_metric, label="averaged")
     ax.set(xlabel="epoch", ylabel="loss")
+    whole_numbers(ax)
     other.set_ylabel(metric.axis_of(" on dev"))
     drawn = [*ax.get_legend_handles_labels()[0], *other.get_legend_handles_labels()[0]]
     figure_of(ax).legend(handles=drawn, loc="outside upper center", ncols=4, frameon=False)
