@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import warnings
 
@@ -12,10 +13,13 @@ import transformers
 from tiny_models import TINY_NAMES
 from torch import nn
 
-from probing.backbones import BackboneUnsupported, ClipUnusable, load_backbone
+from probing.backbones import BackboneUnsupported, ClipUnusable, load_backbone, recomputing, trainable
+from probing.backbones.attention_gradients import TILE
 from probing.backbones.layers import relative_differences
+from probing.backbones.products import LearningLinear
 
 WAVLM = ("wavlm", "wavlm-group")
+SOME = [*WAVLM, "hubert", "data2vec-audio", "wav2vec2-conformer", "sew-d", "wav2vec2-bert", "whisper", "moonshine"]
 TOLERANCE = 1e-4  # of the largest gradient of a weight
 
 
@@ -64,7 +68,7 @@ def test_hidden_states_and_names_are_those_of_the_backbone(name, tiny, speech):
     assert (model.n_layers, model.dim, model.n_frames(16000)) == (2, backbone.dim, backbone.n_frames(16000))
 
 
-@pytest.mark.parametrize("name", TINY_NAMES)
+@pytest.mark.parametrize("name", SOME)
 def test_every_weight_of_every_block_has_a_gradient_and_blocks_can_be_chosen(name, tiny, speech):
     backbone = load_backbone(str(tiny(name)))
     model = backbone.trainable(checkpointing=True)
@@ -112,6 +116,66 @@ def test_gradients_of_wavlm_are_those_of_transformers(name, clipping, tiny, spee
         assert worst(found, expected) < TOLERANCE
 
 
+@pytest.mark.parametrize("tile", [1, 2**12, 2**30])
+def test_gradients_do_not_depend_on_how_many_heads_and_clips_are_computed_at_a_time(tile, tiny, speech, monkeypatch):
+    model = load_backbone(str(tiny("wavlm"))).trainable().requires_grad_(True)
+    expected = gradients(model, speech[:3])
+    monkeypatch.setitem(TILE, "cpu", tile)
+    assert worst(gradients(model, speech[:3]), expected) < TOLERANCE
+
+
+@pytest.mark.parametrize("trained", [(True, True, True), (True, False, False), (False, True, False)])
+def test_a_learning_product_has_the_gradients_of_a_linear_layer(trained):
+    generator = torch.Generator().manual_seed(0)
+    linear, x = nn.Linear(32, 7), torch.randn(4, 6, 32, generator=generator)
+    found = []
+    for kind in (nn.Linear, LearningLinear):
+        linear.__class__ = kind
+        given = [
+            tensor.detach().requires_grad_(on) for tensor, on in zip((x, *linear.parameters()), trained, strict=True)
+        ]
+        linear.weight, linear.bias = (nn.Parameter(t, requires_grad=t.requires_grad) for t in given[1:])
+        product = linear(given[0])
+        product.sin().sum().backward()
+        found.append([product.detach(), given[0].grad, linear.weight.grad, linear.bias.grad])
+    for ours, expected in zip(*found, strict=True):
+        torch.testing.assert_close(ours, expected)
+
+
+def test_norms_activations_and_attention_weights_are_not_kept_for_the_backward_pass(tiny, speech):
+    """What a step keeps of a clip, counted as storages that its graph alone holds."""
+    backbone = load_backbone(str(tiny("wavlm")))
+    model = backbone.trainable()
+    model.blocks.requires_grad_(True)
+    kept: dict[str, int] = {}
+    for what, blocks in (("lean", model.blocks), ("plain", nn.ModuleList())):
+        sizes: dict[int, int] = {}
+        real = torch.autograd.graph.saved_tensors_hooks
+
+        class Counting(real):  # around the hooks of `recomputing`, which it calls
+            def __init__(self, pack, unpack, sizes=sizes):
+                def count(tensor):
+                    packed = pack(tensor)
+                    for part in packed if isinstance(packed, tuple) else (packed,):
+                        if isinstance(part, torch.Tensor):
+                            sizes[part.data_ptr()] = part.numel()
+                    return packed
+
+                super().__init__(count, unpack)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(recomputing, "saved_tensors_hooks", Counting)
+            with recomputing.recomputing(blocks):
+                patch.setattr(trainable, "recomputing", lambda _: contextlib.nullcontext())
+                states = model(speech[3:])
+        kept[what] = sum(sizes.values())
+        n, width = states.n_frames[0], backbone.dim
+        scores = n * n * backbone._config.num_attention_heads
+        assert list(sizes.values()).count(scores) <= 1  # the position bias, one for all blocks
+    # In each of three blocks two norms of D values a frame, and a GELU of 2 D.
+    assert kept["plain"] - kept["lean"] == 3 * 4 * width * n
+
+
 def test_the_copy_is_its_own(tiny, speech):
     backbone = load_backbone(str(tiny("wavlm")))
     before = backbone.hidden_states(speech[:1]).layers
@@ -125,7 +189,7 @@ def test_the_copy_is_its_own(tiny, speech):
     assert max(relative_differences(model(speech[:1]), backbone.hidden_states(speech[:1]))) > 0.01
 
 
-@pytest.mark.parametrize("name", TINY_NAMES)
+@pytest.mark.parametrize("name", SOME)
 def test_what_was_published_of_dropout_is_off_unless_asked_for(name, tiny, speech):
     backbone = load_backbone(str(tiny(name)))
     clips = clips_for(backbone, speech)
