@@ -176,6 +176,26 @@ def test_norms_activations_and_attention_weights_are_not_kept_for_the_backward_p
     assert kept["plain"] - kept["lean"] == 3 * 4 * width * n
 
 
+@pytest.mark.parametrize("name", ["wavlm", "whisper"])
+def test_in_16_bits_layers_and_gradients_stay_near_those_of_float32(name, tiny, speech):
+    backbone = load_backbone(str(tiny(name)))
+    model = backbone.trainable().requires_grad_(True)
+    exact = gradients(model, speech[:2])
+    with torch.autocast("cpu", torch.bfloat16):
+        states = model(speech[:2])
+    model.zero_grad()
+    loss_of(states).backward()
+    expected = backbone.hidden_states(speech[:2])
+    for layer, other in zip(states.layers, expected.layers, strict=True):
+        assert layer.dtype == torch.float32
+        differences = [(layer[i, :n] - other[i, :n]).detach() for i, n in enumerate(expected.n_frames)]
+        assert float(torch.cat(differences).square().mean().sqrt() / other.square().mean().sqrt()) < 0.05
+    weight = dict(model.named_parameters())
+    near = [torch.cosine_similarity(weight[key].grad.flatten(), exact[key].flatten(), 0) for key in exact
+            if key.endswith("_proj.weight")]  # fmt: skip
+    assert min(near) > 0.9
+
+
 def test_the_copy_is_its_own(tiny, speech):
     backbone = load_backbone(str(tiny("wavlm")))
     before = backbone.hidden_states(speech[:1]).layers
