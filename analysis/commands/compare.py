@@ -11,6 +11,7 @@ from analysis.commands.arguments import (
     CorpusName,
     RunFolders,
 )
+from analysis.commands.files import check_folder
 from analysis.commands.printing import out
 from analysis.runs.kinds import expect_runs
 from cache.atomic import replaced_folder
@@ -44,6 +45,7 @@ def compare(
     probe compare results --head weighted-sum+linear --out comparison
     """
     expect_runs(runs)
+    check_folder(folder)
     analysis = import_module("analysis")
     found = analysis.compare(runs[0] if len(runs) == 1 else runs, head, corpus=corpus, resamples=resamples, seed=seed)
     shown = Table(

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from analysis.commands.arguments import CorpusName
+from analysis.commands.files import check_folder
 from analysis.commands.lists import whole
 from analysis.commands.printing import out, print_frame
 from analysis.runs.kinds import RUN, expect
@@ -53,6 +54,7 @@ def exits(
     probe exits results/demo.run --head linear --confidence agreement --margin 1pt --out exits
     """
     expect(run, RUN)
+    check_folder(folder)
     chosen = whole("depths", depths)
     analysis = import_module("analysis")
     opened = analysis.load(run, corpus)
@@ -74,6 +76,8 @@ def exits(
         shares = ["blocks", "eer", "eer_full", "difference", "low", "high"]
         table = found.by_attack.set_index("attack").reindex(columns=["n_spoof", *shares])
         print_frame(table.assign(**{name: (100 * table[name]).round(1) for name in shares}))
+        if table["eer"].isna().any():
+            out.print("nan: fewer than 5 spoofs of that attack, or bona fide trials.")
     out.print(f"\n{found.sentence}", markup=False)
     if folder:
         picture = analysis.exit_curve(opened, found)

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.commands.printing import out
+from analysis.runs.kinds import kind_of
 from cache.atomic import replaced
 from cache.errors import OptionError
 
@@ -20,6 +21,18 @@ def check_suffix(file: Path, suffixes: tuple[str, ...]) -> None:
         raise OptionError("out", file, f"expected a name that ends in {', '.join(suffixes)}")
     if file.is_dir() or not file.absolute().parent.is_dir():
         raise OptionError("out", file, "expected a file in a folder that is there. Name another")
+
+
+def check_folder(folder: Path | None) -> None:
+    """Refuse a place for outputs that is a file, or a cache, a run or an export, before any work is done."""
+    if folder is None:
+        return
+    kind = kind_of(folder)
+    if kind is not None:
+        raise OptionError("out", folder, f"is {kind}, which holds nothing else. Name another folder")
+    first = next((path for path in (folder, *folder.parents) if path.exists()), folder)
+    if not first.is_dir():
+        raise OptionError("out", folder, f"{first} is a file. Name another folder")
 
 
 def save(file: Path, draw: Any, table: pd.DataFrame) -> None:

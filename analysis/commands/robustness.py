@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 
 from analysis.commands.arguments import CacheAudio, CorpusName, RunFolder, Seed
+from analysis.commands.files import check_folder
 from analysis.commands.parameters import with_options
 from analysis.commands.printing import out, print_frame
 from analysis.runs.kinds import RUN, expect
 from cache import Cache, ProbeError
-from cache.atomic import replaced
+from cache.atomic import replaced_folder
 from probing.extraction.machine import Machine
 from probing.robustness.grid import GRID, parse_grid
 
@@ -55,6 +56,8 @@ def robustness(
     """
     conditions = parse_grid(grid)
     expect(run, RUN)
+    folder = folder or run.with_name(run.name.removesuffix(".run") + ".robustness")
+    check_folder(folder)
     load = import_module("analysis.runs.loading").load
     loaded = load(run, corpus)
     clean = _cache_of(loaded)
@@ -64,22 +67,24 @@ def robustness(
     table = clean.utterances[clean.utterances["utterance_id"].isin(set(ids))]
     made = robust.extract_views(clean, conditions, table, machine, folder=views, seed=seed, audio_root=audio_root)
     found = looked.measure(loaded, clean, made, conditions, heads=heads)
-    folder = folder or run.with_name(run.name.removesuffix(".run") + ".robustness")
-    folder.mkdir(parents=True, exist_ok=True)
     layers = looked.layers_table(found)
-    for name, frame in (("robustness.csv", found.table), ("layers.csv", layers)):
-        with replaced(folder / name) as partial:
-            frame.to_csv(partial, index=False)
     sentence = looked.sentence_of(found)
-    with replaced(folder / "finding.txt") as partial:
-        partial.write_text(sentence + "\n", encoding="utf-8")
     style = import_module("analysis.plots.style")
     axes = {"layers": looked.robustness_map(found)}
     axes |= {
         f"snr-{kind.replace(':', '-').replace('/', '-')}": looked.snr_curve(found, kind)
         for kind in looked.snr_kinds(found)
     }
-    pictures = [style.save_figure(ax, folder / f"{name}.{kind}") for name, ax in axes.items() for kind in style.FIGURES]
+    before = [path.name for path in folder.glob("snr-*.*")] if folder.is_dir() else []  # of another grid, perhaps
+    names = [f"{name}.{kind}" for name in axes for kind in style.FIGURES]
+    with replaced_folder(folder, {"robustness.csv", "layers.csv", "finding.txt", *before, *names}) as partial:
+        found.table.to_csv(partial / "robustness.csv", index=False)
+        layers.to_csv(partial / "layers.csv", index=False)
+        (partial / "finding.txt").write_text(sentence + "\n", encoding="utf-8")
+        for name, ax in axes.items():
+            for kind in style.FIGURES:
+                style.save_figure(ax, partial / f"{name}.{kind}")
+    pictures = [folder / f"{name}.png" for name in axes]
     shown = layers[
         ["layer", "clean", "eer", "low", "high", "rise", "rise_low", "rise_high", "noise_to_signal", "cosine"]
     ]
@@ -87,7 +92,7 @@ def robustness(
     if found.left_out:
         out.print(f"Without {found.left_out} trials that some condition made unusable.")
     out.print(f"\n{sentence}\n", markup=False)
-    out.print(f"Picture: {' and '.join(str(path) for path in pictures if path.suffix == '.png')}", markup=False)
+    out.print(f"Picture: {' and '.join(map(str, pictures))}", markup=False)
     out.print(f"Results: {folder / 'robustness.csv'} and {folder / 'layers.csv'}", markup=False)
 
 

@@ -43,6 +43,6 @@ def reliability_curves(trials: Mapping[str, pd.DataFrame], ax: Axes | None = Non
         )
     ax.set(xlim=(-2, 102), ylim=(-2, 102), aspect="equal")
     ax.set(xlabel="probability of bona fide claimed, at even prior (%)", ylabel="share of bona fide found (%)")
-    legend(ax)
     ax.set_title(plain(title), loc="left", fontsize=11)
+    legend(ax)
     return ax

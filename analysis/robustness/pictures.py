@@ -38,12 +38,13 @@ def robustness_map(found: Robustness, ax: Axes | None = None) -> Axes:
         vmin=0,
         vmax=60,
         linewidths=0.5,
-        cbar_kws={"label": "EER on eval (%); below, its rise in points, * if the interval leaves 0 out"},
+        cbar_kws={"label": "EER on eval (%)"},
         ax=ax,
     )
-    ax.set(xlabel="layer (0 = input of the first block)", ylabel="condition")
+    told = "below an EER: its rise in points, * if the interval leaves 0 out"
+    ax.set(xlabel=f"layer (0 = input of the first block)\n{told}", ylabel="condition")
     ax.tick_params(axis="y", rotation=0)
-    label(ax, [found.run], "eval", "Trained on clean audio")
+    label(ax, [found.run], "eval", "Trained on clean audio", below=54)
     return ax
 
 
@@ -101,6 +102,6 @@ def snr_curve(found: Robustness, kind: str, ax: Axes | None = None) -> Axes:
     ax.set_xticks(range(len(ratios) + 1), [*(f"{ratio:g}" for ratio in ratios), CLEAN])
     ax.set(xlabel=f"SNR of {plain(kind)} (dB)", ylabel="EER on eval (%)")
     whole_rates(ax)
-    legend(ax)
     label(ax, [found.run], "eval", "Trained on clean audio")
+    legend(ax)
     return ax

@@ -59,6 +59,11 @@ class Exits:
     @property
     def sentence(self) -> str:
         """The finding in words."""
+        if self.at_full.high < 0.5:
+            return self._found()
+        return f"The last exit is not shown to be better than chance (eval EER {self.at_full}). {self._found()}"
+
+    def _found(self) -> str:
         last = self.policy.depths[-1]
         head = "linear probes" if self.policy.head == LINEAR else self.policy.head
         within = Margin.of(self.margin).in_words()
@@ -266,10 +271,12 @@ def _depths(run: Run, head: str | None, wanted: Sequence[int]) -> tuple[str, tup
             "depths", ",".join(map(str, wanted)), f"{kind} has the depths {', '.join(map(str, there[kind]))}"
         )
     depths = tuple(sorted(set(wanted)) or there[kind])
+    if len(depths) < 2 and wanted:
+        raise OptionError("depths", ",".join(map(str, wanted)), "early exit needs two depths or more")
     if len(depths) < 2:
         raise ProbeError(
-            f"{run.folder}: {kind} is at {len(depths)} depth only, and early exit needs two. Name another head, or "
-            "sweep with all depths"
+            f"{run.folder}: {kind} is at one depth only, and early exit needs two. Name another head, or sweep with "
+            "all depths"
         )
     return kind, depths
 

@@ -129,17 +129,21 @@ class ExitPolicy:
 
 
 def read_policy(path: Path) -> ExitPolicy:
-    """Read a policy that `probe exits --out` wrote.
+    """Read a policy from the file that the command `probe exits` wrote, or from its folder.
 
     Raises:
         ProbeError: there is none, or the file holds something else.
     """
+    if path.is_dir():
+        path = path / "exits.json"
+    if not path.exists():
+        raise ProbeError(f"{path}: no such file. Write one: probe exits RUN {argument('out', 'exits')}")
     try:
         return ExitPolicy.of(read_json(path))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ProbeError(
             f"{path}: no policy of early exit that can be read ({error}). Write one: probe exits RUN "
-            f"{argument('out', path.parent)}"
+            f"{argument('out', 'exits')}"
         ) from None
 
 

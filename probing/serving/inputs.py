@@ -220,6 +220,13 @@ def _on_audio(
     clips = list(server.clips(files, device, failed, reference.training if reference else None))
     if not clips:
         raise ServingError(f"{len(files)} files, and none can be used. Nothing was written; give other audio")
+    notes = [server.note] if server.note else []
+    early = sum(clip.distance is None for clip in clips) if reference and reference.training else 0
+    if early:
+        notes.append(
+            f"{early} of {len(clips)} clips left before the layer whose distance from the training clips is known; "
+            "they were compared by length, level, bandwidth and noise floor only"
+        )
     verdicts = judge(
         clips,
         failures,
@@ -228,7 +235,7 @@ def _on_audio(
         prior=prior,
         false_alarm=false_alarm,
         cropping=server.options.cropping,
-        notes=[server.note] if server.note else [],
+        notes=notes,
     )
     if output.file is not None and output.file.suffix.lower() in VERDICT_FILES:
         write_verdicts(output.file, verdicts)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from hand_made import write_cache
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from cache.errors import OptionError, ProbeError
-from probing.exits import CONFIDENCES, ExitPolicy, confidences, find_exits, fit_policies
+from probing.exits import CONFIDENCES, ExitPolicy, confidences, find_exits, fit_policies, read_policy
 from probing.metrics import eer
 from probing.runs import Run
 from probing.sweep import DepthOptions, SweepOptions, sweep
@@ -147,7 +149,7 @@ def test_the_last_threshold_tried_is_full_depth(run):
         ({"depths": (1, 9)}, r"depths=1,9: .* has the depths"),
         ({"confidence": "mood"}, r"confidence=mood: expected probability, entropy or agreement"),
         ({"margin": "much"}, "margin=much"),
-        ({"head": "linear", "depths": (2,)}, "at 1 depth only"),
+        ({"head": "linear", "depths": (2,)}, "depths=2: early exit needs two depths or more"),
         ({"corpus": "elsewhere"}, "not evaluated on 'elsewhere'"),
     ],
 )
@@ -166,3 +168,22 @@ def test_the_command_writes_policy_tables_and_picture(run, tmp_path, monkeypatch
         "exits.json", "curve.csv", "depths.csv", "attacks.csv", "leaving.csv", "exits.png", "exits.svg",
     }  # fmt: skip
     assert " ".join(find_exits(run, "linear").sentence.split()) in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_place_that_is_a_run_or_a_file_is_refused_before_any_work(run, tmp_path, monkeypatch, capsys):
+    from small_extraction import run_cli
+
+    (tmp_path / "file").write_text("x")
+    for place in (run.folder, tmp_path / "file", tmp_path / "file" / "below"):
+        assert run_cli(["exits", str(run.folder), "--head", "linear", "--out", str(place)], monkeypatch) == 2
+        told = capsys.readouterr()
+        assert told.out == ""
+        assert "--out" in told.err
+    assert not (run.folder / "exits.json").exists()
+
+
+def test_a_policy_is_read_from_its_folder_too(tmp_path):
+    (tmp_path / "exits.json").write_text(json.dumps(policy().as_dict()))
+    assert read_policy(tmp_path) == read_policy(tmp_path / "exits.json") == policy()
+    with pytest.raises(ProbeError, match=r"none\.json: no such file"):
+        read_policy(tmp_path / "none.json")

@@ -363,6 +363,7 @@ def test_an_export_with_exits_scores_each_clip_as_the_head_where_it_leaves(
     assert probe(place, monkeypatch, "score", str(tmp_path / "e"), "audio", "--out", str(tmp_path / "s.txt")) == 0
     said = capsys.readouterr().out
     assert "Blocks after which clips left: " in said
+    assert ("left before the layer" in said) == (0 in {int(k) for k in re.findall(r"\d+ at (\d+)", said)})
     assert "log-likelihood ratio" in said
     scores = read_scores(tmp_path / "s.txt").set_index("utterance_id")["score"]
     expected = exit_trials(run, policy).set_index("utterance_id")["score"]
