@@ -50,8 +50,8 @@ def depth_curve(
     Raises:
         ProbeError: a run without heads, or without this head.
 
-    >>> depth_curve("results/demo.run").get_xlabel()
-    'depth k (layers 1..k are seen)'
+    >>> depth_curve("results/demo.run").get_ylabel()
+    'EER on eval (%), band: 95 %'
     """
     ax = ax or new_axes()
     runs = load_many(runs)

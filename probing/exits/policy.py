@@ -179,7 +179,7 @@ def fit_policies(
     >>> found = fit_policies("linear", (1, 2), [1, 1, 0, 0], [[5, -1, -5, 1], [1, 1, -1, -1]])
     >>> at, scores = found.chosen.apply([[5, -1, -5, 1], [1, 1, -1, -1]])
     >>> at.tolist()
-    [0, 1, 0, 1]
+    [0, 1, 0, 0]
     """
     target = np.asarray(positive, bool)
     values = np.asarray(scores, np.float64)

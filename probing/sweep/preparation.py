@@ -77,9 +77,14 @@ class Prepared:
         return self.splits["train"].task
 
     @property
+    def measures_costs(self) -> bool:
+        """Whether the backbone is measured by depth: heads were asked for, and whole utterances of one division."""
+        return bool(self.options.depths.heads) and not _heads_not_trained_on(self.splits)
+
+    @property
     def trains_heads(self) -> bool:
-        """Whether heads are trained: on whole utterances of one division, of a cache with blocks."""
-        return bool(self.options.depths.heads) and has_blocks(self.cache) and not _heads_not_trained_on(self.splits)
+        """Whether heads are trained: on the same, of a cache with blocks."""
+        return self.measures_costs and has_blocks(self.cache)
 
     @property
     def n_probes(self) -> int:

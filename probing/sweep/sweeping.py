@@ -236,7 +236,7 @@ def _measure_costs(
     data: Prepared, results: Results, device: str, say: Callable[[str], None]
 ) -> dict[int, float] | None:
     """Depth -> share of compute that it saves, if heads are trained and the backbone can be measured."""
-    if not data.trains_heads or (costs := depth_costs(data.cache, device, say)) is None:
+    if not data.measures_costs or (costs := depth_costs(data.cache, device, say)) is None:
         return None
     results.add_costs(costs)
     return saved_shares(costs)

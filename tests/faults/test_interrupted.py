@@ -162,8 +162,11 @@ def test_an_interrupted_verify_says_so(tmp_path: Path, interrupt, capsys) -> Non
 def test_an_interrupted_evaluation_writes_nothing(tmp_path: Path, interrupt, capsys) -> None:
     scores = np.random.default_rng(0).normal(size=20_000)
     lines = [f"u{i} - {('bonafide', 'spoof')[i % 2]} {score:.6f}\n" for i, score in enumerate(scores)]
-    (tmp_path / "scores.txt").write_text("".join(lines))
-    command = ["evaluate", str(tmp_path / "scores.txt"), "--resamples", "200000", "--out", str(tmp_path / "out")]
+    files = [tmp_path / name for name in ("scores.txt", "others.txt")]
+    for file in files:
+        file.write_text("".join(lines))
+    command = ["evaluate", str(files[0]), "--against", str(files[1])]
+    command += ["--resamples", "200000", "--out", str(tmp_path / "out")]
     assert interrupt(command, at_work("resample")) == 130
     assert "nothing was changed" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
