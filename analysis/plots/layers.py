@@ -119,7 +119,7 @@ def _mark_chance(
         return
     shown = table.set_index("layer")["better_than_chance"].reindex(layers["layer"]).fillna(False).to_numpy(bool)
     look = {"mec": colour, "mfc": "white", "ms": 5, "marker": marker, "ls": "", "zorder": 2.5}
-    told = "empty: not shown to be better than chance (all layers at once)"
+    told = "empty: not shown to beat chance, all at once"
     named = {text for text in ax.get_legend_handles_labels()[1] if text == told}
     if not shown.all():
         ax.plot(x[~shown], layers[run.metric.name][~shown], label=None if named else told, **look)
