@@ -31,6 +31,9 @@ def export(
         ),
     ] = None,
     device: Device = "cpu",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model in DIR that was made otherwise.")] = (
+        False
+    ),
 ) -> None:
     """Write the first blocks of a backbone with the head trained on them, as one folder for probe score.
 
@@ -44,7 +47,7 @@ def export(
     expect(run, RUN)
     policy = import_module("probing.exits").read_policy(exits) if exits else None
     opened = import_module("probing.runs").Run(run)
-    made = import_module("probing.serving").export(opened, folder, depth, head, device, policy)
+    made = import_module("probing.serving").export(opened, folder, depth, head, device, policy, overwrite=overwrite)
     record = made.record
     out.print(f"{record['backbone']} with {record['head']}: eval EER {100 * record['eval_eer']:.1f} %", markup=False)
     if record["note"]:

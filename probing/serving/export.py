@@ -18,6 +18,7 @@ from typing import Any
 
 from cache.atomic import PARTIAL, replace_folder
 from cache.errors import ProbeError, argument
+from cache.manifest import read_json
 from probing.backbones import Backbone
 from probing.devices import find_device
 from probing.exits import ExitPolicy, exit_trials
@@ -42,6 +43,7 @@ from probing.serving.reference import REFERENCE, TENSORS, Reference, read_refere
 from probing.tensors import save_arrays
 
 SERVING = "serving.json"
+HEAD = "head.json"
 KEPT = ("normalize", "max_seconds", "seconds", "pooled_dtype", "frames_dtype")
 
 
@@ -77,21 +79,25 @@ def export(
     head: str | None = None,
     device: str = "cpu",
     exits: ExitPolicy | None = None,
+    *,
+    overwrite: bool = False,
 ) -> Exported:
     """Write the first blocks of a run's backbone with the head trained on them.
 
     Args:
         run: an open run.
-        folder: made whole or not at all; an earlier export there is replaced.
+        folder: made whole or not at all; the same export there is replaced.
         depth: see `choose_head`; without it and a head, that of the head that the run's finding names, all blocks if
             it names no smaller depth.
         head: see `choose_head`.
         device: where the backbone is loaded.
         exits: a policy of early exit, of `probing.exits.find_exits`, instead of depth and head: its heads are all
             written, and what is scored leaves by it.
+        overwrite: replace a model there that was made otherwise.
 
     Raises:
-        ServingError: no such head, the folder holds something else, or the backbone is another than the run's.
+        ServingError: no such head, the folder holds something else or a model made otherwise, or the backbone is
+            another than the run's.
     """
     find_device(device)
     chosen = choose_head(run, depth, head) if exits is None else _exits(run, exits, depth, head)
@@ -101,10 +107,22 @@ def export(
             f"{chosen.about.name}: needs no block, and a backbone has one at least. Say {argument('depth')} 1 or more"
         )
     check_place(folder)
+    corpus = run.record["about"].get("corpus", "")
+    if not overwrite:
+        _check_same(
+            folder,
+            {
+                "head": chosen.about.name,
+                "depth": n_blocks,
+                "corpus": corpus,
+                "fingerprint": run.record.fingerprint,
+                "exits": chosen.head.config().get("policy"),
+            },
+        )
     options = run_options(run, chosen.head)
     backbone = load_run_backbone(run, options, device).truncate(n_blocks)
     record = {
-        **described(backbone, chosen.head, options, run.record["about"].get("corpus", "")),
+        **described(backbone, chosen.head, options, corpus),
         "head": chosen.about.name,
         "dev_eer": chosen.about.dev_eer,
         "eval_eer": chosen.about.eval_eer,
@@ -133,6 +151,31 @@ def check_place(folder: Path) -> None:
     """Refuse a folder that holds something else than an export, before any work is done."""
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / SERVING).is_file())):
         raise ServingError(f"{folder}: is there and is no exported head. Name another folder, or remove it")
+
+
+def _check_same(folder: Path, made: Mapping[str, Any]) -> None:
+    """Refuse a folder with a model made otherwise, whose weights may be nowhere else.
+
+    `made` is what decides an export: the weights follow from the fingerprint and the depth.
+    """
+    if not (folder / SERVING).is_file():
+        return
+    try:
+        there = read_record(folder / SERVING)[0]
+        there["exits"] = read_json(folder / HEAD).get("policy")
+    except (OSError, ValueError, AttributeError, ProbeError):
+        found = "a model that cannot be read"
+    else:
+        expected = json.loads(json.dumps(made))  # as it was written; earlier versions did not write all of it
+        others = [name for name, value in expected.items() if name in there and there[name] != value]
+        if "tuning" not in there and not others:
+            return
+        long = {"exits": "other exits", "fingerprint": "another backbone, or prepared otherwise"}
+        differing = ", ".join(long.get(name) or f"{name} {there[name]}, not {expected[name]}" for name in others)
+        found = "a tuned model" if "tuning" in there else f"a model made otherwise ({differing})"
+    raise ServingError(
+        f"{folder}: holds {found}. Name another folder, or replace it for good: {argument('overwrite', True)}"
+    )
 
 
 def described(backbone: Backbone, head: AnyHead, options: Options, corpus: str) -> dict[str, Any]:
@@ -178,7 +221,7 @@ def write_exported(
         backbone.save(partial)
         save_arrays(partial / "head.safetensors", head.tensors())
         text = json.dumps(head.config(), indent=1, ensure_ascii=False)
-        (partial / "head.json").write_text(text + "\n", encoding="utf-8")
+        (partial / HEAD).write_text(text + "\n", encoding="utf-8")
         if reference is not None:
             save_arrays(partial / TENSORS, reference.tensors())
         for name, content in (more or {}).items():

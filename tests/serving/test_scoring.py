@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from resealed import reseal
+from resealed import edit, reseal
 from small_extraction import machine, quiet, run_cli, write_clips
 from tiny_models import build
 
@@ -19,7 +19,7 @@ from probing.exits import ExitPolicy, confidences, exit_trials, find_exits
 from probing.extraction import Options, extract
 from probing.runs import Run
 from probing.scores.files import FORMS, Form, read_scores
-from probing.serving import choose_head, export
+from probing.serving import choose_head, export, open_exported
 from probing.serving.matching import check_matching
 from probing.sweep import SweepOptions, sweep
 from probing.sweep.options import DepthOptions
@@ -374,6 +374,41 @@ def test_an_export_with_exits_scores_each_clip_as_the_head_where_it_leaves(
     assert probe(place, monkeypatch, "score", str(tmp_path / "e"), "c.cache", "--out", str(tmp_path / "t.txt")) == 0
     of_cache = read_scores(tmp_path / "t.txt").set_index("utterance_id")["score"]
     assert np.abs(of_cache[scores.index] - scores).max() < 1e-4
+    again = export(run, tmp_path / "e", exits=policy)
+    assert again.head.config() == open_exported(tmp_path / "e").head.config()
+    for words in (["--depth", "2"], ["--exits", str(tmp_path / "exits.json")]):
+        (tmp_path / "exits.json").write_text(json.dumps(found.policy.as_dict()))
+        assert probe(place, monkeypatch, "export", "c.run", str(tmp_path / "e"), *words) == 2
+        told = " ".join(capsys.readouterr().err.split())
+        assert "holds a model made otherwise (" in told
+        assert "other exits). Name another folder, or replace it for good: --overwrite" in told
+        assert open_exported(tmp_path / "e").head.config() == again.head.config()
+
+
+def test_a_model_made_otherwise_is_replaced_only_if_that_is_said(place: Path, tmp_path: Path) -> None:
+    run = Run(place / "c.run")
+    folder = tmp_path / "small"
+    export(run, folder, 2)
+    export(run, folder, 2)  # the same again
+    with pytest.raises(
+        ProbeError, match=r"otherwise \(head .*-02, not .*-01, depth 2, not 1\).* it for good: overwrite"
+    ):
+        export(run, folder, 1)
+    assert open_exported(folder).record["depth"] == 2
+    edit(folder / "serving.json", corpus="another")
+    with pytest.raises(ProbeError, match=r"\(corpus another, not .*c\)"):
+        export(run, folder, 2)
+    assert export(run, folder, 1, overwrite=True).record["depth"] == 1
+    fingerprint = open_exported(folder).record["fingerprint"]
+    edit(folder / "serving.json", fingerprint={**fingerprint, "backbone_weights_sha256": "0"})
+    with pytest.raises(ProbeError, match=r"\(another backbone, or prepared otherwise\)"):
+        export(run, folder, 1)
+    edit(folder / "serving.json", fingerprint=fingerprint, tuning={"epochs": 1})
+    with pytest.raises(ProbeError, match="holds a tuned model"):
+        export(run, folder, 1)
+    (folder / "serving.json").write_text("{")
+    with pytest.raises(ProbeError, match="holds a model that cannot be read"):
+        export(run, folder, 1)
 
 
 def scores_at(run: Run, policy: ExitPolicy) -> np.ndarray:
