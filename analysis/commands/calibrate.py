@@ -134,7 +134,7 @@ def _write(found: "Calibrated", folder: Path) -> None:
 
 
 def _shown(found: "Calibrated") -> Table:
-    """A row for each system and part: figures that calibration leaves as they are, and before and after of others."""
+    """A row for each system and part: what the scores tell apart, and before and after of what calibration changes."""
     shown = Table(box=None, header_style="bold")
     shown.add_column("system")
     shown.add_column("part")
@@ -144,14 +144,15 @@ def _shown(found: "Calibrated") -> Table:
         by = rows.set_index("of")
         after = by.loc["calibrated"]
         before = by.loc["scores"] if "scores" in by.index else None
+        told = after if before is None else before
         shown.add_row(
             str(name),
             str(part),
-            f"{100 * after['eer']:.2f}",
-            f"{after['min_cllr']:.4f}",
+            f"{100 * told['eer']:.2f}",
+            f"{told['min_cllr']:.4f}",
             "" if before is None else f"{before['cllr']:.4f}",
             f"{after['cllr']:.4f}",
-            f"{after['min_dcf']:.4f}",
+            f"{told['min_dcf']:.4f}",
             "" if before is None else f"{before['act_dcf']:.4f}",
             f"{after['act_dcf']:.4f}",
         )

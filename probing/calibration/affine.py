@@ -26,6 +26,8 @@ from scipy.special import expit, logit
 from cache.errors import OptionError, ProbeError
 from probing.metrics.eer import ScoresError, checked
 
+NOTHING = 1.0  # Cllr in bits of ratios that say nothing
+ROUNDED = 0.005  # what two digits of it cannot tell apart
 FEW = 20  # trials of a class, below which a calibration means little
 
 
@@ -76,10 +78,10 @@ class Calibration:
 def cost_note(on_eval: float) -> str:
     """A sentence if calibrated ratios cost more on eval, in bits of Cllr, than ratios that say nothing; else empty.
 
-    >>> cost_note(0.4)
-    ''
+    >>> cost_note(0.4), cost_note(1.0)
+    ('', '')
     """
-    if on_eval < 1:
+    if on_eval < NOTHING + ROUNDED:
         return ""
     return (
         f"the ratios cost {on_eval:.2f} bits on eval (Cllr), and 1 is what it costs to say nothing: dev is too small, "

@@ -47,6 +47,7 @@ class Calibrated:
 
     systems: names, in the order of the scales of `calibration`, which is that of all together.
     table: one row a system, part and form (`scores` or `calibrated`): `FIGURES`; several systems have a row `fused`.
+        A calibration leaves EER, minCllr and minDCF as they are, unless every ratio is 1.
     trials: part -> its utterances with `score`, the log-likelihood ratio of all together; and `raw`, the scores of the
         only system, or those of the one of least minCllr on dev, for comparison.
     heads: what runs call them, or the names of systems of score files.

@@ -58,8 +58,11 @@ def read_table(
     expected = " or ".join([*told, f"a header with {','.join(needed)}"])
     try:
         rows = _rows(path)
+    except FileNotFoundError as error:
+        raise ScoresError(f"{path}: cannot be read as {what} ({error.strerror}). Name a file that is there") from None
     except (OSError, EOFError, zlib.error, UnicodeError, csv.Error, TooLarge) as error:
-        raise ScoresError(f"{path}: cannot be read as {what} ({error}). Expected {expected}") from None
+        why = getattr(error, "strerror", None) or error
+        raise ScoresError(f"{path}: cannot be read as {what} ({why}). Expected {expected}") from None
     first = fit(rows.head[0], 1) if rows.lines else []
     names = _header(first, needed, instead)
     skipped = 1 if names else 0

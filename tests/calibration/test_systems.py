@@ -10,7 +10,8 @@ from small_extraction import run_cli
 from probing.calibration.stored import read_calibration
 from probing.calibration.systems import calibrate_systems, system_of_files
 from probing.evaluation import read_keys
-from probing.metrics import cllr
+from probing.metrics import cllr, eer, min_dcf
+from probing.metrics.calibration import min_cllr
 from probing.scores.files import read_scores, write_scores
 
 
@@ -95,7 +96,12 @@ def test_what_does_not_fit_together_is_refused(files: Path, monkeypatch, capsys)
         "expected one of them": ["a.dev.bare", "--keys", "keys.csv", "--corpus", "keys.csv"],
         "--prior 1: expected": ["a.dev.txt", "--prior", "1"],
         "--head x: is for runs": ["a.dev.txt", "--head", "x"],
-        "none.txt: cannot be read": ["none.txt"],
+        "none.txt: cannot be read as scores (No such file or directory). Name a file": ["none.txt"],
+        "gone.txt: cannot be read as scores (No such file or directory). Name a file": [
+            "a.dev.txt",
+            "--eval",
+            "gone.txt",
+        ],
         "a multiple of those of others": ["a.dev.txt", "a.dev.txt"],
     }.items():
         assert run_cli(["calibrate", *words, "--out", "none"], monkeypatch) == 2, message
@@ -106,3 +112,19 @@ def test_what_does_not_fit_together_is_refused(files: Path, monkeypatch, capsys)
 def test_without_eval_the_figures_are_said_to_be_too_good(files: Path, monkeypatch, capsys) -> None:
     assert run_cli(["calibrate", "a.dev.txt"], monkeypatch) == 0
     assert "of what it was made on, and too good" in " ".join(capsys.readouterr().err.split())
+
+
+def test_scores_that_are_turned_on_dev_keep_their_own_figures(files: Path, monkeypatch, capsys) -> None:
+    table = read_scores("a.dev.txt")
+    write_scores("turned.txt", table, -table["score"], "2019")
+    evaluated = read_scores("a.eval.txt")
+    assert run_cli(["calibrate", "turned.txt", "--eval", "a.eval.txt", "--out", "t"], monkeypatch) == 0
+    shown = capsys.readouterr()
+    row = next(line.split() for line in shown.out.splitlines() if line.split()[1:2] == ["eval"])
+    bonafide, scores = evaluated["label"].eq("bonafide"), evaluated["score"]
+    expected = [f"{100 * eer(bonafide, scores):.2f}", f"{min_cllr(bonafide, scores):.4f}"]
+    assert row[2:6] == [*expected, f"{cllr(bonafide, scores):.4f}", "1.0000"]
+    assert row[6] == f"{min_dcf(bonafide, scores):.4f}"
+    assert "so that every likelihood ratio is 1." in shown.err
+    assert "The ratios cost" not in shown.err
+    assert shown.err.count("Note: ") == 1
