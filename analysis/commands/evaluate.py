@@ -74,7 +74,7 @@ def evaluate(
     probe evaluate scores.txt --keys keys/LA/CM/trial_metadata.txt --by attack,codec --out evaluation
     probe evaluate mine.txt --against baseline.txt
     probe evaluate sasv.tsv --keys ASVspoof5.eval.full.tsv --by attack,codec
-    probe evaluate sasv.tsv --keys ASVspoof5.eval.full.tsv --by attack,codec
+    probe evaluate cm.tsv --keys ASVspoof5.eval.full.tsv --asv-scores asv.tsv
     """
     for one in (scores, *([against] if against else [])):
         expect_file(one)

@@ -220,6 +220,8 @@ def in_words(levels: dict[str, Levels], attacks: Iterable[object] = ()) -> str:
     ...       (("bona fide", 48), ("spoof", 62))}
     >>> in_words(of, ["A07", "A08"])
     'by speaker (48 bona fide, 62 spoof; of these 2 attacks only)'
+    >>> in_words({}, ["A07", "A08"])
+    'by utterance (of these 2 attacks and their speakers only)'
     """
     units = list(dict.fromkeys(name for one in levels.values() for name in one.names if name != UTTERANCE))
     if not units:
@@ -237,5 +239,5 @@ def in_words(levels: dict[str, Levels], attacks: Iterable[object] = ()) -> str:
     if ATTACK in units:
         numbers.append("of attacks like these")
     elif n_attacks > 1:
-        numbers.append(f"of these {n_attacks} attacks only")
+        numbers.append(f"of these {n_attacks} attacks {'and their speakers ' if units == [UTTERANCE] else ''}only")
     return f"by {' and '.join(units)}" + (f" ({'; '.join(numbers)})" if numbers else "")

@@ -45,7 +45,10 @@ def join(
     scores = _as_known(scores, known, say)
     merged = known.merge(scores[["utterance_id", "score"]], on="utterance_id", how="left")
     unknown = ~scores["utterance_id"].isin(known["utterance_id"])
-    as_what = f"Expected scores of these utterances only, which are called as {known['utterance_id'].iloc[0]}"
+    as_what = (
+        f"Expected scores of those only, which are called as {known['utterance_id'].iloc[0]}: leave the others out, or "
+        f"name what has all, {argument('corpus', 'SPEC')} or {argument('keys', 'FILE')}"
+    )
     _refuse(scores, unknown, "have a score and are not in the corpus or keys", as_what)
     if "split" in merged:
         split = split_called(split, merged["split"]) if split else split
@@ -103,5 +106,5 @@ def _refuse_doubles(table: pd.DataFrame, where: str) -> None:
 def _refuse(table: pd.DataFrame, wrong: "pd.Series[bool]", what: str, advice: str) -> None:
     if wrong.any():
         names = table.loc[wrong, "utterance_id"]
-        shown = ", ".join(names.head(5)) + (" ..." if len(names) > 5 else "")
+        shown = ", ".join(names.head(5)) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
         raise ProbeError(f"{len(names)} of {len(table)} utterances {what}: {shown}. {advice}.")

@@ -176,10 +176,16 @@ def _joined(scores: pd.DataFrame, keys: pd.DataFrame, what: str) -> pd.DataFrame
         scores,
         ~known.set_axis(scores.index),
         "have a score and are not in the keys",
-        f"Expected scores of these trials only, which are called as {_called(keys, names).iloc[0]}",
+        f"Expected scores of the trials in the keys, which are called as {_called(keys, names).iloc[0]}: leave the "
+        f"others out, or name the keys of all, {argument('keys', 'FILE')}",
     )
     lacking = merged[own].isna().any(axis=1) & ~_are_dummies(merged)
-    _refuse(merged, lacking, f"have no score in the {what}", "Expected a score of each")
+    _refuse(
+        merged,
+        lacking,
+        f"have no score in the {what}",
+        f"Score them all, or name the keys of those scored, {argument('keys', 'FILE')}",
+    )
     if KIND in scores:
         said = keys[names].merge(scores[[*names, KIND]], on=names, how="left")[KIND]
         wrong = said.ne(merged[KIND]) & said.notna()
@@ -194,5 +200,5 @@ def _called(table: pd.DataFrame, names: list[str]) -> "pd.Series[str]":
 def _refuse(table: pd.DataFrame, wrong: "pd.Series[bool]", what: str, advice: str) -> None:
     if wrong.any():
         shown = _called(table[wrong].head(5), _names(table))
-        more = " ..." if wrong.sum() > 5 else ""
+        more = f" and {wrong.sum() - 5:,} more" if wrong.sum() > 5 else ""
         raise ProbeError(f"{int(wrong.sum()):,} of {len(table):,} trials {what}: {', '.join(shown)}{more}. {advice}.")

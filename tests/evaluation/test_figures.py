@@ -169,6 +169,7 @@ def test_a_join_takes_the_eval_subset_and_any_order(tmp_path: Path) -> None:
 def test_a_join_names_what_is_missing_double_unknown_or_contradictory() -> None:
     keys = pd.DataFrame({"utterance_id": ["a", "b"], "label": ["spoof", "bonafide"]})
     scores = pd.DataFrame({"utterance_id": ["a", "b"], "score": [0.0, 1.0]})
+    many = pd.DataFrame({"utterance_id": list("012345678"), "score": 0.0})
     for wrong, known, message in [
         (scores[:1], keys, "1 of 2 utterances have no score: b"),
         (pd.concat([scores, scores[:1]]), keys, "in the scores more than once: a"),
@@ -176,6 +177,7 @@ def test_a_join_names_what_is_missing_double_unknown_or_contradictory() -> None:
         (scores, keys[:1], "not in the corpus or keys: b"),
         (scores.assign(label="spoof"), keys, "another label in the scores: b"),
         (scores, None, "corpus=SPEC or keys=FILE"),
+        (many, keys, r"not in the corpus or keys: 0, 1, 2, 3, 4 and 4 more\. Expected .*, corpus=SPEC or keys=FILE"),
     ]:
         with pytest.raises(ProbeError, match=message):
             join(wrong, known)

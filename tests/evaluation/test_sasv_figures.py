@@ -165,7 +165,12 @@ def test_what_is_wrong_with_trials_is_named(write: Write, track_2) -> None:
             keys,
             "2 of 600 trials have no score in the scores",
         ),
-        (unknown, keys, f"1 of 600 trials have a score and are not in the keys: {claimed}"),
+        (
+            unknown,
+            keys,
+            f"1 of 600 trials have a score and are not in the keys: {claimed}.* leave the others out, .* keys=FILE",
+        ),
+        (scores[7:], keys, r"7 of 600 trials .* and 2 more\. Score them all, or name the keys of those .*, keys=FILE"),
         (pd.concat([scores, scores[:1]]), keys, r"line 602: utterance_id .* it was on line 2 already"),
         (scores.astype(object).replace(scores.iloc[3, 3], "nan"), keys, "line 5: asv_score 'nan'; expected a finite"),
         (scores, pd.concat([keys, keys[-1:]]), "in the keys more than once"),

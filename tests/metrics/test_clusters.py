@@ -93,6 +93,7 @@ def test_attacks_like_these_vary_more_than_these_attacks() -> None:
         widths[unit] = found.high - found.low
     assert widths["speaker,attack"] > 1.5 * widths["speaker"]
     assert drawn_by(table, "speaker").drawn == "by speaker (30 bona fide, 30 spoof; of these 8 attacks only)"
+    assert drawn_by(table, "utterance").drawn == "by utterance (of these 8 attacks and their speakers only)"
     assert drawn_by(table, "speaker,attack").drawn == (
         "by speaker and attack (bona fide: 30 speakers; spoof: 30 speakers x 8 attacks; of attacks like these)"
     )
