@@ -72,8 +72,8 @@ def score(
     probe score small --corpus asvspoof2019-la:/data/asvspoof2019 --split eval --out scores.txt
     """
     on_audio = not corpus and not any((path / MANIFEST).is_file() for path in inputs or ())
-    if file is not None:
-        check_output(file, form, verdicts=on_audio)
+    check_output(file, form, verdicts=on_audio)
+    share = share_of("false_alarm", false_alarm)
     if as_json and not on_audio:
         raise OptionError("json", True, "verdicts are on audio files. Leave it out, or name audio")
     expect(where, RUN, EXPORT)
@@ -90,7 +90,7 @@ def score(
         form=form,
         split=split,
         prior=prior,
-        false_alarm=share_of("false_alarm", false_alarm),
+        false_alarm=share,
         calibrated=calibrated,
         device=device,
         on_failure=lambda name, reason: console.print(f"{name}: {reason}; left out", markup=False),
@@ -114,4 +114,6 @@ def score(
     left = f", {found.left_out} left out" if found.left_out else ""
     out.print(f"{found.head}: {found.scored} scored{left}", markup=False)
     if file is not None:
-        out.print(f"{'Verdicts' if on_audio and file.suffix in VERDICT_FILES else 'Scores'}: {file}", markup=False)
+        out.print(
+            f"{'Verdicts' if on_audio and file.suffix.lower() in VERDICT_FILES else 'Scores'}: {file}", markup=False
+        )

@@ -17,13 +17,16 @@ WORDS = {"bonafide": "bona fide", "spoof": "spoof"}
 
 
 def share_of(name: str, text: str | None) -> float | None:
-    """A share that is typed as 1% or 0.01."""
+    """A share from 0 to below 1 that is typed as 1% or 0.01."""
     if text is None:
         return None
     try:
-        return float(text.strip().removesuffix("%")) / (100 if text.strip().endswith("%") else 1)
+        share = float(text.strip().removesuffix("%")) / (100 if text.strip().endswith("%") else 1)
     except ValueError:
-        raise OptionError(name, text, "expected a share of spoofs, as 1% or 0.01") from None
+        share = -1.0
+    if not 0 <= share < 1:
+        raise OptionError(name, text, "expected a share of spoofs from 0 to below 100 %, as 1% or 0.01")
+    return share
 
 
 def print_verdicts(verdicts: "Verdicts") -> None:

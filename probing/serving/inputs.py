@@ -124,8 +124,7 @@ def score_inputs(
     """
     caches = [path for path in inputs if (path / MANIFEST).is_file()]
     on_audio = not corpus and not caches
-    if file is not None:
-        check_output(file, form, verdicts=on_audio)
+    check_output(file, form, verdicts=on_audio)
     check_prior(prior)
     find_device(device)
     if bool(inputs) == bool(corpus):

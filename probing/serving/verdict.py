@@ -32,7 +32,6 @@ CALLED = {
     "audio_noise_floor_db": ("noise floor", "{:.1f} dB of full scale", "{:.1f} to {:.1f}"),
 }
 LAYERS = "layers"
-CUT = "cut"
 AT_CHANCE = 0.5
 
 
@@ -77,6 +76,7 @@ class Verdict:
     ratio: natural log-likelihood ratio of bona fide against spoof. probability: of bona fide at the prior.
     decision: `bonafide` or `spoof`, at the threshold. All None where there is nothing to compare the score with.
     unlike: in what the clip is unlike the training clips, as `level`, each with a sentence.
+    cut: whether only its beginning was heard, as of the training clips.
     """
 
     name: str
@@ -87,6 +87,7 @@ class Verdict:
     decision: str | None = None
     unlike: Mapping[str, str] = field(default_factory=dict)
     failure: str = ""
+    cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,9 @@ class Verdicts:
                 "log_likelihood_ratio": clip.ratio,
                 "probability_bonafide": clip.probability,
                 "prior_bonafide": self.prior,
-                "decision": clip.decision or "",
+                "decision": clip.decision or ("none" if clip.failure else ""),
+                "failure": clip.failure,
+                "cut": clip.cut,
             }
             for part, rates in self.threshold.rates.items() if self.threshold else ():
                 row |= {f"{part}_bonafide_rejected": rates.miss, f"{part}_spoof_accepted": rates.false_alarm}
@@ -161,6 +164,7 @@ class Verdicts:
                     "decision": clip.decision,
                     "unlike_training": dict(clip.unlike),
                     "failure": clip.failure or None,
+                    "cut": clip.cut,
                 }
                 for clip in self.clips
             ],
@@ -226,25 +230,28 @@ def judge(
         OptionError: a prior or a share that is none.
     """
     check_prior(prior)
+    of_cut = _of_cut(clips, cropping)
     of_no_use = [Verdict(name, path, failure=reason) for name, (path, reason) in failures.items()]
     if reference is None:
         said = (
             "An earlier version stored this head, without scores of dev, so that there is no likelihood ratio, no "
             "probability and no decision. Write it again: probe export RUN DIR, after probe sweep if the run is as old"
         )
-        plain = [Verdict(clip.name, clip.path, clip.score, unlike=_cut(clip, cropping)) for clip in clips]
-        return Verdicts(head, prior, (*plain, *of_no_use), notes=(*notes, said))
+        plain = [Verdict(clip.name, clip.path, clip.score, cut=clip.cut) for clip in clips]
+        return Verdicts(head, prior, (*plain, *of_no_use), notes=tuple(filter(None, (*notes, said, of_cut))))
     threshold = choose_threshold(reference, false_alarm)
     ratios = reference.calibration.apply([clip.score for clip in clips])
     found = []
     for clip, ratio in zip(clips, ratios, strict=True):
         probability = float(expit(ratio + logit(prior)))
         decision = BONAFIDE if clip.score >= threshold.value else SPOOF
-        unlike = _unlike(clip, reference.training) | _cut(clip, cropping)
-        found.append(Verdict(clip.name, clip.path, clip.score, float(ratio), probability, decision, unlike))
+        unlike = _unlike(clip, reference.training)
+        found.append(
+            Verdict(clip.name, clip.path, clip.score, float(ratio), probability, decision, unlike, cut=clip.cut)
+        )
     costs = reference.costs()
     of_cost = cost_note(costs["eval"]) if "eval" in costs else ""
-    said_too = [*notes, reference.calibration.note, of_cost, threshold.note, reference.missing]
+    said_too = [*notes, reference.calibration.note, of_cost, threshold.note, reference.missing, of_cut]
     eer = {name: part.eer for name, part in reference.parts.items()}
     kept = tuple(note for note in said_too if note)
     return Verdicts(head, prior, (*found, *of_no_use), threshold, eer, costs, reference.corpus, kept)
@@ -269,10 +276,12 @@ def _unlike(clip: ScoredClip, training: TrainingClips | None) -> dict[str, str]:
     return found
 
 
-def _cut(clip: ScoredClip, cropping: Cropping | None) -> dict[str, str]:
-    if not clip.cut or cropping is None:
-        return {}
-    return {CUT: f"only the first {cropping.n_samples() / SAMPLING_RATE:g} s were heard"}
+def _of_cut(clips: Sequence[ScoredClip], cropping: Cropping | None) -> str:
+    """A sentence if only the beginning of clips was heard, which is so of long training clips too; else empty."""
+    n = sum(clip.cut for clip in clips)
+    if not n or cropping is None:
+        return ""
+    return f"only the first {cropping.n_samples() / SAMPLING_RATE:g} s were heard of {n:,} clip{'s' * (n > 1)}"
 
 
 def _better(eer: Interval) -> bool:

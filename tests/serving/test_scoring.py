@@ -192,6 +192,16 @@ def test_what_cannot_serve_is_refused(
     cases = {
         "expected 2019, 2021 or 5": ["score", "c.run", "c.cache", "--form", "2020", *out],
         "a score file is no csv": ["score", "c.run", "c.cache", "--out", str(tmp_path / "s.csv")],
+        "s.xlsx: is no .xlsx. Name it .txt, .tsv or without suffix for scores; .csv or .json for verdicts": [
+            *("score", "c.run", "audio", "--out", str(tmp_path / "s.xlsx")),
+        ],
+        "s.JSON.gz: is no .json. Name it .txt, .tsv or without suffix for scores\n": [
+            *("score", "c.run", "c.cache", "--out", str(tmp_path / "s.JSON.gz")),
+        ],
+        "--form 7: expected 2019, 2021 or 5": ["score", "c.run", "audio", "--form", "7"],
+        "--form 2021: says what --out holds": ["score", "c.run", "c.cache", "--form", "2021"],
+        "--false-alarm 150%: expected a share": ["score", "c.run", "audio", "--false-alarm", "150%"],
+        "--false-alarm nan: expected a share": ["score", "c.run", "c.cache", "--false-alarm", "nan"],
         "audio has none": ["score", "c.run", "audio", "--form", "2019", *out],
         "no audio in there": ["score", "c.run", str(tmp_path / "empty"), *out],
         "no such file or folder": ["score", "c.run", "gone.wav", *out],

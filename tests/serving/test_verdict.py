@@ -115,14 +115,17 @@ def test_a_clip_unlike_the_training_clips_is_told_from_one_like_them(place: Path
     by_name = {Path(clip["file"]).stem: clip for clip in found["clips"]}
     assert {"level", "noise floor"} <= by_name["quiet"]["unlike_training"].keys()
     assert {"bandwidth", "layers"} <= by_name["noise"]["unlike_training"].keys()
-    assert "only the first 0.8 s" in by_name["long"]["unlike_training"]["cut"]
-    assert "cut" not in by_name["quiet"]["unlike_training"]
+    cut = [name for name, clip in by_name.items() if clip["cut"]]
+    assert "long" in cut
+    assert not {"quiet", "noise", "silent"} & set(cut)
+    assert f"only the first 0.8 s were heard of {len(cut)} clips" in found["notes"]
     assert (by_name["silent"]["decision"], by_name["silent"]["score"]) == (None, None)
     assert by_name["silent"]["failure"].startswith("silent")
     of_training = [clip for name, clip in by_name.items() if name.startswith("clip")]
     assert len(of_training) == 16
     assert sum("layers" in clip["unlike_training"] for clip in of_training) <= 1
-    assert sum(not clip["unlike_training"].keys() - {"cut"} for clip in of_training) >= 10
+    assert sum(not clip["unlike_training"] for clip in of_training) >= 10
+    assert any(clip["cut"] and not clip["unlike_training"] for clip in of_training)
 
 
 def test_no_decision_is_without_the_errors_measured(place: Path, tmp_path: Path, monkeypatch, capsys) -> None:
@@ -141,6 +144,11 @@ def test_no_decision_is_without_the_errors_measured(place: Path, tmp_path: Path,
     assert "of bona fide clips called spoof" in text.out
     assert "1 % of the 8 spoofs of dev is less than one" in " ".join(text.err.split())
     assert scored["utterance_id"].tolist() == ["long", "noise", "quiet"]
+    assert scored["failure"].eq("").all()
+    failed = table[table["score"] == ""].iloc[0]
+    assert (failed["utterance_id"], failed["decision"]) == ("silent", "none")
+    assert failed["failure"].startswith("silent")
+    assert "Note: Only the first 0.8 s were heard of 1 clip." in " ".join(text.err.split())
 
 
 def test_an_export_of_an_earlier_version_scores_and_says_what_it_lacks(
