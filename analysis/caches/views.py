@@ -6,7 +6,7 @@ utterance gives up to `frames_per_utterance` rows, its frames at even distances.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -151,7 +151,10 @@ def views(
         tables.append(there.loc[tables[0]["utterance_id"]].reset_index(drop=True))
     if tables[0].empty:
         others = " that are also in " + ", ".join(str(cache.folder) for cache, _ in given[1:]) if given[1:] else ""
-        raise ProbeError(f"{first.folder}: no utterances for where={where!r}{others}. The ids: cache.utterances")
+        asked = [where] if isinstance(where, str) else list(where.values()) if isinstance(where, Mapping) else []
+        named = argument("where", asked[0] if len(asked) == 1 else None)
+        splits = ", ".join(sorted(map(str, first.utterances["split"].unique())))
+        raise ProbeError(f"{first.folder}: no utterances for {named}{others}. Its splits: {splits}")
     picked: tuple[Array, ...] = ()
     if tier == "frames":
         n_frames = np.stack([table["n_frames"].to_numpy() for table in tables])

@@ -57,6 +57,8 @@ def _with_flags(command: Any) -> Callable[..., Any]:
     function = command.callback
     named = {param.name: param.opts for param in command.params if param.opts[0].startswith("-")}
     flags = {name: next((one for one in opts if one.startswith("--")), opts[0]) for name, opts in named.items()}
+    if "split" in flags:
+        flags.setdefault("where", flags["split"])  # by which these commands choose utterances
 
     @wraps(function)
     def checked(**values: Any) -> Any:

@@ -135,14 +135,28 @@ def _of_spoofing(labels: pd.Series[str], cache: Cache) -> NDArray[np.bool_]:
             f"two in every row; of other classes name the column: {argument('target', 'COLUMN')}"
         )
     if bonafide.all() or not bonafide.any():
-        raise ProbeError(f"{cache.folder}: these {n} utterances are of one class. Choose others with where=...")
+        raise ProbeError(
+            f"{cache.folder}: these {n} utterances are of one class. Choose others with {argument('where')}"
+        )
     return np.asarray(bonafide)
 
 
 def _classes(v: View, options: TargetOptions) -> tuple[NDArray[np.intp], NDArray[np.intp], int]:
     """The utterances (n,) that have a class, its number (n,), and how many classes there are."""
     values = read_column(options).of(v.table, v.cache)
-    task = task_of(options, values, values)
+    try:
+        task = task_of(options, values, values)
+    except OptionError:
+        counts = values.value_counts()
+        if counts.empty or (counts >= options.min_count).sum() > 1:
+            raise
+        most = ", ".join(f"{value} {n}" for value, n in counts.head(5).items())  # its own advice is that of a sweep
+        raise OptionError(
+            "target",
+            options.target,
+            f"of these {len(v.table)} utterances most are {most}. Expected two or more classes of {options.min_count} "
+            f"at least. Choose others with {argument('where')}, or another column",
+        ) from None
     if task.name != CLASSES:
         raise OptionError("target", options.target, "is a number, and a code is of classes. Expected names of classes")
     found, used = numbered(task, values)
@@ -164,7 +178,7 @@ def _portions(n: int, first: int, labellings: list[Labels], n_classes: int, cach
         every = "both classes" if n_classes == 2 else f"all {n_classes} classes"
         raise ProbeError(
             f"{cache.folder}: {n} utterances make no two portions with {every} in the first. Expected {2 * first} "
-            "utterances or more; choose others with where=..., or a smaller first"
+            f"utterances or more; choose others with {argument('where')}, or another {argument('target')}"
         )
     return ends
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from analysis.caches.views import View
 from analysis.caches.waveforms import Waveforms
 from cache import ProbeError
+from cache.errors import argument
 from probing.audio import MEASURES
 from probing.audio.mel import WINDOW, mel_bands
 from probing.progress import progress_line
@@ -65,7 +66,7 @@ def _classes(v: View, column: str, fewest: int) -> Matrix:
     if one_hot.shape[1] < 2:
         raise ProbeError(
             f"{v.cache.folder}: {one_hot.shape[1]} {column}s have {fewest} or more of these utterances, expected "
-            "two or more. Take other utterances with where=..., or another target"
+            f"two or more. Take other utterances with {argument('where')}, or another target"
         )
     one_hot[~known] = np.nan
     return np.asarray(one_hot.to_numpy(np.float64))

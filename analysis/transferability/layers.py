@@ -16,6 +16,7 @@ from scipy.linalg import blas
 from analysis.caches.views import FRAMES_PER_UTTERANCE, View, parts, view
 from analysis.transferability.scores import COMPONENTS, Matrix, Spectrum, coding_rate, gbc, h_score, logme, transrate
 from cache import Cache, ProbeError
+from cache.errors import OptionError, argument
 from cache.reader import Where
 from probing.progress import progress_line
 from probing.targets.options import TargetOptions
@@ -72,7 +73,7 @@ def transfer_scores(
     ['logme', 'gbc']
     """
     if not scores or not {*scores} <= {*SCORES}:
-        raise ProbeError(f"scores={','.join(scores)}: expected some of {', '.join(SCORES)}")
+        raise OptionError("scores", ",".join(scores), f"expected some of {', '.join(SCORES)}")
     several = not isinstance(cache, Cache)
     columns = list(scores)
     if "transrate" in columns:
@@ -111,13 +112,18 @@ def _classes(v: View, target: str, labels: str | Path) -> list[NDArray[np.intp]]
     elif target in v.table:
         values = v.table[target].astype(str)
     else:
-        raise ProbeError(f"target {target!r}: no such column. Columns: {', '.join(v.table.columns)}")
+        raise OptionError(
+            "target",
+            target,
+            f"no such column. Expected one of {', '.join(v.table.columns)}; or a table that has it: "
+            f"{argument('labels', 'FILE')}",
+        )
     known = (values != "") & (values != "unknown") & (values.map(values.value_counts()) >= FEWEST)
     classes = [np.flatnonzero(values == name) for name in sorted(values[known].unique())]
     if len(classes) < 2:
         raise ProbeError(
             f"{v.cache.folder}: {len(classes)} classes of {target} with {FEWEST} of these {len(v.table)} utterances or "
-            "more, expected two at least. Choose others with where=..., or another target"
+            f"more, expected two at least. Choose others with {argument('where')}, or another {argument('target')}"
         )
     return classes
 

@@ -113,10 +113,14 @@ def test_memory_changes_nothing_and_seeds_do(cache: Cache) -> None:
 
 def test_what_cannot_be_coded_is_refused(cache: Cache, tmp_path: Path) -> None:
     aged = store(tmp_path / "c", np.zeros((1, 60, 2, 2)), table_of(60, age=[f"{20 + i}" for i in range(60)]))
+    few = store(tmp_path / "f", np.zeros((1, 20, 2, 2)), table_of(20, age=[f"{20 + i % 5}" for i in range(20)]))
     for message, what in {
         "of one class": lambda: description_length(cache, where={"label": "spoof"}),
         "no two portions": lambda: description_length(cache, first=300),
         "expected some": lambda: description_length(cache, seeds=()),
+        "most are 20 2, .* of 5 at least. Choose others with where, or another column$": (
+            lambda: description_length(few, target="age")
+        ),
         "is a number": lambda: description_length(aged, target="age"),
     }.items():
         with pytest.raises(ProbeError, match=message):

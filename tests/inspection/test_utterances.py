@@ -168,6 +168,11 @@ def test_bad_input_of_the_commands_is_told(
         "takes one cache": ["similarity", "c.cache", "c.cache", "--measure", "cca", *picture],
         "--layers a": ["transfer", "c.cache", "--layers", "a"],
         "no two portions": ["describe", "c.cache"],
+        "others with --split, or another": ["describe", "c.cache", "--target", "utterance_id"],
+        "--target foo: no such column. Expected one of utterance_id": ["transfer", "c.cache", "--target", "foo"],
+        "a table that has it: --labels FILE": ["transfer", "c.cache", "--target", "foo"],
+        "c.cache: no utterances for --split foo. Its splits: ": ["transfer", "c.cache", "--split", "foo"],
+        "--scores leep: expected some of": ["transfer", "c.cache", "--scores", "leep"],
         "have 10 or more": ["similarity", "c.cache", "--measure", "cca", "--target", "label", *picture],
     }.items():
         assert run_cli(arguments, monkeypatch) == 2, message
