@@ -67,8 +67,8 @@ def sentence_of(found: Robustness) -> str:
     n = len(found.conditions)
     where = f"over {n} conditions" if n > 1 else f"in {found.conditions[0].name}"
     said = [
-        f"{found.run.backbone}: {where}, the EER of the linear probe of layer {chosen}, chosen on clean dev, rises by "
-        f"{_points(one['rise'], one['rise_low'], one['rise_high'])}, from {one['clean']:.1f} % to {one['eer']:.1f} %."
+        f"{found.run.backbone}: {where}, the EER of the linear probe of layer {chosen}, chosen on clean dev, "
+        f"{_rises(one['rise'], one['rise_low'], one['rise_high'])}, from {one['clean']:.1f} % to {one['eer']:.1f} %."
     ]
     better = layers[layers["better"]].sort_values("less")
     if better.empty:
@@ -108,14 +108,38 @@ def _hardest(found: Robustness, layer: int) -> str:
 
 
 def _points(value: float, low: float, high: float) -> str:
-    return f"{value:.1f} points [{low:.1f}, {high:.1f}]"
+    return f"{_tenth(value)} points [{_tenth(low)}, {_tenth(high)}]"
+
+
+def _tenth(value: float) -> str:
+    """A figure to one digit, without the sign of a zero."""
+    return f"{round(value, 1) + 0.0:.1f}"
+
+
+def _rises(value: float, low: float, high: float) -> str:
+    """By how many points it rises or falls, with the interval in the same direction.
+
+    >>> _rises(2.04, -0.01, 3.0)
+    'rises by 2.0 points [0.0, 3.0]'
+    >>> _rises(-1.9, -3.0, 0.5), _rises(-0.04, -1.0, 1.0)
+    ('falls by 1.9 points [-0.5, 3.0]', 'stays as it is, 0.0 points [-1.0, 1.0]')
+    """
+    if round(value, 1) == 0:
+        return f"stays as it is, {_points(value, low, high)}"
+    return f"rises by {_points(value, low, high)}" if value > 0 else f"falls by {_points(-value, -high, -low)}"
 
 
 def _change(value: float, low: float, high: float) -> str:
-    """How many points more or fewer, with the interval in the same direction."""
-    if value >= 0:
-        return f"{_points(value, low, high)} more"
-    return f"{_points(-value, -high, -low)} less"
+    """How many points more or fewer, with the interval in the same direction.
+
+    >>> _change(2.0, 1.0, 3.0), _change(-2.0, -3.0, -1.0)
+    ('2.0 points [1.0, 3.0] more', '2.0 points [1.0, 3.0] less')
+    >>> _change(-0.04, -1.0, 1.0)
+    'as much (0.0 points [-1.0, 1.0] more)'
+    """
+    if round(value, 1) == 0:
+        return f"as much ({_points(value, low, high)} more)"
+    return f"{_points(value, low, high)} more" if value > 0 else f"{_points(-value, -high, -low)} less"
 
 
 def _listed(layers: pd.Index) -> str:

@@ -116,7 +116,9 @@ def passed_over(names: list[str]) -> str:
         return ""
     shown = ", ".join(f"{n} {suffix}" for suffix, n in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:8])
     others = f" and {len(counts) - 8} more kinds" if len(counts) > 8 else ""
-    return f"{counts.total()} files of other kinds were passed over: {shown}{others}"
+    n = counts.total()
+    what = "file of another kind was" if n == 1 else "files of other kinds were"
+    return f"{n} {what} passed over: {shown}{others}"
 
 
 def files_below(root: Path) -> Iterator[str]:

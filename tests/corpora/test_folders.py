@@ -46,7 +46,7 @@ def test_what_is_passed_over_is_counted_by_suffix(tmp_path: Path, monkeypatch, c
 def test_a_folder_of_other_kinds_only_names_them(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "real/1.m4a").write_bytes(b"x")
-    with pytest.raises(ProbeError, match=r"no audio below real/ or fake/ \(1 files of other kinds .* 1 \.m4a\)"):
+    with pytest.raises(ProbeError, match=r"no audio below real/ or fake/ \(1 file of another kind was .* 1 \.m4a\)"):
         load_corpus(f"folder:{tmp_path}")
 
 
@@ -73,7 +73,7 @@ def test_folders_without_labels_are_read_whole(tmp_path: Path) -> None:
     ]
     assert (corpus.utterances[["label", "attack", "speaker"]] == "").all(axis=None)
     assert corpus.notes == (
-        "1 files of other kinds were passed over: 1 .csv",
+        "1 file of another kind was passed over: 1 .csv",
         "there are no labels; a sweep needs --target COLUMN",
     )
 
