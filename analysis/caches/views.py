@@ -151,8 +151,8 @@ def views(
         tables.append(there.loc[tables[0]["utterance_id"]].reset_index(drop=True))
     if tables[0].empty:
         others = " that are also in " + ", ".join(str(cache.folder) for cache, _ in given[1:]) if given[1:] else ""
-        asked = list(where.values()) if isinstance(where, Mapping) else [where]
-        named = argument("where", asked[0] if len(asked) == 1 and isinstance(asked[0], str) else None)
+        values = list(where.values()) if isinstance(where, Mapping) else [where]
+        named = argument("where", values[0] if len(values) == 1 and isinstance(values[0], str) else None)
         splits = ", ".join(sorted(map(str, first.utterances["split"].unique())))
         raise ProbeError(f"{first.folder}: no utterances for {named}{others}. Its splits: {splits}")
     picked: tuple[Array, ...] = ()
