@@ -29,7 +29,7 @@ class Engine:
         folder: where trackers write.
 
     Attributes:
-        device, rank, world. is_main: whether it is the one that writes and prints.
+        device, rank, world. is_main: whether it is the one that writes and prints. bf16: whether products are so.
 
     Raises:
         ProbeError: accelerate or a tracker is not installed; or bf16 on a device without it.
@@ -38,18 +38,18 @@ class Engine:
     def __init__(self, machine: TuneMachine, precision: str, folder: Path) -> None:
         self.device = find_device(machine.device)
         self.rank, self.world, self._accelerator = 0, 1, None
-        self._bf16 = precision == "bf16"
+        self.bf16 = precision == "bf16"
         if int(os.environ.get("WORLD_SIZE", "1")) > 1 or machine.track != "none":
             self._accelerator = _accelerator(machine, self.device, folder)
             self.device = torch.device("cpu") if self.device.type == "cpu" else self._accelerator.device
             self.rank, self.world = self._accelerator.process_index, self._accelerator.num_processes
-        if self._bf16 and self.device.type == "mps":
+        if self.bf16 and self.device.type == "mps":
             raise OptionError("precision", precision, f"is for a CPU or a GPU with CUDA, not for {self.device}")
         self.is_main = self.rank == 0
 
     def autocast(self) -> torch.autocast:
         """What the backbone computes under."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
 
     def share(self, rows: Sequence[int]) -> list[int]:
         """Positions of the rows of a batch, or of a split, that are this process's."""

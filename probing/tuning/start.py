@@ -151,6 +151,8 @@ def from_nothing(
     parts, task = parts_of_corpus(read, target, say)
     backbone = options.load_backbone(device)
     if depth is not None:
+        if depth > backbone.n_layers:
+            raise OptionError("depth", depth, f"{backbone.name} has {backbone.n_layers} blocks. Expected no more")
         backbone = backbone.truncate(depth)
     model = Model(merge, backend, backbone.n_layers, recipe.learning.seed)
     dim = backbone.dim if frames else 2 * backbone.dim

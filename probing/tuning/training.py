@@ -203,15 +203,17 @@ class Training:
         if math.isfinite(value):
             return
         progress = self.progress
-        good = "There is no checkpoint yet"
+        good, anew = "There is no checkpoint yet", ""
         if (self.folder / CHECKPOINT).is_file():
             of = load_checkpoint(self.folder, torch.device("cpu"))
             assert of is not None
             good = f"The last good checkpoint is {self.folder / CHECKPOINT}, after {_after(of['progress'])}"
+            anew = f"; that begins anew ({argument('overwrite', True)})"
+        lower = f"Lower {argument('rate')} or {argument('head_rate')}"
+        if self.engine.bf16:
+            lower += f", or leave {argument('precision', 'bf16')} out"
         raise ProbeError(
-            f"the {what} became {value} at step {progress.step + 1} of epoch {progress.epoch + 1}. {good}. Lower "
-            f"{argument('rate')} or {argument('head_rate')}, or leave {argument('precision', 'bf16')} out; that begins "
-            "anew"
+            f"the {what} became {value} at step {progress.step + 1} of epoch {progress.epoch + 1}. {good}. {lower}{anew}"
         )
 
     @torch.no_grad()
@@ -329,7 +331,15 @@ class Training:
         self.model.head.load_state_dict(state["head"])
         self.optimizer.load(state["optimizer"])
         self.best.load(state["best"])
-        self.say(f"Going on after {_after(state['progress'])}.")
+        self.say(f"Goes on {self._where()}, as an earlier start of this tuning ended there.")
+
+    def _where(self) -> str:
+        """Where a checkpoint goes on, for people."""
+        progress = self.progress
+        if progress.stopped or progress.epoch >= self.learning.epochs:
+            return "after the last epoch"
+        step = f", step {progress.step + 1} of {self.n_steps}" if progress.step else ""
+        return f"from epoch {progress.epoch + 1}{step}"
 
 
 def _after(progress: dict[str, Any]) -> str:

@@ -29,6 +29,7 @@ from probing.runs import Run
 from probing.runs.writer import CONFIGURATION
 from probing.serving.export import SERVING, Exported, check_place, described, open_exported, write_exported
 from probing.sweep.splits import EVAL
+from probing.tuning.checkpoints import CHECKPOINT
 from probing.tuning.clips import Reader, Reading
 from probing.tuning.engine import Engine
 from probing.tuning.evaluation import Evaluated, evaluate
@@ -44,6 +45,7 @@ from probing.tuning.training import LOG, Training
 from probing.tuning.utterances import Material
 
 RECORD = "tuning"  # in serving.json
+OWN = {LOCK, OWNER, CONFIGURATION + PARTIAL}  # in the folder of checkpoints before there is any
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def tune(
         folder: of the tuned model; appears when it is whole. What a killed tuning goes on from is beside it.
         options: what to train, and how.
         machine: how to use this machine.
-        overwrite: replace a model that was tuned another way.
+        overwrite: replace a model that was tuned another way, or what such a tuning left that was killed.
         with_eval: score the split eval with the tuned model in the end.
         say: where to put what a person should know.
 
@@ -106,11 +108,13 @@ def tune(
     if (found := _finished(folder, configuration, overwrite)) is not None:
         say(f"Nothing to do: {folder} is that model.")
         return found
+    _check_work(_work_of(folder))
     engine = Engine(machine, options.precision, folder.with_name(f"{folder.name}.tracking"))
     say = say if engine.is_main else lambda text: None
-    with _workplace(folder, configuration, engine) as work:
+    with _workplace(folder, configuration, engine, overwrite) as work:
         start = source.start(str(engine.device), options.tuning(), say)
         training, told = _prepare(start, options, machine, engine, work, say)
+        _take_over(work, configuration, engine)
         engine.begin(folder.name, asdict(options))
         with training.reader:
             averaged = training.run()
@@ -186,26 +190,76 @@ def _finished(folder: Path, configuration: Mapping[str, Any], overwrite: bool) -
     )
 
 
+def _work_of(folder: Path) -> Path:
+    """The folder of checkpoints, beside the model's place."""
+    return folder.with_name(folder.name + PARTIAL)
+
+
+def _identity(configuration: Mapping[str, Any]) -> bytes:
+    return canonical_json(configuration).encode()
+
+
+def _check_work(work: Path) -> None:
+    """Refuse what is in the place of checkpoints and is no tuning's; nothing is touched."""
+    if not work.exists() and not work.is_symlink():
+        return
+    known = work / CONFIGURATION
+    if work.is_dir() and (_is_tuning(known) or {path.name for path in work.iterdir()} <= OWN):
+        return
+    raise ProbeError(
+        f"{work}: is there and is nothing that a tuning left, and checkpoints go there. Move it, or name another "
+        f"folder ({argument('out', 'DIR')})"
+    )
+
+
+def _check_left(work: Path, configuration: Mapping[str, Any], overwrite: bool) -> None:
+    """Refuse to lose what a killed tuning with other options left."""
+    if overwrite or not (work / CHECKPOINT).is_file():
+        return
+    if (work / CONFIGURATION).read_bytes() != _identity(configuration):
+        raise ProbeError(
+            f"{work}: holds a tuning that was killed, made with other options or from something else. Give its options "
+            f"to go on with it, name another folder ({argument('out', 'DIR')}), or replace it "
+            f"({argument('overwrite', True)})"
+        )
+
+
+def _is_tuning(path: Path) -> bool:
+    """Whether a file is the configuration of a tuning."""
+    try:
+        found = json.loads(path.read_bytes())
+        return "eval" in found and {"train", "recipe"} <= found["options"].keys()
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return False
+
+
 @contextmanager
-def _workplace(folder: Path, configuration: Mapping[str, Any], engine: Engine) -> Iterator[Path]:
-    """The folder of checkpoints, beside the model's place; what another tuning left there is removed."""
-    work = folder.with_name(folder.name + PARTIAL)
+def _workplace(folder: Path, configuration: Mapping[str, Any], engine: Engine, overwrite: bool) -> Iterator[Path]:
+    """The folder of checkpoints, locked; unless there is one to go on from, it is gone in the end."""
+    work = _work_of(folder)
     if not engine.is_main:
-        engine.wait()
         yield work
         return
     lock = lock_folder(work, advice=f"Wait for it to end, or name another folder: {argument('out', 'DIR')}")
     try:
-        identity = canonical_json(configuration).encode()
-        known = work / CONFIGURATION
-        if not known.is_file() or known.read_bytes() != identity:
-            for path in [path for path in work.iterdir() if path.name not in (LOCK, OWNER)]:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-            replace_file(known, identity)
-        engine.wait()
+        _check_work(work)
+        _check_left(work, configuration, overwrite)
         yield work
     finally:
+        nothing_to_lose = not (work / CHECKPOINT).is_file()
         lock.release()
+        if nothing_to_lose:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def _take_over(work: Path, configuration: Mapping[str, Any], engine: Engine) -> None:
+    """Remove what another tuning left, and write whose the folder is from now on."""
+    known = work / CONFIGURATION
+    if engine.is_main and not (known.is_file() and known.read_bytes() == _identity(configuration)):
+        for path in [path for path in work.iterdir() if path.name not in (LOCK, OWNER)]:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        replace_file(known, _identity(configuration))
+    engine.wait()
 
 
 def _prepare(

@@ -19,13 +19,14 @@ from tuned_models import CPU, place_of, tuned_in
 
 from cache import ProbeError
 from cache.errors import CacheBusy
-from cache.lock import lock_folder
+from cache.lock import LOCK, lock_folder
 from probing.tuning import Source, TuneMachine, TuneOptions, tune
 from probing.tuning.memory import out_of_memory
 
 OFTEN = TuneMachine("cpu", checkpoint_minutes=1e-9)  # behind every step
 CHANCE = {"dropout": True, "layerdrop": True, "crop_seconds": 0.4, "augment": "rawboost:5,speed:0.9-1.1"}
 WHAT = TuneOptions(epochs=2, batch=3, rate=1e-3, train="lora:2", **CHANCE)
+WRONG = replace(WHAT, train="last:9")
 FILES = ("model.safetensors", "head.safetensors")
 
 
@@ -57,7 +58,11 @@ def test_a_killed_tuning_ends_with_the_same_bytes(source: Source, tmp_path: Path
     assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".partial")] == []
 
 
-def test_what_another_tuning_left_is_not_gone_on_from(source: Source, tmp_path: Path) -> None:
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != LOCK}
+
+
+def test_what_a_killed_tuning_left_is_gone_on_from_or_replaced_when_asked(source: Source, tmp_path: Path) -> None:
     said: list[str] = []
 
     def stop(text: str) -> None:
@@ -65,14 +70,37 @@ def test_what_another_tuning_left_is_not_gone_on_from(source: Source, tmp_path: 
         if text.startswith("Epoch 5"):
             raise KeyboardInterrupt
 
-    other = replace(WHAT, seed=1)
-    for options in (WHAT, other):
-        with pytest.raises(KeyboardInterrupt):
-            tune(source, tmp_path / "t", options, CPU, say=stop)
-    assert not any(text.startswith("Going on") for text in said)
+    def start(options: TuneOptions, *, overwrite: bool = False) -> None:
+        tune(source, tmp_path / "t", options, CPU, overwrite=overwrite, say=stop)
+
     with pytest.raises(KeyboardInterrupt):
-        tune(source, tmp_path / "t", other, CPU, say=stop)
-    assert said[-2].startswith("Going on after epoch 4")
+        start(WHAT)
+    other, left = replace(WHAT, seed=1), contents(tmp_path / "t.partial")
+    for refused, message in ((other, r"t\.partial: holds a tuning that was killed"), (WRONG, "has 2 blocks here")):
+        with pytest.raises(ProbeError, match=message):
+            start(refused, overwrite=refused is WRONG)
+        assert contents(tmp_path / "t.partial") == left
+    with pytest.raises(KeyboardInterrupt):
+        start(WHAT)
+    assert said[-2].startswith("Goes on from epoch 5,")
+    with pytest.raises(KeyboardInterrupt):
+        start(other, overwrite=True)
+    assert not said[-2].startswith("Goes on")
+    with pytest.raises(KeyboardInterrupt):
+        start(other)
+    assert said[-2].startswith("Goes on from epoch 5,")
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "configuration.json"])
+def test_a_folder_that_is_no_tunings_is_not_touched(name: str, source: Source, tmp_path: Path) -> None:
+    mine = tmp_path / "t.partial" / name
+    mine.parent.mkdir()
+    mine.write_text('{"options": {}}')
+    for overwrite in (False, True):
+        with pytest.raises(ProbeError, match=r"t\.partial: is there and is nothing that a tuning left"):
+            tune(source, tmp_path / "t", WHAT, CPU, overwrite=overwrite, say=quiet)
+    assert contents(mine.parent) == {name: b'{"options": {}}'}
+    assert list(tmp_path.iterdir()) == [mine.parent]
 
 
 def test_two_processes_give_the_losses_of_one(source: Source, tmp_path: Path) -> None:
@@ -107,8 +135,10 @@ def test_one_process_at_a_time_writes_a_model(source: Source, tmp_path: Path) ->
 
 def test_a_loss_that_is_no_number_stops_and_names_the_last_good_checkpoint(source: Source, tmp_path: Path) -> None:
     wild = TuneOptions(epochs=3, batch=3, rate=1e38, head_rate=1e38)
-    with pytest.raises(ProbeError, match=r"became (nan|inf) at step .* last good checkpoint is .*checkpoint.pt, after"):
+    expected = r"became (nan|inf) at step .* last good checkpoint is .*checkpoint.pt, after"
+    with pytest.raises(ProbeError, match=expected) as refused:
         tune(source, tmp_path / "t", wild, OFTEN, say=quiet)
+    assert "bf16" not in str(refused.value)
     state = torch.load(tmp_path / "t.partial" / "checkpoint.pt", weights_only=True)
     assert all(value.isfinite().all() for value in (*state["head"].values(), *state["optimizer"]["weights"].values()))
     assert math.isfinite(state["progress"]["loss"])

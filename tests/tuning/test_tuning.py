@@ -26,6 +26,7 @@ from probing.tuning.model import TunedModel
 from probing.tuning.recipes import RECIPES
 
 HEAD = "weighted-sum+linear-depth-02"
+ANEW = ["--backbone", "model", "--corpus", "c.csv"]
 FEW = TuneOptions(epochs=1, batch=4, rate=1e-3)
 
 
@@ -234,6 +235,8 @@ def test_the_command_says_what_it_gained_and_what_is_next(place: Path, tmp_path:
         (["c.run", "--train", "blocks:7", "--depth", "2"], "--train blocks:7: the model has blocks 1:2 here"),
         (["c.run", "--train", "some"], "--train some: expected head, all, last:N, blocks:LIST"),
         (["c.run", "--train", "head", "--front-end"], "--front-end: is of the backbone, of which nothing is trained"),
+        ([*ANEW, "--head", "mean+linear", "--depth", "99"], "--depth 99: model has 3 blocks. Expected no more"),
+        ([*ANEW, "--head", "mean+lin"], "--head mean+lin: back-end"),
         (["c.run", "--head", "linear-layer-00"], "needs no block"),
         (["c.run", "--head", "aasist"], "--head aasist: c.run has no such head"),
         (["c.run", "--recipe", "slow"], "--recipe slow: expected quick, one-stage, attm or attm-released"),
@@ -248,7 +251,7 @@ def test_what_cannot_be_tuned_is_refused_with_its_flag(
     monkeypatch.chdir(place)
     assert run_cli(["tune", *words, "--out", str(tmp_path / "t"), "--device", "cpu"], monkeypatch) == 2
     assert message in " ".join(capsys.readouterr().err.split())
-    assert not (tmp_path / "t").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_audio_or_a_cache_that_is_gone_is_named(place: Path, tmp_path: Path) -> None:
