@@ -46,7 +46,13 @@ def tune(
     options: TuneOptions,
     machine: TuneMachine,
     continued: Annotated[
-        Path | None, typer.Option("--continue", metavar="DIR", help="Go on from a tuned or exported model.")
+        Path | None,
+        typer.Option(
+            "--continue",
+            metavar="DIR",
+            help="Go on from a tuned or exported model, on the utterances of RUN, or else those it was tuned on. "
+            "What is trained is not taken from it: all, if --train does not say.",
+        ),
     ] = None,
     corpus: Annotated[
         str | None, typer.Option(metavar="SPEC", help="Without a run: as probe extract, with splits train and dev.")
@@ -84,10 +90,10 @@ def tune(
         source, folder, options, machine, overwrite=overwrite, with_eval=not skip_eval
     )
     if tuned is not None:
-        _show(tuned, folder)
+        _show(tuned, folder, run)
 
 
-def _show(tuned: "Tuned", folder: Path) -> None:
+def _show(tuned: "Tuned", folder: Path, run: Path | None) -> None:
     """What it gained, and what to type next."""
     record = tuned.record
     metric = METRICS[record["dev"]["metric"]]
@@ -101,6 +107,10 @@ def _show(tuned: "Tuned", folder: Path) -> None:
         out.print(tuned.evaluated.sentence, markup=False)
     picture = import_module("analysis.plots.training").save_training_curve(folder)
     out.print(f"Tuned: {folder}\nTraining: {folder / LOG} and {picture}", markup=False)
-    extract = command_line("probe", "extract", "tuned.cache", backbone=folder, **tuned.how_extracted)
-    out.print(f"Next: probe score {folder} AUDIO --out scores.txt\n      {extract}", markup=False)
-    out.print("      probe sweep tuned.cache; probe compare FROZEN.run tuned.run", markup=False)
+    cache, of_tuned = (folder.with_name(f"{folder.name}.{kind}") for kind in ("cache", "run"))
+    extract = command_line("probe", "extract", cache, backbone=folder, **tuned.how_extracted)
+    steps = [command_line("probe", "sweep", cache)]
+    if (frozen := run or record["source"].get("run")) is not None:
+        steps.append(command_line("probe", "compare", frozen, of_tuned))
+    score = command_line("probe", "score", folder)
+    out.print(f"Next: {score} AUDIO --out scores.txt\n      {extract}\n      {'; '.join(steps)}", markup=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.plots.style import colours, figure_of, new_axes, save_figure, whole_numbers
+from analysis.plots.style import TITLE_PT, colours, figure_of, new_axes, plain, save_figure, whole_numbers
 from cache.errors import ProbeError
 from probing.targets.metrics import METRICS
 
@@ -34,14 +34,18 @@ def training_curve(folder: str | Path, ax: Axes | None = None) -> Axes:
         raise ProbeError(f"{path}: no training that can be read ({error}). Make it: probe tune RUN") from None
     ax = ax or new_axes()
     of_train, of_dev, of_metric = colours(3)
-    ax.plot(table["epoch"], table["train_loss"], "o-", color=of_train, label="loss, train")
-    ax.plot(table["epoch"], table["dev_loss"], "s-", color=of_dev, label="loss, dev")
+    epochs, values = table["epoch"], metric.scale * table[name]
+    # markers of three sizes, of which only the smallest is filled, so that none hides another
+    hollow = {"markerfacecolor": "none"}
+    ax.plot(epochs, table["train_loss"], "o-", color=of_train, ms=10, label="loss, train", **hollow)
+    ax.plot(epochs, table["dev_loss"], "s-", color=of_dev, ms=6, label="loss, dev", **hollow)
     other = ax.twinx()
     other.grid(visible=False)
-    other.plot(table["epoch"], metric.scale * table[name], "--", color=of_metric, label=f"{metric.called}, dev")
-    chosen = table[table["averaged"] == 1]
-    other.plot(chosen["epoch"], metric.scale * chosen[name], "D", color=of_metric, label="averaged")
+    other.plot(epochs, values, "--", color=of_metric, label=f"{metric.called}, dev")
+    chosen = table["averaged"] == 1
+    other.plot(epochs[chosen], values[chosen], "D", color=of_metric, ms=3.5, label="averaged")
     ax.set(xlabel="epoch", ylabel="loss")
+    ax.set_title(f"Tuning of {plain(Path(folder).resolve().name)}", fontsize=TITLE_PT)
     whole_numbers(ax)
     other.set_ylabel(metric.axis_of(" on dev"))
     drawn = [*ax.get_legend_handles_labels()[0], *other.get_legend_handles_labels()[0]]

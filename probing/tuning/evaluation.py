@@ -1,32 +1,38 @@
-"""How a tuned model does on eval, beside the same head on the frozen backbone."""
+"""How a tuned model does on eval, beside the same head on the frozen backbone, or what it went on from."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from cache.errors import ProbeError
 from probing.backbones import Backbone
+from probing.extraction import Options
 from probing.extraction.layers import layers_of
-from probing.heads.head import Head
+from probing.metrics import Resamples
 from probing.metrics.clusters import AUTO
 from probing.progress import progress_line
+from probing.serving.heads import AnyHead
 from probing.targets.metrics import METRICS
 from probing.tuning.start import Start
 from probing.tuning.utterances import Utterances
 
 RESAMPLES = 1000
+FROZEN = "on the frozen backbone"
+STARTED = "as it started"
 
 
 @dataclass(frozen=True)
 class Evaluated:
     """The metric of the task on eval with its 95 % interval.
 
-    frozen: the same of the head on the frozen backbone, and difference, low_difference, high_difference: tuned less
-    frozen, paired on the same trials; None where no run says.
+    frozen: the same of the head before, and difference, low_difference, high_difference: tuned less frozen, paired on
+    the same trials; None of a new head. before: what it was then, in words.
     """
 
     metric: str
@@ -37,6 +43,7 @@ class Evaluated:
     difference: float | None = None
     low_difference: float | None = None
     high_difference: float | None = None
+    before: str = FROZEN
 
     def as_dict(self) -> dict[str, Any]:
         """For the record."""
@@ -71,13 +78,27 @@ class Evaluated:
         way = "more" if self.difference > 0 else "less"
         verdict = "" if shown else ", which may be chance"
         return (
-            f"{told}; on the frozen backbone {metric.text(self.frozen)}, {metric.difference(self.difference)} {way} "
+            f"{told}; {self.before} {metric.text(self.frozen)}, {metric.difference(self.difference)} {way} "
             f"[{metric.number(ends[0])}, {metric.number(ends[1])}]{verdict}."
         )
 
 
-def evaluate(start: Start, head: Head, backbone: Backbone, utterances: Utterances) -> Evaluated:
-    """Score eval as `probe score` does, and compare with what the run scored.
+@dataclass(frozen=True)
+class Heard:
+    """What a head makes of utterances.
+
+    scores: (N,) or (N, M). means: (N, D) over time of layer 1, if asked for. measures: of the audio, a row each.
+    """
+
+    scores: NDArray[np.float64]
+    means: NDArray[np.float32]
+    measures: pd.DataFrame
+
+
+def hear(
+    options: Options, head: AnyHead, backbone: Backbone, utterances: Utterances, told: str, *, means: bool = False
+) -> Heard:
+    """Score utterances as `probe score` does.
 
     Raises:
         ProbeError: the audio of an utterance cannot be used any more.
@@ -85,35 +106,73 @@ def evaluate(start: Start, head: Head, backbone: Backbone, utterances: Utterance
     table = utterances.table
     names = [str(name) for name in table["utterance_id"]]
     files = {name: utterances.root / str(path) for name, path in zip(names, table["path"], strict=True)}
-    found: dict[str, Any] = {}
+    scores: dict[str, Any] = {}
+    of_first: list[NDArray[np.float32]] = []
+    measured: dict[str, Mapping[str, float]] = {}
 
     def failed(name: str, reason: str) -> None:
         raise ProbeError(f"{files[name]}: cannot be used ({reason}). Mend the file; the same command goes on")
 
-    with progress_line("Evaluating", len(files), "utterances") as line:
-        for name, layers in layers_of(files, backbone, start.options, on_failure=failed):
+    with progress_line(told, len(files), "utterances") as line:
+        for name, layers in layers_of(files, backbone, options, on_failure=failed, on_measures=measured.__setitem__):
             x = layers[head.layers]
-            found[name] = head.score(x if head.tier == "frames" else x[:, None])[0]
+            frames = head.tier == "frames"
+            scores[name] = head.score(x if frames else x[:, None])[0]
+            if means:
+                mean = layers[1].mean(axis=0, dtype=np.float64) if frames else layers[1][0]
+                of_first.append(mean.astype(np.float32))
             line.advance(1)
-    scores = np.array([found[name] for name in names])
+    return Heard(np.array(list(scores.values())), np.array(of_first), pd.DataFrame([measured[name] for name in scores]))
+
+
+def resamples_of(start: Start, utterances: Utterances) -> Resamples:
+    """Resamples of the trials of a part: those of the run that it starts from, if it does.
+
+    Raises:
+        ProbeError: the run has other trials.
+    """
+    if start.frozen is None:
+        task = start.task
+        return task.draw(utterances.target, task.clusters(utterances.table, AUTO), RESAMPLES, 0)
+    run, name = start.frozen
+    of_run = run.trials(name, utterances.name)
+    if of_run["utterance_id"].astype(str).tolist() != utterances.table["utterance_id"].astype(str).tolist():
+        raise ProbeError(f"{run.folder}: its {utterances.name} trials are others than its cache has. Sweep it again")
+    return run.draw(of_run)
+
+
+def evaluate(start: Start, scores: NDArray[np.float64], utterances: Utterances, device: str = "cpu") -> Evaluated:
+    """The metric of the scores of eval, compared with what the head scored before it was tuned.
+
+    Args:
+        start: what the tuning started from.
+        scores: of the tuned model, see `hear`.
+        utterances: eval.
+        device: on which the model that was gone on from scores again.
+    """
     task = start.task
     trials = task.trials(utterances.target, scores)
     value = trials.figures()[task.metric.name]
-    if start.frozen is None:
-        resamples = task.draw(utterances.target, task.clusters(table, AUTO), RESAMPLES, 0)
-        interval = task.interval(value, trials.resampled(resamples)[task.metric.name], resamples)
-        return Evaluated(task.metric.name, value, interval.low, interval.high)
-    run, name = start.frozen
-    of_run = run.trials(name)
-    same = of_run["utterance_id"].astype(str).tolist() == names
-    if not same:
-        raise ProbeError(f"{run.folder}: its eval trials are others than its cache has. Sweep it again")
-    resamples = run.draw(of_run)
-    before = run.scored(of_run)
+    resamples = resamples_of(start, utterances)
     resampled = trials.resampled(resamples)[task.metric.name]
     interval = task.interval(value, resampled, resamples)
-    frozen = before.figures()[task.metric.name]
-    difference = task.difference(value - frozen, resampled - before.resampled(resamples)[task.metric.name], resamples)
-    return Evaluated(
-        task.metric.name, value, interval.low, interval.high, frozen, value - frozen, difference.low, difference.high
+    found = Evaluated(task.metric.name, value, interval.low, interval.high)
+    if start.frozen is not None:
+        run, name = start.frozen
+        before = run.scored(run.trials(name))
+    elif start.continued is not None:
+        model = start.continued
+        again = hear(model.options, model.head, model.load_backbone(device), utterances, "Evaluating as it started")
+        before = task.trials(utterances.target, again.scores)
+    else:
+        return found
+    known = before.figures()[task.metric.name]
+    difference = task.difference(value - known, resampled - before.resampled(resamples)[task.metric.name], resamples)
+    return replace(
+        found,
+        frozen=known,
+        difference=value - known,
+        low_difference=difference.low,
+        high_difference=difference.high,
+        before=FROZEN if start.frozen else STARTED,
     )

@@ -22,7 +22,7 @@ from probing.progress import progress_line
 from probing.registry import RegistryError
 from probing.runs import Run
 from probing.serving.exit_heads import ExitHeads
-from probing.serving.export import load_run_backbone, open_exported, run_options
+from probing.serving.export import Exported, load_run_backbone, open_exported, run_options
 from probing.serving.heads import AnyHead, choose_head
 from probing.targets.metrics import BINARY, CLASSES, NUMBER
 from probing.targets.options import TargetOptions
@@ -39,7 +39,7 @@ class Start:
     backbone: cut to the blocks that the head needs. head: a stack of one model. n_frames: of the frames tier, that it
     sees. unit: see `Head`. trained: whether the head is. options: how audio is prepared. parts: `train`, `dev` and,
     where there is one, `eval`. about: where it came from, for the record. frozen: what the head scored on the frozen
-    backbone, if a run knows.
+    backbone, if a run knows. continued: the model that it goes on from, as it was.
     """
 
     backbone: Backbone
@@ -52,6 +52,7 @@ class Start:
     parts: dict[str, Utterances]
     about: dict[str, Any]
     frozen: tuple[Run, str] | None = None
+    continued: Exported | None = None
 
     @property
     def name(self) -> str:
@@ -105,8 +106,10 @@ def from_exported(
     if stack.outputs != _outputs(task):
         raise ProbeError(f"{folder}: its head is of another target than {task.target}. Give the run that it is of")
     backbone = exported.load_backbone(device)
+    say(f"Goes on from {folder}, on the utterances of {about.get('run') or about['corpus']}.")
     about |= {"continued": str(folder.resolve()), "weights_sha256": exported.record["weights_sha256"]}
-    return Start(backbone, stack, n_frames, unit, True, exported.options, task, parts, about)
+    as_it_was = open_exported(folder)
+    return Start(backbone, stack, n_frames, unit, True, exported.options, task, parts, about, continued=as_it_was)
 
 
 def from_nothing(

@@ -213,7 +213,8 @@ class Training:
         if self.engine.bf16:
             lower += f", or leave {argument('precision', 'bf16')} out"
         raise ProbeError(
-            f"the {what} became {value} at step {progress.step + 1} of epoch {progress.epoch + 1}. {good}. {lower}{anew}"
+            f"the {what} became {value} at step {progress.step + 1} of epoch {progress.epoch + 1}. {good}. "
+            f"{lower}{anew}"
         )
 
     @torch.no_grad()

@@ -32,12 +32,13 @@ from probing.sweep.splits import EVAL
 from probing.tuning.checkpoints import CHECKPOINT
 from probing.tuning.clips import Reader, Reading
 from probing.tuning.engine import Engine
-from probing.tuning.evaluation import Evaluated, evaluate
+from probing.tuning.evaluation import Evaluated, evaluate, hear
 from probing.tuning.lora import add_adapters, take_adapters_off
 from probing.tuning.memory import peak_memory
 from probing.tuning.model import TunedModel
 from probing.tuning.options import TuneMachine, TuneOptions, check_meaning
 from probing.tuning.recipes import TuningRecipe
+from probing.tuning.reference import tuned_reference
 from probing.tuning.source import Source
 from probing.tuning.start import Start
 from probing.tuning.trained import Group, groups_of
@@ -123,7 +124,12 @@ def tune(
             engine.end()
             return None
         say(f"Trained in {duration(training.progress.seconds)}; the weights are {_which(averaged)}.")
-        evaluated = evaluate(start, head, backbone, start.parts[EVAL]) if with_eval and EVAL in start.parts else None
+        of_eval = evaluated = None
+        if with_eval and EVAL in start.parts:
+            part = start.parts[EVAL]
+            of_eval = hear(start.options, head, backbone, part, "Evaluating").scores
+            evaluated = evaluate(start, of_eval, part, str(engine.device))
+        reference = tuned_reference(start, head, backbone, of_eval)
         record = _record(start, head, backbone, training, evaluated) | {
             RECORD: {
                 "source": start.about,
@@ -139,7 +145,7 @@ def tune(
                 "processes": engine.world,
             }
         }
-        exported = write_exported(folder, backbone, head, record, more={LOG: (work / LOG).read_bytes()})
+        exported = write_exported(folder, backbone, head, record, reference, more={LOG: (work / LOG).read_bytes()})
         engine.end()
     shutil.rmtree(work, ignore_errors=True)
     return Tuned(exported, evaluated)

@@ -16,14 +16,17 @@ from cache import ProbeError
 from probing.audio import load_audio
 from probing.corpora import load_corpus
 from probing.extraction import Options, extract
+from probing.extraction.layers import layers_of
+from probing.metrics import eer
 from probing.runs import Run
-from probing.serving import Server, export, open_exported, score_audio
+from probing.serving import Server, export, open_exported, score_audio, training_clips
 from probing.serving.export import load_run_backbone, run_options
 from probing.sweep import DepthOptions, SweepOptions, sweep
 from probing.targets.options import TargetOptions
 from probing.tuning import Source, TuneMachine, TuneOptions, tune
 from probing.tuning.model import TunedModel
 from probing.tuning.recipes import RECIPES
+from probing.tuning.reference import tuned_reference
 
 HEAD = "weighted-sum+linear-depth-02"
 ANEW = ["--backbone", "model", "--corpus", "c.csv"]
@@ -84,6 +87,43 @@ def test_tuning_changes_the_layers_and_says_what_was_done(tuned: Path, place: Pa
 
 def eval_eer(run: Run) -> float:
     return run.scored(run.trials(HEAD)).figures()["eer"]
+
+
+def test_a_tuned_model_gives_verdicts(tuned: Path, place: Path, monkeypatch, capsys) -> None:
+    served = Server(tuned)
+    reference = served.reference
+    assert reference is not None
+    table = load_corpus(str(place / "c.csv")).utterances
+    by_id = dict(zip(files_of(place), scored(tuned, place), strict=True))
+    for part, known in reference.parts.items():
+        rows = table[table["split"] == part]
+        assert known.scores == pytest.approx([by_id[name.replace("_", " ")] for name in rows["utterance_id"]])
+        assert known.bonafide.tolist() == (rows["label"] == "bonafide").tolist()
+    told = served.exported.record["tuning"]
+    assert list(reference.parts) == ["dev", "eval"]
+    assert reference.parts["eval"].eer.value == pytest.approx(told["eval"]["value"])
+    assert reference.missing.startswith("It is not known what its training clips were like: 8 clips of train")
+    assert (
+        run_cli(["score", str(tuned), str(next(iter(files_of(place).values()))), "--device", "cpu"], monkeypatch) == 0
+    )
+    text = " ".join(capsys.readouterr())
+    assert "earlier version" not in text
+
+
+def test_what_the_training_clips_were_like_is_of_the_tuned_layers(
+    tuned: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_clips, "FEWEST", 4)
+    made = open_exported(tuned)
+    start = Source(place / "c.run", HEAD).start("cpu", FEW.tuning(), quiet)
+    found = tuned_reference(start, made.head, made.load_backbone(), None)
+    assert found is not None
+    assert found.training is not None
+    assert (list(found.parts), found.missing) == (["dev"], "")
+    assert (found.training.n, found.training.layer, found.training.mean.shape) == (8, 1, (32,))
+    files = dict(list(files_of(place).items())[:8])
+    means = [layers[1][0] for _, layers in layers_of(files, made.load_backbone(), made.options)]
+    assert found.training.mean == pytest.approx(np.mean(means, axis=0), abs=1e-5)
 
 
 def test_the_tuned_layers_are_extracted_and_swept_like_any(tuned: Path, place: Path, tmp_path: Path) -> None:
@@ -166,6 +206,17 @@ def test_a_new_head_is_trained_before_the_backbone_joins(place: Path, tmp_path: 
     assert (log["rate_backbone"] > 0).tolist() == [False] * 4 + [True]
     further = tuned_in(tmp_path / "u", Source(continued=tmp_path / "t"), FEW)
     assert further.record["dev"]["started"] == pytest.approx(made.record["dev"]["tuned"])
+    again = tuned_in(tmp_path / "v", Source(continued=tmp_path / "u"), FEW, with_eval=True)
+    assert again.evaluated is not None
+    of_u = open_exported(tmp_path / "u")
+    eval_files = dict(list(files_of(place).items())[12:])
+    before = score_audio(of_u.head, of_u.load_backbone(), of_u.options, eval_files, lambda *_: None)
+    after = open_exported(tmp_path / "v").reference
+    assert after is not None
+    bonafide = after.parts["eval"].bonafide
+    assert again.evaluated.frozen == eer(bonafide, list(before.values()))
+    assert again.evaluated.difference == eer(bonafide, after.parts["eval"].scores) - again.evaluated.frozen
+    assert "; as it started " in again.evaluated.sentence
     assert further.record["source"]["weights_sha256"] == made.exported.record["weights_sha256"]
 
 
@@ -218,6 +269,9 @@ def test_the_command_says_what_it_gained_and_what_is_next(place: Path, tmp_path:
     assert "on the frozen backbone" in text
     assert f"--backbone {tmp_path / 't'} --corpus" in text
     assert "--max-seconds 0.8" in text
+    made = tmp_path / "t"
+    assert f"probe extract {made}.cache --backbone" in text
+    assert f"probe sweep {made}.cache; probe compare c.run {made}.run" in text
     assert (tmp_path / "t" / "training.png").is_file()
     assert run_cli([*arguments, "--epochs", "1"], monkeypatch) == 0
     assert "Nothing to do" in capsys.readouterr().err

@@ -1,0 +1,71 @@
+"""What a verdict on a clip needs beside a tuned head: scores of dev and eval, and what training clips were like."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cache.errors import ProbeError
+from probing.backbones import Backbone
+from probing.calibration import calibrate
+from probing.heads.head import Head
+from probing.labels import BONAFIDE, SPOOF
+from probing.serving.reference import Reference, Scored
+from probing.serving.training_clips import TrainingClips, describe
+from probing.sweep.splits import EVAL
+from probing.tuning.evaluation import Heard, hear, resamples_of
+from probing.tuning.start import Start
+from probing.tuning.utterances import Utterances
+
+MOST = 500  # training clips that are heard again, to say what they are like
+
+
+def tuned_reference(
+    start: Start, head: Head, backbone: Backbone, of_eval: NDArray[np.float64] | None
+) -> Reference | None:
+    """Score dev and hear training clips as the tuned model does; None but for bona fide against spoof.
+
+    Args:
+        start: what the tuning started from.
+        head: tuned.
+        backbone: tuned.
+        of_eval: scores of eval; None where it was not scored.
+
+    Raises:
+        ProbeError: the audio of an utterance cannot be used any more.
+    """
+    if not start.task.is_spoofing:
+        return None
+    dev = start.parts["dev"]
+    on_dev = hear(start.options, head, backbone, dev, "Scoring dev", means=True)
+    parts = {"dev": _scored(start, dev, on_dev.scores)}
+    if of_eval is not None:
+        parts[EVAL] = _scored(start, start.parts[EVAL], of_eval)
+    train = start.parts["train"]
+    heard = hear(start.options, head, backbone, _some(train), "Measuring training clips", means=True)
+    training, missing = _training(heard, on_dev)
+    return Reference(parts, calibrate(dev.target, on_dev.scores), train.corpus, training, missing)
+
+
+def _scored(start: Start, part: Utterances, scores: NDArray[np.float64]) -> Scored:
+    label = np.where(part.target, BONAFIDE, SPOOF)
+    return Scored.of(pd.DataFrame({"label": label, "score": scores}), resamples_of(start, part))
+
+
+def _some(train: Utterances) -> Utterances:
+    """No more than are needed, drawn the same every time."""
+    if len(train) <= MOST:
+        return train
+    rows = np.sort(np.random.default_rng(0).choice(len(train), MOST, replace=False))
+    return replace(train, table=train.table.iloc[rows].reset_index(drop=True), target=train.target[rows])
+
+
+def _training(train: Heard, dev: Heard) -> tuple[TrainingClips | None, str]:
+    """What the training clips were like, or a sentence on why that is not known."""
+    try:
+        return describe(train.measures, train.means, dev.means, layer=1), ""
+    except ProbeError as error:
+        return None, f"It is not known what its training clips were like: {error}"
