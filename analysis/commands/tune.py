@@ -61,7 +61,9 @@ def tune(
     backbone: Annotated[Options, Only(*OF_BACKBONE)],
     target: Annotated[TargetOptions, Only(*OF_TARGET)],
     skip_eval: Annotated[bool, typer.Option("--skip-eval", help="Do not score eval in the end.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model tuned another way.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a model tuned another way, or what a killed one left.")
+    ] = False,
 ) -> None:
     """Fine-tune the first blocks of a backbone together with the head on them, and say what that gained.
 
@@ -84,7 +86,7 @@ def tune(
         backbone.check_backbone()
     source = Source(run, head, depth, continued, corpus, backbone, target, audio_root)
     if folder is None:
-        named = run or continued or Path(Path(backbone.backbone).name)
+        named = continued or run or Path(Path(backbone.backbone).name)
         folder = named.with_name(f"{named.name.removesuffix('.run')}.tuned")
     tuned = import_module("probing.tuning").tune(
         source, folder, options, machine, overwrite=overwrite, with_eval=not skip_eval

@@ -36,9 +36,8 @@ def training_curve(folder: str | Path, ax: Axes | None = None) -> Axes:
     of_train, of_dev, of_metric = colours(3)
     epochs, values = table["epoch"], metric.scale * table[name]
     # markers of three sizes, of which only the smallest is filled, so that none hides another
-    hollow = {"markerfacecolor": "none"}
-    ax.plot(epochs, table["train_loss"], "o-", color=of_train, ms=10, label="loss, train", **hollow)
-    ax.plot(epochs, table["dev_loss"], "s-", color=of_dev, ms=6, label="loss, dev", **hollow)
+    ax.plot(epochs, table["train_loss"], "o-", color=of_train, ms=10, mfc="none", label="loss, train")
+    ax.plot(epochs, table["dev_loss"], "s-", color=of_dev, ms=6, mfc="none", label="loss, dev")
     other = ax.twinx()
     other.grid(visible=False)
     other.plot(epochs, values, "--", color=of_metric, label=f"{metric.called}, dev")

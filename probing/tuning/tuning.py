@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from cache.atomic import PARTIAL, replace_file
 from cache.errors import ProbeError, argument
-from cache.lock import LOCK, OWNER, lock_folder
 from cache.manifest import canonical_json
 from probing.augmentation import Augmentation
 from probing.backbones import Backbone, Trainable
@@ -26,10 +23,8 @@ from probing.heads.training import prior_log_odds
 from probing.options import one_of
 from probing.progress import console, duration
 from probing.runs import Run
-from probing.runs.writer import CONFIGURATION
 from probing.serving.export import SERVING, Exported, check_place, described, open_exported, write_exported
 from probing.sweep.splits import EVAL
-from probing.tuning.checkpoints import CHECKPOINT
 from probing.tuning.clips import Reader, Reading
 from probing.tuning.engine import Engine
 from probing.tuning.evaluation import Evaluated, evaluate, hear
@@ -44,9 +39,9 @@ from probing.tuning.start import Start
 from probing.tuning.trained import Group, groups_of
 from probing.tuning.training import LOG, Training
 from probing.tuning.utterances import Material
+from probing.tuning.workplace import check_work, take_over, work_of, workplace
 
 RECORD = "tuning"  # in serving.json
-OWN = {LOCK, OWNER, CONFIGURATION + PARTIAL}  # in the folder of checkpoints before there is any
 
 
 @dataclass(frozen=True)
@@ -109,13 +104,13 @@ def tune(
     if (found := _finished(folder, configuration, overwrite)) is not None:
         say(f"Nothing to do: {folder} is that model.")
         return found
-    _check_work(_work_of(folder))
+    check_work(work_of(folder))
     engine = Engine(machine, options.precision, folder.with_name(f"{folder.name}.tracking"))
     say = say if engine.is_main else lambda text: None
-    with _workplace(folder, configuration, engine, overwrite) as work:
+    with workplace(folder, configuration, engine, overwrite) as work:
         start = source.start(str(engine.device), options.tuning(), say)
         training, told = _prepare(start, options, machine, engine, work, say)
-        _take_over(work, configuration, engine)
+        take_over(work, configuration, engine)
         engine.begin(folder.name, asdict(options))
         with training.reader:
             averaged = training.run()
@@ -194,78 +189,6 @@ def _finished(folder: Path, configuration: Mapping[str, Any], overwrite: bool) -
         f"{folder}: holds a model made with other options or from something else. Name another folder "
         f"({argument('out', 'DIR')}) or replace it ({argument('overwrite', True)})"
     )
-
-
-def _work_of(folder: Path) -> Path:
-    """The folder of checkpoints, beside the model's place."""
-    return folder.with_name(folder.name + PARTIAL)
-
-
-def _identity(configuration: Mapping[str, Any]) -> bytes:
-    return canonical_json(configuration).encode()
-
-
-def _check_work(work: Path) -> None:
-    """Refuse what is in the place of checkpoints and is no tuning's; nothing is touched."""
-    if not work.exists() and not work.is_symlink():
-        return
-    known = work / CONFIGURATION
-    if work.is_dir() and (_is_tuning(known) or {path.name for path in work.iterdir()} <= OWN):
-        return
-    raise ProbeError(
-        f"{work}: is there and is nothing that a tuning left, and checkpoints go there. Move it, or name another "
-        f"folder ({argument('out', 'DIR')})"
-    )
-
-
-def _check_left(work: Path, configuration: Mapping[str, Any], overwrite: bool) -> None:
-    """Refuse to lose what a killed tuning with other options left."""
-    if overwrite or not (work / CHECKPOINT).is_file():
-        return
-    if (work / CONFIGURATION).read_bytes() != _identity(configuration):
-        raise ProbeError(
-            f"{work}: holds a tuning that was killed, made with other options or from something else. Give its options "
-            f"to go on with it, name another folder ({argument('out', 'DIR')}), or replace it "
-            f"({argument('overwrite', True)})"
-        )
-
-
-def _is_tuning(path: Path) -> bool:
-    """Whether a file is the configuration of a tuning."""
-    try:
-        found = json.loads(path.read_bytes())
-        return "eval" in found and {"train", "recipe"} <= found["options"].keys()
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return False
-
-
-@contextmanager
-def _workplace(folder: Path, configuration: Mapping[str, Any], engine: Engine, overwrite: bool) -> Iterator[Path]:
-    """The folder of checkpoints, locked; unless there is one to go on from, it is gone in the end."""
-    work = _work_of(folder)
-    if not engine.is_main:
-        yield work
-        return
-    lock = lock_folder(work, advice=f"Wait for it to end, or name another folder: {argument('out', 'DIR')}")
-    try:
-        _check_work(work)
-        _check_left(work, configuration, overwrite)
-        yield work
-    finally:
-        nothing_to_lose = not (work / CHECKPOINT).is_file()
-        lock.release()
-        if nothing_to_lose:
-            shutil.rmtree(work, ignore_errors=True)
-
-
-def _take_over(work: Path, configuration: Mapping[str, Any], engine: Engine) -> None:
-    """Remove what another tuning left, and write whose the folder is from now on."""
-    known = work / CONFIGURATION
-    if engine.is_main and not (known.is_file() and known.read_bytes() == _identity(configuration)):
-        for path in [path for path in work.iterdir() if path.name not in (LOCK, OWNER)]:
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-        replace_file(known, _identity(configuration))
-    engine.wait()
 
 
 def _prepare(

@@ -12,6 +12,8 @@ from small_extraction import machine, quiet, run_cli
 from tiny_models import build
 from tuned_models import CPU, place_of, tuned_in
 
+from analysis.plots.style import figure_of
+from analysis.plots.training import training_curve
 from cache import ProbeError
 from probing.audio import load_audio
 from probing.corpora import load_corpus
@@ -87,6 +89,17 @@ def test_tuning_changes_the_layers_and_says_what_was_done(tuned: Path, place: Pa
 
 def eval_eer(run: Run) -> float:
     return run.scored(run.trials(HEAD)).figures()["eer"]
+
+
+def test_the_picture_has_the_name_whole_epochs_and_markers_that_show(tuned: Path) -> None:
+    ax = training_curve(tuned)
+    figure_of(ax).canvas.draw()
+    assert ax.get_title() == "Tuning of tuned"
+    ticks = [tick for tick in ax.get_xticks() if 3 <= tick <= 5]
+    assert ticks == [3, 4, 5]
+    of_train, of_dev = ax.lines
+    assert {of_train.get_markerfacecolor(), of_dev.get_markerfacecolor()} == {"none"}
+    assert of_train.get_markersize() > of_dev.get_markersize() + 2
 
 
 def test_a_tuned_model_gives_verdicts(tuned: Path, place: Path, monkeypatch, capsys) -> None:
@@ -277,6 +290,19 @@ def test_the_command_says_what_it_gained_and_what_is_next(place: Path, tmp_path:
     assert "Nothing to do" in capsys.readouterr().err
     assert run_cli([*arguments, "--epochs", "2"], monkeypatch) == 2
     assert "--overwrite" in capsys.readouterr().err
+
+
+def test_a_model_that_is_gone_on_from_names_the_next_and_says_whose_utterances(
+    tuned: Path, place: Path, monkeypatch, capsys
+) -> None:
+    monkeypatch.chdir(place)
+    words = ["tune", "--continue", tuned.name, "c.run", "--train", "head", "--epochs", "1", "--device", "cpu"]
+    assert run_cli(words, monkeypatch) == 0
+    said = capsys.readouterr()
+    assert f"Goes on from tuned, on the utterances of {place / 'c.run'}." in " ".join(said.err.split())
+    assert "Tuned: tuned.tuned" in said.out
+    assert "; as it started " in " ".join(said.out.split())
+    assert (place / "tuned.tuned" / "serving.json").is_file()
 
 
 @pytest.mark.parametrize(
