@@ -41,7 +41,9 @@ class Margin:
             value = math.nan
         if not 0 <= value < (100 if points else 10):
             raise OptionError(
-                "margin", told, f"expected a number from 0 on, as 0.1 for ten per cent of the EER, or 2{POINTS}, points"
+                "margin",
+                told,
+                f"expected a finite number from 0 on, as 0.1 for ten per cent of the EER, or 2{POINTS}, points",
             )
         return cls(value / 100 if points else value, points)
 
