@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from cache.errors import OptionError, ProbeError
 from probing.exits.policy import CONFIDENCES, ExitPolicy, fit_policies
-from probing.labels import BONAFIDE
-from probing.metrics import Interval, Resamples, eer, eer_resamples
+from probing.metrics import Interval, Resamples, compare, eer, eer_resamples
 from probing.metrics.decomposition import POOLED, conditions, too_few
 from probing.options import one_of
 from probing.runs import Run
@@ -200,11 +199,11 @@ def _evaluated(
         alone,
         _interval(run, positive, scores, drawn),
         _interval(run, positive, full, drawn),
-        _difference(run, positive, scores, full, drawn),
+        compare(positive, scores, full, drawn).difference,
         means["blocks"],
         means["macs"],
         rival,
-        None if over is None else _difference(run, positive, scores, over, drawn),
+        None if over is None else compare(positive, scores, over, drawn).difference,
         _leaving(policy, at, positive),
         _by_attack(run, evaluated, at, scores, costs, resamples, seed),
     )
@@ -234,8 +233,7 @@ class _Scored:
         trials = tables[0]
         ids = trials["utterance_id"]
         scores = [table.set_index("utterance_id")["score"].reindex(ids).to_numpy(np.float64) for table in tables]
-        column, positive = ("label", BONAFIDE) if run.task.is_spoofing else ("target", run.task.words[0])
-        return cls(trials, trials[column].eq(positive).to_numpy(), np.stack(scores))
+        return cls(trials, run.positive(trials), np.stack(scores))
 
 
 @dataclass(frozen=True)
@@ -289,18 +287,6 @@ def _interval(run: Run, positive: NDArray[np.bool_], scores: NDArray[np.float64]
     return run.task.interval(eer(positive, scores), eer_resamples(positive, scores, drawn), drawn)
 
 
-def _difference(
-    run: Run,
-    positive: NDArray[np.bool_],
-    one: NDArray[np.float64],
-    other: NDArray[np.float64],
-    drawn: Resamples,
-) -> Interval:
-    value = eer(positive, one) - eer(positive, other)
-    resampled = eer_resamples(positive, one, drawn) - eer_resamples(positive, other, drawn)
-    return run.task.difference(value, resampled, drawn)
-
-
 def _leaving(policy: ExitPolicy, at: NDArray[np.intp], positive: NDArray[np.bool_]) -> pd.DataFrame:
     n = len(policy.depths)
     shares = {
@@ -333,7 +319,7 @@ def _by_attack(
         if not too_few(chosen["label"]):
             drawn = run.draw(evaluated.trials.iloc[here].reset_index(drop=True), resamples, seed)
             full = evaluated.scores[-1][here]
-            difference = _difference(run, positive, scores[here], full, drawn)
+            difference = compare(positive, scores[here], full, drawn).difference
             row |= {"eer": eer(positive, scores[here]), "eer_full": eer(positive, full)}
             row |= {"difference": difference.value, "low": difference.low, "high": difference.high}
         rows.append(row)

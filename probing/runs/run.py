@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from cache import ProbeError
 from cache.bounds import read_parquet
@@ -145,19 +146,25 @@ class Run:
             raise ProbeError(f"{path}: cannot be read ({error}). Make the run again") from None
         return table
 
+    def positive(self, trials: pd.DataFrame) -> NDArray[np.bool_]:
+        """Which trials (N,), as `trials` gives them, are of the positive class; of more than two classes all."""
+        task = self.task
+        if task.name != BINARY:
+            return np.ones(len(trials), bool)
+        named, positive = ("label", BONAFIDE) if task.is_spoofing else ("target", task.words[0])
+        return trials[named].eq(positive).to_numpy(bool)
+
     def scored(self, trials: pd.DataFrame) -> Trials:
         """Trials, as `trials` gives them, with their figures and those of resamples."""
         if self.task.is_spoofing:
-            return self.task.trials(trials["label"].eq(BONAFIDE).to_numpy(), trials["score"].to_numpy())
+            return self.task.trials(self.positive(trials), trials["score"].to_numpy())
         return self.task.read(trials)
 
     def draw(self, trials: pd.DataFrame, n: int | None = None, seed: int | None = None) -> Resamples:
         """Resamples of trials, as `trials` gives them; by default as many as the sweep had, with its seed."""
         options = self.record.options
-        task = self.task
-        named, positive = ("label", BONAFIDE) if task.is_spoofing else ("target", task.words[0])
-        target = trials[named].eq(positive).to_numpy() if task.name == BINARY else np.ones(len(trials), bool)
-        return task.draw(target, self.clusters(trials), n or options.resamples, options.seed if seed is None else seed)
+        seed = options.seed if seed is None else seed
+        return self.task.draw(self.positive(trials), self.clusters(trials), n or options.resamples, seed)
 
     def clusters(self, trials: pd.DataFrame) -> Clusters:
         """What a bootstrap of these trials draws, as in the sweep."""
