@@ -64,7 +64,8 @@ class FusedAttention(WavLMAttention):
         linear = linear_onednn if self._onednn else functional.linear
         qkv = linear(hidden_states, self._qkv_weight, self._qkv_bias)
         query, key, value = qkv.view(batch, n_frames, 3, self.num_heads, self.head_dim).permute(2, 0, 3, 1, 4)
-        mask = self._gate(hidden_states).to(query.dtype) * position_bias.to(query.dtype)
+        gate = position_gate(self, hidden_states).unsqueeze(-1).contiguous()
+        mask = gate.to(query.dtype) * position_bias.to(query.dtype)
         if attention_mask is not None:
             mask.masked_fill_(~attention_mask.bool()[:, None, None, :], float("-inf"))
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=self.scaling)
@@ -80,12 +81,12 @@ class FusedAttention(WavLMAttention):
         bias = bias[:, middle - n_frames + 1 : middle + n_frames]
         return bias.unfold(1, n_frames, 1).flip(1)
 
-    def _gate(self, hidden_states: Tensor) -> Tensor:
-        """The gate (B, H, T, 1) of the position bias, from each frame's own state."""
-        heads = hidden_states.unflatten(2, (self.num_heads, self.head_dim))
-        gate_a, gate_b = torch.sigmoid(self.gru_rel_pos_linear(heads).unflatten(3, (2, 4)).sum(-1)).unbind(-1)
-        gate = gate_a * (gate_b * self.gru_rel_pos_const.view(self.num_heads) - 1.0) + 2.0
-        return gate.transpose(1, 2).unsqueeze(-1).contiguous()
+
+def position_gate(attention: WavLMAttention, hidden_states: Tensor) -> Tensor:
+    """The gate (B, H, T) of the position bias, from each frame's own state."""
+    heads = hidden_states.unflatten(2, (attention.num_heads, attention.head_dim))
+    gate_a, gate_b = torch.sigmoid(attention.gru_rel_pos_linear(heads).unflatten(3, (2, 4)).sum(-1)).unbind(-1)
+    return (gate_a * (gate_b * attention.gru_rel_pos_const.view(attention.num_heads) - 1.0) + 2.0).transpose(1, 2)
 
 
 def use_fused_attention(backbone: Backbone) -> bool:

@@ -14,6 +14,8 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from transformers.models.wavlm.modeling_wavlm import WavLMAttention
 
+from .attention import position_gate
+
 TILE = {"cpu": 2**20, "cuda": 2**26}  # scores at a time: what stays in a cache, or keeps a GPU busy
 
 
@@ -47,7 +49,7 @@ class LearningAttention(WavLMAttention):
             projection(hidden_states).unflatten(2, (self.num_heads, self.head_dim)).transpose(1, 2)
             for projection in (self.q_proj, self.k_proj, self.v_proj)
         )
-        gate = self._gate(hidden_states)
+        gate = position_gate(self, hidden_states)
         valid = None if attention_mask is None else attention_mask.bool()
         if self.training and self.dropout:
             mask = _masked(gate.unsqueeze(-1).to(query.dtype) * position_bias.to(query.dtype), valid)
@@ -57,12 +59,6 @@ class LearningAttention(WavLMAttention):
         else:
             mixed = _Attention.apply(query, key, value, gate, position_bias, valid, self.scaling)
         return self.out_proj(mixed.transpose(1, 2).reshape(batch, n_frames, dim)), None, position_bias
-
-    def _gate(self, hidden_states: Tensor) -> Tensor:
-        """The gate (B, H, T) of the position bias, from each frame's own state."""
-        heads = hidden_states.unflatten(2, (self.num_heads, self.head_dim))
-        gate_a, gate_b = torch.sigmoid(self.gru_rel_pos_linear(heads).unflatten(3, (2, 4)).sum(-1)).unbind(-1)
-        return (gate_a * (gate_b * self.gru_rel_pos_const.view(self.num_heads) - 1.0) + 2.0).transpose(1, 2)
 
 
 class _Attention(torch.autograd.Function):
