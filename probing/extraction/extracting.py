@@ -140,42 +140,62 @@ def session(
     say: Callable[[str], None],
 ) -> Iterator[Pipeline]:
     """A pipeline with a progress line; at the end it says where the time went and notes it in the cache."""
-    started = time.perf_counter()
-    audio_seconds = 0.0
     before = writer.manifest
-    threads = torch.get_num_threads()
-    with progress_line("Extracting", n_utterances, "utterances") as line:
 
-        def on_batch(n: int, seconds: float) -> None:
-            nonlocal audio_seconds
-            audio_seconds += seconds
-            elapsed = time.perf_counter() - started
-            rate = f"{(line.done + n) / elapsed:.1f} utt/s, {audio_seconds / elapsed:.0f} s audio/s"
-            line.advance(n, f"{rate}, limited by {limiting(pipeline.seconds)}")
+    def new(on_batch: Callable[[int, float], None]) -> Pipeline:
+        return new_pipeline(writer, root, backbone, options, machine, strict=strict, on_batch=on_batch)
 
-        pipeline = new_pipeline(writer, root, backbone, options, machine, strict=strict, on_batch=on_batch)
-        try:
-            yield pipeline
-        finally:
-            pipeline.close()
-            torch.set_num_threads(threads)
-            give_back_freed_memory()
-    elapsed = time.perf_counter() - started
-    stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in pipeline.seconds.items())
+    with timed("Extracting", n_utterances, new) as spent:
+        yield spent.pipeline
     added = sum(shard.bytes for shard in writer.manifest.shards) - sum(shard.bytes for shard in before.shards)
-    say(
-        f"Extracted {line.done} utterances ({duration(audio_seconds)} of audio) in {duration(elapsed)}: {stages}; "
-        f"{size(added)} written"
-    )
+    say(f"{spent}; {size(added)} written")
     writer.note(
         {
-            "utterances": line.done,
-            "audio_seconds": round(audio_seconds, 3),
-            "seconds": round(elapsed, 3),
-            "stages": {stage: round(seconds, 3) for stage, seconds in pipeline.seconds.items()},
+            "utterances": spent.utterances,
+            "audio_seconds": round(spent.audio_seconds, 3),
+            "seconds": round(spent.seconds, 3),
+            "stages": {stage: round(seconds, 3) for stage, seconds in spent.pipeline.seconds.items()},
             "device": str(backbone.device),
         }
     )
+
+
+@dataclass
+class Spent:
+    """What a pipeline did: utterances, seconds of their audio, and seconds that it took."""
+
+    pipeline: Pipeline
+    utterances: int = 0
+    audio_seconds: float = 0.0
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in self.pipeline.seconds.items())
+        audio = duration(self.audio_seconds)
+        return f"Extracted {self.utterances} utterances ({audio} of audio) in {duration(self.seconds)}: {stages}"
+
+
+@contextmanager
+def timed(what: str, n_utterances: int, new: Callable[[Callable[[int, float], None]], Pipeline]) -> Iterator[Spent]:
+    """A pipeline with a progress line, closed at the end; `new` makes it, given what it calls after each batch."""
+    started = time.perf_counter()
+    threads = torch.get_num_threads()
+    with progress_line(what, n_utterances, "utterances") as line:
+
+        def on_batch(n: int, seconds: float) -> None:
+            spent.audio_seconds += seconds
+            elapsed = time.perf_counter() - started
+            rate = f"{(line.done + n) / elapsed:.1f} utt/s, {spent.audio_seconds / elapsed:.0f} s audio/s"
+            line.advance(n, f"{rate}, limited by {limiting(spent.pipeline.seconds)}")
+
+        spent = Spent(new(on_batch))
+        try:
+            yield spent
+        finally:
+            spent.pipeline.close()
+            torch.set_num_threads(threads)
+            give_back_freed_memory()
+    spent.utterances, spent.seconds = line.done, time.perf_counter() - started
 
 
 def new_pipeline(

@@ -148,11 +148,14 @@ def states_of(
                 blocks["frames"] = _cast(valid, tiers["frames"], "frames", list(batch), states.n_frames)
         return blocks
     except torch.OutOfMemoryError:
-        longest = max(map(len, batch.values())) / backbone.sampling_rate
-        raise ProbeError(
-            f"{backbone.device}: out of memory with {len(batch)} clips of up to {longest:.1f} s. Use a smaller "
-            f"{argument('batch_size')} or {argument('max_seconds')}; an extraction goes on where it stopped."
-        ) from None
+        advice = f"Use a smaller {argument('batch_size')} or {argument('max_seconds')}"
+        raise out_of_memory(batch, backbone, f"{advice}; an extraction goes on where it stopped.") from None
+
+
+def out_of_memory(batch: Mapping[str, Waveform], backbone: Backbone, advice: str) -> ProbeError:
+    """The error of a batch that the memory of a device does not hold."""
+    longest = max(map(len, batch.values())) / backbone.sampling_rate
+    return ProbeError(f"{backbone.device}: out of memory with {len(batch)} clips of up to {longest:.1f} s. {advice}")
 
 
 def _not_finite(names: list[str], whole: torch.Tensor) -> dict[str, str]:

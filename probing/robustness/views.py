@@ -6,14 +6,12 @@ stopped; a view that is there is not made again.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
-import torch
 
 from cache import Cache, CacheMissing, ProbeError
 from cache.errors import argument
@@ -26,10 +24,10 @@ from cache.writer import CacheWriter
 from probing.augmentation import View
 from probing.corpora import Corpus, load_corpus
 from probing.extraction import Machine, Options
-from probing.extraction.allocator import give_back_freed_memory
 from probing.extraction.estimate import estimate
-from probing.extraction.extracting import new_manifest, new_pipeline
-from probing.progress import console, duration, limiting, progress_line
+from probing.extraction.extracting import new_manifest, new_pipeline, timed
+from probing.extraction.pipeline import Pipeline
+from probing.progress import console
 from probing.robustness.grid import Condition
 
 ROUNDING = ("torch", "transformers", "decoder", "resampler", "backbone_precision")  # of a fingerprint
@@ -183,18 +181,9 @@ def _extract(
         plan = estimate(writers[0].folder, corpus.root, pd.concat(pending), backbone, options.cropping, manifests[0])
         say(f"{len(chosen)} views of {cache.folder} -> {chosen[0][0].parent}\nPlan: {plan}")
         plan.check(writers[0].folder)
-        started = time.perf_counter()
-        audio_seconds = 0.0
-        threads = torch.get_num_threads()
-        with progress_line("Extracting views", n, "utterances") as line:
 
-            def on_batch(n: int, seconds: float) -> None:
-                nonlocal audio_seconds
-                audio_seconds += seconds
-                rate = f"{(line.done + n) / (time.perf_counter() - started):.1f} utt/s"
-                line.advance(n, f"{rate}, limited by {limiting(pipeline.seconds)}")
-
-            pipeline = new_pipeline(
+        def new(on_batch: Callable[[int, float], None]) -> Pipeline:
+            return new_pipeline(
                 shards,
                 corpus.root,
                 backbone,
@@ -204,17 +193,13 @@ def _extract(
                 on_batch=on_batch,
                 view_of=lambda index: views[shards.view_of(index)],
             )
-            try:
-                pipeline.run()
-            finally:
-                pipeline.close()
-                torch.set_num_threads(threads)
-                give_back_freed_memory()
-        elapsed = time.perf_counter() - started
-        stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in pipeline.seconds.items())
-        say(f"Extracted {n} utterances ({duration(audio_seconds)} of audio) in {duration(elapsed)}: {stages}")
+
+        with timed("Extracting views", n, new) as spent:
+            spent.pipeline.run()
+        say(str(spent))
+        device = str(backbone.device)
         for writer in writers:
-            writer.note({"views": len(writers), "seconds_of_all": round(elapsed, 3), "device": str(backbone.device)})
+            writer.note({"views": len(writers), "seconds_of_all": round(spent.seconds, 3), "device": device})
 
 
 def _corpus_of(cache: Cache, table: pd.DataFrame, audio_root: Path | None) -> Corpus:
