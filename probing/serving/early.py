@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cache.errors import ProbeError, argument
+from cache.errors import argument
 from cache.quantization import INT8
 from cache.quantization import decode as decoded_frames
 from probing.audio import Waveform
@@ -18,9 +18,11 @@ from probing.backbones import Backbone
 from probing.extraction import Options
 from probing.extraction.pooling import frame_weights, pool
 from probing.extraction.quantization import packed
+from probing.extraction.states import out_of_memory
 from probing.heads.head import Head
 from probing.serving.exit_heads import ExitHeads
 from probing.serving.layer_probe import LayerProbe
+from probing.serving.training_clips import mean_over_time
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,7 @@ def score_batch(
     try:
         backbone.run_until(list(batch.values()), one_pass.done)
     except torch.OutOfMemoryError:
-        longest = max(map(len, batch.values())) / backbone.sampling_rate
-        raise ProbeError(
-            f"{backbone.device}: out of memory with {len(batch)} clips of up to {longest:.1f} s. Use "
-            f"{argument('device', 'cpu')}, or shorter clips"
-        ) from None
+        raise out_of_memory(batch, backbone, f"Use {argument('device', 'cpu')}, or shorter clips") from None
     return {
         name: Left(float(one_pass.scores[i]), int(one_pass.depths[i]), one_pass.mean(i, layer))
         for i, name in enumerate(batch)
@@ -102,8 +100,7 @@ class _Pass:
         """Mean over time (D,) of a layer of a clip; None if it left before that."""
         if layer is None or layer >= len(self.layers) or clip not in self.layers[layer]:
             return None
-        states = self.layers[layer][clip]
-        return np.asarray(states.mean(axis=0) if self.exits.tier == "frames" else states[0], np.float64)
+        return mean_over_time(self.layers[layer][clip], self.exits.tier)
 
     def _kept(self, here: NDArray[np.intp], states: Tensor) -> list[NDArray[np.float32]]:
         """What a cache would keep of each clip's states, rounded as it rounds."""

@@ -26,7 +26,7 @@ from probing.serving.export import Exported, load_run_backbone, open_exported, r
 from probing.serving.heads import AnyHead, ServingError, chance_note, choose_head, head_depth
 from probing.serving.matching import check_matching
 from probing.serving.reference import Reference, reference_of
-from probing.serving.training_clips import TrainingClips
+from probing.serving.training_clips import TrainingClips, mean_over_time
 from probing.serving.verdict import ScoredClip
 
 ROWS_AT_ONCE = 1024
@@ -256,8 +256,5 @@ def _left(
     for name, layers in layers_of(files, backbone, options, on_failure=on_failure, on_measures=on_measures):
         x = layers[head.layers]
         score = float(head.score(x if head.tier == "frames" else x[:, None])[0])
-        mean = None
-        if layer is not None:
-            of_layer = layers[layer]  # (T, D), or mean and deviation (2, D)
-            mean = of_layer.mean(axis=0, dtype=np.float64) if head.tier == "frames" else of_layer[0]
+        mean = None if layer is None else mean_over_time(layers[layer], head.tier)
         yield name, Left(score, head_depth(head), mean)

@@ -75,6 +75,11 @@ class TrainingClips:
         return cls(int(record["n"]), ranges, int(record["layer"]), mean, deviation, precision, limit)
 
 
+def mean_over_time(states: NDArray[Any], tier: str) -> NDArray[np.float64]:
+    """The mean (D,) over time of a layer of a clip: of its frames (T, D), or what is pooled of them (2, D)."""
+    return np.asarray(states.mean(axis=0, dtype=np.float64) if tier == "frames" else states[0], np.float64)
+
+
 def training_clips(run: Run, head: AnyHead) -> TrainingClips:
     """What the training clips of a run were like, from its caches.
 

@@ -18,6 +18,7 @@ from probing.metrics import Resamples
 from probing.metrics.clusters import AUTO
 from probing.progress import progress_line
 from probing.serving.heads import AnyHead
+from probing.serving.training_clips import mean_over_time
 from probing.targets.metrics import METRICS
 from probing.tuning.start import Start
 from probing.tuning.utterances import Utterances
@@ -116,11 +117,9 @@ def hear(
     with progress_line(told, len(files), "utterances") as line:
         for name, layers in layers_of(files, backbone, options, on_failure=failed, on_measures=measured.__setitem__):
             x = layers[head.layers]
-            frames = head.tier == "frames"
-            scores[name] = head.score(x if frames else x[:, None])[0]
+            scores[name] = head.score(x if head.tier == "frames" else x[:, None])[0]
             if means:
-                mean = layers[1].mean(axis=0, dtype=np.float64) if frames else layers[1][0]
-                of_first.append(mean.astype(np.float32))
+                of_first.append(mean_over_time(layers[1], head.tier).astype(np.float32))
             line.advance(1)
     return Heard(np.array(list(scores.values())), np.array(of_first), pd.DataFrame([measured[name] for name in scores]))
 
