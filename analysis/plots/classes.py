@@ -9,7 +9,7 @@ import seaborn
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from analysis.plots.style import check_few, label, new_axes, short
+from analysis.plots.style import check_few, label, layer_map, new_axes, short
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load
 from cache import ProbeError
@@ -41,23 +41,12 @@ def class_map(run: str | Path | Run, split: str = "eval", ax: Axes | None = None
     there = [name for name in run.task.classes if name in table.index]
     table = table.loc[there].set_axis([f"{short(name)} ({counts[name]})" for name in there])
     ax = ax or new_axes(height=1.8 + 0.36 * len(there), width=max(8.0, 2.6 + 0.5 * len(table.columns)))
-    seaborn.heatmap(
-        table.astype(float),
-        annot=True,
-        fmt=".0f",
-        annot_kws={"fontsize": 7},
-        cmap="cividis",
-        vmin=0,
-        vmax=100,
-        linewidths=0.5,
-        cbar_kws={"label": f"recall on {split} (%)"},
-        ax=ax,
-    )
+    look = {"fmt": ".0f", "annot_kws": {"fontsize": 7}, "vmax": 100}
+    layer_map(table.astype(float), ax, f"recall on {split} (%)", True, **look)
     few = [i for i, name in enumerate(there) if counts[name] < FEW]
     for row in few:
         ax.add_patch(Rectangle((0, row), len(table.columns), 1, fill=False, hatch="///", edgecolor="0.6", lw=0))
     ax.set(xlabel="layer (0 = input of the first block)", ylabel="")
-    ax.tick_params(axis="y", rotation=0)
     bands = "trials in brackets" + (f"; hatched: fewer than {FEW}" if few else "")
     label(ax, [run], split, title=f"{run.task.target} by class", bands=bands)
     return ax

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
-import seaborn
 from matplotlib.axes import Axes
 
-from analysis.plots.style import check_few, label, new_axes, plain, short
+from analysis.plots.style import check_few, label, layer_map, new_axes, plain, short
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load
 from probing.runs import Run
@@ -45,23 +44,11 @@ def condition_map(
         for name, row in zip(order, counts.itertuples(), strict=True)
     ]
     ax = ax or new_axes(height=1.8 + 0.42 * len(order), width=max(8.0, 2.6 + 0.6 * len(rates.columns)))
-    seaborn.heatmap(
-        rates.set_axis(names),
-        annot=texts.loc[order],
-        fmt="",
-        annot_kws={"fontsize": 6.5},
-        cmap="cividis",
-        vmin=0,
-        vmax=60,
-        linewidths=0.5,
-        cbar_kws={"label": f"EER on {split} (%)"},
-        ax=ax,
-    )
+    layer_map(rates.set_axis(names), ax, f"EER on {split} (%)", texts.loc[order])
     ax.set(
         xlabel="layer (0 = input of the first block)",
         ylabel=f"{plain(by)} ({'spoofs' if same else 'bona fide + spoofs'})",
     )
-    ax.tick_params(axis="y", rotation=0)
     label(ax, [run], split, f"by {by}", resamples or 0)
     return ax
 

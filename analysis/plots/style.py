@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import pandas as pd
 import seaborn
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import get_registered_canvas_class
@@ -131,6 +132,24 @@ def axes_below(ax: Axes, share: float) -> Axes | None:
     ax.set_xlabel("")
     ax.tick_params(labelbottom=False)
     return below
+
+
+def layer_map(table: pd.DataFrame, ax: Axes, told: str, annotations: pd.DataFrame | bool, **how: Any) -> None:
+    """A heat map of shares (%) by layer across and something else down, each with its text.
+
+    Args:
+        table: a row a line, a column a layer; its index names the rows.
+        ax: where to draw.
+        told: what the colours are.
+        annotations: texts of the same shape, or True for the numbers.
+        how: further arguments of `seaborn.heatmap`.
+    """
+    usual: dict[str, Any] = {"fmt": "", "annot_kws": {"fontsize": 6.5}, "vmax": 60}
+    seaborn.heatmap(
+        table, annot=annotations, cmap="cividis", vmin=0, linewidths=0.5, cbar_kws={"label": told}, ax=ax,
+        **{**usual, **how},
+    )  # fmt: skip
+    ax.tick_params(axis="y", rotation=0)
 
 
 def whole_numbers(ax: Axes) -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 import seaborn
 from matplotlib.axes import Axes
 
-from analysis.plots.style import check_few, label, legend, new_axes, plain, short, whole_rates
+from analysis.plots.style import check_few, label, layer_map, legend, new_axes, plain, short, whole_rates
 from analysis.robustness.measuring import CLEAN, Robustness
 from cache import ProbeError
 
@@ -29,21 +29,9 @@ def robustness_map(found: Robustness, ax: Axes | None = None) -> Axes:
     rates = rows.pivot(index="condition", columns="at", values="eer").loc[order]
     texts = rows.assign(text=rows.apply(_cell, axis=1)).pivot(index="condition", columns="at", values="text")
     ax = ax or new_axes(height=1.9 + 0.42 * len(order), width=max(8.0, 2.6 + 0.6 * len(rates.columns)))
-    seaborn.heatmap(
-        rates.set_axis([short(name) for name in order]),
-        annot=texts.loc[order],
-        fmt="",
-        annot_kws={"fontsize": 6.5},
-        cmap="cividis",
-        vmin=0,
-        vmax=60,
-        linewidths=0.5,
-        cbar_kws={"label": "EER on eval (%)"},
-        ax=ax,
-    )
+    layer_map(rates.set_axis([short(name) for name in order]), ax, "EER on eval (%)", texts.loc[order])
     told = "below an EER: its rise in points, * if the interval leaves 0 out"
     ax.set(xlabel=f"layer (0 = input of the first block)\n{told}", ylabel="condition")
-    ax.tick_params(axis="y", rotation=0)
     label(ax, [found.run], "eval", "Trained on clean audio", below=54)
     return ax
 
