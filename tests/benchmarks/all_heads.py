@@ -15,11 +15,10 @@ import multiprocessing
 import tempfile
 import time
 from pathlib import Path
-from threading import Event, Thread
 
 import numpy as np
 import pandas as pd
-from frames_memory import anonymous_gb
+from frames_memory import Peak
 
 from analysis.plots.style import colours, new_axes, save_figure
 from cache import Cache
@@ -41,20 +40,10 @@ def measure(folder: str, depths: DepthOptions, memory_gb: float) -> dict[str, ob
     cache = Cache(folder)
     options = SweepOptions(depths=depths)
     splits = options.splits(cache)
-    before, peak, stop = anonymous_gb(), [0.0], Event()
-
-    def watch() -> None:
-        while not stop.wait(0.02):
-            peak[0] = max(peak[0], anonymous_gb())
-
-    watcher = Thread(target=watch)
-    watcher.start()
     started = time.process_time()
-    with tempfile.TemporaryDirectory() as scratch:
+    with Peak(0.02) as peak, tempfile.TemporaryDirectory() as scratch:
         members = fit_depths(cache, splits, depths, Path(scratch), memory_gb=memory_gb)
-    seconds = time.process_time() - started
-    stop.set()
-    watcher.join()
+        seconds = time.process_time() - started
     split = splits["eval"]
     task = split.task
     resamples = task.draw(split.target, split.clusters(options.interval_by), options.resamples, options.seed)
@@ -68,7 +57,7 @@ def measure(folder: str, depths: DepthOptions, memory_gb: float) -> dict[str, ob
         "low": interval.low,
         "high": interval.high,
         "seconds": seconds,
-        "gb": peak[0] - before,
+        "gb": peak.gb,
         "seeds": len(members),
         "epochs": depths.training().epochs,
         "eval": len(split),

@@ -11,13 +11,12 @@ import multiprocessing
 import tempfile
 import time
 from pathlib import Path
-from threading import Event, Thread
 
 import numpy as np
 import pandas as pd
 import soundfile
 import torch
-from frames_memory import anonymous_gb
+from frames_memory import Peak, anonymous_gb
 
 from cache.writer import CacheWriter
 from probing.corpora import Corpus, load_corpus
@@ -44,25 +43,18 @@ def peaks(corpus: Corpus, backbone: str, allowed: list[float]) -> list[tuple[flo
     model.hidden_states([np.zeros(options.cropping.n_samples(), np.float32)])
     before = anonymous_gb()
     for memory_gb in allowed:
-        peak, stop = [0.0], Event()
-
-        def watch(peak: list[float] = peak, stop: Event = stop) -> None:
-            while not stop.wait(0.002):
-                peak[0] = max(peak[0], anonymous_gb())
-
-        watcher, rows = Thread(target=watch), corpus.utterances
+        peak, rows = Peak(0.002), corpus.utterances
+        peak.before = before
         machine = Machine("cpu", shard_size=len(rows), memory_gb=memory_gb)
         started = time.perf_counter()
-        watcher.start()
         with (
+            peak,
             tempfile.TemporaryDirectory() as scratch,
             CacheWriter(Path(scratch) / "c", new_manifest(model, corpus, options), rows, len(rows)) as writer,
             session(writer, corpus.root, model, options, machine, len(rows), True, lambda text: None) as pipeline,
         ):
             pipeline.run()
-        stop.set()
-        watcher.join()
-        found.append((peak[0] - before, time.perf_counter() - started))
+        found.append((peak.gb, time.perf_counter() - started))
     return found
 
 

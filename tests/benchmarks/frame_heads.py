@@ -20,12 +20,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from threading import Event, Thread
 
 import numpy as np
 import torch
 from figures import figure
-from frames_memory import anonymous_gb
+from frames_memory import Peak
 from torch import Tensor, nn
 
 from cache import Cache
@@ -145,24 +144,15 @@ def measure(way: str, arguments: argparse.Namespace) -> dict[str, object]:
         for depth in (WHOLE.read(arguments.depths) if arguments.depths else range(1, sources["train"].n_layers + 1))
         for seed in range(arguments.seeds)
     ]
-    before, peak, stop = anonymous_gb(), [0.0], Event()
-
-    def watch() -> None:
-        while not stop.wait(0.02):
-            peak[0] = max(peak[0], anonymous_gb())
-
-    watcher = Thread(target=watch)
-    watcher.start()
     started = time.process_time()
-    if way == "torch":
-        scores = one_after_another(models, sources, truth, recipe)
-    else:
-        scores = together(models, sources, truth, recipe, arguments.memory_gb)
-    seconds = time.process_time() - started
-    stop.set()
-    watcher.join()
+    with Peak(0.02) as peak:
+        if way == "torch":
+            scores = one_after_another(models, sources, truth, recipe)
+        else:
+            scores = together(models, sources, truth, recipe, arguments.memory_gb)
+        seconds = time.process_time() - started
     rates = [eer(truth["eval"], one) for one in scores]
-    return {"seconds": seconds, "gb": peak[0] - before, "eer": rates}
+    return {"seconds": seconds, "gb": peak.gb, "eer": rates}
 
 
 def child(way: str, arguments: argparse.Namespace) -> dict[str, object]:

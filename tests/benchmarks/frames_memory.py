@@ -26,26 +26,43 @@ def anonymous_gb() -> float:
     return 1024 * int(next(line for line in status.splitlines() if line.startswith("RssAnon")).split()[1]) / 1e9
 
 
+class Peak:
+    """The most anonymous memory of this process within a `with` block, in GB above what it was before."""
+
+    def __init__(self, every: float = 0.01) -> None:
+        """Look every so many seconds."""
+        self._every, self._stop = every, Event()
+        self._watcher = Thread(target=self._watch)
+        self.before, self.most = anonymous_gb(), 0.0
+
+    @property
+    def gb(self) -> float:
+        """Above what it was at the start."""
+        return self.most - self.before
+
+    def __enter__(self) -> "Peak":
+        self._watcher.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stop.set()
+        self._watcher.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(self._every):
+            self.most = max(self.most, anonymous_gb())
+
+
 def measure(folder: str, memory_gb: float, heads: tuple[str, ...], seeds: int) -> tuple[int, float, float]:
     """Models trained, peak in GB above the start, and seconds."""
-    cache, peak, stop = Cache(folder), [0.0], Event()
+    cache = Cache(folder)
     splits = SweepOptions(depths=DepthOptions(heads=heads, tier="frames")).splits(cache)
     options = DepthOptions(heads, "frames", seeds=tuple(range(seeds)), epochs=1)
-    before = anonymous_gb()
-
-    def watch() -> None:
-        while not stop.wait(0.01):
-            peak[0] = max(peak[0], anonymous_gb())
-
-    watcher = Thread(target=watch)
-    watcher.start()
     started = time.perf_counter()
-    with tempfile.TemporaryDirectory() as scratch:
+    with Peak() as peak, tempfile.TemporaryDirectory() as scratch:
         found = fit_depths(cache, splits, options, Path(scratch), memory_gb=memory_gb)
-    seconds = time.perf_counter() - started
-    stop.set()
-    watcher.join()
-    return len(found), peak[0] - before, seconds
+        seconds = time.perf_counter() - started
+    return len(found), peak.gb, seconds
 
 
 def main() -> None:

@@ -19,11 +19,10 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
-from threading import Event, Thread
 
 import torch
 from figures import figure
-from frames_memory import anonymous_gb
+from frames_memory import Peak
 from shapes import clips_of, shape
 from torch import Tensor
 
@@ -128,19 +127,9 @@ def peak(kind: str, name: str, blocks: int, seconds: list[float]) -> tuple[float
         if weight.requires_grad:
             weight.grad = torch.full_like(weight, 0.0)
     gc.collect()
-    before = anonymous_gb()
-    most, stop = [0.0], Event()
-
-    def watch() -> None:
-        while not stop.wait(0.002):
-            most[0] = max(most[0], anonymous_gb())
-
-    watcher = Thread(target=watch)
-    watcher.start()
-    loss().backward()
-    stop.set()
-    watcher.join()
-    return most[0] - before, sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+    with Peak(0.002) as peak:
+        loss().backward()
+    return peak.gb, sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
 
 
 def memory(kinds: list[str], name: str, blocks: int, seconds: list[float], rounds: int) -> None:

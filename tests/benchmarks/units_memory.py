@@ -10,11 +10,10 @@ pages of the mapped cache are the system's to take back.
 import argparse
 import time
 from pathlib import Path
-from threading import Event, Thread
 
 import numpy as np
 import pandas as pd
-from frames_memory import anonymous_gb
+from frames_memory import Peak
 
 from cache import Cache
 from cache.manifest import MANIFEST, Manifest
@@ -90,39 +89,30 @@ def main() -> None:
             "label": pd.Series(labels[np.random.default_rng(1).integers(PHONES, size=len(names))], dtype="str"),
         }
     )
-    peak, stop = [0.0], Event()
-
-    def watch() -> None:
-        while not stop.wait(0.01):
-            peak[0] = max(peak[0], anonymous_gb())
-
-    watcher = Thread(target=watch)
-    watcher.start()
-    before = anonymous_gb()
-    for unit in ("frame", "segment"):
-        peak[0] = 0.0
-        started = time.perf_counter()
-        units = units_of(cache, table, unit, columns=["split"]).table
-        print(f"{unit}: {len(units)} units, {peak[0] - before:.2f} GB, {time.perf_counter() - started:.1f} s")
-        peak[0] = 0.0
-        started = time.perf_counter()
-        total = 0.0
-        for layer in cache.layers:
-            for _, features in unit_blocks(cache, layer, units):
-                total += float(features[0, 0])
-        seconds = (time.perf_counter() - started) / len(cache.layers)
-        print(f"{unit}: features of {len(cache.layers)} layers, {peak[0] - before:.2f} GB, {seconds:.1f} s a layer")
-        del units
-    if given.sweep:
-        table.to_csv(given.folder.with_suffix(".csv"), index=False)
-        target = TargetOptions(labels=str(given.folder.with_suffix(".csv")), target="phone", unit="frame")
-        options = SweepOptions(target=target, depths=DepthOptions(heads=()), control_seeds=(0,), strengths=(0.001, 0.1))
-        peak[0] = 0.0
-        started = time.perf_counter()
-        sweep(cache, given.folder.with_suffix(".run"), options, overwrite=True)
-        print(f"sweep of frames: {peak[0] - before:.2f} GB, {time.perf_counter() - started:.0f} s")
-    stop.set()
-    watcher.join()
+    with Peak() as peak:
+        for unit in ("frame", "segment"):
+            peak.most = 0.0
+            started = time.perf_counter()
+            units = units_of(cache, table, unit, columns=["split"]).table
+            print(f"{unit}: {len(units)} units, {peak.gb:.2f} GB, {time.perf_counter() - started:.1f} s")
+            peak.most = 0.0
+            started = time.perf_counter()
+            total = 0.0
+            for layer in cache.layers:
+                for _, features in unit_blocks(cache, layer, units):
+                    total += float(features[0, 0])
+            seconds = (time.perf_counter() - started) / len(cache.layers)
+            print(f"{unit}: features of {len(cache.layers)} layers, {peak.gb:.2f} GB, {seconds:.1f} s a layer")
+            del units
+        if given.sweep:
+            table.to_csv(given.folder.with_suffix(".csv"), index=False)
+            target = TargetOptions(labels=str(given.folder.with_suffix(".csv")), target="phone", unit="frame")
+            depths = DepthOptions(heads=())
+            options = SweepOptions(target=target, depths=depths, control_seeds=(0,), strengths=(0.001, 0.1))
+            peak.most = 0.0
+            started = time.perf_counter()
+            sweep(cache, given.folder.with_suffix(".run"), options, overwrite=True)
+            print(f"sweep of frames: {peak.gb:.2f} GB, {time.perf_counter() - started:.0f} s")
 
 
 if __name__ == "__main__":
