@@ -20,7 +20,7 @@ from probing.targets.options import TargetOptions
 
 if TYPE_CHECKING:
     from probing.runs import Run
-    from probing.sweep.splits import Split
+    from probing.sweep.split import Split
 
 DEMO_RUN = Path("results/demo.run")
 
@@ -93,7 +93,7 @@ def sweep(
         return _print_plan(options, splits["eval"])
     if others:
         from analysis.runs.protocols import check_same_utterances
-        from probing.sweep.splits import identity
+        from probing.sweep.split import identity
 
         for other in others:
             check_same_utterances(identity(splits), other)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from probing.sweep.depth_finding import DepthFinding
     from probing.sweep.finding import Finding
     from probing.sweep.options import FRAMES_HEADS, POOLED_HEADS, DepthOptions, SweepOptions, TargetOptions
-    from probing.sweep.splits import identity
+    from probing.sweep.split import identity
     from probing.sweep.sweeping import finished_run, sweep
 
 __all__ = [

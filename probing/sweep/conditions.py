@@ -11,9 +11,9 @@ from probing.metrics import Interval, Resamples, difference_interval, draw, eer,
 from probing.metrics.clusters import FEW_TRIALS
 from probing.metrics.decomposition import POOLED, conditions, too_few
 from probing.runs.condition_names import condition_name
-from probing.sweep.linear import Probe
+from probing.sweep.fitting import Probe
 from probing.sweep.results import BY_CONDITION, UNSEEN, Results
-from probing.sweep.splits import Split
+from probing.sweep.split import Split
 
 MOST_LEFT_OUT = 200  # attacks, each of which takes a training of every layer
 KEPT_NUMBERS = 50_000_000  # of resamples kept from layer to layer

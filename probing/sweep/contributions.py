@@ -24,7 +24,7 @@ from probing.heads.head import Head
 from probing.heads.sources import Source
 from probing.heads.stack import HeadStack
 from probing.runs.condition_names import condition_name
-from probing.sweep.splits import Split
+from probing.sweep.split import Split
 
 PERMUTATIONS = 5
 BATCH = 256

@@ -21,7 +21,7 @@ from probing.metrics import Interval
 from probing.sweep.finding import ENDS, Finding
 from probing.sweep.linear import sampled
 from probing.sweep.results import CONTROL_TASK, LAYERS, SELECTIVITY
-from probing.sweep.splits import EVAL, Split
+from probing.sweep.split import EVAL, Split
 from probing.targets.metrics import BINARY, CLASSES, METRICS, NUMBER
 
 

@@ -15,7 +15,7 @@ from probing.sweep.depths import FittedHead, fit_depths, open_source
 from probing.sweep.options import DepthOptions
 from probing.sweep.results import CONTRIBUTIONS, DepthFigures, Results
 from probing.sweep.scores import add_scores
-from probing.sweep.splits import Split
+from probing.sweep.split import Split
 
 
 def ablate(

@@ -19,7 +19,7 @@ from probing.heads.sources import FrameSource, PooledSource, Source
 from probing.heads.stack import HeadStack, Model, make_stacks
 from probing.heads.training import scores_of, train
 from probing.sweep.options import DepthOptions
-from probing.sweep.splits import Split
+from probing.sweep.split import Split
 from probing.targets.metrics import BINARY, CLASSES, NUMBER
 
 

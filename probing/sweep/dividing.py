@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -11,8 +12,12 @@ from numpy.typing import NDArray
 from cache import Cache, ProbeError
 from cache.errors import OptionError, argument
 from probing.speakers import known_speakers
+from probing.sweep.split import EVAL, Split, check_target, corpus_name, filled, renamed
+from probing.targets.aligned import AlignedUnits
 from probing.targets.metrics import NUMBER
+from probing.targets.options import TargetOptions
 from probing.targets.task import Task, Values
+from probing.targets.values import Column, left_out, numbered, positive_of, task_of, unmatched
 
 PARTS = 5  # of which one is dev and one eval
 ID = "utterance_id"
@@ -67,3 +72,81 @@ def folds_of(
             f"empty. Use another column, or fewer: {argument('folds', max(3, n - 1))}"
         )
     return folds
+
+
+def divide(
+    cache: Cache, options: TargetOptions, column: Column, seed: int, units: AlignedUnits | None = None
+) -> dict[str, Split]:
+    """All utterances of a cache in three parts that share no group, or in folds.
+
+    Of five parts made as equal as groups allow, the first is eval, the second dev. In a cross-validation every part is
+    all utterances: each fold is reported on by a probe that is trained without it and the next one, which it is chosen
+    on.
+    """
+    table = filled(cache).utterances if units is None else units.of(filled(cache))
+    values = column.of(table, cache)
+    positive = positive_of(options, values)
+    task = task_of(options, values, values)
+    target, used = numbered(task, values, positive)
+    gone = unmatched(column, table["utterance_id"]) | left_out(task, values, used)
+    table, values = table[used].reset_index(drop=True), values[used].reset_index(drop=True)
+    n = options.folds or PARTS
+    folds = folds_of(cache, table, options.split_by, n, seed, task, target)
+    if options.folds and task.name != NUMBER:
+        kept, rare = _in_every_training(task, target, folds, cache)
+        gone |= {f"are {name}, in too few folds": count for name, count in rare.items()}
+        table, values, folds = table[kept].reset_index(drop=True), values[kept].reset_index(drop=True), folds[kept]
+    rows = {EVAL: folds == 0, "dev": folds == 1, "train": folds > 1}
+    if options.folds:
+        rows = dict.fromkeys(rows, np.ones(len(table), bool))
+    task = task_of(options, values, values[rows["train"]])
+    splits = {}
+    for part in ("train", "dev", EVAL):
+        mine = values[rows[part]]
+        target, used = numbered(task, mine, positive)
+        why = {**(gone if part == "train" else {}), **left_out(task, mine, used)}
+        chosen = table[rows[part]][used]
+        splits[part] = Split(
+            part,
+            cache,
+            f"{options.folds} folds by {options.split_by}" if options.folds else f"{part} by {options.split_by}",
+            corpus_name(cache),
+            chosen.rename(columns=renamed(cache)),
+            target,
+            task,
+            why,
+            folds[rows[part]][used] if options.folds else None,
+            options.unit,
+            units.intervals(cache, chosen) if units else None,
+            units.notes.get(cache.folder.resolve(), ()) if units else (),
+        )
+        check_target(splits[part], column, divided=True)
+    return splits
+
+
+def fold_parts(folds: NDArray[np.intp]) -> Iterator[dict[str, NDArray[np.bool_]]]:
+    """Of each fold of a cross-validation, the rows (N,) of `train`, `dev` and `eval`.
+
+    >>> next(fold_parts(np.array([0, 1, 2])))["train"].tolist()
+    [False, False, True]
+    """
+    n = int(folds.max()) + 1
+    for fold in range(n):
+        reported, chosen_on = folds == fold, folds == (fold + 1) % n
+        yield {"train": ~reported & ~chosen_on, "dev": chosen_on, EVAL: reported}
+
+
+def _in_every_training(
+    task: Task, target: Values, folds: NDArray[np.intp], cache: Cache
+) -> tuple[NDArray[np.bool_], dict[str, int]]:
+    """The utterances (N,) of classes that every fold trains on, and how many there are of the others."""
+    codes = target.astype(np.intp)
+    there = [np.bincount(codes[rows["train"]], minlength=len(task.classes)) > 0 for rows in fold_parts(folds)]
+    every = np.all(there, axis=0)
+    if every.sum() < 2:
+        raise ProbeError(
+            f"{cache.folder}: fewer than two values of {task.target} are in the training part of every fold. Use fewer "
+            f"folds ({argument('folds')}) or another column ({argument('split_by')})"
+        )
+    kept = every[codes]
+    return kept, {task.classes[c]: int((codes == c).sum()) for c in np.flatnonzero(~every)}

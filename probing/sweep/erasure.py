@@ -21,20 +21,10 @@ from probing.probes.erasure import erase, new_directions, random_directions
 from probing.probes.scaling import Scaling
 from probing.runs.condition_names import condition_values
 from probing.sweep.finding import ENDS, Finding
-from probing.sweep.linear import (
-    Labelling,
-    Probe,
-    add_scores,
-    beside,
-    best_on_dev,
-    features_of,
-    product_dtype,
-    sampled,
-    solve_standardised,
-    working_bytes,
-)
+from probing.sweep.fitting import Labelling, Probe, best_on_dev, product_dtype, solve_standardised
+from probing.sweep.linear import add_scores, beside, features_of, sampled, working_bytes
 from probing.sweep.results import ERASED, ERASED_RANDOM
-from probing.sweep.splits import EVAL, Split
+from probing.sweep.split import EVAL, Split
 from probing.targets.metrics import METRICS
 from probing.targets.task import Task
 

@@ -16,7 +16,7 @@ import pandas as pd
 
 from cache.errors import OptionError, argument
 from probing.speakers import known_speakers
-from probing.sweep.splits import EVAL, Split
+from probing.sweep.split import EVAL, Split
 from probing.targets.metrics import BINARY
 from probing.targets.task import CLIP
 

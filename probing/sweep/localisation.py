@@ -24,9 +24,9 @@ from probing.metrics import (
 from probing.metrics.localisation import RESOLUTIONS, Pieces, eer_of
 from probing.metrics.localisation_resamples import found_resamples, pieces_eer_resamples
 from probing.runs.condition_names import condition_name
-from probing.sweep.linear import Probe
+from probing.sweep.fitting import Probe
 from probing.sweep.results import Results
-from probing.sweep.splits import EVAL, Split
+from probing.sweep.split import EVAL, Split
 from probing.targets.metrics import BINARY
 from probing.targets.task import CLIP
 from probing.units import scored_frames

@@ -16,8 +16,9 @@ from probing.heads.sources import PooledSource
 from probing.heads.stack import HeadStack, Model
 from probing.heads.training import scores_of, train
 from probing.metrics import Interval, eer
-from probing.sweep.linear import READ_VALUES, Labelling, features_of
-from probing.sweep.splits import EVAL, Split
+from probing.sweep.fitting import Labelling
+from probing.sweep.linear import READ_VALUES, features_of
+from probing.sweep.split import EVAL, Split
 
 LEVEL = 0.5  # EER of chance
 

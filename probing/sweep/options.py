@@ -14,7 +14,8 @@ from probing.metrics.clusters import ATTACK, AUTO, SPEAKER, UTTERANCE
 from probing.options import NAMES, NAMES_OR_NONE, NUMBERS, SEEDS, WHOLE, check, option
 from probing.registry import RegistryError
 from probing.sweep.margin import Margin
-from probing.sweep.splits import EVAL, Split, read_splits
+from probing.sweep.split import EVAL, Split
+from probing.sweep.splits import read_splits
 from probing.targets.metrics import BINARY
 from probing.targets.options import TargetOptions
 

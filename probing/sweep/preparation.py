@@ -14,11 +14,12 @@ from cache.errors import as_flag
 from probing.metrics import Resamples
 from probing.sweep.conditions import Condition, LeftOut, conditions_of, leave_out
 from probing.sweep.control_tasks import control_tasks
+from probing.sweep.fitting import Labelling
 from probing.sweep.leaks import Leak, as_records, few_utterances, find_leaks, refuse_leaks
-from probing.sweep.linear import Labelling, shuffled
+from probing.sweep.linear import shuffled
 from probing.sweep.options import TRAINING, SweepOptions, has_blocks
 from probing.sweep.refitting import REFITS
-from probing.sweep.splits import EVAL, Split, renamed
+from probing.sweep.split import EVAL, Split, renamed
 from probing.targets.metrics import BINARY, CLASSES, NUMBER
 from probing.targets.task import Task
 from probing.targets.values import in_words

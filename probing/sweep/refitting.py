@@ -9,8 +9,9 @@ from scipy.stats import norm
 
 from probing.metrics import draw, eer
 from probing.probes import Scaling, fit_logistic
-from probing.sweep.linear import MOST_FLOAT64, TOLERANCE, Probe, add_scores, features_of, margins
-from probing.sweep.splits import EVAL, Split
+from probing.sweep.fitting import MOST_FLOAT64, TOLERANCE, Probe, margins
+from probing.sweep.linear import add_scores, features_of
+from probing.sweep.split import EVAL, Split
 
 REFITS = 50
 AT_ONCE = 10  # refits in one solve

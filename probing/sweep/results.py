@@ -56,10 +56,10 @@ from probing.metrics import ClassTrials, Interval, Resamples, simultaneous_level
 from probing.runs.condition_names import condition_name
 from probing.sweep.depth_finding import excess_bound
 from probing.sweep.depths import FittedHead
-from probing.sweep.linear import Probe
+from probing.sweep.fitting import Probe
 from probing.sweep.mlp_probes import MLPProbe
 from probing.sweep.refitting import with_training
-from probing.sweep.splits import Split
+from probing.sweep.split import Split
 from probing.targets.metrics import METRICS
 from probing.targets.task import Task
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probing.runs import RunWriter
-from probing.sweep.splits import Split
+from probing.sweep.split import Split
 
 
 def add_scores(

@@ -5,89 +5,24 @@ or the only one it has. A name that is a split of the cache that is swept is tha
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from cache import Cache, FingerprintMismatch, ProbeError
 from cache.errors import OptionError, argument
 from cache.fingerprint import differences
 from cache.manifest import MANIFEST
 from probing.augmentation import heard_as
-from probing.metrics.clusters import Clusters
-from probing.sweep.dividing import PARTS, folds_of
+from probing.sweep.dividing import divide
+from probing.sweep.split import EVAL, Split, check_target, corpus_name, filled, renamed
 from probing.targets.aligned import AlignedUnits
-from probing.targets.metrics import NUMBER
 from probing.targets.options import TargetOptions
-from probing.targets.task import SPOOFING, Task, Values
-from probing.targets.values import Column, in_words, left_out, numbered, positive_of, read_column, task_of, unmatched
-
-EVAL = "eval"
-LARGEST, SMALLEST = 1e100, 1e-100  # numbers and deviations whose squares, and those of errors, can be computed
-ADDED = ("score", "part")  # columns that tables of a run add to those of a corpus
-
-
-@dataclass(frozen=True)
-class Split:
-    """Some utterances of a cache.
-
-    name: `train`, `dev` or `eval`, its part in the sweep.
-    cache: an open cache. split: its split that this is. corpus: what results and files call it.
-    table: rows of `Cache.utterances`; columns that tables of a run add are called `own_...` (see `renamed`).
-    target: (N,) what is to be read: bool of two classes, whole numbers of more, float64 of a number.
-    task: what that makes of the sweep.
-    left_out: why utterances of the split take no part -> how many.
-    folds: (N,) of a cross-validation, in which all parts are the same utterances; see `fold_parts`.
-    intervals: of units, the labelled stretches of time of its utterances: `utterance_id`, `start`, `end`, `label`.
-    notes: what a person should know of the units of its cache.
-    unit: `frame`, `segment` or `middle` where trials are inside utterances (see `AlignedUnits`); empty for utterances.
-    """
-
-    name: str
-    cache: Cache
-    split: str
-    corpus: str
-    table: pd.DataFrame
-    target: Values
-    task: Task = SPOOFING
-    left_out: Mapping[str, int] = field(default_factory=dict)
-    folds: NDArray[np.intp] | None = None
-    unit: str = ""
-    intervals: pd.DataFrame | None = None
-    notes: tuple[str, ...] = ()
-
-    @property
-    def bonafide(self) -> NDArray[np.bool_]:
-        """(N,) true for trials of the positive class, of a target of two."""
-        return self.target
-
-    def __len__(self) -> int:
-        return len(self.table)
-
-    @property
-    def cache_corpus(self) -> str:
-        """Name of the corpus that the cache is of, whatever results and files call it."""
-        return _corpus_name(self.cache)
-
-    def clusters(self, unit: str) -> Clusters:
-        """What a bootstrap draws; see `probing.metrics.clusters.columns_of` for the unit."""
-        where = f"{self.name} utterance of {self.corpus}"
-        return self.task.clusters(self.table, unit, inside=bool(self.unit), where=where)
-
-    @property
-    def trials(self) -> str:
-        """What its trials are, for people."""
-        return {"": "utterances", "frame": "frames"}.get(self.unit, "segments")
-
-    @property
-    def width(self) -> int:
-        """Features of a trial: mean and deviation over time of an utterance, one vector of a unit."""
-        return self.cache.dim if self.unit else 2 * self.cache.dim
+from probing.targets.values import Column, left_out, numbered, positive_of, read_column, task_of, unmatched
 
 
 def read_splits(
@@ -137,84 +72,6 @@ def read_splits(
     return {"train": chosen[0], "dev": chosen[1], EVAL: reports[0], **others}
 
 
-def divide(
-    cache: Cache, options: TargetOptions, column: Column, seed: int, units: AlignedUnits | None = None
-) -> dict[str, Split]:
-    """All utterances of a cache in three parts that share no group, or in folds.
-
-    Of five parts made as equal as groups allow, the first is eval, the second dev. In a cross-validation every part is
-    all utterances: each fold is reported on by a probe that is trained without it and the next one, which it is chosen
-    on.
-    """
-    table = _filled(cache).utterances if units is None else units.of(_filled(cache))
-    values = column.of(table, cache)
-    positive = positive_of(options, values)
-    task = task_of(options, values, values)
-    target, used = numbered(task, values, positive)
-    gone = unmatched(column, table["utterance_id"]) | left_out(task, values, used)
-    table, values = table[used].reset_index(drop=True), values[used].reset_index(drop=True)
-    n = options.folds or PARTS
-    folds = folds_of(cache, table, options.split_by, n, seed, task, target)
-    if options.folds and task.name != NUMBER:
-        kept, rare = _in_every_training(task, target, folds, cache)
-        gone |= {f"are {name}, in too few folds": count for name, count in rare.items()}
-        table, values, folds = table[kept].reset_index(drop=True), values[kept].reset_index(drop=True), folds[kept]
-    rows = {EVAL: folds == 0, "dev": folds == 1, "train": folds > 1}
-    if options.folds:
-        rows = dict.fromkeys(rows, np.ones(len(table), bool))
-    task = task_of(options, values, values[rows["train"]])
-    splits = {}
-    for part in ("train", "dev", EVAL):
-        mine = values[rows[part]]
-        target, used = numbered(task, mine, positive)
-        why = {**(gone if part == "train" else {}), **left_out(task, mine, used)}
-        chosen = table[rows[part]][used]
-        splits[part] = Split(
-            part,
-            cache,
-            f"{options.folds} folds by {options.split_by}" if options.folds else f"{part} by {options.split_by}",
-            _corpus_name(cache),
-            chosen.rename(columns=renamed(cache)),
-            target,
-            task,
-            why,
-            folds[rows[part]][used] if options.folds else None,
-            options.unit,
-            units.intervals(cache, chosen) if units else None,
-            units.notes.get(cache.folder.resolve(), ()) if units else (),
-        )
-        _check_target(splits[part], column, divided=True)
-    return splits
-
-
-def fold_parts(folds: NDArray[np.intp]) -> Iterator[dict[str, NDArray[np.bool_]]]:
-    """Of each fold of a cross-validation, the rows (N,) of `train`, `dev` and `eval`.
-
-    >>> next(fold_parts(np.array([0, 1, 2])))["train"].tolist()
-    [False, False, True]
-    """
-    n = int(folds.max()) + 1
-    for fold in range(n):
-        reported, chosen_on = folds == fold, folds == (fold + 1) % n
-        yield {"train": ~reported & ~chosen_on, "dev": chosen_on, EVAL: reported}
-
-
-def _in_every_training(
-    task: Task, target: Values, folds: NDArray[np.intp], cache: Cache
-) -> tuple[NDArray[np.bool_], dict[str, int]]:
-    """The utterances (N,) of classes that every fold trains on, and how many there are of the others."""
-    codes = target.astype(np.intp)
-    there = [np.bincount(codes[rows["train"]], minlength=len(task.classes)) > 0 for rows in fold_parts(folds)]
-    every = np.all(there, axis=0)
-    if every.sum() < 2:
-        raise ProbeError(
-            f"{cache.folder}: fewer than two values of {task.target} are in the training part of every fold. Use fewer "
-            f"folds ({argument('folds')}) or another column ({argument('split_by')})"
-        )
-    kept = every[codes]
-    return kept, {task.classes[c]: int((codes == c).sum()) for c in np.flatnonzero(~every)}
-
-
 def _with_target(chosen: Sequence[Split], options: TargetOptions, column: Column) -> list[Split]:
     """The parts with their targets, without utterances that have none."""
     values = [column.of(split.table, split.cache) for split in chosen]
@@ -227,61 +84,7 @@ def _with_target(chosen: Sequence[Split], options: TargetOptions, column: Column
         target, used = numbered(task, mine, positive)
         why = {**({} if found else strangers), **left_out(task, mine, used)}
         found.append(replace(split, table=split.table[used], target=target, task=task, left_out=why))
-        _check_target(found[-1], column)
-    return found
-
-
-def _check_target(split: Split, column: Column, *, divided: bool = False) -> None:
-    """Refuse a part whose target has one value only, where nothing can be measured or learned."""
-    cache, task, target = split.cache, split.task, split.target
-    if task.is_spoofing:
-        counts = task.counts(target)
-        if not all(counts.values()):
-            raise ProbeError(
-                f"{cache.folder}: split {split.split!r} has {counts['bonafide']} bona fide and {counts['spoof']} "
-                f"spoofed utterances. Expected both; use another split: {argument(split.name, 'NAME')}"
-            )
-        return
-    if task.name == NUMBER and len(target) > 1 and not (target == target[0]).all():
-        largest, deviation = float(np.abs(target).max()), float(np.clip(target, -LARGEST, LARGEST).std())
-        if largest > LARGEST or deviation < SMALLEST:
-            what = f"up to {largest:g}: too large" if largest > LARGEST else f"all within {deviation:g}: too alike"
-            raise ProbeError(
-                f"{cache.folder}: {task.target} of the {split.name} part ({split.split!r}), from {column.where}, is "
-                f"{what} to compute with. Give it in another unit"
-            )
-    if len(target) < 2 or (target == target[0]).all():
-        found = ", ".join(f"{n} {name}" for name, n in task.counts(target).items() if n) or "nothing"
-        other = argument("split_by", "COLUMN")
-        advice = f"divide by another column ({other})"
-        if not divided:
-            advice = f"use another split ({argument(split.name, 'NAME')}) or divide anew ({other})"
-        raise ProbeError(
-            f"{cache.folder}: the {split.name} part ({split.split!r}) has {found} with a {task.target}, from "
-            f"{column.where}"
-            + (f", all alike, {target[0]:g}" if task.name == NUMBER and len(target) > 1 else "")
-            + (f" (left out: {in_words(split.left_out)})" if split.left_out else "")
-            + f". Expected two or more that differ; {advice}"
-        )
-
-
-def identity(splits: dict[str, Split]) -> dict[str, int]:
-    """A number for each part that tells one set of utterances from another."""
-    columns = ["utterance_id", "label", "speaker"]
-    found = {}
-    for part, split in splits.items():
-        table = split.table[columns]
-        task = split.task
-        if not task.is_spoofing:
-            named = (
-                split.target if task.name == NUMBER else np.array(task.classes, object)[split.target.astype(np.intp)]
-            )
-            table = table.assign(target=named)
-        if split.folds is not None:
-            table = table.assign(fold=split.folds)
-        found[part] = int(pd.util.hash_pandas_object(table, index=False).sum())
-        if split.intervals is not None:  # the same labels may begin and end elsewhere
-            found[part] += int(pd.util.hash_pandas_object(split.intervals, index=False).sum())
+        check_target(found[-1], column)
     return found
 
 
@@ -326,7 +129,7 @@ def _read(name: str, spec: str, cache: Cache, opened: dict[Path, Cache], units: 
         name,
         cache,
         split,
-        _corpus_name(cache),
+        corpus_name(cache),
         table.rename(columns=renamed(cache)),
         np.empty(0),
         unit=units.unit if units else "",
@@ -335,22 +138,9 @@ def _read(name: str, spec: str, cache: Cache, opened: dict[Path, Cache], units: 
     )
 
 
-def renamed(cache: Cache) -> dict[str, str]:
-    """New names of the columns of a cache that tables of a run add themselves; those made today have none."""
-    names = list(cache.utterances.columns)
-    taken = [name for name in ADDED if name in names]
-    return {name: next(new for i in range(1, 99) if (new := "own_" * i + name) not in names) for name in taken}
-
-
-def _corpus_name(cache: Cache) -> str:
-    """The name of the corpus as a file name may hold it, without blanks."""
-    name = "_".join(str(cache.about.get("corpus", "")).split()).replace("/", "_").replace("\\", "_")
-    return name or cache.folder.name.removesuffix(".cache")
-
-
 def _place(name: str, spec: str, cache: Cache, opened: dict[Path, Cache]) -> tuple[Cache, str]:
     """The cache and the split that a specification names."""
-    if spec in set(_filled(cache).utterances["split"]):
+    if spec in set(filled(cache).utterances["split"]):
         return cache, spec
     folder = spec
     split = ""
@@ -362,18 +152,12 @@ def _place(name: str, spec: str, cache: Cache, opened: dict[Path, Cache]) -> tup
     other = _open(folder, opened) if folder else cache
     if split:
         return other, split
-    splits = sorted(_filled(other).utterances["split"].unique())
+    splits = sorted(filled(other).utterances["split"].unique())
     if name not in splits and len(splits) > 1:
         raise OptionError(
             name, spec, f"has the splits {', '.join(splits)}. Say which: {argument(name, f'{folder}:SPLIT')}"
         )
     return other, name if name in splits else splits[0]
-
-
-def _filled(cache: Cache) -> Cache:
-    if not len(cache):
-        raise ProbeError(f"{cache.folder}: no utterances yet. Go on with the probe extract that began it")
-    return cache
 
 
 def _open(folder: str, opened: dict[Path, Cache]) -> Cache:

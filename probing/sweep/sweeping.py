@@ -20,7 +20,8 @@ from probing.sweep.control_tasks import find_control_task
 from probing.sweep.depth_ablation import ablate
 from probing.sweep.erasure import erase_layers, find_erasure
 from probing.sweep.finding import find_elsewhere, find_layer, find_mlp, find_unseen
-from probing.sweep.linear import Probe, cross_validate, fit_probes, probe_layers, sampled
+from probing.sweep.fitting import Probe, cross_validate, fit_probes
+from probing.sweep.linear import probe_layers, sampled
 from probing.sweep.localisation import add_localisation, localises
 from probing.sweep.mlp_probes import probe_with_mlp
 from probing.sweep.options import TRAINING, SweepOptions
@@ -29,7 +30,7 @@ from probing.sweep.refitting import REFITS, Refits
 from probing.sweep.results import LAYERS, MLP, MLP_CONTROL, TRIVIAL, Results
 from probing.sweep.savings import depth_costs, saved_shares
 from probing.sweep.scores import add_scores
-from probing.sweep.splits import EVAL, Split, identity
+from probing.sweep.split import EVAL, Split, identity
 from probing.targets.aligned import FROM_CLIP
 from probing.targets.metrics import BINARY, CLASSES, NUMBER
 from probing.targets.options import TargetOptions

@@ -15,7 +15,7 @@ from probing.heads.head import Head
 from probing.labels import BONAFIDE, SPOOF
 from probing.serving.reference import Reference, Scored
 from probing.serving.training_clips import TrainingClips, describe
-from probing.sweep.splits import EVAL
+from probing.sweep.split import EVAL
 from probing.tuning.evaluation import Heard, hear, resamples_of
 from probing.tuning.start import Start
 from probing.tuning.utterances import Utterances

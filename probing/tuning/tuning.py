@@ -24,7 +24,7 @@ from probing.options import one_of
 from probing.progress import console, duration
 from probing.runs import Run
 from probing.serving.export import SERVING, Exported, check_place, described, open_exported, write_exported
-from probing.sweep.splits import EVAL
+from probing.sweep.split import EVAL
 from probing.tuning.clips import Reader, Reading
 from probing.tuning.engine import Engine
 from probing.tuning.evaluation import Evaluated, evaluate, hear

@@ -15,7 +15,8 @@ from cache import Cache, CacheMissing
 from cache.errors import OptionError, ProbeError, argument
 from probing.corpora.corpus import Corpus
 from probing.runs import Run
-from probing.sweep.splits import EVAL, Split, identity, read_splits
+from probing.sweep.split import EVAL, Split, identity
+from probing.sweep.splits import read_splits
 from probing.targets.metrics import NUMBER
 from probing.targets.options import TargetOptions
 from probing.targets.task import Task, Values

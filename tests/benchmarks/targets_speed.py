@@ -24,9 +24,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from cache import Cache
-from probing.sweep.linear import Labelling, cross_validate, features_of, shuffled
+from probing.sweep.dividing import fold_parts
+from probing.sweep.fitting import Labelling, cross_validate
+from probing.sweep.linear import features_of, shuffled
 from probing.sweep.options import SweepOptions
-from probing.sweep.splits import EVAL, Split, fold_parts
+from probing.sweep.split import EVAL, Split
 from probing.targets.metrics import CLASSES
 from probing.targets.options import TargetOptions
 from probing.targets.task import Values

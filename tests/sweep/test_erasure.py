@@ -25,7 +25,7 @@ from probing.probes.erasure import new_directions
 from probing.runs import Run
 from probing.sweep import sweep
 from probing.sweep.erasure import Round, erase_and_probe, erase_layers
-from probing.sweep.linear import Probe, fit_probes
+from probing.sweep.fitting import Probe, fit_probes
 from probing.sweep.options import DepthOptions, SweepOptions
 from probing.targets.metrics import METRICS
 from probing.targets.options import TargetOptions

@@ -12,7 +12,8 @@ from cache import Cache
 from probing.runs import Run
 from probing.sweep import DepthOptions, SweepOptions, sweep
 from probing.sweep.leaks import find_leaks
-from probing.sweep.splits import Split, read_splits
+from probing.sweep.split import Split
+from probing.sweep.splits import read_splits
 
 QUICK = SweepOptions(strengths=(0.1,), control_seeds=(), resamples=100, depths=DepthOptions(heads=()))
 

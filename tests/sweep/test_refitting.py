@@ -12,7 +12,8 @@ from scipy.stats import norm
 from cache import Cache, ProbeError
 from probing.metrics import eer
 from probing.sweep import DepthOptions, SweepOptions, sweep
-from probing.sweep.linear import add_scores, features_of, fit_probes
+from probing.sweep.fitting import fit_probes
+from probing.sweep.linear import add_scores, features_of
 from probing.sweep.refitting import Refits, with_training
 
 OPTIONS = SweepOptions(strengths=(1e-2,), control_seeds=(), resamples=400, depths=DepthOptions(heads=()))
