@@ -18,16 +18,19 @@ from probing.runs.condition_names import condition_values
 APART = 0.06  # layers between the error bars of two figures
 
 
-def localisation_table(run: str | Path | Run, split: str = "eval", end: str = "value") -> pd.DataFrame:
+def localisation_table(
+    run: str | Path | Run, split: str = "eval", end: str = "value", head: str = "linear"
+) -> pd.DataFrame:
     """Figures (%) of localisation by layer: range EER, segment EER by length, F1, precision and recall.
 
     Args:
         run: a run whose trials are frames that are bona fide or spoofed.
         split: `eval` or `dev`.
         end: `value`, or `low` or `high` of the 95 % intervals; NaN in runs of earlier versions, which have none.
+        head: the linear probes of layers; or a head, as `mean+linear`, by depth (that of the seed best on dev).
 
     Raises:
-        ProbeError: a run of other trials.
+        ProbeError: a run of other trials, or without that head.
     """
     run = load(run)
     rows = run.rows("localisation", split, run.corpus)
@@ -36,8 +39,13 @@ def localisation_table(run: str | Path | Run, split: str = "eval", end: str = "v
             f"{run.folder}: its trials are not frames that are bona fide or spoofed. Sweep with alignments that say "
             "so: probe sweep CACHE --labels FILE --unit frame"
         )
+    known = sorted(set(rows["head"]))
+    if head not in known:
+        raise ProbeError(f"{run.folder}: has no head {head} on frames. It has: {', '.join(known)}")
+    rows = rows[rows["head"] == head]
+    index = "layer" if head == "linear" else "depth"
     names = [_name(metric, condition) for metric, condition in zip(rows["metric"], rows["condition"], strict=True)]
-    table = rows.assign(name=names, value=100 * rows[end]).pivot(index="layer", columns="name", values="value")
+    table = rows.assign(name=names, value=100 * rows[end]).pivot(index=index, columns="name", values="value")
     return table[list(dict.fromkeys(names))].rename_axis(columns=None)
 
 

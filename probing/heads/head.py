@@ -25,6 +25,7 @@ from .merges import RANK
 from .stack import HeadStack, Model
 
 MOST_CLASSES = 1_000_000
+UNIT = "unit"
 
 
 class HeadUnusable(ProbeError, ValueError):
@@ -41,10 +42,11 @@ class Head:
         prior: of bona fide, that its log odds are at; None in heads of an earlier version, where it is that which the
             weights of the classes made in training.
         unit: of a number, the mean and deviation that it was trained in units of.
+        inside: whether it reads units inside utterances, one vector each.
 
     Attributes:
         layers: numbers of the layers it needs, 1..depth.
-        tier: `pooled` or `frames`.
+        tier: `pooled` or `frames` of utterances; `unit` of vectors of frames or segments.
     """
 
     def __init__(
@@ -54,14 +56,15 @@ class Head:
         about: Mapping[str, Any] | None = None,
         prior: float | None = 0.5,
         unit: tuple[float, float] = (0.0, 1.0),
+        inside: bool = False,
     ) -> None:
         assert len(stack.models) == 1
         self.stack, self.n_frames, self.about, self.prior = stack.eval(), n_frames, dict(about or {}), prior
         self.unit = unit
         self.model = stack.models[0]
         self.layers = list(range(1, stack.n_layers + 1))
-        self.tier = "frames" if stack.frames else "pooled"
-        self.dim = stack.dim if stack.frames else stack.dim // 2
+        self.tier = UNIT if inside else "frames" if stack.frames else "pooled"
+        self.dim = stack.dim // 2 if self.tier == "pooled" else stack.dim
 
     @property
     def name(self) -> str:
@@ -82,7 +85,8 @@ class Head:
         """Score utterances: log odds of bona fide at even prior, which is the log-likelihood ratio; see `prior`.
 
         Args:
-            x: layers 1..depth; pooled (depth, N, 2, D), or the frames of one utterance (depth, T, D).
+            x: layers 1..depth; pooled (depth, N, 2, D), the frames of one utterance (depth, T, D), or units (depth, N,
+                D).
 
         Returns:
             (N,), or (1,) for frames; of M classes their logits (N, M), of a number that number.
@@ -90,7 +94,7 @@ class Head:
         Raises:
             HeadUnusable: other layers, tier or width than it was trained on.
         """
-        tail = ("N", 2, self.dim) if self.tier == "pooled" else ("T", self.dim)
+        tail = {"pooled": ("N", 2, self.dim), "frames": ("T", self.dim), UNIT: ("N", self.dim)}[self.tier]
         if x.shape[0] != len(self.layers) or x.ndim != len(tail) + 1 or x.shape[2:] != tail[1:]:
             raise HeadUnusable(
                 f"{self.name}: layers of shape {x.shape}; expected ({len(self.layers)}, {', '.join(map(str, tail))}), "
@@ -183,7 +187,7 @@ def head_of(config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> H
     if config.get("form") != "head":
         raise ValueError("its configuration is not that of a head")
     fields = {name: config[name] for name in Model.__dataclass_fields__}
-    width = config["dim"] * (1 if config["tier"] == "frames" else 2)
+    width = config["dim"] * (2 if config["tier"] == "pooled" else 1)
     depth = int(config["depth"])
     rank = int(config["rank"])
     if tensors["mean"].shape != (depth, width) or not 0 < rank <= max(RANK, width):  # before any are made
@@ -196,7 +200,8 @@ def head_of(config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> H
     prior = config.get("prior")
     level, step = config.get("unit", (0.0, 1.0))
     unit = float(level), float(step)
-    return Head(stack, config["n_frames"], config["about"], None if prior is None else float(prior), unit)
+    inside = config["tier"] == UNIT
+    return Head(stack, config["n_frames"], config["about"], None if prior is None else float(prior), unit, inside)
 
 
 def _check_own(path: Path, config: Mapping[str, Any]) -> None:

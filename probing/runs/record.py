@@ -93,6 +93,11 @@ class RunRecord(dict[str, Any]):
         return str(self["options"].get("target", {}).get("unit", ""))
 
     @property
+    def folds(self) -> int:
+        """Folds of a cross-validation; 0 where there was one division."""
+        return int(self["options"].get("target", {}).get("folds") or 0)
+
+    @property
     def cache(self) -> str:
         """Id of the cache that was trained on."""
         return str(self["cache"])

@@ -144,6 +144,16 @@ def choose_head(run: Run, depth: int | None = None, name: str | None = None, *, 
             f"{run.folder}: its target is {run.task.target}, and only heads of bona fide against spoof score audio. "
             "Its heads can be read in Python: probing.heads.head.load_head"
         )
+    if inside := run.record.unit:
+        raise ServingError(
+            f"{run.folder}: its heads see one vector of a {inside}, and score no whole utterance. They can be read in "
+            "Python: probing.heads.head.load_head"
+        )
+    if run.record.folds:
+        raise ServingError(
+            f"{run.folder}: is a cross-validation, whose folds have heads of their own; none is kept. Sweep with one "
+            f"division: leave {argument('folds')} out"
+        )
     known = candidates(run)
     if depth is None and name in (None, "linear"):
         name, depth = headline(run) if name is None else ("linear", run.record.finding.layer)

@@ -12,7 +12,8 @@ eer_without: EER when the layer is replaced by its training mean. eer_permuted: 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,47 +28,79 @@ from probing.runs.condition_names import condition_name
 from probing.sweep.split import Split
 
 PERMUTATIONS = 5
+Rows = NDArray[np.intp]
 BATCH = 256
 
 
 def contributions(
-    head: Head, source: Source, split: Split, seed: int = 0, scaled_init: bool = True
+    heads: Sequence[tuple[Head, Source, Rows]], split: Split, seed: int = 0, scaled_init: bool = True
 ) -> Iterator[dict[str, Any]]:
     """Rows of the results table: `metric`, `layer`, `condition`, `value`.
 
     Args:
-        head: of full depth.
-        source: layers 1..L of the split's utterances.
-        split: whose utterances they are.
+        heads: of full depth, each with layers 1..L of trials that it was not trained on, and their rows (n,) in the
+            split: one, or of a cross-validation one a fold, of which weights are the mean.
+        split: whose trials they are.
         seed: of the permutations.
         scaled_init: how its gates started, see `Recipe`.
     """
-    gates, norms = _gates_and_norms(head.stack, source)
-    learned = head.stack.merge_kind.layer_weights != "gates"
-    starts = gates if learned else _gates_and_norms(head.stack.before_training(scaled_init), source)[0]
+    layers = heads[0][0].layers
+    learned = heads[0][0].stack.merge_kind.layer_weights != "gates"
+    views = [_views_of(head, source, seed, scaled_init) for head, source, _ in heads]
+    gates, starts, without, permuted = (
+        _pooled([(getattr(of, name), rows) for of, (_, _, rows) in zip(views, heads, strict=True)], len(split))
+        for name in ("gates", "starts", "without", "permuted")
+    )
     conditions = {"all": np.ones(len(split), bool)}
     if not learned:
         conditions |= _conditions(split)
-    for layer in head.layers:
+    for layer in layers:
         at = gates[:, layer - 1]
         at_start = starts[:, layer - 1]
         for condition, chosen in conditions.items():
             row = {"layer": layer, "condition": condition}
             if learned:
-                yield {**row, "metric": "weight", "value": float(at[chosen].mean())}
-                yield {**row, "metric": "weight_x_norm", "value": float(at[chosen].mean() * norms[layer - 1])}
+                weights = np.array([of.gates[:, layer - 1].mean() for of in views])
+                norms = np.array([of.norms[layer - 1] for of in views])
+                yield {**row, "metric": "weight", "value": float(weights.mean())}
+                yield {**row, "metric": "weight_x_norm", "value": float((weights * norms).mean())}
             else:
                 yield {**row, "metric": "gate", "value": float(at[chosen].mean())}
                 yield {**row, "metric": "gate_sd", "value": float(at[chosen].std())}
                 yield {**row, "metric": "gate_start", "value": float(at_start[chosen].mean())}
-    without, permuted = _changed(head, source, len(split), seed)
-    for layer in head.layers:
+    for layer in layers:
         row = {"layer": layer, "condition": "all"}
         task = split.task
         name = task.metric.name
-        yield {**row, "metric": f"{name}_without", "value": task.value(split.target, without[layer - 1])}
-        values = [task.value(split.target, scores) for scores in permuted[layer - 1]]
+        yield {**row, "metric": f"{name}_without", "value": task.value(split.target, without[:, layer - 1])}
+        values = [task.value(split.target, permuted[:, layer - 1, j]) for j in range(PERMUTATIONS)]
         yield {**row, "metric": f"{name}_permuted", "value": float(np.mean(values))}
+
+
+@dataclass(frozen=True)
+class _Views:
+    """What one head says of n trials: gates and starts (n, L), norms (L,), without (n, L), permuted (n, L, P)."""
+
+    gates: NDArray[np.float64]
+    starts: NDArray[np.float64]
+    norms: NDArray[np.float64]
+    without: NDArray[np.float64]
+    permuted: NDArray[np.float64]
+
+
+def _views_of(head: Head, source: Source, seed: int, scaled_init: bool) -> _Views:
+    gates, norms = _gates_and_norms(head.stack, source)
+    learned = head.stack.merge_kind.layer_weights != "gates"
+    starts = gates if learned else _gates_and_norms(head.stack.before_training(scaled_init), source)[0]
+    without, permuted = _changed(head, source, len(source), seed)
+    return _Views(gates, starts, norms, np.moveaxis(without, 1, 0), np.moveaxis(permuted, 2, 0))
+
+
+def _pooled(parts: Sequence[tuple[NDArray[np.float64], Rows]], n: int) -> NDArray[np.float64]:
+    found = np.zeros((n, *parts[0][0].shape[1:]))
+    for values, rows in parts:
+        found[rows] = values
+    return found
 
 
 def _conditions(split: Split) -> dict[str, NDArray[np.bool_]]:

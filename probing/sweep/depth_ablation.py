@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,11 @@ from probing.runs import RunWriter
 from probing.sweep.best_head import find_best
 from probing.sweep.contributions import contributions
 from probing.sweep.depth_finding import DepthFinding, find_depth
-from probing.sweep.depths import FittedHead, fit_depths, open_source
+from probing.sweep.depths import FittedHead, fit_depths
+from probing.sweep.dividing import reported_rows
+from probing.sweep.head_sources import open_source
+from probing.sweep.linear import sampled
+from probing.sweep.localisation import add_localisation, localises
 from probing.sweep.options import DepthOptions
 from probing.sweep.results import CONTRIBUTIONS, DepthFigures, Results
 from probing.sweep.scores import add_scores
@@ -28,6 +33,8 @@ def ablate(
     device: str = "cpu",
     memory_gb: float = 2.0,
     saved: dict[int, float] | None = None,
+    rankings: Sequence[Sequence[int]] = (),
+    max_units: int = 50_000,
 ) -> DepthFinding:
     """Train every head on every depth, add rows, scores and heads to the run, and give the finding.
 
@@ -41,13 +48,15 @@ def ablate(
         device: cpu or cuda.
         memory_gb: see `fit_depths`.
         saved: depth -> share of multiply-accumulates that a backbone of that depth saves.
+        rankings: see `fit_depths`.
+        max_units: likewise; contributions are of no more units either.
     """
     fitted: dict[tuple[str, int], list[FittedHead]] = {}
     recipe = options.training()
     n_layers = sum(k > 0 for k in cache.layers)
     per_head = len(options.chosen(n_layers)) * len(options.seeds)
-    total = len(options.heads) * per_head * len(recipe.learning_rates) * len(recipe.weight_decays)
-    ranking = results.ranked_layers()
+    n_folds = len(reported_rows(splits["eval"]))
+    total = n_folds * len(options.heads) * per_head * len(recipe.learning_rates) * len(recipe.weight_decays)
     with progress_line("Heads by depth", total * recipe.epochs, "model epochs") as line:
         for member in fit_depths(
             cache,
@@ -56,25 +65,37 @@ def ablate(
             writer.training,
             device=device,
             memory_gb=memory_gb,
-            ranking=ranking,
+            rankings=rankings,
+            max_units=max_units,
             said=line.advance,
         ):
             fitted.setdefault((member.model.head, member.model.depth), []).append(member)
     figures: dict[str, dict[int, DepthFigures]] = {}
     for (name, depth), members in fitted.items():
         found = figures.setdefault(name, {})[depth] = results.add_depth(members)
-        add_scores(splits, writer, found.best.head.name, found.best.scores)
-        writer.add_heads(found.best.head.name, found.best.head.tensors(), found.best.head.config())
+        called = found.best.heads[0].name
+        add_scores(splits, writer, called, found.best.scores)
+        if localises(splits["train"]):
+            add_localisation(results, splits, found.best.scores, head=name, depth=depth, seed=found.best.model.seed)
+        if splits["train"].folds is None:  # there every fold has a head of its own
+            writer.add_heads(called, found.best.heads[0].tensors(), found.best.heads[0].config())
     full = max(depth for _, depth in fitted)
     for name, of in figures.items():
         for depth in sorted(set(of) - {full}):
             results.add_excess(name, depth, of[depth], of[full])
-    source = open_source(splits["eval"], options.tier, recipe, memory_gb / 4)
+    shown = splits["eval"]
+    if shown.folds is None:
+        shown = shown.take(sampled(shown, max_units).rows)
+    sources = [
+        (open_source(shown.take(rows), options.tier, recipe, memory_gb / 4, writer.training), rows)
+        for rows in reported_rows(shown)
+    ]
     for name in options.heads:
         for member in fitted[name, full]:
             row: dict[str, Any] = {"experiment": CONTRIBUTIONS, "head": name, "depth": full, "seed": member.model.seed}
-            row["corpus"] = splits["eval"].corpus
-            for found_here in contributions(member.head, source, splits["eval"], scaled_init=recipe.scaled_init):
+            row["corpus"] = shown.corpus
+            heads = [(head, *of) for head, of in zip(member.heads, sources, strict=True)]
+            for found_here in contributions(heads, shown, scaled_init=recipe.scaled_init):
                 results.append({**row, **found_here})
     task = results.task
     head = min(options.heads, key=lambda name: task.metric.loss(figures[name][full].rates["dev"]))

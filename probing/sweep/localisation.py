@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -24,7 +25,6 @@ from probing.metrics import (
 from probing.metrics.localisation import RESOLUTIONS, Pieces, eer_of
 from probing.metrics.localisation_resamples import found_resamples, pieces_eer_resamples
 from probing.runs.condition_names import condition_name
-from probing.sweep.fitting import Probe
 from probing.sweep.results import Results
 from probing.sweep.split import EVAL, Split
 from probing.targets.metrics import BINARY
@@ -41,8 +41,10 @@ def localises(split: Split) -> bool:
     return split.unit == "frame" and task.name == BINARY and meant == {BONAFIDE, SPOOF}
 
 
-def add_localisation(results: Results, splits: dict[str, Split], layer: int, probe: Probe) -> None:
-    """Add the figures of a layer: range EER, segment EERs, and F1, precision and recall of spoofed time.
+def add_localisation(
+    results: Results, splits: dict[str, Split], scores: Mapping[str, NDArray[np.float64]], **of: Any
+) -> None:
+    """Add the figures of a probe or head: range EER, segment EERs, and F1, precision and recall of spoofed time.
 
     The last three are at the threshold where misses and false alarms of dev are nearest to each other. Intervals are of
     the resamples of the frames: what time is spoofed, or is not, is drawn with the frames of its utterance that are.
@@ -50,8 +52,8 @@ def add_localisation(results: Results, splits: dict[str, Split], layer: int, pro
     Args:
         results: of the sweep.
         splits: parts whose trials are frames.
-        layer: its number.
-        probe: with scores of all parts but `train`.
+        scores: of all parts but `train`.
+        of: whose they are, as columns of the results: head, layer, depth.
     """
     threshold = None
     for part in ("dev", *(part for part, split in splits.items() if split.name == EVAL)):
@@ -60,12 +62,11 @@ def add_localisation(results: Results, splits: dict[str, Split], layer: int, pro
         clusters = _Clusters(split, resamples)
         assert split.intervals is not None
         frames = split.table[[CLIP, "first_frame"]].rename(columns={CLIP: "utterance_id"})
-        scored = scored_frames(split.cache, frames, probe.scores[part])
+        scored = scored_frames(split.cache, frames, scores[part])
         pieces = range_pieces(split.intervals, scored)
         of_pieces = clusters.of(pieces)
         threshold = threshold_at_eer(pieces) if threshold is None else threshold
-        row: dict[str, Any] = {"experiment": LOCALISATION, "head": "linear", "layer": layer, "strength": probe.strength}
-        row |= {"split": split.name, "corpus": split.corpus}
+        row: dict[str, Any] = {"experiment": LOCALISATION, **of, "split": split.name, "corpus": split.corpus}
         rates = pieces_eer_resamples(pieces, of_pieces, resamples)
         results.append({**row, "metric": "range_eer", **_rate(eer_of(pieces), rates, resamples)})
         found = localisation_figures(pieces, threshold)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 from cache import Cache, ProbeError
 from cache.errors import OptionError, argument
@@ -32,6 +33,8 @@ class DepthOptions:
 
     heads: empty trains none. depths: empty for all.
     weight_decays: to choose from on dev; empty as the recipe says.
+    by_default: whether heads were left to the tier; on units and in a cross-validation none are trained then, as these
+        are many trainings.
 
     >>> DepthOptions(tier="frames").heads
     ('weighted-sum+lstm', 'attentive-compact+lstm')
@@ -56,9 +59,11 @@ class DepthOptions:
     depths: tuple[int, ...] = option((), "Depths, as 4,8,12 or 1:12 [default: all].", metavar="LIST", syntax=WHOLE)
     epochs: int = option(0, "Epochs of heads at most; 0 as the recipe says.", minimum=0)
     weight_decays: tuple[float, ...] = option((), syntax=NUMBERS, on_command_line=False)
+    by_default: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check(self)
+        object.__setattr__(self, "by_default", self.heads is None)
         if self.heads is None:
             object.__setattr__(self, "heads", TIERS[self.tier])
         for head in self.heads:
@@ -189,6 +194,12 @@ class SweepOptions:
         if self.target.control_type and not self.control_seeds:
             expected = f"has a control task a seed, and there are none. Expected {argument('control_seeds', 3)} or so"
             raise OptionError("control_type", self.target.control_type, expected)
+        inside = self.target.unit
+        if self.depths.tier != "pooled" and inside:
+            expected = f"heads of a {inside} see one vector of it. Leave it out"
+            raise OptionError("tier", self.depths.tier, expected)
+        if self.depths.by_default and (inside or self.target.folds):
+            object.__setattr__(self, "depths", replace(self.depths, heads=()))
         object.__setattr__(self, "margin", Margin.of(self.margin).plain)
         if self.interval_by not in (AUTO, UTTERANCE) and not set(self.interval_by.split(",")) <= {SPEAKER, ATTACK}:
             expected = "expected auto, utterance, speaker, attack or speaker,attack"

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from cache import Cache
-from cache.errors import as_flag
+from cache.errors import argument, as_flag
 from probing.metrics import Resamples
 from probing.sweep.conditions import Condition, LeftOut, conditions_of, leave_out
 from probing.sweep.control_tasks import control_tasks
@@ -79,12 +79,12 @@ class Prepared:
 
     @property
     def measures_costs(self) -> bool:
-        """Whether the backbone is measured by depth: heads were asked for, and whole utterances of one division."""
-        return bool(self.options.depths.heads) and not _heads_not_trained_on(self.splits)
+        """Whether the backbone is measured by depth: heads were asked for."""
+        return bool(self.options.depths.heads)
 
     @property
     def trains_heads(self) -> bool:
-        """Whether heads are trained: on the same, of a cache with blocks."""
+        """Whether heads are trained: they were asked for, of a cache with blocks."""
         return self.measures_costs and has_blocks(self.cache)
 
     @property
@@ -179,8 +179,8 @@ def prepare(
             f"Note: the control is shuffled labels; {as_flag('control_type', 'COLUMN')}, of a table of alignments, "
             "adds a control task."
         )
-    if options.depths.heads and (lacking := _heads_not_trained_on(splits)):
-        say(f"Note: linear probes only; heads are not trained on {lacking}.")
+    if not options.depths.heads and has_blocks(train.cache) and (train.unit or train.folds is not None):
+        say(f"Note: linear probes only; {argument('heads', 'LIST')} trains heads too.")
     evaluations = {part: split for part, split in splits.items() if split.name == EVAL}
     conditions = conditions_of(evaluations, options.by, say)
     left_out = leave_out(splits) if options.unseen_attacks else None
@@ -194,12 +194,6 @@ def prepare(
     if of_target.control_type:
         controls = control_tasks(splits, of_target.control_type, options.control_seeds, of_target.max_units)
     return Prepared(options, splits, leaks, conditions, left_out, resamples, controls)
-
-
-def _heads_not_trained_on(splits: dict[str, Split]) -> str:
-    """Which trials there are that no head is trained on; empty if one may be."""
-    train = splits["train"]
-    return "units" if train.unit else "folds" if train.folds is not None else ""
 
 
 def caches_of(splits: dict[str, Split]) -> list[Cache]:

@@ -306,16 +306,6 @@ class Results:
     def _of(self, part: str) -> dict[str, str]:
         return {"split": self._splits[part].name, "corpus": self._splits[part].corpus}
 
-    def ranked_layers(self) -> list[int]:
-        """Layers above 0, that of the best linear probe on dev first; among equals the lowest."""
-        metric = self.task.metric
-        losses = {
-            row["layer"]: metric.loss(row["value"])
-            for row in self._rows
-            if row["experiment"] == LAYERS and row["split"] == "dev" and row["metric"] == metric.name and row["layer"]
-        }
-        return sorted(losses, key=lambda layer: (losses[layer], layer))
-
     def table(self) -> pd.DataFrame:
         """The tidy table, one row a figure; `layer`, `depth` and `seed` are missing where they mean nothing."""
         table = pd.DataFrame(self._rows).astype({"layer": "Int64", "depth": "Int64", "seed": "Int64"})

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -62,6 +63,10 @@ class Split:
     def cache_corpus(self) -> str:
         """Name of the corpus that the cache is of, whatever results and files call it."""
         return corpus_name(self.cache)
+
+    def take(self, rows: NDArray[Any]) -> Split:
+        """Some of its trials, as numbers or (N,) true for those; of a cross-validation a part as any other."""
+        return replace(self, table=self.table.iloc[rows], target=self.target[rows], folds=None)
 
     def clusters(self, unit: str) -> Clusters:
         """What a bootstrap draws; see `probing.metrics.clusters.columns_of` for the unit."""

@@ -1,7 +1,7 @@
 """The sweep: caches in, a run folder out."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Any
@@ -18,6 +18,7 @@ from probing.runs import Run, RunWriter, made_with
 from probing.sweep.conditions import ConditionFigures
 from probing.sweep.control_tasks import find_control_task
 from probing.sweep.depth_ablation import ablate
+from probing.sweep.dividing import chosen_rows
 from probing.sweep.erasure import erase_layers, find_erasure
 from probing.sweep.finding import find_elsewhere, find_layer, find_mlp, find_unseen
 from probing.sweep.fitting import Probe, cross_validate, fit_probes
@@ -80,7 +81,17 @@ def sweep(
         depth_finding = None
         if data.trains_heads:
             depth_finding = ablate(
-                data.cache, data.splits, options.depths, options.margin, writer, results, device, memory_gb, saved
+                data.cache,
+                data.splits,
+                options.depths,
+                options.margin,
+                writer,
+                results,
+                device,
+                memory_gb,
+                saved,
+                _rankings(probes.dev_losses),
+                options.target.max_units,
             )
         table = results.table()
         findings = _findings(data, table, probes) | {"depth_finding": depth_finding}
@@ -119,11 +130,13 @@ _SCORES = {
 class _Probes:
     """What was trained by layer.
 
-    of_layer: the linear probe, without its scores. boots: layer -> (R,) its EER on the first corpus.
+    of_layer: the linear probe, without its scores. dev_losses: layer -> its metric on dev turned so that lower is
+    better, of each fold or once. boots: layer -> (R,) its EER on the first corpus.
     mlp_boots: likewise of MLP probes; empty if there are none.
     """
 
     of_layer: dict[int, Probe] = field(default_factory=dict)
+    dev_losses: dict[int, list[float]] = field(default_factory=dict)
     boots: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     mlp_boots: dict[int, NDArray[np.float64]] = field(default_factory=dict)
 
@@ -162,7 +175,14 @@ def _probe_layers(
                 figures.add(layer, probes[0], without)
             add_scores(data.splits, writer, f"linear-layer-{layer:02d}", probes[0].scores)
             if localises(splits["train"]) and splits["train"].folds is None:
-                add_localisation(results, splits, layer, probes[0])
+                add_localisation(
+                    results, splits, probes[0].scores, head="linear", layer=layer, strength=probes[0].strength
+                )
+            dev = splits["dev"]
+            found.dev_losses[layer] = [
+                data.task.metric.loss(data.task.value(dev.target[rows], probes[0].scores["dev"][rows]))
+                for rows in chosen_rows(dev)
+            ]
             found.of_layer[layer] = replace(probes[0], scores={})
             line.advance(1, f"layer {layer}")
         if figures is not None and figures.otherwise:
@@ -171,6 +191,12 @@ def _probe_layers(
             found.mlp_boots = _add_mlp(data, results, device)
         _add_trivial(data, results, writer, device)
     return found
+
+
+def _rankings(losses: Mapping[int, Sequence[float]]) -> list[list[int]]:
+    """Of each fold, or once, layers above 0, that of the best linear probe on dev first; among equals the lowest."""
+    layers = [layer for layer in losses if layer > 0]
+    return [sorted(layers, key=lambda layer: (losses[layer][i], layer)) for i in range(len(losses[layers[0]]))]
 
 
 def _add_mlp(data: Prepared, results: Results, device: str) -> dict[int, NDArray[np.float64]]:

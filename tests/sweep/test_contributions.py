@@ -35,10 +35,10 @@ def test_layers_are_permuted_among_all_utterances_however_few_are_in_memory(
     stack = HeadStack([Model("mean", "linear", 3)], source.n_layers, source.dim, False)
     with torch.no_grad():
         stack.backend.get_parameter("weight")[0, 0, 0] = 1.0
-    whole = pd.DataFrame(contributions(Head(stack), source, split))
+    whole = pd.DataFrame(contributions([(Head(stack), source, np.arange(len(split)))], split))
     for size in (1, 7):
         monkeypatch.setattr(views, "BATCH", size)
-        parts = pd.DataFrame(contributions(Head(stack), source, split))
+        parts = pd.DataFrame(contributions([(Head(stack), source, np.arange(len(split)))], split))
         pd.testing.assert_frame_equal(parts, whole, rtol=1e-4)
     rates = whole[whole["metric"] == "eer_permuted"].set_index("layer")["value"]
     assert rates.idxmax() == 2

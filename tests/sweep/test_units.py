@@ -2,12 +2,12 @@
 
 import sys
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from frames_that_tell import DIM, HOP, N_FRAMES, PHONES, intervals, write_frames
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
@@ -20,10 +20,6 @@ from analysis.plots.localisation import localisation_curve, localisation_table
 from analysis.reports.report import layer_table, save_report
 from analysis.runs.rerun import commands
 from cache import Cache, ProbeError
-from cache.manifest import Manifest
-from cache.timing import ENTRY, FrameTiming
-from cache.writer import CacheWriter
-from probing.audio import MEASURES
 from probing.metrics import range_eer
 from probing.runs import Run
 from probing.sweep import sweep
@@ -32,64 +28,6 @@ from probing.sweep.linear import features_of, sampled
 from probing.sweep.options import DepthOptions, SweepOptions
 from probing.targets.options import TargetOptions
 from probing.units import scored_frames
-
-HOP, CENTRE, DIM, N_FRAMES = 320, 200, 5, 40
-SEPARATION = (0.0, 2.0, 0.7)  # layer 1 knows it best
-PHONES = ("ah", "ee", "s")
-
-
-def write_frames(folder: Path, sound: pd.DataFrame, labels: tuple[str, ...], audio_root: str = "") -> Path:
-    """Frames whose channel says what they are, by `sound`: utterance_id, start, end, label."""
-    generator = np.random.default_rng(3)
-    rows = [
-        {"utterance_id": f"{split}-{i}", "path": f"{split}/{i}.wav", "split": split, "speaker": f"{split}{i % 4}"}
-        for split in ("train", "dev", "eval")
-        for i in range(16)
-    ]
-    corpus = pd.DataFrame(rows).assign(label="bonafide", attack="-")
-    about = {"backbone": "by hand", "random_weights": False, "corpus": "tones"}
-    about |= {"audio_root": audio_root} if audio_root else {}
-    about |= {ENTRY: FrameTiming(HOP, CENTRE).as_dict()}
-    tiers = {"pooled": "float32", "frames": "float16"}
-    manifest = Manifest({"made": "by hand"}, tuple(range(len(SEPARATION))), DIM, tiers, MEASURES, about)
-    times = (CENTRE + HOP * np.arange(N_FRAMES)) / 16_000
-    with CacheWriter(folder, manifest, corpus, shard_size=20) as writer:
-        for index, table in list(writer.pending()):
-            ids = list(table["utterance_id"])
-            n = len(ids)
-            measures = {name: generator.normal(size=n) for name in MEASURES}
-            shard = writer.start_shard(index, ids, [HOP * N_FRAMES + 80] * n, [N_FRAMES] * n, measures)
-            known = np.zeros((n, N_FRAMES, DIM))
-            for at, name in enumerate(ids):
-                for row in sound[sound["utterance_id"] == name].itertuples():
-                    inside = (times >= row.start) & (times < row.end)
-                    known[at, inside, labels.index(row.label)] = 1
-            for layer, apart in enumerate(SEPARATION):
-                x = generator.normal(size=known.shape) + apart * known
-                shard.write(0, "frames", layer, x.reshape(-1, DIM).astype(np.float16), n)
-                shard.write(0, "pooled", layer, np.stack([x.mean(1), x.std(1)], axis=1).astype(np.float32), n)
-            writer.finish_shard(index, shard, {})
-    return folder
-
-
-def intervals(labels: tuple[str, ...], seed: int) -> pd.DataFrame:
-    generator = np.random.default_rng(seed)
-    rows = []
-    for split in ("train", "dev", "eval"):
-        for i in range(16):
-            edges = np.concatenate([[0.0], np.sort(generator.uniform(0.05, 0.75, 5)), [0.8]])
-            first = int(generator.integers(len(labels)))
-            for k, (start, end) in enumerate(pairwise(edges)):
-                rows.append((f"{split}-{i}", start, end, labels[(first + k) % len(labels)]))
-    return pd.DataFrame(rows, columns=["utterance_id", "start", "end", "label"])
-
-
-@pytest.fixture(scope="module")
-def phones(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("phones")
-    sound = intervals(PHONES, 0)
-    sound.to_csv(folder / "phones.csv", index=False)
-    return write_frames(folder / "p.cache", sound, PHONES), folder / "phones.csv"
 
 
 def made(cache: Path, out: Path, **target: object) -> Run:
@@ -412,7 +350,7 @@ def test_messages_about_alignments_name_the_options_of_a_sweep(
         assert "--form" not in said
 
 
-def test_alignments_are_read_once_and_no_head_is_measured_for_units(
+def test_alignments_are_read_once_and_heads_of_units_are_trained_where_asked_for(
     phones: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache, labels = phones
@@ -435,14 +373,26 @@ def test_alignments_are_read_once_and_no_head_is_measured_for_units(
         "--heads",
         "mean+linear",
     ]
-    typed += ["--heads", "mean+linear", "--control-seeds", "1", "--resamples", "100", "--out", str(tmp_path / "r.run")]
+    typed += [
+        "--seeds",
+        "1",
+        "--epochs",
+        "2",
+        "--control-seeds",
+        "1",
+        "--resamples",
+        "100",
+        "--out",
+        str(tmp_path / "r.run"),
+    ]
     monkeypatch.setattr("sys.argv", ["probe", "sweep", str(cache), *typed])
     with pytest.raises(SystemExit, match="0"):
         main()
     counting = False
     assert len(opened) == 1
     run = Run(tmp_path / "r.run")
-    assert not set(run.results["experiment"]) & {"cost", "depth"}
+    assert "depth" in set(run.results["experiment"])
     same = made(cache, tmp_path / "s.run", labels=str(labels), unit="segment")
+    assert not set(same.results["experiment"]) & {"cost", "depth"}
     assert run.record["counts"] == same.record["counts"]
     assert run.record.utterances == same.record.utterances
