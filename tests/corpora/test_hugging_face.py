@@ -1,10 +1,15 @@
 """Data sets of Hugging Face: nothing is decoded, written twice or lost on the way to a corpus."""
 
+import os
+import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from hub import hub
 from small_extraction import DEMO, run_cli
 
 from cache import ProbeError
@@ -193,3 +198,32 @@ def test_without_the_library_it_is_said_how_to_get_it(tmp_path: Path, monkeypatc
     monkeypatch.setitem(sys.modules, "datasets", None)
     assert run_cli(["corpus", "check", spec], monkeypatch) == 2
     assert "pip install -c constraints.txt -e '.[datasets]'" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_data_set_is_downloaded_by_its_name(tmp_path: Path) -> None:
+    files = {"README.md": b"---\nlicense: mit\n---\n# Voices\n"}
+    for name, split in splits().items():
+        split.to_parquet(tmp_path / "split.parquet")
+        files[f"data/{name}-00000-of-00001.parquet"] = (tmp_path / "split.parquet").read_bytes()
+    read = "import sys; from probing.corpora import load_corpus; print(load_corpus(sys.argv[1]).utterances.to_json())"
+    with hub("tester/voices", files) as (address, asked):
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.endswith("_OFFLINE")},
+            "HF_ENDPOINT": address,
+            "HF_HOME": str(tmp_path / "home"),
+        }
+
+        def load(spec: str) -> "subprocess.CompletedProcess[str]":
+            typed = [sys.executable, "-c", read, spec]  # anew, as the library reads its settings when it is imported
+            return subprocess.run(typed, env=environment, capture_output=True, text=True, check=False)
+
+        found = load("hf:tester/voices,label=emotion,revision=v2")
+        lacking = load("hf:tester/nobody")
+    assert found.returncode == 0, found.stderr
+    table = pd.read_json(StringIO(found.stdout))
+    assert table["split"].value_counts().to_dict() == {"train": 3, "dev": 2, "eval": 1}
+    assert table["label"].tolist() == ["happy", "angry", "happy", "happy", "angry", "happy"]
+    assert "/datasets/tester/voices/resolve/v2/README.md" in asked
+    audio = sorted((tmp_path / "home").rglob("speech-layer-probe/*/train/*"))
+    assert [path.read_bytes() for path in audio] == [path.read_bytes() for path in FILES[:3]]
+    assert "hf:tester/nobody: cannot be loaded" in lacking.stderr
