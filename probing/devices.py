@@ -10,9 +10,13 @@ from cache.errors import ProbeError, argument
 if TYPE_CHECKING:
     import torch
 
-EXPECTED = "auto, cpu, cuda, cuda:1 or mps"
-FORM = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
-OFTEN_TYPED = {"gpu": "cuda", "nvidia": "cuda", "hip": "cuda", "rocm": "cuda", "metal": "mps", "apple": "mps"}
+EXPECTED = "auto, cpu, cuda, cuda:1, xpu or mps"
+FORM = re.compile(r"auto|cpu|mps|(cuda|xpu)(:\d{1,3})?")
+OFTEN_TYPED = {
+    **dict.fromkeys(("gpu", "nvidia", "hip", "rocm"), "cuda"),
+    **dict.fromkeys(("metal", "apple"), "mps"),
+    "intel": "xpu",
+}
 
 
 class DeviceUnavailable(ProbeError, RuntimeError):
@@ -24,7 +28,7 @@ def check_device_name(asked: str, here: str = "") -> None:
     if not isinstance(asked, str) or not FORM.fullmatch(asked):
         kind, _, index = str(asked).lower().partition(":")
         meant = OFTEN_TYPED.get(kind, kind)
-        meant = f"{meant}:{index}" if index and meant == "cuda" else meant
+        meant = f"{meant}:{index}" if index and meant in ("cuda", "xpu") else meant
         meant = meant if FORM.fullmatch(meant) else "auto"
         raise DeviceUnavailable(
             f"unknown device {asked!r}; expected {EXPECTED}{here}. Type {argument('device', meant)}"
@@ -35,7 +39,7 @@ def find_device(asked: str = "auto", *, double: bool = False) -> torch.device:
     """The device that a name means.
 
     Args:
-        asked: `auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, `mps`.
+        asked: `auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, `xpu`, `mps`.
         double: it is to compute in float64, which mps cannot.
 
     Raises:
@@ -43,9 +47,10 @@ def find_device(asked: str = "auto", *, double: bool = False) -> torch.device:
     """
     import torch
 
-    n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    modules = {kind: getattr(torch, kind) for kind in ("cuda", "xpu")}
+    n_of = {kind: module.device_count() if module.is_available() else 0 for kind, module in modules.items()}
     mps = torch.backends.mps.is_available()
-    found = ["cpu", *(f"cuda:{i}" for i in range(n_gpus)), *(["mps"] if mps else [])]
+    found = ["cpu", *(f"{kind}:{i}" for kind, n in n_of.items() for i in range(n)), *(["mps"] if mps else [])]
     check_device_name(asked, f"; this machine has {', '.join(found)}")
     if double and asked == "mps":
         raise DeviceUnavailable(
@@ -53,9 +58,10 @@ def find_device(asked: str = "auto", *, double: bool = False) -> torch.device:
             f"{argument('device', 'cpu')}"
         )
     if asked == "auto":
-        return torch.device("cuda" if n_gpus else "mps" if mps and not double else "cpu")
+        several = [kind for kind, n in n_of.items() if n]
+        return torch.device(several[0] if several else "mps" if mps and not double else "cpu")
     device = torch.device(asked)
-    there = {"cpu": True, "cuda": (device.index or 0) < n_gpus, "mps": mps}
+    there = {"cpu": True, "mps": mps, **{kind: (device.index or 0) < n for kind, n in n_of.items()}}
     if not there[device.type]:
         raise DeviceUnavailable(
             f"{argument('device', asked)}: PyTorch {torch.__version__} finds no such device here, only "

@@ -21,7 +21,7 @@ AudioRoot = Annotated[
     Path | None,
     typer.Option("--audio-root", help="Folder that the paths of a manifest start from [default: the manifest's own]."),
 ]
-Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1, mps.")]
+Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1, xpu, mps.")]
 Wait = Annotated[
     float, typer.Option(min=0, metavar="SECONDS", help="Wait so long for another process that writes to this cache.")
 ]

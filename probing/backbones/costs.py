@@ -15,6 +15,8 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from probing.accelerators import synchronize
+
 from .backbone import Backbone
 from .errors import ClipUnusable
 
@@ -108,10 +110,7 @@ def _marked(blocks: nn.ModuleList, read: Callable[[], float]) -> Iterator[list[f
 
 def _now(device: torch.device) -> float:
     """The time when the device has done all it was given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
+    synchronize(device)
     return time.perf_counter()
 
 

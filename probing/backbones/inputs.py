@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from probing.accelerators import to_device
+
 from .errors import BackboneUnsupported
 from .families import Family, FrameRule
 from .library import import_transformers
@@ -88,9 +90,9 @@ class WaveformInput:
         for row, clip in enumerate(clips):
             values[row, : len(clip)] = torch.from_numpy(self.normalized(clip))
             mask[row, : len(clip)] = 1
-        inputs = {"input_values": on_device(values, device)}
+        inputs = {"input_values": to_device(values, device)}
         if self.always_mask or any(len(clip) != longest for clip in clips):
-            inputs["attention_mask"] = on_device(mask, device)
+            inputs["attention_mask"] = to_device(mask, device)
         return inputs
 
 
@@ -116,7 +118,7 @@ class LogMelInput:
             self._extractor(clip, sampling_rate=SAMPLING_RATE, return_tensors="np")["input_features"][0]
             for clip in clips
         ]
-        return {"input_features": on_device(torch.from_numpy(np.stack(spectrograms)).float(), device)}
+        return {"input_features": to_device(torch.from_numpy(np.stack(spectrograms)).float(), device)}
 
 
 class FilterBankInput:
@@ -148,17 +150,10 @@ class FilterBankInput:
         for row, bank in enumerate(banks):
             features[row, : len(bank)] = torch.from_numpy(bank)
             mask[row, : len(bank)] = 1
-        inputs = {"input_features": on_device(features, device)}
+        inputs = {"input_features": to_device(features, device)}
         if any(len(bank) != longest for bank in banks):
-            inputs["attention_mask"] = on_device(mask, device)
+            inputs["attention_mask"] = to_device(mask, device)
         return inputs
-
-
-def on_device(values: Tensor, device: torch.device) -> Tensor:
-    """Copy a tensor of the CPU to a device; to a GPU from pinned memory, while the program goes on."""
-    if device.type != "cuda":
-        return values.to(device)
-    return values.pin_memory().to(device, non_blocking=True)
 
 
 def input_of(

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from cache.errors import argument
+from probing.accelerators import fastest_precision
 
 from .errors import BackboneUnsupported
 from .layers import HiddenStates
@@ -91,7 +92,7 @@ def use_precision(backbone: Backbone, asked: str) -> str:
         raise BackboneUnsupported(
             f"{argument('precision', asked)}: expected {', '.join(PRECISIONS)}. Leave it out for auto."
         )
-    wanted = _fastest(backbone.device) if asked == "auto" else asked
+    wanted = fastest_precision(backbone.device) if asked == "auto" else asked
     if wanted == "float32":
         return ""
     _check_device(backbone.device, wanted)
@@ -108,12 +109,6 @@ def use_precision(backbone: Backbone, asked: str) -> str:
         backbone.precision = "float32"
         return f"float32, for {note} (at most {100 * BOUND:g} % is accepted)"
     return f"{note}; the precision auto accepts {100 * BOUND:g} %"
-
-
-def _fastest(device: torch.device) -> str:
-    if device.type != "cuda":
-        return "float32"
-    return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) or torch.version.hip else "fp16"
 
 
 def _check_device(device: torch.device, precision: str) -> None:

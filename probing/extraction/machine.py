@@ -27,7 +27,7 @@ class Machine:
         fewer would hold clips of too different length.
     """
 
-    device: str = option("auto", "auto (a GPU where there is one), cpu, cuda, cuda:1, mps.")
+    device: str = option("auto", "auto (a GPU where there is one), cpu, cuda, cuda:1, xpu, mps.")
     batch_size: int | None = option(
         None, "Utterances a forward pass [default: 1 on a CPU, else 16]. Changes no result.", minimum=1
     )
@@ -75,8 +75,10 @@ class Machine:
         """Forward passes beside each other, and threads of each: all cores of a CPU; on a GPU one copies meanwhile."""
         import torch
 
+        from probing.accelerators import copies_beside
+
         if backbone.device.type != "cpu":
-            return 2 if backbone.device.type == "cuda" else 1, torch.get_num_threads()
+            return 2 if copies_beside(backbone.device) else 1, torch.get_num_threads()
         passes = min(MOST_PASSES, torch.get_num_threads())
         return passes, torch.get_num_threads() // passes
 

@@ -21,13 +21,13 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from cache.errors import OptionError, argument
 from cache.manifest import Manifest
 from cache.quantization import bytes_of
 from cache.shard_writer import ShardWriter
+from probing.accelerators import new_stream, on_stream
 from probing.audio import Cropping
 from probing.augmentation import View
 from probing.backbones import Backbone
@@ -129,7 +129,7 @@ class Pipeline:
         self._decoders = ThreadPoolExecutor(max(1, workers), thread_name_prefix="decode")
         self._replicas: SimpleQueue[tuple[Backbone, Any]] = SimpleQueue()
         for replica in (backbone, *(backbone.replica() for _ in range(passes - 1))):
-            self._replicas.put((replica, _new_stream(backbone.device)))
+            self._replicas.put((replica, new_stream(backbone.device)))
         self._passes = ThreadPoolExecutor(passes, thread_name_prefix="forward")
         self._batches: deque[Batch] = deque()
         self._most_batches, self._most_on_their_way = passes + 1, memory // 2
@@ -271,7 +271,7 @@ class Pipeline:
         batch = {clip.utterance_id: self._waveforms.take(clip) for clip in clips}
         backbone, stream = self._replicas.get()
         try:
-            with torch.cuda.stream(stream):  # none but on a GPU
+            with on_stream(stream):
                 return states_of(batch, backbone, self.writer.manifest.layers, self.writer.manifest.tiers)
         finally:
             self._replicas.put((backbone, stream))
@@ -291,15 +291,6 @@ class Pipeline:
         """Wait until everything computed is written."""
         while self._writes:
             self._finish_write()
-
-
-def _new_stream(device: torch.device) -> Any:
-    """A stream of a GPU, in which one pass computes while another copies; it starts when the model is there."""
-    if device.type != "cuda":
-        return None
-    stream = torch.cuda.Stream(device)
-    stream.wait_stream(torch.cuda.current_stream(device))
-    return stream
 
 
 def _write(shard: ShardWriter, rows: list[int], layers: Sequence[int], blocks: dict[str, NDArray[Any]]) -> None:

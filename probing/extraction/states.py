@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cache.errors import ProbeError, argument
 from cache.quantization import INT8, stored
+from probing.accelerators import to_host
 from probing.audio import SAMPLING_RATE, Cropping, UnusableAudio, Waveform, fit_audio, load_audio, measure, stamp
 from probing.augmentation import View
 from probing.backbones import Backbone
@@ -172,7 +173,7 @@ def _cast(layers: list[torch.Tensor], dtype: str, tier: str, names: list[str], l
     """States of some layers, one above the other, as they go to disk; `lengths` are the rows of each utterance."""
     if dtype == INT8:
         _, on_disk = stored(dtype, layers[0].shape)
-        return _on_host(torch.stack([packed(states) for states in layers])).view(on_disk)[..., 0]
+        return to_host(torch.stack([packed(states) for states in layers])).numpy().view(on_disk)[..., 0]
     cast = layers[0].new_empty((len(layers), *layers[0].shape), dtype=getattr(torch, dtype))
     for layer, states in zip(cast, layers, strict=True):
         layer.copy_(states)
@@ -186,14 +187,4 @@ def _cast(layers: list[torch.Tensor], dtype: str, tier: str, names: list[str], l
             if (n := int((values > most).sum()))
         }
         raise UnusableStates(reasons, True, f"Use {argument(f'{tier}_dtype', 'float32')} and another cache folder")
-    return _on_host(cast)
-
-
-def _on_host(values: torch.Tensor) -> NDArray[Any]:
-    """Copy to the CPU; from a GPU into pinned memory, while other streams of it go on."""
-    if values.device.type != "cuda":
-        return values.cpu().numpy()
-    host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
-    host.copy_(values, non_blocking=True)
-    torch.cuda.current_stream(values.device).synchronize()
-    return host.numpy()
+    return to_host(cast).numpy()

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from probing.accelerators import synchronize
 from probing.backbones import Backbone
 from probing.extraction import Options
 
@@ -88,7 +89,7 @@ def pass_seconds(backbone: Backbone, options: Options) -> float:
     for _ in range(REPEATS + 1):
         started = time.perf_counter()
         backbone.hidden_states([clip])
-        _wait(str(backbone.device))
+        synchronize(backbone.device)
         times.append(time.perf_counter() - started)
     return min(times[1:])
 
@@ -116,14 +117,9 @@ def matrix_flops(device: str) -> float:
         started = time.perf_counter()
         for _ in range(4):
             x @ x
-        _wait(device)
+        synchronize(torch.device(device))
         best = min(best, (time.perf_counter() - started) / 4)
     return 2 * 1024**3 / best
-
-
-def _wait(device: str) -> None:
-    if device.startswith("cuda"):
-        torch.cuda.synchronize()
 
 
 def linear_flops(n: int, p: int, n_layers: int, problems: int) -> float:

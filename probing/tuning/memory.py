@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -30,10 +28,3 @@ def out_of_memory(machine: TuneMachine, batch: int) -> Iterator[None]:
             f"{argument('accumulate', 2 * machine.accumulate)}, a smaller {argument('batch')} or shorter "
             f"{argument('crop_seconds')}; the first two change no result and go on where this stopped"
         ) from None
-
-
-def peak_memory(device: torch.device) -> int:
-    """The most bytes that this process has had: of a GPU of its memory, else of the machine's."""
-    if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if os.uname().sysname == "Darwin" else 1024)

@@ -92,7 +92,7 @@ class TuneOptions:
 class TuneMachine:
     """How a tuning uses the machine; changes no number beyond rounding."""
 
-    device: str = option("auto", "auto (a GPU where there is one), cpu, cuda, cuda:1, mps.")
+    device: str = option("auto", "auto (a GPU where there is one), cpu, cuda, cuda:1, xpu, mps.")
     accumulate: int = option(1, "Compute a batch in so many parts, for less memory.", minimum=1)
     checkpointing: bool = option(False, "Compute blocks twice and keep less between, for less memory.")
     workers: int = option(2, "Threads that decode and augment.", minimum=1)

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from cache.atomic import replace_file
 from cache.errors import ProbeError, argument
+from probing.accelerators import drawn_anew
 from probing.heads.training import class_weights, loss_of
 from probing.progress import ProgressLine, progress_line
 from probing.tuning.checkpoints import CHECKPOINT, BestEpochs, load_checkpoint, save_checkpoint
@@ -165,7 +166,7 @@ class Training:
             yield
             return
         key = [self.learning.seed, self.progress.epoch, self.progress.step, self.engine.rank]
-        with torch.random.fork_rng([self.engine.device] if self.engine.device.type == "cuda" else []):
+        with drawn_anew(self.engine.device):
             torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
             yield
 

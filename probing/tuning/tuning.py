@@ -14,6 +14,7 @@ import torch
 
 from cache.errors import ProbeError, argument
 from cache.manifest import canonical_json
+from probing.accelerators import peak_memory
 from probing.augmentation import Augmentation
 from probing.backbones import Backbone, Trainable
 from probing.extraction import Options
@@ -29,7 +30,6 @@ from probing.tuning.clips import Reader, Reading
 from probing.tuning.engine import Engine
 from probing.tuning.evaluation import Evaluated, evaluate, hear
 from probing.tuning.lora import add_adapters, take_adapters_off
-from probing.tuning.memory import peak_memory
 from probing.tuning.model import TunedModel
 from probing.tuning.options import TuneMachine, TuneOptions, check_meaning
 from probing.tuning.recipes import TuningRecipe

@@ -101,7 +101,10 @@ def test_the_same_extract_again_has_nothing_to_do(
         (["plot", "my.run", "moon", "--out", "x.png"], "'moon' is not one of"),
         (["plot", "my.run", "pareto", "--out", "x.png"], "1 run: expected two or more"),
         (["plot", "my.run", "layers", "--split", "train", "--out", "x.png"], "--split train: expected dev or eval"),
-        (["sweep", "my.cache", "--device", "gpu"], "unknown device 'gpu'; expected auto, cpu, cuda, cuda:1 or mps"),
+        (
+            ["sweep", "my.cache", "--device", "gpu"],
+            "unknown device 'gpu'; expected auto, cpu, cuda, cuda:1, xpu or",
+        ),
         (["sweep", "my.cache", "--device", "cuda:99"], "--device cuda:99: PyTorch"),
         (["score", "my.run", "mine.csv", "--device", "gpu", "--out", "s.txt"], "Type --device cuda"),
         (["inspect", "my.run", "x", "--device", "tpu", "--out", "x.csv"], "Type --device auto"),

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from cache.errors import ProbeError, argument
+from probing.accelerators import drawn_anew
 from probing.progress import progress_line
 
 from .batches import Batch, Batches
@@ -71,7 +72,7 @@ class Training:
         batch = batch.to(self.device)
         self.model.train()
         # what is dropped in a step depends on seed and step alone, as the batch does
-        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+        with drawn_anew(torch.device(self.device)):
             torch.manual_seed((self.recipe.seed << 32) + self.step)
             loss, figures = self._loss(batch)
         self.model.eval()
