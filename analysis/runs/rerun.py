@@ -10,12 +10,16 @@ from typing import Any
 
 from cache.errors import as_flag
 from cache.manifest import read_json
+from probing.backbones.checkpoint import FEATURES
+from probing.backbones.packaged import PACKAGED
 from probing.extraction.options import Options
 from probing.heads.kinds import BACKENDS, MERGES, split_head
 from probing.options import Option, options_of
 from probing.runs import Run
 from probing.sweep.options import DepthOptions, SweepOptions
 from probing.targets.options import TargetOptions
+
+NOT_FOLDERS = {"demo", *PACKAGED, *FEATURES}  # names that stand for something else unless a folder is typed before
 
 
 def commands(run: Run) -> str:
@@ -89,4 +93,7 @@ def _portable(spec: str) -> str:
     """A corpus or model spec without the folders of the machine it was made on: the last part of an absolute path."""
     kind, colon, rest = spec.rpartition(":")
     path = PurePath(rest)
-    return f"{kind}{colon}{path.name}" if path.is_absolute() else spec
+    if not path.is_absolute():
+        return spec
+    here = "./" if path.name in NOT_FOLDERS else ""
+    return f"{kind}{colon}{here}{path.name}"

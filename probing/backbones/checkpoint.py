@@ -6,7 +6,6 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,10 @@ from probing.sealing import check_files
 
 from .errors import BackboneMissing, BackboneUnsupported, HubUnreachable
 from .library import first_line, import_transformers, quiet
+from .packaged import CALLED, EMBEDDED, PACKAGED, check_packaged
 
-EMBEDDED = "embedded"
 RANDOM = "random:"  # before a model: the same with random weights
 FEATURES = ("log-mel", "lfcc")  # see acoustic.py
-EMBEDDED_FOLDER = Path(str(resources.files(__package__).joinpath("embedded")))
 SETTINGS = ["config.json", "preprocessor_config.json", "processor_config.json"]
 SAFE_WEIGHTS = ["model.safetensors", "model-*.safetensors", "model.safetensors.index.json"]
 ADAPTER_FILES = ["adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"]
@@ -73,7 +71,7 @@ def open_checkpoint(spec: str, revision: str | None, weights: bool, fetch: bool 
     """Find a model's files and read its config.
 
     Args:
-        spec: `embedded`, a local folder, or a hub id `owner/name`.
+        spec: `embedded` or `moonshine`, a local folder, or a hub id `owner/name`.
         revision: branch, tag or commit on the hub.
         weights: whether the weights are needed too.
         fetch: whether the hub may be asked; else only what was downloaded before is taken.
@@ -85,8 +83,8 @@ def open_checkpoint(spec: str, revision: str | None, weights: bool, fetch: bool 
     """
     check_spec(spec, revision)
     folder = Path(spec).expanduser()
-    if spec == EMBEDDED:
-        return _embedded()
+    if spec in PACKAGED:
+        return _packaged(spec)
     if is_adapter(folder):
         return _with_adapter(folder, folder.resolve().name)
     if folder.is_dir():
@@ -108,12 +106,12 @@ def check_spec(spec: str, revision: str | None = None) -> None:
     if spec in FEATURES:
         return
     folder = Path(spec).expanduser()
-    if revision is not None and (spec == EMBEDDED or folder.is_dir()):
+    if revision is not None and (spec in PACKAGED or folder.is_dir()):
         raise BackboneUnsupported(
             f"{argument('revision', revision)} was given with {spec}, which is not on the hub and has no revisions. "
             f"Leave {argument('revision')} out."
         )
-    if spec == EMBEDDED or folder.is_dir():
+    if spec in PACKAGED or folder.is_dir():
         return
     if not HUB_ID.fullmatch(spec):
         raise BackboneMissing(
@@ -121,8 +119,9 @@ def check_spec(spec: str, revision: str | None = None) -> None:
             f"such as {WELL_KNOWN[2]}."
         )
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", spec):
-        guess = difflib.get_close_matches(spec, [known.split("/")[1] for known in WELL_KNOWN], n=1, cutoff=0.5)
-        hint = next(known for known in WELL_KNOWN if known.endswith(guess[0])) if guess else WELL_KNOWN[2]
+        named = {name: name for name in PACKAGED} | {known.split("/")[1]: known for known in WELL_KNOWN}
+        guess = difflib.get_close_matches(spec.lower(), named, n=1, cutoff=0.5)
+        hint = named[guess[0]] if guess else WELL_KNOWN[2]
         raise BackboneMissing(
             f"unknown model {spec!r}: there is no such folder, and a model on the hub is written owner/name. "
             f"Try `{hint}`, a local folder, or `{EMBEDDED}`."
@@ -165,11 +164,12 @@ def has_weights(folder: Path) -> bool:
     return any(next(folder.glob(pattern), None) for pattern in (*SAFE_WEIGHTS[:2], *OLD_WEIGHTS[:2]))
 
 
-def _embedded() -> Checkpoint:
-    checkpoint = _read_folder(EMBEDDED_FOLDER, EMBEDDED, None)
+def _packaged(spec: str) -> Checkpoint:
+    check_packaged(PACKAGED[spec])
+    checkpoint = _read_folder(PACKAGED[spec], spec, None)
     width = checkpoint.config.hidden_size
     depth = checkpoint.config.num_hidden_layers
-    return replace(checkpoint, name=f"embedded WavLM {depth}x{width}")
+    return replace(checkpoint, name=f"{CALLED[spec]} {depth}x{width}")
 
 
 def _read_folder(folder: Path, name: str, revision: str | None) -> Checkpoint:

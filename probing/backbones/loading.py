@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from cache.errors import argument
 from probing.devices import find_device
 
-from .checkpoint import EMBEDDED, FEATURES, RANDOM, Checkpoint, check_spec, open_checkpoint
+from .checkpoint import FEATURES, RANDOM, Checkpoint, check_spec, open_checkpoint
 from .errors import BackboneUnsupported
 from .families import FAMILIES, Family, FrameRule
 from .inputs import SAMPLING_RATE, WaveformInput, input_of
 from .library import first_line, import_transformers
+from .packaged import EMBEDDED, hidden_folder
 
 if TYPE_CHECKING:
     import torch
@@ -37,9 +38,10 @@ def load_backbone(
     """Load a speech encoder whose hidden layers can be read.
 
     Args:
-        spec: `embedded` (a small pretrained WavLM that needs no download), a hub id such as
-            `microsoft/wavlm-large`, a local folder, or `random:` and one of these for the same architecture with
-            random weights, a control; or `log-mel` or `lfcc`, acoustic features as a baseline.
+        spec: `embedded` (a small pretrained WavLM) or `moonshine` (a speech recogniser's encoder, not
+            self-supervised), which need no download; a hub id such as `microsoft/wavlm-large`, a local folder, or
+            `random:` and one of these for the same architecture with random weights, a control; or `log-mel` or
+            `lfcc`, acoustic features as a baseline.
         revision: branch, tag or commit on the hub; by default the latest.
         device: `auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, `mps`.
         seed: of the random weights, where there are any.
@@ -106,6 +108,9 @@ def load_backbone(
             f"{checkpoint.name} has no preprocessor_config.json: taken as its family is, normalisation "
             f"{audio_input.normalization}. If it was trained otherwise, set normalize to on or off"
         )
+    if folder := hidden_folder(spec.removeprefix(RANDOM)):
+        advice = f"for the one in the folder of that name type {RANDOM * drawn}{folder}"
+        backbone.notes.append(f"{spec} is the model in the package; {advice}")
     if stored := peculiar.get("stored_blocks"):
         backbone.notes.append(f"{checkpoint.name}: config.json counts {len(blocks)} blocks of {stored} that are stored")
     if attention == "auto" and family.model_type == "wavlm":

@@ -30,9 +30,9 @@ class Options:
 
     backbone: str = option(
         "embedded",
-        "'embedded' (a small pretrained WavLM, needs no download); a hub id such as microsoft/wavlm-large; a local "
-        "folder; random:SPEC, the same architecture with random weights; or log-mel, lfcc: acoustic features as a "
-        "baseline.",
+        "'embedded' (a small pretrained WavLM) or 'moonshine' (a speech recogniser's encoder, not self-supervised), "
+        "which need no download; a hub id such as microsoft/wavlm-large; a local folder; random:SPEC, the same "
+        "architecture with random weights; or log-mel, lfcc: acoustic features as a baseline.",
         metavar="SPEC",
         is_path=True,
     )

@@ -11,6 +11,7 @@ import torch
 
 from probing.accelerators import synchronize
 from probing.backbones import Backbone
+from probing.backbones.packaged import PACKAGED
 from probing.extraction import Options
 
 SHAPES = {  # transformer blocks and width of models that the papers used, which need not be here to be planned for
@@ -79,7 +80,7 @@ def calibrate(options: Options, device: str) -> Calibration | None:
 def is_here(backbone: str) -> bool:
     """Whether loading a backbone downloads nothing."""
     name = backbone.removeprefix("random:")
-    return name == "embedded" or Path(name).expanduser().is_dir()
+    return name in PACKAGED or Path(name).expanduser().is_dir()
 
 
 def pass_seconds(backbone: Backbone, options: Options) -> float:

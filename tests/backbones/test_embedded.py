@@ -8,7 +8,7 @@ import sys
 import torch
 
 from probing.backbones import load_backbone
-from probing.backbones.checkpoint import EMBEDDED_FOLDER
+from probing.backbones.packaged import EMBEDDED, PACKAGED
 
 
 def test_embedded_needs_nothing_and_is_pretrained(capfd):
@@ -27,10 +27,10 @@ def test_embedded_is_the_same_every_time(speech):
 
 
 def test_the_card_of_embedded_names_its_very_files():
-    card = (EMBEDDED_FOLDER / "README.md").read_text(encoding="utf-8")
+    card = (PACKAGED[EMBEDDED] / "README.md").read_text(encoding="utf-8")
     for name in ("model.safetensors", "config.json", "preprocessor_config.json"):
-        assert f"`{name}` {hashlib.sha256((EMBEDDED_FOLDER / name).read_bytes()).hexdigest()}" in card
-    assert (EMBEDDED_FOLDER / "model.safetensors").stat().st_size < 20e6
+        assert f"`{name}` {hashlib.sha256((PACKAGED[EMBEDDED] / name).read_bytes()).hexdigest()}" in card
+    assert (PACKAGED[EMBEDDED] / "model.safetensors").stat().st_size < 20e6
     assert "not WavLM-Large" in card
 
 

@@ -12,7 +12,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before PyTorch starts: th
 import typer
 
 from cache.errors import ProbeError, as_flag
-from probing.backbones.checkpoint import EMBEDDED, EMBEDDED_FOLDER
+from probing.backbones.packaged import EMBEDDED, PACKAGED
 from probing.progress import console
 
 from .config import Recipe
@@ -74,7 +74,7 @@ def pretrain(
         learning_rate=learning_rate,
     )
     if start == Path(EMBEDDED):
-        start = EMBEDDED_FOLDER
+        start = PACKAGED[EMBEDDED]
     opened = run.open_run(recipe, shared, work, device, start=start)
     run.pretrain(opened, steps, minutes, every)
     console.print(f"step {opened.training.step} of {steps}; log and curve in {work}")

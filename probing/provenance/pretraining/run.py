@@ -14,7 +14,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from cache.errors import argument
-from probing.backbones.checkpoint import EMBEDDED_FOLDER
+from probing.backbones.packaged import EMBEDDED, PACKAGED
 from probing.devices import find_device
 from probing.runs import Run as SweepRun
 
@@ -167,5 +167,5 @@ def export(run: Run, folder: Path, sweeps: Sequence[Path] = ()) -> None:
 
 def embedded_architecture() -> dict[str, Any]:
     """Read the architecture of the bundled model."""
-    config = json.loads((EMBEDDED_FOLDER / "config.json").read_text(encoding="utf-8"))
+    config = json.loads((PACKAGED[EMBEDDED] / "config.json").read_text(encoding="utf-8"))
     return {key: value for key, value in config.items() if key not in NOT_ARCHITECTURE}
