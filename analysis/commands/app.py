@@ -11,6 +11,7 @@ from analysis.commands.cache import cache_app
 from analysis.commands.calibrate import calibrate
 from analysis.commands.compare import compare
 from analysis.commands.corpus import corpus_app
+from analysis.commands.demo import demo
 from analysis.commands.describe import describe
 from analysis.commands.evaluate import evaluate
 from analysis.commands.exits import exits
@@ -36,7 +37,7 @@ from probing.registry import NotImported, import_own
 app = typer.Typer(
     cls=InterruptibleGroup,
     help="Which layers of a speech model carry the information? Cache every hidden layer once, probe them all.",
-    epilog="Start here, no download and no GPU: probe extract, then probe sweep.",
+    epilog="Start here, no download and no GPU: probe demo. Its steps are probe extract, then probe sweep.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -75,6 +76,7 @@ app.add_typer(cache_app, name="cache")
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(reproduce_app, name="reproduce")
 for command in (
+    demo,
     extract,
     sweep,
     tune,

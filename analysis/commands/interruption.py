@@ -19,7 +19,7 @@ from cache.errors import OptionError, ProbeError, as_flag
 from probing.devices import check_device_name
 from probing.progress import console
 
-GOES_ON = {"extract", "sweep", "tune", "repair", "merge", "attm"}  # keep what is finished and take it up again
+GOES_ON = {"demo", "extract", "sweep", "tune", "repair", "merge", "attm"}  # keep what is finished and take it up again
 AGAIN_S = 0.01
 
 

@@ -28,7 +28,7 @@ from probing.reproduction import tuned
 from probing.reproduction.published import PEAKS, PUBLISHED, published_name
 from probing.reproduction.sizes import SHARE_REACHED, Calibration, calibrate, head_flops, linear_flops
 from probing.runs import Run
-from probing.sweep import DepthOptions, SweepOptions, finished_run, sweep
+from probing.sweep import DepthOptions, SweepOptions, finished_run, sweep_once
 
 CORPORA = ("asvspoof2019-la", "asvspoof2021-la", "asvspoof2021-df")
 SECONDS = 64_600 / 16_000  # of every clip, as the paper has it
@@ -173,11 +173,7 @@ def run(wanted: Reproduction, *, say: Callable[[str], None] = console.print) -> 
         corpora.append(name)
     trained_on = Cache(wanted.cache(CORPORA[0]))
     options = wanted.sweep_options(trained_on.layers[-1], corpora)
-    found = finished_run(trained_on, wanted.run_folder, options)
-    if found is not None:
-        say(f"Nothing to do: {found.folder} is that sweep.")
-        return found
-    return sweep(trained_on, wanted.run_folder, options, device=wanted.device, overwrite=True, say=say)
+    return sweep_once(trained_on, wanted.run_folder, options, device=wanted.device, overwrite=True, say=say)
 
 
 def compare(found: Run, backbone: str, tuned_figures: tuned.TunedFigures | None = None) -> pd.DataFrame:

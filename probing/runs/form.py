@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ RATE = "a number from 0 to 1"
 RATE_OR_NONE = "a number from 0 to 1, or NaN"
 WHOLE_OR_NONE = "a whole number, or null"
 OBJECT = "an object"
+NUMBER_OR_POINTS = "a number, or points as 2pt"
 NUMBER_OR_NONE = "a number, or NaN"
 COUNTS_BY_CLASS = "whole numbers by name"
 INTERVAL = {"value": RATE, "low": RATE, "high": RATE}
@@ -45,6 +47,7 @@ FINDING = {
     "last": WHOLE,
     "best": INTERVAL,
     "trivial": INTERVAL,
+    "difference": ANY_INTERVAL,
     "shuffled": RATE_OR_NONE,
     "sentence": TEXT,
 }
@@ -66,7 +69,7 @@ OF_TARGET: dict[str, Any] = {  # where the target is another than bona fide agai
     "counts": dict.fromkeys(("train", "dev", "eval"), COUNTS_BY_CLASS),
     "finding": {**FINDING, "best": ANY_INTERVAL, "trivial": ANY_INTERVAL, "shuffled": NUMBER_OR_NONE},
 }
-DEPTH_FINDING = {"head": TEXT, "depth": WHOLE_OR_NONE, "full": WHOLE, "sentence": TEXT}
+DEPTH_FINDING = {"head": TEXT, "depth": WHOLE_OR_NONE, "full": WHOLE, "margin": NUMBER_OR_POINTS, "sentence": TEXT}
 TEXT_COLUMNS = ("experiment", "head", "split", "corpus", "condition", "metric")
 WHOLE_COLUMNS = ("layer", "depth", "seed")
 NUMBER_COLUMNS = ("value", "low", "high", "strength")
@@ -106,6 +109,8 @@ def check_record(record: Any) -> None:
             raise ValueError(f"{RECORD}: 'depth_finding.depth' is {depth['depth']}, expected a layer")
         if depth["head"] not in record["options"]["depths"]["heads"]:
             raise ValueError(f"{RECORD}: 'depth_finding.head' {depth['head']!r} is not among 'options.depths.heads'")
+        if depth["depth"] is not None:
+            _check(depth.get("excess"), ANY_INTERVAL, "depth_finding.excess")
         if depth.get("best") is not None:  # not in runs of an earlier version
             _check(depth["best"], {"head": TEXT, "depth": WHOLE}, "depth_finding.best")
     if "options" in record["about"]:
@@ -293,5 +298,6 @@ def _is(value: Any, what: str) -> bool:
         RATE_OR_NONE: lambda: number(value) and (math.isnan(value) or 0 <= value <= 1),
         NUMBER_OR_NONE: lambda: number(value),
         OBJECT: lambda: isinstance(value, dict),
+        NUMBER_OR_POINTS: lambda: number(value) or re.fullmatch(r"[\d.]+pt", str(value)) is not None,
         COUNTS_BY_CLASS: lambda: isinstance(value, dict) and all(whole(n) and n >= 0 for n in value.values()),
     }[what]()

@@ -40,12 +40,14 @@ class OptionsOfRun:
 class LayerOfRun:
     """The finding on layers: the layer chosen on dev with its eval EER, the last one, and what controls have there.
 
-    best, trivial: the metric with its interval. shuffled: its mean with shuffled labels; NaN without that control.
+    best, trivial: the metric with its interval. difference: last minus best, paired. shuffled: its mean with shuffled
+    labels; NaN without that control.
     """
 
     layer: int
     last: int
     best: Interval
+    difference: Interval
     trivial: Interval
     shuffled: float
 
@@ -54,13 +56,17 @@ class LayerOfRun:
 class DepthOfRun:
     """The finding on depth: the head chosen on dev, the depth that is shown to be enough (or None), and full depth.
 
-    by_chance: full depth is not shown to be better than chance. best: head and depth of lowest dev EER of all; None in
-    runs of an earlier version. best_by_chance: that is not shown to be better than chance either.
+    margin: what a depth may be worse by, as `probing.sweep.margin` reads it. excess: by how much the depth is worse
+    than full depth, paired; None where there is no such depth. by_chance: full depth is not shown to be better than
+    chance. best: head and depth of lowest dev EER of all; None in runs of an earlier version. best_by_chance: that is
+    not shown to be better than chance either.
     """
 
     head: str
     depth: int | None
     full: int
+    margin: float | str
+    excess: Interval | None
     by_chance: bool
     best: tuple[str, int] | None
     best_by_chance: bool = False
@@ -161,7 +167,8 @@ class RunRecord(dict[str, Any]):
         found = self["finding"]
         best = Interval(**found["best"])
         trivial = Interval(**found["trivial"])
-        return LayerOfRun(int(found["layer"]), int(found["last"]), best, trivial, float(found["shuffled"]))
+        difference = Interval(**found["difference"])
+        return LayerOfRun(int(found["layer"]), int(found["last"]), best, difference, trivial, float(found["shuffled"]))
 
     @property
     def depth_finding(self) -> DepthOfRun | None:
@@ -181,6 +188,8 @@ def _depth_of(finding: Mapping[str, Any]) -> DepthOfRun:
         finding["head"],
         finding["depth"],
         finding["full"],
+        finding["margin"],
+        Interval(**finding["excess"]) if finding["depth"] is not None else None,
         by_chance=finding.get("reason") == "chance",
         best=(best["head"], best["depth"]) if best else None,
         best_by_chance=best is not None and best.get("better_than_chance") is False,

@@ -9,6 +9,7 @@ from cache.lazy import lazy
 if TYPE_CHECKING:
     from probing.sweep.depth_finding import DepthFinding
     from probing.sweep.finding import Finding
+    from probing.sweep.once import sweep_once
     from probing.sweep.options import FRAMES_HEADS, POOLED_HEADS, DepthOptions, SweepOptions, TargetOptions
     from probing.sweep.split import identity
     from probing.sweep.sweeping import finished_run, sweep
@@ -24,6 +25,7 @@ __all__ = [
     "finished_run",
     "identity",
     "sweep",
+    "sweep_once",
 ]
 
 _HOME = {
@@ -37,6 +39,7 @@ _HOME = {
     "finished_run": "sweeping",
     "identity": "splits",
     "sweep": "sweeping",
+    "sweep_once": "once",
 }
 
 __getattr__, __dir__ = lazy(__name__, _HOME)

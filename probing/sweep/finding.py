@@ -94,18 +94,25 @@ class Finding:
 
     def _difference(self) -> str:
         """How the last layer differs, with the interval."""
-        metric = METRICS[self.metric]
-        word = "more" if self.difference.value >= 0 else "less"
-        sign = np.sign(self.difference.value or 1)
-        low, high = sorted(sign * end for end in (self.difference.low, self.difference.high))
         sure = "" if self.difference.low > 0 or self.difference.high < 0 else ", which may be chance"
-        by = metric.difference(self.difference.value)
-        ends = ", ".join(metric.number(metric.scale * end) for end in (low, high))
-        return f"{by} {word} [{ends}]{sure}"
+        return difference_in_words(METRICS[self.metric], self.difference) + sure
 
     def as_dict(self) -> dict[str, Any]:
         """For the run record."""
         return {**asdict(self), "sentence": self.sentence()}
+
+
+def difference_in_words(metric: Metric, difference: Interval) -> str:
+    """A paired difference with its interval, both of the sign that its word says.
+
+    >>> difference_in_words(METRICS["eer"], Interval(-0.021, -0.05, 0.01))
+    '2.1 points less [-1.0, 5.0]'
+    """
+    word = "more" if difference.value >= 0 else "less"
+    sign = np.sign(difference.value or 1)
+    low, high = sorted(sign * end for end in (difference.low, difference.high))
+    ends = ", ".join(metric.number(metric.scale * end) for end in (low, high))
+    return f"{metric.difference(difference.value)} {word} [{ends}]"
 
 
 @dataclass(frozen=True)
