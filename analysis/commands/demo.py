@@ -12,8 +12,10 @@ from analysis.commands.arguments import Device
 from analysis.commands.files import check_folder
 from analysis.commands.printing import out, print_whole
 from probing.progress import console
+from probing.sweep.options import DepthOptions, SweepOptions
 
 if TYPE_CHECKING:  # at run time it costs torch
+    from analysis.demo import Story
     from analysis.runs.comparison import Comparison
 
 
@@ -47,17 +49,19 @@ def demo(
     """
     check_folder(folder)
     console.print("Loading ...")
-    story_of = import_module("analysis.demo")  # from here on it takes seconds
-    analysis = import_module("analysis")
-    from probing.sweep import DepthOptions, SweepOptions
-
     options = SweepOptions(depths=DepthOptions(seeds=tuple(range(seeds))), resamples=resamples)
-    story = story_of.Story(folder, clips, sweep=options)
-    runs = story_of.run(story, device=device, overwrite=overwrite)
+    story = import_module("analysis.demo").Story(folder, clips, sweep=options)  # from here on it takes seconds
+    tell(story, device, as_json=as_json, overwrite=overwrite)
+
+
+def tell(story: "Story", device: str = "auto", *, as_json: bool = False, overwrite: bool = False) -> None:
+    """Run the story, write its report and picture, and print what it says."""
+    analysis, demo = import_module("analysis"), import_module("analysis.demo")
+    runs = demo.run(story, device=device, overwrite=overwrite)
     comparison = analysis.compare(runs)
-    told = story_of.sentences(comparison)
+    told = demo.sentences(comparison)
     console.print("\nDrawing the report ...")
-    page = analysis.save_report(runs, story.named("demo.html"))
+    page = analysis.save_report(runs, story.named("demo.html"), measures=False)  # which take as long as a sweep
     picture = analysis.save_figure(comparison.layer_curve(), story.named("demo.png"))
     if as_json:
         folders = [str(run.folder) for run in runs]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from analysis.runs.comparison import Comparison
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import Runs
-from probing.options import write_whole
+from cache.manifest import describe_layers
 from probing.runs import Run
 from probing.runs.simultaneous import layer_gains
 from probing.sweep.finding import difference_in_words
@@ -43,7 +43,7 @@ def learning(run: Run, random: Run) -> str:
     how = f"paired, 95 % for all {len(gains)} layers at once"
     better = gains.index[gains["low"] > 0].tolist()
     if better:
-        where = f"layer{'s' * (len(better) > 1)} {write_whole(better)} of {gains.index.max()}"
+        where = f"layer{'s' * (len(better) > 1)} {describe_layers(better)} of {gains.index.max()}"
         return f"Found: {run.backbone} has learned what tells spoofs at {where}; {largest} ({how})."
     return f"Not shown: that {run.backbone} has learned what tells spoofs; {largest}, which may be chance ({how})."
 

@@ -37,7 +37,7 @@ _HOME = {
     "SweepOptions": "options",
     "TargetOptions": "options",
     "finished_run": "sweeping",
-    "identity": "splits",
+    "identity": "split",
     "sweep": "sweeping",
     "sweep_once": "once",
 }

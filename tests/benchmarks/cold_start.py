@@ -24,6 +24,11 @@ from cache.writer import CacheWriter
 ROOT = Path(__file__).parents[2]
 TELLING = ["--help", "--version", "sweep --help"]
 WRONG = [
+    "demo --clips 1",
+    "demo --resamples 1",
+    "demo --device gpu",
+    "demo --out text",
+    "demo --out empty.cache",
     "extract x.cache --corpus MISSING.csv",
     "extract x.cache --corpus nonsense",
     "extract x.cache --corpus asvspoof2019-la:MISSING",
