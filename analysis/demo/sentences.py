@@ -12,40 +12,62 @@ from analysis.runs.comparison import Comparison
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import Runs
 from cache.manifest import describe_layers
-from probing.runs import Run
 from probing.runs.simultaneous import layer_gains
 from probing.sweep.finding import difference_in_words
 from probing.sweep.margin import Margin
 
 
 def sentences(comparison: Comparison) -> tuple[str, str, str]:
-    """The three sentences of some runs, of which one is of random weights.
-
-    Args:
-        comparison: of the runs; those of pretrained weights in the order to be told in, their random twin the second.
-    """
+    """The three sentences of some runs: the first of a pretrained model, one of the others of its random twin."""
     runs = comparison.runs
     pretrained = Runs([run for run in runs if not run.record["about"].get("random_weights")])
     random = next(run for run in runs if run.record["about"].get("random_weights"))
-    return learning(pretrained[0], random), early_layers(pretrained), backbones(comparison)
+    return learning(pretrained, random), early_layers(pretrained), backbones(comparison)
 
 
-def learning(run: Run, random: Run) -> str:
-    """What the weights of a model have learned that the same model with random ones has not, at any layer."""
+def learning(runs: Sequence[LoadedRun], random: LoadedRun) -> str:
+    """Which layers tell spoofs better than chance, and than the same layers of the first model with random weights."""
+    found: list[str] = []
+    missing: list[str] = []
+    for run in (*runs, random):
+        _add_chance(run, found, missing)
+    _add_gain(runs[0], random, found, missing)
+    return _told(found, missing, "95 % for all layers of a run at once, gains paired")
+
+
+def _add_chance(run: LoadedRun, found: list[str], missing: list[str]) -> None:
+    """Which layers are better than chance."""
+    table = run.layers_at_once
+    better = table.loc[table["better_than_chance"].astype(bool), "layer"].astype(int).tolist()
+    if better:
+        found.append(f"{_layers(better, run.n_blocks)} of {run.backbone} tell{_s(better)} spoofs better than chance")
+    else:
+        missing.append(f"that any layer of {run.backbone} tells them better than chance")
+
+
+def _add_gain(run: LoadedRun, random: LoadedRun, found: list[str], missing: list[str]) -> None:
+    """What the weights have learned that random ones have not, at any layer."""
     gains = layer_gains(run, random)
     metric = run.metric
     most = int(gains["gain"].idxmax())
     value, low, high = (metric.number(metric.scale * gains.loc[most, name]) for name in ("gain", "low", "high"))
-    largest = (
-        f"the largest gain over random weights is {value} {metric.step} of {metric.called} at layer {most} "
-        f"[{low}, {high}]"
-    )
-    how = f"paired, 95 % for all {len(gains)} layers at once"
+    largest = f"by up to {value} {metric.step} of {metric.called} over random weights [{low}, {high}], at layer {most}"
     better = gains.index[gains["low"] > 0].tolist()
     if better:
-        where = f"layer{'s' * (len(better) > 1)} {describe_layers(better)} of {gains.index.max()}"
-        return f"Found: {run.backbone} has learned what tells spoofs at {where}; {largest} ({how})."
-    return f"Not shown: that {run.backbone} has learned what tells spoofs; {largest}, which may be chance ({how})."
+        found.append(f"{_layers(better, run.n_blocks)} of {run.backbone} gain{_s(better)} by learning, {largest}")
+    else:
+        missing.append(f"that {run.backbone} gains by learning, {largest}")
+
+
+def _layers(numbers: list[int], last: int) -> str:
+    if len(numbers) == 1:
+        return f"layer {numbers[0]} of {last}"
+    return "all layers" if len(numbers) == last + 1 else f"layers {describe_layers(numbers)} of {last}"
+
+
+def _s(subjects: Sequence[object]) -> str:
+    """The ending of a verb."""
+    return "s" * (len(subjects) == 1)
 
 
 def early_layers(runs: Sequence[LoadedRun]) -> str:
@@ -94,8 +116,10 @@ def backbones(comparison: Comparison) -> str:
     """Which backbones differ at the layer of each chosen on dev."""
     found: list[str] = []
     missing: list[str] = []
-    for row in comparison.pairs.itertuples():
-        by = f"{comparison.gain(row)}, p {row.p_adjusted:.2g}"
+    step = comparison.metric.step
+    for row, words in zip(comparison.pairs.itertuples(), comparison.differences.itertuples(index=False), strict=True):
+        _, _, gain, ends, p, _ = words
+        by = f"{gain} {step} [{ends.replace(' .. ', ', ')}], p {p}"
         if row.shown:
             found.append(f"{row.first} is better than {row.second} ({by})")
         else:

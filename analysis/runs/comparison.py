@@ -75,7 +75,7 @@ class Comparison:
         shown = self.pairs[self.pairs["shown"]]
         if shown.empty:
             return f"{lead} No difference is shown: any of them may be chance (paired bootstrap, Holm's adjustment)."
-        told = [f"{row.first} {above} {row.second} by {self.gain(row)}" for row in shown.itertuples()]
+        told = [f"{row.first} {above} {row.second} by {self._gain(row)}" for row in shown.itertuples()]
         rest = len(self.pairs) - len(shown)
         return f"{lead} Shown: {'; '.join(told)}{f'; {rest} other pairs may be chance' if rest else ''}."
 
@@ -83,8 +83,8 @@ class Comparison:
         value, low, high = (row[name] / self.metric.scale for name in (self.metric.name, "low", "high"))
         return self.metric.interval(value, low, high)
 
-    def gain(self, row: Any) -> str:
-        """By how much the first of a pair is better, with its interval, in words; `row` is one of `pairs`."""
+    def _gain(self, row: Any) -> str:
+        """By how much the first of a pair is better, with its interval."""
         value, low, high = self._gains(row)
         number = self.metric.number
         return f"{number(value)} {self.metric.step}".rstrip() + f" [{number(low)}, {number(high)}]"
