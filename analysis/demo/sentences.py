@@ -85,14 +85,15 @@ def _add_depth(run: LoadedRun, found: list[str], missing: list[str]) -> None:
     finding = run.record.depth_finding
     if finding is None:
         return
-    if finding.excess is None:
+    if finding.excess is None or finding.bound is None:
         why = f" ({finding.head} on all of them is not shown to beat chance)" if finding.by_chance else ""
         missing.append(f"that fewer than {finding.full} layers of {run.backbone} are enough{why}")
         return
-    within = Margin.of(finding.margin).in_words(run.metric.called)
+    margin = Margin.of(finding.margin)
     found.append(
         f"the first {finding.depth} of {finding.full} layers of {run.backbone} are not worse than all of them within "
-        f"{within} ({finding.head}: {difference_in_words(run.metric, finding.excess)})"
+        f"{margin.in_words(run.metric.called)} ({finding.head}: {difference_in_words(run.metric, finding.excess)}; at "
+        f"most {margin.excess(finding.bound)}, one-sided)"
     )
 
 

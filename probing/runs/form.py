@@ -110,7 +110,7 @@ def check_record(record: Any) -> None:
         if depth["head"] not in record["options"]["depths"]["heads"]:
             raise ValueError(f"{RECORD}: 'depth_finding.head' {depth['head']!r} is not among 'options.depths.heads'")
         if depth["depth"] is not None:
-            _check(depth.get("excess"), ANY_INTERVAL, "depth_finding.excess")
+            _check(depth, {"excess": ANY_INTERVAL, "bound": NUMBER_OR_NONE}, "depth_finding")
         if depth.get("best") is not None:  # not in runs of an earlier version
             _check(depth["best"], {"head": TEXT, "depth": WHOLE}, "depth_finding.best")
     if "options" in record["about"]:

@@ -57,9 +57,9 @@ class DepthOfRun:
     """The finding on depth: the head chosen on dev, the depth that is shown to be enough (or None), and full depth.
 
     margin: what a depth may be worse by, as `probing.sweep.margin` reads it. excess: by how much the depth is worse
-    than full depth, paired; None where there is no such depth. by_chance: full depth is not shown to be better than
-    chance. best: head and depth of lowest dev EER of all; None in runs of an earlier version. best_by_chance: that is
-    not shown to be better than chance either.
+    than full depth, paired; bound: the upper end of its one-sided interval in the terms of the margin; None where there
+    is no such depth. by_chance: full depth is not shown to be better than chance. best: head and depth of lowest dev
+    EER of all; None in runs of an earlier version. best_by_chance: that is not shown to be better than chance either.
     """
 
     head: str
@@ -67,6 +67,7 @@ class DepthOfRun:
     full: int
     margin: float | str
     excess: Interval | None
+    bound: float | None
     by_chance: bool
     best: tuple[str, int] | None
     best_by_chance: bool = False
@@ -189,7 +190,8 @@ def _depth_of(finding: Mapping[str, Any]) -> DepthOfRun:
         finding["depth"],
         finding["full"],
         finding["margin"],
-        Interval(**finding["excess"]) if finding["depth"] is not None else None,
+        excess=Interval(**finding["excess"]) if finding["depth"] is not None else None,
+        bound=float(finding["bound"]) if finding["depth"] is not None else None,
         by_chance=finding.get("reason") == "chance",
         best=(best["head"], best["depth"]) if best else None,
         best_by_chance=best is not None and best.get("better_than_chance") is False,

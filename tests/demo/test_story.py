@@ -153,11 +153,13 @@ def test_early_layers_that_are_better_and_enough_are_found_with_their_paired_int
     ) in said
     assert depth is not None
     assert depth.excess is not None
+    assert depth.bound is not None
     assert depth.excess.value <= 0
     value, low, high = (-100 * one for one in (depth.excess.value, depth.excess.high, depth.excess.low))
     assert (
         "Found: the first 1 of 2 layers of planted are not worse than all of them within 10 points of EER "
-        f"(mean+linear: {value:.1f} points less [{low:.1f}, {high:.1f}])"
+        f"(mean+linear: {value:.1f} points less [{low:.1f}, {high:.1f}]; "
+        f"at most {100 * depth.bound:+.1f} points, one-sided)"
     ) in said
     assert "not shown" not in said
 
