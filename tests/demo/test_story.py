@@ -26,7 +26,9 @@ from probing.runs.simultaneous import layer_gains
 from probing.sweep import DepthOptions, SweepOptions, sweep
 
 SMALL = SweepOptions(strengths=(0.1,), control_seeds=(), resamples=100, depths=DepthOptions(heads=()))
-HEADS = replace(SMALL, margin="10pt", depths=DepthOptions(heads=("mean+linear",), seeds=(0,), weight_decays=(0.1,)))
+HEADS = replace(
+    SMALL, margin="10pt", depths=DepthOptions(heads=("mean+linear",), seeds=(0,), epochs=10, weight_decays=(0.1,))
+)
 
 
 @pytest.fixture(scope="module")
