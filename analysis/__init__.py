@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from analysis.plots.layers import layer_curve as layer_curve
     from analysis.plots.localisation import localisation_curve as localisation_curve
     from analysis.plots.localisation import localisation_table as localisation_table
+    from analysis.plots.look import style as style
+    from analysis.plots.style import caption as caption
     from analysis.plots.style import save_figure as save_figure
     from analysis.reports.report import save_report as save_report
     from analysis.runs.comparison import compare as compare
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
 _HOME = {
     "activation_curve": "inspection",
     "activation_picture": "inspection",
+    "caption": "plots.style",
     "cca_with": "similarity",
     "cka": "similarity",
     "compare": "runs.comparison",
@@ -75,6 +78,7 @@ _HOME = {
     "save_report": "reports.report",
     "selectivity": "controls",
     "similarity_map": "similarity",
+    "style": "plots.look",
     "target_curves": "similarity",
     "transfer_curve": "transferability",
     "transfer_scores": "transferability",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.inspection.utterance import Inspection
-from analysis.plots.style import ShownAxes, new_axes, plain, width_of
+from analysis.plots.look import look
+from analysis.plots.style import ShownAxes, dress, new_axes, plain, small_print, titled, width_of
 from probing.audio import SAMPLING_RATE
 from probing.labels import BONAFIDE, LABELS, SPOOF
 
@@ -33,7 +33,7 @@ def activation_picture(found: Inspection, axes: Sequence[Axes] | None = None) ->
     """
     if axes is None:
         shape = {"height_ratios": [1, 2, 2]}
-        figure = Figure(figsize=(9, 6.4), layout="constrained")
+        figure = Figure(figsize=look().size(6.4, 9), layout="constrained")
         axes = figure.subplots(3, 1, sharex=True, gridspec_kw=shape, subplot_kw={"axes_class": ShownAxes})
     wave, spectrogram, activation = axes
     wave.plot(np.arange(len(found.waveform)) / SAMPLING_RATE, found.waveform, color="0.35", lw=0.5)
@@ -41,7 +41,7 @@ def activation_picture(found: Inspection, axes: Sequence[Axes] | None = None) ->
     _draw_spectrogram(spectrogram, found)
     activation_curve(found, activation)
     wave.set_xlim(activation.get_xlim())
-    wave.set_title(activation.get_title(loc="left"), loc="left", fontsize=10)
+    wave.set_title(activation.get_title(loc="left"), loc="left", fontsize=look().title_pt)
     activation.set_title("", loc="left")
     return [wave, spectrogram, activation]
 
@@ -73,15 +73,14 @@ def activation_curve(found: Inspection, ax: Axes | None = None) -> Axes:
     ax.axhline(0, color="0.2", lw=0.6)
     ax.set(xlabel="time (s)", ylabel="log odds of bona fide", xlim=(0, seconds))
     _draw_labels(ax, found)
-    ax.legend(fontsize=7, ncols=5, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, frameon=False)
+    ax.legend(fontsize=look().note_pt, ncols=5 if width_of(ax) > 4 else 3, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, frameon=False)
     label = f" ({found.label})" if found.label else ""
     title = f"{found.utterance}{label}: {found.head} on {found.backbone}"
-    ax.set_title(plain(textwrap.fill(title, max(20, int(12 * width_of(ax))))), loc="left", fontsize=10, pad=18)
+    titled(ax, title)
+    ax.set_title(ax.get_title(loc="left"), loc="left", fontsize=look().title_pt, pad=18 if width_of(ax) > 4 else 26)
     trained = f"trained on {found.corpus}, cache {found.cache}" if found.corpus else f"cache {found.cache}"
-    stamp = textwrap.fill(f"{found.how}; {trained}", max(40, int(21 * width_of(ax))))
-    ax.annotate(
-        plain(stamp), (0, 0), (0, -38), "axes fraction", textcoords="offset points", fontsize=7, color="0.4", va="top"
-    )
+    dress(ax)
+    small_print(ax, title, [f"{found.how}; {trained}"], width_of(ax))
     return ax
 
 
@@ -98,7 +97,7 @@ def _draw_labels(ax: Axes, found: Inspection) -> None:
         ax.axvspan(row.start, row.end, 0.92, 1, color=colour, alpha=0.8, lw=0)
         if len(found.intervals) <= MOST_NAMES:
             middle = (row.start + row.end) / 2
-            how: dict[str, Any] = {"fontsize": 6, "ha": "center", "va": "center", "clip_on": True}
+            how: dict[str, Any] = {"fontsize": look().cell_pt, "ha": "center", "va": "center", "clip_on": True}
             ax.text(middle, 0.96, plain(str(row.label)), transform=ax.get_xaxis_transform(), **how)
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import seaborn
 from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
 
-from analysis.plots.style import check_few, label, layer_map, new_axes, short
+from analysis.plots.heat_maps import hatch, layer_map
+from analysis.plots.look import look
+from analysis.plots.style import check_few, label, new_axes, short
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load
 from cache import ProbeError
@@ -40,15 +41,13 @@ def class_map(run: str | Path | Run, split: str = "eval", ax: Axes | None = None
     counts = run.record.counts[run.part(split)]
     there = [name for name in run.task.classes if name in table.index]
     table = table.loc[there].set_axis([f"{short(name)} ({counts[name]})" for name in there])
-    ax = ax or new_axes(height=1.8 + 0.36 * len(there), width=max(8.0, 2.6 + 0.5 * len(table.columns)))
-    look = {"fmt": ".0f", "annot_kws": {"fontsize": 7}, "vmax": 100}
-    layer_map(table.astype(float), ax, f"recall on {split} (%)", True, **look)
+    ax = ax or new_axes(1.8 + 0.36 * len(there), max(8.0, 2.6 + 0.5 * len(table.columns)), by_text=True)
     few = [i for i, name in enumerate(there) if counts[name] < FEW]
-    for row in few:
-        ax.add_patch(Rectangle((0, row), len(table.columns), 1, fill=False, hatch="///", edgecolor="0.6", lw=0))
+    texts = table.astype(float).map("{:.0f}".format)
+    note = layer_map(table.astype(float), ax, f"recall on {split} (%)", texts, few, vmax=100)
     ax.set(xlabel="layer (0 = input of the first block)", ylabel="")
     bands = "trials in brackets" + (f"; hatched: fewer than {FEW}" if few else "")
-    label(ax, [run], split, title=f"{run.task.target} by class", bands=bands)
+    label(ax, [run], split, title=f"{run.task.target} by class", bands=bands, notes=[note])
     return ax
 
 
@@ -77,12 +76,12 @@ def confusion_picture(
     names = [short(name) for name in run.task.classes]
     longest = max(map(len, names))
     side = 2.0 + 0.42 * len(names) + 0.085 * longest
-    ax = ax or new_axes(height=max(3.2, side + 0.3), width=max(5.0, side + 1.6))
+    ax = ax or new_axes(max(3.2, side + 0.3), max(5.0, side + 1.6), by_text=True)
     seaborn.heatmap(
         100 * table / np.maximum(n, 1)[:, None],
         annot=len(names) <= 25,
         fmt=".0f",
-        annot_kws={"fontsize": 7},
+        annot_kws={"fontsize": look().cell_pt},
         cmap="cividis",
         vmin=0,
         vmax=100,
@@ -93,11 +92,14 @@ def confusion_picture(
         cbar_kws={"label": f"% of the class on {split}"},
         ax=ax,
     )
+    few = np.flatnonzero(n < FEW)
+    hatch(ax, few, len(names))
     ax.set(xlabel="taken for", ylabel=short(run.task.target))
     ax.tick_params(axis="y", rotation=0)
     ax.tick_params(axis="x", rotation=90 if longest > 3 else 0)
+    bands = "trials in brackets" + (f"; hatched: fewer than {FEW}" if len(few) else "")
     below = 38 + (7 * longest if longest > 3 else 0)
-    label(ax, [run], split, title=f"layer {layer}", bands="trials in brackets", below=below)
+    label(ax, [run], split, title=f"layer {layer}", bands=bands, below=below)
     return ax
 
 

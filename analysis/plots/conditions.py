@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.plots.style import check_few, label, layer_map, new_axes, plain, short
+from analysis.plots.heat_maps import layer_map
+from analysis.plots.style import check_few, label, new_axes, plain, short
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load
+from probing.metrics.decomposition import FEW_TRIALS, POOLED, conditions
 from probing.runs import Run
 
 
@@ -17,6 +20,8 @@ def condition_map(
     run: str | Path | Run, by: str = "attack", split: str = "eval", ax: Axes | None = None, resamples: int | None = None
 ) -> Axes:
     """EER (%) of the linear probe by layer (across) and condition (down), each cell with its 95 % interval below.
+
+    Conditions of fewer than 5 trials of a class are hatched.
 
     Args:
         run: a run.
@@ -38,19 +43,38 @@ def condition_map(
     rates = table.pivot(index="condition", columns="layer", values="eer").loc[order]
     texts = table.assign(text=table.apply(_cell, axis=1)).pivot(index="condition", columns="layer", values="text")
     counts = table.groupby("condition")[["n_bonafide", "n_spoof"]].first().loc[order]
+    few = too_few_of(run, by, split, order)
+    counts = pd.concat([counts, few])
+    order += list(few.index)
+    rates, texts = rates.reindex(order), texts.reindex(order)
     same = counts["n_bonafide"].nunique() == 1
     names = [
         f"{short(name)} ({row.n_spoof})" if same else f"{short(name)} ({row.n_bonafide} + {row.n_spoof})"
         for name, row in zip(order, counts.itertuples(), strict=True)
     ]
-    ax = ax or new_axes(height=1.8 + 0.42 * len(order), width=max(8.0, 2.6 + 0.6 * len(rates.columns)))
-    layer_map(rates.set_axis(names), ax, f"EER on {split} (%)", texts.loc[order])
+    ax = ax or new_axes(1.8 + 0.42 * len(order), max(8.0, 2.6 + 0.6 * len(rates.columns)), by_text=True)
+    note = layer_map(rates.set_axis(names), ax, f"EER on {split} (%)", texts)
     ax.set(
         xlabel="layer (0 = input of the first block)",
         ylabel=f"{plain(by)} ({'spoofs' if same else 'bona fide + spoofs'})",
     )
-    label(ax, [run], split, f"by {by}", resamples or 0)
+    notes = [f"hatched: fewer than {FEW_TRIALS} trials of a class"] if len(few) else []
+    label(ax, [run], split, f"by {by}", resamples or 0, notes=[*notes, note])
     return ax
+
+
+def too_few_of(run: LoadedRun, by: str, split: str, known: Sequence[str]) -> pd.DataFrame:
+    """n_bonafide and n_spoof of the values of a column that are not known, as they have too few trials."""
+    trials = run.trials(f"linear-layer-{run.record.finding.layer:02d}", run.part(split))
+    if by not in trials:
+        return pd.DataFrame(columns=["n_bonafide", "n_spoof"])
+    trials[by] = trials[by].astype(str)
+    rows = {}
+    for condition, chosen in conditions(trials, [by]):
+        if condition[by] not in known and condition[by] != POOLED:
+            n_bonafide = int(chosen["label"].eq("bonafide").sum())
+            rows[condition[by]] = {"n_bonafide": n_bonafide, "n_spoof": len(chosen) - n_bonafide}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["n_bonafide", "n_spoof"])
 
 
 def n_conditions(run: LoadedRun, by: str, split: str = "eval") -> int:

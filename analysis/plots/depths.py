@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import cycle
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from analysis.plots.layers import Some
+from analysis.plots.look import look
+from analysis.plots.palette import colours_of, head_colour, head_marker, marker_of
 from analysis.plots.style import (
-    LEGEND_PT,
-    MARKERS,
-    axes_below,
-    colours,
+    ShownAxes,
+    figure_of,
     label,
+    label_outer,
+    label_panels,
     legend,
     new_axes,
+    panels,
     plain,
     save_into,
     whole_numbers,
     whole_rates,
+    width_of,
 )
 from analysis.runs.gates import gate_agreement, gate_changes
 from analysis.runs.loaded_run import LoadedRun
@@ -33,6 +38,7 @@ from probing.heads.kinds import weighs_layers
 from probing.runs import Run
 
 LEARNED = ("weight", "weight_x_norm")
+BAND = "95 % interval of the mean over seeds"
 
 
 def depth_curve(
@@ -40,10 +46,12 @@ def depth_curve(
 ) -> Axes:
     """The metric (EER, %) by depth with its interval, mean over seeds: heads of a run, or a head of several.
 
+    Each head of a run has a panel, all on one scale, with the compute below.
+
     Args:
         runs: a run with heads, or several on the same utterances.
         split: `eval` or `dev`.
-        ax: where to draw; default a new figure, which with one run has the compute in a strip below.
+        ax: where to draw, all heads on it and without the compute; default a new figure.
         head: with several runs, which; default the one named by the first run's finding.
         relative: draw depth / L; by default where the runs differ in L.
 
@@ -51,7 +59,7 @@ def depth_curve(
         ProbeError: a run without heads, or without this head.
 
     >>> depth_curve("results/demo.run").get_ylabel()
-    'EER on eval (%), band: 95 %'
+    'EER on eval (%)'
     """
     ax = ax or new_axes()
     runs = load_many(runs)
@@ -69,47 +77,80 @@ def depth_curve(
         curves = [(name, head, run) for name, run in zip(runs.names, runs, strict=True)]
     elif head:
         curves = [(head, head, runs[0])]
-    for (name, of_head, run), (colour, marker) in zip(curves, _styles(len(curves)), strict=False):
+    alone = len(runs) == 1
+    drawn_on, strip = panels(ax, len(curves), strip=len(runs[0].costs) > 0) if alone else ([ax] * len(curves), None)
+    several = drawn_on[-1] is not ax
+    of_backbone = colours_of(runs.names)
+    for panel, (name, of_head, run) in zip(drawn_on, curves, strict=True):
         rows = run.depths.query("split == @split and head == @of_head")
         if rows.empty:
             raise ProbeError(f"{run.folder}: no head {of_head}. Expected one of {', '.join(_heads(run))}")
         x = rows["relative_depth" if relative else "depth"].astype(float)
-        ax.fill_between(x, rows["low"], rows["high"], color=colour, alpha=0.15, lw=0)
-        ax.plot(x, rows[metric.name], color=colour, marker=marker, ms=4, label=plain(name))
+        colour = head_colour(of_head) if alone else of_backbone[name]
+        marker = head_marker(of_head) if alone else marker_of(colour)
+        panel.fill_between(x, rows["low"], rows["high"], color=colour, alpha=0.15, lw=0)
+        panel.plot(x, rows[metric.name], color=colour, marker=marker, ms=4, label=plain(name))
+        if several:
+            panel.set_title(plain(name), loc="left", fontsize=look().legend_pt, color=colour, pad=3)
     about = "relative depth k / L" if relative else "depth k (layers 1..k are seen)"
-    told = f"{metric.axis_of(f' on {split}')}, band: 95 %"
-    lowest = _draw_beside(ax, runs[0], split, relative, about) if len(runs) == 1 else None
-    ax.set(xlabel="" if lowest else about, ylabel=told, xlim=(0, 1.03) if relative else (0.5, deepest + 0.5))
-    whole_rates(ax, metric=metric)
-    if not relative:
-        whole_numbers(ax)
-    label(ax, runs, split, head if len(runs) > 1 and head else "", lowest=lowest)
+    handles = _draw_beside(drawn_on, runs[0], split, relative) if alone else []
+    for panel in dict.fromkeys(drawn_on):
+        panel.set(xlim=(0, 1.03) if relative else (0.5, deepest + 0.5))
+        if not relative:
+            whole_numbers(panel)
+    whole_rates(ax, metric=metric, others=drawn_on)
+    if strip is not None:
+        _draw_costs(strip, runs[0], relative, about)
+    label_outer(drawn_on, "" if strip else ("depth k" if several else about), metric.axis_of(f" on {split}"))
+    told = head if not alone and head else ""
+    if several:
+        band = Patch(color="0.6", alpha=0.4, lw=0, label=BAND)
+        label_panels(ax, [band, *handles], runs, split, told, lowest=strip)
+        return ax
+    ax.fill_between([], [], color="0.6", alpha=0.4, lw=0, label=BAND)
+    label(ax, runs, split, told, lowest=strip)
     legend(ax)
     return ax
 
 
-def _draw_beside(ax: Axes, run: LoadedRun, split: str, relative: bool, about: str) -> Axes | None:
-    """Single layers and the depth of the finding; below axes of this package the compute saved, in axes it gives."""
+def _draw_beside(drawn_on: Sequence[Axes], run: LoadedRun, split: str, relative: bool) -> list[Line2D]:
+    """Single layers beside every head, and the depth of the finding beside its own; gives what a legend shows."""
     scale = run.n_blocks if relative else 1
     finding = run.record.depth_finding
     single = run.layers.query("split == @split and layer > 0")
     x = single["layer"].astype(float) / scale
-    ax.plot(x, single[run.metric.name], color="0.5", ls=":", label="layer k alone, linear")
+    heads = _heads(run)
+    handles: dict[str, Line2D] = {}
+    for panel in dict.fromkeys(drawn_on):
+        (line,) = panel.plot(x, single[run.metric.name], color="0.5", ls=":", label="layer k alone, linear")
+        handles["alone"] = line
     if finding and finding.depth is not None and run.corpus == run.corpora[0]:  # the finding is about that one
+        place = heads.index(finding.head) if finding.head in heads and len(drawn_on) == len(heads) else 0
         told = plain(f"not worse than full: {finding.head}")
-        ax.axvline(finding.depth / scale, color="0.3", lw=1, ls="--", label=told)
-    below = axes_below(ax, 0.28) if len(run.costs) else None
-    if below is not None:
-        costs = run.costs[run.costs["depth"] > 0]
-        below.bar(costs["depth"] / scale, 100 - costs["saved"], width=0.6 / scale, color="0.75")
-        for row in costs.itertuples():
-            at = (row.depth / scale, 100 - row.saved)
-            below.annotate(f"{at[1]:.0f}", at, (0, 1), textcoords="offset points", fontsize=7, ha="center", va="bottom")
-        below.set(xlabel=about, ylabel="computed\n(%)", ylim=(0, 118))
-        told = "share of the multiply-accumulates of the whole backbone"
-        below.set_title(told, loc="left", fontsize=LEGEND_PT, pad=3)
-        below.grid(visible=False, axis="x")
-    return below
+        line = drawn_on[place].axvline(finding.depth / scale, color="0.3", lw=1, ls="--", label=told)
+        handles["enough"] = line
+    return list(handles.values())
+
+
+def _draw_costs(strip: Axes, run: LoadedRun, relative: bool, about: str) -> None:
+    """The share of the backbone that is computed at each depth, with numbers as many as there is room for."""
+    scale = run.n_blocks if relative else 1
+    costs = run.costs[run.costs["depth"] > 0]
+    shares = (100 - costs["saved"]).to_numpy(float)
+    places = costs["depth"].to_numpy(float) / scale
+    strip.bar(places, shares, width=0.6 / scale, color="0.75")
+    points = look().note_pt
+    every = max(1, round(0.5 + 3 * 0.62 * points / 72 * len(costs) / width_of(strip)))
+    for at, share in list(zip(places, shares, strict=True))[(len(costs) - 1) % every :: every]:
+        how = {"textcoords": "offset points", "fontsize": points, "ha": "center", "va": "bottom"}
+        strip.annotate(f"{share:.0f}", (at, share), (0, 1), **how)
+    strip.set(xlabel=about, ylabel="computed\n(%)", ylim=(0, 135), yticks=[0, 50, 100])
+    strip.set(xlim=(0, 1.03) if relative else (0.5, run.n_blocks + 0.5))
+    if not relative:
+        whole_numbers(strip)
+    told = "share of the multiply-accumulates of the whole backbone"
+    strip.set_title(told, loc="left", fontsize=look().legend_pt, pad=3)
+    strip.grid(visible=False, axis="x")
 
 
 def gate_curve(run: str | Path | Run, ax: Axes | None = None, condition: str = "all") -> Axes:
@@ -144,12 +185,15 @@ def gate_spread_curve(run: str | Path | Run, ax: Axes | None = None, condition: 
 
 
 def weight_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
-    """Softmax weights of weighted sums by layer, and times the layer's norm, as shares; band: range over seeds.
+    """Softmax weights of weighted sums by layer, and times the layer's norm; band: range over seeds.
+
+    Drawn is the deviation of a layer's share from what each had if all were alike, in points, since shares of many
+    layers lie too close together to be seen from 0.
 
     >>> weight_curve("results/demo.run").get_xlabel()
     'layer'
     """
-    return _shares(run, LEARNED, "share", ax)
+    return _shares(run, LEARNED, "deviation", ax)
 
 
 def contribution_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
@@ -163,49 +207,56 @@ def contribution_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
 def ablation_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
     """The metric (EER, %) of heads of full depth without each layer, or with it permuted between utterances.
 
+    Each head has a panel, all on one scale; bands are the range over seeds.
+
     >>> ablation_curve("results/demo.run").get_xlabel()
     'layer'
     """
     run = load(run)
-    ax = _contribution(run, (f"{run.metric.name}_without", f"{run.metric.name}_permuted"), ax)
-    full = run.depths.query("split == 'eval' and depth == @run.n_blocks").set_index("head")
-    for name, (colour, _) in zip(_heads(run), _styles(len(_heads(run))), strict=False):
-        ax.axhline(full.loc[name, run.metric.name], color=colour, lw=0.8, ls="--")
-    ax.set(ylabel=f"{run.metric.axis_of(' on eval')}; dashed: all layers")
+    metric = run.metric
+    ax = _contribution(run, (f"{metric.name}_without", f"{metric.name}_permuted"), ax, full=True)
+    for one in figure_of(ax).axes if isinstance(ax, ShownAxes) else [ax]:
+        if one.get_ylabel():
+            one.set(ylabel=metric.axis_of(" on eval"))
     return ax
 
 
 def _shares(
     run: str | Path | Run, metrics: tuple[str, ...], column: str, ax: Axes | None, condition: str = "all"
 ) -> Axes:
-    """Draw `share` or `change` of `gate_changes`; where the start of gates is not known, their shares."""
+    """Draw `deviation` from equal shares, or `change` of `gate_changes` (if starts are not known, the deviation)."""
     ax = ax or new_axes()
     run = load(run)
     _check_heads(run)
     rows = gate_changes(run, condition)
     rows = rows[rows["metric"].isin(metrics) & rows["head"].map(weighs_layers).astype(bool)]
-    bands = []
+    rows = rows.assign(deviation=rows["share"] - 100 / run.n_blocks)
+    more = []
     if column == "change" and rows["change"].isna().any():  # a run of an earlier version
-        column = "share"
-        bands.append("gates may show their random start, which an earlier version did not keep")
+        column = "deviation"
+        more.append("gates may show their random start, which an earlier version did not keep")
     agreement = gate_agreement(run, condition)
     values = rows.groupby(["head", "metric", "layer"])[column].agg(["mean", "min", "max"]).reset_index()
-    for name, colour, marker, metric, table in _curves(run, values, metrics, condition):
-        told = f"{plain(name)}: {metric.replace('_x_', ' x ')}"
-        agreed = agreement.loc[(name, metric), "kendall_w"]
+    curves = list(_curves(run, values, metrics, condition))
+    heads = list(dict.fromkeys(curve.head for curve in curves))
+    drawn_on, _ = panels(ax, len(heads), same_height=False)
+    for curve in curves:
+        panel = drawn_on[heads.index(curve.head)]
+        told = f"{plain(curve.head)}: {curve.metric.replace('_x_', ' x ')}"
+        agreed = agreement.loc[(curve.head, curve.metric), "kendall_w"]
         told += f", W {agreed:.2f}" if column == "change" and not pd.isna(agreed) else ""
-        style = "-" if metric in (metrics[0], "weight") else ":"
-        x = table["layer"]
-        ax.plot(x, table["mean"], color=colour, ls=style, marker=marker, ms=3, label=told)
-        ax.fill_between(x, table["min"], table["max"], color=colour, alpha=0.15, lw=0)
+        _draw_curve(panel, curve, told, "mean", "min", "max")
+    as_even = "as at the start" if column == "change" else "all layers alike"
+    for panel in dict.fromkeys(drawn_on):
+        panel.axhline(0, color="0.6", lw=1, ls="--", label=as_even)
+        panel.margins(y=0.1)
+    beyond = "that at the start" if column == "change" else f"{100 / run.n_blocks:.3g} %, all alike"
+    label_outer(drawn_on, "layer", f"share of a layer less\n{beyond} (points)")
     if column == "change":
-        ax.axhline(0, color="0.6", lw=1, ls="--", label="as at the start")
-        ax.set(ylabel="share of gates or weights less that at the start (points)")
-        bands.append(_agreement(agreement[agreement.index.get_level_values("head").isin(rows["head"])]))
-    else:
-        ax.axhline(100 / run.n_blocks, color="0.6", lw=1, ls="--", label="all layers alike")
-        ax.set(ylabel="share of gates or weights (%)")
-    return _finished(ax, run, condition, [band for band in bands if band])
+        more.append(_agreement(agreement[agreement.index.get_level_values("head").isin(heads)]))
+    if len(heads) > 1 and drawn_on[-1] is not ax:
+        more.append("each head has a scale of its own")
+    return _finished(drawn_on, run, condition, [told for told in more if told], curves, as_even)
 
 
 def _agreement(found: pd.DataFrame) -> str:
@@ -220,25 +271,54 @@ def _agreement(found: pd.DataFrame) -> str:
     return "; ".join(parts)
 
 
-def _contribution(run: str | Path | Run, metrics: tuple[str, ...], ax: Axes | None, condition: str = "all") -> Axes:
-    """Draw metrics of `LoadedRun.contributions` as they are."""
+def _contribution(
+    run: str | Path | Run, metrics: tuple[str, ...], ax: Axes | None, condition: str = "all", full: bool = False
+) -> Axes:
+    """Draw metrics of `LoadedRun.contributions` as they are; `full`: beside what the head has with all layers."""
     ax = ax or new_axes()
     run = load(run)
     _check_heads(run)
     rows = run.contributions.query("condition == @condition and metric in @metrics")
-    for name, colour, marker, metric, table in _curves(run, rows, metrics, condition):
-        told = f"{plain(name)}: {metric.replace('_', ' ')}"
-        style = "-" if metric == metrics[0] else ":"
-        x = table["layer"].astype(int)
-        ax.plot(x, table["value"], color=colour, ls=style, marker=marker, ms=3, label=told)
-        ax.fill_between(x, table["low"], table["high"], color=colour, alpha=0.15, lw=0)
-    return _finished(ax, run, condition, [])
+    curves = list(_curves(run, rows, metrics, condition))
+    heads = list(dict.fromkeys(curve.head for curve in curves))
+    drawn_on, _ = panels(ax, len(heads))
+    for curve in curves:
+        panel = drawn_on[heads.index(curve.head)]
+        _draw_curve(panel, curve, f"{plain(curve.head)}: {curve.metric.replace('_', ' ')}", "value", "low", "high")
+    whole = run.depths.query("split == 'eval' and depth == @run.n_blocks").set_index("head")[run.metric.name]
+    for panel, head in zip(drawn_on, heads, strict=True) if full else ():
+        panel.axhline(whole[head], color=head_colour(head), lw=0.8, ls="--", label=None)
+    for panel in dict.fromkeys(drawn_on):
+        low, high = panel.get_ylim()
+        panel.set_ylim(min(low, 0), high + 0.05 * (high - min(low, 0)))
+    label_outer(drawn_on, "layer", "value")
+    return _finished(drawn_on, run, condition, [], curves, "all layers" if full else "")
 
 
-def _curves(
-    run: LoadedRun, rows: pd.DataFrame, metrics: tuple[str, ...], condition: str
-) -> Iterator[tuple[str, Any, str, str, pd.DataFrame]]:
-    """Head, colour, marker, metric and rows by layer of every curve there is; ProbeError if there is none."""
+@dataclass(frozen=True)
+class _Curve:
+    """A metric of a head by layer: `table` has a row a layer; `is_first` of the metrics that its head has."""
+
+    head: str
+    metric: str
+    table: pd.DataFrame
+    is_first: bool
+
+    @property
+    def dashes(self) -> str:
+        """The first metric of a head is solid, the other dotted."""
+        return "-" if self.is_first else ":"
+
+
+def _draw_curve(panel: Axes, curve: _Curve, told: str, middle: str, low: str, high: str) -> None:
+    colour, table = head_colour(curve.head), curve.table
+    x = table["layer"].astype(int)
+    panel.plot(x, table[middle], color=colour, ls=curve.dashes, marker=head_marker(curve.head), ms=3, label=told)
+    panel.fill_between(x, table[low], table[high], color=colour, alpha=0.15, lw=0)
+
+
+def _curves(run: LoadedRun, rows: pd.DataFrame, metrics: tuple[str, ...], condition: str) -> Iterator[_Curve]:
+    """Every curve there is; ProbeError if there is none."""
     heads = _heads(run)
     rows = rows[rows["metric"].isin(metrics)]
     if rows.empty:
@@ -246,24 +326,52 @@ def _curves(
             f"{run.folder}: no {' or '.join(metrics)} of {condition!r}. Heads: {', '.join(heads)}; "
             f"conditions: {', '.join(sorted(run.contributions['condition'].unique()))}"
         )
-    for name, (colour, marker) in zip(heads, _styles(len(heads)), strict=False):
-        for metric in metrics:
-            table = rows[(rows["head"] == name) & (rows["metric"] == metric)].sort_values("layer")
-            if len(table):
-                yield name, colour, marker, metric, table
+    for name in heads:
+        of_head = rows[rows["head"] == name]
+        there = [metric for metric in metrics if (of_head["metric"] == metric).any()]
+        for metric in there:
+            table = of_head[of_head["metric"] == metric].sort_values("layer")
+            yield _Curve(name, metric, table, metric == there[0])
 
 
-def _finished(ax: Axes, run: LoadedRun, condition: str, more: list[str]) -> Axes:
-    """Axes with their labels; `more` goes into the caption."""
-    low, high = ax.get_ylim()
-    ax.set(xlabel="layer", xlim=(0.5, run.n_blocks + 0.5))
-    ax.set_ylim(low if low < 0 else 0, high + 0.15 * (high - min(low, 0)))  # alike layers would lie on the upper edge
-    whole_numbers(ax)
+def _finished(
+    drawn_on: Sequence[Axes], run: LoadedRun, condition: str, more: list[str], curves: Sequence[_Curve], dashed: str
+) -> Axes:
+    """The first of the axes, all with their labels; `more` goes into the small print, `dashed` into the legend."""
+    ax = drawn_on[0]
+    for panel in dict.fromkeys(drawn_on):
+        panel.set(xlim=(0.5, run.n_blocks + 0.5))
+        whole_numbers(panel)
     n_seeds = len(run.record.options.head_seeds)
-    bands = f"bands: range over {n_seeds} seeds" if n_seeds > 1 else "one seed, no bands"
-    label(ax, [run], title="" if condition == "all" else condition, bands="; ".join([bands, *more]))
-    legend(ax)
+    bands = "; ".join([f"bands: range over {n_seeds} seeds" if n_seeds > 1 else "one seed, no bands", *more])
+    title = "" if condition == "all" else condition
+    if drawn_on[-1] is ax:
+        if dashed == "all layers":
+            ax.plot([], [], color="0.4", lw=0.8, ls="--", label="dashed: all layers")
+        label(ax, [run], title=title, bands=bands)
+        legend(ax)
+        return ax
+    by_head = {name: [curve for curve in curves if curve.head == name] for name in (one.head for one in curves)}
+    for panel, (name, mine) in zip(drawn_on, by_head.items(), strict=True):
+        of_seeds = [text.get_label().partition(", W ")[2] for text in panel.get_lines()]
+        agreed = next((f", W {text}" for text in of_seeds if text), "")
+        what = "" if len({one.metric for one in curves if one.is_first}) == 1 else f": {mine[0].metric}"
+        told = plain(f"{name}{what}{agreed}")
+        panel.set_title(told, loc="left", fontsize=look().legend_pt, color=head_colour(name), pad=3)
+    handles = [
+        Line2D([], [], color="0.3", ls=ls, label=" or ".join(names))
+        for ls, names in ((one, _metrics(curves, one)) for one in ("-", ":"))
+        if names
+    ]
+    handles += [Line2D([], [], color="0.5", lw=1, ls="--", label=dashed)] if dashed else []
+    handles += [Patch(color="0.6", alpha=0.4, lw=0, label=f"range over {n_seeds} seeds")] if n_seeds > 1 else []
+    label_panels(ax, handles, [run], title=title, bands=bands)
     return ax
+
+
+def _metrics(curves: Sequence[_Curve], dashes: str) -> list[str]:
+    """Metrics in words, of the curves that are so dashed."""
+    return list(dict.fromkeys(one.metric.replace("_", " ") for one in curves if one.dashes == dashes))
 
 
 def depth_table(run: str | Path | Run) -> pd.DataFrame:
@@ -305,8 +413,3 @@ def _check_heads(run: Run) -> None:
 
 def _heads(run: Run) -> list[str]:
     return list(run.record.options.heads)
-
-
-def _styles(n: int) -> Iterator[tuple[Any, str]]:
-    """Colour and marker of every head, the same in every picture of the run."""
-    return zip(colours(n), cycle(MARKERS), strict=False)

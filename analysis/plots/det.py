@@ -1,31 +1,66 @@
 """DET curves: miss against false-alarm rate on normal deviates (Martin et al., Eurospeech 1997)."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
-from analysis.plots.style import DASHES, FIGURES, check_few, colours, label, new_axes, plain, save_figure
+from analysis.plots.conditions import too_few_of
+from analysis.plots.look import look
+from analysis.plots.palette import DARK, NAMED
+from analysis.plots.style import (
+    DASHES,
+    FIGURES,
+    MARKERS,
+    NARROW,
+    ShownAxes,
+    check_few,
+    dress,
+    figure_of,
+    is_alone,
+    label_outer,
+    named,
+    new_axes,
+    panel_legend,
+    panels,
+    plain,
+    print_below,
+    save_figure,
+    small_print,
+    stamp_lines,
+    titled,
+    width_of,
+)
 from analysis.runs.loading import load
 from cache import ProbeError
 from probing.metrics import eer, roc
-from probing.metrics.decomposition import POOLED, conditions
+from probing.metrics.decomposition import FEW_TRIALS, POOLED, conditions
 from probing.runs import Run
 
+MOST_TOGETHER = 6  # curves of conditions on one pair of axes: as many as there are dashes to tell them apart
 TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9)
 
 
 def det_curves(
     curves: Mapping[str, pd.DataFrame], ax: Axes | None = None, title: str = "", told: Mapping[str, str] | None = None
 ) -> Axes:
-    """Draw one curve for each set of trials, its EER in the legend.
+    """Draw one curve for each set of trials, its EER in the legend, where the point of its EER is marked.
+
+    Lines differ in dashes and marks, so that they can be told apart in grey. More than 6 beside the pooled one have
+    panels of their own, with the pooled one in grey in each.
 
     Args:
         curves: by name, trials with `label` and `score`, both classes in each.
-        ax: where to draw; default a new figure.
+        ax: where to draw, all curves on it; default a new figure.
         title: whose scores these are.
         told: by name, what the legend says instead of the EER.
 
@@ -33,30 +68,91 @@ def det_curves(
         The axes; `analysis.save_figure(ax, "det.pdf")` keeps them.
     """
     check_few(len(curves) - 1)
-    ax = ax or new_axes(6, 8)
     told = told or {}
-    least = 0.5
-    for i, (name, trials) in enumerate(curves.items()):
-        bonafide = trials["label"].eq("bonafide").to_numpy()
-        scores = trials["score"].to_numpy(np.float64)
-        corners = roc(bonafide, scores).corners()
-        least = min(least, 0.5 / max(bonafide.sum(), (~bonafide).sum()))
-        ax.plot(
-            _deviates(corners.false_alarm),
-            _deviates(corners.miss),
-            color="0.15" if name == POOLED else colours(len(curves))[i],
-            ls="-" if name == POOLED else DASHES[i % len(DASHES)],  # the pair comes back after twenty
-            lw=2.2 if name == POOLED else 1.3,
-            label=f"{plain(name)}, {told.get(name, f'{100 * eer(bonafide, scores):.2f} %')}",
-        )
+    rates = {name: _rates(trials) for name, trials in curves.items()}
+    told = {name: told.get(name, f"{100 * one.eer:.2f} %") for name, one in rates.items()}
+    least = min([0.5, *(one.least for one in rates.values())])
+    of_conditions = [name for name in curves if name != POOLED]
+    if len(of_conditions) > MOST_TOGETHER and (ax is None or is_alone(ax)):
+        return _in_panels(ax or new_axes(4.8, 8), rates, told, least, title)
+    ax = ax or new_axes(6, 8)
+    for i, (name, one) in enumerate(rates.items()):
+        place = of_conditions.index(name) if name != POOLED else 0
+        _draw(ax, one, name == POOLED, place, f"{plain(name)}, {told[name]}")
+    _frame(ax, least, 0)
+    where: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "title": "EER", "handlelength": 3.5}
+    if width_of(ax) < NARROW:
+        where = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "borderaxespad": 0.3, "handlelength": 3.5}
+    ax.legend(fontsize=look().legend_pt, title_fontsize=look().legend_pt, frameon=False, **where)
+    titled(ax, title)
+    dress(ax)
+    return ax
+
+
+@dataclass(frozen=True)
+class _Rates:
+    """A curve as deviates of false alarms and misses, its EER (0 to 1), and half of what one trial is of a rate."""
+
+    false_alarm: NDArray[np.float64]
+    miss: NDArray[np.float64]
+    eer: float
+    least: float
+
+
+def _rates(trials: pd.DataFrame) -> _Rates:
+    bonafide = trials["label"].eq("bonafide").to_numpy()
+    scores = trials["score"].to_numpy(np.float64)
+    corners = roc(bonafide, scores).corners()
+    least = 0.5 / max(bonafide.sum(), (~bonafide).sum())
+    return _Rates(_deviates(corners.false_alarm), _deviates(corners.miss), eer(bonafide, scores), least)
+
+
+def _draw(ax: Axes, one: _Rates, is_pooled: bool, place: int, called: str, colour: Any = None) -> None:
+    """A curve with a mark at its EER."""
+    colour = colour or ("0.15" if is_pooled else [*NAMED, *DARK][place % len([*NAMED, *DARK])])
+    ax.plot(
+        one.false_alarm,
+        one.miss,
+        color=colour,
+        ls="-" if is_pooled else DASHES[1:][place % (len(DASHES) - 1)],
+        lw=2.2 if is_pooled else 1.4,
+    )
+    at = _deviates(np.array([one.eer]))
+    ax.plot(at, at, color=colour, marker=MARKERS[place % len(MARKERS)] if not is_pooled else "*", ms=6, ls="", zorder=3)
+    look_of = {"lw": 2.2, "ls": "-", "marker": "*"} if is_pooled else {
+        "lw": 1.4, "ls": DASHES[1:][place % (len(DASHES) - 1)], "marker": MARKERS[place % len(MARKERS)]
+    }
+    ax.plot([], [], color=colour, ms=6, label=called, **look_of)
+
+
+def _frame(ax: Axes, least: float, n_ticks: int) -> None:
+    """Scales of deviates with ticks in per cent, and the line of equal rates."""
     ticks = [tick for tick in TICKS if tick >= least]
+    ticks = ticks[:: max(1, len(ticks) // n_ticks)] if n_ticks else ticks
     low, high = _deviates(np.array([max(least, 0.0005), 0.9]))
     ax.plot([low, high], [low, high], color="0.7", lw=0.8, ls=":")
     ax.set(xlim=(low, high), ylim=(low, high), aspect="equal", xlabel="false alarms (%)", ylabel="misses (%)")
     ax.set_xticks(_deviates(np.array(ticks)), [f"{100 * tick:g}" for tick in ticks])
     ax.set_yticks(_deviates(np.array(ticks)), [f"{100 * tick:g}" for tick in ticks])
-    ax.legend(title="EER", fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, handlelength=3)
-    ax.set_title(plain(title), loc="left", fontsize=11)
+
+
+def _in_panels(ax: Axes, rates: Mapping[str, _Rates], told: Mapping[str, str], least: float, title: str) -> Axes:
+    """A panel a condition, with the pooled trials behind it."""
+    names = [name for name in rates if name != POOLED]
+    drawn_on, _ = panels(ax, len(names))
+    few_ticks = 4 if width_of(ax) < 3 else 6
+    for panel, name in zip(drawn_on, names, strict=True):
+        if POOLED in rates:
+            panel.plot(rates[POOLED].false_alarm, rates[POOLED].miss, color="0.7", lw=1.8)
+        _draw(panel, rates[name], False, 0, name, colour=NAMED[0])
+        _frame(panel, least, few_ticks)
+        panel.set_title(f"{plain(name)}\n{told[name]}", loc="left", fontsize=look().legend_pt, pad=3)
+    label_outer(drawn_on, "false alarms (%)", "misses (%)")
+    dress(ax)
+    handles = [Line2D([], [], color=NAMED[0], ls=DASHES[1], marker=MARKERS[0], label="one condition, and its EER")]
+    if POOLED in rates:
+        handles.append(Line2D([], [], color="0.7", lw=1.8, label=f"{POOLED}, {told[POOLED]}"))
+    panel_legend(ax, handles, title)
     return ax
 
 
@@ -85,8 +181,16 @@ def det_curve(run: str | Path | Run, by: str = "attack", split: str = "eval", ax
     curves = {str(one[by]): chosen for one, chosen in conditions(trials.astype({by: str}), [by])}
     curves = {name: curves[name] for name in rates.index if name in curves}
     told = {name: f"{row.eer:.1f} % [{row.low:.1f}, {row.high:.1f}]" for name, row in rates.iterrows()}
-    ax = det_curves(curves, ax or new_axes(6.4, 9), told=told)
-    label(ax, [run], split, f"linear probe at layer {layer}")
+    few = too_few_of(run, by, split, list(curves))
+    notes = [f"not drawn, fewer than {FEW_TRIALS} trials of a class: {', '.join(few.index)}"] if len(few) else []
+    title = f"linear probe at layer {layer}"
+    ax = ax or (new_axes(6.4, 9) if len(curves) - 1 <= MOST_TOGETHER else new_axes(4.8, 8))
+    det_curves(curves, ax, named([run], title), told)
+    lines = stamp_lines([run], split, notes=notes)
+    if len(figure_of(ax).axes) > 1 and isinstance(ax, ShownAxes):
+        print_below(ax, named([run], title), lines)
+    else:
+        small_print(ax, named([run], title), lines, width_of(ax))
     return ax
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
-from analysis.plots.style import colours, label, legend, new_axes, whole_rates
+from analysis.plots.look import look
+from analysis.plots.palette import head_colour
+from analysis.plots.style import GREY, label, legend, new_axes, whole_rates
 from analysis.runs.loading import load
 from probing.exits import Exits, find_exits
 from probing.runs import Run
@@ -34,7 +36,7 @@ def exit_curve(run: str | Path | Run, exits: Exits | None = None, ax: Axes | Non
     of_macs = not np.isnan(exits.macs)
     share = "macs" if of_macs else "blocks"
     ax = ax or new_axes()
-    early, alone = colours(2)
+    early, alone = head_colour(exits.policy.head), GREY
     curve = exits.curve[exits.curve["split"] == "eval"].drop_duplicates(share)
     ax.plot(100 * curve[share], 100 * curve["eer"], color=early, lw=1.4, label="early exit, every threshold")
     single = exits.alone[exits.alone["split"] == "eval"]
@@ -49,7 +51,7 @@ def exit_curve(run: str | Path | Run, exits: Exits | None = None, ax: Axes | Non
     )
     for row in single.itertuples(index=False):
         place = (100 * getattr(row, share), 100 * row.eer)
-        ax.annotate(f"{int(row.depth)}", place, (3, 4), textcoords="offset points", fontsize=7, color=alone)
+        ax.annotate(f"{int(row.depth)}", place, (3, 4), textcoords="offset points", fontsize=look().note_pt, color=alone)
     found = exits.at_exits
     ends = [[100 * (found.value - found.low)], [100 * (found.high - found.value)]]
     chosen = "chosen on dev" if exits.policy.threshold is not None else "chosen on dev: none leaves early"

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 
+from analysis.plots.look import look
+from analysis.plots.palette import colours_of, marker_of
 from analysis.plots.style import (
     GREY,
-    LEGEND_PT,
-    MARKERS,
     axes_below,
-    colours,
     label,
     legend,
     new_axes,
@@ -73,25 +71,29 @@ def layer_curve(
     deepest = max(run.n_blocks for run in runs)
     relative = any(run.n_blocks not in (0, deepest) for run in runs) if relative is None else relative
     _draw_control(ax, runs[0], split, relative)
-    for colour, marker, name, run in zip(colours(len(runs)), cycle(MARKERS), runs.names, runs, strict=False):
+    colour_of = colours_of(runs.names)
+    for name, run in zip(runs.names, runs, strict=True):
+        colour, marker = colour_of[name], marker_of(colour_of[name])
         layers = run.layers[run.layers["split"] == split]
         if simultaneous:
             bands = metric.scale * layer_bands(run, run.part(split)).loc[layers["layer"].astype(int)]
             layers = layers.assign(low=bands["low"].to_numpy(), high=bands["high"].to_numpy())
         x = layers["relative_depth" if relative else "layer"].astype(float)
         called = "linear probe" if len(runs) == 1 else plain(name)
-        of_interval = f"95 % interval{', all layers at once' if simultaneous else ''}" if run is runs[0] else None
+        of_interval = f"95 % interval{', all layers at once' if simultaneous else ''}"
         if len(layers) == 1:  # features without layers: a line across, to compare layers with
             ax.axhspan(layers["low"].item(), layers["high"].item(), color=colour, alpha=0.08, lw=0)
             ax.axhline(layers[metric.name].item(), color=colour, lw=1, ls="-.")
         else:
             alpha = 0.2 if len(runs) == 1 else 0.1
-            ax.fill_between(x, layers["low"], layers["high"], color=colour, alpha=alpha, lw=0, label=of_interval)
+            ax.fill_between(x, layers["low"], layers["high"], color=colour, alpha=alpha, lw=0)
         ax.plot(x, layers[metric.name], color=colour, marker=marker, ms=5, lw=1.4, label=called)
         _mark_chance(ax, run, layers, x, split, colour, marker)
         chosen = (layers["layer"] == run.record.finding.layer).to_numpy()
         text = "chosen on dev" if run is runs[len(runs) - 1] else None
         ax.plot(x[chosen], layers[metric.name][chosen], "o", ms=10, mfc="none", mec=colour, mew=1.8, label=text)
+    # one entry stands for the bands of all runs, so it has the colour of one run only where there is one
+    ax.fill_between([], [], color=colour if len(runs) == 1 else "0.6", alpha=0.3, lw=0, label=of_interval)
     low, high = (-0.03, 1.03) if relative else (-0.3, max(deepest, 1) + 0.3)
     about = "relative depth (layer / number of layers)" if relative else "layer (0 = input of the first block)"
     trivial = runs[0].controls.query("experiment == 'trivial-features' and split == @split").iloc[0]
@@ -104,7 +106,7 @@ def layer_curve(
     whole_rates(ax, metric=metric)
     if not relative:
         whole_numbers(ax)
-    below = _draw_excess(ax, runs[0], about) if len(runs) == 1 and split == "eval" and not relative else None
+    below = _draw_excess(ax, runs[0], about, colour) if len(runs) == 1 and split == "eval" and not relative else None
     label(ax, runs, split, lowest=below)
     legend(ax)
     return ax
@@ -125,7 +127,7 @@ def _mark_chance(
         ax.plot(x[~shown], layers[run.metric.name][~shown], label=None if named else told, **look)
 
 
-def _draw_excess(ax: Axes, run: LoadedRun, about: str) -> Axes | None:
+def _draw_excess(ax: Axes, run: LoadedRun, about: str, colour: Any) -> Axes | None:
     """Below axes of this package, by how much each layer is worse than the one chosen on dev; gives those axes."""
     table = run.layers_at_once
     if run.corpus != run.corpora[0] or len(table) < 2 or (below := axes_below(ax, 0.4)) is None:
@@ -133,14 +135,13 @@ def _draw_excess(ax: Axes, run: LoadedRun, about: str) -> Axes | None:
     chosen = run.record.finding.layer
     table = table[table["layer"] != chosen]
     ends = [table["excess"] - table["excess_low"], table["excess_high"] - table["excess"]]
-    (blue,) = colours(1)
-    below.errorbar(table["layer"].astype(int), table["excess"], ends, color=blue, fmt="o", ms=4, lw=1)
+    below.errorbar(table["layer"].astype(int), table["excess"], ends, color=colour, fmt="o", ms=4, lw=1)
     below.axhline(0, color="0.3", lw=1)
-    below.plot([chosen], [0], "o", ms=10, mfc="none", mec=blue, mew=1.8)
+    below.plot([chosen], [0], "o", ms=10, mfc="none", mec=colour, mew=1.8)
     metric = run.metric
     worse = "less" if metric.higher_is_better else "more"
     below.set(xlabel=about, ylabel=f"{metric.step or metric.called} {worse}\nthan layer {chosen}")
-    below.set_title("paired, 95 % interval, all layers at once", loc="left", fontsize=LEGEND_PT, pad=3)
+    below.set_title("paired, 95 % interval, all layers at once", loc="left", fontsize=look().legend_pt, pad=3)
     return below
 
 
@@ -177,7 +178,9 @@ def corpora_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
     run = load(run)
     metric = run.metric
     word = "highest" if metric.higher_is_better else "lowest"
-    for colour, marker, corpus in zip(colours(len(run.corpora)), cycle(MARKERS), run.corpora, strict=False):
+    colour_of = colours_of(run.corpora)
+    for corpus in run.corpora:
+        colour, marker = colour_of[corpus], marker_of(colour_of[corpus])
         of_corpus = load(run, corpus)
         layers = of_corpus.layers.query("split == 'eval'")
         counts = run.record.counts[of_corpus.part("eval")]
@@ -195,7 +198,7 @@ def corpora_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
     whole_rates(ax, 0, metric)
     whole_numbers(ax)
     label(ax, [run], title="every corpus")
-    legend(ax, title=f"rings: {word} on that corpus", title_fontsize=8)
+    legend(ax, title=f"rings: {word} on that corpus")
     return ax
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
-from analysis.plots.style import MARKERS, colours, label, legend, new_axes, plain, whole_rates
+from analysis.plots.look import look
+from analysis.plots.palette import colours_of, marker_of
+from analysis.plots.style import label, legend, new_axes, plain, whole_rates
 from analysis.runs.comparison import compare
 from analysis.runs.loading import Runs
 from cache import ProbeError
@@ -27,6 +28,8 @@ def pareto(runs: Sequence[str | Path | Run], ax: Axes | None = None) -> Axes:
 def pareto_picture(runs: Runs, ax: Axes | None = None) -> Axes:
     """The metric (EER, %) against multiply-accumulates: of every layer; nothing cheaper beats those on the line.
 
+    Runs and layers whose costs were not measured cannot be drawn; the legend names them.
+
     Raises:
         ProbeError: no run has measured costs.
     """
@@ -38,9 +41,12 @@ def pareto_picture(runs: Runs, ax: Axes | None = None) -> Axes:
     ax = ax or new_axes()
     metric = runs[0].metric
     points = []
-    for name, run, colour, marker in zip(runs.names, runs, colours(len(runs)), cycle(MARKERS), strict=False):
+    colour_of = colours_of(runs.names)
+    left_out = not_drawn(runs)
+    for name, run in zip(runs.names, runs, strict=True):
         if not len(run.costs):
             continue
+        colour, marker = colour_of[name], marker_of(colour_of[name])
         table = run.layers.query("split == 'eval'").merge(run.costs, left_on="layer", right_on="depth")
         points.append(table)
         ax.plot(table["gmacs"], table[metric.name], color=colour, lw=0.8, alpha=0.5, marker=marker, ms=3)
@@ -59,7 +65,7 @@ def pareto_picture(runs: Runs, ax: Axes | None = None) -> Axes:
         )
         for row in table.iloc[[0, -1]].itertuples():
             ax.annotate(
-                f"{row.layer}", (row.gmacs, getattr(row, metric.name)), (3, 3), textcoords="offset points", fontsize=7
+                f"{row.layer}", (row.gmacs, getattr(row, metric.name)), (3, 3), textcoords="offset points", fontsize=look().note_pt
             )
     frontier = pareto_frontier(pd.concat(points, ignore_index=True), metric)
     told = "nothing cheaper is better"
@@ -68,11 +74,25 @@ def pareto_picture(runs: Runs, ax: Axes | None = None) -> Axes:
     ax.set(ylabel=f"{metric.axis_of(' on eval')}; large: chosen on dev, 95 %")
     for axis in (ax.xaxis.set_major_formatter, ax.xaxis.set_minor_formatter):
         axis(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.tick_params(axis="x", which="minor", labelsize=7)
+    ax.tick_params(axis="x", which="minor", labelsize=look().note_pt)
     whole_rates(ax, 0, metric)
-    label(ax, runs)
+    for text in left_out:
+        ax.plot([], [], ls="", label=plain(text))
+    label(ax, runs, notes=left_out)
     legend(ax)
     return ax
+
+
+def not_drawn(runs: Runs) -> list[str]:
+    """What a picture against costs leaves out, as costs were not measured: whole runs, or some of their layers."""
+    found = []
+    for name, run in zip(runs.names, runs, strict=True):
+        layers = set(run.layers.loc[run.layers["split"] == "eval", "layer"].astype(int))
+        missing = sorted(layers - set(run.costs["depth"]))
+        if missing:
+            of_layers = "" if len(missing) == len(layers) else f" layers {', '.join(map(str, missing))}"
+            found.append(f"not drawn, cost not measured: {name}{of_layers}")
+    return found
 
 
 def pareto_frontier(points: pd.DataFrame, metric: Metric = METRICS["eer"]) -> pd.DataFrame:

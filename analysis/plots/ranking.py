@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
-from analysis.plots.style import colours, label, new_axes, plain
+from analysis.plots.look import look
+from analysis.plots.palette import colours_of
+from analysis.plots.style import label, new_axes, plain
 from analysis.runs.comparison import Comparison, compare
 from probing.runs import Run
 
@@ -20,18 +22,18 @@ def ranking(runs: Sequence[str | Path | Run], ax: Axes | None = None) -> Axes:
 
 def ranking_picture(found: Comparison, ax: Axes | None = None) -> Axes:
     """The metric with its interval of every backbone, the best on top; its rank with interval beside the name."""
-    ax = ax or new_axes(height=1.8 + 0.5 * len(found.table))
+    ax = ax or new_axes(height=1.8 + 0.5 * len(found.table), by_text=True)
     metric = found.runs[0].metric
     y = np.arange(len(found.table))
-    order = [found.runs.names.index(name) for name in found.table.index]
-    palette = [colours(len(order))[place] for place in order]
+    colour_of = colours_of(found.runs.names)
+    palette = [colour_of[str(name)] for name in found.table.index]
     ax.hlines(y, found.table["low"], found.table["high"], colors=palette, lw=2)
     ax.scatter(found.table[metric.name], y, c=palette, s=40, zorder=3)
     for row, at in zip(found.table.itertuples(), y, strict=True):
         rank = f"rank {row.rank:.2g} [{row.rank_low:.2g}, {row.rank_high:.2g}]"
         text = f"{plain(row.Index)}: {metric.number(getattr(row, metric.name))} {metric.shown_unit}, {rank}"
         ax.annotate(
-            text, (0.01, at), (0, 5), ax.get_yaxis_transform(), textcoords="offset points", va="bottom", fontsize=8
+            text, (0.01, at), (0, 5), ax.get_yaxis_transform(), textcoords="offset points", va="bottom", fontsize=look().legend_pt
         )
     ax.set_yticks([])
     ax.set_ylim(len(found.table) - 0.5, -0.8)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.plots.style import colours, legend, new_axes, plain
+from analysis.plots.style import DASHES, colours, dress, legend, new_axes, plain, titled
 from probing.labels import BONAFIDE
 from probing.metrics import cllr
 from probing.metrics.calibration import min_cllr, reliability
@@ -36,6 +36,7 @@ def reliability_curves(trials: Mapping[str, pd.DataFrame], ax: Axes | None = Non
             ends,
             color=colours(len(trials))[i],
             marker="os"[i % 2],
+            ls=DASHES[i % 2],
             ms=5,
             lw=1.3,
             elinewidth=0.8,
@@ -43,6 +44,7 @@ def reliability_curves(trials: Mapping[str, pd.DataFrame], ax: Axes | None = Non
         )
     ax.set(xlim=(-2, 102), ylim=(-2, 102), aspect="equal")
     ax.set(xlabel="probability of bona fide claimed, at even prior (%)", ylabel="share of bona fide found (%)")
-    ax.set_title(plain(title), loc="left", fontsize=11)
+    titled(ax, title)
+    dress(ax)
     legend(ax)
     return ax

@@ -1,4 +1,4 @@
-"""What every figure has in common: axes, colours that the colour-blind can tell apart, the stamp, and the file."""
+"""What every figure has in common: axes, panels, colours for the colour-blind, the small print, and the file."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-import pandas as pd
 import seaborn
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import get_registered_canvas_class
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
+from analysis.plots.look import SCREEN_PT, look
 from analysis.runs.loaded_run import LoadedRun
 from cache import ProbeError
 from cache.atomic import replaced
@@ -28,15 +29,24 @@ from probing.targets.metrics import Metric
 
 FIGURES = ("png", "svg")
 MOST_DRAWN = 100  # conditions in one picture
-LONGEST = 25  # characters of a name beside an axis
+LONGEST = 25  # characters of a name beside an axis; in a column of a paper 16
+NARROW = 5.0  # inches
 FORMATS = ("png", "svg", "pdf")
 MARKERS = "osD^vP"
-DASHES = ("-", "--", ":", "-.")
+# Told apart in grey: solid, dashed, dotted, dash-dot, long dashes, dash-dot-dot; on and off in line widths.
+DASHES: tuple[Any, ...] = (
+    "-",
+    (0, (5, 2)),
+    (0, (1, 1.3)),
+    (0, (6, 1.5, 1, 1.5)),
+    (0, (10, 2.5)),
+    (0, (5, 1.3, 1, 1.3, 1, 1.3)),
+)
 GREY = "0.55"
 DPI = 150
-LEGEND_PT = 8
-TITLE_PT = 11
 NOTEBOOK_DPI = 96
+SMALL_PRINT = "small-print"  # gid of the text below a figure
+PANEL = 2.1  # inches in height of one of several rows of panels, on a screen
 
 
 def colours(n: int) -> list[Any]:
@@ -51,10 +61,17 @@ class ShownAxes(Axes):
         return rendered(figure_of(self), "png", NOTEBOOK_DPI)
 
 
-def new_axes(height: float = 4.8, width: float = 8.0) -> Axes:
-    """Axes of a new figure of so many inches, which no global state of pyplot keeps alive."""
+def new_axes(height: float = 4.8, width: float = 8.0, *, by_text: bool = False) -> Axes:
+    """Axes of a new figure, which no global state of pyplot keeps alive.
+
+    Args:
+        height: inches on a screen; in a paper it follows the width.
+        width: likewise, where `analysis.style` asks for no other.
+        by_text: of rows of text, whose height does not follow the width.
+    """
     with seaborn.axes_style("whitegrid", {"grid.color": "0.92"}):
-        return Figure(figsize=(width, height), layout="constrained").add_subplot(axes_class=ShownAxes)
+        size = look().size(height, width, by_text)
+        return Figure(figsize=size, layout="constrained").add_subplot(axes_class=ShownAxes)
 
 
 def plain(text: str) -> str:
@@ -72,8 +89,9 @@ def short(text: str) -> str:
     >>> short("a very long name of a class of utterances")
     'a very long na…utterances'
     """
-    tail = LONGEST // 2 - 2
-    return plain(text if len(text) <= LONGEST else f"{text[: LONGEST - tail - 1]}…{text[-tail:]}")
+    most = 16 if (look().width or LONGEST) < NARROW else LONGEST
+    tail = most // 2 - 2
+    return plain(text if len(text) <= most else f"{text[: most - tail - 1]}…{text[-tail:]}")
 
 
 def figure_of(ax: Axes) -> Figure:
@@ -89,16 +107,36 @@ def width_of(ax: Axes) -> float:
 
 
 def legend(ax: Axes, **how: Any) -> None:
-    """A legend between title and axes, where it hides nothing, in as many columns as there is room for."""
+    """A legend between title and axes, where it hides nothing, in as many columns as there is room for.
+
+    Entries that would be wider than the axes are broken.
+    """
     handles, texts = ax.get_legend_handles_labels()
     if not handles:
         return
-    n_columns = _columns([LEGEND_PT * 0.52 / 72 * len(text) + 0.6 for text in texts], 1.1 * width_of(ax))
-    look: dict[str, Any] = {"fontsize": LEGEND_PT, "ncols": n_columns, "frameon": False, "labelspacing": 0.25}
+    points = look().legend_pt
+    texts, widths = _entries(texts, points, 1.05 * width_of(ax))
+    n_columns = _columns(widths, 1.1 * width_of(ax))
+    look_of: dict[str, Any] = {"fontsize": points, "ncols": n_columns, "frameon": False, "labelspacing": 0.25}
     place: dict[str, Any] = {"bbox_to_anchor": (0, 1.0), "borderaxespad": 0.3, "borderpad": 0.1}
-    shown = ax.legend(handles, texts, loc="lower left", **place, **look, **how)
-    n_lines = -(-len(texts) // n_columns) + bool(shown.get_title().get_text())
-    ax.set_title(ax.get_title(loc="left"), loc="left", fontsize=TITLE_PT, pad=6 + 1.4 * LEGEND_PT * n_lines)
+    if n_columns == 1 or look().is_paper:
+        place["handlelength"] = 1.6
+    shown = ax.legend(handles, texts, loc="lower left", title_fontsize=points, **place, **look_of, **how)
+    per_column = -(-len(texts) // n_columns)
+    n_lines = max(
+        sum(1 + text.count("\n") for text in texts[at : at + per_column]) for at in range(0, len(texts), per_column)
+    )
+    n_lines += bool(shown.get_title().get_text())
+    ax.set_title(ax.get_title(loc="left"), loc="left", fontsize=look().title_pt, pad=6 + 1.4 * points * n_lines)
+
+
+def _entries(texts: Sequence[str], points: float, room: float) -> tuple[list[str], list[float]]:
+    """The texts of a legend, broken where they are wider than the room in inches, and the width of each."""
+    letter = 0.52 * points / 72
+    handle = 0.6 * points / 8
+    most = max(12, int((room - handle) / letter))
+    broken = [textwrap.fill(text, most, subsequent_indent="  ") if len(text) > most else text for text in texts]
+    return broken, [letter * max(map(len, text.split("\n"))) + handle for text in broken]
 
 
 def _columns(widths: Sequence[float], room: float) -> int:
@@ -112,44 +150,86 @@ def _columns(widths: Sequence[float], room: float) -> int:
     return 1
 
 
+def is_alone(ax: Axes) -> bool:
+    """Whether axes are of `new_axes` and nothing else is in their figure, so that more can stand beside them."""
+    return isinstance(ax, ShownAxes) and figure_of(ax).axes == [ax]
+
+
 def axes_below(ax: Axes, share: float) -> Axes | None:
     """Axes below those of `new_axes`, with the same layers across, for which the figure grows by a share.
 
     None if the axes are somebody's own, or are not alone in their figure.
     """
-    figure = figure_of(ax)
-    if not isinstance(ax, ShownAxes) or figure.axes != [ax]:
+    if not is_alone(ax):
         return None
+    figure = figure_of(ax)
     width, height = figure.get_size_inches()
     figure.set_size_inches(width, height * (1 + share))
     grid = figure.add_gridspec(2, 1, height_ratios=(1, share))
     ax.set_subplotspec(grid[0])
-    below = figure.add_subplot(grid[1], sharex=ax)
-    below.grid(color="0.92")
-    below.set_axisbelow(True)
-    below.spines[:].set_color("0.8")
-    below.tick_params(length=0)
+    below = _plain_axes(figure.add_subplot(grid[1], sharex=ax))
     ax.set_xlabel("")
     ax.tick_params(labelbottom=False)
     return below
 
 
-def layer_map(table: pd.DataFrame, ax: Axes, told: str, annotations: pd.DataFrame | bool, **how: Any) -> None:
-    """A heat map of shares (%) by layer across and something else down, each with its text.
+def panels(ax: Axes, n: int, *, same_height: bool = True, strip: bool = False) -> tuple[list[Axes], Axes | None]:
+    """Panels in rows instead of axes of `new_axes`, which are the first, and perhaps a strip below all of them.
 
     Args:
-        table: a row a line, a column a layer; its index names the rows.
-        ax: where to draw.
-        told: what the colours are.
-        annotations: texts of the same shape, or True for the numbers.
-        how: further arguments of `seaborn.heatmap`.
+        ax: where to draw; somebody's own axes stay alone, so that all is drawn on them.
+        n: how many panels.
+        same_height: one vertical axis for all, whose numbers stand at the left only.
+        strip: also axes below, as wide as the figure.
+
+    Returns:
+        A list of n axes, and the strip or None.
     """
-    usual: dict[str, Any] = {"fmt": "", "annot_kws": {"fontsize": 6.5}, "vmax": 60}
-    seaborn.heatmap(
-        table, annot=annotations, cmap="cividis", vmin=0, linewidths=0.5, cbar_kws={"label": told}, ax=ax,
-        **{**usual, **how},
-    )  # fmt: skip
-    ax.tick_params(axis="y", rotation=0)
+    if not is_alone(ax) or (n == 1 and not strip):
+        return [ax] * n, None
+    figure = figure_of(ax)
+    width, height = figure.get_size_inches()
+    n_columns = columns_of(n, width)
+    n_rows = -(-n // n_columns)
+    row = height if n_rows == 1 and n_columns < 3 else max(PANEL * look().font_size / SCREEN_PT, 0.62 * width / n_columns)
+    of_strip = 0.24 * min(height, 2 * row)
+    figure.set_size_inches(width, n_rows * row + (of_strip if strip else 0) + 0.15 * height * (n_columns > 1))
+    ratios = [row] * n_rows + [of_strip] * strip
+    grid = figure.add_gridspec(len(ratios), n_columns, height_ratios=ratios)
+    ax.set_subplotspec(grid[0, 0])
+    shared = {"sharex": ax, "sharey": ax if same_height else None}
+    found = [ax]
+    for i in range(1, n):
+        found.append(_plain_axes(figure.add_subplot(grid[divmod(i, n_columns)], **shared)))
+        found[i].tick_params(labelleft=not same_height or i % n_columns == 0)
+    for one in found[: n - n_columns]:
+        one.tick_params(labelbottom=False)
+    return found, _plain_axes(figure.add_subplot(grid[n_rows, :])) if strip else None
+
+
+def columns_of(n: int, width: float) -> int:
+    """How many of n panels stand side by side in so many inches."""
+    most = max(1, int(width / (2.3 * look().font_size / SCREEN_PT)) if width >= 5 else 2)
+    if n <= most:
+        return n
+    return min(range(2, most + 1), key=lambda columns: (-n % columns, -columns)) if most > 1 else 1
+
+
+def _plain_axes(ax: Axes) -> Axes:
+    """Axes beside others with their grid and no ticks."""
+    ax.grid(color="0.92")
+    ax.set_axisbelow(True)
+    ax.spines[:].set_color("0.8")
+    ax.tick_params(length=0, which="both")
+    return ax
+
+
+def label_outer(drawn_on: Sequence[Axes], across: str, up: str) -> None:
+    """Name the axes of `panels`: the horizontal one below each column, the vertical one at the left."""
+    found = list(dict.fromkeys(drawn_on))
+    n_columns = columns_of(len(found), float(figure_of(found[0]).get_size_inches()[0]))
+    for i, one in enumerate(found):
+        one.set(xlabel=across if i >= len(found) - n_columns else "", ylabel=up if i % n_columns == 0 else "")
 
 
 def whole_numbers(ax: Axes) -> None:
@@ -157,12 +237,16 @@ def whole_numbers(ax: Axes) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def whole_rates(ax: Axes, least: float = 60.0, metric: Metric | None = None) -> None:
+def whole_rates(
+    ax: Axes, least: float = 60.0, metric: Metric | None = None, others: Sequence[Axes] = ()
+) -> None:
     """Let the vertical axis begin at 0 and hold everything that was drawn, intervals as well; up to `least` anyhow.
 
-    Accuracies end at 100 %; of figures that are no shares, the axis holds what was drawn and chance.
+    Accuracies end at 100 %; of figures that are no shares, the axis holds what was drawn and chance. `others` are axes
+    with the same vertical axis.
     """
-    low, high = float(ax.dataLim.y0), float(ax.dataLim.y1)
+    low = min(float(one.dataLim.y0) for one in (ax, *others))
+    high = max(float(one.dataLim.y1) for one in (ax, *others))
     if metric is None or metric.name == "eer":
         ax.set_ylim(0, max(least, high + 3))
     elif metric.share:
@@ -182,40 +266,143 @@ def label(
     bands: str = "",
     below: int = 38,
     lowest: Axes | None = None,
+    notes: Sequence[str] = (),
 ) -> None:
     """Write backbone and corpus above axes, and below them trials, intervals and the fingerprints' short hashes.
 
+    In a paper nothing is written below; `caption` has it. Call it once all is drawn, before `legend`.
+
     `resamples` are those of the bootstrap, where they are not those of the sweep. `bands` says what bands are that are
     no intervals of the bootstrap. `below` is how far under the axes the small print begins, in points; `lowest` are the
-    axes that it stands under, where there are others below these.
+    axes that it stands under, where there are others below these. `notes` are said beside all that.
     """
-    who = runs[0].backbone if len(runs) == 1 else f"{len(runs)} backbones"
-    trained = runs[0].trained_on
-    evaluated = runs[0].corpus
-    named = f"{who}, {trained if trained == evaluated else f'trained on {trained}, evaluated on {evaluated}'}"
+    dress(ax, lowest)
     inches = width_of(ax)
-    named = f"{title}: {named}" if title else named
-    ax.set_title(plain(textwrap.fill(named, max(20, int(11 * inches)))), loc="left", fontsize=TITLE_PT)
-    counts = runs[0].task.in_words(runs[0].record.counts[runs[0].part(split)])
-    intervals = bands or runs[0].record.intervals_of(runs[0].part(split))
-    if resamples:
-        intervals = re.sub(r"\d+ resamples", f"{resamples} resamples", intervals)
-    lines = [f"{split}: {counts}; {intervals}"]
-    if len(runs) == 1:
-        lines.append(f"cache {runs[0].record.cache}")
-    else:
-        lines += [f"cache {run.record.cache}: {run.backbone}" for run in runs]
-    stamp = "\n".join(textwrap.fill(line, max(40, int(21 * inches))) for line in lines)
-    (lowest or ax).annotate(
+    told = titled(ax, named(runs, title))
+    small_print(lowest or ax, told, stamp_lines(runs, split, resamples, bands, notes), inches, below)
+
+
+def titled(ax: Axes, text: str) -> str:
+    """Write a title above axes unless `analysis.style` asks for another; gives the text, without line breaks."""
+    wanted = text if look().title is None else look().title or ""
+    points = look().title_pt
+    ax.set_title(plain(textwrap.fill(wanted, max(20, int(121 / points * width_of(ax))))), loc="left", fontsize=points)
+    return text
+
+
+def small_print(ax: Axes, title: str, lines: Sequence[str], inches: float, below: int = 38) -> None:
+    """Write lines below axes, in a paper invisibly, so that `caption` has them with the title."""
+    stamp = "\n".join(textwrap.fill(line, max(40, int(147 / look().note_pt * inches))) for line in lines)
+    if look().is_paper:
+        stamp = _sentences([title, *lines])
+    shown = ax.annotate(
         plain(stamp),
         (0, 0),
         (0, -below),
         "axes fraction",
         textcoords="offset points",
-        fontsize=7,
+        fontsize=look().note_pt,
         color="0.4",
         va="top",
+        gid=SMALL_PRINT,
     )
+    shown.set_visible(not look().is_paper)
+
+
+def label_panels(
+    ax: Axes,
+    handles: Sequence[Any],
+    runs: Sequence[LoadedRun],
+    split: str = "eval",
+    title: str = "",
+    bands: str = "",
+    lowest: Axes | None = None,
+) -> None:
+    """As `label`, of a figure of several panels: title and legend stand above all of them."""
+    dress(*figure_of(ax).axes)
+    text = named(runs, title)
+    panel_legend(ax, handles, text)
+    print_below(ax, text, stamp_lines(runs, split, 0, bands), lowest)
+
+
+def panel_legend(ax: Axes, handles: Sequence[Any], title: str) -> None:
+    """A title, unless `analysis.style` asks for another, with a legend below it, above all panels of a figure."""
+    figure, now = figure_of(ax), look()
+    wanted = plain(title if now.title is None else now.title or "")
+    inches = float(figure.get_size_inches()[0])
+    texts, widths = _entries([str(handle.get_label()) for handle in handles], now.legend_pt, 0.95 * inches)
+    figure.legend(
+        list(handles),
+        texts,
+        loc="outside upper left",
+        ncols=_columns(widths, 0.95 * inches),
+        title=textwrap.fill(wanted, max(20, int(121 / now.title_pt * inches))) or None,
+        title_fontsize=now.title_pt,
+        fontsize=now.legend_pt,
+        alignment="left",
+        frameon=False,
+        borderpad=0.1,
+        borderaxespad=0.4,
+    )
+
+
+def print_below(ax: Axes, title: str, lines: Sequence[str], lowest: Axes | None = None) -> None:
+    """The small print below all panels of a figure; see `small_print`."""
+    figure, now = figure_of(ax), look()
+    inches = float(figure.get_size_inches()[0])
+    if now.is_paper:
+        small_print(lowest or ax, title, lines, inches)
+        return
+    stamp = "\n".join(textwrap.fill(line, max(40, int(147 / now.note_pt * inches))) for line in lines)
+    how: dict[str, Any] = {"fontsize": now.note_pt, "color": "0.4", "ha": "left", "x": 0.01, "gid": SMALL_PRINT}
+    figure.supxlabel(plain(stamp), **how)
+
+
+def named(runs: Sequence[LoadedRun], title: str = "") -> str:
+    """What a figure is of: backbone, corpus, and what else its title says."""
+    who = runs[0].backbone if len(runs) == 1 else f"{len(runs)} backbones"
+    trained = runs[0].trained_on
+    evaluated = runs[0].corpus
+    found = f"{who}, {trained if trained == evaluated else f'trained on {trained}, evaluated on {evaluated}'}"
+    return f"{title}: {found}" if title else found
+
+
+def stamp_lines(runs: Sequence[LoadedRun], split: str, resamples: int = 0, bands: str = "", notes: Sequence[str] = ()) -> list[str]:
+    """Trials, intervals and caches: the lines of the small print."""
+    counts = runs[0].task.in_words(runs[0].record.counts[runs[0].part(split)])
+    intervals = bands or runs[0].record.intervals_of(runs[0].part(split))
+    if resamples:
+        intervals = re.sub(r"\d+ resamples", f"{resamples} resamples", intervals)
+    lines = ["; ".join([f"{split}: {counts}", intervals, *filter(None, notes)])]
+    if len(runs) == 1:
+        return [*lines, f"cache {runs[0].record.cache}"]
+    return [*lines, *(f"cache {run.record.cache}: {run.backbone}" for run in runs)]
+
+
+def dress(ax: Axes, *others: Axes | None) -> None:
+    """Give axes the sizes of `analysis.style`, and if they are of this package all others of their figure too."""
+    all_axes = figure_of(ax).axes if isinstance(ax, ShownAxes) else [ax, *(one for one in others if one)]
+    look().dress(*all_axes)
+
+
+def caption(ax: Axes) -> str:
+    """The title of a figure and its small print in one line, for the caption in a paper.
+
+    >>> from analysis import layer_curve
+    >>> "resamples" in caption(layer_curve("results/demo.run"))
+    True
+    """
+    figure = figure_of(ax)
+    found = [text.get_text() for text in figure.findobj(Text) if text.get_gid() == SMALL_PRINT]
+    shown = " ".join(" ".join(found).replace(r"\$", "$").split())
+    if any(not text.get_visible() for text in figure.findobj(Text) if text.get_gid() == SMALL_PRINT):
+        return shown
+    title = ax.get_title(loc="left") or " ".join(one.get_title().get_text() for one in figure.legends)
+    return _sentences([" ".join(title.replace(r"\$", "$").split()), shown])
+
+
+def _sentences(parts: Sequence[str]) -> str:
+    return " ".join(f"{part.rstrip('.')}." for part in parts if part)
 
 
 def check_few(n: int, by: str = "", *, classes: bool = False) -> None:
@@ -242,7 +429,8 @@ def save_figure(ax: Axes, path: str | Path, dpi: int = DPI) -> Path:
     kind = check_format(path)
     metadata: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     # in memory: a full disk in the midst of a pdf makes matplotlib fail in another way
-    with matplotlib.rc_context({"svg.hashsalt": path.stem}):
+    # fonts are embedded as they are (TrueType): publishers refuse those of Type 3, which are matplotlib's default
+    with matplotlib.rc_context({"svg.hashsalt": path.stem, "pdf.fonttype": 42, "ps.fonttype": 42}):
         drawn = rendered(figure_of(ax), kind, dpi, metadata.get(kind))
     with replaced(path) as partial:
         partial.write_bytes(drawn)

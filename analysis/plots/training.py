@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.plots.style import TITLE_PT, colours, figure_of, new_axes, plain, save_figure, whole_numbers
+from analysis.plots.look import look
+from analysis.plots.style import colours, dress, figure_of, new_axes, save_figure, titled, whole_numbers, width_of
 from cache.errors import ProbeError
 from probing.targets.metrics import METRICS
 
@@ -44,11 +45,14 @@ def training_curve(folder: str | Path, ax: Axes | None = None) -> Axes:
     chosen = table["averaged"] == 1
     other.plot(epochs[chosen], values[chosen], "D", color=of_metric, ms=3.5, label="averaged")
     ax.set(xlabel="epoch", ylabel="loss")
-    ax.set_title(f"Tuning of {plain(Path(folder).resolve().name)}", fontsize=TITLE_PT)
+    titled(ax, f"Tuning of {Path(folder).resolve().name}")
     whole_numbers(ax)
     other.set_ylabel(metric.axis_of(" on dev"))
     drawn = [*ax.get_legend_handles_labels()[0], *other.get_legend_handles_labels()[0]]
-    figure_of(ax).legend(handles=drawn, loc="outside upper center", ncols=4, frameon=False)
+    dress(ax, other)
+    figure_of(ax).legend(
+        handles=drawn, loc="outside upper center", ncols=4 if width_of(ax) > 4 else 2, frameon=False, fontsize=look().legend_pt
+    )
     return ax
 
 

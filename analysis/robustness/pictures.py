@@ -7,7 +7,8 @@ import pandas as pd
 import seaborn
 from matplotlib.axes import Axes
 
-from analysis.plots.style import check_few, label, layer_map, legend, new_axes, plain, short, whole_rates
+from analysis.plots.heat_maps import layer_map
+from analysis.plots.style import check_few, label, legend, new_axes, plain, short, whole_rates
 from analysis.robustness.measuring import CLEAN, Robustness
 from cache import ProbeError
 
@@ -28,11 +29,11 @@ def robustness_map(found: Robustness, ax: Axes | None = None) -> Axes:
     rows = found.layers
     rates = rows.pivot(index="condition", columns="at", values="eer").loc[order]
     texts = rows.assign(text=rows.apply(_cell, axis=1)).pivot(index="condition", columns="at", values="text")
-    ax = ax or new_axes(height=1.9 + 0.42 * len(order), width=max(8.0, 2.6 + 0.6 * len(rates.columns)))
-    layer_map(rates.set_axis([short(name) for name in order]), ax, "EER on eval (%)", texts.loc[order])
+    ax = ax or new_axes(1.9 + 0.42 * len(order), max(8.0, 2.6 + 0.6 * len(rates.columns)), by_text=True)
+    note = layer_map(rates.set_axis([short(name) for name in order]), ax, "EER on eval (%)", texts.loc[order])
     told = "below an EER: its rise in points, * if the interval leaves 0 out"
     ax.set(xlabel=f"layer (0 = input of the first block)\n{told}", ylabel="condition")
-    label(ax, [found.run], "eval", "Trained on clean audio", below=54)
+    label(ax, [found.run], "eval", "Trained on clean audio", below=54, notes=[note])
     return ax
 
 
@@ -40,7 +41,7 @@ def _cell(row: pd.Series[float]) -> str:
     if row["condition"] == CLEAN:
         return f"{row['eer']:.0f}\n{row['low']:.0f}–{row['high']:.0f}"
     mark = "*" if row["rise_low"] > 0 or row["rise_high"] < 0 else ""
-    return f"{row['eer']:.0f}\n{row['rise']:+.0f}{mark}"
+    return f"{row['eer']:.0f}\n{row['rise']:+z.0f}{mark}"
 
 
 def snr_kinds(found: Robustness) -> list[str]:

@@ -10,13 +10,27 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from analysis.plots.style import MARKERS, colours, figure_of, legend, new_axes, plain, whole_numbers, width_of
+from analysis.plots.look import look
+from analysis.plots.style import (
+    MARKERS,
+    colours,
+    dress,
+    figure_of,
+    legend,
+    new_axes,
+    plain,
+    small_print,
+    titled,
+    whole_numbers,
+    width_of,
+)
 
 MOST_NUMBERS = 16  # layers; more, and the figures in the cells cannot be read
+WIDTH_OF_NUMBERS = 5.0  # inches that so many need
 
 
 def similarity_map(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw a table of `cka` or `pwcca`, layer 0 at the bottom left, on one scale from 0 to 1.
+    """Draw a table of `cka` or `pwcca`, layer 0 at the bottom left, on one scale from 0, or the lowest value if that is less, to 1.
 
     Args:
         table: (layers x other layers).
@@ -29,14 +43,15 @@ def similarity_map(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """
     ax = ax or new_axes(height=5.8, width=6.6)
     about = table.attrs
-    picture = ax.pcolormesh(table.columns, table.index, table.to_numpy(), cmap="cividis", vmin=0, vmax=1)
+    lowest = min(0.0, float(np.nanmin(table.to_numpy())))  # unbiased estimates may be below 0
+    picture = ax.pcolormesh(table.columns, table.index, table.to_numpy(), cmap="cividis", vmin=lowest, vmax=1)
     ax.grid(False)
-    if max(table.shape) <= MOST_NUMBERS:
+    if max(table.shape) <= MOST_NUMBERS * width_of(ax) / WIDTH_OF_NUMBERS:
         for (row, column), value in np.ndenumerate(table.to_numpy()):
             told = f"{value:.2f}".replace("0.", ".")
             at = (table.columns[column], table.index[row])
             shade = "white" if value < 0.6 else "black"
-            ax.annotate(told, at, ha="center", va="center", fontsize=6.5, color=shade)
+            ax.annotate(told, at, ha="center", va="center", fontsize=look().cell_pt, color=shade)
     same = about.get("rows") == about.get("columns")
     wide = max(24, int(10 * width_of(ax)))
     ax.set_aspect("equal" if len(table) == len(table.columns) else "auto")
@@ -49,8 +64,9 @@ def similarity_map(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
         axis.set_major_locator(MaxNLocator(integer=True))
     ax.figure.colorbar(picture, ax=ax, label=about.get("measure", ""), shrink=0.85)
     title = about.get("rows", "") if same else f"{about.get('measure', 'similarity')} of two models"
-    ax.set_title(plain(textwrap.fill(title, wide)), loc="left", fontsize=10)
-    _stamp(ax, about, -38 - 13 * ax.get_xlabel().count("\n"))
+    titled(ax, title)
+    dress(ax)
+    _stamp(ax, about, title, 38 + 13 * ax.get_xlabel().count("\n"))
     return ax
 
 
@@ -78,14 +94,13 @@ def target_curves(tables: Mapping[str, pd.DataFrame], ax: Axes | None = None) ->
     low = min(0.0, *(float(table["low"].min()) for table in tables.values()))
     ax.set(xlabel="layer (0 = input of the first block)", ylabel="projection-weighted CCA", ylim=(low, 1.0))
     whole_numbers(ax)
-    ax.set_title(plain(about.get("rows", "")), loc="left", fontsize=11)
+    title = titled(ax, about.get("rows", ""))
+    dress(ax)
     legend(ax)
-    _stamp(ax, {**about, "how": f"{about.get('how', '')}, band: all splits"})
+    _stamp(ax, {**about, "how": f"{about.get('how', '')}, band: from the least to the largest of the splits"}, title)
     return ax
 
 
-def _stamp(ax: Axes, about: Mapping[str, str], below: int = -38) -> None:
-    stamp = "; ".join(filter(None, (about.get("sample"), about.get("how"))))
-    ax.annotate(
-        plain(stamp), (0, 0), (0, below), "axes fraction", textcoords="offset points", fontsize=7, color="0.4", va="top"
-    )
+def _stamp(ax: Axes, about: Mapping[str, str], title: str, below: int = 38) -> None:
+    told = "; ".join(filter(None, (about.get("sample"), about.get("how"))))
+    small_print(ax, title, [told], width_of(ax), below)

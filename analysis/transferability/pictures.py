@@ -50,7 +50,10 @@ def transfer_curve(run: str | Path | Run, scores: pd.DataFrame, ax: Axes | None 
     rates.grid(False)
     ax.plot([], [], color="0.35", lw=2, label="trained probe")
     drawn = scores[[name for name in scores.columns if name in found]]
-    for (name, values), colour, marker in zip(drawn.items(), colours(len(drawn.columns)), cycle(MARKERS), strict=False):
+    places = {name: place for place, name in enumerate(NAMES)}  # so that a score has the same colour in every picture
+    for i, (name, values) in enumerate(drawn.items()):
+        place = places.get(str(name), len(NAMES) + i)
+        colour, marker = colours(place + 1)[place], MARKERS[place % len(MARKERS)]
         spread = values.max() - values.min()
         scaled = (values - values.min()) / spread if spread else values * 0 + 0.5
         tau = "no order" if pd.isna(found[name]) else f"τ {found[name]:.2f}"

@@ -1,0 +1,84 @@
+"""Heat maps by layer: one scale on which nothing is cut off, texts where they fit, too few trials hatched."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from analysis.plots.look import look
+from analysis.plots.style import figure_of, width_of
+
+LOSSES = 60.0  # % of an error rate at which the colours end, if none is higher
+LETTER = 0.58  # width of a character, in sizes of the text
+
+
+def layer_map(
+    table: pd.DataFrame,
+    ax: Axes,
+    told: str,
+    annotations: pd.DataFrame,
+    few: Collection[int] = (),
+    vmax: float | None = None,
+) -> str:
+    """A heat map of shares (%) by layer across and something else down, each with its text.
+
+    Cells without a value are hatched. Of texts of two lines the first alone is written where both do not fit, and none
+    where that does not either.
+
+    Args:
+        table: a row a line, a column a layer; its index names the rows.
+        ax: where to draw.
+        told: what the colours are.
+        annotations: texts of the same shape.
+        few: rows that are hatched though they have values.
+        vmax: where the colours end; default 60 %, or the highest value if that is more.
+
+    Returns:
+        What the small print must say of texts that did not fit; empty where all did.
+    """
+    values = table.to_numpy(float)
+    highest = float(np.nanmax(values)) if np.isfinite(values).any() else LOSSES
+    texts, note = _that_fit(annotations.fillna("").astype(str), ax)
+    seaborn.heatmap(
+        table.astype(float),
+        annot=texts,
+        fmt="",
+        annot_kws={"fontsize": look().cell_pt},
+        cmap="cividis",
+        vmin=0,
+        vmax=vmax if vmax is not None else max(LOSSES, highest),
+        linewidths=0.5 if texts is not None else 0.2,
+        cbar_kws={"label": told, "aspect": 30, "pad": 0.02},
+        ax=ax,
+    )
+    hatch(ax, [*few, *np.flatnonzero(np.isnan(values).all(axis=1))], len(table.columns))
+    ax.tick_params(axis="y", rotation=0)
+    return note
+
+
+def hatch(ax: Axes, rows: Collection[int], n_columns: int) -> None:
+    """Hatch rows of a heat map."""
+    for row in rows:
+        look_of: dict[str, Any] = {"fill": False, "hatch": "////", "edgecolor": "0.6", "lw": 0}
+        ax.add_patch(Rectangle((0, row), n_columns, 1, **look_of))
+
+
+def _that_fit(texts: pd.DataFrame, ax: Axes) -> tuple[pd.DataFrame | None, str]:
+    """The texts, or their first lines, or None, and what was left out."""
+    inches = look().cell_pt / 72
+    height = float(figure_of(ax).get_size_inches()[1] * ax.get_position().height)
+    cell = (0.9 * width_of(ax) / texts.shape[1], height / texts.shape[0])
+    first = texts.map(lambda text: text.partition("\n")[0])
+    two = bool((first != texts).any(axis=None))
+    for shown, note in ((texts, ""), (first, "what stands below the numbers did not fit" if two else "")):
+        lines = [line for text in shown.to_numpy().ravel() for line in text.split("\n")]
+        n_lines = max(text.count("\n") for text in shown.to_numpy().ravel()) + 1
+        if max(map(len, lines)) * LETTER * inches <= cell[0] and n_lines * 1.15 * inches <= cell[1]:
+            return shown, note
+    return None, "numbers did not fit"

@@ -1,0 +1,61 @@
+"""Colours and marks that belong to a name, so that a head or a backbone has the same in every figure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+from zlib import crc32
+
+import seaborn
+
+from analysis.plots.style import MARKERS
+from probing.heads.kinds import BACKENDS, MERGES, split_head
+
+# seaborn's colour-blind colours without its grey, which is of controls, and without its yellow, pale on white
+NAMED = [seaborn.color_palette("colorblind")[i] for i in (0, 1, 2, 3, 4, 5, 6, 9)]
+DARK = ["#222222", "#00514d"]
+YELLOW = seaborn.color_palette("colorblind")[8]
+OF_MERGES = [*NAMED, YELLOW, *DARK]  # in the order in which merges are declared: the yellow is of weighted-sum-kv
+
+
+def colours_of(names: Iterable[str]) -> dict[str, Any]:
+    """The colour of each name, whatever their order: of the backbones, or corpora, that are drawn together.
+
+    A name has a colour of its own. Of two with the same, the later in the alphabet has the next one that is free.
+
+    >>> colours_of(["b", "a"])["a"] == colours_of(["a"])["a"] == colours_of(["a", "b", "c"])["a"]
+    True
+    """
+    wanted = sorted(set(names))
+    taken: set[int] = set()
+    palette = [*NAMED, *DARK]
+    found = {}
+    for name in wanted:
+        first = crc32(name.encode()) % len(palette)
+        places = [(first + step) % len(palette) for step in range(len(palette))]
+        place = next((one for one in places if one not in taken), first)
+        taken.add(place)
+        found[name] = palette[place]
+    return found
+
+
+def marker_of(colour: Any) -> str:
+    """The mark that goes with one of `colours_of`."""
+    return MARKERS[[*NAMED, *DARK].index(colour) % len(MARKERS)]
+
+
+def head_colour(head: str) -> Any:
+    """The colour of a head, which is that of its merge."""
+    return OF_MERGES[_place(split_head(head)[0], MERGES) % len(OF_MERGES)]
+
+
+def head_marker(head: str) -> str:
+    """The mark of a head; heads of one merge and so of one colour have others by their back-ends."""
+    merge, backend = split_head(head)
+    return MARKERS[(_place(merge, MERGES) + 2 * _place(backend, BACKENDS)) % len(MARKERS)]
+
+
+def _place(name: str, kinds: Iterable[str]) -> int:
+    """Where a kind is declared; of one that is not known here, a number of its name."""
+    names = list(kinds)
+    return names.index(name) if name in names else crc32(name.encode())
