@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from analysis.similarity import pwcca as pwcca
     from analysis.similarity import similarity_map as similarity_map
     from analysis.similarity import target_curves as target_curves
+    from analysis.tables import save_table as save_table
     from analysis.transferability import predicts as predicts
     from analysis.transferability import transfer_curve as transfer_curve
     from analysis.transferability import transfer_scores as transfer_scores
@@ -76,6 +77,7 @@ _HOME = {
     "pwcca": "similarity",
     "save_figure": "plots.style",
     "save_report": "reports.report",
+    "save_table": "tables",
     "selectivity": "controls",
     "similarity_map": "similarity",
     "style": "plots.look",

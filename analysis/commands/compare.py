@@ -12,11 +12,14 @@ from analysis.commands.arguments import (
     RunFolders,
 )
 from analysis.commands.files import check_folder
+from analysis.commands.parameters import with_options
 from analysis.commands.printing import out
+from analysis.commands.tables import TableFiles
 from analysis.runs.kinds import expect_runs
 from cache.atomic import replaced_folder
 
 
+@with_options
 def compare(
     runs: RunFolders,
     head: Annotated[
@@ -35,6 +38,8 @@ def compare(
     folder: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Folder for the tables as csv and the figures.")
     ] = None,
+    *,
+    tables: TableFiles,
 ) -> None:
     """Compare backbones on the same trials: ranking, paired tests, compute.
 
@@ -46,6 +51,7 @@ def compare(
     """
     expect_runs(runs)
     check_folder(folder)
+    tables.check()
     analysis = import_module("analysis")
     found = analysis.compare(runs[0] if len(runs) == 1 else runs, head, corpus=corpus, resamples=resamples, seed=seed)
     shown = Table(
@@ -63,6 +69,7 @@ def compare(
     for row in found.differences.itertuples(index=False):
         out.print(f"{number_of[row[0]]} below {number_of[row[1]]} by {row[2]} points [{row[3]}], p {row[4]}: {row[5]}")
     out.print(f"\n{found.sentence}", markup=False)
+    tables.write(found.table.reset_index(), found.ranked.reset_index(), f"On {found.runs[0].corpus}")
     if folder:
         drawn = {"ranking": found.ranking(), "layer-curve": found.layer_curve()}
         if found.table["gmacs"].notna().any():

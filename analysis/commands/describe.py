@@ -21,7 +21,9 @@ from cache import Cache
 
 def describe(
     folder: CacheFolder,
-    file: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Table: .csv or .parquet.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Table: .csv, .parquet, .tex or .md.")
+    ] = None,
     layers: Layers = None,
     split: Annotated[str, typer.Option(help="Split whose labels are coded.")] = "train",
     target: Annotated[

@@ -8,13 +8,16 @@ import pandas as pd
 import typer
 from rich.table import Table
 
+from analysis.commands.parameters import with_options
 from analysis.commands.printing import out, print_whole
+from analysis.commands.tables import TableFiles
 from analysis.runs.kinds import expect_file
 from cache.atomic import replaced_folder
 from cache.errors import ProbeError, argument
 from probing.progress import console
 
 
+@with_options
 def evaluate(
     scores: Annotated[Path, typer.Argument(metavar="SCORES", help="Scores, higher for bona fide; see below.")],
     corpus: Annotated[
@@ -58,6 +61,8 @@ def evaluate(
         Path | None,
         typer.Option(help="Folder that the paths of a manifest start from [default: the manifest's own]."),
     ] = None,
+    *,
+    tables: TableFiles,
 ) -> None:
     """Compute EER, t-DCF, DCF, Cllr and AUC of a score file, pooled and by attack, codec or any column.
 
@@ -78,6 +83,7 @@ def evaluate(
     """
     for one in (scores, *([against] if against else [])):
         expect_file(one)
+    tables.check()
     evaluation = import_module("probing.evaluation")
     if corpus and keys:
         raise ProbeError(f"{argument('corpus')} and {argument('keys')}: expected one of them")
@@ -99,6 +105,7 @@ def evaluate(
         with console.status("Evaluating"):
             found = evaluation.evaluate_sasv(trials, factors, asv, against=other, **drawing)
         _print_sasv(found, factors, asv is None)
+        tables.write(found.table, _shown(found.table, factors), scores.name)
         if folder:
             _keep(found.table, found.curves(), folder, scores.name)
         return
@@ -117,6 +124,7 @@ def evaluate(
         named = "; ".join(found.otherwise[:20]) + ("; ..." if len(found.otherwise) > 20 else "")
         out.print(f"\nIntervals by another unit, since a class is of one cluster: {named}", markup=False)
     out.print(f"\n{found.sentence}\n")
+    tables.write(found.table, _shown(found.table, factors), scores.name)
     if folder:
         curves = found.curves(factors[:1]) | ({against.stem: other} if against else {})
         most = import_module("analysis.plots.style").MOST_DRAWN

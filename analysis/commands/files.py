@@ -1,6 +1,7 @@
 """Files a command writes, a picture or a table by the suffix of the name."""
 
 import io
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,18 @@ from cache.atomic import replaced
 from cache.errors import OptionError
 
 PICTURES = (".png", ".svg", ".pdf")
-TABLES = (".csv", ".parquet")
+TABLES = (".csv", ".parquet", ".tex", ".md")
 
 
-def check_suffix(file: Path, suffixes: tuple[str, ...]) -> None:
-    """Refuse a name of another suffix, or in a folder that is not there, before any work is done."""
+def check_suffix(file: Path, suffixes: tuple[str, ...], name: str = "out") -> None:
+    """Refuse a name of another suffix, or in a folder that is not there, before any work is done.
+
+    `name` is the option's.
+    """
     if file.suffix not in suffixes:
-        raise OptionError("out", file, f"expected a name that ends in {', '.join(suffixes)}")
+        raise OptionError(name, file, f"expected a name that ends in {', '.join(suffixes)}")
     if file.is_dir() or not file.absolute().parent.is_dir():
-        raise OptionError("out", file, "expected a file in a folder that is there. Name another")
+        raise OptionError(name, file, "expected a file in a folder that is there. Name another")
 
 
 def check_folder(folder: Path | None) -> None:
@@ -37,6 +41,10 @@ def check_folder(folder: Path | None) -> None:
 
 def save(file: Path, draw: Any, table: pd.DataFrame) -> None:
     """Write a picture, or its table, by the suffix of the name; whole or not at all."""
+    if file.suffix in (".tex", ".md"):
+        import_module("analysis.tables").save_table(table, file)
+        out.print(f"Written: {file}", markup=False)
+        return
     drawn = io.BytesIO()
     if file.suffix in PICTURES:
         draw().figure.savefig(drawn, format=file.suffix[1:], dpi=150)

@@ -8,14 +8,18 @@ import typer
 
 from analysis.commands.arguments import CorpusName
 from analysis.commands.files import PICTURES, check_suffix
+from analysis.commands.parameters import with_options
 from analysis.commands.printing import out
+from analysis.commands.tables import TableFiles
 from analysis.plots.kinds import PLOTS
 from analysis.runs.kinds import RUN, expect
 from cache.errors import OptionError, ProbeError
+from probing.progress import console
 
 DEFAULTS = {"split": "eval", "by": "attack", "relative": None, "simultaneous": False}
 
 
+@with_options
 def plot(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run.")],
     kind: Annotated[
@@ -39,13 +43,40 @@ def plot(
     simultaneous: Annotated[
         bool, typer.Option("--simultaneous", help="Of layers: bands that hold for all layers at once.")
     ] = False,
-    dpi: Annotated[int, typer.Option(min=30, help="Dots per inch of a png.")] = 150,
+    style: Annotated[
+        str,
+        typer.Option(
+            "--style",
+            help="screen; or paper: a column wide, without small print or title, its text for the caption printed. "
+            "pdf and svg are vectors with their fonts in them.",
+        ),
+    ] = "screen",
+    width: Annotated[
+        str | None,
+        typer.Option(
+            metavar="single|double|INCHES",
+            help="3.5 or 7.16 inches, or so many [default: single in a paper, else of each kind its own].",
+        ),
+    ] = None,
+    title: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Instead of the figure's own; empty for none.")
+    ] = None,
+    font_size: Annotated[
+        float | None,
+        typer.Option(metavar="PT", help="Of axis labels; other text follows it [default: 10, in a paper 8]."),
+    ] = None,
+    dpi: Annotated[
+        int | None, typer.Option(min=30, help="Dots per inch of a png [default: 150, in a paper 600].")
+    ] = None,
+    *,
+    tables: TableFiles,
 ) -> None:
-    """Draw one figure.
+    """Draw one figure, and write its numbers.
 
     \b
     probe plot results/demo.run layers --out layers.pdf
     probe plot results/demo.run conditions --by attack --out attacks.png
+    probe plot results/demo.run layers --style paper --width single --out layers.pdf --tex layers.tex
     probe plot embedded.run pareto --compare random.run --compare log-mel.run --out pareto.svg
     """
     check_suffix(file, PICTURES)
@@ -60,8 +91,19 @@ def plot(
     if others:
         given["compare"] = others
     PLOTS[kind].check(given)
+    tables.check()
     for one in (run, *(others or [])):
         expect(one, RUN)
     analysis = import_module("analysis")
-    drawn = PLOTS[kind].draw([analysis.load(one, corpus) for one in (run, *(others or []))], **options)
-    out.print(f"Picture: {analysis.save_figure(drawn, file, dpi)}", markup=False)
+    with analysis.style(style, width=width, title=title, font_size=font_size) as look:
+        loaded = [analysis.load(one, corpus) for one in (run, *(others or []))]
+        drawn = PLOTS[kind].draw(loaded, **options)
+        numbers = PLOTS[kind].numbers(loaded, **options) if tables.wanted else None
+        out.print(f"Picture: {analysis.save_figure(drawn, file, dpi or look.dpi)}", markup=False)
+    if kind == "pareto":
+        for text in import_module("analysis.plots.pareto").not_drawn(analysis.load_many(loaded)):
+            console.print(text, markup=False)
+    if numbers is not None:
+        tables.write(numbers, title=analysis.caption(drawn))
+    if look.is_paper:
+        out.print(f"For the caption: {analysis.caption(drawn)}", markup=False)

@@ -27,6 +27,12 @@ def print_whole(table: Table) -> None:
 
 def print_layers(table: pd.DataFrame, chosen: str, metric: "Metric") -> None:
     """Print the figures of linear probes by layer, from `analysis.reports.report.layer_table`."""
+    print_whole(layers_shown(table, chosen, metric))
+    out.print("* chosen on dev")
+
+
+def layers_shown(table: pd.DataFrame, chosen: str, metric: "Metric") -> Table:
+    """What `print_layers` prints of a table."""
     number = metric.number
     shown = Table(title=f"{metric.axis} of linear probes", title_justify="left", box=None, header_style="bold")
     more = [name for name in table if str(name).startswith(("mlp", "control"))]
@@ -39,8 +45,7 @@ def print_layers(table: pd.DataFrame, chosen: str, metric: "Metric") -> None:
         name = f"* {layer}" if layer == chosen else str(layer)
         strength = "by fold" if pd.isna(row["strength"]) else f"{row['strength']:g}"
         shown.add_row(name, number(row["dev"]), number(row["eval"]), interval, strength, control, *others)
-    print_whole(shown)
-    out.print("* chosen on dev")
+    return shown
 
 
 def print_corpora(table: pd.DataFrame, metric: "Metric") -> None:

@@ -9,7 +9,8 @@ import typer
 
 from analysis.commands.arguments import DEMO_CACHE, Device
 from analysis.commands.parameters import with_options
-from analysis.commands.printing import out, print_corpora, print_layers, print_plan
+from analysis.commands.printing import layers_shown, out, print_corpora, print_layers, print_plan
+from analysis.commands.tables import TableFiles
 from analysis.runs.kinds import CACHE, RUN, expect
 from cache import Cache
 from cache.errors import OptionError
@@ -39,6 +40,7 @@ def sweep(
     ] = None,
     *,
     options: SweepOptions,
+    tables: TableFiles,
     device: Device = "cpu",
     memory_gb: Annotated[
         float, typer.Option(min=0.5, help="Most memory for features and heads, beside the program.")
@@ -84,6 +86,7 @@ def sweep(
         if options.target != TargetOptions():
             run = run.with_name(f"{run.stem}.{_as_name(options.target.target)}.run")
     import_heads(options.depths.heads)
+    tables.check()
     expect(folder, CACHE)
     cache = Cache(folder)
     others = _open_runs(compared or ())
@@ -102,7 +105,7 @@ def sweep(
     made = train_and_evaluate(
         cache, run, options, device=device, memory_gb=memory_gb, overwrite=overwrite, strict=strict, splits=splits
     )
-    _show(made, others)
+    _show(made, others, tables)
 
 
 def _as_name(target: str) -> str:
@@ -127,17 +130,19 @@ def _print_plan(options: SweepOptions, split: "Split") -> None:
     print_plan(plan(split.bonafide, split.clusters(options.interval_by), options.margin, seed=options.seed))
 
 
-def _show(run: "Run", others: "Sequence[Run]") -> None:
+def _show(run: "Run", others: "Sequence[Run]", tables: TableFiles) -> None:
     """The result on the terminal, and the files it is in."""
     from analysis.plots import terminal
     from analysis.reports import report
 
     pictures, page = report.save_all(run, others)
-    print_layers(report.layer_table(run), str(run.record.finding.layer), run.metric)
+    layers, chosen = report.layer_table(run), str(run.record.finding.layer)
+    print_layers(layers, chosen, run.metric)
     if len(run.corpora) > 1:
         print_corpora(report.corpora_table(run), run.metric)
     ascii_only = not terminal.shows_lines(out.encoding)
     out.print(f"\n{terminal.text_curve(run, width=min(80, out.width), ascii_only=ascii_only)}", markup=False)
     out.print(f"\n{run.sentence}\n", markup=False)
+    tables.write(layers.reset_index(), layers_shown(layers, chosen, run.metric), f"{run.metric.axis} of linear probes")
     shown = [path for path in pictures if path.endswith(".png")]
     out.print(f"Picture: {' and '.join(shown)}\nReport:  {page}\nResults: {run.folder / 'results.csv'}")

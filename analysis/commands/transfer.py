@@ -25,7 +25,9 @@ def transfer(
         list[Path] | None,
         typer.Option("--run", metavar="RUN", help="Run of each cache, in order: how well the scores foretell it."),
     ] = None,
-    file: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Table: .csv or .parquet.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Table: .csv, .parquet, .tex or .md.")
+    ] = None,
     layers: Layers = None,
     split: Annotated[str, typer.Option(help="Split whose labels are used.")] = "train",
     target: Annotated[str, typer.Option(help="Column that says the class.")] = "label",

@@ -73,7 +73,14 @@ def activation_curve(found: Inspection, ax: Axes | None = None) -> Axes:
     ax.axhline(0, color="0.2", lw=0.6)
     ax.set(xlabel="time (s)", ylabel="log odds of bona fide", xlim=(0, seconds))
     _draw_labels(ax, found)
-    ax.legend(fontsize=look().note_pt, ncols=5 if width_of(ax) > 4 else 3, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, frameon=False)
+    ax.legend(
+        fontsize=look().note_pt,
+        ncols=5 if width_of(ax) > 4 else 3,
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        borderaxespad=0.2,
+        frameon=False,
+    )
     label = f" ({found.label})" if found.label else ""
     title = f"{found.utterance}{label}: {found.head} on {found.backbone}"
     titled(ax, title)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -15,13 +17,12 @@ from analysis.plots.layers import Some
 from analysis.plots.look import look
 from analysis.plots.palette import colours_of, head_colour, head_marker, marker_of
 from analysis.plots.style import (
-    ShownAxes,
-    figure_of,
     label,
     label_outer,
     label_panels,
     legend,
     new_axes,
+    panel_title,
     panels,
     plain,
     save_into,
@@ -91,7 +92,7 @@ def depth_curve(
         panel.fill_between(x, rows["low"], rows["high"], color=colour, alpha=0.15, lw=0)
         panel.plot(x, rows[metric.name], color=colour, marker=marker, ms=4, label=plain(name))
         if several:
-            panel.set_title(plain(name), loc="left", fontsize=look().legend_pt, color=colour, pad=3)
+            panel_title(panel, name, colour=colour)
     about = "relative depth k / L" if relative else "depth k (layers 1..k are seen)"
     handles = _draw_beside(drawn_on, runs[0], split, relative) if alone else []
     for panel in dict.fromkeys(drawn_on):
@@ -142,7 +143,7 @@ def _draw_costs(strip: Axes, run: LoadedRun, relative: bool, about: str) -> None
     points = look().note_pt
     every = max(1, round(0.5 + 3 * 0.62 * points / 72 * len(costs) / width_of(strip)))
     for at, share in list(zip(places, shares, strict=True))[(len(costs) - 1) % every :: every]:
-        how = {"textcoords": "offset points", "fontsize": points, "ha": "center", "va": "bottom"}
+        how: dict[str, Any] = {"textcoords": "offset points", "fontsize": points, "ha": "center", "va": "bottom"}
         strip.annotate(f"{share:.0f}", (at, share), (0, 1), **how)
     strip.set(xlabel=about, ylabel="computed\n(%)", ylim=(0, 135), yticks=[0, 50, 100])
     strip.set(xlim=(0, 1.03) if relative else (0.5, run.n_blocks + 0.5))
@@ -179,9 +180,13 @@ def gate_spread_curve(run: str | Path | Run, ax: Axes | None = None, condition: 
     >>> gate_spread_curve("results/demo.run").get_xlabel()
     'layer'
     """
-    ax = _contribution(run, ("gate_sd",), ax, condition)
-    ax.set(ylabel="deviation of a gate over utterances")
-    return ax
+    ax = ax or new_axes()
+    run = load(run)
+    _check_heads(run)
+    rows = run.contributions.query("condition == @condition")
+    rows = rows.rename(columns={"value": "mean", "low": "min", "high": "max"})
+    curves = list(_curves(run, rows, ("gate_sd",), condition))
+    return _by_head(run, curves, ax, "deviation of a gate\nover utterances", "", [], condition)
 
 
 def weight_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
@@ -205,20 +210,49 @@ def contribution_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
 
 
 def ablation_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
-    """The metric (EER, %) of heads of full depth without each layer, or with it permuted between utterances.
+    """What is added to the metric (EER, points) of heads of full depth without a layer, or with it permuted.
 
-    Each head has a panel, all on one scale; bands are the range over seeds.
+    Each seed is compared with itself with all layers. Each head has a panel, all on one scale.
 
     >>> ablation_curve("results/demo.run").get_xlabel()
     'layer'
     """
+    ax = ax or new_axes()
     run = load(run)
+    _check_heads(run)
     metric = run.metric
-    ax = _contribution(run, (f"{metric.name}_without", f"{metric.name}_permuted"), ax, full=True)
-    for one in figure_of(ax).axes if isinstance(ax, ShownAxes) else [ax]:
-        if one.get_ylabel():
-            one.set(ylabel=metric.axis_of(" on eval"))
-    return ax
+    changes = ablation_table(run)
+    values = changes.groupby(["head", "metric", "layer"])["change"].agg(["mean", "min", "max"]).reset_index()
+    curves = list(_curves(run, values, ("without", "permuted"), "all"))
+    more = "" if changes.attrs["paired"] else "not paired by seed, in a run of an earlier version"
+    up = f"{metric.called} on eval less that\nwith all layers" + (f" ({metric.step})" if metric.step else "")
+    return _by_head(run, curves, ax, up, "all layers", [more], same_height=True)
+
+
+def ablation_table(run: str | Path | Run) -> pd.DataFrame:
+    """head, metric (`without` the layer, or with it `permuted`), layer, seed, and the change of the metric on eval.
+
+    Shares are in points. The change is from what the same seed has with all layers.
+
+    Raises:
+        ProbeError: a run without heads.
+    """
+    run = load(run)
+    _check_heads(run)
+    name = run.metric.name
+    rows = run.results[run.results["experiment"] == "contribution"]
+    rows = rows[(rows["condition"] == "all") & rows["metric"].isin([f"{name}_without", f"{name}_permuted"])]
+    depths = run.rows("depth", "eval", run.corpora[0])
+    depths = depths[(depths["metric"] == name) & (depths["depth"].astype(float) == run.n_blocks)]
+    whole = depths.dropna(subset="seed").set_index(["head", "seed"])["value"].rename("whole")
+    mean = depths[depths["seed"].isna()].set_index("head")["value"].rename("mean")
+    table = rows[["head", "metric", "layer", "seed", "value"]].join(whole, on=["head", "seed"]).join(mean, on="head")
+    paired = bool(table["whole"].notna().all())
+    changes = run.metric.scale * (table["value"] - table["whole"].fillna(table["mean"])).astype(float)
+    table = table.assign(metric=table["metric"].str.removeprefix(f"{name}_"), change=changes)
+    table = table[["head", "metric", "layer", "seed", "change"]].reset_index(drop=True)
+    table.attrs["paired"] = paired
+    return table
 
 
 def _shares(
@@ -238,25 +272,77 @@ def _shares(
     agreement = gate_agreement(run, condition)
     values = rows.groupby(["head", "metric", "layer"])[column].agg(["mean", "min", "max"]).reset_index()
     curves = list(_curves(run, values, metrics, condition))
-    heads = list(dict.fromkeys(curve.head for curve in curves))
-    drawn_on, _ = panels(ax, len(heads), same_height=False)
-    for curve in curves:
-        panel = drawn_on[heads.index(curve.head)]
-        told = f"{plain(curve.head)}: {curve.metric.replace('_x_', ' x ')}"
-        agreed = agreement.loc[(curve.head, curve.metric), "kendall_w"]
-        told += f", W {agreed:.2f}" if column == "change" and not pd.isna(agreed) else ""
-        _draw_curve(panel, curve, told, "mean", "min", "max")
-    as_even = "as at the start" if column == "change" else "all layers alike"
-    for panel in dict.fromkeys(drawn_on):
-        panel.axhline(0, color="0.6", lw=1, ls="--", label=as_even)
-        panel.margins(y=0.1)
-    beyond = "that at the start" if column == "change" else f"{100 / run.n_blocks:.3g} %, all alike"
-    label_outer(drawn_on, "layer", f"share of a layer less\n{beyond} (points)")
+    heads = {curve.head for curve in curves}
+    agreed = {}
     if column == "change":
         more.append(_agreement(agreement[agreement.index.get_level_values("head").isin(heads)]))
-    if len(heads) > 1 and drawn_on[-1] is not ax:
-        more.append("each head has a scale of its own")
-    return _finished(drawn_on, run, condition, [told for told in more if told], curves, as_even)
+        agreed = agreement["kendall_w"].dropna().to_dict()
+    as_even = "as at the start" if column == "change" else "all layers alike"
+    beyond = "that at the start" if column == "change" else f"{100 / run.n_blocks:.3g} %, all alike"
+    up = f"share of a layer less\n{beyond} (points)"
+    return _by_head(run, curves, ax, up, as_even, more, condition, agreed)
+
+
+def _by_head(
+    run: LoadedRun,
+    curves: Sequence[_Curve],
+    ax: Axes,
+    up: str,
+    even: str,
+    more: Sequence[str],
+    condition: str = "all",
+    agreed: Mapping[tuple[str, str], float] = MappingProxyType({}),
+    same_height: bool = False,
+) -> Axes:
+    """Draw curves, a panel a head, beside a line at 0, which is called `even`; empty where 0 is an end of the scale.
+
+    `more` goes into the small print; `agreed` is Kendall's W by head and metric, where it is known.
+    """
+    by_head = {name: [curve for curve in curves if curve.head == name] for name in (one.head for one in curves)}
+    drawn_on, _ = panels(ax, len(by_head), same_height=same_height)
+    several = drawn_on[-1] is not ax
+    for panel, (name, mine) in zip(drawn_on, by_head.items(), strict=True):
+        colour, notes = head_colour(name), []
+        for curve in mine:
+            x = curve.table["layer"].astype(int)
+            low, middle, high = (curve.table[column].astype(float) for column in ("min", "mean", "max"))
+            w = agreed.get((name, curve.metric))
+            notes += [f"W {w:.2f}"] if w is not None else []
+            told = f"{plain(name)}: {curve.metric.replace('_x_', ' x ').replace('_', ' ')}"
+            told += f", W {w:.2f}" if w is not None else ""
+            panel.plot(x, middle, color=colour, ls=curve.dashes, marker=head_marker(name), ms=3, label=told)
+            panel.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
+        what = [mine[0].metric] if len({one.metric for one in curves if one.is_first}) > 1 else []
+        if several:
+            panel_title(panel, name, ", ".join([*what, *notes[:1]]), colour)
+    for panel in dict.fromkeys(drawn_on):
+        if even:
+            panel.axhline(0, color="0.6", lw=1, ls="--", label=even)
+            panel.margins(y=0.1)
+        else:
+            panel.set_ylim(0, 1.1 * panel.get_ylim()[1])
+        panel.set(xlim=(0.5, run.n_blocks + 0.5))
+        whole_numbers(panel)
+    label_outer(drawn_on, "layer", up)
+    n_seeds = len(run.record.options.head_seeds)
+    bands = [f"bands: range over {n_seeds} seeds" if n_seeds > 1 else "one seed, no bands", *filter(None, more)]
+    bands += ["each head has a scale of its own"] if several and not same_height else []
+    title = "" if condition == "all" else condition
+    band = [Patch(color="0.6", alpha=0.4, lw=0, label=f"range over {n_seeds} seeds")] if n_seeds > 1 else []
+    if not several:
+        if band:
+            ax.fill_between([], [], color="0.6", alpha=0.4, lw=0, label=band[0].get_label())
+        label(ax, [run], title=title, bands="; ".join(bands))
+        legend(ax)
+        return ax
+    handles = [
+        Line2D([], [], color="0.3", ls=ls, label=" or ".join(names))
+        for ls, names in ((one, _metrics(curves, one)) for one in ("-", ":"))
+        if names
+    ]
+    handles += [Line2D([], [], color="0.5", lw=1, ls="--", label=even)] if even else []
+    label_panels(ax, [*handles, *band], [run], title=title, bands="; ".join(bands))
+    return ax
 
 
 def _agreement(found: pd.DataFrame) -> str:
@@ -269,30 +355,6 @@ def _agreement(found: pd.DataFrame) -> str:
     if not pd.isna(low):
         parts.append(f"gates correlate at {low:.2f} to {high:.2f} with their random start")
     return "; ".join(parts)
-
-
-def _contribution(
-    run: str | Path | Run, metrics: tuple[str, ...], ax: Axes | None, condition: str = "all", full: bool = False
-) -> Axes:
-    """Draw metrics of `LoadedRun.contributions` as they are; `full`: beside what the head has with all layers."""
-    ax = ax or new_axes()
-    run = load(run)
-    _check_heads(run)
-    rows = run.contributions.query("condition == @condition and metric in @metrics")
-    curves = list(_curves(run, rows, metrics, condition))
-    heads = list(dict.fromkeys(curve.head for curve in curves))
-    drawn_on, _ = panels(ax, len(heads))
-    for curve in curves:
-        panel = drawn_on[heads.index(curve.head)]
-        _draw_curve(panel, curve, f"{plain(curve.head)}: {curve.metric.replace('_', ' ')}", "value", "low", "high")
-    whole = run.depths.query("split == 'eval' and depth == @run.n_blocks").set_index("head")[run.metric.name]
-    for panel, head in zip(drawn_on, heads, strict=True) if full else ():
-        panel.axhline(whole[head], color=head_colour(head), lw=0.8, ls="--", label=None)
-    for panel in dict.fromkeys(drawn_on):
-        low, high = panel.get_ylim()
-        panel.set_ylim(min(low, 0), high + 0.05 * (high - min(low, 0)))
-    label_outer(drawn_on, "layer", "value")
-    return _finished(drawn_on, run, condition, [], curves, "all layers" if full else "")
 
 
 @dataclass(frozen=True)
@@ -310,13 +372,6 @@ class _Curve:
         return "-" if self.is_first else ":"
 
 
-def _draw_curve(panel: Axes, curve: _Curve, told: str, middle: str, low: str, high: str) -> None:
-    colour, table = head_colour(curve.head), curve.table
-    x = table["layer"].astype(int)
-    panel.plot(x, table[middle], color=colour, ls=curve.dashes, marker=head_marker(curve.head), ms=3, label=told)
-    panel.fill_between(x, table[low], table[high], color=colour, alpha=0.15, lw=0)
-
-
 def _curves(run: LoadedRun, rows: pd.DataFrame, metrics: tuple[str, ...], condition: str) -> Iterator[_Curve]:
     """Every curve there is; ProbeError if there is none."""
     heads = _heads(run)
@@ -332,41 +387,6 @@ def _curves(run: LoadedRun, rows: pd.DataFrame, metrics: tuple[str, ...], condit
         for metric in there:
             table = of_head[of_head["metric"] == metric].sort_values("layer")
             yield _Curve(name, metric, table, metric == there[0])
-
-
-def _finished(
-    drawn_on: Sequence[Axes], run: LoadedRun, condition: str, more: list[str], curves: Sequence[_Curve], dashed: str
-) -> Axes:
-    """The first of the axes, all with their labels; `more` goes into the small print, `dashed` into the legend."""
-    ax = drawn_on[0]
-    for panel in dict.fromkeys(drawn_on):
-        panel.set(xlim=(0.5, run.n_blocks + 0.5))
-        whole_numbers(panel)
-    n_seeds = len(run.record.options.head_seeds)
-    bands = "; ".join([f"bands: range over {n_seeds} seeds" if n_seeds > 1 else "one seed, no bands", *more])
-    title = "" if condition == "all" else condition
-    if drawn_on[-1] is ax:
-        if dashed == "all layers":
-            ax.plot([], [], color="0.4", lw=0.8, ls="--", label="dashed: all layers")
-        label(ax, [run], title=title, bands=bands)
-        legend(ax)
-        return ax
-    by_head = {name: [curve for curve in curves if curve.head == name] for name in (one.head for one in curves)}
-    for panel, (name, mine) in zip(drawn_on, by_head.items(), strict=True):
-        of_seeds = [text.get_label().partition(", W ")[2] for text in panel.get_lines()]
-        agreed = next((f", W {text}" for text in of_seeds if text), "")
-        what = "" if len({one.metric for one in curves if one.is_first}) == 1 else f": {mine[0].metric}"
-        told = plain(f"{name}{what}{agreed}")
-        panel.set_title(told, loc="left", fontsize=look().legend_pt, color=head_colour(name), pad=3)
-    handles = [
-        Line2D([], [], color="0.3", ls=ls, label=" or ".join(names))
-        for ls, names in ((one, _metrics(curves, one)) for one in ("-", ":"))
-        if names
-    ]
-    handles += [Line2D([], [], color="0.5", lw=1, ls="--", label=dashed)] if dashed else []
-    handles += [Patch(color="0.6", alpha=0.4, lw=0, label=f"range over {n_seeds} seeds")] if n_seeds > 1 else []
-    label_panels(ax, handles, [run], title=title, bands=bands)
-    return ax
 
 
 def _metrics(curves: Sequence[_Curve], dashes: str) -> list[str]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from analysis.plots.conditions import too_few_of
 from analysis.plots.look import look
-from analysis.plots.palette import DARK, NAMED
+from analysis.plots.palette import NAMED
 from analysis.plots.style import (
     DASHES,
     FIGURES,
@@ -28,6 +28,7 @@ from analysis.plots.style import (
     figure_of,
     is_alone,
     label_outer,
+    legend,
     named,
     new_axes,
     panel_legend,
@@ -76,16 +77,17 @@ def det_curves(
     if len(of_conditions) > MOST_TOGETHER and (ax is None or is_alone(ax)):
         return _in_panels(ax or new_axes(4.8, 8), rates, told, least, title)
     ax = ax or new_axes(6, 8)
-    for i, (name, one) in enumerate(rates.items()):
+    for name, one in rates.items():
         place = of_conditions.index(name) if name != POOLED else 0
         _draw(ax, one, name == POOLED, place, f"{plain(name)}, {told[name]}")
     _frame(ax, least, 0)
-    where: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "title": "EER", "handlelength": 3.5}
-    if width_of(ax) < NARROW:
-        where = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "borderaxespad": 0.3, "handlelength": 3.5}
-    ax.legend(fontsize=look().legend_pt, title_fontsize=look().legend_pt, frameon=False, **where)
     titled(ax, title)
     dress(ax)
+    if float(figure_of(ax).get_size_inches()[0]) < NARROW:
+        legend(ax, title="EER", handlelength=3.5)
+        return ax
+    beside: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "title_fontsize": look().legend_pt}
+    ax.legend(title="EER", fontsize=look().legend_pt, frameon=False, handlelength=3.5, **beside)
     return ax
 
 
@@ -109,7 +111,7 @@ def _rates(trials: pd.DataFrame) -> _Rates:
 
 def _draw(ax: Axes, one: _Rates, is_pooled: bool, place: int, called: str, colour: Any = None) -> None:
     """A curve with a mark at its EER."""
-    colour = colour or ("0.15" if is_pooled else [*NAMED, *DARK][place % len([*NAMED, *DARK])])
+    colour = colour or ("0.15" if is_pooled else NAMED[place % len(NAMED)])
     ax.plot(
         one.false_alarm,
         one.miss,
@@ -119,16 +121,18 @@ def _draw(ax: Axes, one: _Rates, is_pooled: bool, place: int, called: str, colou
     )
     at = _deviates(np.array([one.eer]))
     ax.plot(at, at, color=colour, marker=MARKERS[place % len(MARKERS)] if not is_pooled else "*", ms=6, ls="", zorder=3)
-    look_of = {"lw": 2.2, "ls": "-", "marker": "*"} if is_pooled else {
-        "lw": 1.4, "ls": DASHES[1:][place % (len(DASHES) - 1)], "marker": MARKERS[place % len(MARKERS)]
-    }
+    look_of = (
+        {"lw": 2.2, "ls": "-", "marker": "*"}
+        if is_pooled
+        else {"lw": 1.4, "ls": DASHES[1:][place % (len(DASHES) - 1)], "marker": MARKERS[place % len(MARKERS)]}
+    )
     ax.plot([], [], color=colour, ms=6, label=called, **look_of)
 
 
 def _frame(ax: Axes, least: float, n_ticks: int) -> None:
     """Scales of deviates with ticks in per cent, and the line of equal rates."""
     ticks = [tick for tick in TICKS if tick >= least]
-    ticks = ticks[:: max(1, len(ticks) // n_ticks)] if n_ticks else ticks
+    ticks = ticks[len(ticks) % 2 :: max(1, round(len(ticks) / n_ticks))] if n_ticks else ticks
     low, high = _deviates(np.array([max(least, 0.0005), 0.9]))
     ax.plot([low, high], [low, high], color="0.7", lw=0.8, ls=":")
     ax.set(xlim=(low, high), ylim=(low, high), aspect="equal", xlabel="false alarms (%)", ylabel="misses (%)")
@@ -139,15 +143,15 @@ def _frame(ax: Axes, least: float, n_ticks: int) -> None:
 def _in_panels(ax: Axes, rates: Mapping[str, _Rates], told: Mapping[str, str], least: float, title: str) -> Axes:
     """A panel a condition, with the pooled trials behind it."""
     names = [name for name in rates if name != POOLED]
-    drawn_on, _ = panels(ax, len(names))
-    few_ticks = 4 if width_of(ax) < 3 else 6
+    drawn_on, _ = panels(ax, len(names), square=True)
+    few_ticks = 3 if float(figure_of(ax).get_size_inches()[0]) < NARROW else 5
     for panel, name in zip(drawn_on, names, strict=True):
         if POOLED in rates:
             panel.plot(rates[POOLED].false_alarm, rates[POOLED].miss, color="0.7", lw=1.8)
         _draw(panel, rates[name], False, 0, name, colour=NAMED[0])
         _frame(panel, least, few_ticks)
         panel.set_title(f"{plain(name)}\n{told[name]}", loc="left", fontsize=look().legend_pt, pad=3)
-    label_outer(drawn_on, "false alarms (%)", "misses (%)")
+    label_outer(drawn_on, "false alarms (%)", "misses (%)", square=True)
     dress(ax)
     handles = [Line2D([], [], color=NAMED[0], ls=DASHES[1], marker=MARKERS[0], label="one condition, and its EER")]
     if POOLED in rates:

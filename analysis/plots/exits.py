@@ -51,7 +51,9 @@ def exit_curve(run: str | Path | Run, exits: Exits | None = None, ax: Axes | Non
     )
     for row in single.itertuples(index=False):
         place = (100 * getattr(row, share), 100 * row.eer)
-        ax.annotate(f"{int(row.depth)}", place, (3, 4), textcoords="offset points", fontsize=look().note_pt, color=alone)
+        ax.annotate(
+            f"{int(row.depth)}", place, (3, 4), textcoords="offset points", fontsize=look().note_pt, color=alone
+        )
     found = exits.at_exits
     ends = [[100 * (found.value - found.low)], [100 * (found.high - found.value)]]
     chosen = "chosen on dev" if exits.policy.threshold is not None else "chosen on dev: none leaves early"

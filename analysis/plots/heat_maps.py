@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from analysis.plots.look import look
-from analysis.plots.style import figure_of, width_of
+from analysis.plots.style import figure_of, is_alone, width_of
 
 LOSSES = 60.0  # % of an error rate at which the colours end, if none is higher
 LETTER = 0.58  # width of a character, in sizes of the text
@@ -44,7 +44,8 @@ def layer_map(
     """
     values = table.to_numpy(float)
     highest = float(np.nanmax(values)) if np.isfinite(values).any() else LOSSES
-    texts, note = _that_fit(annotations.fillna("").astype(str), ax)
+    names = max((len(str(name)) for name in table.index), default=0)
+    texts, note = _that_fit(annotations.fillna("").astype(str), ax, names)
     seaborn.heatmap(
         table.astype(float),
         annot=texts,
@@ -69,11 +70,13 @@ def hatch(ax: Axes, rows: Collection[int], n_columns: int) -> None:
         ax.add_patch(Rectangle((0, row), n_columns, 1, **look_of))
 
 
-def _that_fit(texts: pd.DataFrame, ax: Axes) -> tuple[pd.DataFrame | None, str]:
-    """The texts, or their first lines, or None, and what was left out."""
+def _that_fit(texts: pd.DataFrame, ax: Axes, names: int) -> tuple[pd.DataFrame | None, str]:
+    """The texts, or their first lines, or None, and what was left out; `names` is how long the names of rows are."""
     inches = look().cell_pt / 72
+    beside = (0.55 * look().tick_pt * names + 7 * look().font_size) / 72  # names, and the colour bar with its label
+    width = max(0.1, float(figure_of(ax).get_size_inches()[0]) - beside if is_alone(ax) else 0.9 * width_of(ax))
     height = float(figure_of(ax).get_size_inches()[1] * ax.get_position().height)
-    cell = (0.9 * width_of(ax) / texts.shape[1], height / texts.shape[0])
+    cell = (width / texts.shape[1], height / texts.shape[0])
     first = texts.map(lambda text: text.partition("\n")[0])
     two = bool((first != texts).any(axis=None))
     for shown, note in ((texts, ""), (first, "what stands below the numbers did not fit" if two else "")):

@@ -11,6 +11,7 @@ from cache.errors import ProbeError
 from probing.registry import Registry, own_code
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
 # What an option is for, to say why a plot does not take it.
@@ -32,6 +33,8 @@ class Plot:
     help: what it shows, in one line.
     draws: the function that draws it, or where that is, as `module:function`; it takes a run, or with `compare` a list
         of runs, the options of `takes` by name, and `ax`, and returns the axes.
+    table: the function that gives its numbers as a data frame without an index, or where that is; it takes what the one
+        that draws takes, but for `ax`. None where there is none.
     takes: options of `probe plot`, of `OPTIONS`; `corpus` is used in opening the runs.
     in_report: also part of the report of every run, for plots of one's own; those of this package have their place.
     """
@@ -41,19 +44,31 @@ class Plot:
     draws: Any
     takes: tuple[str, ...] = ()
     in_report: bool = False
+    table: Any = None
 
     def draw(self, runs: Sequence[Any], ax: Axes | None = None, **options: Any) -> Axes:
         """Draw it of opened runs with those options that it takes."""
+        axes: Axes = self._call(self.draws, runs, options, {} if ax is None else {"ax": ax})
+        return axes
+
+    def numbers(self, runs: Sequence[Any], **options: Any) -> pd.DataFrame:
+        """The numbers that it shows, of the same runs and options.
+
+        Raises:
+            ProbeError: a plot of one's own that has no table.
+        """
+        if self.table is None:
+            raise ProbeError(f"{self.name} has no table. Give its Plot one (table=), or leave the file of a table out")
+        found: pd.DataFrame = self._call(self.table, runs, options, {})
+        return found
+
+    def _call(self, function: Any, runs: Sequence[Any], options: Mapping[str, Any], more: Mapping[str, Any]) -> Any:
         taken = {name: value for name, value in options.items() if name in self.takes and name != "corpus"}
-        if ax is not None:
-            taken["ax"] = ax
-        function = self.draws
         if isinstance(function, str):
             module, _, name = function.partition(":")
             function = getattr(import_module(module), name)
         with own_code(f"plot {self.name}", PLOTS.is_own(self)):
-            axes: Axes = function(runs if "compare" in self.takes else runs[0], **taken)
-        return axes
+            return function(runs if "compare" in self.takes else runs[0], **taken, **more)
 
     def check(self, given: Mapping[str, Any]) -> None:
         """Refuse options that were given and that it does not take.
@@ -78,59 +93,100 @@ PLOTS = Registry(
         "EER by layer",
         "analysis.plots.layers:layer_curve",
         ("compare", "corpus", "split", "relative", "simultaneous"),
+        table="analysis.tables.of_plots:of_layers",
     ),
-    Plot("corpora", "the same on every corpus evaluated on", "analysis.plots.layers:corpora_curve"),
+    Plot(
+        "corpora",
+        "the same on every corpus evaluated on",
+        "analysis.plots.layers:corpora_curve",
+        table="analysis.tables.of_plots:of_corpora",
+    ),
     Plot(
         "depths",
         "EER of heads by depth",
         "analysis.plots.depths:depth_curve",
         ("compare", "corpus", "split", "relative"),
+        table="analysis.tables.of_plots:of_depths",
     ),
-    Plot("gates", "gates of heads by layer", "analysis.plots.depths:gate_curve"),
-    Plot("weights", "weights of heads by layer", "analysis.plots.depths:weight_curve"),
-    Plot("ablation", "EER of heads without a layer", "analysis.plots.depths:ablation_curve"),
+    Plot(
+        "gates",
+        "gates of heads by layer",
+        "analysis.plots.depths:gate_curve",
+        table="analysis.tables.of_plots:of_gates",
+    ),
+    Plot(
+        "weights",
+        "weights of heads by layer",
+        "analysis.plots.depths:weight_curve",
+        table="analysis.tables.of_plots:of_weights",
+    ),
+    Plot(
+        "ablation",
+        "EER of heads without a layer",
+        "analysis.plots.depths:ablation_curve",
+        table="analysis.tables.of_plots:of_ablation",
+    ),
     Plot(
         "conditions",
         "EER by layer and attack, or --by",
         "analysis.plots.conditions:condition_map",
         ("corpus", "by", "split"),
+        table="analysis.tables.of_plots:of_conditions",
     ),
     Plot(
         "det",
         "DET curves of the layer chosen on dev, by attack or --by",
         "analysis.plots.det:det_curve",
         ("corpus", "by", "split"),
+        table="analysis.tables.of_plots:of_det",
     ),
-    Plot("classes", "recall by layer and class, of such a target", "analysis.plots.classes:class_map", ("split",)),
+    Plot(
+        "classes",
+        "recall by layer and class, of such a target",
+        "analysis.plots.classes:class_map",
+        ("split",),
+        table="analysis.tables.of_plots:of_classes",
+    ),
     Plot(
         "confusion",
         "what each class is taken for at the layer chosen on dev",
         "analysis.plots.classes:confusion_picture",
         ("split",),
+        table="analysis.tables.of_plots:of_confusion",
     ),
     Plot(
         "localisation",
         "range and segment EER of frames by layer",
         "analysis.plots.localisation:localisation_curve",
         ("split",),
+        table="analysis.tables.of_plots:of_localisation",
     ),
     Plot(
         "erasure",
         "what is left at the layer chosen on dev, by dimensions erased",
         "analysis.plots.erasure:erasure_curve",
         ("corpus", "split"),
+        table="analysis.tables.of_plots:of_erasure",
     ),
     Plot(
         "exits",
         "early exit: EER against what is computed",
         "analysis.plots.exits:exit_curve",
         ("corpus",),
+        table="analysis.tables.of_plots:of_exits",
     ),
-    Plot("ranking", "of runs to --compare, by EER", "analysis.plots.ranking:ranking", ("compare", "corpus")),
+    Plot(
+        "ranking",
+        "of runs to --compare, by EER",
+        "analysis.plots.ranking:ranking",
+        ("compare", "corpus"),
+        table="analysis.tables.of_plots:of_ranking",
+    ),
     Plot(
         "pareto",
         "of runs to --compare, EER against multiply-accumulates",
         "analysis.plots.pareto:pareto",
         ("compare", "corpus"),
+        table="analysis.tables.of_plots:of_pareto",
     ),
 )

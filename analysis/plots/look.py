@@ -64,6 +64,11 @@ class Look:
         """Points of numbers in the cells of a heat map."""
         return self.font_size * (0.75 if self.is_paper else 0.65)
 
+    @property
+    def dpi(self) -> int:
+        """Dots per inch of what is no vector."""
+        return 600 if self.is_paper else 150
+
     def size(self, height: float, width: float, by_text: bool = False) -> tuple[float, float]:
         """Width and height in inches of a figure that is so large on a screen.
 
@@ -80,8 +85,8 @@ class Look:
         if self == Look(width=self.width, title=self.title):
             return
         for ax in axes:
-            ax.xaxis.label.set_size(self.font_size)
-            ax.yaxis.label.set_size(self.font_size)
+            ax.xaxis.label.set_fontsize(self.font_size)
+            ax.yaxis.label.set_fontsize(self.font_size)
             ax.tick_params(labelsize=self.tick_pt)
             ax.tick_params(which="minor", labelsize=self.note_pt)
             for line in [one for one in ax.lines if self.is_paper and one not in _thinned]:
@@ -91,8 +96,9 @@ class Look:
                 line.set_markeredgewidth(0.75 * line.get_markeredgewidth())
 
 
+SCREEN = Look()
 _thinned: WeakSet[Line2D] = WeakSet()  # a figure may be dressed again when more is drawn
-_current: ContextVar[Look] = ContextVar("look", default=Look())
+_current: ContextVar[Look] = ContextVar("look", default=SCREEN)
 
 
 def look() -> Look:

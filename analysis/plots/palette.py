@@ -11,11 +11,12 @@ import seaborn
 from analysis.plots.style import MARKERS
 from probing.heads.kinds import BACKENDS, MERGES, split_head
 
-# seaborn's colour-blind colours without its grey, which is of controls, and without its yellow, pale on white
-NAMED = [seaborn.color_palette("colorblind")[i] for i in (0, 1, 2, 3, 4, 5, 6, 9)]
-DARK = ["#222222", "#00514d"]
-YELLOW = seaborn.color_palette("colorblind")[8]
-OF_MERGES = [*NAMED, YELLOW, *DARK]  # in the order in which merges are declared: the yellow is of weighted-sum-kv
+COLOURBLIND = seaborn.color_palette("colorblind")
+# without its grey, which is of controls, and without what is pale on white; what follows is dark
+NAMED = [*(COLOURBLIND[i] for i in (0, 1, 2, 3, 4, 5, 9)), "#7a1f3d", "#00514d"]
+BLACK = "#222222"
+# In the order in which merges are declared; the pale yellow is of weighted-sum-kv.
+OF_MERGES = [*(NAMED[i] for i in (0, 1, 2, 3, 4, 5, 7, 6)), COLOURBLIND[8], BLACK, NAMED[8]]
 
 
 def colours_of(names: Iterable[str]) -> dict[str, Any]:
@@ -28,20 +29,19 @@ def colours_of(names: Iterable[str]) -> dict[str, Any]:
     """
     wanted = sorted(set(names))
     taken: set[int] = set()
-    palette = [*NAMED, *DARK]
     found = {}
     for name in wanted:
-        first = crc32(name.encode()) % len(palette)
-        places = [(first + step) % len(palette) for step in range(len(palette))]
+        first = crc32(name.encode()) % len(NAMED)
+        places = [(first + step) % len(NAMED) for step in range(len(NAMED))]
         place = next((one for one in places if one not in taken), first)
         taken.add(place)
-        found[name] = palette[place]
+        found[name] = NAMED[place]
     return found
 
 
 def marker_of(colour: Any) -> str:
     """The mark that goes with one of `colours_of`."""
-    return MARKERS[[*NAMED, *DARK].index(colour) % len(MARKERS)]
+    return MARKERS[NAMED.index(colour) % len(MARKERS)]
 
 
 def head_colour(head: str) -> Any:

@@ -33,7 +33,13 @@ def ranking_picture(found: Comparison, ax: Axes | None = None) -> Axes:
         rank = f"rank {row.rank:.2g} [{row.rank_low:.2g}, {row.rank_high:.2g}]"
         text = f"{plain(row.Index)}: {metric.number(getattr(row, metric.name))} {metric.shown_unit}, {rank}"
         ax.annotate(
-            text, (0.01, at), (0, 5), ax.get_yaxis_transform(), textcoords="offset points", va="bottom", fontsize=look().legend_pt
+            text,
+            (0.01, at),
+            (0, 5),
+            ax.get_yaxis_transform(),
+            textcoords="offset points",
+            va="bottom",
+            fontsize=look().legend_pt,
         )
     ax.set_yticks([])
     ax.set_ylim(len(found.table) - 0.5, -0.8)

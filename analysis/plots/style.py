@@ -117,17 +117,28 @@ def legend(ax: Axes, **how: Any) -> None:
     points = look().legend_pt
     texts, widths = _entries(texts, points, 1.05 * width_of(ax))
     n_columns = _columns(widths, 1.1 * width_of(ax))
-    look_of: dict[str, Any] = {"fontsize": points, "ncols": n_columns, "frameon": False, "labelspacing": 0.25}
+    look_of: dict[str, Any] = {
+        "fontsize": points,
+        "ncols": n_columns,
+        "frameon": False,
+        "labelspacing": 0.25,
+        "alignment": "left",
+    }
     place: dict[str, Any] = {"bbox_to_anchor": (0, 1.0), "borderaxespad": 0.3, "borderpad": 0.1}
     if n_columns == 1 or look().is_paper:
         place["handlelength"] = 1.6
-    shown = ax.legend(handles, texts, loc="lower left", title_fontsize=points, **place, **look_of, **how)
+    shown = ax.legend(handles, texts, loc="lower left", title_fontsize=points, **{**place, **look_of, **how})
     per_column = -(-len(texts) // n_columns)
     n_lines = max(
         sum(1 + text.count("\n") for text in texts[at : at + per_column]) for at in range(0, len(texts), per_column)
     )
     n_lines += bool(shown.get_title().get_text())
-    ax.set_title(ax.get_title(loc="left"), loc="left", fontsize=look().title_pt, pad=6 + 1.4 * points * n_lines)
+    pad = 6 + 1.4 * points * n_lines
+    ax.set_title(ax.get_title(loc="left"), loc="left", fontsize=look().title_pt, pad=pad)
+    if look().width is not None and isinstance(ax, ShownAxes):  # so narrow that the legend would take the room of data
+        figure = figure_of(ax)
+        width, height = figure.get_size_inches()
+        figure.set_size_inches(width, height + max(0.0, pad / 72 - 0.15 * height))
 
 
 def _entries(texts: Sequence[str], points: float, room: float) -> tuple[list[str], list[float]]:
@@ -173,7 +184,9 @@ def axes_below(ax: Axes, share: float) -> Axes | None:
     return below
 
 
-def panels(ax: Axes, n: int, *, same_height: bool = True, strip: bool = False) -> tuple[list[Axes], Axes | None]:
+def panels(
+    ax: Axes, n: int, *, same_height: bool = True, strip: bool = False, square: bool = False
+) -> tuple[list[Axes], Axes | None]:
     """Panels in rows instead of axes of `new_axes`, which are the first, and perhaps a strip below all of them.
 
     Args:
@@ -181,6 +194,7 @@ def panels(ax: Axes, n: int, *, same_height: bool = True, strip: bool = False) -
         n: how many panels.
         same_height: one vertical axis for all, whose numbers stand at the left only.
         strip: also axes below, as wide as the figure.
+        square: panels as high as wide, more of them side by side.
 
     Returns:
         A list of n axes, and the strip or None.
@@ -189,9 +203,11 @@ def panels(ax: Axes, n: int, *, same_height: bool = True, strip: bool = False) -
         return [ax] * n, None
     figure = figure_of(ax)
     width, height = figure.get_size_inches()
-    n_columns = columns_of(n, width)
+    n_columns = columns_of(n, width, square)
     n_rows = -(-n // n_columns)
-    row = height if n_rows == 1 and n_columns < 3 else max(PANEL * look().font_size / SCREEN_PT, 0.62 * width / n_columns)
+    least = (PANEL if n_rows > 1 else 1.2 * PANEL) * look().font_size / SCREEN_PT
+    row = height if n_columns == 1 and n_rows == 1 else max(least, 0.62 * width / n_columns)
+    row = width / n_columns if square else row
     of_strip = 0.24 * min(height, 2 * row)
     figure.set_size_inches(width, n_rows * row + (of_strip if strip else 0) + 0.15 * height * (n_columns > 1))
     ratios = [row] * n_rows + [of_strip] * strip
@@ -207,12 +223,13 @@ def panels(ax: Axes, n: int, *, same_height: bool = True, strip: bool = False) -
     return found, _plain_axes(figure.add_subplot(grid[n_rows, :])) if strip else None
 
 
-def columns_of(n: int, width: float) -> int:
+def columns_of(n: int, width: float, square: bool = False) -> int:
     """How many of n panels stand side by side in so many inches."""
-    most = max(1, int(width / (2.3 * look().font_size / SCREEN_PT)) if width >= 5 else 2)
+    most = max(2 + square, int(width / ((1.8 if square else 2.3) * look().font_size / SCREEN_PT)))
+    most = min(most, 2 + square if width < NARROW else 3 + square)
     if n <= most:
         return n
-    return min(range(2, most + 1), key=lambda columns: (-n % columns, -columns)) if most > 1 else 1
+    return min(range(2, most + 1), key=lambda columns: (-n % columns > 1, -columns))
 
 
 def _plain_axes(ax: Axes) -> Axes:
@@ -224,10 +241,25 @@ def _plain_axes(ax: Axes) -> Axes:
     return ax
 
 
-def label_outer(drawn_on: Sequence[Axes], across: str, up: str) -> None:
+def panel_title(panel: Axes, text: str, more: str = "", colour: Any = "black") -> None:
+    """Write what one of `panels` shows above it; `more` on the same line if there is room, else on the next."""
+    points = look().legend_pt
+    letters = int(width_of(panel) * 72 / (0.56 * points))
+    told = f"{text}, {more}" if more else text
+    if len(told) > letters:
+        lines = text.replace("+", "\n+", 1) if len(text) > letters else text
+        told = (
+            f"{lines}{', ' if len(lines.rpartition(chr(10))[2] + more) + 2 <= letters else chr(10)}{more}"
+            if more
+            else lines
+        )
+    panel.set_title(plain(told), loc="left", fontsize=points, color=colour, pad=3)
+
+
+def label_outer(drawn_on: Sequence[Axes], across: str, up: str, square: bool = False) -> None:
     """Name the axes of `panels`: the horizontal one below each column, the vertical one at the left."""
     found = list(dict.fromkeys(drawn_on))
-    n_columns = columns_of(len(found), float(figure_of(found[0]).get_size_inches()[0]))
+    n_columns = columns_of(len(found), float(figure_of(found[0]).get_size_inches()[0]), square)
     for i, one in enumerate(found):
         one.set(xlabel=across if i >= len(found) - n_columns else "", ylabel=up if i % n_columns == 0 else "")
 
@@ -237,9 +269,7 @@ def whole_numbers(ax: Axes) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def whole_rates(
-    ax: Axes, least: float = 60.0, metric: Metric | None = None, others: Sequence[Axes] = ()
-) -> None:
+def whole_rates(ax: Axes, least: float = 60.0, metric: Metric | None = None, others: Sequence[Axes] = ()) -> None:
     """Let the vertical axis begin at 0 and hold everything that was drawn, intervals as well; up to `least` anyhow.
 
     Accuracies end at 100 %; of figures that are no shares, the axis holds what was drawn and chance. `others` are axes
@@ -353,7 +383,7 @@ def print_below(ax: Axes, title: str, lines: Sequence[str], lowest: Axes | None 
     if now.is_paper:
         small_print(lowest or ax, title, lines, inches)
         return
-    stamp = "\n".join(textwrap.fill(line, max(40, int(147 / now.note_pt * inches))) for line in lines)
+    stamp = "\n".join(textwrap.fill(line, max(40, int(136 / now.note_pt * inches))) for line in lines)
     how: dict[str, Any] = {"fontsize": now.note_pt, "color": "0.4", "ha": "left", "x": 0.01, "gid": SMALL_PRINT}
     figure.supxlabel(plain(stamp), **how)
 
@@ -367,7 +397,9 @@ def named(runs: Sequence[LoadedRun], title: str = "") -> str:
     return f"{title}: {found}" if title else found
 
 
-def stamp_lines(runs: Sequence[LoadedRun], split: str, resamples: int = 0, bands: str = "", notes: Sequence[str] = ()) -> list[str]:
+def stamp_lines(
+    runs: Sequence[LoadedRun], split: str, resamples: int = 0, bands: str = "", notes: Sequence[str] = ()
+) -> list[str]:
     """Trials, intervals and caches: the lines of the small print."""
     counts = runs[0].task.in_words(runs[0].record.counts[runs[0].part(split)])
     intervals = bands or runs[0].record.intervals_of(runs[0].part(split))
@@ -383,6 +415,13 @@ def dress(ax: Axes, *others: Axes | None) -> None:
     """Give axes the sizes of `analysis.style`, and if they are of this package all others of their figure too."""
     all_axes = figure_of(ax).axes if isinstance(ax, ShownAxes) else [ax, *(one for one in others if one)]
     look().dress(*all_axes)
+    for one in all_axes if look().width is not None else ():
+        width = width_of(one)
+        height = float(figure_of(one).get_size_inches()[1] * one.get_position().height)
+        for axis, inches in ((one.xaxis, width), (one.yaxis, height)):
+            letters = max(12, int(1.15 * inches * 72 / (0.5 * look().font_size)))
+            if max(map(len, axis.label.get_text().split("\n"))) > letters:
+                axis.set_label_text(textwrap.fill(axis.label.get_text(), letters))
 
 
 def caption(ax: Axes) -> str:

@@ -51,7 +51,11 @@ def training_curve(folder: str | Path, ax: Axes | None = None) -> Axes:
     drawn = [*ax.get_legend_handles_labels()[0], *other.get_legend_handles_labels()[0]]
     dress(ax, other)
     figure_of(ax).legend(
-        handles=drawn, loc="outside upper center", ncols=4 if width_of(ax) > 4 else 2, frameon=False, fontsize=look().legend_pt
+        handles=drawn,
+        loc="outside upper center",
+        ncols=4 if width_of(ax) > 4 else 2,
+        frameon=False,
+        fontsize=look().legend_pt,
     )
     return ax
 

@@ -30,7 +30,7 @@ WIDTH_OF_NUMBERS = 5.0  # inches that so many need
 
 
 def similarity_map(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw a table of `cka` or `pwcca`, layer 0 at the bottom left, on one scale from 0, or the lowest value if that is less, to 1.
+    """Draw a table of `cka` or `pwcca`, layer 0 at the bottom left, on one scale from 0 (or what is below it) to 1.
 
     Args:
         table: (layers x other layers).
