@@ -71,8 +71,8 @@ def calibrate(
     found = module.calibrate_systems(opened, prior)
     print_whole(_shown(found))
     scales = zip(found.calibration.scales, found.systems, strict=True)
-    terms = " ".join(f"{scale:+.4g} x {name}" for scale, name in scales)
-    out.print(f"\nLog-likelihood ratio: {found.calibration.offset:.4g} {terms}", markup=False)
+    terms = " ".join(f"{scale:+z.4g} x {name}" for scale, name in scales)
+    out.print(f"\nLog-likelihood ratio: {found.calibration.offset:z.4g} {terms}", markup=False)
     for note in found.notes:
         console.print(f"Note: {note}.", markup=False)
     if len(runs) == 1 and folder is None:

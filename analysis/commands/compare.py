@@ -66,8 +66,11 @@ def compare(
         shown.add_row(number_of[name], *row.str.replace("not measured", "-").str.replace("none shown", "-"))
     out.print(shown)
     out.print(import_module("analysis.runs.comparison").LEGEND)
+    below = "above" if found.metric.higher_is_better else "below"
+    step = f" {found.metric.step}" if found.metric.step else ""
     for row in found.differences.itertuples(index=False):
-        out.print(f"{number_of[row[0]]} below {number_of[row[1]]} by {row[2]} points [{row[3]}], p {row[4]}: {row[5]}")
+        told = f"by {row[2]}{step} [{row[3]}], p {row[4]}: {row[5]}"
+        out.print(f"{number_of[row[0]]} {below} {number_of[row[1]]} {told}", markup=False)
     out.print(f"\n{found.sentence}", markup=False)
     tables.write(found.table.reset_index(), found.ranked.reset_index(), f"On {found.runs[0].corpus}")
     if folder:

@@ -1,5 +1,6 @@
 """The command `probe evaluate`."""
 
+import re
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -107,7 +108,7 @@ def evaluate(
         _print_sasv(found, factors, asv is None)
         tables.write(found.table, _shown(found.table, factors), scores.name)
         if folder:
-            _keep(found.table, found.curves(), folder, scores.name)
+            _keep(found, factors, folder, scores.name, {})
         return
     known = None if known is None else evaluation.utterances_of(known, console.print)
     trials = evaluation.join(read, known, split, console.print)
@@ -126,20 +127,31 @@ def evaluate(
     out.print(f"\n{found.sentence}\n")
     tables.write(found.table, _shown(found.table, factors), scores.name)
     if folder:
-        curves = found.curves(factors[:1]) | ({against.stem: other} if against else {})
-        most = import_module("analysis.plots.style").MOST_DRAWN
+        _keep(found, factors, folder, scores.name, {against.stem: other} if against else {})
+
+
+def _keep(found: Any, factors: list[str], folder: Path, title: str, others: dict[str, pd.DataFrame]) -> None:
+    """Write the table and a picture of DET curves for each column of `--by`, and say where."""
+    most = import_module("analysis.plots.style").MOST_DRAWN
+    drawn = {}
+    for factor in factors or [""]:
+        curves = found.curves([factor] if factor else []) | others
         if len(curves) > most:
-            out.print(f"The picture shows all trials together: {len(curves) - 1:,} conditions are too many to draw.")
+            by = f" by {factor}" if factor else ""
+            out.print(
+                f"The picture{by} shows all trials together: {len(curves) - 1:,} conditions are too many to draw."
+            )
             curves = dict(list(curves.items())[:1])
-        _keep(found.table, curves, folder, scores.name)
-
-
-def _keep(table: pd.DataFrame, curves: dict[str, pd.DataFrame], folder: Path, title: str) -> None:
-    """Write the table and the picture of the curves, and say where."""
-    with replaced_folder(folder, ("evaluation.csv", "det.png", "det.svg")) as partial:
-        table.to_csv(partial / "evaluation.csv", index=False)
-        pictures = import_module("analysis.plots.det").save_det_curves(curves, partial, title)
-    out.print(f"Picture: {folder / pictures[0].name}\nTable:   {folder / 'evaluation.csv'}")
+        drawn["det" if factor in factors[:1] or not factor else f"det-{re.sub(r'[^A-Za-z0-9_-]+', '-', factor)}"] = (
+            curves
+        )
+    files = {"evaluation.csv", "det.png", "det.svg", *(f"{name}.{kind}" for name in drawn for kind in ("png", "svg"))}
+    with replaced_folder(folder, files) as partial:
+        found.table.to_csv(partial / "evaluation.csv", index=False)
+        save = import_module("analysis.plots.det").save_det_curves
+        pictures = [save(curves, partial, title, name)[0] for name, curves in drawn.items()]
+    shown = " and ".join(str(folder / picture.name) for picture in pictures)
+    out.print(f"Picture: {shown}\nTable:   {folder / 'evaluation.csv'}", markup=False)
 
 
 def _print_sasv(found: Any, factors: list[str], by_organisers: bool) -> None:
@@ -176,4 +188,4 @@ def _figure(name: str, value: Any, percent: bool) -> str:
         return value if isinstance(value, str) else ""
     if name.startswith("n_"):
         return f"{value:,.0f}"
-    return f"{100 * value:.4f}" if percent else f"{value:.6f}"
+    return f"{100 * value:z.4f}" if percent else f"{value:z.6f}"

@@ -59,7 +59,7 @@ def inspect(
         label_tier=label_tier,
         device=device,
     )
-    out.print(f"{found.head}: {found.utterance}, log odds of bona fide {found.score:.2f}", markup=False)
+    out.print(f"{found.head}: {found.utterance}, log odds of bona fide {found.score:z.2f}", markup=False)
     if found.note:
         console.print(f"Note: {found.note}.", markup=False)
     save(file, lambda: module.activation_picture(found)[0], found.activation)

@@ -104,6 +104,8 @@ def plot(
         for text in import_module("analysis.plots.pareto").not_drawn(analysis.load_many(loaded)):
             console.print(text, markup=False)
     if numbers is not None:
-        tables.write(numbers, title=analysis.caption(drawn))
+        metric = loaded[0].metric
+        texts = import_module("analysis.tables").with_intervals(numbers)
+        tables.write(numbers, texts.rename(columns={metric.name: metric.axis}), analysis.caption(drawn))
     if look.is_paper:
         out.print(f"For the caption: {analysis.caption(drawn)}", markup=False)

@@ -100,5 +100,5 @@ def print_frame(table: pd.DataFrame) -> None:
     for name in flat.columns:
         shown.add_column(str(name), justify="left" if flat[name].dtype == object else "right")
     for row in flat.itertuples(index=False):
-        shown.add_row(*(f"{x:.4g}" if isinstance(x, float) else str(x) for x in row))
+        shown.add_row(*(f"{x:z.4g}" if isinstance(x, float) else str(x) for x in row))
     print_whole(shown)

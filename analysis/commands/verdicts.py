@@ -73,7 +73,7 @@ def print_verdicts(verdicts: "Verdicts") -> None:
 def print_threshold(threshold: "Threshold") -> None:
     """Print from which score a clip is called bona fide."""
     out.print(
-        f"Decision: bona fide from a score of {threshold.value:.3f} on (log-likelihood ratio {threshold.ratio:.2f}), "
+        f"Decision: bona fide from a score of {threshold.value:z.3f} on (log-likelihood ratio {threshold.ratio:z.2f}), "
         f"{threshold.chosen}.",
         markup=False,
     )
@@ -90,11 +90,11 @@ def rates_in_words(rates: "ErrorRates") -> str:
 def _row(clip: "Verdict", with_ratio: bool) -> list[str]:
     if clip.failure:
         return [clip.path, "", *(["", "", "none"] if with_ratio else []), clip.failure]
-    found = [clip.path, f"{clip.score:.3f}"]
+    found = [clip.path, f"{clip.score:z.3f}"]
     if with_ratio:
         doubt = " ?" if clip.unlike else ""
         decision = WORDS[clip.decision or ""] + doubt
-        found += [f"{clip.ratio:.2f}", _probability(clip.probability or 0.0), decision]
+        found += [f"{clip.ratio:z.2f}", _probability(clip.probability or 0.0), decision]
     return [*found, ", ".join(clip.unlike)]
 
 

@@ -69,7 +69,7 @@ def activation_curve(found: Inspection, ax: Axes | None = None) -> Axes:
     ax.plot(time, line, color="0.2", lw=1.2, label=f"mean over {SMOOTH_S:g} s")
     ax.fill_between(time, 0, line, where=line >= 0, color=blue, alpha=0.45, lw=0, label="for bona fide")
     ax.fill_between(time, 0, line, where=line <= 0, color=orange, alpha=0.45, lw=0, label="for spoof")
-    ax.axhline(found.score, color="0.2", ls=":", lw=1, label=f"score {found.score:.2f}")
+    ax.axhline(found.score, color="0.2", ls=":", lw=1, label=f"score {found.score:z.2f}")
     ax.axhline(0, color="0.2", lw=0.6)
     ax.set(xlabel="time (s)", ylabel="log odds of bona fide", xlim=(0, seconds))
     _draw_labels(ax, found)

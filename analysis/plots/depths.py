@@ -353,7 +353,7 @@ def _agreement(found: pd.DataFrame) -> str:
     low = found["start_low"].min()
     high = found["start_high"].max()
     if not pd.isna(low):
-        parts.append(f"gates correlate at {low:.2f} to {high:.2f} with their random start")
+        parts.append(f"gates correlate at {low:z.2f} to {high:z.2f} with their random start")
     return "; ".join(parts)
 
 

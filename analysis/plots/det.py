@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from analysis.plots.conditions import too_few_of
 from analysis.plots.look import look
-from analysis.plots.palette import NAMED
+from analysis.plots.palette import BLACK, NAMED
 from analysis.plots.style import (
     DASHES,
     FIGURES,
@@ -110,23 +110,19 @@ def _rates(trials: pd.DataFrame) -> _Rates:
 
 
 def _draw(ax: Axes, one: _Rates, is_pooled: bool, place: int, called: str, colour: Any = None) -> None:
-    """A curve with a mark at its EER."""
-    colour = colour or ("0.15" if is_pooled else NAMED[place % len(NAMED)])
+    """A curve with a mark at its corner nearest to equal rates."""
+    nearest = int(np.argmin(np.abs(one.false_alarm - one.miss)))
     ax.plot(
         one.false_alarm,
         one.miss,
-        color=colour,
-        ls="-" if is_pooled else DASHES[1:][place % (len(DASHES) - 1)],
+        color=colour or (BLACK if is_pooled else NAMED[place % len(NAMED)]),
+        ls=DASHES[0] if is_pooled else DASHES[1:][place % len(DASHES[1:])],
         lw=2.2 if is_pooled else 1.4,
+        marker="*" if is_pooled else MARKERS[place % len(MARKERS)],
+        markevery=[nearest],
+        ms=9 if is_pooled else 6,
+        label=called,
     )
-    at = _deviates(np.array([one.eer]))
-    ax.plot(at, at, color=colour, marker=MARKERS[place % len(MARKERS)] if not is_pooled else "*", ms=6, ls="", zorder=3)
-    look_of = (
-        {"lw": 2.2, "ls": "-", "marker": "*"}
-        if is_pooled
-        else {"lw": 1.4, "ls": DASHES[1:][place % (len(DASHES) - 1)], "marker": MARKERS[place % len(MARKERS)]}
-    )
-    ax.plot([], [], color=colour, ms=6, label=called, **look_of)
 
 
 def _frame(ax: Axes, least: float, n_ticks: int) -> None:
@@ -198,10 +194,10 @@ def det_curve(run: str | Path | Run, by: str = "attack", split: str = "eval", ax
     return ax
 
 
-def save_det_curves(curves: Mapping[str, pd.DataFrame], folder: Path, title: str = "") -> list[Path]:
+def save_det_curves(curves: Mapping[str, pd.DataFrame], folder: Path, title: str = "", name: str = "det") -> list[Path]:
     """Draw the curves into a folder as png and svg; returns the paths."""
     ax = det_curves(curves, title=title)
-    return [save_figure(ax, folder / f"det.{kind}") for kind in FIGURES]
+    return [save_figure(ax, folder / f"{name}.{kind}") for kind in FIGURES]
 
 
 def _deviates(shares: np.ndarray) -> np.ndarray:

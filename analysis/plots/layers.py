@@ -187,7 +187,7 @@ def corpora_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
         n = " + ".join(map(str, counts.values())) if run.task.name == BINARY else str(sum(counts.values()))
         told = f"{plain(corpus)} ({n})"
         of_metric = layers[metric.name]
-        lowest = layers.loc[of_metric.idxmax() if metric.higher_is_better else of_metric.idxmin()]
+        lowest = layers[of_metric == (of_metric.max() if metric.higher_is_better else of_metric.min())]
         ax.fill_between(layers["layer"].astype(int), layers["low"], layers["high"], color=colour, alpha=0.15, lw=0)
         ax.plot(layers["layer"].astype(int), layers[metric.name], color=colour, marker=marker, ms=3, label=told)
         ax.plot(lowest["layer"], lowest[metric.name], "o", ms=9, mfc="none", mec=colour, mew=1.5)

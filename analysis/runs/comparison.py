@@ -64,20 +64,36 @@ class Comparison:
     @property
     def sentence(self) -> str:
         """The finding in words."""
+        return f"{self._lead} {self._shown}"
+
+    @property
+    def _lead(self) -> str:
         best = self.table.iloc[0]
-        second = self.table.iloc[1]
-        highest, above = ("highest", "above") if self.metric.higher_is_better else ("lowest", "below")
-        lead = (
-            f"{best.name} has the {highest} {self.metric.called} of {len(self.table)} on {self.runs[0].corpus}: "
+        called, corpus, n = self.metric.called, self.runs[0].corpus, len(self.table)
+        name = self.metric.name
+        tied = [row for _, row in self.table.iterrows() if _is_tie(row[name], best[name])]
+        highest = "highest" if self.metric.higher_is_better else "lowest"
+        if len(tied) > 1:
+            where = "; ".join(f"{row.name} at {self._where(row)}" for row in tied)
+            among = "both backbones" if n == len(tied) == 2 else f"{len(tied)} of {n}"
+            rest = "" if len(tied) == n else f", which is the {highest}; {self.table.index[len(tied)]} follows with "
+            rest += "" if len(tied) == n else self._interval(self.table.iloc[len(tied)])
+            return f"The {called} of {among} on {corpus} is the same, {self._interval(best)}: {where}{rest}."
+        return (
+            f"{best.name} has the {highest} {called} of {n} on {corpus}: "
             f"{self._interval(best)} at {self._where(best)}, {highest} in {best['best']:.0f} % of resamples; "
-            f"{second.name} follows with {self._interval(second)}."
+            f"{self.table.index[1]} follows with {self._interval(self.table.iloc[1])}."
         )
+
+    @property
+    def _shown(self) -> str:
         shown = self.pairs[self.pairs["shown"]]
         if shown.empty:
-            return f"{lead} No difference is shown: any of them may be chance (paired bootstrap, Holm's adjustment)."
+            return "No difference is shown: any of them may be chance (paired bootstrap, Holm's adjustment)."
+        above = "above" if self.metric.higher_is_better else "below"
         told = [f"{row.first} {above} {row.second} by {self._gain(row)}" for row in shown.itertuples()]
         rest = len(self.pairs) - len(shown)
-        return f"{lead} Shown: {'; '.join(told)}{f'; {rest} other pairs may be chance' if rest else ''}."
+        return f"Shown: {'; '.join(told)}{f'; {rest} other pairs may be chance' if rest else ''}."
 
     def _interval(self, row: pd.Series[Any]) -> str:
         value, low, high = (row[name] / self.metric.scale for name in (self.metric.name, "low", "high"))
@@ -92,7 +108,7 @@ class Comparison:
     def _gains(self, row: Any) -> tuple[float, float, float]:
         if self.metric.higher_is_better:
             return row.difference, row.low, row.high
-        return -row.difference, -row.high, -row.low
+        return 0.0 - row.difference, 0.0 - row.high, 0.0 - row.low  # 0.0 - 0.0 is no negative zero
 
     def _where(self, row: pd.Series[Any]) -> str:
         if self.head != LINEAR:
@@ -135,7 +151,7 @@ class Comparison:
                     f"by ({self.metric.step})" if self.metric.step else "by": number(value),
                     "95 %": f"{number(low)} .. {number(high)}",
                     "p (Holm)": f"{row.p_adjusted:.2g}",
-                    "": "shown" if row.shown else "may be chance",
+                    "": "shown" if row.shown else "the same" if _is_tie(value, 0.0) else "may be chance",
                 }
             )
         return pd.DataFrame(rows)
@@ -212,6 +228,11 @@ def compare(
     table = table.iloc[np.lexsort((table["gmacs"], metric.loss(1) * table[metric.name]))]
     pairs = _pairs([str(name) for name in table.index], runs, rates, resampled, drawn)
     return Comparison(runs, head, table, pairs, resamples)
+
+
+def _is_tie(first: float, second: float) -> bool:
+    """Whether two figures, or a difference and 0, differ by rounding alone."""
+    return bool(np.isclose(first, second, rtol=0, atol=1e-9))
 
 
 def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:

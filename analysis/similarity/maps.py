@@ -48,7 +48,7 @@ def similarity_map(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.grid(False)
     if max(table.shape) <= MOST_NUMBERS * width_of(ax) / WIDTH_OF_NUMBERS:
         for (row, column), value in np.ndenumerate(table.to_numpy()):
-            told = f"{value:.2f}".replace("0.", ".")
+            told = f"{value:z.2f}".replace("0.", ".")
             at = (table.columns[column], table.index[row])
             shade = "white" if value < 0.6 else "black"
             ax.annotate(told, at, ha="center", va="center", fontsize=look().cell_pt, color=shade)

@@ -55,7 +55,7 @@ def transfer_curve(run: str | Path | Run, scores: pd.DataFrame, ax: Axes | None 
         colour, marker = colours(place + 1)[place], MARKERS[place % len(MARKERS)]
         spread = values.max() - values.min()
         scaled = (values - values.min()) / spread if spread else values * 0 + 0.5
-        tau = "no order" if pd.isna(found[name]) else f"τ {found[name]:.2f}"
+        tau = "no order" if pd.isna(found[name]) else f"τ {found[name]:z.2f}"
         told = f"{NAMES.get(str(name), str(name))} ({tau})"
         ax.plot(values.index.astype(int), scaled, color=colour, marker=marker, ms=4, lw=1.2, label=told)
     ax.set(xlabel="layer (0 = input of the first block)", ylabel="score, from its lowest (0) to its highest (1)")

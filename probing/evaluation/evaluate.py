@@ -56,8 +56,8 @@ class Evaluation:
         by = self.comparison.difference
         sure = "" if by.low > 0 or by.high < 0 else ", which may be chance"
         return (
-            f"{said}. The EER of the other system is {100 * (self.eer.value - by.value):.2f} %, a difference of "
-            f"{100 * by.value:+.2f} points [{100 * by.low:+.2f}, {100 * by.high:+.2f}]{sure}"
+            f"{said}. The EER of the other system is {100 * (self.eer.value - by.value):z.2f} %, a difference of "
+            f"{100 * by.value:+z.2f} points [{100 * by.low:+z.2f}, {100 * by.high:+z.2f}]{sure}"
         )
 
     def curves(self, by: Sequence[str] = ()) -> dict[str, pd.DataFrame]:

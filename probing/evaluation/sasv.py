@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cache.errors import OptionError, ProbeError, argument
 from probing.metrics import RESAMPLES, Interval, Resamples, difference_interval, draw, rate_interval
 from probing.metrics.clusters import AUTO, FEW_TRIALS, clusters_of
-from probing.metrics.decomposition import POOLED, are_of_both, conditions, rates_in
+from probing.metrics.decomposition import POOLED, are_of_both, conditions, rates_in, too_few
 from probing.metrics.sasv import ASVSPOOF5_ASV, a_dcf, t_eer
 from probing.metrics.sasv_bootstrap import a_dcf_resamples, t_eer_resamples
 from probing.metrics.tdcf import KEYS, legacy_min_tdcf
@@ -55,16 +55,26 @@ class SasvEvaluation:
         by = self.difference
         sure = "" if by.low > 0 or by.high < 0 else ", which may be chance"
         name = "a-DCF" if "a_dcf" in row else "t-EER"
-        ends = f"[{by.low:+.4f}, {by.high:+.4f}]"
-        return f"{text}. The {name} less that of the other system is {by.value:+.4f} {ends}{sure}"
+        ends = f"[{by.low:+z.4f}, {by.high:+z.4f}]"
+        return f"{text}. The {name} less that of the other system is {by.value:+z.4f} {ends}{sure}"
 
-    def curves(self) -> dict[str, pd.DataFrame]:
-        """Trials to draw, targets as bona fide and what must be rejected as spoof: by kind, and both together."""
+    def curves(self, by: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
+        """Trials to draw, targets as bona fide and what must be rejected as spoof, by name.
+
+        Without columns: by kind, and both together. By columns: the pooled condition and each that has enough trials.
+        """
         score = next(name for name in (JOINT, CM) if name in self.trials)
         kinds = self.trials[KIND]
         rejected = self.trials.assign(score=self.trials[score], label=kinds.map(_ACCEPTED))
+        rejected = rejected.assign(label=self.trials["label"]) if score == CM else rejected
+        if by:
+            chosen = {
+                ", ".join(condition.values()): rejected.loc[rows.index]
+                for condition, rows in conditions(self.trials, by)
+            }
+            return {name: rows for name, rows in chosen.items() if name == POOLED or not too_few(rows["label"])}
         if score == CM:
-            return {POOLED: rejected.assign(label=self.trials["label"])}
+            return {POOLED: rejected}
         return {POOLED: rejected} | {f"against {kind}": rejected[kinds.isin(("target", kind))] for kind in KEYS[1:]}
 
 

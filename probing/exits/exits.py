@@ -328,4 +328,4 @@ def _by_attack(
 
 def _points(difference: Interval) -> str:
     value, low, high = (100 * end for end in (difference.value, difference.low, difference.high))
-    return f"{value:+.1f} points [{low:+.1f}, {high:+.1f}]"
+    return f"{value:+z.1f} points [{low:+z.1f}, {high:+z.1f}]"

@@ -27,9 +27,9 @@ from probing.serving.training_clips import CENTRAL, TrainingClips
 
 CALLED = {
     "audio_seconds": ("length", "{:.2f} s", "{:.2f} to {:.2f} s"),
-    "audio_level_db": ("level", "{:.1f} dB of full scale", "{:.1f} to {:.1f}"),
+    "audio_level_db": ("level", "{:z.1f} dB of full scale", "{:z.1f} to {:z.1f}"),
     "audio_bandwidth_hz": ("bandwidth", "{:.0f} Hz (95 % of the power lies below)", "{:.0f} to {:.0f}"),
-    "audio_noise_floor_db": ("noise floor", "{:.1f} dB of full scale", "{:.1f} to {:.1f}"),
+    "audio_noise_floor_db": ("noise floor", "{:z.1f} dB of full scale", "{:z.1f} to {:z.1f}"),
 }
 LAYERS = "layers"
 AT_CHANCE = 0.5

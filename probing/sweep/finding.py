@@ -137,9 +137,9 @@ class Elsewhere:
 
         return " ".join(
             f"On {corpus}: layer {self.layer} {text(rates[self.layer])}, last {text(rates[self.last])}, "
-            f"{word} {metric.text(rates[best].value)} at layer {best}, picked there."
+            f"{word} {metric.text(rates[best[0]].value)} at {_layers(best)}, picked there."
             for corpus, rates in self.rates.items()
-            for best in [min(rates, key=lambda layer: metric.loss(rates[layer].value))]
+            for best in [_lowest({layer: metric.loss(rate.value) for layer, rate in rates.items()})]
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -165,11 +165,11 @@ class UnseenFinding:
         said = []
         for where, means in self.means.items():
             unseen, seen = means[self.layer]
-            lowest = min(means, key=lambda layer: means[layer][0])
+            lowest = _lowest({layer: mean for layer, (mean, _) in means.items()})
             said.append(
                 f"Attacks left out of the training, {where}: layer {self.layer} has a mean EER of {100 * unseen:.1f} % "
                 f"over {self.attacks[where]} attacks, {100 * seen:.1f} % when trained with them; lowest "
-                f"{100 * means[lowest][0]:.1f} % at layer {lowest}."
+                f"{100 * means[lowest[0]][0]:.1f} % at {_layers(lowest)}."
             )
         return " ".join(said)
 
@@ -288,3 +288,20 @@ def find_unseen(table: pd.DataFrame, layer: int) -> UnseenFinding:
 
 def _intervals(rows: pd.DataFrame) -> dict[int, Interval]:
     return {int(row.layer): Interval(float(row.value), float(row.low), float(row.high)) for row in rows.itertuples()}
+
+
+def _lowest(losses: dict[int, float]) -> list[int]:
+    """The layers of the least loss: all of them where several have the same."""
+    least = min(losses.values())
+    return [layer for layer, loss in losses.items() if loss == least]
+
+
+def _layers(numbers: list[int]) -> str:
+    """The layers in words.
+
+    >>> _layers([3]), _layers([3, 5])
+    ('layer 3', 'layers 3 and 5')
+    """
+    if len(numbers) == 1:
+        return f"layer {numbers[0]}"
+    return f"layers {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"

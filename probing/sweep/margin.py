@@ -74,7 +74,7 @@ class Margin:
 
     def excess(self, value: float) -> str:
         """An excess in these terms, in words."""
-        return f"{100 * value:+.1f} {'points' if self.points else '% relative'}"
+        return f"{100 * value:+z.1f} {'points' if self.points else '% relative'}"
 
     def in_words(self, called: str = "EER") -> str:
         """The margin for people.

@@ -109,8 +109,8 @@ class MLPFinding:
         shuffled = "" if np.isnan(self.shuffled) else f"; with shuffled labels {100 * self.shuffled:.1f} %"
         return (
             f"An MLP probe, chosen on dev: layer {self.layer}, with an eval EER of {self.rate}{chance}; the "
-            f"linear probe of this layer has {self.linear}, {abs(points):.1f} points "
-            f"{'more' if points >= 0 else 'less'} [{low:.1f}, {high:.1f}]{sure}{shuffled}."
+            f"linear probe of this layer has {self.linear}, {abs(points):z.1f} points "
+            f"{'more' if points >= 0 else 'less'} [{low:z.1f}, {high:z.1f}]{sure}{shuffled}."
         )
 
     def as_dict(self) -> dict[str, Any]:

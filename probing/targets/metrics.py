@@ -74,12 +74,12 @@ class Metric:
         return 1 / n_classes if self.one_over_m else self.chance
 
     def number(self, shown: float) -> str:
-        """A value that is scaled for people already, without its unit.
+        """A value that is scaled for people already, without its unit; never a negative zero.
 
-        >>> METRICS["eer"].number(12.54), METRICS["r2"].number(0.12345)
-        ('12.5', '0.123')
+        >>> METRICS["eer"].number(12.54), METRICS["eer"].number(-0.01), METRICS["r2"].number(0.12345)
+        ('12.5', '0.0', '0.123')
         """
-        return f"{shown:.1f}" if self.share else f"{shown:.3g}"
+        return f"{shown:z.1f}" if self.share else f"{shown:z.3g}"
 
     def text(self, value: float) -> str:
         """A value for people.
