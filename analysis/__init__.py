@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from analysis.plots.classes import class_map as class_map
     from analysis.plots.classes import confusion_picture as confusion_picture
     from analysis.plots.conditions import condition_map as condition_map
-    from analysis.plots.depths import ablation_curve as ablation_curve
+    from analysis.plots.contributions import ablation_curve as ablation_curve
+    from analysis.plots.contributions import gate_curve as gate_curve
+    from analysis.plots.contributions import gate_spread_curve as gate_spread_curve
+    from analysis.plots.contributions import weight_curve as weight_curve
     from analysis.plots.depths import depth_curve as depth_curve
-    from analysis.plots.depths import gate_curve as gate_curve
-    from analysis.plots.depths import gate_spread_curve as gate_spread_curve
-    from analysis.plots.depths import weight_curve as weight_curve
     from analysis.plots.det import det_curve as det_curve
     from analysis.plots.det import det_curves as det_curves
     from analysis.plots.erasure import erasure_curve as erasure_curve
@@ -68,7 +68,7 @@ _HOME = {
     "det_curves": "plots.det",
     "gate_agreement": "runs.gates",
     "gate_changes": "runs.gates",
-    "gate_spread_curve": "plots.depths",
+    "gate_spread_curve": "plots.contributions",
     "inspect": "inspection",
     "load": "runs.loading",
     "load_many": "runs.loading",

@@ -98,7 +98,7 @@ def confusion_picture(
     ax.tick_params(axis="y", rotation=0)
     ax.tick_params(axis="x", rotation=90 if longest > 3 else 0)
     bands = "trials in brackets" + (f"; hatched: fewer than {FEW}" if len(few) else "")
-    below = 38 + (7 * longest if longest > 3 else 0)
+    below = 38 + (5.2 * longest if longest > 3 else 0)
     label(ax, [run], split, title=f"layer {layer}", bands=bands, below=below)
     return ax
 

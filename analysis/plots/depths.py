@@ -1,11 +1,9 @@
-"""Depth curves: the error of heads that see the first k layers, what truncation saves, and what each layer adds."""
+"""Depth curves: the error of heads that see the first k layers, and what truncation saves."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -14,31 +12,17 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from analysis.plots.layers import Some
+from analysis.plots.legends import legend
 from analysis.plots.look import look
 from analysis.plots.palette import colours_of, head_colour, head_marker, marker_of
-from analysis.plots.style import (
-    label,
-    label_outer,
-    label_panels,
-    legend,
-    new_axes,
-    panel_title,
-    panels,
-    plain,
-    save_into,
-    whole_numbers,
-    whole_rates,
-    width_of,
-)
-from analysis.runs.gates import gate_agreement, gate_changes
+from analysis.plots.panels import label_outer, label_panels, panel_title, panels
+from analysis.plots.style import label, new_axes, plain, whole_numbers, whole_rates, width_of
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load, load_many
 from analysis.runs.protocols import check_same_task, check_same_utterances
 from cache import ProbeError
-from probing.heads.kinds import weighs_layers
 from probing.runs import Run
 
-LEARNED = ("weight", "weight_x_norm")
 BAND = "95 % interval of the mean over seeds"
 
 
@@ -65,13 +49,13 @@ def depth_curve(
     ax = ax or new_axes()
     runs = load_many(runs)
     for run in runs:
-        _check_heads(run)
+        check_heads(run)
         check_same_task(runs[0], run)
         check_same_utterances(runs[0].utterances, run, run.corpus)
     metric = runs[0].metric
     deepest = max(run.n_blocks for run in runs)
     relative = any(run.n_blocks != deepest for run in runs) if relative is None else relative
-    curves: list[tuple[str, str, LoadedRun]] = [(name, name, runs[0]) for name in _heads(runs[0])]
+    curves: list[tuple[str, str, LoadedRun]] = [(name, name, runs[0]) for name in heads_of(runs[0])]
     if len(runs) > 1:
         finding = runs[0].record.depth_finding
         head = head or (finding.head if finding else "")
@@ -85,7 +69,7 @@ def depth_curve(
     for panel, (name, of_head, run) in zip(drawn_on, curves, strict=True):
         rows = run.depths.query("split == @split and head == @of_head")
         if rows.empty:
-            raise ProbeError(f"{run.folder}: no head {of_head}. Expected one of {', '.join(_heads(run))}")
+            raise ProbeError(f"{run.folder}: no head {of_head}. Expected one of {', '.join(heads_of(run))}")
         x = rows["relative_depth" if relative else "depth"].astype(float)
         colour = head_colour(of_head) if alone else of_backbone[name]
         marker = head_marker(of_head) if alone else marker_of(colour)
@@ -104,13 +88,12 @@ def depth_curve(
         _draw_costs(strip, runs[0], relative, about)
     label_outer(drawn_on, "" if strip else ("depth k" if several else about), metric.axis_of(f" on {split}"))
     told = head if not alone and head else ""
+    band = Patch(color="0.6", alpha=0.4, lw=0, label=BAND)
     if several:
-        band = Patch(color="0.6", alpha=0.4, lw=0, label=BAND)
         label_panels(ax, [band, *handles], runs, split, told, lowest=strip)
         return ax
-    ax.fill_between([], [], color="0.6", alpha=0.4, lw=0, label=BAND)
     label(ax, runs, split, told, lowest=strip)
-    legend(ax)
+    legend(ax, [band])
     return ax
 
 
@@ -120,7 +103,7 @@ def _draw_beside(drawn_on: Sequence[Axes], run: LoadedRun, split: str, relative:
     finding = run.record.depth_finding
     single = run.layers.query("split == @split and layer > 0")
     x = single["layer"].astype(float) / scale
-    heads = _heads(run)
+    heads = heads_of(run)
     handles: dict[str, Line2D] = {}
     for panel in dict.fromkeys(drawn_on):
         (line,) = panel.plot(x, single[run.metric.name], color="0.5", ls=":", label="layer k alone, linear")
@@ -154,246 +137,6 @@ def _draw_costs(strip: Axes, run: LoadedRun, relative: bool, about: str) -> None
     strip.grid(visible=False, axis="x")
 
 
-def gate_curve(run: str | Path | Run, ax: Axes | None = None, condition: str = "all") -> Axes:
-    """Gates of the heads of full depth by layer, as the change of their shares since the start; band: over seeds.
-
-    Gates start at random and may stay near there: see `analysis.runs.gates`. The legend has Kendall's W, how far the
-    seeds agree; the caption says how far gates still are what they started as.
-
-    Args:
-        run: a run with heads that have gates (attentive merges, SLS).
-        ax: where to draw; default a new figure.
-        condition: `all`, `label=spoof`, `attack=A10`, ...: whose gates.
-
-    Raises:
-        ProbeError: no gates, or none of that condition.
-
-    >>> gate_curve("results/demo.run").get_xlabel()
-    'layer'
-    """
-    return _shares(run, ("gate",), "change", ax, condition)
-
-
-def gate_spread_curve(run: str | Path | Run, ax: Axes | None = None, condition: str = "all") -> Axes:
-    """How far gates depend on the utterance: their standard deviation over utterances by layer; band: over seeds.
-
-    >>> gate_spread_curve("results/demo.run").get_xlabel()
-    'layer'
-    """
-    ax = ax or new_axes()
-    run = load(run)
-    _check_heads(run)
-    rows = run.contributions.query("condition == @condition")
-    rows = rows.rename(columns={"value": "mean", "low": "min", "high": "max"})
-    curves = list(_curves(run, rows, ("gate_sd",), condition))
-    return _by_head(run, curves, ax, "deviation of a gate\nover utterances", "", [], condition)
-
-
-def weight_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
-    """Softmax weights of weighted sums by layer, and times the layer's norm; band: range over seeds.
-
-    Drawn is the deviation of a layer's share from what each had if all were alike, in points, since shares of many
-    layers lie too close together to be seen from 0.
-
-    >>> weight_curve("results/demo.run").get_xlabel()
-    'layer'
-    """
-    return _shares(run, LEARNED, "deviation", ax)
-
-
-def contribution_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
-    """Gates and weights in one picture, as the change of their shares over layers, so that merges of any kind compare.
-
-    Weighted sums start with all layers alike, gates at random; see `gate_curve`.
-    """
-    return _shares(run, ("gate", *LEARNED), "change", ax)
-
-
-def ablation_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
-    """What is added to the metric (EER, points) of heads of full depth without a layer, or with it permuted.
-
-    Each seed is compared with itself with all layers. Each head has a panel, all on one scale.
-
-    >>> ablation_curve("results/demo.run").get_xlabel()
-    'layer'
-    """
-    ax = ax or new_axes()
-    run = load(run)
-    _check_heads(run)
-    metric = run.metric
-    changes = ablation_table(run)
-    values = changes.groupby(["head", "metric", "layer"])["change"].agg(["mean", "min", "max"]).reset_index()
-    curves = list(_curves(run, values, ("without", "permuted"), "all"))
-    more = "" if changes.attrs["paired"] else "not paired by seed, in a run of an earlier version"
-    up = f"{metric.called} on eval less that\nwith all layers" + (f" ({metric.step})" if metric.step else "")
-    return _by_head(run, curves, ax, up, "all layers", [more], same_height=True)
-
-
-def ablation_table(run: str | Path | Run) -> pd.DataFrame:
-    """head, metric (`without` the layer, or with it `permuted`), layer, seed, and the change of the metric on eval.
-
-    Shares are in points. The change is from what the same seed has with all layers.
-
-    Raises:
-        ProbeError: a run without heads.
-    """
-    run = load(run)
-    _check_heads(run)
-    name = run.metric.name
-    rows = run.results[run.results["experiment"] == "contribution"]
-    rows = rows[(rows["condition"] == "all") & rows["metric"].isin([f"{name}_without", f"{name}_permuted"])]
-    depths = run.rows("depth", "eval", run.corpora[0])
-    depths = depths[(depths["metric"] == name) & (depths["depth"].astype(float) == run.n_blocks)]
-    whole = depths.dropna(subset="seed").set_index(["head", "seed"])["value"].rename("whole")
-    mean = depths[depths["seed"].isna()].set_index("head")["value"].rename("mean")
-    table = rows[["head", "metric", "layer", "seed", "value"]].join(whole, on=["head", "seed"]).join(mean, on="head")
-    paired = bool(table["whole"].notna().all())
-    changes = run.metric.scale * (table["value"] - table["whole"].fillna(table["mean"])).astype(float)
-    table = table.assign(metric=table["metric"].str.removeprefix(f"{name}_"), change=changes)
-    table = table[["head", "metric", "layer", "seed", "change"]].reset_index(drop=True)
-    table.attrs["paired"] = paired
-    return table
-
-
-def _shares(
-    run: str | Path | Run, metrics: tuple[str, ...], column: str, ax: Axes | None, condition: str = "all"
-) -> Axes:
-    """Draw `deviation` from equal shares, or `change` of `gate_changes` (if starts are not known, the deviation)."""
-    ax = ax or new_axes()
-    run = load(run)
-    _check_heads(run)
-    rows = gate_changes(run, condition)
-    rows = rows[rows["metric"].isin(metrics) & rows["head"].map(weighs_layers).astype(bool)]
-    rows = rows.assign(deviation=rows["share"] - 100 / run.n_blocks)
-    more = []
-    if column == "change" and rows["change"].isna().any():  # a run of an earlier version
-        column = "deviation"
-        more.append("gates may show their random start, which an earlier version did not keep")
-    agreement = gate_agreement(run, condition)
-    values = rows.groupby(["head", "metric", "layer"])[column].agg(["mean", "min", "max"]).reset_index()
-    curves = list(_curves(run, values, metrics, condition))
-    heads = {curve.head for curve in curves}
-    agreed = {}
-    if column == "change":
-        more.append(_agreement(agreement[agreement.index.get_level_values("head").isin(heads)]))
-        agreed = agreement["kendall_w"].dropna().to_dict()
-    as_even = "as at the start" if column == "change" else "all layers alike"
-    beyond = "that at the start" if column == "change" else f"{100 / run.n_blocks:.3g} %, all alike"
-    up = f"share of a layer less\n{beyond} (points)"
-    return _by_head(run, curves, ax, up, as_even, more, condition, agreed)
-
-
-def _by_head(
-    run: LoadedRun,
-    curves: Sequence[_Curve],
-    ax: Axes,
-    up: str,
-    even: str,
-    more: Sequence[str],
-    condition: str = "all",
-    agreed: Mapping[tuple[str, str], float] = MappingProxyType({}),
-    same_height: bool = False,
-) -> Axes:
-    """Draw curves, a panel a head, beside a line at 0, which is called `even`; empty where 0 is an end of the scale.
-
-    `more` goes into the small print; `agreed` is Kendall's W by head and metric, where it is known.
-    """
-    by_head = {name: [curve for curve in curves if curve.head == name] for name in (one.head for one in curves)}
-    drawn_on, _ = panels(ax, len(by_head), same_height=same_height)
-    several = drawn_on[-1] is not ax
-    for panel, (name, mine) in zip(drawn_on, by_head.items(), strict=True):
-        colour, notes = head_colour(name), []
-        for curve in mine:
-            x = curve.table["layer"].astype(int)
-            low, middle, high = (curve.table[column].astype(float) for column in ("min", "mean", "max"))
-            w = agreed.get((name, curve.metric))
-            notes += [f"W {w:.2f}"] if w is not None else []
-            told = f"{plain(name)}: {curve.metric.replace('_x_', ' x ').replace('_', ' ')}"
-            told += f", W {w:.2f}" if w is not None else ""
-            panel.plot(x, middle, color=colour, ls=curve.dashes, marker=head_marker(name), ms=3, label=told)
-            panel.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
-        what = [mine[0].metric] if len({one.metric for one in curves if one.is_first}) > 1 else []
-        if several:
-            panel_title(panel, name, ", ".join([*what, *notes[:1]]), colour)
-    for panel in dict.fromkeys(drawn_on):
-        if even:
-            panel.axhline(0, color="0.6", lw=1, ls="--", label=even)
-            panel.margins(y=0.1)
-        else:
-            panel.set_ylim(0, 1.1 * panel.get_ylim()[1])
-        panel.set(xlim=(0.5, run.n_blocks + 0.5))
-        whole_numbers(panel)
-    label_outer(drawn_on, "layer", up)
-    n_seeds = len(run.record.options.head_seeds)
-    bands = [f"bands: range over {n_seeds} seeds" if n_seeds > 1 else "one seed, no bands", *filter(None, more)]
-    bands += ["each head has a scale of its own"] if several and not same_height else []
-    title = "" if condition == "all" else condition
-    band = [Patch(color="0.6", alpha=0.4, lw=0, label=f"range over {n_seeds} seeds")] if n_seeds > 1 else []
-    if not several:
-        if band:
-            ax.fill_between([], [], color="0.6", alpha=0.4, lw=0, label=band[0].get_label())
-        label(ax, [run], title=title, bands="; ".join(bands))
-        legend(ax)
-        return ax
-    handles = [
-        Line2D([], [], color="0.3", ls=ls, label=" or ".join(names))
-        for ls, names in ((one, _metrics(curves, one)) for one in ("-", ":"))
-        if names
-    ]
-    handles += [Line2D([], [], color="0.5", lw=1, ls="--", label=even)] if even else []
-    label_panels(ax, [*handles, *band], [run], title=title, bands="; ".join(bands))
-    return ax
-
-
-def _agreement(found: pd.DataFrame) -> str:
-    """What the caption says of seeds and starts."""
-    parts = []
-    if (found["seeds"] > 1).any():
-        parts.append(f"W: agreement of seeds on ranks (Kendall), {found['by_chance'].min():.2f} by chance")
-    low = found["start_low"].min()
-    high = found["start_high"].max()
-    if not pd.isna(low):
-        parts.append(f"gates correlate at {low:z.2f} to {high:z.2f} with their random start")
-    return "; ".join(parts)
-
-
-@dataclass(frozen=True)
-class _Curve:
-    """A metric of a head by layer: `table` has a row a layer; `is_first` of the metrics that its head has."""
-
-    head: str
-    metric: str
-    table: pd.DataFrame
-    is_first: bool
-
-    @property
-    def dashes(self) -> str:
-        """The first metric of a head is solid, the other dotted."""
-        return "-" if self.is_first else ":"
-
-
-def _curves(run: LoadedRun, rows: pd.DataFrame, metrics: tuple[str, ...], condition: str) -> Iterator[_Curve]:
-    """Every curve there is; ProbeError if there is none."""
-    heads = _heads(run)
-    rows = rows[rows["metric"].isin(metrics)]
-    if rows.empty:
-        raise ProbeError(
-            f"{run.folder}: no {' or '.join(metrics)} of {condition!r}. Heads: {', '.join(heads)}; "
-            f"conditions: {', '.join(sorted(run.contributions['condition'].unique()))}"
-        )
-    for name in heads:
-        of_head = rows[rows["head"] == name]
-        there = [metric for metric in metrics if (of_head["metric"] == metric).any()]
-        for metric in there:
-            table = of_head[of_head["metric"] == metric].sort_values("layer")
-            yield _Curve(name, metric, table, metric == there[0])
-
-
-def _metrics(curves: Sequence[_Curve], dashes: str) -> list[str]:
-    """Metrics in words, of the curves that are so dashed."""
-    return list(dict.fromkeys(one.metric.replace("_", " ") for one in curves if one.dashes == dashes))
-
-
 def depth_table(run: str | Path | Run) -> pd.DataFrame:
     """The metric on eval by depth (rows) and head (columns), shares in %, with what a backbone of that depth costs."""
     run = load(run)
@@ -406,24 +149,8 @@ def depth_table(run: str | Path | Run) -> pd.DataFrame:
     return table
 
 
-def save_depth_curve(run: Run) -> list[str]:
-    """Draw depth curve and contributions into the run's `figures` folder as png and svg; none where no heads are.
-
-    Gives the paths, those of the depth curve first.
-    """
-    if not run.record.depth_finding:
-        return []
-    run = load(run)
-    paths = save_into(run, "depth-curve", depth_curve(run))
-    return [*paths, *save_into(run, "contributions", contribution_curve(run))] if has_weights(run) else paths
-
-
-def has_weights(run: LoadedRun) -> bool:
-    """Whether any head of a run has gates or weights of its own for the layers; a mean and a single layer have none."""
-    return any(weighs_layers(name) for name in run.contributions["head"])
-
-
-def _check_heads(run: Run) -> None:
+def check_heads(run: Run) -> None:
+    """Refuse a run without heads."""
     if not run.record.depth_finding:
         raise ProbeError(
             f"{run.folder}: no heads were trained, so there is nothing by depth. Sweep with heads: "
@@ -431,5 +158,6 @@ def _check_heads(run: Run) -> None:
         )
 
 
-def _heads(run: Run) -> list[str]:
+def heads_of(run: Run) -> list[str]:
+    """The heads of a run, in their order."""
     return list(run.record.options.heads)

@@ -15,8 +15,10 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from analysis.plots.conditions import too_few_of
+from analysis.plots.legends import legend
 from analysis.plots.look import look
 from analysis.plots.palette import BLACK, NAMED
+from analysis.plots.panels import is_alone, label_outer, panel_legend, panels, print_below
 from analysis.plots.style import (
     DASHES,
     FIGURES,
@@ -26,16 +28,11 @@ from analysis.plots.style import (
     check_few,
     dress,
     figure_of,
-    is_alone,
-    label_outer,
-    legend,
     named,
     new_axes,
-    panel_legend,
-    panels,
     plain,
-    print_below,
     save_figure,
+    short,
     small_print,
     stamp_lines,
     titled,
@@ -47,7 +44,7 @@ from probing.metrics import eer, roc
 from probing.metrics.decomposition import FEW_TRIALS, POOLED, conditions
 from probing.runs import Run
 
-MOST_TOGETHER = 6  # curves of conditions on one pair of axes: as many as there are dashes to tell them apart
+MOST_TOGETHER = 5  # curves of conditions on one pair of axes: as many as there are dashes to tell them apart
 TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9)
 
 
@@ -56,7 +53,7 @@ def det_curves(
 ) -> Axes:
     """Draw one curve for each set of trials, its EER in the legend, where the point of its EER is marked.
 
-    Lines differ in dashes and marks, so that they can be told apart in grey. More than 6 beside the pooled one have
+    Lines differ in dashes and marks, so that they can be told apart in grey. More than 5 beside the pooled one have
     panels of their own, with the pooled one in grey in each.
 
     Args:
@@ -146,7 +143,9 @@ def _in_panels(ax: Axes, rates: Mapping[str, _Rates], told: Mapping[str, str], l
             panel.plot(rates[POOLED].false_alarm, rates[POOLED].miss, color="0.7", lw=1.8)
         _draw(panel, rates[name], False, 0, name, colour=NAMED[0])
         _frame(panel, least, few_ticks)
-        panel.set_title(f"{plain(name)}\n{told[name]}", loc="left", fontsize=look().legend_pt, pad=3)
+        letters = width_of(panel) * 72 / (0.56 * look().legend_pt)
+        rate = told[name] if len(told[name]) < letters else told[name].replace(" [", "\n[")
+        panel.set_title(f"{short(name)}\n{rate}", loc="left", fontsize=look().legend_pt, pad=3)
     label_outer(drawn_on, "false alarms (%)", "misses (%)", square=True)
     dress(ax)
     handles = [Line2D([], [], color=NAMED[0], ls=DASHES[1], marker=MARKERS[0], label="one condition, and its EER")]

@@ -8,7 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.plots.layers import draw_chance
-from analysis.plots.style import colours, label, legend, new_axes, save_into, whole_numbers, whole_rates
+from analysis.plots.legends import legend
+from analysis.plots.style import colours, label, new_axes, save_into, whole_numbers, whole_rates
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load
 from cache import ProbeError

@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from analysis.plots.look import look
-from analysis.plots.style import figure_of, is_alone, width_of
+from analysis.plots.panels import is_alone
+from analysis.plots.style import figure_of, width_of
 
 LOSSES = 60.0  # % of an error rate at which the colours end, if none is higher
 LETTER = 0.58  # width of a character, in sizes of the text

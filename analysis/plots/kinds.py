@@ -111,19 +111,19 @@ PLOTS = Registry(
     Plot(
         "gates",
         "gates of heads by layer",
-        "analysis.plots.depths:gate_curve",
+        "analysis.plots.contributions:gate_curve",
         table="analysis.tables.of_plots:of_gates",
     ),
     Plot(
         "weights",
         "weights of heads by layer",
-        "analysis.plots.depths:weight_curve",
+        "analysis.plots.contributions:weight_curve",
         table="analysis.tables.of_plots:of_weights",
     ),
     Plot(
         "ablation",
         "EER of heads without a layer",
-        "analysis.plots.depths:ablation_curve",
+        "analysis.plots.contributions:ablation_curve",
         table="analysis.tables.of_plots:of_ablation",
     ),
     Plot(

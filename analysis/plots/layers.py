@@ -8,20 +8,13 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.patches import Patch
 
+from analysis.plots.legends import legend
 from analysis.plots.look import look
 from analysis.plots.palette import colours_of, marker_of
-from analysis.plots.style import (
-    GREY,
-    axes_below,
-    label,
-    legend,
-    new_axes,
-    plain,
-    save_into,
-    whole_numbers,
-    whole_rates,
-)
+from analysis.plots.panels import axes_below
+from analysis.plots.style import GREY, label, new_axes, plain, save_into, whole_numbers, whole_rates
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load, load_many
 from analysis.runs.protocols import check_same_task, check_same_utterances
@@ -93,7 +86,7 @@ def layer_curve(
         text = "chosen on dev" if run is runs[len(runs) - 1] else None
         ax.plot(x[chosen], layers[metric.name][chosen], "o", ms=10, mfc="none", mec=colour, mew=1.8, label=text)
     # one entry stands for the bands of all runs, so it has the colour of one run only where there is one
-    ax.fill_between([], [], color=colour if len(runs) == 1 else "0.6", alpha=0.3, lw=0, label=of_interval)
+    band = Patch(color=colour if len(runs) == 1 else "0.6", alpha=0.3, lw=0, label=of_interval)
     low, high = (-0.03, 1.03) if relative else (-0.3, max(deepest, 1) + 0.3)
     about = "relative depth (layer / number of layers)" if relative else "layer (0 = input of the first block)"
     trivial = runs[0].controls.query("experiment == 'trivial-features' and split == @split").iloc[0]
@@ -108,7 +101,7 @@ def layer_curve(
         whole_numbers(ax)
     below = _draw_excess(ax, runs[0], about, colour) if len(runs) == 1 and split == "eval" and not relative else None
     label(ax, runs, split, lowest=below)
-    legend(ax)
+    legend(ax, [band])
     return ax
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.plots.style import MARKERS, colours, label, legend, new_axes, whole_numbers, whole_rates
+from analysis.plots.legends import legend
+from analysis.plots.style import MARKERS, colours, label, new_axes, whole_numbers, whole_rates
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load
 from cache import ProbeError

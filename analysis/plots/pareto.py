@@ -10,9 +10,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from analysis.plots.legends import legend
 from analysis.plots.look import look
 from analysis.plots.palette import colours_of, marker_of
-from analysis.plots.style import label, legend, new_axes, plain, whole_rates
+from analysis.plots.style import label, new_axes, plain, whole_rates
 from analysis.runs.comparison import compare
 from analysis.runs.loading import Runs
 from cache import ProbeError

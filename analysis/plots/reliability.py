@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.plots.style import DASHES, colours, dress, legend, new_axes, plain, titled
+from analysis.plots.legends import legend
+from analysis.plots.style import DASHES, colours, dress, new_axes, plain, titled
 from probing.labels import BONAFIDE
 from probing.metrics import cllr
 from probing.metrics.calibration import min_cllr, reliability

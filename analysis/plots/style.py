@@ -6,7 +6,7 @@ import io
 import re
 import textwrap
 from collections.abc import Sequence
-from itertools import accumulate, cycle, islice
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
-from analysis.plots.look import SCREEN_PT, look
+from analysis.plots.look import look
 from analysis.runs.loaded_run import LoadedRun
 from cache import ProbeError
 from cache.atomic import replaced
@@ -46,7 +46,6 @@ GREY = "0.55"
 DPI = 150
 NOTEBOOK_DPI = 96
 SMALL_PRINT = "small-print"  # gid of the text below a figure
-PANEL = 2.1  # inches in height of one of several rows of panels, on a screen
 
 
 def colours(n: int) -> list[Any]:
@@ -106,164 +105,6 @@ def width_of(ax: Axes) -> float:
     return float(figure_of(ax).get_size_inches()[0] * ax.get_position().width)
 
 
-def legend(ax: Axes, **how: Any) -> None:
-    """A legend between title and axes, where it hides nothing, in as many columns as there is room for.
-
-    Entries that would be wider than the axes are broken.
-    """
-    handles, texts = ax.get_legend_handles_labels()
-    if not handles:
-        return
-    points = look().legend_pt
-    texts, widths = _entries(texts, points, 1.05 * width_of(ax))
-    n_columns = _columns(widths, 1.1 * width_of(ax))
-    look_of: dict[str, Any] = {
-        "fontsize": points,
-        "ncols": n_columns,
-        "frameon": False,
-        "labelspacing": 0.25,
-        "alignment": "left",
-    }
-    place: dict[str, Any] = {"bbox_to_anchor": (0, 1.0), "borderaxespad": 0.3, "borderpad": 0.1}
-    if n_columns == 1 or look().is_paper:
-        place["handlelength"] = 1.6
-    shown = ax.legend(handles, texts, loc="lower left", title_fontsize=points, **{**place, **look_of, **how})
-    per_column = -(-len(texts) // n_columns)
-    n_lines = max(
-        sum(1 + text.count("\n") for text in texts[at : at + per_column]) for at in range(0, len(texts), per_column)
-    )
-    n_lines += bool(shown.get_title().get_text())
-    pad = 6 + 1.4 * points * n_lines
-    ax.set_title(ax.get_title(loc="left"), loc="left", fontsize=look().title_pt, pad=pad)
-    if look().width is not None and isinstance(ax, ShownAxes):  # so narrow that the legend would take the room of data
-        figure = figure_of(ax)
-        width, height = figure.get_size_inches()
-        figure.set_size_inches(width, height + max(0.0, pad / 72 - 0.15 * height))
-
-
-def _entries(texts: Sequence[str], points: float, room: float) -> tuple[list[str], list[float]]:
-    """The texts of a legend, broken where they are wider than the room in inches, and the width of each."""
-    letter = 0.52 * points / 72
-    handle = 0.6 * points / 8
-    most = max(12, int((room - handle) / letter))
-    broken = [textwrap.fill(text, most, subsequent_indent="  ") if len(text) > most else text for text in texts]
-    return broken, [letter * max(map(len, text.split("\n"))) + handle for text in broken]
-
-
-def _columns(widths: Sequence[float], room: float) -> int:
-    """The most columns, filled one after the other, that entries of these widths leave room for."""
-    for n in range(len(widths), 1, -1):
-        n_lines, longer = divmod(len(widths), n)
-        ends = list(accumulate([n_lines + (i < longer) for i in range(n)]))
-        columns = [widths[first:last] for first, last in zip([0, *ends], ends, strict=False)]
-        if sum(max(column) for column in columns) <= room:
-            return n
-    return 1
-
-
-def is_alone(ax: Axes) -> bool:
-    """Whether axes are of `new_axes` and nothing else is in their figure, so that more can stand beside them."""
-    return isinstance(ax, ShownAxes) and figure_of(ax).axes == [ax]
-
-
-def axes_below(ax: Axes, share: float) -> Axes | None:
-    """Axes below those of `new_axes`, with the same layers across, for which the figure grows by a share.
-
-    None if the axes are somebody's own, or are not alone in their figure.
-    """
-    if not is_alone(ax):
-        return None
-    figure = figure_of(ax)
-    width, height = figure.get_size_inches()
-    figure.set_size_inches(width, height * (1 + share))
-    grid = figure.add_gridspec(2, 1, height_ratios=(1, share))
-    ax.set_subplotspec(grid[0])
-    below = _plain_axes(figure.add_subplot(grid[1], sharex=ax))
-    ax.set_xlabel("")
-    ax.tick_params(labelbottom=False)
-    return below
-
-
-def panels(
-    ax: Axes, n: int, *, same_height: bool = True, strip: bool = False, square: bool = False
-) -> tuple[list[Axes], Axes | None]:
-    """Panels in rows instead of axes of `new_axes`, which are the first, and perhaps a strip below all of them.
-
-    Args:
-        ax: where to draw; somebody's own axes stay alone, so that all is drawn on them.
-        n: how many panels.
-        same_height: one vertical axis for all, whose numbers stand at the left only.
-        strip: also axes below, as wide as the figure.
-        square: panels as high as wide, more of them side by side.
-
-    Returns:
-        A list of n axes, and the strip or None.
-    """
-    if not is_alone(ax) or (n == 1 and not strip):
-        return [ax] * n, None
-    figure = figure_of(ax)
-    width, height = figure.get_size_inches()
-    n_columns = columns_of(n, width, square)
-    n_rows = -(-n // n_columns)
-    least = (PANEL if n_rows > 1 else 1.2 * PANEL) * look().font_size / SCREEN_PT
-    row = height if n_columns == 1 and n_rows == 1 else max(least, 0.62 * width / n_columns)
-    row = width / n_columns if square else row
-    of_strip = 0.24 * min(height, 2 * row)
-    figure.set_size_inches(width, n_rows * row + (of_strip if strip else 0) + 0.15 * height * (n_columns > 1))
-    ratios = [row] * n_rows + [of_strip] * strip
-    grid = figure.add_gridspec(len(ratios), n_columns, height_ratios=ratios)
-    ax.set_subplotspec(grid[0, 0])
-    shared = {"sharex": ax, "sharey": ax if same_height else None}
-    found = [ax]
-    for i in range(1, n):
-        found.append(_plain_axes(figure.add_subplot(grid[divmod(i, n_columns)], **shared)))
-        found[i].tick_params(labelleft=not same_height or i % n_columns == 0)
-    for one in found[: n - n_columns]:
-        one.tick_params(labelbottom=False)
-    return found, _plain_axes(figure.add_subplot(grid[n_rows, :])) if strip else None
-
-
-def columns_of(n: int, width: float, square: bool = False) -> int:
-    """How many of n panels stand side by side in so many inches."""
-    most = max(2 + square, int(width / ((1.8 if square else 2.3) * look().font_size / SCREEN_PT)))
-    most = min(most, 2 + square if width < NARROW else 3 + square)
-    if n <= most:
-        return n
-    return min(range(2, most + 1), key=lambda columns: (-n % columns > 1, -columns))
-
-
-def _plain_axes(ax: Axes) -> Axes:
-    """Axes beside others with their grid and no ticks."""
-    ax.grid(color="0.92")
-    ax.set_axisbelow(True)
-    ax.spines[:].set_color("0.8")
-    ax.tick_params(length=0, which="both")
-    return ax
-
-
-def panel_title(panel: Axes, text: str, more: str = "", colour: Any = "black") -> None:
-    """Write what one of `panels` shows above it; `more` on the same line if there is room, else on the next."""
-    points = look().legend_pt
-    letters = int(width_of(panel) * 72 / (0.56 * points))
-    told = f"{text}, {more}" if more else text
-    if len(told) > letters:
-        lines = text.replace("+", "\n+", 1) if len(text) > letters else text
-        told = (
-            f"{lines}{', ' if len(lines.rpartition(chr(10))[2] + more) + 2 <= letters else chr(10)}{more}"
-            if more
-            else lines
-        )
-    panel.set_title(plain(told), loc="left", fontsize=points, color=colour, pad=3)
-
-
-def label_outer(drawn_on: Sequence[Axes], across: str, up: str, square: bool = False) -> None:
-    """Name the axes of `panels`: the horizontal one below each column, the vertical one at the left."""
-    found = list(dict.fromkeys(drawn_on))
-    n_columns = columns_of(len(found), float(figure_of(found[0]).get_size_inches()[0]), square)
-    for i, one in enumerate(found):
-        one.set(xlabel=across if i >= len(found) - n_columns else "", ylabel=up if i % n_columns == 0 else "")
-
-
 def whole_numbers(ax: Axes) -> None:
     """Let the ticks of the horizontal axis be layers, not fractions of them."""
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -294,7 +135,7 @@ def label(
     title: str = "",
     resamples: int = 0,
     bands: str = "",
-    below: int = 38,
+    below: float = 38,
     lowest: Axes | None = None,
     notes: Sequence[str] = (),
 ) -> None:
@@ -316,11 +157,19 @@ def titled(ax: Axes, text: str) -> str:
     """Write a title above axes unless `analysis.style` asks for another; gives the text, without line breaks."""
     wanted = text if look().title is None else look().title or ""
     points = look().title_pt
-    ax.set_title(plain(textwrap.fill(wanted, max(20, int(121 / points * width_of(ax))))), loc="left", fontsize=points)
+    ax.set_title(
+        plain(
+            textwrap.fill(
+                wanted, max(20, int(121 / points * width_of(ax)), break_on_hyphens=False), break_on_hyphens=False
+            )
+        ),
+        loc="left",
+        fontsize=points,
+    )
     return text
 
 
-def small_print(ax: Axes, title: str, lines: Sequence[str], inches: float, below: int = 38) -> None:
+def small_print(ax: Axes, title: str, lines: Sequence[str], inches: float, below: float = 38) -> None:
     """Write lines below axes, in a paper invisibly, so that `caption` has them with the title."""
     stamp = "\n".join(textwrap.fill(line, max(40, int(147 / look().note_pt * inches))) for line in lines)
     if look().is_paper:
@@ -337,55 +186,6 @@ def small_print(ax: Axes, title: str, lines: Sequence[str], inches: float, below
         gid=SMALL_PRINT,
     )
     shown.set_visible(not look().is_paper)
-
-
-def label_panels(
-    ax: Axes,
-    handles: Sequence[Any],
-    runs: Sequence[LoadedRun],
-    split: str = "eval",
-    title: str = "",
-    bands: str = "",
-    lowest: Axes | None = None,
-) -> None:
-    """As `label`, of a figure of several panels: title and legend stand above all of them."""
-    dress(*figure_of(ax).axes)
-    text = named(runs, title)
-    panel_legend(ax, handles, text)
-    print_below(ax, text, stamp_lines(runs, split, 0, bands), lowest)
-
-
-def panel_legend(ax: Axes, handles: Sequence[Any], title: str) -> None:
-    """A title, unless `analysis.style` asks for another, with a legend below it, above all panels of a figure."""
-    figure, now = figure_of(ax), look()
-    wanted = plain(title if now.title is None else now.title or "")
-    inches = float(figure.get_size_inches()[0])
-    texts, widths = _entries([str(handle.get_label()) for handle in handles], now.legend_pt, 0.95 * inches)
-    figure.legend(
-        list(handles),
-        texts,
-        loc="outside upper left",
-        ncols=_columns(widths, 0.95 * inches),
-        title=textwrap.fill(wanted, max(20, int(121 / now.title_pt * inches))) or None,
-        title_fontsize=now.title_pt,
-        fontsize=now.legend_pt,
-        alignment="left",
-        frameon=False,
-        borderpad=0.1,
-        borderaxespad=0.4,
-    )
-
-
-def print_below(ax: Axes, title: str, lines: Sequence[str], lowest: Axes | None = None) -> None:
-    """The small print below all panels of a figure; see `small_print`."""
-    figure, now = figure_of(ax), look()
-    inches = float(figure.get_size_inches()[0])
-    if now.is_paper:
-        small_print(lowest or ax, title, lines, inches)
-        return
-    stamp = "\n".join(textwrap.fill(line, max(40, int(136 / now.note_pt * inches))) for line in lines)
-    how: dict[str, Any] = {"fontsize": now.note_pt, "color": "0.4", "ha": "left", "x": 0.01, "gid": SMALL_PRINT}
-    figure.supxlabel(plain(stamp), **how)
 
 
 def named(runs: Sequence[LoadedRun], title: str = "") -> str:

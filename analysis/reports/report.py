@@ -13,15 +13,14 @@ import pandas as pd
 
 from analysis.plots.classes import class_map, confusion_picture
 from analysis.plots.conditions import condition_map, n_conditions
-from analysis.plots.depths import (
+from analysis.plots.contributions import (
     ablation_curve,
     contribution_curve,
-    depth_curve,
-    depth_table,
     gate_spread_curve,
     has_weights,
     save_depth_curve,
 )
+from analysis.plots.depths import depth_curve, depth_table
 from analysis.plots.erasure import (
     erased_layers_curve,
     erasure_curve,

@@ -8,7 +8,8 @@ import seaborn
 from matplotlib.axes import Axes
 
 from analysis.plots.heat_maps import layer_map
-from analysis.plots.style import check_few, label, legend, new_axes, plain, short, whole_rates
+from analysis.plots.legends import legend
+from analysis.plots.style import check_few, label, new_axes, plain, short, whole_rates
 from analysis.robustness.measuring import CLEAN, Robustness
 from cache import ProbeError
 

@@ -10,13 +10,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from analysis.plots.legends import legend
 from analysis.plots.look import look
 from analysis.plots.style import (
     MARKERS,
     colours,
     dress,
     figure_of,
-    legend,
     new_axes,
     plain,
     small_print,
@@ -101,6 +101,6 @@ def target_curves(tables: Mapping[str, pd.DataFrame], ax: Axes | None = None) ->
     return ax
 
 
-def _stamp(ax: Axes, about: Mapping[str, str], title: str, below: int = 38) -> None:
+def _stamp(ax: Axes, about: Mapping[str, str], title: str, below: float = 38) -> None:
     told = "; ".join(filter(None, (about.get("sample"), about.get("how"))))
     small_print(ax, title, [told], width_of(ax), below)

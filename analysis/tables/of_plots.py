@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis.plots.depths import LEARNED, ablation_table
+from analysis.plots.contributions import LEARNED, ablation_table
 from analysis.plots.erasure import erasure_table
 from analysis.plots.localisation import localisation_table
 from analysis.runs.comparison import compare

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from hand_made import write_cache
 
-from analysis.plots.depths import save_depth_curve
+from analysis.plots.contributions import save_depth_curve
 from analysis.plots.layers import corpora_curve, layer_curve, save_corpora_curve, save_layer_curve
 from analysis.reports.report import corpora_table, layer_table, save_report
 from cache import Cache, FingerprintMismatch, ProbeError
