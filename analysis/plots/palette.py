@@ -13,7 +13,7 @@ from probing.heads.kinds import BACKENDS, MERGES, split_head
 
 COLOURBLIND = seaborn.color_palette("colorblind")
 # without its grey, which is of controls, and without what is pale on white; what follows is dark
-NAMED = [*(COLOURBLIND[i] for i in (0, 1, 2, 3, 4, 5, 9)), "#7a1f3d", "#00514d"]
+NAMED = [*(COLOURBLIND[i] for i in (0, 1, 2, 3, 4, 5, 9)), "#7a1f3d", "#5b5200"]
 BLACK = "#222222"
 # In the order in which merges are declared; the pale yellow is of weighted-sum-kv.
 OF_MERGES = [*(NAMED[i] for i in (0, 1, 2, 3, 4, 5, 7, 6)), COLOURBLIND[8], BLACK, NAMED[8]]

@@ -11,16 +11,18 @@ from matplotlib.axes import Axes
 from analysis.plots.legends import columns_for, entries
 from analysis.plots.look import SCREEN_PT, look
 from analysis.plots.style import (
+    CAPTIONS,
     NARROW,
-    SMALL_PRINT,
     ShownAxes,
     dress,
     figure_of,
     named,
     plain,
+    sentences,
     small_print,
     stamp_lines,
     width_of,
+    wrapped,
 )
 from analysis.runs.loaded_run import LoadedRun
 
@@ -174,8 +176,5 @@ def print_below(ax: Axes, title: str, lines: Sequence[str], lowest: Axes | None 
     if now.is_paper:
         small_print(lowest or ax, title, lines, inches)
         return
-    stamp = "\n".join(
-        textwrap.fill(line, max(40, int(136 / now.note_pt * inches)), break_on_hyphens=False) for line in lines
-    )
-    how: dict[str, Any] = {"fontsize": now.note_pt, "color": "0.4", "ha": "left", "x": 0.01, "gid": SMALL_PRINT}
-    figure.supxlabel(plain(stamp), **how)
+    how: dict[str, Any] = {"fontsize": now.note_pt, "color": "0.4", "ha": "left", "x": 0.01}
+    CAPTIONS[figure.supxlabel(plain(wrapped(lines, 0.92 * inches)), **how)] = sentences([title, *lines])

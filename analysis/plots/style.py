@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import matplotlib
 import seaborn
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import get_registered_canvas_class
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from analysis.plots.look import look
@@ -45,7 +46,7 @@ DASHES: tuple[Any, ...] = (
 GREY = "0.55"
 DPI = 150
 NOTEBOOK_DPI = 96
-SMALL_PRINT = "small-print"  # gid of the text below a figure
+CAPTIONS: WeakKeyDictionary[Artist, str] = WeakKeyDictionary()  # of each small print, its title and lines
 
 
 def colours(n: int) -> list[Any]:
@@ -158,11 +159,7 @@ def titled(ax: Axes, text: str) -> str:
     wanted = text if look().title is None else look().title or ""
     points = look().title_pt
     ax.set_title(
-        plain(
-            textwrap.fill(
-                wanted, max(20, int(121 / points * width_of(ax)), break_on_hyphens=False), break_on_hyphens=False
-            )
-        ),
+        plain(textwrap.fill(wanted, max(20, int(121 / points * width_of(ax))), break_on_hyphens=False)),
         loc="left",
         fontsize=points,
     )
@@ -170,12 +167,9 @@ def titled(ax: Axes, text: str) -> str:
 
 
 def small_print(ax: Axes, title: str, lines: Sequence[str], inches: float, below: float = 38) -> None:
-    """Write lines below axes, in a paper invisibly, so that `caption` has them with the title."""
-    stamp = "\n".join(textwrap.fill(line, max(40, int(147 / look().note_pt * inches))) for line in lines)
-    if look().is_paper:
-        stamp = _sentences([title, *lines])
+    """Write lines below axes, in a paper invisibly; `caption` has them with the title."""
     shown = ax.annotate(
-        plain(stamp),
+        plain("" if look().is_paper else wrapped(lines, inches)),
         (0, 0),
         (0, -below),
         "axes fraction",
@@ -183,9 +177,14 @@ def small_print(ax: Axes, title: str, lines: Sequence[str], inches: float, below
         fontsize=look().note_pt,
         color="0.4",
         va="top",
-        gid=SMALL_PRINT,
     )
-    shown.set_visible(not look().is_paper)
+    CAPTIONS[shown] = sentences([title, *lines])
+
+
+def wrapped(lines: Sequence[str], inches: float) -> str:
+    """Lines of the small print, broken where they are wider than so many inches."""
+    letters = max(40, int(147 / look().note_pt * inches))
+    return "\n".join(textwrap.fill(line, letters, break_on_hyphens=False) for line in lines)
 
 
 def named(runs: Sequence[LoadedRun], title: str = "") -> str:
@@ -231,17 +230,12 @@ def caption(ax: Axes) -> str:
     >>> "resamples" in caption(layer_curve("results/demo.run"))
     True
     """
-    figure = figure_of(ax)
-    found = [text.get_text() for text in figure.findobj(Text) if text.get_gid() == SMALL_PRINT]
-    shown = " ".join(" ".join(found).replace(r"\$", "$").split())
-    if any(not text.get_visible() for text in figure.findobj(Text) if text.get_gid() == SMALL_PRINT):
-        return shown
-    title = ax.get_title(loc="left") or " ".join(one.get_title().get_text() for one in figure.legends)
-    return _sentences([" ".join(title.replace(r"\$", "$").split()), shown])
+    return " ".join(CAPTIONS[one] for one in figure_of(ax).findobj(CAPTIONS.__contains__))
 
 
-def _sentences(parts: Sequence[str]) -> str:
-    return " ".join(f"{part.rstrip('.')}." for part in parts if part)
+def sentences(parts: Sequence[str]) -> str:
+    """Parts as sentences, each with its point."""
+    return " ".join(f"{' '.join(part.split()).rstrip('.')}." for part in parts if part)
 
 
 def check_few(n: int, by: str = "", *, classes: bool = False) -> None:

@@ -76,14 +76,20 @@ class Comparison:
         if len(tied) > 1:
             where = "; ".join(f"{row.name} at {self._where(row)}" for row in tied)
             among = "both backbones" if n == len(tied) == 2 else f"{len(tied)} of {n}"
-            rest = "" if len(tied) == n else f", which is the {highest}; {self.table.index[len(tied)]} follows with "
-            rest += "" if len(tied) == n else self._interval(self.table.iloc[len(tied)])
+            rest = "" if len(tied) == n else f", which is the {highest}; {self._followed(len(tied))}"
             return f"The {called} of {among} on {corpus} is the same, {self._interval(best)}: {where}{rest}."
         return (
             f"{best.name} has the {highest} {called} of {n} on {corpus}: "
             f"{self._interval(best)} at {self._where(best)}, {highest} in {best['best']:.0f} % of resamples; "
-            f"{self.table.index[1]} follows with {self._interval(self.table.iloc[1])}."
+            f"{self._followed(1)}."
         )
+
+    def _followed(self, place: int) -> str:
+        """Who comes next in the table, with all that have the same figure."""
+        name, row = self.metric.name, self.table.iloc[place]
+        equal = [str(one.name) for _, one in self.table.iloc[place:].iterrows() if _is_tie(one[name], row[name])]
+        who = f"{equal[0]} follows" if len(equal) == 1 else f"{', '.join(equal[:-1])} and {equal[-1]} follow"
+        return f"{who} with {self._interval(row)}"
 
     @property
     def _shown(self) -> str:

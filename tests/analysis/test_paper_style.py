@@ -19,6 +19,7 @@ from analysis.plots.look import look
 from analysis.plots.palette import NAMED, OF_MERGES, colours_of, head_colour, head_marker
 from analysis.plots.panels import columns_of
 from analysis.plots.style import GREY, figure_of, new_axes
+from analysis.runs.loaded_run import LoadedRun
 from cache import ProbeError
 from cache.errors import OptionError
 from probing.heads.kinds import MERGES
@@ -26,7 +27,7 @@ from probing.runs import Run
 
 
 def texts_of(ax) -> list[Text]:
-    return [text for text in figure_of(ax).findobj(Text) if text.get_text().strip() and text.get_visible()]
+    return [text for text in figure_of(ax).findobj(Text) if text.get_text().strip()]
 
 
 def fonts_of(pdf: bytes) -> set[bytes]:
@@ -127,11 +128,13 @@ def test_each_head_has_a_panel_on_one_scale_and_axes_of_ones_own_hold_all(run: R
 def test_compute_stands_in_a_strip_below_the_panels_with_numbers_that_do_not_touch(run: Run) -> None:
     import pandas as pd
 
-    loaded = analysis.load(run)
+    class Deep(LoadedRun):
+        n_blocks = 24
+
+    loaded = Deep(run.folder)
     depths = np.arange(25)
     costs = pd.DataFrame({"depth": depths, "gmacs": 1.0 + depths, "saved": 100 * (1 - (1.0 + depths) / 25)})
     loaded.__dict__["costs"] = costs
-    loaded.__dict__["n_blocks"] = 24
     for width in ("single", "double"):
         with analysis.style("paper", width=width):
             ax = analysis.depth_curve(loaded)
