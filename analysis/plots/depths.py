@@ -132,7 +132,7 @@ def _draw_costs(strip: Axes, run: LoadedRun, relative: bool, about: str) -> None
     strip.set(xlim=(0, 1.03) if relative else (0.5, run.n_blocks + 0.5))
     if not relative:
         whole_numbers(strip)
-    told = "share of the multiply-accumulates of the whole backbone"
+    told = "share of the backbone's multiply-accumulates"
     strip.set_title(told, loc="left", fontsize=look().legend_pt, pad=3)
     strip.grid(visible=False, axis="x")
 

@@ -51,7 +51,9 @@ def test_a_run_without_the_start_of_gates_is_drawn_as_shares_with_a_warning(
     old.results = old.results[old.results["metric"] != "gate_start"]
     ax = analysis.gate_curve(old)
     shown = {str(line.get_label()): np.asarray(line.get_ydata(), float) for line in ax.get_lines()}
-    assert shown["attentive-compact+linear: gate"].sum() == pytest.approx(100)
+    gates = shown["attentive-compact+linear: gate"]
+    assert gates.sum() == pytest.approx(0)
+    assert np.abs(gates).max() > 0
     caption = " ".join(" ".join(text.get_text() for text in ax.texts).split())
     assert "gates may show their random start" in caption
     assert gate_changes(old).query("metric == 'gate'")["change"].isna().all()
