@@ -167,8 +167,8 @@ def det_curve(run: str | Path | Run, by: str = "attack", split: str = "eval", ax
     Raises:
         ProbeError: the corpus has no such column.
 
-    >>> det_curve("results/demo.run").get_xlabel()
-    'false alarms (%)'
+    >>> det_curve("results/demo.run").get_ylabel()
+    'misses (%)'
     """
     run = load(run)
     layer = run.record.finding.layer
