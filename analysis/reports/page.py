@@ -1,94 +1,141 @@
-"""A page that needs nothing beside it and asks the network for nothing: its form, its figures, its tables."""
+"""A page that needs nothing beside it and asks the network for nothing: sections with a list of contents, its look."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
-from collections.abc import Callable
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from string import Template
 
-import matplotlib
-import pandas as pd
-from matplotlib.axes import Axes
-
-from analysis.plots.style import figure_of, new_axes, rendered
-
-# inches: a desk and paper, and a telephone
-WIDE = (8.4, 4.8)
-NARROW = (4.4, 5.4)
-# an interval stays on one line
-NO_BREAK = "\u00a0"
-DIGITS = tuple("-0123456789")
+HERE = Path(__file__).parent
+# a dark page has its greys from DARK_WHITE, where white was, to DARK_BLACK
+DARK_WHITE = 24
+DARK_BLACK = 232
+FEWEST_LISTED = 3  # sections; fewer need no list of contents
+HINT = (
+    "Exact values: point at a figure or tap it, or reach it with Tab and go on with the arrow keys. "
+    "A click on the heading of a column sorts its table."
+)
 PAGE = Template("""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="$policy">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
 <title>$title</title>
 <style>
-:root { color-scheme: light }
-* { box-sizing: border-box }
-body { font: 16px/1.55 system-ui, sans-serif; max-width: 62rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; color: #222 }
-h1 { font-size: 1.6rem; line-height: 1.25 } h2 { font-size: 1.25rem; margin-top: 2.5rem } h3 { font-size: 1.05rem }
-h1, h2, h3, p, summary { overflow-wrap: anywhere }
-.finding { font-size: 1.12rem; border-left: 4px solid #0173b2; padding: .2rem 0 .2rem 1rem }
-.note, figcaption { color: #555; font-size: .875rem }
-figure { margin: 1.2rem 0 } img { max-width: 100%; height: auto; display: block }
-.narrow { display: none }
-@media screen and (max-width: 600px) { .wide { display: none } .narrow { display: block } }
-.scroll { overflow-x: auto; max-width: 100% }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem }
-th, td { padding: .2em .7em; text-align: right }
-th { vertical-align: bottom }
-th:first-child, td:first-child { text-align: left; padding-left: .2em; min-width: 6em }
-thead th { border-bottom: 1px solid #888 } tbody tr:nth-child(even) { background: #f6f7f9 }
-pre { background: #f6f7f9; padding: .8rem; overflow: auto; max-height: 26rem; font-size: .8rem; line-height: 1.45 }
-@media print {
-  body { max-width: none; padding: 0; font-size: 10pt } .scroll, pre { overflow: visible; max-height: none }
-  pre { white-space: pre-wrap; overflow-wrap: anywhere } figure, tr, .finding { break-inside: avoid }
-  h2, h3 { break-after: avoid } table { font-size: 7.5pt } th, td { padding: .1em .4em; white-space: normal }
-}
-</style>
+$style</style>
 </head>
 <body>
 <h1>$title</h1>
 $body
+<script>$script</script>
 </body>
 </html>
 """)
 
 
-def figure(what: str, drawn: Callable[[Axes], Axes]) -> str:
-    """A figure drawn twice, so that its text can be read on a desk, on paper and on a telephone."""
-    wide, narrow = (_svg(drawn(new_axes(height, width))) for width, height in (WIDE, NARROW))
-    told = html.escape(what)
+@dataclass(frozen=True)
+class Section:
+    """A part of a page.
+
+    title: its heading, as text. body: HTML, in which everything that others named is escaped. under: sections in it.
+    """
+
+    title: str
+    body: Sequence[str] = ()
+    under: Sequence[Section] = field(default=())
+
+
+def page_of(title: str, opening: Sequence[str], sections: Sequence[Section]) -> str:
+    """A whole page: its title as text, HTML before the list of contents, and sections.
+
+    Its policy lets no request leave it, and runs no script but its own, whatever names of others hold.
+    """
+    names = _Names()
+    placed = [_place(section, names) for section in sections]
+    parts = [*opening]
+    if len(placed) >= FEWEST_LISTED:
+        parts += [f'<nav aria-label="Contents">{_listed(placed)}</nav>']
+    parts += [f'<p class="note hint" hidden>{HINT}</p>', *(text for one in placed for text in _written(one, 2))]
+    body = "\n".join(parts)
+    script = (HERE / "page.js").read_text(encoding="utf-8")
+    return PAGE.substitute(
+        policy=policy_of(script),
+        title=html.escape(title),
+        style=(HERE / "page.css").read_text(encoding="utf-8") + _greys(body),
+        body=body,
+        script=script,
+    )
+
+
+def policy_of(script: str) -> str:
+    """The Content-Security-Policy: styles and images of the page itself, this one script, nothing else."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
-        f'<figure><img class="wide" alt="{told}" src="{wide}"><img class="narrow" alt="{told}" src="{narrow}"></figure>'
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
     )
 
 
-def picture(what: str, ax: Axes) -> str:
-    """A figure that cannot be drawn narrower: it scrolls in its own box."""
-    inches = figure_of(ax).get_size_inches()[0]
-    width = f"min-width: min({inches * 72:.0f}px, 44rem)"
-    return f'<figure class="scroll"><img style="{width}" alt="{html.escape(what)}" src="{_svg(ax)}"></figure>'
+@dataclass(frozen=True)
+class _Placed:
+    """A section with the name that links lead to."""
+
+    name: str
+    section: Section
+    under: list[_Placed]
 
 
-def _svg(ax: Axes) -> str:
-    with matplotlib.rc_context({"svg.hashsalt": "report"}):
-        drawn = rendered(figure_of(ax), "svg", metadata={"Date": None, "Creator": None})
-    return f"data:image/svg+xml;base64,{base64.b64encode(drawn).decode()}"
+class _Names:
+    """Names of sections for links: of letters, digits and hyphens, each once."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def of(self, title: str) -> str:
+        plain = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:60] or "section"
+        name = next(name for name in _numbered(plain) if name not in self._taken)
+        self._taken.add(name)
+        return name
 
 
-def table_of(table: pd.DataFrame, form: str = ".1f") -> str:
-    """A table in a box of its own, in which it scrolls where it is wider than the screen."""
-    exact = {"strength": "{:g}".format} if "strength" in table else None
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    number = 2
+    while True:
+        yield f"{name}-{number}"
+        number += 1
 
-    def unbroken(cell: object) -> object:
-        return cell.replace(" ", NO_BREAK) if isinstance(cell, str) and cell[:1] in DIGITS else cell
 
-    table = table.rename(columns=lambda name: str(name).replace(" %", f"{NO_BREAK}%"))
-    text = table.map(unbroken).to_html(
-        float_format=f"{{:{form}}}".format, formatters=exact, na_rep="", border=0, index=False
-    )
-    return f'<div class="scroll">{text}</div>'
+def _place(section: Section, names: _Names) -> _Placed:
+    return _Placed(names.of(section.title), section, [_place(one, names) for one in section.under])
+
+
+def _listed(placed: Sequence[_Placed]) -> str:
+    lines = [
+        f'<li><a href="#{one.name}">{html.escape(one.section.title)}</a>{_listed(one.under) if one.under else ""}</li>'
+        for one in placed
+    ]
+    return f"<ul>{''.join(lines)}</ul>"
+
+
+def _written(placed: _Placed, level: int) -> Iterator[str]:
+    yield f'<h{level} id="{placed.name}">{html.escape(placed.section.title)}</h{level}>'
+    yield from placed.section.body
+    for one in placed.under:
+        yield from _written(one, level + 1)
+
+
+def _greys(body: str) -> str:
+    """The greys of the figures as variables, turned round where the page is dark."""
+    used = sorted({"00", *re.findall(r"var\(--g([0-9a-f]{2})\)", body)})
+    light = "; ".join(f"--g{grey}: #{grey * 3}" for grey in used)
+    turned = {grey: f"{round(DARK_BLACK - int(grey, 16) / 255 * (DARK_BLACK - DARK_WHITE)):02x}" for grey in used}
+    dark = "; ".join(f"--g{grey}: #{value * 3}" for grey, value in turned.items())
+    return f":root {{ {light} }}\n@media screen and (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}\n"

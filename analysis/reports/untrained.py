@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import html
+from functools import partial
 
-from analysis.reports.page import figure, table_of
+import pandas as pd
+
+from analysis.reports.figures import figure, note
+from analysis.reports.page import Section
+from analysis.reports.tables import table_of
 from analysis.runs.comparison import Comparison
 from analysis.runs.loaded_run import LoadedRun
 from analysis.similarity import cka, similarity_map
@@ -14,14 +18,14 @@ from cache.errors import argument
 
 MOST_VALUES = 5e7  # of the pooled tier that are looked at without being asked to: some seconds
 FEWEST_LAYERS = 3  # that can be ranked
+SIMILARITY = "How alike layers are"
 
 
-def untrained(run: LoadedRun, h: str, measures: bool | None) -> list[str]:
+def untrained(run: LoadedRun, measures: bool | None) -> list[Section]:
     """Layer similarity and transferability of one run.
 
     Args:
         run: of which the cache is looked at.
-        h: the heading's tag.
         measures: False for none; None where the cache is there and small; True in any case.
 
     Raises:
@@ -29,43 +33,51 @@ def untrained(run: LoadedRun, h: str, measures: bool | None) -> list[str]:
     """
     cache = _wanted(run, measures)
     if isinstance(cache, str):
-        return [f'<p class="note">{html.escape(cache)}</p>'] if cache else []
+        return [Section(SIMILARITY, [note(cache)])] if cache else []
     split = run.record.options.train.rpartition(":")[2]
     try:
-        alike = cka(cache)
-        if not run.task.is_spoofing:  # which these scores are about
-            return [f"<{h}>How alike layers are</{h}>", figure("CKA of layers", lambda ax: similarity_map(alike, ax))]
-        scores = transfer_scores(cache, where={"split": split})
+        table = cka(cache)
+        # these scores are about two classes
+        scores = transfer_scores(cache, where={"split": split}) if run.task.is_spoofing else None
     except ProbeError as error:
         if measures:
             raise
-        return [f'<p class="note">Without similarity of layers and transferability: {html.escape(str(error))}</p>']
+        return [Section(SIMILARITY, [note(f"Without similarity of layers and transferability: {error}")])]
+    similarity = Section(SIMILARITY, [figure("CKA of layers", lambda ax: similarity_map(table, ax))])
+    return [similarity] if scores is None else [similarity, _transferability(run, scores)]
+
+
+def _transferability(run: LoadedRun, scores: pd.DataFrame) -> Section:
     told = predicts(run, scores)
     chance = told["chance_low"].map("{:.2f} .. ".format) + told["chance_high"].map("{:.2f}".format)
     shown = told[["score", "kendall", "spearman", "p", "n"]].assign(**{"95 % by chance": chance})
-    return [
-        f"<{h}>How alike layers are</{h}>",
-        figure("CKA of layers", lambda ax: similarity_map(alike, ax)),
-        f"<{h}>What could be told without training</{h}>",
-        figure("transferability by layer", lambda ax: transfer_curve(run, scores, ax)),
-        table_of(scores.reset_index(), ".3g"),
-        '<p class="note">From the training split alone; higher promises a better probe. TransRate: each class centred '
-        "by its own mean and weighted by its size; beside it that of shuffled labels. Below, the rank correlation of "
-        "each with the probes' EER on eval: 1 where the higher score has the lower EER.</p>",
-        table_of(shown, ".2f"),
-    ]
+    return Section(
+        "What could be told without training",
+        [
+            figure("transferability by layer", lambda ax: transfer_curve(run, scores, ax)),
+            table_of(scores.reset_index(), ".3g"),
+            note(
+                "From the training split alone; higher promises a better probe. TransRate: each class centred by its "
+                "own mean and weighted by its size; beside it that of shuffled labels. Below, the rank correlation of "
+                "each with the probes' EER on eval: 1 where the higher score has the lower EER."
+            ),
+            table_of(shown, ".2f"),
+        ],
+    )
 
 
-def alike(found: Comparison, measures: bool | None) -> list[str]:
+def alike(found: Comparison, measures: bool | None) -> Section | None:
     """How alike the layers of the best backbone and of each other one are."""
     runs = dict(zip(found.runs.names, found.runs, strict=True))
     opened = [(name, _wanted(runs[str(name)], measures)) for name in found.table.index]
     caches = [(name, cache) for name, cache in opened if isinstance(cache, Cache)]
-    parts = ["<h2>How alike the layers of two backbones are</h2>"] if len(caches) > 1 else []
+    if len(caches) < 2:
+        return None
+    parts = []
     for name, other in caches[1:]:
         table = cka(caches[0][1], other=other)
-        parts.append(figure(f"CKA of {caches[0][0]} and {name}", lambda ax, table=table: similarity_map(table, ax)))  # type: ignore[misc]
-    return parts
+        parts.append(figure(f"CKA of {caches[0][0]} and {name}", partial(similarity_map, table)))
+    return Section("How alike the layers of two backbones are", parts)
 
 
 def _wanted(run: LoadedRun, measures: bool | None) -> Cache | str:

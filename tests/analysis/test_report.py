@@ -1,5 +1,8 @@
 """The report stands alone, and a browser shows it on a desk and on a telephone."""
 
+import base64
+import hashlib
+import html
 import json
 import re
 import shutil
@@ -13,6 +16,7 @@ from typer.testing import CliRunner
 import analysis
 from analysis import save_report
 from analysis.commands.app import app
+from analysis.reports.figures import figure
 from analysis.reports.report import layer_table
 from analysis.reports.untrained import untrained
 from analysis.runs.rerun import commands
@@ -25,13 +29,34 @@ FLAGS = (
     "--disable-component-update --disable-sync --hide-scrollbars"
 )
 WIDTHS = (1400, 390)
-MEASURE = """<script>window.onload = () => {
-  const images = [...document.images].filter(it => it.offsetParent !== null)
+MEASURE = """window.onload = () => {
+  const figures = [...document.querySelectorAll("figure svg")].filter(it => it.getBoundingClientRect().width > 0)
+  const values = figures.filter(it => it.tabIndex === 0)
+  const press = (svg, ...keys) => keys.forEach(key => svg.dispatchEvent(new KeyboardEvent("keydown", {key})))
+  const told = svg => [...svg.closest("figure").querySelectorAll(".tip span")].map(it => it.textContent)
+  const svg = values.filter(it => it.getAttribute("aria-label").startsWith("EER by layer."))[1]
+  press(svg, "ArrowRight", "ArrowDown", "End", "ArrowLeft")
+  const byKeys = told(svg)
+  press(svg, "Escape")
+  const gone = told(svg).length
+  const [x, y] = JSON.parse(svg.nextElementSibling.textContent)[1][2][1]
+  const place = new DOMPoint(x, y).matrixTransform(svg.getScreenCTM())
+  const at = {clientX: place.x + 3, clientY: place.y - 3, pointerType: "touch"}
+  svg.dispatchEvent(new PointerEvent("pointerdown", at))
+  const byTouch = told(svg)
+  const cells = () => [...document.querySelectorAll("table")].find(it => it.tHead.textContent.startsWith("layerdev"))
+  const button = cells().querySelectorAll("th button")[2]
+  const column = () => [...cells().tBodies[0].rows].map(row => row.cells[2].textContent)
+  button.click()
+  const up = column()
+  button.click()
+  const sorts = button.parentElement.getAttribute("aria-sort")
   const resources = performance.getEntriesByType("resource").map(entry => entry.name)
-  parent.postMessage([
-    innerWidth, document.documentElement.scrollWidth, images.length, images.filter(it => it.naturalWidth > 0).length,
-    resources.filter(name => !name.startsWith("data:")).length, images[0].src.length], "*")
-}</script></body>"""
+  parent.postMessage({width: innerWidth, scroll: document.documentElement.scrollWidth, figures: figures.length,
+    values: values.length, requests: resources.filter(name => !name.startsWith("data:")).length, byKeys, gone, byTouch,
+    up, down: column(), sorts, strange: document.querySelectorAll("b").length,
+    size: svg.viewBox.baseVal.width}, "*")
+}"""
 HOST = """<!doctype html><title></title><script>const found = []
 window.onmessage = event => { found.push(event.data); document.title = JSON.stringify(found) }</script>"""
 
@@ -51,9 +76,10 @@ def test_the_report_of_a_run_is_in_its_folder_and_says_the_finding(run: Run) -> 
 
 
 def test_the_cache_of_a_run_adds_similarity_and_transferability(run: Run, tmp_path: Path) -> None:
-    parts = "".join(untrained(analysis.load(run.folder), "h2", None))
-    assert all(title in parts for title in ("How alike layers are", "What could be told without training", "kendall"))
-    assert untrained(analysis.load(run.folder), "h2", measures=False) == []
+    alike, told = untrained(analysis.load(run.folder), None)
+    assert [alike.title, told.title] == ["How alike layers are", "What could be told without training"]
+    assert "kendall" in "".join(told.body)
+    assert untrained(analysis.load(run.folder), measures=False) == []
 
 
 def test_a_cache_is_found_where_it_was_or_beside_the_run(run: Run, tmp_path: Path) -> None:
@@ -63,17 +89,36 @@ def test_a_cache_is_found_where_it_was_or_beside_the_run(run: Run, tmp_path: Pat
     record["caches"]["train"]["folder"] = "gone/hand.cache"
     (moved / "run.json").write_text(json.dumps(record))
     reseal(moved)
-    assert untrained(analysis.load(moved), "h2", None)[0].startswith('<p class="note">Its cache is not there')
+    assert untrained(analysis.load(moved), None)[0].body[0].startswith('<p class="note">Its cache is not there')
     with pytest.raises(ProbeError, match=r"its cache gone/hand\.cache is not there"):
-        untrained(analysis.load(moved), "h2", measures=True)
+        untrained(analysis.load(moved), measures=True)
     shutil.copytree(run.record["cache_folder"], tmp_path / "hand.cache")
     assert analysis.load(moved).cache is not None
 
 
-def test_nothing_is_asked_of_the_network(page: str) -> None:
-    assert not re.search(r'(src|srcset|href)="(?!data:)', page)
-    assert "url(" not in page
-    assert "<script" not in page
+def test_nothing_is_asked_of_the_network_and_no_script_runs_but_the_pages_own(page: str) -> None:
+    assert not re.search(r'(src|srcset|href)="(?!data:image/|#)', page)
+    assert set(re.findall(r"url\((.)", page)) <= {"#"}
+    (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]+)"', page)
+    (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert policy == (
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    assert page.index(policy) < page.index("<title>") < page.index("<style>")
+    assert not re.search(r"\son\w+=", page)
+
+
+def test_contents_lead_to_every_section_and_no_name_is_there_twice(page: str) -> None:
+    links = re.findall(r'<a href="#([^"]+)">', page)
+    headings = re.findall(r'<h[2-4] id="([^"]+)">', page)
+    assert links == headings
+    assert {"ranking", "equal-error-rate-by-layer-2", "configuration"} <= set(links)
+    names = re.findall(r'\sid="([^"]+)"', page)
+    assert len(names) == len(set(names))
+    used = re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', page)
+    assert {one or other for one, other in used} <= set(names)
 
 
 def test_the_report_of_several_begins_with_their_comparison(page: str, made: tuple[Run, Run]) -> None:
@@ -107,26 +152,41 @@ def test_the_layer_table_ends_with_the_trivial_features(run: Run) -> None:
     assert (table["low"] <= table["eval"]).all()
 
 
+def test_the_same_run_gives_the_same_figure_and_a_page_of_moderate_size(run: Run, page: str) -> None:
+    first, second = (figure("EER", lambda ax: analysis.layer_curve(run, ax=ax)) for _ in range(2))
+    assert first == second
+    assert len(first) < 60_000
+    assert len(page) < 1_000_000
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
-def test_a_browser_shows_every_picture_on_a_wide_and_a_narrow_screen_without_scrolling_sideways(
-    page: str, tmp_path: Path
+def test_in_a_browser_figures_tell_their_values_and_tables_sort_on_a_wide_and_a_narrow_screen(
+    page: str, made: tuple[Run, Run], tmp_path: Path
 ) -> None:
-    (tmp_path / "page.html").write_text(page.replace("</body>", MEASURE))
+    allowed = base64.b64encode(hashlib.sha256(MEASURE.encode()).digest()).decode()
+    measured_page = page.replace("script-src ", f"script-src 'sha256-{allowed}' ")
+    (tmp_path / "page.html").write_text(measured_page.replace("</body>", f"<script>{MEASURE}</script></body>"))
     frames = "".join(f'<iframe src="page.html" width="{width}" height="800"></iframe>' for width in WIDTHS)
     (tmp_path / "host.html").write_text(HOST + frames.replace("<iframe", '<iframe style="border: 0"'))
     command = [str(CHROMIUM), *FLAGS.split(), f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1600,1200"]
     command += ["--virtual-time-budget=20000", "--dump-dom", (tmp_path / "host.html").as_uri()]
     result = subprocess.run(command, capture_output=True, text=True, timeout=180)
-    found = re.search(r"<title>(\[\[.*\]\])</title>", result.stdout)
+    found = re.search(r"<title>(\[\{.*\}\])</title>", result.stdout)
     assert found is not None, result.stderr
-    pictures = re.search(
-        r'<img class="wide" alt="[^"]+" src="([^"]+)"><img class="narrow" alt="[^"]+" src="([^"]+)"', page
-    )
-    assert pictures is not None
-    measured = {row[0]: row[1:] for row in json.loads(found.group(1))}
+    measured = {row["width"]: row for row in json.loads(html.unescape(found.group(1)))}
     assert set(measured) == set(WIDTHS)
-    for width, (scroll_width, images, shown, requests, source) in measured.items():
-        assert scroll_width <= width
-        assert shown == images >= 8
-        assert requests == 0
-        assert source == len(pictures.group(2 if width < 600 else 1))
+    layers = analysis.load(made[0]).layers.query("split == 'eval'")
+    told = [f"EER on eval (%): {row.eer:.2f} [{row.low:.2f}, {row.high:.2f}]" for row in layers.itertuples()]
+    evals = sorted(layer_table(made[0])["eval"])
+    for width, row in measured.items():
+        assert row["scroll"] <= width
+        assert row["values"] == row["figures"] == page.count("<figure")
+        assert row["requests"] == 0
+        assert row["size"] == pytest.approx(72 * (8.4 if width > 600 else 4.4))
+        assert row["byKeys"][:3] == ["linear probe", "layer 2", told[2]]
+        assert row["gone"] == 0
+        assert row["byTouch"][:3] == ["linear probe", "layer 1", told[1]]
+        assert row["up"] == [f"{value:.1f}" for value in evals]
+        assert row["down"] == row["up"][::-1]
+        assert row["sorts"] == "descending"
+        assert row["strange"] == 0
