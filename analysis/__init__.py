@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from analysis.plots.det import det_curve as det_curve
     from analysis.plots.det import det_curves as det_curves
     from analysis.plots.erasure import erasure_curve as erasure_curve
+    from analysis.plots.explorer import explore as explore
     from analysis.plots.layers import corpora_curve as corpora_curve
     from analysis.plots.layers import layer_curve as layer_curve
     from analysis.plots.localisation import localisation_curve as localisation_curve
@@ -66,6 +67,7 @@ _HOME = {
     "compare": "runs.comparison",
     "description_length": "controls",
     "det_curves": "plots.det",
+    "explore": "plots.explorer",
     "gate_agreement": "runs.gates",
     "gate_changes": "runs.gates",
     "gate_spread_curve": "plots.contributions",

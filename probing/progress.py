@@ -10,6 +10,7 @@ from probing.console import PlainConsole, visible
 
 console = PlainConsole(stderr=True)
 LOG_EVERY_S = 15.0
+CELL_EVERY_S = 0.3
 
 
 class ProgressLine:
@@ -20,6 +21,7 @@ class ProgressLine:
         self.done, self.started, self.note = 0, time.monotonic(), ""
         self._logged = self.started
         self._bar: Progress | None = None
+        self._cell = _CellLine() if console.is_jupyter else None
         self._task = TaskID(0)
         if console.is_terminal:
             columns = (
@@ -38,6 +40,9 @@ class ProgressLine:
         self.done, self.note = self.done + n, note
         if self._bar:
             self._bar.update(self._task, completed=self.done, note=visible(note))
+        elif self._cell:
+            self._logged = time.monotonic()
+            self._cell.show(visible(f"{self.what}: {self._log_line()}"))
         elif time.monotonic() - self._logged > LOG_EVERY_S:
             self._logged = time.monotonic()
             console.print(f"{self.what}: {self._log_line()}")
@@ -53,6 +58,26 @@ class ProgressLine:
         """Take the bar away."""
         if self._bar:
             self._bar.stop()
+        if self._cell:
+            self._cell.close()
+
+
+class _CellLine:
+    """A line below a cell of Jupyter that is written over, and gone in the end: a notebook keeps none of it."""
+
+    def __init__(self) -> None:
+        from IPython.display import display
+
+        self._shown = time.monotonic()
+        self._handle = display({"text/plain": ""}, raw=True, display_id=True)
+
+    def show(self, text: str) -> None:
+        if time.monotonic() - self._shown > CELL_EVERY_S:
+            self._shown = time.monotonic()
+            self._handle.update({"text/plain": text}, raw=True)
+
+    def close(self) -> None:
+        self._handle.update({"text/plain": "", "text/html": ""}, raw=True)
 
 
 @contextmanager

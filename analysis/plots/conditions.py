@@ -10,12 +10,14 @@ from matplotlib.axes import Axes
 
 from analysis.plots.heat_maps import layer_map
 from analysis.plots.style import check_few, label, new_axes, plain, short
+from analysis.plots.tidy import conditions_of, takes_table
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load
 from probing.metrics.decomposition import FEW_TRIALS, POOLED, conditions
 from probing.runs import Run
 
 
+@takes_table(conditions_of)
 def condition_map(
     run: str | Path | Run, by: str = "attack", split: str = "eval", ax: Axes | None = None, resamples: int | None = None
 ) -> Axes:

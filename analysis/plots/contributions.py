@@ -17,6 +17,7 @@ from analysis.plots.legends import legend
 from analysis.plots.palette import head_colour, head_marker
 from analysis.plots.panels import label_outer, label_panels, panel_title, panels
 from analysis.plots.style import label, new_axes, plain, save_into, whole_numbers
+from analysis.plots.tidy import contributions_of, takes_table
 from analysis.runs.gates import gate_agreement, gate_changes
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load
@@ -27,6 +28,7 @@ from probing.runs import Run
 LEARNED = ("weight", "weight_x_norm")
 
 
+@takes_table(contributions_of("gate"))
 def gate_curve(run: str | Path | Run, ax: Axes | None = None, condition: str = "all") -> Axes:
     """Gates of the heads of full depth by layer, as the change of their shares since the start; band: over seeds.
 
@@ -47,6 +49,7 @@ def gate_curve(run: str | Path | Run, ax: Axes | None = None, condition: str = "
     return _shares(run, ("gate",), "change", ax, condition)
 
 
+@takes_table(contributions_of("gate_sd"))
 def gate_spread_curve(run: str | Path | Run, ax: Axes | None = None, condition: str = "all") -> Axes:
     """How far gates depend on the utterance: their standard deviation over utterances by layer; band: over seeds.
 
@@ -62,6 +65,7 @@ def gate_spread_curve(run: str | Path | Run, ax: Axes | None = None, condition: 
     return _by_head(run, curves, ax, "deviation of a gate\nover utterances", "", [], condition)
 
 
+@takes_table(contributions_of("weight", "weight_x_norm"))
 def weight_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
     """Softmax weights of weighted sums by layer, and times the layer's norm; band: range over seeds.
 
@@ -74,6 +78,7 @@ def weight_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
     return _shares(run, LEARNED, "deviation", ax)
 
 
+@takes_table(contributions_of("gate", "weight", "weight_x_norm"))
 def contribution_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
     """Gates and weights in one picture, as the change of their shares over layers, so that merges of any kind compare.
 
@@ -82,6 +87,7 @@ def contribution_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
     return _shares(run, ("gate", *LEARNED), "change", ax)
 
 
+@takes_table(contributions_of("_without", "_permuted"))
 def ablation_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
     """What is added to the metric (EER, points) of heads of full depth without a layer, or with it permuted.
 

@@ -17,6 +17,7 @@ from analysis.plots.look import look
 from analysis.plots.palette import colours_of, head_colour, head_marker, marker_of
 from analysis.plots.panels import label_outer, label_panels, panel_title, panels
 from analysis.plots.style import label, new_axes, plain, whole_numbers, whole_rates, width_of
+from analysis.plots.tidy import depths_of, takes_table
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load, load_many
 from analysis.runs.protocols import check_same_task, check_same_utterances
@@ -26,6 +27,7 @@ from probing.runs import Run
 BAND = "95 % interval of the mean over seeds"
 
 
+@takes_table(depths_of)
 def depth_curve(
     runs: Some, split: str = "eval", ax: Axes | None = None, head: str | None = None, relative: bool | None = None
 ) -> Axes:

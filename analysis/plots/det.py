@@ -38,6 +38,7 @@ from analysis.plots.style import (
     titled,
     width_of,
 )
+from analysis.plots.tidy import takes_table
 from analysis.runs.loading import load
 from cache import ProbeError
 from probing.metrics import eer, roc
@@ -155,6 +156,18 @@ def _in_panels(ax: Axes, rates: Mapping[str, _Rates], told: Mapping[str, str], l
     return ax
 
 
+def _curves_of(trials: pd.DataFrame, by: str = "attack", ax: Axes | None = None) -> Axes:
+    """DET curves of a table of trials, as `Run.trials` gives it: of all, and by a column if it has that."""
+    if not {"label", "score"} <= set(trials):
+        raise ProbeError(f"a table with the columns {', '.join(map(str, trials))}. Expected trials: label and score")
+    if by not in trials:
+        return det_curves({POOLED: trials}, ax)
+    check_few(trials[by].nunique(), by)
+    several = {str(one[by]): chosen for one, chosen in conditions(trials.astype({by: str}), [by])}
+    return det_curves({name: one for name, one in several.items() if one["label"].nunique() == 2}, ax)
+
+
+@takes_table(_curves_of)
 def det_curve(run: str | Path | Run, by: str = "attack", split: str = "eval", ax: Axes | None = None) -> Axes:
     """DET curves of a run's linear probe at the layer chosen on dev, pooled and by a condition; EER with its interval.
 

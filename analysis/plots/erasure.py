@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from analysis.plots.layers import draw_chance
 from analysis.plots.legends import legend
 from analysis.plots.style import colours, label, new_axes, save_into, whole_numbers, whole_rates
+from analysis.plots.tidy import erasure_of, takes_table
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load
 from cache import ProbeError
@@ -46,6 +47,7 @@ def erasure_table(run: str | Path | Run, split: str = "eval") -> pd.DataFrame:
     return table.sort_values(["layer", "removed"], ignore_index=True)
 
 
+@takes_table(erasure_of)
 def erasure_curve(run: str | Path | Run, split: str = "eval", ax: Axes | None = None, layer: int | None = None) -> Axes:
     """The metric (EER, %) of what is left of a layer by how many dimensions were removed, with intervals.
 

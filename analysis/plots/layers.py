@@ -15,6 +15,7 @@ from analysis.plots.look import look
 from analysis.plots.palette import colours_of, marker_of
 from analysis.plots.panels import axes_below
 from analysis.plots.style import GREY, label, new_axes, plain, save_into, whole_numbers, whole_rates
+from analysis.plots.tidy import layers_of, takes_table
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load, load_many
 from analysis.runs.protocols import check_same_task, check_same_utterances
@@ -25,6 +26,7 @@ from probing.targets.metrics import BINARY
 Some = str | Path | Run | Iterable[str | Path | Run]
 
 
+@takes_table(layers_of)
 def layer_curve(
     runs: Some,
     split: str = "eval",
@@ -160,6 +162,7 @@ def draw_chance(ax: Axes, run: LoadedRun) -> None:
         ax.axhline(run.metric.scale * run.task.chance, color="0.6", lw=1, ls=(0, (1, 3)), label="chance")
 
 
+@takes_table(layers_of)
 def corpora_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
     """The metric (EER, %) by layer on every corpus evaluated on, with intervals.
 

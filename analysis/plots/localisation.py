@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 
 from analysis.plots.legends import legend
 from analysis.plots.style import MARKERS, colours, label, new_axes, whole_numbers, whole_rates
+from analysis.plots.tidy import localisation_of, takes_table
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load
 from cache import ProbeError
@@ -50,6 +51,7 @@ def localisation_table(
     return table[list(dict.fromkeys(names))].rename_axis(columns=None)
 
 
+@takes_table(localisation_of)
 def localisation_curve(run: str | Path | Run, split: str = "eval", ax: Axes | None = None) -> Axes:
     """Range EER (%) and segment EERs by layer, with intervals; errors count by their time, or by segments of a length.
 

@@ -31,7 +31,9 @@ def figure(what: str, drawn: Callable[[Axes], Axes]) -> str:
 def picture(what: str, ax: Axes) -> str:
     """A figure that cannot be drawn narrower: it scrolls in its own box."""
     points = 72 * figure_of(ax).get_size_inches()[0]
-    return _figure(_inline(ax, what, "", f"min-width: min({points:.0f}px, 44rem); max-width: {1.4 * points:.0f}px"), "scroll")
+    return _figure(
+        _inline(ax, what, "", f"min-width: min({points:.0f}px, 44rem); max-width: {1.4 * points:.0f}px"), "scroll"
+    )
 
 
 def _figure(drawn: str, how: str = "") -> str:

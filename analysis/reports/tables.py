@@ -27,8 +27,7 @@ def table_of(table: pd.DataFrame, form: str = ".1f") -> str:
     """
     columns = [_texts(table.iloc[:, i], form) for i in range(table.shape[1])]
     numeric = [
-        any(column) and all(not text or FRAME.fullmatch(NUMBER.sub("#", text)) for text in column)
-        for column in columns
+        any(column) and all(not text or FRAME.fullmatch(NUMBER.sub("#", text)) for text in column) for column in columns
     ]
     columns = [_aligned(column) if each else column for column, each in zip(columns, numeric, strict=True)]
     sorts = len(table) > 1

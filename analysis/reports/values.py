@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
+from matplotlib.axis import Axis, XAxis
 from matplotlib.collections import LineCollection, PathCollection, PolyCollection, QuadMesh
 from matplotlib.colors import to_rgb
 from matplotlib.container import BarContainer, ErrorbarContainer
@@ -192,8 +192,9 @@ def _names(axis: Axis, places: NDArray[np.float64]) -> list[str]:
     if not texts:
         return [f"{said} {_plain_number(place)}".strip() for place in places]
     if all(re.fullmatch(r"\d+", text) for text in texts.values()):  # of many layers not each has a text
-        known = sorted((tick, int(text)) for tick, text in texts.items())
-        return [f"{said} {_plain_number(np.interp(place, *zip(*known, strict=True)))}".strip() for place in places]
+        ticks = np.array(sorted((tick, int(text)) for tick, text in texts.items()), float)
+        layers = np.interp(np.asarray(places, float), ticks[:, 0], ticks[:, 1])
+        return [f"{said} {_plain_number(layer)}".strip() for layer in layers]
     return [texts.get(_key(place), "") for place in places]
 
 
@@ -201,7 +202,9 @@ def _tick_texts(axis: Axis) -> dict[float, str]:
     """The texts at ticks that were set by hand; none where they are numbers of a scale."""
     if not isinstance(axis.get_major_locator(), FixedLocator):
         return {}
-    return {_key(at): _text(label.get_text()) for at, label in zip(axis.get_ticklocs(), axis.get_ticklabels(), strict=False)}
+    return {
+        _key(at): _text(label.get_text()) for at, label in zip(axis.get_ticklocs(), axis.get_ticklabels(), strict=False)
+    }
 
 
 def _reads_plainly(axis: Axis) -> bool:
@@ -212,7 +215,7 @@ def _reads_plainly(axis: Axis) -> bool:
 
 def _axis_name(axis: Axis) -> str:
     """The label of an axis up to its remarks; where axes share it, that of the one that has a label."""
-    several = [axis.axes, *axis.axes.get_shared_x_axes().get_siblings(axis.axes)] if axis.axis_name == "x" else []
+    several = axis.axes.get_shared_x_axes().get_siblings(axis.axes) if isinstance(axis, XAxis) else []
     labels = [axis.get_label_text(), *(other.get_xlabel() for other in several)]
     said = re.split(r" \(|, |; |\n", next(filter(None, labels), ""))[0]
     return re.sub(r" \w$", "", said)  # `depth k`

@@ -1,4 +1,4 @@
-"""Figures as SVG that is part of a page: text as text, colours that follow the page, no name that another figure has."""
+"""Figures as SVG in a page: text as text, greys that follow the page, names that no other figure has."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from functools import cached_property
 from pathlib import Path, PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,9 @@ from probing.metrics.decomposition import POOLED, conditions, too_few
 from probing.progress import progress_line
 from probing.runs import Run
 from probing.runs.condition_names import condition_values
+
+if TYPE_CHECKING:
+    from analysis.plots.explorer import Explorer
 
 EER = ["eer", "low", "high"]
 PARTS = ("train", "dev", "eval")
@@ -205,6 +208,12 @@ class LoadedRun(Run):
                     rows.append({"condition": condition[column], "layer": layer, **row, **counts})
                 line.advance(1, f"layer {layer}")
         return pd.DataFrame(rows)
+
+    def explore(self, **chosen: Any) -> Explorer:
+        """Look around in the run in Jupyter, by widgets; see `analysis.explore`."""
+        from analysis.plots.explorer import Explorer
+
+        return Explorer(self, **chosen)
 
     @property
     def summary(self) -> pd.Series[str]:

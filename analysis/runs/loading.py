@@ -15,6 +15,7 @@ import pandas as pd
 
 from analysis.runs.kinds import RUN, expect
 from analysis.runs.loaded_run import LoadedRun
+from cache import ProbeError
 from probing.runs import Run
 
 
@@ -102,6 +103,8 @@ def load(run: str | Path | Run, corpus: str | None = None) -> LoadedRun:
     """
     if isinstance(run, LoadedRun) and corpus in (None, run.corpus):
         return run
+    if isinstance(run, pd.DataFrame):
+        raise ProbeError("a table, where a run is expected: this needs more than that. Give the run, or its folder")
     folder = run.folder if isinstance(run, Run) else Path(run)
     expect(folder, RUN)
     return LoadedRun(folder, corpus)
@@ -122,7 +125,7 @@ def load_many(runs: str | Path | Run | Iterable[str | Path | Run], corpus: str |
     """
     if isinstance(runs, Runs) and corpus is None:
         return runs
-    if isinstance(runs, Run):
+    if isinstance(runs, (Run, pd.DataFrame)):
         runs = [runs]
     if isinstance(runs, (str, Path)):
         folder = Path(runs)
