@@ -81,7 +81,7 @@ def too_few_of(run: LoadedRun, by: str, split: str, known: Sequence[str]) -> pd.
 
 def n_conditions(run: LoadedRun, by: str, split: str = "eval") -> int:
     """How many values a column has; 0 where there is none of that name."""
-    trials = run.trials(f"linear-layer-{run.record.finding.layer:02d}", run.part(split))
+    trials = run.trials_of(run.part(split))
     return int(trials[by].nunique()) if by in trials else 0
 
 

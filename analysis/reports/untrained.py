@@ -16,7 +16,9 @@ from analysis.transferability import predicts, transfer_curve, transfer_scores
 from cache import Cache, ProbeError
 from cache.errors import argument
 
-MOST_VALUES = 5e7  # of the pooled tier that are looked at without being asked to: some seconds
+# of the pooled tier that are looked at without being asked to: some seconds
+MOST_VALUES = 5e7
+MOST_UTTERANCES = 50_000
 FEWEST_LAYERS = 3  # that can be ranked
 SIMILARITY = "How alike layers are"
 
@@ -95,6 +97,7 @@ def _wanted(run: LoadedRun, measures: bool | None) -> Cache | str:
         return "Its cache is not there: without similarity of layers and transferability."
     if len(cache.layers) < FEWEST_LAYERS:
         return ""
-    if measures is None and 2 * len(cache.layers) * len(cache) * cache.dim > MOST_VALUES:
+    large = 2 * len(cache.layers) * len(cache) * cache.dim > MOST_VALUES or len(cache) > MOST_UTTERANCES
+    if measures is None and large:
         return "Its cache is large: probe report --measures adds similarity of layers and transferability."
     return cache

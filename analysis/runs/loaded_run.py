@@ -183,30 +183,33 @@ class LoadedRun(Run):
             return known
         resamples = resamples or self.record.options.resamples
         layers = [int(layer) for layer in self.layers.query("split == @split")["layer"]]
+        name = "linear-layer-{:02d}"
+        trials = self.trials(name.format(layers[0]), self.part(split))
+        if column not in trials:
+            told = [name for name in trials if name not in ("utterance_id", "path", "label", "score", "split")]
+            raise ProbeError(f"{self.folder}: no column {column!r}. Expected one of {', '.join(told)}")
+        scores = {layers[0]: trials["score"].to_numpy()}
+        for layer in layers[1:]:
+            scores[layer] = self.trials(name.format(layer), self.part(split))["score"].to_numpy()
+        trials[column] = trials[column].astype(str)
         rows: list[dict[str, Any]] = []
-        with progress_line(f"EER by {column}", len(layers), "layers") as line:
-            for layer in layers:
-                trials = self.trials(f"linear-layer-{layer:02d}", self.part(split))
-                if column not in trials:
-                    told = [name for name in trials if name not in ("utterance_id", "path", "label", "score", "split")]
-                    raise ProbeError(f"{self.folder}: no column {column!r}. Expected one of {', '.join(told)}")
-                trials[column] = trials[column].astype(str)
-                for condition, chosen in conditions(trials, [column]):
-                    bonafide = chosen["label"].eq("bonafide").to_numpy()
-                    if (
-                        bonafide.all()
-                        or not bonafide.any()
-                        or (condition[column] != POOLED and too_few(chosen["label"]))
-                    ):
-                        continue
-                    drawn = draw(bonafide, self.clusters(chosen), n=resamples, seed=self.record.options.seed)
-                    scores = chosen["score"].to_numpy()
-                    interval = rate_interval(eer(bonafide, scores), eer_resamples(bonafide, scores, drawn), drawn)
-                    rates = 100 * np.array([interval.value, interval.low, interval.high])
-                    row = dict(zip(EER, rates, strict=True))
-                    counts = {"n_bonafide": int(bonafide.sum()), "n_spoof": int((~bonafide).sum())}
+        with progress_line(f"EER by {column}", trials[column].nunique() + 1, "conditions") as line:
+            for condition, chosen in conditions(trials, [column]):
+                line.advance(1, condition[column])
+                bonafide = chosen["label"].eq("bonafide").to_numpy()
+                few = condition[column] != POOLED and too_few(chosen["label"])
+                if bonafide.all() or not bonafide.any() or few:
+                    continue
+                # the trials of every layer are the same, in the same order, and so are their resamples
+                drawn = draw(bonafide, self.clusters(chosen), n=resamples, seed=self.record.options.seed)
+                counts = {"n_bonafide": int(bonafide.sum()), "n_spoof": int((~bonafide).sum())}
+                for layer in layers:
+                    own = scores[layer][chosen.index]
+                    interval = rate_interval(eer(bonafide, own), eer_resamples(bonafide, own, drawn), drawn)
+                    values = 100 * np.array([interval.value, interval.low, interval.high])
+                    row = dict(zip(EER, values, strict=True))
                     rows.append({"condition": condition[column], "layer": layer, **row, **counts})
-                line.advance(1, f"layer {layer}")
+        rows.sort(key=lambda row: layers.index(row["layer"]))
         return pd.DataFrame(rows)
 
     def explore(self, **chosen: Any) -> Explorer:

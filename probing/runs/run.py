@@ -1,5 +1,6 @@
 """A finished run, open for reading."""
 
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from probing.metrics import Resamples
 from probing.metrics.clusters import Clusters
 from probing.runs.form import RECORD, RESULTS, UTTERANCES, check_results, check_utterances
 from probing.runs.record import RunRecord
-from probing.scores.files import read_scores
+from probing.scores.official import read_official
 from probing.sealing import check_file, read_record
 from probing.targets.metrics import BINARY, NUMBER, Metric
 from probing.targets.task import Task, Trials
@@ -109,6 +110,36 @@ class Run:
         if not path.is_file():
             there = sorted(file.name.removesuffix(f".eval.{suffix}") for file in path.parent.glob(f"*.eval.{suffix}"))
             raise ProbeError(f"{path}: no such scores. There are: {', '.join(there)}")
+        table = self.trials_of(part)
+        scores = read_official(path) if self.task.is_spoofing else self._predictions(path)
+        own = [name for name in scores if name in table and name != "utterance_id"]
+        table = table.rename(columns={name: f"own_{name}" for name in own})
+        if table["utterance_id"].tolist() == scores["utterance_id"].tolist():  # as a sweep writes them
+            columns = {name: scores[name].to_numpy() for name in scores if name != "utterance_id"}
+            return table.reset_index(drop=True).assign(**columns)
+        joined = table.merge(scores, on="utterance_id", how="inner", validate="one_to_one")
+        if not len(joined) == len(table) == len(scores):
+            raise ProbeError(f"{path}: not the scores of the {len(table)} utterances of the run. Make the run again")
+        return joined
+
+    def trials_of(self, part: str = "eval") -> pd.DataFrame:
+        """Whose the trials of a part are, as `trials` has it, without scores.
+
+        Args:
+            part: as there.
+
+        Raises:
+            ProbeError: as there.
+        """
+        table = self._utterances
+        table = table[table["part"] == part].drop(columns="part")
+        if table.empty:
+            raise ProbeError(f"{self.folder / UTTERANCES}: has no utterances of {part}. Make the run again")
+        return table.dropna(axis=1, how="all")
+
+    @cached_property
+    def _utterances(self) -> pd.DataFrame:
+        """The table of utterances, read and checked once."""
         try:
             check_file(self.folder / UTTERANCES)
             table = read_parquet(self.folder / UTTERANCES)
@@ -119,17 +150,7 @@ class Run:
                 f"probe sweep {self.record.cache_folder} {as_flag('out', str(self.folder))} "
                 f"{as_flag('overwrite')}"
             ) from None
-        scores = read_scores(path)[["utterance_id", "score"]] if self.task.is_spoofing else self._predictions(path)
-        table = table[table["part"] == part].drop(columns="part")
-        if table.empty:
-            raise ProbeError(f"{self.folder / UTTERANCES}: has no utterances of {part}. Make the run again")
-        table = table.dropna(axis=1, how="all")
-        own = [name for name in scores if name in table and name != "utterance_id"]
-        table = table.rename(columns={name: f"own_{name}" for name in own})
-        joined = table.merge(scores, on="utterance_id", how="inner", validate="one_to_one")
-        if not len(joined) == len(table) == len(scores):
-            raise ProbeError(f"{path}: not the scores of the {len(table)} utterances of the run. Make the run again")
-        return joined
+        return table
 
     def _predictions(self, path: Path) -> pd.DataFrame:
         """A table of predictions, checked."""
