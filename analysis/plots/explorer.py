@@ -6,6 +6,7 @@ analysis.load("results/demo.run").explore()
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -259,8 +260,8 @@ class Explorer:
         """Widgets where they can be shown, and a picture for everything else."""
         bundle: dict[str, Any] = {"text/plain": repr(self)}
         if self._picture is None:
-            return {**bundle, "image/png": self._png(NOTE)}
-        return {**self._box._repr_mimebundle_(), **bundle, "image/png": self._picture.value}
+            return {**bundle, "image/png": b64encode(self._png(NOTE)).decode()}
+        return {**self._box._repr_mimebundle_(), **bundle, "image/png": b64encode(self._picture.value).decode()}
 
     def __repr__(self) -> str:
         return f"Explorer({self.run.folder.name}: {self.choice})"

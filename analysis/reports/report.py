@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from analysis.reports.page import Section, page_of
 from analysis.reports.run_tables import condition_table, corpora_table, layer_table
 from analysis.reports.sections import opening_of_run, sections_of_run
 from analysis.runs.comparison import compare
-from analysis.runs.loading import load_many
+from analysis.runs.loading import Runs, load_many
 from cache.atomic import replaced
 from probing.console import visible
 from probing.runs import Run
@@ -49,18 +50,22 @@ def save_report(
     'report.html'
     """
     several = load_many(runs)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+")  # a browser has fonts that matplotlib has not
+        page = _page(several, measures)
+    target = Path(path) if path else several[0].folder / "report.html"
+    with replaced(target, "name another file") as partial:
+        partial.write_bytes(visible(page).encode())
+    return str(target)
+
+
+def _page(several: Runs, measures: bool | None) -> str:
     if len(several) == 1:
         run = several[0]
-        title = f"{run.backbone} on {run.corpus}"
-        opening, sections = opening_of_run(run), sections_of_run(run, measures)
-    else:
-        title = f"{len(several)} backbones on {several[0].corpus}"
-        found = compare(several)
-        opening, sections = opening_of_comparison(found), sections_of_comparison(found, measures)
-        for name, run in zip(several.names, several, strict=True):
-            sections.append(Section(name, opening_of_run(run), sections_of_run(run, measures)))
-    target = Path(path) if path else several[0].folder / "report.html"
-    page = visible(page_of(title, opening, sections)).encode()
-    with replaced(target, "name another file") as partial:
-        partial.write_bytes(page)
-    return str(target)
+        return page_of(f"{run.backbone} on {run.corpus}", opening_of_run(run), sections_of_run(run, measures))
+    found = compare(several)
+    sections = sections_of_comparison(found, measures)
+    for name, run in zip(several.names, several, strict=True):
+        sections.append(Section(name, opening_of_run(run), sections_of_run(run, measures)))
+    title = f"{len(several)} backbones on {several[0].corpus}"
+    return page_of(title, opening_of_comparison(found), sections)

@@ -8,6 +8,7 @@ import nbformat
 import pytest
 from execute_notebooks import FOLDER, executed, kernel
 from jupyter_client.manager import KernelManager
+from nbclient import NotebookClient
 
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 SMALLER = {  # as kept, they take a minute and a half together
@@ -37,6 +38,30 @@ def test_a_notebook_runs_from_start_to_end_in_any_folder(path: Path, one_kernel:
     assert shown.count("image/png") >= 2
     assert "error" not in kinds
     assert list(tmp_path.iterdir()) == []
+
+
+PROGRESS = """import time
+from probing.progress import ProgressLine
+line = ProgressLine("Counting", 3, "sheep")
+time.sleep(0.4)
+line.advance(2, "counted <b>two</b>")"""
+
+
+def test_progress_in_a_cell_is_one_line_that_goes_away(one_kernel: KernelManager) -> None:
+    cells = [nbformat.v4.new_code_cell(source) for source in (PROGRESS, "line.close()")]
+    shown = []
+
+    def note(cell: nbformat.NotebookNode, cell_index: int, **_: object) -> None:
+        shown.append([output.get("data") for output in cells[0].outputs])
+
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    client = NotebookClient(notebook, timeout=60, km=one_kernel, on_cell_executed=note)
+    client.execute()
+    client.kc.stop_channels()
+    during, after = shown
+    assert [data["text/plain"].split(", ")[:2] for data in during] == [["Counting: 2/3 sheep", "counted <b>two</b>"]]
+    assert after == [{"text/plain": "", "text/html": ""}]
+    assert cells[1].outputs == []
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

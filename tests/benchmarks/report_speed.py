@@ -44,7 +44,9 @@ def main() -> None:
                 seconds[name].append(run(command, tree)[0])
         for name, spent in seconds.items():
             size = (Path(folder) / f"{name}.html").stat().st_size
-            figure(f"probe report, processor seconds, {name}", statistics.median(spent), f"a page of {size / 1e3:.0f} kB")
+            figure(
+                f"probe report, processor seconds, {name}", statistics.median(spent), f"a page of {size / 1e3:.0f} kB"
+            )
         if given.beside:
             ratios = [there / here for here, there in zip(seconds["here"], seconds["there"], strict=True)]
             figure("probe report, there / here", statistics.median(ratios), ", ".join(f"{one:.2f}" for one in ratios))

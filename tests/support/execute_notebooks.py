@@ -13,6 +13,8 @@ from nbclient import NotebookClient
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
 
 @contextmanager
 def kernel(folder: Path) -> Iterator[KernelManager]:
@@ -40,7 +42,7 @@ def executed(
             cell.source = cell.source.replace(before, after)
     begin = nbformat.v4.new_code_cell(f"%reset -f\nimport os\nos.chdir({str(folder)!r})\ndel os")
     notebook.cells.insert(0, begin)
-    client = NotebookClient(notebook, timeout=600, km=inside)
+    client = NotebookClient(notebook, timeout=600, km=inside, store_widget_state=False)
     client.execute()
     client.kc.stop_channels()
     del notebook.cells[0]
@@ -52,6 +54,7 @@ def executed(
         for output in cell.outputs:
             if output.output_type == "execute_result":
                 output.execution_count = number
+                output.data.pop(WIDGET, None)  # of a kernel that is gone; the picture beside it stays
     return notebook
 
 
