@@ -89,7 +89,7 @@ def test_tables_escape_names_line_up_numbers_and_offer_to_sort() -> None:
     assert found.tags.count("button") == 6
     assert found.attributes.count("aria-sort=none") == 6
     assert found.attributes.count("class=n") == 3 * 3
-    assert f"9.1 .. 45.3</td>" in text
+    assert "9.1 .. 45.3</td>" in text
     assert f"10.0 .. {FIGURE_SPACE}5.0</td>" in text
     assert "0.001</td>" in text
     assert f"10\u2008{3 * FIGURE_SPACE}</td>" in text
