@@ -15,7 +15,8 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.plots.style import GREY, MOST_DRAWN, NOTEBOOK_DPI, figure_of, label, legend, new_axes, rendered
+from analysis.plots.legends import legend
+from analysis.plots.style import GREY, MOST_DRAWN, NOTEBOOK_DPI, figure_of, label, new_axes, rendered
 from analysis.plots.tidy import LAYER, curves
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load

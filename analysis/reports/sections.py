@@ -13,14 +13,8 @@ import pandas as pd
 
 from analysis.plots.classes import class_map, confusion_picture
 from analysis.plots.conditions import condition_map, n_conditions
-from analysis.plots.depths import (
-    ablation_curve,
-    contribution_curve,
-    depth_curve,
-    depth_table,
-    gate_spread_curve,
-    has_weights,
-)
+from analysis.plots.contributions import ablation_curve, contribution_curve, gate_spread_curve, has_weights
+from analysis.plots.depths import depth_curve, depth_table
 from analysis.plots.erasure import erased_layers_curve, erasure_curve, erasure_table, has_erasure
 from analysis.plots.kinds import PLOTS
 from analysis.plots.layers import corpora_curve, layer_curve
