@@ -11,7 +11,7 @@ those of an encoder are. Frames are taken clip by clip and without padding at th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,7 +25,8 @@ from cache.errors import argument
 from .backbone import Backbone
 from .errors import BackboneUnsaved
 from .families import Family, FrameRule
-from .inputs import SAMPLING_RATE, Clip, WaveformInput
+from .inputs import SAMPLING_RATE, Samples, WaveformInput
+from .layers import HiddenStates
 
 HOP = 160
 N_FFT = 512
@@ -46,8 +47,12 @@ class AcousticBackbone(Backbone):
             f"{self.name} is computed, not loaded: there is nothing to save. Type {argument('backbone', self.spec)}"
         )
 
-    def _forward(self, clips: Sequence[Clip]) -> list[Tensor]:
-        frames = [self._encoder(torch.from_numpy(clip).to(self.device)) for clip in clips]
+    def differentiable(self) -> Callable[[Sequence[Tensor]], HiddenStates]:
+        """See `Backbone.differentiable`; there are no weights to copy."""
+        return self._hidden_states
+
+    def _forward(self, clips: Sequence[Samples]) -> list[Tensor]:
+        frames = [self._encoder(torch.as_tensor(clip, device=self.device)) for clip in clips]
         return [nn.utils.rnn.pad_sequence(frames, batch_first=True)]
 
 

@@ -15,6 +15,7 @@ from torch.nn import functional
 from transformers.models.wavlm.modeling_wavlm import WavLMAttention
 
 from .attention import position_gate
+from .layers import at_least_float32
 
 TILE = {"cpu": 2**20, "cuda": 2**26}  # scores at a time: what stays in a cache, or keeps a GPU busy
 
@@ -101,11 +102,11 @@ class _Attention(torch.autograd.Function):
         for clips, heads in _tiles(query):
             at = clips, heads
             keys = key[at]
-            scores = _mask(gate[at], bias[heads], valid, clips).add_((query[at] @ keys.mT).float(), alpha=ctx.scale)
+            scores = _mask(gate[at], bias[heads], valid, clips).add_(at_least_float32(query[at] @ keys.mT), alpha=ctx.scale)
             weights = scores.softmax(-1)
             d_value[at] = weights.to(grad.dtype).mT @ grad[at]
-            d_weights = (grad[at] @ value[at].mT).float()
-            d_scores = torch._softmax_backward_data(d_weights, weights, -1, torch.float32)
+            d_weights = at_least_float32(grad[at] @ value[at].mT)
+            d_scores = torch._softmax_backward_data(d_weights, weights, -1, weights.dtype)
             small = (ctx.scale * d_scores).to(query.dtype)
             d_query[at] = small @ keys
             d_key[at] = small.mT @ query[at]
@@ -130,7 +131,8 @@ def _tiles(query: Tensor) -> list[tuple[slice, slice]]:
 
 
 def _mask(gate: Tensor, bias: Tensor, valid: Tensor | None, clips: slice) -> Tensor:
-    return _masked(gate.float().unsqueeze(-1) * bias.float(), None if valid is None else valid[clips])
+    mask = at_least_float32(gate).unsqueeze(-1) * at_least_float32(bias)
+    return _masked(mask, None if valid is None else valid[clips])
 
 
 def _masked(mask: Tensor, valid: Tensor | None) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from .dropping import describe_blocks
 from .errors import BackboneUnsupported, BlocksUnknown, ClipUnusable
 from .families import Family, FrameRule, Padding, architecture_of
-from .inputs import SAMPLING_RATE, Clip, Input
-from .layers import CONVENTION, HiddenStates, recorded_layers
+from .inputs import SAMPLING_RATE, Input, Samples, prepared
+from .layers import CONVENTION, HiddenStates, at_least_float32, recorded_layers
 from .leaving import Done, leaving
 from .library import first_line
 from .precision import computing
@@ -118,7 +118,7 @@ class Backbone:
         with torch.inference_mode(), computing(self.device, self.precision):
             return self._hidden_states(waveforms)
 
-    def _hidden_states(self, waveforms: Sequence[np.ndarray]) -> HiddenStates:
+    def _hidden_states(self, waveforms: Sequence[np.ndarray] | Sequence[Tensor]) -> HiddenStates:
         clips = self._batch(waveforms)
         n_frames = [self.n_frames(len(clip)) for clip in clips]
         longest = max(n_frames)
@@ -178,6 +178,14 @@ class Backbone:
         from .trainable import Trainable
 
         return Trainable(self, checkpointing=checkpointing, dropout=dropout, layerdrop=layerdrop, masking=masking)
+
+    def differentiable(self) -> Callable[[Sequence[Tensor]], HiddenStates]:
+        """Give what computes hidden states of waveforms (n_samples,) that are tensors, with gradients back to these.
+
+        Samples are normalised, or made a spectrogram, as for `hidden_states`, to rounding. It is a `Trainable`, with a
+        copy of the weights, of which none is trained.
+        """
+        return self.trainable()
 
     def truncate(self, k: int) -> Backbone:
         """Give the backbone of the first k blocks: its layers are the layers 0..k of this one."""
@@ -251,7 +259,7 @@ class Backbone:
     def _weights_sha256(self) -> str:
         return weights_sha256(self._encoder)
 
-    def _batch(self, waveforms: Sequence[np.ndarray]) -> list[Clip]:
+    def _batch(self, waveforms: Sequence[np.ndarray] | Sequence[Tensor]) -> list[Samples]:
         """The clips of a batch, checked."""
         clips = [self._clip(position, waveform) for position, waveform in enumerate(waveforms)]
         lengths = sorted({len(clip) for clip in clips})
@@ -265,11 +273,11 @@ class Backbone:
             )
         return clips
 
-    def _clip(self, position: int, waveform: np.ndarray) -> Clip:
-        clip = np.asarray(waveform, dtype=np.float32)
+    def _clip(self, position: int, waveform: np.ndarray | Tensor) -> Samples:
+        clip: Any = waveform if isinstance(waveform, Tensor) else np.asarray(waveform, dtype=np.float32)
         if clip.ndim != 1:
             raise ClipUnusable(
-                f"clip {position} has shape {clip.shape}; expected one channel, (n_samples,). Average its channels."
+                f"clip {position} has shape {tuple(clip.shape)}; expected one channel, (n_samples,). Average its channels."
             )
         if len(clip) < self.min_samples or (self.max_samples is not None and len(clip) > self.max_samples):
             most = f"to {self.max_samples}" if self.max_samples is not None else "or more"
@@ -277,21 +285,22 @@ class Backbone:
                 f"clip {position} has {len(clip)} samples; {self.name} takes {self.min_samples} {most}. Leave it "
                 "out, crop it or pad it."
             )
-        if not np.isfinite(clip).all():
+        finite = clip.isfinite() if isinstance(clip, Tensor) else np.isfinite(clip)
+        if not finite.all():
             raise ClipUnusable(
                 f"clip {position} holds values that are not finite numbers. Decode it again, or leave it out."
             )
         return clip
 
-    def _forward(self, clips: Sequence[Clip]) -> list[Tensor]:
+    def _forward(self, clips: Sequence[Samples]) -> list[Tensor]:
         with recorded_layers(self._blocks) as layers:
             self._run(clips)
-        return [layer.float() for layer in layers]
+        return [at_least_float32(layer) for layer in layers]
 
-    def _run(self, clips: Sequence[Clip]) -> None:
+    def _run(self, clips: Sequence[Samples]) -> None:
         """A forward pass, for what hooks on the blocks see of it."""
         with torch.autocast(self.device.type, enabled=False):  # in float32, whatever the precision of the model
-            inputs = self._input(clips, self.device)
+            inputs = prepared(self._input, clips, self.device)
         with warnings.catch_warnings():
             # WavLM hands PyTorch a boolean mask beside a float position bias; the result is right.
             warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask")

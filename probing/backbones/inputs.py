@@ -11,6 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
+from torch.nn.utils.rnn import pad_sequence
 
 from probing.accelerators import to_device
 
@@ -20,6 +22,7 @@ from .library import import_transformers
 
 SAMPLING_RATE = 16000
 Clip = np.ndarray[Any, np.dtype[np.float32]]
+Samples = Clip | Tensor
 WAVEFORM_SETTINGS: dict[str, Any] = {
     "feature_extractor_type": "Wav2Vec2FeatureExtractor",
     "feature_size": 1,
@@ -46,6 +49,18 @@ class Input(Protocol):
     def __call__(self, clips: Sequence[Clip], device: torch.device) -> dict[str, Tensor]:
         """Prepare a batch."""
         ...
+
+    def of_tensors(self, clips: Sequence[Tensor]) -> dict[str, Tensor]:
+        """The same of tensors, which gradients go back to, in their own type."""
+        ...
+
+
+def prepared(audio_input: Input, clips: Sequence[Samples], device: torch.device) -> dict[str, Tensor]:
+    """Prepare a batch, on a device: with gradients if the clips are tensors."""
+    tensors = [clip.to(device) for clip in clips if isinstance(clip, Tensor)]
+    if tensors:
+        return audio_input.of_tensors(tensors)
+    return audio_input([clip for clip in clips if not isinstance(clip, Tensor)], device)
 
 
 class WaveformInput:
@@ -95,6 +110,17 @@ class WaveformInput:
             inputs["attention_mask"] = to_device(mask, device)
         return inputs
 
+    def of_tensors(self, clips: Sequence[Tensor]) -> dict[str, Tensor]:
+        """See `Input`."""
+        clips = [clip[: len(clip) // self.multiple * self.multiple] for clip in clips]
+        if self.unit_variance:
+            clips = [(clip - clip.mean()) / (clip.var(correction=0) + 1e-7).sqrt() for clip in clips]
+        inputs = {"input_values": pad_sequence(clips, batch_first=True)}
+        if self.always_mask or len({len(clip) for clip in clips}) > 1:
+            mask = [torch.ones(len(clip), dtype=torch.long, device=clip.device) for clip in clips]
+            inputs["attention_mask"] = pad_sequence(mask, batch_first=True)
+        return inputs
+
 
 class LogMelInput:
     """Whisper's log-mel spectrogram (B, bins, 3000), the clip padded to 30 s by zeros: the model knows no mask."""
@@ -119,6 +145,18 @@ class LogMelInput:
             for clip in clips
         ]
         return {"input_features": to_device(torch.from_numpy(np.stack(spectrograms)).float(), device)}
+
+    def of_tensors(self, clips: Sequence[Tensor]) -> dict[str, Tensor]:
+        """See `Input`; what WhisperFeatureExtractor computes, in PyTorch."""
+        known = self._extractor
+        padded = [functional.pad(clip, (0, known.n_samples - len(clip)), value=known.padding_value) for clip in clips]
+        waveforms = torch.stack(padded)
+        window = torch.hann_window(known.n_fft, dtype=waveforms.dtype, device=waveforms.device)
+        spectrum = torch.stft(waveforms, known.n_fft, known.hop_length, window=window, return_complex=True)[..., :-1]
+        energy = torch.as_tensor(known.mel_filters).to(waveforms).T @ _power(spectrum)
+        levels = energy.clamp(min=1e-10).log10()
+        floor = levels.amax(dim=(1, 2), keepdim=True) - 8.0
+        return {"input_features": (torch.maximum(levels, floor) + 4.0) / 4.0}
 
 
 class FilterBankInput:
@@ -154,6 +192,33 @@ class FilterBankInput:
         if any(len(bank) != longest for bank in banks):
             inputs["attention_mask"] = to_device(mask, device)
         return inputs
+
+    def of_tensors(self, clips: Sequence[Tensor]) -> dict[str, Tensor]:
+        """See `Input`; what SeamlessM4TFeatureExtractor computes, in PyTorch."""
+        banks = [self._frames_of_tensor(clip) for clip in clips]
+        inputs = {"input_features": pad_sequence(banks, batch_first=True)}
+        if len({len(bank) for bank in banks}) > 1:
+            mask = [torch.ones(len(bank), dtype=torch.long, device=bank.device) for bank in banks]
+            inputs["attention_mask"] = pad_sequence(mask, batch_first=True)
+        return inputs
+
+    def _frames_of_tensor(self, clip: Tensor) -> Tensor:
+        """Kaldi's filter bank: 16-bit samples, no offset within a window, pre-emphasis of 0.97, 512-point transform."""
+        known = self._extractor
+        windows = (clip * 2.0**15).unfold(0, 400, 160)
+        windows = windows - windows.mean(dim=1, keepdim=True)
+        windows = torch.cat([windows[:, :1] * (1 - 0.97), windows[:, 1:] - 0.97 * windows[:, :-1]], dim=1)
+        spectrum = torch.fft.rfft(windows * torch.as_tensor(known.window).to(clip), 512)
+        energy = _power(spectrum) @ torch.as_tensor(known.mel_filters).to(clip)
+        levels = energy.clamp(min=1.192092955078125e-07).log()
+        levels = (levels - levels.mean(dim=0)) / (levels.var(dim=0, correction=1) + 1e-7).sqrt()
+        n_frames = len(levels) // known.stride
+        return levels[: n_frames * known.stride].reshape(n_frames, -1)[: self._rule.n_frames(len(clip))]
+
+
+def _power(spectrum: Tensor) -> Tensor:
+    """Its squared absolute values, with a gradient where they are 0, too."""
+    return spectrum.real.square() + spectrum.imag.square()
 
 
 def input_of(

@@ -41,6 +41,11 @@ class HiddenStates:
         return clips[0] if len(clips) == 1 else torch.cat(clips)
 
 
+def at_least_float32(values: Tensor) -> Tensor:
+    """Values as float32; float64, in which gradients are checked, stays."""
+    return values if values.dtype == torch.float64 else values.float()
+
+
 @torch.no_grad()
 def relative_differences(found: HiddenStates, expected: HiddenStates) -> list[float]:
     """Compare every layer of the same clips: the worst difference on a valid frame over the layer's root mean square.

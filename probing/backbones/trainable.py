@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from cache.errors import argument
@@ -133,11 +133,12 @@ class Trainable(nn.Module):
         self._backbone._encoder.training = mode and (self._dropout or self._masking)
         return self
 
-    def forward(self, waveforms: Sequence[np.ndarray]) -> HiddenStates:
+    def forward(self, waveforms: Sequence[np.ndarray] | Sequence[Tensor]) -> HiddenStates:
         """Compute every layer of a batch of clips, with gradients.
 
         Args:
             waveforms: mono clips at 16 kHz, (n_samples,) each, in [-1, 1], not normalised: that is done here, per clip.
+                If they are tensors, of the type of the weights, gradients go back to them.
 
         Returns:
             L + 1 tensors (B, T, D) and the valid frames of each clip.
@@ -194,7 +195,7 @@ class Trainable(nn.Module):
         backbone.dim = backbone._verified_dim()
         return backbone
 
-    def _check_length(self, waveforms: Sequence[np.ndarray]) -> None:
+    def _check_length(self, waveforms: Sequence[np.ndarray] | Sequence[Tensor]) -> None:
         longest = max((self.n_frames(len(clip)) for clip in waveforms), default=0)
         needed = self._backbone._config.mask_time_length
         if 0 < longest < needed and self._on.get("mask_time_prob"):
