@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cache import Cache, ProbeError
 from cache.errors import argument
-from probing.audio import UnusableAudio, Waveform, load_audio
+from probing.audio import Cropping, UnusableAudio, Waveform, load_audio
 from probing.corpora import load_corpus
 from probing.extraction import Options
 
@@ -17,17 +17,18 @@ class Waveforms:
     Args:
         cache: an open cache.
         audio_root: where the audio lies now; default where it lay at extraction.
+        cropping: how much of a clip is wanted; default as much as the model saw.
 
     Raises:
         ProbeError: the cache does not say how it was made, or the folder is not there.
     """
 
-    def __init__(self, cache: Cache, audio_root: Path | None = None) -> None:
+    def __init__(self, cache: Cache, audio_root: Path | None = None, cropping: Cropping | None = None) -> None:
         about = cache.about
         if not about.get("options"):
             raise ProbeError(f"{cache.folder}: does not say how its audio was read, so it cannot be read again")
         options = Options(**about["options"])
-        self.cropping, self.view = options.cropping, options.heard_through
+        self.cropping, self.view = cropping or options.cropping, options.heard_through
         if audio_root is None:  # the demo corpus may have moved with the package
             demo = about.get("corpus_spec") == "demo"
             audio_root = load_corpus("demo").root if demo else Path(about.get("audio_root", ""))

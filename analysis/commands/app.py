@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from analysis.commands.attack import attack
 from analysis.commands.cache import cache_app
 from analysis.commands.calibrate import calibrate
 from analysis.commands.compare import compare
@@ -91,6 +92,7 @@ for command in (
     similarity,
     transfer,
     robustness,
+    attack,
     describe,
     inspect,
     verify,

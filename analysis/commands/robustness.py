@@ -11,7 +11,6 @@ from analysis.commands.files import check_folder
 from analysis.commands.parameters import with_options
 from analysis.commands.printing import out, print_frame
 from analysis.runs.kinds import RUN, expect
-from cache import Cache, ProbeError
 from cache.atomic import replaced_folder
 from probing.extraction.machine import Machine
 from probing.robustness.grid import GRID, parse_grid
@@ -60,9 +59,9 @@ def robustness(
     check_folder(folder)
     load = import_module("analysis.runs.loading").load
     loaded = load(run, corpus)
-    clean = _cache_of(loaded)
-    robust = import_module("probing.robustness.views")  # from here on it takes seconds
     looked = import_module("analysis.robustness")
+    clean = looked.eval_cache(loaded)
+    robust = import_module("probing.robustness.views")  # from here on it takes seconds
     ids = loaded.trials(f"linear-layer-{loaded.record.finding.layer:02d}", loaded.part("eval"))["utterance_id"]
     table = clean.utterances[clean.utterances["utterance_id"].isin(set(ids))]
     made = robust.extract_views(clean, conditions, table, machine, folder=views, seed=seed, audio_root=audio_root)
@@ -94,16 +93,3 @@ def robustness(
     out.print(f"\n{sentence}\n", markup=False)
     out.print(f"Picture: {' and '.join(map(str, pictures))}", markup=False)
     out.print(f"Results: {folder / 'robustness.csv'} and {folder / 'layers.csv'}", markup=False)
-
-
-def _cache_of(run: "LoadedRun") -> Cache:  # type: ignore[name-defined]  # noqa: F821
-    """The cache of the eval trials of a run: where it was, or beside the run."""
-    known = run.record.caches[run.part("eval")]
-    for place in (Path(known.folder), run.folder.parent / Path(known.folder).name):
-        try:
-            found = Cache(place)
-        except (ProbeError, OSError):
-            continue
-        if found.id == known.id:
-            return found
-    raise ProbeError(f"{run.folder}: its cache {known.id} is not in {known.folder}. Put it there, or beside the run")

@@ -11,15 +11,18 @@ from analysis.commands.arguments import (
     Device,
     HeadName,
 )
+from analysis.commands.parameters import with_options
 from analysis.commands.printing import out
 from analysis.commands.verdicts import print_threshold, print_verdicts, rates_in_words, share_of
 from analysis.runs.kinds import EXPORT, RUN, expect
 from cache.errors import OptionError, ProbeError
 from cache.manifest import MANIFEST
 from probing.progress import console
+from probing.robustness.smoothing import Smoothing
 from probing.scores.files import VERDICT_FILES, check_output
 
 
+@with_options
 def score(
     where: Annotated[Path, typer.Argument(metavar="WHERE", help="A run, or a folder of probe export.")],
     inputs: Annotated[
@@ -58,6 +61,7 @@ def score(
     audio_root: AudioRoot = None,
     split: Annotated[str | None, typer.Option(help="Only this split of a cache or corpus [default: all].")] = None,
     device: Device = "cpu",
+    smoothing: Smoothing,
 ) -> None:
     """Score audio, a corpus or a cache with a trained head, higher for bona fide.
 
@@ -70,6 +74,7 @@ def score(
     probe score small recordings extra.wav --false-alarm 1% --out verdicts.csv
     probe score results/demo.run results/demo.cache --split eval --out scores.txt
     probe score small --corpus asvspoof2019-la:/data/asvspoof2019 --split eval --out scores.txt
+    probe score results/demo.run clip.wav --smooth 8 --noise-snr 20
     """
     on_audio = not corpus and not any((path / MANIFEST).is_file() for path in inputs or ())
     check_output(file, form, verdicts=on_audio)
@@ -93,6 +98,7 @@ def score(
         false_alarm=share,
         calibrated=calibrated,
         device=device,
+        smoothing=smoothing,
         on_failure=lambda name, reason: console.print(f"{name}: {reason}; left out", markup=False),
     )
     if as_json:

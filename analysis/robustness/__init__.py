@@ -1,7 +1,24 @@
-"""What layers and heads keep of what they know when the audio is noisy, coded or reverberant."""
+"""What layers and heads keep of what they know when the audio is noisy, coded, reverberant or attacked."""
 
+from analysis.robustness.attack_finding import sentence_of_attacks
+from analysis.robustness.attack_pictures import attack_map
+from analysis.robustness.attacking import Attacks, attack_run, chosen_layers
 from analysis.robustness.finding import layers_table, sentence_of
-from analysis.robustness.measuring import Robustness, measure
+from analysis.robustness.measuring import Robustness, eval_cache, measure
 from analysis.robustness.pictures import robustness_map, snr_curve, snr_kinds
 
-__all__ = ["Robustness", "layers_table", "measure", "robustness_map", "sentence_of", "snr_curve", "snr_kinds"]
+__all__ = [
+    "Attacks",
+    "Robustness",
+    "attack_map",
+    "attack_run",
+    "chosen_layers",
+    "eval_cache",
+    "layers_table",
+    "measure",
+    "robustness_map",
+    "sentence_of",
+    "sentence_of_attacks",
+    "snr_curve",
+    "snr_kinds",
+]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,7 @@ def measure(
     Raises:
         ProbeError: another target, no stored probes, or views of other utterances, layers or another backbone.
     """
-    known = _known(run, heads)
+    known = known_heads(run, heads)
     part = run.part("eval")
     trials = run.trials(f"{LINEAR}{run.record.finding.layer:02d}", part)
     there = [set(cache.utterances["utterance_id"]) for cache in (clean, *views.values())]
@@ -112,7 +113,7 @@ def measure(
             for cache in caches.values() if about is known[0] else ():
                 weights = [run.record.fingerprint.get("backbone_weights_sha256")]
                 check_cache(head, cache, weights, run.record.fingerprint, str(run.folder))
-            of_head = _Scored(run, about, bonafide, drawn)
+            of_head = Scored(run, about, bonafide, drawn)
             for name, cache in caches.items():
                 cache.require(head.tier, head.layers)
                 condition = next((one for one in conditions if one.name == name), None)
@@ -128,8 +129,29 @@ def measure(
     return Robustness(run, tuple(conditions), table, resampled, drawn, len(trials) - len(used))
 
 
-def _known(run: LoadedRun, heads: bool) -> list[Candidate]:
-    """The probes of layers in order, then the heads."""
+def eval_cache(run: LoadedRun) -> Cache:
+    """The cache of the eval trials of a run: where it was, or beside the run.
+
+    Raises:
+        ProbeError: it is not there.
+    """
+    known = run.record.caches[run.part("eval")]
+    for place in (Path(known.folder), run.folder.parent / Path(known.folder).name):
+        try:
+            found = Cache(place)
+        except (ProbeError, OSError):
+            continue
+        if found.id == known.id:
+            return found
+    raise ProbeError(f"{run.folder}: its cache {known.id} is not in {known.folder}. Put it there, or beside the run")
+
+
+def known_heads(run: LoadedRun, heads: bool) -> list[Candidate]:
+    """The probes of layers of a run in order, then its heads.
+
+    Raises:
+        ProbeError: another target, or no stored probes.
+    """
     if not run.task.is_spoofing:
         raise ProbeError(f"{run.folder}: its target is {run.task.target}. Expected a run of bona fide against spoof")
     if not (run.folder / "heads" / "linear.safetensors").exists():
@@ -143,7 +165,7 @@ def _known(run: LoadedRun, heads: bool) -> list[Candidate]:
     return [*probes, *(others if heads else ())]
 
 
-class _Scored:
+class Scored:
     """The figures of one head, against its own on clean audio."""
 
     def __init__(self, run: LoadedRun, about: Candidate, bonafide: NDArray[np.bool_], drawn: Resamples) -> None:

@@ -102,7 +102,8 @@ class _Attention(torch.autograd.Function):
         for clips, heads in _tiles(query):
             at = clips, heads
             keys = key[at]
-            scores = _mask(gate[at], bias[heads], valid, clips).add_(at_least_float32(query[at] @ keys.mT), alpha=ctx.scale)
+            products = at_least_float32(query[at] @ keys.mT)
+            scores = _mask(gate[at], bias[heads], valid, clips).add_(products, alpha=ctx.scale)
             weights = scores.softmax(-1)
             d_value[at] = weights.to(grad.dtype).mT @ grad[at]
             d_weights = at_least_float32(grad[at] @ value[at].mT)

@@ -261,7 +261,8 @@ class Backbone:
 
     def _batch(self, waveforms: Sequence[np.ndarray] | Sequence[Tensor]) -> list[Samples]:
         """The clips of a batch, checked."""
-        clips = [self._clip(position, waveform) for position, waveform in enumerate(waveforms)]
+        given: Sequence[np.ndarray | Tensor] = waveforms
+        clips = [self._clip(position, waveform) for position, waveform in enumerate(given)]
         lengths = sorted({len(clip) for clip in clips})
         if not clips:
             raise ClipUnusable("no clips were given; expected a batch of at least one.")
@@ -277,7 +278,8 @@ class Backbone:
         clip: Any = waveform if isinstance(waveform, Tensor) else np.asarray(waveform, dtype=np.float32)
         if clip.ndim != 1:
             raise ClipUnusable(
-                f"clip {position} has shape {tuple(clip.shape)}; expected one channel, (n_samples,). Average its channels."
+                f"clip {position} has shape {tuple(clip.shape)}; expected one channel, (n_samples,). Average its "
+                "channels."
             )
         if len(clip) < self.min_samples or (self.max_samples is not None and len(clip) > self.max_samples):
             most = f"to {self.max_samples}" if self.max_samples is not None else "or more"

@@ -56,7 +56,7 @@ def layers_of(
     named = audio if isinstance(audio, Mapping) else _named(audio)
 
     def compute(batch: dict[str, Waveform], failures: dict[str, str]) -> dict[str, NDArray[Any]]:
-        return _states_by_name(batch, backbone, options, failures)
+        return states_by_name(batch, backbone, options, failures)
 
     return by_batches(
         named, backbone, options, compute, batch_size=batch_size, on_failure=on_failure, on_measures=on_measures
@@ -116,10 +116,10 @@ def by_batches(
                     on_failure(clip.utterance_id, failures[clip.utterance_id])
 
 
-def _states_by_name(
+def states_by_name(
     batch: dict[str, Waveform], backbone: Backbone, options: Options, failures: dict[str, str]
 ) -> dict[str, NDArray[Any]]:
-    """The states of each utterance of a batch; those of no use are put down in `failures`."""
+    """The states of each utterance of a batch, see `layers_of`; those of no use are put down in `failures`."""
     while batch:
         try:
             states = states_of(batch, backbone, range(backbone.n_layers + 1), options.tiers)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
+LEAST_VARIANCE = 1e-12  # the root of less has gradients without bound
 POOLING = "mean and population standard deviation over valid frames, two passes in float32"
 
 
@@ -23,3 +24,11 @@ def pool(states: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     mean = weights @ states
     variance = weights @ (states - mean).square()
     return torch.cat([mean, variance.sqrt()], dim=1)
+
+
+def pool_with_gradients(states: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """What `pool` gives, (B, 2, D), with gradients that are finite; float64 stays."""
+    weights = weights.to(states.dtype)
+    mean = weights @ states
+    variance = weights @ (states - mean).square()
+    return torch.cat([mean, variance.clamp_min(LEAST_VARIANCE).sqrt()], dim=1)

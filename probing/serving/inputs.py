@@ -25,6 +25,7 @@ from probing.evaluation import Evaluation, evaluate
 from probing.labels import BONAFIDE, are_of_spoofing
 from probing.metrics.thresholds import ErrorRates, error_rates
 from probing.progress import console
+from probing.robustness.smoothing import Smoothing
 from probing.scores.files import VERDICT_FILES, Form, check_output, write_scores
 from probing.serving.heads import ServingError
 from probing.serving.score import Server
@@ -98,6 +99,7 @@ def score_inputs(
     false_alarm: float | None = None,
     calibrated: bool = False,
     device: str = "cpu",
+    smoothing: Smoothing | None = None,
     on_failure: Callable[[str, str], None] = lambda name, reason: None,
     say: Callable[[str], None] = console.print,
 ) -> Result:
@@ -116,6 +118,7 @@ def score_inputs(
         false_alarm: see `choose_threshold`.
         calibrated: write log-likelihood ratios into a score file, instead of the head's own scores.
         device: where audio is run.
+        smoothing: noised copies to score in the place of each clip.
         on_failure: told the name and the reason of audio of no use.
         say: where to put what a person should know.
 
@@ -133,7 +136,14 @@ def score_inputs(
         )
     if caches and len(inputs) > 1:
         raise ServingError(f"{caches[0]}: a cache is scored alone. Give one cache, or audio")
+    smoothing = smoothing or Smoothing()
+    if caches and smoothing:
+        raise ServingError(
+            f"{argument('smooth', smoothing.smooth)}: noise is added to audio, and {caches[0]} is a cache. Score "
+            f"audio, or a {argument('corpus')}"
+        )
     server = Server(where, head)
+    server.check_smoothing(smoothing)
     if server.note and not on_audio:  # a verdict holds it
         say(f"Note: {server.note}.")
     if on_audio and (form == "2019" or split):
@@ -143,7 +153,7 @@ def score_inputs(
         )
     output = _Output(server, file, form, calibrated)
     if on_audio:
-        return _on_audio(server, audio_files(inputs, say), output, prior, false_alarm, device, on_failure)
+        return _on_audio(server, audio_files(inputs, say), output, prior, false_alarm, device, smoothing, on_failure)
     if corpus:
         read = load_corpus(corpus, audio_root=audio_root, splits=[split] if split else None)
         for note in read.notes:
@@ -151,11 +161,13 @@ def score_inputs(
         table = read.utterances
         output.check(table, read.name)
         files = {name: read.root / path for name, path in zip(table["utterance_id"], table["path"], strict=True)}
-        scores = server.on_audio(files, device, on_failure)
+        scores = server.on_audio(files, device, on_failure, smoothing)
         table = table[table["utterance_id"].isin(scores)]
         if table.empty:
             raise ServingError(f"{len(files)} files, and none can be used. Nothing was written; give other audio")
         values = np.array([scores[name] for name in table["utterance_id"]])
+        if smoothing:
+            say(f"Note: {_of_smoothing(smoothing)}.")
         return _evaluated(server, table, values, output, len(files) - len(table), false_alarm)
     cache = Cache(caches[0])
     table = cache.select({"split": split} if split else None)
@@ -205,6 +217,7 @@ def _on_audio(
     prior: float,
     false_alarm: float | None,
     device: str,
+    smoothing: Smoothing,
     on_failure: Callable[[str, str], None],
 ) -> Result:
     reference = server.reference
@@ -216,12 +229,15 @@ def _on_audio(
         failures[name] = (str(files[name]), reason)
         on_failure(name, reason)
 
-    clips = list(server.clips(files, device, failed, reference.training if reference else None))
+    training = reference.training if reference else None
+    clips = list(server.clips(files, device, failed, training, smoothing))
     if not clips:
         raise ServingError(f"{len(files)} files, and none can be used. Nothing was written; give other audio")
     notes = [server.note] if server.note else []
-    early = sum(clip.distance is None for clip in clips) if reference and reference.training else 0
-    if early:
+    early = sum(clip.distance is None for clip in clips) if training else 0
+    if smoothing:
+        notes.append(_of_smoothing(smoothing))
+    elif early:
         notes.append(
             f"{early} of {len(clips)} clips left before the layer whose distance from the training clips is known; "
             "they were compared by length, level, bandwidth and noise floor only"
@@ -235,6 +251,7 @@ def _on_audio(
         false_alarm=false_alarm,
         cropping=server.options.cropping,
         notes=notes,
+        smoothing=smoothing.as_dict() if smoothing else None,
     )
     if output.file is not None and output.file.suffix.lower() in VERDICT_FILES:
         write_verdicts(output.file, verdicts)
@@ -242,6 +259,14 @@ def _on_audio(
         table = pd.DataFrame({"utterance_id": [clip.name for clip in clips]})
         output.write(table, np.array([clip.score for clip in clips]))
     return Result(server.name, len(clips), len(failures), verdicts, threshold=verdicts.threshold, left=server.left)
+
+
+def _of_smoothing(smoothing: Smoothing) -> str:
+    """A sentence on scores of noised copies."""
+    return (
+        f"{smoothing.sentence}; the threshold, the ratios and the errors were measured on clips without noise, and "
+        "clips are compared with the training clips by length, level, bandwidth and noise floor only"
+    )
 
 
 def write_verdicts(file: Path, verdicts: Verdicts) -> None:

@@ -16,9 +16,10 @@ from cache.errors import argument
 from probing.audio import SAMPLING_RATE, Waveform, stated_seconds
 from probing.backbones import Backbone
 from probing.extraction import Options, layers_of
-from probing.extraction.layers import by_batches
+from probing.extraction.layers import by_batches, states_by_name
 from probing.heads.head import Head
 from probing.progress import progress_line
+from probing.robustness.smoothing import Smoothing
 from probing.runs import Run
 from probing.serving.early import Left, score_batch
 from probing.serving.exit_heads import ExitHeads
@@ -98,9 +99,23 @@ class Server:
             return self.exported.reference
         return reference_of(self.run, self.name, self.head)
 
-    def on_audio(self, files: dict[str, Path], device: str, on_failure: Callable[[str, str], None]) -> dict[str, float]:
+    def on_audio(
+        self,
+        files: dict[str, Path],
+        device: str,
+        on_failure: Callable[[str, str], None],
+        smoothing: Smoothing | None = None,
+    ) -> dict[str, float]:
         """Scores by name of audio files."""
-        return {clip.name: clip.score for clip in self.clips(files, device, on_failure)}
+        return {clip.name: clip.score for clip in self.clips(files, device, on_failure, smoothing=smoothing)}
+
+    def check_smoothing(self, smoothing: Smoothing) -> None:
+        """Refuse noised copies of clips where each would leave at a depth of its own."""
+        if smoothing and isinstance(self.head, ExitHeads):
+            raise ServingError(
+                f"{argument('smooth', smoothing.smooth)}: {self.where} has early exit, where the noised copies of a "
+                "clip would leave at several depths. Export one head, without exits: probe export RUN DIR"
+            )
 
     def clips(
         self,
@@ -108,15 +123,17 @@ class Server:
         device: str,
         on_failure: Callable[[str, str], None],
         training: TrainingClips | None = None,
+        smoothing: Smoothing | None = None,
     ) -> Iterator[ScoredClip]:
         """Scores of audio files one by one, with their distance from the training clips where these are given."""
+        self.check_smoothing(smoothing or Smoothing())
         if self.exported:
             backbone = self.exported.load_backbone(device)
         else:
             backbone = load_run_backbone(self.run, self.options, device)
             if head_depth(self.head):
                 backbone = backbone.truncate(head_depth(self.head))
-        for clip in scored_clips(self.head, backbone, self.options, files, on_failure, training):
+        for clip in scored_clips(self.head, backbone, self.options, files, on_failure, training, smoothing):
             if clip.depth is not None:
                 self.left[clip.depth] = self.left.get(clip.depth, 0) + 1
             yield clip
@@ -203,6 +220,7 @@ def scored_clips(
     files: dict[str, Path],
     on_failure: Callable[[str, str], None],
     training: TrainingClips | None = None,
+    smoothing: Smoothing | None = None,
 ) -> Iterator[ScoredClip]:
     """Score audio files one by one, in their order, and say what their audio is like.
 
@@ -213,6 +231,7 @@ def scored_clips(
         files: by name.
         on_failure: told the name and the reason of those of no use, which are not there.
         training: what the training clips were like, for the distance from them.
+        smoothing: noised copies to score in the place of each clip, whose distance is not known then.
     """
     measured: dict[str, Mapping[str, float]] = {}
     longest = options.cropping.n_samples() / SAMPLING_RATE
@@ -223,7 +242,8 @@ def scored_clips(
             on_failure(name, reason)
 
         layer = None if training is None else training.layer
-        for name, left in _left(head, backbone, options, files, layer, failed, measured.__setitem__):
+        way = smoothing or Smoothing()
+        for name, left in _left(head, backbone, options, files, layer, way, failed, measured.__setitem__):
             measures = measured.pop(name)
             distance = None
             if training is not None and left.mean is not None:
@@ -240,6 +260,7 @@ def _left(
     options: Options,
     files: dict[str, Path],
     layer: int | None,
+    smoothing: Smoothing,
     on_failure: Callable[[str, str], None],
     on_measures: Callable[[str, Mapping[str, float]], None],
 ) -> Iterator[tuple[str, Left]]:
@@ -253,8 +274,47 @@ def _left(
 
         yield from by_batches(files, backbone, options, compute, on_failure=on_failure, on_measures=on_measures)
         return
+    if smoothing:
+
+        def smoothed(batch: dict[str, Waveform], failures: dict[str, str]) -> dict[str, Left]:
+            scores = scores_of_batch([head], batch, backbone, options, smoothing, failures)
+            return {name: Left(float(of_heads[0]), head_depth(head)) for name, of_heads in scores.items()}
+
+        yield from by_batches(files, backbone, options, smoothed, on_failure=on_failure, on_measures=on_measures)
+        return
     for name, layers in layers_of(files, backbone, options, on_failure=on_failure, on_measures=on_measures):
-        x = layers[head.layers]
-        score = float(head.score(x if head.tier == "frames" else x[:, None])[0])
+        score = score_of_layers(head, layers)
         mean = None if layer is None else mean_over_time(layers[layer], head.tier)
         yield name, Left(score, head_depth(head), mean)
+
+
+def score_of_layers(head: AnyHead, layers: NDArray[Any]) -> float:
+    """Score of an utterance by all its layers, as `layers_of` gives them."""
+    x = layers[head.layers]
+    return float(head.score(x if head.tier == "frames" else x[:, None])[0])
+
+
+def scores_of_batch(
+    heads: Sequence[AnyHead],
+    batch: Mapping[str, Waveform],
+    backbone: Backbone,
+    options: Options,
+    smoothing: Smoothing,
+    failures: dict[str, str],
+) -> dict[str, NDArray[np.float64]]:
+    """Scores of several heads of one tier on the clips of a batch, (heads,) by name.
+
+    Args:
+        heads: trained.
+        batch: waveforms by name, of lengths that may share a batch.
+        backbone: with the blocks that all heads need.
+        options: how states are rounded.
+        smoothing: noised copies to score instead, if any.
+        failures: takes the reason why a clip is not there.
+    """
+
+    def score(copies: dict[str, Waveform]) -> dict[str, NDArray[np.float64]]:
+        states = states_by_name(copies, backbone, options, failures)
+        return {name: np.array([score_of_layers(head, of) for head in heads]) for name, of in states.items()}
+
+    return smoothing.mean(batch, score)

@@ -96,7 +96,8 @@ class Verdicts:
 
     head: whose score it is. prior: of bona fide. threshold: None where there is nothing to choose it by, and then there
     are no decisions. eer: by part, with its interval. cllr: of the ratios by part, in bits. corpus: what these were
-    measured on. notes: sentences that a person should know.
+    measured on. notes: sentences that a person should know. smoothing: the noised copies that were scored in the place
+    of each clip; None if there were none.
     """
 
     head: str
@@ -107,6 +108,7 @@ class Verdicts:
     cllr: Mapping[str, float] = field(default_factory=dict)
     corpus: str = ""
     notes: tuple[str, ...] = ()
+    smoothing: Mapping[str, Any] | None = None
 
     def table(self) -> pd.DataFrame:
         """One row a clip, with the error rates in every row, so that no decision is without them."""
@@ -153,6 +155,7 @@ class Verdicts:
             "eer": eer,
             "cllr": dict(self.cllr),
             "threshold": threshold,
+            "smoothing": dict(self.smoothing) if self.smoothing else None,
             "notes": list(self.notes),
             "clips": [
                 {
@@ -213,6 +216,7 @@ def judge(
     false_alarm: float | None = None,
     cropping: Cropping | None = None,
     notes: Iterable[str] = (),
+    smoothing: Mapping[str, Any] | None = None,
 ) -> Verdicts:
     """Say what the scores of clips mean.
 
@@ -225,6 +229,7 @@ def judge(
         false_alarm: see `choose_threshold`.
         cropping: how much of a clip the head is given, for messages.
         notes: sentences that a person should know of the head.
+        smoothing: see `Verdicts`.
 
     Raises:
         OptionError: a prior or a share that is none.
@@ -238,7 +243,8 @@ def judge(
             "probability and no decision. Write it again: probe export RUN DIR, after probe sweep if the run is as old"
         )
         plain = [Verdict(clip.name, clip.path, clip.score, cut=clip.cut) for clip in clips]
-        return Verdicts(head, prior, (*plain, *of_no_use), notes=tuple(filter(None, (*notes, said, of_cut))))
+        said_of_all = tuple(filter(None, (*notes, said, of_cut)))
+        return Verdicts(head, prior, (*plain, *of_no_use), notes=said_of_all, smoothing=smoothing)
     threshold = choose_threshold(reference, false_alarm)
     ratios = reference.calibration.apply([clip.score for clip in clips])
     found = []
@@ -254,7 +260,7 @@ def judge(
     said_too = [*notes, reference.calibration.note, of_cost, threshold.note, reference.missing, of_cut]
     eer = {name: part.eer for name, part in reference.parts.items()}
     kept = tuple(note for note in said_too if note)
-    return Verdicts(head, prior, (*found, *of_no_use), threshold, eer, costs, reference.corpus, kept)
+    return Verdicts(head, prior, (*found, *of_no_use), threshold, eer, costs, reference.corpus, kept, smoothing)
 
 
 def _unlike(clip: ScoredClip, training: TrainingClips | None) -> dict[str, str]:

@@ -9,14 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from probing.backbones.layers import HiddenStates
-from probing.extraction.pooling import frame_weights
+from probing.backbones.layers import HiddenStates, at_least_float32
+from probing.extraction.pooling import frame_weights, pool_with_gradients
 from probing.heads.stack import HeadStack
 
 if TYPE_CHECKING:
     from probing.backbones import Trainable
-
-LEAST_VARIANCE = 1e-12  # the root of less has gradients without bound
 
 
 class TunedModel(nn.Module):
@@ -44,23 +42,18 @@ class TunedModel(nn.Module):
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen), autocast:
             states = self.backbone(waveforms)
-        x, mask = self.seen(states)
+        x, mask = seen(states, self.head, self.n_frames)
         return self.head(self.head.standardized(x), mask)[0]
 
-    def seen(self, states: HiddenStates) -> tuple[Tensor, Tensor | None]:
-        """What the head sees of hidden states: (B, L, T, D), and which frames are valid; pooled (B, L, 1, 2 D)."""
-        layers = [layer.float() for layer in states.layers[1 : self.head.n_layers + 1]]
-        if not self.head.frames:
-            weights = frame_weights(states.n_frames, layers[0].shape[1], layers[0].device)
-            return torch.stack([_pooled(layer, weights) for layer in layers], dim=1)[:, :, None], None
-        longest = min(layers[0].shape[1], self.n_frames or layers[0].shape[1])
-        x = torch.stack([layer[:, :longest] for layer in layers], dim=1)
-        counts = torch.tensor(states.n_frames, device=x.device)[:, None]
-        return x, torch.arange(longest, device=x.device) < counts
 
-
-def _pooled(states: Tensor, weights: Tensor) -> Tensor:
-    """Mean and deviation over time (B, 2 D), as `extraction.pooling.pool` has them, with gradients that are finite."""
-    mean = weights @ states
-    variance = weights @ (states - mean).square()
-    return torch.cat([mean, variance.clamp_min(LEAST_VARIANCE).sqrt()], dim=2)[:, 0]
+def seen(states: HiddenStates, head: HeadStack, n_frames: int | None) -> tuple[Tensor, Tensor | None]:
+    """What a head sees of hidden states: (B, L, T, D), and which frames are valid; pooled (B, L, 1, 2 D)."""
+    layers = [at_least_float32(layer) for layer in states.layers[1 : head.n_layers + 1]]
+    if not head.frames:
+        weights = frame_weights(states.n_frames, layers[0].shape[1], layers[0].device)
+        pooled = [pool_with_gradients(layer, weights).flatten(1) for layer in layers]
+        return torch.stack(pooled, dim=1)[:, :, None], None
+    longest = min(layers[0].shape[1], n_frames or layers[0].shape[1])
+    x = torch.stack([layer[:, :longest] for layer in layers], dim=1)
+    counts = torch.tensor(states.n_frames, device=x.device)[:, None]
+    return x, torch.arange(longest, device=x.device) < counts

@@ -1,4 +1,4 @@
-"""Gradients of hidden states with respect to the waveform, through the front end of every family, checked by numbers."""
+"""Gradients of hidden states with respect to the waveform, through the front end of every family, by numbers."""
 
 from __future__ import annotations
 

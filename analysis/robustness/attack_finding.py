@@ -1,0 +1,56 @@
+"""The finding of attacks in words: what they do to the head they know and to others, and what smoothing changes."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from analysis.robustness.attack_pictures import head_in_words
+from analysis.robustness.attacking import OTHER, SAME, WHITE, Attacks
+from analysis.robustness.measuring import CLEAN
+
+
+def sentence_of_attacks(found: Attacks) -> str:
+    """The finding in words."""
+    n_bonafide = int(found.table["n_bonafide"].iloc[0])
+    n_spoof = int(found.table["n_spoof"].iloc[0])
+    rows = found.rows()
+    said = [f"On {n_bonafide} bona fide and {n_spoof} spoofed eval clips of {found.names[0]}:"]
+    white = rows[rows["access"] == WHITE]
+    kept = white.loc[white["eer"].idxmin()]
+    said.append(f"White box, {_told(white.loc[white['eer'].idxmax()])}; the least, {_told(kept)}.")
+    for access, words in ((SAME, "Transferred to another head of the same backbone"), (OTHER, "To another backbone")):
+        of_access = rows[rows["access"] == access]
+        if len(of_access):
+            shown = int((of_access["rise_low"] > 0).sum())
+            said.append(
+                f"{words}, a rise is shown in {shown} of {len(of_access)} cases; the largest, "
+                f"{_told(of_access.loc[of_access['rise'].idxmax()], judged=True)}."
+            )
+    if found.smoothing:
+        said.append(_of_smoothing(found))
+    return " ".join(said)
+
+
+def _told(row: pd.Series, judged: bool = False) -> str:
+    judge = f" judged by {head_in_words(row['judge_head'])} of {row['judge']}," if judged else ""
+    return (
+        f"{row['attack']} on {head_in_words(row['source_head'])} (SNR {row['snr_db']:.0f} dB),{judge} "
+        f"EER {row['eer']:.1f} %, {row['rise']:+.1f} points [{row['rise_low']:.1f}, {row['rise_high']:.1f}]"
+    )
+
+
+def _of_smoothing(found: Attacks) -> str:
+    """What smoothing gives in the white box, and what it costs."""
+    smooth = found.smoothing.smooth
+    means = {}
+    for way in (0, smooth):
+        table = found.table[found.table["smooth"] == way]
+        clean = table[table["attack"] == CLEAN]
+        own = clean[clean["judge"] == found.names[0]]["eer"].mean()
+        means[way] = own, table[table["access"] == WHITE]["eer"].mean()
+    (clean, attacked), (clean_smoothed, attacked_smoothed) = means[0], means[smooth]
+    return (
+        f"Smoothing over {smooth} copies at {found.smoothing.snr_db:g} dB takes {found.cost:.1f} times as long: the "
+        f"mean EER of the attacked run is {clean_smoothed:.1f} instead of {clean:.1f} % on clean clips, and "
+        f"{attacked_smoothed:.1f} instead of {attacked:.1f} % in the white box; the attacks know nothing of the copies."
+    )

@@ -1,0 +1,336 @@
+"""Attacks on the probes and heads of a run, judged by the same ones (white box) and by others (black box).
+
+Every figure of attacked clips is paired with that of the same clips as they were, at the threshold of the clean dev set
+as well. Judges score as `probe score` does, with smoothing too if that is asked for.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.caches.waveforms import Waveforms
+from analysis.robustness.measuring import CLEAN, Scored, eval_cache, known_heads
+from analysis.runs.loaded_run import LoadedRun
+from analysis.runs.loading import Runs
+from cache import ProbeError
+from cache.errors import argument
+from probing.audio import SAMPLING_RATE, Cropping
+from probing.extraction import Machine
+from probing.extraction.states import batches
+from probing.labels import BONAFIDE
+from probing.progress import progress_line
+from probing.robustness.attacks import Attack, AttackOptions, Pcm, as_pcm, perturb, snr_db
+from probing.robustness.judge import Judge
+from probing.robustness.smoothing import Smoothing
+from probing.robustness.white_box import WhiteBox
+from probing.serving.heads import LINEAR, Candidate, choose_head
+
+WORDS = ("first", "middle", "last")
+WHITE, SAME, OTHER = "white box", "other head", "other backbone"
+OF_CONDITIONS = ("experiment", "head", "at", "condition")
+Clips = dict[str, Pcm]
+
+
+@dataclass(frozen=True)
+class Attacks:
+    """Figures of attacked clips, in per cent and points of EER.
+
+    run: that was attacked. names: of it and of the other judges, in their order.
+    table: a row an attack, its source, its judge and a way of scoring, `clean` rows first: source and source_head;
+        judge, judge_head; access (`white box`, `other head` of the same backbone, `other backbone`); attack
+        (`pgd-8`), method, eps; smooth (copies, 0 for none); then what `analysis.robustness.measure` says of a
+        condition: eer, low, high, rise, ..., miss and false_alarm at the threshold of the clean dev set, ...; success
+        (share of the clips that were decided right and are not any more), loss and loss_rise (cross-entropy of the
+        true class by the score, nats), snr_db (of the change, mean over clips).
+    trials: the clips, with label, speaker and attack. left_out: name -> why, of clips that were drawn and not used.
+    smoothing: of the rows with copies. cost: how many times as long smoothed scores took; None without smoothing.
+    kept: (head, attack) -> name -> samples, of the attacked clips; `clean` too; empty unless asked for.
+    """
+
+    run: LoadedRun
+    names: tuple[str, ...]
+    table: pd.DataFrame
+    trials: pd.DataFrame
+    left_out: Mapping[str, str]
+    smoothing: Smoothing
+    cost: float | None = None
+    kept: Mapping[tuple[str, str], Clips] = field(default_factory=dict)
+
+    def rows(self, smooth: int = 0) -> pd.DataFrame:
+        """The rows of attacks, scored with so many copies or none."""
+        return self.table[(self.table["attack"] != CLEAN) & (self.table["smooth"] == smooth)]
+
+
+def attack_run(
+    run: LoadedRun,
+    against: Sequence[LoadedRun] = (),
+    *,
+    layers: str = ",".join(WORDS),
+    head: str | None = None,
+    options: AttackOptions | None = None,
+    smoothing: Smoothing | None = None,
+    audio_root: Path | None = None,
+    seed: int = 0,
+    machine: Machine | None = None,
+    keep: bool = False,
+) -> Attacks:
+    """Attack the probes of some layers of a run, and let these and those of other runs judge.
+
+    Args:
+        run: of bona fide against spoof; its backbone and eval audio must be there.
+        against: runs that judge as well, whose eval has the same utterances.
+        layers: of every run, numbers with commas between, or the words first (1), middle and last.
+        head: of every run beside the probes, as `choose_head` takes it.
+        options: which attacks, on how many clips.
+        smoothing: noised copies that judges score as well, to compare; attacks know nothing of them.
+        audio_root: where the audio of the run's cache is now.
+        seed: of the clips that are drawn and of the random start of PGD.
+        machine: device, and clips a forward pass.
+        keep: give the attacked clips as well.
+
+    Raises:
+        ProbeError: a run, layer or head that there is not, other utterances, or a backbone without gradients.
+    """
+    options, machine = options or AttackOptions(), machine or Machine()
+    smoothing = smoothing or Smoothing()
+    runs = [run, *against]
+    folders = [one.folder.resolve() for one in runs]
+    if len(set(folders)) < len(folders):
+        raise ProbeError(f"{argument('against', against[-1].folder)}: a run is there twice. Name each once")
+    heads = [_heads(one, layers, head) for one in runs]
+    trials = _drawn(runs, options.clips, seed)
+    judges = [
+        Judge(one, [choose_head(one, name=about.name).head for about in known], machine)
+        for one, known in zip(runs, heads, strict=True)
+    ]
+    clips, left_out = _clips(run, trials, judges, options, audio_root)
+    ways = [Smoothing(), smoothing] if smoothing else [Smoothing()]
+    clean: dict[int, list[Any]] = {}
+    seconds = []
+    for judge in judges:  # neither way of scoring is to wait for a model that is loaded
+        judge.scores(dict(list(clips.items())[:1]), Smoothing(), {})
+    for way in ways:
+        start = time.perf_counter()
+        clean[way.smooth] = [judge.scores(clips, way, left_out) for judge in judges]
+        seconds.append(time.perf_counter() - start)
+    trials = trials[~trials["utterance_id"].isin(set(left_out))].reset_index(drop=True)
+    clips = {name: clips[name] for name in trials["utterance_id"]}
+    bonafide = trials["label"].eq(BONAFIDE).to_numpy()
+    if bonafide.all() or not bonafide.any():
+        why = "; ".join(f"{name}: {reason}" for name, reason in list(left_out.items())[:3])
+        raise ProbeError(f"{run.folder}: of the clips drawn, not both classes can be used ({why})")
+    names = tuple(Runs(runs).names)
+    table = _Table(runs, names, heads, trials, bonafide)
+    for way in ways:
+        table.add_clean(way, clean[way.smooth])
+    kept: dict[tuple[str, str], Clips] = {("", CLEAN): clips} if keep else {}
+    n_steps = sum(one.steps if one.method == "pgd" else 1 for one in options.attacks)
+    with progress_line("Attacking", len(heads[0]) * n_steps * len(clips), "slopes") as line:
+        for number, about in enumerate(heads[0]):
+            white_box = judges[0].white_box(number)
+            for one in options.attacks:
+                attacked = _attacked(white_box, clips, bonafide, one, seed, machine, line.advance)
+                kept |= {(about.name, one.name): attacked} if keep else {}
+                ratios = [snr_db(clips[name], attacked[name]) for name in clips]
+                for way in ways:
+                    scores = [judge.scores(attacked, way) for judge in judges]
+                    table.add(about, one, way, scores, float(np.mean(ratios)))
+    cost = seconds[1] / seconds[0] if smoothing else None
+    return Attacks(run, names, table.frame(), trials, left_out, smoothing, cost, kept)
+
+
+def chosen_layers(text: str, last: int) -> list[int]:
+    """The layers that a text names: numbers, or the words first (1), middle and last.
+
+    Raises:
+        ProbeError: another word, or a layer that there is not.
+
+    >>> chosen_layers("first,middle,last", 6), chosen_layers("0,last", 4)
+    ([1, 3, 6], [0, 4])
+    """
+    known = {"first": min(1, last), "middle": -(-last // 2), "last": last}
+    found = []
+    for part in filter(None, (one.strip() for one in text.split(","))):
+        if part not in known and not (part.isdecimal() and int(part) <= last):
+            raise ProbeError(
+                f"{argument('layers', text)}: {part!r} is none of the layers 0 to {last}. Expected numbers, or "
+                f"{', '.join(WORDS)}, with commas between"
+            )
+        found.append(known[part] if part in known else int(part))
+    if not found:
+        raise ProbeError(f"{argument('layers', text)}: names no layer. Expected numbers, or {', '.join(WORDS)}")
+    return sorted(set(found))
+
+
+def _heads(run: LoadedRun, layers: str, head: str | None) -> list[Candidate]:
+    """The probes and the head of a run that are attacked, or judge."""
+    probes = {one.depth: one for one in known_heads(run, heads=False)}
+    try:
+        chosen = [probes[layer] for layer in chosen_layers(layers, run.n_blocks)]
+    except KeyError as error:
+        there = ", ".join(map(str, sorted(probes)))
+        raise ProbeError(f"{run.folder}: has no probe of layer {error}. Its layers: {there}") from None
+    except ProbeError as error:
+        raise ProbeError(f"{error.args[0]} ({run.folder})") from None
+    if head is not None:
+        about = choose_head(run, name=head).about
+        chosen += [about] if about not in chosen else []
+    return chosen
+
+
+def _drawn(runs: Sequence[LoadedRun], n: int, seed: int) -> pd.DataFrame:
+    """Eval trials that all runs have, half of them of each class, by the seed."""
+    of_runs = [one.trials(f"{LINEAR}{one.record.finding.layer:02d}", one.part("eval")) for one in runs]
+    shared = set.intersection(*(set(zip(one["utterance_id"], one["label"], strict=True)) for one in of_runs))
+    trials = of_runs[0][[row in shared for row in zip(of_runs[0]["utterance_id"], of_runs[0]["label"], strict=True)]]
+    trials = trials.drop(columns="score").sort_values("utterance_id", ignore_index=True)
+    generator = np.random.default_rng(seed)
+    chosen = []
+    for label in sorted(trials["label"].unique()):
+        of_class = np.flatnonzero(trials["label"] == label)
+        chosen += list(generator.permutation(of_class)[: n // 2])
+    if trials["label"].nunique() < 2:
+        other = " and ".join(str(one.folder) for one in runs)
+        raise ProbeError(
+            f"{other}: share {len(trials)} eval utterances, not of both classes. Name runs of the same corpus"
+        )
+    return trials.iloc[np.sort(chosen)].reset_index(drop=True)
+
+
+def _clips(
+    run: LoadedRun, trials: pd.DataFrame, judges: Sequence[Judge], options: AttackOptions, audio_root: Path | None
+) -> tuple[Clips, dict[str, str]]:
+    """The audio of trials as 16-bit samples, as long as any judge hears it; and why clips cannot be used."""
+    longest = max(judge.options.cropping.n_samples() for judge in judges)
+    cache = eval_cache(run)
+    waveforms = Waveforms(cache, audio_root, Cropping(longest / SAMPLING_RATE))
+    if waveforms.view is not None:
+        raise ProbeError(f"{cache.folder}: is heard through a view. Attack a run of the clean cache")
+    paths = cache.utterances.set_index("utterance_id")["path"]
+    clips, left_out = {}, {}
+    most = max(one.eps for one in options.attacks)
+    for name in trials["utterance_id"]:
+        pcm = as_pcm(waveforms.load(name, paths[name]))
+        peak = int(np.abs(pcm.astype(np.int32)).max())
+        if peak <= most:
+            left_out[name] = f"its peak is {peak} steps of 16-bit samples, within the largest eps"
+        else:
+            clips[name] = pcm
+    return clips, left_out
+
+
+def _attacked(
+    white_box: WhiteBox,
+    clips: Clips,
+    bonafide: NDArray[np.bool_],
+    attack: Attack,
+    seed: int,
+    machine: Machine,
+    advance: Any,
+) -> Clips:
+    """Clips under an attack, by batches of near length."""
+    backbone = white_box.backbone
+    is_bonafide = dict(zip(clips, map(bool, bonafide), strict=True))
+    ascending = sorted(clips, key=lambda name: len(clips[name]))
+    heard = [white_box.n_heard(len(clips[name])) for name in ascending]
+    found: Clips = {}
+    for run in batches(heard, machine.batch_size_on(backbone), backbone.padding):
+        batch = {name: clips[name] for name in ascending[run]}
+
+        def slopes(waveforms: Any) -> Any:
+            advance(len(waveforms), f"{white_box.head.name}, {attack.name}")
+            return white_box.slopes(waveforms)
+
+        found |= perturb(batch, is_bonafide, attack, slopes, seed)
+    return {name: found[name] for name in clips}
+
+
+class _Table:
+    """Rows of figures, one after the other."""
+
+    def __init__(
+        self,
+        runs: Sequence[LoadedRun],
+        names: Sequence[str],
+        heads: Sequence[Sequence[Candidate]],
+        trials: pd.DataFrame,
+        bonafide: NDArray[np.bool_],
+    ) -> None:
+        self.runs, self.names, self.heads, self.bonafide = runs, names, heads, bonafide
+        self.ids = list(trials["utterance_id"])
+        self.drawn = runs[0].draw(trials)
+        self.scored: dict[tuple[int, int, int], Scored] = {}
+        self.rows: list[dict[str, Any]] = []
+
+    def frame(self) -> pd.DataFrame:
+        """The table."""
+        return pd.DataFrame(self.rows)
+
+    def add_clean(self, way: Smoothing, scores: Sequence[Mapping[str, NDArray[np.float64]]]) -> None:
+        """Add the figures of all judges on clean clips."""
+        for j, k, about in self._judges():
+            self.scored[j, k, way.smooth] = Scored(self.runs[j], about, self.bonafide, self.drawn)
+            self._add(j, k, about, way, scores, CLEAN, {"source": "", "source_head": "", "access": ""}, np.nan)
+
+    def add(
+        self,
+        source: Candidate,
+        attack: Attack,
+        way: Smoothing,
+        scores: Sequence[Mapping[str, NDArray[np.float64]]],
+        ratio: float,
+    ) -> None:
+        """Add the figures of all judges on the clips of an attack."""
+        for j, k, about in self._judges():
+            access = OTHER if j else WHITE if about == source else SAME
+            about_source = {"source": self.names[0], "source_head": source.name, "access": access}
+            self._add(j, k, about, way, scores, attack, about_source, ratio)
+
+    def _judges(self) -> Iterable[tuple[int, int, Candidate]]:
+        return ((j, k, about) for j, of_run in enumerate(self.heads) for k, about in enumerate(of_run))
+
+    def _add(
+        self,
+        j: int,
+        k: int,
+        about: Candidate,
+        way: Smoothing,
+        scores: Sequence[Mapping[str, NDArray[np.float64]]],
+        attack: Attack | str,
+        source: dict[str, str],
+        ratio: float,
+    ) -> None:
+        scored = self.scored[j, k, way.smooth]
+        own = np.array([scores[j][name][k] for name in self.ids])
+        name = attack if isinstance(attack, str) else attack.name
+        figures = scored.row(name, own)
+        right = (scored.clean >= scored.threshold) == self.bonafide
+        wrong = (own >= scored.threshold) != self.bonafide
+        side = np.where(self.bonafide, 1.0, -1.0)
+        losses = [np.logaddexp(0, -side * one).mean() for one in (scored.clean, own)]
+        self.rows.append(
+            {
+                **source,
+                "judge": self.names[j],
+                "judge_head": about.name,
+                "attack": name,
+                "method": "" if isinstance(attack, str) else attack.method,
+                "eps": 0 if isinstance(attack, str) else attack.eps,
+                "smooth": way.smooth,
+                "n_bonafide": int(self.bonafide.sum()),
+                "n_spoof": int((~self.bonafide).sum()),
+                **{key: value for key, value in figures.items() if key not in OF_CONDITIONS},
+                "success": 100 * float(wrong[right].mean()) if right.any() else np.nan,
+                "loss": losses[1],
+                "loss_rise": losses[1] - losses[0],
+                "snr_db": ratio,
+            }
+        )
