@@ -112,6 +112,7 @@ def attack_run(
         for one, known in zip(runs, heads, strict=True)
     ]
     clips, left_out = _clips(run, trials, judges, options, audio_root)
+    _check_classes(run, trials, left_out)
     ways = [Smoothing(), smoothing] if smoothing else [Smoothing()]
     clean: dict[int, list[Any]] = {}
     seconds = []
@@ -121,12 +122,9 @@ def attack_run(
         start = time.perf_counter()
         clean[way.smooth] = [judge.scores(clips, way, left_out) for judge in judges]
         seconds.append(time.perf_counter() - start)
-    trials = trials[~trials["utterance_id"].isin(set(left_out))].reset_index(drop=True)
+    trials = _check_classes(run, trials, left_out)
     clips = {name: clips[name] for name in trials["utterance_id"]}
     bonafide = trials["label"].eq(BONAFIDE).to_numpy()
-    if bonafide.all() or not bonafide.any():
-        why = "; ".join(f"{name}: {reason}" for name, reason in list(left_out.items())[:3])
-        raise ProbeError(f"{run.folder}: of the clips drawn, not both classes can be used ({why})")
     names = tuple(Runs(runs).names)
     table = _Table(runs, names, heads, trials, bonafide)
     for way in ways:
@@ -225,6 +223,15 @@ def _clips(
         else:
             clips[name] = pcm
     return clips, left_out
+
+
+def _check_classes(run: LoadedRun, trials: pd.DataFrame, left_out: Mapping[str, str]) -> pd.DataFrame:
+    """Trials without those left out; an error if not both classes remain."""
+    trials = trials[~trials["utterance_id"].isin(set(left_out))].reset_index(drop=True)
+    if trials["label"].nunique() < 2:
+        why = "; ".join(f"{name}: {reason}" for name, reason in list(left_out.items())[:3])
+        raise ProbeError(f"{run.folder}: of the clips drawn, not both classes can be used ({why})")
+    return trials
 
 
 def _attacked(

@@ -1,9 +1,9 @@
 """Attacks: the smallest changes of a clip that turn its score, by the slope of the score at every sample.
 
 FGSM (Goodfellow, Shlens and Szegedy 2015): x~ = x + eps sign(dL/dx). PGD (Madry et al. 2018): from a random place
-within eps of x, many such steps, each taken back to within eps of x. L is the loss of the true class, which rises as the
-score of bona fide speech falls, or that of a spoof rises: the slope of the score is enough. eps is in steps of 16-bit
-samples, 8 or 16 of 2^15 in Wu et al. 2020, and clips are 16-bit samples before and after, as in a file.
+within eps of x, many such steps, each taken back to within eps of x. L is the loss of the true class, which rises as
+the score of bona fide speech falls, or that of a spoof rises: the slope of the score is enough. eps is in steps of
+16-bit samples, 8 or 16 of 2^15 in Wu et al. 2020, and clips are 16-bit samples before and after, as in a file.
 """
 
 from __future__ import annotations

@@ -384,6 +384,9 @@ def test_an_export_with_exits_scores_each_clip_as_the_head_where_it_leaves(
     assert probe(place, monkeypatch, "score", str(tmp_path / "e"), "c.cache", "--out", str(tmp_path / "t.txt")) == 0
     of_cache = read_scores(tmp_path / "t.txt").set_index("utterance_id")["score"]
     assert np.abs(of_cache[scores.index] - scores).max() < 1e-4
+    assert probe(place, monkeypatch, "score", str(tmp_path / "e"), "audio", "--smooth", "2") == 2
+    assert "--smooth 2: " in (told := " ".join(capsys.readouterr().err.split()))
+    assert "has early exit, where the noised copies of a clip would leave at several depths" in told
     again = export(run, tmp_path / "e", exits=policy)
     assert again.head.config() == open_exported(tmp_path / "e").head.config()
     for words in (["--depth", "2"], ["--exits", str(tmp_path / "exits.json")]):
