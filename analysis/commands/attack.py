@@ -32,7 +32,7 @@ def attack(
         typer.Option(metavar="RUN", help="A run of another backbone that judges as well; may be given again."),
     ] = None,
     layers: Annotated[
-        str, typer.Option(metavar="LIST", help="Layers of every run: numbers, first (1), middle or last, as 1,4,last.")
+        str, typer.Option(metavar="LIST", help="Layers of every run: numbers, first (above 0), middle, last.")
     ] = "first,middle,last",
     head: Annotated[
         str | None,

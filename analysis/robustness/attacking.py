@@ -21,11 +21,12 @@ from analysis.robustness.measuring import CLEAN, Scored, eval_cache, known_heads
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import Runs
 from cache import ProbeError
-from cache.errors import argument
+from cache.errors import OptionError, argument
 from probing.audio import SAMPLING_RATE, Cropping
 from probing.extraction import Machine
 from probing.extraction.states import batches
 from probing.labels import BONAFIDE
+from probing.options import write_whole
 from probing.progress import progress_line
 from probing.robustness.attacks import Attack, AttackOptions, Pcm, as_pcm, perturb, snr_db
 from probing.robustness.judge import Judge
@@ -34,7 +35,7 @@ from probing.robustness.white_box import WhiteBox
 from probing.serving.heads import LINEAR, Candidate, choose_head
 
 WORDS = ("first", "middle", "last")
-WHITE, SAME, OTHER = "white box", "other head", "other backbone"
+WHITE, SAME, OTHER = "white box", "other head", "other backbone"  # what an attack knows of a judge
 OF_CONDITIONS = ("experiment", "head", "at", "condition")
 Clips = dict[str, Pcm]
 
@@ -87,7 +88,7 @@ def attack_run(
     Args:
         run: of bona fide against spoof; its backbone and eval audio must be there.
         against: runs that judge as well, whose eval has the same utterances.
-        layers: of every run, numbers with commas between, or the words first (1), middle and last.
+        layers: of every run, as `chosen_layers` reads them.
         head: of every run beside the probes, as `choose_head` takes it.
         options: which attacks, on how many clips.
         smoothing: noised copies that judges score as well, to compare; attacks know nothing of them.
@@ -145,39 +146,38 @@ def attack_run(
     return Attacks(run, names, table.frame(), trials, left_out, smoothing, cost, kept)
 
 
-def chosen_layers(text: str, last: int) -> list[int]:
-    """The layers that a text names: numbers, or the words first (1), middle and last.
+def chosen_layers(text: str, known: Sequence[int]) -> list[int]:
+    """The layers that a text names: numbers, or the words first (above 0), middle and last.
+
+    Args:
+        text: numbers and words with commas between.
+        known: the layers that there are, ascending.
 
     Raises:
-        ProbeError: another word, or a layer that there is not.
+        OptionError: another word, or a layer that there is not.
 
-    >>> chosen_layers("first,middle,last", 6), chosen_layers("0,last", 4)
+    >>> chosen_layers("first,middle,last", range(7)), chosen_layers("0,last", range(5))
     ([1, 3, 6], [0, 4])
     """
-    known = {"first": min(1, last), "middle": -(-last // 2), "last": last}
-    found = []
-    for part in filter(None, (one.strip() for one in text.split(","))):
-        if part not in known and not (part.isdecimal() and int(part) <= last):
-            raise ProbeError(
-                f"{argument('layers', text)}: {part!r} is none of the layers 0 to {last}. Expected numbers, or "
-                f"{', '.join(WORDS)}, with commas between"
-            )
-        found.append(known[part] if part in known else int(part))
-    if not found:
-        raise ProbeError(f"{argument('layers', text)}: names no layer. Expected numbers, or {', '.join(WORDS)}")
-    return sorted(set(found))
+    last = known[-1]
+    middle = min(known, key=lambda layer: (abs(2 * layer - last), -layer))
+    words = dict(zip(WORDS, (next((layer for layer in known if layer), last), middle, last), strict=True))
+    words |= {str(layer): layer for layer in known}
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    unknown = [part for part in parts if part not in words]
+    if unknown or not parts:
+        wrong = f"{unknown[0]!r} is none of the layers {write_whole(known)}" if unknown else "names no layer"
+        raise OptionError("layers", text, f"{wrong}. Expected numbers, or {', '.join(WORDS)}, with commas between")
+    return sorted({words[part] for part in parts})
 
 
 def _heads(run: LoadedRun, layers: str, head: str | None) -> list[Candidate]:
     """The probes and the head of a run that are attacked, or judge."""
     probes = {one.depth: one for one in known_heads(run, heads=False)}
     try:
-        chosen = [probes[layer] for layer in chosen_layers(layers, run.n_blocks)]
-    except KeyError as error:
-        there = ", ".join(map(str, sorted(probes)))
-        raise ProbeError(f"{run.folder}: has no probe of layer {error}. Its layers: {there}") from None
-    except ProbeError as error:
-        raise ProbeError(f"{error.args[0]} ({run.folder})") from None
+        chosen = [probes[layer] for layer in chosen_layers(layers, list(probes))]
+    except OptionError as error:
+        raise OptionError("layers", layers, f"{run.folder}: {error.expected}") from None
     if head is not None:
         about = choose_head(run, name=head).about
         chosen += [about] if about not in chosen else []
@@ -273,6 +273,7 @@ class _Table:
     ) -> None:
         self.runs, self.names, self.heads, self.bonafide = runs, names, heads, bonafide
         self.ids = list(trials["utterance_id"])
+        self.weights = [run.record.fingerprint.get("backbone_weights_sha256") for run in runs]
         self.drawn = runs[0].draw(trials)
         self.scored: dict[tuple[int, int, int], Scored] = {}
         self.rows: list[dict[str, Any]] = []
@@ -297,7 +298,7 @@ class _Table:
     ) -> None:
         """Add the figures of all judges on the clips of an attack."""
         for j, k, about in self._judges():
-            access = OTHER if j else WHITE if about == source else SAME
+            access = OTHER if self.weights[j] != self.weights[0] else WHITE if not j and about == source else SAME
             about_source = {"source": self.names[0], "source_head": source.name, "access": access}
             self._add(j, k, about, way, scores, attack, about_source, ratio)
 

@@ -1,8 +1,11 @@
-"""Views of a cache through many conditions: noise at some SNRs, codecs, rooms, extracted beside the clean cache.
+"""Robustness: a cache heard through many conditions, attacks on the waveform, and scores of noised copies.
 
-`probing.robustness.views`, which needs PyTorch, extracts what `parse_grid` reads.
+What needs PyTorch is in modules of its own: `views` extracts what `parse_grid` reads, `white_box` gives the slopes that
+an attack follows, `judge` scores what comes of it.
 """
 
+from probing.robustness.attacks import Attack, AttackOptions, perturb
 from probing.robustness.grid import GRID, Condition, parse_grid
+from probing.robustness.smoothing import Smoothing
 
-__all__ = ["GRID", "Condition", "parse_grid"]
+__all__ = ["GRID", "Attack", "AttackOptions", "Condition", "Smoothing", "parse_grid", "perturb"]

@@ -81,10 +81,14 @@ class AttackOptions:
                     "eps", WHOLE.write(self.eps), f"expected whole steps of 16-bit samples, 1 to {HIGHEST}, as 8,16"
                 )
 
+        if self.step_size is not None and "pgd" not in self.method:
+            raise OptionError("step_size", self.step_size, "is of pgd, which is not among the methods. Leave it out")
+
     @property
     def attacks(self) -> tuple[Attack, ...]:
         """Every method with every eps."""
-        return tuple(Attack(one, eps, self.steps, self.step_size) for one in self.method for eps in self.eps)
+        methods = dict.fromkeys(self.method)
+        return tuple(Attack(one, eps, self.steps, self.step_size) for one in methods for eps in self.eps)
 
 
 def as_pcm(waveform: Waveform) -> Pcm:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tiny_models import TINY_NAMES
 
 from probing.backbones import ClipUnusable, load_backbone
 from probing.backbones.layers import relative_differences
 
 STEP = 1e-8
 TOLERANCE = 1e-5  # of the slope
+FRONT_ENDS = [
+    "wavlm", "wavlm-group", "hubert", "data2vec-audio", "wav2vec2-conformer", "sew-d", "wav2vec2-bert", "whisper",
+    "moonshine-streaming", "moonshine",
+]  # fmt: skip
 
 
 def loss_of(states):
@@ -39,10 +42,12 @@ def check_slopes(model, clips):
 
 
 def clips_for(backbone, speech):
+    if backbone.family == "whisper":  # 30 s, whatever the clip
+        return speech[:1]
     return [speech[0], speech[1][:12_345]] if backbone.padding == "exact" else [clip[:9_613] for clip in speech[:2]]
 
 
-@pytest.mark.parametrize("name", TINY_NAMES)
+@pytest.mark.parametrize("name", FRONT_ENDS)
 def test_waveforms_as_tensors_have_the_same_hidden_states_and_the_slopes_of_finite_differences(name, tiny, speech):
     backbone = load_backbone(str(tiny(name)), device="cpu")
     model = backbone.differentiable()
