@@ -83,6 +83,9 @@ def attack(
         machine=machine,
         keep=keep is not None,
     )
+    n_drawn = len(found.trials) + len(found.left_out)
+    if n_drawn < options.clips - 1:
+        console.print(f"Note: eval has {n_drawn // 2} utterances of the smaller class: {n_drawn} clips were drawn.")
     for name, why in found.left_out.items():
         console.print(f"{name}: {why}; left out", markup=False)
     sentence = looked.sentence_of_attacks(found)

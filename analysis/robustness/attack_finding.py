@@ -16,8 +16,9 @@ def sentence_of_attacks(found: Attacks) -> str:
     rows = found.rows()
     said = [f"On {n_bonafide} bona fide and {n_spoof} spoofed eval clips of {found.names[0]}:"]
     white = rows[rows["access"] == WHITE]
-    kept = white.loc[white["eer"].idxmin()]
-    said.append(f"White box, {_told(white.loc[white['eer'].idxmax()])}; the least, {_told(kept)}.")
+    most, least = white["eer"].idxmax(), white["eer"].idxmin()
+    of_least = f"; the least, {_told(white.loc[least])}" if white.loc[least, "eer"] < white.loc[most, "eer"] else ""
+    said.append(f"White box, {_told(white.loc[most])}{of_least}.")
     for access, words in ((SAME, "Transferred to another head of the same backbone"), (OTHER, "To another backbone")):
         of_access = rows[rows["access"] == access]
         if len(of_access):

@@ -107,7 +107,7 @@ def attack_run(
     if len(set(folders)) < len(folders):
         raise ProbeError(f"{argument('against', against[-1].folder)}: a run is there twice. Name each once")
     heads = [_heads(one, layers, head) for one in runs]
-    trials = _drawn(runs, options.clips, seed)
+    trials = drawn_trials(runs, options.clips, seed)
     judges = [
         Judge(one, [choose_head(one, name=about.name).head for about in known], machine)
         for one, known in zip(runs, heads, strict=True)
@@ -184,17 +184,16 @@ def _heads(run: LoadedRun, layers: str, head: str | None) -> list[Candidate]:
     return chosen
 
 
-def _drawn(runs: Sequence[LoadedRun], n: int, seed: int) -> pd.DataFrame:
-    """Eval trials that all runs have, half of them of each class, by the seed."""
+def drawn_trials(runs: Sequence[LoadedRun], n: int, seed: int) -> pd.DataFrame:
+    """Eval trials that all runs have, as many of each class, by the seed; fewer where a class has no more."""
     of_runs = [one.trials(f"{LINEAR}{one.record.finding.layer:02d}", one.part("eval")) for one in runs]
     shared = set.intersection(*(set(zip(one["utterance_id"], one["label"], strict=True)) for one in of_runs))
     trials = of_runs[0][[row in shared for row in zip(of_runs[0]["utterance_id"], of_runs[0]["label"], strict=True)]]
     trials = trials.drop(columns="score").sort_values("utterance_id", ignore_index=True)
+    of_classes = [np.flatnonzero(trials["label"] == label) for label in sorted(trials["label"].unique())]
     generator = np.random.default_rng(seed)
-    chosen = []
-    for label in sorted(trials["label"].unique()):
-        of_class = np.flatnonzero(trials["label"] == label)
-        chosen += list(generator.permutation(of_class)[: n // 2])
+    most = min(n // 2, *map(len, of_classes))
+    chosen = [row for rows in of_classes for row in generator.permutation(rows)[:most]]
     if trials["label"].nunique() < 2:
         other = " and ".join(str(one.folder) for one in runs)
         raise ProbeError(
