@@ -39,7 +39,7 @@ def attack_map(found: Attacks, smooth: int = 0, ax: Axes | None = None) -> Axes:
         rates.loc[line, column], texts.loc[line, column] = row["eer"], _cell(row)
         if row["access"] == WHITE:
             framed.append((rates.columns.get_loc(column), rates.index.get_loc(line)))
-    ax = ax or new_axes(height=2.1 + 0.42 * len(rates), width=max(8.0, 3.4 + 1.15 * len(rates.columns)))
+    ax = ax or new_axes(height=2.1 + 0.42 * len(rates), width=max(8.0, 3.4 + 1.3 * len(rates.columns)))
     layer_map(rates, ax, "EER on eval clips (%)", texts, vmax=100)
     for place in framed:
         ax.add_patch(Rectangle(place, 1, 1, fill=False, edgecolor="#D55E00", lw=2, clip_on=False))
