@@ -49,9 +49,10 @@ def _of_smoothing(found: Attacks) -> str:
         clean = table[table["attack"] == CLEAN]
         own = clean[clean["judge"] == found.names[0]]["eer"].mean()
         means[way] = own, table[table["access"] == WHITE]["eer"].mean()
+    known = "follow the mean slope over" if found.adaptive else "know nothing of"
     (clean, attacked), (clean_smoothed, attacked_smoothed) = means[0], means[smooth]
     return (
         f"Smoothing over {smooth} copies at {found.smoothing.snr_db:g} dB takes {found.cost:.1f} times as long: the "
         f"mean EER of the attacked run is {clean_smoothed:.1f} instead of {clean:.1f} % on clean clips, and "
-        f"{attacked_smoothed:.1f} instead of {attacked:.1f} % in the white box; the attacks know nothing of the copies."
+        f"{attacked_smoothed:.1f} instead of {attacked:.1f} % in the white box; the attacks {known} the copies."
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from probing.extraction.states import batches
 from probing.labels import BONAFIDE
 from probing.options import write_whole
 from probing.progress import progress_line
-from probing.robustness.attacks import Attack, AttackOptions, Pcm, as_pcm, perturb, snr_db
+from probing.robustness.attacks import Attack, AttackOptions, Pcm, Slopes, as_pcm, over_copies, perturb, snr_db
 from probing.robustness.judge import Judge
 from probing.robustness.smoothing import Smoothing
 from probing.robustness.white_box import WhiteBox
@@ -52,7 +52,8 @@ class Attacks:
         (share of the clips that were decided right and are not any more), loss and loss_rise (cross-entropy of the
         true class by the score, nats), snr_db (of the change, mean over clips).
     trials: the clips, with label, speaker and attack. left_out: name -> why, of clips that were drawn and not used.
-    smoothing: of the rows with copies. cost: how many times as long smoothed scores took; None without smoothing.
+    smoothing: of the rows with copies. adaptive: whether the attacks knew of it.
+    cost: how many times as long smoothed scores took; None without smoothing.
     kept: (head, attack) -> name -> samples, of the attacked clips; `clean` too; empty unless asked for.
     """
 
@@ -62,6 +63,7 @@ class Attacks:
     trials: pd.DataFrame
     left_out: Mapping[str, str]
     smoothing: Smoothing
+    adaptive: bool = False
     cost: float | None = None
     kept: Mapping[tuple[str, str], Clips] = field(default_factory=dict)
 
@@ -91,7 +93,7 @@ def attack_run(
         layers: of every run, as `chosen_layers` reads them.
         head: of every run beside the probes, as `choose_head` takes it.
         options: which attacks, on how many clips.
-        smoothing: noised copies that judges score as well, to compare; attacks know nothing of them.
+        smoothing: noised copies that judges score as well, to compare; attacks know of them only if they are adaptive.
         audio_root: where the audio of the run's cache is now.
         seed: of the clips that are drawn and of the random start of PGD.
         machine: device, and clips a forward pass.
@@ -102,6 +104,8 @@ def attack_run(
     """
     options, machine = options or AttackOptions(), machine or Machine()
     smoothing = smoothing or Smoothing()
+    if options.adaptive and not smoothing:
+        raise OptionError("adaptive", True, f"is of noised copies. Say how many: {argument('smooth', 'N')}")
     runs = [run, *against]
     folders = [one.folder.resolve() for one in runs]
     if len(set(folders)) < len(folders):
@@ -135,15 +139,18 @@ def attack_run(
     with progress_line("Attacking", len(heads[0]) * n_steps * len(clips), "slopes") as line:
         for number, about in enumerate(heads[0]):
             white_box = judges[0].white_box(number)
+            slopes: Slopes = white_box.slopes
+            if options.adaptive:
+                slopes = over_copies(slopes, replace(smoothing, seed=smoothing.seed + 1))
             for one in options.attacks:
-                attacked = _attacked(white_box, clips, bonafide, one, seed, machine, line.advance)
+                attacked = _attacked(white_box, slopes, clips, bonafide, one, seed, machine, line.advance)
                 kept |= {(about.name, one.name): attacked} if keep else {}
                 ratios = [snr_db(clips[name], attacked[name]) for name in clips]
                 for way in ways:
                     scores = [judge.scores(attacked, way) for judge in judges]
                     table.add(about, one, way, scores, float(np.mean(ratios)))
     cost = seconds[1] / seconds[0] if smoothing else None
-    return Attacks(run, names, table.frame(), trials, left_out, smoothing, cost, kept)
+    return Attacks(run, names, table.frame(), trials, left_out, smoothing, options.adaptive, cost, kept)
 
 
 def chosen_layers(text: str, known: Sequence[int]) -> list[int]:
@@ -235,6 +242,7 @@ def _check_classes(run: LoadedRun, trials: pd.DataFrame, left_out: Mapping[str, 
 
 def _attacked(
     white_box: WhiteBox,
+    slopes: Slopes,
     clips: Clips,
     bonafide: NDArray[np.bool_],
     attack: Attack,
@@ -251,11 +259,11 @@ def _attacked(
     for run in batches(heard, machine.batch_size_on(backbone), backbone.padding):
         batch = {name: clips[name] for name in ascending[run]}
 
-        def slopes(waveforms: Any) -> Any:
+        def counted(waveforms: Any) -> Any:
             advance(len(waveforms), f"{white_box.head.name}, {attack.name}")
-            return white_box.slopes(waveforms)
+            return slopes(waveforms)
 
-        found |= perturb(batch, is_bonafide, attack, slopes, seed)
+        found |= perturb(batch, is_bonafide, attack, counted, seed)
     return {name: found[name] for name in clips}
 
 

@@ -18,6 +18,7 @@ from cache.errors import OptionError
 from probing.audio import Waveform
 from probing.augmentation.augmentation import generator
 from probing.options import NAMES, WHOLE, check, one_of, option
+from probing.robustness.smoothing import Smoothing
 
 FULL_SCALE = 2**15
 LOWEST, HIGHEST = -FULL_SCALE, FULL_SCALE - 1
@@ -67,6 +68,9 @@ class AttackOptions:
     steps: int = option(10, "Steps of PGD.", minimum=1)
     step_size: float | None = option(
         None, "Size of a step of PGD, in steps of 16-bit samples [default: 2.5 EPS / STEPS].", above=0
+    )
+    adaptive: bool = option(
+        False, "Attacks know of the noised copies, and follow the mean slope over as many with other noise."
     )
     clips: int = option(64, "Eval clips to attack, half of each class, drawn by the seed.", minimum=2)
 
@@ -141,6 +145,20 @@ def perturb(
         near = [np.clip(x, own - eps, own + eps) for x, own in zip(moved, clean, strict=True)]
         found = [np.clip(x, LOWEST, HIGHEST) for x in near]
     return {name: np.round(x).astype(np.int16) for name, x in zip(names, found, strict=True)}  # eps is whole: so is it
+
+
+def over_copies(slopes: Slopes, smoothing: Smoothing) -> Slopes:
+    """Slopes of a smoothed score: the mean over noised copies, which takes as many times as long.
+
+    Expectation over transformation (Athalye, Carlini and Wagner 2018). The noise follows from the samples, so that
+    every step sees another.
+    """
+
+    def mean(waveforms: Sequence[Waveform]) -> list[NDArray[np.floating]]:
+        found = [slopes([smoothing.noised(one, number) for one in waveforms]) for number in range(smoothing.smooth)]
+        return [np.mean(of_clip, axis=0) for of_clip in zip(*found, strict=True)]
+
+    return mean
 
 
 def snr_db(clean: Pcm, attacked: Pcm) -> float:

@@ -30,7 +30,7 @@ from probing.corpora import load_corpus
 from probing.extraction import Machine, Options, extract
 from probing.heads.head import Head
 from probing.heads.stack import HeadStack, Model
-from probing.robustness.attacks import Attack, AttackOptions, as_pcm, as_waveform, perturb, snr_db
+from probing.robustness.attacks import Attack, AttackOptions, as_pcm, as_waveform, over_copies, perturb, snr_db
 from probing.robustness.judge import Judge
 from probing.robustness.smoothing import Smoothing
 from probing.robustness.white_box import WhiteBox
@@ -105,6 +105,14 @@ def test_pgd_follows_a_slope_that_turns_where_fgsm_goes_past() -> None:
     }
     assert (change["fgsm"] == 8).all()
     assert (np.abs(change["pgd"] - 2) <= 1).all()
+
+
+def test_of_a_smoothed_score_the_slope_is_the_mean_over_copies() -> None:
+    [clip] = [as_waveform(x) for x in random_clips(1).values()]
+    smoothing = Smoothing(3, 10.0)
+    curved = over_copies(lambda given: [one**3 for one in given], smoothing)
+    expected = np.mean([smoothing.noised(clip, number) ** 3 for number in range(3)], axis=0)
+    np.testing.assert_allclose(curved([clip])[0], expected, rtol=1e-6)
 
 
 @given(st.integers(0, 100), st.integers(1, 40), st.sampled_from(["fgsm", "pgd"]), st.floats(0.1, 30))
@@ -263,6 +271,7 @@ WRONG = {
     "--head nothing": "has no such head",
     "--clips 1": "expected 2 or more",
     "--noise-snr 10": "Say how many, --smooth N",
+    "--adaptive": "is of noised copies. Say how many: --smooth N",
     "--against wavlm.run": "is there twice",
     "--keep bad.attack": "is the folder of the table",
     "--out wavlm.cache": "a cache",
