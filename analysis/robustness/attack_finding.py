@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.robustness.attack_pictures import head_in_words
-from analysis.robustness.attacking import OTHER, SAME, WHITE, Attacks
+from analysis.robustness.attack_table import OTHER, SAME, WHITE
+from analysis.robustness.attacking import Attacks
 from analysis.robustness.measuring import CLEAN
 
 

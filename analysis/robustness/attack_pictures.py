@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from analysis.plots.style import check_few, label, layer_map, new_axes, short
-from analysis.robustness.attacking import WHITE, Attacks
+from analysis.robustness.attack_table import WHITE
+from analysis.robustness.attacking import Attacks
 from analysis.robustness.measuring import CLEAN
 from probing.serving.heads import LINEAR
 

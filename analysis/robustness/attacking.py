@@ -7,7 +7,7 @@ as well. Judges score as `probe score` does, with smoothing too if that is asked
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.caches.waveforms import Waveforms
-from analysis.robustness.measuring import CLEAN, Scored, eval_cache, known_heads
+from analysis.robustness.attack_table import AttackTable
+from analysis.robustness.measuring import CLEAN, eval_cache, known_heads
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import Runs
 from cache import ProbeError
@@ -35,8 +36,6 @@ from probing.robustness.white_box import WhiteBox
 from probing.serving.heads import LINEAR, Candidate, choose_head
 
 WORDS = ("first", "middle", "last")
-WHITE, SAME, OTHER = "white box", "other head", "other backbone"  # what an attack knows of a judge
-OF_CONDITIONS = ("experiment", "head", "at", "condition")
 Clips = dict[str, Pcm]
 
 
@@ -131,7 +130,7 @@ def attack_run(
     clips = {name: clips[name] for name in trials["utterance_id"]}
     bonafide = trials["label"].eq(BONAFIDE).to_numpy()
     names = tuple(Runs(runs).names)
-    table = _Table(runs, names, heads, trials, bonafide)
+    table = AttackTable(runs, names, heads, trials, bonafide)
     for way in ways:
         table.add_clean(way, clean[way.smooth])
     kept: dict[tuple[str, str], Clips] = {("", CLEAN): clips} if keep else {}
@@ -265,87 +264,3 @@ def _attacked(
 
         found |= perturb(batch, is_bonafide, attack, counted, seed)
     return {name: found[name] for name in clips}
-
-
-class _Table:
-    """Rows of figures, one after the other."""
-
-    def __init__(
-        self,
-        runs: Sequence[LoadedRun],
-        names: Sequence[str],
-        heads: Sequence[Sequence[Candidate]],
-        trials: pd.DataFrame,
-        bonafide: NDArray[np.bool_],
-    ) -> None:
-        self.runs, self.names, self.heads, self.bonafide = runs, names, heads, bonafide
-        self.ids = list(trials["utterance_id"])
-        self.weights = [run.record.fingerprint.get("backbone_weights_sha256") for run in runs]
-        self.drawn = runs[0].draw(trials)
-        self.scored: dict[tuple[int, int, int], Scored] = {}
-        self.rows: list[dict[str, Any]] = []
-
-    def frame(self) -> pd.DataFrame:
-        """The table."""
-        return pd.DataFrame(self.rows)
-
-    def add_clean(self, way: Smoothing, scores: Sequence[Mapping[str, NDArray[np.float64]]]) -> None:
-        """Add the figures of all judges on clean clips."""
-        for j, k, about in self._judges():
-            self.scored[j, k, way.smooth] = Scored(self.runs[j], about, self.bonafide, self.drawn)
-            self._add(j, k, about, way, scores, CLEAN, {"source": "", "source_head": "", "access": ""}, np.nan)
-
-    def add(
-        self,
-        source: Candidate,
-        attack: Attack,
-        way: Smoothing,
-        scores: Sequence[Mapping[str, NDArray[np.float64]]],
-        ratio: float,
-    ) -> None:
-        """Add the figures of all judges on the clips of an attack."""
-        for j, k, about in self._judges():
-            access = OTHER if self.weights[j] != self.weights[0] else WHITE if not j and about == source else SAME
-            about_source = {"source": self.names[0], "source_head": source.name, "access": access}
-            self._add(j, k, about, way, scores, attack, about_source, ratio)
-
-    def _judges(self) -> Iterable[tuple[int, int, Candidate]]:
-        return ((j, k, about) for j, of_run in enumerate(self.heads) for k, about in enumerate(of_run))
-
-    def _add(
-        self,
-        j: int,
-        k: int,
-        about: Candidate,
-        way: Smoothing,
-        scores: Sequence[Mapping[str, NDArray[np.float64]]],
-        attack: Attack | str,
-        source: dict[str, str],
-        ratio: float,
-    ) -> None:
-        scored = self.scored[j, k, way.smooth]
-        own = np.array([scores[j][name][k] for name in self.ids])
-        name = attack if isinstance(attack, str) else attack.name
-        figures = scored.row(name, own)
-        right = (scored.clean >= scored.threshold) == self.bonafide
-        wrong = (own >= scored.threshold) != self.bonafide
-        side = np.where(self.bonafide, 1.0, -1.0)
-        losses = [np.logaddexp(0, -side * one).mean() for one in (scored.clean, own)]
-        self.rows.append(
-            {
-                **source,
-                "judge": self.names[j],
-                "judge_head": about.name,
-                "attack": name,
-                "method": "" if isinstance(attack, str) else attack.method,
-                "eps": 0 if isinstance(attack, str) else attack.eps,
-                "smooth": way.smooth,
-                "n_bonafide": int(self.bonafide.sum()),
-                "n_spoof": int((~self.bonafide).sum()),
-                **{key: value for key, value in figures.items() if key not in OF_CONDITIONS},
-                "success": 100 * float(wrong[right].mean()) if right.any() else np.nan,
-                "loss": losses[1],
-                "loss_rise": losses[1] - losses[0],
-                "snr_db": ratio,
-            }
-        )

@@ -21,7 +21,7 @@ from probing.runs import Run
 from probing.serving.export import load_run_backbone, run_options
 from probing.serving.heads import AnyHead, head_depth
 from probing.serving.layer_probe import LayerProbe
-from probing.serving.score import scores_of_batch
+from probing.serving.layer_scores import scores_of_batch
 
 
 class Judge:

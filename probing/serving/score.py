@@ -16,7 +16,7 @@ from cache.errors import argument
 from probing.audio import SAMPLING_RATE, Waveform, stated_seconds
 from probing.backbones import Backbone
 from probing.extraction import Options, layers_of
-from probing.extraction.layers import by_batches, states_by_name
+from probing.extraction.layers import by_batches
 from probing.heads.head import Head
 from probing.progress import progress_line
 from probing.robustness.smoothing import Smoothing
@@ -25,6 +25,7 @@ from probing.serving.early import Left, score_batch
 from probing.serving.exit_heads import ExitHeads
 from probing.serving.export import Exported, load_run_backbone, open_exported, run_options
 from probing.serving.heads import AnyHead, ServingError, chance_note, choose_head, head_depth
+from probing.serving.layer_scores import score_of_layers, scores_of_batch
 from probing.serving.matching import check_matching
 from probing.serving.reference import Reference, reference_of
 from probing.serving.training_clips import TrainingClips, mean_over_time
@@ -286,35 +287,3 @@ def _left(
         score = score_of_layers(head, layers)
         mean = None if layer is None else mean_over_time(layers[layer], head.tier)
         yield name, Left(score, head_depth(head), mean)
-
-
-def score_of_layers(head: AnyHead, layers: NDArray[Any]) -> float:
-    """Score of an utterance by all its layers, as `layers_of` gives them."""
-    x = layers[head.layers]
-    return float(head.score(x if head.tier == "frames" else x[:, None])[0])
-
-
-def scores_of_batch(
-    heads: Sequence[AnyHead],
-    batch: Mapping[str, Waveform],
-    backbone: Backbone,
-    options: Options,
-    smoothing: Smoothing,
-    failures: dict[str, str],
-) -> dict[str, NDArray[np.float64]]:
-    """Scores of several heads of one tier on the clips of a batch, (heads,) by name.
-
-    Args:
-        heads: trained.
-        batch: waveforms by name, of lengths that may share a batch.
-        backbone: with the blocks that all heads need.
-        options: how states are rounded.
-        smoothing: noised copies to score instead, if any.
-        failures: takes the reason why a clip is not there.
-    """
-
-    def score(copies: dict[str, Waveform]) -> dict[str, NDArray[np.float64]]:
-        states = states_by_name(copies, backbone, options, failures)
-        return {name: np.array([score_of_layers(head, of) for head in heads]) for name, of in states.items()}
-
-    return smoothing.mean(batch, score)
