@@ -6,7 +6,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from analysis.plots.style import check_few, label, layer_map, new_axes, short
+from analysis.plots.heat_maps import layer_map
+from analysis.plots.style import check_few, label, new_axes, short
 from analysis.robustness.attack_table import WHITE
 from analysis.robustness.attacking import Attacks
 from analysis.robustness.measuring import CLEAN
