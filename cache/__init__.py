@@ -5,9 +5,14 @@ states = Cache("results/demo.cache")
 x, table = states.layer(3, where={"split": "dev"})       # (N, 2, D) and its DataFrame
 """
 
+from typing import TYPE_CHECKING
+
 from cache.errors import CacheBusy, CacheCorrupt, CacheMissing, FingerprintMismatch, ProbeError
-from cache.reader import Cache
-from cache.verification import Fault, verify
+from cache.lazy import lazy
+
+if TYPE_CHECKING:
+    from cache.reader import Cache
+    from cache.verification import Fault, verify
 
 __all__ = [
     "Cache",
@@ -19,3 +24,5 @@ __all__ = [
     "ProbeError",
     "verify",
 ]
+
+__getattr__, __dir__ = lazy(__name__, {"Cache": "reader", "Fault": "verification", "verify": "verification"})

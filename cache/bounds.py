@@ -4,19 +4,21 @@ A few megabytes of parquet or gzip can unpack to more than any memory holds, and
 reader waiting for ever. Every reader of tables, records and lists goes through here.
 """
 
+from __future__ import annotations
+
 import errno
 import gzip
 import os
 import stat
 from pathlib import Path
-from typing import IO, BinaryIO
-
-import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
+from typing import IO, TYPE_CHECKING, BinaryIO
 
 from cache.errors import ProbeError
+
+if TYPE_CHECKING:  # at run time they take half a second
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
 MOST_JSON_BYTES = 256_000_000
 MOST_TEXT_BYTES = 1_000_000_000  # unpacked; lists of 3 million utterances, the largest there are, have 0.3 GB
@@ -122,6 +124,10 @@ def read_arrow(source: Path | bytes, path: Path | None = None, *, check: bool = 
         OSError, ValueError, pyarrow.ArrowException: it cannot be read.
         TooLarge: it has more values than MOST_VALUES, or unpacks to more bytes than MOST_TABLE_BYTES.
     """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
     path = path or Path(str(source))
     buffer = source if isinstance(source, bytes) else read_bytes(source, MOST_TABLE_BYTES)
     file = pq.ParquetFile(pa.BufferReader(buffer), page_checksum_verification=check)

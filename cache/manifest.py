@@ -18,6 +18,7 @@ WIDEST = 1 << 24  # hidden state that any model may have
 MANIFEST = "cache.json"
 UTTERANCES = "utterances.parquet"
 FAILURES = "failures.csv"
+PLACE_COLUMNS = ("shard", "row", "n_samples", "n_frames")  # of the table, beside those of the corpus
 DTYPES = {"pooled": ("float16", "float32"), "frames": ("float16", "float32", "int8")}  # of each tier, on disk
 
 

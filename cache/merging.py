@@ -9,11 +9,11 @@ import pandas as pd
 
 from cache.errors import FingerprintMismatch, ProbeError, argument, as_flag
 from cache.fingerprint import differences
-from cache.manifest import MANIFEST, Manifest, load_manifest
+from cache.manifest import MANIFEST, PLACE_COLUMNS, Manifest, load_manifest
 from cache.parts import Part, plan_id
 from cache.reader import Cache
 from cache.shard import Shard
-from cache.table import PLACE_COLUMNS, load_table
+from cache.table import load_table
 from cache.writer import CacheWriter
 
 

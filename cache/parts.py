@@ -4,17 +4,19 @@ The whole corpus is planned in every job, so the shards of all parts together ar
 i of n has the shards i - 1, i - 1 + n, i - 1 + 2 n, ...
 """
 
+from __future__ import annotations
+
 import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from cache.errors import OptionError
-from cache.table import plan
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Part:
         return f"{self.number}/{self.of}"
 
     @classmethod
-    def parse(cls, text: str) -> "Part":
+    def parse(cls, text: str) -> Part:
         """The part that a text as 3/8 names."""
         if not re.fullmatch(r"\d{1,9}/[1-9]\d{0,8}", text):
             raise OptionError("part", text, "expected NUMBER/PARTS, as 3/8 for the third of eight")
@@ -43,8 +45,10 @@ class Part:
         """Where this part of the cache `whole` is: beside it."""
         return whole.with_name(f"{whole.name}.part-{self.number}-of-{self.of}")
 
-    def share(self, corpus: pd.DataFrame, shard_size: int) -> "Share":
+    def share(self, corpus: pd.DataFrame, shard_size: int) -> Share:
         """What this part has of a corpus in shards of `shard_size` utterances."""
+        from cache.table import plan
+
         whole = plan(None, corpus, (), shard_size)
         mine = whole[whole["shard"] % self.of == self.number - 1]
         mark = {"number": self.number, "of": self.of, "plan": plan_id(whole, ()), "utterances": len(whole)}

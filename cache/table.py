@@ -17,11 +17,9 @@ from numpy.typing import NDArray
 
 from cache.bounds import MOST_TABLE_BYTES, MOST_TEXT_BYTES, TooLarge, read_arrow, read_bytes
 from cache.errors import CacheCorrupt, ProbeError, as_flag
-from cache.manifest import A_LINK, FAILURES, UTTERANCES, Manifest, ShardRecord
+from cache.manifest import A_LINK, FAILURES, PLACE_COLUMNS, UTTERANCES, Manifest, ShardRecord
 from cache.quantization import bytes_of
 from cache.shard import Shard
-
-PLACE_COLUMNS = ("shard", "row", "n_samples", "n_frames")
 
 
 def table_bytes(table: pd.DataFrame) -> bytes:

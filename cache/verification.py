@@ -1,16 +1,20 @@
 """Verification of a cache: every byte is read again and compared with what was written."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from cache.atomic import crc32_of_file
 from cache.errors import CacheCorrupt
 from cache.manifest import FAILURES, UTTERANCES, Manifest, ShardRecord, load_manifest
 from cache.shard import Shard
 from cache.table import failures_are_whole, fill_places, load_table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,8 @@ def shard_faults(
     folder: Path, record: ShardRecord, manifest: Manifest, table: pd.DataFrame | None = None
 ) -> list[Fault]:
     """The faults of one shard; a fault that cannot be narrowed down names every utterance of the shard."""
+    import pandas as pd
+
     file = str(record.file)
     planned: tuple[str, ...] = ()
     if table is not None:

@@ -16,6 +16,7 @@ import math
 import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from typing import Any
 
 from cache.errors import OptionError, as_flag
@@ -68,7 +69,7 @@ class Option:
         if value is None:
             return
         if self.choices and value not in self.choices:
-            raise OptionError(name, value, f"expected {one_of(self.choices)}")
+            raise OptionError(name, value, f"expected {one_of(self.choices)}{nearest(str(value), self.choices)}")
         if not isinstance(value, (int, float)) or isinstance(value, bool):
             return
         low = self.minimum if self.minimum is not None else -math.inf
@@ -128,6 +129,16 @@ def one_of(names: Iterable[str]) -> str:
     """
     *rest, last = names
     return f"{', '.join(rest)} or {last}" if rest else last
+
+
+def nearest(word: str, names: Iterable[str]) -> str:
+    """The end of a sentence that asks whether a name like a word was meant; empty if none is like it.
+
+    >>> nearest("stregths", ["seeds", "strengths"])
+    '. Did you mean strengths?'
+    """
+    found = get_close_matches(word, list(names), n=2, cutoff=0.6)
+    return f". Did you mean {one_of(found)}?" if found else ""
 
 
 def whole_numbers(text: str, highest: int | None = None) -> tuple[int, ...]:

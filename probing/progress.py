@@ -1,12 +1,16 @@
 """Progress that a person reads on a terminal, and a log file keeps readable."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from typing import TYPE_CHECKING, Any
 
 from probing.console import PlainConsole, visible
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 console = PlainConsole(stderr=True)
 LOG_EVERY_S = 15.0
@@ -22,8 +26,10 @@ class ProgressLine:
         self._logged = self.started
         self._bar: Progress | None = None
         self._cell = _CellLine() if console.is_jupyter else None
-        self._task = TaskID(0)
+        self._task: Any = 0
         if console.is_terminal:
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
             columns = (
                 TextColumn("{task.description}", markup=False),
                 BarColumn(),

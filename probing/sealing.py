@@ -7,17 +7,21 @@ pictures and pages that `probe report` and `probe plot` make again are never in 
 checksums are read without.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cache.atomic import crc32_of_file, replace_file
 from cache.errors import ProbeError
 from cache.manifest import canonical_json, read_json
-from cache.verification import Fault
+
+if TYPE_CHECKING:
+    from cache.verification import Fault
 
 RECORDS = ("run.json", "serving.json", "export.json")
 FILES = "files"
@@ -106,6 +110,8 @@ def faults_of(folder: Path, record: str, progress: Callable[[int], None] = lambd
     Raises:
         OSError, ValueError, Damaged: as `read_record`.
     """
+    from cache.verification import Fault
+
     files = read_record(folder / record)[1]
     faults = []
     if files is None:

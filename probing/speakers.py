@@ -1,10 +1,13 @@
 """Which names in a column of speakers are persons: a missing or unknown speaker is nobody."""
 
-from collections.abc import Iterable
+from __future__ import annotations
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 NO_SPEAKER = frozenset(
     ("", "-", "--", "?", ".", "na", "n/a", "<na>", "nan", "nat", "none", "null", "nil", "unknown", "unk", "<unk>")
@@ -26,6 +29,9 @@ def known_speakers(column: Iterable[object]) -> NDArray[np.bool_]:
     >>> known_speakers(["LA_0079", "-", None, "NA", " unknown ", "007"]).tolist()
     [True, False, False, False, False, True]
     """
+    import numpy as np
+    import pandas as pd
+
     values = pd.Series(list(column), dtype=object)
     codes, distinct = pd.factorize(values)  # a missing value has the code -1
     named = [str(value).strip().casefold() not in NO_SPEAKER for value in distinct]

@@ -2,52 +2,67 @@
 
 import shlex
 import sys
-from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from analysis.commands.attack import attack
-from analysis.commands.cache import cache_app
-from analysis.commands.calibrate import calibrate
-from analysis.commands.compare import compare
-from analysis.commands.corpus import corpus_app
-from analysis.commands.demo import demo
-from analysis.commands.describe import describe
-from analysis.commands.evaluate import evaluate
-from analysis.commands.exits import exits
-from analysis.commands.export import export
-from analysis.commands.extract import extract
-from analysis.commands.inspect import inspect
+from analysis.commands.group import LoadedCommands
 from analysis.commands.interruption import InterruptibleGroup
-from analysis.commands.plot import plot
-from analysis.commands.report import report
-from analysis.commands.reproduce import reproduce_app
-from analysis.commands.robustness import robustness
-from analysis.commands.score import score
-from analysis.commands.similarity import similarity
-from analysis.commands.sweep import sweep
-from analysis.commands.transfer import transfer
-from analysis.commands.tune import tune
-from analysis.commands.verify import verify
 from cache.atomic import DISK
 from cache.errors import ProbeError
 from probing.progress import console
 from probing.registry import NotImported, import_own
 
+# name -> where it is; only the module of the command that was typed is imported
+COMMANDS = {
+    "demo": "analysis.commands.demo:demo",
+    "extract": "analysis.commands.extract:extract",
+    "sweep": "analysis.commands.sweep:sweep",
+    "tune": "analysis.commands.tune:tune",
+    "evaluate": "analysis.commands.evaluate:evaluate",
+    "calibrate": "analysis.commands.calibrate:calibrate",
+    "export": "analysis.commands.export:export",
+    "exits": "analysis.commands.exits:exits",
+    "score": "analysis.commands.score:score",
+    "compare": "analysis.commands.compare:compare",
+    "report": "analysis.commands.report:report",
+    "plot": "analysis.commands.plot:plot",
+    "similarity": "analysis.commands.similarity:similarity",
+    "transfer": "analysis.commands.transfer:transfer",
+    "robustness": "analysis.commands.robustness:robustness",
+    "attack": "analysis.commands.attack:attack",
+    "describe": "analysis.commands.describe:describe",
+    "inspect": "analysis.commands.inspect:inspect",
+    "config": "analysis.commands.config:config",
+    "verify": "analysis.commands.verify:verify",
+    "cache": "analysis.commands.cache:cache_app",
+    "corpus": "analysis.commands.corpus:corpus_app",
+    "reproduce": "analysis.commands.reproduce:reproduce_app",
+}
+
+
+class ProbeGroup(InterruptibleGroup):
+    """The commands of `COMMANDS`."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = LoadedCommands(COMMANDS)
+
+
 app = typer.Typer(
-    cls=InterruptibleGroup,
+    cls=ProbeGroup,
     help="Which layers of a speech model carry the information? Cache every hidden layer once, probe them all.",
     epilog="Start here, no download and no GPU: probe demo. Its steps are probe extract, then probe sweep.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 
 
 def _print_version(asked: bool) -> None:
     if asked:
+        from importlib.metadata import version
+
         typer.echo(f"probe {version('speech-layer-probe')}")
         raise typer.Exit
 
@@ -71,33 +86,6 @@ def import_modules(
     """Import the modules that a user adds to the registries with, before any command."""
     for module in modules or []:
         import_own(module)
-
-
-app.add_typer(cache_app, name="cache")
-app.add_typer(corpus_app, name="corpus")
-app.add_typer(reproduce_app, name="reproduce")
-for command in (
-    demo,
-    extract,
-    sweep,
-    tune,
-    evaluate,
-    calibrate,
-    export,
-    exits,
-    score,
-    compare,
-    report,
-    plot,
-    similarity,
-    transfer,
-    robustness,
-    attack,
-    describe,
-    inspect,
-    verify,
-):
-    app.command()(command)
 
 
 def main() -> None:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from analysis.commands.completion import corpora, devices, heads_of_run
+
 DEMO_CACHE = Path("results/demo.cache")
 
 CorpusSpec = Annotated[
@@ -12,6 +14,7 @@ CorpusSpec = Annotated[
     typer.Option(
         "--corpus",
         metavar="SPEC",
+        autocompletion=corpora,
         help="'demo' (embedded); a manifest .csv, .tsv, .parquet or .jsonl with the column path and optionally "
         "label,utterance_id,speaker,attack,split and any others; NAME:ROOT, as asvspoof2019-la:ROOT; a folder of "
         "audio, with or without real and fake in it; or hf:NAME of Hugging Face; probe corpus list has the names.",
@@ -21,7 +24,9 @@ AudioRoot = Annotated[
     Path | None,
     typer.Option("--audio-root", help="Folder that the paths of a manifest start from [default: the manifest's own]."),
 ]
-Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1, xpu, mps.")]
+Device = Annotated[
+    str, typer.Option(autocompletion=devices, help="auto (a GPU where there is one), cpu, cuda, cuda:1, xpu, mps.")
+]
 Wait = Annotated[
     float, typer.Option(min=0, metavar="SECONDS", help="Wait so long for another process that writes to this cache.")
 ]
@@ -59,9 +64,12 @@ HeadName = Annotated[
     typer.Option(
         "--head",
         metavar="NAME",
+        autocompletion=heads_of_run,
         help="As weighted-sum+linear-depth-06, linear-layer-06, or a kind, as weighted-sum+linear [default: the one "
         "that the run's finding names].",
     ),
 ]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, as analysis/README.md says, and no tables.")]
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run.")]

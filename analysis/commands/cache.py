@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from analysis.commands.arguments import AudioRoot, Wait
+from analysis.commands.arguments import AsJson, AudioRoot, Wait
 from analysis.commands.interruption import InterruptibleGroup
 from analysis.commands.parameters import Only, with_options
-from analysis.commands.printing import out, print_counts
+from analysis.commands.printing import out, print_counts, print_json
 from analysis.commands.verify import verify_cache
 from analysis.runs.kinds import CACHE, expect, refuse_other
 from probing.corpora import load_corpus
@@ -27,7 +27,7 @@ CacheFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the 
 
 
 @cache_app.command()
-def info(folder: CacheFolder) -> None:
+def info(folder: CacheFolder, as_json: AsJson = False) -> None:
     """Say what is in a cache and how it was made."""
     expect(folder, CACHE)
     opened = import_module("cache").Cache(folder)
@@ -36,6 +36,29 @@ def info(folder: CacheFolder) -> None:
     state = (
         "finished" if opened.finished else f"unfinished: {opened.n_planned - len(opened) - len(opened.failures)} to go"
     )
+    counted = {"split", "label"} <= set(opened.utterances.columns)
+    counts = opened.utterances.astype(str).groupby(["split", "label"]).size() if counted else None
+    if as_json:
+        known = {"backbone": about.get("backbone"), "corpus": about.get("corpus"), "spec": about.get("corpus_spec")}
+        print_json(
+            {
+                "folder": str(folder),
+                "id": opened.id,
+                "finished": opened.finished,
+                **known,
+                "utterances": len(opened),
+                "planned": opened.n_planned,
+                "failures": len(opened.failures),
+                "seconds": float(opened.utterances["n_samples"].sum()) / 16_000,
+                "layers": list(opened.layers),
+                "dim": opened.dim,
+                "tiers": opened.tiers,
+                "bytes": opened.n_bytes,
+                "counts": [] if counts is None else counts.rename("utterances").reset_index(),
+                "fingerprint": opened.fingerprint,
+            }
+        )
+        return
     out.print(f"{folder}: {state}")
     rows = {
         "backbone": about.get("backbone"),
@@ -49,8 +72,7 @@ def info(folder: CacheFolder) -> None:
     }
     for name, value in {**rows, **{f"  {key}": value for key, value in opened.fingerprint.items()}}.items():
         out.print(f"{name:<14} {value}", markup=False)
-    if {"split", "label"} <= set(opened.utterances.columns):
-        counts = opened.utterances.astype(str).groupby(["split", "label"]).size()
+    if counts is not None:
         print_counts(counts.rename("utterances").reset_index())
 
 

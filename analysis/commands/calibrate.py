@@ -8,6 +8,7 @@ import typer
 from rich.table import Table
 
 from analysis.commands.arguments import AudioRoot
+from analysis.commands.files import check_folder
 from analysis.commands.printing import out, print_whole
 from analysis.runs.kinds import RUN, expect_file, kind_of
 from cache.atomic import replaced_folder
@@ -45,7 +46,7 @@ def calibrate(
     prior: Annotated[float, typer.Option(help="Probability of bona fide at which errors are to cost least.")] = 0.5,
     folder: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Folder to write [default: of one run, RUN/calibration/HEAD]."),
+        typer.Option("--out", "-o", metavar="DIR", help="Folder to write [default: of one run, RUN/calibration/HEAD]."),
     ] = None,
     audio_root: AudioRoot = None,
 ) -> None:
@@ -58,6 +59,7 @@ def calibrate(
     probe calibrate wavlm.run hubert.run --out fused
     probe calibrate mine.dev.txt --eval mine.eval.txt --out calibrated
     """
+    check_folder(folder)
     runs = [path for path in systems if kind_of(path) == RUN]
     if runs and len(runs) < len(systems):
         raise ProbeError("runs and score files: expected one or the other")

@@ -2,21 +2,25 @@
 
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from analysis.commands.arguments import (
+    AsJson,
     CorpusName,
     RunFolders,
 )
 from analysis.commands.files import check_folder
 from analysis.commands.parameters import with_options
-from analysis.commands.printing import out
+from analysis.commands.printing import out, print_json
 from analysis.commands.tables import TableFiles
 from analysis.runs.kinds import expect_runs
 from cache.atomic import replaced_folder
+
+if TYPE_CHECKING:
+    from analysis.runs.comparison import Comparison
 
 
 @with_options
@@ -35,8 +39,9 @@ def compare(
         int | None, typer.Option(min=100, help="Bootstrap resamples [default: as many as the first run's].")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the bootstrap [default: that of the first run].")] = None,
+    as_json: AsJson = False,
     folder: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Folder for the tables as csv and the figures.")
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder for the tables as csv and the figures.")
     ] = None,
     *,
     tables: TableFiles,
@@ -54,6 +59,29 @@ def compare(
     tables.check()
     analysis = import_module("analysis")
     found = analysis.compare(runs[0] if len(runs) == 1 else runs, head, corpus=corpus, resamples=resamples, seed=seed)
+    if as_json:
+        first = found.runs[0]
+        runs_found = found.table.rename_axis("run").reset_index()
+        print_json({"corpus": first.corpus, "runs": runs_found, "pairs": found.pairs, "sentence": found.sentence})
+    else:
+        _show(found)
+    tables.write(found.table.reset_index(), found.ranked.reset_index(), f"On {found.runs[0].corpus}")
+    if folder:
+        drawn = {"ranking": found.ranking(), "layer-curve": found.layer_curve()}
+        if found.table["gmacs"].notna().any():
+            drawn["pareto"] = found.pareto()
+        pictures = [f"{name}.{kind}" for name in ("ranking", "layer-curve", "pareto") for kind in ("png", "svg")]
+        with replaced_folder(folder, ("comparison.csv", "pairs.csv", *pictures)) as partial:
+            found.table.to_csv(partial / "comparison.csv")
+            found.pairs.to_csv(partial / "pairs.csv", index=False)
+            for name, ax in drawn.items():
+                for kind in ("png", "svg"):
+                    analysis.save_figure(ax, partial / f"{name}.{kind}")
+        out.print(f"\nTables and figures: {folder}", markup=False)
+
+
+def _show(found: "Comparison") -> None:
+    """Ranking, differences and the sentence on the terminal."""
     shown = Table(
         box=None, padding=(0, 1, 0, 0), header_style="bold", title=f"On {found.runs[0].corpus}", title_justify="left"
     )
@@ -72,16 +100,3 @@ def compare(
         told = f"by {row[2]}{step} [{row[3]}], p {row[4]}: {row[5]}"
         out.print(f"{number_of[row[0]]} {below} {number_of[row[1]]} {told}", markup=False)
     out.print(f"\n{found.sentence}", markup=False)
-    tables.write(found.table.reset_index(), found.ranked.reset_index(), f"On {found.runs[0].corpus}")
-    if folder:
-        drawn = {"ranking": found.ranking(), "layer-curve": found.layer_curve()}
-        if found.table["gmacs"].notna().any():
-            drawn["pareto"] = found.pareto()
-        pictures = [f"{name}.{kind}" for name in ("ranking", "layer-curve", "pareto") for kind in ("png", "svg")]
-        with replaced_folder(folder, ("comparison.csv", "pairs.csv", *pictures)) as partial:
-            found.table.to_csv(partial / "comparison.csv")
-            found.pairs.to_csv(partial / "pairs.csv", index=False)
-            for name, ax in drawn.items():
-                for kind in ("png", "svg"):
-                    analysis.save_figure(ax, partial / f"{name}.{kind}")
-        out.print(f"\nTables and figures: {folder}", markup=False)

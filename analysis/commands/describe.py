@@ -12,17 +12,16 @@ from analysis.commands.arguments import (
     Layers,
     MemoryGB,
 )
-from analysis.commands.files import TABLES, check_suffix, save
+from analysis.commands.files import TABLES, check_suffix, is_output, save
 from analysis.commands.lists import whole
 from analysis.commands.printing import print_frame
 from analysis.runs.kinds import CACHE, expect
-from cache import Cache
 
 
 def describe(
     folder: CacheFolder,
     file: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Table: .csv, .parquet, .tex or .md.")
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Table: .csv, .parquet, .tex or .md; - is csv.")
     ] = None,
     layers: Layers = None,
     split: Annotated[str, typer.Option(help="Split whose labels are coded.")] = "train",
@@ -46,6 +45,8 @@ def describe(
         check_suffix(file, TABLES)
     expect(folder, CACHE)
     chosen = whole("layers", layers)
+    from cache import Cache
+
     table = import_module("analysis.controls").description_length(
         Cache(folder),
         chosen,
@@ -55,6 +56,7 @@ def describe(
         seeds=range(seeds),
         memory_gb=memory_gb,
     )
-    print_frame(table)
+    if not is_output(file):
+        print_frame(table)
     if file:
         save(file, None, table.reset_index())

@@ -1,21 +1,27 @@
 """The command `probe evaluate`."""
 
+from __future__ import annotations
+
 import re
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import pandas as pd
 import typer
 from rich.table import Table
 
+from analysis.commands.arguments import AsJson
+from analysis.commands.files import check_folder
 from analysis.commands.parameters import with_options
-from analysis.commands.printing import out, print_whole
+from analysis.commands.printing import out, print_json, print_whole
 from analysis.commands.tables import TableFiles
 from analysis.runs.kinds import expect_file
 from cache.atomic import replaced_folder
-from cache.errors import ProbeError, argument
+from cache.errors import OptionError, ProbeError, argument
 from probing.progress import console
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @with_options
@@ -46,8 +52,9 @@ def evaluate(
         typer.Option(metavar="SCORES", help="Scores of another system on the same trials, to compare with."),
     ] = None,
     folder: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Folder for evaluation.csv and DET curves.")
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder for evaluation.csv and DET curves.")
     ] = None,
+    as_json: AsJson = False,
     interval_by: Annotated[
         str,
         typer.Option(
@@ -82,8 +89,11 @@ def evaluate(
     probe evaluate sasv.tsv --keys ASVspoof5.eval.full.tsv --by attack,codec
     probe evaluate cm.tsv --keys ASVspoof5.eval.full.tsv --asv-scores asv.tsv
     """
+    check_folder(folder)
     for one in (scores, *([against] if against else [])):
         expect_file(one)
+    if keys and not keys.exists():
+        raise OptionError("keys", keys, "no such file. Name a file that is there")
     tables.check()
     evaluation = import_module("probing.evaluation")
     if corpus and keys:
@@ -105,7 +115,10 @@ def evaluate(
         asv = asv if by_trial is None else evaluation.verification_of(trials)
         with console.status("Evaluating"):
             found = evaluation.evaluate_sasv(trials, factors, asv, against=other, **drawing)
-        _print_sasv(found, factors, asv is None)
+        if as_json:
+            _print_json(found, factors)
+        else:
+            _print_sasv(found, factors, asv is None)
         tables.write(found.table, _shown(found.table, factors), scores.name)
         if folder:
             _keep(found, factors, folder, scores.name, {})
@@ -117,6 +130,22 @@ def evaluate(
     other = evaluation.join(evaluation.read_scores(against), known, split) if against else None
     with console.status("Evaluating"):
         found = evaluation.evaluate(trials, factors, asv, against=other, **drawing)
+    if as_json:
+        _print_json(found, factors)
+    else:
+        _print(found, factors)
+    tables.write(found.table, _shown(found.table, factors), scores.name)
+    if folder:
+        _keep(found, factors, folder, scores.name, {against.stem: other} if against else {})
+
+
+def _print_json(found: Any, factors: list[str]) -> None:
+    """Print every figure of every condition as JSON, with the trials that have none."""
+    print_json({"by": factors, "figures": found.table, "left_out": found.left_out, "sentence": found.sentence})
+
+
+def _print(found: Any, factors: list[str]) -> None:
+    """Print figures of trials of a countermeasure."""
     print_whole(_shown(found.table, factors))
     if found.left_out:
         named = "; ".join(found.left_out[:20]) + ("; ..." if len(found.left_out) > 20 else "")
@@ -125,9 +154,6 @@ def evaluate(
         named = "; ".join(found.otherwise[:20]) + ("; ..." if len(found.otherwise) > 20 else "")
         out.print(f"\nIntervals by another unit, since a class is of one cluster: {named}", markup=False)
     out.print(f"\n{found.sentence}\n")
-    tables.write(found.table, _shown(found.table, factors), scores.name)
-    if folder:
-        _keep(found, factors, folder, scores.name, {against.stem: other} if against else {})
 
 
 def _keep(found: Any, factors: list[str], folder: Path, title: str, others: dict[str, pd.DataFrame]) -> None:
@@ -184,6 +210,8 @@ def _shown(table: pd.DataFrame, factors: list[str]) -> Table:
 
 def _figure(name: str, value: Any, percent: bool) -> str:
     """Error rates in per cent, whole numbers as they are, all else to six digits; nothing where there is no figure."""
+    import pandas as pd
+
     if isinstance(value, str) or pd.isna(value):
         return value if isinstance(value, str) else ""
     if name.startswith("n_"):

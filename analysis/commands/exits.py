@@ -42,7 +42,8 @@ def exits(
     resamples: Annotated[int | None, typer.Option(min=100, help="Bootstrap resamples [default: as the run's].")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the bootstrap [default: as the run's].")] = None,
     folder: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Folder for the policy, the tables and the figure.")
+        Path | None,
+        typer.Option("--out", "-o", metavar="DIR", help="Folder for the policy, tables and the figure."),
     ] = None,
 ) -> None:
     """Early exit: let utterances leave at the first depth that is sure of them; what it saves, and what it costs.

@@ -1,7 +1,7 @@
 """The command `probe extract`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,8 +13,12 @@ from probing.corpora import load_corpus
 from probing.extraction.machine import Cluster, Machine
 from probing.extraction.options import Options
 from probing.labels import are_of_spoofing
-from probing.options import one_of
+from probing.options import command_line, one_of
 from probing.progress import console
+from probing.speakers import known_speakers
+
+if TYPE_CHECKING:
+    from probing.corpora import Corpus
 
 ENGINES = ("local", "ray")
 
@@ -68,8 +72,8 @@ def extract(
             "leave them out."
         )
     share = None if part is None else Part.parse(part)
-    table = load_corpus(corpus, audio_root=audio_root, splits=split)
     options.check_backbone()
+    table = load_corpus(corpus, audio_root=audio_root, splits=split)
     console.print(f"Loading {options.backbone} ...")
     from probing import extraction  # from here on it takes seconds
 
@@ -80,9 +84,24 @@ def extract(
         extraction.extract_on_cluster(folder, table, options, machine, cluster, part=share, strict=strict)
     else:
         extraction.extract(folder, table, options, machine, part=share, strict=strict)
-    target = "" if are_of_spoofing(table.utterances["label"]) else " --target COLUMN"
     console.print(
-        f"Next: probe sweep {folder}{target}"
+        f"Next: {next_command(folder, table, options.frames)}"
         if share is None
         else f"When all parts are done: probe cache merge {folder}"
     )
+
+
+def next_command(folder: Path, table: "Corpus", frames: bool) -> str:
+    """The command that this cache is for, by the splits, labels and speakers that its corpus has."""
+    utterances = table.utterances
+    target = None if are_of_spoofing(utterances["label"]) else "COLUMN"
+    tier = "frames" if frames else None
+    splits = set(utterances["split"])
+    if "train" in splits:
+        return command_line("probe", "sweep", folder, tier=tier, target=target)
+    if splits & {"dev", "eval"}:
+        name = "eval" if "eval" in splits else "dev"
+        swept = command_line("probe", "sweep", "TRAINED.cache", eval=["eval", f"{folder}:{name}"], tier=tier)
+        return f"{swept}\n      {command_line('probe', 'score', 'RUN', folder, split=name, out='scores.txt')}"
+    split_by = "speaker" if known_speakers(utterances["speaker"]).all() else "utterance_id"
+    return command_line("probe", "sweep", folder, split_by=split_by, tier=tier, target=target)

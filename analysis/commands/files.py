@@ -1,19 +1,28 @@
 """Files a command writes, a picture or a table by the suffix of the name."""
 
+from __future__ import annotations
+
 import io
+import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
-from analysis.commands.printing import out
+from analysis.commands.printing import leave_output, out
 from analysis.runs.kinds import kind_of
 from cache.atomic import replaced
 from cache.errors import OptionError
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 PICTURES = (".png", ".svg", ".pdf")
 TABLES = (".csv", ".parquet", ".tex", ".md")
+
+
+def is_output(file: Path | None) -> bool:
+    """Whether a file is standard output, which `-` names: a table as csv, or else a picture as svg."""
+    return str(file) == "-"
 
 
 def check_suffix(file: Path, suffixes: tuple[str, ...], name: str = "out") -> None:
@@ -21,10 +30,19 @@ def check_suffix(file: Path, suffixes: tuple[str, ...], name: str = "out") -> No
 
     `name` is the option's.
     """
+    if is_output(file):
+        leave_output()
+        return
     if file.suffix not in suffixes:
         raise OptionError(name, file, f"expected a name that ends in {', '.join(suffixes)}")
     if file.is_dir() or not file.absolute().parent.is_dir():
         raise OptionError(name, file, "expected a file in a folder that is there. Name another")
+
+
+def write_output(content: bytes) -> None:
+    """Write to standard output what a file would hold."""
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
 
 
 def check_folder(folder: Path | None) -> None:
@@ -40,7 +58,10 @@ def check_folder(folder: Path | None) -> None:
 
 
 def save(file: Path, draw: Any, table: pd.DataFrame) -> None:
-    """Write a picture, or its table, by the suffix of the name; whole or not at all."""
+    """Write a picture, or its table, by the suffix of the name; whole or not at all. `-` is the table."""
+    if is_output(file):
+        write_output(table.to_csv(index=False).encode())
+        return
     if file.suffix in (".tex", ".md"):
         import_module("analysis.tables").save_table(table, file)
         out.print(f"Written: {file}", markup=False)

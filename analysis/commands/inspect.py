@@ -20,7 +20,10 @@ def inspect(
     where: Annotated[Path, typer.Argument(metavar="RUN", help="A run, or a folder of probe export.")],
     utterance: Annotated[str, typer.Argument(metavar="AUDIO_OR_ID", help="An audio file, or an id of the cache.")],
     file: Annotated[
-        Path, typer.Option("--out", metavar="FILE", help="Picture (.png, .svg, .pdf) or table (.csv, .parquet).")
+        Path,
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="Picture (.png, .svg, .pdf) or table (.csv, .parquet); - is csv."
+        ),
     ],
     head: Annotated[
         str | None,

@@ -15,8 +15,11 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from analysis.commands.printing import leave_output
+from analysis.commands.suggestions import commands_meant, options_meant
 from cache.errors import OptionError, ProbeError, as_flag
 from probing.devices import check_device_name
+from probing.options import one_of
 from probing.progress import console
 
 GOES_ON = {"demo", "extract", "sweep", "tune", "repair", "merge", "attm"}  # keep what is finished and take it up again
@@ -36,13 +39,29 @@ class InterruptibleGroup(TyperGroup):
         super().__init__(**attributes)
         for command in self.commands.values():
             if not isinstance(command, TyperGroup):
-                command.callback = _with_flags(command)
+                command.callback = with_flags(command)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Name the commands in their order."""
+        return list(self.commands)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command asked for; of one that is not there, say what may be meant."""
+        known = args[0] in self.commands or args[0].startswith("-")
+        meant = [] if known or ctx.resilient_parsing else commands_meant(args[0], self.commands)
+        if meant:
+            path = "probe" if ctx.parent is None else ctx.command_path
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {path} {one_of(meant)}?")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command asked for."""
         try:
             with _terminable(), _never_lost():
                 return super().invoke(ctx)
+        except Exception as error:
+            _suggest(error)
+            raise
         except KeyboardInterrupt as error:
             what, code = ("Ended by SIGTERM", 143) if isinstance(error, Terminated) else ("Interrupted", 130)
             if ctx.invoked_subcommand in GOES_ON:
@@ -52,7 +71,19 @@ class InterruptibleGroup(TyperGroup):
             raise typer.Exit(code) from None
 
 
-def _with_flags(command: Any) -> Callable[..., Any]:
+def _suggest(error: Any) -> None:
+    """Let the message of an option that a command does not have say which may be meant."""
+    flag, context = getattr(error, "option_name", None), getattr(error, "ctx", None)
+    if flag is None or context is None or not hasattr(error, "possibilities"):
+        return
+    flags = [one for param in context.command.params for one in (*param.opts, *param.secondary_opts)]
+    meant = options_meant(flag, [one for one in flags if one.startswith("--")])
+    if meant:
+        error.message = f"{error.message.rstrip('.')}. Did you mean {one_of(meant)}?"
+        error.possibilities = None
+
+
+def with_flags(command: Any) -> Callable[..., Any]:
     """The function of a command, not called with a number or device that is none; its errors name flags."""
     function = command.callback
     named = {param.name: param.opts for param in command.params if param.opts[0].startswith("-")}
@@ -62,6 +93,7 @@ def _with_flags(command: Any) -> Callable[..., Any]:
 
     @wraps(function)
     def checked(**values: Any) -> Any:
+        leave_output(False)
         try:
             for name, value in values.items():
                 if isinstance(value, float) and not math.isfinite(value):

@@ -16,6 +16,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
+from analysis.commands.completion import completion_of
 from cache.errors import OptionError, as_flag, spelled
 from probing.options import Option
 
@@ -108,7 +109,8 @@ def _parameter(one: Field[Any], told: Option, hint: Any) -> inspect.Parameter:
         hint, default = (str, told.text) if told.text is not None else (str | None, None)
     elif hint == float | str:
         hint = str
-    annotation = Annotated[hint, typer.Option(as_flag(told.flag or one.name), metavar=told.metavar, help=page)]
+    flag, completed = as_flag(told.flag or one.name), completion_of(one.name, told)
+    annotation = Annotated[hint, typer.Option(flag, metavar=told.metavar, help=page, autocompletion=completed)]
     return inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 

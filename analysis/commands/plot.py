@@ -7,13 +7,15 @@ from typing import Annotated, Any
 import typer
 
 from analysis.commands.arguments import CorpusName
-from analysis.commands.files import PICTURES, check_suffix
+from analysis.commands.completion import plots
+from analysis.commands.files import PICTURES, check_suffix, is_output, write_output
 from analysis.commands.parameters import with_options
 from analysis.commands.printing import out
 from analysis.commands.tables import TableFiles
 from analysis.plots.kinds import PLOTS
 from analysis.runs.kinds import RUN, expect
 from cache.errors import OptionError, ProbeError
+from probing.options import nearest
 from probing.progress import console
 
 DEFAULTS = {"split": "eval", "by": "attack", "relative": None, "simultaneous": False}
@@ -24,9 +26,9 @@ def plot(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run.")],
     kind: Annotated[
         str,
-        typer.Argument(metavar="KIND", help=f"{PLOTS.listed()}."),
+        typer.Argument(metavar="KIND", help=f"{PLOTS.listed()}.", autocompletion=plots),
     ],
-    file: Annotated[Path, typer.Option("--out", metavar="FILE", help="A .png, .svg or .pdf.")],
+    file: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="A .png, .svg or .pdf; - prints svg.")],
     others: Annotated[
         list[Path] | None,
         typer.Option("--compare", metavar="RUN", help="Another run on the same utterances; may be given again."),
@@ -81,7 +83,9 @@ def plot(
     """
     check_suffix(file, PICTURES)
     if kind not in PLOTS:
-        raise ProbeError(f"{kind!r} is not one of {', '.join(PLOTS)}. One of your own: probe --import MODULE plot ...")
+        hint = nearest(kind, PLOTS) or "."
+        names = ", ".join(PLOTS)
+        raise ProbeError(f"{kind!r} is not one of {names}{hint} One of your own: probe --import MODULE plot ...")
     if split not in ("dev", "eval"):
         raise OptionError("split", split, "expected dev or eval")
     options: dict[str, Any] = {"split": split, "by": by, "relative": relative, "simultaneous": simultaneous}
@@ -99,7 +103,11 @@ def plot(
         loaded = [analysis.load(one, corpus) for one in (run, *(others or []))]
         drawn = PLOTS[kind].draw(loaded, **options)
         numbers = PLOTS[kind].numbers(loaded, **options) if tables.wanted else None
-        out.print(f"Picture: {analysis.save_figure(drawn, file, dpi or look.dpi)}", markup=False)
+        if is_output(file):
+            styles = import_module("analysis.plots.style")
+            write_output(styles.rendered(styles.figure_of(drawn), "svg", metadata={"Date": None}))
+        else:
+            out.print(f"Picture: {analysis.save_figure(drawn, file, dpi or look.dpi)}", markup=False)
     if kind == "pareto":
         for text in import_module("analysis.plots.pareto").not_drawn(analysis.load_many(loaded)):
             console.print(text, markup=False)

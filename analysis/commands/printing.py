@@ -1,14 +1,20 @@
 """Tables on a terminal, never with a figure cut off."""
 
-from typing import TYPE_CHECKING
+from __future__ import annotations
 
-import pandas as pd
+import json
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 from rich.measure import Measurement
 from rich.table import Table
 
 from probing.console import PlainConsole
 
 if TYPE_CHECKING:  # at run time it costs torch
+    import pandas as pd
+
     from probing.sweep.planning import Plan
     from probing.targets.metrics import Metric
 
@@ -18,6 +24,35 @@ MOST_LABELS = 24  # of a split, printed one by one
 out = PlainConsole()  # results go to standard output, all else to the console
 
 
+def leave_output(whether: bool = True) -> None:
+    """Say what is left to say on standard error, since standard output is a file or JSON."""
+    out.stderr = whether
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON: tables as lists of objects, what is no number (NaN, infinite) as null.
+
+    It has standard output to itself: what is said after it goes to standard error.
+    """
+    out.print(json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False), markup=False, soft_wrap=True)
+    leave_output()
+
+
+def _plain(value: Any) -> Any:
+    """The value in the types of JSON."""
+    if hasattr(value, "to_dict") and hasattr(value, "columns"):
+        return [_plain(row) for row in value.to_dict("records")]
+    if isinstance(value, Mapping):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    if hasattr(value, "item"):  # of numpy
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, (str, int, bool, type(None))) else None if value != value else str(value)
+
+
 def print_whole(table: Table) -> None:
     """Print a table as wide as it is; a terminal that is narrower wraps its lines."""
     needed = Measurement.get(out, out.options.update(max_width=WIDEST), table).maximum
@@ -25,14 +60,16 @@ def print_whole(table: Table) -> None:
     wide.print(table)
 
 
-def print_layers(table: pd.DataFrame, chosen: str, metric: "Metric") -> None:
+def print_layers(table: pd.DataFrame, chosen: str, metric: Metric) -> None:
     """Print the figures of linear probes by layer, from `analysis.reports.report.layer_table`."""
     print_whole(layers_shown(table, chosen, metric))
     out.print("* chosen on dev")
 
 
-def layers_shown(table: pd.DataFrame, chosen: str, metric: "Metric") -> Table:
+def layers_shown(table: pd.DataFrame, chosen: str, metric: Metric) -> Table:
     """What `print_layers` prints of a table."""
+    import pandas as pd
+
     number = metric.number
     shown = Table(title=f"{metric.axis} of linear probes", title_justify="left", box=None, header_style="bold")
     more = [name for name in table if str(name).startswith(("mlp", "control"))]
@@ -48,7 +85,7 @@ def layers_shown(table: pd.DataFrame, chosen: str, metric: "Metric") -> Table:
     return shown
 
 
-def print_corpora(table: pd.DataFrame, metric: "Metric") -> None:
+def print_corpora(table: pd.DataFrame, metric: Metric) -> None:
     """Print the figures by layer and corpus, from `analysis.reports.report.corpora_table`."""
     shown = Table(title=f"\n{metric.axis} on every corpus", title_justify="left", box=None, header_style="bold")
     for name in (table.index.name, *table.columns):
@@ -58,8 +95,10 @@ def print_corpora(table: pd.DataFrame, metric: "Metric") -> None:
     print_whole(shown)
 
 
-def print_plan(plan: "Plan") -> None:
+def print_plan(plan: Plan) -> None:
     """Print what a corpus can show about depth, from `probing.sweep.planning.plan`."""
+    import pandas as pd
+
     shown = Table(title="What this corpus can show about depth", title_justify="left", box=None, header_style="bold")
     for name in ("EER %", "95 % interval", "margin", "shown from", "power %", f"{plan.unit}s needed"):
         shown.add_column(name, justify="right")
@@ -82,6 +121,8 @@ def print_counts(counts: pd.DataFrame) -> None:
     Args:
         counts: `split`, `label`, `utterances`, and if known `published` (-1: not known) and `missing`.
     """
+    import pandas as pd
+
     for split, rows in counts.groupby("split", sort=False):
         if len(rows) > MOST_LABELS:
             sums = rows[[name for name in ("utterances", "missing") if name in rows]].sum()

@@ -16,7 +16,8 @@ from analysis.runs.kinds import expect_runs
 def report(
     runs: RunFolders,
     file: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="The page [default: report.html in the first run].")
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="Page [default: report.html in the first run]."),
     ] = None,
     measures: Annotated[
         bool | None,

@@ -1,20 +1,25 @@
 """The commands of `probe reproduce`."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import pandas as pd
 import typer
 from rich.table import Table
 
 from analysis.commands.arguments import Device
+from analysis.commands.files import check_folder
 from analysis.commands.interruption import InterruptibleGroup
 from analysis.commands.printing import out, print_whole
 from cache.atomic import replaced
 from cache.errors import OptionError
 from probing.progress import console, duration, size
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 reproduce_app = typer.Typer(
     cls=InterruptibleGroup,
@@ -45,7 +50,7 @@ def attm(
     ] = "microsoft/wavlm-large",
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub model.")] = None,
     folder: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Folder of the caches, the run and the table.")
+        Path, typer.Option("--out", "-o", metavar="DIR", help="Folder of the caches, the run and the table.")
     ] = Path("results/attm"),
     frames: Annotated[
         bool,
@@ -72,6 +77,7 @@ def attm(
     for name, root in zip(ROOTS, (asvspoof2019_la, asvspoof2021_la, asvspoof2021_df), strict=True):
         if root is not None and not root.is_dir():
             raise OptionError(name, root, "no such folder. Expected the one that the archives were unpacked in")
+    check_folder(folder)
     reproduction = import_module("probing.reproduction")
     given = zip(reproduction.CORPORA, (asvspoof2019_la, asvspoof2021_la, asvspoof2021_df), strict=True)
     wanted = reproduction.Reproduction(
@@ -121,6 +127,8 @@ def _print_steps(steps: Sequence[Any], calibration: Any) -> None:
 
 
 def _print_comparison(table: pd.DataFrame, corpora: tuple[str, ...]) -> None:
+    import pandas as pd
+
     shown = Table(title="\nEER (%), trained on 2019 LA", title_justify="left", box=None, header_style="bold")
     for name in ("", "backbone", "system", "layers"):
         shown.add_column(name, justify="right" if name == "layers" else "left")

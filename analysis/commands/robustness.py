@@ -1,8 +1,10 @@
 """The command `probe robustness`."""
 
+from __future__ import annotations
+
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +16,9 @@ from analysis.runs.kinds import RUN, expect
 from cache.atomic import replaced_folder
 from probing.extraction.machine import Machine
 from probing.robustness.grid import GRID, parse_grid
+
+if TYPE_CHECKING:
+    pass
 
 
 @with_options
@@ -29,7 +34,7 @@ def robustness(
     ] = GRID,
     folder: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Folder of tables and pictures [default: NAME.robustness]."),
+        typer.Option("--out", "-o", metavar="DIR", help="Folder of tables and pictures [default: NAME.robustness]."),
     ] = None,
     views: Annotated[
         Path | None,

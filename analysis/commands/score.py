@@ -19,7 +19,7 @@ from cache.errors import OptionError, ProbeError
 from cache.manifest import MANIFEST
 from probing.progress import console
 from probing.robustness.smoothing import Smoothing
-from probing.scores.files import VERDICT_FILES, check_output
+from probing.scores.names import VERDICT_FILES, check_output
 
 
 @with_options
@@ -32,7 +32,7 @@ def score(
     *,
     file: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="Score file to write; of audio also .csv or .json, of verdicts."),
+        typer.Option("--out", "-o", metavar="FILE", help="Score file; of audio also .csv or .json, of verdicts."),
     ] = None,
     head: HeadName = None,
     prior: Annotated[float, typer.Option(help="Probability of bona fide before a clip is heard.")] = 0.5,

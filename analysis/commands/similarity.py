@@ -4,7 +4,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
-import pandas as pd
 import typer
 
 from analysis.commands.arguments import (
@@ -15,11 +14,10 @@ from analysis.commands.arguments import (
     Tier,
     Where,
 )
-from analysis.commands.files import PICTURES, TABLES, check_suffix, save
+from analysis.commands.files import PICTURES, TABLES, check_suffix, is_output, save
 from analysis.commands.lists import whole
 from analysis.commands.printing import print_frame
 from analysis.runs.kinds import CACHE, expect
-from cache import Cache
 from cache.errors import OptionError, ProbeError, argument
 from probing.progress import console
 
@@ -31,7 +29,10 @@ def similarity(
         list[Path], typer.Argument(metavar="CACHE [CACHE]", help="One cache, or two over the same utterances.")
     ],
     file: Annotated[
-        Path, typer.Option("--out", metavar="FILE", help="Picture (.png, .svg, .pdf) or table (.csv, .parquet).")
+        Path,
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="Picture (.png, .svg, .pdf) or table (.csv, .parquet); - is csv."
+        ),
     ],
     measure: Annotated[
         str, typer.Option(help="cka, pwcca, or cca: of each layer with --target, on held-out utterances.")
@@ -70,6 +71,10 @@ def similarity(
     for folder in caches:
         expect(folder, CACHE)
     chosen = whole("layers", layers)
+    import pandas as pd
+
+    from cache import Cache
+
     module = import_module("analysis.similarity")
     opened = [Cache(folder) for folder in caches]
     how: dict[str, Any] = {"tier": tier, "memory_gb": memory_gb}
@@ -89,7 +94,8 @@ def similarity(
                 f"{caches[0]}: none of {DEFAULT_TARGETS} can be measured. Name others with {argument('target')}"
             )
         table = pd.concat(cca, names=["target"]).reset_index()
-        print_frame(pd.DataFrame({name: one["value"] for name, one in cca.items()}))
+        if not is_output(file):
+            print_frame(pd.DataFrame({name: one["value"] for name, one in cca.items()}))
         save(file, lambda: module.target_curves(cca), table)
         return
     other = opened[1] if len(opened) > 1 else None
@@ -97,6 +103,6 @@ def similarity(
         table = module.cka(opened[0], chosen, other, where=where, seed=seed, **how)
     else:
         table = module.pwcca(opened[0], chosen, other, where=where, variance=variance, **how)
-    if len(table.columns) < 16:
+    if len(table.columns) < 16 and not is_output(file):
         print_frame(table)
     save(file, lambda: module.similarity_map(table), table.reset_index())

@@ -12,7 +12,6 @@ from analysis.commands.parameters import with_options
 from analysis.commands.printing import layers_shown, out, print_corpora, print_layers, print_plan
 from analysis.commands.tables import TableFiles
 from analysis.runs.kinds import CACHE, RUN, expect
-from cache import Cache
 from cache.errors import OptionError
 from probing.heads.kinds import import_heads
 from probing.sweep.options import SweepOptions
@@ -36,7 +35,7 @@ def sweep(
     ] = None,
     run: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Folder of the run [default: beside the cache, NAME[.TARGET].run]."),
+        typer.Option("--out", "-o", metavar="DIR", help="The run's [default: beside the cache, NAME[.TARGET].run]."),
     ] = None,
     *,
     options: SweepOptions,
@@ -88,8 +87,10 @@ def sweep(
     import_heads(options.depths.heads)
     tables.check()
     expect(folder, CACHE)
-    cache = Cache(folder)
     others = _open_runs(compared or ())
+    from cache import Cache
+
+    cache = Cache(folder)
     splits = options.splits(cache)
     options.depths.check(splits["train"].cache)
     if plan:

@@ -2,21 +2,25 @@
 
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from types import ModuleType
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from analysis.commands.arguments import (
+    AsJson,
     Labels,
     Layers,
     MemoryGB,
     Tier,
 )
-from analysis.commands.files import TABLES, check_suffix, save
+from analysis.commands.files import TABLES, check_suffix, is_output, save
 from analysis.commands.lists import whole
-from analysis.commands.printing import out, print_frame
+from analysis.commands.printing import out, print_frame, print_json
 from analysis.runs.kinds import CACHE, RUN, expect
-from cache import Cache
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def transfer(
@@ -26,7 +30,7 @@ def transfer(
         typer.Option("--run", metavar="RUN", help="Run of each cache, in order: how well the scores foretell it."),
     ] = None,
     file: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Table: .csv, .parquet, .tex or .md.")
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Table: .csv, .parquet, .tex or .md; - is csv.")
     ] = None,
     layers: Layers = None,
     split: Annotated[str, typer.Option(help="Split whose labels are used.")] = "train",
@@ -40,6 +44,7 @@ def transfer(
         bool, typer.Option("--raw", help="Features as they are, as published, instead of standardised.")
     ] = False,
     memory_gb: MemoryGB = 2.0,
+    as_json: AsJson = False,
 ) -> None:
     """Score layers without training: LogME, H-score, TransRate, GBC; higher promises a better probe.
 
@@ -54,6 +59,8 @@ def transfer(
     for folder in runs or ():
         expect(folder, RUN)
     chosen = whole("layers", layers)
+    from cache import Cache
+
     module = import_module("analysis.transferability")
     opened = [Cache(folder) for folder in caches]
     table = module.transfer_scores(
@@ -67,13 +74,30 @@ def transfer(
         tier=tier,
         memory_gb=memory_gb,
     )
+    found = _foretold(module, runs or [], table)
+    if as_json:
+        of_runs = None if found is None else found.reset_index(drop=True)
+        print_json({"scores": table.reset_index(), "foretold": of_runs})
+    elif not is_output(file):
+        _show(table, found)
+    if file:
+        save(file, None, table.reset_index())
+
+
+def _foretold(module: ModuleType, folders: list[Path], table: "pd.DataFrame") -> "pd.DataFrame | None":
+    """How well the scores foretell the probes of runs."""
+    if not folders:
+        return None
+    run = import_module("probing.runs").Run
+    found: pd.DataFrame = module.predicts([run(one) for one in folders] if len(folders) > 1 else run(folders[0]), table)
+    return found
+
+
+def _show(table: "pd.DataFrame", found: "pd.DataFrame | None") -> None:
+    """The scores on the terminal."""
     print_frame(table)
     if "transrate" in table:
         out.print("TransRate: each class centred by its own mean and weighted by its size; beside it shuffled labels.")
-    if runs:
-        run = import_module("probing.runs").Run
-        found = module.predicts([run(folder) for folder in runs] if len(runs) > 1 else run(runs[0]), table)
+    if found is not None:
         out.print("\nRank correlation with the probes' EER on eval, 1 where the higher score has the lower EER:")
         print_frame(found.set_index(["over", "score"]))
-    if file:
-        save(file, None, table.reset_index())

@@ -29,7 +29,7 @@ LOG = "training.csv"
 def tune(
     run: Annotated[Path | None, typer.Argument(metavar="[RUN]", help="Folder of the run to start from.")] = None,
     folder: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Folder of the tuned model [default: NAME.tuned].")
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder of the tuned model [default: NAME.tuned].")
     ] = None,
     *,
     head: Annotated[

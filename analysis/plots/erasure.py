@@ -15,7 +15,7 @@ from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load
 from cache import ProbeError
 from probing.runs import Run
-from probing.sweep.erasure import n_removed
+from probing.runs.condition_names import n_removed
 
 
 def erasure_table(run: str | Path | Run, split: str = "eval") -> pd.DataFrame:

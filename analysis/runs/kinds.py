@@ -58,10 +58,12 @@ def expect_runs(paths: Sequence[Path]) -> None:
 
 
 def expect_file(path: Path) -> None:
-    """Raise ProbeError where a score file was expected and a path is a folder, with the score files in it."""
+    """Raise ProbeError where a score file was expected and there is none, or a folder, with the score files in it."""
     if kind_of(path) in (CACHE, EXPORT):
         refuse_other(path, "a score file")
     if path.is_dir():
         found = [*sorted(path.glob("scores/*.eval.txt")), *sorted(path.glob("*.eval.txt"))]
         advice = f"Name a file of it, as {found[0]}" if found else "Name a file"
         raise ProbeError(f"{path}: {kind_of(path) or 'a folder'}, not a score file. {advice}")
+    if not path.exists():
+        raise ProbeError(f"{path}: no such file. Expected a score file, as probe score and probe sweep write them")

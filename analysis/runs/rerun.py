@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import glob
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
-from cache.errors import as_flag
-from cache.manifest import read_json
+from cache.errors import ProbeError, as_flag
+from cache.manifest import Manifest, read_json
 from probing.backbones.checkpoint import FEATURES
 from probing.backbones.packaged import PACKAGED
 from probing.extraction.options import Options
@@ -27,18 +27,12 @@ def commands(run: Run) -> str:
     about = run.record["about"]
     options = run.record["options"]
     cache = PurePath(run.record.cache_folder).name
-    parts = {part: f"{PurePath(one.folder).name}:" for part, one in run.record.caches.items()}
-    where = {part: "" if folder == f"{cache}:" else folder for part, folder in parts.items()}
-    evaluations = [where[part] for part in where if part not in ("train", "dev")]
-    named: dict[str, Any] = {part: f"{where[part]}{options[part]}" for part in ("train", "dev")}
-    named["eval"] = [f"{folder}{split}" for folder, split in zip(evaluations, options["eval"], strict=True)]
-    if options.get("target", {}).get("split_by"):  # which makes the parts
-        named = dict.fromkeys(named)
+    named = _parts(run, lambda folder: PurePath(folder).name)
     lines = []
     if "options" in about:
         corpus = f"--corpus {shlex.quote(_portable(about['corpus_spec']))}"
         lines.append([f"probe extract {shlex.quote(cache)}", corpus, *_lines(Options, about["options"])])
-    own = "".join(f" --import {module}" for module in _own_modules(run))
+    own = "".join(f" --import {module}" for module in own_modules(run))
     lines.append(
         [
             f"probe{own} sweep {shlex.quote(cache)} --out {shlex.quote(run.folder.name)}",
@@ -50,7 +44,58 @@ def commands(run: Run) -> str:
     return "\n".join(" \\\n  ".join(words) for words in lines)
 
 
-def _own_modules(run: Run) -> list[str]:
+def config(run: Run) -> dict[str, Any]:
+    """What `probe sweep --config` takes to make a run again: name -> value, folders as they were recorded."""
+    options = run.record["options"]
+    values = {**options, **_parts(run, str)}
+    of_sweep = values_of(SweepOptions, values)
+    of_target = values_of(TargetOptions, options.get("target", {}))
+    return {"cache": run.record.cache_folder, **of_sweep, **of_target, **values_of(DepthOptions, options["depths"])}
+
+
+def config_of_cache(manifest: Manifest) -> dict[str, Any]:
+    """What `probe extract --config` takes to make a cache again, but for its folder.
+
+    Raises:
+        ProbeError: the cache does not say how it was extracted.
+    """
+    about = manifest.about
+    if "options" not in about or "corpus_spec" not in about:
+        raise ProbeError("the cache does not say how it was extracted. Expected one that probe extract made")
+    return {"corpus": about["corpus_spec"], **values_of(Options, about["options"])}
+
+
+def _parts(run: Run, place: Callable[[str], str]) -> dict[str, Any]:
+    """What plays each part, as typed: a split of the cache, or of another one, named as `place` has it."""
+    options = run.record["options"]
+    if options.get("target", {}).get("split_by"):  # which makes the parts
+        return dict.fromkeys(("train", "dev", "eval"))
+    own = f"{place(run.record.cache_folder)}:"
+    folders = {part: f"{place(one.folder)}:" for part, one in run.record.caches.items()}
+    where = {part: "" if folder == own else folder for part, folder in folders.items()}
+    evaluations = [where[part] for part in where if part not in ("train", "dev")]
+    named: dict[str, Any] = {part: f"{where[part]}{options[part]}" for part in ("train", "dev")}
+    named["eval"] = [f"{folder}{split}" for folder, split in zip(evaluations, options["eval"], strict=True)]
+    return named
+
+
+def values_of(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a dataclass that have a value, by the names of their flags; lists of several parts as one text."""
+    found: dict[str, Any] = {}
+    for name, told in options_of(kind).items():
+        value = values.get(name)
+        if not told.on_command_line or value is None or value == "":
+            continue
+        if told.syntax is not None and not told.many:
+            value = told.syntax.write(value)
+        elif isinstance(value, tuple):
+            value = list(value)
+        if value != "":
+            found[(told.flag or name).lstrip("-").replace("-", "_")] = value
+    return found
+
+
+def own_modules(run: Run) -> list[str]:
     """Modules of the merges and back-ends that are not of this package, as the heads of a run name them."""
     found = set()
     for head in run.record.options.heads:

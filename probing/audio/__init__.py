@@ -1,19 +1,23 @@
 """Audio as a speech model takes it: 16 kHz mono float32, whatever the file holds, or the reason it cannot be used."""
 
-from probing.audio.containers import UnusableAudio
-from probing.audio.waveform import (
-    MEASURES,
-    SAMPLING_RATE,
-    STAMPS,
-    SUFFIXES,
-    Cropping,
-    Waveform,
-    fit_audio,
-    load_audio,
-    measure,
-    stamp,
-    stated_seconds,
-)
+from typing import TYPE_CHECKING
+
+from cache.lazy import lazy
+from probing.audio.columns import MEASURES, STAMPS
+
+if TYPE_CHECKING:
+    from probing.audio.containers import UnusableAudio
+    from probing.audio.waveform import (
+        SAMPLING_RATE,
+        SUFFIXES,
+        Cropping,
+        Waveform,
+        fit_audio,
+        load_audio,
+        measure,
+        stamp,
+        stated_seconds,
+    )
 
 __all__ = [
     "MEASURES",
@@ -29,3 +33,20 @@ __all__ = [
     "stamp",
     "stated_seconds",
 ]
+
+_HOME = {"UnusableAudio": "containers"} | dict.fromkeys(
+    (
+        "SAMPLING_RATE",
+        "SUFFIXES",
+        "Cropping",
+        "Waveform",
+        "fit_audio",
+        "load_audio",
+        "measure",
+        "stamp",
+        "stated_seconds",
+    ),
+    "waveform",
+)
+
+__getattr__, __dir__ = lazy(__name__, _HOME)

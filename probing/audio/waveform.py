@@ -12,14 +12,13 @@ import soxr
 from numpy.typing import NDArray
 
 from cache.bounds import open_regular
+from probing.audio.columns import STAMPS
 from probing.audio.containers import UnusableAudio
 from probing.audio.content import Content, Pieces
 from probing.audio.streams import ALL_FLAC, Part, parts
 
 SAMPLING_RATE = 16_000
 RESAMPLER_QUALITY = "HQ"
-MEASURES = ("audio_seconds", "audio_level_db", "audio_bandwidth_hz", "audio_noise_floor_db")
-STAMPS = ("file_bytes", "file_mtime_us", "file_crc32")  # which file it was, kept beside the measures
 HASHED = 1 << 24  # bytes of a file, from its start, that the checksum is of; its size is known beside
 UNKNOWN_FRAMES = ALL_FLAC  # as many or more say, by libsndfile's way or ours, that a file does not know its length
 USUAL_SUFFIXES = {  # by libsndfile's name of the format; those whose files do not keep a rate are left out

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from cache.lazy import lazy
 
-from .dropping import block_similarity, kept_blocks
 from .errors import (
     BackboneMissing,
     BackboneUnsaved,
@@ -20,6 +19,7 @@ from .errors import (
 
 if TYPE_CHECKING:
     from .backbone import Backbone
+    from .dropping import block_similarity, kept_blocks
     from .layers import HiddenStates
     from .loading import load_backbone
     from .trainable import Trainable
@@ -41,6 +41,13 @@ __all__ = [
     "load_backbone",
 ]
 
-_HOME = {"Backbone": "backbone", "HiddenStates": "layers", "load_backbone": "loading", "Trainable": "trainable"}
+_HOME = {
+    "Backbone": "backbone",
+    "HiddenStates": "layers",
+    "Trainable": "trainable",
+    "block_similarity": "dropping",
+    "kept_blocks": "dropping",
+    "load_backbone": "loading",
+}
 
 __getattr__, __dir__ = lazy(__name__, _HOME)

@@ -119,9 +119,10 @@ def check_spec(spec: str, revision: str | None = None) -> None:
             f"such as {WELL_KNOWN[2]}."
         )
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", spec):
-        named = {name: name for name in PACKAGED} | {known.split("/")[1]: known for known in WELL_KNOWN}
-        guess = difflib.get_close_matches(spec.lower(), named, n=1, cutoff=0.5)
-        hint = named[guess[0]] if guess else WELL_KNOWN[2]
+        every = (*PACKAGED, *FEATURES, *WELL_KNOWN)
+        names = [known.rpartition("/")[2] for known in every]
+        guess = difflib.get_close_matches(spec.lower(), names, n=1, cutoff=0.5)
+        hint = every[names.index(guess[0])] if guess else WELL_KNOWN[2]
         raise BackboneMissing(
             f"unknown model {spec!r}: there is no such folder, and a model on the hub is written owner/name. "
             f"Try `{hint}`, a local folder, or `{EMBEDDED}`."

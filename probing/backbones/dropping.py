@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from cache import Cache
 from cache.errors import argument
 from cache.manifest import describe_layers
 
 from .errors import BlocksUnknown
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from cache import Cache
 
 STRATEGIES = ("top", "bottom", "alternate", "symmetric", "contribution")
 FORM = "top:K, bottom:K, alternate:K, symmetric:K, contribution:K:CACHE to drop K blocks, or blocks:1,2,5 to keep these"
@@ -83,6 +86,8 @@ def block_similarity(cache: Cache) -> NDArray[np.float64]:
     Raises:
         BlocksUnknown: the cache does not hold the layers 0 to L, all of them.
     """
+    import numpy as np
+
     if cache.layers != list(range(len(cache.layers))) or len(cache.layers) < 2:
         raise BlocksUnknown(
             f"{cache.folder}: has layers {describe_layers(cache.layers)}; expected all from 0 on. Extract without "
@@ -99,6 +104,10 @@ def block_similarity(cache: Cache) -> NDArray[np.float64]:
 
 
 def _least_changing(folder: Path, k: int, n_blocks: int) -> set[int]:
+    import numpy as np
+
+    from cache import Cache
+
     cache = Cache(folder)
     if cache.layers != list(range(n_blocks + 1)) or not len(cache):
         raise BlocksUnknown(

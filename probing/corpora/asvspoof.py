@@ -4,17 +4,21 @@ Sources: Wang et al., Computer Speech & Language 64, 2020; Liu et al., IEEE/ACM 
 arXiv 2502.08857.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from cache.errors import ProbeError
 from probing.corpora.corpus import Corpus, normalise
 from probing.corpora.protocol import ProtocolMissing, find, read_lines, the_protocol
 from probing.corpora.published import Known, attacks, classes
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LA_CODECS = ("none", "alaw", "pstn", "g722", "ulaw", "gsm", "opus")
 LA_CONDITIONS = {codec: f"C{i + 1}" for i, codec in enumerate(LA_CODECS)}  # as the official tables of 2021 LA call them
@@ -77,6 +81,8 @@ class Edition:
                 table["condition"] = table["codec"].map(LA_CONDITIONS).fillna("-")
             table["path"] = _audio_paths(root, protocol.audio, table["utterance_id"], self.suffix)
             tables.append(normalise(table, str(path), spoofing=True))
+        import pandas as pd
+
         utterances = pd.concat(tables, ignore_index=True).fillna("-")
         twice = utterances["utterance_id"].duplicated()
         if twice.any():

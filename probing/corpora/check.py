@@ -1,10 +1,11 @@
 """Whether a corpus is all there: its counts against the published ones, and its audio."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from probing.audio import Cropping, UnusableAudio, load_audio
 from probing.corpora import read_corpus
@@ -14,6 +15,9 @@ from probing.corpora.protocol import ProtocolMissing
 from probing.corpora.published import Counts
 from probing.labels import SPOOF
 from probing.threads import Threads
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 AT_ONCE = 1024  # files given to the threads at a time
 
@@ -50,6 +54,8 @@ def check_corpus(spec: str, *, audio_root: Path | None = None) -> Check:
     try:
         corpus = read_corpus(spec, audio_root=audio_root)
     except ProtocolMissing as error:
+        import pandas as pd
+
         nothing = pd.DataFrame(columns=["split", "label"])
         return Check(_counts(nothing, nothing, published), [str(error)], download, None)
     table = corpus.utterances
@@ -86,6 +92,8 @@ def unusable(corpus: Corpus, workers: int = 2, advance: Callable[[int], None] = 
 
 
 def _counts(table: pd.DataFrame, lost: pd.DataFrame, published: Counts) -> pd.DataFrame:
+    import pandas as pd
+
     here = table.groupby(["split", "label"]).size().to_dict()
     gone = lost.groupby(["split", "label"]).size().to_dict()
     both = {(split, label): n for (split, label, attack), n in published.items() if split and label and not attack}
@@ -94,6 +102,8 @@ def _counts(table: pd.DataFrame, lost: pd.DataFrame, published: Counts) -> pd.Da
 
 
 def _differences(table: pd.DataFrame, published: Counts) -> Iterator[str]:
+    import pandas as pd
+
     for key, n in published.items():
         chosen = pd.Series(True, index=table.index)
         for column, value in zip(("split", "label", "attack"), key, strict=True):

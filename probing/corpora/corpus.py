@@ -1,17 +1,21 @@
 """A corpus: a table of utterances, a root folder, and the checks every corpus goes through."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from cache.errors import OptionError, ProbeError, argument
-from cache.table import PLACE_COLUMNS
+from cache.manifest import PLACE_COLUMNS
 from probing.audio import MEASURES, STAMPS
 from probing.corpora.splits import split_called
 from probing.labels import BONAFIDE, LABELS, SPOOF
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # what tables of caches, runs and evaluations add to the columns of a corpus
 RESERVED = (*PLACE_COLUMNS, *MEASURES, *STAMPS, "part", "score")
@@ -40,7 +44,7 @@ class Corpus:
     def __len__(self) -> int:
         return len(self.utterances)
 
-    def only(self, splits: Sequence[str]) -> "Corpus":
+    def only(self, splits: Sequence[str]) -> Corpus:
         """The corpus cut down to some of its splits."""
         found = sorted(self.utterances["split"].unique())
         splits = [split_called(split, found) for split in splits]
@@ -93,8 +97,9 @@ def normalise(table: pd.DataFrame, where: str, *, spoofing: bool = False) -> pd.
         ProbeError: unknown label among those of spoofing, empty or duplicate id, path outside the root, a column of
             RESERVED.
     """
+    import pandas as pd
 
-    def refuse(rows: "pd.Series[bool]", what: str, column: str) -> None:
+    def refuse(rows: pd.Series[bool], what: str, column: str) -> None:
         if rows.any():
             i = int(rows.to_numpy().argmax())
             raise ProbeError(f"{where}, row {i + 1}: {what} {table[column].iloc[i]!r} ({int(rows.sum())} such rows)")
@@ -139,7 +144,9 @@ def normalise(table: pd.DataFrame, where: str, *, spoofing: bool = False) -> pd.
     return table
 
 
-def ids_of(paths: "pd.Series[str]") -> "pd.Series[str]":
+def ids_of(paths: pd.Series[str]) -> pd.Series[str]:
     """Utterance ids for paths: without the suffix, and with _ for white space."""
+    import pandas as pd
+
     stems = [os.path.splitext(path)[0] for path in paths]
     return pd.Series(stems, paths.index, str).str.replace(NOT_IN_IDS, "_", regex=True)

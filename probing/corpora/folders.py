@@ -1,21 +1,24 @@
 """Corpora whose folders say what is in them: `[SPLIT/]{real,fake}/[ATTACK/]...`, as FoR has it, or just audio."""
 
+from __future__ import annotations
+
 import os
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from cache.errors import ProbeError
-from probing.audio import SUFFIXES
 from probing.corpora.corpus import NOT_IN_IDS, Corpus, ids_of, normalise
 from probing.corpora.manifest import notes_on_labels
 from probing.corpora.protocol import ProtocolMissing
 from probing.corpora.published import Known, classes
 from probing.corpora.splits import SPLITS, common_splits
 from probing.labels import LABELS, SPOOF
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def read_folder(root: Path, name: str | None = None) -> Corpus:
@@ -34,6 +37,8 @@ def read_folder(root: Path, name: str | None = None) -> Corpus:
     Raises:
         ProbeError: no audio file is there.
     """
+    from probing.audio import SUFFIXES
+
     root = root.resolve()
     found = sorted(files_below(root))
     audio = [path for path in found if is_audio(path)]
@@ -64,6 +69,8 @@ def read_folder(root: Path, name: str | None = None) -> Corpus:
 
 def _labelled(audio: list[str]) -> pd.DataFrame:
     """The files below folders that name a label; columns `path`, `split`, `label`, `attack`."""
+    import pandas as pd
+
     rows = []
     for path in audio:
         *folders, _ = parts = Path(path).parts
@@ -78,6 +85,8 @@ def _labelled(audio: list[str]) -> pd.DataFrame:
 
 def _unlabelled(audio: list[str]) -> pd.DataFrame:
     """All files; columns `path`, `split`, `folder`."""
+    import pandas as pd
+
     rows = []
     for path in audio:
         *folders, _ = parts = Path(path).parts
@@ -106,6 +115,8 @@ def read_for(root: Path, name: str = "for") -> Corpus:
 
 def is_audio(name: str) -> bool:
     """Whether a name ends as one of a format that can be decoded."""
+    from probing.audio import SUFFIXES
+
     return name.lower().endswith(SUFFIXES)
 
 

@@ -4,18 +4,16 @@
 set holds files as bytes inside its tables; they are written out once, as they are, since all that follows reads files.
 """
 
+from __future__ import annotations
+
 import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
-
-import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from cache.errors import OptionError, ProbeError, argument
 from probing.corpora.corpus import NOT_IN_IDS, RESERVED, Corpus, normalise
@@ -23,6 +21,9 @@ from probing.corpora.json_lines import text_of
 from probing.corpora.manifest import notes_on_labels
 from probing.corpora.splits import common_splits
 from probing.progress import progress_line
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 PREFIX = "hf:"
 SETTINGS = ("config", "audio", "label", "revision")
@@ -49,7 +50,7 @@ class DataSet:
     revision: str | None = None
 
     @classmethod
-    def parse(cls, spec: str) -> "DataSet":
+    def parse(cls, spec: str) -> DataSet:
         """Read `hf:NAME,label=COLUMN`.
 
         >>> DataSet.parse("hf:google/fleurs,config=en_us,label=gender")
@@ -87,6 +88,8 @@ def read_hugging_face(spec: str, audio_root: Path | None = None) -> Corpus:
     Raises:
         ProbeError: `datasets` is not installed, there is no such data set, or none of its columns has audio.
     """
+    import pandas as pd
+
     wanted = DataSet.parse(spec)
     library = _library()
     splits = _open(library, wanted)
@@ -209,6 +212,8 @@ def _kept(library: Any, features: Mapping[str, Any], audio: str) -> tuple[dict[s
 
 
 def _texts(split: Any, column: str, feature: Any) -> list[str]:
+    import pyarrow as pa
+
     values = split.with_format("arrow")[column]
     values = values.to_pylist() if isinstance(values, pa.ChunkedArray | pa.Array) else list(values)
     names = getattr(feature, "names", None)
@@ -229,6 +234,8 @@ def _named(columns: dict[str, list[str]], label: str | None) -> dict[str, list[s
 
 def _files(split: Any, audio: str, name: str) -> list[str]:
     """A path below the root for each row: the name of its file if each is there once, or else the number of the row."""
+    import pyarrow.compute as pc
+
     paths = pc.struct_field(_column(split, audio), "path").to_pylist()
     files = [PurePosixPath((path or "").replace("\\", "/")).name for path in paths]
     stems = [re.sub(NOT_IN_IDS, "_", os.path.splitext(file)[0]) for file in files]
@@ -243,6 +250,8 @@ def _files(split: Any, audio: str, name: str) -> list[str]:
 
 
 def _column(split: Any, audio: str) -> pa.ChunkedArray:
+    import pyarrow as pa
+
     column = split.with_format("arrow").select_columns([audio])[:][audio]
     return column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
 
@@ -253,6 +262,8 @@ def _written(split: Any, audio: str, root: Path, files: list[str]) -> Iterator[i
     A file of another length than its bytes was cut by a crash, and is written again. A row without bytes names a file
     on this disk, which is copied; if it is not there, neither is the audio, and `check_files` says so.
     """
+    import pyarrow.compute as pc
+
     column = _column(split, audio)
     for start in range(0, len(files), ROWS):
         rows = column.slice(start, ROWS)

@@ -1,16 +1,19 @@
 """JSON lines: a table with one object a line, as NeMo writes its manifests."""
 
+from __future__ import annotations
+
 import json
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from cache.errors import ProbeError
 from probing.corpora.protocol import with_columns
 from probing.rows import first_double, open_text, stripped
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 EXAMPLE = '{"path": "a.wav", "speaker": "anna"}'
 
@@ -29,6 +32,8 @@ def read_json_lines(path: Path, columns: Sequence[str], called: Callable[[list[s
     Raises:
         ProbeError: the file cannot be read, a line is no object or has a key twice, or a column is missing.
     """
+    import pandas as pd
+
     rows: list[dict[str, str]] = []
     try:
         with open_text(path) as lines:

@@ -1,13 +1,17 @@
 """Corpora that come with csv lists: In-the-Wild and SpoofCeleb."""
 
-from pathlib import Path
+from __future__ import annotations
 
-import pandas as pd
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cache.errors import ProbeError
 from probing.corpora.corpus import Corpus, normalise
 from probing.corpora.protocol import ProtocolMissing, read_csv
 from probing.corpora.published import Known, classes
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def read_in_the_wild(root: Path) -> Corpus:
@@ -30,6 +34,8 @@ def read_spoofceleb(root: Path) -> Corpus:
     Raises:
         ProbeError: a list is missing, or a row is at fault.
     """
+    import pandas as pd
+
     root = _inside(root, "spoofceleb")
     tables = []
     for split, name in (("train", "train"), ("dev", "development"), ("eval", "evaluation")):

@@ -1,8 +1,9 @@
 """Manifests: a table of one's own, `path` and optionally `label,utterance_id,speaker,attack,split` and conditions."""
 
-from pathlib import Path
+from __future__ import annotations
 
-import pandas as pd
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cache.errors import ProbeError, as_flag
 from probing.corpora.corpus import Corpus, normalise
@@ -13,6 +14,9 @@ from probing.corpora.protocol import is_tsv, read_csv
 from probing.corpora.splits import common_splits
 from probing.labels import are_of_spoofing
 from probing.rows import stripped
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SUFFIXES = (
     *(".csv", ".tsv", ".parquet", ".jsonl", ".json"),
@@ -83,6 +87,8 @@ def _called(names: list[str]) -> list[str]:
 
 def _refuse_parts(table: pd.DataFrame, manifest: Path) -> None:
     """Raise ProbeError where a row is a part of a file, as those of NeMo may be: the file would be read whole."""
+    import pandas as pd
+
     if "offset" not in table:
         return
     starts = pd.to_numeric(table["offset"], errors="coerce").fillna(0)
@@ -96,6 +102,8 @@ def _refuse_parts(table: pd.DataFrame, manifest: Path) -> None:
 
 def _parquet(path: Path) -> pd.DataFrame:
     """A parquet table as text: whole numbers without a decimal point."""
+    import pandas as pd
+
     columns = read_parquet_columns(path, ("path",), _called)
     if any(isinstance(value, dict) for value in columns["path"]):
         raise ProbeError(f"{path}: holds the audio itself, not paths of files. Say that it does: hf:{path}")

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from cache.bounds import read_arrow
 from cache.errors import ProbeError
 from probing.corpora.protocol import with_columns
 from probing.rows import stripped
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 NAMELESS_INDEX = re.compile(r"__index_level_\d+__")
 
@@ -31,6 +31,9 @@ def read_parquet_columns(
     Raises:
         ProbeError: it cannot be read, lacks a column, has one twice, or bytes that are no text.
     """
+    import pandas as pd
+    import pyarrow as pa
+
     # Not by pandas: it drops the index, and makes 7.0 of 7 where another value of the column is missing.
     try:
         table = read_arrow(path)
@@ -45,6 +48,8 @@ def read_parquet_columns(
 
 
 def _values(column: pa.ChunkedArray) -> list[Any]:
+    import pyarrow as pa
+
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type) or pa.types.is_string(column.type):

@@ -1,14 +1,18 @@
 """Where the paths of a manifest lead: relative to a folder, or absolute, anywhere on disk."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from cache.errors import ProbeError, argument
 from probing.corpora.corpus import ids_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -22,11 +26,11 @@ class Places:
     """
 
     root: Path
-    paths: "pd.Series[str]"
-    ids: "pd.Series[str]"
+    paths: pd.Series[str]
+    ids: pd.Series[str]
 
 
-def places_of(column: "pd.Series[str]", manifest: Path, audio_root: Path | None = None) -> Places:
+def places_of(column: pd.Series[str], manifest: Path, audio_root: Path | None = None) -> Places:
     """Find the root of the paths of a manifest.
 
     Relative paths start from the folder of the manifest. Absolute ones may lie anywhere: if some lie elsewhere, the
@@ -66,11 +70,13 @@ def places_of(column: "pd.Series[str]", manifest: Path, audio_root: Path | None 
 
 
 def _places(root: Path, paths: Sequence[str], names: Sequence[str], index: pd.Index) -> Places:
+    import pandas as pd
+
     normal = [os.path.normpath(name).replace(os.sep, "/") for name in names]
     return Places(root, pd.Series(paths, index, dtype=str), ids_of(pd.Series(normal, index, dtype=str)))
 
 
-def _from(column: "pd.Series[str]", given: Path, root: Path) -> list[str]:
+def _from(column: pd.Series[str], given: Path, root: Path) -> list[str]:
     """The paths from the root on, absolute ones too if they lie below it."""
     folders: dict[str, str] = {}  # of absolute paths, resolved
     found = []

@@ -1,15 +1,19 @@
 """Protocols: the lists of utterances that corpora come with, as tables of text."""
 
+from __future__ import annotations
+
 import csv
 import re
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from cache.errors import ProbeError
 from probing.rows import first_double, fit, open_text, separated_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
 
@@ -51,6 +55,8 @@ def read_lines(path: Path, *forms: str) -> pd.DataFrame:
     Raises:
         ProbeError: the file cannot be read, is empty, or a row has another number of columns than the first.
     """
+    import pandas as pd
+
     try:
         with open_text(path) as handle:
             lines = handle.read().split("\n")
@@ -87,6 +93,8 @@ def read_csv(
         ProbeError: the file cannot be read, lacks one of `columns`, has two of one name, or a line has more or fewer
             fields than the header.
     """
+    import pandas as pd
+
     try:
         with open_text(path) as lines:
             rows = separated_rows(lines, separator)

@@ -1,8 +1,13 @@
 """What splits are called: train, dev and eval, however a folder or a manifest spells them."""
 
-from collections.abc import Iterable
+from __future__ import annotations
 
-import pandas as pd
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -11,12 +16,13 @@ SPLITS = {
 }
 
 
-def common_splits(column: "pd.Series[str]") -> tuple["pd.Series[str]", list[str]]:
+def common_splits(column: pd.Series[str]) -> tuple[pd.Series[str], list[str]]:
     """A column of splits under their common names, and a sentence for each name that was kept.
 
     Case does not matter. Where two spellings would be one split, as `test` and `eval`, they are kept as they are: what
     a corpus holds apart is never mixed.
 
+    >>> import pandas as pd
     >>> common_splits(pd.Series(["Train", "val", "test"]))[0].tolist()
     ['train', 'dev', 'eval']
     >>> common_splits(pd.Series(["train", "test", "eval"]))[0].tolist()

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from cache.errors import OptionError, ProbeError, argument
 from cache.manifest import DTYPES
-from probing.audio import Cropping
-from probing.augmentation import Augmentation, View
 from probing.backbones.checkpoint import check_spec
 from probing.backbones.dropping import parsed
 from probing.options import check, option, whole_numbers
 
 if TYPE_CHECKING:  # at run time it costs torch
+    from probing.audio import Cropping
+    from probing.augmentation import View
     from probing.backbones import Backbone
 
 MOST_LAYERS = 10_000
@@ -86,6 +86,8 @@ class Options:
     def __post_init__(self) -> None:
         check(self)
         if self.view is not None:
+            from probing.augmentation import Augmentation
+
             Augmentation.of(self.view, "view")
         if self.layers is not None:
             chosen_layers(self.layers)
@@ -99,11 +101,15 @@ class Options:
     @property
     def cropping(self) -> Cropping:
         """How much of a clip the model sees."""
+        from probing.audio import Cropping
+
         return Cropping(self.max_seconds, self.seconds)
 
     @property
     def heard_through(self) -> View | None:
         """The transforms that clips go through; None if they are heard as they are."""
+        from probing.augmentation import Augmentation, View
+
         chain = Augmentation.of(self.view or "", "view")
         return View(chain, self.view_seed) if chain else None
 

@@ -8,10 +8,10 @@ import pandas as pd
 
 from cache import Cache, ProbeError
 from cache.errors import as_flag
-from cache.manifest import Manifest, ShardRecord, load_manifest
+from cache.manifest import PLACE_COLUMNS, Manifest, ShardRecord, load_manifest
 from cache.shard import Shard
 from cache.shard_writer import ShardWriter
-from cache.table import PLACE_COLUMNS, load_table, stored_ids, table_is_whole
+from cache.table import load_table, stored_ids, table_is_whole
 from cache.verification import shard_faults
 from cache.writer import CacheWriter
 from probing.corpora import Corpus, load_corpus, read_corpus

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any, Literal, TypeVar
 
+from probing.options import nearest
 from probing.registry import PATH, Registry, RegistryError, import_own, imported
 
 LayerWeights = Literal["fixed", "weights", "gates"]
@@ -120,7 +121,9 @@ class Kinds(Registry[K]):
         if name in self:
             return self[name]
         if not PATH.fullmatch(name):
-            raise RegistryError(f"{self.noun} {name!r}: expected one of {', '.join(self)}, or your own as module:Class")
+            hint = nearest(name, self)
+            names = ", ".join(self)
+            raise RegistryError(f"{self.noun} {name!r}: expected one of {names}, or your own as module:Class{hint}")
         made_by = imported(name)
         self._check(made_by, name)
         known = next((kind for kind in self.values() if kind.made_by is made_by), None)

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from cache.errors import OptionError, argument
+from probing.drawn import ATTACK, AUTO, SPEAKER, UTTERANCE
 from probing.speakers import known_speakers
 
-AUTO = "auto"
-SPEAKER = "speaker"
-UTTERANCE = "utterance"
-ATTACK = "attack"
+if TYPE_CHECKING:
+    import pandas as pd
+
 BONAFIDE = "bona fide"
 SPOOF = "spoof"
 FEW_CLUSTERS = 8  # of a class; below, intervals are wide and cover less evenly (tests/benchmarks/coverage.py)
@@ -125,6 +125,8 @@ def levels_of(clusters: Clusters, kind: str, rows: NDArray[np.intp]) -> tuple[Le
 
 def _codes(values: NDArray[np.object_]) -> NDArray[np.intp]:
     """Numbers of values in their order, from 0, whatever order the rows have."""
+    import pandas as pd
+
     codes, distinct = pd.factorize(values, use_na_sentinel=False)
     names = distinct if distinct.dtype.kind in "biuf" else distinct.astype(str)
     rank = np.empty(len(names), np.intp)
@@ -183,6 +185,8 @@ def clusters_of(table: pd.DataFrame, unit: str = AUTO, where: str = "utterance",
         by_class: whether the classes are bona fide and spoof; else every column is of all trials, and those that no
             column is of are drawn one by one.
     """
+    import pandas as pd
+
     names = columns_of(table, unit, where)
     ids = None
     if "utterance_id" in table:

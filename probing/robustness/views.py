@@ -16,10 +16,9 @@ import pandas as pd
 from cache import Cache, CacheMissing, ProbeError
 from cache.errors import argument
 from cache.fingerprint import differences
-from cache.manifest import Manifest
+from cache.manifest import PLACE_COLUMNS, Manifest
 from cache.shard import Array
 from cache.shard_writer import ShardWriter
-from cache.table import PLACE_COLUMNS
 from cache.writer import CacheWriter
 from probing.augmentation import View
 from probing.corpora import Corpus, load_corpus

@@ -50,3 +50,12 @@ def condition_values(name: str, factors: Sequence[str]) -> dict[str, str]:
 
 def _quoted(value: str) -> str:
     return json.dumps(value, ensure_ascii=False) if AMBIGUOUS.search(value) else value
+
+
+def n_removed(condition: str) -> int:
+    """How many dimensions were removed, by the name of a condition.
+
+    >>> n_removed("erased=5")
+    5
+    """
+    return int(condition_values(condition, ["erased"])["erased"])

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-import numpy as np
-import pandas as pd
-from pandas.api.types import is_numeric_dtype
+from typing import TYPE_CHECKING, Any
 
 from probing.targets.metrics import BINARY, CLASSES, METRICS, NUMBER
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RECORD = "run.json"
 RESULTS = "results.parquet"
@@ -135,6 +134,8 @@ def _check_target(target: Mapping[str, Any]) -> None:
 
 def check_results(results: pd.DataFrame, record: Mapping[str, Any]) -> None:
     """Raise ValueError, naming the column, where the figures are not those that a sweep of this record writes."""
+    import numpy as np
+
     lacking = [name for name in (*TEXT_COLUMNS, *WHOLE_COLUMNS, *NUMBER_COLUMNS) if name not in results]
     if lacking:
         raise ValueError(f"{RESULTS}: no column {lacking[0]!r}")
@@ -234,6 +235,8 @@ def _metric_of(record: Mapping[str, Any]) -> str:
 
 
 def _check_rates(rows: pd.DataFrame, columns: Sequence[str]) -> None:
+    import numpy as np
+
     for name in columns:
         values = rows[name].astype("float64").to_numpy(na_value=np.nan)
         wrong = ~((values >= 0) & (values <= 1))
@@ -244,6 +247,8 @@ def _check_rates(rows: pd.DataFrame, columns: Sequence[str]) -> None:
 
 def check_utterances(utterances: pd.DataFrame, is_spoofing: bool = True) -> None:
     """Raise ValueError, naming the column, where the table of utterances is not one that a sweep writes."""
+    from pandas.api.types import is_numeric_dtype
+
     for name in ("part", "utterance_id", "label", "speaker", "attack"):
         if name not in utterances:
             raise ValueError(f"{UTTERANCES}: no column {name!r}")

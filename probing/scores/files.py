@@ -12,76 +12,26 @@ Scores of verification trials have forms of their own: see `probing.scores.sasv`
 import gzip
 from itertools import permutations
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
 from cache.atomic import replaced
-from cache.errors import OptionError, argument
 from probing.labels import LABELS
 from probing.metrics.eer import ScoresError
 from probing.metrics.tdcf import KEYS
-from probing.options import one_of
 from probing.rows import BYTE_ORDER_MARK
+from probing.scores.names import Form, is_csv, other_format
 from probing.scores.sasv import ASV, CLAIMS, JOINT, KIND, with_claims
-from probing.scores.tables import is_csv, read_table, refuse, with_kinds, with_labels, with_numbers
+from probing.scores.tables import read_table, refuse, with_kinds, with_labels, with_numbers
 from probing.sealing import check_file
 
-Form = Literal["2019", "2021", "5"]
-FORMS: tuple[Form, ...] = get_args(Form)
-VERDICT_FILES = (".csv", ".json")
-OTHER_FORMATS = (  # that a text of scores is not to be called, since whoever opens it expects another content
-    *(".json", ".jsonl", ".yaml", ".yml", ".xml", ".html", ".xlsx", ".xls", ".ods", ".parquet", ".feather", ".docx"),
-    *(".pdf", ".png", ".jpg", ".jpeg", ".svg", ".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac"),
-    *(".h5", ".hdf5", ".npy", ".npz", ".mat", ".pkl", ".pt", ".pth", ".safetensors", ".zip", ".tar", ".bz2", ".xz"),
-)
 COLUMNS: dict[int, str | tuple[str, ...]] = {
     2: "utterance_id score",
     4: ("utterance_id attack label score", "speaker utterance_id score label"),
     3: tuple(" ".join(order) for order in permutations(("utterance_id", "score", "label"))),
 }
-
-
-def check_score_file(file: Path, form: str | None = None, *, verdicts: bool = False) -> None:
-    """Raise OptionError where no score file of a form can be written under a name, before any work is done."""
-    check_form(form)
-    if other := _other_format(file):
-        of_verdicts = f"; {' or '.join(VERDICT_FILES)} for verdicts" if verdicts else ""
-        raise OptionError("out", file, f"is no {other}. Name it .txt, .tsv or without suffix for scores{of_verdicts}")
-    if is_csv(file):
-        raise OptionError("out", file, "a score file is no csv. Name it .txt, .tsv, or either with .gz")
-    if file.is_dir() or not file.parent.is_dir():
-        raise OptionError("out", file, "expected a file in a folder that is there. Name another")
-
-
-def check_form(form: str | None) -> None:
-    """Raise OptionError where a form of score files is none."""
-    if form not in (None, *FORMS):
-        raise OptionError("form", form, f"expected {one_of(FORMS)}")
-
-
-def _other_format(file: Path) -> str:
-    """The suffix of a name if it says that the content is no text of scores; else empty."""
-    suffix = Path(file.name.lower().removesuffix(".gz")).suffix
-    return suffix if suffix in OTHER_FORMATS else ""
-
-
-def check_output(file: Path | None, form: str | None = None, *, verdicts: bool = False) -> None:
-    """As `check_score_file`; where there are `verdicts`, a table or JSON of them may be written as well, or nothing."""
-    if file is None:
-        check_form(form)
-        if form is not None:
-            raise OptionError("form", form, f"says what {argument('out')} holds. Name a score file, or leave it out")
-        return
-    if not verdicts or file.suffix.lower() not in VERDICT_FILES:
-        check_score_file(file, form, verdicts=verdicts)
-        return
-    if form is not None:
-        raise OptionError("form", form, f"{file.name} holds verdicts, and no score file. Name it .txt, or leave it out")
-    if file.is_dir() or not file.absolute().parent.is_dir():
-        raise OptionError("out", file, "expected a file in a folder that is there. Name another")
 
 
 def write_scores(path: str | Path, utterances: pd.DataFrame, scores: ArrayLike, form: Form = "2019") -> None:
@@ -99,7 +49,7 @@ def write_scores(path: str | Path, utterances: pd.DataFrame, scores: ArrayLike, 
             `bonafide` or `spoof`, and a path that would not be read as a csv, or is called as another format.
     """
     path = Path(path)
-    if other := _other_format(path):
+    if other := other_format(path):
         raise ScoresError(f"{path}: a score file is no {other}. Name it .txt or .tsv")
     if is_csv(path):
         raise ScoresError(f"{path}: the form of {form} is no csv. Name it .txt or .tsv")

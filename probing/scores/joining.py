@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from cache.errors import OptionError, ProbeError, argument
-from probing.corpora.folders import SUFFIXES
+from probing.audio import SUFFIXES
 from probing.corpora.splits import split_called
 
 

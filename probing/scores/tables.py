@@ -15,6 +15,7 @@ from probing.labels import LABELS
 from probing.metrics.eer import ScoresError
 from probing.metrics.tdcf import KEYS
 from probing.rows import BYTE_ORDER_MARK, first_double, fit, open_text, separated_rows, stripped
+from probing.scores.names import is_csv
 
 ALIASES = {
     "filename": "utterance_id", "utterance": "utterance_id", "trial": "utterance_id", "file": "utterance_id",
@@ -23,11 +24,6 @@ ALIASES = {
     "asv-label": "asv_label", "asv-score": "asv_score", "sasv-score": "sasv_score",
 }  # fmt: skip
 SCORED = 1000  # lines that decide which column is which
-
-
-def is_csv(path: Path) -> bool:
-    """Whether a file is taken for comma separated: `x.csv`, `x.csv.gz`."""
-    return path.name.lower().removesuffix(".gz").endswith(".csv")
 
 
 def read_table(

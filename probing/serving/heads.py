@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from cache.bounds import check_regular
 from cache.errors import ProbeError, argument
 from cache.manifest import read_json
 from probing.heads.head import Head, HeadUnusable, load_head
+from probing.options import nearest, write_whole
 from probing.runs import Run, file_in
 from probing.runs.headline import headline
 from probing.sealing import check_file
@@ -125,6 +127,18 @@ def _candidates(run: Run) -> list[Candidate]:
     return sorted(found, key=lambda candidate: (run.metric.loss(candidate.dev_eer), candidate.name))
 
 
+def _none_of(run: Run, known: Sequence[Candidate], depth: int | None, name: str | None) -> str:
+    """What to say where no head has a depth and a name: the depths of its kind, or else the heads there are."""
+    depths = sorted({one.depth for one in known if name in (None, one.kind)})
+    if depths and depth is not None:
+        of_kind = f" of {name}" if name else ""
+        found = f"has no head{of_kind} of that depth. It has depths {write_whole(depths)}"
+        return f"{argument('depth', depth)}: {run.folder} {found}"
+    names = sorted(candidate.name for candidate in known)
+    hint = nearest(name or "", [*sorted({candidate.kind for candidate in known}), *names]) or "."
+    return f"{argument('head', name)}: {run.folder} has no such head{hint} It has: {', '.join(names) or 'none'}"
+
+
 def choose_head(run: Run, depth: int | None = None, name: str | None = None, *, any_target: bool = False) -> ChosenHead:
     """Load a head of a run.
 
@@ -163,10 +177,7 @@ def choose_head(run: Run, depth: int | None = None, name: str | None = None, *, 
         depth = (found.depth if found else None) or max((one.depth for one in known), default=0)
     fitting = exact or [one for one in known if one.depth == depth and name in (None, one.kind)]
     if not fitting:
-        asked = argument("head", name) if name else argument("depth", depth)
-        at = f" of depth {depth}" if name and depth is not None else ""
-        names = ", ".join(sorted(candidate.name for candidate in known)) or "none"
-        raise ServingError(f"{asked}: {run.folder} has no such head{at}. It has: {names}")
+        raise ServingError(_none_of(run, known, depth, name))
     best = fitting[0]
     folder = run.folder / "heads"
     if not best.name.startswith(LINEAR):

@@ -26,7 +26,8 @@ from probing.labels import BONAFIDE, are_of_spoofing
 from probing.metrics.thresholds import ErrorRates, error_rates
 from probing.progress import console
 from probing.robustness.smoothing import Smoothing
-from probing.scores.files import VERDICT_FILES, Form, check_output, write_scores
+from probing.scores.files import write_scores
+from probing.scores.names import VERDICT_FILES, Form, check_output
 from probing.serving.heads import ServingError
 from probing.serving.score import Server
 from probing.serving.verdict import Threshold, Verdicts, choose_threshold, judge

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from probing.metrics import Interval
 from probing.probes.erasure import erase, new_directions, random_directions
 from probing.probes.scaling import Scaling
-from probing.runs.condition_names import condition_values
+from probing.runs.condition_names import n_removed
 from probing.sweep.finding import ENDS, Finding
 from probing.sweep.fitting import Labelling, Probe, best_on_dev, product_dtype, solve_standardised
 from probing.sweep.linear import add_scores, beside, features_of, sampled, working_bytes
@@ -243,12 +243,3 @@ def _by_removed(rows: pd.DataFrame) -> dict[int, Interval]:
     numbers = [n_removed(condition) for condition in rows["condition"]]
     ends = rows[list(ENDS)].to_numpy(np.float64)
     return {n: Interval(*map(float, of)) for n, of in sorted(zip(numbers, ends, strict=True), key=lambda one: one[0])}
-
-
-def n_removed(condition: str) -> int:
-    """How many dimensions were removed, by the name of a condition.
-
-    >>> n_removed("erased=5")
-    5
-    """
-    return int(condition_values(condition, [ERASED])[ERASED])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import overload
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, overload
 
 from cache.errors import OptionError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 POINTS = "pt"
 
@@ -58,6 +59,8 @@ class Margin:
     def allowed(self, full: NDArray[np.float64]) -> NDArray[np.float64]: ...
     def allowed(self, full: float | NDArray[np.float64]) -> float | NDArray[np.float64]:
         """How much worse than `full`, the figure of full depth, is allowed; in its own terms."""
+        import numpy as np
+
         return self.value + 0 * full if self.points else self.value * np.abs(full)
 
     def of_excess(
@@ -67,6 +70,8 @@ class Margin:
 
         `sign` is 1 if lower figures are better, as of EER, and -1 if higher are.
         """
+        import numpy as np
+
         if self.points:
             return sign * (depth - full)
         with np.errstate(divide="ignore", invalid="ignore"):

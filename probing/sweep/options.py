@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from cache import Cache, ProbeError
-from cache.errors import OptionError, argument
+from cache.errors import OptionError, ProbeError, argument
 from cache.manifest import describe_layers
+from probing.drawn import ATTACK, AUTO, SPEAKER, UTTERANCE
 from probing.heads.kinds import BACKENDS, MERGES, check_head, heads_help, split_head
 from probing.heads.recipes import NAMES as RECIPES
 from probing.heads.recipes import Recipe, recipe_of
-from probing.metrics.clusters import ATTACK, AUTO, SPEAKER, UTTERANCE
 from probing.options import NAMES, NAMES_OR_NONE, NUMBERS, SEEDS, WHOLE, check, option
 from probing.registry import RegistryError
 from probing.sweep.margin import Margin
-from probing.sweep.split import EVAL, Split
-from probing.sweep.splits import read_splits
 from probing.targets.metrics import BINARY
 from probing.targets.options import TargetOptions
+
+if TYPE_CHECKING:  # at run time they cost pandas and h5py
+    from cache import Cache
+    from probing.sweep.split import Split
 
 TRAINING = "training"
 STRENGTHS = 1e-10, 1e10  # beyond, float64 cannot tell the penalty, or the loss, from nothing
@@ -176,7 +177,7 @@ class SweepOptions:
     )
     dev: str = option("dev", "What to choose strength and layer on; likewise.", metavar="SPLIT")
     eval: str | tuple[str, ...] = option(
-        EVAL,
+        "eval",
         "What to report on; likewise, or CACHE alone for its split eval. May be given again: findings are about the "
         "first. [default: eval]",
         metavar="SPLIT",
@@ -209,6 +210,8 @@ class SweepOptions:
 
     def splits(self, cache: Cache) -> dict[str, Split]:
         """The utterances that play each part; of `cache` where no other one is named."""
+        from probing.sweep.splits import read_splits
+
         evaluations = (self.eval,) if isinstance(self.eval, str) else self.eval
         tier = self.depths.tier if self.depths.heads else ""
         return read_splits(cache, self.train, self.dev, evaluations, tier, self.target, self.seed)

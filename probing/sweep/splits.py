@@ -18,6 +18,7 @@ from cache.errors import OptionError, argument
 from cache.fingerprint import differences
 from cache.manifest import MANIFEST
 from probing.augmentation import heard_as
+from probing.options import nearest
 from probing.sweep.dividing import divide
 from probing.sweep.split import EVAL, Split, check_target, corpus_name, filled, renamed
 from probing.targets.aligned import AlignedUnits
@@ -119,9 +120,10 @@ def _read(name: str, spec: str, cache: Cache, opened: dict[Path, Cache], units: 
         of_cache = units.of(cache)
         table = of_cache[of_cache["split"] == split].reset_index(drop=True)
     if table.empty:
-        found = ", ".join(sorted(cache.utterances["split"].unique()))
+        there = sorted(cache.utterances["split"].unique())
+        hint = nearest(split, there) or "."
         raise ProbeError(
-            f"{cache.folder}: no utterances in split {split!r}, only {found}. Say which split to use: "
+            f"{cache.folder}: no utterances in split {split!r}, only {', '.join(there)}{hint} Say which split to use: "
             f"{argument(name, 'NAME')}, or {argument(name, 'CACHE:NAME')} for one of another cache; or divide all of "
             f"them: {argument('split_by', 'speaker')}"
         )

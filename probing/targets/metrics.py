@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-
-import numpy as np
 
 BINARY = "binary"
 CLASSES = "classes"
@@ -29,8 +28,8 @@ class Metric:
     higher_is_better: bool
     share: bool = False
     unit: str = ""
-    lowest: float = -np.inf
-    highest: float = np.inf
+    lowest: float = -math.inf
+    highest: float = math.inf
     chance: float | None = None
     one_over_m: bool = False
 

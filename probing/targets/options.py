@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cache.errors import OptionError, argument
-from probing.options import NAMES, check, option
+from probing.options import NAMES, check, nearest, option
 from probing.targets.metrics import BINARY, CLASSES, METRICS, NUMBER, metrics_of
 
 TASKS = ("auto", BINARY, CLASSES, NUMBER)
@@ -158,7 +158,9 @@ class TargetOptions:
         if self.task == BINARY and not self.positive and not self.is_default:
             raise OptionError("task", BINARY, f"expected the positive class too: {argument('positive', 'VALUE')}")
         if self.metric and self.metric not in METRICS:
-            raise OptionError("metric", self.metric, f"expected one of {', '.join(METRICS)}")
+            raise OptionError(
+                "metric", self.metric, f"expected one of {', '.join(METRICS)}{nearest(self.metric, METRICS)}"
+            )
 
     def _check_folds(self) -> None:
         """Refuse too few folds, and folds of nothing."""

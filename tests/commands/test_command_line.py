@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -10,10 +11,13 @@ import processes
 import pytest
 from processes import Process
 from small_extraction import run_cli
+from typed_options import read_back
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from analysis.commands.app import app, main
+from cache import Cache
+from probing.sweep import SweepOptions, finished_run
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "probing" / "corpora" / "demo"
@@ -75,6 +79,82 @@ def test_the_same_extract_again_has_nothing_to_do(
     assert "Nothing to do" in capsys.readouterr().err
 
 
+def printed(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    """What a command that ends well writes to standard output."""
+    assert run_cli(words, monkeypatch) in (0, None)
+    return capsys.readouterr().out
+
+
+def test_the_configuration_of_a_run_makes_the_same_run(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(workplace)
+    text = printed(["config", "my.run"], monkeypatch, capsys)
+    assert "cache: my.cache\n" in text
+    Path("c.yaml").write_text(text.replace("cache: my.cache\n", ""))
+    options = read_back(SweepOptions, ["--config", "c.yaml"])
+    assert isinstance(options, SweepOptions)
+    assert finished_run(Cache("my.cache"), "my.run", options) is not None
+    assert finished_run(Cache("my.cache"), "my.run", replace(options, resamples=300)) is None
+    made = printed(["config", "my.cache"], monkeypatch, capsys)
+    assert "corpus: " in made
+    assert "backbone: embedded\n" in made
+
+
+def refusal(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    """What a command that is refused says."""
+    monkeypatch.setattr(sys, "argv", ["probe", *words])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    return capsys.readouterr().err
+
+
+def strict(text: str) -> dict:
+    """The object that a text of JSON holds, which has no NaN."""
+    return json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+
+def test_json_has_standard_output_to_itself(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(workplace)
+    info = strict(printed(["cache", "info", "my.cache", "--json"], monkeypatch, capsys))
+    assert (info["utterances"], info["finished"], info["layers"]) == (len(pd.read_csv("mine.csv")), True, [*range(13)])
+    assert {row["split"] for row in info["counts"]} == {"train", "dev", "eval"}
+    scores = next(iter(sorted(Path("my.run/scores").glob("linear-layer-*.eval.txt"))))
+    words = ["evaluate", str(scores), "--by", "attack", "--resamples", "100", "--json", "--out", "figures"]
+    found = strict(printed(words, monkeypatch, capsys))
+    assert found["figures"][0]["attack"] == "pooled"
+    assert 0 <= found["figures"][0]["eer"] <= 1
+    assert Path("figures/evaluation.csv").exists()
+    of_layers = strict(printed(["transfer", "my.cache", "--layers", "0:1", "--json"], monkeypatch, capsys))
+    assert [row["layer"] for row in of_layers["scores"]] == [0, 1]
+
+
+def test_a_dash_writes_to_standard_output(workplace: Path) -> None:
+    for words in (["transfer", "my.cache", "--layers", "0:1", "-o", "-"], ["plot", "my.run", "layers", "--out", "-"]):
+        done = probe(*words, cwd=workplace)
+        assert done.wait() == 0, done.said
+        text = done.out.read_text()
+        assert text.startswith("layer,logme") if words[0] == "transfer" else text.startswith("<?xml")
+
+
+@pytest.mark.parametrize("command", ["evaluate", "calibrate"])
+@pytest.mark.parametrize("folder", ["my.run", "my.cache"])
+def test_no_folder_of_results_is_written_into_a_run_or_a_cache(
+    workplace: Path,
+    command: str,
+    folder: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(workplace)
+    of = "my.run" if command == "calibrate" else str(next(iter(Path("my.run/scores").glob("*.eval.txt"))))
+    said = refusal([command, of, "--out", folder], monkeypatch, capsys)
+    assert f"--out {folder}: is a {folder.removeprefix('my.')}, which holds nothing else" in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -123,6 +203,12 @@ def test_the_same_extract_again_has_nothing_to_do(
         (["cache", "info", "my.run"], "my.run: a run, not a cache. What takes it: probe report my.run"),
         (["cache", "verify", "my.run"], "my.run: a run, not a cache"),
         (["sweep", "my.run"], "my.run: a run, not a cache"),
+        (
+            ["export", "my.run", "new", "--depth", "99"],
+            "--depth 99: my.run has no head of that depth. It has depths 0:12",
+        ),
+        (["export", "my.run", "new", "--head", "mean+linar"], "Did you mean mean+linear"),
+        (["sweep", "my.cache", "--eval", "evl"], "only dev, eval, train. Did you mean eval"),
         (["similarity", "my.run", "--out", "x.csv"], "my.run: a run, not a cache"),
         (["report", "my.cache"], "my.cache: a cache, not a run. Sweep it first: probe sweep my.cache"),
         (["score", "my.cache", "mine.csv", "--out", "s.txt"], "my.cache: a cache, not a run or an exported model"),

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from metrics.published import SCORES, needs_scores
 
 from probing.metrics.eer import ScoresError, eer
-from probing.scores.files import FORMS, Form, read_scores, write_scores
+from probing.scores.files import read_scores, write_scores
+from probing.scores.names import FORMS, Form
 
 TABLE = pd.DataFrame(
     {"utterance_id": ["a", "b/é", "c"], "attack": ["-", "A 07", ""], "label": ["bonafide", "spoof", "spoof"]}

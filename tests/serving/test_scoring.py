@@ -18,7 +18,8 @@ from probing.corpora import load_corpus
 from probing.exits import ExitPolicy, confidences, exit_trials, find_exits
 from probing.extraction import Options, extract
 from probing.runs import Run
-from probing.scores.files import FORMS, Form, read_scores
+from probing.scores.files import read_scores
+from probing.scores.names import FORMS, Form
 from probing.serving import choose_head, export, open_exported
 from probing.serving.matching import check_matching
 from probing.sweep import SweepOptions, sweep

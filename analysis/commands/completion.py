@@ -1,0 +1,79 @@
+"""What a shell completes behind an option: names of heads, backbones, plots, metrics and all else that is named.
+
+    plot: Annotated[str, typer.Argument(autocompletion=among(PLOTS))]
+
+Where nothing is offered, the shell completes names of files.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from itertools import product
+from pathlib import Path
+
+from analysis.plots.kinds import PLOTS
+from probing.options import Option
+
+
+def among(names: Iterable[str]) -> Callable[[str], list[str]]:
+    """Complete one of these names; of a list with commas between, the last.
+
+    >>> among(["spearman", "r2"])("r2,sp")
+    ['r2,spearman']
+    """
+    known = list(names)
+
+    def complete(incomplete: str) -> list[str]:
+        before, comma, last = incomplete.rpartition(",")
+        return [f"{before}{comma}{name}" for name in known if name.startswith(last)]
+
+    return complete
+
+
+def _heads(incomplete: str) -> list[str]:
+    from probing.heads.kinds import BACKENDS, MERGES
+
+    return among(["none", *(f"{merge}+{backend}" for merge, backend in product(MERGES, BACKENDS))])(incomplete)
+
+
+def _backbones(incomplete: str) -> list[str]:
+    from probing.backbones.checkpoint import EMBEDDED, FEATURES, WELL_KNOWN
+
+    names = [EMBEDDED, *FEATURES, *WELL_KNOWN]
+    return [name for name in [*names, *(f"random:{name}" for name in names)] if name.startswith(incomplete)]
+
+
+def _metrics(incomplete: str) -> list[str]:
+    from probing.targets.metrics import METRICS
+
+    return among(METRICS)(incomplete)
+
+
+def corpora(incomplete: str) -> list[str]:
+    """Complete the corpora known by name, of which those with a ROOT end in a colon."""
+    from probing.corpora import KNOWN
+
+    return [name for name in ["demo", *(f"{name}:" for name in KNOWN)] if name.startswith(incomplete)]
+
+
+def heads_of_run(incomplete: str) -> list[str]:
+    """Complete the heads of the run that is on the command line, and their kinds."""
+    # of the words, since a line that ends in an option without its value is not parsed
+    words = (os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")).split()
+    folder = next((Path(word) for word in words if (Path(word) / "heads").is_dir()), Path())
+    names = sorted(path.stem for path in folder.glob("heads/*-depth-*.safetensors"))
+    kinds = dict.fromkeys(name.rpartition("-depth-")[0] for name in names)
+    return [name for name in ["linear", *kinds, *names] if name.startswith(incomplete)]
+
+
+devices = among(["auto", "cpu", "cuda", "mps"])
+plots = among(PLOTS)
+NAMED = {"heads": _heads, "backbone": _backbones, "metric": _metrics, "device": devices}
+
+
+def completion_of(name: str, told: Option) -> Callable[[str], list[str]] | None:
+    """What completes an option that a dataclass declares."""
+    if told.choices:
+        return among(filter(None, told.choices))
+    return NAMED.get(name)

@@ -1,0 +1,82 @@
+"""What was meant by an option or a command that is not there: by its spelling, or by what other tools call it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+# what others call an option -> what it may be called here, of which a command has one or none
+MEANT = {
+    "--model": ("--backbone",),
+    "--encoder": ("--backbone",),
+    "--checkpoint": ("--backbone",),
+    "--dataset": ("--corpus",),
+    "--data": ("--corpus",),
+    "--manifest": ("--corpus",),
+    "--input": ("--corpus",),
+    "--output": ("--out",),
+    "--out-dir": ("--out",),
+    "--output-dir": ("--out",),
+    "--layer": ("--layers", "--depths", "--depth"),
+    "--layers": ("--depths", "--depth"),
+    "--depth": ("--depths", "--layers"),
+    "--depths": ("--depth", "--layers"),
+    "--head": ("--heads",),
+    "--heads": ("--head",),
+    "--seed": ("--seeds",),
+    "--seeds": ("--seed", "--control-seeds"),
+    "--lr": ("--rate",),
+    "--learning-rate": ("--rate",),
+    "--batch": ("--batch-size",),
+    "--batch-size": ("--batch",),
+    "--num-workers": ("--workers",),
+    "--jobs": ("--workers",),
+    "--cuda": ("--device",),
+    "--gpu": ("--device",),
+    "--label": ("--target", "--labels"),
+    "--column": ("--target", "--by"),
+    "--bootstrap": ("--resamples",),
+    "--force": ("--overwrite",),
+    "--splits": ("--split", "--split-by"),
+    "--test": ("--eval",),
+    "--format": ("--form",),
+}
+# what others call a command -> ours
+COMMANDS = {
+    "train": "sweep",
+    "finetune": "tune",
+    "fine-tune": "tune",
+    "eval": "evaluate",
+    "predict": "score",
+    "detect": "score",
+    "embed": "extract",
+    "features": "extract",
+    "draw": "plot",
+    "cka": "similarity",
+    "show": "cache info",
+    "check": "corpus check",
+    "version": "--version",
+}
+
+
+def options_meant(flag: str, flags: Iterable[str]) -> list[str]:
+    """Those flags of a command that one it does not have may mean.
+
+    >>> options_meant("--model", ["--corpus", "--backbone"])
+    ['--backbone']
+    """
+    there = list(flags)
+    known = [one for one in MEANT.get(flag, ()) if one in there]
+    return known[:1] or get_close_matches(flag, there, n=2, cutoff=0.7)
+
+
+def commands_meant(word: str, commands: Mapping[str, Any]) -> list[str]:
+    """Those commands that a word which is none may mean; one of a group is named with its group.
+
+    >>> commands_meant("swep", {"sweep": None})
+    ['sweep']
+    """
+    below = [f"{group} {word}" for group, one in commands.items() if word in getattr(one, "commands", {})]
+    known = [COMMANDS[word]] if word in COMMANDS else []
+    return below or known or get_close_matches(word, list(commands), n=2)

@@ -1,0 +1,6 @@
+"""What a bootstrap draws anew: the names of its units."""
+
+AUTO = "auto"  # by speaker where speakers are known, else by utterance
+SPEAKER = "speaker"
+UTTERANCE = "utterance"
+ATTACK = "attack"
