@@ -30,7 +30,7 @@ def check_suffix(file: Path, suffixes: tuple[str, ...], name: str = "out") -> No
 
     `name` is the option's.
     """
-    if is_output(file):
+    if name == "out" and is_output(file):
         leave_output()
         return
     if file.suffix not in suffixes:

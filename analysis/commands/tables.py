@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from rich.table import Table
 
 from analysis.commands.files import check_suffix
 from analysis.commands.printing import out
 from probing.options import option
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class TableFiles:
 
 def frame_of(shown: Table) -> pd.DataFrame:
     """A table of the terminal as texts."""
+    import pandas as pd
+
     cells: list[list[Any]] = [[str(cell) for cell in column.cells] for column in shown.columns]
     found = pd.DataFrame(dict(enumerate(cells)), dtype=object)
     return found.set_axis([str(column.header) for column in shown.columns], axis=1)

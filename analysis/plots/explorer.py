@@ -59,8 +59,8 @@ def explore(run: str | Path | Run, **chosen: Any) -> Explorer:
     Raises:
         ProbeError: something that the run does not have.
 
-    >>> explore("results/demo.run", split="dev", layers=(0, 6)).table["layer"].max()
-    6
+    >>> explore("results/demo.run", split="dev", layers=(0, 3)).table["layer"].max()
+    3
     """
     return Explorer(load(run), **chosen)
 

@@ -52,7 +52,7 @@ def measure(folder: str, depths: DepthOptions, memory_gb: float) -> dict[str, ob
     interval = task.interval(float(np.mean(rates)), np.mean(resampled, axis=0), resamples)
     return {
         "backbone": Path(folder).name.removesuffix(".cache"),
-        "parameters": members[0].head.stack.n_parameters(),
+        "parameters": members[0].heads[0].stack.n_parameters(),
         "value": interval.value,
         "low": interval.low,
         "high": interval.high,
