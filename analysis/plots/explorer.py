@@ -59,8 +59,8 @@ def explore(run: str | Path | Run, **chosen: Any) -> Explorer:
     Raises:
         ProbeError: something that the run does not have.
 
-    >>> explore("results/demo.run", split="dev", layers=(0, 3)).table["layer"].max()
-    3
+    >>> explore("results/demo.run", split="dev", layers=(0, 3)).table["layer"].tolist()
+    [0, 1, 2, 3]
     """
     return Explorer(load(run), **chosen)
 

@@ -100,7 +100,7 @@ def _drawn(ax: Axes) -> Iterator[Series]:
             y = float(points[0, 1])
             right = ax.get_xlim()[1]
             yield Series(name, what, tuple(_placed(ax, np.array([[right, y]]), [""], [number(y)])))
-        elif line.get_transform() == ax.transData and (len(points) > 1 or _has_marker(line)):
+        elif line.get_transform() == ax.transData and len(points) > (0 if _has_marker(line) else 1):
             points = points[:: -(-len(points) // MOST_POINTS)]
             ends = _bar_ends(own) if own else _band_ends(ax, line)
             marks = line.get_linestyle() in ("None", "none", " ", "")

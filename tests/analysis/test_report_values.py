@@ -75,3 +75,10 @@ def test_a_figure_in_a_page_has_text_no_names_of_others_and_greys_that_follow_th
     assert "font-family" not in cells
     assert "<metadata" not in one
     assert "<style" not in one
+
+
+def test_a_line_without_points_tells_nothing() -> None:
+    ax = new_axes()
+    ax.plot([], [], marker="o", label="for the legend only")
+    ax.plot([1, 2], [3, 4], label="a curve")
+    assert list(told(ax)) == ["a curve"]

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import analysis
-from analysis.plots.depths import contribution_curve
+from analysis.plots.contributions import contribution_curve
 from analysis.plots.erasure import erasure_curve
 from analysis.plots.kinds import PLOTS
 from analysis.runs.gates import gate_changes
