@@ -96,8 +96,8 @@ def test_what_does_not_fit_together_is_refused(files: Path, monkeypatch, capsys)
         "expected one of them": ["a.dev.bare", "--keys", "keys.csv", "--corpus", "keys.csv"],
         "--prior 1: expected": ["a.dev.txt", "--prior", "1"],
         "--head x: is for runs": ["a.dev.txt", "--head", "x"],
-        "none.txt: cannot be read as scores (No such file or directory). Name a file": ["none.txt"],
-        "gone.txt: cannot be read as scores (No such file or directory). Name a file": [
+        "none.txt: no such file. Expected a score file": ["none.txt"],
+        "gone.txt: no such file. Expected a score file": [
             "a.dev.txt",
             "--eval",
             "gone.txt",

@@ -209,7 +209,7 @@ def test_what_cannot_serve_is_refused(
         "It has: linear-layer-00, linear-layer-01": ["score", "c.run", "c.cache", "--head", "none", *out],
         "no run here": ["score", "audio", "c.cache", *out],
         "has only": ["score", "c.run", "c.cache", "--split", "test", *out],
-        "no such head": ["export", "c.run", str(tmp_path / "x"), "--depth", "9"],
+        "no head of that depth. It has depths 0:3": ["export", "c.run", str(tmp_path / "x"), "--depth", "9"],
         "needs no block": ["export", "c.run", str(tmp_path / "x"), "--depth", "0"],
         "is no exported head": ["export", "c.run", str(tmp_path / "thesis"), "--depth", "1"],
     }

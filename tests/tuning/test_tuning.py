@@ -94,7 +94,7 @@ def eval_eer(run: Run) -> float:
 def test_the_picture_has_the_name_whole_epochs_and_markers_that_show(tuned: Path) -> None:
     ax = training_curve(tuned)
     figure_of(ax).canvas.draw()
-    assert ax.get_title() == "Tuning of tuned"
+    assert ax.get_title(loc="left") == "Tuning of tuned"
     ticks = [tick for tick in ax.get_xticks() if 3 <= tick <= 5]
     assert ticks == [3, 4, 5]
     of_train, of_dev = ax.lines
