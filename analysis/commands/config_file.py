@@ -72,8 +72,7 @@ def read_config(path: Path) -> dict[str, Any]:
         # BaseLoader takes no word for another type: `normalize: off` and `positive: no` stay what was written
         root = yaml.compose(text.decode("utf-8"), Loader=yaml.BaseLoader)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        first = " ".join(str(error).split())[:200]
-        raise ProbeError(f"{path}: is no YAML ({first}). Expected lines as: seeds: 3") from None
+        raise ProbeError(f"{path}: is no YAML ({_reason(error)}). Expected lines as: seeds: 3") from None
     if root is None:
         return {}
     if not isinstance(root, yaml.MappingNode):
@@ -93,6 +92,13 @@ def read_config(path: Path) -> dict[str, Any]:
     return found
 
 
+def _reason(error: Exception) -> str:
+    """Why a text is no YAML, in a line; where, if that is known."""
+    mark = getattr(error, "problem_mark", None)
+    reason = " ".join(str(getattr(error, "problem", None) or error).split())[:200]
+    return f"line {mark.line + 1}, column {mark.column + 1}: {reason}" if mark else reason
+
+
 def key_of(param: Any) -> str:
     """What a configuration calls a parameter of a command: its flag without dashes, or its argument as help has it.
 
@@ -109,7 +115,15 @@ def _take(ctx: typer.Context, path: Path | None) -> None:
     if path is None or ctx.resilient_parsing:
         return
     known = {key_of(param): param for param in ctx.command.params if param.name != "config"}
-    ctx.default_map = {**(ctx.default_map or {}), **_values(read_config(path), known, path, ctx.info_name or "")}
+    values = _values(read_config(path), known, path, ctx.info_name or "")
+    for name, param in known.items():
+        if param.name in values and not isinstance(values[param.name], bool):
+            try:
+                param.get_runtime_param().coerce(values[param.name], param=param, ctx=ctx)
+            except typer.BadParameter as error:
+                told = f"{path}: {name}: {values[param.name]}: {error.message}"
+                raise ProbeError(f"{told}. Type probe {ctx.info_name} --help") from None
+    ctx.default_map = {**(ctx.default_map or {}), **values}
 
 
 def _values(given: Mapping[str, Any], known: Mapping[str, Any], path: Path, command: str) -> dict[str, Any]:
