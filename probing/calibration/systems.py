@@ -126,13 +126,13 @@ def calibrate_systems(systems: Sequence[System], prior: float = 0.5) -> Calibrat
     aligned = {part: _aligned(systems, part) for part in parts}
     bonafide = {part: first.parts[part]["label"].eq(BONAFIDE).to_numpy() for part in parts}
     rows = []
+    alone = [calibrate(bonafide[DEV], scores, prior) for scores in aligned[DEV]]
+    together = alone[0] if len(alone) == 1 else calibrate(bonafide[DEV], aligned[DEV], prior)
     for i, system in enumerate(systems):
-        alone = calibrate(bonafide[DEV], aligned[DEV][i], prior)
         for part in parts:
             scores = aligned[part][i]
             rows.append(_row(system.name, part, RAW, bonafide[part], scores))
-            rows.append(_row(system.name, part, CALIBRATED, bonafide[part], alone.apply(scores)))
-    together = calibrate(bonafide[DEV], aligned[DEV], prior)
+            rows.append(_row(system.name, part, CALIBRATED, bonafide[part], alone[i].apply(scores)))
     ratios = {part: together.apply(aligned[part]) for part in parts}
     if len(systems) > 1:
         rows += [_row(FUSED, part, CALIBRATED, bonafide[part], ratios[part]) for part in parts]

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from cache.atomic import PARTIAL, replace_folder
 from cache.errors import ProbeError, argument
 from cache.manifest import read_json
@@ -39,7 +41,7 @@ from probing.serving.heads import (
     read_head,
 )
 from probing.serving.matching import check_matching
-from probing.serving.reference import REFERENCE, TENSORS, Reference, read_reference, reference_of
+from probing.serving.reference import PARTS, REFERENCE, TENSORS, Reference, read_reference, reference_of
 from probing.tensors import save_arrays
 
 SERVING = "serving.json"
@@ -100,7 +102,7 @@ def export(
             another than the run's.
     """
     find_device(device)
-    chosen = choose_head(run, depth, head) if exits is None else _exits(run, exits, depth, head)
+    chosen, trials = (choose_head(run, depth, head), None) if exits is None else _exits(run, exits, depth, head)
     n_blocks = head_depth(chosen.head)
     if n_blocks < 1:
         raise ServingError(
@@ -129,22 +131,22 @@ def export(
         "note": chance_note(run, chosen.about) if exits is None else "",
         "fingerprint": run.record.fingerprint,
     }
-    reference = reference_of(run, chosen.about.name, chosen.head)
+    reference = reference_of(run, chosen.about.name, chosen.head, trials)
     return write_exported(folder, backbone, chosen.head, record, reference)
 
 
-def _exits(run: Run, policy: ExitPolicy, depth: int | None, head: str | None) -> ChosenHead:
-    """The heads of a policy of early exit, as one."""
+def _exits(
+    run: Run, policy: ExitPolicy, depth: int | None, head: str | None
+) -> tuple[ChosenHead, dict[str, pd.DataFrame]]:
+    """The heads of a policy of early exit, as one, and its trials of dev and eval."""
     if depth is not None or head is not None:
         flag = argument("head", head) if head is not None else argument("depth", depth)
         raise ServingError(f"{flag}: a policy of {argument('exits')} says heads and depths itself. Leave one out")
     heads = [choose_head(run, k, policy.head).head for k in policy.depths]
     served = ExitHeads(policy, [head for head in heads if not isinstance(head, ExitHeads)])
-    rates = {}
-    for part in ("dev", "eval"):
-        trials = exit_trials(run, policy, part)
-        rates[part] = eer(trials["label"].eq(BONAFIDE), trials["score"])
-    return ChosenHead(served, Candidate(served.name, policy.head, policy.depths[-1], rates["dev"], rates["eval"]))
+    trials = {part: exit_trials(run, policy, part) for part in PARTS}
+    rates = [eer(table["label"].eq(BONAFIDE), table["score"]) for table in trials.values()]
+    return ChosenHead(served, Candidate(served.name, policy.head, policy.depths[-1], *rates)), trials
 
 
 def check_place(folder: Path) -> None:

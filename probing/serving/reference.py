@@ -23,13 +23,11 @@ from cache.bounds import check_regular
 from cache.errors import ProbeError
 from probing.calibration import Calibration, calibrate
 from probing.calibration.stored import stored_calibration
-from probing.exits import exit_trials
 from probing.labels import BONAFIDE
 from probing.metrics import Interval, Resamples, cllr, eer, eer_resamples, rate_interval
 from probing.runs import Run
 from probing.runs.form import UTTERANCES
 from probing.sealing import check_file
-from probing.serving.exit_heads import ExitHeads
 from probing.serving.heads import AnyHead, ServingError, head_depth
 from probing.serving.training_clips import TrainingClips, training_clips
 
@@ -98,22 +96,23 @@ class Reference:
         return found
 
 
-def reference_of(run: Run, name: str, head: AnyHead) -> Reference | None:
+def reference_of(
+    run: Run, name: str, head: AnyHead, trials: Mapping[str, pd.DataFrame] | None = None
+) -> Reference | None:
     """What a run knows that a verdict needs; None if an earlier version made it, which did not keep its utterances.
 
     Args:
         run: an open run.
         name: of one of its heads, as `linear-layer-06`.
         head: the same, loaded.
+        trials: of dev and eval, with the head's `score`; default those that the run stores.
 
     Raises:
         ProbeError: its scores cannot be read.
     """
     if not (run.folder / UTTERANCES).is_file():
         return None
-    if isinstance(head, ExitHeads):
-        trials = {part: exit_trials(run, head.policy, part) for part in PARTS}
-    else:
+    if trials is None:
         trials = {part: run.trials(name, part) for part in PARTS}
     parts = {part: Scored.of(table, run.draw(table)) for part, table in trials.items()}
     calibration = stored_calibration(run, name) or calibrate(parts["dev"].bonafide, parts["dev"].scores)
