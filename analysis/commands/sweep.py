@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -53,7 +54,7 @@ def sweep(
     plan: Annotated[
         bool, typer.Option("--plan", help="Only say what this corpus can show about depth; trains nothing.")
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run made another way.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Train anew; replaces any run.")] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse parts that share a speaker or a recording, before training.")
     ] = False,
@@ -64,8 +65,8 @@ def sweep(
     Probes: class-balanced logistic regression (ridge regression of numbers) on mean and standard deviation over time,
     strength chosen on dev, with two controls: shuffled labels, and features that say nothing about speech. Heads:
     merges of layers 1..k for every k, all trained from one read of the cache; the smallest depth that is not worse than
-    full depth is named. A killed sweep goes on where it stopped. Writes a run folder: results.csv, scores, heads,
-    figures, report.html.
+    full depth is named. A killed sweep goes on where it stopped, and a finished one is shown again. Writes a run
+    folder: results.csv, scores, heads, figures, report.html.
 
     \b
     probe sweep                         the embedded demo
@@ -101,11 +102,12 @@ def sweep(
 
         for other in others:
             check_same_utterances(identity(splits), other)
-    from probing.sweep import sweep as train_and_evaluate  # from here on it takes seconds
-
-    made = train_and_evaluate(
-        cache, run, options, device=device, memory_gb=memory_gb, overwrite=overwrite, strict=strict, splits=splits
-    )
+    sweeps = import_module("probing.sweep")
+    how: dict[str, Any] = {"device": device, "memory_gb": memory_gb, "strict": strict, "splits": splits}
+    if overwrite:
+        made = sweeps.sweep(cache, run, options, overwrite=True, **how)
+    else:
+        made = sweeps.sweep_once(cache, run, options, **how)
     _show(made, others, tables)
 
 

@@ -37,7 +37,7 @@ def pareto_picture(runs: Runs, ax: Axes | None = None) -> Axes:
     if not any(len(run.costs) for run in runs):
         raise ProbeError(
             "no run has measured costs, so there is nothing to draw EER against. Sweep with heads where the "
-            f"backbone can be loaded: probe sweep {runs[0].record.cache_folder}"
+            f"backbone can be loaded: probe sweep {runs[0].record.cache_folder} --overwrite"
         )
     ax = ax or new_axes()
     metric = runs[0].metric

@@ -6,7 +6,9 @@ from pathlib import Path
 from cache import Cache
 from probing.progress import console
 from probing.runs import Run
+from probing.sweep.leaks import find_leaks, refuse_leaks
 from probing.sweep.options import SweepOptions
+from probing.sweep.split import Split
 from probing.sweep.sweeping import finished_run, sweep
 
 
@@ -16,12 +18,32 @@ def sweep_once(
     options: SweepOptions,
     *,
     device: str = "cpu",
+    memory_gb: float = 2.0,
     overwrite: bool = False,
+    strict: bool = False,
+    splits: dict[str, Split] | None = None,
     say: Callable[[str], None] = console.print,
 ) -> Run:
-    """The run in a folder if it is this very sweep, which is then said; else the sweep, as `probing.sweep.sweep`."""
-    found = finished_run(cache, run, options)
+    """The run in a folder if it is this very sweep, which is then said; else the sweep.
+
+    Args and errors are those of `probing.sweep.sweep`; `overwrite` replaces a run that was made another way, and a run
+    with a damaged file is made again.
+    """
+    splits = options.splits(cache) if splits is None else splits
+    if strict:
+        refuse_leaks(find_leaks(splits))
+    found = finished_run(cache, run, options, splits=splits)
     if found is None:
-        return sweep(cache, run, options, device=device, overwrite=overwrite, say=say)
+        return sweep(
+            cache,
+            run,
+            options,
+            device=device,
+            memory_gb=memory_gb,
+            overwrite=overwrite,
+            strict=strict,
+            splits=splits,
+            say=say,
+        )
     say(f"Nothing to do: {found.folder} is that sweep.")
     return found

@@ -15,6 +15,8 @@ from probing.audio import MEASURES
 from probing.devices import find_device
 from probing.progress import console, duration, progress_line
 from probing.runs import Run, RunWriter, made_with
+from probing.runs.run import RUN
+from probing.sealing import faults_of
 from probing.sweep.conditions import ConditionFigures
 from probing.sweep.control_tasks import find_control_task
 from probing.sweep.depth_ablation import ablate
@@ -306,13 +308,25 @@ def _store_probes(cache: Cache, probes: Mapping[int, Probe], writer: RunWriter, 
     )
 
 
-def finished_run(cache: Cache, run: str | Path, options: SweepOptions) -> Run | None:
-    """The run of a folder if it is what this sweep would make again."""
+def finished_run(
+    cache: Cache, run: str | Path, options: SweepOptions, *, splits: dict[str, Split] | None = None
+) -> Run | None:
+    """The run of a folder if it is what this sweep would make again, and every file of it as it was written.
+
+    Args:
+        cache: as of `sweep`.
+        run: the folder.
+        options: as of `sweep`.
+        splits: `options.splits(cache)`, where that has been read.
+    """
     try:
         found = Run(run)
-    except ProbeError:
+        if not made_with(found.record, _configuration(options, splits or options.splits(cache))):
+            return None
+        faults = faults_of(found.folder, RUN)
+    except (ProbeError, OSError, ValueError):
         return None
-    return found if made_with(found.record, _configuration(options, options.splits(cache))) else None
+    return found if faults == [] else None  # None: of a version that kept no checksums, and less than a run has today
 
 
 def _configuration(options: SweepOptions, splits: dict[str, Split]) -> dict[str, Any]:
