@@ -55,6 +55,14 @@ def sweep(
         bool, typer.Option("--plan", help="Only say what this corpus can show about depth; trains nothing.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Train anew; replaces any run.")] = False,
+    track: Annotated[
+        str,
+        typer.Option(
+            "--track",
+            metavar="NAME",
+            help="tensorboard: also write the training of heads by epoch there, in RUN.tracking; or none.",
+        ),
+    ] = "none",
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse parts that share a speaker or a recording, before training.")
     ] = False,
@@ -87,6 +95,8 @@ def sweep(
             run = run.with_name(f"{run.stem}.{_as_name(options.target.target)}.run")
     import_heads(options.depths.heads)
     tables.check()
+    if track != "none":
+        import_module("probing.sweep.training_log").check_tracker(track)
     expect(folder, CACHE)
     others = _open_runs(compared or ())
     from cache import Cache
@@ -109,6 +119,10 @@ def sweep(
     else:
         made = sweeps.sweep_once(cache, run, options, **how)
     _show(made, others, tables)
+    if track != "none":
+        place = made.folder.with_name(f"{made.folder.name}.tracking")
+        import_module("probing.sweep.training_log").track(made.folder, place)
+        out.print(f"Training: tensorboard --logdir {place}", markup=False)
 
 
 def _as_name(target: str) -> str:

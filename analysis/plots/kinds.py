@@ -127,6 +127,12 @@ PLOTS = Registry(
         table="analysis.tables.of_plots:of_ablation",
     ),
     Plot(
+        "training",
+        "loss by epoch of heads at full depth",
+        "analysis.plots.training:head_training_curve",
+        table="analysis.plots.training:of_head_training",
+    ),
+    Plot(
         "conditions",
         "EER by layer and attack, or --by",
         "analysis.plots.conditions:condition_map",

@@ -1,4 +1,4 @@
-"""How a tuning went: losses, the metric on dev and rates by epoch."""
+"""How a training went: of a tuning, losses, the metric on dev and rates by epoch; of the heads of a sweep, losses."""
 
 from __future__ import annotations
 
@@ -7,9 +7,26 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.axes import Axes
 
+from analysis.plots.legends import legend
 from analysis.plots.look import look
-from analysis.plots.style import colours, dress, figure_of, new_axes, save_figure, titled, whole_numbers, width_of
+from analysis.plots.palette import head_colour, head_marker
+from analysis.plots.style import (
+    colours,
+    dress,
+    figure_of,
+    label,
+    new_axes,
+    plain,
+    save_figure,
+    titled,
+    whole_numbers,
+    width_of,
+)
+from analysis.runs.loaded_run import LoadedRun
+from analysis.runs.loading import load
 from cache.errors import ProbeError
+from probing.runs import Run
+from probing.sweep.training_log import read_training
 from probing.targets.metrics import METRICS
 
 LOG = "training.csv"
@@ -57,6 +74,44 @@ def training_curve(folder: str | Path, ax: Axes | None = None) -> Axes:
         frameon=False,
         fontsize=look().legend_pt,
     )
+    return ax
+
+
+def of_head_training(run: LoadedRun) -> pd.DataFrame:
+    """The training that `head_training_curve` draws; see `probing.sweep.training_log.training_table`."""
+    table = read_training(run.folder)
+    chosen = (table["depth"] == table["depth"].max()) & (table["seed"] == table["seed"].min())
+    return table[chosen & (table["fold"] == table["fold"].min())].reset_index(drop=True)
+
+
+def head_training_curve(run: str | Path | Run | LoadedRun, ax: Axes | None = None) -> Axes:
+    """Loss on train (dashed) and dev by epoch of every head at full depth, of its first seed and fold.
+
+    Marks are epochs whose parameters the head has: that of least loss on dev, or those averaged.
+
+    Args:
+        run: with heads.
+        ax: where to draw; default a new figure.
+
+    Raises:
+        ProbeError: no heads were trained, or the run kept no table of it.
+    """
+    loaded = load(run)
+    table = of_head_training(loaded)
+    ax = ax or new_axes()
+    for head, rows in table.groupby("head", sort=False):
+        colour = head_colour(str(head))
+        ax.plot(rows["epoch"], rows["train_loss"], "--", color=colour, lw=1)
+        ax.plot(rows["epoch"], rows["dev_loss"], color=colour, label=plain(str(head)))
+        kept = rows[rows["kept"] == 1]
+        ax.plot(kept["epoch"], kept["dev_loss"], ls="", marker=head_marker(str(head)), color=colour, ms=5)
+    ax.plot([], [], "--", color="0.3", lw=1, label="on train")
+    ax.plot([], [], color="0.3", label="on dev; marks: kept")
+    ax.set(xlabel="epoch", ylabel="loss")
+    whole_numbers(ax)
+    title = f"heads at depth {table['depth'].max()}, seed {table['seed'].min()}"
+    label(ax, [loaded], "dev", title, bands="losses weighted as in training")
+    legend(ax)
     return ax
 
 

@@ -80,7 +80,7 @@ def train(
     device: str = "cpu",
     checkpoint: Path | None = None,
     said: Callable[[str], None] = lambda text: None,
-) -> None:
+) -> list[Tensor]:
     """Train every model on the same batches and leave it with its best parameters by dev loss.
 
     What the weights of the loss add to the log odds is where their bias begins, and is taken off again at the end, see
@@ -97,6 +97,10 @@ def train(
         device: cpu or cuda.
         checkpoint: file to go on from if it is there, written now and then.
         said: told after each epoch.
+
+    Returns:
+        Of every stack, the losses (E, 2, M) of each epoch on train (while it learned) and dev; NaN after a model
+        stopped.
     """
     weights = class_weights(train_target, recipe), class_weights(dev_target, recipe)
     mean, scale = train_source.moments() if recipe.standardize else (None, None)
@@ -124,16 +128,20 @@ def train(
                 state.optimizers = [StackOptimizer(stack) for stack in stacks]
             learning = [i for i in largest_first if state.active[i].any()]
             chosen = [stacks[i] for i in learning]
+            summed = [torch.zeros(len(stack.models), device=device) for stack in chosen]
             for step, parts in enumerate(_steps(train_source, order, recipe, state.epoch)):
                 factor = recipe.rate(state.epoch + (step + 0.5) / n_steps)
                 n_before = state.epoch * n_used + step * recipe.batch
-                _backward(chosen, parts, train_target, weights[0], device, workers, n_before)
+                _backward(chosen, parts, train_target, weights[0], summed, device, workers, n_before)
                 workers.map(partial(state.step, factor), learning)
             state.epoch += 1
             found = losses_of(chosen, dev_source, dev_target, weights[1], recipe.batch, device, workers)
-            for i, losses in zip(learning, found, strict=True):
+            in_all = float(weights[0][torch.from_numpy(order)].sum())
+            for i, on_train, losses in zip(learning, summed, found, strict=True):
                 best = state.best[i]
                 active = state.active[i]
+                both = torch.stack([on_train / in_all, losses])
+                state.losses[i][state.epoch - 1] = torch.where(active, both, torch.nan)
                 best.offer(stacks[i], losses, state.epoch, active)
                 active &= ~recipe.stops(state.epoch, state.epoch - best.epochs)
             said(f"epoch {state.epoch}, {sum(int(active.sum()) for active in state.active)} still learning")
@@ -146,6 +154,7 @@ def train(
         best.restore(stack)
         if stack.outputs is None:
             stack.backend.shift(-prior_log_odds(train_target, recipe))
+    return [losses.cpu() for losses in state.losses]
 
 
 def class_weights(target: Target, recipe: Recipe) -> Tensor:
@@ -246,11 +255,16 @@ def _backward(
     parts: list[Batch],
     target: Target,
     weights: Tensor,
+    summed: Sequence[Tensor],
     device: str,
     workers: Workers,
     n_before: int = 0,
 ) -> None:
-    """Add the gradient of a batch to the parameters of every stack; so many utterances were learned from before."""
+    """Add the gradient of a batch to the parameters of every stack; so many utterances were learned from before.
+
+    The losses (M,) of each stack are added to those of the epoch in `summed`.
+    """
+    pairs = list(zip(stacks, summed, strict=True))
     total = float(sum(weights[torch.from_numpy(part.rows)].sum() for part in parts))
     deepest = max(stacks, key=lambda stack: stack.n_layers)
     for part in parts:
@@ -258,15 +272,21 @@ def _backward(
         x = deepest.standardized(x[:, : deepest.n_layers])
 
         def learn(
-            stack: HeadStack, x: Tensor = x, mask: Tensor | None = mask, part: Batch = part, n_before: int = n_before
+            pair: tuple[HeadStack, Tensor],
+            x: Tensor = x,
+            mask: Tensor | None = mask,
+            part: Batch = part,
+            n_before: int = n_before,
         ) -> None:
+            stack, losses = pair
             stack.train()
             stack.merge.learn(n_before)
             loss = _loss(stack, x[:, : stack.n_layers], mask, part.rows, target, weights)
             stack.eval()
+            losses += loss.detach()
             (loss.sum() / total).backward()
 
-        workers.map(learn, stacks)
+        workers.map(learn, pairs)
         n_before += len(part.rows)
 
 
@@ -308,7 +328,10 @@ def _on(batch: Batch, device: str) -> tuple[Tensor, Tensor | None]:
 
 
 class _State:
-    """What an interrupted training goes on from."""
+    """What an interrupted training goes on from.
+
+    losses: see `train`.
+    """
 
     def __init__(self, stacks: Sequence[HeadStack], recipe: Recipe) -> None:
         self.epoch, self.stacks = 0, stacks
@@ -316,6 +339,7 @@ class _State:
         kind = Successors if recipe.successors else Best
         self.best = [kind(stack, recipe.keep) for stack in stacks]
         self.active = [torch.ones(len(stack.models), dtype=torch.bool, device=stack.mean.device) for stack in stacks]
+        self.losses = [torch.full((recipe.epochs, 2, one.numel()), torch.nan, device=one.device) for one in self.active]
 
     def step(self, factor: float, i: int) -> None:
         """Take a step with stack i."""
@@ -336,9 +360,12 @@ class _State:
                 "epochs": best.epochs,
                 "values": best.values,
                 "active": active,
+                "log": losses,
                 **({"pending": best.pending} if isinstance(best, Successors) else {}),
             }
-            for stack, optimizer, best, active in zip(self.stacks, self.optimizers, self.best, self.active, strict=True)
+            for stack, optimizer, best, active, losses in zip(
+                self.stacks, self.optimizers, self.best, self.active, self.losses, strict=True
+            )
         ]
         partial = path.with_name(path.name + ".partial")
         with errors_of_the_disk(partial):
@@ -361,3 +388,5 @@ class _State:
             if isinstance(best, Successors):
                 best.pending = part["pending"]
             self.active[i] = part["active"]
+            if "log" in part:  # earlier versions kept none
+                self.losses[i] = part["log"]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 RECORD = "run.json"
 RESULTS = "results.parquet"
 UTTERANCES = "utterances.parquet"
+TRAINING = "training.csv"
 FINDINGS = ("finding", "mlp_finding", "control_task", "erasure", "elsewhere", "unseen_attacks", "depth_finding")
 TEXT = "a text"
 TEXTS = "texts"

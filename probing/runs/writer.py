@@ -16,7 +16,7 @@ from cache.atomic import DISK, PARTIAL, Unwritten, put_back, replace_file, repla
 from cache.errors import argument
 from cache.lock import LOCK, OWNER, lock_folder
 from cache.manifest import canonical_json, read_json
-from probing.runs.form import RESULTS, UTTERANCES
+from probing.runs.form import RESULTS, TRAINING, UTTERANCES
 from probing.runs.run import RUN, Run
 from probing.scores.files import write_scores
 from probing.sealing import seal
@@ -139,6 +139,10 @@ class RunWriter:
             table.to_parquet(path.with_name(f"{name}.parquet"), index=False)
         else:
             table.to_csv(path.with_name(f"{name}.csv"), index=False)
+
+    def add_training(self, table: pd.DataFrame) -> None:
+        """Write `training.csv`: how heads were trained, by epoch."""
+        table.to_csv(self.partial / TRAINING, index=False, float_format="%.6g")
 
     def add_heads(self, name: str, tensors: Mapping[str, NDArray[Any]], config: Mapping[str, Any]) -> None:
         """Write `heads/NAME.safetensors` with its configuration beside it as JSON."""

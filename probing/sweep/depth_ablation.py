@@ -21,6 +21,7 @@ from probing.sweep.options import DepthOptions
 from probing.sweep.results import CONTRIBUTIONS, DepthFigures, Results
 from probing.sweep.scores import add_scores
 from probing.sweep.split import Split
+from probing.sweep.training_log import training_table
 
 
 def ablate(
@@ -70,6 +71,8 @@ def ablate(
             said=line.advance,
         ):
             fitted.setdefault((member.model.head, member.model.depth), []).append(member)
+    logs = [log for members in fitted.values() for member in members for log in member.logs]
+    writer.add_training(training_table(logs, recipe, results.task.metric))
     figures: dict[str, dict[int, DepthFigures]] = {}
     for (name, depth), members in fitted.items():
         found = figures.setdefault(name, {})[depth] = results.add_depth(members)

@@ -23,6 +23,7 @@ from probing.sweep.head_sources import open_source, unit_sources
 from probing.sweep.linear import sampled
 from probing.sweep.options import DepthOptions
 from probing.sweep.split import Split
+from probing.sweep.training_log import TrainingLog
 from probing.targets.metrics import BINARY, CLASSES, NUMBER
 from probing.targets.task import Values
 
@@ -31,12 +32,13 @@ from probing.targets.task import Values
 class FittedHead:
     """The best model of a depth and seed of a head.
 
-    heads: one, or of a cross-validation one a fold.
+    heads: one, or of a cross-validation one a fold. logs: how each was trained.
     scores: part -> (N,); of many classes (N, M), or these as `Task.compact` has them.
     """
 
     model: Model
     heads: tuple[Head, ...]
+    logs: tuple[TrainingLog, ...]
     scores: dict[str, NDArray[Any]]
 
 
@@ -91,10 +93,12 @@ def fit_depths(
             key = model.head, model.depth, model.seed
             if key not in pooled:
                 empty = {part: np.empty((len(folds), *of.shape[1:]), of.dtype) for part, of in member.scores.items()}
-                pooled[key] = FittedHead(model, (), empty)
+                pooled[key] = FittedHead(model, (), (), empty)
             for part, scores in member.scores.items():
                 pooled[key].scores[part][rows[part]] = scores
-            pooled[key] = replace(pooled[key], heads=(*pooled[key].heads, *member.heads))
+            known = pooled[key]
+            logs = tuple(replace(log, fold=fold) for log in member.logs)
+            pooled[key] = replace(known, heads=(*known.heads, *member.heads), logs=(*known.logs, *logs))
     return list(pooled.values())
 
 
@@ -146,7 +150,7 @@ class _Training:
         for i, group in enumerate(_groups(self._stacks(ranking), self.memory_gb / 2)):
             count = sum(len(stack.models) for stack in group)
             told = [0]
-            train(
+            losses = train(
                 group,
                 self.sources["train"],
                 self._scaled(train_part.target),
@@ -171,7 +175,9 @@ class _Training:
                         unit = (self.level, self.step)
                         head = Head(stack.take(m), n_frames, about, unit=unit, inside=self.inside)
                         of_model = {part: found[number][j] for part, found in scores.items()}
-                        best[key] = rate, FittedHead(model, (head,), of_model)
+                        reached = -rate if self.task.metric.higher_is_better else rate
+                        log = TrainingLog(model, losses[number][:, :, m].numpy(), reached)
+                        best[key] = rate, FittedHead(model, (head,), (log,), of_model)
             said(count * (recipe.epochs - told[0]), "scored")
         return [member for _, member in best.values()]
 

@@ -8,13 +8,19 @@ import pandas as pd
 import pytest
 from planted import plant
 
+from analysis.plots.kinds import PLOTS
 from analysis.reports.report import save_all
+from analysis.runs.loading import load
 from cache import Cache, ProbeError
 from probing.heads import training
 from probing.heads.head import load_head
+from probing.heads.recipes import recipe_of
+from probing.heads.stack import Model
 from probing.metrics import eer
 from probing.runs import Run
 from probing.sweep import DepthOptions, SweepOptions, sweep
+from probing.sweep.training_log import TrainingLog, check_tracker, read_training, track, training_table
+from probing.targets.metrics import METRICS
 
 HEADS = ("weighted-sum+linear", "attentive-compact+linear")
 QUICK = SweepOptions(
@@ -85,7 +91,55 @@ def test_a_killed_sweep_goes_on_and_ends_as_if_it_had_not_been(
     again = sweep(cache_folder, tmp_path / "r", QUICK, say=lambda text: None)
     assert saves[7] == 8  # went on, not from the start
     pd.testing.assert_frame_equal(again.results, run.results)
-    assert not list((again.folder).glob("training*"))
+    assert [path.name for path in again.folder.glob("training*")] == ["training.csv"]
+    assert (again.folder / "training.csv").read_bytes() == (run.folder / "training.csv").read_bytes()
+
+
+def test_the_training_of_every_head_is_kept_by_epoch_and_drawn(run: Run) -> None:
+    table = read_training(run.folder)
+    epochs = QUICK.depths.training().epochs
+    of_models = table.groupby(["head", "depth", "seed"])
+    assert len(of_models) == 2 * 3 * 2
+    rows = run.results[(run.results["experiment"] == "depth") & (run.results["split"] == "dev")]
+    on_dev = rows[rows["metric"] == "eer"].set_index(["head", "depth", "seed"])["value"]
+    for (head, depth, seed), of in of_models:
+        assert of["epoch"].tolist() == list(range(1, len(of) + 1))
+        assert len(of) == epochs or of["dev_loss"].idxmin() < of.index[-1]
+        assert of.index[of["kept"] == 1].tolist() == [of["dev_loss"].idxmin()]
+        assert of["dev_eer"].dropna().tolist() == [pytest.approx(on_dev[head, depth, seed], abs=1e-5)]
+        assert of["train_loss"].iloc[-1] < of["train_loss"].iloc[0]
+    drawn = PLOTS["training"].draw([load(run)])
+    assert set(HEADS) <= {line.get_label() for line in drawn.get_lines()}
+    shown = PLOTS["training"].numbers([load(run)])
+    assert set(zip(shown["head"], shown["depth"], shown["seed"], strict=True)) == {(head, 3, 0) for head in HEADS}
+
+
+def test_a_table_of_many_models_leaves_epochs_out_but_none_that_was_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("probing.sweep.training_log.MOST_ROWS", 100)
+    losses = np.linspace(1, 0, 40, dtype=np.float32)[:, None].repeat(2, axis=1)
+    losses[33, 1] = -1
+    logs = [TrainingLog(Model("mean", "linear", depth), losses, 0.1) for depth in range(5)]
+    table = training_table(logs, QUICK.depths.training(), METRICS["eer"])
+    assert len(table) == 5 * 21
+    assert table["epoch"].unique().tolist() == [*range(1, 34, 2), 34, *range(35, 40, 2)]
+    assert (table["kept"] == (table["epoch"] == 34)).all()
+
+
+def test_the_successors_of_the_best_epochs_are_what_a_recipe_keeps() -> None:
+    losses = np.array([[3, 3], [2, 1], [2, 2], [1, 0], [np.nan, np.nan]], np.float32)
+    recipe = replace(recipe_of("attm-released", "frames"), keep=2)
+    table = TrainingLog(Model("mean", "linear", 1), losses, 0.1).table(recipe, METRICS["eer"])
+    assert table["kept"].tolist() == [0, 0, 1, 0]  # the best epoch is the last and has no successor
+
+
+def test_trackers_that_are_not_there_are_refused_and_tensorboard_has_a_run_a_model(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(ProbeError, match="track=wandb: expected none or tensorboard"):
+        check_tracker("wandb")
+    pytest.importorskip("tensorboard")
+    for _ in range(2):
+        track(run.folder, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir())[0] == "attentive-compact+linear-depth-01-seed-0"
+    assert all(len(list(path.iterdir())) == 1 for path in tmp_path.iterdir())
 
 
 def test_memory_changes_no_result(run: Run, cache_folder: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from probing.sweep import sweep
 from probing.sweep.depths import fit_depths
 from probing.sweep.dividing import fold_parts
 from probing.sweep.options import DepthOptions, SweepOptions
+from probing.sweep.training_log import read_training
 from probing.targets.options import TargetOptions
 
 HEADS = DepthOptions(heads=("mean+linear", "attentive-compact+linear"), seeds=(0,), epochs=6, weight_decays=(0.01,))
@@ -92,6 +93,10 @@ def test_heads_of_a_fold_are_those_trained_without_it(phones: tuple[Path, Path],
     weights = run.rows("contribution").query("metric == 'weight' and head == 'mean+linear'")
     assert weights["value"].sum() == pytest.approx(1)
     assert not list((run.folder / "heads").glob("mean*"))  # every fold has one of its own
+    trained = read_training(run.folder)
+    assert set(trained["fold"]) == {0, 1, 2}
+    of_fold = trained.query("head == 'mean+linear' and depth == 2 and fold == 1")["dev_loss"]
+    np.testing.assert_allclose(of_fold, mine.logs[0].losses[: len(of_fold), 1], rtol=1e-4)
 
 
 def test_folds_of_utterances_train_heads_for_spoofing_and_numbers(phones: tuple[Path, Path], tmp_path: Path) -> None:
