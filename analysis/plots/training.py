@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.axes import Axes
 
+from analysis.plots.depths import check_heads
 from analysis.plots.legends import legend
 from analysis.plots.look import look
 from analysis.plots.palette import head_colour, head_marker
@@ -79,6 +80,7 @@ def training_curve(folder: str | Path, ax: Axes | None = None) -> Axes:
 
 def of_head_training(run: LoadedRun) -> pd.DataFrame:
     """The training that `head_training_curve` draws; see `probing.sweep.training_log.training_table`."""
+    check_heads(run)
     table = read_training(run.folder)
     chosen = (table["depth"] == table["depth"].max()) & (table["seed"] == table["seed"].min())
     return table[chosen & (table["fold"] == table["fold"].min())].reset_index(drop=True)

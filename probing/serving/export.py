@@ -38,6 +38,7 @@ from probing.serving.heads import (
     chance_note,
     choose_head,
     head_depth,
+    instead_note,
     read_head,
 )
 from probing.serving.matching import check_matching
@@ -102,7 +103,11 @@ def export(
             another than the run's.
     """
     find_device(device)
-    chosen, trials = (choose_head(run, depth, head), None) if exits is None else _exits(run, exits, depth, head)
+    trials = None
+    if exits is None:
+        chosen = choose_head(run, depth, head, least=1)
+    else:
+        chosen, trials = _exits(run, exits, depth, head)
     n_blocks = head_depth(chosen.head)
     if n_blocks < 1:
         raise ServingError(
@@ -121,6 +126,9 @@ def export(
                 "exits": chosen.head.config().get("policy"),
             },
         )
+    notes = [chance_note(run, chosen.about)] if exits is None else []
+    if depth is None and head is None and exits is None:
+        notes.append(instead_note(run, chosen.about))
     options = run_options(run, chosen.head)
     backbone = load_run_backbone(run, options, device).truncate(n_blocks)
     record = {
@@ -128,7 +136,7 @@ def export(
         "head": chosen.about.name,
         "dev_eer": chosen.about.dev_eer,
         "eval_eer": chosen.about.eval_eer,
-        "note": chance_note(run, chosen.about) if exits is None else "",
+        "note": "; ".join(filter(None, notes)),
         "fingerprint": run.record.fingerprint,
     }
     reference = reference_of(run, chosen.about.name, chosen.head, trials)

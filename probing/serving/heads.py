@@ -80,6 +80,14 @@ class ChosenHead:
     about: Candidate
 
 
+def instead_note(run: Run, about: Candidate) -> str:
+    """A sentence where the finding names a head that needs no block, and another was chosen by default; else empty."""
+    kind, depth = headline(run)
+    if depth > 0 or about.depth == 0:
+        return ""
+    return f"the finding names {kind} at layer 0, which needs no block; {about.name} is the best on dev of the others"
+
+
 def chance_note(run: Run, about: Candidate) -> str:
     """A sentence if a head is not shown to be better than chance on eval, its interval reaching 50 %; else empty."""
     rows = run.rows("layer" if about.name.startswith(LINEAR) else "depth")
@@ -139,7 +147,9 @@ def _none_of(run: Run, known: Sequence[Candidate], depth: int | None, name: str 
     return f"{argument('head', name)}: {run.folder} has no such head{hint} It has: {', '.join(names) or 'none'}"
 
 
-def choose_head(run: Run, depth: int | None = None, name: str | None = None, *, any_target: bool = False) -> ChosenHead:
+def choose_head(
+    run: Run, depth: int | None = None, name: str | None = None, *, any_target: bool = False, least: int = 0
+) -> ChosenHead:
     """Load a head of a run.
 
     Args:
@@ -149,6 +159,8 @@ def choose_head(run: Run, depth: int | None = None, name: str | None = None, *, 
             (`weighted-sum+linear`; `linear` is the probe of the layer chosen on dev); by default the head that the
             finding names, or with a depth the one of lowest dev EER of that depth.
         any_target: give those of other targets too, which cannot score audio.
+        least: blocks that a head chosen by default has to use: one that the finding names and that uses fewer gives way
+            to the best on dev of those that do not.
 
     Raises:
         ServingError: no such head; those there are, are listed. Or a run of another target.
@@ -170,7 +182,11 @@ def choose_head(run: Run, depth: int | None = None, name: str | None = None, *, 
         )
     known = candidates(run)
     if depth is None and name in (None, "linear"):
-        name, depth = headline(run) if name is None else ("linear", run.record.finding.layer)
+        by_default = name is None
+        name, depth = headline(run) if by_default else ("linear", run.record.finding.layer)
+        deeper = next((one for one in known if one.depth >= least), None)
+        if by_default and depth < least and deeper:
+            name, depth = deeper.kind, deeper.depth
     exact = [candidate for candidate in known if candidate.name == name and depth in (None, candidate.depth)]
     if depth is None and not exact:
         found = run.record.depth_finding

@@ -35,7 +35,7 @@ class DepthOptions:
     heads: empty trains none. depths: empty for all.
     weight_decays: to choose from on dev; empty as the recipe says.
     by_default: whether heads were left to the tier; on units and in a cross-validation none are trained then, as these
-        are many trainings.
+        are many trainings, nor where the cache lacks layers that they need.
 
     >>> DepthOptions(tier="frames").heads
     ('weighted-sum+lstm', 'attentive-compact+lstm')
@@ -88,12 +88,12 @@ class DepthOptions:
         for head in self.heads:
             _check_own(head, self.tier)
         above = [k for k in cache.layers if k > 0]
-        if self.heads and (not above or above != list(range(1, len(above) + 1))):
-            needed = f"0:{above[-1]}" if above else "0:1"
+        if self.heads and not has_first_layers(cache):
+            if self.by_default and not self.depths:
+                return
             raise ProbeError(
-                f"{cache.folder}: has layers {describe_layers(cache.layers)}, and heads on the first k layers need "
-                f"all of them from 1. Type {argument('heads', 'none')} for linear probes only, or extract again with "
-                f"{argument('layers', needed)}"
+                f"{layers_lacking(cache)} Type {argument('heads', 'none')} for linear probes only, or extract again "
+                f"with {argument('layers', f'0:{max([1, *above])}')}"
             )
         if self.heads and not set(self.depths) <= set(above):
             raise OptionError(
@@ -248,6 +248,18 @@ class SweepOptions:
 def has_blocks(cache: Cache) -> bool:
     """Whether an encoder made the cache, and not acoustic features of one layer."""
     return bool(cache.fingerprint.get("backbone_n_layers") != 0)
+
+
+def has_first_layers(cache: Cache) -> bool:
+    """Whether there is a layer above 0, and all below the highest, as heads on the first k layers need."""
+    above = [k for k in cache.layers if k > 0]
+    return bool(above) and above == list(range(1, len(above) + 1))
+
+
+def layers_lacking(cache: Cache) -> str:
+    """A sentence on a cache that has not the layers that heads need."""
+    shown = describe_layers(cache.layers)
+    return f"{cache.folder}: has layers {shown}, and heads on the first k layers need all of them from 1."
 
 
 def _check_own(head: str, tier: str) -> None:

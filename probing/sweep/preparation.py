@@ -10,14 +10,14 @@ from typing import Any
 import pandas as pd
 
 from cache import Cache
-from cache.errors import argument, as_flag
+from cache.errors import as_flag
 from probing.metrics import Resamples
 from probing.sweep.conditions import Condition, LeftOut, conditions_of, leave_out
 from probing.sweep.control_tasks import control_tasks
 from probing.sweep.fitting import Labelling
 from probing.sweep.leaks import Leak, as_records, few_utterances, find_leaks, refuse_leaks
 from probing.sweep.linear import shuffled
-from probing.sweep.options import TRAINING, SweepOptions, has_blocks
+from probing.sweep.options import TRAINING, SweepOptions, has_blocks, has_first_layers, layers_lacking
 from probing.sweep.refitting import REFITS
 from probing.sweep.split import EVAL, Split, renamed
 from probing.targets.metrics import BINARY, CLASSES, NUMBER
@@ -84,8 +84,8 @@ class Prepared:
 
     @property
     def trains_heads(self) -> bool:
-        """Whether heads are trained: they were asked for, of a cache with blocks."""
-        return self.measures_costs and has_blocks(self.cache)
+        """Whether heads are trained: they were asked for, of a cache with blocks and every layer that they need."""
+        return self.measures_costs and has_blocks(self.cache) and has_first_layers(self.cache)
 
     @property
     def n_probes(self) -> int:
@@ -180,7 +180,10 @@ def prepare(
             "adds a control task."
         )
     if not options.depths.heads and has_blocks(train.cache) and (train.unit or train.folds is not None):
-        say(f"Note: linear probes only; {argument('heads', 'LIST')} trains heads too.")
+        say(f"Note: linear probes only; {as_flag('heads', 'LIST')} trains heads too.")
+    if options.depths.heads and has_blocks(train.cache) and not has_first_layers(train.cache):
+        needed = as_flag("layers", f"0:{max([1, *train.cache.layers])}")
+        say(f"Note: linear probes only. {layers_lacking(train.cache)} Extract again with {needed} to train heads too.")
     evaluations = {part: split for part, split in splits.items() if split.name == EVAL}
     conditions = conditions_of(evaluations, options.by, say)
     left_out = leave_out(splits) if options.unseen_attacks else None

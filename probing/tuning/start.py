@@ -69,7 +69,7 @@ def from_run(
     Raises:
         ProbeError: no such head, or the run's cache or its audio is not there, or not what it was.
     """
-    chosen = choose_head(run, depth, head, any_target=True)
+    chosen = choose_head(run, depth, head, any_target=True, least=1)
     if chosen.about.depth < 1:
         raise OptionError("head", chosen.about.name, "needs no block, so that there is nothing to tune. Name another")
     parts = parts_of(run, audio_root)

@@ -91,7 +91,12 @@ def parts_of(run: Run, audio_root: Path | None = None) -> dict[str, Utterances]:
     parts = {}
     for part in ("train", "dev", EVAL):
         split = splits[part]
-        root = audio_root or Path(str(split.cache.about["audio_root"]))
+        root = audio_root or split.cache.about.get("audio_root")
+        if root is None:
+            raise ProbeError(
+                f"{split.cache.folder}: does not say where its audio is. Say so: {argument('audio_root', 'DIR')}"
+            )
+        root = Path(str(root))
         parts[part] = Utterances(part, split.table.reset_index(drop=True), split.target, root, split.corpus)
         _check_audio(parts[part])
     return parts
