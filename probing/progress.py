@@ -11,10 +11,12 @@ from probing.console import PlainConsole, visible
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+    from rich.status import Status
 
 console = PlainConsole(stderr=True)
 LOG_EVERY_S = 15.0
 CELL_EVERY_S = 0.3
+_STATUSES: list[Status] = []  # what `status_line` shows, the innermost last
 
 
 class ProgressLine:
@@ -39,6 +41,8 @@ class ProgressLine:
             )
             self._bar = Progress(*columns, console=console, transient=True)
             self._task = self._bar.add_task(visible(what), total=total, note="")
+            for status in _STATUSES:  # a terminal shows one at a time
+                status.stop()
             self._bar.start()
 
     def advance(self, n: int, note: str = "") -> None:
@@ -64,6 +68,8 @@ class ProgressLine:
         """Take the bar away."""
         if self._bar:
             self._bar.stop()
+            for status in _STATUSES[-1:]:
+                status.start()
         if self._cell:
             self._cell.close()
 
@@ -94,6 +100,27 @@ def progress_line(what: str, total: int, unit: str) -> Iterator[ProgressLine]:
         yield line
     finally:
         line.close()
+
+
+@contextmanager
+def status_line(what: str) -> Iterator[None]:
+    """Say on a terminal what is being done, where it cannot be counted; gone in the end, and nothing anywhere else.
+
+    Bars of `progress_line` take its place while they are there. Print no results inside.
+    """
+    if not console.is_terminal or console.is_jupyter:
+        yield
+        return
+    status = console.status(f"{visible(what)} ...")
+    for other in _STATUSES:
+        other.stop()
+    _STATUSES.append(status)
+    status.start()
+    try:
+        yield
+    finally:
+        status.stop()
+        _STATUSES.remove(status)
 
 
 def duration(seconds: float) -> str:

@@ -13,7 +13,7 @@ from analysis.commands.printing import out, print_whole
 from analysis.runs.kinds import RUN, expect_file, kind_of
 from cache.atomic import replaced_folder
 from cache.errors import OptionError, ProbeError, argument
-from probing.progress import console
+from probing.progress import console, status_line
 
 if TYPE_CHECKING:  # at run time it costs torch
     from probing.calibration.systems import Calibrated, System
@@ -68,9 +68,9 @@ def calibrate(
         raise ProbeError(f"{argument(given)}: is for score files; a run has its own. Leave it out")
     if not runs and head:
         raise OptionError("head", head[0], "is for runs; a score file is of one system")
-    opened = _of_runs(runs, head or []) if runs else _of_files(systems, evaluated or [], corpus, keys, audio_root)
-    module = import_module("probing.calibration.systems")
-    found = module.calibrate_systems(opened, prior)
+    with status_line("Calibrating"):
+        opened = _of_runs(runs, head or []) if runs else _of_files(systems, evaluated or [], corpus, keys, audio_root)
+        found = import_module("probing.calibration.systems").calibrate_systems(opened, prior)
     print_whole(_shown(found))
     scales = zip(found.calibration.scales, found.systems, strict=True)
     terms = " ".join(f"{scale:+z.4g} x {name}" for scale, name in scales)

@@ -18,6 +18,7 @@ from analysis.commands.printing import out, print_json
 from analysis.commands.tables import TableFiles
 from analysis.runs.kinds import expect_runs
 from cache.atomic import replaced_folder
+from probing.progress import status_line
 
 if TYPE_CHECKING:
     from analysis.runs.comparison import Comparison
@@ -57,8 +58,10 @@ def compare(
     expect_runs(runs)
     check_folder(folder)
     tables.check()
-    analysis = import_module("analysis")
-    found = analysis.compare(runs[0] if len(runs) == 1 else runs, head, corpus=corpus, resamples=resamples, seed=seed)
+    with status_line("Comparing"):
+        analysis = import_module("analysis")
+        several = runs[0] if len(runs) == 1 else runs
+        found = analysis.compare(several, head, corpus=corpus, resamples=resamples, seed=seed)
     if as_json:
         first = found.runs[0]
         runs_found = found.table.rename_axis("run").reset_index()
@@ -67,11 +70,12 @@ def compare(
         _show(found)
     tables.write(found.table.reset_index(), found.ranked.reset_index(), f"On {found.runs[0].corpus}")
     if folder:
-        drawn = {"ranking": found.ranking(), "layer-curve": found.layer_curve()}
-        if found.table["gmacs"].notna().any():
-            drawn["pareto"] = found.pareto()
         pictures = [f"{name}.{kind}" for name in ("ranking", "layer-curve", "pareto") for kind in ("png", "svg")]
-        with replaced_folder(folder, ("comparison.csv", "pairs.csv", *pictures)) as partial:
+        files = ("comparison.csv", "pairs.csv", *pictures)
+        with status_line("Drawing"), replaced_folder(folder, files) as partial:
+            drawn = {"ranking": found.ranking(), "layer-curve": found.layer_curve()}
+            if found.table["gmacs"].notna().any():
+                drawn["pareto"] = found.pareto()
             found.table.to_csv(partial / "comparison.csv")
             found.pairs.to_csv(partial / "pairs.csv", index=False)
             for name, ax in drawn.items():

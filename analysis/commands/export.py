@@ -13,7 +13,7 @@ from analysis.commands.arguments import (
 )
 from analysis.commands.printing import out
 from analysis.runs.kinds import RUN, expect
-from probing.progress import console
+from probing.progress import console, status_line
 
 
 def export(
@@ -45,9 +45,10 @@ def export(
     probe export results/demo.run early --exits exits/exits.json
     """
     expect(run, RUN)
-    policy = import_module("probing.exits").read_policy(exits) if exits else None
-    opened = import_module("probing.runs").Run(run)
-    made = import_module("probing.serving").export(opened, folder, depth, head, device, policy, overwrite=overwrite)
+    with status_line("Exporting"):
+        policy = import_module("probing.exits").read_policy(exits) if exits else None
+        opened = import_module("probing.runs").Run(run)
+        made = import_module("probing.serving").export(opened, folder, depth, head, device, policy, overwrite=overwrite)
     record = made.record
     out.print(f"{record['backbone']} with {record['head']}: eval EER {100 * record['eval_eer']:.1f} %", markup=False)
     if record["note"]:

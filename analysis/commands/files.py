@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from analysis.commands.printing import leave_output, out
@@ -43,6 +46,19 @@ def write_output(content: bytes) -> None:
     """Write to standard output what a file would hold."""
     sys.stdout.buffer.write(content)
     sys.stdout.buffer.flush()
+
+
+@contextmanager
+def written_out(file: Path | None, name: str) -> Iterator[Path | None]:
+    """Where to write what is meant for `file`: of standard output a file called `name`, which is printed in the end."""
+    if not is_output(file):
+        yield file
+        return
+    leave_output()
+    with TemporaryDirectory() as folder:
+        partial = Path(folder) / name
+        yield partial
+        write_output(partial.read_bytes())
 
 
 def check_folder(folder: Path | None) -> None:

@@ -13,7 +13,7 @@ from analysis.commands.arguments import (
 from analysis.commands.files import PICTURES, TABLES, check_suffix, save
 from analysis.commands.printing import out
 from analysis.runs.kinds import EXPORT, RUN, expect
-from probing.progress import console
+from probing.progress import console, status_line
 
 
 def inspect(
@@ -51,17 +51,18 @@ def inspect(
     """
     check_suffix(file, (*PICTURES, *TABLES))
     expect(where, RUN, EXPORT)
-    module = import_module("analysis.inspection")
-    found = module.inspect(
-        where,
-        utterance,
-        head=head,
-        cache=folder,
-        audio_root=audio_root,
-        labels=labels,
-        label_tier=label_tier,
-        device=device,
-    )
+    with status_line("Inspecting"):
+        module = import_module("analysis.inspection")
+        found = module.inspect(
+            where,
+            utterance,
+            head=head,
+            cache=folder,
+            audio_root=audio_root,
+            labels=labels,
+            label_tier=label_tier,
+            device=device,
+        )
     out.print(f"{found.head}: {found.utterance}, log odds of bona fide {found.score:z.2f}", markup=False)
     if found.note:
         console.print(f"Note: {found.note}.", markup=False)

@@ -16,7 +16,7 @@ from analysis.plots.kinds import PLOTS
 from analysis.runs.kinds import RUN, expect
 from cache.errors import OptionError, ProbeError
 from probing.options import nearest
-from probing.progress import console
+from probing.progress import console, status_line
 
 DEFAULTS = {"split": "eval", "by": "attack", "relative": None, "simultaneous": False}
 
@@ -100,8 +100,9 @@ def plot(
         expect(one, RUN)
     analysis = import_module("analysis")
     with analysis.style(style, width=width, title=title, font_size=font_size) as look:
-        loaded = [analysis.load(one, corpus) for one in (run, *(others or []))]
-        drawn = PLOTS[kind].draw(loaded, **options)
+        with status_line("Drawing"):
+            loaded = [analysis.load(one, corpus) for one in (run, *(others or []))]
+            drawn = PLOTS[kind].draw(loaded, **options)
         numbers = PLOTS[kind].numbers(loaded, **options) if tables.wanted else None
         if is_output(file):
             styles = import_module("analysis.plots.style")

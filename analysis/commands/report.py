@@ -9,15 +9,17 @@ import typer
 from analysis.commands.arguments import (
     RunFolders,
 )
+from analysis.commands.files import is_output, written_out
 from analysis.commands.printing import out
 from analysis.runs.kinds import expect_runs
+from probing.progress import status_line
 
 
 def report(
     runs: RunFolders,
     file: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="Page [default: report.html in the first run]."),
+        typer.Option("--out", "-o", metavar="FILE", help="Page; - prints it [default: report.html in the first run]."),
     ] = None,
     measures: Annotated[
         bool | None,
@@ -36,5 +38,9 @@ def report(
     probe report embedded.run random.run --out comparison.html
     """
     expect_runs(runs)
-    page = import_module("analysis.reports.report").save_report(runs[0] if len(runs) == 1 else runs, file, measures)
+    save_report = import_module("analysis.reports.report").save_report
+    with written_out(file, "report.html") as place, status_line("Writing the report"):
+        page = save_report(runs[0] if len(runs) == 1 else runs, place, measures)
+    if is_output(file):
+        return
     out.print(f"Report: {page}", markup=False)

@@ -1,8 +1,9 @@
 """The command `probe score`."""
 
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,15 +12,19 @@ from analysis.commands.arguments import (
     Device,
     HeadName,
 )
+from analysis.commands.files import is_output, written_out
 from analysis.commands.parameters import with_options
-from analysis.commands.printing import out
+from analysis.commands.printing import out, print_json
 from analysis.commands.verdicts import print_threshold, print_verdicts, rates_in_words, share_of
 from analysis.runs.kinds import EXPORT, RUN, expect
-from cache.errors import OptionError, ProbeError
+from cache.errors import OptionError, ProbeError, argument
 from cache.manifest import MANIFEST
 from probing.progress import console
 from probing.robustness.smoothing import Smoothing
 from probing.scores.names import VERDICT_FILES, check_output
+
+if TYPE_CHECKING:
+    from probing.serving.inputs import Result
 
 
 @with_options
@@ -32,7 +37,9 @@ def score(
     *,
     file: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="Score file; of audio also .csv or .json, of verdicts."),
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="Score file; of audio also .csv or .json, of verdicts; - prints scores."
+        ),
     ] = None,
     head: HeadName = None,
     prior: Annotated[float, typer.Option(help="Probability of bona fide before a clip is heard.")] = 0.5,
@@ -43,7 +50,9 @@ def score(
             help="Decide where at most so many spoofs of dev are accepted, as 1% [default: the EER point of dev].",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print verdicts on audio as JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print as JSON: verdicts on audio, or else the figures of each split.")
+    ] = False,
     calibrated: Annotated[
         bool, typer.Option("--calibrated", help="Write log-likelihood ratios instead of the head's own scores.")
     ] = False,
@@ -77,32 +86,34 @@ def score(
     probe score results/demo.run clip.wav --smooth 8 --noise-snr 20
     """
     on_audio = not corpus and not any((path / MANIFEST).is_file() for path in inputs or ())
+    to_output = is_output(file)
+    if to_output and as_json:
+        raise OptionError("json", True, f"goes to standard output, and so does {argument('out', '-')}. Leave one out")
     check_output(file, form, verdicts=on_audio)
     share = share_of("false_alarm", false_alarm)
-    if as_json and not on_audio:
-        raise OptionError("json", True, "verdicts are on audio files. Leave it out, or name audio")
     expect(where, RUN, EXPORT)
     for path in inputs or ():
         if not path.exists():
             raise ProbeError(f"{path}: no such file or folder. Name a cache, audio files, or folders of them")
-    found = import_module("probing.serving").score_inputs(
-        where,
-        inputs or [],
-        file,
-        corpus=corpus,
-        audio_root=audio_root,
-        head=head,
-        form=form,
-        split=split,
-        prior=prior,
-        false_alarm=share,
-        calibrated=calibrated,
-        device=device,
-        smoothing=smoothing,
-        on_failure=lambda name, reason: console.print(f"{name}: {reason}; left out", markup=False),
-    )
+    with written_out(file, "scores.txt") as place:
+        found = import_module("probing.serving").score_inputs(
+            where,
+            inputs or [],
+            place,
+            corpus=corpus,
+            audio_root=audio_root,
+            head=head,
+            form=form,
+            split=split,
+            prior=prior,
+            false_alarm=share,
+            calibrated=calibrated,
+            device=device,
+            smoothing=smoothing,
+            on_failure=lambda name, reason: console.print(f"{name}: {reason}; left out", markup=False),
+        )
     if as_json:
-        out.print(found.verdicts.json(), markup=False, soft_wrap=True)
+        _print_json(found)
         return
     if found.verdicts is not None:
         print_verdicts(found.verdicts)
@@ -119,7 +130,25 @@ def score(
         out.print(f"Blocks after which clips left: {mean:.1f} on average ({counted})")
     left = f", {found.left_out} left out" if found.left_out else ""
     out.print(f"{found.head}: {found.scored} scored{left}", markup=False)
-    if file is not None:
+    if file is not None and not to_output:
         out.print(
             f"{'Verdicts' if on_audio and file.suffix.lower() in VERDICT_FILES else 'Scores'}: {file}", markup=False
         )
+
+
+def _print_json(found: "Result") -> None:
+    """Print verdicts on audio, or the figures of each split at the threshold and without."""
+    if found.verdicts is not None:
+        out.print(found.verdicts.json(), markup=False, soft_wrap=True)
+        return
+    rates = {
+        name: {"miss": one.miss, "false_alarm": one.false_alarm, **asdict(one)} for name, one in found.rates.items()
+    }
+    threshold = found.threshold
+    shown = threshold and {"score": threshold.value, "ratio": threshold.ratio, "chosen": threshold.chosen}
+    splits = {
+        name: {"figures": one.table, "sentence": one.sentence, "at_threshold": rates.get(name)}
+        for name, one in found.evaluations.items()
+    }
+    counts = {"head": found.head, "scored": found.scored, "left_out": found.left_out, "exits": found.left}
+    print_json({**counts, "threshold": shown, "splits": splits})

@@ -15,6 +15,7 @@ from analysis.commands.tables import TableFiles
 from analysis.runs.kinds import CACHE, RUN, expect
 from cache.errors import OptionError
 from probing.heads.kinds import import_heads
+from probing.progress import status_line
 from probing.sweep.options import SweepOptions
 from probing.targets.metrics import BINARY
 from probing.targets.options import TargetOptions
@@ -152,7 +153,8 @@ def _show(run: "Run", others: "Sequence[Run]", tables: TableFiles) -> None:
     from analysis.plots import terminal
     from analysis.reports import report
 
-    pictures, page = report.save_all(run, others)
+    with status_line("Drawing"):
+        pictures, page = report.save_all(run, others)
     layers, chosen = report.layer_table(run), str(run.record.finding.layer)
     print_layers(layers, chosen, run.metric)
     if len(run.corpora) > 1:

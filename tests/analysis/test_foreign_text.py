@@ -18,7 +18,7 @@ from analysis.reports.report import condition_table, save_report
 from analysis.runs.loading import load
 from cache import Cache
 from probing.console import PlainConsole, visible
-from probing.progress import ProgressLine
+from probing.progress import ProgressLine, progress_line, status_line
 from probing.runs import Run
 from probing.runs.condition_names import condition_name, condition_values
 from probing.sweep import DepthOptions, SweepOptions, sweep
@@ -163,3 +163,18 @@ def test_the_report_holds_names_as_text(run: Run, tmp_path: Path) -> None:
 
 def test_the_cache_keeps_foreign_names(run: Run) -> None:
     assert set(Cache(run.record["cache_folder"]).utterances["attack"]) == {"-", *NAMES[3:6]}
+
+
+def test_a_status_is_on_terminals_only_and_makes_room_for_bars(monkeypatch: pytest.MonkeyPatch) -> None:
+    for terminal in (True, False):
+        stream = io.StringIO()
+        console = PlainConsole(file=stream, force_terminal=terminal, width=100, color_system=None)
+        monkeypatch.setattr("probing.progress.console", console)
+        nested = status_line("Writing the report"), status_line("Drawing"), progress_line("Reading", 2, "layers")
+        with nested[0], nested[1], nested[2] as line:
+            line.advance(1)
+            console.print("a remark")
+        shown = stream.getvalue()
+        assert ("Drawing ..." in shown and "Reading" in shown) == terminal
+        assert "a remark\n" in shown
+        assert terminal or shown == "a remark\n"

@@ -215,8 +215,23 @@ def test_scores_of_a_corpus_are_evaluated_at_the_threshold_of_dev_and_may_be_cal
     assert "not shown to be better than chance" in text
     assert run_cli(["score", "small", "c.cache"], monkeypatch) == 0  # and writes nothing
     assert "EER of train" in capsys.readouterr().out
-    assert run_cli(["score", "small", "c.cache", "--json"], monkeypatch) == 2
-    assert "--json: verdicts are on audio files" in capsys.readouterr().err
+    assert run_cli(["score", "small", "c.cache", "--split", "eval", "--json"], monkeypatch) == 0
+    found_in_json = json.loads(capsys.readouterr().out)
+    assert found_in_json["scored"] == len(found[raw])
+    assert found_in_json["splits"]["eval"]["at_threshold"]["rejected"] == rates.rejected
+    assert 0 <= found_in_json["splits"]["eval"]["figures"][0]["eer"] <= 1
+
+
+def test_a_dash_prints_the_scores_that_a_file_would_hold(place: Path, tmp_path: Path, monkeypatch, capfdbinary) -> None:
+    monkeypatch.chdir(place)
+    assert run_cli(["score", "small", "c.cache", "--out", str(tmp_path / "s.txt")], monkeypatch) == 0
+    capfdbinary.readouterr()
+    assert run_cli(["score", "small", "c.cache", "--out", "-"], monkeypatch) == 0
+    printed = capfdbinary.readouterr()
+    assert printed.out == (tmp_path / "s.txt").read_bytes()
+    assert b"EER of" in printed.err
+    assert run_cli(["score", "small", "c.cache", "--out", "-", "--json"], monkeypatch) == 2
+    assert not (place / "-").exists()
 
 
 def test_what_calibrate_leaves_in_a_run_is_what_its_exports_use(place: Path, tmp_path: Path, monkeypatch) -> None:
