@@ -89,12 +89,13 @@ def robustness(
             for kind in style.FIGURES:
                 style.save_figure(ax, partial / f"{name}.{kind}")
     pictures = [folder / f"{name}.png" for name in axes]
-    shown = layers[
-        ["layer", "clean", "eer", "low", "high", "rise", "rise_low", "rise_high", "noise_to_signal", "cosine"]
-    ]
+    rises = ["clean", "eer", "low", "high", "rise", "rise_low", "rise_high"]
+    shown = layers[["layer", *rises, *(name for name in looked.CHANGES if name in layers)]]
     print_frame(shown.round(3).set_index("layer"))
     if found.left_out:
         out.print(f"Without {found.left_out} trials that some condition made unusable.")
+    for name, why in found.not_aligned.items():
+        out.print(f"{name}: its frames are not compared, as {why}.", markup=False)
     out.print(f"\n{sentence}\n", markup=False)
     out.print(f"Picture: {' and '.join(map(str, pictures))}", markup=False)
     out.print(f"Results: {folder / 'robustness.csv'} and {folder / 'layers.csv'}", markup=False)

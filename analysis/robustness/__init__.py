@@ -3,11 +3,12 @@
 from analysis.robustness.attack_finding import sentence_of_attacks
 from analysis.robustness.attack_pictures import attack_map
 from analysis.robustness.attacking import Attacks, attack_run, chosen_layers
-from analysis.robustness.finding import layers_table, sentence_of
+from analysis.robustness.finding import CHANGES, layers_table, sentence_of
 from analysis.robustness.measuring import Robustness, eval_cache, measure
 from analysis.robustness.pictures import robustness_map, snr_curve, snr_kinds
 
 __all__ = [
+    "CHANGES",
     "Attacks",
     "Robustness",
     "attack_map",

@@ -10,6 +10,7 @@ from analysis.runs.comparison import LEVEL, holm
 from probing.metrics import Interval, difference_interval, difference_p, rate_interval
 
 CHANCE = 50.0
+CHANGES = ("noise_to_signal", "cosine", "frames_noise_to_signal", "frames_cosine")
 
 
 def layers_table(found: Robustness) -> pd.DataFrame:
@@ -20,7 +21,7 @@ def layers_table(found: Robustness) -> pd.DataFrame:
         rise_low, rise_high, p and p_adjusted (Holm, over layers), shown (that it rises), miss_rise and false_alarm_rise
         (at the threshold of the clean dev set) with their ends, less (mean EER less that of
         the layer chosen on clean dev), less_low, less_high, less_p, less_p_adjusted, better (shown to be below it),
-        noise_to_signal and cosine (means).
+        noise_to_signal and cosine (means), and those of frames where they are there.
     """
     names = [one.name for one in found.conditions]
     rows = found.layers
@@ -47,7 +48,7 @@ def layers_table(found: Robustness) -> pd.DataFrame:
         below = mean - float(values.loc[chosen, names].mean())
         row |= {"less": 100 * below} | _ends("less_", difference_interval(below, less, found.drawn))
         row["less_p"] = difference_p(below, less, found.drawn) if layer != chosen else 1.0
-        table.append(row | {name: float(mine[name].mean()) for name in ("noise_to_signal", "cosine")})
+        table.append(row | {name: float(mine[name].mean()) for name in CHANGES if name in mine})
     made = pd.DataFrame(table)
     made["p_adjusted"], made["less_p_adjusted"] = holm(made["p"].to_numpy()), holm(made["less_p"].to_numpy())
     made["shown"] = (made["p_adjusted"] < LEVEL) & (made["rise"] > 0)

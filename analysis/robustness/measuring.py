@@ -7,7 +7,7 @@ the clean dev set, as a system that is in use has them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.robustness.changes import ROWS_AT_ONCE, changes_of_frames, pooled_changes
 from analysis.runs.loaded_run import LoadedRun
 from cache import Cache, ProbeError
 from cache.errors import argument
@@ -37,7 +38,6 @@ from probing.serving.heads import LINEAR, AnyHead, Candidate, candidates, choose
 from probing.serving.score import check_cache
 
 CLEAN = "clean"
-ROWS_AT_ONCE = 1024
 RESAMPLES_AT_ONCE = 100
 Rates = NDArray[np.float64]
 
@@ -52,9 +52,12 @@ class Robustness:
         condition, kind, snr_db, eer, low, high, rise (of the EER over clean), rise_low, rise_high, p, miss and
         false_alarm (at the threshold of the clean dev set) with their rises, drift_bonafide and drift_spoof with their
         ends (change of the mean score in standard deviations of clean scores within a class), direction, and of layers
-        noise_to_signal (mean of |x~ - x| / |x|) and cosine of what the probe sees.
+        noise_to_signal (mean of |x~ - x| / |x|) and cosine of what the probe sees; with cached frames also
+        frames_noise_to_signal (over all frames of an utterance) and frames_cosine (frame by frame), means over
+        utterances.
     resampled: (layer, condition) -> (3, R) EERs, and rises of misses and of false alarms, on resamples, 0 to 1.
     drawn: the resamples. left_out: trials of the run that some condition has not.
+    not_aligned: condition -> why its frames are not compared.
     """
 
     run: LoadedRun
@@ -63,6 +66,7 @@ class Robustness:
     resampled: dict[tuple[int, str], Rates]
     drawn: Resamples
     left_out: int
+    not_aligned: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def layers(self) -> pd.DataFrame:
@@ -121,12 +125,17 @@ def measure(
                 row |= {"kind": condition.kind if condition else "", "snr_db": condition.snr_db if condition else None}
                 if about.name.startswith(LINEAR):
                     resampled[about.depth, name] = np.stack([of_head.resampled[name], *of_head.rises])
-                    row |= _changes(head.layers[0], (clean, tables[CLEAN]), (cache, tables[name]))
+                    row |= pooled_changes(head.layers[0], (clean, tables[CLEAN]), (cache, tables[name]))
                 rows.append(row)
             line.advance(1, about.name)
+    of_views = {name: (cache, tables[name]) for name, cache in views.items()}
+    probed = [about.depth for about in known if about.name.startswith(LINEAR)]
+    changes = changes_of_frames(probed, (clean, tables[CLEAN]), of_views, conditions)
+    for row in rows:
+        row |= changes.values.get((row["condition"], row["at"]), {}) if row["experiment"] == "layer" else {}
     table = pd.DataFrame(rows)
     table["snr_db"] = table["snr_db"].astype(float)
-    return Robustness(run, tuple(conditions), table, resampled, drawn, len(trials) - len(used))
+    return Robustness(run, tuple(conditions), table, resampled, drawn, len(trials) - len(used), changes.left_out)
 
 
 def eval_cache(run: LoadedRun) -> Cache:
@@ -263,18 +272,3 @@ def _scores(head: AnyHead, cache: Cache, table: pd.DataFrame) -> Iterator[Rates]
         return
     for first in range(0, len(table), ROWS_AT_ONCE):
         yield np.asarray(head.score(cache.pooled(head.layers, table.iloc[first : first + ROWS_AT_ONCE])), np.float64)
-
-
-def _changes(layer: int, clean: tuple[Cache, pd.DataFrame], view: tuple[Cache, pd.DataFrame]) -> dict[str, float]:
-    """Layer-wise noise-to-signal ratio (Wu et al. 2020) and cosine of pooled vectors, means over utterances."""
-    ratios, cosines = [], []
-    for first in range(0, len(clean[1]), ROWS_AT_ONCE):
-        x, y = (
-            cache.pooled([layer], table.iloc[first : first + ROWS_AT_ONCE])[0].astype(np.float64)
-            for cache, table in (clean, view)
-        )
-        x, y = x.reshape(len(x), -1), y.reshape(len(y), -1)
-        norms = np.linalg.norm(x, axis=1)
-        ratios.append(np.linalg.norm(y - x, axis=1) / norms)
-        cosines.append((x * y).sum(axis=1) / (norms * np.linalg.norm(y, axis=1)))
-    return {"noise_to_signal": float(np.concatenate(ratios).mean()), "cosine": float(np.concatenate(cosines).mean())}
