@@ -10,6 +10,7 @@ from analysis.commands.arguments import CacheAudio, CorpusName, RunFolder, Seed
 from analysis.commands.files import check_folder
 from analysis.commands.parameters import Only, with_options
 from analysis.commands.printing import out, print_frame
+from analysis.runs.companions import ABOUT, companion_folder, write_about
 from analysis.runs.kinds import RUN, expect
 from cache.atomic import replaced_folder
 from cache.errors import OptionError
@@ -63,7 +64,7 @@ def attack(
     expect(run, RUN)
     for other in against or ():
         expect(other, RUN)
-    folder = folder or run.with_name(run.name.removesuffix(".run") + ".attack")
+    folder = folder or companion_folder(run, "attack")
     check_folder(folder)
     check_folder(keep)
     if keep is not None and keep.resolve() == folder.resolve():
@@ -94,7 +95,8 @@ def attack(
     if smoothing:
         axes["attack-smoothed"] = looked.attack_map(found, smoothing.smooth)
     names = {f"{name}.{kind}" for name in ("attack", "attack-smoothed") for kind in style.FIGURES}
-    with replaced_folder(folder, {"attack.csv", "clips.csv", "finding.txt", *names}) as partial:
+    with replaced_folder(folder, {ABOUT, "attack.csv", "clips.csv", "finding.txt", *names}) as partial:
+        write_about(partial, "attack", loaded[0], loaded[0].corpus, found.about())
         found.table.to_csv(partial / "attack.csv", index=False)
         found.trials.to_csv(partial / "clips.csv", index=False)
         (partial / "finding.txt").write_text(sentence + "\n", encoding="utf-8")

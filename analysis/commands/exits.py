@@ -1,6 +1,5 @@
 """The command `probe exits`."""
 
-import json
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated
@@ -11,10 +10,11 @@ from analysis.commands.arguments import CorpusName
 from analysis.commands.files import check_folder
 from analysis.commands.lists import whole
 from analysis.commands.printing import out, print_frame
+from analysis.runs.companions import ABOUT, write_about
 from analysis.runs.kinds import RUN, expect
 from cache.atomic import replaced_folder
 
-FILES = ("exits.json", "curve.csv", "depths.csv", "attacks.csv", "leaving.csv", "exits.png", "exits.svg")
+FILES = (ABOUT, "exits.json", "curve.csv", "depths.csv", "attacks.csv", "leaving.csv", "exits.png", "exits.svg")
 
 
 def exits(
@@ -43,7 +43,12 @@ def exits(
     seed: Annotated[int | None, typer.Option(help="Seed of the bootstrap [default: as the run's].")] = None,
     folder: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="DIR", help="Folder for the policy, tables and the figure."),
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="DIR",
+            help="Folder for the policy, the tables and the figure; probe report shows NAME.exits beside NAME.run.",
+        ),
     ] = None,
 ) -> None:
     """Early exit: let utterances leave at the first depth that is sure of them; what it saves, and what it costs.
@@ -83,12 +88,8 @@ def exits(
     if folder:
         picture = analysis.exit_curve(opened, found)
         with replaced_folder(folder, FILES) as partial:
-            text = json.dumps(found.policy.as_dict(), indent=1)
-            (partial / "exits.json").write_text(f"{text}\n", encoding="utf-8")
-            found.curve.to_csv(partial / "curve.csv", index=False)
-            found.alone.to_csv(partial / "depths.csv", index=False)
-            found.by_attack.to_csv(partial / "attacks.csv", index=False)
-            found.leaving.to_csv(partial / "leaving.csv", index=False)
+            figures = import_module("probing.exits").write_exits(found, partial)
+            write_about(partial, "exits", opened, opened.corpus, figures)
             for kind in ("png", "svg"):
                 analysis.save_figure(picture, partial / f"exits.{kind}")
         out.print(f"\nPolicy, tables and figure: {folder}", markup=False)

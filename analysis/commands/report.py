@@ -12,7 +12,7 @@ from analysis.commands.arguments import (
 from analysis.commands.files import is_output, written_out
 from analysis.commands.printing import out
 from analysis.runs.kinds import expect_runs
-from probing.progress import status_line
+from probing.progress import console, status_line
 
 
 def report(
@@ -20,6 +20,15 @@ def report(
     file: Annotated[
         Path | None,
         typer.Option("--out", "-o", metavar="FILE", help="Page; - prints it [default: report.html in the first run]."),
+    ] = None,
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--with",
+            metavar="DIR",
+            help="Folder that probe robustness, exits or attack wrote of a run; may be given again [default: "
+            "NAME.robustness, NAME.exits and NAME.attack beside the run].",
+        ),
     ] = None,
     measures: Annotated[
         bool | None,
@@ -40,7 +49,8 @@ def report(
     expect_runs(runs)
     save_report = import_module("analysis.reports.report").save_report
     with written_out(file, "report.html") as place, status_line("Writing the report"):
-        page = save_report(runs[0] if len(runs) == 1 else runs, place, measures)
+        chosen = runs[0] if len(runs) == 1 else runs
+        page = save_report(chosen, place, measures, beside or (), lambda text: console.print(text, markup=False))
     if is_output(file):
         return
     out.print(f"Report: {page}", markup=False)

@@ -12,6 +12,7 @@ from analysis.commands.arguments import CacheAudio, CorpusName, RunFolder, Seed
 from analysis.commands.files import check_folder
 from analysis.commands.parameters import with_options
 from analysis.commands.printing import out, print_frame
+from analysis.runs.companions import ABOUT, companion_folder, write_about
 from analysis.runs.kinds import RUN, expect
 from cache.atomic import replaced_folder
 from probing.extraction.machine import Machine
@@ -60,7 +61,7 @@ def robustness(
     """
     conditions = parse_grid(grid)
     expect(run, RUN)
-    folder = folder or run.with_name(run.name.removesuffix(".run") + ".robustness")
+    folder = folder or companion_folder(run, "robustness")
     check_folder(folder)
     load = import_module("analysis.runs.loading").load
     loaded = load(run, corpus)
@@ -81,7 +82,8 @@ def robustness(
     }
     before = [path.name for path in folder.glob("snr-*.*")] if folder.is_dir() else []  # of another grid, perhaps
     names = [f"{name}.{kind}" for name in axes for kind in style.FIGURES]
-    with replaced_folder(folder, {"robustness.csv", "layers.csv", "finding.txt", *before, *names}) as partial:
+    with replaced_folder(folder, {ABOUT, "robustness.csv", "layers.csv", "finding.txt", *before, *names}) as partial:
+        write_about(partial, "robustness", loaded, loaded.corpus, {"grid": grid, "seed": seed})
         found.table.to_csv(partial / "robustness.csv", index=False)
         layers.to_csv(partial / "layers.csv", index=False)
         (partial / "finding.txt").write_text(sentence + "\n", encoding="utf-8")

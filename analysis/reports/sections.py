@@ -20,11 +20,13 @@ from analysis.plots.kinds import PLOTS
 from analysis.plots.layers import corpora_curve, layer_curve
 from analysis.plots.localisation import has_localisation, localisation_curve, localisation_table
 from analysis.plots.style import MOST_DRAWN
+from analysis.reports.companions import sections_of_companions
 from analysis.reports.figures import figure, note, picture
 from analysis.reports.page import Section
 from analysis.reports.run_tables import condition_table, corpora_table, layer_table
 from analysis.reports.tables import table_of
 from analysis.reports.untrained import untrained
+from analysis.runs.companions import Companion
 from analysis.runs.gates import gate_agreement
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.rerun import commands
@@ -41,14 +43,19 @@ def opening_of_run(run: LoadedRun) -> list[str]:
     ]
 
 
-def sections_of_run(run: LoadedRun, measures: bool | None) -> list[Section]:
+def sections_of_run(
+    run: LoadedRun, measures: bool | None, beside: Sequence[Companion] = (), left_out: Sequence[str] = ()
+) -> list[Section]:
     """Every section that the run has something for, in the order of the page.
 
     Args:
         run: whose.
         measures: also similarity of layers and transferability; see `save_report`.
+        beside: its companions.
+        left_out: why folders beside it are none.
     """
     found = [section for of_run in SECTIONS if (section := of_run(run))]
+    found += sections_of_companions(run, beside, left_out)
     return [*found, *untrained(run, measures), _reproduction(run), _configuration(run)]
 
 

@@ -4,19 +4,24 @@ from analysis.robustness.attack_finding import sentence_of_attacks
 from analysis.robustness.attack_pictures import attack_map
 from analysis.robustness.attacking import Attacks, attack_run, chosen_layers
 from analysis.robustness.finding import CHANGES, layers_table, sentence_of
-from analysis.robustness.measuring import Robustness, eval_cache, measure
+from analysis.robustness.measuring import Robustness, RobustnessTable, eval_cache, measure
 from analysis.robustness.pictures import robustness_map, snr_curve, snr_kinds
+from analysis.robustness.stored import read_attacks, read_robustness, read_table
 
 __all__ = [
     "CHANGES",
     "Attacks",
     "Robustness",
+    "RobustnessTable",
     "attack_map",
     "attack_run",
     "chosen_layers",
     "eval_cache",
     "layers_table",
     "measure",
+    "read_attacks",
+    "read_robustness",
+    "read_table",
     "robustness_map",
     "sentence_of",
     "sentence_of_attacks",

@@ -66,6 +66,11 @@ class Attacks:
     cost: float | None = None
     kept: Mapping[tuple[str, str], Clips] = field(default_factory=dict)
 
+    def about(self) -> dict[str, Any]:
+        """What its tables do not say, as JSON has it, for `read_attacks`."""
+        of_copies = {"smooth": self.smoothing.smooth, "noise_snr": self.smoothing.noise_snr}
+        return {"names": list(self.names), **of_copies, "adaptive": self.adaptive, "cost": self.cost}
+
     def rows(self, smooth: int = 0) -> pd.DataFrame:
         """The rows of attacks, scored with so many copies or none."""
         return self.table[(self.table["attack"] != CLEAN) & (self.table["smooth"] == smooth)]

@@ -43,7 +43,7 @@ Rates = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Robustness:
+class RobustnessTable:
     """Figures of a run by head and condition, in per cent and points of EER.
 
     run: whose probes and heads.
@@ -55,23 +55,31 @@ class Robustness:
         noise_to_signal (mean of |x~ - x| / |x|) and cosine of what the probe sees; with cached frames also
         frames_noise_to_signal (over all frames of an utterance) and frames_cosine (frame by frame), means over
         utterances.
-    resampled: (layer, condition) -> (3, R) EERs, and rises of misses and of false alarms, on resamples, 0 to 1.
-    drawn: the resamples. left_out: trials of the run that some condition has not.
-    not_aligned: condition -> why its frames are not compared.
     """
 
     run: LoadedRun
     conditions: tuple[Condition, ...]
     table: pd.DataFrame
-    resampled: dict[tuple[int, str], Rates]
-    drawn: Resamples
-    left_out: int
-    not_aligned: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def layers(self) -> pd.DataFrame:
         """The rows of linear probes of layers."""
         return self.table[self.table["experiment"] == "layer"]
+
+
+@dataclass(frozen=True)
+class Robustness(RobustnessTable):
+    """The table as it was measured.
+
+    resampled: (layer, condition) -> (3, R) EERs, and rises of misses and of false alarms, on resamples, 0 to 1.
+    drawn: the resamples. left_out: trials of the run that some condition has not.
+    not_aligned: condition -> why its frames are not compared.
+    """
+
+    resampled: dict[tuple[int, str], Rates]
+    drawn: Resamples
+    left_out: int
+    not_aligned: Mapping[str, str] = field(default_factory=dict)
 
 
 def measure(

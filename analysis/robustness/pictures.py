@@ -10,19 +10,19 @@ from matplotlib.axes import Axes
 from analysis.plots.heat_maps import layer_map
 from analysis.plots.legends import legend
 from analysis.plots.style import check_few, label, new_axes, plain, short, whole_rates
-from analysis.robustness.measuring import CLEAN, Robustness
+from analysis.robustness.measuring import CLEAN, RobustnessTable
 from cache import ProbeError
 
 MOST_CURVES = 7
 
 
-def robustness_map(found: Robustness, ax: Axes | None = None) -> Axes:
+def robustness_map(found: RobustnessTable, ax: Axes | None = None) -> Axes:
     """EER (%) of the clean-trained linear probe by layer (across) and condition (down), its rise in points below.
 
     A rise whose 95 % interval leaves 0 out is marked with `*`.
 
     Args:
-        found: of `measure`.
+        found: of `measure`, or of `read_robustness`.
         ax: where to draw; default a new figure as large as it needs to be.
     """
     order = [CLEAN, *(one.name for one in found.conditions)]
@@ -45,17 +45,17 @@ def _cell(row: pd.Series[float]) -> str:
     return f"{row['eer']:.0f}\n{row['rise']:+z.0f}{mark}"
 
 
-def snr_kinds(found: Robustness) -> list[str]:
+def snr_kinds(found: RobustnessTable) -> list[str]:
     """The kinds of noise that are there at two SNRs or more."""
     ratios = found.layers.dropna(subset="snr_db").groupby("kind", sort=False)["snr_db"].nunique()
     return [str(kind) for kind, n in ratios.items() if n > 1]
 
 
-def snr_curve(found: Robustness, kind: str, ax: Axes | None = None) -> Axes:
+def snr_curve(found: RobustnessTable, kind: str, ax: Axes | None = None) -> Axes:
     """EER (%) of linear probes against the SNR in dB, clean at the right end; up to seven layers at even distances.
 
     Args:
-        found: of `measure`.
+        found: of `measure`, or of `read_robustness`.
         kind: of `snr_kinds`, as `noise:white`.
         ax: where to draw; default a new figure.
 

@@ -2,6 +2,7 @@
 
 from probing.exits.exits import Exits, exit_trials, find_exits
 from probing.exits.policy import CONFIDENCES, ExitPolicy, FittedPolicies, confidences, fit_policies, read_policy
+from probing.exits.stored import read_exits, write_exits
 
 __all__ = [
     "CONFIDENCES",
@@ -12,5 +13,7 @@ __all__ = [
     "exit_trials",
     "find_exits",
     "fit_policies",
+    "read_exits",
     "read_policy",
+    "write_exits",
 ]

@@ -37,12 +37,16 @@ def write(folder: Path, clips: list[np.ndarray], tiers: tuple[str, ...] = ("pool
             mine = [clips[names.index(name)] for name in table["utterance_id"]]
             lengths = [clip.shape[1] for clip in mine]
             measures = {name: np.zeros(len(mine)) for name in MEASURES}
-            shard = writer.start_shard(index, list(table["utterance_id"]), [320 * n for n in lengths], lengths, measures)
+            shard = writer.start_shard(
+                index, list(table["utterance_id"]), [320 * n for n in lengths], lengths, measures
+            )
             for layer in LAYERS:
                 pooled = np.stack([[clip[layer].mean(0), clip[layer].std(0)] for clip in mine])
                 shard.write(0, "pooled", layer, pooled.astype(np.float32), len(mine))
                 if "frames" in tiers:
-                    shard.write(0, "frames", layer, np.concatenate([c[layer] for c in mine]).astype(np.float32), len(mine))
+                    shard.write(
+                        0, "frames", layer, np.concatenate([c[layer] for c in mine]).astype(np.float32), len(mine)
+                    )
             writer.finish_shard(index, shard, {})
     return Cache(folder)
 
