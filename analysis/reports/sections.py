@@ -254,4 +254,5 @@ def _record(run: Run) -> dict[str, object]:
     record = {name: value for name, value in run.record.items() if name not in left_out}
     about = {name: value for name, value in record["about"].items() if name in ("backbone", "corpus", "random_weights")}
     caches = {part: {**one, "folder": PurePath(one["folder"]).name} for part, one in record["caches"].items()}
-    return {**record, "about": about, "caches": caches}
+    unusable = [{PurePath(folder).name: reasons} for folder, reasons in record.get("unusable", {}).items()]
+    return {**record, "about": about, "caches": caches, "unusable": unusable}

@@ -46,7 +46,7 @@ def attack_map(found: Attacks, smooth: int = 0, ax: Axes | None = None) -> Axes:
     for place in framed:
         ax.add_patch(Rectangle(place, 1, 1, fill=False, edgecolor="#D55E00", lw=2, clip_on=False))
     ax.tick_params(axis="x", rotation=0, labelsize=7)
-    ax.set(xlabel=f"judged by\n{BELOW}", ylabel=f"attacked: {short(found.names[0])}")
+    ax.set(xlabel=f"judged by\n{BELOW}", ylabel="attacked")
     title = f"{len(found.trials)} eval clips attacked"
     if smooth:
         title += f", scored over {smooth} copies at {found.smoothing.snr_db:g} dB"

@@ -96,7 +96,7 @@ def measure(
     Args:
         run: a run of bona fide against spoof, with the corpus to look at.
         clean: the cache of its eval trials.
-        views: name of a condition -> cache of the same utterances, from `probing.robustness.extract_views`.
+        views: name of a condition -> cache of the same utterances, from `probing.robustness.views.extract_views`.
         conditions: what they are.
         heads: beside the probes of layers, every head that the run stores.
         resamples: of the bootstrap; default as many as the run's.
