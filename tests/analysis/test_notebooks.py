@@ -17,7 +17,7 @@ SMALLER = {  # as kept, they take a minute and a half together
     "03": {"sample(24,": "sample(8,", "max_seconds=3.0": "max_seconds=1.0"},
     "04": {"head(12)": "head(5)", "max_seconds=2.0": "max_seconds=1.0"},
     "05": {"sample(24,": "sample(8,", "max_seconds=3.0": "max_seconds=0.5", "resamples=500": "resamples=100"}
-    | {"clips=8": "clips=4", "\"1,last\"": "\"1\"", "; codec:mulaw; gain:-20": ""},
+    | {"clips=8": "clips=4", '"1,last"': '"1"', "; codec:mulaw; gain:-20": ""},
 }
 
 

@@ -165,7 +165,7 @@ def test_the_command_writes_policy_tables_and_picture(run, tmp_path, monkeypatch
     given = ["exits", str(run.folder), "--head", "linear", "--out", str(out), "--resamples", "100"]
     assert run_cli(given, monkeypatch) == 0
     assert {path.name for path in out.iterdir()} == {
-        "exits.json", "curve.csv", "depths.csv", "attacks.csv", "leaving.csv", "exits.png", "exits.svg",
+        "about.json", "exits.json", "curve.csv", "depths.csv", "attacks.csv", "leaving.csv", "exits.png", "exits.svg",
     }  # fmt: skip
     assert " ".join(find_exits(run, "linear").sentence.split()) in " ".join(capsys.readouterr().out.split())
 
