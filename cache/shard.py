@@ -18,6 +18,7 @@ mapped when read.
 import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from cache.atomic import crc32_outside
 from cache.bounds import check_regular
 from cache.errors import CacheCorrupt
 from cache.manifest import A_LINK, Manifest, ShardRecord
-from cache.quantization import stored
+from cache.quantization import decode, stored
 
 Array = NDArray[Any]
 ALIGNMENT = 64
@@ -123,7 +124,8 @@ class Shard:
                 }
                 for tier in manifest.tiers:
                     place = self._place(file, f"checksums/{tier}", self._unchecked[tier].shape, np.dtype("<u4"), size)
-                    self._checksums[tier] = np.fromfile(self.path, place[2], math.prod(place[1]), offset=place[0])
+                    sums = np.fromfile(self.path, place[2], math.prod(place[1]), offset=place[0])
+                    self._checksums[tier] = sums.reshape(place[1])
         except CacheCorrupt:
             raise
         except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
@@ -206,6 +208,33 @@ class Shard:
         self.check(tier, [layer], [row])
         return self._block(tier, layer, row)
 
+    def read(self, layers: Sequence[int], row: int, out: Array) -> None:
+        """Read all frames of an utterance in some layers into `out` (layers, n_frames, D), checked as `check` does.
+
+        What was not checked before is read, not mapped, and checked in `out` while the processor has it in its own
+        memory. What must be decoded or cast is checked where it is mapped.
+        """
+        left = list(zip(layers, out, strict=True))
+        if self._unchecked["frames"][[self._layer_index[layer] for layer in layers], row].any():
+            with suppress(OSError), FileIO(self.path) as handle:  # a file that was removed since is still mapped
+                left = [(layer, target) for layer, target in left if not self._read_first(handle, layer, row, target)]
+        self.check("frames", [layer for layer, _ in left], [row])
+        for layer, target in left:
+            decode(self._block("frames", layer, row), target)
+
+    def _read_first(self, handle: FileIO, layer: int, row: int, out: Array) -> bool:
+        """Whether the frames of an utterance in a layer could be read as they are stored, and were right."""
+        i = self._layer_index[layer]
+        stored = self._block("frames", layer, row)
+        if not self._unchecked["frames"][i, row] or stored.dtype != out.dtype or not out.flags.c_contiguous:
+            return False
+        data = out.reshape(-1).view(np.uint8).data
+        handle.seek(self._places["frames"][i][0] + int(self.offsets[row]) * stored.strides[0])
+        if handle.readinto(data) != len(data) or crc32(data) != self._checksums["frames"][i, row]:
+            return False
+        self._unchecked["frames"][i, row] = False
+        return True
+
     def check(self, tier: str, layers: Sequence[int], rows: Sequence[int] | Array) -> None:
         """Compare the blocks of utterances in some layers with their checksums, unless this object did before.
 
@@ -240,7 +269,7 @@ class Shard:
         data = stored.reshape(-1).view(np.uint8).data  # slices of it cost less than rows of the array
         size = len(data) // max(len(stored), 1)
         first, last = (self.offsets[rows], self.offsets[rows + 1]) if tier == "frames" else (rows, rows + 1)
-        wanted = self._checksums[tier][self._layer_index[layer] * self.n_rows + rows]
+        wanted = self._checksums[tier][self._layer_index[layer], rows]
         for start, end, checksum in zip((size * first).tolist(), (size * last).tolist(), wanted.tolist(), strict=True):
             yield crc32(data[start:end]) == checksum
 

@@ -190,3 +190,30 @@ def test_the_faults_are_those_of_every_table_and_shard_damaged_together(sound: P
     assert sorted({fault.file for fault in verify(sound)}) == [SHARD, "utterances.parquet"]
     with pytest.raises(ProbeError):
         Cache(sound)
+
+
+def test_the_first_read_of_an_utterance_checks_its_own_bytes_and_is_the_same_as_the_second(sound: Path) -> None:
+    cache = Cache(sound)
+    shard = cache._shard(1)
+    damaged, whole = shard.utterance_ids[:2]
+    first = cache.frames([whole], [2, 0, 2])[0]
+    assert np.array_equal(first, Recipe().states(whole, "frames")[[2, 0, 2]].astype(np.float16))
+    assert np.array_equal(cache.frames([whole], [2, 0, 2])[0], first)
+    padded = np.empty((1, 3, first.shape[1], 3), np.float32)  # cast, and so checked where it is mapped
+    Cache(sound).frames_into(padded, [whole], [2, 0, 2])
+    assert np.array_equal(padded[0], first)
+    start = shard._places["frames"][1][0]
+    flip(sound / SHARD, start, 3)
+    for layers in ([1], [0, 1, 2]):
+        with pytest.raises(CacheCorrupt, match=f"{damaged}: frames layer 1 does not match its checksum"):
+            Cache(sound).frames([damaged], layers)
+    unchecked = Cache(sound, check=False).frames([damaged], [1])[0]
+    assert not np.array_equal(unchecked[0], Recipe().states(damaged, "frames")[1].astype(np.float16))
+
+
+def test_a_shard_that_was_removed_since_it_was_opened_is_still_read_and_checked(sound: Path) -> None:
+    cache = Cache(sound)
+    name = in_shard(sound)[0]
+    cache.frames([name], [0])
+    (sound / SHARD).unlink()
+    assert np.array_equal(cache.frames([name])[0], Recipe().states(name, "frames").astype(np.float16))
