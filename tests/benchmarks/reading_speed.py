@@ -4,11 +4,16 @@ Writes synthetic caches of a realistic shape, and the same numbers as .pt files,
 afterwards. All reads are warm (from the page cache) and give new arrays; they run in turn, and medians of ratios count.
 
     python tests/benchmarks/reading_speed.py [--scratch DIR] [--rounds 5] [--utterances 48] [--pooled-utterances 1500]
+    python tests/benchmarks/reading_speed.py --first [--beside TREE]    the first read alone, in processor time
 """
 
 import argparse
 import os
+import statistics
+import subprocess
+import sys
 import tempfile
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -83,14 +88,63 @@ def main() -> None:
     parser.add_argument("--pooled-utterances", type=int, default=1500, help="pooled only, of 0.2 MB each")
     parser.add_argument("--layers", type=int, default=25)
     parser.add_argument("--dim", type=int, default=1024)
+    parser.add_argument("--first", action="store_true", help="only the first read, in processor time")
+    parser.add_argument("--beside", type=Path, help="with --first: another checkout, to compare with")
+    parser.add_argument("--one-round", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
+    if asked.one_round:
+        print(*first_read(asked.one_round))
+        return
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(dir=asked.scratch) as home:
         frames, pooled, int8 = Path(home) / "frames", Path(home) / "pooled", Path(home) / "int8"
         write(frames, "float16", asked.utterances, asked.layers, asked.dim, 24)
+        if asked.first:
+            first_reads(frames, asked.beside, asked.rounds)
+            return
         write(int8, "int8", asked.utterances, asked.layers, asked.dim, 24)
         write(pooled, None, asked.pooled_utterances, asked.layers, asked.dim, 256)
         measure(frames, int8, pooled, asked.rounds)
+
+
+def first_read(folder: Path) -> tuple[float, ...]:
+    """Processor seconds of a raw read, of opening a cache with its shards, and of opening and reading all frames."""
+    ids = list(Cache(folder).utterances["utterance_id"])
+    read = raw(folder, [clip.nbytes for clip in Cache(folder).frames(ids)], keep=False)
+
+    def reading() -> None:
+        cache = Cache(folder)
+        for name in ids:
+            cache.frames([name])
+
+    seconds = []
+    for work in (read, lambda: [Cache(folder)._shard(i) for i in range(len(list(folder.glob("*.h5"))))], reading):
+        work()
+        began = time.process_time()
+        work()
+        seconds.append(time.process_time() - began)
+    return tuple(seconds)
+
+
+def first_reads(folder: Path, beside: Path | None, rounds: int) -> None:
+    """Print the first read over a raw one here, and over that of another checkout, in turn."""
+    trees = {"here": Path(__file__).parents[2], **({"there": beside.resolve()} if beside else {})}
+    found: dict[str, list[list[float]]] = {name: [] for name in trees}
+    command = [sys.executable, __file__, "--one-round", str(folder)]
+    for _ in range(rounds):
+        for name, tree in trees.items():
+            environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(tree)}
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+            found[name].append([float(word) for word in done.stdout.split()])
+    for name, times in found.items():
+        for what, ratios in (
+            ("everything read the first time, with checksums / raw", [one[0] / one[2] for one in times]),
+            ("the same without opening", [one[0] / (one[2] - one[1]) for one in times]),
+        ):
+            figure(f"{what}, {name}", statistics.median(ratios), ", ".join(f"{ratio:.2f}" for ratio in ratios))
+    if beside:
+        ratios = [there[2] / here[2] for here, there in zip(found["here"], found["there"], strict=True)]
+        figure("first read, there / here", statistics.median(ratios), ", ".join(f"{ratio:.2f}" for ratio in ratios))
 
 
 def measure(frames: Path, int8: Path, pooled: Path, rounds: int) -> None:
