@@ -114,7 +114,7 @@ def _take(ctx: typer.Context, path: Path | None) -> None:
     """Make the values of a file the defaults of the command."""
     if path is None or ctx.resilient_parsing:
         return
-    known = {key_of(param): param for param in ctx.command.params if param.name != "config"}
+    known: dict[str, Any] = {key_of(param): param for param in ctx.command.params if param.name != "config"}
     values = _values(read_config(path), known, path, ctx.info_name or "")
     for name, param in known.items():
         if param.name in values and not isinstance(values[param.name], bool):
