@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cache import ProbeError
 from cache.manifest import read_json
-from probing.runs import Run
 from probing.runs.form import RECORD
+
+if TYPE_CHECKING:
+    from probing.runs import Run
 
 ABOUT = "about.json"
 KINDS = ("robustness", "exits", "attack")  # as the commands that make them

@@ -85,7 +85,7 @@ def test_the_report_shows_what_is_beside_the_run_and_says_which_folder_it_took(
 ) -> None:
     monkeypatch.chdir(place)
     assert run_cli(["report", "one.run", "--out", str(tmp_path / "r.html")], monkeypatch) == 0
-    told = capsys.readouterr().out
+    told = capsys.readouterr().err
     page = (tmp_path / "r.html").read_text()
     for kind, title in zip(KINDS, TITLES, strict=True):
         assert f"With one.{kind}" in told
