@@ -70,6 +70,12 @@ def score(
     audio_root: AudioRoot = None,
     split: Annotated[str | None, typer.Option(help="Only this split of a cache or corpus [default: all].")] = None,
     device: Device = "cpu",
+    early_exit: Annotated[
+        bool,
+        typer.Option(
+            "--early-exit", help="Refuse a model without exits; one that was exported with them leaves by them anyway."
+        ),
+    ] = False,
     smoothing: Smoothing,
 ) -> None:
     """Score audio, a corpus or a cache with a trained head, higher for bona fide.
@@ -109,6 +115,7 @@ def score(
             false_alarm=share,
             calibrated=calibrated,
             device=device,
+            early_exit=early_exit,
             smoothing=smoothing,
             on_failure=lambda name, reason: console.print(f"{name}: {reason}; left out", markup=False),
         )

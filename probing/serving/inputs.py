@@ -28,6 +28,7 @@ from probing.progress import console
 from probing.robustness.smoothing import Smoothing
 from probing.scores.files import write_scores
 from probing.scores.names import VERDICT_FILES, Form, check_output
+from probing.serving.exit_heads import ExitHeads
 from probing.serving.heads import ServingError
 from probing.serving.score import Server
 from probing.serving.verdict import Threshold, Verdicts, choose_threshold, judge
@@ -100,6 +101,7 @@ def score_inputs(
     false_alarm: float | None = None,
     calibrated: bool = False,
     device: str = "cpu",
+    early_exit: bool = False,
     smoothing: Smoothing | None = None,
     on_failure: Callable[[str, str], None] = lambda name, reason: None,
     say: Callable[[str], None] = console.print,
@@ -119,6 +121,7 @@ def score_inputs(
         false_alarm: see `choose_threshold`.
         calibrated: write log-likelihood ratios into a score file, instead of the head's own scores.
         device: where audio is run.
+        early_exit: refuse a model without exits.
         smoothing: noised copies to score in the place of each clip.
         on_failure: told the name and the reason of audio of no use.
         say: where to put what a person should know.
@@ -145,6 +148,11 @@ def score_inputs(
         )
     server = Server(where, head)
     server.check_smoothing(smoothing)
+    if early_exit and not isinstance(server.head, ExitHeads):
+        raise ServingError(
+            f"{argument('early_exit', True)}: {where} has no exits. Make a model that has: probe exits RUN, then probe "
+            f"export RUN DIR {argument('exits', 'FILE')}"
+        )
     if server.note and not on_audio:  # a verdict holds it
         say(f"Note: {server.note}.")
     if on_audio and (form == "2019" or split):

@@ -209,6 +209,7 @@ def test_what_cannot_serve_is_refused(
         "It has: linear-layer-00, linear-layer-01": ["score", "c.run", "c.cache", "--head", "none", *out],
         "no run here": ["score", "audio", "c.cache", *out],
         "has only": ["score", "c.run", "c.cache", "--split", "test", *out],
+        "--early-exit: c.run has no exits": ["score", "c.run", "audio", "--early-exit"],
         "no head of that depth. It has depths 0:3": ["export", "c.run", str(tmp_path / "x"), "--depth", "9"],
         "needs no block": ["export", "c.run", str(tmp_path / "x"), "--depth", "0"],
         "is no exported head": ["export", "c.run", str(tmp_path / "thesis"), "--depth", "1"],
@@ -371,7 +372,8 @@ def test_an_export_with_exits_scores_each_clip_as_the_head_where_it_leaves(
         probe(place, monkeypatch, "export", "c.run", str(tmp_path / "e"), "--exits", str(tmp_path / "exits.json")) == 0
     )
     capsys.readouterr()
-    assert probe(place, monkeypatch, "score", str(tmp_path / "e"), "audio", "--out", str(tmp_path / "s.txt")) == 0
+    early = [str(tmp_path / "e"), "audio", "--early-exit"]
+    assert probe(place, monkeypatch, "score", *early, "--out", str(tmp_path / "s.txt")) == 0
     said = capsys.readouterr().out
     assert "Blocks after which clips left: " in said
     assert ("left before the layer" in said) == (0 in {int(k) for k in re.findall(r"\d+ at (\d+)", said)})
