@@ -40,6 +40,17 @@ def check_suffix(file: Path, suffixes: tuple[str, ...], name: str = "out") -> No
         raise OptionError(name, file, f"expected a name that ends in {', '.join(suffixes)}")
     if file.is_dir() or not file.absolute().parent.is_dir():
         raise OptionError(name, file, "expected a file in a folder that is there. Name another")
+    check_replaced(file, name)
+
+
+def check_replaced(file: Path, name: str = "out") -> None:
+    """Refuse to replace a file of a run, a cache or an export, but for the page of a report."""
+    if not file.exists() or file.name == "report.html":
+        return
+    parent = file.resolve().parent
+    for folder in (parent, parent.parent):
+        if (kind := kind_of(folder)) is not None:
+            raise OptionError(name, file, f"is a file of {folder.name}, {kind}. Name another file")
 
 
 def write_output(content: bytes) -> None:
@@ -52,6 +63,8 @@ def write_output(content: bytes) -> None:
 def written_out(file: Path | None, name: str) -> Iterator[Path | None]:
     """Where to write what is meant for `file`: of standard output a file called `name`, which is printed in the end."""
     if not is_output(file):
+        if file is not None:
+            check_replaced(file)
         yield file
         return
     leave_output()

@@ -16,7 +16,9 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from analysis.commands.app import app, main
+from analysis.commands.files import check_suffix, written_out
 from cache import Cache
+from cache.errors import OptionError
 from probing.sweep import SweepOptions, finished_run
 
 ROOT = Path(__file__).parents[2]
@@ -258,3 +260,17 @@ def test_readme_names_only_commands_and_options_that_exist() -> None:
             assert option in shown[command], f"probe {command} {option}"
     for option in set(re.findall(r"`(--[a-z0-9-]+)", text)):
         assert any(option in page for page in (*shown.values(), "--help")), option
+
+
+def test_no_file_of_a_run_or_a_cache_is_replaced(tmp_path: Path) -> None:
+    for mark, name in (("cache.json", "c.cache"), ("run.json", "r.run")):
+        (tmp_path / name / "figures").mkdir(parents=True)
+        (tmp_path / name / mark).write_text("{}")
+        (tmp_path / name / "figures" / "x.csv").write_text("x")
+        (tmp_path / name / "results.csv").write_text("x")
+        for file in ("results.csv", "figures/x.csv"):
+            with pytest.raises(OptionError, match=f"is a file of {name}"):
+                check_suffix(tmp_path / name / file, (".csv",))
+        with pytest.raises(OptionError, match="is a file of"), written_out(tmp_path / name / mark, mark):
+            pass
+    check_suffix(tmp_path / "r.run" / "new.csv", (".csv",))
