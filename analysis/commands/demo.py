@@ -1,6 +1,5 @@
 """The command `probe demo`."""
 
-import json
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +9,7 @@ from rich.table import Table
 
 from analysis.commands.arguments import Device
 from analysis.commands.files import check_folder
-from analysis.commands.printing import out, print_whole
+from analysis.commands.printing import out, print_json, print_whole
 from probing.progress import console
 from probing.sweep.options import DepthOptions, SweepOptions
 
@@ -66,7 +65,7 @@ def tell(story: "Story", device: str = "auto", *, as_json: bool = False, overwri
     if as_json:
         folders = [str(run.folder) for run in runs]
         found = {"sentences": told, "runs": folders, "report": page, "picture": str(picture)}
-        return print(json.dumps(found, indent=1, ensure_ascii=False))
+        return print_json(found)
     _print_ranking(comparison)
     for number, sentence in enumerate(told, 1):
         out.print(f"\n{number}. {sentence}", markup=False)

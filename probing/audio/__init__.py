@@ -34,19 +34,7 @@ __all__ = [
     "stated_seconds",
 ]
 
-_HOME = {"UnusableAudio": "containers"} | dict.fromkeys(
-    (
-        "SAMPLING_RATE",
-        "SUFFIXES",
-        "Cropping",
-        "Waveform",
-        "fit_audio",
-        "load_audio",
-        "measure",
-        "stamp",
-        "stated_seconds",
-    ),
-    "waveform",
-)
+_LATER = [name for name in __all__ if name not in globals()]
+_HOME = dict.fromkeys(_LATER, "waveform") | {"UnusableAudio": "containers"}
 
 __getattr__, __dir__ = lazy(__name__, _HOME)

@@ -115,11 +115,7 @@ class WaveformInput:
         clips = [clip[: len(clip) // self.multiple * self.multiple] for clip in clips]
         if self.unit_variance:
             clips = [(clip - clip.mean()) / (clip.var(correction=0) + 1e-7).sqrt() for clip in clips]
-        inputs = {"input_values": pad_sequence(clips, batch_first=True)}
-        if self.always_mask or len({len(clip) for clip in clips}) > 1:
-            mask = [torch.ones(len(clip), dtype=torch.long, device=clip.device) for clip in clips]
-            inputs["attention_mask"] = pad_sequence(mask, batch_first=True)
-        return inputs
+        return _padded("input_values", clips, self.always_mask)
 
 
 class LogMelInput:
@@ -196,11 +192,7 @@ class FilterBankInput:
     def of_tensors(self, clips: Sequence[Tensor]) -> dict[str, Tensor]:
         """See `Input`; what SeamlessM4TFeatureExtractor computes, in PyTorch."""
         banks = [self._frames_of_tensor(clip) for clip in clips]
-        inputs = {"input_features": pad_sequence(banks, batch_first=True)}
-        if len({len(bank) for bank in banks}) > 1:
-            mask = [torch.ones(len(bank), dtype=torch.long, device=bank.device) for bank in banks]
-            inputs["attention_mask"] = pad_sequence(mask, batch_first=True)
-        return inputs
+        return _padded("input_features", banks)
 
     def _frames_of_tensor(self, clip: Tensor) -> Tensor:
         """Kaldi's filter bank: 16-bit samples, no offset within a window, pre-emphasis of 0.97, 512-point transform."""
@@ -214,6 +206,15 @@ class FilterBankInput:
         levels = (levels - levels.mean(dim=0)) / (levels.var(dim=0, correction=1) + 1e-7).sqrt()
         n_frames = len(levels) // known.stride
         return levels[: n_frames * known.stride].reshape(n_frames, -1)[: self._rule.n_frames(len(clip))]
+
+
+def _padded(name: str, rows: Sequence[Tensor], always_mask: bool = False) -> dict[str, Tensor]:
+    """Rows as one batch with zeros after them, and attention_mask where lengths differ or it is always there."""
+    inputs = {name: pad_sequence(list(rows), batch_first=True)}
+    if always_mask or len({len(row) for row in rows}) > 1:
+        mask = [torch.ones(len(row), dtype=torch.long, device=row.device) for row in rows]
+        inputs["attention_mask"] = pad_sequence(mask, batch_first=True)
+    return inputs
 
 
 def _power(spectrum: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from probing.sweep.best_head import find_best
 from probing.sweep.contributions import contributions
 from probing.sweep.depth_finding import DepthFinding, find_depth
 from probing.sweep.depths import FittedHead, fit_depths
-from probing.sweep.dividing import reported_rows
+from probing.sweep.dividing import rows_by_training
 from probing.sweep.head_sources import open_source
 from probing.sweep.linear import sampled
 from probing.sweep.localisation import add_localisation, localises
@@ -56,7 +56,7 @@ def ablate(
     recipe = options.training()
     n_layers = sum(k > 0 for k in cache.layers)
     per_head = len(options.chosen(n_layers)) * len(options.seeds)
-    n_folds = len(reported_rows(splits["eval"]))
+    n_folds = len(rows_by_training(splits["eval"]))
     total = n_folds * len(options.heads) * per_head * len(recipe.learning_rates) * len(recipe.weight_decays)
     with progress_line("Heads by depth", total * recipe.epochs, "model epochs") as line:
         for member in fit_depths(
@@ -91,7 +91,7 @@ def ablate(
         shown = shown.take(sampled(shown, max_units).rows)
     sources = [
         (open_source(shown.take(rows), options.tier, recipe, memory_gb / 4, writer.training), rows)
-        for rows in reported_rows(shown)
+        for rows in rows_by_training(shown)
     ]
     for name in options.heads:
         for member in fitted[name, full]:

@@ -175,7 +175,7 @@ class _Training:
                         unit = (self.level, self.step)
                         head = Head(stack.take(m), n_frames, about, unit=unit, inside=self.inside)
                         of_model = {part: found[number][j] for part, found in scores.items()}
-                        reached = -rate if self.task.metric.higher_is_better else rate
+                        reached = self.task.metric.loss(rate)  # turned back
                         log = TrainingLog(model, losses[number][:, :, m].numpy(), reached)
                         best[key] = rate, FittedHead(model, (head,), (log,), of_model)
             said(count * (recipe.epochs - told[0]), "scored")

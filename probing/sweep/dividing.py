@@ -136,18 +136,11 @@ def fold_parts(folds: NDArray[np.intp]) -> Iterator[dict[str, NDArray[np.bool_]]
         yield {"train": ~reported & ~chosen_on, "dev": chosen_on, EVAL: reported}
 
 
-def reported_rows(split: Split) -> list[NDArray[np.intp]]:
-    """Rows of a part that one training is reported on: those of each fold, or all."""
+def rows_by_training(split: Split) -> list[NDArray[np.intp]]:
+    """Rows of a part that one training is chosen or reported on: those of each fold, or all."""
     if split.folds is None:
         return [np.arange(len(split))]
-    return [np.flatnonzero(rows[EVAL]) for rows in fold_parts(split.folds)]
-
-
-def chosen_rows(split: Split) -> list[NDArray[np.intp]]:
-    """Rows of dev that one training is chosen on: likewise."""
-    if split.folds is None:
-        return [np.arange(len(split))]
-    return [np.flatnonzero(rows["dev"]) for rows in fold_parts(split.folds)]
+    return [np.flatnonzero(rows[split.name]) for rows in fold_parts(split.folds)]
 
 
 def _in_every_training(

@@ -30,8 +30,6 @@ def sweep_once(
     with a damaged file is made again.
     """
     splits = options.splits(cache) if splits is None else splits
-    if strict:
-        refuse_leaks(find_leaks(splits))
     found = finished_run(cache, run, options, splits=splits)
     if found is None:
         return sweep(
@@ -45,5 +43,7 @@ def sweep_once(
             splits=splits,
             say=say,
         )
+    if strict:  # which a sweep does itself
+        refuse_leaks(find_leaks(splits))
     say(f"Nothing to do: {found.folder} is that sweep.")
     return found

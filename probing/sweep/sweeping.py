@@ -20,7 +20,7 @@ from probing.sealing import faults_of
 from probing.sweep.conditions import ConditionFigures
 from probing.sweep.control_tasks import find_control_task
 from probing.sweep.depth_ablation import ablate
-from probing.sweep.dividing import chosen_rows
+from probing.sweep.dividing import rows_by_training
 from probing.sweep.erasure import erase_layers, find_erasure
 from probing.sweep.finding import find_elsewhere, find_layer, find_mlp, find_unseen
 from probing.sweep.fitting import Probe, cross_validate, fit_probes
@@ -133,7 +133,7 @@ class _Probes:
     """What was trained by layer.
 
     of_layer: the linear probe, without its scores. dev_losses: layer -> its metric on dev turned so that lower is
-    better, of each fold or once. boots: layer -> (R,) its EER on the first corpus.
+    better, of each fold or once; empty if no heads are trained. boots: layer -> (R,) its EER on the first corpus.
     mlp_boots: likewise of MLP probes; empty if there are none.
     """
 
@@ -180,11 +180,12 @@ def _probe_layers(
                 add_localisation(
                     results, splits, probes[0].scores, head="linear", layer=layer, strength=probes[0].strength
                 )
-            dev = splits["dev"]
-            found.dev_losses[layer] = [
-                data.task.metric.loss(data.task.value(dev.target[rows], probes[0].scores["dev"][rows]))
-                for rows in chosen_rows(dev)
-            ]
+            if data.trains_heads:
+                dev = splits["dev"]
+                found.dev_losses[layer] = [
+                    data.task.metric.loss(data.task.value(dev.target[rows], probes[0].scores["dev"][rows]))
+                    for rows in rows_by_training(dev)
+                ]
             found.of_layer[layer] = replace(probes[0], scores={})
             line.advance(1, f"layer {layer}")
         if figures is not None and figures.otherwise:
