@@ -20,13 +20,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.models.wavlm.modeling_wavlm import WavLMAttention
 
-from .layers import relative_differences
+from .layers import MOST, relative_differences
 from .products import linear_onednn, onednn_is_faster
 
 if TYPE_CHECKING:
     from .backbone import Backbone
-
-MOST = 1e-4  # of a layer's root mean square: what a cache promises (a batch of one against one of many does no better)
 
 
 class FusedAttention(WavLMAttention):

@@ -19,6 +19,7 @@ from probing.accelerators import synchronize
 
 from .backbone import Backbone
 from .errors import ClipUnusable
+from .products import ONEDNN_LINEAR
 
 
 def costs(backbone: Backbone, seconds: float = 4.0, repeats: int = 5) -> pd.DataFrame:
@@ -57,7 +58,7 @@ def costs(backbone: Backbone, seconds: float = 4.0, repeats: int = 5) -> pd.Data
         backbone.hidden_states([clip])
 
     # The fused attention kernels of some devices and versions are not counted; the plain one is made of products.
-    products = {torch.ops.aten.mkldnn_linear: _linear_flops}
+    products = {ONEDNN_LINEAR: _linear_flops} if ONEDNN_LINEAR else {}
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False, custom_mapping=products) as counter:
         flops = _by_depth(blocks, counter.get_total_flops, forward)
     _by_depth(blocks, lambda: _now(backbone.device), forward)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from .families import FrameRule
 
+MOST = 1e-4  # of a layer's root mean square: what a cache promises (a batch of one against one of many does no better)
 CONVENTION = "0 = input of block 1, k = raw output of block k, before any final norm"
 
 

@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+# What torch.compile calls for a linear layer: None in a build of PyTorch without oneDNN.
+ONEDNN_LINEAR = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
 PRIMITIVES = 128  # enough for eight passes beside each other over one or two lengths each
 
 
@@ -27,6 +29,8 @@ class OneDnnLinear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         """Compute (..., in) -> (..., out)."""
+        if torch.is_grad_enabled():  # the product has no gradient: that is what LearningLinear is for
+            return super().forward(input)
         return linear_onednn(input, self.weight, self.bias)
 
 
@@ -35,7 +39,7 @@ class LearningLinear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         """Compute (..., in) -> (..., out)."""
-        if not _fits_onednn(input) or self.weight.dtype != torch.float32:
+        if not fits_onednn(input) or self.weight.dtype != torch.float32:
             return functional.linear(input, self.weight, self.bias)
         product: Tensor = _Linear.apply(input, self.weight, self.bias)
         return product
@@ -69,16 +73,21 @@ class _Linear(torch.autograd.Function):
         return d_x, d_weight, d_bias
 
 
-def _fits_onednn(x: Tensor) -> bool:
+def fits_onednn(x: Tensor) -> bool:
+    """Whether a tensor can be multiplied through oneDNN: float32 on a CPU, where nothing asks for 16 bits."""
     kind = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
     return kind and bool(x.numel())
 
 
 def linear_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Compute x W^T + b through oneDNN, where x is float32 on a CPU and stays so."""
-    if not _fits_onednn(x):
+    """Compute x W^T + b through oneDNN, where x is float32 on a CPU and stays so; without gradients."""
+    if not fits_onednn(x):
         return functional.linear(x, weight, bias)
-    return functional.linear(x.to_mkldnn(), weight, bias).to_dense()
+    assert ONEDNN_LINEAR is not None
+    # The bits that functional.linear gives of x.to_mkldnn(), without copies to its layout and back.
+    rows: Tensor = ONEDNN_LINEAR(x.reshape(-1, x.shape[-1]), weight, bias, "none", [], "")
+    # No view, which an autograd.Function may not give if it is changed in place later.
+    return torch.ops.aten._unsafe_view(rows, [*x.shape[:-1], len(weight)])
 
 
 def use_fast_products(encoder: nn.Module, device: torch.device) -> bool:
@@ -105,6 +114,7 @@ def onednn_is_faster() -> bool:
     backends = torch.backends
     return (
         backends.mkldnn.is_available()
+        and ONEDNN_LINEAR is not None
         and backends.mkl.is_available()
         and backends.cpu.get_cpu_capability() == "AVX512"
         and "AuthenticAMD" in _processor()

@@ -1,4 +1,4 @@
-"""WavLM of published shapes with random weights, and real clips of realistic lengths, for the benchmarks."""
+"""Models of published shapes with random weights, and real clips of realistic lengths, for the benchmarks."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ SHAPES = {
 
 
 @contextmanager
-def shape(name: str) -> Iterator[str]:
-    """What `load_backbone` takes for WavLM-Base or WavLM-Large with random weights; no download."""
+def shape(name: str, config: str = "WavLMConfig") -> Iterator[str]:
+    """What `load_backbone` takes for the base or large model of a family with random weights; no download."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / f"wavlm-{name}"
-        transformers.WavLMConfig(**SHAPES[name]).save_pretrained(folder)
+        getattr(transformers, config)(**SHAPES[name]).save_pretrained(folder)
         preprocessor = {"feature_extractor_type": "Wav2Vec2FeatureExtractor", "do_normalize": name == "large"}
         (folder / "preprocessor_config.json").write_text(json.dumps({**preprocessor, "sampling_rate": 16000}))
         yield f"random:{folder}"
