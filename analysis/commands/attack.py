@@ -14,10 +14,10 @@ from analysis.runs.companions import ABOUT, companion_folder, write_about
 from analysis.runs.kinds import RUN, expect
 from cache.atomic import replaced_folder
 from cache.errors import OptionError
+from probing.augmentation.smoothing import Smoothing
 from probing.extraction.machine import Machine
 from probing.progress import console
 from probing.robustness.attacks import AttackOptions
-from probing.robustness.smoothing import Smoothing
 
 SHOWN = ["eer", "rise", "rise_low", "rise_high", "miss", "false_alarm", "success", "snr_db"]
 

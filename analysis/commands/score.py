@@ -19,8 +19,8 @@ from analysis.commands.verdicts import print_threshold, print_verdicts, rates_in
 from analysis.runs.kinds import EXPORT, RUN, expect
 from cache.errors import OptionError, ProbeError, argument
 from cache.manifest import MANIFEST
+from probing.augmentation.smoothing import Smoothing
 from probing.progress import console
-from probing.robustness.smoothing import Smoothing
 from probing.scores.names import VERDICT_FILES, check_output
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from analysis.robustness.measuring import CLEAN, Scored
 from analysis.runs.loaded_run import LoadedRun
+from probing.augmentation.smoothing import Smoothing
 from probing.robustness.attacks import Attack
-from probing.robustness.smoothing import Smoothing
 from probing.serving.heads import Candidate
 
 WHITE, SAME, OTHER = "white box", "other head", "other backbone"  # what an attack knows of a judge

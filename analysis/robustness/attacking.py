@@ -24,6 +24,7 @@ from analysis.runs.loading import Runs
 from cache import ProbeError
 from cache.errors import OptionError, argument
 from probing.audio import SAMPLING_RATE, Cropping
+from probing.augmentation.smoothing import Smoothing
 from probing.extraction import Machine
 from probing.extraction.states import batches
 from probing.labels import BONAFIDE
@@ -31,7 +32,6 @@ from probing.options import write_whole
 from probing.progress import progress_line
 from probing.robustness.attacks import Attack, AttackOptions, Pcm, Slopes, as_pcm, over_copies, perturb, snr_db
 from probing.robustness.judge import Judge
-from probing.robustness.smoothing import Smoothing
 from probing.robustness.white_box import WhiteBox
 from probing.serving.heads import LINEAR, Candidate, choose_head
 

@@ -12,8 +12,8 @@ from analysis.robustness.attacking import Attacks
 from analysis.robustness.measuring import CLEAN, RobustnessTable
 from analysis.runs.loaded_run import LoadedRun
 from cache import ProbeError
+from probing.augmentation.smoothing import Smoothing
 from probing.robustness import Condition
-from probing.robustness.smoothing import Smoothing
 
 RISES = ("eer", "low", "high", "rise", "rise_low", "rise_high")
 OF_ATTACKS = ("source_head", "judge", "judge_head", "attack", "access", "smooth", "n_bonafide", "n_spoof")

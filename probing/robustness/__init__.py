@@ -4,8 +4,8 @@ What needs PyTorch is in modules of its own: `views` extracts what `parse_grid` 
 an attack follows, `judge` scores what comes of it.
 """
 
+from probing.augmentation.smoothing import Smoothing
 from probing.robustness.attacks import Attack, AttackOptions, perturb
 from probing.robustness.grid import GRID, Condition, parse_grid
-from probing.robustness.smoothing import Smoothing
 
 __all__ = ["GRID", "Attack", "AttackOptions", "Condition", "Smoothing", "parse_grid", "perturb"]

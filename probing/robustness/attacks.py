@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from cache.errors import OptionError
 from probing.audio import Waveform
 from probing.augmentation.augmentation import generator
+from probing.augmentation.smoothing import Smoothing
 from probing.options import NAMES, WHOLE, check, one_of, option
-from probing.robustness.smoothing import Smoothing
 
 FULL_SCALE = 2**15
 LOWEST, HIGHEST = -FULL_SCALE, FULL_SCALE - 1

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from cache.errors import ProbeError
 from probing.audio import Waveform
+from probing.augmentation.smoothing import Smoothing
 from probing.backbones import Backbone
 from probing.extraction import Machine, Options
 from probing.extraction.layers import by_batches
 from probing.heads.head import Head
 from probing.robustness.attacks import Pcm, as_waveform
-from probing.robustness.smoothing import Smoothing
 from probing.robustness.white_box import WhiteBox
 from probing.runs import Run
 from probing.serving.export import load_run_backbone, run_options

@@ -16,6 +16,7 @@ from cache.atomic import replaced
 from cache.errors import ProbeError, argument
 from cache.manifest import MANIFEST
 from probing.audio import SUFFIXES
+from probing.augmentation.smoothing import Smoothing
 from probing.calibration import check_prior
 from probing.corpora import load_corpus
 from probing.corpora.corpus import ids_of
@@ -25,7 +26,6 @@ from probing.evaluation import Evaluation, evaluate
 from probing.labels import BONAFIDE, are_of_spoofing
 from probing.metrics.thresholds import ErrorRates, error_rates
 from probing.progress import console
-from probing.robustness.smoothing import Smoothing
 from probing.scores.files import write_scores
 from probing.scores.names import VERDICT_FILES, Form, check_output
 from probing.serving.exit_heads import ExitHeads

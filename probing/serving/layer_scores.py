@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probing.audio import Waveform
+from probing.augmentation.smoothing import Smoothing
 from probing.backbones import Backbone
 from probing.extraction import Options
 from probing.extraction.layers import states_by_name
-from probing.robustness.smoothing import Smoothing
 from probing.serving.heads import AnyHead
 
 

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from cache import Cache
 from cache.errors import argument
 from probing.audio import SAMPLING_RATE, Waveform, stated_seconds
+from probing.augmentation.smoothing import Smoothing
 from probing.backbones import Backbone
 from probing.extraction import Options, layers_of
 from probing.extraction.layers import by_batches
 from probing.heads.head import Head
 from probing.progress import progress_line
-from probing.robustness.smoothing import Smoothing
 from probing.runs import Run
 from probing.serving.early import Left, score_batch
 from probing.serving.exit_heads import ExitHeads

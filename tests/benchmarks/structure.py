@@ -65,12 +65,16 @@ class Tree:
         self.root = root
         paths = sorted(path for package in PACKAGES for path in (root / package).rglob("*.py"))
         self.modules = [Module(root, path) for path in paths]
+        # `python -m PACKAGE` is a program, which may use what its package may not
+        self.programs = {module.parts for module in self.modules if module.parts[-1] == "__main__"}
         self.known = {module.parts for module in self.modules}
 
     def arrows(self) -> set[tuple[tuple[str, ...], tuple[str, ...]]]:
-        """Module -> module, by run-time imports of this project."""
+        """Module -> module, by run-time imports of this project; those of programs left out."""
         found = set()
         for module in self.modules:
+            if module.parts in self.programs:
+                continue
             for name in module.imports():
                 target = name if name in self.known else name[:-1]
                 if target in self.known and target != module.parts:

@@ -23,6 +23,7 @@ from analysis.runs.loading import load
 from cache import ProbeError
 from cache.errors import OptionError
 from probing.audio import Cropping
+from probing.augmentation.smoothing import Smoothing
 from probing.backbones import load_backbone
 from probing.backbones.acoustic import AcousticBackbone
 from probing.backbones.inputs import Samples
@@ -32,7 +33,6 @@ from probing.heads.head import Head
 from probing.heads.stack import HeadStack, Model
 from probing.robustness.attacks import Attack, AttackOptions, as_pcm, as_waveform, over_copies, perturb, snr_db
 from probing.robustness.judge import Judge
-from probing.robustness.smoothing import Smoothing
 from probing.robustness.white_box import WhiteBox
 from probing.serving import choose_head
 from probing.serving.layer_probe import LayerProbe
