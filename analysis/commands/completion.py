@@ -69,7 +69,7 @@ def heads_of_run(incomplete: str) -> list[str]:
 
 devices = among(["auto", "cpu", "cuda", "mps"])
 plots = among(PLOTS)
-NAMED = {"heads": _heads, "backbone": _backbones, "metric": _metrics, "device": devices}
+NAMED = {"head": heads_of_run, "heads": _heads, "backbone": _backbones, "metric": _metrics, "device": devices}
 
 
 def completion_of(name: str, told: Option) -> Callable[[str], list[str]] | None:

@@ -1,5 +1,6 @@
 """The command `probe score`."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
@@ -7,21 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from analysis.commands.arguments import (
-    AudioRoot,
-    Device,
-    HeadName,
-)
+from analysis.commands.arguments import AudioRoot, Device
 from analysis.commands.files import is_output, written_out
 from analysis.commands.parameters import with_options
 from analysis.commands.printing import out, print_json
-from analysis.commands.verdicts import print_threshold, print_verdicts, rates_in_words, share_of
+from analysis.commands.verdicts import print_threshold, print_verdicts, rates_in_words
 from analysis.runs.kinds import EXPORT, RUN, expect
 from cache.errors import OptionError, ProbeError, argument
 from cache.manifest import MANIFEST
-from probing.augmentation.smoothing import Smoothing
 from probing.progress import console
 from probing.scores.names import VERDICT_FILES, check_output
+from probing.scores.options import ScoreOptions
 
 if TYPE_CHECKING:
     from probing.serving.inputs import Result
@@ -41,42 +38,16 @@ def score(
             "--out", "-o", metavar="FILE", help="Score file; of audio also .csv or .json, of verdicts; - prints scores."
         ),
     ] = None,
-    head: HeadName = None,
-    prior: Annotated[float, typer.Option(help="Probability of bona fide before a clip is heard.")] = 0.5,
-    false_alarm: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SHARE",
-            help="Decide where at most so many spoofs of dev are accepted, as 1% [default: the EER point of dev].",
-        ),
-    ] = None,
+    options: ScoreOptions,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print as JSON: verdicts on audio, or else the figures of each split.")
     ] = False,
-    calibrated: Annotated[
-        bool, typer.Option("--calibrated", help="Write log-likelihood ratios instead of the head's own scores.")
-    ] = False,
-    form: Annotated[
-        str | None,
-        typer.Option(
-            help="2019 (utterance attack key score), 2021 (utterance score) or 5 (filename, tab, cm-score, with a "
-            "header) [default: 2019 with labels, else 2021]."
-        ),
-    ] = None,
     corpus: Annotated[
         str | None,
         typer.Option(metavar="SPEC", help="Score the audio of a corpus, as probe extract --corpus, under its ids."),
     ] = None,
     audio_root: AudioRoot = None,
-    split: Annotated[str | None, typer.Option(help="Only this split of a cache or corpus [default: all].")] = None,
     device: Device = "cpu",
-    early_exit: Annotated[
-        bool,
-        typer.Option(
-            "--early-exit", help="Refuse a model without exits; one that was exported with them leaves by them anyway."
-        ),
-    ] = False,
-    smoothing: Smoothing,
 ) -> None:
     """Score audio, a corpus or a cache with a trained head, higher for bona fide.
 
@@ -92,40 +63,44 @@ def score(
     probe score results/demo.run clip.wav --smooth 8 --noise-snr 20
     """
     on_audio = not corpus and not any((path / MANIFEST).is_file() for path in inputs or ())
-    to_output = is_output(file)
-    if to_output and as_json:
+    if is_output(file) and as_json:
         raise OptionError("json", True, f"goes to standard output, and so does {argument('out', '-')}. Leave one out")
-    check_output(file, form, verdicts=on_audio)
-    share = share_of("false_alarm", false_alarm)
-    expect(where, RUN, EXPORT)
-    for path in inputs or ():
-        if not path.exists():
-            raise ProbeError(f"{path}: no such file or folder. Name a cache, audio files, or folders of them")
+    check_output(file, options.form, verdicts=on_audio)
+    _check_there(where, inputs or ())
     with written_out(file, "scores.txt") as place:
         found = import_module("probing.serving").score_inputs(
             where,
             inputs or [],
             place,
+            options,
             corpus=corpus,
             audio_root=audio_root,
-            head=head,
-            form=form,
-            split=split,
-            prior=prior,
-            false_alarm=share,
-            calibrated=calibrated,
             device=device,
-            early_exit=early_exit,
-            smoothing=smoothing,
             on_failure=lambda name, reason: console.print(f"{name}: {reason}; left out", markup=False),
         )
     if as_json:
         _print_json(found)
         return
+    _print(found)
+    if file is not None and not is_output(file):
+        kind = "Verdicts" if on_audio and file.suffix.lower() in VERDICT_FILES else "Scores"
+        out.print(f"{kind}: {file}", markup=False)
+
+
+def _check_there(where: Path, inputs: Sequence[Path]) -> None:
+    """Refuse what is no run or export, and inputs that are not there, before a model is read."""
+    expect(where, RUN, EXPORT)
+    for path in inputs:
+        if not path.exists():
+            raise ProbeError(f"{path}: no such file or folder. Name a cache, audio files, or folders of them")
+
+
+def _print(found: "Result") -> None:
+    """Print verdicts on audio, or the errors of each split, and how many were scored."""
     if found.verdicts is not None:
         print_verdicts(found.verdicts)
         out.print("")
-    elif found.rates:
+    elif found.rates and found.threshold is not None:
         print_threshold(found.threshold)
     for name, evaluation in found.evaluations.items():
         out.print(f"EER of {name}: {evaluation.sentence.removeprefix('EER ')}", markup=False)
@@ -137,10 +112,6 @@ def score(
         out.print(f"Blocks after which clips left: {mean:.1f} on average ({counted})")
     left = f", {found.left_out} left out" if found.left_out else ""
     out.print(f"{found.head}: {found.scored} scored{left}", markup=False)
-    if file is not None and not to_output:
-        out.print(
-            f"{'Verdicts' if on_audio and file.suffix.lower() in VERDICT_FILES else 'Scores'}: {file}", markup=False
-        )
 
 
 def _print_json(found: "Result") -> None:

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from analysis.commands.printing import out, print_whole
-from cache.errors import OptionError
 from probing.progress import console
 
 if TYPE_CHECKING:  # at run time it costs torch
@@ -14,19 +13,6 @@ if TYPE_CHECKING:  # at run time it costs torch
 
 MOST = 50  # clips, and warnings, that are printed
 WORDS = {"bonafide": "bona fide", "spoof": "spoof"}
-
-
-def share_of(name: str, text: str | None) -> float | None:
-    """A share from 0 to below 1 that is typed as 1% or 0.01."""
-    if text is None:
-        return None
-    try:
-        share = float(text.strip().removesuffix("%")) / (100 if text.strip().endswith("%") else 1)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share < 1:
-        raise OptionError(name, text, "expected a share of spoofs from 0 to below 100 %, as 1% or 0.01")
-    return share
 
 
 def print_verdicts(verdicts: "Verdicts") -> None:

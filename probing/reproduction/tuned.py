@@ -14,6 +14,7 @@ from probing.options import command_line
 from probing.reproduction.sizes import Calibration
 from probing.runs import Run
 from probing.scores.files import read_scores
+from probing.scores.options import ScoreOptions
 from probing.serving import score_inputs
 from probing.targets.task import SPOOFING
 from probing.tuning import Source, TuneMachine, TuneOptions, tune
@@ -89,9 +90,8 @@ def run_tuned(
         file = wanted.folder / f"tuned-{weights}.{corpus}.txt"
         if not file.is_file():
             spec = f"{corpus}:{wanted.roots[corpus]}"
-            score_inputs(
-                wanted.tuned_folder, [], file, corpus=spec, split="eval", form="2019", device=wanted.device, say=say
-            )
+            scoring = ScoreOptions(split="eval", form="2019")
+            score_inputs(wanted.tuned_folder, [], file, scoring, corpus=spec, device=wanted.device, say=say)
         rates[corpus], intervals[corpus] = _figures(file, found, corpus)
     record = tuned.record
     return TunedFigures(head, depth, rates, intervals, record["seconds"], record["memory_bytes"])

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ from probing.audio import SUFFIXES
 from probing.augmentation.smoothing import Smoothing
 from probing.calibration import check_prior
 from probing.corpora import load_corpus
-from probing.corpora.corpus import ids_of
+from probing.corpora.corpus import Corpus, ids_of
 from probing.corpora.folders import files_below, is_audio, passed_over
 from probing.devices import find_device
 from probing.evaluation import Evaluation, evaluate
@@ -28,6 +29,7 @@ from probing.metrics.thresholds import ErrorRates, error_rates
 from probing.progress import console
 from probing.scores.files import write_scores
 from probing.scores.names import VERDICT_FILES, Form, check_output
+from probing.scores.options import ScoreOptions
 from probing.serving.exit_heads import ExitHeads
 from probing.serving.heads import ServingError
 from probing.serving.score import Server
@@ -91,18 +93,11 @@ def score_inputs(
     where: Path,
     inputs: Sequence[Path],
     file: Path | None = None,
+    options: ScoreOptions | None = None,
     *,
     corpus: str | None = None,
     audio_root: Path | None = None,
-    head: str | None = None,
-    form: Form | None = None,
-    split: str | None = None,
-    prior: float = 0.5,
-    false_alarm: float | None = None,
-    calibrated: bool = False,
     device: str = "cpu",
-    early_exit: bool = False,
-    smoothing: Smoothing | None = None,
     on_failure: Callable[[str, str], None] = lambda name, reason: None,
     say: Callable[[str], None] = console.print,
 ) -> Result:
@@ -112,90 +107,81 @@ def score_inputs(
         where: a run, or an exported folder.
         inputs: one cache, or audio files and folders of them; none for a corpus.
         file: written whole or not at all: a score file, or verdicts on audio as .csv or .json; None writes nothing.
+        options: which head scores, what is decided and what is written.
         corpus: as `load_corpus` takes it: its audio is scored under its ids, with its labels and splits.
         audio_root: folder that the paths of a manifest start from.
-        head: see `choose_head`.
-        form: 2019, 2021 or 5; by default 2019 where there are labels, else 2021.
-        split: only this split of a cache or corpus.
-        prior: of bona fide, for the probability in a verdict.
-        false_alarm: see `choose_threshold`.
-        calibrated: write log-likelihood ratios into a score file, instead of the head's own scores.
         device: where audio is run.
-        early_exit: refuse a model without exits.
-        smoothing: noised copies to score in the place of each clip.
         on_failure: told the name and the reason of audio of no use.
         say: where to put what a person should know.
 
     Raises:
         ProbeError: an input, option or head that cannot serve.
     """
+    options = options or ScoreOptions()
     caches = [path for path in inputs if (path / MANIFEST).is_file()]
     on_audio = not corpus and not caches
-    check_output(file, form, verdicts=on_audio)
-    check_prior(prior)
+    check_output(file, options.form, verdicts=on_audio)
+    check_prior(options.prior)
     find_device(device)
-    if bool(inputs) == bool(corpus):
-        raise ServingError(
-            f"expected what to score: one cache, or audio files and folders, or {argument('corpus', 'SPEC')}"
-        )
-    if caches and len(inputs) > 1:
-        raise ServingError(f"{caches[0]}: a cache is scored alone. Give one cache, or audio")
-    smoothing = smoothing or Smoothing()
-    if caches and smoothing:
-        raise ServingError(
-            f"{argument('smooth', smoothing.smooth)}: noise is added to audio, and {caches[0]} is a cache. Score "
-            f"audio, or a {argument('corpus')}"
-        )
-    server = Server(where, head)
-    server.check_smoothing(smoothing)
-    if early_exit and not isinstance(server.head, ExitHeads):
+    _check_inputs(inputs, caches, corpus, options)
+    server = Server(where, options.head)
+    server.check_smoothing(options.smoothing)
+    if options.early_exit and not isinstance(server.head, ExitHeads):
         raise ServingError(
             f"{argument('early_exit', True)}: {where} has no exits. Make a model that has: probe exits RUN, then probe "
             f"export RUN DIR {argument('exits', 'FILE')}"
         )
     if server.note and not on_audio:  # a verdict holds it
         say(f"Note: {server.note}.")
-    if on_audio and (form == "2019" or split):
-        flag, needs = (argument("form", "2019"), "labels") if form == "2019" else (argument("split", split), "splits")
-        raise ServingError(
-            f"{flag}: needs {needs}, and audio has none. Leave it out, or score a cache, or a {argument('corpus')}"
-        )
-    output = _Output(server, file, form, calibrated)
     if on_audio:
-        return _on_audio(server, audio_files(inputs, say), output, prior, false_alarm, device, smoothing, on_failure)
+        _check_no_labels(options)
+    output = _Output(server, file, options)
+    if on_audio:
+        return _on_audio(server, audio_files(inputs, say), output, device, on_failure)
     if corpus:
-        read = load_corpus(corpus, audio_root=audio_root, splits=[split] if split else None)
-        for note in read.notes:
-            say(f"Note: {note}")
-        table = read.utterances
-        output.check(table, read.name)
-        files = {name: read.root / path for name, path in zip(table["utterance_id"], table["path"], strict=True)}
-        scores = server.on_audio(files, device, on_failure, smoothing)
-        table = table[table["utterance_id"].isin(scores)]
-        if table.empty:
-            raise ServingError(f"{len(files)} files, and none can be used. Nothing was written; give other audio")
-        values = np.array([scores[name] for name in table["utterance_id"]])
-        if smoothing:
-            say(f"Note: {_of_smoothing(smoothing)}.")
-        return _evaluated(server, table, values, output, len(files) - len(table), false_alarm)
-    cache = Cache(caches[0])
-    table = cache.select({"split": split} if split else None)
-    if not len(table):
+        read = load_corpus(corpus, audio_root=audio_root, splits=[options.split] if options.split else None)
+        return _on_corpus(server, read, output, device, on_failure, say)
+    return _on_cache(server, Cache(caches[0]), output, say)
+
+
+def _check_inputs(inputs: Sequence[Path], caches: Sequence[Path], corpus: str | None, options: ScoreOptions) -> None:
+    """Refuse nothing to score, a cache among others, and noise on a cache, before a model is read."""
+    if bool(inputs) == bool(corpus):
         raise ServingError(
-            f"{argument('split', split)}: {cache.folder} has only {', '.join(cache.utterances['split'].unique())}"
+            f"expected what to score: one cache, or audio files and folders, or {argument('corpus', 'SPEC')}"
         )
-    output.check(table, str(cache.folder))
-    return _evaluated(server, table, server.on_cache(cache, table, say), output, 0, false_alarm)
+    if caches and len(inputs) > 1:
+        raise ServingError(f"{caches[0]}: a cache is scored alone. Give one cache, or audio")
+    if caches and options.smoothing:
+        raise ServingError(
+            f"{argument('smooth', options.smoothing.smooth)}: noise is added to audio, and {caches[0]} is a cache. "
+            f"Score audio, or a {argument('corpus')}"
+        )
+
+
+def _check_no_labels(options: ScoreOptions) -> None:
+    """Refuse what needs labels or splits, which audio has not."""
+    if options.form == "2019":
+        flag, needs = argument("form", "2019"), "labels"
+    elif options.split:
+        flag, needs = argument("split", options.split), "splits"
+    else:
+        return
+    raise ServingError(
+        f"{flag}: needs {needs}, and audio has none. Leave it out, or score a cache, or a {argument('corpus')}"
+    )
 
 
 class _Output:
     """Where scores go: a file of a form, of the head's own scores or of likelihood ratios; or nowhere."""
 
-    def __init__(self, server: Server, file: Path | None, form: Form | None, calibrated: bool) -> None:
-        self.file, self.form, self.server, self.calibrated = file, form, server, calibrated
-        if calibrated and file is None:
+    def __init__(self, server: Server, file: Path | None, options: ScoreOptions) -> None:
+        self.server = server
+        self.file = file
+        self.options = options
+        if options.calibrated and file is None:
             raise ServingError(f"{argument('calibrated')}: says what {argument('out')} holds. Name a score file")
-        if calibrated and server.reference is None:
+        if options.calibrated and server.reference is None:
             raise ServingError(
                 f"{argument('calibrated')}: {server.where} is of an earlier version and has no calibration. Write it "
                 "again: probe export RUN DIR"
@@ -203,7 +189,7 @@ class _Output:
 
     def check(self, table: pd.DataFrame, where: str) -> None:
         """Refuse a form that the labels of a table do not fill."""
-        if self.form == "2019" and not are_of_spoofing(table["label"]):
+        if self.options.form == "2019" and not are_of_spoofing(table["label"]):
             raise ServingError(
                 f"{argument('form', '2019')}: {where} has utterances without label of bona fide or spoof. Type "
                 f"{argument('form', '2021')}"
@@ -214,24 +200,25 @@ class _Output:
         if self.file is None:
             return
         labelled = "label" in table and are_of_spoofing(table["label"])
-        reference = self.server.reference if self.calibrated else None
+        reference = self.server.reference if self.options.calibrated else None
         scores = values if reference is None else reference.calibration.apply(values)
-        write_scores(self.file, table, scores, self.form or ("2019" if labelled else "2021"))
+        form = self.options.form or ("2019" if labelled else "2021")
+        write_scores(self.file, table, scores, cast("Form", form))
 
 
 def _on_audio(
     server: Server,
     files: dict[str, Path],
     output: _Output,
-    prior: float,
-    false_alarm: float | None,
     device: str,
-    smoothing: Smoothing,
     on_failure: Callable[[str, str], None],
 ) -> Result:
+    """Score audio files by name, judge each, and write verdicts or scores."""
+    options = output.options
+    smoothing = options.smoothing
     reference = server.reference
     if reference is not None:
-        choose_threshold(reference, false_alarm)  # a wrong share is refused before any work
+        choose_threshold(reference, options.false_alarm)  # a wrong share is refused before any work
     failures: dict[str, tuple[str, str]] = {}
 
     def failed(name: str, reason: str) -> None:
@@ -256,8 +243,8 @@ def _on_audio(
         failures,
         server.name,
         reference,
-        prior=prior,
-        false_alarm=false_alarm,
+        prior=options.prior,
+        false_alarm=options.false_alarm,
         cropping=server.options.cropping,
         notes=notes,
         smoothing=smoothing.as_dict() if smoothing else None,
@@ -268,6 +255,43 @@ def _on_audio(
         table = pd.DataFrame({"utterance_id": [clip.name for clip in clips]})
         output.write(table, np.array([clip.score for clip in clips]))
     return Result(server.name, len(clips), len(failures), verdicts, threshold=verdicts.threshold, left=server.left)
+
+
+def _on_corpus(
+    server: Server,
+    corpus: Corpus,
+    output: _Output,
+    device: str,
+    on_failure: Callable[[str, str], None],
+    say: Callable[[str], None],
+) -> Result:
+    """Score the audio of a corpus under its ids, and evaluate it if it has labels."""
+    for note in corpus.notes:
+        say(f"Note: {note}")
+    table = corpus.utterances
+    output.check(table, corpus.name)
+    files = {name: corpus.root / path for name, path in zip(table["utterance_id"], table["path"], strict=True)}
+    smoothing = output.options.smoothing
+    scores = server.on_audio(files, device, on_failure, smoothing)
+    table = table[table["utterance_id"].isin(scores)]
+    if table.empty:
+        raise ServingError(f"{len(files)} files, and none can be used. Nothing was written; give other audio")
+    values = np.array([scores[name] for name in table["utterance_id"]])
+    if smoothing:
+        say(f"Note: {_of_smoothing(smoothing)}.")
+    return _evaluated(server, table, values, output, len(files) - len(table))
+
+
+def _on_cache(server: Server, cache: Cache, output: _Output, say: Callable[[str], None]) -> Result:
+    """Score the utterances of a cache, and evaluate them if they have labels."""
+    split = output.options.split
+    table = cache.select({"split": split} if split else None)
+    if not len(table):
+        raise ServingError(
+            f"{argument('split', split)}: {cache.folder} has only {', '.join(cache.utterances['split'].unique())}"
+        )
+    output.check(table, str(cache.folder))
+    return _evaluated(server, table, server.on_cache(cache, table, say), output)
 
 
 def _of_smoothing(smoothing: Smoothing) -> str:
@@ -292,11 +316,11 @@ def _evaluated(
     table: pd.DataFrame,
     values: NDArray[np.float64],
     output: _Output,
-    left_out: int,
-    false_alarm: float | None,
+    left_out: int = 0,
 ) -> Result:
     """Write the scores of labelled or other utterances, and find what `probe evaluate` does where there are labels."""
-    threshold = choose_threshold(server.reference, false_alarm) if server.reference is not None else None
+    reference = server.reference
+    threshold = None if reference is None else choose_threshold(reference, output.options.false_alarm)
     output.write(table, values)
     if not are_of_spoofing(table["label"]):
         return Result(server.name, len(table), left_out, left=server.left)

@@ -21,6 +21,7 @@ from probing.extraction import Options, extract
 from probing.metrics import cllr, eer
 from probing.runs import Run
 from probing.scores.files import read_scores
+from probing.scores.options import ScoreOptions
 from probing.serving import Reference, Server, choose_head, export, open_exported, score_inputs
 from probing.serving.verdict import choose_threshold
 from probing.sweep import SweepOptions, sweep
@@ -177,7 +178,7 @@ def test_a_run_of_a_version_that_kept_no_utterances_is_exported_and_scores(place
     run = Run(shutil.copytree(place / "c.run", tmp_path / "c.run"))
     (run.folder / "utterances.parquet").unlink()
     assert export(run, tmp_path / "small", 2, HEAD).reference is None
-    found = score_inputs(run.folder, [place / "odd" / "noise.wav"], head=HEAD, say=quiet).verdicts
+    found = score_inputs(run.folder, [place / "odd" / "noise.wav"], None, ScoreOptions(head=HEAD), say=quiet).verdicts
     assert found is not None
     assert (found.threshold, found.clips[0].decision) == (None, None)
 
@@ -255,9 +256,9 @@ def test_what_calibrate_leaves_in_a_run_is_what_its_exports_use(place: Path, tmp
 def test_a_share_or_prior_that_is_none_is_refused(place: Path, share: float) -> None:
     clip = [place / "odd" / "noise.wav"]
     with pytest.raises(OptionError, match="false_alarm"):
-        score_inputs(place / "small", clip, false_alarm=share, say=quiet)
+        score_inputs(place / "small", clip, None, ScoreOptions(false_alarm=share), say=quiet)
     with pytest.raises(OptionError, match="prior"):
-        score_inputs(place / "small", clip, prior=share, say=quiet)
+        score_inputs(place / "small", clip, None, ScoreOptions(prior=share), say=quiet)
 
 
 @pytest.mark.parametrize(
