@@ -69,7 +69,14 @@ def heads_of_run(incomplete: str) -> list[str]:
 
 devices = among(["auto", "cpu", "cuda", "mps"])
 plots = among(PLOTS)
-NAMED = {"head": heads_of_run, "heads": _heads, "backbone": _backbones, "metric": _metrics, "device": devices}
+NAMED = {
+    "backbone": _backbones,
+    "corpus": corpora,
+    "device": devices,
+    "head": heads_of_run,
+    "heads": _heads,
+    "metric": _metrics,
+}
 
 
 def completion_of(name: str, told: Option) -> Callable[[str], list[str]] | None:
