@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from analysis.commands.arguments import Device
 from analysis.commands.files import check_folder
 from analysis.commands.interruption import InterruptibleGroup
+from analysis.commands.parameters import with_options
 from analysis.commands.printing import out, print_whole
 from cache.atomic import replaced
 from cache.errors import OptionError
 from probing.progress import console, duration, size
+from probing.reproduction.options import CORPORA, Reproduction
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +30,6 @@ reproduce_app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-ROOTS = ("asvspoof2019_la", "asvspoof2021_la", "asvspoof2021_df")
 Root = Annotated[Path | None, typer.Option(metavar="ROOT", help="Where the official archives were unpacked.")]
 
 
@@ -38,6 +39,7 @@ def _group() -> None:
 
 
 @reproduce_app.command()
+@with_options
 def attm(
     asvspoof2019_la: Root = None,
     asvspoof2021_la: Root = None,
@@ -45,23 +47,11 @@ def attm(
     run: Annotated[
         bool, typer.Option("--run", help="Run the steps whose data is there; without it, list them.")
     ] = False,
-    backbone: Annotated[
-        str, typer.Option(metavar="SPEC", help="As probe extract --backbone.")
-    ] = "microsoft/wavlm-large",
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub model.")] = None,
     folder: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Folder of the caches, the run and the table.")
-    ] = Path("results/attm"),
-    frames: Annotated[
-        bool,
-        typer.Option("--frames", help="The paper's own heads, on every frame; about 100 times the space and time."),
-    ] = False,
-    tune: Annotated[
-        bool, typer.Option("--tune", help="Also tune the backbone with the attentive head, as the paper does.")
-    ] = False,
-    seeds: Annotated[int, typer.Option(min=1, help="First weights of every head.")] = 3,
-    resamples: Annotated[int, typer.Option(min=100, help="Bootstrap resamples behind each interval.")] = 1000,
-    device: Device = "auto",
+    ] = Reproduction.folder,
+    *,
+    wanted: Reproduction,
 ) -> None:
     """Train on ASVspoof 2019 LA, evaluate on 2019 LA, 2021 LA and 2021 DF (Pan et al., Interspeech 2024).
 
@@ -74,41 +64,43 @@ def attm(
     probe reproduce attm
     probe reproduce attm --asvspoof2019-la /data/asvspoof2019 --asvspoof2021-df /data/asvspoof2021 --run
     """
-    for name, root in zip(ROOTS, (asvspoof2019_la, asvspoof2021_la, asvspoof2021_df), strict=True):
-        if root is not None and not root.is_dir():
-            raise OptionError(name, root, "no such folder. Expected the one that the archives were unpacked in")
+    roots = dict(zip(CORPORA, (asvspoof2019_la, asvspoof2021_la, asvspoof2021_df), strict=True))
+    wanted = replace(wanted, folder=folder, roots={name: root for name, root in roots.items() if root is not None})
+    _check_roots(wanted)
     check_folder(folder)
     reproduction = import_module("probing.reproduction")
-    given = zip(reproduction.CORPORA, (asvspoof2019_la, asvspoof2021_la, asvspoof2021_df), strict=True)
-    wanted = reproduction.Reproduction(
-        folder,
-        {name: root for name, root in given if root is not None},
-        backbone,
-        revision,
-        frames,
-        device,
-        seeds,
-        resamples,
-        tune,
-    )
     steps, calibration = reproduction.plan(wanted)
     _print_steps(steps, calibration)
     if not run:
         out.print("\nTo run the steps whose data is there, add --run and the ROOTs.")
         return
+    _run(wanted)
+
+
+def _check_roots(wanted: Reproduction) -> None:
+    for name, root in wanted.roots.items():
+        if not root.is_dir():
+            found = "no such folder. Expected the one that the archives were unpacked in"
+            raise OptionError(name.replace("-", "_"), root, found)
+
+
+def _run(wanted: Reproduction) -> None:
+    """Run the steps whose data is there, and say what was measured beside what was published."""
+    reproduction = import_module("probing.reproduction")
     found = reproduction.run(wanted)
     import_module("analysis.reports.report").save_all(found)
-    tuned = reproduction.run_tuned(wanted, found, say=console.print) if tune else None
-    table = reproduction.compare(found, backbone, tuned)
-    with replaced(folder / "attm.csv", "name another folder") as partial:
+    tuned = reproduction.run_tuned(wanted, found, say=console.print) if wanted.tune else None
+    table = reproduction.compare(found, wanted.backbone, tuned)
+    file = wanted.folder / "attm.csv"
+    with replaced(file, "name another folder") as partial:
         table.to_csv(partial, index=False)
-    _print_comparison(table, reproduction.CORPORA)
+    _print_comparison(table, CORPORA)
     if tuned is not None:
         took = f"{duration(tuned.seconds)}, {size(tuned.memory_bytes)} at most"
         out.print(f"\nTuning of {tuned.head} with {tuned.depth} blocks: {took}", markup=False)
-    peaks = reproduction.peaks(found, backbone)
+    peaks = reproduction.peaks(found, wanted.backbone)
     out.print("\n".join(filter(None, ("", peaks, found.sentence, ""))), markup=False)
-    out.print(f"Table:  {folder / 'attm.csv'}\nReport: {found.folder / 'report.html'}", markup=False)
+    out.print(f"Table:  {file}\nReport: {found.folder / 'report.html'}", markup=False)
 
 
 def _print_steps(steps: Sequence[Any], calibration: Any) -> None:

@@ -1,8 +1,17 @@
 """Reproductions of published tables: the steps, what they need, and the figures measured beside the published ones."""
 
-from probing.reproduction.attm import CORPORA, Reproduction, Step, compare, peaks, plan, run
-from probing.reproduction.published import ATTM, PUBLISHED, Published
-from probing.reproduction.tuned import TunedFigures, run_tuned
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cache.lazy import lazy
+
+if TYPE_CHECKING:
+    from probing.reproduction.attm import Step, plan, run
+    from probing.reproduction.comparison import compare, peaks
+    from probing.reproduction.options import CORPORA, Reproduction
+    from probing.reproduction.published import ATTM, PUBLISHED, Published
+    from probing.reproduction.tuned import TunedFigures, run_tuned
 
 __all__ = [
     "ATTM",
@@ -18,3 +27,20 @@ __all__ = [
     "run",
     "run_tuned",
 ]
+
+_HOME = {
+    "ATTM": "published",
+    "CORPORA": "options",
+    "PUBLISHED": "published",
+    "Published": "published",
+    "Reproduction": "options",
+    "Step": "attm",
+    "TunedFigures": "tuned",
+    "compare": "comparison",
+    "peaks": "comparison",
+    "plan": "attm",
+    "run": "attm",
+    "run_tuned": "tuned",
+}
+
+__getattr__, __dir__ = lazy(__name__, _HOME)

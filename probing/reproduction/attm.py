@@ -7,107 +7,26 @@ With `frames` they are the paper's own: attentive merging and an LSTM on every f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import torch
 
-from cache import Cache, CacheMissing, ProbeError
+from cache import Cache, CacheMissing
 from cache.errors import OptionError, argument, as_flag
 from probing.corpora import KNOWN, load_corpus, read_corpus
 from probing.devices import find_device
-from probing.extraction import Machine, Options, extract
+from probing.extraction import Machine, extract
 from probing.heads.stack import HeadStack, Model
 from probing.labels import BONAFIDE
 from probing.options import WHOLE, command_line
 from probing.progress import console
 from probing.reproduction import tuned
-from probing.reproduction.published import PEAKS, PUBLISHED, published_name
+from probing.reproduction.options import CORPORA, DEPTHS, SECONDS, Reproduction
 from probing.reproduction.sizes import SHARE_REACHED, Calibration, calibrate, head_flops, linear_flops
 from probing.runs import Run
-from probing.sweep import DepthOptions, SweepOptions, finished_run, sweep_once
-
-CORPORA = ("asvspoof2019-la", "asvspoof2021-la", "asvspoof2021-df")
-SECONDS = 64_600 / 16_000  # of every clip, as the paper has it
-DEPTHS = (4, 6, 8, 10, 12)  # those published; and full depth
-HEADS = ("weighted-sum+linear", "attentive-compact+linear")
-PAPER_HEADS = ("weighted-sum+lstm", "attentive+lstm")
-PAPER_DEPTHS = (12,)
-
-
-@dataclass(frozen=True)
-class Reproduction:
-    """What is to be reproduced, and with what.
-
-    folder: of caches, the run and the table. roots: corpus -> where it was unpacked; those that are here.
-    backbone, revision: see `probe extract`. frames: the paper's own heads. device: auto, cpu, cuda.
-    seeds: how many first weights of every head. resamples: of the bootstrap. tune: also tune the backbone with the
-    attentive head.
-    """
-
-    folder: Path = Path("results/attm")
-    roots: Mapping[str, Path] = field(default_factory=dict)
-    backbone: str = "microsoft/wavlm-large"
-    revision: str | None = None
-    frames: bool = False
-    device: str = "auto"
-    seeds: int = 3
-    resamples: int = 1000
-    tune: bool = False
-
-    def __post_init__(self) -> None:
-        for name in self.roots:
-            if name not in CORPORA:
-                raise ProbeError(f"{name}: not of this table. Expected {', '.join(CORPORA)}")
-
-    @property
-    def extraction(self) -> Options:
-        """Options of `probe extract`."""
-        return Options(self.backbone, self.revision, seconds=SECONDS, frames=self.frames)
-
-    def cache(self, corpus: str) -> Path:
-        """Folder of the cache of a corpus."""
-        return self.folder / f"{corpus}.cache"
-
-    @property
-    def run_folder(self) -> Path:
-        """Folder of the sweep."""
-        return self.folder / "attm.run"
-
-    @property
-    def tuned_folder(self) -> Path:
-        """Folder of the tuned model."""
-        return self.folder / "attm.tuned"
-
-    @property
-    def heads(self) -> tuple[str, ...]:
-        """That are trained, the attentive one last."""
-        return PAPER_HEADS if self.frames else HEADS
-
-    def splits(self, corpus: str) -> list[str]:
-        """What the table needs of a corpus; official figures of 2021 are of its subset eval."""
-        return ["train", "dev", "eval"] if corpus == CORPORA[0] else ["eval"]
-
-    def sweep_options(self, n_layers: int, corpora: list[str]) -> SweepOptions:
-        """Options of `probe sweep`.
-
-        Args:
-            n_layers: of the backbone; published depths that it does not have are left out.
-            corpora: evaluated on.
-        """
-        published = PAPER_DEPTHS if self.frames else DEPTHS
-        depths = DepthOptions(
-            heads=self.heads,
-            tier="frames" if self.frames else "pooled",
-            recipe="attm" if self.frames else "quick",
-            seeds=tuple(range(self.seeds)),
-            depths=tuple(k for k in published if k < n_layers) or (n_layers,),
-        )
-        evaluations = tuple(str(self.cache(name)) for name in corpora)
-        return SweepOptions(depths=depths, resamples=self.resamples, eval=evaluations)
+from probing.sweep import SweepOptions, finished_run, sweep_once
 
 
 @dataclass(frozen=True)
@@ -174,70 +93,6 @@ def run(wanted: Reproduction, *, say: Callable[[str], None] = console.print) -> 
     trained_on = Cache(wanted.cache(CORPORA[0]))
     options = wanted.sweep_options(trained_on.layers[-1], corpora)
     return sweep_once(trained_on, wanted.run_folder, options, device=wanted.device, overwrite=True, say=say)
-
-
-def compare(found: Run, backbone: str, tuned_figures: tuned.TunedFigures | None = None) -> pd.DataFrame:
-    """Measured beside published figures: a row a system, those that answer each other below each other.
-
-    Args:
-        found: a run of `run`.
-        backbone: as it was asked for.
-        tuned_figures: of the tuned model, if there is one.
-
-    Returns:
-        `source` (a paper, or `measured`), `backbone`, `system`, `depth`, and for every corpus the EER in per cent and
-        its interval (empty where published), NaN where it was not measured; `seconds` and `memory_bytes` of a tuning.
-    """
-    rows = []
-    for one in PUBLISHED:
-        rates = dict(zip(CORPORA, one.rates, strict=True))
-        rows.append({"source": one.source, "backbone": one.backbone, "system": one.system, "depth": one.depth, **rates})
-    name = published_name(backbone) or found.backbone
-    finding = found.record.finding
-    measured = {"source": "measured", "backbone": name}
-    for layer, note in ((finding.layer, "chosen on dev"), (finding.last, "last")):
-        system = f"linear probe of one layer, {note}"
-        rows.append({**measured, "system": system, "depth": layer, **_rates(found, "layer", "layer", layer)})
-    heads = sorted(found.rows("depth")["head"].unique())
-    for head in heads:
-        for depth in sorted(set(found.rows("depth")["depth"])):
-            figures = _rates(found, "depth", "depth", int(depth), head)
-            rows.append({**measured, "system": f"{head}, frozen", "depth": int(depth), **figures})
-    if tuned_figures is not None:
-        rows.append({**measured, **tuned.row(tuned_figures, CORPORA)})
-    table = pd.DataFrame(rows)
-    kinds = {True: 0, False: 1}
-    order = table.assign(
-        _other=table["backbone"].ne(name),
-        _attentive=table["system"].str.startswith("attentive").map(kinds),
-        _single=table["system"].str.startswith("linear"),
-    )
-    order = order.sort_values(["_other", "_attentive", "_single", "backbone", "depth", "source"], kind="stable")
-    return order.drop(columns=["_other", "_attentive", "_single"]).reset_index(drop=True)
-
-
-def peaks(found: Run, backbone: str) -> str:
-    """Where the learned layer weights of the weighted sum are largest, beside where they are published to be."""
-    rows = found.results[(found.results["experiment"] == "contribution") & (found.results["metric"] == "weight")]
-    if rows.empty:
-        return ""
-    layer = int(rows.groupby("layer")["value"].mean().idxmax())
-    known = PEAKS.get(published_name(backbone) or "")
-    beside = f" (published: layer {known})" if known else ""
-    return f"Largest weight of the weighted sum: layer {layer}{beside}."
-
-
-def _rates(found: Run, experiment: str, column: str, value: int, head: str | None = None) -> dict[str, object]:
-    figures: dict[str, object] = {}
-    for corpus in CORPORA:
-        if corpus not in found.corpora:
-            figures |= {corpus: float("nan"), f"{corpus} 95 %": ""}
-            continue
-        rows = found.rows(experiment, corpus=corpus)
-        rows = rows[(rows[column] == value) & rows["seed"].isna() & (rows["head"] == (head or "linear"))].iloc[0]
-        figures[corpus] = 100 * float(rows["value"])
-        figures[f"{corpus} 95 %"] = f"{100 * rows['low']:.2f} .. {100 * rows['high']:.2f}"
-    return figures
 
 
 def _extraction(wanted: Reproduction, name: str, calibration: Calibration | None) -> Step:

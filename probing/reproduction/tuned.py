@@ -21,7 +21,7 @@ from probing.tuning import Source, TuneMachine, TuneOptions, tune
 from probing.tuning.recipes import recipe_of
 
 if TYPE_CHECKING:
-    from probing.reproduction.attm import Reproduction
+    from probing.reproduction.options import Reproduction
 
 OPTIONS = TuneOptions(recipe="attm")
 DEEPEST = 12  # of the paper
