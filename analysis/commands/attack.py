@@ -1,12 +1,13 @@
 """The command `probe attack`."""
 
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from analysis.commands.arguments import CacheAudio, CorpusName, RunFolder, Seed
+from analysis.commands.arguments import CacheAudio, CorpusName, RunFolder
 from analysis.commands.files import check_folder
 from analysis.commands.parameters import Only, with_options
 from analysis.commands.printing import out, print_frame
@@ -18,6 +19,9 @@ from probing.augmentation.smoothing import Smoothing
 from probing.extraction.machine import Machine
 from probing.progress import console
 from probing.robustness.attacks import AttackOptions
+
+if TYPE_CHECKING:
+    from analysis.robustness import Attacks
 
 SHOWN = ["eer", "rise", "rise_low", "rise_high", "miss", "false_alarm", "success", "snr_db"]
 
@@ -32,13 +36,6 @@ def attack(
         list[Path] | None,
         typer.Option(metavar="RUN", help="A run of another backbone that judges as well; may be given again."),
     ] = None,
-    layers: Annotated[
-        str, typer.Option(metavar="LIST", help="Layers of every run: numbers, first (above 0), middle, last.")
-    ] = "first,middle,last",
-    head: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="A head of every run as well, as weighted-sum+linear [default: none]."),
-    ] = None,
     folder: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="Folder of table and pictures [default: NAME.attack]."),
@@ -48,7 +45,6 @@ def attack(
     ] = None,
     corpus: CorpusName = None,
     audio_root: CacheAudio = None,
-    seed: Seed = 0,
 ) -> None:
     """Say how easily small changes of the waveform turn the score, where the model is known and where it is not.
 
@@ -61,55 +57,74 @@ def attack(
     probe attack moonshine.run --against whisper.run --layers 1,last --eps 8 --clips 32
     probe attack mine.run --method pgd --steps 20 --smooth 8 --noise-snr 20 --keep attacked
     """
-    expect(run, RUN)
-    for other in against or ():
-        expect(other, RUN)
     folder = folder or companion_folder(run, "attack")
+    _check_places([run, *(against or ())], folder, keep)
+    load = import_module("analysis.runs.loading").load
+    loaded = [load(one, corpus) for one in (run, *(against or ()))]
+    found = import_module(
+        "analysis.robustness"
+    ).attack_run(  # from here on it takes seconds
+        loaded[0],
+        loaded[1:],
+        options=options,
+        smoothing=smoothing,
+        audio_root=audio_root,
+        machine=machine,
+        keep=keep is not None,
+    )
+    _say_left_out(found, options.clips)
+    sentence = import_module("analysis.robustness").sentence_of_attacks(found)
+    pictures = _write(found, folder, sentence)
+    if keep is not None:
+        import_module("analysis.robustness.attacked_clips").write_clips(found, keep)
+    _print(found, sentence)
+    out.print(f"Picture: {' and '.join(map(str, pictures))}", markup=False)
+    out.print(f"Results: {folder / 'attack.csv'}", markup=False)
+    if keep is not None:
+        out.print(f"Clips: {keep / 'manifest.csv'}", markup=False)
+
+
+def _check_places(runs: Sequence[Path], folder: Path, keep: Path | None) -> None:
+    """Refuse what is no run, and places where nothing can be written, before any work is done."""
+    for run in runs:
+        expect(run, RUN)
     check_folder(folder)
     check_folder(keep)
     if keep is not None and keep.resolve() == folder.resolve():
         raise OptionError("keep", keep, "is the folder of the table. Name another")
-    load = import_module("analysis.runs.loading").load
-    loaded = [load(one, corpus) for one in (run, *(against or ()))]
-    looked = import_module("analysis.robustness")  # from here on it takes seconds
-    found = looked.attack_run(
-        loaded[0],
-        loaded[1:],
-        layers=layers,
-        head=head,
-        options=options,
-        smoothing=smoothing,
-        audio_root=audio_root,
-        seed=seed,
-        machine=machine,
-        keep=keep is not None,
-    )
+
+
+def _say_left_out(found: "Attacks", n_clips: int) -> None:
+    """Say if fewer clips were drawn than asked for, and which could not be used."""
     n_drawn = len(found.trials) + len(found.left_out)
-    if n_drawn < options.clips - 1:
+    if n_drawn < n_clips - 1:
         console.print(f"Note: eval has {n_drawn // 2} utterances of the smaller class: {n_drawn} clips were drawn.")
     for name, why in found.left_out.items():
         console.print(f"{name}: {why}; left out", markup=False)
-    sentence = looked.sentence_of_attacks(found)
+
+
+def _write(found: "Attacks", folder: Path, sentence: str) -> list[Path]:
+    """Write the tables, the finding and the pictures, and say where these are."""
+    draw = import_module("analysis.robustness").attack_map
     style = import_module("analysis.plots.style")
-    axes = {"attack": looked.attack_map(found)}
-    if smoothing:
-        axes["attack-smoothed"] = looked.attack_map(found, smoothing.smooth)
+    axes = {"attack": draw(found)}
+    if found.smoothing:
+        axes["attack-smoothed"] = draw(found, found.smoothing.smooth)
     names = {f"{name}.{kind}" for name in ("attack", "attack-smoothed") for kind in style.FIGURES}
     with replaced_folder(folder, {ABOUT, "attack.csv", "clips.csv", "finding.txt", *names}) as partial:
-        write_about(partial, "attack", loaded[0], loaded[0].corpus, found.about())
+        write_about(partial, "attack", found.run, found.run.corpus, found.about())
         found.table.to_csv(partial / "attack.csv", index=False)
         found.trials.to_csv(partial / "clips.csv", index=False)
         (partial / "finding.txt").write_text(sentence + "\n", encoding="utf-8")
         for name, ax in axes.items():
             for kind in style.FIGURES:
                 style.save_figure(ax, partial / f"{name}.{kind}")
-    if keep is not None:
-        import_module("analysis.robustness.attacked_clips").write_clips(found, keep)
-    copies = ["smooth"] if smoothing else []
+    return [folder / f"{name}.png" for name in axes]
+
+
+def _print(found: "Attacks", sentence: str) -> None:
+    """Print the figures of every attack and judge, and what they say."""
+    copies = ["smooth"] if found.smoothing else []
     shown = found.table.rename(columns={"source_head": "attacked", "judge_head": "by"})
     print_frame(shown.set_index(["attacked", "attack", "judge", "by", *copies])[SHOWN].round(1))
     out.print(f"\n{sentence}\n", markup=False)
-    out.print(f"Picture: {' and '.join(str(folder / f'{name}.png') for name in axes)}", markup=False)
-    out.print(f"Results: {folder / 'attack.csv'}", markup=False)
-    if keep is not None:
-        out.print(f"Clips: {keep / 'manifest.csv'}", markup=False)

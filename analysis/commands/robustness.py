@@ -19,7 +19,11 @@ from probing.extraction.machine import Machine
 from probing.robustness.grid import GRID, parse_grid
 
 if TYPE_CHECKING:
-    pass
+    import pandas as pd
+
+    from analysis.robustness import Robustness
+    from analysis.runs.loaded_run import LoadedRun
+    from cache import Cache
 
 
 @with_options
@@ -63,41 +67,57 @@ def robustness(
     expect(run, RUN)
     folder = folder or companion_folder(run, "robustness")
     check_folder(folder)
-    load = import_module("analysis.runs.loading").load
-    loaded = load(run, corpus)
-    looked = import_module("analysis.robustness")
-    clean = looked.eval_cache(loaded)
+    loaded = import_module("analysis.runs.loading").load(run, corpus)
+    measuring = import_module("analysis.robustness")
+    clean = measuring.eval_cache(loaded)
     robust = import_module("probing.robustness.views")  # from here on it takes seconds
-    ids = loaded.trials(f"linear-layer-{loaded.record.finding.layer:02d}", loaded.part("eval"))["utterance_id"]
-    table = clean.utterances[clean.utterances["utterance_id"].isin(set(ids))]
+    table = _eval_table(loaded, clean)
     made = robust.extract_views(clean, conditions, table, machine, folder=views, seed=seed, audio_root=audio_root)
-    found = looked.measure(loaded, clean, made, conditions, heads=heads)
-    layers = looked.layers_table(found)
-    sentence = looked.sentence_of(found)
+    found = measuring.measure(loaded, clean, made, conditions, heads=heads)
+    layers = measuring.layers_table(found)
+    sentence = measuring.sentence_of(found)
+    pictures = _write(found, layers, sentence, folder, {"grid": grid, "seed": seed})
+    _print(found, layers, sentence)
+    out.print(f"Picture: {' and '.join(map(str, pictures))}", markup=False)
+    out.print(f"Results: {folder / 'robustness.csv'} and {folder / 'layers.csv'}", markup=False)
+
+
+def _eval_table(run: LoadedRun, clean: Cache) -> pd.DataFrame:
+    """The rows of the cache of eval that the run has scores of."""
+    trials = run.trials(f"linear-layer-{run.record.finding.layer:02d}", run.part("eval"))
+    return clean.utterances[clean.utterances["utterance_id"].isin(set(trials["utterance_id"]))]
+
+
+def _write(
+    found: Robustness, layers: pd.DataFrame, sentence: str, folder: Path, asked: dict[str, object]
+) -> list[Path]:
+    """Write the tables, the finding and the pictures, and say where these are."""
+    drawing = import_module("analysis.robustness")
     style = import_module("analysis.plots.style")
-    axes = {"layers": looked.robustness_map(found)}
-    axes |= {
-        f"snr-{kind.replace(':', '-').replace('/', '-')}": looked.snr_curve(found, kind)
-        for kind in looked.snr_kinds(found)
-    }
+    axes = {"layers": drawing.robustness_map(found)}
+    for kind in drawing.snr_kinds(found):
+        axes[f"snr-{kind.replace(':', '-').replace('/', '-')}"] = drawing.snr_curve(found, kind)
     before = [path.name for path in folder.glob("snr-*.*")] if folder.is_dir() else []  # of another grid, perhaps
     names = [f"{name}.{kind}" for name in axes for kind in style.FIGURES]
     with replaced_folder(folder, {ABOUT, "robustness.csv", "layers.csv", "finding.txt", *before, *names}) as partial:
-        write_about(partial, "robustness", loaded, loaded.corpus, {"grid": grid, "seed": seed})
+        write_about(partial, "robustness", found.run, found.run.corpus, asked)
         found.table.to_csv(partial / "robustness.csv", index=False)
         layers.to_csv(partial / "layers.csv", index=False)
         (partial / "finding.txt").write_text(sentence + "\n", encoding="utf-8")
         for name, ax in axes.items():
             for kind in style.FIGURES:
                 style.save_figure(ax, partial / f"{name}.{kind}")
-    pictures = [folder / f"{name}.png" for name in axes]
+    return [folder / f"{name}.png" for name in axes]
+
+
+def _print(found: Robustness, layers: pd.DataFrame, sentence: str) -> None:
+    """Print the figures of each layer, what could not be compared, and what they say."""
+    changes = import_module("analysis.robustness").CHANGES
     rises = ["clean", "eer", "low", "high", "rise", "rise_low", "rise_high"]
-    shown = layers[["layer", *rises, *(name for name in looked.CHANGES if name in layers)]]
+    shown = layers[["layer", *rises, *(name for name in changes if name in layers)]]
     print_frame(shown.round(3).set_index("layer"))
     if found.left_out:
         out.print(f"Without {found.left_out} trials that some condition made unusable.")
     for name, why in found.not_aligned.items():
         out.print(f"{name}: its frames are not compared, as {why}.", markup=False)
     out.print(f"\n{sentence}\n", markup=False)
-    out.print(f"Picture: {' and '.join(map(str, pictures))}", markup=False)
-    out.print(f"Results: {folder / 'robustness.csv'} and {folder / 'layers.csv'}", markup=False)

@@ -1,26 +1,27 @@
 """The command `probe similarity`."""
 
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from analysis.commands.arguments import (
-    CacheAudio,
-    Layers,
-    MemoryGB,
-    Seed,
-    Tier,
-    Where,
-)
+from analysis.commands.arguments import CacheAudio, Layers, MemoryGB, Seed, Tier, Where
 from analysis.commands.files import PICTURES, TABLES, check_suffix, is_output, save
 from analysis.commands.lists import whole
 from analysis.commands.printing import print_frame
 from analysis.runs.kinds import CACHE, expect
 from cache.errors import OptionError, ProbeError, argument
+from probing.options import one_of
 from probing.progress import console
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cache import Cache
+
+MEASURES = ("cka", "pwcca", "cca")
 DEFAULT_TARGETS = "mel,speaker,attack,trivial"
 
 
@@ -63,46 +64,60 @@ def similarity(
     probe similarity results/demo.cache --measure cca --target speaker,attack,0 --out cca.png
     """
     check_suffix(file, (*PICTURES, *TABLES))
-    if measure not in ("cka", "pwcca", "cca"):
-        raise OptionError("measure", measure, "expected cka, pwcca or cca")
+    _check_caches(caches, measure)
+    chosen = whole("layers", layers)
+    from cache import Cache
+
+    opened = [Cache(folder) for folder in caches]
+    how: dict[str, Any] = {"layers": chosen, "where": where, "tier": tier, "memory_gb": memory_gb}
+    if measure == "cca":
+        _show_targets(file, _with_targets(opened[0], target, {**how, "audio_root": audio_root, "seed": seed}))
+        return
+    how["other"] = opened[1] if len(opened) > 1 else None
+    how |= {"seed": seed} if measure == "cka" else {"variance": variance}
+    module = import_module("analysis.similarity")
+    table = getattr(module, measure)(opened[0], **how)
+    if len(table.columns) < 16 and not is_output(file):
+        print_frame(table)
+    save(file, lambda: module.similarity_map(table), table.reset_index())
+
+
+def _check_caches(caches: Sequence[Path], measure: str) -> None:
+    """Refuse an unknown measure, more caches than it takes, and what is no cache."""
+    if measure not in MEASURES:
+        raise OptionError("measure", measure, f"expected {one_of(MEASURES)}")
     if len(caches) > (1 if measure == "cca" else 2):
         most = "one cache" if measure == "cca" else "one cache or two"
         raise ProbeError(f"{len(caches)} caches: {argument('measure', measure)} takes {most}")
     for folder in caches:
         expect(folder, CACHE)
-    chosen = whole("layers", layers)
+
+
+def _with_targets(cache: "Cache", target: str | None, how: Mapping[str, Any]) -> "dict[str, pd.DataFrame]":
+    """CCA of each layer with each target by name; those not asked for are left out if they cannot be measured."""
+    found = {}
+    for name in (target or DEFAULT_TARGETS).split(","):
+        if not name:
+            continue
+        label, wanted = (f"layer {name}", int(name)) if name.isdigit() else (name, name)
+        try:
+            found[label] = import_module("analysis.similarity").cca_with(cache, wanted, **how)
+        except ProbeError as error:
+            if target is not None:  # it was asked for
+                raise
+            console.print(f"Without {label}: {error}", markup=False)
+    if not found:
+        raise ProbeError(
+            f"{cache.folder}: none of {DEFAULT_TARGETS} can be measured. Name others with {argument('target')}"
+        )
+    return found
+
+
+def _show_targets(file: Path, cca: "dict[str, pd.DataFrame]") -> None:
+    """Print the value of each layer and target, and write picture or table."""
     import pandas as pd
 
-    from cache import Cache
-
-    module = import_module("analysis.similarity")
-    opened = [Cache(folder) for folder in caches]
-    how: dict[str, Any] = {"tier": tier, "memory_gb": memory_gb}
-    if measure == "cca":
-        named = [name for name in (target or DEFAULT_TARGETS).split(",") if name]
-        targets = {f"layer {name}" if name.isdigit() else name: int(name) if name.isdigit() else name for name in named}
-        cca = {}
-        for name, wanted in targets.items():
-            try:
-                cca[name] = module.cca_with(opened[0], wanted, chosen, where, audio_root=audio_root, seed=seed, **how)
-            except ProbeError as error:
-                if target is not None:  # it was asked for
-                    raise
-                console.print(f"Without {name}: {error}", markup=False)
-        if not cca:
-            raise ProbeError(
-                f"{caches[0]}: none of {DEFAULT_TARGETS} can be measured. Name others with {argument('target')}"
-            )
-        table = pd.concat(cca, names=["target"]).reset_index()
-        if not is_output(file):
-            print_frame(pd.DataFrame({name: one["value"] for name, one in cca.items()}))
-        save(file, lambda: module.target_curves(cca), table)
-        return
-    other = opened[1] if len(opened) > 1 else None
-    if measure == "cka":
-        table = module.cka(opened[0], chosen, other, where=where, seed=seed, **how)
-    else:
-        table = module.pwcca(opened[0], chosen, other, where=where, variance=variance, **how)
-    if len(table.columns) < 16 and not is_output(file):
-        print_frame(table)
-    save(file, lambda: module.similarity_map(table), table.reset_index())
+    if not is_output(file):
+        print_frame(pd.DataFrame({name: one["value"] for name, one in cca.items()}))
+    table = pd.concat(cca, names=["target"]).reset_index()
+    save(file, lambda: import_module("analysis.similarity").target_curves(cca), table)

@@ -30,12 +30,11 @@ from probing.extraction.states import batches
 from probing.labels import BONAFIDE
 from probing.options import write_whole
 from probing.progress import progress_line
-from probing.robustness.attacks import Attack, AttackOptions, Pcm, Slopes, as_pcm, over_copies, perturb, snr_db
+from probing.robustness.attacks import WORDS, Attack, AttackOptions, Pcm, Slopes, as_pcm, over_copies, perturb, snr_db
 from probing.robustness.judge import Judge
 from probing.robustness.white_box import WhiteBox
 from probing.serving.heads import LINEAR, Candidate, choose_head
 
-WORDS = ("first", "middle", "last")
 Clips = dict[str, Pcm]
 
 
@@ -80,12 +79,9 @@ def attack_run(
     run: LoadedRun,
     against: Sequence[LoadedRun] = (),
     *,
-    layers: str = ",".join(WORDS),
-    head: str | None = None,
     options: AttackOptions | None = None,
     smoothing: Smoothing | None = None,
     audio_root: Path | None = None,
-    seed: int = 0,
     machine: Machine | None = None,
     keep: bool = False,
 ) -> Attacks:
@@ -94,12 +90,9 @@ def attack_run(
     Args:
         run: of bona fide against spoof; its backbone and eval audio must be there.
         against: runs that judge as well, whose eval has the same utterances.
-        layers: of every run, as `chosen_layers` reads them.
-        head: of every run beside the probes, as `choose_head` takes it.
-        options: which attacks, on how many clips.
+        options: which attacks, on which layers and head of every run, on how many clips.
         smoothing: noised copies that judges score as well, to compare; attacks know of them only if they are adaptive.
         audio_root: where the audio of the run's cache is now.
-        seed: of the clips that are drawn and of the random start of PGD.
         machine: device, and clips a forward pass.
         keep: give the attacked clips as well.
 
@@ -114,8 +107,8 @@ def attack_run(
     folders = [one.folder.resolve() for one in runs]
     if len(set(folders)) < len(folders):
         raise ProbeError(f"{argument('against', against[-1].folder)}: a run is there twice. Name each once")
-    heads = [_heads(one, layers, head) for one in runs]
-    trials = drawn_trials(runs, options.clips, seed)
+    heads = [_heads(one, options.layers, options.head) for one in runs]
+    trials = drawn_trials(runs, options.clips, options.seed)
     judges = [
         Judge(one, [choose_head(one, name=about.name).head for about in known], machine)
         for one, known in zip(runs, heads, strict=True)
@@ -147,7 +140,7 @@ def attack_run(
             if options.adaptive:
                 slopes = over_copies(slopes, replace(smoothing, seed=smoothing.seed + 1))
             for one in options.attacks:
-                attacked = _attacked(white_box, slopes, clips, bonafide, one, seed, machine, line.advance)
+                attacked = _attacked(white_box, slopes, clips, bonafide, one, options.seed, machine, line.advance)
                 kept |= {(about.name, one.name): attacked} if keep else {}
                 ratios = [snr_db(clips[name], attacked[name]) for name in clips]
                 for way in ways:

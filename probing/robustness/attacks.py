@@ -23,6 +23,7 @@ from probing.options import NAMES, WHOLE, check, one_of, option
 FULL_SCALE = 2**15
 LOWEST, HIGHEST = -FULL_SCALE, FULL_SCALE - 1
 METHODS = ("fgsm", "pgd")
+WORDS = ("first", "middle", "last")  # of layers
 REACH = 2.5  # all steps together go so many eps far, as in Madry et al.
 PLACE = 1  # of the generator, among those of an utterance
 
@@ -55,7 +56,10 @@ class Attack:
 
 @dataclass(frozen=True)
 class AttackOptions:
-    """Which attacks, and on how many clips.
+    """Which attacks, on what of a run, and on how many clips.
+
+    layers: as `analysis.robustness.chosen_layers` reads them. head: see `probing.serving.choose_head`.
+    seed: of the clips that are drawn and of the random start of PGD.
 
     >>> [one.name for one in AttackOptions(method=("pgd",)).attacks]
     ['pgd-8', 'pgd-16']
@@ -73,6 +77,13 @@ class AttackOptions:
         False, "Attacks know of the noised copies, and follow the mean slope over as many with other noise."
     )
     clips: int = option(64, "Eval clips to attack, half of each class, drawn by the seed.", minimum=2)
+    layers: str = option(
+        ",".join(WORDS), "Layers of every run: numbers, first (above 0), middle, last.", metavar="LIST"
+    )
+    head: str | None = option(
+        None, "A head of every run as well, as weighted-sum+linear [default: none].", metavar="NAME"
+    )
+    seed: int = option(0, "Seed of what is drawn.", minimum=0)
 
     def __post_init__(self) -> None:
         check(self)

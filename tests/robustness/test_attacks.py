@@ -296,13 +296,13 @@ def test_a_clip_that_eps_would_drown_is_left_out_and_said(place: Path) -> None:
     clips = {name: as_pcm(Cropping(0.8).apply(soundfile.read(place / path)[0])) for name, path in table["path"].items()}
     peaks = {name: int(np.abs(x.astype(int)).max()) for name, x in clips.items()}
     softest = min(peaks, key=lambda name: peaks[name])
-    options = AttackOptions(("fgsm",), (peaks[softest],), clips=6)
-    found = attack_run(run, layers="0", options=options, machine=Machine("cpu"))
+    options = AttackOptions(("fgsm",), (peaks[softest],), clips=6, layers="0")
+    found = attack_run(run, options=options, machine=Machine("cpu"))
     assert list(found.left_out) == [softest]
     assert f"its peak is {peaks[softest]} steps" in found.left_out[softest]
     assert set(found.trials["utterance_id"]) == set(peaks) - {softest}
     with pytest.raises(ProbeError, match="of the clips drawn, not both classes can be used"):
-        attack_run(run, layers="0", options=replace(options, eps=(32767,)), machine=Machine("cpu"))
+        attack_run(run, options=replace(options, eps=(32767,)), machine=Machine("cpu"))
 
 
 def test_as_many_clips_of_each_class_are_drawn_by_the_seed(place: Path) -> None:
