@@ -185,43 +185,67 @@ def load_manifest(folder: Path) -> Manifest:
 
 def _is_possible(manifest: Manifest) -> bool:
     """Whether every value is of its kind; anybody can make a manifest whose checksum is right."""
-
-    def counts(*values: object) -> bool:
-        return all(type(n) is int and n >= 0 for n in values)
-
-    def texts(values: Iterable[object]) -> bool:
-        return all(isinstance(text, str) for text in values)
-
-    def are_runs(runs: object, n_bytes: int) -> bool:
-        return isinstance(runs, list) and all(
-            isinstance(run, list) and len(run) == 2 and counts(*run) and run[0] <= run[1] <= n_bytes for run in runs
-        )
-
     sums = (manifest.table_crc32, manifest.next_table_crc32, manifest.failures_crc32, manifest.next_failures_crc32)
-    said = [manifest.about.get(name, "") for name in ("backbone", "corpus", "corpus_spec", "audio_root")]
-    row_bytes = 1
-    if counts(manifest.dim) and manifest.tiers.get("pooled") in DTYPES["pooled"]:
-        row_bytes = max(1, 2 * len(manifest.layers) * manifest.dim * int(manifest.tiers["pooled"][-2:]) // 8)
+    about = [manifest.about.get(name, "") for name in ("backbone", "corpus", "corpus_spec", "audio_root")]
     return (
-        set(manifest.tiers) <= set(DTYPES)
-        and all(dtype in DTYPES[tier] for tier, dtype in manifest.tiers.items())
-        and counts(*manifest.layers, manifest.dim, *(crc for crc in sums if crc is not None))
-        and list(manifest.layers) == sorted({*manifest.layers})
-        and len(manifest.layers) > 0
+        _are_tiers(manifest.tiers)
+        and _are_counts(manifest.dim, *(crc for crc in sums if crc is not None))
         and manifest.dim <= WIDEST
-        and texts([*manifest.measures, *said])
+        and _are_layers(manifest.layers)
+        and _are_texts([*manifest.measures, *about])
         and isinstance(manifest.fingerprint, dict)
         and all(isinstance(session, dict) for session in manifest.history)
-        and len({record.index for record in manifest.shards}) == len(manifest.shards)
-        and all(
-            counts(record.index, record.rows, record.bytes, record.crc32, record.outside_crc32 or 0, record.generation)
-            and record.rows * row_bytes <= record.bytes
-            and (record.file is not None or record.bytes == 0)
-            and type(record.moved) is bool
-            and texts([*record.failures, *record.failures.values()])
-            and (record.states is None or are_runs(record.states, record.bytes))
-            for record in manifest.shards
-        )
+        and _are_shards(manifest.shards, _least_row_bytes(manifest))
+    )
+
+
+def _are_tiers(tiers: dict[str, str]) -> bool:
+    return set(tiers) <= set(DTYPES) and all(dtype in DTYPES[tier] for tier, dtype in tiers.items())
+
+
+def _are_layers(layers: Sequence[int]) -> bool:
+    """Whether there are layers, ascending, each once."""
+    return len(layers) > 0 and _are_counts(*layers) and list(layers) == sorted({*layers})
+
+
+def _are_shards(shards: Sequence[ShardRecord], row_bytes: int) -> bool:
+    one_each = len({record.index for record in shards}) == len(shards)
+    return one_each and all(_is_shard(record, row_bytes) for record in shards)
+
+
+def _is_shard(record: ShardRecord, row_bytes: int) -> bool:
+    """Whether a shard can hold the rows that it says, and says all else in its kind."""
+    return (
+        _are_counts(record.index, record.rows, record.bytes, record.crc32, record.outside_crc32 or 0, record.generation)
+        and record.rows * row_bytes <= record.bytes
+        and (record.file is not None or record.bytes == 0)
+        and type(record.moved) is bool
+        and _are_texts([*record.failures, *record.failures.values()])
+        and (record.states is None or _are_spans(record.states, record.bytes))
+    )
+
+
+def _least_row_bytes(manifest: Manifest) -> int:
+    """Bytes that the pooled tier takes of a row, uncompressed; 1 if that cannot be said."""
+    dtype = manifest.tiers.get("pooled")
+    if not _are_counts(manifest.dim) or dtype not in DTYPES["pooled"]:
+        return 1
+    return max(1, 2 * len(manifest.layers) * manifest.dim * int(dtype[-2:]) // 8)
+
+
+def _are_counts(*values: object) -> bool:
+    return all(type(n) is int and n >= 0 for n in values)
+
+
+def _are_texts(values: Iterable[object]) -> bool:
+    return all(isinstance(text, str) for text in values)
+
+
+def _are_spans(spans: object, n_bytes: int) -> bool:
+    """Whether these are pairs of a first byte and the one behind the last, in a file of so many."""
+    return isinstance(spans, list) and all(
+        isinstance(span, list) and len(span) == 2 and _are_counts(*span) and span[0] <= span[1] <= n_bytes
+        for span in spans
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from analysis.plots.panels import label_outer, label_panels, panel_title, panels
 from analysis.plots.style import label, new_axes, plain, whole_numbers, whole_rates, width_of
 from analysis.plots.tidy import depths_of, takes_table
 from analysis.runs.loaded_run import LoadedRun
-from analysis.runs.loading import load, load_many
+from analysis.runs.loading import Runs, load, load_many
 from analysis.runs.protocols import check_same_task, check_same_utterances
 from cache import ProbeError
 from probing.runs import Run
@@ -57,29 +58,15 @@ def depth_curve(
     metric = runs[0].metric
     deepest = max(run.n_blocks for run in runs)
     relative = any(run.n_blocks != deepest for run in runs) if relative is None else relative
-    curves: list[tuple[str, str, LoadedRun]] = [(name, name, runs[0]) for name in heads_of(runs[0])]
-    if len(runs) > 1:
-        finding = runs[0].record.depth_finding
-        head = head or (finding.head if finding else "")
-        curves = [(name, head, run) for name, run in zip(runs.names, runs, strict=True)]
-    elif head:
-        curves = [(head, head, runs[0])]
+    about = "relative depth k / L" if relative else "depth k (layers 1..k are seen)"
     alone = len(runs) == 1
+    curves = _curves(runs, head)
     drawn_on, strip = panels(ax, len(curves), strip=len(runs[0].costs) > 0) if alone else ([ax] * len(curves), None)
     several = drawn_on[-1] is not ax
-    of_backbone = colours_of(runs.names)
-    for panel, (name, of_head, run) in zip(drawn_on, curves, strict=True):
-        rows = run.depths.query("split == @split and head == @of_head")
-        if rows.empty:
-            raise ProbeError(f"{run.folder}: no head {of_head}. Expected one of {', '.join(heads_of(run))}")
-        x = rows["relative_depth" if relative else "depth"].astype(float)
-        colour = head_colour(of_head) if alone else of_backbone[name]
-        marker = head_marker(of_head) if alone else marker_of(colour)
-        panel.fill_between(x, rows["low"], rows["high"], color=colour, alpha=0.15, lw=0)
-        panel.plot(x, rows[metric.name], color=colour, marker=marker, ms=4, label=plain(name))
+    for panel, curve in zip(drawn_on, curves, strict=True):
+        _draw_curve(panel, curve, split, relative)
         if several:
-            panel_title(panel, name, colour=colour)
-    about = "relative depth k / L" if relative else "depth k (layers 1..k are seen)"
+            panel_title(panel, curve.name, colour=curve.colour)
     handles = _draw_beside(drawn_on, runs[0], split, relative) if alone else []
     for panel in dict.fromkeys(drawn_on):
         panel.set(xlim=(0, 1.03) if relative else (0.5, deepest + 0.5))
@@ -89,14 +76,50 @@ def depth_curve(
     if strip is not None:
         _draw_costs(strip, runs[0], relative, about)
     label_outer(drawn_on, "" if strip else ("depth k" if several else about), metric.axis_of(f" on {split}"))
-    told = head if not alone and head else ""
+    shared_head = curves[0].head if not alone else ""
     band = Patch(color="0.6", alpha=0.4, lw=0, label=BAND)
     if several:
-        label_panels(ax, [band, *handles], runs, split, told, lowest=strip)
+        label_panels(ax, [band, *handles], runs, split, shared_head, lowest=strip)
         return ax
-    label(ax, runs, split, told, lowest=strip)
+    label(ax, runs, split, shared_head, lowest=strip)
     legend(ax, [band])
     return ax
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """A head of a run as it is drawn: under a name, in a colour, with a marker."""
+
+    name: str
+    head: str
+    run: LoadedRun
+    colour: str
+    marker: str
+
+
+def _curves(runs: Runs, head: str | None) -> list[_Curve]:
+    """Every head of a run, or the one named; of several runs one head, by default that of the first one's finding."""
+    if len(runs) == 1:
+        heads = [head] if head else heads_of(runs[0])
+        return [_Curve(name, name, runs[0], head_colour(name), head_marker(name)) for name in heads]
+    finding = runs[0].record.depth_finding
+    head = head or (finding.head if finding else "")
+    colours = colours_of(runs.names)
+    return [
+        _Curve(name, head, run, colours[name], marker_of(colours[name]))
+        for name, run in zip(runs.names, runs, strict=True)
+    ]
+
+
+def _draw_curve(panel: Axes, curve: _Curve, split: str, relative: bool) -> None:
+    """The metric of a head by depth with its interval."""
+    run, head = curve.run, curve.head
+    rows = run.depths.query("split == @split and head == @head")
+    if rows.empty:
+        raise ProbeError(f"{run.folder}: no head {head}. Expected one of {', '.join(heads_of(run))}")
+    x = rows["relative_depth" if relative else "depth"].astype(float)
+    panel.fill_between(x, rows["low"], rows["high"], color=curve.colour, alpha=0.15, lw=0)
+    panel.plot(x, rows[run.metric.name], color=curve.colour, marker=curve.marker, ms=4, label=plain(curve.name))
 
 
 def _draw_beside(drawn_on: Sequence[Axes], run: LoadedRun, split: str, relative: bool) -> list[Line2D]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cache.errors import ProbeError
+from cache.errors import ProbeError, argument
 from probing.extraction.options import Options
 from probing.options import check, option
 from probing.sweep.options import DepthOptions, SweepOptions
@@ -31,7 +31,7 @@ class Reproduction:
 
     folder: Path = Path("results/attm")
     roots: Mapping[str, Path] = field(default_factory=dict)
-    backbone: str = option("microsoft/wavlm-large", "As probe extract --backbone.", metavar="SPEC")
+    backbone: str = option("microsoft/wavlm-large", f"As probe extract {argument('backbone')}.", metavar="SPEC")
     revision: str | None = option(None, "Branch, tag or commit of a hub model.")
     frames: bool = option(False, "The paper's own heads, on every frame; about 100 times the space and time.")
     device: str = option("auto", "auto (a GPU where there is one), cpu, cuda, cuda:1, xpu, mps.")

@@ -165,6 +165,16 @@ def choose_head(
     Raises:
         ServingError: no such head; those there are, are listed. Or a run of another target.
     """
+    _check_scores_audio(run, any_target)
+    known = candidates(run)
+    best = _best(run, known, depth, name, least)
+    if best.name.startswith(LINEAR):
+        return ChosenHead(_load_probe(run.folder / "heads", best), best)
+    return ChosenHead(load_head(file_in(run.folder / "heads", f"{best.name}.safetensors")), best)
+
+
+def _check_scores_audio(run: Run, any_target: bool) -> None:
+    """Refuse a run whose heads score no whole utterance, or another target than bona fide against spoof."""
     if not run.task.is_spoofing and not any_target:
         raise ServingError(
             f"{run.folder}: its target is {run.task.target}, and only heads of bona fide against spoof score audio. "
@@ -180,7 +190,10 @@ def choose_head(
             f"{run.folder}: is a cross-validation, whose folds have heads of their own; none is kept. Sweep with one "
             f"division: leave {argument('folds')} out"
         )
-    known = candidates(run)
+
+
+def _best(run: Run, known: Sequence[Candidate], depth: int | None, name: str | None, least: int) -> Candidate:
+    """The best on dev of the candidates that have a depth and a name, as `choose_head` says."""
     if depth is None and name in (None, "linear"):
         by_default = name is None
         name, depth = headline(run) if by_default else ("linear", run.record.finding.layer)
@@ -188,24 +201,26 @@ def choose_head(
         if by_default and depth < least and deeper:
             name, depth = deeper.kind, deeper.depth
     exact = [candidate for candidate in known if candidate.name == name and depth in (None, candidate.depth)]
-    if depth is None and not exact:
+    if exact:
+        return exact[0]
+    if depth is None:
         found = run.record.depth_finding
         depth = (found.depth if found else None) or max((one.depth for one in known), default=0)
-    fitting = exact or [one for one in known if one.depth == depth and name in (None, one.kind)]
+    fitting = [one for one in known if one.depth == depth and name in (None, one.kind)]
     if not fitting:
         raise ServingError(_none_of(run, known, depth, name))
-    best = fitting[0]
-    folder = run.folder / "heads"
-    if not best.name.startswith(LINEAR):
-        return ChosenHead(load_head(file_in(folder, f"{best.name}.safetensors")), best)
+    return fitting[0]
+
+
+def _load_probe(folder: Path, about: Candidate) -> LayerProbe:
+    """The linear probe of a layer, of the file that has those of all layers."""
     try:
         check_regular(folder / "linear.safetensors")
         check_file(folder / "linear.safetensors")
         tensors = load_file(folder / "linear.safetensors")
-        layer = f"layer_{best.depth:02d}"
-        probe = LayerProbe(best.depth, tensors[f"{layer}.weight"], float(tensors[f"{layer}.bias"][0]))
+        layer = f"layer_{about.depth:02d}"
+        return LayerProbe(about.depth, tensors[f"{layer}.weight"], float(tensors[f"{layer}.bias"][0]))
     except (OSError, KeyError, SafetensorError) as error:
         raise HeadUnusable(
-            f"{folder}: no {best.name} that can be read ({error}). Train it: probe sweep CACHE"
+            f"{folder}: no {about.name} that can be read ({error}). Train it: probe sweep CACHE"
         ) from None
-    return ChosenHead(probe, best)

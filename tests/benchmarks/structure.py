@@ -168,10 +168,10 @@ def n_comments(tree: Tree) -> int:
 
 
 def n_flags(tree: Tree, package: str) -> int:
-    """Strings with a flag of the command line in them, docstrings left out."""
+    """Strings with a flag of the command line in them; docstrings and programs left out."""
     found = 0
     for module in tree.modules:
-        if module.parts[0] != package:
+        if module.parts[0] != package or module.parts in tree.programs:
             continue
         docstrings = {id(node.value) for node in ast.walk(module.tree) if isinstance(node, ast.Expr)}
         for node in ast.walk(module.tree):
