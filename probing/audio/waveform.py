@@ -47,6 +47,9 @@ class Cropping:
     max_seconds: longer clips are cut to their beginning.
     seconds: if given, every clip is made exactly this long: its beginning, or the clip repeated from its start (the
         64,600 samples of Pan et al. 2024 are 4.0375 s).
+
+    >>> Cropping(seconds=0.5).n_samples()
+    8000
     """
 
     max_seconds: float = 30.0
@@ -86,6 +89,13 @@ def load_audio(path: Path, cropping: Cropping, min_samples: int = 1) -> Waveform
 
     Raises:
         UnusableAudio: missing, not audio, truncated, or as `fit_audio`.
+
+    >>> import soundfile
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     soundfile.write(f"{folder}/clip.flac", np.sin(np.arange(8000)), 8000)
+    ...     load_audio(Path(folder, "clip.flac"), Cropping()).shape
+    (16000,)
     """
     seconds = cropping.n_samples() / SAMPLING_RATE + 0.1
     pieces: list[tuple[Waveform, int]] = []
@@ -103,7 +113,11 @@ def load_audio(path: Path, cropping: Cropping, min_samples: int = 1) -> Waveform
 
 
 def stated_seconds(path: Path, seconds: float) -> float | None:
-    """How long a file is, at most `seconds`, without decoding it; None if it does not say, or cannot be read."""
+    """How long a file is, at most `seconds`, without decoding it; None if it does not say, or cannot be read.
+
+    >>> stated_seconds(Path("missing.wav"), 30.0) is None
+    True
+    """
     found = 0.0
     try:
         with open_regular(path) as opened:
@@ -199,6 +213,9 @@ def fit_audio(samples: Waveform, rate: int, cropping: Cropping, min_samples: int
 
     Raises:
         UnusableAudio: empty, NaN or infinite, silent, or too short.
+
+    >>> fit_audio(np.ones((48_000, 2), np.float32), 48_000, Cropping(seconds=0.5)).shape
+    (8000,)
     """
     if not len(samples):
         raise UnusableAudio("empty: no samples")
@@ -219,6 +236,12 @@ def stamp(path: Path) -> dict[str, float]:
     """What tells the content of a file from another: bytes, microseconds of its last change, CRC-32 of its beginning.
 
     All are whole numbers that a float64 holds. Raises OSError where the file cannot be read.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     size = Path(folder, "clip.wav").write_bytes(b"RIFF")
+    ...     len(stamp(Path(folder, "clip.wav")))
+    3
     """
     with open_regular(path) as file:
         status = os.fstat(file.fileno())
@@ -234,6 +257,10 @@ def measure(waveform: Waveform) -> dict[str, float]:
     Returns:
         audio_seconds; audio_level_db: RMS in dB of full scale; audio_bandwidth_hz: frequency below which 95 % of the
         power lies; audio_noise_floor_db: 10th percentile of the level of 20 ms frames in dB of full scale.
+
+    >>> found = measure(np.sin(np.arange(16_000, dtype=np.float32)))
+    >>> found["audio_seconds"], round(found["audio_level_db"], 1)
+    (1.0, -3.0)
     """
     samples = waveform.astype(np.float64)  # float32 overflows on absurdly loud files
     from scipy.fft import next_fast_len, rfft  # a wrong option must not wait for it

@@ -12,5 +12,9 @@ TRANSFORMS = Transforms("transform", RawBoost, Noise, Reverb, Codec, Speed, Resa
 
 
 def transforms_help() -> str:
-    """What a command line says of transforms."""
+    """What a command line says of transforms.
+
+    >>> "noise" in transforms_help()
+    True
+    """
     return ", ".join(f"{kind.syntax} ({kind.help})" for kind in TRANSFORMS.values())

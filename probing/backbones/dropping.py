@@ -53,6 +53,9 @@ def kept_blocks(spec: str, n_blocks: int) -> tuple[int, ...]:
 
     Raises:
         BlocksUnknown: another form, or more blocks than there are.
+
+    >>> kept_blocks("top:2", 6), kept_blocks("alternate:3", 6), kept_blocks("blocks:1,5", 6)
+    ((1, 2, 3, 4), (1, 3, 5), (1, 5))
     """
     strategy, numbers, folder = parsed(spec)
     every = range(1, n_blocks + 1)

@@ -90,7 +90,12 @@ def cost_note(on_eval: float) -> str:
 
 
 def check_prior(prior: float) -> None:
-    """Raise OptionError where a prior of bona fide is none."""
+    """Raise OptionError where a prior of bona fide is none.
+
+    >>> check_prior(1.0)
+    Traceback (most recent call last):
+    cache.errors.OptionError: prior=1: expected the probability of bona fide, between 0 and 1, as 0.5
+    """
     if not 0 < prior < 1:
         raise OptionError("prior", prior, "expected the probability of bona fide, between 0 and 1, as 0.5")
 

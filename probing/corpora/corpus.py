@@ -33,6 +33,10 @@ class Corpus:
         `spoof`, or any other words, or empty), `speaker`, `attack` (`-` for bona fide), then whatever columns the
         corpus has beside these.
     notes: what a person should know of what was read, such as files that were passed over; a sentence each.
+
+    >>> from probing.corpora import read_corpus
+    >>> sorted(read_corpus("demo").utterances["label"].unique())
+    ['bonafide', 'spoof']
     """
 
     name: str

@@ -91,6 +91,11 @@ def evaluate(
 
     Raises:
         ProbeError: a class or a column is missing, the other system's trials are others, or too few resamples.
+
+    >>> table = pd.DataFrame({"label": ["bonafide", "spoof"] * 10, "score": [2.0, 0.0, 1.0, 0.5] * 5})
+    >>> table["utterance_id"] = [f"u{n}" for n in range(20)]
+    >>> evaluate(table, resamples=100).eer.value
+    0.0
     """
     if resamples < 100:
         raise OptionError("resamples", resamples, "expected 100 or more; fewer say nothing about the ends")

@@ -25,6 +25,10 @@ class Machine:
     batch_size: default 1 on a CPU, where batching gains nothing, 16 elsewhere.
     shard_size: utterances a shard, sorted by length and batched; default 256, or 50 batches where they are padded:
         fewer would hold clips of too different length.
+
+    >>> Machine(batch_size=0)
+    Traceback (most recent call last):
+    cache.errors.OptionError: batch_size=0: expected 1 or more
     """
 
     device: str = option("auto", "auto (a GPU where there is one), cpu, cuda, cuda:1, xpu, mps.")
@@ -89,7 +93,11 @@ class Machine:
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where Ray runs, and how many workers."""
+    """Where Ray runs, and how many workers.
+
+    >>> Cluster(actors=4).address is None
+    True
+    """
 
     address: str | None = option(None, "Of a running Ray cluster, or auto [default: Ray on this machine alone].")
     actors: int | None = option(

@@ -198,7 +198,12 @@ def simultaneous_level(resampled: NDArray[np.float64], level: float = LEVEL) -> 
 
 
 def standard_error(resampled: NDArray[np.float64], resamples: Resamples) -> float:
-    """Standard error of a figure from its resamples (R,), corrected for the number of clusters."""
+    """Standard error of a figure from its resamples (R,), corrected for the number of clusters.
+
+    >>> from probing.metrics import draw
+    >>> round(standard_error(np.array([0.1, 0.2, 0.3]), draw([True, False] * 10, n=3)), 2)
+    0.11
+    """
     return float(np.std(resampled, ddof=1) * resamples.correction)
 
 

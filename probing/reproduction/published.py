@@ -11,6 +11,9 @@ class Published:
     """EER (%) of one system on eval of 2019 LA, 2021 LA and 2021 DF.
 
     source: the paper. system: head and training. backbone: as `published_name` gives it. depth: layers used.
+
+    >>> PUBLISHED[0].rates[0] > 0
+    True
     """
 
     source: str

@@ -20,6 +20,9 @@ class Condition:
     view: the chain of transforms that it is, see `Augmentation.of`.
     kind: its name without the SNR, which curves are drawn of: `noise:white`; of other transforms the transform.
     snr_db: of noise at one SNR; None elsewhere.
+
+    >>> [one.snr_db for one in parse_grid("noise:white@5,20")]
+    [5.0, 20.0]
     """
 
     name: str

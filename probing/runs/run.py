@@ -196,7 +196,11 @@ class Run:
 
 
 def file_in(folder: Path, name: str) -> Path:
-    """The file of a name in a folder of a run; ProbeError where the name, which anybody may have written, leads out."""
+    """The file of a name in a folder of a run; ProbeError where the name, which anybody may have written, leads out.
+
+    >>> file_in(Path("demo.run/heads"), "linear.safetensors").name
+    'linear.safetensors'
+    """
     if not name or Path(name).name != name or "\\" in name or "\0" in name:
         raise ProbeError(
             f"{folder.parent}: {name!r} is no name of a file in its folder {folder.name}. Expected a head that the run "

@@ -92,6 +92,12 @@ def read_scores(path: str | Path) -> pd.DataFrame:
         ScoresError: the file cannot be read, is empty, or a line, named by its number, is not of the form, has no
             score, an unknown label, no name, or an utterance that was there before.
         Damaged: it is of a run, and not as the sweep wrote it.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     size = Path(folder, "scores.txt").write_text("u1 0.5\\nu2 -1\\n")
+    ...     read_scores(f"{folder}/scores.txt")["score"].tolist()
+    [0.5, -1.0]
     """
     table = read_trials(path)
     if "score" not in table or KIND in table:
@@ -107,6 +113,12 @@ def read_trials(path: str | Path) -> pd.DataFrame:
     Returns:
         As `read_scores`; of verification trials `asv_score` or `sasv_score`, without `score` where the file has none,
         and `asv_label` (`target`, `nontarget` or `spoof`) where it has keys.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     size = Path(folder, "sasv.txt").write_text("anna u1 0.5 target\\nanna u2 -1 spoof\\n")
+    ...     read_trials(f"{folder}/sasv.txt")["asv_label"].tolist()
+    ['target', 'spoof']
     """
     path = Path(path)
     check_file(path)

@@ -32,6 +32,12 @@ def read_keys(path: Path) -> pd.DataFrame:
 
     Raises:
         ProbeError: the file cannot be read, has another form, or a row is at fault.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     size = Path(folder, "keys.csv").write_text("utterance_id,label\\nu1,bonafide\\nu2,spoof\\n")
+    ...     read_keys(Path(folder, "keys.csv"))["label"].tolist()
+    ['bonafide', 'spoof']
     """
     table = read_table(path, "keys", PROTOCOLS, ("utterance_id", "label"), ("asv_label",))
     if "split" in table:
@@ -50,6 +56,12 @@ def read_verification(path: Path, keys: Path | None = None, split: str | None = 
 
     Raises:
         ProbeError: a file cannot be read, has another form, or the two differ in length.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     size = Path(folder, "asv.txt").write_text("- target 2.5\\n- nontarget -1\\nA07 spoof 1\\n")
+    ...     read_verification(Path(folder, "asv.txt"))["key"].tolist()
+    ['target', 'nontarget', 'spoof']
     """
     table = read_table(path, "speaker verification scores", {3: "attack key score"}, ("key", "score"))
     table = with_numbers(table, path)

@@ -27,6 +27,11 @@ def join(
 
     Raises:
         ProbeError: an utterance is there twice, has no score, is unknown, or has another label than the scores say.
+
+    >>> scores = pd.DataFrame({"utterance_id": ["u1", "u2"], "score": [0.5, -1.0]})
+    >>> known = pd.DataFrame({"utterance_id": ["u2", "u1"], "label": ["spoof", "bonafide"]})
+    >>> join(scores, known).set_index("utterance_id")["label"].to_dict()
+    {'u2': 'spoof', 'u1': 'bonafide'}
     """
     _refuse_doubles(scores, "the scores")
     if known is None:

@@ -32,7 +32,11 @@ def with_claims(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def are_of_sasv(scores: pd.DataFrame, keys: pd.DataFrame | None = None, asv: pd.DataFrame | None = None) -> bool:
-    """Whether scores are of trials with a claimed speaker, by what they, their keys and verification scores have."""
+    """Whether scores are of trials with a claimed speaker, by what they, their keys and verification scores have.
+
+    >>> are_of_sasv(pd.DataFrame({"utterance_id": ["u1"], "score": [0.5]}))
+    False
+    """
     if {JOINT, ASV, KIND} & set(scores):
         return True
     if keys is None or KIND not in keys:
@@ -64,6 +68,11 @@ def sasv_trials(
 
     Raises:
         ProbeError: no keys, a trial twice, without a score, or with a score and without a key; or two keys differ.
+
+    >>> table = {"target_speaker": ["anna"] * 2, "utterance_id": ["u1", "u2"], "sasv_score": [0.5, -1.0]}
+    >>> trials = sasv_trials(pd.DataFrame({**table, "asv_label": ["target", "spoof"]}))
+    >>> trials["label"].tolist()
+    ['bonafide', 'spoof']
     """
     scores = with_claims(scores)
     if "score" in scores:
@@ -111,6 +120,12 @@ def read_verification_trials(path: Path) -> pd.DataFrame | None:
 
     Raises:
         ProbeError: the file cannot be read, or a score is no finite number.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     size = Path(folder, "asv.tsv").write_text("spk\\tfilename\\tasv-score\\nanna\\tu1\\t2.5\\n")
+    ...     read_verification_trials(Path(folder, "asv.tsv"))["asv_score"].tolist()
+    [2.5]
     """
     table = read_table(path, "speaker verification scores", {3: "attack key score"}, (ASV,), ("score",))
     if "utterance_id" not in table:
@@ -122,7 +137,12 @@ def read_verification_trials(path: Path) -> pd.DataFrame | None:
 
 
 def verification_of(trials: pd.DataFrame) -> pd.DataFrame:
-    """The verification scores of trials as the t-DCF needs them: `key` and `score`, and what the trials have beside."""
+    """The verification scores of trials as the t-DCF needs them: `key` and `score`, and what the trials have beside.
+
+    >>> trials = pd.DataFrame({"utterance_id": ["u1"], "asv_label": ["target"], "verification_score": [2.5]})
+    >>> verification_of(trials)[["key", "score"]].values.tolist()
+    [['target', 2.5]]
+    """
     return trials.rename(columns={KIND: "key", VERIFICATION: "score"})
 
 
@@ -130,6 +150,9 @@ def utterances_of(keys: pd.DataFrame, say: Callable[[str], None] = lambda text: 
     """The keys with each utterance once, where they are of trials and an utterance is in several.
 
     What may differ between the trials of an utterance is left out: the claimed speaker and the key.
+
+    >>> utterances_of(pd.DataFrame({"utterance_id": ["u1", "u2"], "label": ["bonafide", "spoof"]}))["label"].tolist()
+    ['bonafide', 'spoof']
     """
     if KIND not in keys or not keys["utterance_id"].duplicated().any():
         return keys

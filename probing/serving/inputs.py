@@ -41,6 +41,12 @@ def audio_files(given: Sequence[Path], say: Callable[[str], None] = lambda text:
 
     Raises:
         ServingError: nothing there, or no audio.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     size = Path(folder, "clip.wav").write_bytes(b"RIFF")
+    ...     list(audio_files([Path(folder)]))
+    ['clip']
     """
     found: dict[str, Path] = {}
     for path in given:

@@ -90,7 +90,11 @@ class TuneOptions:
 
 @dataclass(frozen=True)
 class TuneMachine:
-    """How a tuning uses the machine; changes no number beyond rounding."""
+    """How a tuning uses the machine; changes no number beyond rounding.
+
+    >>> TuneMachine(accumulate=4).accumulate
+    4
+    """
 
     device: str = option("auto", "auto (a GPU where there is one), cpu, cuda, cuda:1, xpu, mps.")
     accumulate: int = option(1, "Compute a batch in so many parts, for less memory.", minimum=1)

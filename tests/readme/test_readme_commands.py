@@ -185,8 +185,9 @@ def test_the_readme_is_short_and_no_line_is_long() -> None:
 
 
 def with_examples_on_the_demo() -> list[str]:
-    """Modules of analysis whose docstrings have examples that read the demo's cache or run."""
-    files = (path for path in sorted((ROOT / "analysis").rglob("*.py")) if "commands" not in path.parts)
+    """Modules whose docstrings have examples that read the demo's cache or run."""
+    folders = (ROOT / "probing", ROOT / "analysis")
+    files = (path for folder in folders for path in sorted(folder.rglob("*.py")) if "commands" not in path.parts)
     found = [path for path in files if re.search(r">>> .*results/demo", path.read_text(encoding="utf-8"))]
     return [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in found]
 
