@@ -26,6 +26,9 @@ class Story:
         `probe sweep` with nothing else typed.
     clips: a part of the demo, see `part`; None for all of it.
     extraction, sweep: of every backbone; no heads are trained on random weights.
+
+    >>> Story(clips=8).folder.name
+    'results'
     """
 
     folder: Path = Path("results")
@@ -85,6 +88,11 @@ def part(corpus: Corpus, clips: int, seed: int = 0) -> Corpus:
         corpus: of which.
         clips: of each split and label.
         seed: of the draw, which the order of the rows does not change.
+
+    >>> from probing.corpora import read_corpus
+    >>> table = part(read_corpus("demo"), 4).utterances
+    >>> int(table.groupby(["split", "label"]).size().max())
+    4
     """
     table = corpus.utterances.sort_values("utterance_id", ignore_index=True)
     table = table.iloc[np.random.default_rng(seed).permutation(len(table))]

@@ -30,6 +30,10 @@ def activation_picture(found: Inspection, axes: Sequence[Axes] | None = None) ->
 
     Returns:
         The three axes.
+
+    >>> from analysis.inspection import inspect
+    >>> len(activation_picture(inspect("results/demo.run", "clip.wav", head="linear")))
+    3
     """
     if axes is None:
         shape = {"height_ratios": [1, 2, 2]}

@@ -38,6 +38,10 @@ class Inspection:
         the cache's fingerprint.
     note: what a person should know of the head, see `Server.note`.
     intervals: what is known of stretches of time, `start`, `end` (s), `label`; None where no labels were given.
+
+    >>> found = inspect("results/demo.run", "clip.wav", head="linear")
+    >>> found.utterance
+    'clip.wav'
     """
 
     activation: pd.DataFrame

@@ -65,6 +65,10 @@ def det_curves(
 
     Returns:
         The axes; `analysis.save_figure(ax, "det.pdf")` keeps them.
+
+    >>> from analysis import load
+    >>> det_curves({"linear": load("results/demo.run").trials("linear-layer-02")}).get_ylabel()
+    'misses (%)'
     """
     check_few(len(curves) - 1)
     told = told or {}

@@ -169,6 +169,9 @@ def corpora_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
     Args:
         run: a finished run.
         ax: where to draw; default a new figure.
+
+    >>> corpora_curve("results/demo.run").get_xlabel()
+    'layer (0 = input of the first block)'
     """
     ax = ax or new_axes()
     run = load(run)

@@ -16,7 +16,11 @@ from probing.runs import Run
 
 
 def ranking(runs: Sequence[str | Path | Run], ax: Axes | None = None) -> Axes:
-    """Compare runs and draw their ranking, see `ranking_picture`."""
+    """Compare runs and draw their ranking, see `ranking_picture`.
+
+    >>> ranking(["results/demo.run", "results/random.run"]).get_xlabel()
+    'EER on eval (%), bar: 95 %'
+    """
     return ranking_picture(compare(runs), ax)
 
 

@@ -97,6 +97,9 @@ def head_training_curve(run: str | Path | Run | LoadedRun, ax: Axes | None = Non
 
     Raises:
         ProbeError: no heads were trained, or the run kept no table of it.
+
+    >>> head_training_curve("results/demo.run").get_xlabel()
+    'epoch'
     """
     loaded = load(run)
     table = of_head_training(loaded)

@@ -17,6 +17,9 @@ def layer_table(run: str | Path | Run) -> pd.DataFrame:
     Eval is that of the corpus the findings are about. The last row is the probe on trivial features. Of a sweep with
     --probe mlp also the eval EER of the MLP probe, and of its control; of units with types that of the control task,
     and selectivity with its interval.
+
+    >>> list(layer_table("results/demo.run").index)
+    ['0', '1', '2', '3', '4', 'trivial']
     """
     run = load(run)
     both = pd.concat([run.layers, run._rows("trivial-features").reindex(columns=run.layers.columns)])
@@ -44,7 +47,11 @@ def layer_table(run: str | Path | Run) -> pd.DataFrame:
 
 
 def corpora_table(run: Run) -> pd.DataFrame:
-    """The metric on eval by layer (rows) and corpus (columns), shares in %, with the ends of the 95 % intervals."""
+    """The metric on eval by layer (rows) and corpus (columns), shares in %, with the ends of the 95 % intervals.
+
+    >>> corpora_table(load("results/demo.run")).index.tolist()
+    [0, 1, 2, 3, 4]
+    """
     columns = {}
     for corpus in run.corpora:
         of_layer = load(run, corpus).layers.query("split == 'eval'").set_index("layer")

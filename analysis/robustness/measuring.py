@@ -151,6 +151,10 @@ def eval_cache(run: LoadedRun) -> Cache:
 
     Raises:
         ProbeError: it is not there.
+
+    >>> from analysis.runs.loading import load
+    >>> eval_cache(load("results/demo.run")).folder.name
+    'demo.cache'
     """
     known = run.record.caches[run.part("eval")]
     for place in (Path(known.folder), run.folder.parent / Path(known.folder).name):

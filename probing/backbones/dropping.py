@@ -88,6 +88,10 @@ def block_similarity(cache: Cache) -> NDArray[np.float64]:
 
     Raises:
         BlocksUnknown: the cache does not hold the layers 0 to L, all of them.
+
+    >>> from cache import Cache
+    >>> block_similarity(Cache("results/demo.cache")).shape
+    (4,)
     """
     import numpy as np
 

@@ -27,6 +27,9 @@ class HiddenStates:
 
     `layers` holds L+1 float32 tensors (B, T, D) on the backbone's device, T the longest clip's valid frames;
     `n_frames` holds the valid frames of each clip. Frames past them mean nothing.
+
+    >>> HiddenStates([torch.zeros(1, 49, 8)] * 3, [49]).n_frames
+    [49]
     """
 
     layers: list[Tensor]

@@ -23,6 +23,10 @@ class Evaluation:
     left_out: conditions of so few trials that they have no figures, in words. otherwise: conditions whose interval is
         not by that unit, as they have one cluster only, in words.
     comparison: with the other system, on the same resamples; None where there is none.
+
+    >>> table = pd.DataFrame({"label": ["bonafide", "spoof"] * 10, "score": [2.0, 0.0, 1.0, 0.5] * 5})
+    >>> evaluate(table.assign(utterance_id=[f"u{n}" for n in range(20)]), resamples=100).sentence[:10]
+    'EER 0.00 %'
     """
 
     table: pd.DataFrame

@@ -136,7 +136,7 @@ def find_exits(
     Source: BranchyNet (Teerapittayanon et al. 2016); for anti-spoofing Pan et al., WIFS 2024.
 
     >>> from probing.runs import Run
-    >>> 0 < find_exits(Run("results/demo.run"), "linear").blocks <= 1
+    >>> 0 <= find_exits(Run("results/demo.run"), "linear").blocks <= 1
     True
     """
     if confidence not in CONFIDENCES:

@@ -133,6 +133,10 @@ def read_policy(path: Path) -> ExitPolicy:
 
     Raises:
         ProbeError: there is none, or the file holds something else.
+
+    >>> read_policy(Path("missing.exits"))
+    Traceback (most recent call last):
+    cache.errors.ProbeError: missing.exits: no such file. Write one: probe exits RUN out=exits
     """
     if path.is_dir():
         path = path / "exits.json"

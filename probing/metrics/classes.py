@@ -23,6 +23,9 @@ class ClassFigures:
     macro_f1: mean over the classes of the trials of their F1. balanced_accuracy: mean of their recalls. accuracy.
     cross_entropy: mean of -log2 of the probability given to the true class, in bits.
     entropy: the same of a predictor that sees no input and knows the shares of training.
+
+    >>> round(class_figures([0, 1, 1], np.eye(2)[[0, 1, 0]]).accuracy, 3)
+    0.667
     """
 
     macro_f1: float
@@ -43,6 +46,9 @@ class ClassTrials:
 
     target, chosen: (N,) the class of each and the one of its highest score. n_classes: M.
     bits: (N,) -log2 of the probability given to the true class. prior_bits: (N,) the same of the shares of training.
+
+    >>> class_trials([0, 1, 1], np.eye(2)[[0, 1, 0]]).n_classes
+    2
     """
 
     target: NDArray[np.intp]

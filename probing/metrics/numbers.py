@@ -33,6 +33,9 @@ class NumberTrials:
     """Trials of a number; figures are made of sums over trials.
 
     target, predicted: (N,).
+
+    >>> NumberTrials(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 2.5])).target.shape
+    (3,)
     """
 
     target: NDArray[np.float64]

@@ -77,6 +77,9 @@ class SasvCurve:
 
     threshold: (M,) ascending; trials at or above it are accepted. miss: (M,) share of targets rejected.
     false_alarm: (M,) share of nontargets accepted. false_alarm_spoof: (M,) share of spoofs accepted.
+
+    >>> sasv_curve(["target", "target", "nontarget", "spoof"], [3.0, 1.0, 0.0, 2.0]).threshold.shape
+    (5,)
     """
 
     threshold: NDArray[np.float64]

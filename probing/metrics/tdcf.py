@@ -29,6 +29,9 @@ class AsvRates:
 
     eer, threshold: of target against nontarget. false_alarm: nontargets accepted. miss: targets rejected.
     false_alarm_spoof: spoofs accepted.
+
+    >>> AsvRates(eer=0.05, threshold=0.0, false_alarm=0.05, miss=0.05, false_alarm_spoof=0.3).miss
+    0.05
     """
 
     eer: float

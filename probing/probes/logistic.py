@@ -28,6 +28,9 @@ class Solution:
     """Weights of L layers, K labellings and S strengths.
 
     weight: (L, K, S, P) float64. bias: (L, K, S). Of M classes (L, K, S, M, P) and (L, K, S, M).
+
+    >>> Solution(torch.zeros(3, 1, 2, 8), torch.zeros(3, 1, 2)).weight.shape
+    torch.Size([3, 1, 2, 8])
     """
 
     weight: torch.Tensor

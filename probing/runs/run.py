@@ -31,6 +31,10 @@ class Run:
 
     Raises:
         ProbeError: there is no run in the folder, or it is damaged; every file is compared when it is read.
+
+    >>> run = Run("results/demo.run")
+    >>> run.metric.name, run.record.finding.last
+    ('eer', 4)
     """
 
     def __init__(self, folder: str | Path) -> None:

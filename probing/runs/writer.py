@@ -28,7 +28,11 @@ PACKAGES = ("torch", "transformers", "numpy", "scikit-learn", "h5py")
 
 
 def made_with(record: Mapping[str, Any], configuration: Mapping[str, Any]) -> bool:
-    """Whether the record of a run says that it was made with a configuration."""
+    """Whether the record of a run says that it was made with a configuration.
+
+    >>> made_with({"configuration": {"seed": 1}}, {"seed": 2})
+    False
+    """
     return _compared({name: record.get(name) for name in configuration}) == _compared(configuration)
 
 

@@ -74,7 +74,11 @@ class Candidate:
 
 @dataclass(frozen=True)
 class ChosenHead:
-    """A head of a run, loaded, and what is known of it."""
+    """A head of a run, loaded, and what is known of it.
+
+    >>> choose_head(Run("results/demo.run"), depth=4, name="weighted-sum+linear").about.name
+    'weighted-sum+linear-depth-04'
+    """
 
     head: AnyHead
     about: Candidate
@@ -164,6 +168,9 @@ def choose_head(
 
     Raises:
         ServingError: no such head; those there are, are listed. Or a run of another target.
+
+    >>> choose_head(Run("results/demo.run"), name="linear-layer-02").about.depth
+    2
     """
     _check_scores_audio(run, any_target)
     known = candidates(run)

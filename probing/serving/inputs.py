@@ -83,6 +83,11 @@ class Result:
     verdicts: on audio; None of a cache or corpus, which has labels instead, or none.
     evaluations: by split; one without both classes has none. rates: errors by split at the threshold of dev, which is
         `threshold`; None where none is known. left: with early exit, depth -> audio that left there.
+
+    >>> options = ScoreOptions(head="linear", split="eval")
+    >>> found = score_inputs(Path("results/demo.run"), [Path("results/demo.cache")], None, options, say=lambda text: None)
+    >>> found.scored, list(found.evaluations)
+    (12, ['eval'])
     """
 
     head: str
@@ -122,6 +127,10 @@ def score_inputs(
 
     Raises:
         ProbeError: an input, option or head that cannot serve.
+
+    >>> found = score_inputs(Path("results/demo.run"), [Path("clip.wav")], say=lambda text: None)
+    >>> found.scored, found.verdicts.clips[0].decision in ("bonafide", "spoof")
+    (1, True)
     """
     options = options or ScoreOptions()
     caches = [path for path in inputs if (path / MANIFEST).is_file()]

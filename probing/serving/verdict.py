@@ -77,6 +77,9 @@ class Verdict:
     decision: `bonafide` or `spoof`, at the threshold. All None where there is nothing to compare the score with.
     unlike: in what the clip is unlike the training clips, as `level`, each with a sentence.
     cut: whether only its beginning was heard, as of the training clips.
+
+    >>> Verdict("clip", "clip.wav", score=1.5).decision is None
+    True
     """
 
     name: str

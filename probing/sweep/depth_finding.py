@@ -44,6 +44,10 @@ class DepthFinding:
     saved: share of multiply-accumulates that the truncated backbone saves, where measured.
     best: of all heads and depths, as far as dev can tell.
     metric: that stands for EER, see `probing.targets.metrics`.
+
+    >>> from probing.runs import Run
+    >>> Run("results/demo.run").record.depth_finding.full
+    4
     """
 
     backbone: str

@@ -31,6 +31,10 @@ class Finding:
     target: what is read, of other targets. chance: what the metric is by chance; None where that is not known.
     others: further figures of the task at the layer, on eval.
     trials: what is counted: utterances, frames or segments.
+
+    >>> from probing.runs import Run
+    >>> Run("results/demo.run").record.finding.last
+    4
     """
 
     backbone: str

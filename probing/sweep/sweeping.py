@@ -319,6 +319,9 @@ def finished_run(
         run: the folder.
         options: as of `sweep`.
         splits: `options.splits(cache)`, where that has been read.
+
+    >>> finished_run(Cache("results/demo.cache"), "results/demo.run", SweepOptions()) is None  # made with other options
+    True
     """
     try:
         found = Run(run)

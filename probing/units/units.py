@@ -39,6 +39,9 @@ class Units:
         kind: `frame`, `segment` or `middle`.
         excluded: why units or intervals were left out -> how many.
         notes: the same in words, and what else a person should know.
+
+    >>> Units(pd.DataFrame({"utterance_id": ["u1"]}), "frame").kind
+    'frame'
     """
 
     table: pd.DataFrame
