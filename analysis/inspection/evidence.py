@@ -32,6 +32,9 @@ class Evidence:
     values: (T,) above 0 for bona fide; NaN in frames that the head does not see.
     score: log odds of bona fide of the utterance; of a head with two logits their difference.
     how: how the score was divided among frames.
+
+    >>> Evidence(np.array([0.5, 1.5]), 1.0, "example").score
+    1.0
     """
 
     values: NDArray[np.float64]
@@ -53,6 +56,10 @@ def frame_evidence(head: AnyHead, frames: NDArray[Any]) -> Evidence:
 
     Raises:
         HeadUnusable: layers of another shape.
+
+    >>> from probing.serving import LayerProbe
+    >>> frame_evidence(LayerProbe(2, np.ones(16), 0.5), np.random.default_rng(0).normal(size=(1, 50, 8))).values.shape
+    (50,)
     """
     if frames.ndim != 3 or len(frames) != len(head.layers) or frames.shape[2] != head.dim or not frames.shape[1]:
         raise HeadUnusable(

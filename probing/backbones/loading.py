@@ -61,6 +61,9 @@ def load_backbone(
         HubUnreachable: offline, and the model was not downloaded before.
         DeviceUnavailable: no such device.
         LibraryBroken: transformers does not import.
+
+    >>> load_backbone("embedded", device="cpu").n_layers
+    12
     """
     check_spec(spec, revision)
     import_transformers()

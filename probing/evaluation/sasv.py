@@ -30,6 +30,11 @@ class SasvEvaluation:
         is made of are not there, and is NaN of conditions of fewer than 5 trials of a kind.
     trials: the joined rows. drawn: what the bootstrap drew, with its numbers. left_out: conditions without figures.
     difference: of the first figure, less that of another system on the same resamples; None where there is none.
+
+    >>> table = pd.DataFrame({KIND: ["target", "nontarget", "spoof"] * 10, JOINT: np.arange(30.0) % 3})
+    >>> table = table.assign(utterance_id=[f"u{n}" for n in range(30)], label=["bonafide", "bonafide", "spoof"] * 10)
+    >>> evaluate_sasv(table, resamples=100).sentence[:5]
+    'a-DCF'
     """
 
     table: pd.DataFrame
@@ -103,6 +108,11 @@ def evaluate_sasv(
 
     Raises:
         ProbeError: a kind of trials or a column is missing, the other system's trials are others, or too few resamples.
+
+    >>> table = pd.DataFrame({KIND: ["target", "nontarget", "spoof"] * 10, JOINT: np.arange(30.0) % 3})
+    >>> table = table.assign(utterance_id=[f"u{n}" for n in range(30)], label=["bonafide", "bonafide", "spoof"] * 10)
+    >>> evaluate_sasv(table, resamples=100).table["n_spoof"].tolist()
+    [10]
     """
     if resamples < 100:
         raise OptionError("resamples", resamples, "expected 100 or more; fewer say nothing about the ends")

@@ -38,6 +38,9 @@ class Exits:
     leaving: share of eval utterances that leave at each depth: `depth`, `all`, `bonafide`, `spoof`.
     by_attack: of each attack: `attack`, `n_spoof`, `depth`, `blocks`, `eer`, `eer_full`, `difference`, `low`, `high`;
         an attack of fewer than five spoofs has no figures.
+
+    >>> find_exits(Run("results/demo.run"), "linear").curve["split"].unique().tolist()
+    ['dev', 'eval']
     """
 
     backbone: str
@@ -214,6 +217,10 @@ def exit_trials(run: Run, policy: ExitPolicy, part: str = "eval") -> pd.DataFram
 
     Raises:
         ProbeError: the run has no scores of an exit.
+
+    >>> found = find_exits(Run("results/demo.run"), "linear")
+    >>> exit_trials(Run("results/demo.run"), found.policy)["utterance_id"].is_unique
+    True
     """
     scored = _Scored.of(run, policy.head, policy.depths, part)
     return scored.trials.assign(score=policy.apply(scored.scores)[1])

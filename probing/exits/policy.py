@@ -153,7 +153,12 @@ def read_policy(path: Path) -> ExitPolicy:
 
 @dataclass(frozen=True)
 class FittedPolicies:
-    """Policies of every threshold tried, the least first and last that in which none leaves early; and the chosen."""
+    """Policies of every threshold tried, the least first and last that in which none leaves early; and the chosen.
+
+    >>> found = fit_policies("linear", (1, 2), [1, 1, 0, 0], [[5, -1, -5, 1], [1, 1, -1, -1]])
+    >>> found.chosen.depths
+    (1, 2)
+    """
 
     tried: tuple[ExitPolicy, ...]
     chosen: ExitPolicy

@@ -55,6 +55,11 @@ def extract(
 
     Raises:
         ProbeError: bad input, another fingerprint, not enough space; nothing that was finished is lost.
+
+    >>> options = Options(layers="0:1", seconds=0.1)
+    >>> cache = extract("results/demo.short.cache", "mine.csv", options, Machine("cpu"), say=lambda text: None)
+    >>> cache.layers
+    [0, 1]
     """
     folder = Path(folder)
     options = options or Options()

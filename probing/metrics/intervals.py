@@ -45,6 +45,9 @@ class Comparison:
 
     difference: EER of the first less that of the second; below 0 where the first is better.
     first_better: share of resamples where the first has the lower EER, ties counted half.
+
+    >>> Comparison(Interval(-0.01, -0.02, 0.01), first_better=0.8).difference.low
+    -0.02
     """
 
     difference: Interval

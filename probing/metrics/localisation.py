@@ -52,6 +52,9 @@ class LocalisationFigures:
 
     precision: share of what was called spoofed that is. recall: share of what is spoofed that was called so.
     f1: their harmonic mean. threshold: scores below it are called spoofed.
+
+    >>> LocalisationFigures(precision=1.0, recall=0.5, f1=2 / 3, threshold=0.0).recall
+    0.5
     """
 
     precision: float
@@ -65,6 +68,11 @@ def range_pieces(truth: pd.DataFrame, scored: pd.DataFrame) -> Pieces:
 
     Raises:
         ScoresError: a label that is neither bona fide nor spoof, a score that is NaN, or no time that has both.
+
+    >>> truth = pd.DataFrame([("a", 0, 3, "bonafide"), ("a", 3, 4, "spoof")], columns=list(TRUTH))
+    >>> scored = pd.DataFrame([("a", 0, 2.5, 1.0), ("a", 2.5, 4, -1.0)], columns=list(SCORED))
+    >>> len(range_pieces(truth, scored).scores)
+    3
     """
     own, pieces, axis = _on_one_axis(truth, scored)
     edges = np.unique(np.concatenate([*own[:2], *pieces[:2]]))
@@ -87,6 +95,11 @@ def segments(truth: pd.DataFrame, scored: pd.DataFrame, resolution: float = 0.02
 
     Raises:
         ScoresError: as `range_pieces`, or a resolution that is not above 0.
+
+    >>> truth = pd.DataFrame([("a", 0, 3, "bonafide"), ("a", 3, 4, "spoof")], columns=list(TRUTH))
+    >>> scored = pd.DataFrame([("a", 0, 3, 1.0), ("a", 3, 4, -1.0)], columns=list(SCORED))
+    >>> len(segments(truth, scored, 0.5).scores)
+    8
     """
     if not resolution > 0:
         raise ScoresError(f"resolution {resolution:g}: expected seconds above 0")
@@ -118,7 +131,13 @@ def range_eer(truth: pd.DataFrame, scored: pd.DataFrame) -> float:
 
 
 def segment_eer(truth: pd.DataFrame, scored: pd.DataFrame, resolution: float = 0.02) -> float:
-    """Equal error rate of segments of a length in seconds, 0 to 1; see `segments`."""
+    """Equal error rate of segments of a length in seconds, 0 to 1; see `segments`.
+
+    >>> truth = pd.DataFrame([("a", 0, 3, "bonafide"), ("a", 3, 4, "spoof")], columns=list(TRUTH))
+    >>> scored = pd.DataFrame([("a", 0, 3, 1.0), ("a", 3, 4, -1.0)], columns=list(SCORED))
+    >>> segment_eer(truth, scored, 0.5)
+    0.0
+    """
     found = segments(truth, scored, resolution)
     return eer(found.bonafide, found.scores)
 
@@ -126,7 +145,13 @@ def segment_eer(truth: pd.DataFrame, scored: pd.DataFrame, resolution: float = 0
 def segment_eers(
     truth: pd.DataFrame, scored: pd.DataFrame, resolutions: Sequence[float] = RESOLUTIONS
 ) -> dict[float, float]:
-    """Resolution in seconds -> segment EER."""
+    """Resolution in seconds -> segment EER.
+
+    >>> truth = pd.DataFrame([("a", 0, 3, "bonafide"), ("a", 3, 4, "spoof")], columns=list(TRUTH))
+    >>> scored = pd.DataFrame([("a", 0, 3, 1.0), ("a", 3, 4, -1.0)], columns=list(SCORED))
+    >>> segment_eers(truth, scored, [0.5, 1.0])
+    {0.5: 0.0, 1.0: 0.0}
+    """
     return {resolution: segment_eer(truth, scored, resolution) for resolution in resolutions}
 
 
@@ -145,6 +170,11 @@ def threshold_at_eer(pieces: Pieces) -> float:
     """The score that divides pieces where misses and false alarms are nearest to each other; choose it on dev.
 
     Half way between two scores, so that it is none of them, or above all.
+
+    >>> truth = pd.DataFrame([("a", 0, 3, "bonafide"), ("a", 3, 4, "spoof")], columns=list(TRUTH))
+    >>> scored = pd.DataFrame([("a", 0, 3, 1.0), ("a", 3, 4, -1.0)], columns=list(SCORED))
+    >>> -1 < threshold_at_eer(range_pieces(truth, scored)) <= 1
+    True
     """
     distinct, group = np.unique(pieces.scores, return_inverse=True)
     bonafide = np.cumsum(np.bincount(group, pieces.seconds * pieces.bonafide, minlength=len(distinct)))

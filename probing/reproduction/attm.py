@@ -60,6 +60,12 @@ def plan(wanted: Reproduction, calibration: Calibration | None = None) -> tuple[
 
     Raises:
         ProbeError: a corpus that is said to be there is not, or a row of it is at fault.
+
+    >>> from pathlib import Path
+    >>> from probing.reproduction.sizes import Calibration
+    >>> steps, _ = plan(Reproduction(Path("nowhere")), Calibration(24, 1024, 201, 1.0, 1e12, "given"))
+    >>> [step.state for step in steps]
+    ['needs data', 'needs data', 'needs data', 'needs data']
     """
     if calibration is None:
         calibration = calibrate(wanted.extraction, str(find_device(wanted.device, double=True)))

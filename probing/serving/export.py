@@ -101,6 +101,9 @@ def export(
     Raises:
         ServingError: no such head, the folder holds something else or a model made otherwise, or the backbone is
             another than the run's.
+
+    >>> export(Run("results/demo.run"), Path("small"), head="linear-layer-02").folder.name
+    'small'
     """
     find_device(device)
     trials = None
@@ -256,6 +259,10 @@ def open_exported(folder: Path) -> Exported:
     Raises:
         ServingError: there is none, or it cannot be read; or what its verdicts need.
         Damaged: it is not as it was written.
+
+    >>> made = export(Run("results/demo.run"), Path("smaller"), head="linear-layer-01")
+    >>> open_exported(made.folder).head.depth
+    1
     """
     try:
         record = read_record(folder / SERVING)[0]

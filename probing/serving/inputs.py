@@ -84,8 +84,8 @@ class Result:
     evaluations: by split; one without both classes has none. rates: errors by split at the threshold of dev, which is
         `threshold`; None where none is known. left: with early exit, depth -> audio that left there.
 
-    >>> options = ScoreOptions(head="linear", split="eval")
-    >>> found = score_inputs(Path("results/demo.run"), [Path("results/demo.cache")], None, options, say=lambda text: None)
+    >>> run, cache = Path("results/demo.run"), Path("results/demo.cache")
+    >>> found = score_inputs(run, [cache], None, ScoreOptions(head="linear", split="eval"), say=lambda text: None)
     >>> found.scored, list(found.evaluations)
     (12, ['eval'])
     """

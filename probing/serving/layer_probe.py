@@ -18,6 +18,9 @@ class LayerProbe:
 
     Attributes:
         layers: the one it needs. depth: the blocks that make it. dim: width of the layer.
+
+    >>> LayerProbe(2, np.ones(16), 0.5).score(np.zeros((1, 3, 2, 8))).tolist()
+    [0.5, 0.5, 0.5]
     """
 
     tier = "pooled"

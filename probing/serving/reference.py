@@ -109,6 +109,12 @@ def reference_of(
 
     Raises:
         ProbeError: its scores cannot be read.
+
+    >>> from probing.serving import choose_head
+    >>> run = Run("results/demo.run")
+    >>> chosen = choose_head(run, name="linear-layer-02")
+    >>> sorted(reference_of(run, chosen.about.name, chosen.head).parts)
+    ['dev', 'eval']
     """
     if not (run.folder / UTTERANCES).is_file():
         return None

@@ -42,6 +42,9 @@ class Server:
         head, name. note: what a person should know of it: that it is not shown to be better than chance, or of an
             earlier version; empty if there is nothing to say. left: with early exit, depth -> audio files that left
             there so far.
+
+    >>> Server(Path("results/demo.run"), "linear-layer-02").name
+    'linear-layer-02'
     """
 
     def __init__(self, where: Path, head: str | None = None) -> None:

@@ -101,6 +101,9 @@ class Verdicts:
     are no decisions. eer: by part, with its interval. cllr: of the ratios by part, in bits. corpus: what these were
     measured on. notes: sentences that a person should know. smoothing: the noised copies that were scored in the place
     of each clip; None if there were none.
+
+    >>> Verdicts("linear-layer-02", 0.5, (Verdict("clip", "clip.wav", score=1.5),)).clips[0].name
+    'clip'
     """
 
     head: str

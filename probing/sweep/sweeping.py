@@ -68,6 +68,11 @@ def sweep(
     Raises:
         ProbeError: a split is missing or one-sided, the run folder holds something else, or, if strict, parts share a
             person or a recording.
+
+    >>> from probing.sweep import DepthOptions
+    >>> options = SweepOptions(depths=DepthOptions(()), strengths=(0.1,), control_seeds=(0,), resamples=100)
+    >>> sweep("results/demo.cache", "quick.run", options, say=lambda text: None).metric.name
+    'eer'
     """
     options = options or SweepOptions()
     started = time.perf_counter()

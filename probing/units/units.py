@@ -83,6 +83,12 @@ def units_of(
         AlignmentError: a table that is none.
         UnitError: no unit at all, or most intervals lie beyond their clips, as where times are in samples.
         ProbeError: the cache has no frames, or nothing says when they are.
+
+    >>> from cache import Cache
+    >>> cache = Cache("results/demo.cache")
+    >>> table = pd.DataFrame({"utterance_id": cache.utterances["utterance_id"], "start": 0.0, "end": 0.2, "label": "a"})
+    >>> units_of(cache, table, "segment").kind
+    'segment'
     """
     for name, value, values in (("unit", unit, UNITS), ("silence", silence, SILENT), ("short", short, SHORT)):
         if value not in values:
