@@ -260,9 +260,9 @@ def open_exported(folder: Path) -> Exported:
         ServingError: there is none, or it cannot be read; or what its verdicts need.
         Damaged: it is not as it was written.
 
-    >>> made = export(Run("results/demo.run"), Path("smaller"), head="linear-layer-01")
-    >>> open_exported(made.folder).head.depth
-    1
+    >>> open_exported(Path("missing"))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    probing.serving.heads.ServingError: missing: no exported head here ...
     """
     try:
         record = read_record(folder / SERVING)[0]
