@@ -2,13 +2,21 @@
 
 import os
 import re
+import signal
 from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch; processes started by a test have it too
+settings.register_profile("alike", deadline=None, derandomize=True)  # on every machine, whatever else runs there
+settings.load_profile("alike")
+if (
+    signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+):  # started in the background of a shell: Ctrl-C is tested all the same
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 COPIED = "files whose processes are copied of one that has imported everything"
 SLOWEST = (

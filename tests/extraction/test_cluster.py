@@ -30,6 +30,7 @@ def kill_when_at_work(said: list[str], folder: Path) -> None:
     os.kill(int(re.search(r"process (\d+)", place)[1]), signal.SIGKILL)  # type: ignore[index]
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # of Ray, about processes it leaves to end by themselves
 def test_two_workers_one_of_them_killed_make_the_cache_of_a_single_machine(backbone: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray")

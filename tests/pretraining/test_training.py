@@ -132,6 +132,7 @@ def test_an_exported_model_loads_without_a_word_and_hears_the_same(fresh: Run, t
     assert str(tmp_path) not in (tmp_path / "model" / "config.json").read_text()
 
 
+@pytest.mark.long
 def test_the_card_says_what_was_done_and_measured(fresh: Run, tmp_path: Path):
     pretrain(fresh, steps=4, every=2)
     evaluate(fresh, head_steps=3, n_heldout=2)
@@ -192,6 +193,7 @@ def test_a_device_that_is_not_there_is_refused():
         find_device("cuda:99")
 
 
+@pytest.mark.long
 def test_a_run_begins_with_given_weights_and_may_learn_its_own_units(fresh: Run, shared: Path, tmp_path: Path):
     pretrain(fresh, steps=4, every=2)
     export(fresh, tmp_path / "model")

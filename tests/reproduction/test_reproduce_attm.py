@@ -122,6 +122,7 @@ def test_measured_figures_stand_beside_the_published_ones(done: Path) -> None:
     assert "Largest weight of the weighted sum: layer " in said
 
 
+@pytest.mark.long
 def test_done_again_nothing_is_read_or_trained(done: Path, backbone: Path) -> None:
     before = (done / "attm.run" / "run.json").read_bytes()
     again = reproduce(done, backbone, {}, "--run")

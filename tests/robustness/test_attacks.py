@@ -199,6 +199,7 @@ def test_a_white_box_has_the_scores_of_the_judge_and_any_batch_the_same_attacks(
     assert all(after[name][1] < scores[name][1] for name in clips)
 
 
+@pytest.mark.long
 def test_the_command_attacks_judges_and_keeps(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -23,7 +23,7 @@ def swept(folder: Path, xor: dict[int, float], seed: int = 0) -> Run:
     return sweep(folder / "c", folder / "r", OPTIONS, say=lambda text: None)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.long)])
 def test_a_planted_xor_is_found_by_the_mlp_and_not_by_the_linear_probe(seed: int, tmp_path: Path) -> None:
     run = swept(tmp_path, {2: 4.0}, seed)
     found = run.record["mlp_finding"]

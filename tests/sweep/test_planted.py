@@ -57,7 +57,7 @@ def test_the_planted_layers_are_found(
         assert largest(by_layer(run, "weight_x_norm"), len(planted)) == planted
 
 
-@pytest.mark.parametrize("planted", [2, 4])
+@pytest.mark.parametrize("planted", [2, pytest.param(4, marks=pytest.mark.long)])
 def test_gates_alone_tell_of_a_layer_only_as_the_mean_change_of_many_seeds(planted: int, tmp_path: Path) -> None:
     plant(tmp_path / "c", {planted: 3.0}, n_layers=N_LAYERS, n=COUNTS)
     depths = DepthOptions(heads=(ATTENTIVE,), seeds=tuple(range(10)), weight_decays=(0.1,), depths=(N_LAYERS,))

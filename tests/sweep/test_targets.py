@@ -192,6 +192,7 @@ def test_depths_and_contributions_follow_the_metric(runs: dict[str, Run], name: 
     assert run.record.depth_finding.full == 3
 
 
+@pytest.mark.long
 def test_pictures_reports_and_comparisons_follow_the_metric(runs: dict[str, Run], folder: Path, tmp_path: Path) -> None:
     for name, run in runs.items():
         page = Path(save_report(run, tmp_path / f"{name}.html")).read_text(encoding="utf-8")

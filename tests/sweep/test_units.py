@@ -139,6 +139,7 @@ def typed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     return of_words, write_frames(folder / "p.cache", table, PHONES), folder / "t.csv"
 
 
+@pytest.mark.long
 def test_a_control_task_tells_what_a_probe_learns_by_heart(typed: tuple[Path, Path, Path], tmp_path: Path) -> None:
     *caches, labels = typed
     found = []
@@ -350,6 +351,7 @@ def test_messages_about_alignments_name_the_options_of_a_sweep(
         assert "--form" not in said
 
 
+@pytest.mark.long
 def test_alignments_are_read_once_and_heads_of_units_are_trained_where_asked_for(
     phones: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,6 +62,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != LOCK}
 
 
+@pytest.mark.long
 def test_what_a_killed_tuning_left_is_gone_on_from_or_replaced_when_asked(source: Source, tmp_path: Path) -> None:
     said: list[str] = []
 
@@ -103,6 +104,7 @@ def test_a_folder_that_is_no_tunings_is_not_touched(name: str, source: Source, t
     assert list(tmp_path.iterdir()) == [mine.parent]
 
 
+@pytest.mark.long
 def test_two_processes_give_the_losses_of_one(source: Source, tmp_path: Path) -> None:
     options = TuneOptions(epochs=2, batch=5, rate=1e-3)
     with socket.socket() as free:

@@ -190,7 +190,9 @@ def test_what_is_off_by_default_is_used_and_recorded_when_asked_for(
     assert first[0] != first[1]
 
 
-@pytest.mark.parametrize("recipe", ["one-stage", "attm", "attm-released"])
+@pytest.mark.parametrize(
+    "recipe", ["attm", *(pytest.param(name, marks=pytest.mark.long) for name in ("one-stage", "attm-released"))]
+)
 def test_every_recipe_tunes(recipe: str, place: Path, tmp_path: Path) -> None:
     epochs = 2 if recipe == "attm-released" else 1
     options = TuneOptions(recipe=recipe, epochs=epochs, batch=4)
@@ -210,6 +212,7 @@ def test_a_linear_probe_is_tuned_from_where_it_is(place: Path, tmp_path: Path) -
     assert made.exported.record["head"] == "single+linear-depth-02"
 
 
+@pytest.mark.long
 def test_a_new_head_is_trained_before_the_backbone_joins(place: Path, tmp_path: Path) -> None:
     options = Options(str(place / "model"), max_seconds=0.8)
     source = Source(corpus=str(place / "c.csv"), head="sls+mlp", depth=2, options=options)
