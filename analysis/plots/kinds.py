@@ -128,7 +128,7 @@ PLOTS = Registry(
     ),
     Plot(
         "training",
-        "loss by epoch of heads at full depth",
+        "loss and metric on dev by epoch of heads at full depth",
         "analysis.plots.training:head_training_curve",
         table="analysis.plots.training:of_head_training",
     ),

@@ -1,4 +1,4 @@
-"""How a training went: of a tuning, losses, the metric on dev and rates by epoch; of the heads of a sweep, losses."""
+"""How a training went, by epoch: losses and the metric on dev, of a tuning (with rates) and of the heads of a sweep."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from analysis.plots.depths import check_heads
 from analysis.plots.legends import legend
 from analysis.plots.look import look
 from analysis.plots.palette import head_colour, head_marker
+from analysis.plots.panels import axes_below
 from analysis.plots.style import (
     colours,
     dress,
@@ -21,6 +22,7 @@ from analysis.plots.style import (
     save_figure,
     titled,
     whole_numbers,
+    whole_rates,
     width_of,
 )
 from analysis.runs.loaded_run import LoadedRun
@@ -89,6 +91,7 @@ def of_head_training(run: LoadedRun) -> pd.DataFrame:
 def head_training_curve(run: str | Path | Run | LoadedRun, ax: Axes | None = None) -> Axes:
     """Loss on train (dashed) and dev by epoch of every head at full depth, of its first seed and fold.
 
+    Below, unless the axes are somebody's own, the metric on dev; runs of earlier versions have it of kept epochs only.
     Marks are epochs whose parameters the head has: that of least loss on dev, or those averaged.
 
     Args:
@@ -104,18 +107,29 @@ def head_training_curve(run: str | Path | Run | LoadedRun, ax: Axes | None = Non
     loaded = load(run)
     table = of_head_training(loaded)
     ax = ax or new_axes()
+    metric = loaded.metric
+    of_metric = f"dev_{metric.name}"
+    below = axes_below(ax, 0.6) if (table[of_metric].notna() & (table["kept"] == 0)).any() else None
     for head, rows in table.groupby("head", sort=False):
         colour = head_colour(str(head))
         ax.plot(rows["epoch"], rows["train_loss"], "--", color=colour, lw=1)
         ax.plot(rows["epoch"], rows["dev_loss"], color=colour, label=plain(str(head)))
         kept = rows[rows["kept"] == 1]
-        ax.plot(kept["epoch"], kept["dev_loss"], ls="", marker=head_marker(str(head)), color=colour, ms=5)
+        mark = {"ls": "", "marker": head_marker(str(head)), "color": colour, "ms": 5}
+        ax.plot(kept["epoch"], kept["dev_loss"], **mark)
+        if below is not None:
+            below.plot(rows["epoch"], metric.scale * rows[of_metric], color=colour)
+            below.plot(kept["epoch"], metric.scale * kept[of_metric], **mark)
     ax.plot([], [], "--", color="0.3", lw=1, label="on train")
     ax.plot([], [], color="0.3", label="on dev; marks: kept")
-    ax.set(xlabel="epoch", ylabel="loss")
+    ax.set(ylabel="loss")
+    (below or ax).set_xlabel("epoch")
+    if below is not None:
+        below.set_ylabel(metric.axis_of("\non dev"))
+        whole_rates(below, metric=metric)
     whole_numbers(ax)
     title = f"heads at depth {table['depth'].max()}, seed {table['seed'].min()}"
-    label(ax, [loaded], "dev", title, bands="losses weighted as in training")
+    label(ax, [loaded], "dev", title, bands="losses weighted as in training", lowest=below)
     legend(ax)
     return ax
 

@@ -24,6 +24,7 @@ from .stack import HeadStack
 from .workers import Workers
 
 Target = NDArray[Any]  # (N,) bool of two classes, whole numbers of more, float64 of numbers
+Figure = Callable[[Tensor], NDArray[np.float64]]  # (M,) of scores (M, N), or of many classes (M, N, C)
 CHECKPOINT_EVERY_S = 20.0
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
@@ -80,6 +81,7 @@ def train(
     device: str = "cpu",
     checkpoint: Path | None = None,
     said: Callable[[str], None] = lambda text: None,
+    figure: Figure | None = None,
 ) -> list[Tensor]:
     """Train every model on the same batches and leave it with its best parameters by dev loss.
 
@@ -97,10 +99,12 @@ def train(
         device: cpu or cuda.
         checkpoint: file to go on from if it is there, written now and then.
         said: told after each epoch.
+        figure: to be logged of the scores on dev by epoch, as `scores_of` gives them but for `prior_log_odds`; it
+            chooses nothing.
 
     Returns:
-        Of every stack, the losses (E, 2, M) of each epoch on train (while it learned) and dev; NaN after a model
-        stopped.
+        Of every stack, (E, 3, M): the losses of each epoch on train (while it learned) and on dev, and the figure; NaN
+        after a model stopped, and where there is no figure.
     """
     weights = class_weights(train_target, recipe), class_weights(dev_target, recipe)
     mean, scale = train_source.moments() if recipe.standardize else (None, None)
@@ -135,13 +139,14 @@ def train(
                 _backward(chosen, parts, train_target, weights[0], summed, device, workers, n_before)
                 workers.map(partial(state.step, factor), learning)
             state.epoch += 1
-            found = losses_of(chosen, dev_source, dev_target, weights[1], recipe.batch, device, workers)
+            still = [state.active[i] for i in learning]
+            found = losses_of(chosen, dev_source, dev_target, weights[1], recipe.batch, device, workers, still, figure)
             in_all = float(weights[0][torch.from_numpy(order)].sum())
-            for i, on_train, losses in zip(learning, summed, found, strict=True):
+            for i, on_train, (losses, figures) in zip(learning, summed, found, strict=True):
                 best = state.best[i]
                 active = state.active[i]
-                both = torch.stack([on_train / in_all, losses])
-                state.losses[i][state.epoch - 1] = torch.where(active, both, torch.nan)
+                of_epoch = torch.stack([on_train / in_all, losses, figures])
+                state.losses[i][state.epoch - 1] = torch.where(active, of_epoch, torch.nan)
                 best.offer(stacks[i], losses, state.epoch, active)
                 active &= ~recipe.stops(state.epoch, state.epoch - best.epochs)
             said(f"epoch {state.epoch}, {sum(int(active.sum()) for active in state.active)} still learning")
@@ -216,21 +221,41 @@ def losses_of(
     batch: int,
     device: str,
     workers: Workers,
-) -> list[Tensor]:
-    """Weighted mean cross-entropy, or squared error of numbers, (M,) of every stack."""
+    active: Sequence[Tensor],
+    figure: Figure | None = None,
+) -> list[tuple[Tensor, Tensor]]:
+    """Weighted mean cross-entropy, or squared error of numbers, (M,) of every stack; and the figure of its scores (M,).
+
+    The figure is NaN of models that are not active (M,).
+    """
     totals = [torch.zeros(len(stack.models), device=device) for stack in stacks]
+    shapes = [(len(stack.models), len(source), *_tail(stack)) for stack in stacks]
+    scores = None if figure is None else [torch.empty(shape) for shape in shapes]
     for part in source.batches(np.arange(len(source)), batch):
         x, mask = _on(part, device)
         deepest = max(stacks, key=lambda stack: stack.n_layers)
         x = deepest.standardized(x[:, : deepest.n_layers])
 
-        def measure(stack: HeadStack, x: Tensor = x, mask: Tensor | None = mask, part: Batch = part) -> Tensor:
-            return _loss(stack, x[:, : stack.n_layers], mask, part.rows, target, weights)
+        def measure(i: int, x: Tensor = x, mask: Tensor | None = mask, part: Batch = part) -> Tensor:
+            stack = stacks[i]
+            logits = stack(x[:, : stack.n_layers], mask)
+            if scores is not None:
+                scores[i][:, torch.from_numpy(part.rows)] = stack.read(logits).cpu()
+            return loss_of(logits, target[part.rows], weights[torch.from_numpy(part.rows)], stack.outputs)
 
-        losses = workers.map(torch.no_grad()(measure), stacks)  # each thread has its own mode
+        losses = workers.map(torch.no_grad()(measure), range(len(stacks)))  # each thread has its own mode
         for total, found in zip(totals, losses, strict=True):
             total += found
-    return [total / float(weights.sum()) for total in totals]
+
+    def figures_of(i: int) -> Tensor:
+        of_stack = torch.full(shapes[i][:1], torch.nan)
+        if figure is not None and scores is not None:
+            learning = active[i].cpu()
+            of_stack[learning] = torch.from_numpy(figure(scores[i][learning])).float()
+        return of_stack.to(device)
+
+    figures = workers.map(figures_of, range(len(stacks)))
+    return [(total / float(weights.sum()), of_stack) for total, of_stack in zip(totals, figures, strict=True)]
 
 
 def _tail(stack: HeadStack) -> tuple[int, ...]:
@@ -330,7 +355,7 @@ def _on(batch: Batch, device: str) -> tuple[Tensor, Tensor | None]:
 class _State:
     """What an interrupted training goes on from.
 
-    losses: see `train`.
+    losses: and the figure, see `train`.
     """
 
     def __init__(self, stacks: Sequence[HeadStack], recipe: Recipe) -> None:
@@ -339,7 +364,7 @@ class _State:
         kind = Successors if recipe.successors else Best
         self.best = [kind(stack, recipe.keep) for stack in stacks]
         self.active = [torch.ones(len(stack.models), dtype=torch.bool, device=stack.mean.device) for stack in stacks]
-        self.losses = [torch.full((recipe.epochs, 2, one.numel()), torch.nan, device=one.device) for one in self.active]
+        self.losses = [torch.full((recipe.epochs, 3, one.numel()), torch.nan, device=one.device) for one in self.active]
 
     def step(self, factor: float, i: int) -> None:
         """Take a step with stack i."""
@@ -388,5 +413,5 @@ class _State:
             if isinstance(best, Successors):
                 best.pending = part["pending"]
             self.active[i] = part["active"]
-            if "log" in part:  # earlier versions kept none
-                self.losses[i] = part["log"]
+            if "log" in part:  # earlier versions kept none, or no figure
+                self.losses[i][:, : part["log"].shape[1]] = part["log"]

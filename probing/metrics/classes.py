@@ -81,12 +81,14 @@ class ClassTrials:
         self, cluster: NDArray[np.intp], n_clusters: int, counts: NDArray[np.number]
     ) -> dict[str, NDArray[np.float64]]:
         """Sums (R, M) or (R, 1) over the trials of each resample, given how often (R, K) it drew each cluster."""
-        from scipy.sparse import csr_array  # a wrong option must not wait for it
-
         weights = counts.astype(np.float64)
         ones = np.ones(len(cluster))
 
         def by_class(values: NDArray[np.float64], classes: NDArray[np.intp]) -> NDArray[np.float64]:
+            if n_clusters == 1:
+                return weights * np.bincount(classes, values, self.n_classes)
+            from scipy.sparse import csr_array  # a wrong option must not wait for it
+
             of_clusters = csr_array((values, (cluster, classes)), shape=(n_clusters, self.n_classes))
             return np.asarray(weights @ of_clusters)
 

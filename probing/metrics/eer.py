@@ -92,15 +92,15 @@ def eer(bonafide: ArrayLike, scores: ArrayLike) -> float:
     spoof = np.sort(values[~is_bonafide])
 
     def crossed(score: float) -> bool:
-        rejected = np.searchsorted(human, score, "right")
-        accepted = len(spoof) - np.searchsorted(spoof, score, "right")
+        rejected = human.searchsorted(score, "right")
+        accepted = len(spoof) - spoof.searchsorted(score, "right")
         return int(rejected) * len(spoof) >= int(accepted) * len(human)
 
     # the least score above which misses are as many as false alarms; there is one, as above the highest all is missed
     candidates = [kind[i] for kind in (human, spoof) if (i := bisect_left(kind, True, key=crossed)) < len(kind)]
     score = min(candidates)
-    miss = (np.searchsorted(human, score, "left") / len(human), np.searchsorted(human, score, "right") / len(human))
-    passed = (np.searchsorted(spoof, score, "left") / len(spoof), np.searchsorted(spoof, score, "right") / len(spoof))
+    miss = human.searchsorted(score, "left") / len(human), human.searchsorted(score, "right") / len(human)
+    passed = spoof.searchsorted(score, "left") / len(spoof), spoof.searchsorted(score, "right") / len(spoof)
     before = 1 - passed[0] - miss[0]
     after = miss[1] + passed[1] - 1
     return float(miss[0] + before / (before + after) * (miss[1] - miss[0]))

@@ -160,6 +160,7 @@ class _Training:
                 device=device,
                 checkpoint=self.folder / f"training-{i:03d}.pt",
                 said=partial(_tell, said, count, told),
+                figure=lambda scores: self.task.values(dev.target, self._read(scores)),
             )
             on_dev = [self._read(found) for found in scores_of(group, self.sources["dev"], recipe.batch, device)]
             chosen = [_chosen(stack, found, dev) for stack, found in zip(group, on_dev, strict=True)]
@@ -175,8 +176,7 @@ class _Training:
                         unit = (self.level, self.step)
                         head = Head(stack.take(m), n_frames, about, unit=unit, inside=self.inside)
                         of_model = {part: found[number][j] for part, found in scores.items()}
-                        reached = self.task.metric.loss(rate)  # turned back
-                        log = TrainingLog(model, losses[number][:, :, m].numpy(), reached)
+                        log = TrainingLog(model, losses[number][:, :, m].numpy())
                         best[key] = rate, FittedHead(model, (head,), (log,), of_model)
             said(count * (recipe.epochs - told[0]), "scored")
         return [member for _, member in best.values()]

@@ -26,19 +26,18 @@ TRACKERS = ("none", "tensorboard")
 class TrainingLog:
     """The training of one model.
 
-    model: which. losses: (E, 2) of each epoch, on train while it learned, and on dev; NaN after it stopped. reached:
-    the metric on dev of the parameters that were kept. fold: of a cross-validation, which.
+    model: which. epochs: (E, 3), of each the losses on train while it learned and on dev, and the metric on dev; NaN
+    after it stopped. fold: of a cross-validation, which.
     """
 
     model: Model
-    losses: NDArray[np.float32]
-    reached: float
+    epochs: NDArray[np.float32]
     fold: int = 0
 
     def table(self, recipe: Recipe, metric: Metric) -> pd.DataFrame:
         """One row an epoch, see `training_table`."""
-        epochs = np.flatnonzero(np.isfinite(self.losses[:, 1]))
-        on_dev = self.losses[epochs, 1]
+        epochs = np.flatnonzero(np.isfinite(self.epochs[:, 1]))
+        on_train, on_dev, figure = self.epochs[epochs].T
         kept = np.zeros(len(epochs), bool)
         lowest = np.argsort(on_dev, kind="stable")[: recipe.keep] + recipe.successors
         kept[lowest[lowest < len(epochs)]] = True
@@ -51,10 +50,10 @@ class TrainingLog:
                 "learning_rate": self.model.learning_rate,
                 "weight_decay": self.model.weight_decay,
                 "epoch": epochs + 1,
-                "train_loss": self.losses[epochs, 0],
+                "train_loss": on_train,
                 "dev_loss": on_dev,
                 "kept": kept.astype(int),
-                f"dev_{metric.name}": np.where(kept, self.reached, np.nan),
+                f"dev_{metric.name}": figure,
             }
         )
 
@@ -70,7 +69,7 @@ def training_table(logs: Iterable[TrainingLog], recipe: Recipe, metric: Metric) 
     Returns:
         head, depth, seed, fold, learning_rate, weight_decay, epoch (from 1), train_loss (the mean while it learned),
         dev_loss, kept (1 where the parameters of the epoch are, or are part of, those of the head), and the metric
-        on dev of the parameters kept, in the rows where they were.
+        on dev of the parameters of the epoch. That of a mean of several epochs is in the results of the run.
     """
     table = pd.concat([log.table(recipe, metric) for log in logs], ignore_index=True)
     step = -(-len(table) // MOST_ROWS)

@@ -142,6 +142,10 @@ class Task:
             return trials.r2()
         return trials.figures()[self.metric.name]
 
+    def values(self, target: Values, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The same (M,) of scores (M, N, ...) of models, NaN where one is no number."""
+        return np.array([self.value(target, one) if np.isfinite(one).all() else np.nan for one in scores])
+
     def loss(self, target: Values, scores: NDArray[np.float64]) -> float:
         """The same, turned so that lower is better; infinite where a score is no number."""
         return self.losses(target, scores)[0]

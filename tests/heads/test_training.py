@@ -149,6 +149,41 @@ def test_an_interrupted_training_ends_as_one_that_was_not(
     assert [path.name for path in tmp_path.iterdir()] == ["training.pt"]
 
 
+def test_a_figure_on_dev_is_logged_of_every_epoch_and_changes_no_weight(tmp_path: Path) -> None:
+    sources = PooledSource(planted(0)), PooledSource(planted(1))
+    checkpoint = tmp_path / "training.pt"
+
+    def rates(scores: Tensor) -> NDArray[np.float64]:
+        return np.array([eer(BONAFIDE, one) for one in scores.numpy()])
+
+    def trained(recipe: Recipe, **more: object) -> tuple[HeadStack, Tensor]:
+        stack = HeadStack(models(), N_LAYERS, 2 * DIM, False)
+        (log,) = train([stack], sources[0], BONAFIDE, sources[1], BONAFIDE, recipe, **more)  # type: ignore[arg-type]
+        return stack, log
+
+    recipe = replace(RECIPE, keep=1, epochs=6, patience=2)
+    (bare, without), (stack, log) = trained(recipe), trained(recipe, figure=rates)
+    assert all(torch.equal(value, stack.learned()[name]) for name, value in bare.learned().items())
+    assert log.shape == (6, 3, len(models()))
+    assert torch.equal(without[:, :2].nan_to_num(), log[:, :2].nan_to_num())
+    assert without[:, 2].isnan().all()
+    assert torch.equal(log[:, 2].isnan(), log[:, 1].isnan())
+    best = log[:, 1].nan_to_num(torch.inf).argmin(0)
+    reached = rates(scores_of([stack], sources[1])[0])
+    np.testing.assert_allclose(log[best, 2, torch.arange(len(models()))], reached, atol=1e-6)
+    # a checkpoint of an earlier version has losses only, and is gone on from
+    trained(replace(recipe, epochs=2), checkpoint=checkpoint)
+    content = torch.load(checkpoint, weights_only=True)
+    content["stacks"][0]["log"] = torch.full((6, 2, len(models())), torch.nan).index_copy_(
+        0, torch.arange(2), content["stacks"][0]["log"][:2, :2]
+    )
+    torch.save(content, checkpoint)
+    again = trained(recipe, checkpoint=checkpoint, figure=rates)[1]
+    assert torch.equal(again[:, :2].nan_to_num(), log[:, :2].nan_to_num())
+    assert again[:2, 2].isnan().all()
+    assert torch.equal(again[2:, 2].nan_to_num(), log[2:, 2].nan_to_num())
+
+
 def test_a_checkpoint_of_other_models_is_not_gone_on_from(tmp_path: Path) -> None:
     sources = PooledSource(planted(0)), PooledSource(planted(1))
     checkpoint = tmp_path / "training.pt"

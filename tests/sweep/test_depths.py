@@ -106,19 +106,26 @@ def test_the_training_of_every_head_is_kept_by_epoch_and_drawn(run: Run) -> None
         assert of["epoch"].tolist() == list(range(1, len(of) + 1))
         assert len(of) == epochs or of["dev_loss"].idxmin() < of.index[-1]
         assert of.index[of["kept"] == 1].tolist() == [of["dev_loss"].idxmin()]
-        assert of["dev_eer"].dropna().tolist() == [pytest.approx(on_dev[head, depth, seed], abs=1e-5)]
+        assert of["dev_eer"].notna().all()
+        assert of["dev_eer"].nunique() > 1
+        assert of["dev_eer"][of["kept"] == 1].tolist() == [pytest.approx(on_dev[head, depth, seed], abs=1e-5)]
         assert of["train_loss"].iloc[-1] < of["train_loss"].iloc[0]
     drawn = PLOTS["training"].draw([load(run)])
     assert set(HEADS) <= {line.get_label() for line in drawn.get_lines()}
+    _, below = drawn.figure.axes
+    shown = {head: of["dev_eer"] for head, of in table[(table["depth"] == 3) & (table["seed"] == 0)].groupby("head")}
+    curves = [line.get_ydata() for line in below.get_lines() if line.get_linestyle() == "-"]
+    for head, curve in zip(HEADS, curves, strict=True):
+        np.testing.assert_allclose(curve, 100 * shown[head])
     shown = PLOTS["training"].numbers([load(run)])
     assert set(zip(shown["head"], shown["depth"], shown["seed"], strict=True)) == {(head, 3, 0) for head in HEADS}
 
 
 def test_a_table_of_many_models_leaves_epochs_out_but_none_that_was_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("probing.sweep.training_log.MOST_ROWS", 100)
-    losses = np.linspace(1, 0, 40, dtype=np.float32)[:, None].repeat(2, axis=1)
-    losses[33, 1] = -1
-    logs = [TrainingLog(Model("mean", "linear", depth), losses, 0.1) for depth in range(5)]
+    epochs = np.linspace(1, 0, 40, dtype=np.float32)[:, None].repeat(3, axis=1)
+    epochs[33, 1] = -1
+    logs = [TrainingLog(Model("mean", "linear", depth), epochs) for depth in range(5)]
     table = training_table(logs, QUICK.depths.training(), METRICS["eer"])
     assert len(table) == 5 * 21
     assert table["epoch"].unique().tolist() == [*range(1, 34, 2), 34, *range(35, 40, 2)]
@@ -126,9 +133,9 @@ def test_a_table_of_many_models_leaves_epochs_out_but_none_that_was_kept(monkeyp
 
 
 def test_the_successors_of_the_best_epochs_are_what_a_recipe_keeps() -> None:
-    losses = np.array([[3, 3], [2, 1], [2, 2], [1, 0], [np.nan, np.nan]], np.float32)
+    epochs = np.array([[3, 3, 0.3], [2, 1, 0.2], [2, 2, 0.1], [1, 0, 0.1], [np.nan, np.nan, np.nan]], np.float32)
     recipe = replace(recipe_of("attm-released", "frames"), keep=2)
-    table = TrainingLog(Model("mean", "linear", 1), losses, 0.1).table(recipe, METRICS["eer"])
+    table = TrainingLog(Model("mean", "linear", 1), epochs).table(recipe, METRICS["eer"])
     assert table["kept"].tolist() == [0, 0, 1, 0]  # the best epoch is the last and has no successor
 
 

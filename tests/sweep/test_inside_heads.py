@@ -96,7 +96,7 @@ def test_heads_of_a_fold_are_those_trained_without_it(phones: tuple[Path, Path],
     trained = read_training(run.folder)
     assert set(trained["fold"]) == {0, 1, 2}
     of_fold = trained.query("head == 'mean+linear' and depth == 2 and fold == 1")["dev_loss"]
-    np.testing.assert_allclose(of_fold, mine.logs[0].losses[: len(of_fold), 1], rtol=1e-4)
+    np.testing.assert_allclose(of_fold, mine.logs[0].epochs[: len(of_fold), 1], rtol=1e-4)
 
 
 def test_folds_of_utterances_train_heads_for_spoofing_and_numbers(phones: tuple[Path, Path], tmp_path: Path) -> None:
