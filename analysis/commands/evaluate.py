@@ -64,7 +64,7 @@ def evaluate(
         _print_json(found, factors)
     else:
         _print(evaluated, factors)
-    tables.write(found.table, _shown(found.table, factors), scores.name)
+    tables.write(found.table, _shown(found.table, factors, digits=2), scores.name)
     if folder:
         _keep(found, factors, folder, scores.name, evaluated.others)
 
@@ -122,8 +122,8 @@ def _keep(found: Any, factors: list[str], folder: Path, title: str, others: dict
     out.print(f"Picture: {shown}\nTable:   {folder / 'evaluation.csv'}", markup=False)
 
 
-def _shown(table: pd.DataFrame, factors: list[str]) -> Table:
-    """Every figure of every condition, as its metric says that it is shown."""
+def _shown(table: pd.DataFrame, factors: list[str], digits: int = 4) -> Table:
+    """Every figure of every condition, as its metric says that it is shown, per cent with so many digits."""
     metrics = import_module("probing.metrics.figures").METRICS
     percent = [name for name, metric in metrics.items() if metric.percent] + ["t_eer"]
     rates = {name + end for name in percent for end in ("", "_low", "_high")}
@@ -132,16 +132,16 @@ def _shown(table: pd.DataFrame, factors: list[str]) -> Table:
         title = name.replace("_", " ") + (" %" if name in rates else "")
         shown.add_column(title, justify="left" if name in factors else "right")
     for row in table.to_dict("records"):
-        shown.add_row(*(_figure(name, value, name in rates) for name, value in row.items()))
+        shown.add_row(*(_figure(name, value, name in rates, digits) for name, value in row.items()))
     return shown
 
 
-def _figure(name: str, value: Any, percent: bool) -> str:
-    """Error rates in per cent, whole numbers as they are, all else to six digits; nothing where there is no figure."""
+def _figure(name: str, value: Any, percent: bool, digits: int) -> str:
+    """Error rates in per cent, whole numbers as they are, all else two digits longer; nothing where there is none."""
     import pandas as pd
 
     if isinstance(value, str) or pd.isna(value):
         return value if isinstance(value, str) else ""
     if name.startswith("n_"):
         return f"{value:,.0f}"
-    return f"{100 * value:z.4f}" if percent else f"{value:z.6f}"
+    return f"{100 * value:z.{digits}f}" if percent else f"{value:z.{digits + 2}f}"

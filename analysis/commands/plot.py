@@ -113,8 +113,8 @@ def plot(
         for text in import_module("analysis.plots.pareto").not_drawn(analysis.load_many(loaded)):
             console.print(text, markup=False)
     if numbers is not None:
-        metric = loaded[0].metric
         texts = import_module("analysis.tables").with_intervals(numbers)
-        tables.write(numbers, texts.rename(columns={metric.name: metric.axis}), analysis.caption(drawn))
+        texts = import_module("analysis.tables.of_plots").in_words(texts, loaded[0].metric)
+        tables.write(numbers, texts, analysis.caption(drawn))
     if look.is_paper:
         out.print(f"For the caption: {analysis.caption(drawn)}", markup=False)

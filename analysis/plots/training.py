@@ -81,9 +81,10 @@ def training_curve(folder: str | Path, ax: Axes | None = None) -> Axes:
 
 
 def of_head_training(run: LoadedRun) -> pd.DataFrame:
-    """The training that `head_training_curve` draws; see `probing.sweep.training_log.training_table`."""
+    """What `head_training_curve` draws: rows of `probing.sweep.training_log.training_table`, error rates in per cent."""
     check_heads(run)
     table = read_training(run.folder)
+    table[f"dev_{run.metric.name}"] *= run.metric.scale
     chosen = (table["depth"] == table["depth"].max()) & (table["seed"] == table["seed"].min())
     return table[chosen & (table["fold"] == table["fold"].min())].reset_index(drop=True)
 
@@ -118,8 +119,8 @@ def head_training_curve(run: str | Path | Run | LoadedRun, ax: Axes | None = Non
         mark = {"ls": "", "marker": head_marker(str(head)), "color": colour, "ms": 5}
         ax.plot(kept["epoch"], kept["dev_loss"], **mark)
         if below is not None:
-            below.plot(rows["epoch"], metric.scale * rows[of_metric], color=colour)
-            below.plot(kept["epoch"], metric.scale * kept[of_metric], **mark)
+            below.plot(rows["epoch"], rows[of_metric], color=colour)
+            below.plot(kept["epoch"], kept[of_metric], **mark)
     ax.plot([], [], "--", color="0.3", lw=1, label="on train")
     ax.plot([], [], color="0.3", label="on dev; marks: kept")
     ax.set(ylabel="loss")

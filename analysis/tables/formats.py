@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
+import textwrap
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,14 @@ from probing.console import visible
 
 SUFFIXES = (".csv", ".tex", ".md")
 NUMBER = re.compile(r"\s*[-+<]?\s*\d")  # how the text of a number begins
+NO_NUMBER = ("not measured", "none shown", "by fold")
 MINUS = re.compile(r"(?<![\w.)\]-])-(?=\.?\d)")
+POWER = re.compile(r"(?:1(?=e)|(\d[\d.]*))e([+-])0*(\d+)")  # 1e-05
+LINE_PT = 480.0  # about what a page is wide between its margins, and a line across two columns of a paper
+LETTER_PT = 4.8  # of Computer Modern at 10 pt on average
+GAPS_PT = 12.0, 8.0  # two times \tabcolsep, as it is and in wide tables
+SIZES = {"": 1.0, r"\small": 0.93, r"\footnotesize": 0.86, r"\scriptsize": 0.79}  # widths of letters
+PAGE_ROWS = 50
 LAST_OF_PDFTEX = "\u024f"  # the last letter of extended Latin, which pdfLaTeX knows
 # [ and * would be taken for options of the line break before them
 SPECIAL = {
@@ -94,7 +104,7 @@ def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
         pair = next((one for one in pairs if set(one) <= set(names)), None)
         column = table.iloc[:, place]
         if pair is None:
-            found[name] = column.map(_text)
+            found[name] = _texts(column)
             continue
         ends |= set(pair)
         three = [column, table[pair[0]], table[pair[1]]]
@@ -128,16 +138,31 @@ def _interval(value: Any, low: Any, high: Any, digits: int) -> str:
     return f"{value:z.{digits}f} [{low:z.{digits}f}, {high:z.{digits}f}]"
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if pd.isna(value):
-        return ""
-    return f"{value:z.4g}" if isinstance(value, float) else str(value)
+def _texts(column: pd.Series[Any]) -> pd.Series[str]:
+    """Four digits of the largest number, and as many behind the point of all; of each its own where that blurs one."""
+    numbers = [value for value in column if isinstance(value, float) and math.isfinite(value)]
+    bare = [f"{value:.4g}" for value in numbers]
+    behind = max((len(text.partition(".")[2]) for text in bare), default=0)
+    largest = max(map(abs, numbers), default=0.0)
+    behind = min(behind, max(0, 3 - math.floor(math.log10(largest)))) if largest else 0
+    blurs = any(abs(round(value, behind) - value) > 0.1 * abs(value) for value in numbers)
+    form = "z.4g" if blurs or any("e" in text for text in bare) else f"z.{behind}f"
+
+    def text_of(value: Any) -> str:
+        if isinstance(value, str):
+            return value
+        if pd.isna(value):
+            return ""
+        return format(value, form) if isinstance(value, float) else str(value)
+
+    return column.map(text_of)
 
 
 def as_latex(table: pd.DataFrame, title: str = "") -> str:
     r"""A `tabular` with the rules of booktabs, and a comment of what its preamble needs.
+
+    One that is wider than a page lacks columns without any value, which a comment names; has its heads in several
+    lines; and smaller letters if need be.
 
     >>> print(as_latex(pd.DataFrame({"head": ["a_b & c"], "EER (%)": ["-0.3 [-1.0, 0.2]"]})))
     % Needs \usepackage{booktabs} in the preamble.
@@ -150,29 +175,72 @@ def as_latex(table: pd.DataFrame, title: str = "") -> str:
     \end{tabular}
     <BLANKLINE>
     """
-    texts = table.map(_text)
-    needs = [r"% Needs \usepackage{booktabs} in the preamble."]
+    texts = pd.concat([_texts(column) for _, column in table.items()], axis=1) if len(table.columns) else table
+    notes = [r"% Needs \usepackage{booktabs} in the preamble."]
     everything = "".join([*map(str, texts.columns), *texts.to_numpy().ravel()])
     if any(letter > LAST_OF_PDFTEX and letter not in SPECIAL for letter in visible(everything)):
-        needs.append("% Has letters that LuaLaTeX or XeLaTeX set with a font that has them, and pdfLaTeX does not.")
+        notes.append("% Has letters that LuaLaTeX or XeLaTeX set with a font that has them, and pdfLaTeX does not.")
+    if len(texts) > PAGE_ROWS:
+        notes.append(rf"% {len(texts)} rows, more than a page holds: longtable (\usepackage{{longtable}}) breaks them.")
+    is_wide = _points(texts, texts.columns) > LINE_PT
+    begin, end = [], []
+    if is_wide and len(texts) and not (filled := (texts != "").any().to_numpy()).all():
+        notes.append(f"% Columns without any value are left out: {', '.join(map(visible, texts.columns[~filled]))}")
+        texts = texts.loc[:, filled]
     numbers = [_is_numeric(texts.iloc[:, i]) for i in range(texts.shape[1])]
+    heads = [_escaped(str(name), False) for name in texts.columns]
+    if is_wide:
+        broken = [_broken(str(name), texts.iloc[:, i]) for i, name in enumerate(texts.columns)]
+        heads = [_stacked(name, is_number) for name, is_number in zip(broken, numbers, strict=True)]
+        sizes = {size: _points(texts, broken, share, GAPS_PT[1]) for size, share in SIZES.items()}
+        size = next((size for size, points in sizes.items() if points <= LINE_PT), r"\scriptsize")
+        begin, end = [rf"\begingroup{size}\setlength{{\tabcolsep}}{{{GAPS_PT[1] / 2:g}pt}}"], [r"\endgroup"]
+        if sizes[size] > LINE_PT:
+            notes.append(f"% About {sizes[size] / 72:.0f} inches wide: leave columns out, or turn the page.")
     lines = [
-        *needs,
+        *notes,
         *([f"% {' '.join(visible(title).split())}"] if title else []),
+        *begin,
         rf"\begin{{tabular}}{{{''.join('r' if one else 'l' for one in numbers)}}}",
         r"\toprule",
-        rf"{' & '.join(_escaped(str(name), False) for name in texts.columns)} \\",
+        rf"{' & '.join(heads)} \\",
         r"\midrule",
     ]
     for row in texts.itertuples(index=False, name=None):
         cells = [_escaped(text, is_number) for text, is_number in zip(row, numbers, strict=True)]
         lines.append(rf"{' & '.join(cells)} \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", *end, ""])
+
+
+def _points(texts: pd.DataFrame, names: Iterable[Any], share: float = 1.0, gap: float = GAPS_PT[0]) -> float:
+    """About how wide a table is set; lines of a name stand one below the other."""
+    letters = [max(map(len, [*texts.iloc[:, i], *str(name).split("\n")])) for i, name in enumerate(names)]
+    return LETTER_PT * share * sum(letters) + gap * len(letters)
+
+
+def _broken(name: str, cells: pd.Series[str]) -> str:
+    """The head of a column in lines that are no wider than its cells, if its words are not."""
+    return textwrap.fill(name, max(1, *map(len, [*cells, *name.split()])), break_on_hyphens=False)
+
+
+def _stacked(name: str, is_number: bool) -> str:
+    """The lines of a head, one below the other."""
+    lines = [_escaped(line, False) for line in name.split("\n")]
+    side = "r" if is_number else "l"
+    stack = r" \\ ".join(lines)
+    return stack if len(lines) == 1 else rf"\begin{{tabular}}[b]{{@{{}}{side}@{{}}}}{stack}\end{{tabular}}"
 
 
 def _escaped(text: str, is_number: bool) -> str:
     shown = "".join(SPECIAL.get(letter, letter) for letter in visible(text))
-    return MINUS.sub("$-$", shown) if is_number else shown
+    return POWER.sub(_power, MINUS.sub("$-$", shown)) if is_number else shown
+
+
+def _power(found: re.Match[str]) -> str:
+    """A number such as 3e-05 as powers of ten are set."""
+    digits, sign, power = found.groups()
+    times = rf"{digits} \times " if digits else ""
+    return rf"${times}10^{{{sign.replace('+', '')}{power}}}$"
 
 
 def as_markdown(table: pd.DataFrame, title: str = "") -> str:
@@ -184,7 +252,7 @@ def as_markdown(table: pd.DataFrame, title: str = "") -> str:
     | a\\|b | 12.5 |
     <BLANKLINE>
     """
-    texts = table.map(_text)
+    texts = pd.concat([_texts(column) for _, column in table.items()], axis=1) if len(table.columns) else table
     numbers = [_is_numeric(texts.iloc[:, i]) for i in range(texts.shape[1])]
     lines = [f"{_marked(title)}\n"] if title else []
     rows: list[tuple[Any, ...]] = [tuple(map(str, texts.columns)), *texts.itertuples(index=False, name=None)]
@@ -200,6 +268,6 @@ def _marked(text: str) -> str:
 
 
 def _is_numeric(texts: pd.Series[str]) -> bool:
-    """Whether a column is of numbers, with intervals or without; one of the cells may be empty."""
-    there = [text for text in texts if text.strip()]
+    """Whether a column is of numbers, with intervals or without; cells may be empty, or say why there is none."""
+    there = [text for text in texts if text.strip() and text not in NO_NUMBER]
     return bool(there) and all(NUMBER.match(text) for text in there)

@@ -17,9 +17,32 @@ from probing.exits import find_exits
 from probing.metrics import confusion
 from probing.runs.condition_names import condition_values
 from probing.runs.simultaneous import layer_bands
+from probing.targets.metrics import Metric
 
 Some = Sequence[LoadedRun]
 ENDS = ["low", "high"]
+WORDS = {"n_bonafide": "bona fide", "n_spoof": "spoof", "blocks": "blocks (%)", "macs": "MAC (%)"}
+WORDS |= {
+    "recall": "recall (%)",
+    "best": "best in (%)",
+    "gmacs": "GMAC",
+    "gmacs_needed": "GMAC needed",
+    "gmacs_whole": "GMAC in all",
+}
+
+
+def in_words(table: pd.DataFrame, metric: Metric) -> pd.DataFrame:
+    """A table of a figure with its columns called as people read them, without caches, which its caption names.
+
+    >>> from probing.targets.metrics import METRICS
+    >>> in_words(pd.DataFrame(columns=["best_layer", "eer", "dev_eer"]), METRICS["eer"]).columns.to_list()
+    ['best layer', 'EER (%)', 'EER on dev (%)']
+    """
+    words = WORDS | {metric.name: metric.axis, f"dev_{metric.name}": metric.axis_of(" on dev")}
+    shown = table.drop(columns="cache", errors="ignore")
+    if "metric" in shown:
+        shown["metric"] = shown["metric"].str.replace("_", " ")
+    return shown.rename(columns=lambda name: words.get(name, str(name).replace("_", " ")))
 
 
 def of_layers(

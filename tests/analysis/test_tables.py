@@ -1,6 +1,8 @@
 """Tables as LaTeX, Markdown and csv, of figures and of commands."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +74,49 @@ def test_a_minus_is_set_as_one_in_numbers_and_stays_a_hyphen_in_names() -> None:
 def test_letters_that_pdflatex_does_not_know_are_said_in_a_comment() -> None:
     assert "XeLaTeX" in as_latex(pd.DataFrame({"attack": ["音声"]}))
     assert "XeLaTeX" not in as_latex(pd.DataFrame({"attack": ["é R² – …"]}))
+
+
+def test_a_wide_table_has_its_heads_in_lines_smaller_letters_and_no_empty_columns() -> None:
+    names = [f"voiceless_fricative {i} & more" for i in range(9)]
+    narrow = pd.DataFrame({name: [1.5, 20.25] for name in names[:2]})
+    wide = pd.DataFrame({"backbone": ["a" * 30, "b"], **{name: [1.5, 20.25] for name in names}, "no_one": ["", ""]})
+    assert r"voiceless\_fricative 0 \& more & voiceless" in as_latex(narrow)
+    tex = as_latex(wide)
+    assert "% Columns without any value are left out: no_one" in tex
+    assert r"\begin{tabular}{lrrrrrrrrr}" in tex
+    assert r"\begin{tabular}[b]{@{}r@{}}voiceless\_fricative \\ 0 \& more\end{tabular}" in tex
+    assert re.search(r"\\begingroup\\\w+\\setlength\{\\tabcolsep\}\{4pt\}\n\\begin\{tabular\}", tex)
+    assert tex.endswith("\\end{tabular}\n\\endgroup\n")
+    assert "inches wide" in as_latex(pd.concat([wide, wide.add_suffix("x")], axis=1))
+    assert "60 rows, more than a page holds" in as_latex(pd.concat([narrow] * 30))
+
+
+def test_numbers_of_a_column_have_as_many_digits_and_small_ones_keep_theirs() -> None:
+    table = pd.DataFrame({"computed": [24.87, 31.7, 100.0], "C": [1e-5, 0.1, 1.0], "layer": [1, 2, 3]})
+    table["cost"] = ["1.2", "not measured", ""]
+    assert with_intervals(table).iloc[:, :2].to_numpy().tolist() == [["24.9", "1e-05"], ["31.7", "0.1"], ["100.0", "1"]]
+    tex = as_latex(table)
+    assert r"\begin{tabular}{rrrr}" in tex
+    assert r"24.9 & $10^{-5}$ & 1 & 1.2 \\" in tex
+    assert r"$3 \times 10^{-5}$" in as_latex(pd.DataFrame({"C": [3e-5]}))
+    assert "| 24.9 | 1e-05 | 1 | 1.2 |" in as_markdown(table)
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs LaTeX")
+def test_latex_sets_every_letter_with_booktabs_alone(tmp_path: Path) -> None:
+    figures = {f"n_{i} {FOREIGN[:12]}": [1e-5, 2.0] for i in range(12)}
+    foreign = pd.DataFrame({FOREIGN: [FOREIGN, "[1] * é ²"], **figures})
+    (tmp_path / "t.tex").write_text(
+        "\\documentclass{article}\n\\usepackage{booktabs}\n\\begin{document}\n"
+        + as_latex(foreign, FOREIGN)
+        + as_latex(pd.DataFrame({"head": ["a_b"], "EER (%)": ["-0.3 [-1.0, 0.2]"]}))
+        + "\\end{document}\n",
+        encoding="utf-8",
+    )
+    words = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
+    found = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
+    assert found.returncode == 0, found.stdout[-2000:]
+    assert "Missing character" not in found.stdout
 
 
 def test_figures_stand_with_their_intervals_and_no_zero_is_negative() -> None:

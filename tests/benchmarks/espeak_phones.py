@@ -7,7 +7,7 @@ FOLDER then holds audio/*.flac (22,050 Hz, as synthesised), manifest.csv (speake
 disjoint in them), phones.csv and classes.csv: `utterance_id,start,end,label`, the same intervals labelled by phone and
 by manner and place in ten classes, these with the column `phone`; pauses are `sil`. The same seed gives the same files.
 
-    probe extract c FOLDER/manifest.csv --frames
+    probe extract c --corpus FOLDER/manifest.csv --frames
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ of 10 s at most, where they lie; splits are disjoint in them), textgrids/*.TextG
 classes.csv: `utterance_id,start,end,label,phone`, the same intervals labelled by manner in ten classes. The same seed
 gives the same files.
 
-    probe extract c FOLDER/manifest.csv --frames
+    probe extract c --corpus FOLDER/manifest.csv --frames
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ two of three utterances these are spoofs, in the third they are human too, so th
 then holds audio/*.flac, manifest.csv (an utterance is spoof if any of it is) and stretches.csv: `utterance_id,start,
 end,label` of every moment. The same seed gives the same files.
 
-    probe extract c FOLDER/manifest.csv --frames
+    probe extract c --corpus FOLDER/manifest.csv --frames
 """
 
 from __future__ import annotations
