@@ -81,7 +81,7 @@ def training_curve(folder: str | Path, ax: Axes | None = None) -> Axes:
 
 
 def of_head_training(run: LoadedRun) -> pd.DataFrame:
-    """What `head_training_curve` draws: rows of `probing.sweep.training_log.training_table`, error rates in per cent."""
+    """What `head_training_curve` draws, from `probing.sweep.training_log.training_table`; error rates in per cent."""
     check_heads(run)
     table = read_training(run.folder)
     table[f"dev_{run.metric.name}"] *= run.metric.scale
