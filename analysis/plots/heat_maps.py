@@ -16,7 +16,7 @@ from analysis.plots.panels import is_alone
 from analysis.plots.style import figure_of, width_of
 
 LOSSES = 60.0  # % of an error rate at which the colours end, if none is higher
-LETTER = 0.58  # width of a character, in sizes of the text
+LETTER = 0.64  # width of a character, in sizes of the text: of a digit
 
 
 def layer_map(
@@ -29,8 +29,8 @@ def layer_map(
 ) -> str:
     """A heat map of shares (%) by layer across and something else down, each with its text.
 
-    Cells without a value are hatched. Of texts of two lines the first alone is written where both do not fit, and none
-    where that does not either.
+    Cells without a value are hatched. Of texts of two lines the first alone is written in rows where both do not fit,
+    and none anywhere where that does not either.
 
     Args:
         table: a row a line, a column a layer; its index names the rows.
@@ -55,7 +55,7 @@ def layer_map(
         cmap="cividis",
         vmin=0,
         vmax=vmax if vmax is not None else max(LOSSES, highest),
-        linewidths=0.5 if texts is not None else 0.2,
+        linewidths=0.5 if texts is not None else 0,
         cbar_kws={"label": told, "aspect": 30, "pad": 0.02},
         ax=ax,
     )
@@ -74,15 +74,19 @@ def hatch(ax: Axes, rows: Collection[int], n_columns: int) -> None:
 def _that_fit(texts: pd.DataFrame, ax: Axes, names: int) -> tuple[pd.DataFrame | None, str]:
     """The texts, or their first lines, or None, and what was left out; `names` is how long the names of rows are."""
     inches = look().cell_pt / 72
-    beside = (0.55 * look().tick_pt * names + 7 * look().font_size) / 72  # names, and the colour bar with its label
+    # names, and the colour bar with its numbers and label
+    beside = (0.55 * look().tick_pt * names + 10 * look().font_size) / 72
     width = max(0.1, float(figure_of(ax).get_size_inches()[0]) - beside if is_alone(ax) else 0.9 * width_of(ax))
     height = float(figure_of(ax).get_size_inches()[1] * ax.get_position().height)
-    cell = (width / texts.shape[1], height / texts.shape[0])
-    first = texts.map(lambda text: text.partition("\n")[0])
-    two = bool((first != texts).any(axis=None))
-    for shown, note in ((texts, ""), (first, "what stands below the numbers did not fit" if two else "")):
-        lines = [line for text in shown.to_numpy().ravel() for line in text.split("\n")]
-        n_lines = max(text.count("\n") for text in shown.to_numpy().ravel()) + 1
-        if max(map(len, lines)) * LETTER * inches <= cell[0] and n_lines * 1.15 * inches <= cell[1]:
-            return shown, note
-    return None, "numbers did not fit"
+    letters = int(width / texts.shape[1] / (LETTER * inches))
+    lines = int(height / texts.shape[0] / (1.15 * inches))
+    cells = texts.map(lambda text: text.split("\n"))
+    first = cells.map(lambda shown: shown[0])
+    if lines < 1 or int(first.map(len).max(axis=None)) > letters:
+        return None, "numbers did not fit"
+    fits = cells.map(lambda shown: len(shown) <= lines and max(map(len, shown)) <= letters).all(axis=1)
+    note = ""
+    if not fits.all():
+        which = "" if not fits.any() else f" of {', '.join(map(str, texts.index[~fits]))}"
+        note = f"what stands below the numbers{which} did not fit"
+    return texts.where(fits, first, axis=0), note

@@ -6,10 +6,12 @@ from itertools import cycle
 from pathlib import Path
 
 import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
 
 from analysis.plots.legends import legend
-from analysis.plots.style import MARKERS, colours, label, new_axes, whole_numbers, whole_rates
+from analysis.plots.look import SCREEN_PT, look
+from analysis.plots.style import MARKERS, colours, label, new_axes, whole_numbers, whole_rates, width_of
 from analysis.plots.tidy import localisation_of, takes_table
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load
@@ -18,6 +20,7 @@ from probing.runs import Run
 from probing.runs.condition_names import condition_values
 
 APART = 0.06  # layers between the error bars of two figures
+ROOM = 0.6  # inches of a layer, on a screen, in which the error bars of all lengths can be told apart
 
 
 def localisation_table(
@@ -55,6 +58,8 @@ def localisation_table(
 def localisation_curve(run: str | Path | Run, split: str = "eval", ax: Axes | None = None) -> Axes:
     """Range EER (%) and segment EERs by layer, with intervals; errors count by their time, or by segments of a length.
 
+    Where layers are so close that error bars would hide each other, those of segment EERs are left out.
+
     Args:
         run: a run whose trials are frames that are bona fide or spoofed.
         split: `eval` or `dev`.
@@ -65,23 +70,28 @@ def localisation_curve(run: str | Path | Run, split: str = "eval", ax: Axes | No
     """
     run = load(run)
     table, low, high = (localisation_table(run, split, end) for end in ("value", "low", "high"))
-    rates = [name for name in table if "EER" in name]
+    first, *lengths = [name for name in table if "EER" in name]
     ax = ax or new_axes()
-    for name, colour, marker in zip(rates, colours(len(rates)), cycle(MARKERS), strict=False):
-        layers = table.index.to_numpy(float)
-        if name == rates[0]:
-            ax.plot(layers, table[name], color=colour, marker=marker, ms=4, label=name)
-            ax.fill_between(layers, low[name], high[name], color=colour, alpha=0.15, lw=0)
+    layers = table.index.to_numpy(float)
+    (colour,) = colours(1)
+    ax.plot(layers, table[first], color=colour, marker="o", ms=4, label=first)
+    ax.fill_between(layers, low[first], high[first], color=colour, alpha=0.15, lw=0, label="its 95 % interval")
+    has_room = width_of(ax) / len(layers) > ROOM * look().font_size / SCREEN_PT
+    by_length = seaborn.color_palette("flare", len(lengths))
+    for i, (name, colour, marker) in enumerate(zip(lengths, by_length, cycle(MARKERS[1:]), strict=False)):
+        if not has_room:
+            ax.plot(layers, table[name], color=colour, marker=marker, ms=3, lw=1, ls=":", label=name)
             continue
-        layers = layers + APART * (rates.index(name) - len(rates) / 2)  # as bands they would hide each other
+        beside = layers + APART * (i + 1 - len(lengths) / 2)  # as bands they would hide each other
         ends = [table[name] - low[name], high[name] - table[name]]
-        ax.errorbar(layers, table[name], ends, color=colour, marker=marker, ms=4, ls=":", elinewidth=0.8, label=name)
+        ax.errorbar(beside, table[name], ends, color=colour, marker=marker, ms=4, ls=":", elinewidth=0.8, label=name)
     ax.axhline(50, color="0.6", lw=1, ls=(0, (1, 3)), label="chance")
     ax.set(xlabel="layer (0 = input of the first block)", ylabel=f"EER on {split} (%)")
     whole_rates(ax)
     whole_numbers(ax)
-    has_intervals = bool(low[rates].notna().any(axis=None))
-    label(ax, [run], split, title="where it is spoofed", bands="" if has_intervals else "no intervals")
+    has_intervals = bool(low[[first, *lengths]].notna().any(axis=None))
+    notes = [] if has_room or not has_intervals else ["intervals of segment EERs are in results.csv"]
+    label(ax, [run], split, title="where it is spoofed", bands="" if has_intervals else "no intervals", notes=notes)
     legend(ax)
     return ax
 

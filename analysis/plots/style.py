@@ -220,7 +220,8 @@ def dress(ax: Axes, *others: Axes | None) -> None:
         for axis, inches in ((one.xaxis, width), (one.yaxis, height)):
             letters = max(12, int(1.15 * inches * 72 / (0.5 * look().font_size)))
             if max(map(len, axis.label.get_text().split("\n"))) > letters:
-                axis.set_label_text(textwrap.fill(axis.label.get_text(), letters))
+                lines = axis.label.get_text().split("\n")
+                axis.set_label_text("\n".join(textwrap.fill(line, letters) for line in lines))
 
 
 def caption(ax: Axes) -> str:

@@ -32,8 +32,9 @@ def robustness_map(found: RobustnessTable, ax: Axes | None = None) -> Axes:
     texts = rows.assign(text=rows.apply(_cell, axis=1)).pivot(index="condition", columns="at", values="text")
     ax = ax or new_axes(1.9 + 0.42 * len(order), max(8.0, 2.6 + 0.6 * len(rates.columns)), by_text=True)
     note = layer_map(rates.set_axis([short(name) for name in order]), ax, "EER on eval (%)", texts.loc[order])
-    told = "below an EER: its rise in points, * if the interval leaves 0 out"
-    ax.set(xlabel=f"layer (0 = input of the first block)\n{told}", ylabel="condition")
+    told = "\nbelow an EER: its rise in points, * if the interval leaves 0 out"
+    has_rises = any("\n" in text.get_text() for text in ax.texts)
+    ax.set(xlabel=f"layer (0 = input of the first block){told if has_rises else ''}", ylabel="condition")
     label(ax, [found.run], "eval", "Trained on clean audio", below=54, notes=[note])
     return ax
 
@@ -87,8 +88,8 @@ def snr_curve(found: RobustnessTable, kind: str, ax: Axes | None = None) -> Axes
         )
         if layer == chosen:
             low, high = ([*mine[name], clean.loc[layer, name]] for name in ("low", "high"))
-            ax.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
-    ax.axhline(50, color="0.6", ls=":", lw=1)
+            ax.fill_between(x, low, high, color=colour, alpha=0.15, lw=0, label="its 95 % interval")
+    ax.axhline(50, color="0.6", ls=":", lw=1, label="chance")
     ax.set_xticks(range(len(ratios) + 1), [*(f"{ratio:g}" for ratio in ratios), CLEAN])
     ax.set(xlabel=f"SNR of {plain(kind)} (dB)", ylabel="EER on eval (%)")
     whole_rates(ax)

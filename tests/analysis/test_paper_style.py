@@ -216,6 +216,12 @@ def test_heat_maps_hatch_what_has_too_few_trials_and_cut_no_colour_off(run: Run)
         )
     assert note == "numbers did not fit"
     assert not narrow.texts
+    with analysis.style("paper", width=2.4):
+        narrow = new_axes()
+        texts = pd.DataFrame([["10\n1–99"] * 6, ["10\n+1"] * 6], index=["A01", "A02"])
+        note = layer_map(pd.DataFrame(10.0, texts.index, texts.columns), narrow, "", texts)
+    assert note == "what stands below the numbers of A01 did not fit"
+    assert [text.get_text() for text in narrow.texts] == ["10"] * 6 + ["10\n+1"] * 6
 
 
 def test_more_det_curves_than_can_be_told_apart_have_panels_of_their_own(run: Run) -> None:

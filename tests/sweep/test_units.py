@@ -14,6 +14,7 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+import analysis
 from analysis.commands.app import main
 from analysis.plots.layers import layer_curve
 from analysis.plots.localisation import localisation_curve, localisation_table
@@ -277,6 +278,10 @@ def test_spoofed_stretches_are_located(tmp_path: Path) -> None:
     axes = localisation_curve(run)
     assert axes.get_ylabel() == "EER on eval (%)"
     assert len(axes.collections) == sum("EER" in name for name in table)
+    with analysis.style("paper", width=1.5):
+        narrow = localisation_curve(run)
+    assert len(narrow.collections) == 1
+    assert "intervals of segment EERs are in results.csv" in analysis.caption(narrow)
     assert "Where utterances are spoofed" in Path(save_report(run)).read_text(encoding="utf-8")
     with pytest.raises(ProbeError, match="not frames"):
         localisation_table(made(cache, tmp_path / "t.run", labels=str(tmp_path / "s.csv"), unit="segment"))
