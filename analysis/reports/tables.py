@@ -13,7 +13,7 @@ FIGURE_SPACE = "\u2007"
 POINT_SPACE = "\u2008"
 # an interval stays on one line
 NO_BREAK = "\u00a0"
-NUMBER = re.compile(r"([-+]?\d[\d,]*)((?:\.\d+)?)((?:e[-+]?\d+)?)")
+NUMBER = re.compile(r"([-+]?\d+(?:,\d{3})*)((?:\.\d+)?)((?:e[-+]?\d+)?)")
 FRAME = re.compile(r"#(?: %| (?:\.\.|of) #| \[#, #\])*")  # numbers alone, or an interval
 MANY = 12  # columns, which paper has no room for at their usual size
 

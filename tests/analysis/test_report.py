@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from resealed import reseal
 from typer.testing import CliRunner
@@ -18,6 +19,7 @@ from analysis import save_report
 from analysis.commands.app import app
 from analysis.reports.figures import figure
 from analysis.reports.report import layer_table
+from analysis.reports.tables import table_of
 from analysis.reports.untrained import untrained
 from analysis.runs.rerun import commands
 from cache import ProbeError
@@ -150,6 +152,13 @@ def test_the_layer_table_ends_with_the_trivial_features(run: Run) -> None:
     table = layer_table(run)
     assert list(table.index) == ["0", "1", "2", "3", "trivial"]
     assert (table["low"] <= table["eval"]).all()
+
+
+def test_numbers_with_intervals_stand_under_each_other_on_one_line() -> None:
+    page = table_of(pd.DataFrame({"backbone": ["a", "b"], "rank": ["1.1 [1, 2]", "12.1 [10, 1,203]"]}))
+    assert page.count('class="n"') == 3
+    cells = re.findall(r'<td class="n">([^<]*)</td>', page)
+    assert cells == ["1.1 [\u20071, \u2007\u2007\u2007\u20072]", "12.1 [10, 1,203]"]
 
 
 def test_the_same_run_gives_the_same_figure_and_a_page_of_moderate_size(run: Run, page: str) -> None:
