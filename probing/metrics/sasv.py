@@ -23,6 +23,7 @@ from probing.metrics.roc import Roc, roc
 from probing.metrics.tdcf import KEYS, AsvRates
 
 TARGET, NONTARGET, SPOOF = range(3)  # places in KEYS
+ROUNDING = 1e-12  # shares of trials nearer to each other than this are equal: which comes first decides, not rounding
 # of the organisers' verification system of ASVspoof 5, fixed in its evaluation package for the t-DCF of track 2
 ASVSPOOF5_ASV = AsvRates(
     eer=0.01880577784071108,
@@ -199,7 +200,7 @@ def concurrent(asv: SasvCurve, cm: Roc) -> tuple[int, float]:
         asv: of verification.
         cm: of the countermeasure.
     """
-    points = np.flatnonzero(asv.miss < asv.false_alarm)  # elsewhere no threshold of the countermeasure helps
+    points = np.flatnonzero(asv.miss < asv.false_alarm - ROUNDING)  # elsewhere no threshold of the countermeasure helps
     miss, nontarget, spoof = (rates[points] for rates in (asv.miss, asv.false_alarm, asv.false_alarm_spoof))
     first = np.flatnonzero(np.concatenate([[True], cm.miss[1:] > cm.miss[:-1]]))  # of each miss rate
     cm_miss, cm_false_alarm = cm.miss[first], cm.false_alarm[first]
@@ -209,8 +210,9 @@ def concurrent(asv: SasvCurve, cm: Roc) -> tuple[int, float]:
     near = np.clip(crossing + np.array([[-1], [0], [1]]), 0, len(cm_miss) - 1)
     passed = 1 - cm_miss[near]
     gap = np.abs(cm_miss[near] + passed * miss - passed * nontarget)
-    chosen = near[np.argmin(gap, axis=0), np.arange(len(points))]
+    chosen = near[np.argmax(gap <= gap.min(axis=0) + ROUNDING, axis=0), np.arange(len(points))]
     with np.errstate(divide="ignore", invalid="ignore"):
         away = np.abs(nontarget / spoof - cm_false_alarm[chosen] / (1 - cm_miss[chosen]))
-    best = int(np.argmin(np.where(np.isnan(away), np.inf, away)))
+    away = np.where(np.isnan(away), np.inf, away)
+    best = int(np.argmax(away <= away.min(initial=np.inf) + ROUNDING))
     return int(points[best]), float(spoof[best] * cm_false_alarm[chosen[best]])

@@ -1,8 +1,10 @@
 """a-DCF and t-EER: figures of the published packages, definitions in plain loops, and what holds for any scores."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from probing.metrics import ScoresError, draw
@@ -18,28 +20,36 @@ trials_of_three_kinds = (
 )
 
 
-def rejected_at(scores: np.ndarray, of: np.ndarray) -> list[float]:
+TIED = (  # two pairs of thresholds are equally near
+    np.array(["target"] * 5 + ["nontarget"] + ["spoof"] * 3),
+    np.array([0, 0, 0, 0, 0, 0, 0, -1, -1]),
+    np.array([0, 0, -1, -1, -1, -1, 0, 0, -1]),
+)
+
+
+def rejected_at(scores: np.ndarray, of: np.ndarray) -> list[Fraction]:
     """Share of some trials that is rejected at every threshold of all, each by deciding every trial."""
-    return [float((scores[of] < threshold).mean()) for threshold in [*sorted(set(scores.tolist())), np.inf]]
+    thresholds = [*sorted(set(scores.tolist())), np.inf]
+    return [Fraction(int((scores[of] < threshold).sum()), int(of.sum())) for threshold in thresholds]
 
 
 def t_eer_by_pairs(keys: np.ndarray, asv: np.ndarray, cm: np.ndarray) -> float:
     """The concurrent t-EER by a double loop over the thresholds of both systems."""
     human = rejected_at(cm, keys != "spoof")
-    spoofs = [1 - float((cm[keys == "spoof"] < threshold).mean()) for threshold in [*sorted(set(cm.tolist())), np.inf]]
-    best = (np.inf, np.nan)
+    spoofs = [1 - share for share in rejected_at(cm, keys == "spoof")]
+    best: tuple[float | Fraction, float | Fraction] = (np.inf, np.nan)
     for miss, *others in zip(*(rejected_at(asv, keys == key) for key in KEYS), strict=True):
         nontarget, spoof = (1 - one for one in others)
         if miss >= nontarget:
             continue
-        gap = np.inf
+        gap: float | Fraction = np.inf
         for cm_miss, cm_spoof in zip(human, spoofs, strict=True):
             if (here := abs(cm_miss + (1 - cm_miss) * miss - (1 - cm_miss) * nontarget)) < gap:
                 gap, chosen = here, (cm_miss, cm_spoof)
         if spoof and chosen[0] < 1:
             away = abs(nontarget / spoof - chosen[1] / (1 - chosen[0]))
             best = (away, spoof * chosen[1]) if away < best[0] else best
-    return best[1]
+    return float(best[1])
 
 
 def worked_trials() -> Trials:
@@ -69,6 +79,7 @@ def test_the_a_dcf_is_the_least_cost_of_deciding_by_a_threshold(trials: Trials) 
 
 @settings(max_examples=50)
 @given(trials_of_three_kinds)
+@example(TIED)
 def test_the_t_eer_is_that_of_trying_every_pair_of_thresholds(trials: Trials) -> None:
     assert t_eer(*trials) == pytest.approx(t_eer_by_pairs(*trials), abs=1e-15)
 
