@@ -1,8 +1,8 @@
 """The command `probe transfer`."""
 
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,6 +21,8 @@ from analysis.runs.kinds import CACHE, RUN, expect
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from probing.runs import Run
 
 
 def transfer(
@@ -74,30 +76,25 @@ def transfer(
         tier=tier,
         memory_gb=memory_gb,
     )
-    found = _foretold(module, runs or [], table)
+    of_caches = [import_module("probing.runs").Run(one) for one in runs or ()]
+    found = module.predicts(of_caches if len(of_caches) > 1 else of_caches[0], table) if of_caches else None
     if as_json:
         of_runs = None if found is None else found.reset_index(drop=True)
         print_json({"scores": table.reset_index(), "foretold": of_runs})
     elif not is_output(file):
-        _show(table, found)
+        _show(table, found, of_caches)
     if file:
         save(file, None, table.reset_index())
 
 
-def _foretold(module: ModuleType, folders: list[Path], table: "pd.DataFrame") -> "pd.DataFrame | None":
-    """How well the scores foretell the probes of runs."""
-    if not folders:
-        return None
-    run = import_module("probing.runs").Run
-    found: pd.DataFrame = module.predicts([run(one) for one in folders] if len(folders) > 1 else run(folders[0]), table)
-    return found
-
-
-def _show(table: "pd.DataFrame", found: "pd.DataFrame | None") -> None:
-    """The scores on the terminal."""
+def _show(table: "pd.DataFrame", found: "pd.DataFrame | None", runs: "Sequence[Run]") -> None:
+    """The scores on the terminal, and how well they foretell the probes of runs."""
     print_frame(table)
     if "transrate" in table:
         out.print("TransRate: each class centred by its own mean and weighted by its size; beside it shuffled labels.")
     if found is not None:
-        out.print("\nRank correlation with the probes' EER on eval, 1 where the higher score has the lower EER:")
+        metric = runs[0].metric
+        better = f"{'higher' if metric.higher_is_better else 'lower'} {metric.called}"
+        told = f"Rank correlation with the probes' {metric.called} on eval, 1 where the higher score has the {better}:"
+        out.print(f"\n{told}", markup=False)
         print_frame(found.set_index(["over", "score"]))

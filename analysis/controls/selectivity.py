@@ -15,6 +15,9 @@ from probing.runs.simultaneous import layer_bands, layer_gains
 def selectivity(run: Run, random: Run | None = None, split: str = "eval") -> pd.DataFrame:
     """The linear probes of a run beside their controls, by layer (EER, 0 to 1).
 
+    Of another target than bona fide against spoof, the metric of the findings stands for EER, under its own name; if
+    higher is better, differences are turned, so that above 0 speaks for the layer all the same.
+
     Args:
         run: a finished run.
         random: the run of the same architecture with random weights on the same utterances.
@@ -43,25 +46,26 @@ def selectivity(run: Run, random: Run | None = None, split: str = "eval") -> pd.
     if shuffled.empty:
         raise ProbeError(f"{run.folder}: no shuffled-label control. Sweep again with {argument('control_seeds', 3)}")
     own = own.set_index("layer")
-    table = own[["value", "low", "high"]].rename(columns={"value": "eer"})
+    name, loss = run.metric.name, run.metric.loss
+    table = own[["value", "low", "high"]].rename(columns={"value": name})
     table["shuffled"] = shuffled.groupby("layer")["value"].mean()
-    table["selectivity"] = table["shuffled"] - table["eer"]
+    table["selectivity"] = loss(1) * (table["shuffled"] - table[name])
     part = load(run).part(split)
     bands = layer_bands(run, part)
-    table["selectivity_low"] = table["shuffled"] - bands["high"]
-    table["selectivity_high"] = table["shuffled"] - bands["low"]
+    ends = [loss(1) * (table["shuffled"] - bands[end]) for end in ("low", "high")]
+    table["selectivity_low"], table["selectivity_high"] = ends if run.metric.higher_is_better else ends[::-1]
     trivial = _rates(run, "trivial-features", split)
     table["trivial"] = float(trivial["value"].iloc[0]) if len(trivial) else float("nan")
-    table["over_trivial"] = table["trivial"] - table["eer"]
-    mlp, mlp_shuffled = (_rates(run, name, split) for name in ("mlp", "mlp-shuffled-labels"))
+    table["over_trivial"] = loss(1) * (table["trivial"] - table[name])
+    mlp, mlp_shuffled = (_rates(run, one, split) for one in ("mlp", "mlp-shuffled-labels"))
     if len(mlp):
         table["mlp"] = mlp.set_index("layer")["value"]
         table["mlp_shuffled"] = mlp_shuffled.groupby("layer")["value"].mean()
-        table["mlp_selectivity"] = table["mlp_shuffled"] - table["mlp"]
+        table["mlp_selectivity"] = loss(1) * (table["mlp_shuffled"] - table["mlp"])
     if random is not None:
         check_same_utterances(load(run).utterances, random)
         table["random"] = _rates(random, "layer", split).set_index("layer")["value"]
-        table["over_random"] = table["random"] - table["eer"]
+        table["over_random"] = loss(1) * (table["random"] - table[name])
         gains = layer_gains(run, random, part)
         table["over_random_low"], table["over_random_high"] = gains["low"], gains["high"]
     return table.sort_index()
@@ -69,5 +73,5 @@ def selectivity(run: Run, random: Run | None = None, split: str = "eval") -> pd.
 
 def _rates(run: Run, experiment: str, split: str) -> pd.DataFrame:
     table = run.rows(experiment, split, load(run).corpus)
-    rows = table[(table["metric"] == "eer") & (table["condition"] == "all")]
+    rows = table[(table["metric"] == run.metric.name) & (table["condition"] == "all")]
     return rows if experiment == "trivial-features" else rows.astype({"layer": int})

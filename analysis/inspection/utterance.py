@@ -18,7 +18,7 @@ from probing.alignments import read_alignments
 from probing.audio import SAMPLING_RATE, UnusableAudio, Waveform, load_audio
 from probing.devices import find_device
 from probing.extraction import layers_of
-from probing.runs import Run
+from probing.runs import Run, find_cache
 from probing.serving import Server
 from probing.serving.export import load_run_backbone, run_options
 from probing.serving.heads import head_depth
@@ -139,11 +139,10 @@ def inspect(
 def _cache(server: Server, given: Cache | str | Path | None, utterance: str) -> Cache:
     if isinstance(given, Cache):
         return given
-    folder = given or (None if server.exported else server.run.record.cache_folder)
-    if folder is None:
+    if given is None and server.exported:
         raise ProbeError(f"{utterance}: no such file. An utterance id needs its cache: {argument('cache', 'DIR')}")
     try:
-        return Cache(folder)
+        return find_cache(server.run) if given is None else Cache(given)
     except ProbeError as error:
         raise ProbeError(
             f"{utterance}: no such file, and as an id it needs a cache: {error} Say {argument('cache', 'DIR')}"

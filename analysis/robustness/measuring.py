@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +33,7 @@ from probing.metrics import (
 from probing.metrics.localisation import Pieces
 from probing.progress import progress_line
 from probing.robustness import Condition
+from probing.runs import find_cache
 from probing.serving.heads import LINEAR, AnyHead, Candidate, candidates, choose_head
 from probing.serving.score import check_cache
 
@@ -156,15 +156,7 @@ def eval_cache(run: LoadedRun) -> Cache:
     >>> eval_cache(load("results/demo.run")).folder.name
     'demo.cache'
     """
-    known = run.record.caches[run.part("eval")]
-    for place in (Path(known.folder), run.folder.parent / Path(known.folder).name):
-        try:
-            found = Cache(place)
-        except (ProbeError, OSError):
-            continue
-        if found.id == known.id:
-            return found
-    raise ProbeError(f"{run.folder}: its cache {known.id} is not in {known.folder}. Put it there, or beside the run")
+    return find_cache(run, run.part("eval"))
 
 
 def known_heads(run: LoadedRun, heads: bool) -> list[Candidate]:

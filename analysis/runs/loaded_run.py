@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import html
 from functools import cached_property
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from cache import Cache, ProbeError
+from cache import Cache, CacheMissing, ProbeError
 from probing.metrics import draw, eer, eer_resamples, rate_interval
 from probing.metrics.decomposition import POOLED, conditions, too_few
 from probing.progress import progress_line
-from probing.runs import Run
+from probing.runs import Run, find_cache
 from probing.runs.condition_names import condition_values
 
 if TYPE_CHECKING:
@@ -60,15 +60,10 @@ class LoadedRun(Run):
     @cached_property
     def cache(self) -> Cache | None:
         """The cache that the probes were trained on: where it was, or beside the run; None where it is not there."""
-        known = self.record.caches["train"]
-        for folder in (Path(known.folder), self.folder.parent / PurePath(known.folder).name):
-            try:
-                found = Cache(folder)
-            except (ProbeError, OSError):
-                continue
-            if found.id == known.id:
-                return found
-        return None
+        try:
+            return find_cache(self, "train")
+        except CacheMissing:
+            return None
 
     @cached_property
     def layers(self) -> pd.DataFrame:

@@ -17,10 +17,10 @@ NAMES = {"logme": "LogME", "h_score": "H-score", "transrate": "TransRate", "gbc"
 
 
 def transfer_curve(run: str | Path | Run, scores: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Scores without training by layer, each from its lowest (0) to its highest (1), and the EER of the trained probes.
+    """Scores without training by layer, each from its lowest (0) to its highest (1), and the trained probes' metric.
 
-    The axis of the EER, on the right, is turned over, so that good is up for all; its band is the 95 % interval. The
-    legend has Kendall's tau of each score with the EER.
+    The axis of the metric, on the right, is turned over if lower is better, as of the EER, so that good is up for all;
+    its band is the 95 % interval. The legend has Kendall's tau of each score with the metric.
 
     Args:
         run: of the cache that was scored.
@@ -28,7 +28,7 @@ def transfer_curve(run: str | Path | Run, scores: pd.DataFrame, ax: Axes | None 
         ax: where to draw; default a new figure.
 
     Raises:
-        ProbeError: the scores are of another cache, or of fewer than three layers that were probed.
+        ProbeError: the scores are of another cache or target, or of fewer than three layers that were probed.
 
     >>> from analysis import load, transfer_scores
     >>> run = load("results/demo.run")
@@ -44,9 +44,11 @@ def transfer_curve(run: str | Path | Run, scores: pd.DataFrame, ax: Axes | None 
     ax.patch.set_visible(False)
     x = layers.index.astype(int)
     rates.fill_between(x, layers["low"], layers["high"], color=GREY, alpha=0.2, lw=0)
-    rates.plot(x, layers["eer"], color="0.35", lw=2)
-    rates.set(ylabel="EER on eval (%), turned over; band: 95 %")
-    rates.invert_yaxis()
+    rates.plot(x, layers[run.metric.name], color="0.35", lw=2)
+    turned = "" if run.metric.higher_is_better else ", turned over"
+    rates.set(ylabel=f"{run.metric.axis_of(' on eval')}{turned}; band: 95 %")
+    if turned:
+        rates.invert_yaxis()
     rates.grid(False)
     ax.plot([], [], color="0.35", lw=2, label="trained probe")
     drawn = scores[[name for name in scores.columns if name in found]]

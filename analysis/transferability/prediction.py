@@ -12,9 +12,12 @@ from scipy.stats import kendalltau, rankdata, spearmanr
 from analysis.runs.loading import load
 from analysis.transferability.layers import SHUFFLED
 from cache import ProbeError
+from cache.errors import argument
 from probing.runs import Run
+from probing.targets.metrics import NUMBER
 
 FEWEST = 3  # points that can be ranked
+LOSS = "loss"  # column beside those of the scores
 PERMUTATIONS = 5000
 VALUES_AT_ONCE = 1_000_000  # most values of a table in memory
 
@@ -26,7 +29,9 @@ def predicts(
     permutations: int = PERMUTATIONS,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Rank correlation of scores with the EER of the trained probes, 1 where the higher score has the lower EER.
+    """Rank correlation of scores with the metric of the trained probes, 1 where the higher score has the better one.
+
+    The metric is that of the runs' findings: the EER of bona fide against spoof, lower is better.
 
     Args:
         run: the run of the cache that was scored, or several in the order of the caches.
@@ -42,7 +47,8 @@ def predicts(
         optimistic.
 
     Raises:
-        ProbeError: other runs than scored caches, or fewer than three layers in common.
+        ProbeError: other runs than scored caches, runs of another target than was scored, or fewer than three layers in
+            common.
 
     >>> from analysis import load, transfer_scores
     >>> run = load("results/demo.run")
@@ -59,8 +65,13 @@ def predicts(
     )
     if len(groups) != len(runs):
         raise ProbeError(f"{len(runs)} runs for the scores of {len(groups)} caches: expected one each, in their order")
+    metrics = {one.metric.name: one for one in runs}
+    if len(metrics) > 1:
+        told = ", ".join(f"{one.folder} by {one.metric.called} of {one.task.target}" for one in metrics.values())
+        raise ProbeError(f"runs of several targets: {told}. Expected runs of one target and metric")
     points = {}
     scored = scores.attrs.get("caches", [])
+    target = scores.attrs.get("target")
     for i, (one, (name, part)) in enumerate(zip(runs, groups.items(), strict=True)):
         known = [scored[i]] if len(scored) == len(runs) else scored  # a part of a table keeps the caches of the whole
         if known and one.record.cache not in known:
@@ -68,14 +79,19 @@ def predicts(
                 f"{one.folder}: made from cache {one.record.cache}, the scores are of {', '.join(known)}. "
                 "Sweep that cache, or score this one"
             )
-        points[name] = part.join(_rates(one, split), how="inner")
+        if target not in (None, one.task.target):
+            raise ProbeError(
+                f"{one.folder}: its target is {one.task.target}, the scores are of {target}. "
+                f"{_scored_as(one)}, or give a run of {target}"
+            )
+        points[name] = part.join(_losses(one, split), how="inner")
         if len(points[name]) < FEWEST:
             raise ProbeError(f"{one.folder}: {len(points[name])} layers with scores and probes: expected {FEWEST}")
     if len(points) > 1:
         joined = {name: points[name] for name in points}
         points["all layers"] = pd.concat(joined.values())
         if len(joined) >= FEWEST:
-            best = {name: {**part.max(), "eer": part["eer"].min()} for name, part in joined.items()}
+            best = {name: {**part.max(), LOSS: part[LOSS].min()} for name, part in joined.items()}
             points["best layers"] = pd.DataFrame.from_dict(best, orient="index")
     rows = []
     for name, table in points.items():
@@ -85,17 +101,25 @@ def predicts(
     return pd.DataFrame(rows)
 
 
-def _rates(run: Run, split: str) -> pd.Series:
+def _losses(run: Run, split: str) -> pd.Series:
+    """The metric of the probes by layer, turned so that lower is better."""
     table = run.rows("layer", split, load(run).corpus)
-    rows = table[(table["metric"] == "eer") & (table["condition"] == "all")]
-    return pd.Series(rows["value"].to_numpy(), index=rows["layer"].astype(int).to_numpy(), name="eer")
+    rows = table[(table["metric"] == run.metric.name) & (table["condition"] == "all")]
+    return pd.Series(run.metric.loss(1) * rows["value"].to_numpy(), rows["layer"].astype(int).to_numpy(), name=LOSS)
+
+
+def _scored_as(run: Run) -> str:
+    """What to do to have scores of the target of a run; of numbers there are none."""
+    if run.task.name == NUMBER:
+        return "Numbers have no classes that could be scored without training"
+    return f"Score the layers by {argument('target', run.task.target)}"
 
 
 def _agreement(
     table: pd.DataFrame, score: str, permutations: int, generator: np.random.Generator
 ) -> dict[str, float | int]:
     x = table[score].to_numpy(np.float64)
-    y = -table["eer"].to_numpy(np.float64)
+    y = -table[LOSS].to_numpy(np.float64)
     flat = np.ptp(x) == 0 or np.ptp(y) == 0  # no order to agree with
     tau = np.nan if flat else float(kendalltau(x, y).statistic)
     rho = np.nan if flat else float(spearmanr(x, y).statistic)

@@ -19,11 +19,19 @@ from typing import TYPE_CHECKING
 from cache.lazy import lazy
 
 if TYPE_CHECKING:
+    from probing.runs.caches import find_cache
     from probing.runs.run import RUN, Run, file_in
     from probing.runs.writer import RunWriter, made_with
 
-__all__ = ["RUN", "Run", "RunWriter", "file_in", "made_with"]
+__all__ = ["RUN", "Run", "RunWriter", "file_in", "find_cache", "made_with"]
 
-_HOME = {"RUN": "run", "Run": "run", "file_in": "run", "RunWriter": "writer", "made_with": "writer"}
+_HOME = {
+    "RUN": "run",
+    "Run": "run",
+    "file_in": "run",
+    "find_cache": "caches",
+    "RunWriter": "writer",
+    "made_with": "writer",
+}
 
 __getattr__, __dir__ = lazy(__name__, _HOME)

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from cache import Cache
 from probing.audio import MEASURES
 from probing.labels import LABELS
-from probing.runs import Run
+from probing.runs import Run, find_cache
 from probing.serving.heads import AnyHead, ServingError, head_depth
 
 CENTRAL = 0.99  # share of the training clips whose measures make a range, and of dev whose distance makes the limit
@@ -89,7 +89,7 @@ def training_clips(run: Run, head: AnyHead) -> TrainingClips:
     Raises:
         ProbeError: the caches are not there, or are others by now, or hold too few clips.
     """
-    caches = {part: _cache_of(run, part) for part in ("train", "dev")}
+    caches = {part: find_cache(run, part) for part in ("train", "dev")}
     tables = {part: _labelled(cache, str(run.record["options"][part])) for part, cache in caches.items()}
     layers = caches["train"].layers
     layer = next((k for k in layers if 1 <= k <= max(1, head_depth(head))), layers[0])
@@ -133,14 +133,6 @@ def _distance(x: NDArray[np.float64], mean: Any, deviation: Any, precision: Any)
     z = (x - mean) / deviation
     squares = np.einsum("nd,nd->n", z @ precision.astype(np.float64), z)
     return np.asarray(np.sqrt(np.maximum(squares, 0) / z.shape[1]))
-
-
-def _cache_of(run: Run, part: str) -> Cache:
-    known = run.record.caches[part]
-    cache = Cache(known.folder)
-    if cache.id != known.id:
-        raise ServingError(f"{known.folder} is another cache than the run was made of")
-    return cache
 
 
 def _labelled(cache: Cache, spec: str) -> pd.DataFrame:

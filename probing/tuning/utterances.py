@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cache import Cache, CacheMissing
 from cache.errors import OptionError, ProbeError, argument
 from probing.corpora.corpus import Corpus
-from probing.runs import Run
+from probing.runs import Run, find_cache
 from probing.sweep.split import EVAL, Split, identity
 from probing.sweep.splits import read_splits
 from probing.targets.metrics import NUMBER
@@ -75,7 +75,7 @@ def parts_of(run: Run, audio_root: Path | None = None) -> dict[str, Utterances]:
         raise ProbeError(f"{run.folder}: is of {what}, and a tuning needs whole utterances in parts. Sweep it so")
     options = target_of(record["options"].get("target", {}))
     try:
-        cache = Cache(record.cache_folder)
+        cache = find_cache(run)
         splits = _splits_of(run, cache, options)
     except CacheMissing as error:
         raise ProbeError(
@@ -109,7 +109,7 @@ def _splits_of(run: Run, cache: Cache, target: TargetOptions) -> dict[str, Split
         return read_splits(cache, target=target, seed=record.options.seed)
     named = {"train": options["train"], "dev": options["dev"], EVAL: options["eval"][0]}
     specs = {
-        part: name if record.caches[part].id == record.cache else f"{record.caches[part].folder}:{name}"
+        part: name if record.caches[part].id == record.cache else f"{find_cache(run, part).folder}:{name}"
         for part, name in named.items()
     }
     return read_splits(cache, specs["train"], specs["dev"], (specs[EVAL],), target=target, seed=record.options.seed)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hand_made import write_cache
 
@@ -11,6 +12,7 @@ from cache import ProbeError
 from probing.runs import Run
 from probing.sweep import SweepOptions, sweep
 from probing.sweep.options import DepthOptions
+from probing.targets.options import TargetOptions
 
 
 def swept(folder: Path, name: str, control_seeds: tuple[int, ...] = (0, 1), **how: object) -> Run:
@@ -46,3 +48,31 @@ def test_controls_that_are_missing_are_told(tmp_path: Path) -> None:
     fewer = swept(tmp_path, "fewer", change=lambda table: table[table["utterance_id"] != "eval-00-é"])
     with pytest.raises(ProbeError, match="other utterances"):
         selectivity(run, fewer)
+
+
+def test_selectivity_of_a_number_is_of_its_own_metric_and_above_0_where_the_layer_knows_it(tmp_path: Path) -> None:
+    def ages(table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(age=[f"{age:.2f}" for age in np.random.default_rng(3).uniform(20, 80, len(table))])
+
+    def planted(table: pd.DataFrame) -> np.ndarray:
+        return np.outer((table["age"].astype(float) - 50) / 17, np.ones(6))
+
+    options = SweepOptions(
+        strengths=(0.1,),
+        resamples=100,
+        control_seeds=(0, 1),
+        depths=DepthOptions(heads=()),
+        target=TargetOptions(target="age"),
+    )
+    caches = [
+        write_cache(tmp_path / name, change=ages, planted=planted, separation=apart, random_weights=name == "random")
+        for name, apart in (("trained", (0.0, 1.0, 3.0, 0.5)), ("random", (0.0, 0.0, 0.0, 0.0)))
+    ]
+    run, random = (sweep(one, tmp_path / f"{one.name}.run", options, say=lambda text: None) for one in caches)
+    table = selectivity(run, random)
+    assert "eer" not in table
+    assert table["selectivity"].idxmax() == table["r2"].idxmax() == 2
+    assert np.allclose(table["selectivity"], table["r2"] - table["shuffled"])
+    assert (table["selectivity_low"] < table["selectivity"]).all()
+    assert (table["selectivity_high"] > table["selectivity"]).all()
+    assert table.loc[2, ["selectivity_low", "over_trivial", "over_random_low"]].min() > 0.3

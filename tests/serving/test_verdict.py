@@ -23,6 +23,7 @@ from probing.runs import Run
 from probing.scores.files import read_scores
 from probing.scores.options import ScoreOptions
 from probing.serving import Reference, Server, choose_head, export, open_exported, score_inputs
+from probing.serving.training_clips import training_clips
 from probing.serving.verdict import choose_threshold
 from probing.sweep import SweepOptions, sweep
 from probing.sweep.options import DepthOptions
@@ -196,6 +197,18 @@ def test_without_the_cache_of_the_training_clips_that_is_said(place: Path, tmp_p
     assert any("gone.cache" in note for note in found.notes)
     run.record["caches"] = {**caches, "train": {**caches["train"], "id": "another"}}
     assert "another cache than the run" in (export(run, tmp_path / "small", 2, HEAD).reference or made).missing
+
+
+def test_a_run_that_was_moved_with_its_cache_knows_its_training_clips(place: Path, tmp_path: Path) -> None:
+    run = Run(shutil.copytree(place / "c.run", tmp_path / "c.run"))
+    caches = {part: {**one, "folder": "elsewhere/c.cache"} for part, one in run.record["caches"].items()}
+    run.record |= {"caches": caches, "cache_folder": "elsewhere/c.cache"}
+    head = choose_head(run, name=HEAD).head
+    with pytest.raises(ProbeError, match=r"its cache \w+ is neither in elsewhere/c.cache nor beside the run"):
+        training_clips(run, head)
+    shutil.copytree(place / "c.cache", tmp_path / "c.cache")
+    there = training_clips(Run(place / "c.run"), head)
+    assert training_clips(run, head).record() == there.record()
 
 
 def test_scores_of_a_corpus_are_evaluated_at_the_threshold_of_dev_and_may_be_calibrated(

@@ -1,16 +1,20 @@
 """How well scores predict probes: on a planted cache they do, and chance is known."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+from hand_made import write_cache
 from planted import plant
 from scipy.stats import kendalltau
 
-from analysis.transferability import predicts, transfer_scores
+from analysis.transferability import predicts, transfer_curve, transfer_scores
 from cache import Cache, ProbeError
 from probing.runs import Run
 from probing.sweep import SweepOptions, sweep
 from probing.sweep.options import DepthOptions
+from probing.targets.options import TargetOptions
 
 OPTIONS = SweepOptions(strengths=(1e-3, 0.1), control_seeds=(), resamples=100, depths=DepthOptions(heads=()))
 
@@ -73,3 +77,28 @@ def test_a_flat_score_predicts_nothing_and_two_layers_cannot_be_ranked(planted: 
     assert np.isnan(row["p"])
     with pytest.raises(ProbeError, match="2 layers"):
         predicts(run, pd.DataFrame({"a": [1.0, 2.0]}, index=[0, 1]))
+
+
+def test_the_metric_of_the_target_is_predicted_and_another_target_is_refused(tmp_path: Path) -> None:
+    def words(table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(word=[("no", "stop", "yes")[i % 3] for i in range(len(table))])
+
+    def planted_words(table: pd.DataFrame) -> np.ndarray:
+        return np.stack([table["word"] == word for word in ("no", "stop", "yes")] * 2, axis=1).astype(float)
+
+    folder = write_cache(tmp_path / "c", change=words, planted=planted_words)  # layer 2 is best, layer 0 is worst
+    cache = Cache(folder)
+    how = {"strengths": (0.1,), "control_seeds": (), "resamples": 100, "depths": DepthOptions(heads=())}
+    run = sweep(cache, tmp_path / "r", SweepOptions(target=TargetOptions(target="word"), **how), say=lambda text: None)
+    assert run.metric.higher_is_better
+    scores = transfer_scores(cache, scores=["logme"], target="word")
+    rates = run.rows("layer").query("metric == 'balanced_accuracy'").set_index("layer")["value"]
+    row = predicts(run, scores).iloc[0]
+    assert row["kendall"] == pytest.approx(kendalltau(scores["logme"], rates.loc[scores.index]).statistic)
+    assert row["kendall"] > 0.5
+    ax = transfer_curve(run, scores)
+    shown = next(one for one in ax.figure.axes if one is not ax)
+    assert shown.get_ylabel() == "balanced accuracy on eval (%); band: 95 %"
+    assert not shown.yaxis_inverted()
+    with pytest.raises(ProbeError, match=r"is word, the scores are of label.* by target=word"):
+        predicts(run, transfer_scores(cache, scores=["logme"]))
