@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any
@@ -223,3 +223,36 @@ def command_line(*words: object, **options: object) -> str:
             if one is not None and one is not False:
                 typed += [as_flag(name)] if one is True else [as_flag(name), str(one)]
     return shlex.join(typed)
+
+
+def differences(made: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """Where two configurations as JSON has them differ, by the names of their innermost values.
+
+    >>> differences({"options": {"seed": 0, "by": ["attack"]}}, {"options": {"seed": 1, "by": ["attack"]}})
+    'seed 0 there, 1 wanted'
+    """
+    found = []
+    before, after = _leaves(made), _leaves(wanted)
+    for path in dict.fromkeys([*before, *after]):
+        here, there = after.get(path), before.get(path)
+        if here == there or ((path not in before or path not in after) and not (here or there)):
+            continue
+        told = f"{path[-1]} {_shortened(there)} there, {_shortened(here)} wanted"
+        found.append("other utterances or labels" if path[0] == "utterances" else told)
+    return "; ".join(dict.fromkeys(found))
+
+
+def _leaves(values: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
+    leaves: dict[tuple[str, ...], Any] = {}
+    for name, value in values.items():
+        inner = _leaves(value, (*path, name)) if isinstance(value, Mapping) else {(*path, name): value}
+        leaves |= inner
+    return leaves
+
+
+def _shortened(value: Any, most: int = 60) -> str:
+    """A value of JSON in words, no longer than `most`."""
+    if value in (None, "", []):
+        return "none"
+    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= most else f"{text[: most - 4]} ..."

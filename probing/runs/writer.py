@@ -16,6 +16,7 @@ from cache.atomic import DISK, PARTIAL, Unwritten, put_back, replace_file, repla
 from cache.errors import argument
 from cache.lock import LOCK, OWNER, lock_folder
 from cache.manifest import canonical_json, read_json
+from probing.options import differences
 from probing.runs.form import RESULTS, TRAINING, UTTERANCES
 from probing.runs.run import RUN, Run
 from probing.scores.files import write_scores
@@ -76,8 +77,10 @@ class RunWriter:
                     f"{folder}: is there and is no run. Name another folder: {argument('out', 'DIR')}"
                 ) from None
             if not made_with(record, configuration) and not overwrite:
+                made = _compared({name: record.get(name) for name in configuration})
                 raise ProbeError(
-                    f"{folder}: holds a run made with other options or another cache. "
+                    f"{folder}: holds a run made with other options or another cache "
+                    f"({differences(made, _compared(configuration))}). "
                     f"Name another folder ({argument('out', 'DIR')}) or replace it ({argument('overwrite', True)})"
                 )
         identity = canonical_json(configuration).encode()

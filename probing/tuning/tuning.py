@@ -21,7 +21,7 @@ from probing.extraction import Options
 from probing.heads.head import Head
 from probing.heads.stack import HeadStack
 from probing.heads.training import prior_log_odds
-from probing.options import one_of
+from probing.options import differences, one_of
 from probing.progress import console, duration
 from probing.runs import Run
 from probing.serving.export import SERVING, Exported, check_place, described, open_exported, write_exported
@@ -185,8 +185,9 @@ def _finished(folder: Path, configuration: Mapping[str, Any], overwrite: bool) -
         return Tuned(exported, Evaluated.of(exported.record[RECORD].get("eval")))
     if overwrite:
         return None
+    known = f" ({differences(made, _plain(configuration))})" if isinstance(made, dict) else ""
     raise ProbeError(
-        f"{folder}: holds a model made with other options or from something else. Name another folder "
+        f"{folder}: holds a model made with other options or from something else{known}. Name another folder "
         f"({argument('out', 'DIR')}) or replace it ({argument('overwrite', True)})"
     )
 

@@ -12,7 +12,8 @@ from typing import Any
 from cache.atomic import PARTIAL, replace_file
 from cache.errors import ProbeError, argument
 from cache.lock import LOCK, OWNER, lock_folder
-from cache.manifest import canonical_json
+from cache.manifest import canonical_json, read_json
+from probing.options import differences
 from probing.runs.writer import CONFIGURATION
 from probing.tuning.checkpoints import CHECKPOINT
 from probing.tuning.engine import Engine
@@ -47,9 +48,10 @@ def _check_left(work: Path, configuration: Mapping[str, Any], overwrite: bool) -
     if overwrite or not (work / CHECKPOINT).is_file():
         return
     if (work / CONFIGURATION).read_bytes() != _identity(configuration):
+        told = differences(read_json(work / CONFIGURATION), json.loads(_identity(configuration)))
         raise ProbeError(
-            f"{work}: holds a tuning that was killed, made with other options or from something else. Give its options "
-            f"to go on with it, name another folder ({argument('out', 'DIR')}), or replace it "
+            f"{work}: holds a tuning that was killed, made with other options or from something else ({told}). Give "
+            f"its options to go on with it, name another folder ({argument('out', 'DIR')}), or replace it "
             f"({argument('overwrite', True)})"
         )
 

@@ -107,7 +107,7 @@ def test_a_sweep_made_again_replaces_itself_and_another_asks_first(cache_folder:
     sweep(cache_folder, tmp_path / "r", QUICK, say=lambda text: None)
     assert not (tmp_path / "r" / "figures" / "old.png").exists()
     other = SweepOptions(resamples=100, strengths=(0.1,), control_seeds=(), depths=LINEAR)
-    with pytest.raises(ProbeError, match="other options or another cache"):
+    with pytest.raises(ProbeError, match=r"other options or another cache \(.*resamples 200 there, 100 wanted"):
         sweep(cache_folder, tmp_path / "r", other, say=lambda text: None)
     assert Run(tmp_path / "r").record["options"]["resamples"] == 200
     replaced = sweep(cache_folder, tmp_path / "r", other, overwrite=True, say=lambda text: None)
