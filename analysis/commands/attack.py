@@ -89,7 +89,7 @@ def _check_places(runs: Sequence[Path], folder: Path, keep: Path | None) -> None
     for run in runs:
         expect(run, RUN)
     check_folder(folder)
-    check_folder(keep)
+    check_folder(keep, "keep")
     if keep is not None and keep.resolve() == folder.resolve():
         raise OptionError("keep", keep, "is the folder of the table. Name another")
 

@@ -11,6 +11,7 @@ from analysis.commands.arguments import (
     HeadName,
     RunFolder,
 )
+from analysis.commands.files import check_outside
 from analysis.commands.printing import out
 from analysis.runs.kinds import RUN, expect
 from probing.progress import console, status_line
@@ -45,6 +46,7 @@ def export(
     probe export results/demo.run early --exits exits/exits.json
     """
     expect(run, RUN)
+    check_outside(folder, None)
     with status_line("Exporting"):
         policy = import_module("probing.exits").read_policy(exits) if exits else None
         opened = import_module("probing.runs").Run(run)

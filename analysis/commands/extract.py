@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from analysis.commands.arguments import DEMO_CACHE, AudioRoot, CorpusSpec
+from analysis.commands.files import check_outside
 from analysis.commands.parameters import with_options
 from cache.errors import OptionError, ProbeError, argument
 from cache.parts import Part
@@ -72,6 +73,7 @@ def extract(
             "leave them out."
         )
     share = None if part is None else Part.parse(part)
+    check_outside(folder, None)
     options.check_backbone()
     table = load_corpus(corpus, audio_root=audio_root, splits=split)
     console.print(f"Loading {options.backbone} ...")

@@ -12,15 +12,16 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from analysis.commands.printing import leave_output, out
-from analysis.runs.kinds import kind_of
+from analysis.runs.kinds import RUN, kind_of
 from cache.atomic import replaced
-from cache.errors import OptionError
+from cache.errors import OptionError, ProbeError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 PICTURES = (".png", ".svg", ".pdf")
 TABLES = (".csv", ".parquet", ".tex", ".md")
+OF_RUNS = ("report.html", "calibration")  # what probe report and probe calibrate leave in a run
 
 
 def is_output(file: Path | None) -> bool:
@@ -38,19 +39,31 @@ def check_suffix(file: Path, suffixes: tuple[str, ...], name: str = "out") -> No
         return
     if file.suffix not in suffixes:
         raise OptionError(name, file, f"expected a name that ends in {', '.join(suffixes)}")
+    check_file(file, name)
+
+
+def check_file(file: Path, name: str = "out") -> None:
+    """Refuse a file that cannot be written, or that lies in a run, a cache or an export, before any work is done."""
     if file.is_dir() or not file.absolute().parent.is_dir():
         raise OptionError(name, file, "expected a file in a folder that is there. Name another")
-    check_replaced(file, name)
+    check_outside(file, name)
 
 
-def check_replaced(file: Path, name: str = "out") -> None:
-    """Refuse to replace a file of a run, a cache or an export, but for the page of a report."""
-    if not file.exists() or file.name == "report.html":
-        return
-    parent = file.resolve().parent
-    for folder in (parent, parent.parent):
-        if (kind := kind_of(folder)) is not None:
-            raise OptionError(name, file, f"is a file of {folder.name}, {kind}. Name another file")
+def check_outside(path: Path, name: str | None = "out") -> None:
+    """Refuse an output inside a run, a cache or an export, but for what a run is said to hold: report and calibration.
+
+    `path` is a file or a folder; `name` is the option's, None of an argument.
+    """
+    real = path.resolve()
+    for folder in real.parents[:2]:
+        if (kind := kind_of(folder)) is None:
+            continue
+        if kind == RUN and real.relative_to(folder).parts[0] in OF_RUNS:
+            return
+        what = "folder" if path.is_dir() else "file" if path.exists() else "part"
+        told = f"{'is' if path.exists() else 'would be'} a {what} of {folder.name}, {kind}, which holds nothing else"
+        advice = f"{told}. Name another, outside of it"
+        raise ProbeError(f"{path}: {advice}") if name is None else OptionError(name, path, advice)
 
 
 def write_output(content: bytes) -> None:
@@ -64,7 +77,7 @@ def written_out(file: Path | None, name: str) -> Iterator[Path | None]:
     """Where to write what is meant for `file`: of standard output a file called `name`, which is printed in the end."""
     if not is_output(file):
         if file is not None:
-            check_replaced(file)
+            check_file(file)
         yield file
         return
     leave_output()
@@ -74,16 +87,20 @@ def written_out(file: Path | None, name: str) -> Iterator[Path | None]:
         write_output(partial.read_bytes())
 
 
-def check_folder(folder: Path | None) -> None:
-    """Refuse a place for outputs that is a file, or a cache, a run or an export, before any work is done."""
+def check_folder(folder: Path | None, name: str = "out") -> None:
+    """Refuse a place for outputs that is a file, or a cache, a run or an export, or in one, before any work is done.
+
+    `name` is the option's.
+    """
     if folder is None:
         return
     kind = kind_of(folder)
     if kind is not None:
-        raise OptionError("out", folder, f"is {kind}, which holds nothing else. Name another folder")
+        raise OptionError(name, folder, f"is {kind}, which holds nothing else. Name another folder")
     first = next((path for path in (folder, *folder.parents) if path.exists()), folder)
     if not first.is_dir():
-        raise OptionError("out", folder, f"{first} is a file. Name another folder")
+        raise OptionError(name, folder, f"{first} is a file. Name another folder")
+    check_outside(folder, name)
 
 
 def save(file: Path, draw: Any, table: pd.DataFrame) -> None:

@@ -67,6 +67,7 @@ def robustness(
     expect(run, RUN)
     folder = folder or companion_folder(run, "robustness")
     check_folder(folder)
+    check_folder(views, "views")
     loaded = import_module("analysis.runs.loading").load(run, corpus)
     measuring = import_module("analysis.robustness")
     clean = measuring.eval_cache(loaded)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from analysis.commands.arguments import DEMO_CACHE, Device
+from analysis.commands.files import check_outside
 from analysis.commands.parameters import with_options
 from analysis.commands.printing import layers_shown, out, print_corpora, print_layers, print_plan
 from analysis.commands.tables import TableFiles
@@ -94,6 +95,7 @@ def sweep(
         run = DEMO_RUN if folder == DEMO_CACHE else folder.with_name(folder.name.removesuffix(".cache") + ".run")
         if options.target != TargetOptions():
             run = run.with_name(f"{run.stem}.{_as_name(options.target.target)}.run")
+    check_outside(run)
     import_heads(options.depths.heads)
     tables.check()
     if track != "none":

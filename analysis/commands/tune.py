@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from analysis.commands.arguments import AudioRoot
+from analysis.commands.files import check_outside
 from analysis.commands.parameters import Only, with_options
 from analysis.commands.printing import out
 from analysis.runs.kinds import EXPORT, RUN, expect
@@ -88,6 +89,7 @@ def tune(
     if folder is None:
         named = continued or run or Path(Path(backbone.backbone).name)
         folder = named.with_name(f"{named.name.removesuffix('.run')}.tuned")
+    check_outside(folder)
     tuned = import_module("probing.tuning").tune(
         source, folder, options, machine, overwrite=overwrite, with_eval=not skip_eval
     )

@@ -16,7 +16,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from analysis.commands.app import app, main
-from analysis.commands.files import check_suffix, written_out
+from analysis.commands.files import check_file, check_folder, check_suffix, written_out
 from cache import Cache
 from cache.errors import OptionError
 from probing.sweep import SweepOptions, finished_run
@@ -262,7 +262,7 @@ def test_readme_names_only_commands_and_options_that_exist() -> None:
         assert any(option in page for page in (*shown.values(), "--help")), option
 
 
-def test_no_file_of_a_run_or_a_cache_is_replaced(tmp_path: Path) -> None:
+def test_nothing_is_written_into_a_run_or_a_cache_but_what_belongs_there(tmp_path: Path) -> None:
     for mark, name in (("cache.json", "c.cache"), ("run.json", "r.run")):
         (tmp_path / name / "figures").mkdir(parents=True)
         (tmp_path / name / mark).write_text("{}")
@@ -273,4 +273,14 @@ def test_no_file_of_a_run_or_a_cache_is_replaced(tmp_path: Path) -> None:
                 check_suffix(tmp_path / name / file, (".csv",))
         with pytest.raises(OptionError, match="is a file of"), written_out(tmp_path / name / mark, mark):
             pass
-    check_suffix(tmp_path / "r.run" / "new.csv", (".csv",))
+        with pytest.raises(OptionError, match=f"keep=.*would be a part of {name}, a .*, which holds nothing else"):
+            check_suffix(tmp_path / name / "new.csv", (".csv",), "keep")
+        with pytest.raises(OptionError, match=r"views=.*holds nothing else"):
+            check_folder(tmp_path / name, "views")
+        with pytest.raises(OptionError, match=f"would be a part of {name}"):
+            check_folder(tmp_path / name / "new")
+    with pytest.raises(OptionError, match=r"c.cache/report.html: would be"):
+        check_file(tmp_path / "c.cache" / "report.html")
+    check_file(tmp_path / "r.run" / "report.html")  # as probe report and probe calibrate leave them
+    check_folder(tmp_path / "r.run" / "calibration" / "linear-layer-01")
+    check_suffix(tmp_path / "beside.csv", (".csv",))
