@@ -1,6 +1,7 @@
 """The errors a user can meet; every message says what was found, what was expected, and what to type next."""
 
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -23,6 +24,15 @@ def argument(name: str, value: object = None) -> str:
     return f"{BEGIN}{name}={value:g}{END}" if isinstance(value, float) else f"{BEGIN}{name}={value}{END}"
 
 
+def quoted(*words: object) -> str:
+    """Words as a shell takes them: what is to be typed is written with this, as folders may have spaces in their names.
+
+    >>> quoted("my cache", 3)
+    "'my cache' 3"
+    """
+    return shlex.join(map(str, words))
+
+
 def as_keyword(name: str, value: str | None) -> str:
     """Spell an argument as Python does."""
     return name if value is None else f"{name}={value}"
@@ -35,7 +45,7 @@ def as_flag(name: str, value: str | None = None, flags: Mapping[str, str] | None
     '-max-seconds 30'
     """
     flag = (flags or {}).get(name) or f"--{name.replace('_', '-')}"
-    return flag if value in (None, "True") else f"{flag} {value}"
+    return flag if value in (None, "True") else f"{flag} {quoted(value)}"
 
 
 def spelled(text: str, spell: Callable[[str, str | None], str] = as_keyword) -> str:

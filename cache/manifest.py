@@ -9,7 +9,7 @@ from typing import Any
 
 from cache.atomic import replace_file
 from cache.bounds import MOST_JSON_BYTES, TooLarge, read_bytes
-from cache.errors import CacheCorrupt, CacheMissing, FingerprintMismatch, as_flag
+from cache.errors import CacheCorrupt, CacheMissing, FingerprintMismatch, as_flag, quoted
 from cache.fingerprint import differences
 
 SCHEMA = 1
@@ -146,7 +146,8 @@ def load_manifest(folder: Path) -> Manifest:
         text = read_bytes(path, MOST_JSON_BYTES).decode()  # not read_text, to which all ends of lines are the same
     except (FileNotFoundError, NotADirectoryError):
         raise CacheMissing(
-            f"{folder}: no cache here (no {MANIFEST}). Make one: probe extract {as_flag('corpus', 'demo')} {folder}"
+            f"{folder}: no cache here (no {MANIFEST}). Make one: probe extract {as_flag('corpus', 'demo')} "
+            f"{quoted(folder)}"
         ) from None
     except UnicodeDecodeError:
         raise CacheCorrupt(_damaged(path, "it is not text")) from None
@@ -258,7 +259,7 @@ def check_fingerprint(folder: Path, found: dict[str, Any], wanted: dict[str, Any
     )
     raise FingerprintMismatch(
         f"{folder}: this cache was made another way, so its numbers cannot be mixed with new ones.\n{rows}\n"
-        f"Name another folder, or use the options and versions that made it (probe cache info {folder})."
+        f"Name another folder, or use the options and versions that made it (probe cache info {quoted(folder)})."
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from cache.errors import FingerprintMismatch, ProbeError, argument, as_flag
+from cache.errors import FingerprintMismatch, ProbeError, argument, as_flag, quoted
 from cache.fingerprint import differences
 from cache.manifest import MANIFEST, PLACE_COLUMNS, Manifest, load_manifest
 from cache.parts import Part, plan_id
@@ -54,7 +54,7 @@ def merge(
     parts = [Path(part) for part in parts] or parts_beside(folder)
     if not parts:
         raise ProbeError(
-            f"{folder}: no parts beside it ({folder.name}.part-1-of-8, say). Make them: probe extract {folder} "
+            f"{folder}: no parts beside it ({folder.name}.part-1-of-8, say). Make them: probe extract {quoted(folder)} "
             f"{as_flag('part', '1/8')}, and so on; or name their folders."
         )
     manifests = {part: load_manifest(part) for part in parts}
@@ -84,7 +84,7 @@ def merge(
                 writer.manifest = replace(writer.manifest, history=(*writer.manifest.history, *found.history))
     cache = Cache(folder)
     if not cache.finished:
-        raise ProbeError(f"{folder}: some shards cannot be read. Find them: probe cache verify {folder}")
+        raise ProbeError(f"{folder}: some shards cannot be read. Find them: probe cache verify {quoted(folder)}")
     return parts
 
 
@@ -121,7 +121,7 @@ def _check(folder: Path, manifests: dict[Path, Manifest]) -> None:
     if missing:
         raise ProbeError(
             f"{folder}: {len(missing)} of {of} parts are missing: {', '.join(missing[:9])}"
-            f"{' ...' if len(missing) > 9 else ''}. Extract them: probe extract {folder} "
+            f"{' ...' if len(missing) > 9 else ''}. Extract them: probe extract {quoted(folder)} "
             f"{as_flag('part', missing[0])} with the "
             "options of the others; or name their folders."
         )

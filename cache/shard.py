@@ -30,7 +30,7 @@ from zlib_ng.zlib_ng import crc32
 
 from cache.atomic import crc32_outside
 from cache.bounds import check_regular
-from cache.errors import CacheCorrupt
+from cache.errors import CacheCorrupt, quoted
 from cache.manifest import A_LINK, Manifest, ShardRecord
 from cache.quantization import decode, stored
 
@@ -144,7 +144,7 @@ class Shard:
             raise CacheCorrupt(self._fault("bytes outside the hidden states do not match their checksum"))
 
     def _fault(self, what: str) -> str:
-        return f"{self.path}: {what}. Find all faults: probe cache verify {self.path.parent}"
+        return f"{self.path}: {what}. Find all faults: probe cache verify {quoted(self.path.parent)}"
 
     def _data_set(self, file: h5py.File, name: str) -> Any:
         """Open a data set, by h5py's low level: a shard has many, and they are opened with it."""

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from cache.bounds import MOST_TABLE_BYTES, MOST_TEXT_BYTES, TooLarge, read_arrow, read_bytes
-from cache.errors import CacheCorrupt, ProbeError, as_flag
+from cache.errors import CacheCorrupt, ProbeError, as_flag, quoted
 from cache.manifest import A_LINK, FAILURES, PLACE_COLUMNS, UTTERANCES, Manifest, ShardRecord
 from cache.quantization import bytes_of
 from cache.shard import Shard
@@ -51,7 +51,9 @@ def load_table(folder: Path, manifest: Manifest | None = None) -> pd.DataFrame:
                 raise ValueError("its utterances are not named")
             _check_possible(manifest, table)
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise CacheCorrupt(f"{path}: cannot be read ({error}). Rebuild it: probe cache repair {folder}") from None
+        raise CacheCorrupt(
+            f"{path}: cannot be read ({error}). Rebuild it: probe cache repair {quoted(folder)}"
+        ) from None
     return table
 
 
@@ -175,7 +177,7 @@ def _filled(folder: Path, manifest: Manifest, table: pd.DataFrame) -> tuple[pd.D
     )
     for index in np.unique(owners[strange]).tolist():
         refused[index] = CacheCorrupt(
-            f"{shards[index].path}: its utterances are not those planned. Check: probe cache verify {folder}"
+            f"{shards[index].path}: its utterances are not those planned. Check: probe cache verify {quoted(folder)}"
         )
     sound = {index: shard for index, shard in shards.items() if index not in refused}
     places = places[~np.isin(owners, list(refused))]
@@ -254,7 +256,8 @@ def recover(folder: Path, manifest: Manifest, corpus: pd.DataFrame) -> tuple[Man
     if unknown:
         raise CacheCorrupt(
             f"{folder / UTTERANCES}: damaged, and the corpus given lacks {len(unknown)} utterances of the shards, as "
-            f"{min(unknown)}. Rebuild it with the whole corpus: probe cache repair {folder} {as_flag('corpus', '...')}"
+            f"{min(unknown)}. Rebuild it with the whole corpus: probe cache repair {quoted(folder)} "
+            f"{as_flag('corpus', '...')}"
         )
     rows = corpus[corpus["utterance_id"].isin(shard_of)].sort_values("utterance_id", kind="stable")
     table = _planned(rows.reset_index(drop=True), rows["utterance_id"].map(shard_of).to_numpy(), manifest.measures)

@@ -13,7 +13,7 @@ from zlib import crc32
 import pandas as pd
 
 from cache.atomic import DISK, PARTIAL, fsync_folder, link_or_copy, replace_file
-from cache.errors import CacheCorrupt, CacheMissing, ProbeError
+from cache.errors import CacheCorrupt, CacheMissing, ProbeError, quoted
 from cache.lock import LOCK, lock_folder
 from cache.manifest import (
     FAILURES,
@@ -185,7 +185,7 @@ class CacheWriter:
                 partial = final.with_name(final.name + PARTIAL)
                 if link_or_copy(source, partial) not in (None, record.crc32):
                     partial.unlink()
-                    raise CacheCorrupt(f"{source}: damaged. Mend it: probe cache repair {source.parent}")
+                    raise CacheCorrupt(f"{source}: damaged. Mend it: probe cache repair {quoted(source.parent)}")
             os.replace(partial, final)
             fsync_folder(self.folder)
             record = replace(record, file=final.name)

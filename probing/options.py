@@ -13,13 +13,12 @@ The modules that declare options import no PyTorch, so that a wrong one is refus
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any
 
-from cache.errors import OptionError, as_flag
+from cache.errors import OptionError, as_flag, quoted
 
 
 @dataclass(frozen=True)
@@ -222,7 +221,7 @@ def command_line(*words: object, **options: object) -> str:
         for one in value if isinstance(value, (list, tuple)) else [value]:
             if one is not None and one is not False:
                 typed += [as_flag(name)] if one is True else [as_flag(name), str(one)]
-    return shlex.join(typed)
+    return quoted(*typed)
 
 
 def differences(made: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:

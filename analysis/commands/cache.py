@@ -12,6 +12,7 @@ from analysis.commands.parameters import Only, with_options
 from analysis.commands.printing import out, print_counts, print_json
 from analysis.commands.verify import verify_cache
 from analysis.runs.kinds import CACHE, expect, refuse_other
+from cache.errors import quoted
 from probing.corpora import load_corpus
 from probing.extraction.machine import Machine
 from probing.progress import console, duration, progress_line, size
@@ -126,4 +127,4 @@ def merge(
     with progress_line("Merging", total, "bytes") as line:
         merging.merge(folder, found, line.advance, wait=wait, say=console.print)
     console.print(f"{folder}: {len(found)} parts, {size(total)}. The parts are no longer needed: {found[0]} and so on.")
-    console.print(f"Check every byte: probe cache verify {folder}\nNext: probe sweep {folder}")
+    console.print(f"Check every byte: probe cache verify {quoted(folder)}\nNext: probe sweep {quoted(folder)}")

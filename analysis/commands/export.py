@@ -14,6 +14,7 @@ from analysis.commands.arguments import (
 from analysis.commands.files import check_outside
 from analysis.commands.printing import out
 from analysis.runs.kinds import RUN, expect
+from cache.errors import quoted
 from probing.progress import console, status_line
 
 
@@ -57,4 +58,4 @@ def export(
         console.print(f"Note: {record['note']}.", markup=False)
     if made.reference is not None and made.reference.missing:
         console.print(f"Note: {made.reference.missing}", markup=False)
-    out.print(f"Exported: {folder}\nNext: probe score {folder} clip.wav", markup=False)
+    out.print(f"Exported: {folder}\nNext: probe score {quoted(folder)} clip.wav", markup=False)

@@ -8,7 +8,7 @@ import typer
 from analysis.commands.arguments import DEMO_CACHE, AudioRoot, CorpusSpec
 from analysis.commands.files import check_outside
 from analysis.commands.parameters import with_options
-from cache.errors import OptionError, ProbeError, argument
+from cache.errors import OptionError, ProbeError, argument, quoted
 from cache.parts import Part
 from probing.corpora import load_corpus
 from probing.extraction.machine import Cluster, Machine
@@ -89,7 +89,7 @@ def extract(
     console.print(
         f"Next: {next_command(folder, table, options.frames)}"
         if share is None
-        else f"When all parts are done: probe cache merge {folder}"
+        else f"When all parts are done: probe cache merge {quoted(folder)}"
     )
 
 

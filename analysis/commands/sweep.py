@@ -14,7 +14,7 @@ from analysis.commands.parameters import with_options
 from analysis.commands.printing import layers_shown, out, print_corpora, print_layers, print_plan
 from analysis.commands.tables import TableFiles
 from analysis.runs.kinds import CACHE, RUN, expect
-from cache.errors import OptionError
+from cache.errors import OptionError, quoted
 from probing.heads.kinds import import_heads
 from probing.progress import status_line
 from probing.sweep.options import SweepOptions
@@ -125,7 +125,7 @@ def sweep(
     if track != "none":
         place = made.folder.with_name(f"{made.folder.name}.tracking")
         import_module("probing.sweep.training_log").track(made.folder, place)
-        out.print(f"Training: tensorboard --logdir {place}", markup=False)
+        out.print(f"Training: tensorboard --logdir {quoted(place)}", markup=False)
 
 
 def _as_name(target: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from analysis.commands.printing import out
-from cache.errors import ProbeError
+from cache.errors import ProbeError, quoted
 from cache.manifest import MANIFEST
 from probing.progress import progress_line, size
 
@@ -47,7 +47,9 @@ def verify(
     total = sum(n_bytes for n_bytes, _ in files.values())
     with progress_line("Verifying", total, "bytes") as line:
         faults = sealing.faults_of(folder, found[0], line.advance) or []
-    command = f"probe sweep CACHE --out {folder}" if found[0] == "run.json" else f"probe export RUN {folder}"
+    command = (
+        f"probe sweep CACHE --out {quoted(folder)}" if found[0] == "run.json" else f"probe export RUN {quoted(folder)}"
+    )
     _tell(folder, faults, total, f"Restore them from a copy, or make it again: {command}")
 
 
@@ -57,7 +59,7 @@ def verify_cache(folder: Path) -> None:
     total = sum(record.bytes for record in import_module("cache.manifest").load_manifest(folder).shards)
     with progress_line("Verifying", total, "bytes") as line:
         faults = store.verify(folder, line.advance)
-    _tell(folder, faults, total, f"Mend them: probe cache repair {folder}")
+    _tell(folder, faults, total, f"Mend them: probe cache repair {quoted(folder)}")
 
 
 def _tell(folder: Path, faults: Sequence[Fault], total: int, advice: str) -> None:

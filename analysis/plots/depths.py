@@ -23,6 +23,7 @@ from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import Runs, load, load_many
 from analysis.runs.protocols import check_same_task, check_same_utterances
 from cache import ProbeError
+from cache.errors import quoted
 from probing.runs import Run
 
 BAND = "95 % interval of the mean over seeds"
@@ -179,7 +180,7 @@ def check_heads(run: Run) -> None:
     if not run.record.depth_finding:
         raise ProbeError(
             f"{run.folder}: no heads were trained, so there is nothing by depth. Sweep with heads: "
-            f"probe sweep {run.record.cache_folder}"
+            f"probe sweep {quoted(run.record.cache_folder)}"
         )
 
 

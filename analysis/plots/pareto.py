@@ -17,6 +17,7 @@ from analysis.plots.style import label, new_axes, plain, whole_rates
 from analysis.runs.comparison import compare
 from analysis.runs.loading import Runs
 from cache import ProbeError
+from cache.errors import quoted
 from probing.runs import Run
 from probing.targets.metrics import METRICS, Metric
 
@@ -41,7 +42,7 @@ def pareto_picture(runs: Runs, ax: Axes | None = None) -> Axes:
     if not any(len(run.costs) for run in runs):
         raise ProbeError(
             "no run has measured costs, so there is nothing to draw EER against. Sweep with heads where the "
-            f"backbone can be loaded: probe sweep {runs[0].record.cache_folder} --overwrite"
+            f"backbone can be loaded: probe sweep {quoted(runs[0].record.cache_folder)} --overwrite"
         )
     ax = ax or new_axes()
     metric = runs[0].metric

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from cache.errors import ProbeError
+from cache.errors import ProbeError, quoted
 from cache.manifest import MANIFEST, load_manifest
 from probing.runs.form import RECORD
 
@@ -46,7 +46,7 @@ def refuse_other(path: str | Path, *kinds: str) -> None:
     """Raise ProbeError where a path is another kind of folder than those expected; there may be nothing yet."""
     found = kind_of(Path(path))
     if found is not None and found not in kinds:
-        raise ProbeError(f"{path}: {found}, not {' or '.join(kinds)}. {TAKEN_BY[found].format(path)}")
+        raise ProbeError(f"{path}: {found}, not {' or '.join(kinds)}. {TAKEN_BY[found].format(quoted(path))}")
 
 
 def expect_runs(paths: Sequence[Path]) -> None:
@@ -63,7 +63,7 @@ def expect_file(path: Path) -> None:
         refuse_other(path, "a score file")
     if path.is_dir():
         found = [*sorted(path.glob("scores/*.eval.txt")), *sorted(path.glob("*.eval.txt"))]
-        advice = f"Name a file of it, as {found[0]}" if found else "Name a file"
+        advice = f"Name a file of it, as {quoted(found[0])}" if found else "Name a file"
         raise ProbeError(f"{path}: {kind_of(path) or 'a folder'}, not a score file. {advice}")
     if not path.exists():
         raise ProbeError(f"{path}: no such file. Expected a score file, as probe score and probe sweep write them")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cache.errors import ProbeError
+from cache.errors import ProbeError, quoted
 from cache.writer import CacheWriter
 from probing.audio import STAMPS, stamp
 from probing.progress import progress_line
@@ -75,7 +75,7 @@ def refuse_changed(writer: CacheWriter, root: Path) -> None:
         shown = ", ".join(sorted(changed)[:5]) + (" ..." if len(changed) > 5 else "")
         raise ProbeError(
             f"{writer.folder}: the audio of {len(changed)} utterances below {root} is not what was extracted: {shown}. "
-            f"Put the files of then back, or extract these again: probe cache repair {writer.folder}"
+            f"Put the files of then back, or extract these again: probe cache repair {quoted(writer.folder)}"
         )
     if moved:
         times = writer.table["file_mtime_us"].copy()

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from cache import Cache, CacheMissing, ProbeError
-from cache.errors import argument, as_flag
+from cache.errors import argument, as_flag, quoted
 from cache.manifest import MANIFEST, Manifest, load_manifest
 from cache.parts import Part
 from cache.timing import ENTRY
@@ -267,7 +267,7 @@ def tell_failures(cache: Cache, say: Callable[[str], None]) -> None:
     reasons = ", ".join(f"{n} {kind}" for kind, n in cache.failure_counts.items())
     say(
         f"{len(cache.failures)} of {cache.n_planned} utterances could not be used ({reasons}). They are listed in "
-        f"{cache.folder / 'failures.csv'}; mend the files, then: probe cache repair {cache.folder}"
+        f"{cache.folder / 'failures.csv'}; mend the files, then: probe cache repair {quoted(cache.folder)}"
     )
 
 
@@ -285,7 +285,7 @@ def _check_corpus(folder: Path, corpus: Corpus, part: dict[str, Any] | None) -> 
         number = f"{found['number']}/{found['of']}"
         raise ProbeError(
             f"{folder}: is part {number} of a cache. Go on with it by the name of the whole: probe extract "
-            f"{str(folder).split('.part-')[0]} {as_flag('part', number)}"
+            f"{quoted(str(folder).split('.part-')[0])} {as_flag('part', number)}"
         )
     raise ProbeError(
         f"{folder}: begun with other utterances or shards ({found and found['utterances']} utterances, now "

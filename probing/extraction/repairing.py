@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from cache import Cache, ProbeError
-from cache.errors import as_flag
+from cache.errors import as_flag, quoted
 from cache.manifest import PLACE_COLUMNS, Manifest, ShardRecord, load_manifest
 from cache.shard import Shard
 from cache.shard_writer import ShardWriter
@@ -103,7 +103,8 @@ def _planned(folder: Path, manifest: Manifest, given: Corpus | None) -> Corpus:
         number = f"{about['part']['number']}/{about['part']['of']}"
         raise ProbeError(
             f"{folder}: the table of this part is damaged, and only the plan of the whole can rebuild it. Give the "
-            f"command that made it again: probe extract {str(folder).split('.part-')[0]} {as_flag('part', number)}"
+            f"command that made it again: probe extract {quoted(str(folder).split('.part-')[0])} "
+            f"{as_flag('part', number)}"
         )
     corpus = given or _as_it_was(about["corpus_spec"], Path(about["audio_root"]))
     splits = _rows(corpus, stored_ids(folder, manifest)[1])["split"].unique()

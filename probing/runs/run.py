@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cache import ProbeError
 from cache.bounds import read_parquet
-from cache.errors import as_flag
+from cache.errors import as_flag, quoted
 from probing.labels import BONAFIDE
 from probing.metrics import Resamples
 from probing.metrics.clusters import Clusters
@@ -151,7 +151,7 @@ class Run:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
             raise ProbeError(
                 f"{self.folder}: its utterances cannot be read ({error}). Make it again: "
-                f"probe sweep {self.record.cache_folder} {as_flag('out', str(self.folder))} "
+                f"probe sweep {quoted(self.record.cache_folder)} {as_flag('out', str(self.folder))} "
                 f"{as_flag('overwrite')}"
             ) from None
         return table

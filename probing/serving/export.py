@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd
 
 from cache.atomic import PARTIAL, replace_folder
-from cache.errors import ProbeError, argument
+from cache.errors import ProbeError, argument, quoted
 from cache.manifest import read_json
 from probing.backbones import Backbone
 from probing.devices import find_device
@@ -274,7 +274,9 @@ def open_exported(folder: Path) -> Exported:
             raise ValueError(f"{SERVING} says {', '.join(sorted(odd)) or 'a fingerprint'} that no export writes")
         Options(**record["options"])
     except (OSError, ValueError, TypeError) as error:
-        raise ServingError(f"{folder}: no exported head here ({error}). Write one: probe export RUN {folder}") from None
+        raise ServingError(
+            f"{folder}: no exported head here ({error}). Write one: probe export RUN {quoted(folder)}"
+        ) from None
     head = read_head(folder / "head.safetensors")
     return Exported(folder, head, record, read_reference(folder, record, head))
 

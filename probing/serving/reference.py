@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from cache.bounds import check_regular
-from cache.errors import ProbeError
+from cache.errors import ProbeError, quoted
 from probing.calibration import Calibration, calibrate
 from probing.calibration.stored import stored_calibration
 from probing.labels import BONAFIDE
@@ -160,7 +160,9 @@ def read_reference(folder: Path, record: Mapping[str, Any], head: AnyHead) -> Re
         calibration = Calibration.of(known["calibration"])
         return Reference(parts, calibration, str(known["corpus"]), training, str(known["missing"]))
     except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, SafetensorError) as error:
-        raise ServingError(f"{path}: cannot be read ({error}). Write it again: probe export RUN {folder}") from None
+        raise ServingError(
+            f"{path}: cannot be read ({error}). Write it again: probe export RUN {quoted(folder)}"
+        ) from None
 
 
 def _scored(tensors: Mapping[str, NDArray[Any]], name: str, known: Mapping[str, Any]) -> Scored:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from cache import Cache, FingerprintMismatch, ProbeError
-from cache.errors import OptionError, argument
+from cache.errors import OptionError, argument, quoted
 from cache.fingerprint import differences
 from cache.manifest import MANIFEST
 from probing.augmentation import heard_as
@@ -103,7 +103,7 @@ def check_comparable(trained_on: Cache, other: Cache, tier: str = "pooled") -> N
         raise FingerprintMismatch(
             f"{other.folder}: made another way than {trained_on.folder}, so a probe trained on one says nothing about "
             f"the other.\n{rows}\nExtract it again as {trained_on.folder} was made "
-            f"(probe cache info {trained_on.folder})."
+            f"(probe cache info {quoted(trained_on.folder)})."
         )
 
 

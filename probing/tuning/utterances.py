@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cache import Cache, CacheMissing
-from cache.errors import OptionError, ProbeError, argument
+from cache.errors import OptionError, ProbeError, argument, quoted
 from probing.corpora.corpus import Corpus
 from probing.runs import Run, find_cache
 from probing.sweep.split import EVAL, Split, identity
@@ -86,7 +86,7 @@ def parts_of(run: Run, audio_root: Path | None = None) -> dict[str, Utterances]:
     if any(record.utterances[part] != now[part] for part in now):
         raise ProbeError(
             f"{cache.folder}: holds other utterances or labels than when {run.folder} was made. Sweep it again: probe "
-            f"sweep {cache.folder}"
+            f"sweep {quoted(cache.folder)}"
         )
     parts = {}
     for part in ("train", "dev", EVAL):

@@ -11,7 +11,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before PyTorch starts: th
 
 import typer
 
-from cache.errors import ProbeError, as_flag
+from cache.errors import ProbeError, as_flag, quoted
 from probing.backbones.packaged import EMBEDDED, PACKAGED
 from probing.progress import console
 
@@ -83,7 +83,7 @@ def pretrain(
         console.print(f"figures of every layer in {work / run.EVALUATION}")
     if export is not None:
         run.export(opened, export, sweep or ())
-        console.print(f"model in {export}; try: probe extract --backbone {export}")
+        console.print(f"model in {export}; try: probe extract --backbone {quoted(export)}")
 
 
 def main() -> None:
