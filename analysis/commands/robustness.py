@@ -70,6 +70,7 @@ def robustness(
     check_folder(views, "views")
     loaded = import_module("analysis.runs.loading").load(run, corpus)
     measuring = import_module("analysis.robustness")
+    measuring.known_heads(loaded, heads)  # refuses a run without any, before views are made
     clean = measuring.eval_cache(loaded)
     robust = import_module("probing.robustness.views")  # from here on it takes seconds
     table = _eval_table(loaded, clean)

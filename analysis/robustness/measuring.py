@@ -34,7 +34,7 @@ from probing.metrics.localisation import Pieces
 from probing.progress import progress_line
 from probing.robustness import Condition
 from probing.runs import find_cache
-from probing.serving.heads import LINEAR, AnyHead, Candidate, candidates, choose_head
+from probing.serving.heads import LINEAR, PROBES, AnyHead, Candidate, candidates, choose_head, without_folds
 from probing.serving.score import check_cache
 
 CLEAN = "clean"
@@ -167,11 +167,10 @@ def known_heads(run: LoadedRun, heads: bool) -> list[Candidate]:
     """
     if not run.task.is_spoofing:
         raise ProbeError(f"{run.folder}: its target is {run.task.target}. Expected a run of bona fide against spoof")
-    if not (run.folder / "heads" / "linear.safetensors").exists():
-        raise ProbeError(
-            f"{run.folder}: stores no linear probes, as each fold of a cross-validation has its own. Sweep with a "
-            f"train, a dev and an eval part: leave {argument('folds')} out"
-        )
+    if run.record.folds:
+        raise ProbeError(f"{run.folder}: {without_folds(run)}")
+    if not (run.folder / PROBES).exists():
+        raise ProbeError(f"{run.folder}: stores no linear probes. Sweep again with {argument('overwrite')}")
     known = candidates(run)
     probes = sorted((one for one in known if one.name.startswith(LINEAR)), key=lambda one: one.depth)
     others = sorted((one for one in known if not one.name.startswith(LINEAR)), key=lambda one: (one.kind, one.depth))

@@ -13,7 +13,7 @@ from cache.bounds import check_regular
 from cache.errors import ProbeError, argument
 from cache.manifest import read_json
 from probing.heads.head import Head, HeadUnusable, load_head
-from probing.options import nearest, write_whole
+from probing.options import command_line, nearest, write_whole
 from probing.runs import Run, file_in
 from probing.runs.headline import headline
 from probing.sealing import check_file
@@ -21,6 +21,8 @@ from probing.serving.exit_heads import FORM as EXITS
 from probing.serving.exit_heads import ExitHeads
 from probing.serving.layer_probe import FORM as PROBE
 from probing.serving.layer_probe import LINEAR, LayerProbe
+
+PROBES = Path("heads", "linear.safetensors")  # of a run, the linear probes of its layers
 
 
 class ServingError(ProbeError, ValueError):
@@ -151,6 +153,23 @@ def _none_of(run: Run, known: Sequence[Candidate], depth: int | None, name: str 
     return f"{argument('head', name)}: {run.folder} has no such head{hint} It has: {', '.join(names) or 'none'}"
 
 
+def without_folds(run: Run) -> str:
+    """What to say of a cross-validation where a head is needed: that none is kept, and the sweep that keeps some."""
+    target = run.record["options"].get("target", {})
+    again = command_line(
+        *("probe", "sweep", run.record.cache_folder),
+        target=None if run.task.is_spoofing else target["target"],
+        labels=target.get("labels") or None,
+        positive=target.get("positive") or None,
+        split_by=target.get("split_by") or None,
+        out=run.folder.with_name(f"{run.folder.name.removesuffix('.run')}.divided.run"),
+    )
+    return (
+        "is a cross-validation, whose folds have heads of their own; none is kept. Sweep with one division, without "
+        f"{argument('folds')}: {again}"
+    )
+
+
 def choose_head(
     run: Run, depth: int | None = None, name: str | None = None, *, any_target: bool = False, least: int = 0
 ) -> ChosenHead:
@@ -176,26 +195,24 @@ def choose_head(
     known = candidates(run)
     best = _best(run, known, depth, name, least)
     if best.name.startswith(LINEAR):
-        return ChosenHead(_load_probe(run.folder / "heads", best), best)
-    return ChosenHead(load_head(file_in(run.folder / "heads", f"{best.name}.safetensors")), best)
+        return ChosenHead(_load_probe(run.folder / PROBES, best), best)
+    return ChosenHead(load_head(file_in(run.folder / PROBES.parent, f"{best.name}.safetensors")), best)
 
 
 def _check_scores_audio(run: Run, any_target: bool) -> None:
     """Refuse a run whose heads score no whole utterance, or another target than bona fide against spoof."""
+    if run.record.folds:
+        raise ServingError(f"{run.folder}: {without_folds(run)}")
     if not run.task.is_spoofing and not any_target:
+        kept = "heads can be read in Python: probing.heads.head.load_head"
         raise ServingError(
             f"{run.folder}: its target is {run.task.target}, and only heads of bona fide against spoof score audio. "
-            "Its heads can be read in Python: probing.heads.head.load_head"
+            f"Its {kept if run.record.options.heads else f'probes are kept in {run.folder / PROBES}'}"
         )
     if inside := run.record.unit:
         raise ServingError(
             f"{run.folder}: its heads see one vector of a {inside}, and score no whole utterance. They can be read in "
             "Python: probing.heads.head.load_head"
-        )
-    if run.record.folds:
-        raise ServingError(
-            f"{run.folder}: is a cross-validation, whose folds have heads of their own; none is kept. Sweep with one "
-            f"division: leave {argument('folds')} out"
         )
 
 
@@ -219,15 +236,15 @@ def _best(run: Run, known: Sequence[Candidate], depth: int | None, name: str | N
     return fitting[0]
 
 
-def _load_probe(folder: Path, about: Candidate) -> LayerProbe:
+def _load_probe(path: Path, about: Candidate) -> LayerProbe:
     """The linear probe of a layer, of the file that has those of all layers."""
     try:
-        check_regular(folder / "linear.safetensors")
-        check_file(folder / "linear.safetensors")
-        tensors = load_file(folder / "linear.safetensors")
+        check_regular(path)
+        check_file(path)
+        tensors = load_file(path)
         layer = f"layer_{about.depth:02d}"
         return LayerProbe(about.depth, tensors[f"{layer}.weight"], float(tensors[f"{layer}.bias"][0]))
     except (OSError, KeyError, SafetensorError) as error:
         raise HeadUnusable(
-            f"{folder}: no {about.name} that can be read ({error}). Train it: probe sweep CACHE"
+            f"{path.parent}: no {about.name} that can be read ({error}). Train it: probe sweep CACHE"
         ) from None

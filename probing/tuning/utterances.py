@@ -15,6 +15,7 @@ from cache import Cache, CacheMissing
 from cache.errors import OptionError, ProbeError, argument, quoted
 from probing.corpora.corpus import Corpus
 from probing.runs import Run, find_cache
+from probing.serving.heads import without_folds
 from probing.sweep.split import EVAL, Split, identity
 from probing.sweep.splits import read_splits
 from probing.targets.metrics import NUMBER
@@ -70,9 +71,12 @@ def parts_of(run: Run, audio_root: Path | None = None) -> dict[str, Utterances]:
         ProbeError: a cache is not there any more, or holds others by now; or the audio is not where it was.
     """
     record = run.record
-    if record.unit or record["options"].get("target", {}).get("folds"):
-        what = "units inside utterances" if record.unit else "a cross-validation"
-        raise ProbeError(f"{run.folder}: is of {what}, and a tuning needs whole utterances in parts. Sweep it so")
+    if record.folds:
+        raise ProbeError(f"{run.folder}: {without_folds(run)}")
+    if record.unit:
+        raise ProbeError(
+            f"{run.folder}: is of units inside utterances, and a tuning needs whole utterances in parts. Sweep it so"
+        )
     options = target_of(record["options"].get("target", {}))
     try:
         cache = find_cache(run)

@@ -30,6 +30,7 @@ from probing.serving.heads import choose_head
 from probing.sweep import sweep
 from probing.sweep.options import DepthOptions, SweepOptions
 from probing.targets.options import TargetOptions
+from probing.tuning import utterances as of_tuning
 
 SEPARATION = (0.2, 3.0, 1.0, 0.0)  # layer 1 knows it best
 WORDS = ("no", "stop", "yes")
@@ -272,6 +273,11 @@ def test_divisions_share_no_group_and_depend_on_no_order(folder: Path, tmp_path:
         == 1
     )
     run = made(folder, tmp_path / "folds.run", target=target, split_by="speaker", folds=folds, positive=positive)
+    told = rf"none is kept.* without folds: probe sweep \S+ --target {target} .*--split-by speaker --out \S+divided.run"
+    with pytest.raises(ProbeError, match=told):
+        choose_head(run)
+    with pytest.raises(ProbeError, match=told):
+        of_tuning.parts_of(run)
     assert run.record.finding.layer == 1
     assert len(run.trials("linear-layer-01")) == 180
     assert not (run.folder / "heads" / "linear.json").exists()
