@@ -9,7 +9,7 @@ import typer
 from analysis.commands.arguments import AsJson, AudioRoot, Wait
 from analysis.commands.interruption import InterruptibleGroup
 from analysis.commands.parameters import Only, with_options
-from analysis.commands.printing import out, print_counts, print_json
+from analysis.commands.printing import out, print_counts, print_json, several
 from analysis.commands.verify import verify_cache
 from analysis.runs.kinds import CACHE, expect, refuse_other
 from cache.errors import quoted
@@ -126,5 +126,7 @@ def merge(
     total = sum(record.bytes for part in found for record in manifest.load_manifest(part).shards)
     with progress_line("Merging", total, "bytes") as line:
         merging.merge(folder, found, line.advance, wait=wait, say=console.print)
-    console.print(f"{folder}: {len(found)} parts, {size(total)}. The parts are no longer needed: {found[0]} and so on.")
+    console.print(
+        f"{folder}: {several(len(found), 'part')}, {size(total)}. The parts are no longer needed: {found[0]} and so on."
+    )
     console.print(f"Check every byte: probe cache verify {quoted(folder)}\nNext: probe sweep {quoted(folder)}")

@@ -18,7 +18,7 @@ from analysis.commands.printing import out, print_json
 from analysis.commands.tables import TableFiles
 from analysis.runs.kinds import expect_runs
 from cache.atomic import replaced_folder
-from probing.progress import status_line
+from probing.progress import console, status_line
 
 if TYPE_CHECKING:
     from analysis.runs.comparison import Comparison
@@ -81,6 +81,8 @@ def compare(
             for name, ax in drawn.items():
                 for kind in ("png", "svg"):
                     analysis.save_figure(ax, partial / f"{name}.{kind}")
+        for text in import_module("analysis.plots.pareto").not_drawn(found.runs):
+            console.print(f"pareto: {text}", markup=False)
         out.print(f"\nTables and figures: {folder}", markup=False)
 
 

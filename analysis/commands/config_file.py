@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
+from analysis.commands.suggestions import expected_value
 from cache.errors import ProbeError
 from probing.options import nearest
 
@@ -121,7 +122,7 @@ def _take(ctx: typer.Context, path: Path | None) -> None:
             try:
                 param.get_runtime_param().coerce(values[param.name], param=param, ctx=ctx)
             except typer.BadParameter as error:
-                told = f"{path}: {name}: {values[param.name]}: {error.message}"
+                told = f"{path}: {name}: {values[param.name]}: {expected_value(error.message)}"
                 raise ProbeError(f"{told}. Type probe {ctx.info_name} --help") from None
     ctx.default_map = {**(ctx.default_map or {}), **values}
 

@@ -10,7 +10,7 @@ from analysis.commands.arguments import CorpusName
 from analysis.commands.files import check_folder
 from analysis.commands.lists import whole
 from analysis.commands.printing import out, print_frame
-from analysis.runs.companions import ABOUT, write_about
+from analysis.runs.companions import ABOUT, companion_folder, write_about
 from analysis.runs.kinds import RUN, expect
 from cache.atomic import replaced_folder
 
@@ -47,7 +47,7 @@ def exits(
             "--out",
             "-o",
             metavar="DIR",
-            help="Folder for the policy, the tables and the figure; probe report shows NAME.exits beside NAME.run.",
+            help="Folder of the policy, the tables and the figure [default: NAME.exits, which probe report shows].",
         ),
     ] = None,
 ) -> None:
@@ -60,6 +60,7 @@ def exits(
     probe exits results/demo.run --head linear --confidence agreement --margin 1pt --out exits
     """
     expect(run, RUN)
+    folder = folder or companion_folder(run, "exits")
     check_folder(folder)
     chosen = whole("depths", depths)
     analysis = import_module("analysis")
@@ -81,15 +82,16 @@ def exits(
         out.print("\nBy attack: mean share of the blocks, and EER against that of the last exit (%):")
         shares = ["blocks", "eer", "eer_full", "difference", "low", "high"]
         table = found.by_attack.set_index("attack").reindex(columns=["n_spoof", *shares])
-        print_frame(table.assign(**{name: (100 * table[name]).round(1) for name in shares}))
-        if table["eer"].isna().any():
-            out.print("nan: fewer than 5 spoofs of that attack, or bona fide trials.")
+        few = table[table["eer"].isna()]
+        print_frame(table.drop(few.index).assign(**{name: (100 * table[name]).round(1) for name in shares}))
+        if len(few):
+            named = ", ".join(f"{attack} ({row.n_spoof})" for attack, row in few.iterrows())
+            out.print(f"Without those of fewer than 5 spoofs, or bona fide trials: {named}.", markup=False)
     out.print(f"\n{found.sentence}", markup=False)
-    if folder:
-        picture = analysis.exit_curve(opened, found)
-        with replaced_folder(folder, FILES) as partial:
-            figures = import_module("probing.exits").write_exits(found, partial)
-            write_about(partial, "exits", opened, opened.corpus, figures)
-            for kind in ("png", "svg"):
-                analysis.save_figure(picture, partial / f"exits.{kind}")
-        out.print(f"\nPolicy, tables and figure: {folder}", markup=False)
+    picture = analysis.exit_curve(opened, found)
+    with replaced_folder(folder, FILES) as partial:
+        figures = import_module("probing.exits").write_exits(found, partial)
+        write_about(partial, "exits", opened, opened.corpus, figures)
+        for kind in ("png", "svg"):
+            analysis.save_figure(picture, partial / f"exits.{kind}")
+    out.print(f"\nPolicy, tables and figure: {folder}", markup=False)

@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from analysis.commands.printing import leave_output
-from analysis.commands.suggestions import commands_meant, options_meant
+from analysis.commands.suggestions import commands_meant, expected_value, options_meant
 from cache.errors import OptionError, ProbeError, as_flag
 from probing.devices import check_device_name
 from probing.options import one_of
@@ -72,7 +72,9 @@ class InterruptibleGroup(TyperGroup):
 
 
 def _suggest(error: Any) -> None:
-    """Let the message of an option that a command does not have say which may be meant."""
+    """Let the message of an option that a command does not have say which may be meant, and of a value what is."""
+    if isinstance(getattr(error, "message", None), str):
+        error.message = expected_value(error.message)
     flag, context = getattr(error, "option_name", None), getattr(error, "ctx", None)
     if flag is None or context is None or not hasattr(error, "possibilities"):
         return

@@ -29,6 +29,15 @@ def leave_output(whether: bool = True) -> None:
     out.stderr = whether
 
 
+def several(n: int, what: str) -> str:
+    """So many of something, in words.
+
+    >>> several(1, "fault"), several(1200, "fault")
+    ('1 fault', '1,200 faults')
+    """
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
+
+
 def print_json(value: Any) -> None:
     """Print a value as JSON: tables as lists of objects, what is no number (NaN, infinite) as null.
 
@@ -135,11 +144,11 @@ def print_counts(counts: pd.DataFrame) -> None:
 
 
 def print_frame(table: pd.DataFrame) -> None:
-    """Print a data frame with its index, numbers to four digits."""
+    """Print a data frame with its index, numbers to four digits; nothing where there is no number."""
     shown = Table(box=None, header_style="bold")
     flat = table.reset_index()
     for name in flat.columns:
         shown.add_column(str(name), justify="left" if flat[name].dtype == object else "right")
     for row in flat.itertuples(index=False):
-        shown.add_row(*(f"{x:z.4g}" if isinstance(x, float) else str(x) for x in row))
+        shown.add_row(*("" if x != x else f"{x:z.4g}" if isinstance(x, float) else str(x) for x in row))
     print_whole(shown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -58,6 +59,31 @@ COMMANDS = {
     "check": "corpus check",
     "version": "--version",
 }
+
+
+# what the parser of the command line says of a value -> what was expected, in our words
+EXPECTED = (
+    (r"Input should be a valid integer.*", "expected a whole number"),
+    (r"Input should be a (valid|finite) number.*", "expected a number"),
+    (r"Input should be a valid boolean.*", "expected true or false"),
+    (r"Input should be greater than or equal to (\S+)", r"expected \1 or more"),
+    (r"Input should be less than or equal to (\S+)", r"expected \1 or less"),
+    (r"Input should be greater than (\S+)", r"expected more than \1"),
+    (r"Input should be less than (\S+)", r"expected less than \1"),
+)
+
+
+def expected_value(message: str) -> str:
+    """What the parser of the command line expected of a value, in plain words; another message as it is.
+
+    >>> expected_value("Input should be a valid integer, unable to parse string as an integer")
+    'expected a whole number'
+    >>> expected_value("Input should be greater than or equal to 1")
+    'expected 1 or more'
+    """
+    for pattern, words in EXPECTED:
+        message = re.sub(pattern, words, message)
+    return message
 
 
 def options_meant(flag: str, flags: Iterable[str]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from analysis.commands.printing import out
+from analysis.commands.printing import out, several
 from cache.errors import ProbeError, quoted
 from cache.manifest import MANIFEST
 from probing.progress import progress_line, size
@@ -65,9 +65,9 @@ def verify_cache(folder: Path) -> None:
 def _tell(folder: Path, faults: Sequence[Fault], total: int, advice: str) -> None:
     for fault in faults:
         names = ", ".join(fault.utterance_ids[:5]) + (" ..." if len(fault.utterance_ids) > 5 else "")
-        who = f" ({len(fault.utterance_ids)} utterances: {names})" if fault.utterance_ids else ""
+        who = f" ({several(len(fault.utterance_ids), 'utterance')}: {names})" if fault.utterance_ids else ""
         out.print(f"{fault.file}: {fault.what}{who}", markup=False)
     if faults:
-        out.print(f"{len(faults)} faults. {advice}", markup=False)
+        out.print(f"{several(len(faults), 'fault')}. {advice}", markup=False)
         raise typer.Exit(1)
     out.print(f"{folder}: sound, {size(total)} read", markup=False)

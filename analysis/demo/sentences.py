@@ -50,8 +50,13 @@ def _add_gain(run: LoadedRun, random: LoadedRun, found: list[str], missing: list
     gains = layer_gains(run, random)
     metric = run.metric
     most = int(gains["gain"].idxmax())
-    value, low, high = (metric.number(metric.scale * gains.loc[most, name]) for name in ("gain", "low", "high"))
-    largest = f"by up to {value} {metric.step} of {metric.called} over random weights [{low}, {high}], at layer {most}"
+    gain, *ends = (metric.scale * float(gains.loc[most, name]) for name in ("gain", "low", "high"))
+    sign = -1 if gain < 0 else 1  # below 0 at every layer
+    low, high = (metric.number(sign * end) for end in ends[::sign])
+    by = f"{metric.number(abs(gain))} {metric.step} of {metric.called}"
+    largest = f"by up to {by} over random weights [{low}, {high}], at layer {most}"
+    if gain < 0:
+        largest = f"as random weights are better at every layer, by {by} or more [{low}, {high}, at layer {most}]"
     better = gains.index[gains["low"] > 0].tolist()
     if better:
         found.append(f"{_layers(better, run.n_blocks)} of {run.backbone} gain{_s(better)} by learning, {largest}")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import seaborn
 from matplotlib.axes import Axes
 
-from analysis.plots.heat_maps import hatch, layer_map
+from analysis.plots.heat_maps import LETTER, hatch, layer_map, that_fit
 from analysis.plots.look import look
 from analysis.plots.style import check_few, label, new_axes, short
 from analysis.runs.loaded_run import LoadedRun
@@ -77,10 +78,14 @@ def confusion_picture(
     longest = max(map(len, names))
     side = 2.0 + 0.42 * len(names) + 0.085 * longest
     ax = ax or new_axes(max(3.2, side + 0.3), max(5.0, side + 1.6), by_text=True)
+    rows = [f"{name} ({count})" for name, count in zip(names, n, strict=True)]
+    shares = pd.DataFrame(100 * table / np.maximum(n, 1)[:, None])
+    upright = longest if longest > 3 else 1  # characters of a name of a column, one below the other
+    texts, note = that_fit(shares.map("{:.0f}".format), ax, max(map(len, rows)), LETTER * upright * look().tick_pt / 72)
     seaborn.heatmap(
-        100 * table / np.maximum(n, 1)[:, None],
-        annot=len(names) <= 25,
-        fmt=".0f",
+        shares.to_numpy(),
+        annot=False if texts is None else texts.to_numpy(),
+        fmt="",
         annot_kws={"fontsize": look().cell_pt},
         cmap="cividis",
         vmin=0,
@@ -88,7 +93,7 @@ def confusion_picture(
         linewidths=0.5,
         mask=np.repeat(n[:, None] == 0, len(names), axis=1),
         xticklabels=names,
-        yticklabels=[f"{name} ({count})" for name, count in zip(names, n, strict=True)],
+        yticklabels=rows,
         cbar_kws={"label": f"% of the class on {split}"},
         ax=ax,
     )
@@ -99,7 +104,7 @@ def confusion_picture(
     ax.tick_params(axis="x", rotation=90 if longest > 3 else 0)
     bands = "trials in brackets" + (f"; hatched: fewer than {FEW}" if len(few) else "")
     below = 38 + (5.2 * longest if longest > 3 else 0)
-    label(ax, [run], split, title=f"layer {layer}", bands=bands, below=below)
+    label(ax, [run], split, title=f"layer {layer}", bands=bands, below=below, notes=[note])
     return ax
 
 

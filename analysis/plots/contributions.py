@@ -23,6 +23,7 @@ from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load
 from cache import ProbeError
 from probing.heads.kinds import weighs_layers
+from probing.options import command_line
 from probing.runs import Run
 
 LEARNED = ("weight", "weight_x_norm")
@@ -254,10 +255,13 @@ def _curves(run: LoadedRun, rows: pd.DataFrame, metrics: tuple[str, ...], condit
     heads = heads_of(run)
     rows = rows[rows["metric"].isin(metrics)]
     if rows.empty:
-        raise ProbeError(
-            f"{run.folder}: no {' or '.join(metrics)} of {condition!r}. Heads: {', '.join(heads)}; "
-            f"conditions: {', '.join(sorted(run.contributions['condition'].unique()))}"
-        )
+        known = sorted(run.contributions["condition"].unique())
+        if known and condition not in known:
+            raise ProbeError(f"{run.folder}: nothing is known of {condition!r}. Expected one of {', '.join(known)}")
+        what = "gates" if metrics[0].startswith("gate") else "weights" if metrics[0] in LEARNED else "ablation"
+        having = {"gates": "sls+linear", "weights": "weighted-sum+linear"}.get(what, heads[0])
+        advice = command_line("probe", "sweep", run.record.cache_folder, heads=having)
+        raise ProbeError(f"{run.folder}: its heads ({', '.join(heads)}) have no {what}. Sweep such as have: {advice}")
     for name in heads:
         of_head = rows[rows["head"] == name]
         there = [metric for metric in metrics if (of_head["metric"] == metric).any()]

@@ -46,7 +46,7 @@ def layer_map(
     values = table.to_numpy(float)
     highest = float(np.nanmax(values)) if np.isfinite(values).any() else LOSSES
     names = max((len(str(name)) for name in table.index), default=0)
-    texts, note = _that_fit(annotations.fillna("").astype(str), ax, names)
+    texts, note = that_fit(annotations.fillna("").astype(str), ax, names)
     seaborn.heatmap(
         table.astype(float),
         annot=texts,
@@ -71,13 +71,16 @@ def hatch(ax: Axes, rows: Collection[int], n_columns: int) -> None:
         ax.add_patch(Rectangle((0, row), n_columns, 1, **look_of))
 
 
-def _that_fit(texts: pd.DataFrame, ax: Axes, names: int) -> tuple[pd.DataFrame | None, str]:
-    """The texts, or their first lines, or None, and what was left out; `names` is how long the names of rows are."""
+def that_fit(texts: pd.DataFrame, ax: Axes, names: int, below: float = 0.0) -> tuple[pd.DataFrame | None, str]:
+    """The texts of cells, or their first lines, or None where none fit; and what was left out, for the small print.
+
+    `names` is how long the names of rows are, `below` how many inches those of columns take of the height.
+    """
     inches = look().cell_pt / 72
     # names, and the colour bar with its numbers and label
     beside = (0.55 * look().tick_pt * names + 10 * look().font_size) / 72
     width = max(0.1, float(figure_of(ax).get_size_inches()[0]) - beside if is_alone(ax) else 0.9 * width_of(ax))
-    height = float(figure_of(ax).get_size_inches()[1] * ax.get_position().height)
+    height = max(0.1, float(figure_of(ax).get_size_inches()[1] * ax.get_position().height) - below)
     letters = int(width / texts.shape[1] / (LETTER * inches))
     lines = int(height / texts.shape[0] / (1.15 * inches))
     cells = texts.map(lambda text: text.split("\n"))

@@ -217,6 +217,9 @@ def compare(
     runs = load_many(runs, corpus)
     if len(runs) < 2:
         raise ProbeError(f"{len(runs)} run: expected two or more to compare. Sweep another backbone on the same corpus")
+    places = [run.folder.resolve() for run in runs]
+    if (twice := next((run for run in runs if places.count(run.folder.resolve()) > 1), None)) is not None:
+        raise ProbeError(f"{twice.folder}: is there twice. Name each run once")
     for run in runs[1:]:
         check_comparable(runs[0], run, head)
     options = runs[0].record.options
@@ -311,9 +314,9 @@ def _pairs(
         second = names.index(two)
         differences = resampled[first] - resampled[second]
         interval = task.difference(rates[first] - rates[second], differences, drawn)
-        row = {"first": one, "second": two, "difference": scale * interval.value}
+        row = {"first": one, "second": two, "difference": scale * interval.value + 0.0}  # no negative zero
         p = difference_p(interval.value, differences, drawn)
-        rows.append({**row, "low": scale * interval.low, "high": scale * interval.high, "p": p})
+        rows.append({**row, "low": scale * interval.low + 0.0, "high": scale * interval.high + 0.0, "p": p})
     table = pd.DataFrame(rows)
     table["p_adjusted"] = holm(table["p"].to_numpy())
     table["shown"] = table["p_adjusted"] < LEVEL

@@ -46,11 +46,14 @@ class Runs(Sequence[LoadedRun]):
 
     @property
     def names(self) -> list[str]:
-        """A name for each: that of the backbone, and where two have the same that of the folder too."""
+        """A name for each: that of the backbone, and where two have the same that of the folder too, or its path."""
         backbones = [run.backbone for run in self]
+        folders = [(run.backbone, run.folder.resolve().name) for run in self]
         return [
-            name if backbones.count(name) == 1 else f"{name} ({run.folder.name})"
-            for name, run in zip(backbones, self, strict=True)
+            name
+            if backbones.count(name) == 1
+            else f"{name} ({folder if folders.count((name, folder)) == 1 else run.folder})"
+            for (name, folder), run in zip(folders, self, strict=True)
         ]
 
     @property

@@ -14,6 +14,7 @@ from cache.manifest import read_json
 from probing.sealing import check_files
 
 from .errors import BackboneMissing, BackboneUnsupported, HubUnreachable
+from .families import FAMILIES
 from .library import first_line, import_transformers, quiet
 from .packaged import CALLED, EMBEDDED, PACKAGED, check_packaged
 
@@ -127,6 +128,21 @@ def check_spec(spec: str, revision: str | None = None) -> None:
             f"unknown model {spec!r}: there is no such folder, and a model on the hub is written owner/name. "
             f"Try `{hint}`, a local folder, or `{EMBEDDED}`."
         )
+
+
+def stated_blocks(spec: str) -> int | None:
+    """How many blocks the config of a model counts that is in the package or a folder here; needs no PyTorch.
+
+    None where that takes more than reading the config: of models of the hub, adapters, and families that are measured.
+    """
+    spec = spec.removeprefix(RANDOM)
+    folder = PACKAGED.get(spec, Path(spec).expanduser())
+    if spec in FEATURES or is_adapter(folder) or not (folder / "config.json").is_file():
+        return None
+    config = _read_json(folder / "config.json")
+    family = FAMILIES.get(str(config.get("model_type")))
+    count = config.get(family.block_count) if family else None
+    return count if isinstance(count, int) and count > 0 else None
 
 
 def is_adapter(folder: Path) -> bool:

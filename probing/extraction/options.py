@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cache.errors import OptionError, ProbeError, argument
 from cache.manifest import DTYPES
-from probing.backbones.checkpoint import check_spec
+from probing.backbones.checkpoint import check_spec, stated_blocks
 from probing.backbones.dropping import parsed
 from probing.options import check, option, whole_numbers
 
@@ -95,8 +95,13 @@ class Options:
             parsed(self.drop)
 
     def check_backbone(self) -> None:
-        """Refuse a backbone that can be none, before PyTorch is loaded; raises as `load_backbone` does."""
+        """Refuse a backbone that can be none, or layers that its config says it has not, before PyTorch is loaded.
+
+        Raises as `load_backbone` does.
+        """
         check_spec(self.backbone, self.revision)
+        if self.layers is not None and (n_blocks := stated_blocks(self.backbone)) is not None:
+            chosen_layers(self.layers, n_blocks)
 
     @property
     def cropping(self) -> Cropping:

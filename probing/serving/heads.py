@@ -148,6 +148,9 @@ def _none_of(run: Run, known: Sequence[Candidate], depth: int | None, name: str 
         of_kind = f" of {name}" if name else ""
         found = f"has no head{of_kind} of that depth. It has depths {write_whole(depths)}"
         return f"{argument('depth', depth)}: {run.folder} {found}"
+    if (named := next((one for one in known if one.name == name), None)) is not None:
+        told = f"{name} is of depth {named.depth}, not {depth}. Leave one out, or name its kind"
+        return f"{argument('depth', depth)}: {told}, {argument('head', named.kind)}"
     names = sorted(candidate.name for candidate in known)
     hint = nearest(name or "", [*sorted({candidate.kind for candidate in known}), *names]) or "."
     return f"{argument('head', name)}: {run.folder} has no such head{hint} It has: {', '.join(names) or 'none'}"
