@@ -9,9 +9,10 @@ import pandas as pd
 import seaborn
 from matplotlib.axes import Axes
 
-from analysis.plots.heat_maps import LETTER, hatch, layer_map, that_fit
-from analysis.plots.look import look
-from analysis.plots.style import check_few, label, new_axes, short
+from analysis.plots.heat_maps import LETTER, beside_cells, hatch, layer_map, that_fit
+from analysis.plots.look import SCREEN_PT, look
+from analysis.plots.panels import is_alone
+from analysis.plots.style import check_few, figure_of, label, new_axes, short, width_of
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load
 from cache import ProbeError
@@ -20,6 +21,7 @@ from probing.runs import Run
 from probing.runs.condition_names import condition_values
 from probing.targets.metrics import CLASSES
 
+MOST_NUMBERS = 25  # classes of which shares are written into cells
 FEW = 5  # trials of a class; with fewer its cells are hatched
 
 
@@ -77,11 +79,22 @@ def confusion_picture(
     names = [short(name) for name in run.task.classes]
     longest = max(map(len, names))
     side = 2.0 + 0.42 * len(names) + 0.085 * longest
-    ax = ax or new_axes(max(3.2, side + 0.3), max(5.0, side + 1.6), by_text=True)
     rows = [f"{name} ({count})" for name, count in zip(names, n, strict=True)]
+    upright = longest if longest > 3 else 1  # characters of the name of a column, one below the other
+    under = LETTER * upright * look().tick_pt / 72
+    if ax is None and look().width is not None:  # as high as its rows are names, or as its cells are wide
+        cell = max(1.25 * look().tick_pt / 72, (look().width - beside_cells(max(map(len, rows)))) / len(names))
+        height = (len(names) * cell + under + 4 * look().font_size / 72) * SCREEN_PT / look().font_size
+    else:
+        height = max(3.2, side + 0.3)
+    ax = ax or new_axes(height, max(5.0, side + 1.6), by_text=True)
     shares = pd.DataFrame(100 * table / np.maximum(n, 1)[:, None])
-    upright = longest if longest > 3 else 1  # characters of a name of a column, one below the other
-    texts, note = that_fit(shares.map("{:.0f}".format), ax, max(map(len, rows)), LETTER * upright * look().tick_pt / 72)
+    alone = is_alone(ax)
+    across = float(figure_of(ax).get_size_inches()[0]) - beside_cells(max(map(len, rows))) if alone else width_of(ax)
+    named = across / len(names) > look().tick_pt / 72  # else names would lie over each other
+    texts, note = (None, "")
+    if len(names) <= MOST_NUMBERS:
+        texts, note = that_fit(shares.map("{:.0f}".format), ax, max(map(len, rows)), under)
     seaborn.heatmap(
         shares.to_numpy(),
         annot=False if texts is None else texts.to_numpy(),
@@ -92,18 +105,18 @@ def confusion_picture(
         vmax=100,
         linewidths=0.5,
         mask=np.repeat(n[:, None] == 0, len(names), axis=1),
-        xticklabels=names,
+        xticklabels=names if named else False,
         yticklabels=rows,
         cbar_kws={"label": f"% of the class on {split}"},
         ax=ax,
     )
     few = np.flatnonzero(n < FEW)
     hatch(ax, few, len(names))
-    ax.set(xlabel="taken for", ylabel=short(run.task.target))
+    ax.set(xlabel="taken for" if named else "taken for (in the same order)", ylabel=short(run.task.target))
     ax.tick_params(axis="y", rotation=0)
     ax.tick_params(axis="x", rotation=90 if longest > 3 else 0)
     bands = "trials in brackets" + (f"; hatched: fewer than {FEW}" if len(few) else "")
-    below = 38 + (5.2 * longest if longest > 3 else 0)
+    below = 38 + (5.2 * longest if longest > 3 and named else 0)
     label(ax, [run], split, title=f"layer {layer}", bands=bands, below=below, notes=[note])
     return ax
 

@@ -71,15 +71,20 @@ def hatch(ax: Axes, rows: Collection[int], n_columns: int) -> None:
         ax.add_patch(Rectangle((0, row), n_columns, 1, **look_of))
 
 
+def beside_cells(names: int) -> float:
+    """Inches that stand beside the cells: names of rows, so many characters long, and the colour bar with its label."""
+    return (0.55 * look().tick_pt * names + 10 * look().font_size) / 72
+
+
 def that_fit(texts: pd.DataFrame, ax: Axes, names: int, below: float = 0.0) -> tuple[pd.DataFrame | None, str]:
     """The texts of cells, or their first lines, or None where none fit; and what was left out, for the small print.
 
     `names` is how long the names of rows are, `below` how many inches those of columns take of the height.
     """
     inches = look().cell_pt / 72
-    # names, and the colour bar with its numbers and label
-    beside = (0.55 * look().tick_pt * names + 10 * look().font_size) / 72
-    width = max(0.1, float(figure_of(ax).get_size_inches()[0]) - beside if is_alone(ax) else 0.9 * width_of(ax))
+    width = max(
+        0.1, float(figure_of(ax).get_size_inches()[0]) - beside_cells(names) if is_alone(ax) else 0.9 * width_of(ax)
+    )
     height = max(0.1, float(figure_of(ax).get_size_inches()[1] * ax.get_position().height) - below)
     letters = int(width / texts.shape[1] / (LETTER * inches))
     lines = int(height / texts.shape[0] / (1.15 * inches))

@@ -9,6 +9,7 @@ import pytest
 import analysis
 from analysis.runs.gates import gate_agreement, gate_changes, kendall_w
 from analysis.runs.loading import load
+from cache import ProbeError
 from probing.runs import Run
 
 
@@ -42,6 +43,17 @@ def test_what_starts_even_changes_from_even_and_gates_from_their_own_start(run: 
     assert 0 <= gate["kendall_w"] <= 1
     assert -1 <= gate["start_low"] <= gate["start_high"] <= 1
     assert found.loc[("weighted-sum+linear", "weight")][["start_low", "start_high"]].isna().all()
+
+
+def test_gates_that_no_head_has_are_told_with_what_has_them(run: Run) -> None:
+    fixed = load(run.folder)
+    fixed.results = fixed.results[fixed.results["head"] != "attentive-compact+linear"]
+    with pytest.raises(
+        ProbeError, match=r"its heads \(.*\) have no gates\. Sweep such as have: probe sweep .*--heads sls"
+    ):
+        analysis.gate_curve(fixed)
+    with pytest.raises(ProbeError, match=r"nothing is known of 'label=odd'\. Expected one of all"):
+        analysis.gate_curve(run, condition="label=odd")
 
 
 def test_a_run_without_the_start_of_gates_is_drawn_as_shares_with_a_warning(

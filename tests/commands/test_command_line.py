@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -176,6 +177,11 @@ def test_no_folder_of_results_is_written_into_a_run_or_a_cache(
         (["sweep", "my.cache", "--out", "my.cache"], "is there and is no run"),
         (["compare", "my.run"], "1 run: expected two or more"),
         (["compare", "my.run", "none.run"], "none.run: no run here"),
+        (["compare", "my.run", "./my.run"], "my.run: is there twice. Name each run once"),
+        (["extract", "new.cache", "--layers", "0,99"], "--layers 0,99: 99 is not among the layers, 0:12"),
+        (["robustness", "my.run", "--views", "my.cache"], "--views my.cache: is a cache, which holds nothing else"),
+        (["attack", "my.run", "--keep", "my.cache"], "--keep my.cache: is a cache, which holds nothing else"),
+        (["report", "my.run", "--out", "my.cache"], "--out my.cache: expected a file in a folder that is there"),
         (["compare", "my.run", "my.cache"], "my.cache: a cache, not a run"),
         (["report", "none.run"], "none.run: no run here"),
         (["plot", "my.run", "layers", "--out", "curve.gif"], "curve.gif: expected a name that ends in .png, .svg"),
@@ -236,6 +242,27 @@ def test_bad_input_ends_with_one_message_and_code_2(
     assert stop.value.code == 2
     assert message in capsys.readouterr().err
     assert not (workplace / "new.cache").exists()
+
+
+def test_exits_are_left_beside_the_run_and_no_figure_is_nan(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(workplace)
+    text = printed(["exits", "my.run", "--head", "linear", "--depths", "1,12"], monkeypatch, capsys)
+    assert "nan" not in text
+    assert "fewer than 5 spoofs" in text
+    assert (workplace / "my.exits" / "exits.json").is_file()
+
+
+def test_one_fault_is_one_fault(
+    workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = shutil.copytree(workplace / "my.run", tmp_path / "my run")
+    (run / "results.csv").write_text("other")
+    assert run_cli(["verify", str(run)], monkeypatch) == 1
+    assert f"1 fault. Restore them from a copy, or make it again: probe sweep CACHE --out '{run}'" in (
+        capsys.readouterr().out
+    )
 
 
 def test_bad_input_shows_no_traceback(workplace: Path) -> None:

@@ -13,10 +13,10 @@ from sklearn.metrics import balanced_accuracy_score, r2_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from analysis import compare
+from analysis import caption, compare, style
 from analysis.commands.app import main
 from analysis.plots.classes import class_map, confusion_picture
-from analysis.plots.style import save_figure
+from analysis.plots.style import figure_of, save_figure
 from analysis.plots.terminal import text_curve
 from analysis.reports.report import save_report
 from analysis.runs.loading import load
@@ -208,6 +208,18 @@ def test_pictures_reports_and_comparisons_follow_the_metric(runs: dict[str, Run]
     assert np.asarray(shares).reshape(3, 3).sum(axis=1) == pytest.approx([100, 100, 100])
     with pytest.raises(ProbeError, match="not one of several classes"):
         class_map(runs["age"])
+    for width, n_shown in (
+        (3.5, 9),
+        (1.6, 0),
+    ):  # inches; numbers that do not fit their cells are left out, and that is said
+        with style("paper", width=width):
+            ax = confusion_picture(runs["word"])
+        numbers = [text for text in ax.texts if text.get_text().isdigit()]
+        assert len(numbers) == n_shown
+        assert ("numbers did not fit" in caption(ax)) == (n_shown == 0)
+        figure_of(ax).draw_without_rendering()
+        cell = ax.get_window_extent().width / 3
+        assert all(text.get_window_extent().width < cell for text in numbers)
     other = write_cache(
         tmp_path / "other.cache",
         change=add_targets,
