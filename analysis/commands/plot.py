@@ -13,7 +13,7 @@ from analysis.commands.parameters import with_options
 from analysis.commands.printing import out
 from analysis.commands.tables import TableFiles
 from analysis.plots.kinds import PLOTS
-from analysis.runs.kinds import RUN, expect
+from analysis.runs.kinds import RUN, expect, expect_runs
 from cache.errors import OptionError, ProbeError
 from probing.options import nearest
 from probing.progress import console, status_line
@@ -96,8 +96,8 @@ def plot(
         given["compare"] = others
     PLOTS[kind].check(given)
     tables.check()
-    for one in (run, *(others or [])):
-        expect(one, RUN)
+    expect(run, RUN)
+    expect_runs([run, *(others or [])])
     analysis = import_module("analysis")
     with analysis.style(style, width=width, title=title, font_size=font_size) as look:
         with status_line("Drawing"):

@@ -82,8 +82,8 @@ def confusion_picture(
     rows = [f"{name} ({count})" for name, count in zip(names, n, strict=True)]
     upright = longest if longest > 3 else 1  # characters of the name of a column, one below the other
     under = LETTER * upright * look().tick_pt / 72
-    if ax is None and look().width is not None:  # as high as its rows are names, or as its cells are wide
-        cell = max(1.25 * look().tick_pt / 72, (look().width - beside_cells(max(map(len, rows)))) / len(names))
+    if ax is None and (width := look().width) is not None:  # as high as its rows are names, or as its cells are wide
+        cell = max(1.25 * look().tick_pt / 72, (width - beside_cells(max(map(len, rows)))) / len(names))
         height = (len(names) * cell + under + 4 * look().font_size / 72) * SCREEN_PT / look().font_size
     else:
         height = max(3.2, side + 0.3)

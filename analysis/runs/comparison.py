@@ -217,9 +217,6 @@ def compare(
     runs = load_many(runs, corpus)
     if len(runs) < 2:
         raise ProbeError(f"{len(runs)} run: expected two or more to compare. Sweep another backbone on the same corpus")
-    places = [run.folder.resolve() for run in runs]
-    if (twice := next((run for run in runs if places.count(run.folder.resolve()) > 1), None)) is not None:
-        raise ProbeError(f"{twice.folder}: is there twice. Name each run once")
     for run in runs[1:]:
         check_comparable(runs[0], run, head)
     options = runs[0].record.options

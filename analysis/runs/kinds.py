@@ -50,11 +50,14 @@ def refuse_other(path: str | Path, *kinds: str) -> None:
 
 
 def expect_runs(paths: Sequence[Path]) -> None:
-    """As `expect`, of runs or one folder with runs in it."""
+    """As `expect`, of runs, each named once, or one folder with runs in it."""
     if len(paths) == 1 and next(paths[0].glob(f"*/{RECORD}"), None):
         return
-    for path in paths:
+    places = [path.resolve() for path in paths]
+    for path, place in zip(paths, places, strict=True):
         expect(path, RUN)
+        if places.count(place) > 1:
+            raise ProbeError(f"{path}: is there twice. Name each run once")
 
 
 def expect_file(path: Path) -> None:

@@ -177,6 +177,7 @@ def test_no_folder_of_results_is_written_into_a_run_or_a_cache(
         (["sweep", "my.cache", "--out", "my.cache"], "is there and is no run"),
         (["compare", "my.run"], "1 run: expected two or more"),
         (["compare", "my.run", "none.run"], "none.run: no run here"),
+        (["plot", "my.run", "layers", "--compare", "./my.run", "--out", "x.png"], "my.run: is there twice"),
         (["compare", "my.run", "./my.run"], "my.run: is there twice. Name each run once"),
         (["extract", "new.cache", "--layers", "0,99"], "--layers 0,99: 99 is not among the layers, 0:12"),
         (["robustness", "my.run", "--views", "my.cache"], "--views my.cache: is a cache, which holds nothing else"),
