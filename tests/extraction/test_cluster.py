@@ -13,21 +13,40 @@ from threading import Thread
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 from small_extraction import extracted, machine, manifest_of, quiet, run_cli, with_frames, write_clips
 
 from cache import Cache, ProbeError, verify
 from probing.corpora import load_corpus
 from probing.extraction import Cluster, Options, extract, extract_on_cluster
+from probing.extraction.ray_connection import OBJECT_STORE_BYTES
 
 PROBE = [sys.executable, "-W", "ignore", "-c", "from analysis.commands.app import main; main()"]
 
 
-def kill_when_at_work(said: list[str], folder: Path) -> None:
-    """Kill the worker that was ready first as soon as a shard is there."""
-    while not list(folder.glob("shard-*.h5")):
-        time.sleep(0.005)
-    place = next(text for text in said if text.startswith("Worker"))
-    os.kill(int(re.search(r"process (\d+)", place)[1]), signal.SIGKILL)  # type: ignore[index]
+def kill_when_at_work(said: list[str], folder: Path, shards_there: tuple[int, ...]) -> None:
+    """Each time so many shards are there, kill the worker that was ready first of those that were not killed yet."""
+    killed = set[int]()
+    for n in shards_there:
+        while len(list(folder.glob("shard-*.h5"))) < n:
+            time.sleep(0.005)
+        ready = [int(found[1]) for text in said if (found := re.match(r"Worker \d+: process (\d+)", text))]
+        worker = next(process for process in ready if process not in killed)
+        os.kill(worker, signal.SIGKILL)
+        killed.add(worker)
+
+
+def assert_equal(cache: Cache, single: Cache) -> None:
+    """Two finished, sound caches are the same to the bit, and so are the names of their files."""
+    assert cache.finished
+    assert verify(cache.folder) == []
+    pd.testing.assert_frame_equal(cache.utterances, single.utterances)
+    pd.testing.assert_frame_equal(cache.failures, single.failures)
+    assert (cache.fingerprint, cache.about) == (single.fingerprint, single.about)
+    for k in single.layers:
+        for tier in single.tiers:
+            np.testing.assert_array_equal(cache.layer(k, tier)[0], single.layer(k, tier)[0])
+    assert sorted(path.name for path in cache.folder.iterdir()) == sorted(path.name for path in single.folder.iterdir())
 
 
 @pytest.mark.long
@@ -39,7 +58,7 @@ def test_two_workers_one_of_them_killed_make_the_cache_of_a_single_machine(backb
     corpus, options = load_corpus(str(manifest_of(tmp_path / "audio"))), with_frames(backbone)
     how = machine(shard_size=1, batch_size=1)
     folder, said = tmp_path / "c", list[str]()
-    killer = Thread(target=kill_when_at_work, args=(said, folder), daemon=True)
+    killer = Thread(target=kill_when_at_work, args=(said, folder, (1,)), daemon=True)
     killer.start()
     cache = extract_on_cluster(folder, corpus, options, how, Cluster(actors=2), say=said.append)
     killer.join(1)
@@ -48,15 +67,7 @@ def test_two_workers_one_of_them_killed_make_the_cache_of_a_single_machine(backb
         re.match(r"Worker \d \(process \d+ on .*\) died; its \d shards are done again", text) for text in said
     ), said
     single = extract(tmp_path / "single", corpus, options, how, say=quiet)
-    assert cache.finished
-    assert verify(folder) == []
-    pd.testing.assert_frame_equal(cache.utterances, single.utterances)
-    pd.testing.assert_frame_equal(cache.failures, single.failures)
-    assert (cache.fingerprint, cache.about) == (single.fingerprint, single.about)
-    for k in single.layers:
-        for tier in single.tiers:
-            np.testing.assert_array_equal(cache.layer(k, tier)[0], single.layer(k, tier)[0])
-    assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in single.folder.iterdir())
+    assert_equal(cache, single)
     assert cache.manifest.history[-1]["utterances"] >= 16
 
 
@@ -184,3 +195,31 @@ def test_sigterm_while_ray_starts_or_the_model_is_loaded_ends_with_a_word_and_co
     said = log.read_text()
     assert (code, "Traceback" in said) == (143, False), said
     assert "Ended by SIGTERM. The same command goes on where it stopped." in said
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # of Ray, about processes it leaves to end by themselves
+def test_four_workers_two_of_them_killed_make_the_cache_of_a_single_machine_of_2000_utterances(
+    backbone: Path, tmp_path: Path
+) -> None:
+    ray = pytest.importorskip("ray")
+    audio = tmp_path / "audio"
+    audio.mkdir()
+    generator = np.random.default_rng(0)
+    for i in range(2000):
+        soundfile.write(audio / f"{i:04d}.wav", generator.normal(0, 0.1, int(generator.integers(1600, 3200))), 16000)
+    corpus, options = load_corpus(str(manifest_of(audio))), with_frames(backbone)
+    how = machine(shard_size=20)
+    folder, said = tmp_path / "c", list[str]()
+    killer = Thread(target=kill_when_at_work, args=(said, folder, (1, 30)), daemon=True)
+    ray.init("local", num_cpus=4, include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, log_to_driver=False)
+    try:
+        killer.start()
+        cache = extract_on_cluster(folder, corpus, options, how, Cluster(actors=4), say=said.append)
+    finally:
+        ray.shutdown()
+    killer.join(1)
+    assert not killer.is_alive()
+    assert sum("shards are done again" in text for text in said) == 2, said
+    assert len(cache) == 2000
+    assert_equal(cache, extract(tmp_path / "single", corpus, options, how, say=quiet))
