@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cache.errors import CacheCorrupt, ProbeError, argument
 from cache.manifest import Manifest, describe_layers, load_manifest
+from cache.mapping import Mapped, with_more_files
 from cache.quantization import decode, read_as
 from cache.shard import Array, Shard
 from cache.table import failures_of, fill_places, load_table
@@ -57,6 +58,7 @@ class Cache:
         self.utterances = table[table["row"] >= 0].reset_index(drop=True)
         self._records = {record.index: record for record in self.manifest.shards}
         self._shards: dict[int, Shard] = {}
+        self._mapped = Mapped()
         self._place_of: dict[str, tuple[int, int]] | None = None
 
     def __len__(self) -> int:
@@ -85,7 +87,7 @@ class Cache:
         return f"<p><b>{html.escape(str(self.folder))}</b></p><table>{rows}</table>{table}"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_shards": {}, "_place_of": None}
+        return {**self.__dict__, "_shards": {}, "_mapped": Mapped(), "_place_of": None}
 
     @property
     def finished(self) -> bool:
@@ -261,7 +263,13 @@ class Cache:
     def _shard(self, index: int) -> Shard:
         if index not in self._shards:
             try:
-                self._shards[index] = Shard(self.folder, self._records[index], self.manifest, check=self.check)
+                self._shards[index] = with_more_files(
+                    lambda: Shard(
+                        self.folder, self._records[index], self.manifest, check=self.check, mapped=self._mapped
+                    ),
+                    self.folder,
+                    len(self._records),
+                )
             except CacheCorrupt:
                 if self._records[index] in load_manifest(self.folder).shards:
                     raise

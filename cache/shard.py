@@ -15,6 +15,7 @@ Data sets are allocated before the first write, so the bytes go to their place w
 mapped when read.
 """
 
+import errno
 import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -32,6 +33,7 @@ from cache.atomic import crc32_outside
 from cache.bounds import check_regular
 from cache.errors import CacheCorrupt, quoted
 from cache.manifest import A_LINK, Manifest, ShardRecord
+from cache.mapping import Mapped
 from cache.quantization import decode, stored
 
 Array = NDArray[Any]
@@ -68,12 +70,22 @@ class Shard:
     The size is compared before the file is mapped; if another program cuts it after that, the system ends this process
     with SIGBUS at the first read beyond the end. Writers of a cache never change a shard under its name.
 
+    `mapped` is what the shards of a cache are mapped by together.
+
     Raises CacheCorrupt where a checksum does not match or the file is not laid out as written (also where it would make
-    HDF5 follow a link to another file, which a cache from somebody else could use to read files of this machine).
+    HDF5 follow a link to another file, which a cache from somebody else could use to read files of this machine), and
+    OSError where the process has too many files open.
     """
 
     def __init__(
-        self, folder: Path, record: ShardRecord, manifest: Manifest, *, check: bool = True, states: bool = True
+        self,
+        folder: Path,
+        record: ShardRecord,
+        manifest: Manifest,
+        *,
+        check: bool = True,
+        states: bool = True,
+        mapped: Mapped | None = None,
     ) -> None:
         if record.file is None:
             raise ValueError(f"shard {record.index} has no file")
@@ -129,8 +141,11 @@ class Shard:
         except CacheCorrupt:
             raise
         except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
+            if getattr(error, "errno", None) == errno.EMFILE:
+                raise
             raise CacheCorrupt(self._fault(f"HDF5 cannot read it ({error})")) from error
-        self._bytes: Array = np.asarray(np.memmap(self.path, dtype=np.uint8, mode="r"))
+        self._mapped = mapped or Mapped()
+        self._bytes: Array = self._mapped.map(self.path)
         if check and record.states is None:
             blocks = [
                 (offset, offset + math.prod(shape) * dtype.itemsize)
@@ -218,7 +233,8 @@ class Shard:
         if self._unchecked["frames"][[self._layer_index[layer] for layer in layers], row].any():
             with suppress(OSError), FileIO(self.path) as handle:  # a file that was removed since is still mapped
                 left = [(layer, target) for layer, target in left if not self._read_first(handle, layer, row, target)]
-        self.check("frames", [layer for layer, _ in left], [row])
+        if left:
+            self.check("frames", [layer for layer, _ in left], [row])
         for layer, target in left:
             decode(self._block("frames", layer, row), target)
 
@@ -238,10 +254,15 @@ class Shard:
     def check(self, tier: str, layers: Sequence[int], rows: Sequence[int] | Array) -> None:
         """Compare the blocks of utterances in some layers with their checksums, unless this object did before.
 
+        Everything that is read of a map goes through here first, and is counted.
+
         Raises CacheCorrupt naming the first utterance whose bytes are not those that were written.
         """
         unchecked = self._unchecked[tier]
         rows = np.asarray(rows)
+        _, shape, dtype = self._places[tier][0]
+        n = int(self.n_frames[rows].sum()) if tier == "frames" else len(rows)
+        self._mapped.count(len(layers) * n * math.prod(shape[1:]) * dtype.itemsize)
         for layer in layers:
             i = self._layer_index[layer]
             left = rows[unchecked[i, rows]]

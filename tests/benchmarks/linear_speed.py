@@ -31,13 +31,15 @@ from probing.probes import LinearProbeCV
 from probing.sweep import DepthOptions, SweepOptions, sweep
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+SHARD_SIZE = 25_000
 FOLDS = 5
 
 
-def features(n: int, p: int, seed: int = 0) -> np.ndarray:
-    """(N, P) float32 whose principal variances fall as 1/k, in random directions."""
-    generator = np.random.default_rng(seed)
+def features(n: int, p: int, shard: int = 0) -> np.ndarray:
+    """(N, P) float32 whose principal variances fall as 1/k, in random directions that are the same in every shard."""
+    generator = np.random.default_rng(0)
     axes = np.linalg.qr(generator.standard_normal((p, p), dtype=np.float32))[0]
+    generator = np.random.default_rng(shard) if shard else generator
     return generator.standard_normal((n, p), dtype=np.float32) / np.sqrt(1 + np.arange(p, dtype=np.float32)) @ axes
 
 
@@ -116,37 +118,41 @@ def write_cache(folder: Path, n_layers: int, n: int, dim: int) -> None:
     table["attack"], table["speaker"] = "-", ""
     about = {"backbone": "synthetic", "random_weights": True, "corpus": "synthetic"}
     manifest = Manifest({"synthetic": n}, tuple(range(n_layers)), dim, {"pooled": "float16"}, MEASURES, about)
-    base, generator = features(n, 2 * dim), np.random.default_rng(0)
-    with CacheWriter(folder, manifest, table, shard_size=n) as writer:
+    generator = np.random.default_rng(0)
+    with CacheWriter(folder, manifest, table, shard_size=SHARD_SIZE) as writer:
         for index, rows in list(writer.pending()):
-            measures = {name: generator.normal(size=n) for name in MEASURES}
-            shard = writer.start_shard(index, list(rows["utterance_id"]), [800] * n, [2] * n, measures)
+            n_rows = len(rows)
+            measures = {name: generator.normal(size=n_rows) for name in MEASURES}
+            shard = writer.start_shard(index, list(rows["utterance_id"]), [800] * n_rows, [2] * n_rows, measures)
+            base = features(n_rows, 2 * dim, index)
             for layer in range(n_layers):
                 x = layer_of(base, (rows["label"] == "bonafide").to_numpy(), layer)
-                shard.write(0, "pooled", layer, x.reshape(n, 2, dim), n)
+                shard.write(0, "pooled", layer, x.reshape(n_rows, 2, dim), n_rows)
             writer.finish_shard(index, shard, {})
 
 
-def at_scale(n_layers: int, n: int, dim: int, memory_gb: float, n_controls: int) -> None:
+def at_scale(n_layers: int, n: int, dim: int, memory_gb: float, n_controls: int, kept: Path | None) -> None:
     """Print what a sweep takes; the cache is written by another process, so that the peak is the sweep's."""
-    scratch = Path(tempfile.mkdtemp())
+    scratch = Path(tempfile.mkdtemp(dir=kept and kept.parent))
+    folder = kept or scratch / "cache"
     try:
         needed = 2 * 2 * n_layers * n * dim
-        if shutil.disk_usage(scratch).free < 1.2 * needed:
-            raise SystemExit(f"{scratch}: the cache needs {needed / 1e9:.1f} GB")
-        writer = os.fork()
-        if not writer:
-            status = 1
-            try:
-                write_cache(scratch / "cache", n_layers, n, dim)
-                status = 0
-            finally:
-                os._exit(status)
-        if os.waitpid(writer, 0)[1]:
-            raise SystemExit("the cache could not be written")
+        if not folder.exists():
+            if shutil.disk_usage(scratch).free < 1.2 * needed:
+                raise SystemExit(f"{scratch}: the cache needs {needed / 1e9:.1f} GB")
+            writer = os.fork()
+            if not writer:
+                status = 1
+                try:
+                    write_cache(folder, n_layers, n, dim)
+                    status = 0
+                finally:
+                    os._exit(status)
+            if os.waitpid(writer, 0)[1]:
+                raise SystemExit("the cache could not be written")
         options = SweepOptions(STRENGTHS, tuple(range(n_controls)), depths=DepthOptions(heads=()))
         started, cpu = time.perf_counter(), time.process_time()
-        run = sweep(scratch / "cache", scratch / "run", options, memory_gb=memory_gb, say=lambda text: None)
+        run = sweep(folder, scratch / "run", options, memory_gb=memory_gb, say=lambda text: None)
         seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     finally:
         shutil.rmtree(scratch)
@@ -165,6 +171,7 @@ def main() -> None:
     parser.add_argument("--dim", type=int, help="192, at scale 1024; mean and deviation make twice as many values")
     parser.add_argument("--runs", type=int, default=5, help="pairs of runs; the medians count")
     parser.add_argument("--memory-gb", type=float, default=2.0, help="as probe sweep --memory-gb")
+    parser.add_argument("--cache", type=Path, help="at scale: use the cache of this folder, written first and kept")
     parser.add_argument("--controls", type=int, default=0, help="shuffled labellings beside the true one, at scale")
     arguments = parser.parse_args()
     n_layers, n, dim = (
@@ -176,7 +183,7 @@ def main() -> None:
         )
     )
     if arguments.scale:
-        at_scale(n_layers, n, dim, arguments.memory_gb, arguments.controls)
+        at_scale(n_layers, n, dim, arguments.memory_gb, arguments.controls, arguments.cache)
     else:
         beside_scikit_learn(n_layers, n, 2 * dim, arguments.runs)
 
