@@ -79,6 +79,12 @@ class ShardRecord:
     failures: dict[str, str] = field(default_factory=dict)
     generation: int = 0
     moved: bool = False
+    places: str | None = None
+
+    @property
+    def says_where(self) -> bool:
+        """Whether its data sets are found without HDF5: by places in bytes that have a checksum."""
+        return self.places is not None and self.states is not None and self.outside_crc32 is not None
 
 
 @dataclass(frozen=True)
@@ -223,6 +229,7 @@ def _is_shard(record: ShardRecord, row_bytes: int) -> bool:
         and type(record.moved) is bool
         and _are_texts([*record.failures, *record.failures.values()])
         and (record.states is None or _are_spans(record.states, record.bytes))
+        and (record.places is None or isinstance(record.places, str))
     )
 
 

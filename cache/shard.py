@@ -24,7 +24,6 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 from zlib_ng.zlib_ng import crc32
@@ -32,9 +31,10 @@ from zlib_ng.zlib_ng import crc32
 from cache.atomic import crc32_outside
 from cache.bounds import check_regular
 from cache.errors import CacheCorrupt, quoted
+from cache.layout import data_sets, layout_of
 from cache.manifest import A_LINK, Manifest, ShardRecord
 from cache.mapping import Mapped
-from cache.quantization import decode, stored
+from cache.quantization import decode
 
 Array = NDArray[Any]
 ALIGNMENT = 64
@@ -49,15 +49,6 @@ def runs_of(blocks: Iterable[tuple[int, int]]) -> list[list[int]]:
         else:
             runs.append([start, stop])
     return runs
-
-
-def data_sets(
-    manifest: Manifest, n_rows: int, n_frames: int
-) -> tuple[dict[str, tuple[int, ...]], dict[str, np.dtype[Any]]]:
-    """Shape and type of the data sets of each tier."""
-    shapes = {"pooled": (n_rows, 2, manifest.dim), "frames": (n_frames, manifest.dim)}
-    both = {tier: stored(dtype, shapes[tier]) for tier, dtype in manifest.tiers.items()}
-    return {tier: shape for tier, (shape, _) in both.items()}, {tier: dtype for tier, (_, dtype) in both.items()}
 
 
 class Shard:
@@ -110,40 +101,38 @@ class Shard:
         states = states or record.states is None or record.outside_crc32 is None
         self._unchecked = {tier: np.full((len(manifest.layers), self.n_rows), check) for tier in manifest.tiers}
         try:
-            with open(self.path, "rb", buffering=0) as handle, h5py.File(self.path, "r", locking=False) as file:
-                if file.attrs.get("fingerprint") != manifest.id or file.attrs.get("index") != record.index:
-                    raise CacheCorrupt(self._fault("it belongs to another cache or place"))
-                self.utterance_ids = [
-                    name.decode() for name in self._small(file, handle, "utterance_id", "S", size).tolist()
-                ]
-                self.n_samples = self._small(file, handle, "n_samples", "i", size)
-                self.n_frames = self._small(file, handle, "n_frames", "i", size)
+            with (
+                open(self.path, "rb", buffering=0) as handle,
+                layout_of(self.path, record, manifest, self._fault) as layout,
+            ):
+
+                def column(name: str, kind: str) -> Array:
+                    offset, shape, dtype = layout.column(name, kind)
+                    n_bytes = math.prod(shape) * dtype.itemsize
+                    return np.frombuffer(bytearray(os.pread(handle.fileno(), n_bytes, offset)), dtype)
+
+                self.utterance_ids = [name.decode() for name in column("utterance_id", "S").tolist()]
+                self.n_samples = column("n_samples", "i")
+                self.n_frames = column("n_frames", "i")
                 if (self.n_frames < 0).any():
                     raise CacheCorrupt(self._fault("/n_frames holds negative numbers"))
                 self.offsets = np.concatenate([[0], np.cumsum(self.n_frames)])
-                self.measures = {
-                    name: self._small(file, handle, f"measures/{name}", "f", size) for name in manifest.measures
-                }
+                self.measures = {name: column(f"measures/{name}", "f") for name in manifest.measures}
                 if not states:
                     return
-                shapes, dtypes = data_sets(manifest, self.n_rows, int(self.offsets[-1]))
-                self._places = {
-                    tier: [
-                        self._place(file, f"{tier}/layer_{layer:02d}", shapes[tier], dtypes[tier], size)
-                        for layer in manifest.layers
-                    ]
-                    for tier in manifest.tiers
-                }
+                shapes, dtypes = data_sets(manifest, self.n_rows, sum(self.n_frames.tolist()))
+                self._places = {tier: layout.states(tier, shapes[tier], dtypes[tier]) for tier in manifest.tiers}
                 for tier in manifest.tiers:
-                    place = self._place(file, f"checksums/{tier}", self._unchecked[tier].shape, np.dtype("<u4"), size)
-                    sums = np.fromfile(self.path, place[2], math.prod(place[1]), offset=place[0])
-                    self._checksums[tier] = sums.reshape(place[1])
+                    offset, shape, dtype = layout.checksums(tier, self._unchecked[tier].shape)
+                    sums = np.fromfile(self.path, dtype, math.prod(shape), offset=offset)
+                    self._checksums[tier] = sums.reshape(shape)
         except CacheCorrupt:
             raise
         except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
             if getattr(error, "errno", None) == errno.EMFILE:
                 raise
-            raise CacheCorrupt(self._fault(f"HDF5 cannot read it ({error})")) from error
+            by = "the places in its record do not fit" if record.says_where else "HDF5 cannot read it"
+            raise CacheCorrupt(self._fault(f"{by} ({error})")) from error
         self._mapped = mapped or Mapped()
         self._bytes: Array = self._mapped.map(self.path)
         if check and record.states is None:
@@ -160,48 +149,6 @@ class Shard:
 
     def _fault(self, what: str) -> str:
         return f"{self.path}: {what}. Find all faults: probe cache verify {quoted(self.path.parent)}"
-
-    def _data_set(self, file: h5py.File, name: str) -> Any:
-        """Open a data set, by h5py's low level: a shard has many, and they are opened with it."""
-        place: Any = file.id
-        for part in name.encode().split(b"/"):
-            if not isinstance(place, h5py.h5g.GroupID) or not place.links.exists(part):
-                raise CacheCorrupt(self._fault(f"/{name} is missing"))
-            if place.links.get_info(part).type != h5py.h5l.TYPE_HARD:
-                raise CacheCorrupt(self._fault(f"/{name} is a link"))
-            place = h5py.h5o.open(place, part)
-        if not isinstance(place, h5py.h5d.DatasetID):
-            raise CacheCorrupt(self._fault(f"/{name} is not a data set"))
-        plist = place.get_create_plist()
-        if plist.get_layout() == h5py.h5d.VIRTUAL or plist.get_external_count():
-            raise CacheCorrupt(self._fault(f"/{name} is not a plain data set"))
-        return place
-
-    def _small(self, file: h5py.File, handle: FileIO, name: str, kind: str, size: int) -> Array:
-        """Read a column of N numbers or texts; its bytes must be in the file, or a small one could fill the memory."""
-        data_set = self._data_set(file, name)
-        if data_set.shape != (self.n_rows,) or data_set.dtype.kind != kind:
-            raise CacheCorrupt(
-                self._fault(f"/{name} is {data_set.dtype} {data_set.shape}, expected {kind} {(self.n_rows,)}")
-            )
-        offset = data_set.get_offset()
-        if offset is None or offset + self.n_rows * data_set.dtype.itemsize > size:
-            raise CacheCorrupt(self._fault(f"/{name} is not stored whole and contiguous"))
-        n_bytes = self.n_rows * data_set.dtype.itemsize
-        return np.frombuffer(bytearray(os.pread(handle.fileno(), n_bytes, offset)), data_set.dtype)
-
-    def _place(
-        self, file: h5py.File, name: str, shape: tuple[int, ...], wanted: np.dtype[Any], size: int
-    ) -> tuple[int, tuple[int, ...], np.dtype[Any]]:
-        data_set = self._data_set(file, name)
-        offset = data_set.get_offset()
-        found = data_set.shape
-        dtype = data_set.dtype
-        if (found, dtype) != (shape, wanted) or (offset is None and math.prod(shape) > 0):
-            raise CacheCorrupt(self._fault(f"/{name} is {dtype} {found}, expected {wanted} {shape}, contiguous"))
-        if (offset or 0) + math.prod(shape) * wanted.itemsize > size:
-            raise CacheCorrupt(self._fault(f"/{name} reaches past the end of the file"))
-        return offset or 0, shape, wanted
 
     def _view(self, tier: str, layer: int) -> Array:
         if (tier, layer) not in self._views:

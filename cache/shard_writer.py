@@ -12,9 +12,10 @@ import numpy as np
 from zlib_ng.zlib_ng import crc32
 
 from cache.atomic import PARTIAL, crc32_of_file, crc32_outside, fsync_folder
+from cache.layout import data_sets, places_of
 from cache.manifest import Manifest, ShardRecord, shard_name
 from cache.quantization import encode
-from cache.shard import ALIGNMENT, Array, data_sets, runs_of
+from cache.shard import ALIGNMENT, Array, runs_of
 
 
 def _allocate(group: h5py.Group, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
@@ -89,6 +90,7 @@ class ShardWriter:
                     for tier, starts in self._start.items()
                     for start in starts
                 ]
+                self._places = places_of(file, manifest)
                 self._checksum_start = {tier: checksums[tier].id.get_offset() for tier in manifest.tiers}
         except (RuntimeError, OSError) as error:
             self.partial.unlink(missing_ok=True)
@@ -141,7 +143,16 @@ class ShardWriter:
         os.replace(self.partial, self.path)
         fsync_folder(self.path.parent)
         return ShardRecord(
-            self.index, self.path.name, self.n_rows, size, whole, outside, states, dict(failures), self.generation
+            self.index,
+            self.path.name,
+            self.n_rows,
+            size,
+            whole,
+            outside,
+            states,
+            dict(failures),
+            self.generation,
+            places=self._places,
         )
 
     def abort(self) -> None:

@@ -198,3 +198,47 @@ def test_partial_files_that_are_links_are_removed_and_not_written_through(store,
     Recipe().write(folder, names(8))
     assert Cache(folder).finished
     assert (tmp_path / "mine").read_text() == "mine"
+
+
+PLACES: dict[str, Callable[[dict], object]] = {
+    "no object": lambda places: [places],
+    "a column less": lambda places: places.pop("n_frames"),
+    "a tier less": lambda places: places.pop("pooled"),
+    "a layer less": lambda places: places["pooled"].pop(),
+    "a layer more": lambda places: places["pooled"].append(places["pooled"][0]),
+    "before the file": lambda places: places.update(n_samples=-8),
+    "behind the file": lambda places: places["pooled"].__setitem__(1, 1 << 40),
+    "half behind the file": lambda places: places["pooled"].__setitem__(1, places["size"] - 1),
+    "checksums behind the file": lambda places: places.update({"checksums/frames": places["size"] - 4}),
+    "no whole number": lambda places: places["frames"].__setitem__(2, 1.5),
+    "a name": lambda places: places.update(n_frames="../secret"),
+    "ids without a width": lambda places: places.update(utterance_id=places["utterance_id"][0]),
+    "ids too wide": lambda places: places["utterance_id"].__setitem__(1, 1 << 62),
+    "ids of no width": lambda places: places["utterance_id"].__setitem__(1, 0),
+    "frame counts of something else": lambda places: places.update(n_frames=places["frames"][0]),
+}
+
+
+@pytest.mark.parametrize("kind", PLACES)
+def test_places_in_a_file_that_no_version_recorded_are_refused(kind: str, store) -> None:
+    folder = store(4)
+    size = (folder / SHARD).stat().st_size
+
+    def change(content: dict) -> None:
+        places = {**json.loads(content["shards"][0]["places"]), "size": size}
+        found = PLACES[kind](places)
+        content["shards"][0]["places"] = json.dumps(found if kind == "no object" else places)
+
+    rewritten(folder, change)
+    for read in (lambda cache: cache.layer(1), lambda cache: cache.frames(names(1))):
+        with pytest.raises(CacheCorrupt, match=SHARD):
+            read(Cache(folder))
+    assert [fault.file for fault in verify(folder)] == [SHARD]
+
+
+@pytest.mark.parametrize("places", ["{", "[" * 100_000, "null", "", "\x00"])
+def test_places_that_are_no_json_are_refused(places: str, store) -> None:
+    folder = store(4)
+    rewritten(folder, lambda content: content["shards"][0].update(places=places))
+    with pytest.raises(CacheCorrupt, match=SHARD):
+        Cache(folder).layer(1)
