@@ -3,11 +3,15 @@
     python tests/benchmarks/open_scale.py                 60,000, 120,000 and 600,000 utterances
     python tests/benchmarks/open_scale.py 60000 120000
 
+    python tests/benchmarks/open_scale.py --layers 25
+
 Each cache has shards of 800 utterances, 2 layers of 2 values, and is left as a kill before the end leaves it: its table
-knows no row, so every row comes from the shards. The last columns are against the cache before: as much more time as
-there are more rows is linear.
+knows no row, so every row comes from the shards. Once it is finished it is opened, and a layer of 1 % of its
+utterances, of all shards, is read for the first and the second time. The last columns are against the cache before: as
+much more time as there are more rows is linear.
 """
 
+import argparse
 import os
 import sys
 import tempfile
@@ -29,7 +33,7 @@ from cache.table import table_bytes
 from cache.writer import CacheWriter
 from probing.audio import MEASURES
 
-SHARD_SIZE, LAYERS, DIM = 800, 2, 2
+SHARD_SIZE, DIM = 800, 2
 
 
 def corpus_of(n: int) -> pd.DataFrame:
@@ -48,9 +52,9 @@ def corpus_of(n: int) -> pd.DataFrame:
     )
 
 
-def write(folder: Path, corpus: pd.DataFrame) -> None:
+def write(folder: Path, corpus: pd.DataFrame, n_layers: int = 2) -> None:
     """The cache of an extraction that was killed after its last shard."""
-    manifest = Manifest({"made": "synthetic"}, tuple(range(LAYERS)), DIM, {"pooled": "float32"}, MEASURES,
+    manifest = Manifest({"made": "synthetic"}, tuple(range(n_layers)), DIM, {"pooled": "float32"}, MEASURES,
                         {"backbone": "synthetic", "random_weights": False, "corpus": "synthetic"})  # fmt: skip
     writer = CacheWriter(folder, manifest, corpus, SHARD_SIZE)
     planned, records = writer.table, []
@@ -58,7 +62,7 @@ def write(folder: Path, corpus: pd.DataFrame) -> None:
         n = len(part)
         measures = {name: np.zeros(n) for name in MEASURES}
         shard = writer.start_shard(index, list(part["utterance_id"]), [800] * n, [2] * n, measures)
-        for layer in range(LAYERS):
+        for layer in range(n_layers):
             shard.write(0, "pooled", layer, np.zeros((n, 2, DIM), np.float32), n)
         records.append(shard.finish({}))
     content = table_bytes(planned)
@@ -74,34 +78,40 @@ def seconds(work: Callable[[], object]) -> float:
     return time.process_time() - began
 
 
-def measure(folder: Path, n: int) -> list[float]:
-    """Seconds to open, to look at the table of, and to take up a cache of `n` utterances."""
+def measure(folder: Path, n: int, n_layers: int) -> list[float]:
+    """Seconds to open and to take up a cache of `n` utterances, to open it then, and to read 1 % of a layer, twice."""
     corpus = corpus_of(n)
-    write(folder, corpus)
-    opened: list[Cache] = []
-    opening = seconds(lambda: opened.append(Cache(folder)))
-    looking = seconds(lambda: opened[0].utterances)
-    assert len(opened.pop()) == n
+    write(folder, corpus, n_layers)
+    opening = seconds(lambda: Cache(folder))
 
     def take_up() -> None:
         with CacheWriter(folder, load_manifest(folder).with_only([]), corpus, SHARD_SIZE):
             pass
 
     taking_up = seconds(take_up)
-    return [opening, looking, taking_up, seconds(lambda: Cache(folder))]
+    opened: list[Cache] = []
+    opening_then = seconds(lambda: opened.append(Cache(folder)))
+    chosen = np.arange(n) % 100 == 0
+    first, second = (seconds(lambda: opened[0].layer(1, where=chosen)) for _ in range(2))
+    assert len(opened[0]) == n
+    return [opening, taking_up, opening_then, first, second]
 
 
 def main() -> None:
     """Print a line a size."""
-    sizes = [int(n) for n in sys.argv[1:]] or [60_000, 120_000, 600_000]
-    print("   rows  shards  open s  table s  take up s  open afterwards s   rows x   open x   take up x")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sizes", nargs="*", type=int, default=[60_000, 120_000, 600_000], help="utterances")
+    parser.add_argument("--layers", type=int, default=2)
+    asked = parser.parse_args()
+    print("   rows  shards  open s  take up s  open then s  1 % of a layer s  again s   rows x   open x   take up x")
     before: tuple[int, list[float]] | None = None
-    for n in sizes:
+    for n in asked.sizes:
         with tempfile.TemporaryDirectory() as name:
-            found = measure(Path(name) / "c", n)
-        line = f"{n:7d}  {-(-n // SHARD_SIZE):6d}  {found[0]:6.2f}  {found[1]:7.2f}  {found[2]:9.2f}  {found[3]:17.2f}"
+            found = measure(Path(name) / "c", n, asked.layers)
+        shown = zip(found, (6, 9, 11, 16, 7), strict=True)
+        line = f"{n:7d}  {-(-n // SHARD_SIZE):6d}  " + "  ".join(f"{value:{width}.2f}" for value, width in shown)
         if before:
-            growth = (n / before[0], found[0] / before[1][0], found[2] / before[1][2])
+            growth = (n / before[0], found[0] / before[1][0], found[1] / before[1][1])
             line += "   {:6.1f}   {:6.1f}   {:9.1f}".format(*growth)
         print(line, flush=True)
         before = n, found

@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=25)
     parser.add_argument("--dim", type=int, default=1024)
     parser.add_argument("--first", action="store_true", help="only the first read, in processor time")
-    parser.add_argument("--beside", type=Path, help="with --first: another checkout, to compare with")
+    parser.add_argument("--beside", type=Path, help="with --first: another checkout that reads these caches")
     parser.add_argument("--one-round", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.one_round:
