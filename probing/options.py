@@ -237,7 +237,7 @@ def differences(made: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
         if here == there or ((path not in before or path not in after) and not (here or there)):
             continue
         told = f"{path[-1]} {_shortened(there)} there, {_shortened(here)} wanted"
-        found.append("other utterances or labels" if path[0] == "utterances" else told)
+        found.append({"utterances": "other utterances or labels", "audio": "other audio files"}.get(path[0], told))
     return "; ".join(dict.fromkeys(found))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from analysis.commands.parameters import TYPED
 from analysis.commands.printing import leave_output, out
 from analysis.runs.kinds import RUN, kind_of
 from cache.atomic import replaced
@@ -46,7 +47,27 @@ def check_file(file: Path, name: str = "out") -> None:
     """Refuse a file that cannot be written, or that lies in a run, a cache or an export, before any work is done."""
     if file.is_dir() or not file.absolute().parent.is_dir():
         raise OptionError(name, file, "expected a file in a folder that is there. Name another")
+    check_not_given(file, name)
     check_outside(file, name)
+
+
+def check_not_given(path: Path, name: str, corpus: str = "") -> None:
+    """Refuse an output over a file that the same command names elsewhere, to be read or written.
+
+    `name` is the option's, `corpus` what a cache was made of.
+    """
+    if corpus and _same_file(path, Path(corpus)):
+        raise OptionError(name, path, "is the corpus that the cache was made of. Name another")
+    given = [one for value in TYPED.get().values() for one in (value if isinstance(value, list | tuple) else [value])]
+    if sum(isinstance(one, str | Path) and _same_file(path, Path(one)) for one in given) > 1:
+        raise OptionError(name, path, "is named twice in this command, and would be replaced. Name another")
+
+
+def _same_file(one: Path, two: Path) -> bool:
+    try:
+        return one.samefile(two)
+    except (OSError, ValueError):  # not every text is the name of a file
+        return False
 
 
 def check_outside(path: Path, name: str | None = "out") -> None:

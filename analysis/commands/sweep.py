@@ -105,6 +105,7 @@ def sweep(
     from cache import Cache
 
     cache = Cache(folder)
+    tables.check(cache.about.get("corpus_spec", ""))
     splits = options.splits(cache)
     options.depths.check(splits["train"].cache)
     if plan:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from analysis.commands.files import check_suffix
+from analysis.commands.files import check_not_given, check_suffix
 from analysis.commands.printing import out
 from probing.options import option
 
@@ -27,11 +27,15 @@ class TableFiles:
     tex: str | None = option(None, "Likewise, as LaTeX with booktabs.", metavar="FILE", is_path=True)
     md: str | None = option(None, "Likewise, as Markdown.", metavar="FILE", is_path=True)
 
-    def check(self) -> None:
-        """Refuse names of other suffixes, or in folders that are not there, before any work is done."""
+    def check(self, corpus: str = "") -> None:
+        """Refuse names of other suffixes, in folders that are not there, or of what is read, before any work is done.
+
+        `corpus` is the one that a cache was made of, where it is known.
+        """
         for name in ("csv", "tex", "md"):
             if getattr(self, name):
                 check_suffix(Path(getattr(self, name)), (f".{name}",), name)
+                check_not_given(Path(getattr(self, name)), name, corpus)
 
     @property
     def wanted(self) -> list[Path]:

@@ -33,7 +33,7 @@ from probing.sweep.refitting import REFITS, Refits
 from probing.sweep.results import LAYERS, MLP, MLP_CONTROL, TRIVIAL, Results
 from probing.sweep.savings import depth_costs, saved_shares
 from probing.sweep.scores import add_scores
-from probing.sweep.split import EVAL, Split, identity
+from probing.sweep.split import EVAL, Split, audio_identity, identity
 from probing.targets.aligned import FROM_CLIP
 from probing.targets.metrics import BINARY, CLASSES, NUMBER
 from probing.targets.options import TargetOptions
@@ -341,7 +341,12 @@ def finished_run(
 def _configuration(options: SweepOptions, splits: dict[str, Split]) -> dict[str, Any]:
     """What makes one run another."""
     cache = splits["train"].cache
-    return {"options": _plain(options, splits), "cache": cache.id, "utterances": identity(splits)}
+    return {
+        "options": _plain(options, splits),
+        "cache": cache.id,
+        "utterances": identity(splits),
+        "audio": audio_identity(splits),
+    }
 
 
 def _plain(options: SweepOptions, splits: Mapping[str, Split]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from analysis.commands.app import app, main
 from analysis.commands.files import check_file, check_folder, check_suffix, written_out
+from analysis.commands.tables import TableFiles
 from cache import Cache
 from cache.errors import OptionError
 from probing.sweep import SweepOptions, finished_run
@@ -312,3 +313,21 @@ def test_nothing_is_written_into_a_run_or_a_cache_but_what_belongs_there(tmp_pat
     check_file(tmp_path / "r.run" / "report.html")  # as probe report and probe calibrate leave them
     check_folder(tmp_path / "r.run" / "calibration" / "linear-layer-01")
     check_suffix(tmp_path / "beside.csv", (".csv",))
+
+
+def test_no_output_replaces_what_the_command_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scores, keys = tmp_path / "scores.txt", tmp_path / "keys.csv"
+    scores.write_text("a 1\nb 2\n")
+    keys.write_text("utterance_id,label\na,bonafide\nb,spoof\n")
+    before = keys.read_bytes()
+    for name in (keys, tmp_path / "." / "keys.csv"):
+        assert run_cli(["evaluate", str(scores), "--keys", str(keys), "--csv", str(name)], monkeypatch) == 2
+        assert "--csv" in (told := capsys.readouterr().err)
+        assert "named twice" in told
+    assert keys.read_bytes() == before
+    assert run_cli(["report", "any.run", "--out", str(tmp_path / "scores.txt")], monkeypatch) == 2
+    assert "ends in .html" in capsys.readouterr().err
+    with pytest.raises(OptionError, match="is the corpus that the cache was made of"):
+        TableFiles(csv=str(keys)).check(str(keys))

@@ -1,5 +1,6 @@
 """A sweep that is there already is kept and shown, as long as it is whole."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ from planted import plant
 from small_extraction import run_cli
 
 from cache import Cache
-from probing.sweep import DepthOptions, SweepOptions, sweep_once
+from cache.errors import ProbeError
+from probing.runs.writer import made_with
+from probing.sweep import DepthOptions, SweepOptions, finished_run, sweep_once
 
 OPTIONS = SweepOptions(strengths=(0.1,), control_seeds=(), resamples=100, depths=DepthOptions(heads=()))
 
@@ -48,3 +51,24 @@ def test_the_same_command_again_shows_the_run_and_trains_nothing(
     assert "train and eval share" in capsys.readouterr().err
     assert run_cli([*words, "--control-seeds", "1"], monkeypatch) == 2
     assert "--overwrite" in capsys.readouterr().err
+
+
+def test_other_audio_under_the_same_ids_makes_another_run(tmp_path: Path) -> None:
+    def stamped(crc: int) -> Cache:
+        change = lambda table: table.assign(file_crc32=range(crc, crc + len(table)))  # noqa: E731
+        return Cache(write_cache(tmp_path / f"{crc}.cache", change=change))
+
+    def say(text: str) -> None:
+        pass
+
+    first, second = stamped(1), stamped(2)
+    assert first.id == second.id
+    run = sweep_once(first, tmp_path / "r", OPTIONS, say=say)
+    assert finished_run(first, run.folder, OPTIONS) is not None
+    assert finished_run(second, run.folder, OPTIONS) is None
+    with pytest.raises(ProbeError, match=r"another cache \(.*audio"):
+        sweep_once(second, run.folder, OPTIONS, say=say)
+    record = json.loads((run.folder / "run.json").read_text())
+    assert made_with(
+        {name: record[name] for name in record if name != "audio"}, {"audio": {"train": 1}}
+    )  # of earlier ones
