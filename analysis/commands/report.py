@@ -9,7 +9,7 @@ import typer
 from analysis.commands.arguments import (
     RunFolders,
 )
-from analysis.commands.files import check_suffix, is_output, written_out
+from analysis.commands.files import check_file, check_suffix, is_output, written_out
 from analysis.commands.printing import out
 from analysis.runs.kinds import expect_runs
 from probing.progress import console, status_line
@@ -47,6 +47,7 @@ def report(
     probe report embedded.run random.run --out comparison.html
     """
     if file is not None and not is_output(file):
+        check_file(file)
         check_suffix(file, (".html", ".htm"))
     expect_runs(runs)
     save_report = import_module("analysis.reports.report").save_report

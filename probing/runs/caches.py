@@ -19,8 +19,8 @@ def find_cache(run: Run, part: str = "") -> Cache:
     Raises:
         CacheMissing: it is in neither place, or another cache is there by now.
 
-    >>> find_cache(Run("results/demo.run"), "train").tiers
-    ('pooled',)
+    >>> find_cache(Run("results/demo.run"), "train").folder.name
+    'demo.cache'
     """
     record = run.record
     known = record.caches[part] if part else CacheOfPart(record.cache_folder, record.cache, "")

@@ -83,6 +83,8 @@ def check_record(record: Any) -> None:
     _check(record, {**FORM, **OF_TARGET} if has_target else FORM, "")
     if has_target:
         _check_target(record["target"])
+    if "intervals_by_part" in record:
+        _check(record, {"intervals_by_part": OBJECT}, "")
     if not record["corpora"]:
         raise ValueError(f"{RECORD}: 'corpora' names none")
     further = [f"eval.{corpus}" for corpus in record["corpora"][1:]]

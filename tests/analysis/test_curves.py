@@ -91,7 +91,7 @@ def test_several_runs_are_one_frame(made: tuple[Run, Run]) -> None:
     assert list(runs.layers["run"].unique()) == ["hand made", "another <b>"]
     assert list(analysis.load_many(made[0].folder.parent).summary.index) == ["hand.run", "other.run"]
     assert "<b>" not in runs._repr_html_().replace("&lt;b&gt;", "")
-    assert analysis.load_many([made[0], made[0]]).names == ["hand made (hand.run)"] * 2
+    assert analysis.load_many([made[0], made[0]]).names == [f"hand made ({made[0].folder})"] * 2
 
 
 def test_a_cache_is_not_taken_for_a_run(cache_folder: Path, tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_weights_are_deviations_from_equal_shares_and_gates_the_change_of_theirs
     caption = " ".join(stamp_of(ax).split())
     assert "range over 2 seeds; W: agreement of seeds on ranks (Kendall), 0.50 by chance; gates correlate at" in caption
     assert (lines_of(analysis.gate_spread_curve(run))["attentive-compact+linear: gate sd"] >= 0).all()
-    with pytest.raises(ProbeError, match=r"no gate of 'attack=none'.*conditions: all, attack=A00"):
+    with pytest.raises(ProbeError, match=r"nothing is known of 'attack=none'. Expected one of all, attack=A00"):
         analysis.gate_curve(run, condition="attack=none")
 
 
