@@ -25,4 +25,6 @@ __all__ = [
     "verify",
 ]
 
-__getattr__, __dir__ = lazy(__name__, {"Cache": "reader", "Fault": "verification", "verify": "verification"})
+__getattr__, __dir__ = lazy(
+    __name__, {"Cache": "reader", "Fault": "verification", "verify": "verification"}
+)

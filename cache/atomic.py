@@ -52,10 +52,12 @@ def _replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replaced(path: Path, advice: str = "name another") -> Iterator[Path]:
-    """An output of a command, whole or not at all: yields a path beside it to write to, which then takes its place.
+    """An output of a command, whole or not at all: yields a path beside it to write to, which then
+    takes its place.
 
     Args:
-        path: the output; its folder is made, what is there is replaced. Of a link, what it leads to.
+        path: the output; its folder is made, what is there is replaced. Of a link, what it leads
+            to.
         advice: what to do about a disk that takes no more, beside making room.
 
     Raises:
@@ -73,8 +75,8 @@ def replaced_folder(folder: Path, names: Collection[str]) -> Iterator[Path]:
     """As `replaced`, of a folder of outputs: yields an empty folder to write them to.
 
     Args:
-        folder: where to. One that holds nothing but `names` is replaced as a whole; where there is something else in
-            it, that is kept, and each of the files written takes its place.
+        folder: where to. One that holds nothing but `names` is replaced as a whole; where there is
+            something else in it, that is kept, and each of the files written takes its place.
         names: of all files that the command could write.
 
     Raises:
@@ -84,7 +86,9 @@ def replaced_folder(folder: Path, names: Collection[str]) -> Iterator[Path]:
         real = Path(os.path.realpath(folder))
         put_back(real)
         there = {path.name for path in real.iterdir()} if real.exists() else set()
-        shared = real.exists() and (not there <= {*names} or os.path.ismount(real) or real == Path.cwd())
+        shared = real.exists() and (
+            not there <= {*names} or os.path.ismount(real) or real == Path.cwd()
+        )
         partial = real / f"outputs{PARTIAL}" if shared else real.with_name(real.name + PARTIAL)
         try:
             shutil.rmtree(partial, ignore_errors=True)
@@ -126,8 +130,8 @@ def _told(path: Path, advice: str) -> Iterator[None]:
 def replace_folder(partial: Path, folder: Path) -> None:
     """Give a finished folder its name, in the place of what is there.
 
-    A reader sees the old one or the new one, never a part; where the system cannot exchange two names, for a moment
-    neither, and a kill in that moment is made good by `put_back`.
+    A reader sees the old one or the new one, never a part; where the system cannot exchange two
+    names, for a moment neither, and a kill in that moment is made good by `put_back`.
     """
     for path in partial.rglob("*"):
         if path.is_file():
@@ -157,12 +161,16 @@ def _old(folder: Path) -> Path:
 
 
 def exchange(one: Path, other: Path) -> bool:
-    """Exchange two names at once; False, and nothing done, where the system or the file system cannot (Linux can)."""
+    """Exchange two names at once; False, and nothing done, where the system or the file system
+    cannot (Linux can).
+    """
     try:
         renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
     except (AttributeError, OSError):
         return False
-    done = renameat2(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), ctypes.c_uint(RENAME_EXCHANGE))
+    done = renameat2(
+        AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), ctypes.c_uint(RENAME_EXCHANGE)
+    )
     return bool(done == 0)
 
 
@@ -180,7 +188,9 @@ def crc32_outside(path: Path, runs: Iterable[Sequence[int]]) -> int:
 
 
 def link_or_copy(source: Path, target: Path, block: int = 1 << 22) -> int | None:
-    """Give a file that will not be changed a second name, or copy it where the file system cannot; CRC-32 of a copy."""
+    """Give a file that will not be changed a second name, or copy it where the file system cannot;
+    CRC-32 of a copy.
+    """
     target.unlink(missing_ok=True)
     try:
         os.link(source, target)

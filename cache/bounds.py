@@ -1,7 +1,8 @@
 """Bounds: how much of a file from somebody else is read, said before it is.
 
-A few megabytes of parquet or gzip can unpack to more than any memory holds, and a pipe in the place of a file keeps its
-reader waiting for ever. Every reader of tables, records and lists goes through here.
+A few megabytes of parquet or gzip can unpack to more than any memory holds, and a pipe in the place
+of a file keeps its reader waiting for ever. Every reader of tables, records and lists goes through
+here.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ if TYPE_CHECKING:  # at run time they take half a second
     import pyarrow.parquet as pq
 
 MOST_JSON_BYTES = 256_000_000
-MOST_TEXT_BYTES = 1_000_000_000  # unpacked; lists of 3 million utterances, the largest there are, have 0.3 GB
+# unpacked; lists of 3 million utterances, the largest there are, have 0.3 GB
+MOST_TEXT_BYTES = 1_000_000_000
 MOST_TABLE_BYTES = 2_000_000_000  # of a parquet table, unpacked
 MOST_VALUES = 50_000_000  # of a table, rows x columns: 3 million utterances with 16 columns
 MOST_LINE_BYTES = 1_000_000
@@ -40,7 +42,9 @@ class TooLarge(ProbeError, ValueError):
 
 
 def check_regular(path: str | Path) -> None:
-    """Raise OSError where something is no file but a pipe, a device or a folder, or is not there."""
+    """Raise OSError where something is no file but a pipe, a device or a folder, or is
+    not there.
+    """
     _check_kind(path, os.stat(path).st_mode)
 
 
@@ -83,7 +87,8 @@ def check_text(path: str | Path) -> None:
 
     Raises:
         OSError, EOFError, zlib.error: it cannot be read.
-        TooLarge: it unpacks to more than MOST_TEXT_BYTES or MOST_VALUES, or to a line longer than MOST_LINE_BYTES.
+        TooLarge: it unpacks to more than MOST_TEXT_BYTES or MOST_VALUES, or to a line longer than
+            MOST_LINE_BYTES.
     """
     packed = is_packed(path)
     n_bytes = 0
@@ -94,7 +99,9 @@ def check_text(path: str | Path) -> None:
         while block := stream.read(BLOCK):
             n_bytes += len(block)
             n_values += sum(map(block.count, (b"\n", b" ", b"\t", b",")))
-            in_line = in_line + len(block) if b"\n" not in block else len(block) - block.rindex(b"\n") - 1
+            in_line = (
+                in_line + len(block) if b"\n" not in block else len(block) - block.rindex(b"\n") - 1
+            )
             for found, most, what in (
                 (n_bytes, MOST_TEXT_BYTES, "bytes"),
                 (n_values, MOST_VALUES, "values"),
@@ -102,12 +109,15 @@ def check_text(path: str | Path) -> None:
             ):
                 if found > most:
                     raise TooLarge(
-                        f"{path}: {'unpacks to' if packed else 'has'} more than the {most:,} {what} that are read. "
-                        "Leave out columns that are not needed, or cut it into parts, by split say"
+                        f"{path}: {'unpacks to' if packed else 'has'} more than the {most:,} "
+                        f"{what} that are read. Leave out columns that are not needed, or cut it "
+                        "into parts, by split say"
                     )
 
 
-def read_parquet(source: Path | bytes, path: Path | None = None, *, check: bool = False) -> pd.DataFrame:
+def read_parquet(
+    source: Path | bytes, path: Path | None = None, *, check: bool = False
+) -> pd.DataFrame:
     """A parquet table as pandas has it; see `read_arrow`."""
     return read_arrow(source, path, check=check).to_pandas()
 
@@ -122,7 +132,8 @@ def read_arrow(source: Path | bytes, path: Path | None = None, *, check: bool = 
 
     Raises:
         OSError, ValueError, pyarrow.ArrowException: it cannot be read.
-        TooLarge: it has more values than MOST_VALUES, or unpacks to more bytes than MOST_TABLE_BYTES.
+        TooLarge: it has more values than MOST_VALUES, or unpacks to more bytes than
+            MOST_TABLE_BYTES.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -132,12 +143,17 @@ def read_arrow(source: Path | bytes, path: Path | None = None, *, check: bool = 
     buffer = source if isinstance(source, bytes) else read_bytes(source, MOST_TABLE_BYTES)
     file = pq.ParquetFile(pa.BufferReader(buffer), page_checksum_verification=check)
     texts = _check_metadata(file.metadata, path)
-    # A text that is there once for a million rows is kept once, until it is known how long all of them are.
-    narrow = pq.ParquetFile(pa.BufferReader(buffer), page_checksum_verification=check, read_dictionary=texts)
+    # A text that is there once for a million rows is kept once, until it is known how long all of
+    # them are.
+    narrow = pq.ParquetFile(
+        pa.BufferReader(buffer), page_checksum_verification=check, read_dictionary=texts
+    )
     table = narrow.read()
     n_bytes = 0
     for name in texts:
-        column = table.column(name) if name in table.column_names else pa.chunked_array([], pa.string())
+        column = (
+            table.column(name) if name in table.column_names else pa.chunked_array([], pa.string())
+        )
         for chunk in column.chunks:
             if isinstance(chunk, pa.DictionaryArray):
                 lengths = pc.binary_length(chunk.dictionary).cast(pa.int64())
@@ -168,8 +184,8 @@ def _check_metadata(metadata: pq.FileMetaData, path: Path) -> list[str]:
 def _refuse(path: Path, found: int, most: int, what: str) -> None:
     if found > most:
         raise TooLarge(
-            f"{path}: unpacks to {found:,} {what}, more than the {most:,} that are read. Leave out columns that are "
-            "not needed, or cut it into parts, by split say"
+            f"{path}: unpacks to {found:,} {what}, more than the {most:,} that are read. Leave "
+            "out columns that are not needed, or cut it into parts, by split say"
         )
 
 

@@ -23,13 +23,17 @@ class CacheDataset(Dataset[dict[str, Any]]):
         layers: default all.
         where: which utterances (see Cache.select).
 
-    An item is a dict: `x` a tensor (layers, 2, D) or (layers, n_frames, D), `target` 1.0 for bona fide, 0.0 for spoof
-    and NaN for any other label, `utterance_id`, `n_frames`. `table` has the other columns of the utterances, row by
-    row.
+    An item is a dict: `x` a tensor (layers, 2, D) or (layers, n_frames, D), `target` 1.0 for bona
+    fide, 0.0 for spoof and NaN for any other label, `utterance_id`, `n_frames`. `table` has the
+    other columns of the utterances, row by row.
     """
 
     def __init__(
-        self, cache: Cache, tier: str = "frames", layers: Sequence[int] | None = None, where: Where = None
+        self,
+        cache: Cache,
+        tier: str = "frames",
+        layers: Sequence[int] | None = None,
+        where: Where = None,
     ) -> None:
         self.cache, self.tier = cache, tier
         self.layers = cache.layers if layers is None else list(layers)
@@ -45,7 +49,9 @@ class CacheDataset(Dataset[dict[str, Any]]):
     def __getitems__(self, indices: Sequence[int]) -> "Items":
         """The items of a batch, read together; a DataLoader asks for them so."""
         rows = self.table.iloc[list(indices)]
-        ids, labels, counts = (rows[name].tolist() for name in ("utterance_id", "label", "n_frames"))
+        ids, labels, counts = (
+            rows[name].tolist() for name in ("utterance_id", "label", "n_frames")
+        )
         if self.tier == "frames":
             shape = (len(ids), len(self.layers), max(counts, default=0), self.cache.dim)
             states = np.empty(shape, read_as(self.cache.tiers["frames"]))
@@ -55,14 +61,23 @@ class CacheDataset(Dataset[dict[str, Any]]):
         x = torch.from_numpy(states)
         of_each = counts if self.tier == "frames" else [2] * len(ids)
         items = (
-            {"x": x[i, :, :length], "target": TARGETS.get(label, nan), "utterance_id": name, "n_frames": n}
-            for i, (length, label, name, n) in enumerate(zip(of_each, labels, ids, counts, strict=True))
+            {
+                "x": x[i, :, :length],
+                "target": TARGETS.get(label, nan),
+                "utterance_id": name,
+                "n_frames": n,
+            }
+            for i, (length, label, name, n) in enumerate(
+                zip(of_each, labels, ids, counts, strict=True)
+            )
         )
         return Items(x, items)
 
 
 class Items(list[dict[str, Any]]):
-    """Items of a CacheDataset that were read together, as parts of one padded `x` (B, layers, T, D)."""
+    """Items of a CacheDataset that were read together, as parts of one padded `x` (B, layers, T,
+    D).
+    """
 
     def __init__(self, x: torch.Tensor, items: Iterable[dict[str, Any]]) -> None:
         super().__init__(items)
@@ -70,7 +85,9 @@ class Items(list[dict[str, Any]]):
 
 
 def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Batch items of a CacheDataset: `x` (B, layers, T, D), padded with zeros to the longest, `n_frames` (B,)."""
+    """Batch items of a CacheDataset: `x` (B, layers, T, D), padded with zeros to the longest,
+    `n_frames` (B,).
+    """
     return {
         "x": items.x if isinstance(items, Items) else _padded([item["x"] for item in items]),
         "target": torch.tensor([item["target"] for item in items]),

@@ -1,4 +1,6 @@
-"""The errors a user can meet; every message says what was found, what was expected, and what to type next."""
+"""The errors a user can meet; every message says what was found, what was expected, and what to
+type next.
+"""
 
 import re
 import shlex
@@ -21,11 +23,16 @@ def argument(name: str, value: object = None) -> str:
     """
     if value is None:
         return f"{BEGIN}{name}{END}"
-    return f"{BEGIN}{name}={value:g}{END}" if isinstance(value, float) else f"{BEGIN}{name}={value}{END}"
+    return (
+        f"{BEGIN}{name}={value:g}{END}"
+        if isinstance(value, float)
+        else f"{BEGIN}{name}={value}{END}"
+    )
 
 
 def quoted(*words: object) -> str:
-    """Words as a shell takes them: what is to be typed is written with this, as folders may have spaces in their names.
+    """Words as a shell takes them: what is to be typed is written with this, as folders may have
+    spaces in their names.
 
     >>> quoted("my cache", 3)
     "'my cache' 3"
@@ -39,7 +46,8 @@ def as_keyword(name: str, value: str | None) -> str:
 
 
 def as_flag(name: str, value: str | None = None, flags: Mapping[str, str] | None = None) -> str:
-    """Spell an argument as a command line does; `flags` are those of the command, by the name of the argument.
+    """Spell an argument as a command line does; `flags` are those of the command, by the name of
+    the argument.
 
     >>> as_flag("max_seconds", "30").removeprefix("-")
     '-max-seconds 30'
@@ -57,7 +65,8 @@ class ProbeError(Exception):
     """Base of every error this project raises on bad input.
 
     Attributes:
-        spell: (name, value) -> how the message spells an argument; a command line puts its own there.
+        spell: (name, value) -> how the message spells an argument; a command line puts its own
+            there.
     """
 
     spell: Callable[[str, str | None], str] = staticmethod(as_keyword)

@@ -29,9 +29,13 @@ def differences(
     Args:
         first: a fingerprint.
         second: another one.
-        names: entries to compare; by default all that either has. One that neither has is no difference.
+        names: entries to compare; by default all that either has. One that neither has is no
+            difference.
 
-    >>> [(one.name, one.first, one.second) for one in differences({"crop": 4, "seed": 0}, {"crop": 30, "seed": 0})]
+    >>> [
+    ...     (one.name, one.first, one.second)
+    ...     for one in differences({"crop": 4, "seed": 0}, {"crop": 30, "seed": 0})
+    ... ]
     [('crop', 4, 30)]
     """
     compared = sorted({*first, *second} if names is None else names)

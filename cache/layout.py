@@ -1,8 +1,9 @@
 """Where the data sets of a shard are in its file: as its record says, or as HDF5 finds them.
 
-To open the fifty data sets of a shard by HDF5 takes 10 ms or more, which is most of the time of a first look at a cache
-of many shards. What says where they are is in the record of the shard, and is used only where the record also has the
-checksum of everything outside the hidden states: then those bytes are the ones that HDF5 wrote there.
+To open the fifty data sets of a shard by HDF5 takes 10 ms or more, which is most of the time of a
+first look at a cache of many shards. What says where they are is in the record of the shard, and is
+used only where the record also has the checksum of everything outside the hidden states: then those
+bytes are the ones that HDF5 wrote there.
 """
 
 import json
@@ -24,15 +25,21 @@ Shape = tuple[int, ...]
 NUMBERS = {"i": "<i8", "f": "<f8"}
 
 
-def data_sets(manifest: Manifest, n_rows: int, n_frames: int) -> tuple[dict[str, Shape], dict[str, np.dtype[Any]]]:
+def data_sets(
+    manifest: Manifest, n_rows: int, n_frames: int
+) -> tuple[dict[str, Shape], dict[str, np.dtype[Any]]]:
     """Shape and type of the data sets of each tier."""
     shapes = {"pooled": (n_rows, 2, manifest.dim), "frames": (n_frames, manifest.dim)}
     both = {tier: stored(dtype, shapes[tier]) for tier, dtype in manifest.tiers.items()}
-    return {tier: shape for tier, (shape, _) in both.items()}, {tier: dtype for tier, (_, dtype) in both.items()}
+    return {tier: shape for tier, (shape, _) in both.items()}, {
+        tier: dtype for tier, (_, dtype) in both.items()
+    }
 
 
 def places_of(file: h5py.File, manifest: Manifest) -> str:
-    """What a record says of a shard as it is written: the offset of each data set, of the ids with their width."""
+    """What a record says of a shard as it is written: the offset of each data set, of the ids with
+    their width.
+    """
     found: dict[str, Any] = {
         name: file[name].id.get_offset()
         for name in ("n_samples", "n_frames", *map("measures/{}".format, manifest.measures))
@@ -41,7 +48,9 @@ def places_of(file: h5py.File, manifest: Manifest) -> str:
     found["utterance_id"] = [ids.id.get_offset(), ids.dtype.itemsize]
     for tier in manifest.tiers:
         found[f"checksums/{tier}"] = file[f"checksums/{tier}"].id.get_offset()
-        found[tier] = [file[f"{tier}/layer_{layer:02d}"].id.get_offset() or 0 for layer in manifest.layers]
+        found[tier] = [
+            file[f"{tier}/layer_{layer:02d}"].id.get_offset() or 0 for layer in manifest.layers
+        ]
     return json.dumps(found, separators=(",", ":"))
 
 
@@ -62,8 +71,11 @@ class Layout(Protocol):
 
 
 @contextmanager
-def layout_of(path: Path, record: ShardRecord, manifest: Manifest, fault: Callable[[str], str]) -> Iterator[Layout]:
-    """Where the data sets of a shard are; the checksum of what is outside the hidden states was compared before.
+def layout_of(
+    path: Path, record: ShardRecord, manifest: Manifest, fault: Callable[[str], str]
+) -> Iterator[Layout]:
+    """Where the data sets of a shard are; the checksum of what is outside the hidden states was
+    compared before.
 
     `fault` words what CacheCorrupt says.
     """
@@ -80,7 +92,11 @@ class Recorded:
     """As the record of a shard says."""
 
     def __init__(
-        self, places: Mapping[str, Any], record: ShardRecord, manifest: Manifest, fault: Callable[[str], str]
+        self,
+        places: Mapping[str, Any],
+        record: ShardRecord,
+        manifest: Manifest,
+        fault: Callable[[str], str],
     ) -> None:
         self._places, self._record, self._manifest, self._fault = places, record, manifest, fault
 
@@ -90,7 +106,9 @@ class Recorded:
         offset, width = place if kind == "S" else (place, 8)
         if not 0 < width <= self._record.bytes:
             raise ValueError(f"texts of {width} bytes")
-        return self._place(offset, (self._record.rows,), np.dtype(f"S{width}" if kind == "S" else NUMBERS[kind]))
+        return self._place(
+            offset, (self._record.rows,), np.dtype(f"S{width}" if kind == "S" else NUMBERS[kind])
+        )
 
     def states(self, tier: str, shape: Shape, dtype: np.dtype[Any]) -> list[Place]:
         """See `Layout`."""
@@ -104,15 +122,22 @@ class Recorded:
         return self._place(self._places[f"checksums/{tier}"], shape, np.dtype("<u4"))
 
     def _place(self, offset: Any, shape: Shape, dtype: np.dtype[Any]) -> Place:
-        if type(offset) is not int or not 0 <= offset <= self._record.bytes - math.prod(shape) * dtype.itemsize:
-            raise CacheCorrupt(self._fault(f"its record names a place that it does not have, {offset!r}"))
+        if (
+            type(offset) is not int
+            or not 0 <= offset <= self._record.bytes - math.prod(shape) * dtype.itemsize
+        ):
+            raise CacheCorrupt(
+                self._fault(f"its record names a place that it does not have, {offset!r}")
+            )
         return offset, shape, dtype
 
 
 class Found:
     """As HDF5 finds them, each of which must be laid out as written: no link, and stored whole."""
 
-    def __init__(self, file: h5py.File, record: ShardRecord, manifest: Manifest, fault: Callable[[str], str]) -> None:
+    def __init__(
+        self, file: h5py.File, record: ShardRecord, manifest: Manifest, fault: Callable[[str], str]
+    ) -> None:
         self._file, self._record, self._manifest, self._fault = file, record, manifest, fault
 
     def column(self, name: str, kind: str) -> Place:
@@ -120,15 +145,25 @@ class Found:
         data_set = self._data_set(name)
         shape = (self._record.rows,)
         if data_set.shape != shape or data_set.dtype.kind != kind:
-            raise CacheCorrupt(self._fault(f"/{name} is {data_set.dtype} {data_set.shape}, expected {kind} {shape}"))
+            raise CacheCorrupt(
+                self._fault(
+                    f"/{name} is {data_set.dtype} {data_set.shape}, expected {kind} {shape}"
+                )
+            )
         offset = data_set.get_offset()
-        if offset is None or offset + self._record.rows * data_set.dtype.itemsize > self._record.bytes:
+        if (
+            offset is None
+            or offset + self._record.rows * data_set.dtype.itemsize > self._record.bytes
+        ):
             raise CacheCorrupt(self._fault(f"/{name} is not stored whole and contiguous"))
         return offset, shape, data_set.dtype
 
     def states(self, tier: str, shape: Shape, dtype: np.dtype[Any]) -> list[Place]:
         """See `Layout`."""
-        return [self._place(f"{tier}/layer_{layer:02d}", shape, dtype) for layer in self._manifest.layers]
+        return [
+            self._place(f"{tier}/layer_{layer:02d}", shape, dtype)
+            for layer in self._manifest.layers
+        ]
 
     def checksums(self, tier: str, shape: Shape) -> Place:
         """See `Layout`."""
@@ -156,7 +191,9 @@ class Found:
         found = data_set.shape
         dtype = data_set.dtype
         if (found, dtype) != (shape, wanted) or (offset is None and math.prod(shape) > 0):
-            raise CacheCorrupt(self._fault(f"/{name} is {dtype} {found}, expected {wanted} {shape}, contiguous"))
+            raise CacheCorrupt(
+                self._fault(f"/{name} is {dtype} {found}, expected {wanted} {shape}, contiguous")
+            )
         if (offset or 0) + math.prod(shape) * wanted.itemsize > self._record.bytes:
             raise CacheCorrupt(self._fault(f"/{name} reaches past the end of the file"))
         return offset or 0, shape, wanted

@@ -6,8 +6,11 @@ from importlib import import_module
 from typing import Any
 
 
-def lazy(package: str, home: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """The functions `__getattr__` and `__dir__` of a package: a wrong option or a help page must not wait for PyTorch.
+def lazy(
+    package: str, home: Mapping[str, str]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """The functions `__getattr__` and `__dir__` of a package: a wrong option or a help page must
+    not wait for PyTorch.
 
     Args:
         package: its name.

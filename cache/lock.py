@@ -1,9 +1,10 @@
 """The lock of a folder: one writer at a time on any file system, and a word on who that is.
 
-Two locks, both taken: `flock` on `.lock`, which the kernel lets go of when its process ends, where the file system has
-it; and the file `.lock.owner`, created exclusively and touched every few seconds by its owner, where it has not, or has
-it for each machine alone. An owner of this machine whose process is gone, or of another one that shows no sign of life
-for LEASE_S, holds nothing. An owner that was only asleep so long finds out before it records anything (`check`).
+Two locks, both taken: `flock` on `.lock`, which the kernel lets go of when its process ends, where
+the file system has it; and the file `.lock.owner`, created exclusively and touched every few
+seconds by its owner, where it has not, or has it for each machine alone. An owner of this machine
+whose process is gone, or of another one that shows no sign of life for LEASE_S, holds nothing. An
+owner that was only asleep so long finds out before it records anything (`check`).
 """
 
 import datetime
@@ -36,11 +37,15 @@ WAIT_FOR_IT = f"Wait for it to end ({argument('wait', 'SECONDS')} does), or name
 class FolderLock:
     """The lock of a folder, held until `release`."""
 
-    def __init__(self, folder: Path, kernel: filelock.BaseFileLock | None, lease: filelock.SoftFileLease) -> None:
+    def __init__(
+        self, folder: Path, kernel: filelock.BaseFileLock | None, lease: filelock.SoftFileLease
+    ) -> None:
         self.folder, self._kernel, self._lease = folder, kernel, lease
 
     def check(self) -> None:
-        """Raise CacheBusy where another process took the folder over, this one having been asleep for LEASE_S."""
+        """Raise CacheBusy where another process took the folder over, this one having been asleep
+        for LEASE_S.
+        """
         for _ in range(TRIES):  # a contender may put the file aside for a moment
             owner = self._lease.owner
             if owner is not None and owner.token == self._lease.token:
@@ -48,9 +53,9 @@ class FolderLock:
             time.sleep(POLL_S)
         now = f"{_who(self.folder, self._lease)} took it over" if owner else f"{OWNER} is gone"
         raise CacheBusy(
-            f"{self.folder}: this process no longer has the lock: {now}, as happens where a process shows no sign of "
-            f"life for {LEASE_S:.0f} s or its lock is removed. What was finished is kept; the same command goes on "
-            "where it stopped."
+            f"{self.folder}: this process no longer has the lock: {now}, as happens where a "
+            f"process shows no sign of life for {LEASE_S:.0f} s or its lock is removed. What was "
+            "finished is kept; the same command goes on where it stopped."
         )
 
     def release(self) -> None:
@@ -93,7 +98,9 @@ def lock_folder(
                 kernel.release()
             raise
     except filelock.Timeout:
-        raise CacheBusy(f"{folder}: another process is writing to it, {_who(folder, lease)}. {advice}") from None
+        raise CacheBusy(
+            f"{folder}: another process is writing to it, {_who(folder, lease)}. {advice}"
+        ) from None
     except OSError as error:
         if isinstance(error, ProbeError):
             raise
@@ -124,12 +131,19 @@ def _take_kernel_lock(
     return kernel
 
 
-def _take_lease(folder: Path, lease: filelock.SoftFileLease, until: float, say: Callable[[str], None]) -> None:
-    """Take the lease; an owner that is not known to be gone is watched until it shows a sign of life."""
+def _take_lease(
+    folder: Path, lease: filelock.SoftFileLease, until: float, say: Callable[[str], None]
+) -> None:
+    """Take the lease; an owner that is not known to be gone is watched until it shows a sign of
+    life.
+    """
     try:
         lease.acquire(timeout=POLL_S, poll_interval=POLL_S / 2)
     except filelock.Timeout:
-        say(f"{folder}: held by {_who(folder, lease)}; watching up to {LEASE_S:.0f} s for a sign of life ...")
+        say(
+            f"{folder}: held by {_who(folder, lease)}; watching up to "
+            f"{LEASE_S:.0f} s for a sign of life ..."
+        )
         first = _beat(folder)
         deadline = max(until, time.monotonic() + LEASE_S + BEAT_S)
         try:
@@ -148,7 +162,8 @@ def _take_lease(folder: Path, lease: filelock.SoftFileLease, until: float, say: 
 def _beat(folder: Path) -> tuple[int, int] | None:
     """What changes with every sign of life."""
     try:
-        handle = os.open(folder / OWNER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # makes NFS ask its server
+        # makes NFS ask its server
+        handle = os.open(folder / OWNER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
     try:
@@ -164,7 +179,9 @@ def _sign(folder: Path) -> None:
     since = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     known = {"pid": os.getpid(), "host": socket.gethostname(), "since": since, "command": command}
     with suppress(OSError):  # it is only said
-        handle = os.open(folder / LOCK, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
+        handle = os.open(
+            folder / LOCK, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644
+        )
         with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
             json.dump(known, file)
 

@@ -1,4 +1,6 @@
-"""The manifest of a cache, `cache.json`: what made it, what is in it, and which shards are finished."""
+"""The manifest of a cache, `cache.json`: what made it, what is in it, and which shards are
+finished.
+"""
 
 import hashlib
 import json
@@ -13,22 +15,30 @@ from cache.errors import CacheCorrupt, CacheMissing, FingerprintMismatch, as_fla
 from cache.fingerprint import differences
 
 SCHEMA = 1
-A_LINK = "a link, which in a cache from somebody else could lead to any file. Put the file itself there."
+A_LINK = (
+    "a link, which in a cache from somebody else could lead to any file. Put the file itself there."
+)
 WIDEST = 1 << 24  # hidden state that any model may have
 MANIFEST = "cache.json"
 UTTERANCES = "utterances.parquet"
 FAILURES = "failures.csv"
-PLACE_COLUMNS = ("shard", "row", "n_samples", "n_frames")  # of the table, beside those of the corpus
-DTYPES = {"pooled": ("float16", "float32"), "frames": ("float16", "float32", "int8")}  # of each tier, on disk
+# of the table, beside those of the corpus
+PLACE_COLUMNS = ("shard", "row", "n_samples", "n_frames")
+# of each tier, on disk
+DTYPES = {"pooled": ("float16", "float32"), "frames": ("float16", "float32", "int8")}
 
 
 def shard_name(index: int, generation: int = 0) -> str:
-    """File name of shard `index`; a repair writes the next `generation` of it beside the one it replaces."""
+    """File name of shard `index`; a repair writes the next `generation` of it beside the one it
+    replaces.
+    """
     return f"shard-{index:05d}.h5" if generation == 0 else f"shard-{index:05d}-{generation}.h5"
 
 
 def describe_layers(layers: Sequence[int]) -> str:
-    """Ascending layer numbers in a few words: `0..12`, or `0, 3, 6` where some between are missing."""
+    """Ascending layer numbers in a few words: `0..12`, or `0, 3, 6` where some between
+    are missing.
+    """
     if len(layers) == layers[-1] - layers[0] + 1:
         return f"{layers[0]}..{layers[-1]}"
     return ", ".join(map(str, layers))
@@ -39,7 +49,8 @@ def read_json(path: Path) -> Any:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no text, no JSON, too large, or nested more deeply than any that is written here.
+        ValueError: it is no text, no JSON, too large, or nested more deeply than any that is
+            written here.
     """
     try:
         return json.loads(read_bytes(path, MOST_JSON_BYTES).decode())
@@ -53,20 +64,23 @@ def canonical_json(value: Any) -> str:
 
 
 def fingerprint_id(fingerprint: dict[str, Any]) -> str:
-    """First 16 hexadecimal digits of the SHA-256 of a fingerprint: the short name stamped on shards and figures."""
+    """First 16 hexadecimal digits of the SHA-256 of a fingerprint: the short name stamped on shards
+    and figures.
+    """
     return hashlib.sha256(canonical_json(fingerprint).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class ShardRecord:
-    """A finished shard: its file (none when no utterance of it could be used), size, checksums and failures.
+    """A finished shard: its file (none when no utterance of it could be used), size, checksums and
+    failures.
 
-    crc32: of the whole file. states: where the hidden states are, as runs of bytes [start, stop]. outside_crc32: of the
-    other bytes, compared before HDF5 sees the file, which ends the process at some damages of its own structures. Both
-    None where an earlier version wrote it.
-    failures: ids of the utterances that were planned for this shard but could not be used -> the reason.
-    generation: how many files it had before this one. moved: whether the rows that `utterances.parquet` has for it are
-    still those of the file before.
+    crc32: of the whole file. states: where the hidden states are, as runs of bytes [start, stop].
+    outside_crc32: of the other bytes, compared before HDF5 sees the file, which ends the process at
+    some damages of its own structures. Both None where an earlier version wrote it. failures: ids
+    of the utterances that were planned for this shard but could not be used -> the reason.
+    generation: how many files it had before this one. moved: whether the rows that
+    `utterances.parquet` has for it are still those of the file before.
     """
 
     index: int
@@ -84,7 +98,9 @@ class ShardRecord:
     @property
     def says_where(self) -> bool:
         """Whether its data sets are found without HDF5: by places in bytes that have a checksum."""
-        return self.places is not None and self.states is not None and self.outside_crc32 is not None
+        return (
+            self.places is not None and self.states is not None and self.outside_crc32 is not None
+        )
 
 
 @dataclass(frozen=True)
@@ -92,13 +108,14 @@ class Manifest:
     """Everything `cache.json` holds.
 
     fingerprint: whatever changes a number (see design); compared before anything is added.
-    layers: the layer numbers stored, ascending; 0 is the input of the first block, k the raw output of block k.
-    dim: width D of a hidden state.
-    tiers: tier name -> dtype on disk, `pooled` always, `frames` if asked for.
-    measures: names of the per-utterance numbers stored beside the hidden states.
-    table_crc32, failures_crc32: CRC-32 of `utterances.parquet` and `failures.csv`; `next_...` are those of the files
+    layers: the layer numbers stored, ascending; 0 is the input of the first block, k the raw output
+    of block k. dim: width D of a hidden state. tiers: tier name -> dtype on disk, `pooled` always,
+    `frames` if asked for. measures: names of the per-utterance numbers stored beside the hidden
+    states. table_crc32, failures_crc32: CRC-32 of `utterances.parquet` and `failures.csv`;
+    `next_...` are those of the files
         that are replacing them, None where that is done.
-    about: what a person wants to know and what `repair` needs to redo the work (backbone, corpus, options).
+    about: what a person wants to know and what `repair` needs to redo the work (backbone, corpus,
+    options).
     """
 
     fingerprint: dict[str, Any]
@@ -143,17 +160,19 @@ def _text(content: dict[str, Any]) -> str:
 def load_manifest(folder: Path) -> Manifest:
     """Read `cache.json` of a cache folder.
 
-    Raises CacheMissing where there is no cache, CacheCorrupt where the file is damaged or from a newer version.
+    Raises CacheMissing where there is no cache, CacheCorrupt where the file is damaged or from a
+    newer version.
     """
     path = folder / MANIFEST
     if path.is_symlink():
         raise CacheCorrupt(f"{path}: {A_LINK}")
     try:
-        text = read_bytes(path, MOST_JSON_BYTES).decode()  # not read_text, to which all ends of lines are the same
+        # not read_text, to which all ends of lines are the same
+        text = read_bytes(path, MOST_JSON_BYTES).decode()
     except (FileNotFoundError, NotADirectoryError):
         raise CacheMissing(
-            f"{folder}: no cache here (no {MANIFEST}). Make one: probe extract {as_flag('corpus', 'demo')} "
-            f"{quoted(folder)}"
+            f"{folder}: no cache here (no {MANIFEST}). Make one: probe extract "
+            f"{as_flag('corpus', 'demo')} {quoted(folder)}"
         ) from None
     except UnicodeDecodeError:
         raise CacheCorrupt(_damaged(path, "it is not text")) from None
@@ -168,11 +187,15 @@ def load_manifest(folder: Path) -> Manifest:
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         raise CacheCorrupt(_damaged(path, "it is not the JSON object that was written")) from None
     if schema != SCHEMA:
-        raise CacheCorrupt(f"{path}: schema {schema}, this version reads {SCHEMA}. Upgrade: pip install -U .")
+        raise CacheCorrupt(
+            f"{path}: schema {schema}, this version reads {SCHEMA}. Upgrade: pip install -U ."
+        )
     if checksum != expected:
         raise CacheCorrupt(_damaged(path, "its content does not match its checksum"))
     if text != as_written:
-        raise CacheCorrupt(_damaged(path, "it holds what it should, but not the bytes that were written"))
+        raise CacheCorrupt(
+            _damaged(path, "it holds what it should, but not the bytes that were written")
+        )
     try:
         for name in ("layers", "measures", "history"):
             content[name] = tuple(content[name])
@@ -180,7 +203,9 @@ def load_manifest(folder: Path) -> Manifest:
         manifest = Manifest(**content)
         for record in manifest.shards:
             if record.file not in (None, shard_name(record.index, record.generation)):
-                raise CacheCorrupt(_damaged(path, f"shard {record.index} is called {record.file!r}"))
+                raise CacheCorrupt(
+                    _damaged(path, f"shard {record.index} is called {record.file!r}")
+                )
         if not _is_possible(manifest):
             raise CacheCorrupt(_damaged(path, "shards, layers, width or tiers that no cache has"))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -192,8 +217,15 @@ def load_manifest(folder: Path) -> Manifest:
 
 def _is_possible(manifest: Manifest) -> bool:
     """Whether every value is of its kind; anybody can make a manifest whose checksum is right."""
-    sums = (manifest.table_crc32, manifest.next_table_crc32, manifest.failures_crc32, manifest.next_failures_crc32)
-    about = [manifest.about.get(name, "") for name in ("backbone", "corpus", "corpus_spec", "audio_root")]
+    sums = (
+        manifest.table_crc32,
+        manifest.next_table_crc32,
+        manifest.failures_crc32,
+        manifest.next_failures_crc32,
+    )
+    about = [
+        manifest.about.get(name, "") for name in ("backbone", "corpus", "corpus_spec", "audio_root")
+    ]
     return (
         _are_tiers(manifest.tiers)
         and _are_counts(manifest.dim, *(crc for crc in sums if crc is not None))
@@ -223,7 +255,14 @@ def _are_shards(shards: Sequence[ShardRecord], row_bytes: int) -> bool:
 def _is_shard(record: ShardRecord, row_bytes: int) -> bool:
     """Whether a shard can hold the rows that it says, and says all else in its kind."""
     return (
-        _are_counts(record.index, record.rows, record.bytes, record.crc32, record.outside_crc32 or 0, record.generation)
+        _are_counts(
+            record.index,
+            record.rows,
+            record.bytes,
+            record.crc32,
+            record.outside_crc32 or 0,
+            record.generation,
+        )
         and record.rows * row_bytes <= record.bytes
         and (record.file is not None or record.bytes == 0)
         and type(record.moved) is bool
@@ -252,23 +291,33 @@ def _are_texts(values: Iterable[object]) -> bool:
 def _are_spans(spans: object, n_bytes: int) -> bool:
     """Whether these are pairs of a first byte and the one behind the last, in a file of so many."""
     return isinstance(spans, list) and all(
-        isinstance(span, list) and len(span) == 2 and _are_counts(*span) and span[0] <= span[1] <= n_bytes
+        isinstance(span, list)
+        and len(span) == 2
+        and _are_counts(*span)
+        and span[0] <= span[1] <= n_bytes
         for span in spans
     )
 
 
 def check_fingerprint(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Refuse to add to a cache that was made another way, with the two values of every difference side by side."""
+    """Refuse to add to a cache that was made another way, with the two values of every difference
+    side by side.
+    """
     if found == wanted:
         return
     rows = "\n".join(
-        f"  {one.name}: cache {one.first!r}, this command {one.second!r}" for one in differences(found, wanted)
+        f"  {one.name}: cache {one.first!r}, this command {one.second!r}"
+        for one in differences(found, wanted)
     )
     raise FingerprintMismatch(
-        f"{folder}: this cache was made another way, so its numbers cannot be mixed with new ones.\n{rows}\n"
-        f"Name another folder, or use the options and versions that made it (probe cache info {quoted(folder)})."
+        f"{folder}: this cache was made another way, so its numbers cannot be mixed with new "
+        f"ones.\n{rows}\nName another folder, or use the options and versions that made it "
+        f"(probe cache info {quoted(folder)})."
     )
 
 
 def _damaged(path: Path, why: str) -> str:
-    return f"{path}: damaged ({why}). Restore it from a copy, or move {path.parent} away and run probe extract again."
+    return (
+        f"{path}: damaged ({why}). Restore it from a copy, or move "
+        f"{path.parent} away and run probe extract again."
+    )

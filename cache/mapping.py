@@ -1,4 +1,6 @@
-"""Files mapped into memory: how much of them counts as memory of this process, and how many may be open at once."""
+"""Files mapped into memory: how much of them counts as memory of this process, and how many may be
+open at once.
+"""
 
 import errno
 import mmap
@@ -19,9 +21,10 @@ MOST_FILES = 10_240  # asked for where the system sets no limit of its own; more
 class Mapped:
     """The files of a cache that are mapped into memory.
 
-    What was read through a map counts as memory of this process until it is let go, though the system could take it
-    back, and a scheduler may end a job for it: a pass over a cache of 100 GB would count as 100 GB. What is let go
-    stays in the system's own memory as long as it has room, so that reading it again costs little.
+    What was read through a map counts as memory of this process until it is let go, though the
+    system could take it back, and a scheduler may end a job for it: a pass over a cache of 100 GB
+    would count as 100 GB. What is let go stays in the system's own memory as long as it has room,
+    so that reading it again costs little.
     """
 
     def __init__(self) -> None:
@@ -36,7 +39,9 @@ class Mapped:
         return np.frombuffer(found, np.uint8)
 
     def count(self, n_bytes: int) -> None:
-        """Say that so much is read next; what was read before is let go where both would be more than MOST_BYTES."""
+        """Say that so much is read next; what was read before is let go where both would be more
+        than MOST_BYTES.
+        """
         self._n_bytes += n_bytes
         if self._n_bytes > MOST_BYTES and hasattr(mmap, "MADV_DONTNEED"):
             for one in list(self._maps):
@@ -45,9 +50,11 @@ class Mapped:
 
 
 def with_more_files(work: Callable[[], T], folder: Path, n: int) -> T:
-    """What some work gives that opens one of the `n` files of a folder, which stay open as long as they are mapped.
+    """What some work gives that opens one of the `n` files of a folder, which stay open as long as
+    they are mapped.
 
-    Mostly a process may have 1,024 files open without asking; it is let have as many as the system lets it.
+    Mostly a process may have 1,024 files open without asking; it is let have as many as the system
+    lets it.
 
     Raises:
         ProbeError: the system lets it have no more.
@@ -60,13 +67,15 @@ def with_more_files(work: Callable[[], T], folder: Path, n: int) -> T:
                 raise
             if not _more_files():
                 raise ProbeError(
-                    f"{folder}: this process may have no more files open, and each of its {n} shards is one. Allow "
-                    f"more: ulimit -n {n + 1024}"
+                    f"{folder}: this process may have no more files open, and each of its {n} "
+                    f"shards is one. Allow more: ulimit -n {n + 1024}"
                 ) from None
 
 
 def _more_files() -> bool:
-    """Let this process have as many files open as the system lets it; whether they are more than before."""
+    """Let this process have as many files open as the system lets it; whether they are more than
+    before.
+    """
     try:
         import resource
     except ImportError:  # Windows

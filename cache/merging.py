@@ -1,4 +1,6 @@
-"""Merging of parts: shards extracted by the jobs of an array become one cache, that of a single job."""
+"""Merging of parts: shards extracted by the jobs of an array become one cache, that of a single
+job.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,7 +21,9 @@ from cache.writer import CacheWriter
 
 def parts_beside(folder: Path) -> list[Path]:
     """The parts of a cache that are in their usual places, in order."""
-    found = [path for path in folder.parent.iterdir() if path.name.startswith(f"{folder.name}.part-")]
+    found = [
+        path for path in folder.parent.iterdir() if path.name.startswith(f"{folder.name}.part-")
+    ]
     return sorted(path for path in found if (path / MANIFEST).exists())
 
 
@@ -31,10 +35,11 @@ def merge(
     wait: float = 0.0,
     say: Callable[[str], None] = lambda text: None,
 ) -> list[Path]:
-    """Make one cache of all parts of it; every data set, the fingerprint and the table are those of a single job.
+    """Make one cache of all parts of it; every data set, the fingerprint and the table are those of
+    a single job.
 
-    Shards are linked where the file system can, which takes no space and leaves the parts readable, else copied and
-    compared with their checksums. A merge that was stopped goes on.
+    Shards are linked where the file system can, which takes no space and leaves the parts readable,
+    else copied and compared with their checksums. A merge that was stopped goes on.
 
     Args:
         folder: the cache to make.
@@ -47,28 +52,39 @@ def merge(
         The parts.
 
     Raises:
-        ProbeError: parts are missing, unfinished, given twice, no parts, or of different corpora or plans.
+        ProbeError: parts are missing, unfinished, given twice, no parts, or of different corpora or
+            plans.
         FingerprintMismatch: they were made in different ways.
         CacheCorrupt: a shard is not as it was written.
     """
     parts = [Path(part) for part in parts] or parts_beside(folder)
     if not parts:
         raise ProbeError(
-            f"{folder}: no parts beside it ({folder.name}.part-1-of-8, say). Make them: probe extract {quoted(folder)} "
+            f"{folder}: no parts beside it ({folder.name}.part-1-of-8, say). Make them: probe "
+            f"extract {quoted(folder)} "
             f"{as_flag('part', '1/8')}, and so on; or name their folders."
         )
     manifests = {part: load_manifest(part) for part in parts}
     _check(folder, manifests)
     tables = {part: _finished_table(part) for part in parts}
-    whole = pd.concat([table for table in tables.values() if len(table)] or list(tables.values())[:1])
+    whole = pd.concat(
+        [table for table in tables.values() if len(table)] or list(tables.values())[:1]
+    )
     whole = whole.sort_values("utterance_id", kind="stable", ignore_index=True)
     first = manifests[parts[0]]
     plan = first.about["part"]["plan"]
-    for found in (whole, load_table(folder, load_manifest(folder)) if (folder / MANIFEST).exists() else whole):
+    for found in (
+        whole,
+        load_table(folder, load_manifest(folder)) if (folder / MANIFEST).exists() else whole,
+    ):
         if plan_id(found, first.measures) != plan:
-            raise ProbeError(f"{folder}: holds other utterances than these parts. Name a new folder.")
+            raise ProbeError(
+                f"{folder}: holds other utterances than these parts. Name a new folder."
+            )
     about = {name: value for name, value in first.about.items() if name != "part"}
-    manifest = Manifest(first.fingerprint, first.layers, first.dim, first.tiers, first.measures, about)
+    manifest = Manifest(
+        first.fingerprint, first.layers, first.dim, first.tiers, first.measures, about
+    )
     corpus = whole.drop(columns=[*PLACE_COLUMNS, *first.measures])
     shard_of = dict(zip(whole["utterance_id"], whole["shard"], strict=True))
     with CacheWriter(folder, manifest, corpus, shard_of=shard_of, wait=wait, say=say) as writer:
@@ -81,10 +97,14 @@ def merge(
                     writer.adopt_shard(record, None if record.file is None else part / record.file)
                 progress(record.bytes)
             if done.isdisjoint(record.index for record in found.shards):
-                writer.manifest = replace(writer.manifest, history=(*writer.manifest.history, *found.history))
+                writer.manifest = replace(
+                    writer.manifest, history=(*writer.manifest.history, *found.history)
+                )
     cache = Cache(folder)
     if not cache.finished:
-        raise ProbeError(f"{folder}: some shards cannot be read. Find them: probe cache verify {quoted(folder)}")
+        raise ProbeError(
+            f"{folder}: some shards cannot be read. Find them: probe cache verify {quoted(folder)}"
+        )
     return parts
 
 
@@ -95,8 +115,8 @@ def _finished_table(part: Path) -> pd.DataFrame:
     if not cache.finished:
         left = cache.n_planned - len(cache) - len(cache.failures)
         raise ProbeError(
-            f"{part}: part {mark['number']}/{mark['of']} is unfinished, {left} of {cache.n_planned} utterances to go. "
-            "Run its command again, then merge."
+            f"{part}: part {mark['number']}/{mark['of']} is unfinished, {left} of "
+            f"{cache.n_planned} utterances to go. Run its command again, then merge."
         )
     return load_table(part, cache.manifest)
 
@@ -108,12 +128,16 @@ def _check(folder: Path, manifests: dict[Path, Manifest]) -> None:
     for path, manifest in manifests.items():
         mark = manifest.about.get("part")
         if not (isinstance(mark, dict) and {"number", "of", "plan", "utterances"} <= mark.keys()):
-            raise ProbeError(f"{path}: is a cache, but no part of one: it was extracted without {argument('part')}.")
+            raise ProbeError(
+                f"{path}: is a cache, but no part of one: it was "
+                f"extracted without {argument('part')}."
+            )
         if path != first_path:
             _check_alike(first_path, first, path, manifest)
         if mark["number"] in folder_of:
             raise ProbeError(
-                f"{folder_of[mark['number']]} and {path}: both are part {mark['number']}/{mark['of']}. Name one."
+                f"{folder_of[mark['number']]} and {path}: both are part "
+                f"{mark['number']}/{mark['of']}. Name one."
             )
         folder_of[mark["number"]] = path
     of = first.about["part"]["of"]
@@ -131,22 +155,26 @@ def _check_alike(first_path: Path, first: Manifest, path: Path, other: Manifest)
     if found := differences(first.fingerprint, other.fingerprint):
         rows = "\n".join(f"  {entry.name}: {entry.first!r} and {entry.second!r}" for entry in found)
         raise FingerprintMismatch(
-            f"{first_path} and {path}: made in different ways, so their numbers cannot be mixed.\n{rows}\n"
-            "Extract one of them again with the options and versions of the other."
+            f"{first_path} and {path}: made in different ways, so their numbers cannot be "
+            f"mixed.\n{rows}\nExtract one of them again with the "
+            "options and versions of the other."
         )
     one = first.about["part"]
     two = other.about["part"]
     if first.measures != other.measures:
-        raise ProbeError(f"{first_path} and {path}: made by different versions. Extract one of them again.")
+        raise ProbeError(
+            f"{first_path} and {path}: made by different versions. Extract one of them again."
+        )
     if (one["of"], one["plan"]) != (two["of"], two["plan"]):
         raise ProbeError(
             f"{first_path} and {path}: not parts of one cache: {_said(first.about, one)}, and "
-            f"{_said(other.about, two)}. Extract all parts with the same {argument('corpus')}, {argument('split')} and "
-            f"{argument('shard_size')}."
+            f"{_said(other.about, two)}. Extract all parts with the same {argument('corpus')}, "
+            f"{argument('split')} and {argument('shard_size')}."
         )
 
 
 def _said(about: dict[str, Any], mark: dict[str, Any]) -> str:
     return (
-        f"{mark['number']}/{mark['of']} of {about.get('corpus')}, {mark['utterances']} utterances, plan {mark['plan']}"
+        f"{mark['number']}/{mark['of']} of {about.get('corpus')}, {mark['utterances']} "
+        f"utterances, plan {mark['plan']}"
     )

@@ -1,7 +1,8 @@
-"""A part of a cache: the shards that one job of an array extracts, in a folder of their own until all are merged.
+"""A part of a cache: the shards that one job of an array extracts, in a folder of their own until
+all are merged.
 
-The whole corpus is planned in every job, so the shards of all parts together are those of a cache made in one go. Part
-i of n has the shards i - 1, i - 1 + n, i - 1 + 2 n, ...
+The whole corpus is planned in every job, so the shards of all parts together are those of a cache
+made in one go. Part i of n has the shards i - 1, i - 1 + n, i - 1 + 2 n, ...
 """
 
 from __future__ import annotations
@@ -51,9 +52,16 @@ class Part:
 
         whole = plan(None, corpus, (), shard_size)
         mine = whole[whole["shard"] % self.of == self.number - 1]
-        mark = {"number": self.number, "of": self.of, "plan": plan_id(whole, ()), "utterances": len(whole)}
+        mark = {
+            "number": self.number,
+            "of": self.of,
+            "plan": plan_id(whole, ()),
+            "utterances": len(whole),
+        }
         shard_of = dict(zip(mine["utterance_id"], mine["shard"], strict=True))
-        return Share(corpus[corpus["utterance_id"].isin(shard_of)].reset_index(drop=True), shard_of, mark)
+        return Share(
+            corpus[corpus["utterance_id"].isin(shard_of)].reset_index(drop=True), shard_of, mark
+        )
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,8 @@ class Share:
 
 
 def plan_id(table: pd.DataFrame, measures: Sequence[str]) -> str:
-    """First 16 hexadecimal digits of the SHA-256 of a plan: which utterance is in which shard, and what it is."""
+    """First 16 hexadecimal digits of the SHA-256 of a plan: which utterance is in which shard, and
+    what it is.
+    """
     described = table.drop(columns=["row", "n_samples", "n_frames", *measures])
     return hashlib.sha256(described.to_csv(index=False).encode()).hexdigest()[:16]

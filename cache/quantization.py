@@ -1,8 +1,8 @@
 """Frames of one byte a value: each frame as int8, with a float32 scale of its own.
 
-A frame x (D,) is kept as the scale s = max|x| / 127 and the integers q = round(x / s), and read as s q: no value is off
-by more than s / 2 (symmetric uniform quantization). On disk it is one record of 4 + D bytes, so that an utterance stays
-one run of bytes, read, checked and copied as any other.
+A frame x (D,) is kept as the scale s = max|x| / 127 and the integers q = round(x / s), and read as
+s q: no value is off by more than s / 2 (symmetric uniform quantization). On disk it is one record
+of 4 + D bytes, so that an utterance stays one run of bytes, read, checked and copied as any other.
 """
 
 from typing import Any
@@ -14,8 +14,10 @@ from cache.errors import ProbeError, argument
 
 INT8 = "int8"
 LEVELS = np.float32(127)
-SMALLEST = np.finfo(np.float32).tiny  # a smaller scale has few bits of its own; such a frame is read as zero
-LARGEST = np.nextafter(np.finfo(np.float32).max / LEVELS, np.float32(0))  # 127 times as much is still finite
+# a smaller scale has few bits of its own; such a frame is read as zero
+SMALLEST = np.finfo(np.float32).tiny
+# 127 times as much is still finite
+LARGEST = np.nextafter(np.finfo(np.float32).max / LEVELS, np.float32(0))
 
 
 def stored(dtype: str, shape: tuple[int, ...]) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -37,7 +39,8 @@ def read_as(dtype: str) -> np.dtype[Any]:
 
 
 def encode(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Values (..., D) as they are stored, contiguous; those that are in that form already stay as they are.
+    """Values (..., D) as they are stored, contiguous; those that are in that form already stay as
+    they are.
 
     Raises ProbeError where a value that is to be quantized is not finite.
     """
@@ -47,7 +50,8 @@ def encode(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     largest = np.abs(values).max(axis=-1, initial=0)
     if not np.isfinite(largest).all():
         raise ProbeError(
-            f"frames with NaN or infinite values cannot be kept as int8. Use {argument('frames_dtype', 'float32')}."
+            "frames with NaN or infinite values cannot be kept as int8. Use "
+            f"{argument('frames_dtype', 'float32')}."
         )
     scale = np.minimum(largest / LEVELS, LARGEST)
     scale = np.where(scale < SMALLEST, np.float32(0), scale)
@@ -58,7 +62,8 @@ def encode(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 def decode(block: NDArray[Any], out: NDArray[Any] | None = None) -> NDArray[Any]:
-    """Stored values as a reader gives them: records (...,) as float32 (..., D), anything else as it is.
+    """Stored values as a reader gives them: records (...,) as float32 (..., D), anything else as it
+    is.
 
     `out` (..., D), of any type, takes them instead of a new array.
     """

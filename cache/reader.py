@@ -22,10 +22,11 @@ Where = str | Mapping[str, Any] | Callable[[pd.DataFrame], Any] | Sequence[bool]
 
 
 class Cache:
-    """A cache folder, open for reading; nothing is loaded before it is asked for, and no more than is returned.
+    """A cache folder, open for reading; nothing is loaded before it is asked for, and no more than
+    is returned.
 
-    The folder may be read-only and may still be growing: what was finished when it was opened is there. An object
-    may be pickled and used in worker processes.
+    The folder may be read-only and may still be growing: what was finished when it was opened is
+    there. An object may be pickled and used in worker processes.
 
     Args:
         folder: the cache.
@@ -37,8 +38,10 @@ class Cache:
         tiers: tier name -> dtype on disk; frames that are int8 on disk are read as float32.
         fingerprint, id: everything that changes a number, and its short name.
         about: backbone, corpus and options as a person reads them.
-        utterances: DataFrame, one row per utterance that has hidden states, in the order of the ids.
-        n_planned: utterances the cache was asked for; more than `len(cache)` while it is unfinished.
+        utterances: DataFrame, one row per utterance that has hidden states, in the order of the
+            ids.
+        n_planned: utterances the cache was asked for; more than `len(cache)` while it is
+            unfinished.
 
     Raises:
         CacheMissing, CacheCorrupt.
@@ -74,16 +77,28 @@ class Cache:
         about = {
             "backbone": self.about.get("backbone"),
             "corpus": self.about.get("corpus"),
-            "utterances": f"{len(self)} of {self.n_planned}, {len(self.failures)} could not be used",
+            "utterances": f"{len(self)} of {self.n_planned}, "
+            f"{len(self.failures)} could not be used",
             "layers": f"{describe_layers(self.layers)}, {self.dim} wide",
             "tiers": ", ".join(f"{tier} ({dtype})" for tier, dtype in self.tiers.items()),
             "size": f"{self.n_bytes / 1e6:,.1f} MB in {len(self.manifest.shards)} shards",
             "fingerprint": self.id,
         }
-        rows = "".join(f"<tr><th>{name}</th><td>{html.escape(str(value))}</td></tr>" for name, value in about.items())
+        rows = "".join(
+            f"<tr><th>{name}</th><td>{html.escape(str(value))}</td></tr>"
+            for name, value in about.items()
+        )
         named = [name for name in ("split", "label") if name in self.utterances]
-        counts = self.utterances[named].astype(str).value_counts(sort=False) if named else pd.Series(dtype=int)
-        table = counts.rename("utterances").to_frame().to_html(max_rows=MOST_ROWS) if len(counts) else ""
+        counts = (
+            self.utterances[named].astype(str).value_counts(sort=False)
+            if named
+            else pd.Series(dtype=int)
+        )
+        table = (
+            counts.rename("utterances").to_frame().to_html(max_rows=MOST_ROWS)
+            if len(counts)
+            else ""
+        )
         return f"<p><b>{html.escape(str(self.folder))}</b></p><table>{rows}</table>{table}"
 
     def __getstate__(self) -> dict[str, Any]:
@@ -102,14 +117,21 @@ class Cache:
     @property
     def failure_counts(self) -> dict[str, int]:
         """How many utterances could not be used, by the kind of the reason, most first."""
-        kinds = self.failures["reason"].str.split(":").str[0].str.replace(r"^\d+ ", "", regex=True).value_counts()
+        kinds = (
+            self.failures["reason"]
+            .str.split(":")
+            .str[0]
+            .str.replace(r"^\d+ ", "", regex=True)
+            .value_counts()
+        )
         return {str(kind): int(n) for kind, n in kinds.items()}
 
     def select(self, where: Where = None) -> pd.DataFrame:
         """The utterances that `where` names, in the order of the table.
 
-        `where` is a pandas query (`"split == 'dev' and attack != 'A05'"`), a mapping of columns to a value or a list
-        of values (`{"split": "dev"}`), a function of the table, or a boolean per row; None is all.
+        `where` is a pandas query (`"split == 'dev' and attack != 'A05'"`), a mapping of columns to
+        a value or a list of values (`{"split": "dev"}`), a function of the table, or a boolean per
+        row; None is all.
         """
         table = self.utterances
         if where is None:
@@ -120,22 +142,33 @@ class Cache:
             elif isinstance(where, Mapping):
                 mask = np.ones(len(table), bool)
                 for column, wanted in where.items():
-                    values = [wanted] if isinstance(wanted, str) or not isinstance(wanted, Iterable) else list(wanted)
+                    values = (
+                        [wanted]
+                        if isinstance(wanted, str) or not isinstance(wanted, Iterable)
+                        else list(wanted)
+                    )
                     mask &= table[column].isin(values).to_numpy()
                 return table[mask]
         except Exception as error:  # an expression of pandas can fail in any way
-            raise ProbeError(f"where={where!r}: {error}. Columns: {', '.join(table.columns)}") from None
+            raise ProbeError(
+                f"where={where!r}: {error}. Columns: {', '.join(table.columns)}"
+            ) from None
         mask = np.asarray(where(table) if callable(where) else where)
         if mask.dtype != bool or mask.shape != (len(table),):
-            raise ProbeError(f"where gives {mask.dtype} {mask.shape}, expected bool ({len(table)},)")
+            raise ProbeError(
+                f"where gives {mask.dtype} {mask.shape}, expected bool ({len(table)},)"
+            )
         return table[mask]
 
-    def layer(self, k: int, tier: str = "pooled", where: Where = None) -> tuple[Array, pd.DataFrame]:
+    def layer(
+        self, k: int, tier: str = "pooled", where: Where = None
+    ) -> tuple[Array, pd.DataFrame]:
         """One layer of the selected utterances, and their table.
 
         Returns:
-            `pooled`: (N, 2, D), mean and standard deviation over the valid frames. `frames`: (sum of frames, D), the
-            rows of utterance i being `table.first_frame[i] : table.first_frame[i] + table.n_frames[i]`.
+            `pooled`: (N, 2, D), mean and standard deviation over the valid frames. `frames`: (sum
+            of frames, D), the rows of utterance i being `table.first_frame[i] :
+            table.first_frame[i] + table.n_frames[i]`.
         """
         self.require(tier, [k])
         table = self.select(where).reset_index(drop=True)
@@ -148,22 +181,32 @@ class Cache:
             stored = shard.frames(k)
             lengths = shard.n_frames[rows]
             for i in positions[lengths != counts[positions]].tolist():
-                raise CacheCorrupt(f"{self.folder}: {table['utterance_id'][i]} has not {counts[i]} frames in its shard")
+                raise CacheCorrupt(
+                    f"{self.folder}: {table['utterance_id'][i]} has "
+                    f"not {counts[i]} frames in its shard"
+                )
             shard.check(tier, [k], rows)
             starts = shard.offsets[rows]
-            for start, n, at in zip(starts.tolist(), lengths.tolist(), first[positions].tolist(), strict=True):
+            for start, n, at in zip(
+                starts.tolist(), lengths.tolist(), first[positions].tolist(), strict=True
+            ):
                 decode(stored[start : start + n], out[at : at + n])
         return out, table.assign(first_frame=first)
 
-    def pooled(self, layers: Sequence[int] | None = None, table: pd.DataFrame | None = None) -> Array:
-        """Pooled statistics (layers, N, 2, D) of the rows of `table`, which comes from `select` or `utterances`."""
+    def pooled(
+        self, layers: Sequence[int] | None = None, table: pd.DataFrame | None = None
+    ) -> Array:
+        """Pooled statistics (layers, N, 2, D) of the rows of `table`, which comes from `select` or
+        `utterances`.
+        """
         layers = self.layers if layers is None else list(layers)
         self.require("pooled", layers)
         table = self.utterances if table is None else table
         out = np.empty((len(layers), len(table), 2, self.dim), self.tiers["pooled"])
         for shard, positions, rows in self.by_shard(table):
             first = int(positions[0])
-            together = int(positions[-1]) - first + 1 == len(positions)  # as where a cache was made in one go
+            # as where a cache was made in one go
+            together = int(positions[-1]) - first + 1 == len(positions)
             shard.check("pooled", layers, rows)  # also refuses rows that are not there
             for i, layer in enumerate(layers):
                 if together:
@@ -173,16 +216,25 @@ class Cache:
                     out[i, positions] = shard.pooled(layer)[rows]
         return out
 
-    def by_shard(self, table: pd.DataFrame) -> Iterator[tuple[Shard, NDArray[np.intp], NDArray[np.int64]]]:
-        """The shards that a table needs, the positions in it that each has, and the rows of these in the shard."""
+    def by_shard(
+        self, table: pd.DataFrame
+    ) -> Iterator[tuple[Shard, NDArray[np.intp], NDArray[np.int64]]]:
+        """The shards that a table needs, the positions in it that each has, and the rows of these
+        in the shard.
+        """
         rows = table["row"].to_numpy()
         shards = table["shard"].to_numpy()
         order = np.argsort(shards, kind="stable")
-        for positions in np.split(order, np.flatnonzero(np.diff(shards[order])) + 1) if len(table) else []:
+        for positions in (
+            np.split(order, np.flatnonzero(np.diff(shards[order])) + 1) if len(table) else []
+        ):
             yield self._shard(int(shards[positions[0]])), positions, rows[positions]
 
-    def frames(self, utterance_ids: Sequence[str], layers: Sequence[int] | None = None) -> list[Array]:
-        """All frames of a few utterances over `layers` (default all; `range(k + 1)` for layers 0..k).
+    def frames(
+        self, utterance_ids: Sequence[str], layers: Sequence[int] | None = None
+    ) -> list[Array]:
+        """All frames of a few utterances over `layers` (default all; `range(k + 1)` for layers
+        0..k).
 
         Returns:
             One array (layers, n_frames, D) an utterance, in the order asked for.
@@ -192,7 +244,9 @@ class Cache:
         clips = []
         for index, row in self._places(utterance_ids):
             shard = self._shard(index)
-            out = np.empty((len(layers), int(shard.n_frames[row]), self.dim), read_as(self.tiers["frames"]))
+            out = np.empty(
+                (len(layers), int(shard.n_frames[row]), self.dim), read_as(self.tiers["frames"])
+            )
             _read(shard, row, layers, 0, out)
             clips.append(out)
         return clips
@@ -207,8 +261,8 @@ class Cache:
         """Read a padded batch in one copy, where `frames` and padding would be two.
 
         Args:
-            out: (B, layers, T, D) in any memory order, float32 or of the type that `frames` gives. Of each utterance it
-                takes as many frames as T holds, and zeros after them.
+            out: (B, layers, T, D) in any memory order, float32 or of the type that `frames` gives.
+                Of each utterance it takes as many frames as T holds, and zeros after them.
             utterance_ids: B of them.
             layers: default all.
             first: frame of each utterance to begin at; default 0.
@@ -216,9 +270,13 @@ class Cache:
         layers = self.layers if layers is None else list(layers)
         self.require("frames", layers)
         if out.shape[:2] != (len(utterance_ids), len(layers)) or out.shape[3:] != (self.dim,):
-            raise ValueError(f"out is {out.shape}, expected ({len(utterance_ids)}, {len(layers)}, T, {self.dim})")
+            raise ValueError(
+                f"out is {out.shape}, expected ({len(utterance_ids)}, {len(layers)}, T, {self.dim})"
+            )
         for i, (index, row) in enumerate(self._places(utterance_ids)):
-            n_read = _read(self._shard(index), row, layers, 0 if first is None else first[i], out[i])
+            n_read = _read(
+                self._shard(index), row, layers, 0 if first is None else first[i], out[i]
+            )
             out[i, :, n_read:] = 0
 
     @property
@@ -227,19 +285,24 @@ class Cache:
         return timing_of(self.manifest, self.folder)
 
     def frame_times(self, utterance_id: str) -> NDArray[np.float64]:
-        """The time of each frame of an utterance (n_frames,), in seconds from the beginning of the clip.
+        """The time of each frame of an utterance (n_frames,), in seconds from the beginning of the
+        clip.
 
-        It is the middle of what the front end sees for that frame: 12.5 ms for the first one of WavLM, HuBERT and
-        wav2vec 2.0 (windows of 25 ms every 20 ms), 0 for that of Whisper. Frames need not be stored.
+        It is the middle of what the front end sees for that frame: 12.5 ms for the first one of
+        WavLM, HuBERT and wav2vec 2.0 (windows of 25 ms every 20 ms), 0 for that of Whisper. Frames
+        need not be stored.
 
         Raises:
-            ProbeError: no such utterance, or a backbone with a front end of its own, of which nothing says it.
+            ProbeError: no such utterance, or a backbone with a front end of its own, of which
+                nothing says it.
         """
         index, row = self._places([utterance_id])[0]
         return self.frame_timing.times(int(self._shard(index).n_frames[row]))
 
     def require(self, tier: str, layers: Sequence[int]) -> None:
-        """Refuse a tier or layer that this cache does not have, with a ProbeError that says which it has."""
+        """Refuse a tier or layer that this cache does not have, with a ProbeError that says which
+        it has.
+        """
         if tier not in self.tiers:
             raise ProbeError(
                 f"{self.folder}: no tier {tier!r}, only {', '.join(self.tiers)}. "
@@ -247,16 +310,21 @@ class Cache:
             )
         missing = [k for k in layers if k not in self.layers]
         if missing:
-            raise ProbeError(f"{self.folder}: no layer {missing[0]}, only {describe_layers(self.layers)}")
+            raise ProbeError(
+                f"{self.folder}: no layer {missing[0]}, only {describe_layers(self.layers)}"
+            )
 
     def _places(self, utterance_ids: Sequence[str]) -> list[tuple[int, int]]:
         if self._place_of is None:
-            places = zip(self.utterances["shard"].tolist(), self.utterances["row"].tolist(), strict=True)
+            places = zip(
+                self.utterances["shard"].tolist(), self.utterances["row"].tolist(), strict=True
+            )
             self._place_of = dict(zip(self.utterances["utterance_id"], places, strict=True))
         missing = [name for name in utterance_ids if name not in self._place_of]
         if missing:
             raise ProbeError(
-                f"{self.folder}: no utterance {missing[0]!r} ({len(missing)} such ids). The ids: cache.utterances"
+                f"{self.folder}: no utterance {missing[0]!r} "
+                f"({len(missing)} such ids). The ids: cache.utterances"
             )
         return [self._place_of[name] for name in utterance_ids]
 
@@ -265,7 +333,11 @@ class Cache:
             try:
                 self._shards[index] = with_more_files(
                     lambda: Shard(
-                        self.folder, self._records[index], self.manifest, check=self.check, mapped=self._mapped
+                        self.folder,
+                        self._records[index],
+                        self.manifest,
+                        check=self.check,
+                        mapped=self._mapped,
                     ),
                     self.folder,
                     len(self._records),
@@ -274,14 +346,16 @@ class Cache:
                 if self._records[index] in load_manifest(self.folder).shards:
                     raise
                 raise CacheCorrupt(
-                    f"{self.folder}: shard {index} was replaced since this cache was opened. Open it again: "
-                    f"Cache({str(self.folder)!r})"
+                    f"{self.folder}: shard {index} was replaced since this cache was opened. "
+                    f"Open it again: Cache({str(self.folder)!r})"
                 ) from None
         return self._shards[index]
 
 
 def _read(shard: Shard, row: int, layers: Sequence[int], first: int, out: Array) -> int:
-    """Read frames of an utterance, from `first` on, into `out` (layers, T, D); gives how many there were."""
+    """Read frames of an utterance, from `first` on, into `out` (layers, T, D); gives how many there
+    were.
+    """
     start, stop = shard.offsets[row : row + 2].tolist()
     if not first and stop - start == out.shape[1]:
         shard.read(layers, row, out)
@@ -295,7 +369,9 @@ def _read(shard: Shard, row: int, layers: Sequence[int], first: int, out: Array)
 
 
 def _open(folder: Path) -> tuple[Manifest, pd.DataFrame]:
-    """The manifest and the table of a cache that may be growing: both are read again where a writer came between."""
+    """The manifest and the table of a cache that may be growing: both are read again where a writer
+    came between.
+    """
     while True:
         manifest = load_manifest(folder)
         try:

@@ -3,7 +3,8 @@
 Layout (N utterances, F frames in all, D the width; one contiguous data set per tier and layer):
 
     /pooled/layer_00 ...    (N, 2, D)   mean and standard deviation over the valid frames
-    /frames/layer_00 ...    (F, D)      optional; rows offsets[i]:offsets[i+1] belong to utterance i; of int8 (F,)
+    /frames/layer_00 ...    (F, D)      optional; rows offsets[i]:offsets[i+1] belong to utterance
+    i; of int8 (F,)
                                         records of a scale and D values, see cache.quantization
     /offsets                (N + 1,)    int64
     /utterance_id           (N,)        UTF-8, fixed length
@@ -11,8 +12,8 @@ Layout (N utterances, F frames in all, D the width; one contiguous data set per 
     /measures/<name>        (N,)        float64, per-utterance numbers taken from the audio
     /checksums/<tier>       (layers, N) CRC-32 of the block of each layer and utterance
 
-Data sets are allocated before the first write, so the bytes go to their place without HDF5's global lock and can be
-mapped when read.
+Data sets are allocated before the first write, so the bytes go to their place without HDF5's global
+lock and can be mapped when read.
 """
 
 import errno
@@ -41,7 +42,9 @@ ALIGNMENT = 64
 
 
 def runs_of(blocks: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """Blocks (start, stop) as ascending runs: those with nothing but padding between them are one."""
+    """Blocks (start, stop) as ascending runs: those with nothing but padding between
+    them are one.
+    """
     runs: list[list[int]] = []
     for start, stop in sorted(blocks):
         if runs and start - runs[-1][1] < ALIGNMENT:
@@ -54,18 +57,20 @@ def runs_of(blocks: Iterable[tuple[int, int]]) -> list[list[int]]:
 class Shard:
     """A finished shard, mapped into memory: no hidden state is read until it is indexed.
 
-    What is outside the hidden states is compared with its checksum now; with `check`, every block is the first time it
-    is asked for. Without `states` only the columns are read: where the hidden states are is not looked up, and none can
-    be asked for. What of the file that look-up would read is in the checksum; where a record has none, it is done.
+    What is outside the hidden states is compared with its checksum now; with `check`, every block
+    is the first time it is asked for. Without `states` only the columns are read: where the hidden
+    states are is not looked up, and none can be asked for. What of the file that look-up would read
+    is in the checksum; where a record has none, it is done.
 
-    The size is compared before the file is mapped; if another program cuts it after that, the system ends this process
-    with SIGBUS at the first read beyond the end. Writers of a cache never change a shard under its name.
+    The size is compared before the file is mapped; if another program cuts it after that, the
+    system ends this process with SIGBUS at the first read beyond the end. Writers of a cache never
+    change a shard under its name.
 
     `mapped` is what the shards of a cache are mapped by together.
 
-    Raises CacheCorrupt where a checksum does not match or the file is not laid out as written (also where it would make
-    HDF5 follow a link to another file, which a cache from somebody else could use to read files of this machine), and
-    OSError where the process has too many files open.
+    Raises CacheCorrupt where a checksum does not match or the file is not laid out as written (also
+    where it would make HDF5 follow a link to another file, which a cache from somebody else could
+    use to read files of this machine), and OSError where the process has too many files open.
     """
 
     def __init__(
@@ -99,7 +104,9 @@ class Shard:
         if record.states is not None:
             self._check_outside(record, record.states)
         states = states or record.states is None or record.outside_crc32 is None
-        self._unchecked = {tier: np.full((len(manifest.layers), self.n_rows), check) for tier in manifest.tiers}
+        self._unchecked = {
+            tier: np.full((len(manifest.layers), self.n_rows), check) for tier in manifest.tiers
+        }
         try:
             with (
                 open(self.path, "rb", buffering=0) as handle,
@@ -109,19 +116,27 @@ class Shard:
                 def column(name: str, kind: str) -> Array:
                     offset, shape, dtype = layout.column(name, kind)
                     n_bytes = math.prod(shape) * dtype.itemsize
-                    return np.frombuffer(bytearray(os.pread(handle.fileno(), n_bytes, offset)), dtype)
+                    return np.frombuffer(
+                        bytearray(os.pread(handle.fileno(), n_bytes, offset)), dtype
+                    )
 
-                self.utterance_ids = [name.decode() for name in column("utterance_id", "S").tolist()]
+                self.utterance_ids = [
+                    name.decode() for name in column("utterance_id", "S").tolist()
+                ]
                 self.n_samples = column("n_samples", "i")
                 self.n_frames = column("n_frames", "i")
                 if (self.n_frames < 0).any():
                     raise CacheCorrupt(self._fault("/n_frames holds negative numbers"))
                 self.offsets = np.concatenate([[0], np.cumsum(self.n_frames)])
-                self.measures = {name: column(f"measures/{name}", "f") for name in manifest.measures}
+                self.measures = {
+                    name: column(f"measures/{name}", "f") for name in manifest.measures
+                }
                 if not states:
                     return
                 shapes, dtypes = data_sets(manifest, self.n_rows, sum(self.n_frames.tolist()))
-                self._places = {tier: layout.states(tier, shapes[tier], dtypes[tier]) for tier in manifest.tiers}
+                self._places = {
+                    tier: layout.states(tier, shapes[tier], dtypes[tier]) for tier in manifest.tiers
+                }
                 for tier in manifest.tiers:
                     offset, shape, dtype = layout.checksums(tier, self._unchecked[tier].shape)
                     sums = np.fromfile(self.path, dtype, math.prod(shape), offset=offset)
@@ -131,7 +146,11 @@ class Shard:
         except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
             if getattr(error, "errno", None) == errno.EMFILE:
                 raise
-            by = "the places in its record do not fit" if record.says_where else "HDF5 cannot read it"
+            by = (
+                "the places in its record do not fit"
+                if record.says_where
+                else "HDF5 cannot read it"
+            )
             raise CacheCorrupt(self._fault(f"{by} ({error})")) from error
         self._mapped = mapped or Mapped()
         self._bytes: Array = self._mapped.map(self.path)
@@ -145,15 +164,23 @@ class Shard:
 
     def _check_outside(self, record: ShardRecord, states: list[list[int]]) -> None:
         if record.outside_crc32 not in (None, crc32_outside(self.path, states)):
-            raise CacheCorrupt(self._fault("bytes outside the hidden states do not match their checksum"))
+            raise CacheCorrupt(
+                self._fault("bytes outside the hidden states do not match their checksum")
+            )
 
     def _fault(self, what: str) -> str:
-        return f"{self.path}: {what}. Find all faults: probe cache verify {quoted(self.path.parent)}"
+        return (
+            f"{self.path}: {what}. Find all faults: probe cache verify {quoted(self.path.parent)}"
+        )
 
     def _view(self, tier: str, layer: int) -> Array:
         if (tier, layer) not in self._views:
             offset, shape, dtype = self._places[tier][self._layer_index[layer]]
-            found = self._bytes[offset : offset + math.prod(shape) * dtype.itemsize].view(dtype).reshape(shape)
+            found = (
+                self._bytes[offset : offset + math.prod(shape) * dtype.itemsize]
+                .view(dtype)
+                .reshape(shape)
+            )
             self._views[tier, layer] = found
         return self._views[tier, layer]
 
@@ -162,34 +189,50 @@ class Shard:
         return self._view("pooled", layer)
 
     def frames(self, layer: int) -> Array:
-        """Mapped view of all frames of `layer`: (F, D), or (F,) records of int8, not checked (see `check`)."""
+        """Mapped view of all frames of `layer`: (F, D), or (F,) records of int8, not checked (see
+        `check`).
+        """
         return self._view("frames", layer)
 
     def block(self, tier: str, layer: int, row: int) -> Array:
-        """Mapped view of what one utterance has in one layer of one tier, as it is stored, checked."""
+        """Mapped view of what one utterance has in one layer of one tier, as it is
+        stored, checked.
+        """
         self.check(tier, [layer], [row])
         return self._block(tier, layer, row)
 
     def read(self, layers: Sequence[int], row: int, out: Array) -> None:
-        """Read all frames of an utterance in some layers into `out` (layers, n_frames, D), checked as `check` does.
+        """Read all frames of an utterance in some layers into `out` (layers, n_frames, D), checked
+        as `check` does.
 
-        What was not checked before is read, not mapped, and checked in `out` while the processor has it in its own
-        memory. What must be decoded or cast is checked where it is mapped.
+        What was not checked before is read, not mapped, and checked in `out` while the processor
+        has it in its own memory. What must be decoded or cast is checked where it is mapped.
         """
         left = list(zip(layers, out, strict=True))
         if self._unchecked["frames"][[self._layer_index[layer] for layer in layers], row].any():
-            with suppress(OSError), FileIO(self.path) as handle:  # a file that was removed since is still mapped
-                left = [(layer, target) for layer, target in left if not self._read_first(handle, layer, row, target)]
+            # a file that was removed since is still mapped
+            with suppress(OSError), FileIO(self.path) as handle:
+                left = [
+                    (layer, target)
+                    for layer, target in left
+                    if not self._read_first(handle, layer, row, target)
+                ]
         if left:
             self.check("frames", [layer for layer, _ in left], [row])
         for layer, target in left:
             decode(self._block("frames", layer, row), target)
 
     def _read_first(self, handle: FileIO, layer: int, row: int, out: Array) -> bool:
-        """Whether the frames of an utterance in a layer could be read as they are stored, and were right."""
+        """Whether the frames of an utterance in a layer could be read as they are stored, and were
+        right.
+        """
         i = self._layer_index[layer]
         stored = self._block("frames", layer, row)
-        if not self._unchecked["frames"][i, row] or stored.dtype != out.dtype or not out.flags.c_contiguous:
+        if (
+            not self._unchecked["frames"][i, row]
+            or stored.dtype != out.dtype
+            or not out.flags.c_contiguous
+        ):
             return False
         data = out.reshape(-1).view(np.uint8).data
         handle.seek(self._places["frames"][i][0] + int(self.offsets[row]) * stored.strides[0])
@@ -199,7 +242,8 @@ class Shard:
         return True
 
     def check(self, tier: str, layers: Sequence[int], rows: Sequence[int] | Array) -> None:
-        """Compare the blocks of utterances in some layers with their checksums, unless this object did before.
+        """Compare the blocks of utterances in some layers with their checksums, unless this object
+        did before.
 
         Everything that is read of a map goes through here first, and is counted.
 
@@ -216,7 +260,9 @@ class Shard:
             for row, matches in zip(left.tolist(), self._match(tier, layer, left), strict=True):
                 if not matches:
                     name = self.utterance_ids[row]
-                    raise CacheCorrupt(self._fault(f"{name}: {tier} layer {layer} does not match its checksum"))
+                    raise CacheCorrupt(
+                        self._fault(f"{name}: {tier} layer {layer} does not match its checksum")
+                    )
                 unchecked[i, row] = False
 
     def bad_blocks(self) -> list[tuple[str, int, int]]:
@@ -233,12 +279,19 @@ class Shard:
         """Whether the bytes of utterances in a layer have their checksums, one by one."""
         if not len(rows):
             return
-        stored = np.ascontiguousarray(self.frames(layer) if tier == "frames" else self.pooled(layer))
-        data = stored.reshape(-1).view(np.uint8).data  # slices of it cost less than rows of the array
+        stored = np.ascontiguousarray(
+            self.frames(layer) if tier == "frames" else self.pooled(layer)
+        )
+        # slices of it cost less than rows of the array
+        data = stored.reshape(-1).view(np.uint8).data
         size = len(data) // max(len(stored), 1)
-        first, last = (self.offsets[rows], self.offsets[rows + 1]) if tier == "frames" else (rows, rows + 1)
+        first, last = (
+            (self.offsets[rows], self.offsets[rows + 1]) if tier == "frames" else (rows, rows + 1)
+        )
         wanted = self._checksums[tier][self._layer_index[layer], rows]
-        for start, end, checksum in zip((size * first).tolist(), (size * last).tolist(), wanted.tolist(), strict=True):
+        for start, end, checksum in zip(
+            (size * first).tolist(), (size * last).tolist(), wanted.tolist(), strict=True
+        ):
             yield crc32(data[start:end]) == checksum
 
     def _block(self, tier: str, layer: int, row: int) -> Array:

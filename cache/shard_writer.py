@@ -1,4 +1,6 @@
-"""Writing a shard, laid out as `cache.shard` says, to a file that gets its name when it is whole."""
+"""Writing a shard, laid out as `cache.shard` says, to a file that gets its name when it
+is whole.
+"""
 
 import math
 import os
@@ -36,7 +38,8 @@ class ShardWriter:
         folder: the cache folder.
         index: number of the shard.
         manifest: layers, width, tiers and measures of the cache.
-        utterance_ids, n_samples, n_frames: one entry a row, known before the first hidden state arrives.
+        utterance_ids, n_samples, n_frames: one entry a row, known before the first hidden state
+            arrives.
         measures: name -> one number a row.
         generation: of the file; more than 0 where it is to replace another.
         path: its name when it is whole, where that is not its place in the cache.
@@ -60,12 +63,18 @@ class ShardWriter:
         self.n_rows = len(utterance_ids)
         self.offsets = np.concatenate([[0], np.cumsum(n_frames)]).astype(np.int64)
         self._layer_index = {layer: i for i, layer in enumerate(manifest.layers)}
-        self._checksums = {tier: np.zeros((len(manifest.layers), self.n_rows), "<u4") for tier in manifest.tiers}
-        self._written = {tier: np.zeros_like(values, bool) for tier, values in self._checksums.items()}
+        self._checksums = {
+            tier: np.zeros((len(manifest.layers), self.n_rows), "<u4") for tier in manifest.tiers
+        }
+        self._written = {
+            tier: np.zeros_like(values, bool) for tier, values in self._checksums.items()
+        }
         shapes, self._dtypes = data_sets(manifest, self.n_rows, int(self.offsets[-1]))
         ids = np.array([name.encode() for name in utterance_ids])
         try:
-            with h5py.File(self.partial, "w", alignment_threshold=1024, alignment_interval=ALIGNMENT) as file:
+            with h5py.File(
+                self.partial, "w", alignment_threshold=1024, alignment_interval=ALIGNMENT
+            ) as file:
                 file.attrs["fingerprint"] = manifest.id
                 file.attrs["index"] = index
                 file.create_dataset("utterance_id", data=ids)
@@ -82,7 +91,10 @@ class ShardWriter:
                         _allocate(group, f"layer_{layer:02d}", shapes[tier], self._dtypes[tier])
                     _allocate(checksums, tier, (len(manifest.layers), self.n_rows), np.dtype("<u4"))
                 self._start = {
-                    tier: [file[f"{tier}/layer_{layer:02d}"].id.get_offset() for layer in manifest.layers]
+                    tier: [
+                        file[f"{tier}/layer_{layer:02d}"].id.get_offset()
+                        for layer in manifest.layers
+                    ]
                     for tier in manifest.tiers
                 }
                 self._blocks = [
@@ -91,7 +103,9 @@ class ShardWriter:
                     for start in starts
                 ]
                 self._places = places_of(file, manifest)
-                self._checksum_start = {tier: checksums[tier].id.get_offset() for tier in manifest.tiers}
+                self._checksum_start = {
+                    tier: checksums[tier].id.get_offset() for tier in manifest.tiers
+                }
         except (RuntimeError, OSError) as error:
             self.partial.unlink(missing_ok=True)
             number = re.search(r"errno = (\d+)", str(error))  # HDF5 says it in words only
@@ -103,18 +117,27 @@ class ShardWriter:
     def write(self, row: int, tier: str, layer: int, block: Array, n_rows: int) -> None:
         """Write the rows `row : row + n_rows` of one layer of one tier.
 
-        `block` is (n_rows, 2, D) for `pooled` and (frames of these rows, D) for `frames`; or it is as it is stored.
+        `block` is (n_rows, 2, D) for `pooled` and (frames of these rows, D) for `frames`; or it is
+        as it is stored.
         """
         block = encode(block, self._dtypes[tier])
-        bounds = self.offsets[row : row + n_rows + 1] if tier == "frames" else np.arange(row, row + n_rows + 1)
+        bounds = (
+            self.offsets[row : row + n_rows + 1]
+            if tier == "frames"
+            else np.arange(row, row + n_rows + 1)
+        )
         if len(block) != bounds[-1] - bounds[0]:
-            raise ValueError(f"{self.path.name}: {tier} block of {len(block)}, expected {bounds[-1] - bounds[0]}")
+            raise ValueError(
+                f"{self.path.name}: {tier} block of {len(block)}, expected {bounds[-1] - bounds[0]}"
+            )
         row_bytes = block[0].nbytes if len(block) else 0
         view = block.reshape(-1).view(np.uint8).data
         for i in range(n_rows):
             start, stop = (int(b - bounds[0]) * row_bytes for b in bounds[i : i + 2])
             self._checksums[tier][self._layer_index[layer], row + i] = crc32(view[start:stop])
-        self._write_at(self._start[tier][self._layer_index[layer]] + int(bounds[0]) * row_bytes, view)
+        self._write_at(
+            self._start[tier][self._layer_index[layer]] + int(bounds[0]) * row_bytes, view
+        )
         self._written[tier][self._layer_index[layer], row : row + n_rows] = True
 
     def _write_at(self, offset: int, view: memoryview) -> None:
@@ -124,11 +147,15 @@ class ShardWriter:
             offset = offset + written
 
     def finish(self, failures: dict[str, str]) -> ShardRecord:
-        """Make the shard durable under its own name; throw it away where that fails or a block was never written."""
+        """Make the shard durable under its own name; throw it away where that fails or a block was
+        never written.
+        """
         try:
             for tier, written in self._written.items():
                 if not written.all():
-                    raise ValueError(f"{self.path.name}: {(~written).sum()} blocks of {tier} were never written")
+                    raise ValueError(
+                        f"{self.path.name}: {(~written).sum()} blocks of {tier} were never written"
+                    )
             for tier, checksums in self._checksums.items():
                 self._write_at(self._checksum_start[tier], checksums.data.cast("B"))
             os.fsync(self._file.fileno())

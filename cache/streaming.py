@@ -1,4 +1,6 @@
-"""Frames of one layer read in one pass, a block of utterances at a time, so that memory is bounded."""
+"""Frames of one layer read in one pass, a block of utterances at a time, so that memory
+is bounded.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -41,7 +43,8 @@ def frame_blocks(
         most: frames a block, but for an utterance that has more.
 
     Raises:
-        ProbeError: no such layer or tier. CacheCorrupt: a block of the cache is not what was written.
+        ProbeError: no such layer or tier. CacheCorrupt: a block of the cache is not what was
+            written.
     """
     cache.require("frames", [layer])
     table = cache.utterances if table is None else table
@@ -54,12 +57,18 @@ def frame_blocks(
             before = ends[start - 1] if start else 0
             stop = max(start + 1, int(np.searchsorted(ends, before + most, side="right")))
             chosen = order[start:stop]
-            yield _block(shard, layer, positions[chosen], rows[chosen], lengths[start:stop], cache.dim)
+            yield _block(
+                shard, layer, positions[chosen], rows[chosen], lengths[start:stop], cache.dim
+            )
             start = stop
 
 
 def _lengths(
-    cache: Cache, shard: Shard, table: pd.DataFrame, positions: NDArray[np.intp], rows: NDArray[np.int64]
+    cache: Cache,
+    shard: Shard,
+    table: pd.DataFrame,
+    positions: NDArray[np.intp],
+    rows: NDArray[np.int64],
 ) -> NDArray[np.int64]:
     """Frames of some utterances, which the table and the shard must have alike."""
     counts = table["n_frames"].to_numpy()[positions]

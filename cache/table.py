@@ -1,7 +1,8 @@
 """The utterances table: one row per planned utterance, and where its hidden states are.
 
-Columns: whatever the corpus gives (`utterance_id`, `path`, `split`, `label`, `speaker`, `attack`, ...), then `shard`,
-`row` (-1 while not extracted), `n_samples` (16 kHz samples seen by the model), `n_frames` and the measures.
+Columns: whatever the corpus gives (`utterance_id`, `path`, `split`, `label`, `speaker`, `attack`,
+...), then `shard`, `row` (-1 while not extracted), `n_samples` (16 kHz samples seen by the model),
+`n_frames` and the measures.
 """
 
 from collections.abc import Mapping
@@ -25,14 +26,18 @@ from cache.shard import Shard
 def table_bytes(table: pd.DataFrame) -> bytes:
     """A table as `utterances.parquet` holds it."""
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pandas(table, preserve_index=False), sink, write_page_checksum=True)
+    pq.write_table(
+        pa.Table.from_pandas(table, preserve_index=False), sink, write_page_checksum=True
+    )
     return bytes(sink.getvalue().to_pybytes())
 
 
 def load_table(folder: Path, manifest: Manifest | None = None) -> pd.DataFrame:
-    """Read `utterances.parquet`; CacheCorrupt where it is missing, damaged, or not the one of the manifest given.
+    """Read `utterances.parquet`; CacheCorrupt where it is missing, damaged, or not the one of the
+    manifest given.
 
-    Bytes that do not match their checksum are not parsed: a few of them end the process inside the parquet reader.
+    Bytes that do not match their checksum are not parsed: a few of them end the process inside the
+    parquet reader.
     """
     path = folder / UTTERANCES
     if path.is_symlink():
@@ -59,12 +64,16 @@ def load_table(folder: Path, manifest: Manifest | None = None) -> pd.DataFrame:
 
 def _is_text(column: pa.ChunkedArray) -> bool:
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    is_text = (
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
     return bool(is_text and column.null_count == 0)
 
 
 def _check_possible(manifest: Manifest, table: pd.DataFrame) -> None:
-    """Raise ValueError where the table names rows that the shards cannot have; anybody can make one."""
+    """Raise ValueError where the table names rows that the shards cannot have; anybody can make
+    one.
+    """
     if not pd.Index(table["utterance_id"].to_numpy(object)).is_unique:
         raise ValueError("its utterances are not named once each")
     replaced = [record.index for record in manifest.shards if record.moved]
@@ -90,14 +99,18 @@ def plan(
     shard_size: int,
     shard_of: Mapping[str, int] | None = None,
 ) -> pd.DataFrame:
-    """Give every new utterance a shard, that of `shard_of` if given; what is planned already keeps its place.
+    """Give every new utterance a shard, that of `shard_of` if given; what is planned already keeps
+    its place.
 
-    Utterances are taken in the order of their ids, so the plan does not depend on the order of a listing. Raises
-    ProbeError where an utterance that is in the cache already is described otherwise now.
+    Utterances are taken in the order of their ids, so the plan does not depend on the order of a
+    listing. Raises ProbeError where an utterance that is in the cache already is described
+    otherwise now.
     """
     first_shard = 0
     if known is not None:
-        places = pd.Index(known["utterance_id"].to_numpy(object)).get_indexer(corpus["utterance_id"].to_numpy(object))
+        places = pd.Index(known["utterance_id"].to_numpy(object)).get_indexer(
+            corpus["utterance_id"].to_numpy(object)
+        )
         _check_unchanged(known.iloc[places[places >= 0]], corpus[places >= 0])
         corpus = corpus[places < 0]
         first_shard = int(known["shard"].max()) + 1 if len(known) else 0
@@ -111,31 +124,41 @@ def plan(
         return new
     if new.empty:
         return known
-    return pd.concat([known, new], ignore_index=True).sort_values("utterance_id", kind="stable", ignore_index=True)
+    return pd.concat([known, new], ignore_index=True).sort_values(
+        "utterance_id", kind="stable", ignore_index=True
+    )
 
 
-def _planned(corpus: pd.DataFrame, shard: NDArray[np.int64], measures: tuple[str, ...]) -> pd.DataFrame:
-    return corpus.assign(shard=shard, row=-1, n_samples=0, n_frames=0, **dict.fromkeys(measures, np.nan))
+def _planned(
+    corpus: pd.DataFrame, shard: NDArray[np.int64], measures: tuple[str, ...]
+) -> pd.DataFrame:
+    return corpus.assign(
+        shard=shard, row=-1, n_samples=0, n_frames=0, **dict.fromkeys(measures, np.nan)
+    )
 
 
 def _check_unchanged(known: pd.DataFrame, corpus: pd.DataFrame) -> None:
     """Compare the rows of the same utterances."""
     known = known.reset_index(drop=True)
     corpus = corpus.reset_index(drop=True)
-    for name in [name for name in corpus.columns if name in known.columns and name != "utterance_id"]:
+    for name in [
+        name for name in corpus.columns if name in known.columns and name != "utterance_id"
+    ]:
         now = corpus[name]
         then = known[name]
         changed = (now != then) & ~(now.isna() & then.isna())
         if changed.any():
             first = corpus.loc[changed, "utterance_id"].idxmin()
             raise ProbeError(
-                f"utterance {corpus['utterance_id'][first]}: {name} is {now[first]!r} now and {then[first]!r} in the "
-                f"cache ({int(changed.sum())} such rows). Name another cache folder for the changed corpus."
+                f"utterance {corpus['utterance_id'][first]}: {name} is {now[first]!r} now and "
+                f"{then[first]!r} in the cache ({int(changed.sum())} such rows). Name another "
+                "cache folder for the changed corpus."
             )
 
 
 def fill_places(folder: Path, manifest: Manifest, table: pd.DataFrame) -> pd.DataFrame:
-    """Fill in the rows of finished shards that the table does not know yet, from the shards themselves.
+    """Fill in the rows of finished shards that the table does not know yet, from the shards
+    themselves.
 
     Raises CacheCorrupt where a shard cannot be read, or holds other utterances than planned.
     """
@@ -146,15 +169,23 @@ def fill_places(folder: Path, manifest: Manifest, table: pd.DataFrame) -> pd.Dat
 
 
 def settle(folder: Path, manifest: Manifest, table: pd.DataFrame) -> tuple[Manifest, pd.DataFrame]:
-    """As `fill_places`, but a shard that cannot be read is forgotten: its utterances are pending again."""
+    """As `fill_places`, but a shard that cannot be read is forgotten: its utterances are pending
+    again.
+    """
     filled, refused = _filled(folder, manifest, table)
-    return manifest.with_only([record for record in manifest.shards if record.index not in refused]), filled
+    return manifest.with_only(
+        [record for record in manifest.shards if record.index not in refused]
+    ), filled
 
 
-def _filled(folder: Path, manifest: Manifest, table: pd.DataFrame) -> tuple[pd.DataFrame, dict[int, CacheCorrupt]]:
-    """The table with the rows of all shards that it does not know yet, and the shards that cannot be read, with why.
+def _filled(
+    folder: Path, manifest: Manifest, table: pd.DataFrame
+) -> tuple[pd.DataFrame, dict[int, CacheCorrupt]]:
+    """The table with the rows of all shards that it does not know yet, and the shards that cannot
+    be read, with why.
 
-    All shards are filled in together: the ids of a table are indexed once, and each column is written once.
+    All shards are filled in together: the ids of a table are indexed once, and each column is
+    written once.
     """
     pending = _unknown_to(table, manifest)
     if not pending:
@@ -168,20 +199,29 @@ def _filled(folder: Path, manifest: Manifest, table: pd.DataFrame) -> tuple[pd.D
         except CacheCorrupt as error:
             refused[record.index] = error
     names = [name for shard in shards.values() for name in shard.utterance_ids]
-    places = pd.Index(table["utterance_id"].to_numpy(object)).get_indexer(pd.Index(names, dtype=object))
+    places = pd.Index(table["utterance_id"].to_numpy(object)).get_indexer(
+        pd.Index(names, dtype=object)
+    )
     planned = table["shard"].to_numpy()
-    owners = np.repeat(np.array(list(shards), np.int64), [shard.n_rows for shard in shards.values()])
+    owners = np.repeat(
+        np.array(list(shards), np.int64), [shard.n_rows for shard in shards.values()]
+    )
     times = np.bincount(places[places >= 0], minlength=len(table))
     strange = (
-        (places < 0) | (planned[places] != owners) | (times[places] > 1) if len(table) else np.ones(len(names), bool)
+        (places < 0) | (planned[places] != owners) | (times[places] > 1)
+        if len(table)
+        else np.ones(len(names), bool)
     )
     for index in np.unique(owners[strange]).tolist():
         refused[index] = CacheCorrupt(
-            f"{shards[index].path}: its utterances are not those planned. Check: probe cache verify {quoted(folder)}"
+            f"{shards[index].path}: its utterances are not those planned. "
+            f"Check: probe cache verify {quoted(folder)}"
         )
     sound = {index: shard for index, shard in shards.items() if index not in refused}
     places = places[~np.isin(owners, list(refused))]
-    empty = np.isin(planned, [record.index for record in pending if record.moved or record.index in refused])
+    empty = np.isin(
+        planned, [record.index for record in pending if record.moved or record.index in refused]
+    )
     columns = {}
     for name in ("row", "n_samples", "n_frames", *manifest.measures):
         values = table[name].to_numpy(copy=True)
@@ -198,9 +238,15 @@ def _column(shard: Shard, name: str) -> NDArray[Any]:
 
 
 def _unknown_to(table: pd.DataFrame, manifest: Manifest) -> list[ShardRecord]:
-    """Finished shards whose rows the table does not know yet, or knows from a file that was replaced."""
+    """Finished shards whose rows the table does not know yet, or knows from a file that was
+    replaced.
+    """
     known = set(table.loc[table["row"] >= 0, "shard"].unique())
-    return [shard for shard in manifest.shards if shard.moved or (shard.file and shard.index not in known)]
+    return [
+        shard
+        for shard in manifest.shards
+        if shard.moved or (shard.file and shard.index not in known)
+    ]
 
 
 def table_is_whole(folder: Path, manifest: Manifest) -> bool:
@@ -216,7 +262,9 @@ def _is_table_of(manifest: Manifest, content: bytes) -> bool:
 
 
 def failures_are_whole(folder: Path, manifest: Manifest) -> bool:
-    """Whether `failures.csv` is byte for byte one that was written; a cache made before 0.2 does not know."""
+    """Whether `failures.csv` is byte for byte one that was written; a cache made before 0.2 does
+    not know.
+    """
     if manifest.failures_crc32 is None:
         return True
     try:
@@ -227,12 +275,16 @@ def failures_are_whole(folder: Path, manifest: Manifest) -> bool:
 
 
 def stored_ids(folder: Path, manifest: Manifest) -> tuple[Manifest, dict[str, int]]:
-    """Utterance id -> shard, from the shards alone, and the manifest without the shards that cannot be read."""
+    """Utterance id -> shard, from the shards alone, and the manifest without the shards that cannot
+    be read.
+    """
     shard_of: dict[str, int] = {}
     kept = []
     for record in manifest.shards:
         try:
-            names = Shard(folder, record, manifest, states=False).utterance_ids if record.file else []
+            names = (
+                Shard(folder, record, manifest, states=False).utterance_ids if record.file else []
+            )
         except CacheCorrupt:
             continue
         kept.append(record)
@@ -240,8 +292,11 @@ def stored_ids(folder: Path, manifest: Manifest) -> tuple[Manifest, dict[str, in
     return manifest.with_only(kept), shard_of
 
 
-def recover(folder: Path, manifest: Manifest, corpus: pd.DataFrame) -> tuple[Manifest, pd.DataFrame]:
-    """The table of an existing cache, rebuilt from its shards and the corpus where `utterances.parquet` is damaged.
+def recover(
+    folder: Path, manifest: Manifest, corpus: pd.DataFrame
+) -> tuple[Manifest, pd.DataFrame]:
+    """The table of an existing cache, rebuilt from its shards and the corpus where
+    `utterances.parquet` is damaged.
 
     A shard that cannot be read either is forgotten: its utterances are planned again.
     """
@@ -255,18 +310,26 @@ def recover(folder: Path, manifest: Manifest, corpus: pd.DataFrame) -> tuple[Man
     unknown = set(shard_of) - set(corpus["utterance_id"])
     if unknown:
         raise CacheCorrupt(
-            f"{folder / UTTERANCES}: damaged, and the corpus given lacks {len(unknown)} utterances of the shards, as "
-            f"{min(unknown)}. Rebuild it with the whole corpus: probe cache repair {quoted(folder)} "
-            f"{as_flag('corpus', '...')}"
+            f"{folder / UTTERANCES}: damaged, and the corpus given lacks {len(unknown)} "
+            f"utterances of the shards, as {min(unknown)}. Rebuild it with the whole corpus: "
+            f"probe cache repair {quoted(folder)} {as_flag('corpus', '...')}"
         )
     rows = corpus[corpus["utterance_id"].isin(shard_of)].sort_values("utterance_id", kind="stable")
-    table = _planned(rows.reset_index(drop=True), rows["utterance_id"].map(shard_of).to_numpy(), manifest.measures)
+    table = _planned(
+        rows.reset_index(drop=True),
+        rows["utterance_id"].map(shard_of).to_numpy(),
+        manifest.measures,
+    )
     return manifest, fill_places(folder, manifest, table)
 
 
 def failures_of(manifest: Manifest, table: pd.DataFrame) -> pd.DataFrame:
-    """The utterances that could not be used: `utterance_id`, `path`, `reason`, in the order of the table."""
-    reasons = {name: reason for record in manifest.shards for name, reason in record.failures.items()}
+    """The utterances that could not be used: `utterance_id`, `path`, `reason`, in the order of the
+    table.
+    """
+    reasons = {
+        name: reason for record in manifest.shards for name, reason in record.failures.items()
+    }
     if not reasons:
         return table.loc[:, ["utterance_id", "path"]].head(0).assign(reason=pd.Series(dtype="str"))
     failed = table.loc[table["utterance_id"].isin(reasons), ["utterance_id", "path"]]

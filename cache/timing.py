@@ -15,22 +15,26 @@ from cache.manifest import Manifest
 ENTRY = "frame_timing"  # of a manifest's `about`
 SAMPLING_RATE = 16000
 RULE = re.compile(r"floor\(\(n_samples - (-?\d+)\) / (\d+)\) \+ 1")
-# Families whose front ends pad, for caches of versions before 0.2, which say no more than the family.
+# Families whose front ends pad, for caches of versions before 0.2, which say no more than the
+# family.
 PADDED = {"whisper": 0.0, "moonshine_streaming": -440.0}
-NEAR = 1e-6  # of a hop; times are decimals of seconds, so that a centre can be off a boundary by rounding
+# of a hop; times are decimals of seconds, so that a centre can be off a boundary by rounding
+NEAR = 1e-6
 
 
 @dataclass(frozen=True)
 class FrameTiming:
-    """Frame j sees a stretch of the waveform whose middle is `centre + j * hop` samples after the beginning.
+    """Frame j sees a stretch of the waveform whose middle is `centre + j * hop` samples after the
+    beginning.
 
-    Sample i is the stretch from i to i + 1, so that a window of samples 0 to 399 has its centre at 200. What counts is
-    the front end; positional convolutions and attention see more, on both sides.
+    Sample i is the stretch from i to i + 1, so that a window of samples 0 to 399 has its centre at
+    200. What counts is the front end; positional convolutions and attention see more, on both
+    sides.
 
     Args:
         hop: samples from one frame to the next.
-        centre: samples from the beginning of the clip to the centre of frame 0; negative where a causal front end pads
-            the beginning.
+        centre: samples from the beginning of the clip to the centre of frame 0; negative where a
+            causal front end pads the beginning.
         sampling_rate: in Hz.
 
     >>> FrameTiming(320, 200).times(3).tolist()
@@ -48,10 +52,13 @@ class FrameTiming:
 
     def times(self, n_frames: int) -> NDArray[np.float64]:
         """The centres (n_frames,) of the first frames, in seconds."""
-        return np.asarray((self.centre + self.hop * np.arange(n_frames)) / self.sampling_rate, np.float64)
+        return np.asarray(
+            (self.centre + self.hop * np.arange(n_frames)) / self.sampling_rate, np.float64
+        )
 
     def first_at(self, seconds: NDArray[np.float64]) -> NDArray[np.int64]:
-        """The first frame whose centre is not before each time; frames a to b - 1 are centred in [start, end).
+        """The first frame whose centre is not before each time; frames a to b - 1 are centred in
+        [start, end).
 
         A frame before the first or behind the last of a clip is not left out here.
 
@@ -67,9 +74,12 @@ class FrameTiming:
 
 
 def timing_in(fingerprint: Mapping[str, Any]) -> FrameTiming | None:
-    """The timing that the entries of a fingerprint imply, or None where the front end pads in a way they do not say.
+    """The timing that the entries of a fingerprint imply, or None where the front end pads in a way
+    they do not say.
 
-    >>> timing_in({"backbone_family": "wavlm", "backbone_frames": "floor((n_samples - 400) / 320) + 1"})
+    >>> timing_in(
+    ...     {"backbone_family": "wavlm", "backbone_frames": "floor((n_samples - 400) / 320) + 1"}
+    ... )
     FrameTiming(hop=320, centre=200.0, sampling_rate=16000)
     """
     found = RULE.fullmatch(str(fingerprint.get("backbone_frames")))
@@ -82,7 +92,8 @@ def timing_in(fingerprint: Mapping[str, Any]) -> FrameTiming | None:
 
 
 def middle(window: int, hop: int) -> float | None:
-    """Half a window: the centre of frame 0 of a front end that pads nothing; None if it pads, or samples are skipped.
+    """Half a window: the centre of frame 0 of a front end that pads nothing; None if it pads, or
+    samples are skipped.
 
     A front end that pads gives its first frame for fewer samples than a hop.
     """
@@ -101,8 +112,9 @@ def timing_of(manifest: Manifest, folder: object) -> FrameTiming:
         if found is None:
             raise ProbeError(
                 f"{folder}: nothing in it says when its frames are: the front end of "
-                f"{manifest.about.get('backbone', 'its backbone')} pads, or has a frame rule of its own. Give its "
-                "family a `centre` (CONTRIBUTING.md) and extract again into another folder."
+                f"{manifest.about.get('backbone', 'its backbone')} pads, or has a frame rule of "
+                "its own. Give its family a `centre` (CONTRIBUTING.md) "
+                "and extract again into another folder."
             )
         return found
     entry = manifest.about[ENTRY]
@@ -115,5 +127,6 @@ def timing_of(manifest: Manifest, folder: object) -> FrameTiming:
     ):
         return FrameTiming(entry["hop"], float(entry["centre"]), entry["sampling_rate"])
     raise CacheCorrupt(
-        f"{folder}: damaged ({ENTRY} is {entry!r}, expected hop, centre and sampling_rate). Restore it from a copy."
+        f"{folder}: damaged ({ENTRY} is {entry!r}, expected hop, centre "
+        "and sampling_rate). Restore it from a copy."
     )

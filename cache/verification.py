@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that is not as it was written: the file, the utterances it concerns, and what is wrong."""
+    """Something that is not as it was written: the file, the utterances it concerns, and what is
+    wrong.
+    """
 
     file: str
     what: str
@@ -30,8 +32,8 @@ class Fault:
 def verify(folder: Path, progress: Callable[[int], None] = lambda n_bytes: None) -> list[Fault]:
     """Read everything in a cache again and list every fault; an empty list is a sound cache.
 
-    `progress` is called with the bytes of each shard once it is read. Raises CacheMissing, and CacheCorrupt where
-    `cache.json` itself is damaged.
+    `progress` is called with the bytes of each shard once it is read. Raises CacheMissing, and
+    CacheCorrupt where `cache.json` itself is damaged.
     """
     manifest = load_manifest(folder)
     table: pd.DataFrame | None = None
@@ -65,16 +67,21 @@ def _shard_faults(
 def shard_faults(
     folder: Path, record: ShardRecord, manifest: Manifest, table: pd.DataFrame | None = None
 ) -> list[Fault]:
-    """The faults of one shard; a fault that cannot be narrowed down names every utterance of the shard."""
+    """The faults of one shard; a fault that cannot be narrowed down names every utterance of the
+    shard.
+    """
     import pandas as pd
 
     file = str(record.file)
     planned: tuple[str, ...] = ()
     if table is not None:
-        rows = table[(table["shard"] == record.index) & ~table["utterance_id"].isin(record.failures)]
+        rows = table[
+            (table["shard"] == record.index) & ~table["utterance_id"].isin(record.failures)
+        ]
         planned = tuple(rows["utterance_id"])
     try:
-        shard = Shard(folder, record, manifest, check=False)  # to name what is bad, not only to refuse it
+        # to name what is bad, not only to refuse it
+        shard = Shard(folder, record, manifest, check=False)
     except CacheCorrupt as error:
         return [Fault(file, str(error), planned, record.index)]
     if table is not None and sorted(shard.utterance_ids) != sorted(planned):
@@ -82,13 +89,22 @@ def shard_faults(
     faults = []
     bad = pd.DataFrame(shard.bad_blocks(), columns=["tier", "layer", "row"])
     for row, blocks in bad.groupby("row"):
-        places = ", ".join(f"{tier} layer {layer}" for tier, layer in zip(blocks["tier"], blocks["layer"], strict=True))
+        places = ", ".join(
+            f"{tier} layer {layer}"
+            for tier, layer in zip(blocks["tier"], blocks["layer"], strict=True)
+        )
         name = shard.utterance_ids[int(str(row))]
-        faults.append(Fault(file, f"bytes do not match their checksum: {places}", (name,), record.index))
+        faults.append(
+            Fault(file, f"bytes do not match their checksum: {places}", (name,), record.index)
+        )
     if table is not None and not faults:
         stored = table[(table["shard"] == record.index) & (table["row"] >= 0)].sort_values("row")
         if len(stored) and list(stored["utterance_id"]) != shard.utterance_ids:
-            faults.append(Fault(UTTERANCES, f"its rows are not those of {file}", planned, record.index))
+            faults.append(
+                Fault(UTTERANCES, f"its rows are not those of {file}", planned, record.index)
+            )
     if not faults and crc32_of_file(folder / file) != record.crc32:
-        faults.append(Fault(file, "bytes outside the hidden states do not match", planned, record.index))
+        faults.append(
+            Fault(file, "bytes outside the hidden states do not match", planned, record.index)
+        )
     return faults

@@ -32,7 +32,8 @@ from cache.table import failures_bytes, load_table, plan, recover, settle, table
 OWN_PARTIAL = re.compile(
     rf"(shard-\d+(-\d+)?\.h5(\.[0-9a-f]{{32}}{re.escape(PARTIAL)})?"
     rf"|{re.escape(MANIFEST)}|{re.escape(UTTERANCES)}|{re.escape(FAILURES)}){re.escape(PARTIAL)}"
-    rf"|shard-\d+\.h5\.[0-9a-f]{{32}}{re.escape(PARTIAL)}"  # of a worker, see probing.extraction.cluster
+    # of a worker, see probing.extraction.cluster
+    rf"|shard-\d+\.h5\.[0-9a-f]{{32}}{re.escape(PARTIAL)}"
 )
 SHARD_NAME = re.compile(r"shard-(\d+)(?:-\d+)?\.h5")
 
@@ -40,12 +41,13 @@ SHARD_NAME = re.compile(r"shard-(\d+)(?:-\d+)?\.h5")
 class CacheWriter:
     """A cache open for writing; use it in a `with` statement.
 
-    Opening the folder of an unfinished cache resumes it: finished shards are kept, partial files are deleted, and
-    utterances of `corpus` that are not planned yet are added in new shards.
+    Opening the folder of an unfinished cache resumes it: finished shards are kept, partial files
+    are deleted, and utterances of `corpus` that are not planned yet are added in new shards.
 
     Args:
         folder: the cache; made if it does not exist.
-        manifest: fingerprint, layers, width, tiers, measures and `about` of what is to be written (no shards).
+        manifest: fingerprint, layers, width, tiers, measures and `about` of what is to be written
+            (no shards).
         corpus: a row per utterance, `utterance_id` and `path` at least.
         shard_size: utterances a new shard.
         shard_of: utterance_id -> shard, where that is decided already (see cache.parts).
@@ -53,7 +55,8 @@ class CacheWriter:
         say: told that this waits.
 
     Raises:
-        FingerprintMismatch, CacheBusy, CacheCorrupt, ProbeError (folder not empty, not writable, corpus changed).
+        FingerprintMismatch, CacheBusy, CacheCorrupt, ProbeError (folder not empty, not writable,
+            corpus changed).
     """
 
     def __init__(
@@ -75,7 +78,8 @@ class CacheWriter:
                 strangers = _strangers(folder)
                 if strangers:
                     raise ProbeError(
-                        f"{folder}: holds {strangers[0]} and is no cache. Name a new or an empty folder."
+                        f"{folder}: holds {strangers[0]} and is no "
+                        "cache. Name a new or an empty folder."
                     ) from None
                 self.manifest, known = manifest, None
             else:
@@ -91,9 +95,13 @@ class CacheWriter:
             raise
 
     def _save_table(self) -> None:
-        """Write the tables and what describes them; a kill in between leaves tables that the manifest knows."""
+        """Write the tables and what describes them; a kill in between leaves tables that the
+        manifest knows.
+        """
         table, failures = table_bytes(self.table), failures_bytes(self.manifest, self.table)
-        announced = replace(self.manifest, next_table_crc32=crc32(table), next_failures_crc32=crc32(failures))
+        announced = replace(
+            self.manifest, next_table_crc32=crc32(table), next_failures_crc32=crc32(failures)
+        )
         if (self.folder / MANIFEST).exists():
             announced.save(self.folder)
         replace_file(self.folder / UTTERANCES, table)
@@ -144,7 +152,9 @@ class CacheWriter:
         if shard:
             record = shard.finish(failures)
         else:
-            record = ShardRecord(index, None, 0, 0, 0, failures=dict(failures), generation=self._generation(index))
+            record = ShardRecord(
+                index, None, 0, 0, 0, failures=dict(failures), generation=self._generation(index)
+            )
         moved = any(old.index == index for old in self.manifest.shards)
         self.manifest = self.manifest.with_shard(replace(record, moved=moved))
         self.manifest.save(self.folder)
@@ -152,7 +162,11 @@ class CacheWriter:
 
     def _generation(self, index: int) -> int:
         """How many files a shard had before the next."""
-        old = [record.generation + bool(record.file) for record in self.manifest.shards if record.index == index]
+        old = [
+            record.generation + bool(record.file)
+            for record in self.manifest.shards
+            if record.index == index
+        ]
         return old[0] if old else 0
 
     def _remove_partial(self) -> None:
@@ -171,8 +185,8 @@ class CacheWriter:
     def adopt_shard(self, record: ShardRecord, source: Path | None) -> None:
         """Record a pending shard that was finished elsewhere.
 
-        Its file `source` is renamed if it is in this folder, else linked, or where that cannot be copied and compared
-        with its checksum; None where no utterance of it could be used.
+        Its file `source` is renamed if it is in this folder, else linked, or where that cannot be
+        copied and compared with its checksum; None where no utterance of it could be used.
         """
         self.lock.check()
         generation = self._generation(record.index)
@@ -185,7 +199,9 @@ class CacheWriter:
                 partial = final.with_name(final.name + PARTIAL)
                 if link_or_copy(source, partial) not in (None, record.crc32):
                     partial.unlink()
-                    raise CacheCorrupt(f"{source}: damaged. Mend it: probe cache repair {quoted(source.parent)}")
+                    raise CacheCorrupt(
+                        f"{source}: damaged. Mend it: probe cache repair {quoted(source.parent)}"
+                    )
             os.replace(partial, final)
             fsync_folder(self.folder)
             record = replace(record, file=final.name)
@@ -195,7 +211,9 @@ class CacheWriter:
     def note(self, session: dict[str, Any]) -> None:
         """Add what a run did to the history."""
         when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        self.manifest = replace(self.manifest, history=(*self.manifest.history, {"when": when, **session}))
+        self.manifest = replace(
+            self.manifest, history=(*self.manifest.history, {"when": when, **session})
+        )
 
     def close(self) -> None:
         """Bring the table up to date and release the lock."""
@@ -212,7 +230,10 @@ class CacheWriter:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         try:
             self.close()
@@ -227,19 +248,25 @@ def _refuse_to_go_on(folder: Path, error: BaseException | None) -> None:
     """Raise a ProbeError where the disk is what an error is about."""
     if isinstance(error, OSError) and error.errno in DISK and not isinstance(error, ProbeError):
         raise ProbeError(
-            f"{folder}: cannot be written to ({error.strerror}). What was finished is kept; make room, or the folder "
-            "writable: the same command goes on where it stopped."
+            f"{folder}: cannot be written to ({error.strerror}). What was finished is kept; make "
+            "room, or the folder writable: the same command goes on where it stopped."
         ) from error
 
 
 def _strangers(folder: Path) -> list[str]:
     """What a folder without `cache.json` holds beside what a killed start leaves there."""
     names = sorted(path.name for path in folder.iterdir() if not path.name.startswith(LOCK))
-    return [name for name in names if not OWN_PARTIAL.fullmatch(name) and not _is_first_table(folder, name)]
+    return [
+        name
+        for name in names
+        if not OWN_PARTIAL.fullmatch(name) and not _is_first_table(folder, name)
+    ]
 
 
 def _is_first_table(folder: Path, name: str) -> bool:
-    """Whether a file is the table of a cache in which nothing is finished: `cache.json` comes right after it."""
+    """Whether a file is the table of a cache in which nothing is finished: `cache.json` comes right
+    after it.
+    """
     try:
         return name == UTTERANCES and bool((load_table(folder)["row"] < 0).all())
     except CacheCorrupt:

@@ -1,7 +1,8 @@
 """A console that shows names as they are: foreign text takes no effect on the terminal.
 
-Names of utterances, attacks, columns, files and speakers come from others. `[red]` is no markup here, `:cat:` no
-picture, and an escape sequence is shown as `\\x1b`, not obeyed. Everything that is printed goes through here.
+Names of utterances, attacks, columns, files and speakers come from others. `[red]` is no markup
+here, `:cat:` no picture, and an escape sequence is shown as `\\x1b`, not obeyed. Everything that is
+printed goes through here.
 """
 
 from __future__ import annotations
@@ -28,10 +29,14 @@ def visible(text: str) -> str:
 
 
 class PlainConsole(Console):
-    """A console without markup, on which every text is made visible first; else as `rich.console.Console`."""
+    """A console without markup, on which every text is made visible first; else as
+    `rich.console.Console`.
+    """
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**{"markup": False, "emoji": False, "highlight": False, "soft_wrap": True, **options})
+        super().__init__(
+            **{"markup": False, "emoji": False, "highlight": False, "soft_wrap": True, **options}
+        )
 
     def render_str(self, text: str, **options: Any) -> Text:
         """The text as it is shown: visible, and of characters that the stream can carry."""

@@ -24,7 +24,9 @@ class DeviceUnavailable(ProbeError, RuntimeError):
 
 
 def check_device_name(asked: str, here: str = "") -> None:
-    """Raise DeviceUnavailable where a name is none of EXPECTED; `here` says which devices this machine has."""
+    """Raise DeviceUnavailable where a name is none of EXPECTED; `here` says which devices this
+    machine has.
+    """
     if not isinstance(asked, str) or not FORM.fullmatch(asked):
         kind, _, index = str(asked).lower().partition(":")
         meant = OFTEN_TYPED.get(kind, kind)
@@ -48,9 +50,16 @@ def find_device(asked: str = "auto", *, double: bool = False) -> torch.device:
     import torch
 
     modules = {kind: getattr(torch, kind) for kind in ("cuda", "xpu")}
-    n_of = {kind: module.device_count() if module.is_available() else 0 for kind, module in modules.items()}
+    n_of = {
+        kind: module.device_count() if module.is_available() else 0
+        for kind, module in modules.items()
+    }
     mps = torch.backends.mps.is_available()
-    found = ["cpu", *(f"{kind}:{i}" for kind, n in n_of.items() for i in range(n)), *(["mps"] if mps else [])]
+    found = [
+        "cpu",
+        *(f"{kind}:{i}" for kind, n in n_of.items() for i in range(n)),
+        *(["mps"] if mps else []),
+    ]
     check_device_name(asked, f"; this machine has {', '.join(found)}")
     if double and asked == "mps":
         raise DeviceUnavailable(
@@ -64,8 +73,8 @@ def find_device(asked: str = "auto", *, double: bool = False) -> torch.device:
     there = {"cpu": True, "mps": mps, **{kind: (device.index or 0) < n for kind, n in n_of.items()}}
     if not there[device.type]:
         raise DeviceUnavailable(
-            f"{argument('device', asked)}: PyTorch {torch.__version__} finds no such device here, only "
-            f"{', '.join(found)}. "
-            f"Type {argument('device', found[-1])}, or install a PyTorch built for yours."
+            f"{argument('device', asked)}: PyTorch {torch.__version__} finds no such device "
+            f"here, only {', '.join(found)}. Type {argument('device', found[-1])}, or install a "
+            "PyTorch built for yours."
         )
     return device

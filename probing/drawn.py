@@ -14,8 +14,8 @@ ATTACK = "attack"
 class BootstrapOptions:
     """What is drawn behind each interval; see `probing.metrics.draw`.
 
-    interval_by: the column whose values are drawn whole, or several with commas between; `utterance` draws single
-        trials, `auto` speakers if all are known and else utterances.
+    interval_by: the column whose values are drawn whole, or several with commas between;
+        `utterance` draws single trials, `auto` speakers if all are known and else utterances.
 
     >>> BootstrapOptions(resamples=10)
     Traceback (most recent call last):
@@ -24,8 +24,8 @@ class BootstrapOptions:
 
     interval_by: str = option(
         AUTO,
-        "What the bootstrap draws whole: a column or several, as speaker,attack (for attacks like these), or "
-        "utterance [auto: speaker, if known].",
+        "What the bootstrap draws whole: a column or several, as speaker,attack (for attacks "
+        "like these), or utterance [auto: speaker, if known].",
         metavar="COLUMNS",
     )
     resamples: int = option(1000, "Bootstrap resamples behind each interval.", minimum=100)

@@ -5,15 +5,22 @@ from collections.abc import Iterable
 BONAFIDE = "bonafide"
 SPOOF = "spoof"
 LABELS = {
-    **dict.fromkeys(("bonafide", "bona-fide", "bona fide", "bona_fide", "genuine", "human", "real"), BONAFIDE),
+    **dict.fromkeys(
+        ("bonafide", "bona-fide", "bona fide", "bona_fide", "genuine", "human", "real"), BONAFIDE
+    ),
     **dict.fromkeys(("spoof", "spoofed", "fake", "synthetic"), SPOOF),
 }
 
 
 def are_of_spoofing(labels: Iterable[object]) -> bool:
-    """Whether every label is `bonafide` or `spoof`, so that there are EERs; a corpus may have other labels, or none.
+    """Whether every label is `bonafide` or `spoof`, so that there are EERs; a corpus may have other
+    labels, or none.
 
-    >>> are_of_spoofing(["spoof", "bonafide"]), are_of_spoofing(["happy", "angry"]), are_of_spoofing([""])
+    >>> (
+    ...     are_of_spoofing(["spoof", "bonafide"]),
+    ...     are_of_spoofing(["happy", "angry"]),
+    ...     are_of_spoofing([""]),
+    ... )
     (True, False, False)
     """
     return set(labels) <= {BONAFIDE, SPOOF}

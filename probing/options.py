@@ -1,4 +1,5 @@
-"""Options: each is declared once, as a field of a frozen dataclass, and checks, flags, help and records are derived.
+"""Options: each is declared once, as a field of a frozen dataclass, and checks, flags, help and
+records are derived.
 
 @dataclass(frozen=True)
 class Machine:
@@ -68,7 +69,9 @@ class Option:
         if value is None:
             return
         if self.choices and value not in self.choices:
-            raise OptionError(name, value, f"expected {one_of(self.choices)}{nearest(str(value), self.choices)}")
+            raise OptionError(
+                name, value, f"expected {one_of(self.choices)}{nearest(str(value), self.choices)}"
+            )
         if not isinstance(value, (int, float)) or isinstance(value, bool):
             return
         low = self.minimum if self.minimum is not None else -math.inf
@@ -95,7 +98,11 @@ class Option:
             return f"x>{self.above:g}"
         if self.minimum is None:
             return ""
-        return f"x>={self.minimum:g}" if self.maximum is None else f"{self.minimum:g}<=x<={self.maximum:g}"
+        return (
+            f"x>={self.minimum:g}"
+            if self.maximum is None
+            else f"{self.minimum:g}<=x<={self.maximum:g}"
+        )
 
 
 def option(default: Any, help: str = "", **known: Any) -> Any:
@@ -131,7 +138,8 @@ def one_of(names: Iterable[str]) -> str:
 
 
 def nearest(word: str, names: Iterable[str]) -> str:
-    """The end of a sentence that asks whether a name like a word was meant; empty if none is like it.
+    """The end of a sentence that asks whether a name like a word was meant; empty if none is like
+    it.
 
     >>> nearest("stregths", ["seeds", "strengths"])
     '. Did you mean strengths?'
@@ -141,10 +149,12 @@ def nearest(word: str, names: Iterable[str]) -> str:
 
 
 def whole_numbers(text: str, highest: int | None = None) -> tuple[int, ...]:
-    """The numbers that a text names: numbers and ranges with commas between, both ends of a range included.
+    """The numbers that a text names: numbers and ranges with commas between, both ends of a range
+    included.
 
     Args:
-        text: `0:12` or `0,3,6`; if there is a highest number, an end may be left out, as in `:4,8` or `6:`.
+        text: `0:12` or `0,3,6`; if there is a highest number, an end may be left out, as in `:4,8`
+            or `6:`.
         highest: what a range without an end goes to, and the most that a number may be.
 
     Returns:
@@ -152,7 +162,8 @@ def whole_numbers(text: str, highest: int | None = None) -> tuple[int, ...]:
 
     Raises:
         ValueError: another form.
-        IndexError: a number below 0, above the highest, or a range that goes down; its message is that part.
+        IndexError: a number below 0, above the highest, or a range that goes down; its message is
+            that part.
 
     >>> whole_numbers("0:2,8")
     (0, 1, 2, 8)
@@ -210,12 +221,16 @@ NAMES = Syntax(_names, ",".join, "expected names with commas between")
 WHOLE = Syntax(_read_whole, write_whole, "expected whole numbers or ranges, as 1,2,4 or 0:12")
 SEEDS = Syntax(_read_seeds, _write_seeds, "expected how many, as 3, or which, as 0:4 or 0,3,6")
 NAMES_OR_NONE = Syntax(
-    lambda text: () if text == "none" else _names(text), lambda names: ",".join(names) or "none", NAMES.expected
+    lambda text: () if text == "none" else _names(text),
+    lambda names: ",".join(names) or "none",
+    NAMES.expected,
 )
 
 
 def command_line(*words: object, **options: object) -> str:
-    """A command with its options as a shell takes them; None and False are left out, a list is repeated."""
+    """A command with its options as a shell takes them; None and False are left out, a list is
+    repeated.
+    """
     typed = [str(word) for word in words]
     for name, value in options.items():
         for one in value if isinstance(value, (list, tuple)) else [value]:
@@ -227,7 +242,9 @@ def command_line(*words: object, **options: object) -> str:
 def differences(made: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     """Where two configurations as JSON has them differ, by the names of their innermost values.
 
-    >>> differences({"options": {"seed": 0, "by": ["attack"]}}, {"options": {"seed": 1, "by": ["attack"]}})
+    >>> differences(
+    ...     {"options": {"seed": 0, "by": ["attack"]}}, {"options": {"seed": 1, "by": ["attack"]}}
+    ... )
     'seed 0 there, 1 wanted'
     """
     found = []
@@ -237,14 +254,20 @@ def differences(made: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
         if here == there or ((path not in before or path not in after) and not (here or there)):
             continue
         told = f"{path[-1]} {_shortened(there)} there, {_shortened(here)} wanted"
-        found.append({"utterances": "other utterances or labels", "audio": "other audio files"}.get(path[0], told))
+        found.append(
+            {"utterances": "other utterances or labels", "audio": "other audio files"}.get(
+                path[0], told
+            )
+        )
     return "; ".join(dict.fromkeys(found))
 
 
 def _leaves(values: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
     leaves: dict[tuple[str, ...], Any] = {}
     for name, value in values.items():
-        inner = _leaves(value, (*path, name)) if isinstance(value, Mapping) else {(*path, name): value}
+        inner = (
+            _leaves(value, (*path, name)) if isinstance(value, Mapping) else {(*path, name): value}
+        )
         leaves |= inner
     return leaves
 

@@ -30,7 +30,13 @@ class ProgressLine:
         self._cell = _CellLine() if console.is_jupyter else None
         self._task: Any = 0
         if console.is_terminal:
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+            from rich.progress import (
+                BarColumn,
+                MofNCompleteColumn,
+                Progress,
+                TextColumn,
+                TimeRemainingColumn,
+            )
 
             columns = (
                 TextColumn("{task.description}", markup=False),
@@ -60,9 +66,19 @@ class ProgressLine:
     def _log_line(self) -> str:
         """How far it is, and, once something is done, how long the rest takes at that rate."""
         of_bytes = self.unit == "bytes"
-        far = f"{size(self.done)} of {size(self.total)}" if of_bytes else f"{self.done}/{self.total} {self.unit}"
-        left = (self._logged - self.started) * (self.total - self.done) / self.done if self.done else None
-        return ", ".join(filter(None, (far, self.note, "" if left is None else f"{duration(left)} left")))
+        far = (
+            f"{size(self.done)} of {size(self.total)}"
+            if of_bytes
+            else f"{self.done}/{self.total} {self.unit}"
+        )
+        left = (
+            (self._logged - self.started) * (self.total - self.done) / self.done
+            if self.done
+            else None
+        )
+        return ", ".join(
+            filter(None, (far, self.note, "" if left is None else f"{duration(left)} left"))
+        )
 
     def close(self) -> None:
         """Take the bar away."""
@@ -75,7 +91,9 @@ class ProgressLine:
 
 
 class _CellLine:
-    """A line below a cell of Jupyter that is written over, and gone in the end: a notebook keeps none of it."""
+    """A line below a cell of Jupyter that is written over, and gone in the end: a notebook keeps
+    none of it.
+    """
 
     def __init__(self) -> None:
         from IPython.display import display
@@ -104,7 +122,8 @@ def progress_line(what: str, total: int, unit: str) -> Iterator[ProgressLine]:
 
 @contextmanager
 def status_line(what: str) -> Iterator[None]:
-    """Say on a terminal what is being done, where it cannot be counted; gone in the end, and nothing anywhere else.
+    """Say on a terminal what is being done, where it cannot be counted; gone in the end, and
+    nothing anywhere else.
 
     Bars of `progress_line` take its place while they are there. Print no results inside.
     """

@@ -1,8 +1,9 @@
-"""Registries: what is asked for by name, each entry declared once, and the modules of a user that add to them.
+"""Registries: what is asked for by name, each entry declared once, and the modules of a user that
+add to them.
 
-An entry is a frozen dataclass with a `name` and a one-line `help`. Command lines, checks, messages and tables are made
-from the entries. The library imports no module that a run, an export or an option names: the command line does so for
-what its user typed, and in Python its user does.
+An entry is a frozen dataclass with a `name` and a one-line `help`. Command lines, checks, messages
+and tables are made from the entries. The library imports no module that a run, an export or an
+option names: the command line does so for what its user typed, and in Python its user does.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ class RegistryError(ProbeError, ValueError):
 
 
 class NotImported(RegistryError):
-    """A module that something names and that has not been imported, since code is run only if its user says so.
+    """A module that something names and that has not been imported, since code is run only if its
+    user says so.
 
     Attributes:
         module: its name.
@@ -51,8 +53,8 @@ class NotImported(RegistryError):
     def __init__(self, path: str) -> None:
         self.module = path.partition(":")[0]
         super().__init__(
-            f"{path}: the module {self.module} is not imported, and code that something names is run only if you say "
-            f"so. If you trust it, import {self.module} first"
+            f"{path}: the module {self.module} is not imported, and code that something names is "
+            f"run only if you say so. If you trust it, import {self.module} first"
         )
 
 
@@ -78,9 +80,13 @@ class Registry(dict[str, E], Generic[E]):
             RegistryError: a name of this package, or one that cannot be part of a file name.
         """
         if not NAME.fullmatch(entry.name):
-            raise RegistryError(f"{self.noun} {entry.name!r}: expected a name of letters, digits, dots, _ and -")
+            raise RegistryError(
+                f"{self.noun} {entry.name!r}: expected a name of letters, digits, dots, _ and -"
+            )
         if entry.name in self.built_in | self.reserved:
-            raise RegistryError(f"{self.noun} {entry.name!r}: the name is taken. Give yours another")
+            raise RegistryError(
+                f"{self.noun} {entry.name!r}: the name is taken. Give yours another"
+            )
         self[entry.name] = entry
         return entry
 
@@ -128,8 +134,14 @@ def import_own(module: str) -> ModuleType:
             return import_module(module)
     except RegistryError as error:
         cause = error.__cause__
-        if isinstance(cause, ModuleNotFoundError) and cause.name and f"{module}.".startswith(f"{cause.name}."):
-            raise RegistryError(f"{module}: no such module, neither in this folder nor installed") from None
+        if (
+            isinstance(cause, ModuleNotFoundError)
+            and cause.name
+            and f"{module}.".startswith(f"{cause.name}.")
+        ):
+            raise RegistryError(
+                f"{module}: no such module, neither in this folder nor installed"
+            ) from None
         raise
 
 

@@ -1,4 +1,6 @@
-"""Rows of text files: decoded as they were saved, split into fields, without white space at either end of a field."""
+"""Rows of text files: decoded as they were saved, split into fields, without white space at either
+end of a field.
+"""
 
 import codecs
 import csv
@@ -13,7 +15,8 @@ BYTE_ORDER_MARK = "\ufeff"  # of no width; joining files that begin with it leav
 
 
 def stripped(text: str) -> str:
-    """A text without white space, of any kind that Unicode has, at either end, nor byte order marks before it.
+    """A text without white space, of any kind that Unicode has, at either end, nor byte order marks
+    before it.
 
     >>> stripped("\\ufeff\\xa0A07\\t")
     'A07'
@@ -25,7 +28,8 @@ def stripped(text: str) -> str:
 
 
 def open_text(path: Path) -> TextIO:
-    """Open a list for reading, `.gz` or not: UTF-8, or UTF-16 where it begins with its mark, as Excel saves it.
+    """Open a list for reading, `.gz` or not: UTF-8, or UTF-16 where it begins with its mark, as
+    Excel saves it.
 
     Raises:
         OSError, EOFError, zlib.error: it cannot be opened.
@@ -51,7 +55,9 @@ def separated_rows(lines: TextIO, separator: str) -> dict[int, list[str]]:
 
 
 def fit(fields: list[str], n: int) -> list[str]:
-    """Fields without empty ones beyond the n that a row should have, which separators at the end of a line make."""
+    """Fields without empty ones beyond the n that a row should have, which separators at the end of
+    a line make.
+    """
     while len(fields) > n and not fields[-1]:
         fields = fields[:-1]
     return fields

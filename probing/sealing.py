@@ -1,10 +1,12 @@
-"""Sealed folders: the record of a run or an export holds size and checksum of every file, and one of its own content.
+"""Sealed folders: the record of a run or an export holds size and checksum of every file, and one
+of its own content.
 
-    run.json, serving.json, export.json     {..., "files": {name: [bytes, crc32]}, "checksum": sha256 of all the rest}
+    run.json, serving.json, export.json     {..., "files": {name: [bytes, crc32]}, "checksum":
+    sha256 of all the rest}
 
-A file is compared when it is read. What is added to a folder later is not in its record and is nobody's damage;
-pictures and pages that `probe report` and `probe plot` make again are never in it. Records of versions that kept no
-checksums are read without.
+A file is compared when it is read. What is added to a folder later is not in its record and is
+nobody's damage; pictures and pages that `probe report` and `probe plot` make again are never in it.
+Records of versions that kept no checksums are read without.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ class Damaged(ProbeError):
     """A file of a run or an export is not what was written."""
 
 
-def seal(folder: Path, record: str, content: Mapping[str, Any], leave_out: Collection[str] = ()) -> None:
+def seal(
+    folder: Path, record: str, content: Mapping[str, Any], leave_out: Collection[str] = ()
+) -> None:
     """Write the record of a folder in which everything else is written, whole or not at all.
 
     Args:
@@ -55,7 +59,8 @@ def seal(folder: Path, record: str, content: Mapping[str, Any], leave_out: Colle
 
 
 def read_record(path: Path) -> tuple[dict[str, Any], Files | None]:
-    """What a record says, and the files that it vouches for; None where it was written before there were checksums.
+    """What a record says, and the files that it vouches for; None where it was written before there
+    were checksums.
 
     Raises:
         OSError, ValueError: there is none, or it is no JSON object.
@@ -71,16 +76,22 @@ def read_record(path: Path) -> tuple[dict[str, Any], Files | None]:
     if checksum != _checksum(content):
         raise Damaged(_damaged(path, "its content does not match its checksum"))
     if path.read_bytes() != as_written.encode():
-        raise Damaged(_damaged(path, "it says what it should, but not in the bytes that were written"))
+        raise Damaged(
+            _damaged(path, "it says what it should, but not in the bytes that were written")
+        )
     try:
-        listed = {_inside(name): (int(n_bytes), int(crc)) for name, (n_bytes, crc) in content.pop(FILES).items()}
+        listed = {
+            _inside(name): (int(n_bytes), int(crc))
+            for name, (n_bytes, crc) in content.pop(FILES).items()
+        }
     except (AttributeError, KeyError, TypeError, ValueError):
         raise Damaged(_damaged(path, "its list of files is none that was written")) from None
     return content, listed
 
 
 def check_file(path: Path) -> None:
-    """Compare a file with the record of the run or export it is in; nothing is said of one that no record names.
+    """Compare a file with the record of the run or export it is in; nothing is said of one that no
+    record names.
 
     Raises:
         Damaged: it has another size or checksum.
@@ -102,8 +113,11 @@ def check_files(folder: Path, patterns: Iterable[str]) -> None:
                 check_file(path)
 
 
-def faults_of(folder: Path, record: str, progress: Callable[[int], None] = lambda n_bytes: None) -> list[Fault] | None:
-    """Read every file that a record names again and list those that are not as written; None for an older record.
+def faults_of(
+    folder: Path, record: str, progress: Callable[[int], None] = lambda n_bytes: None
+) -> list[Fault] | None:
+    """Read every file that a record names again and list those that are not as written; None for an
+    older record.
 
     `progress` is called with the bytes of each.
 
@@ -128,7 +142,9 @@ def _what_is_wrong(path: Path, expected: tuple[int, int]) -> str | None:
         size = path.stat().st_size
         if size != expected[0]:
             return f"{size} bytes, expected {expected[0]}"
-        return None if crc32_of_file(path) == expected[1] else "its bytes do not match their checksum"
+        return (
+            None if crc32_of_file(path) == expected[1] else "its bytes do not match their checksum"
+        )
     except FileNotFoundError:
         return "the file is missing"
     except OSError as error:
@@ -136,7 +152,9 @@ def _what_is_wrong(path: Path, expected: tuple[int, int]) -> str | None:
 
 
 def _files_of(record: Path) -> Files:
-    """What a record vouches for: nothing, where it is none of ours or damaged, which opening its folder says."""
+    """What a record vouches for: nothing, where it is none of ours or damaged, which opening its
+    folder says.
+    """
     try:
         status = record.stat()
         return _files_of_one(record, status.st_mtime_ns, status.st_size)
@@ -167,6 +185,6 @@ def _checksum(content: Mapping[str, Any]) -> str:
 
 def _damaged(path: Path, why: str) -> str:
     return (
-        f"{path}: damaged ({why}). Restore it from a copy, or make its folder again: probe sweep, or probe export. "
-        "What else is damaged: probe verify DIR"
+        f"{path}: damaged ({why}). Restore it from a copy, or make its folder again: probe "
+        "sweep, or probe export. What else is damaged: probe verify DIR"
     )

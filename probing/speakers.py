@@ -10,15 +10,32 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NO_SPEAKER = frozenset(
-    ("", "-", "--", "?", ".", "na", "n/a", "<na>", "nan", "nat", "none", "null", "nil", "unknown", "unk", "<unk>")
+    (
+        "",
+        "-",
+        "--",
+        "?",
+        ".",
+        "na",
+        "n/a",
+        "<na>",
+        "nan",
+        "nat",
+        "none",
+        "null",
+        "nil",
+        "unknown",
+        "unk",
+        "<unk>",
+    )
 )
 
 
 def known_speakers(column: Iterable[object]) -> NDArray[np.bool_]:
     """Which values of a column of speakers name a person.
 
-    Intervals by speaker, splits and checks for leaks treat the others alike: two utterances of unknown speakers are
-    not of one person. Case, and white space at either end, do not matter.
+    Intervals by speaker, splits and checks for leaks treat the others alike: two utterances of
+    unknown speakers are not of one person. Case, and white space at either end, do not matter.
 
     Args:
         column: one value an utterance: text or missing (None, NaN, pandas.NA).

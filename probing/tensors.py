@@ -29,8 +29,8 @@ def save_arrays(path: Path, tensors: Mapping[str, NDArray[Any]]) -> None:
 def errors_of_the_disk(path: Path) -> Iterator[None]:
     """Let writers in other languages raise OSError where the disk is full, as Python does.
 
-    safetensors says `IoError(Os { code: 28, ... })` or `(os error 28)`; torch.save that the `unexpected pos` of its
-    archive is wrong, or that a write failed.
+    safetensors says `IoError(Os { code: 28, ... })` or `(os error 28)`; torch.save that the
+    `unexpected pos` of its archive is wrong, or that a write failed.
     """
     try:
         yield
@@ -41,6 +41,9 @@ def errors_of_the_disk(path: Path) -> Iterator[None]:
     except RuntimeError as error:
         if isinstance(error.__context__, OSError):
             raise error.__context__ from error
-        if not any(told in str(error) for told in ("unexpected pos", "file write failed", "PytorchStreamWriter")):
+        if not any(
+            told in str(error)
+            for told in ("unexpected pos", "file write failed", "PytorchStreamWriter")
+        ):
             raise
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error

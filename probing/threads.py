@@ -4,10 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 
 class Threads(ThreadPoolExecutor):
-    """A pool of threads that leaves what it has not begun when its block ends by an error or by Ctrl-C.
-
-    Python's own finishes everything that was handed in first: a bootstrap of 200,000 resamples went on for 40 s after
+    """A pool of threads that leaves what it has not begun when its block ends by an error or by
     Ctrl-C.
+
+    Python's own finishes everything that was handed in first: a bootstrap of 200,000 resamples went
+    on for 40 s after Ctrl-C.
     """
 
     def __exit__(self, *error: object) -> None:

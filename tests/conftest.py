@@ -1,4 +1,6 @@
-"""One thread a process, as the tests run in one process a core; which files share a process, and which come first."""
+"""One thread a process, as the tests run in one process a core; which files share a process, and
+which come first.
+"""
 
 import os
 import re
@@ -10,12 +12,13 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch; processes started by a test have it too
-settings.register_profile("alike", deadline=None, derandomize=True)  # on every machine, whatever else runs there
+# before anything imports torch; processes started by a test have it too
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# on every machine, whatever else runs there
+settings.register_profile("alike", deadline=None, derandomize=True)
 settings.load_profile("alike")
-if (
-    signal.getsignal(signal.SIGINT) == signal.SIG_IGN
-):  # started in the background of a shell: Ctrl-C is tested all the same
+# started in the background of a shell: Ctrl-C is tested all the same
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 COPIED = "files whose processes are copied of one that has imported everything"
@@ -40,11 +43,19 @@ SLOWEST = (
 @cache
 def copies(file: Path) -> bool:
     """Whether tests of a file start processes by support/processes.py."""
-    return bool(re.search(r"^(from|import) (processes|faults\.long)\b", file.read_text(encoding="utf-8"), re.MULTILINE))
+    return bool(
+        re.search(
+            r"^(from|import) (processes|faults\.long)\b",
+            file.read_text(encoding="utf-8"),
+            re.MULTILINE,
+        )
+    )
 
 
 class ByFile(LoadScopeScheduling):
-    """A file runs in one process, so that it makes its fixtures once; those of copied processes run all in one."""
+    """A file runs in one process, so that it makes its fixtures once; those of copied processes run
+    all in one.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.split("::")[0]
@@ -61,6 +72,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def turn(item: pytest.Item) -> int:
         if copies(item.path):
             return -1
-        return next((i for i, file in enumerate(SLOWEST) if item.path.as_posix().endswith(file)), len(SLOWEST))
+        return next(
+            (i for i, file in enumerate(SLOWEST) if item.path.as_posix().endswith(file)),
+            len(SLOWEST),
+        )
 
     items.sort(key=turn)

@@ -1,7 +1,8 @@
 """Views: the rows of one layer or many, read in blocks that fit the memory.
 
-On the pooled tier a row is an utterance: its mean over time, or mean and deviation side by side. On the frames tier an
-utterance gives up to `frames_per_utterance` rows, its frames at even distances. Two caches are joined by utterance id.
+On the pooled tier a row is an utterance: its mean over time, or mean and deviation side by side. On
+the frames tier an utterance gives up to `frames_per_utterance` rows, its frames at even distances.
+Two caches are joined by utterance id.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ class View:
     cache: an open cache. layers: those of interest.
     table: utterances, rows of `cache.utterances`.
     tier: `pooled` or `frames`.
-    deviation: pooled tier: rows are mean and standard deviation, 2 D wide, instead of the mean alone.
-    picked: frames tier: the frames of each utterance that are rows.
+    deviation: pooled tier: rows are mean and standard deviation, 2 D wide, instead of the mean
+    alone. picked: frames tier: the frames of each utterance that are rows.
     """
 
     cache: Cache
@@ -55,32 +56,51 @@ class View:
 
     @cached_property
     def _places(self) -> pd.DataFrame:
-        """Where the cache has the utterances, without the columns of text, which cost most where rows are taken."""
+        """Where the cache has the utterances, without the columns of text, which cost most where
+        rows are taken.
+        """
         return self.table[["shard", "row"]]
 
     def counts(self) -> NDArray[np.int64]:
         """Rows of each utterance, (N,)."""
-        return np.array([len(frames) for frames in self.picked] if self.picked else np.ones(len(self.table)), np.int64)
+        return np.array(
+            [len(frames) for frames in self.picked] if self.picked else np.ones(len(self.table)),
+            np.int64,
+        )
 
     def rows(self, layers: Sequence[int], positions: Array) -> list[Array]:
-        """Rows of the utterances at `positions`, one after the other: (rows, width) a layer, in the cache's type."""
+        """Rows of the utterances at `positions`, one after the other: (rows, width) a layer, in the
+        cache's type.
+        """
         if self.tier == "pooled":
             pooled = self.cache.pooled(layers, self._places.iloc[positions])
-            return list(pooled.reshape(len(pooled), len(positions), -1) if self.deviation else pooled[:, :, 0])
+            return list(
+                pooled.reshape(len(pooled), len(positions), -1)
+                if self.deviation
+                else pooled[:, :, 0]
+            )
         blocks: list[list[Array]] = [[] for _ in layers]
-        for name, position in zip(self.table["utterance_id"].iloc[positions], positions, strict=True):
+        for name, position in zip(
+            self.table["utterance_id"].iloc[positions], positions, strict=True
+        ):
             clip = self.cache.frames([name], layers)[0]
             for i in range(len(blocks)):
                 blocks[i].append(clip[i, self.picked[position]])
         return [np.concatenate(of_layer) for of_layer in blocks]
 
     def at_once(self, n_layers: int, memory_gb: float) -> int:
-        """How many utterances' rows of some layers fit the memory as float64, with as much again to work in."""
+        """How many utterances' rows of some layers fit the memory as float64, with as much again to
+        work in.
+        """
         per_utterance = 8 * n_layers * self.width * max(1, int(self.counts().max(initial=1)))
         return int(np.clip(memory_gb * 1e9 / (2 * per_utterance), 1, UTTERANCES_AT_ONCE))
 
-    def blocks(self, layers: Sequence[int], memory_gb: float) -> Iterator[tuple[Array, list[Array]]]:
-        """Utterances in order, as many at once as `memory_gb` allows: their positions and `rows`."""
+    def blocks(
+        self, layers: Sequence[int], memory_gb: float
+    ) -> Iterator[tuple[Array, list[Array]]]:
+        """Utterances in order, as many at once as `memory_gb` allows: their positions
+        and `rows`.
+        """
         for positions in parts(len(self.table), self.at_once(len(layers), memory_gb)):
             yield positions, self.rows(layers, positions)
 
@@ -124,23 +144,28 @@ def views(
         frames_per_utterance: frames tier: so many of each utterance, at even distances.
 
     Raises:
-        ProbeError: no such layer or tier, no utterances in common, or on the frames tier other numbers of frames.
+        ProbeError: no such layer or tier, no utterances in common, or on the frames tier other
+            numbers of frames.
     """
     if frames_per_utterance < 1:
         raise ProbeError(f"frames_per_utterance={frames_per_utterance}: expected 1 or more")
     if deviation and tier != "pooled":
-        raise ProbeError(f"deviation with tier={tier!r}: a frame has no deviation over time. Leave it out")
+        raise ProbeError(
+            f"deviation with tier={tier!r}: a frame has no deviation over time. Leave it out"
+        )
     chosen = []
     for cache, layers in given:
         chosen.append(list(cache.layers if layers is None else layers))
         missing = [k for k in chosen[-1] if k not in cache.layers]
         if missing or not chosen[-1]:
             asked = f"no layer {missing[0]}" if missing else "no layers asked for"
-            raise ProbeError(f"{cache.folder}: {asked}; it has {cache.layers[0]}..{cache.layers[-1]}")
+            raise ProbeError(
+                f"{cache.folder}: {asked}; it has {cache.layers[0]}..{cache.layers[-1]}"
+            )
         if tier not in cache.tiers:
             raise ProbeError(
-                f"{cache.folder}: no tier {tier!r}, only {', '.join(cache.tiers)}. Extract again with --{tier} into "
-                "another folder, or compare the pooled tier"
+                f"{cache.folder}: no tier {tier!r}, only {', '.join(cache.tiers)}. Extract again "
+                f"with --{tier} into another folder, or compare the pooled tier"
             )
     first = given[0][0]
     tables = [first.select(where).reset_index(drop=True)]
@@ -150,9 +175,15 @@ def views(
         there = cache.utterances.set_index("utterance_id", drop=False)
         tables.append(there.loc[tables[0]["utterance_id"]].reset_index(drop=True))
     if tables[0].empty:
-        others = " that are also in " + ", ".join(str(cache.folder) for cache, _ in given[1:]) if given[1:] else ""
+        others = (
+            " that are also in " + ", ".join(str(cache.folder) for cache, _ in given[1:])
+            if given[1:]
+            else ""
+        )
         values = list(where.values()) if isinstance(where, Mapping) else [where]
-        named = argument("where", values[0] if len(values) == 1 and isinstance(values[0], str) else None)
+        named = argument(
+            "where", values[0] if len(values) == 1 and isinstance(values[0], str) else None
+        )
         splits = ", ".join(sorted(map(str, first.utterances["split"].unique())))
         raise ProbeError(f"{first.folder}: no utterances for {named}{others}. Its splits: {splits}")
     picked: tuple[Array, ...] = ()
@@ -162,8 +193,9 @@ def views(
         if apart.any():
             i = int(apart.argmax())
             raise ProbeError(
-                f"{tables[0]['utterance_id'][i]} has {' and '.join(map(str, n_frames[:, i]))} frames: these backbones "
-                f"have other frame rates or crops. Compare them with {argument('tier', 'pooled')}"
+                f"{tables[0]['utterance_id'][i]} has {' and '.join(map(str, n_frames[:, i]))} "
+                "frames: these backbones have other frame rates or crops. Compare them with "
+                f"{argument('tier', 'pooled')}"
             )
         picked = tuple(_spread(int(n), frames_per_utterance) for n in n_frames.min(axis=0))
     return [

@@ -12,7 +12,8 @@ from probing.extraction import Options
 
 
 class Waveforms:
-    """Waveforms of the utterances of a cache, decoded, cropped and heard as they were for its extraction.
+    """Waveforms of the utterances of a cache, decoded, cropped and heard as they were for its
+    extraction.
 
     Args:
         cache: an open cache.
@@ -23,10 +24,14 @@ class Waveforms:
         ProbeError: the cache does not say how it was made, or the folder is not there.
     """
 
-    def __init__(self, cache: Cache, audio_root: Path | None = None, cropping: Cropping | None = None) -> None:
+    def __init__(
+        self, cache: Cache, audio_root: Path | None = None, cropping: Cropping | None = None
+    ) -> None:
         about = cache.about
         if not about.get("options"):
-            raise ProbeError(f"{cache.folder}: does not say how its audio was read, so it cannot be read again")
+            raise ProbeError(
+                f"{cache.folder}: does not say how its audio was read, so it cannot be read again"
+            )
         options = Options(**about["options"])
         self.cropping, self.view = cropping or options.cropping, options.heard_through
         if audio_root is None:  # the demo corpus may have moved with the package
@@ -35,7 +40,9 @@ class Waveforms:
         self.root, self.cache = Path(audio_root), cache
         if not self.root.is_dir():
             where = argument("audio_root", "DIR")
-            raise ProbeError(f"{self.root}: the audio of {cache.folder} is not there. Say where: {where}")
+            raise ProbeError(
+                f"{self.root}: the audio of {cache.folder} is not there. Say where: {where}"
+            )
 
     def load(self, utterance_id: str, path: str) -> Waveform:
         """The waveform (n,) at 16 kHz of an utterance with its `path`, as in `cache.utterances`.
@@ -47,5 +54,11 @@ class Waveforms:
             waveform = load_audio(self.root / path, self.cropping)
         except UnusableAudio as error:
             where = argument("audio_root", "DIR")
-            raise ProbeError(f"{self.root / path}: {error}. Say where the audio is now: {where}") from None
-        return waveform if self.view is None else self.cropping.apply(self.view.apply(waveform, utterance_id))
+            raise ProbeError(
+                f"{self.root / path}: {error}. Say where the audio is now: {where}"
+            ) from None
+        return (
+            waveform
+            if self.view is None
+            else self.cropping.apply(self.view.apply(waveform, utterance_id))
+        )

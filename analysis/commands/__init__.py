@@ -1,1 +1,3 @@
-"""The command line: one file a command, each a thin skin over a function of `probing` or `analysis`."""
+"""The command line: one file a command, each a thin skin over a function of `probing` or
+`analysis`.
+"""

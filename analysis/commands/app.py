@@ -1,4 +1,6 @@
-"""The command line, a thin skin over functions that a notebook calls with the same names and defaults."""
+"""The command line, a thin skin over functions that a notebook calls with the same names and
+defaults.
+"""
 
 import shlex
 import sys
@@ -51,8 +53,10 @@ class ProbeGroup(InterruptibleGroup):
 
 app = typer.Typer(
     cls=ProbeGroup,
-    help="Which layers of a speech model carry the information? Cache every hidden layer once, probe them all.",
-    epilog="Start here, no download and no GPU: probe demo. Its steps are probe extract, then probe sweep.",
+    help="Which layers of a speech model carry the information? Cache "
+    "every hidden layer once, probe them all.",
+    epilog="Start here, no download and no GPU: probe demo. Its "
+    "steps are probe extract, then probe sweep.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -71,15 +75,17 @@ def _print_version(asked: bool) -> None:
 def import_modules(
     show_version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Name the version, and end."),
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Name the version, and end."
+        ),
     ] = False,
     modules: Annotated[
         list[str] | None,
         typer.Option(
             "--import",
             metavar="MODULE",
-            help="Import a module of your own first, for the heads, corpora, backbone families, metrics or plots that "
-            "it adds; may be given again. It runs its code.",
+            help="Import a module of your own first, for the heads, corpora, backbone families, "
+            "metrics or plots that it adds; may be given again. It runs its code.",
         ),
     ] = None,
 ) -> None:

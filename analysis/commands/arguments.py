@@ -15,42 +15,66 @@ CorpusSpec = Annotated[
         "--corpus",
         metavar="SPEC",
         autocompletion=corpora,
-        help="'demo' (embedded); a manifest .csv, .tsv, .parquet or .jsonl with the column path and optionally "
-        "label,utterance_id,speaker,attack,split and any others; NAME:ROOT, as asvspoof2019-la:ROOT; a folder of "
-        "audio, with or without real and fake in it; or hf:NAME of Hugging Face; probe corpus list has the names.",
+        help="'demo' (embedded); a manifest .csv, .tsv, .parquet or .jsonl with the column path "
+        "and optionally label,utterance_id,speaker,attack,split and any others; NAME:ROOT, "
+        "as asvspoof2019-la:ROOT; a folder of audio, with or without real and fake in it; or "
+        "hf:NAME of Hugging Face; probe corpus list has the names.",
     ),
 ]
 AudioRoot = Annotated[
     Path | None,
-    typer.Option("--audio-root", help="Folder that the paths of a manifest start from [default: the manifest's own]."),
+    typer.Option(
+        "--audio-root",
+        help="Folder that the paths of a manifest start from [default: the manifest's own].",
+    ),
 ]
 Device = Annotated[
-    str, typer.Option(autocompletion=devices, help="auto (a GPU where there is one), cpu, cuda, cuda:1, xpu, mps.")
+    str,
+    typer.Option(
+        autocompletion=devices, help="auto (a GPU where there is one), cpu, cuda, cuda:1, xpu, mps."
+    ),
 ]
 Wait = Annotated[
-    float, typer.Option(min=0, metavar="SECONDS", help="Wait so long for another process that writes to this cache.")
+    float,
+    typer.Option(
+        min=0, metavar="SECONDS", help="Wait so long for another process that writes to this cache."
+    ),
 ]
 CorpusName = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Of the corpora evaluated on, which [default: the first].")
+    str | None,
+    typer.Option(metavar="NAME", help="Of the corpora evaluated on, which [default: the first]."),
 ]
 
-RunFolders = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or one folder with runs.")]
+RunFolders = Annotated[
+    list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or one folder with runs.")
+]
 
 Labels = Annotated[
     str | None,
-    typer.Option(metavar="FILE", help="Table with the target: csv, tsv or parquet with utterance_id and the column."),
+    typer.Option(
+        metavar="FILE",
+        help="Table with the target: csv, tsv or parquet with utterance_id and the column.",
+    ),
 ]
 
-Layers = Annotated[str | None, typer.Option(metavar="LIST", help="Layers, as 0:12 or 0,4,8 [default: all].")]
+Layers = Annotated[
+    str | None, typer.Option(metavar="LIST", help="Layers, as 0:12 or 0,4,8 [default: all].")
+]
 
-Tier = Annotated[str, typer.Option(help="pooled (one row an utterance) or frames (8 of each utterance).")]
+Tier = Annotated[
+    str, typer.Option(help="pooled (one row an utterance) or frames (8 of each utterance).")
+]
 
 Where = Annotated[
-    str | None, typer.Option(metavar="QUERY", help="Only these utterances, as \"split == 'dev'\" [default: all].")
+    str | None,
+    typer.Option(
+        metavar="QUERY", help="Only these utterances, as \"split == 'dev'\" [default: all]."
+    ),
 ]
 
 CacheAudio = Annotated[
-    Path | None, typer.Option("--audio-root", help="Folder of the cache's audio [default: where it was].")
+    Path | None,
+    typer.Option("--audio-root", help="Folder of the cache's audio [default: where it was]."),
 ]
 
 MemoryGB = Annotated[float, typer.Option(min=0.1, help="Most memory for features.")]
@@ -65,11 +89,13 @@ HeadName = Annotated[
         "--head",
         metavar="NAME",
         autocompletion=heads_of_run,
-        help="As weighted-sum+linear-depth-06, linear-layer-06, or a kind, as weighted-sum+linear [default: the one "
-        "that the run's finding names].",
+        help="As weighted-sum+linear-depth-06, linear-layer-06, or a kind, as weighted-sum+linear "
+        "[default: the one that the run's finding names].",
     ),
 ]
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, as analysis/README.md says, and no tables.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print JSON, as analysis/README.md says, and no tables.")
+]
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run.")]

@@ -34,23 +34,30 @@ def attack(
     machine: Annotated[Machine, Only("device", "batch_size")],
     against: Annotated[
         list[Path] | None,
-        typer.Option(metavar="RUN", help="A run of another backbone that judges as well; may be given again."),
+        typer.Option(
+            metavar="RUN", help="A run of another backbone that judges as well; may be given again."
+        ),
     ] = None,
     folder: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Folder of table and pictures [default: NAME.attack]."),
+        typer.Option(
+            "--out", metavar="DIR", help="Folder of table and pictures [default: NAME.attack]."
+        ),
     ] = None,
     keep: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Keep clips, clean and attacked, as wav with a manifest.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Keep clips, clean and attacked, as wav with a manifest."),
     ] = None,
     corpus: CorpusName = None,
     audio_root: CacheAudio = None,
 ) -> None:
-    """Say how easily small changes of the waveform turn the score, where the model is known and where it is not.
+    """Say how easily small changes of the waveform turn the score, where the model is known and
+    where it is not.
 
-    FGSM and PGD change eval clips by at most EPS steps of 16-bit samples, along the slope of the score of a layer's
-    probe, or of a head. The same probe judges the clips (white box), and those of other layers and runs (black box).
-    With --smooth, judges score noised copies as well, and what that gives and costs is said.
+    FGSM and PGD change eval clips by at most EPS steps of 16-bit samples, along the slope of the
+    score of a layer's probe, or of a head. The same probe judges the clips (white box), and those
+    of other layers and runs (black box). With --smooth, judges score noised copies as well, and
+    what that gives and costs is said.
 
     \b
     probe attack results/demo.run
@@ -98,7 +105,10 @@ def _say_left_out(found: "Attacks", n_clips: int) -> None:
     """Say if fewer clips were drawn than asked for, and which could not be used."""
     n_drawn = len(found.trials) + len(found.left_out)
     if n_drawn < n_clips - 1:
-        console.print(f"Note: eval has {n_drawn // 2} utterances of the smaller class: {n_drawn} clips were drawn.")
+        console.print(
+            f"Note: eval has {n_drawn // 2} utterances of the "
+            f"smaller class: {n_drawn} clips were drawn."
+        )
     for name, why in found.left_out.items():
         console.print(f"{name}: {why}; left out", markup=False)
 
@@ -111,7 +121,9 @@ def _write(found: "Attacks", folder: Path, sentence: str) -> list[Path]:
     if found.smoothing:
         axes["attack-smoothed"] = draw(found, found.smoothing.smooth)
     names = {f"{name}.{kind}" for name in ("attack", "attack-smoothed") for kind in style.FIGURES}
-    with replaced_folder(folder, {ABOUT, "attack.csv", "clips.csv", "finding.txt", *names}) as partial:
+    with replaced_folder(
+        folder, {ABOUT, "attack.csv", "clips.csv", "finding.txt", *names}
+    ) as partial:
         write_about(partial, "attack", found.run, found.run.corpus, found.about())
         found.table.to_csv(partial / "attack.csv", index=False)
         found.trials.to_csv(partial / "clips.csv", index=False)

@@ -35,12 +35,18 @@ def info(folder: CacheFolder, as_json: AsJson = False) -> None:
     manifest = import_module("cache.manifest")
     about = opened.about
     state = (
-        "finished" if opened.finished else f"unfinished: {opened.n_planned - len(opened) - len(opened.failures)} to go"
+        "finished"
+        if opened.finished
+        else f"unfinished: {opened.n_planned - len(opened) - len(opened.failures)} to go"
     )
     counted = {"split", "label"} <= set(opened.utterances.columns)
     counts = opened.utterances.astype(str).groupby(["split", "label"]).size() if counted else None
     if as_json:
-        known = {"backbone": about.get("backbone"), "corpus": about.get("corpus"), "spec": about.get("corpus_spec")}
+        known = {
+            "backbone": about.get("backbone"),
+            "corpus": about.get("corpus"),
+            "spec": about.get("corpus_spec"),
+        }
         print_json(
             {
                 "folder": str(folder),
@@ -64,14 +70,18 @@ def info(folder: CacheFolder, as_json: AsJson = False) -> None:
     rows = {
         "backbone": about.get("backbone"),
         "corpus": f"{about.get('corpus')} ({about.get('corpus_spec')})",
-        "utterances": f"{len(opened)} of {opened.n_planned}, {len(opened.failures)} could not be used",
+        "utterances": f"{len(opened)} of {opened.n_planned}, "
+        f"{len(opened.failures)} could not be used",
         "audio": duration(float(opened.utterances["n_samples"].sum()) / 16_000),
         "layers": f"{manifest.describe_layers(opened.layers)}, {opened.dim} wide",
         "tiers": ", ".join(f"{tier} ({dtype})" for tier, dtype in opened.tiers.items()),
         "size": f"{size(opened.n_bytes)} in {len(opened.manifest.shards)} shards",
         "fingerprint": opened.id,
     }
-    for name, value in {**rows, **{f"  {key}": value for key, value in opened.fingerprint.items()}}.items():
+    for name, value in {
+        **rows,
+        **{f"  {key}": value for key, value in opened.fingerprint.items()},
+    }.items():
         out.print(f"{name:<14} {value}", markup=False)
     if counts is not None:
         print_counts(counts.rename("utterances").reset_index())
@@ -79,7 +89,9 @@ def info(folder: CacheFolder, as_json: AsJson = False) -> None:
 
 @cache_app.command()
 def verify(folder: CacheFolder) -> None:
-    """Read every byte of a cache again and name what is damaged; exit code 1 if anything is. Also: probe verify."""
+    """Read every byte of a cache again and name what is damaged; exit code 1 if anything is. Also:
+    probe verify.
+    """
     expect(folder, CACHE)
     verify_cache(folder)
 
@@ -89,7 +101,8 @@ def verify(folder: CacheFolder) -> None:
 def repair(
     folder: CacheFolder,
     corpus: Annotated[
-        str | None, typer.Option(metavar="SPEC", help="Where the corpus is now [default: where it was].")
+        str | None,
+        typer.Option(metavar="SPEC", help="Where the corpus is now [default: where it was]."),
     ] = None,
     audio_root: AudioRoot = None,
     *,
@@ -105,14 +118,16 @@ def repair(
 def merge(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the cache to make.")],
     parts: Annotated[
-        list[Path] | None, typer.Argument(metavar="[PART]...", help="Its parts [default: DIR.part-* beside it].")
+        list[Path] | None,
+        typer.Argument(metavar="[PART]...", help="Its parts [default: DIR.part-* beside it]."),
     ] = None,
     wait: Wait = 0,
 ) -> None:
     """Make one cache of the parts that `probe extract DIR --part I/N` made.
 
-    It is the cache that a single job would have made. Shards are linked, which takes no space and no time, or copied
-    where the file system has no links. Parts of other models, options or corpora are refused, so are unfinished ones.
+    It is the cache that a single job would have made. Shards are linked, which takes no space and
+    no time, or copied where the file system has no links. Parts of other models, options or corpora
+    are refused, so are unfinished ones.
 
     \b
     probe cache merge wavlm.cache                                            the parts are beside it
@@ -127,6 +142,9 @@ def merge(
     with progress_line("Merging", total, "bytes") as line:
         merging.merge(folder, found, line.advance, wait=wait, say=console.print)
     console.print(
-        f"{folder}: {several(len(found), 'part')}, {size(total)}. The parts are no longer needed: {found[0]} and so on."
+        f"{folder}: {several(len(found), 'part')}, {size(total)}. The parts are no longer "
+        f"needed: {found[0]} and so on."
     )
-    console.print(f"Check every byte: probe cache verify {quoted(folder)}\nNext: probe sweep {quoted(folder)}")
+    console.print(
+        f"Check every byte: probe cache verify {quoted(folder)}\nNext: probe sweep {quoted(folder)}"
+    )

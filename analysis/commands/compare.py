@@ -31,18 +31,24 @@ def compare(
         str,
         typer.Option(
             metavar="NAME",
-            help="What to compare: linear, the probe at the layer chosen on dev, or a head at full depth, as "
-            "weighted-sum+linear.",
+            help="What to compare: linear, the probe at the layer chosen on dev, or a head at "
+            "full depth, as weighted-sum+linear.",
         ),
     ] = "linear",
     corpus: CorpusName = None,
     resamples: Annotated[
-        int | None, typer.Option(min=100, help="Bootstrap resamples [default: as many as the first run's].")
+        int | None,
+        typer.Option(min=100, help="Bootstrap resamples [default: as many as the first run's]."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the bootstrap [default: that of the first run].")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the bootstrap [default: that of the first run].")
+    ] = None,
     as_json: AsJson = False,
     folder: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder for the tables as csv and the figures.")
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="DIR", help="Folder for the tables as csv and the figures."
+        ),
     ] = None,
     *,
     tables: TableFiles,
@@ -65,12 +71,25 @@ def compare(
     if as_json:
         first = found.runs[0]
         runs_found = found.table.rename_axis("run").reset_index()
-        print_json({"corpus": first.corpus, "runs": runs_found, "pairs": found.pairs, "sentence": found.sentence})
+        print_json(
+            {
+                "corpus": first.corpus,
+                "runs": runs_found,
+                "pairs": found.pairs,
+                "sentence": found.sentence,
+            }
+        )
     else:
         _show(found)
-    tables.write(found.table.reset_index(), found.ranked.reset_index(), f"On {found.runs[0].corpus}")
+    tables.write(
+        found.table.reset_index(), found.ranked.reset_index(), f"On {found.runs[0].corpus}"
+    )
     if folder:
-        pictures = [f"{name}.{kind}" for name in ("ranking", "layer-curve", "pareto") for kind in ("png", "svg")]
+        pictures = [
+            f"{name}.{kind}"
+            for name in ("ranking", "layer-curve", "pareto")
+            for kind in ("png", "svg")
+        ]
         files = ("comparison.csv", "pairs.csv", *pictures)
         with status_line("Drawing"), replaced_folder(folder, files) as partial:
             drawn = {"ranking": found.ranking(), "layer-curve": found.layer_curve()}
@@ -89,7 +108,11 @@ def compare(
 def _show(found: "Comparison") -> None:
     """Ranking, differences and the sentence on the terminal."""
     shown = Table(
-        box=None, padding=(0, 1, 0, 0), header_style="bold", title=f"On {found.runs[0].corpus}", title_justify="left"
+        box=None,
+        padding=(0, 1, 0, 0),
+        header_style="bold",
+        title=f"On {found.runs[0].corpus}",
+        title_justify="left",
     )
     number_of = {name: str(number) for number, name in enumerate(found.table.index, 1)}
     for name, number in number_of.items():
@@ -97,7 +120,9 @@ def _show(found: "Comparison") -> None:
     for column in ("", *found.ranked.columns):
         shown.add_column(column.removesuffix(" of these"), justify="right", no_wrap=True)
     for name, row in found.ranked.iterrows():
-        shown.add_row(number_of[name], *row.str.replace("not measured", "-").str.replace("none shown", "-"))
+        shown.add_row(
+            number_of[name], *row.str.replace("not measured", "-").str.replace("none shown", "-")
+        )
     out.print(shown)
     out.print(import_module("analysis.runs.comparison").LEGEND)
     below = "above" if found.metric.higher_is_better else "below"

@@ -1,4 +1,5 @@
-"""What a shell completes behind an option: names of heads, backbones, plots, metrics and all else that is named.
+"""What a shell completes behind an option: names of heads, backbones, plots, metrics and all else
+that is named.
 
     plot: Annotated[str, typer.Argument(autocompletion=among(PLOTS))]
 
@@ -34,14 +35,20 @@ def among(names: Iterable[str]) -> Callable[[str], list[str]]:
 def _heads(incomplete: str) -> list[str]:
     from probing.heads.kinds import BACKENDS, MERGES
 
-    return among(["none", *(f"{merge}+{backend}" for merge, backend in product(MERGES, BACKENDS))])(incomplete)
+    return among(["none", *(f"{merge}+{backend}" for merge, backend in product(MERGES, BACKENDS))])(
+        incomplete
+    )
 
 
 def _backbones(incomplete: str) -> list[str]:
     from probing.backbones.checkpoint import EMBEDDED, FEATURES, WELL_KNOWN
 
     names = [EMBEDDED, *FEATURES, *WELL_KNOWN]
-    return [name for name in [*names, *(f"random:{name}" for name in names)] if name.startswith(incomplete)]
+    return [
+        name
+        for name in [*names, *(f"random:{name}" for name in names)]
+        if name.startswith(incomplete)
+    ]
 
 
 def _metrics(incomplete: str) -> list[str]:
@@ -54,7 +61,9 @@ def corpora(incomplete: str) -> list[str]:
     """Complete the corpora known by name, of which those with a ROOT end in a colon."""
     from probing.corpora import KNOWN
 
-    return [name for name in ["demo", *(f"{name}:" for name in KNOWN)] if name.startswith(incomplete)]
+    return [
+        name for name in ["demo", *(f"{name}:" for name in KNOWN)] if name.startswith(incomplete)
+    ]
 
 
 def heads_of_run(incomplete: str) -> list[str]:

@@ -10,9 +10,12 @@ from analysis.runs.kinds import CACHE, RUN, expect, kind_of
 
 
 def config(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run, or of a cache.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Folder of the run, or of a cache.")
+    ],
 ) -> None:
-    """Print the options that made a run, or a cache, as a file for --config; every option is written out.
+    """Print the options that made a run, or a cache, as a file for --config; every option is
+    written out.
 
     Folders are those recorded, so that a relative one starts where the command was typed.
 
@@ -36,7 +39,9 @@ def config(
 
         run = Run(folder)
         values = rerun.config(run)
-        command = " ".join(["probe", *(f"--import {module}" for module in rerun.own_modules(run)), "sweep"])
+        command = " ".join(
+            ["probe", *(f"--import {module}" for module in rerun.own_modules(run)), "sweep"]
+        )
     out.print(f"# {command} --config FILE", markup=False)
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=10_000)
     out.print(text.rstrip(), markup=False, soft_wrap=True)

@@ -1,7 +1,7 @@
 """Options of a command from a YAML file, which `--config FILE` names; what is typed beside it wins.
 
-Keys are the flags without dashes, as `max_seconds`, and arguments as the page of help calls them, as `cache`. Paths are
-those of a command line: relative to the folder where the command is typed.
+Keys are the flags without dashes, as `max_seconds`, and arguments as the page of help calls them,
+as `cache`. Paths are those of a command line: relative to the folder where the command is typed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ ConfigFile = Annotated[
     typer.Option(
         "--config",
         metavar="FILE",
-        help="Options from a YAML file, by their names here; what is typed wins; - reads standard input.",
+        help="Options from a YAML file, by their names here; what "
+        "is typed wins; - reads standard input.",
         is_eager=True,
         expose_value=False,
         callback=lambda ctx, value: _take(ctx, value),
@@ -46,7 +47,9 @@ def with_config(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(**typed)
 
     before = inspect.signature(function, eval_str=True)
-    added = inspect.Parameter("config", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=ConfigFile)
+    added = inspect.Parameter(
+        "config", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=ConfigFile
+    )
     command.__signature__ = before.replace(  # type: ignore[attr-defined]
         parameters=[*before.parameters.values(), added]
     )
@@ -63,17 +66,26 @@ def read_config(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        with open(sys.stdin.fileno() if str(path) == "-" else path, "rb", closefd=str(path) != "-") as file:
+        with open(
+            sys.stdin.fileno() if str(path) == "-" else path, "rb", closefd=str(path) != "-"
+        ) as file:
             text = file.read(MOST_BYTES + 1)
     except OSError as error:
-        raise ProbeError(f"{path}: cannot be read ({error.strerror}). Expected a YAML file of options") from None
+        raise ProbeError(
+            f"{path}: cannot be read ({error.strerror}). Expected a YAML file of options"
+        ) from None
     if len(text) > MOST_BYTES:
-        raise ProbeError(f"{path}: has more than {MOST_BYTES:,} bytes. Expected a YAML file of options")
+        raise ProbeError(
+            f"{path}: has more than {MOST_BYTES:,} bytes. Expected a YAML file of options"
+        )
     try:
-        # BaseLoader takes no word for another type: `normalize: off` and `positive: no` stay what was written
+        # BaseLoader takes no word for another type: `normalize: off` and `positive: no` stay what
+        # was written
         root = yaml.compose(text.decode("utf-8"), Loader=yaml.BaseLoader)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise ProbeError(f"{path}: is no YAML ({_reason(error)}). Expected lines as: seeds: 3") from None
+        raise ProbeError(
+            f"{path}: is no YAML ({_reason(error)}). Expected lines as: seeds: 3"
+        ) from None
     if root is None:
         return {}
     if not isinstance(root, yaml.MappingNode):
@@ -85,7 +97,10 @@ def read_config(path: Path) -> dict[str, Any]:
             raise ProbeError(f"{path}, line {line}: {name} is there twice. Leave one out")
         parts = value.value if isinstance(value, yaml.SequenceNode) else [value]
         if not all(isinstance(part, yaml.ScalarNode) for part in parts):
-            raise ProbeError(f"{path}, line {line}: {name} has parts of its own. Expected a value, or a list of values")
+            raise ProbeError(
+                f"{path}, line {line}: {name} has parts of its own. "
+                "Expected a value, or a list of values"
+            )
         texts = [str(part.value) for part in parts]
         found[name] = texts if isinstance(value, yaml.SequenceNode) else texts[0]
         if isinstance(value, yaml.ScalarNode) and value.style is None and texts[0] in (*NONE, ""):
@@ -101,7 +116,8 @@ def _reason(error: Exception) -> str:
 
 
 def key_of(param: Any) -> str:
-    """What a configuration calls a parameter of a command: its flag without dashes, or its argument as help has it.
+    """What a configuration calls a parameter of a command: its flag without dashes, or its argument
+    as help has it.
 
     `--max-seconds` is `max_seconds`, `[CACHE]` is `cache`.
     """
@@ -115,7 +131,9 @@ def _take(ctx: typer.Context, path: Path | None) -> None:
     """Make the values of a file the defaults of the command."""
     if path is None or ctx.resilient_parsing:
         return
-    known: dict[str, Any] = {key_of(param): param for param in ctx.command.params if param.name != "config"}
+    known: dict[str, Any] = {
+        key_of(param): param for param in ctx.command.params if param.name != "config"
+    }
     values = _values(read_config(path), known, path, ctx.info_name or "")
     for name, param in known.items():
         if param.name in values and not isinstance(values[param.name], bool):
@@ -127,7 +145,9 @@ def _take(ctx: typer.Context, path: Path | None) -> None:
     ctx.default_map = {**(ctx.default_map or {}), **values}
 
 
-def _values(given: Mapping[str, Any], known: Mapping[str, Any], path: Path, command: str) -> dict[str, Any]:
+def _values(
+    given: Mapping[str, Any], known: Mapping[str, Any], path: Path, command: str
+) -> dict[str, Any]:
     """Name of a parameter -> value as the command line has it."""
     found: dict[str, Any] = {}
     for name, value in given.items():

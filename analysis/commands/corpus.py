@@ -25,18 +25,31 @@ def list_corpora() -> None:
     for name, known in import_module("probing.corpora").KNOWN.items():
         out.print(f"{name + ':ROOT':<21} {known.help}", markup=False)
     out.print(f"{'demo':<21} embedded, human and synthetic speech; train, dev, eval")
-    out.print(f"{'hf:NAME or hf:FOLDER':<21} a data set of Hugging Face; ,label=COLUMN behind it (extra: datasets)")
-    out.print(f"{'my/manifest.csv':<21} your own table with the column path (.csv, .tsv, .parquet, .jsonl)")
+    out.print(
+        f"{'hf:NAME or hf:FOLDER':<21} a data set of Hugging Face; "
+        ",label=COLUMN behind it (extra: datasets)"
+    )
+    out.print(
+        f"{'my/manifest.csv':<21} your own table with the "
+        "column path (.csv, .tsv, .parquet, .jsonl)"
+    )
 
 
 @corpus_app.command()
 def check(
-    spec: Annotated[str, typer.Argument(metavar="SPEC", help="NAME:ROOT, or a manifest; as --corpus of extract.")],
+    spec: Annotated[
+        str,
+        typer.Argument(metavar="SPEC", help="NAME:ROOT, or a manifest; as --corpus of extract."),
+    ],
     audio_root: AudioRoot = None,
-    audio: Annotated[bool, typer.Option("--audio", help="Also decode every file and name those of no use.")] = False,
+    audio: Annotated[
+        bool, typer.Option("--audio", help="Also decode every file and name those of no use.")
+    ] = False,
     workers: Annotated[int, typer.Option(min=1, help="Decoding threads.")] = 2,
 ) -> None:
-    """Compare a corpus with the published counts, name what is missing, and say where to get it; exit code 1 then."""
+    """Compare a corpus with the published counts, name what is missing, and say where to get it;
+    exit code 1 then.
+    """
     checking = import_module("probing.corpora.check")
     found = checking.check_corpus(spec, audio_root=audio_root)
     faults = list(found.faults)
@@ -49,7 +62,11 @@ def check(
     for fault in faults:
         out.print(fault, markup=False)
     if faults:
-        get = f"To get: {found.download}" if found.download else "Mend the manifest, or say --audio-root."
+        get = (
+            f"To get: {found.download}"
+            if found.download
+            else "Mend the manifest, or say --audio-root."
+        )
         out.print(f"{spec}: {len(faults)} faults. {get}", markup=False)
         raise typer.Exit(1)
     out.print(f"{spec}: all is there", markup=False)

@@ -20,27 +20,36 @@ if TYPE_CHECKING:  # at run time it costs torch
 
 def demo(
     folder: Annotated[
-        Path, typer.Option("--out", metavar="FOLDER", help="Folder of the caches, the runs and the report.")
+        Path,
+        typer.Option(
+            "--out", metavar="FOLDER", help="Folder of the caches, the runs and the report."
+        ),
     ] = Path("results"),
     clips: Annotated[
         int | None,
         typer.Option(
             min=4,
             metavar="N",
-            help="A quick look: at most N clips of each split and class, speakers in turn [default: all].",
+            help="A quick look: at most N clips of each split and "
+            "class, speakers in turn [default: all].",
         ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="First weights of every head.")] = 3,
-    resamples: Annotated[int, typer.Option(min=100, help="Bootstrap resamples behind each interval.")] = 1000,
+    resamples: Annotated[
+        int, typer.Option(min=100, help="Bootstrap resamples behind each interval.")
+    ] = 1000,
     device: Device = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace runs made another way.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace runs made another way.")
+    ] = False,
 ) -> None:
-    """Run the whole story on the demo corpus: three backbones, their probes, one report, and what it all says.
+    """Run the whole story on the demo corpus: three backbones, their probes, one report, and what
+    it all says.
 
-    The backbones are the embedded WavLM, the same with random weights, and moonshine, a speech recogniser's encoder.
-    Nothing is downloaded. Takes some three minutes on two cores. The same command again goes on where it stopped, and
-    what is finished is kept.
+    The backbones are the embedded WavLM, the same with random weights, and moonshine, a speech
+    recogniser's encoder. Nothing is downloaded. Takes some three minutes on two cores. The same
+    command again goes on where it stopped, and what is finished is kept.
 
     \b
     probe demo
@@ -49,18 +58,22 @@ def demo(
     check_folder(folder)
     console.print("Loading ...")
     options = SweepOptions(depths=DepthOptions(seeds=tuple(range(seeds))), resamples=resamples)
-    story = import_module("analysis.demo").Story(folder, clips, sweep=options)  # from here on it takes seconds
+    # from here on it takes seconds
+    story = import_module("analysis.demo").Story(folder, clips, sweep=options)
     tell(story, device, as_json=as_json, overwrite=overwrite)
 
 
-def tell(story: "Story", device: str = "auto", *, as_json: bool = False, overwrite: bool = False) -> None:
+def tell(
+    story: "Story", device: str = "auto", *, as_json: bool = False, overwrite: bool = False
+) -> None:
     """Run the story, write its report and picture, and print what it says."""
     analysis, demo = import_module("analysis"), import_module("analysis.demo")
     runs = demo.run(story, device=device, overwrite=overwrite)
     comparison = analysis.compare(runs)
     told = demo.sentences(comparison)
     console.print("\nDrawing the report ...")
-    page = analysis.save_report(runs, story.named("demo.html"), measures=False)  # which take as long as a sweep
+    # which take as long as a sweep
+    page = analysis.save_report(runs, story.named("demo.html"), measures=False)
     picture = analysis.save_figure(comparison.layer_curve(), story.named("demo.png"))
     if as_json:
         folders = [str(run.folder) for run in runs]
@@ -71,12 +84,22 @@ def tell(story: "Story", device: str = "auto", *, as_json: bool = False, overwri
         out.print(f"\n{number}. {sentence}", markup=False)
     made = ", ".join(str(run.folder) for run in runs)
     out.print(f"\nReport:  {page}\nPicture: {picture}\nRuns:    {made}", markup=False)
-    console.print("Next: your own data: probe extract mine.cache --corpus my/manifest.csv, then probe sweep mine.cache")
+    console.print(
+        "Next: your own data: probe extract mine.cache --corpus "
+        "my/manifest.csv, then probe sweep mine.cache"
+    )
 
 
 def _print_ranking(comparison: "Comparison") -> None:
-    """The backbones, the best first, with the figure of the layer of each that was chosen on dev."""
-    shown = Table(box=None, header_style="bold", title=f"\nOn {comparison.runs[0].corpus}", title_justify="left")
+    """The backbones, the best first, with the figure of the layer of each that was
+    chosen on dev.
+    """
+    shown = Table(
+        box=None,
+        header_style="bold",
+        title=f"\nOn {comparison.runs[0].corpus}",
+        title_justify="left",
+    )
     ranked = comparison.ranked
     columns = [comparison.metric.axis, "95 %", "layer", "enough"]
     for name in ("backbone", *columns):

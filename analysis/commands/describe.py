@@ -21,12 +21,18 @@ from analysis.runs.kinds import CACHE, expect
 def describe(
     folder: CacheFolder,
     file: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Table: .csv, .parquet, .tex or .md; - is csv.")
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="Table: .csv, .parquet, .tex or .md; - is csv."
+        ),
     ] = None,
     layers: Layers = None,
     split: Annotated[str, typer.Option(help="Split whose labels are coded.")] = "train",
     target: Annotated[
-        str, typer.Option(metavar="COLUMN", help="Column whose classes are coded, of the corpus or of --labels.")
+        str,
+        typer.Option(
+            metavar="COLUMN", help="Column whose classes are coded, of the corpus or of --labels."
+        ),
     ] = "label",
     labels: Labels = None,
     seeds: Annotated[int, typer.Option(min=1, help="Orders of the utterances.")] = 3,
@@ -34,8 +40,8 @@ def describe(
 ) -> None:
     """Say how few bits the labels take given each layer: minimum description length, online code.
 
-    Compression is about 1 where a layer tells nothing, or, on small sets, as low as the controls: labels shuffled
-    within each portion, and the class frequencies alone.
+    Compression is about 1 where a layer tells nothing, or, on small sets, as low as the controls:
+    labels shuffled within each portion, and the class frequencies alone.
 
     \b
     probe describe results/demo.cache

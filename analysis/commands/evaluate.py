@@ -26,33 +26,43 @@ if TYPE_CHECKING:
 
 @with_options
 def evaluate(
-    scores: Annotated[Path, typer.Argument(metavar="SCORES", help="Scores, higher for bona fide; see below.")],
+    scores: Annotated[
+        Path, typer.Argument(metavar="SCORES", help="Scores, higher for bona fide; see below.")
+    ],
     files: TrialFiles,
-    by: Annotated[str | None, typer.Option(metavar="COLUMNS", help="Decompose by these, as attack,codec.")] = None,
+    by: Annotated[
+        str | None, typer.Option(metavar="COLUMNS", help="Decompose by these, as attack,codec.")
+    ] = None,
     folder: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder for evaluation.csv and DET curves.")
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="DIR", help="Folder for evaluation.csv and DET curves."
+        ),
     ] = None,
     as_json: AsJson = False,
     *,
     bootstrap: BootstrapOptions,
     tables: TableFiles,
 ) -> None:
-    """Compute EER, t-DCF, DCF, Cllr and AUC of a score file, pooled and by attack, codec or any column.
+    """Compute EER, t-DCF, DCF, Cllr and AUC of a score file, pooled and by attack, codec or any
+    column.
 
-    Score files: 'utterance attack key score' (ASVspoof 2019, needs neither corpus nor keys), 'utterance score' (2021),
-    'filename cm-score' with tabs (5), or a csv with the columns utterance_id,score.
+    Score files: 'utterance attack key score' (ASVspoof 2019, needs neither corpus nor keys),
+    'utterance score' (2021), 'filename cm-score' with tabs (5), or a csv with the columns
+    utterance_id,score.
 
-    Scores of trials that claim a speaker give a-DCF, t-EER and min t-DCF instead (ASVspoof 5 track 2): a header with
-    spk, filename and sasv-score (joint), asv-score and cm-score (tandem) or all three, with --keys whose header has
-    asv-label; or 'speaker utterance score target|nontarget|spoof'. Scores of a countermeasure by utterance are one half
-    of a tandem: --asv-scores names the other, with spk, filename and asv-score.
+    Scores of trials that claim a speaker give a-DCF, t-EER and min t-DCF instead (ASVspoof 5 track
+    2): a header with spk, filename and sasv-score (joint), asv-score and cm-score (tandem) or all
+    three, with --keys whose header has asv-label; or 'speaker utterance score
+    target|nontarget|spoof'. Scores of a countermeasure by utterance are one half of a tandem:
+    --asv-scores names the other, with spk, filename and asv-score.
 
     \b
     probe evaluate results/demo.run/scores/linear-layer-06.eval.txt --by attack
-    probe evaluate scores.txt --keys keys/LA/CM/trial_metadata.txt --by attack,codec --out evaluation
-    probe evaluate mine.txt --against baseline.txt
-    probe evaluate sasv.tsv --keys ASVspoof5.eval.full.tsv --by attack,codec
-    probe evaluate cm.tsv --keys ASVspoof5.eval.full.tsv --asv-scores asv.tsv
+    probe evaluate scores.txt --keys keys/LA/CM/trial_metadata.txt --by attack,codec --out
+    evaluation probe evaluate mine.txt --against baseline.txt probe evaluate sasv.tsv --keys
+    ASVspoof5.eval.full.tsv --by attack,codec probe evaluate cm.tsv --keys ASVspoof5.eval.full.tsv
+    --asv-scores asv.tsv
     """
     check_folder(folder)
     files.check(scores)
@@ -71,7 +81,14 @@ def evaluate(
 
 def _print_json(found: Any, factors: list[str]) -> None:
     """Print every figure of every condition as JSON, with the trials that have none."""
-    print_json({"by": factors, "figures": found.table, "left_out": found.left_out, "sentence": found.sentence})
+    print_json(
+        {
+            "by": factors,
+            "figures": found.table,
+            "left_out": found.left_out,
+            "sentence": found.sentence,
+        }
+    )
 
 
 def _print(evaluated: Evaluated, factors: list[str]) -> None:
@@ -81,14 +98,18 @@ def _print(evaluated: Evaluated, factors: list[str]) -> None:
     print_whole(_shown(found.table, factors))
     if found.left_out:
         of_trials = "trials of a kind" if is_sasv else "trials of a class"
-        out.print(f"\nNo figures for conditions of fewer than 5 {of_trials}: {_first(found.left_out)}")
+        out.print(
+            f"\nNo figures for conditions of fewer than 5 {of_trials}: {_first(found.left_out)}"
+        )
     if not is_sasv and found.otherwise:
         named = _first(found.otherwise)
-        out.print(f"\nIntervals by another unit, since a class is of one cluster: {named}", markup=False)
+        out.print(
+            f"\nIntervals by another unit, since a class is of one cluster: {named}", markup=False
+        )
     if evaluated.by_organisers and "min_tdcf" in found.table:
         out.print(
-            "\nmin t-DCF with the verification system of the organisers of ASVspoof 5, as its package has it; for "
-            "another name its scores: --asv-scores FILE"
+            "\nmin t-DCF with the verification system of the organisers of ASVspoof 5, as its "
+            "package has it; for another name its scores: --asv-scores FILE"
         )
     out.print(f"\n{found.sentence}\n")
 
@@ -98,7 +119,9 @@ def _first(names: Sequence[str], most: int = 20) -> str:
     return "; ".join(names[:most]) + ("; ..." if len(names) > most else "")
 
 
-def _keep(found: Any, factors: list[str], folder: Path, title: str, others: dict[str, pd.DataFrame]) -> None:
+def _keep(
+    found: Any, factors: list[str], folder: Path, title: str, others: dict[str, pd.DataFrame]
+) -> None:
     """Write the table and a picture of DET curves for each column of `--by`, and say where."""
     most = import_module("analysis.plots.style").MOST_DRAWN
     drawn = {}
@@ -107,13 +130,21 @@ def _keep(found: Any, factors: list[str], folder: Path, title: str, others: dict
         if len(curves) > most:
             by = f" by {factor}" if factor else ""
             out.print(
-                f"The picture{by} shows all trials together: {len(curves) - 1:,} conditions are too many to draw."
+                f"The picture{by} shows all trials together: "
+                f"{len(curves) - 1:,} conditions are too many to draw."
             )
             curves = dict(list(curves.items())[:1])
-        drawn["det" if factor in factors[:1] or not factor else f"det-{re.sub(r'[^A-Za-z0-9_-]+', '-', factor)}"] = (
-            curves
-        )
-    files = {"evaluation.csv", "det.png", "det.svg", *(f"{name}.{kind}" for name in drawn for kind in ("png", "svg"))}
+        drawn[
+            "det"
+            if factor in factors[:1] or not factor
+            else f"det-{re.sub(r'[^A-Za-z0-9_-]+', '-', factor)}"
+        ] = curves
+    files = {
+        "evaluation.csv",
+        "det.png",
+        "det.svg",
+        *(f"{name}.{kind}" for name in drawn for kind in ("png", "svg")),
+    }
     with replaced_folder(folder, files) as partial:
         found.table.to_csv(partial / "evaluation.csv", index=False)
         save = import_module("analysis.plots.det").save_det_curves
@@ -123,7 +154,9 @@ def _keep(found: Any, factors: list[str], folder: Path, title: str, others: dict
 
 
 def _shown(table: pd.DataFrame, factors: list[str], digits: int = 4) -> Table:
-    """Every figure of every condition, as its metric says that it is shown, per cent with so many digits."""
+    """Every figure of every condition, as its metric says that it is shown, per cent with so many
+    digits.
+    """
     metrics = import_module("probing.metrics.figures").METRICS
     percent = [name for name, metric in metrics.items() if metric.percent] + ["t_eer"]
     rates = {name + end for name in percent for end in ("", "_low", "_high")}
@@ -137,7 +170,9 @@ def _shown(table: pd.DataFrame, factors: list[str], digits: int = 4) -> Table:
 
 
 def _figure(name: str, value: Any, percent: bool, digits: int) -> str:
-    """Error rates in per cent, whole numbers as they are, all else two digits longer; nothing where there is none."""
+    """Error rates in per cent, whole numbers as they are, all else two digits longer; nothing where
+    there is none.
+    """
     import pandas as pd
 
     if isinstance(value, str) or pd.isna(value):

@@ -22,24 +22,30 @@ def export(
     run: RunFolder,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="New folder.")],
     depth: Annotated[
-        int | None, typer.Option(help="Blocks of the backbone to keep [default: those of the run's finding, or all].")
+        int | None,
+        typer.Option(
+            help="Blocks of the backbone to keep [default: those of the run's finding, or all]."
+        ),
     ] = None,
     head: HeadName = None,
     exits: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="exits.json of probe exits: the heads of its exits are written, and clips leave by its policy.",
+            help="exits.json of probe exits: the heads of its exits are "
+            "written, and clips leave by its policy.",
         ),
     ] = None,
     device: Device = "cpu",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model in DIR that was made otherwise.")] = (
-        False
-    ),
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a model in DIR that was made otherwise.")
+    ] = (False),
 ) -> None:
-    """Write the first blocks of a backbone with the head trained on them, as one folder for probe score.
+    """Write the first blocks of a backbone with the head trained on them, as one folder for probe
+    score.
 
-    With them goes what a verdict needs: scores of dev and eval, calibration, and what the training clips were like.
+    With them goes what a verdict needs: scores of dev and eval, calibration, and what the training
+    clips were like.
 
     \b
     probe export results/demo.run small --depth 4
@@ -51,9 +57,14 @@ def export(
     with status_line("Exporting"):
         policy = import_module("probing.exits").read_policy(exits) if exits else None
         opened = import_module("probing.runs").Run(run)
-        made = import_module("probing.serving").export(opened, folder, depth, head, device, policy, overwrite=overwrite)
+        made = import_module("probing.serving").export(
+            opened, folder, depth, head, device, policy, overwrite=overwrite
+        )
     record = made.record
-    out.print(f"{record['backbone']} with {record['head']}: eval EER {100 * record['eval_eer']:.1f} %", markup=False)
+    out.print(
+        f"{record['backbone']} with {record['head']}: eval EER {100 * record['eval_eer']:.1f} %",
+        markup=False,
+    )
     if record["note"]:
         console.print(f"Note: {record['note']}.", markup=False)
     if made.reference is not None and made.reference.missing:

@@ -26,11 +26,16 @@ ENGINES = ("local", "ray")
 
 @with_options
 def extract(
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Folder of the cache.")] = DEMO_CACHE,
+    folder: Annotated[
+        Path, typer.Argument(metavar="[DIR]", help="Folder of the cache.")
+    ] = DEMO_CACHE,
     corpus: CorpusSpec = "demo",
     audio_root: AudioRoot = None,
     split: Annotated[
-        list[str] | None, typer.Option("--split", help="Only this split; may be given again. Run again to add others.")
+        list[str] | None,
+        typer.Option(
+            "--split", help="Only this split; may be given again. Run again to add others."
+        ),
     ] = None,
     *,
     options: Options,
@@ -38,39 +43,45 @@ def extract(
     part: Annotated[
         str | None,
         typer.Option(
-            metavar="I/N", help="Only share I of N, into DIR.part-I-of-N, for job arrays; then probe cache merge."
+            metavar="I/N",
+            help="Only share I of N, into DIR.part-I-of-N, for job arrays; then probe cache merge.",
         ),
     ] = None,
     engine: Annotated[
-        str, typer.Option(help="local, or ray: the GPUs or CPUs of a Ray cluster (pip extra 'ray').")
+        str,
+        typer.Option(help="local, or ray: the GPUs or CPUs of a Ray cluster (pip extra 'ray')."),
     ] = "local",
     cluster: Cluster,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first utterance that cannot be used.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at the first utterance that cannot be used.")
+    ] = False,
     dry_run: Annotated[
         bool,
         typer.Option(
-            "--dry-run", help="Say what it will take of disk and time on this machine; exit code 2 if too much."
+            "--dry-run",
+            help="Say what it will take of disk and time on this machine; exit code 2 if too much.",
         ),
     ] = False,
 ) -> None:
     """Run a backbone over a corpus once and cache every hidden layer.
 
-    The same command again goes on where it stopped, also after a kill or a full disk. Utterances that cannot be used
-    go to failures.csv with the reason.
+    The same command again goes on where it stopped, also after a kill or a full disk. Utterances
+    that cannot be used go to failures.csv with the reason.
 
     \b
-    probe extract                                                  the embedded demo, about a minute on 2 cores
-    probe extract wavlm.cache --backbone microsoft/wavlm-large --corpus asvspoof2019-la:/data/asvspoof2019
-    probe extract mine.cache --backbone models/my-hubert --corpus my/manifest.csv --frames
-    probe extract wavlm.cache --engine ray --address auto ...      all GPUs of a Ray cluster
-    probe extract wavlm.cache --part $TASK/8 ...                   one job of eight; then: probe cache merge wavlm.cache
+    probe extract                                                  the embedded demo, about a minute
+    on 2 cores probe extract wavlm.cache --backbone microsoft/wavlm-large --corpus
+    asvspoof2019-la:/data/asvspoof2019 probe extract mine.cache --backbone models/my-hubert --corpus
+    my/manifest.csv --frames probe extract wavlm.cache --engine ray --address auto ...      all GPUs
+    of a Ray cluster probe extract wavlm.cache --part $TASK/8 ...                   one job of
+    eight; then: probe cache merge wavlm.cache
     """
     if engine not in ENGINES:
         raise OptionError("engine", engine, f"expected {one_of(ENGINES)}")
     if engine == "local" and cluster != Cluster():
         raise ProbeError(
-            f"{argument('address')} and {argument('actors')} are of a Ray cluster. Add {argument('engine', 'ray')}, or "
-            "leave them out."
+            f"{argument('address')} and {argument('actors')} are of a Ray cluster. Add "
+            f"{argument('engine', 'ray')}, or leave them out."
         )
     share = None if part is None else Part.parse(part)
     check_outside(folder, None)
@@ -83,7 +94,9 @@ def extract(
         extraction.rehearse(folder, table, options, machine, part=share)
         return
     if engine == "ray":
-        extraction.extract_on_cluster(folder, table, options, machine, cluster, part=share, strict=strict)
+        extraction.extract_on_cluster(
+            folder, table, options, machine, cluster, part=share, strict=strict
+        )
     else:
         extraction.extract(folder, table, options, machine, part=share, strict=strict)
     console.print(
@@ -94,7 +107,9 @@ def extract(
 
 
 def next_command(folder: Path, table: "Corpus", frames: bool) -> str:
-    """The command that this cache is for, by the splits, labels and speakers that its corpus has."""
+    """The command that this cache is for, by the splits, labels and speakers that its
+    corpus has.
+    """
     utterances = table.utterances
     target = None if are_of_spoofing(utterances["label"]) else "COLUMN"
     tier = "frames" if frames else None
@@ -103,7 +118,12 @@ def next_command(folder: Path, table: "Corpus", frames: bool) -> str:
         return command_line("probe", "sweep", folder, tier=tier, target=target)
     if splits & {"dev", "eval"}:
         name = "eval" if "eval" in splits else "dev"
-        swept = command_line("probe", "sweep", "TRAINED.cache", eval=["eval", f"{folder}:{name}"], tier=tier)
-        return f"{swept}\n      {command_line('probe', 'score', 'RUN', folder, split=name, out='scores.txt')}"
+        swept = command_line(
+            "probe", "sweep", "TRAINED.cache", eval=["eval", f"{folder}:{name}"], tier=tier
+        )
+        return (
+            f"{swept}\n      "
+            f"{command_line('probe', 'score', 'RUN', folder, split=name, out='scores.txt')}"
+        )
     split_by = "speaker" if known_speakers(utterances["speaker"]).all() else "utterance_id"
     return command_line("probe", "sweep", folder, split_by=split_by, tier=tier, target=target)

@@ -26,7 +26,9 @@ OF_RUNS = ("report.html", "calibration")  # what probe report and probe calibrat
 
 
 def is_output(file: Path | None) -> bool:
-    """Whether a file is standard output, which `-` names: a table as csv, or else a picture as svg."""
+    """Whether a file is standard output, which `-` names: a table as csv, or else a
+    picture as svg.
+    """
     return str(file) == "-"
 
 
@@ -44,7 +46,9 @@ def check_suffix(file: Path, suffixes: tuple[str, ...], name: str = "out") -> No
 
 
 def check_file(file: Path, name: str = "out") -> None:
-    """Refuse a file that cannot be written, or that lies in a run, a cache or an export, before any work is done."""
+    """Refuse a file that cannot be written, or that lies in a run, a cache or an export, before any
+    work is done.
+    """
     if file.is_dir() or not file.absolute().parent.is_dir():
         raise OptionError(name, file, "expected a file in a folder that is there. Name another")
     check_not_given(file, name)
@@ -58,9 +62,15 @@ def check_not_given(path: Path, name: str, corpus: str = "") -> None:
     """
     if corpus and _same_file(path, Path(corpus)):
         raise OptionError(name, path, "is the corpus that the cache was made of. Name another")
-    given = [one for value in TYPED.get().values() for one in (value if isinstance(value, list | tuple) else [value])]
+    given = [
+        one
+        for value in TYPED.get().values()
+        for one in (value if isinstance(value, list | tuple) else [value])
+    ]
     if sum(isinstance(one, str | Path) and _same_file(path, Path(one)) for one in given) > 1:
-        raise OptionError(name, path, "is named twice in this command, and would be replaced. Name another")
+        raise OptionError(
+            name, path, "is named twice in this command, and would be replaced. Name another"
+        )
 
 
 def _same_file(one: Path, two: Path) -> bool:
@@ -71,7 +81,8 @@ def _same_file(one: Path, two: Path) -> bool:
 
 
 def check_outside(path: Path, name: str | None = "out") -> None:
-    """Refuse an output inside a run, a cache or an export, but for what a run is said to hold: report and calibration.
+    """Refuse an output inside a run, a cache or an export, but for what a run is said to hold:
+    report and calibration.
 
     `path` is a file or a folder; `name` is the option's, None of an argument.
     """
@@ -82,7 +93,10 @@ def check_outside(path: Path, name: str | None = "out") -> None:
         if kind == RUN and real.relative_to(folder).parts[0] in OF_RUNS:
             return
         what = "folder" if path.is_dir() else "file" if path.exists() else "part"
-        told = f"{'is' if path.exists() else 'would be'} a {what} of {folder.name}, {kind}, which holds nothing else"
+        told = (
+            f"{'is' if path.exists() else 'would be'} a {what} of "
+            f"{folder.name}, {kind}, which holds nothing else"
+        )
         advice = f"{told}. Name another, outside of it"
         raise ProbeError(f"{path}: {advice}") if name is None else OptionError(name, path, advice)
 
@@ -95,7 +109,9 @@ def write_output(content: bytes) -> None:
 
 @contextmanager
 def written_out(file: Path | None, name: str) -> Iterator[Path | None]:
-    """Where to write what is meant for `file`: of standard output a file called `name`, which is printed in the end."""
+    """Where to write what is meant for `file`: of standard output a file called `name`, which is
+    printed in the end.
+    """
     if not is_output(file):
         if file is not None:
             check_file(file)
@@ -109,7 +125,8 @@ def written_out(file: Path | None, name: str) -> Iterator[Path | None]:
 
 
 def check_folder(folder: Path | None, name: str = "out") -> None:
-    """Refuse a place for outputs that is a file, or a cache, a run or an export, or in one, before any work is done.
+    """Refuse a place for outputs that is a file, or a cache, a run or an export, or in one, before
+    any work is done.
 
     `name` is the option's.
     """
@@ -125,7 +142,9 @@ def check_folder(folder: Path | None, name: str = "out") -> None:
 
 
 def save(file: Path, draw: Any, table: pd.DataFrame) -> None:
-    """Write a picture, or its table, by the suffix of the name; whole or not at all. `-` is the table."""
+    """Write a picture, or its table, by the suffix of the name; whole or not at all. `-` is the
+    table.
+    """
     if is_output(file):
         write_output(table.to_csv(index=False).encode())
         return

@@ -15,10 +15,12 @@ from analysis.commands.interruption import with_flags
 
 
 class LoadedCommands(MutableMapping[str, Any]):
-    """Name -> command, as a group of Typer has them: help and completion see all, a command typed loads only itself.
+    """Name -> command, as a group of Typer has them: help and completion see all, a command typed
+    loads only itself.
 
     Args:
-        where: name -> `module:name` of a function that is a command, or of a `typer.Typer`, a group of commands.
+        where: name -> `module:name` of a function that is a command, or of a `typer.Typer`, a group
+            of commands.
     """
 
     def __init__(self, where: Mapping[str, str]) -> None:
@@ -52,7 +54,9 @@ def _command(name: str, where: str) -> Any:
     found = getattr(import_module(module), attribute)
     group = found
     if not isinstance(found, typer.Typer):
-        group = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+        group = typer.Typer(
+            rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False
+        )
         group.command(name)(found)
     for info in group.registered_commands:
         if info.callback is not None:

@@ -17,32 +17,48 @@ from probing.progress import console, status_line
 
 
 def inspect(
-    where: Annotated[Path, typer.Argument(metavar="RUN", help="A run, or a folder of probe export.")],
-    utterance: Annotated[str, typer.Argument(metavar="AUDIO_OR_ID", help="An audio file, or an id of the cache.")],
+    where: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A run, or a folder of probe export.")
+    ],
+    utterance: Annotated[
+        str, typer.Argument(metavar="AUDIO_OR_ID", help="An audio file, or an id of the cache.")
+    ],
     file: Annotated[
         Path,
         typer.Option(
-            "--out", "-o", metavar="FILE", help="Picture (.png, .svg, .pdf) or table (.csv, .parquet); - is csv."
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="Picture (.png, .svg, .pdf) or table (.csv, .parquet); - is csv.",
         ),
     ],
     head: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="As weighted-sum+linear-depth-06 or linear-layer-06 [default: as probe score]."
+            metavar="NAME",
+            help="As weighted-sum+linear-depth-06 or linear-layer-06 [default: as probe score].",
         ),
     ] = None,
     folder: Annotated[
-        Path | None, typer.Option("--cache", metavar="DIR", help="Where ids are looked up [default: the run's].")
+        Path | None,
+        typer.Option(
+            "--cache", metavar="DIR", help="Where ids are looked up [default: the run's]."
+        ),
     ] = None,
     audio_root: CacheAudio = None,
     labels: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Alignments that say what is where, as of probe sweep; drawn too."),
+        typer.Option(
+            metavar="FILE", help="Alignments that say what is where, as of probe sweep; drawn too."
+        ),
     ] = None,
-    label_tier: Annotated[str | None, typer.Option(metavar="NAME", help="Tier of TextGrids.")] = None,
+    label_tier: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Tier of TextGrids.")
+    ] = None,
     device: Device = "cpu",
 ) -> None:
-    """Show which part of an utterance speaks for bona fide or for spoof, under its waveform and spectrogram.
+    """Show which part of an utterance speaks for bona fide or for spoof, under its waveform and
+    spectrogram.
 
     \b
     probe inspect results/demo.run recording.wav --out recording.png
@@ -63,7 +79,9 @@ def inspect(
             label_tier=label_tier,
             device=device,
         )
-    out.print(f"{found.head}: {found.utterance}, log odds of bona fide {found.score:z.2f}", markup=False)
+    out.print(
+        f"{found.head}: {found.utterance}, log odds of bona fide {found.score:z.2f}", markup=False
+    )
     if found.note:
         console.print(f"Note: {found.note}.", markup=False)
     save(file, lambda: module.activation_picture(found)[0], found.activation)

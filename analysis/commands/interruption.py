@@ -22,7 +22,8 @@ from probing.devices import check_device_name
 from probing.options import one_of
 from probing.progress import console
 
-GOES_ON = {"demo", "extract", "sweep", "tune", "repair", "merge", "attm"}  # keep what is finished and take it up again
+# keep what is finished and take it up again
+GOES_ON = {"demo", "extract", "sweep", "tune", "repair", "merge", "attm"}
 AGAIN_S = 0.01
 
 
@@ -33,7 +34,9 @@ class Terminated(KeyboardInterrupt):
 
 
 class InterruptibleGroup(TyperGroup):
-    """Commands that Ctrl-C and SIGTERM end as a person expects, and that take no NaN for a number."""
+    """Commands that Ctrl-C and SIGTERM end as a person expects, and that take no NaN
+    for a number.
+    """
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
@@ -63,7 +66,9 @@ class InterruptibleGroup(TyperGroup):
             _suggest(error)
             raise
         except KeyboardInterrupt as error:
-            what, code = ("Ended by SIGTERM", 143) if isinstance(error, Terminated) else ("Interrupted", 130)
+            what, code = (
+                ("Ended by SIGTERM", 143) if isinstance(error, Terminated) else ("Interrupted", 130)
+            )
             if ctx.invoked_subcommand in GOES_ON:
                 console.print(f"{what}. The same command goes on where it stopped.")
             else:
@@ -72,13 +77,17 @@ class InterruptibleGroup(TyperGroup):
 
 
 def _suggest(error: Any) -> None:
-    """Let the message of an option that a command does not have say which may be meant, and of a value what is."""
+    """Let the message of an option that a command does not have say which may be meant, and of a
+    value what is.
+    """
     if isinstance(getattr(error, "message", None), str):
         error.message = expected_value(error.message)
     flag, context = getattr(error, "option_name", None), getattr(error, "ctx", None)
     if flag is None or context is None or not hasattr(error, "possibilities"):
         return
-    flags = [one for param in context.command.params for one in (*param.opts, *param.secondary_opts)]
+    flags = [
+        one for param in context.command.params for one in (*param.opts, *param.secondary_opts)
+    ]
     meant = options_meant(flag, [one for one in flags if one.startswith("--")])
     if meant:
         error.message = f"{error.message.rstrip('.')}. Did you mean {one_of(meant)}?"
@@ -86,10 +95,15 @@ def _suggest(error: Any) -> None:
 
 
 def with_flags(command: Any) -> Callable[..., Any]:
-    """The function of a command, not called with a number or device that is none; its errors name flags."""
+    """The function of a command, not called with a number or device that is none; its errors name
+    flags.
+    """
     function = command.callback
     named = {param.name: param.opts for param in command.params if param.opts[0].startswith("-")}
-    flags = {name: next((one for one in opts if one.startswith("--")), opts[0]) for name, opts in named.items()}
+    flags = {
+        name: next((one for one in opts if one.startswith("--")), opts[0])
+        for name, opts in named.items()
+    }
     if "split" in flags:
         flags.setdefault("where", flags["split"])  # by which these commands choose utterances
 
@@ -112,7 +126,8 @@ def with_flags(command: Any) -> Callable[..., Any]:
 
 def terminate(*_: object) -> None:
     """What SIGTERM does while a command runs."""
-    # Ray's handler of failures comes first, and has the process aborted three seconds later (absl, SIGALRM)
+    # Ray's handler of failures comes first, and has the process aborted three seconds later (absl,
+    # SIGALRM)
     signal.alarm(0)
     raise Terminated
 
@@ -132,9 +147,11 @@ def _terminable() -> Iterator[None]:
 
 @contextmanager
 def _never_lost() -> Iterator[None]:
-    """Press a Ctrl-C (or send a SIGTERM) again that fell into a destructor or the callback of a weak reference.
+    """Press a Ctrl-C (or send a SIGTERM) again that fell into a destructor or the callback of a
+    weak reference.
 
-    Python only reports exceptions there, and HDF5's objects have many such callbacks: one Ctrl-C in five was lost.
+    Python only reports exceptions there, and HDF5's objects have many such callbacks: one Ctrl-C in
+    five was lost.
     """
     before = sys.unraisablehook
     pressed = list[threading.Timer]()

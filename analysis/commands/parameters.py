@@ -1,4 +1,5 @@
-"""Parameters of commands, derived from the dataclasses that declare options (see `probing.options`).
+"""Parameters of commands, derived from the dataclasses that declare options (see
+`probing.options`).
 
 @with_options
 def repair(folder: CacheFolder, machine: Annotated[Machine, Only("device", "wait")]) -> None: ...
@@ -35,14 +36,18 @@ class Only:
 
 
 def with_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as a command: parameters that are dataclasses of options become one flag for each field."""
+    """The function as a command: parameters that are dataclasses of options become one flag for
+    each field.
+    """
     hints = get_type_hints(function, include_extras=True)
     parameters: list[inspect.Parameter] = []
     built: dict[str, _Built] = {}
     for name, parameter in inspect.signature(function).parameters.items():
         kind, only = _dataclass_of(hints[name])
         if kind is None:
-            parameters.append(parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY))
+            parameters.append(
+                parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
+            )
             continue
         built[name] = _Built(kind, only)
         parameters += built[name].parameters()
@@ -62,13 +67,23 @@ def with_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Built:
-    """A dataclass that is made of what was typed; fields that are dataclasses themselves are made likewise."""
+    """A dataclass that is made of what was typed; fields that are dataclasses themselves are made
+    likewise.
+    """
 
     def __init__(self, kind: type, only: tuple[str, ...] | None) -> None:
         self.kind, hints = kind, get_type_hints(kind)
-        self.inner = {one.name: _Built(hints[one.name], None) for one in fields(kind) if is_dataclass(hints[one.name])}
-        told: dict[str, Option] = {one.name: one.metadata[Option] for one in fields(kind) if Option in one.metadata}
-        chosen = [name for name in told if told[name].on_command_line and (only is None or name in only)]
+        self.inner = {
+            one.name: _Built(hints[one.name], None)
+            for one in fields(kind)
+            if is_dataclass(hints[one.name])
+        }
+        told: dict[str, Option] = {
+            one.name: one.metadata[Option] for one in fields(kind) if Option in one.metadata
+        }
+        chosen = [
+            name for name in told if told[name].on_command_line and (only is None or name in only)
+        ]
         self.options = {name: told[name] for name in chosen}
         self.hints = {name: hints[name] for name in chosen}
         self.fields = {one.name: one for one in fields(kind)}
@@ -108,7 +123,9 @@ def _dataclass_of(hint: Any) -> tuple[type | None, tuple[str, ...] | None]:
 
 def _parameter(one: Field[Any], told: Option, hint: Any) -> inspect.Parameter:
     default = one.default if one.default is not MISSING else None
-    page = spelled(told.help, as_flag) + (f" [{told.range_as_formula}]" if told.range_as_formula else "")
+    page = spelled(told.help, as_flag) + (
+        f" [{told.range_as_formula}]" if told.range_as_formula else ""
+    )
     if told.many:
         hint = list[str] | None
         default = None
@@ -117,8 +134,12 @@ def _parameter(one: Field[Any], told: Option, hint: Any) -> inspect.Parameter:
     elif hint == float | str:
         hint = str
     flag, completed = as_flag(told.flag or one.name), completion_of(one.name, told)
-    annotation = Annotated[hint, typer.Option(flag, metavar=told.metavar, help=page, autocompletion=completed)]
-    return inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+    annotation = Annotated[
+        hint, typer.Option(flag, metavar=told.metavar, help=page, autocompletion=completed)
+    ]
+    return inspect.Parameter(
+        one.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+    )
 
 
 def _read(name: str, text: str, told: Option) -> Any:

@@ -43,7 +43,11 @@ def print_json(value: Any) -> None:
 
     It has standard output to itself: what is said after it goes to standard error.
     """
-    out.print(json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False), markup=False, soft_wrap=True)
+    out.print(
+        json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False),
+        markup=False,
+        soft_wrap=True,
+    )
     leave_output()
 
 
@@ -59,7 +63,13 @@ def _plain(value: Any) -> Any:
         value = value.item()
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    return value if isinstance(value, (str, int, bool, type(None))) else None if value != value else str(value)
+    return (
+        value
+        if isinstance(value, (str, int, bool, type(None)))
+        else None
+        if value != value
+        else str(value)
+    )
 
 
 def print_whole(table: Table) -> None:
@@ -80,7 +90,9 @@ def layers_shown(table: pd.DataFrame, chosen: str, metric: Metric) -> Table:
     import pandas as pd
 
     number = metric.number
-    shown = Table(title=f"{metric.axis} of linear probes", title_justify="left", box=None, header_style="bold")
+    shown = Table(
+        title=f"{metric.axis} of linear probes", title_justify="left", box=None, header_style="bold"
+    )
     more = [name for name in table if str(name).startswith(("mlp", "control"))]
     for name in ("layer", "dev", "eval", "95 % interval", "C", "shuffled", *more):
         shown.add_column(str(name), justify="right")
@@ -90,13 +102,20 @@ def layers_shown(table: pd.DataFrame, chosen: str, metric: Metric) -> Table:
         interval = f"{number(row['low'])} .. {number(row['high'])}"
         name = f"* {layer}" if layer == chosen else str(layer)
         strength = "by fold" if pd.isna(row["strength"]) else f"{row['strength']:g}"
-        shown.add_row(name, number(row["dev"]), number(row["eval"]), interval, strength, control, *others)
+        shown.add_row(
+            name, number(row["dev"]), number(row["eval"]), interval, strength, control, *others
+        )
     return shown
 
 
 def print_corpora(table: pd.DataFrame, metric: Metric) -> None:
     """Print the figures by layer and corpus, from `analysis.reports.report.corpora_table`."""
-    shown = Table(title=f"\n{metric.axis} on every corpus", title_justify="left", box=None, header_style="bold")
+    shown = Table(
+        title=f"\n{metric.axis} on every corpus",
+        title_justify="left",
+        box=None,
+        header_style="bold",
+    )
     for name in (table.index.name, *table.columns):
         shown.add_column(str(name), justify="right")
     for layer, row in table.iterrows():
@@ -108,18 +127,35 @@ def print_plan(plan: Plan) -> None:
     """Print what a corpus can show about depth, from `probing.sweep.planning.plan`."""
     import pandas as pd
 
-    shown = Table(title="What this corpus can show about depth", title_justify="left", box=None, header_style="bold")
-    for name in ("EER %", "95 % interval", "margin", "shown from", "power %", f"{plan.unit}s needed"):
+    shown = Table(
+        title="What this corpus can show about depth",
+        title_justify="left",
+        box=None,
+        header_style="bold",
+    )
+    for name in (
+        "EER %",
+        "95 % interval",
+        "margin",
+        "shown from",
+        "power %",
+        f"{plan.unit}s needed",
+    ):
         shown.add_column(name, justify="right")
     for row in plan.table.itertuples():
         points = f"+- {row.half_width:.1f}", f"{row.margin:.2g}", f"{row.shown_from:.1f}"
-        shown.add_row(f"{row.eer:g}", *points, f"{row.power:.0f}", "" if pd.isna(row.needed) else f"{row.needed:,}")
+        shown.add_row(
+            f"{row.eer:g}",
+            *points,
+            f"{row.power:.0f}",
+            "" if pd.isna(row.needed) else f"{row.needed:,}",
+        )
     print_whole(shown)
     out.print(
-        "interval, margin (the excess that is allowed) and shown from: points of EER. power: how often a depth that is "
-        "exactly as good is named; needed: for power 80, instead of "
-        f"{plan.fewest}, and as many times the rest. Assumed: two thirds of the variance of scores are of "
-        "the cluster, 95 % are common to both depths."
+        "interval, margin (the excess that is allowed) and shown from: points of EER. power: how "
+        "often a depth that is exactly as good is named; needed: for power 80, instead of "
+        f"{plan.fewest}, and as many times the rest. Assumed: two thirds of the variance of "
+        "scores are of the cluster, 95 % are common to both depths."
     )
     out.print(f"\n{plan.sentence}\n", markup=False)
 
@@ -128,7 +164,8 @@ def print_counts(counts: pd.DataFrame) -> None:
     """Print utterances by split and label, a line each; a split of many labels has one line.
 
     Args:
-        counts: `split`, `label`, `utterances`, and if known `published` (-1: not known) and `missing`.
+        counts: `split`, `label`, `utterances`, and if known `published` (-1: not known) and
+            `missing`.
     """
     import pandas as pd
 
@@ -144,11 +181,15 @@ def print_counts(counts: pd.DataFrame) -> None:
 
 
 def print_frame(table: pd.DataFrame) -> None:
-    """Print a data frame with its index, numbers to four digits; nothing where there is no number."""
+    """Print a data frame with its index, numbers to four digits; nothing where there is
+    no number.
+    """
     shown = Table(box=None, header_style="bold")
     flat = table.reset_index()
     for name in flat.columns:
         shown.add_column(str(name), justify="left" if flat[name].dtype == object else "right")
     for row in flat.itertuples(index=False):
-        shown.add_row(*("" if x != x else f"{x:z.4g}" if isinstance(x, float) else str(x) for x in row))
+        shown.add_row(
+            *("" if x != x else f"{x:z.4g}" if isinstance(x, float) else str(x) for x in row)
+        )
     print_whole(shown)

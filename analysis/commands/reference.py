@@ -25,7 +25,7 @@ HEAD = f"""\
 Do not edit this page: `{TO_TYPE}` writes it, from the declarations that the commands read.
 `--help` on a command prints the same, with examples. Values in `<...>` are types; `[x>=1]` is the range allowed; an
 option without a value is on if it is given.
-"""
+"""  # noqa: E501
 
 
 def reference() -> str:
@@ -36,7 +36,10 @@ def reference() -> str:
     """
     commands = dict(_commands("probe", get_command(app)))
     shared = [_entry(*row) for name, row in _parameters(commands["probe demo"]) if name in OF_ALL]
-    index = [_item(f"[{name}](#{name.replace(' ', '-')}): {_prose(_sentence(one))}") for name, one in commands.items()]
+    index = [
+        _item(f"[{name}](#{name.replace(' ', '-')}): {_prose(_sentence(one))}")
+        for name, one in commands.items()
+    ]
     sections = [_section(name, one) for name, one in commands.items()]
     return "\n".join([HEAD, *index, "\n## Options of every command\n", *shared, *sections]) + "\n"
 
@@ -52,7 +55,9 @@ def _commands(name: str, command: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _parameters(command: Any) -> list[tuple[str, tuple[str, str]]]:
-    """Name of each argument and option with its row of the page of help: what is typed, and what it is."""
+    """Name of each argument and option with its row of the page of help: what is typed, and what it
+    is.
+    """
     context = command.make_context(command.name, [], resilient_parsing=True)
     rows = ((one.name, one.get_help_record(context)) for one in command.get_params(context))
     return [(name, row) for name, row in rows if row is not None]  # None: hidden
@@ -79,12 +84,18 @@ def _item(text: str) -> str:
 
 def _prose(text: str) -> str:
     """Text of help as Markdown shows it as it stands; a lone dash must not begin a list in it."""
-    return re.sub(r"(?<=\s)-(?=\s)", "`-`", re.sub(r"(\*|<(?=\w))", r"\\\1", " ".join(text.split())))
+    return re.sub(
+        r"(?<=\s)-(?=\s)", "`-`", re.sub(r"(\*|<(?=\w))", r"\\\1", " ".join(text.split()))
+    )
 
 
 def _wrapped(text: str, indent: str = "") -> str:
     return textwrap.fill(
-        " ".join(text.split()), WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        " ".join(text.split()),
+        WIDTH,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
 
 

@@ -19,26 +19,33 @@ def report(
     runs: RunFolders,
     file: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="Page; - prints it [default: report.html in the first run]."),
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="Page; - prints it [default: report.html in the first run].",
+        ),
     ] = None,
     beside: Annotated[
         list[Path] | None,
         typer.Option(
             "--with",
             metavar="DIR",
-            help="Folder that probe robustness, exits or attack wrote of a run; may be given again [default: "
-            "NAME.robustness, NAME.exits and NAME.attack beside the run].",
+            help="Folder that probe robustness, exits or attack wrote of a run; may be given "
+            "again [default: NAME.robustness, NAME.exits and NAME.attack beside the run].",
         ),
     ] = None,
     measures: Annotated[
         bool | None,
         typer.Option(
             "--measures/--no-measures",
-            help="Similarity of layers and transferability, from the caches [default: where they are there and small].",
+            help="Similarity of layers and transferability, from the caches "
+            "[default: where they are there and small].",
         ),
     ] = None,
 ) -> None:
-    """Write one HTML page that needs nothing beside it: finding, figures, tables, configuration, how to reproduce.
+    """Write one HTML page that needs nothing beside it: finding, figures, tables, configuration,
+    how to reproduce.
 
     Of several runs it begins with their comparison.
 
@@ -53,7 +60,9 @@ def report(
     save_report = import_module("analysis.reports.report").save_report
     with written_out(file, "report.html") as place, status_line("Writing the report"):
         chosen = runs[0] if len(runs) == 1 else runs
-        page = save_report(chosen, place, measures, beside or (), lambda text: console.print(text, markup=False))
+        page = save_report(
+            chosen, place, measures, beside or (), lambda text: console.print(text, markup=False)
+        )
     if is_output(file):
         return
     out.print(f"Report: {page}", markup=False)

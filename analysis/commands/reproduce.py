@@ -30,7 +30,9 @@ reproduce_app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-Root = Annotated[Path | None, typer.Option(metavar="ROOT", help="Where the official archives were unpacked.")]
+Root = Annotated[
+    Path | None, typer.Option(metavar="ROOT", help="Where the official archives were unpacked.")
+]
 
 
 @reproduce_app.callback()
@@ -45,27 +47,37 @@ def attm(
     asvspoof2021_la: Root = None,
     asvspoof2021_df: Root = None,
     run: Annotated[
-        bool, typer.Option("--run", help="Run the steps whose data is there; without it, list them.")
+        bool,
+        typer.Option("--run", help="Run the steps whose data is there; without it, list them."),
     ] = False,
     folder: Annotated[
-        Path, typer.Option("--out", "-o", metavar="DIR", help="Folder of the caches, the run and the table.")
+        Path,
+        typer.Option(
+            "--out", "-o", metavar="DIR", help="Folder of the caches, the run and the table."
+        ),
     ] = Reproduction.folder,
     *,
     wanted: Reproduction,
 ) -> None:
-    """Train on ASVspoof 2019 LA, evaluate on 2019 LA, 2021 LA and 2021 DF (Pan et al., Interspeech 2024).
+    """Train on ASVspoof 2019 LA, evaluate on 2019 LA, 2021 LA and 2021 DF (Pan et al., Interspeech
+    2024).
 
-    Lists the commands with their sizes and times for this machine; with --run does those whose data is there, and
-    prints what was measured beside what was published. The same command again goes on where it stopped, and adds the
-    corpora that are there by then. The backbone stays frozen, where the paper tunes it; --tune
-    adds a row with it tuned.
+    Lists the commands with their sizes and times for this machine; with --run does those whose data
+    is there, and prints what was measured beside what was published. The same command again goes on
+    where it stopped, and adds the corpora that are there by then. The backbone stays frozen, where
+    the paper tunes it; --tune adds a row with it tuned.
 
     \b
     probe reproduce attm
-    probe reproduce attm --asvspoof2019-la /data/asvspoof2019 --asvspoof2021-df /data/asvspoof2021 --run
+    probe reproduce attm --asvspoof2019-la /data/asvspoof2019 --asvspoof2021-df /data/asvspoof2021
+    --run
     """
     roots = dict(zip(CORPORA, (asvspoof2019_la, asvspoof2021_la, asvspoof2021_df), strict=True))
-    wanted = replace(wanted, folder=folder, roots={name: root for name, root in roots.items() if root is not None})
+    wanted = replace(
+        wanted,
+        folder=folder,
+        roots={name: root for name, root in roots.items() if root is not None},
+    )
     _check_roots(wanted)
     check_folder(folder)
     reproduction = import_module("probing.reproduction")
@@ -106,13 +118,19 @@ def _run(wanted: Reproduction) -> None:
 def _print_steps(steps: Sequence[Any], calibration: Any) -> None:
     shown = Table(box=None, header_style="bold")
     for name in ("step", "state", "utterances", "writes", "takes about"):
-        shown.add_column(name, justify="left" if name in ("step", "state") else "right", no_wrap=True)
+        shown.add_column(
+            name, justify="left" if name in ("step", "state") else "right", no_wrap=True
+        )
     for step in steps:
         takes = "?" if step.seconds is None else duration(step.seconds)
         written = "?" if calibration is None else size(step.n_bytes) if step.n_bytes else ""
         shown.add_row(step.name, step.state, f"{step.utterances:,}", written, takes)
     print_whole(shown)
-    told = calibration.assumption if calibration is not None else "nothing is known of the backbone: it is not here"
+    told = (
+        calibration.assumption
+        if calibration is not None
+        else "nothing is known of the backbone: it is not here"
+    )
     out.print(f"Times: {told}.\n", markup=False)
     for step in steps:
         out.print(step.command, markup=False)
@@ -121,7 +139,9 @@ def _print_steps(steps: Sequence[Any], calibration: Any) -> None:
 def _print_comparison(table: pd.DataFrame, corpora: tuple[str, ...]) -> None:
     import pandas as pd
 
-    shown = Table(title="\nEER (%), trained on 2019 LA", title_justify="left", box=None, header_style="bold")
+    shown = Table(
+        title="\nEER (%), trained on 2019 LA", title_justify="left", box=None, header_style="bold"
+    )
     for name in ("", "backbone", "system", "layers"):
         shown.add_column(name, justify="right" if name == "layers" else "left")
     for corpus in corpora:
@@ -136,4 +156,6 @@ def _print_comparison(table: pd.DataFrame, corpora: tuple[str, ...]) -> None:
         source = "measured" if measured else "published"
         shown.add_row(source, str(row["backbone"]), str(row["system"]), str(row["depth"]), *figures)
     print_whole(shown)
-    out.print("Published: " + "; ".join(dict.fromkeys(table.loc[table["source"] != "measured", "source"])))
+    out.print(
+        "Published: " + "; ".join(dict.fromkeys(table.loc[table["source"] != "measured", "source"]))
+    )

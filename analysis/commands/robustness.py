@@ -33,17 +33,25 @@ def robustness(
         str,
         typer.Option(
             metavar="GRID",
-            help="Conditions: transforms with ; between, their values with commas between, one condition each; "
-            "transforms as in probe extract with view.",
+            help="Conditions: transforms with ; between, their values with commas between, one "
+            "condition each; transforms as in probe extract with view.",
         ),
     ] = GRID,
     folder: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="DIR", help="Folder of tables and pictures [default: NAME.robustness]."),
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="DIR",
+            help="Folder of tables and pictures [default: NAME.robustness].",
+        ),
     ] = None,
     views: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Folder of the caches of conditions [default: NAME.views beside the cache]."),
+        typer.Option(
+            metavar="DIR",
+            help="Folder of the caches of conditions [default: NAME.views beside the cache].",
+        ),
     ] = None,
     corpus: CorpusName = None,
     heads: Annotated[bool, typer.Option(help="Heads as well, beside the probes of layers.")] = True,
@@ -54,14 +62,16 @@ def robustness(
 ) -> None:
     """Say which layers keep what they know when the audio is noisy, coded or reverberant.
 
-    The eval utterances of the run are heard through every condition and cached beside its cache; each file is decoded
-    once. The same command again goes on where it stopped, and makes no view twice. Probes and heads trained on clean
-    audio are scored on each, at the threshold of the clean dev set as well.
+    The eval utterances of the run are heard through every condition and cached beside its cache;
+    each file is decoded once. The same command again goes on where it stopped, and makes no view
+    twice. Probes and heads trained on clean audio are scored on each, at the threshold of the clean
+    dev set as well.
 
     \b
     probe robustness results/demo.run
-    probe robustness mine.run --grid "noise:white@0,5,10,20; noise:./musan@10; reverb:small,large; rawboost:3,5"
-    probe robustness mine.run --grid "resample:8000+codec:alaw; speed:0.9,1.1; gain:-20" --no-heads
+    probe robustness mine.run --grid "noise:white@0,5,10,20; noise:./musan@10; reverb:small,large;
+    rawboost:3,5" probe robustness mine.run --grid "resample:8000+codec:alaw; speed:0.9,1.1;
+    gain:-20" --no-heads
     """
     conditions = parse_grid(grid)
     expect(run, RUN)
@@ -74,7 +84,9 @@ def robustness(
     clean = measuring.eval_cache(loaded)
     robust = import_module("probing.robustness.views")  # from here on it takes seconds
     table = _eval_table(loaded, clean)
-    made = robust.extract_views(clean, conditions, table, machine, folder=views, seed=seed, audio_root=audio_root)
+    made = robust.extract_views(
+        clean, conditions, table, machine, folder=views, seed=seed, audio_root=audio_root
+    )
     found = measuring.measure(loaded, clean, made, conditions, heads=heads)
     layers = measuring.layers_table(found)
     sentence = measuring.sentence_of(found)
@@ -99,9 +111,12 @@ def _write(
     axes = {"layers": drawing.robustness_map(found)}
     for kind in drawing.snr_kinds(found):
         axes[f"snr-{kind.replace(':', '-').replace('/', '-')}"] = drawing.snr_curve(found, kind)
-    before = [path.name for path in folder.glob("snr-*.*")] if folder.is_dir() else []  # of another grid, perhaps
+    # of another grid, perhaps
+    before = [path.name for path in folder.glob("snr-*.*")] if folder.is_dir() else []
     names = [f"{name}.{kind}" for name in axes for kind in style.FIGURES]
-    with replaced_folder(folder, {ABOUT, "robustness.csv", "layers.csv", "finding.txt", *before, *names}) as partial:
+    with replaced_folder(
+        folder, {ABOUT, "robustness.csv", "layers.csv", "finding.txt", *before, *names}
+    ) as partial:
         write_about(partial, "robustness", found.run, found.run.corpus, asked)
         found.table.to_csv(partial / "robustness.csv", index=False)
         layers.to_csv(partial / "layers.csv", index=False)

@@ -26,34 +26,48 @@ if TYPE_CHECKING:
 
 @with_options
 def score(
-    where: Annotated[Path, typer.Argument(metavar="WHERE", help="A run, or a folder of probe export.")],
+    where: Annotated[
+        Path, typer.Argument(metavar="WHERE", help="A run, or a folder of probe export.")
+    ],
     inputs: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[INPUT...]", help="One cache, or audio files and folders of them; or give --corpus."),
+        typer.Argument(
+            metavar="[INPUT...]",
+            help="One cache, or audio files and folders of them; or give --corpus.",
+        ),
     ] = None,
     *,
     file: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", metavar="FILE", help="Score file; of audio also .csv or .json, of verdicts; - prints scores."
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="Score file; of audio also .csv or .json, of verdicts; - prints scores.",
         ),
     ] = None,
     options: ScoreOptions,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print as JSON: verdicts on audio, or else the figures of each split.")
+        bool,
+        typer.Option(
+            "--json", help="Print as JSON: verdicts on audio, or else the figures of each split."
+        ),
     ] = False,
     corpus: Annotated[
         str | None,
-        typer.Option(metavar="SPEC", help="Score the audio of a corpus, as probe extract --corpus, under its ids."),
+        typer.Option(
+            metavar="SPEC",
+            help="Score the audio of a corpus, as probe extract --corpus, under its ids.",
+        ),
     ] = None,
     audio_root: AudioRoot = None,
     device: Device = "cpu",
 ) -> None:
     """Score audio, a corpus or a cache with a trained head, higher for bona fide.
 
-    Audio has a verdict: likelihood ratio, probability and decision, beside the errors measured on dev and eval, and a
-    warning where a clip is unlike the training clips. With labels, the errors of each split are printed. Audio that
-    cannot be used is told and left out.
+    Audio has a verdict: likelihood ratio, probability and decision, beside the errors measured on
+    dev and eval, and a warning where a clip is unlike the training clips. With labels, the errors
+    of each split are printed. Audio that cannot be used is told and left out.
 
     \b
     probe score results/demo.run clip.wav
@@ -64,7 +78,11 @@ def score(
     """
     on_audio = not corpus and not any((path / MANIFEST).is_file() for path in inputs or ())
     if is_output(file) and as_json:
-        raise OptionError("json", True, f"goes to standard output, and so does {argument('out', '-')}. Leave one out")
+        raise OptionError(
+            "json",
+            True,
+            f"goes to standard output, and so does {argument('out', '-')}. Leave one out",
+        )
     check_output(file, options.form, verdicts=on_audio)
     _check_there(where, inputs or ())
     with written_out(file, "scores.txt") as place:
@@ -76,7 +94,9 @@ def score(
             corpus=corpus,
             audio_root=audio_root,
             device=device,
-            on_failure=lambda name, reason: console.print(f"{name}: {reason}; left out", markup=False),
+            on_failure=lambda name, reason: console.print(
+                f"{name}: {reason}; left out", markup=False
+            ),
         )
     if as_json:
         _print_json(found)
@@ -92,7 +112,9 @@ def _check_there(where: Path, inputs: Sequence[Path]) -> None:
     expect(where, RUN, EXPORT)
     for path in inputs:
         if not path.exists():
-            raise ProbeError(f"{path}: no such file or folder. Name a cache, audio files, or folders of them")
+            raise ProbeError(
+                f"{path}: no such file or folder. Name a cache, audio files, or folders of them"
+            )
 
 
 def _print(found: "Result") -> None:
@@ -105,7 +127,9 @@ def _print(found: "Result") -> None:
     for name, evaluation in found.evaluations.items():
         out.print(f"EER of {name}: {evaluation.sentence.removeprefix('EER ')}", markup=False)
         if name in found.rates:
-            out.print(f"  At the threshold of dev: {rates_in_words(found.rates[name])}", markup=False)
+            out.print(
+                f"  At the threshold of dev: {rates_in_words(found.rates[name])}", markup=False
+            )
     if found.left:
         counted = ", ".join(f"{n:,} at {depth}" for depth, n in sorted(found.left.items()))
         mean = sum(depth * n for depth, n in found.left.items()) / sum(found.left.values())
@@ -120,13 +144,23 @@ def _print_json(found: "Result") -> None:
         out.print(found.verdicts.json(), markup=False, soft_wrap=True)
         return
     rates = {
-        name: {"miss": one.miss, "false_alarm": one.false_alarm, **asdict(one)} for name, one in found.rates.items()
+        name: {"miss": one.miss, "false_alarm": one.false_alarm, **asdict(one)}
+        for name, one in found.rates.items()
     }
     threshold = found.threshold
-    shown = threshold and {"score": threshold.value, "ratio": threshold.ratio, "chosen": threshold.chosen}
+    shown = threshold and {
+        "score": threshold.value,
+        "ratio": threshold.ratio,
+        "chosen": threshold.chosen,
+    }
     splits = {
         name: {"figures": one.table, "sentence": one.sentence, "at_threshold": rates.get(name)}
         for name, one in found.evaluations.items()
     }
-    counts = {"head": found.head, "scored": found.scored, "left_out": found.left_out, "exits": found.left}
+    counts = {
+        "head": found.head,
+        "scored": found.scored,
+        "left_out": found.left_out,
+        "exits": found.left,
+    }
     print_json({**counts, "threshold": shown, "splits": splits})

@@ -27,36 +27,47 @@ DEFAULT_TARGETS = "mel,speaker,attack,trivial"
 
 def similarity(
     caches: Annotated[
-        list[Path], typer.Argument(metavar="CACHE [CACHE]", help="One cache, or two over the same utterances.")
+        list[Path],
+        typer.Argument(metavar="CACHE [CACHE]", help="One cache, or two over the same utterances."),
     ],
     file: Annotated[
         Path,
         typer.Option(
-            "--out", "-o", metavar="FILE", help="Picture (.png, .svg, .pdf) or table (.csv, .parquet); - is csv."
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="Picture (.png, .svg, .pdf) or table (.csv, .parquet); - is csv.",
         ),
     ],
     measure: Annotated[
-        str, typer.Option(help="cka, pwcca, or cca: of each layer with --target, on held-out utterances.")
+        str,
+        typer.Option(
+            help="cka, pwcca, or cca: of each layer with --target, on held-out utterances."
+        ),
     ] = "cka",
     target: Annotated[
         str | None,
         typer.Option(
             metavar="LIST",
-            help="For cca: mel, speaker, attack, label, trivial, or a layer's number [default: those of mel, speaker, "
-            "attack, trivial that the corpus has].",
+            help="For cca: mel, speaker, attack, label, trivial, or a layer's number [default: "
+            "those of mel, speaker, attack, trivial that the corpus has].",
         ),
     ] = None,
     layers: Layers = None,
     where: Where = None,
     tier: Tier = "pooled",
     variance: Annotated[
-        float, typer.Option(help="For pwcca: share of each layer's variance to keep; 1 needs many utterances.")
+        float,
+        typer.Option(
+            help="For pwcca: share of each layer's variance to keep; 1 needs many utterances."
+        ),
     ] = 0.99,
     audio_root: CacheAudio = None,
     memory_gb: MemoryGB = 2.0,
     seed: Seed = 0,
 ) -> None:
-    """Say how alike layers are: each with each, with those of another model, or with what is known of the audio.
+    """Say how alike layers are: each with each, with those of another model, or with what is known
+    of the audio.
 
     \b
     probe similarity results/demo.cache --out cka.png
@@ -71,7 +82,9 @@ def similarity(
     opened = [Cache(folder) for folder in caches]
     how: dict[str, Any] = {"layers": chosen, "where": where, "tier": tier, "memory_gb": memory_gb}
     if measure == "cca":
-        _show_targets(file, _with_targets(opened[0], target, {**how, "audio_root": audio_root, "seed": seed}))
+        _show_targets(
+            file, _with_targets(opened[0], target, {**how, "audio_root": audio_root, "seed": seed})
+        )
         return
     how["other"] = opened[1] if len(opened) > 1 else None
     how |= {"seed": seed} if measure == "cka" else {"variance": variance}
@@ -93,8 +106,12 @@ def _check_caches(caches: Sequence[Path], measure: str) -> None:
         expect(folder, CACHE)
 
 
-def _with_targets(cache: "Cache", target: str | None, how: Mapping[str, Any]) -> "dict[str, pd.DataFrame]":
-    """CCA of each layer with each target by name; those not asked for are left out if they cannot be measured."""
+def _with_targets(
+    cache: "Cache", target: str | None, how: Mapping[str, Any]
+) -> "dict[str, pd.DataFrame]":
+    """CCA of each layer with each target by name; those not asked for are left out if they cannot
+    be measured.
+    """
     found = {}
     for name in (target or DEFAULT_TARGETS).split(","):
         if not name:
@@ -108,7 +125,8 @@ def _with_targets(cache: "Cache", target: str | None, how: Mapping[str, Any]) ->
             console.print(f"Without {label}: {error}", markup=False)
     if not found:
         raise ProbeError(
-            f"{cache.folder}: none of {DEFAULT_TARGETS} can be measured. Name others with {argument('target')}"
+            f"{cache.folder}: none of {DEFAULT_TARGETS} can be "
+            f"measured. Name others with {argument('target')}"
         )
     return found
 

@@ -1,4 +1,6 @@
-"""What was meant by an option or a command that is not there: by its spelling, or by what other tools call it."""
+"""What was meant by an option or a command that is not there: by its spelling, or by what other
+tools call it.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +76,8 @@ EXPECTED = (
 
 
 def expected_value(message: str) -> str:
-    """What the parser of the command line expected of a value, in plain words; another message as it is.
+    """What the parser of the command line expected of a value, in plain words; another message as
+    it is.
 
     >>> expected_value("Input should be a valid integer, unable to parse string as an integer")
     'expected a whole number'
@@ -103,6 +106,8 @@ def commands_meant(word: str, commands: Mapping[str, Any]) -> list[str]:
     >>> commands_meant("swep", {"sweep": None})
     ['sweep']
     """
-    below = [f"{group} {word}" for group, one in commands.items() if word in getattr(one, "commands", {})]
+    below = [
+        f"{group} {word}" for group, one in commands.items() if word in getattr(one, "commands", {})
+    ]
     known = [COMMANDS[word]] if word in COMMANDS else []
     return below or known or get_close_matches(word, list(commands), n=2)

@@ -33,12 +33,18 @@ def sweep(
     folder: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[CACHE]", help="Folder of the cache [default: that of --train, else results/demo.cache]."
+            metavar="[CACHE]",
+            help="Folder of the cache [default: that of --train, else results/demo.cache].",
         ),
     ] = None,
     run: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="DIR", help="The run's [default: beside the cache, NAME[.TARGET].run]."),
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="DIR",
+            help="The run's [default: beside the cache, NAME[.TARGET].run].",
+        ),
     ] = None,
     *,
     options: SweepOptions,
@@ -50,33 +56,45 @@ def sweep(
     compared: Annotated[
         list[Path] | None,
         typer.Option(
-            "--compare", metavar="RUN", help="Draw this run on the same utterances beside it; may be given again."
+            "--compare",
+            metavar="RUN",
+            help="Draw this run on the same utterances beside it; may be given again.",
         ),
     ] = None,
     plan: Annotated[
-        bool, typer.Option("--plan", help="Only say what this corpus can show about depth; trains nothing.")
+        bool,
+        typer.Option(
+            "--plan", help="Only say what this corpus can show about depth; trains nothing."
+        ),
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Train anew; replaces any run.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Train anew; replaces any run.")
+    ] = False,
     track: Annotated[
         str,
         typer.Option(
             "--track",
             metavar="NAME",
-            help="tensorboard: also write the training of heads by epoch there, in RUN.tracking; or none.",
+            help="tensorboard: also write the training of heads by "
+            "epoch there, in RUN.tracking; or none.",
         ),
     ] = "none",
     strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse parts that share a speaker or a recording, before training.")
+        bool,
+        typer.Option(
+            "--strict", help="Refuse parts that share a speaker or a recording, before training."
+        ),
     ] = False,
 ) -> None:
     """Train a linear probe per layer and heads on the first k layers, and draw the curves.
 
     What is read: bona fide against spoof, or any --target: two classes, many, or a number.
-    Probes: class-balanced logistic regression (ridge regression of numbers) on mean and standard deviation over time,
-    strength chosen on dev, with two controls: shuffled labels, and features that say nothing about speech. Heads:
-    merges of layers 1..k for every k, all trained from one read of the cache; the smallest depth that is not worse than
-    full depth is named. A killed sweep goes on where it stopped, and a finished one is shown again. Writes a run
-    folder: results.csv, scores, heads, figures, report.html.
+    Probes: class-balanced logistic regression (ridge regression of numbers) on mean and standard
+    deviation over time, strength chosen on dev, with two controls: shuffled labels, and features
+    that say nothing about speech. Heads: merges of layers 1..k for every k, all trained from one
+    read of the cache; the smallest depth that is not worse than full depth is named. A killed sweep
+    goes on where it stopped, and a finished one is shown again. Writes a run folder: results.csv,
+    scores, heads, figures, report.html.
 
     \b
     probe sweep                         the embedded demo
@@ -85,14 +103,18 @@ def sweep(
     probe sweep mine.cache --target gender --positive F
     probe sweep mine.cache --heads none --strengths 0.001,0.1
     probe sweep mine.cache --plan --margin 2pt
-    probe sweep mine.cache --tier frames --recipe attm --heads attentive-compact+lstm --depths 6,12,24
-    probe sweep wavlm.cache --out wavlm.run --compare random.run
-    probe sweep la19.cache --eval eval --eval la21.cache --eval df21.cache:eval --by attack,codec --unseen-attacks
+    probe sweep mine.cache --tier frames --recipe attm --heads attentive-compact+lstm --depths
+    6,12,24 probe sweep wavlm.cache --out wavlm.run --compare random.run probe sweep la19.cache
+    --eval eval --eval la21.cache --eval df21.cache:eval --by attack,codec --unseen-attacks
     """
     if folder is None:
         folder = Path(options.train.rpartition(":")[0]) if ":" in options.train else DEMO_CACHE
     if run is None:
-        run = DEMO_RUN if folder == DEMO_CACHE else folder.with_name(folder.name.removesuffix(".cache") + ".run")
+        run = (
+            DEMO_RUN
+            if folder == DEMO_CACHE
+            else folder.with_name(folder.name.removesuffix(".cache") + ".run")
+        )
         if options.target != TargetOptions():
             run = run.with_name(f"{run.stem}.{_as_name(options.target.target)}.run")
     check_outside(run)
@@ -117,7 +139,12 @@ def sweep(
         for other in others:
             check_same_utterances(identity(splits), other)
     sweeps = import_module("probing.sweep")
-    how: dict[str, Any] = {"device": device, "memory_gb": memory_gb, "strict": strict, "splits": splits}
+    how: dict[str, Any] = {
+        "device": device,
+        "memory_gb": memory_gb,
+        "strict": strict,
+        "splits": splits,
+    }
     if overwrite:
         made = sweeps.sweep(cache, run, options, overwrite=True, **how)
     else:
@@ -147,8 +174,14 @@ def _print_plan(options: SweepOptions, split: "Split") -> None:
     from probing.sweep.planning import plan
 
     if split.task.name != BINARY:
-        raise OptionError("plan", True, f"speaks of error rates of two classes, and the target is {split.task.target}")
-    print_plan(plan(split.bonafide, split.clusters(options.interval_by), options.margin, seed=options.seed))
+        raise OptionError(
+            "plan",
+            True,
+            f"speaks of error rates of two classes, and the target is {split.task.target}",
+        )
+    print_plan(
+        plan(split.bonafide, split.clusters(options.interval_by), options.margin, seed=options.seed)
+    )
 
 
 def _show(run: "Run", others: "Sequence[Run]", tables: TableFiles) -> None:
@@ -163,8 +196,17 @@ def _show(run: "Run", others: "Sequence[Run]", tables: TableFiles) -> None:
     if len(run.corpora) > 1:
         print_corpora(report.corpora_table(run), run.metric)
     ascii_only = not terminal.shows_lines(out.encoding)
-    out.print(f"\n{terminal.text_curve(run, width=min(80, out.width), ascii_only=ascii_only)}", markup=False)
+    out.print(
+        f"\n{terminal.text_curve(run, width=min(80, out.width), ascii_only=ascii_only)}",
+        markup=False,
+    )
     out.print(f"\n{run.sentence}\n", markup=False)
-    tables.write(layers.reset_index(), layers_shown(layers, chosen, run.metric), f"{run.metric.axis} of linear probes")
+    tables.write(
+        layers.reset_index(),
+        layers_shown(layers, chosen, run.metric),
+        f"{run.metric.axis} of linear probes",
+    )
     shown = [path for path in pictures if path.endswith(".png")]
-    out.print(f"Picture: {' and '.join(shown)}\nReport:  {page}\nResults: {run.folder / 'results.csv'}")
+    out.print(
+        f"Picture: {' and '.join(shown)}\nReport:  {page}\nResults: {run.folder / 'results.csv'}"
+    )

@@ -23,12 +23,17 @@ class TableFiles:
     csv: every digit. tex: a tabular with the rules of booktabs. md: Markdown.
     """
 
-    csv: str | None = option(None, "Write the table here too, every digit.", metavar="FILE", is_path=True)
-    tex: str | None = option(None, "Likewise, as LaTeX with booktabs.", metavar="FILE", is_path=True)
+    csv: str | None = option(
+        None, "Write the table here too, every digit.", metavar="FILE", is_path=True
+    )
+    tex: str | None = option(
+        None, "Likewise, as LaTeX with booktabs.", metavar="FILE", is_path=True
+    )
     md: str | None = option(None, "Likewise, as Markdown.", metavar="FILE", is_path=True)
 
     def check(self, corpus: str = "") -> None:
-        """Refuse names of other suffixes, in folders that are not there, or of what is read, before any work is done.
+        """Refuse names of other suffixes, in folders that are not there, or of what is read, before
+        any work is done.
 
         `corpus` is the one that a cache was made of, where it is known.
         """
@@ -42,7 +47,9 @@ class TableFiles:
         """The files that were asked for."""
         return [Path(file) for file in (self.csv, self.tex, self.md) if file]
 
-    def write(self, table: pd.DataFrame, shown: Table | pd.DataFrame | None = None, title: str = "") -> None:
+    def write(
+        self, table: pd.DataFrame, shown: Table | pd.DataFrame | None = None, title: str = ""
+    ) -> None:
         """Write the files that were asked for, and say where.
 
         Args:

@@ -26,29 +26,43 @@ if TYPE_CHECKING:
 
 
 def transfer(
-    caches: Annotated[list[Path], typer.Argument(metavar="CACHE...", help="Caches, of one or several backbones.")],
+    caches: Annotated[
+        list[Path], typer.Argument(metavar="CACHE...", help="Caches, of one or several backbones.")
+    ],
     runs: Annotated[
         list[Path] | None,
-        typer.Option("--run", metavar="RUN", help="Run of each cache, in order: how well the scores foretell it."),
+        typer.Option(
+            "--run",
+            metavar="RUN",
+            help="Run of each cache, in order: how well the scores foretell it.",
+        ),
     ] = None,
     file: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Table: .csv, .parquet, .tex or .md; - is csv.")
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="Table: .csv, .parquet, .tex or .md; - is csv."
+        ),
     ] = None,
     layers: Layers = None,
     split: Annotated[str, typer.Option(help="Split whose labels are used.")] = "train",
     target: Annotated[str, typer.Option(help="Column that says the class.")] = "label",
     labels: Labels = None,
     scores: Annotated[
-        str, typer.Option(metavar="LIST", help="Which; LogME alone takes about two thirds of the time of all.")
+        str,
+        typer.Option(
+            metavar="LIST", help="Which; LogME alone takes about two thirds of the time of all."
+        ),
     ] = "logme,h_score,transrate,gbc",
     tier: Tier = "pooled",
     raw: Annotated[
-        bool, typer.Option("--raw", help="Features as they are, as published, instead of standardised.")
+        bool,
+        typer.Option("--raw", help="Features as they are, as published, instead of standardised."),
     ] = False,
     memory_gb: MemoryGB = 2.0,
     as_json: AsJson = False,
 ) -> None:
-    """Score layers without training: LogME, H-score, TransRate, GBC; higher promises a better probe.
+    """Score layers without training: LogME, H-score, TransRate, GBC; higher promises a better
+    probe.
 
     \b
     probe transfer results/demo.cache --run results/demo.run
@@ -77,7 +91,11 @@ def transfer(
         memory_gb=memory_gb,
     )
     of_caches = [import_module("probing.runs").Run(one) for one in runs or ()]
-    found = module.predicts(of_caches if len(of_caches) > 1 else of_caches[0], table) if of_caches else None
+    found = (
+        module.predicts(of_caches if len(of_caches) > 1 else of_caches[0], table)
+        if of_caches
+        else None
+    )
     if as_json:
         of_runs = None if found is None else found.reset_index(drop=True)
         print_json({"scores": table.reset_index(), "foretold": of_runs})
@@ -91,10 +109,16 @@ def _show(table: "pd.DataFrame", found: "pd.DataFrame | None", runs: "Sequence[R
     """The scores on the terminal, and how well they foretell the probes of runs."""
     print_frame(table)
     if "transrate" in table:
-        out.print("TransRate: each class centred by its own mean and weighted by its size; beside it shuffled labels.")
+        out.print(
+            "TransRate: each class centred by its own mean and "
+            "weighted by its size; beside it shuffled labels."
+        )
     if found is not None:
         metric = runs[0].metric
         better = f"{'higher' if metric.higher_is_better else 'lower'} {metric.called}"
-        told = f"Rank correlation with the probes' {metric.called} on eval, 1 where the higher score has the {better}:"
+        told = (
+            f"Rank correlation with the probes' {metric.called} on eval, "
+            f"1 where the higher score has the {better}:"
+        )
         out.print(f"\n{told}", markup=False)
         print_frame(found.set_index(["over", "score"]))

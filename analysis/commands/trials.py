@@ -1,4 +1,6 @@
-"""The trials that `probe evaluate` is given: files of scores, and what says which utterances they are of."""
+"""The trials that `probe evaluate` is given: files of scores, and what says which utterances they
+are of.
+"""
 
 from __future__ import annotations
 
@@ -20,27 +22,42 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrialFiles:
-    """What the utterances of a score file are, which of them are evaluated, and with what other scores."""
+    """What the utterances of a score file are, which of them are evaluated, and with what other
+    scores.
+    """
 
-    corpus: str | None = option(None, "What the utterances are, as probe extract --corpus.", metavar="SPEC")
+    corpus: str | None = option(
+        None, "What the utterances are, as probe extract --corpus.", metavar="SPEC"
+    )
     keys: Path | None = option(
         None,
-        "The same from a protocol or key table of ASVspoof 2019, 2021, 5, or a csv: utterance_id,label.",
+        "The same from a protocol or key table of ASVspoof 2019, "
+        "2021, 5, or a csv: utterance_id,label.",
         metavar="FILE",
         is_path=True,
     )
-    split: str | None = option(None, "Only this split or subset [default: eval if scored, else all scored].")
+    split: str | None = option(
+        None, "Only this split or subset [default: eval if scored, else all scored]."
+    )
     asv_scores: Path | None = option(
-        None, "Speaker verification scores, for the t-DCF (and a tandem).", metavar="FILE", is_path=True
+        None,
+        "Speaker verification scores, for the t-DCF (and a tandem).",
+        metavar="FILE",
+        is_path=True,
     )
     asv_keys: Path | None = option(
         None, "Their trial_metadata.txt, for those of ASVspoof 2021.", metavar="FILE", is_path=True
     )
     against: Path | None = option(
-        None, "Scores of another system on the same trials, to compare with.", metavar="SCORES", is_path=True
+        None,
+        "Scores of another system on the same trials, to compare with.",
+        metavar="SCORES",
+        is_path=True,
     )
     audio_root: Path | None = option(
-        None, "Folder that the paths of a manifest start from [default: the manifest's own].", is_path=True
+        None,
+        "Folder that the paths of a manifest start from [default: the manifest's own].",
+        is_path=True,
     )
 
     def check(self, scores: Path) -> None:
@@ -57,8 +74,9 @@ class TrialFiles:
 class Evaluated:
     """Figures of trials, of a countermeasure or of spoofing-robust verification.
 
-    found: an `Evaluation` or a `SasvEvaluation`. others: trials of another system to draw beside it, by name.
-    by_organisers: whether a t-DCF would be with the verification system of the organisers of ASVspoof 5.
+    found: an `Evaluation` or a `SasvEvaluation`. others: trials of another system to draw beside
+    it, by name. by_organisers: whether a t-DCF would be with the verification system of the
+    organisers of ASVspoof 5.
     """
 
     found: Any
@@ -66,7 +84,9 @@ class Evaluated:
     by_organisers: bool = False
 
 
-def evaluate_files(scores: Path, files: TrialFiles, factors: Sequence[str], bootstrap: BootstrapOptions) -> Evaluated:
+def evaluate_files(
+    scores: Path, files: TrialFiles, factors: Sequence[str], bootstrap: BootstrapOptions
+) -> Evaluated:
     """Read scores, join them with what is known of their utterances, and compute every figure.
 
     Args:
@@ -78,9 +98,15 @@ def evaluate_files(scores: Path, files: TrialFiles, factors: Sequence[str], boot
     evaluation = import_module("probing.evaluation")
     known = evaluation.read_keys(files.keys) if files.keys else None
     if files.corpus:
-        known = import_module("probing.corpora").load_corpus(files.corpus, audio_root=files.audio_root).utterances
+        known = (
+            import_module("probing.corpora")
+            .load_corpus(files.corpus, audio_root=files.audio_root)
+            .utterances
+        )
     read = evaluation.read_trials(scores)
-    tandem = files.asv_scores and (evaluation.are_of_sasv(read) or (known is not None and "asv_label" in known))
+    tandem = files.asv_scores and (
+        evaluation.are_of_sasv(read) or (known is not None and "asv_label" in known)
+    )
     by_trial = evaluation.read_verification_trials(files.asv_scores) if tandem else None
     if evaluation.are_of_sasv(read, known, by_trial):
         return _of_verification(read, known, by_trial, files, factors, bootstrap)
@@ -95,14 +121,21 @@ def _of_verification(
     factors: Sequence[str],
     bootstrap: BootstrapOptions,
 ) -> Evaluated:
-    """Evaluate trials that claim a speaker; `by_trial` are verification scores of the same trials, if given."""
+    """Evaluate trials that claim a speaker; `by_trial` are verification scores of the same trials,
+    if given.
+    """
     if files.asv_keys:
-        raise ProbeError(f"{argument('asv_keys')}: expected with scores of a countermeasure of ASVspoof 2021 only")
+        raise ProbeError(
+            f"{argument('asv_keys')}: expected with scores of a "
+            "countermeasure of ASVspoof 2021 only"
+        )
     evaluation = import_module("probing.evaluation")
     trials = evaluation.sasv_trials(read, known, by_trial, files.split, console.print)
     other = None
     if files.against:
-        other = evaluation.sasv_trials(evaluation.read_trials(files.against), known, by_trial, files.split)
+        other = evaluation.sasv_trials(
+            evaluation.read_trials(files.against), known, by_trial, files.split
+        )
     asv = None
     if by_trial is not None:
         asv = evaluation.verification_of(trials)
@@ -124,9 +157,19 @@ def _of_countermeasure(
     evaluation = import_module("probing.evaluation")
     known = None if known is None else evaluation.utterances_of(known, console.print)
     trials = evaluation.join(read, known, files.split, console.print)
-    chosen = files.split or ("eval" if "split" in trials and set(trials["split"]) == {"eval"} else None)
-    asv = evaluation.read_verification(files.asv_scores, files.asv_keys, chosen) if files.asv_scores else None
-    other = evaluation.join(evaluation.read_scores(files.against), known, files.split) if files.against else None
+    chosen = files.split or (
+        "eval" if "split" in trials and set(trials["split"]) == {"eval"} else None
+    )
+    asv = (
+        evaluation.read_verification(files.asv_scores, files.asv_keys, chosen)
+        if files.asv_scores
+        else None
+    )
+    other = (
+        evaluation.join(evaluation.read_scores(files.against), known, files.split)
+        if files.against
+        else None
+    )
     with console.status("Evaluating"):
         found = evaluation.evaluate(trials, factors, asv, against=other, **asdict(bootstrap))
     return Evaluated(found, {} if files.against is None else {files.against.stem: other})

@@ -28,9 +28,14 @@ LOG = "training.csv"
 
 @with_options
 def tune(
-    run: Annotated[Path | None, typer.Argument(metavar="[RUN]", help="Folder of the run to start from.")] = None,
+    run: Annotated[
+        Path | None, typer.Argument(metavar="[RUN]", help="Folder of the run to start from.")
+    ] = None,
     folder: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder of the tuned model [default: NAME.tuned].")
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="DIR", help="Folder of the tuned model [default: NAME.tuned]."
+        ),
     ] = None,
     *,
     head: Annotated[
@@ -39,11 +44,13 @@ def tune(
             "--head",
             "--heads",
             metavar="NAME",
-            help="Of the run, as weighted-sum+linear-depth-06 or its kind [default: that of its finding]; without a "
-            "run a new one, MERGE+BACKEND.",
+            help="Of the run, as weighted-sum+linear-depth-06 or its kind [default: that of its "
+            "finding]; without a run a new one, MERGE+BACKEND.",
         ),
     ] = None,
-    depth: Annotated[int | None, typer.Option(min=1, help="Blocks of the backbone to keep.")] = None,
+    depth: Annotated[
+        int | None, typer.Option(min=1, help="Blocks of the backbone to keep.")
+    ] = None,
     options: TuneOptions,
     machine: TuneMachine,
     continued: Annotated[
@@ -51,33 +58,44 @@ def tune(
         typer.Option(
             "--continue",
             metavar="DIR",
-            help="Go on from a tuned or exported model, on the utterances of RUN, or else those it was tuned on. "
-            "What is trained is not taken from it: all, if --train does not say.",
+            help="Go on from a tuned or exported model, on the utterances of RUN, or else those "
+            "it was tuned on. What is trained is not taken "
+            "from it: all, if --train does not say.",
         ),
     ] = None,
     corpus: Annotated[
-        str | None, typer.Option(metavar="SPEC", help="Without a run: as probe extract, with splits train and dev.")
+        str | None,
+        typer.Option(
+            metavar="SPEC", help="Without a run: as probe extract, with splits train and dev."
+        ),
     ] = None,
     audio_root: AudioRoot = None,
     backbone: Annotated[Options, Only(*OF_BACKBONE)],
     target: Annotated[TargetOptions, Only(*OF_TARGET)],
-    skip_eval: Annotated[bool, typer.Option("--skip-eval", help="Do not score eval in the end.")] = False,
+    skip_eval: Annotated[
+        bool, typer.Option("--skip-eval", help="Do not score eval in the end.")
+    ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a model tuned another way, or what a killed one left.")
+        bool,
+        typer.Option(
+            "--overwrite", help="Replace a model tuned another way, or what a killed one left."
+        ),
     ] = False,
 ) -> None:
-    """Fine-tune the first blocks of a backbone together with the head on them, and say what that gained.
+    """Fine-tune the first blocks of a backbone together with the head on them, and say what that
+    gained.
 
-    Starts from the head that a run trained on the cache of the frozen backbone, or from nothing. Writes a folder that
-    probe score takes, and probe extract --backbone DIR, whose run probe compare puts beside the frozen one. A killed
-    tuning goes on where it stopped. Several GPUs: accelerate launch -m analysis.commands.app tune ...
+    Starts from the head that a run trained on the cache of the frozen backbone, or from nothing.
+    Writes a folder that probe score takes, and probe extract --backbone DIR, whose run probe
+    compare puts beside the frozen one. A killed tuning goes on where it stopped. Several GPUs:
+    accelerate launch -m analysis.commands.app tune ...
 
     \b
     probe tune results/demo.run --out tuned
     probe tune wavlm.run --depth 12 --train lora:8 --augment rawboost:5
     probe tune attm.run --recipe attm --batch 64 --accumulate 8 --precision bf16
-    probe tune --backbone models/my-wavlm --corpus my.csv --heads weighted-sum+linear --depth 6 --out tuned
-    probe tune --continue tuned --epochs 5 --out further
+    probe tune --backbone models/my-wavlm --corpus my.csv --heads weighted-sum+linear --depth 6
+    --out tuned probe tune --continue tuned --epochs 5 --out further
     """
     for path, kind in ((run, RUN), (continued, EXPORT)):
         if path is not None:
@@ -103,8 +121,8 @@ def _show(tuned: "Tuned", folder: Path, run: Path | None) -> None:
     metric = METRICS[record["dev"]["metric"]]
     before, after = (metric.text(record["dev"][name]) for name in ("started", "tuned"))
     out.print(
-        f"dev {metric.called}: {before} as it started, {after} tuned; {duration(record['seconds'])}, "
-        f"{size(record['memory_bytes'])} at most",
+        f"dev {metric.called}: {before} as it started, {after} tuned; "
+        f"{duration(record['seconds'])}, {size(record['memory_bytes'])} at most",
         markup=False,
     )
     if tuned.evaluated is not None:
@@ -117,4 +135,7 @@ def _show(tuned: "Tuned", folder: Path, run: Path | None) -> None:
     if (frozen := run or record["source"].get("run")) is not None:
         steps.append(command_line("probe", "compare", frozen, of_tuned))
     score = command_line("probe", "score", folder)
-    out.print(f"Next: {score} AUDIO --out scores.txt\n      {extract}\n      {'; '.join(steps)}", markup=False)
+    out.print(
+        f"Next: {score} AUDIO --out scores.txt\n      {extract}\n      {'; '.join(steps)}",
+        markup=False,
+    )

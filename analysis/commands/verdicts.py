@@ -1,4 +1,6 @@
-"""Verdicts on clips as a person reads them: a table, the errors that it is to be read with, and every warning."""
+"""Verdicts on clips as a person reads them: a table, the errors that it is to be read with, and
+every warning.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -16,7 +18,9 @@ WORDS = {"bonafide": "bona fide", "spoof": "spoof"}
 
 
 def print_verdicts(verdicts: "Verdicts") -> None:
-    """Print verdicts; no decision is printed without the errors that were measured at its threshold."""
+    """Print verdicts; no decision is printed without the errors that were measured at its
+    threshold.
+    """
     shown = Table(box=None, header_style="bold")
     columns = ["score"]
     if verdicts.threshold is not None:
@@ -37,18 +41,22 @@ def print_verdicts(verdicts: "Verdicts") -> None:
         measured = {part: rates_in_words(rates) for part, rates in verdicts.threshold.rates.items()}
         out.print(f"Measured there on {verdicts.corpus or 'its corpus'}:", markup=False)
         for part, words in measured.items():
-            chance = ", not shown to be better than chance" if not verdicts.eer[part].high < 0.5 else ""
+            chance = (
+                ", not shown to be better than chance" if not verdicts.eer[part].high < 0.5 else ""
+            )
             cost = f"; Cllr of the ratios {verdicts.cllr[part]:.2f}"
             out.print(f"  {part}: {words}; EER {verdicts.eer[part]}{chance}{cost}", markup=False)
         out.print(
-            "Clips of other speakers, attacks, languages or channels may be judged worse than that. A ratio that says "
-            "nothing has a Cllr of 1, a perfect one 0."
+            "Clips of other speakers, attacks, languages or channels may be judged worse than "
+            "that. A ratio that says nothing has a Cllr of 1, a perfect one 0."
         )
     for note in verdicts.notes:
         console.print(f"Note: {note[0].upper()}{note[1:].rstrip('.')}.", markup=False)
     warned = [clip for clip in verdicts.clips if clip.unlike]
     if warned:
-        out.print("\n? The clip is unlike the training clips, so that its verdict may mean nothing:")
+        out.print(
+            "\n? The clip is unlike the training clips, so that its verdict may mean nothing:"
+        )
     for clip in warned[:MOST]:
         out.print(f"  {clip.path}", markup=False)
         for sentence in clip.unlike.values():
@@ -59,8 +67,8 @@ def print_verdicts(verdicts: "Verdicts") -> None:
 def print_threshold(threshold: "Threshold") -> None:
     """Print from which score a clip is called bona fide."""
     out.print(
-        f"Decision: bona fide from a score of {threshold.value:z.3f} on (log-likelihood ratio {threshold.ratio:z.2f}), "
-        f"{threshold.chosen}.",
+        f"Decision: bona fide from a score of {threshold.value:z.3f} on (log-likelihood ratio "
+        f"{threshold.ratio:z.2f}), {threshold.chosen}.",
         markup=False,
     )
 
@@ -68,8 +76,9 @@ def print_threshold(threshold: "Threshold") -> None:
 def rates_in_words(rates: "ErrorRates") -> str:
     """Errors at a threshold, in per cent and in trials."""
     return (
-        f"{100 * rates.miss:.1f} % of bona fide clips called spoof ({rates.rejected:,} of {rates.n_bonafide:,}), "
-        f"{100 * rates.false_alarm:.1f} % of spoofs called bona fide ({rates.accepted:,} of {rates.n_spoof:,})"
+        f"{100 * rates.miss:.1f} % of bona fide clips called spoof ({rates.rejected:,} of "
+        f"{rates.n_bonafide:,}), {100 * rates.false_alarm:.1f} % of spoofs called bona fide "
+        f"({rates.accepted:,} of {rates.n_spoof:,})"
     )
 
 

@@ -1,4 +1,6 @@
-"""Selectivity: how much of a probe's success is the layer's, and not the probe's own or the recording's."""
+"""Selectivity: how much of a probe's success is the layer's, and not the probe's own or the
+recording's.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,9 @@ from probing.runs.simultaneous import layer_bands, layer_gains
 def selectivity(run: Run, random: Run | None = None, split: str = "eval") -> pd.DataFrame:
     """The linear probes of a run beside their controls, by layer (EER, 0 to 1).
 
-    Of another target than bona fide against spoof, the metric of the findings stands for EER, under its own name; if
-    higher is better, differences are turned, so that above 0 speaks for the layer all the same.
+    Of another target than bona fide against spoof, the metric of the findings stands for EER, under
+    its own name; if higher is better, differences are turned, so that above 0 speaks for the layer
+    all the same.
 
     Args:
         run: a finished run.
@@ -24,12 +27,14 @@ def selectivity(run: Run, random: Run | None = None, split: str = "eval") -> pd.
         split: `eval` or `dev`.
 
     Returns:
-        One row a layer: eer, low, high; shuffled, the mean EER of the same probe trained on shuffled labels (Hewitt and
-        Liang, EMNLP 2019); selectivity = shuffled - eer, with selectivity_low and selectivity_high from the probe's
-        interval; trivial, the EER of features that say nothing about speech, and over_trivial = trivial - eer;
-        with `random` also random and over_random = random - eer, with over_random_low and over_random_high; of a sweep
-        with --probe mlp also mlp, mlp_shuffled and mlp_selectivity, the same for that probe. Above 0 speaks for the
-        layer. The intervals of selectivity and over_random hold for all layers at once.
+        One row a layer: eer, low, high; shuffled, the mean EER of the same probe trained on
+        shuffled labels (Hewitt and Liang, EMNLP 2019); selectivity = shuffled - eer, with
+        selectivity_low and selectivity_high from the probe's interval; trivial, the EER of features
+        that say nothing about speech, and over_trivial = trivial - eer; with `random` also random
+        and over_random = random - eer, with over_random_low and over_random_high; of a sweep with
+        --probe mlp also mlp, mlp_shuffled and mlp_selectivity, the same for that probe. Above 0
+        speaks for the layer. The intervals of selectivity and over_random hold for all layers at
+        once.
 
     Raises:
         ProbeError: no such split, no shuffled-label control, or a random run on other utterances.
@@ -44,7 +49,10 @@ def selectivity(run: Run, random: Run | None = None, split: str = "eval") -> pd.
     if own.empty:
         raise ProbeError(f"{run.folder}: no probes on split {split!r}. Expected eval or dev")
     if shuffled.empty:
-        raise ProbeError(f"{run.folder}: no shuffled-label control. Sweep again with {argument('control_seeds', 3)}")
+        raise ProbeError(
+            f"{run.folder}: no shuffled-label control. Sweep again with "
+            f"{argument('control_seeds', 3)}"
+        )
     own = own.set_index("layer")
     name, loss = run.metric.name, run.metric.loss
     table = own[["value", "low", "high"]].rename(columns={"value": name})
@@ -53,7 +61,9 @@ def selectivity(run: Run, random: Run | None = None, split: str = "eval") -> pd.
     part = load(run).part(split)
     bands = layer_bands(run, part)
     ends = [loss(1) * (table["shuffled"] - bands[end]) for end in ("low", "high")]
-    table["selectivity_low"], table["selectivity_high"] = ends if run.metric.higher_is_better else ends[::-1]
+    table["selectivity_low"], table["selectivity_high"] = (
+        ends if run.metric.higher_is_better else ends[::-1]
+    )
     trivial = _rates(run, "trivial-features", split)
     table["trivial"] = float(trivial["value"].iloc[0]) if len(trivial) else float("nan")
     table["over_trivial"] = loss(1) * (table["trivial"] - table[name])

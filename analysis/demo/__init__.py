@@ -1,4 +1,6 @@
-"""The demo as one story: three backbones over one corpus, and what was found and what was not in three sentences."""
+"""The demo as one story: three backbones over one corpus, and what was found and what was not in
+three sentences.
+"""
 
 from analysis.demo.sentences import early_layers, learning, sentences
 from analysis.demo.story import BACKBONES, Story, part, run

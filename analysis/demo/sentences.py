@@ -1,7 +1,9 @@
-"""What the runs of the demo say, in three sentences: what learning does, what early layers do, which backbone leads.
+"""What the runs of the demo say, in three sentences: what learning does, what early layers do,
+which backbone leads.
 
-Each says what was found, with its paired interval, and what was not shown, which may be there nevertheless. The figures
-are those of the runs and of their comparison; nothing here knows how they come out.
+Each says what was found, with its paired interval, and what was not shown, which may be there
+nevertheless. The figures are those of the runs and of their comparison; nothing here knows how they
+come out.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from probing.sweep.margin import Margin
 
 
 def sentences(comparison: Comparison) -> tuple[str, str, str]:
-    """The three sentences of some runs: the first of a pretrained model, one of the others of its random twin."""
+    """The three sentences of some runs: the first of a pretrained model, one of the others of its
+    random twin.
+    """
     runs = comparison.runs
     pretrained = Runs([run for run in runs if not run.record["about"].get("random_weights")])
     random = next(run for run in runs if run.record["about"].get("random_weights"))
@@ -26,7 +30,9 @@ def sentences(comparison: Comparison) -> tuple[str, str, str]:
 
 
 def learning(runs: Sequence[LoadedRun], random: LoadedRun) -> str:
-    """Which layers tell spoofs better than chance, and than the same layers of the first model with random weights."""
+    """Which layers tell spoofs better than chance, and than the same layers of the first model with
+    random weights.
+    """
     found: list[str] = []
     missing: list[str] = []
     for run in (*runs, random):
@@ -40,7 +46,10 @@ def _add_chance(run: LoadedRun, found: list[str], missing: list[str]) -> None:
     table = run.layers_at_once
     better = table.loc[table["better_than_chance"].astype(bool), "layer"].astype(int).tolist()
     if better:
-        found.append(f"{_layers(better, run.n_blocks)} of {run.backbone} tell{_s(better)} spoofs better than chance")
+        found.append(
+            f"{_layers(better, run.n_blocks)} of {run.backbone} "
+            f"tell{_s(better)} spoofs better than chance"
+        )
     else:
         missing.append(f"that any layer of {run.backbone} tells them better than chance")
 
@@ -56,10 +65,16 @@ def _add_gain(run: LoadedRun, random: LoadedRun, found: list[str], missing: list
     by = f"{metric.number(abs(gain))} {metric.step} of {metric.called}"
     largest = f"by up to {by} over random weights [{low}, {high}], at layer {most}"
     if gain < 0:
-        largest = f"as random weights are better at every layer, by {by} or more [{low}, {high}, at layer {most}]"
+        largest = (
+            f"as random weights are better at every layer, by {by} "
+            f"or more [{low}, {high}, at layer {most}]"
+        )
     better = gains.index[gains["low"] > 0].tolist()
     if better:
-        found.append(f"{_layers(better, run.n_blocks)} of {run.backbone} gain{_s(better)} by learning, {largest}")
+        found.append(
+            f"{_layers(better, run.n_blocks)} of {run.backbone} "
+            f"gain{_s(better)} by learning, {largest}"
+        )
     else:
         missing.append(f"that {run.backbone} gains by learning, {largest}")
 
@@ -67,7 +82,9 @@ def _add_gain(run: LoadedRun, random: LoadedRun, found: list[str], missing: list
 def _layers(numbers: list[int], last: int) -> str:
     if len(numbers) == 1:
         return f"layer {numbers[0]} of {last}"
-    return "all layers" if len(numbers) == last + 1 else f"layers {describe_layers(numbers)} of {last}"
+    return (
+        "all layers" if len(numbers) == last + 1 else f"layers {describe_layers(numbers)} of {last}"
+    )
 
 
 def _s(subjects: Sequence[object]) -> str:
@@ -76,7 +93,9 @@ def _s(subjects: Sequence[object]) -> str:
 
 
 def early_layers(runs: Sequence[LoadedRun]) -> str:
-    """Whether early layers are better than the last one, and whether the first k are as good as all."""
+    """Whether early layers are better than the last one, and whether the first k are as good as
+    all.
+    """
     found: list[str] = []
     missing: list[str] = []
     for run in runs:
@@ -91,14 +110,19 @@ def _add_depth(run: LoadedRun, found: list[str], missing: list[str]) -> None:
     if finding is None:
         return
     if finding.excess is None or finding.bound is None:
-        why = f" ({finding.head} on all of them is not shown to beat chance)" if finding.by_chance else ""
+        why = (
+            f" ({finding.head} on all of them is not shown to beat chance)"
+            if finding.by_chance
+            else ""
+        )
         missing.append(f"that fewer than {finding.full} layers of {run.backbone} are enough{why}")
         return
     margin = Margin.of(finding.margin)
     found.append(
-        f"the first {finding.depth} of {finding.full} layers of {run.backbone} are not worse than all of them within "
-        f"{margin.in_words(run.metric.called)} ({finding.head}: {difference_in_words(run.metric, finding.excess)}; at "
-        f"most {margin.excess(finding.bound)}, one-sided)"
+        f"the first {finding.depth} of {finding.full} layers of {run.backbone} are not worse "
+        f"than all of them within {margin.in_words(run.metric.called)} ({finding.head}: "
+        f"{difference_in_words(run.metric, finding.excess)}; at most "
+        f"{margin.excess(finding.bound)}, one-sided)"
     )
 
 
@@ -106,11 +130,14 @@ def _add_layer(run: LoadedRun, found: list[str], missing: list[str]) -> None:
     """Whether the layer chosen on dev is better than the last one."""
     finding = run.record.finding
     if finding.layer == finding.last:
-        missing.append(f"that a layer of {run.backbone} before the last, which is the one chosen on dev, is better")
+        missing.append(
+            f"that a layer of {run.backbone} before the last, "
+            "which is the one chosen on dev, is better"
+        )
         return
     claim = (
-        f"layer {finding.layer} of {finding.last} of {run.backbone}, chosen on dev, is better than the last, which has "
-        f"{difference_in_words(run.metric, finding.difference)}"
+        f"layer {finding.layer} of {finding.last} of {run.backbone}, chosen on dev, is better "
+        f"than the last, which has {difference_in_words(run.metric, finding.difference)}"
     )
     if finding.difference.low > 0:
         found.append(claim)
@@ -123,17 +150,25 @@ def backbones(comparison: Comparison) -> str:
     found: list[str] = []
     missing: list[str] = []
     step = comparison.metric.step
-    for row, words in zip(comparison.pairs.itertuples(), comparison.differences.itertuples(index=False), strict=True):
+    for row, words in zip(
+        comparison.pairs.itertuples(), comparison.differences.itertuples(index=False), strict=True
+    ):
         _, _, gain, ends, p, _ = words
         by = f"{gain} {step} [{ends.replace(' .. ', ', ')}], p {p}"
         if row.shown:
             found.append(f"{row.first} is better than {row.second} ({by})")
         else:
             missing.append(f"that {row.first} is better than {row.second} ({by})")
-    return _told(found, missing, "paired, each at its layer chosen on dev, p adjusted by Holm's procedure")
+    return _told(
+        found, missing, "paired, each at its layer chosen on dev, p adjusted by Holm's procedure"
+    )
 
 
 def _told(found: Sequence[str], missing: Sequence[str], how: str) -> str:
-    parts = [f"{name}: {'; '.join(those)}" for name, those in (("Found", found), ("not shown", missing)) if those]
+    parts = [
+        f"{name}: {'; '.join(those)}"
+        for name, those in (("Found", found), ("not shown", missing))
+        if those
+    ]
     text = "; ".join(parts)
     return f"{text[:1].upper()}{text[1:]} ({how})."

@@ -14,7 +14,8 @@ from probing.extraction import Machine, Options, extract
 from probing.progress import console
 from probing.sweep import DepthOptions, SweepOptions, sweep_once
 
-BACKBONES = {"demo": "embedded", "random": "random:embedded", "moonshine": "moonshine"}  # name of cache and run -> spec
+# name of cache and run -> spec
+BACKBONES = {"demo": "embedded", "random": "random:embedded", "moonshine": "moonshine"}
 CONTROL = "random"  # of which heads would tell nothing
 
 
@@ -22,8 +23,8 @@ CONTROL = "random"  # of which heads would tell nothing
 class Story:
     """What is run.
 
-    folder: of caches, runs, the report and the picture; the first cache and run are those of `probe extract` and
-        `probe sweep` with nothing else typed.
+    folder: of caches, runs, the report and the picture; the first cache and run are those of `probe
+        extract` and `probe sweep` with nothing else typed.
     clips: a part of the demo, see `part`; None for all of it.
     extraction, sweep: of every backbone; no heads are trained on random weights.
 
@@ -37,9 +38,13 @@ class Story:
     sweep: SweepOptions = field(default_factory=SweepOptions)
 
     def named(self, name: str) -> Path:
-        """A file or folder of the story by the name it has without `clips`; a part of the demo has its own."""
+        """A file or folder of the story by the name it has without `clips`; a part of the demo has
+        its own.
+        """
         path = self.folder / name
-        return path if self.clips is None else path.with_name(f"{path.stem}-{self.clips}{path.suffix}")
+        return (
+            path if self.clips is None else path.with_name(f"{path.stem}-{self.clips}{path.suffix}")
+        )
 
     def sweep_options(self, name: str) -> SweepOptions:
         """Options of the sweep of a backbone."""
@@ -53,7 +58,8 @@ def run(
     overwrite: bool = False,
     say: Callable[[str], None] = console.print,
 ) -> Runs:
-    """Extract and sweep every backbone; what was finished before is kept, what was interrupted goes on.
+    """Extract and sweep every backbone; what was finished before is kept, what was interrupted goes
+    on.
 
     Args:
         story: what is run.
@@ -70,14 +76,26 @@ def run(
     corpus = load_corpus("demo")
     if story.clips is not None:
         corpus = part(corpus, story.clips)
-        say(f"A part of the demo: {len(corpus)} clips, at most {story.clips} of each split and class.")
+        say(
+            f"A part of the demo: {len(corpus)} clips, at most "
+            f"{story.clips} of each split and class."
+        )
     runs = []
     for number, (name, backbone) in enumerate(BACKBONES.items(), 1):
         say(f"\n{number} of {len(BACKBONES)}: {backbone}")
         options = replace(story.extraction, backbone=backbone)
         cache = extract(story.named(f"{name}.cache"), corpus, options, Machine(device), say=say)
         folder = story.named(f"{name}.run")
-        runs.append(sweep_once(cache, folder, story.sweep_options(name), device=device, overwrite=overwrite, say=say))
+        runs.append(
+            sweep_once(
+                cache,
+                folder,
+                story.sweep_options(name),
+                device=device,
+                overwrite=overwrite,
+                say=say,
+            )
+        )
     return load_many(runs)
 
 

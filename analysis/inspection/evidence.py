@@ -1,7 +1,8 @@
 """Evidence over time: what every frame adds to the score of a trained head.
 
-Every head ends in a mean over frames, or in a standard deviation, which is one too: s = mean_t (x_t - m)^2 / s. So a
-score is a mean over frames, exactly where everything around that mean is linear, and by the gradient where it is not.
+Every head ends in a mean over frames, or in a standard deviation, which is one too: s = mean_t (x_t
+- m)^2 / s. So a score is a mean over frames, exactly where everything around that mean is linear,
+and by the gradient where it is not.
 """
 
 from __future__ import annotations
@@ -45,10 +46,11 @@ class Evidence:
 def frame_evidence(head: AnyHead, frames: NDArray[Any]) -> Evidence:
     """Divide the score of an utterance among its frames.
 
-    A linear probe on mean and deviation: its weights on each frame's share of both. Merges on pooled statistics: the
-    same with the gradient of the score for weights. On frames: LSTM, the linear layer on every output, which has all
-    frames before it in it; attentive statistics, attention weights times what the linear layer says of the frame; MLP,
-    the gradient of the score at the mean of its inputs.
+    A linear probe on mean and deviation: its weights on each frame's share of both. Merges on
+    pooled statistics: the same with the gradient of the score for weights. On frames: LSTM, the
+    linear layer on every output, which has all frames before it in it; attentive statistics,
+    attention weights times what the linear layer says of the frame; MLP, the gradient of the score
+    at the mean of its inputs.
 
     Args:
         head: a trained head, or the linear probe of a layer.
@@ -58,16 +60,26 @@ def frame_evidence(head: AnyHead, frames: NDArray[Any]) -> Evidence:
         HeadUnusable: layers of another shape.
 
     >>> from probing.serving import LayerProbe
-    >>> frame_evidence(LayerProbe(2, np.ones(16), 0.5), np.random.default_rng(0).normal(size=(1, 50, 8))).values.shape
+    >>> frame_evidence(
+    ...     LayerProbe(2, np.ones(16), 0.5), np.random.default_rng(0).normal(size=(1, 50, 8))
+    ... ).values.shape
     (50,)
     """
-    if frames.ndim != 3 or len(frames) != len(head.layers) or frames.shape[2] != head.dim or not frames.shape[1]:
+    if (
+        frames.ndim != 3
+        or len(frames) != len(head.layers)
+        or frames.shape[2] != head.dim
+        or not frames.shape[1]
+    ):
         raise HeadUnusable(
-            f"{head.name}: frames of shape {frames.shape}; expected ({len(head.layers)}, T, {head.dim}), layers "
-            f"{head.layers[0]} to {head.layers[-1]}"
+            f"{head.name}: frames of shape {frames.shape}; expected ({len(head.layers)}, T, "
+            f"{head.dim}), layers {head.layers[0]} to {head.layers[-1]}"
         )
     if isinstance(head, ExitHeads):
-        raise HeadUnusable(f"{head.name}: has several heads, one an exit. Inspect the run, or an export of one of them")
+        raise HeadUnusable(
+            f"{head.name}: has several heads, one an exit. Inspect "
+            "the run, or an export of one of them"
+        )
     x = torch.from_numpy(np.asarray(frames, np.float64))
     if isinstance(head, LayerProbe):
         weight = torch.from_numpy(head.weight.astype(np.float64))
@@ -100,7 +112,9 @@ def _on_frames(head: Head, x: Tensor) -> Evidence:
 
 
 def _by_gradient(stack: HeadStack, z: Tensor) -> ByFrame:
-    """Gradient of the score times each frame, of a back-end that has no way of its own to say what frames add."""
+    """Gradient of the score times each frame, of a back-end that has no way of its own to say what
+    frames add.
+    """
     z = z.requires_grad_()
     (gradient,) = torch.autograd.grad(_log_odds(stack(z)), z)
     return ByFrame((gradient * z).sum(dim=(0, 1, 3)).detach() * z.shape[2], exact=False)

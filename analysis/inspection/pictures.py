@@ -38,7 +38,9 @@ def activation_picture(found: Inspection, axes: Sequence[Axes] | None = None) ->
     if axes is None:
         shape = {"height_ratios": [1, 2, 2]}
         figure = Figure(figsize=look().size(6.4, 9), layout="constrained")
-        axes = figure.subplots(3, 1, sharex=True, gridspec_kw=shape, subplot_kw={"axes_class": ShownAxes})
+        axes = figure.subplots(
+            3, 1, sharex=True, gridspec_kw=shape, subplot_kw={"axes_class": ShownAxes}
+        )
     wave, spectrogram, activation = axes
     wave.plot(np.arange(len(found.waveform)) / SAMPLING_RATE, found.waveform, color="0.35", lw=0.5)
     wave.set(ylabel="waveform")
@@ -67,12 +69,18 @@ def activation_curve(found: Inspection, ax: Axes | None = None) -> Axes:
     orange = seaborn.color_palette("colorblind")[3]
     time = found.activation["time"].to_numpy()
     values = found.activation["activation"]
-    smooth = values.rolling(max(1, round(SMOOTH_S * len(time) / seconds)), center=True, min_periods=1)
+    smooth = values.rolling(
+        max(1, round(SMOOTH_S * len(time) / seconds)), center=True, min_periods=1
+    )
     line = smooth.mean().where(values.notna()).to_numpy()
     ax.plot(time, values, color="0.75", lw=0.6, label="each frame")
     ax.plot(time, line, color="0.2", lw=1.2, label=f"mean over {SMOOTH_S:g} s")
-    ax.fill_between(time, 0, line, where=line >= 0, color=blue, alpha=0.45, lw=0, label="for bona fide")
-    ax.fill_between(time, 0, line, where=line <= 0, color=orange, alpha=0.45, lw=0, label="for spoof")
+    ax.fill_between(
+        time, 0, line, where=line >= 0, color=blue, alpha=0.45, lw=0, label="for bona fide"
+    )
+    ax.fill_between(
+        time, 0, line, where=line <= 0, color=orange, alpha=0.45, lw=0, label="for spoof"
+    )
     ax.axhline(found.score, color="0.2", ls=":", lw=1, label=f"score {found.score:z.2f}")
     ax.axhline(0, color="0.2", lw=0.6)
     ax.set(xlabel="time (s)", ylabel="log odds of bona fide", xlim=(0, seconds))
@@ -88,8 +96,17 @@ def activation_curve(found: Inspection, ax: Axes | None = None) -> Axes:
     label = f" ({found.label})" if found.label else ""
     title = f"{found.utterance}{label}: {found.head} on {found.backbone}"
     titled(ax, title)
-    ax.set_title(ax.get_title(loc="left"), loc="left", fontsize=look().title_pt, pad=18 if width_of(ax) > 4 else 26)
-    trained = f"trained on {found.corpus}, cache {found.cache}" if found.corpus else f"cache {found.cache}"
+    ax.set_title(
+        ax.get_title(loc="left"),
+        loc="left",
+        fontsize=look().title_pt,
+        pad=18 if width_of(ax) > 4 else 26,
+    )
+    trained = (
+        f"trained on {found.corpus}, cache {found.cache}"
+        if found.corpus
+        else f"cache {found.cache}"
+    )
     dress(ax)
     small_print(ax, title, [f"{found.how}; {trained}"], width_of(ax))
     return ax
@@ -108,18 +125,32 @@ def _draw_labels(ax: Axes, found: Inspection) -> None:
         ax.axvspan(row.start, row.end, 0.92, 1, color=colour, alpha=0.8, lw=0)
         if len(found.intervals) <= MOST_NAMES:
             middle = (row.start + row.end) / 2
-            how: dict[str, Any] = {"fontsize": look().cell_pt, "ha": "center", "va": "center", "clip_on": True}
+            how: dict[str, Any] = {
+                "fontsize": look().cell_pt,
+                "ha": "center",
+                "va": "center",
+                "clip_on": True,
+            }
             ax.text(middle, 0.96, plain(str(row.label)), transform=ax.get_xaxis_transform(), **how)
 
 
 def _draw_spectrogram(ax: Axes, found: Inspection) -> None:
     n_fft = min(512, len(found.waveform))
-    window = np.lib.stride_tricks.sliding_window_view(found.waveform, n_fft)[::160] * np.hanning(n_fft)
+    window = np.lib.stride_tricks.sliding_window_view(found.waveform, n_fft)[::160] * np.hanning(
+        n_fft
+    )
     power = 10 * np.log10(np.abs(np.fft.rfft(window, axis=1)).T ** 2 + 1e-10)
     middle = (np.arange(power.shape[1]) * 160 + n_fft / 2) / SAMPLING_RATE
     frequency = np.fft.rfftfreq(n_fft, 1 / SAMPLING_RATE) / 1000
     top = float(power.max())
     ax.pcolormesh(
-        middle, frequency, power, cmap="gray_r", vmin=top - FLOOR_DB, vmax=top, shading="nearest", rasterized=True
+        middle,
+        frequency,
+        power,
+        cmap="gray_r",
+        vmin=top - FLOOR_DB,
+        vmax=top,
+        shading="nearest",
+        rasterized=True,
     )
     ax.set(ylabel="frequency (kHz)")

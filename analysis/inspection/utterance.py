@@ -28,16 +28,17 @@ from probing.serving.heads import head_depth
 class Inspection:
     """What a head says of one utterance, over time.
 
-    activation: DataFrame, one row a frame: time (middle of the frame, in s), activation (log odds of bona fide, whose
-        mean is the score; NaN where the head does not look).
+    activation: DataFrame, one row a frame: time (middle of the frame, in s), activation (log odds
+        of bona fide, whose mean is the score; NaN where the head does not look).
     waveform: (n,) at 16 kHz, as the model saw it.
     score: log odds of bona fide.
     head, how: which head, and how its score was divided among the frames.
     utterance, label: its id or path, and what is known of it.
-    backbone, corpus, cache: names of the model and of the corpus that the head was trained on, and the short hash of
-        the cache's fingerprint.
+    backbone, corpus, cache: names of the model and of the corpus that the head was trained on, and
+        the short hash of the cache's fingerprint.
     note: what a person should know of the head, see `Server.note`.
-    intervals: what is known of stretches of time, `start`, `end` (s), `label`; None where no labels were given.
+    intervals: what is known of stretches of time, `start`, `end` (s), `label`; None where no labels
+    were given.
 
     >>> found = inspect("results/demo.run", "clip.wav", head="linear")
     >>> found.utterance
@@ -75,10 +76,11 @@ def inspect(
         where: a run, or a folder of `probe export`.
         utterance: an audio file, or an utterance id of the cache.
         head: as `probing.serving.choose_head`; default that of the run's finding.
-        cache: where ids are looked up; default the cache of the run. Frames come from it where it has them, else the
-            audio is run through the backbone.
+        cache: where ids are looked up; default the cache of the run. Frames come from it where it
+            has them, else the audio is run through the backbone.
         audio_root: where the audio of the cache is now.
-        labels: alignments that say what is where, as `probing.alignments.read_alignments` takes them.
+        labels: alignments that say what is where, as `probing.alignments.read_alignments` takes
+            them.
         label_tier: of TextGrids, see there.
         device: where to run the backbone.
 
@@ -98,7 +100,9 @@ def inspect(
     path = Path(utterance)
     place = str(path)
     if path.is_file():
-        options = server.exported.options if server.exported else run_options(server.run, server.head)
+        options = (
+            server.exported.options if server.exported else run_options(server.run, server.head)
+        )
         try:
             waveform = load_audio(path, options.cropping)
         except UnusableAudio as error:
@@ -128,7 +132,12 @@ def inspect(
     seconds = len(waveform) / SAMPLING_RATE
     middle = (np.arange(len(found.values)) + 0.5) * seconds / len(found.values)
     activation = pd.DataFrame({"time": middle, "activation": found.values})
-    activation.attrs = {"score": found.score, "head": server.name, "how": found.how, "utterance": str(utterance)}
+    activation.attrs = {
+        "score": found.score,
+        "head": server.name,
+        "how": found.how,
+        "utterance": str(utterance),
+    }
     name = path.name if path.is_file() else str(utterance)
     corpus = known.get("corpus", "") if server.exported else known["caches"]["train"]["corpus"]
     about = (backbone, str(corpus), fingerprint_id(known["fingerprint"]))
@@ -140,12 +149,16 @@ def _cache(server: Server, given: Cache | str | Path | None, utterance: str) -> 
     if isinstance(given, Cache):
         return given
     if given is None and server.exported:
-        raise ProbeError(f"{utterance}: no such file. An utterance id needs its cache: {argument('cache', 'DIR')}")
+        raise ProbeError(
+            f"{utterance}: no such file. An utterance id needs its cache: "
+            f"{argument('cache', 'DIR')}"
+        )
     try:
         return find_cache(server.run) if given is None else Cache(given)
     except ProbeError as error:
         raise ProbeError(
-            f"{utterance}: no such file, and as an id it needs a cache: {error} Say {argument('cache', 'DIR')}"
+            f"{utterance}: no such file, and as an id it needs a cache: {error} Say "
+            f"{argument('cache', 'DIR')}"
         ) from None
 
 
@@ -161,6 +174,8 @@ def _frames(server: Server, waveform: Waveform, name: str, device: str) -> NDArr
             backbone = backbone.truncate(head_depth(server.head))
     failed: list[str] = []
     options = replace(options, frames=True, frames_dtype="float32")
-    for _, layers in layers_of({name: waveform}, backbone, options, on_failure=lambda _, why: failed.append(why)):
+    for _, layers in layers_of(
+        {name: waveform}, backbone, options, on_failure=lambda _, why: failed.append(why)
+    ):
         return np.asarray(layers[server.head.layers])
     raise ProbeError(f"{name}: {failed[0]}. Give another utterance")

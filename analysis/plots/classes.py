@@ -1,4 +1,6 @@
-"""Pictures of a target with classes: which layer knows which class, and what each class is taken for."""
+"""Pictures of a target with classes: which layer knows which class, and what each class is taken
+for.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ FEW = 5  # trials of a class; with fewer its cells are hatched
 
 
 def class_map(run: str | Path | Run, split: str = "eval", ax: Axes | None = None) -> Axes:
-    """Recall (%) of the linear probe by layer (across) and class (down); classes of fewer than 5 trials are hatched.
+    """Recall (%) of the linear probe by layer (across) and class (down); classes of fewer than 5
+    trials are hatched.
 
     Args:
         run: a run whose target has classes.
@@ -39,12 +42,18 @@ def class_map(run: str | Path | Run, split: str = "eval", ax: Axes | None = None
     run = load(run)
     _check_classes(run)
     rows = run.rows("by-class", split, run.corpus)
-    rows = rows.assign(name=[condition_values(one, [run.task.target])[run.task.target] for one in rows["condition"]])
+    rows = rows.assign(
+        name=[
+            condition_values(one, [run.task.target])[run.task.target] for one in rows["condition"]
+        ]
+    )
     table = 100 * rows.pivot(index="name", columns="layer", values="value")
     counts = run.record.counts[run.part(split)]
     there = [name for name in run.task.classes if name in table.index]
     table = table.loc[there].set_axis([f"{short(name)} ({counts[name]})" for name in there])
-    ax = ax or new_axes(1.8 + 0.36 * len(there), max(8.0, 2.6 + 0.5 * len(table.columns)), by_text=True)
+    ax = ax or new_axes(
+        1.8 + 0.36 * len(there), max(8.0, 2.6 + 0.5 * len(table.columns)), by_text=True
+    )
     few = [i for i, name in enumerate(there) if counts[name] < FEW]
     texts = table.astype(float).map("{:.0f}".format)
     note = layer_map(table.astype(float), ax, f"recall on {split} (%)", texts, few, vmax=100)
@@ -57,7 +66,8 @@ def class_map(run: str | Path | Run, split: str = "eval", ax: Axes | None = None
 def confusion_picture(
     run: str | Path | Run, layer: int | None = None, split: str = "eval", ax: Axes | None = None
 ) -> Axes:
-    """What each class (down) is taken for (across) by the linear probe of a layer, in % of its trials.
+    """What each class (down) is taken for (across) by the linear probe of a layer, in % of its
+    trials.
 
     Args:
         run: a run whose target has classes.
@@ -73,24 +83,36 @@ def confusion_picture(
     layer = run.record.finding.layer if layer is None else layer
     trials = run.trials(f"linear-layer-{layer:02d}", run.part(split))
     number = {name: i for i, name in enumerate(run.task.classes)}
-    target, chosen = (trials[name].map(number).to_numpy(np.intp) for name in ("target", "predicted"))
+    target, chosen = (
+        trials[name].map(number).to_numpy(np.intp) for name in ("target", "predicted")
+    )
     table = confusion(target, chosen, len(number))
     n = table.sum(axis=1)
     names = [short(name) for name in run.task.classes]
     longest = max(map(len, names))
     side = 2.0 + 0.42 * len(names) + 0.085 * longest
     rows = [f"{name} ({count})" for name, count in zip(names, n, strict=True)]
-    upright = longest if longest > 3 else 1  # characters of the name of a column, one below the other
+    # characters of the name of a column, one below the other
+    upright = longest if longest > 3 else 1
     under = LETTER * upright * look().tick_pt / 72
-    if ax is None and (width := look().width) is not None:  # as high as its rows are names, or as its cells are wide
-        cell = max(1.25 * look().tick_pt / 72, (width - beside_cells(max(map(len, rows)))) / len(names))
-        height = (len(names) * cell + under + 4 * look().font_size / 72) * SCREEN_PT / look().font_size
+    # as high as its rows are names, or as its cells are wide
+    if ax is None and (width := look().width) is not None:
+        cell = max(
+            1.25 * look().tick_pt / 72, (width - beside_cells(max(map(len, rows)))) / len(names)
+        )
+        height = (
+            (len(names) * cell + under + 4 * look().font_size / 72) * SCREEN_PT / look().font_size
+        )
     else:
         height = max(3.2, side + 0.3)
     ax = ax or new_axes(height, max(5.0, side + 1.6), by_text=True)
     shares = pd.DataFrame(100 * table / np.maximum(n, 1)[:, None])
     alone = is_alone(ax)
-    across = float(figure_of(ax).get_size_inches()[0]) - beside_cells(max(map(len, rows))) if alone else width_of(ax)
+    across = (
+        float(figure_of(ax).get_size_inches()[0]) - beside_cells(max(map(len, rows)))
+        if alone
+        else width_of(ax)
+    )
     named = across / len(names) > look().tick_pt / 72  # else names would lie over each other
     texts, note = (None, "")
     if len(names) <= MOST_NUMBERS:
@@ -112,7 +134,10 @@ def confusion_picture(
     )
     few = np.flatnonzero(n < FEW)
     hatch(ax, few, len(names))
-    ax.set(xlabel="taken for" if named else "taken for (in the same order)", ylabel=short(run.task.target))
+    ax.set(
+        xlabel="taken for" if named else "taken for (in the same order)",
+        ylabel=short(run.task.target),
+    )
     ax.tick_params(axis="y", rotation=0)
     ax.tick_params(axis="x", rotation=90 if longest > 3 else 0)
     bands = "trials in brackets" + (f"; hatched: fewer than {FEW}" if len(few) else "")
@@ -124,7 +149,7 @@ def confusion_picture(
 def _check_classes(run: LoadedRun) -> None:
     if run.task.name != CLASSES:
         raise ProbeError(
-            f"{run.folder}: its target, {run.task.target}, is not one of several classes. Sweep with a column that is, "
-            "as --target speaker"
+            f"{run.folder}: its target, {run.task.target}, is not one of several classes. Sweep "
+            "with a column that is, as --target speaker"
         )
     check_few(len(run.task.classes), classes=True)

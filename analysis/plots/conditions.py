@@ -19,9 +19,14 @@ from probing.runs import Run
 
 @takes_table(conditions_of)
 def condition_map(
-    run: str | Path | Run, by: str = "attack", split: str = "eval", ax: Axes | None = None, resamples: int | None = None
+    run: str | Path | Run,
+    by: str = "attack",
+    split: str = "eval",
+    ax: Axes | None = None,
+    resamples: int | None = None,
 ) -> Axes:
-    """EER (%) of the linear probe by layer (across) and condition (down), each cell with its 95 % interval below.
+    """EER (%) of the linear probe by layer (across) and condition (down), each cell with its 95 %
+    interval below.
 
     Conditions of fewer than 5 trials of a class are hatched.
 
@@ -43,7 +48,9 @@ def condition_map(
     table = run.by(by, split, resamples)
     order = list(dict.fromkeys(table["condition"]))
     rates = table.pivot(index="condition", columns="layer", values="eer").loc[order]
-    texts = table.assign(text=table.apply(_cell, axis=1)).pivot(index="condition", columns="layer", values="text")
+    texts = table.assign(text=table.apply(_cell, axis=1)).pivot(
+        index="condition", columns="layer", values="text"
+    )
     counts = table.groupby("condition")[["n_bonafide", "n_spoof"]].first().loc[order]
     few = too_few_of(run, by, split, order)
     counts = pd.concat([counts, few])
@@ -51,10 +58,14 @@ def condition_map(
     rates, texts = rates.reindex(order), texts.reindex(order)
     same = counts["n_bonafide"].nunique() == 1
     names = [
-        f"{short(name)} ({row.n_spoof})" if same else f"{short(name)} ({row.n_bonafide} + {row.n_spoof})"
+        f"{short(name)} ({row.n_spoof})"
+        if same
+        else f"{short(name)} ({row.n_bonafide} + {row.n_spoof})"
         for name, row in zip(order, counts.itertuples(), strict=True)
     ]
-    ax = ax or new_axes(1.8 + 0.42 * len(order), max(8.0, 2.6 + 0.6 * len(rates.columns)), by_text=True)
+    ax = ax or new_axes(
+        1.8 + 0.42 * len(order), max(8.0, 2.6 + 0.6 * len(rates.columns)), by_text=True
+    )
     note = layer_map(rates.set_axis(names), ax, f"EER on {split} (%)", texts)
     ax.set(
         xlabel="layer (0 = input of the first block)",
@@ -66,7 +77,9 @@ def condition_map(
 
 
 def too_few_of(run: LoadedRun, by: str, split: str, known: Sequence[str]) -> pd.DataFrame:
-    """n_bonafide and n_spoof of the values of a column that are not known, as they have too few trials."""
+    """n_bonafide and n_spoof of the values of a column that are not known, as they have too few
+    trials.
+    """
     trials = run.trials(f"linear-layer-{run.record.finding.layer:02d}", run.part(split))
     if by not in trials:
         return pd.DataFrame(columns=["n_bonafide", "n_spoof"])

@@ -1,4 +1,6 @@
-"""What layers contribute to heads: gates, weights, and what is lost without a layer; a panel a head."""
+"""What layers contribute to heads: gates, weights, and what is lost without a layer; a panel a
+head.
+"""
 
 from __future__ import annotations
 
@@ -31,10 +33,12 @@ LEARNED = ("weight", "weight_x_norm")
 
 @takes_table(contributions_of("gate"))
 def gate_curve(run: str | Path | Run, ax: Axes | None = None, condition: str = "all") -> Axes:
-    """Gates of the heads of full depth by layer, as the change of their shares since the start; band: over seeds.
+    """Gates of the heads of full depth by layer, as the change of their shares since the start;
+    band: over seeds.
 
-    Gates start at random and may stay near there: see `analysis.runs.gates`. The legend has Kendall's W, how far the
-    seeds agree; the caption says how far gates still are what they started as.
+    Gates start at random and may stay near there: see `analysis.runs.gates`. The legend has
+    Kendall's W, how far the seeds agree; the caption says how far gates still are what they started
+    as.
 
     Args:
         run: a run with heads that have gates (attentive merges, SLS).
@@ -51,8 +55,11 @@ def gate_curve(run: str | Path | Run, ax: Axes | None = None, condition: str = "
 
 
 @takes_table(contributions_of("gate_sd"))
-def gate_spread_curve(run: str | Path | Run, ax: Axes | None = None, condition: str = "all") -> Axes:
-    """How far gates depend on the utterance: their standard deviation over utterances by layer; band: over seeds.
+def gate_spread_curve(
+    run: str | Path | Run, ax: Axes | None = None, condition: str = "all"
+) -> Axes:
+    """How far gates depend on the utterance: their standard deviation over utterances by layer;
+    band: over seeds.
 
     >>> gate_spread_curve("results/demo.run").get_xlabel()
     'layer'
@@ -68,10 +75,11 @@ def gate_spread_curve(run: str | Path | Run, ax: Axes | None = None, condition: 
 
 @takes_table(contributions_of("weight", "weight_x_norm"))
 def weight_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
-    """Softmax weights of weighted sums by layer, and times the layer's norm; band: range over seeds.
+    """Softmax weights of weighted sums by layer, and times the layer's norm; band: range over
+    seeds.
 
-    Drawn is the deviation of a layer's share from what each had if all were alike, in points, since shares of many
-    layers lie too close together to be seen from 0.
+    Drawn is the deviation of a layer's share from what each had if all were alike, in points, since
+    shares of many layers lie too close together to be seen from 0.
 
     >>> weight_curve("results/demo.run").get_xlabel()
     'layer'
@@ -81,7 +89,8 @@ def weight_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
 
 @takes_table(contributions_of("gate", "weight", "weight_x_norm"))
 def contribution_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
-    """Gates and weights in one picture, as the change of their shares over layers, so that merges of any kind compare.
+    """Gates and weights in one picture, as the change of their shares over layers, so that merges
+    of any kind compare.
 
     Weighted sums start with all layers alike, gates at random; see `gate_curve`.
     """
@@ -90,7 +99,8 @@ def contribution_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
 
 @takes_table(contributions_of("_without", "_permuted"))
 def ablation_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
-    """What is added to the metric (EER, points) of heads of full depth without a layer, or with it permuted.
+    """What is added to the metric (EER, points) of heads of full depth without a layer, or with it
+    permuted.
 
     Each seed is compared with itself with all layers. Each head has a panel, all on one scale.
 
@@ -102,15 +112,22 @@ def ablation_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
     check_heads(run)
     metric = run.metric
     changes = ablation_table(run)
-    values = changes.groupby(["head", "metric", "layer"])["change"].agg(["mean", "min", "max"]).reset_index()
+    values = (
+        changes.groupby(["head", "metric", "layer"])["change"]
+        .agg(["mean", "min", "max"])
+        .reset_index()
+    )
     curves = list(_curves(run, values, ("without", "permuted"), "all"))
     more = "" if changes.attrs["paired"] else "not paired by seed, in a run of an earlier version"
-    up = f"{metric.called} on eval less that\nwith all layers" + (f" ({metric.step})" if metric.step else "")
+    up = f"{metric.called} on eval less that\nwith all layers" + (
+        f" ({metric.step})" if metric.step else ""
+    )
     return _by_head(run, curves, ax, up, "all layers", [more], same_height=True)
 
 
 def ablation_table(run: str | Path | Run) -> pd.DataFrame:
-    """head, metric (`without` the layer, or with it `permuted`), layer, seed, and the change of the metric on eval.
+    """head, metric (`without` the layer, or with it `permuted`), layer, seed, and the change of the
+    metric on eval.
 
     Shares are in points. The change is from what the same seed has with all layers.
 
@@ -121,14 +138,22 @@ def ablation_table(run: str | Path | Run) -> pd.DataFrame:
     check_heads(run)
     name = run.metric.name
     rows = run.results[run.results["experiment"] == "contribution"]
-    rows = rows[(rows["condition"] == "all") & rows["metric"].isin([f"{name}_without", f"{name}_permuted"])]
+    rows = rows[
+        (rows["condition"] == "all") & rows["metric"].isin([f"{name}_without", f"{name}_permuted"])
+    ]
     depths = run.rows("depth", "eval", run.corpora[0])
     depths = depths[(depths["metric"] == name) & (depths["depth"].astype(float) == run.n_blocks)]
     whole = depths.dropna(subset="seed").set_index(["head", "seed"])["value"].rename("whole")
     mean = depths[depths["seed"].isna()].set_index("head")["value"].rename("mean")
-    table = rows[["head", "metric", "layer", "seed", "value"]].join(whole, on=["head", "seed"]).join(mean, on="head")
+    table = (
+        rows[["head", "metric", "layer", "seed", "value"]]
+        .join(whole, on=["head", "seed"])
+        .join(mean, on="head")
+    )
     paired = bool(table["whole"].notna().all())
-    changes = run.metric.scale * (table["value"] - table["whole"].fillna(table["mean"])).astype(float)
+    changes = run.metric.scale * (table["value"] - table["whole"].fillna(table["mean"])).astype(
+        float
+    )
     table = table.assign(metric=table["metric"].str.removeprefix(f"{name}_"), change=changes)
     table = table[["head", "metric", "layer", "seed", "change"]].reset_index(drop=True)
     table.attrs["paired"] = paired
@@ -136,9 +161,15 @@ def ablation_table(run: str | Path | Run) -> pd.DataFrame:
 
 
 def _shares(
-    run: str | Path | Run, metrics: tuple[str, ...], column: str, ax: Axes | None, condition: str = "all"
+    run: str | Path | Run,
+    metrics: tuple[str, ...],
+    column: str,
+    ax: Axes | None,
+    condition: str = "all",
 ) -> Axes:
-    """Draw `deviation` from equal shares, or `change` of `gate_changes` (if starts are not known, the deviation)."""
+    """Draw `deviation` from equal shares, or `change` of `gate_changes` (if starts are not known,
+    the deviation).
+    """
     ax = ax or new_axes()
     run = load(run)
     check_heads(run)
@@ -150,7 +181,9 @@ def _shares(
         column = "deviation"
         more.append("gates may show their random start, which an earlier version did not keep")
     agreement = gate_agreement(run, condition)
-    values = rows.groupby(["head", "metric", "layer"])[column].agg(["mean", "min", "max"]).reset_index()
+    values = (
+        rows.groupby(["head", "metric", "layer"])[column].agg(["mean", "min", "max"]).reset_index()
+    )
     curves = list(_curves(run, values, metrics, condition))
     heads = {curve.head for curve in curves}
     agreed = {}
@@ -174,23 +207,31 @@ def _by_head(
     agreed: Mapping[tuple[str, str], float] = MappingProxyType({}),
     same_height: bool = False,
 ) -> Axes:
-    """Draw curves, a panel a head, beside a line at 0, which is called `even`; empty where 0 is an end of the scale.
+    """Draw curves, a panel a head, beside a line at 0, which is called `even`; empty where 0 is an
+    end of the scale.
 
     `more` goes into the small print; `agreed` is Kendall's W by head and metric, where it is known.
     """
-    by_head = {name: [curve for curve in curves if curve.head == name] for name in (one.head for one in curves)}
+    by_head = {
+        name: [curve for curve in curves if curve.head == name]
+        for name in (one.head for one in curves)
+    }
     drawn_on, _ = panels(ax, len(by_head), same_height=same_height)
     several = drawn_on[-1] is not ax
     for panel, (name, mine) in zip(drawn_on, by_head.items(), strict=True):
         colour, notes = head_colour(name), []
         for curve in mine:
             x = curve.table["layer"].astype(int)
-            low, middle, high = (curve.table[column].astype(float) for column in ("min", "mean", "max"))
+            low, middle, high = (
+                curve.table[column].astype(float) for column in ("min", "mean", "max")
+            )
             w = agreed.get((name, curve.metric))
             notes += [f"W {w:.2f}"] if w is not None else []
             told = f"{plain(name)}: {curve.metric.replace('_x_', ' x ').replace('_', ' ')}"
             told += f", W {w:.2f}" if w is not None else ""
-            panel.plot(x, middle, color=colour, ls=curve.dashes, marker=head_marker(name), ms=3, label=told)
+            panel.plot(
+                x, middle, color=colour, ls=curve.dashes, marker=head_marker(name), ms=3, label=told
+            )
             panel.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
         what = [mine[0].metric] if len({one.metric for one in curves if one.is_first}) > 1 else []
         if several:
@@ -205,10 +246,17 @@ def _by_head(
         whole_numbers(panel)
     label_outer(drawn_on, "layer", up)
     n_seeds = len(run.record.options.head_seeds)
-    bands = [f"bands: range over {n_seeds} seeds" if n_seeds > 1 else "one seed, no bands", *filter(None, more)]
+    bands = [
+        f"bands: range over {n_seeds} seeds" if n_seeds > 1 else "one seed, no bands",
+        *filter(None, more),
+    ]
     bands += ["each head has a scale of its own"] if several and not same_height else []
     title = "" if condition == "all" else condition
-    band = [Patch(color="0.6", alpha=0.4, lw=0, label=f"range over {n_seeds} seeds")] if n_seeds > 1 else []
+    band = (
+        [Patch(color="0.6", alpha=0.4, lw=0, label=f"range over {n_seeds} seeds")]
+        if n_seeds > 1
+        else []
+    )
     if not several:
         label(ax, [run], title=title, bands="; ".join(bands))
         legend(ax, band)
@@ -227,7 +275,9 @@ def _agreement(found: pd.DataFrame) -> str:
     """What the caption says of seeds and starts."""
     parts = []
     if (found["seeds"] > 1).any():
-        parts.append(f"W: agreement of seeds on ranks (Kendall), {found['by_chance'].min():.2f} by chance")
+        parts.append(
+            f"W: agreement of seeds on ranks (Kendall), {found['by_chance'].min():.2f} by chance"
+        )
     low = found["start_low"].min()
     high = found["start_high"].max()
     if not pd.isna(low):
@@ -237,7 +287,9 @@ def _agreement(found: pd.DataFrame) -> str:
 
 @dataclass(frozen=True)
 class _Curve:
-    """A metric of a head by layer: `table` has a row a layer; `is_first` of the metrics that its head has."""
+    """A metric of a head by layer: `table` has a row a layer; `is_first` of the metrics that its
+    head has.
+    """
 
     head: str
     metric: str
@@ -250,18 +302,32 @@ class _Curve:
         return "-" if self.is_first else ":"
 
 
-def _curves(run: LoadedRun, rows: pd.DataFrame, metrics: tuple[str, ...], condition: str) -> Iterator[_Curve]:
+def _curves(
+    run: LoadedRun, rows: pd.DataFrame, metrics: tuple[str, ...], condition: str
+) -> Iterator[_Curve]:
     """Every curve there is; ProbeError if there is none."""
     heads = heads_of(run)
     rows = rows[rows["metric"].isin(metrics)]
     if rows.empty:
         known = sorted(run.contributions["condition"].unique())
         if known and condition not in known:
-            raise ProbeError(f"{run.folder}: nothing is known of {condition!r}. Expected one of {', '.join(known)}")
-        what = "gates" if metrics[0].startswith("gate") else "weights" if metrics[0] in LEARNED else "ablation"
+            raise ProbeError(
+                f"{run.folder}: nothing is known of {condition!r}. "
+                f"Expected one of {', '.join(known)}"
+            )
+        what = (
+            "gates"
+            if metrics[0].startswith("gate")
+            else "weights"
+            if metrics[0] in LEARNED
+            else "ablation"
+        )
         having = {"gates": "sls+linear", "weights": "weighted-sum+linear"}.get(what, heads[0])
         advice = command_line("probe", "sweep", run.record.cache_folder, heads=having)
-        raise ProbeError(f"{run.folder}: its heads ({', '.join(heads)}) have no {what}. Sweep such as have: {advice}")
+        raise ProbeError(
+            f"{run.folder}: its heads ({', '.join(heads)}) have no "
+            f"{what}. Sweep such as have: {advice}"
+        )
     for name in heads:
         of_head = rows[rows["head"] == name]
         there = [metric for metric in metrics if (of_head["metric"] == metric).any()]
@@ -272,11 +338,14 @@ def _curves(run: LoadedRun, rows: pd.DataFrame, metrics: tuple[str, ...], condit
 
 def _metrics(curves: Sequence[_Curve], dashes: str) -> list[str]:
     """Metrics in words, of the curves that are so dashed."""
-    return list(dict.fromkeys(one.metric.replace("_", " ") for one in curves if one.dashes == dashes))
+    return list(
+        dict.fromkeys(one.metric.replace("_", " ") for one in curves if one.dashes == dashes)
+    )
 
 
 def save_depth_curve(run: Run) -> list[str]:
-    """Draw depth curve and contributions into the run's `figures` folder as png and svg; none where no heads are.
+    """Draw depth curve and contributions into the run's `figures` folder as png and svg; none where
+    no heads are.
 
     Gives the paths, those of the depth curve first.
     """
@@ -284,9 +353,15 @@ def save_depth_curve(run: Run) -> list[str]:
         return []
     run = load(run)
     paths = save_into(run, "depth-curve", depth_curve(run))
-    return [*paths, *save_into(run, "contributions", contribution_curve(run))] if has_weights(run) else paths
+    return (
+        [*paths, *save_into(run, "contributions", contribution_curve(run))]
+        if has_weights(run)
+        else paths
+    )
 
 
 def has_weights(run: LoadedRun) -> bool:
-    """Whether any head of a run has gates or weights of its own for the layers; a mean and a single layer have none."""
+    """Whether any head of a run has gates or weights of its own for the layers; a mean and a single
+    layer have none.
+    """
     return any(weighs_layers(name) for name in run.contributions["head"])

@@ -31,9 +31,14 @@ BAND = "95 % interval of the mean over seeds"
 
 @takes_table(depths_of)
 def depth_curve(
-    runs: Some, split: str = "eval", ax: Axes | None = None, head: str | None = None, relative: bool | None = None
+    runs: Some,
+    split: str = "eval",
+    ax: Axes | None = None,
+    head: str | None = None,
+    relative: bool | None = None,
 ) -> Axes:
-    """The metric (EER, %) by depth with its interval, mean over seeds: heads of a run, or a head of several.
+    """The metric (EER, %) by depth with its interval, mean over seeds: heads of a run, or a head of
+    several.
 
     Each head of a run has a panel, all on one scale, with the compute below.
 
@@ -62,7 +67,11 @@ def depth_curve(
     about = "relative depth k / L" if relative else "depth k (layers 1..k are seen)"
     alone = len(runs) == 1
     curves = _curves(runs, head)
-    drawn_on, strip = panels(ax, len(curves), strip=len(runs[0].costs) > 0) if alone else ([ax] * len(curves), None)
+    drawn_on, strip = (
+        panels(ax, len(curves), strip=len(runs[0].costs) > 0)
+        if alone
+        else ([ax] * len(curves), None)
+    )
     several = drawn_on[-1] is not ax
     for panel, curve in zip(drawn_on, curves, strict=True):
         _draw_curve(panel, curve, split, relative)
@@ -76,7 +85,9 @@ def depth_curve(
     whole_rates(ax, metric=metric, others=drawn_on)
     if strip is not None:
         _draw_costs(strip, runs[0], relative, about)
-    label_outer(drawn_on, "" if strip else ("depth k" if several else about), metric.axis_of(f" on {split}"))
+    label_outer(
+        drawn_on, "" if strip else ("depth k" if several else about), metric.axis_of(f" on {split}")
+    )
     shared_head = curves[0].head if not alone else ""
     band = Patch(color="0.6", alpha=0.4, lw=0, label=BAND)
     if several:
@@ -99,7 +110,9 @@ class _Curve:
 
 
 def _curves(runs: Runs, head: str | None) -> list[_Curve]:
-    """Every head of a run, or the one named; of several runs one head, by default that of the first one's finding."""
+    """Every head of a run, or the one named; of several runs one head, by default that of the first
+    one's finding.
+    """
     if len(runs) == 1:
         heads = [head] if head else heads_of(runs[0])
         return [_Curve(name, name, runs[0], head_colour(name), head_marker(name)) for name in heads]
@@ -117,14 +130,27 @@ def _draw_curve(panel: Axes, curve: _Curve, split: str, relative: bool) -> None:
     run, head = curve.run, curve.head
     rows = run.depths.query("split == @split and head == @head")
     if rows.empty:
-        raise ProbeError(f"{run.folder}: no head {head}. Expected one of {', '.join(heads_of(run))}")
+        raise ProbeError(
+            f"{run.folder}: no head {head}. Expected one of {', '.join(heads_of(run))}"
+        )
     x = rows["relative_depth" if relative else "depth"].astype(float)
     panel.fill_between(x, rows["low"], rows["high"], color=curve.colour, alpha=0.15, lw=0)
-    panel.plot(x, rows[run.metric.name], color=curve.colour, marker=curve.marker, ms=4, label=plain(curve.name))
+    panel.plot(
+        x,
+        rows[run.metric.name],
+        color=curve.colour,
+        marker=curve.marker,
+        ms=4,
+        label=plain(curve.name),
+    )
 
 
-def _draw_beside(drawn_on: Sequence[Axes], run: LoadedRun, split: str, relative: bool) -> list[Line2D]:
-    """Single layers beside every head, and the depth of the finding beside its own; gives what a legend shows."""
+def _draw_beside(
+    drawn_on: Sequence[Axes], run: LoadedRun, split: str, relative: bool
+) -> list[Line2D]:
+    """Single layers beside every head, and the depth of the finding beside its own; gives what a
+    legend shows.
+    """
     scale = run.n_blocks if relative else 1
     finding = run.record.depth_finding
     single = run.layers.query("split == @split and layer > 0")
@@ -132,18 +158,29 @@ def _draw_beside(drawn_on: Sequence[Axes], run: LoadedRun, split: str, relative:
     heads = heads_of(run)
     handles: dict[str, Line2D] = {}
     for panel in dict.fromkeys(drawn_on):
-        (line,) = panel.plot(x, single[run.metric.name], color="0.5", ls=":", label="layer k alone, linear")
+        (line,) = panel.plot(
+            x, single[run.metric.name], color="0.5", ls=":", label="layer k alone, linear"
+        )
         handles["alone"] = line
-    if finding and finding.depth is not None and run.corpus == run.corpora[0]:  # the finding is about that one
-        place = heads.index(finding.head) if finding.head in heads and len(drawn_on) == len(heads) else 0
+    # the finding is about that one
+    if finding and finding.depth is not None and run.corpus == run.corpora[0]:
+        place = (
+            heads.index(finding.head)
+            if finding.head in heads and len(drawn_on) == len(heads)
+            else 0
+        )
         told = plain(f"not worse than full: {finding.head}")
-        line = drawn_on[place].axvline(finding.depth / scale, color="0.3", lw=1, ls="--", label=told)
+        line = drawn_on[place].axvline(
+            finding.depth / scale, color="0.3", lw=1, ls="--", label=told
+        )
         handles["enough"] = line
     return list(handles.values())
 
 
 def _draw_costs(strip: Axes, run: LoadedRun, relative: bool, about: str) -> None:
-    """The share of the backbone that is computed at each depth, with numbers as many as there is room for."""
+    """The share of the backbone that is computed at each depth, with numbers as many as there is
+    room for.
+    """
     scale = run.n_blocks if relative else 1
     costs = run.costs[run.costs["depth"] > 0]
     shares = (100 - costs["saved"]).to_numpy(float)
@@ -152,7 +189,12 @@ def _draw_costs(strip: Axes, run: LoadedRun, relative: bool, about: str) -> None
     points = look().note_pt
     every = max(1, round(0.5 + 3 * 0.62 * points / 72 * len(costs) / width_of(strip)))
     for at, share in list(zip(places, shares, strict=True))[(len(costs) - 1) % every :: every]:
-        how: dict[str, Any] = {"textcoords": "offset points", "fontsize": points, "ha": "center", "va": "bottom"}
+        how: dict[str, Any] = {
+            "textcoords": "offset points",
+            "fontsize": points,
+            "ha": "center",
+            "va": "bottom",
+        }
         strip.annotate(f"{share:.0f}", (at, share), (0, 1), **how)
     strip.set(xlabel=about, ylabel="computed\n(%)", ylim=(0, 135), yticks=[0, 50, 100])
     strip.set(xlim=(0, 1.03) if relative else (0.5, run.n_blocks + 0.5))
@@ -164,12 +206,19 @@ def _draw_costs(strip: Axes, run: LoadedRun, relative: bool, about: str) -> None
 
 
 def depth_table(run: str | Path | Run) -> pd.DataFrame:
-    """The metric on eval by depth (rows) and head (columns), shares in %, with what a backbone of that depth costs."""
+    """The metric on eval by depth (rows) and head (columns), shares in %, with what a backbone of
+    that depth costs.
+    """
     run = load(run)
-    table = run.depths.query("split == 'eval'").pivot(index="depth", columns="head", values=run.metric.name)
+    table = run.depths.query("split == 'eval'").pivot(
+        index="depth", columns="head", values=run.metric.name
+    )
     if len(run.costs):
         costs = run.costs.set_index("depth").reindex(table.index)
-        table["million parameters"], table["GMAC for 4 s"] = costs["million_parameters"], costs["gmacs"]
+        table["million parameters"], table["GMAC for 4 s"] = (
+            costs["million_parameters"],
+            costs["gmacs"],
+        )
         table["latency ms"] = costs["latency_ms"]
     table.columns.name = None
     return table

@@ -45,17 +45,22 @@ from probing.metrics import eer, roc
 from probing.metrics.decomposition import FEW_TRIALS, POOLED, conditions
 from probing.runs import Run
 
-MOST_TOGETHER = 5  # curves of conditions on one pair of axes: as many as there are dashes to tell them apart
+# curves of conditions on one pair of axes: as many as there are dashes to tell them apart
+MOST_TOGETHER = 5
 TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9)
 
 
 def det_curves(
-    curves: Mapping[str, pd.DataFrame], ax: Axes | None = None, title: str = "", told: Mapping[str, str] | None = None
+    curves: Mapping[str, pd.DataFrame],
+    ax: Axes | None = None,
+    title: str = "",
+    told: Mapping[str, str] | None = None,
 ) -> Axes:
-    """Draw one curve for each set of trials, its EER in the legend, where the point of its EER is marked.
+    """Draw one curve for each set of trials, its EER in the legend, where the point of its EER is
+    marked.
 
-    Lines differ in dashes and marks, so that they can be told apart in grey. More than 5 beside the pooled one have
-    panels of their own, with the pooled one in grey in each.
+    Lines differ in dashes and marks, so that they can be told apart in grey. More than 5 beside the
+    pooled one have panels of their own, with the pooled one in grey in each.
 
     Args:
         curves: by name, trials with `label` and `score`, both classes in each.
@@ -88,14 +93,20 @@ def det_curves(
     if float(figure_of(ax).get_size_inches()[0]) < NARROW:
         legend(ax, title="EER", handlelength=3.5)
         return ax
-    beside: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "title_fontsize": look().legend_pt}
+    beside: dict[str, Any] = {
+        "loc": "upper left",
+        "bbox_to_anchor": (1.01, 1),
+        "title_fontsize": look().legend_pt,
+    }
     ax.legend(title="EER", fontsize=look().legend_pt, frameon=False, handlelength=3.5, **beside)
     return ax
 
 
 @dataclass(frozen=True)
 class _Rates:
-    """A curve as deviates of false alarms and misses, its EER (0 to 1), and half of what one trial is of a rate."""
+    """A curve as deviates of false alarms and misses, its EER (0 to 1), and half of what one trial
+    is of a rate.
+    """
 
     false_alarm: NDArray[np.float64]
     miss: NDArray[np.float64]
@@ -108,10 +119,14 @@ def _rates(trials: pd.DataFrame) -> _Rates:
     scores = trials["score"].to_numpy(np.float64)
     corners = roc(bonafide, scores).corners()
     least = 0.5 / max(bonafide.sum(), (~bonafide).sum())
-    return _Rates(_deviates(corners.false_alarm), _deviates(corners.miss), eer(bonafide, scores), least)
+    return _Rates(
+        _deviates(corners.false_alarm), _deviates(corners.miss), eer(bonafide, scores), least
+    )
 
 
-def _draw(ax: Axes, one: _Rates, is_pooled: bool, place: int, called: str, colour: Any = None) -> None:
+def _draw(
+    ax: Axes, one: _Rates, is_pooled: bool, place: int, called: str, colour: Any = None
+) -> None:
     """A curve with a mark at its corner nearest to equal rates."""
     nearest = int(np.argmin(np.abs(one.false_alarm - one.miss)))
     ax.plot(
@@ -133,12 +148,20 @@ def _frame(ax: Axes, least: float, n_ticks: int) -> None:
     ticks = ticks[len(ticks) % 2 :: max(1, round(len(ticks) / n_ticks))] if n_ticks else ticks
     low, high = _deviates(np.array([max(least, 0.0005), 0.9]))
     ax.plot([low, high], [low, high], color="0.7", lw=0.8, ls=":")
-    ax.set(xlim=(low, high), ylim=(low, high), aspect="equal", xlabel="false alarms (%)", ylabel="misses (%)")
+    ax.set(
+        xlim=(low, high),
+        ylim=(low, high),
+        aspect="equal",
+        xlabel="false alarms (%)",
+        ylabel="misses (%)",
+    )
     ax.set_xticks(_deviates(np.array(ticks)), [f"{100 * tick:g}" for tick in ticks])
     ax.set_yticks(_deviates(np.array(ticks)), [f"{100 * tick:g}" for tick in ticks])
 
 
-def _in_panels(ax: Axes, rates: Mapping[str, _Rates], told: Mapping[str, str], least: float, title: str) -> Axes:
+def _in_panels(
+    ax: Axes, rates: Mapping[str, _Rates], told: Mapping[str, str], least: float, title: str
+) -> Axes:
     """A panel a condition, with the pooled trials behind it."""
     names = [name for name in rates if name != POOLED]
     drawn_on, _ = panels(ax, len(names), square=True)
@@ -153,7 +176,16 @@ def _in_panels(ax: Axes, rates: Mapping[str, _Rates], told: Mapping[str, str], l
         panel.set_title(f"{short(name)}\n{rate}", loc="left", fontsize=look().legend_pt, pad=3)
     label_outer(drawn_on, "false alarms (%)", "misses (%)", square=True)
     dress(ax)
-    handles = [Line2D([], [], color=NAMED[0], ls=DASHES[1], marker=MARKERS[0], label="one condition, and its EER")]
+    handles = [
+        Line2D(
+            [],
+            [],
+            color=NAMED[0],
+            ls=DASHES[1],
+            marker=MARKERS[0],
+            label="one condition, and its EER",
+        )
+    ]
     if POOLED in rates:
         handles.append(Line2D([], [], color="0.7", lw=1.8, label=f"{POOLED}, {told[POOLED]}"))
     panel_legend(ax, handles, title)
@@ -161,19 +193,29 @@ def _in_panels(ax: Axes, rates: Mapping[str, _Rates], told: Mapping[str, str], l
 
 
 def _curves_of(trials: pd.DataFrame, by: str = "attack", ax: Axes | None = None) -> Axes:
-    """DET curves of a table of trials, as `Run.trials` gives it: of all, and by a column if it has that."""
+    """DET curves of a table of trials, as `Run.trials` gives it: of all, and by a column if it has
+    that.
+    """
     if not {"label", "score"} <= set(trials):
-        raise ProbeError(f"a table with the columns {', '.join(map(str, trials))}. Expected trials: label and score")
+        raise ProbeError(
+            "a table with the columns "
+            f"{', '.join(map(str, trials))}. Expected trials: label and score"
+        )
     if by not in trials:
         return det_curves({POOLED: trials}, ax)
     check_few(trials[by].nunique(), by)
     several = {str(one[by]): chosen for one, chosen in conditions(trials.astype({by: str}), [by])}
-    return det_curves({name: one for name, one in several.items() if one["label"].nunique() == 2}, ax)
+    return det_curves(
+        {name: one for name, one in several.items() if one["label"].nunique() == 2}, ax
+    )
 
 
 @takes_table(_curves_of)
-def det_curve(run: str | Path | Run, by: str = "attack", split: str = "eval", ax: Axes | None = None) -> Axes:
-    """DET curves of a run's linear probe at the layer chosen on dev, pooled and by a condition; EER with its interval.
+def det_curve(
+    run: str | Path | Run, by: str = "attack", split: str = "eval", ax: Axes | None = None
+) -> Axes:
+    """DET curves of a run's linear probe at the layer chosen on dev, pooled and by a condition; EER
+    with its interval.
 
     Args:
         run: a run.
@@ -191,14 +233,22 @@ def det_curve(run: str | Path | Run, by: str = "attack", split: str = "eval", ax
     layer = run.record.finding.layer
     trials = run.trials(f"linear-layer-{layer:02d}", run.part(split))
     if by not in trials:
-        raise ProbeError(f"{run.folder}: its trials have no column {by!r}. Expected one of {', '.join(trials)}")
+        raise ProbeError(
+            f"{run.folder}: its trials have no column {by!r}. Expected one of {', '.join(trials)}"
+        )
     check_few(trials[by].nunique(), by)
     rates = run.by(by, split).query("layer == @layer").set_index("condition")
     curves = {str(one[by]): chosen for one, chosen in conditions(trials.astype({by: str}), [by])}
     curves = {name: curves[name] for name in rates.index if name in curves}
-    told = {name: f"{row.eer:.1f} % [{row.low:.1f}, {row.high:.1f}]" for name, row in rates.iterrows()}
+    told = {
+        name: f"{row.eer:.1f} % [{row.low:.1f}, {row.high:.1f}]" for name, row in rates.iterrows()
+    }
     few = too_few_of(run, by, split, list(curves))
-    notes = [f"not drawn, fewer than {FEW_TRIALS} trials of a class: {', '.join(few.index)}"] if len(few) else []
+    notes = (
+        [f"not drawn, fewer than {FEW_TRIALS} trials of a class: {', '.join(few.index)}"]
+        if len(few)
+        else []
+    )
     title = f"linear probe at layer {layer}"
     ax = ax or (new_axes(6.4, 9) if len(curves) - 1 <= MOST_TOGETHER else new_axes(4.8, 8))
     det_curves(curves, ax, named([run], title), told)
@@ -210,7 +260,9 @@ def det_curve(run: str | Path | Run, by: str = "attack", split: str = "eval", ax
     return ax
 
 
-def save_det_curves(curves: Mapping[str, pd.DataFrame], folder: Path, title: str = "", name: str = "det") -> list[Path]:
+def save_det_curves(
+    curves: Mapping[str, pd.DataFrame], folder: Path, title: str = "", name: str = "det"
+) -> list[Path]:
     """Draw the curves into a folder as png and svg; returns the paths."""
     ax = det_curves(curves, title=title)
     return [save_figure(ax, folder / f"{name}.{kind}") for kind in FIGURES]

@@ -1,4 +1,6 @@
-"""Erasure curves: what a layer still says without the directions that probes read, beside random directions."""
+"""Erasure curves: what a layer still says without the directions that probes read, beside random
+directions.
+"""
 
 from __future__ import annotations
 
@@ -19,24 +21,29 @@ from probing.runs.condition_names import n_removed
 
 
 def erasure_table(run: str | Path | Run, split: str = "eval") -> pd.DataFrame:
-    """The metric (EER, %) by layer and dimensions removed: of what probes read, and of as many random ones.
+    """The metric (EER, %) by layer and dimensions removed: of what probes read, and of as many
+    random ones.
 
     Args:
         run: a run of a sweep that erased.
         split: `eval` or `dev`.
 
     Returns:
-        layer, removed (0 is the whole layer), erased, low, high, random, random_low, random_high; intervals of the
-        layer chosen on dev only.
+        layer, removed (0 is the whole layer), erased, low, high, random, random_low, random_high;
+        intervals of the layer chosen on dev only.
 
     Raises:
         ProbeError: a run that erased nothing.
     """
     run = load(run)
     if not has_erasure(run):
-        raise ProbeError(f"{run.folder}: nothing was erased in it. Sweep with probe sweep CACHE --erase 10")
+        raise ProbeError(
+            f"{run.folder}: nothing was erased in it. Sweep with probe sweep CACHE --erase 10"
+        )
     whole = run.layers[run.layers["split"] == split].assign(removed=0)
-    whole = whole.rename(columns={run.metric.name: "erased"})[["layer", "removed", "erased", "low", "high"]]
+    whole = whole.rename(columns={run.metric.name: "erased"})[
+        ["layer", "removed", "erased", "low", "high"]
+    ]
     chosen = whole["layer"] == run.record.finding.layer
     whole = whole.assign(**{name: whole[name].where(chosen) for name in ("low", "high")})
     whole = whole.assign(random=whole["erased"], random_low=whole["low"], random_high=whole["high"])
@@ -48,8 +55,11 @@ def erasure_table(run: str | Path | Run, split: str = "eval") -> pd.DataFrame:
 
 
 @takes_table(erasure_of)
-def erasure_curve(run: str | Path | Run, split: str = "eval", ax: Axes | None = None, layer: int | None = None) -> Axes:
-    """The metric (EER, %) of what is left of a layer by how many dimensions were removed, with intervals.
+def erasure_curve(
+    run: str | Path | Run, split: str = "eval", ax: Axes | None = None, layer: int | None = None
+) -> Axes:
+    """The metric (EER, %) of what is left of a layer by how many dimensions were removed, with
+    intervals.
 
     Args:
         run: a run of a sweep that erased.
@@ -69,11 +79,21 @@ def erasure_curve(run: str | Path | Run, split: str = "eval", ax: Axes | None = 
     ax = ax or new_axes()
     metric = run.metric
     blue, orange = colours(2)
-    drawn = (("erased", "", "what probes read", blue, "o"), ("random", "random_", "random directions", orange, "s"))
+    drawn = (
+        ("erased", "", "what probes read", blue, "o"),
+        ("random", "random_", "random directions", orange, "s"),
+    )
     for name, ends, told, colour, marker in drawn:
         low, high = (table[f"{ends}{end}"].astype(float) for end in ("low", "high"))
         ax.fill_between(table["removed"], low, high, color=colour, alpha=0.15, lw=0)
-        ax.plot(table["removed"], table[name], color=colour, marker=marker, ms=4, label=f"without {told}")
+        ax.plot(
+            table["removed"],
+            table[name],
+            color=colour,
+            marker=marker,
+            ms=4,
+            label=f"without {told}",
+        )
     draw_chance(ax, run)
     ax.set(xlabel="dimensions removed", ylabel=f"{metric.axis_of(f' on {split}')}, band: 95 %")
     whole_rates(ax, metric=metric)
@@ -104,8 +124,23 @@ def erased_layers_curve(run: str | Path | Run, split: str = "eval", ax: Axes | N
     numbers = sorted({int(n) for n in last["removed"]})
     many = str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
     ax.plot(whole.index, whole["erased"], color="0.25", marker="D", ms=4, label="all dimensions")
-    ax.plot(last.index, last["erased"], color=blue, marker="o", ms=4, label=f"without {many} that probes read")
-    ax.plot(last.index, last["random"], color=orange, marker="s", ms=4, ls=":", label=f"without {many} random ones")
+    ax.plot(
+        last.index,
+        last["erased"],
+        color=blue,
+        marker="o",
+        ms=4,
+        label=f"without {many} that probes read",
+    )
+    ax.plot(
+        last.index,
+        last["random"],
+        color=orange,
+        marker="s",
+        ms=4,
+        ls=":",
+        label=f"without {many} random ones",
+    )
     draw_chance(ax, run)
     ax.set(xlabel="layer (0 = input of the first block)", ylabel=metric.axis_of(f" on {split}"))
     whole_rates(ax, metric=metric)

@@ -1,4 +1,5 @@
-"""Looking around in a run in Jupyter: metric, split, corpus, condition and layers by widgets, one picture that follows.
+"""Looking around in a run in Jupyter: metric, split, corpus, condition and layers by widgets, one
+picture that follows.
 
 import analysis
 analysis.load("results/demo.run").explore()
@@ -16,7 +17,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.plots.legends import legend
-from analysis.plots.style import GREY, MOST_DRAWN, NOTEBOOK_DPI, figure_of, label, new_axes, rendered
+from analysis.plots.style import (
+    GREY,
+    MOST_DRAWN,
+    NOTEBOOK_DPI,
+    figure_of,
+    label,
+    new_axes,
+    rendered,
+)
 from analysis.plots.tidy import LAYER, curves
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load
@@ -35,8 +44,8 @@ MOST_AT_ONCE = 6  # conditions in one picture until others are chosen
 class Choice:
     """What is shown.
 
-    metric, split, corpus: whose figures. by: a column, or `all`. conditions: values of the column; none for all
-    utterances. layers: the first and the last.
+    metric, split, corpus: whose figures. by: a column, or `all`. conditions: values of the column;
+    none for all utterances. layers: the first and the last.
     """
 
     metric: str
@@ -48,13 +57,16 @@ class Choice:
 
 
 def explore(run: str | Path | Run, **chosen: Any) -> Explorer:
-    """Look around in a run: as the last line of a cell, Jupyter shows a picture and widgets to choose what is in it.
+    """Look around in a run: as the last line of a cell, Jupyter shows a picture and widgets to
+    choose what is in it.
 
-    Without ipywidgets, and where a notebook is only read, it is a picture of what was chosen at last.
+    Without ipywidgets, and where a notebook is only read, it is a picture of what was chosen at
+    last.
 
     Args:
         run: a run.
-        chosen: what to begin with, as `Choice` has it: metric, split, corpus, by, conditions, layers.
+        chosen: what to begin with, as `Choice` has it: metric, split, corpus, by, conditions,
+            layers.
 
     Raises:
         ProbeError: something that the run does not have.
@@ -78,7 +90,9 @@ class Explorer:
         self.run = run
         self._by: dict[tuple[str, str, str], pd.DataFrame] = {}
         layers = [int(layer) for layer in run.layers["layer"]]
-        self.choice = Choice(run.metric.name, "eval", run.corpus, EVERY, (), (min(layers), max(layers)))
+        self.choice = Choice(
+            run.metric.name, "eval", run.corpus, EVERY, (), (min(layers), max(layers))
+        )
         self.widgets: dict[str, Any] = {}
         self._picture: Any = None
         self._settling = False
@@ -87,16 +101,22 @@ class Explorer:
 
     @property
     def options(self) -> dict[str, tuple[str, ...]]:
-        """What can be chosen, by name, with what is chosen now; conditions are those of its column."""
+        """What can be chosen, by name, with what is chosen now; conditions are those of
+        its column.
+        """
         run, now = self.run, self.choice
-        rows = run.results[(run.results["experiment"] == "layer") & run.results["metric"].isin(METRICS)]
+        rows = run.results[
+            (run.results["experiment"] == "layer") & run.results["metric"].isin(METRICS)
+        ]
         of_metric = now.metric == run.metric.name and run.task.is_spoofing
         return {
             "metric": tuple(name for name in run.task.metrics if name in set(rows["metric"])),
             "split": ("eval", "dev"),
             "corpus": tuple(run.corpora) if now.split == "eval" else tuple(run.corpora[:1]),
             "by": (EVERY, *(self._columns if of_metric else ())),
-            "conditions": () if now.by == EVERY else tuple(dict.fromkeys(self._conditions["condition"])),
+            "conditions": ()
+            if now.by == EVERY
+            else tuple(dict.fromkeys(self._conditions["condition"])),
         }
 
     def choose(self, **chosen: Any) -> Explorer:
@@ -112,7 +132,9 @@ class Explorer:
                     self._set(name, chosen.pop(name))
             if chosen:
                 names = ", ".join(Choice.__dataclass_fields__)
-                raise ProbeError(f"{next(iter(chosen))}: nothing that can be chosen. Expected one of {names}")
+                raise ProbeError(
+                    f"{next(iter(chosen))}: nothing that can be chosen. Expected one of {names}"
+                )
             if self._picture is not None:
                 self._picture.value = self._png()
         except ProbeError:
@@ -122,7 +144,9 @@ class Explorer:
 
     @property
     def table(self) -> pd.DataFrame:
-        """The figures that are drawn: condition, layer, the metric and its interval, low and high."""
+        """The figures that are drawn: condition, layer, the metric and its interval,
+        low and high.
+        """
         now = self.choice
         run = load(self.run, now.corpus)
         first, last = now.layers
@@ -136,7 +160,11 @@ class Explorer:
             shown = {name: scale * rows[name].astype(float) for name in ("value", "low", "high")}
             rows = rows.assign(**shown, condition=EVERY).rename(columns={"value": now.metric})
         rows = rows[rows["layer"].astype(int).between(first, last)]
-        return rows[["condition", "layer", now.metric, "low", "high"]].reset_index(drop=True).astype({"layer": int})
+        return (
+            rows[["condition", "layer", now.metric, "low", "high"]]
+            .reset_index(drop=True)
+            .astype({"layer": int})
+        )
 
     def draw(self, ax: Axes | None = None) -> Axes:
         """Draw what is chosen, on axes of one's own or on new ones."""
@@ -158,11 +186,19 @@ class Explorer:
     @cached_property
     def _columns(self) -> tuple[str, ...]:
         """Columns of the corpus with few values."""
-        trials = self.run.trials(f"linear-layer-{self.run.record.finding.layer:02d}", self.run.part("eval"))
+        trials = self.run.trials(
+            f"linear-layer-{self.run.record.finding.layer:02d}", self.run.part("eval")
+        )
         named = [
-            name for name in trials if name not in NO_CONDITIONS and not pd.api.types.is_numeric_dtype(trials[name])
+            name
+            for name in trials
+            if name not in NO_CONDITIONS and not pd.api.types.is_numeric_dtype(trials[name])
         ]
-        return tuple(name for name in named if 1 < trials[name].nunique() <= min(MOST_DRAWN, len(trials) // 4))
+        return tuple(
+            name
+            for name in named
+            if 1 < trials[name].nunique() <= min(MOST_DRAWN, len(trials) // 4)
+        )
 
     @property
     def _conditions(self) -> pd.DataFrame:
@@ -178,7 +214,9 @@ class Explorer:
             first, last = (int(end) for end in value)
             known = sorted({int(layer) for layer in self.run.layers["layer"]})
             if first > last or not {first, last} <= set(known):
-                raise ProbeError(f"layers={value}: expected the first and the last of {known[0]} to {known[-1]}")
+                raise ProbeError(
+                    f"layers={value}: expected the first and the last of {known[0]} to {known[-1]}"
+                )
             self.choice = replace(self.choice, layers=(first, last))
             return
         values = tuple(map(str, value)) if name == "conditions" else (str(value),)
@@ -213,21 +251,34 @@ class Explorer:
         how = {"layout": ipywidgets.Layout(width="20em"), "style": {"description_width": "6em"}}
         names = [(METRICS[name].called, name) for name in options["metric"]]
         self.widgets = {
-            "metric": ipywidgets.Dropdown(options=names, value=now.metric, description="metric", **how),
-            "split": ipywidgets.Dropdown(options=options["split"], value=now.split, description="split", **how),
-            "corpus": ipywidgets.Dropdown(options=options["corpus"], value=now.corpus, description="corpus", **how),
+            "metric": ipywidgets.Dropdown(
+                options=names, value=now.metric, description="metric", **how
+            ),
+            "split": ipywidgets.Dropdown(
+                options=options["split"], value=now.split, description="split", **how
+            ),
+            "corpus": ipywidgets.Dropdown(
+                options=options["corpus"], value=now.corpus, description="corpus", **how
+            ),
             "by": ipywidgets.Dropdown(options=options["by"], value=now.by, description="by", **how),
             "conditions": ipywidgets.SelectMultiple(
                 options=options["conditions"], value=now.conditions, description="conditions", **how
             ),
             "layers": ipywidgets.IntRangeSlider(
-                min=known[0], max=known[-1], value=now.layers, description="layers", continuous_update=False, **how
+                min=known[0],
+                max=known[-1],
+                value=now.layers,
+                description="layers",
+                continuous_update=False,
+                **how,
             ),
         }
         self._picture = ipywidgets.Image(format="png", value=self._png())
         self._said = ipywidgets.Label()  # of what cannot be drawn
         controls = ipywidgets.VBox([*self.widgets.values(), self._said])
-        self._box = ipywidgets.HBox([controls, self._picture], layout=ipywidgets.Layout(flex_flow="row wrap"))
+        self._box = ipywidgets.HBox(
+            [controls, self._picture], layout=ipywidgets.Layout(flex_flow="row wrap")
+        )
         self._show_choice()
         for name, widget in self.widgets.items():
             widget.observe(lambda change, name=name: self._changed(name, change["new"]), "value")
@@ -262,7 +313,11 @@ class Explorer:
         bundle: dict[str, Any] = {"text/plain": repr(self)}
         if self._picture is None:
             return {**bundle, "image/png": b64encode(self._png(NOTE)).decode()}
-        return {**self._box._repr_mimebundle_(), **bundle, "image/png": b64encode(self._picture.value).decode()}
+        return {
+            **self._box._repr_mimebundle_(),
+            **bundle,
+            "image/png": b64encode(self._picture.value).decode(),
+        }
 
     def __repr__(self) -> str:
         return f"Explorer({self.run.folder.name}: {self.choice})"

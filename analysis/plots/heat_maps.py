@@ -1,4 +1,6 @@
-"""Heat maps by layer: one scale on which nothing is cut off, texts where they fit, too few trials hatched."""
+"""Heat maps by layer: one scale on which nothing is cut off, texts where they fit, too few trials
+hatched.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,8 @@ def layer_map(
 ) -> str:
     """A heat map of shares (%) by layer across and something else down, each with its text.
 
-    Cells without a value are hatched. Of texts of two lines the first alone is written in rows where both do not fit,
-    and none anywhere where that does not either.
+    Cells without a value are hatched. Of texts of two lines the first alone is written in rows
+    where both do not fit, and none anywhere where that does not either.
 
     Args:
         table: a row a line, a column a layer; its index names the rows.
@@ -72,18 +74,27 @@ def hatch(ax: Axes, rows: Collection[int], n_columns: int) -> None:
 
 
 def beside_cells(names: int) -> float:
-    """Inches that stand beside the cells: names of rows, so many characters long, and the colour bar with its label."""
+    """Inches that stand beside the cells: names of rows, so many characters long, and the colour
+    bar with its label.
+    """
     return (0.55 * look().tick_pt * names + 10 * look().font_size) / 72
 
 
-def that_fit(texts: pd.DataFrame, ax: Axes, names: int, below: float = 0.0) -> tuple[pd.DataFrame | None, str]:
-    """The texts of cells, or their first lines, or None where none fit; and what was left out, for the small print.
+def that_fit(
+    texts: pd.DataFrame, ax: Axes, names: int, below: float = 0.0
+) -> tuple[pd.DataFrame | None, str]:
+    """The texts of cells, or their first lines, or None where none fit; and what was left out, for
+    the small print.
 
-    `names` is how long the names of rows are, `below` how many inches those of columns take of the height.
+    `names` is how long the names of rows are, `below` how many inches those of columns take of the
+    height.
     """
     inches = look().cell_pt / 72
     width = max(
-        0.1, float(figure_of(ax).get_size_inches()[0]) - beside_cells(names) if is_alone(ax) else 0.9 * width_of(ax)
+        0.1,
+        float(figure_of(ax).get_size_inches()[0]) - beside_cells(names)
+        if is_alone(ax)
+        else 0.9 * width_of(ax),
     )
     height = max(0.1, float(figure_of(ax).get_size_inches()[1] * ax.get_position().height) - below)
     letters = int(width / texts.shape[1] / (LETTER * inches))
@@ -92,7 +103,9 @@ def that_fit(texts: pd.DataFrame, ax: Axes, names: int, below: float = 0.0) -> t
     first = cells.map(lambda shown: shown[0])
     if lines < 1 or int(first.map(len).max(axis=None)) > letters:
         return None, "numbers did not fit"
-    fits = cells.map(lambda shown: len(shown) <= lines and max(map(len, shown)) <= letters).all(axis=1)
+    fits = cells.map(lambda shown: len(shown) <= lines and max(map(len, shown)) <= letters).all(
+        axis=1
+    )
     note = ""
     if not fits.all():
         which = "" if not fits.any() else f" of {', '.join(map(str, texts.index[~fits]))}"

@@ -1,4 +1,6 @@
-"""The kinds of figures that `probe plot` draws, each declared once. To add one, see CONTRIBUTING.md."""
+"""The kinds of figures that `probe plot` draws, each declared once. To add one, see
+CONTRIBUTING.md.
+"""
 
 from __future__ import annotations
 
@@ -31,12 +33,14 @@ class Plot:
 
     name: what it is asked for by.
     help: what it shows, in one line.
-    draws: the function that draws it, or where that is, as `module:function`; it takes a run, or with `compare` a list
-        of runs, the options of `takes` by name, and `ax`, and returns the axes.
-    table: the function that gives its numbers as a data frame without an index, or where that is; it takes what the one
-        that draws takes, but for `ax`. None where there is none.
+    draws: the function that draws it, or where that is, as `module:function`; it takes a run, or
+        with `compare` a list of runs, the options of `takes` by name, and `ax`, and returns the
+        axes.
+    table: the function that gives its numbers as a data frame without an index, or where that is;
+        it takes what the one that draws takes, but for `ax`. None where there is none.
     takes: options of `probe plot`, of `OPTIONS`; `corpus` is used in opening the runs.
-    in_report: also part of the report of every run, for plots of one's own; those of this package have their place.
+    in_report: also part of the report of every run, for plots of one's own; those of this package
+    have their place.
     """
 
     name: str
@@ -58,12 +62,25 @@ class Plot:
             ProbeError: a plot of one's own that has no table.
         """
         if self.table is None:
-            raise ProbeError(f"{self.name} has no table. Give its Plot one (table=), or leave the file of a table out")
+            raise ProbeError(
+                f"{self.name} has no table. Give its Plot one "
+                "(table=), or leave the file of a table out"
+            )
         found: pd.DataFrame = self._call(self.table, runs, options, {})
         return found
 
-    def _call(self, function: Any, runs: Sequence[Any], options: Mapping[str, Any], more: Mapping[str, Any]) -> Any:
-        taken = {name: value for name, value in options.items() if name in self.takes and name != "corpus"}
+    def _call(
+        self,
+        function: Any,
+        runs: Sequence[Any],
+        options: Mapping[str, Any],
+        more: Mapping[str, Any],
+    ) -> Any:
+        taken = {
+            name: value
+            for name, value in options.items()
+            if name in self.takes and name != "corpus"
+        }
         if isinstance(function, str):
             module, _, name = function.partition(":")
             function = getattr(import_module(module), name)
@@ -82,7 +99,8 @@ class Plot:
                 value = given[name]
                 shown = "" if isinstance(value, (bool, list)) else f" {value}"
                 raise ProbeError(
-                    f"--{name}{shown}: {self.name} {OPTIONS[name]}. Leave it out; {', '.join(others)} take it"
+                    f"--{name}{shown}: {self.name} {OPTIONS[name]}. Leave it out; "
+                    f"{', '.join(others)} take it"
                 )
 
 

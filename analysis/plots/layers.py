@@ -43,9 +43,11 @@ def layer_curve(
         runs: a run or several on the same utterances; controls are those of the first.
         split: `eval` or `dev`.
         ax: where to draw; default a new figure.
-        relative: draw layer / L, from 0 to 1, instead of the layer; by default where the runs differ in L.
+        relative: draw layer / L, from 0 to 1, instead of the layer; by default where the runs
+            differ in L.
         corpus: of those evaluated on; default the first.
-        simultaneous: draw bands that hold for all layers of a run at once, for a layer that is picked by looking.
+        simultaneous: draw bands that hold for all layers of a run at once, for a layer that is
+            picked by looking.
 
     Returns:
         The axes; `analysis.save_figure(ax, "curve.pdf")` keeps them.
@@ -64,14 +66,18 @@ def layer_curve(
         check_same_task(runs[0], run)
         check_same_utterances(runs[0].utterances, run, run.corpus)
     deepest = max(run.n_blocks for run in runs)
-    relative = any(run.n_blocks not in (0, deepest) for run in runs) if relative is None else relative
+    relative = (
+        any(run.n_blocks not in (0, deepest) for run in runs) if relative is None else relative
+    )
     _draw_control(ax, runs[0], split, relative)
     colour_of = colours_of(runs.names)
     for name, run in zip(runs.names, runs, strict=True):
         colour, marker = colour_of[name], marker_of(colour_of[name])
         layers = run.layers[run.layers["split"] == split]
         if simultaneous:
-            bands = metric.scale * layer_bands(run, run.part(split)).loc[layers["layer"].astype(int)]
+            bands = (
+                metric.scale * layer_bands(run, run.part(split)).loc[layers["layer"].astype(int)]
+            )
             layers = layers.assign(low=bands["low"].to_numpy(), high=bands["high"].to_numpy())
         x = layers["relative_depth" if relative else "layer"].astype(float)
         called = "linear probe" if len(runs) == 1 else plain(name)
@@ -86,14 +92,30 @@ def layer_curve(
         _mark_chance(ax, run, layers, x, split, colour, marker)
         chosen = (layers["layer"] == run.record.finding.layer).to_numpy()
         text = "chosen on dev" if run is runs[len(runs) - 1] else None
-        ax.plot(x[chosen], layers[metric.name][chosen], "o", ms=10, mfc="none", mec=colour, mew=1.8, label=text)
-    # one entry stands for the bands of all runs, so it has the colour of one run only where there is one
+        ax.plot(
+            x[chosen],
+            layers[metric.name][chosen],
+            "o",
+            ms=10,
+            mfc="none",
+            mec=colour,
+            mew=1.8,
+            label=text,
+        )
+    # one entry stands for the bands of all runs, so it has the colour of one run only where there
+    # is one
     band = Patch(color=colour if len(runs) == 1 else "0.6", alpha=0.3, lw=0, label=of_interval)
     low, high = (-0.03, 1.03) if relative else (-0.3, max(deepest, 1) + 0.3)
-    about = "relative depth (layer / number of layers)" if relative else "layer (0 = input of the first block)"
+    about = (
+        "relative depth (layer / number of layers)"
+        if relative
+        else "layer (0 = input of the first block)"
+    )
     trivial = runs[0].controls.query("experiment == 'trivial-features' and split == @split").iloc[0]
     value = trivial[metric.name]
-    ax.axhline(value, color="0.25", ls="--", label="trivial features (duration, level, ...), bar: 95 %")
+    ax.axhline(
+        value, color="0.25", ls="--", label="trivial features (duration, level, ...), bar: 95 %"
+    )
     ends = [[value - trivial["low"]], [trivial["high"] - value]]
     ax.errorbar([low / 2], [value], ends, color="0.25", lw=1, capsize=2)
     ax.set(xlabel=about, ylabel=metric.axis_of(f" on {split}"), xlim=(low, high))
@@ -101,20 +123,37 @@ def layer_curve(
     whole_rates(ax, metric=metric)
     if not relative:
         whole_numbers(ax)
-    below = _draw_excess(ax, runs[0], about, colour) if len(runs) == 1 and split == "eval" and not relative else None
+    below = (
+        _draw_excess(ax, runs[0], about, colour)
+        if len(runs) == 1 and split == "eval" and not relative
+        else None
+    )
     label(ax, runs, split, lowest=below)
     legend(ax, [band])
     return ax
 
 
 def _mark_chance(
-    ax: Axes, run: LoadedRun, layers: pd.DataFrame, x: pd.Series[float], split: str, colour: Any, marker: str
+    ax: Axes,
+    run: LoadedRun,
+    layers: pd.DataFrame,
+    x: pd.Series[float],
+    split: str,
+    colour: Any,
+    marker: str,
 ) -> None:
-    """Leave the marks of those layers empty that are not shown to be better than chance, all layers looked at."""
+    """Leave the marks of those layers empty that are not shown to be better than chance, all layers
+    looked at.
+    """
     table = run.layers_at_once
     if split != "eval" or run.corpus != run.corpora[0] or not len(table) or run.task.chance is None:
         return
-    shown = table.set_index("layer")["better_than_chance"].reindex(layers["layer"]).fillna(False).to_numpy(bool)
+    shown = (
+        table.set_index("layer")["better_than_chance"]
+        .reindex(layers["layer"])
+        .fillna(False)
+        .to_numpy(bool)
+    )
     look = {"mec": colour, "mfc": "white", "ms": 5, "marker": marker, "ls": "", "zorder": 2.5}
     told = "empty: not shown to beat chance, all at once"
     named = {text for text in ax.get_legend_handles_labels()[1] if text == told}
@@ -123,20 +162,26 @@ def _mark_chance(
 
 
 def _draw_excess(ax: Axes, run: LoadedRun, about: str, colour: Any) -> Axes | None:
-    """Below axes of this package, by how much each layer is worse than the one chosen on dev; gives those axes."""
+    """Below axes of this package, by how much each layer is worse than the one chosen on dev; gives
+    those axes.
+    """
     table = run.layers_at_once
     if run.corpus != run.corpora[0] or len(table) < 2 or (below := axes_below(ax, 0.4)) is None:
         return None
     chosen = run.record.finding.layer
     table = table[table["layer"] != chosen]
     ends = [table["excess"] - table["excess_low"], table["excess_high"] - table["excess"]]
-    below.errorbar(table["layer"].astype(int), table["excess"], ends, color=colour, fmt="o", ms=4, lw=1)
+    below.errorbar(
+        table["layer"].astype(int), table["excess"], ends, color=colour, fmt="o", ms=4, lw=1
+    )
     below.axhline(0, color="0.3", lw=1)
     below.plot([chosen], [0], "o", ms=10, mfc="none", mec=colour, mew=1.8)
     metric = run.metric
     worse = "less" if metric.higher_is_better else "more"
     below.set(xlabel=about, ylabel=f"{metric.step or metric.called} {worse}\nthan layer {chosen}")
-    below.set_title("paired, 95 % interval, all layers at once", loc="left", fontsize=look().legend_pt, pad=3)
+    below.set_title(
+        "paired, 95 % interval, all layers at once", loc="left", fontsize=look().legend_pt, pad=3
+    )
     return below
 
 
@@ -152,14 +197,18 @@ def _draw_control(ax: Axes, run: LoadedRun, split: str, relative: bool) -> None:
         control = rows.groupby("layer")["value"].agg(["mean", "min", "max"])
         x = control.index.astype(float) / (max(run.n_blocks, 1) if relative else 1)
         if len(control):
-            ax.fill_between(x, scale * control["min"], scale * control["max"], color=GREY, alpha=0.2, lw=0)
+            ax.fill_between(
+                x, scale * control["min"], scale * control["max"], color=GREY, alpha=0.2, lw=0
+            )
             ax.plot(x, scale * control["mean"], color=GREY, ls=line, label=told)
 
 
 def draw_chance(ax: Axes, run: LoadedRun) -> None:
     """What chance gives, where it is known."""
     if run.task.chance is not None:
-        ax.axhline(run.metric.scale * run.task.chance, color="0.6", lw=1, ls=(0, (1, 3)), label="chance")
+        ax.axhline(
+            run.metric.scale * run.task.chance, color="0.6", lw=1, ls=(0, (1, 3)), label="chance"
+        )
 
 
 @takes_table(layers_of)
@@ -183,16 +232,39 @@ def corpora_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
         of_corpus = load(run, corpus)
         layers = of_corpus.layers.query("split == 'eval'")
         counts = run.record.counts[of_corpus.part("eval")]
-        n = " + ".join(map(str, counts.values())) if run.task.name == BINARY else str(sum(counts.values()))
+        n = (
+            " + ".join(map(str, counts.values()))
+            if run.task.name == BINARY
+            else str(sum(counts.values()))
+        )
         told = f"{plain(corpus)} ({n})"
         of_metric = layers[metric.name]
-        lowest = layers[of_metric == (of_metric.max() if metric.higher_is_better else of_metric.min())]
-        ax.fill_between(layers["layer"].astype(int), layers["low"], layers["high"], color=colour, alpha=0.15, lw=0)
-        ax.plot(layers["layer"].astype(int), layers[metric.name], color=colour, marker=marker, ms=3, label=told)
+        lowest = layers[
+            of_metric == (of_metric.max() if metric.higher_is_better else of_metric.min())
+        ]
+        ax.fill_between(
+            layers["layer"].astype(int),
+            layers["low"],
+            layers["high"],
+            color=colour,
+            alpha=0.15,
+            lw=0,
+        )
+        ax.plot(
+            layers["layer"].astype(int),
+            layers[metric.name],
+            color=colour,
+            marker=marker,
+            ms=3,
+            label=told,
+        )
         ax.plot(lowest["layer"], lowest[metric.name], "o", ms=9, mfc="none", mec=colour, mew=1.5)
     chosen = run.record.finding.layer
     ax.axvline(chosen, color="0.4", lw=1, ls="--", label=f"layer {chosen}, chosen on dev")
-    ax.set(xlabel="layer (0 = input of the first block)", ylabel=f"{metric.axis_of(' on eval')}, band: 95 %")
+    ax.set(
+        xlabel="layer (0 = input of the first block)",
+        ylabel=f"{metric.axis_of(' on eval')}, band: 95 %",
+    )
     ax.set(xlim=(-0.3, max(run.n_blocks, 1) + 0.3))
     whole_rates(ax, 0, metric)
     whole_numbers(ax)
@@ -202,7 +274,9 @@ def corpora_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
 
 
 def save_corpora_curve(run: Run) -> list[str]:
-    """Draw the curves of all corpora into the run's `figures` folder; none where there is one only."""
+    """Draw the curves of all corpora into the run's `figures` folder; none where there
+    is one only.
+    """
     return save_into(run, "corpora-curve", corpora_curve(run)) if len(run.corpora) > 1 else []
 
 

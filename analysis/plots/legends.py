@@ -15,9 +15,11 @@ from analysis.plots.style import ShownAxes, figure_of, width_of
 
 
 def legend(ax: Axes, more: Sequence[Patch] = (), **how: Any) -> None:
-    """A legend between title and axes, where it hides nothing, in as many columns as there is room for.
+    """A legend between title and axes, where it hides nothing, in as many columns as there is room
+    for.
 
-    Entries that would be wider than the axes are broken. `more` are entries beside those that are drawn on the axes.
+    Entries that would be wider than the axes are broken. `more` are entries beside those that are
+    drawn on the axes.
     """
     handles, texts = ax.get_legend_handles_labels()
     handles, texts = [*handles, *more], [*texts, *(str(one.get_label()) for one in more)]
@@ -36,26 +38,35 @@ def legend(ax: Axes, more: Sequence[Patch] = (), **how: Any) -> None:
     place: dict[str, Any] = {"bbox_to_anchor": (0, 1.0), "borderaxespad": 0.3, "borderpad": 0.1}
     if n_columns == 1 or look().is_paper:
         place["handlelength"] = 1.6
-    shown = ax.legend(handles, texts, loc="lower left", title_fontsize=points, **{**place, **look_of, **how})
+    shown = ax.legend(
+        handles, texts, loc="lower left", title_fontsize=points, **{**place, **look_of, **how}
+    )
     per_column = -(-len(texts) // n_columns)
     n_lines = max(
-        sum(1 + text.count("\n") for text in texts[at : at + per_column]) for at in range(0, len(texts), per_column)
+        sum(1 + text.count("\n") for text in texts[at : at + per_column])
+        for at in range(0, len(texts), per_column)
     )
     n_lines += bool(shown.get_title().get_text())
     pad = 6 + 1.4 * points * n_lines
     ax.set_title(ax.get_title(loc="left"), loc="left", fontsize=look().title_pt, pad=pad)
-    if look().width is not None and isinstance(ax, ShownAxes):  # so narrow that the legend would take the room of data
+    # so narrow that the legend would take the room of data
+    if look().width is not None and isinstance(ax, ShownAxes):
         figure = figure_of(ax)
         width, height = figure.get_size_inches()
         figure.set_size_inches(width, height + max(0.0, pad / 72 - 0.15 * height))
 
 
 def entries(texts: Sequence[str], points: float, room: float) -> tuple[list[str], list[float]]:
-    """The texts of a legend, broken where they are wider than the room in inches, and the width of each."""
+    """The texts of a legend, broken where they are wider than the room in inches, and the width of
+    each.
+    """
     letter = 0.52 * points / 72
     handle = 0.6 * points / 8
     most = max(12, int((room - handle) / letter))
-    broken = [textwrap.fill(text, most, subsequent_indent="  ") if len(text) > most else text for text in texts]
+    broken = [
+        textwrap.fill(text, most, subsequent_indent="  ") if len(text) > most else text
+        for text in texts
+    ]
     return broken, [letter * max(map(len, text.split("\n"))) + handle for text in broken]
 
 

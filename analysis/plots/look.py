@@ -15,7 +15,8 @@ from matplotlib.lines import Line2D
 from cache.errors import OptionError
 
 STYLES = ("screen", "paper")
-WIDTHS = {"single": 3.5, "double": 7.16}  # inches: a column of IEEE, and both with what is between them
+# inches: a column of IEEE, and both with what is between them
+WIDTHS = {"single": 3.5, "double": 7.16}
 NARROWEST = 1.5
 WIDEST = 40.0
 SMALLEST_PT = 4.0
@@ -81,7 +82,9 @@ class Look:
         return self.width, height * (text if by_text else max(across, 0.65 * text))
 
     def dress(self, *axes: Axes) -> None:
-        """Give labels, numbers and lines of axes, once everything is drawn on them, the sizes of this look."""
+        """Give labels, numbers and lines of axes, once everything is drawn on them, the sizes of
+        this look.
+        """
         if self == Look(width=self.width, title=self.title):
             return
         for ax in axes:
@@ -114,15 +117,17 @@ def style(
     title: str | None = None,
     font_size: float | None = None,
 ) -> Iterator[Look]:
-    """Draw the figures of a block for a screen, or for a paper: without small print, as wide as a column.
+    """Draw the figures of a block for a screen, or for a paper: without small print, as wide as a
+    column.
 
     Args:
-        name: `screen`, or `paper`, whose figures have no title unless one is given, since a paper has captions;
-            `analysis.caption` has the text for it.
-        width: inches; `single` (3.5) or `double` (7.16), columns of a paper. Default: of a paper a single one, on a
-            screen what each kind of figure takes.
+        name: `screen`, or `paper`, whose figures have no title unless one is given, since a paper
+            has captions; `analysis.caption` has the text for it.
+        width: inches; `single` (3.5) or `double` (7.16), columns of a paper. Default: of a paper a
+            single one, on a screen what each kind of figure takes.
         title: instead of the one that a figure makes itself; empty for none.
-        font_size: of axis labels, points; other text follows it. Default 10 on a screen, 8 in a paper.
+        font_size: of axis labels, points; other text follows it. Default 10 on a screen, 8 in a
+            paper.
 
     Raises:
         OptionError: another name, or a width or size of text that cannot be read.
@@ -138,7 +143,9 @@ def style(
     is_paper = name == "paper"
     size = font_size if font_size is not None else (PAPER_PT if is_paper else SCREEN_PT)
     if not SMALLEST_PT <= size <= LARGEST_PT:
-        raise OptionError("font_size", font_size, f"expected {SMALLEST_PT:g} to {LARGEST_PT:g} points")
+        raise OptionError(
+            "font_size", font_size, f"expected {SMALLEST_PT:g} to {LARGEST_PT:g} points"
+        )
     inches = _inches("single" if width is None and is_paper else width)
     before = _current.set(Look(inches, size, "" if title is None and is_paper else title, is_paper))
     try:
@@ -156,6 +163,8 @@ def _inches(width: str | float | None) -> float | None:
         inches = math.nan
     if not NARROWEST <= inches <= WIDEST:
         raise OptionError(
-            "width", width, f"expected {', '.join(WIDTHS)}, or inches from {NARROWEST:g} to {WIDEST:g}, as 3.3"
+            "width",
+            width,
+            f"expected {', '.join(WIDTHS)}, or inches from {NARROWEST:g} to {WIDEST:g}, as 3.3",
         )
     return inches

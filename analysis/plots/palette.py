@@ -1,4 +1,6 @@
-"""Colours and marks that belong to a name, so that a head or a backbone has the same in every figure."""
+"""Colours and marks that belong to a name, so that a head or a backbone has the same in every
+figure.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +22,11 @@ OF_MERGES = [*(NAMED[i] for i in (0, 1, 2, 3, 4, 5, 7, 6)), COLOURBLIND[8], BLAC
 
 
 def colours_of(names: Iterable[str]) -> dict[str, Any]:
-    """The colour of each name, whatever their order: of the backbones, or corpora, that are drawn together.
+    """The colour of each name, whatever their order: of the backbones, or corpora, that are drawn
+    together.
 
-    A name has a colour of its own. Of two with the same, the later in the alphabet has the next one that is free.
+    A name has a colour of its own. Of two with the same, the later in the alphabet has the next one
+    that is free.
 
     >>> colours_of(["b", "a"])["a"] == colours_of(["a"])["a"] == colours_of(["a", "b", "c"])["a"]
     True
@@ -50,7 +54,9 @@ def head_colour(head: str) -> Any:
 
 
 def head_marker(head: str) -> str:
-    """The mark of a head; heads of one merge and so of one colour have others by their back-ends."""
+    """The mark of a head; heads of one merge and so of one colour have others by their
+    back-ends.
+    """
     merge, backend = split_head(head)
     return MARKERS[(_place(merge, MERGES) + 2 * _place(backend, BACKENDS)) % len(MARKERS)]
 

@@ -1,4 +1,6 @@
-"""Several axes in one figure: panels side by side, a strip below them, and what stands above and below all of them."""
+"""Several axes in one figure: panels side by side, a strip below them, and what stands above and
+below all of them.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +32,15 @@ PANEL = 2.1  # inches in height of one of several rows of panels, on a screen
 
 
 def is_alone(ax: Axes) -> bool:
-    """Whether axes are of `new_axes` and nothing else is in their figure, so that more can stand beside them."""
+    """Whether axes are of `new_axes` and nothing else is in their figure, so that more can stand
+    beside them.
+    """
     return isinstance(ax, ShownAxes) and figure_of(ax).axes == [ax]
 
 
 def axes_below(ax: Axes, share: float) -> Axes | None:
-    """Axes below those of `new_axes`, with the same layers across, for which the figure grows by a share.
+    """Axes below those of `new_axes`, with the same layers across, for which the figure grows by a
+    share.
 
     None if the axes are somebody's own, or are not alone in their figure.
     """
@@ -55,7 +60,8 @@ def axes_below(ax: Axes, share: float) -> Axes | None:
 def panels(
     ax: Axes, n: int, *, same_height: bool = True, strip: bool = False, square: bool = False
 ) -> tuple[list[Axes], Axes | None]:
-    """Panels in rows instead of axes of `new_axes`, which are the first, and perhaps a strip below all of them.
+    """Panels in rows instead of axes of `new_axes`, which are the first, and perhaps a strip below
+    all of them.
 
     Args:
         ax: where to draw; somebody's own axes stay alone, so that all is drawn on them.
@@ -77,7 +83,9 @@ def panels(
     row = height if n_columns == 1 and n_rows == 1 else max(least, 0.62 * width / n_columns)
     row = width / n_columns if square else row
     of_strip = 0.24 * min(height, 2 * row)
-    figure.set_size_inches(width, n_rows * row + (of_strip if strip else 0) + 0.15 * height * (n_columns > 1))
+    figure.set_size_inches(
+        width, n_rows * row + (of_strip if strip else 0) + 0.15 * height * (n_columns > 1)
+    )
     ratios = [row] * n_rows + [of_strip] * strip
     grid = figure.add_gridspec(len(ratios), n_columns, height_ratios=ratios)
     ax.set_subplotspec(grid[0, 0])
@@ -110,26 +118,31 @@ def _plain_axes(ax: Axes) -> Axes:
 
 
 def panel_title(panel: Axes, text: str, more: str = "", colour: Any = "black") -> None:
-    """Write what one of `panels` shows above it; `more` on the same line if there is room, else on the next."""
+    """Write what one of `panels` shows above it; `more` on the same line if there is room, else on
+    the next.
+    """
     points = look().legend_pt
     letters = int(width_of(panel) * 72 / (0.56 * points))
     told = f"{text}, {more}" if more else text
     if len(told) > letters:
         lines = text.replace("+", "\n+", 1) if len(text) > letters else text
-        told = (
-            f"{lines}{', ' if len(lines.rpartition(chr(10))[2] + more) + 2 <= letters else chr(10)}{more}"
-            if more
-            else lines
-        )
+        last_line = lines.rpartition("\n")[2]
+        join = ", " if len(last_line + more) + 2 <= letters else "\n"
+        told = f"{lines}{join}{more}" if more else lines
     panel.set_title(plain(told), loc="left", fontsize=points, color=colour, pad=3)
 
 
 def label_outer(drawn_on: Sequence[Axes], across: str, up: str, square: bool = False) -> None:
-    """Name the axes of `panels`: the horizontal one below each column, the vertical one at the left."""
+    """Name the axes of `panels`: the horizontal one below each column, the vertical one at the
+    left.
+    """
     found = list(dict.fromkeys(drawn_on))
     n_columns = columns_of(len(found), float(figure_of(found[0]).get_size_inches()[0]), square)
     for i, one in enumerate(found):
-        one.set(xlabel=across if i >= len(found) - n_columns else "", ylabel=up if i % n_columns == 0 else "")
+        one.set(
+            xlabel=across if i >= len(found) - n_columns else "",
+            ylabel=up if i % n_columns == 0 else "",
+        )
 
 
 def label_panels(
@@ -149,17 +162,24 @@ def label_panels(
 
 
 def panel_legend(ax: Axes, handles: Sequence[Any], title: str) -> None:
-    """A title, unless `analysis.style` asks for another, with a legend below it, above all panels of a figure."""
+    """A title, unless `analysis.style` asks for another, with a legend below it, above all panels
+    of a figure.
+    """
     figure, now = figure_of(ax), look()
     wanted = plain(title if now.title is None else now.title or "")
     inches = float(figure.get_size_inches()[0])
-    texts, widths = entries([str(handle.get_label()) for handle in handles], now.legend_pt, 0.95 * inches)
+    texts, widths = entries(
+        [str(handle.get_label()) for handle in handles], now.legend_pt, 0.95 * inches
+    )
     figure.legend(
         list(handles),
         texts,
         loc="outside upper left",
         ncols=columns_for(widths, 0.95 * inches),
-        title=textwrap.fill(wanted, max(20, int(121 / now.title_pt * inches)), break_on_hyphens=False) or None,
+        title=textwrap.fill(
+            wanted, max(20, int(121 / now.title_pt * inches)), break_on_hyphens=False
+        )
+        or None,
         title_fontsize=now.title_pt,
         fontsize=now.legend_pt,
         alignment="left",
@@ -177,4 +197,6 @@ def print_below(ax: Axes, title: str, lines: Sequence[str], lowest: Axes | None 
         small_print(lowest or ax, title, lines, inches)
         return
     how: dict[str, Any] = {"fontsize": now.note_pt, "color": "0.4", "ha": "left", "x": 0.01}
-    CAPTIONS[figure.supxlabel(plain(wrapped(lines, 0.92 * inches)), **how)] = sentences([title, *lines])
+    CAPTIONS[figure.supxlabel(plain(wrapped(lines, 0.92 * inches)), **how)] = sentences(
+        [title, *lines]
+    )

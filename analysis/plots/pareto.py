@@ -32,7 +32,8 @@ def pareto(runs: Sequence[str | Path | Run], ax: Axes | None = None) -> Axes:
 
 
 def pareto_picture(runs: Runs, ax: Axes | None = None) -> Axes:
-    """The metric (EER, %) against multiply-accumulates: of every layer; nothing cheaper beats those on the line.
+    """The metric (EER, %) against multiply-accumulates: of every layer; nothing cheaper beats those
+    on the line.
 
     Runs and layers whose costs were not measured cannot be drawn; the legend names them.
 
@@ -41,8 +42,9 @@ def pareto_picture(runs: Runs, ax: Axes | None = None) -> Axes:
     """
     if not any(len(run.costs) for run in runs):
         raise ProbeError(
-            "no run has measured costs, so there is nothing to draw EER against. Sweep with heads where the "
-            f"backbone can be loaded: probe sweep {quoted(runs[0].record.cache_folder)} --overwrite"
+            "no run has measured costs, so there is nothing to draw EER against. Sweep with "
+            "heads where the backbone can be loaded: probe sweep "
+            f"{quoted(runs[0].record.cache_folder)} --overwrite"
         )
     ax = ax or new_axes()
     metric = runs[0].metric
@@ -53,9 +55,13 @@ def pareto_picture(runs: Runs, ax: Axes | None = None) -> Axes:
         if not len(run.costs):
             continue
         colour, marker = colour_of[name], marker_of(colour_of[name])
-        table = run.layers.query("split == 'eval'").merge(run.costs, left_on="layer", right_on="depth")
+        table = run.layers.query("split == 'eval'").merge(
+            run.costs, left_on="layer", right_on="depth"
+        )
         points.append(table)
-        ax.plot(table["gmacs"], table[metric.name], color=colour, lw=0.8, alpha=0.5, marker=marker, ms=3)
+        ax.plot(
+            table["gmacs"], table[metric.name], color=colour, lw=0.8, alpha=0.5, marker=marker, ms=3
+        )
         chosen = table[table["layer"] == run.record.finding.layer]
         ends = [chosen[metric.name] - chosen["low"], chosen["high"] - chosen[metric.name]]
         ax.errorbar(
@@ -79,10 +85,28 @@ def pareto_picture(runs: Runs, ax: Axes | None = None) -> Axes:
             )
     frontier = pareto_frontier(pd.concat(points, ignore_index=True), metric)
     told = "nothing cheaper is better"
-    ax.step(frontier["gmacs"], frontier[metric.name], where="post", color="0.3", lw=1, ls="--", label=told)
+    ax.step(
+        frontier["gmacs"],
+        frontier[metric.name],
+        where="post",
+        color="0.3",
+        lw=1,
+        ls="--",
+        label=told,
+    )
     ax.set(xscale="log", xlabel="10⁹ multiply-accumulates for 4 s of audio")
     ax.set(ylabel=metric.axis_of(" on eval"))
-    ax.errorbar([], [], [], color="0.4", marker="o", ms=8, lw=1.2, capsize=3, label="chosen on dev, bar: 95 %")
+    ax.errorbar(
+        [],
+        [],
+        [],
+        color="0.4",
+        marker="o",
+        ms=8,
+        lw=1.2,
+        capsize=3,
+        label="chosen on dev, bar: 95 %",
+    )
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
@@ -95,19 +119,27 @@ def pareto_picture(runs: Runs, ax: Axes | None = None) -> Axes:
 
 
 def not_drawn(runs: Runs) -> list[str]:
-    """What a picture against costs leaves out, as costs were not measured: whole runs, or some of their layers."""
+    """What a picture against costs leaves out, as costs were not measured: whole runs, or some of
+    their layers.
+    """
     found = []
     for name, run in zip(runs.names, runs, strict=True):
         layers = set(run.layers.loc[run.layers["split"] == "eval", "layer"].astype(int))
         missing = sorted(layers - set(run.costs["depth"]))
         if missing:
-            of_layers = "" if len(missing) == len(layers) else f" layers {', '.join(map(str, missing))}"
+            of_layers = (
+                "" if len(missing) == len(layers) else f" layers {', '.join(map(str, missing))}"
+            )
             found.append(f"not drawn, cost not measured: {name}{of_layers}")
     return found
 
 
 def pareto_frontier(points: pd.DataFrame, metric: Metric = METRICS["eer"]) -> pd.DataFrame:
-    """The rows that no row of fewer or as many multiply-accumulates matches in the metric, cheapest first."""
-    ordered = points.assign(loss=metric.loss(1) * points[metric.name]).sort_values(["gmacs", "loss"], ignore_index=True)
+    """The rows that no row of fewer or as many multiply-accumulates matches in the metric, cheapest
+    first.
+    """
+    ordered = points.assign(loss=metric.loss(1) * points[metric.name]).sort_values(
+        ["gmacs", "loss"], ignore_index=True
+    )
     before = ordered["loss"].cummin().shift(fill_value=np.inf)
     return ordered[ordered["loss"] < before].drop(columns="loss").reset_index(drop=True)

@@ -25,7 +25,9 @@ def ranking(runs: Sequence[str | Path | Run], ax: Axes | None = None) -> Axes:
 
 
 def ranking_picture(found: Comparison, ax: Axes | None = None) -> Axes:
-    """The metric with its interval of every backbone, the best on top; its rank with interval beside the name."""
+    """The metric with its interval of every backbone, the best on top; its rank with interval
+    beside the name.
+    """
     ax = ax or new_axes(height=1.8 + 0.5 * len(found.table), by_text=True)
     metric = found.runs[0].metric
     y = np.arange(len(found.table))
@@ -35,7 +37,10 @@ def ranking_picture(found: Comparison, ax: Axes | None = None) -> Axes:
     ax.scatter(found.table[metric.name], y, c=palette, s=40, zorder=3)
     for row, at in zip(found.table.itertuples(), y, strict=True):
         rank = f"rank {row.rank:.2g} [{row.rank_low:.2g}, {row.rank_high:.2g}]"
-        text = f"{plain(row.Index)}: {metric.number(getattr(row, metric.name))} {metric.shown_unit}, {rank}"
+        text = (
+            f"{plain(row.Index)}: {metric.number(getattr(row, metric.name))} "
+            f"{metric.shown_unit}, {rank}"
+        )
         ax.annotate(
             text,
             (0.01, at),

@@ -1,4 +1,6 @@
-"""Reliability: claimed probabilities of bona fide against shares that are found (DeGroot & Fienberg 1983)."""
+"""Reliability: claimed probabilities of bona fide against shares that are found (DeGroot & Fienberg
+1983).
+"""
 
 from collections.abc import Mapping
 
@@ -13,10 +15,14 @@ from probing.metrics import cllr
 from probing.metrics.calibration import min_cllr, reliability
 
 
-def reliability_curves(trials: Mapping[str, pd.DataFrame], ax: Axes | None = None, title: str = "") -> Axes:
-    """Draw claimed probabilities against found shares, both classes counting alike, with 95 % intervals.
+def reliability_curves(
+    trials: Mapping[str, pd.DataFrame], ax: Axes | None = None, title: str = ""
+) -> Axes:
+    """Draw claimed probabilities against found shares, both classes counting alike, with 95 %
+    intervals.
 
-    A point on the diagonal claims what is so; one below it for a probability above 50 % claims too much.
+    A point on the diagonal claims what is so; one below it for a probability above 50 % claims too
+    much.
 
     Args:
         trials: by name, trials with `label` and `score`, which is read as a log-likelihood ratio.
@@ -44,7 +50,10 @@ def reliability_curves(trials: Mapping[str, pd.DataFrame], ax: Axes | None = Non
             label=f"{plain(name)}: Cllr {cllr(bonafide, ratios):.3f}, at least {least:.3f}",
         )
     ax.set(xlim=(-2, 102), ylim=(-2, 102), aspect="equal")
-    ax.set(xlabel="probability of bona fide claimed, at even prior (%)", ylabel="share of bona fide found (%)")
+    ax.set(
+        xlabel="probability of bona fide claimed, at even prior (%)",
+        ylabel="share of bona fide found (%)",
+    )
     titled(ax, title)
     dress(ax)
     legend(ax)

@@ -1,4 +1,6 @@
-"""What every figure has in common: axes, panels, colours for the colour-blind, the small print, and the file."""
+"""What every figure has in common: axes, panels, colours for the colour-blind, the small print, and
+the file.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,8 @@ LONGEST = 25  # characters of a name beside an axis; in a column of a paper 16
 NARROW = 5.0  # inches
 FORMATS = ("png", "svg", "pdf")
 MARKERS = "osD^vP"
-# Told apart in grey: solid, dashed, dotted, dash-dot, long dashes, dash-dot-dot; on and off in line widths.
+# Told apart in grey: solid, dashed, dotted, dash-dot, long dashes, dash-dot-dot; on and off in line
+# widths.
 DASHES: tuple[Any, ...] = (
     "-",
     (0, (5, 2)),
@@ -46,7 +49,8 @@ DASHES: tuple[Any, ...] = (
 GREY = "0.55"
 DPI = 150
 NOTEBOOK_DPI = 96
-CAPTIONS: WeakKeyDictionary[Artist, str] = WeakKeyDictionary()  # of each small print, its title and lines
+# of each small print, its title and lines
+CAPTIONS: WeakKeyDictionary[Artist, str] = WeakKeyDictionary()
 
 
 def colours(n: int) -> list[Any]:
@@ -55,7 +59,9 @@ def colours(n: int) -> list[Any]:
 
 
 class ShownAxes(Axes):
-    """Axes of a figure that pyplot does not know: as the last line of a cell, Jupyter shows the figure."""
+    """Axes of a figure that pyplot does not know: as the last line of a cell, Jupyter shows the
+    figure.
+    """
 
     def _repr_png_(self) -> bytes:
         return rendered(figure_of(self), "png", NOTEBOOK_DPI)
@@ -75,7 +81,8 @@ def new_axes(height: float = 4.8, width: float = 8.0, *, by_text: bool = False) 
 
 
 def plain(text: str) -> str:
-    """A name as a figure shows it as it is: no formula between dollar signs, control characters visible.
+    """A name as a figure shows it as it is: no formula between dollar signs, control characters
+    visible.
 
     matplotlib leaves what begins with `_` out of legends; a space before it keeps it in.
     """
@@ -84,7 +91,8 @@ def plain(text: str) -> str:
 
 
 def short(text: str) -> str:
-    """A name as `plain` gives it, of a length that leaves room for what is drawn: in its middle something may lack.
+    """A name as `plain` gives it, of a length that leaves room for what is drawn: in its middle
+    something may lack.
 
     >>> short("a very long name of a class of utterances")
     'a very long na…utterances'
@@ -111,11 +119,14 @@ def whole_numbers(ax: Axes) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def whole_rates(ax: Axes, least: float = 60.0, metric: Metric | None = None, others: Sequence[Axes] = ()) -> None:
-    """Let the vertical axis begin at 0 and hold everything that was drawn, intervals as well; up to `least` anyhow.
+def whole_rates(
+    ax: Axes, least: float = 60.0, metric: Metric | None = None, others: Sequence[Axes] = ()
+) -> None:
+    """Let the vertical axis begin at 0 and hold everything that was drawn, intervals as well; up to
+    `least` anyhow.
 
-    Accuracies end at 100 %; of figures that are no shares, the axis holds what was drawn and chance. `others` are axes
-    with the same vertical axis.
+    Accuracies end at 100 %; of figures that are no shares, the axis holds what was drawn and
+    chance. `others` are axes with the same vertical axis.
     """
     low = min(float(one.dataLim.y0) for one in (ax, *others))
     high = max(float(one.dataLim.y1) for one in (ax, *others))
@@ -124,7 +135,11 @@ def whole_rates(ax: Axes, least: float = 60.0, metric: Metric | None = None, oth
     elif metric.share:
         ax.set_ylim(0, 103)
     else:
-        low, high = (min(low, metric.chance), max(high, metric.chance)) if metric.chance is not None else (low, high)
+        low, high = (
+            (min(low, metric.chance), max(high, metric.chance))
+            if metric.chance is not None
+            else (low, high)
+        )
         room = 0.06 * (high - low)
         ax.set_ylim(low - room if low < 0 else min(low, 0), high + room)
 
@@ -140,33 +155,44 @@ def label(
     lowest: Axes | None = None,
     notes: Sequence[str] = (),
 ) -> None:
-    """Write backbone and corpus above axes, and below them trials, intervals and the fingerprints' short hashes.
+    """Write backbone and corpus above axes, and below them trials, intervals and the fingerprints'
+    short hashes.
 
-    In a paper nothing is written below; `caption` has it. Call it once all is drawn, before `legend`.
+    In a paper nothing is written below; `caption` has it. Call it once all is drawn, before
+    `legend`.
 
-    `resamples` are those of the bootstrap, where they are not those of the sweep. `bands` says what bands are that are
-    no intervals of the bootstrap. `below` is how far under the axes the small print begins, in points; `lowest` are the
-    axes that it stands under, where there are others below these. `notes` are said beside all that.
+    `resamples` are those of the bootstrap, where they are not those of the sweep. `bands` says what
+    bands are that are no intervals of the bootstrap. `below` is how far under the axes the small
+    print begins, in points; `lowest` are the axes that it stands under, where there are others
+    below these. `notes` are said beside all that.
     """
     dress(ax, lowest)
     inches = width_of(ax)
     told = titled(ax, named(runs, title))
-    small_print(lowest or ax, told, stamp_lines(runs, split, resamples, bands, notes), inches, below)
+    small_print(
+        lowest or ax, told, stamp_lines(runs, split, resamples, bands, notes), inches, below
+    )
 
 
 def titled(ax: Axes, text: str) -> str:
-    """Write a title above axes unless `analysis.style` asks for another; gives the text, without line breaks."""
+    """Write a title above axes unless `analysis.style` asks for another; gives the text, without
+    line breaks.
+    """
     wanted = text if look().title is None else look().title or ""
     points = look().title_pt
     ax.set_title(
-        plain(textwrap.fill(wanted, max(20, int(121 / points * width_of(ax))), break_on_hyphens=False)),
+        plain(
+            textwrap.fill(wanted, max(20, int(121 / points * width_of(ax))), break_on_hyphens=False)
+        ),
         loc="left",
         fontsize=points,
     )
     return text
 
 
-def small_print(ax: Axes, title: str, lines: Sequence[str], inches: float, below: float = 38) -> None:
+def small_print(
+    ax: Axes, title: str, lines: Sequence[str], inches: float, below: float = 38
+) -> None:
     """Write lines below axes, in a paper invisibly; `caption` has them with the title."""
     shown = ax.annotate(
         plain("" if look().is_paper else wrapped(lines, inches)),
@@ -192,12 +218,19 @@ def named(runs: Sequence[LoadedRun], title: str = "") -> str:
     who = runs[0].backbone if len(runs) == 1 else f"{len(runs)} backbones"
     trained = runs[0].trained_on
     evaluated = runs[0].corpus
-    found = f"{who}, {trained if trained == evaluated else f'trained on {trained}, evaluated on {evaluated}'}"
+    found = (
+        f"{who}, "
+        f"{trained if trained == evaluated else f'trained on {trained}, evaluated on {evaluated}'}"
+    )
     return f"{title}: {found}" if title else found
 
 
 def stamp_lines(
-    runs: Sequence[LoadedRun], split: str, resamples: int = 0, bands: str = "", notes: Sequence[str] = ()
+    runs: Sequence[LoadedRun],
+    split: str,
+    resamples: int = 0,
+    bands: str = "",
+    notes: Sequence[str] = (),
 ) -> list[str]:
     """Trials, intervals and caches: the lines of the small print."""
     counts = runs[0].task.in_words(runs[0].record.counts[runs[0].part(split)])
@@ -211,8 +244,12 @@ def stamp_lines(
 
 
 def dress(ax: Axes, *others: Axes | None) -> None:
-    """Give axes the sizes of `analysis.style`, and if they are of this package all others of their figure too."""
-    all_axes = figure_of(ax).axes if isinstance(ax, ShownAxes) else [ax, *(one for one in others if one)]
+    """Give axes the sizes of `analysis.style`, and if they are of this package all others of their
+    figure too.
+    """
+    all_axes = (
+        figure_of(ax).axes if isinstance(ax, ShownAxes) else [ax, *(one for one in others if one)]
+    )
     look().dress(*all_axes)
     for one in all_axes if look().width is not None else ():
         width = width_of(one)
@@ -240,17 +277,25 @@ def sentences(parts: Sequence[str]) -> str:
 
 
 def check_few(n: int, by: str = "", *, classes: bool = False) -> None:
-    """Raise ProbeError where a picture would have more conditions, or classes, than can be told apart, or drawn."""
+    """Raise ProbeError where a picture would have more conditions, or classes, than can be told
+    apart, or drawn.
+    """
     if n > MOST_DRAWN:
-        what = f"{by!r} has {n:,} values" if by else f"{n:,} {'classes' if classes else 'conditions'}"
+        what = (
+            f"{by!r} has {n:,} values" if by else f"{n:,} {'classes' if classes else 'conditions'}"
+        )
         advice = f"Name a column of fewer with {argument('by')}"
         if classes:
-            advice = f"Leave rare ones out of the sweep with {argument('min_count')}; every class is in results.csv"
+            advice = (
+                "Leave rare ones out of the sweep with "
+                f"{argument('min_count')}; every class is in results.csv"
+            )
         raise ProbeError(f"{what}, at most {MOST_DRAWN} are drawn in a picture. {advice}")
 
 
 def save_figure(ax: Axes, path: str | Path, dpi: int = DPI) -> Path:
-    """Write the figure of some axes as png, svg or pdf, whole or not at all; the same figure gives the same file.
+    """Write the figure of some axes as png, svg or pdf, whole or not at all; the same figure gives
+    the same file.
 
     Raises:
         ProbeError: another suffix, or a folder that cannot be written to.
@@ -262,8 +307,9 @@ def save_figure(ax: Axes, path: str | Path, dpi: int = DPI) -> Path:
     path = Path(path)
     kind = check_format(path)
     metadata: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    # in memory: a full disk in the midst of a pdf makes matplotlib fail in another way
-    # fonts are embedded as they are (TrueType): publishers refuse those of Type 3, which are matplotlib's default
+    # in memory: a full disk in the midst of a pdf makes matplotlib fail in another way fonts are
+    # embedded as they are (TrueType): publishers refuse those of Type 3, which are matplotlib's
+    # default
     with matplotlib.rc_context({"svg.hashsalt": path.stem, "pdf.fonttype": 42, "ps.fonttype": 42}):
         drawn = rendered(figure_of(ax), kind, dpi, metadata.get(kind))
     with replaced(path) as partial:
@@ -271,10 +317,13 @@ def save_figure(ax: Axes, path: str | Path, dpi: int = DPI) -> Path:
     return path
 
 
-def rendered(figure: Figure, kind: str, dpi: float | None = None, metadata: dict[str, Any] | None = None) -> bytes:
+def rendered(
+    figure: Figure, kind: str, dpi: float | None = None, metadata: dict[str, Any] | None = None
+) -> bytes:
     """A figure as png, svg or pdf: the bytes that `savefig` writes, in four fifths of its time.
 
-    `savefig` draws twice, the first time without a canvas to lay the figure out; but drawing does that itself.
+    `savefig` draws twice, the first time without a canvas to lay the figure out; but drawing does
+    that itself.
     """
     file, canvas, before = io.BytesIO(), figure.canvas, figure.dpi
     try:

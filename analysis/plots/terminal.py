@@ -29,12 +29,14 @@ def shows_lines(encoding: str) -> bool:
 
 
 def text_curve(run: Run, split: str = "eval", width: int = 80, ascii_only: bool = False) -> str:
-    """The metric (EER, %) by layer as text: a point, its 95 % interval as a bar, trivial features as a line.
+    """The metric (EER, %) by layer as text: a point, its 95 % interval as a bar, trivial features
+    as a line.
 
     Args:
         run: a run.
         split: `eval` or `dev`.
-        width: most columns; where the layers do not fit, every second, third, ... is shown, and the chosen one.
+        width: most columns; where the layers do not fit, every second, third, ... is shown, and the
+            chosen one.
         ascii_only: for terminals that show no other characters.
     """
     run = load(run)
@@ -46,8 +48,12 @@ def text_curve(run: Run, split: str = "eval", width: int = 80, ascii_only: bool 
     every = -(-len(layers) // (width - digits - MARGIN))
     layers = layers[(layers["layer"] % every == 0) | (layers["layer"] == chosen)]
     step = max(1, min(6, (width - digits - MARGIN) // len(layers)))
-    trivial = run.controls.query("experiment == 'trivial-features' and split == @split")[name].item()
-    bottom, top = _range(run.metric, np.array([*layers["high"], *layers["low"], *layers[name], trivial]))
+    trivial = run.controls.query("experiment == 'trivial-features' and split == @split")[
+        name
+    ].item()
+    bottom, top = _range(
+        run.metric, np.array([*layers["high"], *layers["low"], *layers[name], trivial])
+    )
 
     def row_of(value: float) -> int:
         return int(np.clip(round((top - value) / (top - bottom) * (HEIGHT - 1)), 0, HEIGHT - 1))
@@ -61,8 +67,13 @@ def text_curve(run: Run, split: str = "eval", width: int = 80, ascii_only: bool 
             for line in range(row_of(row.high), row_of(row.low) + 1):
                 canvas[line][at] = bar
         canvas[row_of(getattr(row, name))][at] = best if row.layer == chosen else point
-    ticks = {row_of(value): f"{value:{form}}".rjust(digits) for value in np.linspace(bottom, top, 6)}
-    rows = [f"{ticks.get(i, digits * ' ')} {side} {''.join(line)}".rstrip() for i, line in enumerate(canvas)]
+    ticks = {
+        row_of(value): f"{value:{form}}".rjust(digits) for value in np.linspace(bottom, top, 6)
+    }
+    rows = [
+        f"{ticks.get(i, digits * ' ')} {side} {''.join(line)}".rstrip()
+        for i, line in enumerate(canvas)
+    ]
     axis = [" "] * (columns + 4)
     free = 0
     for i, layer in enumerate(layers["layer"]):
@@ -72,12 +83,17 @@ def text_curve(run: Run, split: str = "eval", width: int = 80, ascii_only: bool 
             axis[at : at + len(text)] = text
             free = at + len(text) + 1
     rows.append(f"{digits * ' '} {corner} {''.join(axis).rstrip()}")
-    about = f"{run.metric.axis} on {split} by layer; {best} chosen on dev, {bar} 95 %, {dots}{dots} trivial features"
+    about = (
+        f"{run.metric.axis} on {split} by layer; {best} chosen on dev, "
+        f"{bar} 95 %, {dots}{dots} trivial features"
+    )
     return "\n".join([textwrap.fill(about, width), *rows])
 
 
 def _range(metric: Metric, values: NDArray[np.float64]) -> tuple[float, float]:
-    """The ends of the axis: of shares from 0 to the next ten per cent, of others what holds every value."""
+    """The ends of the axis: of shares from 0 to the next ten per cent, of others what holds every
+    value.
+    """
     known = values[np.isfinite(values)]
     if metric.share:
         return 0.0, float(10 * np.ceil(max(known.max(), 0) / 10)) or 10.0

@@ -1,4 +1,6 @@
-"""How a training went, by epoch: losses and the metric on dev, of a tuning (with rates) and of the heads of a sweep."""
+"""How a training went, by epoch: losses and the metric on dev, of a tuning (with rates) and of the
+heads of a sweep.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,8 @@ LOG = "training.csv"
 
 
 def training_curve(folder: str | Path, ax: Axes | None = None) -> Axes:
-    """Loss on train and dev by epoch, and the metric on dev on a second axis; averaged epochs are filled.
+    """Loss on train and dev by epoch, and the metric on dev on a second axis; averaged epochs are
+    filled.
 
     Args:
         folder: of a tuned model.
@@ -48,16 +51,22 @@ def training_curve(folder: str | Path, ax: Axes | None = None) -> Axes:
     path = Path(folder) / LOG
     try:
         table = pd.read_csv(path)
-        (name,) = (column for column in table if str(column).startswith("dev_") and column != "dev_loss")
+        (name,) = (
+            column for column in table if str(column).startswith("dev_") and column != "dev_loss"
+        )
         metric = METRICS[str(name).removeprefix("dev_")]
         table[["epoch", "train_loss", "dev_loss", name]].astype(float)
     except (OSError, ValueError, KeyError) as error:
-        raise ProbeError(f"{path}: no training that can be read ({error}). Make it: probe tune RUN") from None
+        raise ProbeError(
+            f"{path}: no training that can be read ({error}). Make it: probe tune RUN"
+        ) from None
     ax = ax or new_axes()
     of_train, of_dev, of_metric = colours(3)
     epochs, values = table["epoch"], metric.scale * table[name]
     # markers of three sizes, of which only the smallest is filled, so that none hides another
-    ax.plot(epochs, table["train_loss"], "o-", color=of_train, ms=10, mfc="none", label="loss, train")
+    ax.plot(
+        epochs, table["train_loss"], "o-", color=of_train, ms=10, mfc="none", label="loss, train"
+    )
     ax.plot(epochs, table["dev_loss"], "s-", color=of_dev, ms=6, mfc="none", label="loss, dev")
     other = ax.twinx()
     other.grid(visible=False)
@@ -81,7 +90,9 @@ def training_curve(folder: str | Path, ax: Axes | None = None) -> Axes:
 
 
 def of_head_training(run: LoadedRun) -> pd.DataFrame:
-    """What `head_training_curve` draws, from `probing.sweep.training_log.training_table`; error rates in per cent."""
+    """What `head_training_curve` draws, from `probing.sweep.training_log.training_table`; error
+    rates in per cent.
+    """
     check_heads(run)
     table = read_training(run.folder)
     table[f"dev_{run.metric.name}"] *= run.metric.scale
@@ -90,10 +101,12 @@ def of_head_training(run: LoadedRun) -> pd.DataFrame:
 
 
 def head_training_curve(run: str | Path | Run | LoadedRun, ax: Axes | None = None) -> Axes:
-    """Loss on train (dashed) and dev by epoch of every head at full depth, of its first seed and fold.
+    """Loss on train (dashed) and dev by epoch of every head at full depth, of its first seed and
+    fold.
 
-    Below, unless the axes are somebody's own, the metric on dev; runs of earlier versions have it of kept epochs only.
-    Marks are epochs whose parameters the head has: that of least loss on dev, or those averaged.
+    Below, unless the axes are somebody's own, the metric on dev; runs of earlier versions have it
+    of kept epochs only. Marks are epochs whose parameters the head has: that of least loss on dev,
+    or those averaged.
 
     Args:
         run: with heads.

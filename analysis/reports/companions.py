@@ -20,22 +20,41 @@ from probing.exits.stored import read_exits
 MOST_BYTES = 2**16  # of a sentence
 
 
-def sections_of_companions(run: LoadedRun, found: Sequence[Companion], left_out: Sequence[str] = ()) -> list[Section]:
+def sections_of_companions(
+    run: LoadedRun, found: Sequence[Companion], left_out: Sequence[str] = ()
+) -> list[Section]:
     """A section of each; and why folders beside the run were left out."""
     sections = [SECTIONS[one.kind](load(run.folder, one.about["corpus"]), one) for one in found]
-    return [*sections, *([Section("Left out", [note(line) for line in left_out])] if left_out else [])]
+    return [
+        *sections,
+        *([Section("Left out", [note(line) for line in left_out])] if left_out else []),
+    ]
 
 
 def _robustness(run: LoadedRun, of: Companion) -> Section:
-    from analysis.robustness import read_robustness, read_table, robustness_map, snr_curve, snr_kinds  # take seconds
+    # take seconds
+    from analysis.robustness import (
+        read_robustness,
+        read_table,
+        robustness_map,
+        snr_curve,
+        snr_kinds,
+    )
 
     found = read_robustness(run, of.folder)
-    layers = read_table(of.folder / "layers.csv", ("layer", "clean", "eer", "rise", "rise_low", "rise_high"))
-    ends = layers["rise_low"].map("{:.1f}".format) + " .. " + layers["rise_high"].map("{:.1f}".format)
+    layers = read_table(
+        of.folder / "layers.csv", ("layer", "clean", "eer", "rise", "rise_low", "rise_high")
+    )
+    ends = (
+        layers["rise_low"].map("{:.1f}".format) + " .. " + layers["rise_high"].map("{:.1f}".format)
+    )
     shown = layers[["layer", "clean", "eer", "rise"]].assign(**{"rise 95 %": ends})
     changes = [name for name in CHANGES if name in layers]
     shown[list(map(CHANGES.get, changes))] = layers[changes].map("{:.3f}".format)
-    curves = [figure(f"EER by SNR of {kind}", partial(snr_curve, found, kind)) for kind in snr_kinds(found)]
+    curves = [
+        figure(f"EER by SNR of {kind}", partial(snr_curve, found, kind))
+        for kind in snr_kinds(found)
+    ]
     return Section(
         "What survives noise, codecs and rooms",
         [
@@ -44,8 +63,9 @@ def _robustness(run: LoadedRun, of: Companion) -> Section:
             *curves,
             table_of(shown),
             note(
-                f"From {of.folder.name}. Probes trained on clean audio; means over {len(found.conditions)} conditions, "
-                "in per cent and points. Noise to signal: how far a layer moves, as a share of its norm."
+                f"From {of.folder.name}. Probes trained on clean audio; means over "
+                f"{len(found.conditions)} conditions, in per cent and points. Noise to signal: "
+                "how far a layer moves, as a share of its norm."
             ),
         ],
     )
@@ -77,8 +97,14 @@ def _attack(run: LoadedRun, of: Companion) -> Section:
     drawn = [picture("EER by judge and attack", attack_map(found))]
     if found.smoothing:
         smooth = found.smoothing.smooth
-        drawn.append(picture(f"EER over {smooth} noised copies by judge and attack", attack_map(found, smooth)))
-    return Section("What attacks do", [note(_sentence(of.folder)), *drawn, note(f"From {of.folder.name}.")])
+        drawn.append(
+            picture(
+                f"EER over {smooth} noised copies by judge and attack", attack_map(found, smooth)
+            )
+        )
+    return Section(
+        "What attacks do", [note(_sentence(of.folder)), *drawn, note(f"From {of.folder.name}.")]
+    )
 
 
 CHANGES = {
@@ -99,4 +125,6 @@ def _sentence(folder: Path) -> str:
     try:
         return read_bytes(path, MOST_BYTES).decode().strip()
     except (OSError, ValueError) as error:
-        raise ProbeError(f"{path}: cannot be read ({error}). Run the command that wrote it again") from None
+        raise ProbeError(
+            f"{path}: cannot be read ({error}). Run the command that wrote it again"
+        ) from None

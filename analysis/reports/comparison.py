@@ -19,7 +19,13 @@ def opening_of_comparison(found: Comparison) -> list[str]:
 
 def sections_of_comparison(found: Comparison, measures: bool | None) -> list[Section]:
     """Every part that the runs have something for."""
-    parts = (_ranking(found), _differences(found), _layers(found), _costs(found), alike(found, measures))
+    parts = (
+        _ranking(found),
+        _differences(found),
+        _layers(found),
+        _costs(found),
+        alike(found, measures),
+    )
     return [part for part in parts if part]
 
 
@@ -36,7 +42,9 @@ def _ranking(found: Comparison) -> Section:
 
 def _differences(found: Comparison) -> Section:
     told = f"Paired bootstrap, {found.resamples} resamples; p adjusted by Holm's procedure."
-    return Section(f"Paired differences of {found.metric.called}", [table_of(found.differences), note(told)])
+    return Section(
+        f"Paired differences of {found.metric.called}", [table_of(found.differences), note(told)]
+    )
 
 
 def _layers(found: Comparison) -> Section:

@@ -1,4 +1,6 @@
-"""Figures of a page: inline SVG with its values, which answer to the pointer, to touch and to the keyboard."""
+"""Figures of a page: inline SVG with its values, which answer to the pointer, to touch and to the
+keyboard.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,10 @@ def picture(what: str, ax: Axes) -> str:
     """A figure that cannot be drawn narrower: it scrolls in its own box."""
     points = 72 * figure_of(ax).get_size_inches()[0]
     return _figure(
-        _inline(ax, what, "", f"min-width: min({points:.0f}px, 44rem); max-width: {1.4 * points:.0f}px"), "scroll"
+        _inline(
+            ax, what, "", f"min-width: min({points:.0f}px, 44rem); max-width: {1.4 * points:.0f}px"
+        ),
+        "scroll",
     )
 
 
@@ -46,13 +51,23 @@ def _inline(ax: Axes, what: str, how: str, style: str = "") -> str:
     root = vector_of(ax)
     found = values_of(figure_of(ax))
     told = f"{what}. Values by arrow keys" if found else what
-    about = {"class": how, "style": style, "role": "img", "aria-label": told, "tabindex": "0" if found else ""}
+    about = {
+        "class": how,
+        "style": style,
+        "role": "img",
+        "aria-label": told,
+        "tabindex": "0" if found else "",
+    }
     root.attrib.update({name: value for name, value in about.items() if value})
-    return written(root) + (f'<script type="application/json">{_in_script(found)}</script>' if found else "")
+    return written(root) + (
+        f'<script type="application/json">{_in_script(found)}</script>' if found else ""
+    )
 
 
 def _in_script(found: list[Series]) -> str:
-    """Series as JSON of which nothing ends a script: [[name, what, [[x, y, at, text, [also]], ...]], ...]."""
+    """Series as JSON of which nothing ends a script: [[name, what, [[x, y, at, text, [also]],
+    ...]], ...].
+    """
     rows = [[one.name, one.what, [_row(value) for value in one.values]] for one in found]
     text = json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
     return text.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")

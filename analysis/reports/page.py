@@ -1,4 +1,6 @@
-"""A page that needs nothing beside it and asks the network for nothing: sections with a list of contents, its look."""
+"""A page that needs nothing beside it and asks the network for nothing: sections with a list of
+contents, its look.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,8 @@ DARK_WHITE = 24
 DARK_BLACK = 232
 FEWEST_LISTED = 3  # sections; fewer need no list of contents
 HINT = (
-    "Exact values: point at a figure or tap it, or reach it with Tab and go on with the arrow keys. "
-    "A click on the heading of a column sorts its table."
+    "Exact values: point at a figure or tap it, or reach it with Tab and go on with the arrow "
+    "keys. A click on the heading of a column sorts its table."
 )
 PAGE = Template("""<!doctype html>
 <html lang="en">
@@ -44,7 +46,8 @@ $body
 class Section:
     """A part of a page.
 
-    title: its heading, as text. body: HTML, in which everything that others named is escaped. under: sections in it.
+    title: its heading, as text. body: HTML, in which everything that others named is escaped.
+    under: sections in it.
     """
 
     title: str
@@ -55,14 +58,18 @@ class Section:
 def page_of(title: str, opening: Sequence[str], sections: Sequence[Section]) -> str:
     """A whole page: its title as text, HTML before the list of contents, and sections.
 
-    Its policy lets no request leave it, and runs no script but its own, whatever names of others hold.
+    Its policy lets no request leave it, and runs no script but its own, whatever names of others
+    hold.
     """
     names = _Names()
     placed = [_place(section, names) for section in sections]
     parts = [*opening]
     if len(placed) >= FEWEST_LISTED:
         parts += [f'<nav aria-label="Contents">{_listed(placed)}</nav>']
-    parts += [f'<p class="note hint" hidden>{HINT}</p>', *(text for one in placed for text in _written(one, 2))]
+    parts += [
+        f'<p class="note hint" hidden>{HINT}</p>',
+        *(text for one in placed for text in _written(one, 2)),
+    ]
     body = "\n".join(parts)
     script = (HERE / "page.js").read_text(encoding="utf-8")
     return PAGE.substitute(
@@ -75,11 +82,13 @@ def page_of(title: str, opening: Sequence[str], sections: Sequence[Section]) -> 
 
 
 def policy_of(script: str) -> str:
-    """The Content-Security-Policy: styles and images of the page itself, this one script, nothing else."""
+    """The Content-Security-Policy: styles and images of the page itself, this one script, nothing
+    else.
+    """
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
-        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src "
+        "data:; base-uri 'none'; form-action 'none'"
     )
 
 
@@ -119,7 +128,8 @@ def _place(section: Section, names: _Names) -> _Placed:
 
 def _listed(placed: Sequence[_Placed]) -> str:
     lines = [
-        f'<li><a href="#{one.name}">{html.escape(one.section.title)}</a>{_listed(one.under) if one.under else ""}</li>'
+        f'<li><a href="#{one.name}">{html.escape(one.section.title)}</a>'
+        f"{_listed(one.under) if one.under else ''}</li>"
         for one in placed
     ]
     return f"<ul>{''.join(lines)}</ul>"
@@ -136,6 +146,12 @@ def _greys(body: str) -> str:
     """The greys of the figures as variables, turned round where the page is dark."""
     used = sorted({"00", *re.findall(r"var\(--g([0-9a-f]{2})\)", body)})
     light = "; ".join(f"--g{grey}: #{grey * 3}" for grey in used)
-    turned = {grey: f"{round(DARK_BLACK - int(grey, 16) / 255 * (DARK_BLACK - DARK_WHITE)):02x}" for grey in used}
+    turned = {
+        grey: f"{round(DARK_BLACK - int(grey, 16) / 255 * (DARK_BLACK - DARK_WHITE)):02x}"
+        for grey in used
+    }
     dark = "; ".join(f"--g{grey}: #{value * 3}" for grey, value in turned.items())
-    return f":root {{ {light} }}\n@media screen and (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}\n"
+    return (
+        f":root {{ {light} }}\n@media screen and "
+        f"(prefers-color-scheme: dark) {{ :root {{ {dark} }} }}\n"
+    )

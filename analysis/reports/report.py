@@ -1,4 +1,6 @@
-"""The report of a run or several: one page that needs nothing beside it and asks the network for nothing."""
+"""The report of a run or several: one page that needs nothing beside it and asks the network for
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,12 @@ __all__ = ["condition_table", "corpora_table", "layer_table", "save_all", "save_
 
 def save_all(run: Run, others: Sequence[Run] = ()) -> tuple[list[str], str]:
     """Draw every picture that a run has, and write its report; returns the paths of both."""
-    pictures = save_layer_curve(run, others) + save_corpora_curve(run) + save_depth_curve(run) + save_erasure_curve(run)
+    pictures = (
+        save_layer_curve(run, others)
+        + save_corpora_curve(run)
+        + save_depth_curve(run)
+        + save_erasure_curve(run)
+    )
     return pictures, save_report(run)
 
 
@@ -41,23 +48,27 @@ def save_report(
     Args:
         runs: a run, or several on the same trials, which are compared first.
         path: where to; default `report.html` in the folder of the first run.
-        measures: also similarity of layers and transferability; default where the caches are there and small.
-        beside: folders that `probe robustness`, `probe exits` or `probe attack` wrote of these runs; of each kind not
-            given that in its usual place, `NAME.robustness` beside `NAME.run`, if it is of the run.
+        measures: also similarity of layers and transferability; default where the caches are there
+            and small.
+        beside: folders that `probe robustness`, `probe exits` or `probe attack` wrote of these
+            runs; of each kind not given that in its usual place, `NAME.robustness` beside
+            `NAME.run`, if it is of the run.
         say: where to put which folders were taken or left out.
 
     Returns:
         The path.
 
     Raises:
-        ProbeError: runs that cannot be compared, no cache to measure, or a folder that is of another run.
+        ProbeError: runs that cannot be compared, no cache to measure, or a folder that is of
+            another run.
 
     >>> save_report("results/demo.run", "report.html", measures=False)
     'report.html'
     """
     several = load_many(runs)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"Glyph \d+")  # a browser has fonts that matplotlib has not
+        # a browser has fonts that matplotlib has not
+        warnings.filterwarnings("ignore", r"Glyph \d+")
         page = _page(several, measures, beside, say)
     target = Path(path) if path else several[0].folder / "report.html"
     with replaced(target, "name another file") as partial:
@@ -65,7 +76,9 @@ def save_report(
     return str(target)
 
 
-def _page(several: Runs, measures: bool | None, beside: Iterable[str | Path], say: Callable[[str], None]) -> str:
+def _page(
+    several: Runs, measures: bool | None, beside: Iterable[str | Path], say: Callable[[str], None]
+) -> str:
     taken, left_out = companions_of(several, beside)
     for line in (
         *(f"With {one.folder}" for mine in taken for one in mine),
@@ -82,6 +95,8 @@ def _page(several: Runs, measures: bool | None, beside: Iterable[str | Path], sa
     found = compare(several)
     sections = sections_of_comparison(found, measures)
     for name, run, mine, lines in zip(several.names, several, taken, left_out, strict=True):
-        sections.append(Section(name, opening_of_run(run), sections_of_run(run, measures, mine, lines)))
+        sections.append(
+            Section(name, opening_of_run(run), sections_of_run(run, measures, mine, lines))
+        )
     title = f"{len(several)} backbones on {several[0].corpus}"
     return page_of(title, opening_of_comparison(found), sections)

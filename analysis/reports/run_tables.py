@@ -12,17 +12,20 @@ from probing.runs.condition_names import condition_values
 
 
 def layer_table(run: str | Path | Run) -> pd.DataFrame:
-    """The metric (EER, %) by layer: dev, eval with its interval, chosen strength, and the shuffled-label control.
+    """The metric (EER, %) by layer: dev, eval with its interval, chosen strength, and the
+    shuffled-label control.
 
-    Eval is that of the corpus the findings are about. The last row is the probe on trivial features. Of a sweep with
-    --probe mlp also the eval EER of the MLP probe, and of its control; of units with types that of the control task,
-    and selectivity with its interval.
+    Eval is that of the corpus the findings are about. The last row is the probe on trivial
+    features. Of a sweep with --probe mlp also the eval EER of the MLP probe, and of its control; of
+    units with types that of the control task, and selectivity with its interval.
 
     >>> list(layer_table("results/demo.run").index)
     ['0', '1', '2', '3', '4', 'trivial']
     """
     run = load(run)
-    both = pd.concat([run.layers, run._rows("trivial-features").reindex(columns=run.layers.columns)])
+    both = pd.concat(
+        [run.layers, run._rows("trivial-features").reindex(columns=run.layers.columns)]
+    )
     both["layer"] = [("trivial" if pd.isna(layer) else str(layer)) for layer in both["layer"]]
     dev, evaluated = (both[both["split"] == split].set_index("layer") for split in ("dev", "eval"))
     name = run.metric.name
@@ -40,14 +43,17 @@ def layer_table(run: str | Path | Run) -> pd.DataFrame:
         selective = run.metric.scale * selective
         table["selectivity"] = selective["value"]
         table["selectivity 95 %"] = [
-            f"{run.metric.number(row.low)} .. {run.metric.number(row.high)}" if row.Index in selective.index else ""
+            f"{run.metric.number(row.low)} .. {run.metric.number(row.high)}"
+            if row.Index in selective.index
+            else ""
             for row in selective.reindex(table.index).itertuples()
         ]
     return table
 
 
 def corpora_table(run: Run) -> pd.DataFrame:
-    """The metric on eval by layer (rows) and corpus (columns), shares in %, with the ends of the 95 % intervals.
+    """The metric on eval by layer (rows) and corpus (columns), shares in %, with the ends of the 95
+    % intervals.
 
     >>> corpora_table(load("results/demo.run")).index.tolist()
     [0, 1, 2, 3, 4]
@@ -57,12 +63,16 @@ def corpora_table(run: Run) -> pd.DataFrame:
         of_layer = load(run, corpus).layers.query("split == 'eval'").set_index("layer")
         number = run.metric.number
         columns[corpus] = of_layer[run.metric.name]
-        columns[f"{corpus} 95 %"] = of_layer["low"].map(number) + " .. " + of_layer["high"].map(number)
+        columns[f"{corpus} 95 %"] = (
+            of_layer["low"].map(number) + " .. " + of_layer["high"].map(number)
+        )
     return pd.DataFrame(columns).rename_axis("layer")
 
 
 def condition_table(run: Run, experiment: str, split: str, corpus: str) -> pd.DataFrame:
-    """EER (%) by condition (rows) and layer (columns), of `by-condition` or `unseen-attack` rows."""
+    """EER (%) by condition (rows) and layer (columns), of `by-condition` or
+    `unseen-attack` rows.
+    """
     rows = run.results
     rows = rows[(rows["experiment"] == experiment) & (rows["metric"] == "eer")]
     rows = rows[(rows["split"] == split) & (rows["corpus"] == corpus)]

@@ -1,4 +1,6 @@
-"""The sections of the report of a run, each a function that gives None if the run has nothing for it."""
+"""The sections of the report of a run, each a function that gives None if the run has nothing for
+it.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,12 @@ import pandas as pd
 
 from analysis.plots.classes import class_map, confusion_picture
 from analysis.plots.conditions import condition_map, n_conditions
-from analysis.plots.contributions import ablation_curve, contribution_curve, gate_spread_curve, has_weights
+from analysis.plots.contributions import (
+    ablation_curve,
+    contribution_curve,
+    gate_spread_curve,
+    has_weights,
+)
 from analysis.plots.depths import depth_curve, depth_table
 from analysis.plots.erasure import erased_layers_curve, erasure_curve, erasure_table, has_erasure
 from analysis.plots.kinds import PLOTS
@@ -44,7 +51,10 @@ def opening_of_run(run: LoadedRun) -> list[str]:
 
 
 def sections_of_run(
-    run: LoadedRun, measures: bool | None, beside: Sequence[Companion] = (), left_out: Sequence[str] = ()
+    run: LoadedRun,
+    measures: bool | None,
+    beside: Sequence[Companion] = (),
+    left_out: Sequence[str] = (),
 ) -> list[Section]:
     """Every section that the run has something for, in the order of the page.
 
@@ -88,8 +98,8 @@ def _localisation(run: LoadedRun) -> Section | None:
         [
             figure("range and segment EER by layer", lambda ax: localisation_curve(run, ax=ax)),
             note(
-                "Per cent on eval. Range EER: every moment counts as much as it lasts. F1, precision and recall are of "
-                "spoofed time, at the threshold of the EER on dev."
+                "Per cent on eval. Range EER: every moment counts as much as it lasts. F1, "
+                "precision and recall are of spoofed time, at the threshold of the EER on dev."
             ),
             table_of(localisation_table(run).reset_index()),
         ],
@@ -103,15 +113,21 @@ def _erasure(run: LoadedRun) -> Section | None:
     called = run.metric.called
     table = erasure_table(run)
     some = pd.concat([table.groupby("layer").head(2), table.groupby("layer").tail(1)])
-    some = some.drop_duplicates().sort_values(["layer", "removed"])[["layer", "removed", "erased", "random"]]
+    some = some.drop_duplicates().sort_values(["layer", "removed"])[
+        ["layer", "removed", "erased", "random"]
+    ]
     return Section(
         "What is left without what probes read",
         [
             figure(f"{called} by dimensions erased", lambda ax: erasure_curve(run, ax=ax)),
-            figure(f"{called} by layer before and after erasure", lambda ax: erased_layers_curve(run, ax=ax)),
+            figure(
+                f"{called} by layer before and after erasure",
+                lambda ax: erased_layers_curve(run, ax=ax),
+            ),
             note(
-                "Iterative null-space projection: the directions that the probe of a layer reads are removed from it, "
-                "and what is left is probed again. Random: as many random directions removed."
+                "Iterative null-space projection: the directions that the probe of a layer reads "
+                "are removed from it, and what is left is probed again. "
+                "Random: as many random directions removed."
             ),
             table_of(some, _form(run)),
         ],
@@ -135,7 +151,9 @@ def _conditions(run: LoadedRun, experiment: str, title: str) -> Section | None:
     parts = []
     for split, corpus in rows[["split", "corpus"]].drop_duplicates().itertuples(index=False):
         table = table_of(condition_table(run, experiment, split, corpus).reset_index())
-        parts.append(Section(f"{title}, {split} of {corpus}: equal error rate by layer (%)", [table]))
+        parts.append(
+            Section(f"{title}, {split} of {corpus}: equal error rate by layer (%)", [table])
+        )
     return parts[0] if len(parts) == 1 else Section(title, (), parts)
 
 
@@ -160,8 +178,8 @@ def _contributions(run: LoadedRun) -> Section | None:
     if not _has_gates(run):
         return Section("What each layer contributes", [drawn])
     told = (
-        "Gates start at random and may stay near there: a gate alone does not tell what a layer is worth; the figure "
-        "with the layer permuted or left out does."
+        "Gates start at random and may stay near there: a gate alone does not tell what a layer "
+        "is worth; the figure with the layer permuted or left out does."
     )
     agreement = table_of(gate_agreement(run).reset_index(), ".2f")
     return Section("What each layer contributes", [drawn, note(told), agreement])
@@ -185,7 +203,11 @@ def _attacks(run: LoadedRun) -> Section | None:
     n = n_conditions(run, "attack") if run.task.is_spoofing else 0
     if n > MOST_DRAWN:
         return Section("By attack", [note(f"{n:,} attacks: too many to draw one by one.")])
-    return Section("By attack", [picture("EER by layer and attack", condition_map(run))]) if n > 2 else None
+    return (
+        Section("By attack", [picture("EER by layer and attack", condition_map(run))])
+        if n > 2
+        else None
+    )
 
 
 def _own_plots(run: LoadedRun) -> Section | None:
@@ -249,10 +271,21 @@ def _readable(record: dict[str, object]) -> str:
 
 
 def _record(run: Run) -> dict[str, object]:
-    """The record without what is said elsewhere on the page, and without folders of this machine."""
+    """The record without what is said elsewhere on the page, and without folders of
+    this machine.
+    """
     left_out = {*FINDINGS, "cache_folder", "conditions", "utterances", "leaks"}
     record = {name: value for name, value in run.record.items() if name not in left_out}
-    about = {name: value for name, value in record["about"].items() if name in ("backbone", "corpus", "random_weights")}
-    caches = {part: {**one, "folder": PurePath(one["folder"]).name} for part, one in record["caches"].items()}
-    unusable = [{PurePath(folder).name: reasons} for folder, reasons in record.get("unusable", {}).items()]
+    about = {
+        name: value
+        for name, value in record["about"].items()
+        if name in ("backbone", "corpus", "random_weights")
+    }
+    caches = {
+        part: {**one, "folder": PurePath(one["folder"]).name}
+        for part, one in record["caches"].items()
+    }
+    unusable = [
+        {PurePath(folder).name: reasons} for folder, reasons in record.get("unusable", {}).items()
+    ]
     return {**record, "about": about, "caches": caches, "unusable": unusable}

@@ -19,7 +19,8 @@ MANY = 12  # columns, which paper has no room for at their usual size
 
 
 def table_of(table: pd.DataFrame, form: str = ".1f") -> str:
-    """A table in a box of its own, in which it scrolls where it is wider than the screen; its index is not shown.
+    """A table in a box of its own, in which it scrolls where it is wider than the screen; its index
+    is not shown.
 
     Args:
         table: its names and texts are of others, and escaped.
@@ -27,12 +28,20 @@ def table_of(table: pd.DataFrame, form: str = ".1f") -> str:
     """
     columns = [_texts(table.iloc[:, i], form) for i in range(table.shape[1])]
     numeric = [
-        any(column) and all(not text or FRAME.fullmatch(NUMBER.sub("#", text)) for text in column) for column in columns
+        any(column) and all(not text or FRAME.fullmatch(NUMBER.sub("#", text)) for text in column)
+        for column in columns
     ]
-    columns = [_aligned(column) if each else column for column, each in zip(columns, numeric, strict=True)]
+    columns = [
+        _aligned(column) if each else column for column, each in zip(columns, numeric, strict=True)
+    ]
     sorts = len(table) > 1
-    heads = [_heading(str(name), each, sorts) for name, each in zip(table.columns, numeric, strict=True)]
-    rows = ["".join(_cell(text, numeric[i], i) for i, text in enumerate(row)) for row in zip(*columns, strict=True)]
+    heads = [
+        _heading(str(name), each, sorts) for name, each in zip(table.columns, numeric, strict=True)
+    ]
+    rows = [
+        "".join(_cell(text, numeric[i], i) for i, text in enumerate(row))
+        for row in zip(*columns, strict=True)
+    ]
     body = "\n".join(f"<tr>{row}</tr>" for row in rows)
     many = ' class="many"' if len(columns) > MANY else ""
     return (
@@ -45,7 +54,8 @@ def _texts(column: pd.Series, form: str) -> list[str]:
     """What stands in the cells of a column."""
     form = "g" if column.name == "strength" else form
     return [
-        "" if pd.isna(cell) else f"{cell:{form}}" if isinstance(cell, float) else str(cell) for cell in column.tolist()
+        "" if pd.isna(cell) else f"{cell:{form}}" if isinstance(cell, float) else str(cell)
+        for cell in column.tolist()
     ]
 
 
@@ -64,7 +74,9 @@ def _cell(text: str, numeric: bool, place: int) -> str:
 
 
 def _aligned(column: Sequence[str]) -> list[str]:
-    """Cells padded so that their numbers stand under each other, if all hold the same but for the numbers."""
+    """Cells padded so that their numbers stand under each other, if all hold the same but for the
+    numbers.
+    """
     frames = {NUMBER.sub("#", text) for text in column if text}
     if len(frames) != 1:
         return list(column)
@@ -81,7 +93,8 @@ def _aligned(column: Sequence[str]) -> list[str]:
             after = found[2] + found[3]
             lacking = right[i] - len(after)
             point = POINT_SPACE if lacking and not after and "." not in after else ""
-            before = FIGURE_SPACE * (left[i] - len(found[1])) if i else ""  # the first is at the right end anyway
+            # the first is at the right end anyway
+            before = FIGURE_SPACE * (left[i] - len(found[1])) if i else ""
             return before + found[0] + point + FIGURE_SPACE * (lacking - len(point))
 
         return NUMBER.sub(one, text)

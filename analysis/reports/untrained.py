@@ -1,4 +1,6 @@
-"""What caches tell without a probe, as parts of a report: how alike layers are, and transferability."""
+"""What caches tell without a probe, as parts of a report: how alike layers are, and
+transferability.
+"""
 
 from __future__ import annotations
 
@@ -44,8 +46,14 @@ def untrained(run: LoadedRun, measures: bool | None) -> list[Section]:
     except ProbeError as error:
         if measures:
             raise
-        return [Section(SIMILARITY, [note(f"Without similarity of layers and transferability: {error}")])]
-    similarity = Section(SIMILARITY, [figure("CKA of layers", lambda ax: similarity_map(table, ax))])
+        return [
+            Section(
+                SIMILARITY, [note(f"Without similarity of layers and transferability: {error}")]
+            )
+        ]
+    similarity = Section(
+        SIMILARITY, [figure("CKA of layers", lambda ax: similarity_map(table, ax))]
+    )
     return [similarity] if scores is None else [similarity, _transferability(run, scores)]
 
 
@@ -59,9 +67,10 @@ def _transferability(run: LoadedRun, scores: pd.DataFrame) -> Section:
             figure("transferability by layer", lambda ax: transfer_curve(run, scores, ax)),
             table_of(scores.reset_index(), ".3g"),
             note(
-                "From the training split alone; higher promises a better probe. TransRate: each class centred by its "
-                "own mean and weighted by its size; beside it that of shuffled labels. Below, the rank correlation of "
-                "each with the probes' EER on eval: 1 where the higher score has the lower EER."
+                "From the training split alone; higher promises a better probe. TransRate: each "
+                "class centred by its own mean and weighted by its size; beside it that of "
+                "shuffled labels. Below, the rank correlation of each with the probes' EER on "
+                "eval: 1 where the higher score has the lower EER."
             ),
             table_of(shown, ".2f"),
         ],
@@ -97,7 +106,12 @@ def _wanted(run: LoadedRun, measures: bool | None) -> Cache | str:
         return "Its cache is not there: without similarity of layers and transferability."
     if len(cache.layers) < FEWEST_LAYERS:
         return ""
-    large = 2 * len(cache.layers) * len(cache) * cache.dim > MOST_VALUES or len(cache) > MOST_UTTERANCES
+    large = (
+        2 * len(cache.layers) * len(cache) * cache.dim > MOST_VALUES or len(cache) > MOST_UTTERANCES
+    )
     if measures is None and large:
-        return "Its cache is large: probe report --measures adds similarity of layers and transferability."
+        return (
+            "Its cache is large: probe report --measures adds "
+            "similarity of layers and transferability."
+        )
     return cache

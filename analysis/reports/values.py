@@ -1,6 +1,8 @@
-"""The values of a drawn figure with where they stand on it, read back from what matplotlib has drawn.
+"""The values of a drawn figure with where they stand on it, read back from what matplotlib has
+drawn.
 
-Any figure can be read, also one of somebody's own: lines, error bars, bands, bars, points and heat maps.
+Any figure can be read, also one of somebody's own: lines, error bars, bands, bars, points and heat
+maps.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ Ends = dict[float, tuple[float, float]]  # of intervals, by the other coordinate
 
 @dataclass(frozen=True)
 class Value:
-    """One value: its place in points from the upper left corner, where on the axis it is, the text of the value."""
+    """One value: its place in points from the upper left corner, where on the axis it is, the text
+    of the value.
+    """
 
     x: float
     y: float
@@ -39,7 +43,9 @@ class Value:
 
 @dataclass(frozen=True)
 class Series:
-    """Values that belong together, as those of a line: its name, what is measured, and the values in order."""
+    """Values that belong together, as those of a line: its name, what is measured, and the values
+    in order.
+    """
 
     name: str
     what: str
@@ -48,12 +54,18 @@ class Series:
 
 
 def values_of(figure: Figure) -> list[Series]:
-    """Every series of a figure that has been drawn; marks at one place of a plot are told as one value."""
+    """Every series of a figure that has been drawn; marks at one place of a plot are told as one
+    value.
+    """
     found = []
     for ax in figure.axes:
         if ax.get_label() != "<colorbar>" and ax.axison:
             meshes = [one for one in ax.collections if isinstance(one, QuadMesh)]
-            found += [series for mesh in meshes for series in _cells(ax, mesh)] if meshes else _together(_drawn(ax))
+            found += (
+                [series for mesh in meshes for series in _cells(ax, mesh)]
+                if meshes
+                else _together(_drawn(ax))
+            )
     return [series for series in found if series.values]
 
 
@@ -63,12 +75,15 @@ def _together(found: Iterator[Series]) -> list[Series]:
     for series in found:
         left = []
         for value in series.values:
-            of = next((one for one in kept if series.marks and series.name and _beneath(value, one)), None)
+            of = next(
+                (one for one in kept if series.marks and series.name and _beneath(value, one)), None
+            )
             if of is None:
                 left.append(value)
             else:
                 values = [
-                    replace(one, also=(*one.also, series.name)) if _same(one, value) else one for one in of.values
+                    replace(one, also=(*one.also, series.name)) if _same(one, value) else one
+                    for one in of.values
                 ]
                 kept[kept.index(of)] = replace(of, values=tuple(values))
         kept.append(replace(series, values=tuple(left)))
@@ -88,15 +103,24 @@ def _drawn(ax: Axes) -> Iterator[Series]:
     if not _reads_plainly(ax.yaxis):
         return
     what = _said(ax.get_ylabel())
-    bars = {one.lines[0]: one for one in ax.containers if isinstance(one, ErrorbarContainer) and one.lines[0]}
-    caps = {cap for one in ax.containers if isinstance(one, ErrorbarContainer) for cap in one.lines[1]}
+    bars = {
+        one.lines[0]: one
+        for one in ax.containers
+        if isinstance(one, ErrorbarContainer) and one.lines[0]
+    }
+    caps = {
+        cap for one in ax.containers if isinstance(one, ErrorbarContainer) for cap in one.lines[1]
+    }
     for line in ax.get_lines():
         if line in caps or not line.get_visible():
             continue
         own = bars.get(line)
         name = _name(own or line) or _title(ax)
-        points = np.column_stack([np.asarray(line.get_xdata(orig=False), float), np.asarray(line.get_ydata(), float)])
-        if line.get_transform() is ax.get_yaxis_transform(which="grid") and _name(line):  # the same at every layer
+        points = np.column_stack(
+            [np.asarray(line.get_xdata(orig=False), float), np.asarray(line.get_ydata(), float)]
+        )
+        # the same at every layer
+        if line.get_transform() is ax.get_yaxis_transform(which="grid") and _name(line):
             y = float(points[0, 1])
             right = ax.get_xlim()[1]
             yield Series(name, what, tuple(_placed(ax, np.array([[right, y]]), [""], [number(y)])))
@@ -106,8 +130,15 @@ def _drawn(ax: Axes) -> Iterator[Series]:
             marks = line.get_linestyle() in ("None", "none", " ", "")
             yield Series(name, what, tuple(_told(ax, points, ends)), marks)
     for bar in (one for one in ax.containers if isinstance(one, BarContainer)):
-        tops = [(patch.get_x() + patch.get_width() / 2, patch.get_y() + patch.get_height()) for patch in bar.patches]
-        yield Series(_name(bar) or _title(ax), what, tuple(_told(ax, np.array(tops, float).reshape(-1, 2), {})))
+        tops = [
+            (patch.get_x() + patch.get_width() / 2, patch.get_y() + patch.get_height())
+            for patch in bar.patches
+        ]
+        yield Series(
+            _name(bar) or _title(ax),
+            what,
+            tuple(_told(ax, np.array(tops, float).reshape(-1, 2), {})),
+        )
     for dots in (one for one in ax.collections if isinstance(one, PathCollection)):
         yield from _dots(ax, dots, what)
 
@@ -120,7 +151,12 @@ def _dots(ax: Axes, dots: PathCollection, what: str) -> Iterator[Series]:
         return
     rows = {_key(text.xy[1]): _text(text.get_text()) for text in ax.texts if hasattr(text, "xy")}
     lines = [one for one in ax.collections if isinstance(one, LineCollection)]
-    ends = {_key(part[0][1]): (part[0][0], part[-1][0]) for one in lines for part in one.get_segments() if len(part)}
+    ends = {
+        _key(part[0][1]): (part[0][0], part[-1][0])
+        for one in lines
+        for part in one.get_segments()
+        if len(part)
+    }
     for point in points:
         told = number(point[0]) + _interval(ends.get(_key(point[1])))
         name = rows.get(_key(point[1]), "").split(":")[0]
@@ -131,20 +167,31 @@ def _cells(ax: Axes, mesh: QuadMesh) -> Iterator[Series]:
     """The rows of a heat map; what is written in a cell below its number goes with it."""
     corners = np.asarray(cast(Any, mesh).get_coordinates(), float)
     centres = (corners[:-1, :-1] + corners[1:, 1:]) / 2
-    numbers = np.ma.masked_invalid(np.ma.asarray(mesh.get_array(), float)).reshape(centres.shape[:2])
+    numbers = np.ma.masked_invalid(np.ma.asarray(mesh.get_array(), float)).reshape(
+        centres.shape[:2]
+    )
     bar = mesh.colorbar
     what = _said(bar.ax.get_ylabel()) if bar else ""
-    written = {tuple(map(_key, text.xy if hasattr(text, "xy") else text.get_position())): text for text in ax.texts}
+    written = {
+        tuple(map(_key, text.xy if hasattr(text, "xy") else text.get_position())): text
+        for text in ax.texts
+    }
     across = _names(ax.xaxis, centres[0, :, 0])
     for row, name in enumerate(_names(ax.yaxis, centres[:, 0, 1])):
-        shown = [column for column in range(centres.shape[1]) if not np.ma.is_masked(numbers[row, column])]
+        shown = [
+            column
+            for column in range(centres.shape[1])
+            if not np.ma.is_masked(numbers[row, column])
+        ]
         told = []
         for column in shown:
             text = written.get((_key(centres[row, column, 0]), _key(centres[row, column, 1])))
             below = _text(text.get_text().partition("\n")[2]) if text else ""
             told.append(number(float(numbers[row, column])) + (f" ({below})" if below else ""))
         places = centres[row, shown].reshape(-1, 2)
-        yield Series(name, what, tuple(_placed(ax, places, [across[column] for column in shown], told)))
+        yield Series(
+            name, what, tuple(_placed(ax, places, [across[column] for column in shown], told))
+        )
 
 
 def _told(ax: Axes, points: NDArray[np.float64], ends: Ends) -> Iterator[Value]:
@@ -154,7 +201,9 @@ def _told(ax: Axes, points: NDArray[np.float64], ends: Ends) -> Iterator[Value]:
     return _placed(ax, points, _names(ax.xaxis, points[:, 0]), told)
 
 
-def _placed(ax: Axes, points: NDArray[np.float64], at: list[str], told: list[str]) -> Iterator[Value]:
+def _placed(
+    ax: Axes, points: NDArray[np.float64], at: list[str], told: list[str]
+) -> Iterator[Value]:
     """Values where they stand; what lies outside of the axes is not shown and not told."""
     figure = cast(Figure, ax.get_figure(root=True))
     high = figure.bbox.height
@@ -162,7 +211,9 @@ def _placed(ax: Axes, points: NDArray[np.float64], at: list[str], told: list[str
     scale = POINTS_PER_INCH / figure.dpi
     for (x, y), where, text in zip(ax.transData.transform(points), at, told, strict=True):
         if there.contains(x, y):
-            yield Value(round(float(scale * x), 1), round(float(scale * (high - y)), 1), where, text)
+            yield Value(
+                round(float(scale * x), 1), round(float(scale * (high - y)), 1), where, text
+            )
 
 
 def _bar_ends(bar: ErrorbarContainer) -> Ends:
@@ -176,9 +227,13 @@ def _band_ends(ax: Axes, line: Line2D) -> Ends:
     found: Ends = {}
     for band in ax.collections:
         colours = band.get_facecolor() if isinstance(band, PolyCollection) else []
-        if not len(colours) or not np.allclose(np.asarray(colours)[0][:3], to_rgb(line.get_color()), atol=0.01):
+        if not len(colours) or not np.allclose(
+            np.asarray(colours)[0][:3], to_rgb(line.get_color()), atol=0.01
+        ):
             continue
-        corners = np.concatenate([np.asarray(path.vertices, float) for path in band.get_paths()] or [np.empty((0, 2))])
+        corners = np.concatenate(
+            [np.asarray(path.vertices, float) for path in band.get_paths()] or [np.empty((0, 2))]
+        )
         for x, y in corners:
             low, high = found.get(_key(x), (y, y))
             found[_key(x)] = (min(low, y), max(high, y))
@@ -191,7 +246,8 @@ def _names(axis: Axis, places: NDArray[np.float64]) -> list[str]:
     texts = _tick_texts(axis)
     if not texts:
         return [f"{said} {_plain_number(place)}".strip() for place in places]
-    if all(re.fullmatch(r"\d+", text) for text in texts.values()):  # of many layers not each has a text
+    # of many layers not each has a text
+    if all(re.fullmatch(r"\d+", text) for text in texts.values()):
         ticks = np.array(sorted((tick, int(text)) for tick, text in texts.items()), float)
         layers = np.interp(np.asarray(places, float), ticks[:, 0], ticks[:, 1])
         return [f"{said} {_plain_number(layer)}".strip() for layer in layers]
@@ -203,19 +259,26 @@ def _tick_texts(axis: Axis) -> dict[float, str]:
     if not isinstance(axis.get_major_locator(), FixedLocator):
         return {}
     return {
-        _key(at): _text(label.get_text()) for at, label in zip(axis.get_ticklocs(), axis.get_ticklabels(), strict=False)
+        _key(at): _text(label.get_text())
+        for at, label in zip(axis.get_ticklocs(), axis.get_ticklabels(), strict=False)
     }
 
 
 def _reads_plainly(axis: Axis) -> bool:
-    """Whether places on an axis are the numbers that stand there; those of a DET curve are deviates."""
+    """Whether places on an axis are the numbers that stand there; those of a DET curve are
+    deviates.
+    """
     numbers = [(at, re.fullmatch(r"-?[\d.]+", text)) for at, text in _tick_texts(axis).items()]
     return all(found is None or abs(float(found.group()) - at) < 1e-3 for at, found in numbers)
 
 
 def _axis_name(axis: Axis) -> str:
-    """The label of an axis up to its remarks; where axes share it, that of the one that has a label."""
-    several = axis.axes.get_shared_x_axes().get_siblings(axis.axes) if isinstance(axis, XAxis) else []
+    """The label of an axis up to its remarks; where axes share it, that of the one that has a
+    label.
+    """
+    several = (
+        axis.axes.get_shared_x_axes().get_siblings(axis.axes) if isinstance(axis, XAxis) else []
+    )
     labels = [axis.get_label_text(), *(other.get_xlabel() for other in several)]
     said = re.split(r" \(|, |; |\n", next(filter(None, labels), ""))[0]
     return re.sub(r" \w$", "", said)  # `depth k`
@@ -229,7 +292,11 @@ def _name(artist: Any) -> str:
 
 def _title(ax: Axes) -> str:
     """What small axes below others are about; the title of a whole figure names no line of it."""
-    return _text(ax.get_title(loc="left")) if len(cast(Figure, ax.figure).axes) > 1 and not ax.get_legend() else ""
+    return (
+        _text(ax.get_title(loc="left"))
+        if len(cast(Figure, ax.figure).axes) > 1 and not ax.get_legend()
+        else ""
+    )
 
 
 def _has_marker(line: Line2D) -> bool:

@@ -1,4 +1,6 @@
-"""Figures as SVG in a page: text as text, greys that follow the page, names that no other figure has."""
+"""Figures as SVG in a page: text as text, greys that follow the page, names that no other figure
+has.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +27,16 @@ NUMBERED = ("d", "x", "y", "width", "height", "transform", "points")
 def vector_of(ax: Axes) -> ET.Element:
     """The figure of some axes, drawn, as an element `svg`.
 
-    Its greys are variables, `var(--gEB)` for #ebebeb, so that a dark page can turn them round; colours, and the texts
-    on the cells of a heat map, stay as they are.
+    Its greys are variables, `var(--gEB)` for #ebebeb, so that a dark page can turn them round;
+    colours, and the texts on the cells of a heat map, stay as they are.
     """
     for each in figure_of(ax).axes:
         meshes = [one for one in each.collections if isinstance(one, QuadMesh)]
-        on_cells = [one for one in each.texts if getattr(one, "xycoords", "data") == "data"] if meshes else []
+        on_cells = (
+            [one for one in each.texts if getattr(one, "xycoords", "data") == "data"]
+            if meshes
+            else []
+        )
         for artist in (*meshes, *on_cells):
             artist.set_gid(KEPT)
     with matplotlib.rc_context({"svg.hashsalt": "report", "svg.fonttype": "none"}):

@@ -1,10 +1,18 @@
-"""What layers and heads keep of what they know when the audio is noisy, coded, reverberant or attacked."""
+"""What layers and heads keep of what they know when the audio is noisy, coded, reverberant or
+attacked.
+"""
 
 from analysis.robustness.attack_finding import sentence_of_attacks
 from analysis.robustness.attack_pictures import attack_map
 from analysis.robustness.attacking import Attacks, attack_run, chosen_layers
 from analysis.robustness.finding import CHANGES, layers_table, sentence_of
-from analysis.robustness.measuring import Robustness, RobustnessTable, eval_cache, known_heads, measure
+from analysis.robustness.measuring import (
+    Robustness,
+    RobustnessTable,
+    eval_cache,
+    known_heads,
+    measure,
+)
 from analysis.robustness.pictures import robustness_map, snr_curve, snr_kinds
 from analysis.robustness.stored import read_attacks, read_robustness, read_table
 

@@ -1,4 +1,6 @@
-"""The finding of attacks in words: what they do to the head they know and to others, and what smoothing changes."""
+"""The finding of attacks in words: what they do to the head they know and to others, and what
+smoothing changes.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,16 @@ def sentence_of_attacks(found: Attacks) -> str:
     said = [f"On {n_bonafide} bona fide and {n_spoof} spoofed eval clips of {found.names[0]}:"]
     white = rows[rows["access"] == WHITE]
     most, least = white["eer"].idxmax(), white["eer"].idxmin()
-    of_least = f"; the least, {_told(white.loc[least])}" if white.loc[least, "eer"] < white.loc[most, "eer"] else ""
+    of_least = (
+        f"; the least, {_told(white.loc[least])}"
+        if white.loc[least, "eer"] < white.loc[most, "eer"]
+        else ""
+    )
     said.append(f"White box, {_told(white.loc[most])}{of_least}.")
-    for access, words in ((SAME, "Transferred to another head of the same backbone"), (OTHER, "To another backbone")):
+    for access, words in (
+        (SAME, "Transferred to another head of the same backbone"),
+        (OTHER, "To another backbone"),
+    ):
         of_access = rows[rows["access"] == access]
         if len(of_access):
             shown = int((of_access["rise_low"] > 0).sum())
@@ -36,8 +45,9 @@ def sentence_of_attacks(found: Attacks) -> str:
 def _told(row: pd.Series, judged: bool = False) -> str:
     judge = f" judged by {head_in_words(row['judge_head'])} of {row['judge']}," if judged else ""
     return (
-        f"{row['attack']} on {head_in_words(row['source_head'])} (SNR {row['snr_db']:.0f} dB),{judge} "
-        f"EER {row['eer']:.1f} %, {row['rise']:+.1f} points [{row['rise_low']:.1f}, {row['rise_high']:.1f}]"
+        f"{row['attack']} on {head_in_words(row['source_head'])} (SNR {row['snr_db']:.0f} "
+        f"dB),{judge} EER {row['eer']:.1f} %, {row['rise']:+.1f} points "
+        f"[{row['rise_low']:.1f}, {row['rise_high']:.1f}]"
     )
 
 
@@ -53,7 +63,8 @@ def _of_smoothing(found: Attacks) -> str:
     known = "follow the mean slope over" if found.adaptive else "know nothing of"
     (clean, attacked), (clean_smoothed, attacked_smoothed) = means[0], means[smooth]
     return (
-        f"Smoothing over {smooth} copies at {found.smoothing.snr_db:g} dB takes {found.cost:.1f} times as long: the "
-        f"mean EER of the attacked run is {clean_smoothed:.1f} instead of {clean:.1f} % on clean clips, and "
-        f"{attacked_smoothed:.1f} instead of {attacked:.1f} % in the white box; the attacks {known} the copies."
+        f"Smoothing over {smooth} copies at {found.smoothing.snr_db:g} dB takes {found.cost:.1f} "
+        f"times as long: the mean EER of the attacked run is {clean_smoothed:.1f} instead of "
+        f"{clean:.1f} % on clean clips, and {attacked_smoothed:.1f} instead of {attacked:.1f} % "
+        f"in the white box; the attacks {known} the copies."
     )

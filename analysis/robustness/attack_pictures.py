@@ -19,7 +19,8 @@ BELOW = "below an EER: its rise in points, * if the interval leaves 0 out; frame
 def attack_map(found: Attacks, smooth: int = 0, ax: Axes | None = None) -> Axes:
     """EER (%) by judge (across) and by attacked head and attack (down), its rise in points below.
 
-    A rise whose 95 % interval leaves 0 out is marked with `*`; a cell of a head that is attacked itself is framed.
+    A rise whose 95 % interval leaves 0 out is marked with `*`; a cell of a head that is attacked
+    itself is framed.
 
     Args:
         found: of `attack_run`.
@@ -30,7 +31,10 @@ def attack_map(found: Attacks, smooth: int = 0, ax: Axes | None = None) -> Axes:
     judges = table[["judge", "judge_head"]].drop_duplicates().itertuples(index=False, name=None)
     columns = {judge: f"{short(judge[0])}\n{head_in_words(judge[1])}" for judge in judges}
     lines = table[["source_head", "attack"]].drop_duplicates().itertuples(index=False, name=None)
-    named = {line: line[1] if line[1] == CLEAN else f"{head_in_words(line[0])}, {line[1]}" for line in lines}
+    named = {
+        line: line[1] if line[1] == CLEAN else f"{head_in_words(line[0])}, {line[1]}"
+        for line in lines
+    }
     check_few(len(named))
     rates = pd.DataFrame(index=list(named.values()), columns=list(columns.values()), dtype=float)
     texts = rates.astype(object)
@@ -41,7 +45,9 @@ def attack_map(found: Attacks, smooth: int = 0, ax: Axes | None = None) -> Axes:
         rates.loc[line, column], texts.loc[line, column] = row["eer"], _cell(row)
         if row["access"] == WHITE:
             framed.append((rates.columns.get_loc(column), rates.index.get_loc(line)))
-    ax = ax or new_axes(height=2.1 + 0.42 * len(rates), width=max(8.0, 3.4 + 1.3 * len(rates.columns)))
+    ax = ax or new_axes(
+        height=2.1 + 0.42 * len(rates), width=max(8.0, 3.4 + 1.3 * len(rates.columns))
+    )
     layer_map(rates, ax, "EER on eval clips (%)", texts, vmax=100)
     for place in framed:
         ax.add_patch(Rectangle(place, 1, 1, fill=False, edgecolor="#D55E00", lw=2, clip_on=False))
@@ -51,7 +57,9 @@ def attack_map(found: Attacks, smooth: int = 0, ax: Axes | None = None) -> Axes:
     if smooth:
         title += f", scored over {smooth} copies at {found.smoothing.snr_db:g} dB"
     n_bonafide, n_spoof = (int(table[name].iloc[0]) for name in ("n_bonafide", "n_spoof"))
-    drawn = f"of these {n_bonafide} + {n_spoof} drawn and attacked; 95 % by bootstrap of their speakers"
+    drawn = (
+        f"of these {n_bonafide} + {n_spoof} drawn and attacked; 95 % by bootstrap of their speakers"
+    )
     label(ax, [found.run], "eval", title, bands=drawn, below=62)
     return ax
 

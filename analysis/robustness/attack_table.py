@@ -1,4 +1,6 @@
-"""The table of attacks: figures of every judge on every attack, each paired with its own on the clips as they were."""
+"""The table of attacks: figures of every judge on every attack, each paired with its own on the
+clips as they were.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ OF_CONDITIONS = ("experiment", "head", "at", "condition")  # columns of other ta
 
 
 class AttackTable:
-    """Rows of figures of attacks, one after the other; see `analysis.robustness.attacking.Attacks`."""
+    """Rows of figures of attacks, one after the other; see
+    `analysis.robustness.attacking.Attacks`.
+    """
 
     def __init__(
         self,
@@ -41,11 +45,22 @@ class AttackTable:
         """The table."""
         return pd.DataFrame(self.rows)
 
-    def add_clean(self, way: Smoothing, scores: Sequence[Mapping[str, NDArray[np.float64]]]) -> None:
+    def add_clean(
+        self, way: Smoothing, scores: Sequence[Mapping[str, NDArray[np.float64]]]
+    ) -> None:
         """Add the figures of all judges on clean clips."""
         for j, k, about in self._judges():
             self.scored[j, k, way.smooth] = Scored(self.runs[j], about, self.bonafide, self.drawn)
-            self._add(j, k, about, way, scores, CLEAN, {"source": "", "source_head": "", "access": ""}, np.nan)
+            self._add(
+                j,
+                k,
+                about,
+                way,
+                scores,
+                CLEAN,
+                {"source": "", "source_head": "", "access": ""},
+                np.nan,
+            )
 
     def add(
         self,
@@ -57,12 +72,20 @@ class AttackTable:
     ) -> None:
         """Add the figures of all judges on the clips of an attack."""
         for j, k, about in self._judges():
-            access = OTHER if self.weights[j] != self.weights[0] else WHITE if not j and about == source else SAME
+            access = (
+                OTHER
+                if self.weights[j] != self.weights[0]
+                else WHITE
+                if not j and about == source
+                else SAME
+            )
             about_source = {"source": self.names[0], "source_head": source.name, "access": access}
             self._add(j, k, about, way, scores, attack, about_source, ratio)
 
     def _judges(self) -> Iterable[tuple[int, int, Candidate]]:
-        return ((j, k, about) for j, of_run in enumerate(self.heads) for k, about in enumerate(of_run))
+        return (
+            (j, k, about) for j, of_run in enumerate(self.heads) for k, about in enumerate(of_run)
+        )
 
     def _add(
         self,

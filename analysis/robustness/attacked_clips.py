@@ -15,7 +15,17 @@ from cache.errors import argument
 from probing.audio import MEASURES, SAMPLING_RATE, STAMPS
 
 MANIFEST = "manifest.csv"
-OWN = ("utterance_id", "path", "split", "label", "own_score", "n_samples", "n_frames", *MEASURES, *STAMPS)
+OWN = (
+    "utterance_id",
+    "path",
+    "split",
+    "label",
+    "own_score",
+    "n_samples",
+    "n_frames",
+    *MEASURES,
+    *STAMPS,
+)
 
 
 def write_clips(found: Attacks, folder: Path) -> Path:
@@ -26,14 +36,16 @@ def write_clips(found: Attacks, folder: Path) -> Path:
         folder: made, or replaced if it holds such clips.
 
     Returns:
-        The manifest: utterance_id (ATTACK/ID, of the head too), path, label, split `eval`, attacked, attack_method and
-        what is known of the utterance; a corpus for `load_corpus`.
+        The manifest: utterance_id (ATTACK/ID, of the head too), path, label, split `eval`,
+        attacked, attack_method and what is known of the utterance; a corpus for `load_corpus`.
 
     Raises:
         ProbeError: no clips were kept, or the folder holds something else.
     """
     if not found.kept:
-        raise ProbeError(f"{found.run.folder}: attacked clips were not kept. Say {argument('keep')}")
+        raise ProbeError(
+            f"{found.run.folder}: attacked clips were not kept. Say {argument('keep')}"
+        )
     known = _written_before(folder)
     trials = found.trials.set_index("utterance_id", drop=False)
     more = [name for name in trials if name not in OWN]

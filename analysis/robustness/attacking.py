@@ -1,7 +1,9 @@
-"""Attacks on the probes and heads of a run, judged by the same ones (white box) and by others (black box).
+"""Attacks on the probes and heads of a run, judged by the same ones (white box) and by others
+(black box).
 
-Every figure of attacked clips is paired with that of the same clips as they were, at the threshold of the clean dev set
-as well. Judges score as `probe score` does, with smoothing too if that is asked for.
+Every figure of attacked clips is paired with that of the same clips as they were, at the threshold
+of the clean dev set as well. Judges score as `probe score` does, with smoothing too if that is
+asked for.
 """
 
 from __future__ import annotations
@@ -30,7 +32,17 @@ from probing.extraction.states import batches
 from probing.labels import BONAFIDE
 from probing.options import write_whole
 from probing.progress import progress_line
-from probing.robustness.attacks import WORDS, Attack, AttackOptions, Pcm, Slopes, as_pcm, over_copies, perturb, snr_db
+from probing.robustness.attacks import (
+    WORDS,
+    Attack,
+    AttackOptions,
+    Pcm,
+    Slopes,
+    as_pcm,
+    over_copies,
+    perturb,
+    snr_db,
+)
 from probing.robustness.judge import Judge
 from probing.robustness.white_box import WhiteBox
 from probing.serving.heads import LINEAR, Candidate, choose_head
@@ -43,16 +55,17 @@ class Attacks:
     """Figures of attacked clips, in per cent and points of EER.
 
     run: that was attacked. names: of it and of the other judges, in their order.
-    table: a row an attack, its source, its judge and a way of scoring, `clean` rows first: source and source_head;
-        judge, judge_head; access (`white box`, `other head` of the same backbone, `other backbone`); attack
-        (`pgd-8`), method, eps; smooth (copies, 0 for none); then what `analysis.robustness.measure` says of a
-        condition: eer, low, high, rise, ..., miss and false_alarm at the threshold of the clean dev set, ...; success
-        (share of the clips that were decided right and are not any more), loss and loss_rise (cross-entropy of the
-        true class by the score, nats), snr_db (of the change, mean over clips).
-    trials: the clips, with label, speaker and attack. left_out: name -> why, of clips that were drawn and not used.
-    smoothing: of the rows with copies. adaptive: whether the attacks knew of it.
-    cost: how many times as long smoothed scores took; None without smoothing.
-    kept: (head, attack) -> name -> samples, of the attacked clips; `clean` too; empty unless asked for.
+    table: a row an attack, its source, its judge and a way of scoring, `clean` rows first: source
+        and source_head; judge, judge_head; access (`white box`, `other head` of the same backbone,
+        `other backbone`); attack (`pgd-8`), method, eps; smooth (copies, 0 for none); then what
+        `analysis.robustness.measure` says of a condition: eer, low, high, rise, ..., miss and
+        false_alarm at the threshold of the clean dev set, ...; success (share of the clips that
+        were decided right and are not any more), loss and loss_rise (cross-entropy of the true
+        class by the score, nats), snr_db (of the change, mean over clips).
+    trials: the clips, with label, speaker and attack. left_out: name -> why, of clips that were
+    drawn and not used. smoothing: of the rows with copies. adaptive: whether the attacks knew of
+    it. cost: how many times as long smoothed scores took; None without smoothing. kept: (head,
+    attack) -> name -> samples, of the attacked clips; `clean` too; empty unless asked for.
     """
 
     run: LoadedRun
@@ -68,7 +81,12 @@ class Attacks:
     def about(self) -> dict[str, Any]:
         """What its tables do not say, as JSON has it, for `read_attacks`."""
         of_copies = {"smooth": self.smoothing.smooth, "noise_snr": self.smoothing.noise_snr}
-        return {"names": list(self.names), **of_copies, "adaptive": self.adaptive, "cost": self.cost}
+        return {
+            "names": list(self.names),
+            **of_copies,
+            "adaptive": self.adaptive,
+            "cost": self.cost,
+        }
 
     def rows(self, smooth: int = 0) -> pd.DataFrame:
         """The rows of attacks, scored with so many copies or none."""
@@ -91,22 +109,28 @@ def attack_run(
         run: of bona fide against spoof; its backbone and eval audio must be there.
         against: runs that judge as well, whose eval has the same utterances.
         options: which attacks, on which layers and head of every run, on how many clips.
-        smoothing: noised copies that judges score as well, to compare; attacks know of them only if they are adaptive.
+        smoothing: noised copies that judges score as well, to compare; attacks know of them only if
+            they are adaptive.
         audio_root: where the audio of the run's cache is now.
         machine: device, and clips a forward pass.
         keep: give the attacked clips as well.
 
     Raises:
-        ProbeError: a run, layer or head that there is not, other utterances, or a backbone without gradients.
+        ProbeError: a run, layer or head that there is not, other utterances, or a backbone without
+            gradients.
     """
     options, machine = options or AttackOptions(), machine or Machine()
     smoothing = smoothing or Smoothing()
     if options.adaptive and not smoothing:
-        raise OptionError("adaptive", True, f"is of noised copies. Say how many: {argument('smooth', 'N')}")
+        raise OptionError(
+            "adaptive", True, f"is of noised copies. Say how many: {argument('smooth', 'N')}"
+        )
     runs = [run, *against]
     folders = [one.folder.resolve() for one in runs]
     if len(set(folders)) < len(folders):
-        raise ProbeError(f"{argument('against', against[-1].folder)}: a run is there twice. Name each once")
+        raise ProbeError(
+            f"{argument('against', against[-1].folder)}: a run is there twice. Name each once"
+        )
     heads = [_heads(one, options.layers, options.head) for one in runs]
     trials = drawn_trials(runs, options.clips, options.seed)
     judges = [
@@ -140,14 +164,18 @@ def attack_run(
             if options.adaptive:
                 slopes = over_copies(slopes, replace(smoothing, seed=smoothing.seed + 1))
             for one in options.attacks:
-                attacked = _attacked(white_box, slopes, clips, bonafide, one, options.seed, machine, line.advance)
+                attacked = _attacked(
+                    white_box, slopes, clips, bonafide, one, options.seed, machine, line.advance
+                )
                 kept |= {(about.name, one.name): attacked} if keep else {}
                 ratios = [snr_db(clips[name], attacked[name]) for name in clips]
                 for way in ways:
                     scores = [judge.scores(attacked, way) for judge in judges]
                     table.add(about, one, way, scores, float(np.mean(ratios)))
     cost = seconds[1] / seconds[0] if smoothing else None
-    return Attacks(run, names, table.frame(), trials, left_out, smoothing, options.adaptive, cost, kept)
+    return Attacks(
+        run, names, table.frame(), trials, left_out, smoothing, options.adaptive, cost, kept
+    )
 
 
 def chosen_layers(text: str, known: Sequence[int]) -> list[int]:
@@ -165,13 +193,21 @@ def chosen_layers(text: str, known: Sequence[int]) -> list[int]:
     """
     last = known[-1]
     middle = min(known, key=lambda layer: (abs(2 * layer - last), -layer))
-    words = dict(zip(WORDS, (next((layer for layer in known if layer), last), middle, last), strict=True))
+    words = dict(
+        zip(WORDS, (next((layer for layer in known if layer), last), middle, last), strict=True)
+    )
     words |= {str(layer): layer for layer in known}
     parts = [part.strip() for part in text.split(",") if part.strip()]
     unknown = [part for part in parts if part not in words]
     if unknown or not parts:
-        wrong = f"{unknown[0]!r} is none of the layers {write_whole(known)}" if unknown else "names no layer"
-        raise OptionError("layers", text, f"{wrong}. Expected numbers, or {', '.join(WORDS)}, with commas between")
+        wrong = (
+            f"{unknown[0]!r} is none of the layers {write_whole(known)}"
+            if unknown
+            else "names no layer"
+        )
+        raise OptionError(
+            "layers", text, f"{wrong}. Expected numbers, or {', '.join(WORDS)}, with commas between"
+        )
     return sorted({words[part] for part in parts})
 
 
@@ -189,32 +225,51 @@ def _heads(run: LoadedRun, layers: str, head: str | None) -> list[Candidate]:
 
 
 def drawn_trials(runs: Sequence[LoadedRun], n: int, seed: int) -> pd.DataFrame:
-    """Eval trials that all runs have, as many of each class, by the seed; fewer where a class has no more."""
-    of_runs = [one.trials(f"{LINEAR}{one.record.finding.layer:02d}", one.part("eval")) for one in runs]
-    shared = set.intersection(*(set(zip(one["utterance_id"], one["label"], strict=True)) for one in of_runs))
-    trials = of_runs[0][[row in shared for row in zip(of_runs[0]["utterance_id"], of_runs[0]["label"], strict=True)]]
+    """Eval trials that all runs have, as many of each class, by the seed; fewer where a class has
+    no more.
+    """
+    of_runs = [
+        one.trials(f"{LINEAR}{one.record.finding.layer:02d}", one.part("eval")) for one in runs
+    ]
+    shared = set.intersection(
+        *(set(zip(one["utterance_id"], one["label"], strict=True)) for one in of_runs)
+    )
+    trials = of_runs[0][
+        [row in shared for row in zip(of_runs[0]["utterance_id"], of_runs[0]["label"], strict=True)]
+    ]
     trials = trials.drop(columns="score").sort_values("utterance_id", ignore_index=True)
-    of_classes = [np.flatnonzero(trials["label"] == label) for label in sorted(trials["label"].unique())]
+    of_classes = [
+        np.flatnonzero(trials["label"] == label) for label in sorted(trials["label"].unique())
+    ]
     generator = np.random.default_rng(seed)
     most = min(n // 2, *map(len, of_classes))
     chosen = [row for rows in of_classes for row in generator.permutation(rows)[:most]]
     if trials["label"].nunique() < 2:
         other = " and ".join(str(one.folder) for one in runs)
         raise ProbeError(
-            f"{other}: share {len(trials)} eval utterances, not of both classes. Name runs of the same corpus"
+            f"{other}: share {len(trials)} eval utterances, not of "
+            "both classes. Name runs of the same corpus"
         )
     return trials.iloc[np.sort(chosen)].reset_index(drop=True)
 
 
 def _clips(
-    run: LoadedRun, trials: pd.DataFrame, judges: Sequence[Judge], options: AttackOptions, audio_root: Path | None
+    run: LoadedRun,
+    trials: pd.DataFrame,
+    judges: Sequence[Judge],
+    options: AttackOptions,
+    audio_root: Path | None,
 ) -> tuple[Clips, dict[str, str]]:
-    """The audio of trials as 16-bit samples, as long as any judge hears it; and why clips cannot be used."""
+    """The audio of trials as 16-bit samples, as long as any judge hears it; and why clips cannot be
+    used.
+    """
     longest = max(judge.options.cropping.n_samples() for judge in judges)
     cache = eval_cache(run)
     waveforms = Waveforms(cache, audio_root, Cropping(longest / SAMPLING_RATE))
     if waveforms.view is not None:
-        raise ProbeError(f"{cache.folder}: is heard through a view. Attack a run of the clean cache")
+        raise ProbeError(
+            f"{cache.folder}: is heard through a view. Attack a run of the clean cache"
+        )
     paths = cache.utterances.set_index("utterance_id")["path"]
     clips, left_out = {}, {}
     most = max(one.eps for one in options.attacks)
@@ -228,7 +283,9 @@ def _clips(
     return clips, left_out
 
 
-def _check_classes(run: LoadedRun, trials: pd.DataFrame, left_out: Mapping[str, str]) -> pd.DataFrame:
+def _check_classes(
+    run: LoadedRun, trials: pd.DataFrame, left_out: Mapping[str, str]
+) -> pd.DataFrame:
     """Trials without those left out; an error if not both classes remain."""
     trials = trials[~trials["utterance_id"].isin(set(left_out))].reset_index(drop=True)
     if trials["label"].nunique() < 2:

@@ -1,4 +1,6 @@
-"""What a condition changes in the layers: of pooled vectors and, where they are cached, frame by frame."""
+"""What a condition changes in the layers: of pooled vectors and, where they are cached, frame by
+frame.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ Part = tuple[Cache, pd.DataFrame]  # a cache, and the rows of its utterances tha
 
 
 def pooled_changes(layer: int, clean: Part, view: Part) -> dict[str, float]:
-    """Layer-wise noise-to-signal ratio (Wu et al. 2020) and cosine of pooled vectors, means over utterances."""
+    """Layer-wise noise-to-signal ratio (Wu et al. 2020) and cosine of pooled vectors, means over
+    utterances.
+    """
     ratios, cosines = [], []
     for first in range(0, len(clean[1]), ROWS_AT_ONCE):
         x, y = (
@@ -32,7 +36,10 @@ def pooled_changes(layer: int, clean: Part, view: Part) -> dict[str, float]:
         norms = np.linalg.norm(x, axis=1)
         ratios.append(np.linalg.norm(y - x, axis=1) / norms)
         cosines.append((x * y).sum(axis=1) / (norms * np.linalg.norm(y, axis=1)))
-    return {"noise_to_signal": float(np.concatenate(ratios).mean()), "cosine": float(np.concatenate(cosines).mean())}
+    return {
+        "noise_to_signal": float(np.concatenate(ratios).mean()),
+        "cosine": float(np.concatenate(cosines).mean()),
+    }
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,9 @@ def changes_of_frames(
     """
     if any("frames" not in cache.tiers for cache, _ in (clean, *views.values())):
         return FrameChanges({}, {})
-    moved = {one.name for one in conditions if any(part.moves_time for part in Augmentation.of(one.view))}
+    moved = {
+        one.name for one in conditions if any(part.moves_time for part in Augmentation.of(one.view))
+    }
     values: dict[tuple[str, int], dict[str, float]] = {}
     left_out = {}
     with progress_line("Comparing frames", len(views), "conditions") as line:
@@ -76,13 +85,17 @@ def changes_of_frames(
             else:
                 ratios, cosines = _of_view(layers, clean, view)
                 for layer, ratio, cosine in zip(layers, ratios, cosines, strict=True):
-                    values[name, layer] = {"frames_noise_to_signal": float(ratio), "frames_cosine": float(cosine)}
+                    values[name, layer] = {
+                        "frames_noise_to_signal": float(ratio),
+                        "frames_cosine": float(cosine),
+                    }
             line.advance(1, name)
     return FrameChanges(values, left_out)
 
 
 def _of_view(layers: Sequence[int], clean: Part, view: Part) -> tuple[Values, Values]:
-    """Ratios |X~ - X| / |X| over all frames of an utterance, and cosines of frames: (layers,), means over utterances.
+    """Ratios |X~ - X| / |X| over all frames of an utterance, and cosines of frames: (layers,),
+    means over utterances.
 
     A frame of zeros has no direction, and no cosine.
     """
@@ -93,7 +106,9 @@ def _of_view(layers: Sequence[int], clean: Part, view: Part) -> tuple[Values, Va
         noise, signal, cosine, n = np.zeros((4, len(layers)))
         for first in range(0, int(n_frames), at_once):
             x, y = (
-                np.empty((1, len(layers), min(at_once, int(n_frames) - first), cache.dim), np.float32)
+                np.empty(
+                    (1, len(layers), min(at_once, int(n_frames) - first), cache.dim), np.float32
+                )
                 for cache in caches
             )
             for cache, out in zip(caches, (x, y), strict=True):
@@ -102,7 +117,9 @@ def _of_view(layers: Sequence[int], clean: Part, view: Part) -> tuple[Values, Va
             squares = _sums(x, x)
             norms = np.sqrt(squares * _sums(y, y))
             there = norms > 0
-            cosine += np.divide(_sums(x, y), norms, out=np.zeros_like(norms), where=there).sum(axis=1)
+            cosine += np.divide(_sums(x, y), norms, out=np.zeros_like(norms), where=there).sum(
+                axis=1
+            )
             n += there.sum(axis=1)
             signal += squares.sum(axis=1)
             y -= x

@@ -1,4 +1,6 @@
-"""The finding of robustness: which layers keep what they know over all conditions, with the interval."""
+"""The finding of robustness: which layers keep what they know over all conditions, with the
+interval.
+"""
 
 from __future__ import annotations
 
@@ -17,17 +19,20 @@ def layers_table(found: Robustness) -> pd.DataFrame:
     """Layers over the mean of all conditions, in per cent and points, on the same resamples.
 
     Returns:
-        A row a layer: clean (EER), eer (mean over conditions), low, high, rise (mean over conditions, over clean),
-        rise_low, rise_high, p and p_adjusted (Holm, over layers), shown (that it rises), miss_rise and false_alarm_rise
-        (at the threshold of the clean dev set) with their ends, less (mean EER less that of
-        the layer chosen on clean dev), less_low, less_high, less_p, less_p_adjusted, better (shown to be below it),
-        noise_to_signal and cosine (means), and those of frames where they are there.
+        A row a layer: clean (EER), eer (mean over conditions), low, high, rise (mean over
+        conditions, over clean), rise_low, rise_high, p and p_adjusted (Holm, over layers), shown
+        (that it rises), miss_rise and false_alarm_rise (at the threshold of the clean dev set) with
+        their ends, less (mean EER less that of the layer chosen on clean dev), less_low, less_high,
+        less_p, less_p_adjusted, better (shown to be below it), noise_to_signal and cosine (means),
+        and those of frames where they are there.
     """
     names = [one.name for one in found.conditions]
     rows = found.layers
     layers = sorted({layer for layer, _ in found.resampled})
     values = rows.pivot(index="at", columns="condition", values="eer") / 100
-    means = {layer: np.mean([found.resampled[layer, name] for name in names], axis=0) for layer in layers}
+    means = {
+        layer: np.mean([found.resampled[layer, name] for name in names], axis=0) for layer in layers
+    }
     over = {layer: of_layer[0] for layer, of_layer in means.items()}
     chosen = found.run.record.finding.layer
     table = []
@@ -39,9 +44,13 @@ def layers_table(found: Robustness) -> pd.DataFrame:
         mine = rows[(rows["at"] == layer) & (rows["condition"] != CLEAN)]
         row = {"layer": layer, "clean": 100 * clean, "eer": 100 * mean}
         row |= _ends("", rate_interval(mean, over[layer], found.drawn))
-        row |= {"rise": 100 * (mean - clean)} | _ends("rise_", difference_interval(mean - clean, rises, found.drawn))
+        row |= {"rise": 100 * (mean - clean)} | _ends(
+            "rise_", difference_interval(mean - clean, rises, found.drawn)
+        )
         row["p"] = difference_p(mean - clean, rises, found.drawn)
-        for name, resampled in zip(("miss_rise", "false_alarm_rise"), means[layer][1:], strict=True):
+        for name, resampled in zip(
+            ("miss_rise", "false_alarm_rise"), means[layer][1:], strict=True
+        ):
             value = float(mine[name].mean())
             row[name] = value
             row |= _ends(f"{name}_", difference_interval(value / 100, resampled, found.drawn))
@@ -50,7 +59,10 @@ def layers_table(found: Robustness) -> pd.DataFrame:
         row["less_p"] = difference_p(below, less, found.drawn) if layer != chosen else 1.0
         table.append(row | {name: float(mine[name].mean()) for name in CHANGES if name in mine})
     made = pd.DataFrame(table)
-    made["p_adjusted"], made["less_p_adjusted"] = holm(made["p"].to_numpy()), holm(made["less_p"].to_numpy())
+    made["p_adjusted"], made["less_p_adjusted"] = (
+        holm(made["p"].to_numpy()),
+        holm(made["less_p"].to_numpy()),
+    )
     made["shown"] = (made["p_adjusted"] < LEVEL) & (made["rise"] > 0)
     made["better"] = (made["less_p_adjusted"] < LEVEL) & (made["less"] < 0)
     return made
@@ -68,8 +80,9 @@ def sentence_of(found: Robustness) -> str:
     n = len(found.conditions)
     where = f"over {n} conditions" if n > 1 else f"in {found.conditions[0].name}"
     said = [
-        f"{found.run.backbone}: {where}, the EER of the linear probe of layer {chosen}, chosen on clean dev, "
-        f"{_rises(one['rise'], one['rise_low'], one['rise_high'])}, from {one['clean']:.1f} % to {one['eer']:.1f} %."
+        f"{found.run.backbone}: {where}, the EER of the linear probe of layer {chosen}, chosen "
+        f"on clean dev, {_rises(one['rise'], one['rise_low'], one['rise_high'])}, from "
+        f"{one['clean']:.1f} % to {one['eer']:.1f} %."
     ]
     better = layers[layers["better"]].sort_values("less")
     if better.empty:
@@ -88,12 +101,19 @@ def sentence_of(found: Robustness) -> str:
     else:
         worst = lost.iloc[-1]
         most = _points(worst["rise"], worst["rise_low"], worst["rise_high"])
-        of_others = f"; a loss is not shown at {_listed(kept.index)}" if len(kept) else "; every layer is shown to lose"
+        of_others = (
+            f"; a loss is not shown at {_listed(kept.index)}"
+            if len(kept)
+            else "; every layer is shown to lose"
+        )
         said.append(f"Layer {lost.index[-1]} loses most, {most}{of_others}.")
+    misses, accepts = (
+        _change(*(one[f"{rate}_rise{end}"] for end in ("", "_low", "_high")))
+        for rate in ("miss", "false_alarm")
+    )
     said.append(
-        f"At the threshold of the clean dev set the probe of layer {chosen} misses "
-        f"{_change(one['miss_rise'], one['miss_rise_low'], one['miss_rise_high'])} of bona fide speech and accepts "
-        f"{_change(one['false_alarm_rise'], one['false_alarm_rise_low'], one['false_alarm_rise_high'])} of spoofs."
+        f"At the threshold of the clean dev set the probe of layer {chosen} misses {misses} of "
+        f"bona fide speech and accepts {accepts} of spoofs."
     )
     if n > 1:
         said.append(_hardest(found, chosen))
@@ -127,7 +147,11 @@ def _rises(value: float, low: float, high: float) -> str:
     """
     if round(value, 1) == 0:
         return f"stays as it is, {_points(value, low, high)}"
-    return f"rises by {_points(value, low, high)}" if value > 0 else f"falls by {_points(-value, -high, -low)}"
+    return (
+        f"rises by {_points(value, low, high)}"
+        if value > 0
+        else f"falls by {_points(-value, -high, -low)}"
+    )
 
 
 def _change(value: float, low: float, high: float) -> str:
@@ -140,7 +164,9 @@ def _change(value: float, low: float, high: float) -> str:
     """
     if round(value, 1) == 0:
         return f"as much ({_points(value, low, high)} more)"
-    return f"{_points(value, low, high)} more" if value > 0 else f"{_points(-value, -high, -low)} less"
+    return (
+        f"{_points(value, low, high)} more" if value > 0 else f"{_points(-value, -high, -low)} less"
+    )
 
 
 def _listed(layers: pd.Index) -> str:

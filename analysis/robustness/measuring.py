@@ -1,7 +1,8 @@
-"""Probes and heads of a run, trained on clean audio, on the same utterances heard through conditions.
+"""Probes and heads of a run, trained on clean audio, on the same utterances heard through
+conditions.
 
-Every figure of a condition is paired with the clean one: the same trials, the same resamples. Thresholds are those of
-the clean dev set, as a system that is in use has them.
+Every figure of a condition is paired with the clean one: the same trials, the same resamples.
+Thresholds are those of the clean dev set, as a system that is in use has them.
 """
 
 from __future__ import annotations
@@ -34,7 +35,15 @@ from probing.metrics.localisation import Pieces
 from probing.progress import progress_line
 from probing.robustness import Condition
 from probing.runs import find_cache
-from probing.serving.heads import LINEAR, PROBES, AnyHead, Candidate, candidates, choose_head, without_folds
+from probing.serving.heads import (
+    LINEAR,
+    PROBES,
+    AnyHead,
+    Candidate,
+    candidates,
+    choose_head,
+    without_folds,
+)
 from probing.serving.score import check_cache
 
 CLEAN = "clean"
@@ -48,13 +57,14 @@ class RobustnessTable:
 
     run: whose probes and heads.
     conditions: in the order of the grid.
-    table: a row a head and condition, `clean` first: experiment (`layer` or `depth`), head, at (its layer or depth),
-        condition, kind, snr_db, eer, low, high, rise (of the EER over clean), rise_low, rise_high, p, miss and
-        false_alarm (at the threshold of the clean dev set) with their rises, drift_bonafide and drift_spoof with their
-        ends (change of the mean score in standard deviations of clean scores within a class), direction, and of layers
-        noise_to_signal (mean of |x~ - x| / |x|) and cosine of what the probe sees; with cached frames also
-        frames_noise_to_signal (over all frames of an utterance) and frames_cosine (frame by frame), means over
-        utterances.
+    table: a row a head and condition, `clean` first: experiment (`layer` or `depth`), head, at (its
+        layer or depth), condition, kind, snr_db, eer, low, high, rise (of the EER over clean),
+        rise_low, rise_high, p, miss and false_alarm (at the threshold of the clean dev set) with
+        their rises, drift_bonafide and drift_spoof with their ends (change of the mean score in
+        standard deviations of clean scores within a class), direction, and of layers
+        noise_to_signal (mean of |x~ - x| / |x|) and cosine of what the probe sees; with cached
+        frames also frames_noise_to_signal (over all frames of an utterance) and frames_cosine
+        (frame by frame), means over utterances.
     """
 
     run: LoadedRun
@@ -71,9 +81,9 @@ class RobustnessTable:
 class Robustness(RobustnessTable):
     """The table as it was measured.
 
-    resampled: (layer, condition) -> (3, R) EERs, and rises of misses and of false alarms, on resamples, 0 to 1.
-    drawn: the resamples. left_out: trials of the run that some condition has not.
-    not_aligned: condition -> why its frames are not compared.
+    resampled: (layer, condition) -> (3, R) EERs, and rises of misses and of false alarms, on
+    resamples, 0 to 1. drawn: the resamples. left_out: trials of the run that some condition has
+    not. not_aligned: condition -> why its frames are not compared.
     """
 
     resampled: dict[tuple[int, str], Rates]
@@ -96,13 +106,15 @@ def measure(
     Args:
         run: a run of bona fide against spoof, with the corpus to look at.
         clean: the cache of its eval trials.
-        views: name of a condition -> cache of the same utterances, from `probing.robustness.views.extract_views`.
+        views: name of a condition -> cache of the same utterances, from
+            `probing.robustness.views.extract_views`.
         conditions: what they are.
         heads: beside the probes of layers, every head that the run stores.
         resamples: of the bootstrap; default as many as the run's.
 
     Raises:
-        ProbeError: another target, no stored probes, or views of other utterances, layers or another backbone.
+        ProbeError: another target, no stored probes, or views of other utterances, layers or
+            another backbone.
     """
     known = known_heads(run, heads)
     part = run.part("eval")
@@ -112,7 +124,8 @@ def measure(
     bonafide = used["label"].eq(BONAFIDE).to_numpy()
     if bonafide.all() or not bonafide.any():
         raise ProbeError(
-            f"{clean.folder}: its views have {len(used)} of {len(trials)} eval trials, and not both classes"
+            f"{clean.folder}: its views have {len(used)} of "
+            f"{len(trials)} eval trials, and not both classes"
         )
     drawn = run.draw(used, resamples)
     tables = {name: _rows_of(cache, used) for name, cache in {CLEAN: clean, **views}.items()}
@@ -130,20 +143,33 @@ def measure(
                 cache.require(head.tier, head.layers)
                 condition = next((one for one in conditions if one.name == name), None)
                 row = of_head.row(name, np.concatenate(list(_scores(head, cache, tables[name]))))
-                row |= {"kind": condition.kind if condition else "", "snr_db": condition.snr_db if condition else None}
+                row |= {
+                    "kind": condition.kind if condition else "",
+                    "snr_db": condition.snr_db if condition else None,
+                }
                 if about.name.startswith(LINEAR):
-                    resampled[about.depth, name] = np.stack([of_head.resampled[name], *of_head.rises])
-                    row |= pooled_changes(head.layers[0], (clean, tables[CLEAN]), (cache, tables[name]))
+                    resampled[about.depth, name] = np.stack(
+                        [of_head.resampled[name], *of_head.rises]
+                    )
+                    row |= pooled_changes(
+                        head.layers[0], (clean, tables[CLEAN]), (cache, tables[name])
+                    )
                 rows.append(row)
             line.advance(1, about.name)
     of_views = {name: (cache, tables[name]) for name, cache in views.items()}
     probed = [about.depth for about in known if about.name.startswith(LINEAR)]
     changes = changes_of_frames(probed, (clean, tables[CLEAN]), of_views, conditions)
     for row in rows:
-        row |= changes.values.get((row["condition"], row["at"]), {}) if row["experiment"] == "layer" else {}
+        row |= (
+            changes.values.get((row["condition"], row["at"]), {})
+            if row["experiment"] == "layer"
+            else {}
+        )
     table = pd.DataFrame(rows)
     table["snr_db"] = table["snr_db"].astype(float)
-    return Robustness(run, tuple(conditions), table, resampled, drawn, len(trials) - len(used), changes.left_out)
+    return Robustness(
+        run, tuple(conditions), table, resampled, drawn, len(trials) - len(used), changes.left_out
+    )
 
 
 def eval_cache(run: LoadedRun) -> Cache:
@@ -166,24 +192,38 @@ def known_heads(run: LoadedRun, heads: bool) -> list[Candidate]:
         ProbeError: another target, or no stored probes.
     """
     if not run.task.is_spoofing:
-        raise ProbeError(f"{run.folder}: its target is {run.task.target}. Expected a run of bona fide against spoof")
+        raise ProbeError(
+            f"{run.folder}: its target is {run.task.target}. "
+            "Expected a run of bona fide against spoof"
+        )
     if run.record.folds:
         raise ProbeError(f"{run.folder}: {without_folds(run)}")
     if not (run.folder / PROBES).exists():
-        raise ProbeError(f"{run.folder}: stores no linear probes. Sweep again with {argument('overwrite')}")
+        raise ProbeError(
+            f"{run.folder}: stores no linear probes. Sweep again with {argument('overwrite')}"
+        )
     known = candidates(run)
-    probes = sorted((one for one in known if one.name.startswith(LINEAR)), key=lambda one: one.depth)
-    others = sorted((one for one in known if not one.name.startswith(LINEAR)), key=lambda one: (one.kind, one.depth))
+    probes = sorted(
+        (one for one in known if one.name.startswith(LINEAR)), key=lambda one: one.depth
+    )
+    others = sorted(
+        (one for one in known if not one.name.startswith(LINEAR)),
+        key=lambda one: (one.kind, one.depth),
+    )
     return [*probes, *(others if heads else ())]
 
 
 class Scored:
     """The figures of one head, against its own on clean audio."""
 
-    def __init__(self, run: LoadedRun, about: Candidate, bonafide: NDArray[np.bool_], drawn: Resamples) -> None:
+    def __init__(
+        self, run: LoadedRun, about: Candidate, bonafide: NDArray[np.bool_], drawn: Resamples
+    ) -> None:
         dev = run.trials(about.name, "dev")
         on_dev = dev["score"].to_numpy(np.float64)
-        self.threshold = threshold_at_eer(Pieces(on_dev, dev["label"].eq(BONAFIDE).to_numpy(), np.ones(len(dev))))
+        self.threshold = threshold_at_eer(
+            Pieces(on_dev, dev["label"].eq(BONAFIDE).to_numpy(), np.ones(len(dev)))
+        )
         self.about, self.bonafide, self.drawn = about, bonafide, drawn
         self.resampled: dict[str, Rates] = {}
 
@@ -191,14 +231,19 @@ class Scored:
         """The figures of its scores (N,) in a condition; `clean` comes first."""
         if condition == CLEAN:
             self.clean = scores
-            self.deviation = np.sqrt(np.mean([scores[self.bonafide].var(), scores[~self.bonafide].var()]))
+            self.deviation = np.sqrt(
+                np.mean([scores[self.bonafide].var(), scores[~self.bonafide].var()])
+            )
         value = eer(self.bonafide, scores)
         resampled = self.resampled[condition] = eer_resamples(self.bonafide, scores, self.drawn)
         differences = resampled - self.resampled[CLEAN]
         rise = difference_interval(value - eer(self.bonafide, self.clean), differences, self.drawn)
         classes = (self.bonafide, ~self.bonafide)
         drift = (scores - self.clean) / (self.deviation or 1.0)
-        drifts = [figure_interval(drift[one].mean(), self._mean(drift, one), self.drawn) for one in classes]
+        drifts = [
+            figure_interval(drift[one].mean(), self._mean(drift, one), self.drawn)
+            for one in classes
+        ]
         accepted = (scores >= self.threshold).astype(np.float64) - (self.clean >= self.threshold)
         rises = [-accepted[self.bonafide].mean(), accepted[~self.bonafide].mean()]
         self.rises = [-self._mean(accepted, self.bonafide), self._mean(accepted, ~self.bonafide)]
@@ -225,7 +270,9 @@ class Scored:
         }
 
     def _mean(self, values: Rates, of_class: NDArray[np.bool_]) -> Rates:
-        """Means (R,) of values (N,) over the trials of a class on resamples, from sums of each cluster."""
+        """Means (R,) of values (N,) over the trials of a class on resamples, from sums of each
+        cluster.
+        """
         n_clusters = sum(self.drawn.sizes)
         sums = np.bincount(self.drawn.cluster, np.where(of_class, values, 0.0), n_clusters)
         sizes = np.bincount(self.drawn.cluster, of_class, n_clusters)
@@ -242,7 +289,9 @@ def direction(bonafide: Interval, spoof: Interval) -> str:
     >>> direction(Interval(-1.0, -1.5, -0.5), Interval(0.1, -0.2, 0.4))
     'bona fide toward spoof'
     """
-    moved_bonafide, moved_spoof = (1 if one.low > 0 else -1 if one.high < 0 else 0 for one in (bonafide, spoof))
+    moved_bonafide, moved_spoof = (
+        1 if one.low > 0 else -1 if one.high < 0 else 0 for one in (bonafide, spoof)
+    )
     return {
         (-1, -1): "all toward spoof",
         (1, 1): "all toward bona fide",
@@ -256,7 +305,9 @@ def direction(bonafide: Interval, spoof: Interval) -> str:
     }[moved_bonafide, moved_spoof]
 
 
-def _ends(name: str, interval: Interval, scale: float = 1.0, plain: bool = False) -> dict[str, float]:
+def _ends(
+    name: str, interval: Interval, scale: float = 1.0, plain: bool = False
+) -> dict[str, float]:
     before = "" if plain else f"{name}_"
     ends = {name: interval.value, f"{before}low": interval.low, f"{before}high": interval.high}
     return {key: scale * value for key, value in ends.items()}
@@ -274,4 +325,7 @@ def _scores(head: AnyHead, cache: Cache, table: pd.DataFrame) -> Iterator[Rates]
             yield np.asarray(head.score(cache.frames([name], head.layers)[0]), np.float64)
         return
     for first in range(0, len(table), ROWS_AT_ONCE):
-        yield np.asarray(head.score(cache.pooled(head.layers, table.iloc[first : first + ROWS_AT_ONCE])), np.float64)
+        yield np.asarray(
+            head.score(cache.pooled(head.layers, table.iloc[first : first + ROWS_AT_ONCE])),
+            np.float64,
+        )

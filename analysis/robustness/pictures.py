@@ -17,7 +17,8 @@ MOST_CURVES = 7
 
 
 def robustness_map(found: RobustnessTable, ax: Axes | None = None) -> Axes:
-    """EER (%) of the clean-trained linear probe by layer (across) and condition (down), its rise in points below.
+    """EER (%) of the clean-trained linear probe by layer (across) and condition (down), its rise in
+    points below.
 
     A rise whose 95 % interval leaves 0 out is marked with `*`.
 
@@ -29,12 +30,21 @@ def robustness_map(found: RobustnessTable, ax: Axes | None = None) -> Axes:
     check_few(len(order))
     rows = found.layers
     rates = rows.pivot(index="condition", columns="at", values="eer").loc[order]
-    texts = rows.assign(text=rows.apply(_cell, axis=1)).pivot(index="condition", columns="at", values="text")
-    ax = ax or new_axes(1.9 + 0.42 * len(order), max(8.0, 2.6 + 0.6 * len(rates.columns)), by_text=True)
-    note = layer_map(rates.set_axis([short(name) for name in order]), ax, "EER on eval (%)", texts.loc[order])
+    texts = rows.assign(text=rows.apply(_cell, axis=1)).pivot(
+        index="condition", columns="at", values="text"
+    )
+    ax = ax or new_axes(
+        1.9 + 0.42 * len(order), max(8.0, 2.6 + 0.6 * len(rates.columns)), by_text=True
+    )
+    note = layer_map(
+        rates.set_axis([short(name) for name in order]), ax, "EER on eval (%)", texts.loc[order]
+    )
     told = "\nbelow an EER: its rise in points, * if the interval leaves 0 out"
     has_rises = any("\n" in text.get_text() for text in ax.texts)
-    ax.set(xlabel=f"layer (0 = input of the first block){told if has_rises else ''}", ylabel="condition")
+    ax.set(
+        xlabel=f"layer (0 = input of the first block){told if has_rises else ''}",
+        ylabel="condition",
+    )
     label(ax, [found.run], "eval", "Trained on clean audio", below=54, notes=[note])
     return ax
 
@@ -53,7 +63,8 @@ def snr_kinds(found: RobustnessTable) -> list[str]:
 
 
 def snr_curve(found: RobustnessTable, kind: str, ax: Axes | None = None) -> Axes:
-    """EER (%) of linear probes against the SNR in dB, clean at the right end; up to seven layers at even distances.
+    """EER (%) of linear probes against the SNR in dB, clean at the right end; up to seven layers at
+    even distances.
 
     Args:
         found: of `measure`, or of `read_robustness`.
@@ -64,12 +75,18 @@ def snr_curve(found: RobustnessTable, kind: str, ax: Axes | None = None) -> Axes
         ProbeError: the kind is not there at two SNRs.
     """
     if kind not in snr_kinds(found):
-        raise ProbeError(f"{kind}: is not there at two SNRs. Expected one of {', '.join(snr_kinds(found)) or 'none'}")
+        raise ProbeError(
+            f"{kind}: is not there at two SNRs. Expected one of "
+            f"{', '.join(snr_kinds(found)) or 'none'}"
+        )
     rows = found.layers[found.layers["kind"] == kind].sort_values("snr_db")
     clean = found.layers[found.layers["condition"] == CLEAN].set_index("at")[["eer", "low", "high"]]
     layers = sorted(rows["at"].unique())
     chosen = found.run.record.finding.layer
-    few = {layers[i] for i in np.linspace(0, len(layers) - 1, min(MOST_CURVES, len(layers))).round().astype(int)}
+    few = {
+        layers[i]
+        for i in np.linspace(0, len(layers) - 1, min(MOST_CURVES, len(layers))).round().astype(int)
+    }
     ratios = sorted(rows["snr_db"].unique())
     places = dict(zip(ratios, range(len(ratios)), strict=True))
     ax = ax or new_axes()

@@ -16,7 +16,16 @@ from probing.augmentation.smoothing import Smoothing
 from probing.robustness import Condition
 
 RISES = ("eer", "low", "high", "rise", "rise_low", "rise_high")
-OF_ATTACKS = ("source_head", "judge", "judge_head", "attack", "access", "smooth", "n_bonafide", "n_spoof")
+OF_ATTACKS = (
+    "source_head",
+    "judge",
+    "judge_head",
+    "attack",
+    "access",
+    "smooth",
+    "n_bonafide",
+    "n_spoof",
+)
 
 
 def read_robustness(run: LoadedRun, folder: Path) -> RobustnessTable:
@@ -25,11 +34,18 @@ def read_robustness(run: LoadedRun, folder: Path) -> RobustnessTable:
     Raises:
         ProbeError: it is missing, or damaged.
     """
-    table = read_table(folder / "robustness.csv", (*RISES, "experiment", "condition", "kind", "at", "snr_db"))
+    table = read_table(
+        folder / "robustness.csv", (*RISES, "experiment", "condition", "kind", "at", "snr_db")
+    )
     table["snr_db"] = table["snr_db"].astype(float)
     heard = table[table["condition"] != CLEAN].drop_duplicates("condition")
     conditions = tuple(
-        Condition(row.condition, row.condition, row.kind, None if pd.isna(row.snr_db) else float(row.snr_db))
+        Condition(
+            row.condition,
+            row.condition,
+            row.kind,
+            None if pd.isna(row.snr_db) else float(row.snr_db),
+        )
         for row in heard.itertuples()
     )
     return RobustnessTable(run, conditions, table)
@@ -46,9 +62,13 @@ def read_attacks(run: LoadedRun, folder: Path, about: Mapping[str, Any]) -> Atta
     try:
         smoothing = Smoothing(int(about["smooth"]), about["noise_snr"])
         names = tuple(map(str, about["names"]))
-        return Attacks(run, names, table, trials, {}, smoothing, bool(about["adaptive"]), about["cost"])
+        return Attacks(
+            run, names, table, trials, {}, smoothing, bool(about["adaptive"]), about["cost"]
+        )
     except (ProbeError, ValueError, KeyError, TypeError) as error:
-        raise ProbeError(f"{folder}: its record cannot be read ({error}). Run probe attack again") from None
+        raise ProbeError(
+            f"{folder}: its record cannot be read ({error}). Run probe attack again"
+        ) from None
 
 
 def read_table(path: Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:
@@ -57,15 +77,21 @@ def read_table(path: Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:
     Raises:
         ProbeError: there is none, or not with these columns.
     """
-    texts = dict.fromkeys(("utterance_id", "condition", "kind", "judge", "attack", "source", "speaker"), str)
+    texts = dict.fromkeys(
+        ("utterance_id", "condition", "kind", "judge", "attack", "source", "speaker"), str
+    )
     try:
         table = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""])
         if missing := sorted({*columns} - {*table}):
             raise ValueError(f"no column {missing[0]}")
     except (OSError, ValueError) as error:
-        raise ProbeError(f"{path}: cannot be read ({error}). Run the command that wrote it again") from None
+        raise ProbeError(
+            f"{path}: cannot be read ({error}). Run the command that wrote it again"
+        ) from None
     words = [name for name in table if not pd.api.types.is_numeric_dtype(table[name])]
-    empty = [name for name in ("source", "source_head", "access", "method", "direction") if name in table]
+    empty = [
+        name for name in ("source", "source_head", "access", "method", "direction") if name in table
+    ]
     names = list(dict.fromkeys([*words, *empty]))
     table[names] = table[names].astype(object).fillna("")
     return table

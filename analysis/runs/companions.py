@@ -1,4 +1,6 @@
-"""Companions: folders with what further commands found about a run, each with a record of the run that it is of."""
+"""Companions: folders with what further commands found about a run, each with a record of the run
+that it is of.
+"""
 
 from __future__ import annotations
 
@@ -21,19 +23,35 @@ KINDS = ("robustness", "exits", "attack")  # as the commands that make them
 
 
 def companion_folder(run: Path, kind: str) -> Path:
-    """Where a companion of a run is if nothing else was said: `NAME.robustness` beside `NAME.run`."""
+    """Where a companion of a run is if nothing else was said: `NAME.robustness` beside
+    `NAME.run`.
+    """
     named = run if run.name not in ("", "..") else run.resolve()
     return named.with_name(f"{named.name.removesuffix('.run')}.{kind}")
 
 
-def write_about(folder: Path, kind: str, run: Run, corpus: str, more: Mapping[str, Any] | None = None) -> None:
-    """Write the record of a companion into its folder: its kind, the run with its id, the corpus, and what else."""
-    about = {"kind": kind, "run": _name(run), "run_id": run_id(run), "corpus": corpus, **(more or {})}
-    (folder / ABOUT).write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+def write_about(
+    folder: Path, kind: str, run: Run, corpus: str, more: Mapping[str, Any] | None = None
+) -> None:
+    """Write the record of a companion into its folder: its kind, the run with its id, the corpus,
+    and what else.
+    """
+    about = {
+        "kind": kind,
+        "run": _name(run),
+        "run_id": run_id(run),
+        "corpus": corpus,
+        **(more or {}),
+    }
+    (folder / ABOUT).write_text(
+        json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
 
 
 def run_id(run: Run) -> str:
-    """What tells a run from every other, wherever its folder stands: of its record, which has the sums of its files."""
+    """What tells a run from every other, wherever its folder stands: of its record, which has the
+    sums of its files.
+    """
     return sha256((run.folder / RECORD).read_bytes()).hexdigest()[:16]
 
 
@@ -55,13 +73,15 @@ class Companion:
         try:
             about = read_json(folder / ABOUT)
             kind = about["kind"]
-            if kind not in KINDS or not all(isinstance(about[name], str) for name in ("run", "run_id", "corpus")):
+            if kind not in KINDS or not all(
+                isinstance(about[name], str) for name in ("run", "run_id", "corpus")
+            ):
                 raise ValueError(f"{ABOUT} is none that was written")
         except (OSError, ValueError, KeyError, TypeError) as error:
             made = ", ".join(f"probe {one}" for one in KINDS)
             raise ProbeError(
-                f"{folder}: no folder that says which run it is of ({error}). Make one with {made}; one of an earlier "
-                "version again"
+                f"{folder}: no folder that says which run it is of ({error}). Make one with "
+                f"{made}; one of an earlier version again"
             ) from None
         return cls(kind, folder, about)
 
@@ -72,7 +92,8 @@ def companions_of(
     """The companions of runs: those given, and of other kinds those where commands put them.
 
     Returns:
-        Of each run its companions in the order of KINDS; and of each why a folder beside it was left out, a line each.
+        Of each run its companions in the order of KINDS; and of each why a folder beside it was
+        left out, a line each.
 
     Raises:
         ProbeError: a folder given is none, is of another run, or is there twice.
@@ -84,12 +105,14 @@ def companions_of(
         if one.about["run_id"] not in ids:
             names = ", ".join(map(_name, runs))
             raise ProbeError(
-                f"{folder}: is of another run, {one.about['run']} {one.about['run_id']}, not of {names} "
-                f"{', '.join(ids)}. Make it of this one: probe {one.kind}"
+                f"{folder}: is of another run, {one.about['run']} {one.about['run_id']}, not of "
+                f"{names} {', '.join(ids)}. Make it of this one: probe {one.kind}"
             )
         mine = found[ids.index(one.about["run_id"])]
         if one.kind in mine:
-            raise ProbeError(f"{folder}: {mine[one.kind].folder} is of the same run and kind. Give one of them")
+            raise ProbeError(
+                f"{folder}: {mine[one.kind].folder} is of the same run and kind. Give one of them"
+            )
         mine[one.kind] = one
     left_out: list[list[str]] = [[] for _ in runs]
     for run, known, mine, lines in zip(runs, ids, found, left_out, strict=True):
@@ -100,10 +123,15 @@ def companions_of(
             try:
                 one = Companion.read(place)
             except ProbeError:
-                lines.append(f"{place.name} does not say which run it is of: left out. Make it again: probe {kind}")
+                lines.append(
+                    f"{place.name} does not say which run it is of: "
+                    f"left out. Make it again: probe {kind}"
+                )
                 continue
             if (one.kind, one.about["run_id"]) != (kind, known):
-                lines.append(f"{place.name} is of another run: left out. Make it again: probe {kind}")
+                lines.append(
+                    f"{place.name} is of another run: left out. Make it again: probe {kind}"
+                )
             else:
                 mine[kind] = one
     return [[mine[kind] for kind in KINDS if kind in mine] for mine in found], left_out

@@ -1,9 +1,11 @@
-"""Several backbones on the same trials: paired tests, a ranking with intervals, and what the accuracy costs.
+"""Several backbones on the same trials: paired tests, a ranking with intervals, and what the
+accuracy costs.
 
-Every figure is of the run's linear probe at the layer chosen on dev, or of a head at full depth, on the same eval
-trials and the same bootstrap resamples (paired). A difference is tested at two sides by Student's t over its standard
-error on resamples; p-values of all pairs are adjusted by Holm's procedure (Holm 1979), so that the chance of any false
-difference is at most 5 %. The rank of a backbone is counted anew in every resample.
+Every figure is of the run's linear probe at the layer chosen on dev, or of a head at full depth, on
+the same eval trials and the same bootstrap resamples (paired). A difference is tested at two sides
+by Student's t over its standard error on resamples; p-values of all pairs are adjusted by Holm's
+procedure (Holm 1979), so that the chance of any false difference is at most 5 %. The rank of a
+backbone is counted anew in every resample.
 """
 
 from __future__ import annotations
@@ -32,8 +34,8 @@ if TYPE_CHECKING:
 
 LEVEL = 0.05
 LEGEND = (
-    "layer: chosen on dev; GMAC: 10^9 multiply-accumulates for 4 s of audio, up to that layer; enough: the depth shown "
-    "to be not worse than all layers"
+    "layer: chosen on dev; GMAC: 10^9 multiply-accumulates for 4 s of audio, up to that layer; "
+    "enough: the depth shown to be not worse than all layers"
 )
 
 
@@ -42,12 +44,13 @@ class Comparison:
     """What was found about several runs.
 
     runs: those compared. head: whose scores: `linear` or a head.
-    table: one row a run, the best first: layers, best_layer (chosen on dev), relative_depth, eer (or the metric of
-        another target), low, high (%), rank, rank_low, rank_high, best (share of resamples where it is the best, %),
-        gmacs (10^9 multiply-accumulates for 4 s of audio up to the best layer), depth_needed (of the run's finding on
-        depth; missing where none was shown), gmacs_needed (up to that depth), gmacs_whole, cache.
-    pairs: one row a pair: first, second, difference (EER of the first less that of the second, points), low, high, p,
-        p_adjusted, shown.
+    table: one row a run, the best first: layers, best_layer (chosen on dev), relative_depth, eer
+        (or the metric of another target), low, high (%), rank, rank_low, rank_high, best (share of
+        resamples where it is the best, %), gmacs (10^9 multiply-accumulates for 4 s of audio up to
+        the best layer), depth_needed (of the run's finding on depth; missing where none was shown),
+        gmacs_needed (up to that depth), gmacs_whole, cache.
+    pairs: one row a pair: first, second, difference (EER of the first less that of the second,
+        points), low, high, p, p_adjusted, shown.
     """
 
     runs: Runs
@@ -76,33 +79,53 @@ class Comparison:
         if len(tied) > 1:
             where = "; ".join(f"{row.name} at {self._where(row)}" for row in tied)
             among = "both backbones" if n == len(tied) == 2 else f"{len(tied)} of {n}"
-            rest = "" if len(tied) == n else f", which is the {highest}; {self._followed(len(tied))}"
-            return f"The {called} of {among} on {corpus} is the same, {self._interval(best)}: {where}{rest}."
+            rest = (
+                "" if len(tied) == n else f", which is the {highest}; {self._followed(len(tied))}"
+            )
+            return (
+                f"The {called} of {among} on {corpus} is the same, "
+                f"{self._interval(best)}: {where}{rest}."
+            )
         return (
-            f"{best.name} has the {highest} {called} of {n} on {corpus}: "
-            f"{self._interval(best)} at {self._where(best)}, {highest} in {best['best']:.0f} % of resamples; "
-            f"{self._followed(1)}."
+            f"{best.name} has the {highest} {called} of {n} on {corpus}: {self._interval(best)} "
+            f"at {self._where(best)}, {highest} in "
+            f"{best['best']:.0f} % of resamples; {self._followed(1)}."
         )
 
     def _followed(self, place: int) -> str:
         """Who comes next in the table, with all that have the same figure."""
         name, row = self.metric.name, self.table.iloc[place]
-        equal = [str(one.name) for _, one in self.table.iloc[place:].iterrows() if _is_tie(one[name], row[name])]
-        who = f"{equal[0]} follows" if len(equal) == 1 else f"{', '.join(equal[:-1])} and {equal[-1]} follow"
+        equal = [
+            str(one.name)
+            for _, one in self.table.iloc[place:].iterrows()
+            if _is_tie(one[name], row[name])
+        ]
+        who = (
+            f"{equal[0]} follows"
+            if len(equal) == 1
+            else f"{', '.join(equal[:-1])} and {equal[-1]} follow"
+        )
         return f"{who} with {self._interval(row)}"
 
     @property
     def _shown(self) -> str:
         shown = self.pairs[self.pairs["shown"]]
         if shown.empty:
-            return "No difference is shown: any of them may be chance (paired bootstrap, Holm's adjustment)."
+            return (
+                "No difference is shown: any of them may be chance "
+                "(paired bootstrap, Holm's adjustment)."
+            )
         above = "above" if self.metric.higher_is_better else "below"
-        told = [f"{row.first} {above} {row.second} by {self._gain(row)}" for row in shown.itertuples()]
+        told = [
+            f"{row.first} {above} {row.second} by {self._gain(row)}" for row in shown.itertuples()
+        ]
         rest = len(self.pairs) - len(shown)
         return f"Shown: {'; '.join(told)}{f'; {rest} other pairs may be chance' if rest else ''}."
 
     def _interval(self, row: pd.Series[Any]) -> str:
-        value, low, high = (row[name] / self.metric.scale for name in (self.metric.name, "low", "high"))
+        value, low, high = (
+            row[name] / self.metric.scale for name in (self.metric.name, "low", "high")
+        )
         return self.metric.interval(value, low, high)
 
     def _gain(self, row: Any) -> str:
@@ -157,7 +180,11 @@ class Comparison:
                     f"by ({self.metric.step})" if self.metric.step else "by": number(value),
                     "95 %": f"{number(low)} .. {number(high)}",
                     "p (Holm)": f"{row.p_adjusted:.2g}",
-                    "": "shown" if row.shown else "the same" if _is_tie(value, 0.0) else "may be chance",
+                    "": "shown"
+                    if row.shown
+                    else "the same"
+                    if _is_tie(value, 0.0)
+                    else "may be chance",
                 }
             )
         return pd.DataFrame(rows)
@@ -186,7 +213,8 @@ class Comparison:
     def _repr_html_(self) -> str:
         return (
             f"<p>{html.escape(self.sentence)}</p>{self.ranked.to_html()}<p>{html.escape(LEGEND)}</p>"
-            f"<p>Paired differences of {html.escape(self.metric.called)}</p>{self.differences.to_html(index=False)}"
+            "<p>Paired differences of "
+            f"{html.escape(self.metric.called)}</p>{self.differences.to_html(index=False)}"
         )
 
 
@@ -202,9 +230,11 @@ def compare(
 
     Args:
         runs: two or more runs or their folders; or one folder with runs in it.
-        head: `linear`, the probe at the layer chosen on dev; or a head that every run has, at full depth.
+        head: `linear`, the probe at the layer chosen on dev; or a head that every run has, at full
+            depth.
         corpus: of those evaluated on, the one to compare on; default the first.
-        resamples: of the bootstrap; default as many as those of the first run, whose intervals are then the same.
+        resamples: of the bootstrap; default as many as those of the first run, whose intervals are
+            then the same.
         seed: of the bootstrap; likewise.
 
     Raises:
@@ -216,7 +246,10 @@ def compare(
     """
     runs = load_many(runs, corpus)
     if len(runs) < 2:
-        raise ProbeError(f"{len(runs)} run: expected two or more to compare. Sweep another backbone on the same corpus")
+        raise ProbeError(
+            f"{len(runs)} run: expected two or more to compare. "
+            "Sweep another backbone on the same corpus"
+        )
     for run in runs[1:]:
         check_comparable(runs[0], run, head)
     options = runs[0].record.options
@@ -242,7 +275,9 @@ def _is_tie(first: float, second: float) -> bool:
 
 
 def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """p-values (M,) adjusted by Holm's procedure: the i-th smallest times M - i, made non-decreasing, at most 1."""
+    """p-values (M,) adjusted by Holm's procedure: the i-th smallest times M - i, made
+    non-decreasing, at most 1.
+    """
     order = np.argsort(p, kind="stable")
     stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
     adjusted = np.empty_like(p)
@@ -257,7 +292,9 @@ def _system(run: LoadedRun, head: str) -> str:
     return f"{head}-depth-{run.n_blocks:02d}"
 
 
-def _table(runs: Runs, rates: NDArray[np.float64], resampled: NDArray[np.float64], drawn: Resamples) -> pd.DataFrame:
+def _table(
+    runs: Runs, rates: NDArray[np.float64], resampled: NDArray[np.float64], drawn: Resamples
+) -> pd.DataFrame:
     task = runs[0].task
     scale = task.metric.scale
     losses = task.metric.loss(1) * resampled
@@ -270,7 +307,8 @@ def _table(runs: Runs, rates: NDArray[np.float64], resampled: NDArray[np.float64
     for run, rate, sample, rank, share in zip(runs, rates, resampled, order, first, strict=True):
         interval = task.interval(rate, sample, drawn)
         layer = run.record.finding.layer
-        finding = run.record.depth_finding if run.corpus == run.corpora[0] else None  # it is about that one
+        # it is about that one
+        finding = run.record.depth_finding if run.corpus == run.corpora[0] else None
         needed = finding.depth if finding else None
         gmacs = run.costs.set_index("depth")["gmacs"].to_dict()
         rows.append(
@@ -292,7 +330,9 @@ def _table(runs: Runs, rates: NDArray[np.float64], resampled: NDArray[np.float64
                 "cache": run.record.cache,
             }
         )
-    return pd.DataFrame(rows, index=pd.Index(runs.names, name="backbone")).astype({"depth_needed": "Int64"})
+    return pd.DataFrame(rows, index=pd.Index(runs.names, name="backbone")).astype(
+        {"depth_needed": "Int64"}
+    )
 
 
 def _pairs(
@@ -311,9 +351,12 @@ def _pairs(
         second = names.index(two)
         differences = resampled[first] - resampled[second]
         interval = task.difference(rates[first] - rates[second], differences, drawn)
-        row = {"first": one, "second": two, "difference": scale * interval.value + 0.0}  # no negative zero
+        # no negative zero
+        row = {"first": one, "second": two, "difference": scale * interval.value + 0.0}
         p = difference_p(interval.value, differences, drawn)
-        rows.append({**row, "low": scale * interval.low + 0.0, "high": scale * interval.high + 0.0, "p": p})
+        rows.append(
+            {**row, "low": scale * interval.low + 0.0, "high": scale * interval.high + 0.0, "p": p}
+        )
     table = pd.DataFrame(rows)
     table["p_adjusted"] = holm(table["p"].to_numpy())
     table["shown"] = table["p_adjusted"] < LEVEL

@@ -1,4 +1,6 @@
-"""Kinds of folders that this project writes: a command that is given another than it takes says what it was given."""
+"""Kinds of folders that this project writes: a command that is given another than it takes says
+what it was given.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +32,9 @@ def kind_of(path: Path) -> str | None:
 
 
 def expect(path: str | Path, *kinds: str) -> None:
-    """Raise ProbeError where a path is none of the kinds of folder expected: what it is, and what takes that."""
+    """Raise ProbeError where a path is none of the kinds of folder expected: what it is, and what
+    takes that.
+    """
     if kind_of(Path(path)) in kinds:
         return
     refuse_other(path, *kinds)
@@ -43,10 +47,14 @@ def expect(path: str | Path, *kinds: str) -> None:
 
 
 def refuse_other(path: str | Path, *kinds: str) -> None:
-    """Raise ProbeError where a path is another kind of folder than those expected; there may be nothing yet."""
+    """Raise ProbeError where a path is another kind of folder than those expected; there may be
+    nothing yet.
+    """
     found = kind_of(Path(path))
     if found is not None and found not in kinds:
-        raise ProbeError(f"{path}: {found}, not {' or '.join(kinds)}. {TAKEN_BY[found].format(quoted(path))}")
+        raise ProbeError(
+            f"{path}: {found}, not {' or '.join(kinds)}. {TAKEN_BY[found].format(quoted(path))}"
+        )
 
 
 def expect_runs(paths: Sequence[Path]) -> None:
@@ -61,7 +69,9 @@ def expect_runs(paths: Sequence[Path]) -> None:
 
 
 def expect_file(path: Path) -> None:
-    """Raise ProbeError where a score file was expected and there is none, or a folder, with the score files in it."""
+    """Raise ProbeError where a score file was expected and there is none, or a folder, with the
+    score files in it.
+    """
     if kind_of(path) in (CACHE, EXPORT):
         refuse_other(path, "a score file")
     if path.is_dir():
@@ -69,4 +79,7 @@ def expect_file(path: Path) -> None:
         advice = f"Name a file of it, as {quoted(found[0])}" if found else "Name a file"
         raise ProbeError(f"{path}: {kind_of(path) or 'a folder'}, not a score file. {advice}")
     if not path.exists():
-        raise ProbeError(f"{path}: no such file. Expected a score file, as probe score and probe sweep write them")
+        raise ProbeError(
+            f"{path}: no such file. Expected a score file, as "
+            "probe score and probe sweep write them"
+        )

@@ -27,11 +27,13 @@ PARTS = ("train", "dev", "eval")
 class LoadedRun(Run):
     """A run with its figures as tidy frames; EER, its interval and shares are in per cent.
 
-    Of another target than bona fide against spoof, the metric of the findings stands for EER, under its own name.
+    Of another target than bona fide against spoof, the metric of the findings stands for EER, under
+    its own name.
 
     Attributes:
         folder, record (run.json), results (every figure, as on disk, 0 to 1).
-        corpus: of those evaluated on, the one whose figures the frames hold; default that of the findings.
+        corpus: of those evaluated on, the one whose figures the frames hold; default that of the
+            findings.
 
     Raises:
         ProbeError: there is no run in the folder, or it was not evaluated on the corpus.
@@ -48,18 +50,26 @@ class LoadedRun(Run):
         return self.record.caches["train"].corpus
 
     def part(self, split: str) -> str:
-        """What the record and the score files call a split: `eval`, or `eval.CORPUS` of a further corpus."""
-        return split if split == "dev" or self.corpus == self.corpora[0] else f"{split}.{self.corpus}"
+        """What the record and the score files call a split: `eval`, or `eval.CORPUS` of a further
+        corpus.
+        """
+        return (
+            split if split == "dev" or self.corpus == self.corpora[0] else f"{split}.{self.corpus}"
+        )
 
     @property
     def utterances(self) -> dict[str, int]:
-        """A number for train, dev and eval (of this corpus) that tells one set of utterances from another."""
+        """A number for train, dev and eval (of this corpus) that tells one set of utterances from
+        another.
+        """
         known = self.record.utterances
         return {name: known[self.part(name) if name == "eval" else name] for name in PARTS}
 
     @cached_property
     def cache(self) -> Cache | None:
-        """The cache that the probes were trained on: where it was, or beside the run; None where it is not there."""
+        """The cache that the probes were trained on: where it was, or beside the run; None where it
+        is not there.
+        """
         try:
             return find_cache(self, "train")
         except CacheMissing:
@@ -67,20 +77,26 @@ class LoadedRun(Run):
 
     @cached_property
     def layers(self) -> pd.DataFrame:
-        """Linear probes, one row a layer and split: relative_depth (layer / L), eer, low, high, strength, shuffled."""
+        """Linear probes, one row a layer and split: relative_depth (layer / L), eer, low, high,
+        strength, shuffled.
+        """
         rows = self._rows("layer")
         of_control = self._rows("shuffled-labels").groupby(["split", "layer"])[self.metric.name]
         shuffled = of_control.mean().rename("shuffled")
-        table = rows[["split", "layer", *self._columns, "strength"]].join(shuffled, on=["split", "layer"])
+        table = rows[["split", "layer", *self._columns, "strength"]].join(
+            shuffled, on=["split", "layer"]
+        )
         table.insert(2, "relative_depth", table["layer"].astype(float) / max(self.n_blocks, 1))
         return table.sort_values(["split", "layer"], ignore_index=True)
 
     @cached_property
     def layers_at_once(self) -> pd.DataFrame:
-        """What holds for all linear probes at once, on eval of the first corpus; no rows in runs of earlier versions.
+        """What holds for all linear probes at once, on eval of the first corpus; no rows in runs of
+        earlier versions.
 
-        Columns: layer; low, high of the metric; excess over the layer chosen on dev with excess_low, excess_high,
-        paired, above 0 if the layer is worse (its own: 0); better_than_chance, empty if chance is not known.
+        Columns: layer; low, high of the metric; excess over the layer chosen on dev with
+        excess_low, excess_high, paired, above 0 if the layer is worse (its own: 0);
+        better_than_chance, empty if chance is not known.
         """
         scale = self.metric.scale
         band, excess = (
@@ -99,7 +115,9 @@ class LoadedRun(Run):
 
     @cached_property
     def depths(self) -> pd.DataFrame:
-        """Heads on layers 1..k, mean over seeds, one row a head, depth and split: relative_depth, eer, low, high."""
+        """Heads on layers 1..k, mean over seeds, one row a head, depth and split: relative_depth,
+        eer, low, high.
+        """
         rows = self._rows("depth")
         table = rows.loc[rows["seed"].isna(), ["head", "split", "depth", *self._columns]]
         table.insert(3, "relative_depth", table["depth"].astype(float) / max(self.n_blocks, 1))
@@ -107,9 +125,11 @@ class LoadedRun(Run):
 
     @cached_property
     def contributions(self) -> pd.DataFrame:
-        """What layers contribute to heads of full depth: head, metric, condition, layer, value, low, high over seeds.
+        """What layers contribute to heads of full depth: head, metric, condition, layer, value,
+        low, high over seeds.
 
-        Metrics are those of `probing.sweep.contributions`; EERs are in per cent. low and high are the range over seeds.
+        Metrics are those of `probing.sweep.contributions`; EERs are in per cent. low and high are
+        the range over seeds.
         """
         rows = self.results[self.results["experiment"] == "contribution"]
         groups = rows.groupby(["head", "metric", "condition", "layer"])["value"]
@@ -120,7 +140,9 @@ class LoadedRun(Run):
 
     @cached_property
     def controls(self) -> pd.DataFrame:
-        """What a probe gets without knowing anything: trivial features, and shuffled labels as a range over layers."""
+        """What a probe gets without knowing anything: trivial features, and shuffled labels as a
+        range over layers.
+        """
         name = self.metric.name
         trivial = self._rows("trivial-features")[["experiment", "split", *self._columns]]
         shuffled = self._rows("shuffled-labels").groupby(["experiment", "split"])[name]
@@ -130,15 +152,19 @@ class LoadedRun(Run):
 
     @cached_property
     def costs(self) -> pd.DataFrame:
-        """What the backbone costs at each depth for 4 s of audio; no rows where that was not measured.
+        """What the backbone costs at each depth for 4 s of audio; no rows where that was not
+        measured.
 
-        Columns: depth, million_parameters, gmacs (10^9 multiply-accumulates), latency_ms, saved (% of the whole).
+        Columns: depth, million_parameters, gmacs (10^9 multiply-accumulates), latency_ms, saved (%
+        of the whole).
         """
         rows = self.results[self.results["experiment"] == "cost"]
         table = rows.pivot(index="depth", columns="metric", values="value").reindex(
             columns=["parameters", "macs", "latency_ms"]
         )
-        table = table.rename_axis(columns=None).reset_index().sort_values("depth", ignore_index=True)
+        table = (
+            table.rename_axis(columns=None).reset_index().sort_values("depth", ignore_index=True)
+        )
         macs = table["macs"].astype(float)
         return pd.DataFrame(
             {
@@ -150,28 +176,32 @@ class LoadedRun(Run):
             }
         )
 
-    def by(self, column: str = "attack", split: str = "eval", resamples: int | None = None) -> pd.DataFrame:
-        """EER of the linear probes by layer and by a condition, with 95 % intervals over what the run's are over.
+    def by(
+        self, column: str = "attack", split: str = "eval", resamples: int | None = None
+    ) -> pd.DataFrame:
+        """EER of the linear probes by layer and by a condition, with 95 % intervals over what the
+        run's are over.
 
-        Those of a sweep that reports `by` are given as they are; others are computed from the scores.
+        Those of a sweep that reports `by` are given as they are; others are computed from the
+        scores.
 
         Args:
-            column: `attack`, or any column of the corpus such as `codec`; see `probing.metrics.decomposition` for which
-                trials make up a condition.
+            column: `attack`, or any column of the corpus such as `codec`; see
+                `probing.metrics.decomposition` for which trials make up a condition.
             split: `eval` or `dev`.
             resamples: of the bootstrap; default as many as the run's.
 
         Returns:
-            condition, layer, eer, low, high, n_bonafide, n_spoof; the condition `pooled` first. Conditions with fewer
-            than 5 trials of a class are left out.
+            condition, layer, eer, low, high, n_bonafide, n_spoof; the condition `pooled` first.
+            Conditions with fewer than 5 trials of a class are left out.
 
         Raises:
             ProbeError: the corpus has no such column.
         """
         if not self.task.is_spoofing:
             raise ProbeError(
-                f"{self.folder}: its target is {self.task.target}. Expected a run of bona fide against spoof, as "
-                "figures by condition are made of both classes"
+                f"{self.folder}: its target is {self.task.target}. Expected a run of bona fide "
+                "against spoof, as figures by condition are made of both classes"
             )
         known = self._swept_by(column, split)
         if len(known):
@@ -181,8 +211,14 @@ class LoadedRun(Run):
         name = "linear-layer-{:02d}"
         trials = self.trials(name.format(layers[0]), self.part(split))
         if column not in trials:
-            told = [name for name in trials if name not in ("utterance_id", "path", "label", "score", "split")]
-            raise ProbeError(f"{self.folder}: no column {column!r}. Expected one of {', '.join(told)}")
+            told = [
+                name
+                for name in trials
+                if name not in ("utterance_id", "path", "label", "score", "split")
+            ]
+            raise ProbeError(
+                f"{self.folder}: no column {column!r}. Expected one of {', '.join(told)}"
+            )
         scores = {layers[0]: trials["score"].to_numpy()}
         for layer in layers[1:]:
             scores[layer] = self.trials(name.format(layer), self.part(split))["score"].to_numpy()
@@ -195,12 +231,17 @@ class LoadedRun(Run):
                 few = condition[column] != POOLED and too_few(chosen["label"])
                 if bonafide.all() or not bonafide.any() or few:
                     continue
-                # the trials of every layer are the same, in the same order, and so are their resamples
-                drawn = draw(bonafide, self.clusters(chosen), n=resamples, seed=self.record.options.seed)
+                # the trials of every layer are the same, in the same order, and so are their
+                # resamples
+                drawn = draw(
+                    bonafide, self.clusters(chosen), n=resamples, seed=self.record.options.seed
+                )
                 counts = {"n_bonafide": int(bonafide.sum()), "n_spoof": int((~bonafide).sum())}
                 for layer in layers:
                     own = scores[layer][chosen.index]
-                    interval = rate_interval(eer(bonafide, own), eer_resamples(bonafide, own, drawn), drawn)
+                    interval = rate_interval(
+                        eer(bonafide, own), eer_resamples(bonafide, own, drawn), drawn
+                    )
                     values = 100 * np.array([interval.value, interval.low, interval.high])
                     row = dict(zip(EER, values, strict=True))
                     rows.append({"condition": condition[column], "layer": layer, **row, **counts})
@@ -215,7 +256,9 @@ class LoadedRun(Run):
 
     @property
     def summary(self) -> pd.Series[str]:
-        """The run on one line: backbone, corpus, layers, the layer chosen on dev with its eval EER, controls."""
+        """The run on one line: backbone, corpus, layers, the layer chosen on dev with its eval EER,
+        controls.
+        """
         found = self.record.finding
         metric = self.metric
         depth = self.record.depth_finding
@@ -225,7 +268,9 @@ class LoadedRun(Run):
                 "corpus": self.corpora[0],
                 "layers": f"0..{self.n_blocks}",
                 "best layer (dev)": str(found.layer),
-                f"eval {metric.called}": metric.interval(found.best.value, found.best.low, found.best.high),
+                f"eval {metric.called}": metric.interval(
+                    found.best.value, found.best.low, found.best.high
+                ),
                 "trivial features": metric.text(found.trivial.value),
                 "shuffled labels": metric.text(found.shuffled),
                 "layers enough": str(depth.depth or "none shown") if depth else "not asked",
@@ -236,7 +281,9 @@ class LoadedRun(Run):
         )
 
     def _swept_by(self, column: str, split: str) -> pd.DataFrame:
-        """The rows of a sweep that reports `by`, the pooled ones first; none where it was not asked for."""
+        """The rows of a sweep that reports `by`, the pooled ones first; none where it was not asked
+        for.
+        """
         if split == "dev":
             return pd.DataFrame()
         rows = self._rows("by-condition")
@@ -252,7 +299,9 @@ class LoadedRun(Run):
         table = pd.concat([of_all, rows], ignore_index=True)[["condition", "layer", *EER]]
         for name, label in (("n_bonafide", "bonafide"), ("n_spoof", "spoof")):
             whole = self.record.counts[self.part(split)][label]
-            table[name] = [counts[one][label] if one in counts else whole for one in table["condition"]]
+            table[name] = [
+                counts[one][label] if one in counts else whole for one in table["condition"]
+            ]
         table["condition"] = [shown.get(name, name) for name in table["condition"]]
         return table
 
@@ -267,7 +316,9 @@ class LoadedRun(Run):
         return [self.metric.name, "low", "high"]
 
     def _repr_html_(self) -> str:
-        table = self.layers.pivot(index="layer", columns="split", values=self.metric.name).T.rename_axis(None, axis=1)
+        table = self.layers.pivot(
+            index="layer", columns="split", values=self.metric.name
+        ).T.rename_axis(None, axis=1)
         return (
             f"<p><b>{html.escape(self.backbone)}</b> on {html.escape(self.corpus)}</p>"
             f"<p>{html.escape(self.sentence)}</p>"

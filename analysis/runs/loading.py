@@ -46,7 +46,9 @@ class Runs(Sequence[LoadedRun]):
 
     @property
     def names(self) -> list[str]:
-        """A name for each: that of the backbone, and where two have the same that of the folder too, or its path."""
+        """A name for each: that of the backbone, and where two have the same that of the folder
+        too, or its path.
+        """
         backbones = [run.backbone for run in self]
         folders = [(run.backbone, run.folder.resolve().name) for run in self]
         return [
@@ -107,18 +109,24 @@ def load(run: str | Path | Run, corpus: str | None = None) -> LoadedRun:
     if isinstance(run, LoadedRun) and corpus in (None, run.corpus):
         return run
     if isinstance(run, pd.DataFrame):
-        raise ProbeError("a table, where a run is expected: this needs more than that. Give the run, or its folder")
+        raise ProbeError(
+            "a table, where a run is expected: this needs more "
+            "than that. Give the run, or its folder"
+        )
     folder = run.folder if isinstance(run, Run) else Path(run)
     expect(folder, RUN)
     return LoadedRun(folder, corpus)
 
 
-def load_many(runs: str | Path | Run | Iterable[str | Path | Run], corpus: str | None = None) -> Runs:
+def load_many(
+    runs: str | Path | Run | Iterable[str | Path | Run], corpus: str | None = None
+) -> Runs:
     """Open several runs.
 
     Args:
         corpus: see `load`.
-        runs: folders or runs; or one folder, of which every run in it is taken, in the order of the names.
+        runs: folders or runs; or one folder, of which every run in it is taken, in the order of the
+            names.
 
     Raises:
         ProbeError: no run there.
@@ -132,6 +140,10 @@ def load_many(runs: str | Path | Run | Iterable[str | Path | Run], corpus: str |
         runs = [runs]
     if isinstance(runs, (str, Path)):
         folder = Path(runs)
-        within = [] if (folder / "run.json").is_file() else sorted(path.parent for path in folder.glob("*/run.json"))
+        within = (
+            []
+            if (folder / "run.json").is_file()
+            else sorted(path.parent for path in folder.glob("*/run.json"))
+        )
         runs = within or [folder]
     return Runs([load(run, corpus) for run in runs])

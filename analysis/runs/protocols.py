@@ -1,4 +1,6 @@
-"""Protocols: what two runs must have in common for their figures to say something about their backbones."""
+"""Protocols: what two runs must have in common for their figures to say something about their
+backbones.
+"""
 
 from __future__ import annotations
 
@@ -10,32 +12,44 @@ from cache.fingerprint import differences
 from probing.runs import Run
 
 LINEAR = "linear"
-# What has to be the same for figures to be comparable: part of the fingerprint -> what a person calls it.
+# What has to be the same for figures to be comparable: part of the fingerprint -> what a person
+# calls it.
 AUDIO = {"crop": "cropping", "decoder": "decoder", "resampler": "resampler", "pooling": "pooling"}
 PROBES = ("strengths", "interval_by")
 TRAINING = ("tier", "recipe", "seeds", "epochs", "weight_decays")
 
 
 def check_comparable(first: LoadedRun, other: LoadedRun, head: str = LINEAR) -> None:
-    """Raise ProbeError, naming what differs, where the figures of two runs say nothing about their backbones."""
+    """Raise ProbeError, naming what differs, where the figures of two runs say nothing about their
+    backbones.
+    """
     reasons = []
     if first.corpus != other.corpus:
         reasons.append(f"corpus: {first.corpus} and {other.corpus}")
     if first.task != other.task:
         told = [f"{run.task.target} by {run.metric.called}" for run in (first, other)]
-        reasons.append(f"targets: {told[0]} and {told[1]}" + (", or classes" if told[0] == told[1] else ""))
+        reasons.append(
+            f"targets: {told[0]} and {told[1]}" + (", or classes" if told[0] == told[1] else "")
+        )
     one = first.record["options"]
     two = other.record["options"]
     mine = first.utterances
     theirs = other.utterances
     parts = [part for part in mine if mine[part] != theirs[part]]
     if not reasons and parts:
-        splits = [f"{part}: {one[part]} and {two[part]}" for part in parts if one[part] != two[part]]
+        splits = [
+            f"{part}: {one[part]} and {two[part]}" for part in parts if one[part] != two[part]
+        ]
         reasons += [f"splits: {', '.join(splits)}"] if splits else []
-        reasons.append(f"utterances, labels or speakers of {', '.join(parts)}: {_counts(first)} and {_counts(other)}")
+        reasons.append(
+            f"utterances, labels or speakers of {', '.join(parts)}: "
+            f"{_counts(first)} and {_counts(other)}"
+        )
     for found in differences(first.record.fingerprint, other.record.fingerprint, list(AUDIO)):
         reasons.append(f"{AUDIO[found.name]}: {found.first} and {found.second}")
-    reasons += [f"{found.name}: {found.first} and {found.second}" for found in differences(one, two, PROBES)]
+    reasons += [
+        f"{found.name}: {found.first} and {found.second}" for found in differences(one, two, PROBES)
+    ]
     if head != LINEAR:
         differ = differences(one["depths"], two["depths"], TRAINING)
         reasons += [f"{found.name} of heads: {found.first} and {found.second}" for found in differ]
@@ -51,13 +65,17 @@ def check_same_task(first: LoadedRun, other: LoadedRun) -> None:
     """Raise ProbeError where two runs read other targets, or are judged by other metrics."""
     if (first.task.target, first.metric) != (other.task.target, other.metric):
         raise ProbeError(
-            f"{other.folder}: its target is {other.task.target}, judged by {other.metric.called}, and that of "
-            f"{first.folder} {first.task.target}, judged by {first.metric.called}. Expected runs of one target"
+            f"{other.folder}: its target is {other.task.target}, judged by "
+            f"{other.metric.called}, and that of {first.folder} {first.task.target}, judged by "
+            f"{first.metric.called}. Expected runs of one target"
         )
 
 
-def check_same_utterances(utterances: dict[str, int], other: Run, corpus: str | None = None) -> None:
-    """Raise ProbeError where a run was made on other utterances than those of train, dev and eval here.
+def check_same_utterances(
+    utterances: dict[str, int], other: Run, corpus: str | None = None
+) -> None:
+    """Raise ProbeError where a run was made on other utterances than those of train, dev and eval
+    here.
 
     Args:
         utterances: as `LoadedRun.utterances`, or `probing.sweep.identity`, has them.
@@ -66,9 +84,9 @@ def check_same_utterances(utterances: dict[str, int], other: Run, corpus: str | 
     """
     if any(number != utterances[part] for part, number in load(other, corpus).utterances.items()):
         raise ProbeError(
-            f"{other.folder}: made on other utterances, so the curves cannot be compared. "
-            f"Sweep caches of the same corpus with the same {argument('train')}, {argument('dev')} and "
-            f"{argument('eval')}."
+            f"{other.folder}: made on other utterances, so the curves cannot be compared. Sweep "
+            f"caches of the same corpus with the same {argument('train')}, "
+            f"{argument('dev')} and {argument('eval')}."
         )
 
 

@@ -1,4 +1,6 @@
-"""The commands that make a run again, with every option written out, so that changed defaults do not matter."""
+"""The commands that make a run again, with every option written out, so that changed defaults do
+not matter.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +21,14 @@ from probing.runs import Run
 from probing.sweep.options import DepthOptions, SweepOptions
 from probing.targets.options import TargetOptions
 
-NOT_FOLDERS = {"demo", *PACKAGED, *FEATURES}  # names that stand for something else unless a folder is typed before
+# names that stand for something else unless a folder is typed before
+NOT_FOLDERS = {"demo", *PACKAGED, *FEATURES}
 
 
 def commands(run: Run) -> str:
-    """`probe extract` and `probe sweep` as they have to be typed; folders by their names alone, whoever reads this."""
+    """`probe extract` and `probe sweep` as they have to be typed; folders by their names alone,
+    whoever reads this.
+    """
     about = run.record["about"]
     options = run.record["options"]
     cache = PurePath(run.record.cache_folder).name
@@ -31,7 +36,9 @@ def commands(run: Run) -> str:
     lines = []
     if "options" in about:
         corpus = f"--corpus {shlex.quote(_portable(about['corpus_spec']))}"
-        lines.append([f"probe extract {shlex.quote(cache)}", corpus, *_lines(Options, about["options"])])
+        lines.append(
+            [f"probe extract {shlex.quote(cache)}", corpus, *_lines(Options, about["options"])]
+        )
     own = "".join(f" --import {module}" for module in own_modules(run))
     lines.append(
         [
@@ -45,12 +52,19 @@ def commands(run: Run) -> str:
 
 
 def config(run: Run) -> dict[str, Any]:
-    """What `probe sweep --config` takes to make a run again: name -> value, folders as they were recorded."""
+    """What `probe sweep --config` takes to make a run again: name -> value, folders as they were
+    recorded.
+    """
     options = run.record["options"]
     values = {**options, **_parts(run, str)}
     of_sweep = values_of(SweepOptions, values)
     of_target = values_of(TargetOptions, options.get("target", {}))
-    return {"cache": run.record.cache_folder, **of_sweep, **of_target, **values_of(DepthOptions, options["depths"])}
+    return {
+        "cache": run.record.cache_folder,
+        **of_sweep,
+        **of_target,
+        **values_of(DepthOptions, options["depths"]),
+    }
 
 
 def config_of_cache(manifest: Manifest) -> dict[str, Any]:
@@ -61,12 +75,16 @@ def config_of_cache(manifest: Manifest) -> dict[str, Any]:
     """
     about = manifest.about
     if "options" not in about or "corpus_spec" not in about:
-        raise ProbeError("the cache does not say how it was extracted. Expected one that probe extract made")
+        raise ProbeError(
+            "the cache does not say how it was extracted. Expected one that probe extract made"
+        )
     return {"corpus": about["corpus_spec"], **values_of(Options, about["options"])}
 
 
 def _parts(run: Run, place: Callable[[str], str]) -> dict[str, Any]:
-    """What plays each part, as typed: a split of the cache, or of another one, named as `place` has it."""
+    """What plays each part, as typed: a split of the cache, or of another one, named as `place` has
+    it.
+    """
     options = run.record["options"]
     if options.get("target", {}).get("split_by"):  # which makes the parts
         return dict.fromkeys(("train", "dev", "eval"))
@@ -75,12 +93,16 @@ def _parts(run: Run, place: Callable[[str], str]) -> dict[str, Any]:
     where = {part: "" if folder == own else folder for part, folder in folders.items()}
     evaluations = [where[part] for part in where if part not in ("train", "dev")]
     named: dict[str, Any] = {part: f"{where[part]}{options[part]}" for part in ("train", "dev")}
-    named["eval"] = [f"{folder}{split}" for folder, split in zip(evaluations, options["eval"], strict=True)]
+    named["eval"] = [
+        f"{folder}{split}" for folder, split in zip(evaluations, options["eval"], strict=True)
+    ]
     return named
 
 
 def values_of(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a dataclass that have a value, by the names of their flags; lists of several parts as one text."""
+    """The options of a dataclass that have a value, by the names of their flags; lists of several
+    parts as one text.
+    """
     found: dict[str, Any] = {}
     for name, told in options_of(kind).items():
         value = values.get(name)
@@ -96,7 +118,9 @@ def values_of(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def own_modules(run: Run) -> list[str]:
-    """Modules of the merges and back-ends that are not of this package, as the heads of a run name them."""
+    """Modules of the merges and back-ends that are not of this package, as the heads of a run name
+    them.
+    """
     found = set()
     for head in run.record.options.heads:
         merge, backend = split_head(head)
@@ -108,7 +132,9 @@ def own_modules(run: Run) -> list[str]:
 
 
 def flags_of(kind: type, values: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """The flags of a dataclass of options, each with its text, in the order of its fields; `values` as records hold."""
+    """The flags of a dataclass of options, each with its text, in the order of its fields; `values`
+    as records hold.
+    """
     for name, told in options_of(kind).items():
         value = values.get(name)
         flag = as_flag(told.flag or name)
@@ -135,7 +161,9 @@ def _text(told: Option, value: Any) -> str:
 
 
 def _portable(spec: str) -> str:
-    """A corpus or model spec without the folders of the machine it was made on: the last part of an absolute path."""
+    """A corpus or model spec without the folders of the machine it was made on: the last part of an
+    absolute path.
+    """
     kind, colon, rest = spec.rpartition(":")
     path = PurePath(rest)
     if not path.is_absolute():

@@ -1,7 +1,8 @@
-"""Canonical correlation of layers with what is known of the utterances (Pasad, Chou and Livescu, ASRU 2021 and 2023).
+"""Canonical correlation of layers with what is known of the utterances (Pasad, Chou and Livescu,
+ASRU 2021 and 2023).
 
-Directions are fitted on one part of the utterances, the regularisation is chosen on a second and correlations are
-measured on a third, so that unrelated rows give 0 however wide the layer is.
+Directions are fitted on one part of the utterances, the regularisation is chosen on a second and
+correlations are measured on a third, so that unrelated rows give 0 however wide the layer is.
 """
 
 from __future__ import annotations
@@ -23,17 +24,20 @@ from probing.progress import progress_line
 EPSILONS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 RELEASED_EPSILONS = (1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5)
 CONVENTIONS = {
-    "centred": "columns at variance 1, about their means; weights by what each direction explains of the view of fewer "
-    "columns",
-    "released": "as the released code of Pasad et al.: columns at their own variance, raw means added to the "
-    "directions, which are made orthogonal; weights by the raw columns of the view of fewer",
+    "centred": "columns at variance 1, about their means; weights by what each direction explains "
+    "of the view of fewer columns",
+    "released": "as the released code of Pasad et al.: columns at their own variance, raw means "
+    "added to the directions, which are made orthogonal; "
+    "weights by the raw columns of the view of fewer",
 }
 Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Sums over rows [x y]: how many, their sum (P,), their products (P, P), all about the same `shift` (P,)."""
+    """Sums over rows [x y]: how many, their sum (P,), their products (P, P), all about the same
+    `shift` (P,).
+    """
 
     n: float
     sums: Matrix
@@ -41,7 +45,9 @@ class Moments:
     shift: Matrix
 
     def __add__(self, other: Moments) -> Moments:
-        return Moments(self.n + other.n, self.sums + other.sums, self.products + other.products, self.shift)
+        return Moments(
+            self.n + other.n, self.sums + other.sums, self.products + other.products, self.shift
+        )
 
     def mean(self) -> Matrix:
         """(P,) of the rows as they are."""
@@ -69,37 +75,39 @@ def cca_with(
     memory_gb: float = 2.0,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Projection-weighted canonical correlation of every layer with a target, on utterances it was not fitted on.
+    """Projection-weighted canonical correlation of every layer with a target, on utterances it was
+    not fitted on.
 
-    The utterances are dealt into `splits` folds. In split s, fold s is measured, the next one chooses epsilon and the
-    others are fitted. Columns are standardised on the fitted part; epsilon is added to the diagonal of both
-    covariances. Correlations are weighted by how much of the measured view of fewer columns each direction explains.
+    The utterances are dealt into `splits` folds. In split s, fold s is measured, the next one
+    chooses epsilon and the others are fitted. Columns are standardised on the fitted part; epsilon
+    is added to the diagonal of both covariances. Correlations are weighted by how much of the
+    measured view of fewer columns each direction explains.
 
     Args:
         cache: an open cache.
         layers: its layers; default all.
-        target: `mel`, `speaker`, `attack`, `label`, `trivial`, the number of a layer, or a DataFrame of your own
-            numbers by utterance id; see `target_of`.
+        target: `mel`, `speaker`, `attack`, `label`, `trivial`, the number of a layer, or a
+            DataFrame of your own numbers by utterance id; see `target_of`.
         where: which utterances, see `Cache.select`; those whose target is unknown are left out.
         tier: `pooled` or `frames`.
         deviation: pooled tier: mean and standard deviation instead of the mean alone.
         splits: folds, 3 or more.
-        epsilons: to choose from; default six decades about 0.1, or for `released` those of that code, of which the
-            largest is 1e-5 of the largest covariance.
+        epsilons: to choose from; default six decades about 0.1, or for `released` those of that
+            code, of which the largest is 1e-5 of the largest covariance.
         convention: `centred`, or `released` to compare with figures of Pasad et al.; see below.
         frames_per_utterance: frames tier: so many of each, at even distances.
         audio_root: for `mel`, where the audio is now.
         memory_gb: most memory for sums and rows.
         seed: of the folds.
 
-    The released code of Pasad et al. weighs by the first min(dx, dy) columns of either view, adds their raw means and
-    leaves columns at their own variance, so that a constant added to a column changes its figure; figures compared with
-    theirs must say so: `convention="released"` computes it so, from the same splits as ours. `attrs["convention"]`
-    says which it was.
+    The released code of Pasad et al. weighs by the first min(dx, dy) columns of either view, adds
+    their raw means and leaves columns at their own variance, so that a constant added to a column
+    changes its figure; figures compared with theirs must say so: `convention="released"` computes
+    it so, from the same splits as ours. `attrs["convention"]` says which it was.
 
     Returns:
-        One row a layer: value (mean over splits), deviation, low and high (over splits: standard deviation, least,
-        largest), epsilon (median).
+        One row a layer: value (mean over splits), deviation, low and high (over splits: standard
+        deviation, least, largest), epsilon (median).
 
     Raises:
         ProbeError: no such layer, tier or target, one class only, or too few utterances.
@@ -113,7 +121,10 @@ def cca_with(
     released = convention == "released"
     epsilons = (RELEASED_EPSILONS if released else EPSILONS) if epsilons is None else epsilons
     if splits < 3 or not epsilons or min(epsilons) <= 0:
-        raise ProbeError(f"splits={splits}, epsilons={tuple(epsilons)}: expected 3 or more, and numbers above zero")
+        raise ProbeError(
+            f"splits={splits}, epsilons={tuple(epsilons)}: "
+            "expected 3 or more, and numbers above zero"
+        )
     v = view(cache, layers, where, tier, deviation, frames_per_utterance)
     y = target_of(v, target, audio_root, fewest=splits)
     known = ~np.isnan(y).any(axis=1)
@@ -123,14 +134,24 @@ def cca_with(
         y = (y - y[known].mean(axis=0)) / _deviation(y[known].var(axis=0))
     found = {}
     with progress_line("CCA", len(v.layers), "layers") as line:
-        at_once = max(1, int(memory_gb * 1e9 / 2 / (8 * (splits + 4) * (v.width + y.shape[1]) ** 2)))
+        at_once = max(
+            1, int(memory_gb * 1e9 / 2 / (8 * (splits + 4) * (v.width + y.shape[1]) ** 2))
+        )
         for first in range(0, len(v.layers), at_once):
             some = v.layers[first : first + at_once]
-            for layer, moments in zip(some, _moments(v, some, y, fold, splits, memory_gb), strict=True):
+            for layer, moments in zip(
+                some, _moments(v, some, y, fold, splits, memory_gb), strict=True
+            ):
                 found[layer] = _over_splits(moments, v.width, epsilons, released)
                 line.advance(1, f"layer {layer}")
     table = pd.DataFrame.from_dict(found, orient="index").rename_axis("layer")
-    name = target if isinstance(target, str) else f"layer {target}" if isinstance(target, int) else "own numbers"
+    name = (
+        target
+        if isinstance(target, str)
+        else f"layer {target}"
+        if isinstance(target, int)
+        else "own numbers"
+    )
     n = int(known.sum())
     table.attrs = {
         "measure": "projection-weighted CCA",
@@ -143,14 +164,17 @@ def cca_with(
     return table
 
 
-def held_out(fitted: Matrix, measured: Matrix, width: int, epsilons: Sequence[float]) -> NDArray[np.float64]:
+def held_out(
+    fitted: Matrix, measured: Matrix, width: int, epsilons: Sequence[float]
+) -> NDArray[np.float64]:
     """Projection-weighted correlation on held-out rows, (len(epsilons),).
 
     Args:
         fitted: covariance (P, P) of the rows [x y] to fit on.
         measured: that of the rows to measure on.
         width: columns of x.
-        epsilons: added to the diagonal of the covariances of x and y with columns at variance 1 on the fitted rows.
+        epsilons: added to the diagonal of the covariances of x and y with columns at variance 1 on
+            the fitted rows.
     """
     scale = _deviation(np.diag(fitted))
     train, test = (c / np.outer(scale, scale) for c in (fitted, measured))
@@ -176,12 +200,15 @@ def held_out(fitted: Matrix, measured: Matrix, width: int, epsilons: Sequence[fl
     return np.array(scores)
 
 
-def held_out_released(fitted: Moments, measured: Moments, width: int, epsilons: Sequence[float]) -> NDArray[np.float64]:
+def held_out_released(
+    fitted: Moments, measured: Moments, width: int, epsilons: Sequence[float]
+) -> NDArray[np.float64]:
     """`held_out` by the convention of the released code of Pasad et al., (len(epsilons),).
 
-    Covariances are divided by their largest entry, and columns of less than epsilon left out. With A the directions of
-    the view of fewer columns x and m the means of its columns, H = A (x - m) + m is made orthogonal, and direction i
-    weighs the sum over columns of |<q_i, x_j>|, of x as it is.
+    Covariances are divided by their largest entry, and columns of less than epsilon left out. With
+    A the directions of the view of fewer columns x and m the means of its columns, H = A (x - m) +
+    m is made orthogonal, and direction i weighs the sum over columns of |<q_i, x_j>|, of x as it
+    is.
     """
     train = fitted.covariance()
     test = measured.covariance()
@@ -207,14 +234,17 @@ def held_out_released(fitted: Moments, measured: Moments, width: int, epsilons: 
             np.einsum("ij,jk,ik->i", d, test[np.ix_(of, of)], d).clip(1e-300)
             for d, of in zip((a, b), columns, strict=True)
         ]
-        rho = np.einsum("ij,jk,ik->i", a, test[np.ix_(*columns)], b) / np.sqrt(spread[0] * spread[1])
+        rho = np.einsum("ij,jk,ik->i", a, test[np.ix_(*columns)], b) / np.sqrt(
+            spread[0] * spread[1]
+        )
         d, of = (a, columns[0]) if len(columns[0]) < len(columns[1]) else (b, columns[1])
         k = len(rho)
         means = mean[of[:k]]
         c = test[np.ix_(of, of)]
         gram = d @ c @ d.T + np.outer(means, means)  # of H, by row
         onto = d @ c[:, :k] + np.outer(means, means)  # H with the raw columns
-        upper = np.asarray(np.linalg.qr(_root(gram), mode="r"))  # H' = Q R with this R, whatever the rows
+        # H' = Q R with this R, whatever the rows
+        upper = np.asarray(np.linalg.qr(_root(gram), mode="r"))
         weight = np.abs(np.linalg.solve(upper.T, onto)).sum(axis=1)
         scores.append(float(weight @ rho / weight.sum()))
     return np.array(scores)
@@ -226,7 +256,9 @@ def _root(gram: Matrix) -> Matrix:
     return np.asarray(np.sqrt(values.clip(values.max() * 1e-15))[:, None] * vectors.T)
 
 
-def _over_splits(folds: list[Moments], width: int, epsilons: Sequence[float], released: bool) -> dict[str, float]:
+def _over_splits(
+    folds: list[Moments], width: int, epsilons: Sequence[float], released: bool
+) -> dict[str, float]:
     def measure(fitted: Moments, on: Moments, epsilons: Sequence[float]) -> NDArray[np.float64]:
         if released:
             return held_out_released(fitted, on, width, epsilons)
@@ -261,7 +293,8 @@ def _moments(
             positions = members[part]
             rows = v.rows(layers, positions)
             targets = y[np.concatenate([np.arange(ends[i], ends[i + 1]) for i in positions])]
-            shifts = shifts or [x.mean(axis=0, dtype=np.float64) for x in rows]  # keeps differences exact
+            # keeps differences exact
+            shifts = shifts or [x.mean(axis=0, dtype=np.float64) for x in rows]
             n[k] += len(targets)
             for i, x in enumerate(rows):
                 joined = np.concatenate([x - shifts[i], targets], axis=1)
@@ -269,15 +302,18 @@ def _moments(
                 products[i, k] += joined.T @ joined
     none = np.zeros(y.shape[1])
     shift = [np.concatenate([x, none]) for x in shifts]
-    return [[Moments(n[k], sums[i, k], products[i, k], shift[i]) for k in range(splits)] for i in range(len(layers))]
+    return [
+        [Moments(n[k], sums[i, k], products[i, k], shift[i]) for k in range(splits)]
+        for i in range(len(layers))
+    ]
 
 
 def _folds(known: NDArray[np.int64], n: int, splits: int, seed: int) -> NDArray[np.int64]:
     """The fold of each of n utterances; those that are not `known` are in none (-1)."""
     if len(known) < 4 * splits:
         raise ProbeError(
-            f"CCA with {len(known)} utterances whose target is known in {splits} folds: expected {4 * splits} or more. "
-            "Use more utterances or fewer splits"
+            f"CCA with {len(known)} utterances whose target is known in {splits} folds: expected "
+            f"{4 * splits} or more. Use more utterances or fewer splits"
         )
     fold = np.full(n, -1)
     fold[np.random.default_rng(seed).permutation(known)] = np.arange(len(known)) % splits

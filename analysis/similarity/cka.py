@@ -1,8 +1,9 @@
 """Linear centred kernel alignment (CKA): how alike two layers arrange the same utterances.
 
-Kornblith et al., ICML 2019; in minibatches with the unbiased estimate of HSIC as Nguyen, Raghu and Kornblith, ICLR
-2021, equations 2 and 3. It does not change under rotation and isotropic scaling of either layer, and for unrelated
-layers it is 0 on average however few the utterances are (which the biased estimate is not).
+Kornblith et al., ICML 2019; in minibatches with the unbiased estimate of HSIC as Nguyen, Raghu and
+Kornblith, ICLR 2021, equations 2 and 3. It does not change under rotation and isotropic scaling of
+either layer, and for unrelated layers it is 0 on average however few the utterances are (which the
+biased estimate is not).
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ def cka(
     memory_gb: float = 2.0,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Linear CKA of every layer with every layer, of the same cache or of another over the same utterances.
+    """Linear CKA of every layer with every layer, of the same cache or of another over the same
+    utterances.
 
     Args:
         cache: an open cache.
@@ -46,9 +48,10 @@ def cka(
         where: which utterances, see `Cache.select`.
         tier: `pooled` or `frames`.
         deviation: pooled tier: compare mean and standard deviation, not the mean alone.
-        batch_size: utterances a minibatch, drawn without replacement; HSIC is averaged over minibatches. None: all
-            utterances at once, the unbiased estimate of the whole sample.
-        frames_per_utterance: frames tier: so many of each, at even distances, no two of them in a minibatch.
+        batch_size: utterances a minibatch, drawn without replacement; HSIC is averaged over
+            minibatches. None: all utterances at once, the unbiased estimate of the whole sample.
+        frames_per_utterance: frames tier: so many of each, at even distances, no two of them in a
+            minibatch.
         memory_gb: most memory for the rows of a minibatch.
         seed: of the minibatches.
 
@@ -56,7 +59,8 @@ def cka(
         (layers x other layers), 1 for layers alike. `attrs` says what was compared.
 
     Raises:
-        ProbeError: fewer than 4 utterances, no such layer or tier, or a minibatch beyond the memory.
+        ProbeError: fewer than 4 utterances, no such layer or tier, or a minibatch beyond the
+            memory.
 
     >>> from cache import Cache
     >>> table = cka(Cache("results/demo.cache"))
@@ -67,13 +71,16 @@ def cka(
     both = views(given, where, tier, deviation, frames_per_utterance)
     n = len(both[0].table)
     if n < FEWEST_ROWS or (batch_size is not None and batch_size < FEWEST_ROWS):
-        raise ProbeError(f"CKA of {n} utterances, batch_size={batch_size}: expected 4 or more of each")
+        raise ProbeError(
+            f"CKA of {n} utterances, batch_size={batch_size}: expected 4 or more of each"
+        )
     size = min(n, batch_size or n)
     needed = 8 * size * sum(len(v.layers) * v.width * int(v.counts().max()) for v in both)
     if needed > memory_gb * 1e9:
         raise ProbeError(
-            f"CKA: a minibatch of {size} utterances takes {needed / 1e9:.1f} GB, more than the {memory_gb:g} allowed. "
-            "Give fewer layers, a smaller batch_size or frames_per_utterance, or a larger memory_gb"
+            f"CKA: a minibatch of {size} utterances takes {needed / 1e9:.1f} GB, more than the "
+            f"{memory_gb:g} allowed. Give fewer layers, a smaller batch_size or "
+            "frames_per_utterance, or a larger memory_gb"
         )
     order = np.random.default_rng(seed).permutation(n)
     batches = np.array_split(order, max(1, round(n / size)))
@@ -116,8 +123,9 @@ def cka(
 def hsic(rows: Sequence[Array]) -> NDArray[np.float64]:
     """Unbiased HSIC with linear kernels of every pair of L feature matrices.
 
-    With K, M the Gram matrices with zero diagonals: [tr KM + 1'K1 1'M1 / ((n-1)(n-2)) - 2 1'KM1 / (n-2)] / (n(n-3))
-    (Song et al., JMLR 13, 2012, equation 5), added up over tiles of the Gram matrices.
+    With K, M the Gram matrices with zero diagonals: [tr KM + 1'K1 1'M1 / ((n-1)(n-2)) - 2 1'KM1 /
+    (n-2)] / (n(n-3)) (Song et al., JMLR 13, 2012, equation 5), added up over tiles of the Gram
+    matrices.
 
     Args:
         rows: L matrices (n, D), of any width each.

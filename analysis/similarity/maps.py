@@ -30,7 +30,8 @@ WIDTH_OF_NUMBERS = 5.0  # inches that so many need
 
 
 def similarity_map(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw a table of `cka` or `pwcca`, layer 0 at the bottom left, on one scale from 0 (or what is below it) to 1.
+    """Draw a table of `cka` or `pwcca`, layer 0 at the bottom left, on one scale from 0 (or what is
+    below it) to 1.
 
     Args:
         table: (layers x other layers).
@@ -44,7 +45,9 @@ def similarity_map(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax = ax or new_axes(height=5.8, width=6.6)
     about = table.attrs
     lowest = min(0.0, float(np.nanmin(table.to_numpy())))  # unbiased estimates may be below 0
-    picture = ax.pcolormesh(table.columns, table.index, table.to_numpy(), cmap="cividis", vmin=lowest, vmax=1)
+    picture = ax.pcolormesh(
+        table.columns, table.index, table.to_numpy(), cmap="cividis", vmin=lowest, vmax=1
+    )
     ax.grid(False)
     if max(table.shape) <= MOST_NUMBERS * width_of(ax) / WIDTH_OF_NUMBERS:
         for (row, column), value in np.ndenumerate(table.to_numpy()):
@@ -55,10 +58,22 @@ def similarity_map(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     same = about.get("rows") == about.get("columns")
     wide = max(24, int(10 * width_of(ax)))
     ax.set_aspect("equal" if len(table) == len(table.columns) else "auto")
-    across, up = ("layer", "layer") if same else (f"layer of {about.get(name)}" for name in ("columns", "rows"))
+    across, up = (
+        ("layer", "layer")
+        if same
+        else (f"layer of {about.get(name)}" for name in ("columns", "rows"))
+    )
     ax.set_xlabel(plain(textwrap.fill(across, wide)))
     ax.set_ylabel(
-        plain(textwrap.fill(up, max(24, int(9 * float(figure_of(ax).get_size_inches()[1] * ax.get_position().height)))))
+        plain(
+            textwrap.fill(
+                up,
+                max(
+                    24,
+                    int(9 * float(figure_of(ax).get_size_inches()[1] * ax.get_position().height)),
+                ),
+            )
+        )
     )
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(integer=True))
@@ -71,7 +86,8 @@ def similarity_map(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def target_curves(tables: Mapping[str, pd.DataFrame], ax: Axes | None = None) -> Axes:
-    """Draw tables of `cca_with` by layer, by name of the target; bands from the least to the largest of the splits.
+    """Draw tables of `cca_with` by layer, by name of the target; bands from the least to the
+    largest of the splits.
 
     Args:
         tables: name -> table.
@@ -92,12 +108,23 @@ def target_curves(tables: Mapping[str, pd.DataFrame], ax: Axes | None = None) ->
         ax.plot(x, table["value"], color=colour, marker=marker, ms=4, label=plain(name))
     about = next(iter(tables.values())).attrs
     low = min(0.0, *(float(table["low"].min()) for table in tables.values()))
-    ax.set(xlabel="layer (0 = input of the first block)", ylabel="projection-weighted CCA", ylim=(low, 1.0))
+    ax.set(
+        xlabel="layer (0 = input of the first block)",
+        ylabel="projection-weighted CCA",
+        ylim=(low, 1.0),
+    )
     whole_numbers(ax)
     title = titled(ax, about.get("rows", ""))
     dress(ax)
     legend(ax)
-    _stamp(ax, {**about, "how": f"{about.get('how', '')}, band: from the least to the largest of the splits"}, title)
+    _stamp(
+        ax,
+        {
+            **about,
+            "how": f"{about.get('how', '')}, band: from the least to the largest of the splits",
+        },
+        title,
+    )
     return ax
 
 

@@ -1,8 +1,10 @@
-"""Projection-weighted canonical correlation analysis (PWCCA; Morcos, Raghu and Bengio, NeurIPS 2018).
+"""Projection-weighted canonical correlation analysis (PWCCA; Morcos, Raghu and Bengio, NeurIPS
+2018).
 
-The canonical correlations of two layers, weighted by how much of the first layer each canonical direction explains:
-sum_k w_k rho_k with w_k proportional to sum_j |<h_k, x_j>|, h_k being the canonical variates and x_j the centred units
-of the first layer. It does not change under any invertible linear map of the second layer, or rotation of the first.
+The canonical correlations of two layers, weighted by how much of the first layer each canonical
+direction explains: sum_k w_k rho_k with w_k proportional to sum_j |<h_k, x_j>|, h_k being the
+canonical variates and x_j the centred units of the first layer. It does not change under any
+invertible linear map of the second layer, or rotation of the first.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ FLAT = 1e-10  # share of the largest variance of a direction below which it is r
 class Whitening:
     """What brings the rows (n, D) of a layer to r uncorrelated directions of variance 1.
 
-    mean: (D,). directions: (D, r). explained: (r, D), covariance of directions and units, for sums of magnitudes.
+    mean: (D,). directions: (D, r). explained: (r, D), covariance of directions and units, for sums
+    of magnitudes.
     """
 
     mean: Matrix
@@ -64,11 +67,12 @@ def pwcca(
     frames_per_utterance: int = FRAMES_PER_UTTERANCE,
     memory_gb: float = 2.0,
 ) -> pd.DataFrame:
-    """PWCCA of every layer with every layer, of the same cache or of another over the same utterances.
+    """PWCCA of every layer with every layer, of the same cache or of another over the same
+    utterances.
 
-    Correlations are measured where they were fitted, and unrelated rows reach about sqrt(width / rows): `attrs` has
-    that figure as `chance`. With less than ten rows a unit use `variance`, tier="frames", or `cka`, which has no such
-    bias.
+    Correlations are measured where they were fitted, and unrelated rows reach about sqrt(width /
+    rows): `attrs` has that figure as `chance`. With less than ten rows a unit use `variance`,
+    tier="frames", or `cka`, which has no such bias.
 
     Args:
         cache: an open cache.
@@ -78,16 +82,18 @@ def pwcca(
         where: which utterances, see `Cache.select`.
         tier: `pooled` or `frames`.
         deviation: pooled tier: compare mean and standard deviation, not the mean alone.
-        variance: share of a layer's variance to keep, by its largest principal components (SVCCA; Raghu et al., NeurIPS
-            2017, take 0.99).
+        variance: share of a layer's variance to keep, by its largest principal components (SVCCA;
+            Raghu et al., NeurIPS 2017, take 0.99).
         frames_per_utterance: frames tier: so many of each, at even distances.
         memory_gb: most memory; more means fewer passes over the cache.
 
     Returns:
-        (layers x other layers), the weights being those of the row's layer; 1 for the same information.
+        (layers x other layers), the weights being those of the row's layer; 1 for the same
+        information.
 
     Raises:
-        ProbeError: no such layer or tier, or fewer rows than units, where all correlations would be 1.
+        ProbeError: no such layer or tier, or fewer rows than units, where all correlations would be
+            1.
 
     >>> from cache import Cache
     >>> pwcca(Cache("results/demo.cache"), [0, 2], variance=0.9).shape
@@ -104,13 +110,18 @@ def pwcca(
     ranks = [[side.whitening.directions.shape[1] for side in each] for each in (left, right)]
     if max(ranks[0]) + max(ranks[1]) > n - 2:
         raise ProbeError(
-            f"PWCCA of {n} rows in {max(ranks[0])} and {max(ranks[1])} directions: any two such layers correlate "
-            "perfectly. Use more utterances, variance=0.99 or lower, tier='frames', or CKA"
+            f"PWCCA of {n} rows in {max(ranks[0])} and {max(ranks[1])} directions: any two such "
+            "layers correlate perfectly. Use more utterances, "
+            "variance=0.99 or lower, tier='frames', or CKA"
         )
     alike = np.eye(len(left)) if other is None else np.empty((len(left), len(right)))
-    with progress_line("PWCCA", len(left) * (len(left) - 1) // 2 if other is None else alike.size, "pairs") as line:
+    with progress_line(
+        "PWCCA", len(left) * (len(left) - 1) // 2 if other is None else alike.size, "pairs"
+    ) as line:
         for at, joint in _joint_covariances(left, right, other is None, n, memory_gb):
-            for (i, j), (row, column) in zip(at, _scores(left, right, at, joint, line), strict=True):
+            for (i, j), (row, column) in zip(
+                at, _scores(left, right, at, joint, line), strict=True
+            ):
                 alike[i, j] = row
                 if other is None:
                     alike[j, i] = column
@@ -124,7 +135,9 @@ def pwcca(
         "measure": "PWCCA",
         "rows": both[0].name,
         "columns": both[-1].name,
-        "sample": f"{n} utterances" if tier == "pooled" else f"{n} frames of {len(both[0].table)} utterances",
+        "sample": f"{n} utterances"
+        if tier == "pooled"
+        else f"{n} frames of {len(both[0].table)} utterances",
         "how": f"{variance:.0%} of the variance, unrelated rows about {chance:.2f}",
         "chance": chance,
     }
@@ -132,7 +145,9 @@ def pwcca(
 
 
 def whitening(mean: Matrix, covariance: Matrix, variance: float = 1.0) -> Whitening:
-    """The whitening of rows with this mean (D,) and covariance (D, D), by the largest principal components."""
+    """The whitening of rows with this mean (D,) and covariance (D, D), by the largest principal
+    components.
+    """
     values, vectors = np.linalg.eigh(covariance)
     values = values[::-1]
     vectors = vectors[:, ::-1]
@@ -142,18 +157,24 @@ def whitening(mean: Matrix, covariance: Matrix, variance: float = 1.0) -> Whiten
         kept &= np.arange(len(values)) <= np.searchsorted(share, variance)
     values = values[kept]
     vectors = vectors[:, kept]
-    return Whitening(mean, vectors / np.sqrt(values), (np.sqrt(values)[:, None] * vectors.T).astype(np.float32))
+    return Whitening(
+        mean, vectors / np.sqrt(values), (np.sqrt(values)[:, None] * vectors.T).astype(np.float32)
+    )
 
 
 def projection_weighted(joint: Matrix, left: Whitening, right: Whitening) -> tuple[float, float]:
-    """PWCCA from the covariance (r, s) of two whitened layers: weighted by the left one, and by the right one."""
+    """PWCCA from the covariance (r, s) of two whitened layers: weighted by the left one, and by the
+    right one.
+    """
     turned = joint.shape[0] > joint.shape[1]
     if turned:
         joint, left, right = joint.T, right, left
-    squares, own = np.linalg.eigh(joint @ joint.T)  # the smaller side: half the time of a singular value decomposition
+    # the smaller side: half the time of a singular value decomposition
+    squares, own = np.linalg.eigh(joint @ joint.T)
     rho = np.sqrt(np.clip(squares, 0, 1))
     weight = np.abs(own.T.astype(np.float32) @ left.explained).sum(axis=1, dtype=np.float64)
-    there = rho > 1e-6  # directions without correlation are not determined on the other side, and add nothing
+    # directions without correlation are not determined on the other side, and add nothing
+    there = rho > 1e-6
     across = ((own[:, there] / rho[there]).T @ joint).astype(np.float32)
     other_weight = np.abs(across @ right.explained).sum(axis=1, dtype=np.float64)
     scores = [float(weight @ rho / weight.sum())]
@@ -162,7 +183,9 @@ def projection_weighted(joint: Matrix, left: Whitening, right: Whitening) -> tup
 
 
 def _whitenings(v: View, variance: float, memory_gb: float) -> Iterator[tuple[int, Whitening]]:
-    """Means and covariances of all layers from as few reads as the memory allows, and their whitenings."""
+    """Means and covariances of all layers from as few reads as the memory allows, and their
+    whitenings.
+    """
     at_once = max(1, int(memory_gb * 1e9 / 2 / (8 * v.width**2)))
     with progress_line("Covariances", len(v.layers) * len(v.table), "utterances x layers") as line:
         for first in range(0, len(v.layers), at_once):
@@ -172,7 +195,8 @@ def _whitenings(v: View, variance: float, memory_gb: float) -> Iterator[tuple[in
             sums = np.zeros((len(layers), v.width))
             squares = np.zeros((len(layers), v.width, v.width))
             for positions, rows in v.blocks(layers, memory_gb / 2):
-                shifts = shifts or [x.mean(axis=0, dtype=np.float64) for x in rows]  # keeps differences exact
+                # keeps differences exact
+                shifts = shifts or [x.mean(axis=0, dtype=np.float64) for x in rows]
                 for i, x in enumerate(rows):
                     centred = x - shifts[i]
                     sums[i] += centred.sum(axis=0)
@@ -183,14 +207,18 @@ def _whitenings(v: View, variance: float, memory_gb: float) -> Iterator[tuple[in
                 mean = sums[i] / n
                 found = whitening(shifts[i] + mean, squares[i] / n - np.outer(mean, mean), variance)
                 if not found.directions.size:
-                    raise ProbeError(f"{v.cache.folder}: layer {layer} is the same in all rows. Leave it out of layers")
+                    raise ProbeError(
+                        f"{v.cache.folder}: layer {layer} is the same in "
+                        "all rows. Leave it out of layers"
+                    )
                 yield layer, found
 
 
 def _joint_covariances(
     left: list[Side], right: list[Side], same: bool, n: int, memory_gb: float
 ) -> Iterator[tuple[list[tuple[int, int]], list[Matrix]]]:
-    """Covariances of the whitened layers, a tile of pairs after another; where the sides are the same, i < j only.
+    """Covariances of the whitened layers, a tile of pairs after another; where the sides are the
+    same, i < j only.
 
     Where all whitened rows fit half of the memory they are made once, otherwise for every tile.
     """
@@ -202,7 +230,10 @@ def _joint_covariances(
         room = room / 2
     rank = max(map(_rank, every))
     tile = max(1, int(np.sqrt(max(0.0, room) * 0.8 / (8 * rank**2))))
-    tiles = [[range(k, min(k + tile, len(sides))) for k in range(0, len(sides), tile)] for sides in (left, right)]
+    tiles = [
+        [range(k, min(k + tile, len(sides))) for k in range(0, len(sides), tile)]
+        for sides in (left, right)
+    ]
     for rows, columns in product(*tiles):
         at = [(i, j) for i in rows for j in columns if not same or i < j]
         if at:
@@ -225,7 +256,9 @@ def _whitened(sides: list[Side], memory_gb: float) -> Iterator[dict[int, NDArray
         whitened: dict[int, NDArray[np.float32]] = {}
         for group in groups:
             rows = group[0].view.rows([side.layer for side in group], positions)
-            whitened |= {id(side): side.whitening.apply(x) for side, x in zip(group, rows, strict=True)}
+            whitened |= {
+                id(side): side.whitening.apply(x) for side, x in zip(group, rows, strict=True)
+            }
         yield whitened
 
 
@@ -234,13 +267,24 @@ def _rank(side: Side) -> int:
 
 
 def _scores(
-    left: list[Side], right: list[Side], at: list[tuple[int, int]], joint: list[Matrix], line: ProgressLine
+    left: list[Side],
+    right: list[Side],
+    at: list[tuple[int, int]],
+    joint: list[Matrix],
+    line: ProgressLine,
 ) -> Iterator[tuple[float, float]]:
-    """Scores of pairs, several beside each other: a decomposition alone gains little from more threads."""
-    threads = max([int(pool["num_threads"]) for pool in threadpool_info() if pool["user_api"] == "blas"] or [1])
+    """Scores of pairs, several beside each other: a decomposition alone gains little from more
+    threads.
+    """
+    threads = max(
+        [int(pool["num_threads"]) for pool in threadpool_info() if pool["user_api"] == "blas"]
+        or [1]
+    )
     with threadpool_limits(1, "blas"), Threads(threads) as workers:
         for found in workers.map(
-            lambda pair: projection_weighted(pair[1], left[pair[0][0]].whitening, right[pair[0][1]].whitening),
+            lambda pair: projection_weighted(
+                pair[1], left[pair[0][0]].whitening, right[pair[0][1]].whitening
+            ),
             zip(at, joint, strict=True),
         ):
             line.advance(1)

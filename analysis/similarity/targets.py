@@ -28,9 +28,10 @@ def target_of(v: View, target: Target, audio_root: Path | None = None, fewest: i
 
     Args:
         v: the view.
-        target: `mel`: 40 logarithmic mel bands of the audio at mean 0 and variance 1, of the frame or their mean over
-            time; `speaker`, `attack`, `label`: one column a class; `trivial`: duration, level, bandwidth, noise floor;
-            a number: that layer; a DataFrame: your own numbers, by utterance id.
+        target: `mel`: 40 logarithmic mel bands of the audio at mean 0 and variance 1, of the frame
+            or their mean over time; `speaker`, `attack`, `label`: one column a class; `trivial`:
+            duration, level, bandwidth, noise floor; a number: that layer; a DataFrame: your own
+            numbers, by utterance id.
         audio_root: for `mel`, where the audio is now.
         fewest: utterances of a class; the smaller ones count as unknown.
 
@@ -41,7 +42,10 @@ def target_of(v: View, target: Target, audio_root: Path | None = None, fewest: i
         return np.repeat(_own(v, target), v.counts(), axis=0)
     if isinstance(target, int):
         if target not in v.cache.layers:
-            raise ProbeError(f"{v.cache.folder}: no layer {target}, only {v.cache.layers[0]}..{v.cache.layers[-1]}")
+            raise ProbeError(
+                f"{v.cache.folder}: no layer {target}, only "
+                f"{v.cache.layers[0]}..{v.cache.layers[-1]}"
+            )
         return np.concatenate([rows[0].astype(np.float64) for _, rows in v.blocks([target], 1.0)])
     if target == "mel":
         return _mel(v, audio_root)
@@ -49,13 +53,19 @@ def target_of(v: View, target: Target, audio_root: Path | None = None, fewest: i
         return np.repeat(v.table[list(MEASURES)].to_numpy(np.float64), v.counts(), axis=0)
     if target in TARGETS:
         return np.repeat(_classes(v, target, fewest), v.counts(), axis=0)
-    raise ProbeError(f"target {target!r}: expected one of {', '.join(TARGETS)}, a layer, or a table by utterance id")
+    raise ProbeError(
+        f"target {target!r}: expected one of "
+        f"{', '.join(TARGETS)}, a layer, or a table by utterance id"
+    )
 
 
 def _own(v: View, table: pd.DataFrame) -> Matrix:
     numbers = table.select_dtypes("number").reindex(v.table["utterance_id"]).to_numpy(np.float64)
     if not numbers.shape[1] or np.isnan(numbers).any(axis=1).all():
-        raise ProbeError("target: a table without numbers for these utterances. Expected utterance ids as its index")
+        raise ProbeError(
+            "target: a table without numbers for these "
+            "utterances. Expected utterance ids as its index"
+        )
     return np.asarray(numbers)
 
 
@@ -65,8 +75,9 @@ def _classes(v: View, column: str, fewest: int) -> Matrix:
     one_hot = pd.get_dummies(values.where(known), dtype=float)
     if one_hot.shape[1] < 2:
         raise ProbeError(
-            f"{v.cache.folder}: {one_hot.shape[1]} {column}s have {fewest} or more of these utterances, expected "
-            f"two or more. Take other utterances with {argument('where')}, or another target"
+            f"{v.cache.folder}: {one_hot.shape[1]} {column}s have {fewest} or more of these "
+            "utterances, expected two or more. Take other utterances "
+            f"with {argument('where')}, or another target"
         )
     one_hot[~known] = np.nan
     return np.asarray(one_hot.to_numpy(np.float64))
@@ -76,13 +87,23 @@ def _mel(v: View, audio_root: Path | None) -> Matrix:
     audio = Waveforms(v.cache, audio_root)
     rows = []
     with progress_line("Mel bands", len(v.table), "utterances") as line:
-        for i, (name, path, n_frames) in enumerate(zip(*(v.table[key] for key in HEARD), strict=True)):
+        for i, (name, path, n_frames) in enumerate(
+            zip(*(v.table[key] for key in HEARD), strict=True)
+        ):
             waveform = audio.load(name, path)
             waveform = (waveform - waveform.mean()) / max(float(waveform.std()), 1e-7)
-            bands = mel_bands(np.pad(waveform, (0, max(0, WINDOW - len(waveform))))).astype(np.float64)
+            bands = mel_bands(np.pad(waveform, (0, max(0, WINDOW - len(waveform))))).astype(
+                np.float64
+            )
             if v.tier == "pooled":
                 rows.append(bands.mean(axis=0, keepdims=True))
             else:  # the nearest in time; the bands' frames need not be the model's
-                rows.append(bands[((v.picked[i] + 0.5) * len(bands) / n_frames).astype(int).clip(0, len(bands) - 1)])
+                rows.append(
+                    bands[
+                        ((v.picked[i] + 0.5) * len(bands) / n_frames)
+                        .astype(int)
+                        .clip(0, len(bands) - 1)
+                    ]
+                )
             line.advance(1)
     return np.concatenate(rows)

@@ -1,4 +1,6 @@
-"""Data frames as LaTeX and Markdown: whatever is in names, the text compiles and shows them as they are."""
+"""Data frames as LaTeX and Markdown: whatever is in names, the text compiles and shows them as they
+are.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +22,12 @@ NUMBER = re.compile(r"\s*[-+<]?\s*\d")  # how the text of a number begins
 NO_NUMBER = ("not measured", "none shown", "by fold")
 MINUS = re.compile(r"(?<![\w.)\]-])-(?=\.?\d)")
 POWER = re.compile(r"(?:1(?=e)|(\d[\d.]*))e([+-])0*(\d+)")  # 1e-05
-LINE_PT = 480.0  # about what a page is wide between its margins, and a line across two columns of a paper
+# about what a page is wide between its margins, and a line across two columns of a paper
+LINE_PT = 480.0
 LETTER_PT = 4.8  # of Computer Modern at 10 pt on average
 GAPS_PT = 12.0, 8.0  # two times \tabcolsep, as it is and in wide tables
-SIZES = {"": 1.0, r"\small": 0.93, r"\footnotesize": 0.86, r"\scriptsize": 0.79}  # widths of letters
+# widths of letters
+SIZES = {"": 1.0, r"\small": 0.93, r"\footnotesize": 0.86, r"\scriptsize": 0.79}
 PAGE_ROWS = 50
 LAST_OF_PDFTEX = "\u024f"  # the last letter of extended Latin, which pdfLaTeX knows
 # [ and * would be taken for options of the line break before them
@@ -56,8 +60,11 @@ SPECIAL = {
 }
 
 
-def save_table(table: pd.DataFrame, path: str | Path, title: str = "", shown: pd.DataFrame | None = None) -> Path:
-    """Write a table as .csv with every digit, or as .tex or .md as people read it, whole or not at all.
+def save_table(
+    table: pd.DataFrame, path: str | Path, title: str = "", shown: pd.DataFrame | None = None
+) -> Path:
+    """Write a table as .csv with every digit, or as .tex or .md as people read it, whole or not at
+    all.
 
     Args:
         table: without an index of its own; `reset_index()` brings one into columns.
@@ -86,12 +93,15 @@ def save_table(table: pd.DataFrame, path: str | Path, title: str = "", shown: pd
 
 
 def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
-    """A table as texts, in which figures stand with the ends of their interval, as `12.5 [10.0, 15.1]`.
+    """A table as texts, in which figures stand with the ends of their interval, as `12.5 [10.0,
+    15.1]`.
 
-    Ends are columns of the name of the figure and `low`, `high`, as `eer`, `eer_low`, `eer_high`; or columns `low` and
-    `high` after the one of the figure.
+    Ends are columns of the name of the figure and `low`, `high`, as `eer`, `eer_low`, `eer_high`;
+    or columns `low` and `high` after the one of the figure.
 
-    >>> with_intervals(pd.DataFrame({"layer": [1], "eer": [12.54], "low": [-0.001], "high": [15.0]})).loc[0].to_list()
+    >>> with_intervals(
+    ...     pd.DataFrame({"layer": [1], "eer": [12.54], "low": [-0.001], "high": [15.0]})
+    ... ).loc[0].to_list()
     ['1', '12.5 [0.0, 15.0]']
     """
     names = [str(name) for name in table.columns]
@@ -109,7 +119,9 @@ def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
         ends |= set(pair)
         three = [column, table[pair[0]], table[pair[1]]]
         digits = _digits(three)
-        texts = [_interval(value, low, high, digits) for value, low, high in zip(*three, strict=True)]
+        texts = [
+            _interval(value, low, high, digits) for value, low, high in zip(*three, strict=True)
+        ]
         found[name] = pd.Series(texts, index=table.index, dtype=object)
     return pd.DataFrame({name: values for name, values in found.items() if name not in ends})
 
@@ -139,7 +151,9 @@ def _interval(value: Any, low: Any, high: Any, digits: int) -> str:
 
 
 def _texts(column: pd.Series[Any]) -> pd.Series[str]:
-    """Four digits of the largest number, and as many behind the point of all; of each its own where that blurs one."""
+    """Four digits of the largest number, and as many behind the point of all; of each its own where
+    that blurs one.
+    """
     numbers = [value for value in column if isinstance(value, float) and math.isfinite(value)]
     bare = [f"{value:.4g}" for value in numbers]
     behind = max((len(text.partition(".")[2]) for text in bare), default=0)
@@ -161,8 +175,8 @@ def _texts(column: pd.Series[Any]) -> pd.Series[str]:
 def as_latex(table: pd.DataFrame, title: str = "") -> str:
     r"""A `tabular` with the rules of booktabs, and a comment of what its preamble needs.
 
-    One that is wider than a page lacks columns without any value, which a comment names; has its heads in several
-    lines; and smaller letters if need be.
+    One that is wider than a page lacks columns without any value, which a comment names; has its
+    heads in several lines; and smaller letters if need be.
 
     >>> print(as_latex(pd.DataFrame({"head": ["a_b & c"], "EER (%)": ["-0.3 [-1.0, 0.2]"]})))
     % Needs \usepackage{booktabs} in the preamble.
@@ -175,17 +189,30 @@ def as_latex(table: pd.DataFrame, title: str = "") -> str:
     \end{tabular}
     <BLANKLINE>
     """
-    texts = pd.concat([_texts(column) for _, column in table.items()], axis=1) if len(table.columns) else table
+    texts = (
+        pd.concat([_texts(column) for _, column in table.items()], axis=1)
+        if len(table.columns)
+        else table
+    )
     notes = [r"% Needs \usepackage{booktabs} in the preamble."]
     everything = "".join([*map(str, texts.columns), *texts.to_numpy().ravel()])
     if any(letter > LAST_OF_PDFTEX and letter not in SPECIAL for letter in visible(everything)):
-        notes.append("% Has letters that LuaLaTeX or XeLaTeX set with a font that has them, and pdfLaTeX does not.")
+        notes.append(
+            "% Has letters that LuaLaTeX or XeLaTeX set with a font "
+            "that has them, and pdfLaTeX does not."
+        )
     if len(texts) > PAGE_ROWS:
-        notes.append(rf"% {len(texts)} rows, more than a page holds: longtable (\usepackage{{longtable}}) breaks them.")
+        notes.append(
+            f"% {len(texts)} rows, more than a page holds: longtable "
+            r"(\usepackage{longtable}) breaks them."
+        )
     is_wide = _points(texts, texts.columns) > LINE_PT
     begin, end = [], []
     if is_wide and len(texts) and not (filled := (texts != "").any().to_numpy()).all():
-        notes.append(f"% Columns without any value are left out: {', '.join(map(visible, texts.columns[~filled]))}")
+        notes.append(
+            "% Columns without any value are left out: "
+            f"{', '.join(map(visible, texts.columns[~filled]))}"
+        )
         texts = texts.loc[:, filled]
     numbers = [_is_numeric(texts.iloc[:, i]) for i in range(texts.shape[1])]
     heads = [_escaped(str(name), False) for name in texts.columns]
@@ -194,9 +221,12 @@ def as_latex(table: pd.DataFrame, title: str = "") -> str:
         heads = [_stacked(name, is_number) for name, is_number in zip(broken, numbers, strict=True)]
         sizes = {size: _points(texts, broken, share, GAPS_PT[1]) for size, share in SIZES.items()}
         size = next((size for size, points in sizes.items() if points <= LINE_PT), r"\scriptsize")
-        begin, end = [rf"\begingroup{size}\setlength{{\tabcolsep}}{{{GAPS_PT[1] / 2:g}pt}}"], [r"\endgroup"]
+        begin = [rf"\begingroup{size}\setlength{{\tabcolsep}}{{{GAPS_PT[1] / 2:g}pt}}"]
+        end = [r"\endgroup"]
         if sizes[size] > LINE_PT:
-            notes.append(f"% About {sizes[size] / 72:.0f} inches wide: leave columns out, or turn the page.")
+            notes.append(
+                f"% About {sizes[size] / 72:.0f} inches wide: leave columns out, or turn the page."
+            )
     lines = [
         *notes,
         *([f"% {' '.join(visible(title).split())}"] if title else []),
@@ -212,9 +242,13 @@ def as_latex(table: pd.DataFrame, title: str = "") -> str:
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", *end, ""])
 
 
-def _points(texts: pd.DataFrame, names: Iterable[Any], share: float = 1.0, gap: float = GAPS_PT[0]) -> float:
+def _points(
+    texts: pd.DataFrame, names: Iterable[Any], share: float = 1.0, gap: float = GAPS_PT[0]
+) -> float:
     """About how wide a table is set; lines of a name stand one below the other."""
-    letters = [max(map(len, [*texts.iloc[:, i], *str(name).split("\n")])) for i, name in enumerate(names)]
+    letters = [
+        max(map(len, [*texts.iloc[:, i], *str(name).split("\n")])) for i, name in enumerate(names)
+    ]
     return LETTER_PT * share * sum(letters) + gap * len(letters)
 
 
@@ -228,7 +262,11 @@ def _stacked(name: str, is_number: bool) -> str:
     lines = [_escaped(line, False) for line in name.split("\n")]
     side = "r" if is_number else "l"
     stack = r" \\ ".join(lines)
-    return stack if len(lines) == 1 else rf"\begin{{tabular}}[b]{{@{{}}{side}@{{}}}}{stack}\end{{tabular}}"
+    return (
+        stack
+        if len(lines) == 1
+        else rf"\begin{{tabular}}[b]{{@{{}}{side}@{{}}}}{stack}\end{{tabular}}"
+    )
 
 
 def _escaped(text: str, is_number: bool) -> str:
@@ -252,22 +290,38 @@ def as_markdown(table: pd.DataFrame, title: str = "") -> str:
     | a\\|b | 12.5 |
     <BLANKLINE>
     """
-    texts = pd.concat([_texts(column) for _, column in table.items()], axis=1) if len(table.columns) else table
+    texts = (
+        pd.concat([_texts(column) for _, column in table.items()], axis=1)
+        if len(table.columns)
+        else table
+    )
     numbers = [_is_numeric(texts.iloc[:, i]) for i in range(texts.shape[1])]
     lines = [f"{_marked(title)}\n"] if title else []
-    rows: list[tuple[Any, ...]] = [tuple(map(str, texts.columns)), *texts.itertuples(index=False, name=None)]
+    rows: list[tuple[Any, ...]] = [
+        tuple(map(str, texts.columns)),
+        *texts.itertuples(index=False, name=None),
+    ]
     lines += [f"| {' | '.join(map(_marked, row))} |" for row in rows]
-    lines.insert(len(lines) - len(texts), f"|{'|'.join('---:' if one else '---' for one in numbers)}|")
+    lines.insert(
+        len(lines) - len(texts), f"|{'|'.join('---:' if one else '---' for one in numbers)}|"
+    )
     return "\n".join([*lines, ""])
 
 
 def _marked(text: str) -> str:
     """A text that Markdown and the HTML in it leave alone."""
-    shown = " ".join(visible(text).split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    shown = (
+        " ".join(visible(text).split())
+        .replace("&", "&amp;")
+        .replace("<", "&lt;")
+        .replace(">", "&gt;")
+    )
     return re.sub(r"([\\`*_|~]|\[(?=[^\]]*\]\())", r"\\\1", shown)
 
 
 def _is_numeric(texts: pd.Series[str]) -> bool:
-    """Whether a column is of numbers, with intervals or without; cells may be empty, or say why there is none."""
+    """Whether a column is of numbers, with intervals or without; cells may be empty, or say why
+    there is none.
+    """
     there = [text for text in texts if text.strip() and text not in NO_NUMBER]
     return bool(there) and all(NUMBER.match(text) for text in there)

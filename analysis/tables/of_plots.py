@@ -1,4 +1,6 @@
-"""The numbers that figures show, as tidy tables: one function a kind of figure, called as the figure is."""
+"""The numbers that figures show, as tidy tables: one function a kind of figure, called as the
+figure is.
+"""
 
 from __future__ import annotations
 
@@ -32,10 +34,13 @@ WORDS |= {
 
 
 def in_words(table: pd.DataFrame, metric: Metric) -> pd.DataFrame:
-    """A table of a figure with its columns called as people read them, without caches, which its caption names.
+    """A table of a figure with its columns called as people read them, without caches, which its
+    caption names.
 
     >>> from probing.targets.metrics import METRICS
-    >>> in_words(pd.DataFrame(columns=["best_layer", "eer", "dev_eer"]), METRICS["eer"]).columns.to_list()
+    >>> in_words(
+    ...     pd.DataFrame(columns=["best_layer", "eer", "dev_eer"]), METRICS["eer"]
+    ... ).columns.to_list()
     ['best layer', 'EER (%)', 'EER on dev (%)']
     """
     words = WORDS | {metric.name: metric.axis, f"dev_{metric.name}": metric.axis_of(" on dev")}
@@ -48,46 +53,74 @@ def in_words(table: pd.DataFrame, metric: Metric) -> pd.DataFrame:
 def of_layers(
     runs: Some, split: str = "eval", simultaneous: bool = False, relative: bool | None = None
 ) -> pd.DataFrame:
-    """run, layer, metric with its interval, shuffled, strength; `simultaneous`: intervals for all layers at once."""
+    """run, layer, metric with its interval, shuffled, strength; `simultaneous`: intervals for all
+    layers at once.
+    """
     found = []
     several = load_many(runs)
     for name, run in zip(several.names, several, strict=True):
         rows = run.layers[run.layers["split"] == split]
         if simultaneous:
-            bands = run.metric.scale * layer_bands(run, run.part(split)).loc[rows["layer"].astype(int)]
+            bands = (
+                run.metric.scale * layer_bands(run, run.part(split)).loc[rows["layer"].astype(int)]
+            )
             rows = rows.assign(low=bands["low"].to_numpy(), high=bands["high"].to_numpy())
         found.append(rows.assign(run=name))
-    columns = ["run", "layer", *(["relative_depth"] if relative else []), several[0].metric.name, *ENDS, "shuffled"]
+    columns = [
+        "run",
+        "layer",
+        *(["relative_depth"] if relative else []),
+        several[0].metric.name,
+        *ENDS,
+        "shuffled",
+    ]
     return _of_runs(pd.concat(found, ignore_index=True)[[*columns, "strength"]], several)
 
 
 def of_corpora(run: LoadedRun) -> pd.DataFrame:
     """corpus, layer, metric with its interval."""
     of_each = {corpus: load(run, corpus).layers.query("split == 'eval'") for corpus in run.corpora}
-    table = pd.concat([rows.assign(corpus=corpus) for corpus, rows in of_each.items()], ignore_index=True)
+    table = pd.concat(
+        [rows.assign(corpus=corpus) for corpus, rows in of_each.items()], ignore_index=True
+    )
     return table[["corpus", "layer", run.metric.name, *ENDS]]
 
 
 def of_depths(runs: Some, split: str = "eval", relative: bool | None = None) -> pd.DataFrame:
-    """run, head, depth, metric with its interval, and the share of the multiply-accumulates where it was measured."""
+    """run, head, depth, metric with its interval, and the share of the multiply-accumulates where
+    it was measured.
+    """
     several = load_many(runs)
     found = []
     for name, run in zip(several.names, several, strict=True):
         costs = run.costs.set_index("depth")["saved"]
         rows = run.depths[run.depths["split"] == split]
-        found.append(rows.assign(run=name, computed=(100 - rows["depth"].astype(int).map(costs)).round(2)))
-    columns = ["run", "head", "depth", *(["relative_depth"] if relative else []), several[0].metric.name, *ENDS]
+        found.append(
+            rows.assign(run=name, computed=(100 - rows["depth"].astype(int).map(costs)).round(2))
+        )
+    columns = [
+        "run",
+        "head",
+        "depth",
+        *(["relative_depth"] if relative else []),
+        several[0].metric.name,
+        *ENDS,
+    ]
     return _of_runs(pd.concat(found, ignore_index=True)[[*columns, "computed"]], several)
 
 
 def of_gates(run: LoadedRun) -> pd.DataFrame:
-    """head, layer, and the change of the share of its gate since the start in points: mean and range over seeds."""
+    """head, layer, and the change of the share of its gate since the start in points: mean and
+    range over seeds.
+    """
     rows = gate_changes(run)
     return _over_seeds(rows[rows["metric"] == "gate"], ["head", "layer"], "change")
 
 
 def of_weights(run: LoadedRun) -> pd.DataFrame:
-    """head, metric, layer, and the share less that of all alike in points: mean and range over seeds."""
+    """head, metric, layer, and the share less that of all alike in points: mean and range over
+    seeds.
+    """
     rows = gate_changes(run)
     rows = rows[rows["metric"].isin(LEARNED)].assign(deviation=rows["share"] - 100 / run.n_blocks)
     return _over_seeds(rows, ["head", "metric", "layer"], "deviation")
@@ -130,20 +163,29 @@ def of_confusion(run: LoadedRun, split: str = "eval") -> pd.DataFrame:
 
 def of_localisation(run: LoadedRun, split: str = "eval") -> pd.DataFrame:
     """layer, figure, value with its interval (%)."""
-    parts = [localisation_table(run, split, end).melt(ignore_index=False)["value"] for end in ("value", *ENDS)]
+    parts = [
+        localisation_table(run, split, end).melt(ignore_index=False)["value"]
+        for end in ("value", *ENDS)
+    ]
     names = localisation_table(run, split).melt(ignore_index=False, var_name="figure").reset_index()
     return names.assign(low=parts[1].to_numpy(), high=parts[2].to_numpy())
 
 
 def of_erasure(run: LoadedRun, split: str = "eval") -> pd.DataFrame:
-    """removed, what is left of the layer chosen on dev with its interval, and the same of random directions."""
+    """removed, what is left of the layer chosen on dev with its interval, and the same of random
+    directions.
+    """
     table = erasure_table(run, split)
     table = table[table["layer"] == run.record.finding.layer].drop(columns="layer")
-    return table[["removed", "erased", *ENDS, "random", "random_low", "random_high"]].reset_index(drop=True)
+    return table[["removed", "erased", *ENDS, "random", "random_low", "random_high"]].reset_index(
+        drop=True
+    )
 
 
 def of_exits(run: LoadedRun) -> pd.DataFrame:
-    """Every utterance at one depth, on eval: depth, share of blocks and of multiply-accumulates, EER, in per cent."""
+    """Every utterance at one depth, on eval: depth, share of blocks and of multiply-accumulates,
+    EER, in per cent.
+    """
     table = find_exits(run).alone
     table = table[table["split"] == "eval"].drop(columns="split").reset_index(drop=True)
     shares = [name for name in ("blocks", "macs", "eer") if name in table]
@@ -156,7 +198,9 @@ def of_ranking(runs: Some) -> pd.DataFrame:
 
 
 def of_pareto(runs: Some) -> pd.DataFrame:
-    """run, layer, 10^9 multiply-accumulates (none where they were not measured), metric with its interval."""
+    """run, layer, 10^9 multiply-accumulates (none where they were not measured), metric with its
+    interval.
+    """
     several = compare(runs).runs
     rows = several.layers.query("split == 'eval'")
     costs = several.costs[["run", "depth", "gmacs"]].rename(columns={"depth": "layer"})

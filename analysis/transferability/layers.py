@@ -1,4 +1,6 @@
-"""Transferability of every layer of a cache, from its pooled statistics or frames, without training."""
+"""Transferability of every layer of a cache, from its pooled statistics or frames, without
+training.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,16 @@ from numpy.typing import NDArray
 from scipy.linalg import blas
 
 from analysis.caches.views import FRAMES_PER_UTTERANCE, View, parts, view
-from analysis.transferability.scores import COMPONENTS, Matrix, Spectrum, coding_rate, gbc, h_score, logme, transrate
+from analysis.transferability.scores import (
+    COMPONENTS,
+    Matrix,
+    Spectrum,
+    coding_rate,
+    gbc,
+    h_score,
+    logme,
+    transrate,
+)
 from cache import Cache, ProbeError
 from cache.errors import OptionError, argument
 from cache.reader import Where
@@ -42,28 +53,31 @@ def transfer_scores(
     frames_per_utterance: int = FRAMES_PER_UTTERANCE,
     memory_gb: float = 2.0,
 ) -> pd.DataFrame:
-    """LogME, H-score, TransRate and GBC of every layer: how well a probe will do, from the training set alone.
+    """LogME, H-score, TransRate and GBC of every layer: how well a probe will do, from the training
+    set alone.
 
     Args:
         cache: an open cache, or several of different backbones.
         layers: default all.
         where: utterances, see `Cache.select`; default those of split train.
-        target: column that says the class, as `label` or `attack`; utterances of unknown or single classes are left
-            out.
+        target: column that says the class, as `label` or `attack`; utterances of unknown or single
+            classes are left out.
         labels: table beside the corpus that has it: csv, tsv or parquet with utterance_id.
         scores: which, of logme, h_score, transrate and gbc.
-        standardize: features at mean 0 and variance 1, as the probes see them, and centred targets. The published
-            scores take features as they are, so that LogME has no constant term and TransRate grows with the norm of a
-            layer; False does so.
+        standardize: features at mean 0 and variance 1, as the probes see them, and centred targets.
+            The published scores take features as they are, so that LogME has no constant term and
+            TransRate grows with the norm of a layer; False does so.
         tier: `pooled` or `frames`.
-        deviation: pooled tier: mean and standard deviation, as the probes; False for the mean alone.
+        deviation: pooled tier: mean and standard deviation, as the probes; False for the mean
+            alone.
         frames_per_utterance: frames tier: so many of each utterance, at even distances.
         memory_gb: most memory for features; layers that fit are read once, larger ones three times.
 
     Returns:
-        (layers x scores), higher is better, and beside TransRate `transrate_shuffled`, that of shuffled labels (its
-        classes are weighted by their size, each centred by its own mean); for several caches indexed by backbone and
-        layer. GBC is that of the first 64 principal components.
+        (layers x scores), higher is better, and beside TransRate `transrate_shuffled`, that of
+        shuffled labels (its classes are weighted by their size, each centred by its own mean); for
+        several caches indexed by backbone and layer. GBC is that of the first 64 principal
+        components.
 
     Raises:
         ProbeError: no such score, column, layer, tier or utterances, or one class only.
@@ -83,17 +97,26 @@ def transfer_scores(
     for one in caches:
         v = view(one, layers, where, tier, deviation and tier == "pooled", frames_per_utterance)
         classes = _classes(v, target, labels)
-        with progress_line(f"Transferability of {one.about.get('backbone')}", len(v.layers), "layers") as line:
+        with progress_line(
+            f"Transferability of {one.about.get('backbone')}", len(v.layers), "layers"
+        ) as line:
             rows = {}
             for layer in v.layers:
                 rows[layer] = _scores(v, layer, classes, scores, standardize, memory_gb)
                 if "transrate" in scores:
-                    control = _scores(v, layer, _shuffled(classes), ("transrate",), standardize, memory_gb)
+                    control = _scores(
+                        v, layer, _shuffled(classes), ("transrate",), standardize, memory_gb
+                    )
                     rows[layer][SHUFFLED] = control["transrate"]
                 line.advance(1, f"layer {layer}")
-        tables.append(pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("layer"))
+        tables.append(
+            pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("layer")
+        )
     names = [f"{one.about.get('backbone')}" for one in caches]
-    names = [name if names.count(name) == 1 else f"{name} ({c.id})" for name, c in zip(names, caches, strict=True)]
+    names = [
+        name if names.count(name) == 1 else f"{name} ({c.id})"
+        for name, c in zip(names, caches, strict=True)
+    ]
     table = pd.concat(tables, keys=names, names=["backbone"]) if several else tables[0]
     table.attrs = {"caches": [one.id for one in caches], "target": target, "rows": ", ".join(names)}
     return table
@@ -102,34 +125,46 @@ def transfer_scores(
 def _shuffled(classes: list[NDArray[np.intp]]) -> list[NDArray[np.intp]]:
     """Classes of the same sizes whose members were dealt out anew, always in the same way."""
     members = np.random.default_rng(0).permutation(np.concatenate(classes))
-    return [np.sort(part) for part in np.split(members, np.cumsum([len(one) for one in classes])[:-1])]
+    return [
+        np.sort(part) for part in np.split(members, np.cumsum([len(one) for one in classes])[:-1])
+    ]
 
 
 def _classes(v: View, target: str, labels: str | Path) -> list[NDArray[np.intp]]:
     """The positions of the utterances of each class."""
     if labels:
-        values = read_column(TargetOptions(target=target, labels=str(labels))).of(v.table, v.cache).fillna("")
+        values = (
+            read_column(TargetOptions(target=target, labels=str(labels)))
+            .of(v.table, v.cache)
+            .fillna("")
+        )
     elif target in v.table:
         values = v.table[target].astype(str)
     else:
         raise OptionError(
             "target",
             target,
-            f"no such column. Expected one of {', '.join(v.table.columns)}; or a table that has it: "
-            f"{argument('labels', 'FILE')}",
+            f"no such column. Expected one of {', '.join(v.table.columns)}; or a table that has "
+            f"it: {argument('labels', 'FILE')}",
         )
     known = (values != "") & (values != "unknown") & (values.map(values.value_counts()) >= FEWEST)
     classes = [np.flatnonzero(values == name) for name in sorted(values[known].unique())]
     if len(classes) < 2:
         raise ProbeError(
-            f"{v.cache.folder}: {len(classes)} classes of {target} with {FEWEST} of these {len(v.table)} utterances or "
-            f"more, expected two at least. Choose others with {argument('where')}, or another {argument('target')}"
+            f"{v.cache.folder}: {len(classes)} classes of {target} with {FEWEST} of these "
+            f"{len(v.table)} utterances or more, expected two at least. Choose others with "
+            f"{argument('where')}, or another {argument('target')}"
         )
     return classes
 
 
 def _scores(
-    v: View, layer: int, classes: list[NDArray[np.intp]], wanted: Sequence[str], standardize: bool, memory_gb: float
+    v: View,
+    layer: int,
+    classes: list[NDArray[np.intp]],
+    wanted: Sequence[str],
+    standardize: bool,
+    memory_gb: float,
 ) -> dict[str, float]:
     counts = np.array([int(v.counts()[members].sum()) for members in classes])
     n = int(counts.sum())
@@ -158,7 +193,9 @@ def _scores(
         found["logme"] = logme(s)
         if not standardize:  # as published: nothing is centred
             raw = second + n * np.outer(mean, mean)
-            found["logme"] = logme(Spectrum.of(n, counts, v.width, raw, sums + counts[:, None] * mean, fourth), False)
+            found["logme"] = logme(
+                Spectrum.of(n, counts, v.width, raw, sums + counts[:, None] * mean, fourth), False
+            )
     if "h_score" in wanted:
         found["h_score"] = h_score(s)
     if "transrate" in wanted:
@@ -174,12 +211,18 @@ def _scores(
 
 
 def _centred(
-    v: View, layer: int, classes: list[NDArray[np.intp]], n: int, standardize: bool, memory_gb: float
+    v: View,
+    layer: int,
+    classes: list[NDArray[np.intp]],
+    n: int,
+    standardize: bool,
+    memory_gb: float,
 ) -> tuple[Matrix, Callable[[], Iterator[tuple[int, Matrix]]]]:
-    """The mean of a layer, and what gives its rows less that mean (at variance 1) again and again, class after class.
+    """The mean of a layer, and what gives its rows less that mean (at variance 1) again and again,
+    class after class.
 
-    Rows that fit half of the memory are read once. Where they are then fewer than their columns, they are given in a
-    basis of their own span: the same scores from smaller matrices.
+    Rows that fit half of the memory are read once. Where they are then fewer than their columns,
+    they are given in a basis of their own span: the same scores from smaller matrices.
     """
     read = partial(_blocks, v, layer, classes, memory_gb)
     held = list(read()) if 8 * n * v.width < memory_gb * 0.5e9 else []
@@ -212,7 +255,9 @@ def _centred(
     return mean, lambda: iter(held)
 
 
-def _blocks(v: View, layer: int, classes: list[NDArray[np.intp]], memory_gb: float) -> Iterator[tuple[int, Matrix]]:
+def _blocks(
+    v: View, layer: int, classes: list[NDArray[np.intp]], memory_gb: float
+) -> Iterator[tuple[int, Matrix]]:
     """The rows of one class after another, as float64, with the number of the class."""
     for c, members in enumerate(classes):
         for part in parts(len(members), v.at_once(1, memory_gb / 4)):

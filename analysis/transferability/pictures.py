@@ -1,4 +1,6 @@
-"""Pictures of transferability: what was told without training, beside the probes that were trained."""
+"""Pictures of transferability: what was told without training, beside the probes that
+were trained.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +19,12 @@ NAMES = {"logme": "LogME", "h_score": "H-score", "transrate": "TransRate", "gbc"
 
 
 def transfer_curve(run: str | Path | Run, scores: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Scores without training by layer, each from its lowest (0) to its highest (1), and the trained probes' metric.
+    """Scores without training by layer, each from its lowest (0) to its highest (1), and the
+    trained probes' metric.
 
-    The axis of the metric, on the right, is turned over if lower is better, as of the EER, so that good is up for all;
-    its band is the 95 % interval. The legend has Kendall's tau of each score with the metric.
+    The axis of the metric, on the right, is turned over if lower is better, as of the EER, so that
+    good is up for all; its band is the 95 % interval. The legend has Kendall's tau of each score
+    with the metric.
 
     Args:
         run: of the cache that was scored.
@@ -28,7 +32,8 @@ def transfer_curve(run: str | Path | Run, scores: pd.DataFrame, ax: Axes | None 
         ax: where to draw; default a new figure.
 
     Raises:
-        ProbeError: the scores are of another cache or target, or of fewer than three layers that were probed.
+        ProbeError: the scores are of another cache or target, or of fewer than three layers that
+            were probed.
 
     >>> from analysis import load, transfer_scores
     >>> run = load("results/demo.run")
@@ -52,7 +57,8 @@ def transfer_curve(run: str | Path | Run, scores: pd.DataFrame, ax: Axes | None 
     rates.grid(False)
     ax.plot([], [], color="0.35", lw=2, label="trained probe")
     drawn = scores[[name for name in scores.columns if name in found]]
-    places = {name: place for place, name in enumerate(NAMES)}  # so that a score has the same colour in every picture
+    # so that a score has the same colour in every picture
+    places = {name: place for place, name in enumerate(NAMES)}
     for i, (name, values) in enumerate(drawn.items()):
         place = places.get(str(name), len(NAMES) + i)
         colour, marker = colours(place + 1)[place], MARKERS[place % len(MARKERS)]
@@ -60,8 +66,13 @@ def transfer_curve(run: str | Path | Run, scores: pd.DataFrame, ax: Axes | None 
         scaled = (values - values.min()) / spread if spread else values * 0 + 0.5
         tau = "no order" if pd.isna(found[name]) else f"τ {found[name]:z.2f}"
         told = f"{NAMES.get(str(name), str(name))} ({tau})"
-        ax.plot(values.index.astype(int), scaled, color=colour, marker=marker, ms=4, lw=1.2, label=told)
-    ax.set(xlabel="layer (0 = input of the first block)", ylabel="score, from its lowest (0) to its highest (1)")
+        ax.plot(
+            values.index.astype(int), scaled, color=colour, marker=marker, ms=4, lw=1.2, label=told
+        )
+    ax.set(
+        xlabel="layer (0 = input of the first block)",
+        ylabel="score, from its lowest (0) to its highest (1)",
+    )
     ax.set(xlim=(-0.3, max(run.n_blocks, 1) + 0.3), ylim=(-0.3, 1.05))
     whole_numbers(ax)
     label(ax, [run], title="without training")

@@ -29,26 +29,28 @@ def predicts(
     permutations: int = PERMUTATIONS,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Rank correlation of scores with the metric of the trained probes, 1 where the higher score has the better one.
+    """Rank correlation of scores with the metric of the trained probes, 1 where the higher score
+    has the better one.
 
     The metric is that of the runs' findings: the EER of bona fide against spoof, lower is better.
 
     Args:
         run: the run of the cache that was scored, or several in the order of the caches.
-        scores: of `transfer_scores`, or any table by layer (by backbone and layer for several runs), higher is better.
+        scores: of `transfer_scores`, or any table by layer (by backbone and layer for several
+            runs), higher is better.
         split: `eval` or `dev`.
         permutations: of the layers, for the p value and the range of chance.
         seed: of the permutations.
 
     Returns:
-        One row for each score over the layers of each backbone; for several also over `all layers`, and from three
-        backbones on over the `best layers`: kendall (tau-b) and spearman; p, two-sided, of tau; chance_low and
-        chance_high, between which 95 % of the taus of permuted layers lie; n points. Layers are alike, so that p is
-        optimistic.
+        One row for each score over the layers of each backbone; for several also over `all layers`,
+        and from three backbones on over the `best layers`: kendall (tau-b) and spearman; p,
+        two-sided, of tau; chance_low and chance_high, between which 95 % of the taus of permuted
+        layers lie; n points. Layers are alike, so that p is optimistic.
 
     Raises:
-        ProbeError: other runs than scored caches, runs of another target than was scored, or fewer than three layers in
-            common.
+        ProbeError: other runs than scored caches, runs of another target than was scored, or fewer
+            than three layers in common.
 
     >>> from analysis import load, transfer_scores
     >>> run = load("results/demo.run")
@@ -64,20 +66,26 @@ def predicts(
         else {"layers": scores}
     )
     if len(groups) != len(runs):
-        raise ProbeError(f"{len(runs)} runs for the scores of {len(groups)} caches: expected one each, in their order")
+        raise ProbeError(
+            f"{len(runs)} runs for the scores of {len(groups)} "
+            "caches: expected one each, in their order"
+        )
     metrics = {one.metric.name: one for one in runs}
     if len(metrics) > 1:
-        told = ", ".join(f"{one.folder} by {one.metric.called} of {one.task.target}" for one in metrics.values())
+        told = ", ".join(
+            f"{one.folder} by {one.metric.called} of {one.task.target}" for one in metrics.values()
+        )
         raise ProbeError(f"runs of several targets: {told}. Expected runs of one target and metric")
     points = {}
     scored = scores.attrs.get("caches", [])
     target = scores.attrs.get("target")
     for i, (one, (name, part)) in enumerate(zip(runs, groups.items(), strict=True)):
-        known = [scored[i]] if len(scored) == len(runs) else scored  # a part of a table keeps the caches of the whole
+        # a part of a table keeps the caches of the whole
+        known = [scored[i]] if len(scored) == len(runs) else scored
         if known and one.record.cache not in known:
             raise ProbeError(
-                f"{one.folder}: made from cache {one.record.cache}, the scores are of {', '.join(known)}. "
-                "Sweep that cache, or score this one"
+                f"{one.folder}: made from cache {one.record.cache}, the scores are of "
+                f"{', '.join(known)}. Sweep that cache, or score this one"
             )
         if target not in (None, one.task.target):
             raise ProbeError(
@@ -86,7 +94,10 @@ def predicts(
             )
         points[name] = part.join(_losses(one, split), how="inner")
         if len(points[name]) < FEWEST:
-            raise ProbeError(f"{one.folder}: {len(points[name])} layers with scores and probes: expected {FEWEST}")
+            raise ProbeError(
+                f"{one.folder}: {len(points[name])} layers with "
+                f"scores and probes: expected {FEWEST}"
+            )
     if len(points) > 1:
         joined = {name: points[name] for name in points}
         points["all layers"] = pd.concat(joined.values())
@@ -97,7 +108,13 @@ def predicts(
     for name, table in points.items():
         for score in scores.columns.drop(SHUFFLED, errors="ignore"):
             generator = np.random.default_rng(seed)
-            rows.append({"over": name, "score": score, **_agreement(table, str(score), permutations, generator)})
+            rows.append(
+                {
+                    "over": name,
+                    "score": score,
+                    **_agreement(table, str(score), permutations, generator),
+                }
+            )
     return pd.DataFrame(rows)
 
 
@@ -105,7 +122,11 @@ def _losses(run: Run, split: str) -> pd.Series:
     """The metric of the probes by layer, turned so that lower is better."""
     table = run.rows("layer", split, load(run).corpus)
     rows = table[(table["metric"] == run.metric.name) & (table["condition"] == "all")]
-    return pd.Series(run.metric.loss(1) * rows["value"].to_numpy(), rows["layer"].astype(int).to_numpy(), name=LOSS)
+    return pd.Series(
+        run.metric.loss(1) * rows["value"].to_numpy(),
+        rows["layer"].astype(int).to_numpy(),
+        name=LOSS,
+    )
 
 
 def _scored_as(run: Run) -> str:
@@ -125,7 +146,11 @@ def _agreement(
     rho = np.nan if flat else float(spearmanr(x, y).statistic)
     by_chance = np.full(1, np.nan) if flat else _permuted(x, y, permutations, generator)
     low, high = np.quantile(by_chance, [0.025, 0.975])
-    p = np.nan if flat else (1 + int((np.abs(by_chance) >= abs(tau) - 1e-12).sum())) / (1 + permutations)
+    p = (
+        np.nan
+        if flat
+        else (1 + int((np.abs(by_chance) >= abs(tau) - 1e-12).sum())) / (1 + permutations)
+    )
     return {
         "kendall": tau,
         "spearman": rho,
@@ -137,7 +162,10 @@ def _agreement(
 
 
 def _permuted(
-    x: NDArray[np.float64], y: NDArray[np.float64], permutations: int, generator: np.random.Generator
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    permutations: int,
+    generator: np.random.Generator,
 ) -> NDArray[np.float64]:
     """Kendall's tau-b of x with y in random order, (permutations,)."""
     signs = np.sign(np.subtract.outer(x, x))

@@ -1,6 +1,7 @@
 """Transferability scores from the moments of features and classes; higher promises a better probe.
 
-All of them are functions of centred second moments, so features are read block by block and never held whole.
+All of them are functions of centred second moments, so features are read block by block and never
+held whole.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ BLOCK = 64  # columns that LAPACK takes at once
 
 @dataclass(frozen=True)
 class Spectrum:
-    """The features of n rows, about a centre, in axes Q where their second moment is tridiagonal: F'F = Q T Q'.
+    """The features of n rows, about a centre, in axes Q where their second moment is tridiagonal:
+    F'F = Q T Q'.
 
-    Eigenvalues and the solutions of (F'F + c)x = b cost next to nothing there, and finding Q is a fraction of the work
-    of finding eigenvectors.
+    Eigenvalues and the solutions of (F'F + c)x = b cost next to nothing there, and finding Q is a
+    fraction of the work of finding eigenvectors.
 
     n: rows. counts: (C,) rows of each class.
     width: of the features; where they are fewer rows than columns, P below it is the rank.
@@ -48,16 +50,25 @@ class Spectrum:
     fourth: float
 
     @staticmethod
-    def of(n: int, counts: NDArray[np.int64], width: int, second: Matrix, sums: Matrix, fourth: float) -> Spectrum:
-        """That of the lower half of a second moment (P, P) and the sums of the classes (C, P) in the same axes."""
-        reflectors, diagonal, below, factors, _ = lapack.dsytrd(second, lower=1, lwork=BLOCK * len(second))
+    def of(
+        n: int, counts: NDArray[np.int64], width: int, second: Matrix, sums: Matrix, fourth: float
+    ) -> Spectrum:
+        """That of the lower half of a second moment (P, P) and the sums of the classes (C, P) in
+        the same axes.
+        """
+        reflectors, diagonal, below, factors, _ = lapack.dsytrd(
+            second, lower=1, lwork=BLOCK * len(second)
+        )
         values = eigvalsh_tridiagonal(diagonal, below) if len(diagonal) > 1 else diagonal
         turned = _turned(reflectors, factors, sums.T, "T").T
-        return Spectrum(n, counts, width, values.clip(0), diagonal, below, reflectors, factors, turned, fourth)
+        return Spectrum(
+            n, counts, width, values.clip(0), diagonal, below, reflectors, factors, turned, fourth
+        )
 
     def solve(self, ridge: float, right: Matrix) -> Matrix:
         """(T + ridge)^-1 applied to (P, ...); a ridge below the rounding of T is that rounding."""
-        ridge = max(ridge, 1e-14 * len(self.values) * float(self.values[-1]), SMALLEST)  # T + ridge stays invertible
+        # T + ridge stays invertible
+        ridge = max(ridge, 1e-14 * len(self.values) * float(self.values[-1]), SMALLEST)
         if len(self.diagonal) == 1:
             return np.asarray(right / (self.diagonal + ridge))
         bands = np.stack([self.diagonal + ridge, np.append(self.below, 0.0)])
@@ -69,8 +80,12 @@ class Spectrum:
         first += int((self.values[first:] <= 1e-10 * self.values[-1]).sum())
         last = len(self.values) - 1
         if first > last or len(self.diagonal) == 1:
-            return np.ones((len(self.values), 1)) if first <= last else np.zeros((len(self.values), 0))
-        found = eigh_tridiagonal(self.diagonal, self.below, select="i", select_range=(first, last))[1]
+            return (
+                np.ones((len(self.values), 1)) if first <= last else np.zeros((len(self.values), 0))
+            )
+        found = eigh_tridiagonal(self.diagonal, self.below, select="i", select_range=(first, last))[
+            1
+        ]
         return _turned(self.reflectors, self.factors, found, "N")
 
 
@@ -78,15 +93,19 @@ def _turned(reflectors: Matrix, factors: Matrix, vectors: Matrix, trans: str) ->
     """Q ("N") or its transpose ("T") applied to vectors (P, K); the first axis is one of Q's."""
     turned = np.array(vectors, np.float64, order="F")
     if len(turned) > 1:
-        turned[1:] = lapack.dormqr("L", trans, reflectors[1:, :-1], factors, turned[1:], BLOCK * turned.shape[1])[0]
+        turned[1:] = lapack.dormqr(
+            "L", trans, reflectors[1:, :-1], factors, turned[1:], BLOCK * turned.shape[1]
+        )[0]
     return turned
 
 
 def log_evidence(s: Spectrum, products: Matrix, square: float, n: int) -> float:
-    """LogME: log marginal likelihood per row of a Bayesian linear regression, largest over both precisions.
+    """LogME: log marginal likelihood per row of a Bayesian linear regression, largest over both
+    precisions.
 
-    You et al., ICML 2021, algorithm 1: y ~ N(Fw, 1/beta), w ~ N(0, 1/alpha). With a = alpha / beta the mean of w is
-    m = (F'F + a)^-1 F'y, and since F'F m = F'y - a m, the residual is y'y - m'F'y - a m'm.
+    You et al., ICML 2021, algorithm 1: y ~ N(Fw, 1/beta), w ~ N(0, 1/alpha). With a = alpha / beta
+    the mean of w is m = (F'F + a)^-1 F'y, and since F'F m = F'y - a m, the residual is y'y - m'F'y
+    - a m'm.
 
     Args:
         s: of F.
@@ -116,9 +135,11 @@ def log_evidence(s: Spectrum, products: Matrix, square: float, n: int) -> float:
 
 
 def logme(s: Spectrum, centred: bool = True) -> float:
-    """Mean LogME over the one-vs-rest targets of the classes, centred as the features are, or as 0 and 1.
+    """Mean LogME over the one-vs-rest targets of the classes, centred as the features are, or as 0
+    and 1.
 
-    Centred rows are known in n - 1 dimensions: with n, fewer rows than columns would have evidence without bound.
+    Centred rows are known in n - 1 dimensions: with n, fewer rows than columns would have evidence
+    without bound.
     """
     found = []
     for count, total in zip(s.counts, s.sums, strict=True):
@@ -130,7 +151,9 @@ def logme(s: Spectrum, centred: bool = True) -> float:
 
 
 def shrinkage(s: Spectrum) -> tuple[float, float]:
-    """The share of Ledoit and Wolf (2004) that a covariance is shrunk by, and the variance it is shrunk to."""
+    """The share of Ledoit and Wolf (2004) that a covariance is shrunk by, and the variance it is
+    shrunk to.
+    """
     width = s.width
     trace = s.values.sum() / s.n
     level = trace / width
@@ -141,17 +164,25 @@ def shrinkage(s: Spectrum) -> tuple[float, float]:
 
 
 def h_score(s: Spectrum) -> float:
-    """H-score (Bao et al., ICIP 2019) with the shrunk covariance (Ibrahim et al., ECML 2022, equation 5).
+    """H-score (Bao et al., ICIP 2019) with the shrunk covariance (Ibrahim et al., ECML 2022,
+    equation 5).
 
-    (1 - a) tr(S_a^-1 B), S_a the covariance shrunk by a, B that of the class means; features must be centred.
+    (1 - a) tr(S_a^-1 B), S_a the covariance shrunk by a, B that of the class means; features must
+    be centred.
     """
     share, level = shrinkage(s)
-    shrunk = s.solve(share * level * s.n / (1 - share), s.sums.T) if share < 1 else np.zeros_like(s.sums.T)
+    shrunk = (
+        s.solve(share * level * s.n / (1 - share), s.sums.T)
+        if share < 1
+        else np.zeros_like(s.sums.T)
+    )
     return float((s.sums.T * shrunk / s.counts).sum())
 
 
 def coding_rate(second: Matrix, n: int) -> float:
-    """1/2 log det(I + Z'Z / (n 1e-4)) of a second moment Z'Z (P, P), its lower half, or of its eigenvalues (P,)."""
+    """1/2 log det(I + Z'Z / (n 1e-4)) of a second moment Z'Z (P, P), its lower half, or of its
+    eigenvalues (P,).
+    """
     scaled = second / (n * RATE_EPSILON)
     if scaled.ndim == 1:
         return float(0.5 * np.log1p(scaled.clip(0)).sum())
@@ -161,19 +192,23 @@ def coding_rate(second: Matrix, n: int) -> float:
 
 
 def transrate(s: Spectrum, class_rates: list[float]) -> float:
-    """TransRate (Huang et al., ICML 2022): coding rate of all rows less the mean of those of the classes.
+    """TransRate (Huang et al., ICML 2022): coding rate of all rows less the mean of those of the
+    classes.
 
-    The mean is weighted by the share of each class, as in the authors' experiments: unweighted, a class of a tenth of
-    the rows has so much smaller a rate that shuffled labels score as informative ones do.
+    The mean is weighted by the share of each class, as in the authors' experiments: unweighted, a
+    class of a tenth of the rows has so much smaller a rate that shuffled labels score as
+    informative ones do.
 
-    Each class is centred by its own mean: by the mean of all, as in the authors' code, two classes of one size whose
-    means differ have the rate of all rows each, and the score is 0 however far they are apart.
+    Each class is centred by its own mean: by the mean of all, as in the authors' code, two classes
+    of one size whose means differ have the rate of all rows each, and the score is 0 however far
+    they are apart.
     """
     return coding_rate(s.values, s.n) - float(np.average(class_rates, weights=s.counts))
 
 
 def gbc(means: Matrix, variances: Matrix) -> float:
-    """Gaussian Bhattacharyya coefficient (Pandy et al., CVPR 2022): - sum over pairs of classes exp(-distance).
+    """Gaussian Bhattacharyya coefficient (Pandy et al., CVPR 2022): - sum over pairs of classes
+    exp(-distance).
 
     Args:
         means: (C, K) of the classes, in the first principal components.

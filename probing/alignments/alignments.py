@@ -29,8 +29,8 @@ class AlignmentError(ProbeError, ValueError):
 class Interval(NamedTuple):
     """A labelled stretch of time as a file has it.
 
-    name: of the utterance, as the file says it. start, end: in seconds. place: line of the file, or number in its tier.
-    type: of a further column of a table that is carried along.
+    name: of the utterance, as the file says it. start, end: in seconds. place: line of the file, or
+    number in its tier. type: of a further column of a table that is carried along.
     """
 
     name: str
@@ -46,8 +46,9 @@ class Alignments:
     """Labelled intervals of utterances.
 
     Attributes:
-        table: DataFrame `utterance_id`, `start`, `end` (seconds), `label`, by utterance and time; the intervals of one
-            utterance do not overlap. With TYPE, where a column of types was asked for.
+        table: DataFrame `utterance_id`, `start`, `end` (seconds), `label`, by utterance and time;
+            the intervals of one utterance do not overlap. With TYPE, where a column of types was
+            asked for.
         excluded: why intervals were left out -> how many.
         notes: what a person should know, a sentence each.
     """
@@ -58,7 +59,8 @@ class Alignments:
 
     @classmethod
     def of(cls, table: pd.DataFrame, overlaps: str = "refuse") -> Alignments:
-        """Alignments from a table with the columns `utterance_id`, `start`, `end` (seconds) and `label`.
+        """Alignments from a table with the columns `utterance_id`, `start`, `end` (seconds) and
+        `label`.
 
         Args:
             table: an interval a row, in any order; other columns are passed over.
@@ -67,7 +69,11 @@ class Alignments:
         Raises:
             AlignmentError: a column that is missing, or an interval that cannot be.
 
-        >>> Alignments.of(pd.DataFrame([("a", 0.1, 0.3, "ah")], columns=["utterance_id", "start", "end", "label"]))
+        >>> Alignments.of(
+        ...     pd.DataFrame(
+        ...         [("a", 0.1, 0.3, "ah")], columns=["utterance_id", "start", "end", "label"]
+        ...     )
+        ... )
         Alignments(table=  utterance_id  start  end label
         0            a    0.1  0.3    ah, excluded={}, notes=())
         """
@@ -77,13 +83,17 @@ class Alignments:
         try:
             times = [table[name].to_numpy(np.float64) for name in ("start", "end")]
         except (ValueError, TypeError) as error:
-            raise AlignmentError(f"start and end are no seconds ({error}). Expected numbers") from None
+            raise AlignmentError(
+                f"start and end are no seconds ({error}). Expected numbers"
+            ) from None
         names = table["utterance_id"].astype(str)
         labels = table["label"].astype(str).where(table["label"].notna(), "")
         excluded = Counter[str]()
         rows = [
             Interval(name, start, end, label, place)
-            for place, (name, start, end, label) in enumerate(zip(names, *times, labels, strict=True))
+            for place, (name, start, end, label) in enumerate(
+                zip(names, *times, labels, strict=True)
+            )
         ]
         kept = tidy(rows, "table", excluded)
         found = disjoint(table_of(kept), overlaps, "table", excluded)
@@ -117,14 +127,18 @@ def tidy(rows: Sequence[Interval], path: object, excluded: Counter[str]) -> list
     kept = []
     for row in rows:
         if not (math.isfinite(row.start) and math.isfinite(row.end)):
-            raise AlignmentError(f"{path}: {_place(row)}: from {row.start} to {row.end}. Expected finite seconds")
+            raise AlignmentError(
+                f"{path}: {_place(row)}: from {row.start} to {row.end}. Expected finite seconds"
+            )
         if row.start < -TOUCHING:
             raise AlignmentError(
-                f"{path}: {_place(row)}: starts at {row.start:g} s, before the clip. Expected times from its beginning"
+                f"{path}: {_place(row)}: starts at {row.start:g} s, before the clip. Expected "
+                "times from its beginning"
             )
         if row.end < row.start:
             raise AlignmentError(
-                f"{path}: {_place(row)}: ends at {row.end:g} s, before its start at {row.start:g} s. Mend the line"
+                f"{path}: {_place(row)}: ends at {row.end:g} s, before its start at "
+                f"{row.start:g} s. Mend the line"
             )
         if not row.label:
             excluded["without a label"] += 1
@@ -154,12 +168,15 @@ def table_of(rows: Sequence[Interval], typed: bool = False) -> pd.DataFrame:
     return table.sort_values(["utterance_id", "start", "end"], kind="stable", ignore_index=True)
 
 
-def disjoint(table: pd.DataFrame, overlaps: str, path: object, excluded: Counter[str]) -> pd.DataFrame:
+def disjoint(
+    table: pd.DataFrame, overlaps: str, path: object, excluded: Counter[str]
+) -> pd.DataFrame:
     """The table without time that two intervals of one utterance share.
 
     Args:
         table: as `table_of` gives it.
-        overlaps: `refuse` them, or `leave-out`: time in which several intervals are belongs to none.
+        overlaps: `refuse` them, or `leave-out`: time in which several intervals are belongs to
+            none.
         path: for messages.
         excluded: counts the intervals that lose some of their time.
 
@@ -179,10 +196,13 @@ def disjoint(table: pd.DataFrame, overlaps: str, path: object, excluded: Counter
     if len(met) and overlaps == "refuse":
         i = int(met[0])
         rows = table.iloc[max(0, i - 1) : i + 1]
-        said = " and ".join(f"{row.label!r} from {row.start:g} to {row.end:g} s" for row in rows.itertuples())
+        said = " and ".join(
+            f"{row.label!r} from {row.start:g} to {row.end:g} s" for row in rows.itertuples()
+        )
         raise AlignmentError(
-            f"{path}: intervals of {names[i]} overlap: {said} ({len(met)} such). Mend them, or use "
-            f"{argument('overlaps', 'leave-out')}: time that several intervals share then belongs to none."
+            f"{path}: intervals of {names[i]} overlap: {said} ({len(met)} such). Mend them, or "
+            f"use {argument('overlaps', 'leave-out')}: time that "
+            "several intervals share then belongs to none."
         )
     pieces = []
     lost = np.unique(np.searchsorted(first, met, side="right") - 1)
@@ -217,12 +237,19 @@ def _alone(rows: pd.DataFrame) -> pd.DataFrame:
     alone = np.cumsum(steps)[: len(times) - 1] == 1
     out = []
     for row, a, b in zip(rows.itertuples(index=False), begin.tolist(), stop.tolist(), strict=True):
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], alone[a:b], [False]]).astype(np.int8)))
-        out += [(row.utterance_id, times[a + i], times[a + j], *row[3:]) for i, j in edges.reshape(-1, 2).tolist()]
+        edges = np.flatnonzero(
+            np.diff(np.concatenate([[False], alone[a:b], [False]]).astype(np.int8))
+        )
+        out += [
+            (row.utterance_id, times[a + i], times[a + j], *row[3:])
+            for i, j in edges.reshape(-1, 2).tolist()
+        ]
     kept = pd.DataFrame(out, columns=list(rows.columns)).astype(rows.dtypes.to_dict())
     return kept[kept["end"] - kept["start"] > TOUCHING]
 
 
 def _shortened(rows: pd.DataFrame, kept: pd.DataFrame) -> int:
     whole = set(zip(kept["start"], kept["end"], kept["label"], strict=True))
-    return sum(row not in whole for row in zip(rows["start"], rows["end"], rows["label"], strict=True))
+    return sum(
+        row not in whole for row in zip(rows["start"], rows["end"], rows["label"], strict=True)
+    )

@@ -1,9 +1,10 @@
 """Alignments with an interval a line: CTM, RTTM, TIMIT's .phn and .wrd, and tables.
 
-ctm: `name channel start duration label [confidence ...]`, seconds; lines that begin with `;;` are comments (NIST SCTK)
-rttm: `SPEAKER name channel start duration <NA> <NA> label ...`, seconds; lines of other types are counted (NIST RT-09)
-phn, wrd: `start end label`, samples at 16 kHz, one file an utterance (TIMIT)
-csv, tsv, parquet: the columns utterance_id, start, end, label, in any order; others are passed over
+ctm: `name channel start duration label [confidence ...]`, seconds; lines that begin with `;;` are
+comments (NIST SCTK) rttm: `SPEAKER name channel start duration <NA> <NA> label ...`, seconds; lines
+of other types are counted (NIST RT-09) phn, wrd: `start end label`, samples at 16 kHz, one file an
+utterance (TIMIT) csv, tsv, parquet: the columns utterance_id, start, end, label, in any order;
+others are passed over
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ def read_rttm(path: Path, channel: str | None, excluded: Counter[str]) -> list[I
     channels = dict[str, set[str]]()
     for place, fields in _lines(path, comment=";;"):
         if len(fields) < 8:
-            raise _malformed(path, place, fields, "type name channel start duration <NA> <NA> label")
+            raise _malformed(
+                path, place, fields, "type name channel start duration <NA> <NA> label"
+            )
         kind, name, of, begin, duration = fields[:5]
         if kind != "SPEAKER":
             excluded[f"of the type {kind}"] += 1
@@ -74,12 +77,16 @@ def read_timit(path: Path, name: str) -> list[Interval]:
 
 
 def read_table(path: Path, separator: str, types: str = "") -> list[Interval]:
-    """The intervals of a csv or tsv with a header; `types` names a further column that is carried along."""
+    """The intervals of a csv or tsv with a header; `types` names a further column that is carried
+    along.
+    """
     with opened(path), open_text(path) as lines:
         try:
             rows = separated_rows(lines, separator)
         except csv.Error as error:
-            raise AlignmentError(f"{path}: no table ({error}). Expected columns {', '.join(COLUMNS)}") from None
+            raise AlignmentError(
+                f"{path}: no table ({error}). Expected columns {', '.join(COLUMNS)}"
+            ) from None
     if not rows:
         raise AlignmentError(f"{path}: empty. Expected a header with {', '.join(COLUMNS)}")
     (_, header), *others = rows.items()
@@ -87,7 +94,8 @@ def read_table(path: Path, separator: str, types: str = "") -> list[Interval]:
     missing = [name for name in wanted if header.count(name) != 1]
     if missing:
         raise AlignmentError(
-            f"{path}: the header has {', '.join(header)}; expected {', '.join(wanted)}, each once ({missing[0]} is not)"
+            f"{path}: the header has {', '.join(header)}; expected {', '.join(wanted)}, each "
+            f"once ({missing[0]} is not)"
         )
     at = [header.index(name) for name in wanted]
     out = []
@@ -109,7 +117,9 @@ def read_parquet_table(path: Path, types: str = "") -> list[Interval]:
     except ProbeError as error:
         raise AlignmentError(*error.args) from None
     out = []
-    for place, (name, start, end, label, *of_type) in enumerate(zip(*(found[one] for one in columns), strict=True), 1):
+    for place, (name, start, end, label, *of_type) in enumerate(
+        zip(*(found[one] for one in columns), strict=True), 1
+    ):
         times = _seconds(path, place, start), _seconds(path, place, end)
         texts = ["" if one is None else str(one) for one in (name, label, *of_type)]
         out.append(Interval(texts[0], *times, texts[1], place, *texts[2:]))
@@ -121,7 +131,9 @@ def _seconds(path: Path, place: int, value: object) -> float:
         return float(value)  # type: ignore[arg-type]
     except (ValueError, TypeError):
         found = "nothing" if value is None else repr(value)
-        raise AlignmentError(f"{path}, row {place}: {found} is no time. Expected seconds, as 1.25") from None
+        raise AlignmentError(
+            f"{path}, row {place}: {found} is no time. Expected seconds, as 1.25"
+        ) from None
 
 
 def _lines(path: Path, comment: str | None = None) -> Iterator[tuple[int, list[str]]]:
@@ -134,14 +146,18 @@ def _lines(path: Path, comment: str | None = None) -> Iterator[tuple[int, list[s
 
 
 def _malformed(path: Path, place: int, fields: list[str], expected: str) -> AlignmentError:
-    return AlignmentError(f"{path}, line {place}: found {' '.join(fields)[:80]!r}, expected {expected}")
+    return AlignmentError(
+        f"{path}, line {place}: found {' '.join(fields)[:80]!r}, expected {expected}"
+    )
 
 
 def _number(path: Path, place: int, text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise AlignmentError(f"{path}, line {place}: {text!r} is no time. Expected seconds, as 1.25") from None
+        raise AlignmentError(
+            f"{path}, line {place}: {text!r} is no time. Expected seconds, as 1.25"
+        ) from None
 
 
 def _check_channels(path: Path, channels: dict[str, set[str]], channel: str | None) -> None:
@@ -151,6 +167,6 @@ def _check_channels(path: Path, channels: dict[str, set[str]], channel: str | No
     several = next((name for name, of in channels.items() if len(of) > 1), None)
     if channel is None and several is not None:
         raise AlignmentError(
-            f"{path}: {several} has the channels {', '.join(sorted(channels[several]))}. Name the one that was "
-            f"extracted: {argument('channel', min(channels[several]))}"
+            f"{path}: {several} has the channels {', '.join(sorted(channels[several]))}. Name "
+            f"the one that was extracted: {argument('channel', min(channels[several]))}"
         )

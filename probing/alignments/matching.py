@@ -10,20 +10,23 @@ import pandas as pd
 from probing.audio import SUFFIXES
 
 
-def matched(names: Collection[str], utterances: pd.DataFrame) -> tuple[dict[str, str], list[str], list[str]]:
+def matched(
+    names: Collection[str], utterances: pd.DataFrame
+) -> tuple[dict[str, str], list[str], list[str]]:
     """Find the utterance that each name means.
 
-    A name is that of an utterance if it is its id, or else the end of the path of its audio, without the suffix, in
-    whole folders: `SA1` or `DR1/FCJF0/SA1` for `TRAIN/DR1/FCJF0/SA1.WAV`. A name that begins with other folders than
-    the path is compared without them. The longest end counts, and only where one name and one utterance have it.
+    A name is that of an utterance if it is its id, or else the end of the path of its audio,
+    without the suffix, in whole folders: `SA1` or `DR1/FCJF0/SA1` for `TRAIN/DR1/FCJF0/SA1.WAV`. A
+    name that begins with other folders than the path is compared without them. The longest end
+    counts, and only where one name and one utterance have it.
 
     Args:
         names: as files of alignments have them.
         utterances: `utterance_id` and, if there are paths, `path`.
 
     Returns:
-        Name -> utterance id; the names that mean no utterance; and those that could be one of several, or that
-        share an utterance with another name. Both lists are sorted.
+        Name -> utterance id; the names that mean no utterance; and those that could be one of
+        several, or that share an utterance with another name. Both lists are sorted.
 
     >>> table = pd.DataFrame({"utterance_id": ["u1", "u2"], "path": ["a/x.wav", "b/x.wav"]})
     >>> matched(["u1", "b/x", "x", "y"], table)
@@ -57,7 +60,9 @@ def matched(names: Collection[str], utterances: pd.DataFrame) -> tuple[dict[str,
     meant: dict[str, list[str]] = {}
     for name, utterance in found.items():
         meant.setdefault(utterance, []).append(name)
-    doubled = {name for group in meant.values() if len(group) > 1 for name in group if name not in exact}
+    doubled = {
+        name for group in meant.values() if len(group) > 1 for name in group if name not in exact
+    }
     kept = {name: utterance for name, utterance in found.items() if name not in doubled}
     return kept, unknown, sorted([*unclear, *doubled])
 

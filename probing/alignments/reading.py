@@ -12,7 +12,15 @@ from pathlib import Path
 import pandas as pd
 
 from cache.errors import OptionError, argument
-from probing.alignments.alignments import AlignmentError, Alignments, Interval, disjoint, notes_of, table_of, tidy
+from probing.alignments.alignments import (
+    AlignmentError,
+    Alignments,
+    Interval,
+    disjoint,
+    notes_of,
+    table_of,
+    tidy,
+)
 from probing.alignments.lists import read_ctm, read_parquet_table, read_rttm, read_table, read_timit
 from probing.alignments.matching import matched
 from probing.alignments.seglab import SUFFIXES, of_one_length, read_seglab
@@ -37,8 +45,9 @@ class Form:
     """A form of alignments: what its files end in, and how one is read.
 
     per_utterance: whether a file is of one utterance, whose name is that of the file.
-    read: path, name of the utterance, what was asked for -> intervals; None if the file lacks the tier.
-    choose: path, the files found, the tier, what messages call it -> those to read, where some are others in another
+    read: path, name of the utterance, what was asked for -> intervals; None if the file lacks the
+    tier. choose: path, the files found, the tier, what messages call it -> those to read, where
+    some are others in another
         form; default all.
     has_types: whether further columns can be carried along.
     """
@@ -63,12 +72,26 @@ FORMS = {
         True,
         lambda path, name, of: read_textgrid(path, name, of.tier, of.tier_option),
     ),
-    "ctm": Form("CTM", (".ctm", ".ctm.gz"), False, lambda path, name, of: read_ctm(path, of.channel, of.excluded)),
-    "rttm": Form("RTTM", (".rttm", ".rttm.gz"), False, lambda path, name, of: read_rttm(path, of.channel, of.excluded)),
+    "ctm": Form(
+        "CTM",
+        (".ctm", ".ctm.gz"),
+        False,
+        lambda path, name, of: read_ctm(path, of.channel, of.excluded),
+    ),
+    "rttm": Form(
+        "RTTM",
+        (".rttm", ".rttm.gz"),
+        False,
+        lambda path, name, of: read_rttm(path, of.channel, of.excluded),
+    ),
     "phn": _timit("phones of TIMIT", (".phn",)),
     "wrd": _timit("words of TIMIT", (".wrd",)),
     "seglab": Form(
-        "segment labels of PartialSpoof", SUFFIXES, False, lambda path, name, of: read_seglab(path), of_one_length
+        "segment labels of PartialSpoof",
+        SUFFIXES,
+        False,
+        lambda path, name, of: read_seglab(path),
+        of_one_length,
     ),
     "csv": Form("table, commas", (".csv", ".csv.gz"), False, _separated(","), has_types=True),
     "tsv": Form("table, tabs", (".tsv", ".tsv.gz"), False, _separated("\t"), has_types=True),
@@ -99,23 +122,26 @@ def read_alignments(
 
     Args:
         path: a file, or a folder of files of one form, at any depth.
-        utterances: the utterances they are of, `utterance_id` and `path`, as `Cache.utterances` has them; names are
-            matched to ids, or to the ends of paths, and those that mean none are counted. Default: names stay as they
-            are in the files; of a file an utterance, its path below the folder without the suffix.
+        utterances: the utterances they are of, `utterance_id` and `path`, as `Cache.utterances` has
+            them; names are matched to ids, or to the ends of paths, and those that mean none are
+            counted. Default: names stay as they are in the files; of a file an utterance, its path
+            below the folder without the suffix.
         form: one of FORMS; default by what the names end in.
-        tier: of a TextGrid; default its only tier of intervals. Of segment labels of PartialSpoof, their length in
-            seconds, as 0.02, where a folder has several.
+        tier: of a TextGrid; default its only tier of intervals. Of segment labels of PartialSpoof,
+            their length in seconds, as 0.02, where a folder has several.
         channel: of a CTM or RTTM file; default its only one.
-        overlaps: of intervals of one utterance: `refuse`, or `leave-out`: time that several share belongs to none.
-        control_type: a further column of a csv, tsv or parquet, as `word` beside phones; it comes back as TYPE.
+        overlaps: of intervals of one utterance: `refuse`, or `leave-out`: time that several share
+            belongs to none.
+        control_type: a further column of a csv, tsv or parquet, as `word` beside phones; it comes
+            back as TYPE.
         tier_option: what messages call `tier`.
 
     Returns:
         The table, and what was left out of it.
 
     Raises:
-        AlignmentError: a file that cannot be read or is malformed; an end before its start, NaN, overlaps; no interval
-            of any utterance.
+        AlignmentError: a file that cannot be read or is malformed; an end before its start, NaN,
+            overlaps; no interval of any utterance.
         OptionError: no such form, or one without further columns, where types are asked for.
 
     >>> import tempfile
@@ -132,26 +158,41 @@ def read_alignments(
     form, files = _files(path, form)
     if control_type and not FORMS[form].has_types:
         what = f"{path} is {FORMS[form].title}, without further columns"
-        raise OptionError("control_type", control_type, f"{what}. Expected a table, csv, tsv or parquet, that has it")
-    for name, value, whose in ((tier_option, tier, WITH_TIERS), ("channel", channel, WITH_CHANNELS)):
+        raise OptionError(
+            "control_type",
+            control_type,
+            f"{what}. Expected a table, csv, tsv or parquet, that has it",
+        )
+    for name, value, whose in (
+        (tier_option, tier, WITH_TIERS),
+        ("channel", channel, WITH_CHANNELS),
+    ):
         if value is not None and form not in whose:
-            raise OptionError(name, value, f"{path} is {FORMS[form].title}, which has none. Leave it out")
+            raise OptionError(
+                name, value, f"{path} is {FORMS[form].title}, which has none. Leave it out"
+            )
     if choose := FORMS[form].choose:
         files = choose(path, files, tier, tier_option)
     excluded = Counter[str]()
     notes = list[str]()
-    rows = _rows(path, files, FORMS[form], _Choice(tier, channel, excluded, control_type, tier_option), notes)
+    rows = _rows(
+        path, files, FORMS[form], _Choice(tier, channel, excluded, control_type, tier_option), notes
+    )
     if utterances is not None:
         rows = _joined(path, rows, utterances, excluded, notes)
     table = disjoint(table_of(rows, bool(control_type)), overlaps, path, excluded)
     if not len(table):
         left = "; ".join(f"{n} {why}" for why, n in excluded.items()) or "its files are empty"
-        raise AlignmentError(f"{path}: no labelled interval ({left}). Expected some with a label, a start and an end")
+        raise AlignmentError(
+            f"{path}: no labelled interval ({left}). Expected some with a label, a start and an end"
+        )
     return Alignments(table, dict(excluded), (*notes, *notes_of(excluded)))
 
 
 def _form_of(name: str) -> str | None:
-    return next((form for form, known in FORMS.items() if name.lower().endswith(known.suffixes)), None)
+    return next(
+        (form for form, known in FORMS.items() if name.lower().endswith(known.suffixes)), None
+    )
 
 
 def _files(path: Path, form: str | None) -> tuple[str, list[str]]:
@@ -162,23 +203,27 @@ def _files(path: Path, form: str | None) -> tuple[str, list[str]]:
         found = form or _form_of(path.name)
         if found is None:
             raise AlignmentError(
-                f"{path}: its name does not say what it is. Use form=... in Python, or a name that ends in "
-                f"{one_of([known.suffixes[0] for known in FORMS.values()])}"
+                f"{path}: its name does not say what it is. Use form=... in Python, or a name "
+                f"that ends in {one_of([known.suffixes[0] for known in FORMS.values()])}"
             )
         return found, [path.name]
     names = sorted(files_below(path))
     forms = sorted({known for name in names if (known := _form_of(name)) and form in (None, known)})
     if len(forms) != 1:
         if not forms:
-            raise AlignmentError(f"{path}: holds no alignments. Expected files of one of {one_of(tuple(FORMS))}")
+            raise AlignmentError(
+                f"{path}: holds no alignments. Expected files of one of {one_of(tuple(FORMS))}"
+            )
         raise AlignmentError(
-            f"{path}: holds files of several forms: {', '.join(forms)}. Use form=... in Python, or name a file or a "
-            "folder of one of them"
+            f"{path}: holds files of several forms: {', '.join(forms)}. Use form=... in Python, "
+            "or name a file or a folder of one of them"
         )
     return forms[0], [name for name in names if _form_of(name) == forms[0]]
 
 
-def _rows(path: Path, files: list[str], form: Form, choice: _Choice, notes: list[str]) -> list[Interval]:
+def _rows(
+    path: Path, files: list[str], form: Form, choice: _Choice, notes: list[str]
+) -> list[Interval]:
     """The usable intervals of all files."""
     rows = list[Interval]()
     without = list[Path]()
@@ -187,7 +232,9 @@ def _rows(path: Path, files: list[str], form: Form, choice: _Choice, notes: list
         full = path / file if path.is_dir() else path
         name = os.path.splitext(file)[0].replace(os.sep, "/")
         if form.per_utterance and known.setdefault(name, file) != file:
-            raise AlignmentError(f"{path}: {known[name]} and {file} are of one utterance. Remove one")
+            raise AlignmentError(
+                f"{path}: {known[name]} and {file} are of one utterance. Remove one"
+            )
         found = form.read(full, name, choice)
         if found is None:
             without.append(full)
@@ -197,26 +244,36 @@ def _rows(path: Path, files: list[str], form: Form, choice: _Choice, notes: list
         wanted = "tier of intervals" if choice.tier is None else f"tier {choice.tier!r}"
         if len(without) == len(files):
             advice = f"Use {argument(choice.tier_option)}"
-            raise AlignmentError(f"{without[0]}: no {wanted}, only {tier_titles(without[0])}. {advice}")
+            raise AlignmentError(
+                f"{without[0]}: no {wanted}, only {tier_titles(without[0])}. {advice}"
+            )
         notes.append(f"{len(without)} of {len(files)} files have no {wanted}, as {without[0]}")
     return rows
 
 
 def _joined(
-    path: Path, rows: list[Interval], utterances: pd.DataFrame, excluded: Counter[str], notes: list[str]
+    path: Path,
+    rows: list[Interval],
+    utterances: pd.DataFrame,
+    excluded: Counter[str],
+    notes: list[str],
 ) -> list[Interval]:
     """The intervals of the utterances, under their ids."""
     names = list(dict.fromkeys(row.name for row in rows))
     ids, unknown, unclear = matched(names, utterances)
-    for group, why in ((unknown, "match no utterance"), (unclear, "match several utterances, or share one")):
+    for group, why in (
+        (unknown, "match no utterance"),
+        (unclear, "match several utterances, or share one"),
+    ):
         if group:
             chosen = set(group)
             excluded[f"whose names {why}"] += sum(row.name in chosen for row in rows)
             notes.append(f"{len(group)} of {len(names)} names in {path} {why}, as {group[0]!r}")
     if names and not ids:
         raise AlignmentError(
-            f"{path}: no name of its {len(names)} is an utterance: they are as {names[0]!r}, and utterances as "
-            f"{utterances['utterance_id'].iloc[0]!r}. Expected ids, or paths of the audio without the suffix"
+            f"{path}: no name of its {len(names)} is an utterance: they are as {names[0]!r}, and "
+            f"utterances as {utterances['utterance_id'].iloc[0]!r}. Expected ids, or paths of "
+            "the audio without the suffix"
             if len(utterances)
             else f"{path}: there are no utterances to match its {len(names)} names with"
         )

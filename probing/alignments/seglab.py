@@ -1,8 +1,10 @@
-"""Segment labels of PartialSpoof: `train_seglab_0.02.npy` and its like, which say of each 20 ms whether it is spoofed.
+"""Segment labels of PartialSpoof: `train_seglab_0.02.npy` and its like, which say of each 20 ms
+whether it is spoofed.
 
-Such a file is a pickled dict, utterance -> array of '1' (bona fide) and '0' (spoof), one for each stretch of the length
-in the file's name (Zhang et al., IEEE/ACM TASLP 31, 2023). A pickle can run any program; here only the arrays of numpy,
-texts and numbers in it are made, and whatever else it names is refused.
+Such a file is a pickled dict, utterance -> array of '1' (bona fide) and '0' (spoof), one for each
+stretch of the length in the file's name (Zhang et al., IEEE/ACM TASLP 31, 2023). A pickle can run
+any program; here only the arrays of numpy, texts and numbers in it are made, and whatever else it
+names is refused.
 """
 
 from __future__ import annotations
@@ -21,11 +23,17 @@ from probing.alignments.alignments import AlignmentError, Interval, opened
 from probing.labels import BONAFIDE, SPOOF
 
 NAME = re.compile(r"_seglab_(\d+(?:\.\d+)?)\.npy$", re.IGNORECASE)
-SUFFIXES = tuple(f"_seglab_{length}.npy" for length in ("0.01", "0.02", "0.04", "0.08", "0.16", "0.32", "0.64"))
+SUFFIXES = tuple(
+    f"_seglab_{length}.npy" for length in ("0.01", "0.02", "0.04", "0.08", "0.16", "0.32", "0.64")
+)
 # What numpy's own pickles name, as the versions of numpy call it.
 MAKERS = {"_reconstruct": np.zeros(0).__reduce__()[0], "scalar": np.float64(0).__reduce__()[0]}
 KNOWN: dict[tuple[str, str], Any] = {
-    **{(f"numpy.{core}.multiarray", name): make for core in ("core", "_core") for name, make in MAKERS.items()},
+    **{
+        (f"numpy.{core}.multiarray", name): make
+        for core in ("core", "_core")
+        for name, make in MAKERS.items()
+    },
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
 }
@@ -51,22 +59,32 @@ def seglab_length(path: Path | str) -> float:
     """
     found = NAME.search(str(path))
     if found is None or float(found[1]) == 0:
-        raise AlignmentError(f"{path}: does not say how long its segments are. Expected a name as dev_seglab_0.02.npy")
+        raise AlignmentError(
+            f"{path}: does not say how long its segments are. "
+            "Expected a name as dev_seglab_0.02.npy"
+        )
     return float(found[1])
 
 
-def of_one_length(path: Path, files: list[str], tier: str | None, option: str = "tier") -> list[str]:
-    """The files of one resolution, which `tier` names if there are several: all have the same utterances.
+def of_one_length(
+    path: Path, files: list[str], tier: str | None, option: str = "tier"
+) -> list[str]:
+    """The files of one resolution, which `tier` names if there are several: all have the same
+    utterances.
 
     `option` is what messages call `tier`.
     """
     lengths = sorted({seglab_length(file) for file in files})
     said = ", ".join(f"{length:g}" for length in lengths)
     if tier is None and len(lengths) > 1:
-        raise AlignmentError(f"{path}: has segments of {said} s. Name one: {argument(option, lengths[0])}")
+        raise AlignmentError(
+            f"{path}: has segments of {said} s. Name one: {argument(option, lengths[0])}"
+        )
     chosen = [file for file in files if tier is None or f"{seglab_length(file):g}" == tier]
     if not chosen:
-        raise AlignmentError(f"{path}: no segments of {tier} s, only of {said}. Use {argument(option, lengths[0])}")
+        raise AlignmentError(
+            f"{path}: no segments of {tier} s, only of {said}. Use {argument(option, lengths[0])}"
+        )
     return chosen
 
 
@@ -82,10 +100,20 @@ def read_seglab(path: Path) -> list[Interval]:
         values = np.asarray(labels)
         marks = values.astype(str) if values.ndim == 1 else values
         if not isinstance(name, str) or values.ndim != 1 or not np.isin(marks, ("0", "1")).all():
-            raise AlignmentError(f"{path}: the labels of {name!r} are not one row of 0 and 1. Copy it again")
-        edges = np.concatenate([[0], np.flatnonzero(marks[1:] != marks[:-1]) + 1, [len(marks)]]).tolist()
+            raise AlignmentError(
+                f"{path}: the labels of {name!r} are not one row of 0 and 1. Copy it again"
+            )
+        edges = np.concatenate(
+            [[0], np.flatnonzero(marks[1:] != marks[:-1]) + 1, [len(marks)]]
+        ).tolist()
         rows += [
-            Interval(name, round(a * length, 6), round(b * length, 6), BONAFIDE if marks[a] == "1" else SPOOF, a)
+            Interval(
+                name,
+                round(a * length, 6),
+                round(b * length, 6),
+                BONAFIDE if marks[a] == "1" else SPOOF,
+                a,
+            )
             for a, b in itertools.pairwise(edges)
             if b > a
         ]
@@ -96,16 +124,33 @@ def _labels(path: Path) -> dict[Any, Any]:
     with opened(path), open_regular(path) as file:
         try:
             version = np.lib.format.read_magic(file)
-            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            read = (
+                np.lib.format.read_array_header_1_0
+                if version == (1, 0)
+                else np.lib.format.read_array_header_2_0
+            )
             shape, _, dtype = read(file)
             if shape != () or dtype != np.dtype(object):
                 raise ValueError(f"it holds {dtype} {shape}")
             content = _Arrays(file, encoding="latin1").load()
-            found = content.item() if isinstance(content, np.ndarray) and content.shape == () else content
+            found = (
+                content.item()
+                if isinstance(content, np.ndarray) and content.shape == ()
+                else content
+            )
             if not isinstance(found, dict):
                 raise ValueError("it holds no dict")
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, pickle.UnpicklingError) as error:
+        except (
+            ValueError,
+            TypeError,
+            KeyError,
+            IndexError,
+            AttributeError,
+            EOFError,
+            pickle.UnpicklingError,
+        ) as error:
             raise AlignmentError(
-                f"{path}: no segment labels of PartialSpoof ({error}). Expected a dict of utterances and 0 or 1"
+                f"{path}: no segment labels of PartialSpoof ({error}). "
+                "Expected a dict of utterances and 0 or 1"
             ) from None
     return found

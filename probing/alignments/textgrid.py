@@ -1,9 +1,10 @@
 """TextGrids of Praat, long and short, by the grammar of Praat itself.
 
-Praat reads a text file as a row of free-standing numbers, "texts" and <flags>, and passes over every other word and
-whatever follows an exclamation mark (Praat manual, "TextGrid file formats"); long and short files are then the same.
-Readers that look for lines and words, as praatio 6.2 does, lose or change intervals of valid files: the last one of a
-short file whose last line does not end, a minus sign, times such as 5e-05, labels that hold `intervals [`.
+Praat reads a text file as a row of free-standing numbers, "texts" and <flags>, and passes over
+every other word and whatever follows an exclamation mark (Praat manual, "TextGrid file formats");
+long and short files are then the same. Readers that look for lines and words, as praatio 6.2 does,
+lose or change intervals of valid files: the last one of a short file whose last line does not end,
+a minus sign, times such as 5e-05, labels that hold `intervals [`.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ class _End(Exception):
     """A file ends, or goes on with something else than was expected."""
 
 
-def read_textgrid(path: Path, name: str, tier: str | None, option: str = "tier") -> list[Interval] | None:
+def read_textgrid(
+    path: Path, name: str, tier: str | None, option: str = "tier"
+) -> list[Interval] | None:
     """The intervals of one tier.
 
     Args:
@@ -45,8 +48,8 @@ def read_textgrid(path: Path, name: str, tier: str | None, option: str = "tier")
         The intervals, those without a label too; None where there is no such tier.
 
     Raises:
-        AlignmentError: not a TextGrid, or cut short; several tiers, and none is named; several of this name; a tier of
-            points.
+        AlignmentError: not a TextGrid, or cut short; several tiers, and none is named; several of
+            this name; a tier of points.
     """
     tiers = list(_tiers(path, name))
     found = [(kind, rows) for kind, title, rows in tiers if title == tier]
@@ -54,15 +57,20 @@ def read_textgrid(path: Path, name: str, tier: str | None, option: str = "tier")
         found = [(kind, rows) for kind, _, rows in tiers if kind == INTERVALS]
         if len(found) > 1:
             raise AlignmentError(
-                f"{path}: has {len(found)} tiers of intervals: {_titles(tiers)}. Name one: {argument(option, '...')}"
+                f"{path}: has {len(found)} tiers of intervals: {_titles(tiers)}. Name one: "
+                f"{argument(option, '...')}"
             )
     if not found:
         return None
     if len(found) > 1:
-        raise AlignmentError(f"{path}: {len(found)} tiers are called {tier!r}. Rename one in Praat.")
+        raise AlignmentError(
+            f"{path}: {len(found)} tiers are called {tier!r}. Rename one in Praat."
+        )
     kind, rows = found[0]
     if kind != INTERVALS:
-        raise AlignmentError(f"{path}: the tier {tier!r} has points, not intervals. It has {_titles(tiers)}")
+        raise AlignmentError(
+            f"{path}: the tier {tier!r} has points, not intervals. It has {_titles(tiers)}"
+        )
     return rows
 
 
@@ -101,7 +109,8 @@ def _tiers(path: Path, name: str) -> Iterator[tuple[str, str, list[Interval]]]:
     except _End:
         where = f"in tier {number}" if number else "at its beginning"
         raise AlignmentError(
-            f"{path}: no TextGrid as Praat writes it ({where}), or cut short. Save it again from Praat as a text file."
+            f"{path}: no TextGrid as Praat writes it ({where}), or cut "
+            "short. Save it again from Praat as a text file."
         ) from None
 
 
@@ -113,7 +122,9 @@ def _text(path: Path) -> str:
         return content.decode(encoding)
     except UnicodeDecodeError:
         if encoding != "utf-8":
-            raise AlignmentError(f"{path}: no text of {encoding}, as its first bytes say. Save it again.") from None
+            raise AlignmentError(
+                f"{path}: no text of {encoding}, as its first bytes say. Save it again."
+            ) from None
         return content.decode("latin-1")
 
 

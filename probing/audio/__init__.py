@@ -1,4 +1,6 @@
-"""Audio as a speech model takes it: 16 kHz mono float32, whatever the file holds, or the reason it cannot be used."""
+"""Audio as a speech model takes it: 16 kHz mono float32, whatever the file holds, or the reason it
+cannot be used.
+"""
 
 from typing import TYPE_CHECKING
 

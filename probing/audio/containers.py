@@ -1,7 +1,9 @@
-"""Containers of uncompressed samples: how many bytes of samples a header promises, and whether they are there.
+"""Containers of uncompressed samples: how many bytes of samples a header promises, and whether they
+are there.
 
-libsndfile reads what is left of a file that was cut, without a word. A header that was written to a pipe cannot hold
-the length, and holds zero or a number near the largest instead; that is no promise, and such a file is whole.
+libsndfile reads what is left of a file that was cut, without a word. A header that was written to a
+pipe cannot hold the length, and holds zero or a number near the largest instead; that is no
+promise, and such a file is whole.
 
 Sources: RIFF and RF64 (EBU Tech 3306), Wave64 (Sonic Foundry), AIFF-C (Apple 1991), IFF 8SVX,
 CAF (Apple), AU (Sun), NIST SPHERE, VOC (Creative); for AVR and MPC what libsndfile writes.
@@ -13,13 +15,15 @@ from dataclasses import dataclass
 
 from probing.audio.content import Pieces
 
-PIPED_32 = 0x7F000000  # SoX, ffmpeg, arecord and others write this or more where they cannot know; 0 as well
+# SoX, ffmpeg, arecord and others write this or more where they cannot know; 0 as well
+PIPED_32 = 0x7F000000
 PIPED_64 = 1 << 62
 ALL_32 = (0x7FFFFFFF, 0xFFFFFFFF)  # in a field of 64 bits
 MOST_CHUNKS = 10_000
 MOST_HEADER = 1 << 20
 W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
-W64_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")  # of the GUIDs of its other chunks, behind four letters
+# of the GUIDs of its other chunks, behind four letters
+W64_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")
 
 
 class UnusableAudio(Exception):
@@ -28,7 +32,9 @@ class UnusableAudio(Exception):
 
 @dataclass(frozen=True)
 class Promise:
-    """Bytes of samples that a header promises: from byte `start` on, `n_bytes` of them, in blocks of `block` bytes."""
+    """Bytes of samples that a header promises: from byte `start` on, `n_bytes` of them, in blocks
+    of `block` bytes.
+    """
 
     start: int
     n_bytes: int
@@ -36,13 +42,15 @@ class Promise:
 
 
 def check_whole(file: Pieces) -> None:
-    """Compare what a header promises with the size of its file; a container that promises nothing passes.
+    """Compare what a header promises with the size of its file; a container that promises nothing
+    passes.
 
     Args:
         file: open at any position.
 
     Raises:
-        UnusableAudio: more samples are promised than are there. Less than one block of them may be missing.
+        UnusableAudio: more samples are promised than are there. Less than one block of them may be
+            missing.
     """
     file.seek(0)
     promise = _promise(file.read(40), file)
@@ -73,7 +81,9 @@ def _promise(head: bytes, file: Pieces) -> Promise | None:
         width = (2 if stereo else 1) * bits // 8
         return _unless_piped(128, struct.unpack(">I", head[26:30])[0] * width, PIPED_32, width)
     if kind[:2] == b"\1\4" and len(head) >= 34:  # Akai MPC
-        return _unless_piped(42, struct.unpack("<I", head[30:34])[0] * 2 * (head[21] + 1), PIPED_32, 2)
+        return _unless_piped(
+            42, struct.unpack("<I", head[30:34])[0] * 2 * (head[21] + 1), PIPED_32, 2
+        )
     return None
 
 
@@ -82,7 +92,9 @@ def _unless_piped(start: int, length: int, piped: int, block: int = 1) -> Promis
 
 
 def _chunks(file: Pieces, at: int, form: str, align: int) -> Iterator[tuple[bytes, int, int]]:
-    """Name, start of the content and length of each chunk; a length is a number of 4 or 8 bytes, signed if `q`."""
+    """Name, start of the content and length of each chunk; a length is a number of 4 or 8 bytes,
+    signed if `q`.
+    """
     width = 4 + struct.calcsize(form)
     for _ in range(MOST_CHUNKS):
         file.seek(at)
@@ -111,7 +123,8 @@ def _riff(file: Pieces, order: str, is_64: bool) -> Promise | None:
 
 
 def mended(file: Pieces) -> dict[int, bytes]:
-    """What to put in the place of sizes that a writer into a pipe had to leave out, and of names that libsndfile lacks.
+    """What to put in the place of sizes that a writer into a pipe had to leave out, and of names
+    that libsndfile lacks.
 
     Args:
         file: open at any position.
@@ -151,7 +164,9 @@ def _mended_riff(file: Pieces, kind: bytes) -> dict[int, bytes]:
 
 
 def end_of_file(file: Pieces) -> int:
-    """Bytes of the first of files of one kind that lie one behind the other; of all if there is no second."""
+    """Bytes of the first of files of one kind that lie one behind the other; of all if there is no
+    second.
+    """
     file.seek(0)
     head = file.read(12)
     end = 0
@@ -237,5 +252,7 @@ def _sphere(file: Pieces) -> Promise | None:
         width = int(fields.get(b"channel_count", 1)) * int(fields[b"sample_n_bytes"])
     except (KeyError, ValueError, IndexError):
         return None
-    packed = any(word in fields.get(b"sample_coding", b"") for word in (b"shorten", b"shortpack", b"wavpack"))
+    packed = any(
+        word in fields.get(b"sample_coding", b"") for word in (b"shorten", b"shortpack", b"wavpack")
+    )
     return None if packed else _unless_piped(start, n * width, PIPED_64, width)

@@ -1,6 +1,8 @@
-"""The bytes of a file by position, and pieces of them as a file of their own; no more than a block of it is held.
+"""The bytes of a file by position, and pieces of them as a file of their own; no more than a block
+of it is held.
 
-A mapped file would do, but it ends the process with a signal if the disk fails or another process cuts the file.
+A mapped file would do, but it ends the process with a signal if the disk fails or another process
+cuts the file.
 """
 
 import io
@@ -54,12 +56,15 @@ class Pieces(io.RawIOBase):
         pieces: bytes, or (start, end) of a stretch of the content, in their order.
 
     Attributes:
-        failure: the error of the disk, if there was one: a decoder that reads by callbacks takes it for the end.
+        failure: the error of the disk, if there was one: a decoder that reads by callbacks takes it
+            for the end.
     """
 
     def __init__(self, content: Content, pieces: Sequence[Piece]) -> None:
         self._content, self._pieces = content, pieces
-        lengths = (len(piece) if isinstance(piece, bytes) else piece[1] - piece[0] for piece in pieces)
+        lengths = (
+            len(piece) if isinstance(piece, bytes) else piece[1] - piece[0] for piece in pieces
+        )
         self._starts, self._at = [0, *accumulate(lengths)], 0
         self.failure: OSError | None = None
 

@@ -1,7 +1,9 @@
-"""MPEG audio: frames are counted, since an MP3 has no length, and each part gets a frame that tells the decoder.
+"""MPEG audio: frames are counted, since an MP3 has no length, and each part gets a frame that tells
+the decoder.
 
-libsndfile takes the length from an Info frame, which a server that joins its chunks leaves as it was for the first, or
-guesses one from the first bit rate; and it ends at a kilobyte of junk, or if mono turns stereo.
+libsndfile takes the length from an Info frame, which a server that joins its chunks leaves as it
+was for the first, or guesses one from the first bit rate; and it ends at a kilobyte of junk, or if
+mono turns stereo.
 
 Sources: ISO/IEC 11172-3 and 13818-3 (frames), the Xing and LAME Info tag, ID3v2.4, APEv2.
 """
@@ -21,7 +23,8 @@ BITRATES = {  # kbit/s by (MPEG 1, layer)
     (False, 2): (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
     (False, 3): (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
-RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}  # by the two version bits
+# by the two version bits
+RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 SYNC_WITHIN = 1 << 16  # bytes of junk before the first frame
 ID3V1 = b"TAG"
 APE = b"APETAGEX"
@@ -29,7 +32,9 @@ APE = b"APETAGEX"
 
 @dataclass(frozen=True)
 class Header:
-    """What four bytes say of a frame: bytes of it, samples, rate, and what all frames of a stream share."""
+    """What four bytes say of a frame: bytes of it, samples, rate, and what all frames of a stream
+    share.
+    """
 
     n_bytes: int
     n_samples: int
@@ -46,7 +51,9 @@ class Header:
 
 @dataclass
 class _Run:
-    """Frames that a decoder takes in one, behind an Info frame or behind none; `counted` is what that says."""
+    """Frames that a decoder takes in one, behind an Info frame or behind none; `counted` is what
+    that says.
+    """
 
     first: Header
     head: bytes
@@ -79,9 +86,16 @@ def mpeg_parts(content: Content) -> list[list[Piece]] | None:
     for run in runs:
         if run.counted and run.counted > run.n_frames + 1:  # some count the Info frame as well
             raise UnusableAudio(f"truncated: {run.n_frames} of {run.counted} MP3 frames are there")
-    if len(runs) == 1 and runs[0].counted and len(runs[0].stretches) == 1 and runs[0].stretches[0][0] == start:
+    if (
+        len(runs) == 1
+        and runs[0].counted
+        and len(runs[0].stretches) == 1
+        and runs[0].stretches[0][0] == start
+    ):
         return None
-    return [list(run.stretches) if run.counted else _with_count(run) for run in runs if run.n_frames]
+    return [
+        list(run.stretches) if run.counted else _with_count(run) for run in runs if run.n_frames
+    ]
 
 
 def after_tags(content: Content, at: int) -> int:
@@ -135,7 +149,9 @@ def _header_of(second: int, third: int, mode: int) -> Header | None:
 
 
 def _frames(content: Content) -> Iterator[tuple[int, Header, bytes]]:
-    """The whole frames of a stream, in their order; tags, and junk between frames, are passed over."""
+    """The whole frames of a stream, in their order; tags, and junk between frames, are
+    passed over.
+    """
     at = 0
     end = -1
     sync = None
@@ -146,7 +162,8 @@ def _frames(content: Content) -> Iterator[tuple[int, Header, bytes]]:
         header = _header(head)
         if header and at + header.n_bytes <= size:
             following = at + header.n_bytes
-            # Four bytes of junk look like a header now and then; the next header is where it says only by chance.
+            # Four bytes of junk look like a header now and then; the next header is where it says
+            # only by chance.
             if (at == end and header.sync == sync) or _confirmed(content, following, header):
                 sync = header.sync
                 end = following
@@ -169,7 +186,9 @@ def _confirmed(content: Content, following: int, header: Header) -> bool:
 
 
 def _counted(content: Content, at: int, header: Header) -> tuple[int, int] | None:
-    """Frames and bytes that an Info frame counts, 0 if it does not say; None for a frame of audio."""
+    """Frames and bytes that an Info frame counts, 0 if it does not say; None for a
+    frame of audio.
+    """
     if header.layer != 3:
         return None
     frame = content.read(at, 64)
@@ -183,7 +202,9 @@ def _counted(content: Content, at: int, header: Header) -> tuple[int, int] | Non
 
 
 def _is_as_encoded(content: Content, start: int) -> bool:
-    """Whether the first frame counts the bytes of all, and they are there: no need to look at each frame."""
+    """Whether the first frame counts the bytes of all, and they are there: no need to look at each
+    frame.
+    """
     header = _header(content.read(start, 4))
     counted = _counted(content, start, header) if header else None
     if not counted or not all(counted):
@@ -193,7 +214,9 @@ def _is_as_encoded(content: Content, start: int) -> bool:
 
 
 def _runs(content: Content) -> list[_Run]:
-    """An Info frame begins a run, the end of its count another, and so does a change of rate or channels."""
+    """An Info frame begins a run, the end of its count another, and so does a change of rate or
+    channels.
+    """
     runs: list[_Run] = []
     for at, header, head in _frames(content):
         counted = _counted(content, at, header)
@@ -204,7 +227,8 @@ def _runs(content: Content) -> list[_Run]:
                 run.add(at, header.n_bytes)
             runs.append(run)
             continue
-        if run is not None and run.n_frames == 0 and not run.counted:  # behind an Info frame that does not count
+        # behind an Info frame that does not count
+        if run is not None and run.n_frames == 0 and not run.counted:
             run.first, run.head = header, head
         changed = run is None or (run.first.sync, run.first.mono) != (header.sync, header.mono)
         if run is None or changed or (run.counted and run.n_frames >= run.counted):
@@ -217,8 +241,15 @@ def _runs(content: Content) -> list[_Run]:
 
 def _with_count(run: _Run) -> list[Piece]:
     """A run of frames behind an Info frame that counts them."""
-    if run.first.layer != 3:  # the others have no Info frame, but one bit rate, by which libsndfile counts right
+    # the others have no Info frame, but one bit rate, by which libsndfile counts right
+    if run.first.layer != 3:
         return list(run.stretches)
     head = bytes((run.head[0], run.head[1] | 1, *run.head[2:]))  # no checksum
-    info = head + bytes(run.first.side_info) + b"Xing" + (1).to_bytes(4, "big") + run.n_frames.to_bytes(4, "big")
+    info = (
+        head
+        + bytes(run.first.side_info)
+        + b"Xing"
+        + (1).to_bytes(4, "big")
+        + run.n_frames.to_bytes(4, "big")
+    )
     return [info.ljust(run.first.n_bytes, b"\0"), *run.stretches]

@@ -1,8 +1,9 @@
 """The parts of a file, each of which a decoder reads to its end, whatever length is stated.
 
-libsndfile decodes the first of a chain of Ogg streams, or of FLAC or AU files behind each other, and refuses WAV and
-AIFF files behind each other; here each is a part. A FLAC from a pipe states no total; here it states the largest, and
-is read until it ends. See `mpeg` for MP3 and `containers` for headers that could not know their length.
+libsndfile decodes the first of a chain of Ogg streams, or of FLAC or AU files behind each other,
+and refuses WAV and AIFF files behind each other; here each is a part. A FLAC from a pipe states no
+total; here it states the largest, and is read until it ends. See `mpeg` for MP3 and `containers`
+for headers that could not know their length.
 
 Sources: RFC 3533 (Ogg), RFC 9639 (FLAC).
 """
@@ -25,7 +26,8 @@ Part = Path | Pieces
 
 
 def parts(path: Path, content: Content, seconds: float) -> Iterator[Part]:
-    """The parts of a file, each of which libsndfile decodes to its end; the file itself if it is one whole.
+    """The parts of a file, each of which libsndfile decodes to its end; the file itself if it is
+    one whole.
 
     Args:
         path: of the file.
@@ -33,8 +35,8 @@ def parts(path: Path, content: Content, seconds: float) -> Iterator[Part]:
         seconds: how much is wanted.
 
     Raises:
-        UnusableAudio: the file proves that it was cut: its header promises more samples than are there, an Ogg stream
-            has no last page, an Info frame counts more MP3 frames.
+        UnusableAudio: the file proves that it was cut: its header promises more samples than are
+            there, an Ogg stream has no last page, an Info frame counts more MP3 frames.
         OSError, ValueError: it cannot be read, or is empty.
     """
     if not content.size:
@@ -46,22 +48,38 @@ def parts(path: Path, content: Content, seconds: float) -> Iterator[Part]:
         found = _ogg_links(content, start)
     elif head == b"fLaC":
         found = _flac_files(content, start, seconds)
-    elif begins_mpeg(content, start) or (not _is_known(content, start) and path.suffix.lower() in (".mp3", ".mp2")):
+    elif begins_mpeg(content, start) or (
+        not _is_known(content, start) and path.suffix.lower() in (".mp3", ".mp2")
+    ):
         found = mpeg_parts(content)
     else:
         yield from _files(path, content, start)
         return
     found = found or [[(0, content.size)]]
-    yield from (path if _as_it_is(path, pieces, content) else Pieces(content, pieces) for pieces in found)
+    yield from (
+        path if _as_it_is(path, pieces, content) else Pieces(content, pieces) for pieces in found
+    )
 
 
 def _as_it_is(path: Path, pieces: list[Piece], content: Content) -> bool:
-    """Whether pieces are a whole file, and its name does not make soundfile take it for samples without a header."""
+    """Whether pieces are a whole file, and its name does not make soundfile take it for samples
+    without a header.
+    """
     return pieces == [(0, content.size)] and path.suffix.lower() != ".raw"
 
 
 def _is_known(content: Content, start: int) -> bool:
-    return content.read(start, 4) in (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b".snd", b"caff", b"riff", b"NIST")
+    return content.read(start, 4) in (
+        b"RIFF",
+        b"RIFX",
+        b"RF64",
+        b"BW64",
+        b"FORM",
+        b".snd",
+        b"caff",
+        b"riff",
+        b"NIST",
+    )
 
 
 def _files(path: Path, content: Content, start: int) -> Iterator[Part]:
@@ -82,10 +100,13 @@ def _files(path: Path, content: Content, start: int) -> Iterator[Part]:
 
 
 def _flac_files(content: Content, start: int, seconds: float) -> list[list[Piece]]:
-    """FLAC files, one behind the other; looked for only if the first is shorter than what is wanted."""
+    """FLAC files, one behind the other; looked for only if the first is shorter than what is
+    wanted.
+    """
     found: list[list[Piece]] = []
     while True:
-        about = int.from_bytes(content.read(start + 18, 8), "big")  # 20 bits of rate, 8 of form, 36 of total
+        # 20 bits of rate, 8 of form, 36 of total
+        about = int.from_bytes(content.read(start + 18, 8), "big")
         rate = about >> 44
         total = about & ALL_FLAC
         end = content.size
@@ -96,7 +117,8 @@ def _flac_files(content: Content, start: int, seconds: float) -> list[list[Piece
             while following >= 0 and content.read(following + 5, 3) != b"\0\0\x22":  # by chance
                 following = content.find(b"fLaC", following + 4)
             end = following if following >= 0 else end
-            if content.read(end - 128, 3) == ID3V1:  # a decoder that does not know the total takes it for a frame
+            # a decoder that does not know the total takes it for a frame
+            if content.read(end - 128, 3) == ID3V1:
                 end -= 128
             if total == 0 or total < _last_of_flac(content, start, end):
                 patches[18] = (about | ALL_FLAC).to_bytes(8, "big")
@@ -108,22 +130,34 @@ def _flac_files(content: Content, start: int, seconds: float) -> list[list[Piece
 
 
 def _last_of_flac(content: Content, start: int, end: int) -> int:
-    """Samples up to the last frame of a FLAC, and its own, by the number that the frame has; 0 if none is found."""
+    """Samples up to the last frame of a FLAC, and its own, by the number that the frame has; 0 if
+    none is found.
+    """
     longest = int.from_bytes(content.read(start + 15, 3), "big") or LONGEST_FLAC_FRAME
     first = max(start + 42, end - longest - 16)
     tail = content.read(first, end - first)
     usual = int.from_bytes(content.read(start + 8, 2), "big")
     at = len(tail)
     while (at := tail.rfind(b"\xff", 0, at)) >= 0:
-        if tail[at + 1 : at + 2] in (b"\xf8", b"\xf9") and (found := _flac_frame(tail[at : at + 16])):
+        if tail[at + 1 : at + 2] in (b"\xf8", b"\xf9") and (
+            found := _flac_frame(tail[at : at + 16])
+        ):
             number, n_samples = found
             return number + n_samples if tail[at + 1] == 0xF9 else number * usual + n_samples
     return 0
 
 
 def _flac_frame(head: bytes) -> tuple[int, int] | None:
-    """The number of a frame, or that of its first sample where their lengths differ, and its samples; None if none."""
-    if len(head) < 16 or head[2] >> 4 == 0 or head[2] & 15 == 15 or head[3] >> 4 > 10 or head[3] & 1:
+    """The number of a frame, or that of its first sample where their lengths differ, and its
+    samples; None if none.
+    """
+    if (
+        len(head) < 16
+        or head[2] >> 4 == 0
+        or head[2] & 15 == 15
+        or head[3] >> 4 > 10
+        or head[3] & 1
+    ):
         return None
     ones = 8 - (head[4] ^ 0xFF).bit_length()  # as in UTF-8, up to seven bytes
     n = max(1, ones)
@@ -167,8 +201,12 @@ def _ogg_links(content: Content, start: int) -> list[list[Piece]]:
         segments = head[27 : 27 + n_segments]
         end = at + 27 + n_segments + sum(segments)
         whole = len(head) >= 27 and len(segments) == n_segments and end <= size
-        if not whole or (content.read(end, 4) != b"OggS" and b"OggS\0\2" in content.read(at + 4, end - at)):
-            raise UnusableAudio(f"truncated: {'the last' if not whole else 'an'} Ogg page is not complete")
+        if not whole or (
+            content.read(end, 4) != b"OggS" and b"OggS\0\2" in content.read(at + 4, end - at)
+        ):
+            raise UnusableAudio(
+                f"truncated: {'the last' if not whole else 'an'} Ogg page is not complete"
+            )
         if head[5] & BOS and (not flags & BOS or not starts):
             if not flags & EOS:
                 break

@@ -1,4 +1,6 @@
-"""Audio as a speech model takes it: 16 kHz mono float32, whatever the file holds, or the reason it cannot be used."""
+"""Audio as a speech model takes it: 16 kHz mono float32, whatever the file holds, or the reason it
+cannot be used.
+"""
 
 import math
 import os
@@ -19,20 +21,40 @@ from probing.audio.streams import ALL_FLAC, Part, parts
 
 SAMPLING_RATE = 16_000
 RESAMPLER_QUALITY = "HQ"
-HASHED = 1 << 24  # bytes of a file, from its start, that the checksum is of; its size is known beside
-UNKNOWN_FRAMES = ALL_FLAC  # as many or more say, by libsndfile's way or ours, that a file does not know its length
-USUAL_SUFFIXES = {  # by libsndfile's name of the format; those whose files do not keep a rate are left out
-    "WAV": (".wav", ".wave"), "FLAC": (".flac",), "OGG": (".ogg", ".oga", ".opus"), "MP3": (".mp3", ".mp2"),
-    "AIFF": (".aiff", ".aif", ".aifc"), "AU": (".au", ".snd"), "CAF": (".caf",), "W64": (".w64",),
-    "RF64": (".rf64", ".bw64"), "NIST": (".sph", ".nist"), "IRCAM": (".sf", ".ircam"), "VOC": (".voc",),
-    "AVR": (".avr",), "PVF": (".pvf",), "PAF": (".paf",), "SVX": (".svx", ".8svx", ".iff"), "HTK": (".htk",),
-}  # fmt: skip
+# bytes of a file, from its start, that the checksum is of; its size is known beside
+HASHED = 1 << 24
+# as many or more say, by libsndfile's way or ours, that a file does not know its length
+UNKNOWN_FRAMES = ALL_FLAC
+# by libsndfile's name of the format; those whose files do not keep a rate are left out
+USUAL_SUFFIXES = {
+    "WAV": (".wav", ".wave"),
+    "FLAC": (".flac",),
+    "OGG": (".ogg", ".oga", ".opus"),
+    "MP3": (".mp3", ".mp2"),
+    "AIFF": (".aiff", ".aif", ".aifc"),
+    "AU": (".au", ".snd"),
+    "CAF": (".caf",),
+    "W64": (".w64",),
+    "RF64": (".rf64", ".bw64"),
+    "NIST": (".sph", ".nist"),
+    "IRCAM": (".sf", ".ircam"),
+    "VOC": (".voc",),
+    "AVR": (".avr",),
+    "PVF": (".pvf",),
+    "PAF": (".paf",),
+    "SVX": (".svx", ".8svx", ".iff"),
+    "HTK": (".htk",),
+}
 SUFFIXES = tuple(
-    suffix for name, suffixes in USUAL_SUFFIXES.items() if name in soundfile.available_formats() for suffix in suffixes
+    suffix
+    for name, suffixes in USUAL_SUFFIXES.items()
+    if name in soundfile.available_formats()
+    for suffix in suffixes
 )
 REFUSED = {  # by libsndfile's name of the format
     **dict.fromkeys(("SDS", "XI", "WVE"), "a format of instruments, which does not keep the rate"),
-    "RAW": "there is no header, and the name alone does not say what the bytes are; write it as .wav",
+    "RAW": "there is no header, and the name alone does not say "
+    "what the bytes are; write it as .wav",
 }
 BLOCK = 1 << 18  # samples read at a time where the length is not known
 _ONE_STEP_OF_16_BITS = 1 / 32768
@@ -45,8 +67,8 @@ class Cropping:
     """How much of a clip the model sees.
 
     max_seconds: longer clips are cut to their beginning.
-    seconds: if given, every clip is made exactly this long: its beginning, or the clip repeated from its start (the
-        64,600 samples of Pan et al. 2024 are 4.0375 s).
+    seconds: if given, every clip is made exactly this long: its beginning, or the clip repeated
+        from its start (the 64,600 samples of Pan et al. 2024 are 4.0375 s).
 
     >>> Cropping(seconds=0.5).n_samples()
     8000
@@ -68,19 +90,26 @@ class Cropping:
 
     def fingerprint(self) -> dict[str, str]:
         """What changes a number here."""
-        rule = f"first {self.max_seconds:g} s" if self.seconds is None else f"exactly {self.seconds:g} s, repeated"
+        rule = (
+            f"first {self.max_seconds:g} s"
+            if self.seconds is None
+            else f"exactly {self.seconds:g} s, repeated"
+        )
         return {
             "crop": rule,
             "decoder": f"soundfile {soundfile.__version__}, {soundfile.__libsndfile_version__}",
-            "resampler": f"soxr {soxr.__version__} {RESAMPLER_QUALITY} to {SAMPLING_RATE} Hz, mean of channels",
+            "resampler": f"soxr {soxr.__version__} {RESAMPLER_QUALITY} to "
+            f"{SAMPLING_RATE} Hz, mean of channels",
         }
 
 
 def load_audio(path: Path, cropping: Cropping, min_samples: int = 1) -> Waveform:
-    """Decode a file (wav, flac, ogg, opus, mp3, ...; any rate and channels) to 16 kHz mono float32, cropped.
+    """Decode a file (wav, flac, ogg, opus, mp3, ...; any rate and channels) to 16 kHz mono float32,
+    cropped.
 
-    A stated length is not trusted over the stream: all that decodes is read, as far as it is wanted. A file that its
-    container proves to be cut is refused, also where the cut is behind what is wanted.
+    A stated length is not trusted over the stream: all that decodes is read, as far as it is
+    wanted. A file that its container proves to be cut is refused, also where the cut is behind what
+    is wanted.
 
     Args:
         path: the file.
@@ -113,7 +142,8 @@ def load_audio(path: Path, cropping: Cropping, min_samples: int = 1) -> Waveform
 
 
 def stated_seconds(path: Path, seconds: float) -> float | None:
-    """How long a file is, at most `seconds`, without decoding it; None if it does not say, or cannot be read.
+    """How long a file is, at most `seconds`, without decoding it; None if it does not say, or
+    cannot be read.
 
     >>> stated_seconds(Path("missing.wav"), 30.0) is None
     True
@@ -134,8 +164,8 @@ def stated_seconds(path: Path, seconds: float) -> float | None:
 class _Stream(soundfile.SoundFile):
     """A file that is read onwards only, until no more of it decodes.
 
-    soundfile seeks around every read of a file it can seek in, and a seek fails behind the end of a FLAC that states
-    too large a total.
+    soundfile seeks around every read of a file it can seek in, and a seek fails behind the end of a
+    FLAC that states too large a total.
     """
 
     def seekable(self) -> bool:
@@ -157,22 +187,30 @@ def _decode(part: Part, seconds: float) -> tuple[Waveform, int]:
         n_wanted = math.ceil(seconds * file.samplerate)
         n_stated = file.frames if 0 < file.frames < UNKNOWN_FRAMES else None
         blocks: list[Waveform] = []
-        n_left = min(n_wanted, n_stated or n_wanted)  # libsndfile gives no more of a part than that states
+        # libsndfile gives no more of a part than that states
+        n_left = min(n_wanted, n_stated or n_wanted)
         while n_left > 0:
-            blocks.append(file.read(n_left if n_stated else min(n_left, BLOCK), dtype="float32", always_2d=True))
+            blocks.append(
+                file.read(
+                    n_left if n_stated else min(n_left, BLOCK), dtype="float32", always_2d=True
+                )
+            )
             n_left -= len(blocks[-1])
             if not len(blocks[-1]):
                 break
         if isinstance(part, Pieces) and part.failure:
             raise part.failure
         samples = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-        if n_stated and file.format not in ("MP3", "OGG"):  # whose number is a guess, or that of the encoder
+        # whose number is a guess, or that of the encoder
+        if n_stated and file.format not in ("MP3", "OGG"):
             _check_decoded(part, len(samples), n_wanted, n_stated, file.format)
         return samples, file.samplerate
 
 
 def _check_decoded(part: Part, n: int, n_wanted: int, n_stated: int, kind: str) -> None:
-    """Refuse samples that end before their stated number, here or, seen by a jump to the last, further on."""
+    """Refuse samples that end before their stated number, here or, seen by a jump to the last,
+    further on.
+    """
     if n < min(n_wanted, n_stated):
         raise UnusableAudio(f"truncated: {n} of {n_stated} samples could be decoded")
     if kind in ("MAT4", "MAT5") and n_stated < _columns(part):
@@ -202,7 +240,9 @@ def _joined(pieces: list[tuple[Waveform, int]]) -> tuple[Waveform, int]:
     rate = pieces[0][1]
     mono = [samples.mean(axis=1) for samples, _ in pieces]
     same = [
-        one if of == rate or not len(one) else soxr.resample(one, of, rate, quality=RESAMPLER_QUALITY)
+        one
+        if of == rate or not len(one)
+        else soxr.resample(one, of, rate, quality=RESAMPLER_QUALITY)
         for one, (_, of) in zip(mono, pieces, strict=True)
     ]
     return np.concatenate(same)[:, None], rate
@@ -225,7 +265,9 @@ def fit_audio(samples: Waveform, rate: int, cropping: Cropping, min_samples: int
     if rate != SAMPLING_RATE:
         waveform = soxr.resample(waveform, rate, SAMPLING_RATE, quality=RESAMPLER_QUALITY)
     if len(waveform) < min_samples:
-        raise UnusableAudio(f"too short: {len(waveform)} samples at 16 kHz, the model needs {min_samples}")
+        raise UnusableAudio(
+            f"too short: {len(waveform)} samples at 16 kHz, the model needs {min_samples}"
+        )
     waveform = np.ascontiguousarray(cropping.apply(waveform), dtype=np.float32)
     if np.abs(waveform).max() < _ONE_STEP_OF_16_BITS:
         raise UnusableAudio("silent: no sample above one 16-bit step")
@@ -233,7 +275,8 @@ def fit_audio(samples: Waveform, rate: int, cropping: Cropping, min_samples: int
 
 
 def stamp(path: Path) -> dict[str, float]:
-    """What tells the content of a file from another: bytes, microseconds of its last change, CRC-32 of its beginning.
+    """What tells the content of a file from another: bytes, microseconds of its last change, CRC-32
+    of its beginning.
 
     All are whole numbers that a float64 holds. Raises OSError where the file cannot be read.
 
@@ -246,17 +289,27 @@ def stamp(path: Path) -> dict[str, float]:
     with open_regular(path) as file:
         status = os.fstat(file.fileno())
         content = file.read(HASHED)
-        while len(content) < min(HASHED, status.st_size) and (more := file.read(HASHED - len(content))):
+        while len(content) < min(HASHED, status.st_size) and (
+            more := file.read(HASHED - len(content))
+        ):
             content += more
-    return dict(zip(STAMPS, map(float, (status.st_size, status.st_mtime_ns // 1000, crc32(content))), strict=True))
+    return dict(
+        zip(
+            STAMPS,
+            map(float, (status.st_size, status.st_mtime_ns // 1000, crc32(content))),
+            strict=True,
+        )
+    )
 
 
 def measure(waveform: Waveform) -> dict[str, float]:
-    """Features that say nothing about speech, to compare probes with: they should not separate the classes.
+    """Features that say nothing about speech, to compare probes with: they should not separate the
+    classes.
 
     Returns:
-        audio_seconds; audio_level_db: RMS in dB of full scale; audio_bandwidth_hz: frequency below which 95 % of the
-        power lies; audio_noise_floor_db: 10th percentile of the level of 20 ms frames in dB of full scale.
+        audio_seconds; audio_level_db: RMS in dB of full scale; audio_bandwidth_hz: frequency below
+        which 95 % of the power lies; audio_noise_floor_db: 10th percentile of the level of 20 ms
+        frames in dB of full scale.
 
     >>> found = measure(np.sin(np.arange(16_000, dtype=np.float32)))
     >>> found["audio_seconds"], round(found["audio_level_db"], 1)
@@ -270,7 +323,9 @@ def measure(waveform: Waveform) -> dict[str, float]:
     cumulative = np.cumsum(power)
     rolloff = int(np.searchsorted(cumulative, 0.95 * cumulative[-1]))
     n = max(1, len(waveform) // 320)
-    frames = np.resize(samples, (n, 320)) if len(samples) < 320 else samples[: n * 320].reshape(n, 320)
+    frames = (
+        np.resize(samples, (n, 320)) if len(samples) < 320 else samples[: n * 320].reshape(n, 320)
+    )
     energy = np.mean(frames**2, axis=1)
     return {
         "audio_seconds": len(waveform) / SAMPLING_RATE,
@@ -294,6 +349,9 @@ def _why_unreadable(path: Path, error: Exception) -> str:
     if path.stat().st_size == 0:
         return "empty: the file has no bytes"
     if path.suffix.lower() == ".raw":
-        return "not decodable: samples without a header (.raw) do not say their rate; write them as .wav"
+        return (
+            "not decodable: samples without a header (.raw) do "
+            "not say their rate; write them as .wav"
+        )
     text = str(error).rsplit(": ", 1)[-1].strip().rstrip(".")
     return f"not decodable: {text}"

@@ -1,4 +1,6 @@
-"""Transforms of waveforms, seeded by utterance and epoch: for training (augmentation) and for caches (views)."""
+"""Transforms of waveforms, seeded by utterance and epoch: for training (augmentation) and for
+caches (views).
+"""
 
 from probing.augmentation.augmentation import Augmentation, crop
 from probing.augmentation.kinds import TRANSFORMS, transforms_help

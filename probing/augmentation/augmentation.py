@@ -1,4 +1,6 @@
-"""Augmentation: a chain of transforms whose chance depends on a seed, the utterance and the epoch alone."""
+"""Augmentation: a chain of transforms whose chance depends on a seed, the utterance and the epoch
+alone.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,12 @@ _CROP = 1 << 32  # place of the crop among the transforms of a chain, behind any
 
 
 def generator(seed: int, utterance: str, epoch: int, place: int) -> np.random.Generator:
-    """The generator of one transform: by seed, utterance, epoch and its place in the chain, and by nothing else."""
-    name = int.from_bytes(sha256(utterance.encode("utf-8", "surrogateescape")).digest()[:16], "little")
+    """The generator of one transform: by seed, utterance, epoch and its place in the chain, and by
+    nothing else.
+    """
+    name = int.from_bytes(
+        sha256(utterance.encode("utf-8", "surrogateescape")).digest()[:16], "little"
+    )
     return np.random.default_rng(np.random.SeedSequence([seed, name, epoch, place]))
 
 
@@ -48,7 +54,9 @@ def crop(
     >>> crop(np.arange(3, dtype=np.float32), 5, seed=0, utterance="a").tolist()
     [0.0, 1.0, 2.0, 0.0, 1.0]
     """
-    return cropped(waveform, n_samples, generator(seed, utterance, epoch, _CROP) if random else None)
+    return cropped(
+        waveform, n_samples, generator(seed, utterance, epoch, _CROP) if random else None
+    )
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,7 @@ class Augmentation:
     >>> Augmentation.of("rawboost:9")
     Traceback (most recent call last):
     cache.errors.OptionError: augment=rawboost:9: there is no algorithm '9'. Expected one of 0 to 8, as rawboost:5
-    """
+    """  # noqa: E501
 
     text: str
     transforms: tuple[Transform, ...]
@@ -73,7 +81,8 @@ class Augmentation:
     def of(cls, text: str, field: str = "augment") -> Augmentation:
         """Read a chain: transforms with commas between, each NAME or NAME:VALUE.
 
-        A part that names no transform belongs to the value before it, if that may be a list: `codec:mulaw,opus@8`.
+        A part that names no transform belongs to the value before it, if that may be a list:
+        `codec:mulaw,opus@8`.
 
         Args:
             text: the chain; `none` or nothing for an empty one.
@@ -86,7 +95,8 @@ class Augmentation:
         return cls(",".join(parts), tuple(_read(part, text, field) for part in parts))
 
     def apply(self, waveform: Waveform, *, seed: int, utterance: str, epoch: int = 0) -> Waveform:
-        """A waveform through the chain; it depends on these arguments alone, and not on workers or the order of calls.
+        """A waveform through the chain; it depends on these arguments alone, and not on workers or
+        the order of calls.
 
         Args:
             waveform: (n,) float32 at 16 kHz; it is not written to.
@@ -105,7 +115,9 @@ class Augmentation:
         return np.ascontiguousarray(waveform, dtype=np.float32)
 
     def check(self) -> None:
-        """Raise TransformError if something that a transform needs is not there: said before the work, not in it."""
+        """Raise TransformError if something that a transform needs is not there: said before the
+        work, not in it.
+        """
         for transform in self.transforms:
             transform.check()
 
@@ -114,7 +126,9 @@ class Augmentation:
         return _parts(self.text)
 
     def identity(self) -> str:
-        """What decides the numbers, for fingerprints: names, values, versions of libraries, contents of folders."""
+        """What decides the numbers, for fingerprints: names, values, versions of libraries,
+        contents of folders.
+        """
         made = [{**transform.identity(), "numpy": np.__version__} for transform in self.transforms]
         return json.dumps(made, sort_keys=True, ensure_ascii=False)
 
@@ -131,7 +145,13 @@ def _parts(text: str) -> list[str]:
     for one in text.split(",") if text.strip() not in ("", "none") else []:
         name = one.strip().partition(":")[0]
         before = TRANSFORMS.get(parts[-1].partition(":")[0]) if parts else None
-        if name not in TRANSFORMS and ":" not in one and before is not None and before.many and ":" in parts[-1]:
+        if (
+            name not in TRANSFORMS
+            and ":" not in one
+            and before is not None
+            and before.many
+            and ":" in parts[-1]
+        ):
             parts[-1] += f",{one.strip()}"
         else:
             parts.append(one.strip())
@@ -141,7 +161,10 @@ def _parts(text: str) -> list[str]:
 def _read(part: str, text: str, field: str) -> Transform:
     name, _, value = part.partition(":")
     if name not in TRANSFORMS:
-        found = f"there is no transform {name!r}.{_near([name], TRANSFORMS)} Expected {', '.join(TRANSFORMS)}"
+        found = (
+            "there is no transform "
+            f"{name!r}.{_near([name], TRANSFORMS)} Expected {', '.join(TRANSFORMS)}"
+        )
         raise OptionError(field, text, found)
     kind: type[Transform] = TRANSFORMS[name]
     try:
@@ -154,7 +177,9 @@ def _read(part: str, text: str, field: str) -> Transform:
 
 
 def _near(words: list[str], known: Any) -> str:
-    """A sentence that suggests the known word nearest to one that is not known; empty if none is near."""
+    """A sentence that suggests the known word nearest to one that is not known; empty if none is
+    near.
+    """
     for word in words:
         if word not in known and (near := get_close_matches(word, list(known), n=1, cutoff=0.6)):
             return f" Did you mean {near[0]}?"

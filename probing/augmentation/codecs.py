@@ -1,4 +1,6 @@
-"""Speech codecs: a waveform coded and decoded again, by libsndfile, or by FFmpeg for those that it lacks."""
+"""Speech codecs: a waveform coded and decoded again, by libsndfile, or by FFmpeg for those that it
+lacks.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ from probing.augmentation.rates import resampled
 from probing.augmentation.transform import Transform, TransformError, at_peak_one, fitted
 
 TELEPHONE_RATE = 8000
-# Samples that LAME and its decoder add; libsndfile takes them off only where a frame has room to say so.
+# Samples that LAME and its decoder add; libsndfile takes them off only where a frame has room to
+# say so.
 MP3_DELAY = 1105
 G722_DELAY = 22  # samples of its two filter banks
 
@@ -27,9 +30,9 @@ class Coder:
     help: what it is.
     container, subtype: of libsndfile; empty for FFmpeg.
     rate: at which it codes, in Hz.
-    kbit: the bit rates that may be asked for, in kbit/s, and the one taken otherwise; none if it has one rate.
-    level: kbit/s -> libsndfile's compression level.
-    delay: samples, at its rate, that a decoded waveform comes late.
+    kbit: the bit rates that may be asked for, in kbit/s, and the one taken otherwise; none if it
+    has one rate. level: kbit/s -> libsndfile's compression level. delay: samples, at its rate, that
+    a decoded waveform comes late.
     """
 
     help: str
@@ -47,10 +50,17 @@ CODERS = {
     "gsm": Coder("GSM 06.10 full rate, 13 kbit/s at 8 kHz", "WAV", "GSM610", TELEPHONE_RATE),
     "g722": Coder("G.722, 64 kbit/s", delay=G722_DELAY),
     "opus": Coder("Opus", "OGG", "OPUS", kbit=(6, 256, 24), level=lambda kbit: (256 - kbit) / 250),
-    "mp3": Coder("constant rate", "MP3", "MPEG_LAYER_III", kbit=(16, 160, 48), level=lambda kbit: (160 - kbit) / 152),
+    "mp3": Coder(
+        "constant rate",
+        "MP3",
+        "MPEG_LAYER_III",
+        kbit=(16, 160, 48),
+        level=lambda kbit: (160 - kbit) / 152,
+    ),
     "vorbis": Coder("Ogg Vorbis of libsndfile's quality", "OGG", "VORBIS"),
-}  # fmt: skip
-DRAWN = ("mulaw", "alaw", "gsm", "opus@8", "opus@16", "opus@32", "mp3@32", "mp3@64", "vorbis")  # what libsndfile has
+}
+# what libsndfile has
+DRAWN = ("mulaw", "alaw", "gsm", "opus@8", "opus@16", "opus@32", "mp3@32", "mp3@64", "vorbis")
 
 
 @dataclass(frozen=True)
@@ -87,11 +97,15 @@ class Coding:
         if coder.level and self.kbit:
             rated = {"compression_level": coder.level(self.kbit)}
             rated |= {"bitrate_mode": "CONSTANT"} if self.coder == "mp3" else {}
-        soundfile.write(buffer, waveform, coder.rate, format=coder.container, subtype=coder.subtype, **rated)
+        soundfile.write(
+            buffer, waveform, coder.rate, format=coder.container, subtype=coder.subtype, **rated
+        )
         return buffer.getvalue()
 
     def decoded(self, waveform: Waveform) -> Waveform:
-        """A waveform at the codec's rate, coded and decoded; of the same length and at the same time."""
+        """A waveform at the codec's rate, coded and decoded; of the same length and at the same
+        time.
+        """
         if not CODERS[self.coder].container:
             late = _by_ffmpeg(waveform)
         else:
@@ -110,8 +124,9 @@ def _ffmpeg() -> Any:
         import av
     except ImportError as error:
         raise TransformError(
-            f"the codec g722 needs av (FFmpeg), which cannot be imported ({error}). Install it: pip install "
-            f"'speech-layer-probe[codecs]'; or take one of {', '.join(name for name in CODERS if name != 'g722')}"
+            f"the codec g722 needs av (FFmpeg), which cannot be imported ({error}). Install it: "
+            "pip install 'speech-layer-probe[codecs]'; or take one of "
+            f"{', '.join(name for name in CODERS if name != 'g722')}"
         ) from None
     return av
 
@@ -120,7 +135,9 @@ def _by_ffmpeg(waveform: Waveform) -> Waveform:
     """G.722, coded and decoded; late by its delay."""
     av = _ffmpeg()
     padded = np.pad(waveform, (0, G722_DELAY + len(waveform) % 2))  # two samples a byte
-    frame = av.AudioFrame.from_ndarray((padded * 32767).round().astype(np.int16)[None], format="s16", layout="mono")
+    frame = av.AudioFrame.from_ndarray(
+        (padded * 32767).round().astype(np.int16)[None], format="s16", layout="mono"
+    )
     frame.sample_rate = SAMPLING_RATE
     coder, decoder = av.CodecContext.create("g722", "w"), av.CodecContext.create("g722", "r")
     for one in (coder, decoder):
@@ -128,21 +145,26 @@ def _by_ffmpeg(waveform: Waveform) -> Waveform:
     coder.format = "s16"
     packets = [*coder.encode(frame), *coder.encode(None)]
     frames = [frame for packet in packets for frame in decoder.decode(packet)]
-    return np.concatenate([frame.to_ndarray()[0] for frame in frames]).astype(np.float32) / np.float32(32768)
+    return np.concatenate([frame.to_ndarray()[0] for frame in frames]).astype(
+        np.float32
+    ) / np.float32(32768)
 
 
 @dataclass(frozen=True)
 class Codec(Transform):
     """A speech codec: coded, decoded, and put back where it was in time; the length stays.
 
-    mulaw and alaw (G.711) and gsm code at 8 kHz, so the upper band is lost as in a telephone network; the others at
-    16 kHz. Of several, one is drawn, each as likely. A waveform louder than 1 is turned down before and up again after.
+    mulaw and alaw (G.711) and gsm code at 8 kHz, so the upper band is lost as in a telephone
+    network; the others at 16 kHz. Of several, one is drawn, each as likely. A waveform louder than
+    1 is turned down before and up again after.
     """
 
     name: ClassVar[str] = "codec"
     help: ClassVar[str] = "coded and decoded"
     syntax: ClassVar[str] = f"codec[:{'|'.join(CODERS)}] (opus@KBIT, mp3@KBIT)"
-    expected: ClassVar[str] = "codecs with commas between, as codec:mulaw,opus@8, of " + ", ".join(CODERS)
+    expected: ClassVar[str] = "codecs with commas between, as codec:mulaw,opus@8, of " + ", ".join(
+        CODERS
+    )
     many: ClassVar[bool] = True
     choices: ClassVar[tuple[str, ...]] = tuple(CODERS)
 
@@ -155,7 +177,11 @@ class Codec(Transform):
 
     def apply(self, waveform: Waveform, rng: np.random.Generator) -> Waveform:
         """See `Transform`; the length stays."""
-        coding = self.codings[int(rng.integers(len(self.codings)))] if len(self.codings) > 1 else self.codings[0]
+        coding = (
+            self.codings[int(rng.integers(len(self.codings)))]
+            if len(self.codings) > 1
+            else self.codings[0]
+        )
         rate = CODERS[coding.coder].rate
         if rate == SAMPLING_RATE:
             return at_peak_one(waveform, coding.decoded)

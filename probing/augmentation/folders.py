@@ -1,4 +1,6 @@
-"""Folders of noise and impulse responses: their audio files in one order, whatever order the disk lists them in."""
+"""Folders of noise and impulse responses: their audio files in one order, whatever order the disk
+lists them in.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ class AudioFolder:
 
     root: the folder, as typed.
     files: paths below it, with / between, sorted.
-    digest: SHA-256 of these paths and the sizes of the files: what they are, wherever the folder stands.
+    digest: SHA-256 of these paths and the sizes of the files: what they are, wherever the folder
+    stands.
     """
 
     root: str
@@ -38,7 +41,9 @@ class AudioFolder:
         return tuple(one for one in self.files if one.startswith(f"{part}/"))
 
     def load_response(self, file: str) -> Waveform:
-        """An impulse response, at 16 kHz: the first channel, as the mean of those of an array would be none."""
+        """An impulse response, at 16 kHz: the first channel, as the mean of those of an array would
+        be none.
+        """
         samples, rate = self._read(file, lambda opened: 0, MOST_RESPONSE_S)
         return _at_our_rate(samples[:, 0], rate)
 
@@ -48,7 +53,8 @@ class AudioFolder:
         Args:
             file: one of `files`.
             n_samples: at 16 kHz.
-            where: its start among the possible ones, from 0 to 1. Only that piece of a long file is read.
+            where: its start among the possible ones, from 0 to 1. Only that piece of a long file is
+                read.
         """
         seconds = n_samples / SAMPLING_RATE
 
@@ -67,12 +73,16 @@ class AudioFolder:
         try:
             with soundfile.SoundFile(path) as opened:
                 opened.seek(start(opened))
-                samples = opened.read(math.ceil(seconds * opened.samplerate), dtype="float32", always_2d=True)
+                samples = opened.read(
+                    math.ceil(seconds * opened.samplerate), dtype="float32", always_2d=True
+                )
                 rate = opened.samplerate
         except (soundfile.LibsndfileError, OSError) as error:
             raise TransformError(f"{path}: {str(error).rstrip('.')}. Mend or remove it") from None
         if not len(samples) or not np.isfinite(samples).all():
-            what = "it has samples that are NaN or infinite" if len(samples) else "it has no samples"
+            what = (
+                "it has samples that are NaN or infinite" if len(samples) else "it has no samples"
+            )
             raise TransformError(f"{path}: {what}. Mend or remove it")
         return samples, rate
 

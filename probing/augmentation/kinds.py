@@ -8,7 +8,9 @@ from probing.augmentation.rawboost import RawBoost
 from probing.augmentation.reverberation import Reverb
 from probing.augmentation.transform import Transforms
 
-TRANSFORMS = Transforms("transform", RawBoost, Noise, Reverb, Codec, Speed, Resample, Gain, Clip, Crop)
+TRANSFORMS = Transforms(
+    "transform", RawBoost, Noise, Reverb, Codec, Speed, Resample, Gain, Clip, Crop
+)
 
 
 def transforms_help() -> str:

@@ -12,7 +12,8 @@ from probing.augmentation.folders import AudioFolder, audio_folder
 from probing.augmentation.transform import Range, Samples, Transform, TransformError, drawn_of
 
 USUAL_DB = Range(0, 15)
-MUSAN_DB = {"noise": Range(0, 15), "music": Range(5, 15), "speech": Range(10, 30)}  # of the folders of MUSAN
+# of the folders of MUSAN
+MUSAN_DB = {"noise": Range(0, 15), "music": Range(5, 15), "speech": Range(10, 30)}
 SILENT_POWER = 1e-12
 MOST_TRIES = 20  # pieces of files that are looked at until one is not silent
 
@@ -23,7 +24,9 @@ def white(n: int, rng: np.random.Generator) -> Samples:
 
 
 def pink(n: int, rng: np.random.Generator) -> Samples:
-    """Noise whose power falls as 1/f, (n,): white noise of which each frequency f > 0 is divided by sqrt(f)."""
+    """Noise whose power falls as 1/f, (n,): white noise of which each frequency f > 0 is divided by
+    sqrt(f).
+    """
     size = 1 << max(n - 1, 1).bit_length()  # a transform of a prime length takes ten times as long
     spectrum = np.fft.rfft(rng.normal(0, 1, size))
     shape = np.sqrt(np.arange(len(spectrum)))
@@ -36,7 +39,9 @@ SYNTHETIC = {"white": white, "pink": pink}
 
 
 def at_snr(waveform: Waveform, noise: Samples, snr_db: float) -> Waveform:
-    """The waveform with noise: x + w sqrt(sum x^2 / sum w^2) 10^(-SNR/20), sums over the whole clip."""
+    """The waveform with noise: x + w sqrt(sum x^2 / sum w^2) 10^(-SNR/20), sums over the whole
+    clip.
+    """
     x = waveform.astype(np.float64)
     power = float(noise @ noise)
     scale = np.sqrt(float(x @ x) / power) * 10 ** (-snr_db / 20) if power > 0 else 0.0
@@ -47,17 +52,19 @@ def at_snr(waveform: Waveform, noise: Samples, snr_db: float) -> Waveform:
 class Noise(Transform):
     """Additive noise: y = x + w |x| / (|w| 10^(SNR/20)).
 
-    `white` is N(0, 1), `pink` has a power of 1/f. A folder gives a random piece of a random file; if it has the folders
-    noise, music and speech, as MUSAN (Snyder et al. 2015) has, one of these is drawn first. An SNR is one of those
-    given, each a number or a range in dB; without any it is U(0, 15), in MUSAN U(5, 15) for music and U(10, 30) for
-    speech. The same utterance and seed have the same noise at every SNR.
+    `white` is N(0, 1), `pink` has a power of 1/f. A folder gives a random piece of a random file;
+    if it has the folders noise, music and speech, as MUSAN (Snyder et al. 2015) has, one of these
+    is drawn first. An SNR is one of those given, each a number or a range in dB; without any it is
+    U(0, 15), in MUSAN U(5, 15) for music and U(10, 30) for speech. The same utterance and seed have
+    the same noise at every SNR.
     """
 
     name: ClassVar[str] = "noise"
     help: ClassVar[str] = "additive noise at an SNR in dB"
     syntax: ClassVar[str] = "noise:white|pink|FOLDER[@SNR,SNR]"
     expected: ClassVar[str] = (
-        "white, pink or a folder, with decibels of -40 to 100, as noise:white@10 or noise:./musan@0-15"
+        "white, pink or a folder, with decibels of -40 to 100, "
+        "as noise:white@10 or noise:./musan@0-15"
     )
     many: ClassVar[bool] = True
     choices: ClassVar[tuple[str, ...]] = tuple(SYNTHETIC)
@@ -73,7 +80,11 @@ class Noise(Transform):
             raise ValueError("it does not say which noise")
         if source not in SYNTHETIC:
             audio_folder(source)
-        ranges = tuple(Range.read(one).within(-40, 100, "the SNR") for one in ratios.split(",")) if at else ()
+        ranges = (
+            tuple(Range.read(one).within(-40, 100, "the SNR") for one in ratios.split(","))
+            if at
+            else ()
+        )
         return cls(source, ranges)
 
     def apply(self, waveform: Waveform, rng: np.random.Generator) -> Waveform:
@@ -102,4 +113,6 @@ def _piece(folder: AudioFolder, n: int, rng: np.random.Generator) -> tuple[Sampl
         piece = folder.load_piece(file, n, rng.random()).astype(np.float64)
         if piece @ piece > SILENT_POWER * n:
             return piece, MUSAN_DB.get(kind, USUAL_DB)
-    raise TransformError(f"{folder.root}: {MOST_TRIES} pieces of its files are silent. Remove the silent files")
+    raise TransformError(
+        f"{folder.root}: {MOST_TRIES} pieces of its files are silent. Remove the silent files"
+    )

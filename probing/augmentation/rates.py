@@ -22,12 +22,18 @@ def resampled(waveform: Waveform, rate: float, to: float) -> Waveform:
 
 
 def through_rate(waveform: Waveform, rate: int) -> Waveform:
-    """A waveform that has been at another rate: nothing above half of it is left; the length stays."""
-    return fitted(resampled(resampled(waveform, SAMPLING_RATE, rate), rate, SAMPLING_RATE), len(waveform))
+    """A waveform that has been at another rate: nothing above half of it is left; the
+    length stays.
+    """
+    return fitted(
+        resampled(resampled(waveform, SAMPLING_RATE, rate), rate, SAMPLING_RATE), len(waveform)
+    )
 
 
 def cropped(waveform: Waveform, n_samples: int, rng: np.random.Generator | None) -> Waveform:
-    """So many samples from a random place, or from the start if there is no generator; tiled if they are fewer."""
+    """So many samples from a random place, or from the start if there is no generator; tiled if
+    they are fewer.
+    """
     if len(waveform) < n_samples:
         return np.tile(waveform, -(-n_samples // len(waveform)))[:n_samples]
     start = int(rng.integers(len(waveform) - n_samples + 1)) if rng else 0
@@ -44,7 +50,9 @@ class _BySoxr(Transform):
 
 @dataclass(frozen=True)
 class Speed(_BySoxr):
-    """Speed perturbation (Ko et al. 2015): y(t) = x(s t); pitch moves as well, n samples become n / s."""
+    """Speed perturbation (Ko et al. 2015): y(t) = x(s t); pitch moves as well, n samples become n /
+    s.
+    """
 
     name: ClassVar[str] = "speed"
     help: ClassVar[str] = "faster or slower, with the pitch"
@@ -62,12 +70,16 @@ class Speed(_BySoxr):
     def apply(self, waveform: Waveform, rng: np.random.Generator) -> Waveform:
         """See `Transform`; the length is divided by the factor."""
         factor = self.factor.draw(rng)
-        return waveform if factor == 1 else resampled(waveform, SAMPLING_RATE * factor, SAMPLING_RATE)
+        return (
+            waveform if factor == 1 else resampled(waveform, SAMPLING_RATE * factor, SAMPLING_RATE)
+        )
 
 
 @dataclass(frozen=True)
 class Resample(_BySoxr):
-    """Resampling to a lower rate and back, as a telephone line does with 8000 Hz: the upper band is lost."""
+    """Resampling to a lower rate and back, as a telephone line does with 8000 Hz: the upper band is
+    lost.
+    """
 
     name: ClassVar[str] = "resample"
     help: ClassVar[str] = "to a lower rate and back"
@@ -92,7 +104,9 @@ class Resample(_BySoxr):
 
 @dataclass(frozen=True)
 class Crop(Transform):
-    """A random piece of so many samples, the waveform tiled if it is shorter; 64,600 as in most published systems."""
+    """A random piece of so many samples, the waveform tiled if it is shorter; 64,600 as in most
+    published systems.
+    """
 
     name: ClassVar[str] = "crop"
     help: ClassVar[str] = "a random piece, tiled if short"

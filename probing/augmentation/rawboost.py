@@ -1,7 +1,8 @@
 """RawBoost: convolutive, impulsive and stationary noise made from equations alone.
 
-Source: Tak et al. 2022, *RawBoost: a raw data boosting and augmentation method applied to automatic speaker
-verification anti-spoofing*, with the ranges of the released code (TakHemlata/SSL_Anti-spoofing).
+Source: Tak et al. 2022, *RawBoost: a raw data boosting and augmentation method applied to automatic
+speaker verification anti-spoofing*, with the ranges of the released code
+(TakHemlata/SSL_Anti-spoofing).
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ N_FREQUENCIES = 512  # at which the peak of a filter's response is looked for
 def notch_filter(rng: np.random.Generator, gain_db: tuple[float, float] = (0.0, 0.0)) -> Samples:
     """Coefficients of a random FIR filter with five notches.
 
-    Five Hamming band-stop filters, each of centre U(20, 8000) Hz, width U(100, 1000) Hz and int U(10, 100) taps made
-    odd, are convolved: b <- 10^(G/20) b / max|H|, G ~ U(gain_db). Edges of bands are kept within 0 and half the rate.
+    Five Hamming band-stop filters, each of centre U(20, 8000) Hz, width U(100, 1000) Hz and int
+    U(10, 100) taps made odd, are convolved: b <- 10^(G/20) b / max|H|, G ~ U(gain_db). Edges of
+    bands are kept within 0 and half the rate.
     """
     from scipy.signal import firwin  # slow to import
 
@@ -48,7 +50,9 @@ def notch_filter(rng: np.random.Generator, gain_db: tuple[float, float] = (0.0, 
 
 
 def filtered(x: Samples, b: Samples) -> Samples:
-    """The signal (n,) behind the FIR filter b, padded with zeros, from output sample (len(b) + 1) / 2 on: (n,)."""
+    """The signal (n,) behind the FIR filter b, padded with zeros, from output sample (len(b) + 1) /
+    2 on: (n,).
+    """
     from scipy.signal import oaconvolve
 
     cut = (len(b) + 1) // 2
@@ -63,8 +67,8 @@ def norm1(x: Samples) -> Samples:
 def convolutive(x: Samples, rng: np.random.Generator) -> Samples:
     """Linear and non-linear convolutive noise (LnL).
 
-    y = sum over j = 1..5 of b_j * x^j, each b_j a notch filter, of 0 dB for j = 1 and U(-20, -5) dB above; y - mean(y)
-    is brought to a peak of 1 if it is louder.
+    y = sum over j = 1..5 of b_j * x^j, each b_j a notch filter, of 0 dB for j = 1 and U(-20, -5) dB
+    above; y - mean(y) is brought to a peak of 1 if it is louder.
     """
     y = filtered(x, notch_filter(rng))
     power = x
@@ -77,7 +81,8 @@ def convolutive(x: Samples, rng: np.random.Generator) -> Samples:
 def impulsive(x: Samples, rng: np.random.Generator) -> Samples:
     """Impulsive noise that depends on the signal (ISD).
 
-    y[p] = x[p] (1 + 2 u1 u2) at a share U(0, 10 %) of the samples p, without repetition; u1, u2 ~ U(-1, 1).
+    y[p] = x[p] (1 + 2 u1 u2) at a share U(0, 10 %) of the samples p, without repetition; u1, u2 ~
+    U(-1, 1).
     """
     n = int(len(x) * rng.uniform(0, MOST_TOUCHED))
     where = rng.permutation(len(x))[:n]
@@ -112,10 +117,11 @@ PARALLEL = 8  # norm1(convolutive(x) + impulsive(x))
 
 @dataclass(frozen=True)
 class RawBoost(Transform):
-    """RawBoost by the number of its algorithm; see `convolutive`, `impulsive`, `stationary` for the equations.
+    """RawBoost by the number of its algorithm; see `convolutive`, `impulsive`, `stationary` for the
+    equations.
 
-    0 none; 1 LnL; 2 ISD; 3 SSI; 4 = 1, 2, 3 in series; 5 = 1, 2; 6 = 1, 3; 7 = 2, 3; 8 = norm1(LnL(x) + ISD(x)).
-    Published systems train with 5 for logical access and 3 for deepfakes.
+    0 none; 1 LnL; 2 ISD; 3 SSI; 4 = 1, 2, 3 in series; 5 = 1, 2; 6 = 1, 3; 7 = 2, 3; 8 =
+    norm1(LnL(x) + ISD(x)). Published systems train with 5 for logical access and 3 for deepfakes.
     """
 
     name: ClassVar[str] = "rawboost"

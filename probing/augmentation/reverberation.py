@@ -1,4 +1,6 @@
-"""Reverberation: measured impulse responses of a folder, or rooms by the image-source method of pyroomacoustics."""
+"""Reverberation: measured impulse responses of a folder, or rooms by the image-source method of
+pyroomacoustics.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ FROM_WALLS_M = 0.5
 
 @dataclass(frozen=True)
 class Rooms:
-    """A size of rooms: sides in m, and the reverberation time (RT60) in s that Sabine's formula is solved for."""
+    """A size of rooms: sides in m, and the reverberation time (RT60) in s that Sabine's formula is
+    solved for.
+    """
 
     low: tuple[float, float, float]
     high: tuple[float, float, float]
@@ -38,15 +42,18 @@ def _room_acoustics() -> Any:
         import pyroomacoustics
     except ImportError as error:
         raise TransformError(
-            f"the rooms {' and '.join(SIZES)} need pyroomacoustics, which cannot be imported ({error}). Install it: "
-            "pip install 'speech-layer-probe[rooms]'; or give a folder of impulse responses, as reverb:./rirs"
+            f"the rooms {' and '.join(SIZES)} need pyroomacoustics, which cannot be imported "
+            f"({error}). Install it: pip install 'speech-layer-probe[rooms]'; or give a folder "
+            "of impulse responses, as reverb:./rirs"
         ) from None
     return pyroomacoustics
 
 
 @cache
 def room_response(size: str, number: int) -> NDArray[np.float64]:
-    """The impulse response of one of the 16 rooms of a size, from its direct path on; the same each time."""
+    """The impulse response of one of the 16 rooms of a size, from its direct path on; the same each
+    time.
+    """
     library, rooms = _room_acoustics(), SIZES[size]
     rng = np.random.default_rng([list(SIZES).index(size), number])
     sides = rng.uniform(rooms.low, rooms.high)
@@ -61,14 +68,17 @@ def room_response(size: str, number: int) -> NDArray[np.float64]:
     room.add_source(source)
     room.add_microphone(microphone)
     room.compute_rir()
-    # A large room adds reflections to a sample that is larger than the direct path, so it is found by its distance.
+    # A large room adds reflections to a sample that is larger than the direct path, so it is found
+    # by its distance.
     late = float(np.linalg.norm(source - microphone)) / library.constants.get("c") * SAMPLING_RATE
     start = round(late) + library.constants.get("frac_delay_length") // 2
     return np.asarray(room.rir[0][0], np.float64)[start:]
 
 
 def from_direct_path(response: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A measured response without what is before its largest sample, so that speech stays where it was."""
+    """A measured response without what is before its largest sample, so that speech stays where it
+    was.
+    """
     return response[int(np.abs(response).argmax()) :]
 
 
@@ -79,11 +89,13 @@ def _file_response(root: str, file: str) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Reverb(Transform):
-    """Reverberation: y = a (h * x), cut to the length of x, with a such that the power of x is kept.
+    """Reverberation: y = a (h * x), cut to the length of x, with a such that the power of x is
+    kept.
 
-    h is an impulse response from its direct path on: of a random file of the folder, or of a random one of 16 shoebox
-    rooms (image-source method, Allen and Berkley 1979, up to 40 reflections). `small`: sides 3 to 6, 3 to 5 and 2.4 to
-    3 m, RT60 0.2 to 0.5 s; `large`: 10 to 20, 8 to 15 and 3 to 6 m, 0.6 to 1.2 s, by Sabine's formula.
+    h is an impulse response from its direct path on: of a random file of the folder, or of a random
+    one of 16 shoebox rooms (image-source method, Allen and Berkley 1979, up to 40 reflections).
+    `small`: sides 3 to 6, 3 to 5 and 2.4 to 3 m, RT60 0.2 to 0.5 s; `large`: 10 to 20, 8 to 15 and
+    3 to 6 m, 0.6 to 1.2 s, by Sabine's formula.
     """
 
     name: ClassVar[str] = "reverb"

@@ -1,7 +1,8 @@
-"""Smoothing: the score of a clip as the mean over noised copies of it, in which a small perturbation drowns.
+"""Smoothing: the score of a clip as the mean over noised copies of it, in which a small
+perturbation drowns.
 
-Cohen, Rosenfeld and Kolter 2019 (randomized smoothing), with white noise at an SNR, so that loud and soft clips are
-changed alike. It is a mean of scores, not a certificate.
+Cohen, Rosenfeld and Kolter 2019 (randomized smoothing), with white noise at an SNR, so that loud
+and soft clips are changed alike. It is a mean of scores, not a certificate.
 """
 
 from __future__ import annotations
@@ -28,19 +29,26 @@ Scores = NDArray[np.float64]
 class Smoothing:
     """How many noised copies of a clip are scored in its place; none by default.
 
-    The noise of a copy depends on the samples of the clip, the number of the copy and the seed alone: not on names, on
-    batches or on the order of clips.
+    The noise of a copy depends on the samples of the clip, the number of the copy and the seed
+    alone: not on names, on batches or on the order of clips.
 
     >>> Smoothing(noise_snr=10)
     Traceback (most recent call last):
     cache.errors.OptionError: noise_snr=10: is of noised copies. Say how many, smooth=N, or leave it out
-    """
+    """  # noqa: E501
 
     smooth: int = option(
-        0, "Score the mean over so many noised copies of each clip, in as many times the time.", metavar="N", minimum=0
+        0,
+        "Score the mean over so many noised copies of each clip, in as many times the time.",
+        metavar="N",
+        minimum=0,
     )
     noise_snr: float | None = option(
-        None, "SNR of the white noise in the copies [default: 20].", metavar="DB", minimum=-40, maximum=100
+        None,
+        "SNR of the white noise in the copies [default: 20].",
+        metavar="DB",
+        minimum=-40,
+        maximum=100,
     )
     seed: int = option(0, "Seed of the noise.", minimum=0, on_command_line=False)
 
@@ -65,7 +73,10 @@ class Smoothing:
         if not self:
             return ""
         copies = f"{self.smooth} copies" if self.smooth > 1 else "one copy"
-        return f"each score is the mean over {copies} of the clip with white noise at {self.snr_db:g} dB"
+        return (
+            f"each score is the mean over {copies} of the clip "
+            f"with white noise at {self.snr_db:g} dB"
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """For records."""
@@ -78,9 +89,12 @@ class Smoothing:
         return at_snr(waveform, noise, self.snr_db)
 
     def mean(
-        self, batch: Mapping[str, Waveform], score: Callable[[dict[str, Waveform]], Mapping[str, Scores]]
+        self,
+        batch: Mapping[str, Waveform],
+        score: Callable[[dict[str, Waveform]], Mapping[str, Scores]],
     ) -> dict[str, Scores]:
-        """Scores of the clips of a batch by name, each the mean over its copies; without smoothing of the clip itself.
+        """Scores of the clips of a batch by name, each the mean over its copies; without smoothing
+        of the clip itself.
 
         Args:
             batch: clips by name.

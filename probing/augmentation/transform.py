@@ -1,4 +1,6 @@
-"""Transform: what changes a waveform, asked for as `name:value`; and the ranges of numbers that it draws from."""
+"""Transform: what changes a waveform, asked for as `name:value`; and the ranges of numbers that it
+draws from.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ Samples = NDArray[np.float64]
 
 
 class TransformError(ProbeError, ValueError):
-    """A transform that cannot be applied: a package is missing, or a file of a folder cannot be used."""
+    """A transform that cannot be applied: a package is missing, or a file of a folder cannot be
+    used.
+    """
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,8 @@ class Range:
 
 @dataclass(frozen=True)
 class Transform(ABC):
-    """A change of waveforms. One of your own is a frozen dataclass that is registered in `TRANSFORMS`.
+    """A change of waveforms. One of your own is a frozen dataclass that is registered in
+    `TRANSFORMS`.
 
     Class attributes:
         name: what it is asked for by.
@@ -90,7 +95,9 @@ class Transform(ABC):
     @classmethod
     @abstractmethod
     def read(cls, value: str) -> Self:
-        """The transform of a value, as typed behind the colon; ValueError says what is wrong with it."""
+        """The transform of a value, as typed behind the colon; ValueError says what is wrong with
+        it.
+        """
 
     @abstractmethod
     def apply(self, waveform: Waveform, rng: np.random.Generator) -> Waveform:
@@ -105,12 +112,20 @@ class Transform(ABC):
         return {"name": self.name, **values, **self.depends_on()}
 
     def depends_on(self) -> dict[str, Any]:
-        """What decides its numbers beside its values, as versions of libraries and the files of a folder."""
+        """What decides its numbers beside its values, as versions of libraries and the files of a
+        folder.
+        """
         return {}
 
 
 def _plain(value: Any) -> Any:
-    return [str(one) for one in value] if isinstance(value, tuple) else value if isinstance(value, int) else str(value)
+    return (
+        [str(one) for one in value]
+        if isinstance(value, tuple)
+        else value
+        if isinstance(value, int)
+        else str(value)
+    )
 
 
 class Transforms(Registry[Any]):
@@ -119,7 +134,9 @@ class Transforms(Registry[Any]):
     def own(self, kind: type[Transform]) -> type[Transform]:
         """Register a class of one's own: `@TRANSFORMS.own` above `@dataclass(frozen=True)`."""
         if not (isinstance(kind, type) and issubclass(kind, Transform)):
-            raise RegistryError(f"{self.noun} {kind!r}: it does not inherit from {__name__}.Transform")
+            raise RegistryError(
+                f"{self.noun} {kind!r}: it does not inherit from {__name__}.Transform"
+            )
         self.register(kind)
         return kind
 
@@ -136,6 +153,8 @@ def fitted(waveform: NDArray[Any], n: int) -> NDArray[Any]:
 
 
 def at_peak_one(waveform: Waveform, change: Callable[[Waveform], Waveform]) -> Waveform:
-    """What a change that knows only -1 to 1, as a codec, makes of a waveform; a louder one is turned down and up."""
+    """What a change that knows only -1 to 1, as a codec, makes of a waveform; a louder one is
+    turned down and up.
+    """
     peak = max(1.0, float(np.abs(waveform).max(initial=0.0)))
     return change((waveform / peak).astype(np.float32)) * np.float32(peak)

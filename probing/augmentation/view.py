@@ -1,4 +1,6 @@
-"""View: the audio of a cache through transforms, the same for an utterance whenever and wherever it is extracted."""
+"""View: the audio of a cache through transforms, the same for an utterance whenever and wherever it
+is extracted.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,8 @@ def name_of_view(text: str) -> str:
 
 
 def heard_as(about: Mapping[str, Any]) -> str:
-    """Name of the view that a cache, whose `about` it is, was heard through; empty if it was heard as it is.
+    """Name of the view that a cache, whose `about` it is, was heard through; empty if it was heard
+    as it is.
 
     >>> heard_as({"options": {"view": "gain:-6"}}), heard_as({})
     ('gain--6', '')

@@ -1,12 +1,16 @@
-"""Acoustic features in the place of a backbone: one layer, number 0, and no blocks; the baseline of every encoder.
+"""Acoustic features in the place of a backbone: one layer, number 0, and no blocks; the baseline of
+every encoder.
 
-`log-mel`: 80 log energies of triangular filters on the mel scale (O'Shaughnessy 1987: 2595 log10(1 + f / 700)), 25 ms
+`log-mel`: 80 log energies of triangular filters on the mel scale (O'Shaughnessy 1987: 2595 log10(1
++ f / 700)), 25 ms
     Hann windows every 10 ms.
-`lfcc`: 20 linear frequency cepstral coefficients with first and second regression deltas over 3 frames to each side,
-    20 ms Hamming windows every 10 ms (Sahidullah, Kinnunen & Hanilçi, Interspeech 2015; the baseline of ASVspoof 2019).
+`lfcc`: 20 linear frequency cepstral coefficients with first and second regression deltas over 3
+    frames to each side, 20 ms Hamming windows every 10 ms (Sahidullah, Kinnunen & Hanilçi,
+    Interspeech 2015; the baseline of ASVspoof 2019).
 
-Everything is a product with a fixed matrix, the Fourier transform too, so that its multiply-accumulates are counted as
-those of an encoder are. Frames are taken clip by clip and without padding at the ends.
+Everything is a product with a fixed matrix, the Fourier transform too, so that its
+multiply-accumulates are counted as those of an encoder are. Frames are taken clip by clip and
+without padding at the ends.
 """
 
 from __future__ import annotations
@@ -44,7 +48,8 @@ class AcousticBackbone(Backbone):
             BackboneUnsaved: always.
         """
         raise BackboneUnsaved(
-            f"{self.name} is computed, not loaded: there is nothing to save. Type {argument('backbone', self.spec)}"
+            f"{self.name} is computed, not loaded: there is nothing to save. Type "
+            f"{argument('backbone', self.spec)}"
         )
 
     def differentiable(self) -> Callable[[Sequence[Tensor]], HiddenStates]:
@@ -105,7 +110,9 @@ class _Lfcc(_Spectrum):
     def __init__(self) -> None:
         taper = 0.54 - 0.46 * np.cos(2 * np.pi * np.arange(320) / 319)
         super().__init__(taper, _triangles(np.linspace(0, SAMPLING_RATE / 2, 22)))
-        cosines = np.cos(np.pi / 20 * np.outer(np.arange(20) + 0.5, np.arange(20))) * np.sqrt(2 / 20)
+        cosines = np.cos(np.pi / 20 * np.outer(np.arange(20) + 0.5, np.arange(20))) * np.sqrt(
+            2 / 20
+        )
         cosines[:, 0] /= np.sqrt(2)
         self.register_buffer("cosines", torch.from_numpy(cosines.astype(np.float32)))
 
@@ -116,7 +123,9 @@ class _Lfcc(_Spectrum):
 
 
 def _triangles(edges: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Triangular filters (N_FFT / 2 + 1, n) that rise from edge i to i + 1 and fall to i + 2, in Hz; height 1."""
+    """Triangular filters (N_FFT / 2 + 1, n) that rise from edge i to i + 1 and fall to i + 2, in
+    Hz; height 1.
+    """
     bins = np.arange(N_FFT // 2 + 1)[:, None] * SAMPLING_RATE / N_FFT
     low = edges[:-2]
     middle = edges[1:-1]
@@ -125,7 +134,9 @@ def _triangles(edges: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _deltas(frames: Tensor) -> Tensor:
-    """Slopes (T, D) of a regression over DELTA_FRAMES frames to each side, the first and last frame repeated."""
+    """Slopes (T, D) of a regression over DELTA_FRAMES frames to each side, the first and last frame
+    repeated.
+    """
     n = len(frames)
     at = torch.arange(len(frames), device=frames.device)
     slopes = torch.zeros_like(frames)

@@ -1,10 +1,12 @@
-"""WavLM's self-attention by one fused kernel, in the place of the stock module and with its parameters.
+"""WavLM's self-attention by one fused kernel, in the place of the stock module and with its
+parameters.
 
-Stock WavLM goes through the slow path of multi_head_attention_forward: it transposes to (time, batch, dim), so that
-each projection becomes a batched product, and writes the attention weights out. Here the gated relative position bias
-(Chen et al., WavLM, 2022, equations 3 to 6) is the additive mask of scaled_dot_product_attention, and query, key and
-value come out of one product. The numbers are the stock module's up to rounding, which `use_fused_attention` checks on
-the model itself.
+Stock WavLM goes through the slow path of multi_head_attention_forward: it transposes to (time,
+batch, dim), so that each projection becomes a batched product, and writes the attention weights
+out. Here the gated relative position bias (Chen et al., WavLM, 2022, equations 3 to 6) is the
+additive mask of scaled_dot_product_attention, and query, key and value come out of one product. The
+numbers are the stock module's up to rounding, which `use_fused_attention` checks on the model
+itself.
 """
 
 from __future__ import annotations
@@ -28,10 +30,12 @@ if TYPE_CHECKING:
 
 
 class FusedAttention(WavLMAttention):
-    """A WavLMAttention that computes the same by a fused kernel; `fuse` turns one into the other in place.
+    """A WavLMAttention that computes the same by a fused kernel; `fuse` turns one into the other in
+    place.
 
-    The position bias depends on the distance of two frames only, so that one vector of 2 T - 1 values a head, kept for
-    the longest clip seen, serves every length: the table (H, T, T) of a shorter clip is cut out of it.
+    The position bias depends on the distance of two frames only, so that one vector of 2 T - 1
+    values a head, kept for the longest clip seen, serves every length: the table (H, T, T) of a
+    shorter clip is cut out of it.
     """
 
     _bias: Tensor | None
@@ -61,13 +65,21 @@ class FusedAttention(WavLMAttention):
             position_bias = self.bias_table(n_frames)
         linear = linear_onednn if self._onednn else functional.linear
         qkv = linear(hidden_states, self._qkv_weight, self._qkv_bias)
-        query, key, value = qkv.view(batch, n_frames, 3, self.num_heads, self.head_dim).permute(2, 0, 3, 1, 4)
+        query, key, value = qkv.view(batch, n_frames, 3, self.num_heads, self.head_dim).permute(
+            2, 0, 3, 1, 4
+        )
         gate = position_gate(self, hidden_states).unsqueeze(-1).contiguous()
         mask = gate.to(query.dtype) * position_bias.to(query.dtype)
         if attention_mask is not None:
             mask.masked_fill_(~attention_mask.bool()[:, None, None, :], float("-inf"))
-        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=self.scaling)
-        return self.out_proj(mixed.transpose(1, 2).reshape(batch, n_frames, dim)), None, position_bias
+        mixed = functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=mask, scale=self.scaling
+        )
+        return (
+            self.out_proj(mixed.transpose(1, 2).reshape(batch, n_frames, dim)),
+            None,
+            position_bias,
+        )
 
     def bias_table(self, n_frames: int) -> Tensor:
         """The position bias (H, T, T) of query i and key j, as `compute_bias(T, T)` gives it."""
@@ -83,15 +95,20 @@ class FusedAttention(WavLMAttention):
 def position_gate(attention: WavLMAttention, hidden_states: Tensor) -> Tensor:
     """The gate (B, H, T) of the position bias, from each frame's own state."""
     heads = hidden_states.unflatten(2, (attention.num_heads, attention.head_dim))
-    gate_a, gate_b = torch.sigmoid(attention.gru_rel_pos_linear(heads).unflatten(3, (2, 4)).sum(-1)).unbind(-1)
-    return (gate_a * (gate_b * attention.gru_rel_pos_const.view(attention.num_heads) - 1.0) + 2.0).transpose(1, 2)
+    gate_a, gate_b = torch.sigmoid(
+        attention.gru_rel_pos_linear(heads).unflatten(3, (2, 4)).sum(-1)
+    ).unbind(-1)
+    return (
+        gate_a * (gate_b * attention.gru_rel_pos_const.view(attention.num_heads) - 1.0) + 2.0
+    ).transpose(1, 2)
 
 
 def use_fused_attention(backbone: Backbone) -> bool:
-    """Switch a WavLM to the fused attention, after a comparison of every hidden state with the stock modules'.
+    """Switch a WavLM to the fused attention, after a comparison of every hidden state with the
+    stock modules'.
 
-    Two clips of different length are compared, so that a padding mask is too. Where they differ by more than rounding,
-    the stock modules stay, with a warning.
+    Two clips of different length are compared, so that a padding mask is too. Where they differ by
+    more than rounding, the stock modules stay, with a warning.
 
     Returns:
         Whether the attention is fused now.
@@ -109,9 +126,10 @@ def use_fused_attention(backbone: Backbone) -> bool:
         return True
     unfuse(encoder)
     warnings.warn(
-        f"{backbone.name}: the fused attention gives other hidden states than the stock one (layer "
-        f"{int(np.argmax(differences))} by {max(differences):.1e} of its root mean square, expected at most {MOST:g}); "
-        "the stock one is used. Please report this, with the versions of torch and transformers.",
+        f"{backbone.name}: the fused attention gives other hidden states than the stock one "
+        f"(layer {int(np.argmax(differences))} by {max(differences):.1e} of its root mean "
+        f"square, expected at most {MOST:g}); the stock one is used. Please report this, with "
+        "the versions of torch and transformers.",
         stacklevel=2,
     )
     return False
@@ -120,7 +138,8 @@ def use_fused_attention(backbone: Backbone) -> bool:
 def fuse(encoder: nn.Module) -> bool:
     """Switch every stock WavLM attention of an encoder to the fused one; say whether there is any.
 
-    The projections of query, key and value become parts of one matrix: names and values of the parameters stay.
+    The projections of query, key and value become parts of one matrix: names and values of the
+    parameters stay.
     """
     found: list[Any] = [module for module in encoder.modules() if type(module) is WavLMAttention]
     for module in found:

@@ -1,7 +1,8 @@
-"""WavLM's self-attention for training: through its projections as modules, so that adapters on them take part.
+"""WavLM's self-attention for training: through its projections as modules, so that adapters on them
+take part.
 
-Nothing of the size of the attention weights is kept for the backward pass: scores, gated position bias and softmax are
-computed again there, a few heads at a time.
+Nothing of the size of the attention weights is kept for the backward pass: scores, gated position
+bias and softmax are computed again there, a few heads at a time.
 """
 
 from __future__ import annotations
@@ -53,17 +54,25 @@ class LearningAttention(WavLMAttention):
         gate = position_gate(self, hidden_states)
         valid = None if attention_mask is None else attention_mask.bool()
         if self.training and self.dropout:
-            mask = _masked(gate.unsqueeze(-1).to(query.dtype) * position_bias.to(query.dtype), valid)
+            mask = _masked(
+                gate.unsqueeze(-1).to(query.dtype) * position_bias.to(query.dtype), valid
+            )
             mixed = functional.scaled_dot_product_attention(
                 query, key, value, attn_mask=mask, dropout_p=self.dropout, scale=self.scaling
             )
         else:
             mixed = _Attention.apply(query, key, value, gate, position_bias, valid, self.scaling)
-        return self.out_proj(mixed.transpose(1, 2).reshape(batch, n_frames, dim)), None, position_bias
+        return (
+            self.out_proj(mixed.transpose(1, 2).reshape(batch, n_frames, dim)),
+            None,
+            position_bias,
+        )
 
 
 class _Attention(torch.autograd.Function):
-    """softmax(scale Q K^T + gate * bias) V, by scaled_dot_product_attention; its gradients, by the same tiles."""
+    """softmax(scale Q K^T + gate * bias) V, by scaled_dot_product_attention; its gradients, by the
+    same tiles.
+    """
 
     @staticmethod
     def forward(
@@ -76,8 +85,12 @@ class _Attention(torch.autograd.Function):
         valid: Tensor | None,
         scale: float,
     ) -> Tensor:
-        """Attend: (B, H, T, d) each, gate (B, H, T), bias (H, T, T), valid (B, T); gives (B, H, T, d)."""
-        mixed = torch.empty_like(query.transpose(1, 2), memory_format=torch.contiguous_format).transpose(1, 2)
+        """Attend: (B, H, T, d) each, gate (B, H, T), bias (H, T, T), valid (B, T); gives (B, H, T,
+        d).
+        """
+        mixed = torch.empty_like(
+            query.transpose(1, 2), memory_format=torch.contiguous_format
+        ).transpose(1, 2)
         for clips, heads in _tiles(query):
             at = clips, heads
             mask = _mask(gate[at], bias[heads], valid, clips).to(query.dtype)
@@ -94,7 +107,8 @@ class _Attention(torch.autograd.Function):
         """Gradients of query, key, value, gate and bias."""
         query, key, value, gate, bias, valid = ctx.saved_tensors
         empty = [
-            torch.empty_like(x.transpose(1, 2), memory_format=torch.contiguous_format) for x in (query, key, value)
+            torch.empty_like(x.transpose(1, 2), memory_format=torch.contiguous_format)
+            for x in (query, key, value)
         ]
         d_query, d_key, d_value = (x.transpose(1, 2) for x in empty)
         d_gate = torch.empty_like(gate)
@@ -119,7 +133,9 @@ class _Attention(torch.autograd.Function):
 
 
 def _tiles(query: Tensor) -> list[tuple[slice, slice]]:
-    """Clips and heads to compute at a time, so that their scores stay small; at least one head of one clip."""
+    """Clips and heads to compute at a time, so that their scores stay small; at least one head of
+    one clip.
+    """
     n_clips, n_heads, n_frames, _ = query.shape
     most = max(1, TILE.get(query.device.type, TILE["cuda"]) // n_frames**2)
     heads = min(n_heads, most)

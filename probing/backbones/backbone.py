@@ -1,4 +1,6 @@
-"""A backbone: a frozen speech encoder that gives every hidden layer of a clip, whatever it is batched with."""
+"""A backbone: a frozen speech encoder that gives every hidden layer of a clip, whatever it is
+batched with.
+"""
 
 from __future__ import annotations
 
@@ -36,21 +38,24 @@ class Backbone:
         name: what plots and tables call it; says "random weights" where they are.
         spec: what it was loaded from.
         family: the model_type.
-        n_layers: L, the number of blocks; there are L + 1 layers, 0 being the input of the first block.
+        n_layers: L, the number of blocks; there are L + 1 layers, 0 being the input of the first
+            block.
         blocks: their numbers in the whole model; 1..L unless some were dropped.
         dim: width D of every layer.
         random: whether the weights are random.
         device: where it runs.
         sampling_rate: of the audio it takes, in Hz.
-        timing: when its frames are, a `cache.timing.FrameTiming`; None if its front end pads and no family says how.
+        timing: when its frames are, a `cache.timing.FrameTiming`; None if its front end pads and no
+            family says how.
         min_samples: shortest clip, in samples.
         max_samples: longest clip, or None.
         precision: "float32", "bf16" or "fp16", of the products; hidden states come as float32.
         notes: what a person should know of how it was loaded, a sentence each.
         precision_note: what was measured about it when the model was loaded, as a person reads it.
-        attention: "fused" where a fused kernel computes it, "stock" where the modules of transformers do; no number
-            depends on it beyond rounding.
-        padding: "exact" where clips of different length may share a batch, "equal" where they may not.
+        attention: "fused" where a fused kernel computes it, "stock" where the modules of
+            transformers do; no number depends on it beyond rounding.
+        padding: "exact" where clips of different length may share a batch, "equal" where they may
+            not.
     """
 
     sampling_rate = SAMPLING_RATE
@@ -77,7 +82,8 @@ class Backbone:
         self._input = audio_input
         self._revision = revision
         self._seed = seed
-        self._peculiar = dict(peculiar or {})  # only where there is some, so that other fingerprints stay as they were
+        # only where there is some, so that other fingerprints stay as they were
+        self._peculiar = dict(peculiar or {})
         self.notes: list[str] = []
         self._config: Any = encoder.config
         self.name = name
@@ -99,21 +105,24 @@ class Backbone:
         self.dim = self._verified_dim()
 
     def n_frames(self, n_samples: int) -> int:
-        """Count the valid frames of a clip of `n_samples` samples, as `hidden_states` gives them."""
+        """Count the valid frames of a clip of `n_samples` samples, as `hidden_states`
+        gives them.
+        """
         return self._rule.n_frames(n_samples)
 
     def hidden_states(self, waveforms: Sequence[np.ndarray]) -> HiddenStates:
         """Compute every layer of a batch of clips.
 
         Args:
-            waveforms: mono clips at 16 kHz, (n_samples,) each, in [-1, 1], not normalised: that is done here, per clip.
+            waveforms: mono clips at 16 kHz, (n_samples,) each, in [-1, 1], not normalised: that is
+                done here, per clip.
 
         Returns:
             L + 1 tensors (B, T, D) and the valid frames of each clip.
 
         Raises:
-            ClipUnusable: a clip too short, too long, not mono or not finite; or clips of different length where
-                `padding` is "equal".
+            ClipUnusable: a clip too short, too long, not mono or not finite; or clips of different
+                length where `padding` is "equal".
         """
         with torch.inference_mode(), computing(self.device, self.precision):
             return self._hidden_states(waveforms)
@@ -123,25 +132,27 @@ class Backbone:
         n_frames = [self.n_frames(len(clip)) for clip in clips]
         longest = max(n_frames)
         layers = [layer[:, :longest] for layer in self._forward(clips)]
-        if len(layers) != self.n_layers + 1 or any(layer.shape[:2] != (len(clips), longest) for layer in layers):
+        if len(layers) != self.n_layers + 1 or any(
+            layer.shape[:2] != (len(clips), longest) for layer in layers
+        ):
             raise BackboneUnsupported(
-                f"{self.name} gave layers of shape {sorted({tuple(layer.shape) for layer in layers})}; expected "
-                f"{self.n_layers + 1} "
-                f"of ({len(clips)}, {longest}, dim). Its frame rate changes between blocks, or {self._rule} is "
-                "not its frame "
-                "rule. Choose another model."
+                f"{self.name} gave layers of shape "
+                f"{sorted({tuple(layer.shape) for layer in layers})}; expected "
+                f"{self.n_layers + 1} of ({len(clips)}, {longest}, dim). Its frame rate changes "
+                f"between blocks, or {self._rule} is not its frame rule. Choose another model."
             )
         return HiddenStates(layers, n_frames)
 
     def run_until(self, waveforms: Sequence[np.ndarray], done: Done) -> None:
-        """Run a batch of clips, each no further than it needs: blocks are computed for the clips that are still there.
+        """Run a batch of clips, each no further than it needs: blocks are computed for the clips
+        that are still there.
 
         Args:
             waveforms: as `hidden_states` takes them.
-            done: asked of layers 0..L, as they are computed: the layer, the positions in the batch (b,) of the clips
-                that are there, and their states (b, T, D), of which a clip's valid frames are the first
-                `n_frames(n_samples)`; it gives (b,), true for clips that leave. A state is the one that `hidden_states`
-                gives, to rounding.
+            done: asked of layers 0..L, as they are computed: the layer, the positions in the batch
+                (b,) of the clips that are there, and their states (b, T, D), of which a clip's
+                valid frames are the first `n_frames(n_samples)`; it gives (b,), true for clips that
+                leave. A state is the one that `hidden_states` gives, to rounding.
 
         Raises:
             ClipUnusable: see `hidden_states`.
@@ -150,40 +161,59 @@ class Backbone:
         with (
             torch.inference_mode(),
             computing(self.device, self.precision),
-            leaving(self._blocks, len(clips), lambda layer, here, states: done(layer, here, states.float())),
+            leaving(
+                self._blocks,
+                len(clips),
+                lambda layer, here, states: done(layer, here, states.float()),
+            ),
         ):
             self._run(clips)
 
     def replica(self) -> Backbone:
-        """Give a backbone for another thread: the same weights, not copied, and hooks of its own."""
+        """Give a backbone for another thread: the same weights, not copied, and hooks
+        of its own.
+        """
         shared: dict[int, Any] = {
             id(tensor): tensor for tensor in (*self._encoder.parameters(), *self._encoder.buffers())
         }
-        return copy.deepcopy(self, {**shared, id(self._config): self._config, id(self._input): self._input})
+        return copy.deepcopy(
+            self, {**shared, id(self._config): self._config, id(self._input): self._input}
+        )
 
     def trainable(
-        self, *, checkpointing: bool = False, dropout: bool = False, layerdrop: bool = False, masking: bool = False
+        self,
+        *,
+        checkpointing: bool = False,
+        dropout: bool = False,
+        layerdrop: bool = False,
+        masking: bool = False,
     ) -> Trainable:
-        """Give a module with a copy of the weights, whose hidden states have gradients; see `Trainable`.
+        """Give a module with a copy of the weights, whose hidden states have gradients; see
+        `Trainable`.
 
         Args:
-            checkpointing: keep the input of each block only and compute the block again in the backward pass.
+            checkpointing: keep the input of each block only and compute the block again in the
+                backward pass.
             dropout: keep every dropout of the published config in training.
             layerdrop: leave blocks out in training, as often as the published config says.
-            masking: mask frames and channels in training, as the published config says (SpecAugment).
+            masking: mask frames and channels in training, as the published config says
+                (SpecAugment).
 
         Raises:
             BackboneUnsupported: acoustic features, which have no weights.
         """
         from .trainable import Trainable
 
-        return Trainable(self, checkpointing=checkpointing, dropout=dropout, layerdrop=layerdrop, masking=masking)
+        return Trainable(
+            self, checkpointing=checkpointing, dropout=dropout, layerdrop=layerdrop, masking=masking
+        )
 
     def differentiable(self) -> Callable[[Sequence[Tensor]], HiddenStates]:
-        """Give what computes hidden states of waveforms (n_samples,) that are tensors, with gradients back to these.
+        """Give what computes hidden states of waveforms (n_samples,) that are tensors, with
+        gradients back to these.
 
-        Samples are normalised, or made a spectrogram, as for `hidden_states`, to rounding. It is a `Trainable`, with a
-        copy of the weights, of which none is trained.
+        Samples are normalised, or made a spectrogram, as for `hidden_states`, to rounding. It is a
+        `Trainable`, with a copy of the weights, of which none is trained.
         """
         return self.trainable()
 
@@ -201,15 +231,22 @@ class Backbone:
             BlocksUnknown: there is no such block.
         """
         numbers = list(blocks)
-        if not numbers or numbers != sorted(set(numbers)) or not 1 <= numbers[0] <= numbers[-1] <= self.n_layers:
-            raise BlocksUnknown(f"blocks {numbers}: expected some of 1 to {self.n_layers}, each once, ascending.")
+        if (
+            not numbers
+            or numbers != sorted(set(numbers))
+            or not 1 <= numbers[0] <= numbers[-1] <= self.n_layers
+        ):
+            raise BlocksUnknown(
+                f"blocks {numbers}: expected some of 1 to {self.n_layers}, each once, ascending."
+            )
         kept = self.replica()
         first = kept._blocks[0]
         for position in reversed(range(self.n_layers)):
             if position + 1 not in numbers:
                 del kept._blocks[position]
         _hand_over(first, kept._blocks[0])
-        if windows := getattr(self._config, "sliding_windows", None):  # one a block, found by its position
+        # one a block, found by its position
+        if windows := getattr(self._config, "sliding_windows", None):
             kept._config = kept._encoder.config = copy.deepcopy(self._config)
             kept._config.sliding_windows = [list(windows[number - 1]) for number in numbers]
             kept._config.num_hidden_layers = len(numbers)
@@ -221,18 +258,22 @@ class Backbone:
         return kept
 
     def save(self, folder: str | Path) -> Path:
-        """Write the backbone, as many blocks as it has left, as a folder that `load_backbone` and transformers read.
+        """Write the backbone, as many blocks as it has left, as a folder that `load_backbone` and
+        transformers read.
 
         Args:
             folder: made whole or not at all; an earlier export there is replaced.
 
         Raises:
-            BackboneUnsaved: the folder holds something else or cannot be written to, or the weights are random.
+            BackboneUnsaved: the folder holds something else or cannot be written to, or the weights
+                are random.
         """
         return save_backbone(Path(folder), self, self._encoder, self._input)
 
     def fingerprint(self) -> dict[str, str | int | float | bool | None]:
-        """Give everything about the model that changes a number, and nothing else: no batch size, device or path."""
+        """Give everything about the model that changes a number, and nothing else: no batch size,
+        device or path.
+        """
         return {
             "family": self.family,
             "weights_sha256": self._weights_sha256,
@@ -253,7 +294,9 @@ class Backbone:
         }
 
     def __repr__(self) -> str:
-        return f"<Backbone {self.name!r}: {self.family}, {self.n_layers} x {self.dim}, {self.device}>"
+        return (
+            f"<Backbone {self.name!r}: {self.family}, {self.n_layers} x {self.dim}, {self.device}>"
+        )
 
     @cached_property
     def _weights_sha256(self) -> str:
@@ -268,29 +311,34 @@ class Backbone:
             raise ClipUnusable("no clips were given; expected a batch of at least one.")
         if self.padding == "equal" and len(lengths) > 1:
             raise ClipUnusable(
-                f"the batch holds clips of {lengths[0]} to {lengths[-1]} samples, and padding changes the hidden "
-                "states of "
-                f"{self.name} ({self.family}). Batch clips of equal length, or one at a time."
+                f"the batch holds clips of {lengths[0]} to {lengths[-1]} samples, and padding "
+                f"changes the hidden states of {self.name} ({self.family}). Batch clips of equal "
+                "length, or one at a time."
             )
         return clips
 
     def _clip(self, position: int, waveform: np.ndarray | Tensor) -> Samples:
-        clip: Any = waveform if isinstance(waveform, Tensor) else np.asarray(waveform, dtype=np.float32)
+        clip: Any = (
+            waveform if isinstance(waveform, Tensor) else np.asarray(waveform, dtype=np.float32)
+        )
         if clip.ndim != 1:
             raise ClipUnusable(
-                f"clip {position} has shape {tuple(clip.shape)}; expected one channel, (n_samples,). Average its "
-                "channels."
+                f"clip {position} has shape {tuple(clip.shape)}; expected one channel, "
+                "(n_samples,). Average its channels."
             )
-        if len(clip) < self.min_samples or (self.max_samples is not None and len(clip) > self.max_samples):
+        if len(clip) < self.min_samples or (
+            self.max_samples is not None and len(clip) > self.max_samples
+        ):
             most = f"to {self.max_samples}" if self.max_samples is not None else "or more"
             raise ClipUnusable(
-                f"clip {position} has {len(clip)} samples; {self.name} takes {self.min_samples} {most}. Leave it "
-                "out, crop it or pad it."
+                f"clip {position} has {len(clip)} samples; {self.name} takes {self.min_samples} "
+                f"{most}. Leave it out, crop it or pad it."
             )
         finite = clip.isfinite() if isinstance(clip, Tensor) else np.isfinite(clip)
         if not finite.all():
             raise ClipUnusable(
-                f"clip {position} holds values that are not finite numbers. Decode it again, or leave it out."
+                f"clip {position} holds values that are not finite "
+                "numbers. Decode it again, or leave it out."
             )
         return clip
 
@@ -301,19 +349,24 @@ class Backbone:
 
     def _run(self, clips: Sequence[Samples]) -> None:
         """A forward pass, for what hooks on the blocks see of it."""
-        with torch.autocast(self.device.type, enabled=False):  # in float32, whatever the precision of the model
+        # in float32, whatever the precision of the model
+        with torch.autocast(self.device.type, enabled=False):
             inputs = prepared(self._input, clips, self.device)
         with warnings.catch_warnings():
             # WavLM hands PyTorch a boolean mask beside a float position bias; the result is right.
             warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask")
             padded = len({len(clip) for clip in clips}) > 1
-            if self._by_clip or (padded and getattr(self._config, "feat_extract_norm", None) == "group"):
+            if self._by_clip or (
+                padded and getattr(self._config, "feat_extract_norm", None) == "group"
+            ):
                 self._forward_past_front_end(inputs)
             else:
                 self._encoder(**inputs)
 
     def _forward_past_front_end(self, inputs: dict[str, Tensor]) -> None:
-        """Run the front end on each clip alone, where a group norm would take the padding into its statistics."""
+        """Run the front end on each clip alone, where a group norm would take the padding into its
+        statistics.
+        """
         front_end: Any = self._encoder.feature_extractor
         values = inputs["input_values"]
         lengths = inputs.get("attention_mask", torch.ones_like(values)).sum(1).int().tolist()
@@ -335,24 +388,27 @@ class Backbone:
             raise
         except Exception as error:
             raise BackboneUnsupported(
-                f"{self.name} ({self.family}) failed on a clip of {n_samples} samples: {first_line(error)}. "
-                "Choose another model."
+                f"{self.name} ({self.family}) failed on a clip of {n_samples} samples: "
+                f"{first_line(error)}. Choose another model."
             ) from error
         dims = {layer.shape[2] for layer in layers}
         if len(dims) != 1:
             raise BackboneUnsupported(
-                f"{self.name} has layers of widths {sorted(dims)}; expected one. Choose another model."
+                f"{self.name} has layers of widths {sorted(dims)}; "
+                "expected one. Choose another model."
             )
         if not all(torch.isfinite(layer).all() for layer in layers):
             raise BackboneUnsupported(
-                f"{self.name} gives hidden states that are not finite numbers. Its weights are damaged: fetch "
-                "them again."
+                f"{self.name} gives hidden states that are not finite numbers. Its weights are "
+                "damaged: fetch them again."
             )
         return dims.pop()
 
 
 def _hand_over(old: nn.Module, new: nn.Module) -> None:
-    """Give the new first block what only the old one has: WavLM keeps the position bias of all blocks there."""
+    """Give the new first block what only the old one has: WavLM keeps the position bias of all
+    blocks there.
+    """
     for path, module in old.named_modules():
         parent, _, name = path.rpartition(".")
         if path and not hasattr(new.get_submodule(parent), name):

@@ -1,4 +1,6 @@
-"""Where a model comes from: the package itself, a local folder, or the hub; always read as a folder of files."""
+"""Where a model comes from: the package itself, a local folder, or the hub; always read as a folder
+of files.
+"""
 
 from __future__ import annotations
 
@@ -41,15 +43,17 @@ WELL_KNOWN = (
     "UsefulSensors/moonshine-tiny",
 )
 ADAPTER = "adapter_config.json"  # of PEFT
-ALTERNATIVES = "Give a local folder, or leave the model out to use `embedded`, which needs no download"
+ALTERNATIVES = (
+    "Give a local folder, or leave the model out to use `embedded`, which needs no download"
+)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A model's files, read but not loaded.
 
-    `preprocessor` is None where the model has no preprocessor config; `revision` is the commit hash on the hub;
-    `adapter` a folder with an adapter of PEFT that has to be merged into the weights.
+    `preprocessor` is None where the model has no preprocessor config; `revision` is the commit hash
+    on the hub; `adapter` a folder with an adapter of PEFT that has to be merged into the weights.
     """
 
     name: str
@@ -68,7 +72,9 @@ class Checkpoint:
 HUB_ID = re.compile(r"(?!.*(--|\.\.))\w[\w.-]*(/\w[\w.-]*)?(?<![.-])")
 
 
-def open_checkpoint(spec: str, revision: str | None, weights: bool, fetch: bool = True) -> Checkpoint:
+def open_checkpoint(
+    spec: str, revision: str | None, weights: bool, fetch: bool = True
+) -> Checkpoint:
     """Find a model's files and read its config.
 
     Args:
@@ -79,7 +85,8 @@ def open_checkpoint(spec: str, revision: str | None, weights: bool, fetch: bool 
 
     Raises:
         BackboneMissing: no such model, or no config in the folder.
-        BackboneUnsupported: a revision of something that has none, or a config that transformers does not know.
+        BackboneUnsupported: a revision of something that has none, or a config that transformers
+            does not know.
         HubUnreachable: the hub did not answer and the model was never downloaded.
     """
     check_spec(spec, revision)
@@ -93,7 +100,11 @@ def open_checkpoint(spec: str, revision: str | None, weights: bool, fetch: bool 
     snapshot = _download(spec, revision, weights, fetch)
     commit = snapshot.name if re.fullmatch(r"[0-9a-f]{40}", snapshot.name) else None
     name = spec.rsplit("/", 1)[-1]
-    return _with_adapter(snapshot, name) if is_adapter(snapshot) else _read_folder(snapshot, name, commit)
+    return (
+        _with_adapter(snapshot, name)
+        if is_adapter(snapshot)
+        else _read_folder(snapshot, name, commit)
+    )
 
 
 def check_spec(spec: str, revision: str | None = None) -> None:
@@ -109,15 +120,15 @@ def check_spec(spec: str, revision: str | None = None) -> None:
     folder = Path(spec).expanduser()
     if revision is not None and (spec in PACKAGED or folder.is_dir()):
         raise BackboneUnsupported(
-            f"{argument('revision', revision)} was given with {spec}, which is not on the hub and has no revisions. "
-            f"Leave {argument('revision')} out."
+            f"{argument('revision', revision)} was given with {spec}, which is not on the hub "
+            f"and has no revisions. Leave {argument('revision')} out."
         )
     if spec in PACKAGED or folder.is_dir():
         return
     if not HUB_ID.fullmatch(spec):
         raise BackboneMissing(
-            f"{spec}: no such folder, and no hub id either. Expected a folder written by save_pretrained, or a hub id "
-            f"such as {WELL_KNOWN[2]}."
+            f"{spec}: no such folder, and no hub id either. Expected a folder written by "
+            f"save_pretrained, or a hub id such as {WELL_KNOWN[2]}."
         )
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", spec):
         every = (*PACKAGED, *FEATURES, *WELL_KNOWN)
@@ -125,15 +136,17 @@ def check_spec(spec: str, revision: str | None = None) -> None:
         guess = difflib.get_close_matches(spec.lower(), names, n=1, cutoff=0.5)
         hint = every[names.index(guess[0])] if guess else WELL_KNOWN[2]
         raise BackboneMissing(
-            f"unknown model {spec!r}: there is no such folder, and a model on the hub is written owner/name. "
-            f"Try `{hint}`, a local folder, or `{EMBEDDED}`."
+            f"unknown model {spec!r}: there is no such folder, and a model on the hub is written "
+            f"owner/name. Try `{hint}`, a local folder, or `{EMBEDDED}`."
         )
 
 
 def stated_blocks(spec: str) -> int | None:
-    """How many blocks the config of a model counts that is in the package or a folder here; needs no PyTorch.
+    """How many blocks the config of a model counts that is in the package or a folder here; needs
+    no PyTorch.
 
-    None where that takes more than reading the config: of models of the hub, adapters, and families that are measured.
+    None where that takes more than reading the config: of models of the hub, adapters, and families
+    that are measured.
     """
     spec = spec.removeprefix(RANDOM)
     folder = PACKAGED.get(spec, Path(spec).expanduser())
@@ -151,34 +164,46 @@ def is_adapter(folder: Path) -> bool:
 
 
 def _with_adapter(folder: Path, name: str) -> Checkpoint:
-    """Read the base of an adapter: a folder, as it stands or from the adapter's, or a model downloaded before."""
+    """Read the base of an adapter: a folder, as it stands or from the adapter's, or a model
+    downloaded before.
+    """
     if (folder / "pytorch_adapter.bin").is_file():
         raise BackboneUnsupported(
-            f"{folder}: an adapter of the library adapters, which is not read here. Put it on its model there, and "
-            "give a model that has it in its weights (merge_adapter for LoRA and IA3)."
+            f"{folder}: an adapter of the library adapters, which is not read here. Put it on "
+            "its model there, and give a model that has it in its "
+            "weights (merge_adapter for LoRA and IA3)."
         )
     record = _read_json(folder / ADAPTER)
     stated = str(record.get("base_model_name_or_path") or "")
     if not stated:
         raise BackboneMissing(
-            f"{folder}: an adapter that does not name its base. Write it into {ADAPTER}: base_model_name_or_path."
+            f"{folder}: an adapter that does not name its base. Write it into {ADAPTER}: "
+            "base_model_name_or_path."
         )
     near = folder / stated
     try:
         if near.is_dir() or Path(stated).is_dir():
-            base = open_checkpoint(str(near if near.is_dir() else stated), None, weights=True, fetch=False)
+            base = open_checkpoint(
+                str(near if near.is_dir() else stated), None, weights=True, fetch=False
+            )
         else:
             base = open_checkpoint(stated, record.get("revision"), weights=True, fetch=False)
     except BackboneMissing as error:
-        raise BackboneMissing(f"{folder}: the base of this adapter is not there ({ADAPTER}): {error}") from error
+        raise BackboneMissing(
+            f"{folder}: the base of this adapter is not there ({ADAPTER}): {error}"
+        ) from error
     if base.adapter:
-        raise BackboneUnsupported(f"{folder}: an adapter on an adapter ({stated}). Merge that one first.")
+        raise BackboneUnsupported(
+            f"{folder}: an adapter on an adapter ({stated}). Merge that one first."
+        )
     return replace(base, name=f"{base.name} + {name}", adapter=folder)
 
 
 def has_weights(folder: Path) -> bool:
     """Say whether a folder holds weights that transformers loads."""
-    return any(next(folder.glob(pattern), None) for pattern in (*SAFE_WEIGHTS[:2], *OLD_WEIGHTS[:2]))
+    return any(
+        next(folder.glob(pattern), None) for pattern in (*SAFE_WEIGHTS[:2], *OLD_WEIGHTS[:2])
+    )
 
 
 def _packaged(spec: str) -> Checkpoint:
@@ -193,8 +218,9 @@ def _read_folder(folder: Path, name: str, revision: str | None) -> Checkpoint:
     if not (folder / "config.json").is_file():
         found = ", ".join(sorted(path.name for path in folder.iterdir())[:5]) or "nothing"
         raise BackboneMissing(
-            f"no config.json in {folder} (found: {found}); expected a folder written by save_pretrained. "
-            f"Give the folder that holds config.json, or a hub id such as {WELL_KNOWN[2]}."
+            f"no config.json in {folder} (found: {found}); expected a folder written by "
+            "save_pretrained. Give the folder that holds "
+            f"config.json, or a hub id such as {WELL_KNOWN[2]}."
         )
     check_files(folder, (*SETTINGS, *SAFE_WEIGHTS))  # of an export; other folders keep no checksums
     stated = _read_json(folder / "config.json").get("model_type")
@@ -205,9 +231,10 @@ def _read_folder(folder: Path, name: str, revision: str | None) -> Checkpoint:
             )
     except Exception as error:  # transformers checks a config in many ways
         raise BackboneUnsupported(
-            f"{name}: transformers cannot read its config of model_type {stated!r} ({first_line(error)}); expected a "
-            "speech encoder such as wavlm, hubert, wav2vec2 or whisper. Mend config.json, choose another model, or "
-            "type `pip install -U transformers`."
+            f"{name}: transformers cannot read its config of model_type {stated!r} "
+            f"({first_line(error)}); expected a speech encoder such as wavlm, hubert, wav2vec2 "
+            "or whisper. Mend config.json, choose another model, "
+            "or type `pip install -U transformers`."
         ) from error
     return Checkpoint(name, config, _preprocessor(folder), folder, revision)
 
@@ -224,7 +251,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = read_json(path)
     except ValueError as error:
-        raise BackboneUnsupported(f"{path} is not valid JSON: {first_line(error)}. Fetch the file again.") from error
+        raise BackboneUnsupported(
+            f"{path} is not valid JSON: {first_line(error)}. Fetch the file again."
+        ) from error
     if not isinstance(content, dict):
         raise BackboneUnsupported(f"{path} holds no JSON object. Fetch the file again.")
     return content
@@ -233,8 +262,9 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _download(spec: str, revision: str | None, weights: bool, fetch: bool) -> Path:
     """Fetch the files needed, or find them where an earlier run left them.
 
-    The folder is then read like any other. from_pretrained with a hub id would, for a repository without safetensors,
-    look for a conversion made by a robot, in another revision than the one asked for.
+    The folder is then read like any other. from_pretrained with a hub id would, for a repository
+    without safetensors, look for a conversion made by a robot, in another revision than the one
+    asked for.
     """
     import_transformers()
     from huggingface_hub import snapshot_download
@@ -247,41 +277,50 @@ def _download(spec: str, revision: str | None, weights: bool, fetch: bool) -> Pa
     )
 
     try:
-        wanted: dict[str, Any] = {"repo_id": spec, "revision": revision, "local_files_only": not fetch}
-        folder = Path(snapshot_download(**wanted, allow_patterns=SETTINGS + (ADAPTER_FILES + SAFE_WEIGHTS) * weights))
+        wanted: dict[str, Any] = {
+            "repo_id": spec,
+            "revision": revision,
+            "local_files_only": not fetch,
+        }
+        folder = Path(
+            snapshot_download(
+                **wanted, allow_patterns=SETTINGS + (ADAPTER_FILES + SAFE_WEIGHTS) * weights
+            )
+        )
         if is_adapter(folder):
             return folder
         if weights and not has_weights(folder):
             folder = Path(snapshot_download(**wanted, allow_patterns=SETTINGS + OLD_WEIGHTS))
     except RevisionNotFoundError as error:
         raise BackboneMissing(
-            f"{spec} has no revision {revision!r} on the hub. Leave {argument('revision')} out, or give a branch, a "
-            "tag or a "
-            "commit hash."
+            f"{spec} has no revision {revision!r} on the hub. Leave {argument('revision')} out, "
+            "or give a branch, a tag or a commit hash."
         ) from error
     except GatedRepoError as error:
         raise BackboneMissing(
-            f"{spec} is on the hub but asks for an account. Accept its terms there, then type `hf auth login`."
+            f"{spec} is on the hub but asks for an account. Accept its "
+            "terms there, then type `hf auth login`."
         ) from error
     except RepositoryNotFoundError as error:
         raise BackboneMissing(
-            f"unknown model {spec!r}: no such folder here and no such model on the hub (or a private one). "
-            f"Check the spelling; examples: {', '.join(WELL_KNOWN[2:4])}. {ALTERNATIVES}."
+            f"unknown model {spec!r}: no such folder here and no such model on the hub (or a "
+            "private one). Check the spelling; examples: "
+            f"{', '.join(WELL_KNOWN[2:4])}. {ALTERNATIVES}."
         ) from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         if not fetch:
             raise HubUnreachable(_not_fetched(spec, revision)) from None
         raise HubUnreachable(
-            f"{spec} is not a folder here, was not downloaded before, and the hub cannot be reached (offline?). "
-            f"{ALTERNATIVES}."
+            f"{spec} is not a folder here, was not downloaded before, and the hub cannot be "
+            f"reached (offline?). {ALTERNATIVES}."
         ) from error
     if weights and not has_weights(folder):
         if not fetch:
             raise HubUnreachable(_not_fetched(spec, revision))
         raise HubUnreachable(
-            f"{spec}: its config was downloaded, its weights were not: the hub holds none as safetensors or .bin, "
-            "or cannot be "
-            f"reached (offline?). Type `random:{spec}` for random weights, or try again online."
+            f"{spec}: its config was downloaded, its weights were not: the hub holds none as "
+            f"safetensors or .bin, or cannot be reached (offline?). Type `random:{spec}` for "
+            "random weights, or try again online."
         )
     return folder
 
@@ -289,6 +328,6 @@ def _download(spec: str, revision: str | None, weights: bool, fetch: bool) -> Pa
 def _not_fetched(spec: str, revision: str | None) -> str:
     which = f" {as_flag('revision', revision)}" if revision else ""
     return (
-        f"{spec}: named by what is stored, not by this command, so the hub was not asked; and it was not downloaded "
-        f"before. If you trust where that is from: hf download {spec}{which}"
+        f"{spec}: named by what is stored, not by this command, so the hub was not asked; and it "
+        f"was not downloaded before. If you trust where that is from: hf download {spec}{which}"
     )

@@ -1,4 +1,6 @@
-"""What a backbone costs at each depth: parameters, multiply-accumulates and latency of its first k blocks."""
+"""What a backbone costs at each depth: parameters, multiply-accumulates and latency of its first k
+blocks.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +25,11 @@ from .products import ONEDNN_LINEAR
 
 
 def costs(backbone: Backbone, seconds: float = 4.0, repeats: int = 5) -> pd.DataFrame:
-    """Measure what a clip costs in the backbone truncated to its first k blocks, for every k at once.
+    """Measure what a clip costs in the backbone truncated to its first k blocks, for every k at
+    once.
 
-    A pass through the whole backbone is marked at the end of each block; depth k is the whole less what lies between
-    the end of block k and the end of the last one.
+    A pass through the whole backbone is marked at the end of each block; depth k is the whole less
+    what lies between the end of block k and the end of the last one.
 
     Args:
         backbone: on the device to be measured, with as many threads as PyTorch is set to.
@@ -34,22 +37,25 @@ def costs(backbone: Backbone, seconds: float = 4.0, repeats: int = 5) -> pd.Data
         repeats: passes to time, after one to warm up.
 
     Returns:
-        One row per depth 0..L: `depth` in blocks (0: front end alone), `parameters`, `macs` (multiply-accumulates of
-        convolutions and matrix products, half the floating-point operations that PyTorch counts), `latency_ms` (median
-        over the passes, from waveform to hidden states).
+        One row per depth 0..L: `depth` in blocks (0: front end alone), `parameters`, `macs`
+        (multiply-accumulates of convolutions and matrix products, half the floating-point
+        operations that PyTorch counts), `latency_ms` (median over the passes, from waveform to
+        hidden states).
 
     Raises:
         ClipUnusable: a clip of this length is not for this backbone, or no pass was asked for.
     """
     if repeats < 1:
-        raise ClipUnusable(f"repeats {repeats}: expected 1 or more passes to time. Leave it out for 5.")
+        raise ClipUnusable(
+            f"repeats {repeats}: expected 1 or more passes to time. Leave it out for 5."
+        )
     n_samples = round(seconds * backbone.sampling_rate)
     longest = backbone.max_samples
     if n_samples < backbone.min_samples or (longest is not None and n_samples > longest):
         most = f"to {longest / backbone.sampling_rate:g}" if longest is not None else "or more"
         raise ClipUnusable(
-            f"seconds {seconds:g}: {backbone.name} takes {backbone.min_samples / backbone.sampling_rate:g} {most}. "
-            "Give a length in between."
+            f"seconds {seconds:g}: {backbone.name} takes "
+            f"{backbone.min_samples / backbone.sampling_rate:g} {most}. Give a length in between."
         )
     clip = np.random.default_rng(0).normal(0, 0.05, n_samples).astype(np.float32)
     blocks = backbone._blocks
@@ -57,9 +63,13 @@ def costs(backbone: Backbone, seconds: float = 4.0, repeats: int = 5) -> pd.Data
     def forward() -> None:
         backbone.hidden_states([clip])
 
-    # The fused attention kernels of some devices and versions are not counted; the plain one is made of products.
+    # The fused attention kernels of some devices and versions are not counted; the plain one is
+    # made of products.
     products = {ONEDNN_LINEAR: _linear_flops} if ONEDNN_LINEAR else {}
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False, custom_mapping=products) as counter:
+    with (
+        sdpa_kernel(SDPBackend.MATH),
+        FlopCounterMode(display=False, custom_mapping=products) as counter,
+    ):
         flops = _by_depth(blocks, counter.get_total_flops, forward)
     _by_depth(blocks, lambda: _now(backbone.device), forward)
     times = [_by_depth(blocks, lambda: _now(backbone.device), forward) for _ in range(repeats)]
@@ -79,7 +89,9 @@ def _linear_flops(x: Sequence[int], weight: Sequence[int], *_: Any, **__: Any) -
     return 2 * math.prod(x) * weight[0]
 
 
-def _by_depth(blocks: nn.ModuleList, read: Callable[[], float], forward: Callable[[], None]) -> np.ndarray[Any, Any]:
+def _by_depth(
+    blocks: nn.ModuleList, read: Callable[[], float], forward: Callable[[], None]
+) -> np.ndarray[Any, Any]:
     """What a counter rises by in a pass through the first k blocks, (L + 1,) for k = 0..L."""
     if not len(blocks):
         start = read()
@@ -101,7 +113,10 @@ def _marked(blocks: nn.ModuleList, read: Callable[[], float]) -> Iterator[list[f
     def mark(*_: Any) -> None:
         marks.append(read())
 
-    handles = [blocks[0].register_forward_pre_hook(mark), *(block.register_forward_hook(mark) for block in blocks)]
+    handles = [
+        blocks[0].register_forward_pre_hook(mark),
+        *(block.register_forward_hook(mark) for block in blocks),
+    ]
     try:
         yield marks
     finally:

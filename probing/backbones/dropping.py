@@ -1,8 +1,9 @@
 """Which blocks of a backbone to leave out.
 
-The strategies are those of Sajjad, Dalvi, Durrani & Nakov (On the effect of dropping layers of pre-trained transformer
-models, Computer Speech & Language 77, 2023). Keeping the first k blocks is `top`; every other strategy changes what the
-later blocks receive, so that its layers are not those of a cache of the whole model.
+The strategies are those of Sajjad, Dalvi, Durrani & Nakov (On the effect of dropping layers of
+pre-trained transformer models, Computer Speech & Language 77, 2023). Keeping the first k blocks is
+`top`; every other strategy changes what the later blocks receive, so that its layers are not those
+of a cache of the whole model.
 """
 
 from __future__ import annotations
@@ -23,18 +24,27 @@ if TYPE_CHECKING:
     from cache import Cache
 
 STRATEGIES = ("top", "bottom", "alternate", "symmetric", "contribution")
-FORM = "top:K, bottom:K, alternate:K, symmetric:K, contribution:K:CACHE to drop K blocks, or blocks:1,2,5 to keep these"
+FORM = (
+    "top:K, bottom:K, alternate:K, symmetric:K, contribution:K:CACHE to drop K blocks, or "
+    "blocks:1,2,5 to keep these"
+)
 
 
 def parsed(spec: str) -> tuple[str, list[int], str]:
-    """Strategy, numbers and folder of a drop specification; raises BlocksUnknown where it has another form."""
+    """Strategy, numbers and folder of a drop specification; raises BlocksUnknown where it has
+    another form.
+    """
     strategy, _, rest = spec.partition(":")
     number, _, folder = rest.partition(":")
     try:
-        numbers = sorted({int(text) for text in (rest.split(",") if strategy == "blocks" else [number])})
+        numbers = sorted(
+            {int(text) for text in (rest.split(",") if strategy == "blocks" else [number])}
+        )
     except ValueError:
         raise BlocksUnknown(f"{argument('drop', spec)}: expected {FORM}.") from None
-    if strategy != "blocks" and (strategy not in STRATEGIES or bool(folder) != (strategy == "contribution")):
+    if strategy != "blocks" and (
+        strategy not in STRATEGIES or bool(folder) != (strategy == "contribution")
+    ):
         raise BlocksUnknown(f"{argument('drop', spec)}: expected {FORM}.")
     return strategy, numbers, folder
 
@@ -43,9 +53,10 @@ def kept_blocks(spec: str, n_blocks: int) -> tuple[int, ...]:
     """Say which blocks a drop specification keeps.
 
     Args:
-        spec: `top:K` drops the last K blocks, `bottom:K` the first K, `alternate:K` every other one from the last
-            down, `symmetric:K` the K in the middle (of two middles the upper), `contribution:K:CACHE` the K that
-            change their input least, as measured on a cache of the whole model; `blocks:1,2,5` keeps what it lists.
+        spec: `top:K` drops the last K blocks, `bottom:K` the first K, `alternate:K` every other one
+            from the last down, `symmetric:K` the K in the middle (of two middles the upper),
+            `contribution:K:CACHE` the K that change their input least, as measured on a cache of
+            the whole model; `blocks:1,2,5` keeps what it lists.
         n_blocks: blocks of the whole model.
 
     Returns:
@@ -61,13 +72,17 @@ def kept_blocks(spec: str, n_blocks: int) -> tuple[int, ...]:
     every = range(1, n_blocks + 1)
     if strategy == "blocks":
         if not set(numbers) <= set(every):
-            raise BlocksUnknown(f"{argument('drop', spec)}: the model has blocks 1 to {n_blocks}. Name some of those.")
+            raise BlocksUnknown(
+                f"{argument('drop', spec)}: the model has blocks 1 "
+                f"to {n_blocks}. Name some of those."
+            )
         return tuple(numbers)
     k = numbers[0]
     most = (n_blocks + 1) // 2 if strategy == "alternate" else n_blocks
     if not 0 < k <= min(most, n_blocks - 1):
         raise BlocksUnknown(
-            f"{argument('drop', spec)}: of {n_blocks} blocks, {strategy} can drop 1 to {min(most, n_blocks - 1)}."
+            f"{argument('drop', spec)}: of {n_blocks} blocks, {strategy} can drop 1 to "
+            f"{min(most, n_blocks - 1)}."
         )
     low = (n_blocks - k + 1) // 2
     dropped = {
@@ -84,7 +99,8 @@ def block_similarity(cache: Cache) -> NDArray[np.float64]:
     """Measure how much each block leaves its input as it was.
 
     Returns:
-        (L,), for block 1 to L: mean over utterances of the cosine between the pooled means of its input and its output.
+        (L,), for block 1 to L: mean over utterances of the cosine between the pooled means of its
+        input and its output.
 
     Raises:
         BlocksUnknown: the cache does not hold the layers 0 to L, all of them.
@@ -97,14 +113,17 @@ def block_similarity(cache: Cache) -> NDArray[np.float64]:
 
     if cache.layers != list(range(len(cache.layers))) or len(cache.layers) < 2:
         raise BlocksUnknown(
-            f"{cache.folder}: has layers {describe_layers(cache.layers)}; expected all from 0 on. Extract without "
-            f"{argument('layers')}"
+            f"{cache.folder}: has layers {describe_layers(cache.layers)}; expected all from 0 "
+            f"on. Extract without {argument('layers')}"
         )
     means = [cache.layer(k)[0][:, 0].astype(np.float64) for k in cache.layers]
     norms = [np.linalg.norm(mean, axis=1) for mean in means]
     return np.array(
         [
-            np.mean(np.sum(means[k] * means[k - 1], axis=1) / np.maximum(norms[k] * norms[k - 1], 1e-300))
+            np.mean(
+                np.sum(means[k] * means[k - 1], axis=1)
+                / np.maximum(norms[k] * norms[k - 1], 1e-300)
+            )
             for k in range(1, len(means))
         ]
     )
@@ -119,8 +138,8 @@ def _least_changing(folder: Path, k: int, n_blocks: int) -> set[int]:
     if cache.layers != list(range(n_blocks + 1)) or not len(cache):
         raise BlocksUnknown(
             f"{argument('drop', f'contribution:{k}:{folder}')}: that cache has layers "
-            f"{cache.layers[0]} to {cache.layers[-1]} of "
-            f"{len(cache)} utterances; expected one of the whole model, layers 0 to {n_blocks}. Make one: probe extract"
+            f"{cache.layers[0]} to {cache.layers[-1]} of {len(cache)} utterances; expected one "
+            f"of the whole model, layers 0 to {n_blocks}. Make one: probe extract"
         )
     order = np.argsort(-block_similarity(cache), kind="stable")
     return {int(block) + 1 for block in order[:k]}

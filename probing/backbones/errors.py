@@ -1,4 +1,6 @@
-"""What can go wrong between a model's name and its hidden states; each message ends with the next thing to type."""
+"""What can go wrong between a model's name and its hidden states; each message ends with the next
+thing to type.
+"""
 
 from cache.errors import ProbeError
 
@@ -24,7 +26,9 @@ class LibraryBroken(ProbeError, ImportError):
 
 
 class ClipUnusable(ProbeError, ValueError):
-    """A clip is too short, too long, not mono or not finite, or may not share a batch with the others."""
+    """A clip is too short, too long, not mono or not finite, or may not share a batch with the
+    others.
+    """
 
 
 class BackboneUnsaved(ProbeError, OSError):

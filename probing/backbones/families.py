@@ -1,9 +1,11 @@
-"""The families of speech models: how each is fed, how many frames it gives, and what may share a batch.
+"""The families of speech models: how each is fed, how many frames it gives, and what may share a
+batch.
 
-Padding, as measured (worst difference between a padded item and the item alone, on valid frames): models of the
-wav2vec 2.0 kind are exact with an attention mask when the front end has layer norms; a group norm takes its statistics
-over the whole clip, so there the front end runs on each clip at its own length; convolutions stacked or inside the
-blocks and not masked again (data2vec-audio, wav2vec2-conformer), and SEW's pooled mask, leak: equal lengths only.
+Padding, as measured (worst difference between a padded item and the item alone, on valid frames):
+models of the wav2vec 2.0 kind are exact with an attention mask when the front end has layer norms;
+a group norm takes its statistics over the whole clip, so there the front end runs on each clip at
+its own length; convolutions stacked or inside the blocks and not masked again (data2vec-audio,
+wav2vec2-conformer), and SEW's pooled mask, leak: equal lengths only.
 """
 
 from __future__ import annotations
@@ -71,25 +73,34 @@ ARCHITECTURE = (
 
 
 # Entries of a config that change no hidden state in evaluation, by a part of their names.
-IDLE = re.compile(r"dropout|layerdrop|mask_|_mask|initializer|_id$|ctc_|loss|vocab|num_hidden_layers|classifier|^tdnn")
+IDLE = re.compile(
+    r"dropout|layerdrop|mask_|_mask|initializer|_id$|ctc_|loss|vocab|num_hidden_layers|classifier|^tdnn"
+)
 
 
 def architecture_of(config: Any, known: bool) -> dict[str, Any]:
-    """The entries of a config that go into the fingerprint: those known to change a hidden state and no weight.
+    """The entries of a config that go into the fingerprint: those known to change a hidden state
+    and no weight.
 
-    A model of no known family gives all its entries, but for those that every config has and those named as idle.
+    A model of no known family gives all its entries, but for those that every config has and those
+    named as idle.
     """
     if known or not hasattr(config, "to_dict"):  # acoustic features have a plain one
         return {key: getattr(config, key) for key in ARCHITECTURE if hasattr(config, key)}
     common = import_transformers().PreTrainedConfig().to_dict()
-    return {key: value for key, value in config.to_dict().items() if key not in common and not IDLE.search(key)}
+    return {
+        key: value
+        for key, value in config.to_dict().items()
+        if key not in common and not IDLE.search(key)
+    }
 
 
 @dataclass(frozen=True)
 class FrameRule:
     """Valid frames of a clip: floor((n_samples - window) / hop) + 1, and none below one window.
 
-    A stack of unpadded convolutions, whatever its strides, comes down to this form: nested floors of integers compose.
+    A stack of unpadded convolutions, whatever its strides, comes down to this form: nested floors
+    of integers compose.
     """
 
     window: int
@@ -122,7 +133,9 @@ def _convolutional(config: Any) -> FrameRule:
 
 
 def _squeezed(config: Any) -> FrameRule:
-    """SEW averages `squeeze_factor` frames before its first block, so every layer has the lower rate."""
+    """SEW averages `squeeze_factor` frames before its first block, so every layer has the lower
+    rate.
+    """
     return _convolutional(config).every(config.squeeze_factor)
 
 
@@ -136,7 +149,9 @@ def _moonshine_streaming(_: Any) -> FrameRule:
 
 
 def _if_layer_norm(config: Any) -> bool:
-    """WavLM and UniSpeech-SAT: the large models, with layer norms in the front end, had normalised waveforms."""
+    """WavLM and UniSpeech-SAT: the large models, with layer norms in the front end, had normalised
+    waveforms.
+    """
     return bool(config.feat_extract_norm == "layer")
 
 
@@ -145,7 +160,9 @@ def _never(_: Any) -> bool:
 
 
 def _log_mel(_: Any) -> FrameRule:
-    """Whisper's frame j is centred on sample 320 j (hop 160, then a stride of 2): valid while that is in the clip."""
+    """Whisper's frame j is centred on sample 320 j (hop 160, then a stride of 2): valid while that
+    is in the clip.
+    """
     return FrameRule(1, 320)
 
 
@@ -155,12 +172,16 @@ def _at_the_beginning(_: Any) -> float:
 
 
 def _causal(_: Any) -> float:
-    """Moonshine streaming: two convolutions of 5 over frames of 80 samples see 12 frames back and none ahead."""
+    """Moonshine streaming: two convolutions of 5 over frames of 80 samples see 12 frames back and
+    none ahead.
+    """
     return (80 - 12 * 80) / 2
 
 
 def _filter_bank(_: Any) -> FrameRule:
-    """25 ms windows every 10 ms, stacked by two; an odd last one is left out, as the mask does upstream."""
+    """25 ms windows every 10 ms, stacked by two; an odd last one is left out, as the mask does
+    upstream.
+    """
     return FrameRule(400, 160).every(2)
 
 
@@ -168,14 +189,16 @@ def _filter_bank(_: Any) -> FrameRule:
 class Family:
     """How the models of one `model_type` are fed and read.
 
-    `blocks` is the path of the list of transformer blocks in the encoder. `frames` gives the frame rule of a config;
-    None means that it must be measured. `decoder_layers` names the config entry that counts decoder blocks, which are
-    never built, `block_count` the one that counts the blocks themselves. `min_samples` is a floor on the clip length
-    where the frame rule alone would allow less. `normalizes` says of a config whether its waveforms were normalised in
-    training, for checkpoints without a preprocessor config. Clips are cut to a whole multiple of `multiple` samples.
-    `always_masked` models are given an attention mask even if all clips of a batch are of one length.
-    `centre` gives, of a config, the middle of what frame 0 sees, in samples from the beginning of the clip; None is
-    half a window of `frames`, right for every front end that pads nothing.
+    `blocks` is the path of the list of transformer blocks in the encoder. `frames` gives the frame
+    rule of a config; None means that it must be measured. `decoder_layers` names the config entry
+    that counts decoder blocks, which are never built, `block_count` the one that counts the blocks
+    themselves. `min_samples` is a floor on the clip length where the frame rule alone would allow
+    less. `normalizes` says of a config whether its waveforms were normalised in training, for
+    checkpoints without a preprocessor config. Clips are cut to a whole multiple of `multiple`
+    samples. `always_masked` models are given an attention mask even if all clips of a batch are of
+    one length. `centre` gives, of a config, the middle of what frame 0 sees, in samples from the
+    beginning of the clip; None is half a window of `frames`, right for every front end that pads
+    nothing.
     """
 
     model_type: str
@@ -217,8 +240,8 @@ class Family:
             return reduce(getattr, self.blocks.split("."), encoder)
         except AttributeError:
             raise BackboneUnsupported(
-                f"{self.model_type}: the entry of its family says that its blocks are at {self.blocks!r}, and a "
-                f"{type(encoder).__name__} has none there. Mend the entry"
+                f"{self.model_type}: the entry of its family says that its blocks are at "
+                f"{self.blocks!r}, and a {type(encoder).__name__} has none there. Mend the entry"
             ) from None
 
     def frame_rule(self, config: Any) -> FrameRule | None:
@@ -240,12 +263,19 @@ class Family:
             return self.normalizes(config)
 
     def has_decoder(self, config: Any) -> bool:
-        """Say whether its models have a decoder; of a known family, whatever `is_encoder_decoder` of a config says."""
-        return self.decoder_layers is not None if self.known else bool(getattr(config, "is_encoder_decoder", False))
+        """Say whether its models have a decoder; of a known family, whatever `is_encoder_decoder`
+        of a config says.
+        """
+        return (
+            self.decoder_layers is not None
+            if self.known
+            else bool(getattr(config, "is_encoder_decoder", False))
+        )
 
     def padding_for(self, config: Any) -> Padding:
         """Say whether clips of different length may share a batch in this model."""
-        # A batch norm ahead of the positional convolution turns the zeros of the padding into its bias.
+        # A batch norm ahead of the positional convolution turns the zeros of the padding into its
+        # bias.
         return "equal" if getattr(config, "conv_pos_batch_norm", False) else self.padding
 
 

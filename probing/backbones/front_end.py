@@ -1,10 +1,12 @@
-"""Convolutional front ends with layer norms, computed with the channels last and a piece of a clip at a time.
+"""Convolutional front ends with layer norms, computed with the channels last and a piece of a clip
+at a time.
 
-In WavLM-Large, HuBERT-Large, XLS-R and data2vec-audio every convolution of the waveform is followed by a layer norm
-over channels. Stock modules keep channels first, and so copy the largest tensors of a pass twice a convolution. Here a
-convolution is a product with windows that are views of the frames before, its rows are normed where they are, and
-neither a neighbour in the batch nor its padding is looked at. The numbers are the stock module's up to rounding, which
-`use_fast_front_end` checks on the front end itself. Front ends with a group norm (the base models) gain nothing.
+In WavLM-Large, HuBERT-Large, XLS-R and data2vec-audio every convolution of the waveform is followed
+by a layer norm over channels. Stock modules keep channels first, and so copy the largest tensors of
+a pass twice a convolution. Here a convolution is a product with windows that are views of the
+frames before, its rows are normed where they are, and neither a neighbour in the batch nor its
+padding is looked at. The numbers are the stock module's up to rounding, which `use_fast_front_end`
+checks on the front end itself. Front ends with a group norm (the base models) gain nothing.
 """
 
 from __future__ import annotations
@@ -20,12 +22,15 @@ from torch.nn import functional
 from .layers import MOST
 from .products import fits_onednn, linear_onednn, onednn_is_faster
 
-PIECE = 2048  # frames: what is made of them stays in the processor's cache, and long clips take no more memory
+# frames: what is made of them stays in the processor's cache, and long clips take no more memory
+PIECE = 2048
 SAMPLES = 7777
 
 
 class ChannelsLast(nn.Module):
-    """A front end of transformers that computes with channels last where nothing needs a gradient."""
+    """A front end of transformers that computes with channels last where nothing needs
+    a gradient.
+    """
 
     conv_layers: Any
 
@@ -41,7 +46,11 @@ class ChannelsLast(nn.Module):
         linear = linear_onednn if onednn_is_faster() else functional.linear
         frames = clip.contiguous()[:, None]
         for layer in self.conv_layers:
-            (size,), (step,), (n_out, n_in, _) = layer.conv.kernel_size, layer.conv.stride, layer.conv.weight.shape
+            (size,), (step,), (n_out, n_in, _) = (
+                layer.conv.kernel_size,
+                layer.conv.stride,
+                layer.conv.weight.shape,
+            )
             n_frames = (len(frames) - size) // step + 1
             windows = frames.as_strided((n_frames, size * n_in), (step * n_in, 1))
             weight = layer.conv.weight.transpose(1, 2).reshape(n_out, size * n_in)
@@ -53,7 +62,9 @@ class ChannelsLast(nn.Module):
 
 
 def use_fast_front_end(encoder: nn.Module, device: torch.device) -> bool:
-    """Switch the front end of an encoder on a CPU to channels last, after a comparison; say whether it is now."""
+    """Switch the front end of an encoder on a CPU to channels last, after a comparison; say whether
+    it is now.
+    """
     front_end: Any = getattr(encoder, "feature_extractor", None)
     if device.type != "cpu" or not _fits(front_end):
         return False
@@ -69,16 +80,18 @@ def use_fast_front_end(encoder: nn.Module, device: torch.device) -> bool:
         return True
     front_end.__class__ = stock_class
     warnings.warn(
-        f"the fast front end gives other frames than {stock_class.__name__} of transformers (by {difference:.1e} of "
-        f"their root mean square, expected at most {MOST:g}); the stock one is used. Please report this, with the "
-        "versions of torch and transformers.",
+        f"the fast front end gives other frames than {stock_class.__name__} of transformers (by "
+        f"{difference:.1e} of their root mean square, expected at most {MOST:g}); the stock one "
+        "is used. Please report this, with the versions of torch and transformers.",
         stacklevel=2,
     )
     return False
 
 
 def _fits(front_end: Any) -> bool:
-    """Whether a front end is convolutions without padding, each with a layer norm and an activation."""
+    """Whether a front end is convolutions without padding, each with a layer norm and an
+    activation.
+    """
     layers: Any = getattr(front_end, "conv_layers", None)
     return bool(layers) and all(
         isinstance(getattr(layer, "layer_norm", None), nn.LayerNorm)
@@ -91,5 +104,7 @@ def _fits(front_end: Any) -> bool:
 
 @cache
 def _channels_last(stock: type[nn.Module]) -> type[nn.Module]:
-    """The class of a front end with `ChannelsLast.forward` before its own: parameters and their names stay."""
+    """The class of a front end with `ChannelsLast.forward` before its own: parameters and their
+    names stay.
+    """
     return type(f"ChannelsLast{stock.__name__}", (ChannelsLast, stock), {})

@@ -1,4 +1,5 @@
-"""What a model is given: a waveform normalised clip by clip, a log-mel spectrogram, or a filter bank.
+"""What a model is given: a waveform normalised clip by clip, a log-mel spectrogram, or a filter
+bank.
 
 Nothing here looks across clips: a clip's input never depends on what shares its batch.
 """
@@ -34,7 +35,8 @@ WAVEFORM_SETTINGS: dict[str, Any] = {
 class Input(Protocol):
     """Turns clips into the keyword arguments of an encoder.
 
-    `normalization` and `source` go into the fingerprint; `settings` is the preprocessor config that gives this input.
+    `normalization` and `source` go into the fingerprint; `settings` is the preprocessor config that
+    gives this input.
     """
 
     normalization: str
@@ -55,7 +57,9 @@ class Input(Protocol):
         ...
 
 
-def prepared(audio_input: Input, clips: Sequence[Samples], device: torch.device) -> dict[str, Tensor]:
+def prepared(
+    audio_input: Input, clips: Sequence[Samples], device: torch.device
+) -> dict[str, Tensor]:
     """Prepare a batch, on a device: with gradients if the clips are tensors."""
     tensors = [clip.to(device) for clip in clips if isinstance(clip, Tensor)]
     if tensors:
@@ -64,7 +68,9 @@ def prepared(audio_input: Input, clips: Sequence[Samples], device: torch.device)
 
 
 class WaveformInput:
-    """Waveforms (B, longest clip), zero mean and unit variance per clip where the model was trained so, zeros after."""
+    """Waveforms (B, longest clip), zero mean and unit variance per clip where the model was trained
+    so, zeros after.
+    """
 
     max_samples: int | None = None
 
@@ -89,7 +95,9 @@ class WaveformInput:
         return {**WAVEFORM_SETTINGS, **self._given, "do_normalize": self.unit_variance}
 
     def normalized(self, clip: Clip) -> Clip:
-        """Apply (x - mean) / sqrt(variance + 1e-7), as Wav2Vec2FeatureExtractor does, over this clip alone."""
+        """Apply (x - mean) / sqrt(variance + 1e-7), as Wav2Vec2FeatureExtractor does, over this
+        clip alone.
+        """
         if not self.unit_variance:
             return clip
         mean = clip.mean(dtype=np.float64)
@@ -114,12 +122,16 @@ class WaveformInput:
         """See `Input`."""
         clips = [clip[: len(clip) // self.multiple * self.multiple] for clip in clips]
         if self.unit_variance:
-            clips = [(clip - clip.mean()) / (clip.var(correction=0) + 1e-7).sqrt() for clip in clips]
+            clips = [
+                (clip - clip.mean()) / (clip.var(correction=0) + 1e-7).sqrt() for clip in clips
+            ]
         return _padded("input_values", clips, self.always_mask)
 
 
 class LogMelInput:
-    """Whisper's log-mel spectrogram (B, bins, 3000), the clip padded to 30 s by zeros: the model knows no mask."""
+    """Whisper's log-mel spectrogram (B, bins, 3000), the clip padded to 30 s by zeros: the model
+    knows no mask.
+    """
 
     normalization = "log-mel, clipped 8 below its maximum per clip"
 
@@ -137,18 +149,27 @@ class LogMelInput:
     def __call__(self, clips: Sequence[Clip], device: torch.device) -> dict[str, Tensor]:
         """Give input_features (B, bins, 3000)."""
         spectrograms = [
-            self._extractor(clip, sampling_rate=SAMPLING_RATE, return_tensors="np")["input_features"][0]
+            self._extractor(clip, sampling_rate=SAMPLING_RATE, return_tensors="np")[
+                "input_features"
+            ][0]
             for clip in clips
         ]
-        return {"input_features": to_device(torch.from_numpy(np.stack(spectrograms)).float(), device)}
+        return {
+            "input_features": to_device(torch.from_numpy(np.stack(spectrograms)).float(), device)
+        }
 
     def of_tensors(self, clips: Sequence[Tensor]) -> dict[str, Tensor]:
         """See `Input`; what WhisperFeatureExtractor computes, in PyTorch."""
         known = self._extractor
-        padded = [functional.pad(clip, (0, known.n_samples - len(clip)), value=known.padding_value) for clip in clips]
+        padded = [
+            functional.pad(clip, (0, known.n_samples - len(clip)), value=known.padding_value)
+            for clip in clips
+        ]
         waveforms = torch.stack(padded)
         window = torch.hann_window(known.n_fft, dtype=waveforms.dtype, device=waveforms.device)
-        spectrum = torch.stft(waveforms, known.n_fft, known.hop_length, window=window, return_complex=True)[..., :-1]
+        spectrum = torch.stft(
+            waveforms, known.n_fft, known.hop_length, window=window, return_complex=True
+        )[..., :-1]
         energy = torch.as_tensor(known.mel_filters).to(waveforms).T @ _power(spectrum)
         levels = energy.clamp(min=1e-10).log10()
         floor = levels.amax(dim=(1, 2), keepdim=True) - 8.0
@@ -156,7 +177,9 @@ class LogMelInput:
 
 
 class FilterBankInput:
-    """w2v-BERT 2.0's filter bank (B, frames, 160), zero mean and unit variance per bin and clip, two frames stacked."""
+    """w2v-BERT 2.0's filter bank (B, frames, 160), zero mean and unit variance per bin and clip,
+    two frames stacked.
+    """
 
     max_samples: int | None = None
     normalization = "zero mean and unit variance per mel bin and clip"
@@ -172,11 +195,15 @@ class FilterBankInput:
         return dict(self._extractor.to_dict())
 
     def _frames(self, clip: Clip) -> np.ndarray:
-        features = self._extractor(clip, sampling_rate=SAMPLING_RATE, return_tensors="np")["input_features"][0]
+        features = self._extractor(clip, sampling_rate=SAMPLING_RATE, return_tensors="np")[
+            "input_features"
+        ][0]
         return features[: self._rule.n_frames(len(clip))]
 
     def __call__(self, clips: Sequence[Clip], device: torch.device) -> dict[str, Tensor]:
-        """Give input_features (B, frames, 160), and attention_mask (B, frames) where lengths differ."""
+        """Give input_features (B, frames, 160), and attention_mask (B, frames) where lengths
+        differ.
+        """
         banks = [self._frames(clip) for clip in clips]
         longest = max(map(len, banks))
         features = torch.zeros(len(banks), longest, banks[0].shape[1])
@@ -195,21 +222,29 @@ class FilterBankInput:
         return _padded("input_features", banks)
 
     def _frames_of_tensor(self, clip: Tensor) -> Tensor:
-        """Kaldi's filter bank: 16-bit samples, no offset within a window, pre-emphasis of 0.97, 512-point transform."""
+        """Kaldi's filter bank: 16-bit samples, no offset within a window, pre-emphasis of 0.97,
+        512-point transform.
+        """
         known = self._extractor
         windows = (clip * 2.0**15).unfold(0, 400, 160)
         windows = windows - windows.mean(dim=1, keepdim=True)
-        windows = torch.cat([windows[:, :1] * (1 - 0.97), windows[:, 1:] - 0.97 * windows[:, :-1]], dim=1)
+        windows = torch.cat(
+            [windows[:, :1] * (1 - 0.97), windows[:, 1:] - 0.97 * windows[:, :-1]], dim=1
+        )
         spectrum = torch.fft.rfft(windows * torch.as_tensor(known.window).to(clip), 512)
         energy = _power(spectrum) @ torch.as_tensor(known.mel_filters).to(clip)
         levels = energy.clamp(min=1.192092955078125e-07).log()
         levels = (levels - levels.mean(dim=0)) / (levels.var(dim=0, correction=1) + 1e-7).sqrt()
         n_frames = len(levels) // known.stride
-        return levels[: n_frames * known.stride].reshape(n_frames, -1)[: self._rule.n_frames(len(clip))]
+        return levels[: n_frames * known.stride].reshape(n_frames, -1)[
+            : self._rule.n_frames(len(clip))
+        ]
 
 
 def _padded(name: str, rows: Sequence[Tensor], always_mask: bool = False) -> dict[str, Tensor]:
-    """Rows as one batch with zeros after them, and attention_mask where lengths differ or it is always there."""
+    """Rows as one batch with zeros after them, and attention_mask where lengths differ or it is
+    always there.
+    """
     inputs = {name: pad_sequence(list(rows), batch_first=True)}
     if always_mask or len({len(row) for row in rows}) > 1:
         mask = [torch.ones(len(row), dtype=torch.long, device=row.device) for row in rows]
@@ -235,20 +270,23 @@ def input_of(
     Args:
         family: the model's family.
         config: the model's config.
-        preprocessor: contents of preprocessor_config.json; None where there is none: then the family's default is used.
-        normalize: `auto`, as the preprocessor config says; `on` or `off` to decide for waveform models.
+        preprocessor: contents of preprocessor_config.json; None where there is none: then the
+            family's default is used.
+        normalize: `auto`, as the preprocessor config says; `on` or `off` to decide for waveform
+            models.
         rule: the frame rule, where it is known.
         name: the model's name, for messages.
 
     Raises:
-        BackboneUnsupported: another sampling rate than 16 kHz, or a normalisation that this input does not have.
+        BackboneUnsupported: another sampling rate than 16 kHz, or a normalisation that this input
+            does not have.
     """
     source = "family default" if preprocessor is None else "preprocessor config"
     settings = dict(preprocessor or {})
     if settings.get("sampling_rate", SAMPLING_RATE) != SAMPLING_RATE:
         raise BackboneUnsupported(
-            f"{name} takes audio at {settings['sampling_rate']} Hz and this project feeds {SAMPLING_RATE} Hz. "
-            "Choose a model trained at 16 kHz."
+            f"{name} takes audio at {settings['sampling_rate']} Hz and this project feeds "
+            f"{SAMPLING_RATE} Hz. Choose a model trained at 16 kHz."
         )
     if normalize not in ("auto", "on", "off"):
         raise BackboneUnsupported(
@@ -257,7 +295,9 @@ def input_of(
     if family.front_end == "waveform":
         # A preprocessor config that does not say so normalises, as Wav2Vec2FeatureExtractor does.
         unit_variance = bool(
-            settings.get("do_normalize", preprocessor is not None or family.normalizes_waveforms(config))
+            settings.get(
+                "do_normalize", preprocessor is not None or family.normalizes_waveforms(config)
+            )
         )
         if normalize != "auto":
             unit_variance = normalize == "on"
@@ -265,18 +305,21 @@ def input_of(
         return WaveformInput(
             unit_variance,
             source,
-            always_mask=family.always_masked or (rule is None and bool(settings.get("return_attention_mask", False))),
+            always_mask=family.always_masked
+            or (rule is None and bool(settings.get("return_attention_mask", False))),
             given=settings,
             multiple=family.multiple,
         )
     if normalize != "auto":
         raise BackboneUnsupported(
-            f"{name} computes its own {family.front_end}, so there is no waveform normalisation to switch {normalize}. "
-            "Leave normalize at 'auto'."
+            f"{name} computes its own {family.front_end}, so there is no waveform normalisation "
+            f"to switch {normalize}. Leave normalize at 'auto'."
         )
     transformers = import_transformers()
     if family.front_end == "log-mel":
         settings = settings or {"feature_size": config.num_mel_bins}
         return LogMelInput(transformers.WhisperFeatureExtractor.from_dict(settings), source)
     assert rule is not None
-    return FilterBankInput(transformers.SeamlessM4TFeatureExtractor.from_dict(settings), source, rule)
+    return FilterBankInput(
+        transformers.SeamlessM4TFeatureExtractor.from_dict(settings), source, rule
+    )

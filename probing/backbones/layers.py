@@ -1,7 +1,9 @@
-"""The layer convention: 0 is what enters the first block, k the raw output of block k, before any final norm.
+"""The layer convention: 0 is what enters the first block, k the raw output of block k, before any
+final norm.
 
-`output_hidden_states` of transformers is not used: for the models with stable layer norms its last entry was the final
-norm's output up to 5.15 and has been the raw block output since. A hook on each block means the same in every version.
+`output_hidden_states` of transformers is not used: for the models with stable layer norms its last
+entry was the final norm's output up to 5.15 and has been the raw block output since. A hook on each
+block means the same in every version.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ from torch import Tensor, nn
 
 from .families import FrameRule
 
-MOST = 1e-4  # of a layer's root mean square: what a cache promises (a batch of one against one of many does no better)
+# of a layer's root mean square: what a cache promises (a batch of one against one of many does no
+# better)
+MOST = 1e-4
 CONVENTION = "0 = input of block 1, k = raw output of block k, before any final norm"
 
 
@@ -25,8 +29,8 @@ CONVENTION = "0 = input of block 1, k = raw output of block k, before any final 
 class HiddenStates:
     """Every layer of a batch.
 
-    `layers` holds L+1 float32 tensors (B, T, D) on the backbone's device, T the longest clip's valid frames;
-    `n_frames` holds the valid frames of each clip. Frames past them mean nothing.
+    `layers` holds L+1 float32 tensors (B, T, D) on the backbone's device, T the longest clip's
+    valid frames; `n_frames` holds the valid frames of each clip. Frames past them mean nothing.
 
     >>> HiddenStates([torch.zeros(1, 49, 8)] * 3, [49]).n_frames
     [49]
@@ -40,7 +44,9 @@ class HiddenStates:
         return torch.stack([layer[index, : self.n_frames[index]] for layer in self.layers])
 
     def valid(self, index: int) -> Tensor:
-        """The valid frames of all clips in one layer, one clip after the other: (sum of n_frames, D)."""
+        """The valid frames of all clips in one layer, one clip after the other: (sum of n_frames,
+        D).
+        """
         clips = [clip[:n] for clip, n in zip(self.layers[index], self.n_frames, strict=True)]
         return clips[0] if len(clips) == 1 else torch.cat(clips)
 
@@ -52,7 +58,8 @@ def at_least_float32(values: Tensor) -> Tensor:
 
 @torch.no_grad()
 def relative_differences(found: HiddenStates, expected: HiddenStates) -> list[float]:
-    """Compare every layer of the same clips: the worst difference on a valid frame over the layer's root mean square.
+    """Compare every layer of the same clips: the worst difference on a valid frame over the layer's
+    root mean square.
 
     Infinite where a value is not a finite number.
     """
@@ -90,8 +97,11 @@ class _FirstBlockReached(Exception):
     """Ends a forward pass once the number of frames is known."""
 
 
-def frames_entering(first_block: nn.Module, forward: Callable[[], Any], strict: bool = False) -> int:
-    """Count the frames that enter the first block, without running it; 0 where the front end refuses the clip.
+def frames_entering(
+    first_block: nn.Module, forward: Callable[[], Any], strict: bool = False
+) -> int:
+    """Count the frames that enter the first block, without running it; 0 where the front end
+    refuses the clip.
 
     With `strict` a refusal is raised as it is, and a block that is not reached is one.
     """
@@ -126,7 +136,8 @@ def measured_frame_rule(n_frames: Callable[[int], int], start: int = 16000) -> F
         start: length in samples around which to look.
 
     Returns:
-        The rule, or None where no rule of the form floor((n - window) / hop) + 1 fits the lengths tried.
+        The rule, or None where no rule of the form floor((n - window) / hop) + 1 fits the lengths
+        tried.
     """
 
     def shortest(frames: int) -> int:
@@ -143,5 +154,18 @@ def measured_frame_rule(n_frames: Callable[[int], int], start: int = 16000) -> F
     if before < 1 or second >= 3 * start or second <= first:
         return None
     rule = FrameRule(window=first - before * (second - first), hop=second - first)
-    probes = (rule.window, rule.window + rule.hop - 1, rule.window + rule.hop, 3001, 9999, 12345, 23456, 40001)
-    return rule if all(n_frames(n) == rule.n_frames(n) for n in probes if n >= max(1, rule.window)) else None
+    probes = (
+        rule.window,
+        rule.window + rule.hop - 1,
+        rule.window + rule.hop,
+        3001,
+        9999,
+        12345,
+        23456,
+        40001,
+    )
+    return (
+        rule
+        if all(n_frames(n) == rule.n_frames(n) for n in probes if n >= max(1, rule.window))
+        else None
+    )

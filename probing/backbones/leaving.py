@@ -1,4 +1,6 @@
-"""Leaving early: clips that are done with stop at their block, and the others go on in a smaller batch."""
+"""Leaving early: clips that are done with stop at their block, and the others go on in a smaller
+batch.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +24,13 @@ class _AllLeft(Exception):
 
 @contextmanager
 def leaving(blocks: nn.ModuleList, n_clips: int, done: Done) -> Iterator[None]:
-    """Let clips leave a forward pass at the block that they are done at; within it, one pass of `n_clips` clips.
+    """Let clips leave a forward pass at the block that they are done at; within it, one pass of
+    `n_clips` clips.
 
-    `done` is asked of layer 0 before the first block and of layer k after block k, for the clips that are still there:
-    the layer, their positions in the batch (b,), their states (b, T, D); it says which (b,) leave. After the last layer
-    all have left. What the loop of transformers hands every block was made for the whole batch: it is cut down to the
-    clips that are left.
+    `done` is asked of layer 0 before the first block and of layer k after block k, for the clips
+    that are still there: the layer, their positions in the batch (b,), their states (b, T, D); it
+    says which (b,) leave. After the last layer all have left. What the loop of transformers hands
+    every block was made for the whole batch: it is cut down to the clips that are left.
     """
     here = np.arange(n_clips)
 
@@ -41,7 +44,9 @@ def leaving(blocks: nn.ModuleList, n_clips: int, done: Done) -> Iterator[None]:
         return torch.from_numpy(stay).to(states.device)
 
     def entering(layer: int) -> Callable[..., Any]:
-        def hook(block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        def hook(
+            block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+        ) -> tuple[Any, dict[str, Any]]:
             states = args[0] if args else kwargs["hidden_states"]
             n_before = len(here)
             stay = ask(layer, states)
@@ -59,11 +64,16 @@ def leaving(blocks: nn.ModuleList, n_clips: int, done: Done) -> Iterator[None]:
                     return value.index_select(0, stay)
                 if name == "position_bias" and is_shared:  # the same for every clip
                     return value
-                if name == "position_bias":  # the stock attention's, (B * H, T, T), handed on from block to block
+                # the stock attention's, (B * H, T, T), handed on from block to block
+                if name == "position_bias":
                     return value.unflatten(0, (n_before, -1)).index_select(0, stay).flatten(0, 1)
                 return value.index_select(0, of_batch) if len(value) == n_clips else value
 
-            cut_args = (cut("hidden_states", args[0]), *(cut("", value) for value in args[1:])) if args else ()
+            cut_args = (
+                (cut("hidden_states", args[0]), *(cut("", value) for value in args[1:]))
+                if args
+                else ()
+            )
             return cut_args, {name: cut(name, value) for name, value in kwargs.items()}
 
         return hook
@@ -71,7 +81,10 @@ def leaving(blocks: nn.ModuleList, n_clips: int, done: Done) -> Iterator[None]:
     def last(_: nn.Module, __: tuple[Any, ...], output: Any) -> None:
         ask(len(blocks), output[0] if isinstance(output, tuple) else output)
 
-    handles = [block.register_forward_pre_hook(entering(k), with_kwargs=True) for k, block in enumerate(blocks)]
+    handles = [
+        block.register_forward_pre_hook(entering(k), with_kwargs=True)
+        for k, block in enumerate(blocks)
+    ]
     handles.append(blocks[-1].register_forward_hook(last))
     try:
         yield

@@ -13,8 +13,9 @@ def import_transformers() -> ModuleType:
     """Import transformers, with PyTorch.
 
     Raises:
-        LibraryBroken: one of them does not import, in most cases because of a torchaudio built for CUDA beside a
-            PyTorch built for the CPU: transformers imports torchaudio whenever it is installed.
+        LibraryBroken: one of them does not import, in most cases because of a torchaudio built for
+            CUDA beside a PyTorch built for the CPU: transformers imports torchaudio whenever it is
+            installed.
     """
     try:
         import transformers
@@ -22,22 +23,23 @@ def import_transformers() -> ModuleType:
     except (OSError, ImportError, RuntimeError) as error:
         if any(name in str(error) for name in ("torchaudio", "libc10_cuda", "libcudart")):
             raise LibraryBroken(
-                "transformers cannot be imported because the torchaudio installed here does not load, which "
-                "happens when "
-                f"torchaudio was built for CUDA and PyTorch for the CPU. Found: {first_line(error)}. This project "
-                "does not "
-                "need torchaudio: type `pip uninstall torchaudio`, or install the CUDA build of torch."
+                "transformers cannot be imported because the torchaudio installed here does not "
+                "load, which happens when torchaudio was built for CUDA and PyTorch for the CPU. "
+                f"Found: {first_line(error)}. This project does not need torchaudio: type `pip "
+                "uninstall torchaudio`, or install the CUDA build of torch."
             ) from error
         raise LibraryBroken(
-            f"transformers or PyTorch cannot be imported: {first_line(error)}. Type `pip install -U torch "
-            "transformers`."
+            "transformers or PyTorch cannot be imported: "
+            f"{first_line(error)}. Type `pip install -U torch transformers`."
         ) from error
     return transformers
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence the load reports and progress bars of transformers, and put its settings back after."""
+    """Silence the load reports and progress bars of transformers, and put its settings
+    back after.
+    """
     from transformers.utils import logging
 
     verbosity = logging.get_verbosity()
@@ -54,7 +56,8 @@ def quiet() -> Iterator[None]:
 
 def first_line(error: BaseException) -> str:
     """Take the first line of an error's message, without a full stop."""
-    if "Weights only load failed" in str(error):  # torch goes on with how to run the code in it all the same
+    # torch goes on with how to run the code in it all the same
+    if "Weights only load failed" in str(error):
         return "its pickle holds more than tensors, which could run code and is not loaded"
     lines = str(error).strip().splitlines()
     return (lines[0] if lines else type(error).__name__).rstrip(" .")

@@ -38,20 +38,20 @@ def load_backbone(
     """Load a speech encoder whose hidden layers can be read.
 
     Args:
-        spec: `embedded` (a small pretrained WavLM) or `moonshine` (a speech recogniser's encoder, not
-            self-supervised), which need no download; a hub id such as `microsoft/wavlm-large`, a local folder, or
-            `random:` and one of these for the same architecture with random weights, a control; or `log-mel` or
-            `lfcc`, acoustic features as a baseline.
+        spec: `embedded` (a small pretrained WavLM) or `moonshine` (a speech recogniser's encoder,
+            not self-supervised), which need no download; a hub id such as `microsoft/wavlm-large`,
+            a local folder, or `random:` and one of these for the same architecture with random
+            weights, a control; or `log-mel` or `lfcc`, acoustic features as a baseline.
         revision: branch, tag or commit on the hub; by default the latest.
         device: `auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, `mps`.
         seed: of the random weights, where there are any.
         normalize: `auto`, as the model's preprocessor config says; `on` or `off` to decide.
-        attention: `auto`, the fastest that gives the same numbers: a fused kernel for WavLM, compared with the stock
-            module on every hidden state before it is used; on a CPU channels last in convolutions with layer norms,
-            compared too, and oneDNN for linear layers where it beats BLAS; `stock` for the modules of transformers as
-            they are.
-        precision: `float32`; `bf16` or `fp16`, products in 16 bits; `auto`, float32 on a CPU, and on a GPU 16 bits
-            where no layer moves by more than 3 % of its root mean square.
+        attention: `auto`, the fastest that gives the same numbers: a fused kernel for WavLM,
+            compared with the stock module on every hidden state before it is used; on a CPU
+            channels last in convolutions with layer norms, compared too, and oneDNN for linear
+            layers where it beats BLAS; `stock` for the modules of transformers as they are.
+        precision: `float32`; `bf16` or `fp16`, products in 16 bits; `auto`, float32 on a CPU, and
+            on a GPU 16 bits where no layer moves by more than 3 % of its root mean square.
         fetch: whether the hub may be asked for a model that was not downloaded before.
 
     Raises:
@@ -75,14 +75,17 @@ def load_backbone(
 
     if attention not in ATTENTION:
         raise BackboneUnsupported(
-            f"{argument('attention', attention)}: expected {' or '.join(ATTENTION)}. Leave it out for auto."
+            f"{argument('attention', attention)}: expected "
+            f"{' or '.join(ATTENTION)}. Leave it out for auto."
         )
     place = find_device(device)
     bound_primitives()
     if spec.removeprefix(RANDOM) in FEATURES:
         return _acoustic(spec, normalize, place)
     drawn = spec.startswith(RANDOM)
-    checkpoint = open_checkpoint(spec.removeprefix(RANDOM), revision, weights=not drawn, fetch=fetch)
+    checkpoint = open_checkpoint(
+        spec.removeprefix(RANDOM), revision, weights=not drawn, fetch=fetch
+    )
     family = _family(checkpoint)
     peculiar: dict[str, str | int] = {}
     if drawn:
@@ -92,7 +95,9 @@ def load_backbone(
     encoder.eval()
     blocks = _blocks(encoder, family, checkpoint)
     rule = family.frame_rule(checkpoint.config)
-    audio_input = input_of(family, checkpoint.config, checkpoint.preprocessor, normalize, rule, checkpoint.name)
+    audio_input = input_of(
+        family, checkpoint.config, checkpoint.preprocessor, normalize, rule, checkpoint.name
+    )
     if attention == "auto":
         use_fast_products(encoder, place)
         use_fast_front_end(encoder, place)
@@ -111,14 +116,18 @@ def load_backbone(
     )
     if checkpoint.preprocessor is None and normalize == "auto" and family.front_end == "waveform":
         backbone.notes.append(
-            f"{checkpoint.name} has no preprocessor_config.json: taken as its family is, normalisation "
-            f"{audio_input.normalization}. If it was trained otherwise, set normalize to on or off"
+            f"{checkpoint.name} has no preprocessor_config.json: taken as its family is, "
+            f"normalisation {audio_input.normalization}. If it was "
+            "trained otherwise, set normalize to on or off"
         )
     if folder := hidden_folder(spec.removeprefix(RANDOM)):
         advice = f"for the one in the folder of that name type {RANDOM * drawn}{folder}"
         backbone.notes.append(f"{spec} is the model in the package; {advice}")
     if stored := peculiar.get("stored_blocks"):
-        backbone.notes.append(f"{checkpoint.name}: config.json counts {len(blocks)} blocks of {stored} that are stored")
+        backbone.notes.append(
+            f"{checkpoint.name}: config.json counts "
+            f"{len(blocks)} blocks of {stored} that are stored"
+        )
     if attention == "auto" and family.model_type == "wavlm":
         from .attention import use_fused_attention
 
@@ -135,29 +144,39 @@ def _acoustic(spec: str, normalize: str, device: torch.device) -> Backbone:
             f"{spec}: {spec.removeprefix(RANDOM)} has no weights to draw. Type it without random:"
         )
     if normalize == "on":
-        raise BackboneUnsupported(f"{spec}: computed from the waveform as it is. Leave normalize at 'auto'.")
+        raise BackboneUnsupported(
+            f"{spec}: computed from the waveform as it is. Leave normalize at 'auto'."
+        )
     return acoustic_backbone(spec, device)
 
 
 def _family(checkpoint: Checkpoint) -> Family:
-    """Find the family of a model; an unknown one must have a preprocessor that asks for a waveform."""
+    """Find the family of a model; an unknown one must have a preprocessor that asks for
+    a waveform.
+    """
     model_type = checkpoint.config.model_type
     if model_type in FAMILIES:
         return FAMILIES[model_type]
     extractor = (checkpoint.preprocessor or {}).get("feature_extractor_type")
     if extractor != "Wav2Vec2FeatureExtractor":
-        found = f"a preprocessor of type {extractor}" if extractor else "no preprocessor config for audio"
+        found = (
+            f"a preprocessor of type {extractor}"
+            if extractor
+            else "no preprocessor config for audio"
+        )
         raise BackboneUnsupported(
-            f"{checkpoint.name} is not a speech encoder this project can read: model_type {model_type!r} with "
-            f"{found}; expected one "
-            f"of {', '.join(sorted(FAMILIES))}, or a preprocessor_config.json that asks for a waveform "
-            "(Wav2Vec2FeatureExtractor). Choose another model, such as microsoft/wavlm-base."
+            f"{checkpoint.name} is not a speech encoder this project can read: model_type "
+            f"{model_type!r} with {found}; expected one of {', '.join(sorted(FAMILIES))}, or a "
+            "preprocessor_config.json that asks for a waveform (Wav2Vec2FeatureExtractor). "
+            "Choose another model, such as microsoft/wavlm-base."
         )
     return Family(model_type, model_type, padding="equal", blocks="", frames=None)
 
 
 def _blocks(encoder: nn.Module, family: Family, checkpoint: Checkpoint) -> nn.ModuleList:
-    """Find the transformer blocks; in an unknown model, the only list of as many modules as the config counts."""
+    """Find the transformer blocks; in an unknown model, the only list of as many modules as the
+    config counts.
+    """
     from torch import nn
 
     if family.blocks:
@@ -165,23 +184,29 @@ def _blocks(encoder: nn.Module, family: Family, checkpoint: Checkpoint) -> nn.Mo
         return found
     expected = getattr(encoder.config, "num_hidden_layers", None)
     candidates = [
-        module for module in encoder.modules() if isinstance(module, nn.ModuleList) and len(module) == expected
+        module
+        for module in encoder.modules()
+        if isinstance(module, nn.ModuleList) and len(module) == expected
     ]
     taken = getattr(encoder, "main_input_name", None)
     if taken != "input_values":
         raise BackboneUnsupported(
-            f"{checkpoint.name} ({family.model_type}) is not of a known family, and its encoder takes {taken}; "
-            "expected one that takes a waveform, input_values. Choose another model."
+            f"{checkpoint.name} ({family.model_type}) is not of a known family, and its encoder "
+            f"takes {taken}; expected one that takes a waveform, "
+            "input_values. Choose another model."
         )
     if len(candidates) != 1:
         raise BackboneUnsupported(
-            f"{checkpoint.name} ({family.model_type}) is not of a known family, and {len(candidates)} of its "
-            f"module lists have the {expected} blocks that its config counts; expected one. Choose another model."
+            f"{checkpoint.name} ({family.model_type}) is not of a known family, and "
+            f"{len(candidates)} of its module lists have the {expected} blocks that its config "
+            "counts; expected one. Choose another model."
         )
     return candidates[0]
 
 
-def _measured(encoder: nn.Module, blocks: nn.ModuleList, audio_input: Any, checkpoint: Checkpoint) -> FrameRule:
+def _measured(
+    encoder: nn.Module, blocks: nn.ModuleList, audio_input: Any, checkpoint: Checkpoint
+) -> FrameRule:
     """Measure the frame rule of an unknown model's front end."""
     import numpy as np
     import torch
@@ -202,12 +227,13 @@ def _measured(encoder: nn.Module, blocks: nn.ModuleList, audio_input: Any, check
         rule = measured_frame_rule(n_frames)
     except Exception as error:
         raise BackboneUnsupported(
-            f"{checkpoint.name}: cannot run a waveform through it ({first_line(error)}). Choose another model."
+            f"{checkpoint.name}: cannot run a waveform through it "
+            f"({first_line(error)}). Choose another model."
         ) from error
     if rule is None:
         raise BackboneUnsupported(
-            f"{checkpoint.name}: the number of frames it gives does not follow the clip's length in steps of "
-            "equal size; expected "
-            "floor((n_samples - window) / hop) + 1. Choose another model."
+            f"{checkpoint.name}: the number of frames it gives does not follow the clip's length "
+            "in steps of equal size; expected floor((n_samples - "
+            "window) / hop) + 1. Choose another model."
         )
     return rule

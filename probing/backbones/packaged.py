@@ -1,4 +1,6 @@
-"""The models in the package: where they lie, and that their files are those that their cards name."""
+"""The models in the package: where they lie, and that their files are those that their
+cards name.
+"""
 
 import hashlib
 import re
@@ -10,8 +12,10 @@ from probing.sealing import Damaged
 EMBEDDED = "embedded"
 MOONSHINE = "moonshine"
 _HERE = Path(str(resources.files(__package__)))
-PACKAGED = {EMBEDDED: _HERE / "embedded", MOONSHINE: _HERE / "moonshine"}  # what is typed -> its folder
-CALLED = {EMBEDDED: "embedded WavLM", MOONSHINE: "Moonshine tiny encoder"}  # by plots and tables, before its size
+# what is typed -> its folder
+PACKAGED = {EMBEDDED: _HERE / "embedded", MOONSHINE: _HERE / "moonshine"}
+# by plots and tables, before its size
+CALLED = {EMBEDDED: "embedded WavLM", MOONSHINE: "Moonshine tiny encoder"}
 CARD = "README.md"
 FILES = ("config.json", "preprocessor_config.json", "model.safetensors")
 _LISTED = re.compile(r"^- `([^`/]+)` ([0-9a-f]{64})$", re.MULTILINE)
@@ -24,7 +28,11 @@ def check_packaged(folder: Path) -> None:
         Damaged: a file is missing or has other bytes, or the card does not name it.
     """
     card = folder / CARD
-    listed = dict(_LISTED.findall(card.read_text(encoding="utf-8", errors="replace"))) if card.is_file() else {}
+    listed = (
+        dict(_LISTED.findall(card.read_text(encoding="utf-8", errors="replace")))
+        if card.is_file()
+        else {}
+    )
     for name in FILES:
         path = folder / name
         expected = listed.get(name)
@@ -39,7 +47,8 @@ _ADVICE = "Install this package again: pip install --force-reinstall --no-deps, 
 
 
 def hidden_folder(spec: str) -> str | None:
-    """What to type for a folder with a model in it that has the name of a packaged one; None where there is none.
+    """What to type for a folder with a model in it that has the name of a packaged one; None where
+    there is none.
 
     The name alone means the packaged model, whatever lies in the working directory.
     """

@@ -1,8 +1,9 @@
-"""The precision of a forward pass: float32 throughout, also where a device would rather not, or 16 bits by autocast.
+"""The precision of a forward pass: float32 throughout, also where a device would rather not, or 16
+bits by autocast.
 
-In 16 bits the products and convolutions are computed in bfloat16 or float16; norms and sums along the blocks stay in
-float32 where PyTorch's autocast keeps them so. How far that moves the hidden states is measured on the model when it
-is loaded.
+In 16 bits the products and convolutions are computed in bfloat16 or float16; norms and sums along
+the blocks stay in float32 where PyTorch's autocast keeps them so. How far that moves the hidden
+states is measured on the model when it is loaded.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 
 PRECISIONS = ("auto", "float32", "bf16", "fp16")
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-BOUND = 0.03  # of a layer's root mean square; what `auto` accepts, twice what bfloat16 was measured to do to WavLM
+# of a layer's root mean square; what `auto` accepts, twice what bfloat16 was measured to do to
+# WavLM
+BOUND = 0.03
 
 # of full_float32
 _lock = Lock()
@@ -47,7 +50,8 @@ def computing(device: torch.device, precision: str) -> Iterator[None]:
 
 @contextmanager
 def full_float32(device: torch.device) -> Iterator[None]:
-    """Switch TF32 off on a GPU, where convolutions use it by default: 10 bits of mantissa instead of 23.
+    """Switch TF32 off on a GPU, where convolutions use it by default: 10 bits of mantissa instead
+    of 23.
 
     The setting is of the whole process: it comes back when the last thread that asked is done.
     """
@@ -79,8 +83,9 @@ def use_precision(backbone: Backbone, asked: str) -> str:
 
     Args:
         backbone: as loaded, in float32.
-        asked: `float32`, `bf16`, `fp16`, or `auto`: float32 on a CPU; on a GPU 16 bits, bfloat16 where it has it, as
-            long as no layer moves by more than 3 % of its root mean square, and float32 otherwise.
+        asked: `float32`, `bf16`, `fp16`, or `auto`: float32 on a CPU; on a GPU 16 bits, bfloat16
+            where it has it, as long as no layer moves by more than 3 % of its root mean square, and
+            float32 otherwise.
 
     Returns:
         What was measured, as a person reads it; empty in float32 where nothing else was tried.
@@ -90,7 +95,8 @@ def use_precision(backbone: Backbone, asked: str) -> str:
     """
     if asked not in PRECISIONS:
         raise BackboneUnsupported(
-            f"{argument('precision', asked)}: expected {', '.join(PRECISIONS)}. Leave it out for auto."
+            f"{argument('precision', asked)}: expected "
+            f"{', '.join(PRECISIONS)}. Leave it out for auto."
         )
     wanted = fastest_precision(backbone.device) if asked == "auto" else asked
     if wanted == "float32":
@@ -102,7 +108,9 @@ def use_precision(backbone: Backbone, asked: str) -> str:
     backbone.precision = wanted
     errors = _errors(backbone.hidden_states([clip]), exact)
     worst = int(np.argmax(errors))
-    note = f"{wanted} moves layer {worst} most, by {100 * errors[worst]:.2g} % of its root mean square"
+    note = (
+        f"{wanted} moves layer {worst} most, by {100 * errors[worst]:.2g} % of its root mean square"
+    )
     if errors[worst] <= BOUND:
         return note
     if asked == "auto":
@@ -114,18 +122,22 @@ def use_precision(backbone: Backbone, asked: str) -> str:
 def _check_device(device: torch.device, precision: str) -> None:
     able = True
     if device.type == "cpu":
-        supported = {"bf16": "_is_mkldnn_bf16_supported", "fp16": "_is_mkldnn_fp16_supported"}[precision]
+        supported = {"bf16": "_is_mkldnn_bf16_supported", "fp16": "_is_mkldnn_fp16_supported"}[
+            precision
+        ]
         able = bool(getattr(torch.ops.mkldnn, supported)())
     if not able:
         raise BackboneUnsupported(
-            f"{argument('precision', precision)}: this CPU has no instructions for it and would imitate them, many "
-            "times slower "
-            f"than float32. Use {argument('precision', 'float32')}."
+            f"{argument('precision', precision)}: this CPU has no instructions for it and would "
+            "imitate them, many times slower than float32. Use "
+            f"{argument('precision', 'float32')}."
         )
 
 
 def _errors(found: HiddenStates, exact: HiddenStates) -> list[float]:
-    """Root mean square of the difference over that of the layer, by layer, on a single clip; infinite if not finite."""
+    """Root mean square of the difference over that of the layer, by layer, on a single clip;
+    infinite if not finite.
+    """
     errors = [
         float((one - other).square().mean().sqrt() / other.square().mean().sqrt().clamp(min=1e-30))
         for one, other in zip(found.layers, exact.layers, strict=True)

@@ -1,9 +1,10 @@
 """Linear layers through oneDNN where that beats PyTorch's BLAS on this CPU.
 
-PyTorch multiplies float32 matrices with MKL, which leaves half of what an AMD processor with AVX-512 can do unused:
-measured on one, 100 GFLOP/s a core against 220 through oneDNN. A model's products round differently by one or the
-other, as they do by the number of threads, so that neither is part of what identifies a cache; but which it is follows
-from the processor, not from a measurement, so that every run on a machine gives the same numbers.
+PyTorch multiplies float32 matrices with MKL, which leaves half of what an AMD processor with
+AVX-512 can do unused: measured on one, 100 GFLOP/s a core against 220 through oneDNN. A model's
+products round differently by one or the other, as they do by the number of threads, so that neither
+is part of what identifies a cache; but which it is follows from the processor, not from a
+measurement, so that every run on a machine gives the same numbers.
 """
 
 from __future__ import annotations
@@ -25,17 +26,22 @@ PRIMITIVES = 128  # enough for eight passes beside each other over one or two le
 
 
 class OneDnnLinear(nn.Linear):
-    """An nn.Linear whose product on a CPU goes through oneDNN; the parameters are its own, under the same names."""
+    """An nn.Linear whose product on a CPU goes through oneDNN; the parameters are its own, under
+    the same names.
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         """Compute (..., in) -> (..., out)."""
-        if torch.is_grad_enabled():  # the product has no gradient: that is what LearningLinear is for
+        # the product has no gradient: that is what LearningLinear is for
+        if torch.is_grad_enabled():
             return super().forward(input)
         return linear_onednn(input, self.weight, self.bias)
 
 
 class LearningLinear(nn.Linear):
-    """An nn.Linear with gradients, whose products on a CPU go through oneDNN, forward and backward."""
+    """An nn.Linear with gradients, whose products on a CPU go through oneDNN, forward
+    and backward.
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         """Compute (..., in) -> (..., out)."""
@@ -67,20 +73,28 @@ class _Linear(torch.autograd.Function):
             d_x = d_x.to_dense().view(*grad.shape[:-1], n_in)
         if ctx.needs_input_grad[1]:
             given = x.reshape(-1, n_in).to_mkldnn()
-            d_weight = torch.ops.aten.mkldnn_linear_backward_weights(rows, given, weight, False)[0].to_dense()
+            d_weight = torch.ops.aten.mkldnn_linear_backward_weights(rows, given, weight, False)[
+                0
+            ].to_dense()
         if ctx.needs_input_grad[2]:
             d_bias = grad.sum(tuple(range(grad.ndim - 1)))
         return d_x, d_weight, d_bias
 
 
 def fits_onednn(x: Tensor) -> bool:
-    """Whether a tensor can be multiplied through oneDNN: float32 on a CPU, where nothing asks for 16 bits."""
-    kind = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    """Whether a tensor can be multiplied through oneDNN: float32 on a CPU, where nothing asks for
+    16 bits.
+    """
+    kind = (
+        x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    )
     return kind and bool(x.numel())
 
 
 def linear_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Compute x W^T + b through oneDNN, where x is float32 on a CPU and stays so; without gradients."""
+    """Compute x W^T + b through oneDNN, where x is float32 on a CPU and stays so; without
+    gradients.
+    """
     if not fits_onednn(x):
         return functional.linear(x, weight, bias)
     assert ONEDNN_LINEAR is not None
@@ -91,26 +105,33 @@ def linear_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def use_fast_products(encoder: nn.Module, device: torch.device) -> bool:
-    """Switch the linear layers of an encoder to oneDNN where it is the faster one here; say whether it is."""
+    """Switch the linear layers of an encoder to oneDNN where it is the faster one here; say whether
+    it is.
+    """
     if device.type != "cpu" or not onednn_is_faster():
         return False
     for module in encoder.modules():
         if type(module) is nn.Linear:
-            module.__class__ = OneDnnLinear  # as torch.nn.utils.parametrize does: same parameters, same names
+            # as torch.nn.utils.parametrize does: same parameters, same names
+            module.__class__ = OneDnnLinear
     return True
 
 
 def bound_primitives() -> None:
-    """Have oneDNN keep less of what it compiles for every length of clip; called before it is first used.
+    """Have oneDNN keep less of what it compiles for every length of clip; called before it is first
+    used.
 
-    Its own bound is 1,024 pieces: measured over the lengths of a corpus, 3 GB for WavLM-Base, and no faster.
+    Its own bound is 1,024 pieces: measured over the lengths of a corpus, 3 GB for WavLM-Base, and
+    no faster.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(PRIMITIVES))
 
 
 @cache
 def onednn_is_faster() -> bool:
-    """Whether this is a processor on which oneDNN was found clearly faster than MKL: AMD with AVX-512."""
+    """Whether this is a processor on which oneDNN was found clearly faster than MKL: AMD with
+    AVX-512.
+    """
     backends = torch.backends
     return (
         backends.mkldnn.is_available()

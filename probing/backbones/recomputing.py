@@ -1,4 +1,6 @@
-"""Norms and activations computed again in the backward pass instead of kept: cheap beside the products around them."""
+"""Norms and activations computed again in the backward pass instead of kept: cheap beside the
+products around them.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +15,14 @@ from torch.autograd.graph import saved_tensors_hooks
 
 @contextmanager
 def recomputing(blocks: nn.ModuleList) -> Iterator[None]:
-    """Keep for the backward pass, of what a norm or an activation of a block gives, only what it was given.
+    """Keep for the backward pass, of what a norm or an activation of a block gives, only what it
+    was given.
 
-    A product keeps its input, such as what a GELU gives, four times as wide as a layer; and the GELU keeps its own
-    input, from which the other follows. Every number stays as it is.
+    A product keeps its input, such as what a GELU gives, four times as wide as a layer; and the
+    GELU keeps its own input, from which the other follows. Every number stays as it is.
     """
-    known: dict[int, tuple[Tensor, nn.Module, Tensor]] = {}  # by address, within one block, while all of it is there
+    # by address, within one block, while all of it is there
+    known: dict[int, tuple[Tensor, nn.Module, Tensor]] = {}
 
     def remember(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         known[output.data_ptr()] = (output, module, args[0].detach())
@@ -30,7 +34,11 @@ def recomputing(blocks: nn.ModuleList) -> Iterator[None]:
         output, module, given = known.get(tensor.data_ptr(), (None, None, None))
         if output is None or output.dtype != tensor.dtype or output.numel() != tensor.numel():
             return tensor
-        return (module, given, tensor.shape) if output.is_contiguous() and tensor.is_contiguous() else tensor
+        return (
+            (module, given, tensor.shape)
+            if output.is_contiguous() and tensor.is_contiguous()
+            else tensor
+        )
 
     def unpack(packed: Any) -> Tensor:
         if isinstance(packed, Tensor):
@@ -41,7 +49,9 @@ def recomputing(blocks: nn.ModuleList) -> Iterator[None]:
         return output
 
     handles = [block.register_forward_hook(forget) for block in blocks]
-    handles += [module.register_forward_hook(remember) for module in blocks.modules() if _is_cheap(module)]
+    handles += [
+        module.register_forward_hook(remember) for module in blocks.modules() if _is_cheap(module)
+    ]
     try:
         with saved_tensors_hooks(pack, unpack):
             yield
@@ -53,4 +63,6 @@ def recomputing(blocks: nn.ModuleList) -> Iterator[None]:
 def _is_cheap(module: nn.Module) -> bool:
     """Say whether a module is a layer norm or an activation without weights."""
     homes = ("torch.nn.modules.activation", "transformers.activations")
-    return isinstance(module, nn.LayerNorm) or (type(module).__module__ in homes and not any(module.parameters()))
+    return isinstance(module, nn.LayerNorm) or (
+        type(module).__module__ in homes and not any(module.parameters())
+    )

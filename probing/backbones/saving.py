@@ -1,7 +1,9 @@
-"""A backbone as a folder of its own: fewer blocks in the config, their weights, and how its audio was prepared.
+"""A backbone as a folder of its own: fewer blocks in the config, their weights, and how its audio
+was prepared.
 
 config.json, model.safetensors, preprocessor_config.json   as transformers writes and reads them
-export.json                                                 what it was made of, size and checksum of every file
+export.json                                                 what it was made of, size and checksum
+of every file
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
     from .backbone import Backbone
 
 EXPORT = "export.json"
-NESTED = {"moonshine_streaming_encoder": "MoonshineStreamingConfig"}  # an encoder's own config, and the whole one's
+# an encoder's own config, and the whole one's
+NESTED = {"moonshine_streaming_encoder": "MoonshineStreamingConfig"}
 NEEDED = ("config.json", "model.safetensors", "preprocessor_config.json", EXPORT)
 
 
@@ -37,8 +40,8 @@ def save_backbone(folder: Path, backbone: Backbone, encoder: nn.Module, audio_in
     """Write a backbone's encoder as it is, whichever blocks are left; see `Backbone.save`."""
     if backbone.random:
         raise BackboneUnsaved(
-            f"{backbone.name}: loaded again, random weights would pass for trained ones. Type `{backbone.spec}` "
-            "wherever the control is wanted."
+            f"{backbone.name}: loaded again, random weights would pass for trained ones. Type "
+            f"`{backbone.spec}` wherever the control is wanted."
         )
     _check_place(folder)
     partial = folder.with_name(folder.name + PARTIAL)
@@ -59,7 +62,8 @@ def save_backbone(folder: Path, backbone: Backbone, encoder: nn.Module, audio_in
         replace_folder(partial, folder)
     except OSError as error:
         raise BackboneUnsaved(
-            f"{folder}: cannot be written to ({error.strerror or error}). Make room, or name another folder."
+            f"{folder}: cannot be written to "
+            f"({error.strerror or error}). Make room, or name another folder."
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -72,25 +76,39 @@ def _check_place(folder: Path) -> None:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not all((folder / name).is_file() for name in NEEDED):
-        raise BackboneUnsaved(f"{folder}: is there and is no exported backbone. Name another folder, or remove it.")
+        raise BackboneUnsaved(
+            f"{folder}: is there and is no exported backbone. Name another folder, or remove it."
+        )
 
 
 def _weights(encoder: nn.Module, family: Family) -> dict[str, Tensor]:
-    """Name the weights as the base model does; in float16 where that loses nothing, as when they were loaded so."""
+    """Name the weights as the base model does; in float16 where that loses nothing, as when they
+    were loaded so.
+    """
     # An encoder that was taken out of an encoder-decoder model is found there under its name.
     prefix = "encoder." if family.has_decoder(encoder.config) else ""
-    weights = {prefix + name: weight.detach().cpu().contiguous() for name, weight in encoder.state_dict().items()}
+    weights = {
+        prefix + name: weight.detach().cpu().contiguous()
+        for name, weight in encoder.state_dict().items()
+    }
     floating = [weight for weight in weights.values() if weight.is_floating_point()]
     if all(torch.equal(weight.half().to(weight.dtype), weight) for weight in floating):
-        return {name: weight.half() if weight.is_floating_point() else weight for name, weight in weights.items()}
+        return {
+            name: weight.half() if weight.is_floating_point() else weight
+            for name, weight in weights.items()
+        }
     return weights
 
 
 def _config(backbone: Backbone, family: Family, encoder: nn.Module, dtype: torch.dtype) -> Any:
     config: Any = copy.deepcopy(encoder.config)
     setattr(config, family.block_count, backbone.n_layers)
-    if config.model_type in NESTED:  # transformers loads the whole model only, here without decoder blocks
-        kept = {name: getattr(config, name) for name in ("hidden_size", "num_attention_heads", "num_key_value_heads")}
+    # transformers loads the whole model only, here without decoder blocks
+    if config.model_type in NESTED:
+        kept = {
+            name: getattr(config, name)
+            for name in ("hidden_size", "num_attention_heads", "num_key_value_heads")
+        }
         whole = getattr(import_transformers(), NESTED[config.model_type])
         config = whole(encoder_config=config.to_dict(), num_hidden_layers=0, **kept)
     config.dtype = dtype

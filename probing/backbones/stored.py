@@ -1,4 +1,6 @@
-"""Files of weights in a model's folder, looked at but not loaded: which are read, their types, what lies beside."""
+"""Files of weights in a model's folder, looked at but not loaded: which are read, their types, what
+lies beside.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +12,27 @@ from typing import Any
 
 import torch
 
+# as transformers looks
 ORDER = (
     "model.safetensors",
     "model-*.safetensors",
     "pytorch_model.bin",
     "pytorch_model-*.bin",
-)  # as transformers looks
-PACKED = re.compile(r"[IU](8|16|32|64)|F4|F[68]_.*|BOOL|C64")  # types of safetensors that hold no weights as they are
-BESIDE = ("adapter_config.json", "adapter_model.*", "pytorch_adapter.bin")  # of PEFT, and of the library adapters
-ADAPTER_WEIGHTS = ("lora_", "lora.", "magnitude_vector", "ia3_", "hada_", "lokr_", "oft_", "vera_lambda")
+)
+# types of safetensors that hold no weights as they are
+PACKED = re.compile(r"[IU](8|16|32|64)|F4|F[68]_.*|BOOL|C64")
+# of PEFT, and of the library adapters
+BESIDE = ("adapter_config.json", "adapter_model.*", "pytorch_adapter.bin")
+ADAPTER_WEIGHTS = (
+    "lora_",
+    "lora.",
+    "magnitude_vector",
+    "ia3_",
+    "hada_",
+    "lokr_",
+    "oft_",
+    "vera_lambda",
+)
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -27,19 +41,25 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def adapter_beside(folder: Path) -> str:
-    """Name a file with an adapter that lies beside a model's weights, whatever it is called; empty if there is none."""
+    """Name a file with an adapter that lies beside a model's weights, whatever it is called; empty
+    if there is none.
+    """
     for pattern in BESIDE:
         for path in sorted(folder.glob(pattern)):
             return path.name
     read = weight_files(folder)
     for path in sorted(folder.glob("*.safetensors")):
-        if path not in read and any(mark in key for key in _header(path) for mark in ADAPTER_WEIGHTS):
+        if path not in read and any(
+            mark in key for key in _header(path) for mark in ADAPTER_WEIGHTS
+        ):
             return path.name
     return ""
 
 
 def packed_weights(folder: Path) -> list[str]:
-    """Weights whose type is no floating point of 16 bits or more; single numbers, which count something, aside."""
+    """Weights whose type is no floating point of 16 bits or more; single numbers, which count
+    something, aside.
+    """
     packed: list[str] = []
     for path in weight_files(folder):
         packed += _packed(path) if path.suffix == ".safetensors" else _packed_in_bin(path)
@@ -47,7 +67,9 @@ def packed_weights(folder: Path) -> list[str]:
 
 
 def _header(path: Path) -> Mapping[str, Any]:
-    """Names, types and shapes of a safetensors file; none of a damaged one, which is refused when it is loaded."""
+    """Names, types and shapes of a safetensors file; none of a damaged one, which is refused when
+    it is loaded.
+    """
     with open(path, "rb") as file:
         n_bytes = int.from_bytes(file.read(8), "little")
         if n_bytes > path.stat().st_size:
@@ -56,14 +78,20 @@ def _header(path: Path) -> Mapping[str, Any]:
             header = json.loads(file.read(n_bytes))
         except ValueError:
             return {}
-    return {key: value for key, value in header.items() if key != "__metadata__"} if isinstance(header, dict) else {}
+    return (
+        {key: value for key, value in header.items() if key != "__metadata__"}
+        if isinstance(header, dict)
+        else {}
+    )
 
 
 def _packed(path: Path) -> list[str]:
     return [
         key
         for key, value in _header(path).items()
-        if isinstance(value, dict) and value.get("shape") and PACKED.fullmatch(str(value.get("dtype")))
+        if isinstance(value, dict)
+        and value.get("shape")
+        and PACKED.fullmatch(str(value.get("dtype")))
     ]
 
 

@@ -1,4 +1,6 @@
-"""A backbone whose weights can be trained: its hidden states have gradients, everything else is as in extraction."""
+"""A backbone whose weights can be trained: its hidden states have gradients, everything else is as
+in extraction.
+"""
 
 from __future__ import annotations
 
@@ -22,24 +24,37 @@ from .products import LearningLinear, OneDnnLinear, use_fast_products
 from .recomputing import recomputing
 from .unused import few
 
-# The parts of an encoder that turn a waveform or a spectrogram into frames, by the names that transformers gives them.
-FRONT_END = ("feature_extractor", "embedder", "conv1", "conv2", "conv3", "groupnorm", "embed_positions")
+# The parts of an encoder that turn a waveform or a spectrogram into frames, by the names that
+# transformers gives them.
+FRONT_END = (
+    "feature_extractor",
+    "embedder",
+    "conv1",
+    "conv2",
+    "conv3",
+    "groupnorm",
+    "embed_positions",
+)
 LAYERDROP = ("layerdrop", "encoder_layerdrop")
 MASKING = ("mask_time_prob", "mask_feature_prob")
-NEVER_ON = ("decoder", "final_dropout", "quantizer", "classifier")  # of parts that are not there, or never run
-NORMS = (nn.modules.batchnorm._BatchNorm,)  # statistics of a batch would make a clip depend on its neighbours
+# of parts that are not there, or never run
+NEVER_ON = ("decoder", "final_dropout", "quantizer", "classifier")
+# statistics of a batch would make a clip depend on its neighbours
+NORMS = (nn.modules.batchnorm._BatchNorm,)
 
 
 class Trainable(nn.Module):
-    """An encoder with its own float32 copy of a backbone's weights; none of them is trained until it is asked for.
+    """An encoder with its own float32 copy of a backbone's weights; none of them is trained until
+    it is asked for.
 
-    Parameters are named as transformers names them, and the hidden states are those of `Backbone.hidden_states` to
-    rounding. What the published config says of dropout, layerdrop and masking is off, in training too, unless asked
-    for; batch norms keep their running statistics. A front end that is not trained runs on each clip alone, without
-    gradients. Precision and device are the caller's: `to`, torch.autocast.
+    Parameters are named as transformers names them, and the hidden states are those of
+    `Backbone.hidden_states` to rounding. What the published config says of dropout, layerdrop and
+    masking is off, in training too, unless asked for; batch norms keep their running statistics. A
+    front end that is not trained runs on each clip alone, without gradients. Precision and device
+    are the caller's: `to`, torch.autocast.
 
-    Adapters that are put on the projections (LoRA by peft) take part, in WavLM too, whose published module reads the
-    weights and goes past them.
+    Adapters that are put on the projections (LoRA by peft) take part, in WavLM too, whose published
+    module reads the weights and goes past them.
 
     Example:
         >>> from probing.backbones import load_backbone
@@ -63,7 +78,8 @@ class Trainable(nn.Module):
         """Copy a backbone; see `Backbone.trainable`."""
         if not backbone.n_layers:
             raise BackboneUnsupported(
-                f"{backbone.name} has no weights to train. Choose a model, such as {argument('backbone', 'embedded')}."
+                f"{backbone.name} has no weights to train. Choose a model, such as "
+                f"{argument('backbone', 'embedded')}."
             )
         super().__init__()
         self.checkpointing = checkpointing
@@ -74,22 +90,35 @@ class Trainable(nn.Module):
         _use_modules_with_gradients(encoder)
         own._by_clip = hasattr(encoder, "feature_extractor")
         self._backbone = own
-        # The same dicts, so that names have no prefix and a module or parameter that is replaced is so in both.
-        self._modules, self._parameters, self._buffers = encoder._modules, encoder._parameters, encoder._buffers
+        # The same dicts, so that names have no prefix and a module or parameter that is replaced is
+        # so in both.
+        self._modules = encoder._modules
+        self._parameters = encoder._parameters
+        self._buffers = encoder._buffers
         published = encoder.config.to_dict()
         self._published = set(encoder.modules())
         self._on: dict[str, float] = {}
         if dropout:
-            self._on |= {name: float(value) for name, value in published.items() if _is_dropout(name, value)}
+            self._on |= {
+                name: float(value) for name, value in published.items() if _is_dropout(name, value)
+            }
         self._layerdrop = 0.0
         if layerdrop:
-            drops = {name: float(published[name]) for name in LAYERDROP if published.get(name) is not None}
+            drops = {
+                name: float(published[name])
+                for name in LAYERDROP
+                if published.get(name) is not None
+            }
             self._on |= drops
             self._layerdrop = max(drops.values(), default=0.0)
-        can_mask = hasattr(encoder, "_mask_hidden_states") and published.get("apply_spec_augment", True)
+        can_mask = hasattr(encoder, "_mask_hidden_states") and published.get(
+            "apply_spec_augment", True
+        )
         self._masking = masking and can_mask
         if self._masking:
-            self._on |= {name: float(published[name]) for name in MASKING if published.get(name) is not None}
+            self._on |= {
+                name: float(published[name]) for name in MASKING if published.get(name) is not None
+            }
         self._dropout = dropout
         self._changed = _switch_off(encoder, masked=self._masking)
         self.requires_grad_(False)
@@ -102,12 +131,16 @@ class Trainable(nn.Module):
 
     @property
     def front_end(self) -> nn.ModuleList:
-        """What comes before the frames: convolutions on the waveform or spectrogram; empty where there are none."""
+        """What comes before the frames: convolutions on the waveform or spectrogram; empty where
+        there are none.
+        """
         return nn.ModuleList(module for name, module in self.named_children() if name in FRONT_END)
 
     @property
     def regularization(self) -> dict[str, float]:
-        """What of the published config is on in training: names and values of its entries; empty if nothing is."""
+        """What of the published config is on in training: names and values of its entries; empty if
+        nothing is.
+        """
         return dict(self._on)
 
     @property
@@ -125,11 +158,15 @@ class Trainable(nn.Module):
         return self._backbone.n_frames(n_samples)
 
     def train(self, mode: bool = True) -> Trainable:
-        """Switch what was asked for on or off; modules put on later, such as the dropout of adapters, follow `mode`."""
+        """Switch what was asked for on or off; modules put on later, such as the dropout of
+        adapters, follow `mode`.
+        """
         self.training = mode
         for module in self._backbone._encoder.modules():
             published = module in self._published
-            module.training = mode and (self._dropout or not published) and not isinstance(module, NORMS)
+            module.training = (
+                mode and (self._dropout or not published) and not isinstance(module, NORMS)
+            )
         self._backbone._encoder.training = mode and (self._dropout or self._masking)
         return self
 
@@ -137,14 +174,16 @@ class Trainable(nn.Module):
         """Compute every layer of a batch of clips, with gradients.
 
         Args:
-            waveforms: mono clips at 16 kHz, (n_samples,) each, in [-1, 1], not normalised: that is done here, per clip.
-                If they are tensors, of the type of the weights, gradients go back to them.
+            waveforms: mono clips at 16 kHz, (n_samples,) each, in [-1, 1], not normalised: that is
+                done here, per clip. If they are tensors, of the type of the weights, gradients go
+                back to them.
 
         Returns:
             L + 1 tensors (B, T, D) and the valid frames of each clip.
 
         Raises:
-            ClipUnusable: as `Backbone.hidden_states`; or, where frames are masked, all clips are shorter than a mask.
+            ClipUnusable: as `Backbone.hidden_states`; or, where frames are masked, all clips are
+                shorter than a mask.
         """
         backbone = self._backbone
         backbone.device = next(self.parameters()).device
@@ -155,14 +194,16 @@ class Trainable(nn.Module):
                 self._check_length(waveforms)
                 stack.enter_context(_numpy_drawn_by_torch())
             if torch.is_grad_enabled():
-                stack.enter_context(_checkpointed(self.blocks) if self.checkpointing else recomputing(self.blocks))
+                stack.enter_context(
+                    _checkpointed(self.blocks) if self.checkpointing else recomputing(self.blocks)
+                )
             return backbone._hidden_states(waveforms)
 
     def frozen(self) -> Backbone:
         """Give a usual backbone with a copy of the weights as they are now.
 
-        Its fingerprint is that of the folder that its `save` writes. Weights that were drawn at random count as trained
-        if they changed.
+        Its fingerprint is that of the folder that its `save` writes. Weights that were drawn at
+        random count as trained if they changed.
 
         Raises:
             BackboneUnsupported: adapters are still on it, or a weight is no finite number.
@@ -172,8 +213,9 @@ class Trainable(nn.Module):
         others = set(encoder.state_dict()) ^ set(names)
         if others:
             raise BackboneUnsupported(
-                f"{self._backbone.name}: has other weights than the published model ({few(others)}), such as those of "
-                "an adapter. Merge it first (merge_and_unload of peft)."
+                f"{self._backbone.name}: has other weights than the published model "
+                f"({few(others)}), such as those of an adapter. Merge "
+                "it first (merge_and_unload of peft)."
             )
         backbone = copy.deepcopy(self._backbone)
         encoder = backbone._encoder
@@ -185,7 +227,10 @@ class Trainable(nn.Module):
         if backbone._weights_sha256 != sha256:
             backbone.name = f"{backbone.name.removeprefix('random weights: ')}, tuned"
             backbone._whole_name = f"{backbone._whole_name.removeprefix('random weights: ')}, tuned"
-            backbone.random, backbone._seed, backbone._revision, backbone._peculiar = False, None, None, {}
+            backbone.random = False
+            backbone._seed = None
+            backbone._revision = None
+            backbone._peculiar = {}
         if self._fast:
             use_fast_products(encoder, backbone.device)
         if backbone.attention == "fused":
@@ -200,13 +245,16 @@ class Trainable(nn.Module):
         needed = self._backbone._config.mask_time_length
         if 0 < longest < needed and self._on.get("mask_time_prob"):
             raise ClipUnusable(
-                f"the longest clip of the batch has {longest} frames, and the published config masks {needed} at a "
-                "time. Leave out clips that are so short, or train without masking."
+                f"the longest clip of the batch has {longest} frames, and the published config "
+                f"masks {needed} at a time. Leave out clips that are "
+                "so short, or train without masking."
             )
 
 
 def _use_modules_with_gradients(encoder: Any) -> None:
-    """Switch linear layers, and WavLM's attention, to modules that have gradients and go through every projection."""
+    """Switch linear layers, and WavLM's attention, to modules that have gradients and go through
+    every projection.
+    """
     for module in encoder.modules():
         if isinstance(module, OneDnnLinear):
             module.__class__ = LearningLinear  # type: ignore[assignment]
@@ -234,9 +282,11 @@ def _is_dropout(name: str, value: Any) -> bool:
 
 
 def _switch_off(encoder: Any, masked: bool) -> dict[str, Any]:
-    """Take layerdrop, and masking unless it is wanted, out of an encoder; give the entries of its config as they were.
+    """Take layerdrop, and masking unless it is wanted, out of an encoder; give the entries of its
+    config as they were.
 
-    Blocks are left out by `_left_out`, as a block that does not run would be missing from the layers.
+    Blocks are left out by `_left_out`, as a block that does not run would be missing from the
+    layers.
     """
     for module in encoder.modules():
         if hasattr(module, "layerdrop"):
@@ -260,7 +310,9 @@ def _restore(config: Any, entries: dict[str, Any]) -> None:
 
 @contextmanager
 def _left_out(blocks: nn.ModuleList, share: float) -> Iterator[None]:
-    """Give a block's input as its output, at random in so many passes of a hundred: layer k is then layer k - 1."""
+    """Give a block's input as its output, at random in so many passes of a hundred: layer k is then
+    layer k - 1.
+    """
 
     def drop(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
         if torch.rand([]) >= share:
@@ -290,7 +342,9 @@ def _checkpointed(blocks: nn.ModuleList) -> Iterator[None]:
 
 @contextmanager
 def _numpy_drawn_by_torch() -> Iterator[None]:
-    """Let masks, which transformers draws by NumPy's global generator, follow PyTorch's, so that one seed is enough."""
+    """Let masks, which transformers draws by NumPy's global generator, follow PyTorch's, so that
+    one seed is enough.
+    """
     state = np.random.get_state()
     np.random.seed(int(torch.randint(2**31, ())))
     try:

@@ -1,8 +1,9 @@
-"""Weights that a checkpoint holds and its model has no place for: transformers leaves them out without a word.
+"""Weights that a checkpoint holds and its model has no place for: transformers leaves them out
+without a word.
 
-An adapter that was not merged, the scales of integer weights, or an architecture other than config.json says: each
-gives other hidden states than the published model. Heads, decoders and quantisers stand beside the encoder and change
-none.
+An adapter that was not merged, the scales of integer weights, or an architecture other than
+config.json says: each gives other hidden states than the published model. Heads, decoders and
+quantisers stand beside the encoder and change none.
 """
 
 from __future__ import annotations
@@ -18,10 +19,31 @@ from .errors import CheckpointIncomplete
 from .families import Family
 from .stored import adapter_beside, packed_weights
 
-# Parts of a base model that come after the blocks or serve training only: they change no hidden state.
-WITHOUT_INFLUENCE = {"decoder", "adapter", "intermediate_ffn", "masked_spec_embed", "pooler", "lm_head", "quantizer"}
-WRAPPING = {"model", "module", "base_model", "_orig_mod"}  # modules around a model that its weights may be named after
-ADDED = ("lora_", "magnitude_vector", "ia3", "base_layer", "hada_", "lokr_", "oft_", "boft_", "vera_", "prompt_embed")
+# Parts of a base model that come after the blocks or serve training only: they change no hidden
+# state.
+WITHOUT_INFLUENCE = {
+    "decoder",
+    "adapter",
+    "intermediate_ffn",
+    "masked_spec_embed",
+    "pooler",
+    "lm_head",
+    "quantizer",
+}
+# modules around a model that its weights may be named after
+WRAPPING = {"model", "module", "base_model", "_orig_mod"}
+ADDED = (
+    "lora_",
+    "magnitude_vector",
+    "ia3",
+    "base_layer",
+    "hada_",
+    "lokr_",
+    "oft_",
+    "boft_",
+    "vera_",
+    "prompt_embed",
+)
 ADAPTERS = (*ADDED, "adapter")
 SCALES = ("SCB", "scale", "qweight", "qzeros", "zero_point", "absmax", "quant")
 MERGE = "merge it (merge_and_unload of peft) and save the model again."
@@ -33,7 +55,8 @@ def has_influence(weight: str) -> bool:
 
 
 def refuse_other_files(checkpoint: Checkpoint) -> None:
-    """Refuse an adapter that lies beside the weights, and a model whose config says that it is quantised.
+    """Refuse an adapter that lies beside the weights, and a model whose config says that it is
+    quantised.
 
     Raises:
         CheckpointIncomplete: names the file or the entry, and what to do.
@@ -42,23 +65,30 @@ def refuse_other_files(checkpoint: Checkpoint) -> None:
     name = checkpoint.name
     quantized = getattr(checkpoint.config, "quantization_config", None)
     if quantized:
-        method = quantized.get("quant_method", "?") if isinstance(quantized, Mapping) else type(quantized).__name__
+        method = (
+            quantized.get("quant_method", "?")
+            if isinstance(quantized, Mapping)
+            else type(quantized).__name__
+        )
         raise CheckpointIncomplete(
-            f"{name}: config.json has a quantization_config ({method}), so the weights are not those that were "
-            "trained; expected numbers of 16 bits or more. Give the model as it was before it was quantised, or "
-            "dequantise it (model.dequantize()) and save it again; take the entry out if the weights are whole."
+            f"{name}: config.json has a quantization_config ({method}), so the weights are not "
+            "those that were trained; expected numbers of 16 bits or more. Give the model as it "
+            "was before it was quantised, or dequantise it (model.dequantize()) and save it "
+            "again; take the entry out if the weights are whole."
         )
     beside = adapter_beside(folder)
     if beside:
         raise CheckpointIncomplete(
-            f"{name}: an adapter ({beside}) lies beside the weights in {folder}, and is not part of them. Merge it and "
-            "save the model again (merge_and_unload of peft), put it into a folder of its own, which is then merged "
-            "when it is loaded, or take it away for the model without it."
+            f"{name}: an adapter ({beside}) lies beside the weights in {folder}, and is not part "
+            "of them. Merge it and save the model again (merge_and_unload of peft), put it into "
+            "a folder of its own, which is then merged when it is loaded, "
+            "or take it away for the model without it."
         )
 
 
 def refuse_packed(checkpoint: Checkpoint, model: Any, encoder: nn.Module) -> None:
-    """Refuse weights of the encoder that are stored as integers or in 8 bits: they count steps of a scale.
+    """Refuse weights of the encoder that are stored as integers or in 8 bits: they count steps of a
+    scale.
 
     Raises:
         CheckpointIncomplete: names a few of them, and what to do.
@@ -76,13 +106,18 @@ def refuse_packed(checkpoint: Checkpoint, model: Any, encoder: nn.Module) -> Non
 def packed_message(checkpoint: Checkpoint, packed: Sequence[str]) -> str:
     """What to say of weights that are stored as integers or in 8 bits."""
     return (
-        f"{checkpoint.name}: {len(packed)} weights are stored as integers or in 8 bits ({few(packed)}); expected "
-        "numbers of 16 bits or more. Give the model as it was before it was quantised, or dequantise and save it again."
+        f"{checkpoint.name}: {len(packed)} weights are stored as integers or in 8 bits "
+        f"({few(packed)}); expected numbers of 16 bits or more. Give the model as it was before "
+        "it was quantised, or dequantise and save it again."
     )
 
 
 def check_all_used(
-    checkpoint: Checkpoint, family: Family, model: Any, encoder: nn.Module, unexpected: Iterable[str]
+    checkpoint: Checkpoint,
+    family: Family,
+    model: Any,
+    encoder: nn.Module,
+    unexpected: Iterable[str],
 ) -> int | None:
     """Refuse a checkpoint that holds weights of an encoder for which the model has no place.
 
@@ -110,17 +145,19 @@ def check_all_used(
         return max(numbers.values()) + 1 if numbers else None
     types = checkpoint.config.model_type
     advice = advice_on(checkpoint.config, others) or (
-        f"If they are of another architecture than {types}, mend model_type and the rest of config.json; if they are a "
-        "second model in the same file, save the one that is wanted alone."
+        f"If they are of another architecture than {types}, mend model_type and the rest of "
+        "config.json; if they are a second model in the same "
+        "file, save the one that is wanted alone."
     )
     raise CheckpointIncomplete(
-        f"{checkpoint.name}: {len(others)} weights of the encoder have no place in the model that config.json "
-        f"describes ({few(others)}), and would be left out. {advice}"
+        f"{checkpoint.name}: {len(others)} weights of the encoder have no place in the model "
+        f"that config.json describes ({few(others)}), and would be left out. {advice}"
     )
 
 
 def advice_on(config: Any, unexpected: Iterable[str], missing: Iterable[str] = ()) -> str:
-    """What to do about weights without a place, by what they are called; empty if the names say nothing.
+    """What to do about weights without a place, by what they are called; empty if the names say
+    nothing.
 
     Args:
         config: of the model.
@@ -129,24 +166,33 @@ def advice_on(config: Any, unexpected: Iterable[str], missing: Iterable[str] = (
     """
     found = sorted(unexpected)
     wanted = sorted(missing)
-    if hasattr(config, "adapter_attn_dim") and any(".adapter_layer.linear_" in key for key in found):
+    if hasattr(config, "adapter_attn_dim") and any(
+        ".adapter_layer.linear_" in key for key in found
+    ):
         return "They are adapters of MMS: config.json has to state their width as adapter_attn_dim."
     if any(mark in key for key in found for mark in ADAPTERS):
         return f"They are of an adapter: {MERGE}"
     if any(mark in key for key in found for mark in SCALES):
         return "They scale integer weights: dequantise the model and save it again."
     if found and not any("." in key for key in found) and len(found) < len(wanted):
-        return f"The file holds a training state ({few(found)}), not weights: load it, and save_pretrained the model."
+        return (
+            f"The file holds a training state ({few(found)}), not weights: load it, and "
+            "save_pretrained the model."
+        )
     for name in wanted[:1]:
         around = next((key.removesuffix(name) for key in found if key.endswith("." + name)), "")
         if around and _most({around + name for name in wanted}, found):
             return (
-                f"The weights are named below {around!r}, which a wrapper (DistributedDataParallel, torch.compile, a "
-                "model of one's own) puts there: save_pretrained the model that it wraps."
+                f"The weights are named below {around!r}, which a wrapper "
+                "(DistributedDataParallel, torch.compile, a model of one's own) puts there: "
+                "save_pretrained the model that it wraps."
             )
         below = next((name.removesuffix(key) for key in found if name.endswith("." + key)), "")
         if below and _most({name.removeprefix(below) for name in wanted}, found):
-            return f"The weights are of the encoder alone: save them with {below!r} before their names."
+            return (
+                "The weights are of the encoder alone: save them "
+                f"with {below!r} before their names."
+            )
     return ""
 
 
@@ -167,7 +213,8 @@ def few(names: Iterable[str], n: int = 4) -> str:
 
 
 def encoder_weights(model: Any, encoder: nn.Module) -> Callable[[str], bool]:
-    """Say of a weight's name whether it stands below a part of the encoder, whatever is wrapped around the model.
+    """Say of a weight's name whether it stands below a part of the encoder, whatever is wrapped
+    around the model.
 
     Args:
         model: as it was loaded.
@@ -177,23 +224,34 @@ def encoder_weights(model: Any, encoder: nn.Module) -> Callable[[str], bool]:
     parts_of = {name for name, _ in encoder.named_children()} - WITHOUT_INFLUENCE
     inside = {"encoder"} if is_part else parts_of
     prefix = "encoder." if is_part else ""
-    places = {prefix + name for name, _ in encoder.named_modules() if name.split(".")[0] in parts_of}
+    places = {
+        prefix + name for name, _ in encoder.named_modules() if name.split(".")[0] in parts_of
+    }
     stored = set(model.state_dict())
-    computed = {name for name, _ in model.named_buffers() if name not in stored}  # stored by earlier versions
+    # stored by earlier versions
+    computed = {name for name, _ in model.named_buffers() if name not in stored}
 
     def contains(key: str) -> bool:
         parts = key.split(".")
         if parts[-1] == "position_ids" or _ending_in(key, computed):
             return False
-        while len(parts) > 1 and parts[0] not in inside and parts[0] in {*WRAPPING, model.base_model_prefix}:
+        while (
+            len(parts) > 1
+            and parts[0] not in inside
+            and parts[0] in {*WRAPPING, model.base_model_prefix}
+        ):
             parts = parts[1:]
         if len(parts) == 2 and parts[0] in inside and not is_part:
-            # A head of the name of a part, as the feature_extractor of x-vector models: parts hold modules.
+            # A head of the name of a part, as the feature_extractor of x-vector models: parts hold
+            # modules.
             return bool(list(encoder.get_submodule(parts[0]).parameters(recurse=False)))
         if parts[0] in inside:
             return True
-        # Below a module that the model does not have, such as a teacher: known by two or more names in a row.
-        rows = (".".join(parts[i:j]) for i in range(1, len(parts)) for j in range(i + 2, len(parts)))
+        # Below a module that the model does not have, such as a teacher: known by two or more names
+        # in a row.
+        rows = (
+            ".".join(parts[i:j]) for i in range(1, len(parts)) for j in range(i + 2, len(parts))
+        )
         return any(row in places for row in rows)
 
     return contains

@@ -1,4 +1,6 @@
-"""The weights of an encoder: loaded whole or refused, drawn at random as a control, and identified by their content."""
+"""The weights of an encoder: loaded whole or refused, drawn at random as a control, and identified
+by their content.
+"""
 
 from __future__ import annotations
 
@@ -15,26 +17,36 @@ from .errors import BackboneUnsupported, CheckpointIncomplete
 from .families import Family
 from .library import first_line, import_transformers, quiet
 from .stored import packed_weights
-from .unused import advice_on, check_all_used, few, has_influence, packed_message, refuse_other_files, refuse_packed
+from .unused import (
+    advice_on,
+    check_all_used,
+    few,
+    has_influence,
+    packed_message,
+    refuse_other_files,
+    refuse_packed,
+)
 
 
 def load_encoder(checkpoint: Checkpoint, family: Family) -> tuple[nn.Module, dict[str, str | int]]:
     """Load a checkpoint's encoder in float32, with every weight of an encoder that it holds.
 
     Returns:
-        The encoder; and what is peculiar about it, for the fingerprint: `stored_blocks` if the config counts fewer;
-        `base_sha256` and `adapter_sha256` if an adapter was merged.
+        The encoder; and what is peculiar about it, for the fingerprint: `stored_blocks` if the
+        config counts fewer; `base_sha256` and `adapter_sha256` if an adapter was merged.
 
     Raises:
-        CheckpointIncomplete: there are no weights, or some of the encoder's are missing or of another shape, which
-            transformers would fill with random numbers; or there are some that it would leave out, see `unused`.
+        CheckpointIncomplete: there are no weights, or some of the encoder's are missing or of
+            another shape, which transformers would fill with random numbers; or there are some that
+            it would leave out, see `unused`.
         BackboneUnsupported: transformers cannot build the model.
     """
     name = checkpoint.name
     if not checkpoint.has_weights:
         raise CheckpointIncomplete(
             f"{name}: no model.safetensors and no pytorch_model.bin in {checkpoint.folder}. "
-            f"Fetch the weights, or type `random:{checkpoint.folder}` for the same architecture with random weights."
+            f"Fetch the weights, or type `random:{checkpoint.folder}` for "
+            "the same architecture with random weights."
         )
     refuse_other_files(checkpoint)
     with torch.random.fork_rng(devices=[]), quiet():
@@ -66,36 +78,45 @@ def load_encoder(checkpoint: Checkpoint, family: Family) -> tuple[nn.Module, dic
         found = [f"{len(missing)} missing ({few(missing)})"] if missing else []
         found += [f"{len(mismatched)} of another shape ({few(mismatched)})"] if mismatched else []
         found += [first_line(Exception(message)) for message in report.get("error_msgs") or []]
-        found += [f"{len(others)} are there that it does not have ({few(others)})"] if others else []
+        found += (
+            [f"{len(others)} are there that it does not have ({few(others)})"] if others else []
+        )
         advice = advice_on(checkpoint.config, others, missing) or (
-            "Fetch the checkpoint again, convert it to the form of transformers, or mend model_type and the rest of "
-            "config.json, if they are of another architecture."
+            "Fetch the checkpoint again, convert it to the form of transformers, or mend "
+            "model_type and the rest of config.json, if they are of another architecture."
         )
         raise CheckpointIncomplete(
-            f"{name}: the checkpoint does not fill the encoder: {'; '.join(found)}; expected every encoder weight, "
-            f"where random numbers would have been. {advice} If random weights are what you want, type "
-            f"`random:{checkpoint.folder}`."
+            f"{name}: the checkpoint does not fill the encoder: {'; '.join(found)}; expected "
+            f"every encoder weight, where random numbers would have been. {advice} If random "
+            f"weights are what you want, type `random:{checkpoint.folder}`."
         )
     stored = check_all_used(checkpoint, family, model, encoder, others)
     peculiar: dict[str, str | int] = {"stored_blocks": stored} if stored else {}
     if checkpoint.adapter:
-        peculiar |= {"base_sha256": weights_sha256(encoder), "adapter_sha256": adapter_sha256(checkpoint.adapter)}
+        peculiar |= {
+            "base_sha256": weights_sha256(encoder),
+            "adapter_sha256": adapter_sha256(checkpoint.adapter),
+        }
         encoder = merged(checkpoint, model, encoder)
     return encoder, peculiar
 
 
 def random_encoder(checkpoint: Checkpoint, family: Family, seed: int) -> nn.Module:
-    """Build a checkpoint's architecture with weights drawn from `seed`, leaving the caller's random state alone."""
+    """Build a checkpoint's architecture with weights drawn from `seed`, leaving the caller's random
+    state alone.
+    """
     with torch.random.fork_rng(devices=[]), quiet():
         torch.default_generator.manual_seed(seed)
         try:
             model = import_transformers().AutoModel.from_config(
-                _without_decoder(checkpoint.config, family), dtype=torch.float32, trust_remote_code=False
+                _without_decoder(checkpoint.config, family),
+                dtype=torch.float32,
+                trust_remote_code=False,
             )
         except Exception as error:
             raise BackboneUnsupported(
-                f"{checkpoint.name}: transformers cannot build a model from this config ({first_line(error)}). "
-                "Check config.json, or choose another model."
+                f"{checkpoint.name}: transformers cannot build a model from this config "
+                f"({first_line(error)}). Check config.json, or choose another model."
             ) from error
     return encoder_of(model, family)
 
@@ -107,8 +128,8 @@ def encoder_of(model: Any, family: Family) -> nn.Module:
         encoder = model.get_encoder()
     if not hasattr(encoder, "config"):
         raise BackboneUnsupported(
-            f"{family.title}: its encoder, {type(encoder).__name__}, has no config of its own, and cannot be read "
-            "alone. Choose another model."
+            f"{family.title}: its encoder, {type(encoder).__name__}, has no config of its own, "
+            "and cannot be read alone. Choose another model."
         )
     return encoder
 
@@ -116,8 +137,8 @@ def encoder_of(model: Any, family: Family) -> nn.Module:
 def weights_sha256(encoder: nn.Module) -> str:
     """Hash the encoder's weights: names, dtypes, shapes and bytes, in the order of the names.
 
-    The weights are hashed as loaded, in float32: the file format and the dtype on disk do not matter while the values
-    agree.
+    The weights are hashed as loaded, in float32: the file format and the dtype on disk do not
+    matter while the values agree.
     """
     digest = hashlib.sha256()
     for name, weight in sorted(encoder.state_dict().items()):

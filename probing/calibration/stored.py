@@ -37,7 +37,9 @@ def stored_calibration(run: Run, name: str) -> Calibration | None:
         return None
     systems, calibration = read_calibration(path)
     if systems != [name]:
-        raise ProbeError(f"{path}: is of {', '.join(systems)}, not of {name}. Make it again: probe calibrate RUN")
+        raise ProbeError(
+            f"{path}: is of {', '.join(systems)}, not of {name}. Make it again: probe calibrate RUN"
+        )
     return calibration
 
 
@@ -55,6 +57,7 @@ def read_calibration(path: Path) -> tuple[list[str], Calibration]:
             raise ValueError(f"{len(systems)} systems and {len(calibration.scales)} scales")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ProbeError(
-            f"{path}: no calibration that can be read ({error}). Remove it, or make it again: probe calibrate RUN"
+            f"{path}: no calibration that can be read ({error}). Remove "
+            "it, or make it again: probe calibrate RUN"
         ) from None
     return systems, calibration

@@ -1,12 +1,14 @@
 """Corpora: utterances, what is known of them and where their audio is, without opening the audio.
 
 load_corpus("demo")                           embedded, needs nothing
-load_corpus("my/manifest.csv")                path and optionally label,utterance_id,speaker,attack,split,...
-load_corpus("asvspoof2019-la:/data/asvspoof2019")
-load_corpus("folder:/data/mine")              [SPLIT/]{real,fake}/[ATTACK/]..., or any audio; or "/data/mine"
-load_corpus("hf:/data/saved,label=emotion")   a data set of Hugging Face, on disk or by name
+load_corpus("my/manifest.csv")                path and optionally
+label,utterance_id,speaker,attack,split,... load_corpus("asvspoof2019-la:/data/asvspoof2019")
+load_corpus("folder:/data/mine")              [SPLIT/]{real,fake}/[ATTACK/]..., or any audio; or
+"/data/mine" load_corpus("hf:/data/saved,label=emotion")   a data set of Hugging Face, on disk or by
+name
 
-`KNOWN` has the names. Every column a corpus has beside the common ones (codec, vocoder, language, ...) is kept as text.
+`KNOWN` has the names. Every column a corpus has beside the common ones (codec, vocoder, language,
+...) is kept as text.
 """
 
 from collections.abc import Sequence
@@ -46,8 +48,8 @@ def read_corpus(spec: str, *, audio_root: Path | None = None) -> Corpus:
     raise OptionError(
         "corpus",
         spec,
-        f"unknown. Expected demo, {known}, or a manifest ({', '.join(SUFFIXES)}); one of your own is known once its "
-        "module is imported",
+        f"unknown. Expected demo, {known}, or a manifest ({', '.join(SUFFIXES)}); one of your "
+        "own is known once its module is imported",
     )
 
 
@@ -55,18 +57,22 @@ def _read_known(known: Known, root: Path) -> Corpus:
     with own_code(f"corpus {known.name}", KNOWN.is_own(known)):
         corpus = known.read(root)
     if not isinstance(corpus, Corpus):
-        raise RegistryError(f"corpus {known.name}: its reader gives a {type(corpus).__name__}; expected a Corpus")
+        raise RegistryError(
+            f"corpus {known.name}: its reader gives a {type(corpus).__name__}; expected a Corpus"
+        )
     return corpus
 
 
-def load_corpus(spec: str, *, audio_root: Path | None = None, splits: Sequence[str] | None = None) -> Corpus:
+def load_corpus(
+    spec: str, *, audio_root: Path | None = None, splits: Sequence[str] | None = None
+) -> Corpus:
     """Read a corpus and check it: ids, paths, labels, and that every file exists.
 
     Args:
-        spec: `demo`, the path of a manifest (.csv, .tsv, .jsonl, .parquet; .gz), `NAME:ROOT` of a known corpus, a
-            folder, or `hf:NAME` of a data set of Hugging Face.
-        audio_root: folder that the paths of a manifest start from, default the manifest's own; of a data set of
-            Hugging Face, the one that audio is written to.
+        spec: `demo`, the path of a manifest (.csv, .tsv, .jsonl, .parquet; .gz), `NAME:ROOT` of a
+            known corpus, a folder, or `hf:NAME` of a data set of Hugging Face.
+        audio_root: folder that the paths of a manifest start from, default the manifest's own; of a
+            data set of Hugging Face, the one that audio is written to.
         splits: keep only these splits.
 
     Raises:

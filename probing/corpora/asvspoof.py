@@ -1,7 +1,7 @@
 """The ASVspoof corpora: 2019 LA, 2021 LA, 2021 DF and 5.
 
-Sources: Wang et al., Computer Speech & Language 64, 2020; Liu et al., IEEE/ACM TASLP 31, 2023; Wang et al.,
-arXiv 2502.08857.
+Sources: Wang et al., Computer Speech & Language 64, 2020; Liu et al., IEEE/ACM TASLP 31, 2023; Wang
+et al., arXiv 2502.08857.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LA_CODECS = ("none", "alaw", "pstn", "g722", "ulaw", "gsm", "opus")
-LA_CONDITIONS = {codec: f"C{i + 1}" for i, codec in enumerate(LA_CODECS)}  # as the official tables of 2021 LA call them
+# as the official tables of 2021 LA call them
+LA_CONDITIONS = {codec: f"C{i + 1}" for i, codec in enumerate(LA_CODECS)}
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ class Edition:
     name: as in `NAME:ROOT`.
     inside: folder that the archive unpacks to, which ROOT may be or hold.
     what: what the user has to have there, for messages.
-    forms: the columns of its protocols, in each form they were released in; those named - say nothing.
-    suffix: of the audio files.
+    forms: the columns of its protocols, in each form they were released in; those named - say
+    nothing. suffix: of the audio files.
     """
 
     name: str
@@ -86,7 +87,10 @@ class Edition:
         utterances = pd.concat(tables, ignore_index=True).fillna("-")
         twice = utterances["utterance_id"].duplicated()
         if twice.any():
-            raise ProbeError(f"{root}: utterance {utterances.loc[twice, 'utterance_id'].iloc[0]} is in two splits")
+            raise ProbeError(
+                f"{root}: utterance "
+                f"{utterances.loc[twice, 'utterance_id'].iloc[0]} is in two splits"
+            )
         return Corpus(self.name, f"{self.name}:{root}", root, utterances)
 
 
@@ -105,7 +109,8 @@ EDITIONS = (
     Edition(
         "asvspoof2019-la",
         "LA",
-        "the protocols of ASVspoof 2019 LA (unpack LA.zip there; ROOT is the folder LA or the one above it)",
+        "the protocols of ASVspoof 2019 LA (unpack LA.zip there; "
+        "ROOT is the folder LA or the one above it)",
         ("speaker utterance_id - attack label",),
         tuple(
             Protocol(
@@ -127,7 +132,10 @@ EDITIONS = (
         "asvspoof2021-df",
         "",
         "the full keys of ASVspoof 2021 DF (unpack DF-keys-full.tar.gz there)",
-        ("speaker utterance_id codec source attack label trim split vocoder task team gender_pair language",),
+        (
+            "speaker utterance_id codec source attack label trim "
+            "split vocoder task team gender_pair language",
+        ),
         (Protocol(None, ("keys/DF/CM/trial_metadata.txt",), "ASVspoof2021_DF_eval/flac"),),
     ),
     Edition(
@@ -172,17 +180,17 @@ CORPORA = (
         "asvspoof2021-df",
         "ASVspoof 2021 deepfake; eval, progress, hidden",
         _READ["asvspoof2021-df"],
-        "ASVspoof2021_DF_eval_part00 to part03 (.tar.gz) from https://zenodo.org/records/4835108 and "
-        f"{_KEYS}/DF-keys-full.tar.gz; unpack all in ROOT, or each in a folder of its own below it",
+        "ASVspoof2021_DF_eval_part00 to part03 (.tar.gz) from https://zenodo.org/records/4835108 "
+        f"and {_KEYS}/DF-keys-full.tar.gz; unpack all in ROOT, "
+        "or each in a folder of its own below it",
         classes(eval=(14869, 519059)) | {("", "", ""): 611829},
     ),
     Known(
         "asvspoof5",
         "ASVspoof 5, track 1; train, dev, eval",
         _READ["asvspoof5"],
-        "ASVspoof5_protocols.tar.gz, flac_T_aa to _ae, flac_D_aa to _ac, flac_E_aa to _aj (.tar) from "
-        "https://zenodo.org/records/14498691; "
-        "unpack all in ROOT",
+        "ASVspoof5_protocols.tar.gz, flac_T_aa to _ae, flac_D_aa to _ac, flac_E_aa to _aj (.tar) "
+        "from https://zenodo.org/records/14498691; unpack all in ROOT",
         classes(train=(18797, 163560), dev=(31334, 109616), eval=(138688, 542086)),
     ),
 )

@@ -26,8 +26,8 @@ AT_ONCE = 1024  # files given to the threads at a time
 class Check:
     """What a corpus has and lacks.
 
-    counts: a row for each split and label, `split`, `label`, `utterances`, `published` (-1 where that is not known) and
-        `missing` (audio files that are not there).
+    counts: a row for each split and label, `split`, `label`, `utterances`, `published` (-1 where
+        that is not known) and `missing` (audio files that are not there).
     faults: what is missing or different, a sentence each; none if all is there.
     download: what to get where; "" for a manifest.
     there: the corpus without the utterances whose audio is missing; None where its protocol is.
@@ -65,7 +65,9 @@ def check_corpus(spec: str, *, audio_root: Path | None = None) -> Check:
     return Check(_counts(table, lost, published), faults, download, there)
 
 
-def unusable(corpus: Corpus, workers: int = 2, advance: Callable[[int], None] = lambda n: None) -> list[str]:
+def unusable(
+    corpus: Corpus, workers: int = 2, advance: Callable[[int], None] = lambda n: None
+) -> list[str]:
     """Decode the first 30 s of every file, and name those that cannot be used, with the reason.
 
     Args:
@@ -96,8 +98,14 @@ def _counts(table: pd.DataFrame, lost: pd.DataFrame, published: Counts) -> pd.Da
 
     here = table.groupby(["split", "label"]).size().to_dict()
     gone = lost.groupby(["split", "label"]).size().to_dict()
-    both = {(split, label): n for (split, label, attack), n in published.items() if split and label and not attack}
-    rows = [(*key, here.get(key, 0), both.get(key, -1), gone.get(key, 0)) for key in {**both, **here}]
+    both = {
+        (split, label): n
+        for (split, label, attack), n in published.items()
+        if split and label and not attack
+    }
+    rows = [
+        (*key, here.get(key, 0), both.get(key, -1), gone.get(key, 0)) for key in {**both, **here}
+    ]
     return pd.DataFrame(rows, columns=["split", "label", "utterances", "published", "missing"])
 
 
@@ -109,10 +117,15 @@ def _differences(table: pd.DataFrame, published: Counts) -> Iterator[str]:
         for column, value in zip(("split", "label", "attack"), key, strict=True):
             chosen &= (table[column] == value) if value else True
         if chosen.sum() != n:
-            yield f"{' '.join(filter(None, key)) or 'in all'}: {chosen.sum():,} utterances, published are {n:,}"
+            yield (
+                f"{' '.join(filter(None, key)) or 'in all'}: "
+                f"{chosen.sum():,} utterances, published are {n:,}"
+            )
     for split in sorted({split for split, _, attack in published if attack}):
         attacks = set(table.loc[(table["split"] == split) & (table["label"] == SPOOF), "attack"])
-        for attack in sorted(attacks - {attack for where, _, attack in published if where == split}):
+        for attack in sorted(
+            attacks - {attack for where, _, attack in published if where == split}
+        ):
             yield f"{split} spoof {attack}: no such attack was published"
 
 
@@ -121,6 +134,6 @@ def _absences(corpus: Corpus, lost: pd.DataFrame) -> Iterator[str]:
         of = int((corpus.utterances["split"] == split).sum())
         first = rows.iloc[0]
         yield (
-            f"{split}: {len(rows):,} of {of:,} audio files are missing, as {corpus.root / first['path']} "
-            f"({first['utterance_id']})"
+            f"{split}: {len(rows):,} of {of:,} audio files are missing, as "
+            f"{corpus.root / first['path']} ({first['utterance_id']})"
         )

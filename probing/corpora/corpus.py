@@ -29,10 +29,11 @@ class Corpus:
     name: short name for tables and figures.
     spec: what to give `load_corpus` to read it again, independent of the working directory.
     root: folder that `path` starts from.
-    utterances: one row each: `utterance_id`, `path` (relative to root, with /), `split`, `label` (`bonafide` or
-        `spoof`, or any other words, or empty), `speaker`, `attack` (`-` for bona fide), then whatever columns the
-        corpus has beside these.
-    notes: what a person should know of what was read, such as files that were passed over; a sentence each.
+    utterances: one row each: `utterance_id`, `path` (relative to root, with /), `split`, `label`
+        (`bonafide` or `spoof`, or any other words, or empty), `speaker`, `attack` (`-` for bona
+        fide), then whatever columns the corpus has beside these.
+    notes: what a person should know of what was read, such as files that were passed over; a
+    sentence each.
 
     >>> from probing.corpora import read_corpus
     >>> sorted(read_corpus("demo").utterances["label"].unique())
@@ -54,7 +55,9 @@ class Corpus:
         splits = [split_called(split, found) for split in splits]
         for split in splits:
             if split not in found:
-                raise OptionError("split", split, f"{self.name} has no such split, only {', '.join(found)}")
+                raise OptionError(
+                    "split", split, f"{self.name} has no such split, only {', '.join(found)}"
+                )
         rows = self.utterances["split"].isin(splits)
         return replace(self, utterances=self.utterances[rows].reset_index(drop=True))
 
@@ -78,19 +81,22 @@ class Corpus:
         missing = self.missing()
         if len(missing):
             rows = missing.head().itertuples()
-            shown = "\n".join(f"  row {row.Index + 1} ({row.utterance_id}): {row.path}" for row in rows)
+            shown = "\n".join(
+                f"  row {row.Index + 1} ({row.utterance_id}): {row.path}" for row in rows
+            )
             raise ProbeError(
-                f"{self.name}: {len(missing)} of {len(self)} audio files are not below {self.root}:\n{shown}\n"
-                "Expected every file the corpus lists. Check the root, or take the splits you have with "
-                f"{argument('split')}."
+                f"{self.name}: {len(missing)} of {len(self)} audio files are not below "
+                f"{self.root}:\n{shown}\nExpected every file the corpus lists. Check the root, "
+                f"or take the splits you have with {argument('split')}."
             )
 
 
 def normalise(table: pd.DataFrame, where: str, *, spoofing: bool = False) -> pd.DataFrame:
     """Bring the columns every corpus has into their form, and check them row by row.
 
-    A label is a word for bona fide or spoof in every row, or in none: then labels stay the text they are, empty where
-    the table has none. Some rows with such a word and some without are a mistake in most tables.
+    A label is a word for bona fide or spoof in every row, or in none: then labels stay the text
+    they are, empty where the table has none. Some rows with such a word and some without are a
+    mistake in most tables.
 
     Args:
         table: `path` at least, all text; row i is reported as row i + 1.
@@ -98,15 +104,18 @@ def normalise(table: pd.DataFrame, where: str, *, spoofing: bool = False) -> pd.
         spoofing: whether the labels are known to be of spoofing, so that no other word passes.
 
     Raises:
-        ProbeError: unknown label among those of spoofing, empty or duplicate id, path outside the root, a column of
-            RESERVED.
+        ProbeError: unknown label among those of spoofing, empty or duplicate id, path outside the
+            root, a column of RESERVED.
     """
     import pandas as pd
 
     def refuse(rows: pd.Series[bool], what: str, column: str) -> None:
         if rows.any():
             i = int(rows.to_numpy().argmax())
-            raise ProbeError(f"{where}, row {i + 1}: {what} {table[column].iloc[i]!r} ({int(rows.sum())} such rows)")
+            raise ProbeError(
+                f"{where}, row {i + 1}: {what} "
+                f"{table[column].iloc[i]!r} ({int(rows.sum())} such rows)"
+            )
 
     table = table.reset_index(drop=True)
     if table.empty:
@@ -114,18 +123,22 @@ def normalise(table: pd.DataFrame, where: str, *, spoofing: bool = False) -> pd.
     for column in table.columns:
         if column in RESERVED:
             raise ProbeError(
-                f"{where}: column {column!r} is used by the cache itself, or by the tables made from it; give it "
-                f"another name, as own_{column}"
+                f"{where}: column {column!r} is used by the cache itself, or by the tables made "
+                f"from it; give it another name, as own_{column}"
             )
     label = table["label"].str.strip() if "label" in table else pd.Series("", table.index, str)
     trial = label.str.lower().map(LABELS)
     if spoofing or trial.notna().any():
         words = ", ".join(LABELS)
         refuse(
-            trial.isna(), f"unknown label (expected one of {words}; for other labels call the column class)", "label"
+            trial.isna(),
+            f"unknown label (expected one of {words}; for other labels call the column class)",
+            "label",
         )
         label = trial
-    paths = pd.Series([os.path.normpath(path).replace(os.sep, "/") for path in table["path"]], table.index, str)
+    paths = pd.Series(
+        [os.path.normpath(path).replace(os.sep, "/") for path in table["path"]], table.index, str
+    )
     outside = [path in (".", "..") or path.startswith(("/", "../")) for path in paths]
     refuse(pd.Series(outside, table.index), "path outside the corpus's root folder", "path")
     refuse(table["path"].str.contains("\0", regex=False), "null character in path", "path")

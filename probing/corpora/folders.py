@@ -1,4 +1,6 @@
-"""Corpora whose folders say what is in them: `[SPLIT/]{real,fake}/[ATTACK/]...`, as FoR has it, or just audio."""
+"""Corpora whose folders say what is in them: `[SPLIT/]{real,fake}/[ATTACK/]...`, as FoR has it, or
+just audio.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +24,14 @@ if TYPE_CHECKING:
 
 
 def read_folder(root: Path, name: str | None = None) -> Corpus:
-    """Read a folder tree: the audio files below folders called real, fake, bonafide, spoof, ..., or all if none is.
+    """Read a folder tree: the audio files below folders called real, fake, bonafide, spoof, ..., or
+    all if none is.
 
-    The folders above these name the split (`training`, `validation` and `testing` are train, dev and eval), the folder
-    below a fake one the attack. Without such folders there are no labels: the first folder called train, dev, eval or
-    as others call these is the split, and the column `folder` has the name of the next one below, which may be a
-    speaker or a class; or else of the first above. Hidden files and folders are passed over; other files too, and
-    `notes` counts them.
+    The folders above these name the split (`training`, `validation` and `testing` are train, dev
+    and eval), the folder below a fake one the attack. Without such folders there are no labels: the
+    first folder called train, dev, eval or as others call these is the split, and the column
+    `folder` has the name of the next one below, which may be a speaker or a class; or else of the
+    first above. Hidden files and folders are passed over; other files too, and `notes` counts them.
 
     Args:
         root: folder that holds `real/` and `fake/`, or splits that do, or audio.
@@ -44,19 +47,26 @@ def read_folder(root: Path, name: str | None = None) -> Corpus:
     audio = [path for path in found if is_audio(path)]
     for path in audio:
         if not path.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in path):
-            raise ProbeError(f"{root}: the name {os.fsencode(path)!r} is not UTF-8. Rename it, then run this again.")
+            raise ProbeError(
+                f"{root}: the name {os.fsencode(path)!r} is not "
+                "UTF-8. Rename it, then run this again."
+            )
     notes = [passed_over(found)] if passed_over(found) else []
     table = _labelled(audio)
     if len(table) and len(table) < len(audio):
-        notes.append(f"{len(audio) - len(table)} audio files are not below real/ or fake/ and were passed over")
+        notes.append(
+            f"{len(audio) - len(table)} audio files are not below "
+            "real/ or fake/ and were passed over"
+        )
     if table.empty and audio and name is None:
         table = _unlabelled(audio)
     if table.empty:
         why = f" ({'; '.join(notes)})" if notes else ""
         raise ProbeError(
-            f"{root}: no audio below real/ or fake/{why}. Expected files ending in {', '.join(SUFFIXES)}: for labels "
-            "in [SPLIT/]{real,fake}/..., without in [SPLIT/]...; for other layouts write a manifest with the columns "
-            "path,label"
+            f"{root}: no audio below real/ or fake/{why}. Expected files ending in "
+            f"{', '.join(SUFFIXES)}: for labels in "
+            "[SPLIT/]{real,fake}/..., without in [SPLIT/]...; for other layouts write a manifest "
+            "with the columns path,label"
         )
     ids = ids_of(table["path"])
     same = ids.duplicated(keep=False)
@@ -64,7 +74,9 @@ def read_folder(root: Path, name: str | None = None) -> Corpus:
     table["split"], on_splits = common_splits(table["split"])
     spec = f"{name or 'folder'}:{root}"
     table = normalise(table, str(root))
-    return Corpus(name or root.name, spec, root, table, (*notes, *on_splits, *notes_on_labels(table)))
+    return Corpus(
+        name or root.name, spec, root, table, (*notes, *on_splits, *notes_on_labels(table))
+    )
 
 
 def _labelled(audio: list[str]) -> pd.DataFrame:
@@ -98,7 +110,8 @@ def _unlabelled(audio: list[str]) -> pd.DataFrame:
 
 
 def read_for(root: Path, name: str = "for") -> Corpus:
-    """Read Fake-or-Real (Reimao and Tzerpos, SpeD 2019): `{training,validation,testing}/{real,fake}/`.
+    """Read Fake-or-Real (Reimao and Tzerpos, SpeD 2019):
+    `{training,validation,testing}/{real,fake}/`.
 
     Raises:
         ProbeError: one of its folders is missing.
@@ -107,8 +120,9 @@ def read_for(root: Path, name: str = "for") -> Corpus:
         for label in ("real", "fake"):
             if not (root / split / label).is_dir():
                 raise ProtocolMissing(
-                    f"{root / split / label}: no such folder. Expected {{training,validation,testing}}/{{real,fake}}/ "
-                    f"below {name}:ROOT; ROOT is one of the versions of FoR, as for-norm"
+                    f"{root / split / label}: no such folder. Expected "
+                    f"{{training,validation,testing}}/{{real,fake}}/ below {name}:ROOT; ROOT is "
+                    "one of the versions of FoR, as for-norm"
                 )
     return read_folder(root, name)
 
@@ -122,10 +136,15 @@ def is_audio(name: str) -> bool:
 
 def passed_over(names: list[str]) -> str:
     """How many of the files have other suffixes, in words; empty if none has."""
-    counts = Counter(os.path.splitext(name)[1].lower() or "no suffix" for name in names if not is_audio(name))
+    counts = Counter(
+        os.path.splitext(name)[1].lower() or "no suffix" for name in names if not is_audio(name)
+    )
     if not counts:
         return ""
-    shown = ", ".join(f"{n} {suffix}" for suffix, n in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:8])
+    shown = ", ".join(
+        f"{n} {suffix}"
+        for suffix, n in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:8]
+    )
     others = f" and {len(counts) - 8} more kinds" if len(counts) > 8 else ""
     n = counts.total()
     what = "file of another kind was" if n == 1 else "files of other kinds were"
@@ -133,7 +152,9 @@ def passed_over(names: list[str]) -> str:
 
 
 def files_below(root: Path) -> Iterator[str]:
-    """Files below a folder, relative to it, but hidden ones; links are followed, but no folder is entered twice."""
+    """Files below a folder, relative to it, but hidden ones; links are followed, but no folder is
+    entered twice.
+    """
     seen = set()
     for folder, folders, files in os.walk(root, followlinks=True):
         status = os.stat(folder)
@@ -152,14 +173,16 @@ CORPORA = (
         "for-norm",
         "Fake-or-Real, the normalised version; train, dev, eval",
         partial(read_for, name="for-norm"),
-        "for-norm.tar.gz from https://bil.eecs.yorku.ca/datasets; unpack it, ROOT is the folder for-norm",
+        "for-norm.tar.gz from https://bil.eecs.yorku.ca/datasets; "
+        "unpack it, ROOT is the folder for-norm",
         classes(train=(26941, 26927), dev=(5400, 5398), eval=(2264, 2370)),
     ),
     Known(
         "for",
         "Fake-or-Real, any other version; train, dev, eval",
         read_for,
-        "a version of FoR from https://bil.eecs.yorku.ca/datasets; unpack it, ROOT is the folder that holds training",
+        "a version of FoR from https://bil.eecs.yorku.ca/datasets; "
+        "unpack it, ROOT is the folder that holds training",
     ),
     Known(
         "folder",

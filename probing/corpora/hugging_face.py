@@ -1,7 +1,9 @@
-"""Data sets of Hugging Face, on disk or by name: their audio as files, their other columns as those of a corpus.
+"""Data sets of Hugging Face, on disk or by name: their audio as files, their other columns as those
+of a corpus.
 
-`hf:NAME` and `hf:FOLDER`, with `,config=...`, `,audio=COLUMN`, `,label=COLUMN` and `,revision=...` behind it. A data
-set holds files as bytes inside its tables; they are written out once, as they are, since all that follows reads files.
+`hf:NAME` and `hf:FOLDER`, with `,config=...`, `,audio=COLUMN`, `,label=COLUMN` and `,revision=...`
+behind it. A data set holds files as bytes inside its tables; they are written out once, as they
+are, since all that follows reads files.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ SETTINGS = ("config", "audio", "label", "revision")
 SAVED = ("dataset_dict.json", "state.json")  # in a folder made by save_to_disk
 ROWS = 64  # whose audio is in memory at a time
 LONGEST_NAME = 150
-OURS = ("path", "split")  # columns of a corpus that say where the audio is written, and the split of the data set
+# columns of a corpus that say where the audio is written, and the split of the data set
+OURS = ("path", "split")
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,9 @@ class DataSet:
         given = dict(setting.split("=", 1) for setting in settings)
         if not name or len(given) < len(settings) or not all(given.values()):
             raise OptionError(
-                "corpus", spec, f"expected hf:NAME, then any of {', '.join(SETTINGS)} once, as ,label=age"
+                "corpus",
+                spec,
+                f"expected hf:NAME, then any of {', '.join(SETTINGS)} once, as ,label=age",
             )
         path = Path(name).expanduser()
         return cls(str(path.resolve()) if path.exists() else name, **given)
@@ -69,7 +74,9 @@ class DataSet:
     def spec(self) -> str:
         """What `parse` reads."""
         settings = ((key, getattr(self, key)) for key in SETTINGS)
-        return PREFIX + ",".join([self.name, *(f"{key}={value}" for key, value in settings if value)])
+        return PREFIX + ",".join(
+            [self.name, *(f"{key}={value}" for key, value in settings if value)]
+        )
 
 
 def is_saved(folder: Path) -> bool:
@@ -81,12 +88,14 @@ def read_hugging_face(spec: str, audio_root: Path | None = None) -> Corpus:
     """Read a data set of the library `datasets`; splits are its own, classes their names.
 
     Args:
-        spec: `hf:NAME` of the hub, which is downloaded, or `hf:FOLDER` of parquet files or of `save_to_disk`.
-        audio_root: where the audio is written; default a folder of its own in the cache of the library, by default
-            ~/.cache/huggingface/datasets.
+        spec: `hf:NAME` of the hub, which is downloaded, or `hf:FOLDER` of parquet files or of
+            `save_to_disk`.
+        audio_root: where the audio is written; default a folder of its own in the cache of the
+            library, by default ~/.cache/huggingface/datasets.
 
     Raises:
-        ProbeError: `datasets` is not installed, there is no such data set, or none of its columns has audio.
+        ProbeError: `datasets` is not installed, there is no such data set, or none of its columns
+            has audio.
     """
     import pandas as pd
 
@@ -96,31 +105,44 @@ def read_hugging_face(spec: str, audio_root: Path | None = None) -> Corpus:
     first = next(iter(splits.values()))
     audio = _audio_column(library, first.features, wanted)
     label = _label_column(library, first.features, wanted)
-    prints = "".join(f"{name} {split._fingerprint} " for name, split in sorted(splits.items())) + audio
+    prints = (
+        "".join(f"{name} {split._fingerprint} " for name, split in sorted(splits.items())) + audio
+    )
     name = Path(wanted.name).name if os.path.isabs(wanted.name) else wanted.name
     name = " ".join(filter(None, (name, wanted.config)))
-    own = f"{re.sub(r'[^A-Za-z0-9.-]+', '-', name)}-{hashlib.sha256(prints.encode()).hexdigest()[:12]}"
+    digest = hashlib.sha256(prints.encode()).hexdigest()[:12]
+    own = f"{re.sub(r'[^A-Za-z0-9.-]+', '-', name)}-{digest}"
     root = audio_root or Path(library.config.HF_DATASETS_CACHE) / "speech-layer-probe" / own
     root = Path(os.path.abspath(root)).resolve()
     dropped: dict[str, None] = {}
     tables = []
-    with progress_line(f"Writing the audio of {name}", sum(map(len, splits.values())), "files") as line:
+    with progress_line(
+        f"Writing the audio of {name}", sum(map(len, splits.values())), "files"
+    ) as line:
         for split_name, split in splits.items():
             if audio not in split.features:
-                raise ProbeError(f"{wanted.spec}: split {split_name} has no column {audio!r}, as others have")
+                raise ProbeError(
+                    f"{wanted.spec}: split {split_name} has no column {audio!r}, as others have"
+                )
             kept, others = _kept(library, split.features, audio)
             dropped.update(dict.fromkeys(others))
             files = _files(split, audio, split_name)
             for n in _written(split, audio, root, files):
                 line.advance(n)
             columns = {column: _texts(split, column, kept[column]) for column in kept}
-            tables.append(pd.DataFrame({"path": files, "split": split_name, **_named(columns, label)}, dtype=str))
+            tables.append(
+                pd.DataFrame(
+                    {"path": files, "split": split_name, **_named(columns, label)}, dtype=str
+                )
+            )
     table = pd.concat(tables, ignore_index=True).fillna("")
     if "utterance_id" not in table:
         stems = table["path"].map(lambda path: os.path.splitext(path)[0])
         same = stems.duplicated(keep=False)
         table["utterance_id"] = stems.where(~same, table["path"])
-    notes = [f"columns without text or numbers were left out: {', '.join(dropped)}"] if dropped else []
+    notes = (
+        [f"columns without text or numbers were left out: {', '.join(dropped)}"] if dropped else []
+    )
     table["split"], on_splits = common_splits(table["split"])
     table = normalise(table, wanted.spec)
     return Corpus(name, wanted.spec, root, table, (*notes, *on_splits, *notes_on_labels(table)))
@@ -131,8 +153,8 @@ def _library() -> Any:
         import datasets
     except ImportError as error:
         raise ProbeError(
-            f"{argument('corpus', PREFIX)}: the library datasets cannot be imported ({error}). Install it: pip install "
-            "-c constraints.txt -e '.[datasets]'"
+            f"{argument('corpus', PREFIX)}: the library datasets cannot be imported ({error}). "
+            "Install it: pip install -c constraints.txt -e '.[datasets]'"
         ) from None
     return datasets
 
@@ -147,14 +169,20 @@ def _open(library: Any, wanted: DataSet) -> dict[str, Any]:
             found = {"all": library.load_dataset("parquet", data_files=str(path), split="train")}
         else:
             found = library.load_dataset(wanted.name, wanted.config, revision=wanted.revision)
-    except Exception as error:  # what the library, the hub and the network make of a name has no end
+    except Exception as error:
+        # what the library, the hub and the network make of a name has no end
         cause: BaseException = error
         while cause.__cause__ is not None:
             cause = cause.__cause__
-        advice = "Expected the name of a data set on the hub, or a folder of parquet files or of save_to_disk"
+        advice = (
+            "Expected the name of a data set on the hub, or a "
+            "folder of parquet files or of save_to_disk"
+        )
         if isinstance(cause, ImportError):
             advice = f"Files in folders are read without the library: leave {PREFIX} out"
-        raise ProbeError(f"{wanted.spec}: cannot be loaded ({_first_line(error)}). {advice}") from None
+        raise ProbeError(
+            f"{wanted.spec}: cannot be loaded ({_first_line(error)}). {advice}"
+        ) from None
     if not isinstance(found, Mapping):
         found = {str(found.split or "all"): found}
     found = {str(name): split for name, split in found.items() if len(split)}
@@ -164,18 +192,27 @@ def _open(library: Any, wanted: DataSet) -> dict[str, Any]:
 
 
 def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason given'}"
+    return (
+        f"{type(error).__name__}: "
+        f"{str(error).strip().splitlines()[0] if str(error).strip() else 'no reason given'}"
+    )
 
 
 def _audio_column(library: Any, features: Mapping[str, Any], wanted: DataSet) -> str:
-    found = [name for name, feature in features.items() if isinstance(feature, library.Audio) or _has_bytes(feature)]
+    found = [
+        name
+        for name, feature in features.items()
+        if isinstance(feature, library.Audio) or _has_bytes(feature)
+    ]
     if wanted.audio is not None and wanted.audio not in found:
         raise ProbeError(
-            f"{wanted.spec}: no column {wanted.audio!r} with audio; those are {', '.join(found) or 'none'}"
+            f"{wanted.spec}: no column {wanted.audio!r} with audio; those are "
+            f"{', '.join(found) or 'none'}"
         )
     if wanted.audio is None and len(found) != 1:
         raise ProbeError(
-            f"{wanted.spec}: {len(found)} columns have audio ({', '.join(found) or 'none of ' + ', '.join(features)}); "
+            f"{wanted.spec}: {len(found)} columns have audio "
+            f"({', '.join(found) or 'none of ' + ', '.join(features)}); "
             "expected one, or its name: ,audio=COLUMN"
         )
     return wanted.audio or found[0]
@@ -190,16 +227,24 @@ def _label_column(library: Any, features: Mapping[str, Any], wanted: DataSet) ->
     """The column named, or `label`, or else the only one of classes."""
     if wanted.label is not None:
         if wanted.label not in features:
-            raise ProbeError(f"{wanted.spec}: no column {wanted.label!r}. Expected one of {', '.join(features)}")
+            raise ProbeError(
+                f"{wanted.spec}: no column {wanted.label!r}. Expected one of {', '.join(features)}"
+            )
         return wanted.label
-    classes = [name for name, feature in features.items() if isinstance(feature, library.ClassLabel)]
+    classes = [
+        name for name, feature in features.items() if isinstance(feature, library.ClassLabel)
+    ]
     if "label" in features:
         return "label"
     return classes[0] if len(classes) == 1 else None
 
 
-def _kept(library: Any, features: Mapping[str, Any], audio: str) -> tuple[dict[str, Any], list[str]]:
-    """The columns of texts, numbers, classes or lists of these, with their features; and the names of others."""
+def _kept(
+    library: Any, features: Mapping[str, Any], audio: str
+) -> tuple[dict[str, Any], list[str]]:
+    """The columns of texts, numbers, classes or lists of these, with their features; and the names
+    of others.
+    """
 
     def is_plain(feature: Any) -> bool:
         feature = getattr(feature, "feature", feature)  # of a list
@@ -207,7 +252,9 @@ def _kept(library: Any, features: Mapping[str, Any], audio: str) -> tuple[dict[s
             return True
         return isinstance(feature, library.Value) and "binary" not in feature.dtype
 
-    kept = {name: feature for name, feature in features.items() if name != audio and is_plain(feature)}
+    kept = {
+        name: feature for name, feature in features.items() if name != audio and is_plain(feature)
+    }
     return kept, [name for name in features if name != audio and name not in kept]
 
 
@@ -223,8 +270,13 @@ def _texts(split: Any, column: str, feature: Any) -> list[str]:
 
 
 def _named(columns: dict[str, list[str]], label: str | None) -> dict[str, list[str]]:
-    """The columns as a corpus calls them: one that it has another use for, or that our tables add, is `own_...`."""
-    named = {f"own_{name}" if name in (*RESERVED, *OURS) else name: values for name, values in columns.items()}
+    """The columns as a corpus calls them: one that it has another use for, or that our tables add,
+    is `own_...`.
+    """
+    named = {
+        f"own_{name}" if name in (*RESERVED, *OURS) else name: values
+        for name, values in columns.items()
+    }
     if label is not None and label in columns:
         named["label"] = columns[label]
     if "speaker" not in named and "speaker_id" in named:
@@ -233,7 +285,9 @@ def _named(columns: dict[str, list[str]], label: str | None) -> dict[str, list[s
 
 
 def _files(split: Any, audio: str, name: str) -> list[str]:
-    """A path below the root for each row: the name of its file if each is there once, or else the number of the row."""
+    """A path below the root for each row: the name of its file if each is there once, or else the
+    number of the row.
+    """
     import pyarrow.compute as pc
 
     paths = pc.struct_field(_column(split, audio), "path").to_pylist()
@@ -259,8 +313,9 @@ def _column(split: Any, audio: str) -> pa.ChunkedArray:
 def _written(split: Any, audio: str, root: Path, files: list[str]) -> Iterator[int]:
     """Write the files that are not there yet, and yield how many rows are done, now and then.
 
-    A file of another length than its bytes was cut by a crash, and is written again. A row without bytes names a file
-    on this disk, which is copied; if it is not there, neither is the audio, and `check_files` says so.
+    A file of another length than its bytes was cut by a crash, and is written again. A row without
+    bytes names a file on this disk, which is copied; if it is not there, neither is the audio, and
+    `check_files` says so.
     """
     import pyarrow.compute as pc
 
@@ -282,7 +337,8 @@ def _written(split: Any, audio: str, root: Path, files: list[str]) -> Iterator[i
 
 
 def _write(path: Path, content: bytes) -> None:
-    partial = path.with_name(f"{uuid4().hex}.partial")  # other jobs may write the same file at the same time
+    # other jobs may write the same file at the same time
+    partial = path.with_name(f"{uuid4().hex}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_bytes(content)
@@ -290,6 +346,6 @@ def _write(path: Path, content: bytes) -> None:
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise ProbeError(
-            f"{path}: cannot be written to ({error.strerror or error}). Make room, or name a folder: "
-            f"{argument('audio_root', '...')}"
+            f"{path}: cannot be written to ({error.strerror or error}). Make room, or name a "
+            f"folder: {argument('audio_root', '...')}"
         ) from None

@@ -18,19 +18,23 @@ if TYPE_CHECKING:
 EXAMPLE = '{"path": "a.wav", "speaker": "anna"}'
 
 
-def read_json_lines(path: Path, columns: Sequence[str], called: Callable[[list[str]], list[str]]) -> pd.DataFrame:
+def read_json_lines(
+    path: Path, columns: Sequence[str], called: Callable[[list[str]], list[str]]
+) -> pd.DataFrame:
     """Read a table of one JSON object a line as text; empty lines do not count.
 
-    A number is written as Python does, a missing value and a key that an object lacks are an empty text, lists and
-    objects inside are JSON.
+    A number is written as Python does, a missing value and a key that an object lacks are an empty
+    text, lists and objects inside are JSON.
 
     Args:
         path: the file, `.gz` or not, in UTF-8.
         columns: that it must have.
-        called: from the names of all keys, in the order in which they are first met, to those of the columns.
+        called: from the names of all keys, in the order in which they are first met, to those of
+            the columns.
 
     Raises:
-        ProbeError: the file cannot be read, a line is no object or has a key twice, or a column is missing.
+        ProbeError: the file cannot be read, a line is no object or has a key twice, or a column is
+            missing.
     """
     import pandas as pd
 
@@ -61,7 +65,9 @@ def _row(line: str, where: str) -> dict[str, str]:
             raise ValueError(f"two keys are called {twice!r}")
         return {key: text_of(value) for key, (_, value) in zip(keys, found, strict=True)}
     except (ValueError, RecursionError) as error:
-        raise ProbeError(f"{where}: no JSON object ({error}). Expected one object a line, as {EXAMPLE}") from None
+        raise ProbeError(
+            f"{where}: no JSON object ({error}). Expected one object a line, as {EXAMPLE}"
+        ) from None
 
 
 class _Pairs(list[tuple[str, Any]]):
@@ -76,8 +82,13 @@ def text_of(value: Any) -> str:
     """
     if value is None or value != value:
         return ""
-    text = json.dumps(_plain(value), ensure_ascii=False) if isinstance(value, (list, dict)) else stripped(str(value))
-    text.encode()  # raises UnicodeEncodeError, a ValueError, on half a surrogate pair, which no table can hold
+    text = (
+        json.dumps(_plain(value), ensure_ascii=False)
+        if isinstance(value, (list, dict))
+        else stripped(str(value))
+    )
+    # raises UnicodeEncodeError, a ValueError, on half a surrogate pair, which no table can hold
+    text.encode()
     return text
 
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 def read_in_the_wild(root: Path) -> Corpus:
-    """Read In-the-Wild (Müller et al., Interspeech 2022); ROOT is `release_in_the_wild` or the folder that holds it.
+    """Read In-the-Wild (Müller et al., Interspeech 2022); ROOT is `release_in_the_wild` or the
+    folder that holds it.
 
     It has no splits of its own and is used whole, so its split is `eval`.
 
@@ -25,11 +26,17 @@ def read_in_the_wild(root: Path) -> Corpus:
     root = _inside(root, "release_in_the_wild")
     table = _listed(root / "meta.csv", ("file", "speaker", "label"), "release_in_the_wild.zip")
     table = table.rename(columns={"file": "path"}).assign(split="eval")
-    return Corpus("in-the-wild", f"in-the-wild:{root}", root, normalise(table, str(root / "meta.csv"), spoofing=True))
+    return Corpus(
+        "in-the-wild",
+        f"in-the-wild:{root}",
+        root,
+        normalise(table, str(root / "meta.csv"), spoofing=True),
+    )
 
 
 def read_spoofceleb(root: Path) -> Corpus:
-    """Read SpoofCeleb (Jung et al., IEEE OJSP 2025); ROOT is `spoofceleb` or the folder that holds it.
+    """Read SpoofCeleb (Jung et al., IEEE OJSP 2025); ROOT is `spoofceleb` or the folder that holds
+    it.
 
     Raises:
         ProbeError: a list is missing, or a row is at fault.
@@ -41,12 +48,26 @@ def read_spoofceleb(root: Path) -> Corpus:
     for split, name in (("train", "train"), ("dev", "development"), ("eval", "evaluation")):
         path = root / "metadata" / f"{name}.csv"
         table = _listed(path, ("file", "speaker", "attack"), "spoofceleb.tar.gz")
-        label = table["attack"].str.strip().map(lambda attack: "bonafide" if attack == "a00" else "spoof")
-        table["path"] = table["file"].map(
-            lambda file, name=name: f"flac/{name}/{file}" + ("" if file.lower().endswith(".flac") else ".flac")
+        label = (
+            table["attack"]
+            .str.strip()
+            .map(lambda attack: "bonafide" if attack == "a00" else "spoof")
         )
-        tables.append(normalise(table.drop(columns="file").assign(split=split, label=label), str(path), spoofing=True))
-    return Corpus("spoofceleb", f"spoofceleb:{root}", root, pd.concat(tables, ignore_index=True).fillna("-"))
+        table["path"] = table["file"].map(
+            lambda file, name=name: (
+                f"flac/{name}/{file}" + ("" if file.lower().endswith(".flac") else ".flac")
+            )
+        )
+        tables.append(
+            normalise(
+                table.drop(columns="file").assign(split=split, label=label),
+                str(path),
+                spoofing=True,
+            )
+        )
+    return Corpus(
+        "spoofceleb", f"spoofceleb:{root}", root, pd.concat(tables, ignore_index=True).fillna("-")
+    )
 
 
 def _inside(root: Path, name: str) -> Path:
@@ -56,7 +77,9 @@ def _inside(root: Path, name: str) -> Path:
 
 def _listed(path: Path, columns: tuple[str, ...], archive: str) -> pd.DataFrame:
     if not path.exists():
-        raise ProtocolMissing(f"{path}: no such file. Expected what {archive} unpacks to; ROOT is that or holds it")
+        raise ProtocolMissing(
+            f"{path}: no such file. Expected what {archive} unpacks to; ROOT is that or holds it"
+        )
     table = read_csv(path, columns)
     for column in columns:
         empty = table[column].str.strip() == ""

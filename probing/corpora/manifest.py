@@ -1,4 +1,6 @@
-"""Manifests: a table of one's own, `path` and optionally `label,utterance_id,speaker,attack,split` and conditions."""
+"""Manifests: a table of one's own, `path` and optionally `label,utterance_id,speaker,attack,split`
+and conditions.
+"""
 
 from __future__ import annotations
 
@@ -34,18 +36,21 @@ def is_manifest(path: Path) -> bool:
 def read_manifest(path: Path, *, name: str | None = None, audio_root: Path | None = None) -> Corpus:
     """Read a manifest: csv, tsv, parquet, or one JSON object a line.
 
-    Relative paths in it start from its folder, or from `audio_root`; absolute ones may lie anywhere, or below
-    `audio_root` if that is given, whatever symbolic links lead there. The column may have another name of PATHS, as
-    `audio_filepath`. Further columns (codec, language, ...) are kept as text, a missing value as an empty one. White
-    space at either end of a text does not count. Splits may be spelled as others do (`Train`, `val`, `test`); see
+    Relative paths in it start from its folder, or from `audio_root`; absolute ones may lie
+    anywhere, or below `audio_root` if that is given, whatever symbolic links lead there. The column
+    may have another name of PATHS, as `audio_filepath`. Further columns (codec, language, ...) are
+    kept as text, a missing value as an empty one. White space at either end of a text does not
+    count. Splits may be spelled as others do (`Train`, `val`, `test`); see
     `probing.corpora.splits`.
 
     Raises:
-        ProbeError: the file cannot be read, the column of paths is missing, a column is there twice or one that our
-            tables add, or a row is at fault.
+        ProbeError: the file cannot be read, the column of paths is missing, a column is there twice
+            or one that our tables add, or a row is at fault.
     """
     if not path.exists():
-        raise ProbeError(f"{path}: no such manifest. Expected a file with the column path, and others as label")
+        raise ProbeError(
+            f"{path}: no such manifest. Expected a file with the column path, and others as label"
+        )
     kind = path.name.lower().removesuffix(".gz")
     if kind.endswith(".parquet"):
         table = _parquet(path)
@@ -69,24 +74,33 @@ def read_manifest(path: Path, *, name: str | None = None, audio_root: Path | Non
 
 
 def notes_on_labels(table: pd.DataFrame) -> list[str]:
-    """A sentence on labels that say nothing of bona fide and spoof, so that a sweep has to be told what to look for."""
+    """A sentence on labels that say nothing of bona fide and spoof, so that a sweep has to be told
+    what to look for.
+    """
     if are_of_spoofing(table["label"]):
         return []
     found = sorted(set(table["label"]) - {""})
     if not found:
         return [f"there are no labels; a sweep needs {as_flag('target', 'COLUMN')}"]
     shown = ", ".join(found[:5]) + (", ..." if len(found) > 5 else "")
-    return [f"the labels are not of bona fide and spoof ({shown}); a sweep needs {as_flag('target', 'label')}"]
+    return [
+        f"the labels are not of bona fide and spoof ({shown}); a sweep needs "
+        f"{as_flag('target', 'label')}"
+    ]
 
 
 def _called(names: list[str]) -> list[str]:
-    """The names of columns with `path` for another word for it, if that is the only one that is there."""
+    """The names of columns with `path` for another word for it, if that is the only one that is
+    there.
+    """
     found = [name for name in names if name in PATHS]
     return ["path" if name in PATHS else name for name in names] if len(found) == 1 else names
 
 
 def _refuse_parts(table: pd.DataFrame, manifest: Path) -> None:
-    """Raise ProbeError where a row is a part of a file, as those of NeMo may be: the file would be read whole."""
+    """Raise ProbeError where a row is a part of a file, as those of NeMo may be: the file would be
+    read whole.
+    """
     import pandas as pd
 
     if "offset" not in table:
@@ -95,8 +109,9 @@ def _refuse_parts(table: pd.DataFrame, manifest: Path) -> None:
     if starts.any():
         i = int(starts.ne(0).to_numpy().argmax())
         raise ProbeError(
-            f"{manifest}, row {i + 1}: offset {table['offset'].iloc[i]!r}: expected 0, files are read whole "
-            f"({int(starts.ne(0).sum())} such rows). Cut the files into one for each row, or leave the key out"
+            f"{manifest}, row {i + 1}: offset {table['offset'].iloc[i]!r}: expected 0, files are "
+            f"read whole ({int(starts.ne(0).sum())} such rows). Cut the files into one for each "
+            "row, or leave the key out"
         )
 
 
@@ -106,6 +121,11 @@ def _parquet(path: Path) -> pd.DataFrame:
 
     columns = read_parquet_columns(path, ("path",), _called)
     if any(isinstance(value, dict) for value in columns["path"]):
-        raise ProbeError(f"{path}: holds the audio itself, not paths of files. Say that it does: hf:{path}")
-    texts = {name: ["" if value is None else stripped(str(value)) for value in of] for name, of in columns.items()}
+        raise ProbeError(
+            f"{path}: holds the audio itself, not paths of files. Say that it does: hf:{path}"
+        )
+    texts = {
+        name: ["" if value is None else stripped(str(value)) for value in of]
+        for name, of in columns.items()
+    }
     return pd.DataFrame(texts, dtype=str)

@@ -1,4 +1,6 @@
-"""Parquet tables from anywhere: names of columns without white space, a named index of pandas as a column, texts."""
+"""Parquet tables from anywhere: names of columns without white space, a named index of pandas as a
+column, texts.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,12 @@ NAMELESS_INDEX = re.compile(r"__index_level_\d+__")
 
 
 def read_parquet_columns(
-    path: Path, columns: Sequence[str], called: Callable[[list[str]], list[str]] = lambda names: names
+    path: Path,
+    columns: Sequence[str],
+    called: Callable[[list[str]], list[str]] = lambda names: names,
 ) -> dict[str, list[Any]]:
-    """Column -> its values: texts without white space at their ends, numbers as Python has them, None for missing ones.
+    """Column -> its values: texts without white space at their ends, numbers as Python has them,
+    None for missing ones.
 
     Args:
         path: of the table.
@@ -34,7 +39,8 @@ def read_parquet_columns(
     import pandas as pd
     import pyarrow as pa
 
-    # Not by pandas: it drops the index, and makes 7.0 of 7 where another value of the column is missing.
+    # Not by pandas: it drops the index, and makes 7.0 of 7 where another value of the column is
+    # missing.
     try:
         table = read_arrow(path)
         names = called([stripped(name) for name in table.column_names])
@@ -52,7 +58,11 @@ def _values(column: pa.ChunkedArray) -> list[Any]:
 
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
-    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type) or pa.types.is_string(column.type):
+    if (
+        pa.types.is_binary(column.type)
+        or pa.types.is_large_binary(column.type)
+        or pa.types.is_string(column.type)
+    ):
         column.validate(full=True)
         column = column.cast(pa.large_string())  # raises where its bytes are no text
     values = (None if value is None or value != value else value for value in column.to_pylist())

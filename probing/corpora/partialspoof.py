@@ -1,4 +1,5 @@
-"""PartialSpoof: utterances of ASVspoof 2019 LA in which stretches are spoofed (Zhang et al., IEEE/ACM TASLP 31, 2023).
+"""PartialSpoof: utterances of ASVspoof 2019 LA in which stretches are spoofed (Zhang et al.,
+IEEE/ACM TASLP 31, 2023).
 
 Which stretches these are is in `segment_labels/`, which `probing.alignments.read_alignments` reads.
 """
@@ -9,7 +10,8 @@ from probing.corpora.published import Known, classes
 EDITION = Edition(
     "partialspoof",
     "database",
-    "the protocols of PartialSpoof (unpack database_protocols.tar.gz there; ROOT is the folder database or holds it)",
+    "the protocols of PartialSpoof (unpack database_protocols.tar.gz "
+    "there; ROOT is the folder database or holds it)",
     ("speaker utterance_id - attack label",),
     tuple(
         Protocol(

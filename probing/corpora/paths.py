@@ -20,9 +20,11 @@ class Places:
     """The audio of a manifest.
 
     root: folder that all paths start from.
-    paths: from there, as they are written; one that does not lie below it is left for `normalise` to refuse.
-    ids: utterance ids made of the paths. They do not depend on where on a disk the audio is: those below the folder of
-        the manifest start there, those of absolute paths elsewhere at the deepest folder that has them all.
+    paths: from there, as they are written; one that does not lie below it is left for `normalise`
+    to refuse. ids: utterance ids made of the paths. They do not depend on where on a disk the audio
+    is: those below the folder of
+        the manifest start there, those of absolute paths elsewhere at the deepest folder that has
+        them all.
     """
 
     root: Path
@@ -33,9 +35,9 @@ class Places:
 def places_of(column: pd.Series[str], manifest: Path, audio_root: Path | None = None) -> Places:
     """Find the root of the paths of a manifest.
 
-    Relative paths start from the folder of the manifest. Absolute ones may lie anywhere: if some lie elsewhere, the
-    root is the deepest folder that has all. An `audio_root` given is the root, and all have to lie below it; whatever
-    symbolic links lead there.
+    Relative paths start from the folder of the manifest. Absolute ones may lie anywhere: if some
+    lie elsewhere, the root is the deepest folder that has all. An `audio_root` given is the root,
+    and all have to lie below it; whatever symbolic links lead there.
 
     Raises:
         ProbeError: none lies below the root given.
@@ -50,8 +52,9 @@ def places_of(column: pd.Series[str], manifest: Path, audio_root: Path | None = 
     if audio_root is not None:
         if len(elsewhere) == len(found):
             raise ProbeError(
-                f"{manifest}, row 1: path outside the corpus's root folder {elsewhere[0]!r}: it does not lie below "
-                f"{root}. Name the folder that holds the audio: {argument('audio_root', common)}"
+                f"{manifest}, row 1: path outside the corpus's root folder {elsewhere[0]!r}: it "
+                f"does not lie below {root}. Name the folder that holds the audio: "
+                f"{argument('audio_root', common)}"
             )
         return _places(root, found, found, column.index)
     top = common if len(elsewhere) == len(found) else os.path.commonpath([root, common])
@@ -73,7 +76,9 @@ def _places(root: Path, paths: Sequence[str], names: Sequence[str], index: pd.In
     import pandas as pd
 
     normal = [os.path.normpath(name).replace(os.sep, "/") for name in names]
-    return Places(root, pd.Series(paths, index, dtype=str), ids_of(pd.Series(normal, index, dtype=str)))
+    return Places(
+        root, pd.Series(paths, index, dtype=str), ids_of(pd.Series(normal, index, dtype=str))
+    )
 
 
 def _from(column: pd.Series[str], given: Path, root: Path) -> list[str]:
@@ -88,7 +93,12 @@ def _from(column: pd.Series[str], given: Path, root: Path) -> list[str]:
                 folders[folder] = os.path.realpath(folder)
             places = (Path(folder), given), (Path(folder), root), (Path(folders[folder]), root)
             path = next(
-                (str(place.relative_to(top) / file) for place, top in places if place.is_relative_to(top)), path
+                (
+                    str(place.relative_to(top) / file)
+                    for place, top in places
+                    if place.is_relative_to(top)
+                ),
+                path,
             )
         found.append(path)
     return found

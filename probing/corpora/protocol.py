@@ -23,8 +23,14 @@ class ProtocolMissing(ProbeError):
 
 
 def find(root: Path, name: str) -> list[Path]:
-    """`root/name` and `root/*/name`, where they are: the parts of a corpus may be unpacked each to its own folder."""
-    parts = sorted(path for path in root.glob(f"*/{name}") if not path.relative_to(root).parts[0].startswith("."))
+    """`root/name` and `root/*/name`, where they are: the parts of a corpus may be unpacked each to
+    its own folder.
+    """
+    parts = sorted(
+        path
+        for path in root.glob(f"*/{name}")
+        if not path.relative_to(root).parts[0].startswith(".")
+    )
     return ([root / name] if (root / name).exists() else []) + parts
 
 
@@ -46,14 +52,17 @@ def the_protocol(root: Path, names: Sequence[str], what: str) -> Path:
 
 
 def read_lines(path: Path, *forms: str) -> pd.DataFrame:
-    """Read a protocol without a header, spaces or tabs between its columns; those named - are left out.
+    """Read a protocol without a header, spaces or tabs between its columns; those named - are left
+    out.
 
     Args:
         path: the file, in UTF-8.
-        forms: names of the columns with spaces between, once for each form the protocol was released in.
+        forms: names of the columns with spaces between, once for each form the protocol was
+            released in.
 
     Raises:
-        ProbeError: the file cannot be read, is empty, or a row has another number of columns than the first.
+        ProbeError: the file cannot be read, is empty, or a row has another number of columns than
+            the first.
     """
     import pandas as pd
 
@@ -61,7 +70,9 @@ def read_lines(path: Path, *forms: str) -> pd.DataFrame:
         with open_text(path) as handle:
             lines = handle.read().split("\n")
     except (OSError, EOFError, zlib.error, UnicodeError) as error:
-        raise ProbeError(f"{path}: cannot be read ({error}). Unpack it again from the official archive.") from None
+        raise ProbeError(
+            f"{path}: cannot be read ({error}). Unpack it again from the official archive."
+        ) from None
     rows = [row for row in (re.findall(r"[^ \t\r]+", line) for line in lines) if row]
     if not rows:
         raise ProbeError(f"{path}: no rows. Unpack it again from the official archive.")
@@ -81,7 +92,8 @@ def read_csv(
     separator: str = ",",
     called: Callable[[list[str]], list[str]] = lambda names: names,
 ) -> pd.DataFrame:
-    """Read a table with a header as text; an empty field is an empty text, white space at either end does not count.
+    """Read a table with a header as text; an empty field is an empty text, white space at either
+    end does not count.
 
     Args:
         path: the file, `.gz` or not.
@@ -90,8 +102,8 @@ def read_csv(
         called: from the names of the header to those of the columns.
 
     Raises:
-        ProbeError: the file cannot be read, lacks one of `columns`, has two of one name, or a line has more or fewer
-            fields than the header.
+        ProbeError: the file cannot be read, lacks one of `columns`, has two of one name, or a line
+            has more or fewer fields than the header.
     """
     import pandas as pd
 
@@ -102,22 +114,28 @@ def read_csv(
         advice = ". Save it as UTF-8" if isinstance(error, UnicodeError) else ""
         raise ProbeError(f"{path}: cannot be read as {path.suffix} ({error}){advice}") from None
     if not rows:
-        raise ProbeError(f"{path}: is empty. Expected a header with {','.join(columns)}, and a line for each utterance")
+        raise ProbeError(
+            f"{path}: is empty. Expected a header with "
+            f"{','.join(columns)}, and a line for each utterance"
+        )
     header = fit(rows.pop(min(rows)), 1)
-    names = [name or f"Unnamed: {i}" for i, name in enumerate(header)]  # as pandas calls an index without a name
+    # as pandas calls an index without a name
+    names = [name or f"Unnamed: {i}" for i, name in enumerate(header)]
     table = with_columns(pd.DataFrame(columns=called(names), dtype=str), columns, path)
     for line, row in rows.items():
         rows[line] = fit(row, len(names))
         if len(rows[line]) != len(names):
             raise ProbeError(
-                f"{path}, line {line}: {len(row)} fields; expected {len(names)} as in the header. Mend the line; a "
-                "field with a separator in it is put in quotation marks"
+                f"{path}, line {line}: {len(row)} fields; expected {len(names)} as in the "
+                "header. Mend the line; a field with a separator in it is put in quotation marks"
             )
     return pd.DataFrame(list(rows.values()), columns=table.columns, dtype=str)
 
 
 def with_columns(table: pd.DataFrame, columns: Sequence[str], path: Path) -> pd.DataFrame:
-    """The table, if it has the columns; ProbeError naming the first it lacks, or that it has twice."""
+    """The table, if it has the columns; ProbeError naming the first it lacks, or that
+    it has twice.
+    """
     names = [str(name) for name in table.columns]
     if (twice := first_double(names)) is not None:
         raise ProbeError(f"{path}: two columns are called {twice!r}. Give one of them another name")
@@ -125,10 +143,13 @@ def with_columns(table: pd.DataFrame, columns: Sequence[str], path: Path) -> pd.
     if missing:
         others = [mark for mark in SEPARATORS if mark in names[0] and len(names) == 1]
         advice = (
-            f". Its fields are separated by {SEPARATORS[others[0]]}: save it with {_wanted(path)}" if others else ""
+            f". Its fields are separated by {SEPARATORS[others[0]]}: save it with {_wanted(path)}"
+            if others
+            else ""
         )
         raise ProbeError(
-            f"{path}: no column {missing[0]!r}. Expected {','.join(columns)}; found {','.join(names)}{advice}"
+            f"{path}: no column {missing[0]!r}. Expected {','.join(columns)}; found "
+            f"{','.join(names)}{advice}"
         )
     return table
 

@@ -18,7 +18,8 @@ class Known:
     help: what it is, in one line.
     read: from ROOT to the corpus.
     download: what to get where, and what to do with it.
-    published: utterances by split, label and attack, as its authors count them; empty where that is not known.
+    published: utterances by split, label and attack, as its authors count them; empty where that is
+    not known.
 
     >>> from probing.corpora import KNOWN
     >>> KNOWN["asvspoof2019-la"].published["dev", "bonafide", ""]

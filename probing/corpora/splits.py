@@ -19,8 +19,8 @@ SPLITS = {
 def common_splits(column: pd.Series[str]) -> tuple[pd.Series[str], list[str]]:
     """A column of splits under their common names, and a sentence for each name that was kept.
 
-    Case does not matter. Where two spellings would be one split, as `test` and `eval`, they are kept as they are: what
-    a corpus holds apart is never mixed.
+    Case does not matter. Where two spellings would be one split, as `test` and `eval`, they are
+    kept as they are: what a corpus holds apart is never mixed.
 
     >>> import pandas as pd
     >>> common_splits(pd.Series(["Train", "val", "test"]))[0].tolist()
@@ -34,7 +34,8 @@ def common_splits(column: pd.Series[str]) -> tuple[pd.Series[str], list[str]]:
         meant.setdefault(SPLITS.get(name, name), []).append(name)
     common = {names[0]: split for split, names in meant.items() if len(names) == 1}
     notes = [
-        f"the splits {' and '.join(names)} would both be {split}; they are kept apart under these names"
+        f"the splits {' and '.join(names)} would both be "
+        f"{split}; they are kept apart under these names"
         for split, names in meant.items()
         if len(names) > 1
     ]
@@ -42,6 +43,8 @@ def common_splits(column: pd.Series[str]) -> tuple[pd.Series[str], list[str]]:
 
 
 def split_called(name: str, found: Iterable[str]) -> str:
-    """The one of the splits found that a name means, which may be spelled as another calls it; else the name."""
+    """The one of the splits found that a name means, which may be spelled as another calls it; else
+    the name.
+    """
     common = SPLITS.get(name.casefold(), name)
     return common if name not in set(found) and common in set(found) else name

@@ -1,4 +1,6 @@
-"""Every figure of joined trials, pooled and by condition, with intervals, and beside those of another system."""
+"""Every figure of joined trials, pooled and by condition, with intervals, and beside those of
+another system.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +9,16 @@ import numpy as np
 import pandas as pd
 
 from cache.errors import OptionError, ProbeError, argument
-from probing.metrics import RESAMPLES, Comparison, Interval, Resamples, compare, draw, eer_resamples, rate_interval
+from probing.metrics import (
+    RESAMPLES,
+    Comparison,
+    Interval,
+    Resamples,
+    compare,
+    draw,
+    eer_resamples,
+    rate_interval,
+)
 from probing.metrics.clusters import AUTO, clusters_of
 from probing.metrics.decomposition import POOLED, conditions, decompose, too_few
 
@@ -16,16 +27,21 @@ from probing.metrics.decomposition import POOLED, conditions, decompose, too_few
 class Evaluation:
     """What was found.
 
-    table: one row per condition, the pooled one first; see `probing.metrics.decomposition.decompose`. Beside `eer` the
-        ends of its 95 % interval, `eer_low` and `eer_high`.
-    eer: pooled equal error rate with its interval. unit: what the bootstrap drew, and drawn: the same with its numbers
-        and what a person should know of it. trials: the joined rows.
-    left_out: conditions of so few trials that they have no figures, in words. otherwise: conditions whose interval is
-        not by that unit, as they have one cluster only, in words.
+    table: one row per condition, the pooled one first; see
+        `probing.metrics.decomposition.decompose`. Beside `eer` the ends of its 95 % interval,
+        `eer_low` and `eer_high`.
+    eer: pooled equal error rate with its interval. unit: what the bootstrap drew, and drawn: the
+        same with its numbers and what a person should know of it. trials: the joined rows.
+    left_out: conditions of so few trials that they have no figures, in words. otherwise: conditions
+        whose interval is not by that unit, as they have one cluster only, in words.
     comparison: with the other system, on the same resamples; None where there is none.
 
-    >>> table = pd.DataFrame({"label": ["bonafide", "spoof"] * 10, "score": [2.0, 0.0, 1.0, 0.5] * 5})
-    >>> evaluate(table.assign(utterance_id=[f"u{n}" for n in range(20)]), resamples=100).sentence[:10]
+    >>> table = pd.DataFrame(
+    ...     {"label": ["bonafide", "spoof"] * 10, "score": [2.0, 0.0, 1.0, 0.5] * 5}
+    ... )
+    >>> evaluate(table.assign(utterance_id=[f"u{n}" for n in range(20)]), resamples=100).sentence[
+    ...     :10
+    ... ]
     'EER 0.00 %'
     """
 
@@ -45,30 +61,40 @@ class Evaluation:
         low = 100 * self.eer.low
         high = 100 * self.eer.high
         said = (
-            f"EER {100 * self.eer.value:.2f} % (95 % interval {low:.2f} to {high:.2f}, {self.drawn}) "
-            f"on {counts['bonafide']} bona fide + {counts['spoof']} spoof"
+            f"EER {100 * self.eer.value:.2f} % (95 % interval {low:.2f} to {high:.2f}, "
+            f"{self.drawn}) on {counts['bonafide']} bona fide + {counts['spoof']} spoof"
         )
         if self.eer.low <= 0.5 <= self.eer.high:
             said += ", not shown to be better than chance"
         if self.eer.low > 0.5:
             said += (
-                f". Higher scores must mean bona fide, and the sign of these looks turned: turned back, their EER is "
-                f"{100 - 100 * self.eer.value:.2f} %"
+                ". Higher scores must mean bona fide, and the sign of these looks turned: turned "
+                f"back, their EER is {100 - 100 * self.eer.value:.2f} %"
             )
         if self.comparison is None:
             return said
         by = self.comparison.difference
         sure = "" if by.low > 0 or by.high < 0 else ", which may be chance"
         return (
-            f"{said}. The EER of the other system is {100 * (self.eer.value - by.value):z.2f} %, a difference of "
-            f"{100 * by.value:+z.2f} points [{100 * by.low:+z.2f}, {100 * by.high:+z.2f}]{sure}"
+            f"{said}. The EER of the other system is {100 * (self.eer.value - by.value):z.2f} %, "
+            f"a difference of {100 * by.value:+z.2f} points [{100 * by.low:+z.2f}, "
+            f"{100 * by.high:+z.2f}]{sure}"
         )
 
     def curves(self, by: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
-        """Trials of the pooled condition and of each condition of the factors that has both classes, by name."""
-        chosen = {", ".join(condition.values()) or POOLED: rows for condition, rows in conditions(self.trials, by)}
+        """Trials of the pooled condition and of each condition of the factors that has both
+        classes, by name.
+        """
+        chosen = {
+            ", ".join(condition.values()) or POOLED: rows
+            for condition, rows in conditions(self.trials, by)
+        }
         both = {name: rows for name, rows in chosen.items() if rows["label"].nunique() == 2}
-        return {name: rows for name, rows in both.items() if name == POOLED or not too_few(rows["label"])}
+        return {
+            name: rows
+            for name, rows in both.items()
+            if name == POOLED or not too_few(rows["label"])
+        }
 
 
 def evaluate(
@@ -88,25 +114,35 @@ def evaluate(
         by: columns to decompose by.
         asv: speaker verification trials, for the t-DCF.
         against: the same trials with the scores of another system, from `join`.
-        interval_by: the column whose values the bootstrap draws whole, or several with commas between, as
-            `speaker,attack`; `utterance` draws single trials, `auto` speakers where all are known and else utterances.
+        interval_by: the column whose values the bootstrap draws whole, or several with commas
+            between, as `speaker,attack`; `utterance` draws single trials, `auto` speakers where all
+            are known and else utterances.
         resamples: of the bootstrap.
         seed: of the bootstrap.
 
     Raises:
-        ProbeError: a class or a column is missing, the other system's trials are others, or too few resamples.
+        ProbeError: a class or a column is missing, the other system's trials are others, or too few
+            resamples.
 
-    >>> table = pd.DataFrame({"label": ["bonafide", "spoof"] * 10, "score": [2.0, 0.0, 1.0, 0.5] * 5})
+    >>> table = pd.DataFrame(
+    ...     {"label": ["bonafide", "spoof"] * 10, "score": [2.0, 0.0, 1.0, 0.5] * 5}
+    ... )
     >>> table["utterance_id"] = [f"u{n}" for n in range(20)]
     >>> evaluate(table, resamples=100).eer.value
     0.0
     """
     if resamples < 100:
-        raise OptionError("resamples", resamples, "expected 100 or more; fewer say nothing about the ends")
+        raise OptionError(
+            "resamples", resamples, "expected 100 or more; fewer say nothing about the ends"
+        )
     if trials["label"].nunique() != 2:
-        kinds = ", ".join(f"{n:,} {label}" for label, n in trials["label"].value_counts().items()) or "none"
+        kinds = (
+            ", ".join(f"{n:,} {label}" for label, n in trials["label"].value_counts().items())
+            or "none"
+        )
         raise ProbeError(
-            f"trials to evaluate: {kinds}. Expected bona fide and spoofed ones; name another {argument('split')}"
+            f"trials to evaluate: {kinds}. Expected bona fide and "
+            f"spoofed ones; name another {argument('split')}"
         )
     pooled = _draw(trials, interval_by, resamples, seed)
     table = decompose(trials, by, asv)
@@ -123,7 +159,9 @@ def evaluate(
         drawn = _draw(rows, interval_by, resamples, seed) if name else pooled
         bonafide = rows["label"].eq("bonafide")
         scores = rows["score"].to_numpy()
-        intervals.append(rate_interval(value, eer_resamples(bonafide, scores, drawn, alone=True), drawn))
+        intervals.append(
+            rate_interval(value, eer_resamples(bonafide, scores, drawn, alone=True), drawn)
+        )
         if drawn.unit != pooled.unit:
             otherwise.append(f"{name} (by {drawn.unit})")
     at = table.columns.get_loc("eer") + 1
@@ -131,15 +169,29 @@ def evaluate(
     table.insert(at + 1, "eer_high", [interval.high for interval in intervals])
     comparison = None
     if against is not None:
-        other = trials[["utterance_id", "label"]].merge(against, on=["utterance_id", "label"], how="left")
-        lacking = int(other["score"].isna().sum()) + len(against) - int(other["score"].notna().sum())
+        other = trials[["utterance_id", "label"]].merge(
+            against, on=["utterance_id", "label"], how="left"
+        )
+        lacking = (
+            int(other["score"].isna().sum()) + len(against) - int(other["score"].notna().sum())
+        )
         if lacking:
             raise ProbeError(
-                f"{argument('against')}: {lacking} trials are in one file only. Expected scores of the same trials"
+                f"{argument('against')}: {lacking} trials are in one file "
+                "only. Expected scores of the same trials"
             )
-        comparison = compare(trials["label"].eq("bonafide"), trials["score"], other["score"], pooled)
+        comparison = compare(
+            trials["label"].eq("bonafide"), trials["score"], other["score"], pooled
+        )
     return Evaluation(
-        table, intervals[0], pooled.unit, trials, comparison, pooled.drawn, tuple(left_out), tuple(otherwise)
+        table,
+        intervals[0],
+        pooled.unit,
+        trials,
+        comparison,
+        pooled.drawn,
+        tuple(left_out),
+        tuple(otherwise),
     )
 
 

@@ -1,4 +1,6 @@
-"""Figures of trials of spoofing-robust speaker verification, pooled and by condition, with intervals."""
+"""Figures of trials of spoofing-robust speaker verification, pooled and by condition, with
+intervals.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,15 +26,21 @@ _ACCEPTED = {"target": "bonafide", "nontarget": "spoof", "spoof": "spoof"}
 class SasvEvaluation:
     """What was found.
 
-    table: one row per condition, the pooled one first: the factors, `n_target`, `n_nontarget`, `n_spoof`, `a_dcf` of
-        joint scores and `t_eer` of tandem scores with the ends of their 95 % intervals, `a_dcf_low` and so on, and
-        `min_tdcf` of tandem scores, in the legacy form, as ASVspoof 5 has it. A figure has no columns if the scores it
-        is made of are not there, and is NaN of conditions of fewer than 5 trials of a kind.
-    trials: the joined rows. drawn: what the bootstrap drew, with its numbers. left_out: conditions without figures.
-    difference: of the first figure, less that of another system on the same resamples; None where there is none.
+    table: one row per condition, the pooled one first: the factors, `n_target`, `n_nontarget`,
+        `n_spoof`, `a_dcf` of joint scores and `t_eer` of tandem scores with the ends of their 95 %
+        intervals, `a_dcf_low` and so on, and `min_tdcf` of tandem scores, in the legacy form, as
+        ASVspoof 5 has it. A figure has no columns if the scores it is made of are not there, and is
+        NaN of conditions of fewer than 5 trials of a kind.
+    trials: the joined rows. drawn: what the bootstrap drew, with its numbers. left_out: conditions
+    without figures. difference: of the first figure, less that of another system on the same
+    resamples; None where there is none.
 
-    >>> table = pd.DataFrame({KIND: ["target", "nontarget", "spoof"] * 10, JOINT: np.arange(30.0) % 3})
-    >>> table = table.assign(utterance_id=[f"u{n}" for n in range(30)], label=["bonafide", "bonafide", "spoof"] * 10)
+    >>> table = pd.DataFrame(
+    ...     {KIND: ["target", "nontarget", "spoof"] * 10, JOINT: np.arange(30.0) % 3}
+    ... )
+    >>> table = table.assign(
+    ...     utterance_id=[f"u{n}" for n in range(30)], label=["bonafide", "bonafide", "spoof"] * 10
+    ... )
     >>> evaluate_sasv(table, resamples=100).sentence[:5]
     'a-DCF'
     """
@@ -49,7 +57,9 @@ class SasvEvaluation:
         row = self.table.iloc[0]
         said = []
         if "a_dcf" in row:
-            said.append(f"a-DCF {row['a_dcf']:.4f} [{row['a_dcf_low']:.4f}, {row['a_dcf_high']:.4f}]")
+            said.append(
+                f"a-DCF {row['a_dcf']:.4f} [{row['a_dcf_low']:.4f}, {row['a_dcf_high']:.4f}]"
+            )
         if "t_eer" in row:
             value, low, high = (100 * row[name] for name in ("t_eer", "t_eer_low", "t_eer_high"))
             said.append(f"t-EER {value:.2f} % [{low:.2f}, {high:.2f}]")
@@ -66,7 +76,8 @@ class SasvEvaluation:
     def curves(self, by: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
         """Trials to draw, targets as bona fide and what must be rejected as spoof, by name.
 
-        Without columns: by kind, and both together. By columns: the pooled condition and each that has enough trials.
+        Without columns: by kind, and both together. By columns: the pooled condition and each that
+        has enough trials.
         """
         score = next(name for name in (JOINT, CM) if name in self.trials)
         kinds = self.trials[KIND]
@@ -77,10 +88,16 @@ class SasvEvaluation:
                 ", ".join(condition.values()): rejected.loc[rows.index]
                 for condition, rows in conditions(self.trials, by)
             }
-            return {name: rows for name, rows in chosen.items() if name == POOLED or not too_few(rows["label"])}
+            return {
+                name: rows
+                for name, rows in chosen.items()
+                if name == POOLED or not too_few(rows["label"])
+            }
         if score == CM:
             return {POOLED: rejected}
-        return {POOLED: rejected} | {f"against {kind}": rejected[kinds.isin(("target", kind))] for kind in KEYS[1:]}
+        return {POOLED: rejected} | {
+            f"against {kind}": rejected[kinds.isin(("target", kind))] for kind in KEYS[1:]
+        }
 
 
 def evaluate_sasv(
@@ -97,36 +114,50 @@ def evaluate_sasv(
 
     Args:
         trials: from `probing.scores.sasv.sasv_trials`.
-        by: columns to decompose by: of an attack its spoofs and every target and nontarget, of a codec all three.
-        asv: verification trials for the t-DCF, `key` and `score`, with such columns as they have; by default the error
-            rates of the organisers' system that the ASVspoof 5 package has.
-        against: the same trials with the scores of another system, to compare the a-DCF (or the t-EER) with.
-        interval_by: the column whose values the bootstrap draws whole, or several with commas between; `utterance`
-            draws utterances, `auto` claimed speakers where they are named and else utterances.
+        by: columns to decompose by: of an attack its spoofs and every target and nontarget, of a
+            codec all three.
+        asv: verification trials for the t-DCF, `key` and `score`, with such columns as they have;
+            by default the error rates of the organisers' system that the ASVspoof 5 package has.
+        against: the same trials with the scores of another system, to compare the a-DCF (or the
+            t-EER) with.
+        interval_by: the column whose values the bootstrap draws whole, or several with commas
+            between; `utterance` draws utterances, `auto` claimed speakers where they are named and
+            else utterances.
         resamples: of the bootstrap.
         seed: of the bootstrap.
 
     Raises:
-        ProbeError: a kind of trials or a column is missing, the other system's trials are others, or too few resamples.
+        ProbeError: a kind of trials or a column is missing, the other system's trials are others,
+            or too few resamples.
 
-    >>> table = pd.DataFrame({KIND: ["target", "nontarget", "spoof"] * 10, JOINT: np.arange(30.0) % 3})
-    >>> table = table.assign(utterance_id=[f"u{n}" for n in range(30)], label=["bonafide", "bonafide", "spoof"] * 10)
+    >>> table = pd.DataFrame(
+    ...     {KIND: ["target", "nontarget", "spoof"] * 10, JOINT: np.arange(30.0) % 3}
+    ... )
+    >>> table = table.assign(
+    ...     utterance_id=[f"u{n}" for n in range(30)], label=["bonafide", "bonafide", "spoof"] * 10
+    ... )
     >>> evaluate_sasv(table, resamples=100).table["n_spoof"].tolist()
     [10]
     """
     if resamples < 100:
-        raise OptionError("resamples", resamples, "expected 100 or more; fewer say nothing about the ends")
+        raise OptionError(
+            "resamples", resamples, "expected 100 or more; fewer say nothing about the ends"
+        )
     names = [name for name, needed in _NEEDS.items() if needed <= set(trials)]
     if not names:
         found = ", ".join(sorted({JOINT, ASV, CM} & set(trials)))
         raise ProbeError(
-            f"verification trials with {found} only. Expected sasv-score for the a-DCF, or asv-score and cm-score for "
-            f"the t-EER; verification scores may be in a file of their own: {argument('asv_scores', 'FILE')}"
+            f"verification trials with {found} only. Expected sasv-score for the a-DCF, or "
+            "asv-score and cm-score for the t-EER; verification scores may be in a file of their "
+            f"own: {argument('asv_scores', 'FILE')}"
         )
     counted = {key: int(trials[KIND].eq(key).sum()) for key in KEYS}
     if not all(counted.values()):
         found = ", ".join(f"{n:,} {key}" for key, n in counted.items())
-        raise ProbeError(f"trials to evaluate: {found}. Expected all three kinds; name another {argument('split')}")
+        raise ProbeError(
+            f"trials to evaluate: {found}. Expected all three "
+            f"kinds; name another {argument('split')}"
+        )
     rows = []
     left_out = []
     of_both = are_of_both(trials, by)
@@ -146,12 +177,18 @@ def evaluate_sasv(
             value = _value(name, chosen)
             known = _resampled(name, chosen, drawn)
             known = known[np.isfinite(known)]  # a resample of few speakers may have none of a kind
-            interval = rate_interval(value, known, drawn) if len(known) > 1 else Interval(value, np.nan, np.nan)
+            interval = (
+                rate_interval(value, known, drawn)
+                if len(known) > 1
+                else Interval(value, np.nan, np.nan)
+            )
             row |= {name: value, f"{name}_low": interval.low, f"{name}_high": interval.high}
         if CM in chosen:
             rates = ASVSPOOF5_ASV if asv is None else rates_in(asv, wanted, of_both)
             bonafide = chosen["label"].eq("bonafide")
-            row["min_tdcf"] = np.nan if rates is None else legacy_min_tdcf(bonafide, chosen[CM], rates)
+            row["min_tdcf"] = (
+                np.nan if rates is None else legacy_min_tdcf(bonafide, chosen[CM], rates)
+            )
         rows.append(row)
     difference = None
     if against is not None:
@@ -171,20 +208,30 @@ def _resampled(name: str, trials: pd.DataFrame, drawn: Resamples) -> NDArray[np.
     return t_eer_resamples(trials[KIND], trials[ASV], trials[CM], drawn)
 
 
-def _difference(name: str, trials: pd.DataFrame, against: pd.DataFrame, drawn: Resamples) -> Interval:
+def _difference(
+    name: str, trials: pd.DataFrame, against: pd.DataFrame, drawn: Resamples
+) -> Interval:
     names = [column for column in (CLAIMED, "utterance_id") if column in trials]
     if not _NEEDS[name] <= set(against) or not set(names) <= set(against):
-        raise ProbeError(f"{argument('against')}: its scores are of another kind. Expected the same columns of scores")
+        raise ProbeError(
+            f"{argument('against')}: its scores are of another "
+            "kind. Expected the same columns of scores"
+        )
     other = trials[[*names, KIND, "label"]].merge(against, on=[*names, KIND, "label"], how="left")
     column = next(iter(_NEEDS[name] & {JOINT, CM}))
     lacking = int(other[column].isna().sum()) + len(against) - int(other[column].notna().sum())
     if lacking:
         raise ProbeError(
-            f"{argument('against')}: {lacking} trials are in one file only. Expected scores of the same trials"
+            f"{argument('against')}: {lacking} trials are in one file "
+            "only. Expected scores of the same trials"
         )
     by = _resampled(name, trials, drawn) - _resampled(name, other, drawn)
-    return difference_interval(_value(name, trials) - _value(name, other), by[np.isfinite(by)], drawn)
+    return difference_interval(
+        _value(name, trials) - _value(name, other), by[np.isfinite(by)], drawn
+    )
 
 
 def _draw(trials: pd.DataFrame, unit: str, resamples: int, seed: int) -> Resamples:
-    return draw(trials["label"].eq("bonafide"), clusters_of(trials, unit, "trial"), n=resamples, seed=seed)
+    return draw(
+        trials["label"].eq("bonafide"), clusters_of(trials, unit, "trial"), n=resamples, seed=seed
+    )

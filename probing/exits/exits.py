@@ -1,4 +1,6 @@
-"""What early exit saves and what it costs, from the scores that a run has of its heads at every depth."""
+"""What early exit saves and what it costs, from the scores that a run has of its heads at every
+depth.
+"""
 
 from __future__ import annotations
 
@@ -28,16 +30,20 @@ class Exits:
 
     policy: depths, calibration, confidence, threshold.
     margin: by how much the dev EER may exceed that of the last exit.
-    curve: one row a split and threshold tried: `split`, `threshold` (NaN: none leaves early), `depth` (mean over
-        utterances), `blocks`, `macs` (mean shares of what the last exit computes), `eer`, `chosen`.
-    alone: the same of every depth by itself, which all utterances compute: `split`, `depth`, `blocks`, `macs`, `eer`.
-    at_exits, at_full: eval EER with early exit and of the last exit, 0 to 1. difference: the first less the second,
-        paired. blocks, macs: mean shares on eval; macs is NaN where the run did not measure the backbone.
-    rival: the depth alone of lowest dev EER among those that compute no more than early exit does on dev, and
-        over_rival the eval EER of early exit less that of this depth, paired; None if each computes more.
+    curve: one row a split and threshold tried: `split`, `threshold` (NaN: none leaves early),
+        `depth` (mean over utterances), `blocks`, `macs` (mean shares of what the last exit
+        computes), `eer`, `chosen`.
+    alone: the same of every depth by itself, which all utterances compute: `split`, `depth`,
+    `blocks`, `macs`, `eer`. at_exits, at_full: eval EER with early exit and of the last exit, 0 to
+    1. difference: the first less the second,
+        paired. blocks, macs: mean shares on eval; macs is NaN where the run did not measure the
+        backbone.
+    rival: the depth alone of lowest dev EER among those that compute no more than early exit does
+        on dev, and over_rival the eval EER of early exit less that of this depth, paired; None if
+        each computes more.
     leaving: share of eval utterances that leave at each depth: `depth`, `all`, `bonafide`, `spoof`.
-    by_attack: of each attack: `attack`, `n_spoof`, `depth`, `blocks`, `eer`, `eer_full`, `difference`, `low`, `high`;
-        an attack of fewer than five spoofs has no figures.
+    by_attack: of each attack: `attack`, `n_spoof`, `depth`, `blocks`, `eer`, `eer_full`,
+        `difference`, `low`, `high`; an attack of fewer than five spoofs has no figures.
 
     >>> find_exits(Run("results/demo.run"), "linear").curve["split"].unique().tolist()
     ['dev', 'eval']
@@ -63,7 +69,10 @@ class Exits:
         """The finding in words."""
         if self.at_full.high < 0.5:
             return self._found()
-        return f"The last exit is not shown to be better than chance (eval EER {self.at_full}). {self._found()}"
+        return (
+            "The last exit is not shown to be better than chance "
+            f"(eval EER {self.at_full}). {self._found()}"
+        )
 
     def _found(self) -> str:
         last = self.policy.depths[-1]
@@ -72,21 +81,28 @@ class Exits:
         at = self.leaving.loc[self.leaving["all"] == 1, "depth"]
         if len(at) and at.iloc[0] < last:
             return (
-                f"Early exit of {self.backbone} comes to truncation ({head}, {self.policy.confidence}): within "
-                f"{within} of the dev EER of depth {last} every eval utterance leaves at depth {at.iloc[0]}, with "
-                f"an EER of {self.at_exits} against {self.at_full} at depth {last}, difference "
+                f"Early exit of {self.backbone} comes to truncation ({head}, "
+                f"{self.policy.confidence}): within {within} of the dev EER of depth {last} "
+                f"every eval utterance leaves at depth {at.iloc[0]}, with an EER of "
+                f"{self.at_exits} against {self.at_full} at depth {last}, difference "
                 f"{_points(self.difference)}."
             )
         if self.policy.threshold is None:
             return (
-                f"On dev no threshold lets utterances leave {self.backbone} before block {last} within {within} of the "
-                f"EER there ({head}, {self.policy.confidence}); eval EER {self.at_full}."
+                f"On dev no threshold lets utterances leave {self.backbone} before block {last} "
+                f"within {within} of the EER there ({head}, "
+                f"{self.policy.confidence}); eval EER {self.at_full}."
             )
-        macs = "" if np.isnan(self.macs) else f" and {100 * self.macs:.0f} % of the multiply-accumulates"
+        macs = (
+            ""
+            if np.isnan(self.macs)
+            else f" and {100 * self.macs:.0f} % of the multiply-accumulates"
+        )
         told = (
-            f"With exits at {len(self.policy.depths)} depths ({head}, {self.policy.confidence}; threshold chosen on "
-            f"dev for at most {within} more), eval utterances compute {100 * self.blocks:.0f} % of the {last} blocks "
-            f"of {self.backbone}{macs}: EER {self.at_exits} against {self.at_full} with all of them, difference "
+            f"With exits at {len(self.policy.depths)} depths ({head}, {self.policy.confidence}; "
+            f"threshold chosen on dev for at most {within} more), eval utterances compute "
+            f"{100 * self.blocks:.0f} % of the {last} blocks of {self.backbone}{macs}: EER "
+            f"{self.at_exits} against {self.at_full} with all of them, difference "
             f"{_points(self.difference)}."
         )
         if self.rival is None or self.over_rival is None:
@@ -99,8 +115,8 @@ class Exits:
             else "not shown to differ"
         )
         return (
-            f"{told} To stop every utterance at depth {self.rival}, which computes no more, has an EER that differs "
-            f"from it by {_points(self.over_rival)}: {verdict}."
+            f"{told} To stop every utterance at depth {self.rival}, which computes no more, has "
+            f"an EER that differs from it by {_points(self.over_rival)}: {verdict}."
         )
 
 
@@ -117,17 +133,19 @@ def find_exits(
 ) -> Exits:
     """Choose a policy of early exit on dev, and say what it does on eval.
 
-    Nothing is computed anew: a run has the scores of its heads at every depth. Each exit is calibrated on dev, both
-    classes weighing alike, so that scores of different exits can be compared; of all thresholds that keep the dev EER
-    within the margin, the one is taken that computes least.
+    Nothing is computed anew: a run has the scores of its heads at every depth. Each exit is
+    calibrated on dev, both classes weighing alike, so that scores of different exits can be
+    compared; of all thresholds that keep the dev EER within the margin, the one is taken that
+    computes least.
 
     Args:
         run: of two classes.
-        head: kind of the heads at the exits, such as `weighted-sum+linear`, or `linear`, the probe of each layer;
-            default that of the finding.
+        head: kind of the heads at the exits, such as `weighted-sum+linear`, or `linear`, the probe
+            of each layer; default that of the finding.
         depths: of the exits; default all there are.
         confidence: one of CONFIDENCES.
-        margin: how much higher than that of the last exit the dev EER may be: relative, as 0.1, or points, as `1pt`.
+        margin: how much higher than that of the last exit the dev EER may be: relative, as 0.1, or
+            points, as `1pt`.
         corpus: of those evaluated on; default the first.
         resamples: of the bootstrap; default as many as the run's.
         seed: of the bootstrap; default the run's.
@@ -146,9 +164,14 @@ def find_exits(
         raise OptionError("confidence", confidence, f"expected {one_of(CONFIDENCES)}")
     Margin.of(margin)  # refuses one that cannot be read
     if run.task.name != BINARY:
-        raise ProbeError(f"{run.folder}: its target is {run.task.target}. Early exit takes a run of two classes")
+        raise ProbeError(
+            f"{run.folder}: its target is {run.task.target}. Early exit takes a run of two classes"
+        )
     if run.record.unit:
-        raise ProbeError(f"{run.folder}: its trials are {run.record.unit}s. Early exit takes a run of whole utterances")
+        raise ProbeError(
+            f"{run.folder}: its trials are {run.record.unit}s. "
+            "Early exit takes a run of whole utterances"
+        )
     kind, found = _depths(run, head, depths)
     part = "eval" if corpus in (None, run.corpora[0]) else f"eval.{corpus}"
     run.rows("layer", corpus=corpus)  # refuses an unknown corpus
@@ -157,7 +180,11 @@ def find_exits(
     fitted = fit_policies(kind, found, dev.positive, dev.scores, confidence, margin)
     curve = pd.DataFrame(
         [
-            {"split": name, "threshold": np.nan if one.threshold is None else one.threshold, **costs.means(at)}
+            {
+                "split": name,
+                "threshold": np.nan if one.threshold is None else one.threshold,
+                **costs.means(at),
+            }
             | {"eer": eer(scored.positive, scores), "chosen": one == fitted.chosen}
             for name, scored in (("dev", dev), ("eval", evaluated))
             for one in fitted.tried
@@ -166,7 +193,11 @@ def find_exits(
     )
     alone = pd.DataFrame(
         [
-            {"split": name, **costs.means(np.array([k])), "eer": eer(scored.positive, scored.scores[k])}
+            {
+                "split": name,
+                **costs.means(np.array([k])),
+                "eer": eer(scored.positive, scored.scores[k]),
+            }
             for name, scored in (("dev", dev), ("eval", evaluated))
             for k in range(len(found))
         ]
@@ -190,7 +221,9 @@ def _evaluated(
     full = evaluated.scores[-1]
     means = costs.means(at)
     on_dev = curve[(curve["split"] == "dev") & curve["chosen"]]
-    cheaper = alone[(alone["split"] == "dev") & (alone["blocks"] <= float(on_dev["blocks"].iloc[0]) + 1e-12)]
+    cheaper = alone[
+        (alone["split"] == "dev") & (alone["blocks"] <= float(on_dev["blocks"].iloc[0]) + 1e-12)
+    ]
     rival = None if cheaper.empty else int(cheaper.loc[cheaper["eer"].idxmin(), "depth"])
     over = None if rival is None else evaluated.scores[policy.depths.index(rival)]
     positive = evaluated.positive
@@ -239,7 +272,10 @@ class _Scored:
         tables = [run.trials(_name(kind, depth), part) for depth in depths]
         trials = tables[0]
         ids = trials["utterance_id"]
-        scores = [table.set_index("utterance_id")["score"].reindex(ids).to_numpy(np.float64) for table in tables]
+        scores = [
+            table.set_index("utterance_id")["score"].reindex(ids).to_numpy(np.float64)
+            for table in tables
+        ]
         return cls(trials, run.positive(trials), np.stack(scores))
 
 
@@ -252,19 +288,27 @@ class _Costs:
 
     @classmethod
     def of(cls, run: Run, depths: Sequence[int]) -> _Costs:
-        rows = run.results[(run.results["experiment"] == "cost") & (run.results["metric"] == "macs")]
+        rows = run.results[
+            (run.results["experiment"] == "cost") & (run.results["metric"] == "macs")
+        ]
         macs = rows.set_index("depth")["value"].astype(float).reindex(depths).to_numpy(np.float64)
         return cls(np.array(depths), macs / macs[-1])
 
     def means(self, at: NDArray[np.intp]) -> dict[str, float]:
         """Means over utterances that leave at these exits."""
         depth = float(self.depths[at].mean())
-        return {"depth": depth, "blocks": depth / float(self.depths[-1]), "macs": float(self.macs[at].mean())}
+        return {
+            "depth": depth,
+            "blocks": depth / float(self.depths[-1]),
+            "macs": float(self.macs[at].mean()),
+        }
 
 
 def _depths(run: Run, head: str | None, wanted: Sequence[int]) -> tuple[str, tuple[int, ...]]:
     """Kind of the heads, and the depths that there are scores of."""
-    rows = run.results[run.results["experiment"].isin(["layer", "depth"]) & (run.results["condition"] == "all")]
+    rows = run.results[
+        run.results["experiment"].isin(["layer", "depth"]) & (run.results["condition"] == "all")
+    ]
     depth = rows["depth"].where(rows["experiment"] == "depth", rows["layer"])
     there = {str(kind): sorted({int(k) for k in of}) for kind, of in depth.groupby(rows["head"])}
     kind = head or headline(run)[0]
@@ -273,15 +317,19 @@ def _depths(run: Run, head: str | None, wanted: Sequence[int]) -> tuple[str, tup
     lacking = sorted(set(wanted) - set(there[kind]))
     if lacking:
         raise OptionError(
-            "depths", ",".join(map(str, wanted)), f"{kind} has the depths {', '.join(map(str, there[kind]))}"
+            "depths",
+            ",".join(map(str, wanted)),
+            f"{kind} has the depths {', '.join(map(str, there[kind]))}",
         )
     depths = tuple(sorted(set(wanted)) or there[kind])
     if len(depths) < 2 and wanted:
-        raise OptionError("depths", ",".join(map(str, wanted)), "early exit needs two depths or more")
+        raise OptionError(
+            "depths", ",".join(map(str, wanted)), "early exit needs two depths or more"
+        )
     if len(depths) < 2:
         raise ProbeError(
-            f"{run.folder}: {kind} is at one depth only, and early exit needs two. Name another head, or sweep with "
-            "all depths"
+            f"{run.folder}: {kind} is at one depth only, and early exit needs two. Name another "
+            "head, or sweep with all depths"
         )
     return kind, depths
 
@@ -290,7 +338,9 @@ def _name(kind: str, depth: int) -> str:
     return f"linear-layer-{depth:02d}" if kind == LINEAR else f"{kind}-depth-{depth:02d}"
 
 
-def _interval(run: Run, positive: NDArray[np.bool_], scores: NDArray[np.float64], drawn: Resamples) -> Interval:
+def _interval(
+    run: Run, positive: NDArray[np.bool_], scores: NDArray[np.float64], drawn: Resamples
+) -> Interval:
     return run.task.interval(eer(positive, scores), eer_resamples(positive, scores, drawn), drawn)
 
 
@@ -298,7 +348,11 @@ def _leaving(policy: ExitPolicy, at: NDArray[np.intp], positive: NDArray[np.bool
     n = len(policy.depths)
     shares = {
         name: np.bincount(at[rows], minlength=n) / max(int(rows.sum()), 1)
-        for name, rows in (("all", np.ones_like(positive)), ("bonafide", positive), ("spoof", ~positive))
+        for name, rows in (
+            ("all", np.ones_like(positive)),
+            ("bonafide", positive),
+            ("spoof", ~positive),
+        )
     }
     return pd.DataFrame({"depth": policy.depths, **shares})
 
@@ -314,7 +368,9 @@ def _by_attack(
 ) -> pd.DataFrame:
     if not run.task.is_spoofing or "attack" not in evaluated.trials:
         return pd.DataFrame()
-    table = evaluated.trials.assign(position=np.arange(len(at)), attack=evaluated.trials["attack"].astype(str))
+    table = evaluated.trials.assign(
+        position=np.arange(len(at)), attack=evaluated.trials["attack"].astype(str)
+    )
     rows = []
     for condition, chosen in conditions(table, ["attack"]):
         if condition["attack"] == POOLED:

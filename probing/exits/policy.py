@@ -21,7 +21,8 @@ THRESHOLDS = 200  # tried, beside none
 UNSURE = 1e-3  # deviation of the log odds of an exit that knows nothing: their order is kept
 CONFIDENCES = {
     "probability": "of the likelier class, both classes being equally likely beforehand",
-    "entropy": "1 less the entropy of the two classes in bits; of two classes it orders utterances as probability does",
+    "entropy": "1 less the entropy of the two classes in bits; of two classes it orders "
+    "utterances as probability does",
     "agreement": "how many exits in a row decided the same (patience)",
 }
 
@@ -31,12 +32,14 @@ def confidences(kind: str, log_odds: ArrayLike) -> NDArray[np.float64]:
 
     Args:
         kind: one of CONFIDENCES.
-        log_odds: (E, N), of E exits, shallow ones first, calibrated: 0 is where both classes are as likely.
+        log_odds: (E, N), of E exits, shallow ones first, calibrated: 0 is where both classes are as
+            likely.
 
     Returns:
         (E, N), higher where surer.
 
-    Source: entropy: BranchyNet (Teerapittayanon et al., ICPR 2016); agreement: PABEE (Zhou et al., NeurIPS 2020).
+    Source: entropy: BranchyNet (Teerapittayanon et al., ICPR 2016); agreement: PABEE (Zhou et al.,
+    NeurIPS 2020).
 
     >>> confidences("agreement", [[2.0, -1.0], [1.0, 3.0], [0.5, 4.0]]).tolist()
     [[1.0, 1.0], [2.0, 1.0], [3.0, 2.0]]
@@ -60,9 +63,9 @@ class ExitPolicy:
 
     head: kind of the heads at the exits, `linear` for the probe of each layer.
     depths: (E,) of the exits, ascending; 0 is the input of the first block.
-    slopes, offsets: (E,) of the affine calibration of each exit, so that scores of different exits can be compared.
-    confidence: one of CONFIDENCES.
-    threshold: an utterance leaves at the first exit that is at least so sure of it, or else at the last; None: always
+    slopes, offsets: (E,) of the affine calibration of each exit, so that scores of different exits
+    can be compared. confidence: one of CONFIDENCES. threshold: an utterance leaves at the first
+    exit that is at least so sure of it, or else at the last; None: always
         at the last.
     """
 
@@ -77,10 +80,13 @@ class ExitPolicy:
         """Calibrated scores (e, N) of the first e exits, of their scores (e, N)."""
         values = np.asarray(scores, np.float64)
         n = len(values)
-        return np.asarray(np.array(self.slopes)[:n, None] * values + np.array(self.offsets)[:n, None])
+        return np.asarray(
+            np.array(self.slopes)[:n, None] * values + np.array(self.offsets)[:n, None]
+        )
 
     def leaves(self, log_odds: ArrayLike) -> NDArray[np.bool_]:
-        """Which utterances (N,) leave at the last of the first e exits, given calibrated scores (e, N) of these.
+        """Which utterances (N,) leave at the last of the first e exits, given calibrated scores (e,
+        N) of these.
 
         That they did not leave before is not asked.
         """
@@ -120,9 +126,17 @@ class ExitPolicy:
         offsets = tuple(float(offset) for offset in record["offsets"])
         threshold = record["threshold"]
         numbers = np.array([*slopes, *offsets, 0.0 if threshold is None else float(threshold)])
-        if not len(depths) == len(slopes) == len(offsets) or list(depths) != sorted(set(depths)) or not depths:
+        if (
+            not len(depths) == len(slopes) == len(offsets)
+            or list(depths) != sorted(set(depths))
+            or not depths
+        ):
             raise ValueError("depths, slopes and offsets are not those of exits")
-        if not np.isfinite(numbers).all() or record["confidence"] not in CONFIDENCES or depths[0] < 0:
+        if (
+            not np.isfinite(numbers).all()
+            or record["confidence"] not in CONFIDENCES
+            or depths[0] < 0
+        ):
             raise ValueError("no policy of early exit")
         threshold = None if threshold is None else float(threshold)
         return cls(str(record["head"]), depths, slopes, offsets, record["confidence"], threshold)
@@ -141,19 +155,22 @@ def read_policy(path: Path) -> ExitPolicy:
     if path.is_dir():
         path = path / "exits.json"
     if not path.exists():
-        raise ProbeError(f"{path}: no such file. Write one: probe exits RUN {argument('out', 'exits')}")
+        raise ProbeError(
+            f"{path}: no such file. Write one: probe exits RUN {argument('out', 'exits')}"
+        )
     try:
         return ExitPolicy.of(read_json(path))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ProbeError(
-            f"{path}: no policy of early exit that can be read ({error}). Write one: probe exits RUN "
-            f"{argument('out', 'exits')}"
+            f"{path}: no policy of early exit that can be read ({error}). Write one: probe exits "
+            f"RUN {argument('out', 'exits')}"
         ) from None
 
 
 @dataclass(frozen=True)
 class FittedPolicies:
-    """Policies of every threshold tried, the least first and last that in which none leaves early; and the chosen.
+    """Policies of every threshold tried, the least first and last that in which none leaves early;
+    and the chosen.
 
     >>> found = fit_policies("linear", (1, 2), [1, 1, 0, 0], [[5, -1, -5, 1], [1, 1, -1, -1]])
     >>> found.chosen.depths
@@ -172,7 +189,8 @@ def fit_policies(
     confidence: str = "probability",
     margin: float | str = 0.1,
 ) -> FittedPolicies:
-    """Calibrate exits, and choose the threshold that computes least with an EER within a margin of the last exit's.
+    """Calibrate exits, and choose the threshold that computes least with an EER within a margin of
+    the last exit's.
 
     Args:
         head: kind of the heads.
@@ -201,12 +219,17 @@ def fit_policies(
     most = Margin.of(margin)
     full = eer(target, applied[-1][1])
     fits = [eer(target, left) <= full + most.allowed(full) + 1e-12 for _, left in applied]
-    computed = [np.array(depths)[at].mean() if fit else np.inf for (at, _), fit in zip(applied, fits, strict=True)]
+    computed = [
+        np.array(depths)[at].mean() if fit else np.inf
+        for (at, _), fit in zip(applied, fits, strict=True)
+    ]
     return FittedPolicies(tried, tried[int(np.argmin(computed))])
 
 
 def _calibrated(positive: NDArray[np.bool_], scores: NDArray[np.float64]) -> tuple[float, float]:
-    """Slope and offset of an exit. One whose scores are turned on dev knows nothing, and is made sure of nothing."""
+    """Slope and offset of an exit. One whose scores are turned on dev knows nothing, and is made
+    sure of nothing.
+    """
     fitted = calibrate(positive, scores)
     if fitted.scales[0] > 0:
         return fitted.scales[0], fitted.offset

@@ -1,4 +1,6 @@
-"""Exits in a folder: the policy, the tables, and what is found with its intervals, written and read again."""
+"""Exits in a folder: the policy, the tables, and what is found with its intervals, written and read
+again.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,12 @@ from probing.exits.policy import read_policy
 from probing.metrics import Interval
 
 POLICY = "exits.json"
-TABLES = {"curve": "curve.csv", "alone": "depths.csv", "by_attack": "attacks.csv", "leaving": "leaving.csv"}
+TABLES = {
+    "curve": "curve.csv",
+    "alone": "depths.csv",
+    "by_attack": "attacks.csv",
+    "leaving": "leaving.csv",
+}
 COLUMNS = {
     "curve": {"split", "threshold", "depth", "blocks", "macs", "eer", "chosen"},
     "alone": {"split", "depth", "blocks", "macs", "eer"},
@@ -28,8 +35,12 @@ PLAIN = ("backbone", "margin", "blocks", "macs", "rival")
 
 
 def write_exits(found: Exits, folder: Path) -> dict[str, Any]:
-    """Write policy and tables; returns the figures that stand in none of them, as JSON has them, for `read_exits`."""
-    (folder / POLICY).write_text(f"{json.dumps(found.policy.as_dict(), indent=1)}\n", encoding="utf-8")
+    """Write policy and tables; returns the figures that stand in none of them, as JSON has them,
+    for `read_exits`.
+    """
+    (folder / POLICY).write_text(
+        f"{json.dumps(found.policy.as_dict(), indent=1)}\n", encoding="utf-8"
+    )
     for name, file in TABLES.items():
         getattr(found, name).to_csv(folder / file, index=False)
     figures: dict[str, Any] = {name: getattr(found, name) for name in PLAIN}
@@ -48,7 +59,9 @@ def read_exits(folder: Path, figures: dict[str, Any]) -> Exits:
     """
     policy = read_policy(folder / POLICY)
     try:
-        tables = {name: pd.read_csv(folder / file, dtype={"attack": str}) for name, file in TABLES.items()}
+        tables = {
+            name: pd.read_csv(folder / file, dtype={"attack": str}) for name, file in TABLES.items()
+        }
         for name, columns in COLUMNS.items():
             if missing := sorted(columns - {*tables[name]}):
                 raise ValueError(f"{TABLES[name]}: no column {missing[0]}")

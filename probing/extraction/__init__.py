@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from probing.extraction.rehearsal import rehearse
     from probing.extraction.repairing import repair
 
-__all__ = ["Cluster", "Machine", "Options", "extract", "extract_on_cluster", "layers_of", "rehearse", "repair"]
+__all__ = [
+    "Cluster",
+    "Machine",
+    "Options",
+    "extract",
+    "extract_on_cluster",
+    "layers_of",
+    "rehearse",
+    "repair",
+]
 
 _HOME = {
     "extract_on_cluster": "cluster",

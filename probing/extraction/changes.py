@@ -1,4 +1,6 @@
-"""Audio files that changed since they were extracted: found by size and time, which cost no read, then by content."""
+"""Audio files that changed since they were extracted: found by size and time, which cost no read,
+then by content.
+"""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -20,8 +22,8 @@ CHUNK = 1000
 def changed_audio(root: Path, table: pd.DataFrame) -> tuple[frozenset[str], dict[int, float]]:
     """Look for the extracted utterances of a table whose file is another now.
 
-    A file of another size or time is read again: only its content counts, so a copied corpus is the same corpus. A file
-    that is gone counts as unchanged.
+    A file of another size or time is read again: only its content counts, so a copied corpus is the
+    same corpus. A file that is gone counts as unchanged.
 
     Args:
         root: folder that the paths of the table start from.
@@ -33,15 +35,28 @@ def changed_audio(root: Path, table: pd.DataFrame) -> tuple[frozenset[str], dict
     if not set(STAMPS) <= set(table.columns):
         return frozenset(), {}
     known = table[(table["row"] >= 0) & table["file_bytes"].notna()]
-    rows = list(zip(known.index, known["utterance_id"], known["path"], *(known[name] for name in STAMPS), strict=True))
+    rows = list(
+        zip(
+            known.index,
+            known["utterance_id"],
+            known["path"],
+            *(known[name] for name in STAMPS),
+            strict=True,
+        )
+    )
     chunks = [rows[i : i + CHUNK] for i in range(0, len(rows), CHUNK)]
     changed = set[str]()
     moved = dict[int, float]()
 
-    def look(chunk: Sequence[tuple[int, str, str, float, float, float]]) -> list[tuple[int, str, float | None]]:
+    def look(
+        chunk: Sequence[tuple[int, str, str, float, float, float]],
+    ) -> list[tuple[int, str, float | None]]:
         return list(_look(root, chunk))
 
-    with progress_line("Looking for changed audio", len(rows), "files") as line, Threads(LOOKS) as threads:
+    with (
+        progress_line("Looking for changed audio", len(rows), "files") as line,
+        Threads(LOOKS) as threads,
+    ):
         for chunk, found in zip(chunks, threads.map(look, chunks), strict=True):
             for index, name, time in found:
                 if time is None:
@@ -55,7 +70,9 @@ def changed_audio(root: Path, table: pd.DataFrame) -> tuple[frozenset[str], dict
 def _look(
     root: Path, rows: Sequence[tuple[int, str, str, float, float, float]]
 ) -> Iterator[tuple[int, str, float | None]]:
-    """Those of some rows whose file has another time: with that time, or None where it has another content."""
+    """Those of some rows whose file has another time: with that time, or None where it has another
+    content.
+    """
     for index, name, path, n_bytes, mtime, crc in rows:
         full = f"{root}/{path}"
         try:
@@ -69,13 +86,16 @@ def _look(
 
 
 def refuse_changed(writer: CacheWriter, root: Path) -> None:
-    """Raise ProbeError where audio changed since it was extracted; remember the times of copies that are the same."""
+    """Raise ProbeError where audio changed since it was extracted; remember the times of copies
+    that are the same.
+    """
     changed, moved = changed_audio(root, writer.table)
     if changed:
         shown = ", ".join(sorted(changed)[:5]) + (" ..." if len(changed) > 5 else "")
         raise ProbeError(
-            f"{writer.folder}: the audio of {len(changed)} utterances below {root} is not what was extracted: {shown}. "
-            f"Put the files of then back, or extract these again: probe cache repair {quoted(writer.folder)}"
+            f"{writer.folder}: the audio of {len(changed)} utterances below {root} is not what "
+            f"was extracted: {shown}. Put the files of then back, or extract these again: probe "
+            f"cache repair {quoted(writer.folder)}"
         )
     if moved:
         times = writer.table["file_mtime_us"].copy()

@@ -1,8 +1,9 @@
 """Extraction by Ray: one worker per GPU, or several on CPUs, and shards as units of work.
 
-A worker runs the same pipeline as a single machine does and writes whole shards under names of its own; the driver, the
-only one to write `cache.json`, gives them their place in the cache. A shard whose worker died is done again by another.
-Which machines there are, what runs where and what is alive is Ray's business.
+A worker runs the same pipeline as a single machine does and writes whole shards under names of its
+own; the driver, the only one to write `cache.json`, gives them their place in the cache. A shard
+whose worker died is done again by another. Which machines there are, what runs where and what is
+alive is Ray's business.
 """
 
 import time
@@ -35,7 +36,9 @@ MOST_DEATHS = 3  # of workers that held a shard, before it is taken to be the ca
 
 @dataclass
 class Hand:
-    """A worker as the driver sees it: its actor, what it was asked, and the shards it has not delivered yet."""
+    """A worker as the driver sees it: its actor, what it was asked, and the shards it has not
+    delivered yet.
+    """
 
     number: int
     actor: Any
@@ -47,9 +50,11 @@ class Hand:
 
 
 class Driver:
-    """Starts workers and keeps them busy; use it in a `with` statement, which ends them whatever happens.
+    """Starts workers and keeps them busy; use it in a `with` statement, which ends them whatever
+    happens.
 
-    Raises ProbeError where Ray is missing, cannot be reached, or has too little for the workers asked for.
+    Raises ProbeError where Ray is missing, cannot be reached, or has too little for the workers
+    asked for.
     """
 
     def __init__(
@@ -75,23 +80,35 @@ class Driver:
                 n_workers = cluster.actors or gpus or len(self.ray.nodes())
                 cpus = max(1, int(resources.get("CPU", 1)) // n_workers)
                 self._threads = None if gpus else cpus
-                self._needs = {"num_gpus": 1, "num_cpus": 1} if gpus else {"num_gpus": 0, "num_cpus": cpus}
+                self._needs = (
+                    {"num_gpus": 1, "num_cpus": 1} if gpus else {"num_gpus": 0, "num_cpus": cpus}
+                )
                 if gpus and n_workers > gpus:
-                    raise OptionError("actors", n_workers, f"the cluster has {gpus} GPUs, and each takes one.")
+                    raise OptionError(
+                        "actors", n_workers, f"the cluster has {gpus} GPUs, and each takes one."
+                    )
                 if not gpus and n_workers > resources.get("CPU", 1):
-                    raise OptionError("actors", n_workers, f"the cluster has {resources.get('CPU', 0):.0f} CPUs.")
+                    raise OptionError(
+                        "actors", n_workers, f"the cluster has {resources.get('CPU', 0):.0f} CPUs."
+                    )
                 say(
-                    f"Ray: {len(self.ray.nodes())} machines, {n_workers} workers, each with {'a GPU' if gpus else cpus}"
-                    f"{'' if gpus else ' threads'}. Loading the model ..."
+                    f"Ray: {len(self.ray.nodes())} machines, {n_workers} workers, each with "
+                    f"{'a GPU' if gpus else cpus}{'' if gpus else ' threads'}. "
+                    "Loading the model ..."
                 )
                 self.hands = [self._hire(number) for number in range(1, n_workers + 1)]
                 self.first = self._first_hello()
         except BaseException as error:
-            self.close(getattr(error, "exit_code", 130) if isinstance(error, KeyboardInterrupt) else 2)
+            self.close(
+                getattr(error, "exit_code", 130) if isinstance(error, KeyboardInterrupt) else 2
+            )
             raise
 
     def _hire(self, number: int) -> Hand:
-        hand = Hand(number, self.ray.remote(Worker).options(scheduling_strategy="SPREAD", **self._needs).remote())
+        hand = Hand(
+            number,
+            self.ray.remote(Worker).options(scheduling_strategy="SPREAD", **self._needs).remote(),
+        )
         hand.asked = hand.actor.hello.remote(*self._arguments, self._threads)
         return hand
 
@@ -111,7 +128,9 @@ class Driver:
         return [asked[answer] for answer in self._ready(list(asked))]
 
     def _ready(self, asked: list[Any]) -> list[Any]:
-        """The first of what was asked that is answered, or none within about a second; ProbeError where Ray is gone."""
+        """The first of what was asked that is answered, or none within about a second; ProbeError
+        where Ray is gone.
+        """
         ready, _ = self.ray.wait(asked, num_returns=1, timeout=STEP_S)
         self.connection.check()
         return ready
@@ -168,7 +187,9 @@ class Driver:
                     self._count(hand, answer.seconds)
                     elapsed = time.monotonic() - started
                     alive = sum(other.hello is not None for other in self.hands)
-                    rate = f"{(line.done + answer.utterances) / elapsed:.1f} utt/s by {alive} workers"
+                    rate = (
+                        f"{(line.done + answer.utterances) / elapsed:.1f} utt/s by {alive} workers"
+                    )
                     line.advance(answer.utterances, f"{rate}, limited by {limiting(self.seconds)}")
         return audio_seconds
 
@@ -195,14 +216,16 @@ class Driver:
         if source is not None and not source.exists():
             place = hand.hello.place if hand.hello else "a worker"
             raise ProbeError(
-                f"{source}: written by {place}, but not there for this machine. The cache must be in a folder that all "
-                "machines share, under the same path."
+                f"{source}: written by {place}, but not there for this machine. The cache must "
+                "be in a folder that all machines share, under the same path."
             )
         writer.adopt_shard(record, source)
 
     def _count(self, hand: Hand, seconds: dict[str, float]) -> None:
         for stage, value in seconds.items():
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + value - hand.seconds.get(stage, 0.0)
+            self.seconds[stage] = (
+                self.seconds.get(stage, 0.0) + value - hand.seconds.get(stage, 0.0)
+            )
         hand.seconds = seconds
 
     def _bury(self, hand: Hand) -> None:
@@ -211,14 +234,18 @@ class Driver:
         self.died_loading += hand.hello is None
         if self.died_loading >= MOST_DEATHS and not any(other.hello for other in self.hands):
             raise ProbeError(
-                f"{self.died_loading} workers died while they loaded the model. Mostly that is a lack of memory: use "
-                f"fewer {argument('actors')}, or a smaller model"
+                f"{self.died_loading} workers died while they loaded the model. Mostly that is a "
+                f"lack of memory: use fewer {argument('actors')}, or a smaller model"
             )
-        self.say(f"Worker {hand.number} ({hand.hello.place if hand.hello else 'loading'}) died{shards}.")
+        self.say(
+            f"Worker {hand.number} ({hand.hello.place if hand.hello else 'loading'}) died{shards}."
+        )
         self.hands[self.hands.index(hand)] = self._hire(hand.number)
 
     def close(self, exit_code: int = 2) -> None:
-        """End the workers, and Ray where it was started here; the exit code is that of a process that Ray keeps."""
+        """End the workers, and Ray where it was started here; the exit code is that of a process
+        that Ray keeps.
+        """
         self.connection.close([hand.actor for hand in self.hands], exit_code)
 
     def __enter__(self) -> "Driver":
@@ -239,20 +266,28 @@ def extract_on_cluster(
     strict: bool = False,
     say: Callable[[str], None] = console.print,
 ) -> Cache:
-    """As `extract`, with the same result, by the workers of a Ray cluster; either goes on where the other stopped.
+    """As `extract`, with the same result, by the workers of a Ray cluster; either goes on where the
+    other stopped.
 
-    The folder of the cache and the audio must be where all machines see them under the same path. Raises ProbeError as
-    `extract` does, and where Ray is missing or cannot be reached, or where workers die again and again.
+    The folder of the cache and the audio must be where all machines see them under the same path.
+    Raises ProbeError as `extract` does, and where Ray is missing or cannot be reached, or where
+    workers die again and again.
     """
     folder = Path(folder)
     options = options or Options()
     machine = machine or Machine()
     corpus = load_corpus(corpus) if isinstance(corpus, str) else corpus
-    with Driver(cluster or Cluster(), corpus, options, machine, say) as driver, driver.connection.errors():
+    with (
+        Driver(cluster or Cluster(), corpus, options, machine, say) as driver,
+        driver.connection.errors(),
+    ):
         first = driver.first
         work = work_of(folder, corpus, first.shard_size, part)
         with work.writer(first.manifest, machine.wait, say) as writer:
-            say(f"{first.name} on {len(driver.hands)} x {first.device}, {corpus.name} -> {work.folder}")
+            say(
+                f"{first.name} on {len(driver.hands)} x "
+                f"{first.device}, {corpus.name} -> {work.folder}"
+            )
             refuse_changed(writer, corpus.root)
             if n_pending := announce(writer, lambda rows: driver.estimate(work.folder, rows), say):
                 _session(driver, writer, n_pending, strict)
@@ -269,10 +304,13 @@ def _session(driver: Driver, writer: CacheWriter, n_utterances: int, strict: boo
         audio_seconds = driver.run(writer, strict, line)
     elapsed = time.perf_counter() - started
     stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in driver.seconds.items())
-    added = sum(shard.bytes for shard in writer.manifest.shards) - sum(shard.bytes for shard in before.shards)
+    added = sum(shard.bytes for shard in writer.manifest.shards) - sum(
+        shard.bytes for shard in before.shards
+    )
     driver.say(
-        f"Extracted {line.done} utterances ({duration(audio_seconds)} of audio) in {duration(elapsed)} by "
-        f"{len(driver.hands)} workers, together: {stages}; {size(added)} written"
+        f"Extracted {line.done} utterances ({duration(audio_seconds)} of audio) in "
+        f"{duration(elapsed)} by {len(driver.hands)} workers, "
+        f"together: {stages}; {size(added)} written"
     )
     writer.note(
         {
@@ -289,8 +327,8 @@ def _check_deaths(deaths: Counter[int], hand: Hand) -> None:
     for index, rows in hand.held.items():
         if deaths[index] >= MOST_DEATHS:
             raise ProbeError(
-                f"shard {index} ({rows['utterance_id'].iloc[0]} to {rows['utterance_id'].iloc[-1]}): {MOST_DEATHS} "
-                f"workers died with it. Mostly that is a lack of memory: use a smaller {argument('batch_size')} or "
-                f"{argument('max_seconds')}, "
-                f"or fewer {argument('actors')}."
+                f"shard {index} ({rows['utterance_id'].iloc[0]} to "
+                f"{rows['utterance_id'].iloc[-1]}): {MOST_DEATHS} workers died with it. Mostly "
+                f"that is a lack of memory: use a smaller {argument('batch_size')} or "
+                f"{argument('max_seconds')}, or fewer {argument('actors')}."
             )

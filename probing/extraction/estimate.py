@@ -1,4 +1,6 @@
-"""The estimate of what an extraction will take, made and checked against the disk before it starts."""
+"""The estimate of what an extraction will take, made and checked against the disk
+before it starts.
+"""
 
 import shutil
 from dataclasses import dataclass
@@ -21,7 +23,8 @@ SAMPLED_HEADERS = 256
 class Estimate:
     """What the pending utterances will need.
 
-    tier_bytes: tier name -> bytes; `pooled` is exact, `frames` is from the lengths of a sample of the files.
+    tier_bytes: tier name -> bytes; `pooled` is exact, `frames` is from the lengths of a sample of
+    the files.
     """
 
     n_utterances: int
@@ -32,8 +35,8 @@ class Estimate:
     def __str__(self) -> str:
         tiers = ", ".join(f"{tier} {size(n_bytes)}" for tier, n_bytes in self.tier_bytes.items())
         return (
-            f"{self.n_utterances} utterances, about {duration(self.audio_seconds)} of audio; {tiers}; "
-            f"{size(self.free_bytes)} free"
+            f"{self.n_utterances} utterances, about {duration(self.audio_seconds)} of audio; "
+            f"{tiers}; {size(self.free_bytes)} free"
         )
 
     def check(self, folder: Path) -> None:
@@ -41,19 +44,33 @@ class Estimate:
         needed = sum(self.tier_bytes.values())
         if needed > self.free_bytes:
             raise ProbeError(
-                f"{folder}: {self}. That does not fit. Free some space, name a folder on another disk, or leave "
-                f"{argument('frames')} out (the pooled tier is all that linear probes need)."
+                f"{folder}: {self}. That does not fit. Free some space, name a folder on another "
+                f"disk, or leave {argument('frames')} out (the pooled "
+                "tier is all that linear probes need)."
             )
 
 
 def estimate(
-    folder: Path, root: Path, rows: pd.DataFrame, backbone: Backbone, cropping: Cropping, manifest: Manifest
+    folder: Path,
+    root: Path,
+    rows: pd.DataFrame,
+    backbone: Backbone,
+    cropping: Cropping,
+    manifest: Manifest,
 ) -> Estimate:
-    """Estimate the extraction of the utterances in `rows` into `folder`, from at most 256 file headers."""
-    chosen = rows.iloc[np.unique(np.linspace(0, len(rows) - 1, min(SAMPLED_HEADERS, len(rows))).astype(int))]
+    """Estimate the extraction of the utterances in `rows` into `folder`, from at most 256 file
+    headers.
+    """
+    chosen = rows.iloc[
+        np.unique(np.linspace(0, len(rows) - 1, min(SAMPLED_HEADERS, len(rows))).astype(int))
+    ]
     lengths = [n for path in chosen["path"] if (n := n_samples_of(root / path, cropping))]
     mean_samples = float(np.mean(lengths)) if lengths else float(cropping.n_samples())
-    mean_frames = float(np.mean([backbone.n_frames(max(n, backbone.min_samples)) for n in lengths])) if lengths else 0.0
+    mean_frames = (
+        float(np.mean([backbone.n_frames(max(n, backbone.min_samples)) for n in lengths]))
+        if lengths
+        else 0.0
+    )
     values = {"pooled": 2 * len(rows), "frames": mean_frames * len(rows)}
     tier_bytes = {
         tier: int(values[tier] * len(manifest.layers) * bytes_of(dtype, manifest.dim))
@@ -64,7 +81,9 @@ def estimate(
 
 
 def n_samples_of(path: Path, cropping: Cropping) -> int:
-    """16 kHz samples the model will see of a file, from its header; 0 if that does not say, or cannot be read."""
+    """16 kHz samples the model will see of a file, from its header; 0 if that does not say, or
+    cannot be read.
+    """
     if cropping.seconds is not None:
         return cropping.n_samples()
     seconds = stated_seconds(path, cropping.n_samples() / SAMPLING_RATE)

@@ -44,9 +44,11 @@ def extract(
     Args:
         folder: the cache; made, resumed or extended.
         corpus: a corpus, or what `load_corpus` takes.
-        options: what to extract; whatever in it changes a number is part of the cache's fingerprint.
+        options: what to extract; whatever in it changes a number is part of the cache's
+            fingerprint.
         machine: how to use this machine.
-        part: extract only this share of the shards, into `part.folder(folder)`; `cache.merging.merge` joins all parts.
+        part: extract only this share of the shards, into `part.folder(folder)`;
+            `cache.merging.merge` joins all parts.
         strict: stop at the first utterance that cannot be used.
         say: where to put what a person should know.
 
@@ -54,10 +56,13 @@ def extract(
         The finished cache, or part of one.
 
     Raises:
-        ProbeError: bad input, another fingerprint, not enough space; nothing that was finished is lost.
+        ProbeError: bad input, another fingerprint, not enough space; nothing that was finished is
+            lost.
 
     >>> options = Options(layers="0:1", seconds=0.1)
-    >>> cache = extract("results/demo.short.cache", "mine.csv", options, Machine("cpu"), say=lambda text: None)
+    >>> cache = extract(
+    ...     "results/demo.short.cache", "mine.csv", options, Machine("cpu"), say=lambda text: None
+    ... )
     >>> cache.layers
     [0, 1]
     """
@@ -82,7 +87,9 @@ def extract(
             return estimate(work.folder, corpus.root, rows, backbone, options.cropping, manifest)
 
         if n_pending := announce(writer, plan, say):
-            with session(writer, corpus.root, backbone, options, machine, n_pending, strict, say) as pipeline:
+            with session(
+                writer, corpus.root, backbone, options, machine, n_pending, strict, say
+            ) as pipeline:
                 pipeline.run()
     cache = Cache(work.folder)
     tell_failures(cache, say)
@@ -91,7 +98,9 @@ def extract(
 
 @dataclass(frozen=True)
 class Work:
-    """What is to be extracted and where to: a corpus, or with a mark the part of it that `shard_of` names."""
+    """What is to be extracted and where to: a corpus, or with a mark the part of it that `shard_of`
+    names.
+    """
 
     folder: Path
     rows: pd.DataFrame
@@ -103,7 +112,9 @@ class Work:
         """The cache, open for writing."""
         if self.mark is not None:
             manifest = replace(manifest, about={**manifest.about, "part": self.mark})
-        return CacheWriter(self.folder, manifest, self.rows, self.shard_size, self.shard_of, wait, say)
+        return CacheWriter(
+            self.folder, manifest, self.rows, self.shard_size, self.shard_of, wait, say
+        )
 
 
 def work_of(folder: Path, corpus: Corpus, shard_size: int, part: Part | None) -> Work:
@@ -111,22 +122,32 @@ def work_of(folder: Path, corpus: Corpus, shard_size: int, part: Part | None) ->
     work = Work(folder, corpus.utterances, shard_size)
     if part is not None:
         if (folder / MANIFEST).exists():
-            raise ProbeError(f"{folder}: is a cache already, and parts are merged into a new one. Name another folder.")
+            raise ProbeError(
+                f"{folder}: is a cache already, and parts are merged "
+                "into a new one. Name another folder."
+            )
         share = part.share(corpus.utterances, shard_size)
         work = Work(part.folder(folder), share.corpus, shard_size, share.shard_of, share.mark)
     _check_corpus(work.folder, corpus, work.mark)
     return work
 
 
-def announce(writer: CacheWriter, plan: Callable[[pd.DataFrame], Estimate], say: Callable[[str], None]) -> int:
-    """Say what is to be done and check that it fits on the disk; gives the utterances that are to be extracted."""
+def announce(
+    writer: CacheWriter, plan: Callable[[pd.DataFrame], Estimate], say: Callable[[str], None]
+) -> int:
+    """Say what is to be done and check that it fits on the disk; gives the utterances that are to
+    be extracted.
+    """
     finished = {record.index for record in writer.manifest.shards}
     pending = writer.table[~writer.table["shard"].isin(finished)]
     if pending.empty:
         say("Nothing to do: every utterance is in the cache.")
         return 0
     if finished:
-        say(f"Resuming: {len(writer.table) - len(pending)} of {len(writer.table)} utterances are done.")
+        say(
+            f"Resuming: {len(writer.table) - len(pending)} of "
+            f"{len(writer.table)} utterances are done."
+        )
     estimated = plan(pending)
     say(f"Plan: {estimated}")
     estimated.check(writer.folder)
@@ -144,22 +165,30 @@ def session(
     strict: bool,
     say: Callable[[str], None],
 ) -> Iterator[Pipeline]:
-    """A pipeline with a progress line; at the end it says where the time went and notes it in the cache."""
+    """A pipeline with a progress line; at the end it says where the time went and notes it in the
+    cache.
+    """
     before = writer.manifest
 
     def new(on_batch: Callable[[int, float], None]) -> Pipeline:
-        return new_pipeline(writer, root, backbone, options, machine, strict=strict, on_batch=on_batch)
+        return new_pipeline(
+            writer, root, backbone, options, machine, strict=strict, on_batch=on_batch
+        )
 
     with timed("Extracting", n_utterances, new) as spent:
         yield spent.pipeline
-    added = sum(shard.bytes for shard in writer.manifest.shards) - sum(shard.bytes for shard in before.shards)
+    added = sum(shard.bytes for shard in writer.manifest.shards) - sum(
+        shard.bytes for shard in before.shards
+    )
     say(f"{spent}; {size(added)} written")
     writer.note(
         {
             "utterances": spent.utterances,
             "audio_seconds": round(spent.audio_seconds, 3),
             "seconds": round(spent.seconds, 3),
-            "stages": {stage: round(seconds, 3) for stage, seconds in spent.pipeline.seconds.items()},
+            "stages": {
+                stage: round(seconds, 3) for stage, seconds in spent.pipeline.seconds.items()
+            },
             "device": str(backbone.device),
         }
     )
@@ -175,14 +204,23 @@ class Spent:
     seconds: float = 0.0
 
     def __str__(self) -> str:
-        stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in self.pipeline.seconds.items())
+        stages = ", ".join(
+            f"{stage} {seconds:.1f} s" for stage, seconds in self.pipeline.seconds.items()
+        )
         audio = duration(self.audio_seconds)
-        return f"Extracted {self.utterances} utterances ({audio} of audio) in {duration(self.seconds)}: {stages}"
+        return (
+            f"Extracted {self.utterances} utterances ({audio} of audio) in "
+            f"{duration(self.seconds)}: {stages}"
+        )
 
 
 @contextmanager
-def timed(what: str, n_utterances: int, new: Callable[[Callable[[int, float], None]], Pipeline]) -> Iterator[Spent]:
-    """A pipeline with a progress line, closed at the end; `new` makes it, given what it calls after each batch."""
+def timed(
+    what: str, n_utterances: int, new: Callable[[Callable[[int, float], None]], Pipeline]
+) -> Iterator[Spent]:
+    """A pipeline with a progress line, closed at the end; `new` makes it, given what it calls after
+    each batch.
+    """
     started = time.perf_counter()
     threads = torch.get_num_threads()
     with progress_line(what, n_utterances, "utterances") as line:
@@ -190,7 +228,10 @@ def timed(what: str, n_utterances: int, new: Callable[[Callable[[int, float], No
         def on_batch(n: int, seconds: float) -> None:
             spent.audio_seconds += seconds
             elapsed = time.perf_counter() - started
-            rate = f"{(line.done + n) / elapsed:.1f} utt/s, {spent.audio_seconds / elapsed:.0f} s audio/s"
+            rate = (
+                f"{(line.done + n) / elapsed:.1f} utt/s, "
+                f"{spent.audio_seconds / elapsed:.0f} s audio/s"
+            )
             line.advance(n, f"{rate}, limited by {limiting(spent.pipeline.seconds)}")
 
         spent = Spent(new(on_batch))
@@ -214,7 +255,8 @@ def new_pipeline(
     on_batch: Callable[[int, float], None],
     view_of: Callable[[int], View | None] | None = None,
 ) -> Pipeline:
-    """A pipeline as the machine allows; it divides the threads of this process between its forward passes.
+    """A pipeline as the machine allows; it divides the threads of this process between its forward
+    passes.
 
     With `view_of` (number of a shard -> view) the shards are of several views of the same files.
     """
@@ -266,8 +308,9 @@ def tell_failures(cache: Cache, say: Callable[[str], None]) -> None:
         return
     reasons = ", ".join(f"{n} {kind}" for kind, n in cache.failure_counts.items())
     say(
-        f"{len(cache.failures)} of {cache.n_planned} utterances could not be used ({reasons}). They are listed in "
-        f"{cache.folder / 'failures.csv'}; mend the files, then: probe cache repair {quoted(cache.folder)}"
+        f"{len(cache.failures)} of {cache.n_planned} utterances could not be used ({reasons}). "
+        f"They are listed in {cache.folder / 'failures.csv'}; mend the files, then: probe cache "
+        f"repair {quoted(cache.folder)}"
     )
 
 
@@ -277,18 +320,21 @@ def _check_corpus(folder: Path, corpus: Corpus, part: dict[str, Any] | None) -> 
     except CacheMissing:
         return
     if about["corpus"] != corpus.name:
-        raise ProbeError(f"{folder}: holds the corpus {about['corpus']!r}, not {corpus.name!r}. Name another folder.")
+        raise ProbeError(
+            f"{folder}: holds the corpus {about['corpus']!r}, not "
+            f"{corpus.name!r}. Name another folder."
+        )
     found = about.get("part")
     if found == part:
         return
     if part is None and found is not None:
         number = f"{found['number']}/{found['of']}"
         raise ProbeError(
-            f"{folder}: is part {number} of a cache. Go on with it by the name of the whole: probe extract "
-            f"{quoted(str(folder).split('.part-')[0])} {as_flag('part', number)}"
+            f"{folder}: is part {number} of a cache. Go on with it by the name of the whole: "
+            f"probe extract {quoted(str(folder).split('.part-')[0])} {as_flag('part', number)}"
         )
     raise ProbeError(
-        f"{folder}: begun with other utterances or shards ({found and found['utterances']} utterances, now "
-        f"{part and part['utterances']}). Give the {argument('corpus')}, {argument('split')} and "
-        f"{argument('shard_size')} of then, or delete the folder."
+        f"{folder}: begun with other utterances or shards ({found and found['utterances']} "
+        f"utterances, now {part and part['utterances']}). Give the {argument('corpus')}, "
+        f"{argument('split')} and {argument('shard_size')} of then, or delete the folder."
     )

@@ -31,24 +31,28 @@ def layers_of(
     options: Options,
     *,
     batch_size: int | None = None,
-    on_failure: Callable[[str, str], None] = lambda name, reason: console.print(f"{name}: {reason}; left out"),
+    on_failure: Callable[[str, str], None] = lambda name, reason: console.print(
+        f"{name}: {reason}; left out"
+    ),
     on_measures: Callable[[str, Mapping[str, float]], None] = lambda name, measures: None,
 ) -> Iterator[tuple[str, NDArray[Any]]]:
     """Compute every layer of audio files as `extract` would cache them, one file after the other.
 
     Args:
-        audio: files, or waveforms (n,) or (n, channels) at 16 kHz; under names of their own, or else under their paths
-            without suffix, white space replaced by `_`, as in a manifest (a waveform: under its position).
+        audio: files, or waveforms (n,) or (n, channels) at 16 kHz; under names of their own, or
+            else under their paths without suffix, white space replaced by `_`, as in a manifest (a
+            waveform: under its position).
         backbone: as `options.load_backbone` gives it.
         options: how much of a clip to take, which type to round to, and whether frames are wanted.
         batch_size: most files a forward pass; by default as in an extraction.
-        on_failure: called with (utterance_id, reason) for a file that cannot be used; there is nothing else of it.
-        on_measures: called with (utterance_id, measures of its audio), see `probing.audio.measure`, before each that is
-            given.
+        on_failure: called with (utterance_id, reason) for a file that cannot be used; there is
+            nothing else of it.
+        on_measures: called with (utterance_id, measures of its audio), see `probing.audio.measure`,
+            before each that is given.
 
     Returns:
-        An iterator, in the order of `audio`, of utterance_id and `pooled` (layers, 2, D), or where `options.frames`
-        the frames (layers, T, D).
+        An iterator, in the order of `audio`, of utterance_id and `pooled` (layers, 2, D), or where
+        `options.frames` the frames (layers, T, D).
 
     Raises:
         ProbeError: two files of one name, out of memory, or values that the type cannot hold.
@@ -59,7 +63,13 @@ def layers_of(
         return states_by_name(batch, backbone, options, failures)
 
     return by_batches(
-        named, backbone, options, compute, batch_size=batch_size, on_failure=on_failure, on_measures=on_measures
+        named,
+        backbone,
+        options,
+        compute,
+        batch_size=batch_size,
+        on_failure=on_failure,
+        on_measures=on_measures,
     )
 
 
@@ -73,14 +83,15 @@ def by_batches(
     on_failure: Callable[[str, str], None],
     on_measures: Callable[[str, Mapping[str, float]], None] = lambda name, measures: None,
 ) -> Iterator[tuple[str, Result]]:
-    """Decode audio and compute something of it by batches of near length; arguments as of `layers_of`.
+    """Decode audio and compute something of it by batches of near length; arguments as of
+    `layers_of`.
 
     Args:
         audio: by name.
         backbone: that computes.
         options: how much of a clip to take.
-        compute: of the waveforms of a batch by name, what there is of each; what cannot be used is left out, and put
-            down with its reason in the second argument.
+        compute: of the waveforms of a batch by name, what there is of each; what cannot be used is
+            left out, and put down with its reason in the second argument.
         batch_size: most files a batch; by default as in an extraction.
         on_failure: called with (name, reason) for a file that cannot be used.
         on_measures: called with (name, measures) for every other file, before its result.
@@ -101,7 +112,9 @@ def by_batches(
         while window := list(itertools.islice(waiting, BATCHES_SORTED * batch_size)):
             clips = list(decoders.map(decoded, window))
             failures = {clip.utterance_id: clip.failure for clip in clips if clip.failure}
-            waveforms = {clip.utterance_id: clip.waveform for clip in clips if clip.waveform is not None}
+            waveforms = {
+                clip.utterance_id: clip.waveform for clip in clips if clip.waveform is not None
+            }
             ascending = sorted(waveforms, key=lambda name: len(waveforms[name]))
             lengths = [len(waveforms[name]) for name in ascending]
             found: dict[str, Result] = {}
@@ -119,7 +132,9 @@ def by_batches(
 def states_by_name(
     batch: dict[str, Waveform], backbone: Backbone, options: Options, failures: dict[str, str]
 ) -> dict[str, NDArray[Any]]:
-    """The states of each utterance of a batch, see `layers_of`; those of no use are put down in `failures`."""
+    """The states of each utterance of a batch, see `layers_of`; those of no use are put down in
+    `failures`.
+    """
     while batch:
         try:
             states = states_of(batch, backbone, range(backbone.n_layers + 1), options.tiers)
@@ -132,7 +147,9 @@ def states_by_name(
         if not options.frames:
             return dict(zip(batch, np.moveaxis(states["pooled"], 1, 0), strict=True))
         ends = np.cumsum([backbone.n_frames(len(waveform)) for waveform in batch.values()])
-        return dict(zip(batch, np.split(decoded_frames(states["frames"]), ends[:-1], axis=1), strict=True))
+        return dict(
+            zip(batch, np.split(decoded_frames(states["frames"]), ends[:-1], axis=1), strict=True)
+        )
     return {}
 
 
@@ -142,6 +159,8 @@ def _named(audio: Sequence[Audio]) -> dict[str, Audio]:
         is_file = isinstance(given, str | Path)
         name = re.sub(r"\s", "_", os.path.splitext(str(given))[0]) if is_file else str(position)
         if name in named:
-            raise ProbeError(f"{given}: there is another file of the name {name}. Name each file once.")
+            raise ProbeError(
+                f"{given}: there is another file of the name {name}. Name each file once."
+            )
         named[name] = given
     return named

@@ -1,4 +1,6 @@
-"""Where an extraction runs: this machine, or a Ray cluster. Nothing here changes a number beyond rounding."""
+"""Where an extraction runs: this machine, or a Ray cluster. Nothing here changes a number beyond
+rounding.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +22,12 @@ BATCHES_SORTED = 50  # a shard of so many batches, sorted by length, is padded b
 class Machine:
     """How an extraction uses the machine; changes no number beyond rounding.
 
-    memory_gb: most memory, in GB of 1e9 bytes, for decoded audio and hidden states on their way to the disk, beside the
-        model, its passes and one batch; what has no room is decoded twice, or waits.
+    memory_gb: most memory, in GB of 1e9 bytes, for decoded audio and hidden states on their way to
+        the disk, beside the model, its passes and one batch; what has no room is decoded twice, or
+        waits.
     batch_size: default 1 on a CPU, where batching gains nothing, 16 elsewhere.
-    shard_size: utterances a shard, sorted by length and batched; default 256, or 50 batches where they are padded:
-        fewer would hold clips of too different length.
+    shard_size: utterances a shard, sorted by length and batched; default 256, or 50 batches where
+        they are padded: fewer would hold clips of too different length.
 
     >>> Machine(batch_size=0)
     Traceback (most recent call last):
@@ -33,12 +36,17 @@ class Machine:
 
     device: str = option("auto", "auto (a GPU where there is one), cpu, cuda, cuda:1, xpu, mps.")
     batch_size: int | None = option(
-        None, "Utterances a forward pass [default: 1 on a CPU, else 16]. Changes no result.", minimum=1
+        None,
+        "Utterances a forward pass [default: 1 on a CPU, else 16]. Changes no result.",
+        minimum=1,
     )
-    workers: int | None = option(None, "Decoding threads [default: 2 on a CPU, else up to 8].", minimum=1)
+    workers: int | None = option(
+        None, "Decoding threads [default: 2 on a CPU, else up to 8].", minimum=1
+    )
     shard_size: int | None = option(
         None,
-        "Utterances a file; a killed run repeats at most one. [default: 256, or 50 batches on a GPU]",
+        "Utterances a file; a killed run repeats at most one. "
+        "[default: 256, or 50 batches on a GPU]",
         minimum=1,
     )
     attention: str = option(
@@ -48,16 +56,21 @@ class Machine:
     )
     memory_gb: float = option(
         2.0,
-        "Most memory for audio and hidden states on their way, beside the model. Changes no result.",
+        "Most memory for audio and hidden states on their way, "
+        "beside the model. Changes no result.",
         above=0,
     )
     wait: float = option(
-        0.0, "Wait so long for another process that writes to this cache.", metavar="SECONDS", minimum=0
+        0.0,
+        "Wait so long for another process that writes to this cache.",
+        metavar="SECONDS",
+        minimum=0,
     )
     on_nonfinite: str = option(
         "auto",
-        "An utterance with NaN or infinite hidden states, or with values beyond float16: mark (listed in "
-        "failures.csv, left out), stop, or auto: the first is marked, the second, which float32 mends, stops.",
+        "An utterance with NaN or infinite hidden states, or with values beyond float16: mark "
+        "(listed in failures.csv, left out), stop, or auto: the first is marked, the second, "
+        "which float32 mends, stops.",
         metavar="POLICY",
         choices=("auto", "mark", "stop"),
     )
@@ -76,7 +89,9 @@ class Machine:
         return self.shard_size or (256 if batch_size == 1 else BATCHES_SORTED * batch_size)
 
     def threads_on(self, backbone: Backbone) -> tuple[int, int]:
-        """Forward passes beside each other, and threads of each: all cores of a CPU; on a GPU one copies meanwhile."""
+        """Forward passes beside each other, and threads of each: all cores of a CPU; on a GPU one
+        copies meanwhile.
+        """
         import torch
 
         from probing.accelerators import copies_beside
@@ -99,7 +114,9 @@ class Cluster:
     True
     """
 
-    address: str | None = option(None, "Of a running Ray cluster, or auto [default: Ray on this machine alone].")
+    address: str | None = option(
+        None, "Of a running Ray cluster, or auto [default: Ray on this machine alone]."
+    )
     actors: int | None = option(
         None, "Workers of the Ray cluster [default: one a GPU, or else one a machine].", minimum=1
     )

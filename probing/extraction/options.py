@@ -21,7 +21,8 @@ MOST_LAYERS = 10_000
 
 @dataclass(frozen=True)
 class Options:
-    """What to extract; see `probing.backbones.load_backbone`, `kept_blocks` and `probing.audio.Cropping` for more.
+    """What to extract; see `probing.backbones.load_backbone`, `kept_blocks` and
+    `probing.audio.Cropping` for more.
 
     >>> Options(seconds=0.01)
     Traceback (most recent call last):
@@ -30,9 +31,10 @@ class Options:
 
     backbone: str = option(
         "embedded",
-        "'embedded' (a small pretrained WavLM) or 'moonshine' (a speech recogniser's encoder, not self-supervised), "
-        "which need no download; a hub id such as microsoft/wavlm-large; a local folder; random:SPEC, the same "
-        "architecture with random weights; or log-mel, lfcc: acoustic features as a baseline.",
+        "'embedded' (a small pretrained WavLM) or 'moonshine' (a speech recogniser's encoder, "
+        "not self-supervised), which need no download; a hub id such as microsoft/wavlm-large; a "
+        "local folder; random:SPEC, the same architecture with random weights; or log-mel, lfcc: "
+        "acoustic features as a baseline.",
         metavar="SPEC",
         is_path=True,
     )
@@ -43,7 +45,9 @@ class Options:
         "Zero mean and unit variance per clip: auto (as the model's preprocessor says), on, off.",
         choices=("auto", "on", "off"),
     )
-    max_seconds: float = option(30.0, "Longer clips are cut to their beginning.", minimum=0.05, maximum=3600)
+    max_seconds: float = option(
+        30.0, "Longer clips are cut to their beginning.", minimum=0.05, maximum=3600
+    )
     seconds: float | None = option(
         None,
         "Every clip exactly this long, cut or repeated (64,600 samples are 4.0375).",
@@ -52,32 +56,39 @@ class Options:
     )
     drop: str | None = option(
         None,
-        "Leave blocks out: top:K, bottom:K, alternate:K, symmetric:K, or contribution:K:CACHE for the K blocks that "
-        "change their input least in a cache of the whole model; blocks:1,2,5 keeps just these.",
+        "Leave blocks out: top:K, bottom:K, alternate:K, symmetric:K, or contribution:K:CACHE "
+        "for the K blocks that change their input least in a cache of the whole model; "
+        "blocks:1,2,5 keeps just these.",
         metavar="SPEC",
         is_path=True,
     )
     layers: str | None = option(
         None,
-        "Layers to keep: 0:12 (both ends included), or 0,3,6; blocks above are not run. [default: all]",
+        "Layers to keep: 0:12 (both ends included), or 0,3,6; "
+        "blocks above are not run. [default: all]",
         metavar="LIST",
     )
     precision: str = option(
         "auto",
-        "float32, bf16, fp16, or auto: float32 on a CPU; 16 bits on a GPU, where that moves no layer by more than 3 % "
-        "of its root mean square.",
+        "float32, bf16, fp16, or auto: float32 on a CPU; 16 bits on a GPU, where that moves no "
+        "layer by more than 3 % of its root mean square.",
         choices=("auto", "float32", "bf16", "fp16"),
     )
-    frames: bool = option(False, "Also store every frame, about 100 times as much as the pooled statistics.")
+    frames: bool = option(
+        False, "Also store every frame, about 100 times as much as the pooled statistics."
+    )
     pooled_dtype: str = option("float32", "float32 or float16 on disk.", choices=DTYPES["pooled"])
     frames_dtype: str = option(
-        "float16", "float16, float32, or int8 with a scale a frame: half of float16.", choices=DTYPES["frames"]
+        "float16",
+        "float16, float32, or int8 with a scale a frame: half of float16.",
+        choices=DTYPES["frames"],
     )
 
     view: str | None = option(
         None,
-        "Hear every clip through transforms, as noise:white@10 or resample:8000,codec:alaw; the same chance for an "
-        "utterance each time. Or many views in one go: probe robustness. [default: as it is]",
+        "Hear every clip through transforms, as noise:white@10 or resample:8000,codec:alaw; the "
+        "same chance for an utterance each time. Or many views in one "
+        "go: probe robustness. [default: as it is]",
         metavar="SPEC",
         is_path=True,
     )
@@ -95,7 +106,8 @@ class Options:
             parsed(self.drop)
 
     def check_backbone(self) -> None:
-        """Refuse a backbone that can be none, or layers that its config says it has not, before PyTorch is loaded.
+        """Refuse a backbone that can be none, or layers that its config says it has not, before
+        PyTorch is loaded.
 
         Raises as `load_backbone` does.
         """
@@ -121,12 +133,17 @@ class Options:
     @property
     def tiers(self) -> dict[str, str]:
         """Tier name -> dtype on disk."""
-        return {"pooled": self.pooled_dtype, **({"frames": self.frames_dtype} if self.frames else {})}
+        return {
+            "pooled": self.pooled_dtype,
+            **({"frames": self.frames_dtype} if self.frames else {}),
+        }
 
     def load_backbone(self, device: str, attention: str = "auto", fetch: bool = True) -> Backbone:
-        """Load the backbone, with no block more than the layers need, and check that it can take clips this long.
+        """Load the backbone, with no block more than the layers need, and check that it can take
+        clips this long.
 
-        Without `fetch`, as where a cache or a run names it and not the person, the hub is not asked.
+        Without `fetch`, as where a cache or a run names it and not the person, the hub is not
+        asked.
         """
         from probing.backbones import kept_blocks, load_backbone
 
@@ -143,18 +160,21 @@ class Options:
         if self.drop is not None:
             backbone = backbone.keep(kept_blocks(self.drop, backbone.n_layers))
         if self.layers is not None:
-            highest = max(1, chosen_layers(self.layers, backbone.n_layers)[-1])  # a backbone has one block at least
+            # a backbone has one block at least
+            highest = max(1, chosen_layers(self.layers, backbone.n_layers)[-1])
             backbone = backbone.truncate(highest) if highest < backbone.n_layers else backbone
         n_samples = self.cropping.n_samples()
         if backbone.max_samples is not None and n_samples > backbone.max_samples:
             longest = backbone.max_samples / backbone.sampling_rate
             raise ProbeError(
-                f"clips of up to {n_samples / backbone.sampling_rate:g} s, but {backbone.name} takes {longest:g} s at "
-                f"most. Use {argument('max_seconds', longest)}"
+                f"clips of up to {n_samples / backbone.sampling_rate:g} s, but {backbone.name} "
+                f"takes {longest:g} s at most. Use {argument('max_seconds', longest)}"
             )
         if n_samples < backbone.min_samples:
             shortest = backbone.min_samples / backbone.sampling_rate
-            raise ProbeError(f"clips of {n_samples} samples, but {backbone.name} needs at least {shortest:g} s")
+            raise ProbeError(
+                f"clips of {n_samples} samples, but {backbone.name} needs at least {shortest:g} s"
+            )
         return backbone
 
     def layers_of(self, backbone: Backbone) -> tuple[int, ...]:
@@ -165,7 +185,8 @@ class Options:
     def fingerprint(self, backbone: Backbone) -> dict[str, Any]:
         """Everything that changes a cached number: model, audio, pooling, types on disk, versions.
 
-        The kernel of the attention is not in it: it moves a number no more than the batch size does.
+        The kernel of the attention is not in it: it moves a number no more than the batch size
+        does.
         """
         import torch
         import transformers
@@ -174,7 +195,9 @@ class Options:
 
         layers = self.layers_of(backbone)
         view = self.heard_through
-        some = {} if len(layers) == backbone.n_layers + 1 else {"layers": ",".join(map(str, layers))}
+        some = (
+            {} if len(layers) == backbone.n_layers + 1 else {"layers": ",".join(map(str, layers))}
+        )
         return {
             **some,
             **{f"backbone_{name}": value for name, value in backbone.fingerprint().items()},
@@ -187,7 +210,9 @@ class Options:
         }
 
     def as_dict(self, backbone: Backbone) -> dict[str, Any]:
-        """For the cache's `about`: enough to load the same backbone again, whatever it was chosen by."""
+        """For the cache's `about`: enough to load the same backbone again, whatever it was chosen
+        by.
+        """
         drop = None if self.drop is None else "blocks:" + ",".join(map(str, backbone.blocks))
         return {**asdict(self), "drop": drop, "precision": backbone.precision}
 
@@ -196,8 +221,8 @@ def chosen_layers(spec: str, highest: int | None = None) -> tuple[int, ...]:
     """Say which layers a specification names.
 
     Args:
-        spec: numbers and ranges with commas between, both ends of a range included and left out for the first or last:
-            `0:12`, `0,3,6`, `:4,8`, `6:`.
+        spec: numbers and ranges with commas between, both ends of a range included and left out for
+            the first or last: `0:12`, `0,3,6`, `:4,8`, `6:`.
         highest: number of the last layer; by default only the form is checked.
 
     Returns:

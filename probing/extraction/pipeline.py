@@ -1,12 +1,14 @@
-"""The pipeline of one shard: decode in threads, forward by batches of near length, pool, and write behind it.
+"""The pipeline of one shard: decode in threads, forward by batches of near length, pool, and write
+behind it.
 
-HDF5's lock, the decoder and the disk never hold the model up unless they are slower than it: decoding runs one shard
-ahead, writing runs behind in one thread, and both release the interpreter lock. On a CPU several forward passes run
-beside each other with few threads each: one pass on all cores waits at a barrier after every operation, which costs
-most when the machine is busy with something else.
+HDF5's lock, the decoder and the disk never hold the model up unless they are slower than it:
+decoding runs one shard ahead, writing runs behind in one thread, and both release the interpreter
+lock. On a CPU several forward passes run beside each other with few threads each: one pass on all
+cores waits at a barrier after every operation, which costs most when the machine is busy with
+something else.
 
-Memory is bounded: half of what is allowed holds decoded audio, half the batches between their start and the disk, of
-which one is always let through.
+Memory is bounded: half of what is allowed holds decoded audio, half the batches between their start
+and the disk, of which one is always let through.
 """
 
 import itertools
@@ -75,7 +77,9 @@ class Shards(Protocol):
 
 @dataclass(frozen=True)
 class Batch:
-    """Utterances on their way through the model: rows in the shard, seconds of audio, bytes of audio and states."""
+    """Utterances on their way through the model: rows in the shard, seconds of audio, bytes of
+    audio and states.
+    """
 
     rows: list[int]
     seconds: float
@@ -93,7 +97,8 @@ class Pipeline:
         batch_size: most utterances a forward pass.
         passes: forward passes beside each other.
         workers: decoding threads.
-        memory: bytes of decoded audio and of hidden states on their way, beside the model, its passes and one batch.
+        memory: bytes of decoded audio and of hidden states on their way, beside the model, its
+            passes and one batch.
         strict: stop at the first utterance that cannot be used.
         on_nonfinite: see `Machine`.
         on_batch: called with (utterances, seconds of audio) after each batch.
@@ -101,7 +106,8 @@ class Pipeline:
         shared: whether the same files are in several shards, see `Waveforms`.
 
     Attributes:
-        seconds: time of the main thread by stage: waiting for `decode`, in `forward`, waiting for `write`.
+        seconds: time of the main thread by stage: waiting for `decode`, in `forward`, waiting for
+            `write`.
     """
 
     def __init__(
@@ -137,7 +143,9 @@ class Pipeline:
         self._writes: deque[tuple[Future[None], int]] = deque()
 
     def close(self) -> None:
-        """Stop the threads; what is still to be decoded or computed is dropped, what is computed is written."""
+        """Stop the threads; what is still to be decoded or computed is dropped, what is computed is
+        written.
+        """
         for threads in (self._decoders, self._passes):
             threads.shutdown(wait=True, cancel_futures=True)
         self._scribe.shutdown(wait=True)
@@ -148,7 +156,10 @@ class Pipeline:
         ahead = [(index, self.decode(index, rows)) for index, rows in itertools.islice(pending, 1)]
         while ahead:
             index, clips = ahead.pop()
-            ahead += [(following, self.decode(following, rows)) for following, rows in itertools.islice(pending, 1)]
+            ahead += [
+                (following, self.decode(following, rows))
+                for following, rows in itertools.islice(pending, 1)
+            ]
             self.extract_shard(index, self.wait_for(clips))
         self.drain()
 
@@ -170,7 +181,8 @@ class Pipeline:
                 raise OptionError(
                     "strict",
                     True,
-                    f"{clip.utterance_id}: {clip.failure}. Mend the file, or leave {argument('strict', True)} out.",
+                    f"{clip.utterance_id}: {clip.failure}. Mend the file, or leave "
+                    f"{argument('strict', True)} out.",
                 )
         return done
 
@@ -183,7 +195,11 @@ class Pipeline:
                 self._try_shard(index, usable, failures, fill)
                 return
             except UnusableStates as error:
-                if self.strict or self.on_nonfinite == STOP or (error.overflow and self.on_nonfinite != MARK):
+                if (
+                    self.strict
+                    or self.on_nonfinite == STOP
+                    or (error.overflow and self.on_nonfinite != MARK)
+                ):
                     raise error.refusal(
                         f"{argument('strict', True)}"
                         if self.strict
@@ -192,13 +208,18 @@ class Pipeline:
                 failures |= error.reasons
                 usable = [clip for clip in usable if clip.utterance_id not in failures]
 
-    def _try_shard(self, index: int, clips: list[Clip], failures: dict[str, str], fill: Fill | None) -> None:
+    def _try_shard(
+        self, index: int, clips: list[Clip], failures: dict[str, str], fill: Fill | None
+    ) -> None:
         new = {clip.utterance_id: clip for clip in clips}
         kept = fill.rows if fill else []
         rows = sorted(
             [
                 *((clip.n_samples, clip.utterance_id, clip.measures) for clip in clips),
-                *((n_samples, utterance_id, measures) for utterance_id, n_samples, measures in kept),
+                *(
+                    (n_samples, utterance_id, measures)
+                    for utterance_id, n_samples, measures in kept
+                ),
             ],
             key=lambda row: row[:2],
         )
@@ -210,11 +231,16 @@ class Pipeline:
             [name for _, name, _ in rows],
             [n for n, _, _ in rows],
             [self.backbone.n_frames(n) for n, _, _ in rows],
-            {name: np.array([measures[name] for _, _, measures in rows]) for name in self.writer.manifest.measures},
+            {
+                name: np.array([measures[name] for _, _, measures in rows])
+                for name in self.writer.manifest.measures
+            },
         )
         try:
             places = [i for i, (_, name, _) in enumerate(rows) if name in new]
-            for run in batches([rows[i][0] for i in places], self.batch_size, self.backbone.padding):
+            for run in batches(
+                [rows[i][0] for i in places], self.batch_size, self.backbone.padding
+            ):
                 self._start(shard, places[run], [new[rows[i][1]] for i in places[run]])
             while self._batches:
                 self._finish_batch(shard)
@@ -225,7 +251,8 @@ class Pipeline:
                 batch.states.cancel()
             wait([batch.states for batch in self._batches])
             self._batches.clear()
-            wait([write for write, _ in self._writes])  # those of the shard before count, also where they failed
+            # those of the shard before count, also where they failed
+            wait([write for write, _ in self._writes])
             self._writes = deque(item for item in self._writes if item[0].exception())
             shard.abort()
             raise
@@ -237,7 +264,9 @@ class Pipeline:
         n_bytes = self._bytes_of(clips)
         while len(self._batches) > self._most_batches:
             self._finish_batch(shard)
-        while (on_their_way := self._on_their_way()) and on_their_way + n_bytes > self._most_on_their_way:
+        while (
+            on_their_way := self._on_their_way()
+        ) and on_their_way + n_bytes > self._most_on_their_way:
             if self._writes:
                 self._finish_write()
             else:
@@ -248,13 +277,20 @@ class Pipeline:
     def _bytes_of(self, clips: Sequence[Clip]) -> int:
         """Bytes of a batch: its samples, and its states as they go to disk."""
         manifest = self.writer.manifest
-        vectors = {"pooled": 2 * len(clips), "frames": sum(self.backbone.n_frames(clip.n_samples) for clip in clips)}
-        states = sum(vectors[tier] * bytes_of(dtype, manifest.dim) for tier, dtype in manifest.tiers.items())
+        vectors = {
+            "pooled": 2 * len(clips),
+            "frames": sum(self.backbone.n_frames(clip.n_samples) for clip in clips),
+        }
+        states = sum(
+            vectors[tier] * bytes_of(dtype, manifest.dim) for tier, dtype in manifest.tiers.items()
+        )
         return 4 * sum(clip.n_samples for clip in clips) + len(manifest.layers) * states
 
     def _on_their_way(self) -> int:
         """Bytes of the batches that were started and are not on disk."""
-        return sum(batch.n_bytes for batch in self._batches) + sum(n_bytes for _, n_bytes in self._writes)
+        return sum(batch.n_bytes for batch in self._batches) + sum(
+            n_bytes for _, n_bytes in self._writes
+        )
 
     def _finish_batch(self, shard: ShardWriter) -> None:
         """Wait for the oldest batch and pass it on to the disk."""
@@ -263,7 +299,9 @@ class Pipeline:
         states = batch.states.result()
         self.seconds["forward"] += time.perf_counter() - started
         self._batches.popleft()
-        self._later(_write, shard, batch.rows, self.writer.manifest.layers, states, n_bytes=batch.n_bytes)
+        self._later(
+            _write, shard, batch.rows, self.writer.manifest.layers, states, n_bytes=batch.n_bytes
+        )
         self.on_batch(len(batch.rows), batch.seconds)
 
     def _forward(self, clips: list[Clip]) -> dict[str, NDArray[Any]]:
@@ -272,7 +310,9 @@ class Pipeline:
         backbone, stream = self._replicas.get()
         try:
             with on_stream(stream):
-                return states_of(batch, backbone, self.writer.manifest.layers, self.writer.manifest.tiers)
+                return states_of(
+                    batch, backbone, self.writer.manifest.layers, self.writer.manifest.tiers
+                )
         finally:
             self._replicas.put((backbone, stream))
 
@@ -293,7 +333,9 @@ class Pipeline:
             self._finish_write()
 
 
-def _write(shard: ShardWriter, rows: list[int], layers: Sequence[int], blocks: dict[str, NDArray[Any]]) -> None:
+def _write(
+    shard: ShardWriter, rows: list[int], layers: Sequence[int], blocks: dict[str, NDArray[Any]]
+) -> None:
     first = rows[0]
     n_rows = len(rows)
     contiguous = rows == list(range(first, first + n_rows))

@@ -17,8 +17,8 @@ def frame_weights(n_frames: Sequence[int], length: int, device: torch.device) ->
 def pool(states: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """Mean and standard deviation of hidden states (B, T, D) over time, as (B, 2, D).
 
-    Two matrix products: var_mean over the time axis is ten times slower, and a difference of squares loses the small
-    deviations of channels with a large mean.
+    Two matrix products: var_mean over the time axis is ten times slower, and a difference of
+    squares loses the small deviations of channels with a large mean.
     """
     states = states.float()
     mean = weights @ states

@@ -1,7 +1,9 @@
-"""The connection to Ray: made, watched and left, each in bounded time, whatever becomes of Ray's own processes.
+"""The connection to Ray: made, watched and left, each in bounded time, whatever becomes of Ray's
+own processes.
 
-Ray's calls wait without end for a raylet or a head process that was killed. Its functions that may do so run in a
-thread of their own here, so that the thread of the command stays free for Ctrl-C, SIGTERM and a clear error.
+Ray's calls wait without end for a raylet or a head process that was killed. Its functions that may
+do so run in a thread of their own here, so that the thread of the command stays free for Ctrl-C,
+SIGTERM and a clear error.
 """
 
 import atexit
@@ -18,7 +20,8 @@ from typing import Any
 
 from cache.errors import OptionError, ProbeError, argument, as_flag
 
-OBJECT_STORE_BYTES = 100_000_000  # of a cluster started here; shards go through files, never through the object store
+# of a cluster started here; shards go through files, never through the object store
+OBJECT_STORE_BYTES = 100_000_000
 REACHED_WITHIN_S = 10.0
 STARTED_WITHIN_S = 50.0  # Ray ends the process after 60 s without its head
 CHECKED_EVERY_S = 3.0
@@ -28,7 +31,8 @@ GOES_ON = "What was finished is kept; the same command goes on where it stopped.
 
 
 class Connection:
-    """Ray, started on this machine or reached at an address; use `check` while waiting, and `close` at the end.
+    """Ray, started on this machine or reached at an address; use `check` while waiting, and `close`
+    at the end.
 
     Args:
         address: of a running cluster, or `auto`; None starts one on this machine.
@@ -39,7 +43,9 @@ class Connection:
 
     def __init__(self, address: str | None) -> None:
         self.ray, self._address = _ray(), address
-        self._calls: SimpleQueue[tuple[Callable[[], Any], SimpleQueue[tuple[bool, Any]]]] = SimpleQueue()
+        self._calls: SimpleQueue[tuple[Callable[[], Any], SimpleQueue[tuple[bool, Any]]]] = (
+            SimpleQueue()
+        )
         self._started_here = not self.ray.is_initialized()
         self._checked, self._dead = time.monotonic(), False
         Thread(target=self._work, name="ray", daemon=True).start()
@@ -49,29 +55,41 @@ class Connection:
 
     def _start(self) -> None:
         address = self._address
-        alone = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES} if address is None else {}
+        alone = (
+            {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+            if address is None
+            else {}
+        )
         try:
             if address is not None:
                 _reach(address)
             # In a thread that lives as long: Ray's processes end with the thread that started them.
             self._call(
                 lambda: self.ray.init(
-                    address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **alone
+                    address=address or "local",
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    **alone,
                 ),
                 STARTED_WITHIN_S,
             )
         except TimeoutError:
             self._dead = True
             _leave_at_exit()
-            raise ProbeError(_not_there(address, f"it did not answer within {STARTED_WITHIN_S:.0f} s")) from None
+            raise ProbeError(
+                _not_there(address, f"it did not answer within {STARTED_WITHIN_S:.0f} s")
+            ) from None
         except KeyboardInterrupt as error:
             self.close([], getattr(error, "exit_code", 130))
             raise
-        except Exception as error:  # Ray raises bare Exception where a process of its own does not start
+        except Exception as error:
+            # Ray raises bare Exception where a process of its own does not start
             raise ProbeError(_not_there(address, str(error).strip().split("\n")[0])) from None
 
     def check(self) -> None:
-        """Raise ProbeError where Ray does not live any more on this machine; looks at most every CHECKED_EVERY_S."""
+        """Raise ProbeError where Ray does not live any more on this machine; looks at most every
+        CHECKED_EVERY_S.
+        """
         if time.monotonic() - self._checked < CHECKED_EVERY_S:
             return
         try:
@@ -90,7 +108,9 @@ class Connection:
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Have what Ray raises end in a ProbeError; what a worker's own code raises is raised as it is."""
+        """Have what Ray raises end in a ProbeError; what a worker's own code raises is raised as it
+        is.
+        """
         try:
             yield
         except self.ray.exceptions.RayTaskError:
@@ -100,7 +120,9 @@ class Connection:
             raise ProbeError(f"Ray failed: {why}. {GOES_ON}") from None
 
     def close(self, actors: list[Any], exit_code: int = 2) -> None:
-        """End the actors, and Ray where it was started here; `exit_code` is that of a process that Ray, dead, keeps."""
+        """End the actors, and Ray where it was started here; `exit_code` is that of a process that
+        Ray, dead, keeps.
+        """
 
         def end() -> None:
             if not self._dead:
@@ -117,7 +139,9 @@ class Connection:
             _leave_at_exit(exit_code)
 
     def _call(self, function: Callable[[], Any], within_s: float) -> Any:
-        """What a function gives in Ray's thread; TimeoutError where it does not within some seconds."""
+        """What a function gives in Ray's thread; TimeoutError where it does not within some
+        seconds.
+        """
         answer: SimpleQueue[tuple[bool, Any]] = SimpleQueue()
         self._calls.put((function, answer))
         until = time.monotonic() + within_s
@@ -140,7 +164,9 @@ class Connection:
 
 
 def _leave_at_exit(exit_code: int = 2, within_s: float = 5.0) -> None:
-    """Let the process end although Ray, dead, would keep it: at exit Ray waits for what does not come any more."""
+    """Let the process end although Ray, dead, would keep it: at exit Ray waits for what does not
+    come any more.
+    """
     leaving = Event()
     atexit.register(leaving.set)
 
@@ -155,14 +181,14 @@ def _leave_at_exit(exit_code: int = 2, within_s: float = 5.0) -> None:
 def _not_there(address: str | None, why: str) -> str:
     if address is None:
         return (
-            f"{argument('engine', 'ray')}: Ray could not be started on this machine ({why}). Try the same command "
-            "again, look at "
-            f"/tmp/ray/session_latest/logs, or leave {argument('engine')} out"
+            f"{argument('engine', 'ray')}: Ray could not be started on this machine ({why}). Try "
+            "the same command again, look at /tmp/ray/session_latest/logs, or leave "
+            f"{argument('engine')} out"
         )
     return (
-        f"{argument('address', address)}: no Ray there ({why}). Start it: "
-        f"ray start {as_flag('head')} on one machine, ray start {as_flag('address', 'HEAD:6379')} on the others. If it "
-        f"asks for a token: RAY_AUTH_MODE=token in the environment, or "
+        f"{argument('address', address)}: no Ray there ({why}). Start it: ray start "
+        f"{as_flag('head')} on one machine, ray start {as_flag('address', 'HEAD:6379')} on the "
+        "others. If it asks for a token: RAY_AUTH_MODE=token in the environment, or "
         f"{argument('address', 'auto')} on one of its machines."
     )
 
@@ -175,12 +201,17 @@ def _reach(address: str) -> None:
 
 
 def _ray() -> Any:
-    """The module ray, or ProbeError with what to type; its reports to its makers are off unless asked for."""
+    """The module ray, or ProbeError with what to type; its reports to its makers are off unless
+    asked for.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else it warns of a future change
+    # else it warns of a future change
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         return import_module("ray")
     except ImportError:
         raise OptionError(
-            "engine", "ray", "Ray is not installed. Install it: pip install -c constraints.txt -e '.[ray]'"
+            "engine",
+            "ray",
+            "Ray is not installed. Install it: pip install -c constraints.txt -e '.[ray]'",
         ) from None

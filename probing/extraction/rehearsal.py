@@ -1,4 +1,6 @@
-"""A rehearsal of an extraction: what it will take of disk and of time on this machine, with nothing left behind."""
+"""A rehearsal of an extraction: what it will take of disk and of time on this machine, with nothing
+left behind.
+"""
 
 import tempfile
 import time
@@ -37,9 +39,11 @@ def rehearse(
     part: Part | None = None,
     say: Callable[[str], None] = console.print,
 ) -> Estimate:
-    """Say what an extraction will take: utterances, hours, bytes by tier, free space, time; takes what `extract` takes.
+    """Say what an extraction will take: utterances, hours, bytes by tier, free space, time; takes
+    what `extract` takes.
 
-    The time is that of a few of the utterances, run through model and pipeline into a temporary folder.
+    The time is that of a few of the utterances, run through model and pipeline into a temporary
+    folder.
 
     Returns:
         What the utterances that are not in the cache yet will need.
@@ -54,7 +58,10 @@ def rehearse(
     backbone = options.load_backbone(machine.device, machine.attention)
     work = work_of(folder, corpus, machine.shard_size_on(backbone), part)
     manifest = new_manifest(backbone, corpus, options)
-    say(f"{backbone.name} on {backbone.device}, {corpus.name} -> {work.folder} (dry run: nothing is written there)")
+    say(
+        f"{backbone.name} on {backbone.device}, {corpus.name} -> "
+        f"{work.folder} (dry run: nothing is written there)"
+    )
     for note in corpus.notes:
         say(f"Note: {note}.")
     for note in backbone.notes:
@@ -62,7 +69,9 @@ def rehearse(
     if backbone.precision_note:
         say(f"Precision: {backbone.precision_note}.")
     rows = _pending(work.folder, manifest, work.rows)
-    there = next(place for place in (work.folder, *work.folder.absolute().parents) if place.is_dir())
+    there = next(
+        place for place in (work.folder, *work.folder.absolute().parents) if place.is_dir()
+    )
     plan = estimate(there, corpus.root, rows, backbone, options.cropping, manifest)
     say(f"Plan: {plan}")
     plan.check(work.folder)
@@ -71,8 +80,8 @@ def rehearse(
         if rate:
             cut = f", clips cut to {LONGEST_S:.0f} s" if _longest(options) > LONGEST_S else ""
             say(
-                f"Time: about {duration(plan.audio_seconds / rate)} on this machine alone ({rate:.3g} s of audio a "
-                f"second in a sample{cut}; {stages})"
+                f"Time: about {duration(plan.audio_seconds / rate)} on this machine alone "
+                f"({rate:.3g} s of audio a second in a sample{cut}; {stages})"
             )
     return plan
 
@@ -94,9 +103,16 @@ def _pending(folder: Path, manifest: Manifest, rows: pd.DataFrame) -> pd.DataFra
 
 
 def _rate(
-    rows: pd.DataFrame, corpus: Corpus, backbone: Backbone, options: Options, machine: Machine, manifest: Manifest
+    rows: pd.DataFrame,
+    corpus: Corpus,
+    backbone: Backbone,
+    options: Options,
+    machine: Machine,
+    manifest: Manifest,
 ) -> tuple[float, str]:
-    """Seconds of audio a second over a sample of the utterances, after a few to warm up; and the time by stage."""
+    """Seconds of audio a second over a sample of the utterances, after a few to warm up; and the
+    time by stage.
+    """
     n = max(SAMPLED, 2 * machine.batch_size_on(backbone))
     cropping = replace(
         options.cropping,
@@ -116,13 +132,26 @@ def _rate(
             place = Path(scratch) / name
             with (
                 CacheWriter(place, manifest, some, machine.shard_size_on(backbone)) as writer,
-                session(writer, corpus.root, backbone, options, machine, len(some), False, lambda _: None) as pipeline,
+                session(
+                    writer,
+                    corpus.root,
+                    backbone,
+                    options,
+                    machine,
+                    len(some),
+                    False,
+                    lambda _: None,
+                ) as pipeline,
             ):
                 started = time.perf_counter()
                 pipeline.run()
                 elapsed = time.perf_counter() - started
-            rate = float(Cache(place).utterances["n_samples"].sum()) / backbone.sampling_rate / elapsed
-            stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in pipeline.seconds.items())
+            rate = (
+                float(Cache(place).utterances["n_samples"].sum()) / backbone.sampling_rate / elapsed
+            )
+            stages = ", ".join(
+                f"{stage} {seconds:.1f} s" for stage, seconds in pipeline.seconds.items()
+            )
     return rate, stages
 
 

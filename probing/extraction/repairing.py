@@ -39,9 +39,11 @@ def repair(
     *,
     say: Callable[[str], None] = console.print,
 ) -> Cache:
-    """Make a cache whole: missing shards, rows that are damaged or of changed audio, what failed and decodes now.
+    """Make a cache whole: missing shards, rows that are damaged or of changed audio, what failed
+    and decodes now.
 
-    Sound rows of a damaged shard are copied, not extracted again. Shards never started are extracted as well.
+    Sound rows of a damaged shard are copied, not extracted again. Shards never started are
+    extracted as well.
 
     Args:
         folder: the cache.
@@ -59,24 +61,35 @@ def repair(
     corpus = _planned(folder, manifest, corpus)
     if not corpus.root.is_dir():
         raise ProbeError(
-            f"{corpus.root}: the audio is no longer there. Say where: probe cache repair {as_flag('corpus', '...')}"
+            f"{corpus.root}: the audio is no longer there. Say where: probe cache repair "
+            f"{as_flag('corpus', '...')}"
         )
     backbone = options.load_backbone(machine.device, machine.attention, fetch=False)
     made = new_manifest(backbone, corpus, options)
     with CacheWriter(folder, made, corpus.utterances, wait=machine.wait, say=say) as writer:
         say(f"{backbone.name} on {backbone.device}, {corpus.name} -> {folder}")
         changed, _ = changed_audio(corpus.root, writer.table)
-        damages = [damage for record in writer.manifest.shards if (damage := _damage(writer, record, changed))]
+        damages = [
+            damage
+            for record in writer.manifest.shards
+            if (damage := _damage(writer, record, changed))
+        ]
         n_new = sum(len(rows) for _, rows in writer.pending())
-        n_bad, n_failed = (sum(len(getattr(damage, kind)) for damage in damages) for kind in ("bad", "failed"))
+        n_bad, n_failed = (
+            sum(len(getattr(damage, kind)) for damage in damages) for kind in ("bad", "failed")
+        )
         say(
-            f"To extract: {n_bad} damaged, missing or of changed audio, {n_new} never started; to try again: "
-            f"{n_failed} that failed."
+            f"To extract: {n_bad} damaged, missing or of changed audio, {n_new} never started; "
+            f"to try again: {n_failed} that failed."
         )
         if damages or n_new:
-            with session(writer, corpus.root, backbone, options, machine, n_bad + n_new, False, say) as pipeline:
+            with session(
+                writer, corpus.root, backbone, options, machine, n_bad + n_new, False, say
+            ) as pipeline:
                 for damage in damages:
-                    rows = writer.table[writer.table["utterance_id"].isin(damage.bad | damage.failed)]
+                    rows = writer.table[
+                        writer.table["utterance_id"].isin(damage.bad | damage.failed)
+                    ]
                     clips = pipeline.wait_for(pipeline.decode(damage.record.index, rows))
                     if damage.bad or not all(clip.failure for clip in clips):
                         fill = _sound_rows(writer, damage)
@@ -89,7 +102,9 @@ def repair(
 
 
 def _planned(folder: Path, manifest: Manifest, given: Corpus | None) -> Corpus:
-    """The utterances the cache was asked for: as it remembers them, or else the splits of the corpus it has some of."""
+    """The utterances the cache was asked for: as it remembers them, or else the splits of the
+    corpus it has some of.
+    """
     about = manifest.about
     if given is None and about["corpus_spec"] == "demo":
         given = load_corpus("demo")  # it may have moved with the package
@@ -97,14 +112,18 @@ def _planned(folder: Path, manifest: Manifest, given: Corpus | None) -> Corpus:
         table = load_table(folder, manifest)
         if given is not None:
             return replace(given, utterances=_rows(given, table["utterance_id"]))
-        columns = [name for name in table.columns if name not in (*PLACE_COLUMNS, *manifest.measures)]
-        return Corpus(about["corpus"], about["corpus_spec"], Path(about["audio_root"]), table[columns])
+        columns = [
+            name for name in table.columns if name not in (*PLACE_COLUMNS, *manifest.measures)
+        ]
+        return Corpus(
+            about["corpus"], about["corpus_spec"], Path(about["audio_root"]), table[columns]
+        )
     if "part" in about:
         number = f"{about['part']['number']}/{about['part']['of']}"
         raise ProbeError(
-            f"{folder}: the table of this part is damaged, and only the plan of the whole can rebuild it. Give the "
-            f"command that made it again: probe extract {quoted(str(folder).split('.part-')[0])} "
-            f"{as_flag('part', number)}"
+            f"{folder}: the table of this part is damaged, and only the plan of the whole can "
+            "rebuild it. Give the command that made it again: probe extract "
+            f"{quoted(str(folder).split('.part-')[0])} {as_flag('part', number)}"
         )
     corpus = given or _as_it_was(about["corpus_spec"], Path(about["audio_root"]))
     splits = _rows(corpus, stored_ids(folder, manifest)[1])["split"].unique()
@@ -112,7 +131,9 @@ def _planned(folder: Path, manifest: Manifest, given: Corpus | None) -> Corpus:
 
 
 def _as_it_was(spec: str, root: Path) -> Corpus:
-    """The corpus of a cache. Its root was found in its absolute paths, or else it was given, or is where it was."""
+    """The corpus of a cache. Its root was found in its absolute paths, or else it was given, or is
+    where it was.
+    """
     if read_corpus(spec).root == root:
         return load_corpus(spec)
     return load_corpus(spec, audio_root=root)
@@ -124,21 +145,30 @@ def _rows(corpus: Corpus, utterance_ids: Iterable[str]) -> pd.DataFrame:
 
 
 def _damage(writer: CacheWriter, record: ShardRecord, changed: frozenset[str]) -> Damage | None:
-    faults = shard_faults(writer.folder, record, writer.manifest, writer.table) if record.file else []
+    faults = (
+        shard_faults(writer.folder, record, writer.manifest, writer.table) if record.file else []
+    )
     bad = frozenset(name for fault in faults for name in fault.utterance_ids)
-    bad |= changed.intersection(writer.table.loc[writer.table["shard"] == record.index, "utterance_id"])
+    bad |= changed.intersection(
+        writer.table.loc[writer.table["shard"] == record.index, "utterance_id"]
+    )
     return Damage(record, bad, frozenset(record.failures)) if bad or record.failures else None
 
 
 def _sound_rows(writer: CacheWriter, damage: Damage) -> Fill | None:
-    """The rows of a shard that can be copied: their bytes match their checksums, the table knows the rest."""
+    """The rows of a shard that can be copied: their bytes match their checksums, the table knows
+    the rest.
+    """
     table = writer.table
     rows = table[
-        (table["shard"] == damage.record.index) & (table["row"] >= 0) & ~table["utterance_id"].isin(damage.bad)
+        (table["shard"] == damage.record.index)
+        & (table["row"] >= 0)
+        & ~table["utterance_id"].isin(damage.bad)
     ]
     if rows.empty:
         return None
-    old = Shard(writer.folder, damage.record, writer.manifest, check=False)  # `bad` says which rows are not sound
+    # `bad` says which rows are not sound
+    old = Shard(writer.folder, damage.record, writer.manifest, check=False)
     old_row = {name: row for row, name in enumerate(old.utterance_ids)}
 
     def copy(shard: ShardWriter, row_of: dict[str, int]) -> None:
@@ -150,6 +180,8 @@ def _sound_rows(writer: CacheWriter, damage: Damage) -> Fill | None:
     names = writer.manifest.measures
     known = [
         (name, int(n_samples), dict(zip(names, measures, strict=True)))
-        for name, n_samples, *measures in rows[["utterance_id", "n_samples", *names]].itertuples(index=False)
+        for name, n_samples, *measures in rows[["utterance_id", "n_samples", *names]].itertuples(
+            index=False
+        )
     ]
     return Fill(known, copy)

@@ -1,4 +1,6 @@
-"""From a file to what a cache keeps of it: decoded, batched with its like, run through the backbone, pooled."""
+"""From a file to what a cache keeps of it: decoded, batched with its like, run through the
+backbone, pooled.
+"""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +14,16 @@ from numpy.typing import NDArray
 from cache.errors import ProbeError, argument
 from cache.quantization import INT8, stored
 from probing.accelerators import to_host
-from probing.audio import SAMPLING_RATE, Cropping, UnusableAudio, Waveform, fit_audio, load_audio, measure, stamp
+from probing.audio import (
+    SAMPLING_RATE,
+    Cropping,
+    UnusableAudio,
+    Waveform,
+    fit_audio,
+    load_audio,
+    measure,
+    stamp,
+)
 from probing.augmentation import View
 from probing.backbones import Backbone
 from probing.extraction.pooling import frame_weights, pool
@@ -23,8 +34,8 @@ from probing.extraction.quantization import packed
 class Clip:
     """A decoded utterance, or the reason why there is none.
 
-    `waveform` may be let go once `n_samples` is known, and decoded again from `path` (see `waveforms`), and heard again
-    through `view`.
+    `waveform` may be let go once `n_samples` is known, and decoded again from `path` (see
+    `waveforms`), and heard again through `view`.
     """
 
     utterance_id: str
@@ -39,26 +50,34 @@ class Clip:
 class UnusableStates(Exception):
     """Utterances whose hidden states are not finite, or are too large for their type on disk.
 
-    reasons: utterance_id -> why. overflow: whether they are finite, and a larger type would hold them.
-    advice: what would hold them.
+    reasons: utterance_id -> why. overflow: whether they are finite, and a larger type would hold
+    them. advice: what would hold them.
     """
 
     def __init__(self, reasons: dict[str, str], overflow: bool = False, advice: str = "") -> None:
-        super().__init__("; ".join(f"{name}: {reason}" for name, reason in list(reasons.items())[:5]))
+        super().__init__(
+            "; ".join(f"{name}: {reason}" for name, reason in list(reasons.items())[:5])
+        )
         self.reasons, self.overflow, self.advice = reasons, overflow, advice
 
     def refusal(self, flag: str) -> ProbeError:
         """The error where such utterances are not to be left out."""
         return ProbeError(
-            f"{flag}: {self}. {self.advice or 'Look at these files'}; or list them in failures.csv and go on: "
-            f"{argument('on_nonfinite', 'mark')}"
+            f"{flag}: {self}. {self.advice or 'Look at these files'}; or list them in "
+            f"failures.csv and go on: {argument('on_nonfinite', 'mark')}"
         )
 
 
 def decode(
-    utterance_id: str, audio: Path | Waveform, cropping: Cropping, min_samples: int, view: View | None = None
+    utterance_id: str,
+    audio: Path | Waveform,
+    cropping: Cropping,
+    min_samples: int,
+    view: View | None = None,
 ) -> Clip:
-    """Decode a file, or take the samples (n,) or (n, channels) at 16 kHz, as the model is to see them."""
+    """Decode a file, or take the samples (n,) or (n, channels) at 16 kHz, as the model is to see
+    them.
+    """
     return heard(loaded(utterance_id, audio, cropping, min_samples), cropping, min_samples, view)
 
 
@@ -84,7 +103,8 @@ def heard(clip: Clip, cropping: Cropping, min_samples: int, view: View | None = 
     What a view makes longer or shorter is cropped again, as a clip that is so long would be.
 
     Raises:
-        TransformError: a package that the view needs is missing, or a file of a folder of noise cannot be used.
+        TransformError: a package that the view needs is missing, or a file of a folder of noise
+            cannot be used.
     """
     if clip.waveform is None:
         return clip
@@ -92,7 +112,10 @@ def heard(clip: Clip, cropping: Cropping, min_samples: int, view: View | None = 
     if view is not None:
         waveform = cropping.apply(view.apply(waveform, clip.utterance_id))
         if len(waveform) < min_samples:
-            why = f"too short: {len(waveform)} samples at 16 kHz behind the view, the model needs {min_samples}"
+            why = (
+                f"too short: {len(waveform)} samples at 16 kHz behind "
+                f"the view, the model needs {min_samples}"
+            )
             return Clip(clip.utterance_id, clip.path, failure=why)
     measures = {**measure(waveform), **clip.measures}
     return replace(clip, n_samples=len(waveform), waveform=waveform, measures=measures, view=view)
@@ -106,9 +129,15 @@ def _stamp(path: Path) -> dict[str, float]:
 
 
 def batches(lengths: Sequence[int], batch_size: int, padding: str) -> Iterator[slice]:
-    """Consecutive runs of at most `batch_size` of the ascending `lengths`; of equal ones only where padding leaks."""
+    """Consecutive runs of at most `batch_size` of the ascending `lengths`; of equal ones only where
+    padding leaks.
+    """
     start = 0
-    runs = [len(list(run)) for _, run in itertools.groupby(lengths)] if padding == "equal" else [len(lengths)]
+    runs = (
+        [len(list(run)) for _, run in itertools.groupby(lengths)]
+        if padding == "equal"
+        else [len(lengths)]
+    )
     for run in runs:
         for first in range(start, start + run, batch_size):
             yield slice(first, min(first + batch_size, start + run))
@@ -116,7 +145,10 @@ def batches(lengths: Sequence[int], batch_size: int, padding: str) -> Iterator[s
 
 
 def states_of(
-    batch: Mapping[str, Waveform], backbone: Backbone, layers: Sequence[int], tiers: Mapping[str, str]
+    batch: Mapping[str, Waveform],
+    backbone: Backbone,
+    layers: Sequence[int],
+    tiers: Mapping[str, str],
 ) -> dict[str, NDArray[Any]]:
     """Hidden states of a batch as they go to disk.
 
@@ -127,8 +159,8 @@ def states_of(
         tiers: tier name -> dtype; `pooled` always, `frames` where wanted.
 
     Returns:
-        `pooled` (layers, B, 2, D); `frames` (layers, frames of all, D), the utterances one after the other, or where
-        they are int8 records (layers, frames of all), see `cache.quantization`.
+        `pooled` (layers, B, 2, D); `frames` (layers, frames of all, D), the utterances one after
+        the other, or where they are int8 records (layers, frames of all), see `cache.quantization`.
 
     Raises:
         UnusableStates: some are not finite, or too large for their dtype.
@@ -137,7 +169,9 @@ def states_of(
     try:
         states = backbone.hidden_states(list(batch.values()))
         with torch.inference_mode():
-            weights = frame_weights(states.n_frames, states.layers[0].shape[1], states.layers[0].device)
+            weights = frame_weights(
+                states.n_frames, states.layers[0].shape[1], states.layers[0].device
+            )
             pooled = [pool(states.layers[k], weights) for k in layers]
             whole = torch.stack(pooled).isfinite().flatten(2).all(dim=2)  # (layers, B)
             if not whole.all():
@@ -146,17 +180,24 @@ def states_of(
             blocks = {"pooled": _cast(pooled, tiers["pooled"], "pooled", list(batch), of_one)}
             if "frames" in tiers:
                 valid = [states.valid(k) for k in layers]
-                blocks["frames"] = _cast(valid, tiers["frames"], "frames", list(batch), states.n_frames)
+                blocks["frames"] = _cast(
+                    valid, tiers["frames"], "frames", list(batch), states.n_frames
+                )
         return blocks
     except torch.OutOfMemoryError:
         advice = f"Use a smaller {argument('batch_size')} or {argument('max_seconds')}"
-        raise out_of_memory(batch, backbone, f"{advice}; an extraction goes on where it stopped.") from None
+        raise out_of_memory(
+            batch, backbone, f"{advice}; an extraction goes on where it stopped."
+        ) from None
 
 
 def out_of_memory(batch: Mapping[str, Waveform], backbone: Backbone, advice: str) -> ProbeError:
     """The error of a batch that the memory of a device does not hold."""
     longest = max(map(len, batch.values())) / backbone.sampling_rate
-    return ProbeError(f"{backbone.device}: out of memory with {len(batch)} clips of up to {longest:.1f} s. {advice}")
+    return ProbeError(
+        f"{backbone.device}: out of memory with {len(batch)} "
+        f"clips of up to {longest:.1f} s. {advice}"
+    )
 
 
 def _not_finite(names: list[str], whole: torch.Tensor) -> dict[str, str]:
@@ -169,22 +210,34 @@ def _not_finite(names: list[str], whole: torch.Tensor) -> dict[str, str]:
     }
 
 
-def _cast(layers: list[torch.Tensor], dtype: str, tier: str, names: list[str], lengths: Sequence[int]) -> NDArray[Any]:
-    """States of some layers, one above the other, as they go to disk; `lengths` are the rows of each utterance."""
+def _cast(
+    layers: list[torch.Tensor], dtype: str, tier: str, names: list[str], lengths: Sequence[int]
+) -> NDArray[Any]:
+    """States of some layers, one above the other, as they go to disk; `lengths` are the rows of
+    each utterance.
+    """
     if dtype == INT8:
         _, on_disk = stored(dtype, layers[0].shape)
-        return to_host(torch.stack([packed(states) for states in layers])).numpy().view(on_disk)[..., 0]
+        return (
+            to_host(torch.stack([packed(states) for states in layers]))
+            .numpy()
+            .view(on_disk)[..., 0]
+        )
     cast = layers[0].new_empty((len(layers), *layers[0].shape), dtype=getattr(torch, dtype))
     for layer, states in zip(cast, layers, strict=True):
         layer.copy_(states)
     if not cast.abs().amax().isfinite():
-        largest = torch.stack([states.flatten(1).abs().amax(dim=1) for states in layers])  # (layers, rows)
+        # (layers, rows)
+        largest = torch.stack([states.flatten(1).abs().amax(dim=1) for states in layers])
         of_each = [part.amax(dim=1) for part in largest.split(list(lengths), dim=1)]
         most = torch.finfo(getattr(torch, dtype)).max
         reasons = {
-            name: f"{dtype} overflow: values up to {values.max().item():.3g} in {n} of {len(layers)} layers ({tier})"
+            name: f"{dtype} overflow: values up to {values.max().item():.3g} in {n} of "
+            f"{len(layers)} layers ({tier})"
             for name, values in zip(names, of_each, strict=True)
             if (n := int((values > most).sum()))
         }
-        raise UnusableStates(reasons, True, f"Use {argument(f'{tier}_dtype', 'float32')} and another cache folder")
+        raise UnusableStates(
+            reasons, True, f"Use {argument(f'{tier}_dtype', 'float32')} and another cache folder"
+        )
     return to_host(cast).numpy()

@@ -1,7 +1,9 @@
-"""Decoded audio of the shards in work, within a bound: what has no room is decoded again when its batch comes.
+"""Decoded audio of the shards in work, within a bound: what has no room is decoded again when its
+batch comes.
 
-A shard can be begun only when the length of every clip in it is known, and a shard of long clips is more than some
-machines can hold. The samples are the same however often a file is decoded, so that the bound changes no result.
+A shard can be begun only when the length of every clip in it is known, and a shard of long clips is
+more than some machines can hold. The samples are the same however often a file is decoded, so that
+the bound changes no result.
 """
 
 from dataclasses import replace
@@ -21,11 +23,13 @@ class Waveforms:
         root: folder that paths start from.
         cropping, min_samples: see `probing.audio.load_audio`.
         most: bytes to hold.
-        shared: whether the same files are heard through several views, one soon after the other: then they are kept,
-            as decoded, in half of the room, the latest.
+        shared: whether the same files are heard through several views, one soon after the other:
+            then they are kept, as decoded, in half of the room, the latest.
     """
 
-    def __init__(self, root: Path, cropping: Cropping, min_samples: int, most: int, shared: bool = False) -> None:
+    def __init__(
+        self, root: Path, cropping: Cropping, min_samples: int, most: int, shared: bool = False
+    ) -> None:
         self._root, self._cropping, self._min_samples = root, cropping, min_samples
         self._most = most // 2 if shared else most
         self._held: dict[tuple[str, View | None], Waveform] = {}
@@ -45,7 +49,8 @@ class Waveforms:
         return replace(clip, waveform=None)
 
     def take(self, clip: Clip) -> Waveform:
-        """The samples (n,) of a clip, held no longer; decoded again where there was no room, or where taken before.
+        """The samples (n,) of a clip, held no longer; decoded again where there was no room, or
+        where taken before.
 
         Raises ProbeError where the file is not what it was.
         """

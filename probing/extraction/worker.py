@@ -28,7 +28,9 @@ STEP_S = 1.0
 
 @dataclass(frozen=True)
 class Hello:
-    """What a worker says when its model is loaded; the manifest and the shard size are what it would extract alone."""
+    """What a worker says when its model is loaded; the manifest and the shard size are what it
+    would extract alone.
+    """
 
     manifest: Manifest
     shard_size: int
@@ -88,17 +90,32 @@ class GivenShards:
     ) -> ShardWriter:
         """As that of a CacheWriter."""
         path = self.folder / f"{shard_name(index)}.{self._token}{PARTIAL}"
-        return ShardWriter(self.folder, index, self.manifest, utterance_ids, n_samples, n_frames, measures, path=path)
+        return ShardWriter(
+            self.folder,
+            index,
+            self.manifest,
+            utterance_ids,
+            n_samples,
+            n_frames,
+            measures,
+            path=path,
+        )
 
     def finish_shard(self, index: int, shard: ShardWriter | None, failures: dict[str, str]) -> None:
         """As that of a CacheWriter, but it is the driver that records the shard."""
-        self.events.put(shard.finish(failures) if shard else ShardRecord(index, None, 0, 0, 0, failures=dict(failures)))
+        self.events.put(
+            shard.finish(failures)
+            if shard
+            else ShardRecord(index, None, 0, 0, 0, failures=dict(failures))
+        )
 
 
 class Worker:
     """A process that extracts the shards it is given; Ray's actor."""
 
-    def hello(self, corpus: Corpus, options: Options, machine: Machine, threads: int | None) -> Hello:
+    def hello(
+        self, corpus: Corpus, options: Options, machine: Machine, threads: int | None
+    ) -> Hello:
         """Load the model."""
         if threads is not None:
             torch.set_num_threads(threads)

@@ -26,10 +26,11 @@ PAIR_TEMPERATURE = 100.0
 class AASIST(BackEnd):
     """AASIST (Jung et al., ICASSP 2022) on features of a speech model (Tak et al., Odyssey 2022).
 
-    Linear to 128, max-pool 3 x 3, 6 residual blocks, attention over time and over bands into one graph of bands and
-    one of times, two branches of attention over both with a master node each, their maximum, and of the two graphs
-    maximum and mean, and the master node -> Linear to two logits. What is published as a regulariser, dropout, is left
-    out; so is the batch norm that the released code computes at the start of a residual block and does not use.
+    Linear to 128, max-pool 3 x 3, 6 residual blocks, attention over time and over bands into one
+    graph of bands and one of times, two branches of attention over both with a master node each,
+    their maximum, and of the two graphs maximum and mean, and the master node -> Linear to two
+    logits. What is published as a regulariser, dropout, is left out; so is the batch norm that the
+    released code computes at the start of a residual block and does not use.
 
     Of an utterance of T frames there are floor(T / 3) times, and one of fewer than three.
     """
@@ -41,7 +42,9 @@ class AASIST(BackEnd):
         self.first_norm = BatchNorm(n, 1)
         self.blocks = nn.ModuleList([ResidualBlock(n, *sizes) for sizes in FILTERS])
         self.last_norm = BatchNorm(n, NODE)
-        self.attention = nn.ModuleList([Convolution(n, NODE, WIDTH, (1, 1)), Convolution(n, WIDTH, NODE, (1, 1))])
+        self.attention = nn.ModuleList(
+            [Convolution(n, NODE, WIDTH, (1, 1)), Convolution(n, WIDTH, NODE, (1, 1))]
+        )
         self.attention_norm = BatchNorm(n, WIDTH)
         self.positions = nn.Parameter(torch.zeros(n, N_BANDS, NODE))
         self.bands = GraphAttention(n, NODE, NODE, GRAPH_TEMPERATURE)
@@ -62,7 +65,9 @@ class AASIST(BackEnd):
 
     def forward(self, merge: Merge, x: Tensor, mask: Tensor | None) -> Tensor:
         """See `BackEnd.forward`; frames after the end of an utterance change nothing."""
-        maps, counts = self._maps(merge(x, mask, self.project) + self.project_bias[:, None, None], mask)
+        maps, counts = self._maps(
+            merge(x, mask, self.project) + self.project_bias[:, None, None], mask
+        )
         valid = torch.arange(maps.shape[-1], device=maps.device) < counts[:, None]
         on_map = valid[:, None, None, None]
         maps = functional.selu(self.first_norm(maps, on_map, 1, 2)) * on_map
@@ -87,7 +92,9 @@ class AASIST(BackEnd):
         return torch.baddbmm(self.bias[:, None], torch.cat(found, dim=-1), self.weight)
 
     def _maps(self, y: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Pooled maps (B, M, 1, bands, times) of frames (M, B, T, 128), and how many times are valid (B,)."""
+        """Pooled maps (B, M, 1, bands, times) of frames (M, B, T, 128), and how many times are
+        valid (B,).
+        """
         n_frames = y.shape[2]
         if mask is None:
             lengths = torch.full((y.shape[1],), n_frames, device=y.device)
@@ -103,14 +110,18 @@ class AASIST(BackEnd):
 
 
 class ResidualBlock(nn.Module):
-    """Convolution 2 x 3, BN, SELU, convolution 2 x 3, plus what comes in, convolved where the filters differ."""
+    """Convolution 2 x 3, BN, SELU, convolution 2 x 3, plus what comes in, convolved where the
+    filters differ.
+    """
 
     def __init__(self, n: int, n_inputs: int, n_outputs: int) -> None:
         super().__init__()
         self.first = Convolution(n, n_inputs, n_outputs, (2, 3), (1, 1))
         self.norm = BatchNorm(n, n_outputs)
         self.second = Convolution(n, n_outputs, n_outputs, (2, 3), (0, 1))
-        self.across = Convolution(n, n_inputs, n_outputs, (1, 3), (0, 1)) if n_inputs != n_outputs else None
+        self.across = (
+            Convolution(n, n_inputs, n_outputs, (1, 3), (0, 1)) if n_inputs != n_outputs else None
+        )
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         """Apply to maps (B, M, I, bands, times), 0 after the end as they come and as they go."""
@@ -120,7 +131,9 @@ class ResidualBlock(nn.Module):
 
 
 class Branch(nn.Module):
-    """Attention over times, bands and a master node, pools of both, and the same attention again, added."""
+    """Attention over times, bands and a master node, pools of both, and the same attention again,
+    added.
+    """
 
     def __init__(self, n: int) -> None:
         super().__init__()

@@ -18,9 +18,10 @@ EMBEDDING = 256
 class FactorisedAttention(BackEnd):
     """Multi-head factorised attentive pooling (MHFA; Peng et al., SLT 2022, arXiv 2210.01273).
 
-    K and V are Linear maps to 128 of the keys and of the merged frames; a Linear of K to 32 heads, softmax over time;
-    for each head the sum of V; all heads side by side -> Linear to 256 -> Linear to two logits. Published, keys and
-    values have layer weights of their own: that is the merge `weighted-sum-kv`. Of any other merge both are the same.
+    K and V are Linear maps to 128 of the keys and of the merged frames; a Linear of K to 32 heads,
+    softmax over time; for each head the sum of V; all heads side by side -> Linear to 256 -> Linear
+    to two logits. Published, keys and values have layer weights of their own: that is the merge
+    `weighted-sum-kv`. Of any other merge both are the same.
     """
 
     def __init__(self, n: int, dim: int, frames: bool = True, outputs: int | None = None) -> None:
@@ -30,7 +31,8 @@ class FactorisedAttention(BackEnd):
         self.value = nn.Parameter(torch.zeros(n, dim, WIDTH))
         self.value_bias = nn.Parameter(torch.zeros(n, WIDTH))
         self.attend = nn.Parameter(torch.zeros(n, WIDTH, N_HEADS))
-        self.attend_bias = nn.Parameter(torch.zeros(n, N_HEADS))  # shifts no softmax; published all the same
+        # shifts no softmax; published all the same
+        self.attend_bias = nn.Parameter(torch.zeros(n, N_HEADS))
         self.embed = nn.Parameter(torch.zeros(n, N_HEADS * WIDTH, EMBEDDING))
         self.embed_bias = nn.Parameter(torch.zeros(n, EMBEDDING))
         self.weight = nn.Parameter(torch.zeros(n, EMBEDDING, outputs or 2))
@@ -47,7 +49,9 @@ class FactorisedAttention(BackEnd):
         keys = merge.keys(x, mask, self.key) + self.key_bias[:, None, None]
         values = merge(x, mask, self.value) + self.value_bias[:, None, None]
         n, batch, n_frames, _ = keys.shape
-        energy = torch.baddbmm(self.attend_bias[:, None], keys.flatten(1, 2), self.attend).view(n, batch, n_frames, -1)
+        energy = torch.baddbmm(self.attend_bias[:, None], keys.flatten(1, 2), self.attend).view(
+            n, batch, n_frames, -1
+        )
         if mask is not None:
             energy = energy.masked_fill(~mask[None, :, :, None], -torch.inf)
         return torch.softmax(energy, dim=2), values
@@ -61,7 +65,9 @@ class FactorisedAttention(BackEnd):
 
     @torch.no_grad()
     def by_frame(self, merge: Merge, x: Tensor) -> ByFrame | None:
-        """What the linear layers say of the value of a frame, by head, times the attention on it."""
+        """What the linear layers say of the value of a frame, by head, times the
+        attention on it.
+        """
         attention, values = self.pooled(merge, x, None)
         contrast = self.weight[0, :, 1] - self.weight[0, :, 0]
         by_head = (self.embed[0] @ contrast).view(N_HEADS, WIDTH)

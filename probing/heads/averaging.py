@@ -1,4 +1,6 @@
-"""Averaging: which epochs' parameters a training keeps of every model, and their mean in the end."""
+"""Averaging: which epochs' parameters a training keeps of every model, and their mean
+in the end.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ class Best:
         self.losses = torch.full((keep, n), torch.inf, device=device)
         self.epochs = torch.zeros(n, dtype=torch.long, device=device)
         self.values = {
-            name: value.detach().clone().repeat(keep, *[1] * value.ndim) for name, value in stack.learned().items()
+            name: value.detach().clone().repeat(keep, *[1] * value.ndim)
+            for name, value in stack.learned().items()
         }
 
     @torch.no_grad()
@@ -49,18 +52,23 @@ class Best:
 
 
 class Successors(Best):
-    """The parameters of the epochs that follow the `keep` of lowest dev loss, as the released code of AttM takes them.
+    """The parameters of the epochs that follow the `keep` of lowest dev loss, as the released code
+    of AttM takes them.
 
-    It counts losses from 1 and names files from 0; where the last epoch is among the best, it takes one file less.
+    It counts losses from 1 and names files from 0; where the last epoch is among the best, it takes
+    one file less.
     """
 
     def __init__(self, stack: HeadStack, keep: int) -> None:
         super().__init__(stack, keep)
-        self.pending = torch.zeros_like(self.losses, dtype=torch.bool)  # slots whose epoch has no successor yet
+        # slots whose epoch has no successor yet
+        self.pending = torch.zeros_like(self.losses, dtype=torch.bool)
 
     @torch.no_grad()
     def offer(self, stack: HeadStack, losses: Tensor, epoch: int, active: Tensor) -> None:
-        """Keep the parameters where the epoch before was among the best; see whether this one is."""
+        """Keep the parameters where the epoch before was among the best; see whether
+        this one is.
+        """
         slots, models = (self.pending & active).nonzero(as_tuple=True)
         for name, value in stack.learned().items():
             self.values[name][slots, models] = value[models]

@@ -1,4 +1,5 @@
-"""Back-ends: from merged frames to the score of an utterance. Every module is M models side by side (see `merges`).
+"""Back-ends: from merged frames to the score of an utterance. Every module is M models side by side
+(see `merges`).
 
 `kinds.BACKENDS` says how they are called and what they need.
 """
@@ -38,18 +39,20 @@ class ByFrame:
 class BackEnd(nn.Module):
     """M back-ends over vectors of D features.
 
-    A back-end of one's own makes its parameters in `__init__`, each with M as first dimension and zero, among them
-    `bias`, and draws them in `start`.
+    A back-end of one's own makes its parameters in `__init__`, each with M as first dimension and
+    zero, among them `bias`, and draws them in `start`.
 
     Args:
         n: M.
         dim: D.
         frames: whether there is more than one vector an utterance.
-        outputs: O, of targets other than two classes: 1 of a number, M of M classes. None as the kind has it.
+        outputs: O, of targets other than two classes: 1 of a number, M of M classes. None as the
+            kind has it.
 
     Attributes:
         bias: (M,) or (M, O), added to the logits last.
-        values_per_vector: about how many a training step keeps for each vector and model, its merge included.
+        values_per_vector: about how many a training step keeps for each vector and model, its merge
+            included.
     """
 
     bias: nn.Parameter
@@ -65,7 +68,8 @@ class BackEnd(nn.Module):
         of_bonafide += by
 
     def forward(self, merge: Merge, x: Tensor, mask: Tensor | None) -> Tensor:
-        """Logits (M, B, O) of layers (B, L, T, D): O = 1 is the log odds of bona fide, O = 2 are spoof, bona fide.
+        """Logits (M, B, O) of layers (B, L, T, D): O = 1 is the log odds of bona fide, O = 2 are
+        spoof, bona fide.
 
         Of other targets O are its `outputs`: a number, or a logit for each class.
         """
@@ -75,12 +79,16 @@ class BackEnd(nn.Module):
         """Draw the parameters of model m by its own generator."""
 
     def by_frame(self, merge: Merge, x: Tensor) -> ByFrame | None:
-        """What each frame of an utterance (1, L, T, D) adds to its score; None if its kind has no way to say."""
+        """What each frame of an utterance (1, L, T, D) adds to its score; None if its kind has no
+        way to say.
+        """
         return None
 
 
 class Linear(BackEnd):
-    """One linear layer: on the vector itself where there is one frame (pooled tier), else on mean and deviation."""
+    """One linear layer: on the vector itself where there is one frame (pooled tier), else on mean
+    and deviation.
+    """
 
     def __init__(self, n: int, dim: int, frames: bool = True, outputs: int | None = None) -> None:
         super().__init__(n, dim, frames, outputs)
@@ -104,7 +112,9 @@ class Linear(BackEnd):
     def by_frame(self, merge: Merge, x: Tensor) -> ByFrame | None:
         """The weights on each frame's share of mean and deviation."""
         merged = merge(x)[0].double()
-        return ByFrame(of_statistics(merged, frame_statistics(merged), self.weight[0, :, 0].double()[None]))
+        return ByFrame(
+            of_statistics(merged, frame_statistics(merged), self.weight[0, :, 0].double()[None])
+        )
 
 
 class MLP(BackEnd):
@@ -126,7 +136,9 @@ class MLP(BackEnd):
     def forward(self, merge: Merge, x: Tensor, mask: Tensor | None) -> Tensor:
         """See `BackEnd.forward`."""
         mean = (merge(x, mask, self.inner) * _share(x, mask)).sum(dim=2)
-        return torch.bmm(functional.silu(mean + self.inner_bias[:, None]), self.outer) + _by_output(self.bias)
+        return torch.bmm(functional.silu(mean + self.inner_bias[:, None]), self.outer) + _by_output(
+            self.bias
+        )
 
     def by_frame(self, merge: Merge, x: Tensor) -> ByFrame | None:
         """The gradient of the score at the mean of its inputs."""
@@ -138,7 +150,9 @@ class MLP(BackEnd):
 
 
 class LSTM(BackEnd):
-    """One unidirectional LSTM of 192, the mean of its valid outputs, Linear to two logits (Pan et al. 2024)."""
+    """One unidirectional LSTM of 192, the mean of its valid outputs, Linear to two logits (Pan et
+    al. 2024).
+    """
 
     def __init__(self, n: int, dim: int, frames: bool = True, outputs: int | None = None) -> None:
         super().__init__(n, dim, frames, outputs)
@@ -158,7 +172,9 @@ class LSTM(BackEnd):
     def _packed(
         self, merge: Merge, x: Tensor, mask: Tensor | None, packing: Packing
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, tuple[int, ...]]:
-        """Arguments of `recurrence.states`; the weights have in them what is linear at the end of a merge."""
+        """Arguments of `recurrence.states`; the weights have in them what is linear at the end of a
+        merge.
+        """
         frames, last, offset = merge.packed(x, mask, packing)
         weight = self.input if last is None else last @ self.input
         bias = self.input_bias + self.hidden_bias
@@ -181,9 +197,11 @@ class LSTM(BackEnd):
 
 
 class AttentiveStatistics(BackEnd):
-    """Attentive statistics pooling with global context (ECAPA-TDNN; Desplanques et al., Interspeech 2020, section 3.1).
+    """Attentive statistics pooling with global context (ECAPA-TDNN; Desplanques et al., Interspeech
+    2020, section 3.1).
 
-    A softmax over time per channel from tanh(W [x; mean; deviation] + b); weighted mean and deviation; Linear.
+    A softmax over time per channel from tanh(W [x; mean; deviation] + b); weighted mean and
+    deviation; Linear.
     """
 
     def __init__(self, n: int, dim: int, frames: bool = True, outputs: int | None = None) -> None:
@@ -205,10 +223,15 @@ class AttentiveStatistics(BackEnd):
         """The weight (M, B, T, D) of each frame in each channel; 1 in sum over T."""
         n, batch, n_frames, dim = merged.shape
         on_frame, on_context = self.attend.split([dim, 2 * dim], dim=1)
-        context = torch.cat(_statistics(merged, _share(merged, mask)), dim=-1)  # the same for all frames
+        # the same for all frames
+        context = torch.cat(_statistics(merged, _share(merged, mask)), dim=-1)
         of_context = torch.baddbmm(self.attend_bias[:, None], context, on_context)
-        inner = ((merged.flatten(1, 2) @ on_frame).view(n, batch, n_frames, -1) + of_context[:, :, None]).flatten(1, 2)
-        energy = (torch.tanh(inner) @ self.channel + self.channel_bias[:, None]).view(n, batch, n_frames, dim)
+        inner = (
+            (merged.flatten(1, 2) @ on_frame).view(n, batch, n_frames, -1) + of_context[:, :, None]
+        ).flatten(1, 2)
+        energy = (torch.tanh(inner) @ self.channel + self.channel_bias[:, None]).view(
+            n, batch, n_frames, dim
+        )
         if mask is not None:
             energy = energy.masked_fill(~mask[None, :, :, None], -torch.inf)
         return torch.softmax(energy, dim=2)
@@ -232,10 +255,12 @@ class AttentiveStatistics(BackEnd):
 
 
 def make_backend(kind: str, n: int, dim: int, frames: bool, outputs: int | None = None) -> BackEnd:
-    """Build M back-ends of a kind of `BACKENDS`; `frames` says whether there is more than one frame.
+    """Build M back-ends of a kind of `BACKENDS`; `frames` says whether there is more than one
+    frame.
 
     Raises:
-        RegistryError: a back-end of one's own that takes no number of outputs, where the target needs one.
+        RegistryError: a back-end of one's own that takes no number of outputs, where the target
+            needs one.
     """
     found = BACKENDS.find(kind)
     made_by = found.load()
@@ -244,8 +269,8 @@ def make_backend(kind: str, n: int, dim: int, frames: bool, outputs: int | None 
         return backend
     if "outputs" not in inspect.signature(made_by).parameters:
         raise RegistryError(
-            f"{found.path}: takes no `outputs`, the number of its logits, which a target other than two classes needs. "
-            "Add it to __init__, behind `frames`"
+            f"{found.path}: takes no `outputs`, the number of its logits, which a target other "
+            "than two classes needs. Add it to __init__, behind `frames`"
         )
     backend = made_by(n, dim, frames, outputs=outputs, **found.options)
     return backend
@@ -276,16 +301,22 @@ def _statistics(merged: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def frame_statistics(x: Tensor) -> Tensor:
-    """Mean and population standard deviation over time, side by side, of layers (L, T, D): (L, 2 D)."""
+    """Mean and population standard deviation over time, side by side, of layers (L, T, D): (L, 2
+    D).
+    """
     return torch.cat([x.mean(dim=1), x.var(dim=1, correction=0).sqrt()], dim=-1)
 
 
 def of_statistics(x: Tensor, found: Tensor, weight: Tensor) -> Tensor:
-    """What each frame adds to the linear score of statistics (L, 2 D), times the number of frames: (T,)."""
+    """What each frame adds to the linear score of statistics (L, 2 D), times the number of frames:
+    (T,).
+    """
     mean, deviation = found.chunk(2, dim=-1)
     on_mean, on_deviation = weight.chunk(2, dim=-1)
     squares = (x - mean[:, None]).square() / deviation[:, None].clamp_min(1e-12)
-    return (torch.einsum("ltd,ld->lt", x, on_mean) + torch.einsum("ltd,ld->lt", squares, on_deviation)).sum(dim=0)
+    return (
+        torch.einsum("ltd,ld->lt", x, on_mean) + torch.einsum("ltd,ld->lt", squares, on_deviation)
+    ).sum(dim=0)
 
 
 def _contrast(weight: Tensor) -> Tensor:

@@ -1,4 +1,6 @@
-"""Further merges: squeeze-excitation, a choice of one layer or four, two sums for keys and values. See `merges`."""
+"""Further merges: squeeze-excitation, a choice of one layer or four, two sums for keys and values.
+See `merges`.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,11 @@ DRAWS = 2003  # of noise, taken in turn by the utterances of a training
 
 
 class SqueezeExcitation(Merge):
-    """Squeeze-excitation over layers (SEA; Liu et al. 2025, arXiv 2504.05657): one gate a layer, then a sum.
+    """Squeeze-excitation over layers (SEA; Liu et al. 2025, arXiv 2504.05657): one gate a layer,
+    then a sum.
 
-    With y_l the mean of layer l over frames and features: a = sigmoid(ReLU(y W1) W2), floor(L / 3) hidden units and at
-    least one, no biases.
+    With y_l the mean of layer l over frames and features: a = sigmoid(ReLU(y W1) W2), floor(L / 3)
+    hidden units and at least one, no biases.
     """
 
     used: Tensor
@@ -37,7 +40,12 @@ class SqueezeExcitation(Merge):
         """As PyTorch's nn.Linear in variance."""
         inner = list(zip(self.depths, self.n_hidden, strict=True))
         draw(self.squeeze, generators, [(3 * n) ** -0.5 for n in self.depths], inner)
-        draw(self.excite, generators, [(3 * n) ** -0.5 for n in self.n_hidden], [size[::-1] for size in inner])
+        draw(
+            self.excite,
+            generators,
+            [(3 * n) ** -0.5 for n in self.n_hidden],
+            [size[::-1] for size in inner],
+        )
 
     def gates(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """One gate in 0..1 a layer, (M, B, L)."""
@@ -47,11 +55,12 @@ class SqueezeExcitation(Merge):
 
 
 class GumbelChoice(Merge):
-    """One layer, chosen by a Gumbel-softmax (Jang et al., Maddison et al., ICLR 2017), hard and straight-through.
+    """One layer, chosen by a Gumbel-softmax (Jang et al., Maddison et al., ICLR 2017), hard and
+    straight-through.
 
-    In training an utterance has the layer whose score plus Gumbel noise is highest, and passes the gradient on to the
-    softmax of these sums (temperature 1). Otherwise all have the layer of the highest score, and nothing depends on
-    another.
+    In training an utterance has the layer whose score plus Gumbel noise is highest, and passes the
+    gradient on to the softmax of these sums (temperature 1). Otherwise all have the layer of the
+    highest score, and nothing depends on another.
     """
 
     noise: Tensor
@@ -63,9 +72,13 @@ class GumbelChoice(Merge):
         self.n_before = 0
 
     def start(self, generators: Sequence[torch.Generator], scaled: bool) -> None:
-        """Scores stay equal; all noise is drawn here, so that a training that goes on after a kill has the same."""
+        """Scores stay equal; all noise is drawn here, so that a training that goes on after a kill
+        has the same.
+        """
         for values, generator, depth in zip(self.noise, generators, self.depths, strict=True):
-            uniform = torch.rand(DRAWS, depth, generator=generator, dtype=torch.float64).clamp_min(1e-12)
+            uniform = torch.rand(DRAWS, depth, generator=generator, dtype=torch.float64).clamp_min(
+                1e-12
+            )
             values[:, :depth] = -torch.log(-torch.log(uniform))
 
     def learn(self, n_before: int) -> None:
@@ -102,11 +115,12 @@ class KeyValueSum(WeightedSum):
 
 
 class SelectedLayers(WeightedSum):
-    """A softmax-weighted sum of the four layers that rank highest, of those that a model sees (as arXiv 2606.30791).
+    """A softmax-weighted sum of the four layers that rank highest, of those that a model sees (as
+    arXiv 2606.30791).
 
-    A sweep ranks layers by their linear probes on dev, and never on eval. The publication pools each of the four by
-    attention and gives them one bottleneck; here the back-end that follows does what it does. Without a ranking, as in
-    an estimator, all layers are taken.
+    A sweep ranks layers by their linear probes on dev, and never on eval. The publication pools
+    each of the four by attention and gives them one bottleneck; here the back-end that follows does
+    what it does. Without a ranking, as in an estimator, all layers are taken.
     """
 
     kept = ("chosen",)

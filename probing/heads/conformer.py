@@ -22,8 +22,9 @@ FARTHEST = 512  # distance that position weights tell apart
 class Conformer(BackEnd):
     """Conformer with a class token (Rosello et al., Interspeech 2023), which needs no fixed length.
 
-    Linear to 144, BN of all values alike, SELU; a learned token before the first frame; 4 Conformer blocks of 4 heads
-    and kernels of 31; Linear of the token to two logits. 2,506,324 parameters at D = 1024.
+    Linear to 144, BN of all values alike, SELU; a learned token before the first frame; 4 Conformer
+    blocks of 4 heads and kernels of 31; Linear of the token to two logits. 2,506,324 parameters at
+    D = 1024.
     """
 
     def __init__(self, n: int, dim: int, frames: bool = True, outputs: int | None = None) -> None:
@@ -58,10 +59,11 @@ class Conformer(BackEnd):
 
 
 class Block(nn.Module):
-    """A Conformer block (Gulati et al., Interspeech 2020), its attention with relative positions of Shaw et al. 2018.
+    """A Conformer block (Gulati et al., Interspeech 2020), its attention with relative positions of
+    Shaw et al. 2018.
 
-    Half a feed-forward module, attention, convolution and half a feed-forward module, each added to what comes in and
-    normalised before; layer norm in the end.
+    Half a feed-forward module, attention, convolution and half a feed-forward module, each added to
+    what comes in and normalised before; layer norm in the end.
     """
 
     def __init__(self, n: int) -> None:
@@ -74,7 +76,9 @@ class Block(nn.Module):
         self.attention_out = Linear(n, WIDTH, WIDTH)
         self.convolution_norm = LayerNorm(n, WIDTH)
         self.gated = Linear(n, WIDTH, 4 * WIDTH)
-        self.convolution = Convolution(n, 2 * WIDTH, 2 * WIDTH, (KERNEL,), (KERNEL // 2,), depthwise=True)
+        self.convolution = Convolution(
+            n, 2 * WIDTH, 2 * WIDTH, (KERNEL,), (KERNEL // 2,), depthwise=True
+        )
         self.batch_norm = BatchNorm(n, 2 * WIDTH)
         self.convolution_out = Linear(n, 2 * WIDTH, WIDTH)
         self.after = FeedForward(n)
@@ -98,10 +102,16 @@ class Block(nn.Module):
             one.view(n, batch, length, N_HEADS, -1).transpose(2, 3)
             for one in (self.query(x), *self.key_value(x).chunk(2, dim=-1))
         )
-        distances = torch.arange(length - 1, -length, -1, device=x.device).clamp(-FARTHEST, FARTHEST) + FARTHEST
-        by_distance = torch.bmm(q.flatten(1, 3), self.positions[:, distances].mT).view(*q.shape[:4], -1)
+        distances = (
+            torch.arange(length - 1, -length, -1, device=x.device).clamp(-FARTHEST, FARTHEST)
+            + FARTHEST
+        )
+        by_distance = torch.bmm(q.flatten(1, 3), self.positions[:, distances].mT).view(
+            *q.shape[:4], -1
+        )
         steps = torch.arange(length, device=x.device)
-        order = (steps - steps[:, None] + length - 1).expand(*q.shape[:3], -1, -1)  # of frame j, seen from frame i
+        # of frame j, seen from frame i
+        order = (steps - steps[:, None] + length - 1).expand(*q.shape[:3], -1, -1)
         energy = (q @ k.mT + by_distance.gather(-1, order)) * q.shape[-1] ** -0.5
         if mask is not None:
             energy = energy.masked_fill(~mask[None, :, None, None], -torch.inf)

@@ -1,4 +1,6 @@
-"""The contract of merges and back-ends: what a stack relies on, tried on those of a user before any training."""
+"""The contract of merges and back-ends: what a stack relies on, tried on those of a user before any
+training.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ DIM = 6
 
 
 def check_own(head: str, frames: bool) -> None:
-    """Try a head, if its merge or back-end is not of this package, on random layers of a few utterances.
+    """Try a head, if its merge or back-end is not of this package, on random layers of a few
+    utterances.
 
     Args:
         head: MERGE+BACKEND.
@@ -33,7 +36,10 @@ def check_own(head: str, frames: bool) -> None:
     if not own:
         return
     if backend_kind.needs_frames and not frames:
-        raise RegistryError(f"{backend_kind.path}: needs every frame, and the pooled tier has one vector an utterance")
+        raise RegistryError(
+            f"{backend_kind.path}: needs every frame, and the "
+            "pooled tier has one vector an utterance"
+        )
     with own_code(f"{' and '.join(own)}, tried on small layers"):
         fault = _fault(merge_kind, merge, backend, frames)
     if fault:
@@ -49,9 +55,15 @@ def _fault(kind: MergeKind, merge: str, backend: str, frames: bool) -> str:
         one.start()
     for (name, value), other in zip(stack.learned().items(), again.learned().values(), strict=True):
         if value.ndim == 0 or len(value) != len(models):
-            return f"parameter {name} of shape {tuple(value.shape)}; expected M = {len(models)} models first"
+            return (
+                f"parameter {name} of shape {tuple(value.shape)}; "
+                f"expected M = {len(models)} models first"
+            )
         if not torch.equal(value, other):
-            return f"parameter {name} differs from one start to the next; draw it in start, by the generators"
+            return (
+                f"parameter {name} differs from one start to the "
+                "next; draw it in start, by the generators"
+            )
     named = [f"merge.{name}" for name in stack.merge_kind.decays]
     named += [f"backend.{name}" for name in stack.backend_kind.decays]
     unknown = set(named) - set(dict(stack.named_parameters()))
@@ -59,22 +71,35 @@ def _fault(kind: MergeKind, merge: str, backend: str, frames: bool) -> str:
         return f"decays names {', '.join(sorted(unknown))}, and there is no such parameter"
     generator = torch.Generator().manual_seed(0)
     for value in stack.parameters():
-        n_inputs = value[0, ..., 0].numel() if value.ndim > 2 else 1  # many would make scores that no tolerance fits
+        # many would make scores that no tolerance fits
+        n_inputs = value[0, ..., 0].numel() if value.ndim > 2 else 1
         value.copy_(min(0.5, n_inputs**-0.5) * torch.randn(value.shape, generator=generator))
     x, mask = _utterances(frames, generator)
     gates = stack.merge.gates(x, mask)
     expected: tuple[int, ...] = (len(models), len(x), N_LAYERS)
     if gates.shape != expected:
-        return f"gates of shape {tuple(gates.shape)}; expected {expected}, of models, utterances, layers"
+        return (
+            f"gates of shape {tuple(gates.shape)}; expected "
+            f"{expected}, of models, utterances, layers"
+        )
     merged = stack.merge(x, mask)
     expected = (len(models), len(x), x.shape[2], DIM)
     if merged.shape != expected:
-        return f"merged layers of shape {tuple(merged.shape)}; expected {expected}, of models, utterances, frames, dim"
+        return (
+            f"merged layers of shape {tuple(merged.shape)}; expected "
+            f"{expected}, of models, utterances, frames, dim"
+        )
     tail = torch.randn(len(models), DIM, 2, generator=generator)
-    if not torch.allclose(stack.merge(x, mask, tail), torch.einsum("mbtd,mdo->mbto", merged, tail), atol=1e-4):
+    if not torch.allclose(
+        stack.merge(x, mask, tail), torch.einsum("mbtd,mdo->mbto", merged, tail), atol=1e-4
+    ):
         return "merged layers behind a tail are not the merged layers times the tail"
     logits = stack(x, mask)
-    if logits.shape[:2] != (len(models), len(x)) or logits.ndim != 3 or logits.shape[2] not in (1, 2):
+    if (
+        logits.shape[:2] != (len(models), len(x))
+        or logits.ndim != 3
+        or logits.shape[2] not in (1, 2)
+    ):
         return f"logits of shape {tuple(logits.shape)}; expected {(len(models), len(x))} and 1 or 2"
     return _leak(stack, x, mask)
 
@@ -88,10 +113,15 @@ def _leak(stack: HeadStack, x: Tensor, mask: Tensor | None) -> str:
         above = x.clone()
         above[:, model.depth :] = 50.0
         if not torch.allclose(stack.score(above, mask)[m], scores[m], atol=1e-4):
-            return f"a model of depth {model.depth} is changed by the layers above; multiply its gates by self.seen"
+            return (
+                f"a model of depth {model.depth} is changed by the layers "
+                "above; multiply its gates by self.seen"
+            )
         alone = stack.take(m).score(x[:, : model.depth], mask)[0]
         if not torch.allclose(alone, scores[m], atol=1e-4):
-            return f"a model of depth {model.depth} alone scores otherwise than in a stack of several"
+            return (
+                f"a model of depth {model.depth} alone scores otherwise than in a stack of several"
+            )
     if mask is not None:
         after = torch.where(mask[:, None, :, None], x, torch.full_like(x, 50.0))
         if not torch.allclose(stack.score(after, mask), scores, atol=1e-4):

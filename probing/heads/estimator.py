@@ -64,20 +64,26 @@ class MergeClassifier(ClassifierMixin, BaseEstimator):
         """Fit on layers (N, L, P), layer 1 first, and labels (N,); no group is in both parts.
 
         Raises:
-            HeadUnusable: another shape, values that are not finite, not two classes, or too few for a dev split.
+            HeadUnusable: another shape, values that are not finite, not two classes, or too few for
+                a dev split.
         """
         x = _layers(X)
         labels = np.asarray(y)
         depth = x.shape[1] if self.depth is None else self.depth
         self._check_kinds()
         if not 1 <= depth <= x.shape[1]:
-            raise HeadUnusable(f"depth={self.depth}: expected 1 to {x.shape[1]}, the layers of X, or None")
+            raise HeadUnusable(
+                f"depth={self.depth}: expected 1 to {x.shape[1]}, the layers of X, or None"
+            )
         if not 0 < self.dev_share < 1 or self.epochs < 1:
             raise HeadUnusable(
-                f"dev_share={self.dev_share}, epochs={self.epochs}: expected a share between 0 and 1, and 1 or more"
+                f"dev_share={self.dev_share}, epochs={self.epochs}: "
+                "expected a share between 0 and 1, and 1 or more"
             )
         if labels.shape != (len(x),):
-            raise HeadUnusable(f"y of shape {labels.shape}: expected ({len(x)},), a label for each row of X")
+            raise HeadUnusable(
+                f"y of shape {labels.shape}: expected ({len(x)},), a label for each row of X"
+            )
         self.classes_, targets = np.unique(labels, return_inverse=True)
         if len(self.classes_) != 2:
             raise HeadUnusable(f"y has {len(self.classes_)} classes: expected two")
@@ -90,10 +96,14 @@ class MergeClassifier(ClassifierMixin, BaseEstimator):
             weight_decays=(self.weight_decay,),
             seed=self.seed,
         )
-        model = Model(self.merge, self.backend, depth, self.seed, self.learning_rate, self.weight_decay)
+        model = Model(
+            self.merge, self.backend, depth, self.seed, self.learning_rate, self.weight_decay
+        )
         self.n_layers_in_, self.n_features_in_ = x.shape[1:]
         self.stack_ = HeadStack([model], depth, self.n_features_in_, frames=False)
-        sources = [PooledSource(x[rows, :depth].transpose(1, 0, 2)) for rows in (fitted, self.dev_rows_)]
+        sources = [
+            PooledSource(x[rows, :depth].transpose(1, 0, 2)) for rows in (fitted, self.dev_rows_)
+        ]
         train([self.stack_], sources[0], second[fitted], sources[1], second[self.dev_rows_], recipe)
         self.stack_.eval()
         with torch.no_grad():
@@ -109,14 +119,18 @@ class MergeClassifier(ClassifierMixin, BaseEstimator):
             raise HeadUnusable(f"merge={self.merge!r}, backend={self.backend!r}: {error}") from None
         if unfit:
             pooled = ", ".join(name for name, kind in BACKENDS.items() if not kind.needs_frames)
-            raise HeadUnusable(f"backend={self.backend!r}: needs every frame; expected one of {pooled}")
+            raise HeadUnusable(
+                f"backend={self.backend!r}: needs every frame; expected one of {pooled}"
+            )
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
         """Log odds (N,) of the second class, of layers (N, L, P)."""
         check_is_fitted(self)
         x = _layers(X)
         if x.shape[1:] != (self.n_layers_in_, self.n_features_in_):
-            raise HeadUnusable(f"X of shape {x.shape}: fitted on (N, {self.n_layers_in_}, {self.n_features_in_})")
+            raise HeadUnusable(
+                f"X of shape {x.shape}: fitted on (N, {self.n_layers_in_}, {self.n_features_in_})"
+            )
         source = PooledSource(x[:, : self.stack_.n_layers].transpose(1, 0, 2))
         return np.asarray(scores_of([self.stack_], source, 1024)[0][0].double().numpy())
 
@@ -133,7 +147,9 @@ class MergeClassifier(ClassifierMixin, BaseEstimator):
         """Rows to fit on and rows kept back, each with both classes."""
         known = None if groups is None else np.asarray(groups)
         if known is not None and known.shape != second.shape:
-            raise HeadUnusable(f"groups of shape {known.shape}: expected {second.shape}, a group for each row of X")
+            raise HeadUnusable(
+                f"groups of shape {known.shape}: expected {second.shape}, a group for each row of X"
+            )
         splitter = (
             StratifiedShuffleSplit(1, test_size=self.dev_share, random_state=self.seed)
             if known is None
@@ -144,14 +160,21 @@ class MergeClassifier(ClassifierMixin, BaseEstimator):
                 if all(0 < second[rows].sum() < len(rows) for rows in parts):
                     return list(parts)
         except ValueError as error:
-            raise HeadUnusable(f"no dev split of {self.dev_share:g} of {len(second)} rows: {error}") from None
-        raise HeadUnusable(f"dev_share={self.dev_share}: no split leaves both classes in both parts. Give more groups")
+            raise HeadUnusable(
+                f"no dev split of {self.dev_share:g} of {len(second)} rows: {error}"
+            ) from None
+        raise HeadUnusable(
+            f"dev_share={self.dev_share}: no split leaves both "
+            "classes in both parts. Give more groups"
+        )
 
 
 def _layers(X: ArrayLike) -> NDArray[np.float32]:
     x = np.asarray(X, np.float32)
     if x.ndim != 3 or not x.size:
-        raise HeadUnusable(f"X of shape {x.shape}: expected (N, L, P), P features of L layers of N utterances")
+        raise HeadUnusable(
+            f"X of shape {x.shape}: expected (N, L, P), P features of L layers of N utterances"
+        )
     if not np.isfinite(x).all():
         raise HeadUnusable("X holds values that are not finite numbers. Leave those utterances out")
     return x

@@ -1,4 +1,5 @@
-"""Graphs of AASIST: attention between nodes, and pools that keep some of them. Every module is M models side by side.
+"""Graphs of AASIST: attention between nodes, and pools that keep some of them. Every module is M
+models side by side.
 
 A linear map from C to C' features of a pair of nodes is taken of their product, feature by feature.
 """
@@ -29,7 +30,8 @@ class Nodes:
 
 
 class GraphAttention(nn.Module):
-    """Attention between the nodes of a graph: softmax of w . tanh(Linear(x_i * x_j)) / temperature over j.
+    """Attention between the nodes of a graph: softmax of w . tanh(Linear(x_i * x_j)) / temperature
+    over j.
 
     Linear of the weighted sum of nodes plus Linear of the node itself, BN, SELU.
     """
@@ -46,17 +48,22 @@ class GraphAttention(nn.Module):
     def forward(self, nodes: Nodes) -> Nodes:
         """Nodes of C' features."""
         x = nodes.values
-        energy = self.attend_weight(torch.tanh(self.attend(x[:, :, :, None] * x[:, :, None])))[..., 0]
-        share = torch.softmax(energy.div(self.temperature).masked_fill(~nodes.valid.mT, -torch.inf), dim=-1)
+        energy = self.attend_weight(torch.tanh(self.attend(x[:, :, :, None] * x[:, :, None])))[
+            ..., 0
+        ]
+        share = torch.softmax(
+            energy.div(self.temperature).masked_fill(~nodes.valid.mT, -torch.inf), dim=-1
+        )
         y = self.norm(self.others(share @ x) + self.own(x), nodes.valid)
         return Nodes(functional.selu(y), nodes.counts)
 
 
 class PairAttention(nn.Module):
-    """The same between the nodes of two graphs and within each, with weights w for each kind of pair, and a master.
+    """The same between the nodes of two graphs and within each, with weights w for each kind of
+    pair, and a master.
 
-    The master node is Linear of the sum of nodes, each times softmax of w . tanh(Linear(x_i * master)) / temperature,
-    plus Linear of itself.
+    The master node is Linear of the sum of nodes, each times softmax of w . tanh(Linear(x_i *
+    master)) / temperature, plus Linear of itself.
     """
 
     def __init__(self, n: int, n_inputs: int, n_outputs: int, temperature: float) -> None:
@@ -65,7 +72,8 @@ class PairAttention(nn.Module):
         self.first = Linear(n, n_inputs, n_inputs)
         self.second = Linear(n, n_inputs, n_inputs)
         self.attend = Linear(n, n_inputs, n_outputs)
-        self.attend_weights = Linear(n, n_outputs, 3, bias=False)  # within the first, between both, within the second
+        # within the first, between both, within the second
+        self.attend_weights = Linear(n, n_outputs, 3, bias=False)
         self.others = Linear(n, n_inputs, n_outputs)
         self.own = Linear(n, n_inputs, n_outputs)
         self.norm = BatchNorm(n, n_outputs)
@@ -85,14 +93,23 @@ class PairAttention(nn.Module):
         energy = energies.gather(-1, kind)[..., 0] / self.temperature
         share = torch.softmax(energy.masked_fill(~valid.mT, -torch.inf), dim=-1)
         y = functional.selu(self.norm(self.others(share @ x) + self.own(x), valid))
-        on_master = self.master_weight(torch.tanh(self.master_attend(x * master[:, :, None]))) / self.temperature
+        on_master = (
+            self.master_weight(torch.tanh(self.master_attend(x * master[:, :, None])))
+            / self.temperature
+        )
         of_master = (torch.softmax(on_master.masked_fill(~valid, -torch.inf), dim=2) * x).sum(dim=2)
         master = self.master_others(of_master) + self.master_own(master)
-        return Nodes(y[:, :, :n_first], first.counts), Nodes(y[:, :, n_first:], second.counts), master
+        return (
+            Nodes(y[:, :, :n_first], first.counts),
+            Nodes(y[:, :, n_first:], second.counts),
+            master,
+        )
 
 
 class GraphPool(nn.Module):
-    """Keeps the half of the nodes (rounded down, at least one) of highest gate, in that order, times the gate."""
+    """Keeps the half of the nodes (rounded down, at least one) of highest gate, in that order,
+    times the gate.
+    """
 
     def __init__(self, n: int, n_features: int) -> None:
         super().__init__()
@@ -102,8 +119,12 @@ class GraphPool(nn.Module):
         """Fewer nodes."""
         gates = torch.sigmoid(self.gate(nodes.values))
         counts = (nodes.counts // 2).clamp_min(1)
-        order = gates.masked_fill(~nodes.valid, -1.0).sort(dim=2, descending=True, stable=True).indices
-        order = order[:, :, : max(1, nodes.values.shape[2] // 2)].expand(-1, -1, -1, nodes.values.shape[3])
+        order = (
+            gates.masked_fill(~nodes.valid, -1.0).sort(dim=2, descending=True, stable=True).indices
+        )
+        order = order[:, :, : max(1, nodes.values.shape[2] // 2)].expand(
+            -1, -1, -1, nodes.values.shape[3]
+        )
         return Nodes((nodes.values * gates).gather(2, order), counts)
 
 

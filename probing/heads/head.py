@@ -1,4 +1,6 @@
-"""A trained head: one model, stored as safetensors with its configuration, applied to any layers of its width."""
+"""A trained head: one model, stored as safetensors with its configuration, applied to any layers of
+its width.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +41,8 @@ class Head:
         stack: of one model, over layers 1..depth.
         n_frames: frames tier: it scores the first so many frames; None all.
         about: what it was trained on, for people.
-        prior: of bona fide, that its log odds are at; None in heads of an earlier version, where it is that which the
-            weights of the classes made in training.
+        prior: of bona fide, that its log odds are at; None in heads of an earlier version, where it
+            is that which the weights of the classes made in training.
         unit: of a number, the mean and deviation that it was trained in units of.
         inside: whether it reads units inside utterances, one vector each.
 
@@ -59,7 +61,10 @@ class Head:
         inside: bool = False,
     ) -> None:
         assert len(stack.models) == 1
-        self.stack, self.n_frames, self.about, self.prior = stack.eval(), n_frames, dict(about or {}), prior
+        self.stack = stack.eval()
+        self.n_frames = n_frames
+        self.about = dict(about or {})
+        self.prior = prior
         self.unit = unit
         self.model = stack.models[0]
         self.layers = list(range(1, stack.n_layers + 1))
@@ -74,19 +79,25 @@ class Head:
     @property
     def note(self) -> str:
         """A sentence if its scores differ from those that its run stored; else empty."""
-        if self.prior is not None or self.stack.outputs is not None or not self.stack.backend_kind.two_logits:
+        if (
+            self.prior is not None
+            or self.stack.outputs is not None
+            or not self.stack.backend_kind.two_logits
+        ):
             return ""
         return (
-            f"{self.name} was trained by an earlier version, which scored by the logit of bona fide: it scores by log "
-            "odds here, and the scores and figures of its run differ. Sweep again to have both alike"
+            f"{self.name} was trained by an earlier version, which scored by the logit of bona "
+            "fide: it scores by log odds here, and the scores and figures of its run differ. "
+            "Sweep again to have both alike"
         )
 
     def score(self, x: NDArray[Any]) -> NDArray[np.float64]:
-        """Score utterances: log odds of bona fide at even prior, which is the log-likelihood ratio; see `prior`.
+        """Score utterances: log odds of bona fide at even prior, which is the log-likelihood ratio;
+        see `prior`.
 
         Args:
-            x: layers 1..depth; pooled (depth, N, 2, D), the frames of one utterance (depth, T, D), or units (depth, N,
-                D).
+            x: layers 1..depth; pooled (depth, N, 2, D), the frames of one utterance (depth, T, D),
+                or units (depth, N, D).
 
         Returns:
             (N,), or (1,) for frames; of M classes their logits (N, M), of a number that number.
@@ -94,11 +105,14 @@ class Head:
         Raises:
             HeadUnusable: other layers, tier or width than it was trained on.
         """
-        tail = {"pooled": ("N", 2, self.dim), "frames": ("T", self.dim), UNIT: ("N", self.dim)}[self.tier]
+        tail = {"pooled": ("N", 2, self.dim), "frames": ("T", self.dim), UNIT: ("N", self.dim)}[
+            self.tier
+        ]
         if x.shape[0] != len(self.layers) or x.ndim != len(tail) + 1 or x.shape[2:] != tail[1:]:
             raise HeadUnusable(
-                f"{self.name}: layers of shape {x.shape}; expected ({len(self.layers)}, {', '.join(map(str, tail))}), "
-                f"layers 1 to {len(self.layers)} of the {self.tier} tier."
+                f"{self.name}: layers of shape {x.shape}; expected ({len(self.layers)}, "
+                f"{', '.join(map(str, tail))}), layers 1 to "
+                f"{len(self.layers)} of the {self.tier} tier."
             )
         values = torch.from_numpy(np.asarray(x, np.float32))
         if self.tier == "frames":
@@ -112,11 +126,17 @@ class Head:
     def read(self, scores: torch.Tensor) -> NDArray[np.float64]:
         """Scores of its stack as its own: numbers in the unit of the target."""
         level, step = self.unit
-        return scores.double().numpy() * step + level if self.stack.outputs == 1 else scores.double().numpy()
+        return (
+            scores.double().numpy() * step + level
+            if self.stack.outputs == 1
+            else scores.double().numpy()
+        )
 
     def tensors(self) -> dict[str, NDArray[np.float32]]:
         """Its parameters and standardisation by name."""
-        return {name: value.detach().cpu().numpy() for name, value in self.stack.state_dict().items()}
+        return {
+            name: value.detach().cpu().numpy() for name, value in self.stack.state_dict().items()
+        }
 
     def config(self) -> dict[str, Any]:
         """Everything but the tensors."""
@@ -129,7 +149,8 @@ class Head:
             "n_frames": self.n_frames,
             "rank": self.stack.rank,
             "parameters": self.stack.n_parameters(),
-            "score": f"log odds of {'the positive class' if 'target' in self.about else 'bona fide'}",
+            "score": "log odds of "
+            f"{'the positive class' if 'target' in self.about else 'bona fide'}",
             "prior": self.prior,
             "about": self.about,
             **({} if self.stack.outputs is None else self._of_target()),
@@ -139,7 +160,12 @@ class Head:
     def _of_target(self) -> dict[str, Any]:
         """What the configuration says of a target that is not of two classes."""
         score = "the number" if self.stack.outputs == 1 else "logits of the classes at equal priors"
-        return {"outputs": self.stack.outputs, "unit": list(self.unit), "score": score, "prior": None}
+        return {
+            "outputs": self.stack.outputs,
+            "unit": list(self.unit),
+            "score": score,
+            "prior": None,
+        }
 
     def _own(self) -> dict[str, str]:
         """Where the classes of a merge and a back-end are that are not of this package."""
@@ -152,8 +178,15 @@ class Head:
 
 
 UNREADABLE = (
-    OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, SafetensorError,
-)  # fmt: skip
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    SafetensorError,
+)
 
 
 def load_head(path: Path) -> Head:
@@ -174,7 +207,8 @@ def load_head(path: Path) -> Head:
         raise
     except UNREADABLE as error:
         raise HeadUnusable(
-            f"{path}: no head that can be read ({error}). Train one: probe sweep CACHE, then look into RUN/heads"
+            f"{path}: no head that can be read ({error}). Train one: "
+            "probe sweep CACHE, then look into RUN/heads"
         ) from None
 
 
@@ -190,8 +224,11 @@ def head_of(config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> H
     width = config["dim"] * (2 if config["tier"] == "pooled" else 1)
     depth = int(config["depth"])
     rank = int(config["rank"])
-    if tensors["mean"].shape != (depth, width) or not 0 < rank <= max(RANK, width):  # before any are made
-        raise ValueError(f"its tensors are not of {depth} layers of {width} values, or not of rank {rank}")
+    # before any are made
+    if tensors["mean"].shape != (depth, width) or not 0 < rank <= max(RANK, width):
+        raise ValueError(
+            f"its tensors are not of {depth} layers of {width} values, or not of rank {rank}"
+        )
     outputs = config.get("outputs")
     if outputs is not None and not 1 <= int(outputs) <= MOST_CLASSES:
         raise ValueError(f"its outputs are {outputs}")
@@ -201,11 +238,20 @@ def head_of(config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> H
     level, step = config.get("unit", (0.0, 1.0))
     unit = float(level), float(step)
     inside = config["tier"] == UNIT
-    return Head(stack, config["n_frames"], config["about"], None if prior is None else float(prior), unit, inside)
+    return Head(
+        stack,
+        config["n_frames"],
+        config["about"],
+        None if prior is None else float(prior),
+        unit,
+        inside,
+    )
 
 
 def _check_own(path: Path, config: Mapping[str, Any]) -> None:
-    """Refuse a head of somebody's own kind whose module has not been imported, and say what to type."""
+    """Refuse a head of somebody's own kind whose module has not been imported, and say what to
+    type.
+    """
     if config.get("form") != "head":
         return  # refused as such
     for part, kinds in (("merge", MERGES), ("backend", BACKENDS)):
@@ -213,4 +259,6 @@ def _check_own(path: Path, config: Mapping[str, Any]) -> None:
         own = config.get("own", {}).get(part, name)
         if name not in kinds and PATH.fullmatch(own) and own.partition(":")[0] not in sys.modules:
             missing = NotImported(own)
-            raise HeadUnusable(f"{path}: its {kinds.noun} is not of this package. {missing}") from missing
+            raise HeadUnusable(
+                f"{path}: its {kinds.noun} is not of this package. {missing}"
+            ) from missing

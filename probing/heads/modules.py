@@ -1,8 +1,9 @@
-"""Modules that back-ends are made of: M models side by side, over frames of utterances of several lengths.
+"""Modules that back-ends are made of: M models side by side, over frames of utterances of several
+lengths.
 
-Parameters have M first; `start` draws those of model m by its own generator. `valid` is true where a frame (or a node
-of a graph) is of the utterance; what comes after takes no part in any mean, and is 0 before a convolution, as what lies
-beyond the end is to one utterance alone.
+Parameters have M first; `start` draws those of model m by its own generator. `valid` is true where
+a frame (or a node of a graph) is of the utterance; what comes after takes no part in any mean, and
+is 0 before a convolution, as what lies beyond the end is to one utterance alone.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ class Linear(nn.Module):
 
 
 class LayerNorm(nn.Module):
-    """Layer norm of the last axis of (M, ..., D), each model with a scale and an offset of its own."""
+    """Layer norm of the last axis of (M, ..., D), each model with a scale and an offset
+    of its own.
+    """
 
     def __init__(self, n: int, dim: int) -> None:
         super().__init__()
@@ -53,14 +56,18 @@ class LayerNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (M, ..., D)."""
         shape = (len(x), *[1] * (x.ndim - 2), -1)
-        return functional.layer_norm(x, x.shape[-1:]) * self.weight.view(shape) + self.bias.view(shape)
+        return functional.layer_norm(x, x.shape[-1:]) * self.weight.view(shape) + self.bias.view(
+            shape
+        )
 
 
 class BatchNorm(nn.Module):
-    """Batch norm (Ioffe & Szegedy, ICML 2015) over what is valid, with running statistics of every model.
+    """Batch norm (Ioffe & Szegedy, ICML 2015) over what is valid, with running statistics of every
+    model.
 
-    In a training step it takes mean and variance of the batch, or of the part of it that memory holds at once, and
-    moves the running ones by a tenth; otherwise it takes these. They are kept with the parameters.
+    In a training step it takes mean and variance of the batch, or of the part of it that memory
+    holds at once, and moves the running ones by a tenth; otherwise it takes these. They are kept
+    with the parameters.
     """
 
     kept = ("mean", "variance")
@@ -74,7 +81,9 @@ class BatchNorm(nn.Module):
         self.register_buffer("mean", torch.zeros(n, n_channels))
         self.register_buffer("variance", torch.ones(n, n_channels))
 
-    def forward(self, x: Tensor, valid: Tensor | None = None, model: int = 0, channel: int = -1) -> Tensor:
+    def forward(
+        self, x: Tensor, valid: Tensor | None = None, model: int = 0, channel: int = -1
+    ) -> Tensor:
         """Normalise x, of any shape.
 
         Args:
@@ -87,7 +96,9 @@ class BatchNorm(nn.Module):
         shape[model], shape[channel] = self.weight.shape
         weight, bias = self.weight.view(shape), self.bias.view(shape)
         if not self.training:
-            return (x - self.mean.view(shape)) * (weight * (self.variance.view(shape) + EPSILON).rsqrt()) + bias
+            return (x - self.mean.view(shape)) * (
+                weight * (self.variance.view(shape) + EPSILON).rsqrt()
+            ) + bias
         valid = x.new_ones([1] * x.ndim) if valid is None else valid
         count = valid.sum() * (x.numel() / self.weight.numel() / valid.numel())
         normal, mean, variance = _Normalized.apply(x, weight, bias, valid, count)
@@ -99,13 +110,17 @@ class BatchNorm(nn.Module):
 
 
 class _Normalized(Function):
-    """Batch norm by the statistics of a batch, and these; fewer passes over x than automatic differentiation takes."""
+    """Batch norm by the statistics of a batch, and these; fewer passes over x than automatic
+    differentiation takes.
+    """
 
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, valid: Tensor, count: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Normalise x (any shape); mean and variance, shaped as weight and bias, which broadcast with x."""
+        """Normalise x (any shape); mean and variance, shaped as weight and bias, which broadcast
+        with x.
+        """
         axes = [axis for axis in range(x.ndim) if weight.shape[axis] == 1]
         mean = (x * valid).sum(axes, keepdim=True) / count
         centred = x - mean
@@ -130,7 +145,8 @@ class _Normalized(Function):
 
 
 class Convolution(nn.Module):
-    """M convolutions over one or two axes, of (B, M, I, ...) into (B, M, O, ...); zeros lie beyond the ends.
+    """M convolutions over one or two axes, of (B, M, I, ...) into (B, M, O, ...); zeros lie beyond
+    the ends.
 
     Args:
         n: M.
@@ -169,14 +185,26 @@ class Convolution(nn.Module):
             out = self.weight.flatten(2) @ x.flatten(3) + self.bias[:, :, None]
             return out.unflatten(-1, x.shape[3:])
         apply = functional.conv2d if len(self.padding) == 2 else functional.conv1d
-        out = apply(x.flatten(1, 2), self.weight.flatten(0, 1), self.bias.flatten(), padding=self.padding, groups=n)
+        out = apply(
+            x.flatten(1, 2),
+            self.weight.flatten(0, 1),
+            self.bias.flatten(),
+            padding=self.padding,
+            groups=n,
+        )
         return out.view(len(x), n, -1, *out.shape[2:])
 
     def _by_channel(self, x: Tensor) -> Tensor:
-        """A kernel a channel, over one axis; on a CPU a third of the time with channels last, as x has them."""
+        """A kernel a channel, over one axis; on a CPU a third of the time with channels last, as x
+        has them.
+        """
         outputs = [
             functional.conv2d(
-                of_model[:, :, None], weight[:, :, None], bias, padding=(0, *self.padding), groups=len(bias)
+                of_model[:, :, None],
+                weight[:, :, None],
+                bias,
+                padding=(0, *self.padding),
+                groups=len(bias),
             )
             for of_model, weight, bias in zip(x.unbind(dim=1), self.weight, self.bias, strict=True)
         ]
@@ -191,7 +219,9 @@ def frames_mean(x: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def start_all(module: nn.Module, generators: Sequence[torch.Generator]) -> None:
-    """Start every module within another that draws parameters, in the order in which they were made."""
+    """Start every module within another that draws parameters, in the order in which they were
+    made.
+    """
     for inner in module.modules():
         if inner is not module and (start := getattr(inner, "start", None)):
             start(generators)

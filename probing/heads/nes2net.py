@@ -20,9 +20,10 @@ DILATION = 2
 class Nes2NetX(BackEnd):
     """Nes2Net-X (Liu et al. 2025, arXiv 2504.05657), without a reduction of D before it.
 
-    The features in 8 parts of C = D / 8: y_1 = BN(ReLU(Res2Net(x_1))), y_i = BN(ReLU(Res2Net(x_i + y_{i-1}))) for the
-    first seven, the eighth as it is; BN, ReLU of all, mean over time, Linear to one logit. 511,014 parameters at
-    D = 1024. Features are filled up with zeros where 8 does not divide D.
+    The features in 8 parts of C = D / 8: y_1 = BN(ReLU(Res2Net(x_1))), y_i = BN(ReLU(Res2Net(x_i +
+    y_{i-1}))) for the first seven, the eighth as it is; BN, ReLU of all, mean over time, Linear to
+    one logit. 511,014 parameters at D = 1024. Features are filled up with zeros where 8 does not
+    divide D.
     """
 
     def __init__(self, n: int, dim: int, frames: bool = True, outputs: int | None = None) -> None:
@@ -43,7 +44,9 @@ class Nes2NetX(BackEnd):
     def forward(self, merge: Merge, x: Tensor, mask: Tensor | None) -> Tensor:
         """See `BackEnd.forward`; frames after the end of an utterance change nothing."""
         merged = merge(x, mask)
-        parts = functional.pad(merged, (0, PARTS * self.width - merged.shape[-1])).chunk(PARTS, dim=-1)
+        parts = functional.pad(merged, (0, PARTS * self.width - merged.shape[-1])).chunk(
+            PARTS, dim=-1
+        )
         valid = None if mask is None else mask[None, :, :, None]
         before = torch.zeros_like(parts[0])
         outputs = []
@@ -56,11 +59,13 @@ class Nes2NetX(BackEnd):
 
 
 class Res2Net(nn.Module):
-    """A Res2Net block over time on C features (M, B, T, C), with learned sums of its scales and squeeze-excitation.
+    """A Res2Net block over time on C features (M, B, T, C), with learned sums of its scales and
+    squeeze-excitation.
 
-    Linear to 8 parts of C / 8, ReLU, BN. z_0 is the eighth part; step i puts part i beside the streams z so far and
-    applies one convolution (3 frames, 2 apart), ReLU and BN to each of them; its output is their learned sum. Outputs
-    and the eighth part -> Linear, ReLU, BN, gate of each feature from its mean over time, plus the input.
+    Linear to 8 parts of C / 8, ReLU, BN. z_0 is the eighth part; step i puts part i beside the
+    streams z so far and applies one convolution (3 frames, 2 apart), ReLU and BN to each of them;
+    its output is their learned sum. Outputs and the eighth part -> Linear, ReLU, BN, gate of each
+    feature from its mean over time, plus the input.
     """
 
     def __init__(self, n: int, n_channels: int) -> None:
@@ -68,9 +73,13 @@ class Res2Net(nn.Module):
         width = max(1, n_channels // PARTS)
         self.first = Linear(n, n_channels, PARTS * width)
         self.first_norm = BatchNorm(n, PARTS * width)
-        self.convolutions = nn.ModuleList([Linear(n, KERNEL * width, width) for _ in range(PARTS - 1)])
+        self.convolutions = nn.ModuleList(
+            [Linear(n, KERNEL * width, width) for _ in range(PARTS - 1)]
+        )
         self.norms = nn.ModuleList([BatchNorm(n, width) for _ in range(PARTS - 1)])
-        self.sums = nn.ParameterList([torch.full((n, i + 2), 1 / (i + 2)) for i in range(PARTS - 1)])
+        self.sums = nn.ParameterList(
+            [torch.full((n, i + 2), 1 / (i + 2)) for i in range(PARTS - 1)]
+        )
         self.last = Linear(n, PARTS * width, n_channels)
         self.last_norm = BatchNorm(n, n_channels)
         self.squeeze = Linear(n, n_channels, n_channels)
@@ -83,20 +92,28 @@ class Res2Net(nn.Module):
         streams = parts[-1][:, :, :, None]
         of_stream = None if valid is None else valid[..., None]
         outputs = []
-        for part, convolve, norm, sums in zip(parts, self.convolutions, self.norms, self.sums, strict=False):
+        for part, convolve, norm, sums in zip(
+            parts, self.convolutions, self.norms, self.sums, strict=False
+        ):
             streams = torch.cat([streams, part[:, :, :, None]], dim=3)
             streams = norm(functional.relu(convolve(_windows(streams, of_stream))), of_stream)
             outputs.append(torch.einsum("mbtsc,ms->mbtc", streams, sums))
-        out = self.last_norm(functional.relu(self.last(torch.cat([*outputs, parts[-1]], dim=-1))), valid)
+        out = self.last_norm(
+            functional.relu(self.last(torch.cat([*outputs, parts[-1]], dim=-1))), valid
+        )
         gate = torch.sigmoid(self.excite(functional.relu(self.squeeze(frames_mean(out, mask)))))
         return out * gate[:, :, None] + x
 
 
 def _windows(x: Tensor, valid: Tensor | None) -> Tensor:
-    """The frames (M, B, T, S, C) that a kernel sees at each frame, side by side: (M, B, T, S, 3 C)."""
+    """The frames (M, B, T, S, C) that a kernel sees at each frame, side by side: (M, B,
+    T, S, 3 C).
+    """
     if valid is not None:
         x = x * valid
     reach = DILATION * (KERNEL // 2)
     padded = functional.pad(x, (0, 0, 0, 0, reach, reach))
     n_frames = x.shape[2]
-    return torch.cat([padded[:, :, i * DILATION : i * DILATION + n_frames] for i in range(KERNEL)], dim=-1)
+    return torch.cat(
+        [padded[:, :, i * DILATION : i * DILATION + n_frames] for i in range(KERNEL)], dim=-1
+    )

@@ -1,9 +1,10 @@
-"""The recurrence of M LSTMs over utterances of several lengths: frames packed by time, a backward pass of its own.
+"""The recurrence of M LSTMs over utterances of several lengths: frames packed by time, a backward
+pass of its own.
 
-At every step one product serves all models and the utterances that have not ended. What does not depend on the step
-before, the products with the inputs and the gradients of all weights, is one product over all frames. Only gates and
-states are kept for the backward pass; automatic differentiation would keep every intermediate, and add up the gradient
-of the weights step by step.
+At every step one product serves all models and the utterances that have not ended. What does not
+depend on the step before, the products with the inputs and the gradients of all weights, is one
+product over all frames. Only gates and states are kept for the backward pass; automatic
+differentiation would keep every intermediate, and add up the gradient of the weights step by step.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class Packing:
-    """The V valid frames of B utterances of up to T frames: all first frames, then all second ones, and so on.
+    """The V valid frames of B utterances of up to T frames: all first frames, then all second ones,
+    and so on.
 
-    Utterances are in order of their lengths, the longest first, so that those that have a frame t are the first ones.
+    Utterances are in order of their lengths, the longest first, so that those that have a frame t
+    are the first ones.
 
-    order: (B,) utterances. lengths: (B,) of them, in that order. index: (V,) place of each frame in B * T. counts: how
-    many utterances have a frame t, for every t.
+    order: (B,) utterances. lengths: (B,) of them, in that order. index: (V,) place of each frame in
+    B * T. counts: how many utterances have a frame t, for every t.
     """
 
     order: Tensor
@@ -36,13 +39,16 @@ class Packing:
 
     @classmethod
     def of(cls, x: Tensor, mask: Tensor | None) -> Packing:
-        """The packing of layers (B, L, T, D), whose valid frames (B, T) are the first ones of each utterance.
+        """The packing of layers (B, L, T, D), whose valid frames (B, T) are the first ones of each
+        utterance.
 
         >>> Packing.of(torch.zeros(2, 1, 2, 1), torch.tensor([[True, False], [True, True]])).index
         tensor([2, 0, 3])
         """
         batch, _, n_frames, _ = x.shape
-        valid = torch.ones(batch, n_frames, dtype=torch.bool, device=x.device) if mask is None else mask
+        valid = (
+            torch.ones(batch, n_frames, dtype=torch.bool, device=x.device) if mask is None else mask
+        )
         lengths, order = valid.sum(dim=1).sort(descending=True, stable=True)
         frame, place = valid[order].T.nonzero(as_tuple=True)
         counts = tuple(n for n in valid.sum(dim=0).tolist() if n)
@@ -78,13 +84,17 @@ class _Pack(Function):
 
 
 class LSTMSum(Function):
-    """Sums over time (M, B, H) of the outputs of M LSTMs (Hochreiter & Schmidhuber 1997); see `states` for arguments.
+    """Sums over time (M, B, H) of the outputs of M LSTMs (Hochreiter & Schmidhuber 1997); see
+    `states` for arguments.
 
-    The gates that a forward pass keeps are overwritten by their gradients: it has one backward pass.
+    The gates that a forward pass keeps are overwritten by their gradients: it has one backward
+    pass.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, hidden: Tensor, counts: tuple[int, ...]) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, hidden: Tensor, counts: tuple[int, ...]
+    ) -> Tensor:
         """Sums of utterances in the order of the packing."""
         gates, cells, outputs = states(x, weight, bias, hidden, counts)
         ctx.save_for_backward(x, weight, hidden)
@@ -97,7 +107,9 @@ class LSTMSum(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, of_sums: Tensor) -> tuple[Tensor | None, Tensor, Tensor, Tensor, None]:
-        """Gradients; first those of the gates, step by step from the last, then of all else at once."""
+        """Gradients; first those of the gates, step by step from the last, then of all else at
+        once.
+        """
         x, weight, hidden = ctx.saved_tensors
         gates, cells, outputs = ctx.kept
         ctx.kept = None
@@ -116,7 +128,9 @@ class LSTMSum(Function):
         of_x = torch.bmm(gates, weight.mT) if ctx.needs_input_grad[0] else None
         of_weight = torch.bmm(x.mT, gates)
         first = ctx.counts[0]
-        places = torch.cat([torch.arange(n, device=x.device) for n in ctx.counts[1:]] or [torch.arange(0)])
+        places = torch.cat(
+            [torch.arange(n, device=x.device) for n in ctx.counts[1:]] or [torch.arange(0)]
+        )
         starts = x.new_tensor([rows.start for rows in steps[:-1]], dtype=torch.long)
         places += starts.repeat_interleave(starts.new_tensor(ctx.counts[1:]))
         of_hidden = torch.bmm(outputs.index_select(1, places).mT, gates[:, first:])
@@ -126,15 +140,16 @@ class LSTMSum(Function):
 def states(
     x: Tensor, weight: Tensor, bias: Tensor, hidden: Tensor, counts: tuple[int, ...]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gates after their sigmoid (M, V, 4 H), cells c and outputs h (M, V, H) of M LSTMs without peepholes.
+    """Gates after their sigmoid (M, V, 4 H), cells c and outputs h (M, V, H) of M LSTMs without
+    peepholes.
 
-    With [i, f, g / 2, o] = x_t weight + bias + h_{t-1} hidden: c_t = sigmoid(f) c_{t-1} + sigmoid(i) tanh(g / 2) and
-    h_t = sigmoid(o) tanh(c_t), from zeros.
+    With [i, f, g / 2, o] = x_t weight + bias + h_{t-1} hidden: c_t = sigmoid(f) c_{t-1} +
+    sigmoid(i) tanh(g / 2) and h_t = sigmoid(o) tanh(c_t), from zeros.
 
     Args:
         x: packed frames (M, V, D).
-        weight: (M, D, 4 H), that of g twice as large as usual, as is that of the next two: tanh(y) is
-            2 sigmoid(2 y) - 1, and so one sigmoid serves all gates. See `doubled`.
+        weight: (M, D, 4 H), that of g twice as large as usual, as is that of the next two: tanh(y)
+            is 2 sigmoid(2 y) - 1, and so one sigmoid serves all gates. See `doubled`.
         bias: (M, 4 H).
         hidden: (M, H, 4 H).
         counts: see `Packing`.
@@ -163,8 +178,12 @@ def doubled(parameter: Tensor) -> Tensor:
     return (parameter.unflatten(-1, (4, -1)) * factor[:, None]).flatten(-2)
 
 
-def _to_gradients(gates: Tensor, cell: Tensor, previous: Tensor | None, of_output: Tensor, of_cell: Tensor) -> None:
-    """Put the gradient of what goes into the gates of a step in their place, and that of the cell before in its."""
+def _to_gradients(
+    gates: Tensor, cell: Tensor, previous: Tensor | None, of_output: Tensor, of_cell: Tensor
+) -> None:
+    """Put the gradient of what goes into the gates of a step in their place, and that of the cell
+    before in its.
+    """
     i, f, g, o = gates.chunk(4, dim=-1)
     tanh = _tanh(cell)
     slope = torch.addcmul(gates, gates, gates, value=-1)  # of the sigmoids

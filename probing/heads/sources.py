@@ -1,4 +1,6 @@
-"""Sources of batches: where the layers of utterances come from, in memory or streamed from a cache."""
+"""Sources of batches: where the layers of utterances come from, in memory or streamed
+from a cache.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ FRAME_COPIES = 6  # of a batch of frames: two ahead, in hand, standardised, merg
 
 @dataclass(frozen=True)
 class Batch:
-    """Utterances at `rows` of their source: x (B, L, T, D) float32, mask (B, T) or None where T is 1.
+    """Utterances at `rows` of their source: x (B, L, T, D) float32, mask (B, T) or None where T is
+    1.
 
     In memory x lies layers first, which is how merges take it.
     """
@@ -41,8 +44,12 @@ class Source(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batches(self, order: NDArray[np.intp], size: int, crop_seed: int | None = None) -> Iterator[Batch]:
-        """Batches in an order; a crop seed draws crops where the source crops, None takes the first frames."""
+    def batches(
+        self, order: NDArray[np.intp], size: int, crop_seed: int | None = None
+    ) -> Iterator[Batch]:
+        """Batches in an order; a crop seed draws crops where the source crops, None takes the first
+        frames.
+        """
 
     def moments(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation (L, D) of every feature over the utterances."""
@@ -81,16 +88,25 @@ class PooledSource:
         return self._n
 
     def _read(self, rows: NDArray[np.intp]) -> NDArray[Any]:
-        return self.cache.pooled(self.layers, self.table.iloc[rows]).reshape(self.n_layers, len(rows), -1)
+        return self.cache.pooled(self.layers, self.table.iloc[rows]).reshape(
+            self.n_layers, len(rows), -1
+        )
 
-    def batches(self, order: NDArray[np.intp], size: int, crop_seed: int | None = None) -> Iterator[Batch]:
+    def batches(
+        self, order: NDArray[np.intp], size: int, crop_seed: int | None = None
+    ) -> Iterator[Batch]:
         """See `Source.batches`."""
         parts = (order[first : first + size] for first in range(0, len(order), size))
         if self.x is not None:
             for rows in parts:
-                yield Batch(rows, self.x[:, torch.from_numpy(rows)].transpose(0, 1)[:, :, None], None)
+                yield Batch(
+                    rows, self.x[:, torch.from_numpy(rows)].transpose(0, 1)[:, :, None], None
+                )
             return
-        read = (Batch(rows, torch.from_numpy(self._read(rows).astype(np.float32)), None) for rows in parts)
+        read = (
+            Batch(rows, torch.from_numpy(self._read(rows).astype(np.float32)), None)
+            for rows in parts
+        )
         for batch in prefetched(read):
             yield Batch(batch.rows, batch.x.transpose(0, 1)[:, :, None], None)
 
@@ -121,17 +137,23 @@ class FrameSource:
 
     frames = True
 
-    def __init__(self, cache: Cache, table: pd.DataFrame, n_frames: int | None = None, memory_gb: float = 1.0) -> None:
+    def __init__(
+        self, cache: Cache, table: pd.DataFrame, n_frames: int | None = None, memory_gb: float = 1.0
+    ) -> None:
         self.cache, self.table, self.n_frames = cache, table.reset_index(drop=True), n_frames
         self.layers = [k for k in cache.layers if k > 0]
         self.n_layers, self.dim = len(self.layers), cache.dim
         self.longest = min(int(self.table["n_frames"].max()), n_frames or 10**9)
-        self.part_size = max(1, int(memory_gb * 1e9 / (FRAME_COPIES * 4 * self.n_layers * self.dim * self.longest)))
+        self.part_size = max(
+            1, int(memory_gb * 1e9 / (FRAME_COPIES * 4 * self.n_layers * self.dim * self.longest))
+        )
 
     def __len__(self) -> int:
         return len(self.table)
 
-    def batches(self, order: NDArray[np.intp], size: int, crop_seed: int | None = None) -> Iterator[Batch]:
+    def batches(
+        self, order: NDArray[np.intp], size: int, crop_seed: int | None = None
+    ) -> Iterator[Batch]:
         """See `Source.batches`; no batch is larger than `part_size`."""
         size = min(size, self.part_size)
         parts = (order[first : first + size] for first in range(0, len(order), size))
@@ -140,10 +162,17 @@ class FrameSource:
     def _batch(self, rows: NDArray[np.intp], crop_seed: int | None) -> Batch:
         counts = self.table["n_frames"].to_numpy()[rows]
         kept = np.minimum(counts, self.n_frames or counts.max())
-        first = [self._first(int(row), int(n), crop_seed) for row, n in zip(rows, counts - kept, strict=True)]
+        first = [
+            self._first(int(row), int(n), crop_seed)
+            for row, n in zip(rows, counts - kept, strict=True)
+        ]
         x = np.empty((self.n_layers, len(rows), kept.max(), self.dim), np.float32).swapaxes(0, 1)
-        self.cache.frames_into(x, self.table["utterance_id"].iloc[rows].tolist(), self.layers, first)
-        return Batch(rows, torch.from_numpy(x), torch.from_numpy(np.arange(x.shape[2]) < kept[:, None]))
+        self.cache.frames_into(
+            x, self.table["utterance_id"].iloc[rows].tolist(), self.layers, first
+        )
+        return Batch(
+            rows, torch.from_numpy(x), torch.from_numpy(np.arange(x.shape[2]) < kept[:, None])
+        )
 
     def _first(self, row: int, surplus: int, crop_seed: int | None) -> int:
         """The frame at which the crop of an utterance begins."""
@@ -152,15 +181,21 @@ class FrameSource:
         return int(np.random.default_rng([crop_seed, row]).integers(surplus + 1))
 
     def moments(self) -> tuple[Tensor, Tensor]:
-        """See `Source.moments`; over frames, each utterance weighing the same, from the pooled tier."""
+        """See `Source.moments`; over frames, each utterance weighing the same, from the pooled
+        tier.
+        """
         pooled = self.cache.pooled(self.layers, self.table).astype(np.float64)
         mean = pooled[:, :, 0].mean(1)
         variance = pooled[:, :, 0].var(1) + np.square(pooled[:, :, 1]).mean(1)
-        return torch.from_numpy(mean).float(), deviation(torch.from_numpy(variance), torch.from_numpy(mean))
+        return torch.from_numpy(mean).float(), deviation(
+            torch.from_numpy(variance), torch.from_numpy(mean)
+        )
 
 
 def prefetched(items: Iterable[T], ahead: int = 2) -> Iterator[T]:
-    """The items of an iterable, computed by a thread at most `ahead` items before they are asked for."""
+    """The items of an iterable, computed by a thread at most `ahead` items before they are asked
+    for.
+    """
     queue: Queue[tuple[str, Any]] = Queue(ahead)
     stop = Event()
 
@@ -193,6 +228,10 @@ def prefetched(items: Iterable[T], ahead: int = 2) -> Iterator[T]:
 
 
 def deviation(variance: Tensor, mean: Tensor) -> Tensor:
-    """What features are divided by: their deviation, or 1 where they do not vary beyond rounding."""
+    """What features are divided by: their deviation, or 1 where they do not vary beyond
+    rounding.
+    """
     scale = variance.clamp_min(0).sqrt()
-    return torch.where(scale <= 1e-6 * mean.abs().clamp_min(1e-12), torch.ones_like(scale), scale).float()
+    return torch.where(
+        scale <= 1e-6 * mean.abs().clamp_min(1e-12), torch.ones_like(scale), scale
+    ).float()

@@ -49,7 +49,8 @@ class HeadStack(nn.Module):
     Args:
         models: of one merge and back-end.
         n_layers: L, layers given (1..L); the deepest model need not see all.
-        dim: features D of a vector: the width of a layer, or twice that on the pooled tier (mean and deviation).
+        dim: features D of a vector: the width of a layer, or twice that on the pooled tier (mean
+            and deviation).
         frames: whether there is more than one vector an utterance.
         rank: bottleneck of the compact attentive merge.
         outputs: of other targets than two classes: 1 of a number, M of M classes; None of two.
@@ -69,7 +70,11 @@ class HeadStack(nn.Module):
     ) -> None:
         super().__init__()
         self.outputs = outputs
-        self.models, self.n_layers, self.dim, self.frames, self.rank = list(models), n_layers, dim, frames, rank
+        self.models = list(models)
+        self.n_layers = n_layers
+        self.dim = dim
+        self.frames = frames
+        self.rank = rank
         first = self.models[0]
         self.merge_kind, self.backend_kind = MERGES.find(first.merge), BACKENDS.find(first.backend)
         self.merge = make_merge(first.merge, [model.depth for model in models], n_layers, dim, rank)
@@ -122,25 +127,33 @@ class HeadStack(nn.Module):
     @torch.no_grad()
     def before_training(self, scaled: bool = True) -> HeadStack:
         """A stack of the same models with their first weights, and this one's standardisation."""
-        first = HeadStack(self.models, self.n_layers, self.dim, self.frames, self.rank, self.outputs)
+        first = HeadStack(
+            self.models, self.n_layers, self.dim, self.frames, self.rank, self.outputs
+        )
         first.start(scaled)
         first.mean.copy_(self.mean)
         first.scale.copy_(self.scale)
         return first
 
     def learned(self) -> dict[str, Tensor]:
-        """What a trained model is, by name, with M first: parameters, and buffers that a module names in `kept`."""
+        """What a trained model is, by name, with M first: parameters, and buffers that a module
+        names in `kept`.
+        """
         values = {name: value.detach() for name, value in self.named_parameters()}
         for name, module in self.named_modules():
             values |= {f"{name}.{one}": getattr(module, one) for one in getattr(module, "kept", ())}
         return values
 
     def values_per_vector(self) -> int:
-        """About how many values a training step keeps for each vector of a layer and model, measured generously."""
+        """About how many values a training step keeps for each vector of a layer and model,
+        measured generously.
+        """
         return self.backend.values_per_vector + self.merge.values_per_vector()
 
     def decaying(self) -> set[str]:
-        """Names of the parameters that weight decay acts on: matrices, and what kinds name beside these."""
+        """Names of the parameters that weight decay acts on: matrices, and what kinds name beside
+        these.
+        """
         named = {f"merge.{name}" for name in self.merge_kind.decays}
         named |= {f"backend.{name}" for name in self.backend_kind.decays}
         return {name for name, value in self.named_parameters() if value.ndim > 2 or name in named}
@@ -167,8 +180,8 @@ def make_stacks(
 ) -> list[HeadStack]:
     """Put models of a kind together, as many as the memory allows.
 
-    A stack works on the layers that its deepest model sees, for all its models, so that some merges share one only with
-    others of their group of depths, see `MergeKind`.
+    A stack works on the layers that its deepest model sees, for all its models, so that some merges
+    share one only with others of their group of depths, see `MergeKind`.
 
     Args:
         models: of any kinds.
@@ -176,20 +189,33 @@ def make_stacks(
         dim: see `HeadStack`.
         frames: see `HeadStack`.
         rank: see `HeadStack`.
-        memory_gb: of parameters, moments and copies of a stack, and half as much of what a step keeps for the gradient
-            of the stacks at work; one model is always taken.
+        memory_gb: of parameters, moments and copies of a stack, and half as much of what a step
+            keeps for the gradient of the stacks at work; one model is always taken.
         vectors: of each layer in a batch: utterances times frames.
         outputs: see `HeadStack`.
     """
     groups: dict[tuple[str, int], list[Model]] = {}
     for model in models:
-        groups.setdefault((model.head, MERGES.find(model.merge).group(model.depth, n_layers)), []).append(model)
+        groups.setdefault(
+            (model.head, MERGES.find(model.merge).group(model.depth, n_layers)), []
+        ).append(model)
     stacks = []
     for (_, depth), members in groups.items():
         with torch.device("meta"):
-            alone = HeadStack([Model(members[0].merge, members[0].backend, depth)], depth, dim, frames, rank, outputs)
-        values = max(6 * alone.n_parameters(), 2 * STACKS_AT_ONCE * vectors * alone.values_per_vector())
+            alone = HeadStack(
+                [Model(members[0].merge, members[0].backend, depth)],
+                depth,
+                dim,
+                frames,
+                rank,
+                outputs,
+            )
+        values = max(
+            6 * alone.n_parameters(), 2 * STACKS_AT_ONCE * vectors * alone.values_per_vector()
+        )
         at_once = max(1, int(memory_gb * 1e9 / (4 * values)))
         for first in range(0, len(members), at_once):
-            stacks.append(HeadStack(members[first : first + at_once], depth, dim, frames, rank, outputs))
+            stacks.append(
+                HeadStack(members[first : first + at_once], depth, dim, frames, rank, outputs)
+            )
     return stacks

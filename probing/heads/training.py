@@ -24,14 +24,16 @@ from .stack import HeadStack
 from .workers import Workers
 
 Target = NDArray[Any]  # (N,) bool of two classes, whole numbers of more, float64 of numbers
-Figure = Callable[[Tensor], NDArray[np.float64]]  # (M,) of scores (M, N), or of many classes (M, N, C)
+# (M,) of scores (M, N), or of many classes (M, N, C)
+Figure = Callable[[Tensor], NDArray[np.float64]]
 CHECKPOINT_EVERY_S = 20.0
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
 
 
 class StackOptimizer:
-    """AdamW (Loshchilov & Hutter, ICLR 2019) with a learning rate and a weight decay per model of a stack.
+    """AdamW (Loshchilov & Hutter, ICLR 2019) with a learning rate and a weight decay per model of a
+    stack.
 
     What decays is `HeadStack.decaying`. A model that is not `active` stays as it is.
     """
@@ -85,26 +87,27 @@ def train(
 ) -> list[Tensor]:
     """Train every model on the same batches and leave it with its best parameters by dev loss.
 
-    What the weights of the loss add to the log odds is where their bias begins, and is taken off again at the end, see
-    `prior_log_odds`: so it is off whether or not a training was long enough to learn it.
+    What the weights of the loss add to the log odds is where their bias begins, and is taken off
+    again at the end, see `prior_log_odds`: so it is off whether or not a training was long enough
+    to learn it.
 
     Args:
         stacks: trained in place.
         train_source: utterances to learn from.
-        train_target: their targets (N,): true for bona fide; or the number of the class, or the number itself where
-            the stacks have outputs for these.
+        train_target: their targets (N,): true for bona fide; or the number of the class, or the
+            number itself where the stacks have outputs for these.
         dev_source: utterances for early stopping and the choice of parameters.
         dev_target: their targets (N,).
         recipe: how.
         device: cpu or cuda.
         checkpoint: file to go on from if it is there, written now and then.
         said: told after each epoch.
-        figure: to be logged of the scores on dev by epoch, as `scores_of` gives them but for `prior_log_odds`; it
-            chooses nothing.
+        figure: to be logged of the scores on dev by epoch, as `scores_of` gives them but for
+            `prior_log_odds`; it chooses nothing.
 
     Returns:
-        Of every stack, (E, 3, M): the losses of each epoch on train (while it learned) and on dev, and the figure; NaN
-        after a model stopped, and where there is no figure.
+        Of every stack, (E, 3, M): the losses of each epoch on train (while it learned) and on dev,
+        and the figure; NaN after a model stopped, and where there is no figure.
     """
     weights = class_weights(train_target, recipe), class_weights(dev_target, recipe)
     mean, scale = train_source.moments() if recipe.standardize else (None, None)
@@ -127,7 +130,9 @@ def train(
     largest_first = sorted(range(len(stacks)), key=lambda i: -stacks[i].n_parameters())
     with Workers(len(stacks), device) as workers:
         while state.epoch < recipe.epochs and any(active.any() for active in state.active):
-            order = np.random.default_rng([recipe.seed, state.epoch]).permutation(len(train_source))[:n_used]
+            order = np.random.default_rng([recipe.seed, state.epoch]).permutation(
+                len(train_source)
+            )[:n_used]
             if state.epoch == recipe.fresh_moments_at:
                 state.optimizers = [StackOptimizer(stack) for stack in stacks]
             learning = [i for i in largest_first if state.active[i].any()]
@@ -136,11 +141,23 @@ def train(
             for step, parts in enumerate(_steps(train_source, order, recipe, state.epoch)):
                 factor = recipe.rate(state.epoch + (step + 0.5) / n_steps)
                 n_before = state.epoch * n_used + step * recipe.batch
-                _backward(chosen, parts, train_target, weights[0], summed, device, workers, n_before)
+                _backward(
+                    chosen, parts, train_target, weights[0], summed, device, workers, n_before
+                )
                 workers.map(partial(state.step, factor), learning)
             state.epoch += 1
             still = [state.active[i] for i in learning]
-            found = losses_of(chosen, dev_source, dev_target, weights[1], recipe.batch, device, workers, still, figure)
+            found = losses_of(
+                chosen,
+                dev_source,
+                dev_target,
+                weights[1],
+                recipe.batch,
+                device,
+                workers,
+                still,
+                figure,
+            )
             in_all = float(weights[0][torch.from_numpy(order)].sum())
             for i, on_train, (losses, figures) in zip(learning, summed, found, strict=True):
                 best = state.best[i]
@@ -149,7 +166,10 @@ def train(
                 state.losses[i][state.epoch - 1] = torch.where(active, of_epoch, torch.nan)
                 best.offer(stacks[i], losses, state.epoch, active)
                 active &= ~recipe.stops(state.epoch, state.epoch - best.epochs)
-            said(f"epoch {state.epoch}, {sum(int(active.sum()) for active in state.active)} still learning")
+            said(
+                f"epoch {state.epoch}, "
+                f"{sum(int(active.sum()) for active in state.active)} still learning"
+            )
             if checkpoint is not None and time.monotonic() - saved > CHECKPOINT_EVERY_S:
                 state.save(checkpoint)
                 saved = time.monotonic()
@@ -163,7 +183,9 @@ def train(
 
 
 def class_weights(target: Target, recipe: Recipe) -> Tensor:
-    """Weight (N,) of each utterance in the loss; many classes count alike in sum, and numbers all the same."""
+    """Weight (N,) of each utterance in the loss; many classes count alike in sum, and numbers all
+    the same.
+    """
     if target.dtype.kind == "f":
         return torch.ones(len(target))
     if target.dtype != bool:
@@ -180,10 +202,11 @@ def class_weights(target: Target, recipe: Recipe) -> Tensor:
 
 
 def prior_log_odds(bonafide: Target, recipe: Recipe) -> float:
-    """Log odds of bona fide in a training set as the weights of the loss count it; 0 if both classes weigh the same.
+    """Log odds of bona fide in a training set as the weights of the loss count it; 0 if both
+    classes weigh the same.
 
-    A weighted cross-entropy is least at the log odds of that prior, so that less this they are the log-likelihood ratio
-    (Bayes' rule), which costs such as Cllr and actDCF take scores for.
+    A weighted cross-entropy is least at the log odds of that prior, so that less this they are the
+    log-likelihood ratio (Bayes' rule), which costs such as Cllr and actDCF take scores for.
     """
     if recipe.bonafide_weight is None:
         return 0.0
@@ -204,11 +227,16 @@ def scores_of(
     Those of all its models, or of those in `kept`.
     """
     kept = [range(len(stack.models)) for stack in stacks] if kept is None else kept
-    found = [torch.zeros(len(models), len(source), *_tail(stack)) for stack, models in zip(stacks, kept, strict=True)]
+    found = [
+        torch.zeros(len(models), len(source), *_tail(stack))
+        for stack, models in zip(stacks, kept, strict=True)
+    ]
     for part in source.batches(np.arange(len(source)), batch):
         x, mask = _on(part, device)
         for stack, models, scores in zip(stacks, kept, found, strict=True):
-            scores[:, torch.from_numpy(part.rows)] = stack.score(x[:, : stack.n_layers], mask)[list(models)].cpu()
+            scores[:, torch.from_numpy(part.rows)] = stack.score(x[:, : stack.n_layers], mask)[
+                list(models)
+            ].cpu()
     return found
 
 
@@ -224,7 +252,8 @@ def losses_of(
     active: Sequence[Tensor],
     figure: Figure | None = None,
 ) -> list[tuple[Tensor, Tensor]]:
-    """Weighted mean cross-entropy, or squared error of numbers, (M,) of every stack; and the figure of its scores (M,).
+    """Weighted mean cross-entropy, or squared error of numbers, (M,) of every stack; and the figure
+    of its scores (M,).
 
     The figure is NaN of models that are not active (M,).
     """
@@ -236,14 +265,19 @@ def losses_of(
         deepest = max(stacks, key=lambda stack: stack.n_layers)
         x = deepest.standardized(x[:, : deepest.n_layers])
 
-        def measure(i: int, x: Tensor = x, mask: Tensor | None = mask, part: Batch = part) -> Tensor:
+        def measure(
+            i: int, x: Tensor = x, mask: Tensor | None = mask, part: Batch = part
+        ) -> Tensor:
             stack = stacks[i]
             logits = stack(x[:, : stack.n_layers], mask)
             if scores is not None:
                 scores[i][:, torch.from_numpy(part.rows)] = stack.read(logits).cpu()
-            return loss_of(logits, target[part.rows], weights[torch.from_numpy(part.rows)], stack.outputs)
+            return loss_of(
+                logits, target[part.rows], weights[torch.from_numpy(part.rows)], stack.outputs
+            )
 
-        losses = workers.map(torch.no_grad()(measure), range(len(stacks)))  # each thread has its own mode
+        # each thread has its own mode
+        losses = workers.map(torch.no_grad()(measure), range(len(stacks)))
         for total, found in zip(totals, losses, strict=True):
             total += found
 
@@ -255,7 +289,10 @@ def losses_of(
         return of_stack.to(device)
 
     figures = workers.map(figures_of, range(len(stacks)))
-    return [(total / float(weights.sum()), of_stack) for total, of_stack in zip(totals, figures, strict=True)]
+    return [
+        (total / float(weights.sum()), of_stack)
+        for total, of_stack in zip(totals, figures, strict=True)
+    ]
 
 
 def _tail(stack: HeadStack) -> tuple[int, ...]:
@@ -263,7 +300,9 @@ def _tail(stack: HeadStack) -> tuple[int, ...]:
     return (stack.outputs,) if stack.outputs and stack.outputs > 1 else ()
 
 
-def _steps(source: Source, order: NDArray[np.intp], recipe: Recipe, epoch: int) -> Iterator[list[Batch]]:
+def _steps(
+    source: Source, order: NDArray[np.intp], recipe: Recipe, epoch: int
+) -> Iterator[list[Batch]]:
     """The batches of each step: one, or several parts where memory does not hold it whole."""
     size = min(recipe.batch, getattr(source, "part_size", recipe.batch))
     seed = int(np.random.SeedSequence([recipe.seed, epoch]).generate_state(1)[0])
@@ -285,7 +324,8 @@ def _backward(
     workers: Workers,
     n_before: int = 0,
 ) -> None:
-    """Add the gradient of a batch to the parameters of every stack; so many utterances were learned from before.
+    """Add the gradient of a batch to the parameters of every stack; so many utterances were learned
+    from before.
 
     The losses (M,) of each stack are added to those of the epoch in `summed`.
     """
@@ -344,7 +384,9 @@ def loss_of(logits: Tensor, targets: Target, weights: Tensor, outputs: int | Non
             logits[:, :, 0], target.float().expand(len(logits), -1), reduction="none"
         )
     else:
-        losses = -torch.log_softmax(logits, dim=2).gather(2, target.long().expand(len(logits), -1)[..., None])[..., 0]
+        losses = -torch.log_softmax(logits, dim=2).gather(
+            2, target.long().expand(len(logits), -1)[..., None]
+        )[..., 0]
     return (losses * weights.to(logits.device)).sum(1)
 
 
@@ -363,8 +405,14 @@ class _State:
         self.optimizers = [StackOptimizer(stack) for stack in stacks]
         kind = Successors if recipe.successors else Best
         self.best = [kind(stack, recipe.keep) for stack in stacks]
-        self.active = [torch.ones(len(stack.models), dtype=torch.bool, device=stack.mean.device) for stack in stacks]
-        self.losses = [torch.full((recipe.epochs, 3, one.numel()), torch.nan, device=one.device) for one in self.active]
+        self.active = [
+            torch.ones(len(stack.models), dtype=torch.bool, device=stack.mean.device)
+            for stack in stacks
+        ]
+        self.losses = [
+            torch.full((recipe.epochs, 3, one.numel()), torch.nan, device=one.device)
+            for one in self.active
+        ]
 
     def step(self, factor: float, i: int) -> None:
         """Take a step with stack i."""
@@ -398,8 +446,12 @@ class _State:
         os.replace(partial, path)
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint; one of other models (another memory groups them otherwise) is passed over."""
-        content: dict[str, Any] = torch.load(path, map_location=self.stacks[0].mean.device, weights_only=True)
+        """Go on from a checkpoint; one of other models (another memory groups them otherwise) is
+        passed over.
+        """
+        content: dict[str, Any] = torch.load(
+            path, map_location=self.stacks[0].mean.device, weights_only=True
+        )
         if content["models"] != self._models():
             return
         self.epoch = content["epoch"]

@@ -16,10 +16,11 @@ R = TypeVar("R")
 
 
 class Workers:
-    """Works on a few stacks beside each other, where they are on a CPU, the cores shared out evenly.
+    """Works on a few stacks beside each other, where they are on a CPU, the cores shared out
+    evenly.
 
-    Many products of a head are too small to be split between cores; what is done between two steps is smaller still, so
-    that the thread that hands out the work splits nothing either.
+    Many products of a head are too small to be split between cores; what is done between two steps
+    is smaller still, so that the thread that hands out the work splits nothing either.
     """
 
     def __init__(self, n_stacks: int, device: str) -> None:

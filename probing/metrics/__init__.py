@@ -1,4 +1,6 @@
-"""Metrics of countermeasure scores, and of probes of classes and numbers, with their conventions and sources."""
+"""Metrics of countermeasure scores, and of probes of classes and numbers, with their conventions
+and sources.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +12,13 @@ from probing.metrics.roc import Roc, auc, official_eer, roc
 
 if TYPE_CHECKING:
     from probing.metrics.bootstrap import eer_resamples
-    from probing.metrics.classes import ClassFigures, ClassTrials, class_figures, class_trials, confusion
+    from probing.metrics.classes import (
+        ClassFigures,
+        ClassTrials,
+        class_figures,
+        class_trials,
+        confusion,
+    )
     from probing.metrics.costs import ASVSPOOF5, Costs, accuracy, act_dcf, cllr, min_dcf
     from probing.metrics.intervals import (
         Comparison,

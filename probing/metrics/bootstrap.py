@@ -1,12 +1,13 @@
 """Error rates of the resamples of a bootstrap, fast.
 
-Scores are sorted once: a resample is a count per cluster, and an error rate needs cumulative sums of counts only. Of
-many trials, those far from where the error rates cross are summed per cluster beforehand, and counts are expanded only
-in a window around the crossing that holds it nearly always; a resample whose crossing lies outside is counted in full,
-so that the window changes no result.
+Scores are sorted once: a resample is a count per cluster, and an error rate needs cumulative sums
+of counts only. Of many trials, those far from where the error rates cross are summed per cluster
+beforehand, and counts are expanded only in a window around the crossing that holds it nearly
+always; a resample whose crossing lies outside is counted in full, so that the window changes no
+result.
 
-Of single trials no more is drawn than how many fall below the window, and which within, if a figure is compared with no
-other on the same resamples.
+Of single trials no more is drawn than how many fall below the window, and which within, if a figure
+is compared with no other on the same resamples.
 """
 
 import numpy as np
@@ -30,8 +31,9 @@ def eer_resamples(
         bonafide: (N,) true for bona fide trials.
         scores: (N,) countermeasure scores, higher for bona fide.
         resamples: of these trials.
-        alone: whether the rates are compared with no others on the same resamples. Many single trials are then drawn
-            near the crossing only: as many resamples, drawn alike, in a fraction of the time, which are others.
+        alone: whether the rates are compared with no others on the same resamples. Many single
+            trials are then drawn near the crossing only: as many resamples, drawn alike, in a
+            fraction of the time, which are others.
 
     Raises:
         ScoresError: lengths differ, a score is NaN, or a class is missing.
@@ -50,7 +52,9 @@ def eer_resamples(
         return _Drawn(window, resamples.seed).rates(resamples.n)
     blocks = _blocks(resamples.n, THREADS * max(len(trials.cluster) // 8, sum(resamples.sizes)))
     with Threads(THREADS, thread_name_prefix="resample") as pool:
-        return np.concatenate(list(pool.map(lambda block: window.rates(resamples.rows(*block)), blocks)))
+        return np.concatenate(
+            list(pool.map(lambda block: window.rates(resamples.rows(*block)), blocks))
+        )
 
 
 def _blocks(n: int, width: int) -> list[tuple[int, int]]:
@@ -65,13 +69,20 @@ class _Sorted:
     cluster, bonafide: (N,). starts: (M + 1,) where each distinct score begins, and N.
     """
 
-    def __init__(self, bonafide: NDArray[np.bool_], scores: NDArray[np.float64], resamples: Resamples) -> None:
+    def __init__(
+        self, bonafide: NDArray[np.bool_], scores: NDArray[np.float64], resamples: Resamples
+    ) -> None:
         if len(scores) != len(resamples.cluster):
-            raise ScoresError(f"{len(scores)} scores, resamples of {len(resamples.cluster)}: expected the same trials")
+            raise ScoresError(
+                f"{len(scores)} scores, resamples of "
+                f"{len(resamples.cluster)}: expected the same trials"
+            )
         order = np.argsort(scores, kind="stable")
         ascending = scores[order]
         self.cluster, self.bonafide = resamples.cluster[order], bonafide[order]
-        self.starts = np.concatenate([[0], np.flatnonzero(ascending[1:] != ascending[:-1]) + 1, [len(scores)]])
+        self.starts = np.concatenate(
+            [[0], np.flatnonzero(ascending[1:] != ascending[:-1]) + 1, [len(scores)]]
+        )
         self.sizes, self.levels = resamples.sizes, resamples.levels
 
     def rates(self, counts: NDArray[np.number]) -> NDArray[np.float64]:
@@ -90,9 +101,11 @@ class _Sorted:
 
 
 class _Window:
-    """The distinct scores between which the rates of nearly every resample cross, everything below summed up.
+    """The distinct scores between which the rates of nearly every resample cross, everything below
+    summed up.
 
-    Misses less false alarms at a score vary over resamples with the variance of a ratio of cluster sums.
+    Misses less false alarms at a score vary over resamples with the variance of a ratio of cluster
+    sums.
     """
 
     def __init__(self, trials: _Sorted) -> None:
@@ -118,19 +131,28 @@ class _Window:
         self.ends = starts[low + 1 : high + 1] - starts[low] - 1
         self.cluster, self.bonafide = trials.cluster[within], trials.bonafide[within]
         below = trials.per_cluster(starts[low])
-        self.below, self.total = ([column[kind] for kind in self.classes] for column in (below, total))
+        self.below, self.total = (
+            [column[kind] for kind in self.classes] for column in (below, total)
+        )
 
     def rates(self, counts: NDArray[np.number]) -> NDArray[np.float64]:
         """Equal error rates (R,) of resamples (R, clusters)."""
         values = counts.astype(np.float64, copy=False)
-        below = [values[:, kind] @ column for kind, column in zip(self.classes, self.below, strict=True)]
+        below = [
+            values[:, kind] @ column for kind, column in zip(self.classes, self.below, strict=True)
+        ]
         if self.single:
             total = [np.full(len(values), float(size)) for size in self.all.sizes]
         else:
-            total = [values[:, kind] @ column for kind, column in zip(self.classes, self.total, strict=True)]
+            total = [
+                values[:, kind] @ column
+                for kind, column in zip(self.classes, self.total, strict=True)
+            ]
         inside = counts[:, self.cluster].astype(np.int64)
         rates = np.empty(len(counts))
-        for i, (missed, passed, n_bonafide, n_spoof) in enumerate(np.array([*below, *total], np.int64).T):
+        for i, (missed, passed, n_bonafide, n_spoof) in enumerate(
+            np.array([*below, *total], np.int64).T
+        ):
             # misses less false alarms, times both numbers of trials: exact in whole numbers
             gap = np.cumsum(inside[i] * np.where(self.bonafide, n_spoof, n_bonafide))[self.ends]
             base = missed * n_spoof + (passed - n_spoof) * n_bonafide
@@ -142,15 +164,17 @@ class _Window:
             before, first = (gap[k - 1], self.ends[k - 1] + 1) if k else (base, 0)
             missed += inside[i, :first] @ self.bonafide[:first]
             here = slice(first, self.ends[k] + 1)
-            rates[i] = (missed + inside[i, here] @ self.bonafide[here] * (before / (before - gap[k]))) / n_bonafide
+            rates[i] = (
+                missed + inside[i, here] @ self.bonafide[here] * (before / (before - gap[k]))
+            ) / n_bonafide
         return rates
 
 
 class _Drawn:
     """Resamples of single trials of which only the window is drawn, and how many fall below it.
 
-    Within a class any trial is drawn as often as any other: how many fall below, within and above the window is
-    multinomial, and so is then which of those within.
+    Within a class any trial is drawn as often as any other: how many fall below, within and above
+    the window is multinomial, and so is then which of those within.
     """
 
     def __init__(self, window: _Window, seed: int) -> None:
@@ -169,17 +193,29 @@ class _Drawn:
             shares = np.array([below, inside, size - below - inside]) / size
             parts.append(generator.multinomial(size, shares, size=n))
         blocks = _blocks(n, max(sum(self.inside), 1))
-        return np.concatenate([self._rates(generator, [part[first:last] for part in parts]) for first, last in blocks])
+        return np.concatenate(
+            [self._rates(generator, [part[first:last] for part in parts]) for first, last in blocks]
+        )
 
-    def _rates(self, generator: np.random.Generator, parts: list[NDArray[np.int64]]) -> NDArray[np.float64]:
-        """Equal error rates of resamples of which each class has (R, 3) trials below, within and above the window."""
+    def _rates(
+        self, generator: np.random.Generator, parts: list[NDArray[np.int64]]
+    ) -> NDArray[np.float64]:
+        """Equal error rates of resamples of which each class has (R, 3) trials below, within and
+        above the window.
+        """
         rows = np.arange(len(parts[0]))
         counts = []
         summed = []
         for part, inside, ends in zip(parts, self.inside, self.ends, strict=True):
-            drawn = generator.integers(0, max(inside, 1), int(part[:, 1].sum())) + np.repeat(rows * inside, part[:, 1])
-            counts.append(np.bincount(drawn, minlength=len(rows) * inside).reshape(len(rows), inside))
-            at_least = np.concatenate([np.zeros((len(rows), 1), np.int64), np.cumsum(counts[-1], axis=1)], axis=1)
+            drawn = generator.integers(0, max(inside, 1), int(part[:, 1].sum())) + np.repeat(
+                rows * inside, part[:, 1]
+            )
+            counts.append(
+                np.bincount(drawn, minlength=len(rows) * inside).reshape(len(rows), inside)
+            )
+            at_least = np.concatenate(
+                [np.zeros((len(rows), 1), np.int64), np.cumsum(counts[-1], axis=1)], axis=1
+            )
             summed.append(part[:, :1] + at_least[:, ends])
         n_bonafide, n_spoof = self.window.all.sizes
         gap = summed[0] * n_spoof + (summed[1] - n_spoof) * n_bonafide
@@ -193,16 +229,25 @@ class _Drawn:
         share = before / (before - gap[rows, after])
         rates[rows] = (missed + share * (summed[0][rows, after] - missed)) / n_bonafide
         for row in np.flatnonzero(outside):
-            rates[row] = self._in_full(generator, [part[row] for part in parts], [count[row] for count in counts])
+            rates[row] = self._in_full(
+                generator, [part[row] for part in parts], [count[row] for count in counts]
+            )
         return rates
 
     def _in_full(
-        self, generator: np.random.Generator, parts: list[NDArray[np.int64]], inside: list[NDArray[np.int64]]
+        self,
+        generator: np.random.Generator,
+        parts: list[NDArray[np.int64]],
+        inside: list[NDArray[np.int64]],
     ) -> float:
-        """The rate of one resample whose crossing is outside, with the trials below and above drawn as well."""
+        """The rate of one resample whose crossing is outside, with the trials below and above drawn
+        as well.
+        """
         trials = self.window.all
         weights = np.zeros(len(trials.bonafide))
-        for kind, (below, _, above), drawn in zip((trials.bonafide, ~trials.bonafide), parts, inside, strict=True):
+        for kind, (below, _, above), drawn in zip(
+            (trials.bonafide, ~trials.bonafide), parts, inside, strict=True
+        ):
             positions = np.flatnonzero(kind)
             first = int(np.searchsorted(positions, self.window.first))
             counts = [

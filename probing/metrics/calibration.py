@@ -1,7 +1,9 @@
-"""How well scores are calibrated: the least Cllr that any monotone map of them has, and reliability.
+"""How well scores are calibrated: the least Cllr that any monotone map of them has, and
+reliability.
 
-The pool adjacent violators give the map (Brümmer & du Preez, Computer Speech & Language 20, 2006, section 4): Cllr less
-that of the mapped scores is what calibration loses, and minCllr what discrimination lacks.
+The pool adjacent violators give the map (Brümmer & du Preez, Computer Speech & Language 20, 2006,
+section 4): Cllr less that of the mapped scores is what calibration loses, and minCllr what
+discrimination lacks.
 """
 
 from dataclasses import dataclass
@@ -18,7 +20,8 @@ BINS = 10
 
 
 def best_ratios(bonafide: ArrayLike, scores: ArrayLike) -> NDArray[np.float64]:
-    """The log-likelihood ratios (N,) that cost least of all that rise with the scores; infinite at clean ends.
+    """The log-likelihood ratios (N,) that cost least of all that rise with the scores; infinite at
+    clean ends.
 
     Args:
         bonafide: (N,) true for bona fide trials.
@@ -35,14 +38,17 @@ def best_ratios(bonafide: ArrayLike, scores: ArrayLike) -> NDArray[np.float64]:
     points = operating_points(bonafide, scores)
     n_bonafide, n_spoof = points.counts()
     weight = n_bonafide / n_bonafide.sum() + n_spoof / n_spoof.sum()  # both classes alike
-    share = isotonic_regression(n_bonafide / n_bonafide.sum() / weight, sample_weight=weight, y_min=0, y_max=1)
+    share = isotonic_regression(
+        n_bonafide / n_bonafide.sum() / weight, sample_weight=weight, y_min=0, y_max=1
+    )
     share = np.clip(share, 0, 1)
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(share) - np.log1p(-share))[points.group]
 
 
 def min_cllr(bonafide: ArrayLike, scores: ArrayLike) -> float:
-    """Least Cllr, in bits, of all maps that rise with the scores: what they tell apart, whatever their scale.
+    """Least Cllr, in bits, of all maps that rise with the scores: what they tell apart, whatever
+    their scale.
 
     Args and errors: as `best_ratios`.
 
@@ -54,10 +60,11 @@ def min_cllr(bonafide: ArrayLike, scores: ArrayLike) -> float:
 
 @dataclass(frozen=True)
 class Reliability:
-    """What probabilities of bona fide claim and what is so, in bins of them, both classes counting alike.
+    """What probabilities of bona fide claim and what is so, in bins of them, both classes counting
+    alike.
 
-    claimed: (B,) mean probability that the ratios claim at even prior. found: (B,) share of bona fide.
-    low, high: (B,) ends of the 95 % interval of that share. n: (B,) trials.
+    claimed: (B,) mean probability that the ratios claim at even prior. found: (B,) share of bona
+    fide. low, high: (B,) ends of the 95 % interval of that share. n: (B,) trials.
     """
 
     claimed: NDArray[np.float64]
@@ -68,7 +75,8 @@ class Reliability:
 
 
 def reliability(bonafide: ArrayLike, ratios: ArrayLike, bins: int = BINS) -> Reliability:
-    """Compare probabilities at even prior with shares of bona fide; bins without trials are left out.
+    """Compare probabilities at even prior with shares of bona fide; bins without trials are left
+    out.
 
     The interval is that of Jeffreys for the trials of a bin, as if each were independent.
 
@@ -98,4 +106,6 @@ def reliability(bonafide: ArrayLike, ratios: ArrayLike, bins: int = BINS) -> Rel
     odds = (~is_bonafide).sum() / is_bonafide.sum()  # that a count of the bin has to be weighed by
     low, high = (end * odds / (end * odds + 1 - end) for end in ends)
     found = np.bincount(place, weight * is_bonafide, bins)[kept] / total
-    return Reliability(np.bincount(place, weight * claimed, bins)[kept] / total, found, low, high, n)
+    return Reliability(
+        np.bincount(place, weight * claimed, bins)[kept] / total, found, low, high, n
+    )

@@ -1,8 +1,10 @@
-"""Clusters: what a bootstrap draws whole, such as speakers, and in how many an interval can be believed.
+"""Clusters: what a bootstrap draws whole, such as speakers, and in how many an interval can be
+believed.
 
-Trials of one speaker resemble each other, and so do spoofs of one attack. A figure speaks of other speakers like these
-only if speakers are drawn whole, and of other attacks like these only if attacks are. Bona fide trials have no attack:
-there is then nothing to draw them by but the speaker, or the utterance.
+Trials of one speaker resemble each other, and so do spoofs of one attack. A figure speaks of other
+speakers like these only if speakers are drawn whole, and of other attacks like these only if
+attacks are. Bona fide trials have no attack: there is then nothing to draw them by but the speaker,
+or the utterance.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 
 BONAFIDE = "bona fide"
 SPOOF = "spoof"
-FEW_CLUSTERS = 8  # of a class; below, intervals are wide and cover less evenly (tests/benchmarks/coverage.py)
+# of a class; below, intervals are wide and cover less evenly (tests/benchmarks/coverage.py)
+FEW_CLUSTERS = 8
 FEW_TRIALS = 5  # of a class; below, a condition has no figures
 
 
@@ -43,10 +46,10 @@ class Factor:
 class Clusters:
     """What a bootstrap of N trials draws.
 
-    factors: columns whose values are drawn whole, each by itself; a class that no factor is of is drawn by trial, and
-        so is everything if there is none.
-    ids: (N,) numbers of the trials: single ones are drawn in their order, which no order of rows changes.
-    attacks: (N,) the attack of each trial if known, for people.
+    factors: columns whose values are drawn whole, each by itself; a class that no factor is of is
+        drawn by trial, and so is everything if there is none.
+    ids: (N,) numbers of the trials: single ones are drawn in their order, which no order of rows
+    changes. attacks: (N,) the attack of each trial if known, for people.
     """
 
     factors: tuple[Factor, ...] = ()
@@ -67,7 +70,8 @@ class Levels:
     """What is drawn in one class.
 
     names: of the factors; `utterance` alone if trials are. sizes: how many values each factor has.
-    cell: (n,) of each trial of the class, the combination of values it has. of_cells: factor -> (cells,) their value.
+    cell: (n,) of each trial of the class, the combination of values it has. of_cells: factor ->
+    (cells,) their value.
     """
 
     names: tuple[str, ...]
@@ -83,15 +87,22 @@ class Levels:
 
 def by_trial(clusters: Clusters, rows: NDArray[np.intp]) -> Levels:
     """Every trial by itself, in the order of `ids`."""
-    order = np.arange(len(rows)) if clusters.ids is None else np.unique(clusters.ids[rows], return_inverse=True)[1]
+    order = (
+        np.arange(len(rows))
+        if clusters.ids is None
+        else np.unique(clusters.ids[rows], return_inverse=True)[1]
+    )
     n = int(order.max()) + 1
     return Levels((UTTERANCE,), (n,), order, (np.arange(n),))
 
 
-def levels_of(clusters: Clusters, kind: str, rows: NDArray[np.intp]) -> tuple[Levels | None, list[str]]:
+def levels_of(
+    clusters: Clusters, kind: str, rows: NDArray[np.intp]
+) -> tuple[Levels | None, list[str]]:
     """What is drawn in a class, and the factors that it has one value of, which cannot be drawn.
 
-    A factor is left out if each of its values goes with one value of another factor: those are drawn with the other.
+    A factor is left out if each of its values goes with one value of another factor: those are
+    drawn with the other.
 
     Args:
         clusters: of all trials.
@@ -145,7 +156,8 @@ def columns_of(table: pd.DataFrame, unit: str = AUTO, where: str = "utterance") 
 
     Args:
         table: trials, a row each.
-        unit: `auto`, speakers if all are known and else utterances; `utterance`; or columns with commas between.
+        unit: `auto`, speakers if all are known and else utterances; `utterance`; or columns with
+            commas between.
         where: what the trials are, for messages.
 
     Raises:
@@ -159,8 +171,14 @@ def columns_of(table: pd.DataFrame, unit: str = AUTO, where: str = "utterance") 
     names = tuple(dict.fromkeys(name for name in unit.split(",") if name))
     for name in names:
         if name not in table or name in ("utterance_id", "score", "label"):
-            found = ", ".join(one for one in table.columns if one not in ("utterance_id", "score", "label"))
-            raise OptionError("interval_by", unit, f"no such column, {name}. Expected utterance or some of {found}")
+            found = ", ".join(
+                one for one in table.columns if one not in ("utterance_id", "score", "label")
+            )
+            raise OptionError(
+                "interval_by",
+                unit,
+                f"no such column, {name}. Expected utterance or some of {found}",
+            )
     if SPEAKER in names and not known:
         n = int((~known_speakers(table[SPEAKER])).sum())
         raise OptionError(
@@ -172,30 +190,39 @@ def columns_of(table: pd.DataFrame, unit: str = AUTO, where: str = "utterance") 
     return names
 
 
-def clusters_of(table: pd.DataFrame, unit: str = AUTO, where: str = "utterance", by_class: bool = True) -> Clusters:
+def clusters_of(
+    table: pd.DataFrame, unit: str = AUTO, where: str = "utterance", by_class: bool = True
+) -> Clusters:
     """What a bootstrap of these trials draws; see `columns_of` for arguments and errors.
 
-    A column but that of speakers is of spoofs only (or of bona fide trials only) if the other class has one value of
-    it, which this one does not have. A class that no column is of is drawn by speaker if those are known.
+    A column but that of speakers is of spoofs only (or of bona fide trials only) if the other class
+    has one value of it, which this one does not have. A class that no column is of is drawn by
+    speaker if those are known.
 
     Args:
         table: trials, a row each, with their `label`.
         unit: as there.
         where: as there.
-        by_class: whether the classes are bona fide and spoof; else every column is of all trials, and those that no
-            column is of are drawn one by one.
+        by_class: whether the classes are bona fide and spoof; else every column is of all trials,
+            and those that no column is of are drawn one by one.
     """
     import pandas as pd
 
     names = columns_of(table, unit, where)
     ids = None
     if "utterance_id" in table:
-        ids = pd.util.hash_array(table["utterance_id"].to_numpy(object), categorize=False)  # nearly all are different
+        # nearly all are different
+        ids = pd.util.hash_array(table["utterance_id"].to_numpy(object), categorize=False)
     if not by_class:
         return Clusters(tuple(Factor(name, table[name].to_numpy()) for name in names), ids)
     is_bonafide = table["label"].eq("bonafide").to_numpy()
-    factors = [Factor(name, table[name].to_numpy(), _classes(table[name], is_bonafide, name)) for name in names]
-    lacking = tuple(kind for kind in (BONAFIDE, SPOOF) if names and not any(kind in one.of for one in factors))
+    factors = [
+        Factor(name, table[name].to_numpy(), _classes(table[name], is_bonafide, name))
+        for name in names
+    ]
+    lacking = tuple(
+        kind for kind in (BONAFIDE, SPOOF) if names and not any(kind in one.of for one in factors)
+    )
     if lacking and SPEAKER in table and known_speakers(table[SPEAKER]).all():
         factors.append(Factor(SPEAKER, table[SPEAKER].to_numpy(), lacking))
     return Clusters(tuple(factors), ids, table[ATTACK].to_numpy() if ATTACK in table else None)
@@ -220,14 +247,18 @@ def in_words(levels: dict[str, Levels], attacks: Iterable[object] = ()) -> str:
         levels: `bona fide` and `spoof`, or what the classes are called, -> what was drawn.
         attacks: those of the spoofs if they are known.
 
-    >>> of = {kind: Levels(("speaker",), (n,), np.zeros(1, int), (np.arange(n),)) for kind, n in
-    ...       (("bona fide", 48), ("spoof", 62))}
+    >>> of = {
+    ...     kind: Levels(("speaker",), (n,), np.zeros(1, int), (np.arange(n),))
+    ...     for kind, n in (("bona fide", 48), ("spoof", 62))
+    ... }
     >>> in_words(of, ["A07", "A08"])
     'by speaker (48 bona fide, 62 spoof; of these 2 attacks only)'
     >>> in_words({}, ["A07", "A08"])
     'by utterance (of these 2 attacks and their speakers only)'
     """
-    units = list(dict.fromkeys(name for one in levels.values() for name in one.names if name != UTTERANCE))
+    units = list(
+        dict.fromkeys(name for one in levels.values() for name in one.names if name != UTTERANCE)
+    )
     if not units:
         numbers = []
         units = [UTTERANCE]
@@ -243,5 +274,8 @@ def in_words(levels: dict[str, Levels], attacks: Iterable[object] = ()) -> str:
     if ATTACK in units:
         numbers.append("of attacks like these")
     elif n_attacks > 1:
-        numbers.append(f"of these {n_attacks} attacks {'and their speakers ' if units == [UTTERANCE] else ''}only")
+        numbers.append(
+            f"of these {n_attacks} attacks "
+            f"{'and their speakers ' if units == [UTTERANCE] else ''}only"
+        )
     return f"by {' and '.join(units)}" + (f" ({'; '.join(numbers)})" if numbers else "")

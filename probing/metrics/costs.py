@@ -1,7 +1,8 @@
-"""Detection costs of ASVspoof 5 track 1 (Wang et al., ASVspoof 5 evaluation plan, 2024, section 4), and accuracy.
+"""Detection costs of ASVspoof 5 track 1 (Wang et al., ASVspoof 5 evaluation plan, 2024, section 4),
+and accuracy.
 
-minDCF and actDCF are normalised by the better of accepting everything and rejecting everything. actDCF and Cllr read
-scores as natural log-likelihood ratios of bona fide against spoof.
+minDCF and actDCF are normalised by the better of accepting everything and rejecting everything.
+actDCF and Cllr read scores as natural log-likelihood ratios of bona fide against spoof.
 """
 
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from probing.metrics.roc import Roc, roc
 class Costs:
     """What errors cost; the values of ASVspoof 5.
 
-    p_spoof: prior probability of a spoof. miss: cost of rejecting bona fide. false_alarm: cost of accepting a spoof.
+    p_spoof: prior probability of a spoof. miss: cost of rejecting bona fide. false_alarm: cost of
+    accepting a spoof.
 
     >>> round(Costs().threshold, 6)
     -0.641854
@@ -33,7 +35,9 @@ class Costs:
 
     @property
     def threshold(self) -> float:
-        """The log-likelihood ratio from which accepting costs less (Bayes): -0.641854 for ASVspoof 5."""
+        """The log-likelihood ratio from which accepting costs less (Bayes): -0.641854 for ASVspoof
+        5.
+        """
         return float(-np.log(self.miss * (1 - self.p_spoof) / (self.false_alarm * self.p_spoof)))
 
     def of(self, miss: ArrayLike, false_alarm: ArrayLike) -> np.ndarray:
@@ -88,9 +92,11 @@ def act_dcf(bonafide: ArrayLike, scores: ArrayLike, costs: Costs = ASVSPOOF5) ->
 
 
 def cllr(bonafide: ArrayLike, scores: ArrayLike) -> float:
-    """Cost of log-likelihood ratios, bits (Brümmer & du Preez, Computer Speech & Language 20, 2006, equation 33).
+    """Cost of log-likelihood ratios, bits (Brümmer & du Preez, Computer Speech & Language 20, 2006,
+    equation 33).
 
-    0 is perfect, 1 is what scores of 0 everywhere cost; infinite scores on the wrong side cost infinity.
+    0 is perfect, 1 is what scores of 0 everywhere cost; infinite scores on the wrong side cost
+    infinity.
 
     Args:
         bonafide: (N,) true for bona fide trials.

@@ -1,11 +1,12 @@
 """Equal error rate of countermeasure scores; higher scores mean more bona fide.
 
-Conventions: a trial is accepted when its score is at or above the threshold. The miss rate is the share of bona fide
-trials rejected, the false-alarm rate the share of spoofs accepted. Tied scores are one operating point: no threshold
-separates them. The EER is read where the straight lines between neighbouring operating points of the ROC cross
-miss = false alarm (Brümmer & de Villiers, BOSARIS toolkit, 2013, section 2), so that constant scores give 0.5 and the
-order of trials does not matter. The official ASVspoof code takes the nearest operating point instead: equal to within
-1/N without ties, wrong with them.
+Conventions: a trial is accepted when its score is at or above the threshold. The miss rate is the
+share of bona fide trials rejected, the false-alarm rate the share of spoofs accepted. Tied scores
+are one operating point: no threshold separates them. The EER is read where the straight lines
+between neighbouring operating points of the ROC cross miss = false alarm (Brümmer & de Villiers,
+BOSARIS toolkit, 2013, section 2), so that constant scores give 0.5 and the order of trials does not
+matter. The official ASVspoof code takes the nearest operating point instead: equal to within 1/N
+without ties, wrong with them.
 """
 
 from bisect import bisect_left
@@ -46,7 +47,9 @@ class OperatingPoints:
         return bonafide.astype(np.float64), spoof.astype(np.float64)
 
 
-def checked(bonafide: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+def checked(
+    bonafide: ArrayLike, scores: ArrayLike
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Labels and scores as arrays (N,) that an error rate can be computed from.
 
     Args:
@@ -59,16 +62,22 @@ def checked(bonafide: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], 
     is_bonafide = np.asarray(bonafide, bool)
     values = np.asarray(scores, np.float64)
     if values.ndim != 1 or is_bonafide.shape != values.shape:
-        raise ScoresError(f"scores {values.shape} and labels {is_bonafide.shape}: expected one of each per trial")
+        raise ScoresError(
+            f"scores {values.shape} and labels {is_bonafide.shape}: expected one of each per trial"
+        )
     if np.isnan(values).any():
         raise ScoresError(f"{int(np.isnan(values).sum())} of {len(values)} scores are NaN")
     if is_bonafide.all() or not is_bonafide.any():
-        raise ScoresError(f"{int(is_bonafide.sum())} bona fide of {len(values)} trials: expected both classes")
+        raise ScoresError(
+            f"{int(is_bonafide.sum())} bona fide of {len(values)} trials: expected both classes"
+        )
     return is_bonafide, values
 
 
 def operating_points(bonafide: ArrayLike, scores: ArrayLike) -> OperatingPoints:
-    """Sort trials once, for any number of error rates; see `checked` for the arguments and errors."""
+    """Sort trials once, for any number of error rates; see `checked` for the arguments
+    and errors.
+    """
     is_bonafide, values = checked(bonafide, scores)
     distinct, group = np.unique(values, return_inverse=True)
     return OperatingPoints(group, distinct, is_bonafide)
@@ -96,11 +105,22 @@ def eer(bonafide: ArrayLike, scores: ArrayLike) -> float:
         accepted = len(spoof) - spoof.searchsorted(score, "right")
         return int(rejected) * len(spoof) >= int(accepted) * len(human)
 
-    # the least score above which misses are as many as false alarms; there is one, as above the highest all is missed
-    candidates = [kind[i] for kind in (human, spoof) if (i := bisect_left(kind, True, key=crossed)) < len(kind)]
+    # the least score above which misses are as many as false alarms; there is one, as above the
+    # highest all is missed
+    candidates = [
+        kind[i]
+        for kind in (human, spoof)
+        if (i := bisect_left(kind, True, key=crossed)) < len(kind)
+    ]
     score = min(candidates)
-    miss = human.searchsorted(score, "left") / len(human), human.searchsorted(score, "right") / len(human)
-    passed = spoof.searchsorted(score, "left") / len(spoof), spoof.searchsorted(score, "right") / len(spoof)
+    miss = (
+        human.searchsorted(score, "left") / len(human),
+        human.searchsorted(score, "right") / len(human),
+    )
+    passed = (
+        spoof.searchsorted(score, "left") / len(spoof),
+        spoof.searchsorted(score, "right") / len(spoof),
+    )
     before = 1 - passed[0] - miss[0]
     after = miss[1] + passed[1] - 1
     return float(miss[0] + before / (before + after) * (miss[1] - miss[0]))
@@ -125,7 +145,8 @@ def eer_of_counts(bonafide: NDArray[np.float64], spoof: NDArray[np.float64]) -> 
     false_alarm = np.concatenate([edge, np.cumsum(spoof, axis=1)], axis=1)
     false_alarm = 1 - false_alarm / false_alarm[:, -1:]
     rows = np.arange(len(bonafide))
-    after = np.argmax(miss >= false_alarm, axis=1)  # never 0: there miss is 0 and the false-alarm rate 1
+    # never 0: there miss is 0 and the false-alarm rate 1
+    after = np.argmax(miss >= false_alarm, axis=1)
     gap_before = false_alarm[rows, after - 1] - miss[rows, after - 1]
     gap_after = miss[rows, after] - false_alarm[rows, after]
     share = gap_before / (gap_before + gap_after)

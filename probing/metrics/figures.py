@@ -1,4 +1,6 @@
-"""The figures that `probe evaluate` gives of scores, each declared once. To add one, see CONTRIBUTING.md."""
+"""The figures that `probe evaluate` gives of scores, each declared once. To add one, see
+CONTRIBUTING.md.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,8 @@ class Trials:
     """Trials of both classes.
 
     bonafide: (N,) true for bona fide. scores: (N,) higher for bona fide.
-    asv: error rates of speaker verification on these trials; None where no verification scores are given.
-    pooled_asv: those on all trials, for the legacy t-DCF.
+    asv: error rates of speaker verification on these trials; None where no verification scores are
+    given. pooled_asv: those on all trials, for the legacy t-DCF.
     """
 
     bonafide: NDArray[np.bool_]
@@ -37,7 +39,9 @@ class Trials:
         return roc(self.bonafide, self.scores)
 
     def rates(self, name: str) -> AsvRates:
-        """Error rates of verification, `asv` or `pooled_asv`, of a figure that needs them and so has them."""
+        """Error rates of verification, `asv` or `pooled_asv`, of a figure that needs them and so
+        has them.
+        """
         found: AsvRates = getattr(self, name)
         return found
 
@@ -60,10 +64,13 @@ class Metric:
     percent: bool = False
 
 
-RESERVED = ("n_bonafide", "n_spoof", "eer_low", "eer_high", "score")  # other columns of the same tables
+# other columns of the same tables
+RESERVED = ("n_bonafide", "n_spoof", "eer_low", "eer_high", "score")
 METRICS = Registry(
     "metric",
-    Metric("eer", "equal error rate", lambda trials: eer(trials.bonafide, trials.scores), percent=True),
+    Metric(
+        "eer", "equal error rate", lambda trials: eer(trials.bonafide, trials.scores), percent=True
+    ),
     Metric(
         "official_eer",
         "equal error rate as the official code of ASVspoof reads it",
@@ -73,13 +80,17 @@ METRICS = Registry(
     Metric(
         "legacy_min_tdcf",
         "min t-DCF of ASVspoof 2019",
-        lambda trials: legacy_min_tdcf(trials.bonafide, trials.scores, trials.rates("pooled_asv"), curve=trials.curve),
+        lambda trials: legacy_min_tdcf(
+            trials.bonafide, trials.scores, trials.rates("pooled_asv"), curve=trials.curve
+        ),
         needs="pooled_asv",
     ),
     Metric(
         "revised_min_tdcf",
         "min t-DCF of ASVspoof 2021",
-        lambda trials: revised_min_tdcf(trials.bonafide, trials.scores, trials.rates("asv"), curve=trials.curve),
+        lambda trials: revised_min_tdcf(
+            trials.bonafide, trials.scores, trials.rates("asv"), curve=trials.curve
+        ),
         needs="asv",
     ),
     Metric(
@@ -87,8 +98,14 @@ METRICS = Registry(
         "minDCF of ASVspoof 5",
         lambda trials: min_dcf(trials.bonafide, trials.scores, curve=trials.curve),
     ),
-    Metric("act_dcf", "actDCF of ASVspoof 5", lambda trials: act_dcf(trials.bonafide, trials.scores)),
-    Metric("cllr", "cost of the log-likelihood ratio", lambda trials: cllr(trials.bonafide, trials.scores)),
+    Metric(
+        "act_dcf", "actDCF of ASVspoof 5", lambda trials: act_dcf(trials.bonafide, trials.scores)
+    ),
+    Metric(
+        "cllr",
+        "cost of the log-likelihood ratio",
+        lambda trials: cllr(trials.bonafide, trials.scores),
+    ),
     Metric("auc", "area under the ROC", lambda trials: auc(trials.bonafide, trials.scores)),
     reserved=RESERVED,
 )

@@ -1,13 +1,15 @@
 """Intervals of error rates and of their differences, from the resamples of a bootstrap.
 
-The plain percentile interval is too short at low error rates and with few clusters (tests/benchmarks/README.md has the
-figures, tests/benchmarks/coverage.py makes them). So the interval of an error rate is the wider, at either end, of two
-that fail in different places. One is that of a proportion: the standard error over resamples says how many independent
-trials the trials are worth; that number is lowered for the degrees of freedom that clusters leave (Korn & Graubard,
-Survey Methodology 24, 1998), and Jeffreys' interval of so many trials is taken (Brown, Cai & DasGupta, Statistical
-Science 16, 2001; for clustered trials Franco et al., JSSAM 7, 2019). It is never empty. The other has the standard
-error over resamples on the probit scale, on which rates of scores that are nearly normal spread evenly, and Student's
-t. A difference of two systems has the interval of Student's t.
+The plain percentile interval is too short at low error rates and with few clusters
+(tests/benchmarks/README.md has the figures, tests/benchmarks/coverage.py makes them). So the
+interval of an error rate is the wider, at either end, of two that fail in different places. One is
+that of a proportion: the standard error over resamples says how many independent trials the trials
+are worth; that number is lowered for the degrees of freedom that clusters leave (Korn & Graubard,
+Survey Methodology 24, 1998), and Jeffreys' interval of so many trials is taken (Brown, Cai &
+DasGupta, Statistical Science 16, 2001; for clustered trials Franco et al., JSSAM 7, 2019). It is
+never empty. The other has the standard error over resamples on the probit scale, on which rates of
+scores that are nearly normal spread evenly, and Student's t. A difference of two systems has the
+interval of Student's t.
 """
 
 from dataclasses import dataclass
@@ -54,12 +56,14 @@ class Comparison:
     first_better: float
 
 
-def rate_interval(value: float, resampled: NDArray[np.float64], resamples: Resamples, level: float = LEVEL) -> Interval:
+def rate_interval(
+    value: float, resampled: NDArray[np.float64], resamples: Resamples, level: float = LEVEL
+) -> Interval:
     """The interval of an error rate.
 
     Args:
-        value: the rate, 0 to 1, of one system or the mean over several; NaN has no interval. If a class has one trial
-            only, the rate may be anything.
+        value: the rate, 0 to 1, of one system or the mean over several; NaN has no interval. If a
+            class has one trial only, the rate may be anything.
         resampled: (R,) the same on resamples.
         resamples: whose they are.
         level: how often such an interval holds the true rate.
@@ -87,7 +91,9 @@ def rate_interval(value: float, resampled: NDArray[np.float64], resamples: Resam
     ends = np.array([tail, 1 - tail])
     proportion = special.betaincinv(errors + 0.5, trials - errors + 0.5, ends)
     error = standard_error(_on_probit(resampled, resamples), resamples)
-    probit = special.ndtr(_on_probit(value, resamples) + special.stdtrit(resamples.degrees, ends) * error)
+    probit = special.ndtr(
+        _on_probit(value, resamples) + special.stdtrit(resamples.degrees, ends) * error
+    )
     low = min(proportion[0], probit[0]) if value > 0 else 0.0
     high = max(proportion[1], probit[1]) if value < 1 else 1.0
     return Interval(value, min(float(low), value), max(float(high), value))
@@ -104,7 +110,8 @@ def _on_probit(rates: ArrayLike, resamples: Resamples) -> NDArray[np.float64]:
 def difference_interval(
     value: float, resampled: NDArray[np.float64], resamples: Resamples, level: float = LEVEL
 ) -> Interval:
-    """The interval of a difference of error rates on the same resamples; arguments as `rate_interval` has them.
+    """The interval of a difference of error rates on the same resamples; arguments as
+    `rate_interval` has them.
 
     >>> from probing.metrics import draw
     >>> bonafide = np.arange(100) < 50
@@ -119,7 +126,9 @@ def difference_interval(
 
     if np.isnan(value) or not resamples.degrees:
         return Interval(value, -1.0 + 0 * value, 1.0 + 0 * value)
-    half = float(special.stdtrit(resamples.degrees, (1 + level) / 2)) * standard_error(resampled, resamples)
+    half = float(special.stdtrit(resamples.degrees, (1 + level) / 2)) * standard_error(
+        resampled, resamples
+    )
     return Interval(value, value - half, value + half)
 
 
@@ -131,12 +140,13 @@ def figure_interval(
     highest: float = np.inf,
     level: float = LEVEL,
 ) -> Interval:
-    """The interval of a figure that is no error rate, by Student's t, cut to what the figure can be.
+    """The interval of a figure that is no error rate, by Student's t, cut to what the figure can
+    be.
 
     Args:
         value: the figure; NaN has no interval.
-        resampled: (R,) the same on resamples; those on which it is NaN, as R^2 of targets that are all alike, are left
-            out.
+        resampled: (R,) the same on resamples; those on which it is NaN, as R^2 of targets that are
+            all alike, are left out.
         resamples: whose they are.
         lowest: what the figure can be.
         highest: likewise.
@@ -153,7 +163,9 @@ def figure_interval(
     known = resampled[np.isfinite(resampled)]
     if np.isnan(value) or not resamples.degrees or len(known) < 2:
         return Interval(value, float("nan"), float("nan"))
-    half = float(special.stdtrit(resamples.degrees, (1 + level) / 2)) * standard_error(known, resamples)
+    half = float(special.stdtrit(resamples.degrees, (1 + level) / 2)) * standard_error(
+        known, resamples
+    )
     return Interval(value, max(value - half, lowest), min(value + half, highest))
 
 
@@ -178,8 +190,9 @@ def difference_p(value: float, resampled: NDArray[np.float64], resamples: Resamp
 def simultaneous_level(resampled: NDArray[np.float64], level: float = LEVEL) -> float:
     """The level that each of several intervals needs for all of them to hold at once at `level`.
 
-    The largest deviation among the figures, each in its own standard errors, is looked up on the same resamples (max-t;
-    Westfall & Young 1993), so that figures that go together, as those of layers do, cost less than by Bonferroni.
+    The largest deviation among the figures, each in its own standard errors, is looked up on the
+    same resamples (max-t; Westfall & Young 1993), so that figures that go together, as those of
+    layers do, cost less than by Bonferroni.
 
     Args:
         resampled: (L, R) L figures on the same resamples.
@@ -195,8 +208,13 @@ def simultaneous_level(resampled: NDArray[np.float64], level: float = LEVEL) -> 
     varies = spread > 0
     if not varies.any():
         return level
-    away = np.abs(resampled[varies] - resampled[varies].mean(axis=1, keepdims=True)) / spread[varies, None]
-    critical = max(float(np.quantile(away.max(axis=0), level)), float(special.ndtri((1 + level) / 2)))
+    away = (
+        np.abs(resampled[varies] - resampled[varies].mean(axis=1, keepdims=True))
+        / spread[varies, None]
+    )
+    critical = max(
+        float(np.quantile(away.max(axis=0), level)), float(special.ndtri((1 + level) / 2))
+    )
     return float(2 * special.ndtr(critical) - 1)
 
 
@@ -211,7 +229,11 @@ def standard_error(resampled: NDArray[np.float64], resamples: Resamples) -> floa
 
 
 def compare(
-    bonafide: ArrayLike, first: ArrayLike, second: ArrayLike, resamples: Resamples, level: float = LEVEL
+    bonafide: ArrayLike,
+    first: ArrayLike,
+    second: ArrayLike,
+    resamples: Resamples,
+    level: float = LEVEL,
 ) -> Comparison:
     """Compare the equal error rates of two systems on the same resamples of the same trials.
 
@@ -232,6 +254,10 @@ def compare(
     >>> found.difference.value, found.first_better
     (0.0, 0.5)
     """
-    difference = eer_resamples(bonafide, first, resamples) - eer_resamples(bonafide, second, resamples)
-    interval = difference_interval(eer(bonafide, first) - eer(bonafide, second), difference, resamples, level)
+    difference = eer_resamples(bonafide, first, resamples) - eer_resamples(
+        bonafide, second, resamples
+    )
+    interval = difference_interval(
+        eer(bonafide, first) - eer(bonafide, second), difference, resamples, level
+    )
     return Comparison(interval, float((difference < 0).mean() + (difference == 0).mean() / 2))

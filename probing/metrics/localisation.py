@@ -1,14 +1,16 @@
-"""How well scores of stretches of time say where an utterance is spoofed; higher scores mean more bona fide.
+"""How well scores of stretches of time say where an utterance is spoofed; higher scores mean more
+bona fide.
 
-Truth is a table of intervals `utterance_id`, `start`, `end`, `label` (as `Alignments.table`), scores one of pieces
-`utterance_id`, `start`, `end`, `score` (as `probing.units.scored_frames` makes them); in neither do those of one
-utterance overlap. Time that has no label or no score does not count. Spoofs are what is to be found: precision, recall
-and F1 are theirs.
+Truth is a table of intervals `utterance_id`, `start`, `end`, `label` (as `Alignments.table`),
+scores one of pieces `utterance_id`, `start`, `end`, `score` (as `probing.units.scored_frames` makes
+them); in neither do those of one utterance overlap. Time that has no label or no score does not
+count. Spoofs are what is to be found: precision, recall and F1 are theirs.
 
-Segment error rates are those of PartialSpoof (Zhang et al., IEEE/ACM TASLP 31, 2023): a segment is spoofed if any part
-of it is, and has the lowest score of the pieces centred in it. The range error rate weighs errors by their duration
-(Zhang et al., Interspeech 2023); where the authors search a threshold, it is computed here from every piece of time,
-as an EER of weighted trials, so that it is exact.
+Segment error rates are those of PartialSpoof (Zhang et al., IEEE/ACM TASLP 31, 2023): a segment is
+spoofed if any part of it is, and has the lowest score of the pieces centred in it. The range error
+rate weighs errors by their duration (Zhang et al., Interspeech 2023); where the authors search a
+threshold, it is computed here from every piece of time, as an EER of weighted trials, so that it is
+exact.
 """
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ Marks = NDArray[np.bool_]
 class Pieces:
     """Pieces of time or segments, each with one score and one label.
 
-    scores: (N,). bonafide: (N,). seconds: (N,) their lengths. utterances: (N,) ids of those they are of.
+    scores: (N,). bonafide: (N,). seconds: (N,) their lengths. utterances: (N,) ids of those they
+    are of.
     """
 
     scores: Floats
@@ -50,8 +53,8 @@ class Pieces:
 class LocalisationFigures:
     """What was found of the spoofed time at one threshold; a figure without a denominator is 0.
 
-    precision: share of what was called spoofed that is. recall: share of what is spoofed that was called so.
-    f1: their harmonic mean. threshold: scores below it are called spoofed.
+    precision: share of what was called spoofed that is. recall: share of what is spoofed that was
+    called so. f1: their harmonic mean. threshold: scores below it are called spoofed.
 
     >>> LocalisationFigures(precision=1.0, recall=0.5, f1=2 / 3, threshold=0.0).recall
     0.5
@@ -67,7 +70,8 @@ def range_pieces(truth: pd.DataFrame, scored: pd.DataFrame) -> Pieces:
     """Cut time at every edge of truth and scores; the pieces that have both.
 
     Raises:
-        ScoresError: a label that is neither bona fide nor spoof, a score that is NaN, or no time that has both.
+        ScoresError: a label that is neither bona fide nor spoof, a score that is NaN, or no time
+            that has both.
 
     >>> truth = pd.DataFrame([("a", 0, 3, "bonafide"), ("a", 3, 4, "spoof")], columns=list(TRUTH))
     >>> scored = pd.DataFrame([("a", 0, 2.5, 1.0), ("a", 2.5, 4, -1.0)], columns=list(SCORED))
@@ -82,7 +86,9 @@ def range_pieces(truth: pd.DataFrame, scored: pd.DataFrame) -> Pieces:
     both = (label >= 0) & (score >= 0)
     seconds = np.diff(edges)[both]
     utterances = axis.utterances(middle[both])
-    return _checked(Pieces(pieces[2][score[both]], own[2][label[both]].astype(bool), seconds, utterances))
+    return _checked(
+        Pieces(pieces[2][score[both]], own[2][label[both]].astype(bool), seconds, utterances)
+    )
 
 
 def segments(truth: pd.DataFrame, scored: pd.DataFrame, resolution: float = 0.02) -> Pieces:
@@ -90,7 +96,8 @@ def segments(truth: pd.DataFrame, scored: pd.DataFrame, resolution: float = 0.02
 
     Args:
         truth: intervals; a segment that none of them touches is left out.
-        scored: pieces. A segment without the centre of any has the score of the piece at its own centre.
+        scored: pieces. A segment without the centre of any has the score of the piece at its own
+            centre.
         resolution: seconds.
 
     Raises:
@@ -116,14 +123,18 @@ def segments(truth: pd.DataFrame, scored: pd.DataFrame, resolution: float = 0.02
     lowest[empty[held >= 0]] = pieces[2][held[held >= 0]]
     used = touched & np.isfinite(lowest)
     utterances = axis.utterances(np.asarray((np.flatnonzero(used) + 0.5) * resolution, np.float64))
-    return _checked(Pieces(lowest[used], ~spoofed[used], np.full(len(utterances), resolution), utterances))
+    return _checked(
+        Pieces(lowest[used], ~spoofed[used], np.full(len(utterances), resolution), utterances)
+    )
 
 
 def range_eer(truth: pd.DataFrame, scored: pd.DataFrame) -> float:
     """Equal error rate in which every moment counts as much as it lasts, 0 to 1.
 
     >>> truth = pd.DataFrame([("a", 0, 3, "bonafide"), ("a", 3, 4, "spoof")], columns=list(TRUTH))
-    >>> scored = pd.DataFrame([("a", 0, 2.7, 1.0), ("a", 2.7, 3.9, -1.0), ("a", 3.9, 4, 1.0)], columns=list(SCORED))
+    >>> scored = pd.DataFrame(
+    ...     [("a", 0, 2.7, 1.0), ("a", 2.7, 3.9, -1.0), ("a", 3.9, 4, 1.0)], columns=list(SCORED)
+    ... )
     >>> round(range_eer(truth, scored), 3)
     0.1
     """
@@ -156,7 +167,9 @@ def segment_eers(
 
 
 def eer_of(pieces: Pieces) -> float:
-    """Equal error rate of pieces, each as heavy as it is long; ScoresError where only one class is there."""
+    """Equal error rate of pieces, each as heavy as it is long; ScoresError where only one class is
+    there.
+    """
     spoof = ~pieces.bonafide
     if not spoof.any() or not pieces.bonafide.any():
         raise ScoresError("only bona fide or only spoofed time: expected both")
@@ -167,7 +180,8 @@ def eer_of(pieces: Pieces) -> float:
 
 
 def threshold_at_eer(pieces: Pieces) -> float:
-    """The score that divides pieces where misses and false alarms are nearest to each other; choose it on dev.
+    """The score that divides pieces where misses and false alarms are nearest to each other; choose
+    it on dev.
 
     Half way between two scores, so that it is none of them, or above all.
 
@@ -177,13 +191,21 @@ def threshold_at_eer(pieces: Pieces) -> float:
     True
     """
     distinct, group = np.unique(pieces.scores, return_inverse=True)
-    bonafide = np.cumsum(np.bincount(group, pieces.seconds * pieces.bonafide, minlength=len(distinct)))
-    spoof = np.cumsum(np.bincount(group, pieces.seconds * ~pieces.bonafide, minlength=len(distinct)))
+    bonafide = np.cumsum(
+        np.bincount(group, pieces.seconds * pieces.bonafide, minlength=len(distinct))
+    )
+    spoof = np.cumsum(
+        np.bincount(group, pieces.seconds * ~pieces.bonafide, minlength=len(distinct))
+    )
     if not bonafide[-1] or not spoof[-1]:
         raise ScoresError("only bona fide or only spoofed time: expected both")
     gap = np.abs(bonafide / bonafide[-1] - (1 - spoof / spoof[-1]))
     i = int(gap.argmin())
-    above = np.nextafter(distinct[i], np.inf) if i + 1 == len(distinct) else (distinct[i] + distinct[i + 1]) / 2
+    above = (
+        np.nextafter(distinct[i], np.inf)
+        if i + 1 == len(distinct)
+        else (distinct[i] + distinct[i + 1]) / 2
+    )
     return float(above)
 
 
@@ -194,7 +216,9 @@ def localisation_figures(pieces: Pieces, threshold: float) -> LocalisationFigure
         pieces: of `range_pieces`, or of `segments`.
         threshold: scores below it are called spoofed; see `threshold_at_eer`.
 
-    >>> pieces = Pieces(np.array([1.0, -1.0, -2.0]), np.array([True, True, False]), np.array([2.0, 1.0, 3.0]))
+    >>> pieces = Pieces(
+    ...     np.array([1.0, -1.0, -2.0]), np.array([True, True, False]), np.array([2.0, 1.0, 3.0])
+    ... )
     >>> localisation_figures(pieces, 0.0)
     LocalisationFigures(precision=0.75, recall=1.0, f1=0.8571428571428571, threshold=0.0)
     """
@@ -210,7 +234,9 @@ def localisation_figures(pieces: Pieces, threshold: float) -> LocalisationFigure
 
 @dataclass(frozen=True)
 class _Axis:
-    """Where utterances begin on an axis on which they are behind one another; `ids` and `begins` are (U,)."""
+    """Where utterances begin on an axis on which they are behind one another; `ids` and `begins`
+    are (U,).
+    """
 
     ids: NDArray[Any]
     begins: Floats
@@ -223,7 +249,8 @@ class _Axis:
 def _on_one_axis(
     truth: pd.DataFrame, scored: pd.DataFrame, resolution: float = 1.0
 ) -> tuple[tuple[Floats, Floats, Floats], tuple[Floats, Floats, Floats], _Axis]:
-    """Start, end and value of intervals (1 where bona fide) and of pieces, the utterances behind one another in time.
+    """Start, end and value of intervals (1 where bona fide) and of pieces, the utterances behind
+    one another in time.
 
     Each utterance begins at a multiple of `resolution`, and none meets the next.
     """
@@ -235,7 +262,9 @@ def _on_one_axis(
     index = pd.Index(names)
     kinds = truth["label"].map(lambda label: LABELS.get(str(label).casefold()))
     if kinds.isna().any():
-        raise ScoresError(f"label {truth['label'][kinds.isna()].iloc[0]!r}: expected bonafide or spoof")
+        raise ScoresError(
+            f"label {truth['label'][kinds.isna()].iloc[0]!r}: expected bonafide or spoof"
+        )
     values = scored["score"].to_numpy(np.float64)
     if np.isnan(values).any():
         raise ScoresError(f"{int(np.isnan(values).sum())} of {len(values)} scores are NaN")
@@ -251,7 +280,9 @@ def _on_one_axis(
     ):
         start = begins[place] + table["start"].to_numpy(np.float64)
         order = np.argsort(start, kind="stable")
-        both.append((start[order], (begins[place] + table["end"].to_numpy(np.float64))[order], value[order]))
+        both.append(
+            (start[order], (begins[place] + table["end"].to_numpy(np.float64))[order], value[order])
+        )
     return both[0], both[1], _Axis(np.asarray(names), begins)
 
 
@@ -275,5 +306,7 @@ def _covered(start: Floats, end: Floats, resolution: float, n: int) -> Marks:
 
 def _checked(pieces: Pieces) -> Pieces:
     if not len(pieces.scores):
-        raise ScoresError("no moment has a label and a score. Expected scores of the labelled utterances")
+        raise ScoresError(
+            "no moment has a label and a score. Expected scores of the labelled utterances"
+        )
     return pieces

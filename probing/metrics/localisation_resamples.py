@@ -1,4 +1,6 @@
-"""Figures of localisation on the resamples of a bootstrap that draws whole utterances or speakers."""
+"""Figures of localisation on the resamples of a bootstrap that draws whole utterances
+or speakers.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +10,18 @@ from numpy.typing import NDArray
 from probing.metrics.localisation import Pieces
 from probing.metrics.resamples import Resamples
 
-POINTS = 1000  # scores at which error rates of resamples are computed; between them they are taken to be straight
+# scores at which error rates of resamples are computed; between them they are taken to be straight
+POINTS = 1000
 VALUES_AT_ONCE = 4_000_000  # of a table in memory
 
 Floats = NDArray[np.float64]
 
 
-def pieces_eer_resamples(pieces: Pieces, clusters: NDArray[np.intp], resamples: Resamples) -> Floats:
-    """Equal error rates (R,) of resamples of pieces of time, each as heavy as it is long; NaN where a class is lacking.
+def pieces_eer_resamples(
+    pieces: Pieces, clusters: NDArray[np.intp], resamples: Resamples
+) -> Floats:
+    """Equal error rates (R,) of resamples of pieces of time, each as heavy as it is long; NaN where
+    a class is lacking.
 
     Args:
         pieces: N of them.
@@ -23,7 +29,9 @@ def pieces_eer_resamples(pieces: Pieces, clusters: NDArray[np.intp], resamples: 
         resamples: R of them.
 
     >>> from probing.metrics import draw
-    >>> pieces = Pieces(np.array([1.0, -1.0, 0.5, -2.0]), np.array([True, True, False, False]), np.ones(4))
+    >>> pieces = Pieces(
+    ...     np.array([1.0, -1.0, 0.5, -2.0]), np.array([True, True, False, False]), np.ones(4)
+    ... )
     >>> found = pieces_eer_resamples(pieces, np.arange(4), draw([1, 1, 0, 0], n=200))
     >>> found.shape, bool(0 <= found.min() <= found.max() <= 1)
     ((200,), True)
@@ -37,8 +45,12 @@ def pieces_eer_resamples(pieces: Pieces, clusters: NDArray[np.intp], resamples: 
     return rates
 
 
-def _rates_at(at: Floats, pieces: Pieces, clusters: NDArray[np.intp], resamples: Resamples) -> tuple[Floats, int, int]:
-    """Equal error rates (R,) by error rates at some scores, and the first and the last of these that is needed."""
+def _rates_at(
+    at: Floats, pieces: Pieces, clusters: NDArray[np.intp], resamples: Resamples
+) -> tuple[Floats, int, int]:
+    """Equal error rates (R,) by error rates at some scores, and the first and the last of these
+    that is needed.
+    """
     n = sum(resamples.sizes)
     place = np.searchsorted(at, pieces.scores)  # the first point that is not below a piece
     below = np.zeros((2, n, len(at)))
@@ -63,13 +75,17 @@ def _rates_at(at: Floats, pieces: Pieces, clusters: NDArray[np.intp], resamples:
 def found_resamples(
     pieces: Pieces, threshold: float, clusters: NDArray[np.intp], resamples: Resamples
 ) -> dict[str, Floats]:
-    """Precision, recall and F1 (R,) of resamples, see `localisation_figures`; arguments as `pieces_eer_resamples`."""
+    """Precision, recall and F1 (R,) of resamples, see `localisation_figures`; arguments as
+    `pieces_eer_resamples`.
+    """
     called = pieces.scores < threshold
     weights = [pieces.seconds * of for of in (called & ~pieces.bonafide, called, ~pieces.bonafide)]
     n = sum(resamples.sizes)
     sums = np.stack([np.bincount(clusters, of, n) for of in weights], axis=1)
     step = max(1, VALUES_AT_ONCE // n)
-    parts = [resamples.rows(i, min(i + step, resamples.n)) @ sums for i in range(0, resamples.n, step)]
+    parts = [
+        resamples.rows(i, min(i + step, resamples.n)) @ sums for i in range(0, resamples.n, step)
+    ]
     hit, n_called, n_spoof = np.concatenate(parts).T
     return {
         "f1": 2 * hit / np.maximum(n_called + n_spoof, 1e-12),
@@ -79,9 +95,14 @@ def found_resamples(
 
 
 def _points(
-    pieces: Pieces, distinct: Floats, group: NDArray[np.intp], low: float = -np.inf, high: float = np.inf
+    pieces: Pieces,
+    distinct: Floats,
+    group: NDArray[np.intp],
+    low: float = -np.inf,
+    high: float = np.inf,
 ) -> Floats:
-    """Some of the distinct scores, the highest among them: between `low` and `high` POINTS in equal steps of the rates.
+    """Some of the distinct scores, the highest among them: between `low` and `high` POINTS in equal
+    steps of the rates.
 
     Outside of them there are none but those two.
     """
@@ -99,7 +120,8 @@ def _points(
 
 
 def _crossings(miss: Floats, passed: Floats) -> tuple[Floats, NDArray[np.intp]]:
-    """Where misses (R, G), rising to 1, and false alarms, falling to 0, are equal on straight lines between points.
+    """Where misses (R, G), rising to 1, and false alarms, falling to 0, are equal on straight lines
+    between points.
 
     And the point (R,) at or above it.
     """

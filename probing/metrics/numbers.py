@@ -17,9 +17,9 @@ SUMS_AT_ONCE = 4_000_000  # values of a table in memory at once
 class NumberFigures:
     """What a probe of a number reached on N trials.
 
-    r2: 1 - sum of squared errors / sum of squares about the mean of these trials; below 0 if worse than that mean.
-    spearman: rank correlation; NaN if predictions do not vary. concordance: that of Lin (Biometrics 45, 1989).
-    mean_absolute_error: in the target's own unit.
+    r2: 1 - sum of squared errors / sum of squares about the mean of these trials; below 0 if worse
+    than that mean. spearman: rank correlation; NaN if predictions do not vary. concordance: that of
+    Lin (Biometrics 45, 1989). mean_absolute_error: in the target's own unit.
 
     >>> number_figures([1.0, 2.0, 3.0], [1.0, 2.0, 3.0]).r2
     1.0
@@ -46,10 +46,14 @@ class NumberTrials:
 
     @cached_property
     def ranks(self) -> NDArray[np.float64]:
-        """Ranks (2, N) of either among all trials, ties at their mean; those of a resample are taken from here."""
+        """Ranks (2, N) of either among all trials, ties at their mean; those of a resample are
+        taken from here.
+        """
         from scipy.stats import rankdata  # a wrong option must not wait for it
 
-        return np.stack([rankdata(self.target), rankdata(self.predicted)]) - (len(self.target) + 1) / 2
+        return (
+            np.stack([rankdata(self.target), rankdata(self.predicted)]) - (len(self.target) + 1) / 2
+        )
 
     def r2(self) -> float:
         """R^2 alone, which strengths are chosen by again and again."""
@@ -61,11 +65,18 @@ class NumberTrials:
         return {name: float(values[0]) for name, values in _figures(sums).items()}
 
     def resampled(self, resamples: Resamples) -> dict[str, NDArray[np.float64]]:
-        """Every figure (R,) of the resamples of these trials; NaN where their targets are all alike."""
+        """Every figure (R,) of the resamples of these trials; NaN where their targets are all
+        alike.
+        """
         n = sum(resamples.sizes)
-        of_clusters = np.stack([np.bincount(resamples.cluster, values, n) for values in self._values().values()], 1)
+        of_clusters = np.stack(
+            [np.bincount(resamples.cluster, values, n) for values in self._values().values()], 1
+        )
         step = max(1, SUMS_AT_ONCE // n)
-        parts = [resamples.rows(i, min(i + step, resamples.n)) @ of_clusters for i in range(0, resamples.n, step)]
+        parts = [
+            resamples.rows(i, min(i + step, resamples.n)) @ of_clusters
+            for i in range(0, resamples.n, step)
+        ]
         return _figures(dict(zip(self._values(), np.concatenate(parts).T, strict=True)))
 
     def _values(self) -> dict[str, NDArray[np.float64]]:
@@ -102,7 +113,8 @@ def _figures(sums: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.fl
     with np.errstate(divide="ignore", invalid="ignore"):
         return {
             "r2": 1 - sums["errors"] / n / np.where(of_target > 0, of_target, np.nan),
-            "spearman": covariance("rs", "r", "s") / np.sqrt(np.where(of_ranks > 0, of_ranks, np.nan)),
+            "spearman": covariance("rs", "r", "s")
+            / np.sqrt(np.where(of_ranks > 0, of_ranks, np.nan)),
             "concordance": 2 * covariance("yf", "y", "found") / (of_target + of_found + apart**2),
             "mean_absolute_error": sums["distance"] / n,
         }
@@ -119,7 +131,9 @@ def number_trials(target: ArrayLike, predicted: ArrayLike) -> NumberTrials:
     y = np.asarray(target, np.float64)
     found = np.asarray(predicted, np.float64)
     if y.ndim != 1 or y.shape != found.shape or len(y) < 2:
-        raise ScoresError(f"targets {y.shape}, predictions {found.shape}: expected as many of each, 2 or more")
+        raise ScoresError(
+            f"targets {y.shape}, predictions {found.shape}: expected as many of each, 2 or more"
+        )
     if not (np.isfinite(y).all() and np.isfinite(found).all()):
         raise ScoresError("targets and predictions: expected finite numbers")
     if (y == y[0]).all():
@@ -135,10 +149,16 @@ def number_figures(target: ArrayLike, predicted: ArrayLike) -> NumberFigures:
         predicted: (N,) predictions.
 
     Raises:
-        ScoresError: lengths that differ, fewer than 2 trials, NaN or infinity, or targets that are all alike.
+        ScoresError: lengths that differ, fewer than 2 trials, NaN or infinity, or targets that are
+            all alike.
 
     >>> found = number_figures([1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0, 5.0])
-    >>> round(found.r2, 2), round(found.spearman, 2), round(found.concordance, 3), found.mean_absolute_error
+    >>> (
+    ...     round(found.r2, 2),
+    ...     round(found.spearman, 2),
+    ...     round(found.concordance, 3),
+    ...     found.mean_absolute_error,
+    ... )
     (0.8, 1.0, 0.929, 0.25)
     """
     return NumberFigures(**number_trials(target, predicted).figures())

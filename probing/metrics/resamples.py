@@ -1,13 +1,14 @@
 """Resamples: how often each trial counts in each of R draws with replacement.
 
-Trials are drawn within each class, so that both classes are always there (stratified bootstrap; Bengio & Mariéthoz,
-Odyssey 2004, for clusters: Field & Welsh, JRSS-B 2007). Where a class is drawn by two things, as spoofs by speaker and
-attack, either is drawn by itself, and a trial counts as often as its speaker was drawn times as often as its attack was
-(pigeonhole bootstrap; Owen, AOAS 2007; Owen & Eckles, AOAS 2012): mildly conservative, as no bootstrap of crossed
-clusters is exact.
+Trials are drawn within each class, so that both classes are always there (stratified bootstrap;
+Bengio & Mariéthoz, Odyssey 2004, for clusters: Field & Welsh, JRSS-B 2007). Where a class is drawn
+by two things, as spoofs by speaker and attack, either is drawn by itself, and a trial counts as
+often as its speaker was drawn times as often as its attack was (pigeonhole bootstrap; Owen, AOAS
+2007; Owen & Eckles, AOAS 2012): mildly conservative, as no bootstrap of crossed clusters is exact.
 
-A class of one cluster is the same in every resample, and the interval would leave out all that it varies by; so single
-trials are drawn where a class has one cluster only, and `Resamples.note` says so.
+A class of one cluster is the same in every resample, and the interval would leave out all that it
+varies by; so single trials are drawn where a class has one cluster only, and `Resamples.note` says
+so.
 """
 
 from dataclasses import dataclass
@@ -38,12 +39,13 @@ STORED_COUNTS = 20_000_000  # more counts than these are drawn again whenever th
 class Resamples:
     """R resamples of N trials, the same for every score that is compared on them (paired).
 
-    cluster: (N,) cluster of each trial, numbered from 0, those of bona fide trials first. Where a class is drawn by
-        two things, a cluster is a combination of them.
+    cluster: (N,) cluster of each trial, numbered from 0, those of bona fide trials first. Where a
+        class is drawn by two things, a cluster is a combination of them.
     sizes: numbers of bona fide and spoof clusters.
     levels: what is drawn in either class.
-    n: number R of resamples. seed: of the generators. unit: what was drawn, for people, as `speaker and attack`.
-    drawn: the same with its numbers, and what a person should know. note: only that: a class of one cluster, or few.
+    n: number R of resamples. seed: of the generators. unit: what was drawn, for people, as `speaker
+    and attack`. drawn: the same with its numbers, and what a person should know. note: only that: a
+    class of one cluster, or few.
 
     >>> draw([True, False] * 10, n=200).n
     200
@@ -60,7 +62,9 @@ class Resamples:
 
     @cached_property
     def stored(self) -> NDArray[np.int16] | None:
-        """How often each value was drawn, (R, values), or None where each resample is drawn when it is needed."""
+        """How often each value was drawn, (R, values), or None where each resample is drawn when it
+        is needed.
+        """
         if self.n * sum(size for one in self.levels for size in one.sizes) > STORED_COUNTS:
             return None
         return _drawn(np.random.default_rng(self.seed), self.levels, self.n)
@@ -83,9 +87,11 @@ class Resamples:
 
     @property
     def degrees(self) -> float:
-        """Degrees of freedom that the clusters leave, each class and unit having a share of the variance as 1 / K.
+        """Degrees of freedom that the clusters leave, each class and unit having a share of the
+        variance as 1 / K.
 
-        (Satterthwaite 1946.) So the class of fewest clusters counts most. 0 if one of them has a single one.
+        (Satterthwaite 1946.) So the class of fewest clusters counts most. 0 if one of them has a
+        single one.
         """
         sizes = self._sizes()
         if (sizes == 1).any():
@@ -94,16 +100,20 @@ class Resamples:
 
     @property
     def correction(self) -> float:
-        """What the standard error over resamples is too small by: a bootstrap of K has (K - 1) / K of the variance."""
+        """What the standard error over resamples is too small by: a bootstrap of K has (K - 1) / K
+        of the variance.
+        """
         sizes = self._sizes()
         return float(np.sqrt((1 / (sizes - 1)).sum() / (1 / sizes).sum()))
 
     @property
     def most_trials(self) -> float:
-        """How many independent trials these are worth at most, half of them of each class if there are two.
+        """How many independent trials these are worth at most, half of them of each class if there
+        are two.
 
-        Of few errors no resample shows how much they keep to a few clusters, so a little is assumed (`ALIKE`). The
-        classes count by their harmonic mean, as the variances of misses and false alarms add up.
+        Of few errors no resample shows how much they keep to a few clusters, so a little is assumed
+        (`ALIKE`). The classes count by their harmonic mean, as the variances of misses and false
+        alarms add up.
         """
         worth = []
         for one in self.levels:
@@ -125,7 +135,9 @@ class Resamples:
         return self.rows(0, self.n)
 
     def rows(self, first: int, last: int) -> NDArray[np.number]:
-        """Counts of the resamples from `first` to before `last`, (last - first, clusters), whole numbers."""
+        """Counts of the resamples from `first` to before `last`, (last - first, clusters), whole
+        numbers.
+        """
         if self.stored is not None:
             return _of_cells(self.stored[first:last], self.levels)
         counts = np.empty((last - first, sum(self.sizes)))
@@ -148,8 +160,8 @@ def draw(
 
     Args:
         bonafide: (N,) true for bona fide trials.
-        clusters: what is drawn whole, from `clusters_of` or (N,) such as the speaker; None draws single trials, and so
-            do both classes if one of them has one cluster only.
+        clusters: what is drawn whole, from `clusters_of` or (N,) such as the speaker; None draws
+            single trials, and so do both classes if one of them has one cluster only.
         n: number of resamples.
         seed: seed of the generator.
         unit: what a cluster is, for people, where `clusters` are an array.
@@ -164,18 +176,27 @@ def draw(
         clusters = Clusters(() if clusters is None else (Factor(unit, np.asarray(clusters)),))
     rows = {BONAFIDE: np.flatnonzero(is_bonafide), SPOOF: np.flatnonzero(~is_bonafide)}
     called = dict(zip((BONAFIDE, SPOOF), words, strict=True))
-    levels, note, fell_back = _levels(clusters, {kind: of for kind, of in rows.items() if len(of)}, called)
+    levels, note, fell_back = _levels(
+        clusters, {kind: of for kind, of in rows.items() if len(of)}, called
+    )
     nothing = Levels((UTTERANCE,), (0,), np.empty(0, np.intp), (np.empty(0, np.intp),))
     both = levels.get(BONAFIDE, nothing), levels.get(SPOOF, nothing)
     cluster = np.empty(len(is_bonafide), np.intp)
     cluster[rows[BONAFIDE]], cluster[rows[SPOOF]] = both[0].cell, both[1].cell + both[0].n_cells
-    names = dict.fromkeys(name for one in levels.values() for name in one.names if name != UTTERANCE)
+    names = dict.fromkeys(
+        name for one in levels.values() for name in one.names if name != UTTERANCE
+    )
     attacks = () if clusters.attacks is None else clusters.attacks[rows[SPOOF]]
     drawn = (
         note
         if fell_back
         else "; ".join(
-            part for part in (in_words({called[kind]: one for kind, one in levels.items()}, attacks), note) if part
+            part
+            for part in (
+                in_words({called[kind]: one for kind, one in levels.items()}, attacks),
+                note,
+            )
+            if part
         )
     )
     sizes = both[0].n_cells, both[1].n_cells
@@ -185,7 +206,9 @@ def draw(
 def _levels(
     clusters: Clusters, rows: dict[str, NDArray[np.intp]], called: dict[str, str]
 ) -> tuple[dict[str, Levels], str, bool]:
-    """What is drawn in each class, what a person should know of it, and whether it is not what was asked for."""
+    """What is drawn in each class, what a person should know of it, and whether it is not what was
+    asked for.
+    """
     found = {kind: levels_of(clusters, kind, of) for kind, of in rows.items()}
     lacking = {kind: alone for kind, (levels, alone) in found.items() if levels is None}
     if lacking:
@@ -213,11 +236,19 @@ def _words(*words: str) -> str:
     return " ".join(word for word in words if word)
 
 
-def _drawn(generator: np.random.Generator, levels: tuple[Levels, Levels], n: int) -> NDArray[np.int16]:
-    """How often each value of each factor was drawn, (n, values); no class of a resample is empty."""
+def _drawn(
+    generator: np.random.Generator, levels: tuple[Levels, Levels], n: int
+) -> NDArray[np.int16]:
+    """How often each value of each factor was drawn, (n, values); no class of a
+    resample is empty.
+    """
     parts = []
     for one in levels:
-        of_class = [generator.multinomial(size, np.full(size, 1 / size), size=n) for size in one.sizes if size]
+        of_class = [
+            generator.multinomial(size, np.full(size, 1 / size), size=n)
+            for size in one.sizes
+            if size
+        ]
         while len(of_class) > 1 and (empty := _empty(of_class, one)).size:
             for part, size in zip(of_class, one.sizes, strict=True):
                 part[empty] = generator.multinomial(size, np.full(size, 1 / size), size=len(empty))
@@ -226,13 +257,20 @@ def _drawn(generator: np.random.Generator, levels: tuple[Levels, Levels], n: int
 
 
 def _empty(parts: list[NDArray[np.int64]], levels: Levels) -> NDArray[np.intp]:
-    """The resamples in which no trial of a class was drawn: it has none of the combinations of values that were."""
+    """The resamples in which no trial of a class was drawn: it has none of the combinations of
+    values that were.
+    """
     step = max(1, 1_000_000 // levels.n_cells)
-    drawn = [_product([part[i : i + step] for part in parts], levels).any(1) for i in range(0, len(parts[0]), step)]
+    drawn = [
+        _product([part[i : i + step] for part in parts], levels).any(1)
+        for i in range(0, len(parts[0]), step)
+    ]
     return np.flatnonzero(~np.concatenate(drawn))
 
 
-def _drawn_once(generator: np.random.Generator, levels: tuple[Levels, Levels]) -> NDArray[np.float64]:
+def _drawn_once(
+    generator: np.random.Generator, levels: tuple[Levels, Levels]
+) -> NDArray[np.float64]:
     """How often each cluster was drawn in one resample."""
     parts = []
     for one in levels:
@@ -252,7 +290,9 @@ def _of_cells(counts: NDArray[np.int16], levels: tuple[Levels, Levels]) -> NDArr
         return counts
     ends = np.cumsum([size for one in levels for size in one.sizes])[:-1]
     parts = iter(np.split(counts, ends, axis=1))
-    return np.concatenate([_product([next(parts) for _ in one.sizes], one) for one in levels], axis=1)
+    return np.concatenate(
+        [_product([next(parts) for _ in one.sizes], one) for one in levels], axis=1
+    )
 
 
 def _product(parts: list[NDArray[np.number]], levels: Levels) -> NDArray[np.number]:
@@ -268,12 +308,16 @@ def _product(parts: list[NDArray[np.number]], levels: Levels) -> NDArray[np.numb
 def _count_draws(generator: np.random.Generator, counts: NDArray[np.float64]) -> None:
     """Draw as many as there are `counts` with replacement, and fill in how often each was drawn.
 
-    Exact, in two steps: how many fall into each run of 2 ** 16, then where; whole 16-bit numbers cost least to draw.
+    Exact, in two steps: how many fall into each run of 2 ** 16, then where; whole 16-bit numbers
+    cost least to draw.
     """
     runs = [counts[first : first + 65536] for first in range(0, len(counts), 65536)]
-    for run, n in zip(runs, generator.multinomial(len(counts), [len(r) / len(counts) for r in runs]), strict=True):
+    for run, n in zip(
+        runs, generator.multinomial(len(counts), [len(r) / len(counts) for r in runs]), strict=True
+    ):
         if len(run) == 65536:
             drawn = generator.bit_generator.random_raw(n // 4 + 1).view(np.uint16)[:n]
         else:
             drawn = generator.integers(0, len(run), n, dtype=np.uint16)
-        run[:] = np.bincount(drawn.astype(np.intp), minlength=len(run))  # bincount is slow on other whole numbers
+        # bincount is slow on other whole numbers
+        run[:] = np.bincount(drawn.astype(np.intp), minlength=len(run))

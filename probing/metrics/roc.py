@@ -1,9 +1,11 @@
-"""Operating points of countermeasure scores: ROC, DET, area, and the official reading of the equal error rate.
+"""Operating points of countermeasure scores: ROC, DET, area, and the official reading of the equal
+error rate.
 
-Conventions as in `probing.metrics.eer`: a trial is accepted when its score is at or above the threshold, and tied
-scores are one operating point. The official ASVspoof code has one point per trial instead, after a stable sort with
-the bona fide trials first, so that a tie is read as points that no threshold has; `official=True` gives these, for
-figures that are to be compared with published ones to every digit. Without ties both are the same.
+Conventions as in `probing.metrics.eer`: a trial is accepted when its score is at or above the
+threshold, and tied scores are one operating point. The official ASVspoof code has one point per
+trial instead, after a stable sort with the bona fide trials first, so that a tie is read as points
+that no threshold has; `official=True` gives these, for figures that are to be compared with
+published ones to every digit. Without ties both are the same.
 """
 
 from dataclasses import dataclass
@@ -18,9 +20,11 @@ from probing.metrics.eer import checked, operating_points
 class Roc:
     """Error rates at every threshold, from accepting every trial to accepting none.
 
-    threshold: (M,) ascending. Trials at or above it are accepted; the last is infinite. In the official reading it is
-        the highest score rejected, and the first lies 0.001 below the lowest score.
-    miss: (M,) share of bona fide trials rejected, from 0 to 1. false_alarm: (M,) share of spoofs accepted, 1 to 0.
+    threshold: (M,) ascending. Trials at or above it are accepted; the last is infinite. In the
+        official reading it is the highest score rejected, and the first lies 0.001 below the lowest
+        score.
+    miss: (M,) share of bona fide trials rejected, from 0 to 1. false_alarm: (M,) share of spoofs
+    accepted, 1 to 0.
 
     >>> roc([1, 1, 0, 0], [3.0, 1.0, 2.0, 0.0]).threshold.shape
     (5,)
@@ -55,7 +59,9 @@ def roc(bonafide: ArrayLike, scores: ArrayLike, *, official: bool = False) -> Ro
     """
     if official:
         is_bonafide, values = checked(bonafide, scores)
-        is_bonafide, values = (np.concatenate([x[is_bonafide], x[~is_bonafide]]) for x in (is_bonafide, values))
+        is_bonafide, values = (
+            np.concatenate([x[is_bonafide], x[~is_bonafide]]) for x in (is_bonafide, values)
+        )
         order = np.argsort(values, kind="stable")
         counts = is_bonafide[order]
         values = values[order]
@@ -73,9 +79,11 @@ def roc(bonafide: ArrayLike, scores: ArrayLike, *, official: bool = False) -> Ro
 
 
 def official_eer(bonafide: ArrayLike, scores: ArrayLike) -> float:
-    """Equal error rate as the official ASVspoof code reads it: the mean of both rates at the nearest point.
+    """Equal error rate as the official ASVspoof code reads it: the mean of both rates at the
+    nearest point.
 
-    Within 1/N of `eer` without ties; wrong with them (1 for constant scores). For comparison with published figures.
+    Within 1/N of `eer` without ties; wrong with them (1 for constant scores). For comparison with
+    published figures.
 
     Args:
         bonafide: (N,) true for bona fide trials.
@@ -93,11 +101,14 @@ def official_eer(bonafide: ArrayLike, scores: ArrayLike) -> float:
 def official_eer_point(curve: Roc) -> tuple[float, float]:
     """Equal error rate and its threshold at the point of a curve where both rates are nearest."""
     nearest = int(np.argmin(np.abs(curve.miss - curve.false_alarm)))
-    return float(curve.miss[nearest] + curve.false_alarm[nearest]) / 2, float(curve.threshold[nearest])
+    return float(curve.miss[nearest] + curve.false_alarm[nearest]) / 2, float(
+        curve.threshold[nearest]
+    )
 
 
 def auc(bonafide: ArrayLike, scores: ArrayLike) -> float:
-    """Area under the ROC, 0 to 1: how often a bona fide trial scores above a spoof, ties counted half.
+    """Area under the ROC, 0 to 1: how often a bona fide trial scores above a spoof, ties counted
+    half.
 
     Args:
         bonafide: (N,) true for bona fide trials.

@@ -1,16 +1,19 @@
-"""Figures of speaker verification that must also reject spoofs (spoofing-robust speaker verification, SASV).
+"""Figures of speaker verification that must also reject spoofs (spoofing-robust speaker
+verification, SASV).
 
-A trial claims a speaker: it is a target, a nontarget (another person) or a spoof, and only targets are to be accepted.
-A joint system gives one score a trial. A tandem gives two, one of verification (ASV) and one of a countermeasure (CM),
-each with a threshold of its own.
+A trial claims a speaker: it is a target, a nontarget (another person) or a spoof, and only targets
+are to be accepted. A joint system gives one score a trial. A tandem gives two, one of verification
+(ASV) and one of a countermeasure (CM), each with a threshold of its own.
 
-a-DCF (Shim et al., Odyssey 2024, equations 6 and 7): the least normalised cost of a joint score over its threshold.
-t-EER (Kinnunen et al., IEEE TPAMI 46, 2024): the concurrent tandem equal error rate. Of all pairs of thresholds it
-takes the one at which misses of the tandem, nontargets accepted and spoofs accepted are equally many, or nearest to it.
+a-DCF (Shim et al., Odyssey 2024, equations 6 and 7): the least normalised cost of a joint score
+over its threshold. t-EER (Kinnunen et al., IEEE TPAMI 46, 2024): the concurrent tandem equal error
+rate. Of all pairs of thresholds it takes the one at which misses of the tandem, nontargets accepted
+and spoofs accepted are equally many, or nearest to it.
 
-A trial is accepted when its score is at or above the threshold, and tied scores are one operating point, as in
-`probing.metrics.eer`. With `official=True` a tie is read as the published packages do (a_dcf; t-EER and ASVspoof 5
-evaluation package): one point a trial after a stable sort. Without ties both are the same.
+A trial is accepted when its score is at or above the threshold, and tied scores are one operating
+point, as in `probing.metrics.eer`. With `official=True` a tie is read as the published packages do
+(a_dcf; t-EER and ASVspoof 5 evaluation package): one point a trial after a stable sort. Without
+ties both are the same.
 """
 
 from dataclasses import dataclass
@@ -23,8 +26,10 @@ from probing.metrics.roc import Roc, roc
 from probing.metrics.tdcf import KEYS, AsvRates
 
 TARGET, NONTARGET, SPOOF = range(3)  # places in KEYS
-ROUNDING = 1e-12  # shares of trials nearer to each other than this are equal: which comes first decides, not rounding
-# of the organisers' verification system of ASVspoof 5, fixed in its evaluation package for the t-DCF of track 2
+# shares of trials nearer to each other than this are equal: which comes first decides, not rounding
+ROUNDING = 1e-12
+# of the organisers' verification system of ASVspoof 5, fixed in its evaluation package for the
+# t-DCF of track 2
 ASVSPOOF5_ASV = AsvRates(
     eer=0.01880577784071108,
     threshold=float("nan"),
@@ -36,10 +41,12 @@ ASVSPOOF5_ASV = AsvRates(
 
 @dataclass(frozen=True)
 class SasvCosts:
-    """What errors cost, and how often trials are of each kind; the values of the a-DCF as published and of ASVspoof 5.
+    """What errors cost, and how often trials are of each kind; the values of the a-DCF as published
+    and of ASVspoof 5.
 
-    p_target, p_nontarget, p_spoof: prior probabilities, which sum to 1. miss: cost of rejecting a target. false_alarm:
-    cost of accepting a nontarget. false_alarm_spoof: cost of accepting a spoof.
+    p_target, p_nontarget, p_spoof: prior probabilities, which sum to 1. miss: cost of rejecting a
+    target. false_alarm: cost of accepting a nontarget. false_alarm_spoof: cost of accepting a
+    spoof.
 
     >>> SasvCosts().default
     0.9
@@ -54,13 +61,24 @@ class SasvCosts:
 
     def __post_init__(self) -> None:
         priors = self.p_target, self.p_nontarget, self.p_spoof
-        if min(priors) < 0 or abs(sum(priors) - 1) > 1e-9 or min(self.weights) < 0 or self.default <= 0:
+        if (
+            min(priors) < 0
+            or abs(sum(priors) - 1) > 1e-9
+            or min(self.weights) < 0
+            or self.default <= 0
+        ):
             raise ValueError(f"{self}: expected priors that sum to 1 and costs above 0")
 
     @property
     def weights(self) -> tuple[float, float, float]:
-        """What a miss, a nontarget accepted and a spoof accepted count, each as a share of its kind."""
-        return self.miss * self.p_target, self.false_alarm * self.p_nontarget, self.false_alarm_spoof * self.p_spoof
+        """What a miss, a nontarget accepted and a spoof accepted count, each as a share of its
+        kind.
+        """
+        return (
+            self.miss * self.p_target,
+            self.false_alarm * self.p_nontarget,
+            self.false_alarm_spoof * self.p_spoof,
+        )
 
     @property
     def default(self) -> float:
@@ -76,8 +94,9 @@ ADCF = SasvCosts()
 class SasvCurve:
     """Error rates at every threshold, from accepting every trial to accepting none.
 
-    threshold: (M,) ascending; trials at or above it are accepted. miss: (M,) share of targets rejected.
-    false_alarm: (M,) share of nontargets accepted. false_alarm_spoof: (M,) share of spoofs accepted.
+    threshold: (M,) ascending; trials at or above it are accepted. miss: (M,) share of targets
+    rejected. false_alarm: (M,) share of nontargets accepted. false_alarm_spoof: (M,) share of
+    spoofs accepted.
 
     >>> sasv_curve(["target", "target", "nontarget", "spoof"], [3.0, 1.0, 0.0, 2.0]).threshold.shape
     (5,)
@@ -89,11 +108,15 @@ class SasvCurve:
     false_alarm_spoof: NDArray[np.float64]
 
 
-def checked_kinds(keys: ArrayLike, *scores: ArrayLike) -> tuple[NDArray[np.intp], list[NDArray[np.float64]]]:
-    """Kinds of trials (N,) as 0 (target), 1 (nontarget) or 2 (spoof), and scores (N,) of any number of systems.
+def checked_kinds(
+    keys: ArrayLike, *scores: ArrayLike
+) -> tuple[NDArray[np.intp], list[NDArray[np.float64]]]:
+    """Kinds of trials (N,) as 0 (target), 1 (nontarget) or 2 (spoof), and scores (N,) of any number
+    of systems.
 
     Raises:
-        ScoresError: an unknown key, lengths differ, a score is NaN, or one of the three kinds is missing.
+        ScoresError: an unknown key, lengths differ, a score is NaN, or one of the three kinds is
+            missing.
     """
     names = np.asarray(keys).astype(str)
     values = [np.asarray(one, np.float64) for one in scores]
@@ -124,7 +147,8 @@ def sasv_curve(keys: ArrayLike, scores: ArrayLike, *, official: bool = False) ->
         official: one point per trial as the published packages have them; see the module.
 
     Raises:
-        ScoresError: an unknown key, lengths differ, a score is NaN, or one of the three kinds is missing.
+        ScoresError: an unknown key, lengths differ, a score is NaN, or one of the three kinds is
+            missing.
 
     >>> curve = sasv_curve(["target", "target", "nontarget", "spoof"], [3.0, 1.0, 0.0, 2.0])
     >>> curve.miss.tolist(), curve.false_alarm_spoof.tolist()
@@ -134,7 +158,11 @@ def sasv_curve(keys: ArrayLike, scores: ArrayLike, *, official: bool = False) ->
     order = np.argsort(kinds, kind="stable") if official else np.arange(len(kinds))
     order = order[np.argsort(values[order], kind="stable")]
     values = values[order]
-    ends = np.arange(len(values)) if official else np.flatnonzero(np.append(values[1:] != values[:-1], True))
+    ends = (
+        np.arange(len(values))
+        if official
+        else np.flatnonzero(np.append(values[1:] != values[:-1], True))
+    )
     sums = [np.concatenate([[0], np.cumsum(kinds[order] == kind)[ends]]) for kind in range(3)]
     miss, nontarget, spoof = (one / one[-1] for one in sums)
     if official:
@@ -144,7 +172,9 @@ def sasv_curve(keys: ArrayLike, scores: ArrayLike, *, official: bool = False) ->
     return SasvCurve(threshold, miss, 1 - nontarget, 1 - spoof)
 
 
-def a_dcf(keys: ArrayLike, scores: ArrayLike, costs: SasvCosts = ADCF, *, official: bool = False) -> float:
+def a_dcf(
+    keys: ArrayLike, scores: ArrayLike, costs: SasvCosts = ADCF, *, official: bool = False
+) -> float:
     """Least normalised cost of a joint score over all thresholds, 0 to 1 (minimum a-DCF).
 
     Args:
@@ -154,7 +184,8 @@ def a_dcf(keys: ArrayLike, scores: ArrayLike, costs: SasvCosts = ADCF, *, offici
         official: read ties as the published package does; see the module.
 
     Raises:
-        ScoresError: an unknown key, lengths differ, a score is NaN, or one of the three kinds is missing.
+        ScoresError: an unknown key, lengths differ, a score is NaN, or one of the three kinds is
+            missing.
 
     >>> round(a_dcf(["target", "target", "nontarget", "spoof"], [3.0, 1.0, 0.0, 2.0]), 4)
     0.5
@@ -165,12 +196,15 @@ def a_dcf(keys: ArrayLike, scores: ArrayLike, costs: SasvCosts = ADCF, *, offici
     return float((cost / costs.default).min())
 
 
-def t_eer(keys: ArrayLike, asv_scores: ArrayLike, cm_scores: ArrayLike, *, official: bool = False) -> float:
+def t_eer(
+    keys: ArrayLike, asv_scores: ArrayLike, cm_scores: ArrayLike, *, official: bool = False
+) -> float:
     """Concurrent tandem equal error rate, 0 to 1.
 
-    At each threshold of verification the countermeasure's is put where misses of the tandem are nearest to nontargets
-    accepted; of these pairs, that is taken at which spoofs accepted come nearest to both, as shares. What is given is
-    the share of spoofs accepted there, as the published code has it. In O(N log N), where that code takes O(N^2).
+    At each threshold of verification the countermeasure's is put where misses of the tandem are
+    nearest to nontargets accepted; of these pairs, that is taken at which spoofs accepted come
+    nearest to both, as shares. What is given is the share of spoofs accepted there, as the
+    published code has it. In O(N log N), where that code takes O(N^2).
 
     Args:
         keys: (N,) `target`, `nontarget` or `spoof`.
@@ -179,10 +213,15 @@ def t_eer(keys: ArrayLike, asv_scores: ArrayLike, cm_scores: ArrayLike, *, offic
         official: read ties as the published code does; see the module.
 
     Raises:
-        ScoresError: an unknown key, lengths differ, a score is NaN, or one of the three kinds is missing.
+        ScoresError: an unknown key, lengths differ, a score is NaN, or one of the three kinds is
+            missing.
 
     >>> keys = ["target"] * 4 + ["nontarget"] * 4 + ["spoof"] * 4
-    >>> t_eer(keys, [5, 4, 3, 1, 2, 0, -1, -2, 6, 4.5, 3.5, 2.5], [3, 2, 1.5, 0.5, 2.5, 1, 0.8, 0.2, -1, -2, 0.6, 1.8])
+    >>> t_eer(
+    ...     keys,
+    ...     [5, 4, 3, 1, 2, 0, -1, -2, 6, 4.5, 3.5, 2.5],
+    ...     [3, 2, 1.5, 0.5, 2.5, 1, 0.8, 0.2, -1, -2, 0.6, 1.8],
+    ... )
     0.25
     """
     kinds, (_, values) = checked_kinds(keys, asv_scores, cm_scores)
@@ -194,18 +233,24 @@ def t_eer(keys: ArrayLike, asv_scores: ArrayLike, cm_scores: ArrayLike, *, offic
 
 
 def concurrent(asv: SasvCurve, cm: Roc) -> tuple[int, float]:
-    """The point of verification at which the three error rates are nearest to equal, and the share of spoofs accepted.
+    """The point of verification at which the three error rates are nearest to equal, and the share
+    of spoofs accepted.
 
     Args:
         asv: of verification.
         cm: of the countermeasure.
     """
-    points = np.flatnonzero(asv.miss < asv.false_alarm - ROUNDING)  # elsewhere no threshold of the countermeasure helps
-    miss, nontarget, spoof = (rates[points] for rates in (asv.miss, asv.false_alarm, asv.false_alarm_spoof))
-    first = np.flatnonzero(np.concatenate([[True], cm.miss[1:] > cm.miss[:-1]]))  # of each miss rate
+    # elsewhere no threshold of the countermeasure helps
+    points = np.flatnonzero(asv.miss < asv.false_alarm - ROUNDING)
+    miss, nontarget, spoof = (
+        rates[points] for rates in (asv.miss, asv.false_alarm, asv.false_alarm_spoof)
+    )
+    # of each miss rate
+    first = np.flatnonzero(np.concatenate([[True], cm.miss[1:] > cm.miss[:-1]]))
     cm_miss, cm_false_alarm = cm.miss[first], cm.false_alarm[first]
-    # misses of the tandem less nontargets accepted grow with the misses of the countermeasure: the nearest is one of
-    # three about where they would be equal; the first of equals, as in the published code
+    # misses of the tandem less nontargets accepted grow with the misses of the countermeasure: the
+    # nearest is one of three about where they would be equal; the first of equals, as in the
+    # published code
     crossing = np.searchsorted(cm_miss, (nontarget - miss) / (1 - miss + nontarget))
     near = np.clip(crossing + np.array([[-1], [0], [1]]), 0, len(cm_miss) - 1)
     passed = 1 - cm_miss[near]

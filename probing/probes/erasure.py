@@ -1,8 +1,8 @@
 """Erasure of directions from features: what a probe reads is removed, and the rest is probed again.
 
-Iterative null-space projection (Ravfogel et al., ACL 2020, "Null It Out"): the features are projected onto what is
-orthogonal to the weights of a probe, a new probe is trained on that, and so on. Directions of all rounds together are
-orthonormal rows E, so that the projection is I - E'E.
+Iterative null-space projection (Ravfogel et al., ACL 2020, "Null It Out"): the features are
+projected onto what is orthogonal to the weights of a probe, a new probe is trained on that, and so
+on. Directions of all rounds together are orthonormal rows E, so that the projection is I - E'E.
 """
 
 from __future__ import annotations
@@ -17,15 +17,21 @@ def new_directions(weight: torch.Tensor, erased: torch.Tensor) -> torch.Tensor:
     """Orthonormal directions of what weights read beyond those that were erased.
 
     Args:
-        weight: (P,) of two classes or a number; or (M, P) of M classes, whose mean changes no decision and does not
-            count, so that there are M - 1 directions at most.
+        weight: (P,) of two classes or a number; or (M, P) of M classes, whose mean changes no
+            decision and does not count, so that there are M - 1 directions at most.
         erased: (d, P) orthonormal.
 
     Returns:
-        (r, P) float64, orthonormal and orthogonal to those erased; r is 0 where the weights read nothing more.
+        (r, P) float64, orthonormal and orthogonal to those erased; r is 0 where the weights read
+        nothing more.
 
     >>> found = new_directions(torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1]]), torch.zeros(0, 3))
-    >>> found.shape, bool(torch.allclose(found @ torch.ones(3).double(), torch.zeros(2).double(), atol=1e-12))
+    >>> (
+    ...     found.shape,
+    ...     bool(
+    ...         torch.allclose(found @ torch.ones(3).double(), torch.zeros(2).double(), atol=1e-12)
+    ...     ),
+    ... )
     (torch.Size([2, 3]), True)
     """
     erased = erased.double()

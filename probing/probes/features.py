@@ -1,4 +1,6 @@
-"""Features as the solver of logistic regressions takes them: products with them, and what preconditions a fit."""
+"""Features as the solver of logistic regressions takes them: products with them, and what
+preconditions a fit.
+"""
 
 import torch
 
@@ -7,7 +9,9 @@ FINEST = {torch.float32: 5e-7, torch.float64: 1e-13}  # the gradient that roundi
 
 
 class Features:
-    """Features (N, P) of one layer, standardised, and a column of ones, with what preconditions a fit on them."""
+    """Features (N, P) of one layer, standardised, and a column of ones, with what preconditions a
+    fit on them.
+    """
 
     def __init__(self, x: torch.Tensor) -> None:
         self.x = x
@@ -24,7 +28,9 @@ class Features:
         return coordinates
 
     def margins(self, u: torch.Tensor, labelling: torch.Tensor) -> torch.Tensor:
-        """Log odds (Q, N) of weights and biases (Q, P + 1) of problems of ascending labellings (Q,)."""
+        """Log odds (Q, N) of weights and biases (Q, P + 1) of problems of ascending labellings
+        (Q,).
+        """
         return (u[:, :-1].to(self.x.dtype) @ self.x.T).to(u.dtype).add_(u[:, -1:])
 
     def gradients(self, slopes: torch.Tensor, labelling: torch.Tensor) -> torch.Tensor:
@@ -32,13 +38,18 @@ class Features:
         sums = (slopes.to(self.x.dtype) @ self.x).to(slopes.dtype)
         return torch.cat([sums, slopes.sum(dim=1, keepdim=True)], dim=1)
 
-    def precondition(self, residual: torch.Tensor, ratio: torch.Tensor, many: bool = False) -> torch.Tensor:
-        """About c times the inverse Hessian on (Q, P + 1), ratio (Q,) being penalty / c, taken to its power of ten.
+    def precondition(
+        self, residual: torch.Tensor, ratio: torch.Tensor, many: bool = False
+    ) -> torch.Tensor:
+        """About c times the inverse Hessian on (Q, P + 1), ratio (Q,) being penalty / c, taken to
+        its power of ten.
 
-        `many` problems are worth the inverse of a factor, with which a product takes half as long as with the factor.
+        `many` problems are worth the inverse of a factor, with which a product takes half as long
+        as with the factor.
         """
         out = residual.clone()
-        least = (1e-6 if self.x.dtype == torch.float32 else 1e-12) * self.x.shape[1]  # what keeps it exact
+        # what keeps it exact
+        least = (1e-6 if self.x.dtype == torch.float32 else 1e-12) * self.x.shape[1]
         powers = ratio.clamp_min(least).log10().ceil().int()
         for power in powers.unique().tolist():
             chosen = powers == power
@@ -46,7 +57,9 @@ class Features:
             if many:
                 out[chosen, :-1] = (right @ self._inverse(power)).to(out.dtype)
             else:
-                out[chosen, :-1] = torch.cholesky_solve(right.T, self._factor(power)).T.to(out.dtype)
+                out[chosen, :-1] = torch.cholesky_solve(right.T, self._factor(power)).T.to(
+                    out.dtype
+                )
         return out
 
     def _inverse(self, power: int) -> torch.Tensor:
@@ -68,8 +81,8 @@ class Features:
 
 
 def lower_product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    """A product (P, P) that is symmetric, of which only what is not above the diagonal is computed, block by block: a
-    Cholesky factorisation reads no more of it.
+    """A product (P, P) that is symmetric, of which only what is not above the diagonal is computed,
+    block by block: a Cholesky factorisation reads no more of it.
     """
     n = left.shape[0]
     out = left.new_zeros(n, n)

@@ -25,8 +25,9 @@ FINEST_SINGLE = 1e-6
 class LinearProbe(ClassifierMixin, BaseEstimator):
     """Class-balanced logistic regression on standardised features, of two classes or more.
 
-    The same solver that `probe sweep` runs on all layers at once, for one problem; it gives the solution of
-    scikit-learn's LogisticRegression(C, class_weight="balanced") behind a StandardScaler.
+    The same solver that `probe sweep` runs on all layers at once, for one problem; it gives the
+    solution of scikit-learn's LogisticRegression(C, class_weight="balanced") behind a
+    StandardScaler.
 
     Args:
         C: inverse of the penalty.
@@ -34,8 +35,8 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
 
     Attributes:
         classes_: ascending; of two, positive scores speak for the second.
-        coef_, intercept_: for features as they are given (scaling folded in): (1, P) and (1,) of two classes, (M, P)
-            and (M,) of M.
+        coef_, intercept_: for features as they are given (scaling folded in): (1, P) and (1,) of
+            two classes, (M, P) and (M,) of M.
 
     >>> x, y = [[-1.0], [-0.9], [0.0], [0.1], [1.0], [0.9]], ["de", "de", "en", "en", "fr", "fr"]
     >>> LinearProbe(C=10).fit(x, y).predict([[-2.0], [0.05], [2.0]]).tolist()
@@ -51,7 +52,9 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
         features, targets = self._checked(X, y)
         x = torch.tensor(features)[None]
         scaling = Scaling.of(x)
-        solution = self._solver()(scaling.apply(x), torch.from_numpy(targets)[None], [self.C], tolerance=self.tolerance)
+        solution = self._solver()(
+            scaling.apply(x), torch.from_numpy(targets)[None], [self.C], tolerance=self.tolerance
+        )
         self._keep(scaling, solution)
         return self
 
@@ -91,11 +94,15 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The likelier class of each row."""
         scores = self.decision_function(X)
-        return np.asarray(self.classes_[scores.argmax(axis=1) if scores.ndim == 2 else (scores > 0).astype(int)])
+        return np.asarray(
+            self.classes_[scores.argmax(axis=1) if scores.ndim == 2 else (scores > 0).astype(int)]
+        )
 
 
 def folded(scaling: Scaling, solution: Solution) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Weights (K, S, P) and biases (K, S) of one layer for features as they are; of M classes with an M before P."""
+    """Weights (K, S, P) and biases (K, S) of one layer for features as they are; of M classes with
+    an M before P.
+    """
     weight, bias = scaling.fold(solution.weight, solution.bias)
     return weight[0].numpy(), bias[0].numpy()
 
@@ -103,19 +110,19 @@ def folded(scaling: Scaling, solution: Solution) -> tuple[NDArray[np.float64], N
 class LinearProbeCV(LinearProbe):
     """The linear probe whose strength does best over folds, fitted again on all rows.
 
-    All folds x strengths are one solve, to a hundred times the tolerance (scikit-learn's own default), from whose
-    solutions the fit on all rows begins; the features are held once, and each fold has the standardisation of its own
-    training rows.
+    All folds x strengths are one solve, to a hundred times the tolerance (scikit-learn's own
+    default), from whose solutions the fit on all rows begins; the features are held once, and each
+    fold has the standardisation of its own training rows.
 
     Args:
         Cs: inverses of the penalty to choose from; among equals the smallest is taken.
         cv: number of stratified folds, or a splitter of scikit-learn.
-        tolerance: largest component of the gradient of the mean loss at the solution; from 1e-6 on, products are
-            float32.
+        tolerance: largest component of the gradient of the mean loss at the solution; from 1e-6 on,
+            products are float32.
 
     Attributes:
-        C_: the strength chosen, of lowest rates_. rates_: (len(Cs),) mean over the folds of the EER; of more than two
-            classes, of the cross-entropy at equal priors, in bits.
+        C_: the strength chosen, of lowest rates_. rates_: (len(Cs),) mean over the folds of the
+            EER; of more than two classes, of the cross-entropy at equal priors, in bits.
         classes_, coef_, intercept_: as of `LinearProbe`.
 
     >>> x = [[-1.0], [-0.8], [-0.9], [1.0], [0.9], [0.8]]
@@ -124,7 +131,10 @@ class LinearProbeCV(LinearProbe):
     """
 
     def __init__(
-        self, Cs: Sequence[float] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0), cv: Any = 5, tolerance: float = 1e-6
+        self,
+        Cs: Sequence[float] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0),
+        cv: Any = 5,
+        tolerance: float = 1e-6,
     ) -> None:
         self.Cs = Cs
         self.cv = cv
@@ -138,30 +148,42 @@ class LinearProbeCV(LinearProbe):
         for k, (train, _) in enumerate(folds):
             rows[k, train] = True
             if len(np.unique(targets[train])) < len(self.classes_):
-                raise ValueError(f"fold {k + 1} of {len(folds)} trains on none of one class; expected fewer folds")
+                raise ValueError(
+                    f"fold {k + 1} of {len(folds)} trains on none "
+                    "of one class; expected fewer folds"
+                )
         x = torch.tensor(features)[None]
         scaling = Scaling.of(x)
         z = scaling.apply(x, torch.float32 if self.tolerance >= FINEST_SINGLE else torch.float64)
         y_all = torch.from_numpy(targets)[None]
         prepared = Features(z[0])
         solver = self._solver()
-        of_folds = solve_selections(prepared, y_all.expand(len(rows), -1), rows, self.Cs, 100 * self.tolerance, solver)
+        of_folds = solve_selections(
+            prepared, y_all.expand(len(rows), -1), rows, self.Cs, 100 * self.tolerance, solver
+        )
         weights, biases = folded(scaling, of_folds)
         losses = [
-            [_loss(targets[test], features[test] @ w.T + b) for w, b in zip(of_fold, bias, strict=True)]
+            [
+                _loss(targets[test], features[test] @ w.T + b)
+                for w, b in zip(of_fold, bias, strict=True)
+            ]
             for (_, test), of_fold, bias in zip(folds, weights, biases, strict=True)
         ]
         self.rates_ = np.mean(losses, axis=0)
         best = min(range(len(self.Cs)), key=lambda i: (self.rates_[i], self.Cs[i]))
         self.C_ = self.Cs[best]
-        start = Solution(of_folds.weight.mean(1, True)[:, :, [best]], of_folds.bias.mean(1, True)[:, :, [best]])
+        start = Solution(
+            of_folds.weight.mean(1, True)[:, :, [best]], of_folds.bias.mean(1, True)[:, :, [best]]
+        )
         shared = prepared if z.shape[1] >= z.shape[2] else z
         self._keep(scaling, solver(shared, y_all, [self.C_], start=start, tolerance=self.tolerance))
         return self
 
 
 def _loss(targets: NDArray[Any], scores: NDArray[np.float64]) -> float:
-    """What a strength is chosen by: EER of two classes, of more the balanced cross-entropy in bits."""
+    """What a strength is chosen by: EER of two classes, of more the balanced
+    cross-entropy in bits.
+    """
     if scores.ndim == 1:
         return eer(targets, scores)
     bits = -log_softmax(scores, axis=1)[np.arange(len(targets)), targets] / np.log(2)

@@ -1,9 +1,10 @@
-"""A truncated Newton method for many problems at once, whose losses are sums over rows of a convex function of margins.
+"""A truncated Newton method for many problems at once, whose losses are sums over rows of a convex
+function of margins.
 
-Dembo & Steihaug 1983; Lin, Weng & Keerthi, JMLR 9, 2008. All problems share each pass over the features, as rows of one
-matrix product; a problem that is solved leaves it. The conjugate gradients are preconditioned: a Hessian is about
-c (X'X / n + r I), with c the mean curvature and r = penalty / c, so problems whose r are alike share the Cholesky
-factor of that matrix, and few steps are left.
+Dembo & Steihaug 1983; Lin, Weng & Keerthi, JMLR 9, 2008. All problems share each pass over the
+features, as rows of one matrix product; a problem that is solved leaves it. The conjugate gradients
+are preconditioned: a Hessian is about c (X'X / n + r I), with c the mean curvature and r = penalty
+/ c, so problems whose r are alike share the Cholesky factor of that matrix, and few steps are left.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ class Loss(Protocol):
         """The slope of the loss in each margin, (Q, C, N)."""
 
     def state(self, odds: torch.Tensor) -> State:
-        """What `bend` takes, a row a problem; the first are the curvatures in each margin, (Q, C, N)."""
+        """What `bend` takes, a row a problem; the first are the curvatures in each margin, (Q, C,
+        N).
+        """
 
     @staticmethod
     def bend(state: State, margins: torch.Tensor) -> torch.Tensor:
@@ -51,7 +54,9 @@ class Loss(Protocol):
 
 @dataclass(frozen=True)
 class TwoClasses:
-    """log(1 + exp(-margin)) of the second class or, with the sign turned, the first; y and weights (Q, N)."""
+    """log(1 + exp(-margin)) of the second class or, with the sign turned, the first; y and weights
+    (Q, N).
+    """
 
     y: torch.Tensor
     weights: torch.Tensor
@@ -123,7 +128,9 @@ class ManyClasses:
 
 @dataclass(frozen=True)
 class Products:
-    """Products of Q problems with the features that they share; each has `n` vectors of P + 1 values, end to end."""
+    """Products of Q problems with the features that they share; each has `n` vectors of P + 1
+    values, end to end.
+    """
 
     features: Features
     n: int
@@ -135,11 +142,19 @@ class Products:
 
     def gradients(self, slopes: torch.Tensor, labelling: torch.Tensor) -> torch.Tensor:
         """(Q, n (P + 1)) from (Q, n, N)."""
-        return self.features.gradients(slopes.flatten(0, 1), self._of(labelling)).reshape(len(slopes), -1)
+        return self.features.gradients(slopes.flatten(0, 1), self._of(labelling)).reshape(
+            len(slopes), -1
+        )
 
-    def precondition(self, residual: torch.Tensor, ratio: torch.Tensor, curvature: torch.Tensor) -> torch.Tensor:
-        """About the inverse Hessian on (Q, n (P + 1)), up to a factor a problem; ratio and curvature are (Q, n)."""
-        flat = self.features.precondition(residual.reshape(len(residual) * self.n, -1), ratio.flatten(), self.n > 1)
+    def precondition(
+        self, residual: torch.Tensor, ratio: torch.Tensor, curvature: torch.Tensor
+    ) -> torch.Tensor:
+        """About the inverse Hessian on (Q, n (P + 1)), up to a factor a problem; ratio and
+        curvature are (Q, n).
+        """
+        flat = self.features.precondition(
+            residual.reshape(len(residual) * self.n, -1), ratio.flatten(), self.n > 1
+        )
         if self.n > 1:  # with one vector a problem a factor changes no direction
             flat = flat / curvature.reshape(-1, 1)
         return flat.reshape(len(residual), -1)
@@ -189,7 +204,9 @@ def minimise(
         penalties_at = penalties[at]
         value = values[at]
         of = labelling[at]
-        step = _conjugate_gradients(products, of, loss_at, odds[going], penalties_at, gradient, tolerance)
+        step = _conjugate_gradients(
+            products, of, loss_at, odds[going], penalties_at, gradient, tolerance
+        )
         slope = (gradient * step).sum(dim=1)
         old = u[at]
         old_margins = margins[at]
@@ -215,7 +232,10 @@ def minimise(
     else:
         worst = max(worst, float(sizes.nan_to_num(torch.inf).max()))
     if worst > 1e3 * tolerance:
-        raise NotConverged(f"logistic regression stopped at a gradient of {worst:.1e}. Are the features standardised?")
+        raise NotConverged(
+            "logistic regression stopped at a gradient of "
+            f"{worst:.1e}. Are the features standardised?"
+        )
     return u
 
 
@@ -232,9 +252,11 @@ def _conjugate_gradients(
     gradient: torch.Tensor,
     tolerance: float,
 ) -> torch.Tensor:
-    """Solve Hessian @ step = -gradient, the more exactly the nearer the solution; all (Q, n (P + 1)) or (Q,).
+    """Solve Hessian @ step = -gradient, the more exactly the nearer the solution; all (Q, n (P +
+    1)) or (Q,).
 
-    With several vectors a problem, all of it is in the type of the products: steps are measured in float64 anyway.
+    With several vectors a problem, all of it is in the type of the products: steps are measured in
+    float64 anyway.
     """
     dtype = gradient.dtype if products.n == 1 else products.features.x.dtype
     least = 1e-300 if dtype == torch.float64 else torch.finfo(dtype).tiny
@@ -257,7 +279,8 @@ def _conjugate_gradients(
         step[going] += size * direction
         residual = residual - size * product
         left = residual.norm(dim=1) > wanted
-        if products.n > 1:  # the tolerance is of the largest component, which the norm of so many is far above
+        # the tolerance is of the largest component, which the norm of so many is far above
+        if products.n > 1:
             left &= residual.abs().amax(dim=1) > tolerance / 2
         if not left.any():
             break

@@ -28,7 +28,9 @@ class NumberProbe(RegressorMixin, BaseEstimator):
     Attributes:
         coef_, intercept_: (P,) and a number, for features as they are given (scaling folded in).
 
-    >>> NumberProbe(C=1e6).fit([[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0]).predict([[3.0]]).round(3).tolist()
+    >>> NumberProbe(C=1e6).fit([[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0]).predict([[3.0]]).round(
+    ...     3
+    ... ).tolist()
     [7.0]
     """
 
@@ -40,7 +42,10 @@ class NumberProbe(RegressorMixin, BaseEstimator):
         features, targets = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
         x = torch.tensor(features)[None]
         scaling = Scaling.of(x)
-        self._keep(scaling, fit_ridge(scaling.apply(x), torch.tensor(targets, dtype=torch.float64)[None], [self.C]))
+        self._keep(
+            scaling,
+            fit_ridge(scaling.apply(x), torch.tensor(targets, dtype=torch.float64)[None], [self.C]),
+        )
         return self
 
     def _keep(self, scaling: Scaling, solution: Solution) -> None:
@@ -55,9 +60,11 @@ class NumberProbe(RegressorMixin, BaseEstimator):
 
 
 class NumberProbeCV(NumberProbe):
-    """The linear probe of a number whose strength has the highest mean R^2 over folds, fitted again on all rows.
+    """The linear probe of a number whose strength has the highest mean R^2 over folds, fitted again
+    on all rows.
 
-    One factorisation a fold gives every strength; each fold has the standardisation of its own training rows.
+    One factorisation a fold gives every strength; each fold has the standardisation of its own
+    training rows.
 
     Args:
         Cs: inverses of the penalty to choose from; among equals the smallest is taken.

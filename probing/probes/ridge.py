@@ -4,11 +4,12 @@ Every problem is the one scikit-learn's Ridge(alpha=1 / C) solves,
 
     min over w, b of  sum_i (y_i - w.x_i - b)^2 + |w|^2 / C,
 
-over the rows of its selection. Sums of products of features, which are what costs, are computed once for all targets,
-and once for each set of rows that selections share: of a cross-validation every row counts once. Few strengths have a
-Cholesky factor each, which is cheaper than the one eigendecomposition that gives any number of them (Hastie, Tibshirani
-& Friedman, The Elements of Statistical Learning, section 3.4.1). Of fewer rows than features the system is that of the
-rows, XX' (section 18.3.5).
+over the rows of its selection. Sums of products of features, which are what costs, are computed
+once for all targets, and once for each set of rows that selections share: of a cross-validation
+every row counts once. Few strengths have a Cholesky factor each, which is cheaper than the one
+eigendecomposition that gives any number of them (Hastie, Tibshirani & Friedman, The Elements of
+Statistical Learning, section 3.4.1). Of fewer rows than features the system is that of the rows,
+XX' (section 18.3.5).
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ MOST_SETS = 32  # of rows, for whose sums of products there is memory
 
 @dataclass(frozen=True)
 class _Sums:
-    """Sums over some rows: their number, of features (P,), of their products (P, P) not above the diagonal, and with K
-    targets.
+    """Sums over some rows: their number, of features (P,), of their products (P, P) not above the
+    diagonal, and with K targets.
     """
 
     n: float
@@ -43,7 +44,13 @@ class _Sums:
         return cls(len(x), x.sum(dim=0), lower_product(x.T, x), y.sum(dim=1), y @ x)
 
     def __add__(self, other: _Sums) -> _Sums:
-        return _Sums(self.n + other.n, self.x + other.x, self.xx + other.xx, self.y + other.y, self.yx + other.yx)
+        return _Sums(
+            self.n + other.n,
+            self.x + other.x,
+            self.xx + other.xx,
+            self.y + other.y,
+            self.yx + other.yx,
+        )
 
 
 def fit_ridge(
@@ -61,8 +68,8 @@ def fit_ridge(
         targets: (K, N) numbers, one row a target.
         strengths: S values of C, the inverse of the penalty.
         rows: (K, N) which rows each target is trained on, as 0 and 1; default all.
-        own_scale: the penalty is that of features divided by their deviation over the rows of the selection; the
-            weights act on `x` all the same.
+        own_scale: the penalty is that of features divided by their deviation over the rows of the
+            selection; the weights act on `x` all the same.
 
     Returns:
         weight (L, K, S, P) float64, bias (L, K, S).
@@ -73,10 +80,16 @@ def fit_ridge(
     (1.0, 2.0)
     """
     y = targets.double()
-    counted = torch.ones(y.shape, dtype=torch.bool, device=y.device) if rows is None else rows.bool()
+    counted = (
+        torch.ones(y.shape, dtype=torch.bool, device=y.device) if rows is None else rows.bool()
+    )
     sets, of = counted.unique(dim=0, return_inverse=True)
     patterns, pattern_of = sets.unique(dim=1, return_inverse=True)
-    shared = len(sets) > 1 and patterns.shape[1] <= MOST_SETS and int(sets.sum(dim=1).min()) >= x.shape[2]
+    shared = (
+        len(sets) > 1
+        and patterns.shape[1] <= MOST_SETS
+        and int(sets.sum(dim=1).min()) >= x.shape[2]
+    )
     penalties = 1 / torch.as_tensor(list(strengths), dtype=torch.float64, device=y.device)
     weight = y.new_zeros(len(x), len(y), len(penalties), x.shape[2])
     bias = y.new_zeros(weight.shape[:3])
@@ -84,12 +97,17 @@ def fit_ridge(
         z = of_layer.double()
         parts = []
         if shared:
-            parts = [_Sums.of(z[one], y[:, one]) for one in (pattern_of == i for i in range(patterns.shape[1]))]
+            parts = [
+                _Sums.of(z[one], y[:, one])
+                for one in (pattern_of == i for i in range(patterns.shape[1]))
+            ]
         for k, chosen in enumerate(sets):
             mine = of == k
             if parts:
                 sums = _total([part for part, used in zip(parts, patterns[k], strict=True) if used])
-                found = _solve(sums.n, sums.x, sums.xx, sums.y[mine], sums.yx[mine], penalties, own_scale)
+                found = _solve(
+                    sums.n, sums.x, sums.xx, sums.y[mine], sums.yx[mine], penalties, own_scale
+                )
             else:
                 found = _fit(z[chosen], y[mine][:, chosen], penalties, own_scale)
             weight[layer, mine], bias[layer, mine] = found

@@ -1,14 +1,17 @@
-"""The span of the rows of features: where the solutions lie where there are fewer rows than features.
+"""The span of the rows of features: where the solutions lie where there are fewer rows than
+features.
 
-With Z (N, P) and a penalty on |w|^2 the weights are w = Z'a. Of the Cholesky factor L of Z Z', which is that of a QR
-decomposition of Z' at a fraction of its cost, u = L'a: then Z w = L u and |w| = |u|, so L (N, N) takes the place of Z.
+With Z (N, P) and a penalty on |w|^2 the weights are w = Z'a. Of the Cholesky factor L of Z Z',
+which is that of a QR decomposition of Z' at a fraction of its cost, u = L'a: then Z w = L u and |w|
+= |u|, so L (N, N) takes the place of Z.
 """
 
 import torch
 
 from probing.probes.features import Features, lower_product
 
-RIDGE = {torch.float32: 1e-7, torch.float64: 1e-12}  # over the mean diagonal: what rounding leaves of Z Z'
+# over the mean diagonal: what rounding leaves of Z Z'
+RIDGE = {torch.float32: 1e-7, torch.float64: 1e-12}
 BLOCK = 512  # features at once
 
 
@@ -17,8 +20,9 @@ class RowSpace(Features):
 
     Args:
         z: (N, P).
-        scale: (K, P) what each of K labellings divides the features by; None nothing. Factors of K labellings are
-            alike, so that the Gram matrix of undivided features preconditions them all.
+        scale: (K, P) what each of K labellings divides the features by; None nothing. Factors of K
+            labellings are alike, so that the Gram matrix of undivided features preconditions them
+            all.
 
     Attributes:
         z: as given. x: (N, N) factor of the features undivided.
@@ -31,9 +35,13 @@ class RowSpace(Features):
         self.factors = self.x[None]
         if scale is not None:
             ridge = RIDGE[z.dtype]
-            surplus = (scale.double() ** -2 - 1).to(z.dtype)  # small: its rounding is small beside the whole
+            # small: its rounding is small beside the whole
+            surplus = (scale.double() ** -2 - 1).to(z.dtype)
             self.factors = torch.stack(
-                [_factor(product + lower_product(z * of_one, z.T), ridge).to(z.dtype) for of_one in surplus]
+                [
+                    _factor(product + lower_product(z * of_one, z.T), ridge).to(z.dtype)
+                    for of_one in surplus
+                ]
             )
 
     def coordinates(self, weights: torch.Tensor) -> torch.Tensor:
@@ -62,7 +70,9 @@ class RowSpace(Features):
         """See `Features`."""
         inner = slopes.to(self.x.dtype)
         parts = [inner[rows] @ self.factors[k] for rows, k in self._parts(labelling)]
-        return torch.cat([torch.cat(parts).to(slopes.dtype), slopes.sum(dim=1, keepdim=True)], dim=1)
+        return torch.cat(
+            [torch.cat(parts).to(slopes.dtype), slopes.sum(dim=1, keepdim=True)], dim=1
+        )
 
     def _parts(self, labelling: torch.Tensor) -> list[tuple[slice, int]]:
         """The problems of each labelling, and which factor is theirs."""
@@ -70,7 +80,10 @@ class RowSpace(Features):
             return [(slice(0, len(labelling)), 0)]
         found, counts = labelling.unique_consecutive(return_counts=True)
         ends = counts.cumsum(0).tolist()
-        return [(slice(first, last), k) for first, last, k in zip([0, *ends[:-1]], ends, found.tolist(), strict=True)]
+        return [
+            (slice(first, last), k)
+            for first, last, k in zip([0, *ends[:-1]], ends, found.tolist(), strict=True)
+        ]
 
 
 def _product(z: torch.Tensor) -> torch.Tensor:
@@ -88,7 +101,9 @@ def _times(left: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
 
 
 def _factor(product: torch.Tensor, ridge: float) -> torch.Tensor:
-    """The Cholesky factor of Z Z' and as much of a ridge as it needs to be positive; product is overwritten."""
+    """The Cholesky factor of Z Z' and as much of a ridge as it needs to be positive; product is
+    overwritten.
+    """
     diagonal = product.diagonal()
     step = diagonal.mean().clamp_min(1) * ridge
     for _ in range(10):

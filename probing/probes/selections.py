@@ -1,4 +1,6 @@
-"""Linear probes on selections of the rows of one layer: folds of a cross-validation, or all attacks but one."""
+"""Linear probes on selections of the rows of one layer: folds of a cross-validation, or all attacks
+but one.
+"""
 
 from __future__ import annotations
 
@@ -36,10 +38,13 @@ def fit_selections(
         fit: `fit_logistic`, or `fit_multinomial` with its number of classes.
 
     Returns:
-        Weights (K, S, P) and biases (K, S) for features as they are; of M classes (K, S, M, P) and (K, S, M).
+        Weights (K, S, P) and biases (K, S) for features as they are; of M classes (K, S, M, P) and
+        (K, S, M).
     """
     scaling = Scaling.of(x, dtype)
-    solution = solve_selections(Features(scaling.apply(x, dtype)[0]), targets, rows, strengths, tolerance, fit)
+    solution = solve_selections(
+        Features(scaling.apply(x, dtype)[0]), targets, rows, strengths, tolerance, fit
+    )
     weight, bias = scaling.fold(solution.weight, solution.bias)
     return weight[0], bias[0]
 
@@ -52,7 +57,9 @@ def solve_selections(
     tolerance: float,
     fit: Callable[..., Solution] = fit_logistic,
 ) -> Solution:
-    """As `fit_selections`, on features that are standardised and prepared; the solution acts on these."""
+    """As `fit_selections`, on features that are standardised and prepared; the solution acts on
+    these.
+    """
     z = features.x[None]
     targets = targets.expand(len(rows), -1)
     scale = torch.cat([Scaling.of(z[:, chosen], z.dtype).scale for chosen in rows], dim=1)
@@ -63,4 +70,7 @@ def solve_selections(
         some = slice(first, first + AT_ONCE)
         spaces = RowSpace(features.x, scale[0, some])
         found.append(fit(spaces, targets[some], strengths, rows=rows[some], tolerance=tolerance))
-    return Solution(torch.cat([one.weight for one in found], dim=1), torch.cat([one.bias for one in found], dim=1))
+    return Solution(
+        torch.cat([one.weight for one in found], dim=1),
+        torch.cat([one.bias for one in found], dim=1),
+    )

@@ -1,4 +1,6 @@
-"""Reproductions of published tables: the steps, what they need, and the figures measured beside the published ones."""
+"""Reproductions of published tables: the steps, what they need, and the figures measured beside the
+published ones.
+"""
 
 from __future__ import annotations
 

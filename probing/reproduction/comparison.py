@@ -11,7 +11,8 @@ from probing.runs import Run
 
 
 def compare(found: Run, backbone: str, tuned_figures: TunedFigures | None = None) -> pd.DataFrame:
-    """Measured beside published figures: a row a system, those that answer each other below each other.
+    """Measured beside published figures: a row a system, those that answer each other below each
+    other.
 
     Args:
         found: a run of `run`.
@@ -19,19 +20,30 @@ def compare(found: Run, backbone: str, tuned_figures: TunedFigures | None = None
         tuned_figures: of the tuned model, if there is one.
 
     Returns:
-        `source` (a paper, or `measured`), `backbone`, `system`, `depth`, and for every corpus the EER in per cent and
-        its interval (empty where published), NaN where it was not measured; `seconds` and `memory_bytes` of a tuning.
+        `source` (a paper, or `measured`), `backbone`, `system`, `depth`, and for every corpus the
+        EER in per cent and its interval (empty where published), NaN where it was not measured;
+        `seconds` and `memory_bytes` of a tuning.
     """
     rows = []
     for one in PUBLISHED:
         rates = dict(zip(CORPORA, one.rates, strict=True))
-        rows.append({"source": one.source, "backbone": one.backbone, "system": one.system, "depth": one.depth, **rates})
+        rows.append(
+            {
+                "source": one.source,
+                "backbone": one.backbone,
+                "system": one.system,
+                "depth": one.depth,
+                **rates,
+            }
+        )
     name = published_name(backbone) or found.backbone
     finding = found.record.finding
     measured = {"source": "measured", "backbone": name}
     for layer, note in ((finding.layer, "chosen on dev"), (finding.last, "last")):
         system = f"linear probe of one layer, {note}"
-        rows.append({**measured, "system": system, "depth": layer, **_rates(found, "layer", "layer", layer)})
+        rows.append(
+            {**measured, "system": system, "depth": layer, **_rates(found, "layer", "layer", layer)}
+        )
     heads = sorted(found.rows("depth")["head"].unique())
     for head in heads:
         for depth in sorted(set(found.rows("depth")["depth"])):
@@ -46,13 +58,19 @@ def compare(found: Run, backbone: str, tuned_figures: TunedFigures | None = None
         _attentive=table["system"].str.startswith("attentive").map(kinds),
         _single=table["system"].str.startswith("linear"),
     )
-    order = order.sort_values(["_other", "_attentive", "_single", "backbone", "depth", "source"], kind="stable")
+    order = order.sort_values(
+        ["_other", "_attentive", "_single", "backbone", "depth", "source"], kind="stable"
+    )
     return order.drop(columns=["_other", "_attentive", "_single"]).reset_index(drop=True)
 
 
 def peaks(found: Run, backbone: str) -> str:
-    """Where the learned layer weights of the weighted sum are largest, beside where they are published to be."""
-    rows = found.results[(found.results["experiment"] == "contribution") & (found.results["metric"] == "weight")]
+    """Where the learned layer weights of the weighted sum are largest, beside where they are
+    published to be.
+    """
+    rows = found.results[
+        (found.results["experiment"] == "contribution") & (found.results["metric"] == "weight")
+    ]
     if rows.empty:
         return ""
     layer = int(rows.groupby("layer")["value"].mean().idxmax())
@@ -61,14 +79,18 @@ def peaks(found: Run, backbone: str) -> str:
     return f"Largest weight of the weighted sum: layer {layer}{beside}."
 
 
-def _rates(found: Run, experiment: str, column: str, value: int, head: str | None = None) -> dict[str, object]:
+def _rates(
+    found: Run, experiment: str, column: str, value: int, head: str | None = None
+) -> dict[str, object]:
     figures: dict[str, object] = {}
     for corpus in CORPORA:
         if corpus not in found.corpora:
             figures |= {corpus: float("nan"), f"{corpus} 95 %": ""}
             continue
         rows = found.rows(experiment, corpus=corpus)
-        rows = rows[(rows[column] == value) & rows["seed"].isna() & (rows["head"] == (head or "linear"))].iloc[0]
+        rows = rows[
+            (rows[column] == value) & rows["seed"].isna() & (rows["head"] == (head or "linear"))
+        ].iloc[0]
         figures[corpus] = 100 * float(rows["value"])
         figures[f"{corpus} 95 %"] = f"{100 * rows['low']:.2f} .. {100 * rows['high']:.2f}"
     return figures

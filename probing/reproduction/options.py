@@ -1,4 +1,6 @@
-"""What is to be reproduced of Pan et al. 2024, and the options of extraction and sweep that follow from it."""
+"""What is to be reproduced of Pan et al. 2024, and the options of extraction and sweep that follow
+from it.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ PAPER_DEPTHS = (12,)
 class Reproduction:
     """What is to be reproduced, and with what.
 
-    folder: of caches, the run and the table. roots: corpus -> where it was unpacked; those that are here.
+    folder: of caches, the run and the table. roots: corpus -> where it was unpacked; those that are
+    here.
 
     >>> Reproduction(frames=True).heads
     ('weighted-sum+lstm', 'attentive+lstm')
@@ -31,9 +34,13 @@ class Reproduction:
 
     folder: Path = Path("results/attm")
     roots: Mapping[str, Path] = field(default_factory=dict)
-    backbone: str = option("microsoft/wavlm-large", f"As probe extract {argument('backbone')}.", metavar="SPEC")
+    backbone: str = option(
+        "microsoft/wavlm-large", f"As probe extract {argument('backbone')}.", metavar="SPEC"
+    )
     revision: str | None = option(None, "Branch, tag or commit of a hub model.")
-    frames: bool = option(False, "The paper's own heads, on every frame; about 100 times the space and time.")
+    frames: bool = option(
+        False, "The paper's own heads, on every frame; about 100 times the space and time."
+    )
     device: str = option("auto", "auto (a GPU where there is one), cpu, cuda, cuda:1, xpu, mps.")
     seeds: int = option(3, "First weights of every head.", minimum=1)
     resamples: int = option(1000, "Bootstrap resamples behind each interval.", minimum=100)

@@ -10,7 +10,8 @@ LAYERWISE_PAPER = "arXiv 2502.03559, Findings of NAACL 2025"
 class Published:
     """EER (%) of one system on eval of 2019 LA, 2021 LA and 2021 DF.
 
-    source: the paper. system: head and training. backbone: as `published_name` gives it. depth: layers used.
+    source: the paper. system: head and training. backbone: as `published_name` gives it. depth:
+    layers used.
 
     >>> PUBLISHED[0].rates[0] > 0
     True
@@ -23,9 +24,14 @@ class Published:
     rates: tuple[float, float, float]
 
 
-def _by_depth(backbone: str, depths: tuple[int, ...], *rates: tuple[float, float, float]) -> list[Published]:
+def _by_depth(
+    backbone: str, depths: tuple[int, ...], *rates: tuple[float, float, float]
+) -> list[Published]:
     system = "weighted sum, frozen"
-    return [Published(LAYERWISE_PAPER, system, backbone, k, of) for k, of in zip(depths, rates, strict=True)]
+    return [
+        Published(LAYERWISE_PAPER, system, backbone, k, of)
+        for k, of in zip(depths, rates, strict=True)
+    ]
 
 
 ATTM = Published(ATTM_PAPER, "attentive merge, fine-tuned", "WavLM-Large", 12, (0.65, 3.50, 3.19))
@@ -63,12 +69,25 @@ PUBLISHED = (
         (0.30, 4.95, 8.29),
         (0.38, 6.97, 6.24),
     ),
-    *_by_depth("WavLM-Base+", _BASE, (0.98, 11.70, 13.30), (0.60, 6.78, 9.40), (0.44, 6.92, 9.39), (0.63, 6.61, 11.01)),
     *_by_depth(
-        "wav2vec2-Base", _BASE, (0.63, 6.31, 15.09), (0.58, 7.08, 12.10), (0.48, 5.53, 14.02), (0.68, 6.33, 15.58)
+        "WavLM-Base+",
+        _BASE,
+        (0.98, 11.70, 13.30),
+        (0.60, 6.78, 9.40),
+        (0.44, 6.92, 9.39),
+        (0.63, 6.61, 11.01),
+    ),
+    *_by_depth(
+        "wav2vec2-Base",
+        _BASE,
+        (0.63, 6.31, 15.09),
+        (0.58, 7.08, 12.10),
+        (0.48, 5.53, 14.02),
+        (0.68, 6.33, 15.58),
     ),
 )
-PEAKS = {"WavLM-Large": 6, "WavLM-Base+": 3, "XLS-R-300M": 5, "HuBERT-Large": 7}  # of the weights, on 2019 LA
+# of the weights, on 2019 LA
+PEAKS = {"WavLM-Large": 6, "WavLM-Base+": 3, "XLS-R-300M": 5, "HuBERT-Large": 7}
 
 _NAMES = {
     "wavlm-large": "WavLM-Large",
@@ -80,5 +99,7 @@ _NAMES = {
 
 
 def published_name(backbone: str) -> str | None:
-    """What the papers call a backbone, from its hub id or the folder of its snapshot; None if they have none of it."""
+    """What the papers call a backbone, from its hub id or the folder of its snapshot; None if they
+    have none of it.
+    """
     return _NAMES.get(backbone.rstrip("/").rsplit("/", 1)[-1].lower())

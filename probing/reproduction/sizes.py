@@ -1,4 +1,6 @@
-"""What steps of a reproduction will take, before anything is read: bytes exactly, seconds from a short calibration."""
+"""What steps of a reproduction will take, before anything is read: bytes exactly, seconds from a
+short calibration.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +16,20 @@ from probing.backbones import Backbone
 from probing.backbones.packaged import PACKAGED
 from probing.extraction import Options
 
-SHAPES = {  # transformer blocks and width of models that the papers used, which need not be here to be planned for
+# transformer blocks and width of models that the papers used, which need not be here to be planned
+# for
+SHAPES = {
     "wavlm-large": (24, 1024),
     "wavlm-base-plus": (12, 768),
     "wav2vec2-xls-r-300m": (24, 1024),
     "hubert-large-ll60k": (24, 1024),
     "wav2vec2-base": (12, 768),
 }
-CONVOLUTIONS = ((10, 5), (3, 2), (3, 2), (3, 2), (3, 2), (2, 2), (2, 2))  # kernel and stride of their front end
+# kernel and stride of their front end
+CONVOLUTIONS = ((10, 5), (3, 2), (3, 2), (3, 2), (3, 2), (2, 2), (2, 2))
 CHANNELS = 512
-SHARE_REACHED = 0.5  # of the rate of large matrix products, that a forward pass or a training is taken to reach
+# of the rate of large matrix products, that a forward pass or a training is taken to reach
+SHARE_REACHED = 0.5
 REPEATS = 5
 
 
@@ -31,8 +37,8 @@ REPEATS = 5
 class Calibration:
     """What this machine and this backbone are taken to do.
 
-    n_layers, dim: of the backbone. n_frames: of a clip. seconds_a_clip: of a forward pass; flops: of large matrix
-    products, a second. assumption: how that is known, in words.
+    n_layers, dim: of the backbone. n_frames: of a clip. seconds_a_clip: of a forward pass; flops:
+    of large matrix products, a second. assumption: how that is known, in words.
     """
 
     n_layers: int
@@ -44,9 +50,11 @@ class Calibration:
 
 
 def calibrate(options: Options, device: str) -> Calibration | None:
-    """Measure a forward pass of a backbone that is here, or reckon it from its size and the speed of matrix products.
+    """Measure a forward pass of a backbone that is here, or reckon it from its size and the speed
+    of matrix products.
 
-    Takes a few seconds; downloads nothing. None where the backbone is neither here nor of a known size.
+    Takes a few seconds; downloads nothing. None where the backbone is neither here nor of a known
+    size.
     """
     flops = matrix_flops(device)
     if is_here(options.backbone):
@@ -59,8 +67,8 @@ def calibrate(options: Options, device: str) -> Calibration | None:
             backbone.n_frames(n_samples),
             seconds,
             flops,
-            f"forward passes timed on {backbone.device}; training from operations, at half the rate of large matrix "
-            f"products ({flops / 1e9:.0f} GFLOP/s)",
+            f"forward passes timed on {backbone.device}; training from operations, at half the "
+            f"rate of large matrix products ({flops / 1e9:.0f} GFLOP/s)",
         )
     shape = SHAPES.get(options.backbone.rsplit("/", 1)[-1].lower())
     if shape is None:
@@ -72,8 +80,8 @@ def calibrate(options: Options, device: str) -> Calibration | None:
         n_frames,
         seconds,
         flops,
-        f"the backbone is not here: {macs / 1e9:.0f} GMAC a clip, and training, at half the rate of large matrix "
-        f"products on {device} ({flops / 1e9:.0f} GFLOP/s)",
+        f"the backbone is not here: {macs / 1e9:.0f} GMAC a clip, and training, at half the rate "
+        f"of large matrix products on {device} ({flops / 1e9:.0f} GFLOP/s)",
     )
 
 
@@ -84,7 +92,9 @@ def is_here(backbone: str) -> bool:
 
 
 def pass_seconds(backbone: Backbone, options: Options) -> float:
-    """Seconds of a forward pass of one clip of the length that options give; the least of several."""
+    """Seconds of a forward pass of one clip of the length that options give; the least
+    of several.
+    """
     clip = np.random.default_rng(0).normal(0, 0.05, options.cropping.n_samples()).astype(np.float32)
     times = []
     for _ in range(REPEATS + 1):
@@ -98,7 +108,8 @@ def pass_seconds(backbone: Backbone, options: Options) -> float:
 def pass_macs(n_layers: int, dim: int, n_samples: int) -> tuple[float, int]:
     """Multiply-accumulates of a forward pass of a model of the wav2vec 2.0 kind, and its frames.
 
-    A block has 12 D^2 products a frame and 2 T D in its attention; the front end is `CONVOLUTIONS` of `CHANNELS`.
+    A block has 12 D^2 products a frame and 2 T D in its attention; the front end is `CONVOLUTIONS`
+    of `CHANNELS`.
     """
     n = n_samples
     channels = 1
@@ -111,7 +122,9 @@ def pass_macs(n_layers: int, dim: int, n_samples: int) -> tuple[float, int]:
 
 
 def matrix_flops(device: str) -> float:
-    """Floating-point operations a second of products of 1,024 x 1,024 float32 matrices; the best of a few."""
+    """Floating-point operations a second of products of 1,024 x 1,024 float32 matrices; the best of
+    a few.
+    """
     x = torch.ones(1024, 1024, device=device)
     best = float("inf")
     for _ in range(REPEATS):
@@ -124,10 +137,14 @@ def matrix_flops(device: str) -> float:
 
 
 def linear_flops(n: int, p: int, n_layers: int, problems: int) -> float:
-    """About the operations of linear probes: a Gram matrix and its factors, and 40 passes over the features."""
+    """About the operations of linear probes: a Gram matrix and its factors, and 40 passes over the
+    features.
+    """
     return n_layers * (2 * min(n, 4 * p) * p**2 + 40 * 4 * n * p * problems)
 
 
 def head_flops(n_parameters: int, n: int, epochs: int, steps: int) -> float:
-    """About the operations of a head's training: 6 a parameter, utterance and step in time (forward and backward)."""
+    """About the operations of a head's training: 6 a parameter, utterance and step in time (forward
+    and backward).
+    """
     return 6.0 * n_parameters * n * epochs * steps

@@ -1,4 +1,6 @@
-"""The tuned row of Pan et al. 2024: the head trained on the frozen layers, tuned with the backbone from epoch 10 on."""
+"""The tuned row of Pan et al. 2024: the head trained on the frozen layers, tuned with the backbone
+from epoch 10 on.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +34,8 @@ PASSES = 3  # forward passes that a training step takes as long as
 class TunedFigures:
     """What the tuned model reached, and took.
 
-    head, depth: that were tuned. rates, intervals: corpus -> EER (%) and its 95 % interval in words.
-    seconds, memory_bytes: of the tuning, on this machine.
+    head, depth: that were tuned. rates, intervals: corpus -> EER (%) and its 95 % interval in
+    words. seconds, memory_bytes: of the tuning, on this machine.
 
     >>> TunedFigures("attentive+lstm", 12, {"asvspoof2019-la": 0.65}, {}, 3600.0, 2**34).depth
     12
@@ -57,11 +59,19 @@ def command(wanted: Reproduction, depths: tuple[int, ...]) -> str:
     """What to type for the tuning alone."""
     head, depth = chosen(wanted, depths)
     device = wanted.device if wanted.device != "auto" else None
-    what = {"head": head, "depth": depth, "recipe": OPTIONS.recipe, "device": device, "skip_eval": True}
+    what = {
+        "head": head,
+        "depth": depth,
+        "recipe": OPTIONS.recipe,
+        "device": device,
+        "skip_eval": True,
+    }
     return command_line("probe", "tune", wanted.run_folder, out=wanted.tuned_folder, **what)
 
 
-def seconds(wanted: Reproduction, depths: tuple[int, ...], calibration: Calibration, n_clips: dict[str, int]) -> float:
+def seconds(
+    wanted: Reproduction, depths: tuple[int, ...], calibration: Calibration, n_clips: dict[str, int]
+) -> float:
     """About what tuning and scoring take; blocks above the depth are not run."""
     share = min(1.0, chosen(wanted, depths)[1] / calibration.n_layers)
     recipe = recipe_of(OPTIONS.recipe)
@@ -83,18 +93,25 @@ def run_tuned(
     source, machine = Source(found.folder, head, depth), TuneMachine(wanted.device)
     tuned = tune(source, wanted.tuned_folder, options, machine, with_eval=False, say=say)
     if tuned is None:
-        raise ProbeError("a reproduction runs in one process. Tune by probe tune in several, then run this again")
+        raise ProbeError(
+            "a reproduction runs in one process. Tune by probe tune in several, then run this again"
+        )
     rates, intervals = {}, {}
     for corpus in found.corpora:
         if corpus not in wanted.roots:
-            say(f"Left out of the tuned row: {corpus}, whose audio is needed. To get: {KNOWN[corpus].download}")
+            say(
+                f"Left out of the tuned row: {corpus}, whose audio is needed. To get: "
+                f"{KNOWN[corpus].download}"
+            )
             continue
         weights = str(tuned.exported.record["weights_sha256"])[:12]
         file = wanted.folder / f"tuned-{weights}.{corpus}.txt"
         if not file.is_file():
             spec = f"{corpus}:{wanted.roots[corpus]}"
             scoring = ScoreOptions(split="eval", form="2019")
-            score_inputs(wanted.tuned_folder, [], file, scoring, corpus=spec, device=wanted.device, say=say)
+            score_inputs(
+                wanted.tuned_folder, [], file, scoring, corpus=spec, device=wanted.device, say=say
+            )
         rates[corpus], intervals[corpus] = _figures(file, found, corpus)
     record = tuned.record
     return TunedFigures(head, depth, rates, intervals, record["seconds"], record["memory_bytes"])
@@ -102,13 +119,20 @@ def run_tuned(
 
 def _figures(file: Path, found: Run, corpus: str) -> tuple[float, str]:
     """EER (%) with its interval, on the trials of the sweep and by its bootstrap."""
-    part = next(part for part, one in found.record.caches.items() if one.corpus == corpus and part.startswith("eval"))
+    part = next(
+        part
+        for part, one in found.record.caches.items()
+        if one.corpus == corpus and part.startswith("eval")
+    )
     name = next(path.name for path in sorted((found.folder / "scores").glob(f"*.{part}.txt")))
     trials = found.trials(name.removesuffix(f".{part}.txt"), part).drop(columns="score")
     scores = read_scores(file)[["utterance_id", "score"]]
     joined = trials.merge(scores, on="utterance_id", how="left", validate="one_to_one")
     if joined["score"].isna().any():
-        raise ProbeError(f"{file}: lacks scores of {int(joined['score'].isna().sum())} trials. Remove it and run again")
+        raise ProbeError(
+            f"{file}: lacks scores of "
+            f"{int(joined['score'].isna().sum())} trials. Remove it and run again"
+        )
     target = joined["label"].eq(BONAFIDE).to_numpy()
     of = SPOOFING.trials(target, joined["score"].to_numpy())
     resamples = found.draw(joined)

@@ -1,7 +1,8 @@
-"""Robustness: a cache heard through many conditions, attacks on the waveform, and scores of noised copies.
+"""Robustness: a cache heard through many conditions, attacks on the waveform, and scores of noised
+copies.
 
-What needs PyTorch is in modules of its own: `views` extracts what `parse_grid` reads, `white_box` gives the slopes that
-an attack follows, `judge` scores what comes of it.
+What needs PyTorch is in modules of its own: `views` extracts what `parse_grid` reads, `white_box`
+gives the slopes that an attack follows, `judge` scores what comes of it.
 """
 
 from probing.augmentation.smoothing import Smoothing

@@ -1,9 +1,11 @@
-"""Attacks: the smallest changes of a clip that turn its score, by the slope of the score at every sample.
+"""Attacks: the smallest changes of a clip that turn its score, by the slope of the score at every
+sample.
 
-FGSM (Goodfellow, Shlens and Szegedy 2015): x~ = x + eps sign(dL/dx). PGD (Madry et al. 2018): from a random place
-within eps of x, many such steps, each taken back to within eps of x. L is the loss of the true class, which rises as
-the score of bona fide speech falls, or that of a spoof rises: the slope of the score is enough. eps is in steps of
-16-bit samples, 8 or 16 of 2^15 in Wu et al. 2020, and clips are 16-bit samples before and after, as in a file.
+FGSM (Goodfellow, Shlens and Szegedy 2015): x~ = x + eps sign(dL/dx). PGD (Madry et al. 2018): from
+a random place within eps of x, many such steps, each taken back to within eps of x. L is the loss
+of the true class, which rises as the score of bona fide speech falls, or that of a spoof rises: the
+slope of the score is enough. eps is in steps of 16-bit samples, 8 or 16 of 2^15 in Wu et al. 2020,
+and clips are 16-bit samples before and after, as in a file.
 """
 
 from __future__ import annotations
@@ -58,27 +60,41 @@ class Attack:
 class AttackOptions:
     """Which attacks, on what of a run, and on how many clips.
 
-    layers: as `analysis.robustness.chosen_layers` reads them. head: see `probing.serving.choose_head`.
-    seed: of the clips that are drawn and of the random start of PGD.
+    layers: as `analysis.robustness.chosen_layers` reads them. head: see
+    `probing.serving.choose_head`. seed: of the clips that are drawn and of the random start of PGD.
 
     >>> [one.name for one in AttackOptions(method=("pgd",)).attacks]
     ['pgd-8', 'pgd-16']
     """
 
-    method: tuple[str, ...] = option((), "fgsm (one step), pgd (many).", metavar="LIST", syntax=NAMES, text="fgsm,pgd")
+    method: tuple[str, ...] = option(
+        (), "fgsm (one step), pgd (many).", metavar="LIST", syntax=NAMES, text="fgsm,pgd"
+    )
     eps: tuple[int, ...] = option(
-        (), "Most that a sample is changed by, in steps of 16-bit samples.", metavar="LIST", syntax=WHOLE, text="8,16"
+        (),
+        "Most that a sample is changed by, in steps of 16-bit samples.",
+        metavar="LIST",
+        syntax=WHOLE,
+        text="8,16",
     )
     steps: int = option(10, "Steps of PGD.", minimum=1)
     step_size: float | None = option(
-        None, "Size of a step of PGD, in steps of 16-bit samples [default: 2.5 EPS / STEPS].", above=0
+        None,
+        "Size of a step of PGD, in steps of 16-bit samples [default: 2.5 EPS / STEPS].",
+        above=0,
     )
     adaptive: bool = option(
-        False, "Attacks know of the noised copies, and follow the mean slope over as many with other noise."
+        False,
+        "Attacks know of the noised copies, and follow the "
+        "mean slope over as many with other noise.",
     )
-    clips: int = option(64, "Eval clips to attack, half of each class, drawn by the seed.", minimum=2)
+    clips: int = option(
+        64, "Eval clips to attack, half of each class, drawn by the seed.", minimum=2
+    )
     layers: str = option(
-        ",".join(WORDS), "Layers of every run: numbers, first (above 0), middle, last.", metavar="LIST"
+        ",".join(WORDS),
+        "Layers of every run: numbers, first (above 0), middle, last.",
+        metavar="LIST",
     )
     head: str | None = option(
         None, "A head of every run as well, as weighted-sum+linear [default: none].", metavar="NAME"
@@ -89,21 +105,31 @@ class AttackOptions:
         check(self)
         for one in self.method or ("",):
             if one not in METHODS:
-                raise OptionError("method", ",".join(self.method), f"expected {one_of(METHODS)}, or both")
+                raise OptionError(
+                    "method", ",".join(self.method), f"expected {one_of(METHODS)}, or both"
+                )
         for eps in self.eps or (0,):
             if not 1 <= eps <= HIGHEST:
                 raise OptionError(
-                    "eps", WHOLE.write(self.eps), f"expected whole steps of 16-bit samples, 1 to {HIGHEST}, as 8,16"
+                    "eps",
+                    WHOLE.write(self.eps),
+                    f"expected whole steps of 16-bit samples, 1 to {HIGHEST}, as 8,16",
                 )
 
         if self.step_size is not None and "pgd" not in self.method:
-            raise OptionError("step_size", self.step_size, "is of pgd, which is not among the methods. Leave it out")
+            raise OptionError(
+                "step_size",
+                self.step_size,
+                "is of pgd, which is not among the methods. Leave it out",
+            )
 
     @property
     def attacks(self) -> tuple[Attack, ...]:
         """Every method with every eps."""
         methods = dict.fromkeys(self.method)
-        return tuple(Attack(one, eps, self.steps, self.step_size) for one in methods for eps in self.eps)
+        return tuple(
+            Attack(one, eps, self.steps, self.step_size) for one in methods for eps in self.eps
+        )
 
 
 def as_pcm(waveform: Waveform) -> Pcm:
@@ -122,7 +148,11 @@ def as_waveform(pcm: NDArray[np.generic]) -> Waveform:
 
 
 def perturb(
-    clips: Mapping[str, Pcm], bonafide: Mapping[str, bool], attack: Attack, slopes: Slopes, seed: int = 0
+    clips: Mapping[str, Pcm],
+    bonafide: Mapping[str, bool],
+    attack: Attack,
+    slopes: Slopes,
+    seed: int = 0,
 ) -> dict[str, Pcm]:
     """Attack the clips of a batch.
 
@@ -130,13 +160,16 @@ def perturb(
         clips: by name, (n,) each.
         bonafide: by name, whether it is.
         attack: what is done.
-        slopes: of waveforms (n,) in [-1, 1], gives the slope (n,) of the score of each at every sample.
+        slopes: of waveforms (n,) in [-1, 1], gives the slope (n,) of the score of each at every
+            sample.
         seed: of the random start of PGD, with the name of the clip.
 
     Returns:
         By name (n,), no sample farther than eps from the clean one, and none beyond full scale.
 
-    >>> rising = lambda waveforms: [np.ones_like(one) for one in waveforms]  # the score is the sum of all samples
+    >>> rising = lambda waveforms: [
+    ...     np.ones_like(one) for one in waveforms
+    ... ]  # the score is the sum of all samples
     >>> perturb({"a": np.zeros(2, np.int16)}, {"a": False}, Attack("fgsm", 8), rising)["a"].tolist()
     [8, 8]
     """
@@ -147,26 +180,36 @@ def perturb(
     n_steps, size = 1, eps
     if attack.method == "pgd":
         n_steps, size = attack.steps, attack.step_size or REACH * eps / attack.steps
-        starts = [generator(seed, name, 0, PLACE).uniform(-eps, eps, len(clips[name])) for name in names]
-        found = [np.clip(x + start, LOWEST, HIGHEST) for x, start in zip(clean, starts, strict=True)]
+        starts = [
+            generator(seed, name, 0, PLACE).uniform(-eps, eps, len(clips[name])) for name in names
+        ]
+        found = [
+            np.clip(x + start, LOWEST, HIGHEST) for x, start in zip(clean, starts, strict=True)
+        ]
     for _ in range(n_steps):
         rises = slopes([as_waveform(x) for x in found])
         steps = [-size if bonafide[name] else size for name in names]
-        moved = [x + step * np.sign(rise) for x, step, rise in zip(found, steps, rises, strict=True)]
+        moved = [
+            x + step * np.sign(rise) for x, step, rise in zip(found, steps, rises, strict=True)
+        ]
         near = [np.clip(x, own - eps, own + eps) for x, own in zip(moved, clean, strict=True)]
         found = [np.clip(x, LOWEST, HIGHEST) for x in near]
-    return {name: np.round(x).astype(np.int16) for name, x in zip(names, found, strict=True)}  # eps is whole: so is it
+    # eps is whole: so is it
+    return {name: np.round(x).astype(np.int16) for name, x in zip(names, found, strict=True)}
 
 
 def over_copies(slopes: Slopes, smoothing: Smoothing) -> Slopes:
     """Slopes of a smoothed score: the mean over noised copies, which takes as many times as long.
 
-    Expectation over transformation (Athalye, Carlini and Wagner 2018). The noise follows from the samples, so that
-    every step sees another.
+    Expectation over transformation (Athalye, Carlini and Wagner 2018). The noise follows from the
+    samples, so that every step sees another.
     """
 
     def mean(waveforms: Sequence[Waveform]) -> list[NDArray[np.floating]]:
-        found = [slopes([smoothing.noised(one, number) for one in waveforms]) for number in range(smoothing.smooth)]
+        found = [
+            slopes([smoothing.noised(one, number) for one in waveforms])
+            for number in range(smoothing.smooth)
+        ]
         return [np.mean(of_clip, axis=0) for of_clip in zip(*found, strict=True)]
 
     return mean

@@ -9,7 +9,8 @@ from cache.errors import OptionError
 from probing.augmentation import TRANSFORMS, Augmentation, Range, name_of_view
 from probing.augmentation.noise import Noise
 
-GRID = "noise:white@0,10,20; codec:mulaw,opus@8,mp3@32; resample:8000; rawboost:5"  # needs no further package
+# needs no further package
+GRID = "noise:white@0,10,20; codec:mulaw,opus@8,mp3@32; resample:8000; rawboost:5"
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,8 @@ class Condition:
 
     name: as typed, for tables: `noise:white@10`.
     view: the chain of transforms that it is, see `Augmentation.of`.
-    kind: its name without the SNR, which curves are drawn of: `noise:white`; of other transforms the transform.
-    snr_db: of noise at one SNR; None elsewhere.
+    kind: its name without the SNR, which curves are drawn of: `noise:white`; of other transforms
+    the transform. snr_db: of noise at one SNR; None elsewhere.
 
     >>> [one.snr_db for one in parse_grid("noise:white@5,20")]
     [5.0, 20.0]
@@ -37,10 +38,11 @@ class Condition:
 
 
 def parse_grid(text: str) -> tuple[Condition, ...]:
-    """The conditions of a grid: transforms with `;` between, values with `,` between, a condition each.
+    """The conditions of a grid: transforms with `;` between, values with `,` between, a condition
+    each.
 
-    `noise:white@0,10; codec:mulaw,opus@8,16` are five: a number alone is another one behind the same `@`. A `+` makes
-    one condition of several transforms: `resample:8000+codec:alaw`.
+    `noise:white@0,10; codec:mulaw,opus@8,16` are five: a number alone is another one behind the
+    same `@`. A `+` makes one condition of several transforms: `resample:8000+codec:alaw`.
 
     Raises:
         OptionError: a transform or a value that is not known, or a condition that is there twice.
@@ -62,9 +64,13 @@ def parse_grid(text: str) -> tuple[Condition, ...]:
             if name in {one.name for one in conditions}:
                 raise OptionError("grid", text, f"{name} is there twice")
             condition = Condition(name, view, *_kind(view, chain))
-            if twin := next((one for one in conditions if one.file_name == condition.file_name), None):
+            if twin := next(
+                (one for one in conditions if one.file_name == condition.file_name), None
+            ):
                 raise OptionError(
-                    "grid", text, f"{twin.name} and {name} would be in one folder. Rename a folder of noise"
+                    "grid",
+                    text,
+                    f"{twin.name} and {name} would be in one folder. Rename a folder of noise",
                 )
             conditions.append(condition)
     if not conditions:
@@ -80,7 +86,11 @@ def _one_by_one(group: str) -> list[str]:
     views: list[str] = []
     for value in values.split(","):
         before, at, _ = views[-1].partition(":")[2].rpartition("@") if views else ("", "", "")
-        views.append(f"{name}:{before}@{value.strip()}" if at and _is_number(value) else f"{name}:{value.strip()}")
+        views.append(
+            f"{name}:{before}@{value.strip()}"
+            if at and _is_number(value)
+            else f"{name}:{value.strip()}"
+        )
     return views
 
 
@@ -96,6 +106,10 @@ def _kind(view: str, chain: Augmentation) -> tuple[str, float | None]:
     first = chain.transforms[0]
     if len(chain.transforms) > 1:
         return view, None
-    if isinstance(first, Noise) and len(first.snr_db) == 1 and first.snr_db[0].low == first.snr_db[0].high:
+    if (
+        isinstance(first, Noise)
+        and len(first.snr_db) == 1
+        and first.snr_db[0].low == first.snr_db[0].high
+    ):
         return view.rpartition("@")[0], first.snr_db[0].low
     return view.partition(":")[0], None

@@ -1,4 +1,6 @@
-"""Judge: the heads of a run, on waveforms that are in memory, scored as `probe score` scores files."""
+"""Judge: the heads of a run, on waveforms that are in memory, scored as `probe score`
+scores files.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ class Judge:
     @cached_property
     def backbone(self) -> Backbone:
         """Loaded at first use, with no more blocks than the deepest head needs."""
-        return self._truncated(load_run_backbone(self.run, self.options, self.machine.device), self.heads)
+        return self._truncated(
+            load_run_backbone(self.run, self.options, self.machine.device), self.heads
+        )
 
     def scores(
         self, clips: Mapping[str, Pcm], smoothing: Smoothing, failures: dict[str, str] | None = None
@@ -62,13 +66,20 @@ class Judge:
             heads = [self.heads[i] for i in places]
             options = run_options(self.run, heads[0])
 
-            def compute(batch: dict[str, Waveform], why: dict[str, str]) -> dict[str, NDArray[np.float64]]:
+            def compute(
+                batch: dict[str, Waveform], why: dict[str, str]
+            ) -> dict[str, NDArray[np.float64]]:
                 return scores_of_batch(heads, batch, self.backbone, options, smoothing, why)  # noqa: B023
 
             waveforms = {name: as_waveform(pcm) for name, pcm in clips.items()}
             size = self.machine.batch_size
             scored = by_batches(
-                waveforms, self.backbone, options, compute, batch_size=size, on_failure=refused.__setitem__
+                waveforms,
+                self.backbone,
+                options,
+                compute,
+                batch_size=size,
+                on_failure=refused.__setitem__,
             )
             for name, scores in scored:
                 found[name][places] = scores

@@ -1,7 +1,8 @@
-"""The views of a cache: the same utterances through each condition, a cache each, beside the clean one.
+"""The views of a cache: the same utterances through each condition, a cache each, beside the clean
+one.
 
-Every file is decoded once for all views of a shard, and the model is loaded once. A killed extraction goes on where it
-stopped; a view that is there is not made again.
+Every file is decoded once for all views of a shard, and the model is loaded once. A killed
+extraction goes on where it stopped; a view that is there is not made again.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from probing.extraction.pipeline import Pipeline
 from probing.progress import console
 from probing.robustness.grid import Condition
 
-ROUNDING = ("torch", "transformers", "decoder", "resampler", "backbone_precision")  # of a fingerprint
+# of a fingerprint
+ROUNDING = ("torch", "transformers", "decoder", "resampler", "backbone_precision")
 
 
 def views_folder(cache: Cache) -> Path:
@@ -38,7 +40,9 @@ def views_folder(cache: Cache) -> Path:
 
 
 class ViewShards:
-    """The shards of several caches of the same utterances as those of one, each shard of all views in a row."""
+    """The shards of several caches of the same utterances as those of one, each shard of all views
+    in a row.
+    """
 
     def __init__(self, writers: Sequence[CacheWriter]) -> None:
         self.writers = writers
@@ -66,7 +70,9 @@ class ViewShards:
     ) -> ShardWriter:
         """See `probing.extraction.pipeline.Shards`."""
         writer = self.writers[self.view_of(index)]
-        return writer.start_shard(index // len(self.writers), utterance_ids, n_samples, n_frames, measures)
+        return writer.start_shard(
+            index // len(self.writers), utterance_ids, n_samples, n_frames, measures
+        )
 
     def finish_shard(self, index: int, shard: ShardWriter | None, failures: dict[str, str]) -> None:
         """See `probing.extraction.pipeline.Shards`."""
@@ -100,14 +106,18 @@ def extract_views(
         Name of a condition -> its cache.
 
     Raises:
-        ProbeError: the cache is a view itself, its audio is not there, the disk is too small; what is finished is kept.
-        TransformError: a package that a transform needs is missing, or a file of a folder cannot be used.
+        ProbeError: the cache is a view itself, its audio is not there, the disk is too small; what
+            is finished is kept.
+        TransformError: a package that a transform needs is missing, or a file of a folder cannot be
+            used.
     """
     folder = folder or views_folder(cache)
     machine = machine or Machine()
     table = cache.utterances if table is None else table
     if not cache.about.get("options"):
-        raise ProbeError(f"{cache.folder}: does not say how it was made, so it cannot be heard again")
+        raise ProbeError(
+            f"{cache.folder}: does not say how it was made, so it cannot be heard again"
+        )
     options = Options(**cache.about["options"])
     if options.view is not None:
         raise ProbeError(f"{cache.folder}: is a view itself ({options.view}). Give the clean cache")
@@ -129,7 +139,9 @@ def _view_of(options: Options) -> View:
 
 
 def _is_there(place: Path, cache: Cache, view: View, table: pd.DataFrame) -> bool:
-    """Whether a view is finished and has every utterance of a table; another one in its place is refused later."""
+    """Whether a view is finished and has every utterance of a table; another one in its place is
+    refused later.
+    """
     try:
         found = Cache(place)
     except CacheMissing:
@@ -140,7 +152,9 @@ def _is_there(place: Path, cache: Cache, view: View, table: pd.DataFrame) -> boo
 
 
 def _differences(cache: Cache, fingerprint: Mapping[str, object], view: View) -> list[str]:
-    """Where a fingerprint is not that of a cache heard through a view, a line each; versions that round may differ."""
+    """Where a fingerprint is not that of a cache heard through a view, a line each; versions that
+    round may differ.
+    """
     wanted = {**cache.fingerprint, **view.fingerprint()}
     return [
         f"{one.name}: {one.first!r}, not {one.second!r}"
@@ -162,13 +176,15 @@ def _extract(
     manifests = [new_manifest(backbone, corpus, of_view) for _, of_view, _ in chosen]
     if lines := _differences(cache, manifests[0].fingerprint, chosen[0][2]):
         raise ProbeError(
-            f"{cache.folder}: cannot be made again as it is, so a view would differ by more than its transform "
-            f"({'; '.join(lines)}). Extract it again: probe extract"
+            f"{cache.folder}: cannot be made again as it is, so a view would differ by more than "
+            f"its transform ({'; '.join(lines)}). Extract it again: probe extract"
         )
     with ExitStack() as stack:
         size = machine.shard_size_on(backbone)
         writers = [
-            stack.enter_context(CacheWriter(place, manifest, corpus.utterances, size, None, machine.wait, say))
+            stack.enter_context(
+                CacheWriter(place, manifest, corpus.utterances, size, None, machine.wait, say)
+            )
             for (place, _, _), manifest in zip(chosen, manifests, strict=True)
         ]
         shards = ViewShards(writers)
@@ -177,7 +193,14 @@ def _extract(
         if not n:
             return
         views = [view for _, _, view in chosen]
-        plan = estimate(writers[0].folder, corpus.root, pd.concat(pending), backbone, options.cropping, manifests[0])
+        plan = estimate(
+            writers[0].folder,
+            corpus.root,
+            pd.concat(pending),
+            backbone,
+            options.cropping,
+            manifests[0],
+        )
         say(f"{len(chosen)} views of {cache.folder} -> {chosen[0][0].parent}\nPlan: {plan}")
         plan.check(writers[0].folder)
 
@@ -198,7 +221,9 @@ def _extract(
         say(str(spent))
         device = str(backbone.device)
         for writer in writers:
-            writer.note({"views": len(writers), "seconds_of_all": round(spent.seconds, 3), "device": device})
+            writer.note(
+                {"views": len(writers), "seconds_of_all": round(spent.seconds, 3), "device": device}
+            )
 
 
 def _corpus_of(cache: Cache, table: pd.DataFrame, audio_root: Path | None) -> Corpus:
@@ -209,6 +234,15 @@ def _corpus_of(cache: Cache, table: pd.DataFrame, audio_root: Path | None) -> Co
         audio_root = load_corpus("demo").root if demo else Path(about.get("audio_root", ""))
     if not Path(audio_root).is_dir():
         where = argument("audio_root", "DIR")
-        raise ProbeError(f"{audio_root}: the audio of {cache.folder} is not there. Say where: {where}")
-    columns = [name for name in table.columns if name not in (*PLACE_COLUMNS, *cache.manifest.measures)]
-    return Corpus(about["corpus"], about["corpus_spec"], Path(audio_root), table[columns].reset_index(drop=True))
+        raise ProbeError(
+            f"{audio_root}: the audio of {cache.folder} is not there. Say where: {where}"
+        )
+    columns = [
+        name for name in table.columns if name not in (*PLACE_COLUMNS, *cache.manifest.measures)
+    ]
+    return Corpus(
+        about["corpus"],
+        about["corpus_spec"],
+        Path(audio_root),
+        table[columns].reset_index(drop=True),
+    )

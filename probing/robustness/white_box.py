@@ -1,4 +1,6 @@
-"""White box: a backbone and a head on it, from waveforms to scores, with the slope of a score at every sample."""
+"""White box: a backbone and a head on it, from waveforms to scores, with the slope of a score at
+every sample.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ from probing.tuning.model import seen
 class WhiteBox:
     """The score of a head as a function of the waveform, with gradients.
 
-    States are not rounded to a type of the cache, which has no slope; scores are those of `probe score` but for that.
+    States are not rounded to a type of the cache, which has no slope; scores are those of `probe
+    score` but for that.
 
     Args:
         backbone: with the blocks that the head needs; its weights are copied.
@@ -51,10 +54,17 @@ class WhiteBox:
 
     def scores(self, waveforms: Sequence[Tensor]) -> Tensor:
         """Scores (B,) of waveforms (n,) in [-1, 1], before cropping, higher for bona fide."""
-        cropped = [one.repeat(-(-self.n_heard(len(one)) // len(one)))[: self.n_heard(len(one))] for one in waveforms]
+        cropped = [
+            one.repeat(-(-self.n_heard(len(one)) // len(one)))[: self.n_heard(len(one))]
+            for one in waveforms
+        ]
         with torch.enable_grad():
             states = self._states(cropped)
-            return self._of_probe(states, self.head) if isinstance(self.head, LayerProbe) else self._of_head(states)
+            return (
+                self._of_probe(states, self.head)
+                if isinstance(self.head, LayerProbe)
+                else self._of_head(states)
+            )
 
     def n_heard(self, n_samples: int) -> int:
         """Samples that the model is given of a clip of so many, see `Cropping`."""
@@ -62,34 +72,44 @@ class WhiteBox:
         return most if self.cropping.seconds is not None else min(n_samples, most)
 
     def slopes(self, waveforms: Sequence[Waveform]) -> list[NDArray[Any]]:
-        """Slopes (n,) of the score of each waveform (n,) at every sample; of a batch that `backbone` can take.
+        """Slopes (n,) of the score of each waveform (n,) at every sample; of a batch that
+        `backbone` can take.
 
         Raises:
-            ProbeError: the model stops gradients, gives some that are not finite, or needs more memory than there is.
+            ProbeError: the model stops gradients, gives some that are not finite, or needs more
+                memory than there is.
         """
         device = self.backbone.device
-        given = [torch.from_numpy(np.asarray(one)).to(device, self.dtype).requires_grad_() for one in waveforms]
+        given = [
+            torch.from_numpy(np.asarray(one)).to(device, self.dtype).requires_grad_()
+            for one in waveforms
+        ]
         try:
             scores = self.scores(given)
             if not scores.requires_grad:
                 raise ProbeError(
-                    f"{self.backbone.name} ({self.backbone.family}): no gradient gets through it to the waveform, so "
-                    f"it cannot be attacked. Attack another run, and let this one judge: {argument('against', 'RUN')}"
+                    f"{self.backbone.name} ({self.backbone.family}): no gradient gets through it "
+                    "to the waveform, so it cannot be attacked. Attack another run, and let this "
+                    f"one judge: {argument('against', 'RUN')}"
                 )
             found = torch.autograd.grad(scores.sum(), given)
         except torch.OutOfMemoryError:
             batch = {str(i): one for i, one in enumerate(waveforms)}
-            raise out_of_memory(batch, self.backbone, f"Use a smaller {argument('batch_size')}") from None
+            raise out_of_memory(
+                batch, self.backbone, f"Use a smaller {argument('batch_size')}"
+            ) from None
         if not all(bool(one.isfinite().all()) for one in found):
             raise ProbeError(
-                f"{self.backbone.name}: the slope of {self.head.name} is not finite at some sample. Attack another "
-                "layer"
+                f"{self.backbone.name}: the slope of {self.head.name} is not finite at some "
+                "sample. Attack another layer"
             )
         return [one.cpu().numpy() for one in found]
 
     def _of_probe(self, states: HiddenStates, probe: LayerProbe) -> Tensor:
         layer = states.layers[probe.depth]
-        x = pool_with_gradients(layer, frame_weights(states.n_frames, layer.shape[1], layer.device)).flatten(1)
+        x = pool_with_gradients(
+            layer, frame_weights(states.n_frames, layer.shape[1], layer.device)
+        ).flatten(1)
         weight = torch.from_numpy(np.asarray(probe.weight, np.float64)).to(x)
         return x @ weight + probe.bias
 

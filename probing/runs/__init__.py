@@ -1,12 +1,15 @@
 """Runs: a folder with everything a sweep found.
 
-run.json            configuration, fingerprint of the cache, versions, seeds, timings, finding; size and checksum of
+run.json            configuration, fingerprint of the cache, versions, seeds, timings, finding; size
+and checksum of
                     every file, see `probing.sealing`
-results.parquet     one row per figure: experiment, head, layer, depth, seed, split, corpus, condition, metric, value,
+results.parquet     one row per figure: experiment, head, layer, depth, seed, split, corpus,
+condition, metric, value,
                     low, high, strength; what each holds is in `probing.sweep.results`
 results.csv         the same
-utterances.parquet  the dev and eval utterances: part, utterance_id, label, speaker, attack and every other condition
-scores/*.txt        `utterance attack key score`, the official ASVspoof 2019 form: HEAD.dev.txt, HEAD.eval.txt of the
+utterances.parquet  the dev and eval utterances: part, utterance_id, label, speaker, attack and
+every other condition scores/*.txt        `utterance attack key score`, the official ASVspoof 2019
+form: HEAD.dev.txt, HEAD.eval.txt of the
                     corpus that the findings are about, HEAD.eval.CORPUS.txt of the others
 heads/*.safetensors trained heads with their configuration
 figures/, report.html   drawn by `analysis`

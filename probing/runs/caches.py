@@ -10,11 +10,13 @@ from probing.runs.run import Run
 
 
 def find_cache(run: Run, part: str = "") -> Cache:
-    """The cache of a run: where it was when it was swept, or, if the run was moved with it, beside the run.
+    """The cache of a run: where it was when it was swept, or, if the run was moved with it, beside
+    the run.
 
     Args:
         run: a finished run.
-        part: `train`, `dev`, `eval` or `eval.CORPUS`, whose utterances it holds; default the cache that was swept.
+        part: `train`, `dev`, `eval` or `eval.CORPUS`, whose utterances it holds; default the cache
+            that was swept.
 
     Raises:
         CacheMissing: it is in neither place, or another cache is there by now.
@@ -35,6 +37,6 @@ def find_cache(run: Run, part: str = "") -> Cache:
             return found
         others.append(f"{place} is another cache than the run was made of, {found.id}. ")
     raise CacheMissing(
-        f"{run.folder}: its cache {known.id} is neither in {known.folder} nor beside the run. {''.join(others[:1])}"
-        "Put it there, or beside the run"
+        f"{run.folder}: its cache {known.id} is neither in {known.folder} nor beside the run. "
+        f"{''.join(others[:1])}Put it there, or beside the run"
     )

@@ -1,7 +1,8 @@
 """Names of conditions in results tables: `attack=A07`, `attack=A07,codec=opus`, and back to values.
 
-A value that a comma, an equals sign or a quotation mark would make ambiguous stands in quotation marks, as JSON has
-them: `codec="opus, 16k"`. Runs made before have such values as they are, and are read as well.
+A value that a comma, an equals sign or a quotation mark would make ambiguous stands in quotation
+marks, as JSON has them: `codec="opus, 16k"`. Runs made before have such values as they are, and are
+read as well.
 """
 
 import json
@@ -36,12 +37,16 @@ def condition_values(name: str, factors: Sequence[str]) -> dict[str, str]:
     if not factors:
         return {}
     factor = "|".join(re.escape(one) for one in sorted(factors, key=len, reverse=True))
-    part = re.compile(f"(?P<factor>{factor})=(?P<value>{QUOTED}|.*?(?=,(?:{factor})=|$))", re.DOTALL)
+    part = re.compile(
+        f"(?P<factor>{factor})=(?P<value>{QUOTED}|.*?(?=,(?:{factor})=|$))", re.DOTALL
+    )
     found = dict[str, str]()
     at = 0
     while (match := part.match(name, at)) is not None:
         value = match["value"]
-        found[match["factor"]] = json.loads(value) if re.fullmatch(QUOTED, value, re.DOTALL) else value
+        found[match["factor"]] = (
+            json.loads(value) if re.fullmatch(QUOTED, value, re.DOTALL) else value
+        )
         at = match.end() + 1
         if match.end() == len(name):
             return found

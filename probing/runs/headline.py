@@ -6,8 +6,9 @@ from probing.runs.run import Run
 def headline(run: Run) -> tuple[str, int]:
     """Kind and depth of the head that the finding of a run names.
 
-    At the smaller depth, if there is one, else at full depth; if that is not shown to be better than chance, the best
-    of all heads and depths on dev; and if that is not either, and the probe of the layer chosen on dev is, that probe.
+    At the smaller depth, if there is one, else at full depth; if that is not shown to be better
+    than chance, the best of all heads and depths on dev; and if that is not either, and the probe
+    of the layer chosen on dev is, that probe.
     """
     found = run.record.depth_finding
     if not found:

@@ -38,10 +38,11 @@ class OptionsOfRun:
 
 @dataclass(frozen=True)
 class LayerOfRun:
-    """The finding on layers: the layer chosen on dev with its eval EER, the last one, and what controls have there.
+    """The finding on layers: the layer chosen on dev with its eval EER, the last one, and what
+    controls have there.
 
-    best, trivial: the metric with its interval. difference: last minus best, paired. shuffled: its mean with shuffled
-    labels; NaN without that control.
+    best, trivial: the metric with its interval. difference: last minus best, paired. shuffled: its
+    mean with shuffled labels; NaN without that control.
     """
 
     layer: int
@@ -54,12 +55,14 @@ class LayerOfRun:
 
 @dataclass(frozen=True)
 class DepthOfRun:
-    """The finding on depth: the head chosen on dev, the depth that is shown to be enough (or None), and full depth.
+    """The finding on depth: the head chosen on dev, the depth that is shown to be enough (or None),
+    and full depth.
 
-    margin: what a depth may be worse by, as `probing.sweep.margin` reads it. excess: by how much the depth is worse
-    than full depth, paired; bound: the upper end of its one-sided interval in the terms of the margin; None where there
-    is no such depth. by_chance: full depth is not shown to be better than chance. best: head and depth of lowest dev
-    EER of all; None in runs of an earlier version. best_by_chance: that is not shown to be better than chance either.
+    margin: what a depth may be worse by, as `probing.sweep.margin` reads it. excess: by how much
+    the depth is worse than full depth, paired; bound: the upper end of its one-sided interval in
+    the terms of the margin; None where there is no such depth. by_chance: full depth is not shown
+    to be better than chance. best: head and depth of lowest dev EER of all; None in runs of an
+    earlier version. best_by_chance: that is not shown to be better than chance either.
     """
 
     head: str
@@ -74,9 +77,11 @@ class DepthOfRun:
 
 
 class RunRecord(dict[str, Any]):
-    """What a run says of itself: the object that run.json holds, with types where the program reads it.
+    """What a run says of itself: the object that run.json holds, with types where the program reads
+    it.
 
-    In Python: `Run("results/demo.run").record.finding.layer`, which is `record["finding"]["layer"]`.
+    In Python: `Run("results/demo.run").record.finding.layer`, which is
+    `record["finding"]["layer"]`.
 
     Args:
         raw: what run.json holds.
@@ -127,7 +132,10 @@ class RunRecord(dict[str, Any]):
     @property
     def caches(self) -> dict[str, CacheOfPart]:
         """Part -> cache whose utterances play it."""
-        return {part: CacheOfPart(one["folder"], one["id"], one["corpus"]) for part, one in self["caches"].items()}
+        return {
+            part: CacheOfPart(one["folder"], one["id"], one["corpus"])
+            for part, one in self["caches"].items()
+        }
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
@@ -145,7 +153,9 @@ class RunRecord(dict[str, Any]):
         return dict(self["fingerprint"])
 
     def intervals_of(self, part: str) -> str:
-        """How the intervals of a part were made, in words; runs of an earlier version say so of eval only."""
+        """How the intervals of a part were made, in words; runs of an earlier version say so of
+        eval only.
+        """
         return str(self.get("intervals_by_part", {}).get(part, self["intervals"]))
 
     @property
@@ -169,7 +179,14 @@ class RunRecord(dict[str, Any]):
         best = Interval(**found["best"])
         trivial = Interval(**found["trivial"])
         difference = Interval(**found["difference"])
-        return LayerOfRun(int(found["layer"]), int(found["last"]), best, difference, trivial, float(found["shuffled"]))
+        return LayerOfRun(
+            int(found["layer"]),
+            int(found["last"]),
+            best,
+            difference,
+            trivial,
+            float(found["shuffled"]),
+        )
 
     @property
     def depth_finding(self) -> DepthOfRun | None:

@@ -1,7 +1,9 @@
-"""Simultaneous intervals: those of all layers of a run hold at once, so that any layer may be picked by looking.
+"""Simultaneous intervals: those of all layers of a run hold at once, so that any layer may be
+picked by looking.
 
-Of 13 intervals at 95 % that each hold by themselves, one or another misses often; these are wider, by what the largest
-deviation among the layers needs on the same resamples (see `probing.metrics.simultaneous_level`).
+Of 13 intervals at 95 % that each hold by themselves, one or another misses often; these are wider,
+by what the largest deviation among the layers needs on the same resamples (see
+`probing.metrics.simultaneous_level`).
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from probing.runs import Run
 
 
 def layer_bands(run: Run, part: str = "eval") -> pd.DataFrame:
-    """The metric of the linear probe of each layer, with 95 % intervals that hold for all layers at once.
+    """The metric of the linear probe of each layer, with 95 % intervals that hold for all layers at
+    once.
 
     Args:
         run: a finished run; resamples and seed are those of its sweep.
@@ -33,14 +36,18 @@ def layer_bands(run: Run, part: str = "eval") -> pd.DataFrame:
     rates, resampled = _rates(run, found, drawn)
     level = simultaneous_level(resampled)
     intervals = [
-        run.task.interval(rate, values, drawn, level=level) for rate, values in zip(rates, resampled, strict=True)
+        run.task.interval(rate, values, drawn, level=level)
+        for rate, values in zip(rates, resampled, strict=True)
     ]
     rows = [(one.value, one.low, one.high) for one in intervals]
-    return pd.DataFrame(rows, index=pd.Index(found, name="layer"), columns=[run.metric.name, "low", "high"])
+    return pd.DataFrame(
+        rows, index=pd.Index(found, name="layer"), columns=[run.metric.name, "low", "high"]
+    )
 
 
 def layer_gains(run: Run, other: Run, part: str = "eval") -> pd.DataFrame:
-    """By how much each layer is better than the same layer of another run, as one of random weights.
+    """By how much each layer is better than the same layer of another run, as one of random
+    weights.
 
     Args:
         run: a finished run; resamples and seed are those of its sweep.
@@ -48,8 +55,8 @@ def layer_gains(run: Run, other: Run, part: str = "eval") -> pd.DataFrame:
         part: `eval`, `dev`, or `eval.CORPUS`.
 
     Returns:
-        One row a layer: gain, low, high (of EER points as shares, above 0 where `run` is better), paired, with 95 %
-        intervals that hold for all layers at once.
+        One row a layer: gain, low, high (of EER points as shares, above 0 where `run` is better),
+        paired, with 95 % intervals that hold for all layers at once.
 
     Raises:
         ProbeError: the runs were made on other utterances.
@@ -58,12 +65,20 @@ def layer_gains(run: Run, other: Run, part: str = "eval") -> pd.DataFrame:
     theirs = {}
     for layer in sorted(set(_layers(run)) & set(_layers(other))):
         name = f"linear-layer-{layer:02d}"
-        mine[layer], there = run.trials(name, part), other.trials(name, part).set_index("utterance_id")
+        mine[layer], there = (
+            run.trials(name, part),
+            other.trials(name, part).set_index("utterance_id"),
+        )
         if set(mine[layer]["utterance_id"]) != set(there.index):
-            raise ProbeError(f"{run.folder} and {other.folder}: other utterances. Sweep both on one corpus")
+            raise ProbeError(
+                f"{run.folder} and {other.folder}: other utterances. Sweep both on one corpus"
+            )
         theirs[layer] = there.loc[mine[layer]["utterance_id"]].reset_index()
     drawn = run.draw(mine[next(iter(mine))])
-    (rates, resampled), (beside, resampled_beside) = _rates(run, mine, drawn), _rates(run, theirs, drawn)
+    (rates, resampled), (beside, resampled_beside) = (
+        _rates(run, mine, drawn),
+        _rates(run, theirs, drawn),
+    )
     sign = -1 if run.metric.higher_is_better else 1
     differences = sign * (resampled_beside - resampled)
     level = simultaneous_level(differences)
@@ -85,4 +100,6 @@ def _rates(
     """The metric (L,) and on resamples (L, R)."""
     scored = [run.scored(trials) for trials in found.values()]
     name = run.metric.name
-    return np.array([one.figures()[name] for one in scored]), np.array([one.resampled(drawn)[name] for one in scored])
+    return np.array([one.figures()[name] for one in scored]), np.array(
+        [one.resampled(drawn)[name] for one in scored]
+    )

@@ -31,7 +31,8 @@ PACKAGES = ("torch", "transformers", "numpy", "scikit-learn", "h5py")
 def made_with(record: Mapping[str, Any], configuration: Mapping[str, Any]) -> bool:
     """Whether the record of a run says that it was made with a configuration.
 
-    What versions before did not keep, the checksums of the audio, is not compared in a run of theirs.
+    What versions before did not keep, the checksums of the audio, is not compared in a run of
+    theirs.
 
     >>> made_with({"configuration": {"seed": 1}}, {"seed": 2})
     False
@@ -40,14 +41,19 @@ def made_with(record: Mapping[str, Any], configuration: Mapping[str, Any]) -> bo
     return made == wanted
 
 
-def _both(record: Mapping[str, Any], configuration: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _both(
+    record: Mapping[str, Any], configuration: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """What a run was made with, and what is wanted, as they are compared."""
-    known = {name: value for name, value in configuration.items() if name != "audio" or name in record}
+    known = {
+        name: value for name, value in configuration.items() if name != "audio" or name in record
+    }
     return _compared({name: record.get(name) for name in known}), _compared(known)
 
 
 def _compared(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration as it is compared: of a table of labels its name alone, as its content is compared by itself.
+    """A configuration as it is compared: of a table of labels its name alone, as its content is
+    compared by itself.
 
     Earlier versions wrote where it lay.
     """
@@ -60,9 +66,11 @@ def _compared(configuration: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class RunWriter:
-    """Writes a run beside its final place and moves it there when it is whole; one process at a time.
+    """Writes a run beside its final place and moves it there when it is whole; one process at a
+    time.
 
-    Use it in a `with` statement: others may write when it ends, and go on with what is left where it failed.
+    Use it in a `with` statement: others may write when it ends, and go on with what is left where
+    it failed.
 
     Args:
         folder: where the run is to be.
@@ -74,7 +82,9 @@ class RunWriter:
         CacheBusy: another process is writing this run.
     """
 
-    def __init__(self, folder: Path, configuration: Mapping[str, Any], *, overwrite: bool = False) -> None:
+    def __init__(
+        self, folder: Path, configuration: Mapping[str, Any], *, overwrite: bool = False
+    ) -> None:
         self.folder = folder
         self.partial = folder.with_name(folder.name + PARTIAL)
         put_back(folder)
@@ -83,29 +93,35 @@ class RunWriter:
                 record = read_json(folder / RUN)
             except (OSError, ValueError):
                 raise ProbeError(
-                    f"{folder}: is there and is no run. Name another folder: {argument('out', 'DIR')}"
+                    f"{folder}: is there and is no run. Name another folder: "
+                    f"{argument('out', 'DIR')}"
                 ) from None
             if not made_with(record, configuration) and not overwrite:
                 raise ProbeError(
                     f"{folder}: holds a run made with other options or another cache "
-                    f"({differences(*_both(record, configuration))}). "
-                    f"Name another folder ({argument('out', 'DIR')}) or replace it ({argument('overwrite', True)})"
+                    f"({differences(*_both(record, configuration))}). Name another folder "
+                    f"({argument('out', 'DIR')}) or replace it ({argument('overwrite', True)})"
                 )
         identity = canonical_json(configuration).encode()
         self._lock = lock_folder(
-            self.partial, advice=f"Wait for it to end, or name another folder: {argument('out', 'DIR')}"
+            self.partial,
+            advice=f"Wait for it to end, or name another folder: {argument('out', 'DIR')}",
         )
         try:
             kept = {LOCK, OWNER, *([self.training.name] if self._begun(identity) else [])}
             for path in [path for path in self.partial.iterdir() if path.name not in kept]:
                 _remove(path)
-            for path in (*(self.partial / name for name in ("scores", "heads", "figures")), self.training):
+            for path in (
+                *(self.partial / name for name in ("scores", "heads", "figures")),
+                self.training,
+            ):
                 path.mkdir(exist_ok=True)
             replace_file(self.partial / CONFIGURATION, identity)
         except OSError as error:
             self._lock.release()
             raise ProbeError(
-                f"{folder}: cannot be written to ({error.strerror}). Name another: {argument('out', 'DIR')}"
+                f"{folder}: cannot be written to ({error.strerror}). Name another: "
+                f"{argument('out', 'DIR')}"
             ) from None
 
     def __enter__(self) -> "RunWriter":
@@ -113,12 +129,14 @@ class RunWriter:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._lock.release()
-        refused = isinstance(error, OSError) and error.errno in DISK and not isinstance(error, ProbeError)
+        refused = (
+            isinstance(error, OSError) and error.errno in DISK and not isinstance(error, ProbeError)
+        )
         if refused or isinstance(error, Unwritten):
             why = error.why if isinstance(error, Unwritten) else getattr(error, "strerror", "")
             raise ProbeError(
-                f"{self.folder}: cannot be written to ({why}). Make room, or the folder writable: the same command "
-                "goes on where it stopped"
+                f"{self.folder}: cannot be written to ({why}). Make room, or the folder "
+                "writable: the same command goes on where it stopped"
             ) from error
 
     @property
@@ -135,12 +153,20 @@ class RunWriter:
         return _compared(begun) == _compared(json.loads(identity))
 
     def add_utterances(self, tables: Mapping[str, pd.DataFrame]) -> None:
-        """Keep whose scores these are, with every condition: `part` and the columns of the cache's table."""
-        parts = [table.assign(part=part).drop(columns=["shard", "row"]) for part, table in tables.items()]
+        """Keep whose scores these are, with every condition: `part` and the columns of the cache's
+        table.
+        """
+        parts = [
+            table.assign(part=part).drop(columns=["shard", "row"]) for part, table in tables.items()
+        ]
         pd.concat(parts, ignore_index=True).to_parquet(self.partial / UTTERANCES, index=False)
 
-    def add_scores(self, name: str, tables: Mapping[str, pd.DataFrame], scores: Mapping[str, NDArray[Any]]) -> None:
-        """Write `scores/NAME.PART.txt` for each part that was scored; `tables` say whose scores they are."""
+    def add_scores(
+        self, name: str, tables: Mapping[str, pd.DataFrame], scores: Mapping[str, NDArray[Any]]
+    ) -> None:
+        """Write `scores/NAME.PART.txt` for each part that was scored; `tables` say whose scores
+        they are.
+        """
         for part, values in scores.items():
             write_scores(self.partial / "scores" / f"{name}.{part}.txt", tables[part], values)
 
@@ -159,7 +185,9 @@ class RunWriter:
         """Write `training.csv`: how heads were trained, by epoch."""
         table.to_csv(self.partial / TRAINING, index=False, float_format="%.6g")
 
-    def add_heads(self, name: str, tensors: Mapping[str, NDArray[Any]], config: Mapping[str, Any]) -> None:
+    def add_heads(
+        self, name: str, tensors: Mapping[str, NDArray[Any]], config: Mapping[str, Any]
+    ) -> None:
         """Write `heads/NAME.safetensors` with its configuration beside it as JSON."""
         save_arrays(self.partial / "heads" / f"{name}.safetensors", tensors)
         text = json.dumps(config, indent=1, ensure_ascii=False)
@@ -171,7 +199,10 @@ class RunWriter:
         (self.partial / CONFIGURATION).unlink(missing_ok=True)
         results.to_parquet(self.partial / RESULTS, index=False)
         results.to_csv(self.partial / "results.csv", index=False)
-        versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+        versions = {
+            "python": platform.python_version(),
+            **{name: version(name) for name in PACKAGES},
+        }
         seal(self.partial, RUN, {**record, "versions": versions}, leave_out=(LOCK, OWNER, *DRAWN))
         self._lock.check()
         replace_folder(self.partial, self.folder)

@@ -1,9 +1,10 @@
-"""Keys and speaker verification scores in the forms of ASVspoof 2019, 2021 and 5, or with a header; .gz as well.
+"""Keys and speaker verification scores in the forms of ASVspoof 2019, 2021 and 5, or with a header;
+.gz as well.
 
-Keys: the protocols of 2019 (5 columns), 2021 LA (8) and DF (13) and 5 (10, or 6 as first released), all without a
-header, `filename cm-label` (5), the full key table of the ASVspoof 5 evaluation package (a header with `trial_anon` or
-`filename`, `cm-label`, `attack_anon`, `codec`, and for track 2 `tar_spk_anon` or `spk` and `asv-label`, ...), or a csv
-with the columns utterance_id,label.
+Keys: the protocols of 2019 (5 columns), 2021 LA (8) and DF (13) and 5 (10, or 6 as first released),
+all without a header, `filename cm-label` (5), the full key table of the ASVspoof 5 evaluation
+package (a header with `trial_anon` or `filename`, `cm-label`, `attack_anon`, `codec`, and for track
+2 `tar_spk_anon` or `spk` and `asv-label`, ...), or a csv with the columns utterance_id,label.
 """
 
 from pathlib import Path
@@ -20,7 +21,8 @@ PROTOCOLS = {
     6: "speaker utterance_id gender _ attack label",
     8: "speaker utterance_id codec transmission attack label trim split",
     10: "speaker utterance_id gender codec codec_q codec_seed attack_tag attack label _",
-    13: "speaker utterance_id compression source attack label trim split vocoder task team gender_pair language",
+    13: "speaker utterance_id compression source attack label trim "
+    "split vocoder task team gender_pair language",
 }
 
 
@@ -35,7 +37,9 @@ def read_keys(path: Path) -> pd.DataFrame:
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
-    ...     size = Path(folder, "keys.csv").write_text("utterance_id,label\\nu1,bonafide\\nu2,spoof\\n")
+    ...     size = Path(folder, "keys.csv").write_text(
+    ...         "utterance_id,label\\nu1,bonafide\\nu2,spoof\\n"
+    ...     )
     ...     read_keys(Path(folder, "keys.csv"))["label"].tolist()
     ['bonafide', 'spoof']
     """
@@ -46,12 +50,16 @@ def read_keys(path: Path) -> pd.DataFrame:
     return checked(table, path).reset_index(drop=True)
 
 
-def read_verification(path: Path, keys: Path | None = None, split: str | None = None) -> pd.DataFrame:
-    """Read speaker verification scores: `key` (`target`, `nontarget`, `spoof`), `score`, and conditions where known.
+def read_verification(
+    path: Path, keys: Path | None = None, split: str | None = None
+) -> pd.DataFrame:
+    """Read speaker verification scores: `key` (`target`, `nontarget`, `spoof`), `score`, and
+    conditions where known.
 
     Args:
         path: `source key score` (2019), or `speaker trial score` (2021), which needs the keys.
-        keys: `trial_metadata.txt` of the verification trials (2021), aligned with the scores by row.
+        keys: `trial_metadata.txt` of the verification trials (2021), aligned with the scores by
+            row.
         split: only these rows of the keys, as `eval`.
 
     Raises:
@@ -59,17 +67,24 @@ def read_verification(path: Path, keys: Path | None = None, split: str | None = 
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
-    ...     size = Path(folder, "asv.txt").write_text("- target 2.5\\n- nontarget -1\\nA07 spoof 1\\n")
+    ...     size = Path(folder, "asv.txt").write_text(
+    ...         "- target 2.5\\n- nontarget -1\\nA07 spoof 1\\n"
+    ...     )
     ...     read_verification(Path(folder, "asv.txt"))["key"].tolist()
     ['target', 'nontarget', 'spoof']
     """
-    table = read_table(path, "speaker verification scores", {3: "attack key score"}, ("key", "score"))
+    table = read_table(
+        path, "speaker verification scores", {3: "attack key score"}, ("key", "score")
+    )
     table = with_numbers(table, path)
     if keys is not None:
-        known = read_table(keys, "their keys", {8: PROTOCOLS[8]}, ("label",)).rename(columns={"label": "key"})
+        known = read_table(keys, "their keys", {8: PROTOCOLS[8]}, ("label",)).rename(
+            columns={"label": "key"}
+        )
         if len(known) != len(table):
             raise ProbeError(
-                f"{keys}: {len(known)} rows for the {len(table)} of {path}: expected one for each, in order"
+                f"{keys}: {len(known)} rows for the {len(table)} of "
+                f"{path}: expected one for each, in order"
             )
         table = known.assign(score=table["score"].to_numpy())
         table = table[table["split"] == split] if split in set(table["split"]) else table
@@ -77,7 +92,8 @@ def read_verification(path: Path, keys: Path | None = None, split: str | None = 
     if unknown.any():
         i = int(unknown.to_numpy().argmax())
         raise ProbeError(
-            f"{path if keys is None else keys}, line {table.index[i]}: key {table['key'].iloc[i]!r}, expected one of "
-            f"{', '.join(KEYS)}; for ASVspoof 2021 name the keys as well: {argument('asv_keys', 'trial_metadata.txt')}"
+            f"{path if keys is None else keys}, line {table.index[i]}: key "
+            f"{table['key'].iloc[i]!r}, expected one of {', '.join(KEYS)}; for ASVspoof 2021 "
+            f"name the keys as well: {argument('asv_keys', 'trial_metadata.txt')}"
         )
     return table.reset_index(drop=True)

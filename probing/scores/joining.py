@@ -20,13 +20,16 @@ def join(
 
     Args:
         scores: `utterance_id` and `score`; `label` where they carry their keys.
-        known: `utterance_id`, `label`, and any columns; default what the scores carry. A `score` of its own is not that
-            of these scores, and is left out. Ids that only differ by the suffix or the folder of an audio file are one.
-        split: value of the column `split`; default all that any score is of, or `eval` where that is among them.
+        known: `utterance_id`, `label`, and any columns; default what the scores carry. A `score` of
+            its own is not that of these scores, and is left out. Ids that only differ by the suffix
+            or the folder of an audio file are one.
+        split: value of the column `split`; default all that any score is of, or `eval` where that
+            is among them.
         say: told if ids were joined without their suffix or folder.
 
     Raises:
-        ProbeError: an utterance is there twice, has no score, is unknown, or has another label than the scores say.
+        ProbeError: an utterance is there twice, has no score, is unknown, or has another label than
+            the scores say.
 
     >>> scores = pd.DataFrame({"utterance_id": ["u1", "u2"], "score": [0.5, -1.0]})
     >>> known = pd.DataFrame({"utterance_id": ["u2", "u1"], "label": ["spoof", "bonafide"]})
@@ -37,12 +40,14 @@ def join(
     if known is None:
         if "label" not in scores:
             raise ProbeError(
-                f"these scores carry no labels. Say what the utterances are: {argument('corpus', 'SPEC')} or "
-                f"{argument('keys', 'FILE')}"
+                "these scores carry no labels. Say what the utterances are: "
+                f"{argument('corpus', 'SPEC')} or {argument('keys', 'FILE')}"
             )
         if split:
             raise OptionError(
-                "split", split, f"these scores carry no splits; name a {argument('corpus')} or {argument('keys')}"
+                "split",
+                split,
+                f"these scores carry no splits; name a {argument('corpus')} or {argument('keys')}",
             )
         return scores
     _refuse_doubles(known, "the keys")
@@ -51,8 +56,9 @@ def join(
     merged = known.merge(scores[["utterance_id", "score"]], on="utterance_id", how="left")
     unknown = ~scores["utterance_id"].isin(known["utterance_id"])
     as_what = (
-        f"Expected scores of those only, which are called as {known['utterance_id'].iloc[0]}: leave the others out, or "
-        f"name what has all, {argument('corpus', 'SPEC')} or {argument('keys', 'FILE')}"
+        f"Expected scores of those only, which are called as {known['utterance_id'].iloc[0]}: "
+        f"leave the others out, or name what has all, {argument('corpus', 'SPEC')} or "
+        f"{argument('keys', 'FILE')}"
     )
     _refuse(scores, unknown, "have a score and are not in the corpus or keys", as_what)
     if "split" in merged:
@@ -74,13 +80,20 @@ def join(
     if "label" in scores:
         said = merged["utterance_id"].map(scores.set_index("utterance_id")["label"])
         _refuse(
-            merged, said != merged["label"], "have another label in the scores", "Name the corpus they were made on"
+            merged,
+            said != merged["label"],
+            "have another label in the scores",
+            "Name the corpus they were made on",
         )
     return merged
 
 
-def _as_known(scores: pd.DataFrame, known: pd.DataFrame, say: Callable[[str], None]) -> pd.DataFrame:
-    """The scores under the ids of the keys, where the ids differ by the suffix or the folder of an audio file only."""
+def _as_known(
+    scores: pd.DataFrame, known: pd.DataFrame, say: Callable[[str], None]
+) -> pd.DataFrame:
+    """The scores under the ids of the keys, where the ids differ by the suffix or the folder of an
+    audio file only.
+    """
     if scores["utterance_id"].isin(known["utterance_id"]).all():
         return scores
     for differ, bare in (("the suffix", _without_suffix), ("folder and suffix", _stem)):
@@ -90,7 +103,10 @@ def _as_known(scores: pd.DataFrame, known: pd.DataFrame, say: Callable[[str], No
             names = bare_scores.map(dict(zip(bare_known, known["utterance_id"], strict=True)))
             of = scores["utterance_id"].iloc[0]
             to = names.iloc[0]
-            say(f"Note: the scores were joined with the keys without {differ} of the audio files, as {of} with {to}.")
+            say(
+                f"Note: the scores were joined with the keys without {differ} of the audio "
+                f"files, as {of} with {to}."
+            )
             return scores.assign(utterance_id=names)
     return scores
 
@@ -105,11 +121,18 @@ def _stem(name: str) -> str:
 
 
 def _refuse_doubles(table: pd.DataFrame, where: str) -> None:
-    _refuse(table, table["utterance_id"].duplicated(), f"are in {where} more than once", "Expected one row each")
+    _refuse(
+        table,
+        table["utterance_id"].duplicated(),
+        f"are in {where} more than once",
+        "Expected one row each",
+    )
 
 
 def _refuse(table: pd.DataFrame, wrong: "pd.Series[bool]", what: str, advice: str) -> None:
     if wrong.any():
         names = table.loc[wrong, "utterance_id"]
-        shown = ", ".join(names.head(5)) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
+        shown = ", ".join(names.head(5)) + (
+            f" and {len(names) - 5:,} more" if len(names) > 5 else ""
+        )
         raise ProbeError(f"{len(names)} of {len(table)} utterances {what}: {shown}. {advice}.")

@@ -11,10 +11,51 @@ from probing.options import one_of
 Form = Literal["2019", "2021", "5"]
 FORMS: tuple[Form, ...] = get_args(Form)
 VERDICT_FILES = (".csv", ".json")
-OTHER_FORMATS = (  # that a text of scores is not to be called, since whoever opens it expects another content
-    *(".json", ".jsonl", ".yaml", ".yml", ".xml", ".html", ".xlsx", ".xls", ".ods", ".parquet", ".feather", ".docx"),
-    *(".pdf", ".png", ".jpg", ".jpeg", ".svg", ".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac"),
-    *(".h5", ".hdf5", ".npy", ".npz", ".mat", ".pkl", ".pt", ".pth", ".safetensors", ".zip", ".tar", ".bz2", ".xz"),
+# that a text of scores is not to be called, since whoever opens it expects another content
+OTHER_FORMATS = (
+    *(
+        ".json",
+        ".jsonl",
+        ".yaml",
+        ".yml",
+        ".xml",
+        ".html",
+        ".xlsx",
+        ".xls",
+        ".ods",
+        ".parquet",
+        ".feather",
+        ".docx",
+    ),
+    *(
+        ".pdf",
+        ".png",
+        ".jpg",
+        ".jpeg",
+        ".svg",
+        ".wav",
+        ".flac",
+        ".mp3",
+        ".ogg",
+        ".opus",
+        ".m4a",
+        ".aac",
+    ),
+    *(
+        ".h5",
+        ".hdf5",
+        ".npy",
+        ".npz",
+        ".mat",
+        ".pkl",
+        ".pt",
+        ".pth",
+        ".safetensors",
+        ".zip",
+        ".tar",
+        ".bz2",
+        ".xz",
+    ),
 )
 
 
@@ -24,13 +65,21 @@ def is_csv(path: Path) -> bool:
 
 
 def check_score_file(file: Path, form: str | None = None, *, verdicts: bool = False) -> None:
-    """Raise OptionError where no score file of a form can be written under a name, before any work is done."""
+    """Raise OptionError where no score file of a form can be written under a name, before any work
+    is done.
+    """
     check_form(form)
     if other := other_format(file):
         of_verdicts = f"; {' or '.join(VERDICT_FILES)} for verdicts" if verdicts else ""
-        raise OptionError("out", file, f"is no {other}. Name it .txt, .tsv or without suffix for scores{of_verdicts}")
+        raise OptionError(
+            "out",
+            file,
+            f"is no {other}. Name it .txt, .tsv or without suffix for scores{of_verdicts}",
+        )
     if is_csv(file):
-        raise OptionError("out", file, "a score file is no csv. Name it .txt, .tsv, or either with .gz")
+        raise OptionError(
+            "out", file, "a score file is no csv. Name it .txt, .tsv, or either with .gz"
+        )
     if file.is_dir() or not file.parent.is_dir():
         raise OptionError("out", file, "expected a file in a folder that is there. Name another")
 
@@ -48,16 +97,26 @@ def other_format(file: Path) -> str:
 
 
 def check_output(file: Path | None, form: str | None = None, *, verdicts: bool = False) -> None:
-    """As `check_score_file`; where there are `verdicts`, a table or JSON of them may be written as well, or nothing."""
+    """As `check_score_file`; where there are `verdicts`, a table or JSON of them may be written as
+    well, or nothing.
+    """
     if file is None:
         check_form(form)
         if form is not None:
-            raise OptionError("form", form, f"says what {argument('out')} holds. Name a score file, or leave it out")
+            raise OptionError(
+                "form",
+                form,
+                f"says what {argument('out')} holds. Name a score file, or leave it out",
+            )
         return
     if not verdicts or file.suffix.lower() not in VERDICT_FILES:
         check_score_file(file, form, verdicts=verdicts)
         return
     if form is not None:
-        raise OptionError("form", form, f"{file.name} holds verdicts, and no score file. Name it .txt, or leave it out")
+        raise OptionError(
+            "form",
+            form,
+            f"{file.name} holds verdicts, and no score file. Name it .txt, or leave it out",
+        )
     if file.is_dir() or not file.absolute().parent.is_dir():
         raise OptionError("out", file, "expected a file in a folder that is there. Name another")

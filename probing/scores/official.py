@@ -1,4 +1,6 @@
-"""The score files of runs, read at the speed of a column store where nothing in them is out of the ordinary."""
+"""The score files of runs, read at the speed of a column store where nothing in them is out of the
+ordinary.
+"""
 
 from pathlib import Path
 
@@ -11,11 +13,17 @@ from probing.labels import BONAFIDE, SPOOF
 from probing.scores.files import read_scores
 from probing.sealing import check_file
 
-COLUMNS = {"utterance_id": pa.string(), "attack": pa.string(), "label": pa.string(), "score": pa.float64()}
+COLUMNS = {
+    "utterance_id": pa.string(),
+    "attack": pa.string(),
+    "label": pa.string(),
+    "score": pa.float64(),
+}
 
 
 def read_official(path: Path) -> pd.DataFrame:
-    """Utterance ids and scores of a file in the official form of ASVspoof 2019, as `read_scores` gives them.
+    """Utterance ids and scores of a file in the official form of ASVspoof 2019, as `read_scores`
+    gives them.
 
     Raises:
         ScoresError, Damaged: as there.
@@ -25,7 +33,9 @@ def read_official(path: Path) -> pd.DataFrame:
         table = pa.csv.read_csv(
             path,
             pa.csv.ReadOptions(column_names=list(COLUMNS)),
-            pa.csv.ParseOptions(delimiter=" ", quote_char=False, double_quote=False, escape_char=False),
+            pa.csv.ParseOptions(
+                delimiter=" ", quote_char=False, double_quote=False, escape_char=False
+            ),
             pa.csv.ConvertOptions(column_types=COLUMNS, null_values=[], strings_can_be_null=False),
         )
         found = table.select(["utterance_id", "score"]).to_pandas().astype({"utterance_id": str})

@@ -16,15 +16,19 @@ def _share(text: str) -> float:
     return share
 
 
-SHARE = Syntax(_share, lambda share: f"{share:g}", "expected a share of spoofs from 0 to below 100 %, as 1% or 0.01")
+SHARE = Syntax(
+    _share,
+    lambda share: f"{share:g}",
+    "expected a share of spoofs from 0 to below 100 %, as 1% or 0.01",
+)
 
 
 @dataclass(frozen=True)
 class ScoreOptions:
     """How a head scores.
 
-    head: see `probing.serving.choose_head`. form: of a score file, default 2019 with labels, else 2021.
-    false_alarm: see `probing.serving.verdict.choose_threshold`.
+    head: see `probing.serving.choose_head`. form: of a score file, default 2019 with labels, else
+    2021. false_alarm: see `probing.serving.verdict.choose_threshold`.
 
     >>> ScoreOptions(form="2020")
     Traceback (most recent call last):
@@ -33,27 +37,31 @@ class ScoreOptions:
 
     head: str | None = option(
         None,
-        "As weighted-sum+linear-depth-06, linear-layer-06, or a kind, as weighted-sum+linear [default: the one "
-        "that the run's finding names].",
+        "As weighted-sum+linear-depth-06, linear-layer-06, or a kind, as weighted-sum+linear "
+        "[default: the one that the run's finding names].",
         metavar="NAME",
     )
     prior: float = option(0.5, "Probability of bona fide before a clip is heard.")
     false_alarm: float | None = option(
         None,
-        "Decide where at most so many spoofs of dev are accepted, as 1% [default: the EER point of dev].",
+        "Decide where at most so many spoofs of dev are accepted, "
+        "as 1% [default: the EER point of dev].",
         metavar="SHARE",
         syntax=SHARE,
     )
-    calibrated: bool = option(False, "Write log-likelihood ratios instead of the head's own scores.")
+    calibrated: bool = option(
+        False, "Write log-likelihood ratios instead of the head's own scores."
+    )
     form: str | None = option(
         None,
-        "2019 (utterance attack key score), 2021 (utterance score) or 5 (filename, tab, cm-score, with a "
-        "header) [default: 2019 with labels, else 2021].",
+        "2019 (utterance attack key score), 2021 (utterance score) or 5 (filename, tab, "
+        "cm-score, with a header) [default: 2019 with labels, else 2021].",
         choices=FORMS,
     )
     split: str | None = option(None, "Only this split of a cache or corpus [default: all].")
     early_exit: bool = option(
-        False, "Refuse a model without exits; one that was exported with them leaves by them anyway."
+        False,
+        "Refuse a model without exits; one that was exported with them leaves by them anyway.",
     )
     smoothing: Smoothing = field(default_factory=Smoothing)
 

@@ -1,4 +1,6 @@
-"""Tables of text in the forms of score files and protocols: white space, tabs or csv, with a header or without; .gz."""
+"""Tables of text in the forms of score files and protocols: white space, tabs or csv, with a header
+or without; .gz.
+"""
 
 import csv
 import math
@@ -18,11 +20,22 @@ from probing.rows import BYTE_ORDER_MARK, first_double, fit, open_text, separate
 from probing.scores.names import is_csv
 
 ALIASES = {
-    "filename": "utterance_id", "utterance": "utterance_id", "trial": "utterance_id", "file": "utterance_id",
-    "cm-score": "score", "cm_score": "score", "cm-label": "label", "cm_label": "label",
-    "key": "label", "subset": "split", "trial_anon": "utterance_id", "attack_anon": "attack",
-    "asv-label": "asv_label", "asv-score": "asv_score", "sasv-score": "sasv_score",
-}  # fmt: skip
+    "filename": "utterance_id",
+    "utterance": "utterance_id",
+    "trial": "utterance_id",
+    "file": "utterance_id",
+    "cm-score": "score",
+    "cm_score": "score",
+    "cm-label": "label",
+    "cm_label": "label",
+    "key": "label",
+    "subset": "split",
+    "trial_anon": "utterance_id",
+    "attack_anon": "attack",
+    "asv-label": "asv_label",
+    "asv-score": "asv_score",
+    "sasv-score": "sasv_score",
+}
 SCORED = 1000  # lines that decide which column is which
 
 
@@ -36,10 +49,12 @@ def read_table(
     """Read a table of text; empty lines do not count, nor separators at the end of a line.
 
     Args:
-        path: comma separated if named so, else by tabs if the first line has one, else by white space.
+        path: comma separated if named so, else by tabs if the first line has one, else by white
+            space.
         what: is expected there, for messages.
-        forms: by number of fields, the columns of files without a header, or several orders of them, of which that is
-            taken whose labels are labels and whose scores are numbers; columns called `_` are left out.
+        forms: by number of fields, the columns of files without a header, or several orders of
+            them, of which that is taken whose labels are labels and whose scores are numbers;
+            columns called `_` are left out.
         needed: columns that make a first line a header, under these names or their aliases.
         instead: columns any of which may be there instead of the last one needed.
 
@@ -47,7 +62,8 @@ def read_table(
         Columns of text; the index is the line of the file.
 
     Raises:
-        ScoresError: the file cannot be read, is empty, or a line, named by its number, is not of the form.
+        ScoresError: the file cannot be read, is empty, or a line, named by its number, is not of
+            the form.
     """
     orders = {n: (form,) if isinstance(form, str) else form for n, form in forms.items()}
     told = [f"`{form[0]}`" for form in orders.values()]
@@ -55,54 +71,79 @@ def read_table(
     try:
         rows = _rows(path)
     except FileNotFoundError as error:
-        raise ScoresError(f"{path}: cannot be read as {what} ({error.strerror}). Name a file that is there") from None
+        raise ScoresError(
+            f"{path}: cannot be read as {what} ({error.strerror}). Name a file that is there"
+        ) from None
     except (OSError, EOFError, zlib.error, UnicodeError, csv.Error, TooLarge) as error:
         why = getattr(error, "strerror", None) or error
-        raise ScoresError(f"{path}: cannot be read as {what} ({why}). Expected {expected}") from None
+        raise ScoresError(
+            f"{path}: cannot be read as {what} ({why}). Expected {expected}"
+        ) from None
     first = fit(rows.head[0], 1) if rows.lines else []
     names = _header(first, needed, instead)
     skipped = 1 if names else 0
     if (twice := first_double(names)) is not None:
-        raise ScoresError(f"{path}, line {rows.lines[0]}: column {twice!r} is there twice; expected one of each name")
+        raise ScoresError(
+            f"{path}, line {rows.lines[0]}: column {twice!r} is "
+            "there twice; expected one of each name"
+        )
     if len(rows.lines) == skipped:
         raise ScoresError(f"{path}: no {what}. Expected {expected}")
     if not names:
         if len(first) not in orders:
-            raise ScoresError(f"{path}, line {rows.lines[0]}: {len(first)} fields; expected {expected}")
+            raise ScoresError(
+                f"{path}, line {rows.lines[0]}: {len(first)} fields; expected {expected}"
+            )
         names = _order(orders[len(first)], [fit(row, len(first)) for row in rows.head], path)
     lines = pd.Index(rows.lines[skipped:])
     columns = zip(names, rows.columns(len(names), skipped, path), strict=True)
-    return pd.DataFrame({name: pd.Series(column, lines, dtype=str) for name, column in columns if name != "_"})
+    return pd.DataFrame(
+        {name: pd.Series(column, lines, dtype=str) for name, column in columns if name != "_"}
+    )
 
 
 def _order(orders: tuple[str, ...], rows: list[list[str]], path: Path) -> list[str]:
-    """The one order of columns that the rows fit, by the first row, and where that leaves several, by many."""
+    """The one order of columns that the rows fit, by the first row, and where that leaves several,
+    by many.
+    """
     fitting = [order for order in orders if _fits(order.split(), rows[:1])] or [orders[0]]
     if len(fitting) > 1:
         fitting = [order for order in fitting if _fits(order.split(), rows, names_are_whole=True)]
     if len(fitting) != 1:
         raise ScoresError(
-            f"{path}: the order of its {len(rows[0])} columns cannot be told, as two could be scores or labels. Write "
-            "a header above them, as 'utterance_id score label'"
+            f"{path}: the order of its {len(rows[0])} columns cannot be told, as two could be "
+            "scores or labels. Write a header above them, as 'utterance_id score label'"
         )
     return fitting[0].split()
 
 
 def _fits(names: list[str], rows: list[list[str]], names_are_whole: bool = False) -> bool:
-    """Whether labels are labels and scores are numbers; and, if asked, whether no utterance is called as a fraction."""
-    for name, column in zip(names, zip(*(row for row in rows if len(row) == len(names)), strict=True), strict=True):
-        if name == "label" and not all(field.lower() in LABELS or field in KEYS for field in column):
+    """Whether labels are labels and scores are numbers; and, if asked, whether no utterance is
+    called as a fraction.
+    """
+    for name, column in zip(
+        names, zip(*(row for row in rows if len(row) == len(names)), strict=True), strict=True
+    ):
+        if name == "label" and not all(
+            field.lower() in LABELS or field in KEYS for field in column
+        ):
             return False
         if name == "score" and any(math.isnan(_number(field)) for field in column):
             return False
         if name == "utterance_id" and names_are_whole:
-            odd = [field for field in column if not field.isdecimal() and not math.isnan(_number(field))]
+            odd = [
+                field
+                for field in column
+                if not field.isdecimal() and not math.isnan(_number(field))
+            ]
             if odd or len(set(column)) < len(column):
                 return False
     return True
 
 
-def with_numbers(table: pd.DataFrame, path: Path, column: str = "score", infinite: bool = False) -> pd.DataFrame:
+def with_numbers(
+    table: pd.DataFrame, path: Path, column: str = "score", infinite: bool = False
+) -> pd.DataFrame:
     """The table with a column of scores as float64; one that is no finite number is refused.
 
     If asked, `-inf` and `inf` are taken as the lowest and the highest there are.
@@ -114,41 +155,63 @@ def with_numbers(table: pd.DataFrame, path: Path, column: str = "score", infinit
 
 
 def with_labels(table: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """The table with its labels as `bonafide` or `spoof`, however they were spelled; others are refused."""
+    """The table with its labels as `bonafide` or `spoof`, however they were spelled; others are
+    refused.
+    """
     labels = table["label"].str.strip().str.lower().map(LABELS)
     refuse(table, labels.isna(), "label", "expected bonafide or spoof", path)
     return table.assign(label=labels)
 
 
 def with_kinds(table: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """The table with its kinds of trials as `target`, `nontarget` or `spoof`, and with labels that say the same."""
+    """The table with its kinds of trials as `target`, `nontarget` or `spoof`, and with labels that
+    say the same.
+    """
     kinds = table["asv_label"].str.strip().str.lower()
-    of_track_2 = table["track_2_tag"].ne("dummy") if "track_2_tag" in table else pd.Series(True, table.index)
-    refuse(table, ~kinds.isin(KEYS) & of_track_2, "asv_label", f"expected one of {', '.join(KEYS)}", path)
+    of_track_2 = (
+        table["track_2_tag"].ne("dummy") if "track_2_tag" in table else pd.Series(True, table.index)
+    )
+    refuse(
+        table,
+        ~kinds.isin(KEYS) & of_track_2,
+        "asv_label",
+        f"expected one of {', '.join(KEYS)}",
+        path,
+    )
     labels = kinds.map({"target": "bonafide", "nontarget": "bonafide", "spoof": "spoof"})
     if "label" in table:
         table = with_labels(table, path)
-        refuse(table, labels.ne(table["label"]) & of_track_2, "label", "its asv_label says otherwise", path)
+        refuse(
+            table,
+            labels.ne(table["label"]) & of_track_2,
+            "label",
+            "its asv_label says otherwise",
+            path,
+        )
         labels = table["label"]
     return table.assign(asv_label=kinds, label=labels)
 
 
-def refuse(table: pd.DataFrame, wrong: "pd.Series[bool]", column: str, expected: str, path: Path) -> None:
+def refuse(
+    table: pd.DataFrame, wrong: "pd.Series[bool]", column: str, expected: str, path: Path
+) -> None:
     """Raise a ScoresError that names the first line at fault, if any is."""
     if wrong.any():
         i = int(wrong.to_numpy().argmax())
         others = f" ({wrong.sum()} such lines)" if wrong.sum() > 1 else ""
         raise ScoresError(
-            f"{path}, line {table.index[i]}: {column} {table[column].iloc[i]!r}; {expected}{others}. Mend the line, or "
-            "write the file again"
+            f"{path}, line {table.index[i]}: {column} {table[column].iloc[i]!r}; "
+            f"{expected}{others}. Mend the line, or write the file again"
         )
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """Rows of a file. lines: their numbers. head: the first SCORED. fields: all, or none where `words` has them all.
+    """Rows of a file. lines: their numbers. head: the first SCORED. fields: all, or none where
+    `words` has them all.
 
-    Most files have as many words in every line. They are kept as one list, as a list a row costs most of the time.
+    Most files have as many words in every line. They are kept as one list, as a list a row costs
+    most of the time.
     """
 
     lines: list[int]
@@ -160,12 +223,15 @@ class _Rows:
         """The n columns without the first rows; another number of fields in a row is refused."""
         if self.words and len(self.head[0]) == n:
             return [self.words[skipped * n + i :: n] for i in range(n)]
-        rows = [fit(row, n) for row in (self.fields or _in_rows(self.words, len(self.head[0])))[skipped:]]
+        rows = [
+            fit(row, n)
+            for row in (self.fields or _in_rows(self.words, len(self.head[0])))[skipped:]
+        ]
         for line, row in zip(self.lines[skipped:], rows, strict=True):
             if len(row) != n:
                 raise ScoresError(
-                    f"{path}, line {line}: {len(row)} fields; expected {n} as in the first. Mend the line, or write "
-                    "the file again"
+                    f"{path}, line {line}: {len(row)} fields; expected {n} as in the first. Mend "
+                    "the line, or write the file again"
                 )
         return [list(column) for column in zip(*rows, strict=True)]
 
@@ -184,14 +250,25 @@ def _rows(path: Path) -> _Rows:
     bare = stripped if BYTE_ORDER_MARK in text else str.strip
     if "\t" in bare(next((line for line in lines if bare(line)), "")):
         return _of_fields(
-            {i: [bare(field) for field in line.split("\t")] for i, line in enumerate(lines, 1) if bare(line)}
+            {
+                i: [bare(field) for field in line.split("\t")]
+                for i, line in enumerate(lines, 1)
+                if bare(line)
+            }
         )
     widths = [len(line.split()) for line in lines]
     if len(set(widths) - {0}) != 1 or BYTE_ORDER_MARK in text:
-        return _of_fields({i: fields for i, line in enumerate(lines, 1) if (fields := bare(line).split())})
+        return _of_fields(
+            {i: fields for i, line in enumerate(lines, 1) if (fields := bare(line).split())}
+        )
     words = text.split()
     width = max(widths)
-    return _Rows([i for i, n in enumerate(widths, 1) if n], _in_rows(words[: SCORED * width], width), [], words)
+    return _Rows(
+        [i for i, n in enumerate(widths, 1) if n],
+        _in_rows(words[: SCORED * width], width),
+        [],
+        words,
+    )
 
 
 def _of_fields(rows: dict[int, list[str]]) -> _Rows:
@@ -200,7 +277,9 @@ def _of_fields(rows: dict[int, list[str]]) -> _Rows:
 
 
 def _header(fields: list[str], needed: tuple[str, ...], instead: tuple[str, ...]) -> list[str]:
-    """The columns that a first line names, or none where it is no header. A name of ours is taken before an alias."""
+    """The columns that a first line names, or none where it is no header. A name of ours is taken
+    before an alias.
+    """
     names = [field.lower() if field.lower() in needed else field for field in fields]
     for i, name in enumerate(names):
         alias = ALIASES.get(name.lower(), name)

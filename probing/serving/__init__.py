@@ -1,4 +1,6 @@
-"""Serving: trained heads applied to audio and caches, verdicts on clips, and exports with the blocks they need."""
+"""Serving: trained heads applied to audio and caches, verdicts on clips, and exports with the
+blocks they need.
+"""
 
 from probing.serving.exit_heads import ExitHeads
 from probing.serving.export import Exported, export, open_exported, write_exported

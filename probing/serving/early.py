@@ -27,7 +27,8 @@ from probing.serving.training_clips import mean_over_time
 
 @dataclass(frozen=True)
 class Left:
-    """An utterance that was scored: its calibrated score, the depth where it left, and a mean over time.
+    """An utterance that was scored: its calibrated score, the depth where it left, and a mean over
+    time.
 
     mean: (D,) of the layer asked for; None if it left before that.
     """
@@ -61,7 +62,9 @@ def score_batch(
     try:
         backbone.run_until(list(batch.values()), one_pass.done)
     except torch.OutOfMemoryError:
-        raise out_of_memory(batch, backbone, f"Use {argument('device', 'cpu')}, or shorter clips") from None
+        raise out_of_memory(
+            batch, backbone, f"Use {argument('device', 'cpu')}, or shorter clips"
+        ) from None
     return {
         name: Left(float(one_pass.scores[i]), int(one_pass.depths[i]), one_pass.mean(i, layer))
         for i, name in enumerate(batch)
@@ -74,7 +77,8 @@ class _Pass:
 
     def __init__(self, exits: ExitHeads, n_frames: Sequence[int], dtype: str) -> None:
         self.exits, self.n_frames, self.dtype = exits, n_frames, dtype
-        self.layers: list[dict[int, NDArray[np.float32]]] = []  # of each layer, by clip: (2, D), or its frames (T, D)
+        # of each layer, by clip: (2, D), or its frames (T, D)
+        self.layers: list[dict[int, NDArray[np.float32]]] = []
         self.logits = np.zeros((len(exits.heads), len(n_frames)))
         self.scores = np.zeros(len(n_frames))
         self.depths = np.full(len(n_frames), -1)

@@ -30,7 +30,10 @@ class ExitHeads:
     def __init__(self, policy: ExitPolicy, heads: Sequence[Head | LayerProbe]) -> None:
         self.policy, self.heads = policy, list(heads)
         if [head.layers[-1] for head in self.heads] != list(policy.depths):
-            raise HeadUnusable(f"heads of depths {[head.layers[-1] for head in self.heads]}, exits at {policy.depths}")
+            raise HeadUnusable(
+                "heads of depths "
+                f"{[head.layers[-1] for head in self.heads]}, exits at {policy.depths}"
+            )
         if len({(head.tier, head.dim) for head in self.heads}) != 1:
             raise HeadUnusable("heads of several tiers or widths; expected those of one sweep")
         self.layers = sorted({layer for head in self.heads for layer in head.layers})
@@ -42,8 +45,8 @@ class ExitHeads:
         """Calibrated log odds (N,) of bona fide, of each utterance at the exit where it leaves.
 
         Args:
-            x: `layers`, pooled (layers, N, 2, D), or of the frames of one utterance (layers, T, D), whichever were
-                computed; those above its exit play no part.
+            x: `layers`, pooled (layers, N, 2, D), or of the frames of one utterance (layers, T, D),
+                whichever were computed; those above its exit play no part.
         """
         place = {layer: i for i, layer in enumerate(self.layers)}
         logits = [head.score(x[[place[layer] for layer in head.layers]]) for head in self.heads]
@@ -60,7 +63,12 @@ class ExitHeads:
     def config(self) -> dict[str, Any]:
         """Everything but the tensors."""
         heads = [head.config() for head in self.heads]
-        return {"form": FORM, "policy": self.policy.as_dict(), "heads": heads, "score": "calibrated log odds"}
+        return {
+            "form": FORM,
+            "policy": self.policy.as_dict(),
+            "heads": heads,
+            "score": "calibrated log odds",
+        }
 
     @classmethod
     def of(cls, config: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> ExitHeads:
@@ -73,11 +81,17 @@ class ExitHeads:
         heads: list[Head | LayerProbe] = []
         for depth, one in zip(policy.depths, config["heads"], strict=True):
             start = f"exit_{depth:02d}."
-            own = {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
+            own = {
+                name.removeprefix(start): value
+                for name, value in tensors.items()
+                if name.startswith(start)
+            }
             is_probe = one["form"] == PROBE
             heads.append(
                 LayerProbe.of(one, own)
                 if is_probe
-                else head_of(one, {name: torch.from_numpy(value.copy()) for name, value in own.items()})
+                else head_of(
+                    one, {name: torch.from_numpy(value.copy()) for name, value in own.items()}
+                )
             )
         return cls(policy, heads)

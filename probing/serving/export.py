@@ -1,10 +1,12 @@
 """A truncated backbone with its trained head as one folder.
 
-config.json, model.safetensors, preprocessor_config.json, export.json   the backbone, see `Backbone.save`
-head.safetensors, head.json                                             the head
-reference.safetensors                                                   what a verdict needs, see `reference`
-serving.json                                                            how audio is prepared, and what to expect of it;
-                                                                        size and checksum of every file
+config.json, model.safetensors, preprocessor_config.json, export.json   the backbone, see
+`Backbone.save` head.safetensors, head.json                                             the head
+reference.safetensors                                                   what a verdict needs, see
+`reference` serving.json                                                            how audio is
+prepared, and what to expect of it;
+                                                                        size and checksum of every
+                                                                        file
 """
 
 from __future__ import annotations
@@ -42,7 +44,14 @@ from probing.serving.heads import (
     read_head,
 )
 from probing.serving.matching import check_matching
-from probing.serving.reference import PARTS, REFERENCE, TENSORS, Reference, read_reference, reference_of
+from probing.serving.reference import (
+    PARTS,
+    REFERENCE,
+    TENSORS,
+    Reference,
+    read_reference,
+    reference_of,
+)
 from probing.tensors import save_arrays
 
 SERVING = "serving.json"
@@ -65,13 +74,20 @@ class Exported:
     @property
     def options(self) -> Options:
         """How its audio is prepared."""
-        return Options(backbone=str(self.folder), frames=self.head.tier == "frames", **self.record["options"])
+        return Options(
+            backbone=str(self.folder), frames=self.head.tier == "frames", **self.record["options"]
+        )
 
     def load_backbone(self, device: str = "cpu") -> Backbone:
         """Load the backbone; the weights must be those that were exported."""
         backbone = self.options.load_backbone(device)
         check_weights(backbone, self.record["weights_sha256"], str(self.folder))
-        check_matching(self.options.fingerprint(backbone), self.record["fingerprint"], str(self.folder), "the run")
+        check_matching(
+            self.options.fingerprint(backbone),
+            self.record["fingerprint"],
+            str(self.folder),
+            "the run",
+        )
         return backbone
 
 
@@ -90,17 +106,17 @@ def export(
     Args:
         run: an open run.
         folder: made whole or not at all; the same export there is replaced.
-        depth: see `choose_head`; without it and a head, that of the head that the run's finding names, all blocks if
-            it names no smaller depth.
+        depth: see `choose_head`; without it and a head, that of the head that the run's finding
+            names, all blocks if it names no smaller depth.
         head: see `choose_head`.
         device: where the backbone is loaded.
-        exits: a policy of early exit, of `probing.exits.find_exits`, instead of depth and head: its heads are all
-            written, and what is scored leaves by it.
+        exits: a policy of early exit, of `probing.exits.find_exits`, instead of depth and head: its
+            heads are all written, and what is scored leaves by it.
         overwrite: replace a model there that was made otherwise.
 
     Raises:
-        ServingError: no such head, the folder holds something else or a model made otherwise, or the backbone is
-            another than the run's.
+        ServingError: no such head, the folder holds something else or a model made otherwise, or
+            the backbone is another than the run's.
 
     >>> export(Run("results/demo.run"), Path("small"), head="linear-layer-02").folder.name
     'small'
@@ -114,7 +130,8 @@ def export(
     n_blocks = head_depth(chosen.head)
     if n_blocks < 1:
         raise ServingError(
-            f"{chosen.about.name}: needs no block, and a backbone has one at least. Say {argument('depth')} 1 or more"
+            f"{chosen.about.name}: needs no block, and a backbone has one at least. Say "
+            f"{argument('depth')} 1 or more"
         )
     check_place(folder)
     corpus = run.record["about"].get("corpus", "")
@@ -152,18 +169,26 @@ def _exits(
     """The heads of a policy of early exit, as one, and its trials of dev and eval."""
     if depth is not None or head is not None:
         flag = argument("head", head) if head is not None else argument("depth", depth)
-        raise ServingError(f"{flag}: a policy of {argument('exits')} says heads and depths itself. Leave one out")
+        raise ServingError(
+            f"{flag}: a policy of {argument('exits')} says heads and depths itself. Leave one out"
+        )
     heads = [choose_head(run, k, policy.head).head for k in policy.depths]
     served = ExitHeads(policy, [head for head in heads if not isinstance(head, ExitHeads)])
     trials = {part: exit_trials(run, policy, part) for part in PARTS}
     rates = [eer(table["label"].eq(BONAFIDE), table["score"]) for table in trials.values()]
-    return ChosenHead(served, Candidate(served.name, policy.head, policy.depths[-1], *rates)), trials
+    return ChosenHead(
+        served, Candidate(served.name, policy.head, policy.depths[-1], *rates)
+    ), trials
 
 
 def check_place(folder: Path) -> None:
     """Refuse a folder that holds something else than an export, before any work is done."""
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / SERVING).is_file())):
-        raise ServingError(f"{folder}: is there and is no exported head. Name another folder, or remove it")
+    if folder.exists() and (
+        not folder.is_dir() or (any(folder.iterdir()) and not (folder / SERVING).is_file())
+    ):
+        raise ServingError(
+            f"{folder}: is there and is no exported head. Name another folder, or remove it"
+        )
 
 
 def _check_same(folder: Path, made: Mapping[str, Any]) -> None:
@@ -179,20 +204,28 @@ def _check_same(folder: Path, made: Mapping[str, Any]) -> None:
     except (OSError, ValueError, AttributeError, ProbeError):
         found = "a model that cannot be read"
     else:
-        expected = json.loads(json.dumps(made))  # as it was written; earlier versions did not write all of it
-        others = [name for name, value in expected.items() if name in there and there[name] != value]
+        # as it was written; earlier versions did not write all of it
+        expected = json.loads(json.dumps(made))
+        others = [
+            name for name, value in expected.items() if name in there and there[name] != value
+        ]
         if "tuning" not in there and not others:
             return
         long = {"exits": "other exits", "fingerprint": "another backbone, or prepared otherwise"}
-        differing = ", ".join(long.get(name) or f"{name} {there[name]}, not {expected[name]}" for name in others)
+        differing = ", ".join(
+            long.get(name) or f"{name} {there[name]}, not {expected[name]}" for name in others
+        )
         found = "a tuned model" if "tuning" in there else f"a model made otherwise ({differing})"
     raise ServingError(
-        f"{folder}: holds {found}. Name another folder, or replace it for good: {argument('overwrite', True)}"
+        f"{folder}: holds {found}. Name another folder, or replace it for good: "
+        f"{argument('overwrite', True)}"
     )
 
 
 def described(backbone: Backbone, head: AnyHead, options: Options, corpus: str) -> dict[str, Any]:
-    """What the record of an export says of a backbone with the blocks a head needs, and how audio is prepared."""
+    """What the record of an export says of a backbone with the blocks a head needs, and how audio
+    is prepared.
+    """
     return {
         "form": "serving",
         "backbone": backbone.name,
@@ -218,7 +251,8 @@ def write_exported(
         folder: an earlier export there is replaced, see `check_place`.
         backbone: with the blocks that the head needs.
         head: trained.
-        record: what serving.json says: `head`, `options`, `weights_sha256`, `fingerprint`, and what is known beside.
+        record: what serving.json says: `head`, `options`, `weights_sha256`, `fingerprint`, and what
+            is known beside.
         reference: what a verdict needs; without it there are scores only.
         more: further files, by name.
 
@@ -242,11 +276,13 @@ def write_exported(
         seal(partial, SERVING, said)
         replace_folder(partial, folder)
     except OSError as error:
-        disk = error.__cause__ if isinstance(error, ProbeError) else error  # of the backbone, beside its place
+        # of the backbone, beside its place
+        disk = error.__cause__ if isinstance(error, ProbeError) else error
         if not isinstance(disk, OSError):
             raise
         raise ServingError(
-            f"{folder}: cannot be written to ({disk.strerror or disk}). Make room, or name another folder"
+            f"{folder}: cannot be written to "
+            f"({disk.strerror or disk}). Make room, or name another folder"
         ) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -271,11 +307,14 @@ def open_exported(folder: Path) -> Exported:
             raise ValueError(f"{SERVING} says no {', '.join(sorted(missing))}")
         odd = set(record["options"]) - set(KEPT)
         if odd or not isinstance(record["fingerprint"], dict):
-            raise ValueError(f"{SERVING} says {', '.join(sorted(odd)) or 'a fingerprint'} that no export writes")
+            raise ValueError(
+                f"{SERVING} says {', '.join(sorted(odd)) or 'a fingerprint'} that no export writes"
+            )
         Options(**record["options"])
     except (OSError, ValueError, TypeError) as error:
         raise ServingError(
-            f"{folder}: no exported head here ({error}). Write one: probe export RUN {quoted(folder)}"
+            f"{folder}: no exported head here ({error}). Write "
+            f"one: probe export RUN {quoted(folder)}"
         ) from None
     head = read_head(folder / "head.safetensors")
     return Exported(folder, head, record, read_reference(folder, record, head))
@@ -286,16 +325,21 @@ def run_options(run: Run, head: AnyHead) -> Options:
     given = run.record.get("about", {}).get("options")
     if not given:
         raise ServingError(
-            f"{run.folder}: does not say how its cache was extracted. Run again: probe extract, probe sweep"
+            f"{run.folder}: does not say how its cache was "
+            "extracted. Run again: probe extract, probe sweep"
         )
     return Options(**{**given, "frames": head.tier == "frames"})
 
 
 def load_run_backbone(run: Run, options: Options, device: str = "cpu") -> Backbone:
-    """Load the backbone that a run's cache was extracted with; weights and normalisation must be the same."""
+    """Load the backbone that a run's cache was extracted with; weights and normalisation must be
+    the same.
+    """
     backbone = options.load_backbone(device, fetch=False)
     check_weights(backbone, run.record.fingerprint.get("backbone_weights_sha256"), str(run.folder))
-    check_matching(options.fingerprint(backbone), run.record.fingerprint, options.backbone, str(run.folder))
+    check_matching(
+        options.fingerprint(backbone), run.record.fingerprint, options.backbone, str(run.folder)
+    )
     return backbone
 
 
@@ -304,6 +348,6 @@ def check_weights(backbone: Backbone, expected: Any, where: str) -> None:
     found = backbone.fingerprint()["weights_sha256"]
     if found != expected:
         raise ServingError(
-            f"{backbone.spec}: its weights are {str(found)[:12]}, those of {where} were {str(expected)[:12]}. Put the "
-            "earlier weights back, or extract and sweep again"
+            f"{backbone.spec}: its weights are {str(found)[:12]}, those of {where} were "
+            f"{str(expected)[:12]}. Put the earlier weights back, or extract and sweep again"
         )

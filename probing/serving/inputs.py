@@ -1,4 +1,6 @@
-"""What is scored, a cache, a corpus or audio files, and what is made of it: a score file, verdicts, an evaluation."""
+"""What is scored, a cache, a corpus or audio files, and what is made of it: a score file, verdicts,
+an evaluation.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +38,11 @@ from probing.serving.score import Server
 from probing.serving.verdict import Threshold, Verdicts, choose_threshold, judge
 
 
-def audio_files(given: Sequence[Path], say: Callable[[str], None] = lambda text: None) -> dict[str, Path]:
-    """Audio files, and those in folders, under the names of the utterances: stems where no two are alike, else paths.
+def audio_files(
+    given: Sequence[Path], say: Callable[[str], None] = lambda text: None
+) -> dict[str, Path]:
+    """Audio files, and those in folders, under the names of the utterances: stems where no two are
+    alike, else paths.
 
     Raises:
         ServingError: nothing there, or no audio.
@@ -57,14 +62,17 @@ def audio_files(given: Sequence[Path], say: Callable[[str], None] = lambda text:
             if not paths:
                 why = f" ({others})" if others else ""
                 raise ServingError(
-                    f"{path}: no audio in there, and no cache{why}. Expected files in {', '.join(SUFFIXES)}"
+                    f"{path}: no audio in there, and no cache{why}. "
+                    f"Expected files in {', '.join(SUFFIXES)}"
                 )
             if others:
                 say(f"Note: {path}: {others}")
         elif path.exists():
             paths = [path]
         else:
-            raise ServingError(f"{path}: no such file or folder. Name a cache, audio files, or folders of them")
+            raise ServingError(
+                f"{path}: no such file or folder. Name a cache, audio files, or folders of them"
+            )
         found.update({os.path.abspath(one): one for one in paths})
     table = pd.Series([str(one) for one in found.values()], dtype=str)
     names = ids_of(table.map(os.path.basename))
@@ -72,7 +80,9 @@ def audio_files(given: Sequence[Path], say: Callable[[str], None] = lambda text:
         names = ids_of(table)
     if names.duplicated().any():
         twice = table[names.duplicated()].iloc[0]
-        raise ProbeError(f"{twice}: there is another file of that name. Rename one, or score them apart")
+        raise ProbeError(
+            f"{twice}: there is another file of that name. Rename one, or score them apart"
+        )
     return dict(zip(names, found.values(), strict=True))
 
 
@@ -81,11 +91,14 @@ class Result:
     """What was found: the head, how many utterances were scored, and how many were of no use.
 
     verdicts: on audio; None of a cache or corpus, which has labels instead, or none.
-    evaluations: by split; one without both classes has none. rates: errors by split at the threshold of dev, which is
-        `threshold`; None where none is known. left: with early exit, depth -> audio that left there.
+    evaluations: by split; one without both classes has none. rates: errors by split at the
+        threshold of dev, which is `threshold`; None where none is known. left: with early exit,
+        depth -> audio that left there.
 
     >>> run, cache = Path("results/demo.run"), Path("results/demo.cache")
-    >>> found = score_inputs(run, [cache], None, ScoreOptions(head="linear", split="eval"), say=lambda text: None)
+    >>> found = score_inputs(
+    ...     run, [cache], None, ScoreOptions(head="linear", split="eval"), say=lambda text: None
+    ... )
     >>> found.scored, list(found.evaluations)
     (12, ['eval'])
     """
@@ -117,9 +130,11 @@ def score_inputs(
     Args:
         where: a run, or an exported folder.
         inputs: one cache, or audio files and folders of them; none for a corpus.
-        file: written whole or not at all: a score file, or verdicts on audio as .csv or .json; None writes nothing.
+        file: written whole or not at all: a score file, or verdicts on audio as .csv or .json; None
+            writes nothing.
         options: which head scores, what is decided and what is written.
-        corpus: as `load_corpus` takes it: its audio is scored under its ids, with its labels and splits.
+        corpus: as `load_corpus` takes it: its audio is scored under its ids, with its labels and
+            splits.
         audio_root: folder that the paths of a manifest start from.
         device: where audio is run.
         on_failure: told the name and the reason of audio of no use.
@@ -143,8 +158,8 @@ def score_inputs(
     server.check_smoothing(options.smoothing)
     if options.early_exit and not isinstance(server.head, ExitHeads):
         raise ServingError(
-            f"{argument('early_exit', True)}: {where} has no exits. Make a model that has: probe exits RUN, then probe "
-            f"export RUN DIR {argument('exits', 'FILE')}"
+            f"{argument('early_exit', True)}: {where} has no exits. Make a model that has: probe "
+            f"exits RUN, then probe export RUN DIR {argument('exits', 'FILE')}"
         )
     if server.note and not on_audio:  # a verdict holds it
         say(f"Note: {server.note}.")
@@ -154,23 +169,30 @@ def score_inputs(
     if on_audio:
         return _on_audio(server, audio_files(inputs, say), output, device, on_failure)
     if corpus:
-        read = load_corpus(corpus, audio_root=audio_root, splits=[options.split] if options.split else None)
+        read = load_corpus(
+            corpus, audio_root=audio_root, splits=[options.split] if options.split else None
+        )
         return _on_corpus(server, read, output, device, on_failure, say)
     return _on_cache(server, Cache(caches[0]), output, say)
 
 
-def _check_inputs(inputs: Sequence[Path], caches: Sequence[Path], corpus: str | None, options: ScoreOptions) -> None:
-    """Refuse nothing to score, a cache among others, and noise on a cache, before a model is read."""
+def _check_inputs(
+    inputs: Sequence[Path], caches: Sequence[Path], corpus: str | None, options: ScoreOptions
+) -> None:
+    """Refuse nothing to score, a cache among others, and noise on a cache, before a
+    model is read.
+    """
     if bool(inputs) == bool(corpus):
         raise ServingError(
-            f"expected what to score: one cache, or audio files and folders, or {argument('corpus', 'SPEC')}"
+            "expected what to score: one cache, or audio files and folders, or "
+            f"{argument('corpus', 'SPEC')}"
         )
     if caches and len(inputs) > 1:
         raise ServingError(f"{caches[0]}: a cache is scored alone. Give one cache, or audio")
     if caches and options.smoothing:
         raise ServingError(
-            f"{argument('smooth', options.smoothing.smooth)}: noise is added to audio, and {caches[0]} is a cache. "
-            f"Score audio, or a {argument('corpus')}"
+            f"{argument('smooth', options.smoothing.smooth)}: noise is added to audio, and "
+            f"{caches[0]} is a cache. Score audio, or a {argument('corpus')}"
         )
 
 
@@ -183,31 +205,36 @@ def _check_no_labels(options: ScoreOptions) -> None:
     else:
         return
     raise ServingError(
-        f"{flag}: needs {needs}, and audio has none. Leave it out, or score a cache, or a {argument('corpus')}"
+        f"{flag}: needs {needs}, and audio has none. Leave it out, or "
+        f"score a cache, or a {argument('corpus')}"
     )
 
 
 class _Output:
-    """Where scores go: a file of a form, of the head's own scores or of likelihood ratios; or nowhere."""
+    """Where scores go: a file of a form, of the head's own scores or of likelihood ratios; or
+    nowhere.
+    """
 
     def __init__(self, server: Server, file: Path | None, options: ScoreOptions) -> None:
         self.server = server
         self.file = file
         self.options = options
         if options.calibrated and file is None:
-            raise ServingError(f"{argument('calibrated')}: says what {argument('out')} holds. Name a score file")
+            raise ServingError(
+                f"{argument('calibrated')}: says what {argument('out')} holds. Name a score file"
+            )
         if options.calibrated and server.reference is None:
             raise ServingError(
-                f"{argument('calibrated')}: {server.where} is of an earlier version and has no calibration. Write it "
-                "again: probe export RUN DIR"
+                f"{argument('calibrated')}: {server.where} is of an earlier version and has no "
+                "calibration. Write it again: probe export RUN DIR"
             )
 
     def check(self, table: pd.DataFrame, where: str) -> None:
         """Refuse a form that the labels of a table do not fill."""
         if self.options.form == "2019" and not are_of_spoofing(table["label"]):
             raise ServingError(
-                f"{argument('form', '2019')}: {where} has utterances without label of bona fide or spoof. Type "
-                f"{argument('form', '2021')}"
+                f"{argument('form', '2019')}: {where} has utterances without label of bona fide "
+                f"or spoof. Type {argument('form', '2021')}"
             )
 
     def write(self, table: pd.DataFrame, values: NDArray[np.float64]) -> None:
@@ -243,15 +270,18 @@ def _on_audio(
     training = reference.training if reference else None
     clips = list(server.clips(files, device, failed, training, smoothing))
     if not clips:
-        raise ServingError(f"{len(files)} files, and none can be used. Nothing was written; give other audio")
+        raise ServingError(
+            f"{len(files)} files, and none can be used. Nothing was written; give other audio"
+        )
     notes = [server.note] if server.note else []
     early = sum(clip.distance is None for clip in clips) if training else 0
     if smoothing:
         notes.append(_of_smoothing(smoothing))
     elif early:
         notes.append(
-            f"{early} of {len(clips)} clips left before the layer whose distance from the training clips is known; "
-            "they were compared by length, level, bandwidth and noise floor only"
+            f"{early} of {len(clips)} clips left before the layer whose distance from the "
+            "training clips is known; they were compared by length, "
+            "level, bandwidth and noise floor only"
         )
     verdicts = judge(
         clips,
@@ -269,7 +299,14 @@ def _on_audio(
     else:
         table = pd.DataFrame({"utterance_id": [clip.name for clip in clips]})
         output.write(table, np.array([clip.score for clip in clips]))
-    return Result(server.name, len(clips), len(failures), verdicts, threshold=verdicts.threshold, left=server.left)
+    return Result(
+        server.name,
+        len(clips),
+        len(failures),
+        verdicts,
+        threshold=verdicts.threshold,
+        left=server.left,
+    )
 
 
 def _on_corpus(
@@ -285,12 +322,17 @@ def _on_corpus(
         say(f"Note: {note}")
     table = corpus.utterances
     output.check(table, corpus.name)
-    files = {name: corpus.root / path for name, path in zip(table["utterance_id"], table["path"], strict=True)}
+    files = {
+        name: corpus.root / path
+        for name, path in zip(table["utterance_id"], table["path"], strict=True)
+    }
     smoothing = output.options.smoothing
     scores = server.on_audio(files, device, on_failure, smoothing)
     table = table[table["utterance_id"].isin(scores)]
     if table.empty:
-        raise ServingError(f"{len(files)} files, and none can be used. Nothing was written; give other audio")
+        raise ServingError(
+            f"{len(files)} files, and none can be used. Nothing was written; give other audio"
+        )
     values = np.array([scores[name] for name in table["utterance_id"]])
     if smoothing:
         say(f"Note: {_of_smoothing(smoothing)}.")
@@ -303,7 +345,8 @@ def _on_cache(server: Server, cache: Cache, output: _Output, say: Callable[[str]
     table = cache.select({"split": split} if split else None)
     if not len(table):
         raise ServingError(
-            f"{argument('split', split)}: {cache.folder} has only {', '.join(cache.utterances['split'].unique())}"
+            f"{argument('split', split)}: {cache.folder} has only "
+            f"{', '.join(cache.utterances['split'].unique())}"
         )
     output.check(table, str(cache.folder))
     return _evaluated(server, table, server.on_cache(cache, table, say), output)
@@ -312,8 +355,9 @@ def _on_cache(server: Server, cache: Cache, output: _Output, say: Callable[[str]
 def _of_smoothing(smoothing: Smoothing) -> str:
     """A sentence on scores of noised copies."""
     return (
-        f"{smoothing.sentence}; the threshold, the ratios and the errors were measured on clips without noise, and "
-        "clips are compared with the training clips by length, level, bandwidth and noise floor only"
+        f"{smoothing.sentence}; the threshold, the ratios and the errors were measured on clips "
+        "without noise, and clips are compared with the training clips by length, level, "
+        "bandwidth and noise floor only"
     )
 
 
@@ -333,9 +377,13 @@ def _evaluated(
     output: _Output,
     left_out: int = 0,
 ) -> Result:
-    """Write the scores of labelled or other utterances, and find what `probe evaluate` does where there are labels."""
+    """Write the scores of labelled or other utterances, and find what `probe evaluate` does where
+    there are labels.
+    """
     reference = server.reference
-    threshold = None if reference is None else choose_threshold(reference, output.options.false_alarm)
+    threshold = (
+        None if reference is None else choose_threshold(reference, output.options.false_alarm)
+    )
     output.write(table, values)
     if not are_of_spoofing(table["label"]):
         return Result(server.name, len(table), left_out, left=server.left)
@@ -345,7 +393,10 @@ def _evaluated(
     rates = {}
     if threshold is not None:
         rates = {
-            name: error_rates(rows["label"].eq(BONAFIDE), rows["score"], threshold.value) for name, rows in both.items()
+            name: error_rates(rows["label"].eq(BONAFIDE), rows["score"], threshold.value)
+            for name, rows in both.items()
         }
     evaluations = {name: evaluate(rows) for name, rows in both.items()}
-    return Result(server.name, len(table), left_out, None, evaluations, rates, threshold, server.left)
+    return Result(
+        server.name, len(table), left_out, None, evaluations, rates, threshold, server.left
+    )

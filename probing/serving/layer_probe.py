@@ -33,8 +33,13 @@ class LayerProbe:
     def score(self, x: NDArray[Any]) -> NDArray[np.float64]:
         """Log odds (N,) of bona fide of its layer, pooled (1, N, 2, D)."""
         if x.ndim != 4 or x.shape[0] != 1 or x.shape[2:] != (2, self.dim):
-            raise HeadUnusable(f"{self.name}: layers of shape {x.shape}; expected (1, N, 2, {self.dim})")
-        return np.asarray(x[0].reshape(x.shape[1], -1).astype(np.float64) @ self.weight.astype(np.float64) + self.bias)
+            raise HeadUnusable(
+                f"{self.name}: layers of shape {x.shape}; expected (1, N, 2, {self.dim})"
+            )
+        return np.asarray(
+            x[0].reshape(x.shape[1], -1).astype(np.float64) @ self.weight.astype(np.float64)
+            + self.bias
+        )
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         """Its parameters by name."""
@@ -42,7 +47,9 @@ class LayerProbe:
 
     @classmethod
     def of(cls, config: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> LayerProbe:
-        """That of a configuration and tensors; KeyError, ValueError, TypeError if they are of something else."""
+        """That of a configuration and tensors; KeyError, ValueError, TypeError if they are of
+        something else.
+        """
         return cls(int(config["layer"]), tensors["weight"], float(tensors["bias"][0]))
 
     def config(self) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""Scores of heads on layers that were computed this moment, of clips as they are or of noised copies."""
+"""Scores of heads on layers that were computed this moment, of clips as they are or of noised
+copies.
+"""
 
 from __future__ import annotations
 
@@ -43,6 +45,9 @@ def scores_of_batch(
 
     def score(copies: dict[str, Waveform]) -> dict[str, NDArray[np.float64]]:
         states = states_by_name(copies, backbone, options, failures)
-        return {name: np.array([score_of_layers(head, of) for head in heads]) for name, of in states.items()}
+        return {
+            name: np.array([score_of_layers(head, of) for head in heads])
+            for name, of in states.items()
+        }
 
     return smoothing.mean(batch, score)

@@ -9,8 +9,8 @@ from typing import Any
 from cache.fingerprint import differences
 from probing.serving.heads import ServingError
 
-# What a person calls the entries of a fingerprint that every version wrote and that must agree. Entries that are named
-# nowhere here must agree too, where both have them.
+# What a person calls the entries of a fingerprint that every version wrote and that must agree.
+# Entries that are named nowhere here must agree too, where both have them.
 CHOSEN = {
     "crop": "cropping",
     "backbone_family": "family of the backbone",
@@ -30,7 +30,8 @@ ROUNDING = {
     "torch": "torch",
     "transformers": "transformers",
 }
-# What may differ: how the same weights came there, which are compared by their hash, and which layers are kept.
+# What may differ: how the same weights came there, which are compared by their hash, and which
+# layers are kept.
 ELSEWHERE = {
     "backbone_adapter_sha256",
     "backbone_base_sha256",
@@ -45,14 +46,18 @@ ELSEWHERE = {
     "backbone_weights_sha256",
     "layers",
 }
-BY_BLOCK = {"sliding_windows"}  # entries of an architecture with a value a block, of which an export has the first
+# entries of an architecture with a value a block, of which an export has the first
+BY_BLOCK = {"sliding_windows"}
 
 
-def check_matching(found: Mapping[str, Any], trained_on: Mapping[str, Any], where: str, head_of: str) -> list[str]:
+def check_matching(
+    found: Mapping[str, Any], trained_on: Mapping[str, Any], where: str, head_of: str
+) -> list[str]:
     """Refuse hidden states that are made another way than those a head was trained on.
 
-    Whatever is in the fingerprints counts, but for weights, which the caller compares, and `ELSEWHERE`. A fingerprint
-    of an earlier version may lack entries; those are said, and count where both have them.
+    Whatever is in the fingerprints counts, but for weights, which the caller compares, and
+    `ELSEWHERE`. A fingerprint of an earlier version may lack entries; those are said, and count
+    where both have them.
 
     Args:
         found: fingerprint of the states.
@@ -61,14 +66,18 @@ def check_matching(found: Mapping[str, Any], trained_on: Mapping[str, Any], wher
         head_of: whose head it is, for messages.
 
     Returns:
-        Differences that change no more than rounding, such as versions, and what only one of them says, each as a line
-        for people.
+        Differences that change no more than rounding, such as versions, and what only one of them
+        says, each as a line for people.
 
     Raises:
-        ServingError: cropping, architecture, normalisation, pooling or layers differ; both values are named.
+        ServingError: cropping, architecture, normalisation, pooling or layers differ; both values
+            are named.
     """
     found, trained_on, unsaid = _architectures_shared(found, trained_on)
-    said = [f"architecture of the backbone: {name} is stated only for one of {where} and {head_of}" for name in unsaid]
+    said = [
+        f"architecture of the backbone: {name} is stated only for one of {where} and {head_of}"
+        for name in unsaid
+    ]
     refused = []
     for one in differences(found, trained_on, sorted({*found, *trained_on} - ELSEWHERE)):
         if one.name in ROUNDING:
@@ -79,8 +88,9 @@ def check_matching(found: Mapping[str, Any], trained_on: Mapping[str, Any], wher
             said.append(f"{one.name} is stated only for one of {where} and {head_of}")
     if refused:
         raise ServingError(
-            f"{where}: made another way than what the head of {head_of} was trained on ({'; '.join(refused)}). Extract "
-            "it with the options of that cache (probe cache info), or train a head on it: probe sweep"
+            f"{where}: made another way than what the head of {head_of} was trained on "
+            f"({'; '.join(refused)}). Extract it with the options of that cache (probe cache "
+            "info), or train a head on it: probe sweep"
         )
     return said
 
@@ -88,7 +98,9 @@ def check_matching(found: Mapping[str, Any], trained_on: Mapping[str, Any], wher
 def _architectures_shared(
     found: Mapping[str, Any], trained_on: Mapping[str, Any]
 ) -> tuple[Mapping[str, Any], Mapping[str, Any], list[str]]:
-    """Two fingerprints, their architectures cut down to the shared entries that differ; and the entries of one only."""
+    """Two fingerprints, their architectures cut down to the shared entries that differ; and the
+    entries of one only.
+    """
     name = "backbone_architecture"
     try:
         one, two = (json.loads(str(fingerprint[name])) for fingerprint in (found, trained_on))
@@ -100,4 +112,8 @@ def _architectures_shared(
     except (KeyError, ValueError, AttributeError, TypeError):
         return found, trained_on, []
     shown = (", ".join(f"{key} {values[key]}" for key in differing) for values in (one, two))
-    return {**found, name: next(shown)}, {**trained_on, name: next(shown)}, sorted(one.keys() ^ two.keys())
+    return (
+        {**found, name: next(shown)},
+        {**trained_on, name: next(shown)},
+        sorted(one.keys() ^ two.keys()),
+    )

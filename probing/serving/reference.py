@@ -1,9 +1,12 @@
-"""What the score of a clip is compared with: scores and error rates of dev and eval, and what the training clips were.
+"""What the score of a clip is compared with: scores and error rates of dev and eval, and what the
+training clips were.
 
-A run has all of it, if the cache that it was trained on is still there; an exported folder keeps it:
+A run has all of it, if the cache that it was trained on is still there; an exported folder keeps
+it:
 
-serving.json             under `reference`: calibration, EERs, ranges of measures, and the limit of the distance
-reference.safetensors    scores of dev and eval, and mean and precision of one layer over the training clips
+serving.json             under `reference`: calibration, EERs, ranges of measures, and the limit of
+the distance reference.safetensors    scores of dev and eval, and mean and precision of one layer
+over the training clips
 """
 
 from __future__ import annotations
@@ -40,7 +43,8 @@ PARTS = ("dev", "eval")
 class Scored:
     """Scores of the utterances of a part, as the head gives them.
 
-    bonafide: (N,). scores: (N,). eer: with its 95 % interval. drawn: what the interval is of, in words.
+    bonafide: (N,). scores: (N,). eer: with its 95 % interval. drawn: what the interval is of, in
+    words.
     """
 
     bonafide: NDArray[np.bool_]
@@ -53,7 +57,9 @@ class Scored:
         """Of trials with `label` and `score`, and resamples of them."""
         bonafide = trials["label"].eq(BONAFIDE).to_numpy()
         scores = trials["score"].to_numpy(np.float64)
-        interval = rate_interval(eer(bonafide, scores), eer_resamples(bonafide, scores, resamples), resamples)
+        interval = rate_interval(
+            eer(bonafide, scores), eer_resamples(bonafide, scores, resamples), resamples
+        )
         return cls(bonafide, scores, interval, resamples.drawn)
 
 
@@ -61,8 +67,9 @@ class Scored:
 class Reference:
     """What a verdict needs beside a head.
 
-    parts: `dev`, and `eval` if there is one. calibration: of the head's scores. corpus: where they are from.
-    training: what the training clips were like; None if that is not known. missing: why not, as a sentence.
+    parts: `dev`, and `eval` if there is one. calibration: of the head's scores. corpus: where they
+    are from. training: what the training clips were like; None if that is not known. missing: why
+    not, as a sentence.
     """
 
     parts: Mapping[str, Scored]
@@ -72,8 +79,13 @@ class Reference:
     missing: str = ""
 
     def costs(self) -> dict[str, float]:
-        """Cllr of the calibrated ratios by part, in bits: 0 is perfect, 1 is what it costs to say nothing."""
-        return {name: cllr(part.bonafide, self.calibration.apply(part.scores)) for name, part in self.parts.items()}
+        """Cllr of the calibrated ratios by part, in bits: 0 is perfect, 1 is what it costs to say
+        nothing.
+        """
+        return {
+            name: cllr(part.bonafide, self.calibration.apply(part.scores))
+            for name, part in self.parts.items()
+        }
 
     def record(self) -> dict[str, Any]:
         """What serving.json says of it."""
@@ -92,14 +104,18 @@ class Reference:
         """What its file holds, by name."""
         found = {} if self.training is None else self.training.tensors()
         for name, part in self.parts.items():
-            found |= {f"{name}.bonafide": part.bonafide.astype(np.uint8), f"{name}.scores": part.scores}
+            found |= {
+                f"{name}.bonafide": part.bonafide.astype(np.uint8),
+                f"{name}.scores": part.scores,
+            }
         return found
 
 
 def reference_of(
     run: Run, name: str, head: AnyHead, trials: Mapping[str, pd.DataFrame] | None = None
 ) -> Reference | None:
-    """What a run knows that a verdict needs; None if an earlier version made it, which did not keep its utterances.
+    """What a run knows that a verdict needs; None if an earlier version made it, which did not keep
+    its utterances.
 
     Args:
         run: an open run.
@@ -121,7 +137,9 @@ def reference_of(
     if trials is None:
         trials = {part: run.trials(name, part) for part in PARTS}
     parts = {part: Scored.of(table, run.draw(table)) for part, table in trials.items()}
-    calibration = stored_calibration(run, name) or calibrate(parts["dev"].bonafide, parts["dev"].scores)
+    calibration = stored_calibration(run, name) or calibrate(
+        parts["dev"].bonafide, parts["dev"].scores
+    )
     training = None
     missing = ""
     try:
@@ -151,15 +169,33 @@ def read_reference(folder: Path, record: Mapping[str, Any], head: AnyHead) -> Re
     try:
         check_regular(path)
         tensors = load_file(path)
-        parts = {name: _scored(tensors, name, known["parts"][name]) for name in PARTS if name in known["parts"]}
+        parts = {
+            name: _scored(tensors, name, known["parts"][name])
+            for name in PARTS
+            if name in known["parts"]
+        }
         if "dev" not in parts:
             raise ValueError("it has no scores of dev")
-        training = None if known["training"] is None else TrainingClips.of(known["training"], tensors)
-        if training and not (0 <= training.layer <= max(1, head_depth(head)) and len(training.mean) == head.dim):
-            raise ValueError(f"layer {training.layer}, {len(training.mean)} wide, is not one that the head sees")
+        training = (
+            None if known["training"] is None else TrainingClips.of(known["training"], tensors)
+        )
+        if training and not (
+            0 <= training.layer <= max(1, head_depth(head)) and len(training.mean) == head.dim
+        ):
+            raise ValueError(
+                f"layer {training.layer}, {len(training.mean)} wide, is not one that the head sees"
+            )
         calibration = Calibration.of(known["calibration"])
         return Reference(parts, calibration, str(known["corpus"]), training, str(known["missing"]))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, SafetensorError) as error:
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        SafetensorError,
+    ) as error:
         raise ServingError(
             f"{path}: cannot be read ({error}). Write it again: probe export RUN {quoted(folder)}"
         ) from None

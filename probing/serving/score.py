@@ -39,9 +39,9 @@ class Server:
     """A head with what it needs to score: of a run, or of an exported folder.
 
     Attributes:
-        head, name. note: what a person should know of it: that it is not shown to be better than chance, or of an
-            earlier version; empty if there is nothing to say. left: with early exit, depth -> audio files that left
-            there so far.
+        head, name. note: what a person should know of it: that it is not shown to be better than
+            chance, or of an earlier version; empty if there is nothing to say. left: with early
+            exit, depth -> audio files that left there so far.
 
     >>> Server(Path("results/demo.run"), "linear-layer-02").name
     'linear-layer-02'
@@ -56,12 +56,15 @@ class Server:
             self.head, self.name = self.exported.head, str(self.exported.record["head"])
             if isinstance(self.head, Head) and (target := self.head.about.get("target")):
                 raise ServingError(
-                    f"{where}: its target is {target['name']}, and only heads of bona fide against spoof score audio. "
-                    "Its head can be read in Python: probing.heads.head.load_head"
+                    f"{where}: its target is {target['name']}, and only heads of bona fide "
+                    "against spoof score audio. Its head can be read in Python: "
+                    "probing.heads.head.load_head"
                 )
             self._note(str(self.exported.record.get("note", "")))
             if head not in (None, self.name):
-                raise ServingError(f"{argument('head', head)}: {where} has no such head. It has: {self.name}")
+                raise ServingError(
+                    f"{argument('head', head)}: {where} has no such head. It has: {self.name}"
+                )
             return
         self.run = Run(where)
         chosen = choose_head(self.run, name=head)
@@ -75,7 +78,9 @@ class Server:
     def on_cache(
         self, cache: Cache, table: pd.DataFrame, say: Callable[[str], None] = lambda text: None
     ) -> NDArray[np.float64]:
-        """Scores (N,) of utterances of a cache, which must be of the same backbone and made the same way."""
+        """Scores (N,) of utterances of a cache, which must be of the same backbone and made the
+        same way.
+        """
         return score_cache(self.head, cache, table, *self._trained_on(), str(self.where), say)
 
     def check(self, cache: Cache, say: Callable[[str], None] = lambda text: None) -> None:
@@ -83,11 +88,16 @@ class Server:
         check_cache(self.head, cache, *self._trained_on(), str(self.where), say)
 
     def _trained_on(self) -> tuple[list[object], Mapping[str, Any]]:
-        """Weights of the backbones the head is for, and the fingerprint of the cache it was trained on."""
+        """Weights of the backbones the head is for, and the fingerprint of the cache it was trained
+        on.
+        """
         if self.exported:
             record = self.exported.record
             fingerprint = record["fingerprint"]
-            return [fingerprint.get("backbone_weights_sha256"), record["weights_sha256"]], fingerprint
+            return [
+                fingerprint.get("backbone_weights_sha256"),
+                record["weights_sha256"],
+            ], fingerprint
         fingerprint = self.run.record.fingerprint
         return [fingerprint.get("backbone_weights_sha256")], fingerprint
 
@@ -111,14 +121,18 @@ class Server:
         smoothing: Smoothing | None = None,
     ) -> dict[str, float]:
         """Scores by name of audio files."""
-        return {clip.name: clip.score for clip in self.clips(files, device, on_failure, smoothing=smoothing)}
+        return {
+            clip.name: clip.score
+            for clip in self.clips(files, device, on_failure, smoothing=smoothing)
+        }
 
     def check_smoothing(self, smoothing: Smoothing) -> None:
         """Refuse noised copies of clips where each would leave at a depth of its own."""
         if smoothing and isinstance(self.head, ExitHeads):
             raise ServingError(
-                f"{argument('smooth', smoothing.smooth)}: {self.where} has early exit, where the noised copies of a "
-                "clip would leave at several depths. Export one head, without exits: probe export RUN DIR"
+                f"{argument('smooth', smoothing.smooth)}: {self.where} has early exit, where the "
+                "noised copies of a clip would leave at several depths. Export one head, without "
+                "exits: probe export RUN DIR"
             )
 
     def clips(
@@ -129,7 +143,9 @@ class Server:
         training: TrainingClips | None = None,
         smoothing: Smoothing | None = None,
     ) -> Iterator[ScoredClip]:
-        """Scores of audio files one by one, with their distance from the training clips where these are given."""
+        """Scores of audio files one by one, with their distance from the training clips where these
+        are given.
+        """
         self.check_smoothing(smoothing or Smoothing())
         if self.exported:
             backbone = self.exported.load_backbone(device)
@@ -137,7 +153,9 @@ class Server:
             backbone = load_run_backbone(self.run, self.options, device)
             if head_depth(self.head):
                 backbone = backbone.truncate(head_depth(self.head))
-        for clip in scored_clips(self.head, backbone, self.options, files, on_failure, training, smoothing):
+        for clip in scored_clips(
+            self.head, backbone, self.options, files, on_failure, training, smoothing
+        ):
             if clip.depth is not None:
                 self.left[clip.depth] = self.left.get(clip.depth, 0) + 1
             yield clip
@@ -151,17 +169,20 @@ def check_cache(
     where: str,
     say: Callable[[str], None] = lambda text: None,
 ) -> None:
-    """Refuse a cache whose states are not made as those a head was trained on; arguments as of `score_cache`.
+    """Refuse a cache whose states are not made as those a head was trained on; arguments as of
+    `score_cache`.
 
     Raises:
-        ServingError: the cache is of another backbone, or cropped, normalised, pooled or computed another way.
+        ServingError: the cache is of another backbone, or cropped, normalised, pooled or computed
+            another way.
     """
     found = cache.fingerprint.get("backbone_weights_sha256")
     if found not in weights or cache.dim != head.dim:
         raise ServingError(
-            f"{cache.folder}: of another backbone, {cache.about.get('backbone')} ({str(found)[:12]}, {cache.dim} "
-            f"wide); the head of {where} is for weights {str(weights[0])[:12]}, {head.dim} wide. Score a cache of that "
-            "backbone, or the audio itself"
+            f"{cache.folder}: of another backbone, {cache.about.get('backbone')} "
+            f"({str(found)[:12]}, {cache.dim} wide); the head of {where} is for weights "
+            f"{str(weights[0])[:12]}, {head.dim} wide. Score a cache "
+            "of that backbone, or the audio itself"
         )
     for difference in check_matching(cache.fingerprint, fingerprint, str(cache.folder), where):
         say(f"Note: {difference}")
@@ -213,8 +234,12 @@ def score_audio(
     files: dict[str, Path],
     on_failure: Callable[[str, str], None],
 ) -> dict[str, float]:
-    """Score audio files by name, in their order; those of no use are told to `on_failure`, and are not there."""
-    return {clip.name: clip.score for clip in scored_clips(head, backbone, options, files, on_failure)}
+    """Score audio files by name, in their order; those of no use are told to `on_failure`, and are
+    not there.
+    """
+    return {
+        clip.name: clip.score for clip in scored_clips(head, backbone, options, files, on_failure)
+    }
 
 
 def scored_clips(
@@ -235,7 +260,8 @@ def scored_clips(
         files: by name.
         on_failure: told the name and the reason of those of no use, which are not there.
         training: what the training clips were like, for the distance from them.
-        smoothing: noised copies to score in the place of each clip, whose distance is not known then.
+        smoothing: noised copies to score in the place of each clip, whose distance is not known
+            then.
     """
     measured: dict[str, Mapping[str, float]] = {}
     longest = options.cropping.n_samples() / SAMPLING_RATE
@@ -247,12 +273,17 @@ def scored_clips(
 
         layer = None if training is None else training.layer
         way = smoothing or Smoothing()
-        for name, left in _left(head, backbone, options, files, layer, way, failed, measured.__setitem__):
+        for name, left in _left(
+            head, backbone, options, files, layer, way, failed, measured.__setitem__
+        ):
             measures = measured.pop(name)
             distance = None
             if training is not None and left.mean is not None:
                 distance = float(training.distance(left.mean[None])[0])
-            cut = measures["audio_seconds"] >= longest and (stated_seconds(files[name], longest + 1) or 0) > longest
+            cut = (
+                measures["audio_seconds"] >= longest
+                and (stated_seconds(files[name], longest + 1) or 0) > longest
+            )
             depth = left.depth if isinstance(head, ExitHeads) else None
             yield ScoredClip(name, str(files[name]), left.score, measures, distance, cut, depth)
             line.advance(1)
@@ -268,7 +299,9 @@ def _left(
     on_failure: Callable[[str, str], None],
     on_measures: Callable[[str, Mapping[str, float]], None],
 ) -> Iterator[tuple[str, Left]]:
-    """Scores of audio files by name, with the mean over time of a layer: at the exit where each leaves, if it may."""
+    """Scores of audio files by name, with the mean over time of a layer: at the exit where each
+    leaves, if it may.
+    """
     if isinstance(head, ExitHeads):
 
         def compute(batch: dict[str, Waveform], failures: dict[str, str]) -> dict[str, Left]:
@@ -276,17 +309,26 @@ def _left(
             failures |= {name: NOT_FINITE for name in batch if name not in scored}
             return scored
 
-        yield from by_batches(files, backbone, options, compute, on_failure=on_failure, on_measures=on_measures)
+        yield from by_batches(
+            files, backbone, options, compute, on_failure=on_failure, on_measures=on_measures
+        )
         return
     if smoothing:
 
         def smoothed(batch: dict[str, Waveform], failures: dict[str, str]) -> dict[str, Left]:
             scores = scores_of_batch([head], batch, backbone, options, smoothing, failures)
-            return {name: Left(float(of_heads[0]), head_depth(head)) for name, of_heads in scores.items()}
+            return {
+                name: Left(float(of_heads[0]), head_depth(head))
+                for name, of_heads in scores.items()
+            }
 
-        yield from by_batches(files, backbone, options, smoothed, on_failure=on_failure, on_measures=on_measures)
+        yield from by_batches(
+            files, backbone, options, smoothed, on_failure=on_failure, on_measures=on_measures
+        )
         return
-    for name, layers in layers_of(files, backbone, options, on_failure=on_failure, on_measures=on_measures):
+    for name, layers in layers_of(
+        files, backbone, options, on_failure=on_failure, on_measures=on_measures
+    ):
         score = score_of_layers(head, layers)
         mean = None if layer is None else mean_over_time(layers[layer], head.tier)
         yield name, Left(score, head_depth(head), mean)

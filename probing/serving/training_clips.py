@@ -1,4 +1,6 @@
-"""What the training clips were like: ranges of what is measured in them, and the distance of a layer from theirs."""
+"""What the training clips were like: ranges of what is measured in them, and the distance of a
+layer from theirs.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ from probing.labels import LABELS
 from probing.runs import Run, find_cache
 from probing.serving.heads import AnyHead, ServingError, head_depth
 
-CENTRAL = 0.99  # share of the training clips whose measures make a range, and of dev whose distance makes the limit
+# share of the training clips whose measures make a range, and of dev whose distance makes the limit
+CENTRAL = 0.99
 FEWEST = 10  # clips of train and of dev, that anything is said of
 MOST = 5000  # clips that a covariance is made of
 
@@ -26,8 +29,9 @@ class TrainingClips:
     """What they were like.
 
     n: how many. ranges: measure -> the two ends between which the central 99 % of them lie.
-    layer: whose mean over time is compared; its mean (D,) and deviation (D,) over the clips, and the precision (D, D)
-        in units of these, of a covariance shrunk by Ledoit & Wolf (2004). limit: the distance of 99 % of the dev clips.
+    layer: whose mean over time is compared; its mean (D,) and deviation (D,) over the clips, and
+        the precision (D, D) in units of these, of a covariance shrunk by Ledoit & Wolf (2004).
+        limit: the distance of 99 % of the dev clips.
     """
 
     n: int
@@ -39,7 +43,8 @@ class TrainingClips:
     limit: float
 
     def distance(self, x: ArrayLike) -> NDArray[np.float64]:
-        """Mahalanobis distance (N,) of a layer (N, D), averaged over time, in units of the limit; above 1 is unusual.
+        """Mahalanobis distance (N,) of a layer (N, D), averaged over time, in units of the limit;
+        above 1 is unusual.
 
         Args:
             x: means over time of the layer.
@@ -63,34 +68,57 @@ class TrainingClips:
         Raises:
             ValueError, KeyError, TypeError: it is something else.
         """
-        mean, deviation, precision = (tensors[name].astype(np.float32) for name in ("mean", "deviation", "precision"))
-        ranges = {str(name): (float(low), float(high)) for name, (low, high) in record["ranges"].items()}
+        mean, deviation, precision = (
+            tensors[name].astype(np.float32) for name in ("mean", "deviation", "precision")
+        )
+        ranges = {
+            str(name): (float(low), float(high)) for name, (low, high) in record["ranges"].items()
+        }
         limit = float(record["limit"])
-        if mean.ndim != 1 or deviation.shape != mean.shape or precision.shape != (len(mean), len(mean)):
+        if (
+            mean.ndim != 1
+            or deviation.shape != mean.shape
+            or precision.shape != (len(mean), len(mean))
+        ):
             raise ValueError("its mean, deviation and precision are not of one width")
-        if not all(np.isfinite(values).all() for values in (mean, deviation, precision)) or not deviation.all():
+        if (
+            not all(np.isfinite(values).all() for values in (mean, deviation, precision))
+            or not deviation.all()
+        ):
             raise ValueError("its mean, deviation or precision is not finite")
-        if not 0 < limit < np.inf or not np.isfinite(list(ranges.values())).all() or not set(ranges) <= set(MEASURES):
+        if (
+            not 0 < limit < np.inf
+            or not np.isfinite(list(ranges.values())).all()
+            or not set(ranges) <= set(MEASURES)
+        ):
             raise ValueError("its ranges or its limit are none that an export writes")
-        return cls(int(record["n"]), ranges, int(record["layer"]), mean, deviation, precision, limit)
+        return cls(
+            int(record["n"]), ranges, int(record["layer"]), mean, deviation, precision, limit
+        )
 
 
 def mean_over_time(states: NDArray[Any], tier: str) -> NDArray[np.float64]:
-    """The mean (D,) over time of a layer of a clip: of its frames (T, D), or what is pooled of them (2, D)."""
-    return np.asarray(states.mean(axis=0, dtype=np.float64) if tier == "frames" else states[0], np.float64)
+    """The mean (D,) over time of a layer of a clip: of its frames (T, D), or what is pooled of them
+    (2, D).
+    """
+    return np.asarray(
+        states.mean(axis=0, dtype=np.float64) if tier == "frames" else states[0], np.float64
+    )
 
 
 def training_clips(run: Run, head: AnyHead) -> TrainingClips:
     """What the training clips of a run were like, from its caches.
 
-    The layer compared is the first one that the head could have seen: what a clip was recorded and coded with shows
-    most there.
+    The layer compared is the first one that the head could have seen: what a clip was recorded and
+    coded with shows most there.
 
     Raises:
         ProbeError: the caches are not there, or are others by now, or hold too few clips.
     """
     caches = {part: find_cache(run, part) for part in ("train", "dev")}
-    tables = {part: _labelled(cache, str(run.record["options"][part])) for part, cache in caches.items()}
+    tables = {
+        part: _labelled(cache, str(run.record["options"][part])) for part, cache in caches.items()
+    }
     layers = caches["train"].layers
     layer = next((k for k in layers if 1 <= k <= max(1, head_depth(head))), layers[0])
     of_train, of_dev = (_means(caches[part], layer, tables[part]) for part in ("train", "dev"))
@@ -114,7 +142,9 @@ def describe(table: pd.DataFrame, train: ArrayLike, dev: ArrayLike, layer: int) 
     x = np.asarray(train, np.float64)
     others = np.asarray(dev, np.float64)
     if min(len(x), len(others)) < FEWEST:
-        raise ServingError(f"{len(x)} clips of train and {len(others)} of dev; expected {FEWEST} or more of each")
+        raise ServingError(
+            f"{len(x)} clips of train and {len(others)} of dev; expected {FEWEST} or more of each"
+        )
     tails = (1 - CENTRAL) / 2
     ranges = {}
     for name in MEASURES:
@@ -129,7 +159,9 @@ def describe(table: pd.DataFrame, train: ArrayLike, dev: ArrayLike, layer: int) 
     return TrainingClips(len(table), ranges, layer, single[0], single[1], single[2], limit)
 
 
-def _distance(x: NDArray[np.float64], mean: Any, deviation: Any, precision: Any) -> NDArray[np.float64]:
+def _distance(
+    x: NDArray[np.float64], mean: Any, deviation: Any, precision: Any
+) -> NDArray[np.float64]:
     z = (x - mean) / deviation
     squares = np.einsum("nd,nd->n", z @ precision.astype(np.float64), z)
     return np.asarray(np.sqrt(np.maximum(squares, 0) / z.shape[1]))

@@ -1,8 +1,9 @@
-"""Verdicts: what the scores of single clips mean, beside the errors that were measured on dev and eval.
+"""Verdicts: what the scores of single clips mean, beside the errors that were measured on dev and
+eval.
 
-score -> log-likelihood ratio (calibrated on dev) -> probability at a stated prior (Bayes' rule); and a decision at a
-threshold that was chosen on dev. Where a clip is unlike the training clips, none of it can be relied on, and that is
-said.
+score -> log-likelihood ratio (calibrated on dev) -> probability at a stated prior (Bayes' rule);
+and a decision at a threshold that was chosen on dev. Where a clip is unlike the training clips,
+none of it can be relied on, and that is said.
 """
 
 from __future__ import annotations
@@ -28,7 +29,11 @@ from probing.serving.training_clips import CENTRAL, TrainingClips
 CALLED = {
     "audio_seconds": ("length", "{:.2f} s", "{:.2f} to {:.2f} s"),
     "audio_level_db": ("level", "{:z.1f} dB of full scale", "{:z.1f} to {:z.1f}"),
-    "audio_bandwidth_hz": ("bandwidth", "{:.0f} Hz (95 % of the power lies below)", "{:.0f} to {:.0f}"),
+    "audio_bandwidth_hz": (
+        "bandwidth",
+        "{:.0f} Hz (95 % of the power lies below)",
+        "{:.0f} to {:.0f}",
+    ),
     "audio_noise_floor_db": ("noise floor", "{:z.1f} dB of full scale", "{:z.1f} to {:z.1f}"),
 }
 LAYERS = "layers"
@@ -40,8 +45,9 @@ class ScoredClip:
     """A clip that was scored.
 
     name: of the utterance. path: of the file. score: the head's own. measures: of the audio, see
-    `probing.audio.measure`. distance: from the training clips, see `TrainingClips.distance`; None where not known.
-    cut: whether it is longer than what the head is given of a clip. depth: blocks after which it left, with early exit.
+    `probing.audio.measure`. distance: from the training clips, see `TrainingClips.distance`; None
+    where not known. cut: whether it is longer than what the head is given of a clip. depth: blocks
+    after which it left, with early exit.
     """
 
     name: str
@@ -72,11 +78,12 @@ class Threshold:
 class Verdict:
     """What is said of one clip.
 
-    name, path: whose. score: the head's own; None where the clip could not be used, and `failure` says why.
-    ratio: natural log-likelihood ratio of bona fide against spoof. probability: of bona fide at the prior.
-    decision: `bonafide` or `spoof`, at the threshold. All None where there is nothing to compare the score with.
-    unlike: in what the clip is unlike the training clips, as `level`, each with a sentence.
-    cut: whether only its beginning was heard, as of the training clips.
+    name, path: whose. score: the head's own; None where the clip could not be used, and `failure`
+    says why. ratio: natural log-likelihood ratio of bona fide against spoof. probability: of bona
+    fide at the prior. decision: `bonafide` or `spoof`, at the threshold. All None where there is
+    nothing to compare the score with. unlike: in what the clip is unlike the training clips, as
+    `level`, each with a sentence. cut: whether only its beginning was heard, as of the training
+    clips.
 
     >>> Verdict("clip", "clip.wav", score=1.5).decision is None
     True
@@ -97,10 +104,11 @@ class Verdict:
 class Verdicts:
     """Verdicts on clips, and the errors measured that they are to be read with.
 
-    head: whose score it is. prior: of bona fide. threshold: None where there is nothing to choose it by, and then there
-    are no decisions. eer: by part, with its interval. cllr: of the ratios by part, in bits. corpus: what these were
-    measured on. notes: sentences that a person should know. smoothing: the noised copies that were scored in the place
-    of each clip; None if there were none.
+    head: whose score it is. prior: of bona fide. threshold: None where there is nothing to choose
+    it by, and then there are no decisions. eer: by part, with its interval. cllr: of the ratios by
+    part, in bits. corpus: what these were measured on. notes: sentences that a person should know.
+    smoothing: the noised copies that were scored in the place of each clip; None if there were
+    none.
 
     >>> Verdicts("linear-layer-02", 0.5, (Verdict("clip", "clip.wav", score=1.5),)).clips[0].name
     'clip'
@@ -117,7 +125,9 @@ class Verdicts:
     smoothing: Mapping[str, Any] | None = None
 
     def table(self) -> pd.DataFrame:
-        """One row a clip, with the error rates in every row, so that no decision is without them."""
+        """One row a clip, with the error rates in every row, so that no decision is
+        without them.
+        """
         rows = []
         for clip in self.clips:
             row: dict[str, Any] = {
@@ -132,7 +142,10 @@ class Verdicts:
                 "cut": clip.cut,
             }
             for part, rates in self.threshold.rates.items() if self.threshold else ():
-                row |= {f"{part}_bonafide_rejected": rates.miss, f"{part}_spoof_accepted": rates.false_alarm}
+                row |= {
+                    f"{part}_bonafide_rejected": rates.miss,
+                    f"{part}_spoof_accepted": rates.false_alarm,
+                }
             said = [*clip.unlike.values(), *([clip.failure] if clip.failure else []), *self.notes]
             rows.append({**row, "unlike_training": " ".join(clip.unlike), "notes": "; ".join(said)})
         return pd.DataFrame(rows)
@@ -146,12 +159,19 @@ class Verdicts:
         threshold = None
         if self.threshold is not None:
             rates = {
-                part: {**asdict(one), "bonafide_rejected": one.miss, "spoof_accepted": one.false_alarm}
+                part: {
+                    **asdict(one),
+                    "bonafide_rejected": one.miss,
+                    "spoof_accepted": one.false_alarm,
+                }
                 for part, one in self.threshold.rates.items()
             }
             threshold = {**asdict(self.threshold), "rates": rates}
         eer = {
-            part: {**{name: _finite(end) for name, end in asdict(one).items()}, "better_than_chance": _better(one)}
+            part: {
+                **{name: _finite(end) for name, end in asdict(one).items()},
+                "better_than_chance": _better(one),
+            }
             for part, one in self.eer.items()
         }
         return {
@@ -185,7 +205,8 @@ def choose_threshold(reference: Reference, false_alarm: float | None = None) -> 
 
     Args:
         reference: of the head.
-        false_alarm: most spoofs of dev that may be accepted, 0 to 1; by default as many as bona fide ones are rejected.
+        false_alarm: most spoofs of dev that may be accepted, 0 to 1; by default as many as bona
+            fide ones are rejected.
 
     Raises:
         OptionError: a share that is none.
@@ -202,14 +223,19 @@ def choose_threshold(reference: Reference, false_alarm: float | None = None) -> 
         chosen = f"where at most {_percent(false_alarm)} of the spoofs of dev are accepted"
         n_spoof = int((~dev.bonafide).sum())
         if false_alarm * n_spoof < 1:
-            note = f"{_percent(false_alarm)} of the {n_spoof} spoofs of dev is less than one: none of them is accepted"
+            note = (
+                f"{_percent(false_alarm)} of the {n_spoof} spoofs of dev is "
+                "less than one: none of them is accepted"
+            )
     ratio = float(reference.calibration.apply([value])[0])
     return Threshold(value, ratio, chosen, rates_at(reference.parts, value), note)
 
 
 def rates_at(parts: Mapping[str, Scored], threshold: float) -> dict[str, ErrorRates]:
     """Errors of every part at a threshold."""
-    return {name: error_rates(part.bonafide, part.scores, threshold) for name, part in parts.items()}
+    return {
+        name: error_rates(part.bonafide, part.scores, threshold) for name, part in parts.items()
+    }
 
 
 def judge(
@@ -230,7 +256,8 @@ def judge(
         clips: scored.
         failures: name -> path and reason of clips that could not be used.
         head: its name.
-        reference: of that head; None in exports of an earlier version, of which there are scores only.
+        reference: of that head; None in exports of an earlier version, of which there are scores
+            only.
         prior: of bona fide, before the clip was heard.
         false_alarm: see `choose_threshold`.
         cropping: how much of a clip the head is given, for messages.
@@ -245,8 +272,9 @@ def judge(
     of_no_use = [Verdict(name, path, failure=reason) for name, (path, reason) in failures.items()]
     if reference is None:
         said = (
-            "An earlier version stored this head, without scores of dev, so that there is no likelihood ratio, no "
-            "probability and no decision. Write it again: probe export RUN DIR, after probe sweep if the run is as old"
+            "An earlier version stored this head, without scores of dev, so that there is no "
+            "likelihood ratio, no probability and no decision. Write it again: probe export RUN "
+            "DIR, after probe sweep if the run is as old"
         )
         plain = [Verdict(clip.name, clip.path, clip.score, cut=clip.cut) for clip in clips]
         said_of_all = tuple(filter(None, (*notes, said, of_cut)))
@@ -259,14 +287,32 @@ def judge(
         decision = BONAFIDE if clip.score >= threshold.value else SPOOF
         unlike = _unlike(clip, reference.training)
         found.append(
-            Verdict(clip.name, clip.path, clip.score, float(ratio), probability, decision, unlike, cut=clip.cut)
+            Verdict(
+                clip.name,
+                clip.path,
+                clip.score,
+                float(ratio),
+                probability,
+                decision,
+                unlike,
+                cut=clip.cut,
+            )
         )
     costs = reference.costs()
     of_cost = cost_note(costs["eval"]) if "eval" in costs else ""
-    said_too = [*notes, reference.calibration.note, of_cost, threshold.note, reference.missing, of_cut]
+    said_too = [
+        *notes,
+        reference.calibration.note,
+        of_cost,
+        threshold.note,
+        reference.missing,
+        of_cut,
+    ]
     eer = {name: part.eer for name, part in reference.parts.items()}
     kept = tuple(note for note in said_too if note)
-    return Verdicts(head, prior, (*found, *of_no_use), threshold, eer, costs, reference.corpus, kept, smoothing)
+    return Verdicts(
+        head, prior, (*found, *of_no_use), threshold, eer, costs, reference.corpus, kept, smoothing
+    )
 
 
 def _unlike(clip: ScoredClip, training: TrainingClips | None) -> dict[str, str]:
@@ -282,18 +328,24 @@ def _unlike(clip: ScoredClip, training: TrainingClips | None) -> dict[str, str]:
             found[name] = f"{name} {one.format(value)}, where {share} have {both.format(low, high)}"
     if clip.distance is not None and not clip.distance <= 1:
         found[LAYERS] = (
-            f"layer {training.layer} is {clip.distance:.1f} times as far from the training clips as "
-            f"{100 * CENTRAL:g} % of the dev clips are at most: another channel, codec, noise or language, or no speech"
+            f"layer {training.layer} is {clip.distance:.1f} times as far from the training clips "
+            f"as {100 * CENTRAL:g} % of the dev clips are at most: another channel, codec, noise "
+            "or language, or no speech"
         )
     return found
 
 
 def _of_cut(clips: Sequence[ScoredClip], cropping: Cropping | None) -> str:
-    """A sentence if only the beginning of clips was heard, which is so of long training clips too; else empty."""
+    """A sentence if only the beginning of clips was heard, which is so of long training clips too;
+    else empty.
+    """
     n = sum(clip.cut for clip in clips)
     if not n or cropping is None:
         return ""
-    return f"only the first {cropping.n_samples() / SAMPLING_RATE:g} s were heard of {n:,} clip{'s' * (n > 1)}"
+    return (
+        f"only the first {cropping.n_samples() / SAMPLING_RATE:g} s "
+        f"were heard of {n:,} clip{'s' * (n > 1)}"
+    )
 
 
 def _better(eer: Interval) -> bool:

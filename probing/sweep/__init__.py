@@ -10,7 +10,13 @@ if TYPE_CHECKING:
     from probing.sweep.depth_finding import DepthFinding
     from probing.sweep.finding import Finding
     from probing.sweep.once import sweep_once
-    from probing.sweep.options import FRAMES_HEADS, POOLED_HEADS, DepthOptions, SweepOptions, TargetOptions
+    from probing.sweep.options import (
+        FRAMES_HEADS,
+        POOLED_HEADS,
+        DepthOptions,
+        SweepOptions,
+        TargetOptions,
+    )
     from probing.sweep.split import identity
     from probing.sweep.sweeping import finished_run, sweep
 

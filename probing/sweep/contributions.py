@@ -1,13 +1,14 @@
 """What each layer contributes to a trained head, in several views side by side.
 
-gate, gate_sd: mean and standard deviation of the layer's gate over utterances (attentive merges, SLS), for all of them
-    and by class and attack. gate_start: mean gate before training. Gates start at random and training moves them little
-    where it need not, so that a gate alone says more of its start than of its layer.
-weight: softmax weight; weight_x_norm: the same times the mean norm of the layer, which is what the layer adds to the
-    sum (a small weight on a large layer is no small contribution).
-eer_without: EER when the layer is replaced by its training mean. eer_permuted: EER when the layer's vectors are
-    permuted between utterances (permutation importance; Breiman 2001; Fisher et al., JMLR 2019), mean of several. Of
-    other targets their metric stands for EER, as in `r2_without`.
+gate, gate_sd: mean and standard deviation of the layer's gate over utterances (attentive merges,
+    SLS), for all of them and by class and attack. gate_start: mean gate before training. Gates
+    start at random and training moves them little where it need not, so that a gate alone says more
+    of its start than of its layer.
+weight: softmax weight; weight_x_norm: the same times the mean norm of the layer, which is what the
+    layer adds to the sum (a small weight on a large layer is no small contribution).
+eer_without: EER when the layer is replaced by its training mean. eer_permuted: EER when the layer's
+    vectors are permuted between utterances (permutation importance; Breiman 2001; Fisher et al.,
+    JMLR 2019), mean of several. Of other targets their metric stands for EER, as in `r2_without`.
 """
 
 from __future__ import annotations
@@ -33,13 +34,17 @@ BATCH = 256
 
 
 def contributions(
-    heads: Sequence[tuple[Head, Source, Rows]], split: Split, seed: int = 0, scaled_init: bool = True
+    heads: Sequence[tuple[Head, Source, Rows]],
+    split: Split,
+    seed: int = 0,
+    scaled_init: bool = True,
 ) -> Iterator[dict[str, Any]]:
     """Rows of the results table: `metric`, `layer`, `condition`, `value`.
 
     Args:
-        heads: of full depth, each with layers 1..L of trials that it was not trained on, and their rows (n,) in the
-            split: one, or of a cross-validation one a fold, of which weights are the mean.
+        heads: of full depth, each with layers 1..L of trials that it was not trained on, and their
+            rows (n,) in the split: one, or of a cross-validation one a fold, of which weights are
+            the mean.
         split: whose trials they are.
         seed: of the permutations.
         scaled_init: how its gates started, see `Recipe`.
@@ -48,7 +53,10 @@ def contributions(
     learned = heads[0][0].stack.merge_kind.layer_weights != "gates"
     views = [_views_of(head, source, seed, scaled_init) for head, source, _ in heads]
     gates, starts, without, permuted = (
-        _pooled([(getattr(of, name), rows) for of, (_, _, rows) in zip(views, heads, strict=True)], len(split))
+        _pooled(
+            [(getattr(of, name), rows) for of, (_, _, rows) in zip(views, heads, strict=True)],
+            len(split),
+        )
         for name in ("gates", "starts", "without", "permuted")
     )
     conditions = {"all": np.ones(len(split), bool)}
@@ -72,14 +80,20 @@ def contributions(
         row = {"layer": layer, "condition": "all"}
         task = split.task
         name = task.metric.name
-        yield {**row, "metric": f"{name}_without", "value": task.value(split.target, without[:, layer - 1])}
+        yield {
+            **row,
+            "metric": f"{name}_without",
+            "value": task.value(split.target, without[:, layer - 1]),
+        }
         values = [task.value(split.target, permuted[:, layer - 1, j]) for j in range(PERMUTATIONS)]
         yield {**row, "metric": f"{name}_permuted", "value": float(np.mean(values))}
 
 
 @dataclass(frozen=True)
 class _Views:
-    """What one head says of n trials: gates and starts (n, L), norms (L,), without (n, L), permuted (n, L, P)."""
+    """What one head says of n trials: gates and starts (n, L), norms (L,), without (n, L), permuted
+    (n, L, P).
+    """
 
     gates: NDArray[np.float64]
     starts: NDArray[np.float64]
@@ -91,7 +105,9 @@ class _Views:
 def _views_of(head: Head, source: Source, seed: int, scaled_init: bool) -> _Views:
     gates, norms = _gates_and_norms(head.stack, source)
     learned = head.stack.merge_kind.layer_weights != "gates"
-    starts = gates if learned else _gates_and_norms(head.stack.before_training(scaled_init), source)[0]
+    starts = (
+        gates if learned else _gates_and_norms(head.stack.before_training(scaled_init), source)[0]
+    )
     without, permuted = _changed(head, source, len(source), seed)
     return _Views(gates, starts, norms, np.moveaxis(without, 1, 0), np.moveaxis(permuted, 2, 0))
 
@@ -107,7 +123,9 @@ def _conditions(split: Split) -> dict[str, NDArray[np.bool_]]:
     """Utterances (N,) by label and attack, where these are what the target is about."""
     if not split.task.is_spoofing:
         return {}
-    found = {f"label={name}": (split.table["label"] == name).to_numpy() for name in ("bonafide", "spoof")}
+    found = {
+        f"label={name}": (split.table["label"] == name).to_numpy() for name in ("bonafide", "spoof")
+    }
     attacks = split.table["attack"]
     for attack in sorted(attacks[~split.bonafide].unique()):
         found[condition_name({"attack": attack})] = (attacks == attack).to_numpy() & ~split.bonafide
@@ -115,8 +133,12 @@ def _conditions(split: Split) -> dict[str, NDArray[np.bool_]]:
 
 
 @torch.no_grad()
-def _gates_and_norms(stack: HeadStack, source: Source) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Gates (N, L) of every utterance, and the mean norm (L,) of each layer's mean vector as the merge gets it."""
+def _gates_and_norms(
+    stack: HeadStack, source: Source
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Gates (N, L) of every utterance, and the mean norm (L,) of each layer's mean vector as the
+    merge gets it.
+    """
     gates = np.zeros((len(source), stack.n_layers))
     norms = np.zeros(stack.n_layers)
     for batch in source.batches(np.arange(len(source)), BATCH):
@@ -130,10 +152,14 @@ def _gates_and_norms(stack: HeadStack, source: Source) -> tuple[NDArray[np.float
 
 
 @torch.no_grad()
-def _changed(head: Head, source: Source, n: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Scores (L, N) without each layer, and (L, PERMUTATIONS, N) with each permuted among all utterances.
+def _changed(
+    head: Head, source: Source, n: int, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Scores (L, N) without each layer, and (L, PERMUTATIONS, N) with each permuted among all
+    utterances.
 
-    The source is read twice side by side, in order and permuted, as no batch need hold more than a few utterances.
+    The source is read twice side by side, in order and permuted, as no batch need hold more than a
+    few utterances.
     """
     n_layers = len(head.layers)
     outputs = head.stack.outputs or 1
@@ -148,21 +174,27 @@ def _changed(head: Head, source: Source, n: int, seed: int) -> tuple[NDArray[np.
             x, taken = (head.stack.standardized(one.x[:, :n_layers]) for one in (batch, other))
             for i in range(n_layers):
                 if j == 0:
-                    without[i, batch.rows] = _with_layer(head, x, i, torch.zeros_like(x[:, i]), batch.mask)
+                    without[i, batch.rows] = _with_layer(
+                        head, x, i, torch.zeros_like(x[:, i]), batch.mask
+                    )
                 layer = _fitted(taken[:, i], other.mask, x.shape[2])
                 permuted[i, j, batch.rows] = _with_layer(head, x, i, layer, batch.mask)
     return without, permuted
 
 
 def _fitted(layer: Tensor, mask: Tensor | None, n_frames: int) -> Tensor:
-    """A layer (B, T, D) at another number of frames; a shorter one is repeated, so that none of its padding counts."""
+    """A layer (B, T, D) at another number of frames; a shorter one is repeated, so that none of its
+    padding counts.
+    """
     if mask is None:
         return layer
     frames = torch.arange(n_frames) % mask.sum(1)[:, None]
     return layer[torch.arange(len(layer))[:, None], frames]
 
 
-def _with_layer(head: Head, x: Tensor, i: int, layer: Tensor, mask: Tensor | None) -> NDArray[np.float64]:
+def _with_layer(
+    head: Head, x: Tensor, i: int, layer: Tensor, mask: Tensor | None
+) -> NDArray[np.float64]:
     """Scores with layer i put in place of the true one; x is as before afterwards."""
     kept = x[:, i].clone()
     x[:, i] = layer

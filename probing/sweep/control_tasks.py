@@ -1,8 +1,10 @@
-"""Control tasks (Hewitt & Liang, EMNLP 2019): what a probe can learn by heart, to hold its figures against.
+"""Control tasks (Hewitt & Liang, EMNLP 2019): what a probe can learn by heart, to hold its figures
+against.
 
-Every type, as a word, gets a label at random, drawn as often as the labels of training are, and keeps it in all parts.
-Nothing in a layer is about such labels but which type it is; a probe that reads them has learnt the types. Selectivity
-is the figure of the task less that of the control task. A type that is not in training is read by chance.
+Every type, as a word, gets a label at random, drawn as often as the labels of training are, and
+keeps it in all parts. Nothing in a layer is about such labels but which type it is; a probe that
+reads them has learnt the types. Selectivity is the figure of the task less that of the control
+task. A type that is not in training is read by chance.
 """
 
 from __future__ import annotations
@@ -37,9 +39,12 @@ def control_tasks(
         max_units: see `probe_layers`; every class is among those that are trained on.
 
     Raises:
-        OptionError: fewer types in training than classes, or all types of a part have one of two labels.
+        OptionError: fewer types in training than classes, or all types of a part have one of two
+            labels.
     """
-    codes, names = pd.factorize(pd.concat([split.table[TYPE] for split in splits.values()]), sort=True)
+    codes, names = pd.factorize(
+        pd.concat([split.table[TYPE] for split in splits.values()]), sort=True
+    )
     ends = np.cumsum([len(split) for split in splits.values()])[:-1]
     of_part = dict(zip(splits, np.split(codes, ends), strict=True))
     train = splits["train"]
@@ -49,18 +54,25 @@ def control_tasks(
         raise OptionError(
             "control_type",
             column,
-            f"training has {len(in_training)} values of it, and the control task of {train.task.target} needs "
-            f"{max(2, n_classes)} or more. Expected a column with more, as word beside phones",
+            f"training has {len(in_training)} values of it, and the control task of "
+            f"{train.task.target} needs {max(2, n_classes)} or more. Expected a column with "
+            "more, as word beside phones",
         )
     found = []
     for seed in seeds:
-        labels = _labels(train, in_training, len(names), n_classes, np.random.default_rng([seed, 2]))
-        control = {part: replace(split, target=labels[of_part[part]]) for part, split in splits.items()}
+        labels = _labels(
+            train, in_training, len(names), n_classes, np.random.default_rng([seed, 2])
+        )
+        control = {
+            part: replace(split, target=labels[of_part[part]]) for part, split in splits.items()
+        }
         if train.task.name == BINARY:
             for part, split in control.items():
                 if split.target.all() or not split.target.any():
                     raise OptionError(
-                        "control_type", column, f"all its values in {part} got one of two labels. Expected more of them"
+                        "control_type",
+                        column,
+                        f"all its values in {part} got one of two labels. Expected more of them",
                     )
         if train.task.name == CLASSES:
             shares = np.bincount(control["train"].target, minlength=n_classes) / len(train)
@@ -71,9 +83,15 @@ def control_tasks(
 
 
 def _labels(
-    train: Split, in_training: NDArray[np.intp], n_types: int, n_classes: int, generator: np.random.Generator
+    train: Split,
+    in_training: NDArray[np.intp],
+    n_types: int,
+    n_classes: int,
+    generator: np.random.Generator,
 ) -> NDArray[Any]:
-    """A label (T,) for each type, drawn from those of training; of classes, each of some type in training."""
+    """A label (T,) for each type, drawn from those of training; of classes, each of some type in
+    training.
+    """
     labels = generator.choice(train.target, size=n_types)
     some = generator.permutation(in_training)
     if n_classes > 1:
@@ -91,9 +109,10 @@ def _labels(
 class ControlTaskFinding:
     """How selective the layers are.
 
-    column: what types are called. layer: chosen on dev by the metric. value, control: the metric on eval of the task,
-    and the mean over seeds of that of the control task, there. selectivity: by how much the first is better, paired.
-    selective: the layer of highest selectivity on dev, with value, control and selectivity likewise.
+    column: what types are called. layer: chosen on dev by the metric. value, control: the metric on
+    eval of the task, and the mean over seeds of that of the control task, there. selectivity: by
+    how much the first is better, paired. selective: the layer of highest selectivity on dev, with
+    value, control and selectivity likewise.
     """
 
     column: str
@@ -115,17 +134,21 @@ class ControlTaskFinding:
         def told(control: float, more: Interval) -> str:
             sign = "-" if more.value < 0 else ""
             ends = ", ".join(metric.number(metric.scale * end) for end in (more.low, more.high))
-            return f"{metric.text(control)} on eval, selectivity {sign}{metric.difference(more.value)} [{ends}]"
+            return (
+                f"{metric.text(control)} on eval, selectivity "
+                f"{sign}{metric.difference(more.value)} [{ends}]"
+            )
 
         seeds = f"{self.n_seeds} seed{'s' if self.n_seeds > 1 else ''}"
         lead = (
-            f"Control task, a fixed random label for each {self.column} ({seeds}): layer {self.layer} has "
-            f"{told(self.control, self.selectivity)}"
+            f"Control task, a fixed random label for each {self.column} ({seeds}): layer "
+            f"{self.layer} has {told(self.control, self.selectivity)}"
         )
         if self.selective == self.layer:
             return f"{lead}, the highest on dev."
         return (
-            f"{lead}; most selective on dev is layer {self.selective}, with {metric.text(self.selective_value)}, and "
+            f"{lead}; most selective on dev is layer {self.selective}, with "
+            f"{metric.text(self.selective_value)}, and "
             f"{told(self.selective_control, self.selective_selectivity)}."
         )
 
@@ -134,20 +157,31 @@ class ControlTaskFinding:
         return {**asdict(self), "sentence": self.sentence()}
 
 
-def find_control_task(table: pd.DataFrame, finding: Finding, column: str, corpus: str) -> ControlTaskFinding:
+def find_control_task(
+    table: pd.DataFrame, finding: Finding, column: str, corpus: str
+) -> ControlTaskFinding:
     """The finding on one corpus; `table` are the results."""
     metric = METRICS[finding.metric]
     rows = table[table["metric"] == metric.name]
     rows = rows[(rows["split"] != EVAL) | (rows["corpus"] == corpus)]
     own, control = (
-        rows[rows["experiment"] == name].groupby(["split", "layer"])["value"].mean() for name in (LAYERS, CONTROL_TASK)
+        rows[rows["experiment"] == name].groupby(["split", "layer"])["value"].mean()
+        for name in (LAYERS, CONTROL_TASK)
     )
     more = table[table["experiment"] == SELECTIVITY]
-    more = more[(more["split"] != EVAL) | (more["corpus"] == corpus)].set_index(["split", "layer"])[list(ENDS)]
+    more = more[(more["split"] != EVAL) | (more["corpus"] == corpus)].set_index(["split", "layer"])[
+        list(ENDS)
+    ]
     best = int(more.loc["dev", "value"].idxmax())
     n_seeds = int(rows.loc[rows["experiment"] == CONTROL_TASK, "seed"].nunique())
 
     def at(layer: int) -> tuple[float, float, Interval]:
-        return float(own[EVAL][layer]), float(control[EVAL][layer]), Interval(*map(float, more.loc[(EVAL, layer)]))
+        return (
+            float(own[EVAL][layer]),
+            float(control[EVAL][layer]),
+            Interval(*map(float, more.loc[(EVAL, layer)])),
+        )
 
-    return ControlTaskFinding(column, finding.layer, *at(finding.layer), best, *at(best), n_seeds, metric.name)
+    return ControlTaskFinding(
+        column, finding.layer, *at(finding.layer), best, *at(best), n_seeds, metric.name
+    )

@@ -57,7 +57,13 @@ def ablate(
     n_layers = sum(k > 0 for k in cache.layers)
     per_head = len(options.chosen(n_layers)) * len(options.seeds)
     n_folds = len(rows_by_training(splits["eval"]))
-    total = n_folds * len(options.heads) * per_head * len(recipe.learning_rates) * len(recipe.weight_decays)
+    total = (
+        n_folds
+        * len(options.heads)
+        * per_head
+        * len(recipe.learning_rates)
+        * len(recipe.weight_decays)
+    )
     with progress_line("Heads by depth", total * recipe.epochs, "model epochs") as line:
         for member in fit_depths(
             cache,
@@ -79,7 +85,14 @@ def ablate(
         called = found.best.heads[0].name
         add_scores(splits, writer, called, found.best.scores)
         if localises(splits["train"]):
-            add_localisation(results, splits, found.best.scores, head=name, depth=depth, seed=found.best.model.seed)
+            add_localisation(
+                results,
+                splits,
+                found.best.scores,
+                head=name,
+                depth=depth,
+                seed=found.best.model.seed,
+            )
         if splits["train"].folds is None:  # there every fold has a head of its own
             writer.add_heads(called, found.best.heads[0].tensors(), found.best.heads[0].config())
     full = max(depth for _, depth in fitted)
@@ -95,7 +108,12 @@ def ablate(
     ]
     for name in options.heads:
         for member in fitted[name, full]:
-            row: dict[str, Any] = {"experiment": CONTRIBUTIONS, "head": name, "depth": full, "seed": member.model.seed}
+            row: dict[str, Any] = {
+                "experiment": CONTRIBUTIONS,
+                "head": name,
+                "depth": full,
+                "seed": member.model.seed,
+            }
             row["corpus"] = shown.corpus
             heads = [(head, *of) for head, of in zip(member.heads, sources, strict=True)]
             for found_here in contributions(heads, shown, scaled_init=recipe.scaled_init):
@@ -105,7 +123,14 @@ def ablate(
     rates = {depth: of.rates["eval"] for depth, of in figures[head].items()}
     resampled = {depth: of.resampled["eval"] for depth, of in figures[head].items()}
     finding = find_depth(
-        cache.about["backbone"], head, rates, resampled, margin, results.resamples["eval"], saved, task
+        cache.about["backbone"],
+        head,
+        rates,
+        resampled,
+        margin,
+        results.resamples["eval"],
+        saved,
+        task,
     )
     every = {(name, depth): one for name, of in figures.items() for depth, one in of.items()}
     best = find_best(

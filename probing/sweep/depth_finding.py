@@ -1,4 +1,6 @@
-"""The finding on depth: how many layers are enough, with the error rate of the answer under control."""
+"""The finding on depth: how many layers are enough, with the error rate of the answer under
+control.
+"""
 
 from __future__ import annotations
 
@@ -24,23 +26,25 @@ POWER = 0.8
 class DepthFinding:
     """The smallest depth that is not worse than full depth.
 
-    A depth is not worse if the upper end of the one-sided 95 % interval of its excess, on the same resamples, is below
-    the margin: EER(depth) / EER(full) - 1 with a relative margin, EER(depth) - EER(full) with one in points; of a
-    metric of which more is better, the excess is what is lost. Depths are
-    tested from full - 1 downwards and the testing ends at the first that is not shown: in this fixed order every test
-    keeps the full level, and the chance of calling any worse depth "not worse" is at most 5 % (fixed-sequence
-    procedure; Maurer, Hothorn & Lehmacher 1995). Where full depth itself is not better than chance at the same level,
-    there is nothing to compare and no depth is named.
+    A depth is not worse if the upper end of the one-sided 95 % interval of its excess, on the same
+    resamples, is below the margin: EER(depth) / EER(full) - 1 with a relative margin, EER(depth) -
+    EER(full) with one in points; of a metric of which more is better, the excess is what is lost.
+    Depths are tested from full - 1 downwards and the testing ends at the first that is not shown:
+    in this fixed order every test keeps the full level, and the chance of calling any worse depth
+    "not worse" is at most 5 % (fixed-sequence procedure; Maurer, Hothorn & Lehmacher 1995). Where
+    full depth itself is not better than chance at the same level, there is nothing to compare and
+    no depth is named.
 
     head: the one of lowest dev EER at full depth. depth: None where there is none. full: L.
     margin: relative, as 0.1, or points of EER, as `2pt`.
     at_depth, at_full: eval EER, 0 to 1. excess: EER(depth) - EER(full) with its two-sided interval.
-    bound: the upper end that decided for `depth`: of the relative excess, or of EER(depth) - EER(full), as shares.
-    reason: why there is no depth: `chance` (not shown to be better than it), `no-depth`, or empty.
-    first: the depth tested first; first_excess, first_bound: its EER(first) - EER(full), and the upper end of its
+    bound: the upper end that decided for `depth`: of the relative excess, or of EER(depth) -
+    EER(full), as shares. reason: why there is no depth: `chance` (not shown to be better than it),
+    `no-depth`, or empty. first: the depth tested first; first_excess, first_bound: its EER(first) -
+    EER(full), and the upper end of its
         one-sided 95 % interval: what is not excluded.
-    unit, fewest: of what there are fewest in a class, and how many. needed: how many would show a depth as good as all
-        layers in four corpora of five; None where it cannot be told.
+    unit, fewest: of what there are fewest in a class, and how many. needed: how many would show a
+        depth as good as all layers in four corpora of five; None where it cannot be told.
     saved: share of multiply-accumulates that the truncated backbone saves, where measured.
     best: of all heads and depths, as far as dev can tell.
     metric: that stands for EER, see `probing.targets.metrics`.
@@ -73,7 +77,9 @@ class DepthFinding:
     def sentence(self) -> str:
         """The finding in words."""
         said = self._of_depth()
-        return said + self.best.sentence((self.head, self.depth or self.full)) if self.best else said
+        return (
+            said + self.best.sentence((self.head, self.depth or self.full)) if self.best else said
+        )
 
     def _of_depth(self) -> str:
         margin = Margin.of(self.margin)
@@ -83,19 +89,26 @@ class DepthFinding:
         full = f"{at_full} with all {self.full}"
         if self.reason == "chance":
             return (
-                f"With all {self.full} layers the head chosen on dev, {self.head}, is not shown to be better than "
-                f"chance: {metric.called} {at_full}."
+                f"With all {self.full} layers the head chosen on dev, {self.head}, is not shown "
+                f"to be better than chance: {metric.called} {at_full}."
             )
         if self.depth is None or self.at_depth is None or self.excess is None or self.bound is None:
             return (
-                f"No smaller depth of {self.backbone} is shown to be as good as all {self.full} layers within "
-                f"{within} ({self.head}: {metric.called} {full}).{self._not_excluded(margin)}"
+                f"No smaller depth of {self.backbone} is shown to be as good as all {self.full} "
+                f"layers within {within} ({self.head}: {metric.called} "
+                f"{full}).{self._not_excluded(margin)}"
             )
-        saved = f", saving {100 * self.saved:.0f} % of the multiply-accumulates" if self.saved is not None else ""
+        saved = (
+            f", saving {100 * self.saved:.0f} % of the multiply-accumulates"
+            if self.saved is not None
+            else ""
+        )
         return (
-            f"The first {self.depth} of {self.full} layers of {self.backbone} are not worse than all of them within "
-            f"{within} ({self.head}): {metric.called} {metric.interval(*_ends(self.at_depth))} against {full}, "
-            f"{self._difference(metric)}, at most {margin.excess(self.bound)} (one-sided 95 %){saved}."
+            f"The first {self.depth} of {self.full} layers of {self.backbone} are not worse than "
+            f"all of them within {within} ({self.head}): {metric.called} "
+            f"{metric.interval(*_ends(self.at_depth))} against {full}, "
+            f"{self._difference(metric)}, at most "
+            f"{margin.excess(self.bound)} (one-sided 95 %){saved}."
         )
 
     def _not_excluded(self, margin: Margin) -> str:
@@ -103,20 +116,22 @@ class DepthFinding:
             return ""
         metric = METRICS[self.metric]
         first, most, allowed = (
-            metric.scale * value for value in (self.first_excess, self.first_bound, margin.allowed(self.at_full.value))
+            metric.scale * value
+            for value in (self.first_excess, self.first_bound, margin.allowed(self.at_full.value))
         )
         form = "+.1f" if metric.share else "+.3g"
         lost = " lost" if metric.higher_is_better else ""
         said = (
-            f" This does not say that more layers are needed: {self.first} have {first:{form}} {metric.step}".rstrip()
-            + f"{lost}, and up to {most:{form}} are not excluded (one-sided 95 %), where {metric.number(allowed)} are "
-            "allowed"
+            " This does not say that more layers are needed: "
+            f"{self.first} have {first:{form}} {metric.step}".rstrip()
+            + f"{lost}, and up to {most:{form}} are not excluded (one-sided 95 %), where "
+            f"{metric.number(allowed)} are allowed"
         )
         if self.needed is None:
             return said + "."
         return (
-            f"{said}; if both were equally good, about {self.needed:,} {self.unit}s instead of {self.fewest:,} (and as "
-            "many times the rest) would show it in four corpora of five."
+            f"{said}; if both were equally good, about {self.needed:,} {self.unit}s instead of "
+            f"{self.fewest:,} (and as many times the rest) would show it in four corpora of five."
         )
 
     def _difference(self, metric: Metric) -> str:
@@ -159,7 +174,10 @@ def find_depth(
     found = None
     bound = None
     reason = ""
-    if task.chance is not None and np.quantile(sign * resampled[full], 1 - LEVEL) >= sign * task.chance:
+    if (
+        task.chance is not None
+        and np.quantile(sign * resampled[full], 1 - LEVEL) >= sign * task.chance
+    ):
         reason = "chance"
     else:
         for depth in sorted(rates, reverse=True)[1:]:
@@ -172,7 +190,11 @@ def find_depth(
             found = depth
             bound = float(np.quantile(excess_of, 1 - LEVEL, method="inverted_cdf"))
         reason = "" if found else "no-depth"
-    at = {depth: task.interval(rates[depth], resampled[depth], resamples) for depth in (found, full) if depth}
+    at = {
+        depth: task.interval(rates[depth], resampled[depth], resamples)
+        for depth in (found, full)
+        if depth
+    }
     excess = None
     if found:
         differences = sign * (resampled[found] - resampled[full])
@@ -195,13 +217,16 @@ def find_depth(
         None if first is None else excess_bound(sign * resampled[first], sign * resampled[full]),
         resamples.scarcest,
         resamples.fewest,
-        None if first is None else _needed(resampled[first], resampled[full], rates[full], allowed, resamples, sign),
+        None
+        if first is None
+        else _needed(resampled[first], resampled[full], rates[full], allowed, resamples, sign),
         metric=task.metric.name,
     )
 
 
 def excess_bound(resampled: NDArray[np.float64], resampled_full: NDArray[np.float64]) -> float:
-    """Upper end of the one-sided 95 % interval of EER(depth) - EER(full): which excess is not excluded.
+    """Upper end of the one-sided 95 % interval of EER(depth) - EER(full): which excess is not
+    excluded.
 
     Of a metric of which more is better, give both with their sign turned.
     """
@@ -212,7 +237,8 @@ def clusters_needed(error: float, allowed: float, n: int) -> int | None:
     """How many clusters a class show that two equally good depths are, in four corpora of five.
 
     Args:
-        error: standard error of the excess over what is allowed, from `n` clusters; it falls as one over their root.
+        error: standard error of the excess over what is allowed, from `n` clusters; it falls as one
+            over their root.
         allowed: the margin, as a share.
         n: clusters a class.
     """

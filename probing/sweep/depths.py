@@ -1,4 +1,6 @@
-"""Depth ablation: every head trained on the first k layers only, for every k, from one read of the cache."""
+"""Depth ablation: every head trained on the first k layers only, for every k, from one read of the
+cache.
+"""
 
 from __future__ import annotations
 
@@ -54,10 +56,11 @@ def fit_depths(
     max_units: int = 50_000,
     said: Callable[[int, str], None] = lambda done, text: None,
 ) -> list[FittedHead]:
-    """Train all heads x depths x seeds x constants and give the best of each head, depth and seed on dev.
+    """Train all heads x depths x seeds x constants and give the best of each head, depth and seed
+    on dev.
 
-    In a cross-validation they are trained without each fold and the next one, which they are chosen on; their scores
-    of `eval` are those of the heads trained without that fold.
+    In a cross-validation they are trained without each fold and the next one, which they are chosen
+    on; their scores of `eval` are those of the heads trained without that fold.
 
     Args:
         cache: with the tier asked for, and layers 1..L.
@@ -65,10 +68,11 @@ def fit_depths(
         options: what to train.
         folder: where checkpoints are kept; a killed training goes on from them.
         device: cpu or cuda.
-        memory_gb: most memory: half for parameters, a quarter for what a step keeps, the rest for batches in flight.
-            Models beyond that train in turn; one model and one utterance are always taken.
-        rankings: of each fold, or once, layers, that of the best linear probe on dev first, for merges that select
-            some; none knows nothing.
+        memory_gb: most memory: half for parameters, a quarter for what a step keeps, the rest for
+            batches in flight. Models beyond that train in turn; one model and one utterance are
+            always taken.
+        rankings: of each fold, or once, layers, that of the best linear probe on dev first, for
+            merges that select some; none knows nothing.
         max_units: units inside utterances to train and to choose on, at most; all are scored.
         said: told how many epochs of models are done, those saved by early stopping included.
 
@@ -92,13 +96,18 @@ def fit_depths(
             model = member.model
             key = model.head, model.depth, model.seed
             if key not in pooled:
-                empty = {part: np.empty((len(folds), *of.shape[1:]), of.dtype) for part, of in member.scores.items()}
+                empty = {
+                    part: np.empty((len(folds), *of.shape[1:]), of.dtype)
+                    for part, of in member.scores.items()
+                }
                 pooled[key] = FittedHead(model, (), (), empty)
             for part, scores in member.scores.items():
                 pooled[key].scores[part][rows[part]] = scores
             known = pooled[key]
             logs = tuple(replace(log, fold=fold) for log in member.logs)
-            pooled[key] = replace(known, heads=(*known.heads, *member.heads), logs=(*known.logs, *logs))
+            pooled[key] = replace(
+                known, heads=(*known.heads, *member.heads), logs=(*known.logs, *logs)
+            )
     return list(pooled.values())
 
 
@@ -125,9 +134,13 @@ class _Training:
             target = splits["train"].target
             self.level, self.step = float(target.mean()), float(target.std()) or 1.0
         part_gb = memory_gb / (len(splits) + 1)
-        self.learned = {part: splits[part].take(sampled(splits[part], max_units).rows) for part in ("train", "dev")}
+        self.learned = {
+            part: splits[part].take(sampled(splits[part], max_units).rows)
+            for part in ("train", "dev")
+        }
         self.sources = {
-            part: open_source(split, options.tier, self.recipe, part_gb, folder) for part, split in self.learned.items()
+            part: open_source(split, options.tier, self.recipe, part_gb, folder)
+            for part, split in self.learned.items()
         }
         self.scored = (
             {}
@@ -140,10 +153,16 @@ class _Training:
         )
 
     def fit(self, ranking: Sequence[int], said: Callable[[int, str], None]) -> list[FittedHead]:
-        """Train them, in groups that the memory holds, and give the best of each head, depth and seed on dev."""
+        """Train them, in groups that the memory holds, and give the best of each head, depth and
+        seed on dev.
+        """
         recipe, device = self.recipe, self.device
         train_part, dev = self.learned["train"], self.learned["dev"]
-        about = {"backbone": self.cache.about["backbone"], "cache": self.cache.id, "recipe": recipe.name}
+        about = {
+            "backbone": self.cache.about["backbone"],
+            "cache": self.cache.id,
+            "recipe": recipe.name,
+        }
         if not self.task.is_spoofing:
             about["target"] = self.task.as_dict()
         best: dict[tuple[str, int, int], tuple[float, FittedHead]] = {}
@@ -162,8 +181,13 @@ class _Training:
                 said=partial(_tell, said, count, told),
                 figure=lambda scores: self.task.values(dev.target, self._read(scores)),
             )
-            on_dev = [self._read(found) for found in scores_of(group, self.sources["dev"], recipe.batch, device)]
-            chosen = [_chosen(stack, found, dev) for stack, found in zip(group, on_dev, strict=True)]
+            on_dev = [
+                self._read(found)
+                for found in scores_of(group, self.sources["dev"], recipe.batch, device)
+            ]
+            chosen = [
+                _chosen(stack, found, dev) for stack, found in zip(group, on_dev, strict=True)
+            ]
             kept = [[m for m, _ in of_stack] for of_stack in chosen]
             scores = self._scores(group, kept, on_dev)
             for number, stack in enumerate(group):
@@ -216,27 +240,49 @@ class _Training:
         return found * self.step + self.level if self.task.name == NUMBER else found
 
     def _scores(
-        self, group: Sequence[HeadStack], kept: Sequence[Sequence[int]], on_dev: Sequence[NDArray[np.float64]]
+        self,
+        group: Sequence[HeadStack],
+        kept: Sequence[Sequence[int]],
+        on_dev: Sequence[NDArray[np.float64]],
     ) -> dict[str, list[NDArray[Any]]]:
-        """Part -> of each stack the scores (M, N) of the models that are kept; of units a block at a time."""
+        """Part -> of each stack the scores (M, N) of the models that are kept; of units a block at
+        a time.
+        """
         if self.inside:
-            return {part: self._of_units(group, kept, split) for part, split in self.splits.items() if part != "train"}
+            return {
+                part: self._of_units(group, kept, split)
+                for part, split in self.splits.items()
+                if part != "train"
+            }
         return {
             "dev": [found[models] for found, models in zip(on_dev, kept, strict=True)],
             **{
-                part: [self._read(one) for one in scores_of(group, source, self.recipe.batch, self.device, kept)]
+                part: [
+                    self._read(one)
+                    for one in scores_of(group, source, self.recipe.batch, self.device, kept)
+                ]
                 for part, source in self.scored.items()
             },
         }
 
-    def _of_units(self, group: Sequence[HeadStack], kept: Sequence[Sequence[int]], split: Split) -> list[NDArray[Any]]:
+    def _of_units(
+        self, group: Sequence[HeadStack], kept: Sequence[Sequence[int]], split: Split
+    ) -> list[NDArray[Any]]:
         found: list[NDArray[Any]] = []
         for rows, source in unit_sources(split):
-            of_block = [self._read(one) for one in scores_of(group, source, self.recipe.batch, self.device, kept)]
+            of_block = [
+                self._read(one)
+                for one in scores_of(group, source, self.recipe.batch, self.device, kept)
+            ]
             target = split.target[rows]
-            compact = [np.stack([self.task.compact(target, one) for one in of_stack]) for of_stack in of_block]
+            compact = [
+                np.stack([self.task.compact(target, one) for one in of_stack])
+                for of_stack in of_block
+            ]
             if not found:
-                found = [np.empty((len(one), len(split), *one.shape[2:]), one.dtype) for one in compact]
+                found = [
+                    np.empty((len(one), len(split), *one.shape[2:]), one.dtype) for one in compact
+                ]
             for scores, one in zip(found, compact, strict=True):
                 scores[:, rows] = one
         return found
@@ -248,7 +294,9 @@ def _tell(said: Callable[[int, str], None], count: int, told: list[int], text: s
 
 
 def _groups(stacks: Sequence[HeadStack], memory_gb: float) -> Iterator[list[HeadStack]]:
-    """Stacks whose parameters, moments and copies fit the memory together: each group is one read of the data."""
+    """Stacks whose parameters, moments and copies fit the memory together: each group is one read
+    of the data.
+    """
     group: list[HeadStack] = []
     used = 0.0
     for stack in stacks:
@@ -263,8 +311,12 @@ def _groups(stacks: Sequence[HeadStack], memory_gb: float) -> Iterator[list[Head
         yield group
 
 
-def _chosen(stack: HeadStack, dev_scores: NDArray[np.float64], dev: Split) -> list[tuple[int, float]]:
-    """The model that is best on dev of each depth and seed, and its loss; among equals the first."""
+def _chosen(
+    stack: HeadStack, dev_scores: NDArray[np.float64], dev: Split
+) -> list[tuple[int, float]]:
+    """The model that is best on dev of each depth and seed, and its loss; among equals
+    the first.
+    """
     best: dict[tuple[int, int], tuple[float, int]] = {}
     for m, model in enumerate(stack.models):
         rate = dev.task.loss(dev.target, dev_scores[m])

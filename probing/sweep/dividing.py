@@ -26,7 +26,8 @@ ID = "utterance_id"
 def folds_of(
     cache: Cache, table: pd.DataFrame, column: str, n: int, seed: int, task: Task, target: Values
 ) -> NDArray[np.intp]:
-    """The fold (N,) of each utterance: no group is in two, and classes are shared out as evenly as that allows.
+    """The fold (N,) of each utterance: no group is in two, and classes are shared out as evenly as
+    that allows.
 
     Args:
         cache: whose utterances they are, for messages.
@@ -43,45 +44,57 @@ def folds_of(
     from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
     if column not in table:
-        raise OptionError("split_by", column, f"no such column. Expected one of {', '.join(table.columns)}")
+        raise OptionError(
+            "split_by", column, f"no such column. Expected one of {', '.join(table.columns)}"
+        )
     unknown = ~known_speakers(table[column])
     if unknown.any():
         raise OptionError(
             "split_by",
             column,
-            f"{int(unknown.sum())} of {len(table)} utterances of {cache.folder} have none, so that parts might share "
-            f"one. Use another column, as {argument('split_by', ID)}",
+            f"{int(unknown.sum())} of {len(table)} utterances of {cache.folder} have none, so "
+            f"that parts might share one. Use another column, as {argument('split_by', ID)}",
         )
     groups = table[column].astype(str).to_numpy()
     n_groups = len(set(groups))
     if n_groups < n:
-        raise OptionError("split_by", column, f"has {n_groups} values, and {n} folds need as many or more")
+        raise OptionError(
+            "split_by", column, f"has {n_groups} values, and {n} folds need as many or more"
+        )
     order = np.argsort(table[ID].to_numpy(), kind="stable")  # whatever order the rows have
     of_number = task.name == NUMBER
     kind = GroupKFold if of_number else StratifiedGroupKFold
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # classes of fewer members than folds are looked at later
+        # classes of fewer members than folds are looked at later
+        warnings.simplefilter("ignore", UserWarning)
         splitter = kind(n_splits=n, shuffle=True, random_state=seed)
         folds = np.empty(len(table), np.intp)
-        for fold, (_, test) in enumerate(splitter.split(order, None if of_number else target[order], groups[order])):
+        for fold, (_, test) in enumerate(
+            splitter.split(order, None if of_number else target[order], groups[order])
+        ):
             folds[order[test]] = fold
     empty = [fold for fold in range(n) if not (folds == fold).any()]
     if empty:
         raise ProbeError(
-            f"{cache.folder}: the {n_groups} values of {column} cannot be shared out over {n} parts, as one would be "
-            f"empty. Use another column, or fewer: {argument('folds', max(3, n - 1))}"
+            f"{cache.folder}: the {n_groups} values of {column} cannot be shared out over {n} "
+            "parts, as one would be empty. Use another column, or fewer: "
+            f"{argument('folds', max(3, n - 1))}"
         )
     return folds
 
 
 def divide(
-    cache: Cache, options: TargetOptions, column: Column, seed: int, units: AlignedUnits | None = None
+    cache: Cache,
+    options: TargetOptions,
+    column: Column,
+    seed: int,
+    units: AlignedUnits | None = None,
 ) -> dict[str, Split]:
     """All utterances of a cache in three parts that share no group, or in folds.
 
-    Of five parts made as equal as groups allow, the first is eval, the second dev. In a cross-validation every part is
-    all utterances: each fold is reported on by a probe that is trained without it and the next one, which it is chosen
-    on.
+    Of five parts made as equal as groups allow, the first is eval, the second dev. In a
+    cross-validation every part is all utterances: each fold is reported on by a probe that is
+    trained without it and the next one, which it is chosen on.
     """
     table = filled(cache).utterances if units is None else units.of(filled(cache))
     values = column.of(table, cache)
@@ -95,7 +108,9 @@ def divide(
     if options.folds and task.name != NUMBER:
         kept, rare = _in_every_training(task, target, folds, cache)
         gone |= {f"are {name}, in too few folds": count for name, count in rare.items()}
-        table, values, folds = table[kept].reset_index(drop=True), values[kept].reset_index(drop=True), folds[kept]
+        table = table[kept].reset_index(drop=True)
+        values = values[kept].reset_index(drop=True)
+        folds = folds[kept]
     rows = {EVAL: folds == 0, "dev": folds == 1, "train": folds > 1}
     if options.folds:
         rows = dict.fromkeys(rows, np.ones(len(table), bool))
@@ -109,7 +124,9 @@ def divide(
         splits[part] = Split(
             part,
             cache,
-            f"{options.folds} folds by {options.split_by}" if options.folds else f"{part} by {options.split_by}",
+            f"{options.folds} folds by {options.split_by}"
+            if options.folds
+            else f"{part} by {options.split_by}",
             corpus_name(cache),
             chosen.rename(columns=renamed(cache)),
             target,
@@ -146,14 +163,20 @@ def rows_by_training(split: Split) -> list[NDArray[np.intp]]:
 def _in_every_training(
     task: Task, target: Values, folds: NDArray[np.intp], cache: Cache
 ) -> tuple[NDArray[np.bool_], dict[str, int]]:
-    """The utterances (N,) of classes that every fold trains on, and how many there are of the others."""
+    """The utterances (N,) of classes that every fold trains on, and how many there are of the
+    others.
+    """
     codes = target.astype(np.intp)
-    there = [np.bincount(codes[rows["train"]], minlength=len(task.classes)) > 0 for rows in fold_parts(folds)]
+    there = [
+        np.bincount(codes[rows["train"]], minlength=len(task.classes)) > 0
+        for rows in fold_parts(folds)
+    ]
     every = np.all(there, axis=0)
     if every.sum() < 2:
         raise ProbeError(
-            f"{cache.folder}: fewer than two values of {task.target} are in the training part of every fold. Use fewer "
-            f"folds ({argument('folds')}) or another column ({argument('split_by')})"
+            f"{cache.folder}: fewer than two values of {task.target} are in the training part of "
+            f"every fold. Use fewer folds ({argument('folds')}) or another column "
+            f"({argument('split_by')})"
         )
     kept = every[codes]
     return kept, {task.classes[c]: int((codes == c).sum()) for c in np.flatnonzero(~every)}

@@ -1,8 +1,9 @@
-"""Erasure: what is left in a layer once the subspace that a probe reads is removed, beside random subspaces.
+"""Erasure: what is left in a layer once the subspace that a probe reads is removed, beside random
+subspaces.
 
-Every round removes what the probe of the round before reads from the standardised training features (see
-`probing.probes.erasure`), chooses the strength on dev again, and is scored on dev and eval. The weights of a probe of
-what is left lie in what is left, so that they score features as they are.
+Every round removes what the probe of the round before reads from the standardised training features
+(see `probing.probes.erasure`), chooses the strength on dev again, and is scored on dev and eval.
+The weights of a probe of what is left lie in what is left, so that they score features as they are.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ MOST_SCORES = 400  # of a trial at once
 
 @dataclass(frozen=True)
 class Round:
-    """A probe of what is left of a layer, and one after as many random dimensions were removed: `removed` of them."""
+    """A probe of what is left of a layer, and one after as many random dimensions were removed:
+    `removed` of them.
+    """
 
     removed: int
     probe: Probe
@@ -51,7 +54,8 @@ def erase_layers(
     memory_gb: float = 2.0,
     max_units: int = 50_000,
 ) -> Iterator[tuple[int, list[Round]]]:
-    """Erase what the probe of each layer reads, probe again, and so on; layers beside each other as memory allows.
+    """Erase what the probe of each layer reads, probe again, and so on; layers beside each other as
+    memory allows.
 
     Args:
         splits: part -> utterances or units, of one division.
@@ -72,11 +76,17 @@ def erase_layers(
     scored = {part: split for part, split in splits.items() if part != "train"}
     n_train, n_dev = (len(one.rows) for one in fitted_on.values())
     n_scored = sum(map(len, scored.values()))
-    needed = working_bytes(n_train, n_train + n_dev, splits["train"].width, 4) + 32 * n_rounds * n_scored
+    needed = (
+        working_bytes(n_train, n_train + n_dev, splits["train"].width, 4) + 32 * n_rounds * n_scored
+    )
 
     def of_layer(layer: int) -> tuple[int, list[Round]]:
-        features = {part: features_of(splits[part], layer, one.table) for part, one in fitted_on.items()}
-        found = erase_and_probe(features, labels, probes[layer], strengths, n_rounds, seed, task, device)
+        features = {
+            part: features_of(splits[part], layer, one.table) for part, one in fitted_on.items()
+        }
+        found = erase_and_probe(
+            features, labels, probes[layer], strengths, n_rounds, seed, task, device
+        )
         del features
         every = [probe for one in found for probe in (one.probe, one.random)]
         at_once = max(1, MOST_SCORES // max(1, len(task.classes)))
@@ -104,7 +114,8 @@ def erase_and_probe(
     Args:
         features: `train` and `dev` -> (N, P) as they are.
         labels: the same parts -> (N,).
-        probe: that of the first round, trained on these features, whose subspace is the first to go.
+        probe: that of the first round, trained on these features, whose subspace is the first to
+            go.
         strengths: values of C.
         n_rounds: how often.
         seed: of the random dimensions.
@@ -122,11 +133,15 @@ def erase_and_probe(
         solution = solve_standardised(task, z, targets, strengths, TOLERANCE)
         weight = solution.weight - (solution.weight @ removed.T) @ removed
         weight, bias = scaling.fold(weight, solution.bias)
-        chosen = best_on_dev({"dev": features["dev"]}, [labels], weight[0], bias[0], strengths, task=task)[0]
+        chosen = best_on_dev(
+            {"dev": features["dev"]}, [labels], weight[0], bias[0], strengths, task=task
+        )[0]
         return replace(chosen, scores={})  # of many classes and rounds too many to be kept
 
     def reads(one: Probe, removed: torch.Tensor) -> torch.Tensor:
-        return new_directions(torch.from_numpy(one.weight).to(device) * scaling.scale[0, 0], removed)
+        return new_directions(
+            torch.from_numpy(one.weight).to(device) * scaling.scale[0, 0], removed
+        )
 
     z = scaling.apply(train, dtype)
     removed = torch.zeros(0, p, dtype=torch.float64, device=z.device)
@@ -157,8 +172,9 @@ class ErasureFinding:
     """How many dimensions have to be removed at the layer chosen on dev until it is at chance.
 
     layer: chosen on dev. width: its dimensions. before: the metric on eval with all of them.
-    removed: dimensions that were removed, one number a round; erased, random: the metric on eval after that.
-    level: what chance gives, or shuffled labels where that is not known; None where neither is.
+    removed: dimensions that were removed, one number a round; erased, random: the metric on eval
+    after that. level: what chance gives, or shuffled labels where that is not known; None where
+    neither is.
     """
 
     layer: int
@@ -173,7 +189,8 @@ class ErasureFinding:
 
     @property
     def at_chance(self) -> int | None:
-        """How many have to be removed until the layer is not shown to be better than chance; None if all were too few.
+        """How many have to be removed until the layer is not shown to be better than chance; None
+        if all were too few.
 
         0 where it is not to begin with.
         """
@@ -191,22 +208,33 @@ class ErasureFinding:
         figure = f"eval {metric.called}" + (f" of {self.target}" if self.target else "")
         n = self.at_chance
         if n == 0:
-            return f"Erasure: layer {self.layer} is not shown to be better than chance, so there is nothing to erase."
+            return (
+                f"Erasure: layer {self.layer} is not shown to be better "
+                "than chance, so there is nothing to erase."
+            )
         if not self.removed:
             return (
-                f"Erasure: layer {self.layer} has {self.width} dimensions, and its probe reads all of them: nothing is "
-                "left to probe."
+                f"Erasure: layer {self.layer} has {self.width} dimensions, and its probe reads "
+                "all of them: nothing is left to probe."
             )
         i = len(self.removed) - 1 if n is None else self.removed.index(n)
         removed = self.removed[i]
-        after, random = (metric.interval(one.value, one.low, one.high) for one in (self.erased[i], self.random[i]))
+        after, random = (
+            metric.interval(one.value, one.low, one.high)
+            for one in (self.erased[i], self.random[i])
+        )
         many = f"{removed} of {self.width} dimensions"
-        beside = f"(with all {metric.text(self.before.value)}, without as many random ones {random})"
+        beside = (
+            f"(with all {metric.text(self.before.value)}, without as many random ones {random})"
+        )
         if n is None:
             chance = "" if self.level is None else f", still better than {self._level}"
             end = f"layer {self.layer} has an {figure} of {after}{chance}"
         else:
-            end = f"layer {self.layer} is not shown to be better than {self._level}, with an {figure} of {after}"
+            end = (
+                f"layer {self.layer} is not shown to be better than "
+                f"{self._level}, with an {figure} of {after}"
+            )
         return f"Erasure: without {many} that probes read, {end} {beside}."
 
     @property
@@ -223,7 +251,9 @@ def find_erasure(table: pd.DataFrame, finding: Finding, width: int, corpus: str)
     """The finding on one corpus, at the layer of the finding on layers; `table` are the results."""
     rows = table[(table["layer"] == finding.layer) & (table["metric"] == finding.metric)]
     rows = rows[(rows["split"] == EVAL) & (rows["corpus"] == corpus)]
-    erased, random = (_by_removed(rows[rows["experiment"] == name]) for name in (ERASED, ERASED_RANDOM))
+    erased, random = (
+        _by_removed(rows[rows["experiment"] == name]) for name in (ERASED, ERASED_RANDOM)
+    )
     level = finding.chance if finding.chance is not None else finding.shuffled
     return ErasureFinding(
         finding.layer,
@@ -242,4 +272,7 @@ def _by_removed(rows: pd.DataFrame) -> dict[int, Interval]:
     """Number of dimensions removed -> the figure, ascending."""
     numbers = [n_removed(condition) for condition in rows["condition"]]
     ends = rows[list(ENDS)].to_numpy(np.float64)
-    return {n: Interval(*map(float, of)) for n, of in sorted(zip(numbers, ends, strict=True), key=lambda one: one[0])}
+    return {
+        n: Interval(*map(float, of))
+        for n, of in sorted(zip(numbers, ends, strict=True), key=lambda one: one[0])
+    }

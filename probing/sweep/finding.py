@@ -23,14 +23,14 @@ class Finding:
     """Which layer a linear probe reads best, as far as dev can tell.
 
     layer: chosen on dev. last: number of the last layer.
-    best, last_layer: the metric on eval of the two, as a share, in bits or as a number, see `metric`.
-    difference: last minus best on the same resamples.
-    trivial: the metric on eval of features that say nothing about speech. shuffled: its mean with shuffled labels.
-    unit: what the bootstrap drew. drawn: the same with its numbers, and what a person should know of it.
-    metric: see `probing.targets.metrics`; EER, 0 to 1, where the target is bona fide against spoof.
-    target: what is read, of other targets. chance: what the metric is by chance; None where that is not known.
-    others: further figures of the task at the layer, on eval.
-    trials: what is counted: utterances, frames or segments.
+    best, last_layer: the metric on eval of the two, as a share, in bits or as a number, see
+    `metric`. difference: last minus best on the same resamples. trivial: the metric on eval of
+    features that say nothing about speech. shuffled: its mean with shuffled labels. unit: what the
+    bootstrap drew. drawn: the same with its numbers, and what a person should know of it. metric:
+    see `probing.targets.metrics`; EER, 0 to 1, where the target is bona fide against spoof. target:
+    what is read, of other targets. chance: what the metric is by chance; None where that is not
+    known. others: further figures of the task at the layer, on eval. trials: what is counted:
+    utterances, frames or segments.
 
     >>> from probing.runs import Run
     >>> Run("results/demo.run").record.finding.last
@@ -61,27 +61,38 @@ class Finding:
         of = f" of {self.target}" if self.target else ""
         figure = f"an eval {metric.called}{of} of {self._text(self.best)}"
         if self.last == 0:
-            compared = f"{self.backbone} has one layer: eval {metric.called}{of} {self._text(self.best)}."
+            compared = (
+                f"{self.backbone} has one layer: eval {metric.called}{of} {self._text(self.best)}."
+            )
         elif self.layer == self.last:
-            compared = f"Chosen on dev: the last layer of {self.backbone}, {self.last}, with {figure}."
+            compared = (
+                f"Chosen on dev: the last layer of {self.backbone}, {self.last}, with {figure}."
+            )
         else:
             compared = (
-                f"Chosen on dev: layer {self.layer} of {self.last} of {self.backbone}, with {figure}; the last layer "
-                f"has {self._text(self.last_layer)}, {self._difference()}."
+                f"Chosen on dev: layer {self.layer} of {self.last} of {self.backbone}, with "
+                f"{figure}; the last layer has "
+                f"{self._text(self.last_layer)}, {self._difference()}."
             )
-        others = "; ".join(f"{METRICS[name].called} {self._text(one, name)}" for name, one in self.others.items())
+        others = "; ".join(
+            f"{METRICS[name].called} {self._text(one, name)}" for name, one in self.others.items()
+        )
         compared += f" There: {others}." if others else ""
-        shuffled = "" if np.isnan(self.shuffled) else f", shuffled labels {metric.text(self.shuffled)}"
+        shuffled = (
+            "" if np.isnan(self.shuffled) else f", shuffled labels {metric.text(self.shuffled)}"
+        )
         controls = (
-            f" For comparison: trivial features alone {self._text(self.trivial)}{shuffled}. {self.n_eval} eval "
-            f"{self.trials}, 95 % intervals {self.drawn}."
+            f" For comparison: trivial features alone {self._text(self.trivial)}{shuffled}. "
+            f"{self.n_eval} eval {self.trials}, 95 % intervals {self.drawn}."
         )
         if self.by_chance:
             compared += (
-                " That is not shown to be better than chance; a linear probe of mean and deviation can miss what is "
-                "there, which an MLP probe may find."
+                " That is not shown to be better than chance; a linear probe of mean and "
+                "deviation can miss what is there, which an MLP probe may find."
             )
-        warning = " The weights are random: this shows what the architecture gives without any learning."
+        warning = (
+            " The weights are random: this shows what the architecture gives without any learning."
+        )
         return compared + controls + (warning if self.random_weights else "")
 
     @property
@@ -98,7 +109,9 @@ class Finding:
 
     def _difference(self) -> str:
         """How the last layer differs, with the interval."""
-        sure = "" if self.difference.low > 0 or self.difference.high < 0 else ", which may be chance"
+        sure = (
+            "" if self.difference.low > 0 or self.difference.high < 0 else ", which may be chance"
+        )
         return difference_in_words(METRICS[self.metric], self.difference) + sure
 
     def as_dict(self) -> dict[str, Any]:
@@ -123,7 +136,8 @@ def difference_in_words(metric: Metric, difference: Interval) -> str:
 class Elsewhere:
     """How the layer chosen on dev does on other corpora than the one of the finding.
 
-    rates: corpus -> layer -> the metric on eval, of the layer chosen, the last one, and the best one there.
+    rates: corpus -> layer -> the metric on eval, of the layer chosen, the last one, and the best
+    one there.
     """
 
     layer: int
@@ -140,15 +154,19 @@ class Elsewhere:
             return metric.interval(one.value, one.low, one.high)
 
         return " ".join(
-            f"On {corpus}: layer {self.layer} {text(rates[self.layer])}, last {text(rates[self.last])}, "
-            f"{word} {metric.text(rates[best[0]].value)} at {_layers(best)}, picked there."
+            f"On {corpus}: layer {self.layer} {text(rates[self.layer])}, last "
+            f"{text(rates[self.last])}, {word} {metric.text(rates[best[0]].value)} at "
+            f"{_layers(best)}, picked there."
             for corpus, rates in self.rates.items()
             for best in [_lowest({layer: metric.loss(rate.value) for layer, rate in rates.items()})]
         )
 
     def as_dict(self) -> dict[str, Any]:
         """For the run record."""
-        rates = {corpus: {str(layer): asdict(rate) for layer, rate in of.items()} for corpus, of in self.rates.items()}
+        rates = {
+            corpus: {str(layer): asdict(rate) for layer, rate in of.items()}
+            for corpus, of in self.rates.items()
+        }
         return {"layer": self.layer, "last": self.last, "rates": rates, "sentence": self.sentence()}
 
 
@@ -156,8 +174,9 @@ class Elsewhere:
 class UnseenFinding:
     """How the layers do on an attack they were not trained with.
 
-    layer: chosen on dev. means: split and corpus -> layer -> mean over attacks of the EER on the attack left out, and
-    of that of the probe trained on everything. attacks: split and corpus -> how many.
+    layer: chosen on dev. means: split and corpus -> layer -> mean over attacks of the EER on the
+    attack left out, and of that of the probe trained on everything. attacks: split and corpus ->
+    how many.
     """
 
     layer: int
@@ -171,8 +190,9 @@ class UnseenFinding:
             unseen, seen = means[self.layer]
             lowest = _lowest({layer: mean for layer, (mean, _) in means.items()})
             said.append(
-                f"Attacks left out of the training, {where}: layer {self.layer} has a mean EER of {100 * unseen:.1f} % "
-                f"over {self.attacks[where]} attacks, {100 * seen:.1f} % when trained with them; lowest "
+                f"Attacks left out of the training, {where}: layer {self.layer} has a mean EER "
+                f"of {100 * unseen:.1f} % over {self.attacks[where]} attacks, {100 * seen:.1f} % "
+                "when trained with them; lowest "
                 f"{100 * means[lowest[0]][0]:.1f} % at {_layers(lowest)}."
             )
         return " ".join(said)
@@ -180,10 +200,18 @@ class UnseenFinding:
     def as_dict(self) -> dict[str, Any]:
         """For the run record."""
         means = {
-            where: {str(layer): {"eer": unseen, "eer_seen": seen} for layer, (unseen, seen) in of.items()}
+            where: {
+                str(layer): {"eer": unseen, "eer_seen": seen}
+                for layer, (unseen, seen) in of.items()
+            }
             for where, of in self.means.items()
         }
-        return {"layer": self.layer, "means": means, "attacks": self.attacks, "sentence": self.sentence()}
+        return {
+            "layer": self.layer,
+            "means": means,
+            "attacks": self.attacks,
+            "sentence": self.sentence(),
+        }
 
 
 def find_layer(
@@ -216,9 +244,13 @@ def find_layer(
     best = of_layer[layer]
     at_last = of_layer[last]
     trivial, control = (on_eval[on_eval["experiment"] == name] for name in (TRIVIAL, CONTROL))
-    here = table[(table["experiment"] == LAYERS) & (table["split"] == "eval") & (table["corpus"] == corpus)]
+    here = table[
+        (table["experiment"] == LAYERS) & (table["split"] == "eval") & (table["corpus"] == corpus)
+    ]
     here = here[here["layer"] == layer].set_index("metric")
-    others = {name: Interval(*(float(here.at[name, end]) for end in ENDS)) for name in task.metrics[1:]}
+    others = {
+        name: Interval(*(float(here.at[name, end]) for end in ENDS)) for name in task.metrics[1:]
+    }
     return Finding(
         backbone=cache.about["backbone"],
         random_weights=cache.about["random_weights"],
@@ -226,7 +258,9 @@ def find_layer(
         last=last,
         best=best,
         last_layer=at_last,
-        difference=task.difference(at_last.value - best.value, boots[last] - boots[layer], resamples),
+        difference=task.difference(
+            at_last.value - best.value, boots[last] - boots[layer], resamples
+        ),
         trivial=Interval(*(float(trivial.iloc[0][name]) for name in ENDS)),
         shuffled=float(control["value"].mean()) if len(control) else float("nan"),
         n_eval=len(resamples.cluster),
@@ -252,13 +286,19 @@ def find_mlp(
     linear_boots: Mapping[int, NDArray[np.float64]],
     resamples: Resamples,
 ) -> MLPFinding:
-    """The finding of MLP probes on one corpus; `boots` and `linear_boots` are layer -> (R,) on `resamples`."""
+    """The finding of MLP probes on one corpus; `boots` and `linear_boots` are layer -> (R,) on
+    `resamples`.
+    """
     rows = table[table["experiment"] == MLP]
     dev = rows[rows["split"] == "dev"]
     layer = int(dev.loc[dev["value"].idxmin(), "layer"])
     on_eval = table[(table["split"] == "eval") & (table["corpus"] == corpus)]
-    rate, linear = (_intervals(on_eval[on_eval["experiment"] == name])[layer] for name in (MLP, LAYERS))
-    difference = difference_interval(linear.value - rate.value, linear_boots[layer] - boots[layer], resamples)
+    rate, linear = (
+        _intervals(on_eval[on_eval["experiment"] == name])[layer] for name in (MLP, LAYERS)
+    )
+    difference = difference_interval(
+        linear.value - rate.value, linear_boots[layer] - boots[layer], resamples
+    )
     control = on_eval[(on_eval["experiment"] == MLP_CONTROL) & (on_eval["layer"] == layer)]
     return MLPFinding(layer, rate, linear, difference, float(control["value"].mean()))
 
@@ -268,7 +308,11 @@ def find_elsewhere(
 ) -> Elsewhere | None:
     """The figures of other corpora; None where there are none."""
     metric = task.metric
-    rows = table[(table["experiment"] == LAYERS) & (table["split"] == "eval") & (table["metric"] == metric.name)]
+    rows = table[
+        (table["experiment"] == LAYERS)
+        & (table["split"] == "eval")
+        & (table["metric"] == metric.name)
+    ]
     found = {}
     for corpus in corpora:
         of_layer = _intervals(rows[rows["corpus"] == corpus])
@@ -285,13 +329,18 @@ def find_unseen(table: pd.DataFrame, layer: int) -> UnseenFinding:
     for (split, corpus), part in rows.groupby(["split", "corpus"], sort=False):
         by = part.groupby(["layer", "metric"])["value"].mean().unstack()
         where = f"{split} of {corpus}"
-        means[where] = {int(k): (float(row["eer"]), float(row["eer_seen"])) for k, row in by.iterrows()}
+        means[where] = {
+            int(k): (float(row["eer"]), float(row["eer_seen"])) for k, row in by.iterrows()
+        }
         attacks[where] = int(part["condition"].nunique())
     return UnseenFinding(layer, means, attacks)
 
 
 def _intervals(rows: pd.DataFrame) -> dict[int, Interval]:
-    return {int(row.layer): Interval(float(row.value), float(row.low), float(row.high)) for row in rows.itertuples()}
+    return {
+        int(row.layer): Interval(float(row.value), float(row.low), float(row.high))
+        for row in rows.itertuples()
+    }
 
 
 def _lowest(losses: dict[int, float]) -> list[int]:

@@ -30,10 +30,11 @@ class Probe:
 
     strength: C chosen on dev; NaN of a cross-validation, where every fold chooses its own.
     weight, bias: (P,) and a number, acting on features as they are; of M classes (M, P) and (M,).
-    scores: part -> (N,) log odds of the positive class, or the number; of M classes (N, 2, M), by `weight` and by
-        `likeliest`, or these as `Task.compact` has them.
-    likeliest: of M classes, weight and bias of the strength of least cross-entropy on dev, whatever the metric that
-        chose `strength`: what the family of probes can say of the target is what its best one can (Xu et al. 2020).
+    scores: part -> (N,) log odds of the positive class, or the number; of M classes (N, 2, M), by
+        `weight` and by `likeliest`, or these as `Task.compact` has them.
+    likeliest: of M classes, weight and bias of the strength of least cross-entropy on dev, whatever
+        the metric that chose `strength`: what the family of probes can say of the target is what
+        its best one can (Xu et al. 2020).
     """
 
     strength: float
@@ -44,16 +45,24 @@ class Probe:
 
     @property
     def solutions(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Weights (V, P) and biases (V,) that scores are made by, or of M classes (V, M, P) and (V, M); V is 1 or 2."""
+        """Weights (V, P) and biases (V,) that scores are made by, or of M classes (V, M, P) and (V,
+        M); V is 1 or 2.
+        """
         every = [(self.weight, self.bias), *([] if self.likeliest is None else [self.likeliest])]
-        return np.stack([weight for weight, _ in every]), np.stack([np.asarray(bias) for _, bias in every])
+        return np.stack([weight for weight, _ in every]), np.stack(
+            [np.asarray(bias) for _, bias in every]
+        )
 
     def score(self, x: NDArray[Any], split: Split) -> NDArray[Any]:
-        """Scores of features (N, P) of the trials of a split, as `Task.compact` keeps them, some at a time."""
+        """Scores of features (N, P) of the trials of a split, as `Task.compact` keeps them, some at
+        a time.
+        """
         step = 16 * ROWS_AT_ONCE
         return np.concatenate(
             [
-                split.task.compact(split.target[i : i + step], scores_of([self], x[i : i + step])[0])
+                split.task.compact(
+                    split.target[i : i + step], scores_of([self], x[i : i + step])[0]
+                )
                 for i in range(0, len(x), step)
             ]
         )
@@ -67,19 +76,23 @@ def fit_probes(
     rows: dict[str, NDArray[np.bool_]] | None = None,
     task: Task = SPOOFING,
 ) -> list[Probe]:
-    """Fit all labellings x strengths of a layer in one solve; keep the best strength of each labelling on dev.
+    """Fit all labellings x strengths of a layer in one solve; keep the best strength of each
+    labelling on dev.
 
     Args:
         features: part -> (N, P); all parts but `train` are scored.
-        labellings: K of them, part -> (N,) targets for `train` and `dev`; the true ones, or shuffled ones.
+        labellings: K of them, part -> (N,) targets for `train` and `dev`; the true ones, or
+            shuffled ones.
         strengths: values of C.
         device: where to solve.
-        rows: `train` and `dev` -> (K, N), the utterances that each labelling is trained and chosen on; default all.
-        task: what the targets make: logistic regression of two classes or more, ridge regression of numbers.
+        rows: `train` and `dev` -> (K, N), the utterances that each labelling is trained and chosen
+            on; default all.
+        task: what the targets make: logistic regression of two classes or more, ridge regression of
+            numbers.
 
     Returns:
-        K probes. The strength is the one that is best on dev by the metric of the task; among equals the smallest. Of
-        classes also that of least cross-entropy on dev.
+        K probes. The strength is the one that is best on dev by the metric of the task; among
+        equals the smallest. Of classes also that of least cross-entropy on dev.
     """
     strengths = sorted(strengths)
     targets = torch.from_numpy(np.stack([labels["train"] for labels in labellings])).to(device)
@@ -100,10 +113,13 @@ def best_on_dev(
 ) -> list[Probe]:
     """Of solutions for each labelling and strength, ascending, the best of each labelling on dev.
 
-    Weights (K, S, P) and biases (K, S) act on features as they are; the others, and what is returned, see `fit_probes`.
+    Weights (K, S, P) and biases (K, S) act on features as they are; the others, and what is
+    returned, see `fit_probes`.
     """
     of_classes = task.name == CLASSES
-    best = torch.empty(len(labellings), 2 if of_classes else 1, dtype=torch.long, device=weight.device)
+    best = torch.empty(
+        len(labellings), 2 if of_classes else 1, dtype=torch.long, device=weight.device
+    )
     at_once = 1 if of_classes else len(labellings)  # of classes there are many scores
     for first in range(0, len(labellings), at_once):
         some = slice(first, first + at_once)
@@ -133,12 +149,20 @@ def best_on_dev(
 
 
 def _solve(
-    task: Task, train: torch.Tensor, targets: torch.Tensor, strengths: Sequence[float], rows: torch.Tensor | None
+    task: Task,
+    train: torch.Tensor,
+    targets: torch.Tensor,
+    strengths: Sequence[float],
+    rows: torch.Tensor | None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weights (K, S, P) and biases (K, S) for features (1, N, P) as they are; of M classes (K, S, M, P), (K, S, M)."""
+    """Weights (K, S, P) and biases (K, S) for features (1, N, P) as they are; of M classes (K, S,
+    M, P), (K, S, M).
+    """
     dtype = torch.float32 if task.name == CLASSES else product_dtype(task, train)
     if rows is not None and task.name != NUMBER:
-        return fit_selections(train, targets, rows, strengths, tolerance=TOLERANCE, dtype=dtype, fit=_classifier(task))
+        return fit_selections(
+            train, targets, rows, strengths, tolerance=TOLERANCE, dtype=dtype, fit=_classifier(task)
+        )
     scaling = Scaling.of(train, dtype)
     z = scaling.apply(train, dtype)
     if rows is not None:
@@ -155,7 +179,11 @@ def product_dtype(task: Task, train: torch.Tensor) -> torch.dtype:
 
 
 def solve_standardised(
-    task: Task, z: torch.Tensor, targets: torch.Tensor, strengths: Sequence[float], tolerance: float = TOLERANCE
+    task: Task,
+    z: torch.Tensor,
+    targets: torch.Tensor,
+    strengths: Sequence[float],
+    tolerance: float = TOLERANCE,
 ) -> Solution:
     """The solution for features (1, N, P) that are standardised and targets (K, N)."""
     if task.name == NUMBER:
@@ -164,18 +192,26 @@ def solve_standardised(
         _classifier(task)(z, some, strengths, tolerance=tolerance)
         for some in targets.split(labellings_at_once(task, len(strengths), z.shape[1]))
     ]
-    return Solution(*(torch.cat([getattr(one, name) for one in parts], dim=1) for name in ("weight", "bias")))
+    return Solution(
+        *(torch.cat([getattr(one, name) for one in parts], dim=1) for name in ("weight", "bias"))
+    )
 
 
 def labellings_at_once(task: Task, n_strengths: int, n: int) -> int:
-    """How many labellings are solved together: of many classes each has many margins, which solvers hold in copies."""
+    """How many labellings are solved together: of many classes each has many margins, which solvers
+    hold in copies.
+    """
     if task.name != CLASSES:
         return MOST_MARGINS
     return max(1, MOST_MARGINS // (n_strengths * len(task.classes) * n))
 
 
 def _classifier(task: Task) -> Callable[..., Solution]:
-    return partial(fit_multinomial, n_classes=len(task.classes)) if task.name == CLASSES else fit_logistic
+    return (
+        partial(fit_multinomial, n_classes=len(task.classes))
+        if task.name == CLASSES
+        else fit_logistic
+    )
 
 
 def cross_validate(
@@ -186,7 +222,8 @@ def cross_validate(
     device: str = "cpu",
     task: Task = SPOOFING,
 ) -> list[Probe]:
-    """Fit every labelling without each fold and the next one, which it is chosen on; all folds in one solve.
+    """Fit every labelling without each fold and the next one, which it is chosen on; all folds in
+    one solve.
 
     Args:
         features: (N, P).
@@ -197,14 +234,20 @@ def cross_validate(
         task: as there.
 
     Returns:
-        A probe a labelling: its scores of `eval` are those of the probe trained without that fold, its scores of `dev`
-        those of the probe chosen on it; weights are means over the folds, for looking at.
+        A probe a labelling: its scores of `eval` are those of the probe trained without that fold,
+        its scores of `dev` those of the probe chosen on it; weights are means over the folds, for
+        looking at.
     """
     parts = list(fold_parts(folds))
     n = len(parts)
-    rows = {part: np.tile(np.stack([of[part] for of in parts]), (len(labellings), 1)) for part in ("train", "dev")}
+    rows = {
+        part: np.tile(np.stack([of[part] for of in parts]), (len(labellings), 1))
+        for part in ("train", "dev")
+    }
     repeated = [labels for labels in labellings for _ in parts]
-    found = fit_probes({"train": features, "dev": features}, repeated, strengths, device, rows, task)
+    found = fit_probes(
+        {"train": features, "dev": features}, repeated, strengths, device, rows, task
+    )
     pooled = []
     for k in range(len(labellings)):
         of_folds = found[k * n : (k + 1) * n]
@@ -221,16 +264,24 @@ def cross_validate(
 def scores_of(probes: Sequence[Probe], x: NDArray[Any], device: str = "cpu") -> NDArray[np.float64]:
     """Scores of features (N, P) by K probes, (K, N); of M classes (K, N, 2, M), see `Probe`."""
     weight, bias = zip(*(probe.solutions for probe in probes), strict=True)
-    found = margins(x, torch.from_numpy(np.stack(weight)).to(device), torch.from_numpy(np.stack(bias)).to(device))
+    found = margins(
+        x,
+        torch.from_numpy(np.stack(weight)).to(device),
+        torch.from_numpy(np.stack(bias)).to(device),
+    )
     return found[:, 0] if probes[0].likeliest is None else np.moveaxis(found, 1, 2)
 
 
 def margins(x: NDArray[Any], weight: torch.Tensor, bias: torch.Tensor) -> NDArray[np.float64]:
-    """Scores (K, S, N), or of M classes (K, S, N, M), of features (N, P) as they are, some utterances at a time."""
+    """Scores (K, S, N), or of M classes (K, S, N, M), of features (N, P) as they are, some
+    utterances at a time.
+    """
     flat = weight.reshape(-1, weight.shape[-1]).T
     blocks = [
         (torch.from_numpy(x[first : first + ROWS_AT_ONCE]).to(weight) @ flat).T.cpu().numpy()
         for first in range(0, len(x), ROWS_AT_ONCE)
     ]
-    found = np.concatenate(blocks, axis=1).reshape(*bias.shape, len(x)) + bias[..., None].cpu().numpy()
+    found = (
+        np.concatenate(blocks, axis=1).reshape(*bias.shape, len(x)) + bias[..., None].cpu().numpy()
+    )
     return found if bias.ndim == 2 else np.moveaxis(found, 2, 3)

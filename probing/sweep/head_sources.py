@@ -26,7 +26,8 @@ def open_source(split: Split, tier: str, recipe: Recipe, memory_gb: float, folde
         tier: pooled or frames, of utterances.
         recipe: of the heads.
         memory_gb: most memory for them.
-        folder: where units are put that the memory does not hold, in a file that is gone when nothing reads it.
+        folder: where units are put that the memory does not hold, in a file that is gone when
+            nothing reads it.
     """
     if split.unit:
         return _unit_source(split, memory_gb, folder)
@@ -36,9 +37,13 @@ def open_source(split: Split, tier: str, recipe: Recipe, memory_gb: float, folde
 
 
 def unit_sources(split: Split) -> Iterator[tuple[NDArray[np.intp], PooledSource]]:
-    """The layers 1..L of all units of a part, a block in memory at a time: their rows, and where they are read from."""
+    """The layers 1..L of all units of a part, a block in memory at a time: their rows, and where
+    they are read from.
+    """
     layers = _layers(split)
-    place = pd.Index(split.cache.utterances["utterance_id"].to_numpy(object)).get_indexer(split.table[CLIP])
+    place = pd.Index(split.cache.utterances["utterance_id"].to_numpy(object)).get_indexer(
+        split.table[CLIP]
+    )
     order = np.argsort(place, kind="stable")  # so that an utterance is read for one block, or two
     most = max(1, READ_VALUES // (len(layers) * split.cache.dim))
     for first in range(0, len(order), most):
@@ -56,8 +61,11 @@ def _unit_source(split: Split, memory_gb: float, folder: Path) -> PooledSource:
             x[i] = features_of(split, layer, split.table)
         return PooledSource(x)
     with tempfile.TemporaryFile(dir=folder) as file:
-        for layer in layers:  # written, not mapped: a full disk is an error then, and no fault of memory
-            file.write(features_of(split, layer, split.table).astype(np.float32, copy=False).tobytes())
+        # written, not mapped: a full disk is an error then, and no fault of memory
+        for layer in layers:
+            file.write(
+                features_of(split, layer, split.table).astype(np.float32, copy=False).tobytes()
+            )
         file.flush()
         return PooledSource(np.memmap(file, np.float32, "c", shape=shape))
 

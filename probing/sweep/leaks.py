@@ -1,8 +1,10 @@
-"""What two parts of a sweep share: persons, files, and audio of the same bytes; and classes of too few utterances.
+"""What two parts of a sweep share: persons, files, and audio of the same bytes; and classes of too
+few utterances.
 
-A probe that was trained or chosen on a person, or on the very recording, that it is measured on may know the person and
-not the task. Evaluation sets may share what they like with each other. A bona fide and a spoofed utterance of one
-person inside one part are no leak, and an unknown speaker is nobody.
+A probe that was trained or chosen on a person, or on the very recording, that it is measured on may
+know the person and not the task. Evaluation sets may share what they like with each other. A bona
+fide and a spoofed utterance of one person inside one part are no leak, and an unknown speaker is
+nobody.
 """
 
 import os
@@ -20,7 +22,8 @@ from probing.sweep.split import EVAL, Split
 from probing.targets.metrics import BINARY
 from probing.targets.task import CLIP
 
-FEWEST = 20  # utterances of a class in a part; with fewer, one of them moves an error rate by more than 5 points
+# utterances of a class in a part; with fewer, one of them moves an error rate by more than 5 points
+FEWEST = 20
 SPEAKER = "speaker"
 NAME = "speaker name"
 FILE = "file"
@@ -33,10 +36,10 @@ BYTES = "file_bytes"
 class Leak:
     """Something that two parts share.
 
-    kind: `speaker`; `speaker name`, of speakers of different corpora, who may be others of the same name; `file`, the
-        same path; `audio`, another path with the same size and CRC-32.
-    parts: the two, as `train` and `eval`. shared: how many speakers, files or recordings are in both.
-    utterances: of each part that these are. example: the first of them.
+    kind: `speaker`; `speaker name`, of speakers of different corpora, who may be others of the same
+        name; `file`, the same path; `audio`, another path with the same size and CRC-32.
+    parts: the two, as `train` and `eval`. shared: how many speakers, files or recordings are in
+    both. utterances: of each part that these are. example: the first of them.
     """
 
     kind: str
@@ -60,7 +63,10 @@ class Leak:
             FILE: f"{self.shared} audio files",
             AUDIO: f"{self.shared} recordings, byte for byte under other names,",
         }[self.kind]
-        return f"{one} and {other} share {what} as {self.example}: {n:,} utterances of {one}, {m:,} of {other}"
+        return (
+            f"{one} and {other} share {what} as {self.example}: "
+            f"{n:,} utterances of {one}, {m:,} of {other}"
+        )
 
 
 def find_leaks(splits: Mapping[str, Split]) -> list[Leak]:
@@ -87,8 +93,11 @@ def find_leaks(splits: Mapping[str, Split]) -> list[Leak]:
             if kind == AUDIO:  # the same file has the same bytes, which is said once
                 rows = [chosen & ~known for chosen, known in zip(rows, in_file, strict=True)]
                 shared = set(pair[0][rows[0]]) & set(pair[1][rows[1]])
-                rows = [column.isin(shared) & chosen for column, chosen in zip(pair, rows, strict=True)]
-            if shared and not (kind == SPEAKER and splits[one].task.target == SPEAKER):  # who are to be known again
+                rows = [
+                    column.isin(shared) & chosen for column, chosen in zip(pair, rows, strict=True)
+                ]
+            # who are to be known again
+            if shared and not (kind == SPEAKER and splits[one].task.target == SPEAKER):
                 name = NAME if kind == SPEAKER and not same_corpus else kind
                 labels = identities[one]["utterance_id" if kind == AUDIO else kind][rows[0]]
                 counts = int(rows[0].sum()), int(rows[1].sum())
@@ -126,7 +135,9 @@ def refuse_leaks(leaks: list[Leak]) -> None:
         raise OptionError(
             "strict",
             True,
-            "parts of the sweep share what they should not.\n  " + "\n  ".join(certain) + "\nName other "
+            "parts of the sweep share what they should not.\n  "
+            + "\n  ".join(certain)
+            + "\nName other "
             f"splits ({argument('train')}, {argument('dev')}, {argument('eval')}), or leave out "
             f"{argument('strict', True)} to train all the same",
         )
@@ -142,29 +153,42 @@ def _few(splits: Mapping[str, Split]) -> Iterator[str]:
         if split.task.name != BINARY:
             continue
         words = ("bona fide", "spoofed") if split.task.is_spoofing else split.task.words
-        for label, n in zip(words, (int(split.target.sum()), int((~split.target).sum())), strict=True):
+        for label, n in zip(
+            words, (int(split.target.sum()), int((~split.target).sum())), strict=True
+        ):
             if n < FEWEST:
-                yield f"{part} has only {n} {label} utterances, of which each is {100 / n:.0f} % of an error rate"
+                yield (
+                    f"{part} has only {n} {label} utterances, of which "
+                    f"each is {100 / n:.0f} % of an error rate"
+                )
 
 
 def _identities(split: Split) -> pd.DataFrame:
-    """What tells a person, a file and its bytes, a row an utterance; missing where it is not known."""
+    """What tells a person, a file and its bytes, a row an utterance; missing where it
+    is not known.
+    """
     table = split.table
     speakers = table["speaker"].where(known_speakers(table["speaker"]))
-    found = pd.DataFrame({"utterance_id": table["utterance_id"], SPEAKER: speakers.map(str, na_action="ignore")})
+    found = pd.DataFrame(
+        {"utterance_id": table["utterance_id"], SPEAKER: speakers.map(str, na_action="ignore")}
+    )
     found[FILE] = _files(split)
     found[AUDIO] = None
     if CRC in table and BYTES in table:
         known = table[CRC].notna() & table[BYTES].notna() & (table[BYTES] > 0)
         pairs = (
-            table.loc[known, BYTES].astype(np.int64).astype(str) + "-" + table.loc[known, CRC].astype(np.int64).map(str)
+            table.loc[known, BYTES].astype(np.int64).astype(str)
+            + "-"
+            + table.loc[known, CRC].astype(np.int64).map(str)
         )
         found.loc[known, AUDIO] = pairs
     return found
 
 
 def _files(split: Split) -> list[str]:
-    """Absolute paths, through the links of folders where these are still there; of caches that know no root, paths."""
+    """Absolute paths, through the links of folders where these are still there; of caches that know
+    no root, paths.
+    """
     root = str(split.cache.about.get("audio_root") or "")
     folders: dict[str, str] = {}
     found = []

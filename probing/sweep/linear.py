@@ -43,7 +43,8 @@ def probe_layers(
     max_units: int = 50_000,
     controls: Sequence[dict[str, Split]] = (),
 ) -> Iterator[tuple[int, list[Probe], list[Probe]]]:
-    """Read and fit layer after layer, several beside each other, as many as there are cores and the memory holds.
+    """Read and fit layer after layer, several beside each other, as many as there are cores and the
+    memory holds.
 
     Of evaluation sets a block at a time is read, however large they are.
 
@@ -52,23 +53,35 @@ def probe_layers(
         labellings: see `fit_probes`.
         strengths: values of C.
         device: where to solve.
-        memory_gb: most memory for features and what is computed from them; one layer is always taken.
-        left_out: `train` and `dev` -> (A, N), selections of rows for probes with the true labels; see `fit_probes`.
+        memory_gb: most memory for features and what is computed from them; one layer is always
+            taken.
+        left_out: `train` and `dev` -> (A, N), selections of rows for probes with the true labels;
+            see `fit_probes`.
         max_units: units inside utterances to train and to choose on, at most; all are scored.
-        controls: C of them, part -> the same trials with labels of another task, see `control_tasks`.
+        controls: C of them, part -> the same trials with labels of another task, see
+            `control_tasks`.
 
     Yields:
-        Layers in order, each with its K + C probes and its A probes on selections, with scores of all parts but
-        `train`.
+        Layers in order, each with its K + C probes and its A probes on selections, with scores of
+        all parts but `train`.
     """
     cache = splits["train"].cache
     task = splits["train"].task
     fitted_on = {part: sampled(splits[part], max_units) for part in ("train", "dev")}
     asked = [*[splits] * len(labellings), *controls]
-    labellings = [*labellings, *({part: control[part].target for part in fitted_on} for control in controls)]
-    of_labellings = [{part: labels[part][fitted_on[part].rows] for part in fitted_on} for labels in labellings]
+    labellings = [
+        *labellings,
+        *({part: control[part].target for part in fitted_on} for control in controls),
+    ]
+    of_labellings = [
+        {part: labels[part][fitted_on[part].rows] for part in fitted_on} for labels in labellings
+    ]
     inside = bool(splits["train"].unit)
-    scored = {part: split for part, split in splits.items() if split.name == EVAL or (inside and part == "dev")}
+    scored = {
+        part: split
+        for part, split in splits.items()
+        if split.name == EVAL or (inside and part == "dev")
+    }
     truth = {part: split.target for part, split in splits.items()}
     n_left_out = 0 if left_out is None else len(left_out["train"])
     item_size = 4 if inside else np.dtype(cache.tiers["pooled"]).itemsize
@@ -83,12 +96,22 @@ def probe_layers(
     def fit(layer: int) -> tuple[int, list[Probe], list[Probe]]:
         if splits["train"].folds is not None:
             features = features_of(splits["train"], layer, splits["train"].table)
-            return layer, cross_validate(features, splits["train"].folds, labellings, strengths, device, task), []
-        features_by_part = {part: features_of(splits[part], layer, one.table) for part, one in fitted_on.items()}
+            return (
+                layer,
+                cross_validate(
+                    features, splits["train"].folds, labellings, strengths, device, task
+                ),
+                [],
+            )
+        features_by_part = {
+            part: features_of(splits[part], layer, one.table) for part, one in fitted_on.items()
+        }
         probes = fit_probes(features_by_part, of_labellings, strengths, device, task=task)
         selected = []
         if left_out is not None:
-            selected = fit_probes(features_by_part, [truth] * n_left_out, strengths, device, left_out, task)
+            selected = fit_probes(
+                features_by_part, [truth] * n_left_out, strengths, device, left_out, task
+            )
         del features_by_part
         for part, split in scored.items():
             of = [one[part] for one in (*asked, *[splits] * len(selected))]
@@ -101,14 +124,18 @@ def probe_layers(
 
 @dataclass(frozen=True)
 class _Sample:
-    """The trials of a part that probes are trained or chosen on: their rows (n,), and these of its table."""
+    """The trials of a part that probes are trained or chosen on: their rows (n,), and these of its
+    table.
+    """
 
     rows: NDArray[np.intp]
     table: pd.DataFrame
 
 
 def sampled(split: Split, most: int) -> _Sample:
-    """All utterances of a part, or of units inside them at most so many, drawn evenly over the part."""
+    """All utterances of a part, or of units inside them at most so many, drawn evenly over the
+    part.
+    """
     rows = np.arange(len(split))
     if split.unit and split.folds is None and len(rows) > most:
         rows = np.sort(np.random.default_rng([len(rows), most]).permutation(len(rows))[:most])
@@ -123,7 +150,8 @@ def add_scores(
     device: str = "cpu",
     asked: Sequence[Split] | None = None,
 ) -> None:
-    """Score every trial of a split, reading a block at a time, and add that to the probes' `scores`.
+    """Score every trial of a split, reading a block at a time, and add that to the probes'
+    `scores`.
 
     `asked` are the same trials with what each probe is asked, where that is not one for all.
     """
@@ -133,7 +161,10 @@ def add_scores(
         of_block = scores_of(probes, features, device)
         if split.task.name == CLASSES:  # whose scores of many trials are too many to be kept
             of_block = np.stack(
-                [of.task.compact(of.target[rows], one) for of, one in zip(asked, of_block, strict=True)]
+                [
+                    of.task.compact(of.target[rows], one)
+                    for of, one in zip(asked, of_block, strict=True)
+                ]
             )
         if scores is None:
             scores = np.empty((len(probes), len(split)), of_block.dtype)
@@ -143,9 +174,11 @@ def add_scores(
         probe.scores[part] = values
 
 
-def _blocks(split: Split, layer: int, most: int) -> Iterator[tuple[NDArray[np.integer], NDArray[Any]]]:
-    """Rows of the trials of a split with their features, in the order of the shards: each is read once, from its start
-    to its end.
+def _blocks(
+    split: Split, layer: int, most: int
+) -> Iterator[tuple[NDArray[np.integer], NDArray[Any]]]:
+    """Rows of the trials of a split with their features, in the order of the shards: each is read
+    once, from its start to its end.
     """
     if split.unit:
         yield from unit_blocks(split.cache, layer, _places(split.table))
@@ -159,14 +192,19 @@ def _blocks(split: Split, layer: int, most: int) -> Iterator[tuple[NDArray[np.in
 def _places(units: pd.DataFrame) -> pd.DataFrame:
     """Which frames units are, as readers of a cache know their utterances."""
     return pd.DataFrame(
-        {"utterance_id": units[CLIP], "first_frame": units["first_frame"], "last_frame": units["last_frame"]}
+        {
+            "utterance_id": units[CLIP],
+            "first_frame": units["first_frame"],
+            "last_frame": units["last_frame"],
+        }
     )
 
 
 def features_of(split: Split, layer: int, table: pd.DataFrame) -> NDArray[Any]:
     """Features of a layer of some trials of a split.
 
-    Mean and deviation over time (N, 2 D) of utterances, as they are stored; of units (N, D) float32.
+    Mean and deviation over time (N, 2 D) of utterances, as they are stored; of units (N, D)
+    float32.
     """
     if split.unit:
         return unit_features(split.cache, layer, _places(table))
@@ -174,10 +212,11 @@ def features_of(split: Split, layer: int, table: pd.DataFrame) -> NDArray[Any]:
 
 
 def beside(work: Callable[[T], R], items: Sequence[T], at_once: int) -> Iterator[R]:
-    """Results in order, of `at_once` items beside each other but no more than cores, which are shared out evenly.
+    """Results in order, of `at_once` items beside each other but no more than cores, which are
+    shared out evenly.
 
-    A core to itself is worth more to a solver than a share in all: its products are too small to be split, and wait
-    for each other where cores are busy with something else.
+    A core to itself is worth more to a solver than a share in all: its products are too small to be
+    split, and wait for each other where cores are busy with something else.
     """
     threads = torch.get_num_threads()
     at_once = max(1, min(at_once, threads, len(items)))
@@ -186,7 +225,9 @@ def beside(work: Callable[[T], R], items: Sequence[T], at_once: int) -> Iterator
         return
     pending: deque[Future[R]] = deque()
     try:
-        with Threads(at_once, initializer=torch.set_num_threads, initargs=(threads // at_once,)) as pool:
+        with Threads(
+            at_once, initializer=torch.set_num_threads, initargs=(threads // at_once,)
+        ) as pool:
             for item in items:
                 pending.append(pool.submit(work, item))
                 if len(pending) > at_once:  # no more results wait in memory than are worked on
@@ -198,17 +239,23 @@ def beside(work: Callable[[T], R], items: Sequence[T], at_once: int) -> Iterator
 
 
 def working_bytes(n_train: int, n: int, p: int, item_size: int) -> int:
-    """About the most memory that a layer takes: `n` utterances x `p` values as stored, and what solving it needs."""
+    """About the most memory that a layer takes: `n` utterances x `p` values as stored, and what
+    solving it needs.
+    """
     solving = (4 if n_train * p > MOST_FLOAT64 else 8) * (n_train * p + 8 * p * min(n_train, p))
     return item_size * n * p + solving + 3 * 8 * ROWS_AT_ONCE * p
 
 
 def shuffled(splits: dict[str, Split], seeds: Sequence[int]) -> list[Labelling]:
-    """Labellings without meaning: the targets of train and of dev permuted, one labelling a seed."""
+    """Labellings without meaning: the targets of train and of dev permuted, one
+    labelling a seed.
+    """
     labellings = []
     for seed in seeds:
         generator = np.random.default_rng([seed, 1])
-        labellings.append({part: generator.permutation(splits[part].target) for part in ("train", "dev")})
+        labellings.append(
+            {part: generator.permutation(splits[part].target) for part in ("train", "dev")}
+        )
         if splits["train"].folds is not None:  # whose parts are the same utterances
             labellings[-1]["dev"] = labellings[-1]["train"]
     return labellings

@@ -44,10 +44,12 @@ def localises(split: Split) -> bool:
 def add_localisation(
     results: Results, splits: dict[str, Split], scores: Mapping[str, NDArray[np.float64]], **of: Any
 ) -> None:
-    """Add the figures of a probe or head: range EER, segment EERs, and F1, precision and recall of spoofed time.
+    """Add the figures of a probe or head: range EER, segment EERs, and F1, precision and recall of
+    spoofed time.
 
-    The last three are at the threshold where misses and false alarms of dev are nearest to each other. Intervals are of
-    the resamples of the frames: what time is spoofed, or is not, is drawn with the frames of its utterance that are.
+    The last three are at the threshold where misses and false alarms of dev are nearest to each
+    other. Intervals are of the resamples of the frames: what time is spoofed, or is not, is drawn
+    with the frames of its utterance that are.
 
     Args:
         results: of the sweep.
@@ -66,16 +68,27 @@ def add_localisation(
         pieces = range_pieces(split.intervals, scored)
         of_pieces = clusters.of(pieces)
         threshold = threshold_at_eer(pieces) if threshold is None else threshold
-        row: dict[str, Any] = {"experiment": LOCALISATION, **of, "split": split.name, "corpus": split.corpus}
+        row: dict[str, Any] = {
+            "experiment": LOCALISATION,
+            **of,
+            "split": split.name,
+            "corpus": split.corpus,
+        }
         rates = pieces_eer_resamples(pieces, of_pieces, resamples)
         results.append({**row, "metric": "range_eer", **_rate(eer_of(pieces), rates, resamples)})
         found = localisation_figures(pieces, threshold)
         for name, values in found_resamples(pieces, threshold, of_pieces, resamples).items():
             wrong = _rate(1 - float(getattr(found, name)), 1 - values, resamples)
-            ends = {"value": getattr(found, name), "low": 1 - wrong["high"], "high": 1 - wrong["low"]}
+            ends = {
+                "value": getattr(found, name),
+                "low": 1 - wrong["high"],
+                "high": 1 - wrong["low"],
+            }
             results.append({**row, "metric": name, **ends})
         try:
-            of_segments = {seconds: segments(split.intervals, scored, seconds) for seconds in RESOLUTIONS}
+            of_segments = {
+                seconds: segments(split.intervals, scored, seconds) for seconds in RESOLUTIONS
+            }
             eers = {seconds: eer(one.bonafide, one.scores) for seconds, one in of_segments.items()}
         except ScoresError:  # so long that every one has a spoofed moment
             eers = {}
@@ -90,7 +103,11 @@ def add_localisation(
 def _rate(value: float, resampled: NDArray[np.float64], resamples: Resamples) -> dict[str, float]:
     """A rate with its interval; resamples without one of the classes do not count."""
     known = resampled[np.isfinite(resampled)]
-    return asdict(rate_interval(value, known, resamples) if len(known) > 1 else Interval(value, np.nan, np.nan))
+    return asdict(
+        rate_interval(value, known, resamples)
+        if len(known) > 1
+        else Interval(value, np.nan, np.nan)
+    )
 
 
 class _Clusters:
@@ -100,7 +117,8 @@ class _Clusters:
         codes, self._ids = pd.factorize(split.table[CLIP])
         self._of = np.full((2, len(self._ids)), -1, np.intp)
         self._of[split.bonafide.astype(np.intp), codes] = resamples.cluster
-        # a stretch so short that no frame of its class is centred in its utterance is drawn with the others there
+        # a stretch so short that no frame of its class is centred in its utterance is drawn with
+        # the others there
         self._of = np.where(self._of < 0, self._of[::-1], self._of)
 
     def of(self, pieces: Pieces) -> NDArray[np.intp]:

@@ -44,7 +44,8 @@ class Margin:
             raise OptionError(
                 "margin",
                 told,
-                f"expected a finite number from 0 on, as 0.1 for ten per cent of the EER, or 2{POINTS}, points",
+                "expected a finite number from 0 on, as 0.1 for ten per "
+                f"cent of the EER, or 2{POINTS}, points",
             )
         return cls(value / 100 if points else value, points)
 
@@ -66,7 +67,8 @@ class Margin:
     def of_excess(
         self, depth: NDArray[np.float64], full: NDArray[np.float64], sign: float = 1.0
     ) -> NDArray[np.float64]:
-        """By how much figures (R,) are worse than those of full depth, in the terms of the margin, as `value` is.
+        """By how much figures (R,) are worse than those of full depth, in the terms of the margin,
+        as `value` is.
 
         `sign` is 1 if lower figures are better, as of EER, and -1 if higher are.
         """

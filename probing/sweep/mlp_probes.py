@@ -1,4 +1,6 @@
-"""MLP probes of single layers: what a linear probe of mean and deviation cannot read, beside their own control."""
+"""MLP probes of single layers: what a linear probe of mean and deviation cannot read, beside their
+own control.
+"""
 
 from __future__ import annotations
 
@@ -37,15 +39,18 @@ class MLPProbe:
 def probe_with_mlp(
     cache: Cache, splits: dict[str, Split], labellings: Sequence[Labelling], device: str = "cpu"
 ) -> Iterator[tuple[int, list[MLPProbe]]]:
-    """Fit a multilayer perceptron (64 SiLU units, see `heads.backends.MLP`) per layer and labelling.
+    """Fit a multilayer perceptron (64 SiLU units, see `heads.backends.MLP`) per layer and
+    labelling.
 
-    It sees what the linear probe sees, mean and deviation over time, standardised; a model for each weight decay of the
-    recipe `quick`, all trained beside each other, is chosen on dev, and so is the epoch.
+    It sees what the linear probe sees, mean and deviation over time, standardised; a model for each
+    weight decay of the recipe `quick`, all trained beside each other, is chosen on dev, and so is
+    the epoch.
 
     Args:
         cache: whose layers.
         splits: part -> utterances.
-        labellings: K of them, part -> (N,) boolean for `train` and `dev`; the true one, or shuffled ones.
+        labellings: K of them, part -> (N,) boolean for `train` and `dev`; the true one, or shuffled
+            ones.
         device: where to train.
 
     Yields:
@@ -56,7 +61,10 @@ def probe_with_mlp(
         stacks = []
         chosen = []
         for labels in labellings:
-            models = [Model("single", "mlp", 1, 0, QUICK.learning_rates[0], decay) for decay in QUICK.weight_decays]
+            models = [
+                Model("single", "mlp", 1, 0, QUICK.learning_rates[0], decay)
+                for decay in QUICK.weight_decays
+            ]
             stack = HeadStack(models, 1, train_on.dim, frames=False)
             train([stack], train_on, labels["train"], dev, labels["dev"], QUICK, device=device)
             on_dev = scores_of([stack], dev, 1024, device)[0].double().numpy()
@@ -65,7 +73,9 @@ def probe_with_mlp(
             chosen.append(MLPProbe(models[m].weight_decay, {"dev": on_dev[m]}))
         for part, split in splits.items():
             if split.name == EVAL:
-                for probe, scores in zip(chosen, _scores(stacks, split, layer, device), strict=True):
+                for probe, scores in zip(
+                    chosen, _scores(stacks, split, layer, device), strict=True
+                ):
                     probe.scores[part] = scores
         yield layer, chosen
 
@@ -74,13 +84,17 @@ def _source(split: Split, layer: int) -> PooledSource:
     return PooledSource(features_of(split, layer, split.table)[None])
 
 
-def _scores(stacks: Sequence[HeadStack], split: Split, layer: int, device: str) -> NDArray[np.float64]:
+def _scores(
+    stacks: Sequence[HeadStack], split: Split, layer: int, device: str
+) -> NDArray[np.float64]:
     """Scores (K, N) of a layer, a block of utterances at a time."""
     found = np.empty((len(stacks), len(split)))
     rows_at_once = max(1, READ_VALUES // stacks[0].dim)
     for first in range(0, len(split), rows_at_once):
         rows = slice(first, first + rows_at_once)
-        x = torch.from_numpy(features_of(split, layer, split.table.iloc[rows]).astype(np.float32)).to(device)
+        x = torch.from_numpy(
+            features_of(split, layer, split.table.iloc[rows]).astype(np.float32)
+        ).to(device)
         for k, stack in enumerate(stacks):
             found[k, rows] = stack.score(x[:, None, None])[0].double().cpu().numpy()
     return found
@@ -90,8 +104,9 @@ def _scores(stacks: Sequence[HeadStack], split: Split, layer: int, device: str) 
 class MLPFinding:
     """Which layer an MLP probe reads best, as far as dev can tell.
 
-    layer: chosen on dev. rate: its eval EER, 0 to 1. linear: that of the linear probe of this layer. difference: linear
-    less MLP on the same resamples. shuffled: mean eval EER of the MLP trained on shuffled labels; NaN without control.
+    layer: chosen on dev. rate: its eval EER, 0 to 1. linear: that of the linear probe of this
+    layer. difference: linear less MLP on the same resamples. shuffled: mean eval EER of the MLP
+    trained on shuffled labels; NaN without control.
     """
 
     layer: int
@@ -104,13 +119,20 @@ class MLPFinding:
         """The finding in words."""
         chance = ", not shown to be better than chance" if self.rate.high >= LEVEL else ""
         points = 100 * self.difference.value
-        low, high = sorted(np.sign(points or 1) * 100 * end for end in (self.difference.low, self.difference.high))
-        sure = "" if self.difference.low > 0 or self.difference.high < 0 else ", which may be chance"
-        shuffled = "" if np.isnan(self.shuffled) else f"; with shuffled labels {100 * self.shuffled:.1f} %"
+        low, high = sorted(
+            np.sign(points or 1) * 100 * end for end in (self.difference.low, self.difference.high)
+        )
+        sure = (
+            "" if self.difference.low > 0 or self.difference.high < 0 else ", which may be chance"
+        )
+        shuffled = (
+            "" if np.isnan(self.shuffled) else f"; with shuffled labels {100 * self.shuffled:.1f} %"
+        )
         return (
-            f"An MLP probe, chosen on dev: layer {self.layer}, with an eval EER of {self.rate}{chance}; the "
-            f"linear probe of this layer has {self.linear}, {abs(points):z.1f} points "
-            f"{'more' if points >= 0 else 'less'} [{low:z.1f}, {high:z.1f}]{sure}{shuffled}."
+            f"An MLP probe, chosen on dev: layer {self.layer}, with an eval EER of "
+            f"{self.rate}{chance}; the linear probe of this layer has {self.linear}, "
+            f"{abs(points):z.1f} points {'more' if points >= 0 else 'less'} [{low:z.1f}, "
+            f"{high:z.1f}]{sure}{shuffled}."
         )
 
     def as_dict(self) -> dict[str, Any]:

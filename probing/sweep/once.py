@@ -26,8 +26,8 @@ def sweep_once(
 ) -> Run:
     """The run in a folder if it is this very sweep, which is then said; else the sweep.
 
-    Args and errors are those of `probing.sweep.sweep`; `overwrite` replaces a run that was made another way, and a run
-    with a damaged file is made again.
+    Args and errors are those of `probing.sweep.sweep`; `overwrite` replaces a run that was made
+    another way, and a run with a damaged file is made again.
     """
     splits = options.splits(cache) if splits is None else splits
     found = finished_run(cache, run, options, splits=splits)

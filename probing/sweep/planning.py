@@ -1,9 +1,10 @@
 """Planning: what a sweep of a corpus can show about depth, before any work.
 
-Corpora with the speakers and trials of the one at hand are drawn, in which two depths are equally good. Their scores
-are normal; two thirds of the variance are of the speaker (or of the attack, where attacks are drawn as well), and 95 %
-are common to both depths, as heads on the demo corpus have it (0.67 to 0.75, and correlations of 0.93 and more). How
-far the two error rates come out apart is then the standard error; the rest follows as in `probing.sweep.depth_finding`.
+Corpora with the speakers and trials of the one at hand are drawn, in which two depths are equally
+good. Their scores are normal; two thirds of the variance are of the speaker (or of the attack,
+where attacks are drawn as well), and 95 % are common to both depths, as heads on the demo corpus
+have it (0.67 to 0.75, and correlations of 0.93 and more). How far the two error rates come out
+apart is then the standard error; the rest follows as in `probing.sweep.depth_finding`.
 """
 
 from __future__ import annotations
@@ -32,11 +33,12 @@ SHARED = 0.95
 class Plan:
     """What a corpus can show at several error rates.
 
-    table: one row an EER: eer; half_width, of a 95 % interval; margin, the excess that is allowed; shown_from, the
-        excess that is told from none in four corpora of five; power, the chance that a depth is named if all are
-        equally good; needed, how many `unit` would make it four in five. Rates in per cent and points.
-    unit: of what there are fewest in a class, and fewest: how many. drawn: what is drawn, with its numbers.
-    margin: what is allowed.
+    table: one row an EER: eer; half_width, of a 95 % interval; margin, the excess that is allowed;
+        shown_from, the excess that is told from none in four corpora of five; power, the chance
+        that a depth is named if all are equally good; needed, how many `unit` would make it four in
+        five. Rates in per cent and points.
+    unit: of what there are fewest in a class, and fewest: how many. drawn: what is drawn, with its
+    numbers. margin: what is allowed.
     """
 
     table: pd.DataFrame
@@ -52,9 +54,13 @@ class Plan:
         lead = f"Intervals {self.drawn}. A margin of {self.margin.in_words()} "
         if enough.empty:
             return (
-                lead + "is shown in four corpora of five at none of these error rates, however good a smaller depth is."
+                lead + "is shown in four corpora of five at none of these error "
+                "rates, however good a smaller depth is."
             )
-        return lead + f"is shown in four corpora of five at an EER of {', '.join(f'{x:g}' for x in enough['eer'])} %."
+        return (
+            lead + "is shown in four corpora of five at an EER of "
+            f"{', '.join(f'{x:g}' for x in enough['eer'])} %."
+        )
 
 
 def plan(
@@ -103,10 +109,18 @@ def plan(
                 "needed": clusters_needed(error, at, drawn.fewest),
             }
         )
-    return Plan(pd.DataFrame(rows).astype({"needed": "Int64"}), drawn.scarcest, drawn.fewest, drawn.drawn, allowed)
+    return Plan(
+        pd.DataFrame(rows).astype({"needed": "Int64"}),
+        drawn.scarcest,
+        drawn.fewest,
+        drawn.drawn,
+        allowed,
+    )
 
 
-def _noise(bonafide: NDArray[np.bool_], drawn: Resamples, generator: np.random.Generator) -> NDArray[np.float64]:
+def _noise(
+    bonafide: NDArray[np.bool_], drawn: Resamples, generator: np.random.Generator
+) -> NDArray[np.float64]:
     """Scores of no class with variance 1, the trials of a cluster alike."""
     noise = np.empty(len(bonafide))
     for kind, levels in zip((bonafide, ~bonafide), drawn.levels, strict=True):

@@ -1,4 +1,6 @@
-"""What a sweep is about: utterances by part, conditions, labellings and resamples, checked before any training."""
+"""What a sweep is about: utterances by part, conditions, labellings and resamples, checked before
+any training.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,13 @@ from probing.sweep.control_tasks import control_tasks
 from probing.sweep.fitting import Labelling
 from probing.sweep.leaks import Leak, as_records, few_utterances, find_leaks, refuse_leaks
 from probing.sweep.linear import shuffled
-from probing.sweep.options import TRAINING, SweepOptions, has_blocks, has_first_layers, layers_lacking
+from probing.sweep.options import (
+    TRAINING,
+    SweepOptions,
+    has_blocks,
+    has_first_layers,
+    layers_lacking,
+)
 from probing.sweep.refitting import REFITS
 from probing.sweep.split import EVAL, Split, renamed
 from probing.targets.metrics import BINARY, CLASSES, NUMBER
@@ -35,7 +43,8 @@ class Prepared:
     options: of the sweep. splits: its utterances by part. leaks: what parts share.
     conditions: that are reported. left_out: the training without each attack, if it is asked for.
     resamples: part -> what the bootstrap draws of it.
-    controls: the trials with the labels of control tasks, one a seed of controls; none where units have no types.
+    controls: the trials with the labels of control tasks, one a seed of controls; none where units
+    have no types.
     """
 
     options: SweepOptions
@@ -84,7 +93,9 @@ class Prepared:
 
     @property
     def trains_heads(self) -> bool:
-        """Whether heads are trained: they were asked for, of a cache with blocks and every layer that they need."""
+        """Whether heads are trained: they were asked for, of a cache with blocks and every layer
+        that they need.
+        """
         return self.measures_costs and has_blocks(self.cache) and has_first_layers(self.cache)
 
     @property
@@ -99,13 +110,17 @@ class Prepared:
         several = len(self.evaluations) > 1
         train = self.splits["train"]
         if train.folds is not None:
-            return f"{train.task.in_words(train.task.counts(train.target, train.trials))} in {train.split}"
+            return (
+                f"{train.task.in_words(train.task.counts(train.target, train.trials))} "
+                f"in {train.split}"
+            )
         return ", ".join(_describe(split, several) for split in self.splits.values())
 
     def record(self) -> dict[str, Any]:
         """What the record of the run says of the data."""
         drawn = {
-            part: f"95 %, bootstrap {one.drawn}, {self.options.resamples} resamples{_of_training(self.options)}"
+            part: f"95 %, bootstrap {one.drawn}, {self.options.resamples} "
+            f"resamples{_of_training(self.options)}"
             for part, one in self.resamples.items()
         }
         of_corpus = {part: split.corpus for part, split in self.evaluations.items()}
@@ -115,18 +130,29 @@ class Prepared:
             "cache_folder": str(self.cache.folder),
             "corpora": self.corpora,
             "caches": {
-                part: {"folder": str(split.cache.folder), "id": split.cache.id, "corpus": split.corpus}
+                part: {
+                    "folder": str(split.cache.folder),
+                    "id": split.cache.id,
+                    "corpus": split.corpus,
+                }
                 for part, split in self.splits.items()
             },
             "leaks": as_records(self.leaks),
-            "unusable": {str(cache.folder): cache.failure_counts for cache in caches_of(self.splits)},
+            "unusable": {
+                str(cache.folder): cache.failure_counts for cache in caches_of(self.splits)
+            },
             "conditions": {
-                corpus: {one.name: one.counts for one in self.conditions if of_corpus[one.part] == corpus}
+                corpus: {
+                    one.name: one.counts for one in self.conditions if of_corpus[one.part] == corpus
+                }
                 for corpus in self.corpora
             },
             "intervals": drawn[EVAL],
             "intervals_by_part": drawn,
-            "counts": {part: split.task.counts(split.target, split.trials) for part, split in self.splits.items()},
+            "counts": {
+                part: split.task.counts(split.target, split.trials)
+                for part, split in self.splits.items()
+            },
             **self._of_target(),
         }
 
@@ -134,9 +160,15 @@ class Prepared:
         """What the record says of a target that is not bona fide against spoof."""
         if self.task.is_spoofing:
             return {}
-        left_out = {part: dict(split.left_out) for part, split in self.splits.items() if split.left_out}
+        left_out = {
+            part: dict(split.left_out) for part, split in self.splits.items() if split.left_out
+        }
         notes = list(dict.fromkeys(note for split in self.splits.values() for note in split.notes))
-        return {"target": self.task.as_dict(), "left_out": left_out, **({"notes": notes} if notes else {})}
+        return {
+            "target": self.task.as_dict(),
+            "left_out": left_out,
+            **({"notes": notes} if notes else {}),
+        }
 
 
 def prepare(
@@ -157,7 +189,8 @@ def prepare(
         say: where to put what a person should know.
 
     Raises:
-        ProbeError: a split is missing or one-sided, or, if strict, parts share a person or a recording.
+        ProbeError: a split is missing or one-sided, or, if strict, parts share a person or a
+            recording.
     """
     splits = options.splits(cache) if splits is None else splits
     options.check_task(splits["train"])
@@ -170,32 +203,51 @@ def prepare(
     for sentence in [leak.sentence for leak in leaks[:MOST_LEAKS]] + few_utterances(splits):
         say(f"Warning: {sentence}.")
     if len(leaks) > MOST_LEAKS:
-        say(f"Warning: {len(leaks) - MOST_LEAKS} more pairs of parts share something; run.json names all.")
+        say(
+            f"Warning: {len(leaks) - MOST_LEAKS} more pairs of "
+            "parts share something; run.json names all."
+        )
     _say_target(splits, say)
     train = splits["train"]
     aligned = train.unit and options.target.labels
-    if aligned and options.control_seeds and not options.target.control_type and train.folds is None:
+    if (
+        aligned
+        and options.control_seeds
+        and not options.target.control_type
+        and train.folds is None
+    ):
         say(
-            f"Note: the control is shuffled labels; {as_flag('control_type', 'COLUMN')}, of a table of alignments, "
-            "adds a control task."
+            f"Note: the control is shuffled labels; {as_flag('control_type', 'COLUMN')}, of a "
+            "table of alignments, adds a control task."
         )
-    if not options.depths.heads and has_blocks(train.cache) and (train.unit or train.folds is not None):
+    if (
+        not options.depths.heads
+        and has_blocks(train.cache)
+        and (train.unit or train.folds is not None)
+    ):
         say(f"Note: linear probes only; {as_flag('heads', 'LIST')} trains heads too.")
     if options.depths.heads and has_blocks(train.cache) and not has_first_layers(train.cache):
         needed = as_flag("layers", f"0:{max([1, *train.cache.layers])}")
-        say(f"Note: linear probes only. {layers_lacking(train.cache)} Extract again with {needed} to train heads too.")
+        say(
+            f"Note: linear probes only. {layers_lacking(train.cache)} Extract again with "
+            f"{needed} to train heads too."
+        )
     evaluations = {part: split for part, split in splits.items() if split.name == EVAL}
     conditions = conditions_of(evaluations, options.by, say)
     left_out = leave_out(splits) if options.unseen_attacks else None
     resamples = {
-        part: split.task.draw(split.target, split.clusters(options.interval_by), options.resamples, options.seed)
+        part: split.task.draw(
+            split.target, split.clusters(options.interval_by), options.resamples, options.seed
+        )
         for part, split in splits.items()
         if part != "train"
     }
     of_target = options.target
     controls = []
     if of_target.control_type:
-        controls = control_tasks(splits, of_target.control_type, options.control_seeds, of_target.max_units)
+        controls = control_tasks(
+            splits, of_target.control_type, options.control_seeds, of_target.max_units
+        )
     return Prepared(options, splits, leaks, conditions, left_out, resamples, controls)
 
 
@@ -225,28 +277,41 @@ def _say_target(splits: dict[str, Split], say: Callable[[str], None]) -> None:
 
 
 def _lacking(splits: dict[str, Split]) -> Iterator[str]:
-    """A sentence for each part that has no trials of a class that is trained on, of a target with classes."""
+    """A sentence for each part that has no trials of a class that is trained on, of a target with
+    classes.
+    """
     task = splits["train"].task
     for part, split in splits.items():
         if task.name == CLASSES and part != "train":
             lacking = [name for name, n in task.counts(split.target).items() if not n]
             if lacking:
-                shown = ", ".join(lacking[:MOST_NAMED]) + (", ..." if len(lacking) > MOST_NAMED else "")
-                yield f"{part} has no {split.trials} of {len(lacking)} of the {len(task.classes)} classes, as {shown}"
+                shown = ", ".join(lacking[:MOST_NAMED]) + (
+                    ", ..." if len(lacking) > MOST_NAMED else ""
+                )
+                yield (
+                    f"{part} has no {split.trials} of {len(lacking)} of the "
+                    f"{len(task.classes)} classes, as {shown}"
+                )
 
 
 def _say_state(cache: Cache, say: Callable[[str], None]) -> None:
     """Say what of a cache takes no part, or under another name."""
     if counts := cache.failure_counts:
         reasons = ", ".join(f"{n} {kind}" for kind, n in counts.items())
-        say(f"{cache.folder}: {sum(counts.values())} utterances could not be used and take no part ({reasons}).")
+        say(
+            f"{cache.folder}: {sum(counts.values())} utterances could "
+            f"not be used and take no part ({reasons})."
+        )
     if not cache.finished:
         say(
-            f"Warning: {cache.folder} is unfinished, {len(cache)} of {cache.n_planned} utterances; probe extract goes "
-            "on."
+            f"Warning: {cache.folder} is unfinished, {len(cache)} of {cache.n_planned} "
+            "utterances; probe extract goes on."
         )
     for name, new in renamed(cache).items():
-        say(f"Note: the column {name} of {cache.folder} is called {new} in the run, which has a {name} of its own.")
+        say(
+            f"Note: the column {name} of {cache.folder} is called {new} "
+            f"in the run, which has a {name} of its own."
+        )
 
 
 def _of_training(options: SweepOptions) -> str:

@@ -1,4 +1,6 @@
-"""Linear probes refitted on other speakers: how much of an error rate is the luck of who was trained on."""
+"""Linear probes refitted on other speakers: how much of an error rate is the luck of who was
+trained on.
+"""
 
 from __future__ import annotations
 
@@ -77,11 +79,14 @@ class Refits:
         return probes
 
 
-def with_training(resampled: NDArray[np.float64], shifts: NDArray[np.float64], split: Split) -> NDArray[np.float64]:
+def with_training(
+    resampled: NDArray[np.float64], shifts: NDArray[np.float64], split: Split
+) -> NDArray[np.float64]:
     """Resamples of an error rate that vary by who was trained on as well.
 
-    Each is moved by what one refit differs from the mean of all, as probits, so that a rate stays within 0 and 1; the
-    mean itself is not moved, as training sets drawn with replacement have fewer speakers and so a higher error.
+    Each is moved by what one refit differs from the mean of all, as probits, so that a rate stays
+    within 0 and 1; the mean itself is not moved, as training sets drawn with replacement have fewer
+    speakers and so a higher error.
 
     Args:
         resampled: (R,) on resamples of the split.

@@ -1,45 +1,55 @@
 """The results table of a sweep: one row a figure.
 
-What is called EER below is the metric of the finding where the target is another than bona fide against spoof; the
-other figures of its task stand beside it under their names (see `probing.targets.metrics`).
+What is called EER below is the metric of the finding where the target is another than bona fide
+against spoof; the other figures of its task stand beside it under their names (see
+`probing.targets.metrics`).
 
-experiment      what was done: `layer` (a linear probe per layer), `shuffled-labels` and `trivial-features` (controls),
-                `depth` (heads on layers 1..k), `depth-excess`, `contribution`, `cost`, `layer-at-once` and
-                `layer-excess` (what holds for all layers at once), and, where asked for,
-                `by-condition`, `unseen-attack`, and `mlp` and `mlp-shuffled-labels` (an MLP probe per layer and its
-                control); of frames that are bona fide or spoofed `localisation`;
-                `erased` and `erased-random` (a probe of what is left of a layer); of units with types `control-task`
-                (see `probing.sweep.control_tasks`), measured against the labels of that task, and `selectivity`;
-                of a target with classes `by-class`, whose `recall` of each layer has the class as condition
+experiment      what was done: `layer` (a linear probe per layer), `shuffled-labels` and
+`trivial-features` (controls),
+                `depth` (heads on layers 1..k), `depth-excess`, `contribution`, `cost`,
+                `layer-at-once` and `layer-excess` (what holds for all layers at once), and, where
+                asked for, `by-condition`, `unseen-attack`, and `mlp` and `mlp-shuffled-labels` (an
+                MLP probe per layer and its control); of frames that are bona fide or spoofed
+                `localisation`; `erased` and `erased-random` (a probe of what is left of a layer);
+                of units with types `control-task` (see `probing.sweep.control_tasks`), measured
+                against the labels of that task, and `selectivity`; of a target with classes
+                `by-class`, whose `recall` of each layer has the class as condition
 head, layer, depth, seed, strength   of what was measured; missing where they mean nothing
 split           `dev` or `eval`
-corpus          whose utterances these are: of `eval` there is one set of rows for each corpus evaluated on, that which
-                the findings are about first; `Run.corpora` has their order and `Run.rows` those of one
-condition       `all`, or which trials: `attack=A07`, `codec=opus`, `attack=A07,codec=opus`, `label=spoof`; see
+corpus          whose utterances these are: of `eval` there is one set of rows for each corpus
+evaluated on, that which
+                the findings are about first; `Run.corpora` has their order and `Run.rows` those of
+                one
+condition       `all`, or which trials: `attack=A07`, `codec=opus`, `attack=A07,codec=opus`,
+`label=spoof`; see
                 `probing.runs.condition_names`
-metric          `eer` and others; value, low, high: shares from 0 to 1 with the ends of the 95 % interval
+metric          `eer` and others; value, low, high: shares from 0 to 1 with the ends of the 95 %
+interval
 
-depth-excess: EER of a head on the first k layers less that of full depth, means over seeds, as `eer_excess`; `high` is
-the upper end of the one-sided 95 % interval: the excess that is not excluded. There is no `low`.
+depth-excess: EER of a head on the first k layers less that of full depth, means over seeds, as
+`eer_excess`; `high` is the upper end of the one-sided 95 % interval: the excess that is not
+excluded. There is no `low`.
 
-layer-at-once: the metric of the linear probe of each layer on eval, with intervals that hold for all layers at once;
-layer-excess: by how much it is worse than that of the layer chosen on dev, as `eer_excess`, paired, likewise.
+layer-at-once: the metric of the linear probe of each layer on eval, with intervals that hold for
+all layers at once; layer-excess: by how much it is worse than that of the layer chosen on dev, as
+`eer_excess`, paired, likewise.
 
-by-condition: EER of the probe of each layer, trained on everything, on the trials of a condition as the official
-packages take them: of an attack its spoofs and every bona fide trial, of a codec the trials of both classes. Each
-column alone, and all columns together.
+by-condition: EER of the probe of each layer, trained on everything, on the trials of a condition as
+the official packages take them: of an attack its spoofs and every bona fide trial, of a codec the
+trials of both classes. Each column alone, and all columns together.
 
-erased: the figures of the probe of what is left of a layer after what probes read of it was removed, in so many
-dimensions in all as the condition says: `erased=5`; erased-random: the same after as many random ones (`seed`). The
-metric of the finding has an interval at the layer chosen on dev.
+erased: the figures of the probe of what is left of a layer after what probes read of it was
+removed, in so many dimensions in all as the condition says: `erased=5`; erased-random: the same
+after as many random ones (`seed`). The metric of the finding has an interval at the layer chosen on
+dev.
 
-selectivity: by how much the probe of a layer is better at its task than at the control task, mean over seeds, as
-`balanced_accuracy_selectivity`; paired, on the same resamples.
+selectivity: by how much the probe of a layer is better at its task than at the control task, mean
+over seeds, as `balanced_accuracy_selectivity`; paired, on the same resamples.
 
-unseen-attack: `condition` names the attack that a probe per layer was trained and chosen without, and is measured on,
-with every bona fide trial of that split: `eer`; `eer_seen` is that of the probe trained on everything, on the same
-trials, and `eer_excess` the first less the second, paired. `split` is `dev` as well as `eval`, wherever there are
-spoofs of that attack.
+unseen-attack: `condition` names the attack that a probe per layer was trained and chosen without,
+and is measured on, with every bona fide trial of that split: `eer`; `eer_seen` is that of the probe
+trained on everything, on the same trials, and `eer_excess` the first less the second, paired.
+`split` is `dev` as well as `eval`, wherever there are spoofs of that attack.
 """
 
 from __future__ import annotations
@@ -102,7 +112,8 @@ EMPTY: dict[str, Any] = {
 class DepthFigures:
     """A head at a depth, over seeds.
 
-    rates: part -> mean of the metric. resampled: part -> (R,) the same on each resample. best: the best on dev.
+    rates: part -> mean of the metric. resampled: part -> (R,) the same on each resample. best: the
+    best on dev.
     """
 
     rates: dict[str, float]
@@ -111,7 +122,9 @@ class DepthFigures:
 
 
 class Results:
-    """Collects rows of the results table, one a figure; `resamples` are those behind its intervals, by part."""
+    """Collects rows of the results table, one a figure; `resamples` are those behind its intervals,
+    by part.
+    """
 
     def __init__(self, splits: dict[str, Split], resamples: dict[str, Resamples]) -> None:
         self._splits, self.resamples = splits, resamples
@@ -126,7 +139,8 @@ class Results:
         probe: Probe | MLPProbe,
         shifts: Mapping[str, NDArray[np.float64]] | None = None,
     ) -> NDArray[np.float64]:
-        """Add the figures of a probe on dev and eval with their intervals; returns the metric on resamples of eval.
+        """Add the figures of a probe on dev and eval with their intervals; returns the metric on
+        resamples of eval.
 
         `shifts` are those of `Refits`, where intervals include who was trained on.
         """
@@ -138,7 +152,9 @@ class Results:
             if shifts is not None:
                 resampled["eer"] = with_training(resampled["eer"], shifts[part], self._splits[part])
             for name in self._task.metrics:
-                interval = self._task.interval(figures[name], resampled[name], self.resamples[part], METRICS[name])
+                interval = self._task.interval(
+                    figures[name], resampled[name], self.resamples[part], METRICS[name]
+                )
                 self._add(experiment, layer, None, part, probe.strength, interval, name)
             of_metric[part] = resampled[self._task.metric.name]
             if isinstance(trials, ClassTrials) and experiment == LAYERS:
@@ -146,13 +162,29 @@ class Results:
         return of_metric["eval"]
 
     def _add_classes(self, layer: int | None, part: str, trials: ClassTrials) -> None:
-        row = {"experiment": BY_CLASS, "head": "linear", "layer": layer, "metric": "recall", **self._of(part)}
+        row = {
+            "experiment": BY_CLASS,
+            "head": "linear",
+            "layer": layer,
+            "metric": "recall",
+            **self._of(part),
+        }
         for name, value in zip(self._task.classes, trials.recalls(), strict=True):
             if not np.isnan(value):
-                self.append({**row, "condition": condition_name({self._task.target: name}), "value": float(value)})
+                self.append(
+                    {
+                        **row,
+                        "condition": condition_name({self._task.target: name}),
+                        "value": float(value),
+                    }
+                )
 
-    def add_control(self, layer: int, seed: int, probe: Probe | MLPProbe, experiment: str = CONTROL) -> None:
-        """Add the figures on dev and eval of a probe trained on other labels, against the true ones."""
+    def add_control(
+        self, layer: int, seed: int, probe: Probe | MLPProbe, experiment: str = CONTROL
+    ) -> None:
+        """Add the figures on dev and eval of a probe trained on other labels, against the true
+        ones.
+        """
         for part in self._parts:
             figures = self._task.trials(self._splits[part].target, probe.scores[part]).figures()
             for name in self._task.metrics:
@@ -160,9 +192,14 @@ class Results:
                 self._add(experiment, layer, seed, part, probe.strength, value, name)
 
     def add_control_tasks(
-        self, layer: int, probe: Probe, seeds: Sequence[int], controls: Sequence[tuple[Probe, Mapping[str, Split]]]
+        self,
+        layer: int,
+        probe: Probe,
+        seeds: Sequence[int],
+        controls: Sequence[tuple[Probe, Mapping[str, Split]]],
     ) -> None:
-        """Add the figures of the probes of control tasks, one a seed, and the selectivity of the probe of the task.
+        """Add the figures of the probes of control tasks, one a seed, and the selectivity of the
+        probe of the task.
 
         Args:
             layer: their layer.
@@ -180,7 +217,9 @@ class Results:
                 trials = split.task.trials(split.target, control.scores[part])
                 figures, resampled = trials.figures(), trials.resampled(resamples)
                 for name in self._task.metrics:
-                    interval = split.task.interval(figures[name], resampled[name], resamples, METRICS[name])
+                    interval = split.task.interval(
+                        figures[name], resampled[name], resamples, METRICS[name]
+                    )
                     self._add(CONTROL_TASK, layer, seed, part, control.strength, interval, name)
                 values.append(figures[metric.name])
                 drawn.append(resampled[metric.name])
@@ -188,15 +227,32 @@ class Results:
             value = sign * (np.mean(values) - of_task.figures()[metric.name])
             more = sign * (np.mean(drawn, axis=0) - of_task.resampled(resamples)[metric.name])
             interval = self._task.difference(float(value), more, resamples)
-            self._add(SELECTIVITY, layer, None, part, probe.strength, interval, f"{metric.name}_{SELECTIVITY}")
+            self._add(
+                SELECTIVITY,
+                layer,
+                None,
+                part,
+                probe.strength,
+                interval,
+                f"{metric.name}_{SELECTIVITY}",
+            )
 
-    def add_erased(self, layer: int, probe: Probe, removed: int, seed: int | None, *, interval: bool) -> None:
-        """Add the figures of a probe of what is left of a layer after so many dimensions were removed.
+    def add_erased(
+        self, layer: int, probe: Probe, removed: int, seed: int | None, *, interval: bool
+    ) -> None:
+        """Add the figures of a probe of what is left of a layer after so many dimensions were
+        removed.
 
         `seed` is that of random ones; with `interval`, the metric of the finding has one.
         """
         experiment = ERASED if seed is None else ERASED_RANDOM
-        row = {"experiment": experiment, "head": "linear", "layer": layer, "seed": seed, "strength": probe.strength}
+        row = {
+            "experiment": experiment,
+            "head": "linear",
+            "layer": layer,
+            "seed": seed,
+            "strength": probe.strength,
+        }
         row |= {"condition": condition_name({ERASED: str(removed)})}
         for part in self._parts:
             trials = self._task.trials(self._splits[part].target, probe.scores[part])
@@ -220,28 +276,48 @@ class Results:
             target = self._splits[part].target
             row = {**row, **self._of(part), "metric": task.metric.name}
             values[part] = [task.value(target, member.scores[part]) for member in members]
-            of_seeds = [task.resampled(target, member.scores[part], self.resamples[part]) for member in members]
+            of_seeds = [
+                task.resampled(target, member.scores[part], self.resamples[part])
+                for member in members
+            ]
             resampled[part] = np.mean(of_seeds, axis=0)
             for member, value in zip(members, values[part], strict=True):
                 strength = member.model.weight_decay
-                self.append({**row, "seed": member.model.seed, "value": value, "strength": strength})
-            interval = task.interval(float(np.mean(values[part])), resampled[part], self.resamples[part])
+                self.append(
+                    {**row, "seed": member.model.seed, "value": value, "strength": strength}
+                )
+            interval = task.interval(
+                float(np.mean(values[part])), resampled[part], self.resamples[part]
+            )
             self.append({**row, **asdict(interval)})
         best = members[int(np.argmin([task.metric.loss(value) for value in values["dev"]]))]
-        return DepthFigures({part: float(np.mean(of)) for part, of in values.items()}, resampled, best)
+        return DepthFigures(
+            {part: float(np.mean(of)) for part, of in values.items()}, resampled, best
+        )
 
-    def add_excess(self, head: str, depth: int, at_depth: DepthFigures, at_full: DepthFigures) -> None:
-        """Add by how much a head is worse at a depth than at full depth, with what is not excluded."""
+    def add_excess(
+        self, head: str, depth: int, at_depth: DepthFigures, at_full: DepthFigures
+    ) -> None:
+        """Add by how much a head is worse at a depth than at full depth, with what is
+        not excluded.
+        """
         for part in self._parts:
             sign = self._task.metric.loss(1)
             value = sign * (at_depth.rates[part] - at_full.rates[part])
             most = excess_bound(sign * at_depth.resampled[part], sign * at_full.resampled[part])
             metric = f"{self._task.metric.name}_excess"
-            row = {"experiment": EXCESS, "head": head, "depth": depth, "metric": metric, **self._of(part)}
+            row = {
+                "experiment": EXCESS,
+                "head": head,
+                "depth": depth,
+                "metric": metric,
+                **self._of(part),
+            }
             self.append({**row, "value": value, "high": most})
 
     def add_layers_at_once(self, chosen: int, resampled: Mapping[int, NDArray[np.float64]]) -> None:
-        """Add what holds for all layers at once on eval: each layer's interval, and by how much it is worse than one.
+        """Add what holds for all layers at once on eval: each layer's interval, and by how much it
+        is worse than one.
 
         The excess over the layer chosen on dev is paired, positive where the layer is worse.
 
@@ -258,20 +334,30 @@ class Results:
         level = simultaneous_level(values)
         others = [layer for layer in layers if layer != chosen]
         excess = {layer: sign * (resampled[layer] - resampled[chosen]) for layer in others}
-        excess_level = simultaneous_level(np.stack([excess[layer] for layer in others])) if others else level
+        excess_level = (
+            simultaneous_level(np.stack([excess[layer] for layer in others])) if others else level
+        )
         for layer, of_layer in zip(layers, values, strict=True):
             of = {"head": "linear", "layer": layer, **self._of("eval")}
             interval = task.interval(rows[layer], of_layer, drawn, level=level)
-            self.append({"experiment": AT_ONCE, **of, "metric": task.metric.name, **asdict(interval)})
+            self.append(
+                {"experiment": AT_ONCE, **of, "metric": task.metric.name, **asdict(interval)}
+            )
             if layer != chosen:
                 value = sign * (rows[layer] - rows[chosen])
                 difference = task.difference(value, excess[layer], drawn, excess_level)
                 metric = f"{task.metric.name}_excess"
-                self.append({"experiment": LAYER_EXCESS, **of, "metric": metric, **asdict(difference)})
+                self.append(
+                    {"experiment": LAYER_EXCESS, **of, "metric": metric, **asdict(difference)}
+                )
 
     def _is_finding(self, row: Mapping[str, Any]) -> bool:
         of = self._of("eval")
-        return row["experiment"] == LAYERS and row["metric"] == self._task.metric.name and of.items() <= row.items()
+        return (
+            row["experiment"] == LAYERS
+            and row["metric"] == self._task.metric.name
+            and of.items() <= row.items()
+        )
 
     @property
     def task(self) -> Task:
@@ -282,7 +368,12 @@ class Results:
         """Add what a backbone of each depth costs: parameters, macs, latency_ms."""
         for row in costs.to_dict("records"):
             for metric in ("parameters", "macs", "latency_ms"):
-                figure = {"depth": int(row["depth"]), "split": "", "metric": metric, "value": float(row[metric])}
+                figure = {
+                    "depth": int(row["depth"]),
+                    "split": "",
+                    "metric": metric,
+                    "value": float(row[metric]),
+                }
                 self.append({"experiment": COSTS, **figure})
 
     def append(self, row: Mapping[str, Any]) -> None:
@@ -300,15 +391,25 @@ class Results:
         metric: str,
     ) -> None:
         head = "mlp" if experiment in (MLP, MLP_CONTROL) else "linear"
-        row = {"experiment": experiment, "head": head, "layer": layer, "seed": seed, **self._of(part)}
+        row = {
+            "experiment": experiment,
+            "head": head,
+            "layer": layer,
+            "seed": seed,
+            **self._of(part),
+        }
         self.append({**row, **asdict(interval), "metric": metric, "strength": strength})
 
     def _of(self, part: str) -> dict[str, str]:
         return {"split": self._splits[part].name, "corpus": self._splits[part].corpus}
 
     def table(self) -> pd.DataFrame:
-        """The tidy table, one row a figure; `layer`, `depth` and `seed` are missing where they mean nothing."""
-        table = pd.DataFrame(self._rows).astype({"layer": "Int64", "depth": "Int64", "seed": "Int64"})
-        return table.sort_values(["experiment", "head", "layer", "depth", "seed", "split"], kind="stable").reset_index(
-            drop=True
+        """The tidy table, one row a figure; `layer`, `depth` and `seed` are missing where they mean
+        nothing.
+        """
+        table = pd.DataFrame(self._rows).astype(
+            {"layer": "Int64", "depth": "Int64", "seed": "Int64"}
         )
+        return table.sort_values(
+            ["experiment", "head", "layer", "depth", "seed", "split"], kind="stable"
+        ).reset_index(drop=True)

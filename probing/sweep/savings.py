@@ -10,10 +10,11 @@ from cache import Cache, ProbeError
 
 
 def depth_costs(cache: Cache, device: str, say: Callable[[str], None]) -> pd.DataFrame | None:
-    """Costs by depth of the backbone that made a cache, as `probing.backbones.costs.costs` gives them.
+    """Costs by depth of the backbone that made a cache, as `probing.backbones.costs.costs` gives
+    them.
 
-    None, with a remark, where the backbone cannot be loaded here or is no longer the one that made the cache; a sweep
-    needs nothing but the cache.
+    None, with a remark, where the backbone cannot be loaded here or is no longer the one that made
+    the cache; a sweep needs nothing but the cache.
     """
     from probing.backbones.costs import costs
     from probing.extraction.options import Options

@@ -12,9 +12,14 @@ from probing.sweep.split import Split
 
 
 def add_scores(
-    splits: Mapping[str, Split], writer: RunWriter, name: str, scores: Mapping[str, NDArray[np.float64]]
+    splits: Mapping[str, Split],
+    writer: RunWriter,
+    name: str,
+    scores: Mapping[str, NDArray[np.float64]],
 ) -> None:
-    """Write the scores of a probe or head by part: in the official form, or of other targets as predictions."""
+    """Write the scores of a probe or head by part: in the official form, or of other targets as
+    predictions.
+    """
     for part, values in scores.items():
         split = splits[part]
         if split.task.is_spoofing:

@@ -1,4 +1,6 @@
-"""One part of a sweep: some utterances of a cache, or units inside them, with what is to be read of them."""
+"""One part of a sweep: some utterances of a cache, or units inside them, with what is to be read of
+them.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ from probing.targets.task import SPOOFING, Task, Values
 from probing.targets.values import Column, in_words
 
 EVAL = "eval"
-LARGEST, SMALLEST = 1e100, 1e-100  # numbers and deviations whose squares, and those of errors, can be computed
+# numbers and deviations whose squares, and those of errors, can be computed
+LARGEST, SMALLEST = 1e100, 1e-100
 ADDED = ("score", "part")  # columns that tables of a run add to those of a corpus
 
 
@@ -28,14 +31,14 @@ class Split:
 
     name: `train`, `dev` or `eval`, its part in the sweep.
     cache: an open cache. split: its split that this is. corpus: what results and files call it.
-    table: rows of `Cache.utterances`; columns that tables of a run add are called `own_...` (see `renamed`).
-    target: (N,) what is to be read: bool of two classes, whole numbers of more, float64 of a number.
-    task: what that makes of the sweep.
-    left_out: why utterances of the split take no part -> how many.
-    folds: (N,) of a cross-validation, in which all parts are the same utterances; see `fold_parts`.
-    intervals: of units, the labelled stretches of time of its utterances: `utterance_id`, `start`, `end`, `label`.
-    notes: what a person should know of the units of its cache.
-    unit: `frame`, `segment` or `middle` where trials are inside utterances (see `AlignedUnits`); empty for utterances.
+    table: rows of `Cache.utterances`; columns that tables of a run add are called `own_...` (see
+    `renamed`). target: (N,) what is to be read: bool of two classes, whole numbers of more, float64
+    of a number. task: what that makes of the sweep. left_out: why utterances of the split take no
+    part -> how many. folds: (N,) of a cross-validation, in which all parts are the same utterances;
+    see `fold_parts`. intervals: of units, the labelled stretches of time of its utterances:
+    `utterance_id`, `start`, `end`, `label`. notes: what a person should know of the units of its
+    cache. unit: `frame`, `segment` or `middle` where trials are inside utterances (see
+    `AlignedUnits`); empty for utterances.
     """
 
     name: str
@@ -65,7 +68,9 @@ class Split:
         return corpus_name(self.cache)
 
     def take(self, rows: NDArray[Any]) -> Split:
-        """Some of its trials, as numbers or (N,) true for those; of a cross-validation a part as any other."""
+        """Some of its trials, as numbers or (N,) true for those; of a cross-validation a part as
+        any other.
+        """
         return replace(self, table=self.table.iloc[rows], target=self.target[rows], folds=None)
 
     def clusters(self, unit: str) -> Clusters:
@@ -80,7 +85,9 @@ class Split:
 
     @property
     def width(self) -> int:
-        """Features of a trial: mean and deviation over time of an utterance, one vector of a unit."""
+        """Features of a trial: mean and deviation over time of an utterance, one vector
+        of a unit.
+        """
         return self.cache.dim if self.unit else 2 * self.cache.dim
 
 
@@ -91,27 +98,35 @@ def check_target(split: Split, column: Column, *, divided: bool = False) -> None
         counts = task.counts(target)
         if not all(counts.values()):
             raise ProbeError(
-                f"{cache.folder}: split {split.split!r} has {counts['bonafide']} bona fide and {counts['spoof']} "
-                f"spoofed utterances. Expected both; use another split: {argument(split.name, 'NAME')}"
+                f"{cache.folder}: split {split.split!r} has {counts['bonafide']} bona fide and "
+                f"{counts['spoof']} spoofed utterances. Expected both; use another split: "
+                f"{argument(split.name, 'NAME')}"
             )
         return
     if task.name == NUMBER and len(target) > 1 and not (target == target[0]).all():
-        largest, deviation = float(np.abs(target).max()), float(np.clip(target, -LARGEST, LARGEST).std())
+        largest = float(np.abs(target).max())
+        deviation = float(np.clip(target, -LARGEST, LARGEST).std())
         if largest > LARGEST or deviation < SMALLEST:
-            what = f"up to {largest:g}: too large" if largest > LARGEST else f"all within {deviation:g}: too alike"
+            what = (
+                f"up to {largest:g}: too large"
+                if largest > LARGEST
+                else f"all within {deviation:g}: too alike"
+            )
             raise ProbeError(
-                f"{cache.folder}: {task.target} of the {split.name} part ({split.split!r}), from {column.where}, is "
-                f"{what} to compute with. Give it in another unit"
+                f"{cache.folder}: {task.target} of the {split.name} part ({split.split!r}), from "
+                f"{column.where}, is {what} to compute with. Give it in another unit"
             )
     if len(target) < 2 or (target == target[0]).all():
-        found = ", ".join(f"{n} {name}" for name, n in task.counts(target).items() if n) or "nothing"
+        found = (
+            ", ".join(f"{n} {name}" for name, n in task.counts(target).items() if n) or "nothing"
+        )
         other = argument("split_by", "COLUMN")
         advice = f"divide by another column ({other})"
         if not divided:
             advice = f"use another split ({argument(split.name, 'NAME')}) or divide anew ({other})"
         raise ProbeError(
-            f"{cache.folder}: the {split.name} part ({split.split!r}) has {found} with a {task.target}, from "
-            f"{column.where}"
+            f"{cache.folder}: the {split.name} part ({split.split!r}) has {found} with a "
+            f"{task.target}, from {column.where}"
             + (f", all alike, {target[0]:g}" if task.name == NUMBER and len(target) > 1 else "")
             + (f" (left out: {in_words(split.left_out)})" if split.left_out else "")
             + f". Expected two or more that differ; {advice}"
@@ -131,7 +146,9 @@ def identity(splits: dict[str, Split]) -> dict[str, int]:
         task = split.task
         if not task.is_spoofing:
             named = (
-                split.target if task.name == NUMBER else np.array(task.classes, object)[split.target.astype(np.intp)]
+                split.target
+                if task.name == NUMBER
+                else np.array(task.classes, object)[split.target.astype(np.intp)]
             )
             table = table.assign(target=named)
         if split.folds is not None:
@@ -143,7 +160,8 @@ def identity(splits: dict[str, Split]) -> dict[str, int]:
 
 
 def audio_identity(splits: dict[str, Split]) -> dict[str, int]:
-    """A number for each part that tells the audio files of its utterances from others under the same ids.
+    """A number for each part that tells the audio files of its utterances from others under the
+    same ids.
 
     It is of the checksums that extraction keeps of the files; 0 where it kept none.
 
@@ -159,10 +177,15 @@ def audio_identity(splits: dict[str, Split]) -> dict[str, int]:
 
 
 def renamed(cache: Cache) -> dict[str, str]:
-    """New names of the columns of a cache that tables of a run add themselves; those made today have none."""
+    """New names of the columns of a cache that tables of a run add themselves; those made today
+    have none.
+    """
     names = list(cache.utterances.columns)
     taken = [name for name in ADDED if name in names]
-    return {name: next(new for i in range(1, 99) if (new := "own_" * i + name) not in names) for name in taken}
+    return {
+        name: next(new for i in range(1, 99) if (new := "own_" * i + name) not in names)
+        for name in taken
+    }
 
 
 def corpus_name(cache: Cache) -> str:
@@ -174,5 +197,7 @@ def corpus_name(cache: Cache) -> str:
 def filled(cache: Cache) -> Cache:
     """The cache; ProbeError if it has no utterances yet."""
     if not len(cache):
-        raise ProbeError(f"{cache.folder}: no utterances yet. Go on with the probe extract that began it")
+        raise ProbeError(
+            f"{cache.folder}: no utterances yet. Go on with the probe extract that began it"
+        )
     return cache

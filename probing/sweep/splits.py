@@ -1,7 +1,9 @@
-"""The utterances of a sweep: those it trains on, chooses on, and reports on, from one cache or several.
+"""The utterances of a sweep: those it trains on, chooses on, and reports on, from one cache or
+several.
 
-`SPLIT` is a split of the cache that is swept, `CACHE:SPLIT` one of another cache, and `CACHE` alone its split `eval`,
-or the only one it has. A name that is a split of the cache that is swept is that split; `./eval` is the folder.
+`SPLIT` is a split of the cache that is swept, `CACHE:SPLIT` one of another cache, and `CACHE` alone
+its split `eval`, or the only one it has. A name that is a split of the cache that is swept is that
+split; `./eval` is the folder.
 """
 
 from collections import Counter
@@ -23,7 +25,15 @@ from probing.sweep.dividing import divide
 from probing.sweep.split import EVAL, Split, check_target, corpus_name, filled, renamed
 from probing.targets.aligned import AlignedUnits
 from probing.targets.options import TargetOptions
-from probing.targets.values import Column, left_out, numbered, positive_of, read_column, task_of, unmatched
+from probing.targets.values import (
+    Column,
+    left_out,
+    numbered,
+    positive_of,
+    read_column,
+    task_of,
+    unmatched,
+)
 
 
 def read_splits(
@@ -35,7 +45,8 @@ def read_splits(
     target: TargetOptions | None = None,
     seed: int = 0,
 ) -> dict[str, Split]:
-    """The utterances of a sweep by their part: `train`, `dev`, `eval`, and `eval.CORPUS` for the second and later ones.
+    """The utterances of a sweep by their part: `train`, `dev`, `eval`, and `eval.CORPUS` for the
+    second and later ones.
 
     Args:
         cache: the cache that is swept.
@@ -43,11 +54,13 @@ def read_splits(
         dev: likewise.
         evaluations: likewise, one or more; the first is the one that findings are about.
         tier: pooled, or frames where frames are read too.
-        target: what is to be read, and how utterances are divided if not by the splits of the corpus.
+        target: what is to be read, and how utterances are divided if not by the splits of the
+            corpus.
         seed: of that division.
 
     Raises:
-        ProbeError: a cache or a split is missing or has one class only, or two parts share utterances.
+        ProbeError: a cache or a split is missing or has one class only, or two parts share
+            utterances.
         FingerprintMismatch: a cache was not made as the one trained on was.
     """
     target = target or TargetOptions()
@@ -58,7 +71,9 @@ def read_splits(
     if target.split_by:
         if (train, dev, tuple(evaluations)) != ("train", "dev", (EVAL,)):
             used = ", ".join(argument(name) for name in ("train", "dev", EVAL))
-            raise OptionError("split_by", target.split_by, f"divides all utterances anew. Leave {used} out")
+            raise OptionError(
+                "split_by", target.split_by, f"divides all utterances anew. Leave {used} out"
+            )
         return divide(cache, target, column, seed, units)
     opened = {cache.folder.resolve(): cache}
     parts = [("train", train), ("dev", dev), *((EVAL, spec) for spec in evaluations)]
@@ -76,7 +91,9 @@ def read_splits(
 def _with_target(chosen: Sequence[Split], options: TargetOptions, column: Column) -> list[Split]:
     """The parts with their targets, without utterances that have none."""
     values = [column.of(split.table, split.cache) for split in chosen]
-    strangers = unmatched(column, [name for split in chosen for name in split.cache.utterances["utterance_id"]])
+    strangers = unmatched(
+        column, [name for split in chosen for name in split.cache.utterances["utterance_id"]]
+    )
     every = pd.concat(values)
     positive = positive_of(options, every)
     task = task_of(options, every, values[0])
@@ -84,16 +101,19 @@ def _with_target(chosen: Sequence[Split], options: TargetOptions, column: Column
     for split, mine in zip(chosen, values, strict=True):
         target, used = numbered(task, mine, positive)
         why = {**({} if found else strangers), **left_out(task, mine, used)}
-        found.append(replace(split, table=split.table[used], target=target, task=task, left_out=why))
+        found.append(
+            replace(split, table=split.table[used], target=target, task=task, left_out=why)
+        )
         check_target(found[-1], column)
     return found
 
 
 def check_comparable(trained_on: Cache, other: Cache, tier: str = "pooled") -> None:
-    """Refuse a cache whose numbers another backbone or another preprocessing made, with the two values side by side.
+    """Refuse a cache whose numbers another backbone or another preprocessing made, with the two
+    values side by side.
 
-    Whatever is in the fingerprints counts, but for tiers that the sweep does not read, and for what the clips were
-    heard through: a view is other audio, as another corpus is.
+    Whatever is in the fingerprints counts, but for tiers that the sweep does not read, and for what
+    the clips were heard through: a view is other audio, as another corpus is.
 
     Raises:
         FingerprintMismatch.
@@ -101,19 +121,25 @@ def check_comparable(trained_on: Cache, other: Cache, tier: str = "pooled") -> N
     if found := differences(_relevant(other, tier), _relevant(trained_on, tier)):
         rows = "\n".join(f"  {one.name}: {one.first!r}, trained on {one.second!r}" for one in found)
         raise FingerprintMismatch(
-            f"{other.folder}: made another way than {trained_on.folder}, so a probe trained on one says nothing about "
-            f"the other.\n{rows}\nExtract it again as {trained_on.folder} was made "
-            f"(probe cache info {quoted(trained_on.folder)})."
+            f"{other.folder}: made another way than {trained_on.folder}, so a probe trained on "
+            f"one says nothing about the other.\n{rows}\nExtract it again as {trained_on.folder} "
+            f"was made (probe cache info {quoted(trained_on.folder)})."
         )
 
 
 def _relevant(cache: Cache, tier: str) -> dict[str, Any]:
     tiers = {name: dtype for name, dtype in cache.tiers.items() if name in ("pooled", tier)}
-    made = {name: value for name, value in cache.fingerprint.items() if name not in ("view", "view_seed")}
+    made = {
+        name: value
+        for name, value in cache.fingerprint.items()
+        if name not in ("view", "view_seed")
+    }
     return {**made, "tiers": tiers, "layers": cache.layers, "width": cache.dim}
 
 
-def _read(name: str, spec: str, cache: Cache, opened: dict[Path, Cache], units: AlignedUnits | None = None) -> Split:
+def _read(
+    name: str, spec: str, cache: Cache, opened: dict[Path, Cache], units: AlignedUnits | None = None
+) -> Split:
     cache, split = _place(name, spec, cache, opened)
     table = cache.select({"split": split})
     if units is not None and len(table):
@@ -123,9 +149,10 @@ def _read(name: str, spec: str, cache: Cache, opened: dict[Path, Cache], units: 
         there = sorted(cache.utterances["split"].unique())
         hint = nearest(split, there) or "."
         raise ProbeError(
-            f"{cache.folder}: no utterances in split {split!r}, only {', '.join(there)}{hint} Say which split to use: "
-            f"{argument(name, 'NAME')}, or {argument(name, 'CACHE:NAME')} for one of another cache; or divide all of "
-            f"them: {argument('split_by', 'speaker')}"
+            f"{cache.folder}: no utterances in split {split!r}, only {', '.join(there)}{hint} "
+            f"Say which split to use: {argument(name, 'NAME')}, or "
+            f"{argument(name, 'CACHE:NAME')} for one of another cache; or divide all of them: "
+            f"{argument('split_by', 'speaker')}"
         )
     return Split(
         name,
@@ -148,7 +175,11 @@ def _place(name: str, spec: str, cache: Cache, opened: dict[Path, Cache]) -> tup
     split = ""
     if not (Path(spec).expanduser() / MANIFEST).is_file() and ":" in spec:
         folder, _, split = spec.rpartition(":")
-    elif not Path(spec).expanduser().is_dir() and not spec.endswith(".cache") and Path(spec).name == spec:
+    elif (
+        not Path(spec).expanduser().is_dir()
+        and not spec.endswith(".cache")
+        and Path(spec).name == spec
+    ):
         folder = ""
         split = spec
     other = _open(folder, opened) if folder else cache
@@ -157,7 +188,9 @@ def _place(name: str, spec: str, cache: Cache, opened: dict[Path, Cache]) -> tup
     splits = sorted(filled(other).utterances["split"].unique())
     if name not in splits and len(splits) > 1:
         raise OptionError(
-            name, spec, f"has the splits {', '.join(splits)}. Say which: {argument(name, f'{folder}:SPLIT')}"
+            name,
+            spec,
+            f"has the splits {', '.join(splits)}. Say which: {argument(name, f'{folder}:SPLIT')}",
         )
     return other, name if name in splits else splits[0]
 
@@ -178,27 +211,41 @@ def _refuse_shared(chosen: Sequence[Split]) -> None:
             shared = set(one.table["utterance_id"]) & set(other.table["utterance_id"])
             if shared:
                 raise ProbeError(
-                    f"{argument(one.name)} and {argument(other.name)}: expected different splits, but {len(shared)} "
-                    "utterances of "
-                    f"{one.corpus} are in both, as {min(shared)}; a probe chosen or measured on what it was trained on "
-                    "says nothing. Name another split or cache"
+                    f"{argument(one.name)} and {argument(other.name)}: expected different "
+                    f"splits, but {len(shared)} utterances of {one.corpus} are in both, as "
+                    f"{min(shared)}; a probe chosen or measured on what it was trained on says "
+                    "nothing. Name another split or cache"
                 )
 
 
 def _are_views(one: Split, other: Split) -> bool:
-    """Whether both are reported on, and heard through different views: the same utterances may be then."""
-    return one.name == other.name == EVAL and heard_as(one.cache.about) != heard_as(other.cache.about)
+    """Whether both are reported on, and heard through different views: the same utterances may be
+    then.
+    """
+    return one.name == other.name == EVAL and heard_as(one.cache.about) != heard_as(
+        other.cache.about
+    )
 
 
 def _named(reports: Sequence[Split]) -> list[Split]:
-    """Evaluation sets whose names differ: the corpus, with the split and the cache where several are of one corpus.
+    """Evaluation sets whose names differ: the corpus, with the split and the cache where several
+    are of one corpus.
 
     The name of a corpus that was heard through a view says so.
     """
     views = [heard_as(split.cache.about) for split in reports]
-    names = [".".join(filter(None, (split.corpus, view))) for split, view in zip(reports, views, strict=True)]
-    for more in (lambda split: split.split, lambda split: split.cache.folder.name.removesuffix(".cache")):
+    names = [
+        ".".join(filter(None, (split.corpus, view)))
+        for split, view in zip(reports, views, strict=True)
+    ]
+    for more in (
+        lambda split: split.split,
+        lambda split: split.cache.folder.name.removesuffix(".cache"),
+    ):
         twice = {name for name, n in Counter(names).items() if n > 1}
-        names = [f"{name}.{more(split)}" if name in twice else name for name, split in zip(names, reports, strict=True)]
+        names = [
+            f"{name}.{more(split)}" if name in twice else name
+            for name, split in zip(names, reports, strict=True)
+        ]
     names = [f"{name}.{i}" if names.index(name) != i else name for i, name in enumerate(names)]
     return [replace(split, corpus=name) for name, split in zip(names, reports, strict=True)]

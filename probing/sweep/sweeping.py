@@ -52,7 +52,8 @@ def sweep(
     splits: dict[str, Split] | None = None,
     say: Callable[[str], None] = console.print,
 ) -> Run:
-    """Train a linear probe per layer with its controls, and heads on the first k layers; write the run folder.
+    """Train a linear probe per layer with its controls, and heads on the first k layers; write the
+    run folder.
 
     Args:
         cache: a cache with a pooled tier; the one that options mean where they name none.
@@ -61,16 +62,19 @@ def sweep(
         device: where to train: auto, cpu, cuda, cuda:1.
         memory_gb: most memory for features; as many layers are solved beside each other as fit.
         overwrite: replace a run that was made another way.
-        strict: refuse parts that share a person or a recording; else that is said, and written into the record.
+        strict: refuse parts that share a person or a recording; else that is said, and written into
+            the record.
         splits: `options.splits(cache)`, where that has been read.
         say: where to put what a person should know.
 
     Raises:
-        ProbeError: a split is missing or one-sided, the run folder holds something else, or, if strict, parts share a
-            person or a recording.
+        ProbeError: a split is missing or one-sided, the run folder holds something else, or, if
+            strict, parts share a person or a recording.
 
     >>> from probing.sweep import DepthOptions
-    >>> options = SweepOptions(depths=DepthOptions(()), strengths=(0.1,), control_seeds=(0,), resamples=100)
+    >>> options = SweepOptions(
+    ...     depths=DepthOptions(()), strengths=(0.1,), control_seeds=(0,), resamples=100
+    ... )
     >>> sweep("results/demo.cache", "quick.run", options, say=lambda text: None).metric.name
     'eer'
     """
@@ -105,21 +109,27 @@ def sweep(
         results.add_layers_at_once(findings["finding"].layer, probes.boots)
         if data.controls:
             column = options.target.control_type
-            findings["control_task"] = find_control_task(table, findings["finding"], column, data.corpora[0])
+            findings["control_task"] = find_control_task(
+                table, findings["finding"], column, data.corpora[0]
+            )
         if options.erase:
             _erase(data, results, probes, findings["finding"].layer, device, memory_gb)
             table = results.table()
-            findings["erasure"] = find_erasure(table, findings["finding"], data.splits["train"].width, data.corpora[0])
+            findings["erasure"] = find_erasure(
+                table, findings["finding"], data.splits["train"].width, data.corpora[0]
+            )
         writer.add_utterances({part: rows for part, rows in data.tables.items() if part != "train"})
         if data.splits["train"].folds is None:  # there every fold has probes of its own
             _store_probes(data.cache, probes.of_layer, writer, data.task, data.splits["train"].unit)
         say(
-            f"Trained {len(probes.of_layer)} layers x {data.n_probes} labellings x {len(options.strengths)} strengths "
-            f"in {duration(time.perf_counter() - started)}."
+            f"Trained {len(probes.of_layer)} layers x {data.n_probes} labellings x "
+            f"{len(options.strengths)} strengths in {duration(time.perf_counter() - started)}."
         )
         told = {name: finding.as_dict() if finding else None for name, finding in findings.items()}
         seconds = round(time.perf_counter() - started, 3)
-        return writer.finish(results.table(), {**configuration, **data.record(), **told, "seconds": seconds})
+        return writer.finish(
+            results.table(), {**configuration, **data.record(), **told, "seconds": seconds}
+        )
 
 
 INPUTS = {
@@ -137,9 +147,9 @@ _SCORES = {
 class _Probes:
     """What was trained by layer.
 
-    of_layer: the linear probe, without its scores. dev_losses: layer -> its metric on dev turned so that lower is
-    better, of each fold or once; empty if no heads are trained. boots: layer -> (R,) its EER on the first corpus.
-    mlp_boots: likewise of MLP probes; empty if there are none.
+    of_layer: the linear probe, without its scores. dev_losses: layer -> its metric on dev turned so
+    that lower is better, of each fold or once; empty if no heads are trained. boots: layer -> (R,)
+    its EER on the first corpus. mlp_boots: likewise of MLP probes; empty if there are none.
     """
 
     of_layer: dict[int, Probe] = field(default_factory=dict)
@@ -149,7 +159,12 @@ class _Probes:
 
 
 def _probe_layers(
-    data: Prepared, results: Results, writer: RunWriter, device: str, memory_gb: float, say: Callable[[str], None]
+    data: Prepared,
+    results: Results,
+    writer: RunWriter,
+    device: str,
+    memory_gb: float,
+    say: Callable[[str], None],
 ) -> _Probes:
     """Train the probes of every layer with their controls; add their rows and scores to the run."""
     options = data.options
@@ -158,7 +173,13 @@ def _probe_layers(
     figures = None
     if data.task.is_spoofing:
         figures = ConditionFigures(
-            results, splits, data.conditions, data.left_out, options.resamples, options.seed, options.interval_by
+            results,
+            splits,
+            data.conditions,
+            data.left_out,
+            options.resamples,
+            options.seed,
+            options.interval_by,
         )
     refits = None
     if TRAINING in options.interval_includes:
@@ -183,12 +204,19 @@ def _probe_layers(
             add_scores(data.splits, writer, f"linear-layer-{layer:02d}", probes[0].scores)
             if localises(splits["train"]) and splits["train"].folds is None:
                 add_localisation(
-                    results, splits, probes[0].scores, head="linear", layer=layer, strength=probes[0].strength
+                    results,
+                    splits,
+                    probes[0].scores,
+                    head="linear",
+                    layer=layer,
+                    strength=probes[0].strength,
                 )
             if data.trains_heads:
                 dev = splits["dev"]
                 found.dev_losses[layer] = [
-                    data.task.metric.loss(data.task.value(dev.target[rows], probes[0].scores["dev"][rows]))
+                    data.task.metric.loss(
+                        data.task.value(dev.target[rows], probes[0].scores["dev"][rows])
+                    )
                     for rows in rows_by_training(dev)
                 ]
             found.of_layer[layer] = replace(probes[0], scores={})
@@ -202,9 +230,14 @@ def _probe_layers(
 
 
 def _rankings(losses: Mapping[int, Sequence[float]]) -> list[list[int]]:
-    """Of each fold, or once, layers above 0, that of the best linear probe on dev first; among equals the lowest."""
+    """Of each fold, or once, layers above 0, that of the best linear probe on dev first; among
+    equals the lowest.
+    """
     layers = [layer for layer in losses if layer > 0]
-    return [sorted(layers, key=lambda layer: (losses[layer][i], layer)) for i in range(len(losses[layers[0]]))]
+    return [
+        sorted(layers, key=lambda layer: (losses[layer][i], layer))
+        for i in range(len(losses[layers[0]]))
+    ]
 
 
 def _add_mlp(data: Prepared, results: Results, device: str) -> dict[int, NDArray[np.float64]]:
@@ -219,8 +252,12 @@ def _add_mlp(data: Prepared, results: Results, device: str) -> dict[int, NDArray
     return boots
 
 
-def _erase(data: Prepared, results: Results, probes: _Probes, chosen: int, device: str, memory_gb: float) -> None:
-    """Add the probes of what is left of each layer; those of the one chosen on dev with intervals."""
+def _erase(
+    data: Prepared, results: Results, probes: _Probes, chosen: int, device: str, memory_gb: float
+) -> None:
+    """Add the probes of what is left of each layer; those of the one chosen on dev with
+    intervals.
+    """
     options = data.options
     with progress_line("Erasing", len(probes.of_layer), "layers") as line:
         for layer, rounds in erase_layers(
@@ -246,7 +283,9 @@ def _add_trivial(data: Prepared, results: Results, writer: RunWriter, device: st
     strengths = data.options.strengths
     folds = data.splits["train"].folds
     if folds is not None:
-        trivial = cross_validate(features["train"], folds, data.labellings[:1], strengths, device, data.task)[0]
+        trivial = cross_validate(
+            features["train"], folds, data.labellings[:1], strengths, device, data.task
+        )[0]
     elif data.splits["train"].unit:
         trivial = _of_units(data, features, device)
     else:
@@ -258,19 +297,26 @@ def _add_trivial(data: Prepared, results: Results, writer: RunWriter, device: st
 def _of_units(data: Prepared, features: Mapping[str, NDArray[np.float64]], device: str) -> Probe:
     """The probe of features of units, trained on no more of them than the probes of layers."""
     splits = data.splits
-    rows = {part: sampled(splits[part], data.options.target.max_units).rows for part in ("train", "dev")}
+    rows = {
+        part: sampled(splits[part], data.options.target.max_units).rows for part in ("train", "dev")
+    }
     some = {part: features[part][chosen] for part, chosen in rows.items()}
     labels = {part: splits[part].target[chosen] for part, chosen in rows.items()}
     probe = fit_probes(some, [labels], data.options.strengths, device, task=data.task)[0]
     return replace(
-        probe, scores={part: probe.score(features[part], splits[part]) for part in splits if part != "train"}
+        probe,
+        scores={
+            part: probe.score(features[part], splits[part]) for part in splits if part != "train"
+        },
     )
 
 
 def _measure_costs(
     data: Prepared, results: Results, device: str, say: Callable[[str], None]
 ) -> dict[int, float] | None:
-    """Depth -> share of compute that it saves, if heads are trained and the backbone can be measured."""
+    """Depth -> share of compute that it saves, if heads are trained and the backbone can be
+    measured.
+    """
     if not data.measures_costs or (costs := depth_costs(data.cache, device, say)) is None:
         return None
     results.add_costs(costs)
@@ -281,10 +327,16 @@ def _findings(data: Prepared, table: pd.DataFrame, probes: _Probes) -> dict[str,
     """The findings about layers, by their names in the record; None where there is none."""
     first, *others = data.corpora
     resamples = data.resamples[EVAL]
-    finding = find_layer(data.cache, table, first, probes.boots, resamples, data.task, data.splits[EVAL].trials)
+    finding = find_layer(
+        data.cache, table, first, probes.boots, resamples, data.task, data.splits[EVAL].trials
+    )
     if TRAINING in data.options.interval_includes:
         finding = replace(finding, drawn=f"{finding.drawn} and over {REFITS} training sets")
-    mlp = find_mlp(table, first, probes.mlp_boots, probes.boots, resamples) if probes.mlp_boots else None
+    mlp = (
+        find_mlp(table, first, probes.mlp_boots, probes.boots, resamples)
+        if probes.mlp_boots
+        else None
+    )
     return {
         "finding": finding,
         "mlp_finding": mlp,
@@ -293,7 +345,9 @@ def _findings(data: Prepared, table: pd.DataFrame, probes: _Probes) -> dict[str,
     }
 
 
-def _store_probes(cache: Cache, probes: Mapping[int, Probe], writer: RunWriter, task: Task, unit: str) -> None:
+def _store_probes(
+    cache: Cache, probes: Mapping[int, Probe], writer: RunWriter, task: Task, unit: str
+) -> None:
     """Write the linear probes of all layers into one file."""
     writer.add_heads(
         "linear",
@@ -317,7 +371,8 @@ def _store_probes(cache: Cache, probes: Mapping[int, Probe], writer: RunWriter, 
 def finished_run(
     cache: Cache, run: str | Path, options: SweepOptions, *, splits: dict[str, Split] | None = None
 ) -> Run | None:
-    """The run of a folder if it is what this sweep would make again, and every file of it as it was written.
+    """The run of a folder if it is what this sweep would make again, and every file of it as it was
+    written.
 
     Args:
         cache: as of `sweep`.
@@ -325,7 +380,9 @@ def finished_run(
         options: as of `sweep`.
         splits: `options.splits(cache)`, where that has been read.
 
-    >>> finished_run(Cache("results/demo.cache"), "results/demo.run", SweepOptions()) is None  # made with other options
+    >>> finished_run(
+    ...     Cache("results/demo.cache"), "results/demo.run", SweepOptions()
+    ... ) is None  # made with other options
     True
     """
     try:
@@ -335,7 +392,8 @@ def finished_run(
         faults = faults_of(found.folder, RUN)
     except (ProbeError, OSError, ValueError):
         return None
-    return found if faults == [] else None  # None: of a version that kept no checksums, and less than a run has today
+    # None: of a version that kept no checksums, and less than a run has today
+    return found if faults == [] else None
 
 
 def _configuration(options: SweepOptions, splits: dict[str, Split]) -> dict[str, Any]:
@@ -352,11 +410,19 @@ def _configuration(options: SweepOptions, splits: dict[str, Split]) -> dict[str,
 def _plain(options: SweepOptions, splits: Mapping[str, Split]) -> dict[str, Any]:
     """Options as JSON has them; splits by their names, wherever their caches lie."""
     plain: dict[str, Any] = {
-        name: list(value) if isinstance(value, tuple) else value for name, value in asdict(options).items()
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in asdict(options).items()
     }
     labels = plain["target"]["labels"]
-    plain["target"] = {**plain["target"], "labels": PurePath(labels).name}  # its content is in `utterances`
-    usual = {"probe": "linear", "erase": 0, "interval_includes": [], "target": asdict(TargetOptions())}
-    plain = {name: value for name, value in plain.items() if usual.get(name) != value}  # as earlier versions wrote it
+    # its content is in `utterances`
+    plain["target"] = {**plain["target"], "labels": PurePath(labels).name}
+    usual = {
+        "probe": "linear",
+        "erase": 0,
+        "interval_includes": [],
+        "target": asdict(TargetOptions()),
+    }
+    # as earlier versions wrote it
+    plain = {name: value for name, value in plain.items() if usual.get(name) != value}
     reports = [split.split for split in splits.values() if split.name == EVAL]
     return {**plain, "train": splits["train"].split, "dev": splits["dev"].split, EVAL: reports}

@@ -26,8 +26,8 @@ TRACKERS = ("none", "tensorboard")
 class TrainingLog:
     """The training of one model.
 
-    model: which. epochs: (E, 3), of each the losses on train while it learned and on dev, and the metric on dev; NaN
-    after it stopped. fold: of a cross-validation, which.
+    model: which. epochs: (E, 3), of each the losses on train while it learned and on dev, and the
+    metric on dev; NaN after it stopped. fold: of a cross-validation, which.
     """
 
     model: Model
@@ -59,7 +59,8 @@ class TrainingLog:
 
 
 def training_table(logs: Iterable[TrainingLog], recipe: Recipe, metric: Metric) -> pd.DataFrame:
-    """The training of models that were chosen, one row an epoch; of many, every n-th and those kept.
+    """The training of models that were chosen, one row an epoch; of many, every n-th and those
+    kept.
 
     Args:
         logs: of the models.
@@ -67,9 +68,10 @@ def training_table(logs: Iterable[TrainingLog], recipe: Recipe, metric: Metric) 
         metric: of the target.
 
     Returns:
-        head, depth, seed, fold, learning_rate, weight_decay, epoch (from 1), train_loss (the mean while it learned),
-        dev_loss, kept (1 where the parameters of the epoch are, or are part of, those of the head), and the metric
-        on dev of the parameters of the epoch. That of a mean of several epochs is in the results of the run.
+        head, depth, seed, fold, learning_rate, weight_decay, epoch (from 1), train_loss (the mean
+        while it learned), dev_loss, kept (1 where the parameters of the epoch are, or are part of,
+        those of the head), and the metric on dev of the parameters of the epoch. That of a mean of
+        several epochs is in the results of the run.
     """
     table = pd.concat([log.table(recipe, metric) for log in logs], ignore_index=True)
     step = -(-len(table) // MOST_ROWS)
@@ -84,7 +86,9 @@ def check_tracker(track: str) -> None:
         try:
             import torch.utils.tensorboard  # noqa: F401
         except ImportError:
-            raise OptionError("track", track, "is not installed. Type: pip install tensorboard") from None
+            raise OptionError(
+                "track", track, "is not installed. Type: pip install tensorboard"
+            ) from None
 
 
 def read_training(run: Path) -> pd.DataFrame:
@@ -101,22 +105,31 @@ def read_training(run: Path) -> pd.DataFrame:
         return table.astype({"head": str})
     except (OSError, ValueError, KeyError) as error:
         raise ProbeError(
-            f"{path}: no training of heads that can be read ({error}). A sweep that trains heads writes it"
+            f"{path}: no training of heads that can be read "
+            f"({error}). A sweep that trains heads writes it"
         ) from None
 
 
 def track(run: Path, folder: Path) -> None:
-    """Write the training of a run's heads into a folder of TensorBoard, each in the place of an earlier one."""
+    """Write the training of a run's heads into a folder of TensorBoard, each in the place of an
+    earlier one.
+    """
     write_tensorboard(read_training(run), folder)
 
 
 def write_tensorboard(table: pd.DataFrame, folder: Path) -> None:
-    """Write a table of `training_table` as a run of TensorBoard for each model, in the place of an earlier one."""
+    """Write a table of `training_table` as a run of TensorBoard for each model, in the place of an
+    earlier one.
+    """
     from torch.utils.tensorboard import SummaryWriter
 
     several = table["fold"].nunique() > 1
-    figures = [name for name in table if str(name).endswith("_loss") or str(name).startswith("dev_")]
-    for (head, depth, seed, fold), rows in table.groupby(["head", "depth", "seed", "fold"], sort=False):
+    figures = [
+        name for name in table if str(name).endswith("_loss") or str(name).startswith("dev_")
+    ]
+    for (head, depth, seed, fold), rows in table.groupby(
+        ["head", "depth", "seed", "fold"], sort=False
+    ):
         name = f"{head}-depth-{depth:02d}-seed-{seed}" + (f"-fold-{fold}" if several else "")
         shutil.rmtree(folder / name, ignore_errors=True)
         with SummaryWriter(str(folder / name)) as writer:

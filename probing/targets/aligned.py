@@ -1,4 +1,6 @@
-"""Targets inside utterances: labelled frames or segments of a cache, as rows that a sweep takes for trials."""
+"""Targets inside utterances: labelled frames or segments of a cache, as rows that a sweep takes for
+trials.
+"""
 
 from __future__ import annotations
 
@@ -40,9 +42,10 @@ class AlignedUnits:
         """The units of a cache.
 
         Returns:
-            One row a unit: the columns of its utterance, whose id is `clip` and whose label is `utterance_label`;
-            `utterance_id`, that of the unit; `label`, `start`, `end`, `first_frame`, `last_frame`, and
-            FROM_CLIP; `unit_type` where the options name a column of types.
+            One row a unit: the columns of its utterance, whose id is `clip` and whose label is
+            `utterance_label`; `utterance_id`, that of the unit; `label`, `start`, `end`,
+            `first_frame`, `last_frame`, and FROM_CLIP; `unit_type` where the options name a column
+            of types.
 
         Raises:
             ProbeError: alignments that cannot be read, or give no units.
@@ -54,7 +57,11 @@ class AlignedUnits:
             if measured := audio_name(options.target):
                 return self._measured(cache, measured)
             if not Path(options.labels).exists():
-                raise OptionError("labels", options.labels, "no such file or folder. Expected alignments, as TextGrids")
+                raise OptionError(
+                    "labels",
+                    options.labels,
+                    "no such file or folder. Expected alignments, as TextGrids",
+                )
             found = read_alignments(
                 options.labels,
                 cache.utterances,
@@ -65,7 +72,13 @@ class AlignedUnits:
                 tier_option="label_tier",  # a sweep has another tier, of its cache
             )
             names = [name for name in cache.utterances if name not in cache.manifest.measures]
-            units = units_of(cache, found, options.unit, silence=options.silence, columns=[*names, *_measures(cache)])
+            units = units_of(
+                cache,
+                found,
+                options.unit,
+                silence=options.silence,
+                columns=[*names, *_measures(cache)],
+            )
             self.notes[key] = (*found.notes, *units.notes)
             self._intervals[key] = found.table
             self._tables[key] = _as_trials(units.table, options.unit)
@@ -90,13 +103,15 @@ class AlignedUnits:
 
 
 def refuse_moved_time(cache: Cache) -> None:
-    """Raise ProbeError for a cache heard through a view in which labels in time are no longer where they were."""
+    """Raise ProbeError for a cache heard through a view in which labels in time are no longer where
+    they were.
+    """
     view = (cache.about.get("options") or {}).get("view")
     moving = [one.name for one in Augmentation.of(view or "", "view") if one.moves_time]
     if moving:
         raise ProbeError(
-            f"{cache.folder}: is heard through {view}, and {moving[0]} moves what was said at a time to another. Take "
-            "the clean cache, or a view that keeps time"
+            f"{cache.folder}: is heard through {view}, and {moving[0]} moves what was said at a "
+            "time to another. Take the clean cache, or a view that keeps time"
         )
 
 
@@ -105,8 +120,14 @@ def _measures(cache: Cache) -> list[str]:
 
 
 def _as_trials(units: pd.DataFrame, unit: str) -> pd.DataFrame:
-    """The units under ids of their own: a frame by its number, a segment by its place among those of its utterance."""
-    number = units["first_frame"] if unit == "frame" else units.groupby("utterance_id", sort=False).cumcount()
+    """The units under ids of their own: a frame by its number, a segment by its place among those
+    of its utterance.
+    """
+    number = (
+        units["first_frame"]
+        if unit == "frame"
+        else units.groupby("utterance_id", sort=False).cumcount()
+    )
     middle = (units["start"] + units["end"]) / 2
     taken = {name: f"own_{name}" for name in (CLIP, *FROM_CLIP) if name in units}
     return units.rename(columns={**taken, "utterance_id": CLIP}).assign(

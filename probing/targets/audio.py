@@ -1,4 +1,5 @@
-"""Targets from the audio itself: F0, voicing, energy, tilt, signal-to-noise ratio, duration; no labels are needed.
+"""Targets from the audio itself: F0, voicing, energy, tilt, signal-to-noise ratio, duration; no
+labels are needed.
 
 audio_targets(["f0", "snr"], load_corpus("my/wavs"))     a table: utterance_id, f0, snr
 frame_targets("f0", samples, times)                      a value for each point in time
@@ -32,9 +33,9 @@ class AudioTarget:
     name: as in `audio_targets`.
     help: what it is, in one line.
     unit: of its values.
-    of_clip: from the samples (n,) at 16 kHz, and their pitch if `pitched`, to the value; NaN where it has none.
-    at: to the values at times in s; None where it is nothing that varies within a clip.
-    pitched: whether it is found in the pitch, which needs praat-parselmouth (extra `pitch`).
+    of_clip: from the samples (n,) at 16 kHz, and their pitch if `pitched`, to the value; NaN where
+    it has none. at: to the values at times in s; None where it is nothing that varies within a
+    clip. pitched: whether it is found in the pitch, which needs praat-parselmouth (extra `pitch`).
     """
 
     name: str
@@ -46,13 +47,28 @@ class AudioTarget:
 
 
 _ALL = (
-    AudioTarget("f0", "mean F0 of the voiced frames; of a frame, F0", "Hz", Pitch.mean_f0, Pitch.f0_at, True),
     AudioTarget(
-        "voicing", "share of voiced frames; of a frame, 1 or 0", "", Pitch.share_voiced, Pitch.voicing_at, True
+        "f0", "mean F0 of the voiced frames; of a frame, F0", "Hz", Pitch.mean_f0, Pitch.f0_at, True
+    ),
+    AudioTarget(
+        "voicing",
+        "share of voiced frames; of a frame, 1 or 0",
+        "",
+        Pitch.share_voiced,
+        Pitch.voicing_at,
+        True,
     ),
     AudioTarget("energy", "mean power", "dB of full scale", levels.energy, levels.energy_at),
-    AudioTarget("tilt", "slope of the spectrum from 177 to 5657 Hz", "dB/octave", levels.tilt, levels.tilt_at),
-    AudioTarget("snr", "signal over noise, the 10th percentile of power", "dB", levels.snr, levels.snr_at),
+    AudioTarget(
+        "tilt",
+        "slope of the spectrum from 177 to 5657 Hz",
+        "dB/octave",
+        levels.tilt,
+        levels.tilt_at,
+    ),
+    AudioTarget(
+        "snr", "signal over noise, the 10th percentile of power", "dB", levels.snr, levels.snr_at
+    ),
     AudioTarget("duration", "length of what is read", "s", levels.duration),
 )
 AUDIO_TARGETS = {target.name: target for target in _ALL}
@@ -71,18 +87,19 @@ def audio_targets(
     Args:
         names: which, of `AUDIO_TARGETS`.
         audio: a corpus, or utterance id -> file.
-        cropping: how much of each clip is measured; give that of an extraction to measure what its model saw. Default
-            the first 30 s, as there.
+        cropping: how much of each clip is measured; give that of an extraction to measure what its
+            model saw. Default the first 30 s, as there.
         n_workers: processes that decode and measure.
 
     Returns:
-        One row an utterance in the order given: `utterance_id`, and a column (float64) for each name; NaN where it has
-        no value, as F0 of a clip without voice. Files that cannot be used are NaN throughout, and `attrs["failures"]`
-        has utterance id -> reason.
+        One row an utterance in the order given: `utterance_id`, and a column (float64) for each
+        name; NaN where it has no value, as F0 of a clip without voice. Files that cannot be used
+        are NaN throughout, and `attrs["failures"]` has utterance id -> reason.
 
     Raises:
         OptionError: no such target.
-        ProbeError: no utterance, or no file that can be used; or praat-parselmouth is not installed.
+        ProbeError: no utterance, or no file that can be used; or praat-parselmouth is not
+            installed.
 
     >>> from probing.corpora import load_corpus
     >>> table = audio_targets(["energy", "duration"], load_corpus("demo", splits=["dev"]))
@@ -98,17 +115,24 @@ def audio_targets(
         raise OptionError("n_workers", n_workers, "expected 1 or more")
     if isinstance(audio, Corpus):
         table = audio.utterances
-        files = {name: audio.root / path for name, path in zip(table["utterance_id"], table["path"], strict=True)}
+        files = {
+            name: audio.root / path
+            for name, path in zip(table["utterance_id"], table["path"], strict=True)
+        }
     else:
         files = {name: Path(path) for name, path in audio.items()}
     if not files or not names:
-        raise ProbeError(f"{len(files)} utterances and {len(names)} targets to measure: expected some of both")
+        raise ProbeError(
+            f"{len(files)} utterances and {len(names)} targets to measure: expected some of both"
+        )
     rows: list[list[float]] = []
     failures: dict[str, str] = {}
     jobs = list(files.items())
     portions = [jobs[i : i + AT_ONCE] for i in range(0, len(jobs), AT_ONCE)]
     with progress_line("Measuring audio", len(jobs), "files") as line:
-        for portion, found in zip(portions, _measured(portions, names, cropping or Cropping(), n_workers), strict=True):
+        for portion, found in zip(
+            portions, _measured(portions, names, cropping or Cropping(), n_workers), strict=True
+        ):
             for (name, _), values in zip(portion, found, strict=True):
                 if isinstance(values, str):
                     failures[name] = values
@@ -127,14 +151,14 @@ def frame_targets(name: str, samples: Waveform, times: Sequence[float] | Values)
     """Measure a target around points in time, such as the centres of the frames of a model.
 
     Args:
-        name: one of `FRAME_TARGETS`. f0: NaN where unvoiced; voicing: 1 or 0; energy: of 25 ms; tilt: of 32 ms; snr:
-            energy above the noise floor of the clip.
+        name: one of `FRAME_TARGETS`. f0: NaN where unvoiced; voicing: 1 or 0; energy: of 25 ms;
+            tilt: of 32 ms; snr: energy above the noise floor of the clip.
         samples: (n,) at 16 kHz, as `probing.audio.load_audio` gives them.
         times: (m,) in s from the start of the clip.
 
     Returns:
-        (m,) in the unit of the target; NaN where it has none, outside the clip, and for f0 and voicing in the first and
-        last 25 ms.
+        (m,) in the unit of the target; NaN where it has none, outside the clip, and for f0 and
+        voicing in the first and last 25 ms.
 
     Raises:
         OptionError: no such target, or one that does not vary within a clip.
@@ -165,7 +189,8 @@ def _measured(
     if n_workers == 1 or len(portions) == 1:
         yield from (_measure(portion, names, cropping) for portion in files)
         return
-    from joblib import Parallel, delayed  # comes with scikit-learn; processes, since Praat holds the interpreter
+    # comes with scikit-learn; processes, since Praat holds the interpreter
+    from joblib import Parallel, delayed
 
     parallel = Parallel(n_jobs=min(n_workers, len(portions)), return_as="generator")
     yield from parallel(delayed(_measure)(portion, names, cropping) for portion in files)

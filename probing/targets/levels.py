@@ -1,4 +1,6 @@
-"""Levels: duration, energy, spectral tilt and signal-to-noise ratio of a clip, or of what is around points in time."""
+"""Levels: duration, energy, spectral tilt and signal-to-noise ratio of a clip, or of what is around
+points in time.
+"""
 
 from itertools import pairwise
 
@@ -39,9 +41,11 @@ def energy_at(samples: Waveform, times: Values) -> Values:
 
 
 def tilt(samples: Waveform) -> float:
-    """Slope of the long-term spectrum in dB an octave: a line through the power per Hz of five octaves, 177 to 5657 Hz.
+    """Slope of the long-term spectrum in dB an octave: a line through the power per Hz of five
+    octaves, 177 to 5657 Hz.
 
-    White noise has 0, pink noise -3, a glottal source about -12. NaN where there is no sound at all.
+    White noise has 0, pink noise -3, a glottal source about -12. NaN where there is no sound at
+    all.
     """
     n = max(1, (len(samples) - TILT_WINDOW) // (TILT_WINDOW // 2) + 1)
     starts = np.arange(n) * (TILT_WINDOW // 2)
@@ -52,9 +56,13 @@ def tilt(samples: Waveform) -> float:
 
 
 def tilt_at(samples: Waveform, times: Values) -> Values:
-    """As `tilt`, of the 32 ms around times in s; NaN outside the clip and where there is no sound."""
+    """As `tilt`, of the 32 ms around times in s; NaN outside the clip and where there
+    is no sound.
+    """
     starts = np.rint(times * SAMPLING_RATE).astype(np.int64) - TILT_WINDOW // 2
-    found = [_slopes(_octaves(samples, starts[i : i + BLOCK])) for i in range(0, len(starts), BLOCK)]
+    found = [
+        _slopes(_octaves(samples, starts[i : i + BLOCK])) for i in range(0, len(starts), BLOCK)
+    ]
     return np.where(_inside(samples, times), np.concatenate([np.zeros(0), *found]), np.nan)
 
 
@@ -68,11 +76,13 @@ def noise_floor(samples: Waveform) -> float:
 
 
 def snr(samples: Waveform) -> float:
-    """Signal-to-noise ratio in dB: the noise is the 10th percentile of the power of 20 ms frames, the signal the rest.
+    """Signal-to-noise ratio in dB: the noise is the 10th percentile of the power of 20 ms frames,
+    the signal the rest.
 
-    It needs a pause: a clip without any looks noisier than it is, and none has more than its pauses allow. On speech
-    with white noise added at 0 to 15 dB it is 0.3 to 1.3 dB off (root mean square), where WADA-SNR (Kim and Stern 2008)
-    is 1.5 to 4.9 dB off. NaN if no frame is below the mean.
+    It needs a pause: a clip without any looks noisier than it is, and none has more than its pauses
+    allow. On speech with white noise added at 0 to 15 dB it is 0.3 to 1.3 dB off (root mean
+    square), where WADA-SNR (Kim and Stern 2008) is 1.5 to 4.9 dB off. NaN if no frame is below the
+    mean.
     """
     noise = max(noise_floor(samples), LEAST_POWER)
     signal = float(np.mean(samples.astype(np.float64) ** 2)) - noise
@@ -80,7 +90,9 @@ def snr(samples: Waveform) -> float:
 
 
 def snr_at(samples: Waveform, times: Values) -> Values:
-    """Level of the 25 ms around times in s above the noise floor of the clip, in dB; NaN outside the clip."""
+    """Level of the 25 ms around times in s above the noise floor of the clip, in dB; NaN outside
+    the clip.
+    """
     return energy_at(samples, times) - decibel(noise_floor(samples))
 
 
@@ -98,7 +110,9 @@ def _power_at(samples: Waveform, times: Values) -> Values:
 
 
 def _octaves(samples: Waveform, starts: NDArray[np.int64]) -> Values:
-    """Power per Hz (windows, octaves) of Hann windows that begin at samples; what lies outside the clip is 0."""
+    """Power per Hz (windows, octaves) of Hann windows that begin at samples; what lies outside the
+    clip is 0.
+    """
     index = starts[:, None] + np.arange(TILT_WINDOW)
     inside = (index >= 0) & (index < len(samples))
     windows = np.where(inside, samples[np.clip(index, 0, len(samples) - 1)], 0).astype(np.float64)

@@ -41,7 +41,8 @@ def of_utterances(cache: Cache, name: str) -> pd.Series[float]:
 
 
 def of_frames(cache: Cache, name: str) -> pd.DataFrame:
-    """The value of every frame: `utterance_id`, `start`, `end` (seconds), `first_frame`, `label`; NaN has no value.
+    """The value of every frame: `utterance_id`, `start`, `end` (seconds), `first_frame`, `label`;
+    NaN has no value.
 
     Raises:
         ProbeError: no such target of frames, or no audio where the cache says it was.
@@ -69,7 +70,9 @@ def _of_utterances(opened: _Opened, name: str) -> pd.Series[float]:
 
     _check(name, list(AUDIO_TARGETS))
     workers = min(MOST_WORKERS, os.cpu_count() or 1)
-    found = audio_targets([name], _files(opened.cache), cropping=_cropping(opened.cache), n_workers=workers)
+    found = audio_targets(
+        [name], _files(opened.cache), cropping=_cropping(opened.cache), n_workers=workers
+    )
     return found.set_index("utterance_id")[name]
 
 
@@ -89,8 +92,14 @@ def _of_frames(opened: _Opened, name: str) -> pd.DataFrame:
             try:
                 values = frame_targets(name, load_audio(path, cropping), times)
             except UnusableAudio as error:
-                raise ProbeError(f"{path}: {error}. The audio is not what was extracted; restore it") from None
-            columns = {"start": times - hop / 2, "end": times + hop / 2, "first_frame": np.arange(len(times))}
+                raise ProbeError(
+                    f"{path}: {error}. The audio is not what was extracted; restore it"
+                ) from None
+            columns = {
+                "start": times - hop / 2,
+                "end": times + hop / 2,
+                "first_frame": np.arange(len(times)),
+            }
             parts.append(pd.DataFrame({"utterance_id": utterance, **columns, "label": values}))
             line.advance(1)
     return pd.concat(parts, ignore_index=True)
@@ -108,12 +117,15 @@ def _files(cache: Cache) -> dict[str, Path]:
 
         root = load_corpus("demo").root
     table = cache.utterances
-    files = {name: root / path for name, path in zip(table["utterance_id"], table["path"], strict=True)}
+    files = {
+        name: root / path for name, path in zip(table["utterance_id"], table["path"], strict=True)
+    }
     gone = next((path for path in files.values() if not path.is_file()), None)
     if gone is not None:
         raise ProbeError(
-            f"{gone}: no such file. {cache.folder} was extracted from audio below {root}; a target of the audio needs "
-            f"it there still. Move it back, or measure it elsewhere and give the table: {argument('labels', 'FILE')}"
+            f"{gone}: no such file. {cache.folder} was extracted from audio below {root}; a "
+            "target of the audio needs it there still. Move it back, or measure it elsewhere and "
+            f"give the table: {argument('labels', 'FILE')}"
         )
     return files
 

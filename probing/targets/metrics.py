@@ -1,4 +1,6 @@
-"""The figures that a probe of a target is judged by: what they are called, which way is better, what chance gives."""
+"""The figures that a probe of a target is judged by: what they are called, which way is better,
+what chance gives.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ class Metric:
     share: from 0 to 1 and shown in per cent, so that differences are in points.
     unit: of others, `bits`; that of the target itself where it is empty and `lowest` is 0.
     lowest, highest: what it can be.
-    chance: what a predictor that sees nothing gets; None where that depends on the trials. `one over M` has `1 / M`.
+    chance: what a predictor that sees nothing gets; None where that depends on the trials. `one
+    over M` has `1 / M`.
     """
 
     name: str
@@ -75,7 +78,11 @@ class Metric:
     def number(self, shown: float) -> str:
         """A value that is scaled for people already, without its unit; never a negative zero.
 
-        >>> METRICS["eer"].number(12.54), METRICS["eer"].number(-0.01), METRICS["r2"].number(0.12345)
+        >>> (
+        ...     METRICS["eer"].number(12.54),
+        ...     METRICS["eer"].number(-0.01),
+        ...     METRICS["r2"].number(0.12345),
+        ... )
         ('12.5', '0.0', '0.123')
         """
         return f"{shown:z.1f}" if self.share else f"{shown:z.3g}"
@@ -115,7 +122,16 @@ METRICS = {
     metric.name: metric
     for metric in (
         Metric("eer", "EER", BINARY, False, share=True, lowest=0, highest=1, chance=0.5),
-        Metric("balanced_accuracy", "balanced accuracy", CLASSES, True, True, lowest=0, highest=1, one_over_m=True),
+        Metric(
+            "balanced_accuracy",
+            "balanced accuracy",
+            CLASSES,
+            True,
+            True,
+            lowest=0,
+            highest=1,
+            one_over_m=True,
+        ),
         Metric("macro_f1", "macro F1", CLASSES, True, True, lowest=0, highest=1),
         Metric("accuracy", "accuracy", CLASSES, True, True, lowest=0, highest=1),
         Metric("cross_entropy", "cross-entropy", CLASSES, False, unit="bits", lowest=0),
@@ -126,7 +142,8 @@ METRICS = {
         Metric("mean_absolute_error", "mean absolute error", NUMBER, False, lowest=0),
     )
 }
-DEFAULTS = {BINARY: "eer", CLASSES: "balanced_accuracy", NUMBER: "r2"}  # task -> metric of the finding
+# task -> metric of the finding
+DEFAULTS = {BINARY: "eer", CLASSES: "balanced_accuracy", NUMBER: "r2"}
 
 
 def metrics_of(task: str) -> tuple[str, ...]:

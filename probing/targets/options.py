@@ -25,33 +25,36 @@ class TargetOptions:
     >>> TargetOptions(positive=("F",), task="classes")
     Traceback (most recent call last):
     cache.errors.OptionError: positive=F: names the positive class of two, and task=classes has no such thing
-    """
+    """  # noqa: E501
 
     target: str = option(
         LABEL,
-        f"What to read from the layers: a column of the corpus or of {argument('labels')}, as speaker, lang or age; "
-        "or what is measured in the audio: audio:f0, voicing, energy, tilt, snr or duration.",
+        f"What to read from the layers: a column of the corpus or of {argument('labels')}, as "
+        "speaker, lang or age; or what is measured in the audio: "
+        "audio:f0, voicing, energy, tilt, snr or duration.",
         metavar="COLUMN",
     )
     labels: str = option(
         "",
-        "Table with the target: csv, tsv or parquet with utterance_id and the column. One cache serves every question. "
-        f"With {argument('unit')}: alignments.",
+        "Table with the target: csv, tsv or parquet with utterance_id and the column. One cache "
+        f"serves every question. With {argument('unit')}: alignments.",
         metavar="FILE",
         is_path=True,
     )
     unit: str = option(
         "",
-        f"Read inside utterances: {argument('labels')} are alignments (TextGrid, CTM, RTTM, .phn, .wrd, or a table "
-        "utterance_id,start,end,label; a file or a folder), and a trial is a frame, a segment (the mean of its frames) "
-        "or the middle frame of one. Needs the frames tier.",
+        f"Read inside utterances: {argument('labels')} are alignments (TextGrid, CTM, RTTM, "
+        ".phn, .wrd, or a table utterance_id,start,end,label; a file or a folder), and a trial "
+        "is a frame, a segment (the mean of its frames) or the "
+        "middle frame of one. Needs the frames tier.",
         choices=("", *UNITS),
         metavar="[frame|segment|middle]",
     )
     label_tier: str = option("", "Tier of TextGrids, by its name.", metavar="NAME")
     overlaps: str = option(
         "refuse",
-        "Intervals of an utterance that overlap, as of two speakers: refuse, or leave-out the time that they share.",
+        "Intervals of an utterance that overlap, as of two speakers: "
+        "refuse, or leave-out the time that they share.",
         choices=("refuse", "leave-out"),
     )
     channel: str = option("", "Channel of CTM or RTTM files that have several.", metavar="NAME")
@@ -62,37 +65,46 @@ class TargetOptions:
     )
     control_type: str = option(
         "",
-        "Column of the table of alignments with the type of each, as word beside phones: a control task gives every "
-        "type a fixed random label (Hewitt & Liang 2019).",
+        "Column of the table of alignments with the type of each, as word beside phones: a "
+        "control task gives every type a fixed random label (Hewitt & Liang 2019).",
         metavar="COLUMN",
     )
     max_units: int = option(
-        50_000, "Train and choose on so many units at most, drawn by the seed; all are reported on.", minimum=100
+        50_000,
+        "Train and choose on so many units at most, drawn by the seed; all are reported on.",
+        minimum=100,
     )
     positive: tuple[str, ...] = option(
-        (), "Values that make up the positive class: two classes, judged by EER.", metavar="VALUES", syntax=NAMES
+        (),
+        "Values that make up the positive class: two classes, judged by EER.",
+        metavar="VALUES",
+        syntax=NAMES,
     )
     task: str = option(
         "auto",
-        f"binary (with {argument('positive')}), classes, number, or auto: numbers if every value is one and there are "
-        "many.",
+        f"binary (with {argument('positive')}), classes, number, or auto: numbers if every value "
+        "is one and there are many.",
         choices=TASKS,
     )
     metric: str = option(
         "",
-        f"Of the finding: of classes {', '.join(metrics_of(CLASSES))}; of numbers {', '.join(metrics_of(NUMBER))} "
-        "[default: the first].",
+        f"Of the finding: of classes {', '.join(metrics_of(CLASSES))}; of numbers "
+        f"{', '.join(metrics_of(NUMBER))} [default: the first].",
         metavar="NAME",
     )
-    min_count: int = option(5, "Leave classes with fewer training utterances out, and name them.", minimum=1)
+    min_count: int = option(
+        5, "Leave classes with fewer training utterances out, and name them.", minimum=1
+    )
     split_by: str = option(
         "",
-        "Divide all utterances anew, seeded, no value of this column in two parts, as speaker or utterance_id.",
+        "Divide all utterances anew, seeded, no value of this column "
+        "in two parts, as speaker or utterance_id.",
         metavar="COLUMN",
     )
     folds: int = option(
         0,
-        f"Cross-validate in so many folds of {argument('split_by')}: every utterance is reported on once.",
+        "Cross-validate in so many folds of "
+        f"{argument('split_by')}: every utterance is reported on once.",
         minimum=0,
     )
 
@@ -121,22 +133,34 @@ class TargetOptions:
         if not self._is_measured:
             return
         if self.target == AUDIO:
-            raise OptionError("target", self.target, f"expected what is measured too, as {AUDIO}energy")
+            raise OptionError(
+                "target", self.target, f"expected what is measured too, as {AUDIO}energy"
+            )
         if self.labels:
-            raise OptionError("labels", self.labels, f"is not read where the target is measured, as {self.target} is")
+            raise OptionError(
+                "labels",
+                self.labels,
+                f"is not read where the target is measured, as {self.target} is",
+            )
         if self.unit not in ("", "frame"):
-            raise OptionError("unit", self.unit, f"{self.target} is measured of frames or whole utterances")
+            raise OptionError(
+                "unit", self.unit, f"{self.target} is measured of frames or whole utterances"
+            )
 
     def _check_unit(self) -> None:
         """Refuse units without alignments, and options of alignments without units."""
         if self.unit and not self.labels and not self._is_measured:
-            raise OptionError("unit", self.unit, f"expected alignments too: {argument('labels', 'FILE')}")
+            raise OptionError(
+                "unit", self.unit, f"expected alignments too: {argument('labels', 'FILE')}"
+            )
         usual = {"label_tier": "", "overlaps": "refuse", "channel": "", "silence": "leave-out"}
         typed = [name for name, value in usual.items() if getattr(self, name) != value]
         if not self.unit and typed:
             name = typed[0]
             raise OptionError(
-                name, getattr(self, name), f"is of alignments. Expected {argument('unit', 'segment')} too"
+                name,
+                getattr(self, name),
+                f"is of alignments. Expected {argument('unit', 'segment')} too",
             )
         if self.control_type and (not self.unit or self._is_measured or self.folds):
             what = "where the target is measured" if self._is_measured else "of whole utterances"
@@ -153,22 +177,32 @@ class TargetOptions:
             raise OptionError(
                 "positive",
                 NAMES.write(self.positive),
-                f"names the positive class of two, and {argument('task', self.task)} has no such thing",
+                "names the positive class of two, and "
+                f"{argument('task', self.task)} has no such thing",
             )
         if self.task == BINARY and not self.positive and not self.is_default:
-            raise OptionError("task", BINARY, f"expected the positive class too: {argument('positive', 'VALUE')}")
+            raise OptionError(
+                "task", BINARY, f"expected the positive class too: {argument('positive', 'VALUE')}"
+            )
         if self.metric and self.metric not in METRICS:
             raise OptionError(
-                "metric", self.metric, f"expected one of {', '.join(METRICS)}{nearest(self.metric, METRICS)}"
+                "metric",
+                self.metric,
+                f"expected one of {', '.join(METRICS)}{nearest(self.metric, METRICS)}",
             )
 
     def _check_folds(self) -> None:
         """Refuse too few folds, and folds of nothing."""
         if self.folds and self.folds < FEWEST_FOLDS:
-            raise OptionError("folds", self.folds, f"expected {FEWEST_FOLDS} or more: to train, choose and report on")
+            raise OptionError(
+                "folds",
+                self.folds,
+                f"expected {FEWEST_FOLDS} or more: to train, choose and report on",
+            )
         if self.folds and not self.split_by:
             raise OptionError(
                 "folds",
                 self.folds,
-                f"expected {argument('split_by', 'speaker')} too, or another column that no two folds may share",
+                f"expected {argument('split_by', 'speaker')} too, or "
+                "another column that no two folds may share",
             )

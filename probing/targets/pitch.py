@@ -1,8 +1,10 @@
-"""Pitch: F0 and voicing by Praat's autocorrelation (Boersma 1993), from the package praat-parselmouth.
+"""Pitch: F0 and voicing by Praat's autocorrelation (Boersma 1993), from the package
+praat-parselmouth.
 
-Chosen by measurement (`tests/benchmarks/pitch_trackers.py`). On tones of known F0 it is as exact as Harvest of WORLD;
-in noise Harvest is more exact, but it calls 5 % of noise and 7 % of pauses voiced, and takes 40 times as long. DIO with
-StoneMask of WORLD is right about these, and less exact on clean tones.
+Chosen by measurement (`tests/benchmarks/pitch_trackers.py`). On tones of known F0 it is as exact as
+Harvest of WORLD; in noise Harvest is more exact, but it calls 5 % of noise and 7 % of pauses
+voiced, and takes 40 times as long. DIO with StoneMask of WORLD is right about these, and less exact
+on clean tones.
 """
 
 from typing import Any
@@ -27,7 +29,8 @@ class Pitch:
         samples: (n,) at 16 kHz.
 
     Attributes:
-        f0: (n_frames,) in Hz, 0 where unvoiced; none if the clip is shorter than 50 ms, Praat's window.
+        f0: (n_frames,) in Hz, 0 where unvoiced; none if the clip is shorter than 50 ms, Praat's
+            window.
 
     Raises:
         ProbeError: praat-parselmouth is not installed.
@@ -44,7 +47,9 @@ class Pitch:
         if len(samples) < WINDOW_S * SAMPLING_RATE + 2:
             return
         sound = library.Sound(samples.astype(np.float64), SAMPLING_RATE)
-        self._pitch = sound.to_pitch_ac(time_step=STEP_S, pitch_floor=FLOOR_HZ, pitch_ceiling=CEILING_HZ)
+        self._pitch = sound.to_pitch_ac(
+            time_step=STEP_S, pitch_floor=FLOOR_HZ, pitch_ceiling=CEILING_HZ
+        )
         self.f0 = np.array(self._pitch.selected_array["frequency"], np.float64)
 
     def mean_f0(self) -> float:
@@ -57,7 +62,8 @@ class Pitch:
         return float((self.f0 > 0).mean()) if len(self.f0) else np.nan
 
     def f0_at(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
-        """F0 in Hz at times in s, between frames by a line; NaN where the nearest frame is unvoiced, or there is none.
+        """F0 in Hz at times in s, between frames by a line; NaN where the nearest frame is
+        unvoiced, or there is none.
 
         The first and the last 25 ms have no frame: half a window.
         """
@@ -66,7 +72,9 @@ class Pitch:
         return np.array([self._pitch.get_value_at_time(time) for time in times], np.float64)
 
     def voicing_at(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
-        """1 where the frame nearest to a time in s is voiced, 0 where it is not, NaN where there is none."""
+        """1 where the frame nearest to a time in s is voiced, 0 where it is not, NaN where there is
+        none.
+        """
         if self._pitch is None:
             return np.full(len(times), np.nan)
         index = np.rint((times - self._pitch.x1) / self._pitch.dx)
@@ -81,7 +89,7 @@ def praat() -> Any:
         import parselmouth
     except ImportError as error:
         raise ProbeError(
-            f"f0 and voicing need praat-parselmouth, which cannot be imported ({error}). Install it: pip install "
-            "-c constraints.txt -e '.[pitch]'"
+            f"f0 and voicing need praat-parselmouth, which cannot be imported ({error}). Install "
+            "it: pip install -c constraints.txt -e '.[pitch]'"
         ) from None
     return parselmouth

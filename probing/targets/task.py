@@ -1,4 +1,6 @@
-"""The task that a target makes: how its figures are computed, drawn and written down, whatever the target is."""
+"""The task that a target makes: how its figures are computed, drawn and written down, whatever the
+target is.
+"""
 
 from __future__ import annotations
 
@@ -62,8 +64,8 @@ class Task:
     name: `binary`, `classes` or `number`.
     target: what is to be read, as the column is called.
     metric: of the finding.
-    classes: names of the classes by their number: of two, the negative and the positive one; none of a number.
-    prior: share of each in training, of classes only.
+    classes: names of the classes by their number: of two, the negative and the positive one; none
+    of a number. prior: share of each in training, of classes only.
 
     >>> SPOOFING.metric.called, SPOOFING.words
     ('EER', ('bona fide', 'spoof'))
@@ -82,7 +84,9 @@ class Task:
 
     @property
     def called(self) -> str:
-        """What is read, for people: `speaker`, `gender=F`; empty for bona fide against spoof, which goes unsaid."""
+        """What is read, for people: `speaker`, `gender=F`; empty for bona fide against spoof, which
+        goes unsaid.
+        """
         if self.is_spoofing:
             return ""
         return f"{self.target}={self.classes[1]}" if self.name == BINARY else self.target
@@ -102,20 +106,25 @@ class Task:
     @property
     def metrics(self) -> tuple[str, ...]:
         """Names of all figures, that of the finding first."""
-        return (self.metric.name, *(name for name in metrics_of(self.name) if name != self.metric.name))
+        return (
+            self.metric.name,
+            *(name for name in metrics_of(self.name) if name != self.metric.name),
+        )
 
     def trials(self, target: Values, scores: NDArray[Any]) -> Trials:
         """Trials (N,) with scores (N,).
 
-        Of M classes scores are (N, M); or (N, 2, M), those by which classes are chosen and those that probabilities are
-        made of; or either as `compact` has it.
+        Of M classes scores are (N, M); or (N, 2, M), those by which classes are chosen and those
+        that probabilities are made of; or either as `compact` has it.
         """
         if self.name == BINARY:
             return _BinaryTrials(target, scores)
         if self.name == CLASSES:
             if scores.dtype == COMPACT:
                 prior_bits = self._prior_bits(target)
-                return ClassTrials(target, scores["chosen"], len(self.classes), scores["bits"], prior_bits)
+                return ClassTrials(
+                    target, scores["chosen"], len(self.classes), scores["bits"], prior_bits
+                )
             if scores.ndim == 2:
                 return class_trials(target, scores, self.prior)
             found = class_trials(target, scores[:, 1], self.prior)
@@ -144,14 +153,18 @@ class Task:
 
     def values(self, target: Values, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """The same (M,) of scores (M, N, ...) of models, NaN where one is no number."""
-        return np.array([self.value(target, one) if np.isfinite(one).all() else np.nan for one in scores])
+        return np.array(
+            [self.value(target, one) if np.isfinite(one).all() else np.nan for one in scores]
+        )
 
     def loss(self, target: Values, scores: NDArray[np.float64]) -> float:
         """The same, turned so that lower is better; infinite where a score is no number."""
         return self.losses(target, scores)[0]
 
     def losses(self, target: Values, scores: NDArray[np.float64]) -> tuple[float, ...]:
-        """What probes are chosen by, lower being better: `loss`, and of classes the cross-entropy too."""
+        """What probes are chosen by, lower being better: `loss`, and of classes the cross-entropy
+        too.
+        """
         if not np.isfinite(scores).all():
             return (float("inf"),) * (2 if self.name == CLASSES else 1)
         if self.name != CLASSES:
@@ -159,7 +172,9 @@ class Task:
         figures = self.trials(target, scores).figures()
         return self.metric.loss(figures[self.metric.name]), figures["cross_entropy"]
 
-    def resampled(self, target: Values, scores: NDArray[np.float64], resamples: Resamples) -> NDArray[np.float64]:
+    def resampled(
+        self, target: Values, scores: NDArray[np.float64], resamples: Resamples
+    ) -> NDArray[np.float64]:
         """The metric of the finding (R,) on resamples."""
         return self.trials(target, scores).resampled(resamples)[self.metric.name]
 
@@ -171,29 +186,40 @@ class Task:
         metric: Metric | None = None,
         level: float = LEVEL,
     ) -> Interval:
-        """The interval of a figure, by default of the finding's: as an error rate's if it is a share, else by t."""
+        """The interval of a figure, by default of the finding's: as an error rate's if it is a
+        share, else by t.
+        """
         metric = metric or self.metric
         if not metric.share:
-            return figure_interval(value, resampled, resamples, metric.lowest, metric.highest, level)
+            return figure_interval(
+                value, resampled, resamples, metric.lowest, metric.highest, level
+            )
         if not metric.higher_is_better:
             return rate_interval(value, resampled, resamples, level)
         wrong = rate_interval(1 - value, 1 - resampled, resamples, level)
         return Interval(value, 1 - wrong.high, 1 - wrong.low)
 
     def difference(
-        self, value: float, resampled: NDArray[np.float64], resamples: Resamples, level: float = LEVEL
+        self,
+        value: float,
+        resampled: NDArray[np.float64],
+        resamples: Resamples,
+        level: float = LEVEL,
     ) -> Interval:
         """The interval of a difference of the metric."""
         if self.metric.share:
             return difference_interval(value, resampled, resamples, level)
         return figure_interval(value, resampled, resamples, level=level)
 
-    def clusters(self, table: pd.DataFrame, unit: str, *, inside: bool = False, where: str = "utterance") -> Clusters:
+    def clusters(
+        self, table: pd.DataFrame, unit: str, *, inside: bool = False, where: str = "utterance"
+    ) -> Clusters:
         """What a bootstrap of trials draws: of units inside utterances at least whole utterances.
 
         Args:
             table: of the trials.
-            unit: see `probing.metrics.clusters.columns_of`; `auto` draws no speakers where they are what is read.
+            unit: see `probing.metrics.clusters.columns_of`; `auto` draws no speakers where they are
+                what is read.
             inside: whether trials are units inside utterances.
             where: what the trials are, for messages.
         """
@@ -203,8 +229,11 @@ class Task:
         if not inside:
             return found
         clips = table[CLIP].to_numpy(object)
-        # where nothing else can be drawn, as of one speaker, single trials are: of units these are whole utterances
-        return replace(found, factors=found.factors or (Factor(CLIP, clips),), ids=pd.util.hash_array(clips))
+        # where nothing else can be drawn, as of one speaker, single trials are: of units these are
+        # whole utterances
+        return replace(
+            found, factors=found.factors or (Factor(CLIP, clips),), ids=pd.util.hash_array(clips)
+        )
 
     def draw(self, target: Values, clusters: Clusters, n: int, seed: int) -> Resamples:
         """Resamples of trials, stratified by class if there are two."""
@@ -213,14 +242,19 @@ class Task:
         return draw(np.ones(len(target), bool), clusters, n=n, seed=seed, words=self.words)
 
     def counts(self, target: Values, trials: str = "utterances") -> dict[str, int]:
-        """Trials by class, in the order of `words` or of the classes; of a number, all as one, by what they are."""
+        """Trials by class, in the order of `words` or of the classes; of a number, all as one, by
+        what they are.
+        """
         if self.name == NUMBER:
             return {trials: len(target)}
         if self.name == BINARY:
             positive, negative = (BONAFIDE, SPOOF) if self.is_spoofing else self.words
             return {positive: int(target.sum()), negative: int((~target).sum())}
         return {
-            name: int(n) for name, n in zip(self.classes, np.bincount(target, minlength=len(self.classes)), strict=True)
+            name: int(n)
+            for name, n in zip(
+                self.classes, np.bincount(target, minlength=len(self.classes)), strict=True
+            )
         }
 
     def in_words(self, counts: Mapping[str, int]) -> str:
@@ -232,14 +266,18 @@ class Task:
         if self.name == NUMBER:
             return ", ".join(f"{n} {trials}" for trials, n in counts.items())
         if self.name == BINARY:
-            return " + ".join(f"{n} {word}" for n, word in zip(counts.values(), self.words, strict=True))
+            return " + ".join(
+                f"{n} {word}" for n, word in zip(counts.values(), self.words, strict=True)
+            )
         return f"{sum(counts.values())} of {sum(n > 0 for n in counts.values())} classes"
 
-    def table(self, ids: Sequence[str], target: Values, scores: NDArray[np.float64]) -> pd.DataFrame:
+    def table(
+        self, ids: Sequence[str], target: Values, scores: NDArray[np.float64]
+    ) -> pd.DataFrame:
         """Predictions as files have them, one row a trial.
 
-        Columns: utterance_id, target; of two classes score; of more predicted, and bits (-log2 of the probability given
-        to the true class); of a number predicted.
+        Columns: utterance_id, target; of two classes score; of more predicted, and bits (-log2 of
+        the probability given to the true class); of a number predicted.
         """
         if self.name == NUMBER:
             return pd.DataFrame({"utterance_id": ids, "target": target, "predicted": scores})
@@ -260,7 +298,9 @@ class Task:
         if self.name == NUMBER:
             return number_trials(table["target"], table["predicted"])
         number = {name: i for i, name in enumerate(self.classes)}
-        codes = [table[name].astype(str).map(number).fillna(-1).to_numpy(np.intp) for name in self._named]
+        codes = [
+            table[name].astype(str).map(number).fillna(-1).to_numpy(np.intp) for name in self._named
+        ]
         if any((column < 0).any() for column in codes):
             raise ValueError("names a class that the run does not have")
         target = codes[0]
@@ -291,7 +331,9 @@ class Task:
         True
         """
         metric = METRICS[record["metric"]]
-        return cls(record["task"], record["name"], metric, tuple(record["classes"]), tuple(record["prior"]))
+        return cls(
+            record["task"], record["name"], metric, tuple(record["classes"]), tuple(record["prior"])
+        )
 
 
 SPOOFING = Task(BINARY, "label", METRICS["eer"], (SPOOF, BONAFIDE))

@@ -1,4 +1,6 @@
-"""The values of a target: read from a column or a table beside the corpus, checked, and numbered for a task."""
+"""The values of a target: read from a column or a table beside the corpus, checked, and numbered
+for a task.
+"""
 
 from __future__ import annotations
 
@@ -35,9 +37,9 @@ ARE = "are "
 class Column:
     """Values of a target, as text or numbers.
 
-    name: of the target. where: what it was read from, for messages. beside: utterance id -> value, of a table that lies
-    beside the corpus; None where the corpus has the column. inside: the values are the labels of units. numbers: they
-    are measured, and read as numbers.
+    name: of the target. where: what it was read from, for messages. beside: utterance id -> value,
+    of a table that lies beside the corpus; None where the corpus has the column. inside: the values
+    are the labels of units. numbers: they are measured, and read as numbers.
     """
 
     name: str
@@ -65,30 +67,32 @@ class Column:
             raise OptionError(
                 "target",
                 self.name,
-                f"no such column. Expected one of {there}; or a table that has it: {argument('labels', 'FILE')}",
+                f"no such column. Expected one of {there}; or a table that has it: "
+                f"{argument('labels', 'FILE')}",
             )
         if self.numbers:
             return found.astype(object).where(found.notna(), None)
         text = found.map(_text, na_action="ignore").astype(object)
         unknown = text.isna() | text.map(lambda value: str(value).casefold() in MISSING)
         if self.inside:
-            if (
-                unknown.all() or numbers_of(text[~unknown]) is None
-            ):  # a syllable may be called na, or nan, and a word none
+            # a syllable may be called na, or nan, and a word none
+            if unknown.all() or numbers_of(text[~unknown]) is None:
                 unknown = text.isna() | (text == "")
         elif self.name == SPEAKER:
             unknown |= ~known_speakers(text)
         return text.mask(unknown, None)
 
 
-MISSING = NO_SPEAKER - {"-", "--", "?", ".", "unknown", "unk", "<unk>"}  # which may be names of classes
+# which may be names of classes
+MISSING = NO_SPEAKER - {"-", "--", "?", ".", "unknown", "unk", "<unk>"}
 
 
 def read_column(options: TargetOptions) -> Column:
     """Where the values of a target come from.
 
     Raises:
-        ProbeError: the table beside the corpus cannot be read, has no such column, or an utterance twice.
+        ProbeError: the table beside the corpus cannot be read, has no such column, or an utterance
+            twice.
     """
     measured = audio_name(options.target) != ""
     numbers = measured and not options.positive and options.task in ("auto", NUMBER)
@@ -100,7 +104,11 @@ def read_column(options: TargetOptions) -> Column:
         return Column(options.target, "the corpus")
     path = Path(options.labels)
     if not path.is_file():
-        raise OptionError("labels", str(path), f"no such file. Expected a table with the columns {ID},{options.target}")
+        raise OptionError(
+            "labels",
+            str(path),
+            f"no such file. Expected a table with the columns {ID},{options.target}",
+        )
     columns = (ID, options.target)
     if path.suffix.lower() == ".parquet":
         found = read_parquet_columns(path, columns)
@@ -111,10 +119,13 @@ def read_column(options: TargetOptions) -> Column:
     if ids.duplicated().any():
         twice = ids[ids.duplicated()].iloc[0]
         raise ProbeError(
-            f"{path}: {twice!r} is there twice ({int(ids.duplicated().sum())} such rows). Keep one of each"
+            f"{path}: {twice!r} is there twice "
+            f"({int(ids.duplicated().sum())} such rows). Keep one of each"
         )
     return Column(
-        options.target, str(path), pd.Series(table[options.target].to_numpy(object), index=ids.to_numpy(object))
+        options.target,
+        str(path),
+        pd.Series(table[options.target].to_numpy(object), index=ids.to_numpy(object)),
     )
 
 
@@ -130,10 +141,15 @@ def unmatched(column: Column, known: Iterable[str]) -> dict[str, int]:
     strangers = ids - set(known)
     if len(strangers) == len(ids):
         raise ProbeError(
-            f"{column.where}: none of its {len(ids)} ids, as {min(ids, default='none')!r}, is one of the cache. "
-            f"Expected ids as {min(known, default='none')!r}, those of cache.utterances"
+            f"{column.where}: none of its {len(ids)} ids, as {min(ids, default='none')!r}, is "
+            "one of the cache. Expected ids as "
+            f"{min(known, default='none')!r}, those of cache.utterances"
         )
-    return {f"ids of {Path(column.where).name} are of no utterance": len(strangers)} if strangers else {}
+    return (
+        {f"ids of {Path(column.where).name} are of no utterance": len(strangers)}
+        if strangers
+        else {}
+    )
 
 
 def task_of(options: TargetOptions, values: pd.Series[str], trained_on: pd.Series[str]) -> Task:
@@ -145,24 +161,34 @@ def task_of(options: TargetOptions, values: pd.Series[str], trained_on: pd.Serie
         trained_on: of those that are trained on.
 
     Raises:
-        ProbeError: there are no values, or all are of one class or alike; or the metric is not one of the task.
+        ProbeError: there are no values, or all are of one class or alike; or the metric is not one
+            of the task.
     """
     known = values.dropna()
     if known.empty:
         raise OptionError(
             "target",
             options.target,
-            f"no utterance has a value. Expected a column with values ({argument('target', 'COLUMN')}), or a table "
-            f"that has them: {argument('labels', 'FILE')}",
+            "no utterance has a value. Expected a column with values "
+            f"({argument('target', 'COLUMN')}), or a table that has them: "
+            f"{argument('labels', 'FILE')}",
         )
-    if options.is_default and not options.unit and options.task in ("auto", BINARY) and set(known) <= {BONAFIDE, SPOOF}:
+    if (
+        options.is_default
+        and not options.unit
+        and options.task in ("auto", BINARY)
+        and set(known) <= {BONAFIDE, SPOOF}
+    ):
         return SPOOFING
     positive = positive_of(options, known)
     name = BINARY if positive else _task_name(options, known)
     metric = options.metric or DEFAULTS[name]
     if METRICS[metric].task != name:
         raise OptionError(
-            "metric", metric, f"{options.target} is a target of {name}. Expected one of {', '.join(metrics_of(name))}"
+            "metric",
+            metric,
+            f"{options.target} is a target of {name}. Expected one of "
+            f"{', '.join(metrics_of(name))}",
         )
     if name == NUMBER:
         if numbers_of(known) is None:
@@ -170,7 +196,8 @@ def task_of(options: TargetOptions, values: pd.Series[str], trained_on: pd.Serie
             raise OptionError(
                 "task",
                 NUMBER,
-                f"{len(words)} values of {options.target} are none, as {words.iloc[0]!r}. Leave them empty",
+                f"{len(words)} values of {options.target} are none, "
+                f"as {words.iloc[0]!r}. Leave them empty",
             )
         return Task(NUMBER, options.target, METRICS[metric])
     if name == BINARY:
@@ -188,7 +215,9 @@ def _task_name(options: TargetOptions, known: pd.Series[str]) -> str:
     return NUMBER if is_number else CLASSES
 
 
-def _classes(options: TargetOptions, trained_on: pd.Series[str]) -> tuple[tuple[str, ...], tuple[float, ...]]:
+def _classes(
+    options: TargetOptions, trained_on: pd.Series[str]
+) -> tuple[tuple[str, ...], tuple[float, ...]]:
     """The classes that are trained on, and the share of each."""
     counts = Counter(trained_on.dropna())
     classes = sorted((value for value, n in counts.items() if n >= options.min_count), key=_natural)
@@ -197,14 +226,16 @@ def _classes(options: TargetOptions, trained_on: pd.Series[str]) -> tuple[tuple[
         raise OptionError(
             "target",
             options.target,
-            f"training utterances by value: {found}. Expected two or more classes of at least {options.min_count} "
-            f"({argument('min_count', options.min_count)})",
+            f"training utterances by value: {found}. Expected two or more classes of at least "
+            f"{options.min_count} ({argument('min_count', options.min_count)})",
         )
     total = sum(counts[value] for value in classes)
     return tuple(classes), tuple(counts[value] / total for value in classes)
 
 
-def numbered(task: Task, values: pd.Series[str], positive: tuple[str, ...] = ()) -> tuple[Values, NDArray[np.bool_]]:
+def numbered(
+    task: Task, values: pd.Series[str], positive: tuple[str, ...] = ()
+) -> tuple[Values, NDArray[np.bool_]]:
     """The values (n,) of those that have one in the task, and which (N,) these are."""
     if task.name == NUMBER:
         found = pd.to_numeric(values, errors="coerce").to_numpy(np.float64)
@@ -220,14 +251,21 @@ def numbered(task: Task, values: pd.Series[str], positive: tuple[str, ...] = ())
 
 
 def left_out(task: Task, values: pd.Series[str], used: NDArray[np.bool_]) -> dict[str, int]:
-    """Why trials take no part -> how many; those of classes that are not trained on by the name of the class."""
+    """Why trials take no part -> how many; those of classes that are not trained on by the name of
+    the class.
+    """
     without = int(values.isna().sum())
     found = {f"have no {task.target}": without} if without else {}
     if task.name == NUMBER:
         infinite = int((~used).sum()) - without
         return {**found, **({f"have an infinite {task.target}": infinite} if infinite else {})}
     names = Counter(values[~used & values.notna().to_numpy()])
-    return {**found, **{f"{ARE}{name}": n for name, n in sorted(names.items(), key=lambda one: _natural(one[0]))}}
+    return {
+        **found,
+        **{
+            f"{ARE}{name}": n for name, n in sorted(names.items(), key=lambda one: _natural(one[0]))
+        },
+    }
 
 
 def in_words(counts: Mapping[str, int]) -> str:
@@ -240,7 +278,9 @@ def in_words(counts: Mapping[str, int]) -> str:
     told = [f"{n} {why}" for why, n in counts.items() if not why.startswith(ARE)]
     if classes:
         n = sum(count for why, count in counts.items() if why.startswith(ARE))
-        shown = ", ".join(classes[:SHOWN]) + (f" and {len(classes) - SHOWN} more" if len(classes) > SHOWN else "")
+        shown = ", ".join(classes[:SHOWN]) + (
+            f" and {len(classes) - SHOWN} more" if len(classes) > SHOWN else ""
+        )
         told.append(f"{n} are of {len(classes)} classes with too few to train on: {shown}")
     return ", ".join(told)
 
@@ -252,11 +292,18 @@ def numbers_of(values: pd.Series[str]) -> NDArray[np.float64] | None:
 
 
 def positive_of(options: TargetOptions, values: pd.Series[str]) -> tuple[str, ...]:
-    """Values of the positive class; of units that are bona fide or spoofed, bona fide goes without saying."""
+    """Values of the positive class; of units that are bona fide or spoofed, bona fide goes without
+    saying.
+    """
     known = set(values.dropna())
     if (whole := NAMES.write(options.positive)) in known:  # one value with commas in it
         return (whole,)
-    if options.positive or not options.unit or options.task not in ("auto", BINARY) or not known <= set(LABELS):
+    if (
+        options.positive
+        or not options.unit
+        or options.task not in ("auto", BINARY)
+        or not known <= set(LABELS)
+    ):
         return tuple(name.strip() for name in options.positive)
     return tuple(sorted(value for value in known if LABELS[value] == BONAFIDE))
 

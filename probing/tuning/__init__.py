@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Source", "TuneMachine", "TuneOptions", "Tuned", "tune"]
 
-_HOME = {"Source": "source", "TuneMachine": "options", "TuneOptions": "options", "Tuned": "tuning", "tune": "tuning"}
+_HOME = {
+    "Source": "source",
+    "TuneMachine": "options",
+    "TuneOptions": "options",
+    "Tuned": "tuning",
+    "tune": "tuning",
+}
 
 __getattr__, __dir__ = lazy(__name__, _HOME)

@@ -1,4 +1,6 @@
-"""What a killed training goes on from, and the weights of its best epochs; each file whole or not at all."""
+"""What a killed training goes on from, and the weights of its best epochs; each file whole or not
+at all.
+"""
 
 from __future__ import annotations
 
@@ -51,9 +53,11 @@ class _Number:
 
 
 class BestEpochs:
-    """Which epochs' weights a recipe averages, and their files: `epoch-07.safetensors`, none but those still in it.
+    """Which epochs' weights a recipe averages, and their files: `epoch-07.safetensors`, none but
+    those still in it.
 
-    The choice is that of `heads.averaging`, by dev loss: the lowest, or the epochs behind the lowest.
+    The choice is that of `heads.averaging`, by dev loss: the lowest, or the epochs behind the
+    lowest.
     """
 
     def __init__(self, folder: Path, recipe: Recipe) -> None:
@@ -61,8 +65,12 @@ class BestEpochs:
         stands_for: Any = self._number
         self._best = (Successors if recipe.successors else Best)(stands_for, recipe.keep)
 
-    def offer(self, weights: Mapping[str, Tensor], loss: float, epoch: int, *, write: bool = True) -> None:
-        """Take the weights of an epoch if its dev loss says so; `write` is for one process of several."""
+    def offer(
+        self, weights: Mapping[str, Tensor], loss: float, epoch: int, *, write: bool = True
+    ) -> None:
+        """Take the weights of an epoch if its dev loss says so; `write` is for one process of
+        several.
+        """
         self._number.value.fill_(epoch)
         before = self.in_use()
         stands_for: Any = self._number
@@ -70,7 +78,10 @@ class BestEpochs:
         if write and epoch in self.in_use() - before:
             path = self._file(epoch)
             with replaced(path, ADVICE) as partial, errors_of_the_disk(partial):
-                save_file({name: value.detach().cpu().contiguous() for name, value in weights.items()}, partial)
+                save_file(
+                    {name: value.detach().cpu().contiguous() for name, value in weights.items()},
+                    partial,
+                )
 
     @property
     def lowest(self) -> int:
@@ -80,7 +91,11 @@ class BestEpochs:
     def in_use(self) -> set[int]:
         """Epochs whose weights are kept, or may still be."""
         values = self._best.values["epoch"][:, 0]
-        return {int(value) for value, loss in zip(values, self._best.losses[:, 0], strict=True) if loss.isfinite()}
+        return {
+            int(value)
+            for value, loss in zip(values, self._best.losses[:, 0], strict=True)
+            if loss.isfinite()
+        }
 
     def averaged(self) -> list[int]:
         """The epochs that are averaged in the end."""
@@ -103,7 +118,12 @@ class BestEpochs:
         """What a checkpoint holds of it."""
         best = self._best
         more = {"pending": best.pending} if isinstance(best, Successors) else {}
-        return {"losses": best.losses, "epochs": best.epochs, "values": best.values["epoch"], **more}
+        return {
+            "losses": best.losses,
+            "epochs": best.epochs,
+            "values": best.values["epoch"],
+            **more,
+        }
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Take the state of a checkpoint."""

@@ -1,4 +1,6 @@
-"""Clips to train and measure on: read, changed and cropped in threads, the same whatever was read before."""
+"""Clips to train and measure on: read, changed and cropped in threads, the same whatever was read
+before.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,8 @@ class Reading:
             return fit_audio(changed[:, None], SAMPLING_RATE, self.cropping, self.min_samples)
         except UnusableAudio as error:
             raise ProbeError(
-                f"{path}: cannot be used ({error}). Mend the file, or leave {name} out of the corpus"
+                f"{path}: cannot be used ({error}). Mend the file, "
+                f"or leave {name} out of the corpus"
             ) from None
 
 
@@ -67,7 +70,8 @@ class Reader:
     """Threads that read ahead; used in a `with` statement."""
 
     def __init__(self, reading: Reading, workers: int) -> None:
-        self.reading, self._threads = reading, ThreadPoolExecutor(workers, thread_name_prefix="read")
+        self.reading = reading
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="read")
 
     def __enter__(self) -> Reader:
         return self
@@ -83,14 +87,20 @@ class Reader:
         rest = iter(of_rows)
         while True:
             for rows in islice(rest, AHEAD - len(waiting)):
-                waiting.append([self._threads.submit(self.reading.heard, utterances, row, epoch) for row in rows])
+                waiting.append(
+                    [
+                        self._threads.submit(self.reading.heard, utterances, row, epoch)
+                        for row in rows
+                    ]
+                )
             if not waiting:
                 return
             yield [clip.result() for clip in waiting.popleft()]
 
 
 def in_parts(lengths: Sequence[int], most: int, padding: str) -> list[list[int]]:
-    """Positions of clips that go through the backbone together, by length; only equal ones where padding leaks.
+    """Positions of clips that go through the backbone together, by length; only equal ones where
+    padding leaks.
 
     >>> in_parts([5, 3, 5, 4], 2, "exact"), in_parts([5, 3, 5, 4], 2, "equal")
     ([[1, 3], [0, 2]], [[1], [3], [0, 2]])
@@ -111,4 +121,8 @@ def unusable(utterances: Utterances, reading: Reading, workers: int = 2) -> dict
 
     names = [str(name) for name in utterances.table["utterance_id"]]
     with ThreadPoolExecutor(workers) as threads:
-        return {name: reason for name, reason in zip(names, threads.map(why, range(len(names))), strict=True) if reason}
+        return {
+            name: reason
+            for name, reason in zip(names, threads.map(why, range(len(names))), strict=True)
+            if reason
+        }

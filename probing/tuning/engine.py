@@ -1,7 +1,7 @@
 """The processes that share a training, their device and products, and who is told of its progress.
 
-One process needs nothing beside PyTorch. Several (`accelerate launch` or `torchrun` starts them), and trackers, are
-those of Hugging Face accelerate.
+One process needs nothing beside PyTorch. Several (`accelerate launch` or `torchrun` starts them),
+and trackers, are those of Hugging Face accelerate.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class Engine:
         folder: where trackers write.
 
     Attributes:
-        device, rank, world. is_main: whether it is the one that writes and prints. bf16: whether products are so.
+        device, rank, world. is_main: whether it is the one that writes and prints. bf16: whether
+            products are so.
 
     Raises:
         ProbeError: accelerate or a tracker is not installed; or bf16 on a device without it.
@@ -41,10 +42,14 @@ class Engine:
         self.bf16 = precision == "bf16"
         if int(os.environ.get("WORLD_SIZE", "1")) > 1 or machine.track != "none":
             self._accelerator = _accelerator(machine, self.device, folder)
-            self.device = torch.device("cpu") if self.device.type == "cpu" else self._accelerator.device
+            self.device = (
+                torch.device("cpu") if self.device.type == "cpu" else self._accelerator.device
+            )
             self.rank, self.world = self._accelerator.process_index, self._accelerator.num_processes
         if self.bf16 and self.device.type == "mps":
-            raise OptionError("precision", precision, f"is for a CPU or a GPU with CUDA, not for {self.device}")
+            raise OptionError(
+                "precision", precision, f"is for a CPU or a GPU with CUDA, not for {self.device}"
+            )
         self.is_main = self.rank == 0
 
     def autocast(self) -> torch.autocast:
@@ -64,7 +69,9 @@ class Engine:
         return found
 
     def add_up_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Give every process the sum of all gradients; one that had nothing to compute adds zeros."""
+        """Give every process the sum of all gradients; one that had nothing to compute
+        adds zeros.
+        """
         if self.world == 1:
             return
         learning = list(parameters)
@@ -81,13 +88,19 @@ class Engine:
     def begin(self, name: str, configuration: Mapping[str, Any]) -> None:
         """Tell the tracker that a training begins."""
         if self._accelerator is not None and self._accelerator.log_with:
-            plain = {key: value for key, value in configuration.items() if isinstance(value, (int, float, str, bool))}
+            plain = {
+                key: value
+                for key, value in configuration.items()
+                if isinstance(value, (int, float, str, bool))
+            }
             self._accelerator.init_trackers(name, config=plain)
 
     def tell(self, values: Mapping[str, float], step: int) -> None:
         """Tell the tracker how it goes."""
         if self._accelerator is not None and self._accelerator.log_with:
-            self._accelerator.log({key: value for key, value in values.items() if math.isfinite(value)}, step=step)
+            self._accelerator.log(
+                {key: value for key, value in values.items() if math.isfinite(value)}, step=step
+            )
 
     def end(self) -> None:
         """Let go of the other processes and the tracker."""
@@ -101,13 +114,19 @@ def _accelerator(machine: TuneMachine, device: torch.device, folder: Path) -> An
         from accelerate.utils import is_tensorboard_available, is_wandb_available
     except ImportError:
         raise ProbeError(
-            "several processes and trackers need accelerate, which is not installed. Type: pip install -c "
-            "constraints.txt -e '.[accelerate]'"
+            "several processes and trackers need accelerate, which is not installed. Type: pip "
+            "install -c constraints.txt -e '.[accelerate]'"
         ) from None
     there = {"none": True, "tensorboard": is_tensorboard_available(), "wandb": is_wandb_available()}
     if not there[machine.track]:
-        raise OptionError("track", machine.track, f"is not installed. Type: pip install {machine.track}")
+        raise OptionError(
+            "track", machine.track, f"is not installed. Type: pip install {machine.track}"
+        )
     if device.type == "cuda" and device.index is not None:
-        raise OptionError("device", device, f"several processes have a GPU each. Type {argument('device', 'cuda')}")
+        raise OptionError(
+            "device",
+            device,
+            f"several processes have a GPU each. Type {argument('device', 'cuda')}",
+        )
     tracker = None if machine.track == "none" else machine.track
     return Accelerator(cpu=device.type == "cpu", log_with=tracker, project_dir=str(folder))

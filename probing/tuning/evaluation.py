@@ -1,4 +1,6 @@
-"""How a tuned model does on eval, beside the same head on the frozen backbone, or what it went on from."""
+"""How a tuned model does on eval, beside the same head on the frozen backbone, or what it went on
+from.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +34,8 @@ STARTED = "as it started"
 class Evaluated:
     """The metric of the task on eval with its 95 % interval.
 
-    frozen: the same of the head before, and difference, low_difference, high_difference: tuned less frozen, paired on
-    the same trials; None of a new head. before: what it was then, in words.
+    frozen: the same of the head before, and difference, low_difference, high_difference: tuned less
+    frozen, paired on the same trials; None of a new head. before: what it was then, in words.
     """
 
     metric: str
@@ -61,8 +63,8 @@ class Evaluated:
         if self.metric != "eer" or self.high < 0.5:
             return ""
         return (
-            f"the tuned head is not shown to be better than chance: eval EER {100 * self.value:.1f} %, the 95 % "
-            f"interval reaches {100 * self.high:.1f} %"
+            "the tuned head is not shown to be better than chance: eval EER "
+            f"{100 * self.value:.1f} %, the 95 % interval reaches {100 * self.high:.1f} %"
         )
 
     @property
@@ -79,8 +81,9 @@ class Evaluated:
         way = "more" if self.difference > 0 else "less"
         verdict = "" if shown else ", which may be chance"
         return (
-            f"{told}; {self.before} {metric.text(self.frozen)}, {metric.difference(self.difference)} {way} "
-            f"[{metric.number(ends[0])}, {metric.number(ends[1])}]{verdict}."
+            f"{told}; {self.before} {metric.text(self.frozen)}, "
+            f"{metric.difference(self.difference)} {way} [{metric.number(ends[0])}, "
+            f"{metric.number(ends[1])}]{verdict}."
         )
 
 
@@ -88,7 +91,8 @@ class Evaluated:
 class Heard:
     """What a head makes of utterances.
 
-    scores: (N,) or (N, M). means: (N, D) over time of layer 1, if asked for. measures: of the audio, a row each.
+    scores: (N,) or (N, M). means: (N, D) over time of layer 1, if asked for. measures: of the
+    audio, a row each.
     """
 
     scores: NDArray[np.float64]
@@ -97,7 +101,13 @@ class Heard:
 
 
 def hear(
-    options: Options, head: AnyHead, backbone: Backbone, utterances: Utterances, told: str, *, means: bool = False
+    options: Options,
+    head: AnyHead,
+    backbone: Backbone,
+    utterances: Utterances,
+    told: str,
+    *,
+    means: bool = False,
 ) -> Heard:
     """Score utterances as `probe score` does.
 
@@ -106,22 +116,32 @@ def hear(
     """
     table = utterances.table
     names = [str(name) for name in table["utterance_id"]]
-    files = {name: utterances.root / str(path) for name, path in zip(names, table["path"], strict=True)}
+    files = {
+        name: utterances.root / str(path) for name, path in zip(names, table["path"], strict=True)
+    }
     scores: dict[str, Any] = {}
     of_first: list[NDArray[np.float32]] = []
     measured: dict[str, Mapping[str, float]] = {}
 
     def failed(name: str, reason: str) -> None:
-        raise ProbeError(f"{files[name]}: cannot be used ({reason}). Mend the file; the same command goes on")
+        raise ProbeError(
+            f"{files[name]}: cannot be used ({reason}). Mend the file; the same command goes on"
+        )
 
     with progress_line(told, len(files), "utterances") as line:
-        for name, layers in layers_of(files, backbone, options, on_failure=failed, on_measures=measured.__setitem__):
+        for name, layers in layers_of(
+            files, backbone, options, on_failure=failed, on_measures=measured.__setitem__
+        ):
             x = layers[head.layers]
             scores[name] = head.score(x if head.tier == "frames" else x[:, None])[0]
             if means:
                 of_first.append(mean_over_time(layers[1], head.tier).astype(np.float32))
             line.advance(1)
-    return Heard(np.array(list(scores.values())), np.array(of_first), pd.DataFrame([measured[name] for name in scores]))
+    return Heard(
+        np.array(list(scores.values())),
+        np.array(of_first),
+        pd.DataFrame([measured[name] for name in scores]),
+    )
 
 
 def resamples_of(start: Start, utterances: Utterances) -> Resamples:
@@ -135,12 +155,20 @@ def resamples_of(start: Start, utterances: Utterances) -> Resamples:
         return task.draw(utterances.target, task.clusters(utterances.table, AUTO), RESAMPLES, 0)
     run, name = start.frozen
     of_run = run.trials(name, utterances.name)
-    if of_run["utterance_id"].astype(str).tolist() != utterances.table["utterance_id"].astype(str).tolist():
-        raise ProbeError(f"{run.folder}: its {utterances.name} trials are others than its cache has. Sweep it again")
+    if (
+        of_run["utterance_id"].astype(str).tolist()
+        != utterances.table["utterance_id"].astype(str).tolist()
+    ):
+        raise ProbeError(
+            f"{run.folder}: its {utterances.name} trials are "
+            "others than its cache has. Sweep it again"
+        )
     return run.draw(of_run)
 
 
-def evaluate(start: Start, scores: NDArray[np.float64], utterances: Utterances, device: str = "cpu") -> Evaluated:
+def evaluate(
+    start: Start, scores: NDArray[np.float64], utterances: Utterances, device: str = "cpu"
+) -> Evaluated:
     """The metric of the scores of eval, compared with what the head scored before it was tuned.
 
     Args:
@@ -161,12 +189,20 @@ def evaluate(start: Start, scores: NDArray[np.float64], utterances: Utterances, 
         before = run.scored(run.trials(name))
     elif start.continued is not None:
         model = start.continued
-        again = hear(model.options, model.head, model.load_backbone(device), utterances, "Evaluating as it started")
+        again = hear(
+            model.options,
+            model.head,
+            model.load_backbone(device),
+            utterances,
+            "Evaluating as it started",
+        )
         before = task.trials(utterances.target, again.scores)
     else:
         return found
     known = before.figures()[task.metric.name]
-    difference = task.difference(value - known, resampled - before.resampled(resamples)[task.metric.name], resamples)
+    difference = task.difference(
+        value - known, resampled - before.resampled(resamples)[task.metric.name], resamples
+    )
     return replace(
         found,
         frozen=known,

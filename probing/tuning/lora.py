@@ -1,4 +1,6 @@
-"""Low-rank adapters (Hu et al., ICLR 2022) by PEFT: put on every linear map of the blocks, and merged into them."""
+"""Low-rank adapters (Hu et al., ICLR 2022) by PEFT: put on every linear map of the blocks, and
+merged into them.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,11 @@ SCALE = 2  # alpha / R
 
 
 def add_adapters(backbone: Trainable, rank: int, seed: int) -> None:
-    """Put adapters of a rank on the linear maps of a backbone's blocks, those of attention and feed-forward.
+    """Put adapters of a rank on the linear maps of a backbone's blocks, those of attention and
+    feed-forward.
 
-    W x becomes W x + 2 B A x, with B = 0 at first. The backbone's parameters get names with `base_layer` in them.
+    W x becomes W x + 2 B A x, with B = 0 at first. The backbone's parameters get names with
+    `base_layer` in them.
 
     Raises:
         OptionError: peft is not installed.
@@ -29,15 +33,21 @@ def add_adapters(backbone: Trainable, rank: int, seed: int) -> None:
         import peft
     except ImportError:
         raise OptionError(
-            "train", f"lora:{rank}", "peft is not installed. Type: pip install -c constraints.txt -e '.[peft]'"
+            "train",
+            f"lora:{rank}",
+            "peft is not installed. Type: pip install -c constraints.txt -e '.[peft]'",
         ) from None
     inside = {id(module) for block in backbone.blocks for module in block.modules()}
     targets = [
         name
         for name, module in backbone.named_modules()
-        if isinstance(module, nn.Linear) and id(module) in inside and name.rpartition(".")[2] not in NO_PROJECTION
+        if isinstance(module, nn.Linear)
+        and id(module) in inside
+        and name.rpartition(".")[2] not in NO_PROJECTION
     ]
-    config = peft.LoraConfig(r=rank, lora_alpha=SCALE * rank, lora_dropout=0.0, target_modules=targets, bias="none")
+    config = peft.LoraConfig(
+        r=rank, lora_alpha=SCALE * rank, lora_dropout=0.0, target_modules=targets, bias="none"
+    )
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         torch.manual_seed(seed)
         warnings.simplefilter("ignore")
@@ -47,7 +57,9 @@ def add_adapters(backbone: Trainable, rank: int, seed: int) -> None:
 def adapted(backbone: nn.Module) -> dict[str, Any]:
     """The adapted maps by the names that their weights have without adapters."""
     named = backbone.named_modules()
-    return {f"{name}.weight": module for name, module in named if hasattr(module, "get_delta_weight")}
+    return {
+        f"{name}.weight": module for name, module in named if hasattr(module, "get_delta_weight")
+    }
 
 
 @torch.no_grad()

@@ -11,7 +11,8 @@ import torch
 from cache.errors import ProbeError, argument
 from probing.tuning.options import TuneMachine
 
-NO_MEMORY = ("can't allocate memory", "not enough memory", "bad_alloc")  # as PyTorch says it of a CPU
+# as PyTorch says it of a CPU
+NO_MEMORY = ("can't allocate memory", "not enough memory", "bad_alloc")
 
 
 @contextmanager
@@ -24,7 +25,8 @@ def out_of_memory(machine: TuneMachine, batch: int) -> Iterator[None]:
             raise
         more = "" if machine.checkpointing else f"{argument('checkpointing', True)}, "
         raise ProbeError(
-            f"out of memory with parts of {math.ceil(batch / machine.accumulate)} clips. Type {more}a larger "
-            f"{argument('accumulate', 2 * machine.accumulate)}, a smaller {argument('batch')} or shorter "
-            f"{argument('crop_seconds')}; the first two change no result and go on where this stopped"
+            f"out of memory with parts of {math.ceil(batch / machine.accumulate)} clips. Type "
+            f"{more}a larger {argument('accumulate', 2 * machine.accumulate)}, a smaller "
+            f"{argument('batch')} or shorter {argument('crop_seconds')}; the first two change no "
+            "result and go on where this stopped"
         ) from None

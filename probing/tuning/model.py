@@ -27,12 +27,16 @@ class TunedModel(nn.Module):
         n_frames: frames tier: the head sees the first so many frames; None all.
     """
 
-    def __init__(self, backbone: Trainable, padding: str, head: HeadStack, n_frames: int | None) -> None:
+    def __init__(
+        self, backbone: Trainable, padding: str, head: HeadStack, n_frames: int | None
+    ) -> None:
         super().__init__()
         assert len(head.models) == 1
         self.backbone, self.padding, self.head, self.n_frames = backbone, padding, head, n_frames
 
-    def forward(self, waveforms: Sequence[np.ndarray], autocast: torch.autocast, frozen: bool = False) -> Tensor:
+    def forward(
+        self, waveforms: Sequence[np.ndarray], autocast: torch.autocast, frozen: bool = False
+    ) -> Tensor:
         """Logits (B, O) of clips at 16 kHz.
 
         Args:
@@ -46,8 +50,12 @@ class TunedModel(nn.Module):
         return self.head(self.head.standardized(x), mask)[0]
 
 
-def seen(states: HiddenStates, head: HeadStack, n_frames: int | None) -> tuple[Tensor, Tensor | None]:
-    """What a head sees of hidden states: (B, L, T, D), and which frames are valid; pooled (B, L, 1, 2 D)."""
+def seen(
+    states: HiddenStates, head: HeadStack, n_frames: int | None
+) -> tuple[Tensor, Tensor | None]:
+    """What a head sees of hidden states: (B, L, T, D), and which frames are valid; pooled (B, L, 1,
+    2 D).
+    """
     layers = [at_least_float32(layer) for layer in states.layers[1 : head.n_layers + 1]]
     if not head.frames:
         weights = frame_weights(states.n_frames, layers[0].shape[1], layers[0].device)

@@ -1,4 +1,6 @@
-"""AdamW over a head and the backbone it is tuned with: groups of parameters, each with a rate of its own."""
+"""AdamW over a head and the backbone it is tuned with: groups of parameters, each with a rate of
+its own.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ HEAD = "head"
 
 
 class Optimizer:
-    """Steps of a recipe (Loshchilov & Hutter, ICLR 2019); the backbone takes part from where it joins.
+    """Steps of a recipe (Loshchilov & Hutter, ICLR 2019); the backbone takes part from where it
+    joins.
 
     What decays are matrices, and of the head what `HeadStack.decaying` says.
 
@@ -32,15 +35,22 @@ class Optimizer:
         joined: whether the backbone learns by now.
     """
 
-    def __init__(self, head: HeadStack, groups: Sequence[Group], recipe: TuningRecipe, layer_decay: float) -> None:
-        self._head, self._groups, self._recipe, self._layer_decay = head, groups, recipe, layer_decay
+    def __init__(
+        self, head: HeadStack, groups: Sequence[Group], recipe: TuningRecipe, layer_decay: float
+    ) -> None:
+        self._head = head
+        self._groups = groups
+        self._recipe = recipe
+        self._layer_decay = layer_decay
         self.joined = False
         self.forget()
 
     def forget(self) -> None:
         """Begin the moments anew."""
         self._adamw = torch.optim.AdamW(
-            [*self._of_head(), *(self._of_backbone() if self.joined else [])], betas=BETAS, eps=EPSILON
+            [*self._of_head(), *(self._of_backbone() if self.joined else [])],
+            betas=BETAS,
+            eps=EPSILON,
         )
 
     def join(self) -> None:
@@ -54,7 +64,9 @@ class Optimizer:
     def norm(self, engine: Engine) -> float:
         """The norm of the gradient, summed over all processes."""
         engine.add_up_gradients(self._parameters)
-        return float(nn.utils.get_total_norm([one.grad for one in self._parameters if one.grad is not None]))
+        return float(
+            nn.utils.get_total_norm([one.grad for one in self._parameters if one.grad is not None])
+        )
 
     def step(self, at: float, norm: float) -> None:
         """Take a step at a time in epochs, with a gradient of this norm."""
@@ -71,7 +83,9 @@ class Optimizer:
         return {group["called"]: float(group["lr"]) for group in self._adamw.param_groups}
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds of it: moments, and the weights of the backbone where these have changed."""
+        """What a checkpoint holds of it: moments, and the weights of the backbone where these have
+        changed.
+        """
         weights = self._weights() if self.joined else {}
         return {"joined": self.joined, "weights": weights, "moments": self._adamw.state_dict()}
 
@@ -90,7 +104,9 @@ class Optimizer:
         return [one for group in self._adamw.param_groups for one in group["params"]]
 
     def _weights(self) -> dict[str, Tensor]:
-        return {name: one.detach() for group in self._groups for name, one in group.parameters.items()}
+        return {
+            name: one.detach() for group in self._groups for name, one in group.parameters.items()
+        }
 
     def _of_head(self) -> list[dict[str, Any]]:
         named = dict(self._head.named_parameters())
@@ -113,4 +129,8 @@ class Optimizer:
             0.0: [one for key, one in parameters.items() if key not in decaying],
         }
         known = {"lr": rate, "highest": rate, "called": name}
-        return [{"params": some, "weight_decay": decay, **known} for decay, some in split.items() if some]
+        return [
+            {"params": some, "weight_decay": decay, **known}
+            for decay, some in split.items()
+            if some
+        ]

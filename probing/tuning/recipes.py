@@ -15,12 +15,14 @@ CROP_SECONDS = 64_600 / 16_000  # of Pan et al. 2024
 class TuningRecipe:
     """How a backbone and its head are trained.
 
-    learning: batch, epochs, schedule, weights of the loss, stopping and averaging, as of a head on a cache. Its epochs
-        count from the first one of the head; `frozen_epochs` of them leave the backbone as it is.
+    learning: batch, epochs, schedule, weights of the loss, stopping and averaging, as of a head on
+        a cache. Its epochs count from the first one of the head; `frozen_epochs` of them leave the
+        backbone as it is.
     head_rate, rate: of AdamW, of the head and of the backbone, before the schedule.
     weight_decay: of both.
-    frozen_epochs: what a head that was trained on a cache already has had, so that a tuning from it begins behind them.
-    own_clock: the schedule begins anew where the backbone joins; else it goes on, as in Pan et al. 2024, where the
+    frozen_epochs: what a head that was trained on a cache already has had, so that a tuning from it
+    begins behind them. own_clock: the schedule begins anew where the backbone joins; else it goes
+    on, as in Pan et al. 2024, where the
         backbone never sees the highest rate.
     front_end: the convolutional front end is trained too.
     crop_seconds: of random crops to train on; None as in the evaluation.
@@ -51,16 +53,21 @@ class TuningRecipe:
 
 
 QUICK = TuningRecipe(
-    Recipe(name="quick", batch=16, epochs=13, min_epochs=6, patience=4, warm_up=1, decay=0.85, keep=3),
+    Recipe(
+        name="quick", batch=16, epochs=13, min_epochs=6, patience=4, warm_up=1, decay=0.85, keep=3
+    ),
     head_rate=1e-3,
     rate=1e-4,
     weight_decay=0.01,
     frozen_epochs=3,
     clip=1.0,
 )
-# 16 x 3 s, everything at once, a warm-up epoch, then from 1e-4 down to half of it; the epoch of lowest dev loss
+# 16 x 3 s, everything at once, a warm-up epoch, then from 1e-4 down to half of it; the epoch of
+# lowest dev loss
 ONE_STAGE = TuningRecipe(
-    Recipe(name="one-stage", batch=16, epochs=5, min_epochs=5, patience=5, warm_up=1, decay=0.5**0.25),
+    Recipe(
+        name="one-stage", batch=16, epochs=5, min_epochs=5, patience=5, warm_up=1, decay=0.5**0.25
+    ),
     head_rate=1e-4,
     rate=1e-4,
     weight_decay=1e-8,

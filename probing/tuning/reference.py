@@ -1,4 +1,6 @@
-"""What a verdict on a clip needs beside a tuned head: scores of dev and eval, and what training clips were like."""
+"""What a verdict on a clip needs beside a tuned head: scores of dev and eval, and what training
+clips were like.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ MOST = 500  # training clips that are heard again, to say what they are like
 def tuned_reference(
     start: Start, head: Head, backbone: Backbone, of_eval: NDArray[np.float64] | None
 ) -> Reference | None:
-    """Score dev and hear training clips as the tuned model does; None but for bona fide against spoof.
+    """Score dev and hear training clips as the tuned model does; None but for bona fide against
+    spoof.
 
     Args:
         start: what the tuning started from.
@@ -45,7 +48,9 @@ def tuned_reference(
     if of_eval is not None:
         parts[EVAL] = _scored(start, start.parts[EVAL], of_eval)
     train = start.parts["train"]
-    heard = hear(start.options, head, backbone, _some(train), "Measuring training clips", means=True)
+    heard = hear(
+        start.options, head, backbone, _some(train), "Measuring training clips", means=True
+    )
     training, missing = _training(heard, on_dev)
     return Reference(parts, calibrate(dev.target, on_dev.scores), train.corpus, training, missing)
 
@@ -60,7 +65,9 @@ def _some(train: Utterances) -> Utterances:
     if len(train) <= MOST:
         return train
     rows = np.sort(np.random.default_rng(0).choice(len(train), MOST, replace=False))
-    return replace(train, table=train.table.iloc[rows].reset_index(drop=True), target=train.target[rows])
+    return replace(
+        train, table=train.table.iloc[rows].reset_index(drop=True), target=train.target[rows]
+    )
 
 
 def _training(train: Heard, dev: Heard) -> tuple[TrainingClips | None, str]:

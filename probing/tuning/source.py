@@ -24,8 +24,9 @@ class Source:
     """What a tuning starts from.
 
     run: a run, whose head `head` at `depth` is tuned; by default that of its finding.
-    continued: a tuned or exported model to go on from, on the utterances of `run`, or else those it was tuned on.
-    corpus: without these, a corpus with splits train and dev; then `head` is a new one, MERGE+BACKEND, on the first
+    continued: a tuned or exported model to go on from, on the utterances of `run`, or else those it
+    was tuned on. corpus: without these, a corpus with splits train and dev; then `head` is a new
+    one, MERGE+BACKEND, on the first
         `depth` blocks of the backbone of `options`, and `target` is what it reads.
     audio_root: folder that paths of audio start from, if not where it was.
 
@@ -45,17 +46,29 @@ class Source:
     def __post_init__(self) -> None:
         if self.run is None and self.continued is None:
             if self.corpus is None or self.head is None:
-                new = f"{argument('backbone')}, {argument('corpus')} and {argument('head', 'MERGE+BACKEND')}"
-                raise ProbeError(f"nothing to start from. Expected a run; or {new}; or {argument('continue', 'DIR')}")
+                new = (
+                    f"{argument('backbone')}, {argument('corpus')} and "
+                    f"{argument('head', 'MERGE+BACKEND')}"
+                )
+                raise ProbeError(
+                    f"nothing to start from. Expected a run; or {new}; or "
+                    f"{argument('continue', 'DIR')}"
+                )
             return
         of_nothing = {"corpus": self.corpus, **_changed(self.options), **_changed(self.target)}
         for name, value in of_nothing.items():
             if value is not None:
-                raise OptionError(name, value, "is for a tuning from nothing, and the run says it here. Leave it out")
+                raise OptionError(
+                    name,
+                    value,
+                    "is for a tuning from nothing, and the run says it here. Leave it out",
+                )
         if self.continued is not None:
             for name in ("head", "depth"):
                 if (value := getattr(self, name)) is not None:
-                    raise OptionError(name, value, "is that of the model which is continued. Leave it out")
+                    raise OptionError(
+                        name, value, "is that of the model which is continued. Leave it out"
+                    )
 
     def start(self, device: str, recipe: TuningRecipe, say: Callable[[str], None]) -> Start:
         """Load it.
@@ -73,7 +86,15 @@ class Source:
         assert self.corpus is not None
         assert self.head is not None
         return start.from_nothing(
-            self.options, self.corpus, self.target, self.head, self.depth, recipe, device, self.audio_root, say
+            self.options,
+            self.corpus,
+            self.target,
+            self.head,
+            self.depth,
+            recipe,
+            device,
+            self.audio_root,
+            say,
         )
 
     def identity(self) -> dict[str, Any]:
@@ -84,12 +105,23 @@ class Source:
         found: dict[str, Any] = {"head": self.head, "depth": self.depth}
         if self.run is not None:
             record = Run(self.run).record
-            found |= {"run": str(self.run.resolve()), "cache": record.cache, "utterances": record.utterances}
+            found |= {
+                "run": str(self.run.resolve()),
+                "cache": record.cache,
+                "utterances": record.utterances,
+            }
         if self.continued is not None:
             exported = open_exported(self.continued)
-            found |= {"continued": exported.record["weights_sha256"], "head_of": exported.record["head"]}
+            found |= {
+                "continued": exported.record["weights_sha256"],
+                "head_of": exported.record["head"],
+            }
         if self.corpus is not None:
-            found |= {"corpus": self.corpus, "backbone": asdict(self.options), "target": asdict(self.target)}
+            found |= {
+                "corpus": self.corpus,
+                "backbone": asdict(self.options),
+                "target": asdict(self.target),
+            }
         return found
 
 

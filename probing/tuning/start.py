@@ -29,17 +29,25 @@ from probing.targets.options import TargetOptions
 from probing.targets.task import Task
 from probing.tuning.clips import Reading, unusable
 from probing.tuning.recipes import CROP_SECONDS, TuningRecipe
-from probing.tuning.utterances import Utterances, parts_of, parts_of_corpus, target_of, unit_of, without
+from probing.tuning.utterances import (
+    Utterances,
+    parts_of,
+    parts_of_corpus,
+    target_of,
+    unit_of,
+    without,
+)
 
 
 @dataclass
 class Start:
     """What a tuning starts from.
 
-    backbone: cut to the blocks that the head needs. head: a stack of one model. n_frames: of the frames tier, that it
-    sees. unit: see `Head`. trained: whether the head is. options: how audio is prepared. parts: `train`, `dev` and,
-    where there is one, `eval`. about: where it came from, for the record. frozen: what the head scored on the frozen
-    backbone, if a run knows. continued: the model that it goes on from, as it was.
+    backbone: cut to the blocks that the head needs. head: a stack of one model. n_frames: of the
+    frames tier, that it sees. unit: see `Head`. trained: whether the head is. options: how audio is
+    prepared. parts: `train`, `dev` and, where there is one, `eval`. about: where it came from, for
+    the record. frozen: what the head scored on the frozen backbone, if a run knows. continued: the
+    model that it goes on from, as it was.
     """
 
     backbone: Backbone
@@ -62,16 +70,25 @@ class Start:
 
 
 def from_run(
-    run: Run, head: str | None = None, depth: int | None = None, device: str = "cpu", audio_root: Path | None = None
+    run: Run,
+    head: str | None = None,
+    depth: int | None = None,
+    device: str = "cpu",
+    audio_root: Path | None = None,
 ) -> Start:
-    """Start from a head of a run, by default that of its finding, trained on the cache of the frozen backbone.
+    """Start from a head of a run, by default that of its finding, trained on the cache of the
+    frozen backbone.
 
     Raises:
         ProbeError: no such head, or the run's cache or its audio is not there, or not what it was.
     """
     chosen = choose_head(run, depth, head, any_target=True, least=1)
     if chosen.about.depth < 1:
-        raise OptionError("head", chosen.about.name, "needs no block, so that there is nothing to tune. Name another")
+        raise OptionError(
+            "head",
+            chosen.about.name,
+            "needs no block, so that there is nothing to tune. Name another",
+        )
     parts = parts_of(run, audio_root)
     options = run_options(run, chosen.head)
     stack, n_frames, unit = _as_stack(chosen.head, chosen.about.name, parts["train"], run.task)
@@ -84,7 +101,8 @@ def from_run(
 def from_exported(
     folder: Path, run: Path | None, device: str, audio_root: Path | None, say: Callable[[str], None]
 ) -> Start:
-    """Start from an exported model, tuned or not, on the utterances of a run, or of what it was tuned on.
+    """Start from an exported model, tuned or not, on the utterances of a run, or of what it was
+    tuned on.
 
     Raises:
         ProbeError: it is of another target, or does not say what it was tuned on.
@@ -101,15 +119,37 @@ def from_exported(
         parts, task = parts_of_corpus(read, target_of(source["target"]), say)
         about = {name: source[name] for name in ("corpus", "audio_root", "target")}
     else:
-        raise ProbeError(f"{folder}: does not say which utterances it was trained on. Give the run that it is of too")
-    stack, n_frames, unit = _as_stack(exported.head, str(exported.record["head"]), parts["train"], task)
+        raise ProbeError(
+            f"{folder}: does not say which utterances it was "
+            "trained on. Give the run that it is of too"
+        )
+    stack, n_frames, unit = _as_stack(
+        exported.head, str(exported.record["head"]), parts["train"], task
+    )
     if stack.outputs != _outputs(task):
-        raise ProbeError(f"{folder}: its head is of another target than {task.target}. Give the run that it is of")
+        raise ProbeError(
+            f"{folder}: its head is of another target than "
+            f"{task.target}. Give the run that it is of"
+        )
     backbone = exported.load_backbone(device)
     say(f"Goes on from {folder}, on the utterances of {about.get('run') or about['corpus']}.")
-    about |= {"continued": str(folder.resolve()), "weights_sha256": exported.record["weights_sha256"]}
+    about |= {
+        "continued": str(folder.resolve()),
+        "weights_sha256": exported.record["weights_sha256"],
+    }
     as_it_was = open_exported(folder)
-    return Start(backbone, stack, n_frames, unit, True, exported.options, task, parts, about, continued=as_it_was)
+    return Start(
+        backbone,
+        stack,
+        n_frames,
+        unit,
+        True,
+        exported.options,
+        task,
+        parts,
+        about,
+        continued=as_it_was,
+    )
 
 
 def from_nothing(
@@ -134,7 +174,8 @@ def from_nothing(
         recipe: which standardises or not, and has a seed.
         device: where the backbone is loaded.
         audio_root: see `load_corpus`.
-        say: where to put what a person should know, such as utterances that are of no use and left out.
+        say: where to put what a person should know, such as utterances that are of no use and left
+            out.
 
     Raises:
         ProbeError: no such head, corpus, split or target.
@@ -155,7 +196,9 @@ def from_nothing(
     backbone = options.load_backbone(device)
     if depth is not None:
         if depth > backbone.n_layers:
-            raise OptionError("depth", depth, f"{backbone.name} has {backbone.n_layers} blocks. Expected no more")
+            raise OptionError(
+                "depth", depth, f"{backbone.name} has {backbone.n_layers} blocks. Expected no more"
+            )
         backbone = backbone.truncate(depth)
     model = Model(merge, backend, backbone.n_layers, recipe.learning.seed)
     dim = backbone.dim if frames else 2 * backbone.dim
@@ -172,7 +215,12 @@ def from_nothing(
         parts[part] = without(parts[part], reasons)
         for name, reason in reasons.items():
             say(f"Left out of {part}: {name}: {reason}")
-    about = {"corpus": read.spec, "audio_root": str(read.root), "target": asdict(target), "head": head}
+    about = {
+        "corpus": read.spec,
+        "audio_root": str(read.root),
+        "target": asdict(target),
+        "head": head,
+    }
     n_frames = recipe.learning.n_frames if frames else None
     unit = unit_of(parts["train"], task)
     return Start(backbone, stack, n_frames, unit, False, options, task, parts, about)
@@ -190,12 +238,18 @@ def _as_stack(
     if isinstance(head, Head):
         return head.stack, head.n_frames, head.unit
     if isinstance(head, ExitHeads):
-        raise OptionError("head", name, "has several heads, one an exit. Tune a run, or an export of one head")
+        raise OptionError(
+            "head", name, "has several heads, one an exit. Tune a run, or an export of one head"
+        )
     if task.name == CLASSES:
-        raise OptionError("head", name, "is a linear probe of many classes, which is not tuned. Name a head")
+        raise OptionError(
+            "head", name, "is a linear probe of many classes, which is not tuned. Name a head"
+        )
     model = Model("single", "linear", head.depth)
     unit = unit_of(train, task)
-    stack = HeadStack([model], head.depth, 2 * head.dim, False, outputs=1 if task.name == NUMBER else None)
+    stack = HeadStack(
+        [model], head.depth, 2 * head.dim, False, outputs=1 if task.name == NUMBER else None
+    )
     with torch.no_grad():
         values = dict(stack.backend.named_parameters())
         values["weight"].copy_(torch.from_numpy(head.weight / unit[1]).view_as(values["weight"]))
@@ -206,14 +260,17 @@ def _as_stack(
 def _moments(
     train: Utterances, backbone: Backbone, options: Options, failures: dict[str, str]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and deviation (L, D) of what a head sees, as `Source.moments`; reads and runs every training clip once."""
+    """Mean and deviation (L, D) of what a head sees, as `Source.moments`; reads and runs every
+    training clip once.
+    """
     files = {
         str(name): train.root / str(path)
         for name, path in zip(train.table["utterance_id"], train.table["path"], strict=True)
     }
     pooled = replace(options, frames=False, pooled_dtype="float32")
     count = 0
-    first: torch.Tensor | None = None  # what sums are taken from, so that small deviations are not lost
+    # what sums are taken from, so that small deviations are not lost
+    first: torch.Tensor | None = None
     sums = torch.zeros(3, dtype=torch.float64)
     with progress_line("Frozen layers", len(files), "utterances") as line:
         for _, layers in layers_of(files, backbone, pooled, on_failure=failures.__setitem__):
@@ -226,6 +283,9 @@ def _moments(
             count += 1
             line.advance(1)
     if first is None:
-        raise ProbeError(f"{train.corpus}: no training utterance can be used: {next(iter(failures.values()), '')}")
+        raise ProbeError(
+            f"{train.corpus}: no training utterance can be used: "
+            f"{next(iter(failures.values()), '')}"
+        )
     total, square, inside = sums / count
     return (first + total).float(), deviation(square - total.square() + inside, first + total)

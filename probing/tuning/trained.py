@@ -1,4 +1,6 @@
-"""What of a backbone learns, as `train` names it: parameters by group, each group with a rate of its own."""
+"""What of a backbone learns, as `train` names it: parameters by group, each group with a rate of
+its own.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ if TYPE_CHECKING:  # at run time it costs torch
 
 EXPECTED = "expected head, all, last:N, blocks:LIST (as blocks:2:5,8) or lora:R"
 FRONT_END = "front-end"
-BEFORE = "before-blocks"  # feature projection, positions and what else a frame passes before the first block
+# feature projection, positions and what else a frame passes before the first block
+BEFORE = "before-blocks"
 MOST = 10_000
 
 
@@ -23,7 +26,8 @@ MOST = 10_000
 class Trained:
     """What learns beside the head.
 
-    what: `head`, `all`, `last`, `blocks` or `lora`. number: N or R. blocks: of a list, their numbers from 1.
+    what: `head`, `all`, `last`, `blocks` or `lora`. number: N or R. blocks: of a list, their
+    numbers from 1.
 
     >>> Trained.parse("blocks:2:3,6").blocks
     (2, 3, 6)
@@ -61,19 +65,27 @@ class Trained:
             OptionError: it has no such blocks.
         """
         if self.what == "last" and self.number > n_blocks:
-            raise OptionError("train", f"last:{self.number}", f"the model has {n_blocks} blocks here. Expected no more")
+            raise OptionError(
+                "train",
+                f"last:{self.number}",
+                f"the model has {n_blocks} blocks here. Expected no more",
+            )
         if self.blocks and self.blocks[-1] > n_blocks:
-            raise OptionError("train", f"blocks:{self.blocks[-1]}", f"the model has blocks 1:{n_blocks} here")
+            raise OptionError(
+                "train", f"blocks:{self.blocks[-1]}", f"the model has blocks 1:{n_blocks} here"
+            )
         every = tuple(range(1, n_blocks + 1))
-        return {"head": (), "last": every[n_blocks - self.number :], "blocks": self.blocks}.get(self.what, every)
+        return {"head": (), "last": every[n_blocks - self.number :], "blocks": self.blocks}.get(
+            self.what, every
+        )
 
 
 @dataclass(frozen=True)
 class Group:
     """Parameters that have a rate in common.
 
-    name: `front-end`, `before-blocks`, `block-07`. below: blocks above it, of which each multiplies the rate by the
-    decay of layers. parameters: by their names in the backbone.
+    name: `front-end`, `before-blocks`, `block-07`. below: blocks above it, of which each multiplies
+    the rate by the decay of layers. parameters: by their names in the backbone.
     """
 
     name: str
@@ -82,7 +94,8 @@ class Group:
 
 
 def groups_of(backbone: Trainable, trained: Trained, front_end: bool) -> list[Group]:
-    """The groups of a backbone's parameters that learn, the deepest first; of an adapted one, its adapters.
+    """The groups of a backbone's parameters that learn, the deepest first; of an adapted one, its
+    adapters.
 
     Args:
         backbone: whose parameters all have names.
@@ -94,10 +107,16 @@ def groups_of(backbone: Trainable, trained: Trained, front_end: bool) -> list[Gr
     """
     n_blocks = len(backbone.blocks)
     chosen = trained.blocks_of(n_blocks)
-    of_block = {id(one): k for k, block in enumerate(backbone.blocks, 1) for one in block.parameters()}
+    of_block = {
+        id(one): k for k, block in enumerate(backbone.blocks, 1) for one in block.parameters()
+    }
     in_front = {id(one) for one in backbone.front_end.parameters()}
     if front_end and not in_front:
-        raise OptionError("front_end", True, "this model has no convolutional front end with weights. Leave it out")
+        raise OptionError(
+            "front_end",
+            True,
+            "this model has no convolutional front end with weights. Leave it out",
+        )
     found: dict[str, Group] = {}
     for name, parameter in backbone.named_parameters():
         block = of_block.get(id(parameter))
@@ -111,7 +130,13 @@ def groups_of(backbone: Trainable, trained: Trained, front_end: bool) -> list[Gr
             learns = front_end
         if not learns:
             continue
-        called = FRONT_END if id(parameter) in in_front else BEFORE if block is None else f"block-{block:02d}"
+        called = (
+            FRONT_END
+            if id(parameter) in in_front
+            else BEFORE
+            if block is None
+            else f"block-{block:02d}"
+        )
         group = found.setdefault(called, Group(called, n_blocks - (block or 0), {}))
         group.parameters[name] = parameter
     return sorted(found.values(), key=lambda group: (group.below, group.name != BEFORE))

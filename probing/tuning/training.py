@@ -1,4 +1,6 @@
-"""The training of a backbone with its head: epochs, steps, the choice of epochs, and going on after a kill."""
+"""The training of a backbone with its head: epochs, steps, the choice of epochs, and going on after
+a kill.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +44,9 @@ WINDOW = 8  # parts of a split that are sorted by length together
 class Progress:
     """How far a training is.
 
-    epoch: that are done, of head and backbone. step: that are done of the next one, with the sum of their losses.
-    stopped: by the rule of the recipe. rows: of `training.csv`. seconds: that it took.
+    epoch: that are done, of head and backbone. step: that are done of the next one, with the sum of
+    their losses. stopped: by the rule of the recipe. rows: of `training.csv`. seconds: that it
+    took.
     """
 
     epoch: int = 0
@@ -55,7 +58,8 @@ class Progress:
 
 
 class Training:
-    """Trains a model; killed, it goes on from what it left in its folder and ends with the same weights.
+    """Trains a model; killed, it goes on from what it left in its folder and ends with the same
+    weights.
 
     Args:
         model: trained in place.
@@ -95,9 +99,15 @@ class Training:
         self.folder, self.say, self.learning = folder, say, recipe.learning
         self.progress = Progress(epoch=first_epoch)
         self.best = BestEpochs(folder, self.learning)
-        self.backbone = {name: one for group in self.groups for name, one in group.parameters.items()}
-        self.targets = {part.name: material.learned(part.target) for part in (material.train, material.dev)}
-        self.weights = {name: class_weights(target, self.learning) for name, target in self.targets.items()}
+        self.backbone = {
+            name: one for group in self.groups for name, one in group.parameters.items()
+        }
+        self.targets = {
+            part.name: material.learned(part.target) for part in (material.train, material.dev)
+        }
+        self.weights = {
+            name: class_weights(target, self.learning) for name, target in self.targets.items()
+        }
         self.optimizer = Optimizer(model.head, self.groups, recipe, layer_decay)
         self.averaged: dict[str, Tensor] = {}
         self.on_dev: dict[str, Any] = {}
@@ -129,21 +139,30 @@ class Training:
     @property
     def part_size(self) -> int:
         """Most clips that go through the backbone together."""
-        return max(1, math.ceil(math.ceil(self.learning.batch / self.engine.world) / self.machine.accumulate))
+        return max(
+            1,
+            math.ceil(math.ceil(self.learning.batch / self.engine.world) / self.machine.accumulate),
+        )
 
     def _begin_epoch(self) -> None:
         """Let the backbone join, and forget the moments, where the recipe says so."""
         progress = self.progress
         if progress.step:
             return
-        if progress.epoch >= self.recipe.frozen_epochs and self.groups and not self.optimizer.joined:
+        if (
+            progress.epoch >= self.recipe.frozen_epochs
+            and self.groups
+            and not self.optimizer.joined
+        ):
             self.optimizer.join()
         if progress.epoch == self.learning.fresh_moments_at:
             self.optimizer.forget()
 
     def _train_epoch(self, line: ProgressLine) -> None:
         progress, size = self.progress, self.learning.batch
-        order = np.random.default_rng([self.learning.seed, progress.epoch]).permutation(len(self.material.train))
+        order = np.random.default_rng([self.learning.seed, progress.epoch]).permutation(
+            len(self.material.train)
+        )
         steps = [order[size * i : size * (i + 1)].tolist() for i in range(self.n_steps)]
         shares = [[rows[i] for i in self.engine.share(rows)] for rows in steps]
         read = self.reader.batches(self.material.train, shares[progress.step :], progress.epoch)
@@ -155,13 +174,18 @@ class Training:
             progress.step += 1
             progress.loss += value
             line.advance(1, self._note())
-            if time.monotonic() - self._saved > 60 * self.machine.checkpoint_minutes and progress.step < self.n_steps:
+            if (
+                time.monotonic() - self._saved > 60 * self.machine.checkpoint_minutes
+                and progress.step < self.n_steps
+            ):
                 self._save()
         self.model.eval()
 
     @contextmanager
     def _drawn(self) -> Iterator[None]:
-        """What is left out at random in a step depends on its number alone, and nothing else on what is drawn there."""
+        """What is left out at random in a step depends on its number alone, and nothing else on
+        what is drawn there.
+        """
         if not self.model.backbone.regularization:
             yield
             return
@@ -175,22 +199,34 @@ class Training:
         metric = self.material.task.metric
         dev = metric.text(progress.rows[-1]["dev"])
         loss = progress.loss / max(1, progress.step)
-        return f"epoch {progress.epoch + 1} of {self.learning.epochs}, loss {loss:.4f}, dev {metric.called} {dev}"
+        return (
+            f"epoch {progress.epoch + 1} of {self.learning.epochs}, "
+            f"loss {loss:.4f}, dev {metric.called} {dev}"
+        )
 
-    def _step(self, rows: list[int], share: list[int], waveforms: list[NDArray[np.float32]]) -> float:
+    def _step(
+        self, rows: list[int], share: list[int], waveforms: list[NDArray[np.float32]]
+    ) -> float:
         """Learn from a batch of which this process has a share; gives the loss of the whole."""
         weights, target = self.weights["train"], self.targets["train"]
         total = float(weights[rows].sum())
         loss = torch.zeros((), device=self.engine.device)
         n_before = (self.progress.epoch * self.n_steps + self.progress.step) * self.learning.batch
         with out_of_memory(self.machine, self.learning.batch):
-            for part in in_parts([len(one) for one in waveforms], self.part_size, self.model.padding):
+            for part in in_parts(
+                [len(one) for one in waveforms], self.part_size, self.model.padding
+            ):
                 mine = [share[i] for i in part]
                 self.model.head.merge.learn(n_before)
                 n_before += len(mine)
                 clips = [waveforms[i] for i in part]
                 logits = self.model(clips, self.engine.autocast(), frozen=not self.optimizer.joined)
-                of_part = loss_of(logits[None], target[mine], weights[mine], self.model.head.outputs).sum() / total
+                of_part = (
+                    loss_of(
+                        logits[None], target[mine], weights[mine], self.model.head.outputs
+                    ).sum()
+                    / total
+                )
                 of_part.backward()
                 loss += of_part.detach()
         value = float(self.engine.total(loss))
@@ -208,14 +244,17 @@ class Training:
         if (self.folder / CHECKPOINT).is_file():
             of = load_checkpoint(self.folder, torch.device("cpu"))
             assert of is not None
-            good = f"The last good checkpoint is {self.folder / CHECKPOINT}, after {_after(of['progress'])}"
+            good = (
+                f"The last good checkpoint is {self.folder / CHECKPOINT}, after "
+                f"{_after(of['progress'])}"
+            )
             anew = f"; that begins anew ({argument('overwrite', True)})"
         lower = f"Lower {argument('rate')} or {argument('head_rate')}"
         if self.engine.bf16:
             lower += f", or leave {argument('precision', 'bf16')} out"
         raise ProbeError(
-            f"the {what} became {value} at step {progress.step + 1} of epoch {progress.epoch + 1}. {good}. "
-            f"{lower}{anew}"
+            f"the {what} became {value} at step {progress.step + 1} of epoch "
+            f"{progress.epoch + 1}. {good}. {lower}{anew}"
         )
 
     @torch.no_grad()
@@ -232,12 +271,20 @@ class Training:
         windows = [mine[first : first + size] for first in range(0, len(mine), size)]
         target, weights = self.targets[utterances.name], self.weights[utterances.name]
         with out_of_memory(self.machine, self.learning.batch):
-            for rows, waveforms in zip(windows, self.reader.batches(utterances, windows), strict=True):
-                for part in in_parts([len(one) for one in waveforms], self.part_size, self.model.padding):
+            for rows, waveforms in zip(
+                windows, self.reader.batches(utterances, windows), strict=True
+            ):
+                for part in in_parts(
+                    [len(one) for one in waveforms], self.part_size, self.model.padding
+                ):
                     chosen = [rows[i] for i in part]
                     logits = self.model([waveforms[i] for i in part], self.engine.autocast())
                     scores[chosen] = head.read(logits).double()
-                    loss += loss_of(logits[None], target[chosen], weights[chosen], head.outputs).sum().double()
+                    loss += (
+                        loss_of(logits[None], target[chosen], weights[chosen], head.outputs)
+                        .sum()
+                        .double()
+                    )
         found = self.engine.total(scores).cpu().numpy()
         mean = float(self.engine.total(loss)) / float(weights.sum())
         return found, self.material.measured(utterances.target, found), mean
@@ -251,7 +298,9 @@ class Training:
         self._check_finite(loss, "dev loss")
         self.best.offer(self.weights_by_name(), loss, progress.epoch, write=self.engine.is_main)
         self._add_row(mean, value, loss)
-        progress.stopped = bool(self.learning.stops(progress.epoch, progress.epoch - self.best.lowest))
+        progress.stopped = bool(
+            self.learning.stops(progress.epoch, progress.epoch - self.best.lowest)
+        )
         self._save()
 
     def _add_row(self, train_loss: float | None, value: float, loss: float) -> None:
@@ -264,7 +313,9 @@ class Training:
             "dev_loss": loss,
             "dev": value,
             "rate_head": rates[HEAD] if train_loss is not None else 0.0,
-            "rate_backbone": max((rate for name, rate in rates.items() if name != HEAD), default=0.0),
+            "rate_backbone": max(
+                (rate for name, rate in rates.items() if name != HEAD), default=0.0
+            ),
             "seconds": round(progress.seconds, 3),
         }
         progress.rows.append(row)
@@ -277,7 +328,9 @@ class Training:
             self.write_log(self.folder / LOG)
 
     def write_log(self, path: Path) -> None:
-        """Write the rows of epochs as csv: `averaged` is 1 for those whose weights are, or would be now, averaged."""
+        """Write the rows of epochs as csv: `averaged` is 1 for those whose weights are, or would be
+        now, averaged.
+        """
         table = pd.DataFrame(self.progress.rows)
         averaged = table["epoch"].isin(self.best.averaged()) & table["train_loss"].notna()
         metric = self.material.task.metric.name
@@ -289,11 +342,16 @@ class Training:
     def weights_by_name(self) -> dict[str, Tensor]:
         """What an epoch leaves: parameters of the backbone that learn, and the head."""
         of_backbone = {f"backbone.{name}": value.detach() for name, value in self.backbone.items()}
-        return {**of_backbone, **{f"head.{name}": value for name, value in self.model.head.learned().items()}}
+        return {
+            **of_backbone,
+            **{f"head.{name}": value for name, value in self.model.head.learned().items()},
+        }
 
     @torch.no_grad()
     def _take_average(self) -> list[int]:
-        """Give the model the mean weights of the chosen epochs, adapters merged; all named as without adapters."""
+        """Give the model the mean weights of the chosen epochs, adapters merged; all named as
+        without adapters.
+        """
         chosen = self.best.averaged()
         values = self.weights_by_name()
         total: dict[str, Tensor] = {}
@@ -302,10 +360,15 @@ class Training:
                 for name, value in self.best.weights(epoch, self.engine.device).items():
                     values[name].copy_(value)
             whole = {name: value for name, value in values.items() if ".lora_" not in name}
-            whole |= {f"backbone.{name}": value for name, value in merged_weights(self.model.backbone).items()}
+            whole |= {
+                f"backbone.{name}": value
+                for name, value in merged_weights(self.model.backbone).items()
+            }
             for name, value in whole.items():
                 total[name] = total.get(name, 0) + value.double()
-        self.averaged = {name: (value / max(1, len(chosen))).float() for name, value in total.items()}
+        self.averaged = {
+            name: (value / max(1, len(chosen))).float() for name, value in total.items()
+        }
         return chosen
 
     def _save(self) -> None:

@@ -1,4 +1,6 @@
-"""Tuning: a run, or a backbone and a corpus, in; a folder as an export out, whose backbone learned with its head."""
+"""Tuning: a run, or a backbone and a corpus, in; a folder as an export out, whose backbone learned
+with its head.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,14 @@ from probing.heads.training import prior_log_odds
 from probing.options import differences, one_of
 from probing.progress import console, duration
 from probing.runs import Run
-from probing.serving.export import SERVING, Exported, check_place, described, open_exported, write_exported
+from probing.serving.export import (
+    SERVING,
+    Exported,
+    check_place,
+    described,
+    open_exported,
+    write_exported,
+)
 from probing.sweep.split import EVAL
 from probing.tuning.clips import Reader, Reading
 from probing.tuning.engine import Engine
@@ -46,26 +55,38 @@ RECORD = "tuning"  # in serving.json
 
 @dataclass(frozen=True)
 class Tuned:
-    """A tuned model: the folder it is in, open for scoring, and its figures on eval; None where there is no eval."""
+    """A tuned model: the folder it is in, open for scoring, and its figures on eval; None where
+    there is no eval.
+    """
 
     exported: Exported
     evaluated: Evaluated | None
 
     @property
     def record(self) -> dict[str, Any]:
-        """What was done: recipe, parameters by group, epochs that were averaged, time and memory."""
+        """What was done: recipe, parameters by group, epochs that were averaged, time
+        and memory.
+        """
         found: dict[str, Any] = self.exported.record[RECORD]
         return found
 
     @property
     def how_extracted(self) -> dict[str, Any]:
-        """Options of an extraction, beside the backbone, whose layers compare with those it was tuned from."""
+        """Options of an extraction, beside the backbone, whose layers compare with those it was
+        tuned from.
+        """
         source = self.record["source"]
         corpus = source.get("corpus") or Run(source["run"]).record["about"]["corpus_spec"]
         options = self.exported.options
         usual = Options()
-        changed = {name: getattr(options, name) for name in ("max_seconds", "seconds", "normalize", "frames")}
-        return {"corpus": corpus, **{name: v for name, v in changed.items() if v != getattr(usual, name)}}
+        changed = {
+            name: getattr(options, name)
+            for name in ("max_seconds", "seconds", "normalize", "frames")
+        }
+        return {
+            "corpus": corpus,
+            **{name: v for name, v in changed.items() if v != getattr(usual, name)},
+        }
 
 
 def tune(
@@ -78,14 +99,17 @@ def tune(
     with_eval: bool = True,
     say: Callable[[str], None] = console.print,
 ) -> Tuned | None:
-    """Train a backbone with its head; write both as `export` does. Run again, it goes on where it stopped.
+    """Train a backbone with its head; write both as `export` does. Run again, it goes on where it
+    stopped.
 
     Args:
         source: what to start from.
-        folder: of the tuned model; appears when it is whole. What a killed tuning goes on from is beside it.
+        folder: of the tuned model; appears when it is whole. What a killed tuning goes on from is
+            beside it.
         options: what to train, and how.
         machine: how to use this machine.
-        overwrite: replace a model that was tuned another way, or what such a tuning left that was killed.
+        overwrite: replace a model that was tuned another way, or what such a tuning left that was
+            killed.
         with_eval: score the split eval with the tuned model in the end.
         say: where to put what a person should know.
 
@@ -93,7 +117,8 @@ def tune(
         The tuned model; None in all processes of several but one.
 
     Raises:
-        ProbeError: bad input, no memory, a full disk, or a loss that is no number; nothing that was finished is lost.
+        ProbeError: bad input, no memory, a full disk, or a loss that is no number; nothing that was
+            finished is lost.
     """
     options, machine, folder = options or TuneOptions(), machine or TuneMachine(), Path(folder)
     check_meaning(options)
@@ -118,7 +143,9 @@ def tune(
         if not engine.is_main:
             engine.end()
             return None
-        say(f"Trained in {duration(training.progress.seconds)}; the weights are {_which(averaged)}.")
+        say(
+            f"Trained in {duration(training.progress.seconds)}; the weights are {_which(averaged)}."
+        )
         of_eval = evaluated = None
         if with_eval and EVAL in start.parts:
             part = start.parts[EVAL]
@@ -140,7 +167,9 @@ def tune(
                 "processes": engine.world,
             }
         }
-        exported = write_exported(folder, backbone, head, record, reference, more={LOG: (work / LOG).read_bytes()})
+        exported = write_exported(
+            folder, backbone, head, record, reference, more={LOG: (work / LOG).read_bytes()}
+        )
         engine.end()
     shutil.rmtree(work, ignore_errors=True)
     return Tuned(exported, evaluated)
@@ -167,7 +196,9 @@ def _plain(configuration: Mapping[str, Any]) -> Any:
 
 
 def recipe_for(start: Start, options: TuneOptions) -> TuningRecipe:
-    """The recipe of a tuning; crops are as long as clips are heard in evaluation where that is one length."""
+    """The recipe of a tuning; crops are as long as clips are heard in evaluation where that is one
+    length.
+    """
     recipe = options.tuning()
     if recipe.crop_seconds and not options.crop_seconds and start.options.seconds:
         recipe = replace(recipe, crop_seconds=start.options.seconds)
@@ -187,8 +218,8 @@ def _finished(folder: Path, configuration: Mapping[str, Any], overwrite: bool) -
         return None
     known = f" ({differences(made, _plain(configuration))})" if isinstance(made, dict) else ""
     raise ProbeError(
-        f"{folder}: holds a model made with other options or from something else{known}. Name another folder "
-        f"({argument('out', 'DIR')}) or replace it ({argument('overwrite', True)})"
+        f"{folder}: holds a model made with other options or from something else{known}. Name "
+        f"another folder ({argument('out', 'DIR')}) or replace it ({argument('overwrite', True)})"
     )
 
 
@@ -200,7 +231,9 @@ def _prepare(
     work: Path,
     say: Callable[[str], None],
 ) -> tuple[Training, dict[str, Any]]:
-    """The training, and what the record says of it: recipe, parameters by group, what regularises."""
+    """The training, and what the record says of it: recipe, parameters by group, what
+    regularises.
+    """
     recipe = recipe_for(start, options)
     backbone = start.backbone.trainable(
         checkpointing=machine.checkpointing,
@@ -223,20 +256,34 @@ def _prepare(
     material = Material(start.parts["train"], start.parts["dev"], start.task, start.unit)
     first = recipe.frozen_epochs if start.trained and groups else 0
     training = Training(
-        model, groups, material, recipe, options.layer_decay, first, engine, machine, Reader(reading, machine.workers),
-        work, say,
-    )  # fmt: skip
+        model,
+        groups,
+        material,
+        recipe,
+        options.layer_decay,
+        first,
+        engine,
+        machine,
+        Reader(reading, machine.workers),
+        work,
+        say,
+    )
     sizes = {group.name: sum(one.numel() for one in group.parameters.values()) for group in groups}
     rates = {group.name: recipe.rate * options.layer_decay**group.below for group in groups}
     say(
         f"{start.backbone.name} on {engine.device} with {start.name}; "
-        f"{', '.join(f'{len(part)} {name}' for name, part in start.parts.items())}\n"
-        f"Tuning by {recipe.name}, {recipe.source}: {head.n_parameters():,} parameters of the head and "
-        f"{sum(sizes.values()):,} of {sum(one.numel() for one in backbone.parameters()):,} of the backbone; batch "
-        f"{recipe.learning.batch}, epochs {first + 1} to {recipe.learning.epochs}"
+        f"{', '.join(f'{len(part)} {name}' for name, part in start.parts.items())}\nTuning by "
+        f"{recipe.name}, {recipe.source}: {head.n_parameters():,} parameters of the head and "
+        f"{sum(sizes.values()):,} of {sum(one.numel() for one in backbone.parameters()):,} of "
+        f"the backbone; batch {recipe.learning.batch}, epochs {first + 1} to "
+        f"{recipe.learning.epochs}"
     )
-    groups_told: list[dict[str, Any]] = [{"name": "head", "parameters": head.n_parameters(), "rate": recipe.head_rate}]
-    groups_told += [{"name": name, "parameters": n, "rate": rates[name]} for name, n in sizes.items()]
+    groups_told: list[dict[str, Any]] = [
+        {"name": "head", "parameters": head.n_parameters(), "rate": recipe.head_rate}
+    ]
+    groups_told += [
+        {"name": name, "parameters": n, "rate": rates[name]} for name, n in sizes.items()
+    ]
     on = backbone.regularization
     return training, {"recipe": _plain(asdict(recipe)), "groups": groups_told, "regularization": on}
 
@@ -251,11 +298,15 @@ def _used(backbone: Trainable, groups: list[Group], start: Start) -> list[Group]
     if not named:
         return []
     n_samples = max(8000, start.backbone.min_samples)
-    clip = np.random.default_rng(0).normal(0, 0.05, min(n_samples, start.backbone.max_samples or n_samples))
+    clip = np.random.default_rng(0).normal(
+        0, 0.05, min(n_samples, start.backbone.max_samples or n_samples)
+    )
     for one in named.values():
         one.requires_grad_(True)
     backbone.eval()
-    sum(layer.square().mean() for layer in backbone([clip.astype(np.float32)]).layers[1:]).backward()
+    sum(
+        layer.square().mean() for layer in backbone([clip.astype(np.float32)]).layers[1:]
+    ).backward()
     backbone.train()
     used = {name for name, one in named.items() if one.grad is not None}
     for one in named.values():
@@ -264,10 +315,14 @@ def _used(backbone: Trainable, groups: list[Group], start: Start) -> list[Group]
     adapters = [name for name in named if ".lora_" in name]
     if set(adapters) - used:
         raise ProbeError(
-            f"{start.backbone.name}: {len(set(adapters) - used)} of {len(adapters)} adapters take no part in its "
-            f"layers, as its modules are not called. Train its weights themselves: {argument('train', 'all')}"
+            f"{start.backbone.name}: {len(set(adapters) - used)} of {len(adapters)} adapters "
+            "take no part in its layers, as its modules are not called. Train its weights "
+            f"themselves: {argument('train', 'all')}"
         )
-    kept = [replace(group, parameters={k: v for k, v in group.parameters.items() if k in used}) for group in groups]
+    kept = [
+        replace(group, parameters={k: v for k, v in group.parameters.items() if k in used})
+        for group in groups
+    ]
     return [group for group in kept if group.parameters]
 
 
@@ -283,7 +338,11 @@ def _finish(training: Training, start: Start) -> tuple[Head, Backbone]:
         (named if part == "backbone" else learned)[own].copy_(value)
     _, on_dev, _ = training.measure(training.material.dev)
     metric = start.task.metric.name
-    training.on_dev = {"metric": metric, "started": training.progress.rows[0]["dev"], "tuned": on_dev}
+    training.on_dev = {
+        "metric": metric,
+        "started": training.progress.rows[0]["dev"],
+        "tuned": on_dev,
+    }
     stack: HeadStack = model.head.to("cpu")
     if stack.outputs is None:
         stack.backend.shift(-prior_log_odds(start.parts["train"].target, recipe.learning))

@@ -28,8 +28,8 @@ from probing.targets.values import in_words, left_out, numbered, positive_of, re
 class Utterances:
     """Utterances of a part.
 
-    name: `train`, `dev` or `eval`. table: `utterance_id`, `path` and what else is known, a row each.
-    target: (N,) what is to be read. root: folder that paths start from. corpus: its name.
+    name: `train`, `dev` or `eval`. table: `utterance_id`, `path` and what else is known, a row
+    each. target: (N,) what is to be read. root: folder that paths start from. corpus: its name.
     """
 
     name: str
@@ -46,7 +46,8 @@ class Utterances:
 class Material:
     """What is learned.
 
-    train, dev: utterances. task: what is asked. unit: of a number, the mean and deviation it is learned in units of.
+    train, dev: utterances. task: what is asked. unit: of a number, the mean and deviation it is
+    learned in units of.
     """
 
     train: Utterances
@@ -61,21 +62,25 @@ class Material:
     def measured(self, target: Values, scores: NDArray[np.float64]) -> float:
         """The metric of scores (N,) or (N, M)."""
         of_number = self.task.name == NUMBER
-        return self.task.value(target, scores * self.unit[1] + self.unit[0] if of_number else scores)
+        return self.task.value(
+            target, scores * self.unit[1] + self.unit[0] if of_number else scores
+        )
 
 
 def parts_of(run: Run, audio_root: Path | None = None) -> dict[str, Utterances]:
     """The utterances of a run by part: `train`, `dev`, and `eval` of its first corpus.
 
     Raises:
-        ProbeError: a cache is not there any more, or holds others by now; or the audio is not where it was.
+        ProbeError: a cache is not there any more, or holds others by now; or the audio is not where
+            it was.
     """
     record = run.record
     if record.folds:
         raise ProbeError(f"{run.folder}: {without_folds(run)}")
     if record.unit:
         raise ProbeError(
-            f"{run.folder}: is of units inside utterances, and a tuning needs whole utterances in parts. Sweep it so"
+            f"{run.folder}: is of units inside utterances, and a tuning "
+            "needs whole utterances in parts. Sweep it so"
         )
     options = target_of(record["options"].get("target", {}))
     try:
@@ -83,14 +88,14 @@ def parts_of(run: Run, audio_root: Path | None = None) -> dict[str, Utterances]:
         splits = _splits_of(run, cache, options)
     except CacheMissing as error:
         raise ProbeError(
-            f"{run.folder}: the cache that it was trained on names the utterances, and is not there ({error}). Put it "
-            "back, or sweep it again where it is"
+            f"{run.folder}: the cache that it was trained on names the utterances, and is not "
+            f"there ({error}). Put it back, or sweep it again where it is"
         ) from None
     now = identity({part: splits[part] for part in ("train", "dev")})
     if any(record.utterances[part] != now[part] for part in now):
         raise ProbeError(
-            f"{cache.folder}: holds other utterances or labels than when {run.folder} was made. Sweep it again: probe "
-            f"sweep {quoted(cache.folder)}"
+            f"{cache.folder}: holds other utterances or labels than when {run.folder} was made. "
+            f"Sweep it again: probe sweep {quoted(cache.folder)}"
         )
     parts = {}
     for part in ("train", "dev", EVAL):
@@ -98,10 +103,13 @@ def parts_of(run: Run, audio_root: Path | None = None) -> dict[str, Utterances]:
         root = audio_root or split.cache.about.get("audio_root")
         if root is None:
             raise ProbeError(
-                f"{split.cache.folder}: does not say where its audio is. Say so: {argument('audio_root', 'DIR')}"
+                f"{split.cache.folder}: does not say where its audio is. Say so: "
+                f"{argument('audio_root', 'DIR')}"
             )
         root = Path(str(root))
-        parts[part] = Utterances(part, split.table.reset_index(drop=True), split.target, root, split.corpus)
+        parts[part] = Utterances(
+            part, split.table.reset_index(drop=True), split.target, root, split.corpus
+        )
         _check_audio(parts[part])
     return parts
 
@@ -113,33 +121,44 @@ def _splits_of(run: Run, cache: Cache, target: TargetOptions) -> dict[str, Split
         return read_splits(cache, target=target, seed=record.options.seed)
     named = {"train": options["train"], "dev": options["dev"], EVAL: options["eval"][0]}
     specs = {
-        part: name if record.caches[part].id == record.cache else f"{find_cache(run, part).folder}:{name}"
+        part: name
+        if record.caches[part].id == record.cache
+        else f"{find_cache(run, part).folder}:{name}"
         for part, name in named.items()
     }
-    return read_splits(cache, specs["train"], specs["dev"], (specs[EVAL],), target=target, seed=record.options.seed)
+    return read_splits(
+        cache, specs["train"], specs["dev"], (specs[EVAL],), target=target, seed=record.options.seed
+    )
 
 
 def _check_audio(part: Utterances) -> None:
     missing = Corpus(part.corpus, "", part.root, part.table).missing()
     if len(missing):
         raise ProbeError(
-            f"{len(missing)} of {len(part)} audio files of {part.corpus} ({part.name}) are not below {part.root}, as "
-            f"{missing['path'].iloc[0]}. Say where they are: {argument('audio_root', 'DIR')}"
+            f"{len(missing)} of {len(part)} audio files of {part.corpus} ({part.name}) are not "
+            f"below {part.root}, as {missing['path'].iloc[0]}. Say where they are: "
+            f"{argument('audio_root', 'DIR')}"
         )
 
 
 def parts_of_corpus(
     corpus: Corpus, options: TargetOptions, say: Callable[[str], None]
 ) -> tuple[dict[str, Utterances], Task]:
-    """The utterances of a corpus by its splits `train`, `dev` and, if it has one, `eval`, and what is asked of them.
+    """The utterances of a corpus by its splits `train`, `dev` and, if it has one, `eval`, and what
+    is asked of them.
 
     Raises:
-        ProbeError: a split is missing or has one value only, or the target can be read from a cache only.
+        ProbeError: a split is missing or has one value only, or the target can be read from a cache
+            only.
     """
     column = read_column(options)
     if column.numbers or options.unit or options.split_by:
         name = "unit" if options.unit else "split_by" if options.split_by else "target"
-        raise OptionError(name, getattr(options, name), "needs a cache: probe extract, probe sweep, then tune its run")
+        raise OptionError(
+            name,
+            getattr(options, name),
+            "needs a cache: probe extract, probe sweep, then tune its run",
+        )
     table = corpus.utterances
     nowhere: Any = None  # only measured targets look into a cache
     values = column.of(table, nowhere)
@@ -147,7 +166,9 @@ def parts_of_corpus(
     for part in ("train", "dev"):
         if not splits[part].any():
             found = ", ".join(sorted(table["split"].unique()))
-            raise ProbeError(f"{corpus.name}: has no split {part}, only {found}. A tuning needs train and dev")
+            raise ProbeError(
+                f"{corpus.name}: has no split {part}, only {found}. A tuning needs train and dev"
+            )
     positive = positive_of(options, values)
     task = task_of(options, values, values[splits["train"]])
     parts = {}
@@ -158,14 +179,20 @@ def parts_of_corpus(
         if why := left_out(task, values[rows], used):
             say(f"Left out of {part}: {in_words(why)}.")
         if len(np.unique(target)) < 2:
-            raise ProbeError(f"{corpus.name}: {part} has fewer than two different values of {task.target}")
-        parts[part] = Utterances(part, table[rows][used].reset_index(drop=True), target, corpus.root, corpus.name)
+            raise ProbeError(
+                f"{corpus.name}: {part} has fewer than two different values of {task.target}"
+            )
+        parts[part] = Utterances(
+            part, table[rows][used].reset_index(drop=True), target, corpus.root, corpus.name
+        )
     return parts, task
 
 
 def target_of(record: Mapping[str, Any]) -> TargetOptions:
     """Options of a target as a record holds them."""
-    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in record.items()}
+    values: dict[str, Any] = {
+        name: tuple(v) if isinstance(v, list) else v for name, v in record.items()
+    }
     return TargetOptions(**values)
 
 

@@ -1,4 +1,6 @@
-"""The folder of checkpoints beside a tuned model's place: one process at a time, nothing lost, nothing left in vain."""
+"""The folder of checkpoints beside a tuned model's place: one process at a time, nothing lost,
+nothing left in vain.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ from probing.runs.writer import CONFIGURATION
 from probing.tuning.checkpoints import CHECKPOINT
 from probing.tuning.engine import Engine
 
-OWN = (LOCK, CONFIGURATION + PARTIAL)  # how names begin in the folder of checkpoints before its configuration is there
+# how names begin in the folder of checkpoints before its configuration is there
+OWN = (LOCK, CONFIGURATION + PARTIAL)
 
 
 def work_of(folder: Path) -> Path:
@@ -35,11 +38,13 @@ def check_work(work: Path) -> None:
     if not work.exists() and not work.is_symlink():
         return
     known = work / CONFIGURATION
-    if work.is_dir() and (_is_tuning(known) or all(path.name.startswith(OWN) for path in work.iterdir())):
+    if work.is_dir() and (
+        _is_tuning(known) or all(path.name.startswith(OWN) for path in work.iterdir())
+    ):
         return
     raise ProbeError(
-        f"{work}: is there and is nothing that a tuning left, and checkpoints go there. Move it, or name another "
-        f"folder ({argument('out', 'DIR')})"
+        f"{work}: is there and is nothing that a tuning left, and checkpoints go there. Move it, "
+        f"or name another folder ({argument('out', 'DIR')})"
     )
 
 
@@ -50,9 +55,9 @@ def _check_left(work: Path, configuration: Mapping[str, Any], overwrite: bool) -
     if (work / CONFIGURATION).read_bytes() != _identity(configuration):
         told = differences(read_json(work / CONFIGURATION), json.loads(_identity(configuration)))
         raise ProbeError(
-            f"{work}: holds a tuning that was killed, made with other options or from something else ({told}). Give "
-            f"its options to go on with it, name another folder ({argument('out', 'DIR')}), or replace it "
-            f"({argument('overwrite', True)})"
+            f"{work}: holds a tuning that was killed, made with other options or from something "
+            f"else ({told}). Give its options to go on with it, name another folder "
+            f"({argument('out', 'DIR')}), or replace it ({argument('overwrite', True)})"
         )
 
 
@@ -66,13 +71,19 @@ def _is_tuning(path: Path) -> bool:
 
 
 @contextmanager
-def workplace(folder: Path, configuration: Mapping[str, Any], engine: Engine, overwrite: bool) -> Iterator[Path]:
-    """The folder of checkpoints, locked; unless there is one to go on from, it is gone in the end."""
+def workplace(
+    folder: Path, configuration: Mapping[str, Any], engine: Engine, overwrite: bool
+) -> Iterator[Path]:
+    """The folder of checkpoints, locked; unless there is one to go on from, it is gone
+    in the end.
+    """
     work = work_of(folder)
     if not engine.is_main:
         yield work
         return
-    lock = lock_folder(work, advice=f"Wait for it to end, or name another folder: {argument('out', 'DIR')}")
+    lock = lock_folder(
+        work, advice=f"Wait for it to end, or name another folder: {argument('out', 'DIR')}"
+    )
     nothing_to_lose = False
     try:
         check_work(work)
@@ -91,8 +102,11 @@ def take_over(work: Path, configuration: Mapping[str, Any], engine: Engine) -> N
     """Remove what another tuning left, and write whose the folder is from now on."""
     known = work / CONFIGURATION
     if engine.is_main and not (known.is_file() and known.read_bytes() == _identity(configuration)):
-        (work / CHECKPOINT).unlink(missing_ok=True)  # killed here, there is nothing to go on from with files lacking
-        for path in [path for path in work.iterdir() if path.name not in (LOCK, OWNER, CONFIGURATION)]:
+        # killed here, there is nothing to go on from with files lacking
+        (work / CHECKPOINT).unlink(missing_ok=True)
+        for path in [
+            path for path in work.iterdir() if path.name not in (LOCK, OWNER, CONFIGURATION)
+        ]:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         replace_file(known, _identity(configuration))
     engine.wait()

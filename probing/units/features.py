@@ -16,8 +16,11 @@ Rows = NDArray[np.int64]
 Features = NDArray[np.float32]
 
 
-def unit_blocks(cache: Cache, layer: int, units: pd.DataFrame, most: int = BLOCK) -> Iterator[tuple[Rows, Features]]:
-    """Features of units in blocks, so that memory is bounded: each shard is read once, from beginning to end.
+def unit_blocks(
+    cache: Cache, layer: int, units: pd.DataFrame, most: int = BLOCK
+) -> Iterator[tuple[Rows, Features]]:
+    """Features of units in blocks, so that memory is bounded: each shard is read once, from
+    beginning to end.
 
     Args:
         cache: that the units are of.
@@ -26,23 +29,26 @@ def unit_blocks(cache: Cache, layer: int, units: pd.DataFrame, most: int = BLOCK
         most: frames in memory, but for an utterance that has more.
 
     Yields:
-        Positions in `units` (n,), and their features (n, D) float32: a frame, or the mean of the frames first_frame to
-        last_frame, summed in float64. Every position comes once.
+        Positions in `units` (n,), and their features (n, D) float32: a frame, or the mean of the
+        frames first_frame to last_frame, summed in float64. Every position comes once.
 
     Raises:
         UnitError: a unit that is not of this cache.
     """
     own = cache.utterances
     codes, names = pd.factorize(units["utterance_id"])  # millions of units have few names
-    at = pd.Index(own["utterance_id"].to_numpy(object)).get_indexer(np.asarray(names, object))[codes]
+    at = pd.Index(own["utterance_id"].to_numpy(object)).get_indexer(np.asarray(names, object))[
+        codes
+    ]
     first = units["first_frame"].to_numpy(np.int64)
     last = units["last_frame"].to_numpy(np.int64)
     wrong = (at < 0) | (first < 0) | (last < first) | (last >= own["n_frames"].to_numpy()[at])
     if wrong.any():
         i = int(np.flatnonzero(wrong)[0])
         raise UnitError(
-            f"{cache.folder}: unit {i} is of frames {first[i]} to {last[i]} of {units['utterance_id'].iloc[i]!r}, "
-            "which are not in it. Give units that were made from this cache."
+            f"{cache.folder}: unit {i} is of frames {first[i]} to {last[i]} of "
+            f"{units['utterance_id'].iloc[i]!r}, which are not in it. "
+            "Give units that were made from this cache."
         )
     used, of = np.unique(at, return_inverse=True)
     order = np.argsort(of, kind="stable")
@@ -54,7 +60,9 @@ def unit_blocks(cache: Cache, layer: int, units: pd.DataFrame, most: int = BLOCK
 
 
 def unit_features(cache: Cache, layer: int, units: pd.DataFrame) -> Features:
-    """Features (N, D) float32 of units, in their order; see `unit_blocks`, which needs no memory for all of them."""
+    """Features (N, D) float32 of units, in their order; see `unit_blocks`, which needs no memory
+    for all of them.
+    """
     out = np.empty((len(units), cache.dim), np.float32)
     for rows, features in unit_blocks(cache, layer, units):
         out[rows] = features
@@ -62,7 +70,9 @@ def unit_features(cache: Cache, layer: int, units: pd.DataFrame) -> Features:
 
 
 def _means(block: FrameBlock, start: Rows, stop: Rows) -> Features:
-    """Means of rows start to stop - 1 of a block, for any stretches; single rows are copied as they are."""
+    """Means of rows start to stop - 1 of a block, for any stretches; single rows are copied as they
+    are.
+    """
     lengths = stop - start
     if (lengths == 1).all():
         return np.asarray(block.frames[start], np.float32)
@@ -70,7 +80,9 @@ def _means(block: FrameBlock, start: Rows, stop: Rows) -> Features:
     begin = start[order]
     sums = block.frames[begin].astype(np.float64)
     # The i-th frames of all stretches that have one, which are the first ones in this order.
-    for i, n in enumerate(np.searchsorted(-lengths[order], -np.arange(2, lengths.max() + 1), side="right"), 1):
+    for i, n in enumerate(
+        np.searchsorted(-lengths[order], -np.arange(2, lengths.max() + 1), side="right"), 1
+    ):
         sums[:n] += block.frames[begin[:n] + i]
     out = np.empty(sums.shape, np.float32)
     out[order] = sums / lengths[order, None]

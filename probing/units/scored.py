@@ -9,19 +9,22 @@ from probing.units.units import UnitError
 
 
 def scored_frames(cache: Cache, frames: pd.DataFrame, scores: ArrayLike) -> pd.DataFrame:
-    """The stretch of time that the score of each frame is for: half a hop to each side of its centre.
+    """The stretch of time that the score of each frame is for: half a hop to each side of its
+    centre.
 
-    The first frame of a clip stands for what is before it too, and the last one for what is behind it, to the end of
-    the clip; frames centred before the beginning stand for what of their stretch is in the clip.
+    The first frame of a clip stands for what is before it too, and the last one for what is behind
+    it, to the end of the clip; frames centred before the beginning stand for what of their stretch
+    is in the clip.
 
     Args:
         cache: that the frames are of.
-        frames: `utterance_id` and `first_frame` of each, as `units_of(..., "frame").table` has them.
+        frames: `utterance_id` and `first_frame` of each, as `units_of(..., "frame").table` has
+            them.
         scores: (N,) one a frame, higher for bona fide.
 
     Returns:
-        DataFrame `utterance_id`, `start`, `end` (seconds), `score`, in the order given; for `probing.metrics.range_eer`
-        and its like.
+        DataFrame `utterance_id`, `start`, `end` (seconds), `score`, in the order given; for
+        `probing.metrics.range_eer` and its like.
 
     Raises:
         UnitError: another number of scores, or frames of other utterances.
@@ -30,7 +33,9 @@ def scored_frames(cache: Cache, frames: pd.DataFrame, scores: ArrayLike) -> pd.D
     if values.shape != (len(frames),):
         raise UnitError(f"scores {values.shape}: expected one for each of {len(frames)} frames")
     own = cache.utterances
-    at = pd.Index(own["utterance_id"].to_numpy(object)).get_indexer(frames["utterance_id"].to_numpy(object))
+    at = pd.Index(own["utterance_id"].to_numpy(object)).get_indexer(
+        frames["utterance_id"].to_numpy(object)
+    )
     if (at < 0).any():
         name = frames["utterance_id"].iloc[int(np.flatnonzero(at < 0)[0])]
         raise UnitError(f"{cache.folder}: no utterance {name!r}. Give frames of this cache")
@@ -39,8 +44,15 @@ def scored_frames(cache: Cache, frames: pd.DataFrame, scores: ArrayLike) -> pd.D
     clip = own["n_samples"].to_numpy()[at] / timing.sampling_rate
     centre = (timing.centre + timing.hop * frame) / timing.sampling_rate
     start = np.where(frame == 0, 0.0, centre - timing.seconds / 2).clip(0, clip)
-    end = np.where(frame == own["n_frames"].to_numpy()[at] - 1, clip, centre + timing.seconds / 2).clip(0, clip)
+    end = np.where(
+        frame == own["n_frames"].to_numpy()[at] - 1, clip, centre + timing.seconds / 2
+    ).clip(0, clip)
     found = pd.DataFrame(
-        {"utterance_id": frames["utterance_id"].to_numpy(), "start": start, "end": end, "score": values}
+        {
+            "utterance_id": frames["utterance_id"].to_numpy(),
+            "start": start,
+            "end": end,
+            "score": values,
+        }
     )
     return found[found["end"] > found["start"]].reset_index(drop=True)

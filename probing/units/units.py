@@ -18,7 +18,9 @@ from probing.options import one_of
 UNITS = ("frame", "segment", "middle")
 SILENCE = "silence"  # the class of silent and unlabelled time
 # of TIMIT, Kaldi, the Montreal aligner, Praat and Buckeye; compared without case
-SILENCES = frozenset({"sil", "sp", "pau", "h#", "epi", "#", "<sil>", "<eps>", "<p:>", "<silence>", SILENCE})
+SILENCES = frozenset(
+    {"sil", "sp", "pau", "h#", "epi", "#", "<sil>", "<eps>", "<p:>", "<silence>", SILENCE}
+)
 SILENT = ("leave-out", "class", "keep")
 SHORT = ("nearest", "leave-out")
 COLUMNS = ("label", "start", "end", "first_frame", "last_frame")
@@ -33,9 +35,10 @@ class Units:
     """Labelled frames or segments of a cache.
 
     Attributes:
-        table: a row a unit, in the order of the cache's utterances and of time: the columns of the utterance (its own
-            label is `utterance_label`), then `label`, `start` and `end` of the interval (seconds), `first_frame` and
-            `last_frame` (both included); TYPE, where alignments have types.
+        table: a row a unit, in the order of the cache's utterances and of time: the columns of the
+            utterance (its own label is `utterance_label`), then `label`, `start` and `end` of the
+            interval (seconds), `first_frame` and `last_frame` (both included); TYPE, where
+            alignments have types.
         kind: `frame`, `segment` or `middle`.
         excluded: why units or intervals were left out -> how many.
         notes: the same in words, and what else a person should know.
@@ -66,14 +69,18 @@ def units_of(
 
     Args:
         cache: with the frames tier.
-        alignments: as `read_alignments` gives them for the utterances of this cache, or a table `Alignments.of` takes.
-        unit: `frame`, each frame of an interval; `segment`, the mean over the frames of an interval; `middle`, the one
-            of them nearest to the middle of the interval.
-        silence: what silent marks and unlabelled time are: `leave-out`; `class`, one class SILENCE, in which the gaps
-            between intervals are segments too; `keep`, silent marks are labels like others.
+        alignments: as `read_alignments` gives them for the utterances of this cache, or a table
+            `Alignments.of` takes.
+        unit: `frame`, each frame of an interval; `segment`, the mean over the frames of an
+            interval; `middle`, the one of them nearest to the middle of the interval.
+        silence: what silent marks and unlabelled time are: `leave-out`; `class`, one class SILENCE,
+            in which the gaps between intervals are segments too; `keep`, silent marks are labels
+            like others.
         silences: labels that mean silence, compared without case.
-        short: an interval with no frame's centre inside: the `nearest` frame if that is within a hop, or `leave-out`.
-        columns: of the utterances, to repeat for each unit; default all but the measures of the audio.
+        short: an interval with no frame's centre inside: the `nearest` frame if that is within a
+            hop, or `leave-out`.
+        columns: of the utterances, to repeat for each unit; default all but the measures of the
+            audio.
 
     Returns:
         The units. Only utterances with some alignment have any.
@@ -81,16 +88,28 @@ def units_of(
     Raises:
         OptionError: an option that has no such value.
         AlignmentError: a table that is none.
-        UnitError: no unit at all, or most intervals lie beyond their clips, as where times are in samples.
+        UnitError: no unit at all, or most intervals lie beyond their clips, as where times are in
+            samples.
         ProbeError: the cache has no frames, or nothing says when they are.
 
     >>> from cache import Cache
     >>> cache = Cache("results/demo.cache")
-    >>> table = pd.DataFrame({"utterance_id": cache.utterances["utterance_id"], "start": 0.0, "end": 0.2, "label": "a"})
+    >>> table = pd.DataFrame(
+    ...     {
+    ...         "utterance_id": cache.utterances["utterance_id"],
+    ...         "start": 0.0,
+    ...         "end": 0.2,
+    ...         "label": "a",
+    ...     }
+    ... )
     >>> units_of(cache, table, "segment").kind
     'segment'
     """
-    for name, value, values in (("unit", unit, UNITS), ("silence", silence, SILENT), ("short", short, SHORT)):
+    for name, value, values in (
+        ("unit", unit, UNITS),
+        ("silence", silence, SILENT),
+        ("short", short, SHORT),
+    ):
         if value not in values:
             raise OptionError(name, value, f"expected {one_of(values)}")
     cache.require("frames", [])
@@ -115,25 +134,39 @@ def units_of(
             intervals = intervals[~silent]
     units, n_placed = _frames_of(intervals, timing, unit, short, excluded)
     if not len(units):
-        left = "; ".join(f"{n} {why}" for why, n in excluded.items() if n) or "no interval is of its utterances"
-        raise UnitError(f"{cache.folder}: the alignments give no {unit} ({left}). Expected labels of its utterances")
+        left = (
+            "; ".join(f"{n} {why}" for why, n in excluded.items() if n)
+            or "no interval is of its utterances"
+        )
+        raise UnitError(
+            f"{cache.folder}: the alignments give no {unit} "
+            f"({left}). Expected labels of its utterances"
+        )
     table = _with_columns(cache, units, columns)
     notes = list(notes_of(excluded))
     without = len(cache) - units["utterance"].nunique()
     if without:
         notes.append(f"{without} of {len(cache)} utterances give no {unit}")
     if n_placed:
-        notes.append(f"{n_placed} intervals hold no frame's centre; each has the frame nearest to its middle")
+        notes.append(
+            f"{n_placed} intervals hold no frame's centre; each has the frame nearest to its middle"
+        )
     return Units(table, unit, dict(excluded), tuple(notes))
 
 
-def _within(cache: Cache, timing: FrameTiming, rows: pd.DataFrame, excluded: Counter[str]) -> pd.DataFrame:
-    """The intervals of utterances of the cache, with `utterance` (position), `n_frames` and `clip` (seconds).
+def _within(
+    cache: Cache, timing: FrameTiming, rows: pd.DataFrame, excluded: Counter[str]
+) -> pd.DataFrame:
+    """The intervals of utterances of the cache, with `utterance` (position), `n_frames` and `clip`
+    (seconds).
 
-    Intervals behind the end of a clip are counted, as where a clip was cut; those that reach over it are cut too.
+    Intervals behind the end of a clip are counted, as where a clip was cut; those that reach over
+    it are cut too.
     """
     own = cache.utterances
-    at = pd.Index(own["utterance_id"].to_numpy(object)).get_indexer(rows["utterance_id"].to_numpy(object))
+    at = pd.Index(own["utterance_id"].to_numpy(object)).get_indexer(
+        rows["utterance_id"].to_numpy(object)
+    )
     strangers = int((at < 0).sum())
     if strangers:
         excluded["of utterances that are not in the cache"] += strangers
@@ -156,9 +189,10 @@ def _within(cache: Cache, timing: FrameTiming, rows: pd.DataFrame, excluded: Cou
     if strange.sum() > len(found) / 2:
         first = found[strange].iloc[0]
         raise UnitError(
-            f"{cache.folder}: {int(strange.sum())} of {len(found)} intervals begin behind the end of their clips, as "
-            f"one of {own['utterance_id'].iloc[int(first['utterance'])]} at {first['start']:g} s of "
-            f"{first['clip']:g} s. Expected seconds from the beginning of each file"
+            f"{cache.folder}: {int(strange.sum())} of {len(found)} intervals begin behind the "
+            f"end of their clips, as one of {own['utterance_id'].iloc[int(first['utterance'])]} "
+            f"at {first['start']:g} s of {first['clip']:g} s. Expected "
+            "seconds from the beginning of each file"
         )
     if beyond.any():
         excluded["behind the end of the clip that the model saw"] += int(beyond.sum())
@@ -169,12 +203,18 @@ def _within(cache: Cache, timing: FrameTiming, rows: pd.DataFrame, excluded: Cou
 def _longest(cache: Cache) -> float:
     """The most seconds a clip of a cache can have; longer ones were cut there."""
     options = cache.about.get("options")
-    found = [options.get(name) for name in ("seconds", "max_seconds")] if isinstance(options, dict) else []
+    found = (
+        [options.get(name) for name in ("seconds", "max_seconds")]
+        if isinstance(options, dict)
+        else []
+    )
     return next((float(value) for value in found if isinstance(value, int | float)), np.inf)
 
 
 def _is_repeated(cache: Cache) -> bool:
-    """Whether short clips of a cache were repeated, so that what follows an alignment need not be silent."""
+    """Whether short clips of a cache were repeated, so that what follows an alignment need not be
+    silent.
+    """
     options = cache.about.get("options")
     return isinstance(options, dict) and options.get("seconds") is not None
 
@@ -195,7 +235,9 @@ def _with_gaps(intervals: pd.DataFrame) -> pd.DataFrame:
     every = every.sort_values(["utterance", "start"], kind="stable", ignore_index=True)
     # What lies next to each other is one silence.
     silent = (every["label"] == SILENCE).to_numpy()
-    joins = silent & np.roll(silent, 1) & every["utterance"].eq(every["utterance"].shift()).to_numpy()
+    joins = (
+        silent & np.roll(silent, 1) & every["utterance"].eq(every["utterance"].shift()).to_numpy()
+    )
     number = np.cumsum(~joins)
     firsts = every[~joins]
     return firsts.assign(end=every["end"].groupby(number).last().to_numpy()).reset_index(drop=True)
@@ -204,7 +246,9 @@ def _with_gaps(intervals: pd.DataFrame) -> pd.DataFrame:
 def _frames_of(
     intervals: pd.DataFrame, timing: FrameTiming, unit: str, short: str, excluded: Counter[str]
 ) -> tuple[pd.DataFrame, int]:
-    """The intervals with the frames they hold, of frames a row each; and how many have the nearest frame instead."""
+    """The intervals with the frames they hold, of frames a row each; and how many have the nearest
+    frame instead.
+    """
     n_frames = intervals["n_frames"].to_numpy()
     start = intervals["start"].to_numpy()
     end = intervals["end"].to_numpy()
@@ -227,7 +271,9 @@ def _frames_of(
     if unit == "frame":
         lengths = (found["last_frame"] - found["first_frame"] + 1).to_numpy()
         begin = np.cumsum(lengths) - lengths
-        frame = np.arange(int(lengths.sum())) + np.repeat(found["first_frame"].to_numpy() - begin, lengths)
+        frame = np.arange(int(lengths.sum())) + np.repeat(
+            found["first_frame"].to_numpy() - begin, lengths
+        )
         found = found.loc[found.index.repeat(lengths)].assign(first_frame=frame, last_frame=frame)
     return found.reset_index(drop=True), int(placed.sum())
 
@@ -241,6 +287,8 @@ def _with_columns(cache: Cache, units: pd.DataFrame, columns: Sequence[str] | No
         raise OptionError("columns", unknown[0], f"expected some of {one_of(tuple(own.columns))}")
     wanted = list(dict.fromkeys(["utterance_id", *columns, "shard", "row", "n_frames"]))
     added = [*COLUMNS, *([TYPE] if TYPE in units else [])]
-    repeated = own[wanted].rename(columns={name: f"utterance_{name}" for name in added if name in wanted})
+    repeated = own[wanted].rename(
+        columns={name: f"utterance_{name}" for name in added if name in wanted}
+    )
     repeated = repeated.take(units["utterance"].to_numpy()).reset_index(drop=True)
     return repeated.assign(**{name: units[name].to_numpy() for name in added})

@@ -14,7 +14,10 @@ from cache.errors import OptionError
 from probing.alignments import AlignmentError, Alignments, read_alignments
 
 UTTERANCES = pd.DataFrame(
-    {"utterance_id": ["one", "two", "s1-SA1", "s2-SA1"], "path": ["a/1.wav", "a/2.flac", "s1/SA1.WAV", "s2/SA1.WAV"]}
+    {
+        "utterance_id": ["one", "two", "s1-SA1", "s2-SA1"],
+        "path": ["a/1.wav", "a/2.flac", "s1/SA1.WAV", "s2/SA1.WAV"],
+    }
 )
 ROWS = [("one", 0.0, 0.25, "sh"), ("one", 0.25, 0.5, "iy"), ("two", 0.125, 0.5, "a b")]
 CTM = ";; made by hand\none 1 0.00 0.25 sh 0.9\none 1 0.25 0.25 iy\ntwo 1 0.125 0.375 a_b\n"
@@ -23,7 +26,9 @@ SPEAKER one 1 0.00 0.25 <NA> <NA> sh <NA> <NA>
 SPEAKER one 1 0.25 0.25 <NA> <NA> iy <NA> <NA>
 SPEAKER two 1 0.125 0.375 <NA> <NA> a_b <NA> <NA>
 """
-CSV = 'label,utterance_id,start,end,more\niy,one,0.25,0.5,x\nsh,one,0,0.25,\n"a b",two,0.125,0.5,y\n'
+CSV = (
+    'label,utterance_id,start,end,more\niy,one,0.25,0.5,x\nsh,one,0,0.25,\n"a b",two,0.125,0.5,y\n'
+)
 
 
 def rows_of(path: Path, **which: object) -> list[tuple[str, float, float, str]]:
@@ -50,12 +55,18 @@ def written(path: Path, text: str | bytes) -> Path:
         ("a.ctm.gz", gzip.compress(CTM.encode(), mtime=0)),
     ],
 )
-def test_a_list_of_any_form_gives_the_same_intervals(name: str, text: str | bytes, tmp_path: Path) -> None:
-    found = [(*row[:3], row[3].replace("_", " ")) for row in rows_of(written(tmp_path / name, text))]
+def test_a_list_of_any_form_gives_the_same_intervals(
+    name: str, text: str | bytes, tmp_path: Path
+) -> None:
+    found = [
+        (*row[:3], row[3].replace("_", " ")) for row in rows_of(written(tmp_path / name, text))
+    ]
     assert found == ROWS
 
 
-def test_a_parquet_table_gives_the_same_intervals_and_names_the_row_at_fault(tmp_path: Path) -> None:
+def test_a_parquet_table_gives_the_same_intervals_and_names_the_row_at_fault(
+    tmp_path: Path,
+) -> None:
     table = pd.read_csv(io.StringIO(CSV), dtype={"more": str})
     path = tmp_path / "a.parquet"
     table.set_index("utterance_id").to_parquet(path)  # an index that has a name is a column
@@ -69,7 +80,9 @@ def test_a_parquet_table_gives_the_same_intervals_and_names_the_row_at_fault(tmp
         read_alignments(path)
 
 
-def test_numbers_of_timit_are_samples_and_files_are_matched_by_the_ends_of_their_paths(tmp_path: Path) -> None:
+def test_numbers_of_timit_are_samples_and_files_are_matched_by_the_ends_of_their_paths(
+    tmp_path: Path,
+) -> None:
     for speaker in ("s1", "s2", "s3"):
         written(tmp_path / "TEST" / speaker / "SA1.PHN", f"0 1600 h#\n1600 4000 {speaker}\n")
     written(tmp_path / "TEST/s1/SA1.WRD", "1600 4000 she had\n")
@@ -106,18 +119,27 @@ def test_two_names_of_one_utterance_are_not_mixed(tmp_path: Path) -> None:
 
 
 def test_intervals_without_a_label_or_a_length_are_counted(tmp_path: Path) -> None:
-    path = written(tmp_path / "a.csv", "utterance_id,start,end,label\none,0,1,\none,1,1,x\none,1,2,y\n")
+    path = written(
+        tmp_path / "a.csv", "utterance_id,start,end,label\none,0,1,\none,1,1,x\none,1,2,y\n"
+    )
     found = read_alignments(path)
     assert list(found.table["label"]) == ["y"]
     assert found.excluded == {"without a label": 1, "of no length": 1}
     assert "1 intervals of no length were left out" in found.notes
 
 
-def test_speakers_that_talk_at_once_are_refused_or_their_time_belongs_to_none(tmp_path: Path) -> None:
+def test_speakers_that_talk_at_once_are_refused_or_their_time_belongs_to_none(
+    tmp_path: Path,
+) -> None:
     lines = [("one", 0, 4, "A"), ("one", 1, 1, "B"), ("one", 3, 3, "C"), ("two", 0, 9, "A")]
-    text = "".join(f"SPEAKER {name} 1 {start} {n} <NA> <NA> {label} <NA> <NA>\n" for name, start, n, label in lines)
+    text = "".join(
+        f"SPEAKER {name} 1 {start} {n} <NA> <NA> {label} <NA> <NA>\n"
+        for name, start, n, label in lines
+    )
     path = written(tmp_path / "a.rttm", text)
-    with pytest.raises(AlignmentError, match=r"of one overlap: 'A' from 0 to 4 s and 'B' from 1 to 2 s \(2 such\)"):
+    with pytest.raises(
+        AlignmentError, match=r"of one overlap: 'A' from 0 to 4 s and 'B' from 1 to 2 s \(2 such\)"
+    ):
         read_alignments(path)
     found = read_alignments(path, overlaps="leave-out")
     assert list(found.table.itertuples(index=False, name=None)) == [
@@ -131,13 +153,20 @@ def test_speakers_that_talk_at_once_are_refused_or_their_time_belongs_to_none(tm
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from("uvw"), st.integers(0, 30), st.integers(1, 12), st.sampled_from("ab")), min_size=1
+        st.tuples(
+            st.sampled_from("uvw"), st.integers(0, 30), st.integers(1, 12), st.sampled_from("ab")
+        ),
+        min_size=1,
     )
 )
 @settings(max_examples=40, deadline=None)
-def test_every_moment_belongs_to_the_interval_that_is_alone_in_it(rows: list[tuple[str, int, int, str]]) -> None:
+def test_every_moment_belongs_to_the_interval_that_is_alone_in_it(
+    rows: list[tuple[str, int, int, str]],
+) -> None:
     columns = ["utterance_id", "start", "end", "label"]
-    table = pd.DataFrame([(name, start, start + n, label) for name, start, n, label in rows], columns=columns)
+    table = pd.DataFrame(
+        [(name, start, start + n, label) for name, start, n, label in rows], columns=columns
+    )
     held: dict[tuple[str, int], list[str]] = {}
     for name, start, n, label in rows:
         for second in range(start, start + n):
@@ -161,8 +190,12 @@ def test_sums_of_decimals_do_not_overlap(tmp_path: Path) -> None:
     assert len(rows_of(written(tmp_path / "a.ctm", text))) == 500
 
 
-def test_other_types_and_channels_are_counted_and_a_second_channel_must_be_chosen(tmp_path: Path) -> None:
-    assert read_alignments(written(tmp_path / "a.rttm", RTTM)).excluded == {"of the type SPKR-INFO": 1}
+def test_other_types_and_channels_are_counted_and_a_second_channel_must_be_chosen(
+    tmp_path: Path,
+) -> None:
+    assert read_alignments(written(tmp_path / "a.rttm", RTTM)).excluded == {
+        "of the type SPKR-INFO": 1
+    }
     path = written(tmp_path / "b.ctm", "one A 0 1 x\none B 0 1 y\ntwo A 0 1 z\n")
     with pytest.raises(AlignmentError, match=r"one has the channels A, B.*channel=A"):
         read_alignments(path)

@@ -1,4 +1,6 @@
-"""Segment labels of PartialSpoof become intervals, and a pickle that holds more than arrays is refused."""
+"""Segment labels of PartialSpoof become intervals, and a pickle that holds more than arrays is
+refused.
+"""
 
 import os
 import pickle

@@ -28,7 +28,9 @@ QUICK = replace(OPTIONS, control_seeds=(0,), depths=DepthOptions(heads=()))
 def test_pairs_are_tested_on_the_same_resamples_of_the_same_trials(made: tuple[Run, Run]) -> None:
     found = analysis.compare(made, resamples=300, seed=3)
     trials = [
-        run.trials(f"linear-layer-{run.record['finding']['layer']:02d}").set_index("utterance_id").sort_index()
+        run.trials(f"linear-layer-{run.record['finding']['layer']:02d}")
+        .set_index("utterance_id")
+        .sort_index()
         for run in made
     ]
     bonafide = (trials[0]["label"] == "bonafide").to_numpy()
@@ -39,7 +41,9 @@ def test_pairs_are_tested_on_the_same_resamples_of_the_same_trials(made: tuple[R
     assert sign * row["difference"] == pytest.approx(100 * expected.difference.value)
     ends = sorted(100 * sign * np.array([expected.difference.low, expected.difference.high]))
     assert [row["low"], row["high"]] == pytest.approx(ends)
-    resampled = [eer_resamples(bonafide, one["score"].loc[trials[0].index], drawn) for one in trials]
+    resampled = [
+        eer_resamples(bonafide, one["score"].loc[trials[0].index], drawn) for one in trials
+    ]
     p = difference_p(expected.difference.value, resampled[0] - resampled[1], drawn)
     assert row["p"] == pytest.approx(p)
     assert (row["p"] < 0.05) == (row["low"] > 0 or row["high"] < 0)
@@ -56,7 +60,9 @@ def test_a_backbone_that_is_better_is_shown_to_be(run: Run, tmp_path: Path) -> N
         QUICK,
         say=lambda text: None,
     )
-    good = sweep(write_cache(tmp_path / "d", name="good"), tmp_path / "q", QUICK, say=lambda text: None)
+    good = sweep(
+        write_cache(tmp_path / "d", name="good"), tmp_path / "q", QUICK, say=lambda text: None
+    )
     found = analysis.compare([poor, good])
     assert found.pairs["shown"].all()
     assert found.sentence.startswith("good has the lowest EER of 2 on hand: ")
@@ -83,7 +89,11 @@ def test_heads_are_compared_at_full_depth(made: tuple[Run, Run]) -> None:
 @pytest.mark.parametrize(
     ("cache", "options", "message"),
     [
-        ({"change": lambda table: table[table["utterance_id"] != "eval-01-é"]}, {}, r"of eval: train 30 \+ 30"),
+        (
+            {"change": lambda table: table[table["utterance_id"] != "eval-01-é"]},
+            {},
+            r"of eval: train 30 \+ 30",
+        ),
         (
             {"change": lambda table: table.assign(speaker="one")},
             {},
@@ -101,7 +111,9 @@ def test_runs_of_another_protocol_are_refused_with_the_reason(
 ) -> None:
     made = write_cache(tmp_path / "c", **cache)
     other = sweep(made, tmp_path / "r", replace(QUICK, **options), say=lambda text: None)
-    with pytest.raises(ProbeError, match=r"cannot be compared: their protocols differ in") as refusal:
+    with pytest.raises(
+        ProbeError, match=r"cannot be compared: their protocols differ in"
+    ) as refusal:
         analysis.compare([run, other])
     assert re.search(message, str(refusal.value)), refusal.value
 
@@ -118,7 +130,13 @@ def test_the_pareto_picture_needs_costs_and_shows_them(made: tuple[Run, Run]) ->
     for factor, run in enumerate(loaded, 1):
         figures = {"parameters": 5e6, "macs": 1e9 * factor, "latency_ms": 1.0}
         rows = [
-            {"experiment": "cost", "split": "", "metric": metric, "depth": depth, "value": value * (1 + depth)}
+            {
+                "experiment": "cost",
+                "split": "",
+                "metric": metric,
+                "depth": depth,
+                "value": value * (1 + depth),
+            }
             for depth in range(4)
             for metric, value in figures.items()
         ]
@@ -149,7 +167,11 @@ def test_holm_never_lowers_a_p_value_and_rejects_as_the_step_down_procedure(p: n
 def test_nothing_on_the_frontier_is_beaten(points: list[tuple[int, int]]) -> None:
     table = pd.DataFrame(points, columns=["gmacs", "eer"]).astype(float)
     kept = {(row.gmacs, row.eer) for row in pareto_frontier(table).itertuples()}
-    expected = {(x, y) for x, y in points if not any((a <= x and b <= y) and (a < x or b < y) for a, b in points)}
+    expected = {
+        (x, y)
+        for x, y in points
+        if not any((a <= x and b <= y) and (a < x or b < y) for a, b in points)
+    }
     assert kept == expected
 
 
@@ -158,13 +180,25 @@ def test_a_run_evaluated_elsewhere_too_is_compared_on_any_corpus_that_both_have(
 ) -> None:
     elsewhere = write_cache(tmp_path / "elsewhere.cache", seed=5, corpus_name="elsewhere")
     options = replace(QUICK, eval=("eval", str(elsewhere)))
-    wide = [sweep(cache_folder, tmp_path / name, options, say=lambda text: None) for name in ("one", "two")]
-    assert analysis.compare([wide[0], run]).pairs["difference"].item() == 0, "the same probes on the first corpus"
+    wide = [
+        sweep(cache_folder, tmp_path / name, options, say=lambda text: None)
+        for name in ("one", "two")
+    ]
+    assert analysis.compare([wide[0], run]).pairs["difference"].item() == 0, (
+        "the same probes on the first corpus"
+    )
     found = analysis.compare(wide, corpus="elsewhere")
     assert "on elsewhere" in found.sentence
-    expected = analysis.load(wide[0], "elsewhere").layers.query("split == 'eval' and layer == 2")["eer"].item()
+    expected = (
+        analysis.load(wide[0], "elsewhere")
+        .layers.query("split == 'eval' and layer == 2")["eer"]
+        .item()
+    )
     assert found.table["eer"].iloc[0] == pytest.approx(expected)
-    for kind, ax in (("det", analysis.det_curve(analysis.load(wide[0], "elsewhere"))), ("rank", found.ranking())):
+    for kind, ax in (
+        ("det", analysis.det_curve(analysis.load(wide[0], "elsewhere"))),
+        ("rank", found.ranking()),
+    ):
         assert "elsewhere" in ax.get_title(loc="left"), kind
         assert wide[0].record["cache"] in "".join(text.get_text() for text in ax.texts), kind
     told = analysis.selectivity(wide[0], random=wide[1])

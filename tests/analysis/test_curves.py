@@ -50,12 +50,17 @@ def test_importing_analysis_imports_nothing_that_draws_or_computes() -> None:
 
 
 def test_every_name_of_analysis_is_there_whatever_was_imported_before() -> None:
-    code = "import analysis.similarity, analysis.transferability, analysis.inspection, analysis.controls, analysis\n"
+    code = (
+        "import analysis.similarity, analysis.transferability, analysis.inspection, "
+        "analysis.controls, analysis\n"
+    )
     code += "assert all(callable(getattr(analysis, name)) for name in analysis.__all__)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_jupyter_shows_a_plot_as_the_last_line_of_a_cell_and_leaves_axes_of_ones_own_to_pyplot(run: Run) -> None:
+def test_jupyter_shows_a_plot_as_the_last_line_of_a_cell_and_leaves_axes_of_ones_own_to_pyplot(
+    run: Run,
+) -> None:
     from IPython.core.formatters import DisplayFormatter
 
     shown, _ = DisplayFormatter().format(analysis.layer_curve(run))
@@ -89,7 +94,10 @@ def test_frames_hold_the_figures_of_the_run_in_per_cent(run: Run) -> None:
 def test_several_runs_are_one_frame(made: tuple[Run, Run]) -> None:
     runs = analysis.load_many(made)
     assert list(runs.layers["run"].unique()) == ["hand made", "another <b>"]
-    assert list(analysis.load_many(made[0].folder.parent).summary.index) == ["hand.run", "other.run"]
+    assert list(analysis.load_many(made[0].folder.parent).summary.index) == [
+        "hand.run",
+        "other.run",
+    ]
     assert "<b>" not in runs._repr_html_().replace("&lt;b&gt;", "")
     assert analysis.load_many([made[0], made[0]]).names == [f"hand made ({made[0].folder})"] * 2
 
@@ -106,13 +114,16 @@ def test_the_layer_curve_shows_the_figures_of_the_table(run: Run) -> None:
     lines = lines_of(ax)
     assert np.allclose(lines["linear probe"], eval_eers(run))
     assert lines["chosen on dev"] == pytest.approx([100 * run.record["finding"]["best"]["value"]])
-    assert {"shuffled labels (control; band: range)", "trivial features (duration, level, ...), bar: 95 %"} <= set(
-        lines
-    )
+    assert {
+        "shuffled labels (control; band: range)",
+        "trivial features (duration, level, ...), bar: 95 %",
+    } <= set(lines)
     assert set(lines["chance"]) == {50}
 
 
-def test_below_the_layer_curve_stands_what_each_layer_has_more_than_the_chosen_one(run: Run) -> None:
+def test_below_the_layer_curve_stands_what_each_layer_has_more_than_the_chosen_one(
+    run: Run,
+) -> None:
     figure = figure_of(analysis.layer_curve(run))
     curve, below = figure.axes
     chosen = run.record["finding"]["layer"]
@@ -139,7 +150,9 @@ def test_marks_are_empty_where_a_layer_is_not_shown_to_be_better_than_chance(run
     assert set(empty) == set(bands.index[bands["high"] >= 50])
     assert 0 < len(empty) < 4
     curve = analysis.layer_curve(run)
-    (drawn,) = [line for line in curve.get_lines() if str(line.get_label()).startswith("empty: not shown")]
+    (drawn,) = [
+        line for line in curve.get_lines() if str(line.get_label()).startswith("empty: not shown")
+    ]
     assert list(drawn.get_xdata()) == list(empty)
 
 
@@ -159,17 +172,28 @@ def test_every_plot_takes_axes_gives_them_back_and_carries_its_stamp(run: Run) -
     for plot in plots:
         ax = Figure(layout="constrained").subplots()
         assert plot(run, ax=ax) is ax
-        assert all(part in stamp_of(ax) for part in ("hand made, hand", "30 bona fide + 30 spoof", run.record["cache"]))
+        assert all(
+            part in stamp_of(ax)
+            for part in ("hand made, hand", "30 bona fide + 30 spoof", run.record["cache"])
+        )
 
 
-def test_runs_side_by_side_have_intervals_and_their_own_figures(made: tuple[Run, Run], tmp_path: Path) -> None:
+def test_runs_side_by_side_have_intervals_and_their_own_figures(
+    made: tuple[Run, Run], tmp_path: Path
+) -> None:
     ax = analysis.layer_curve(made)
     lines = lines_of(ax)
     assert np.allclose(lines["another <b>"], eval_eers(made[1]))
-    assert len(ax.collections) == 4  # the control, the interval of trivial features, and two of probes
+    # the control, the interval of trivial features, and two of probes
+    assert len(ax.collections) == 4
     assert all(run.record["cache"] in stamp_of(ax) for run in made)
-    assert set(lines_of(analysis.depth_curve(made, head="mean+linear"))) == {"hand made", "another <b>"}
-    fewer = write_cache(tmp_path / "f", change=lambda table: table[table["utterance_id"] != "eval-00-é"])
+    assert set(lines_of(analysis.depth_curve(made, head="mean+linear"))) == {
+        "hand made",
+        "another <b>",
+    }
+    fewer = write_cache(
+        tmp_path / "f", change=lambda table: table[table["utterance_id"] != "eval-00-é"]
+    )
     foreign = sweep(fewer, tmp_path / "foreign", OPTIONS, say=lambda text: None)
     with pytest.raises(ProbeError, match="made on other utterances"):
         analysis.layer_curve([made[0], foreign])
@@ -194,29 +218,46 @@ def test_the_depth_curve_shows_the_figures_of_the_table(run: Run) -> None:
     panels = figure_of(analysis.depth_curve(run)).axes
     lines = {name: values for panel in panels for name, values in lines_of(panel).items()}
     for name in run.record["options"]["depths"]["heads"]:
-        rows = run.results.query("experiment == 'depth' and split == 'eval' and head == @name and seed.isna()")
+        rows = run.results.query(
+            "experiment == 'depth' and split == 'eval' and head == @name and seed.isna()"
+        )
         assert np.allclose(lines[name], 100 * rows.sort_values("depth")["value"])
         assert np.allclose(depth_table(run)[name], 100 * rows.sort_values("depth")["value"])
 
 
 def test_weights_are_deviations_from_equal_shares_and_gates_the_change_of_theirs(run: Run) -> None:
-    weights = [values for label, values in lines_of(analysis.weight_curve(run)).items() if label.endswith(": weight")]
+    weights = [
+        values
+        for label, values in lines_of(analysis.weight_curve(run)).items()
+        if label.endswith(": weight")
+    ]
     assert np.allclose(np.sum(weights, axis=1), 0)  # deviations from equal shares
     assert np.abs(weights).max() > 0
     ax = analysis.gate_curve(run)
     (change,) = [values for label, values in lines_of(ax).items() if ": gate, W " in label]
-    rows = run.results[(run.results["experiment"] == "contribution") & (run.results["condition"] == "all")]
+    rows = run.results[
+        (run.results["experiment"] == "contribution") & (run.results["condition"] == "all")
+    ]
     gate, start = (
-        rows[rows["metric"] == metric].pivot(index="seed", columns="layer", values="value").to_numpy(float)
+        rows[rows["metric"] == metric]
+        .pivot(index="seed", columns="layer", values="value")
+        .to_numpy(float)
         for metric in ("gate", "gate_start")
     )
     shares, starts = (100 * values / values.sum(axis=1, keepdims=True) for values in (gate, start))
     assert np.allclose(change, (shares - starts).mean(axis=0))
     assert not np.allclose(change, 0)
     caption = " ".join(stamp_of(ax).split())
-    assert "range over 2 seeds; W: agreement of seeds on ranks (Kendall), 0.50 by chance; gates correlate at" in caption
-    assert (lines_of(analysis.gate_spread_curve(run))["attentive-compact+linear: gate sd"] >= 0).all()
-    with pytest.raises(ProbeError, match=r"nothing is known of 'attack=none'. Expected one of all, attack=A00"):
+    assert (
+        "range over 2 seeds; W: agreement of seeds on ranks "
+        "(Kendall), 0.50 by chance; gates correlate at" in caption
+    )
+    assert (
+        lines_of(analysis.gate_spread_curve(run))["attentive-compact+linear: gate sd"] >= 0
+    ).all()
+    with pytest.raises(
+        ProbeError, match=r"nothing is known of 'attack=none'. Expected one of all, attack=A00"
+    ):
         analysis.gate_curve(run, condition="attack=none")
 
 
@@ -236,7 +277,9 @@ def test_heat_map_cells_are_the_eer_of_an_attack_against_all_bona_fide_trials(ru
 
 
 def test_a_sweep_without_heads_or_controls_is_drawn_too(cache_folder: Path, tmp_path: Path) -> None:
-    options = SweepOptions(resamples=100, strengths=(0.1,), control_seeds=(), depths=DepthOptions(heads=()))
+    options = SweepOptions(
+        resamples=100, strengths=(0.1,), control_seeds=(), depths=DepthOptions(heads=())
+    )
     run = sweep(cache_folder, tmp_path / "r", options, say=lambda text: None)
     assert "shuffled labels" not in "".join(lines_of(analysis.layer_curve(run, "dev")))
     assert analysis.load(run).layers["shuffled"].isna().all()
@@ -245,7 +288,9 @@ def test_a_sweep_without_heads_or_controls_is_drawn_too(cache_folder: Path, tmp_
         analysis.depth_curve(run)
 
 
-def test_figures_are_files_of_the_kind_asked_for_and_the_same_again(run: Run, tmp_path: Path) -> None:
+def test_figures_are_files_of_the_kind_asked_for_and_the_same_again(
+    run: Run, tmp_path: Path
+) -> None:
     png, svg = map(Path, save_layer_curve(run))
     assert matplotlib.image.imread(png).std() > 0.05
     assert "<svg" in svg.read_text()
@@ -253,12 +298,17 @@ def test_figures_are_files_of_the_kind_asked_for_and_the_same_again(run: Run, tm
         ax = analysis.layer_curve(run)
         first = analysis.save_figure(ax, tmp_path / f"curve.{kind}").read_bytes()
         assert first.startswith(start)
-        assert analysis.save_figure(analysis.layer_curve(run), tmp_path / f"curve.{kind}").read_bytes() == first
+        assert (
+            analysis.save_figure(analysis.layer_curve(run), tmp_path / f"curve.{kind}").read_bytes()
+            == first
+        )
     with pytest.raises(ProbeError, match=r"expected a name that ends in \.png, \.svg, \.pdf"):
         analysis.save_figure(ax, tmp_path / "curve.gif")
 
 
-@pytest.mark.parametrize("draw", [analysis.layer_curve, analysis.condition_map], ids=["lines", "colours"])
+@pytest.mark.parametrize(
+    "draw", [analysis.layer_curve, analysis.condition_map], ids=["lines", "colours"]
+)
 def test_a_figure_is_rendered_to_the_bytes_that_savefig_writes(draw, run: Run) -> None:
     for kind, metadata in (("png", None), ("svg", {"Date": None}), ("pdf", {"CreationDate": None})):
         figure, saved = draw(run).figure, io.BytesIO()

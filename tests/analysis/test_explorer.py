@@ -31,7 +31,8 @@ def test_a_cell_shows_widgets_and_for_who_only_reads_it_the_picture(run: Run) ->
 def test_a_widget_that_is_turned_redraws_the_picture_with_the_figures_of_the_run(run: Run) -> None:
     explorer = analysis.explore(run)
     widgets = explorer.widgets
-    assert widgets["metric"].layout.display == widgets["corpus"].layout.display == "none"  # nothing to choose
+    # nothing to choose
+    assert widgets["metric"].layout.display == widgets["corpus"].layout.display == "none"
     seen = [explorer._picture.value]
 
     def redrawn() -> bool:
@@ -59,7 +60,9 @@ def test_a_widget_that_is_turned_redraws_the_picture_with_the_figures_of_the_run
     assert widgets["conditions"].layout.display == "none"
 
 
-def test_without_ipywidgets_it_is_a_picture_and_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_ipywidgets_it_is_a_picture_and_says_so(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "ipywidgets", None)
     explorer = analysis.explore(run, split="dev", layers=(0, 2))
     assert explorer.widgets == {}
@@ -78,7 +81,10 @@ def test_what_a_run_does_not_have_is_refused_and_leaves_the_choice_as_it_was(run
         ({"metric": "r2"}, "metric=r2: not in .* Expected one of eer"),
         ({"by": "codec"}, "by=codec: not in .* Expected one of all, speaker, attack"),
         ({"conditions": ["A01"]}, "conditions=A01: .* none, as by=all"),
-        ({"split": "dev", "layers": (2, 9)}, r"layers=\(2, 9\): expected the first and the last of 0 to 3"),
+        (
+            {"split": "dev", "layers": (2, 9)},
+            r"layers=\(2, 9\): expected the first and the last of 0 to 3",
+        ),
         ({"layer": 3}, "layer: nothing that can be chosen. Expected one of metric, split"),
     ):
         with pytest.raises(ProbeError, match=told):

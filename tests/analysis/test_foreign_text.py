@@ -74,13 +74,24 @@ def test_progress_shows_names_as_they_are(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_evaluate_prints_attacks_as_they_are(tmp_path: Path, monkeypatch, capsys, name: str) -> None:
+def test_evaluate_prints_attacks_as_they_are(
+    tmp_path: Path, monkeypatch, capsys, name: str
+) -> None:
     scores = np.random.default_rng(0).normal(size=40)
     table = pd.DataFrame({"utterance_id": [f"u{i}" for i in range(40)], "score": scores})
     table["label"], table["attack"] = ["bonafide", "spoof"] * 20, ["-", name, "-", "A07"] * 10
     table["speaker"] = name
     table.to_csv(tmp_path / "s.csv", index=False)
-    words = ["evaluate", str(tmp_path / "s.csv"), "--by", "attack", "--resamples", "100", "--interval-by", "utterance"]
+    words = [
+        "evaluate",
+        str(tmp_path / "s.csv"),
+        "--by",
+        "attack",
+        "--resamples",
+        "100",
+        "--interval-by",
+        "utterance",
+    ]
     assert run_cli([*words, "--out", str(tmp_path / "out")], monkeypatch) == 0
     shown = capsys.readouterr().out
     assert visible(name) in shown
@@ -98,7 +109,9 @@ def test_figures_show_names_as_they_are(tmp_path: Path, name: str) -> None:
     legend = ax.get_legend().get_texts()[0]
     assert legend.get_text().replace(r"\$", "$").lstrip().startswith(visible(name))
     assert not any(
-        text._preprocess_math(text.get_text())[1] for text in figure_of(ax).findobj(Text) if name in NAMES[5:6]
+        text._preprocess_math(text.get_text())[1]
+        for text in figure_of(ax).findobj(Text)
+        if name in NAMES[5:6]
     )
 
 
@@ -108,7 +121,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         numbers = np.arange(len(table)) // 2 % 3
         attack = np.array(NAMES[3:6])[numbers]
         return table.assign(
-            attack=np.where(table["label"] == "spoof", attack, "-"), codec=np.array(["a, b", "c", "d=e"])[numbers]
+            attack=np.where(table["label"] == "spoof", attack, "-"),
+            codec=np.array(["a, b", "c", "d=e"])[numbers],
         )
 
     folder = tmp_path_factory.mktemp("foreign")
@@ -137,7 +151,13 @@ def test_conditions_with_commas_are_in_frames_maps_and_tables(run: Run) -> None:
 
 def test_conditions_of_older_runs_are_read_as_they_were_written(run: Run) -> None:
     def as_written(name: str) -> str:
-        return ",".join(f"{key}={value}" for key, value in condition_values(name, ["attack", "codec"]).items()) or name
+        return (
+            ",".join(
+                f"{key}={value}"
+                for key, value in condition_values(name, ["attack", "codec"]).items()
+            )
+            or name
+        )
 
     older = load(run.folder)
     older.results = older.results.assign(condition=older.results["condition"].map(as_written))
@@ -149,7 +169,11 @@ def test_conditions_of_older_runs_are_read_as_they_were_written(run: Run) -> Non
 
 @pytest.mark.parametrize("value", NAMES)
 def test_names_of_conditions_come_back(value: str) -> None:
-    for given in ({"attack": value}, {"attack": value, "codec": value}, {"codec": "x", "attack": value}):
+    for given in (
+        {"attack": value},
+        {"attack": value, "codec": value},
+        {"codec": "x", "attack": value},
+    ):
         assert condition_values(condition_name(given), ["attack", "codec"]) == given
     assert condition_values("all", ["attack"]) == {}
     assert condition_values("attack=A07", ["codec"]) == {}
@@ -165,12 +189,18 @@ def test_the_cache_keeps_foreign_names(run: Run) -> None:
     assert set(Cache(run.record["cache_folder"]).utterances["attack"]) == {"-", *NAMES[3:6]}
 
 
-def test_a_status_is_on_terminals_only_and_makes_room_for_bars(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_status_is_on_terminals_only_and_makes_room_for_bars(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     for terminal in (True, False):
         stream = io.StringIO()
         console = PlainConsole(file=stream, force_terminal=terminal, width=100, color_system=None)
         monkeypatch.setattr("probing.progress.console", console)
-        nested = status_line("Writing the report"), status_line("Drawing"), progress_line("Reading", 2, "layers")
+        nested = (
+            status_line("Writing the report"),
+            status_line("Drawing"),
+            progress_line("Reading", 2, "layers"),
+        )
         with nested[0], nested[1], nested[2] as line:
             line.advance(1)
             console.print("a remark")

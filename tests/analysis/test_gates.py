@@ -16,7 +16,8 @@ from probing.runs import Run
 def test_concordance_is_that_of_its_definition() -> None:
     assert kendall_w(np.tile([1.0, 2, 3, 4], (3, 1))) == 1
     assert kendall_w(np.array([[1.0, 2, 3], [3, 2, 1]])) == 0
-    # Siegel and Castellan 1988, three judges of six: ranks 1 6 3 2 5 4, 1 5 6 4 2 3, 6 3 2 5 4 1; R = 8 14 11 11 11 8
+    # Siegel and Castellan 1988, three judges of six: ranks 1 6 3 2 5 4, 1 5 6 4 2 3, 6 3 2 5 4 1; R
+    # = 8 14 11 11 11 8
     judged = np.array([[1, 6, 3, 2, 5, 4], [1, 5, 6, 4, 2, 3], [6, 3, 2, 5, 4, 1]], float)
     assert kendall_w(judged) == pytest.approx(12 * 25.5 / (9 * (216 - 6)))
     tied = np.array([[1.0, 1, 2], [5.0, 5, 9]])
@@ -24,7 +25,12 @@ def test_concordance_is_that_of_its_definition() -> None:
     generator = np.random.default_rng(0)
     by_chance = [kendall_w(generator.normal(size=(4, 12))) for _ in range(300)]
     assert np.mean(by_chance) == pytest.approx(1 / 4, abs=0.02)
-    for nothing in (np.ones((1, 3)), np.ones((3, 1)), np.ones((3, 4)), np.array([[1, np.nan], [1, 2]])):
+    for nothing in (
+        np.ones((1, 3)),
+        np.ones((3, 1)),
+        np.ones((3, 4)),
+        np.array([[1, np.nan], [1, 2]]),
+    ):
         assert np.isnan(kendall_w(nothing))
 
 
@@ -49,7 +55,8 @@ def test_gates_that_no_head_has_are_told_with_what_has_them(run: Run) -> None:
     fixed = load(run.folder)
     fixed.results = fixed.results[fixed.results["head"] != "attentive-compact+linear"]
     with pytest.raises(
-        ProbeError, match=r"its heads \(.*\) have no gates\. Sweep such as have: probe sweep .*--heads sls"
+        ProbeError,
+        match=r"its heads \(.*\) have no gates\. Sweep such as have: probe sweep .*--heads sls",
     ):
         analysis.gate_curve(fixed)
     with pytest.raises(ProbeError, match=r"nothing is known of 'label=odd'\. Expected one of all"):

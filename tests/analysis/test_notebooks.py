@@ -1,4 +1,6 @@
-"""Every notebook runs from start to end, begun anywhere, and the outputs kept in it name no machine."""
+"""Every notebook runs from start to end, begun anywhere, and the outputs kept in it name no
+machine.
+"""
 
 import re
 from collections.abc import Iterator
@@ -13,11 +15,23 @@ from nbclient import NotebookClient
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 SHORT = "03_inside_the_cache"  # the others take longer
 SMALLER = {  # as kept, they take a minute and a half together
-    "01": {"sample(24,": "sample(8,", "max_seconds=4.0": "max_seconds=1.0", "epochs=20": "epochs=3"},
-    "02": {"sample(24,": "sample(8,", "max_seconds=4.0": "max_seconds=1.0", "epochs=20": "epochs=3"},
+    "01": {
+        "sample(24,": "sample(8,",
+        "max_seconds=4.0": "max_seconds=1.0",
+        "epochs=20": "epochs=3",
+    },
+    "02": {
+        "sample(24,": "sample(8,",
+        "max_seconds=4.0": "max_seconds=1.0",
+        "epochs=20": "epochs=3",
+    },
     "03": {"sample(24,": "sample(8,", "max_seconds=3.0": "max_seconds=1.0"},
     "04": {"head(12)": "head(5)", "max_seconds=2.0": "max_seconds=1.0"},
-    "05": {"sample(24,": "sample(8,", "max_seconds=3.0": "max_seconds=0.5", "resamples=500": "resamples=100"}
+    "05": {
+        "sample(24,": "sample(8,",
+        "max_seconds=3.0": "max_seconds=0.5",
+        "resamples=500": "resamples=100",
+    }
     | {"clips=8": "clips=4", '"1,last"': '"1"', "; codec:mulaw; gain:-20": ""},
 }
 
@@ -34,13 +48,23 @@ def test_there_are_notebooks() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    [pytest.param(path, id=path.stem, marks=[pytest.mark.long] if path.stem != SHORT else []) for path in NOTEBOOKS],
+    [
+        pytest.param(path, id=path.stem, marks=[pytest.mark.long] if path.stem != SHORT else [])
+        for path in NOTEBOOKS
+    ],
 )
-def test_a_notebook_runs_from_start_to_end_in_any_folder(path: Path, one_kernel: KernelManager, tmp_path: Path) -> None:
+def test_a_notebook_runs_from_start_to_end_in_any_folder(
+    path: Path, one_kernel: KernelManager, tmp_path: Path
+) -> None:
     done = executed(path, tmp_path, one_kernel, SMALLER[path.name[:2]])
     kinds = [output.output_type for cell in done.cells for output in cell.get("outputs", [])]
     assert kinds.count("execute_result") >= 5
-    shown = [kind for cell in done.cells for output in cell.get("outputs", []) for kind in output.get("data", {})]
+    shown = [
+        kind
+        for cell in done.cells
+        for output in cell.get("outputs", [])
+        for kind in output.get("data", {})
+    ]
     assert shown.count("image/png") >= 2
     assert "error" not in kinds
     assert list(tmp_path.iterdir()) == []
@@ -65,7 +89,9 @@ def test_progress_in_a_cell_is_one_line_that_goes_away(one_kernel: KernelManager
     client.execute()
     client.kc.stop_channels()
     during, after = shown
-    assert [data["text/plain"].split(", ")[:2] for data in during] == [["Counting: 2/3 sheep", "counted <b>two</b>"]]
+    assert [data["text/plain"].split(", ")[:2] for data in during] == [
+        ["Counting: 2/3 sheep", "counted <b>two</b>"]
+    ]
     assert after == [{"text/plain": "", "text/html": ""}]
     assert cells[1].outputs == []
 
@@ -81,6 +107,8 @@ def test_outputs_are_kept_moderate_in_size_and_name_no_machine(path: Path) -> No
         for output in cell.get("outputs", []):
             assert output.output_type != "stream", output
             shown = "".join(
-                str(value) for kind, value in output.get("data", {}).items() if not kind.startswith("image")
+                str(value)
+                for kind, value in output.get("data", {}).items()
+                if not kind.startswith("image")
             )
             assert not re.search(r"/(home|root|tmp|work|Users|var)/", shown), shown[:300]

@@ -41,8 +41,12 @@ def fonts_of(pdf: bytes) -> set[bytes]:
     return set(re.findall(rb"/Subtype\s*/(Type3|CIDFontType2|TrueType|Type42)", b"".join(inflated)))
 
 
-@pytest.mark.parametrize(("width", "inches"), [("single", 3.5), ("double", 7.16), (4.2, 4.2), ("2.5", 2.5)])
-def test_a_figure_for_a_paper_is_as_wide_as_asked_and_has_no_title_or_small_print(width, inches, run: Run) -> None:
+@pytest.mark.parametrize(
+    ("width", "inches"), [("single", 3.5), ("double", 7.16), (4.2, 4.2), ("2.5", 2.5)]
+)
+def test_a_figure_for_a_paper_is_as_wide_as_asked_and_has_no_title_or_small_print(
+    width, inches, run: Run
+) -> None:
     with analysis.style("paper", width=width):
         ax = analysis.layer_curve(run)
     assert figure_of(ax).get_size_inches()[0] == pytest.approx(inches)
@@ -59,7 +63,9 @@ def test_the_caption_of_a_figure_is_the_same_on_a_screen(run: Run) -> None:
     with analysis.style("paper"):
         in_paper = analysis.caption(analysis.layer_curve(run))
     assert analysis.caption(analysis.layer_curve(run)) == in_paper
-    assert analysis.caption(analysis.depth_curve(run)).startswith("hand made, hand. eval: 30 bona fide")
+    assert analysis.caption(analysis.depth_curve(run)).startswith(
+        "hand made, hand. eval: 30 bona fide"
+    )
 
 
 def test_text_follows_the_font_size_and_a_title_can_be_given_or_left_out(run: Run) -> None:
@@ -90,7 +96,10 @@ def test_fonts_are_in_the_pdf_and_no_letter_is_a_type_3_glyph(run: Run, tmp_path
     ("options", "message"),
     [
         ({"name": "poster"}, "style=poster: expected screen or paper"),
-        ({"width": "wide"}, "width=wide: expected single, double, or inches from 1.5 to 40, as 3.3"),
+        (
+            {"width": "wide"},
+            "width=wide: expected single, double, or inches from 1.5 to 40, as 3.3",
+        ),
         ({"width": 0.2}, "width=0.2: expected single"),
         ({"font_size": 0.5}, "font_size=0.5: expected 4 to 40 points"),
     ],
@@ -101,15 +110,27 @@ def test_a_style_that_cannot_be_drawn_is_refused(options, message) -> None:
 
 
 def test_nothing_that_is_written_lies_outside_of_a_single_column(run: Run) -> None:
-    for draw in (analysis.layer_curve, analysis.depth_curve, analysis.weight_curve, analysis.ablation_curve):
+    for draw in (
+        analysis.layer_curve,
+        analysis.depth_curve,
+        analysis.weight_curve,
+        analysis.ablation_curve,
+    ):
         with analysis.style("paper", width="single"):
             ax = draw(run)
         figure = figure_of(ax)
         figure.draw_without_rendering()
-        ticks = [text for one in figure.axes for text in (*one.get_xticklabels(), *one.get_yticklabels())]
+        ticks = [
+            text for one in figure.axes for text in (*one.get_xticklabels(), *one.get_yticklabels())
+        ]
         for text in [text for text in texts_of(ax) if not any(text is tick for tick in ticks)]:
             box = text.get_window_extent()
-            outside = box.x0 < -2 or box.x1 > figure.bbox.x1 + 2 or box.y0 < -2 or box.y1 > figure.bbox.y1 + 2
+            outside = (
+                box.x0 < -2
+                or box.x1 > figure.bbox.x1 + 2
+                or box.y0 < -2
+                or box.y1 > figure.bbox.y1 + 2
+            )
             assert not outside, (draw.__name__, text.get_text())
 
 
@@ -125,7 +146,9 @@ def test_each_head_has_a_panel_on_one_scale_and_axes_of_ones_own_hold_all(run: R
     assert set(heads) <= {line.get_label() for line in own.get_lines()}
 
 
-def test_compute_stands_in_a_strip_below_the_panels_with_numbers_that_do_not_touch(run: Run) -> None:
+def test_compute_stands_in_a_strip_below_the_panels_with_numbers_that_do_not_touch(
+    run: Run,
+) -> None:
     import pandas as pd
 
     class Deep(LoadedRun):
@@ -133,7 +156,9 @@ def test_compute_stands_in_a_strip_below_the_panels_with_numbers_that_do_not_tou
 
     loaded = Deep(run.folder)
     depths = np.arange(25)
-    costs = pd.DataFrame({"depth": depths, "gmacs": 1.0 + depths, "saved": 100 * (1 - (1.0 + depths) / 25)})
+    costs = pd.DataFrame(
+        {"depth": depths, "gmacs": 1.0 + depths, "saved": 100 * (1 - (1.0 + depths) / 25)}
+    )
     loaded.__dict__["costs"] = costs
     for width in ("single", "double"):
         with analysis.style("paper", width=width):
@@ -147,7 +172,8 @@ def test_compute_stands_in_a_strip_below_the_panels_with_numbers_that_do_not_tou
 
 
 @pytest.mark.parametrize(
-    ("n", "width", "columns"), [(1, 8, 1), (2, 8, 2), (6, 8, 3), (4, 8, 2), (6, 3.5, 2), (1, 3.5, 1)]
+    ("n", "width", "columns"),
+    [(1, 8, 1), (2, 8, 2), (6, 8, 3), (4, 8, 2), (6, 3.5, 2), (1, 3.5, 1)],
 )
 def test_panels_fill_their_rows(n, width, columns) -> None:
     assert columns_of(n, width) == columns
@@ -157,21 +183,32 @@ def test_ablation_compares_each_seed_with_itself(run: Run) -> None:
     table = ablation_table(run)
     rows = run.results
     whole = rows.query(
-        "experiment == 'depth' and split == 'eval' and depth == 3 and head == 'mean+linear' and seed == 1"
+        "experiment == 'depth' and split == 'eval' and depth == 3 "
+        "and head == 'mean+linear' and seed == 1"
     )
-    without = rows.query("metric == 'eer_without' and head == 'mean+linear' and seed == 1 and layer == 2")
-    found = table.query("head == 'mean+linear' and seed == 1 and layer == 2 and metric == 'without'")["change"].item()
+    without = rows.query(
+        "metric == 'eer_without' and head == 'mean+linear' and seed == 1 and layer == 2"
+    )
+    found = table.query(
+        "head == 'mean+linear' and seed == 1 and layer == 2 and metric == 'without'"
+    )["change"].item()
     assert found == pytest.approx(100 * (without["value"].item() - whole["value"].item()))
     assert "less that" in analysis.ablation_curve(run).get_ylabel()
 
 
-def test_heads_and_backbones_have_the_same_colour_wherever_they_are_drawn(made: tuple[Run, Run]) -> None:
+def test_heads_and_backbones_have_the_same_colour_wherever_they_are_drawn(
+    made: tuple[Run, Run],
+) -> None:
     panels = figure_of(analysis.depth_curve(made[0])).axes
     by_head = {panel.get_title(loc="left"): panel.get_lines()[0].get_color() for panel in panels}
     assert by_head == {head: head_colour(head) for head in by_head}
     (gates,) = figure_of(analysis.gate_curve(made[0])).axes
     assert gates.get_lines()[0].get_color() == by_head["attentive-compact+linear"]
-    assert len({to_hex(head_colour(f"{merge}+linear")) for merge in MERGES}) == len(MERGES) == len(OF_MERGES)
+    assert (
+        len({to_hex(head_colour(f"{merge}+linear")) for merge in MERGES})
+        == len(MERGES)
+        == len(OF_MERGES)
+    )
     assert head_marker("mean+linear") != head_marker("mean+lstm")
     one_way, other_way = analysis.layer_curve(made), analysis.layer_curve(made[::-1])
     first, second = (
@@ -202,7 +239,9 @@ def test_a_colour_is_of_a_name_whatever_its_order_and_company() -> None:
 def test_heat_maps_hatch_what_has_too_few_trials_and_cut_no_colour_off(run: Run) -> None:
     import pandas as pd
 
-    table = pd.DataFrame([[10.0, 85.0], [np.nan, np.nan]], index=["A01 (9)", "A02 (3)"], columns=[0, 1])
+    table = pd.DataFrame(
+        [[10.0, 85.0], [np.nan, np.nan]], index=["A01 (9)", "A02 (3)"], columns=[0, 1]
+    )
     ax = new_axes()
     texts = table.map(lambda value: "" if np.isnan(value) else f"{value:.0f}\n1–99")
     assert layer_map(table, ax, "EER (%)", texts) == ""
@@ -212,7 +251,10 @@ def test_heat_maps_hatch_what_has_too_few_trials_and_cut_no_colour_off(run: Run)
     with analysis.style("paper", width=1.5):
         narrow = new_axes()
         note = layer_map(
-            pd.concat([table] * 12, axis=1).set_axis(range(24), axis=1), narrow, "", pd.concat([texts] * 12, axis=1)
+            pd.concat([table] * 12, axis=1).set_axis(range(24), axis=1),
+            narrow,
+            "",
+            pd.concat([texts] * 12, axis=1),
         )
     assert note == "numbers did not fit"
     assert not narrow.texts
@@ -232,7 +274,9 @@ def test_more_det_curves_than_can_be_told_apart_have_panels_of_their_own(run: Ru
     assert [panel.get_title(loc="left").split("\n")[0] for panel in panels] == list(curves)[1:]
     few = det_curves(dict(list(curves.items())[:6]))
     lines = few.get_lines()[:6]
-    assert len({str(line.get_linestyle()) + str(line._unscaled_dash_pattern) for line in lines}) == 6
+    assert (
+        len({str(line.get_linestyle()) + str(line._unscaled_dash_pattern) for line in lines}) == 6
+    )
     assert len({line.get_marker() for line in lines}) == 6
     own = Figure().subplots()
     assert det_curves(curves, own) is own
@@ -257,7 +301,12 @@ def test_pareto_names_the_runs_whose_costs_were_not_measured(made: tuple[Run, Ru
 
 
 def test_captions_call_a_range_over_seeds_no_bootstrap(run: Run) -> None:
-    for draw in (analysis.gate_curve, analysis.weight_curve, analysis.ablation_curve, contribution_curve):
+    for draw in (
+        analysis.gate_curve,
+        analysis.weight_curve,
+        analysis.ablation_curve,
+        contribution_curve,
+    ):
         told = analysis.caption(draw(run))
         assert "bands: range over 2 seeds" in told
         assert "bootstrap" not in told

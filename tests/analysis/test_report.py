@@ -25,10 +25,12 @@ from analysis.runs.rerun import commands
 from cache import ProbeError
 from probing.runs import Run
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --hide-scrollbars"
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
+    "--disable-background-networking --disable-component-update --disable-sync --hide-scrollbars"
 )
 WIDTHS = (1400, 390)
 MEASURE = """window.onload = () => {
@@ -58,9 +60,9 @@ MEASURE = """window.onload = () => {
     values: values.length, requests: resources.filter(name => !name.startsWith("data:")).length, byKeys, gone, byTouch,
     up, down: column(), sorts, strange: document.querySelectorAll("b").length,
     size: svg.viewBox.baseVal.width}, "*")
-}"""
+}"""  # noqa: E501
 HOST = """<!doctype html><title></title><script>const found = []
-window.onmessage = event => { found.push(event.data); document.title = JSON.stringify(found) }</script>"""
+window.onmessage = event => { found.push(event.data); document.title = JSON.stringify(found) }</script>"""  # noqa: E501
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +81,10 @@ def test_the_report_of_a_run_is_in_its_folder_and_says_the_finding(run: Run) -> 
 
 def test_the_cache_of_a_run_adds_similarity_and_transferability(run: Run, tmp_path: Path) -> None:
     alike, told = untrained(analysis.load(run.folder), None)
-    assert [alike.title, told.title] == ["How alike layers are", "What could be told without training"]
+    assert [alike.title, told.title] == [
+        "How alike layers are",
+        "What could be told without training",
+    ]
     assert "kendall" in "".join(told.body)
     assert untrained(analysis.load(run.folder), measures=False) == []
 
@@ -91,7 +96,11 @@ def test_a_cache_is_found_where_it_was_or_beside_the_run(run: Run, tmp_path: Pat
     record["caches"]["train"]["folder"] = "gone/hand.cache"
     (moved / "run.json").write_text(json.dumps(record))
     reseal(moved)
-    assert untrained(analysis.load(moved), None)[0].body[0].startswith('<p class="note">Its cache is not there')
+    assert (
+        untrained(analysis.load(moved), None)[0]
+        .body[0]
+        .startswith('<p class="note">Its cache is not there')
+    )
     with pytest.raises(ProbeError, match=r"its cache gone/hand\.cache is not there"):
         untrained(analysis.load(moved), measures=True)
     shutil.copytree(run.record["cache_folder"], tmp_path / "hand.cache")
@@ -105,8 +114,8 @@ def test_nothing_is_asked_of_the_network_and_no_script_runs_but_the_pages_own(pa
     (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert policy == (
-        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src "
+        "data:; base-uri 'none'; form-action 'none'"
     )
     assert page.index(policy) < page.index("<title>") < page.index("<style>")
     assert not re.search(r"\son\w+=", page)
@@ -123,7 +132,9 @@ def test_contents_lead_to_every_section_and_no_name_is_there_twice(page: str) ->
     assert {one or other for one, other in used} <= set(names)
 
 
-def test_the_report_of_several_begins_with_their_comparison(page: str, made: tuple[Run, Run]) -> None:
+def test_the_report_of_several_begins_with_their_comparison(
+    page: str, made: tuple[Run, Run]
+) -> None:
     assert "2 backbones on hand" in page
     assert page.index("Paired differences") < page.index("How to reproduce it")
     assert "How alike the layers of two backbones are" in page
@@ -142,7 +153,9 @@ def test_the_commands_to_reproduce_it_exist(run: Run) -> None:
     assert "--backbone model" in text
     assert "--strengths 0.1" in text
     assert "/my" not in text + "/data"[:0]
-    for command, of_command in zip(("extract", "sweep"), re.split(r"\n(?=probe)", text), strict=True):
+    for command, of_command in zip(
+        ("extract", "sweep"), re.split(r"\n(?=probe)", text), strict=True
+    ):
         shown = CliRunner().invoke(app, [command, "--help"]).stdout
         for option in re.findall(r"--[a-z-]+", of_command):
             assert option in shown, f"probe {command} {option}"
@@ -155,13 +168,17 @@ def test_the_layer_table_ends_with_the_trivial_features(run: Run) -> None:
 
 
 def test_numbers_with_intervals_stand_under_each_other_on_one_line() -> None:
-    page = table_of(pd.DataFrame({"backbone": ["a", "b"], "rank": ["1.1 [1, 2]", "12.1 [10, 1,203]"]}))
+    page = table_of(
+        pd.DataFrame({"backbone": ["a", "b"], "rank": ["1.1 [1, 2]", "12.1 [10, 1,203]"]})
+    )
     assert page.count('class="n"') == 3
     cells = re.findall(r'<td class="n">([^<]*)</td>', page)
     assert cells == ["1.1 [\u20071, \u2007\u2007\u2007\u20072]", "12.1 [10, 1,203]"]
 
 
-def test_the_same_run_gives_the_same_figure_and_a_page_of_moderate_size(run: Run, page: str) -> None:
+def test_the_same_run_gives_the_same_figure_and_a_page_of_moderate_size(
+    run: Run, page: str
+) -> None:
     first, second = (figure("EER", lambda ax: analysis.layer_curve(run, ax=ax)) for _ in range(2))
     assert first == second
     assert len(first) < 60_000
@@ -174,10 +191,21 @@ def test_in_a_browser_figures_tell_their_values_and_tables_sort_on_a_wide_and_a_
 ) -> None:
     allowed = base64.b64encode(hashlib.sha256(MEASURE.encode()).digest()).decode()
     measured_page = page.replace("script-src ", f"script-src 'sha256-{allowed}' ")
-    (tmp_path / "page.html").write_text(measured_page.replace("</body>", f"<script>{MEASURE}</script></body>"))
-    frames = "".join(f'<iframe src="page.html" width="{width}" height="800"></iframe>' for width in WIDTHS)
-    (tmp_path / "host.html").write_text(HOST + frames.replace("<iframe", '<iframe style="border: 0"'))
-    command = [str(CHROMIUM), *FLAGS.split(), f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1600,1200"]
+    (tmp_path / "page.html").write_text(
+        measured_page.replace("</body>", f"<script>{MEASURE}</script></body>")
+    )
+    frames = "".join(
+        f'<iframe src="page.html" width="{width}" height="800"></iframe>' for width in WIDTHS
+    )
+    (tmp_path / "host.html").write_text(
+        HOST + frames.replace("<iframe", '<iframe style="border: 0"')
+    )
+    command = [
+        str(CHROMIUM),
+        *FLAGS.split(),
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--window-size=1600,1200",
+    ]
     command += ["--virtual-time-budget=20000", "--dump-dom", (tmp_path / "host.html").as_uri()]
     result = subprocess.run(command, capture_output=True, text=True, timeout=180)
     found = re.search(r"<title>(\[\{.*\}\])</title>", result.stdout)
@@ -185,7 +213,10 @@ def test_in_a_browser_figures_tell_their_values_and_tables_sort_on_a_wide_and_a_
     measured = {row["width"]: row for row in json.loads(html.unescape(found.group(1)))}
     assert set(measured) == set(WIDTHS)
     layers = analysis.load(made[0]).layers.query("split == 'eval'")
-    told = [f"EER on eval (%): {row.eer:.2f} [{row.low:.2f}, {row.high:.2f}]" for row in layers.itertuples()]
+    told = [
+        f"EER on eval (%): {row.eer:.2f} [{row.low:.2f}, {row.high:.2f}]"
+        for row in layers.itertuples()
+    ]
     evals = sorted(layer_table(made[0])["eval"])
     for width, row in measured.items():
         assert row["scroll"] <= width

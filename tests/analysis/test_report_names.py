@@ -1,4 +1,6 @@
-"""Names of others are text in every part of a report: in HTML, in figures and in what the script reads."""
+"""Names of others are text in every part of a report: in HTML, in figures and in what the script
+reads.
+"""
 
 import json
 from html.parser import HTMLParser
@@ -15,7 +17,12 @@ from probing.sweep import DepthOptions, SweepOptions, sweep
 from probing.targets.options import TargetOptions
 
 STRANGE = ['<b>x</b>&"', "</script><b>y</b>", "<!--<script>", "]]>&lt;\u2028'\ufffe"]
-OPTIONS = {"strengths": (0.1,), "control_seeds": (), "resamples": 100, "depths": DepthOptions(heads=())}
+OPTIONS = {
+    "strengths": (0.1,),
+    "control_seeds": (),
+    "resamples": 100,
+    "depths": DepthOptions(heads=()),
+}
 
 
 class Parsed(HTMLParser):
@@ -50,7 +57,9 @@ def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         attack = np.where(table["label"] == "spoof", names, "-")
         ids = "<b>" + table["utterance_id"] + "</b>"
         speaker = '<i>&"' + table["speaker"]
-        return table.assign(attack=attack, utterance_id=ids, speaker=speaker, **{"<b>of</b>&": names})
+        return table.assign(
+            attack=attack, utterance_id=ids, speaker=speaker, **{"<b>of</b>&": names}
+        )
 
     folder = tmp_path_factory.mktemp("strange")
     cache = write_cache(folder / "c.cache", change=strange, name=STRANGE[1], corpus_name="<b>c</b>")

@@ -24,7 +24,10 @@ def test_a_layer_curve_tells_figures_intervals_controls_and_differences(run: Run
     ax = analysis.layer_curve(run)
     found = told(ax)
     layers = loaded.layers.query("split == 'eval'")
-    expected = [(f"layer {row.layer}", f"{row.eer:.2f} [{row.low:.2f}, {row.high:.2f}]") for row in layers.itertuples()]
+    expected = [
+        (f"layer {row.layer}", f"{row.eer:.2f} [{row.low:.2f}, {row.high:.2f}]")
+        for row in layers.itertuples()
+    ]
     assert found["linear probe"] == expected
     assert found["chance"] == [("", "50.00")]
     below = loaded.layers_at_once.query("layer == 3").iloc[0]
@@ -65,8 +68,12 @@ def test_bars_points_and_log_axes_of_ones_own_plots_are_told_and_deviates_are_no
     assert told(analysis.det_curve(run)) == {}
 
 
-def test_a_figure_in_a_page_has_text_no_names_of_others_and_greys_that_follow_the_page(run: Run) -> None:
-    one, other = (written(vector_of(plot(run))) for plot in (analysis.layer_curve, analysis.condition_map))
+def test_a_figure_in_a_page_has_text_no_names_of_others_and_greys_that_follow_the_page(
+    run: Run,
+) -> None:
+    one, other = (
+        written(vector_of(plot(run))) for plot in (analysis.layer_curve, analysis.condition_map)
+    )
     assert ">EER on eval (%)</text>" in one
     assert "var(--gff)" in one
     assert "#ffffff" not in one

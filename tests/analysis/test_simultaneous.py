@@ -17,7 +17,9 @@ from probing.sweep.options import DepthOptions
 
 
 def swept(folder: Path, name: str, **how: object) -> Run:
-    options = SweepOptions(strengths=(0.1,), resamples=100, control_seeds=(), depths=DepthOptions(heads=()))
+    options = SweepOptions(
+        strengths=(0.1,), resamples=100, control_seeds=(), depths=DepthOptions(heads=())
+    )
     cache = write_cache(folder / f"{name}.cache", **how)  # type: ignore[arg-type]
     return sweep(cache, folder / f"{name}.run", options, say=lambda text: None)
 
@@ -30,7 +32,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
 
 @pytest.mark.parametrize("part", ["eval", "dev"])
 def test_bands_of_all_layers_hold_those_of_each(runs: tuple[Run, Run], part: str) -> None:
-    bands, alone = layer_bands(runs[0], part), runs[0].rows("layer", part).astype({"layer": int}).set_index("layer")
+    bands = layer_bands(runs[0], part)
+    alone = runs[0].rows("layer", part).astype({"layer": int}).set_index("layer")
     assert list(bands.index) == list(alone.index)
     assert np.allclose(bands["eer"], alone["value"])
     assert (bands["low"] <= alone["low"]).all()
@@ -59,24 +62,43 @@ def test_runs_on_other_utterances_have_no_gain(runs: tuple[Run, Run], tmp_path: 
 
 
 def test_the_curve_draws_them_where_asked_for(
-    runs: tuple[Run, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    runs: tuple[Run, Run],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     bands = layer_bands(runs[0])
     drawn = analysis.layer_curve(runs[0], simultaneous=True)
     tops = [path.vertices[:, 1].max() for shape in drawn.collections for path in shape.get_paths()]
     assert any(top == pytest.approx(100 * bands["high"].max()) for top in tops)
-    assert "95 % interval, all layers at once" in [text.get_text() for text in drawn.get_legend().get_texts()]
-    command = ["plot", str(runs[0].folder), "layers", "--simultaneous", "--out", str(tmp_path / "x.png")]
+    assert "95 % interval, all layers at once" in [
+        text.get_text() for text in drawn.get_legend().get_texts()
+    ]
+    command = [
+        "plot",
+        str(runs[0].folder),
+        "layers",
+        "--simultaneous",
+        "--out",
+        str(tmp_path / "x.png"),
+    ]
     assert run_cli(command, monkeypatch) == 0
     command[2] = "det"
     assert run_cli(command, monkeypatch) == 2
     assert "--simultaneous: det has no such bands" in capsys.readouterr().err
 
 
-def test_a_sweep_by_speaker_and_attack_says_what_it_drew_and_compares_likewise(tmp_path: Path) -> None:
+def test_a_sweep_by_speaker_and_attack_says_what_it_drew_and_compares_likewise(
+    tmp_path: Path,
+) -> None:
     depths = DepthOptions(heads=())
     options = SweepOptions(
-        strengths=(0.1,), resamples=100, control_seeds=(), depths=depths, interval_by="speaker,attack", by=("attack",)
+        strengths=(0.1,),
+        resamples=100,
+        control_seeds=(),
+        depths=depths,
+        interval_by="speaker,attack",
+        by=("attack",),
     )
     said: list[str] = []
     cache = write_cache(tmp_path / "a.cache")
@@ -88,6 +110,10 @@ def test_a_sweep_by_speaker_and_attack_says_what_it_drew_and_compares_likewise(t
     assert any("conditions of one cluster are by another unit: attack=A00" in one for one in said)
     found = analysis.load(both).by("attack")
     pooled = both.rows("layer").set_index("layer")
-    assert np.allclose(found.query("condition == 'pooled'").set_index("layer")["low"], 100 * pooled["low"])
-    widths = [(run.rows("layer")["high"] - run.rows("layer")["low"]).mean() for run in (both, plain)]
+    assert np.allclose(
+        found.query("condition == 'pooled'").set_index("layer")["low"], 100 * pooled["low"]
+    )
+    widths = [
+        (run.rows("layer")["high"] - run.rows("layer")["low"]).mean() for run in (both, plain)
+    ]
     assert widths[0] > widths[1]

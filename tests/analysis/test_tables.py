@@ -50,7 +50,11 @@ def unescaped(tex: str) -> str:
 
 def test_every_letter_of_a_name_is_escaped_in_latex_and_in_markdown() -> None:
     table = pd.DataFrame({FOREIGN: [FOREIGN], "n": [1]})
-    row = next(line for line in as_latex(table).splitlines() if line.startswith("a") and not line.startswith("% "))
+    row = next(
+        line
+        for line in as_latex(table).splitlines()
+        if line.startswith("a") and not line.startswith("% ")
+    )
     bare = re.sub(r"\\(?:text\w+\{\}|[{}&%$#_])|\{[*[]\}", "", row.removesuffix(r" \\"))
     assert not re.search(r"[\\&%$#_~^{}]", bare.replace(" & ", "", 1))
     assert unescaped(row.removesuffix(r" & n \\")) == FOREIGN.replace("\x1b", r"\x1b")
@@ -62,7 +66,11 @@ def test_every_letter_of_a_name_is_escaped_in_latex_and_in_markdown() -> None:
 def test_a_row_that_begins_with_a_bracket_or_a_star_is_no_option_of_the_line_before() -> None:
     tex = as_latex(pd.DataFrame({"layer": ["* 6", "[7"], "x": ["a", "b"]}))
     assert not re.search(r"\\\\\s*[*\[]", tex)
-    assert [line.split(" & ")[0] for line in tex.splitlines() if line.endswith(r"\\")] == ["layer", "{*} 6", "{[}7"]
+    assert [line.split(" & ")[0] for line in tex.splitlines() if line.endswith(r"\\")] == [
+        "layer",
+        "{*} 6",
+        "{[}7",
+    ]
 
 
 def test_a_minus_is_set_as_one_in_numbers_and_stays_a_hyphen_in_names() -> None:
@@ -79,7 +87,9 @@ def test_letters_that_pdflatex_does_not_know_are_said_in_a_comment() -> None:
 def test_a_wide_table_has_its_heads_in_lines_smaller_letters_and_no_empty_columns() -> None:
     names = [f"voiceless_fricative {i} & more" for i in range(9)]
     narrow = pd.DataFrame({name: [1.5, 20.25] for name in names[:2]})
-    wide = pd.DataFrame({"backbone": ["a" * 30, "b"], **{name: [1.5, 20.25] for name in names}, "no_one": ["", ""]})
+    wide = pd.DataFrame(
+        {"backbone": ["a" * 30, "b"], **{name: [1.5, 20.25] for name in names}, "no_one": ["", ""]}
+    )
     assert r"voiceless\_fricative 0 \& more & voiceless" in as_latex(narrow)
     tex = as_latex(wide)
     assert "% Columns without any value are left out: no_one" in tex
@@ -92,9 +102,15 @@ def test_a_wide_table_has_its_heads_in_lines_smaller_letters_and_no_empty_column
 
 
 def test_numbers_of_a_column_have_as_many_digits_and_small_ones_keep_theirs() -> None:
-    table = pd.DataFrame({"computed": [24.87, 31.7, 100.0], "C": [1e-5, 0.1, 1.0], "layer": [1, 2, 3]})
+    table = pd.DataFrame(
+        {"computed": [24.87, 31.7, 100.0], "C": [1e-5, 0.1, 1.0], "layer": [1, 2, 3]}
+    )
     table["cost"] = ["1.2", "not measured", ""]
-    assert with_intervals(table).iloc[:, :2].to_numpy().tolist() == [["24.9", "1e-05"], ["31.7", "0.1"], ["100.0", "1"]]
+    assert with_intervals(table).iloc[:, :2].to_numpy().tolist() == [
+        ["24.9", "1e-05"],
+        ["31.7", "0.1"],
+        ["100.0", "1"],
+    ]
     tex = as_latex(table)
     assert r"\begin{tabular}{rrrr}" in tex
     assert r"24.9 & $10^{-5}$ & 1 & 1.2 \\" in tex
@@ -114,14 +130,21 @@ def test_latex_sets_every_letter_with_booktabs_alone(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     words = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
-    found = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
+    found = subprocess.run(
+        words, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False
+    )
     assert found.returncode == 0, found.stdout[-2000:]
     assert "Missing character" not in found.stdout
 
 
 def test_figures_stand_with_their_intervals_and_no_zero_is_negative() -> None:
     table = pd.DataFrame(
-        {"eer %": [35.44, -0.01], "eer low %": [1.0, -4.0], "eer high %": [50.0, 3.0], "a_dcf": [0.1, np.nan]}
+        {
+            "eer %": [35.44, -0.01],
+            "eer low %": [1.0, -4.0],
+            "eer high %": [50.0, 3.0],
+            "a_dcf": [0.1, np.nan],
+        }
         | {"a_dcf_low": [0.05, np.nan], "a_dcf_high": [0.2, np.nan], "n": [3, 4]}
     )
     shown = with_intervals(table)
@@ -136,18 +159,27 @@ def test_a_table_is_written_whole_and_every_digit_is_in_the_csv(run: Run, tmp_pa
     table = analysis.load(run).layers
     again = pd.read_csv(save_table(table, tmp_path / "layers.csv"))
     pd.testing.assert_frame_equal(
-        again.astype(float, errors="ignore"), table.astype(float, errors="ignore"), check_dtype=False
+        again.astype(float, errors="ignore"),
+        table.astype(float, errors="ignore"),
+        check_dtype=False,
     )
-    assert save_table(table, tmp_path / "layers.md", "of layers").read_text().startswith("of layers\n\n| split |")
+    assert (
+        save_table(table, tmp_path / "layers.md", "of layers")
+        .read_text()
+        .startswith("of layers\n\n| split |")
+    )
     with pytest.raises(ProbeError, match=r"expected a name that ends in \.csv, \.tex, \.md"):
         save_table(table, tmp_path / "layers.xls")
 
 
 @pytest.mark.parametrize(
-    "kind", ["layers", "corpora", "depths", "gates", "weights", "ablation", "conditions", "det", "exits"]
+    "kind",
+    ["layers", "corpora", "depths", "gates", "weights", "ablation", "conditions", "det", "exits"],
 )
 def test_every_figure_has_a_table_of_what_it_shows(kind: str, run: Run) -> None:
-    table = PLOTS[kind].numbers([analysis.load(run)], split="eval", by="attack", relative=None, simultaneous=False)
+    table = PLOTS[kind].numbers(
+        [analysis.load(run)], split="eval", by="attack", relative=None, simultaneous=False
+    )
     assert len(table)
     assert not table.columns.duplicated().any()
     assert as_latex(with_intervals(table)).count("\n") == len(table) + 7
@@ -164,7 +196,9 @@ def test_tables_of_several_runs_name_them(made: tuple[Run, Run]) -> None:
         Plot("mine", "of my own", print).numbers([])
 
 
-def test_plot_writes_the_figure_for_a_paper_its_numbers_and_its_caption(run: Run, tmp_path: Path) -> None:
+def test_plot_writes_the_figure_for_a_paper_its_numbers_and_its_caption(
+    run: Run, tmp_path: Path
+) -> None:
     files = [tmp_path / f"depths.{kind}" for kind in ("pdf", "csv", "tex", "md")]
     words = ["plot", run.folder, "depths", "--out", files[0], "--style", "paper", "--width", "3.3"]
     said = " ".join(command(*words, "--csv", files[1], "--tex", files[2], "--md", files[3]).split())
@@ -198,12 +232,24 @@ def test_what_cannot_be_drawn_or_written_is_refused_with_its_flag(
 
 
 def test_compare_and_evaluate_write_their_tables(made: tuple[Run, Run], tmp_path: Path) -> None:
-    command("compare", made[0].folder, made[1].folder, "--tex", tmp_path / "c.tex", "--csv", tmp_path / "c.csv")
+    command(
+        "compare",
+        made[0].folder,
+        made[1].folder,
+        "--tex",
+        tmp_path / "c.tex",
+        "--csv",
+        tmp_path / "c.csv",
+    )
     assert r"another \textless{}b\textgreater{} & " in (tmp_path / "c.tex").read_text()
     assert set(pd.read_csv(tmp_path / "c.csv")["backbone"]) == {"hand made", "another <b>"}
     scores = made[0].folder / "scores" / "linear-layer-02.eval.txt"
-    command("evaluate", scores, "--by", "attack", "--md", tmp_path / "e.md", "--out", tmp_path / "e")
-    first, _, pooled, *_ = [line for line in (tmp_path / "e.md").read_text().splitlines() if line.startswith("|")]
+    command(
+        "evaluate", scores, "--by", "attack", "--md", tmp_path / "e.md", "--out", tmp_path / "e"
+    )
+    first, _, pooled, *_ = [
+        line for line in (tmp_path / "e.md").read_text().splitlines() if line.startswith("|")
+    ]
     assert first.startswith("| attack | ")
     assert re.match(r"\| pooled \|.*\[.*\]", pooled)
 
@@ -220,7 +266,9 @@ def test_no_tie_is_called_the_lowest_and_no_zero_is_negative(
     cache_folder: Path, made: tuple[Run, Run], tmp_path: Path
 ) -> None:
     other = write_cache(tmp_path / "twin.cache", seed=1, name="twin", made="again")
-    options = SweepOptions(resamples=100, strengths=(0.1,), control_seeds=(0,), depths=DepthOptions(heads=()))
+    options = SweepOptions(
+        resamples=100, strengths=(0.1,), control_seeds=(0,), depths=DepthOptions(heads=())
+    )
     twin = sweep(other, tmp_path / "twin.run", options, say=lambda text: None)
     found = analysis.compare([made[1], twin])
     assert found.sentence.startswith("The EER of both backbones on hand is the same, ")
@@ -234,12 +282,26 @@ def test_no_tie_is_called_the_lowest_and_no_zero_is_negative(
     assert {metric.number(-0.0) for metric in METRICS.values()} == {"0.0", "0"}
 
 
-def test_det_curves_of_an_evaluation_are_by_every_column_that_was_asked_for(run: Run, tmp_path: Path) -> None:
+def test_det_curves_of_an_evaluation_are_by_every_column_that_was_asked_for(
+    run: Run, tmp_path: Path
+) -> None:
     trials = run.trials("linear-layer-02").assign(
         codec=lambda table: np.where(np.arange(len(table)) % 4 < 2, "none", "mp3")
     )
-    trials[["utterance_id", "label", "score", "attack", "codec"]].to_csv(tmp_path / "s.csv", index=False)
-    said = command("evaluate", tmp_path / "s.csv", "--by", "attack,codec", "--out", tmp_path / "out")
+    trials[["utterance_id", "label", "score", "attack", "codec"]].to_csv(
+        tmp_path / "s.csv", index=False
+    )
+    said = command(
+        "evaluate", tmp_path / "s.csv", "--by", "attack,codec", "--out", tmp_path / "out"
+    )
     assert "det.png and" in " ".join(said.split())
-    assert {path.name for path in (tmp_path / "out").iterdir()} >= {"det.png", "det-codec.png", "det-codec.svg"}
-    assert list(evaluate(trials, ["codec"], resamples=100).curves(["codec"])) == ["pooled", "mp3", "none"]
+    assert {path.name for path in (tmp_path / "out").iterdir()} >= {
+        "det.png",
+        "det-codec.png",
+        "det-codec.svg",
+    }
+    assert list(evaluate(trials, ["codec"], resamples=100).curves(["codec"])) == [
+        "pooled",
+        "mp3",
+        "none",
+    ]

@@ -36,7 +36,9 @@ def test_curves_of_tables_are_those_of_the_tables_rows(made: tuple[Run, Run], ru
     assert set(lines_of(analysis.layer_curve(by))) == {"pooled", "A00", "A01", "A02"}
     assert len(lines_of(analysis.depth_curve(loaded.depths))) == 3
     gates = lines_of(analysis.gate_curve(gate_changes(run)))
-    assert np.allclose(gates["attentive-compact+linear"], lines_with(analysis.gate_curve(run), ": gate"))
+    assert np.allclose(
+        gates["attentive-compact+linear"], lines_with(analysis.gate_curve(run), ": gate")
+    )
     assert len(lines_of(analysis.ablation_curve(loaded.contributions))) == 6
     assert len(lines_of(analysis.gate_spread_curve(loaded.contributions))) == 1
     assert len(lines_of(contribution_curve(gate_changes(run)))) > len(
@@ -44,7 +46,9 @@ def test_curves_of_tables_are_those_of_the_tables_rows(made: tuple[Run, Run], ru
     )
     assert len(analysis.condition_map(by).texts) == 16
     assert "A01" in " ".join(lines_of(analysis.det_curve(run.trials("linear-layer-02"))))
-    table = pd.DataFrame({"layer": 2, "removed": [0, 1], "erased": [5.0, 40.0], "random": [5.0, 7.0]})
+    table = pd.DataFrame(
+        {"layer": 2, "removed": [0, 1], "erased": [5.0, 40.0], "random": [5.0, 7.0]}
+    )
     assert lines_of(erasure_curve(table)) == {
         "without what probes read": [5.0, 40.0],
         "without random directions": [5.0, 7.0],
@@ -58,9 +62,15 @@ def lines_with(ax: Axes, part: str) -> list[float]:
 def test_tables_that_cannot_be_drawn_are_refused_with_what_is_expected(run: Run) -> None:
     layers = analysis.load(run).layers
     for draw, told in (
-        (lambda: analysis.layer_curve(layers[["layer", "low"]]), "none is a metric. Expected value, or one of eer"),
+        (
+            lambda: analysis.layer_curve(layers[["layer", "low"]]),
+            "none is a metric. Expected value, or one of eer",
+        ),
         (lambda: analysis.layer_curve(layers[["eer"]]), "without the column layer: has eer"),
-        (lambda: analysis.layer_curve(layers.drop(columns="split")), "several rows for layer 0. Expected one a curve"),
+        (
+            lambda: analysis.layer_curve(layers.drop(columns="split")),
+            "several rows for layer 0. Expected one a curve",
+        ),
         (lambda: analysis.layer_curve(layers.query("layer > 9")), "without rows: nothing to draw"),
         (lambda: analysis.layer_curve(layers, simultaneous=True), "simultaneous=True: needs a run"),
         (lambda: analysis.confusion_picture(layers), "a table, where a run is expected"),
@@ -71,7 +81,9 @@ def test_tables_that_cannot_be_drawn_are_refused_with_what_is_expected(run: Run)
             draw()
 
 
-def test_every_kind_of_plot_takes_axes_in_a_figure_of_several_and_gives_them_back(made: tuple[Run, Run]) -> None:
+def test_every_kind_of_plot_takes_axes_in_a_figure_of_several_and_gives_them_back(
+    made: tuple[Run, Run],
+) -> None:
     drawn = 0
     for plot in PLOTS.values():
         left, right = Figure(figsize=(12, 5)).subplots(1, 2)

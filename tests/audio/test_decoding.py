@@ -14,7 +14,9 @@ WHOLE = Cropping()
 
 
 def tone(rate: int, seconds: float = 1.0, hertz: float = 440.0) -> np.ndarray:
-    return (0.3 * np.sin(2 * np.pi * hertz * np.arange(round(rate * seconds)) / rate)).astype(np.float32)
+    return (0.3 * np.sin(2 * np.pi * hertz * np.arange(round(rate * seconds)) / rate)).astype(
+        np.float32
+    )
 
 
 def reason(path: Path, cropping: Cropping = WHOLE, min_samples: int = 400) -> str:
@@ -25,7 +27,9 @@ def reason(path: Path, cropping: Cropping = WHOLE, min_samples: int = 400) -> st
 
 @pytest.mark.parametrize("rate", [8000, 11025, 16000, 22050, 44100, 48000])
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
-def test_any_format_and_rate_gives_the_same_tone_at_16_khz(tmp_path: Path, rate: int, suffix: str) -> None:
+def test_any_format_and_rate_gives_the_same_tone_at_16_khz(
+    tmp_path: Path, rate: int, suffix: str
+) -> None:
     path = tmp_path / f"tön {rate}.{suffix}"
     soundfile.write(path, tone(rate), rate)
     waveform = load_audio(path, WHOLE)
@@ -43,7 +47,9 @@ def test_opus_of_the_demo_corpus_is_read() -> None:
 
 def test_channels_are_averaged(tmp_path: Path) -> None:
     left = tone(16000)
-    soundfile.write(tmp_path / "stereo.wav", np.stack([left, 0 * left], axis=1), 16000, subtype="FLOAT")
+    soundfile.write(
+        tmp_path / "stereo.wav", np.stack([left, 0 * left], axis=1), 16000, subtype="FLOAT"
+    )
     assert np.allclose(load_audio(tmp_path / "stereo.wav", WHOLE), left / 2, atol=1e-7)
 
 
@@ -54,10 +60,14 @@ def test_long_clips_are_cut_to_their_beginning_and_short_ones_left_alone(tmp_pat
     assert (load_audio(tmp_path / "a.wav", Cropping(max_seconds=1.5)) == whole[:24000]).all()
 
 
-def test_cutting_reads_the_same_samples_as_cutting_the_whole_after_resampling(tmp_path: Path) -> None:
+def test_cutting_reads_the_same_samples_as_cutting_the_whole_after_resampling(
+    tmp_path: Path,
+) -> None:
     soundfile.write(tmp_path / "a.flac", tone(44100, 3.0), 44100)
     whole = load_audio(tmp_path / "a.flac", WHOLE)
-    assert np.allclose(load_audio(tmp_path / "a.flac", Cropping(max_seconds=1.0)), whole[:16000], atol=1e-4)
+    assert np.allclose(
+        load_audio(tmp_path / "a.flac", Cropping(max_seconds=1.0)), whole[:16000], atol=1e-4
+    )
 
 
 @given(st.integers(1, 100_000))
@@ -124,7 +134,9 @@ def test_measures_of_known_signals() -> None:
     assert values["audio_level_db"] == pytest.approx(20 * np.log10(0.3 / np.sqrt(2)), abs=0.01)
     assert values["audio_bandwidth_hz"] == pytest.approx(1000, abs=2)
     assert values["audio_noise_floor_db"] == pytest.approx(values["audio_level_db"], abs=0.1)
-    assert measure(quiet)["audio_noise_floor_db"] == pytest.approx(values["audio_level_db"] - 60, abs=0.1)
+    assert measure(quiet)["audio_noise_floor_db"] == pytest.approx(
+        values["audio_level_db"] - 60, abs=0.1
+    )
 
 
 @given(st.integers(1, 700))

@@ -1,4 +1,6 @@
-"""Files behind each other, behind tags and under other names: each part is read, and none of another kind as noise."""
+"""Files behind each other, behind tags and under other names: each part is read, and none of
+another kind as noise.
+"""
 
 import io
 import tracemalloc
@@ -25,7 +27,9 @@ def test_files_behind_each_other_are_all_read(tmp_path: Path, kind: str) -> None
     assert seconds(tmp_path / "a", first + second) == pytest.approx(5, abs=0.001)
     assert seconds(tmp_path / "a", first * 3) == 6
     cut = first + second[: len(second) // 2]
-    assert reason(tmp_path / "a", cut).startswith("not decodable: flac" if kind == "FLAC" else "truncated")
+    assert reason(tmp_path / "a", cut).startswith(
+        "not decodable: flac" if kind == "FLAC" else "truncated"
+    )
 
 
 @pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
@@ -33,8 +37,12 @@ def test_a_cut_link_within_a_chain_of_ogg_streams_is_found(tmp_path: Path, subty
     whole = encoded(16000, 3.0, format="OGG", subtype=subtype)
     last = whole.rfind(b"OggS")
     assert seconds(tmp_path / "a", whole + bytes(100) + whole) == pytest.approx(6, abs=0.02)
-    assert reason(tmp_path / "a", whole[:last] + whole).startswith("truncated: the Ogg stream has no last page")
-    assert reason(tmp_path / "a", whole[: last + 40] + whole).startswith("truncated: an Ogg page is not complete")
+    assert reason(tmp_path / "a", whole[:last] + whole).startswith(
+        "truncated: the Ogg stream has no last page"
+    )
+    assert reason(tmp_path / "a", whole[: last + 40] + whole).startswith(
+        "truncated: an Ogg page is not complete"
+    )
 
 
 @pytest.mark.parametrize("kind", ["WAV", "FLAC", "OGG", "AIFF", "MP3"])
@@ -45,9 +53,14 @@ def test_a_tag_in_front_and_a_wrong_name_hide_nothing(tmp_path: Path, kind: str,
         assert seconds(tmp_path / name, tags + content) == pytest.approx(2, abs=0.01)
 
 
-@pytest.mark.parametrize("name", ["a.au", "a.snd", "a.gsm", "a.vox", "a.raw", "a.wav", "a.mp3", "a"])
+@pytest.mark.parametrize(
+    "name", ["a.au", "a.snd", "a.gsm", "a.vox", "a.raw", "a.wav", "a.mp3", "a"]
+)
 def test_bytes_without_a_header_are_not_decoded_by_their_name(tmp_path: Path, name: str) -> None:
-    for content in (np.random.default_rng(0).bytes(20_000), b"A list of speakers, not audio.\n" * 500):
+    for content in (
+        np.random.default_rng(0).bytes(20_000),
+        b"A list of speakers, not audio.\n" * 500,
+    ):
         assert reason(tmp_path / name, content).startswith("not decodable")
 
 
@@ -56,7 +69,9 @@ def test_an_mp3_with_junk_between_its_frames_is_read_to_its_end(tmp_path: Path, 
     whole, path = mp3(rate), tmp_path / "a.mp3"
     junk, noise = bytes(5000), np.random.default_rng(1).bytes(3000)
     for between in (junk, noise, id3v2(70_000)):
-        assert seconds(path, without_info(whole) + between + without_info(whole)) == pytest.approx(4, abs=0.2)
+        assert seconds(path, without_info(whole) + between + without_info(whole)) == pytest.approx(
+            4, abs=0.2
+        )
         assert seconds(path, whole + between + whole) == pytest.approx(4, abs=0.01)
     assert seconds(path, whole[:9000] + junk + whole[9000:]) == pytest.approx(2, abs=0.1)
     assert seconds(path, junk + without_info(whole)) == pytest.approx(2, abs=0.2)
@@ -94,9 +109,18 @@ def test_lengths_that_a_pipe_left_open_are_no_lengths(tmp_path: Path) -> None:
     caf, rifx = encoded(16000, format="CAF"), encoded(16000, format="WAV", endian="BIG")
     w64, au = encoded(16000, format="W64"), encoded(16000, format="AU")
     contents = [
-        *(field(caf, caf.index(b"data") + 4, n.to_bytes(8, "big", signed=True)) for n in (-1, 0, 2**63 - 1)),
-        *(field(rifx, rifx.index(b"data") + 4, n.to_bytes(4, "big")) for n in (0, 0x7FFFF000, 0xFFFFFFFF)),
-        *(field(w64, w64.index(b"data\xf3\xac") + 16, n.to_bytes(8, "little")) for n in (0, 24, 0xFFFFFFFF, 2**64 - 1)),
+        *(
+            field(caf, caf.index(b"data") + 4, n.to_bytes(8, "big", signed=True))
+            for n in (-1, 0, 2**63 - 1)
+        ),
+        *(
+            field(rifx, rifx.index(b"data") + 4, n.to_bytes(4, "big"))
+            for n in (0, 0x7FFFF000, 0xFFFFFFFF)
+        ),
+        *(
+            field(w64, w64.index(b"data\xf3\xac") + 16, n.to_bytes(8, "little"))
+            for n in (0, 24, 0xFFFFFFFF, 2**64 - 1)
+        ),
         *(field(au, 8, n.to_bytes(4, "big")) for n in (0, 0xFFFFFFFF)),
     ]
     assert [seconds(tmp_path / "a", content) for content in contents] == [2.0] * len(contents)
@@ -125,7 +149,13 @@ def test_pieces_read_as_one_file(tmp_path: Path) -> None:
         expected = bytearray(whole[100:])
         expected[5:8], expected[BLOCK : BLOCK + 4] = b"new", b"more"
         assert pieces.read() == b"head" + expected
-        for start, n in ((0, 3), (2, 9), (BLOCK, 2 * BLOCK), (pieces.size - 2, 9), (pieces.size + 5, 1)):
+        for start, n in (
+            (0, 3),
+            (2, 9),
+            (BLOCK, 2 * BLOCK),
+            (pieces.size - 2, 9),
+            (pieces.size + 5, 1),
+        ):
             pieces.seek(start)
             assert pieces.read(n) == (b"head" + expected)[start : start + n]
         for at in (0, BLOCK - 2, 2 * BLOCK - 1, len(whole) - 4):

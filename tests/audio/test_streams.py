@@ -1,4 +1,6 @@
-"""Lengths that a header states wrongly or not at all, and files that were cut: all is read, or the cut is told."""
+"""Lengths that a header states wrongly or not at all, and files that were cut: all is read, or the
+cut is told.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -24,16 +26,24 @@ def test_an_mp3_without_a_count_is_read_to_its_end(tmp_path: Path, rate: int, mo
     assert seconds(tmp_path / "no suffix", bare) == pytest.approx(2, abs=padding)
 
 
-@pytest.mark.parametrize("between", [b"", b"TAG" + bytes(125), b"ID3\x04\0\0\0\0\1\x00" + bytes(128)])
+@pytest.mark.parametrize(
+    "between", [b"", b"TAG" + bytes(125), b"ID3\x04\0\0\0\0\1\x00" + bytes(128)]
+)
 def test_joined_mp3_files_are_read_one_after_the_other(tmp_path: Path, between: bytes) -> None:
     first, second = mp3(24000, 2.0), mp3(24000, 3.0)
     assert seconds(tmp_path / "a.mp3", first + between + second) == pytest.approx(5, abs=0.01)
-    assert seconds(tmp_path / "b.mp3", first + between + without_info(second)) == pytest.approx(5, abs=0.15)
-    assert seconds(tmp_path / "c.mp3", without_info(first) + between + second + between) == pytest.approx(5, abs=0.15)
+    assert seconds(tmp_path / "b.mp3", first + between + without_info(second)) == pytest.approx(
+        5, abs=0.15
+    )
+    assert seconds(
+        tmp_path / "c.mp3", without_info(first) + between + second + between
+    ) == pytest.approx(5, abs=0.15)
 
 
 def test_joined_mp3_files_of_other_rates_keep_their_seconds(tmp_path: Path) -> None:
-    assert seconds(tmp_path / "a.mp3", mp3(24000, 2.0) + mp3(44100, 3.0, 2)) == pytest.approx(5, abs=0.01)
+    assert seconds(tmp_path / "a.mp3", mp3(24000, 2.0) + mp3(44100, 3.0, 2)) == pytest.approx(
+        5, abs=0.01
+    )
 
 
 def test_an_ordinary_mp3_is_given_to_the_decoder_as_it_is(tmp_path: Path) -> None:
@@ -47,7 +57,9 @@ def test_an_ordinary_mp3_is_given_to_the_decoder_as_it_is(tmp_path: Path) -> Non
 def test_an_mp3_that_counts_more_frames_than_it_has_was_cut(tmp_path: Path, share: float) -> None:
     whole = mp3(16000, 4.0)
     assert reason(tmp_path / "a.mp3", whole[: int(share * len(whole))]).startswith("truncated")
-    assert reason(tmp_path / "a.mp3", whole + whole[: int(share * len(whole))]).startswith("truncated")
+    assert reason(tmp_path / "a.mp3", whole + whole[: int(share * len(whole))]).startswith(
+        "truncated"
+    )
 
 
 @pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
@@ -74,7 +86,8 @@ def wav_of(length: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "length", [0, 0x7F000000, 0x7FFFF000, 0x7FFFFFDB, 0x7FFFFFFF, 0x80000000, 0xFFFFFFD3, 0xFFFFFFFF]
+    "length",
+    [0, 0x7F000000, 0x7FFFF000, 0x7FFFFFDB, 0x7FFFFFFF, 0x80000000, 0xFFFFFFD3, 0xFFFFFFFF],
 )
 def test_a_wav_written_to_a_pipe_is_whole(tmp_path: Path, length: int) -> None:
     assert seconds(tmp_path / "a.wav", wav_of(length)) == 2
@@ -109,7 +122,14 @@ def piped_w64() -> bytes:
 
 @pytest.mark.parametrize(
     "content",
-    [piped_flac(), piped_au(), piped_rf64(), piped_rf64(length=2**64 - 1), piped_rf64(b"BW64"), piped_w64()],
+    [
+        piped_flac(),
+        piped_au(),
+        piped_rf64(),
+        piped_rf64(length=2**64 - 1),
+        piped_rf64(b"BW64"),
+        piped_w64(),
+    ],
     ids=["flac", "au", "rf64 of 0", "rf64 of -1", "bw64", "w64"],
 )
 def test_other_containers_written_to_a_pipe_are_whole(tmp_path: Path, content: bytes) -> None:
@@ -122,7 +142,10 @@ def late(content: bytes) -> bytes:
 
 
 CONTAINERS: dict[str, Callable[[], bytes]] = {
-    **{kind: lambda kind=kind: encoded(16000, format=kind) for kind in ("WAV", "WAVEX", "AU", "W64", "RF64", "CAF")},
+    **{
+        kind: lambda kind=kind: encoded(16000, format=kind)
+        for kind in ("WAV", "WAVEX", "AU", "W64", "RF64", "CAF")
+    },
     **{kind: lambda kind=kind: encoded(16000, format=kind) for kind in ("AIFF", "NIST", "FLAC")},
     "big-endian WAV": lambda: encoded(16000, format="WAV", endian="BIG"),
     "little-endian AU": lambda: encoded(16000, format="AU", endian="LITTLE"),
@@ -140,14 +163,18 @@ def test_a_cut_of_any_container_is_found_and_a_whole_one_read(tmp_path: Path, ki
     packed = kind in ("ADPCM", "GSM", "ALAC")  # blocks, the last of which is filled up
     assert seconds(tmp_path / "a", whole) == pytest.approx(2, abs=0.13 if packed else 0)
     for share in (0.3, 0.6, 0.9):
-        assert reason(tmp_path / "a", whole[: int(share * len(whole))]).startswith(("truncated", "not decodable"))
+        assert reason(tmp_path / "a", whole[: int(share * len(whole))]).startswith(
+            ("truncated", "not decodable")
+        )
 
 
 @pytest.mark.parametrize("kind", ["WAV", "AIFF", "FLAC", "OGG", "MP3"])
 def test_a_cut_behind_what_is_wanted_is_found_as_well(tmp_path: Path, kind: str) -> None:
     whole = encoded(16000, 4.0, format=kind)
     for cropping in (Cropping(max_seconds=1.0), Cropping(seconds=1.0)):
-        assert reason(tmp_path / "a", whole[: int(0.8 * len(whole))], cropping).startswith("truncated")
+        assert reason(tmp_path / "a", whole[: int(0.8 * len(whole))], cropping).startswith(
+            "truncated"
+        )
         (tmp_path / "a").write_bytes(whole)
         assert len(load_audio(tmp_path / "a", cropping)) == SAMPLING_RATE
 
@@ -158,9 +185,9 @@ def test_chunks_and_a_byte_behind_the_samples_are_no_fault(tmp_path: Path, behin
 
 
 def test_less_than_a_block_may_be_missing(tmp_path: Path) -> None:
-    assert seconds(tmp_path / "a.wav", encoded(16000, format="WAV", subtype="PCM_16")[:-1]) == pytest.approx(
-        2, abs=1e-3
-    )
+    assert seconds(
+        tmp_path / "a.wav", encoded(16000, format="WAV", subtype="PCM_16")[:-1]
+    ) == pytest.approx(2, abs=1e-3)
 
 
 @pytest.mark.parametrize("name", ["a.raw", "A.RAW", "a.wav", "a.mp3", "a.sd2", "a"])
@@ -177,7 +204,11 @@ def test_bytes_that_are_no_audio_have_a_reason_under_any_name(
 
 
 def test_a_length_is_stated_only_if_the_file_knows_it(tmp_path: Path) -> None:
-    contents = {"known.wav": encoded(16000, 2.0, format="WAV"), "piped.flac": piped_flac(), "bare.mp3": b"no audio"}
+    contents = {
+        "known.wav": encoded(16000, 2.0, format="WAV"),
+        "piped.flac": piped_flac(),
+        "bare.mp3": b"no audio",
+    }
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
     assert [stated_seconds(tmp_path / name, 30.0) for name in contents] == [2.0, None, None]

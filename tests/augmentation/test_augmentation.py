@@ -1,4 +1,6 @@
-"""Chains: how they are typed, what is refused, and that chance depends on seed, utterance and epoch alone."""
+"""Chains: how they are typed, what is refused, and that chance depends on seed, utterance and epoch
+alone.
+"""
 
 from dataclasses import dataclass
 
@@ -63,11 +65,15 @@ def test_chance_depends_on_seed_utterance_and_epoch_alone() -> None:
     again = Augmentation.of("rawboost:5,noise:white,gain:-6-6").apply(NOISE, seed=0, utterance="a")
     np.testing.assert_array_equal(again, made[0, "a", 0])
     values = list(made.values())
-    assert all(not np.array_equal(one, other) for i, one in enumerate(values) for other in values[:i])
+    assert all(
+        not np.array_equal(one, other) for i, one in enumerate(values) for other in values[:i]
+    )
 
 
 def test_numbers_stay_what_they_were_released_as() -> None:
-    made = Augmentation.of("rawboost:4,noise:pink@10").apply(NOISE, seed=1, utterance="LA_T_1000137", epoch=2)
+    made = Augmentation.of("rawboost:4,noise:pink@10").apply(
+        NOISE, seed=1, utterance="LA_T_1000137", epoch=2
+    )
     np.testing.assert_allclose(made[[0, 100, 3999]], RELEASED, rtol=1e-4)
 
 

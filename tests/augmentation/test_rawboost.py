@@ -1,4 +1,6 @@
-"""RawBoost does what its equations say: gains and bands of the notches, share of touched samples, SNR."""
+"""RawBoost does what its equations say: gains and bands of the notches, share of touched samples,
+SNR.
+"""
 
 import numpy as np
 import pytest
@@ -26,7 +28,9 @@ def test_a_notch_filter_is_five_band_stops_in_series() -> None:
     rng = np.random.default_rng(3)
     expected = np.ones(1)
     for _ in range(5):
-        centre, width, taps = rng.uniform(20, 8000), rng.uniform(100, 1000), int(rng.uniform(10, 100))
+        centre = rng.uniform(20, 8000)
+        width = rng.uniform(100, 1000)
+        taps = int(rng.uniform(10, 100))
         taps += taps % 2 == 0
         edges = [max(centre - width / 2, 1e-3), min(centre + width / 2, 8000 - 1e-3)]
         expected = np.convolve(firwin(taps, edges, window="hamming", fs=16000), expected)
@@ -49,7 +53,9 @@ def test_convolutive_noise_is_a_sum_of_filtered_powers_without_a_mean() -> None:
     parts = [filtered(x, notch_filter(rng))]
     parts += [filtered(x**power, notch_filter(rng, (-20, -5))) for power in range(2, 6)]
     y = sum(parts) - np.mean(sum(parts))
-    np.testing.assert_allclose(convolutive(x, np.random.default_rng(5)), y / max(1, np.abs(y).max()), atol=1e-12)
+    np.testing.assert_allclose(
+        convolutive(x, np.random.default_rng(5)), y / max(1, np.abs(y).max()), atol=1e-12
+    )
 
 
 def test_convolutive_noise_has_notches_where_its_first_filter_has_them() -> None:
@@ -57,13 +63,17 @@ def test_convolutive_noise_has_notches_where_its_first_filter_has_them() -> None
     y = convolutive(x, np.random.default_rng(7))
     b = notch_filter(np.random.default_rng(7))
     bands = np.abs(np.fft.rfft(y)).reshape(-1)[:-1].reshape(128, -1)
-    ratio = np.sqrt((bands**2).mean(1) / (np.abs(np.fft.rfft(x))[:-1].reshape(128, -1) ** 2).mean(1))
+    ratio = np.sqrt(
+        (bands**2).mean(1) / (np.abs(np.fft.rfft(x))[:-1].reshape(128, -1) ** 2).mean(1)
+    )
     response = np.sqrt((np.abs(freqz(b, 1, worN=1 << 14)[1]).reshape(128, -1) ** 2).mean(1))
     np.testing.assert_allclose(ratio, response, atol=0.03)
     assert response.min() < 0.3
 
 
-def test_impulsive_noise_touches_at_most_a_tenth_of_the_samples_by_the_product_of_two_draws() -> None:
+def test_impulsive_noise_touches_at_most_a_tenth_of_the_samples_by_the_product_of_two_draws() -> (
+    None
+):
     x, shares, factors = np.full(8000, 0.1), [], []
     for seed in range(DRAWS):
         y = impulsive(x, np.random.default_rng(seed))

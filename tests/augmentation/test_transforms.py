@@ -1,4 +1,6 @@
-"""Every transform keeps what it promises on real speech: length, time, level, SNR; and all is finite."""
+"""Every transform keeps what it promises on real speech: length, time, level, SNR; and all is
+finite.
+"""
 
 import sys
 from pathlib import Path
@@ -13,8 +15,18 @@ from probing.audio import Cropping, load_audio
 from probing.augmentation import Augmentation, TransformError
 from probing.augmentation.codecs import CODERS, Coding
 
-SPEECH = next(iter(sorted((Path(__file__).parents[2] / "probing/corpora/demo/audio").rglob("*.opus"))))
-RANGES = ["rawboost:4", "noise:white@0", "noise:pink", "clip:0.1-0.9", "gain:-6-6", "resample:8000", "codec:mulaw,alaw"]
+SPEECH = next(
+    iter(sorted((Path(__file__).parents[2] / "probing/corpora/demo/audio").rglob("*.opus")))
+)
+RANGES = [
+    "rawboost:4",
+    "noise:white@0",
+    "noise:pink",
+    "clip:0.1-0.9",
+    "gain:-6-6",
+    "resample:8000",
+    "codec:mulaw,alaw",
+]
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +35,9 @@ def speech() -> np.ndarray:
 
 
 def through(text: str, waveform: np.ndarray, utterance: str = "a", **by: int) -> np.ndarray:
-    return Augmentation.of(text).apply(waveform, seed=by.get("seed", 0), utterance=utterance, epoch=by.get("epoch", 0))
+    return Augmentation.of(text).apply(
+        waveform, seed=by.get("seed", 0), utterance=utterance, epoch=by.get("epoch", 0)
+    )
 
 
 def snr(clean: np.ndarray, noisy: np.ndarray) -> float:
@@ -72,7 +86,9 @@ def test_pink_noise_falls_by_3_db_an_octave() -> None:
     np.testing.assert_allclose(np.diff(10 * np.log10(octaves)), -6.02, atol=1)
 
 
-def test_musan_folders_have_their_usual_snr_and_only_the_piece_is_read(tmp_path: Path, speech: np.ndarray) -> None:
+def test_musan_folders_have_their_usual_snr_and_only_the_piece_is_read(
+    tmp_path: Path, speech: np.ndarray
+) -> None:
     for i, kind in enumerate(("noise", "music", "speech")):
         (tmp_path / kind / "a").mkdir(parents=True)
         tone = np.sin(2 * np.pi * (200 + 1000 * i) * np.arange(32000) / 16000)
@@ -93,7 +109,9 @@ def test_a_folder_is_known_by_its_files_and_not_by_its_place(tmp_path: Path) -> 
     for name in ("a", "b", "c"):
         (tmp_path / name).mkdir()
         soundfile.write(tmp_path / name / "x.wav", np.ones(100 if name != "c" else 200) / 2, 16000)
-    first, second, third = (Augmentation.of(f"noise:{tmp_path / name}@5").identity() for name in "abc")
+    first, second, third = (
+        Augmentation.of(f"noise:{tmp_path / name}@5").identity() for name in "abc"
+    )
     assert first == second != third
 
 
@@ -122,9 +140,13 @@ def test_codecs_keep_the_time_and_most_of_the_speech(speech: np.ndarray, coder: 
 
 def test_a_lower_bit_rate_makes_fewer_bytes_and_keeps_the_time(speech: np.ndarray) -> None:
     for coder, rates in {"opus": (8, 32), "mp3": (16, 24, 64)}.items():
-        sizes = [len(Coding(coder, kbit).encoded(speech)) * 8 / (len(speech) / 16) for kbit in rates]
+        sizes = [
+            len(Coding(coder, kbit).encoded(speech)) * 8 / (len(speech) / 16) for kbit in rates
+        ]
         np.testing.assert_allclose(sizes, rates, rtol=0.5)  # headers weigh most in the lowest rate
-        assert all(abs(lag(speech, through(f"codec:{coder}@{kbit}", speech))) <= 1 for kbit in rates)
+        assert all(
+            abs(lag(speech, through(f"codec:{coder}@{kbit}", speech))) <= 1 for kbit in rates
+        )
 
 
 def test_a_codec_keeps_the_level_of_a_loud_waveform(speech: np.ndarray) -> None:
@@ -144,7 +166,9 @@ def test_rooms_keep_the_power_and_have_a_tail(room: str, seconds: float) -> None
     assert 10 * np.log10(energy[int(seconds * 16000)]) > -60
 
 
-def test_impulse_responses_of_a_folder_are_taken_from_their_direct_path_on(tmp_path: Path, speech: np.ndarray) -> None:
+def test_impulse_responses_of_a_folder_are_taken_from_their_direct_path_on(
+    tmp_path: Path, speech: np.ndarray
+) -> None:
     response = np.zeros(4000)
     response[700], response[1500] = 0.5, 0.25
     # two channels of an array; their mean would be the response of no place
@@ -170,10 +194,14 @@ def test_resampling_to_8_khz_leaves_nothing_above_4_khz() -> None:
 def test_gain_and_clipping_follow_their_equations(speech: np.ndarray) -> None:
     np.testing.assert_allclose(through("gain:-6", speech), speech * 10 ** (-6 / 20), rtol=1e-6)
     limit = 0.3 * np.abs(speech).max()
-    np.testing.assert_allclose(through("clip:0.3", speech), np.clip(speech, -limit, limit), atol=1e-7)
+    np.testing.assert_allclose(
+        through("clip:0.3", speech), np.clip(speech, -limit, limit), atol=1e-7
+    )
 
 
-@pytest.mark.parametrize(("package", "text"), [("pyroomacoustics", "reverb:small"), ("av", "codec:g722")])
+@pytest.mark.parametrize(
+    ("package", "text"), [("pyroomacoustics", "reverb:small"), ("av", "codec:g722")]
+)
 def test_a_package_that_is_missing_is_named_before_the_work(
     monkeypatch: pytest.MonkeyPatch, package: str, text: str
 ) -> None:

@@ -49,9 +49,16 @@ def speech() -> list[np.ndarray]:
     lengths = (9_613, 16_000, 22_851, 31_999)
     for source in SOURCES:
         clips = []
-        for path in sorted(path for path in source.glob("*") if path.suffix in (".flac", ".opus", ".wav")):
+        for path in sorted(
+            path for path in source.glob("*") if path.suffix in (".flac", ".opus", ".wav")
+        ):
             samples, rate = soundfile.read(path, dtype="float32")
-            if samples.ndim == 1 and rate == 16000 and len(samples) >= lengths[len(clips)] and samples.std() > 1e-3:
+            if (
+                samples.ndim == 1
+                and rate == 16000
+                and len(samples) >= lengths[len(clips)]
+                and samples.std() > 1e-3
+            ):
                 clips.append(samples[: lengths[len(clips)]])
             if len(clips) == len(lengths):
                 return clips

@@ -1,4 +1,6 @@
-"""What each depth of a backbone costs, in one pass, against truncated backbones and counts by hand."""
+"""What each depth of a backbone costs, in one pass, against truncated backbones and
+counts by hand.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from probing.backbones.costs import costs
 
 
 @pytest.mark.parametrize("name", TINY_NAMES)
-def test_a_depth_costs_what_the_truncated_backbone_costs_alone(name: str, tiny: Callable[[str], Path]) -> None:
+def test_a_depth_costs_what_the_truncated_backbone_costs_alone(
+    name: str, tiny: Callable[[str], Path]
+) -> None:
     whole = load_backbone(str(tiny(name)), device="cpu")
     table = costs(whole, seconds=0.5, repeats=3)
     assert list(table.columns) == ["depth", "parameters", "macs", "latency_ms"]
@@ -21,7 +25,9 @@ def test_a_depth_costs_what_the_truncated_backbone_costs_alone(name: str, tiny: 
     for k in range(1, whole.n_layers + 1):
         alone = costs(whole.truncate(k), seconds=0.5, repeats=1).iloc[-1]
         assert table["parameters"][k] == alone["parameters"]
-        assert table["parameters"][k] == sum(weight.numel() for weight in whole.truncate(k)._encoder.parameters())
+        assert table["parameters"][k] == sum(
+            weight.numel() for weight in whole.truncate(k)._encoder.parameters()
+        )
         assert table["macs"][k] == alone["macs"]
     assert (table.diff().iloc[1:] > 0).all(axis=None)
     assert table.iloc[0].drop("depth").gt(0).all()
@@ -44,14 +50,19 @@ def test_the_front_end_costs_its_convolutions_counted_by_hand(tiny: Callable[[st
         expected += n * 16 * channels * kernel
         channels = 16
     expected += n * 16 * 32  # projection
-    expected += (n + 1) * 32 * (32 // 4) * 16  # positional convolution, 4 groups; one frame more, cut off after
+    # positional convolution, 4 groups; one frame more, cut off after
+    expected += (n + 1) * 32 * (32 // 4) * 16
     assert costs(whole, seconds=1.0, repeats=1)["macs"][0] == expected
 
 
-def test_without_its_first_block_a_wavlm_still_counts_its_position_embedding(tiny: Callable[[str], Path]) -> None:
+def test_without_its_first_block_a_wavlm_still_counts_its_position_embedding(
+    tiny: Callable[[str], Path],
+) -> None:
     without = load_backbone(str(tiny("wavlm")), device="cpu").keep([2, 3])
     parameters = costs(without, seconds=0.5, repeats=1)["parameters"].diff()
-    assert parameters[1] - parameters[2] == without._blocks[0].attention.rel_attn_embed.weight.numel()  # type: ignore
+    assert (
+        parameters[1] - parameters[2] == without._blocks[0].attention.rel_attn_embed.weight.numel()
+    )  # type: ignore
 
 
 def test_the_embedded_backbone_has_its_costs() -> None:

@@ -36,7 +36,9 @@ def test_strategies_keep_the_blocks_of_the_paper(spec: str, kept: tuple[int, ...
 
 
 @given(st.sampled_from(["top", "bottom", "alternate", "symmetric"]), st.integers(2, 30), st.data())
-def test_every_strategy_drops_as_many_as_it_is_told(strategy: str, n: int, data: st.DataObject) -> None:
+def test_every_strategy_drops_as_many_as_it_is_told(
+    strategy: str, n: int, data: st.DataObject
+) -> None:
     most = min(n - 1, (n + 1) // 2) if strategy == "alternate" else n - 1
     k = data.draw(st.integers(1, most))
     kept = kept_blocks(f"{strategy}:{k}", n)
@@ -97,7 +99,9 @@ def test_without_the_first_block_the_second_gets_its_input_and_the_position_bias
         assert not hasattr(whole._blocks[1].attention, "rel_attn_embed")
 
 
-def test_the_fingerprint_and_the_name_say_which_blocks_are_left(tiny: Callable[[str], Path]) -> None:
+def test_the_fingerprint_and_the_name_say_which_blocks_are_left(
+    tiny: Callable[[str], Path],
+) -> None:
     whole = load_backbone(str(tiny("wavlm")), device="cpu")
     prints = [backbone.fingerprint() for backbone in (whole, whole.truncate(2), whole.keep([1, 3]))]
     assert [each["blocks"] for each in prints] == ["1,2,3", "1,2", "1,3"]
@@ -132,7 +136,9 @@ def test_a_cache_of_a_truncated_backbone_is_the_lower_part_of_the_whole_ones(
     whole = extract(tmp_path / "whole", few, Options(str(tiny("wavlm"))), machine, **quiet)
     options = Options(str(tiny("wavlm")), drop=f"contribution:1:{tmp_path / 'whole'}")
     dropped = extract(tmp_path / "dropped", few, options, machine, **quiet)
-    top = extract(tmp_path / "top", few, Options(str(tiny("wavlm")), drop="top:1"), machine, **quiet)
+    top = extract(
+        tmp_path / "top", few, Options(str(tiny("wavlm")), drop="top:1"), machine, **quiet
+    )
     assert top.layers == [0, 1, 2]
     assert np.array_equal(top.pooled(), whole.pooled([0, 1, 2]))
     assert dropped.about["options"]["drop"].startswith("blocks:")

@@ -1,4 +1,6 @@
-"""The centre of what the front end sees, found by altering the waveform, is the centre that a cache gives."""
+"""The centre of what the front end sees, found by altering the waveform, is the centre that a cache
+gives.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ from torch import nn
 from cache.timing import timing_in
 from probing.backbones import Backbone, load_backbone
 
-# The last module of each front end; what comes after it, as a positional convolution, looks to both sides.
+# The last module of each front end; what comes after it, as a positional convolution, looks to both
+# sides.
 ENDS = {"sew": "encoder.pool", "sew-d": "encoder.pool", "wav2vec2-bert": "feature_projection"}
 ENDS |= {"whisper": "conv2", "moonshine": "conv3", "moonshine-streaming": "embedder"}
 ALTERED = 2400  # samples, more than any front end sees
@@ -42,7 +45,9 @@ def front_end(backbone: Backbone, name: str) -> Callable[[np.ndarray], np.ndarra
         backbone._input._extractor = functools.partial(extractor, do_normalize_per_mel_bins=False)  # type: ignore
     found = []
     module = reduce(getattr, ENDS.get(name, "feature_extractor").split("."), encoder)
-    module.register_forward_hook(lambda _, __, output: found.append(output[0] if isinstance(output, tuple) else output))
+    module.register_forward_hook(
+        lambda _, __, output: found.append(output[0] if isinstance(output, tuple) else output)
+    )
     has_time_last = name not in ("wav2vec2-bert", "moonshine-streaming")
 
     def frames(clip: np.ndarray) -> np.ndarray:
@@ -53,8 +58,12 @@ def front_end(backbone: Backbone, name: str) -> Callable[[np.ndarray], np.ndarra
     return frames
 
 
-def seen(frames: Callable[[np.ndarray], np.ndarray], clip: np.ndarray, near: int) -> tuple[int, int]:
-    """The first sample that a frame depends on, and the one behind the last, each found by bisection."""
+def seen(
+    frames: Callable[[np.ndarray], np.ndarray], clip: np.ndarray, near: int
+) -> tuple[int, int]:
+    """The first sample that a frame depends on, and the one behind the last, each found by
+    bisection.
+    """
     before = frames(clip)[FRAME]
 
     def changes(start: int) -> bool:
@@ -71,12 +80,16 @@ def seen(frames: Callable[[np.ndarray], np.ndarray], clip: np.ndarray, near: int
             low, high = (low, middle) if changes(middle) != at_low else (middle, high)
         return high
 
-    return boundary(near - ALTERED - 1500, near - ALTERED // 2) + ALTERED - 1, boundary(near - 700, near + 1500)
+    return boundary(near - ALTERED - 1500, near - ALTERED // 2) + ALTERED - 1, boundary(
+        near - 700, near + 1500
+    )
 
 
 @pytest.mark.parametrize("name", [*TINY_NAMES, "log-mel", "lfcc"])
 def test_a_frame_is_centred_where_the_timing_says(name, tiny, speech):
-    backbone = load_backbone(name if name in ("log-mel", "lfcc") else str(tiny(name)), normalize="auto")
+    backbone = load_backbone(
+        name if name in ("log-mel", "lfcc") else str(tiny(name)), normalize="auto"
+    )
     if hasattr(backbone._input, "unit_variance"):
         backbone._input.unit_variance = False  # type: ignore[attr-defined]
     assert backbone.timing is not None
@@ -86,7 +99,8 @@ def test_a_frame_is_centred_where_the_timing_says(name, tiny, speech):
     clip[14_000:] *= 10  # Whisper clips its spectrogram below the loudest band
     with torch.inference_mode():
         first, stop = seen(front_end(backbone, name), clip, round(expected))
-    assert (first + stop) / 2 == pytest.approx(expected, abs=1.5)  # windows of mel bands end in zeros
+    # windows of mel bands end in zeros
+    assert (first + stop) / 2 == pytest.approx(expected, abs=1.5)
 
 
 @pytest.mark.parametrize("name", TINY_NAMES)

@@ -22,8 +22,14 @@ def test_frames_given_are_frames_announced(name, tiny, speech):
     for n_samples in [backbone.min_samples, *few, 16_001]:
         if n_samples >= backbone.min_samples:
             states = backbone.hidden_states([clip[:n_samples]])
-            assert states.n_frames == [backbone.n_frames(n_samples)] == [(n_samples - window) // hop + 1]
-            assert {layer.shape for layer in states.layers} == {(1, states.n_frames[0], backbone.dim)}
+            assert (
+                states.n_frames
+                == [backbone.n_frames(n_samples)]
+                == [(n_samples - window) // hop + 1]
+            )
+            assert {layer.shape for layer in states.layers} == {
+                (1, states.n_frames[0], backbone.dim)
+            }
             assert len(states.layers) == backbone.n_layers + 1
 
 
@@ -66,7 +72,9 @@ def test_convolutions_compose_into_one_rule():
         assert rule.n_frames(n_samples) == frames
 
 
-@pytest.mark.parametrize("rule", [FrameRule(400, 320), FrameRule(720, 640), FrameRule(1, 80), FrameRule(-13, 7)])
+@pytest.mark.parametrize(
+    "rule", [FrameRule(400, 320), FrameRule(720, 640), FrameRule(1, 80), FrameRule(-13, 7)]
+)
 def test_a_frame_rule_is_found_by_measuring(rule):
     assert measured_frame_rule(rule.n_frames) == rule
 

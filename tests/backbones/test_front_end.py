@@ -1,4 +1,6 @@
-"""Front ends with layer norms, computed with channels last, give the frames of the stock modules."""
+"""Front ends with layer norms, computed with channels last, give the frames of the
+stock modules.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ from probing.backbones.costs import costs
 from probing.backbones.front_end import PIECE, ChannelsLast
 from probing.backbones.layers import relative_differences
 
-TOLERANCE = 5e-5  # of the layer's root mean square; positional convolutions of random weights enlarge what they get
+# of the layer's root mean square; positional convolutions of random weights enlarge what they get
+TOLERANCE = 5e-5
 
 
 def pair(folder):
@@ -40,7 +43,10 @@ def test_a_clip_of_many_pieces_has_the_frames_of_the_stock_module(tiny):
     clip = np.random.default_rng(0).normal(0, 0.05, 16_000 * 5).astype(np.float32)
     step = stock._encoder.feature_extractor.conv_layers[0].conv.stride[0]
     assert len(clip) // step > 2 * PIECE
-    assert max(relative_differences(fast.hidden_states([clip]), stock.hidden_states([clip]))) < TOLERANCE
+    assert (
+        max(relative_differences(fast.hidden_states([clip]), stock.hidden_states([clip])))
+        < TOLERANCE
+    )
 
 
 @torch.inference_mode()
@@ -53,7 +59,10 @@ def test_frames_of_a_clip_are_the_same_bits_in_any_batch(tiny):
 
 @pytest.mark.parametrize("name", ["hubert-group", "whisper", "moonshine"])
 def test_other_front_ends_stay_as_they_are(name, tiny):
-    assert not any(isinstance(module, ChannelsLast) for module in load_backbone(str(tiny(name)))._encoder.modules())
+    assert not any(
+        isinstance(module, ChannelsLast)
+        for module in load_backbone(str(tiny(name)))._encoder.modules()
+    )
 
 
 def test_gradients_and_16_bits_go_through_the_stock_module(tiny):
@@ -69,7 +78,9 @@ def test_gradients_and_16_bits_go_through_the_stock_module(tiny):
 
 def test_a_front_end_that_computes_something_else_stays_and_says_so(tiny, monkeypatch):
     before = WavLMLayerNormConvLayer.forward
-    monkeypatch.setattr(WavLMLayerNormConvLayer, "forward", lambda self, frames: 2 * before(self, frames))
+    monkeypatch.setattr(
+        WavLMLayerNormConvLayer, "forward", lambda self, frames: 2 * before(self, frames)
+    )
     with pytest.warns(UserWarning, match=r"fast front end gives other frames .*stock one is used"):
         backbone = load_backbone(str(tiny("wavlm")), device="cpu")
     assert not is_fast(backbone)
@@ -77,7 +88,10 @@ def test_a_front_end_that_computes_something_else_stays_and_says_so(tiny, monkey
 
 def test_operations_are_counted_alike(tiny):
     stock, fast = pair(tiny("wavlm"))
-    assert costs(fast, seconds=1.0, repeats=1)["macs"].tolist() == costs(stock, seconds=1.0, repeats=1)["macs"].tolist()
+    assert (
+        costs(fast, seconds=1.0, repeats=1)["macs"].tolist()
+        == costs(stock, seconds=1.0, repeats=1)["macs"].tolist()
+    )
 
 
 def test_a_replica_and_a_truncated_backbone_have_it_too(tiny, speech):

@@ -36,13 +36,20 @@ def downloaded(downloads, folder):
 def test_a_downloaded_model_loads_offline_with_its_commit(downloads, tiny):
     downloaded(downloads, tiny("hubert"))
     backbone, local = load_backbone("lab/speech-model"), load_backbone(str(tiny("hubert")))
-    assert (backbone.name, backbone.fingerprint()) == ("speech-model", local.fingerprint() | {"revision": COMMIT})
-    assert load_backbone("lab/speech-model", revision=COMMIT).fingerprint() == backbone.fingerprint()
+    assert (backbone.name, backbone.fingerprint()) == (
+        "speech-model",
+        local.fingerprint() | {"revision": COMMIT},
+    )
+    assert (
+        load_backbone("lab/speech-model", revision=COMMIT).fingerprint() == backbone.fingerprint()
+    )
     assert load_backbone("random:lab/speech-model").name == "random weights: speech-model"
 
 
 def test_a_model_never_downloaded_is_explained_offline(downloads):
-    with pytest.raises(HubUnreachable, match=r"lab/never-downloaded.*offline\?.*local folder.*`embedded`") as caught:
+    with pytest.raises(
+        HubUnreachable, match=r"lab/never-downloaded.*offline\?.*local folder.*`embedded`"
+    ) as caught:
         load_backbone("lab/never-downloaded")
     assert isinstance(caught.value, ConnectionError)
 
@@ -61,13 +68,23 @@ def test_a_downloaded_adapter_is_put_on_a_downloaded_base(downloads, tiny, tmp_p
     (commit.parents[1] / "refs" / "main").write_text(COMMIT)
     commit.mkdir(parents=True)
     entries = {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["q_proj"]}
-    (commit / "adapter_config.json").write_text(json.dumps(entries | {"base_model_name_or_path": "lab/speech-model"}))
-    names = [f"base_model.model.encoder.layers.{layer}.attention.q_proj.lora_" for layer in range(3)]
+    (commit / "adapter_config.json").write_text(
+        json.dumps(entries | {"base_model_name_or_path": "lab/speech-model"})
+    )
+    names = [
+        f"base_model.model.encoder.layers.{layer}.attention.q_proj.lora_" for layer in range(3)
+    ]
     weights = {f"{name}A.weight": torch.ones(2, 32) for name in names}
-    save_file(weights | {f"{name}B.weight": torch.ones(32, 2) for name in names}, commit / "adapter_model.safetensors")
+    save_file(
+        weights | {f"{name}B.weight": torch.ones(32, 2) for name in names},
+        commit / "adapter_model.safetensors",
+    )
     found = load_backbone("lab/adapter")
     assert found.name == "speech-model + adapter"
-    assert found.fingerprint()["base_sha256"] == load_backbone("lab/speech-model").fingerprint()["weights_sha256"]
+    assert (
+        found.fingerprint()["base_sha256"]
+        == load_backbone("lab/speech-model").fingerprint()["weights_sha256"]
+    )
     shutil.rmtree(downloads / "models--lab--speech-model")
     with pytest.raises(HubUnreachable, match=r"lab/speech-model.*hf download lab/speech-model"):
         load_backbone("lab/adapter")
@@ -78,11 +95,20 @@ def test_a_torchaudio_that_does_not_load_is_explained(tmp_path):
     missing = "libc10_cuda.so: cannot open shared object file: No such file or directory"
     (tmp_path / "torchaudio" / "__init__.py").write_text(f"raise OSError({missing!r})")
     (tmp_path / "torchaudio-2.11.0.dist-info").mkdir()
-    (tmp_path / "torchaudio-2.11.0.dist-info" / "METADATA").write_text("Name: torchaudio\nVersion: 2.11.0\n")
-    code = "import probing.backbones as b\ntry: b.load_backbone()\nexcept b.LibraryBroken as error: print(error)"
+    (tmp_path / "torchaudio-2.11.0.dist-info" / "METADATA").write_text(
+        "Name: torchaudio\nVersion: 2.11.0\n"
+    )
+    code = (
+        "import probing.backbones as b\ntry: "
+        "b.load_backbone()\nexcept b.LibraryBroken as error: print(error)"
+    )
     path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
-        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert "pip uninstall torchaudio" in done.stdout

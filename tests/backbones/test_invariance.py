@@ -28,7 +28,10 @@ def test_padding_is_declared(name, tiny):
 def test_a_clip_gives_the_same_layers_alone_and_padded(name, tiny, speech, record_property):
     backbone = load_backbone(str(tiny(name)))
     batch = backbone.hidden_states(speech)
-    difference = max(worst(batch.clip(i), backbone.hidden_states([clip]).clip(0)) for i, clip in enumerate(speech))
+    difference = max(
+        worst(batch.clip(i), backbone.hidden_states([clip]).clip(0))
+        for i, clip in enumerate(speech)
+    )
     record_property("difference", difference)
     assert difference < TOLERANCE
 
@@ -55,7 +58,9 @@ def test_the_tolerance_would_notice_a_group_norm_over_padding(tiny, speech):
     mask = (torch.arange(len(long)) < torch.tensor([[len(short)], [len(long)]])).long()
     backbone = load_backbone(str(tiny("hubert-group")))
     with torch.inference_mode():
-        naive = model(padded, attention_mask=mask).last_hidden_state[:1, : backbone.n_frames(len(short))]
+        naive = model(padded, attention_mask=mask).last_hidden_state[
+            :1, : backbone.n_frames(len(short))
+        ]
     assert worst(naive, backbone.hidden_states([short]).clip(0)[-1:]) > 0.05
 
 

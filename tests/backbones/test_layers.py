@@ -25,10 +25,16 @@ def inputs_for(folder, name, clip):
     extractor = transformers.AutoFeatureExtractor.from_pretrained(folder)
     inputs = dict(extractor(clip, sampling_rate=16000, return_tensors="pt"))
     mask = inputs.pop("attention_mask", None)
-    if name == "moonshine-streaming":  # whole frames of 80 samples, and a mask, without which no window slides
-        return {key: value[:, : len(clip) // 80 * 80] for key, value in (*inputs.items(), ("attention_mask", mask))}
+    # whole frames of 80 samples, and a mask, without which no window slides
+    if name == "moonshine-streaming":
+        return {
+            key: value[:, : len(clip) // 80 * 80]
+            for key, value in (*inputs.items(), ("attention_mask", mask))
+        }
     if name == "wav2vec2-bert":
-        inputs["input_features"] = inputs["input_features"][:, : load_backbone(str(folder)).n_frames(len(clip))]
+        inputs["input_features"] = inputs["input_features"][
+            :, : load_backbone(str(folder)).n_frames(len(clip))
+        ]
     return inputs
 
 
@@ -37,7 +43,9 @@ def test_layers_agree_with_transformers_up_to_the_last(name, tiny, speech):
     folder = tiny(name)
     encoder = encoder_of(folder)
     with torch.inference_mode():
-        expected = encoder(**inputs_for(folder, name, speech[1]), output_hidden_states=True).hidden_states
+        expected = encoder(
+            **inputs_for(folder, name, speech[1]), output_hidden_states=True
+        ).hidden_states
     backbone = load_backbone(str(folder))
     found = backbone.hidden_states([speech[1]])
     assert len(expected) == len(found.layers) == backbone.n_layers + 1
@@ -45,7 +53,9 @@ def test_layers_agree_with_transformers_up_to_the_last(name, tiny, speech):
         close(found.layers[layer], expected[layer][:, : found.n_frames[0]].clone())
 
 
-@pytest.mark.parametrize("name", ["wavlm", "wavlm-group", "hubert", "hubert-group", "wav2vec2", "unispeech-sat-group"])
+@pytest.mark.parametrize(
+    "name", ["wavlm", "wavlm-group", "hubert", "hubert-group", "wav2vec2", "unispeech-sat-group"]
+)
 def test_layers_are_those_of_the_blocks_run_by_hand(name, tiny, speech):
     model = encoder_of(tiny(name))
     encoder = model.encoder
@@ -58,7 +68,9 @@ def test_layers_are_those_of_the_blocks_run_by_hand(name, tiny, speech):
         states = states if stable else encoder.layer_norm(states)
         expected, bias = [states], None
         for block in encoder.layers:
-            output = block(states, position_bias=bias) if name.startswith("wavlm") else block(states)
+            output = (
+                block(states, position_bias=bias) if name.startswith("wavlm") else block(states)
+            )
             states, bias = output if isinstance(output, tuple) else (output, None)
             expected.append(states)
     found = load_backbone(str(tiny(name))).hidden_states([speech[1]]).layers
@@ -80,12 +92,16 @@ def test_the_last_layer_is_taken_before_the_final_norm(name, tiny, speech):
 
 @pytest.mark.parametrize("name", ["wavlm", "wav2vec2-bert", "whisper"])
 def test_no_layer_is_dropped_at_random(name, build_tiny, speech):
-    overrides = {"encoder_layerdrop": 0.5, "dropout": 0.5} if name == "whisper" else {"layerdrop": 0.5}
+    overrides = (
+        {"encoder_layerdrop": 0.5, "dropout": 0.5} if name == "whisper" else {"layerdrop": 0.5}
+    )
     backbone = load_backbone(str(build_tiny(name, **overrides)))
     first = backbone.hidden_states([speech[0]])
     for _ in range(3):
         again = backbone.hidden_states([speech[0]])
-        assert all(torch.equal(one, other) for one, other in zip(first.layers, again.layers, strict=True))
+        assert all(
+            torch.equal(one, other) for one, other in zip(first.layers, again.layers, strict=True)
+        )
 
 
 def test_layers_are_float32_without_gradient(tiny, speech):
@@ -124,4 +140,6 @@ def test_normalisation_can_be_decided(tiny, speech):
     assert off.fingerprint()["normalization"] == "none"
     assert on.fingerprint()["normalization"] == "zero mean and unit variance per clip"
     assert on.fingerprint()["normalization_source"] == "asked for"
-    assert (on.hidden_states(speech[:1]).clip(0) - off.hidden_states(speech[:1]).clip(0)).abs().max() > 0.01
+    assert (
+        on.hidden_states(speech[:1]).clip(0) - off.hidden_states(speech[:1]).clip(0)
+    ).abs().max() > 0.01

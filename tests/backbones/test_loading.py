@@ -63,7 +63,12 @@ def test_weights_of_another_model_are_refused(build_tiny, tiny):
 def test_weights_without_influence_may_be_missing(build_tiny):
     folder = build_tiny("wav2vec2")
     before = weights_hash(folder)
-    rewrite(folder, lambda weights: {key: value for key, value in weights.items() if key != "masked_spec_embed"})
+    rewrite(
+        folder,
+        lambda weights: {
+            key: value for key, value in weights.items() if key != "masked_spec_embed"
+        },
+    )
     assert weights_hash(folder) == before == weights_hash(folder)
 
 
@@ -71,7 +76,12 @@ def test_weights_without_influence_may_be_missing(build_tiny):
 def test_a_decoder_is_neither_needed_nor_hashed(name, build_tiny):
     folder = build_tiny(name)
     before = weights_hash(folder)
-    rewrite(folder, lambda weights: {key: value for key, value in weights.items() if key.startswith("encoder.")})
+    rewrite(
+        folder,
+        lambda weights: {
+            key: value for key, value in weights.items() if key.startswith("encoder.")
+        },
+    )
     assert weights_hash(folder) == before
 
 
@@ -140,7 +150,9 @@ def test_random_weights_follow_the_seed(name, tiny, speech):
     torch.manual_seed(5)
     one, same = load_backbone(spec, seed=3), load_backbone(spec, seed=3)
     other, trained = load_backbone(spec, seed=4), load_backbone(str(tiny(name)))
-    assert torch.equal(one.hidden_states(speech[:1]).clip(0), same.hidden_states(speech[:1]).clip(0))
+    assert torch.equal(
+        one.hidden_states(speech[:1]).clip(0), same.hidden_states(speech[:1]).clip(0)
+    )
     assert one.fingerprint() == same.fingerprint()
     hashes = {backbone.fingerprint()["weights_sha256"] for backbone in (one, other, trained)}
     assert len(hashes) == 3
@@ -166,27 +178,31 @@ def test_a_fingerprint_names_no_place(tiny):
 def test_a_fingerprint_shows_a_change_of_architecture_that_no_weight_shows(build_tiny, tiny):
     folder = build_tiny("wavlm", num_attention_heads=2)
     shutil.copy(tiny("wavlm") / "preprocessor_config.json", folder)
-    fewer, more = (
-        load_backbone(f"random:{folder}").fingerprint(),
-        load_backbone(f"random:{tiny('wavlm')}").fingerprint(),
-    )
+    fewer = load_backbone(f"random:{folder}").fingerprint()
+    more = load_backbone(f"random:{tiny('wavlm')}").fingerprint()
     assert {key for key in more if more[key] != fewer[key]} >= {"architecture"}
 
 
 def test_a_folder_without_config_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("")
-    with pytest.raises(BackboneMissing, match=r"no config\.json in .*found: notes\.txt.*save_pretrained") as caught:
+    with pytest.raises(
+        BackboneMissing, match=r"no config\.json in .*found: notes\.txt.*save_pretrained"
+    ) as caught:
         load_backbone(str(tmp_path))
     assert isinstance(caught.value, FileNotFoundError)
 
 
 def test_an_unknown_name_is_refused_with_a_guess():
-    with pytest.raises(BackboneMissing, match=r"unknown model 'wavlm-larg'.*`microsoft/wavlm-large`"):
+    with pytest.raises(
+        BackboneMissing, match=r"unknown model 'wavlm-larg'.*`microsoft/wavlm-large`"
+    ):
         load_backbone("wavlm-larg")
 
 
 def test_a_text_model_is_refused(tmp_path):
-    config = transformers.BertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, vocab_size=20)
+    config = transformers.BertConfig(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, vocab_size=20
+    )
     config.save_pretrained(tmp_path)
     with pytest.raises(BackboneUnsupported, match=r"not a speech encoder.*'bert'.*wavlm"):
         load_backbone(f"random:{tmp_path}")
@@ -222,7 +238,9 @@ def test_weights_that_are_not_finite_are_refused(build_tiny):
 
 def test_another_sampling_rate_is_refused(build_tiny):
     folder = build_tiny("wavlm")
-    (folder / "preprocessor_config.json").write_text('{"sampling_rate": 24000, "do_normalize": true}')
+    (folder / "preprocessor_config.json").write_text(
+        '{"sampling_rate": 24000, "do_normalize": true}'
+    )
     with pytest.raises(BackboneUnsupported, match="24000 Hz"):
         load_backbone(str(folder))
 
@@ -236,11 +254,17 @@ def test_a_missing_preprocessor_config_falls_back_on_the_family_and_is_recorded(
         assert guessed.fingerprint()["normalization_source"] == "family default"
         assert any("set normalize" in note for note in guessed.notes) == (name == "wavlm")
         assert not stated.notes
-        assert torch.equal(guessed.hidden_states(speech[:1]).clip(0), stated.hidden_states(speech[:1]).clip(0))
+        assert torch.equal(
+            guessed.hidden_states(speech[:1]).clip(0), stated.hidden_states(speech[:1]).clip(0)
+        )
 
 
-@pytest.mark.parametrize("name", ["moonshine", "moonshine-streaming", "wavlm-group", "unispeech-sat-group"])
-def test_a_missing_preprocessor_config_of_models_that_take_the_waveform_as_it_is(name, build_tiny, speech):
+@pytest.mark.parametrize(
+    "name", ["moonshine", "moonshine-streaming", "wavlm-group", "unispeech-sat-group"]
+)
+def test_a_missing_preprocessor_config_of_models_that_take_the_waveform_as_it_is(
+    name, build_tiny, speech
+):
     folder = build_tiny(name)
     (folder / "preprocessor_config.json").unlink()
     assert load_backbone(str(folder)).fingerprint()["normalization"] == "none"
@@ -274,20 +298,30 @@ def test_a_device_that_does_not_exist_is_refused():
 
 
 def test_an_audio_model_that_takes_no_waveform_is_refused(tmp_path):
-    transformers.ASTConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2).save_pretrained(tmp_path)
-    (tmp_path / "preprocessor_config.json").write_text('{"feature_extractor_type": "ASTFeatureExtractor"}')
+    transformers.ASTConfig(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2
+    ).save_pretrained(tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text(
+        '{"feature_extractor_type": "ASTFeatureExtractor"}'
+    )
     with pytest.raises(BackboneUnsupported, match="ASTFeatureExtractor"):
         load_backbone(f"random:{tmp_path}")
 
 
 def test_a_preprocessor_config_that_does_not_say_normalises_as_stock_does(build_tiny):
     folder = build_tiny("wavlm-group")
-    (folder / "preprocessor_config.json").write_text('{"feature_extractor_type": "Wav2Vec2FeatureExtractor"}')
+    (folder / "preprocessor_config.json").write_text(
+        '{"feature_extractor_type": "Wav2Vec2FeatureExtractor"}'
+    )
     assert load_backbone(str(folder)).fingerprint()["normalization"] != "none"
 
 
-@pytest.mark.parametrize(("name", "stated"), [("wavlm", True), ("whisper", False), ("moonshine", False)])
-def test_a_known_family_has_a_decoder_or_none_whatever_its_config_says(name, stated, build_tiny, tiny, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "stated"), [("wavlm", True), ("whisper", False), ("moonshine", False)]
+)
+def test_a_known_family_has_a_decoder_or_none_whatever_its_config_says(
+    name, stated, build_tiny, tiny, tmp_path
+):
     folder = build_tiny(name)
     path = folder / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"is_encoder_decoder": stated}))
@@ -299,17 +333,46 @@ def test_a_known_family_has_a_decoder_or_none_whatever_its_config_says(name, sta
 SPEECHT5 = {"hidden_size": 32, "encoder_layers": 2, "decoder_layers": 1, "vocab_size": 50}
 SPEECHT5 |= {f"{part}_attention_heads": 4 for part in ("encoder", "decoder")}
 SPEECHT5 |= {f"{part}_ffn_dim": 64 for part in ("encoder", "decoder")}
-SPECTROGRAM = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
-FASTSPEECH = {"hidden_size": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_linear_units": 32}
-FASTSPEECH |= {"decoder_linear_units": 32, "speech_decoder_postnet_units": 16, "duration_predictor_channels": 16}
+SPECTROGRAM = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+}
+FASTSPEECH = {
+    "hidden_size": 32,
+    "encoder_layers": 1,
+    "decoder_layers": 1,
+    "encoder_linear_units": 32,
+}
+FASTSPEECH |= {
+    "decoder_linear_units": 32,
+    "speech_decoder_postnet_units": 16,
+    "duration_predictor_channels": 16,
+}
 FASTSPEECH |= {"energy_predictor_channels": 16, "pitch_predictor_channels": 16, "vocab_size": 50}
-CLAP = {"audio_config": {"depths": [1] * 4, "num_attention_heads": [2] * 4, "patch_embeds_hidden_size": 16}}
+CLAP = {
+    "audio_config": {
+        "depths": [1] * 4,
+        "num_attention_heads": [2] * 4,
+        "patch_embeds_hidden_size": 16,
+    }
+}
 CLAP["audio_config"]["hidden_size"] = 128
-CLAP["text_config"] = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+CLAP["text_config"] = {
+    "hidden_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+}
 REASONS = {
-    "clap": (CLAP, "its encoder takes input_ids"),  # and not for the integer positions that it stores
+    # and not for the integer positions that it stores
+    "clap": (CLAP, "its encoder takes input_ids"),
     "speecht5": (SPEECHT5, "expected input with shape"),
-    "audio-spectrogram-transformer": (SPECTROGRAM, "cannot run a waveform through it (Dimension out of range"),
+    "audio-spectrogram-transformer": (
+        SPECTROGRAM,
+        "cannot run a waveform through it (Dimension out of range",
+    ),
     "fastspeech2_conformer": (FASTSPEECH, "FastSpeech2ConformerEncoder, has no config of its own"),
     "parakeet_encoder": (SPECTROGRAM, "its encoder takes input_features"),
 }
@@ -318,9 +381,9 @@ REASONS = {
 @pytest.mark.parametrize("model_type", REASONS)
 def test_models_that_take_no_waveform_are_refused_for_their_own_reason(model_type, tmp_path):
     entries, reason = REASONS[model_type]
-    transformers.AutoModel.from_config(transformers.AutoConfig.for_model(model_type, **entries)).save_pretrained(
-        tmp_path
-    )
+    transformers.AutoModel.from_config(
+        transformers.AutoConfig.for_model(model_type, **entries)
+    ).save_pretrained(tmp_path)
     extractor = {"feature_extractor_type": "Wav2Vec2FeatureExtractor", "sampling_rate": 16000}
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(extractor))
     with pytest.raises(BackboneUnsupported) as error:
@@ -338,7 +401,9 @@ def changed(value: object) -> object:
 
 
 @pytest.mark.parametrize("name", ["wavlm", "moonshine"])
-def test_every_entry_of_a_config_that_changes_a_hidden_state_is_in_the_fingerprint(name, build_tiny, speech):
+def test_every_entry_of_a_config_that_changes_a_hidden_state_is_in_the_fingerprint(
+    name, build_tiny, speech
+):
     folder = build_tiny(name)
     original = load_backbone(str(folder), attention="stock")
     wanted, known = original.hidden_states(speech[:1]).layers, original.fingerprint()

@@ -27,7 +27,9 @@ def test_bf16_gives_nearly_the_same_layers_as_float32_and_says_how_near(name, ti
     assert rough.fingerprint() == exact.fingerprint() | {"precision": "bf16"}
     assert "bf16 moves layer" in rough.precision_note
     clips = [clip[:9_613] for clip in speech]
-    for one, other in zip(rough.hidden_states(clips).layers, exact.hidden_states(clips).layers, strict=True):
+    for one, other in zip(
+        rough.hidden_states(clips).layers, exact.hidden_states(clips).layers, strict=True
+    ):
         assert one.dtype == torch.float32
         assert float((one - other).square().mean().sqrt() / other.square().mean().sqrt()) < BOUND
     assert not torch.equal(one, other)
@@ -39,7 +41,9 @@ def test_bf16_stays_with_a_backbone_of_fewer_blocks_and_with_replicas(tiny, spee
     for kept in (backbone.truncate(2), backbone.replica()):
         assert kept.precision == "bf16"
         layers = kept.hidden_states([speech[0]]).layers
-        torch.testing.assert_close(layers, backbone.hidden_states([speech[0]]).layers[: len(layers)])
+        torch.testing.assert_close(
+            layers, backbone.hidden_states([speech[0]]).layers[: len(layers)]
+        )
 
 
 @needs_bf16
@@ -56,9 +60,13 @@ def test_a_precision_that_there_is_not_is_refused(asked, tiny):
         load_backbone(str(tiny("wavlm")), precision=asked)
 
 
-@pytest.mark.skipif(torch.ops.mkldnn._is_mkldnn_fp16_supported(), reason="this CPU has float16 instructions")
+@pytest.mark.skipif(
+    torch.ops.mkldnn._is_mkldnn_fp16_supported(), reason="this CPU has float16 instructions"
+)
 def test_a_precision_that_the_cpu_would_imitate_is_refused(tiny):
-    with pytest.raises(BackboneUnsupported, match=r"precision=fp16: this CPU .*Use precision=float32"):
+    with pytest.raises(
+        BackboneUnsupported, match=r"precision=fp16: this CPU .*Use precision=float32"
+    ):
         load_backbone(str(tiny("wavlm")), device="cpu", precision="fp16")
 
 

@@ -11,12 +11,17 @@ from tiny_models import ROOT
 from probing.backbones import load_backbone
 
 MODELS = ROOT.parent / "shared" / "data" / "models"
-pytestmark = pytest.mark.skipif(not MODELS.is_dir(), reason="no published models beside the checkout")
+pytestmark = pytest.mark.skipif(
+    not MODELS.is_dir(), reason="no published models beside the checkout"
+)
 
 
 @pytest.mark.parametrize(
     ("folder", "family", "n_layers", "dim", "n_frames"),
-    [("whisper-tiny.en-encoder", "whisper", 4, 384, 50), ("moonshine-tiny-encoder", "moonshine", 6, 288, 40)],
+    [
+        ("whisper-tiny.en-encoder", "whisper", 4, 384, 50),
+        ("moonshine-tiny-encoder", "moonshine", 6, 288, 40),
+    ],
 )
 def test_a_published_encoder_loads_without_noise(folder, family, n_layers, dim, n_frames, capfd):
     backbone = load_backbone(str(MODELS / folder))
@@ -27,7 +32,11 @@ def test_a_published_encoder_loads_without_noise(folder, family, n_layers, dim, 
 
 @pytest.mark.parametrize("folder", ["whisper-tiny.en-encoder", "moonshine-tiny-encoder"])
 def test_a_published_encoder_agrees_with_transformers(folder, speech):
-    encoder = transformers.AutoModel.from_pretrained(MODELS / folder, dtype=torch.float32).eval().get_encoder()
+    encoder = (
+        transformers.AutoModel.from_pretrained(MODELS / folder, dtype=torch.float32)
+        .eval()
+        .get_encoder()
+    )
     extractor = transformers.AutoFeatureExtractor.from_pretrained(MODELS / folder)
     inputs = extractor(speech[1], sampling_rate=16000, return_tensors="pt")
     inputs.pop("attention_mask", None)
@@ -36,7 +45,9 @@ def test_a_published_encoder_agrees_with_transformers(folder, speech):
         final = encoder(**inputs).last_hidden_state
     states = load_backbone(str(MODELS / folder)).hidden_states([speech[1]])
     for found, one in zip(states.layers[:-1], expected[:-1], strict=True):
-        torch.testing.assert_close(found.clone(), one[:, : states.n_frames[0]].clone(), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(
+            found.clone(), one[:, : states.n_frames[0]].clone(), rtol=1e-4, atol=1e-4
+        )
     last = encoder.layer_norm(states.layers[-1].clone()).detach()
     torch.testing.assert_close(last, final[:, : states.n_frames[0]].clone(), rtol=1e-4, atol=1e-4)
 
@@ -54,5 +65,8 @@ def test_a_trained_encoder_is_not_its_random_control(speech):
     folder = MODELS / "moonshine-tiny-encoder"
     trained, control = load_backbone(str(folder)), load_backbone(f"random:{folder}")
     assert control.name == "random weights: moonshine-tiny-encoder"
-    one, other = (model.hidden_states(speech[:1]).clip(0)[-1].flatten().numpy() for model in (trained, control))
+    one, other = (
+        model.hidden_states(speech[:1]).clip(0)[-1].flatten().numpy()
+        for model in (trained, control)
+    )
     assert abs(np.corrcoef(one, other)[0, 1]) < 0.2

@@ -18,12 +18,18 @@ from probing.backbones import Backbone, BackboneUnsaved, load_backbone, saving
 
 def same_layers(left: Backbone, right: Backbone, clips: list[np.ndarray]) -> bool:
     one, other = (backbone.hidden_states(clips).layers for backbone in (left, right))
-    return len(one) == len(other) and all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+    return len(one) == len(other) and all(
+        torch.equal(a, b) for a, b in zip(one, other, strict=True)
+    )
 
 
 @pytest.mark.parametrize("name", TINY_NAMES)
 def test_a_truncated_backbone_comes_back_as_it_was(
-    name: str, tiny: Callable[[str], Path], speech: list[np.ndarray], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    name: str,
+    tiny: Callable[[str], Path],
+    speech: list[np.ndarray],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     whole = load_backbone(str(tiny(name)), device="cpu")
     truncated = whole.truncate(whole.n_layers - 1)
@@ -33,7 +39,9 @@ def test_a_truncated_backbone_comes_back_as_it_was(
     assert capfd.readouterr() == ("", "")
     assert loaded.n_layers == whole.n_layers - 1
     assert same_layers(truncated, loaded, speech[:1])
-    assert same_layers(truncated, load_backbone(str(loaded.save(tmp_path / "again")), device="cpu"), speech[:1])
+    assert same_layers(
+        truncated, load_backbone(str(loaded.save(tmp_path / "again")), device="cpu"), speech[:1]
+    )
     ours, theirs = truncated.fingerprint(), loaded.fingerprint()
     assert {key: ours[key] for key in ours if ours[key] != theirs[key]} == {}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["again", "export"]
@@ -41,7 +49,9 @@ def test_a_truncated_backbone_comes_back_as_it_was(
     assert len(whole.hidden_states(speech[:1]).layers) == whole.n_layers + 1
 
 
-@pytest.mark.parametrize("name", ["wavlm", "wavlm-group", "hubert", "wav2vec2-conformer", "wav2vec2-bert"])
+@pytest.mark.parametrize(
+    "name", ["wavlm", "wavlm-group", "hubert", "wav2vec2-conformer", "wav2vec2-bert"]
+)
 def test_without_the_first_block_too(
     name: str, tiny: Callable[[str], Path], speech: list[np.ndarray], tmp_path: Path
 ) -> None:
@@ -49,7 +59,9 @@ def test_without_the_first_block_too(
     folder = without.save(tmp_path / "export")
     assert same_layers(without, load_backbone(str(folder), device="cpu"), speech[:1])
     assert json.loads((folder / "export.json").read_text())["blocks"] == "2,3"
-    assert any("rel_attn_embed" in key for key in load_file(folder / "model.safetensors")) == name.startswith("wavlm")
+    assert any(
+        "rel_attn_embed" in key for key in load_file(folder / "model.safetensors")
+    ) == name.startswith("wavlm")
 
 
 @pytest.mark.parametrize("normalize", ["on", "off"])
@@ -63,10 +75,14 @@ def test_the_normalisation_asked_for_survives(
     assert same_layers(asked, loaded, [10 * speech[0]])
 
 
-def test_float16_weights_stay_float16_and_transformers_reads_them(speech: list[np.ndarray], tmp_path: Path) -> None:
+def test_float16_weights_stay_float16_and_transformers_reads_them(
+    speech: list[np.ndarray], tmp_path: Path
+) -> None:
     truncated = load_backbone(device="cpu").truncate(3)
     folder = truncated.save(tmp_path / "export")
-    assert {weight.dtype for weight in load_file(folder / "model.safetensors").values()} == {torch.float16}
+    assert {weight.dtype for weight in load_file(folder / "model.safetensors").values()} == {
+        torch.float16
+    }
     assert same_layers(truncated, load_backbone(str(folder), device="cpu"), speech[:1])
     model, report = transformers.AutoModel.from_pretrained(folder, output_loading_info=True)
     assert model.config.num_hidden_layers == 3
@@ -75,10 +91,14 @@ def test_float16_weights_stay_float16_and_transformers_reads_them(speech: list[n
 
 def test_a_float32_model_is_written_in_float32(tiny: Callable[[str], Path], tmp_path: Path) -> None:
     folder = load_backbone(str(tiny("hubert")), device="cpu").save(tmp_path / "export")
-    assert {weight.dtype for weight in load_file(folder / "model.safetensors").values()} == {torch.float32}
+    assert {weight.dtype for weight in load_file(folder / "model.safetensors").values()} == {
+        torch.float32
+    }
 
 
-def test_an_export_is_replaced_and_anything_else_is_not(tiny: Callable[[str], Path], tmp_path: Path) -> None:
+def test_an_export_is_replaced_and_anything_else_is_not(
+    tiny: Callable[[str], Path], tmp_path: Path
+) -> None:
     whole = load_backbone(str(tiny("hubert")), device="cpu")
     (tmp_path / "empty").mkdir()
     whole.save(tmp_path / "empty")
@@ -111,6 +131,8 @@ def test_a_failed_export_leaves_what_was_there(
     assert load_backbone(str(folder), device="cpu").n_layers == 1
 
 
-def test_random_weights_are_not_written_as_if_trained(tiny: Callable[[str], Path], tmp_path: Path) -> None:
+def test_random_weights_are_not_written_as_if_trained(
+    tiny: Callable[[str], Path], tmp_path: Path
+) -> None:
     with pytest.raises(BackboneUnsaved, match="random:"):
         load_backbone(f"random:{tiny('hubert')}", device="cpu").save(tmp_path / "export")

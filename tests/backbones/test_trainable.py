@@ -1,4 +1,6 @@
-"""A backbone with gradients: the same hidden states, gradients of every weight, and back to a usual backbone."""
+"""A backbone with gradients: the same hidden states, gradients of every weight, and back to a usual
+backbone.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +15,28 @@ import transformers
 from tiny_models import TINY_NAMES
 from torch import nn
 
-from probing.backbones import BackboneUnsupported, ClipUnusable, load_backbone, recomputing, trainable
+from probing.backbones import (
+    BackboneUnsupported,
+    ClipUnusable,
+    load_backbone,
+    recomputing,
+    trainable,
+)
 from probing.backbones.attention_gradients import TILE
 from probing.backbones.layers import relative_differences
 from probing.backbones.products import LearningLinear
 
 WAVLM = ("wavlm", "wavlm-group")
-SOME = [*WAVLM, "hubert", "data2vec-audio", "wav2vec2-conformer", "sew-d", "wav2vec2-bert", "whisper", "moonshine"]
+SOME = [
+    *WAVLM,
+    "hubert",
+    "data2vec-audio",
+    "wav2vec2-conformer",
+    "sew-d",
+    "wav2vec2-bert",
+    "whisper",
+    "moonshine",
+]
 TOLERANCE = 1e-4  # of the largest gradient of a weight
 
 
@@ -40,19 +57,24 @@ def loss_of(states):
 def gradients(model, clips):
     model.zero_grad()
     loss_of(model(clips)).backward()
-    return {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
+    return {
+        name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None
+    }
 
 
 def worst(found, expected) -> float:
     """Largest difference of a gradient over the largest value of that weight's.
 
-    The bias of the keys moves all scores of a query alike, so that its gradient is 0 but for rounding: the scale of a
-    weight is at least a thousandth of the largest.
+    The bias of the keys moves all scores of a query alike, so that its gradient is 0 but for
+    rounding: the scale of a weight is at least a thousandth of the largest.
     """
     assert found.keys() == expected.keys()
     scales = {key: float(gradient.abs().max()) for key, gradient in expected.items()}
     floor = 1e-3 * max(scales.values())
-    return max(float((found[key] - expected[key]).abs().max()) / max(scales[key], floor) for key in expected)
+    return max(
+        float((found[key] - expected[key]).abs().max()) / max(scales[key], floor)
+        for key in expected
+    )
 
 
 @pytest.mark.parametrize("name", TINY_NAMES)
@@ -61,11 +83,17 @@ def test_hidden_states_and_names_are_those_of_the_backbone(name, tiny, speech):
     model = backbone.trainable()
     clips = clips_for(backbone, speech)
     assert max(relative_differences(model(clips), backbone.hidden_states(clips))) < 5e-5
-    assert [n for n, _ in model.named_parameters()] == [n for n, _ in backbone._encoder.named_parameters()]
+    assert [n for n, _ in model.named_parameters()] == [
+        n for n, _ in backbone._encoder.named_parameters()
+    ]
     assert model.state_dict().keys() == backbone._encoder.state_dict().keys()
     assert not any(weight.requires_grad for weight in model.parameters())
     assert not model(clips).layers[-1].requires_grad
-    assert (model.n_layers, model.dim, model.n_frames(16000)) == (2, backbone.dim, backbone.n_frames(16000))
+    assert (model.n_layers, model.dim, model.n_frames(16000)) == (
+        2,
+        backbone.dim,
+        backbone.n_frames(16000),
+    )
 
 
 @pytest.mark.parametrize("name", SOME)
@@ -80,8 +108,12 @@ def test_every_weight_of_every_block_has_a_gradient_and_blocks_can_be_chosen(nam
     model.checkpointing = False
     every = gradients(model, clips)
     assert all(torch.isfinite(gradient).all() for gradient in every.values())
-    blocks = {f"{path}.{n}" for path, module in model.named_modules() if module is model.blocks
-              for n, _ in model.blocks.named_parameters()}  # fmt: skip
+    blocks = {
+        f"{path}.{n}"
+        for path, module in model.named_modules()
+        if module is model.blocks
+        for n, _ in model.blocks.named_parameters()
+    }
     assert blocks <= every.keys()
     assert worst(last, {key: every[key] for key in last}) < TOLERANCE
     front = list(model.front_end.parameters())
@@ -96,11 +128,14 @@ def test_every_weight_of_every_block_has_a_gradient_and_blocks_can_be_chosen(nam
 @pytest.mark.parametrize("name", WAVLM)
 def test_gradients_of_wavlm_are_those_of_transformers(name, clipping, tiny, speech):
     backbone = load_backbone(str(tiny(name)))
-    clips = speech[clipping] if name == "wavlm" else [clip[:9_613] for clip in speech[clipping]]  # group norm: no mask
+    # group norm: no mask
+    clips = speech[clipping] if name == "wavlm" else [clip[:9_613] for clip in speech[clipping]]
     stock = transformers.AutoModel.from_pretrained(tiny(name)).eval()
     layers = []
-    hooks = [block.register_forward_hook(lambda _, __, output: layers.append(output[0]))
-             for block in stock.encoder.layers]  # fmt: skip
+    hooks = [
+        block.register_forward_hook(lambda _, __, output: layers.append(output[0]))
+        for block in stock.encoder.layers
+    ]
     stock.encoder.layers[0].register_forward_pre_hook(lambda _, args: layers.insert(0, args[0]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -117,14 +152,18 @@ def test_gradients_of_wavlm_are_those_of_transformers(name, clipping, tiny, spee
 
 
 @pytest.mark.parametrize("tile", [1, 2**12, 2**30])
-def test_gradients_do_not_depend_on_how_many_heads_and_clips_are_computed_at_a_time(tile, tiny, speech, monkeypatch):
+def test_gradients_do_not_depend_on_how_many_heads_and_clips_are_computed_at_a_time(
+    tile, tiny, speech, monkeypatch
+):
     model = load_backbone(str(tiny("wavlm"))).trainable().requires_grad_(True)
     expected = gradients(model, speech[:3])
     monkeypatch.setitem(TILE, "cpu", tile)
     assert worst(gradients(model, speech[:3]), expected) < TOLERANCE
 
 
-@pytest.mark.parametrize("trained", [(True, True, True), (True, False, False), (False, True, False)])
+@pytest.mark.parametrize(
+    "trained", [(True, True, True), (True, False, False), (False, True, False)]
+)
 def test_a_learning_product_has_the_gradients_of_a_linear_layer(trained):
     generator = torch.Generator().manual_seed(0)
     linear, x = nn.Linear(32, 7), torch.randn(4, 6, 32, generator=generator)
@@ -132,9 +171,12 @@ def test_a_learning_product_has_the_gradients_of_a_linear_layer(trained):
     for kind in (nn.Linear, LearningLinear):
         linear.__class__ = kind
         given = [
-            tensor.detach().requires_grad_(on) for tensor, on in zip((x, *linear.parameters()), trained, strict=True)
+            tensor.detach().requires_grad_(on)
+            for tensor, on in zip((x, *linear.parameters()), trained, strict=True)
         ]
-        linear.weight, linear.bias = (nn.Parameter(t, requires_grad=t.requires_grad) for t in given[1:])
+        linear.weight, linear.bias = (
+            nn.Parameter(t, requires_grad=t.requires_grad) for t in given[1:]
+        )
         product = linear(given[0])
         product.sin().sum().backward()
         found.append([product.detach(), given[0].grad, linear.weight.grad, linear.bias.grad])
@@ -188,11 +230,19 @@ def test_in_16_bits_layers_and_gradients_stay_near_those_of_float32(name, tiny, 
     expected = backbone.hidden_states(speech[:2])
     for layer, other in zip(states.layers, expected.layers, strict=True):
         assert layer.dtype == torch.float32
-        differences = [(layer[i, :n] - other[i, :n]).detach() for i, n in enumerate(expected.n_frames)]
-        assert float(torch.cat(differences).square().mean().sqrt() / other.square().mean().sqrt()) < 0.05
+        differences = [
+            (layer[i, :n] - other[i, :n]).detach() for i, n in enumerate(expected.n_frames)
+        ]
+        assert (
+            float(torch.cat(differences).square().mean().sqrt() / other.square().mean().sqrt())
+            < 0.05
+        )
     weight = dict(model.named_parameters())
-    near = [torch.cosine_similarity(weight[key].grad.flatten(), exact[key].flatten(), 0) for key in exact
-            if key.endswith("_proj.weight")]  # fmt: skip
+    near = [
+        torch.cosine_similarity(weight[key].grad.flatten(), exact[key].flatten(), 0)
+        for key in exact
+        if key.endswith("_proj.weight")
+    ]
     assert min(near) > 0.9
 
 
@@ -204,7 +254,10 @@ def test_the_copy_is_its_own(tiny, speech):
     with torch.no_grad():
         for weight in model.parameters():
             weight.mul_(0.5)
-    assert all(torch.equal(a, b) for a, b in zip(before, backbone.hidden_states(speech[:1]).layers, strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(before, backbone.hidden_states(speech[:1]).layers, strict=True)
+    )
     assert max(relative_differences(other(speech[:1]), backbone.hidden_states(speech[:1]))) < 5e-5
     assert max(relative_differences(model(speech[:1]), backbone.hidden_states(speech[:1]))) > 0.01
 
@@ -258,14 +311,21 @@ def test_masking_is_that_of_the_config_and_follows_the_seed_of_torch(tiny, speec
     assert model.eval()([speech[0][:900]]).n_frames == [2]
 
 
-@pytest.mark.parametrize("name", ["wavlm", "hubert-group", "data2vec-audio", "whisper", "moonshine"])
+@pytest.mark.parametrize(
+    "name", ["wavlm", "hubert-group", "data2vec-audio", "whisper", "moonshine"]
+)
 def test_frozen_again_it_is_a_usual_backbone_with_the_new_weights(name, tiny, speech, tmp_path):
     backbone = load_backbone(str(tiny(name))).truncate(2)
     model = backbone.trainable()
     same = model.frozen()
     assert same.fingerprint() == backbone.fingerprint()
     assert same.name == backbone.name
-    assert max(relative_differences(same.hidden_states(speech[:1]), backbone.hidden_states(speech[:1]))) < 1e-5
+    assert (
+        max(
+            relative_differences(same.hidden_states(speech[:1]), backbone.hidden_states(speech[:1]))
+        )
+        < 1e-5
+    )
     with torch.no_grad():
         for weight in model.blocks[1].parameters():
             weight.add_(0.05)
@@ -273,8 +333,17 @@ def test_frozen_again_it_is_a_usual_backbone_with_the_new_weights(name, tiny, sp
     assert tuned.attention == backbone.attention
     assert tuned.name == f"{backbone.name}, tuned"
     assert tuned.fingerprint()["weights_sha256"] != backbone.fingerprint()["weights_sha256"]
-    assert max(relative_differences(tuned.hidden_states(speech[:1]), model.eval()(speech[:1]))) < 5e-5
-    assert max(relative_differences(tuned.hidden_states(speech[:1]), backbone.hidden_states(speech[:1]))) > 1e-3
+    assert (
+        max(relative_differences(tuned.hidden_states(speech[:1]), model.eval()(speech[:1]))) < 5e-5
+    )
+    assert (
+        max(
+            relative_differences(
+                tuned.hidden_states(speech[:1]), backbone.hidden_states(speech[:1])
+            )
+        )
+        > 1e-3
+    )
     loaded = load_backbone(str(tuned.save(tmp_path / "tuned")))
     assert loaded.fingerprint() == tuned.fingerprint()
     assert loaded._config.to_dict().get("layerdrop") == backbone._config.to_dict().get("layerdrop")
@@ -333,7 +402,9 @@ def test_an_adapter_on_any_projection_changes_the_layers_and_is_trained(projecti
     found = gradients(model, speech[:1])
     assert len(found) == 2
     assert all(gradient.abs().max() > 0 for gradient in found.values())
-    with pytest.raises(BackboneUnsupported, match=r"has other weights than the published model .*Merge it first"):
+    with pytest.raises(
+        BackboneUnsupported, match=r"has other weights than the published model .*Merge it first"
+    ):
         model.frozen()
     setattr(owner, projection, base)
     with torch.no_grad():
@@ -346,12 +417,15 @@ def test_adapters_of_peft_are_trained_and_merged(tiny, speech):
     peft = pytest.importorskip("peft")
     backbone = load_backbone(str(tiny("wavlm"))).truncate(2)
     model = backbone.trainable(checkpointing=True)
-    settings = peft.LoraConfig(r=2, target_modules=list(PROJECTIONS), init_lora_weights=False, lora_dropout=0.5)
+    settings = peft.LoraConfig(
+        r=2, target_modules=list(PROJECTIONS), init_lora_weights=False, lora_dropout=0.5
+    )
     tuner = peft.tuners.lora.LoraModel(model, settings, "default")
     found = gradients(model, speech[:2])
     assert len(found) == 2 * 2 * len(PROJECTIONS)
     assert all("lora" in key and gradient.abs().max() > 0 for key, gradient in found.items())
-    assert not torch.equal(model(speech[:1]).layers[-1], model(speech[:1]).layers[-1])  # dropout of the adapter
+    # dropout of the adapter
+    assert not torch.equal(model(speech[:1]).layers[-1], model(speech[:1]).layers[-1])
     states = model.eval()(speech[:1])
     assert relative_differences(states, backbone.hidden_states(speech[:1]))[-1] > 1e-2
     assert tuner.merge_and_unload() is model

@@ -1,4 +1,6 @@
-"""Every encoder weight of a checkpoint is used, or the checkpoint is refused; adapters are merged."""
+"""Every encoder weight of a checkpoint is used, or the checkpoint is refused; adapters
+are merged.
+"""
 
 import json
 import shutil
@@ -51,9 +53,15 @@ ADDED = {
     "lora_A": lambda weights: {f"{QUERIES[0][:-7]}.lora_A.weight": torch.zeros(4, 32)},
     "DoRA": lambda weights: {f"{QUERIES[0][:-7]}.lora_magnitude_vector": torch.zeros(32)},
     "IA3": lambda weights: {f"{QUERIES[0][:-7]}.ia3_l": torch.ones(32, 1)},
-    "bottleneck": lambda weights: {"encoder.layers.0.adapter_layer.linear_1.weight": torch.zeros(16, 32)},
-    "wrapped": lambda weights: {"module.encoder.layers.0.attention.q_proj.lora_B.weight": torch.zeros(32, 4)},
-    "with a head": lambda weights: {"wavlm.encoder.layers.0.attention.q_proj.lora_B.weight": torch.zeros(32, 4)},
+    "bottleneck": lambda weights: {
+        "encoder.layers.0.adapter_layer.linear_1.weight": torch.zeros(16, 32)
+    },
+    "wrapped": lambda weights: {
+        "module.encoder.layers.0.attention.q_proj.lora_B.weight": torch.zeros(32, 4)
+    },
+    "with a head": lambda weights: {
+        "wavlm.encoder.layers.0.attention.q_proj.lora_B.weight": torch.zeros(32, 4)
+    },
     "scales": lambda weights: {f"{QUERIES[0][:-7]}.weight_scale": torch.ones(32)},
     "GPTQ": lambda weights: {f"{QUERIES[0][:-7]}.qzeros": torch.ones(32)},
 }
@@ -80,7 +88,9 @@ def test_weights_of_another_architecture_are_refused(model_type, build_tiny) -> 
 def test_weights_in_eight_bits_are_refused_with_and_without_scales(dtype, build_tiny) -> None:
     folder = build_tiny("wavlm")
     weights = weights_of(folder)
-    packed = {key: (50 * value).to(dtype) if key in QUERIES else value for key, value in weights.items()}
+    packed = {
+        key: (50 * value).to(dtype) if key in QUERIES else value for key, value in weights.items()
+    }
     scales = {f"{key[:-7]}.SCB": torch.ones(32) for key in QUERIES}
     for content in (packed, packed | scales):
         assert "dequantise" in refusal(rewrite(folder, content))
@@ -95,7 +105,9 @@ def test_an_adapter_beside_the_weights_is_refused(build_tiny) -> None:
     assert "adapter_model.safetensors" in refusal(folder)
 
 
-@pytest.mark.parametrize("key", ["encoder.layers.0.layer_norm.weight", "encoder.layers.1.attention.q_proj.bias"])
+@pytest.mark.parametrize(
+    "key", ["encoder.layers.0.layer_norm.weight", "encoder.layers.1.attention.q_proj.bias"]
+)
 def test_weights_of_one_axis_that_are_integers_are_refused(key, build_tiny) -> None:
     folder = build_tiny("wavlm")
     weights = weights_of(folder)
@@ -107,7 +119,9 @@ def test_weights_of_one_axis_that_are_integers_are_refused(key, build_tiny) -> N
 def test_weights_of_16_bits_or_more_are_loaded(dtype, build_tiny) -> None:
     folder = build_tiny("wavlm")
     weights = {key: value.to(dtype) for key, value in weights_of(folder).items()}
-    wanted = load_backbone(str(rewrite(folder, {key: value.float() for key, value in weights.items()})))
+    wanted = load_backbone(
+        str(rewrite(folder, {key: value.float() for key, value in weights.items()}))
+    )
     assert load_backbone(str(rewrite(folder, weights))).fingerprint() == wanted.fingerprint()
 
 
@@ -115,19 +129,33 @@ def test_weights_of_16_bits_or_more_are_loaded(dtype, build_tiny) -> None:
 def test_integers_and_adapters_of_a_decoder_change_nothing(prefix, build_tiny, tiny) -> None:
     folder = build_tiny("whisper")
     weights = weights_of(folder)
-    key = next(key for key in weights if key.startswith("decoder.") and key.endswith("q_proj.weight"))
-    weights |= {key: torch.zeros(32, 32, dtype=torch.int8), f"{key[:-7]}.lora_A.weight": torch.zeros(4, 32)}
+    key = next(
+        key for key in weights if key.startswith("decoder.") and key.endswith("q_proj.weight")
+    )
+    weights |= {
+        key: torch.zeros(32, 32, dtype=torch.int8),
+        f"{key[:-7]}.lora_A.weight": torch.zeros(4, 32),
+    }
     rewrite(folder, {prefix + key: value for key, value in weights.items()})
-    assert load_backbone(str(folder)).fingerprint() == load_backbone(str(tiny("whisper"))).fingerprint()
+    assert (
+        load_backbone(str(folder)).fingerprint()
+        == load_backbone(str(tiny("whisper"))).fingerprint()
+    )
 
 
-def test_what_an_earlier_version_stored_and_is_computed_now_is_passed_over(build_tiny, tiny) -> None:
+def test_what_an_earlier_version_stored_and_is_computed_now_is_passed_over(
+    build_tiny, tiny
+) -> None:
     folder = build_tiny("wavlm")
     rewrite(folder, weights_of(folder) | {"encoder.embeddings.position_ids": torch.arange(8)[None]})
-    assert load_backbone(str(folder)).fingerprint() == load_backbone(str(tiny("wavlm"))).fingerprint()
+    assert (
+        load_backbone(str(folder)).fingerprint() == load_backbone(str(tiny("wavlm"))).fingerprint()
+    )
 
 
-@pytest.mark.parametrize("entry", [{"quant_method": "bitsandbytes", "load_in_8bit": True}, {"quant_method": "fp8"}])
+@pytest.mark.parametrize(
+    "entry", [{"quant_method": "bitsandbytes", "load_in_8bit": True}, {"quant_method": "fp8"}]
+)
 def test_a_config_that_says_that_the_model_is_quantised_is_refused(entry, build_tiny) -> None:
     message = refusal(reconfigure(build_tiny("wavlm"), quantization_config=entry))
     assert f"quantization_config ({entry['quant_method']})" in message
@@ -156,7 +184,9 @@ RENAMED = {
 @pytest.mark.parametrize("advice", RENAMED)
 def test_weights_under_other_names_are_refused_with_what_to_do(advice, build_tiny) -> None:
     folder = build_tiny("wavlm")
-    message = refusal(rewrite(folder, {RENAMED[advice](key): value for key, value in weights_of(folder).items()}))
+    message = refusal(
+        rewrite(folder, {RENAMED[advice](key): value for key, value in weights_of(folder).items()})
+    )
     assert "does not fill the encoder" in message
     assert advice in message
 
@@ -176,7 +206,9 @@ def test_adapters_of_mms_are_used_or_refused(build_tiny) -> None:
 
 def test_weights_of_a_second_model_in_the_same_file_are_refused(build_tiny) -> None:
     folder = build_tiny("wavlm")
-    message = refusal(rewrite(folder, weights_of(folder) | {f"teacher.{QUERIES[0]}": torch.zeros(32, 32)}))
+    message = refusal(
+        rewrite(folder, weights_of(folder) | {f"teacher.{QUERIES[0]}": torch.zeros(32, 32)})
+    )
     assert f"teacher.{QUERIES[0]}" in message
     assert "second model" in message
 
@@ -192,7 +224,9 @@ HEADED = {
 }
 
 
-@pytest.mark.parametrize(("name", "kind"), [(name, kind) for name, kinds in HEADED.items() for kind in kinds])
+@pytest.mark.parametrize(
+    ("name", "kind"), [(name, kind) for name, kinds in HEADED.items() for kind in kinds]
+)
 def test_heads_decoders_and_quantisers_are_rightly_unused(name, kind, tiny, tmp_path) -> None:
     config = transformers.AutoConfig.from_pretrained(tiny(name))
     config.vocab_size = 50
@@ -202,8 +236,12 @@ def test_heads_decoders_and_quantisers_are_rightly_unused(name, kind, tiny, tmp_
     assert "stored_blocks" not in load_backbone(str(tmp_path / "m")).fingerprint()
 
 
-@pytest.mark.parametrize(("name", "count"), [("wavlm", "num_hidden_layers"), ("whisper", "encoder_layers")])
-def test_fewer_blocks_than_are_stored_are_said_and_in_the_fingerprint(name, count, build_tiny, tiny) -> None:
+@pytest.mark.parametrize(
+    ("name", "count"), [("wavlm", "num_hidden_layers"), ("whisper", "encoder_layers")]
+)
+def test_fewer_blocks_than_are_stored_are_said_and_in_the_fingerprint(
+    name, count, build_tiny, tiny
+) -> None:
     stored = load_backbone(str(tiny(name))).n_layers
     backbone = load_backbone(str(reconfigure(build_tiny(name), **{count: stored - 1})))
     assert backbone.n_layers == stored - 1
@@ -211,11 +249,24 @@ def test_fewer_blocks_than_are_stored_are_said_and_in_the_fingerprint(name, coun
     assert f"counts {stored - 1} blocks of {stored} that are stored" in backbone.notes[0]
 
 
-def adapter(folder: Path, base: str, weights: dict[str, torch.Tensor], prefix: str = "base_model.model.") -> Path:
+def adapter(
+    folder: Path, base: str, weights: dict[str, torch.Tensor], prefix: str = "base_model.model."
+) -> Path:
     folder.mkdir()
-    save_file({prefix + key: value for key, value in weights.items()}, folder / "adapter_model.safetensors")
-    config = {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["q_proj"], "task_type": None}
-    (folder / "adapter_config.json").write_text(json.dumps(config | {"base_model_name_or_path": base}))
+    save_file(
+        {prefix + key: value for key, value in weights.items()},
+        folder / "adapter_model.safetensors",
+    )
+    config = {
+        "peft_type": "LORA",
+        "r": 4,
+        "lora_alpha": 8,
+        "target_modules": ["q_proj"],
+        "task_type": None,
+    }
+    (folder / "adapter_config.json").write_text(
+        json.dumps(config | {"base_model_name_or_path": base})
+    )
     return folder
 
 
@@ -241,7 +292,9 @@ def test_an_adapter_in_a_folder_of_its_own_is_merged(prefix, build_tiny, tmp_pat
 
 
 @pytest.mark.parametrize("name", ["whisper", "moonshine"])
-def test_an_adapter_of_a_whole_encoder_decoder_model_is_merged_into_its_encoder(name, build_tiny, tmp_path, speech):
+def test_an_adapter_of_a_whole_encoder_decoder_model_is_merged_into_its_encoder(
+    name, build_tiny, tmp_path, speech
+):
     peft = pytest.importorskip("peft")
     base = build_tiny(name)
     adapted = peft.get_peft_model(
@@ -249,16 +302,22 @@ def test_an_adapter_of_a_whole_encoder_decoder_model_is_merged_into_its_encoder(
     )
     perturb(adapted)
     adapted.save_pretrained(tmp_path / "tuned")
-    assert any(".decoder." in key for key in load_file(tmp_path / "tuned/adapter_model.safetensors"))
+    assert any(
+        ".decoder." in key for key in load_file(tmp_path / "tuned/adapter_model.safetensors")
+    )
     assert_merged(adapted, base, tmp_path, speech)
 
 
-def test_modules_that_an_adapter_holds_whole_replace_those_of_the_base(build_tiny, tmp_path, speech) -> None:
+def test_modules_that_an_adapter_holds_whole_replace_those_of_the_base(
+    build_tiny, tmp_path, speech
+) -> None:
     peft = pytest.importorskip("peft")
     base = build_tiny("wavlm")
     model = transformers.AutoModelForAudioClassification.from_pretrained(base)
     whole = ["feature_projection", "classifier"]
-    adapted = peft.get_peft_model(model, peft.LoraConfig(target_modules=["q_proj"], modules_to_save=whole))
+    adapted = peft.get_peft_model(
+        model, peft.LoraConfig(target_modules=["q_proj"], modules_to_save=whole)
+    )
     perturb(adapted)
     adapted.save_pretrained(tmp_path / "tuned")
     assert_merged(adapted, base, tmp_path, speech)
@@ -267,7 +326,9 @@ def test_modules_that_an_adapter_holds_whole_replace_those_of_the_base(build_tin
 def test_an_adapter_whose_biases_peft_did_not_save_is_refused(build_tiny, tmp_path, speech) -> None:
     peft = pytest.importorskip("peft")
     config = peft.LoraConfig(target_modules=["q_proj"], bias="lora_only")
-    adapted = peft.get_peft_model(transformers.AutoModel.from_pretrained(build_tiny("wavlm")), config)
+    adapted = peft.get_peft_model(
+        transformers.AutoModel.from_pretrained(build_tiny("wavlm")), config
+    )
     perturb(adapted)
     adapted.save_pretrained(tmp_path / "tuned")
     assert "bias='lora_only', but holds no bias" in refusal(tmp_path / "tuned")
@@ -284,10 +345,16 @@ def assert_merged(adapted, base: Path, place: Path, speech) -> None:
     """What is loaded from `tuned` is what peft merged where it was trained, and not the base."""
     adapted.merge_and_unload().save_pretrained(place / "merged")
     shutil.copy(base / "preprocessor_config.json", place / "merged")
-    found, wanted, plain = (load_backbone(str(folder)) for folder in (place / "tuned", place / "merged", base))
+    found, wanted, plain = (
+        load_backbone(str(folder)) for folder in (place / "tuned", place / "merged", base)
+    )
     fingerprint = found.fingerprint()
     assert fingerprint["weights_sha256"] == wanted.fingerprint()["weights_sha256"]
-    assert fingerprint["base_sha256"] == plain.fingerprint()["weights_sha256"] != fingerprint["weights_sha256"]
+    assert (
+        fingerprint["base_sha256"]
+        == plain.fingerprint()["weights_sha256"]
+        != fingerprint["weights_sha256"]
+    )
     last = [backbone.hidden_states(speech[:1]).layers[-1] for backbone in (found, wanted, plain)]
     assert torch.equal(last[0], last[1])
     assert (last[0] - last[2]).abs().max() > 0.1

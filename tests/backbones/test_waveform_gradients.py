@@ -1,4 +1,6 @@
-"""Gradients of hidden states with respect to the waveform, through the front end of every family, by numbers."""
+"""Gradients of hidden states with respect to the waveform, through the front end of every family,
+by numbers.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,17 @@ from probing.backbones.layers import relative_differences
 STEP = 1e-8
 TOLERANCE = 1e-5  # of the slope
 FRONT_ENDS = [
-    "wavlm", "wavlm-group", "hubert", "data2vec-audio", "wav2vec2-conformer", "sew-d", "wav2vec2-bert", "whisper",
-    "moonshine-streaming", "moonshine",
-]  # fmt: skip
+    "wavlm",
+    "wavlm-group",
+    "hubert",
+    "data2vec-audio",
+    "wav2vec2-conformer",
+    "sew-d",
+    "wav2vec2-bert",
+    "whisper",
+    "moonshine-streaming",
+    "moonshine",
+]
 
 
 def loss_of(states):
@@ -28,13 +38,17 @@ def loss_of(states):
 
 
 def check_slopes(model, clips):
-    """Compare gradients in float64 with a central difference along a random direction through all clips."""
+    """Compare gradients in float64 with a central difference along a random direction through all
+    clips.
+    """
     waveforms = [torch.from_numpy(clip).double().requires_grad_() for clip in clips]
     loss_of(model(waveforms)).backward()
     generator = torch.Generator().manual_seed(0)
     along = [torch.randn(len(x), dtype=torch.float64, generator=generator) for x in waveforms]
     expected = sum(float(x.grad @ d) for x, d in zip(waveforms, along, strict=True))
-    moved = ([x + sign * STEP * d for x, d in zip(waveforms, along, strict=True)] for sign in (1, -1))
+    moved = (
+        [x + sign * STEP * d for x, d in zip(waveforms, along, strict=True)] for sign in (1, -1)
+    )
     with torch.no_grad():
         up, down = (float(loss_of(model(one))) for one in moved)
     assert (up - down) / (2 * STEP) == pytest.approx(expected, rel=TOLERANCE)
@@ -44,11 +58,17 @@ def check_slopes(model, clips):
 def clips_for(backbone, speech):
     if backbone.family == "whisper":  # 30 s, whatever the clip
         return speech[:1]
-    return [speech[0], speech[1][:12_345]] if backbone.padding == "exact" else [clip[:9_613] for clip in speech[:2]]
+    return (
+        [speech[0], speech[1][:12_345]]
+        if backbone.padding == "exact"
+        else [clip[:9_613] for clip in speech[:2]]
+    )
 
 
 @pytest.mark.parametrize("name", FRONT_ENDS)
-def test_waveforms_as_tensors_have_the_same_hidden_states_and_the_slopes_of_finite_differences(name, tiny, speech):
+def test_waveforms_as_tensors_have_the_same_hidden_states_and_the_slopes_of_finite_differences(
+    name, tiny, speech
+):
     backbone = load_backbone(str(tiny(name)), device="cpu")
     model = backbone.differentiable()
     clips = clips_for(backbone, speech)
@@ -67,7 +87,10 @@ def test_acoustic_features_have_them_too(name, speech):
     backbone = load_backbone(name, device="cpu")
     clips = speech[:2]
     tensors = [torch.from_numpy(clip) for clip in clips]
-    assert max(relative_differences(backbone.differentiable()(tensors), backbone.hidden_states(clips))) < 1e-5
+    assert (
+        max(relative_differences(backbone.differentiable()(tensors), backbone.hidden_states(clips)))
+        < 1e-5
+    )
     backbone._encoder.double()
     check_slopes(backbone.differentiable(), clips)
 

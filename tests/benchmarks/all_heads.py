@@ -1,13 +1,15 @@
-"""A table of heads: EER with its interval, parameters, time and memory, on both tiers of some caches.
+"""A table of heads: EER with its interval, parameters, time and memory, on both tiers of some
+caches.
 
     python tests/benchmarks/all_heads.py MOONSHINE.cache WHISPER.cache --out FOLDER
 
-Every merge with `linear` on the pooled tier, and every back-end on frames behind the merge it is published with, at
-full depth, on what a sweep takes as train, dev and eval. Each head has a process of its own, in turn: time is that of
-the processor, from the first batch to the scores of eval; memory is the anonymous one above what the process has
-before (Linux only). Rows are added to FOLDER/heads.csv one by one, and the same command again goes on where it
-stopped; FOLDER/heads.md and the picture are made of all of them. Hours on two cores for all heads; `--heads` and
-`--epochs` make it short.
+Every merge with `linear` on the pooled tier, and every back-end on frames behind the merge it is
+published with, at full depth, on what a sweep takes as train, dev and eval. Each head has a process
+of its own, in turn: time is that of the processor, from the first batch to the scores of eval;
+memory is the anonymous one above what the process has before (Linux only). Rows are added to
+FOLDER/heads.csv one by one, and the same command again goes on where it stopped; FOLDER/heads.md
+and the picture are made of all of them. Hours on two cores for all heads; `--heads` and `--epochs`
+make it short.
 """
 
 import argparse
@@ -28,9 +30,14 @@ from probing.sweep import SweepOptions
 from probing.sweep.depths import fit_depths
 from probing.sweep.options import DepthOptions
 
-POOLED = tuple(f"{merge}+linear" for merge in MERGES if merge not in ("weighted-sum-kv", "selected"))
+POOLED = tuple(
+    f"{merge}+linear" for merge in MERGES if merge not in ("weighted-sum-kv", "selected")
+)
 PUBLISHED = {"mhfa": "weighted-sum-kv", "sls": "sls", "lstm": "attentive-compact"}
-FRAMES = ("weighted-sum+lstm", *(f"{PUBLISHED.get(backend, 'weighted-sum')}+{backend}" for backend in BACKENDS))
+FRAMES = (
+    "weighted-sum+lstm",
+    *(f"{PUBLISHED.get(backend, 'weighted-sum')}+{backend}" for backend in BACKENDS),
+)
 KEY = ["cache", "tier", "head"]
 COLUMNS = ["backbone", "tier", "head", "EER", "parameters", "processor time (s)", "memory (GB)"]
 
@@ -46,9 +53,13 @@ def measure(folder: str, depths: DepthOptions, memory_gb: float) -> dict[str, ob
         seconds = time.process_time() - started
     split = splits["eval"]
     task = split.task
-    resamples = task.draw(split.target, split.clusters(options.interval_by), options.resamples, options.seed)
+    resamples = task.draw(
+        split.target, split.clusters(options.interval_by), options.resamples, options.seed
+    )
     rates = [task.value(split.target, member.scores["eval"]) for member in members]
-    resampled = [task.resampled(split.target, member.scores["eval"], resamples) for member in members]
+    resampled = [
+        task.resampled(split.target, member.scores["eval"], resamples) for member in members
+    ]
     interval = task.interval(float(np.mean(rates)), np.mean(resampled, axis=0), resamples)
     return {
         "backbone": Path(folder).name.removesuffix(".cache"),
@@ -66,9 +77,13 @@ def measure(folder: str, depths: DepthOptions, memory_gb: float) -> dict[str, ob
 
 
 def ordered(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows by tier, head as it is listed here, and backbone, in whatever order they were measured."""
+    """The rows by tier, head as it is listed here, and backbone, in whatever order they were
+    measured.
+    """
     heads = [*POOLED, *FRAMES]
-    key = table.assign(tier=table["tier"] == "frames", head=[heads.index(head) for head in table["head"]])
+    key = table.assign(
+        tier=table["tier"] == "frames", head=[heads.index(head) for head in table["head"]]
+    )
     return table.loc[key.sort_values(["tier", "head", "backbone"], kind="stable").index]
 
 
@@ -93,7 +108,9 @@ def draw(table: pd.DataFrame, path: Path) -> None:
         shift = 0.24 * (i - (len(backbones) - 1) / 2)
         y = [heads.index(key) + shift for key in zip(rows["tier"], rows["head"], strict=True)]
         ends = 100 * np.abs(rows[["low", "high"]].to_numpy() - rows[["value"]].to_numpy()).T
-        ax.errorbar(100 * rows["value"], y, xerr=ends, fmt="o", capsize=2, color=colour, label=backbone)
+        ax.errorbar(
+            100 * rows["value"], y, xerr=ends, fmt="o", capsize=2, color=colour, label=backbone
+        )
     ax.set_yticks(range(len(heads)), [f"{head}, {tier}" for tier, head in heads])
     ax.invert_yaxis()
     ax.set_xlabel("EER on eval (%), 95 % interval")
@@ -103,10 +120,14 @@ def draw(table: pd.DataFrame, path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("caches", nargs="+", help="with frames")
     parser.add_argument("--out", type=Path, required=True, help="folder of heads.csv and heads.md")
-    parser.add_argument("--picture", type=Path, help="where to put the picture [default: OUT/heads.png]")
+    parser.add_argument(
+        "--picture", type=Path, help="where to put the picture [default: OUT/heads.png]"
+    )
     parser.add_argument("--heads", default="", help="only these, with commas between")
     parser.add_argument("--tiers", default="pooled,frames")
     parser.add_argument("--seeds", type=int, default=1)
@@ -125,7 +146,9 @@ def main() -> None:
                 if done or (only and head not in only):
                     continue
                 seeds = tuple(range(arguments.seeds))
-                depths = DepthOptions((head,), tier, seeds=seeds, depths=(full,), epochs=arguments.epochs)
+                depths = DepthOptions(
+                    (head,), tier, seeds=seeds, depths=(full,), epochs=arguments.epochs
+                )
                 with multiprocessing.get_context("spawn").Pool(1) as alone:
                     row = alone.apply(measure, (folder, depths, arguments.memory_gb))
                 row = pd.DataFrame([{"cache": folder, "tier": tier, "head": head, **row}])

@@ -1,9 +1,11 @@
-"""Hundreds of valid audio files of other makers, whole, piped and cut: seconds read against the truth.
+"""Hundreds of valid audio files of other makers, whole, piped and cut: seconds read against the
+truth.
 
-Needs `ffmpeg` and `sox` (Debian: ffmpeg sox libsox-fmt-all); files lie in a temporary folder. A whole file must be read
-to within 0.1 s, or be listed as of a format that libsndfile does not decode; never as truncated. A cut one must be
-listed, or, if its container cannot prove the cut (piped, a bare MP3), be read as far as ffmpeg decodes it. Exit code 1
-if any is not. Run: python tests/benchmarks/audio_containers.py
+Needs `ffmpeg` and `sox` (Debian: ffmpeg sox libsox-fmt-all); files lie in a temporary folder. A
+whole file must be read to within 0.1 s, or be listed as of a format that libsndfile does not
+decode; never as truncated. A cut one must be listed, or, if its container cannot prove the cut
+(piped, a bare MP3), be read as far as ffmpeg decodes it. Exit code 1 if any is not. Run: python
+tests/benchmarks/audio_containers.py
 """
 
 import argparse
@@ -32,7 +34,11 @@ FFMPEG = {  # container and codec: file suffix, arguments, rates
     "wav pcm_mulaw": ("wav", "-c:a pcm_mulaw -f wav", (8000,)),
     "wav adpcm_ms": ("wav", "-c:a adpcm_ms -f wav", (16000, 22050)),
     "wav adpcm_ima": ("wav", "-c:a adpcm_ima_wav -f wav", (16000, 22050)),
-    "wav with tags": ("wav", "-c:a pcm_s16le -metadata title=a -metadata comment=b -f wav", (16000,)),
+    "wav with tags": (
+        "wav",
+        "-c:a pcm_s16le -metadata title=a -metadata comment=b -f wav",
+        (16000,),
+    ),
     "rf64": ("wav", "-c:a pcm_s16le -f wav -rf64 always", (16000, 44100)),
     "w64": ("w64", "-c:a pcm_s16le -f w64", (16000, 44100)),
     "aiff": ("aiff", "-c:a pcm_s16be -f aiff", (16000, 44100)),
@@ -48,9 +54,17 @@ FFMPEG = {  # container and codec: file suffix, arguments, rates
     "mp3 64k": ("mp3", "-c:a libmp3lame -b:a 64k -f mp3", (16000, 22050, 44100)),
     "mp3 vbr": ("mp3", "-c:a libmp3lame -q:a 5 -f mp3", (16000, 44100)),
     "mp3 8k": ("mp3", "-c:a libmp3lame -b:a 24k -f mp3", (8000,)),
-    "mp3 bare": ("mp3", "-c:a libmp3lame -b:a 64k -write_xing 0 -id3v2_version 0 -f mp3", (16000, 44100, 48000)),
+    "mp3 bare": (
+        "mp3",
+        "-c:a libmp3lame -b:a 64k -write_xing 0 -id3v2_version 0 -f mp3",
+        (16000, 44100, 48000),
+    ),
     "mp3 bare vbr": ("mp3", "-c:a libmp3lame -q:a 5 -write_xing 0 -f mp3", (16000, 24000, 44100)),
-    "mp3 id3v1": ("mp3", "-c:a libmp3lame -b:a 64k -write_id3v1 1 -metadata title=a -f mp3", (16000, 44100)),
+    "mp3 id3v1": (
+        "mp3",
+        "-c:a libmp3lame -b:a 64k -write_id3v1 1 -metadata title=a -f mp3",
+        (16000, 44100),
+    ),
     "mp2": ("mp2", "-c:a mp2 -b:a 128k -f mp2", (44100,)),
     "m4a aac": ("m4a", "-c:a aac -f ipod", (16000,)),
     "webm opus": ("webm", "-c:a libopus -f webm", (48000,)),
@@ -59,14 +73,26 @@ FFMPEG = {  # container and codec: file suffix, arguments, rates
 }
 NEVER_PIPED = ("m4a aac", "caf", "caf alac")  # their writers must seek
 SOX = {
-    "wav": "wav", "aiff": "aiff", "aifc": "aifc", "au": "au", "w64": "w64", "sph": "sph", "flac": "flac", "ogg": "ogg",
-    "mp3": "mp3", "caf": "caf", "voc": "voc", "ircam": "sf",
-}  # fmt: skip
+    "wav": "wav",
+    "aiff": "aiff",
+    "aifc": "aifc",
+    "au": "au",
+    "w64": "w64",
+    "sph": "sph",
+    "flac": "flac",
+    "ogg": "ogg",
+    "mp3": "mp3",
+    "caf": "caf",
+    "voc": "voc",
+    "ircam": "sf",
+}
 
 
 @dataclass(frozen=True)
 class Made:
-    """A file: who made it, of what kind, its content, and whether its header can know the length."""
+    """A file: who made it, of what kind, its content, and whether its header can know
+    the length.
+    """
 
     maker: str
     kind: str
@@ -84,7 +110,9 @@ def signal(rate: int, channels: int) -> np.ndarray:
 
 def run(command: list[str], content: bytes | None = None) -> bytes | None:
     """What a command wrote to its standard output; None if it failed."""
-    done = subprocess.run(command, input=content, stdin=None if content else subprocess.DEVNULL, capture_output=True)
+    done = subprocess.run(
+        command, input=content, stdin=None if content else subprocess.DEVNULL, capture_output=True
+    )
     return done.stdout if done.returncode == 0 else None
 
 
@@ -92,8 +120,20 @@ def made_by_ffmpeg(folder: Path) -> list[Made]:
     found = []
     for (kind, (suffix, arguments, rates)), channels in itertools.product(FFMPEG.items(), (1, 2)):
         for rate in rates:
-            soundfile.write(source := folder / "source.wav", signal(rate, channels), rate, subtype="FLOAT")
-            command = ["ffmpeg", "-v", "error", "-y", "-i", str(source), "-strict", "-2", *arguments.split()]
+            soundfile.write(
+                source := folder / "source.wav", signal(rate, channels), rate, subtype="FLOAT"
+            )
+            command = [
+                "ffmpeg",
+                "-v",
+                "error",
+                "-y",
+                "-i",
+                str(source),
+                "-strict",
+                "-2",
+                *arguments.split(),
+            ]
             if run([*command, str(target := folder / f"made.{suffix}")]) is not None:
                 found.append(Made("ffmpeg", kind, suffix, target.read_bytes(), False))
             if kind not in NEVER_PIPED and (content := run([*command, "-"])):
@@ -105,7 +145,10 @@ def made_by_sox(folder: Path) -> list[Made]:
     found = []
     for (kind, suffix), rate, channels in itertools.product(SOX.items(), (16000, 44100), (1, 2)):
         soundfile.write(source := folder / "source.wav", signal(rate, channels), rate)
-        if run(["sox", str(source), "-t", kind, str(target := folder / f"made.{suffix}")]) is not None:
+        if (
+            run(["sox", str(source), "-t", kind, str(target := folder / f"made.{suffix}")])
+            is not None
+        ):
             found.append(Made("sox", kind, suffix, target.read_bytes(), False))
         if kind != "caf" and (content := run(["sox", str(source), "-t", kind, "-"])):
             found.append(Made("sox", kind, suffix, content, True))
@@ -123,17 +166,31 @@ def made_by_libsndfile(folder: Path) -> list[Made]:
                 soundfile.write(path, signal(rate, 1), rate, format=name, subtype=subtype)
             except (soundfile.LibsndfileError, ValueError):
                 continue  # no such rate, or no such pair
-            found.append(Made("libsndfile", f"{name} {subtype}", name.lower(), path.read_bytes(), False))
+            found.append(
+                Made("libsndfile", f"{name} {subtype}", name.lower(), path.read_bytes(), False)
+            )
     return found
 
 
 def joined(made: list[Made]) -> list[Made]:
     """Files behind each other, as servers join the chunks of a reply."""
-    kinds = {"mp3 64k", "mp3 vbr", "mp3 bare", "mp3 bare vbr", "mp3 id3v1", "ogg vorbis", "ogg opus", "ogg flac"}
+    kinds = {
+        "mp3 64k",
+        "mp3 vbr",
+        "mp3 bare",
+        "mp3 bare vbr",
+        "mp3 id3v1",
+        "ogg vorbis",
+        "ogg opus",
+        "ogg flac",
+    }
     kinds |= {"flac"}
-    headers = {"wav pcm_s16le", "wav pcm_s24le", "wav with tags", "aiff", "au"}  # which state where a file ends
+    # which state where a file ends
+    headers = {"wav pcm_s16le", "wav pcm_s24le", "wav with tags", "aiff", "au"}
     chosen = [
-        one for one in made if one.maker == "ffmpeg" and (one.kind in kinds or (one.kind in headers and not one.piped))
+        one
+        for one in made
+        if one.maker == "ffmpeg" and (one.kind in kinds or (one.kind in headers and not one.piped))
     ]
     return [Made("joined", one.kind, one.suffix, 2 * one.content, one.piped) for one in chosen]
 
@@ -141,7 +198,16 @@ def joined(made: list[Made]) -> list[Made]:
 def tagged(made: list[Made]) -> list[Made]:
     """Files behind an ID3v2 tag with a picture, which music programs put before anything."""
     tag = b"ID3\x04\0\0" + bytes(90_000 >> shift & 0x7F for shift in (21, 14, 7, 0)) + bytes(90_000)
-    kinds = {"flac", "ogg vorbis", "ogg opus", "mp3 bare", "mp3 bare vbr", "mp3 vbr", "wav pcm_s16le", "aiff"}
+    kinds = {
+        "flac",
+        "ogg vorbis",
+        "ogg opus",
+        "mp3 bare",
+        "mp3 bare vbr",
+        "mp3 vbr",
+        "wav pcm_s16le",
+        "aiff",
+    }
     chosen = [one for one in made if one.maker == "ffmpeg" and one.kind in kinds]
     return [Made("tagged", one.kind, one.suffix, tag + one.content, one.piped) for one in chosen]
 
@@ -158,11 +224,15 @@ def read(path: Path) -> float | str:
 
 def decoded_by_ffmpeg(path: Path) -> float:
     """Seconds that ffmpeg makes of a file."""
-    content = run(["ffmpeg", "-v", "quiet", "-i", str(path), "-f", "s16le", "-ac", "1", "-ar", "16000", "-"])
+    content = run(
+        ["ffmpeg", "-v", "quiet", "-i", str(path), "-f", "s16le", "-ac", "1", "-ar", "16000", "-"]
+    )
     return len(content or b"") / 2 / SAMPLING_RATE
 
 
-def verdict(found: float | str, truth: float, path: Path, is_cut: bool, proves: bool = False) -> str:
+def verdict(
+    found: float | str, truth: float, path: Path, is_cut: bool, proves: bool = False
+) -> str:
     """One word of: read, listed, WRONG. `truth` in seconds, of a cut file its share of them."""
     if isinstance(found, str):
         wrongly = "EXCEPTION" in found or (not is_cut and not found.startswith("not decodable"))
@@ -178,9 +248,24 @@ def proves_a_cut(one: Made) -> bool:
     """Whether what is left of a file shows that it was cut."""
     head = one.content[:200_000]
     bare = one.suffix in ("mp3", "mp2") and b"Xing" not in head and b"Info" not in head
-    known = {"wav", "wavex", "rf64", "w64", "aiff", "aifc", "au", "caf", "sph", "nist", "flac", "mp3"}
+    known = {
+        "wav",
+        "wavex",
+        "rf64",
+        "w64",
+        "aiff",
+        "aifc",
+        "au",
+        "caf",
+        "sph",
+        "nist",
+        "flac",
+        "mp3",
+    }
     known |= {"avr", "svx", "mat4", "mat5", "mpc2k", "voc", "htk"}
-    return b"OggS" in head[:4] + head[90_010:90_014] or (not one.piped and not bare and one.suffix in known)
+    return b"OggS" in head[:4] + head[90_010:90_014] or (
+        not one.piped and not bare and one.suffix in known
+    )
 
 
 def main() -> None:
@@ -202,14 +287,22 @@ def main() -> None:
                 path.write_bytes(one.content[: n_tag + int(share * (len(one.content) - n_tag))])
                 cut = read(path)
                 results.append(
-                    (f"cut to {share}", cut, verdict(cut, share * n * SECONDS, path, True, proves_a_cut(one)))
+                    (
+                        f"cut to {share}",
+                        cut,
+                        verdict(cut, share * n * SECONDS, path, True, proves_a_cut(one)),
+                    )
                 )
             path.unlink()
             for what, value, word in results:
-                row = counts.setdefault((one.maker, f"{one.kind}{', piped' if one.piped else ''}"), Counter())
+                row = counts.setdefault(
+                    (one.maker, f"{one.kind}{', piped' if one.piped else ''}"), Counter()
+                )
                 row[f"{what.split()[0]} {word}"] += 1
                 if word == "WRONG":
-                    wrong.append(f"{one.maker} {one.kind} {'piped' if one.piped else ''} {what}: {value}")
+                    wrong.append(
+                        f"{one.maker} {one.kind} {'piped' if one.piped else ''} {what}: {value}"
+                    )
         columns = ("whole read", "whole listed", "cut read", "cut listed")
         print(f"{'maker, kind':45s}" + "".join(f"{name:>14s}" for name in columns))
         for (maker, kind), row in counts.items():

@@ -1,10 +1,12 @@
-"""What transforms do to real speech, beside what their equations say: RawBoost, noise, codecs; and what they cost.
+"""What transforms do to real speech, beside what their equations say: RawBoost, noise, codecs; and
+what they cost.
 
     python tests/benchmarks/augmentation_figures.py [--clips 40] [--draws 5]
 
-A line each for RawBoost 1 to 8: share of samples that differ, of those that the impulsive noise may touch at most
-10 %; SNR against the clip in dB (of 3: U(10, 40), mean 25), peak, and milliseconds for a second of audio. Then the
-notch filters alone, the products u1 u2 of the impulsive noise, and every other transform.
+A line each for RawBoost 1 to 8: share of samples that differ, of those that the impulsive noise may
+touch at most 10 %; SNR against the clip in dB (of 3: U(10, 40), mean 25), peak, and milliseconds
+for a second of audio. Then the notch filters alone, the products u1 u2 of the impulsive noise, and
+every other transform.
 """
 
 from __future__ import annotations
@@ -21,7 +23,15 @@ from probing.augmentation import Augmentation
 from probing.augmentation.rawboost import impulsive, notch_filter
 from probing.corpora import load_corpus
 
-OTHERS = ["noise:white@10", "noise:pink@10", "reverb:small", "reverb:large", "speed:0.9", "resample:8000", "clip:0.3"]
+OTHERS = [
+    "noise:white@10",
+    "noise:pink@10",
+    "reverb:small",
+    "reverb:large",
+    "speed:0.9",
+    "resample:8000",
+    "clip:0.3",
+]
 CODECS = ["mulaw", "alaw", "gsm", "g722", "opus@8", "opus@24", "mp3@16", "mp3@32", "vorbis"]
 
 
@@ -49,14 +59,17 @@ def row(text: str, clips: list[Waveform], draws: int) -> None:
     cost = 1000 * (time.process_time() - seconds) / (draws * sum(map(len, clips)) / SAMPLING_RATE)
     spread = np.percentile(ratios, [0, 50, 100])
     print(
-        f"{text:16} {100 * np.mean(shares):7.2f} {100 * np.max(shares):7.2f} {spread[0]:8.2f} {spread[1]:8.2f} "
-        f"{spread[2]:8.2f} {np.mean(peaks):7.3f} {np.max(peaks):7.3f} {cost:8.2f}",
+        f"{text:16} {100 * np.mean(shares):7.2f} {100 * np.max(shares):7.2f} {spread[0]:8.2f} "
+        f"{spread[1]:8.2f} {spread[2]:8.2f} "
+        f"{np.mean(peaks):7.3f} {np.max(peaks):7.3f} {cost:8.2f}",
         flush=True,
     )
 
 
 def notches(n: int) -> None:
-    """Print what filters alone are like: their peak, the depth of their lowest point, their length."""
+    """Print what filters alone are like: their peak, the depth of their lowest point,
+    their length.
+    """
     responses: list[NDArray[np.float64]] = []
     lengths = []
     for seed in range(n):
@@ -65,13 +78,23 @@ def notches(n: int) -> None:
         lengths.append(len(b))
     peaks = np.array([one.max() for one in responses])
     figure(
-        "peak of a notch filter with a gain U(-20, -5) dB, mean", peaks.mean(), f"{peaks.min():.2f}, {peaks.max():.2f}"
+        "peak of a notch filter with a gain U(-20, -5) dB, mean",
+        peaks.mean(),
+        f"{peaks.min():.2f}, {peaks.max():.2f}",
     )
     figure(
-        "lowest point of its response below the peak, median dB", np.median([one.min() for one in responses] - peaks)
+        "lowest point of its response below the peak, median dB",
+        np.median([one.min() for one in responses] - peaks),
     )
-    figure("share of the band 3 dB below its peak", np.mean([np.mean(one < one.max() - 3) for one in responses]))
-    figure("length in taps, mean", np.mean(lengths), f"{min(lengths)} to {max(lengths)}; 51 to 491 are possible")
+    figure(
+        "share of the band 3 dB below its peak",
+        np.mean([np.mean(one < one.max() - 3) for one in responses]),
+    )
+    figure(
+        "length in taps, mean",
+        np.mean(lengths),
+        f"{min(lengths)} to {max(lengths)}; 51 to 491 are possible",
+    )
 
 
 def products(n: int) -> None:
@@ -83,7 +106,11 @@ def products(n: int) -> None:
         shares.append(touched.mean())
         factors.append((y[touched] / 0.1 - 1) / 2)
     every = np.concatenate(factors)
-    figure("share of samples the impulsive noise touches, mean", np.mean(shares), f"0.05; most {max(shares):.4f}")
+    figure(
+        "share of samples the impulsive noise touches, mean",
+        np.mean(shares),
+        f"0.05; most {max(shares):.4f}",
+    )
     figure("mean square of u1 u2", np.mean(every**2), "1/9 = 0.1111")
     figure("mean of |u1 u2|", np.mean(np.abs(every)), "1/4")
 
@@ -97,8 +124,15 @@ def main() -> None:
     corpus = load_corpus("demo")
     paths = corpus.utterances["path"].iloc[:: max(1, len(corpus) // asked.clips)].head(asked.clips)
     clips = [load_audio(corpus.root / path, Cropping(4.0)) for path in paths]
-    print(f"{'':16} changed %, most %, SNR dB least, median, most, peak mean, most, ms a second of audio")
-    for text in [*(f"rawboost:{i}" for i in range(1, 9)), *OTHERS, *(f"codec:{name}" for name in CODECS)]:
+    print(
+        f"{'':16} changed %, most %, SNR dB least, median, most, "
+        "peak mean, most, ms a second of audio"
+    )
+    for text in [
+        *(f"rawboost:{i}" for i in range(1, 9)),
+        *OTHERS,
+        *(f"codec:{name}" for name in CODECS),
+    ]:
         row(text, clips, asked.draws if text.startswith("rawboost") else 1)
     notches(400)
     products(400)

@@ -1,8 +1,9 @@
-"""What calibration gains on published scores: Cllr and actDCF on one half before and after, made on the other half.
+"""What calibration gains on published scores: Cllr and actDCF on one half before and after, made on
+the other half.
 
-The scores are those of RawGAT-ST on ASVspoof 2019 LA eval (../shared/data/scores). Their files name no speakers: halves
-are drawn by trial, and by attack, so that those of the half that is measured are unseen; with `--protocol
-ASVspoof2019.LA.cm.eval.trl.txt` by speaker as well.
+The scores are those of RawGAT-ST on ASVspoof 2019 LA eval (../shared/data/scores). Their files name
+no speakers: halves are drawn by trial, and by attack, so that those of the half that is measured
+are unseen; with `--protocol ASVspoof2019.LA.cm.eval.trl.txt` by speaker as well.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ SCORES = Path(__file__).parents[3] / "shared" / "data" / "scores" / "rawgat_mul.
 SEEDS = range(5)
 
 
-def halves_by(values: NDArray[np.object_], bonafide: NDArray[np.bool_], seed: int) -> NDArray[np.bool_]:
+def halves_by(
+    values: NDArray[np.object_], bonafide: NDArray[np.bool_], seed: int
+) -> NDArray[np.bool_]:
     """Which trials a calibration is made on: half of the values of each class, whole."""
     generator = np.random.default_rng(seed)
     chosen = np.zeros(len(values), bool)
@@ -35,7 +38,9 @@ def halves_by(values: NDArray[np.object_], bonafide: NDArray[np.bool_], seed: in
     return chosen
 
 
-def measure(bonafide: NDArray[np.bool_], scores: NDArray[np.float64], made_on: NDArray[np.bool_]) -> dict[str, float]:
+def measure(
+    bonafide: NDArray[np.bool_], scores: NDArray[np.float64], made_on: NDArray[np.bool_]
+) -> dict[str, float]:
     """Figures of the other half before and after."""
     made = calibrate(bonafide[made_on], scores[made_on])
     of, raw = bonafide[~made_on], scores[~made_on]
@@ -55,7 +60,9 @@ def main() -> None:
     """Print a table: a row a way of halving, means over five draws."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scores", type=Path, default=SCORES)
-    parser.add_argument("--protocol", type=Path, help="the official protocol of 2019 LA eval, for its speakers")
+    parser.add_argument(
+        "--protocol", type=Path, help="the official protocol of 2019 LA eval, for its speakers"
+    )
     given = parser.parse_args()
     table = read_scores(given.scores)
     bonafide = table["label"].eq("bonafide").to_numpy()
@@ -66,7 +73,9 @@ def main() -> None:
         speakers = read_keys(given.protocol).set_index("utterance_id")["speaker"]
         ways["speaker"] = speakers[table["utterance_id"]].to_numpy(object)
     rows = {
-        f"by {way}": pd.DataFrame([measure(bonafide, scores, halves_by(values, bonafide, seed)) for seed in SEEDS])
+        f"by {way}": pd.DataFrame(
+            [measure(bonafide, scores, halves_by(values, bonafide, seed)) for seed in SEEDS]
+        )
         for way, values in ways.items()
     }
     found = pd.DataFrame({way: of.mean() for way, of in rows.items()}).T

@@ -1,10 +1,12 @@
-"""How much processor time a command takes that is refused, or only tells about itself, beside that of another build.
+"""How much processor time a command takes that is refused, or only tells about itself, beside that
+of another build.
 
     python tests/benchmarks/cold_start.py [--beside TREE] [--only sweep] [--rounds 5]
 
-Every command but the first ones is given a file that is missing or an option that has no such value. What is refused
-before PyTorch and transformers are imported takes well under a second and a half. With --beside, the same commands are
-run in another checkout of the project as well, in turn, and the ratio of the medians is printed.
+Every command but the first ones is given a file that is missing or an option that has no such
+value. What is refused before PyTorch and transformers are imported takes well under a second and a
+half. With --beside, the same commands are run in another checkout of the project as well, in turn,
+and the ratio of the medians is printed.
 """
 
 import argparse
@@ -89,7 +91,9 @@ WRONG = [
 
 
 def seconds(command: list[str], folder: Path, tree: Path) -> tuple[float, int, str]:
-    """Processor time of a command and its children, its exit code, and the last line of its errors."""
+    """Processor time of a command and its children, its exit code, and the last line of
+    its errors.
+    """
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", "PYTHONPATH": str(tree)}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
@@ -99,10 +103,14 @@ def seconds(command: list[str], folder: Path, tree: Path) -> tuple[float, int, s
 
 
 def prepare(folder: Path) -> None:
-    """Write what the commands name that is not missing: a score file, and a cache without utterances."""
+    """Write what the commands name that is not missing: a score file, and a cache without
+    utterances.
+    """
     (folder / "text").write_text("u1 1.0\nu2 0.5\n")
     columns = {"utterance_id": ["u"], "path": ["u.wav"], "split": ["train"], "label": ["spoof"]}
-    manifest = Manifest(fingerprint={}, layers=(0,), dim=1, tiers={"pooled": "float32"}, measures=(), about={})
+    manifest = Manifest(
+        fingerprint={}, layers=(0,), dim=1, tiers={"pooled": "float32"}, measures=(), about={}
+    )
     with CacheWriter(folder / "empty.cache", manifest, pd.DataFrame(columns), 1):
         pass
 
@@ -124,12 +132,17 @@ def main() -> None:
             command = [sys.executable, "-m", "analysis.commands.app", *text.split()]
             for tree in trees:
                 seconds(command, folder, tree)  # once to write bytecode
-            rounds = [[seconds(command, folder, tree) for tree in trees] for _ in range(given.rounds)]
-            used, *there = (statistics.median(one[i][0] for one in rounds) for i in range(len(trees)))
+            rounds = [
+                [seconds(command, folder, tree) for tree in trees] for _ in range(given.rounds)
+            ]
+            used, *there = (
+                statistics.median(one[i][0] for one in rounds) for i in range(len(trees))
+            )
             _, code, said = rounds[0][0]
             beside = f" {there[0]:5.2f} s there, x {there[0] / used:.1f};" if there else ""
             print(
-                f"{used:5.2f} s = {used / nothing:3.0f} x;{beside} exit {code}  probe {text}  |  {said[:90]}",
+                f"{used:5.2f} s = {used / nothing:3.0f} x;{beside} exit "
+                f"{code}  probe {text}  |  {said[:90]}",
                 flush=True,
             )
 

@@ -1,13 +1,17 @@
-"""How often 95 % intervals of an equal error rate hold the true one: methods beside each other on the same corpora.
+"""How often 95 % intervals of an equal error rate hold the true one: methods beside each other on
+the same corpora.
 
-Every corpus has normal scores whose true EER is known, a third of their variance being of the speaker (and, in the rows
-of attacks, a fifth of the variance of spoofs being of the attack); each row of the table is one kind of corpus:
+Every corpus has normal scores whose true EER is known, a third of their variance being of the
+speaker (and, in the rows of attacks, a fifth of the variance of spoofs being of the attack); each
+row of the table is one kind of corpus:
 
-    OMP_NUM_THREADS=1 python tests/benchmarks/coverage.py [--repeats 200] [--only plain] > coverage.md
+    OMP_NUM_THREADS=1 python tests/benchmarks/coverage.py [--repeats 200] \
+        [--only plain] > coverage.md
 
-Methods: percentile; BCa (bias-corrected and accelerated); probit t (the standard error over resamples on the probit
-scale, Student's t); studentised (bootstrap t on the probit scale); ours (`probing.metrics.rate_interval`). Differences
-of two equally good systems whose scores share half of their variance: percentile and ours (`difference_interval`).
+Methods: percentile; BCa (bias-corrected and accelerated); probit t (the standard error over
+resamples on the probit scale, Student's t); studentised (bootstrap t on the probit scale); ours
+(`probing.metrics.rate_interval`). Differences of two equally good systems whose scores share half
+of their variance: percentile and ours (`difference_interval`).
 """
 
 import argparse
@@ -20,7 +24,15 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from probing.metrics import Interval, Resamples, difference_interval, draw, eer, eer_resamples, rate_interval
+from probing.metrics import (
+    Interval,
+    Resamples,
+    difference_interval,
+    draw,
+    eer,
+    eer_resamples,
+    rate_interval,
+)
 from probing.metrics.clusters import SPOOF, Clusters, Factor
 from probing.metrics.eer import eer_of_counts
 from probing.progress import progress_line
@@ -38,9 +50,10 @@ Labels = NDArray[np.bool_]
 class Kind:
     """A kind of corpus.
 
-    group: which part of the table. rate: true EER without ties. clusters: bona fide and spoof. trials: a cluster, on
-    average. step: scores are cut to multiples of it; 0 leaves them. uneven: clusters differ in size as in a log-normal
-    with sigma 0.7. attacks: number of attacks, crossed with the spoofs' speakers. by: what is drawn.
+    group: which part of the table. rate: true EER without ties. clusters: bona fide and spoof.
+    trials: a cluster, on average. step: scores are cut to multiples of it; 0 leaves them. uneven:
+    clusters differ in size as in a log-normal with sigma 0.7. attacks: number of attacks, crossed
+    with the spoofs' speakers. by: what is drawn.
     """
 
     group: str
@@ -55,8 +68,17 @@ class Kind:
     @property
     def name(self) -> str:
         """As the table has it."""
-        n = str(self.clusters[0]) if len(set(self.clusters)) == 1 else f"{self.clusters[0]} and {self.clusters[1]}"
-        what = {"plain": "", "ties": "tied scores", "uneven": "uneven speakers", "utterance": "by utterance"}
+        n = (
+            str(self.clusters[0])
+            if len(set(self.clusters)) == 1
+            else f"{self.clusters[0]} and {self.clusters[1]}"
+        )
+        what = {
+            "plain": "",
+            "ties": "tied scores",
+            "uneven": "uneven speakers",
+            "utterance": "by utterance",
+        }
         told = what.get(self.group, f"{self.attacks} attacks, drawn by {self.by}")
         return f"{100 * self.rate:g} | {n} | {self.trials} | {told}"
 
@@ -66,7 +88,13 @@ def kinds() -> Iterator[Kind]:
     for rate in (0.002, 0.01, 0.02, 0.05, 0.2, 0.4):
         for n in (4, 8, 12, 20, 50, 100):
             yield Kind("plain", rate, (n, n), TRIALS.get(rate, 10))
-    for rate, n in ((0.01, (9, 62)), (0.05, (9, 62)), (0.2, (9, 62)), (0.01, (67, 48)), (0.3, (48, 62))):
+    for rate, n in (
+        (0.01, (9, 62)),
+        (0.05, (9, 62)),
+        (0.2, (9, 62)),
+        (0.01, (67, 48)),
+        (0.3, (48, 62)),
+    ):
         yield Kind("plain", rate, n, TRIALS.get(rate, 10))
     for rate in (0.01, 0.05, 0.2, 0.4):
         for n in (8, 20):
@@ -95,14 +123,21 @@ def corpus(kind: Kind, generator: np.random.Generator) -> tuple[Labels, list[Arr
     n = sum(kind.clusters)
     sizes = np.full(n, kind.trials)
     if kind.uneven:
-        sizes = np.maximum(1, np.round(kind.trials * generator.lognormal(-0.245, 0.7, n))).astype(int)
+        sizes = np.maximum(1, np.round(kind.trials * generator.lognormal(-0.245, 0.7, n))).astype(
+            int
+        )
     speaker = np.repeat(np.arange(n), sizes)
     attack = np.full(len(speaker), -1)
     if kind.attacks:  # as many trials of each speaker and attack
         spoofed = np.repeat(np.arange(kind.clusters[0], n), kind.attacks * kind.trials)
-        speaker = np.concatenate([np.repeat(np.arange(kind.clusters[0]), kind.attacks * kind.trials), spoofed])
+        speaker = np.concatenate(
+            [np.repeat(np.arange(kind.clusters[0]), kind.attacks * kind.trials), spoofed]
+        )
         attack = np.concatenate(
-            [np.full(len(speaker) - len(spoofed), -1), np.tile(np.arange(kind.attacks), len(spoofed) // kind.attacks)]
+            [
+                np.full(len(speaker) - len(spoofed), -1),
+                np.tile(np.arange(kind.attacks), len(spoofed) // kind.attacks),
+            ]
         )
     bonafide = speaker < kind.clusters[0]
     of_speaker = 0.0 if kind.by == "utterance" or kind.trials == 1 else OF_SPEAKER
@@ -155,19 +190,28 @@ def bca(
     resampled: Array,
     of: Resamples,
 ) -> Interval:
-    """Bias-corrected and accelerated (Efron 1987), the acceleration by leaving out each cluster in turn."""
+    """Bias-corrected and accelerated (Efron 1987), the acceleration by leaving out each cluster in
+    turn.
+    """
     if len(of.cluster) == sum(of.sizes) > 400 or any(len(one.sizes) > 1 for one in of.levels):
         return Interval(value, np.nan, np.nan)
     n = sum(of.sizes)
-    without = eer_resamples(bonafide, scores, replace(of, n=n, stored=(1 - np.eye(n)).astype(np.int16)))
+    without = eer_resamples(
+        bonafide, scores, replace(of, n=n, stored=(1 - np.eye(n)).astype(np.int16))
+    )
     cubes = squares = 0.0
     for part in np.split(without, [of.sizes[0]]):
         away = (part.mean() - part) * (len(part) - 1) / len(part)
         cubes, squares = cubes + (away**3).sum(), squares + (away**2).sum()
     acceleration = cubes / (6 * squares**1.5) if squares else 0.0
-    below = np.clip((resampled < value).mean() + (resampled == value).mean() / 2, 1 / of.n, 1 - 1 / of.n)
+    below = np.clip(
+        (resampled < value).mean() + (resampled == value).mean() / 2, 1 / of.n, 1 - 1 / of.n
+    )
     bias, z = norm.ppf(below), norm.ppf([0.025, 0.975])
-    return Interval(value, *np.quantile(resampled, norm.cdf(bias + (bias + z) / (1 - acceleration * (bias + z)))))
+    return Interval(
+        value,
+        *np.quantile(resampled, norm.cdf(bias + (bias + z) / (1 - acceleration * (bias + z)))),
+    )
 
 
 def studentised(
@@ -178,7 +222,9 @@ def studentised(
     of: Resamples,
     n: int,
 ) -> Interval:
-    """Bootstrap t on the probit scale; standard errors by the variance of cluster sums at each threshold."""
+    """Bootstrap t on the probit scale; standard errors by the variance of cluster sums at each
+    threshold.
+    """
     if len(of.cluster) == sum(of.sizes) or any(len(one.sizes) > 1 for one in of.levels):
         return Interval(value, np.nan, np.nan)
     counts = np.concatenate([np.ones((1, sum(of.sizes))), of.counts])
@@ -186,7 +232,9 @@ def studentised(
     order = np.argsort(scores[bonafide], kind="stable")
     ascending, cluster = scores[bonafide][order], of.cluster[bonafide][order]
     drawn = np.cumsum(counts[:, cluster], axis=1)
-    at = np.array([np.searchsorted(row, rate * row[-1]) for row, rate in zip(drawn, rates, strict=True)])
+    at = np.array(
+        [np.searchsorted(row, rate * row[-1]) for row, rate in zip(drawn, rates, strict=True)]
+    )
     threshold = ascending[np.minimum(at, len(ascending) - 1)]
     variance = np.zeros(len(rates))
     for kind, first, size, wrong in (
@@ -207,7 +255,9 @@ def studentised(
 
 
 def covered(arguments: tuple[Kind, int, int, int]) -> tuple[Kind, Rows, Rows]:
-    """How often the intervals of each method and of differences hold the truth, and their median width in points."""
+    """How often the intervals of each method and of differences hold the truth, and their median
+    width in points.
+    """
     kind, repeats, n_resamples, seed = arguments
     truth, found = true_rate(kind), []
     seeds = [
@@ -231,7 +281,9 @@ def covered(arguments: tuple[Kind, int, int, int]) -> tuple[Kind, Rows, Rows]:
         rows.append((difference_interval(difference, differences, of), 0.0))
         found.append(
             [
-                (np.nan, np.nan) if np.isnan(one.low) else (one.low <= true <= one.high, one.high - one.low)
+                (np.nan, np.nan)
+                if np.isnan(one.low)
+                else (one.low <= true <= one.high, one.high - one.low)
                 for one, true in rows
             ]
         )
@@ -240,24 +292,36 @@ def covered(arguments: tuple[Kind, int, int, int]) -> tuple[Kind, Rows, Rows]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--repeats", type=int, default=200, help="corpora a row")
     parser.add_argument("--resamples", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", help="rows of this group: plain, ties, uneven, utterance, attacks")
+    parser.add_argument(
+        "--only", help="rows of this group: plain, ties, uneven, utterance, attacks"
+    )
     parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
 
     wanted = [kind for kind in kinds() if arguments.only in (None, kind.group)]
     work = [(kind, arguments.repeats, arguments.resamples, arguments.seed) for kind in wanted]
     print(
-        "| EER % | clusters | trials each | | " + " | ".join((*METHODS, *DIFFERENCES, "width: percentile, ours")) + " |"
+        "| EER % | clusters | trials each | | "
+        + " | ".join((*METHODS, *DIFFERENCES, "width: percentile, ours"))
+        + " |"
     )
     print("|" + " --- |" * (4 + len(METHODS) + len(DIFFERENCES) + 1))
-    with ProcessPoolExecutor(arguments.processes) as pool, progress_line("Coverage", len(work), "rows") as line:
+    with (
+        ProcessPoolExecutor(arguments.processes) as pool,
+        progress_line("Coverage", len(work), "rows") as line,
+    ):
         for kind, shares, widths in pool.map(covered, work):
             cells = ["" if np.isnan(share) else f"{share:.3f}".lstrip("0") for share in shares]
-            print(f"| {kind.name} | " + " | ".join(cells) + f" | {widths[0]:.1f}, {widths[4]:.1f} |", flush=True)
+            print(
+                f"| {kind.name} | " + " | ".join(cells) + f" | {widths[0]:.1f}, {widths[4]:.1f} |",
+                flush=True,
+            )
             line.advance(1, kind.name)
 
 

@@ -1,9 +1,11 @@
-"""Decoding in threads beside decoding in processes: the same files, two workers of each, one worker as the measure.
+"""Decoding in threads beside decoding in processes: the same files, two workers of each, one worker
+as the measure.
 
     python tests/benchmarks/decoding_speed.py [--rounds 5] [--workers 2] [--limit 300]
 
-Opus clips of the demo corpus, and the same as FLAC at 16 kHz; decoded, brought to 16 kHz mono and measured as an
-extraction does. Processes hand the samples back through a pipe, as those of a DataLoader or a pool do.
+Opus clips of the demo corpus, and the same as FLAC at 16 kHz; decoded, brought to 16 kHz mono and
+measured as an extraction does. Processes hand the samples back through a pipe, as those of a
+DataLoader or a pool do.
 """
 
 import argparse
@@ -35,7 +37,9 @@ def all_decoded(workers: Executor, paths: list[Path]) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--limit", type=int, default=300, help="files")
@@ -53,9 +57,15 @@ def main() -> None:
             samples, rate = soundfile.read(source)
             soundfile.write(target, samples, rate)
         for kind, paths in (("Opus", opus), ("FLAC", flac)):
-            times = interleaved([partial(all_decoded, pool, paths) for pool in (one, threads, processes)], asked.rounds)
+            times = interleaved(
+                [partial(all_decoded, pool, paths) for pool in (one, threads, processes)],
+                asked.rounds,
+            )
             best = [min(column) for column in zip(*times, strict=True)]
-            print(f"{kind}: one thread {best[0]:.2f} s, threads {best[1]:.2f} s, processes {best[2]:.2f} s at best")
+            print(
+                f"{kind}: one thread {best[0]:.2f} s, threads "
+                f"{best[1]:.2f} s, processes {best[2]:.2f} s at best"
+            )
             for name, column in (("threads", 1), ("processes", 2)):
                 ratio, each = median_ratio(times, 0, column)
                 figure(f"decoding {kind}, one thread / {asked.workers} {name}", ratio, each)

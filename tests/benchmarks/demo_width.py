@@ -1,11 +1,13 @@
-"""What limits the paired intervals of the demo corpus: how wide they are with fewer of its speakers and attacks.
+"""What limits the paired intervals of the demo corpus: how wide they are with fewer of its speakers
+and attacks.
 
     python tests/benchmarks/demo_width.py results/demo.run results/moonshine.run [--draws 20]
 
-Of the eval trials of each run a share of the speakers of either class is kept, drawn anew each time, with all their
-clips, or all speakers with a share of their clips; the interval is that of the layer chosen on dev less the last one,
-by the resampling that the runs use. If width falls as 1 / sqrt(n) with speakers and hardly with clips a speaker, more
-speakers are what is lacking, and as many more as the figure at the end says.
+Of the eval trials of each run a share of the speakers of either class is kept, drawn anew each
+time, with all their clips, or all speakers with a share of their clips; the interval is that of the
+layer chosen on dev less the last one, by the resampling that the runs use. If width falls as 1 /
+sqrt(n) with speakers and hardly with clips a speaker, more speakers are what is lacking, and as
+many more as the figure at the end says.
 """
 
 from __future__ import annotations
@@ -56,7 +58,9 @@ def fewer(trials: pd.DataFrame, share: float, column: str, seed: int) -> pd.Data
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("--draws", type=int, default=20)
     given = parser.parse_args()
@@ -71,14 +75,22 @@ def main() -> None:
         for column in ("speaker", "clips"):
             shares = (0.25, 0.5, 0.75)
             widths = [
-                np.median([width(fewer(trials, share, column, seed)) for seed in range(given.draws)])
+                np.median(
+                    [width(fewer(trials, share, column, seed)) for seed in range(given.draws)]
+                )
                 for share in shares
             ]
-            told = ", ".join(f"{100 * share:.0f} %: {wide:.1f}" for share, wide in zip(shares, widths, strict=True))
+            told = ", ".join(
+                f"{100 * share:.0f} %: {wide:.1f}"
+                for share, wide in zip(shares, widths, strict=True)
+            )
             slope = np.polyfit(np.log([*shares, 1.0]), np.log([*widths, whole]), 1)[0]
             figure(f"{folder.stem}: width by share of {column}, exponent", slope, told)
             if slope < -0.05:
-                figure(f"{folder.stem}: as many more {column} for two thirds of the width", AIM ** (1 / slope))
+                figure(
+                    f"{folder.stem}: as many more {column} for two thirds of the width",
+                    AIM ** (1 / slope),
+                )
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
     python tests/benchmarks/early_exit.py results/demo.run --head weighted-sum+linear
 
-Policies are chosen on dev for several margins; the last line of each is what a run foretells from its stored scores.
-The audio of eval is decoded beforehand; every round scores it once at full depth and once by each policy, in turn, and
-a ratio is the median over rounds. Scores of utterances that leave at a depth are compared with those of the backbone
-truncated there.
+Policies are chosen on dev for several margins; the last line of each is what a run foretells from
+its stored scores. The audio of eval is decoded beforehand; every round scores it once at full depth
+and once by each policy, in turn, and a ratio is the median over rounds. Scores of utterances that
+leave at a depth are compared with those of the backbone truncated there.
 """
 
 import argparse
@@ -28,19 +28,27 @@ from probing.serving.heads import choose_head
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("run")
     parser.add_argument("--head", default="weighted-sum+linear")
     parser.add_argument("--confidence", default="probability")
     parser.add_argument("--margins", default="0,0.05,0.1,0.2")
-    parser.add_argument("--clips", type=int, default=100, help="utterances of eval, drawn at random")
+    parser.add_argument(
+        "--clips", type=int, default=100, help="utterances of eval, drawn at random"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--corpus", help="where the audio is now, if not where the run had it")
     arguments = parser.parse_args()
     run = Run(arguments.run)
-    margins = [margin if margin.endswith("pt") else float(margin) for margin in arguments.margins.split(",")]
+    margins = [
+        margin if margin.endswith("pt") else float(margin)
+        for margin in arguments.margins.split(",")
+    ]
     found = {
-        margin: find_exits(run, arguments.head, confidence=arguments.confidence, margin=margin) for margin in margins
+        margin: find_exits(run, arguments.head, confidence=arguments.confidence, margin=margin)
+        for margin in margins
     }
     policy = found[margins[0]].policy
     heads = [choose_head(run, depth, arguments.head).head for depth in policy.depths]
@@ -61,7 +69,10 @@ def main() -> None:
 
     def score(model: ExitHeads) -> tuple[float, dict[str, Left]]:
         started = time.perf_counter()
-        scored = {name: score_batch(model, {name: clip}, backbone, options)[name] for name, clip in clips.items()}
+        scored = {
+            name: score_batch(model, {name: clip}, backbone, options)[name]
+            for name, clip in clips.items()
+        }
         return time.perf_counter() - started, scored
 
     seconds = np.zeros((arguments.rounds, 1 + len(margins)))
@@ -70,19 +81,28 @@ def main() -> None:
         for j, (name, model) in enumerate({"full": full, **early}.items()):
             seconds[i, j], scored[name] = score(model)
     for j, margin in enumerate(margins, 1):
-        rates = [eer(positive, [left.score for left in scored[name].values()]) for name in ("full", margin)]
+        rates = [
+            eer(positive, [left.score for left in scored[name].values()])
+            for name in ("full", margin)
+        ]
         depth = np.mean([left.depth for left in scored[margin].values()])
         print(
             f"margin {margin}: mean depth {depth:.2f} of {policy.depths[-1]}, EER of these clips "
             f"{100 * rates[1]:.1f} % against {100 * rates[0]:.1f} %\n    {found[margin].sentence}"
         )
-        figure(f"early exit, margin {margin} / full depth, time", *median_ratio(list(map(tuple, seconds)), j, 0))
+        figure(
+            f"early exit, margin {margin} / full depth, time",
+            *median_ratio(list(map(tuple, seconds)), j, 0),
+        )
     some = list(scored[margins[-1]].items())[:: max(1, len(clips) // 20)]
     worst = 0.0
     for name, left in some:
         k = policy.depths.index(left.depth)
         single = replace(
-            policy, depths=(left.depth,), slopes=policy.slopes[k : k + 1], offsets=policy.offsets[k : k + 1]
+            policy,
+            depths=(left.depth,),
+            slopes=policy.slopes[k : k + 1],
+            offsets=policy.offsets[k : k + 1],
         )
         cut = backbone.truncate(max(left.depth, 1))
         alone = score_batch(ExitHeads(single, [heads[k]]), {name: clips[name]}, cut, options)[name]

@@ -1,9 +1,12 @@
-"""Two Ray workers beside one, each with one thread: the time to extract the same shards once the models are loaded.
+"""Two Ray workers beside one, each with one thread: the time to extract the same shards once the
+models are loaded.
 
-    python tests/benchmarks/engine_speed.py [--rounds 5] [--limit 192] [--shape base | --backbone SPEC] [--corpus SPEC]
+    python tests/benchmarks/engine_speed.py [--rounds 5] [--limit 192] \
+        [--shape base | --backbone SPEC] [--corpus SPEC]
 
-Every run is a Ray of its own with as many CPUs as workers; a minute a round on two quiet cores. One worker also
-decodes in a thread beside its passes, on the core that two workers share, which counts for more the smaller the model.
+Every run is a Ray of its own with as many CPUs as workers; a minute a round on two quiet cores. One
+worker also decodes in a thread beside its passes, on the core that two workers share, which counts
+for more the smaller the model.
 """
 
 import argparse
@@ -30,7 +33,9 @@ def quiet(text: str) -> None:
     """Take what would be printed."""
 
 
-def seconds_with(n_workers: int, folder: Path, corpus: Corpus, options: Options, machine: Machine) -> float:
+def seconds_with(
+    n_workers: int, folder: Path, corpus: Corpus, options: Options, machine: Machine
+) -> float:
     """Seconds to extract a corpus with workers whose models are loaded."""
     ray.init(
         "local",
@@ -57,9 +62,14 @@ def seconds_with(n_workers: int, folder: Path, corpus: Corpus, options: Options,
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
-        "--shape", choices=["base", "large"], default="base", help="WavLM of this shape, random weights"
+        "--shape",
+        choices=["base", "large"],
+        default="base",
+        help="WavLM of this shape, random weights",
     )
     parser.add_argument("--backbone", help="as probe extract --backbone, instead")
     parser.add_argument("--corpus", default="demo", help="as probe extract --corpus")
@@ -73,7 +83,9 @@ def main() -> None:
         options = Options(asked.backbone or stack.enter_context(shape(asked.shape)))
         home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         for i in range(asked.rounds):
-            one, two = (seconds_with(n, home / f"{i}-{n}", corpus, options, machine) for n in (1, 2))
+            one, two = (
+                seconds_with(n, home / f"{i}-{n}", corpus, options, machine) for n in (1, 2)
+            )
             print(f"round {i + 1}: one worker {one:.2f} s, two {two:.2f} s", flush=True)
             ratios.append(one / two)
     name = f"two Ray workers / one, {asked.backbone or asked.shape + ' shape'}"

@@ -1,11 +1,13 @@
-"""A corpus with exactly known alignments: espeak-ng reports the sample at which each of its phones begins.
+"""A corpus with exactly known alignments: espeak-ng reports the sample at which each of its phones
+begins.
 
     pip install espeakng-loader==0.2.4
     python tests/benchmarks/espeak_phones.py FOLDER [--utterances 120] [--voices 10] [--seed 0]
 
-FOLDER then holds audio/*.flac (22,050 Hz, as synthesised), manifest.csv (speakers are voices of espeak-ng, splits are
-disjoint in them), phones.csv and classes.csv: `utterance_id,start,end,label`, the same intervals labelled by phone and
-by manner and place in ten classes, these with the column `phone`; pauses are `sil`. The same seed gives the same files.
+FOLDER then holds audio/*.flac (22,050 Hz, as synthesised), manifest.csv (speakers are voices of
+espeak-ng, splits are disjoint in them), phones.csv and classes.csv: `utterance_id,start,end,label`,
+the same intervals labelled by phone and by manner and place in ten classes, these with the column
+`phone`; pauses are `sil`. The same seed gives the same files.
 
     probe extract c --corpus FOLDER/manifest.csv --frames
 """
@@ -38,7 +40,7 @@ also around another came come work three word must because does part even place 
 help put years different away again off went old number great tell men say small every found still between
 name should home big give air line set own under read last never us left end along while might next sound
 below saw something thought both few those always looked show large often together asked house world going
-want school important until"""
+want school important until"""  # noqa: E501
 DIPHTHONGS = ("aI", "eI", "OI", "aU", "oU", "i@", "U@", "e@", "o@", "A@", "O@")
 CLASSES = {
     "front vowel": "iIeEayY",
@@ -85,7 +87,9 @@ class Synthesiser:
         self.rate = self.library.espeak_Initialize(SYNCHRONOUS, 0, data, PHONEME_EVENTS)
         self._chunks: list[np.ndarray] = []
         self._begins: list[tuple[int, str]] = []
-        kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
+        kind = ctypes.CFUNCTYPE(
+            ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
+        )
         self._callback = kind(self._take)
         self.library.espeak_SetSynthCallback(self._callback)
 
@@ -99,8 +103,12 @@ class Synthesiser:
             i += 1
         return 0
 
-    def speak(self, text: str, voice: str, rate: int, pitch: int) -> tuple[np.ndarray, list[tuple[float, float, str]]]:
-        """Samples (n,) of int16, and start, end (seconds) and name of each phone; events are at the very sample."""
+    def speak(
+        self, text: str, voice: str, rate: int, pitch: int
+    ) -> tuple[np.ndarray, list[tuple[float, float, str]]]:
+        """Samples (n,) of int16, and start, end (seconds) and name of each phone; events are at the
+        very sample.
+        """
         self._chunks.clear()
         self._begins.clear()
         if self.library.espeak_SetVoiceByName(voice.encode()) != 0:
@@ -123,7 +131,9 @@ def phone_of(name: str) -> str:
 
 
 def class_of(phone: str) -> str:
-    """One of the ten classes of a phone: vowels, diphthongs, stops, ...; affricates are stops, which they begin as."""
+    """One of the ten classes of a phone: vowels, diphthongs, stops, ...; affricates are stops,
+    which they begin as.
+    """
     if phone == "sil":
         return phone
     if phone.startswith(DIPHTHONGS):
@@ -148,7 +158,9 @@ def make(folder: Path, n: int, n_voices: int, seed: int) -> pd.DataFrame:
     for name, variant, text, rate, pitch in utterances(n, n_voices, seed):
         samples, found = synthesiser.speak(text, f"en-us+{variant}", rate, pitch)
         soundfile.write(folder / f"audio/{name}.flac", samples, synthesiser.rate)
-        manifest.append((f"audio/{name}.flac", name, "spoof", variant, "espeak-ng", SPLITS[variant], text))
+        manifest.append(
+            (f"audio/{name}.flac", name, "spoof", variant, "espeak-ng", SPLITS[variant], text)
+        )
         phones += [(name, start, end, phone_of(phone)) for start, end, phone in found]
     columns = ["path", "utterance_id", "label", "speaker", "attack", "split", "text"]
     pd.DataFrame(manifest, columns=columns).to_csv(folder / "manifest.csv", index=False)
@@ -171,7 +183,10 @@ def main() -> None:
     table = make(given.folder, given.utterances, given.voices, given.seed)
     spoken = table[table["label"] != "sil"]
     classes = spoken["label"].map(class_of).value_counts()
-    print(f"{given.folder}: {len(spoken)} phones of {spoken['label'].nunique()} kinds; {classes.to_dict()}")
+    print(
+        f"{given.folder}: {len(spoken)} phones of "
+        f"{spoken['label'].nunique()} kinds; {classes.to_dict()}"
+    )
 
 
 if __name__ == "__main__":

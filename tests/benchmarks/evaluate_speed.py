@@ -1,9 +1,12 @@
-"""How long `probe evaluate` takes, and a bootstrap by utterance, here and in another checkout, in processor seconds.
+"""How long `probe evaluate` takes, and a bootstrap by utterance, here and in another checkout, in
+processor seconds.
 
-    OMP_NUM_THREADS=1 python tests/benchmarks/evaluate_speed.py [--beside TREE] [--scores FILE --asv-scores FILE]
+    OMP_NUM_THREADS=1 python tests/benchmarks/evaluate_speed.py [--beside TREE] \
+        [--scores FILE --asv-scores FILE]
 
-The command evaluates published scores by attack, with t-DCF and intervals, from start to end, imports and all. The
-bootstrap is of 1,000 resamples, beside scikit-learn's roc_curve of the same trials. Rounds take turns; medians count.
+The command evaluates published scores by attack, with t-DCF and intervals, from start to end,
+imports and all. The bootstrap is of 1,000 resamples, beside scikit-learn's roc_curve of the same
+trials. Rounds take turns; medians count.
 """
 
 import argparse
@@ -24,11 +27,15 @@ DATA = ROOT.parent / "shared" / "data" / "scores"
 
 def main() -> None:
     """Print one line a piece of work, and the ratios."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--beside", type=Path, help="another checkout, to compare with")
     parser.add_argument("--scores", type=Path, default=DATA / "rawgat_mul.eval.txt.gz")
     parser.add_argument("--asv-scores", type=Path, default=DATA / "asvspoof2019_la.asv.eval.txt.gz")
-    parser.add_argument("--trials", type=int, default=600_000, help="of the bootstrap, 3.7 %% of them bona fide")
+    parser.add_argument(
+        "--trials", type=int, default=600_000, help="of the bootstrap, 3.7 %% of them bona fide"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--bootstrap", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -50,13 +57,23 @@ def main() -> None:
             ratios[name].append(resampling / curve)
     for name in trees:
         spread = ", ".join(f"{one:.2f}" for one in commands[name])
-        figure(f"probe evaluate, processor seconds, {name}", statistics.median(commands[name]), spread)
-        spread = ", ".join(f"{one:.1f}" for one in ratios[name])
-        figure(f"1,000 resamples by utterance / one roc_curve, {name}", statistics.median(ratios[name]), spread)
-    if given.beside:
-        of_rounds = [there / here for here, there in zip(commands["here"], commands["there"], strict=True)]
         figure(
-            "probe evaluate, there / here", statistics.median(of_rounds), ", ".join(f"{one:.2f}" for one in of_rounds)
+            f"probe evaluate, processor seconds, {name}", statistics.median(commands[name]), spread
+        )
+        spread = ", ".join(f"{one:.1f}" for one in ratios[name])
+        figure(
+            f"1,000 resamples by utterance / one roc_curve, {name}",
+            statistics.median(ratios[name]),
+            spread,
+        )
+    if given.beside:
+        of_rounds = [
+            there / here for here, there in zip(commands["here"], commands["there"], strict=True)
+        ]
+        figure(
+            "probe evaluate, there / here",
+            statistics.median(of_rounds),
+            ", ".join(f"{one:.2f}" for one in of_rounds),
         )
 
 
@@ -65,13 +82,17 @@ def run(arguments: list[str], tree: Path) -> tuple[float, str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", "PYTHONPATH": str(tree)}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, *arguments]
-    done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command, cwd=tree, env=environment, capture_output=True, text=True, check=True
+    )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stdout
 
 
 def bootstrap_and_curve(n: int) -> tuple[float, float]:
-    """Processor seconds of 1,000 equal error rates of resamples by utterance, drawing included, and of roc_curve."""
+    """Processor seconds of 1,000 equal error rates of resamples by utterance, drawing included, and
+    of roc_curve.
+    """
     import numpy as np
     from sklearn.metrics import roc_curve
 

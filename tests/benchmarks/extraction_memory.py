@@ -1,9 +1,10 @@
 """How much memory an extraction takes beside its model, by what `probe extract --memory-gb` allows.
 
-    python tests/benchmarks/extraction_memory.py [--memory-gb 0.1,0.5,2] [--backbone SPEC] [--utterances 64]
+    python tests/benchmarks/extraction_memory.py [--memory-gb 0.1,0.5,2] [--backbone SPEC] \
+        [--utterances 64]
 
-Long clips with frames, extracted in a process of its own for each setting. What counts is the anonymous memory above
-what the process has with the model loaded and warm (Linux only).
+Long clips with frames, extracted in a process of its own for each setting. What counts is the
+anonymous memory above what the process has with the model loaded and warm (Linux only).
 """
 
 import argparse
@@ -36,7 +37,9 @@ def corpus_of(folder: Path, n: int, seconds: float) -> Corpus:
 
 
 def peaks(corpus: Corpus, backbone: str, allowed: list[float]) -> list[tuple[float, float]]:
-    """GB at most above the start, and seconds, of an extraction for each memory that is allowed; one shard."""
+    """GB at most above the start, and seconds, of an extraction for each memory that is allowed;
+    one shard.
+    """
     torch.set_num_threads(1)
     options, found = Options(backbone, frames=True, frames_dtype="float32"), []
     model = options.load_backbone("cpu")
@@ -50,8 +53,12 @@ def peaks(corpus: Corpus, backbone: str, allowed: list[float]) -> list[tuple[flo
         with (
             peak,
             tempfile.TemporaryDirectory() as scratch,
-            CacheWriter(Path(scratch) / "c", new_manifest(model, corpus, options), rows, len(rows)) as writer,
-            session(writer, corpus.root, model, options, machine, len(rows), True, lambda text: None) as pipeline,
+            CacheWriter(
+                Path(scratch) / "c", new_manifest(model, corpus, options), rows, len(rows)
+            ) as writer,
+            session(
+                writer, corpus.root, model, options, machine, len(rows), True, lambda text: None
+            ) as pipeline,
         ):
             pipeline.run()
         found.append((peak.gb, time.perf_counter() - started))
@@ -59,7 +66,9 @@ def peaks(corpus: Corpus, backbone: str, allowed: list[float]) -> list[tuple[flo
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--backbone", default="embedded", help="as probe extract --backbone")
     parser.add_argument("--memory-gb", default="0.02,0.1,0.5,2")
     parser.add_argument("--utterances", type=int, default=64)
@@ -70,7 +79,11 @@ def main() -> None:
         for allowed in map(float, asked.memory_gb.split(",")):
             with multiprocessing.get_context("spawn").Pool(1) as alone:
                 [(peak, seconds)] = alone.apply(peaks, (corpus, asked.backbone, [allowed]))
-            print(f"--memory-gb {allowed:5.2f}: {peak:5.2f} GB at most above the start, {seconds:.0f} s", flush=True)
+            print(
+                f"--memory-gb {allowed:5.2f}: {peak:5.2f} GB at "
+                f"most above the start, {seconds:.0f} s",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

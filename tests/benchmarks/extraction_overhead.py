@@ -1,9 +1,12 @@
-"""How much extraction costs beside the bare forward passes, and how much a cache holds beside the bare arrays.
+"""How much extraction costs beside the bare forward passes, and how much a cache holds beside the
+bare arrays.
 
-Both run the same batches in the same process, in turn, with the clips decoded beforehand for the bare passes only. The
-wall times are what counts; the processor times say the same of the work done, whatever else the machine is busy with.
+Both run the same batches in the same process, in turn, with the clips decoded beforehand for the
+bare passes only. The wall times are what counts; the processor times say the same of the work done,
+whatever else the machine is busy with.
 
-    python tests/benchmarks/extraction_overhead.py [--frames] [--runs 5] [--backbone SPEC | --shape base] [--limit 256]
+    python tests/benchmarks/extraction_overhead.py [--frames] [--runs 5] \
+        [--backbone SPEC | --shape base] [--limit 256]
 """
 
 import argparse
@@ -31,9 +34,13 @@ from probing.extraction.states import batches
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--backbone", default="embedded", help="as probe extract --backbone")
-    parser.add_argument("--shape", choices=["base", "large"], help="WavLM of this shape, random weights, instead")
+    parser.add_argument(
+        "--shape", choices=["base", "large"], help="WavLM of this shape, random weights, instead"
+    )
     parser.add_argument("--threads", type=int, help="of PyTorch [default: all cores]")
     parser.add_argument("--corpus", default="demo", help="as probe extract --corpus")
     parser.add_argument("--frames", action="store_true", help="write the frames tier as well")
@@ -57,7 +64,12 @@ def compare(spec: str, arguments: argparse.Namespace) -> None:
     rows = corpus.utterances.sort_values("utterance_id").head(arguments.limit)
     clips = [load_audio(corpus.root / path, options.cropping) for path in rows["path"]]
     clips.sort(key=len)
-    runs = [clips[run] for run in batches([len(c) for c in clips], machine.batch_size_on(backbone), backbone.padding)]
+    runs = [
+        clips[run]
+        for run in batches(
+            [len(c) for c in clips], machine.batch_size_on(backbone), backbone.padding
+        )
+    ]
     passes, threads = machine.threads_on(backbone)
     replicas = [backbone, *(backbone.replica() for _ in range(passes - 1))]
 
@@ -84,7 +96,9 @@ def compare(spec: str, arguments: argparse.Namespace) -> None:
         started, busy = time.perf_counter(), time.process_time()
         with (
             CacheWriter(folder, new_manifest(backbone, corpus, options), rows) as writer,
-            session(writer, corpus.root, backbone, options, machine, len(rows), False, lambda text: None) as pipeline,
+            session(
+                writer, corpus.root, backbone, options, machine, len(rows), False, lambda text: None
+            ) as pipeline,
         ):
             pipeline.run()
         return time.perf_counter() - started, time.process_time() - busy
@@ -109,12 +123,13 @@ def compare(spec: str, arguments: argparse.Namespace) -> None:
     print(f"{len(clips)} clips, {seconds:.0f} s of audio")
     print(f"bare forward passes     {bare_s:8.2f} s   {seconds / bare_s:6.1f} s audio/s")
     print(f"whole extraction        {whole_s:8.2f} s   {seconds / whole_s:6.1f} s audio/s")
-    kept, what = (
-        "frames float16" if arguments.frames else "pooled",
-        f", {arguments.shape} shape" if arguments.shape else "",
-    )
+    kept = "frames float16" if arguments.frames else "pooled"
+    what = f", {arguments.shape} shape" if arguments.shape else ""
     for name, above, below in (("", 2, 0), (", processor time", 3, 1)):
-        figure(f"whole extraction / bare forward, {kept}{what}{name}", *median_ratio(times, above, below))
+        figure(
+            f"whole extraction / bare forward, {kept}{what}{name}",
+            *median_ratio(times, above, below),
+        )
     print(f"cache bytes / raw bytes {on_disk / raw:8.4f}     ({on_disk} / {raw})")
 
 

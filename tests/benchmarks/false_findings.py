@@ -1,8 +1,10 @@
-"""How often a sweep finds in pure noise: a depth, a better head than chance, a better layer than chance.
+"""How often a sweep finds in pure noise: a depth, a better head than chance, a better layer than
+chance.
 
-Every seed is a cache of noise with speakers and attacks, and a sweep from the training of heads to the finding; for
-each unit of the bootstrap it says how many runs named a depth, called full depth better than chance, or have any layer
-better than chance, with intervals of one layer and with those of all layers at once:
+Every seed is a cache of noise with speakers and attacks, and a sweep from the training of heads to
+the finding; for each unit of the bootstrap it says how many runs named a depth, called full depth
+better than chance, or have any layer better than chance, with intervals of one layer and with those
+of all layers at once:
 
     OMP_NUM_THREADS=1 python tests/benchmarks/false_findings.py [--seeds 200] [--first 0]
 """
@@ -32,11 +34,15 @@ WHAT = (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=200)
     parser.add_argument("--first", type=int, default=0, help="seed")
     parser.add_argument("--layers", type=int, default=4)
-    parser.add_argument("--eval", type=int, default=200, help="utterances, 10 a speaker, of three attacks")
+    parser.add_argument(
+        "--eval", type=int, default=200, help="utterances, 10 a speaker, of three attacks"
+    )
     parser.add_argument("--resamples", type=int, default=200)
     parser.add_argument("--heads", nargs="+", default=["weighted-sum+linear"])
     parser.add_argument("--units", nargs="+", default=["speaker", "speaker,attack"])
@@ -48,7 +54,9 @@ def main() -> None:
         for seed in range(arguments.first, arguments.first + arguments.seeds):
             with tempfile.TemporaryDirectory() as folder:
                 n = 120, 80, arguments.eval
-                cache = plant(Path(folder) / "c", {}, n_layers=arguments.layers, n=n, dim=4, seed=seed)
+                cache = plant(
+                    Path(folder) / "c", {}, n_layers=arguments.layers, n=n, dim=4, seed=seed
+                )
                 for unit in arguments.units:
                     options = SweepOptions(
                         strengths=(1e-2,),
@@ -65,7 +73,9 @@ def main() -> None:
                         (run.rows("layer")["high"] < 0.5).any(),
                         (layer_bands(run)["high"] < 0.5).any(),
                     )
-                    counts[unit].update(what for what, found in zip(WHAT, false, strict=True) if found)
+                    counts[unit].update(
+                        what for what, found in zip(WHAT, false, strict=True) if found
+                    )
             line.advance(1)
     for unit, of_unit in counts.items():
         print(f"By {unit}:")
@@ -74,8 +84,8 @@ def main() -> None:
             test = binomtest(count, n_seeds, 0.05, alternative="greater")
             ends = binomtest(count, n_seeds).proportion_ci(method="wilson")
             print(
-                f"  {count} of {n_seeds} {what}: {count / n_seeds:.1%} [{ends.low:.1%}, {ends.high:.1%}], "
-                f"p = {test.pvalue:.2g} against at most 5 %"
+                f"  {count} of {n_seeds} {what}: {count / n_seeds:.1%} [{ends.low:.1%}, "
+                f"{ends.high:.1%}], p = {test.pvalue:.2g} against at most 5 %"
             )
 
 

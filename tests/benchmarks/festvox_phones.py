@@ -1,13 +1,15 @@
-"""A human voice with aligned phones, as TextGrids: what the Russian voice of Festival in Debian is made of.
+"""A human voice with aligned phones, as TextGrids: what the Russian voice of Festival in Debian is
+made of.
 
     apt-get install festvox-ru
     python tests/benchmarks/festvox_phones.py FOLDER [--voice DIR] [--utterances 200] [--seed 0]
 
-The package (0.5+dfsg-6, N. V. Shmyrev, under a licence like the BSD's) holds 620 recordings of one speaker at 16 kHz,
-99 minutes, and the ends of the phones of each, as its makers aligned them. FOLDER then holds manifest.csv (recordings
-of 10 s at most, where they lie; splits are disjoint in them), textgrids/*.TextGrid with the tier `phones`, and
-classes.csv: `utterance_id,start,end,label,phone`, the same intervals labelled by manner in ten classes. The same seed
-gives the same files.
+The package (0.5+dfsg-6, N. V. Shmyrev, under a licence like the BSD's) holds 620 recordings of one
+speaker at 16 kHz, 99 minutes, and the ends of the phones of each, as its makers aligned them.
+FOLDER then holds manifest.csv (recordings of 10 s at most, where they lie; splits are disjoint in
+them), textgrids/*.TextGrid with the tier `phones`, and classes.csv:
+`utterance_id,start,end,label,phone`, the same intervals labelled by manner in ten classes. The same
+seed gives the same files.
 
     probe extract c --corpus FOLDER/manifest.csv --frames
 """
@@ -44,20 +46,34 @@ def phones_of(path: Path) -> list[tuple[float, float, str]]:
     rows = [line.split() for line in path.read_text().splitlines() if not line.startswith("#")]
     ends = [float(row[0]) for row in rows]
     names = ["sil" if row[2] in ("pau", "ssil") else row[2] for row in rows]
-    return [(a, b, name) for a, b, name in zip([0.0, *ends[:-1]], ends, names, strict=True) if b > a]
+    return [
+        (a, b, name) for a, b, name in zip([0.0, *ends[:-1]], ends, names, strict=True) if b > a
+    ]
 
 
 def textgrid(phones: list[tuple[float, float, str]]) -> str:
     """Phones as a short TextGrid of Praat."""
     end = phones[-1][1]
-    head = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "0", f"{end}", "<exists>", "1"]
+    head = [
+        'File type = "ooTextFile"',
+        'Object class = "TextGrid"',
+        "",
+        "0",
+        f"{end}",
+        "<exists>",
+        "1",
+    ]
     head += ['"IntervalTier"', '"phones"', "0", f"{end}", f"{len(phones)}"]
     return "\n".join([*head, *(f'{a}\n{b}\n"{name}"' for a, b, name in phones)]) + "\n"
 
 
 def make(folder: Path, voice: Path, n: int, seed: int) -> pd.DataFrame:
     """Write the corpus; gives the table of classes."""
-    short = [path for path in sorted((voice / "wav").glob("*.wav")) if soundfile.info(path).duration <= LONGEST]
+    short = [
+        path
+        for path in sorted((voice / "wav").glob("*.wav"))
+        if soundfile.info(path).duration <= LONGEST
+    ]
     chosen = np.random.default_rng(seed).permutation(len(short))[:n]
     ends = (np.cumsum(list(SHARES.values())) * len(chosen)).round()
     (folder / "textgrids").mkdir(parents=True, exist_ok=True)
@@ -84,7 +100,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     if not (given.voice / "lab").is_dir():
-        raise SystemExit(f"{given.voice}: no such voice. apt-get install festvox-ru, or name where it was unpacked")
+        raise SystemExit(
+            f"{given.voice}: no such voice. apt-get install "
+            "festvox-ru, or name where it was unpacked"
+        )
     table = make(given.folder, given.voice, given.utterances, given.seed)
     spoken = table[table["label"] != "sil"]
     classes = spoken["label"].value_counts().to_dict()

@@ -1,10 +1,11 @@
-"""What else could make a forward pass faster on a CPU: keeping freed memory (used), and torch.compile (not used).
+"""What else could make a forward pass faster on a CPU: keeping freed memory (used), and
+torch.compile (not used).
 
     python tests/benchmarks/forward_options.py [--rounds 5] [--shape base] [--compile]
 
-Each setting runs in a process of its own, in turn: two passes beside each other with a thread each, on clips of
-realistic lengths, as an extraction runs them. For torch.compile, which needs a C++ compiler, the lengths are those of
-eight buckets, each compiled beforehand: the best case for it.
+Each setting runs in a process of its own, in turn: two passes beside each other with a thread each,
+on clips of realistic lengths, as an extraction runs them. For torch.compile, which needs a C++
+compiler, the lengths are those of eight buckets, each compiled beforehand: the best case for it.
 """
 
 import argparse
@@ -51,7 +52,9 @@ def seconds(name: str, kept: bool) -> tuple[float, float]:
 
 
 def compiled(name: str, rounds: int) -> tuple[float, list[float]]:
-    """Seconds to compile for every bucket, and ratios of plain over compiled passes over one clip of each."""
+    """Seconds to compile for every bucket, and ratios of plain over compiled passes over one clip
+    of each.
+    """
     torch.set_num_threads(1)
     with shape(name) as spec:
         plain, fast = load_backbone(spec, device="cpu"), load_backbone(spec, device="cpu")
@@ -84,20 +87,33 @@ def alone(work: object, *arguments: object) -> object:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--shape", choices=["base", "large"], default="base")
     parser.add_argument("--compile", action="store_true", help="measure torch.compile as well")
     asked = parser.parse_args()
-    times = [(alone(seconds, asked.shape, False), alone(seconds, asked.shape, True)) for _ in range(asked.rounds)]
+    times = [
+        (alone(seconds, asked.shape, False), alone(seconds, asked.shape, True))
+        for _ in range(asked.rounds)
+    ]
     for what, column in (("wall", 0), ("processor", 1)):
         ratios = [before[column] / kept[column] for before, kept in times]  # type: ignore[index]
         note = ", ".join(f"{ratio:.3f}" for ratio in ratios)
-        figure(f"forward, allocator as it is / freed memory kept, {what} time", statistics.median(ratios), note)
+        figure(
+            f"forward, allocator as it is / freed memory kept, {what} time",
+            statistics.median(ratios),
+            note,
+        )
     if asked.compile:
         spent, ratios = alone(compiled, asked.shape, asked.rounds)  # type: ignore[misc]
         print(f"compiling {len(BUCKETS)} lengths took {spent:.0f} s")
-        figure("forward, plain / compiled blocks", statistics.median(ratios), ", ".join(f"{r:.3f}" for r in ratios))
+        figure(
+            "forward, plain / compiled blocks",
+            statistics.median(ratios),
+            ", ".join(f"{r:.3f}" for r in ratios),
+        )
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
     python tests/benchmarks/forward_speed.py [--rounds 5] [--threads 2] [--shapes base,large]
 
-Stock is transformers as it is; fused is what `load_backbone` gives: fused attention for WavLM, and linear layers
-through oneDNN where that is the faster one on this machine (said in the output). About 5 minutes on 2 quiet cores.
+Stock is transformers as it is; fused is what `load_backbone` gives: fused attention for WavLM, and
+linear layers through oneDNN where that is the faster one on this machine (said in the output).
+About 5 minutes on 2 quiet cores.
 """
 
 from __future__ import annotations
@@ -26,30 +27,46 @@ UNEQUAL = (1.3, 2.0, 3.1, 4.0)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5, help="interleaved pairs; the median counts")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="interleaved pairs; the median counts"
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--shapes", default="base,large")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    print(f"PyTorch {torch.__version__}, {arguments.threads} threads, oneDNN faster than BLAS: {onednn_is_faster()}")
+    print(
+        f"PyTorch {torch.__version__}, {arguments.threads} threads, "
+        f"oneDNN faster than BLAS: {onednn_is_faster()}"
+    )
     for name in arguments.shapes.split(","):
         with shape(name) as spec:
-            stock, fused = load_backbone(spec, device="cpu", attention="stock"), load_backbone(spec, device="cpu")
+            stock = load_backbone(spec, device="cpu", attention="stock")
+            fused = load_backbone(spec, device="cpu")
         assert (stock.attention, fused.attention) == ("stock", "fused")
         parity(name, stock, fused)
         for batch_size in (1, 4):
             clips = clips_of([SECONDS] * batch_size)
-            times = interleaved([partial(one.hidden_states, clips) for one in (stock, fused)], arguments.rounds)
+            times = interleaved(
+                [partial(one.hidden_states, clips) for one in (stock, fused)], arguments.rounds
+            )
             ratio, ratios = median_ratio(times)
             best = min(seconds for _, seconds in times)
-            figure(f"stock / fused forward, {name}, batch {batch_size}", ratio, f"{ratios}; fused {best:.2f} s")
+            figure(
+                f"stock / fused forward, {name}, batch {batch_size}",
+                ratio,
+                f"{ratios}; fused {best:.2f} s",
+            )
         del stock, fused
     padding()
 
 
 def parity(name: str, stock: Backbone, fused: Backbone) -> None:
-    """Every hidden state, padded and not, by both; and a clip alone against the same clip padded."""
+    """Every hidden state, padded and not, by both; and a clip alone against the same
+    clip padded.
+    """
     clips = clips_of(UNEQUAL)
     by_stock, by_fused = stock.hidden_states(clips), fused.hidden_states(clips)
     worst = max(
@@ -72,7 +89,9 @@ def parity(name: str, stock: Backbone, fused: Backbone) -> None:
 
 
 def padding(batch_size: int = 16, n_batches: int = 50) -> None:
-    """Operations on a padded batch against those on the clips alone, batches drawn as extraction draws them."""
+    """Operations on a padded batch against those on the clips alone, batches drawn as extraction
+    draws them.
+    """
     seconds = np.array([len(clip) / 16000 for clip in real_clips(batch_size * n_batches)])
     for what, lengths in (("", seconds), (", log-normal lengths", _log_normal(len(seconds)))):
         frames = np.sort(np.floor((lengths * 16000 - 400) / 320) + 1)
@@ -87,7 +106,9 @@ def _log_normal(n: int) -> np.ndarray:
 
 
 def _operations(frames: float) -> float:
-    """Multiply-accumulates of WavLM-Base: what is linear in the frames, and the two products of attention."""
+    """Multiply-accumulates of WavLM-Base: what is linear in the frames, and the two products of
+    attention.
+    """
     front_end, block = 10e9 / 199, 12 * 768 * 768 + 2 * 768 * frames
     return frames * (front_end + 768 * 768 / 16 * 128 + 12 * block)
 

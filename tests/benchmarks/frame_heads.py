@@ -1,12 +1,13 @@
 """Heads on frames: processor time, memory and EER of three ways to train the same models.
 
-    python tests/benchmarks/frame_heads.py CACHE [--old FOLDER] [--heads weighted-sum+lstm,attentive-compact+lstm]
+    python tests/benchmarks/frame_heads.py CACHE [--old FOLDER] \
+        [--heads weighted-sum+lstm,attentive-compact+lstm]
 
-All depths x heads x seeds on some clips of every split, for the same epochs on the same batches: by this build; by an
-older one, a checkout of which `--old` names; and, if all are LSTMs, one after another with torch.nn.LSTM and
-torch.optim.AdamW, each on a source of the layers it sees and no others. Every way has a process of its own and one
-thread, in turn, and the figures are medians over the rounds. Memory is the anonymous one above what the process has
-before (Linux only). Minutes.
+All depths x heads x seeds on some clips of every split, for the same epochs on the same batches: by
+this build; by an older one, a checkout of which `--old` names; and, if all are LSTMs, one after
+another with torch.nn.LSTM and torch.optim.AdamW, each on a source of the layers it sees and no
+others. Every way has a process of its own and one thread, in turn, and the figures are medians over
+the rounds. Memory is the anonymous one above what the process has before (Linux only). Minutes.
 """
 
 import argparse
@@ -41,7 +42,9 @@ WAYS = ("ours", "old", "torch")
 
 
 class Plain(nn.Module):
-    """A head of one model as one writes it with torch.nn.LSTM; the merge and the first weights are ours."""
+    """A head of one model as one writes it with torch.nn.LSTM; the merge and the first weights are
+    ours.
+    """
 
     def __init__(self, model: Model, dim: int, moments: tuple[Tensor, Tensor]) -> None:
         super().__init__()
@@ -66,7 +69,10 @@ class Plain(nn.Module):
 
 
 def one_after_another(
-    models: Sequence[Model], sources: dict[str, FrameSource], truth: dict[str, np.ndarray], recipe: Recipe
+    models: Sequence[Model],
+    sources: dict[str, FrameSource],
+    truth: dict[str, np.ndarray],
+    recipe: Recipe,
 ) -> list[np.ndarray]:
     """Scores on eval of every model."""
     found = []
@@ -76,11 +82,15 @@ def one_after_another(
         for source in own.values():
             source.layers, source.n_layers = source.layers[: model.depth], model.depth
         head = Plain(model, own["train"].dim, own["train"].moments())
-        optimizer = torch.optim.AdamW(head.parameters(), model.learning_rate, weight_decay=model.weight_decay)
+        optimizer = torch.optim.AdamW(
+            head.parameters(), model.learning_rate, weight_decay=model.weight_decay
+        )
 
         def summed(batch, part: str, head: nn.Module = head) -> Tensor:
             target = torch.from_numpy(truth[part][batch.rows]).long()
-            losses = nn.functional.cross_entropy(head(batch.x, batch.mask), target, reduction="none")
+            losses = nn.functional.cross_entropy(
+                head(batch.x, batch.mask), target, reduction="none"
+            )
             return (losses * weights[part][torch.from_numpy(batch.rows)]).sum()
 
         best = np.inf, head.state_dict()
@@ -92,11 +102,16 @@ def one_after_another(
                 factor = recipe.rate(epoch + (step + 0.5) / -(-n // recipe.batch))
                 optimizer.param_groups[0]["lr"] = model.learning_rate * factor
                 optimizer.zero_grad()
-                (summed(batch, "train") / float(weights["train"][torch.from_numpy(batch.rows)].sum())).backward()
+                (
+                    summed(batch, "train")
+                    / float(weights["train"][torch.from_numpy(batch.rows)].sum())
+                ).backward()
                 optimizer.step()
             with torch.no_grad():
                 dev = np.arange(len(own["dev"]))
-                loss = sum(float(summed(batch, "dev")) for batch in own["dev"].batches(dev, recipe.batch))
+                loss = sum(
+                    float(summed(batch, "dev")) for batch in own["dev"].batches(dev, recipe.batch)
+                )
             if loss < best[0]:
                 best = loss, copy.deepcopy(head.state_dict())
         head.load_state_dict(best[1])
@@ -119,10 +134,14 @@ def together(
     """Scores on eval of every model, by the build that is imported."""
     source = sources["train"]
     vectors = recipe.batch * source.longest
-    stacks = make_stacks(models, source.n_layers, source.dim, True, memory_gb=memory_gb / 2, vectors=vectors)
+    stacks = make_stacks(
+        models, source.n_layers, source.dim, True, memory_gb=memory_gb / 2, vectors=vectors
+    )
     train(stacks, source, truth["train"], sources["dev"], truth["dev"], recipe)
     scores = {}
-    for stack, of_stack in zip(stacks, scores_of(stacks, sources["eval"], recipe.batch), strict=True):
+    for stack, of_stack in zip(
+        stacks, scores_of(stacks, sources["eval"], recipe.batch), strict=True
+    ):
         scores |= dict(zip(stack.models, of_stack.double().numpy(), strict=True))
     return [scores[model] for model in models]
 
@@ -141,7 +160,11 @@ def measure(way: str, arguments: argparse.Namespace) -> dict[str, object]:
     models = [
         Model(*split_head(head), depth, seed, recipe.learning_rates[0], recipe.weight_decays[0])
         for head in arguments.heads.split(",")
-        for depth in (WHOLE.read(arguments.depths) if arguments.depths else range(1, sources["train"].n_layers + 1))
+        for depth in (
+            WHOLE.read(arguments.depths)
+            if arguments.depths
+            else range(1, sources["train"].n_layers + 1)
+        )
         for seed in range(arguments.seeds)
     ]
     started = time.process_time()
@@ -161,19 +184,29 @@ def child(way: str, arguments: argparse.Namespace) -> dict[str, object]:
     root = Path(arguments.old).resolve() if way == "old" else here.parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
     given = [sys.executable, str(here), *sys.argv[1:], "--way", way]
-    output = subprocess.run(given, env=environment, cwd=root, check=True, stdout=subprocess.PIPE, text=True).stdout
+    output = subprocess.run(
+        given, env=environment, cwd=root, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
     result: dict[str, object] = json.loads(output.splitlines()[-1])
     assert str(result["of"]).startswith(str(root)), (result["of"], root)
     return result
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cache", type=lambda folder: str(Path(folder).resolve()), help="with frames")
-    parser.add_argument("--old", type=lambda folder: str(Path(folder).resolve()), help="checkout of an older build")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "cache", type=lambda folder: str(Path(folder).resolve()), help="with frames"
+    )
+    parser.add_argument(
+        "--old", type=lambda folder: str(Path(folder).resolve()), help="checkout of an older build"
+    )
     parser.add_argument("--heads", default="weighted-sum+lstm,attentive-compact+lstm")
     parser.add_argument("--depths", default="", help="as 1,4 or 1:6 [default: all]")
-    parser.add_argument("--clips", type=int, default=120, help="of all splits: half to train, a quarter dev, eval")
+    parser.add_argument(
+        "--clips", type=int, default=120, help="of all splits: half to train, a quarter dev, eval"
+    )
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
@@ -189,23 +222,39 @@ def main() -> None:
     if not all(head.endswith("+lstm") for head in arguments.heads.split(",")):
         left_out.add("torch")
     ways = [way for way in WAYS if way not in left_out]
-    print(f"{arguments.heads}, {arguments.clips} clips, {arguments.epochs} epochs, {arguments.seeds} seeds", flush=True)
+    print(
+        f"{arguments.heads}, {arguments.clips} clips, "
+        f"{arguments.epochs} epochs, {arguments.seeds} seeds",
+        flush=True,
+    )
     rounds = []
     for _ in range(arguments.rounds):
         rounds.append({way: child(way, arguments) for way in ways})
-        print({way: round(float(result["seconds"]), 1) for way, result in rounds[-1].items()}, flush=True)
+        print(
+            {way: round(float(result["seconds"]), 1) for way, result in rounds[-1].items()},
+            flush=True,
+        )
     for way in ways:
         rates = np.array(rounds[0][way]["eer"])
         seconds = statistics.median(float(one[way]["seconds"]) for one in rounds)
         gb = max(float(one[way]["gb"]) for one in rounds)
         print(
-            f"{way:6} {seconds:7.1f} s of processor, {gb:.2f} GB, EER of {len(rates)} models {100 * rates.mean():.1f} %"
+            f"{way:6} {seconds:7.1f} s of processor, {gb:.2f} GB, EER of {len(rates)} models "
+            f"{100 * rates.mean():.1f} %"
         )
     for way in ways[1:]:
         ratios = [float(one[way]["seconds"]) / float(one["ours"]["seconds"]) for one in rounds]
-        figure(f"{way} / ours, processor time", statistics.median(ratios), ", ".join(f"{one:.2f}" for one in ratios))
+        figure(
+            f"{way} / ours, processor time",
+            statistics.median(ratios),
+            ", ".join(f"{one:.2f}" for one in ratios),
+        )
         apart = np.abs(np.array(rounds[0][way]["eer"]) - rounds[0]["ours"]["eer"])
-        figure(f"{way} and ours, points of EER apart, mean", 100 * apart.mean(), f"most {100 * apart.max():.1f}")
+        figure(
+            f"{way} and ours, points of EER apart, mean",
+            100 * apart.mean(),
+            f"most {100 * apart.max():.1f}",
+        )
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
     python tests/benchmarks/frames_memory.py CACHE [--memory-gb 0.5,1,2] [--seeds 3]
 
-Every setting trains all depths x heads x seeds for one epoch in a process of its own, and scores dev and eval. What
-counts is the anonymous memory above what the process has before (Linux only): pages of the mapped cache are the
-system's to take back.
+Every setting trains all depths x heads x seeds for one epoch in a process of its own, and scores
+dev and eval. What counts is the anonymous memory above what the process has before (Linux only):
+pages of the mapped cache are the system's to take back.
 """
 
 import argparse
@@ -23,11 +23,17 @@ from probing.sweep.options import FRAMES_HEADS, DepthOptions
 def anonymous_gb() -> float:
     """Anonymous memory of this process."""
     status = Path("/proc/self/status").read_text()
-    return 1024 * int(next(line for line in status.splitlines() if line.startswith("RssAnon")).split()[1]) / 1e9
+    return (
+        1024
+        * int(next(line for line in status.splitlines() if line.startswith("RssAnon")).split()[1])
+        / 1e9
+    )
 
 
 class Peak:
-    """The most anonymous memory of this process within a `with` block, in GB above what it was before."""
+    """The most anonymous memory of this process within a `with` block, in GB above what it was
+    before.
+    """
 
     def __init__(self, every: float = 0.01) -> None:
         """Look every so many seconds."""
@@ -53,7 +59,9 @@ class Peak:
             self.most = max(self.most, anonymous_gb())
 
 
-def measure(folder: str, memory_gb: float, heads: tuple[str, ...], seeds: int) -> tuple[int, float, float]:
+def measure(
+    folder: str, memory_gb: float, heads: tuple[str, ...], seeds: int
+) -> tuple[int, float, float]:
     """Models trained, peak in GB above the start, and seconds."""
     cache = Cache(folder)
     splits = SweepOptions(depths=DepthOptions(heads=heads, tier="frames")).splits(cache)
@@ -66,7 +74,9 @@ def measure(folder: str, memory_gb: float, heads: tuple[str, ...], seeds: int) -
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("cache", help="with frames")
     parser.add_argument("--memory-gb", default="0.5,1,2")
     parser.add_argument("--heads", default=",".join(FRAMES_HEADS))
@@ -77,7 +87,11 @@ def main() -> None:
         with multiprocessing.get_context("spawn").Pool(1) as alone:
             given = (arguments.cache, allowed, tuple(arguments.heads.split(",")), arguments.seeds)
             n_models, peak, seconds = alone.apply(measure, given)
-        print(f"--memory-gb {allowed:5.2f}: {peak:5.2f} GB at most, {n_models} models, {seconds:.0f} s", flush=True)
+        print(
+            f"--memory-gb {allowed:5.2f}: {peak:5.2f} GB at "
+            f"most, {n_models} models, {seconds:.0f} s",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""Training steps of heads on frames in this build and an older one: processor time, each in a process of its own.
+"""Training steps of heads on frames in this build and an older one: processor time, each in a
+process of its own.
 
     python tests/benchmarks/head_steps.py --old FOLDER [--heads sls+sls,weighted-sum+conformer]
 
-Two models see four layers, 288 wide, of eight utterances of 60 to 201 frames, numbers drawn by a seed. A process takes
-the least of three steps, on one thread; the processes of both builds take turns, and the figure is the median over the
-rounds. `--old` names a checkout.
+Two models see four layers, 288 wide, of eight utterances of 60 to 201 frames, numbers drawn by a
+seed. A process takes the least of three steps, on one thread; the processes of both builds take
+turns, and the figure is the median over the rounds. `--old` names a checkout.
 """
 
 import argparse
@@ -35,7 +36,9 @@ def seconds_of_step(head: str) -> float:
     lengths[0] = N_FRAMES
     mask = torch.arange(N_FRAMES) < lengths[:, None]
     x = torch.randn(N_LAYERS, BATCH, N_FRAMES, DIM, generator=generator).transpose(0, 1)
-    stack = HeadStack([Model(*split_head(head), N_LAYERS, seed) for seed in (0, 1)], N_LAYERS, DIM, True)
+    stack = HeadStack(
+        [Model(*split_head(head), N_LAYERS, seed) for seed in (0, 1)], N_LAYERS, DIM, True
+    )
     stack.start()
     stack.train()
     seconds = []
@@ -51,12 +54,20 @@ def child(root: Path, head: str) -> float:
     """The same in a process that imports the build in a folder."""
     environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
     given = [sys.executable, str(Path(__file__).resolve()), "--one", head]
-    return float(subprocess.run(given, env=environment, cwd=root, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    return float(
+        subprocess.run(
+            given, env=environment, cwd=root, check=True, stdout=subprocess.PIPE, text=True
+        ).stdout
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--old", type=lambda folder: Path(folder).resolve(), help="checkout of an older build")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--old", type=lambda folder: Path(folder).resolve(), help="checkout of an older build"
+    )
     parser.add_argument("--heads", default=HEADS)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--one", help=argparse.SUPPRESS)

@@ -1,9 +1,11 @@
-"""What adapters of rank 8 save against tuning everything: trained parameters, time of a step, memory.
+"""What adapters of rank 8 save against tuning everything: trained parameters, time of a step,
+memory.
 
     python tests/benchmarks/lora_cost.py [--backbone embedded] [--depth K] [--batch 4] [--rank 8]
 
-A step is a forward and a backward pass over clips of 4 s and one of AdamW; both ways in turn, median of five rounds.
-Memory is the most that a copied process had in a step beyond what it began with.
+A step is a forward and a backward pass over clips of 4 s and one of AdamW; both ways in turn,
+median of five rounds. Memory is the most that a copied process had in a step beyond what it began
+with.
 """
 
 import argparse
@@ -22,7 +24,9 @@ from probing.tuning.trained import Trained, groups_of
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--backbone", default="embedded")
     parser.add_argument("--depth", type=int)
     parser.add_argument("--batch", type=int, default=4)
@@ -33,10 +37,14 @@ def main() -> None:
     ways = {what: step_of(backbone, what, given.batch) for what in ("all", f"lora:{given.rank}")}
     (n_all, all_), (n_lora, lora) = ways.values()
     print(f"{backbone.name}, {given.batch} x 4 s, {torch.get_num_threads()} threads")
-    figure(f"parameters that learn, rank {given.rank}", n_lora, f"all {n_all}, {n_lora / n_all:.1%}")
+    figure(
+        f"parameters that learn, rank {given.rank}", n_lora, f"all {n_all}, {n_lora / n_all:.1%}"
+    )
     memory = [peak_of(step) for step in (lora, all_)]
     figure(
-        "memory of a step, adapters / all", memory[0] / memory[1], f"{memory[0] / 1e6:.0f}, {memory[1] / 1e6:.0f} MB"
+        "memory of a step, adapters / all",
+        memory[0] / memory[1],
+        f"{memory[0] / 1e6:.0f}, {memory[1] / 1e6:.0f} MB",
     )
     times = interleaved([lora, all_])
     figure("time of a step, adapters / all", *median_ratio(times))
@@ -48,7 +56,9 @@ def step_of(backbone: Backbone, what: str, batch: int) -> tuple[int, Callable[[]
     trained = Trained.parse(what)
     if trained.what == "lora":
         add_adapters(model, trained.number, 0)
-    learning = [one for group in groups_of(model, trained, False) for one in group.parameters.values()]
+    learning = [
+        one for group in groups_of(model, trained, False) for one in group.parameters.values()
+    ]
     for one in learning:
         one.requires_grad_(True)
     optimizer = torch.optim.AdamW(learning, lr=1e-6)

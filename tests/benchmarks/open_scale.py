@@ -1,14 +1,16 @@
-"""How opening a large cache, and taking up a killed extraction of one, grow with its rows: processor seconds.
+"""How opening a large cache, and taking up a killed extraction of one, grow with its rows:
+processor seconds.
 
     python tests/benchmarks/open_scale.py                 60,000, 120,000 and 600,000 utterances
     python tests/benchmarks/open_scale.py 60000 120000
 
     python tests/benchmarks/open_scale.py --layers 25
 
-Each cache has shards of 800 utterances, 2 layers of 2 values, and is left as a kill before the end leaves it: its table
-knows no row, so every row comes from the shards. Once it is finished it is opened, and a layer of 1 % of its
-utterances, of all shards, is read for the first and the second time. The last columns are against the cache before: as
-much more time as there are more rows is linear.
+Each cache has shards of 800 utterances, 2 layers of 2 values, and is left as a kill before the end
+leaves it: its table knows no row, so every row comes from the shards. Once it is finished it is
+opened, and a layer of 1 % of its utterances, of all shards, is read for the first and the second
+time. The last columns are against the cache before: as much more time as there are more rows is
+linear.
 """
 
 import argparse
@@ -54,8 +56,14 @@ def corpus_of(n: int) -> pd.DataFrame:
 
 def write(folder: Path, corpus: pd.DataFrame, n_layers: int = 2) -> None:
     """The cache of an extraction that was killed after its last shard."""
-    manifest = Manifest({"made": "synthetic"}, tuple(range(n_layers)), DIM, {"pooled": "float32"}, MEASURES,
-                        {"backbone": "synthetic", "random_weights": False, "corpus": "synthetic"})  # fmt: skip
+    manifest = Manifest(
+        {"made": "synthetic"},
+        tuple(range(n_layers)),
+        DIM,
+        {"pooled": "float32"},
+        MEASURES,
+        {"backbone": "synthetic", "random_weights": False, "corpus": "synthetic"},
+    )
     writer = CacheWriter(folder, manifest, corpus, SHARD_SIZE)
     planned, records = writer.table, []
     for index, part in list(writer.pending()):
@@ -79,7 +87,9 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def measure(folder: Path, n: int, n_layers: int) -> list[float]:
-    """Seconds to open and to take up a cache of `n` utterances, to open it then, and to read 1 % of a layer, twice."""
+    """Seconds to open and to take up a cache of `n` utterances, to open it then, and to read 1 % of
+    a layer, twice.
+    """
     corpus = corpus_of(n)
     write(folder, corpus, n_layers)
     opening = seconds(lambda: Cache(folder))
@@ -99,17 +109,26 @@ def measure(folder: Path, n: int, n_layers: int) -> list[float]:
 
 def main() -> None:
     """Print a line a size."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sizes", nargs="*", type=int, default=[60_000, 120_000, 600_000], help="utterances")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "sizes", nargs="*", type=int, default=[60_000, 120_000, 600_000], help="utterances"
+    )
     parser.add_argument("--layers", type=int, default=2)
     asked = parser.parse_args()
-    print("   rows  shards  open s  take up s  open then s  1 % of a layer s  again s   rows x   open x   take up x")
+    print(
+        "   rows  shards  open s  take up s  open then s  1 % of a "
+        "layer s  again s   rows x   open x   take up x"
+    )
     before: tuple[int, list[float]] | None = None
     for n in asked.sizes:
         with tempfile.TemporaryDirectory() as name:
             found = measure(Path(name) / "c", n, asked.layers)
         shown = zip(found, (6, 9, 11, 16, 7), strict=True)
-        line = f"{n:7d}  {-(-n // SHARD_SIZE):6d}  " + "  ".join(f"{value:{width}.2f}" for value, width in shown)
+        line = f"{n:7d}  {-(-n // SHARD_SIZE):6d}  " + "  ".join(
+            f"{value:{width}.2f}" for value, width in shown
+        )
         if before:
             growth = (n / before[0], found[0] / before[1][0], found[1] / before[1][1])
             line += "   {:6.1f}   {:6.1f}   {:9.1f}".format(*growth)

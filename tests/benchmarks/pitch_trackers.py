@@ -1,10 +1,12 @@
-"""How exact pitch trackers are on tones of known F0, and how fast: Praat, which we use, and Harvest and DIO of WORLD.
+"""How exact pitch trackers are on tones of known F0, and how fast: Praat, which we use, and Harvest
+and DIO of WORLD.
 
     pip install pyworld 'setuptools<81'
     python tests/benchmarks/pitch_trackers.py
 
-Tones are harmonics below 7 kHz that fall by 12 dB an octave, at random phases, 2 s, with white noise. Errors are in
-cents over frames that a tracker calls voiced; speed is of the demo corpus. Without pyworld, Praat alone is measured.
+Tones are harmonics below 7 kHz that fall by 12 dB an octave, at random phases, 2 s, with white
+noise. Errors are in cents over frames that a tracker calls voiced; speed is of the demo corpus.
+Without pyworld, Praat alone is measured.
 """
 
 import time
@@ -59,7 +61,10 @@ def trackers() -> dict[str, Callable[[Array], tuple[Array, Array]]]:
 def tone(f0: Array, rng: np.random.Generator) -> Array:
     """Harmonics of an F0 for each sample."""
     phase = 2 * np.pi * np.cumsum(f0) / SAMPLING_RATE
-    parts = [(k * f0 < 7000) * k**-2.0 * np.sin(k * phase + rng.uniform(0, 2 * np.pi)) for k in range(1, 80)]
+    parts = [
+        (k * f0 < 7000) * k**-2.0 * np.sin(k * phase + rng.uniform(0, 2 * np.pi))
+        for k in range(1, 80)
+    ]
     samples = np.sum(parts, axis=0)
     return 0.1 * samples / np.std(samples)
 
@@ -69,7 +74,10 @@ def main() -> None:
     rng = np.random.default_rng(0)
     found = trackers()
     corpus = load_corpus("demo", splits=["dev"])
-    clips = [load_audio(corpus.root / path, Cropping()) for path in corpus.utterances["path"].head(N_CLIPS)]
+    clips = [
+        load_audio(corpus.root / path, Cropping())
+        for path in corpus.utterances["path"].head(N_CLIPS)
+    ]
     seconds = sum(map(len, clips)) / SAMPLING_RATE
     speed = {}
     for name, track in found.items():
@@ -77,19 +85,32 @@ def main() -> None:
             cents = []
             for f0 in TONES.values():
                 clean = tone(f0, rng)
-                times, heard = track(clean + 0.1 * 10 ** (-snr / 20) * rng.standard_normal(len(clean)))
+                times, heard = track(
+                    clean + 0.1 * 10 ** (-snr / 20) * rng.standard_normal(len(clean))
+                )
                 inner = (times > 0.1) & (times < 1.9) & (heard > 0)
-                cents.append(np.abs(1200 * np.log2(heard[inner] / np.interp(times[inner], TIME, f0))))
-            figure(f"{name}: median error at {snr} dB, cents", float(np.median(np.concatenate(cents))))
-            figure(f"{name}: errors above 50 cents at {snr} dB, %", float(100 * np.mean(np.concatenate(cents) > 50)))
+                cents.append(
+                    np.abs(1200 * np.log2(heard[inner] / np.interp(times[inner], TIME, f0)))
+                )
+            figure(
+                f"{name}: median error at {snr} dB, cents", float(np.median(np.concatenate(cents)))
+            )
+            figure(
+                f"{name}: errors above 50 cents at {snr} dB, %",
+                float(100 * np.mean(np.concatenate(cents) > 50)),
+            )
         noises = 0.05 * rng.standard_normal((N_NOISES, len(TIME)))
         voiced = [np.mean(track(noise)[1] > 0) for noise in noises]
         figure(f"{name}: noise called voiced, %", float(100 * np.mean(voiced)))
         after = 1e-4 * noises / 0.05
-        halves = [np.where(TIME < 1, tone(f0, rng), quiet) for quiet in after for f0 in TONES.values()]
+        halves = [
+            np.where(TIME < 1, tone(f0, rng), quiet) for quiet in after for f0 in TONES.values()
+        ]
         voiced = [np.mean(track(half)[1] > 0) for half in halves]
         figure(
-            f"{name}: called voiced where half is, %", float(100 * np.mean(voiced)), f"at most {100 * max(voiced):.1f}"
+            f"{name}: called voiced where half is, %",
+            float(100 * np.mean(voiced)),
+            f"at most {100 * max(voiced):.1f}",
         )
         started = time.process_time()
         for clip in clips:

@@ -1,10 +1,12 @@
-"""Run every benchmark of extraction, reading and looking, and write one table of the figures beside their aims.
+"""Run every benchmark of extraction, reading and looking, and write one table of the figures beside
+their aims.
 
     python tests/benchmarks/run_all.py [--only NAME] [--out FILE.md]
 
-Each script prints its figures as `figure: NAME = VALUE`, measured side by side in one process, threads pinned, median
-of at least five rounds. A script can be run alone with the same arguments. On two quiet cores all of it takes about
-three quarters of an hour; other work on the machine makes the ratios noisier.
+Each script prints its figures as `figure: NAME = VALUE`, measured side by side in one process,
+threads pinned, median of at least five rounds. A script can be run alone with the same arguments.
+On two quiet cores all of it takes about three quarters of an hour; other work on the machine makes
+the ratios noisier.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A script, its arguments, and the figures it prints with their aims (empty where there is none)."""
+    """A script, its arguments, and the figures it prints with their aims (empty where there is
+    none).
+    """
 
     name: str
     script: str
@@ -84,8 +88,12 @@ BENCHMARKS = (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=[benchmark.name for benchmark in BENCHMARKS], action="append")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--only", choices=[benchmark.name for benchmark in BENCHMARKS], action="append"
+    )
     parser.add_argument("--out", type=Path, help="also write the table to this file")
     arguments = parser.parse_args()
     rows = ["| figure | value | aim | holds |", "|---|---|---|---|"]

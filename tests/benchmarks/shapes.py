@@ -1,4 +1,6 @@
-"""Models of published shapes with random weights, and real clips of realistic lengths, for the benchmarks."""
+"""Models of published shapes with random weights, and real clips of realistic lengths, for the
+benchmarks.
+"""
 
 from __future__ import annotations
 
@@ -29,17 +31,26 @@ SHAPES = {
 
 @contextmanager
 def shape(name: str, config: str = "WavLMConfig") -> Iterator[str]:
-    """What `load_backbone` takes for the base or large model of a family with random weights; no download."""
+    """What `load_backbone` takes for the base or large model of a family with random weights; no
+    download.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / f"wavlm-{name}"
         getattr(transformers, config)(**SHAPES[name]).save_pretrained(folder)
-        preprocessor = {"feature_extractor_type": "Wav2Vec2FeatureExtractor", "do_normalize": name == "large"}
-        (folder / "preprocessor_config.json").write_text(json.dumps({**preprocessor, "sampling_rate": 16000}))
+        preprocessor = {
+            "feature_extractor_type": "Wav2Vec2FeatureExtractor",
+            "do_normalize": name == "large",
+        }
+        (folder / "preprocessor_config.json").write_text(
+            json.dumps({**preprocessor, "sampling_rate": 16000})
+        )
         yield f"random:{folder}"
 
 
 def real_clips(n: int, corpus: str = "demo") -> list[np.ndarray]:
-    """The first clips of a corpus as they are, which is how long clips come: 2.4 s on average in the demo."""
+    """The first clips of a corpus as they are, which is how long clips come: 2.4 s on average in
+    the demo.
+    """
     found = load_corpus(corpus)
     paths = found.utterances.sort_values("utterance_id")["path"].head(n)
     return [load_audio(found.root / path, Cropping()) for path in paths]
@@ -48,4 +59,7 @@ def real_clips(n: int, corpus: str = "demo") -> list[np.ndarray]:
 def clips_of(seconds: Sequence[float]) -> list[np.ndarray]:
     """Clips of given lengths, made of real speech."""
     speech = np.concatenate(real_clips(24))
-    return [np.resize(np.roll(speech, -7919 * i), round(length * 16000)) for i, length in enumerate(seconds)]
+    return [
+        np.resize(np.roll(speech, -7919 * i), round(length * 16000))
+        for i, length in enumerate(seconds)
+    ]

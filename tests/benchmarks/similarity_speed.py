@@ -1,9 +1,12 @@
-"""How long CKA and PWCCA of all pairs of layers take from a cache on disk, beside the direct computation of one pair.
+"""How long CKA and PWCCA of all pairs of layers take from a cache on disk, beside the direct
+computation of one pair.
 
-The direct computation is that of the definitions on rows in memory: centred Gram matrices for CKA, QR and singular
-value decompositions for PWCCA. It is timed on one pair and multiplied by the pairs. Rounds take turns; medians count:
+The direct computation is that of the definitions on rows in memory: centred Gram matrices for CKA,
+QR and singular value decompositions for PWCCA. It is timed on one pair and multiplied by the pairs.
+Rounds take turns; medians count:
 
-    python tests/benchmarks/similarity_speed.py [--layers 25] [--dim 1024] [--rows 5000] [--rounds 5]
+    python tests/benchmarks/similarity_speed.py [--layers 25] [--dim 1024] [--rows 5000] \
+        [--rounds 5]
 """
 
 import argparse
@@ -38,7 +41,9 @@ def direct_pwcca(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--layers", type=int, default=25)
     parser.add_argument("--dim", type=int, default=1024)
     parser.add_argument("--rows", type=int, default=5000)
@@ -63,11 +68,18 @@ def main() -> None:
             "PWCCA, direct": (pairs, lambda: direct_pwcca(one, other)),
         }
         print(
-            f"{arguments.layers} layers x {arguments.rows} rows x {arguments.dim}, {pairs} pairs, of {arguments.rounds}"
+            f"{arguments.layers} layers x {arguments.rows} rows x {arguments.dim}, {pairs} "
+            f"pairs, of {arguments.rounds}"
         )
         busy = compared(work, arguments.rounds, "all pairs")
-        gap = abs(float(pwcca(cache, [0, arguments.layers // 2]).iloc[0, 1]) - direct_pwcca(one, other))
-    figure("CKA of all pairs, direct / ours", busy["CKA, direct"] / busy["CKA, minibatches of 512"], "processor")
+        gap = abs(
+            float(pwcca(cache, [0, arguments.layers // 2]).iloc[0, 1]) - direct_pwcca(one, other)
+        )
+    figure(
+        "CKA of all pairs, direct / ours",
+        busy["CKA, direct"] / busy["CKA, minibatches of 512"],
+        "processor",
+    )
     figure("PWCCA of all pairs, direct / ours", busy["PWCCA, direct"] / busy["PWCCA"], "processor")
     print(f"PWCCA of one pair differs from the direct one by {gap:.1e}")
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")

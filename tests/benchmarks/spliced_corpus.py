@@ -1,12 +1,14 @@
 """Utterances of which stretches are spoofed, at known samples: clips of a labelled corpus, spliced.
 
-    python tests/benchmarks/spliced_corpus.py ../shared/data/speech-dev/meta.csv FOLDER [--utterances 300] [--seed 0]
+    python tests/benchmarks/spliced_corpus.py ../shared/data/speech-dev/meta.csv FOLDER \
+        [--utterances 300] [--seed 0]
 
-The list needs the columns path (relative to it), label, speaker and split. Each new utterance is a human clip into
-which one to three stretches of 0.2 to 1 s of other clips of its split are set, at the level of what they replace; in
-two of three utterances these are spoofs, in the third they are human too, so that a splice alone says nothing. FOLDER
-then holds audio/*.flac, manifest.csv (an utterance is spoof if any of it is) and stretches.csv: `utterance_id,start,
-end,label` of every moment. The same seed gives the same files.
+The list needs the columns path (relative to it), label, speaker and split. Each new utterance is a
+human clip into which one to three stretches of 0.2 to 1 s of other clips of its split are set, at
+the level of what they replace; in two of three utterances these are spoofs, in the third they are
+human too, so that a splice alone says nothing. FOLDER then holds audio/*.flac, manifest.csv (an
+utterance is spoof if any of it is) and stretches.csv: `utterance_id,start, end,label` of every
+moment. The same seed gives the same files.
 
     probe extract c --corpus FOLDER/manifest.csv --frames
 """
@@ -35,7 +37,9 @@ def clip_of(path: Path) -> np.ndarray:
 def spliced(
     base: np.ndarray, donors: list[tuple[np.ndarray, str]], generator: np.random.Generator
 ) -> tuple[np.ndarray, list[tuple[int, int, str]]]:
-    """A clip with a stretch of each donor in it; and the stretches (samples) that are not its own."""
+    """A clip with a stretch of each donor in it; and the stretches (samples) that are
+    not its own.
+    """
     out = base.copy()
     room = len(base) // len(donors)
     found = []
@@ -65,7 +69,9 @@ def make(listed: Path, folder: Path, n: int, seed: int) -> pd.DataFrame:
         base = clip_of(listed.parent / chosen["path"])
         others = own[(own["label"] == label) & (own["path"] != chosen["path"])]
         most = max(1, min(3, len(base) // RATE))
-        picked = others.iloc[generator.integers(len(others), size=int(generator.integers(1, most + 1)))]
+        picked = others.iloc[
+            generator.integers(len(others), size=int(generator.integers(1, most + 1)))
+        ]
         donors = [(clip_of(listed.parent / path), label) for path in picked["path"]]
         samples, found = spliced(base, donors, generator)
         name = f"spliced-{i:04d}"
@@ -87,14 +93,18 @@ def make(listed: Path, folder: Path, n: int, seed: int) -> pd.DataFrame:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("listed", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--utterances", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     stretches = make(given.listed, given.folder, given.utterances, given.seed)
-    seconds = (stretches["end"] - stretches["start"]).groupby(stretches["label"]).sum().round(1).to_dict()
+    seconds = (
+        (stretches["end"] - stretches["start"]).groupby(stretches["label"]).sum().round(1).to_dict()
+    )
     print(f"{given.folder}: {stretches['utterance_id'].nunique()} utterances, seconds {seconds}")
 
 

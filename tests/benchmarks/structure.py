@@ -1,4 +1,5 @@
-"""How the code is laid out, in figures: this tree, beside other checkouts if given. Standard library only.
+"""How the code is laid out, in figures: this tree, beside other checkouts if given. Standard
+library only.
 
 python tests/benchmarks/structure.py [OTHER_CHECKOUT ...]
 """
@@ -17,7 +18,16 @@ from pathlib import Path
 PACKAGES = ("cache", "probing", "analysis")
 LONG, MANY, SHOWN = 50, 8, 5
 FLAG = re.compile(r"--[a-z]")
-BRANCHES = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.IfExp, ast.Assert, ast.match_case)
+BRANCHES = (
+    ast.If,
+    ast.For,
+    ast.AsyncFor,
+    ast.While,
+    ast.ExceptHandler,
+    ast.IfExp,
+    ast.Assert,
+    ast.match_case,
+)
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -84,11 +94,15 @@ class Tree:
     def rooms(self, folder: tuple[str, ...]) -> tuple[int, int]:
         """Files and folders in a folder, and import arrows between them."""
         depth = len(folder)
-        inside = {parts[depth] for parts in self.known if len(parts) > depth and parts[:depth] == folder}
+        inside = {
+            parts[depth] for parts in self.known if len(parts) > depth and parts[:depth] == folder
+        }
         arrows = {
             (one[depth], two[depth])
             for one, two in self.arrows()
-            if one[:depth] == two[:depth] == folder and len(one) > depth < len(two) and one[depth] != two[depth]
+            if one[:depth] == two[:depth] == folder
+            and len(one) > depth < len(two)
+            and one[depth] != two[depth]
         }
         return len(inside), len(arrows)
 
@@ -105,21 +119,31 @@ class Tree:
             if of_module[one] != of_module[two]:
                 after.setdefault(of_module[one], set()).add(of_module[two])
         reach = {folder: _reachable(folder, after) for folder in after}
-        groups = {frozenset(two for two in reach[one] if one in reach.get(two, ())) for one in reach}
-        return sorted(sorted(".".join(folder) for folder in group) for group in groups if len(group) > 1)
+        groups = {
+            frozenset(two for two in reach[one] if one in reach.get(two, ())) for one in reach
+        }
+        return sorted(
+            sorted(".".join(folder) for folder in group) for group in groups if len(group) > 1
+        )
 
 
 def _at_import(tree: ast.AST) -> Iterator[ast.stmt]:
-    """Statements that run when a module is imported: not those of functions, nor those for type checkers."""
+    """Statements that run when a module is imported: not those of functions, nor those for type
+    checkers.
+    """
     for node in ast.iter_child_nodes(tree):
-        if isinstance(node, Function) or (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)):
+        if isinstance(node, Function) or (
+            isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        ):
             continue
         if isinstance(node, ast.stmt):
             yield node
         yield from _at_import(node)
 
 
-def _reachable(start: tuple[str, ...], after: dict[tuple[str, ...], set[tuple[str, ...]]]) -> set[tuple[str, ...]]:
+def _reachable(
+    start: tuple[str, ...], after: dict[tuple[str, ...], set[tuple[str, ...]]]
+) -> set[tuple[str, ...]]:
     found: set[tuple[str, ...]] = set()
     waiting = [start]
     while waiting:
@@ -153,7 +177,9 @@ def parallel_share(tree: Tree) -> float:
     parallel = [
         node
         for node in assignments
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple) and isinstance(node.value, ast.Tuple)
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Tuple)
+        and isinstance(node.value, ast.Tuple)
     ]
     return 100 * len(parallel) / max(1, len(assignments))
 
@@ -173,9 +199,15 @@ def n_flags(tree: Tree, package: str) -> int:
     for module in tree.modules:
         if module.parts[0] != package or module.parts in tree.programs:
             continue
-        docstrings = {id(node.value) for node in ast.walk(module.tree) if isinstance(node, ast.Expr)}
+        docstrings = {
+            id(node.value) for node in ast.walk(module.tree) if isinstance(node, ast.Expr)
+        }
         for node in ast.walk(module.tree):
-            is_text = isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings
+            is_text = (
+                isinstance(node, ast.Constant)
+                and isinstance(node.value, str)
+                and id(node) not in docstrings
+            )
             found += is_text and FLAG.search(node.value) is not None
     return found
 
@@ -207,9 +239,15 @@ def figures(tree: Tree) -> dict[str, str]:
         if rooms:
             found[f"{'/'.join(folder)}: rooms, arrows"] = f"{rooms}, {arrows}"
     found["package cycles"] = "; ".join(" <> ".join(group) for group in tree.cycles()) or "none"
-    found[f"functions over {LONG} lines"] = f"{sum(n > LONG for n in lengths)}, longest {max(lengths)}"
-    found[f"functions over {MANY} parameters"] = f"{sum(n > MANY for n in parameters)}, most {max(parameters)}"
-    ranked = sorted(((complexity(one), module.name_of(one)) for module, one in functions), reverse=True)
+    found[f"functions over {LONG} lines"] = (
+        f"{sum(n > LONG for n in lengths)}, longest {max(lengths)}"
+    )
+    found[f"functions over {MANY} parameters"] = (
+        f"{sum(n > MANY for n in parameters)}, most {max(parameters)}"
+    )
+    ranked = sorted(
+        ((complexity(one), module.name_of(one)) for module, one in functions), reverse=True
+    )
     for place, (number, name) in enumerate(ranked[:SHOWN], 1):
         found[f"complexity, number {place}"] = f"{number} {name}"
     found["parallel assignments"] = f"{parallel_share(tree):.1f} %"
@@ -217,7 +255,9 @@ def figures(tree: Tree) -> dict[str, str]:
     for package in PACKAGES[:2]:
         found[f"strings with flags in {package}"] = f"{n_flags(tree, package)}"
     readme = (tree.root / "README.md").read_text(encoding="utf-8")
-    found["README.md: words, longest line"] = f"{len(readme.split()):,}, {max(map(len, readme.splitlines()))}"
+    found["README.md: words, longest line"] = (
+        f"{len(readme.split()):,}, {max(map(len, readme.splitlines()))}"
+    )
     for title, n in pages(tree.root).items():
         found[f"{title}: files"] = f"{n} and a test"
     return found
@@ -228,7 +268,13 @@ def main() -> None:
     roots = [*map(Path, sys.argv[1:]), Path(__file__).resolve().parents[2]]
     columns = [figures(Tree(root)) for root in roots]
     names = list(dict.fromkeys(name for column in columns for name in column))
-    names.sort(key=lambda name: (name not in ("files", "lines"), "rooms" not in name, name if "rooms" in name else ""))
+    names.sort(
+        key=lambda name: (
+            name not in ("files", "lines"),
+            "rooms" not in name,
+            name if "rooms" in name else "",
+        )
+    )
     rows = [["", *(root.resolve().name for root in roots)]]
     rows += [[name, *(column.get(name, "-") for column in columns)] for name in names]
     print("| " + " | ".join(rows[0]) + " |")

@@ -1,11 +1,13 @@
 """A training step of WavLM: gradients, time and memory against stock transformers.
 
-    python tests/benchmarks/tuning_step.py [--what gradients,time,memory] [--rounds 5] [--threads 1] [--lora 8]
+    python tests/benchmarks/tuning_step.py [--what gradients,time,memory] [--rounds 5] \
+        [--threads 1] [--lora 8]
 
-Stock is `WavLMModel` in training mode, its front end frozen, layerdrop, masking and dropout off; ours is
-`Backbone.trainable` of the same random weights. A step is a forward pass to every layer and a backward pass from all of
-them, without the optimiser. Memory is what a step takes at most beside weights and gradients, in a process of its own
-for each figure. With --lora, adapters of that rank on every projection are measured against all weights.
+Stock is `WavLMModel` in training mode, its front end frozen, layerdrop, masking and dropout off;
+ours is `Backbone.trainable` of the same random weights. A step is a forward pass to every layer and
+a backward pass from all of them, without the optimiser. Memory is what a step takes at most beside
+weights and gradients, in a process of its own for each figure. With --lora, adapters of that rank
+on every projection are measured against all weights.
 """
 
 from __future__ import annotations
@@ -35,15 +37,25 @@ PROJECTIONS = ["q_proj", "k_proj", "v_proj", "out_proj", "intermediate_dense", "
 def loss_of(layers: list[Tensor]) -> Tensor:
     """A number that depends on every layer, with other weights on every value."""
     weights = torch.linspace(-1, 1, layers[0].shape[2])
-    return torch.stack([(layer.tanh() * weights).mean() * (k + 1) for k, layer in enumerate(layers)]).sum()
+    return torch.stack(
+        [(layer.tanh() * weights).mean() * (k + 1) for k, layer in enumerate(layers)]
+    ).sum()
 
 
-def model_of(kind: str, name: str, blocks: int, seconds: list[float]) -> tuple[torch.nn.Module, Callable[[], Tensor]]:
-    """A model of a shape cut at so many blocks, `stock`, `ours`, `checkpointed` or `lora:R`, and its loss."""
+def model_of(
+    kind: str, name: str, blocks: int, seconds: list[float]
+) -> tuple[torch.nn.Module, Callable[[], Tensor]]:
+    """A model of a shape cut at so many blocks, `stock`, `ours`, `checkpointed` or `lora:R`, and
+    its loss.
+    """
     with shape(name) as spec:
         config = Path(spec.removeprefix("random:")) / "config.json"
-        config.write_text(json.dumps(json.loads(config.read_text()) | {"num_hidden_layers": blocks}))
-        backbone = load_backbone(spec, device="cpu", attention="stock" if kind == "stock" else "auto")
+        config.write_text(
+            json.dumps(json.loads(config.read_text()) | {"num_hidden_layers": blocks})
+        )
+        backbone = load_backbone(
+            spec, device="cpu", attention="stock" if kind == "stock" else "auto"
+        )
     clips = clips_of(seconds)
     if kind != "stock":
         model = backbone.trainable(checkpointing=kind == "checkpointed")
@@ -75,12 +87,20 @@ def model_of(kind: str, name: str, blocks: int, seconds: list[float]) -> tuple[t
 
 
 def gradients(name: str, blocks: int) -> None:
-    """Largest relative difference of a weight's gradient from stock, over the largest value of that weight's."""
+    """Largest relative difference of a weight's gradient from stock, over the largest value of that
+    weight's.
+    """
     found = []
     for kind in ("stock", "ours", "checkpointed"):
         model, loss = model_of(kind, name, blocks, [2.0, 2.0])
         loss().backward()
-        found.append({key: weight.grad for key, weight in model.named_parameters() if weight.grad is not None})
+        found.append(
+            {
+                key: weight.grad
+                for key, weight in model.named_parameters()
+                if weight.grad is not None
+            }
+        )
         del model, loss
     stock = found[0]
     scales = {key: float(value.abs().max()) for key, value in stock.items()}
@@ -93,11 +113,15 @@ def gradients(name: str, blocks: int) -> None:
         worst = {key: float((ours[key] - stock[key]).abs().max()) / scales[key] for key in stock}
         key = max(worst, key=worst.__getitem__)
         note = f"{len(stock)} weights; worst {key}"
-        figure(f"gradients against stock, largest relative difference, {name}{what}", worst[key], note)
+        figure(
+            f"gradients against stock, largest relative difference, {name}{what}", worst[key], note
+        )
 
 
 def times(kinds: list[str], name: str, blocks: int, seconds: list[float], rounds: int) -> None:
-    """Wall and processor time of steps in turn; ratios of the first kind over the others, medians over the rounds."""
+    """Wall and processor time of steps in turn; ratios of the first kind over the others, medians
+    over the rounds.
+    """
     models = [model_of(kind, name, blocks, seconds) for kind in kinds]
     spent: list[list[tuple[float, float]]] = []
     for number in range(rounds + 1):
@@ -107,7 +131,12 @@ def times(kinds: list[str], name: str, blocks: int, seconds: list[float], rounds
             loss().backward()
             row.append((time.perf_counter() - started, time.process_time() - busy))
             model.zero_grad(set_to_none=False)
-        print(" ".join(f"{kind} {w:.1f} s ({p:.1f} s)" for kind, (w, p) in zip(kinds, row, strict=True)), flush=True)
+        print(
+            " ".join(
+                f"{kind} {w:.1f} s ({p:.1f} s)" for kind, (w, p) in zip(kinds, row, strict=True)
+            ),
+            flush=True,
+        )
         if number:
             spent.append(row)
     for i, kind in enumerate(kinds[1:], 1):
@@ -115,12 +144,16 @@ def times(kinds: list[str], name: str, blocks: int, seconds: list[float], rounds
             ratios = [row[0][column] / row[i][column] for row in spent]
             note = ", ".join(f"{ratio:.2f}" for ratio in ratios)
             figure(
-                f"training step, {name} cut at {blocks}, {kinds[0]} / {kind}, {what}", statistics.median(ratios), note
+                f"training step, {name} cut at {blocks}, {kinds[0]} / {kind}, {what}",
+                statistics.median(ratios),
+                note,
             )
 
 
 def peak(kind: str, name: str, blocks: int, seconds: list[float]) -> tuple[float, int]:
-    """GB that a step takes at most beside weights and gradients, and how many values are trained."""
+    """GB that a step takes at most beside weights and gradients, and how many values
+    are trained.
+    """
     torch.set_num_threads(1)
     model, loss = model_of(kind, name, blocks, seconds)
     for weight in model.parameters():
@@ -141,15 +174,24 @@ def memory(kinds: list[str], name: str, blocks: int, seconds: list[float], round
             with multiprocessing.get_context("spawn").Pool(1) as alone:
                 gb, trained = alone.apply(peak, (kind, name, blocks, seconds))
             found[kind].append(gb)
-            print(f"{kind}: {gb:.3f} GB beside weights and gradients, {trained:,} values trained", flush=True)
+            print(
+                f"{kind}: {gb:.3f} GB beside weights and gradients, {trained:,} values trained",
+                flush=True,
+            )
     for kind in kinds[1:]:
         ratios = [ours / first for ours, first in zip(found[kind], found[kinds[0]], strict=True)]
         note = ", ".join(f"{ratio:.3f}" for ratio in ratios)
-        figure(f"peak memory of a step, {name} cut at {blocks}, {kind} / {kinds[0]}", statistics.median(ratios), note)
+        figure(
+            f"peak memory of a step, {name} cut at {blocks}, {kind} / {kinds[0]}",
+            statistics.median(ratios),
+            note,
+        )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--what", default="gradients,time,memory")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)

@@ -1,10 +1,12 @@
-"""Memory and time of labelled frames: units of millions of frames, and one pass over them for every layer.
+"""Memory and time of labelled frames: units of millions of frames, and one pass over them for every
+layer.
 
-    python tests/benchmarks/units_memory.py FOLDER [--frames 3000000] [--layers 13] [--dim 192] [--dtype int8]
+    python tests/benchmarks/units_memory.py FOLDER [--frames 3000000] [--layers 13] [--dim 192] \
+        [--dtype int8]
 
-FOLDER takes a synthetic cache of that size (int8: 7.6 GB at the defaults) and is not deleted. What counts is the
-anonymous memory above what the process had with the cache and the intervals (Linux only), the table of units included:
-pages of the mapped cache are the system's to take back.
+FOLDER takes a synthetic cache of that size (int8: 7.6 GB at the defaults) and is not deleted. What
+counts is the anonymous memory above what the process had with the cache and the intervals (Linux
+only), the table of units included: pages of the mapped cache are the system's to take back.
 """
 
 import argparse
@@ -41,11 +43,19 @@ def write(folder: Path, n: int, n_layers: int, dim: int, dtype: str) -> None:
     layers = tuple(range(n_layers))
     about = {"backbone": "synthetic", ENTRY: FrameTiming(320, 200).as_dict()}
     about |= {"backbone": "synthetic", "random_weights": True, "corpus": "synthetic"}
-    manifest = Manifest({"weights": "random"}, layers, dim, {"pooled": "float32", "frames": dtype}, MEASURES, about)
+    manifest = Manifest(
+        {"weights": "random"}, layers, dim, {"pooled": "float32", "frames": dtype}, MEASURES, about
+    )
     names = [f"u{i:06d}" for i in range(n)]
-    columns = {"utterance_id": names, "path": names, "split": [SPLITS[i % len(SPLITS)] for i in range(n)]}
+    columns = {
+        "utterance_id": names,
+        "path": names,
+        "split": [SPLITS[i % len(SPLITS)] for i in range(n)],
+    }
     speakers = [f"s{i % len(SPLITS)}-{i % 200}" for i in range(n)]
-    corpus = pd.DataFrame({**columns, "label": "bonafide", "speaker": speakers, "attack": "-"}, dtype="str")
+    corpus = pd.DataFrame(
+        {**columns, "label": "bonafide", "speaker": speakers, "attack": "-"}, dtype="str"
+    )
     shape, on_disk = stored(dtype, (FRAMES, dim))
     values = np.random.default_rng(0).integers(-127, 127, (FRAMES, dim))
     block = np.zeros(shape, on_disk)
@@ -66,7 +76,9 @@ def write(folder: Path, n: int, n_layers: int, dim: int, dtype: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--frames", type=int, default=3_000_000)
     parser.add_argument("--layers", type=int, default=13)
@@ -86,7 +98,9 @@ def main() -> None:
             "utterance_id": pd.Series(names, dtype="str"),
             "start": np.tile(edges[:-1], len(cache)),
             "end": np.tile(edges[1:], len(cache)),
-            "label": pd.Series(labels[np.random.default_rng(1).integers(PHONES, size=len(names))], dtype="str"),
+            "label": pd.Series(
+                labels[np.random.default_rng(1).integers(PHONES, size=len(names))], dtype="str"
+            ),
         }
     )
     with Peak() as peak:
@@ -94,7 +108,10 @@ def main() -> None:
             peak.most = 0.0
             started = time.perf_counter()
             units = units_of(cache, table, unit, columns=["split"]).table
-            print(f"{unit}: {len(units)} units, {peak.gb:.2f} GB, {time.perf_counter() - started:.1f} s")
+            print(
+                f"{unit}: {len(units)} units, {peak.gb:.2f} GB, "
+                f"{time.perf_counter() - started:.1f} s"
+            )
             peak.most = 0.0
             started = time.perf_counter()
             total = 0.0
@@ -102,13 +119,20 @@ def main() -> None:
                 for _, features in unit_blocks(cache, layer, units):
                     total += float(features[0, 0])
             seconds = (time.perf_counter() - started) / len(cache.layers)
-            print(f"{unit}: features of {len(cache.layers)} layers, {peak.gb:.2f} GB, {seconds:.1f} s a layer")
+            print(
+                f"{unit}: features of {len(cache.layers)} layers, "
+                f"{peak.gb:.2f} GB, {seconds:.1f} s a layer"
+            )
             del units
         if given.sweep:
             table.to_csv(given.folder.with_suffix(".csv"), index=False)
-            target = TargetOptions(labels=str(given.folder.with_suffix(".csv")), target="phone", unit="frame")
+            target = TargetOptions(
+                labels=str(given.folder.with_suffix(".csv")), target="phone", unit="frame"
+            )
             depths = DepthOptions(heads=())
-            options = SweepOptions(target=target, depths=depths, control_seeds=(0,), strengths=(0.001, 0.1))
+            options = SweepOptions(
+                target=target, depths=depths, control_seeds=(0,), strengths=(0.001, 0.1)
+            )
             peak.most = 0.0
             started = time.perf_counter()
             sweep(cache, given.folder.with_suffix(".run"), options, overwrite=True)

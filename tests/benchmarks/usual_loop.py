@@ -1,7 +1,8 @@
 """The loop people write, against ours, from audio files to hidden states on disk.
 
-The usual loop: transformers' model, batches in the order of the files padded to their longest, one .pt file of all
-layers' mean and standard deviation per utterance. Ours: `extract`. Realistic lengths, WavLM-Base shape, random weights:
+The usual loop: transformers' model, batches in the order of the files padded to their longest, one
+.pt file of all layers' mean and standard deviation per utterance. Ours: `extract`. Realistic
+lengths, WavLM-Base shape, random weights:
 
     python tests/benchmarks/usual_loop.py [--rounds 5] [--limit 64] [--threads 2] [--batch-size 8]
 """
@@ -27,8 +28,12 @@ from probing.extraction.extracting import new_manifest, session, work_of
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5, help="interleaved pairs; the median counts")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="interleaved pairs; the median counts"
+    )
     parser.add_argument("--limit", type=int, default=64, help="utterances of the demo corpus")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batch-size", type=int, default=8, help="of the usual loop")
@@ -48,7 +53,16 @@ def main() -> None:
             work = work_of(Path(scratch) / f"{next(numbers)}.cache", corpus, 256, None)
             with (
                 work.writer(new_manifest(backbone, corpus, options), 0, print) as writer,
-                session(writer, corpus.root, backbone, options, machine, len(rows), False, lambda _: None) as pipeline,
+                session(
+                    writer,
+                    corpus.root,
+                    backbone,
+                    options,
+                    machine,
+                    len(rows),
+                    False,
+                    lambda _: None,
+                ) as pipeline,
             ):
                 pipeline.run()
 
@@ -59,11 +73,17 @@ def main() -> None:
                 batch = paths[first : first + arguments.batch_size]
                 clips = [torch.from_numpy(load_audio(path, Cropping())) for path in batch]
                 values = pad_sequence(clips, batch_first=True)
-                mask = pad_sequence([torch.ones_like(clip, dtype=torch.long) for clip in clips], batch_first=True)
+                mask = pad_sequence(
+                    [torch.ones_like(clip, dtype=torch.long) for clip in clips], batch_first=True
+                )
                 with torch.inference_mode():
-                    states = stock(values, attention_mask=mask, output_hidden_states=True).hidden_states
+                    states = stock(
+                        values, attention_mask=mask, output_hidden_states=True
+                    ).hidden_states
                 for row, clip in enumerate(clips):
-                    layers = torch.stack([layer[row, : backbone.n_frames(len(clip))] for layer in states])
+                    layers = torch.stack(
+                        [layer[row, : backbone.n_frames(len(clip))] for layer in states]
+                    )
                     pooled = torch.stack([layers.mean(1), layers.std(1)], dim=1)
                     torch.save(pooled.clone(), folder / f"{first + row}.pt")
 

@@ -1,8 +1,11 @@
-"""Views against the clean extraction, side by side: processor time of all views / (their number x the clean one).
+"""Views against the clean extraction, side by side: processor time of all views / (their number x
+the clean one).
 
-    python tests/benchmarks/views_speed.py [--backbone SPEC] [--corpus SPEC] [--clips 60] [--grid GRID] [--rounds 3]
+    python tests/benchmarks/views_speed.py [--backbone SPEC] [--corpus SPEC] [--clips 60] \
+        [--grid GRID] [--rounds 3]
 
-The aim is 1.15. Transforms that cost more than that beside a small model are told by --each, which takes one at a time.
+The aim is 1.15. Transforms that cost more than that beside a small model are told by --each, which
+takes one at a time.
 """
 
 from __future__ import annotations
@@ -49,11 +52,17 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     corpus = load_corpus(asked.corpus)
-    table = corpus.utterances.iloc[:: max(1, len(corpus) // asked.clips)].head(asked.clips).reset_index(drop=True)
+    table = (
+        corpus.utterances.iloc[:: max(1, len(corpus) // asked.clips)]
+        .head(asked.clips)
+        .reset_index(drop=True)
+    )
     corpus = replace(corpus, utterances=table)
     options, machine = Options(asked.backbone), Machine("cpu", workers=1)
     conditions = parse_grid(asked.grid)
-    grids: list[tuple[Condition, ...]] = [(one,) for one in conditions] if asked.each else [conditions]
+    grids: list[tuple[Condition, ...]] = (
+        [(one,) for one in conditions] if asked.each else [conditions]
+    )
     with tempfile.TemporaryDirectory() as scratch:
         clean = extract(Path(scratch, "clean"), corpus, options, machine, say=quiet)
 
@@ -65,14 +74,20 @@ def main() -> None:
 
             def of_views(grid: tuple[Condition, ...] = grid) -> dict[str, Cache]:
                 shutil.rmtree(Path(scratch, "views"), ignore_errors=True)
-                return extract_views(clean, grid, None, machine, folder=Path(scratch, "views"), say=quiet)
+                return extract_views(
+                    clean, grid, None, machine, folder=Path(scratch, "views"), say=quiet
+                )
 
             of_views()  # rooms are computed once
             times = [(busy(of_views), busy(of_clean)) for _ in range(asked.rounds)]
             ratios = [views / (len(grid) * alone) for views, alone in times]
             name = grid[0].name if asked.each else f"{len(grid)} views"
             note = ", ".join(f"{ratio:.3f}" for ratio in ratios)
-            figure(f"{name} / (number x clean extraction), processor time", statistics.median(ratios), note)
+            figure(
+                f"{name} / (number x clean extraction), processor time",
+                statistics.median(ratios),
+                note,
+            )
 
 
 if __name__ == "__main__":

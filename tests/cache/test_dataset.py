@@ -1,4 +1,6 @@
-"""The torch data set: workers, pickling, batching; and a reader that reads what it returns, no more."""
+"""The torch data set: workers, pickling, batching; and a reader that reads what it returns, no
+more.
+"""
 
 import pickle
 import tracemalloc
@@ -13,7 +15,12 @@ from torch.utils.data import DataLoader
 from cache import Cache, ProbeError
 from cache.dataset import CacheDataset, collate
 
-WIDE = Recipe(layers=tuple(range(8)), dim=192, tiers={"pooled": "float32", "frames": "float32"}, most_frames=24)
+WIDE = Recipe(
+    layers=tuple(range(8)),
+    dim=192,
+    tiers={"pooled": "float32", "frames": "float32"},
+    most_frames=24,
+)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +40,9 @@ def test_workers_give_every_utterance_once_and_rightly(store, context: str) -> N
         for i, name in enumerate(batch["utterance_id"]):
             n = int(batch["n_frames"][i])
             assert n == Recipe().n_frames(name)
-            np.testing.assert_array_equal(batch["x"][i, :, :n], Recipe().states(name, "frames")[[0, 2]])
+            np.testing.assert_array_equal(
+                batch["x"][i, :, :n], Recipe().states(name, "frames")[[0, 2]]
+            )
             assert not batch["x"][i, :, n:].any()
             seen.append(name)
     assert seen == sorted(names(10))
@@ -112,7 +121,8 @@ def test_reading_one_layer_leaves_the_others_on_disk(wide: Path) -> None:
     before = mapped_bytes(wide)
     x, _ = cache.layer(3, "frames")
     assert before == 0
-    margin = 3 * 2 * (64 << 10)  # around both ends of a block in each of three shards, the system maps 64 KiB
+    # around both ends of a block in each of three shards, the system maps 64 KiB
+    margin = 3 * 2 * (64 << 10)
     assert x.nbytes <= mapped_bytes(wide) <= x.nbytes + margin < cache.n_bytes / 3
 
 
@@ -133,12 +143,18 @@ def test_items_read_together_or_one_by_one_make_the_same_batch(tier: str, store)
     together, one_by_one = collate(data.__getitems__(order)), collate([data[i] for i in order])
     assert together["x"].is_contiguous()
     for name, value in one_by_one.items():
-        assert value == together[name] if name == "utterance_id" else torch.equal(value, together[name])
+        assert (
+            value == together[name]
+            if name == "utterance_id"
+            else torch.equal(value, together[name])
+        )
 
 
 @pytest.mark.parametrize("stored", ["float16", "float32", "int8"])
 @pytest.mark.parametrize("length", [1, 4, 99])
-def test_a_padded_batch_holds_the_frames_from_the_first_on_and_zeros(stored: str, length: int, store) -> None:
+def test_a_padded_batch_holds_the_frames_from_the_first_on_and_zeros(
+    stored: str, length: int, store
+) -> None:
     recipe = Recipe(tiers={"pooled": "float32", "frames": stored})
     cache, ids, first = Cache(store(10, recipe=recipe)), names(10)[::-1], [i % 3 for i in range(10)]
     out = np.full((2, 10, length, cache.dim), np.nan, np.float32).swapaxes(0, 1)

@@ -1,4 +1,6 @@
-"""A folder is replaced whole: readers see the old one or the new one, and a kill at any moment loses neither."""
+"""A folder is replaced whole: readers see the old one or the new one, and a kill at any moment
+loses neither.
+"""
 
 import threading
 from contextlib import suppress
@@ -38,7 +40,9 @@ def test_a_folder_takes_the_place_of_another_and_leaves_nothing_beside_it(tmp_pa
 
 
 @pytest.mark.usefixtures("_either")
-def test_a_kill_between_any_two_renames_loses_neither_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kill_between_any_two_renames_loses_neither_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = Path.rename
     for stop_at in range(3):
         home = tmp_path / str(stop_at)

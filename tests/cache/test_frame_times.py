@@ -25,12 +25,16 @@ def noted(folder: Path, **changes: object) -> Cache:
 def test_frames_have_the_times_that_extraction_noted(store: Callable[..., Path]) -> None:
     cache = noted(store(), about={ENTRY: FrameTiming(320, 447.5).as_dict()})
     for name, n in zip(cache.utterances["utterance_id"], cache.utterances["n_frames"], strict=True):
-        np.testing.assert_allclose(cache.frame_times(name), (447.5 + 320 * np.arange(n)) / 16000, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(
+            cache.frame_times(name), (447.5 + 320 * np.arange(n)) / 16000, rtol=0, atol=1e-12
+        )
     with pytest.raises(ProbeError, match="no utterance 'other'"):
         cache.frame_times("other")
 
 
-def test_a_cache_of_before_has_the_times_that_its_fingerprint_implies(store: Callable[..., Path]) -> None:
+def test_a_cache_of_before_has_the_times_that_its_fingerprint_implies(
+    store: Callable[..., Path],
+) -> None:
     folder = store()
     made = {"backbone_family": "whisper", "backbone_frames": "floor((n_samples - 1) / 320) + 1"}
     manifest = load_manifest(folder)
@@ -43,7 +47,11 @@ def test_a_cache_of_before_has_the_times_that_its_fingerprint_implies(store: Cal
 
 @pytest.mark.parametrize(
     "entry",
-    [7, {"hop": 0, "centre": 0, "sampling_rate": 16000}, {"hop": 320, "centre": float("nan"), "sampling_rate": 16000}],
+    [
+        7,
+        {"hop": 0, "centre": 0, "sampling_rate": 16000},
+        {"hop": 320, "centre": float("nan"), "sampling_rate": 16000},
+    ],
 )
 def test_a_timing_that_is_none_is_refused(entry: object, store: Callable[..., Path]) -> None:
     with pytest.raises(CacheCorrupt, match="frame_timing"):
@@ -65,12 +73,16 @@ def test_blocks_hold_every_frame_once_and_no_more_than_asked_for(
         for i, row in enumerate(block.rows):
             name = table["utterance_id"].iloc[row]
             found = block.frames[block.first[i] : block.first[i + 1]]
-            np.testing.assert_array_equal(found, recipe.states(name, "frames")[2].astype(np.float32))
+            np.testing.assert_array_equal(
+                found, recipe.states(name, "frames")[2].astype(np.float32)
+            )
             seen.append(name)
     assert sorted(seen) == sorted(table["utterance_id"])
 
 
-def test_each_shard_is_read_once_and_in_order(store: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_shard_is_read_once_and_in_order(
+    store: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     cache = Cache(store())
     read = list[tuple[int, int]]()
     check = Shard.check

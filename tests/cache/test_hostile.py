@@ -1,4 +1,6 @@
-"""A cache from somebody else can be refused, but it cannot read other files, fill the memory or crash."""
+"""A cache from somebody else can be refused, but it cannot read other files, fill the memory or
+crash.
+"""
 
 import hashlib
 import json
@@ -33,7 +35,13 @@ def linked(link: object) -> Callable[[h5py.File, Path], None]:
 
 
 def external_storage(file: h5py.File, home: Path) -> None:
-    replaced(file, POOLED, shape=(4, 2, 3), dtype="<f4", external=[(str(home / "secret.bin"), 0, h5py.h5f.UNLIMITED)])
+    replaced(
+        file,
+        POOLED,
+        shape=(4, 2, 3),
+        dtype="<f4",
+        external=[(str(home / "secret.bin"), 0, h5py.h5f.UNLIMITED)],
+    )
 
 
 def virtual(file: h5py.File, home: Path) -> None:
@@ -67,7 +75,9 @@ HOSTILE: dict[str, Callable[[h5py.File, Path], None]] = {
     "never allocated": made(POOLED, shape=(4, 2, 3), dtype="<f4"),
     "object type": made(POOLED, shape=(4, 2, 3), dtype=h5py.string_dtype()),
     "references": made(POOLED, shape=(4, 2, 3), dtype=h5py.ref_dtype),
-    "ids that are objects": made("utterance_id", data=["a", "b", "c", "d"], dtype=h5py.string_dtype()),
+    "ids that are objects": made(
+        "utterance_id", data=["a", "b", "c", "d"], dtype=h5py.string_dtype()
+    ),
     "ids that are huge": made("utterance_id", shape=(4,), dtype="S2000000000", chunks=(1,)),
     "ids that are numbers": made("utterance_id", data=np.arange(4)),
     "ids that are not text": made("utterance_id", data=np.array([b"\xff\xfe"] * 4)),
@@ -86,13 +96,20 @@ def recorded_again(folder: Path) -> None:
     """Let the manifest vouch for the shard as it is now, as whoever made it hostile would."""
     manifest = load_manifest(folder)
     path = folder / SHARD
-    known = {"bytes": path.stat().st_size, "crc32": crc32_of_file(path), "outside_crc32": None, "states": None}
+    known = {
+        "bytes": path.stat().st_size,
+        "crc32": crc32_of_file(path),
+        "outside_crc32": None,
+        "states": None,
+    }
     record = replace(manifest.shards[0], **known)
     manifest.with_shard(record).save(folder)
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_a_hostile_shard_is_refused_and_not_read(kind: str, store, tmp_path: Path, monkeypatch) -> None:
+def test_a_hostile_shard_is_refused_and_not_read(
+    kind: str, store, tmp_path: Path, monkeypatch
+) -> None:
     folder = store(4)
     monkeypatch.chdir(folder)
     (tmp_path / "secret.bin").write_bytes(b"secret" * 99)
@@ -163,7 +180,9 @@ def test_a_manifest_that_no_version_wrote_is_refused(kind: str, store) -> None:
         Recipe().write(folder, names(4))
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"schema": 1}', b"[" * 100_000])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"schema": 1}', b"[" * 100_000]
+)
 def test_a_damaged_manifest_is_refused_and_says_what_to_do(content: bytes, store) -> None:
     folder = store(4)
     (folder / "cache.json").write_bytes(content)
@@ -180,7 +199,9 @@ def test_a_manifest_changed_by_hand_is_refused(store) -> None:
 
 
 @pytest.mark.parametrize("name", ["cache.json", "utterances.parquet", SHARD])
-def test_a_link_out_of_the_folder_is_refused_and_not_followed(name: str, store, tmp_path: Path) -> None:
+def test_a_link_out_of_the_folder_is_refused_and_not_followed(
+    name: str, store, tmp_path: Path
+) -> None:
     folder = store(4)
     (folder / name).rename(tmp_path / "elsewhere")
     (folder / name).symlink_to(tmp_path / "elsewhere")
@@ -190,7 +211,9 @@ def test_a_link_out_of_the_folder_is_refused_and_not_followed(name: str, store, 
         assert [fault.file for fault in verify(folder)] == [name]
 
 
-def test_partial_files_that_are_links_are_removed_and_not_written_through(store, tmp_path: Path) -> None:
+def test_partial_files_that_are_links_are_removed_and_not_written_through(
+    store, tmp_path: Path
+) -> None:
     folder = store(8, most_shards=1)
     (tmp_path / "mine").write_text("mine")
     for name in ("cache.json", "utterances.parquet", "failures.csv", "shard-00001.h5"):
@@ -209,7 +232,9 @@ PLACES: dict[str, Callable[[dict], object]] = {
     "before the file": lambda places: places.update(n_samples=-8),
     "behind the file": lambda places: places["pooled"].__setitem__(1, 1 << 40),
     "half behind the file": lambda places: places["pooled"].__setitem__(1, places["size"] - 1),
-    "checksums behind the file": lambda places: places.update({"checksums/frames": places["size"] - 4}),
+    "checksums behind the file": lambda places: places.update(
+        {"checksums/frames": places["size"] - 4}
+    ),
     "no whole number": lambda places: places["frames"].__setitem__(2, 1.5),
     "a name": lambda places: places.update(n_frames="../secret"),
     "ids without a width": lambda places: places.update(utterance_id=places["utterance_id"][0]),

@@ -1,4 +1,6 @@
-"""Frames of one byte a value: how far they may be off, and that they are stored and checked as any other."""
+"""Frames of one byte a value: how far they may be off, and that they are stored and checked as any
+other.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +23,8 @@ INT8 = Recipe(tiers={"pooled": "float32", "frames": "int8"}, dim=5)
 FRAMES = hnp.arrays(
     np.float32,
     hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=9),
-    elements=st.floats(width=32, allow_nan=False, allow_infinity=False) | st.sampled_from([0.0, 1e-44, 1e30, -6e4]),
+    elements=st.floats(width=32, allow_nan=False, allow_infinity=False)
+    | st.sampled_from([0.0, 1e-44, 1e30, -6e4]),
 )
 
 
@@ -58,7 +61,8 @@ def test_a_frame_of_zeros_stays_zero_beside_others() -> None:
     found = decode(records_of(frames))
     assert not found[0].any()
     assert not found[2].any()
-    np.testing.assert_array_equal(found[1], [0, -1, 0, 127])  # 0.5 is half a step, and goes to the even side
+    # 0.5 is half a step, and goes to the even side
+    np.testing.assert_array_equal(found[1], [0, -1, 0, 127])
 
 
 def test_a_huge_channel_costs_its_own_frame_and_no_other() -> None:
@@ -68,7 +72,8 @@ def test_a_huge_channel_costs_its_own_frame_and_no_other() -> None:
     others = np.arange(6) != 2
     assert np.abs(found[others] - frames[others]).max() < 0.02
     assert found[2, 7] == pytest.approx(3e4)
-    assert not np.delete(found[2], 7).any()  # a step is 236: the rest of that frame is lost, and the README says so
+    # a step is 236: the rest of that frame is lost, and the README says so
+    assert not np.delete(found[2], 7).any()
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -79,7 +84,9 @@ def test_what_is_not_finite_is_refused(bad: float) -> None:
         records_of(frames)
 
 
-@pytest.mark.parametrize(("dtype", "expected"), [("int8", 1028), ("float16", 2048), ("float32", 4096)])
+@pytest.mark.parametrize(
+    ("dtype", "expected"), [("int8", 1028), ("float16", 2048), ("float32", 4096)]
+)
 def test_a_frame_takes_as_many_bytes_as_the_estimate_says(dtype: str, expected: int) -> None:
     assert bytes_of(dtype, 1024) == expected
     assert read_as(dtype) == (np.float32 if dtype == "int8" else dtype)
@@ -93,7 +100,9 @@ def test_every_way_of_reading_gives_the_same_float32_frames(store) -> None:
     assert x.dtype == np.float32
     for i, row in enumerate(table.itertuples()):
         expected = INT8.states(row.utterance_id, "frames")
-        np.testing.assert_array_equal(x[row.first_frame : row.first_frame + row.n_frames], expected[1])
+        np.testing.assert_array_equal(
+            x[row.first_frame : row.first_frame + row.n_frames], expected[1]
+        )
         np.testing.assert_array_equal(cache.frames([row.utterance_id])[0], expected)
         np.testing.assert_array_equal(data[i]["x"], expected[1:2])
     assert verify(cache.folder) == []
@@ -125,7 +134,11 @@ FORMS: dict[str, Callable[[int], object]] = {
     "another width": lambda dim: [("scale", "<f4"), ("values", "i1", (dim + 1,))],
     "another order of bytes": lambda dim: [("scale", ">f4"), ("values", "i1", (dim,))],
     "unsigned values": lambda dim: [("scale", "<f4"), ("values", "u1", (dim,))],
-    "a gap": lambda dim: {"names": ["scale", "values"], "formats": ["<f4", ("i1", (dim,))], "offsets": [0, 8]},
+    "a gap": lambda dim: {
+        "names": ["scale", "values"],
+        "formats": ["<f4", ("i1", (dim,))],
+        "offsets": [0, 8],
+    },
     "another name": lambda dim: [("scales", "<f4"), ("values", "i1", (dim,))],
     "no scale": lambda dim: [("values", "i1", (dim,))],
     "plain bytes": lambda dim: "i1",

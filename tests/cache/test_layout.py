@@ -1,4 +1,6 @@
-"""Where the data sets of a shard are: what its record says is what HDF5 finds, and caches without it are read too."""
+"""Where the data sets of a shard are: what its record says is what HDF5 finds, and caches without
+it are read too.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +18,11 @@ from cache.shard import Shard
 RECIPES = {
     "pooled": Recipe(tiers={"pooled": "float16"}, measures=()),
     "frames": Recipe(layers=(1, 4), dim=5),
-    "int8": Recipe(tiers={"pooled": "float32", "frames": "int8"}, measures=("loudness", "length of the clip"), dim=300),
+    "int8": Recipe(
+        tiers={"pooled": "float32", "frames": "int8"},
+        measures=("loudness", "length of the clip"),
+        dim=300,
+    ),
 }
 
 
@@ -51,7 +57,8 @@ def test_a_cache_whose_records_say_no_places_is_read_extended_and_repaired_as_be
     manifest = load_manifest(folder)
     manifest.with_only([replace(record, places=None) for record in manifest.shards]).save(folder)
     np.testing.assert_array_equal(
-        Cache(folder).pooled(), Cache(wanted).pooled()[:, Cache(wanted).utterances["utterance_id"].isin(names(8))]
+        Cache(folder).pooled(),
+        Cache(wanted).pooled()[:, Cache(wanted).utterances["utterance_id"].isin(names(8))],
     )
     Recipe().write(folder, names(10))
     assert verify(folder) == []

@@ -1,4 +1,6 @@
-"""One writer at a time, also where the file system has no locks, and nobody locked out by a writer that is gone."""
+"""One writer at a time, also where the file system has no locks, and nobody locked out by a writer
+that is gone.
+"""
 
 import errno
 import os
@@ -46,7 +48,15 @@ def without_flock(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
 @pytest.fixture
 def others(tmp_path: Path) -> Iterator[subprocess.Popen]:
     """Another process that writes the cache `c` slowly, of a file system without locks."""
-    command = [sys.executable, "-c", WITHOUT_FLOCK, str(SCRIPT), str(tmp_path / "c"), str(MANY), "100"]
+    command = [
+        sys.executable,
+        "-c",
+        WITHOUT_FLOCK,
+        str(SCRIPT),
+        str(tmp_path / "c"),
+        str(MANY),
+        "100",
+    ]
     environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[2])}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdout
@@ -64,7 +74,10 @@ def writer(folder: Path, n: int = MANY, **how: object) -> CacheWriter:
 def marker_of(host: str, token: str = "t", pid: int = 7) -> str:
     """What the owner's file holds while a process of `host` writes."""
     lease = cache.lock.LEASE_S
-    return f"filelock/2\npid={pid}\nhost={host}\nmode=lease\ntoken={token}\nduration={lease!r}\nstart=9\n"
+    return (
+        f"filelock/2\npid={pid}\nhost={host}\nmode=lease\ntoken={token}\n"
+        f"duration={lease!r}\nstart=9\n"
+    )
 
 
 def shorten(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,14 +90,19 @@ def test_who_is_refused_is_told_who_writes(tmp_path: Path) -> None:
     lock = lock_folder(tmp_path / "c")
     with pytest.raises(CacheBusy) as refused:
         lock_folder(tmp_path / "c")
-    assert f"another process is writing to it, pid {os.getpid()} on {socket.gethostname()} (" in str(refused.value)
+    assert (
+        f"another process is writing to it, pid {os.getpid()} on {socket.gethostname()} ("
+        in str(refused.value)
+    )
     assert "wait=SECONDS" in str(refused.value)
     lock.release()
     lock_folder(tmp_path / "c").release()
     assert not (tmp_path / "c" / OWNER).exists()
 
 
-@pytest.mark.parametrize("without_flock", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS], indirect=True)
+@pytest.mark.parametrize(
+    "without_flock", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS], indirect=True
+)
 def test_without_locks_of_the_file_system_a_second_writer_is_refused_too(
     without_flock: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,8 +129,12 @@ def test_without_locks_a_writer_that_was_killed_locks_nobody_out(
     assert verify(tmp_path / "c") == []
 
 
-def test_a_lock_that_only_one_machine_sees_does_not_let_two_write(others: subprocess.Popen, tmp_path: Path) -> None:
-    """As on Lustre with `localflock`: here `flock` is granted at once, and only the owner's file says no."""
+def test_a_lock_that_only_one_machine_sees_does_not_let_two_write(
+    others: subprocess.Popen, tmp_path: Path
+) -> None:
+    """As on Lustre with `localflock`: here `flock` is granted at once, and only the owner's file
+    says no.
+    """
     with pytest.raises(CacheBusy, match=f"pid {others.pid} on"):
         writer(tmp_path / "c")
 
@@ -136,7 +158,9 @@ def test_a_writer_of_another_machine_that_lives_is_not_taken_over(tmp_path: Path
 
 
 @pytest.mark.parametrize("left", ["killed", "killed before it wrote who it is"])
-def test_a_writer_of_another_machine_without_a_sign_of_life_is_taken_over(left: str, tmp_path, monkeypatch) -> None:
+def test_a_writer_of_another_machine_without_a_sign_of_life_is_taken_over(
+    left: str, tmp_path, monkeypatch
+) -> None:
     shorten(monkeypatch)
     (tmp_path / OWNER).write_text(marker_of("elsewhere") if left == "killed" else "")
     said: list[str] = []
@@ -166,15 +190,21 @@ def test_a_writer_that_was_asleep_and_taken_over_records_nothing_more(tmp_path: 
     os.replace(tmp_path / "other", folder / OWNER)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     for go_on in (lambda: asleep.finish_shard(other, None, {}), asleep.close):
-        with pytest.raises(CacheBusy, match="no longer has the lock: pid 7 on elsewhere took it over, as happens"):
+        with pytest.raises(
+            CacheBusy, match="no longer has the lock: pid 7 on elsewhere took it over, as happens"
+        ):
             go_on()
     after = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert after == before
     assert len(Cache(folder)) == 100
 
 
-@pytest.mark.parametrize("content", ["\x1b[31m", '{"pid": "\x1b[2J", "host": [1], "command": 7}', "[" * 60_000, "\0"])
-def test_a_lock_that_somebody_else_wrote_is_no_way_in(content: str, tmp_path: Path, monkeypatch) -> None:
+@pytest.mark.parametrize(
+    "content", ["\x1b[31m", '{"pid": "\x1b[2J", "host": [1], "command": 7}', "[" * 60_000, "\0"]
+)
+def test_a_lock_that_somebody_else_wrote_is_no_way_in(
+    content: str, tmp_path: Path, monkeypatch
+) -> None:
     shorten(monkeypatch)
     (tmp_path / LOCK).write_text(content)
     (tmp_path / OWNER).write_text(marker_of("else\x1b[31mwhere"))

@@ -1,4 +1,6 @@
-"""What is mapped of a cache: it is let go before it counts for much, and more files than a process may have open."""
+"""What is mapped of a cache: it is let go before it counts for much, and more files than a process
+may have open.
+"""
 
 import subprocess
 import sys
@@ -45,13 +47,16 @@ def test_what_was_read_of_a_cache_is_let_go_before_it_counts_as_more_memory_than
     for _ in range(2):
         for k in cache.layers:
             x, table = cache.layer(k, tier)
-            np.testing.assert_array_equal(x, pooled[k] if tier == "pooled" else np.concatenate([f[k] for f in frames]))
+            np.testing.assert_array_equal(
+                x, pooled[k] if tier == "pooled" else np.concatenate([f[k] for f in frames])
+            )
             most = max(most, mapped_bytes(cache.folder))
             if tier == "frames":
                 for name, clip in zip(table["utterance_id"][::6], frames[::6], strict=True):
                     np.testing.assert_array_equal(cache.frames([name])[0], clip)
                 most = max(most, mapped_bytes(cache.folder))
-    # beside what a read takes, the system maps 64 KiB around each place: of all that was read there are 4 or 8 MB
+    # beside what a read takes, the system maps 64 KiB around each place: of all that was read there
+    # are 4 or 8 MB
     assert 0 < most < 3_000_000
 
 
@@ -65,6 +70,9 @@ def test_a_cache_of_more_shards_than_files_may_be_open_is_read_or_says_what_to_t
 
     assert read(1024).stdout.split(") ")[1] == "True\n"
     refused = read(32).stderr
-    assert "no more files open, and each of its 40 shards is one. Allow more: ulimit -n 1064" in refused
+    assert (
+        "no more files open, and each of its 40 shards is one. Allow more: ulimit -n 1064"
+        in refused
+    )
     assert "CacheCorrupt" not in refused
     assert len(Cache(folder).pooled()[0]) == 40

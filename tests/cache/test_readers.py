@@ -1,4 +1,6 @@
-"""Threads, forked workers and ones that inherit nothing read a cache that another process extends, right and whole."""
+"""Threads, forked workers and ones that inherit nothing read a cache that another process extends,
+right and whole.
+"""
 
 import threading
 from collections.abc import Iterator
@@ -18,7 +20,9 @@ MANY, SHARD_SIZE = 20_000, 8
 
 @pytest.fixture
 def growing(tmp_path: Path) -> Iterator[Path]:
-    """A cache that another process extends, a shard every few hundredths of a second, with three shards in it."""
+    """A cache that another process extends, a shard every few hundredths of a second, with three
+    shards in it.
+    """
     Recipe().write(tmp_path / "c", names(MANY), SHARD_SIZE, most_shards=3)
     process = slow_writer(tmp_path / "c", MANY, SHARD_SIZE)
     yield tmp_path / "c"
@@ -31,7 +35,11 @@ def check(cache: Cache, tier: str = "pooled", layer: int = 1) -> int:
     """Compare all that is in a cache with what was written."""
     x, table = cache.layer(layer, tier)
     for i, name in enumerate(table["utterance_id"]):
-        rows = slice(table["first_frame"][i], table["first_frame"][i] + table["n_frames"][i]) if tier == "frames" else i
+        rows = (
+            slice(table["first_frame"][i], table["first_frame"][i] + table["n_frames"][i])
+            if tier == "frames"
+            else i
+        )
         np.testing.assert_array_equal(x[rows], Recipe().states(name, tier)[layer])
     return len(cache)
 
@@ -60,13 +68,17 @@ def test_threads_that_share_a_cache_and_open_new_ones_read_what_was_finished(gro
 
 
 @pytest.mark.parametrize("context", ["fork", CONTEXT], ids=["fork", "forkserver"])
-def test_worker_processes_read_what_was_finished_when_the_cache_was_opened(context, growing: Path) -> None:
+def test_worker_processes_read_what_was_finished_when_the_cache_was_opened(
+    context, growing: Path
+) -> None:
     opened, first = Cache(growing), None
     for cache in (opened, Cache(growing)):  # the second one opened while workers of the first ended
         data = CacheDataset(cache)
         data[0]  # maps a shard before the workers are made
         seen = []
-        for batch in DataLoader(data, 16, num_workers=2, collate_fn=collate, multiprocessing_context=context):
+        for batch in DataLoader(
+            data, 16, num_workers=2, collate_fn=collate, multiprocessing_context=context
+        ):
             for i, name in enumerate(batch["utterance_id"]):
                 found = batch["x"][i, :, : batch["n_frames"][i]]
                 np.testing.assert_array_equal(found, Recipe().states(name, "frames"))

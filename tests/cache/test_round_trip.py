@@ -19,7 +19,9 @@ from cache.table import plan
 IDS = st.text(st.characters(exclude_categories=("Cs", "Cc", "Z")), min_size=1, max_size=12)
 RECIPES = st.builds(
     Recipe,
-    layers=st.sets(st.integers(0, 120), min_size=1, max_size=4).map(lambda layers: tuple(sorted(layers))),
+    layers=st.sets(st.integers(0, 120), min_size=1, max_size=4).map(
+        lambda layers: tuple(sorted(layers))
+    ),
     dim=st.integers(1, 9),
     tiers=st.fixed_dictionaries(
         {"pooled": st.sampled_from(["float16", "float32"])},
@@ -29,7 +31,9 @@ RECIPES = st.builds(
     most_frames=st.integers(1, 40),
     salt=st.integers(0, 9),
 )
-STORES = st.tuples(RECIPES, st.lists(IDS, min_size=1, max_size=14, unique=True), st.integers(1, 6), st.data())
+STORES = st.tuples(
+    RECIPES, st.lists(IDS, min_size=1, max_size=14, unique=True), st.integers(1, 6), st.data()
+)
 
 
 @given(STORES)
@@ -46,12 +50,17 @@ def test_everything_written_is_read_back(drawn) -> None:
         assert list(cache.utterances["utterance_id"]) == good
         assert cache.finished
         assert cache.n_planned == len(ids)
-        assert dict(zip(cache.failures["utterance_id"], cache.failures["reason"], strict=True)) == failures
+        assert (
+            dict(zip(cache.failures["utterance_id"], cache.failures["reason"], strict=True))
+            == failures
+        )
         for name in recipe.measures:
             assert list(cache.utterances[name]) == [recipe.measure(name) for name in good]
         assert list(cache.utterances["n_frames"]) == [recipe.n_frames(name) for name in good]
         if good:
-            _check_arrays(cache, recipe, good, data.draw(st.lists(st.sampled_from(good), max_size=6)))
+            _check_arrays(
+                cache, recipe, good, data.draw(st.lists(st.sampled_from(good), max_size=6))
+            )
 
 
 def _check_arrays(cache: Cache, recipe: Recipe, good: list[str], asked: list[str]) -> None:
@@ -59,7 +68,9 @@ def _check_arrays(cache: Cache, recipe: Recipe, good: list[str], asked: list[str
     np.testing.assert_array_equal(cache.pooled(), pooled)
     assert cache.pooled().dtype == recipe.tiers["pooled"]
     chosen = cache.utterances[cache.utterances["utterance_id"].isin(asked)]
-    np.testing.assert_array_equal(cache.pooled(recipe.layers[::-1], chosen), pooled[::-1, chosen.index])
+    np.testing.assert_array_equal(
+        cache.pooled(recipe.layers[::-1], chosen), pooled[::-1, chosen.index]
+    )
     for i, k in enumerate(recipe.layers):
         x, table = cache.layer(k)
         np.testing.assert_array_equal(x, pooled[i])
@@ -80,10 +91,13 @@ def _check_arrays(cache: Cache, recipe: Recipe, good: list[str], asked: list[str
 
 @given(st.permutations(names(11)), st.integers(1, 5))
 @settings(max_examples=15, deadline=None)
-def test_the_plan_does_not_depend_on_the_order_of_the_corpus(shuffled: list[str], shard_size: int) -> None:
+def test_the_plan_does_not_depend_on_the_order_of_the_corpus(
+    shuffled: list[str], shard_size: int
+) -> None:
     recipe = Recipe()
     pd.testing.assert_frame_equal(
-        plan(None, recipe.corpus(shuffled), (), shard_size), plan(None, recipe.corpus(names(11)), (), shard_size)
+        plan(None, recipe.corpus(shuffled), (), shard_size),
+        plan(None, recipe.corpus(names(11)), (), shard_size),
     )
 
 
@@ -101,7 +115,9 @@ def test_select_takes_a_query_a_mapping_a_function_or_a_mask(way: str, store) ->
     mask = (cache.utterances["split"] == "dev") & (cache.utterances["attack"] != "A01")
     assert 0 < mask.sum() < 30
     where = list(mask) if way == "mask" else WAYS[way]
-    assert list(cache.select(where)["utterance_id"]) == list(cache.utterances.loc[mask, "utterance_id"])
+    assert list(cache.select(where)["utterance_id"]) == list(
+        cache.utterances.loc[mask, "utterance_id"]
+    )
 
 
 WRONG = [
@@ -126,7 +142,9 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("where", WRONG, ids=lambda where: "function" if callable(where) else str(where))
+@pytest.mark.parametrize(
+    "where", WRONG, ids=lambda where: "function" if callable(where) else str(where)
+)
 def test_a_selection_that_means_nothing_is_refused(where, store) -> None:
     with pytest.raises(ProbeError, match="where"):
         Cache(store(4)).select(where)
@@ -175,7 +193,9 @@ def test_reading_leaves_no_trace_in_a_read_only_folder(store) -> None:
         folder.chmod(0o755)
 
 
-def test_relative_paths_and_names_that_are_not_ascii_work(store, tmp_path: Path, monkeypatch) -> None:
+def test_relative_paths_and_names_that_are_not_ascii_work(
+    store, tmp_path: Path, monkeypatch
+) -> None:
     store(name="Größe 語 cache")
     monkeypatch.chdir(tmp_path)
     cache = Cache("Größe 語 cache")

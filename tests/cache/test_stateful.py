@@ -1,4 +1,6 @@
-"""Any sequence of writing, stopping, littering and extending keeps a store equal to a dictionary in memory."""
+"""Any sequence of writing, stopping, littering and extending keeps a store equal to a dictionary in
+memory.
+"""
 
 import shutil
 import tempfile
@@ -35,7 +37,9 @@ class StoreMachine(RuleBasedStateMachine):
             self.writer.close()
             self.writer = None
 
-    @initialize(ids=st.sets(st.sampled_from(POOL), min_size=1, max_size=12), shard_size=st.integers(1, 5))
+    @initialize(
+        ids=st.sets(st.sampled_from(POOL), min_size=1, max_size=12), shard_size=st.integers(1, 5)
+    )
     def open_first(self, ids: set[str], shard_size: int) -> None:
         self.shard_size, self.corpus = shard_size, ids
         self.open()
@@ -76,7 +80,11 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(index=st.integers(0, 20), content=st.binary(max_size=9))
     def leave_a_partial_file(self, index: int, content: bytes) -> None:
-        for name in (f"shard-{index:05d}.h5.partial", "cache.json.partial", "utterances.parquet.partial"):
+        for name in (
+            f"shard-{index:05d}.h5.partial",
+            "cache.json.partial",
+            "utterances.parquet.partial",
+        ):
             (self.folder / name).write_bytes(content)
 
     @rule(index=st.integers(0, 20), content=st.binary(max_size=9))
@@ -103,7 +111,10 @@ class StoreMachine(RuleBasedStateMachine):
             return
         cache = Cache(self.folder)
         assert list(cache.utterances["utterance_id"]) == sorted(self.written)
-        assert dict(zip(cache.failures["utterance_id"], cache.failures["reason"], strict=True)) == self.failed
+        assert (
+            dict(zip(cache.failures["utterance_id"], cache.failures["reason"], strict=True))
+            == self.failed
+        )
         assert cache.n_planned == len(self.corpus)
         assert cache.finished == (len(self.written) + len(self.failed) == len(self.corpus))
         if self.written:

@@ -20,7 +20,8 @@ def same_content(left: Path, right: Path) -> bool:
     one, other = Cache(left), Cache(right)
     pd.testing.assert_frame_equal(one.utterances, other.utterances)
     return all(
-        (left / record.file).read_bytes() == (right / record.file).read_bytes() for record in one.manifest.shards
+        (left / record.file).read_bytes() == (right / record.file).read_bytes()
+        for record in one.manifest.shards
     )
 
 
@@ -32,7 +33,9 @@ def test_a_second_writer_is_told_that_another_process_has_the_cache(tmp_path: Pa
         assert not Cache(tmp_path / "c").finished
     finally:
         kill(process)
-    with CacheWriter(tmp_path / "c", Recipe().manifest(), Recipe().corpus(names(4000)), 100) as writer:
+    with CacheWriter(
+        tmp_path / "c", Recipe().manifest(), Recipe().corpus(names(4000)), 100
+    ) as writer:
         assert list(writer.pending())
 
 
@@ -57,7 +60,9 @@ def test_a_writer_killed_at_random_moments_resumes_to_the_same_store(tmp_path: P
     assert not list(folder.glob("*.partial"))
 
 
-def test_a_kill_between_the_first_table_and_the_manifest_leaves_a_folder_that_can_be_used(store, tmp_path) -> None:
+def test_a_kill_between_the_first_table_and_the_manifest_leaves_a_folder_that_can_be_used(
+    store, tmp_path
+) -> None:
     folder = store(6, most_shards=0)
     for name in ("cache.json", "failures.csv"):
         (folder / name).unlink()
@@ -76,12 +81,15 @@ def test_a_kill_while_the_table_is_replaced_is_no_damage(store, killed_after: st
         (folder / "utterances.parquet").write_bytes(old_table)
     assert verify(folder) == []
     assert len(Cache(folder)) == 4
-    Recipe().write(folder, names(9)[6:])  # without those that are there: the table must be known as it stands
+    # without those that are there: the table must be known as it stands
+    Recipe().write(folder, names(9)[6:])
     assert set(Cache(folder).utterances["utterance_id"]) == set(names(9))
 
 
 def writer_at_the_end(folder: Path) -> CacheWriter:
-    """A writer that finished its two shards and was not closed, so that the table does not know them."""
+    """A writer that finished its two shards and was not closed, so that the table does not know
+    them.
+    """
     writer = CacheWriter(folder, Recipe().manifest(), Recipe().corpus(names(8)), 4)
     for index, rows in writer.pending():
         Recipe().write_shard(writer, index, list(rows["utterance_id"]), {})
@@ -89,7 +97,9 @@ def writer_at_the_end(folder: Path) -> CacheWriter:
 
 
 @pytest.mark.parametrize("harm", ["deleted", "truncated", "replaced by a longer one"])
-def test_damage_to_a_shard_that_the_table_does_not_know_is_mended_by_writing_again(harm, tmp_path) -> None:
+def test_damage_to_a_shard_that_the_table_does_not_know_is_mended_by_writing_again(
+    harm, tmp_path
+) -> None:
     folder = tmp_path / "c"
     writer_at_the_end(folder).lock.release()  # as if killed here
     shard = folder / "shard-00001.h5"
@@ -116,8 +126,12 @@ def test_a_writer_whose_shard_was_lost_meanwhile_can_be_closed(tmp_path: Path) -
     assert len(Cache(folder)) == 8
 
 
-@pytest.mark.parametrize("stranger", ["thesis.docx", "thesis.partial", "shard-00000.h5", "utterances.parquet"])
-def test_a_folder_that_holds_something_else_is_refused_and_left_alone(stranger: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "stranger", ["thesis.docx", "thesis.partial", "shard-00000.h5", "utterances.parquet"]
+)
+def test_a_folder_that_holds_something_else_is_refused_and_left_alone(
+    stranger: str, tmp_path: Path
+) -> None:
     (tmp_path / stranger).write_bytes(b"mine")
     with pytest.raises(ProbeError, match=f"holds {stranger} and is no cache"):
         Recipe().write(tmp_path, names(3))

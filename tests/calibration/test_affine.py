@@ -1,4 +1,6 @@
-"""Affine calibration: the solution of scikit-learn, in every prior, and what it does where there is none."""
+"""Affine calibration: the solution of scikit-learn, in every prior, and what it does where there is
+none.
+"""
 
 import numpy as np
 import pytest
@@ -11,7 +13,9 @@ from probing.metrics import ScoresError, act_dcf, cllr, eer
 from probing.metrics.calibration import min_cllr
 
 
-def trials(n: int = 4000, share: float = 0.3, systems: int = 1, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def trials(
+    n: int = 4000, share: float = 0.3, systems: int = 1, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
     """Scores that are no ratios: scaled and shifted, of systems that differ in their noise."""
     generator = np.random.default_rng(seed)
     bonafide = np.arange(n) < share * n
@@ -22,7 +26,9 @@ def trials(n: int = 4000, share: float = 0.3, systems: int = 1, seed: int = 0) -
 @pytest.mark.parametrize("systems", [1, 3])
 def test_it_is_logistic_regression_without_a_penalty(systems: int) -> None:
     bonafide, scores = trials(systems=systems)
-    oracle = LogisticRegression(C=1e12, class_weight="balanced", tol=1e-10, max_iter=1000).fit(scores.T, bonafide)
+    oracle = LogisticRegression(C=1e12, class_weight="balanced", tol=1e-10, max_iter=1000).fit(
+        scores.T, bonafide
+    )
     made = calibrate(bonafide, scores)
     assert made.scales == pytest.approx(oracle.coef_[0], rel=1e-4)
     assert made.offset == pytest.approx(oracle.intercept_[0], rel=1e-4)

@@ -46,24 +46,50 @@ def figures(folder: str) -> pd.DataFrame:
 
 
 def test_two_files_are_fused_by_id(files: Path, monkeypatch, capsys) -> None:
-    words = ["calibrate", "a.dev.txt", "b.dev.txt", "--eval", "a.eval.txt", "--eval", "b.eval.txt", "--out", "f"]
+    words = [
+        "calibrate",
+        "a.dev.txt",
+        "b.dev.txt",
+        "--eval",
+        "a.eval.txt",
+        "--eval",
+        "b.eval.txt",
+        "--out",
+        "f",
+    ]
     assert run_cli(words, monkeypatch) == 0
     text = capsys.readouterr().out
     table = figures("f")
     for name in ("a", "b"):
-        assert table.loc[(name, "eval", "calibrated"), "cllr"] < table.loc[(name, "eval", "scores"), "cllr"]
-        assert table.loc[(name, "eval", "calibrated"), "eer"] == table.loc[(name, "eval", "scores"), "eer"]
-        assert table.loc[("fused", "dev", "calibrated"), "cllr"] < table.loc[(name, "dev", "calibrated"), "cllr"]
+        assert (
+            table.loc[(name, "eval", "calibrated"), "cllr"]
+            < table.loc[(name, "eval", "scores"), "cllr"]
+        )
+        assert (
+            table.loc[(name, "eval", "calibrated"), "eer"]
+            == table.loc[(name, "eval", "scores"), "eer"]
+        )
+        assert (
+            table.loc[("fused", "dev", "calibrated"), "cllr"]
+            < table.loc[(name, "dev", "calibrated"), "cllr"]
+        )
     systems, made = read_calibration(files / "f" / "calibration.json")
     assert systems == ["a", "b"]
-    joined = read_scores("a.eval.txt").merge(read_scores("b.eval.txt"), on=["utterance_id", "label"])
+    joined = read_scores("a.eval.txt").merge(
+        read_scores("b.eval.txt"), on=["utterance_id", "label"]
+    )
     expected = made.apply(joined[["score_x", "score_y"]].to_numpy().T)
     written = read_scores("f/eval.txt")
     assert written["utterance_id"].tolist() == joined["utterance_id"].tolist()
     np.testing.assert_allclose(written["score"], expected, rtol=1e-6)
-    assert table.loc[("fused", "eval", "calibrated"), "cllr"] == cllr(joined["label"].eq("bonafide"), expected)
+    assert table.loc[("fused", "eval", "calibrated"), "cllr"] == cllr(
+        joined["label"].eq("bonafide"), expected
+    )
     assert "x a" in text
-    assert sorted(path.name for path in (files / "f").iterdir())[:2] == ["calibration.csv", "calibration.json"]
+    assert sorted(path.name for path in (files / "f").iterdir())[:2] == [
+        "calibration.csv",
+        "calibration.json",
+    ]
 
 
 def test_keys_say_what_scores_without_labels_are(files: Path) -> None:
@@ -92,7 +118,12 @@ def test_what_does_not_fit_together_is_refused(files: Path, monkeypatch, capsys)
         "expected both classes": ["one.dev.txt"],
         "carry no labels": ["a.dev.bare"],
         "utterances are in both": ["a.dev.txt", "--eval", "a.dev.txt"],
-        "--eval a.eval.txt: given 1 times for 2 files": ["a.dev.txt", "b.dev.txt", "--eval", "a.eval.txt"],
+        "--eval a.eval.txt: given 1 times for 2 files": [
+            "a.dev.txt",
+            "b.dev.txt",
+            "--eval",
+            "a.eval.txt",
+        ],
         "expected one of them": ["a.dev.bare", "--keys", "keys.csv", "--corpus", "keys.csv"],
         "--prior 1: expected": ["a.dev.txt", "--prior", "1"],
         "--head x: is for runs": ["a.dev.txt", "--head", "x"],
@@ -114,11 +145,15 @@ def test_without_eval_the_figures_are_said_to_be_too_good(files: Path, monkeypat
     assert "of what it was made on, and too good" in " ".join(capsys.readouterr().err.split())
 
 
-def test_scores_that_are_turned_on_dev_keep_their_own_figures(files: Path, monkeypatch, capsys) -> None:
+def test_scores_that_are_turned_on_dev_keep_their_own_figures(
+    files: Path, monkeypatch, capsys
+) -> None:
     table = read_scores("a.dev.txt")
     write_scores("turned.txt", table, -table["score"], "2019")
     evaluated = read_scores("a.eval.txt")
-    assert run_cli(["calibrate", "turned.txt", "--eval", "a.eval.txt", "--out", "t"], monkeypatch) == 0
+    assert (
+        run_cli(["calibrate", "turned.txt", "--eval", "a.eval.txt", "--out", "t"], monkeypatch) == 0
+    )
     shown = capsys.readouterr()
     row = next(line.split() for line in shown.out.splitlines() if line.split()[1:2] == ["eval"])
     bonafide, scores = evaluated["label"].eq("bonafide"), evaluated["score"]

@@ -1,4 +1,6 @@
-"""What is refused, and what only tells about the commands, waits for no library that takes seconds to import."""
+"""What is refused, and what only tells about the commands, waits for no library that takes seconds
+to import.
+"""
 
 import os
 import subprocess
@@ -9,7 +11,8 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-READING = ("empty.cache", "text --corpus", "--split nosuch", "cache merge")  # what is refused once something is read
+# what is refused once something is read
+READING = ("empty.cache", "text --corpus", "--split nosuch", "cache merge")
 RUN_ALL = """
 import sys
 from analysis.commands.app import main
@@ -51,15 +54,20 @@ def test_no_refusal_and_no_help_imports_a_library_that_takes_seconds(
         check=True,
     )
     found = [line for line in done.stdout.splitlines() if line.startswith("@ ")]
-    assert found == [f"@ 0 {line}: " for line in TELLING] + [f"@ 2 {line}: " for line in wrong + reading]
+    assert found == [f"@ 0 {line}: " for line in TELLING] + [
+        f"@ 2 {line}: " for line in wrong + reading
+    ]
     assert f"probe {version('speech-layer-probe')}" in done.stdout
 
 
 def test_only_the_module_of_the_command_that_was_typed_is_imported(tmp_path: Path) -> None:
     code = (
-        "import sys\nfrom analysis.commands.app import COMMANDS, main\nsys.argv = ['probe', 'report', 'MISSING']\n"
-        "try:\n    main()\nexcept SystemExit as error:\n    assert error.code == 2\n"
-        "modules = {where.partition(':')[0] for where in COMMANDS.values()}\nprint(sorted(modules & set(sys.modules)))"
+        "import sys\nfrom analysis.commands.app import COMMANDS, main\nsys.argv = ['probe', "
+        "'report', 'MISSING']\ntry:\n    main()\nexcept SystemExit as error:\n    assert "
+        "error.code == 2\nmodules = {where.partition(':')[0] for where in "
+        "COMMANDS.values()}\nprint(sorted(modules & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "['analysis.commands.report']"

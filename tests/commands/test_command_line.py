@@ -43,7 +43,9 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path=[str((DEMO / path).resolve()) for path in table["path"]]
     )
     table.to_csv(folder / "mine.csv", index=False)
-    extracted = probe("extract", "my.cache", "--corpus", "mine.csv", "--audio-root", DEMO, cwd=folder)
+    extracted = probe(
+        "extract", "my.cache", "--corpus", "mine.csv", "--audio-root", DEMO, cwd=folder
+    )
     assert extracted.wait() == 0, extracted.said
     assert "Next: probe sweep my.cache" in extracted.err.read_text()
     swept = probe("sweep", "my.cache", "--resamples", 200, "--control-seeds", 1, cwd=folder)
@@ -78,12 +80,16 @@ def test_the_same_extract_again_has_nothing_to_do(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(workplace)
-    again = run_cli(["extract", "my.cache", "--corpus", "mine.csv", "--audio-root", str(DEMO)], monkeypatch)
+    again = run_cli(
+        ["extract", "my.cache", "--corpus", "mine.csv", "--audio-root", str(DEMO)], monkeypatch
+    )
     assert again == 0
     assert "Nothing to do" in capsys.readouterr().err
 
 
-def printed(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+def printed(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> str:
     """What a command that ends well writes to standard output."""
     assert run_cli(words, monkeypatch) in (0, None)
     return capsys.readouterr().out
@@ -105,7 +111,9 @@ def test_the_configuration_of_a_run_makes_the_same_run(
     assert "backbone: embedded\n" in made
 
 
-def refusal(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+def refusal(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> str:
     """What a command that is refused says."""
     monkeypatch.setattr(sys, "argv", ["probe", *words])
     with pytest.raises(SystemExit) as stop:
@@ -124,24 +132,45 @@ def test_json_has_standard_output_to_itself(
 ) -> None:
     monkeypatch.chdir(workplace)
     info = strict(printed(["cache", "info", "my.cache", "--json"], monkeypatch, capsys))
-    assert (info["utterances"], info["finished"], info["layers"]) == (len(pd.read_csv("mine.csv")), True, [*range(13)])
+    assert (info["utterances"], info["finished"], info["layers"]) == (
+        len(pd.read_csv("mine.csv")),
+        True,
+        [*range(13)],
+    )
     assert {row["split"] for row in info["counts"]} == {"train", "dev", "eval"}
     scores = next(iter(sorted(Path("my.run/scores").glob("linear-layer-*.eval.txt"))))
-    words = ["evaluate", str(scores), "--by", "attack", "--resamples", "100", "--json", "--out", "figures"]
+    words = [
+        "evaluate",
+        str(scores),
+        "--by",
+        "attack",
+        "--resamples",
+        "100",
+        "--json",
+        "--out",
+        "figures",
+    ]
     found = strict(printed(words, monkeypatch, capsys))
     assert found["figures"][0]["attack"] == "pooled"
     assert 0 <= found["figures"][0]["eer"] <= 1
     assert Path("figures/evaluation.csv").exists()
-    of_layers = strict(printed(["transfer", "my.cache", "--layers", "0:1", "--json"], monkeypatch, capsys))
+    of_layers = strict(
+        printed(["transfer", "my.cache", "--layers", "0:1", "--json"], monkeypatch, capsys)
+    )
     assert [row["layer"] for row in of_layers["scores"]] == [0, 1]
 
 
 def test_a_dash_writes_to_standard_output(workplace: Path) -> None:
-    for words in (["transfer", "my.cache", "--layers", "0:1", "-o", "-"], ["plot", "my.run", "layers", "--out", "-"]):
+    for words in (
+        ["transfer", "my.cache", "--layers", "0:1", "-o", "-"],
+        ["plot", "my.run", "layers", "--out", "-"],
+    ):
         done = probe(*words, cwd=workplace)
         assert done.wait() == 0, done.said
         text = done.out.read_text()
-        assert text.startswith("layer,logme") if words[0] == "transfer" else text.startswith("<?xml")
+        assert (
+            text.startswith("layer,logme") if words[0] == "transfer" else text.startswith("<?xml")
+        )
 
 
 @pytest.mark.parametrize("command", ["evaluate", "calibrate"])
@@ -154,7 +183,11 @@ def test_no_folder_of_results_is_written_into_a_run_or_a_cache(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(workplace)
-    of = "my.run" if command == "calibrate" else str(next(iter(Path("my.run/scores").glob("*.eval.txt"))))
+    of = (
+        "my.run"
+        if command == "calibrate"
+        else str(next(iter(Path("my.run/scores").glob("*.eval.txt"))))
+    )
     said = refusal([command, of, "--out", folder], monkeypatch, capsys)
     assert f"--out {folder}: is a {folder.removeprefix('my.')}, which holds nothing else" in said
 
@@ -165,52 +198,106 @@ def test_no_folder_of_results_is_written_into_a_run_or_a_cache(
         (["extract", "new.cache", "--corpus", "none.csv"], "none.csv: no such manifest"),
         (["extract", "my.cache"], "holds the corpus"),
         (["extract", "new.cache", "--backbone", "no-such-folder/model"], "error: "),
-        (["extract", "new.cache", "--backbone", "./no-such-folder"], "./no-such-folder: no such folder"),
-        (["extract", "new.cache", "--backbone", "/no/such/folder"], "/no/such/folder: no such folder"),
+        (
+            ["extract", "new.cache", "--backbone", "./no-such-folder"],
+            "./no-such-folder: no such folder",
+        ),
+        (
+            ["extract", "new.cache", "--backbone", "/no/such/folder"],
+            "/no/such/folder: no such folder",
+        ),
         (["extract", "new.cache", "--device", "cuda:99"], "error: "),
         (["extract", "new.cache", "--seconds", "0"], "--seconds 0: expected 0.05 to 3600"),
-        (["extract", "new.cache", "--frames-dtype", "int3"], "--frames-dtype int3: expected float16, float32 or int8"),
+        (
+            ["extract", "new.cache", "--frames-dtype", "int3"],
+            "--frames-dtype int3: expected float16, float32 or int8",
+        ),
         (["extract", "new.cache", "--batch-size", "0"], "--batch-size"),
         (["extract", "--no-such-option"], "No such option"),
         (["sweep", "none.cache"], "none.cache: no cache here"),
         (["sweep", "my.cache", "--strengths", "much"], "--strengths much"),
-        (["sweep", "my.cache", "--eval", "test"], "no utterances in split 'test', only dev, eval, train"),
+        (
+            ["sweep", "my.cache", "--eval", "test"],
+            "no utterances in split 'test', only dev, eval, train",
+        ),
         (["sweep", "my.cache", "--out", "my.cache"], "is there and is no run"),
         (["compare", "my.run"], "1 run: expected two or more"),
         (["compare", "my.run", "none.run"], "none.run: no run here"),
-        (["plot", "my.run", "layers", "--compare", "./my.run", "--out", "x.png"], "my.run: is there twice"),
+        (
+            ["plot", "my.run", "layers", "--compare", "./my.run", "--out", "x.png"],
+            "my.run: is there twice",
+        ),
         (["compare", "my.run", "./my.run"], "my.run: is there twice. Name each run once"),
-        (["extract", "new.cache", "--layers", "0,99"], "--layers 0,99: 99 is not among the layers, 0:12"),
-        (["robustness", "my.run", "--views", "my.cache"], "--views my.cache: is a cache, which holds nothing else"),
-        (["attack", "my.run", "--keep", "my.cache"], "--keep my.cache: is a cache, which holds nothing else"),
-        (["report", "my.run", "--out", "my.cache"], "--out my.cache: expected a file in a folder that is there"),
+        (
+            ["extract", "new.cache", "--layers", "0,99"],
+            "--layers 0,99: 99 is not among the layers, 0:12",
+        ),
+        (
+            ["robustness", "my.run", "--views", "my.cache"],
+            "--views my.cache: is a cache, which holds nothing else",
+        ),
+        (
+            ["attack", "my.run", "--keep", "my.cache"],
+            "--keep my.cache: is a cache, which holds nothing else",
+        ),
+        (
+            ["report", "my.run", "--out", "my.cache"],
+            "--out my.cache: expected a file in a folder that is there",
+        ),
         (["compare", "my.run", "my.cache"], "my.cache: a cache, not a run"),
         (["report", "none.run"], "none.run: no run here"),
-        (["plot", "my.run", "layers", "--out", "curve.gif"], "curve.gif: expected a name that ends in .png, .svg"),
-        (["plot", "my.run", "conditions", "--by", "moon", "--out", "x.png"], "no column 'moon'. Expected one of"),
+        (
+            ["plot", "my.run", "layers", "--out", "curve.gif"],
+            "curve.gif: expected a name that ends in .png, .svg",
+        ),
+        (
+            ["plot", "my.run", "conditions", "--by", "moon", "--out", "x.png"],
+            "no column 'moon'. Expected one of",
+        ),
         (["plot", "my.run", "moon", "--out", "x.png"], "'moon' is not one of"),
         (["plot", "my.run", "pareto", "--out", "x.png"], "1 run: expected two or more"),
-        (["plot", "my.run", "layers", "--split", "train", "--out", "x.png"], "--split train: expected dev or eval"),
+        (
+            ["plot", "my.run", "layers", "--split", "train", "--out", "x.png"],
+            "--split train: expected dev or eval",
+        ),
         (
             ["sweep", "my.cache", "--device", "gpu"],
             "unknown device 'gpu'; expected auto, cpu, cuda, cuda:1, xpu or",
         ),
         (["sweep", "my.cache", "--device", "cuda:99"], "--device cuda:99: PyTorch"),
-        (["score", "my.run", "mine.csv", "--device", "gpu", "--out", "s.txt"], "Type --device cuda"),
+        (
+            ["score", "my.run", "mine.csv", "--device", "gpu", "--out", "s.txt"],
+            "Type --device cuda",
+        ),
         (["inspect", "my.run", "x", "--device", "tpu", "--out", "x.csv"], "Type --device auto"),
-        (["export", "my.run", "new", "--depth", "2", "--device", "cuda:99"], "finds no such device here, only cpu"),
+        (
+            ["export", "my.run", "new", "--depth", "2", "--device", "cuda:99"],
+            "finds no such device here, only cpu",
+        ),
         (["extract", "new.cache", "--device", "CUDA"], "Type --device cuda"),
-        (["sweep", "my.cache", "--strengths", "nan"], "--strengths nan: expected one or more numbers from 1e-10"),
+        (
+            ["sweep", "my.cache", "--strengths", "nan"],
+            "--strengths nan: expected one or more numbers from 1e-10",
+        ),
         (["sweep", "my.cache", "--strengths", "1,1e-300"], "--strengths 1,1e-300: expected"),
         (["sweep", "my.cache", "--strengths", "inf"], "--strengths inf: expected"),
         (["sweep", "my.cache", "--margin", "nan"], "--margin nan: expected a finite number"),
         (["sweep", "my.cache", "--seed", "-1"], "--seed -1: expected 0 or more"),
         (["sweep", "my.cache", "--memory-gb", "nan"], "--memory-gb"),
         (["extract", "new.cache", "--seconds", "nan"], "--seconds nan: expected a finite number"),
-        (["extract", "new.cache", "--max-seconds", "inf"], "--max-seconds inf: expected a finite number"),
+        (
+            ["extract", "new.cache", "--max-seconds", "inf"],
+            "--max-seconds inf: expected a finite number",
+        ),
         (["cache", "repair", "my.cache", "--wait", "inf"], "--wait inf: expected a finite number"),
-        (["similarity", "my.cache", "--variance", "nan", "--out", "x.csv"], "--variance nan: expected a finite number"),
-        (["cache", "info", "my.run"], "my.run: a run, not a cache. What takes it: probe report my.run"),
+        (
+            ["similarity", "my.cache", "--variance", "nan", "--out", "x.csv"],
+            "--variance nan: expected a finite number",
+        ),
+        (
+            ["cache", "info", "my.run"],
+            "my.run: a run, not a cache. What takes it: probe report my.run",
+        ),
         (["cache", "verify", "my.run"], "my.run: a run, not a cache"),
         (["sweep", "my.run"], "my.run: a run, not a cache"),
         (
@@ -220,10 +307,19 @@ def test_no_folder_of_results_is_written_into_a_run_or_a_cache(
         (["export", "my.run", "new", "--head", "mean+linar"], "Did you mean mean+linear"),
         (["sweep", "my.cache", "--eval", "evl"], "only dev, eval, train. Did you mean eval"),
         (["similarity", "my.run", "--out", "x.csv"], "my.run: a run, not a cache"),
-        (["report", "my.cache"], "my.cache: a cache, not a run. Sweep it first: probe sweep my.cache"),
-        (["score", "my.cache", "mine.csv", "--out", "s.txt"], "my.cache: a cache, not a run or an exported model"),
+        (
+            ["report", "my.cache"],
+            "my.cache: a cache, not a run. Sweep it first: probe sweep my.cache",
+        ),
+        (
+            ["score", "my.cache", "mine.csv", "--out", "s.txt"],
+            "my.cache: a cache, not a run or an exported model",
+        ),
         (["evaluate", "my.cache"], "my.cache: a cache, not a score file"),
-        (["evaluate", "my.run"], "my.run: a run, not a score file. Name a file of it, as my.run/scores/"),
+        (
+            ["evaluate", "my.run"],
+            "my.run: a run, not a score file. Name a file of it, as my.run/scores/",
+        ),
         (["evaluate", "."], ".: a folder, not a score file"),
         (["cache", "verify", "none.cache"], "none.cache: no cache here"),
         (["cache", "info", "mine.csv"], "mine.csv: no cache here"),
@@ -257,13 +353,17 @@ def test_exits_are_left_beside_the_run_and_no_figure_is_nan(
 
 
 def test_one_fault_is_one_fault(
-    workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    workplace: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     run = shutil.copytree(workplace / "my.run", tmp_path / "my run")
     (run / "results.csv").write_text("other")
     assert run_cli(["verify", str(run)], monkeypatch) == 1
-    assert f"1 fault. Restore them from a copy, or make it again: probe sweep CACHE --out '{run}'" in (
-        capsys.readouterr().out
+    assert (
+        f"1 fault. Restore them from a copy, or make it again: probe sweep CACHE --out '{run}'"
+        in (capsys.readouterr().out)
     )
 
 
@@ -275,14 +375,21 @@ def test_bad_input_shows_no_traceback(workplace: Path) -> None:
 def leaves(command, path: str = "") -> list[str]:
     """The commands that do something, as they are typed."""
     below = getattr(command, "commands", {})
-    return [leaf for name, one in below.items() for leaf in leaves(one, f"{path} {name}")] if below else [path.strip()]
+    return (
+        [leaf for name, one in below.items() for leaf in leaves(one, f"{path} {name}")]
+        if below
+        else [path.strip()]
+    )
 
 
 def test_readme_names_only_commands_and_options_that_exist() -> None:
     text = (ROOT / "README.md").read_text()
     commands = "|".join(sorted(leaves(get_command(app)), key=len, reverse=True))
     named = re.findall(rf"probe ({commands})([^`\n]*)", text)
-    shown = {command: CliRunner().invoke(app, [*command.split(), "--help"]).stdout for command, _ in named}
+    shown = {
+        command: CliRunner().invoke(app, [*command.split(), "--help"]).stdout
+        for command, _ in named
+    }
     assert {"extract", "sweep", "evaluate", "cache repair", "corpus check"} <= set(shown)
     for command, rest in named:
         for option in re.findall(r"--[a-z0-9-]+", rest):
@@ -300,9 +407,14 @@ def test_nothing_is_written_into_a_run_or_a_cache_but_what_belongs_there(tmp_pat
         for file in ("results.csv", "figures/x.csv"):
             with pytest.raises(OptionError, match=f"is a file of {name}"):
                 check_suffix(tmp_path / name / file, (".csv",))
-        with pytest.raises(OptionError, match="is a file of"), written_out(tmp_path / name / mark, mark):
+        with (
+            pytest.raises(OptionError, match="is a file of"),
+            written_out(tmp_path / name / mark, mark),
+        ):
             pass
-        with pytest.raises(OptionError, match=f"keep=.*would be a part of {name}, a .*, which holds nothing else"):
+        with pytest.raises(
+            OptionError, match=f"keep=.*would be a part of {name}, a .*, which holds nothing else"
+        ):
             check_suffix(tmp_path / name / "new.csv", (".csv",), "keep")
         with pytest.raises(OptionError, match=r"views=.*holds nothing else"):
             check_folder(tmp_path / name, "views")
@@ -323,7 +435,10 @@ def test_no_output_replaces_what_the_command_reads(
     keys.write_text("utterance_id,label\na,bonafide\nb,spoof\n")
     before = keys.read_bytes()
     for name in (keys, tmp_path / "." / "keys.csv"):
-        assert run_cli(["evaluate", str(scores), "--keys", str(keys), "--csv", str(name)], monkeypatch) == 2
+        assert (
+            run_cli(["evaluate", str(scores), "--keys", str(keys), "--csv", str(name)], monkeypatch)
+            == 2
+        )
         assert "--csv" in (told := capsys.readouterr().err)
         assert "named twice" in told
     assert keys.read_bytes() == before

@@ -1,4 +1,6 @@
-"""Options come from a file as they do from the command line, which wins; what a file cannot mean is refused."""
+"""Options come from a file as they do from the command line, which wins; what a file cannot mean is
+refused.
+"""
 
 import re
 import subprocess
@@ -21,11 +23,17 @@ from probing.sweep import DepthOptions, SweepOptions
 
 def told(options: object) -> dict[str, object]:
     values = values_of(type(options), vars(options))
-    return {**values, **values_of(DepthOptions, vars(options.depths))} if isinstance(options, SweepOptions) else values
+    return (
+        {**values, **values_of(DepthOptions, vars(options.depths))}
+        if isinstance(options, SweepOptions)
+        else values
+    )
 
 
 @pytest.mark.parametrize("options", CHANGED, ids=lambda options: type(options).__name__)
-def test_options_that_are_written_to_a_file_are_read_back_as_the_same(options: object, tmp_path: Path) -> None:
+def test_options_that_are_written_to_a_file_are_read_back_as_the_same(
+    options: object, tmp_path: Path
+) -> None:
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(told(options)))
     assert read_back(type(options), ["--config", str(tmp_path / "c.yaml")]) == options
 
@@ -33,7 +41,8 @@ def test_options_that_are_written_to_a_file_are_read_back_as_the_same(options: o
 def test_what_is_typed_wins_and_words_are_taken_as_they_are_written(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text(
-        "seeds: 4  # first weights\nstrengths: [1e-3, 0.1]\npositive: no\ntarget: lang\nunseen-attacks: off\n"
+        "seeds: 4  # first weights\nstrengths: [1e-3, 0.1]\npositive: no\ntarget: "
+        "lang\nunseen-attacks: off\n"
     )
     found = read_back(SweepOptions, ["--seeds", "2", "--config", str(file)])
     assert isinstance(found, SweepOptions)
@@ -57,7 +66,11 @@ def test_what_is_typed_wins_and_words_are_taken_as_they_are_written(tmp_path: Pa
     ],
 )
 def test_a_file_at_fault_is_refused(
-    text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    text: str,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("c.yaml").write_text(text)
@@ -75,7 +88,9 @@ def refused(words: list[str], monkeypatch: pytest.MonkeyPatch) -> object:
 def test_every_parameter_of_a_command_has_a_key_of_its_own() -> None:
     def leaves(command: object) -> list[object]:
         below = getattr(command, "commands", None)
-        return [command] if below is None else [leaf for one in below.values() for leaf in leaves(one)]
+        return (
+            [command] if below is None else [leaf for one in below.values() for leaf in leaves(one)]
+        )
 
     for command in leaves(get_command(app)):
         keys = [key_of(param) for param in command.params]  # type: ignore[attr-defined]
@@ -101,7 +116,11 @@ def test_every_parameter_of_a_command_has_a_key_of_its_own() -> None:
     ],
 )
 def test_a_near_miss_says_what_may_be_meant(
-    words: str, meant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    words: str,
+    meant: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "300")
@@ -123,17 +142,27 @@ def test_a_near_miss_says_what_may_be_meant(
         ("probe export my.run --head sls+m", "sls+mlp sls+mlp-depth-02"),
     ],
 )
-def test_the_shell_completes(typed: str, completed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_shell_completes(
+    typed: str, completed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "my.run" / "heads").mkdir(parents=True)
     (tmp_path / "my.run" / "heads" / "sls+mlp-depth-02.safetensors").touch()
     monkeypatch.chdir(tmp_path)
-    environment = {"_PROBE_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split()) - 1)}
+    environment = {
+        "_PROBE_COMPLETE": "complete_bash",
+        "COMP_WORDS": typed,
+        "COMP_CWORD": str(len(typed.split()) - 1),
+    }
     shown = CliRunner().invoke(app, [], env=environment, prog_name="probe")
     assert shown.stdout.split() == completed.split(), shown.output
 
 
-def test_python_m_probing_is_the_command_line_and_nothing_else_of_probing_knows_of_analysis() -> None:
-    done = subprocess.run([sys.executable, "-m", "probing", "--version"], capture_output=True, text=True, check=True)
+def test_python_m_probing_is_the_command_line_and_nothing_else_of_probing_knows_of_analysis() -> (
+    None
+):
+    done = subprocess.run(
+        [sys.executable, "-m", "probing", "--version"], capture_output=True, text=True, check=True
+    )
     assert done.stdout.startswith("probe ")
     root = Path(__file__).parents[2]
     files = [path for package in ("cache", "probing") for path in (root / package).rglob("*.py")]

@@ -1,4 +1,6 @@
-"""What is typed after an extraction follows from the splits, labels, speakers and tiers that there are."""
+"""What is typed after an extraction follows from the splits, labels, speakers and tiers that there
+are.
+"""
 
 import ast
 import re
@@ -30,7 +32,11 @@ def corpus(splits: list[str], labels: str = "spoof", speaker: str = "ann") -> Co
         (corpus(["train", "eval"]), True, "probe sweep my.cache --tier frames"),
         (corpus(["train", "dev"], labels="happy"), False, "probe sweep my.cache --target COLUMN"),
         (corpus(["all"]), False, "probe sweep my.cache --split-by speaker"),
-        (corpus(["all"], speaker="-"), True, "probe sweep my.cache --split-by utterance_id --tier frames"),
+        (
+            corpus(["all"], speaker="-"),
+            True,
+            "probe sweep my.cache --split-by utterance_id --tier frames",
+        ),
     ],
 )
 def test_a_cache_is_swept_as_it_can_be(there: Corpus, frames: bool, command: str) -> None:
@@ -53,12 +59,16 @@ def test_a_folder_in_a_command_to_type_is_quoted(tmp_path: Path) -> None:
     commands = "|".join([*COMMANDS, "verify", "repair", "info", "merge"])
     to_type = re.compile(rf"probe (cache |corpus )?({commands})( [\w./-]+)* $")
     root = Path(__file__).parents[2]
-    files = [path for name in ("cache", "probing", "analysis") for path in (root / name).rglob("*.py")]
+    files = [
+        path for name in ("cache", "probing", "analysis") for path in (root / name).rglob("*.py")
+    ]
     texts = {path: path.read_text(encoding="utf-8") for path in files}
     found = []
     for path, text in texts.items():
         if re.search(r"probe [^\n]*\{", text):
-            strings = [one.values for one in ast.walk(ast.parse(text)) if isinstance(one, ast.JoinedStr)]
+            strings = [
+                one.values for one in ast.walk(ast.parse(text)) if isinstance(one, ast.JoinedStr)
+            ]
             for before, value in (pair for values in strings for pair in pairwise(values)):
                 ends = isinstance(before, ast.Constant) and to_type.search(str(before.value))
                 if ends and not ast.unparse(value.value).startswith(QUOTING):

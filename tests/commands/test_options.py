@@ -1,4 +1,6 @@
-"""Options are declared once: flags, checks and the commands of a report follow the fields of the dataclasses."""
+"""Options are declared once: flags, checks and the commands of a report follow the fields of the
+dataclasses.
+"""
 
 import pickle
 import subprocess
@@ -39,7 +41,9 @@ def read_back(kind: type, words: list[str]) -> object:
     return found[0]
 
 
-@pytest.mark.parametrize("kind", [Options, Machine, Cluster, SweepOptions, TuneOptions, TuneMachine])
+@pytest.mark.parametrize(
+    "kind", [Options, Machine, Cluster, SweepOptions, TuneOptions, TuneMachine]
+)
 def test_what_is_not_typed_has_the_default_of_python(kind: type) -> None:
     assert read_back(kind, []) == kind()
 
@@ -67,11 +71,27 @@ def test_an_option_at_fault_is_named_as_it_was_given() -> None:
 @pytest.mark.parametrize(
     ("kind", "words", "message"),
     [
-        (SweepOptions, ["--eval", "a", "--strengths", "0.1,x"], "--strengths 0.1,x: expected numbers with commas"),
-        (SweepOptions, ["--depths", "6:3"], "--depths 6:3: expected whole numbers or ranges, as 1,2,4 or 0:12"),
+        (
+            SweepOptions,
+            ["--eval", "a", "--strengths", "0.1,x"],
+            "--strengths 0.1,x: expected numbers with commas",
+        ),
+        (
+            SweepOptions,
+            ["--depths", "6:3"],
+            "--depths 6:3: expected whole numbers or ranges, as 1,2,4 or 0:12",
+        ),
         (SweepOptions, ["--seeds", "0"], "--seeds 0: expected one or more"),
-        (SweepOptions, ["--seeds", "-1"], "--seeds -1: expected how many, as 3, or which, as 0:4 or 0,3,6"),
-        (SweepOptions, ["--heads", "mean+lstm"], "--heads mean+lstm: lstm needs every frame. Type --tier frames, or"),
+        (
+            SweepOptions,
+            ["--seeds", "-1"],
+            "--seeds -1: expected how many, as 3, or which, as 0:4 or 0,3,6",
+        ),
+        (
+            SweepOptions,
+            ["--heads", "mean+lstm"],
+            "--heads mean+lstm: lstm needs every frame. Type --tier frames, or",
+        ),
         (SweepOptions, ["--tier", "words"], "--tier words: expected pooled or frames"),
         (Machine, ["--batch-size", "0"], "--batch-size 0: expected 1 or more"),
         (Machine, ["--memory-gb", "0"], "--memory-gb 0: expected more than 0"),
@@ -80,14 +100,19 @@ def test_an_option_at_fault_is_named_as_it_was_given() -> None:
         (Cluster, ["--actors", "0"], "--actors 0: expected 1 or more"),
     ],
 )
-def test_a_wrong_option_is_refused_with_its_flag(kind: type, words: list[str], message: str) -> None:
+def test_a_wrong_option_is_refused_with_its_flag(
+    kind: type, words: list[str], message: str
+) -> None:
     with pytest.raises(OptionError) as refused:
         read_back(kind, words)
     assert str(refused.value).startswith(message)
 
 
 def test_an_error_is_the_same_after_a_journey_to_another_process() -> None:
-    for error in (OptionError("seconds", 0.01, "expected 0.05 to 3600"), ProbeError(f"Use {argument('split', 'dev')}")):
+    for error in (
+        OptionError("seconds", 0.01, "expected 0.05 to 3600"),
+        ProbeError(f"Use {argument('split', 'dev')}"),
+    ):
         again = pickle.loads(pickle.dumps(error))
         assert (type(again), str(again), again.field) == (type(error), str(error), error.field)
 
@@ -101,18 +126,22 @@ def test_every_option_of_a_command_has_a_help_line() -> None:
 
 def test_options_are_read_and_checked_without_pytorch() -> None:
     code = (
-        "import sys, analysis.commands.app, probing.extraction, probing.sweep, probing.runs, probing.tuning\n"
-        "probing.sweep.SweepOptions(); probing.extraction.Options(); probing.tuning.TuneOptions()\n"
-        "print([name for name in ('torch', 'transformers', 'sklearn', 'scipy.stats', 'ray') if name in sys.modules])"
+        "import sys, analysis.commands.app, probing.extraction, probing.sweep, probing.runs, "
+        "probing.tuning\nprobing.sweep.SweepOptions(); probing.extraction.Options(); "
+        "probing.tuning.TuneOptions()\nprint([name for name in ('torch', 'transformers', "
+        "'sklearn', 'scipy.stats', 'ray') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize(
-    ("text", "numbers"), [("0:3", (0, 1, 2, 3)), ("3,6", (3, 6)), ("5", (5,)), ("7,1:3", (7, 1, 2, 3))]
+    ("text", "numbers"),
+    [("0:3", (0, 1, 2, 3)), ("3,6", (3, 6)), ("5", (5,)), ("7,1:3", (7, 1, 2, 3))],
 )
-def test_ranges_are_read_with_both_ends_and_written_the_shorter_way(text: str, numbers: tuple[int, ...]) -> None:
+def test_ranges_are_read_with_both_ends_and_written_the_shorter_way(
+    text: str, numbers: tuple[int, ...]
+) -> None:
     assert whole_numbers(text) == numbers
     assert whole_numbers(write_whole(numbers)) == numbers
 

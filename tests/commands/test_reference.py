@@ -7,7 +7,9 @@ from analysis.commands.reference import PAGE, TO_TYPE, reference
 
 
 def test_the_page_of_commands_is_up_to_date() -> None:
-    assert PAGE.read_text(encoding="utf-8") == reference(), f"{PAGE} is out of date. Type: {TO_TYPE}"
+    assert PAGE.read_text(encoding="utf-8") == reference(), (
+        f"{PAGE} is out of date. Type: {TO_TYPE}"
+    )
 
 
 def test_every_flag_of_every_command_is_on_the_page() -> None:
@@ -16,5 +18,12 @@ def test_every_flag_of_every_command_is_on_the_page() -> None:
         found = get_command(app).commands[name]  # type: ignore[attr-defined]
         for command in getattr(found, "commands", {name: found}).values():
             words = name if command is found else f"{name} {command.name}"
-            for flag in (flag for one in command.params for flag in one.opts if flag not in ("--config", "--help")):
-                assert not flag.startswith("--") or f"{flag}" in sections[words], f"probe {words}: {flag}"
+            for flag in (
+                flag
+                for one in command.params
+                for flag in one.opts
+                if flag not in ("--config", "--help")
+            ):
+                assert not flag.startswith("--") or f"{flag}" in sections[words], (
+                    f"probe {words}: {flag}"
+                )

@@ -1,4 +1,6 @@
-"""A folder outside the package in which modules of one's own are written, and registries that end as they began."""
+"""A folder outside the package in which modules of one's own are written, and registries that end
+as they began.
+"""
 
 import sys
 from collections.abc import Iterator
@@ -18,7 +20,9 @@ REGISTRIES = (MERGES, BACKENDS, FAMILIES, KNOWN, METRICS, PLOTS)
 
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder to write modules in, which is the working directory; they are forgotten afterwards."""
+    """The folder to write modules in, which is the working directory; they are forgotten
+    afterwards.
+    """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     before, modules = [dict(registry) for registry in REGISTRIES], set(sys.modules)

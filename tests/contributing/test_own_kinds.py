@@ -1,4 +1,6 @@
-"""Kinds of one's own: what is refused, what is never imported unasked, and what they can do beside a sweep."""
+"""Kinds of one's own: what is refused, what is never imported unasked, and what they can do beside
+a sweep.
+"""
 
 import os
 import subprocess
@@ -56,7 +58,7 @@ class Squared(BackEnd):
 
 class Nothing:
     pass
-"""
+"""  # noqa: E501
 
 
 @pytest.fixture
@@ -91,7 +93,10 @@ def made(merge: str, backend: str, frames: bool) -> Head:
 
 
 def test_names_and_help_need_no_torch() -> None:
-    code = "import sys, probing.heads.kinds as k, analysis.plots.kinds, analysis.commands.app; k.heads_help(); "
+    code = (
+        "import sys, probing.heads.kinds as k, "
+        "analysis.plots.kinds, analysis.commands.app; k.heads_help(); "
+    )
     code += "assert 'torch' not in sys.modules"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
@@ -105,29 +110,49 @@ def test_names_and_help_need_no_torch() -> None:
         ("halves:Nothing+linear", "is no class that inherits from probing.heads.merges.Merge"),
         ("halves:Squared+linear", "is no class that inherits from probing.heads.merges.Merge"),
         ("mean+halves:Halves", "is no class that inherits from probing.heads.backends.BackEnd"),
-        ("broken:Halves+linear", "import broken: fails (ZeroDivisionError: division by zero). Mend it"),
-        ("lacking:Halves+linear", "import lacking: fails (ModuleNotFoundError: No module named 'nosuch')"),
+        (
+            "broken:Halves+linear",
+            "import broken: fails (ZeroDivisionError: division by zero). Mend it",
+        ),
+        (
+            "lacking:Halves+linear",
+            "import lacking: fails (ModuleNotFoundError: No module named 'nosuch')",
+        ),
         ("nosuch+linear", "merge 'nosuch': expected one of single, mean,"),
     ],
 )
 def test_a_head_that_cannot_be_made_is_refused_in_one_message(
-    halves: str, cache_folder: Path, head: str, message: str, capsys: pytest.CaptureFixture[str], monkeypatch
+    halves: str,
+    cache_folder: Path,
+    head: str,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch,
 ) -> None:
     Path("broken.py").write_text("1 / 0")
     Path("lacking.py").write_text("import nosuch")
-    assert message in fails(capsys, monkeypatch, "sweep", str(cache_folder), "--out", "r", "--heads", head)
+    assert message in fails(
+        capsys, monkeypatch, "sweep", str(cache_folder), "--out", "r", "--heads", head
+    )
     assert not Path("r").exists()
 
 
 def test_no_module_is_imported_that_a_file_or_an_option_of_python_names(
-    halves: str, cache_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    halves: str,
+    cache_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     imported(halves, monkeypatch)
     path = written(made("halves:Halves", "linear", False), Path())
     del sys.modules[halves]
-    with pytest.raises(HeadUnusable, match=r"its merge is not of this package. halves:Halves: .* import halves first"):
+    with pytest.raises(
+        HeadUnusable,
+        match=r"its merge is not of this package. halves:Halves: .* import halves first",
+    ):
         load_head(path)
-    options = DepthOptions(heads=("halves:Halves+linear",))  # a record of somebody's run can be read
+    # a record of somebody's run can be read
+    options = DepthOptions(heads=("halves:Halves+linear",))
     with pytest.raises(ProbeError, match="import halves first") as refused:
         sweep(cache_folder, Path("r"), SweepOptions(depths=options), say=lambda text: None)
     assert isinstance(refused.value.__cause__, NotImported)
@@ -136,19 +161,33 @@ def test_no_module_is_imported_that_a_file_or_an_option_of_python_names(
     assert load_head(path).name == "halves:Halves+linear-depth-03"
 
 
-def test_the_message_ends_in_the_command_to_type(own: Path, cache_folder: Path, monkeypatch, capsys) -> None:
+def test_the_message_ends_in_the_command_to_type(
+    own: Path, cache_folder: Path, monkeypatch, capsys
+) -> None:
     Path("mine.py").write_text(HALVES)
     imported("mine", monkeypatch)
     options = SweepOptions(
         strengths=(0.1,),
         control_seeds=(),
         resamples=100,
-        depths=DepthOptions(heads=("mine:Halves+linear",), seeds=(0,), epochs=1, depths=(3,), weight_decays=(0.1,)),
+        depths=DepthOptions(
+            heads=("mine:Halves+linear",), seeds=(0,), epochs=1, depths=(3,), weight_decays=(0.1,)
+        ),
     )
     sweep(cache_folder, Path("my.run"), options, say=lambda text: None)
     del sys.modules["mine"]
-    words = ["score", "my.run", str(cache_folder), "--head", "mine:Halves+linear-depth-03", "--out", "s.txt"]
-    assert f"import mine first: probe --import mine {' '.join(words)}" in fails(capsys, monkeypatch, *words)
+    words = [
+        "score",
+        "my.run",
+        str(cache_folder),
+        "--head",
+        "mine:Halves+linear-depth-03",
+        "--out",
+        "s.txt",
+    ]
+    assert f"import mine first: probe --import mine {' '.join(words)}" in fails(
+        capsys, monkeypatch, *words
+    )
     monkeypatch.setattr(sys, "argv", ["probe", "--import", "mine", *words])
     with pytest.raises(SystemExit) as ended:
         main()
@@ -157,19 +196,29 @@ def test_the_message_ends_in_the_command_to_type(own: Path, cache_folder: Path, 
 
 
 WRONG = {
-    "gates of shape (3, 3, 1)": "def gates(self, x, mask=None): return torch.ones(len(self.depths), len(x), 1)",
-    "multiply its gates by self.seen": "def gates(self, x, mask=None): return torch.ones(3, len(x), x.shape[1])",
+    "gates of shape (3, 3, 1)": "def gates(self, x, mask=None): return "
+    "torch.ones(len(self.depths), len(x), 1)",
+    "multiply its gates by self.seen": "def gates(self, x, mask=None): return torch.ones(3, "
+    "len(x), x.shape[1])",
     "fails (RuntimeError": "def gates(self, x, mask=None): return x @ x",
-    "draw it in start, by the generators": "def start(self, generators, scaled): self.a.data.normal_()",
-    "expected M = 3 models first": "def start(self, generators, scaled): self.b = torch.nn.Parameter(torch.zeros(2))",
-    "behind a tail": "def forward(self, x, mask=None, tail=None): return super().forward(x, mask)[..., :2]",
+    "draw it in start, by the generators": "def start(self, generators, scaled): "
+    "self.a.data.normal_()",
+    "expected M = 3 models first": "def start(self, generators, scaled): self.b = "
+    "torch.nn.Parameter(torch.zeros(2))",
+    "behind a tail": "def forward(self, x, mask=None, tail=None): "
+    "return super().forward(x, mask)[..., :2]",
 }
 
 
 @pytest.mark.parametrize("fault", WRONG)
-def test_a_merge_that_keeps_no_contract_is_refused_before_training(own: Path, fault: str, monkeypatch) -> None:
+def test_a_merge_that_keeps_no_contract_is_refused_before_training(
+    own: Path, fault: str, monkeypatch
+) -> None:
     lines = ["import torch", "from probing.heads.merges import Merge", "class Wrong(Merge):"]
-    lines += ["    def __init__(self, depths, n_layers, dim):", "        super().__init__(depths, n_layers, dim)"]
+    lines += [
+        "    def __init__(self, depths, n_layers, dim):",
+        "        super().__init__(depths, n_layers, dim)",
+    ]
     lines += ["        self.a = torch.nn.Parameter(torch.zeros(len(depths), 1))"]
     lines += ["    def gates(self, x, mask=None): return self.seen[:, None].expand(-1, len(x), -1)"]
     Path("wrong.py").write_text("\n".join([*lines, f"    {WRONG[fault]}"]))
@@ -217,7 +266,10 @@ def test_an_estimator_takes_a_registered_class(own: Path) -> None:
 
 @pytest.mark.parametrize("name", ["mean", "a+b", "a/b", "", "a b", "é"])
 def test_a_name_that_is_taken_or_no_part_of_a_file_name_is_refused(own: Path, name: str) -> None:
-    with pytest.raises(RegistryError, match="expected a name of letters" if name != "mean" else "Give yours another"):
+    with pytest.raises(
+        RegistryError,
+        match="expected a name of letters" if name != "mean" else "Give yours another",
+    ):
         MERGES.own(MergeKind(name))(type("Mine", (Merge,), {}))
     assert set(MERGES) == MERGES.built_in
 
@@ -234,7 +286,9 @@ def test_a_back_end_that_needs_frames_is_refused_on_the_pooled_tier(own: Path) -
 
 def test_a_parameter_that_decays_has_to_be_there(own: Path) -> None:
     BACKENDS.own(BackendKind("mine", decays=("wieght",)))(type("Mine", (Linear,), {}))
-    with pytest.raises(RegistryError, match=r"decays names backend.wieght, and there is no such parameter"):
+    with pytest.raises(
+        RegistryError, match=r"decays names backend.wieght, and there is no such parameter"
+    ):
         check_own("mean+mine", frames=True)
 
 
@@ -252,25 +306,40 @@ def test_code_of_ones_own_that_fails_is_named_in_one_message(own: Path) -> None:
     with pytest.raises(RegistryError, match=r"corpus odd: fails \(KeyError"):
         load_corpus("odd:/data")
     KNOWN.register(Known("odd", "gives no corpus", lambda root: [1]))
-    with pytest.raises(RegistryError, match="corpus odd: its reader gives a list; expected a Corpus"):
+    with pytest.raises(
+        RegistryError, match="corpus odd: its reader gives a list; expected a Corpus"
+    ):
         load_corpus("odd:/data")
     plot = PLOTS.register(Plot("odd", "fails", lambda run: run.nothing))
     with pytest.raises(RegistryError, match=r"plot odd: fails \(AttributeError"):
         plot.draw([Path()])
     FAMILIES.register(Family("odd", "Odd", blocks="encoder.blocks"))
-    with pytest.raises(BackboneUnsupported, match=r"odd: .* blocks are at 'encoder.blocks', and a Linear has none"):
+    with pytest.raises(
+        BackboneUnsupported, match=r"odd: .* blocks are at 'encoder.blocks', and a Linear has none"
+    ):
         FAMILIES["odd"].blocks_of(torch.nn.Linear(1, 1))
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["gates", "--split", "dev"], "--split dev: gates is not of one split. Leave it out; layers, depths,"),
-        (["layers", "--by", "codec"], "--by codec: layers is not by a column. Leave it out; conditions, det take it"),
-        (["det", "--compare", "my.run"], "--compare: det is drawn of one run. Leave it out; layers, depths, ranking,"),
+        (
+            ["gates", "--split", "dev"],
+            "--split dev: gates is not of one split. Leave it out; layers, depths,",
+        ),
+        (
+            ["layers", "--by", "codec"],
+            "--by codec: layers is not by a column. Leave it out; conditions, det take it",
+        ),
+        (
+            ["det", "--compare", "my.run"],
+            "--compare: det is drawn of one run. Leave it out; layers, depths, ranking,",
+        ),
         (["pareto", "--absolute"], "--relative: pareto has no layers across"),
         (["weights", "--corpus", "x"], "--corpus x: weights is not of one corpus of several"),
     ],
 )
-def test_an_option_that_a_plot_does_not_take_is_refused(words: list[str], message: str, capsys, monkeypatch) -> None:
+def test_an_option_that_a_plot_does_not_take_is_refused(
+    words: list[str], message: str, capsys, monkeypatch
+) -> None:
     assert message in fails(capsys, monkeypatch, "plot", "no.run", *words, "--out", "x.svg")

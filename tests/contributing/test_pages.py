@@ -26,9 +26,22 @@ from probing.runs import Run
 from probing.sweep import DepthOptions, SweepOptions, sweep
 
 ROOT = Path(__file__).parents[2]
-PAGES = re.split(r"^## (?=Add)", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+PAGES = re.split(
+    r"^## (?=Add)", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), flags=re.MULTILINE
+)[1:]
 PAGES_BY_TITLE = {page.splitlines()[0].removeprefix("Add a "): page for page in PAGES}
-FAST = ["--strengths", "0.1", "--control-seeds", "1", "--resamples", "100", "--epochs", "2", "--depths", "2"]
+FAST = [
+    "--strengths",
+    "0.1",
+    "--control-seeds",
+    "1",
+    "--resamples",
+    "100",
+    "--epochs",
+    "2",
+    "--depths",
+    "2",
+]
 
 
 def follow(title: str, *more: str) -> str:
@@ -49,7 +62,14 @@ def probe(*words: str) -> str:
 
 
 def test_there_is_a_page_for_every_registry_and_none_is_long() -> None:
-    assert list(PAGES_BY_TITLE) == ["merge", "back-end", "backbone family", "corpus", "metric", "plot"]
+    assert list(PAGES_BY_TITLE) == [
+        "merge",
+        "back-end",
+        "backbone family",
+        "corpus",
+        "metric",
+        "plot",
+    ]
     assert max(len(page.rstrip().splitlines()) for page in PAGES) <= 25
 
 
@@ -61,7 +81,11 @@ def test_files_that_pages_name_are_there_and_at_most_two_are_of_the_package() ->
 
 
 def test_every_head_and_corpus_is_in_a_readme() -> None:
-    found = [path for folder in ("", "probing") for path in (ROOT / folder).glob("**/README.md" if folder else "*.md")]
+    found = [
+        path
+        for folder in ("", "probing")
+        for path in (ROOT / folder).glob("**/README.md" if folder else "*.md")
+    ]
     text = "\n".join(path.read_text(encoding="utf-8") for path in found)
     for name in (*MERGES.built_in, *BACKENDS.built_in, *KNOWN.built_in):
         assert re.search(rf"`[^`\n]*\b{re.escape(name)}\b[^`\n]*`", text), name
@@ -71,16 +95,22 @@ def test_a_merge(own: Path, cache_folder: Path) -> None:
     shutil.copytree(cache_folder, "my.cache")
     follow("merge", *FAST)
     run = Run(Path("my.run"))
-    depths = run.results.query("experiment == 'depth' and metric == 'eer' and head == 'my_merge:NormGate+linear'")
+    depths = run.results.query(
+        "experiment == 'depth' and metric == 'eer' and head == 'my_merge:NormGate+linear'"
+    )
     assert sorted(depths["depth"].unique()) == [2, 3]
     views = set(run.results.query("experiment == 'contribution'")["metric"])
     assert views == {"gate", "gate_sd", "gate_start", "eer_without", "eer_permuted"}
     probe("plot", "my.run", "gates", "--out", "gates.svg")
     head = "my_merge:NormGate+linear-depth-03"
-    assert load_head(run.folder / "heads" / f"{head}.safetensors").config()["own"] == {"merge": "my_merge:NormGate"}
+    assert load_head(run.folder / "heads" / f"{head}.safetensors").config()["own"] == {
+        "merge": "my_merge:NormGate"
+    }
     probe("score", "my.run", "my.cache", "--head", head, "--split", "eval", "--out", "again.txt")
     stored = pd.read_csv(run.folder / "scores" / f"{head}.eval.txt", sep=" ", header=None)
-    np.testing.assert_allclose(pd.read_csv("again.txt", sep=" ", header=None)[3], stored[3], atol=1e-5)
+    np.testing.assert_allclose(
+        pd.read_csv("again.txt", sep=" ", header=None)[3], stored[3], atol=1e-5
+    )
     assert "probe --import my_merge sweep my.cache" in commands(run)
     named = DepthOptions(heads=("norm-gate+linear",), seeds=(0,), epochs=2, depths=(2,))
     options = SweepOptions(strengths=(0.1,), control_seeds=(), resamples=100, depths=named)
@@ -91,7 +121,9 @@ def test_a_merge(own: Path, cache_folder: Path) -> None:
 def test_a_back_end(own: Path, cache_folder: Path) -> None:
     shutil.copytree(cache_folder, "my.cache")
     follow("back-end", *FAST)
-    rows = Run(Path("my.run")).results.query("experiment == 'depth' and metric == 'eer' and split == 'eval'")
+    rows = Run(Path("my.run")).results.query(
+        "experiment == 'depth' and metric == 'eer' and split == 'eval'"
+    )
     assert set(rows["head"]) == {"weighted-sum+my_backend:Loudest"}
 
 
@@ -103,7 +135,9 @@ def test_a_backbone_family(own: Path) -> None:
     follow("backbone family")
     cache = Cache(Path("sew.cache"))
     declared = load_backbone("./sew-d")
-    assert [measured.n_frames(n) for n in range(700, 4000)] == [declared.n_frames(n) for n in range(700, 4000)]
+    assert [measured.n_frames(n) for n in range(700, 4000)] == [
+        declared.n_frames(n) for n in range(700, 4000)
+    ]
     assert cache.utterances["n_frames"].tolist() == [declared.n_frames(8000)]
     named = set(json.loads(str(cache.fingerprint["backbone_architecture"])))
     assert "squeeze_factor" in named
@@ -124,7 +158,8 @@ def test_a_corpus(own: Path) -> None:
 
 def test_a_metric(own: Path) -> None:
     rows = [
-        f"u{i} {'-' if i % 2 else 'A01'} {'bonafide' if i % 2 else 'spoof'} {i if i % 2 else -i}" for i in range(40)
+        f"u{i} {'-' if i % 2 else 'A01'} {'bonafide' if i % 2 else 'spoof'} {i if i % 2 else -i}"
+        for i in range(40)
     ]
     Path("scores.txt").write_text("\n".join([*rows, "u40 A01 spoof 10.5", ""]))
     follow("metric", "--resamples", "100", "--out", "found")
@@ -138,7 +173,9 @@ def test_a_metric(own: Path) -> None:
 
 
 def test_a_plot(own: Path, cache_folder: Path) -> None:
-    none = SweepOptions(strengths=(0.1,), control_seeds=(0,), resamples=100, depths=DepthOptions(heads=()))
+    none = SweepOptions(
+        strengths=(0.1,), control_seeds=(0,), resamples=100, depths=DepthOptions(heads=())
+    )
     sweep(cache_folder, own / "my.run", none, say=lambda text: None)
     follow("plot")
     assert "<svg" in Path("gain.svg").read_text()

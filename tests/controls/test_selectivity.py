@@ -16,7 +16,9 @@ from probing.targets.options import TargetOptions
 
 
 def swept(folder: Path, name: str, control_seeds: tuple[int, ...] = (0, 1), **how: object) -> Run:
-    options = SweepOptions(strengths=(0.1,), resamples=100, control_seeds=control_seeds, depths=DepthOptions(heads=()))
+    options = SweepOptions(
+        strengths=(0.1,), resamples=100, control_seeds=control_seeds, depths=DepthOptions(heads=())
+    )
     cache = write_cache(folder / f"{name}.cache", **how)  # type: ignore[arg-type]
     return sweep(cache, folder / f"{name}.run", options, say=lambda text: None)
 
@@ -45,14 +47,20 @@ def test_controls_that_are_missing_are_told(tmp_path: Path) -> None:
     run = swept(tmp_path, "a")
     with pytest.raises(ProbeError, match="Expected eval or dev"):
         selectivity(run, split="test")
-    fewer = swept(tmp_path, "fewer", change=lambda table: table[table["utterance_id"] != "eval-00-é"])
+    fewer = swept(
+        tmp_path, "fewer", change=lambda table: table[table["utterance_id"] != "eval-00-é"]
+    )
     with pytest.raises(ProbeError, match="other utterances"):
         selectivity(run, fewer)
 
 
-def test_selectivity_of_a_number_is_of_its_own_metric_and_above_0_where_the_layer_knows_it(tmp_path: Path) -> None:
+def test_selectivity_of_a_number_is_of_its_own_metric_and_above_0_where_the_layer_knows_it(
+    tmp_path: Path,
+) -> None:
     def ages(table: pd.DataFrame) -> pd.DataFrame:
-        return table.assign(age=[f"{age:.2f}" for age in np.random.default_rng(3).uniform(20, 80, len(table))])
+        return table.assign(
+            age=[f"{age:.2f}" for age in np.random.default_rng(3).uniform(20, 80, len(table))]
+        )
 
     def planted(table: pd.DataFrame) -> np.ndarray:
         return np.outer((table["age"].astype(float) - 50) / 17, np.ones(6))
@@ -65,10 +73,18 @@ def test_selectivity_of_a_number_is_of_its_own_metric_and_above_0_where_the_laye
         target=TargetOptions(target="age"),
     )
     caches = [
-        write_cache(tmp_path / name, change=ages, planted=planted, separation=apart, random_weights=name == "random")
+        write_cache(
+            tmp_path / name,
+            change=ages,
+            planted=planted,
+            separation=apart,
+            random_weights=name == "random",
+        )
         for name, apart in (("trained", (0.0, 1.0, 3.0, 0.5)), ("random", (0.0, 0.0, 0.0, 0.0)))
     ]
-    run, random = (sweep(one, tmp_path / f"{one.name}.run", options, say=lambda text: None) for one in caches)
+    run, random = (
+        sweep(one, tmp_path / f"{one.name}.run", options, say=lambda text: None) for one in caches
+    )
     table = selectivity(run, random)
     assert "eer" not in table
     assert table["selectivity"].idxmax() == table["r2"].idxmax() == 2

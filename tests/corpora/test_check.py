@@ -13,7 +13,12 @@ from probing.corpora.published import Counts
 
 FEW: Counts = {
     **{("train", "bonafide", ""): 1, ("train", "spoof", ""): 1, ("dev", "bonafide", ""): 1},
-    **{("eval", "bonafide", ""): 1, ("eval", "spoof", ""): 1, ("eval", "spoof", "A11"): 1, ("", "", ""): 5},
+    **{
+        ("eval", "bonafide", ""): 1,
+        ("eval", "spoof", ""): 1,
+        ("eval", "spoof", "A11"): 1,
+        ("", "", ""): 5,
+    },
 }
 
 
@@ -32,9 +37,14 @@ def test_published_counts_add_up() -> None:
     for name, known in KNOWN.items():
         for (split, label, attack), n in known.published.items():
             assert n > 0
-            parts = [m for (s, c, a), m in known.published.items() if (s, c) == (split, label) and a]
+            parts = [
+                m for (s, c, a), m in known.published.items() if (s, c) == (split, label) and a
+            ]
             assert attack or not parts or sum(parts) == n, (name, split, label)
-    totals = {name: sum(n for (s, _, a), n in known.published.items() if s and not a) for name, known in KNOWN.items()}
+    totals = {
+        name: sum(n for (s, _, a), n in known.published.items() if s and not a)
+        for name, known in KNOWN.items()
+    }
     assert totals["asvspoof2019-la"] == 25380 + 24844 + 71237
     assert (totals["asvspoof2021-la"], totals["asvspoof2021-df"]) == (148176, 533928)
     assert totals["asvspoof5"] == 182357 + 140950 + 680774
@@ -58,7 +68,9 @@ def test_missing_audio_is_counted_and_named(la: str, monkeypatch, capsys) -> Non
     assert "1 faults. To get: LA.zip from https://datashare.ed.ac.uk/handle/10283/3336" in shown
 
 
-def test_audio_that_cannot_be_used_is_named_only_where_asked_for(la: str, monkeypatch, capsys) -> None:
+def test_audio_that_cannot_be_used_is_named_only_where_asked_for(
+    la: str, monkeypatch, capsys
+) -> None:
     broken, empty = flac(la, "LA_T_1138215"), flac(la, "LA_D_1047731")
     broken.write_bytes(broken.read_bytes()[:60])
     empty.write_bytes(b"")
@@ -84,23 +96,38 @@ def test_other_counts_and_attacks_than_published_are_told(la: str) -> None:
         "in all: 4 utterances, published are 5",
         "eval spoof A20: no such attack was published",
     ]
-    assert check_corpus(la).counts.set_index(["split", "label"])["utterances"].to_dict()["eval", "bonafide"] == 0
+    assert (
+        check_corpus(la)
+        .counts.set_index(["split", "label"])["utterances"]
+        .to_dict()["eval", "bonafide"]
+        == 0
+    )
 
 
 @pytest.mark.parametrize("name", [name for name in KNOWN if name not in ("folder",)])
-def test_an_empty_root_says_what_to_get_where(name: str, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_an_empty_root_says_what_to_get_where(
+    name: str, tmp_path: Path, monkeypatch, capsys
+) -> None:
     assert run_cli(["corpus", "check", f"{name}:{tmp_path}"], monkeypatch) == 1
     shown = capsys.readouterr().out
     assert "1 faults. To get: " in shown
     assert "https://" in shown
 
 
-def test_a_manifest_is_checked_too_and_bad_input_is_no_difference(tmp_path: Path, monkeypatch, capsys) -> None:
+def test_a_manifest_is_checked_too_and_bad_input_is_no_difference(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
     trees.write(tmp_path / "m.csv", ["path,label", "a.wav,real"])
     assert run_cli(["corpus", "check", str(tmp_path / "m.csv")], monkeypatch) == 1
     assert "Mend the manifest, or say --audio-root." in capsys.readouterr().out
     trees.write_audio(tmp_path / "elsewhere/a.wav")
-    arguments = ["corpus", "check", str(tmp_path / "m.csv"), "--audio-root", str(tmp_path / "elsewhere")]
+    arguments = [
+        "corpus",
+        "check",
+        str(tmp_path / "m.csv"),
+        "--audio-root",
+        str(tmp_path / "elsewhere"),
+    ]
     assert run_cli(arguments, monkeypatch) == 0
     assert run_cli(["corpus", "check", "nothing"], monkeypatch) == 2
     assert run_cli(["corpus", "check", f"folder:{tmp_path / 'none'}"], monkeypatch) == 2

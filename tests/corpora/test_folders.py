@@ -18,7 +18,20 @@ def test_every_suffix_of_a_format_that_decodes_is_taken(tmp_path: Path) -> None:
     names = []
     for label in ("real", "fake"):
         (tmp_path / label).mkdir()
-        for kind in ("WAV", "FLAC", "OGG", "MP3", "AIFF", "AU", "CAF", "W64", "RF64", "NIST", "IRCAM", "VOC"):
+        for kind in (
+            "WAV",
+            "FLAC",
+            "OGG",
+            "MP3",
+            "AIFF",
+            "AU",
+            "CAF",
+            "W64",
+            "RF64",
+            "NIST",
+            "IRCAM",
+            "VOC",
+        ):
             for suffix in USUAL_SUFFIXES[kind]:
                 names.append(f"{label}/1{suffix.upper() if label == 'fake' else suffix}")
                 soundfile.write(tmp_path / names[-1], TONE, 16000, format=kind)
@@ -32,7 +45,14 @@ def test_what_is_passed_over_is_counted_by_suffix(tmp_path: Path, monkeypatch, c
     for name in ("real/1.wav", "fake/tts/2.wav", "elsewhere/3.wav", "4.flac"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(tmp_path / name, TONE, 16000)
-    for name in ("real/5.m4a", "fake/6.M4A", "fake/tts/7.webm", "README", "real/.hidden.m4a", ".git/8.m4a"):
+    for name in (
+        "real/5.m4a",
+        "fake/6.M4A",
+        "fake/tts/7.webm",
+        "README",
+        "real/.hidden.m4a",
+        ".git/8.m4a",
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     assert load_corpus(f"folder:{tmp_path}").notes == (
@@ -40,13 +60,17 @@ def test_what_is_passed_over_is_counted_by_suffix(tmp_path: Path, monkeypatch, c
         "2 audio files are not below real/ or fake/ and were passed over",
     )
     assert run_cli(["corpus", "check", f"folder:{tmp_path}"], monkeypatch) == 0
-    assert "Note: 4 files of other kinds were passed over: 2 .m4a" in " ".join(capsys.readouterr().out.split())
+    assert "Note: 4 files of other kinds were passed over: 2 .m4a" in " ".join(
+        capsys.readouterr().out.split()
+    )
 
 
 def test_a_folder_of_other_kinds_only_names_them(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "real/1.m4a").write_bytes(b"x")
-    with pytest.raises(ProbeError, match=r"no audio below real/ or fake/ \(1 file of another kind was .* 1 \.m4a\)"):
+    with pytest.raises(
+        ProbeError, match=r"no audio below real/ or fake/ \(1 file of another kind was .* 1 \.m4a\)"
+    ):
         load_corpus(f"folder:{tmp_path}")
 
 

@@ -41,7 +41,9 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     datasets.disable_progress_bars()
 
 
-def rows(files: list[Path], names: list[str | None] | None = None, **columns: list[object]) -> "datasets.Dataset":
+def rows(
+    files: list[Path], names: list[str | None] | None = None, **columns: list[object]
+) -> "datasets.Dataset":
     n = len(files)
     audio = [
         {"bytes": file.read_bytes(), "path": name}
@@ -56,7 +58,9 @@ def rows(files: list[Path], names: list[str | None] | None = None, **columns: li
         "row": list(range(n)),
         "embedding": [b"x"] * n,
     }
-    features = datasets.Features({**FEATURES, **{name: datasets.Value("string") for name in columns}})
+    features = datasets.Features(
+        {**FEATURES, **{name: datasets.Value("string") for name in columns}}
+    )
     made = datasets.Dataset.from_dict({**table, **columns}, features=features)
     return made.cast_column("audio", datasets.Audio())
 
@@ -79,20 +83,32 @@ def parquet(folder: Path, made: "datasets.DatasetDict") -> str:
 
 
 @pytest.mark.parametrize("form", [saved, parquet])
-def test_a_data_set_on_disk_is_a_corpus_whose_audio_is_byte_for_byte_its_own(tmp_path: Path, form) -> None:
+def test_a_data_set_on_disk_is_a_corpus_whose_audio_is_byte_for_byte_its_own(
+    tmp_path: Path, form
+) -> None:
     corpus = load_corpus(form(tmp_path / "mine", splits()))
     table = corpus.utterances.set_index("utterance_id")
     assert list(table.index) == [
-        f"{split}/{file.stem}" for split, file in zip(["train"] * 3 + ["validation"] * 2 + ["test"], FILES, strict=True)
+        f"{split}/{file.stem}"
+        for split, file in zip(["train"] * 3 + ["validation"] * 2 + ["test"], FILES, strict=True)
     ]
     assert list(table["split"]) == ["train"] * 3 + ["dev"] * 2 + ["eval"]
-    first = {"speaker": "s0", "age": "20", "words": '["a", "é"]', "own_row": "0", "label": "happy", "emotion": "happy"}
+    first = {
+        "speaker": "s0",
+        "age": "20",
+        "words": '["a", "é"]',
+        "own_row": "0",
+        "label": "happy",
+        "emotion": "happy",
+    }
     assert table.iloc[0][list(first)].to_dict() == first
     assert list(table["age"]) == ["20", "", "40", "20", "", "20"]
     assert corpus.notes[0] == "columns without text or numbers were left out: embedding"
     for file, path in zip(FILES, table["path"], strict=True):
         assert (corpus.root / path).read_bytes() == file.read_bytes()
-        assert np.array_equal(load_audio(corpus.root / path, Cropping()), load_audio(file, Cropping()))
+        assert np.array_equal(
+            load_audio(corpus.root / path, Cropping()), load_audio(file, Cropping())
+        )
     again = load_corpus(corpus.spec)
     assert again.root == corpus.root
     assert again.utterances.equals(corpus.utterances)
@@ -105,7 +121,10 @@ def test_audio_is_written_once_and_again_only_where_it_was_cut(tmp_path: Path) -
     written[0].write_bytes(b"cut")
     kept = {path: path.stat().st_mtime_ns for path in written[1:]}
     load_corpus(spec)
-    assert written[0].read_bytes() == next(file for file in FILES if file.name == written[0].name).read_bytes()
+    assert (
+        written[0].read_bytes()
+        == next(file for file in FILES if file.name == written[0].name).read_bytes()
+    )
     assert {path: path.stat().st_mtime_ns for path in written[1:]} == kept
     own = load_corpus(spec, audio_root=tmp_path / "own")
     assert own.root == tmp_path / "own"
@@ -133,7 +152,11 @@ def test_a_label_is_named_or_called_label_or_the_only_column_of_classes(tmp_path
     spec = saved(tmp_path / "mine", of_spoofing)
     assert list(load_corpus(spec).utterances["label"]) == ["spoof", "bonafide", "spoof"]
     assert list(load_corpus(f"{spec},label=speaker_id").utterances["label"]) == ["s0", "s1", "s2"]
-    assert list(load_corpus(f"{spec},label=emotion").utterances["label"]) == ["happy", "angry", "happy"]
+    assert list(load_corpus(f"{spec},label=emotion").utterances["label"]) == [
+        "happy",
+        "angry",
+        "happy",
+    ]
     two = of_spoofing.add_column("other", [0, 1, 0]).remove_columns("label")
     two = two.cast_column("other", datasets.ClassLabel(names=["x", "y"]))
     assert list(load_corpus(saved(tmp_path / "two", two)).utterances["label"]) == ["", "", ""]
@@ -141,8 +164,12 @@ def test_a_label_is_named_or_called_label_or_the_only_column_of_classes(tmp_path
 
 def test_a_missing_sound_is_said_before_anything_is_extracted(tmp_path: Path) -> None:
     audio = [{"bytes": None, "path": str(FILES[0])}, {"bytes": None, "path": "/no/where.opus"}]
-    one = datasets.Dataset.from_dict({"audio": audio}, features=datasets.Features({"audio": FEATURES["audio"]}))
-    with pytest.raises(ProbeError, match=r"1 of 2 audio files are not below .*\n  row 2 \(all/where\)"):
+    one = datasets.Dataset.from_dict(
+        {"audio": audio}, features=datasets.Features({"audio": FEATURES["audio"]})
+    )
+    with pytest.raises(
+        ProbeError, match=r"1 of 2 audio files are not below .*\n  row 2 \(all/where\)"
+    ):
         load_corpus(saved(tmp_path / "mine", one))
 
 
@@ -169,7 +196,10 @@ def test_what_cannot_be_loaded_is_said_in_a_line(tmp_path: Path, monkeypatch, ca
         (f"hf:{tmp_path}/empty", "cannot be loaded (EmptyDatasetError"),
         ("hf:nobody/nothing", "Expected the name of a data set on the hub"),
         (f"hf:{tmp_path}/text", "0 columns have audio (none of text)"),
-        (f"hf:{tmp_path}/two", "2 columns have audio (audio, more); expected one, or its name: ,audio=COLUMN"),
+        (
+            f"hf:{tmp_path}/two",
+            "2 columns have audio (audio, more); expected one, or its name: ,audio=COLUMN",
+        ),
         ("hf:", "expected hf:NAME"),
     ):
         assert run_cli(["corpus", "check", spec], monkeypatch) == 2
@@ -187,7 +217,9 @@ def test_one_parquet_file_and_one_named_without_the_prefix(tmp_path: Path) -> No
     path = tmp_path / "train.parquet"
     rows(FILES[:2]).to_parquet(path)
     assert list(load_corpus(f"hf:{path}").utterances["split"]) == ["all", "all"]
-    with pytest.raises(ProbeError, match=r"holds the audio itself, not paths of files. Say that it does: hf:"):
+    with pytest.raises(
+        ProbeError, match=r"holds the audio itself, not paths of files. Say that it does: hf:"
+    ):
         load_corpus(str(path))
     saved(tmp_path / "mine", rows(FILES[:2]))
     assert len(load_corpus(str(tmp_path / "mine"))) == 2
@@ -197,7 +229,9 @@ def test_without_the_library_it_is_said_how_to_get_it(tmp_path: Path, monkeypatc
     spec = saved(tmp_path / "mine", rows(FILES[:1]))
     monkeypatch.setitem(sys.modules, "datasets", None)
     assert run_cli(["corpus", "check", spec], monkeypatch) == 2
-    assert "pip install -c constraints.txt -e '.[datasets]'" in " ".join(capsys.readouterr().err.split())
+    assert "pip install -c constraints.txt -e '.[datasets]'" in " ".join(
+        capsys.readouterr().err.split()
+    )
 
 
 def test_a_data_set_is_downloaded_by_its_name(tmp_path: Path) -> None:
@@ -205,7 +239,10 @@ def test_a_data_set_is_downloaded_by_its_name(tmp_path: Path) -> None:
     for name, split in splits().items():
         split.to_parquet(tmp_path / "split.parquet")
         files[f"data/{name}-00000-of-00001.parquet"] = (tmp_path / "split.parquet").read_bytes()
-    read = "import sys; from probing.corpora import load_corpus; print(load_corpus(sys.argv[1]).utterances.to_json())"
+    read = (
+        "import sys; from probing.corpora import load_corpus; "
+        "print(load_corpus(sys.argv[1]).utterances.to_json())"
+    )
     with hub("tester/voices", files) as (address, asked):
         environment = {
             **{name: value for name, value in os.environ.items() if not name.endswith("_OFFLINE")},
@@ -214,8 +251,11 @@ def test_a_data_set_is_downloaded_by_its_name(tmp_path: Path) -> None:
         }
 
         def load(spec: str) -> "subprocess.CompletedProcess[str]":
-            typed = [sys.executable, "-c", read, spec]  # anew, as the library reads its settings when it is imported
-            return subprocess.run(typed, env=environment, capture_output=True, text=True, check=False)
+            # anew, as the library reads its settings when it is imported
+            typed = [sys.executable, "-c", read, spec]
+            return subprocess.run(
+                typed, env=environment, capture_output=True, text=True, check=False
+            )
 
         found = load("hf:tester/voices,label=emotion,revision=v2")
         lacking = load("hf:tester/nobody")

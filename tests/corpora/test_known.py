@@ -1,4 +1,6 @@
-"""The corpora known by name, in the layouts they are published in, and the rows that are wrong in them."""
+"""The corpora known by name, in the layouts they are published in, and the rows that are wrong in
+them.
+"""
 
 import os
 from collections.abc import Callable
@@ -46,7 +48,9 @@ def test_every_known_corpus_is_tested() -> None:
 
 
 @pytest.mark.parametrize("name", TREES)
-def test_a_corpus_is_all_text_and_reads_again_from_its_own_spec(name: str, tmp_path: Path, monkeypatch) -> None:
+def test_a_corpus_is_all_text_and_reads_again_from_its_own_spec(
+    name: str, tmp_path: Path, monkeypatch
+) -> None:
     root = TREES[name](tmp_path)
     monkeypatch.chdir(root.parent)
     corpus = load_corpus(f"{name}:{root.name}")
@@ -57,7 +61,9 @@ def test_a_corpus_is_all_text_and_reads_again_from_its_own_spec(name: str, tmp_p
 
 
 @pytest.mark.parametrize("name", TREES)
-def test_the_order_of_folders_on_disk_changes_nothing(name: str, tmp_path: Path, monkeypatch) -> None:
+def test_the_order_of_folders_on_disk_changes_nothing(
+    name: str, tmp_path: Path, monkeypatch
+) -> None:
     root = TREES[name](tmp_path)
     before = load_corpus(f"{name}:{root}").utterances
     walk, listdir, glob = os.walk, os.listdir, Path.glob
@@ -93,7 +99,9 @@ def test_asvspoof_2021_la_has_its_conditions(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("parts", [[""], PARTS, ["", PARTS[1]]])
-def test_asvspoof_2021_df_is_found_in_one_folder_or_in_its_parts(parts: list[str], tmp_path: Path) -> None:
+def test_asvspoof_2021_df_is_found_in_one_folder_or_in_its_parts(
+    parts: list[str], tmp_path: Path
+) -> None:
     read = table(f"asvspoof2021-df:{trees.asvspoof2021(tmp_path, 'DF', trees.DF_2021, parts)}")
     row = read.loc["DF_E_2000013"].to_dict()
     folder = parts[1 % len(parts)]
@@ -147,7 +155,10 @@ def test_asvspoof_5_with_folders_of_their_own_for_protocols_and_audio(tmp_path: 
         (root / folder).mkdir()
         for path in list(root.glob(names)):
             path.rename(root / folder / path.name)
-    assert table(f"asvspoof5:{root}").loc["D_0000000001", "path"] == "ASVspoof5_dev/flac_D/D_0000000001.flac"
+    assert (
+        table(f"asvspoof5:{root}").loc["D_0000000001", "path"]
+        == "ASVspoof5_dev/flac_D/D_0000000001.flac"
+    )
 
 
 def test_in_the_wild_is_read_whole_as_eval(tmp_path: Path) -> None:
@@ -162,14 +173,22 @@ def test_spoofceleb_tells_real_speech_by_a00(tmp_path: Path) -> None:
     trees.spoofceleb(tmp_path)
     read = table(f"spoofceleb:{tmp_path}")
     row = read.loc["flac/development/a02/id11171/x1-00007-001"]
-    assert row.to_list() == [*("flac/development/a02/id11171/x1-00007-001.flac", "dev", "spoof", "id11171", "a02")]
+    assert row.to_list() == [
+        *("flac/development/a02/id11171/x1-00007-001.flac", "dev", "spoof", "id11171", "a02")
+    ]
     assert list(read["attack"]) == ["-", "a01", "-", "a02", "-", "a03"]
 
 
 def test_fake_or_real_names_its_splits_as_the_others_do(tmp_path: Path) -> None:
     read = table(f"for-norm:{trees.fake_or_real(tmp_path)}")
     assert dict(read.groupby("split").size()) == {"train": 3, "dev": 3, "eval": 3}
-    assert read.loc["testing/real/file1"].to_list() == ["testing/real/file1.wav", "eval", "bonafide", "", "-"]
+    assert read.loc["testing/real/file1"].to_list() == [
+        "testing/real/file1.wav",
+        "eval",
+        "bonafide",
+        "",
+        "-",
+    ]
     (tmp_path / "for-norm/testing/real/file1.wav").unlink()
     (tmp_path / "for-norm/testing/real").rmdir()
     assert "testing/real: no such folder" in refusal(f"for:{tmp_path / 'for-norm'}")
@@ -214,7 +233,11 @@ KEY = "keys/LA/CM/trial_metadata.txt"
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        (" notrim eval", " notrim", "trial_metadata.txt, row 1: 7 columns, expected 'speaker utterance_id codec"),
+        (
+            " notrim eval",
+            " notrim",
+            "trial_metadata.txt, row 1: 7 columns, expected 'speaker utterance_id codec",
+        ),
         (" spoof ", " perhaps ", "row 1: unknown label .* 'perhaps'"),
         ("LA_E_6866159", "LA_E_9332881", "row 2: duplicate utterance_id 'LA_E_9332881'"),
         ("LA_E_6866159", "../../../x", "row 2: path outside the corpus's root folder"),

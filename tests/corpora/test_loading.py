@@ -57,7 +57,12 @@ def test_a_manifest_with_path_and_label_is_enough(folder: Path) -> None:
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "parquet"])
 def test_all_forms_of_a_manifest_read_alike(folder: Path, suffix: str) -> None:
     table = pd.DataFrame(
-        {"path": ["a.wav", "deep/c.flac"], "label": ["Human", "FAKE"], "codec": ["opus", ""], "speaker": ["1", "NA"]}
+        {
+            "path": ["a.wav", "deep/c.flac"],
+            "label": ["Human", "FAKE"],
+            "codec": ["opus", ""],
+            "speaker": ["1", "NA"],
+        }
     )
     path = folder / f"m.{suffix}"
     if suffix == "parquet":
@@ -70,7 +75,9 @@ def test_all_forms_of_a_manifest_read_alike(folder: Path, suffix: str) -> None:
     assert list(read["codec"]) == ["opus", ""]
 
 
-def test_a_relative_manifest_and_audio_elsewhere(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_manifest_and_audio_elsewhere(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (folder / "lists").mkdir()
     path = manifest(folder / "lists", "path,label\na.wav,real\ndeep/c.flac,fake\n")
     assert "2 of 2 audio files are not below" in refusal(path)
@@ -90,12 +97,18 @@ def test_absolute_paths_below_the_root_are_taken(folder: Path) -> None:
     [
         ("path,label\na.wav,bonafide\ndeep/c.flac,maybe\n", "row 2: unknown label .* 'maybe'"),
         ("path,label\na.wav,bonafide\na.wav,spoof\n", "row 2: duplicate utterance_id 'a'"),
-        ("path,label\na.wav,bonafide\n../x.wav,spoof\n", "row 2: path outside the corpus's root folder '../x.wav'"),
+        (
+            "path,label\na.wav,bonafide\n../x.wav,spoof\n",
+            "row 2: path outside the corpus's root folder '../x.wav'",
+        ),
         ("path,label\n/no/where.wav,spoof\n", r"not below /no:\n  row 1 \(where\): where.wav"),
         ("path,label\ndeep/../../x.wav,spoof\n", "row 1: path outside"),
         ("path,label\n,spoof\n", "row 1: path outside"),
         ("path,label,utterance_id\na.wav,real,\n", "row 1: empty utterance_id"),
-        ("path,label,utterance_id\na.wav,real,u 1\n", "row 1: white space or control character in utterance_id 'u 1'"),
+        (
+            "path,label,utterance_id\na.wav,real,u 1\n",
+            "row 1: white space or control character in utterance_id 'u 1'",
+        ),
         ("path,label\nno.wav,spoof\n", r"row 1 \(no\): no.wav"),
         ("file,label\na.wav,spoof\n", "no column 'path'. Expected path; found file,label"),
         ("path,label\n", "no rows"),
@@ -154,7 +167,9 @@ def test_asvspoof_2019_la_without_some_audio_can_be_read_by_split(la: Path) -> N
     assert "1 of 5 audio files" in message
     assert "LA_E_2834763" in message
     assert len(load_corpus(f"asvspoof2019-la:{la}", splits=["train", "dev"])) == 3
-    assert "no such split, only dev, eval, train" in refusal(f"asvspoof2019-la:{la}", splits=["progress"])
+    assert "no such split, only dev, eval, train" in refusal(
+        f"asvspoof2019-la:{la}", splits=["progress"]
+    )
 
 
 def test_asvspoof_2019_la_with_a_bad_line_or_no_protocol_says_so(la: Path) -> None:
@@ -172,4 +187,6 @@ def test_a_null_character_in_a_path_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_usual_names_of_splits_are_taken_for_one_another(la: Path) -> None:
-    assert set(load_corpus(f"asvspoof2019-la:{la}", splits=["Test"]).utterances["split"]) == {"eval"}
+    assert set(load_corpus(f"asvspoof2019-la:{la}", splits=["Test"]).utterances["split"]) == {
+        "eval"
+    }

@@ -1,4 +1,6 @@
-"""Manifests as people save them: nothing is lost, nothing is another speaker, attack or split by how it was written."""
+"""Manifests as people save them: nothing is lost, nothing is another speaker, attack or split by
+how it was written.
+"""
 
 import gzip
 import json
@@ -40,11 +42,15 @@ def folder(tmp_path: Path) -> Path:
 
 def spoiled(table: pd.DataFrame) -> pd.DataFrame:
     blanks = [(" ", ""), ("\u3000", "\xa0"), ("\ufeff", "\u2003"), ("", "\x85 ")]
-    dirty = table.apply(lambda column: [f"{a}{text}{b}" for text, (a, b) in zip(column, blanks, strict=True)])
+    dirty = table.apply(
+        lambda column: [f"{a}{text}{b}" for text, (a, b) in zip(column, blanks, strict=True)]
+    )
     return dirty.set_axis([f" {name}\u00a0" for name in table.columns], axis=1)
 
 
-@pytest.mark.parametrize("name", ["m.csv", "m.tsv", "m.parquet", "m.csv.gz", "m.tsv.gz", "utf-16.csv", "crlf.csv"])
+@pytest.mark.parametrize(
+    "name", ["m.csv", "m.tsv", "m.parquet", "m.csv.gz", "m.tsv.gz", "utf-16.csv", "crlf.csv"]
+)
 def test_white_space_at_either_end_is_no_part_of_any_text(folder: Path, name: str) -> None:
     dirty, path = spoiled(CLEAN), folder / name
     if name.endswith("parquet"):
@@ -59,14 +65,21 @@ def test_white_space_at_either_end_is_no_part_of_any_text(folder: Path, name: st
 
 
 def test_a_named_index_of_parquet_is_a_column_and_whole_numbers_stay_whole(folder: Path) -> None:
-    table = CLEAN.set_index("utterance_id").assign(speaker=pd.array([7, 8, None, 9], dtype="Int64"), bytes=[b"x"] * 4)
+    table = CLEAN.set_index("utterance_id").assign(
+        speaker=pd.array([7, 8, None, 9], dtype="Int64"), bytes=[b"x"] * 4
+    )
     table.to_parquet(folder / "m.parquet")
     read = load_corpus(str(folder / "m.parquet")).utterances
     assert list(read["utterance_id"]) == list(CLEAN["utterance_id"])
     assert list(read["speaker"]) == ["7", "8", "", "9"]
     assert list(read["bytes"]) == ["x"] * 4
     table.reset_index(drop=True).set_axis([5, 6, 7, 8]).to_parquet(folder / "nameless.parquet")
-    assert list(read_manifest(folder / "nameless.parquet").utterances["utterance_id"]) == ["a", "b", "c", "d"]
+    assert list(read_manifest(folder / "nameless.parquet").utterances["utterance_id"]) == [
+        "a",
+        "b",
+        "c",
+        "d",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -82,13 +95,17 @@ def test_a_named_index_of_parquet_is_a_column_and_whole_numbers_stay_whole(folde
         ("audio,wav\na.wav,b.wav\n", "no column 'path'. Expected path; found audio,wav"),
     ],
 )
-def test_a_table_that_cannot_be_read_whole_is_refused(folder: Path, text: str, message: str) -> None:
+def test_a_table_that_cannot_be_read_whole_is_refused(
+    folder: Path, text: str, message: str
+) -> None:
     (folder / "m.csv").write_bytes(text.encode("cp1252"))
     with pytest.raises(ProbeError, match=message):
         load_corpus(str(folder / "m.csv"))
 
 
-def test_separators_at_the_end_of_lines_and_a_nameless_first_column_take_nothing_away(folder: Path) -> None:
+def test_separators_at_the_end_of_lines_and_a_nameless_first_column_take_nothing_away(
+    folder: Path,
+) -> None:
     (folder / "m.csv").write_text(",path,label\n0,a.wav,real,\n1,b.wav,fake,\n,,,\n")
     (folder / "m.tsv").write_text("path\tlabel\t\na.wav\treal\t\nb.wav\tfake\t\n")
     for name in ("m.csv", "m.tsv"):
@@ -100,7 +117,9 @@ def test_separators_at_the_end_of_lines_and_a_nameless_first_column_take_nothing
 @pytest.mark.parametrize("column", RESERVED)
 def test_a_column_that_our_tables_add_is_refused(folder: Path, column: str) -> None:
     CLEAN.rename(columns={"codec": column}).to_csv(folder / "m.csv", index=False)
-    with pytest.raises(ProbeError, match=f"column '{column}' is used by the cache itself.*as own_{column}"):
+    with pytest.raises(
+        ProbeError, match=f"column '{column}' is used by the cache itself.*as own_{column}"
+    ):
         load_corpus(str(folder / "m.csv"))
 
 
@@ -110,11 +129,14 @@ def test_a_column_that_our_tables_add_is_refused(folder: Path, column: str) -> N
         (["Training", "VALID", "test", "TEST"], ["train", "dev", "eval", "eval"]),
         (["train", "validation", "Evaluation", "evaluation"], ["train", "dev", "eval", "eval"]),
         (["train", "val", "testing", "mine"], ["train", "dev", "eval", "mine"]),
-        (["train", "Dev", "test", "eval"], ["train", "dev", "test", "eval"]),  # two sets are not mixed
+        # two sets are not mixed
+        (["train", "Dev", "test", "eval"], ["train", "dev", "test", "eval"]),
         (["train", "val", "validation", "test"], ["train", "val", "validation", "eval"]),
     ],
 )
-def test_splits_are_called_as_in_folders(folder: Path, given: list[str], expected: list[str]) -> None:
+def test_splits_are_called_as_in_folders(
+    folder: Path, given: list[str], expected: list[str]
+) -> None:
     CLEAN.assign(split=given).to_csv(folder / "m.csv", index=False)
     corpus = load_corpus(str(folder / "m.csv"))
     assert list(corpus.utterances["split"]) == expected
@@ -133,9 +155,15 @@ def test_absolute_paths_are_found_below_the_root_whatever_links_lead_there(tmp_p
     (tmp_path / "outside.wav").write_bytes(b"x")
     for place in (disk, home, other):
         for root in (disk, home, other):
-            (tmp_path / "m.csv").write_text(f"path,label\n{place}/a.wav,real\n{place}/../disk/b.wav,fake\n")
-            assert list(load_corpus(str(tmp_path / "m.csv"), audio_root=root).utterances["path"]) == ["a.wav", "b.wav"]
-        (tmp_path / "m.csv").write_text(f"path,label\n{place}/a.wav,real\n{tmp_path}/outside.wav,fake\n")
+            (tmp_path / "m.csv").write_text(
+                f"path,label\n{place}/a.wav,real\n{place}/../disk/b.wav,fake\n"
+            )
+            assert list(
+                load_corpus(str(tmp_path / "m.csv"), audio_root=root).utterances["path"]
+            ) == ["a.wav", "b.wav"]
+        (tmp_path / "m.csv").write_text(
+            f"path,label\n{place}/a.wav,real\n{tmp_path}/outside.wav,fake\n"
+        )
         with pytest.raises(ProbeError, match="row 2: path outside the corpus's root folder"):
             load_corpus(str(tmp_path / "m.csv"), audio_root=home)
 
@@ -151,27 +179,44 @@ def test_absolute_paths_lead_anywhere_and_ids_do_not_say_where(tmp_path: Path) -
     path = tmp_path / "lists/m.csv"
     path.write_text(text.format(tmp_path / "disk"))
     corpus = load_corpus(str(path))
-    assert (corpus.root, list(corpus.utterances["path"])) == (tmp_path / "disk/clips", ["a.wav", "b.wav"])
+    assert (corpus.root, list(corpus.utterances["path"])) == (
+        tmp_path / "disk/clips",
+        ["a.wav", "b.wav"],
+    )
     path.write_text(text.format(tmp_path / "mnt/disk2"))
     pd.testing.assert_frame_equal(load_corpus(str(path)).utterances, corpus.utterances)
     with pytest.raises(
-        ProbeError, match=f"Name the folder that holds the audio: audio_root={tmp_path}/mnt/disk2/clips"
+        ProbeError,
+        match=f"Name the folder that holds the audio: audio_root={tmp_path}/mnt/disk2/clips",
     ):
         load_corpus(str(path), audio_root=tmp_path / "disk")
 
-    path.write_text(f"path\nnear.wav\n{tmp_path}/disk/clips/a.wav\n{tmp_path}/mnt/disk2/own/c.wav\n")
+    path.write_text(
+        f"path\nnear.wav\n{tmp_path}/disk/clips/a.wav\n{tmp_path}/mnt/disk2/own/c.wav\n"
+    )
     corpus = load_corpus(str(path))
     assert corpus.root == tmp_path
-    assert list(corpus.utterances["path"]) == ["lists/near.wav", "disk/clips/a.wav", "mnt/disk2/own/c.wav"]
+    assert list(corpus.utterances["path"]) == [
+        "lists/near.wav",
+        "disk/clips/a.wav",
+        "mnt/disk2/own/c.wav",
+    ]
     assert list(corpus.utterances["utterance_id"]) == ["near", "disk/clips/a", "mnt/disk2/own/c"]
     path.write_text(f"path\n../near.wav\n{tmp_path}/disk/clips/a.wav\n")
-    with pytest.raises(ProbeError, match=r"row 1: path outside the corpus's root folder '\.\./near\.wav'"):
+    with pytest.raises(
+        ProbeError, match=r"row 1: path outside the corpus's root folder '\.\./near\.wav'"
+    ):
         load_corpus(str(path))
 
 
 def test_absolute_paths_that_only_the_root_has_in_common() -> None:
-    places = places_of(pd.Series(["/data1/x/a.wav", "/mnt/y/b.wav", "/c.wav"]), Path("/home/me/m.csv"))
-    assert (places.root, list(places.paths)) == (Path("/"), ["data1/x/a.wav", "mnt/y/b.wav", "c.wav"])
+    places = places_of(
+        pd.Series(["/data1/x/a.wav", "/mnt/y/b.wav", "/c.wav"]), Path("/home/me/m.csv")
+    )
+    assert (places.root, list(places.paths)) == (
+        Path("/"),
+        ["data1/x/a.wav", "mnt/y/b.wav", "c.wav"],
+    )
     assert list(places.ids) == ["data1/x/a", "mnt/y/b", "c"]
 
 
@@ -180,7 +225,11 @@ def test_absolute_paths_that_only_the_root_has_in_common() -> None:
     [
         (None, ["", "", "", ""], "there are no labels; a sweep needs --target COLUMN"),
         (["", "", "", ""], ["", "", "", ""], "there are no labels"),
-        (["happy", "Angry ", "", "42"], ["happy", "Angry", "", "42"], r"\(42, Angry, happy\); a sweep needs --target"),
+        (
+            ["happy", "Angry ", "", "42"],
+            ["happy", "Angry", "", "42"],
+            r"\(42, Angry, happy\); a sweep needs --target",
+        ),
         (["human", "FAKE", "real", "spoof"], ["bonafide", "spoof", "bonafide", "spoof"], None),
     ],
 )
@@ -200,16 +249,22 @@ def test_labels_are_of_spoofing_or_any_text_or_none(
 def test_some_labels_of_spoofing_among_others_are_a_mistake(folder: Path) -> None:
     for column in (["human", "dog", "cat", "dog"], ["bonafide", "spoof", "", "spoof"]):
         CLEAN.assign(label=column).to_csv(folder / "m.csv", index=False)
-        with pytest.raises(ProbeError, match=r"row [23]: unknown label .*for other labels call the column class"):
+        with pytest.raises(
+            ProbeError, match=r"row [23]: unknown label .*for other labels call the column class"
+        ):
             load_corpus(str(folder / "m.csv"))
-        CLEAN.drop(columns="label").assign(**{"class": column}).to_csv(folder / "m.csv", index=False)
+        CLEAN.drop(columns="label").assign(**{"class": column}).to_csv(
+            folder / "m.csv", index=False
+        )
         assert list(load_corpus(str(folder / "m.csv")).utterances["class"]) == column
 
 
 @pytest.mark.parametrize("name", ["m.jsonl", "m.jsonl.gz", "m.json", "m.json.gz"])
 def test_json_lines_are_a_manifest(folder: Path, name: str) -> None:
     rows = CLEAN.rename(columns={"path": "audio_filepath"}).to_dict("records")
-    lines = [json.dumps({f" {key}": f"{value}\u3000" for key, value in row.items()}) for row in rows]
+    lines = [
+        json.dumps({f" {key}": f"{value}\u3000" for key, value in row.items()}) for row in rows
+    ]
     content = ("\n\n".join(lines) + "\n").encode("utf-8-sig")
     (folder / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
     corpus = load_corpus(str(folder / name))
@@ -225,7 +280,14 @@ def test_values_of_json_lines_become_text(folder: Path) -> None:
     read = load_corpus(str(folder / "m.jsonl")).utterances.set_index("path").T.to_dict()
     known = {"label": "", "speaker": "", "attack": ""}
     words = {"words": '["é", {"a": 1}]', "ok": "", "x": "", "offset": ""}
-    assert read["a.wav"] == {"utterance_id": "a", "split": "train", "duration": "1.5", "n": "7", **words, **known}
+    assert read["a.wav"] == {
+        "utterance_id": "a",
+        "split": "train",
+        "duration": "1.5",
+        "n": "7",
+        **words,
+        **known,
+    }
     others = {"duration": "", "n": "", "words": "", "ok": "True", "x": "", "offset": "0.0"}
     assert read["b.wav"] == {"utterance_id": "b", "split": "dev", **others, **known}
 
@@ -235,7 +297,10 @@ def test_values_of_json_lines_become_text(folder: Path) -> None:
     [
         ('{"path": "a.wav"}\n\n{"path": \n', "m.jsonl, line 3: no JSON object"),
         ('[{"path": "a.wav"}]\n', r"line 1: no JSON object \(found .*Expected one object a line"),
-        ('{"path": "a.wav", " path": "b.wav"}\n', "line 1: no JSON object .two keys are called 'path'"),
+        (
+            '{"path": "a.wav", " path": "b.wav"}\n',
+            "line 1: no JSON object .two keys are called 'path'",
+        ),
         ('{"path": "a.wav", "x": "\\ud800"}\n', "line 1: no JSON object .*surrogates not allowed"),
         ("[" * 100_000 + "\n", "line 1: no JSON object"),
         ('{"path": ' + "9" * 5000 + "}\n", "line 1: no JSON object"),
@@ -243,12 +308,15 @@ def test_values_of_json_lines_become_text(folder: Path) -> None:
         ('{"path": "a.wav"}\n{"speaker": "b"}\n', "row 2: path outside"),
         ("\n \n", "is empty"),
         (
-            '{"audio_filepath": "a.wav", "offset": 0}\n{"audio_filepath": "a.wav", "offset": 2.5}\n',
+            '{"audio_filepath": "a.wav", "offset": 0}\n{"audio_filepath": "a.wav", "offset": '
+            "2.5}\n",
             "row 2: offset '2.5'",
         ),
     ],
 )
-def test_json_lines_that_cannot_be_read_whole_are_refused(folder: Path, text: str, message: str) -> None:
+def test_json_lines_that_cannot_be_read_whole_are_refused(
+    folder: Path, text: str, message: str
+) -> None:
     (folder / "m.jsonl").write_text(text)
     with pytest.raises(ProbeError, match=message):
         load_corpus(str(folder / "m.jsonl"))
@@ -262,7 +330,16 @@ def test_what_check_accepts_extract_accepts(folder: Path, monkeypatch, capsys) -
     (folder / "z.tsv.gz").write_bytes(gzip.compress(CLEAN.to_csv(index=False, sep="\t").encode()))
     monkeypatch.chdir(folder)
     monkeypatch.setenv("HOME", str(folder))
-    for spec in ("m.csv", "~/m.csv", "./z.tsv.gz", "tree", "~/tree", "folder:~/tree", str(folder / "tree"), "demo"):
+    for spec in (
+        "m.csv",
+        "~/m.csv",
+        "./z.tsv.gz",
+        "tree",
+        "~/tree",
+        "folder:~/tree",
+        str(folder / "tree"),
+        "demo",
+    ):
         assert run_cli(["corpus", "check", spec], monkeypatch) == 0, capsys.readouterr()
         assert len(load_corpus(spec)) > 1
     for spec in ("none.csv", "nothing", "asvspoof2019-la", "~/none"):
@@ -274,7 +351,21 @@ def test_what_check_accepts_extract_accepts(folder: Path, monkeypatch, capsys) -
 
 
 def test_nobody_is_called_unknown() -> None:
-    nobody = ["", "-", "?", "NA", "n/a", "nan", "None", "NULL", "Unknown", " unknown ", None, np.nan, pd.NA]
+    nobody = [
+        "",
+        "-",
+        "?",
+        "NA",
+        "n/a",
+        "nan",
+        "None",
+        "NULL",
+        "Unknown",
+        " unknown ",
+        None,
+        np.nan,
+        pd.NA,
+    ]
     assert not known_speakers(nobody).any()
     assert known_speakers(["007", "1e5", "LA_0069", 7, "Nan Li"]).all()
     assert known_speakers(pd.Series([], dtype=object)).shape == (0,)

@@ -1,4 +1,6 @@
-"""The embedded demo corpus: what demo.csv says is what is there, and nothing in it gives the answer away."""
+"""The embedded demo corpus: what demo.csv says is what is there, and nothing in it gives the answer
+away.
+"""
 
 import hashlib
 from pathlib import Path
@@ -105,7 +107,12 @@ def test_load_corpus_reads_it(table):
 
 def test_each_split_has_enough_of_both_classes(table):
     counts = table.groupby(["split", "label"]).size()
-    least = {("train", "bonafide"): 150, ("train", "spoof"): 150, ("dev", "bonafide"): 60, ("dev", "spoof"): 60}
+    least = {
+        ("train", "bonafide"): 150,
+        ("train", "spoof"): 150,
+        ("dev", "bonafide"): 60,
+        ("dev", "spoof"): 60,
+    }
     for cell, n in {**least, ("eval", "bonafide"): 120, ("eval", "spoof"): 150}.items():
         assert counts[cell] >= n, cell
 
@@ -236,7 +243,10 @@ def test_a_crop_is_no_pause(speech):
     pause = np.random.default_rng(0).normal(0, 1e-4, 20 * RATE)
     clip = np.concatenate([pause, speech, pause])
     for seed in range(20):
-        assert frame_db(crop(clip, 1.0, np.random.default_rng(seed))).max() > frame_db(speech).max() - 30
+        assert (
+            frame_db(crop(clip, 1.0, np.random.default_rng(seed))).max()
+            > frame_db(speech).max() - 30
+        )
 
 
 def test_encoding_twice_gives_the_same_bytes(speech):

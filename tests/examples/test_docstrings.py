@@ -18,7 +18,8 @@ def with_examples() -> list[str]:
         for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
             loader = module.module_finder.find_spec(module.name, None).loader
             text = loader.get_source(module.name)
-            if ">>> " in text and "results/demo" not in text:  # those are in tests/readme, beside the demo
+            # those are in tests/readme, beside the demo
+            if ">>> " in text and "results/demo" not in text:
                 found.append(module.name)
     return found
 

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from cache.errors import OptionError, ProbeError
-from probing.exits import CONFIDENCES, ExitPolicy, confidences, find_exits, fit_policies, read_policy
+from probing.exits import (
+    CONFIDENCES,
+    ExitPolicy,
+    confidences,
+    find_exits,
+    fit_policies,
+    read_policy,
+)
 from probing.metrics import eer
 from probing.runs import Run
 from probing.sweep import DepthOptions, SweepOptions, sweep
@@ -25,7 +32,9 @@ def policy(confidence: str = "probability", threshold: float | None = 0.9) -> Ex
 
 
 def easy_and_hard(n: int = 400) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Classes, which are easy, and scores (3, n) of exits: easy ones are told apart at the first."""
+    """Classes, which are easy, and scores (3, n) of exits: easy ones are told apart at
+    the first.
+    """
     generator = np.random.default_rng(0)
     positive = np.arange(n) % 2 == 0
     easy = np.arange(n) % 4 < 2
@@ -48,8 +57,14 @@ def test_easy_utterances_leave_at_once_and_hard_ones_stay(confidence):
 
 def test_probability_and_entropy_order_two_classes_alike():
     positive, _, scores = easy_and_hard()
-    one, other = (fit_policies("linear", (1, 2, 6), positive, scores, kind, 0.1) for kind in ("probability", "entropy"))
-    apart = [(p.apply(scores)[0] != q.apply(scores)[0]).sum() for p, q in zip(one.tried, other.tried, strict=True)]
+    one, other = (
+        fit_policies("linear", (1, 2, 6), positive, scores, kind, 0.1)
+        for kind in ("probability", "entropy")
+    )
+    apart = [
+        (p.apply(scores)[0] != q.apply(scores)[0]).sum()
+        for p, q in zip(one.tried, other.tried, strict=True)
+    ]
     assert max(apart) <= 1  # at most the utterance whose confidence is the threshold, by rounding
 
 
@@ -99,7 +114,13 @@ def test_a_policy_is_read_as_it_was_written():
 
 
 @pytest.mark.parametrize(
-    "spoilt", [{"depths": [2, 1, 4, 6]}, {"slopes": [1.0]}, {"threshold": float("nan")}, {"confidence": "mood"}]
+    "spoilt",
+    [
+        {"depths": [2, 1, 4, 6]},
+        {"slopes": [1.0]},
+        {"threshold": float("nan")},
+        {"confidence": "mood"},
+    ],
 )
 def test_a_spoilt_policy_is_refused(spoilt):
     with pytest.raises((ValueError, KeyError)):
@@ -108,7 +129,9 @@ def test_a_spoilt_policy_is_refused(spoilt):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Probes of layers 0 to 4, of which layers 2 to 4 are alike and the first two know nothing, and a head."""
+    """Probes of layers 0 to 4, of which layers 2 to 4 are alike and the first two know nothing, and
+    a head.
+    """
     folder = tmp_path_factory.mktemp("exits")
     cache = write_cache(folder / "c.cache", separation=(0.0, 0.0, 2.5, 2.5, 2.5))
     depths = DepthOptions(heads=("mean+linear",), seeds=(0,), epochs=2)
@@ -165,17 +188,33 @@ def test_the_command_writes_policy_tables_and_picture(run, tmp_path, monkeypatch
     given = ["exits", str(run.folder), "--head", "linear", "--out", str(out), "--resamples", "100"]
     assert run_cli(given, monkeypatch) == 0
     assert {path.name for path in out.iterdir()} == {
-        "about.json", "exits.json", "curve.csv", "depths.csv", "attacks.csv", "leaving.csv", "exits.png", "exits.svg",
-    }  # fmt: skip
-    assert " ".join(find_exits(run, "linear").sentence.split()) in " ".join(capsys.readouterr().out.split())
+        "about.json",
+        "exits.json",
+        "curve.csv",
+        "depths.csv",
+        "attacks.csv",
+        "leaving.csv",
+        "exits.png",
+        "exits.svg",
+    }
+    assert " ".join(find_exits(run, "linear").sentence.split()) in " ".join(
+        capsys.readouterr().out.split()
+    )
 
 
-def test_a_place_that_is_a_run_or_a_file_is_refused_before_any_work(run, tmp_path, monkeypatch, capsys):
+def test_a_place_that_is_a_run_or_a_file_is_refused_before_any_work(
+    run, tmp_path, monkeypatch, capsys
+):
     from small_extraction import run_cli
 
     (tmp_path / "file").write_text("x")
     for place in (run.folder, tmp_path / "file", tmp_path / "file" / "below"):
-        assert run_cli(["exits", str(run.folder), "--head", "linear", "--out", str(place)], monkeypatch) == 2
+        assert (
+            run_cli(
+                ["exits", str(run.folder), "--head", "linear", "--out", str(place)], monkeypatch
+            )
+            == 2
+        )
         told = capsys.readouterr()
         assert told.out == ""
         assert "--out" in told.err

@@ -1,4 +1,6 @@
-"""What changed since a cache was begun is noticed when the same command goes on: audio, versions, the model."""
+"""What changed since a cache was begun is noticed when the same command goes on: audio, versions,
+the model.
+"""
 
 import os
 import shutil
@@ -59,7 +61,9 @@ def test_audio_that_changed_is_named_and_repair_takes_only_that(begun, tmp_path:
     extract(folder, corpus, options, machine(), say=quiet)
 
 
-def test_audio_of_another_length_is_noticed_though_its_time_was_put_back(begun, tmp_path: Path) -> None:
+def test_audio_of_another_length_is_noticed_though_its_time_was_put_back(
+    begun, tmp_path: Path
+) -> None:
     folder, corpus, options = begun
     path = tmp_path / "audio" / CHANGED
     times = path.stat()
@@ -69,7 +73,9 @@ def test_audio_of_another_length_is_noticed_though_its_time_was_put_back(begun, 
         extract(folder, corpus, options, machine(), say=quiet)
 
 
-def test_a_copied_corpus_is_the_same_and_is_read_again_once_only(begun, tmp_path: Path, monkeypatch) -> None:
+def test_a_copied_corpus_is_the_same_and_is_read_again_once_only(
+    begun, tmp_path: Path, monkeypatch
+) -> None:
     folder, corpus, options = begun
     shutil.copytree(tmp_path / "audio", tmp_path / "copy" / "audio", copy_function=shutil.copyfile)
     for i, path in enumerate(sorted((tmp_path / "copy" / "audio").iterdir())):
@@ -79,7 +85,9 @@ def test_a_copied_corpus_is_the_same_and_is_read_again_once_only(begun, tmp_path
     times = Cache(folder).utterances["file_mtime_us"]
     assert times.between(1e15, 1.1e15).all()
     opened = []
-    monkeypatch.setattr("probing.extraction.changes.stamp", lambda path: opened.append(path) or stamp(path))
+    monkeypatch.setattr(
+        "probing.extraction.changes.stamp", lambda path: opened.append(path) or stamp(path)
+    )
     extract(folder, moved, options, machine(), say=quiet)
     assert not opened
     assert verify(folder) == []
@@ -105,7 +113,8 @@ def test_another_version_is_refused_with_both_values(what: str, begun) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "named"), [({"max_seconds": 0.5}, "crop"), ({"normalize": "on"}, "normal"), ({"seconds": 0.5}, "crop")]
+    ("change", "named"),
+    [({"max_seconds": 0.5}, "crop"), ({"normalize": "on"}, "normal"), ({"seconds": 0.5}, "crop")],
 )
 def test_another_preprocessing_is_refused(change: dict[str, object], named: str, begun) -> None:
     folder, corpus, options = begun
@@ -113,7 +122,9 @@ def test_another_preprocessing_is_refused(change: dict[str, object], named: str,
         extract(folder, corpus, replace(options, **change), machine(), say=quiet)
 
 
-def test_other_weights_under_the_same_name_are_refused(begun, backbone: Path, tmp_path: Path) -> None:
+def test_other_weights_under_the_same_name_are_refused(
+    begun, backbone: Path, tmp_path: Path
+) -> None:
     folder, corpus, options = begun
     model = shutil.copytree(backbone, tmp_path / "model")
     weights = load_file(model / "model.safetensors")
@@ -126,6 +137,14 @@ def test_other_weights_under_the_same_name_are_refused(begun, backbone: Path, tm
 def test_the_command_says_so_with_exit_code_2(begun, tmp_path: Path, monkeypatch, capsys) -> None:
     folder, corpus, options = begun
     soundfile.write(tmp_path / "audio" / CHANGED, np.zeros(9000) + 0.1, 16000)
-    command = ["extract", str(folder), "--corpus", corpus.spec, "--backbone", options.backbone, "--frames"]
+    command = [
+        "extract",
+        str(folder),
+        "--corpus",
+        corpus.spec,
+        "--backbone",
+        options.backbone,
+        "--frames",
+    ]
     assert run_cli([*command, "--frames-dtype", "float32", "--device", "cpu"], monkeypatch) == 2
     assert "is not what was extracted" in capsys.readouterr().err

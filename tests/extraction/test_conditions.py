@@ -1,4 +1,6 @@
-"""The columns that a corpus has beside the common ones travel into the cache, and through a repair."""
+"""The columns that a corpus has beside the common ones travel into the cache, and
+through a repair.
+"""
 
 from pathlib import Path
 
@@ -11,8 +13,12 @@ from probing.corpora import load_corpus
 from probing.extraction import Options, extract, repair
 
 
-def test_conditions_of_a_protocol_are_in_the_table_of_the_cache(backbone: Path, tmp_path: Path) -> None:
-    corpus = load_corpus(f"asvspoof2021-df:{trees.asvspoof2021(tmp_path / 'df', 'DF', trees.DF_2021)}")
+def test_conditions_of_a_protocol_are_in_the_table_of_the_cache(
+    backbone: Path, tmp_path: Path
+) -> None:
+    corpus = load_corpus(
+        f"asvspoof2021-df:{trees.asvspoof2021(tmp_path / 'df', 'DF', trees.DF_2021)}"
+    )
     options, folder = Options(backbone=str(backbone)), tmp_path / "c"
     extract(folder, corpus.only(["eval"]), options, machine(), say=quiet)
     cache = extract(folder, corpus, options, machine(), say=quiet)
@@ -20,7 +26,9 @@ def test_conditions_of_a_protocol_are_in_the_table_of_the_cache(backbone: Path, 
     stored = pd.read_parquet(folder / "utterances.parquet")
     for table in (cache.utterances, stored):
         pd.testing.assert_frame_equal(table[list(expected.columns)], expected, check_dtype=False)
-    chosen = cache.layer(1, where={"codec": "low_m4a", "vocoder": "neural_vocoder", "language": "E"})[1]
+    chosen = cache.layer(
+        1, where={"codec": "low_m4a", "vocoder": "neural_vocoder", "language": "E"}
+    )[1]
     assert list(chosen["utterance_id"]) == ["DF_E_2000013"]
 
     damaged = folder / "utterances.parquet"
@@ -29,10 +37,17 @@ def test_conditions_of_a_protocol_are_in_the_table_of_the_cache(backbone: Path, 
     pd.testing.assert_frame_equal(Cache(folder).utterances, cache.utterances)
 
 
-def test_further_columns_of_a_manifest_are_in_the_table_of_the_cache(backbone: Path, tmp_path: Path) -> None:
+def test_further_columns_of_a_manifest_are_in_the_table_of_the_cache(
+    backbone: Path, tmp_path: Path
+) -> None:
     trees.write_audio(tmp_path / "a.flac", tmp_path / "b.flac")
     table = pd.DataFrame(
-        {"path": ["a.flac", "b.flac"], "label": ["real", "fake"], "codec": ["opus", None], "snr": [1, 2]}
+        {
+            "path": ["a.flac", "b.flac"],
+            "label": ["real", "fake"],
+            "codec": ["opus", None],
+            "snr": [1, 2],
+        }
     )
     table.to_parquet(tmp_path / "m.parquet")
     corpus = load_corpus(str(tmp_path / "m.parquet"))

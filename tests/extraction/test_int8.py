@@ -1,4 +1,6 @@
-"""Extraction of frames as int8: as those of float32 to within half a step, also without a cache and after a repair."""
+"""Extraction of frames as int8: as those of float32 to within half a step, also without a cache and
+after a repair.
+"""
 
 from pathlib import Path
 
@@ -15,7 +17,11 @@ from probing.extraction import extract, layers_of, repair
 @pytest.fixture(scope="module")
 def quantized(backbone: Path, corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Cache:
     return extract(
-        tmp_path_factory.mktemp("int8") / "c", corpus, with_frames(backbone, frames_dtype="int8"), machine(), say=quiet
+        tmp_path_factory.mktemp("int8") / "c",
+        corpus,
+        with_frames(backbone, frames_dtype="int8"),
+        machine(),
+        say=quiet,
     )
 
 
@@ -24,22 +30,29 @@ def test_int8_frames_are_those_of_float32_rounded(quantized: Cache, undisturbed:
     for ours, exact in zip(quantized.frames(ids), undisturbed.frames(ids), strict=True):
         step = np.abs(exact).max(axis=-1, keepdims=True) / 127
         assert (np.abs(ours - exact) <= 0.501 * step).all()
-    np.testing.assert_array_equal(quantized.pooled(), undisturbed.pooled())  # statistics are taken before
+    # statistics are taken before
+    np.testing.assert_array_equal(quantized.pooled(), undisturbed.pooled())
     assert quantized.id != undisturbed.id
     exact_bytes, ours_bytes = undisturbed.n_bytes, quantized.n_bytes
     assert ours_bytes < 0.5 * exact_bytes
 
 
-def test_files_without_a_cache_give_what_the_cache_holds(quantized: Cache, backbone: Path, corpus: Corpus) -> None:
+def test_files_without_a_cache_give_what_the_cache_holds(
+    quantized: Cache, backbone: Path, corpus: Corpus
+) -> None:
     options = with_frames(backbone, frames_dtype="int8")
     encoder = options.load_backbone("cpu")
     rows = quantized.utterances.head(3)
-    files = {name: corpus.root / path for name, path in zip(rows["utterance_id"], rows["path"], strict=True)}
+    files = {
+        name: corpus.root / path
+        for name, path in zip(rows["utterance_id"], rows["path"], strict=True)
+    }
     for name, frames in layers_of(files, encoder, options, batch_size=4):
         cached = quantized.frames([name])[0]
         assert frames.dtype == np.float32
         step = np.abs(cached).max(axis=-1, keepdims=True) / 127
-        assert (np.abs(frames - cached) <= 1.01 * step).all()  # rounding of a batch may move a value to the next step
+        # rounding of a batch may move a value to the next step
+        assert (np.abs(frames - cached) <= 1.01 * step).all()
 
 
 def test_a_damaged_int8_utterance_is_mended(backbone: Path, tmp_path: Path) -> None:

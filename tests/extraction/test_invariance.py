@@ -14,15 +14,25 @@ from probing.extraction import Machine, Options, extract
 
 @pytest.mark.parametrize(
     "how",
-    [{"batch_size": 1}, {"batch_size": 16, "shard_size": 16}, {"workers": 1}, {"shard_size": 1}, {"shard_size": 5}],
+    [
+        {"batch_size": 1},
+        {"batch_size": 16, "shard_size": 16},
+        {"workers": 1},
+        {"shard_size": 1},
+        {"shard_size": 5},
+    ],
 )
-def test_batches_workers_and_shards_change_no_number(how, backbone, corpus, undisturbed, tmp_path) -> None:
+def test_batches_workers_and_shards_change_no_number(
+    how, backbone, corpus, undisturbed, tmp_path
+) -> None:
     cache = extract(tmp_path / "c", corpus, with_frames(backbone), machine(**how), say=quiet)
     assert_same(cache, undisturbed, places=False)
     assert verify(tmp_path / "c") == []
 
 
-def test_forward_passes_beside_each_other_change_no_number(backbone, corpus, undisturbed, tmp_path) -> None:
+def test_forward_passes_beside_each_other_change_no_number(
+    backbone, corpus, undisturbed, tmp_path
+) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
@@ -35,15 +45,21 @@ def test_forward_passes_beside_each_other_change_no_number(backbone, corpus, und
 
 
 def test_the_order_of_the_corpus_changes_no_number(backbone, corpus, undisturbed, tmp_path) -> None:
-    shuffled = replace(corpus, utterances=corpus.utterances.sample(frac=1, random_state=3, ignore_index=True))
-    assert_same(extract(tmp_path / "c", shuffled, with_frames(backbone), machine(), say=quiet), undisturbed)
+    shuffled = replace(
+        corpus, utterances=corpus.utterances.sample(frac=1, random_state=3, ignore_index=True)
+    )
+    assert_same(
+        extract(tmp_path / "c", shuffled, with_frames(backbone), machine(), say=quiet), undisturbed
+    )
 
 
 def test_the_pooled_tier_is_mean_and_deviation_of_the_frames(undisturbed: Cache) -> None:
     for k in undisturbed.layers:
         pooled, table = undisturbed.layer(k)
         frames = undisturbed.frames(list(table["utterance_id"]), [k])
-        expected = np.stack([[x[0].mean(0, np.float64), x[0].astype(np.float64).std(0)] for x in frames])
+        expected = np.stack(
+            [[x[0].mean(0, np.float64), x[0].astype(np.float64).std(0)] for x in frames]
+        )
         scale = np.sqrt(np.mean(expected**2))
         assert np.abs(pooled - expected).max() <= 1e-5 * scale
 
@@ -56,7 +72,9 @@ def test_a_float16_tier_is_the_float32_one_rounded(backbone, corpus, undisturbed
 
 
 @pytest.mark.parametrize(("seconds", "n_samples"), [(0.3, 4800), (0.75, 12000)])
-def test_every_clip_is_cut_or_repeated_to_exactly_the_length_asked_for(seconds, n_samples, backbone, tmp_path) -> None:
+def test_every_clip_is_cut_or_repeated_to_exactly_the_length_asked_for(
+    seconds, n_samples, backbone, tmp_path
+) -> None:
     folder, other = tmp_path / "audio", tmp_path / "by hand"
     for place in (folder, other):
         place.mkdir()
@@ -64,7 +82,13 @@ def test_every_clip_is_cut_or_repeated_to_exactly_the_length_asked_for(seconds, 
         clip = speech(i, length)
         soundfile.write(folder / f"{i}.wav", clip, 16000, "FLOAT")
         soundfile.write(other / f"{i}.wav", np.tile(clip, 3)[:n_samples], 16000, "FLOAT")
-    cropped = extract(tmp_path / "c", corpus_in(folder), with_frames(backbone, seconds=seconds), machine(), say=quiet)
+    cropped = extract(
+        tmp_path / "c",
+        corpus_in(folder),
+        with_frames(backbone, seconds=seconds),
+        machine(),
+        say=quiet,
+    )
     whole = extract(tmp_path / "d", corpus_in(other), with_frames(backbone), machine(), say=quiet)
     assert (cropped.utterances["n_samples"] == n_samples).all()
     np.testing.assert_allclose(cropped.pooled(), whole.pooled(), atol=1e-5)
@@ -79,7 +103,9 @@ def test_a_longer_clip_is_cut_to_its_beginning(backbone, tmp_path) -> None:
     assert list(cache.utterances["audio_seconds"]) == [0.5]
 
 
-def test_another_split_extends_the_cache_and_leaves_the_first_alone(backbone, corpus, undisturbed, tmp_path) -> None:
+def test_another_split_extends_the_cache_and_leaves_the_first_alone(
+    backbone, corpus, undisturbed, tmp_path
+) -> None:
     folder, options = tmp_path / "c", with_frames(backbone)
     first = extract(folder, corpus.only(["dev"]), options, machine(), say=quiet)
     shards = {path.name: path.read_bytes() for path in folder.glob("*.h5")}
@@ -94,27 +120,43 @@ def test_another_split_extends_the_cache_and_leaves_the_first_alone(backbone, co
 def test_running_again_does_nothing(backbone, corpus, tmp_path) -> None:
     said: list[str] = []
     extract(tmp_path / "c", corpus, Options(str(backbone)), machine(), say=quiet)
-    before = [(path.name, path.stat().st_mtime_ns) for path in sorted((tmp_path / "c").glob("*.h5"))]
+    before = [
+        (path.name, path.stat().st_mtime_ns) for path in sorted((tmp_path / "c").glob("*.h5"))
+    ]
     cache = extract(tmp_path / "c", corpus, Options(str(backbone)), machine(), say=said.append)
     assert "Nothing to do" in said[-1]
     assert len(cache.manifest.history) == 1
-    assert [(path.name, path.stat().st_mtime_ns) for path in sorted((tmp_path / "c").glob("*.h5"))] == before
+    assert [
+        (path.name, path.stat().st_mtime_ns) for path in sorted((tmp_path / "c").glob("*.h5"))
+    ] == before
 
 
-def test_options_that_change_a_number_are_refused_in_the_same_folder(backbone, corpus, tmp_path) -> None:
+def test_options_that_change_a_number_are_refused_in_the_same_folder(
+    backbone, corpus, tmp_path
+) -> None:
     extract(tmp_path / "c", corpus, Options(str(backbone)), machine(), say=quiet)
-    with pytest.raises(FingerprintMismatch, match=r"crop: cache 'first 30 s', this command 'exactly 1 s, repeated'"):
+    with pytest.raises(
+        FingerprintMismatch, match=r"crop: cache 'first 30 s', this command 'exactly 1 s, repeated'"
+    ):
         extract(tmp_path / "c", corpus, Options(str(backbone), seconds=1.0), machine(), say=quiet)
 
 
 def test_another_corpus_is_refused_in_the_same_folder(backbone, corpus, tmp_path) -> None:
     extract(tmp_path / "c", corpus, Options(str(backbone)), machine(), say=quiet)
     with pytest.raises(ProbeError, match=r"holds the corpus '.*audio', not 'other'"):
-        extract(tmp_path / "c", replace(corpus, name="other"), Options(str(backbone)), machine(), say=quiet)
+        extract(
+            tmp_path / "c",
+            replace(corpus, name="other"),
+            Options(str(backbone)),
+            machine(),
+            say=quiet,
+        )
 
 
 @pytest.mark.parametrize("finished", [1, 2, 3])
-def test_extraction_goes_on_after_an_exception_in_the_middle(finished, backbone, corpus, undisturbed, tmp_path) -> None:
+def test_extraction_goes_on_after_an_exception_in_the_middle(
+    finished, backbone, corpus, undisturbed, tmp_path
+) -> None:
     folder, root, options = tmp_path / "c", tmp_path / "root", with_frames(backbone)
     moved = replace(corpus, root=root)
     ids = sorted(corpus.utterances["utterance_id"])

@@ -14,7 +14,9 @@ from probing.extraction import extract
 
 
 def kill_after(folder: Path, n_shards: int, seconds: float, arguments: list[str]) -> bool:
-    """Kill `probe extract` when `n_shards` are there and `seconds` have passed; whether it was still at work."""
+    """Kill `probe extract` when `n_shards` are there and `seconds` have passed; whether it was
+    still at work.
+    """
     process = probe("extract", folder, *arguments, folder=folder.parent)
     wait_for(process, lambda: len(list(folder.glob("*.h5"))) >= n_shards)
     time.sleep(seconds)
@@ -22,13 +24,25 @@ def kill_after(folder: Path, n_shards: int, seconds: float, arguments: list[str]
     return process.wait() == -signal.SIGKILL
 
 
-def test_an_extraction_killed_three_times_ends_with_the_undisturbed_cache(backbone: Path, tmp_path: Path) -> None:
+def test_an_extraction_killed_three_times_ends_with_the_undisturbed_cache(
+    backbone: Path, tmp_path: Path
+) -> None:
     write_clips(tmp_path / "audio")
     (tmp_path / "audio" / "broken.wav").write_bytes(b"")
     manifest, folder = manifest_of(tmp_path / "audio"), tmp_path / "c"
-    arguments = ["--corpus", str(manifest), "--backbone", str(backbone), "--frames", "--frames-dtype", "float32"]
+    arguments = [
+        "--corpus",
+        str(manifest),
+        "--backbone",
+        str(backbone),
+        "--frames",
+        "--frames-dtype",
+        "float32",
+    ]
     arguments += ["--shard-size", "1", "--device", "cpu"]
-    options, corpus, how = with_frames(backbone), load_corpus(str(manifest)), machine(shard_size=1, batch_size=1)
+    options = with_frames(backbone)
+    corpus = load_corpus(str(manifest))
+    how = machine(shard_size=1, batch_size=1)
     undisturbed = extract(tmp_path / "undisturbed", corpus, options, how, say=quiet)
     moments = random.Random(1)
     found, at_work = [], []

@@ -17,7 +17,10 @@ from probing.extraction.states import UnusableStates
 
 def files_of(corpus: Corpus) -> dict[str, Path]:
     table = corpus.utterances
-    return {name: corpus.root / path for name, path in zip(table["utterance_id"], table["path"], strict=True)}
+    return {
+        name: corpus.root / path
+        for name, path in zip(table["utterance_id"], table["path"], strict=True)
+    }
 
 
 @pytest.mark.parametrize("frames", [False, True])
@@ -26,16 +29,26 @@ def test_they_are_what_extract_caches(
     batch_size: int, frames: bool, backbone: Path, corpus: Corpus, undisturbed: Cache
 ) -> None:
     options = with_frames(backbone, frames=frames)
-    found = dict(layers_of(files_of(corpus), options.load_backbone("cpu"), options, batch_size=batch_size))
+    found = dict(
+        layers_of(files_of(corpus), options.load_backbone("cpu"), options, batch_size=batch_size)
+    )
     assert list(found) == list(corpus.utterances["utterance_id"])
     for k in undisturbed.layers:
         values, table = undisturbed.layer(k, "frames" if frames else "pooled")
-        ends = np.cumsum(undisturbed.utterances["n_frames"]) if frames else np.arange(1, len(table) + 1)
-        for name, cached in zip(undisturbed.utterances["utterance_id"], np.split(values, ends[:-1]), strict=True):
+        ends = (
+            np.cumsum(undisturbed.utterances["n_frames"])
+            if frames
+            else np.arange(1, len(table) + 1)
+        )
+        for name, cached in zip(
+            undisturbed.utterances["utterance_id"], np.split(values, ends[:-1]), strict=True
+        ):
             ours = found[name][k] if frames else found[name][k][None]
             assert ours.dtype == cached.dtype
             assert ours.shape == cached.shape
-            assert np.abs(ours - cached).max() <= TOLERANCE * np.sqrt(np.mean(values.astype(np.float64) ** 2))
+            assert np.abs(ours - cached).max() <= TOLERANCE * np.sqrt(
+                np.mean(values.astype(np.float64) ** 2)
+            )
 
 
 @pytest.mark.parametrize(
@@ -47,7 +60,9 @@ def test_they_are_what_extract_caches(
         ("wavlm", {"drop": "blocks:2,3", "normalize": "off"}),
     ],
 )
-def test_they_are_bit_for_bit_so_one_at_a_time(family: str, what: dict, corpus: Corpus, tmp_path: Path) -> None:
+def test_they_are_bit_for_bit_so_one_at_a_time(
+    family: str, what: dict, corpus: Corpus, tmp_path: Path
+) -> None:
     options = Options(str(build(family, tmp_path / family)), **what)
     cache = extract(tmp_path / "cache", corpus, options, machine(batch_size=1), say=quiet)
     found = dict(layers_of(files_of(corpus), options.load_backbone("cpu"), options, batch_size=1))
@@ -56,7 +71,9 @@ def test_they_are_bit_for_bit_so_one_at_a_time(family: str, what: dict, corpus: 
         assert np.array_equal(ours[k], cache.layer(k)[0])
 
 
-def test_files_of_no_use_are_told_and_the_rest_comes_in_order(backbone: Path, tmp_path: Path) -> None:
+def test_files_of_no_use_are_told_and_the_rest_comes_in_order(
+    backbone: Path, tmp_path: Path
+) -> None:
     options = Options(str(backbone))
     model = options.load_backbone("cpu")
     names = ["long one.wav", "silent.wav", "gone.wav", "short.flac", "text.wav"]
@@ -65,7 +82,9 @@ def test_files_of_no_use_are_told_and_the_rest_comes_in_order(backbone: Path, tm
     soundfile.write(tmp_path / names[3], speech(2, 6000), 16000)
     (tmp_path / names[4]).write_text("no audio")
     told: list[tuple[str, str]] = []
-    found = layers_of([tmp_path / n for n in names], model, options, on_failure=lambda *what: told.append(what))
+    found = layers_of(
+        [tmp_path / n for n in names], model, options, on_failure=lambda *what: told.append(what)
+    )
     assert [Path(name).name for name, _ in found] == ["long_one", "short"]
     assert [(Path(name).name, reason.split(":")[0]) for name, reason in told] == [
         ("silent", "silent"),
@@ -85,7 +104,14 @@ def test_samples_do_as_well_as_a_file(backbone: Path, tmp_path: Path) -> None:
     stereo = np.stack([samples, samples], axis=1).astype(np.float64)
     told: list[str] = []
     given = [tmp_path / "a.wav", samples, stereo, np.zeros(0), np.full(8000, np.nan), samples[:300]]
-    found = list(layers_of(given, model, options, on_failure=lambda name, reason: told.append(f"{name} {reason[:5]}")))
+    found = list(
+        layers_of(
+            given,
+            model,
+            options,
+            on_failure=lambda name, reason: told.append(f"{name} {reason[:5]}"),
+        )
+    )
     assert [name for name, _ in found][1:] == ["1", "2"]
     assert all(np.array_equal(found[0][1], values) for _, values in found[1:])
     assert told == ["3 empty", "4 8000 ", "5 too s"]
@@ -106,7 +132,11 @@ def test_hidden_states_that_are_not_finite_cost_only_their_file(
     monkeypatch.setattr(layers, "BATCHES_SORTED", 2)
     told: list[tuple[str, str]] = []
     found = layers_of(
-        files, options.load_backbone("cpu"), options, batch_size=4, on_failure=lambda *what: told.append(what)
+        files,
+        options.load_backbone("cpu"),
+        options,
+        batch_size=4,
+        on_failure=lambda *what: told.append(what),
     )
     assert [name for name, _ in found] == [name for name in files if name != bad]
     assert told == [(bad, "hidden states are not finite")]

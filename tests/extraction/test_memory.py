@@ -1,4 +1,6 @@
-"""What waits in an extraction is bounded, whatever the lengths of the clips and the speed of the disk."""
+"""What waits in an extraction is bounded, whatever the lengths of the clips and the speed of the
+disk.
+"""
 
 import sys
 import time
@@ -8,7 +10,15 @@ from threading import Lock
 import numpy as np
 import pytest
 from processes import CONTEXT
-from small_extraction import assert_same, corpus_in, machine, quiet, run_cli, with_frames, write_clips
+from small_extraction import (
+    assert_same,
+    corpus_in,
+    machine,
+    quiet,
+    run_cli,
+    with_frames,
+    write_clips,
+)
 
 from cache import ProbeError, verify
 from cache.shard_writer import ShardWriter
@@ -21,13 +31,17 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 @pytest.mark.parametrize("memory_gb", [1e-9, 1e-4, 3e-4])
 def test_memory_changes_no_number(memory_gb, backbone, corpus, undisturbed, tmp_path) -> None:
-    cache = extract(tmp_path / "c", corpus, with_frames(backbone), machine(memory_gb=memory_gb), say=quiet)
+    cache = extract(
+        tmp_path / "c", corpus, with_frames(backbone), machine(memory_gb=memory_gb), say=quiet
+    )
     assert_same(cache, undisturbed)
     assert verify(tmp_path / "c") == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the memory of a process is read from /proc")
-def test_a_shard_of_long_clips_is_extracted_in_less_memory_than_its_audio(tmp_path, monkeypatch) -> None:
+def test_a_shard_of_long_clips_is_extracted_in_less_memory_than_its_audio(
+    tmp_path, monkeypatch
+) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     from extraction_memory import corpus_of, peaks
 
@@ -53,14 +67,19 @@ class SlowWriter(CacheWriter):
     """A cache on a slow disk."""
 
     def start_shard(self, index, utterance_ids, n_samples, n_frames, measures):
-        return SlowShard(self.folder, index, self.manifest, utterance_ids, n_samples, n_frames, measures)
+        return SlowShard(
+            self.folder, index, self.manifest, utterance_ids, n_samples, n_frames, measures
+        )
 
 
 @pytest.mark.parametrize(("memory_gb", "bounded"), [(1e-4, True), (1.0, False)])
-def test_what_waits_for_a_slow_disk_is_bounded(memory_gb, bounded, backbone, tmp_path, monkeypatch) -> None:
+def test_what_waits_for_a_slow_disk_is_bounded(
+    memory_gb, bounded, backbone, tmp_path, monkeypatch
+) -> None:
     write_clips(tmp_path / "audio")
     corpus, options = corpus_in(tmp_path / "audio"), with_frames(backbone)
-    how, model = Machine("cpu", batch_size=1, shard_size=16, memory_gb=memory_gb), options.load_backbone("cpu")
+    how = Machine("cpu", batch_size=1, shard_size=16, memory_gb=memory_gb)
+    model = options.load_backbone("cpu")
     computed, most, largest, lock = 0, 0, 0, Lock()
     plain = model.hidden_states
 
@@ -76,7 +95,9 @@ def test_what_waits_for_a_slow_disk_is_bounded(memory_gb, bounded, backbone, tmp
     monkeypatch.setattr(model, "hidden_states", counted)
     SlowShard.written = 0
     with (
-        SlowWriter(tmp_path / "c", new_manifest(model, corpus, options), corpus.utterances, 16) as writer,
+        SlowWriter(
+            tmp_path / "c", new_manifest(model, corpus, options), corpus.utterances, 16
+        ) as writer,
         session(writer, corpus.root, model, options, how, 16, True, quiet) as pipeline,
     ):
         pipeline.run()

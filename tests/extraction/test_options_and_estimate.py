@@ -37,22 +37,32 @@ def test_clips_longer_than_the_model_takes_are_refused_before_the_work(tmp_path:
         Options(str(build("whisper", tmp_path / "whisper")), max_seconds=31).load_backbone("cpu")
 
 
-def test_the_estimate_of_the_pooled_tier_is_exact(backbone, corpus, undisturbed: Cache, tmp_path: Path) -> None:
+def test_the_estimate_of_the_pooled_tier_is_exact(
+    backbone, corpus, undisturbed: Cache, tmp_path: Path
+) -> None:
     options = with_frames(backbone)
     encoder = options.load_backbone("cpu")
-    plan = estimate(tmp_path, corpus.root, corpus.utterances, encoder, options.cropping, undisturbed.manifest)
+    plan = estimate(
+        tmp_path, corpus.root, corpus.utterances, encoder, options.cropping, undisturbed.manifest
+    )
     assert plan.n_utterances == 16
     assert plan.tier_bytes["pooled"] == undisturbed.pooled().nbytes
     frames = sum(undisturbed.layer(k, "frames")[0].nbytes for k in undisturbed.layers)
     assert plan.tier_bytes["frames"] == pytest.approx(frames, rel=0.01)
-    assert plan.audio_seconds == pytest.approx(undisturbed.utterances["audio_seconds"].sum(), rel=0.01)
+    assert plan.audio_seconds == pytest.approx(
+        undisturbed.utterances["audio_seconds"].sum(), rel=0.01
+    )
     assert plan.free_bytes > 0
 
 
 def test_what_does_not_fit_on_the_disk_is_refused_with_both_sizes(tmp_path: Path) -> None:
     Estimate(3, 9.0, {"pooled": 10, "frames": 90}, 100).check(tmp_path)
-    with pytest.raises(ProbeError, match=r"frames 1\.24 TB; 80 GB free\. That does not fit") as caught:
-        Estimate(121461, 1e5, {"pooled": 12_000, "frames": 1_240_000_000_000}, 80_000_000_000).check(tmp_path)
+    with pytest.raises(
+        ProbeError, match=r"frames 1\.24 TB; 80 GB free\. That does not fit"
+    ) as caught:
+        Estimate(
+            121461, 1e5, {"pooled": 12_000, "frames": 1_240_000_000_000}, 80_000_000_000
+        ).check(tmp_path)
     assert "leave frames out" in str(caught.value)
 
 
@@ -61,21 +71,38 @@ def test_a_value_that_float16_cannot_hold_stops_with_what_to_use(backbone, tmp_p
     model.encoder.layers[-1].feed_forward.output_dense.bias.data[3] = 70_000.0
     loud = tmp_path / "loud"
     model.save_pretrained(loud)
-    (loud / "preprocessor_config.json").write_text((backbone / "preprocessor_config.json").read_text())
+    (loud / "preprocessor_config.json").write_text(
+        (backbone / "preprocessor_config.json").read_text()
+    )
     (tmp_path / "audio").mkdir()
     soundfile.write(tmp_path / "audio/a.wav", speech(0, 6000), 16000)
     corpus = corpus_in(tmp_path / "audio")
     with pytest.raises(
-        ProbeError, match=r"a\.wav: float16 overflow: values up to 7e.04 in 1 of 4 layers \(frames\)"
+        ProbeError,
+        match=r"a\.wav: float16 overflow: values up to 7e.04 in 1 of 4 layers \(frames\)",
     ) as caught:
-        extract(tmp_path / "c", corpus, with_frames(loud, frames_dtype="float16"), machine(), say=quiet)
+        extract(
+            tmp_path / "c", corpus, with_frames(loud, frames_dtype="float16"), machine(), say=quiet
+        )
     assert "frames_dtype=float32" in str(caught.value)
-    assert np.abs(extract(tmp_path / "d", corpus, with_frames(loud), machine(), say=quiet).pooled()).max() > 65_504
-    for tier, how in (("frames", {"frames_dtype": "float16"}), ("pooled", {"pooled_dtype": "float16"})):
+    assert (
+        np.abs(
+            extract(tmp_path / "d", corpus, with_frames(loud), machine(), say=quiet).pooled()
+        ).max()
+        > 65_504
+    )
+    for tier, how in (
+        ("frames", {"frames_dtype": "float16"}),
+        ("pooled", {"pooled_dtype": "float16"}),
+    ):
         marking = machine(on_nonfinite="mark")
         marked = extract(tmp_path / tier, corpus, with_frames(loud, **how), marking, say=quiet)
         assert (len(marked), marked.finished) == (0, True)
-        assert marked.failures["reason"].str.fullmatch(rf"float16 overflow: values up to 7e.04 .*\({tier}\)").all()
+        assert (
+            marked.failures["reason"]
+            .str.fullmatch(rf"float16 overflow: values up to 7e.04 .*\({tier}\)")
+            .all()
+        )
 
 
 def test_only_the_utterances_that_overflow_are_named() -> None:
@@ -110,7 +137,9 @@ BAD_INPUT = {
 
 
 @pytest.mark.parametrize("kind", BAD_INPUT)
-def test_bad_input_ends_with_exit_code_2_and_a_message(kind: str, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_bad_input_ends_with_exit_code_2_and_a_message(
+    kind: str, tmp_path: Path, monkeypatch, capsys
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "strange").mkdir()
     (tmp_path / "strange" / "thesis.txt").write_text("mine")

@@ -1,11 +1,21 @@
-"""`probe extract --part` and `probe cache merge`: jobs of an array make the cache of a single job."""
+"""`probe extract --part` and `probe cache merge`: jobs of an array make the cache of a
+single job.
+"""
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from small_extraction import corpus_in, machine, manifest_of, quiet, run_cli, with_frames, write_clips
+from small_extraction import (
+    corpus_in,
+    machine,
+    manifest_of,
+    quiet,
+    run_cli,
+    with_frames,
+    write_clips,
+)
 
 from cache import Cache, ProbeError, verify
 from cache.parts import Part
@@ -23,11 +33,20 @@ def assert_same_bytes(left: Cache, right: Cache) -> None:
             np.testing.assert_array_equal(left.layer(k, tier)[0], right.layer(k, tier)[0])
 
 
-def test_two_jobs_and_a_merge_are_one_job_bit_for_bit(backbone: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_two_jobs_and_a_merge_are_one_job_bit_for_bit(
+    backbone: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
     write_clips(tmp_path / "audio")
     (tmp_path / "audio" / "broken.wav").write_bytes(b"")
     folder = tmp_path / "c"
-    arguments = ["extract", str(folder), "--corpus", str(manifest_of(tmp_path / "audio")), "--backbone", str(backbone)]
+    arguments = [
+        "extract",
+        str(folder),
+        "--corpus",
+        str(manifest_of(tmp_path / "audio")),
+        "--backbone",
+        str(backbone),
+    ]
     arguments += ["--frames", "--shard-size", "5", "--batch-size", "4", "--device", "cpu"]
     for number in (2, 1):
         assert run_cli([*arguments, "--part", f"{number}/2"], monkeypatch) == 0
@@ -43,7 +62,9 @@ def test_two_jobs_and_a_merge_are_one_job_bit_for_bit(backbone: Path, tmp_path: 
     assert "is a cache already" in capsys.readouterr().err
 
 
-def test_a_part_goes_on_where_it_stopped_and_only_as_it_was_begun(backbone: Path, corpus: Corpus, tmp_path) -> None:
+def test_a_part_goes_on_where_it_stopped_and_only_as_it_was_begun(
+    backbone: Path, corpus: Corpus, tmp_path
+) -> None:
     options, part = with_frames(backbone), Part(1, 2)
     first = extract(tmp_path / "c", corpus, options, machine(), part=part, say=quiet)
     assert (len(first), first.finished) == (8, True)
@@ -72,6 +93,10 @@ def test_a_part_can_be_repaired_unless_its_table_is_damaged(backbone: Path, tmp_
     np.testing.assert_array_equal(again.pooled(), before)
 
 
-def test_more_parts_than_shards_leave_some_with_nothing_to_do(backbone: Path, corpus: Corpus, tmp_path: Path) -> None:
-    cache = extract(tmp_path / "c", corpus, with_frames(backbone), machine(), part=Part(9, 9), say=quiet)
+def test_more_parts_than_shards_leave_some_with_nothing_to_do(
+    backbone: Path, corpus: Corpus, tmp_path: Path
+) -> None:
+    cache = extract(
+        tmp_path / "c", corpus, with_frames(backbone), machine(), part=Part(9, 9), say=quiet
+    )
     assert (len(cache), cache.finished) == (0, True)

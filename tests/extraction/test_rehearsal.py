@@ -14,9 +14,13 @@ from probing.extraction.estimate import Estimate
 from probing.extraction.rehearsal import LONGEST_S
 
 
-def test_it_says_disk_and_time_and_writes_nothing(backbone, corpus, undisturbed, tmp_path: Path) -> None:
+def test_it_says_disk_and_time_and_writes_nothing(
+    backbone, corpus, undisturbed, tmp_path: Path
+) -> None:
     said: list[str] = []
-    plan = rehearse(tmp_path / "not" / "there", corpus, with_frames(backbone), machine(), say=said.append)
+    plan = rehearse(
+        tmp_path / "not" / "there", corpus, with_frames(backbone), machine(), say=said.append
+    )
     assert plan.n_utterances == 16
     assert plan.tier_bytes["pooled"] == undisturbed.pooled().nbytes
     assert list(tmp_path.iterdir()) == []
@@ -41,7 +45,13 @@ def test_a_corpus_of_nothing_but_unusable_files_has_no_time(backbone, tmp_path: 
     (tmp_path / "audio").mkdir()
     (tmp_path / "audio/a.wav").write_bytes(b"")
     said: list[str] = []
-    rehearse(tmp_path / "c", corpus_in(tmp_path / "audio"), with_frames(backbone), machine(), say=said.append)
+    rehearse(
+        tmp_path / "c",
+        corpus_in(tmp_path / "audio"),
+        with_frames(backbone),
+        machine(),
+        say=said.append,
+    )
     assert not any("Time" in text for text in said)
 
 
@@ -51,7 +61,9 @@ def test_one_long_clip_is_rehearsed_in_part(backbone, tmp_path: Path) -> None:
     said: list[str] = []
     options = Options(str(backbone), max_seconds=3600)
     started = time.perf_counter()
-    plan = rehearse(tmp_path / "c", corpus_in(tmp_path / "audio"), options, machine(), say=said.append)
+    plan = rehearse(
+        tmp_path / "c", corpus_in(tmp_path / "audio"), options, machine(), say=said.append
+    )
     assert time.perf_counter() - started < 60
     assert plan.audio_seconds == pytest.approx(65)
     assert f"in a sample, clips cut to {LONGEST_S:.0f} s" in said[-1]
@@ -71,7 +83,9 @@ def test_a_sample_of_long_clips_is_of_few(backbone, corpus, tmp_path: Path, monk
     assert run == [3, 3] or run == [4, 4]
 
 
-def test_what_does_not_fit_ends_with_exit_code_2(backbone, corpus, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_what_does_not_fit_ends_with_exit_code_2(
+    backbone, corpus, tmp_path: Path, monkeypatch, capsys
+) -> None:
     command = ["extract", str(tmp_path / "c"), "--corpus", str(manifest_of(corpus.root / "audio"))]
     command += ["--backbone", str(backbone), "--device", "cpu", "--dry-run"]
     assert run_cli(command, monkeypatch) == 0

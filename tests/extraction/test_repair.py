@@ -1,4 +1,6 @@
-"""Repair runs again what is missing or bad, and no other utterance, to the cache that was never harmed."""
+"""Repair runs again what is missing or bad, and no other utterance, to the cache that was never
+harmed.
+"""
 
 import os
 import shutil
@@ -6,7 +8,16 @@ from pathlib import Path
 
 import pytest
 from random_store import flip
-from small_extraction import assert_same, corpus_in, extracted, machine, quiet, run_cli, with_frames, write_clips
+from small_extraction import (
+    assert_same,
+    corpus_in,
+    extracted,
+    machine,
+    quiet,
+    run_cli,
+    with_frames,
+    write_clips,
+)
 
 from cache import Cache, CacheMissing, verify
 from cache.writer import CacheWriter
@@ -57,8 +68,12 @@ def harm(folder: Path, how: str) -> None:
         (folder / "utterances.parquet").write_bytes(b"PAR1")
 
 
-@pytest.mark.parametrize(("how", "n"), [("deleted", 4), ("truncated", 4), ("header", 4), ("table", None)])
-def test_a_lost_file_costs_what_was_in_it(how: str, n: int | None, harmed: Path, undisturbed: Cache) -> None:
+@pytest.mark.parametrize(
+    ("how", "n"), [("deleted", 4), ("truncated", 4), ("header", 4), ("table", None)]
+)
+def test_a_lost_file_costs_what_was_in_it(
+    how: str, n: int | None, harmed: Path, undisturbed: Cache
+) -> None:
     harm(harmed, how)
     assert verify(harmed)
     cache = repair(harmed, machine=machine(), say=quiet)
@@ -69,7 +84,9 @@ def test_a_lost_file_costs_what_was_in_it(how: str, n: int | None, harmed: Path,
     assert n in (None, extracted(cache))
 
 
-def test_a_lost_table_and_a_lost_shard_together_cost_the_shard(harmed: Path, undisturbed: Cache) -> None:
+def test_a_lost_table_and_a_lost_shard_together_cost_the_shard(
+    harmed: Path, undisturbed: Cache
+) -> None:
     harm(harmed, "deleted")
     harm(harmed, "table")
     cache = repair(harmed, machine=machine(), say=quiet)
@@ -81,14 +98,21 @@ def test_a_lost_table_and_a_lost_shard_together_cost_the_shard(harmed: Path, und
 def test_a_sound_cache_costs_nothing(harmed: Path, undisturbed: Cache) -> None:
     said: list[str] = []
     cache = repair(harmed, machine=machine(), say=said.append)
-    assert "To extract: 0 damaged, missing or of changed audio, 0 never started; to try again: 0 that failed." in said
+    assert (
+        "To extract: 0 damaged, missing or of changed audio, 0 "
+        "never started; to try again: 0 that failed." in said
+    )
     assert cache.manifest.history == undisturbed.manifest.history
 
 
 @pytest.mark.parametrize("lost", [None, "table"])
-def test_repair_adds_no_split_that_was_never_asked_for(lost, backbone: Path, corpus: Corpus, tmp_path: Path) -> None:
+def test_repair_adds_no_split_that_was_never_asked_for(
+    lost, backbone: Path, corpus: Corpus, tmp_path: Path
+) -> None:
     folder = tmp_path / "c"
-    before = extract(folder, corpus.only(["dev"]), Options(str(backbone)), machine(shard_size=2), say=quiet)
+    before = extract(
+        folder, corpus.only(["dev"]), Options(str(backbone)), machine(shard_size=2), say=quiet
+    )
     (folder / "shard-00000.h5").unlink()
     if lost:
         harm(folder, "table")
@@ -97,7 +121,9 @@ def test_repair_adds_no_split_that_was_never_asked_for(lost, backbone: Path, cor
     assert sorted(cache.utterances["utterance_id"]) == sorted(before.utterances["utterance_id"])
 
 
-def test_repair_with_a_whole_corpus_given_adds_no_split_either(backbone, corpus: Corpus, tmp_path: Path) -> None:
+def test_repair_with_a_whole_corpus_given_adds_no_split_either(
+    backbone, corpus: Corpus, tmp_path: Path
+) -> None:
     folder = tmp_path / "c"
     before = extract(folder, corpus.only(["dev"]), Options(str(backbone)), machine(), say=quiet)
     before.pooled()  # its shards stay open
@@ -106,7 +132,9 @@ def test_repair_with_a_whole_corpus_given_adds_no_split_either(backbone, corpus:
     assert_same(cache, before)
 
 
-def test_repair_finishes_a_cache_that_was_stopped(backbone, corpus: Corpus, undisturbed: Cache, tmp_path: Path) -> None:
+def test_repair_finishes_a_cache_that_was_stopped(
+    backbone, corpus: Corpus, undisturbed: Cache, tmp_path: Path
+) -> None:
     from probing.extraction.extracting import new_manifest
 
     options, folder = with_frames(backbone), tmp_path / "c"
@@ -117,10 +145,14 @@ def test_repair_finishes_a_cache_that_was_stopped(backbone, corpus: Corpus, undi
     assert_same(cache, undisturbed)
 
 
-def test_audio_that_was_lost_meanwhile_becomes_a_failure_and_the_rest_is_mended(backbone, tmp_path: Path) -> None:
+def test_audio_that_was_lost_meanwhile_becomes_a_failure_and_the_rest_is_mended(
+    backbone, tmp_path: Path
+) -> None:
     write_clips(tmp_path / "audio")
     folder = tmp_path / "c"
-    before = extract(folder, corpus_in(tmp_path / "audio"), Options(str(backbone)), machine(), say=quiet)
+    before = extract(
+        folder, corpus_in(tmp_path / "audio"), Options(str(backbone)), machine(), say=quiet
+    )
     harm(folder, "truncated")
     row = before.utterances[before.utterances["shard"] == 1].iloc[1]
     (tmp_path / row["path"]).unlink()
@@ -134,7 +166,9 @@ def test_audio_that_was_lost_meanwhile_becomes_a_failure_and_the_rest_is_mended(
 def test_repair_says_where_to_look_when_the_audio_moved(backbone: Path, tmp_path: Path) -> None:
     write_clips(tmp_path / "audio")
     folder = tmp_path / "elsewhere" / "c"
-    before = extract(folder, corpus_in(tmp_path / "audio"), Options(str(backbone)), machine(), say=quiet)
+    before = extract(
+        folder, corpus_in(tmp_path / "audio"), Options(str(backbone)), machine(), say=quiet
+    )
     before.pooled()  # its shards stay open
     harm(folder, "deleted")
     (tmp_path / "moved").mkdir()
@@ -149,7 +183,9 @@ def test_repair_without_a_cache_says_that_there_is_none(tmp_path: Path) -> None:
         repair(tmp_path, say=quiet)
 
 
-def test_verify_and_repair_end_with_the_exit_codes_they_document(harmed, undisturbed, monkeypatch, capsys) -> None:
+def test_verify_and_repair_end_with_the_exit_codes_they_document(
+    harmed, undisturbed, monkeypatch, capsys
+) -> None:
     name = in_shard(undisturbed)[0]
     assert run_cli(["cache", "verify", str(harmed)], monkeypatch) == 0
     flip(harmed / SHARD, position_of(undisturbed, name, "pooled"))

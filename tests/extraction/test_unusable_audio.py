@@ -10,7 +10,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from small_extraction import DEMO, corpus_in, extracted, machine, manifest_of, quiet, run_cli, speech, with_frames
+from small_extraction import (
+    DEMO,
+    corpus_in,
+    extracted,
+    machine,
+    manifest_of,
+    quiet,
+    run_cli,
+    speech,
+    with_frames,
+)
 
 from cache import Cache, ProbeError, verify
 from probing.extraction import Options, extract, repair
@@ -35,7 +45,9 @@ def with_nan(n: int) -> np.ndarray:
 
 
 GOOD: dict[str, Callable[[Path], None]] = {
-    "stereo 44.1 kHz.wav": wave(np.stack([np.resize(speech(i, 12000), 33075) for i in (1, 2)], axis=1), 44100),
+    "stereo 44.1 kHz.wav": wave(
+        np.stack([np.resize(speech(i, 12000), 33075) for i in (1, 2)], axis=1), 44100
+    ),
     "telephone.flac": wave(speech(1, 6000), 8000),
     "music.mp3": wave(speech(2, 12000), 16000),
     "höflich 語.ogg": wave(speech(3, 9000)),
@@ -49,9 +61,18 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     "silent.wav": (wave(np.zeros(8000, np.float32)), "silent"),
     "nearly silent.wav": (wave(np.full(8000, 1e-5, np.float32), subtype="FLOAT"), "silent"),
     "nan.wav": (wave(with_nan(3), subtype="FLOAT"), "3 samples are NaN or infinite"),
-    "infinite.wav": (wave(np.full(8000, np.inf, np.float32), subtype="FLOAT"), "8000 samples are NaN or infinite"),
-    "too short.wav": (wave(speech(1, 399)), "too short: 399 samples at 16 kHz, the model needs 400"),
-    "text.wav": (lambda path: path.write_text("RIFF is what this is not") and None, "not decodable"),
+    "infinite.wav": (
+        wave(np.full(8000, np.inf, np.float32), subtype="FLOAT"),
+        "8000 samples are NaN or infinite",
+    ),
+    "too short.wav": (
+        wave(speech(1, 399)),
+        "too short: 399 samples at 16 kHz, the model needs 400",
+    ),
+    "text.wav": (
+        lambda path: path.write_text("RIFF is what this is not") and None,
+        "not decodable",
+    ),
     "headerless.raw": (
         lambda path: path.write_bytes(bytes(range(256)) * 99) and None,
         r"not decodable: samples without",
@@ -62,8 +83,14 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "folder.wav": (lambda path: path.mkdir(), "a folder, not a file"),
     **{f"cut {x:.2f}.wav": (cut("wav", x), "truncated") for x in (0.02, 0.5, 0.99)},
-    **{f"cut {x:.2f}.flac": (cut("flac", x), "truncated|not decodable") for x in (0.005, 0.3, 0.7, 0.98)},
-    **{f"cut {x:.2f}.ogg": (cut("ogg", x), "truncated|not decodable") for x in (0.01, 0.3, 0.7, 0.98)},
+    **{
+        f"cut {x:.2f}.flac": (cut("flac", x), "truncated|not decodable")
+        for x in (0.005, 0.3, 0.7, 0.98)
+    },
+    **{
+        f"cut {x:.2f}.ogg": (cut("ogg", x), "truncated|not decodable")
+        for x in (0.01, 0.3, 0.7, 0.98)
+    },
 }
 
 
@@ -77,7 +104,9 @@ def awkward(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def extracted_awkward(awkward: Path, backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Cache:
+def extracted_awkward(
+    awkward: Path, backbone: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Cache:
     folder = tmp_path_factory.mktemp("awkward-cache") / "c"
     return extract(folder, corpus_in(awkward), with_frames(backbone), machine(), say=quiet)
 
@@ -85,7 +114,9 @@ def extracted_awkward(awkward: Path, backbone: Path, tmp_path_factory: pytest.Te
 @pytest.mark.parametrize("name", BAD)
 def test_an_unusable_file_is_listed_with_the_reason(name: str, extracted_awkward: Cache) -> None:
     listed = pd.read_csv(extracted_awkward.folder / "failures.csv").set_index("path")["reason"]
-    assert pd.Series([listed[f"audio/{name}"]]).str.match(BAD[name][1]).all(), listed[f"audio/{name}"]
+    assert pd.Series([listed[f"audio/{name}"]]).str.match(BAD[name][1]).all(), listed[
+        f"audio/{name}"
+    ]
 
 
 def test_every_other_file_is_extracted(extracted_awkward: Cache) -> None:
@@ -114,11 +145,19 @@ def test_a_file_that_vanishes_is_listed_as_missing(backbone: Path, tmp_path: Pat
     assert len(cache) == 1
 
 
-def test_a_cache_of_nothing_but_failures_is_finished_and_empty(backbone: Path, tmp_path: Path) -> None:
+def test_a_cache_of_nothing_but_failures_is_finished_and_empty(
+    backbone: Path, tmp_path: Path
+) -> None:
     (tmp_path / "audio").mkdir()
     (tmp_path / "audio/a.wav").write_bytes(b"")
     said: list[str] = []
-    cache = extract(tmp_path / "c", corpus_in(tmp_path / "audio"), Options(str(backbone)), machine(), say=said.append)
+    cache = extract(
+        tmp_path / "c",
+        corpus_in(tmp_path / "audio"),
+        Options(str(backbone)),
+        machine(),
+        say=said.append,
+    )
     assert (len(cache), cache.finished, len(cache.failures)) == (0, True, 1)
     assert "1 of 1 utterances could not be used (1 empty)" in said[-1]
     assert "probe cache repair" in said[-1]
@@ -128,7 +167,14 @@ def test_a_cache_of_nothing_but_failures_is_finished_and_empty(backbone: Path, t
 def test_strict_stops_with_exit_code_2_and_a_later_run_without_it_completes(
     awkward: Path, backbone: Path, extracted_awkward: Cache, tmp_path: Path, monkeypatch, capsys
 ) -> None:
-    command = ["extract", str(tmp_path / "c"), "--corpus", str(manifest_of(awkward)), "--backbone", str(backbone)]
+    command = [
+        "extract",
+        str(tmp_path / "c"),
+        "--corpus",
+        str(manifest_of(awkward)),
+        "--backbone",
+        str(backbone),
+    ]
     command += ["--frames", "--frames-dtype", "float32", "--shard-size", "4"]
     assert run_cli([*command, "--strict"], monkeypatch) == 2
     message = capsys.readouterr().err
@@ -141,7 +187,9 @@ def test_strict_stops_with_exit_code_2_and_a_later_run_without_it_completes(
     pd.testing.assert_frame_equal(cache.failures, extracted_awkward.failures)
 
 
-def test_a_mended_file_is_added_by_repair_and_nothing_else_is_run(backbone: Path, tmp_path: Path) -> None:
+def test_a_mended_file_is_added_by_repair_and_nothing_else_is_run(
+    backbone: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "audio"
     folder.mkdir()
     for i in range(6):
@@ -162,11 +210,15 @@ def test_a_mended_file_is_added_by_repair_and_nothing_else_is_run(backbone: Path
 
 
 @pytest.mark.filterwarnings("ignore:overflow")  # of the measures, on a clip that loud
-def test_hidden_states_that_are_not_finite_are_listed_and_the_rest_is_kept(backbone: Path, tmp_path: Path) -> None:
+def test_hidden_states_that_are_not_finite_are_listed_and_the_rest_is_kept(
+    backbone: Path, tmp_path: Path
+) -> None:
     (tmp_path / "audio").mkdir()
     for i in range(3):
         soundfile.write(tmp_path / f"audio/{i}.wav", speech(i, 5000), 16000, "FLOAT")
-    soundfile.write(tmp_path / "audio/loud.wav", np.float32(3e38) * np.sign(speech(4, 5000)), 16000, "FLOAT")
+    soundfile.write(
+        tmp_path / "audio/loud.wav", np.float32(3e38) * np.sign(speech(4, 5000)), 16000, "FLOAT"
+    )
     corpus = corpus_in(tmp_path / "audio")
     options = with_frames(backbone, normalize="off")
     cache = extract(tmp_path / "c", corpus, options, machine(), say=quiet)
@@ -176,9 +228,16 @@ def test_hidden_states_that_are_not_finite_are_listed_and_the_rest_is_kept(backb
     assert len(cache) == 3
     with pytest.raises(ProbeError, match=r"strict=True: loud\.wav: hidden states are not finite"):
         extract(tmp_path / "d", corpus, options, machine(), strict=True, say=quiet)
-    with pytest.raises(ProbeError, match=r"on_nonfinite=stop: loud\.wav: hidden states are not finite.*nonfinite=mark"):
+    with pytest.raises(
+        ProbeError,
+        match=r"on_nonfinite=stop: loud\.wav: hidden states are not finite.*nonfinite=mark",
+    ):
         extract(tmp_path / "d", corpus, options, machine(on_nonfinite="stop"), say=quiet)
-    assert len(extract(tmp_path / "d", corpus, options, machine(on_nonfinite="mark"), say=quiet)) == 3
-    quieter = replace(corpus, utterances=corpus.utterances[corpus.utterances["utterance_id"] != "loud.wav"])
+    assert (
+        len(extract(tmp_path / "d", corpus, options, machine(on_nonfinite="mark"), say=quiet)) == 3
+    )
+    quieter = replace(
+        corpus, utterances=corpus.utterances[corpus.utterances["utterance_id"] != "loud.wav"]
+    )
     same = extract(tmp_path / "e", quieter, options, machine(), say=quiet)
     np.testing.assert_allclose(cache.pooled(), same.pooled(), rtol=1e-4, atol=1e-5)

@@ -9,7 +9,14 @@ from random_store import Recipe, names
 from cache import Cache, CacheCorrupt, verify
 
 PLANNED, FAILED = names(10), "silent"
-FILES = ("cache.json", "utterances.parquet", "failures.csv", "shard-00000.h5", "shard-00001.h5", "shard-00002.h5")
+FILES = (
+    "cache.json",
+    "utterances.parquet",
+    "failures.csv",
+    "shard-00000.h5",
+    "shard-00001.h5",
+    "shard-00002.h5",
+)
 Content = tuple[str, list[bytes], str]
 
 
@@ -21,7 +28,10 @@ def write_small(folder: Path) -> None:
 def everything(folder: Path) -> Content:
     """All that a reader can be asked for."""
     cache = Cache(folder)
-    stored = [cache.pooled().tobytes(), *(x.tobytes() for x in cache.frames(list(cache.utterances["utterance_id"])))]
+    stored = [
+        cache.pooled().tobytes(),
+        *(x.tobytes() for x in cache.frames(list(cache.utterances["utterance_id"]))),
+    ]
     stored += [cache.layer(k, "frames")[0].tobytes() for k in cache.layers]
     return cache.utterances.to_csv(), stored, cache.failures.to_csv()
 
@@ -30,7 +40,9 @@ def everything(folder: Path) -> Content:
 def changed(path: Path, position: int, mask: int) -> Iterator[None]:
     """One byte of a file otherwise, for a while."""
     content = path.read_bytes()
-    with _instead(path, content[:position] + bytes([content[position] ^ mask]) + content[position + 1 :]):
+    with _instead(
+        path, content[:position] + bytes([content[position] ^ mask]) + content[position + 1 :]
+    ):
         yield
 
 
@@ -53,7 +65,9 @@ def _instead(path: Path, content: bytes) -> Iterator[None]:
 
 
 def what_went_wrong(folder: Path, file: str, right: Content) -> str | None:
-    """None where verify names the damaged file and a reader either refuses or still returns what is right."""
+    """None where verify names the damaged file and a reader either refuses or still returns what is
+    right.
+    """
     try:
         found = [fault.file for fault in verify(folder)]
     except CacheCorrupt as error:

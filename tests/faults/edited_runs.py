@@ -1,6 +1,8 @@
-"""Edited runs: a real run with one value of run.json, or one column of a table, removed or changed, for every reader.
+"""Edited runs: a real run with one value of run.json, or one column of a table, removed or changed,
+for every reader.
 
-`changes` gives what can be done to a run, `readers` everything that reads one. All it may raise is a ProbeError.
+`changes` gives what can be done to a run, `readers` everything that reads one. All it may raise is
+a ProbeError.
 """
 
 from __future__ import annotations
@@ -30,7 +32,13 @@ Edit = Callable[[Path], None]
 
 def places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Where there is a value in a record: the keys to it."""
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    items = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for key, one in items:
         yield (*at, key)
         yield from places(one, (*at, key))
@@ -64,13 +72,17 @@ def edit_table(file: str, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Edi
 
 
 def unsealed(folder: Path) -> dict[str, Any]:
-    """The record of a run without its checksums, as versions wrote it that kept none: else they refuse every edit."""
+    """The record of a run without its checksums, as versions wrote it that kept none: else they
+    refuse every edit.
+    """
     record: dict[str, Any] = json.loads((folder / "run.json").read_text())
     return {name: value for name, value in record.items() if name not in ("files", "checksum")}
 
 
 def changes(run: Path) -> Iterator[tuple[str, Edit]]:
-    """Every change, by name: each key removed and set to odd values, each column removed, emptied and changed."""
+    """Every change, by name: each key removed and set to odd values, each column removed, emptied
+    and changed.
+    """
     for place in places(unsealed(run)):
         name = "run.json " + ".".join(map(str, place))
         yield f"{name} removed", edit_record(place)
@@ -90,7 +102,10 @@ def changes(run: Path) -> Iterator[tuple[str, Edit]]:
                 "reversed": lambda t, part=part: t[part].to_numpy()[::-1],  # type: ignore[misc]
                 "lists": lambda t: [[1]] * len(t),
             }
-            yield f"{file} {part} removed", edit_table(file, lambda t, part=part: t.drop(columns=part))  # type: ignore[misc]
+            yield (
+                f"{file} {part} removed",
+                edit_table(file, lambda t, part=part: t.drop(columns=part)),
+            )  # type: ignore[misc]
             for what, values in odd.items():
                 change = lambda t, part=part, values=values: t.assign(**{part: values(t)})  # noqa: E731
                 yield f"{file} {part} {what}", edit_table(file, change)
@@ -99,7 +114,10 @@ def changes(run: Path) -> Iterator[tuple[str, Edit]]:
         without = lambda t, experiment=experiment: t[t["experiment"] != experiment]  # noqa: E731
         yield f"results.parquet without {experiment}", edit_table("results.parquet", without)
     for i in range(0, len(results), max(1, len(results) // 40)):
-        yield f"results.parquet without row {i}", edit_table("results.parquet", lambda t, i=i: t.drop(index=i))  # type: ignore[misc]
+        yield (
+            f"results.parquet without row {i}",
+            edit_table("results.parquet", lambda t, i=i: t.drop(index=i)),
+        )  # type: ignore[misc]
 
 
 def readers(run: Path, other: Path, out: Path, cache: Cache) -> dict[str, Callable[[], object]]:
@@ -119,11 +137,20 @@ def readers(run: Path, other: Path, out: Path, cache: Cache) -> dict[str, Callab
         "by": lambda: (analysis.load(run).by("attack"), analysis.load(run).by("attack", "dev", 10)),
         "many": lambda: analysis.load_many([run, other]).summary,
         "trials": lambda: Run(run).clusters(Run(run).trials("linear-layer-02")),
-        "tables": lambda: (layer_table(run), corpora_table(Run(run)), commands(Run(run)), text_curve(Run(run))),
+        "tables": lambda: (
+            layer_table(run),
+            corpora_table(Run(run)),
+            commands(Run(run)),
+            text_curve(Run(run)),
+        ),
         "heads": lambda: (choose_head(Run(run)), choose_head(Run(run), name="linear-layer-02")),
         "compare": lambda: analysis.compare([run, other], resamples=10),
-        "compare heads": lambda: analysis.compare([other, run], "weighted-sum+linear", resamples=10),
-        "transfer": lambda: analysis.predicts(Run(run), analysis.transfer_scores(cache, scores=["gbc"])),
+        "compare heads": lambda: analysis.compare(
+            [other, run], "weighted-sum+linear", resamples=10
+        ),
+        "transfer": lambda: analysis.predicts(
+            Run(run), analysis.transfer_scores(cache, scores=["gbc"])
+        ),
         "layers": plot(lambda: analysis.layer_curve([run, other])),
         "depths": plot(lambda: analysis.depth_curve(run)),
         "both depths": plot(lambda: analysis.depth_curve([run, other])),
@@ -134,7 +161,7 @@ def readers(run: Path, other: Path, out: Path, cache: Cache) -> dict[str, Callab
         "conditions": plot(lambda: analysis.condition_map(run)),
         "det": plot(lambda: analysis.det_curve(run)),
         "report": plot(lambda: analysis.save_report(run, out / "r.html", False)),
-    }  # fmt: skip
+    }
 
 
 def outcome(read: Callable[[], object]) -> str:
@@ -149,9 +176,16 @@ def outcome(read: Callable[[], object]) -> str:
 
 
 def try_all(
-    run: Path, other: Path, work: Path, cache: Cache, chosen: Callable[[int], bool], only: Callable[[str], bool]
+    run: Path,
+    other: Path,
+    work: Path,
+    cache: Cache,
+    chosen: Callable[[int], bool],
+    only: Callable[[str], bool],
 ) -> tuple[dict[str, int], list[str]]:
-    """Try the changes that are chosen by their number; gives counts of outcomes and every one that is wrong."""
+    """Try the changes that are chosen by their number; gives counts of outcomes and every one that
+    is wrong.
+    """
     counts, wrong = {"edits": 0, "read": 0, "refused": 0}, []
     for number, (name, edit) in enumerate(changes(run)):
         if not chosen(number):

@@ -1,6 +1,8 @@
-"""Spoilt files of every format, given to what reads them: only a ProbeError may come out, and nothing else be touched.
+"""Spoilt files of every format, given to what reads them: only a ProbeError may come out, and
+nothing else be touched.
 
-`python tests/faults/long.py fuzz` runs it; a case is known by the name of its format and its number.
+`python tests/faults/long.py fuzz` runs it; a case is known by the name of its format and its
+number.
 """
 
 import hashlib
@@ -68,11 +70,15 @@ def in_bytes_or_values(path: Path, chance: random.Random) -> None:
 
 
 def in_cells(path: Path, chance: random.Random) -> None:
-    path.write_bytes((spoil_table if chance.random() < 0.8 else spoil_bytes)(path.read_bytes(), chance))
+    path.write_bytes(
+        (spoil_table if chance.random() < 0.8 else spoil_bytes)(path.read_bytes(), chance)
+    )
 
 
 def resealed(spoil: Callable[[Path, random.Random], None]) -> Callable[[Path, random.Random], None]:
-    """Spoil a file of a run or an export and give its records the checksums of what is there now."""
+    """Spoil a file of a run or an export and give its records the checksums of what is
+    there now.
+    """
 
     def spoil_and_seal(path: Path, chance: random.Random) -> None:
         spoil(path, chance)
@@ -92,7 +98,9 @@ def manifest_vouched_for(path: Path, chance: random.Random) -> None:
             content["checksum"] = hashlib.sha256(canonical_json(content).encode()).hexdigest()
         except UnicodeEncodeError:
             content["checksum"] = ""
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", errors="surrogatepass")
+    path.write_text(
+        json.dumps(content, indent=1, ensure_ascii=False) + "\n", errors="surrogatepass"
+    )
 
 
 def table_vouched_for(path: Path, chance: random.Random) -> None:
@@ -105,7 +113,12 @@ def shard_vouched_for(path: Path, chance: random.Random) -> None:
     in_bytes(path, chance)
     manifest = load_manifest(path.parent)
     record = next(shard for shard in manifest.shards if shard.file == path.name)
-    known = {"bytes": path.stat().st_size, "crc32": crc32_of_file(path), "outside_crc32": None, "states": None}
+    known = {
+        "bytes": path.stat().st_size,
+        "crc32": crc32_of_file(path),
+        "outside_crc32": None,
+        "states": None,
+    }
     manifest.with_shard(replace(record, **known)).save(path.parent)
 
 
@@ -139,7 +152,9 @@ def read_cache(folder: Path) -> None:
 
 
 def manifest_files(folder: Path) -> None:
-    rows = pd.DataFrame({"path": ["a.wav", "b/é.flac"], "label": ["bonafide", "spoof"], "attack": ["", "A01"]})
+    rows = pd.DataFrame(
+        {"path": ["a.wav", "b/é.flac"], "label": ["bonafide", "spoof"], "attack": ["", "A01"]}
+    )
     rows.to_csv(folder / "m.csv", index=False)
     rows.to_csv(folder / "m.tsv", index=False, sep="\t")
     rows.to_parquet(folder / "m.parquet", index=False)
@@ -150,7 +165,10 @@ def read_manifests(folder: Path) -> None:
 
     for name in ("m.csv", "m.tsv", "m.parquet"):
         corpus = read_corpus(str(folder / name))
-        inside = [(folder / path).resolve().is_relative_to(folder.resolve()) for path in corpus.utterances["path"]]
+        inside = [
+            (folder / path).resolve().is_relative_to(folder.resolve())
+            for path in corpus.utterances["path"]
+        ]
         assert all(inside), "a path outside the root"
         try:
             load_corpus(str(folder / name))
@@ -183,13 +201,17 @@ def read_protocols(folder: Path) -> None:
     for spec in PROTOCOLS.values():
         name, _, root = spec.partition(":")
         corpus = read_corpus(f"{name}:{folder / root}")
-        assert not any(path.startswith(("/", "..")) for path in corpus.utterances["path"]), "a path outside the root"
+        assert not any(path.startswith(("/", "..")) for path in corpus.utterances["path"]), (
+            "a path outside the root"
+        )
         corpus.missing()
 
 
 def score_files(folder: Path) -> None:
     def lines(form: str, *keys: str) -> str:
-        return "".join(form.format(i=i, key=keys[i % len(keys)], score=i / 7) + "\n" for i in range(9))
+        return "".join(
+            form.format(i=i, key=keys[i % len(keys)], score=i / 7) + "\n" for i in range(9)
+        )
 
     classes = ("bonafide", "spoof")
     (folder / "2019.txt").write_text(lines("u{i} A01 {key} {score}", *classes))
@@ -210,7 +232,9 @@ def read_score_files(folder: Path) -> None:
     for name in ("2019.txt", "2021.txt"):
         scores.read_scores(folder / name)
     asv = evaluation.read_verification(folder / "asv.txt")
-    evaluation.evaluate(evaluation.join(evaluation.read_scores(folder / "2019.txt")), ["attack"], asv, resamples=100)
+    evaluation.evaluate(
+        evaluation.join(evaluation.read_scores(folder / "2019.txt")), ["attack"], asv, resamples=100
+    )
 
 
 def audio_files(folder: Path) -> None:
@@ -259,11 +283,16 @@ def run_folder(folder: Path) -> None:
     write_clips(work / "audio")
     paths = sorted(path.name for path in (work / "audio").iterdir())
     table = pd.DataFrame({"path": [f"audio/{name}" for name in paths], "utterance_id": names(16)})
-    table["label"], table["split"] = ["bonafide", "spoof"] * 8, ["train"] * 8 + ["dev"] * 4 + ["eval"] * 4
+    table["label"], table["split"] = (
+        ["bonafide", "spoof"] * 8,
+        ["train"] * 8 + ["dev"] * 4 + ["eval"] * 4,
+    )
     table.to_csv(work / "c.csv", index=False)
     options = Options(str(build("wavlm", work / "model")), max_seconds=0.8)
     extract(work / "c", load_corpus(str(work / "c.csv")), options, machine(), say=quiet)
-    depths = DepthOptions(heads=("weighted-sum+linear",), seeds=(0,), epochs=1, weight_decays=(0.1,))
+    depths = DepthOptions(
+        heads=("weighted-sum+linear",), seeds=(0,), epochs=1, weight_decays=(0.1,)
+    )
     what = SweepOptions(strengths=(0.1,), control_seeds=(), resamples=100, depths=depths)
     sweep(work / "c", folder / "c.run", what, say=quiet)
     export(Run(folder / "c.run"), folder / "small", depth=2, head="weighted-sum+linear-depth-02")
@@ -303,9 +332,24 @@ FORMATS = {
     one.name: one
     for one in (
         Format("cache.json, bytes", write_small, ("cache.json",), read_cache, in_bytes, 5),
-        Format("cache.json, values", write_small, ("cache.json",), read_cache, manifest_vouched_for, 5),
-        Format("utterances.parquet", write_small, ("utterances.parquet",), read_cache, table_vouched_for, 2),
-        Format("shard", write_small, ("shard-00000.h5", "shard-00001.h5"), read_cache, shard_vouched_for),
+        Format(
+            "cache.json, values", write_small, ("cache.json",), read_cache, manifest_vouched_for, 5
+        ),
+        Format(
+            "utterances.parquet",
+            write_small,
+            ("utterances.parquet",),
+            read_cache,
+            table_vouched_for,
+            2,
+        ),
+        Format(
+            "shard",
+            write_small,
+            ("shard-00000.h5", "shard-00001.h5"),
+            read_cache,
+            shard_vouched_for,
+        ),
         Format("manifest", manifest_files, ("m.csv", "m.tsv"), read_manifests, in_bytes, 5),
         Format("manifest, parquet", manifest_files, ("m.parquet",), read_manifests, in_cells, 2),
         Format("protocol", corpus_files, tuple(PROTOCOLS), read_protocols, in_bytes),
@@ -317,20 +361,57 @@ FORMATS = {
             in_bytes,
             5,
         ),
-        Format("audio", audio_files, tuple(f"a.{kind}" for kind in ("wav", "flac", "ogg", "opus", "mp3", "aiff", "au")),
-               read_audio, in_bytes, 5),
+        Format(
+            "audio",
+            audio_files,
+            tuple(f"a.{kind}" for kind in ("wav", "flac", "ogg", "opus", "mp3", "aiff", "au")),
+            read_audio,
+            in_bytes,
+            5,
+        ),
         Format("run", run_folder, ("c.run/run.json",), read_run, resealed(in_bytes_or_values)),
-        Format("run, results", run_folder, ("c.run/results.parquet",), read_run, resealed(in_cells), 2),
-        Format("head", run_folder, ("c.run/heads/weighted-sum+linear-depth-02.json",
-               "c.run/heads/weighted-sum+linear-depth-02.safetensors", "c.run/heads/linear.safetensors"), read_run,
-               resealed(in_bytes_or_values)),
-        Format("exported", run_folder, ("small/serving.json", "small/head.json", "small/head.safetensors",
-               "probe/head.json", "probe/head.safetensors"), read_exported,
-               resealed(in_bytes_or_values), 5),
-        Format("backbone", run_folder, ("small/config.json", "small/preprocessor_config.json", "small/export.json",
-               "small/model.safetensors"), read_backbone, resealed(in_bytes_or_values)),
+        Format(
+            "run, results", run_folder, ("c.run/results.parquet",), read_run, resealed(in_cells), 2
+        ),
+        Format(
+            "head",
+            run_folder,
+            (
+                "c.run/heads/weighted-sum+linear-depth-02.json",
+                "c.run/heads/weighted-sum+linear-depth-02.safetensors",
+                "c.run/heads/linear.safetensors",
+            ),
+            read_run,
+            resealed(in_bytes_or_values),
+        ),
+        Format(
+            "exported",
+            run_folder,
+            (
+                "small/serving.json",
+                "small/head.json",
+                "small/head.safetensors",
+                "probe/head.json",
+                "probe/head.safetensors",
+            ),
+            read_exported,
+            resealed(in_bytes_or_values),
+            5,
+        ),
+        Format(
+            "backbone",
+            run_folder,
+            (
+                "small/config.json",
+                "small/preprocessor_config.json",
+                "small/export.json",
+                "small/model.safetensors",
+            ),
+            read_backbone,
+            resealed(in_bytes_or_values),
+        ),
     )
-}  # fmt: skip
+}
 
 
 class Trespass(Exception):
@@ -372,7 +453,9 @@ class Guard:
         elif event == "open" and isinstance(arguments[0], str | bytes | os.PathLike):
             path, flags = os.path.realpath(os.fsdecode(arguments[0])), arguments[2]
             writes = isinstance(flags, int) and bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
-            if not path.startswith(os.path.realpath(self.home)) and (writes or not path.startswith(self.readable)):
+            if not path.startswith(os.path.realpath(self.home)) and (
+                writes or not path.startswith(self.readable)
+            ):
                 self.seen.append(f"open {path}")
 
 
@@ -390,9 +473,14 @@ def try_case(one: Format, source: Path, home: Path, number: int, guard: Guard) -
                 return "a ProbeError that says nothing"
         except BaseException as error:
             where = traceback.extract_tb(error.__traceback__)[-1]
-            ours = [f for f in traceback.extract_tb(error.__traceback__) if "/tests/" not in f.filename][:9]
+            ours = [
+                f for f in traceback.extract_tb(error.__traceback__) if "/tests/" not in f.filename
+            ][:9]
             path = " < ".join(f"{Path(f.filename).name}:{f.lineno}" for f in reversed(ours))
-            return f"{type(error).__name__}: {str(error)[:200]} ({Path(where.filename).name}:{where.lineno}; {path})"
+            return (
+                f"{type(error).__name__}: {str(error)[:200]} "
+                f"({Path(where.filename).name}:{where.lineno}; {path})"
+            )
         finally:
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
             guard.home = None

@@ -1,6 +1,7 @@
 """SIGKILL at random moments of extract, repair, sweep and tune, and what must hold after each.
 
-The commands run in forked children, so that a kill costs no imports. The parent computes nothing with torch.
+The commands run in forked children, so that a kill costs no imports. The parent computes nothing
+with torch.
 """
 
 import json
@@ -27,7 +28,9 @@ TOLERANCE = 1e-4  # of the RMS of a layer
 
 @dataclass
 class Tally:
-    """Kills of a command: those that met it at work, how often it was run to its end, and what did not hold."""
+    """Kills of a command: those that met it at work, how often it was run to its end, and what did
+    not hold.
+    """
 
     command: str
     kills: int = 0
@@ -36,8 +39,13 @@ class Tally:
     failures: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        said = f"{self.command}: {self.kills} kills, {self.at_work} at work, {self.rounds} runs to the end"
-        return f"{said}, {len(self.failures)} failures" + "".join(f"\n  {what}" for what in self.failures)
+        said = (
+            f"{self.command}: {self.kills} kills, {self.at_work} "
+            f"at work, {self.rounds} runs to the end"
+        )
+        return f"{said}, {len(self.failures)} failures" + "".join(
+            f"\n  {what}" for what in self.failures
+        )
 
 
 def forked(work: Callable[[], object], log: Path) -> int:
@@ -74,8 +82,12 @@ def command(arguments: list[str]) -> Callable[[], object]:
     return work
 
 
-def ended(pid: int, within: float = float("inf"), since: Callable[[], bool] = lambda: True) -> int | None:
-    """Wait for a child; its exit code, or None where it was killed `within` seconds after `since` was first true."""
+def ended(
+    pid: int, within: float = float("inf"), since: Callable[[], bool] = lambda: True
+) -> int | None:
+    """Wait for a child; its exit code, or None where it was killed `within` seconds after `since`
+    was first true.
+    """
     stop = None
     while True:
         done, status = os.waitpid(pid, os.WNOHANG)
@@ -91,7 +103,9 @@ def ended(pid: int, within: float = float("inf"), since: Callable[[], bool] = la
 
 
 def has_lock(pid: int, folder: Path) -> bool:
-    """Whether a process wrote into the lock of a folder that it has it; nobody else may write there then."""
+    """Whether a process wrote into the lock of a folder that it has it; nobody else may write there
+    then.
+    """
     try:
         return bool(json.loads((folder / LOCK).read_bytes())["pid"] == pid)
     except (OSError, ValueError):
@@ -99,7 +113,9 @@ def has_lock(pid: int, folder: Path) -> bool:
 
 
 def seconds_of(arguments: list[str], log: Path, locked: Path) -> tuple[float, float]:
-    """Run a command to its end; gives the seconds until it had its lock, and how long it could be seen to have it."""
+    """Run a command to its end; gives the seconds until it had its lock, and how long it could be
+    seen to have it.
+    """
     began, pid, seen = time.monotonic(), forked(command(arguments), log), list[float]()
 
     def look() -> bool:
@@ -108,7 +124,9 @@ def seconds_of(arguments: list[str], log: Path, locked: Path) -> tuple[float, fl
         return False
 
     if (code := ended(pid, since=look)) or not seen:
-        raise SystemExit(f"probe {' '.join(arguments)}: exit code {code}\n{log.read_text()[-2000:]}")
+        raise SystemExit(
+            f"probe {' '.join(arguments)}: exit code {code}\n{log.read_text()[-2000:]}"
+        )
     return seen[0] - began, seen[-1] - seen[0]
 
 
@@ -129,10 +147,11 @@ def kill_again_and_again(
         tally: counts.
         arguments: of the command.
         n: kills.
-        seconds: until it has its lock, and while it has it, undisturbed; four kills of five come at random in the
-            second, the others at any time.
+        seconds: until it has its lock, and while it has it, undisturbed; four kills of five come at
+            random in the second, the others at any time.
         locked: the folder of the lock.
-        begin: makes the place ready for a new run; called again whenever the command got to its end.
+        begin: makes the place ready for a new run; called again whenever the command got to its
+            end.
         hold: says what does not hold after a kill (False) or at the end (True).
         moments: draws the shares.
         log: where the command speaks to.
@@ -167,14 +186,19 @@ def kill_again_and_again(
 def unlike(cache: Cache, right: Cache, table: pd.DataFrame) -> str | None:
     """What of these utterances of a cache is not as in the right one."""
     known = right.utterances.set_index("utterance_id").loc[table["utterance_id"]].reset_index()
-    if list(known["label"]) != list(table["label"]) or list(known["n_frames"]) != list(table["n_frames"]):
+    if list(known["label"]) != list(table["label"]) or list(known["n_frames"]) != list(
+        table["n_frames"]
+    ):
         return "the table says something else"
     one, other = cache.pooled(table=table), right.pooled(table=known)
     scale = np.sqrt(np.mean(np.square(right.pooled(), dtype=np.float64)))
     if np.abs(one.astype(np.float64) - other).max(initial=0) > TOLERANCE * scale:
         return "other pooled statistics"
     for name in table["utterance_id"]:
-        if np.abs(cache.frames([name])[0].astype(np.float64) - right.frames([name])[0]).max() > TOLERANCE * scale:
+        if (
+            np.abs(cache.frames([name])[0].astype(np.float64) - right.frames([name])[0]).max()
+            > TOLERANCE * scale
+        ):
             return f"other frames of {name}"
     return None
 
@@ -208,14 +232,23 @@ def kill_extract(home: Path, options: list[str], n: int, seed: int = 0) -> Tally
         return unlike(cache, right, cache.utterances)
 
     arguments = ["extract", str(folder), *options]
-    kill_again_and_again(tally, arguments, n, seconds, folder, begin, hold, random.Random(seed), log)
+    kill_again_and_again(
+        tally, arguments, n, seconds, folder, begin, hold, random.Random(seed), log
+    )
     return tally
 
 
 def kill_repair(home: Path, right_folder: Path, n: int, seed: int = 1) -> Tally:
-    """Kills of `probe cache repair`: no more is damaged than before, and what can be read is right."""
-    tally, folder, log, moments = Tally("repair"), home / "repaired", home / "log", random.Random(seed)
-    right, arguments, bad = Cache(right_folder), ["cache", "repair", str(folder), "--device", "cpu"], [set[object]()]
+    """Kills of `probe cache repair`: no more is damaged than before, and what can be
+    read is right.
+    """
+    tally = Tally("repair")
+    folder = home / "repaired"
+    log = home / "log"
+    moments = random.Random(seed)
+    right = Cache(right_folder)
+    arguments = ["cache", "repair", str(folder), "--device", "cpu"]
+    bad = [set[object]()]
 
     def begin() -> None:
         shutil.rmtree(folder, ignore_errors=True)
@@ -270,10 +303,14 @@ def faulty(folder: Path) -> set[object]:
 
 
 def kill_sweep(home: Path, cache: Path, options: list[str], n: int, seed: int = 2) -> Tally:
-    """Kills of `probe sweep`: a run is there whole or not at all, and is that of an undisturbed sweep."""
+    """Kills of `probe sweep`: a run is there whole or not at all, and is that of an undisturbed
+    sweep.
+    """
     tally, run, right, log = Tally("sweep"), home / "c.run", home / "right.run", home / "log"
     locked = home / "c.run.partial"
-    seconds = seconds_of(["sweep", str(cache), "--out", str(right), *options], log, home / "right.run.partial")
+    seconds = seconds_of(
+        ["sweep", str(cache), "--out", str(right), *options], log, home / "right.run.partial"
+    )
 
     def begin() -> None:
         for path in (run, locked):
@@ -288,12 +325,16 @@ def kill_sweep(home: Path, cache: Path, options: list[str], n: int, seed: int = 
         return None if results(run).equals(results(right)) else "other results"
 
     arguments = ["sweep", str(cache), "--out", str(run), *options]
-    kill_again_and_again(tally, arguments, n, seconds, locked, begin, hold, random.Random(seed), log)
+    kill_again_and_again(
+        tally, arguments, n, seconds, locked, begin, hold, random.Random(seed), log
+    )
     return tally
 
 
 def kill_tune(home: Path, run: Path, options: list[str], n: int, seed: int = 4) -> Tally:
-    """Kills of `probe tune`: the model is there whole or not at all, and has the weights of an undisturbed tuning."""
+    """Kills of `probe tune`: the model is there whole or not at all, and has the weights of an
+    undisturbed tuning.
+    """
     tally, folder, right, log = Tally("tune"), home / "tuned", home / "tuned.right", home / "log"
     locked = home / "tuned.partial"
     arguments = ["tune", str(run), *options, "--out"]
@@ -309,10 +350,14 @@ def kill_tune(home: Path, run: Path, options: list[str], n: int, seed: int = 4) 
         for name in ("model.safetensors", "head.safetensors"):
             if (folder / name).read_bytes() != (right / name).read_bytes():
                 return f"other weights: {name}"
-        rows, expected = (pd.read_csv(one / "training.csv").drop(columns="seconds") for one in (folder, right))
+        rows, expected = (
+            pd.read_csv(one / "training.csv").drop(columns="seconds") for one in (folder, right)
+        )
         return None if rows.equals(expected) else "another course of the training"
 
-    kill_again_and_again(tally, [*arguments, str(folder)], n, seconds, locked, begin, hold, random.Random(seed), log)
+    kill_again_and_again(
+        tally, [*arguments, str(folder)], n, seconds, locked, begin, hold, random.Random(seed), log
+    )
     return tally
 
 
@@ -322,15 +367,20 @@ def results(run: Path) -> pd.DataFrame:
     return table[table["metric"] != "latency_ms"].reset_index(drop=True)
 
 
-def kill_output(home: Path, name: str, arguments: list[str], out: Path, n: int, seed: int = 3) -> Tally:
-    """Kills of a command that writes one output, a file or a folder: it is the old one or the new one, never a part.
+def kill_output(
+    home: Path, name: str, arguments: list[str], out: Path, n: int, seed: int = 3
+) -> Tally:
+    """Kills of a command that writes one output, a file or a folder: it is the old one or the new
+    one, never a part.
 
     Four kills of five come while what is written lies beside its place, the others at any time.
     """
     tally, log, moments = Tally(name), home / "log", random.Random(seed)
     began = time.monotonic()
     if code := ended(forked(command(arguments), log)):
-        raise SystemExit(f"probe {' '.join(arguments)}: exit code {code}\n{log.read_text()[-2000:]}")
+        raise SystemExit(
+            f"probe {' '.join(arguments)}: exit code {code}\n{log.read_text()[-2000:]}"
+        )
     seconds, new = time.monotonic() - began, content_of(out)
     old = {path: content + b"old" for path, content in new.items()}
 
@@ -351,7 +401,9 @@ def kill_output(home: Path, name: str, arguments: list[str], out: Path, n: int, 
         tally.rounds += code is not None
         found = content_of(out)
         if found not in (old, new) or (code is not None and (code or found != new)):
-            tally.failures.append(f"after {tally.kills} kills, exit code {code}: {sorted(found)}, cut")
+            tally.failures.append(
+                f"after {tally.kills} kills, exit code {code}: {sorted(found)}, cut"
+            )
     if ended(forked(command(arguments), log)) or content_of(out) != new or writing():
         tally.failures.append("the last run leaves another output, or a part beside it")
     return tally

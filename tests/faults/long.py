@@ -2,11 +2,16 @@
 
     python tests/faults/long.py                       everything, an hour or two of one core
     python tests/faults/long.py kills --n 200         SIGKILLs, shared by extract, repair and sweep
-    python tests/faults/long.py tunings --n 20        SIGKILLs of tune, which must end with the same bytes
-    python tests/faults/long.py outputs --n 60        SIGKILLs, shared by compare, plot, report, export and score
-    python tests/faults/long.py flips                 one bit of every byte of every file of a small cache
-    python tests/faults/long.py edits                 every key of a run removed and changed, for every reader
-    python tests/faults/long.py sealed --n 500        one bit at random places of a run and two exports
+    python tests/faults/long.py tunings --n 20        SIGKILLs of tune, which must end with the \
+        same bytes
+    python tests/faults/long.py outputs --n 60        SIGKILLs, shared by compare, plot, report, \
+        export and score
+    python tests/faults/long.py flips                 one bit of every byte of every file of a \
+        small cache
+    python tests/faults/long.py edits                 every key of a run removed and changed, for \
+        every reader
+    python tests/faults/long.py sealed --n 500        one bit at random places of a run and two \
+        exports
     python tests/faults/long.py fuzz --n 50000        hostile files for every reader
 
 Prints how many there were and what failed. Exit code 0: nothing did.
@@ -49,10 +54,27 @@ def run_kills(n: int) -> list[str]:
         manifest = manifest_of(home / "audio")
         if kills.ended(kills.forked(lambda: build("wavlm", home / "model"), home / "log")):
             sys.exit((home / "log").read_text())
-        options = ["--corpus", str(manifest), "--backbone", str(home / "model"), "--frames", "--shard-size", "2"]
+        options = [
+            "--corpus",
+            str(manifest),
+            "--backbone",
+            str(home / "model"),
+            "--frames",
+            "--shard-size",
+            "2",
+        ]
         options += ["--device", "cpu"]
         planted = plant(home / "c.cache", {2: 2.0}, n_layers=3, n=(80, 40, 80))
-        heads = ["--heads", "weighted-sum+linear", "--seeds", "2", "--epochs", "3", "--resamples", "100"]
+        heads = [
+            "--heads",
+            "weighted-sum+linear",
+            "--seeds",
+            "2",
+            "--epochs",
+            "3",
+            "--resamples",
+            "100",
+        ]
         sweep = [*heads, "--control-seeds", "1", "--strengths", "0.1,1"]
         for kill in (
             lambda: kills.kill_extract(home, options, n - 2 * (n // 3)),
@@ -79,7 +101,16 @@ def run_tunings(n: int) -> list[str]:
         home = Path(name)
         if kills.ended(kills.forked(lambda: place_of(home / "place"), home / "log")):
             sys.exit((home / "log").read_text())
-        common = ["--head", "weighted-sum+linear-depth-02", "--device", "cpu", "--batch", "3", "--epochs", "6"]
+        common = [
+            "--head",
+            "weighted-sum+linear-depth-02",
+            "--device",
+            "cpu",
+            "--batch",
+            "3",
+            "--epochs",
+            "6",
+        ]
         common += ["--rate", "1e-3", "--crop-seconds", "0.4", "--checkpoint-minutes", "1e-9"]
         chance = ["--augment", "rawboost:5,speed:0.9-1.1", "--dropout", "--layerdrop"]
         for more, k in ((["--train", "all"], n - n // 2), (["--train", "lora:2", *chance], n // 2)):
@@ -116,7 +147,9 @@ def run_outputs(n: int) -> list[str]:
             place = home / "out" / out
             place.parent.mkdir(exist_ok=True)
             last = ["--depth", "2"] if command == "export" else []
-            tally = kills.kill_output(home, command, [command, *arguments, str(place), *last], place, -(-n // 5))
+            tally = kills.kill_output(
+                home, command, [command, *arguments, str(place), *last], place, -(-n // 5)
+            )
             print(tally, flush=True)
             failures += tally.failures
     return failures
@@ -138,7 +171,10 @@ def run_flips(n: int) -> list[str]:
                 if what:
                     failures.append(f"{file}, byte {position}: {what}")
             print(f"{file}: {len(range(0, size, n))} of {size} bytes flipped", flush=True)
-    print(f"flips: {flips}, {len(failures)} failures" + "".join(f"\n  {what}" for what in failures), flush=True)
+    print(
+        f"flips: {flips}, {len(failures)} failures" + "".join(f"\n  {what}" for what in failures),
+        flush=True,
+    )
     return failures
 
 
@@ -152,7 +188,10 @@ def run_sealed(n: int) -> list[str]:
         tallies = sealed.flips(n, Path(name))
     print("\n".join(str(tally) for tally in tallies))
     failures = [what for tally in tallies for what in tally.failures]
-    print(f"sealed: {sum(tally.flips for tally in tallies)} flips, {len(failures)} silent or failed", flush=True)
+    print(
+        f"sealed: {sum(tally.flips for tally in tallies)} flips, {len(failures)} silent or failed",
+        flush=True,
+    )
     return failures
 
 
@@ -169,7 +208,11 @@ def run_fuzz(n: int, only: str | None = None) -> list[str]:
     resource.setrlimit(resource.RLIMIT_AS, (taken + hostile.MEMORY, taken + hostile.MEMORY))
     with tempfile.TemporaryDirectory() as name:
         cases, failures = hostile.fuzz(n, Path(name), only)
-    print(f"fuzz: {cases} cases, {len(failures)} failures" + "".join(f"\n  {what}" for what in failures), flush=True)
+    print(
+        f"fuzz: {cases} cases, {len(failures)} failures"
+        + "".join(f"\n  {what}" for what in failures),
+        flush=True,
+    )
     return failures
 
 
@@ -183,14 +226,23 @@ def run_edits(n: int) -> list[str]:
     from probing.sweep import DepthOptions, SweepOptions, sweep
 
     matplotlib.use("agg")
-    heads = DepthOptions(heads=("attentive-compact+linear", "weighted-sum+linear"), seeds=(0,), epochs=1)
-    options = SweepOptions(resamples=100, strengths=(0.1,), control_seeds=(0,), depths=heads, by=("attack",))
+    heads = DepthOptions(
+        heads=("attentive-compact+linear", "weighted-sum+linear"), seeds=(0,), epochs=1
+    )
+    options = SweepOptions(
+        resamples=100, strengths=(0.1,), control_seeds=(0,), depths=heads, by=("attack",)
+    )
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
         cache = Cache(write_cache(home / "c.cache"))
         run = sweep(cache, home / "c.run", options).folder
-        counts, failures = try_all(run, run, home, cache, lambda number: number % n == 0, lambda reader: True)
-    print(f"edits: {counts}, {len(failures)} failures" + "".join(f"\n  {what}" for what in failures), flush=True)
+        counts, failures = try_all(
+            run, run, home, cache, lambda number: number % n == 0, lambda reader: True
+        )
+    print(
+        f"edits: {counts}, {len(failures)} failures" + "".join(f"\n  {what}" for what in failures),
+        flush=True,
+    )
     return failures
 
 
@@ -218,9 +270,13 @@ def _part(part: str, n: int) -> None:
 
 def main() -> int:
     """Run what was asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("part", nargs="?", choices=PARTS, help="[default: all]")
-    parser.add_argument("--n", type=int, help="how many kills or cases; of flips and edits: only every n-th")
+    parser.add_argument(
+        "--n", type=int, help="how many kills or cases; of flips and edits: only every n-th"
+    )
     parser.add_argument("--format", help="fuzz only this format, as 'scores'")
     asked = parser.parse_args()
     if asked.format:

@@ -1,4 +1,6 @@
-"""Ways to spoil a file: its bytes, the values of its JSON, the cells of its table; alike for the same seed."""
+"""Ways to spoil a file: its bytes, the values of its JSON, the cells of its table; alike for the
+same seed.
+"""
 
 import json
 import random
@@ -25,14 +27,49 @@ NASTY = [
         b"\x85",
         b"\xe2\x80\xa8",
     ),
-    *(b"../../x", b"/etc/passwd", b"-1", b"1e999", b"nan", b"null", b"9" * 30, b"9" * 5000, b"[" * 3000, b"{", b"}"),
+    *(
+        b"../../x",
+        b"/etc/passwd",
+        b"-1",
+        b"1e999",
+        b"nan",
+        b"null",
+        b"9" * 30,
+        b"9" * 5000,
+        b"[" * 3000,
+        b"{",
+        b"}",
+    ),
 ]
 VALUES: list[Callable[[], Any]] = [
-    *(lambda value=value: value for value in (None, True, -1, 0, 3, 2.5, 1e308, float("nan"), 10**30, 2**40, "", "x")),
-    *(lambda text=text: text for text in ("../../x", "/etc/passwd", "\x00", "\ud800", "embedded", "x" * 10_000)),
+    *(
+        lambda value=value: value
+        for value in (None, True, -1, 0, 3, 2.5, 1e308, float("nan"), 10**30, 2**40, "", "x")
+    ),
+    *(
+        lambda text=text: text
+        for text in ("../../x", "/etc/passwd", "\x00", "\ud800", "embedded", "x" * 10_000)
+    ),
     *(list, dict, lambda: [None], lambda: {"x": 1}, lambda: [[]] * 50),
 ]
-CELLS = [-1, 0, 1, 7, 2**31, 2**40, 2**62, -(2**62), 2.5, float("nan"), None, "", "x", "../../x", "\x00", "bonafide"]
+CELLS = [
+    -1,
+    0,
+    1,
+    7,
+    2**31,
+    2**40,
+    2**62,
+    -(2**62),
+    2.5,
+    float("nan"),
+    None,
+    "",
+    "x",
+    "../../x",
+    "\x00",
+    "bonafide",
+]
 
 
 def spoil_bytes(content: bytes, chance: random.Random) -> bytes:
@@ -42,7 +79,9 @@ def spoil_bytes(content: bytes, chance: random.Random) -> bytes:
         how = chance.randrange(6)
         if how == 0 and content:
             at = min(at, len(content) - 1)
-            content = content[:at] + bytes([content[at] ^ (1 << chance.randrange(8))]) + content[at + 1 :]
+            content = (
+                content[:at] + bytes([content[at] ^ (1 << chance.randrange(8))]) + content[at + 1 :]
+            )
         elif how == 1:
             content = content[:at] + chance.choice(NASTY) + content[at:]
         elif how == 2:
@@ -52,7 +91,9 @@ def spoil_bytes(content: bytes, chance: random.Random) -> bytes:
         elif how == 4:
             content = content[:at] + chance.randbytes(n) + content[at + n :]
         else:
-            content = content[:at] + content[at : at + n] * chance.choice([2, 9]) + content[at + n :]
+            content = (
+                content[:at] + content[at : at + n] * chance.choice([2, 9]) + content[at + n :]
+            )
     return content
 
 
@@ -77,7 +118,13 @@ def _somewhere(value: Any, chance: random.Random) -> tuple[Any, Any]:
     found: list[tuple[Any, Any]] = []
 
     def walk(parent: Any) -> None:
-        items = parent.items() if isinstance(parent, dict) else enumerate(parent) if isinstance(parent, list) else ()
+        items = (
+            parent.items()
+            if isinstance(parent, dict)
+            else enumerate(parent)
+            if isinstance(parent, list)
+            else ()
+        )
         for key, child in items:
             found.append((parent, key))
             walk(child)
@@ -97,9 +144,13 @@ def spoil_table(content: bytes, chance: random.Random) -> bytes:
         elif how == 1:
             table = table.rename(columns={column: chance.choice(["x", "row", "", "label"])})
         elif how == 2:
-            table[column] = pd.Series([chance.choice(CELLS)] * len(table), table.index, object).astype("string")
+            table[column] = pd.Series(
+                [chance.choice(CELLS)] * len(table), table.index, object
+            ).astype("string")
         elif how == 3 and len(table):
-            table = table.iloc[[chance.randrange(len(table)) for _ in range(len(table))]].reset_index(drop=True)
+            table = table.iloc[
+                [chance.randrange(len(table)) for _ in range(len(table))]
+            ].reset_index(drop=True)
         elif how == 4:
             table[column] = [[1, 2]] * len(table)
         elif len(table) and column in table:

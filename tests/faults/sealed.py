@@ -1,4 +1,6 @@
-"""A run and two exports, one bit of them otherwise, and whether that is noticed: `long.py sealed` tries many."""
+"""A run and two exports, one bit of them otherwise, and whether that is noticed: `long.py sealed`
+tries many.
+"""
 
 import random
 from dataclasses import dataclass, field
@@ -19,7 +21,9 @@ from probing.serving.heads import AnyHead, candidates, choose_head
 
 @dataclass
 class Tally:
-    """Flips of the files of one kind: refused by what reads them, of no effect, and what went wrong."""
+    """Flips of the files of one kind: refused by what reads them, of no effect, and what went
+    wrong.
+    """
 
     file: str
     flips: int = 0
@@ -29,7 +33,9 @@ class Tally:
 
     def __str__(self) -> str:
         said = f"{self.file}: {self.flips} flips, {self.refused} refused, {self.same} of no effect"
-        return f"{said}, {len(self.failures)} silent or failed" + "".join(f"\n  {what}" for what in self.failures)
+        return f"{said}, {len(self.failures)} silent or failed" + "".join(
+            f"\n  {what}" for what in self.failures
+        )
 
 
 def scored(head: AnyHead) -> list[float]:
@@ -43,12 +49,24 @@ def numbers_of(folder: Path) -> dict[str, object]:
     if (folder / "run.json").exists():
         run = Run(folder)
         heads = {one.name: scored(choose_head(run, name=one.name).head) for one in candidates(run)}
-        parts = [path.name.removesuffix(".txt").split(".", 1) for path in sorted((folder / "scores").glob("*.txt"))]
+        parts = [
+            path.name.removesuffix(".txt").split(".", 1)
+            for path in sorted((folder / "scores").glob("*.txt"))
+        ]
         trials = [run.trials(name, part).to_json() for name, part in parts]
-        return {"record": run.record, "results": run.results.to_json(), "heads": heads, "trials": trials}
+        return {
+            "record": run.record,
+            "results": run.results.to_json(),
+            "heads": heads,
+            "trials": trials,
+        }
     made = open_exported(folder)
     states = made.load_backbone().hidden_states([speech(0, 4000)]).layers
-    return {"record": made.record, "head": scored(made.head), "states": [one.numpy().tobytes() for one in states]}
+    return {
+        "record": made.record,
+        "head": scored(made.head),
+        "states": [one.numpy().tobytes() for one in states],
+    }
 
 
 def files_of(folder: Path) -> list[Path]:
@@ -74,8 +92,11 @@ def flips(n: int, home: Path, seed: int = 0) -> list[Tally]:
     kinds: dict[str, list[tuple[Path, Path]]] = {}
     for folder in folders:
         for path in files_of(folder):
-            kinds.setdefault(f"{folder.name}/{path.relative_to(folder).parts[0]}", []).append((folder, path))
-    places = [place for turn in zip_longest(*kinds.values()) for place in turn if place]  # first one of each kind
+            kinds.setdefault(f"{folder.name}/{path.relative_to(folder).parts[0]}", []).append(
+                (folder, path)
+            )
+    # first one of each kind
+    places = [place for turn in zip_longest(*kinds.values()) for place in turn if place]
     right = {folder: numbers_of(folder) for folder in folders}
     for number in range(n):
         folder, path = places[number % len(places)]
@@ -86,20 +107,27 @@ def flips(n: int, home: Path, seed: int = 0) -> list[Tally]:
         with changed(path, position, 1 << bit):
             name = path.relative_to(folder).as_posix()
             if verified(folder) != [name]:
-                tally.failures.append(f"{name}, byte {position}, bit {bit}: verify names {verified(folder)}")
+                tally.failures.append(
+                    f"{name}, byte {position}, bit {bit}: verify names {verified(folder)}"
+                )
             try:
                 found = numbers_of(folder)
             except ProbeError as error:
                 tally.refused += 1
                 if str(folder) not in str(error):
                     tally.failures.append(
-                        f"{name}, byte {position}, bit {bit}: the message does not say where: {error}"
+                        f"{name}, byte {position}, bit {bit}: the "
+                        f"message does not say where: {error}"
                     )
                 continue
             except Exception as error:
-                tally.failures.append(f"{name}, byte {position}, bit {bit}: {type(error).__name__}: {error}")
+                tally.failures.append(
+                    f"{name}, byte {position}, bit {bit}: {type(error).__name__}: {error}"
+                )
                 continue
             if found != right[folder]:
-                tally.failures.append(f"{name}, byte {position}, bit {bit}: other numbers in silence")
+                tally.failures.append(
+                    f"{name}, byte {position}, bit {bit}: other numbers in silence"
+                )
             tally.same += 1
     return list(tallies.values())

@@ -1,4 +1,6 @@
-"""Files that are no files, or unpack to more than can be held, are refused at once and before they are read."""
+"""Files that are no files, or unpack to more than can be held, are refused at once and before they
+are read.
+"""
 
 import gzip
 import os
@@ -39,7 +41,11 @@ def test_a_list_that_unpacks_to_too_many_bytes_or_values_is_refused(
     text = "".join(f"u{i} {i}\n" for i in range(3000)).encode()
     path.write_bytes(gzip.compress(text) if suffix else text)
     assert len(read_scores(path)) == 3000
-    for limits in ({"MOST_TEXT_BYTES": 20_000}, {"MOST_VALUES": 5_000}, {"MOST_LINE_BYTES": 1, "BLOCK": 7}):
+    for limits in (
+        {"MOST_TEXT_BYTES": 20_000},
+        {"MOST_VALUES": 5_000},
+        {"MOST_LINE_BYTES": 1, "BLOCK": 7},
+    ):
         with monkeypatch.context() as lowered:
             small(lowered, **limits)
             for read in (read_scores, read_keys):
@@ -49,7 +55,9 @@ def test_a_list_that_unpacks_to_too_many_bytes_or_values_is_refused(
 
 def test_a_manifest_or_protocol_is_read_within_the_same_bounds(tmp_path: Path, monkeypatch) -> None:
     path = tmp_path / "m.csv"
-    pd.DataFrame({"path": [f"{i}.wav" for i in range(2000)], "label": "spoof"}).to_csv(path, index=False)
+    pd.DataFrame({"path": [f"{i}.wav" for i in range(2000)], "label": "spoof"}).to_csv(
+        path, index=False
+    )
     assert len(read_corpus(str(path))) == 2000
     small(monkeypatch, MOST_TEXT_BYTES=9_000)
     with pytest.raises(TooLarge, match=r"m\.csv: has more than the 9,000 bytes"):
@@ -62,11 +70,17 @@ def test_a_manifest_or_protocol_is_read_within_the_same_bounds(tmp_path: Path, m
         (pd.DataFrame({"x": np.zeros(60_000)}), {"MOST_VALUES": 50_000}, "60,000 values"),
         (pd.DataFrame({"x": np.zeros(60_000)}), {"MOST_TABLE_BYTES": 400_000}, "480,000 bytes"),
         # one long text, stored once: the metadata says a few hundred bytes
-        (pd.DataFrame({"x": ["a" * 500] * 4000}), {"MOST_TABLE_BYTES": 1_000_000}, "2,000,000 bytes"),
+        (
+            pd.DataFrame({"x": ["a" * 500] * 4000}),
+            {"MOST_TABLE_BYTES": 1_000_000},
+            "2,000,000 bytes",
+        ),
         (pd.DataFrame({"x": [[0] * 500] * 400}), {"MOST_VALUES": 100_000}, "200,000 values"),
     ],
 )
-def test_a_table_that_unpacks_to_too_much_is_refused_before(table, limit, message, tmp_path: Path, monkeypatch) -> None:
+def test_a_table_that_unpacks_to_too_much_is_refused_before(
+    table, limit, message, tmp_path: Path, monkeypatch
+) -> None:
     path = tmp_path / "t.parquet"
     table.to_parquet(path)
     pd.testing.assert_frame_equal(read_parquet(path), pd.read_parquet(path))
@@ -101,7 +115,9 @@ READERS: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes with names")
 @pytest.mark.parametrize("name", READERS)
-def test_a_pipe_a_device_or_a_folder_in_the_place_of_a_file_is_refused_at_once(name: str, tmp_path: Path) -> None:
+def test_a_pipe_a_device_or_a_folder_in_the_place_of_a_file_is_refused_at_once(
+    name: str, tmp_path: Path
+) -> None:
     for kind, make in (
         ("a pipe", lambda path: os.mkfifo(path)),
         ("a device", lambda path: path.symlink_to("/dev/null")),
@@ -118,9 +134,24 @@ def test_a_pipe_a_device_or_a_folder_in_the_place_of_a_file_is_refused_at_once(n
 def test_a_pipe_that_nobody_writes_to_does_not_keep_a_command_waiting(tmp_path: Path) -> None:
     (tmp_path / "x.run").mkdir()
     os.mkfifo(tmp_path / "x.run" / "run.json")
-    command = [sys.executable, "-m", "analysis.commands.app", "plot", "x.run", "layers", "--out", "x.png"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=WITHIN_S, check=False)
-    assert (done.returncode, "a pipe" in done.stderr, "Traceback" in done.stderr) == (2, True, False), done.stderr
+    command = [
+        sys.executable,
+        "-m",
+        "analysis.commands.app",
+        "plot",
+        "x.run",
+        "layers",
+        "--out",
+        "x.png",
+    ]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=WITHIN_S, check=False
+    )
+    assert (done.returncode, "a pipe" in done.stderr, "Traceback" in done.stderr) == (
+        2,
+        True,
+        False,
+    ), done.stderr
 
 
 def test_what_is_allowed_is_read_as_it_is(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""A run that was edited, or that an older version wrote, is read or refused with the file and key: nothing else."""
+"""A run that was edited, or that an older version wrote, is read or refused with the file and key:
+nothing else.
+"""
 
 import shutil
 from pathlib import Path
@@ -16,7 +18,9 @@ OPTIONS = SweepOptions(
     resamples=100,
     strengths=(0.1,),
     control_seeds=(0,),
-    depths=DepthOptions(heads=("attentive-compact+linear", "weighted-sum+linear"), seeds=(0,), epochs=1),
+    depths=DepthOptions(
+        heads=("attentive-compact+linear", "weighted-sum+linear"), seeds=(0,), epochs=1
+    ),
     by=("attack",),
 )
 
@@ -41,7 +45,12 @@ def test_every_reader_reads_the_run_as_it_is(run: Path, cache: Cache, tmp_path: 
 def test_whatever_is_edited_readers_read_or_refuse(run: Path, cache: Cache, tmp_path: Path) -> None:
     slow = ("report", "transfer", "compare heads", "both depths")
     counts, wrong = try_all(
-        run, run, tmp_path, cache, lambda number: number % ONE_IN == 7, lambda reader: reader not in slow
+        run,
+        run,
+        tmp_path,
+        cache,
+        lambda number: number % ONE_IN == 7,
+        lambda reader: reader not in slow,
     )
     assert wrong == []
     assert counts["edits"] >= 5
@@ -56,8 +65,14 @@ def test_whatever_is_edited_readers_read_or_refuse(run: Path, cache: Cache, tmp_
         (edit_record(("about",), []), r"run\.json: 'about' is '\[\]', expected an object"),
         (edit_record(("finding", "layer"), 99), r"run\.json: 'finding\.layer' is 99"),
         (edit_record(("options", "seed")), r"run\.json: no key 'options\.seed'"),
-        (edit_table("results.parquet", lambda t: t.drop(columns="layer")), r"results\.parquet: no column 'layer'"),
-        (edit_table("results.parquet", lambda t: t.assign(value="x")), r"column 'value' holds something else than num"),
+        (
+            edit_table("results.parquet", lambda t: t.drop(columns="layer")),
+            r"results\.parquet: no column 'layer'",
+        ),
+        (
+            edit_table("results.parquet", lambda t: t.assign(value="x")),
+            r"column 'value' holds something else than num",
+        ),
         (
             edit_table("results.parquet", lambda t: t.assign(value=7.0)),
             r"column 'value' holds 7 for layer, expected 0 to",

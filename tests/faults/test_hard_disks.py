@@ -1,4 +1,6 @@
-"""A full disk, a limit on the size of files, a folder that is read-only: a clear error, and nothing is lost."""
+"""A full disk, a limit on the size of files, a folder that is read-only: a clear error, and nothing
+is lost.
+"""
 
 import os
 import resource
@@ -32,7 +34,9 @@ def refused(work: Callable[[], object]) -> str:
 
 
 def as_nobody(work: Callable[[], None]) -> str:
-    """Do some work in a child that is not root, for whom permissions count; what its ProbeError says."""
+    """Do some work in a child that is not root, for whom permissions count; what its ProbeError
+    says.
+    """
     read, write_end = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -60,7 +64,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 600 kB."""
     place = tmp_path / "disk"
     place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "none", str(place)], capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=600k", "none", str(place)], capture_output=True
+    )
     if mounted.returncode:
         pytest.skip("file systems cannot be mounted here")
     yield place
@@ -76,7 +82,8 @@ def passable(folder: Path) -> None:
 @contextmanager
 def files_of_at_most(n_bytes: int) -> Iterator[None]:
     """Writing more than `n_bytes` to one file fails, as under a quota."""
-    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
     try:
         yield
@@ -85,7 +92,9 @@ def files_of_at_most(n_bytes: int) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_a_full_disk_is_said_and_what_was_finished_is_sound(small_disk: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_said_and_what_was_finished_is_sound(
+    small_disk: Path, tmp_path: Path
+) -> None:
     folder = small_disk / "c"
     said = refused(lambda: write(folder))
     assert "No space left on device" in said
@@ -121,7 +130,10 @@ def test_a_read_only_cache_can_be_read_and_is_not_written_to(tmp_path: Path) -> 
     passable(tmp_path)
     before = sorted((path.name, path.stat().st_mtime_ns) for path in folder.iterdir())
     said = as_nobody(lambda: Recipe().write(folder, names(12)))
-    assert f"{folder}: cannot be written to (Permission denied). Name a folder you may write to." == said
+    assert (
+        f"{folder}: cannot be written to (Permission denied). Name a folder you may write to."
+        == said
+    )
 
     def read() -> None:
         cache = Cache(folder)
@@ -141,11 +153,20 @@ def test_a_sweep_into_a_read_only_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_commands_say_no_space_left_with_exit_code_2(small_disk: Path) -> None:
-    command = [sys.executable, "-W", "ignore", "-c", "from analysis.commands.app import main; main()", "evaluate"]
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-c",
+        "from analysis.commands.app import main; main()",
+        "evaluate",
+    ]
     scores = small_disk.parent / "scores.txt"
     scores.write_text("".join(f"u{i} - {('bonafide', 'spoof')[i % 2]} {i}\n" for i in range(50)))
     (small_disk / "filler").write_bytes(bytes(600 * 1024 - 4096))
-    run = subprocess.run([*command, str(scores), "--out", str(small_disk / "out")], capture_output=True, text=True)
+    run = subprocess.run(
+        [*command, str(scores), "--out", str(small_disk / "out")], capture_output=True, text=True
+    )
     assert run.returncode == 2
     assert "No space left on device" in run.stderr
     assert "Traceback" not in run.stderr
@@ -172,13 +193,26 @@ COMMANDS = {
     "report": (["report", "c.run", "--no-measures", "--out"], "page.html"),
     "export": (["export", "c.run", "--depth", "2"], "exported"),
     "score": (["score", "c.run", "work/c", "--out"], "scores.txt"),
-    "evaluate": (["evaluate", "c.run/scores/linear-layer-01.eval.txt", "--resamples", "100", "--out"], "evaluated"),
+    "evaluate": (
+        ["evaluate", "c.run/scores/linear-layer-01.eval.txt", "--resamples", "100", "--out"],
+        "evaluated",
+    ),
     "describe": (["describe", "p.cache", "--out"], "bits.csv"),
     "similarity": (["similarity", "work/c", "--out"], "similar.png"),
     "transfer": (["transfer", "work/c", "--out"], "transfer.csv"),
     "sweep": (["sweep", "work/c", "--heads", "none", "--resamples", "100", "--out"], "full.run"),
     "sweep with heads": (
-        ["sweep", "work/c", "--heads", "weighted-sum+linear", "--epochs", "2", "--resamples", "100", "--out"],
+        [
+            "sweep",
+            "work/c",
+            "--heads",
+            "weighted-sum+linear",
+            "--epochs",
+            "2",
+            "--resamples",
+            "100",
+            "--out",
+        ],
         "heads.run",
     ),
     "extract": (["extract", "--corpus", "work/c.csv", "--backbone", "work/model"], "full.cache"),
@@ -190,11 +224,21 @@ GO_ON = ("sweep", "sweep with heads", "extract")
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_says_that_the_disk_is_full_and_leaves_what_was_there(
-    name: str, made: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str,
+    made: Path,
+    small_disk: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     arguments, out = COMMANDS[name]
     place = small_disk / out
-    old = place / "evaluation.csv" if name == "evaluate" else place / "comparison.csv" if name == "compare" else place
+    old = (
+        place / "evaluation.csv"
+        if name == "evaluate"
+        else place / "comparison.csv"
+        if name == "compare"
+        else place
+    )
     if name in ("plot", "compare", "report", "score", "evaluate", "describe"):
         old.parent.mkdir(exist_ok=True)
         old.write_text("old")
@@ -221,7 +265,9 @@ def test_every_command_says_that_the_disk_is_full_and_leaves_what_was_there(
     if name in GO_ON:
         assert "goes on where it stopped" in said
     else:
-        assert {path: path.read_bytes() for path in small_disk.rglob("*") if path.is_file()} == before
+        assert {
+            path: path.read_bytes() for path in small_disk.rglob("*") if path.is_file()
+        } == before
         assert not list(small_disk.rglob("*.partial"))
 
 

@@ -1,4 +1,6 @@
-"""Spoilt files of every format get a ProbeError and touch nothing else; the long version is tests/faults/long.py."""
+"""Spoilt files of every format get a ProbeError and touch nothing else; the long version is
+tests/faults/long.py.
+"""
 
 import os
 import pickle
@@ -40,13 +42,17 @@ class Payload:
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_weights_that_are_a_pickle_with_code_in_it_are_refused_and_not_run(zipped: bool, tmp_path: Path) -> None:
+def test_weights_that_are_a_pickle_with_code_in_it_are_refused_and_not_run(
+    zipped: bool, tmp_path: Path
+) -> None:
     folder, trap = build("wavlm", tmp_path / "model"), tmp_path / "trap"
     (folder / "model.safetensors").unlink()
     if zipped:
         torch.save({"encoder.weight": Payload(trap)}, folder / "pytorch_model.bin")
     else:
-        (folder / "pytorch_model.bin").write_bytes(pickle.dumps({"encoder.weight": Payload(trap)}, 2))
+        (folder / "pytorch_model.bin").write_bytes(
+            pickle.dumps({"encoder.weight": Payload(trap)}, 2)
+        )
     with pytest.raises(ProbeError):
         load_backbone(str(folder), device="cpu")
     assert not trap.exists()
@@ -57,7 +63,9 @@ def claiming(header: bytes, at: int, n: int, value: int, order: str = "little") 
 
 
 @pytest.mark.parametrize("kind", ["wav", "flac", "au"])
-def test_a_header_that_claims_hours_costs_neither_time_nor_memory(kind: str, tmp_path: Path) -> None:
+def test_a_header_that_claims_hours_costs_neither_time_nor_memory(
+    kind: str, tmp_path: Path
+) -> None:
     path = tmp_path / f"a.{kind}"
     soundfile.write(path, speech(0, 8000), 16000, subtype="PCM_16")
     content = path.read_bytes()

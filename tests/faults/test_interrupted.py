@@ -1,4 +1,6 @@
-"""Ctrl-C ends a command within seconds with exit code 130, keeps what was finished, and says how to go on."""
+"""Ctrl-C ends a command within seconds with exit code 130, keeps what was finished, and says how to
+go on.
+"""
 
 import shutil
 import signal
@@ -31,7 +33,9 @@ WITHIN_S = 60  # on a machine busy with other things; by itself it takes one or 
 
 @pytest.fixture
 def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str], Callable[[], bool]], int]:
-    """Run a command here, press Ctrl-C (or send another signal) once it is `ready`, and give the exit code."""
+    """Run a command here, press Ctrl-C (or send another signal) once it is `ready`, and give the
+    exit code.
+    """
 
     def run(arguments: list[str], ready: Callable[[], bool], sent: int = signal.SIGINT) -> int:
         ended, pressed = threading.Event(), [0.0]
@@ -76,7 +80,16 @@ class Place:
     cache: Path
 
     def corpus(self) -> list[str]:
-        return ["--corpus", str(self.manifest), "--backbone", str(self.model), "--shard-size", "1", "--device", "cpu"]
+        return [
+            "--corpus",
+            str(self.manifest),
+            "--backbone",
+            str(self.model),
+            "--shard-size",
+            "1",
+            "--device",
+            "cpu",
+        ]
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +100,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     table = pd.read_csv(manifest)
     table.assign(split=["train"] * 8 + ["dev"] * 4 + ["eval"] * 4).to_csv(manifest, index=False)
     model = build("wavlm", home / "model")
-    extract(home / "c", load_corpus(str(manifest)), Options(str(model)), machine(shard_size=1), say=quiet)
+    extract(
+        home / "c",
+        load_corpus(str(manifest)),
+        Options(str(model)),
+        machine(shard_size=1),
+        say=quiet,
+    )
     return Place(manifest, model, home / "c")
 
 
@@ -108,7 +127,9 @@ def test_an_interrupted_extraction_keeps_its_shards_and_goes_on(
     assert verify(folder) == []
     assert not list(folder.glob("*.partial"))
     corpus, options = load_corpus(str(place.manifest)), Options(str(place.model))
-    assert extracted(extract(folder, corpus, options, machine(shard_size=1), say=quiet)) == 16 - kept
+    assert (
+        extracted(extract(folder, corpus, options, machine(shard_size=1), say=quiet)) == 16 - kept
+    )
 
 
 def test_an_interrupted_repair_leaves_a_cache_that_can_be_read_and_goes_on(
@@ -138,9 +159,21 @@ def test_an_interrupted_sweep_writes_no_half_run_and_goes_on(
     sent: signal.Signals, exit_code: int, tmp_path: Path, interrupt, capsys, monkeypatch
 ) -> None:
     cache = plant(tmp_path / "c.cache", {2: 2.0}, n_layers=3, n=(80, 40, 80))
-    heads = ["--heads", "weighted-sum+linear,mean+linear", "--seeds", "1", "--epochs", "2", "--resamples", "100"]
+    heads = [
+        "--heads",
+        "weighted-sum+linear,mean+linear",
+        "--seeds",
+        "1",
+        "--epochs",
+        "2",
+        "--resamples",
+        "100",
+    ]
     command = ["sweep", str(cache), "--control-seeds", "0", "--strengths", "0.1", *heads]
-    assert interrupt(command, lambda: any((tmp_path / "c.run.partial").glob("training/*")), sent) == exit_code
+    assert (
+        interrupt(command, lambda: any((tmp_path / "c.run.partial").glob("training/*")), sent)
+        == exit_code
+    )
     assert "goes on where it stopped" in capsys.readouterr().err
     assert not (tmp_path / "c.run").exists()
     assert run_cli(command, monkeypatch) == 0
@@ -161,7 +194,9 @@ def test_an_interrupted_verify_says_so(tmp_path: Path, interrupt, capsys) -> Non
 
 def test_an_interrupted_evaluation_writes_nothing(tmp_path: Path, interrupt, capsys) -> None:
     scores = np.random.default_rng(0).normal(size=20_000)
-    lines = [f"u{i} - {('bonafide', 'spoof')[i % 2]} {score:.6f}\n" for i, score in enumerate(scores)]
+    lines = [
+        f"u{i} - {('bonafide', 'spoof')[i % 2]} {score:.6f}\n" for i, score in enumerate(scores)
+    ]
     files = [tmp_path / name for name in ("scores.txt", "others.txt")]
     for file in files:
         file.write_text("".join(lines))
@@ -181,7 +216,8 @@ def test_threads_that_are_interrupted_begin_nothing_more() -> None:
 
     def interrupted() -> None:
         with Threads(2) as pool:
-            for number in range(100):  # an executor's own map does not clean up if it is interrupted among these
+            # an executor's own map does not clean up if it is interrupted among these
+            for number in range(100):
                 pool.submit(work, number)
             threading.Timer(0.05, go_on.set).start()
             raise KeyboardInterrupt
@@ -191,8 +227,12 @@ def test_threads_that_are_interrupted_begin_nothing_more() -> None:
     assert len(begun) == 2
 
 
-def test_an_interrupted_scoring_writes_no_scores(place: Place, tmp_path: Path, interrupt, capsys) -> None:
-    what = SweepOptions(strengths=(0.1,), control_seeds=(), resamples=100, depths=DepthOptions(heads=()))
+def test_an_interrupted_scoring_writes_no_scores(
+    place: Place, tmp_path: Path, interrupt, capsys
+) -> None:
+    what = SweepOptions(
+        strengths=(0.1,), control_seeds=(), resamples=100, depths=DepthOptions(heads=())
+    )
     sweep(place.cache, tmp_path / "c.run", what, say=quiet)
     command = ["score", str(tmp_path / "c.run"), str(DEMO), "--out", str(tmp_path / "scores.txt")]
     assert interrupt(command, at_work("decode")) == 130

@@ -14,10 +14,17 @@ from probing.extraction import Options
 
 
 def guarded(commands: Sequence[str]) -> None:
-    """Run commands; end the process at the first attempt to resolve a name or to connect, whoever swallows errors."""
+    """Run commands; end the process at the first attempt to resolve a name or to connect, whoever
+    swallows errors.
+    """
 
     def watch(event: str, arguments: tuple[object, ...]) -> None:
-        if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"):
+        if event in (
+            "socket.connect",
+            "socket.getaddrinfo",
+            "socket.gethostbyname",
+            "socket.sendto",
+        ):
             os.write(2, f"NETWORK: {event} {arguments}".encode())
             os._exit(99)
 
@@ -58,9 +65,17 @@ def test_a_hub_name_that_only_a_cache_gives_is_not_asked_for(tmp_path: Path) -> 
     manifest = load_manifest(tmp_path / "p.cache")
     (tmp_path / "audio").mkdir()
     options = asdict(Options(backbone="nobody/no-such-model"))
-    about = {**manifest.about, "options": options, "corpus_spec": "x.csv", "audio_root": str(tmp_path / "audio")}
+    about = {
+        **manifest.about,
+        "options": options,
+        "corpus_spec": "x.csv",
+        "audio_root": str(tmp_path / "audio"),
+    }
     replace(manifest, about=about).save(tmp_path / "p.cache")
-    heads = "--heads weighted-sum+linear --seeds 1 --epochs 1 --resamples 100 --control-seeds 0 --strengths 0.1"
+    heads = (
+        "--heads weighted-sum+linear --seeds 1 --epochs 1 "
+        "--resamples 100 --control-seeds 0 --strengths 0.1"
+    )
     code, said = run(tmp_path, f"sweep p.cache {heads}", "cache repair p.cache")
     assert "NETWORK" not in said
     assert code == 2

@@ -1,4 +1,6 @@
-"""A changed byte of a run, a head, a score file or an export is refused where it is read, and named by verify."""
+"""A changed byte of a run, a head, a score file or an export is refused where it is read, and named
+by verify.
+"""
 
 import json
 import shutil
@@ -28,7 +30,9 @@ FLIPS = 32
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("sealed")
     cache = plant(home / "c.cache", {1: 2.0}, n_layers=2, n=(40, 40, 40))
-    what = SweepOptions(strengths=(0.1,), control_seeds=(), resamples=100, depths=DepthOptions(heads=()))
+    what = SweepOptions(
+        strengths=(0.1,), control_seeds=(), resamples=100, depths=DepthOptions(heads=())
+    )
     return sweep(cache, home / "c.run", what, say=lambda text: None).folder
 
 
@@ -49,13 +53,23 @@ def test_no_flipped_bit_of_a_run_or_an_export_passes_in_silence(tmp_path: Path) 
     tallies = sealed.flips(FLIPS, tmp_path)
     assert [what for tally in tallies for what in tally.failures] == []
     assert sum(tally.refused for tally in tallies) > FLIPS // 2
-    assert {"c.run/heads", "c.run/scores", "c.run/run.json", "small/model.safetensors"} <= {one.file for one in tallies}
+    assert {"c.run/heads", "c.run/scores", "c.run/run.json", "small/model.safetensors"} <= {
+        one.file for one in tallies
+    }
 
 
 @pytest.mark.parametrize(
-    "name", ["results.parquet", "results.csv", "scores/linear-layer-01.eval.txt", "heads/linear.safetensors"]
+    "name",
+    [
+        "results.parquet",
+        "results.csv",
+        "scores/linear-layer-01.eval.txt",
+        "heads/linear.safetensors",
+    ],
 )
-def test_verify_names_what_is_damaged_and_says_what_to_do(run: Path, name: str, monkeypatch, capsys) -> None:
+def test_verify_names_what_is_damaged_and_says_what_to_do(
+    run: Path, name: str, monkeypatch, capsys
+) -> None:
     assert probe(monkeypatch, "verify", run) == 0
     assert "sound" in capsys.readouterr().out
     with changed(run / name, (run / name).stat().st_size // 2, 4):
@@ -123,7 +137,9 @@ def test_an_edited_run_opens_once_it_is_sealed_again(run: Path) -> None:
     assert list(Run(run).results["strength"].dropna()) == list(2 * strengths)
 
 
-def test_a_record_cannot_lead_out_of_its_folder_and_another_programs_is_none(tmp_path: Path) -> None:
+def test_a_record_cannot_lead_out_of_its_folder_and_another_programs_is_none(
+    tmp_path: Path,
+) -> None:
     folder = tmp_path / "a"
     folder.mkdir()
     (folder / "s.txt").write_text("u 1\n")
@@ -145,11 +161,16 @@ def faultless_crc(path: Path) -> int:
     return crc32(path.read_bytes())
 
 
-def test_the_weights_of_an_exported_backbone_are_compared_before_they_are_loaded(tmp_path: Path) -> None:
+def test_the_weights_of_an_exported_backbone_are_compared_before_they_are_loaded(
+    tmp_path: Path,
+) -> None:
     folder = load_backbone("embedded", device="cpu").truncate(1).save(tmp_path / "small")
     load_backbone(str(folder), device="cpu")
     for name in ("model.safetensors", "config.json", "preprocessor_config.json"):
-        with changed(folder / name, (folder / name).stat().st_size - 20, 1), pytest.raises(Damaged, match=name):
+        with (
+            changed(folder / name, (folder / name).stat().st_size - 20, 1),
+            pytest.raises(Damaged, match=name),
+        ):
             load_backbone(str(folder), device="cpu")
 
 

@@ -1,11 +1,12 @@
-"""Whether everything that runs on a GPU runs right and fast on the one of this machine: one table, and JSON.
+"""Whether everything that runs on a GPU runs right and fast on the one of this machine: one table,
+and JSON.
 
     python tests/gpu/check.py [--out gpu-check.json] [--seconds 360] [--device cuda]
 
-No network: WavLM of the large shape with random weights, and the clips of the demo corpus. Every check is a process of
-its own, so that one that fails or runs out of memory leaves the others alone; those that no time is left for are named.
-With `--small --device cpu` the script itself is tried where there is no GPU, on a model so small that figures of speed
-say nothing.
+No network: WavLM of the large shape with random weights, and the clips of the demo corpus. Every
+check is a process of its own, so that one that fails or runs out of memory leaves the others alone;
+those that no time is left for are named. With `--small --device cpu` the script itself is tried
+where there is no GPU, on a model so small that figures of speed say nothing.
 """
 
 from __future__ import annotations
@@ -25,8 +26,14 @@ from typing import Any
 
 HERE = Path(__file__).resolve()
 sys.path[:0] = [str(HERE.parents[2]), str(HERE.parents[1] / "benchmarks")]
-SMALL = {"hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 128}
-PARITY = {"float32": 1e-3, "bf16": 0.03}  # largest difference of a layer, as a share of its root mean square
+SMALL = {
+    "hidden_size": 64,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 128,
+}
+# largest difference of a layer, as a share of its root mean square
+PARITY = {"float32": 1e-3, "bf16": 0.03}
 
 
 @contextmanager
@@ -37,8 +44,14 @@ def model_folder(small: bool) -> Iterator[str]:
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "wavlm"
-        transformers.WavLMConfig(**{**SHAPES["large"], **(SMALL if small else {})}).save_pretrained(folder)
-        about = {"feature_extractor_type": "Wav2Vec2FeatureExtractor", "do_normalize": True, "sampling_rate": 16000}
+        transformers.WavLMConfig(**{**SHAPES["large"], **(SMALL if small else {})}).save_pretrained(
+            folder
+        )
+        about = {
+            "feature_extractor_type": "Wav2Vec2FeatureExtractor",
+            "do_normalize": True,
+            "sampling_rate": 16000,
+        }
         (folder / "preprocessor_config.json").write_text(json.dumps(about))
         yield f"random:{folder}"
 
@@ -53,7 +66,9 @@ def clips(n: int, seconds: float | None = None) -> list[Any]:
 
 
 def lasting(seconds: float, device: Any, work: Callable[[], object]) -> float:
-    """Seconds a call, the median of as many as fit into that time, at least three, after one to warm up."""
+    """Seconds a call, the median of as many as fit into that time, at least three, after one to
+    warm up.
+    """
     from probing.accelerators import synchronize
 
     work()
@@ -82,15 +97,25 @@ def parity(device: str, small: bool) -> dict[str, Any]:
         for precision in ("float32", "bf16"):
             there.precision = precision
             layers = [layer.float().cpu().numpy() for layer in there.hidden_states(batch).layers]
-            errors = [float(np.sqrt(np.mean((a - b) ** 2) / np.mean(b**2))) for a, b in zip(layers, exact, strict=True)]
-            found |= {f"{precision}: worst layer": int(np.argmax(errors)), f"{precision}: difference": max(errors)}
+            errors = [
+                float(np.sqrt(np.mean((a - b) ** 2) / np.mean(b**2)))
+                for a, b in zip(layers, exact, strict=True)
+            ]
+            found |= {
+                f"{precision}: worst layer": int(np.argmax(errors)),
+                f"{precision}: difference": max(errors),
+            }
             found[f"{precision}: by layer"] = errors
             found["ok"] = found.get("ok", True) and max(errors) <= PARITY[precision]
     return found
 
 
-def extraction(device: str, small: bool, scratch: Path, *, frames: str = "", limit: int = 192) -> dict[str, Any]:
-    """An extraction as the command does it: its cache, utterances a second, and what the disk was given."""
+def extraction(
+    device: str, small: bool, scratch: Path, *, frames: str = "", limit: int = 192
+) -> dict[str, Any]:
+    """An extraction as the command does it: its cache, utterances a second, and what the disk was
+    given.
+    """
     from cache import Cache
     from probing.corpora import load_corpus
     from probing.extraction import Machine, Options, extract
@@ -99,9 +124,13 @@ def extraction(device: str, small: bool, scratch: Path, *, frames: str = "", lim
     rows = corpus.utterances.sort_values("utterance_id").head(24 if small else limit)
     corpus = type(corpus)(corpus.name, corpus.spec, corpus.root, rows)
     with model_folder(small) as spec:
-        options = Options(spec, seconds=3.4, frames=bool(frames), **({"frames_dtype": frames} if frames else {}))
+        options = Options(
+            spec, seconds=3.4, frames=bool(frames), **({"frames_dtype": frames} if frames else {})
+        )
         started = time.perf_counter()
-        folder = scratch / f"{frames or 'pooled'}-{os.environ.get('CUDA_LAUNCH_BLOCKING', '0')}.cache"
+        folder = (
+            scratch / f"{frames or 'pooled'}-{os.environ.get('CUDA_LAUNCH_BLOCKING', '0')}.cache"
+        )
         extract(folder, corpus, options, Machine(device), say=lambda text: None)
         seconds = time.perf_counter() - started
     n_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
@@ -119,13 +148,24 @@ def streams(device: str, small: bool) -> dict[str, Any]:
     """The same cache with kernels in their streams, and with every kernel waited for."""
     found: dict[str, Any] = {}
     for blocking in ("0", "1"):
-        command = [sys.executable, str(HERE), "--only", "one_extraction", "--device", device, *(["--small"] * small)]
+        command = [
+            sys.executable,
+            str(HERE),
+            "--only",
+            "one_extraction",
+            "--device",
+            device,
+            *(["--small"] * small),
+        ]
         environment = {**os.environ, "CUDA_LAUNCH_BLOCKING": blocking}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         found[blocking] = json.loads(done.stdout.splitlines()[-1])
     sums = [found[blocking]["checksum"] for blocking in ("0", "1")]
     apart = abs(sums[0] - sums[1]) / abs(sums[0])
-    return {"difference of the caches": apart, "ok": apart < 1e-6 and all(one["finite"] for one in found.values())}
+    return {
+        "difference of the caches": apart,
+        "ok": apart < 1e-6 and all(one["finite"] for one in found.values()),
+    }
 
 
 def one_extraction(device: str, small: bool) -> dict[str, Any]:
@@ -135,7 +175,9 @@ def one_extraction(device: str, small: bool) -> dict[str, Any]:
 
 
 def throughput(device: str, small: bool) -> dict[str, Any]:
-    """Utterances a second beside the loop people write, on the same card, and the share of its matrix rate in bf16."""
+    """Utterances a second beside the loop people write, on the same card, and the share of its
+    matrix rate in bf16.
+    """
     import torch
     import transformers
     from shapes import SHAPES
@@ -157,7 +199,9 @@ def throughput(device: str, small: bool) -> dict[str, Any]:
 
     def usual() -> None:
         with torch.inference_mode(), torch.autocast(where.type, dtype=torch.bfloat16):
-            torch.stack([layer.mean(1) for layer in stock(values, output_hidden_states=True).hidden_states]).cpu()
+            torch.stack(
+                [layer.mean(1) for layer in stock(values, output_hidden_states=True).hidden_states]
+            ).cpu()
 
     theirs = lasting(5, where, usual)
     n = 512 if small else 8192
@@ -204,14 +248,24 @@ def sweeping(device: str, small: bool) -> dict[str, Any]:
         folder = Path(scratch) / "demo.cache"
         corpus = load_corpus("demo")
         with model_folder(True) as spec:
-            extract(folder, corpus, Options(spec, seconds=1.0), Machine(device), say=lambda text: None)
-        heads = DepthOptions(heads=("attentive-compact+linear",), seeds=(0,), epochs=5, weight_decays=(0.1,))
+            extract(
+                folder, corpus, Options(spec, seconds=1.0), Machine(device), say=lambda text: None
+            )
+        heads = DepthOptions(
+            heads=("attentive-compact+linear",), seeds=(0,), epochs=5, weight_decays=(0.1,)
+        )
         found: dict[str, Any] = {}
         rates = {}
         for where in (device, "cpu"):
             started = time.perf_counter()
             options = SweepOptions(depths=heads, resamples=100, control_seeds=(0,))
-            run = sweep(Cache(folder), Path(scratch) / f"{where}.run", options, device=where, say=lambda text: None)
+            run = sweep(
+                Cache(folder),
+                Path(scratch) / f"{where}.run",
+                options,
+                device=where,
+                say=lambda text: None,
+            )
             found[f"seconds on {where}"] = time.perf_counter() - started
             rows = run.results[run.results["metric"] == "eer"]
             rates[where] = rows[rows["experiment"].isin(["layer", "depth"])]["value"].to_numpy()
@@ -220,7 +274,9 @@ def sweeping(device: str, small: bool) -> dict[str, Any]:
 
 
 def tuning(device: str, small: bool) -> dict[str, Any]:
-    """A step of tuning the first 12 blocks: time and memory, with and without checkpointing; and out of memory."""
+    """A step of tuning the first 12 blocks: time and memory, with and without checkpointing; and
+    out of memory.
+    """
     import torch
 
     from probing.accelerators import peak_memory
@@ -240,13 +296,17 @@ def tuning(device: str, small: bool) -> dict[str, Any]:
         def step(trained: Any = trained) -> None:
             trained.zero_grad()
             with torch.autocast(where.type, dtype=torch.bfloat16):
-                loss = torch.stack([layer.float().square().mean() for layer in trained(batch).layers]).sum()
+                loss = torch.stack(
+                    [layer.float().square().mean() for layer in trained(batch).layers]
+                ).sum()
             loss.backward()
 
         name = "checkpointed" if checkpointing else "step"
         found[f"{name}, ms"] = 1000 * lasting(0 if small else 3, where, step)
         found[f"{name}: memory, GB"] = peak_memory(where) / 1e9
-        gradients = [parameter.grad for parameter in trained.parameters() if parameter.grad is not None]
+        gradients = [
+            parameter.grad for parameter in trained.parameters() if parameter.grad is not None
+        ]
         found["ok"] = found.get("ok", True) and all(bool(one.isfinite().all()) for one in gradients)
     return found
 
@@ -261,28 +321,50 @@ def out_of_memory(device: str, small: bool) -> dict[str, Any]:
 
     if torch.device(device).type != "cuda":
         return {"skipped": "a CPU has no limit that can be set", "ok": True}
-    torch.cuda.set_per_process_memory_fraction(2e9 / torch.cuda.get_device_properties(device).total_memory)
+    torch.cuda.set_per_process_memory_fraction(
+        2e9 / torch.cuda.get_device_properties(device).total_memory
+    )
     with tempfile.TemporaryDirectory() as scratch, model_folder(small) as spec:
         options = Options(spec, seconds=60.0)
         try:
             folder = Path(scratch) / "x.cache"
-            extract(folder, load_corpus("demo"), options, Machine(device, batch_size=64), say=lambda text: None)
+            extract(
+                folder,
+                load_corpus("demo"),
+                options,
+                Machine(device, batch_size=64),
+                say=lambda text: None,
+            )
         except ProbeError as error:
             return {"error": str(error), "ok": "out of memory" in str(error)}
     return {"error": "none", "ok": False}
 
 
 CHECKS = {
-    one.__name__: one for one in (parity, streams, throughput, frames, sweeping, tuning, out_of_memory, one_extraction)
+    one.__name__: one
+    for one in (
+        parity,
+        streams,
+        throughput,
+        frames,
+        sweeping,
+        tuning,
+        out_of_memory,
+        one_extraction,
+    )
 }
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--small", action="store_true", help="a small model, to try this script")
     parser.add_argument("--out", type=Path, default=Path("gpu-check.json"))
-    parser.add_argument("--seconds", type=float, default=360, help="after which no check is begun or goes on")
+    parser.add_argument(
+        "--seconds", type=float, default=360, help="after which no check is begun or goes on"
+    )
     parser.add_argument("--only", choices=CHECKS, help="one check, as JSON on standard output")
     given = parser.parse_args()
     if given.only:
@@ -295,14 +377,28 @@ def main() -> int:
             continue
         left = end - time.monotonic()
         started = time.monotonic()
-        command = [sys.executable, str(HERE), "--only", name, "--device", given.device, *(["--small"] * given.small)]
+        command = [
+            sys.executable,
+            str(HERE),
+            "--only",
+            name,
+            "--device",
+            given.device,
+            *(["--small"] * given.small),
+        ]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=max(left, 0.1), check=False)
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=max(left, 0.1), check=False
+            )
         except subprocess.TimeoutExpired:
             found[name] = {"ok": False, "error": f"no time was left ({given.seconds:g} s in all)"}
         else:
             whole = done.returncode == 0
-            found[name] = json.loads(done.stdout.splitlines()[-1]) if whole else {"ok": False, "error": done.stderr}
+            found[name] = (
+                json.loads(done.stdout.splitlines()[-1])
+                if whole
+                else {"ok": False, "error": done.stderr}
+            )
         found[name]["seconds"] = time.monotonic() - started
         show(name, found[name])
     given.out.write_text(json.dumps(found, indent=1), encoding="utf-8")
@@ -316,7 +412,12 @@ def machine(device: str) -> dict[str, Any]:
 
     here = torch.device(device)
     name = torch.cuda.get_device_name(here) if here.type == "cuda" else here.type
-    return {"device": name, "torch": torch.__version__, "cuda": torch.version.cuda, "cores": os.cpu_count()}
+    return {
+        "device": name,
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda,
+        "cores": os.cpu_count(),
+    }
 
 
 def show(name: str, figures: dict[str, Any]) -> None:

@@ -17,12 +17,15 @@ def planted(n: int = 480, layers: int = 4, seed: int = 0) -> tuple[np.ndarray, n
     return 100 + 7 * x, y
 
 
-@pytest.mark.parametrize("merge", ["mean", "weighted-sum", "sls", "se", "gumbel", "attentive", "attentive-compact"])
+@pytest.mark.parametrize(
+    "merge", ["mean", "weighted-sum", "sls", "se", "gumbel", "attentive", "attentive-compact"]
+)
 def test_it_finds_a_planted_layer(merge: str) -> None:
     x, y = planted()
     fitted = MergeClassifier(merge, seed=1).fit(x, y)
     other, truth = planted(seed=5)
-    # Chance is 0.5; the plain mean cannot do better than 0.70, three of its four layers being noise.
+    # Chance is 0.5; the plain mean cannot do better than 0.70, three of its four layers being
+    # noise.
     assert fitted.score(other, truth) > (0.58 if merge in ("mean", "sls", "se") else 0.75)
     assert fitted.gates_.shape == (4,)
     proba = fitted.predict_proba(other)

@@ -18,7 +18,10 @@ DEPTH, DIM = 3, 4
 
 def made(merge: str = "attentive-compact", frames: bool = False) -> Head:
     stack = HeadStack(
-        [Model(merge, "lstm" if frames else "linear", DEPTH, 1)], DEPTH, DIM * (1 if frames else 2), frames
+        [Model(merge, "lstm" if frames else "linear", DEPTH, 1)],
+        DEPTH,
+        DIM * (1 if frames else 2),
+        frames,
     )
     stack.start()
     stack.mean.normal_()
@@ -36,7 +39,11 @@ def written(head: Head, folder: Path) -> Path:
 def test_a_loaded_head_scores_the_same(merge: str, frames: bool, tmp_path: Path) -> None:
     head = made(merge, frames)
     loaded = load_head(written(head, tmp_path))
-    x = np.random.default_rng(0).normal(size=(DEPTH, 9, DIM) if frames else (DEPTH, 9, 2, DIM)).astype(np.float32)
+    x = (
+        np.random.default_rng(0)
+        .normal(size=(DEPTH, 9, DIM) if frames else (DEPTH, 9, 2, DIM))
+        .astype(np.float32)
+    )
     assert np.array_equal(loaded.score(x), head.score(x))
     assert loaded.score(x).shape == ((1,) if frames else (9,))
     assert (loaded.config(), loaded.name) == (head.config(), head.name)
@@ -52,10 +59,13 @@ def test_a_head_of_an_earlier_version_says_that_its_run_has_other_scores(tmp_pat
         change(path, lambda config: config.pop("prior"))
         old = load_head(path)
         assert old.prior is None
-        assert ("scored by the logit of bona fide" in old.note) == frames  # those with one logit score as they did
+        # those with one logit score as they did
+        assert ("scored by the logit of bona fide" in old.note) == frames
 
 
-@pytest.mark.parametrize("shape", [(DEPTH, 9, DIM), (DEPTH - 1, 9, 2, DIM), (DEPTH, 9, 2, DIM + 1), (DEPTH, 9, 1, DIM)])
+@pytest.mark.parametrize(
+    "shape", [(DEPTH, 9, DIM), (DEPTH - 1, 9, 2, DIM), (DEPTH, 9, 2, DIM + 1), (DEPTH, 9, 1, DIM)]
+)
 def test_other_layers_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(HeadUnusable, match="layers 1 to 3 of the pooled tier"):
         made().score(np.zeros(shape))

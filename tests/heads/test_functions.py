@@ -14,21 +14,35 @@ from probing.heads.stack import HeadStack, Model, make_stacks
 
 N_LAYERS, DIM, LENGTHS = 5, 4, (7, 3, 5)
 LARGE = ("sls", "nes2net", "conformer", "aasist")  # which take long, so that one merge is enough
-EVERY = [f"{merge}+{backend}" for merge, backend in product(MERGES, BACKENDS) if backend not in LARGE or merge == "sls"]
+EVERY = [
+    f"{merge}+{backend}"
+    for merge, backend in product(MERGES, BACKENDS)
+    if backend not in LARGE or merge == "sls"
+]
 
 
 def random_stack(head: str, frames: bool, n: int = 4, seed: int = 0) -> HeadStack:
-    """Models of all depths (of full depth where the merge allows no other), every parameter and statistic random."""
+    """Models of all depths (of full depth where the merge allows no other), every parameter and
+    statistic random.
+    """
     merge, backend = head.split("+")
     depths = [N_LAYERS] * n if merge == "attentive" else [1, 2, 4, 5][-n:]
-    stack = HeadStack([Model(merge, backend, depth) for depth in depths], N_LAYERS, DIM, frames, rank=3).double()
+    stack = HeadStack(
+        [Model(merge, backend, depth) for depth in depths], N_LAYERS, DIM, frames, rank=3
+    ).double()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        drawn_values = {name: value for name, value in stack.learned().items() if not name.endswith("chosen")}
+        drawn_values = {
+            name: value for name, value in stack.learned().items() if not name.endswith("chosen")
+        }
         for name, value in [*drawn_values.items(), ("mean", stack.mean)]:
             drawn = torch.randn(value.shape, generator=generator)
-            n_inputs = value[0, ..., 0].numel() if name.startswith("backend") and value.ndim > 2 else 1
-            value.copy_(drawn.exp() if name.endswith("variance") else drawn * min(0.5, n_inputs**-0.5))
+            n_inputs = (
+                value[0, ..., 0].numel() if name.startswith("backend") and value.ndim > 2 else 1
+            )
+            value.copy_(
+                drawn.exp() if name.endswith("variance") else drawn * min(0.5, n_inputs**-0.5)
+            )
         stack.scale.copy_(0.5 + torch.rand(stack.scale.shape, generator=generator))
     return stack
 
@@ -36,13 +50,17 @@ def random_stack(head: str, frames: bool, n: int = 4, seed: int = 0) -> HeadStac
 def utterances(frames: bool, seed: int = 1) -> tuple[Tensor, Tensor | None]:
     """Utterances of several lengths, or of one vector each."""
     n_frames = max(LENGTHS) if frames else 1
-    x = torch.randn(len(LENGTHS), N_LAYERS, n_frames, DIM, generator=torch.Generator().manual_seed(seed)).double()
+    x = torch.randn(
+        len(LENGTHS), N_LAYERS, n_frames, DIM, generator=torch.Generator().manual_seed(seed)
+    ).double()
     return x, torch.arange(n_frames) < torch.tensor(LENGTHS)[:, None] if frames else None
 
 
 def test_the_parameters_are_as_many_as_published() -> None:
     with torch.device("meta"):
-        counts = {depth: AttentiveMerge([depth], depth, 1024, None).parameters() for depth in (12, 24)}
+        counts = {
+            depth: AttentiveMerge([depth], depth, 1024, None).parameters() for depth in (12, 24)
+        }
         backend = LSTM(1, 1024).parameters()
     assert {depth: sum(p.numel() for p in found) for depth, found in counts.items()} == {
         12: 40_899_728,
@@ -56,8 +74,10 @@ def test_the_parameters_are_as_many_as_published() -> None:
     [
         ("nes2net", None, 511_014),  # "511 k": one logit, no reduction in the squeeze-excitation
         ("conformer", None, 2_506_324),  # "2,51k": 4 blocks of 144, positions up to 512 apart
-        ("aasist", None, 446_730),  # "447 k", of which 512 are of batch norms that are computed and not used
-        ("sls", None, 23_398_406),  # "23.4 M", of 67 x 341 values; two more for the prior, and 1,025 of the gates
+        # "447 k", of which 512 are of batch norms that are computed and not used
+        ("aasist", None, 446_730),
+        # "23.4 M", of 67 x 341 values; two more for the prior, and 1,025 of the gates
+        ("sls", None, 23_398_406),
         ("mhfa", None, 1_315_874),  # 32 heads of 128 -> 256 -> 2; beside it 2 weights a layer
         ("nes2net", 2, 512_039),
         ("mhfa", 5, 1_316_645),
@@ -83,7 +103,9 @@ def test_scores_are_those_of_the_equations(head: str, frames: bool, n: int) -> N
     for m, model in enumerate(stack.models):
         p = {name: value[m].detach().numpy() for name, value in stack.learned().items()}
         for i, length in enumerate(LENGTHS):
-            expected = score(model.merge, model.backend, p, ready[i, : model.depth, : length if frames else 1])
+            expected = score(
+                model.merge, model.backend, p, ready[i, : model.depth, : length if frames else 1]
+            )
             assert scores[m, i] == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
@@ -123,17 +145,28 @@ def test_selected_layers_are_the_four_that_rank_highest_of_those_seen() -> None:
 def test_faithful_merges_of_several_depths_are_not_put_together() -> None:
     with pytest.raises(ValueError, match="expected 3 only"):
         AttentiveMerge([2, 3], 3, DIM, None)
-    models = [Model(merge, "linear", depth) for merge in ("attentive", "mean") for depth in (1, 2, 3)]
+    models = [
+        Model(merge, "linear", depth) for merge in ("attentive", "mean") for depth in (1, 2, 3)
+    ]
     stacks = make_stacks(models, 3, DIM, True)
-    assert sorted((stack.n_layers, len(stack.models)) for stack in stacks) == [(1, 1), (2, 1), (3, 1), (3, 3)]
-    assert [len(stack.models) for stack in make_stacks(models[3:], 3, DIM, True, memory_gb=1e-9)] == [1, 1, 1]
+    assert sorted((stack.n_layers, len(stack.models)) for stack in stacks) == [
+        (1, 1),
+        (2, 1),
+        (3, 1),
+        (3, 3),
+    ]
+    assert [
+        len(stack.models) for stack in make_stacks(models[3:], 3, DIM, True, memory_gb=1e-9)
+    ] == [1, 1, 1]
 
 
 def test_first_gates_are_saturated_as_published_and_not_when_scaled() -> None:
     x = torch.randn(50, 24, 1, 256, generator=torch.Generator().manual_seed(0))
     saturated = {}
     for scaled in (False, True):
-        stack = HeadStack([Model("attentive-compact", "linear", 24, seed) for seed in range(8)], 24, 256, False)
+        stack = HeadStack(
+            [Model("attentive-compact", "linear", 24, seed) for seed in range(8)], 24, 256, False
+        )
         stack.start(scaled)
         gates = stack.merge.gates(x).detach().numpy()
         saturated[scaled] = float(np.mean((gates < 0.01) | (gates > 0.99)))

@@ -1,4 +1,6 @@
-"""Back-ends with batch norm, and merges that draw: they learn, each model as if alone, and go on after a kill."""
+"""Back-ends with batch norm, and merges that draw: they learn, each model as if alone, and go on
+after a kill.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -27,7 +29,9 @@ NORMED = ("sls", "nes2net", "conformer", "aasist")
 
 
 class Clips:
-    """A source in memory, of the frames of N utterances of 2 to 9 frames; layer 2 tells the classes apart."""
+    """A source in memory, of the frames of N utterances of 2 to 9 frames; layer 2 tells the classes
+    apart.
+    """
 
     frames, n_layers, dim = True, N_LAYERS, DIM
     part_size = N
@@ -37,13 +41,18 @@ class Clips:
         x = generator.normal(size=(N, N_LAYERS, N_FRAMES, DIM))
         x[BONAFIDE, 1, :, :5] += strength
         self.x = torch.from_numpy(x).float()
-        self.mask = torch.arange(N_FRAMES) < torch.from_numpy(generator.integers(2, N_FRAMES + 1, N))[:, None]
+        self.mask = (
+            torch.arange(N_FRAMES)
+            < torch.from_numpy(generator.integers(2, N_FRAMES + 1, N))[:, None]
+        )
         self.mask[:16] = True
 
     def __len__(self) -> int:
         return N
 
-    def batches(self, order: NDArray[np.intp], size: int, crop_seed: int | None = None) -> Iterator[Batch]:
+    def batches(
+        self, order: NDArray[np.intp], size: int, crop_seed: int | None = None
+    ) -> Iterator[Batch]:
         for rows in np.split(order, range(size, len(order), size)):
             yield Batch(rows, self.x[rows, :], self.mask[rows])
 
@@ -67,7 +76,12 @@ def fit(stack: HeadStack, recipe: Recipe = RECIPE, **more: object) -> NDArray[np
     learn_from, dev = sources(stack.frames)
     train([stack], learn_from, BONAFIDE, dev, BONAFIDE, recipe, **more)  # type: ignore[arg-type]
     batches = dev.batches(np.arange(N), N)
-    return np.hstack([stack.score(batch.x[:, : stack.n_layers], batch.mask).double().numpy() for batch in batches])
+    return np.hstack(
+        [
+            stack.score(batch.x[:, : stack.n_layers], batch.mask).double().numpy()
+            for batch in batches
+        ]
+    )
 
 
 def stack_of(head: str, depths: tuple[int, ...] = (1, 3, 3), rate: float = 3e-3) -> HeadStack:
@@ -101,7 +115,9 @@ def test_a_gumbel_choice_finds_the_layer() -> None:
     assert all(eer(BONAFIDE, one) < 0.2 for one in scores[1:])
 
 
-@pytest.mark.parametrize("head", ["se+linear", "gumbel+linear", "gumbel+nes2net", "weighted-sum-kv+mhfa"])
+@pytest.mark.parametrize(
+    "head", ["se+linear", "gumbel+linear", "gumbel+nes2net", "weighted-sum-kv+mhfa"]
+)
 def test_a_stack_trains_as_each_model_alone(head: str) -> None:
     together = fit(stack_of(head).double())
     for m, model in enumerate(stack_of(head).models):
@@ -112,7 +128,9 @@ def test_a_stack_trains_as_each_model_alone(head: str) -> None:
 def test_what_a_merge_draws_does_not_depend_on_the_parts_of_a_batch() -> None:
     found = []
     for part_size in (16, 5):
-        stack = HeadStack([Model("gumbel", "linear", 3, seed) for seed in (0, 1)], N_LAYERS, DIM, True).double()
+        stack = HeadStack(
+            [Model("gumbel", "linear", 3, seed) for seed in (0, 1)], N_LAYERS, DIM, True
+        ).double()
         learn_from, dev = Clips(0), Clips(1)
         learn_from.part_size = part_size
         train([stack], learn_from, BONAFIDE, dev, BONAFIDE, RECIPE)
@@ -121,7 +139,9 @@ def test_what_a_merge_draws_does_not_depend_on_the_parts_of_a_batch() -> None:
 
 
 @pytest.mark.parametrize("head", ["gumbel+linear", "gumbel+nes2net"])
-def test_a_killed_training_goes_on_as_if_it_had_not_been(head: str, tmp_path: Path, monkeypatch) -> None:
+def test_a_killed_training_goes_on_as_if_it_had_not_been(
+    head: str, tmp_path: Path, monkeypatch
+) -> None:
     monkeypatch.setattr("probing.heads.training.CHECKPOINT_EVERY_S", 0.0)
 
     def killed(text: str) -> None:
@@ -168,7 +188,9 @@ def test_batch_norm_is_that_of_pytorch_over_valid_frames(masked: bool) -> None:
             assert torch.allclose(found[m][valid], peer(x[m][valid]), atol=1e-5)
             assert torch.allclose(norm.mean[m], peer.running_mean, atol=1e-5)
             assert torch.allclose(norm.variance[m], peer.running_var, atol=1e-5)
-    as_maps = norm(x.permute(1, 0, 3, 2), None if mask is None else mask[:, None, None], model=1, channel=2)
+    as_maps = norm(
+        x.permute(1, 0, 3, 2), None if mask is None else mask[:, None, None], model=1, channel=2
+    )
     assert torch.allclose(as_maps.permute(1, 0, 3, 2), found, atol=1e-6)
 
 
@@ -201,13 +223,17 @@ def test_long_and_short_utterances_of_wide_layers_are_scored_by_the_equations(ba
     for m in range(2):
         p = {name: value[m].numpy() for name, value in stack.learned().items()}
         for i, length in enumerate(lengths):
-            assert float(found[m, i]) == pytest.approx(score("mean", backend, p, x[i, :, :length].numpy()), rel=1e-8)
+            assert float(found[m, i]) == pytest.approx(
+                score("mean", backend, p, x[i, :, :length].numpy()), rel=1e-8
+            )
 
 
 @pytest.mark.parametrize("outputs", [1, 4])
 @pytest.mark.parametrize("backend", ["mhfa", *NORMED])
 def test_other_targets_have_outputs_of_their_own(backend: str, outputs: int) -> None:
-    stack = HeadStack([Model("mean", backend, 2, seed) for seed in (0, 1)], 2, 5, True, outputs=outputs)
+    stack = HeadStack(
+        [Model("mean", backend, 2, seed) for seed in (0, 1)], 2, 5, True, outputs=outputs
+    )
     stack.start()
     scores = stack.score(torch.randn(3, 2, 4, 5, generator=torch.Generator().manual_seed(0)))
     assert scores.shape == ((2, 3) if outputs == 1 else (2, 3, 4))
@@ -223,5 +249,8 @@ def test_the_gradients_of_batch_norm_are_those_of_its_equations() -> None:
         norm = BatchNorm(2, 5).double()
         return torch.func.functional_call(norm, {"weight": weight, "bias": bias}, (x, valid))
 
-    parameters = [torch.randn(2, 5, generator=generator, dtype=torch.float64, requires_grad=True) for _ in range(2)]
+    parameters = [
+        torch.randn(2, 5, generator=generator, dtype=torch.float64, requires_grad=True)
+        for _ in range(2)
+    ]
     assert torch.autograd.gradcheck(normalized, (x, *parameters))

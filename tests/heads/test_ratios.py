@@ -1,4 +1,6 @@
-"""The scores of every head are log-likelihood ratios, however long it was trained and however the loss is weighted."""
+"""The scores of every head are log-likelihood ratios, however long it was trained and however the
+loss is weighted.
+"""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -44,7 +46,9 @@ class Clips:
     def __len__(self) -> int:
         return len(self.x)
 
-    def batches(self, order: NDArray[np.intp], size: int, crop_seed: int | None = None) -> Iterator[Batch]:
+    def batches(
+        self, order: NDArray[np.intp], size: int, crop_seed: int | None = None
+    ) -> Iterator[Batch]:
         for rows in np.split(order, range(size, len(order), size)):
             yield Batch(rows, self.x[rows, :], torch.ones(len(rows), N_FRAMES, dtype=torch.bool))
 
@@ -52,7 +56,9 @@ class Clips:
         return self.x.mean((0, 2)), self.x.std((0, 2))
 
 
-def trained(head: str, recipe: Recipe, share: float, n: int) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+def trained(
+    head: str, recipe: Recipe, share: float, n: int
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Classes and scores of other utterances than a head was trained on."""
     merge, backend = head.split("+")
     frames = BACKENDS.find(backend).needs_frames
@@ -60,7 +66,9 @@ def trained(head: str, recipe: Recipe, share: float, n: int) -> tuple[NDArray[np
     sources: list[Source] = list(clips)
     if not frames:
         sources = [PooledSource(one.x.mean(2).permute(1, 0, 2).numpy()) for one in clips]
-    stack = HeadStack([Model(merge, backend, 2, 0, recipe.learning_rates[0], 0.01)], N_LAYERS, DIM, frames)
+    stack = HeadStack(
+        [Model(merge, backend, 2, 0, recipe.learning_rates[0], 0.01)], N_LAYERS, DIM, frames
+    )
     bonafide = clips[0].bonafide
     train([stack], sources[0], bonafide, sources[1], bonafide, recipe)
     return bonafide, scores_of([stack], sources[2])[0][0].double().numpy()
@@ -76,7 +84,9 @@ def test_cllr_of_a_trained_head_is_near_the_least_that_its_order_allows(head: st
         assert excess < (0.35 if frames else 0.2), (bonafide_weight, share)
 
 
-@pytest.mark.parametrize("head", ["mean+linear", *(head for head in HEADS if not head.endswith("+linear"))])
+@pytest.mark.parametrize(
+    "head", ["mean+linear", *(head for head in HEADS if not head.endswith("+linear"))]
+)
 def test_a_head_that_has_hardly_learned_claims_nothing(head: str) -> None:
     """Not the weight of the classes either, which so few steps cannot teach it."""
     bonafide, scores = trained(head, replace(ATTM, epochs=1, n_frames=None), 0.5, 32)

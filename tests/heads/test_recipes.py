@@ -1,4 +1,6 @@
-"""The two recipes of Pan et al.: as described, and as the released code behaves, re-derived on made-up losses."""
+"""The two recipes of Pan et al.: as described, and as the released code behaves, re-derived on
+made-up losses.
+"""
 
 from dataclasses import replace
 
@@ -22,7 +24,9 @@ def test_every_recipe_is_found_by_its_name() -> None:
 
 
 def test_the_released_rate_is_one_of_an_epoch() -> None:
-    rates = [ATTM_RELEASED.rate(epoch + within) for epoch in range(30) for within in (0.0, 0.3, 0.99)]
+    rates = [
+        ATTM_RELEASED.rate(epoch + within) for epoch in range(30) for within in (0.0, 0.3, 0.99)
+    ]
     released = [0.2, 0.4, 0.6, 0.8, 1.0, *(0.8**n for n in range(25))]
     assert rates == pytest.approx(np.repeat(released, 3))
     assert 1e-4 * ATTM_RELEASED.rate(10) == pytest.approx(0.33e-4, rel=0.01)
@@ -31,7 +35,9 @@ def test_the_released_rate_is_one_of_an_epoch() -> None:
 
 
 def released_stop(losses: list[float]) -> int:
-    """Epochs that the released code trains: a count is compared for equality at index 20 or later."""
+    """Epochs that the released code trains: a count is compared for equality at index
+    20 or later.
+    """
     best, count = np.inf, 0
     for index, loss in enumerate(losses):
         best, count = (loss, 0) if loss < best else (best, count + 1)
@@ -41,7 +47,9 @@ def released_stop(losses: list[float]) -> int:
 
 
 def released_files(losses: list[float]) -> list[int]:
-    """Numbers of the files that the released code averages: losses are counted from 1, files from 0."""
+    """Numbers of the files that the released code averages: losses are counted from 1, files from
+    0.
+    """
     best = sorted(range(1, len(losses) + 1), key=lambda number: losses[number - 1])[:5]
     return sorted(number for number in best if number < len(losses))
 
@@ -86,7 +94,9 @@ def test_what_is_averaged(name: str, kind: type[Best]) -> None:
                 value.fill_(float(epoch - 1))  # file number
         kept.offer(stack, torch.tensor([loss]), epoch, torch.tensor([True]))
     kept.restore(stack)
-    files = sorted(np.argsort(losses, kind="stable")[:5]) if kind is Best else released_files(losses)
+    files = (
+        sorted(np.argsort(losses, kind="stable")[:5]) if kind is Best else released_files(losses)
+    )
     expected = np.mean(files) if files else len(losses) - 1
     for value in stack.parameters():
         assert value.flatten().tolist() == pytest.approx([float(expected)] * value.numel())
@@ -109,7 +119,9 @@ def test_a_shift_moves_the_log_odds_of_every_model_by_itself(backend: str) -> No
     assert torch.allclose(stack.score(x), before - 1.5, atol=1e-5)
 
 
-@pytest.mark.parametrize(("bonafide_weight", "share"), [(0.9, 0.5), (0.9, 0.1), (0.2, 0.5), (None, 0.1)])
+@pytest.mark.parametrize(
+    ("bonafide_weight", "share"), [(0.9, 0.5), (0.9, 0.1), (0.2, 0.5), (None, 0.1)]
+)
 def test_scores_are_log_likelihood_ratios_whatever_the_weights_of_the_classes(
     bonafide_weight: float | None, share: float
 ) -> None:
@@ -122,5 +134,9 @@ def test_scores_are_log_likelihood_ratios_whatever_the_weights_of_the_classes(
     train([stack], PooledSource(x), bonafide, PooledSource(x), bonafide, recipe)
     scores = scores_of([stack], PooledSource(x))[0][0].numpy()
     assert np.abs(scores - ratio).mean() < 0.3
-    weight = 1.0 if bonafide_weight is None else bonafide_weight / (1 - bonafide_weight) * share / (1 - share)
+    weight = (
+        1.0
+        if bonafide_weight is None
+        else bonafide_weight / (1 - bonafide_weight) * share / (1 - share)
+    )
     assert prior_log_odds(bonafide, recipe) == pytest.approx(np.log(weight), abs=1e-5)

@@ -13,13 +13,17 @@ DIM, LENGTHS = 5, (3, 9, 1, 9, 6)
 def batch(dtype: torch.dtype, n_layers: int = 4) -> tuple[Tensor, Tensor]:
     """Utterances of several lengths, and their mask."""
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(len(LENGTHS), n_layers, max(LENGTHS), DIM, generator=generator, dtype=torch.float64)
+    x = torch.randn(
+        len(LENGTHS), n_layers, max(LENGTHS), DIM, generator=generator, dtype=torch.float64
+    )
     return x.to(dtype), torch.arange(max(LENGTHS)) < torch.tensor(LENGTHS)[:, None]
 
 
 def stack_of(merge: str, dtype: torch.dtype, n_layers: int = 4) -> HeadStack:
     depths = [n_layers] * 3 if merge == "attentive" else [1, 3, 4]
-    stack = HeadStack([Model(merge, "lstm", depth) for depth in depths], n_layers, DIM, True, rank=3).to(dtype)
+    stack = HeadStack(
+        [Model(merge, "lstm", depth) for depth in depths], n_layers, DIM, True, rank=3
+    ).to(dtype)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for value in stack.parameters():
@@ -62,7 +66,12 @@ def test_logits_and_gradients_are_those_of_pytorch(
         x, mask = batch(dtype, n_layers)
         logits = way(stack, x, mask)
         logits.square().sum().backward()
-        found.append({"logits": logits.detach(), **{name: value.grad for name, value in stack.named_parameters()}})
+        found.append(
+            {
+                "logits": logits.detach(),
+                **{name: value.grad for name, value in stack.named_parameters()},
+            }
+        )
     for name, value in found[1].items():
         largest = float(value.abs().max())
         assert torch.allclose(found[0][name], value, rtol=tolerance, atol=tolerance * largest), name

@@ -42,12 +42,19 @@ def models(
     merge: str = "attentive-compact", backend: str = "linear", depths: tuple[int, ...] = (1, 2, 3)
 ) -> list[Model]:
     return [
-        Model(merge, backend, depth, seed, 3e-3, decay) for depth in depths for seed in (0, 1) for decay in (0.01, 3)
+        Model(merge, backend, depth, seed, 3e-3, decay)
+        for depth in depths
+        for seed in (0, 1)
+        for decay in (0.01, 3)
     ]
 
 
 def fit(
-    stacks: list[HeadStack], train_source: Source, dev_source: Source, recipe: Recipe, **more: object
+    stacks: list[HeadStack],
+    train_source: Source,
+    dev_source: Source,
+    recipe: Recipe,
+    **more: object,
 ) -> list[Tensor]:
     """Scores on dev of stacks trained here."""
     train(stacks, train_source, BONAFIDE, dev_source, BONAFIDE, recipe, **more)  # type: ignore[arg-type]
@@ -72,13 +79,18 @@ def frames_cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
         )
         for split in ("train", "dev")
     )
-    tiers, about = {"pooled": "float32", "frames": "float32"}, {"backbone": "hand made", "random_weights": False}
-    manifest = Manifest({"made": "by hand"}, tuple(range(N_LAYERS + 1)), DIM, tiers, MEASURES, about)
+    tiers = {"pooled": "float32", "frames": "float32"}
+    about = {"backbone": "hand made", "random_weights": False}
+    manifest = Manifest(
+        {"made": "by hand"}, tuple(range(N_LAYERS + 1)), DIM, tiers, MEASURES, about
+    )
     with CacheWriter(folder, manifest, corpus, shard_size=50) as writer:
         for index, table in list(writer.pending()):
             n, counts = len(table), generator.integers(2, 9, len(table))
             measures = {name: generator.normal(size=n) for name in MEASURES}
-            shard = writer.start_shard(index, list(table["utterance_id"]), [800] * n, list(counts), measures)
+            shard = writer.start_shard(
+                index, list(table["utterance_id"]), [800] * n, list(counts), measures
+            )
             for layer in range(N_LAYERS + 1):
                 for row, (count, label) in enumerate(zip(counts, table["label"], strict=True)):
                     x = generator.normal(size=(count, DIM)) + (label == "bonafide") * (layer == 2)
@@ -89,34 +101,47 @@ def frames_cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
 
 
 def frame_sources(cache: Cache, n_frames: int | None = 5) -> tuple[FrameSource, FrameSource]:
-    first, second = (FrameSource(cache, cache.select({"split": split}), n_frames) for split in ("train", "dev"))
+    first, second = (
+        FrameSource(cache, cache.select({"split": split}), n_frames) for split in ("train", "dev")
+    )
     return first, second
 
 
-@pytest.mark.parametrize("head", ["weighted-sum+linear", "sls+mlp", "attentive-compact+linear", "attentive+linear"])
+@pytest.mark.parametrize(
+    "head", ["weighted-sum+linear", "sls+mlp", "attentive-compact+linear", "attentive+linear"]
+)
 def test_a_stack_trains_as_each_model_alone(head: str) -> None:
     merge, backend = head.split("+")
     members = models(merge, backend, (N_LAYERS,) if merge == "attentive" else (1, 2, 3))
     together = HeadStack(members, N_LAYERS, 2 * DIM, False)
     fit([together], PooledSource(planted(0)), PooledSource(planted(1)), RECIPE)
     for m, model in enumerate(members):
-        alone, seen = HeadStack([model], model.depth, 2 * DIM, False), slice(model.depth)  # and of no deeper stack
+        # and of no deeper stack
+        alone, seen = HeadStack([model], model.depth, 2 * DIM, False), slice(model.depth)
         fit([alone], PooledSource(planted(0)[seen]), PooledSource(planted(1)[seen]), RECIPE)
         for name, value in alone.named_parameters():
-            assert torch.allclose(value, together.take(m).get_parameter(name), atol=1e-4), (model, name)
+            assert torch.allclose(value, together.take(m).get_parameter(name), atol=1e-4), (
+                model,
+                name,
+            )
 
 
 def test_a_stack_of_frames_trains_as_each_model_alone(frames_cache: Cache) -> None:
     members = models("attentive-compact", "lstm", (1, 3))[::2]
-    together = fit([HeadStack(members, N_LAYERS, DIM, True)], *frame_sources(frames_cache), FRAMES)[0]
+    together = fit([HeadStack(members, N_LAYERS, DIM, True)], *frame_sources(frames_cache), FRAMES)[
+        0
+    ]
     for m, model in enumerate(members):
-        alone = fit([HeadStack([model], N_LAYERS, DIM, True)], *frame_sources(frames_cache), FRAMES)[0]
+        alone = fit(
+            [HeadStack([model], N_LAYERS, DIM, True)], *frame_sources(frames_cache), FRAMES
+        )[0]
         assert torch.allclose(alone[0], together[m], atol=1e-3)
 
 
 def test_the_classes_are_learned_from_the_layer_that_tells_them() -> None:
     quick = [replace(model, learning_rate=0.03) for model in models()]
-    stack, sources = HeadStack(quick, N_LAYERS, 2 * DIM, False), [PooledSource(planted(seed, 6)) for seed in (0, 1)]
+    stack = HeadStack(quick, N_LAYERS, 2 * DIM, False)
+    sources = [PooledSource(planted(seed, 6)) for seed in (0, 1)]
     scores = fit([stack], *sources, replace(RECIPE, epochs=30, patience=30))[0].double().numpy()
     for model, values in zip(stack.models, scores, strict=True):
         assert (eer(BONAFIDE, values) < 0.36) == (model.depth > 1), model
@@ -129,11 +154,18 @@ def test_an_interrupted_training_ends_as_one_that_was_not(
 ) -> None:
     monkeypatch.setattr(training, "CHECKPOINT_EVERY_S", 0.0)
     frames, said = tier == "frames", []
-    sources = frame_sources(frames_cache) if frames else (PooledSource(planted(0)), PooledSource(planted(1)))
+    sources = (
+        frame_sources(frames_cache)
+        if frames
+        else (PooledSource(planted(0)), PooledSource(planted(1)))
+    )
 
     def stacks() -> list[HeadStack]:
         dim = DIM if frames else 2 * DIM
-        return [HeadStack(models(merge), N_LAYERS, dim, frames) for merge in ("weighted-sum", "attentive-compact")]
+        return [
+            HeadStack(models(merge), N_LAYERS, dim, frames)
+            for merge in ("weighted-sum", "attentive-compact")
+        ]
 
     def killed(text: str) -> None:
         if text.startswith(f"epoch {at + 1},"):
@@ -187,16 +219,22 @@ def test_a_figure_on_dev_is_logged_of_every_epoch_and_changes_no_weight(tmp_path
 def test_a_checkpoint_of_other_models_is_not_gone_on_from(tmp_path: Path) -> None:
     sources = PooledSource(planted(0)), PooledSource(planted(1))
     checkpoint = tmp_path / "training.pt"
-    fit([HeadStack(models()[:2], N_LAYERS, 2 * DIM, False)], *sources, RECIPE, checkpoint=checkpoint)
+    fit(
+        [HeadStack(models()[:2], N_LAYERS, 2 * DIM, False)], *sources, RECIPE, checkpoint=checkpoint
+    )
     for members in (models()[2:4], models()):
         expected = fit([HeadStack(members, N_LAYERS, 2 * DIM, False)], *sources, RECIPE)[0]
-        found = fit([HeadStack(members, N_LAYERS, 2 * DIM, False)], *sources, RECIPE, checkpoint=checkpoint)[0]
+        found = fit(
+            [HeadStack(members, N_LAYERS, 2 * DIM, False)], *sources, RECIPE, checkpoint=checkpoint
+        )[0]
         assert torch.equal(found, expected)
 
 
 @pytest.mark.parametrize("part_size", [1, 7])
 def test_parts_of_a_batch_give_the_result_of_the_whole(frames_cache: Cache, part_size: int) -> None:
-    expected = fit([HeadStack(models(), N_LAYERS, DIM, True)], *frame_sources(frames_cache), FRAMES)[0]
+    expected = fit(
+        [HeadStack(models(), N_LAYERS, DIM, True)], *frame_sources(frames_cache), FRAMES
+    )[0]
     sources = frame_sources(frames_cache)
     for source in sources:
         source.part_size = part_size
@@ -208,7 +246,9 @@ def test_batches_in_flight_are_within_the_memory(frames_cache: Cache) -> None:
     table = frames_cache.select({"split": "train"})
     n_bytes = 4 * N_LAYERS * DIM * int(table["n_frames"].max())
     for utterances in (7, 30):
-        source = FrameSource(frames_cache, table, memory_gb=FRAME_COPIES * utterances * n_bytes / 1e9)
+        source = FrameSource(
+            frames_cache, table, memory_gb=FRAME_COPIES * utterances * n_bytes / 1e9
+        )
         for batch in source.batches(np.arange(N), 64):
             assert len(batch.rows) <= utterances
             time.sleep(0.01)  # the thread reads as far ahead as it may
@@ -219,7 +259,9 @@ def test_batches_in_flight_are_within_the_memory(frames_cache: Cache) -> None:
 
 def test_fewer_models_share_a_step_where_memory_is_small_and_end_alike(frames_cache: Cache) -> None:
     members = models("weighted-sum", "lstm", (1, 3))[::2]
-    one, many = (make_stacks(members, N_LAYERS, DIM, True, memory_gb=gb, vectors=80) for gb in (1.0, 4e-3))
+    one, many = (
+        make_stacks(members, N_LAYERS, DIM, True, memory_gb=gb, vectors=80) for gb in (1.0, 4e-3)
+    )
     assert [len(stack.models) for stack in one] == [4]
     assert 1 < len(many) <= 4
     expected = fit(one, *frame_sources(frames_cache), replace(FRAMES, epochs=1))
@@ -227,7 +269,9 @@ def test_fewer_models_share_a_step_where_memory_is_small_and_end_alike(frames_ca
     assert torch.allclose(torch.cat(found), torch.cat(expected), atol=1e-3)
 
 
-def test_crops_are_within_the_utterance_and_the_first_frames_when_scoring(frames_cache: Cache) -> None:
+def test_crops_are_within_the_utterance_and_the_first_frames_when_scoring(
+    frames_cache: Cache,
+) -> None:
     source, _ = frame_sources(frames_cache, 3)
     clips = frames_cache.frames(list(source.table["utterance_id"]), source.layers)
     for seed in (None, 0, 1):
@@ -245,7 +289,9 @@ def test_crops_are_within_the_utterance_and_the_first_frames_when_scoring(frames
 
 def test_streamed_is_as_in_memory(frames_cache: Cache) -> None:
     table = frames_cache.select({"split": "dev"})
-    kept, streamed = (PooledSource(cache=frames_cache, table=table, memory_gb=gb) for gb in (1.0, 0.0))
+    kept, streamed = (
+        PooledSource(cache=frames_cache, table=table, memory_gb=gb) for gb in (1.0, 0.0)
+    )
     assert kept.x is not None
     assert streamed.x is None
     order = np.random.default_rng(0).permutation(N)

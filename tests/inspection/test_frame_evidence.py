@@ -17,7 +17,9 @@ DEPTH, DIM, N_FRAMES = 3, 4, 11
 
 
 def random_head(merge: str, backend: str, frames: bool, n_frames: int | None = None) -> Head:
-    stack = HeadStack([Model(merge, backend, DEPTH)], DEPTH, DIM if frames else 2 * DIM, frames, rank=3)
+    stack = HeadStack(
+        [Model(merge, backend, DEPTH)], DEPTH, DIM if frames else 2 * DIM, frames, rank=3
+    )
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in [*stack.parameters(), stack.mean]:
@@ -71,17 +73,23 @@ def test_pooled_heads_that_are_linear_need_no_correction() -> None:
     found = frame_evidence(head, x)
     assert found.how.startswith("exact:")
     stack = head.stack
-    weight = stack.backend.weight[0, :, 0].detach().numpy() * stack.merge.weights()[0].detach().numpy()[:, None]
+    weight = (
+        stack.backend.weight[0, :, 0].detach().numpy()
+        * stack.merge.weights()[0].detach().numpy()[:, None]
+    )
     weight = weight / stack.scale.numpy()
     own = [
         sum(
-            weight[k, :DIM] @ x[k, t] + weight[k, DIM:] @ ((x[k, t] - x[k].mean(0)) ** 2 / x[k].std(0))
+            weight[k, :DIM] @ x[k, t]
+            + weight[k, DIM:] @ ((x[k, t] - x[k].mean(0)) ** 2 / x[k].std(0))
             for k in range(DEPTH)
         )
         for t in range(N_FRAMES)
     ]
     assert np.allclose(found.values - found.values.mean(), own - np.mean(own), atol=1e-4)
-    assert frame_evidence(random_head("attentive-compact", "mlp", frames=False), x).how.startswith("first order")
+    assert frame_evidence(random_head("attentive-compact", "mlp", frames=False), x).how.startswith(
+        "first order"
+    )
 
 
 def test_evidence_of_an_lstm_is_that_of_its_outputs() -> None:

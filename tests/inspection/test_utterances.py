@@ -29,7 +29,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("inspection")
     write_clips(folder / "audio")
     rows = [
-        {"path": f"audio/{path.name}", "utterance_id": path.stem.replace(" ", "_"), "label": ("real", "fake")[i % 2]}
+        {
+            "path": f"audio/{path.name}",
+            "utterance_id": path.stem.replace(" ", "_"),
+            "label": ("real", "fake")[i % 2],
+        }
         for i, path in enumerate(sorted((folder / "audio").iterdir()))
     ]
     splits = ["train"] * 8 + ["dev"] * 4 + ["eval"] * 4
@@ -39,18 +43,26 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, frames in (("c", False), ("f", True)):
         options = Options(model, max_seconds=0.8, frames=frames, frames_dtype="float32")
         extract(folder / f"{name}.cache", corpus, options, machine(), say=quiet)
-    depths = DepthOptions(heads=("weighted-sum+linear",), seeds=(0,), epochs=2, weight_decays=(0.1,))
+    depths = DepthOptions(
+        heads=("weighted-sum+linear",), seeds=(0,), epochs=2, weight_decays=(0.1,)
+    )
     what = SweepOptions(strengths=(0.1,), control_seeds=(0,), resamples=100, depths=depths)
     sweep(folder / "c.cache", folder / "c.run", what, say=quiet)
     return folder
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_file_id_frames_and_export_agree_and_their_mean_is_the_score(head: str, place: Path, tmp_path: Path) -> None:
+def test_file_id_frames_and_export_agree_and_their_mean_is_the_score(
+    head: str, place: Path, tmp_path: Path
+) -> None:
     scores = read_scores(place / f"c.run/scores/{head}.eval.txt").set_index("utterance_id")["score"]
     name = scores.index[0]
     path = (
-        place / "audio" / Path(load_corpus(str(place / "c.csv")).utterances.set_index("utterance_id").path[name]).name
+        place
+        / "audio"
+        / Path(
+            load_corpus(str(place / "c.csv")).utterances.set_index("utterance_id").path[name]
+        ).name
     )
     exported = export(Run(place / "c.run"), tmp_path / "small", 2, head).folder
     found = [
@@ -61,7 +73,9 @@ def test_file_id_frames_and_export_agree_and_their_mean_is_the_score(head: str, 
     ]
     for one in found:
         assert one.activation["activation"].mean() == pytest.approx(scores[name], abs=1e-4)
-        assert np.allclose(one.activation["activation"], found[0].activation["activation"], atol=1e-3)
+        assert np.allclose(
+            one.activation["activation"], found[0].activation["activation"], atol=1e-3
+        )
         assert one.how.startswith("exact")
     seconds = len(found[0].waveform) / 16_000
     assert seconds <= 0.8
@@ -82,10 +96,15 @@ def test_the_picture_shows_waveform_spectrogram_and_activation(place: Path) -> N
 def test_known_stretches_are_drawn_beside_the_activation(place: Path, tmp_path: Path) -> None:
     name = read_scores(place / "c.run/scores/linear-layer-02.eval.txt")["utterance_id"][0]
     labels = tmp_path / "l.csv"
-    labels.write_text(f"utterance_id,start,end,label\n{name},0,0.3,bonafide\n{name},0.3,0.6,spoof\nother,0,1,spoof\n")
+    labels.write_text(
+        f"utterance_id,start,end,label\n{name},0,0.3,bonafide\n{name},0.3,0.6,spoof\nother,0,1,spoof\n"
+    )
     found = inspect(place / "c.run", name, head="linear-layer-02", labels=labels)
     assert found.intervals is not None
-    assert found.intervals[["start", "end", "label"]].values.tolist() == [[0, 0.3, "bonafide"], [0.3, 0.6, "spoof"]]
+    assert found.intervals[["start", "end", "label"]].values.tolist() == [
+        [0, 0.3, "bonafide"],
+        [0.3, 0.6, "spoof"],
+    ]
     strip = activation_picture(found)[2]
     assert {"bonafide", "spoof"} <= {text.get_text() for text in strip.texts}
     assert inspect(place / "c.run", name, head="linear-layer-02").intervals is None
@@ -139,9 +158,26 @@ def test_the_commands_write_what_they_say(
         assert "log odds" in probe("inspect", "c.run", clip, "--out", str(tmp_path / out))
     assert list(pd.read_csv(tmp_path / "a.csv")) == ["time", "activation"]
     probe("similarity", "c.cache", "--out", str(tmp_path / "cka.svg"))
-    probe("similarity", "c.cache", "f.cache", "--layers", "0,2", "--out", str(tmp_path / "two.parquet"))
+    probe(
+        "similarity",
+        "c.cache",
+        "f.cache",
+        "--layers",
+        "0,2",
+        "--out",
+        str(tmp_path / "two.parquet"),
+    )
     assert np.allclose(pd.read_parquet(tmp_path / "two.parquet").loc[1, "2"], 1, atol=1e-4)
-    probe("similarity", "c.cache", "--measure", "pwcca", "--variance", "0.5", "--out", str(tmp_path / "p.csv"))
+    probe(
+        "similarity",
+        "c.cache",
+        "--measure",
+        "pwcca",
+        "--variance",
+        "0.5",
+        "--out",
+        str(tmp_path / "p.csv"),
+    )
     text = probe("transfer", "c.cache", "--run", "c.run", "--out", str(tmp_path / "t.csv"))
     assert "kendall" in text
     assert list(pd.read_csv(tmp_path / "t.csv")) == [
@@ -152,7 +188,14 @@ def test_the_commands_write_what_they_say(
         "transrate_shuffled",
         "gbc",
     ]
-    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".csv", ".csv", ".csv", ".parquet", ".png", ".svg"]
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [
+        ".csv",
+        ".csv",
+        ".csv",
+        ".parquet",
+        ".png",
+        ".svg",
+    ]
 
 
 def test_bad_input_of_the_commands_is_told(
@@ -162,18 +205,41 @@ def test_bad_input_of_the_commands_is_told(
     picture = ["--out", str(tmp_path / "a.png")]
     for message, arguments in {
         "ends in .png": ["inspect", "c.run", "nobody", "--out", str(tmp_path / "a.txt")],
-        "a folder that is there": ["similarity", "c.cache", "--out", str(tmp_path / "gone" / "a.png")],
+        "a folder that is there": [
+            "similarity",
+            "c.cache",
+            "--out",
+            str(tmp_path / "gone" / "a.png"),
+        ],
         "expected cka, pwcca or cca": ["similarity", "c.cache", "--measure", "cosine", *picture],
         "takes one cache or two": ["similarity", "c.cache", "c.cache", "c.cache", *picture],
         "takes one cache": ["similarity", "c.cache", "c.cache", "--measure", "cca", *picture],
         "--layers a": ["transfer", "c.cache", "--layers", "a"],
         "no two portions": ["describe", "c.cache"],
         "others with --split, or another": ["describe", "c.cache", "--target", "utterance_id"],
-        "--target foo: no such column. Expected one of utterance_id": ["transfer", "c.cache", "--target", "foo"],
+        "--target foo: no such column. Expected one of utterance_id": [
+            "transfer",
+            "c.cache",
+            "--target",
+            "foo",
+        ],
         "a table that has it: --labels FILE": ["transfer", "c.cache", "--target", "foo"],
-        "c.cache: no utterances for --split foo. Its splits: ": ["transfer", "c.cache", "--split", "foo"],
+        "c.cache: no utterances for --split foo. Its splits: ": [
+            "transfer",
+            "c.cache",
+            "--split",
+            "foo",
+        ],
         "--scores leep: expected some of": ["transfer", "c.cache", "--scores", "leep"],
-        "have 10 or more": ["similarity", "c.cache", "--measure", "cca", "--target", "label", *picture],
+        "have 10 or more": [
+            "similarity",
+            "c.cache",
+            "--measure",
+            "cca",
+            "--target",
+            "label",
+            *picture,
+        ],
     }.items():
         assert run_cli(arguments, monkeypatch) == 2, message
         assert message in capsys.readouterr().err

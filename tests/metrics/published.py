@@ -9,9 +9,20 @@ import pytest
 SCORES = Path(__file__).parents[3] / "shared" / "data" / "scores"
 needs_scores = pytest.mark.skipif(not SCORES.exists(), reason="published scores are not here")
 ATTACKS = {
-    "A07": 0.3429, "A08": 0.5297, "A09": 0.0815, "A10": 0.3905, "A11": 0.2852, "A12": 0.3429, "A13": 0.3022,
-    "A14": 0.2852, "A15": 0.2682, "A16": 0.8149, "A17": 1.7452, "A18": 3.0898, "A19": 0.7096,
-}  # fmt: skip
+    "A07": 0.3429,
+    "A08": 0.5297,
+    "A09": 0.0815,
+    "A10": 0.3905,
+    "A11": 0.2852,
+    "A12": 0.3429,
+    "A13": 0.3022,
+    "A14": 0.2852,
+    "A15": 0.2682,
+    "A16": 0.8149,
+    "A17": 1.7452,
+    "A18": 3.0898,
+    "A19": 0.7096,
+}
 
 
 def countermeasure() -> tuple[np.ndarray, np.ndarray, np.ndarray]:

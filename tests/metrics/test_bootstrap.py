@@ -25,7 +25,9 @@ def test_each_resample_equals_repeating_the_trials_drawn(n: int, seed: int, tied
         values = eer_resamples(bonafide, scores, resamples)
         for counts, value in zip(resamples.counts, values, strict=True):
             times = counts[resamples.cluster]
-            assert value == pytest.approx(eer(np.repeat(bonafide, times), np.repeat(scores, times)), abs=1e-12)
+            assert value == pytest.approx(
+                eer(np.repeat(bonafide, times), np.repeat(scores, times)), abs=1e-12
+            )
 
 
 def test_every_resample_draws_as_many_of_each_class() -> None:
@@ -50,7 +52,9 @@ def test_a_speaker_with_both_classes_is_drawn_separately_for_each() -> None:
     ("speakers", "kinds"),
     [("LLLLLLLL", "bona fide and spoof"), ("abcdLLLL", "spoof"), ("LLLLabcd", "bona fide")],
 )
-def test_a_class_of_one_cluster_is_drawn_by_utterance_and_says_so(speakers: str, kinds: str) -> None:
+def test_a_class_of_one_cluster_is_drawn_by_utterance_and_says_so(
+    speakers: str, kinds: str
+) -> None:
     bonafide = [1, 1, 1, 1, 0, 0, 0, 0]
     drawn, single = draw(bonafide, list(speakers), n=100), draw(bonafide, n=100)
     assert (drawn.counts == single.counts).all()
@@ -64,10 +68,18 @@ def test_few_clusters_are_said_with_their_number() -> None:
     many, few = np.arange(40) % 8, np.where(bonafide, np.arange(40) % 3, np.arange(40) % 8)
     assert draw(bonafide, many).note == ""
     assert draw(bonafide, few).note == "from 3 bona fide speakers only, so that it is rough"
-    assert draw(bonafide, few, unit="attack").note == "from 3 bona fide attacks only, so that it is rough"
+    assert (
+        draw(bonafide, few, unit="attack").note
+        == "from 3 bona fide attacks only, so that it is rough"
+    )
 
 
-@given(st.floats(0, 1), st.lists(st.floats(0, 1), min_size=2, max_size=20), st.integers(1, 30), st.integers(1, 30))
+@given(
+    st.floats(0, 1),
+    st.lists(st.floats(0, 1), min_size=2, max_size=20),
+    st.integers(1, 30),
+    st.integers(1, 30),
+)
 def test_a_rate_lies_within_its_interval_and_both_within_0_and_1(
     value: float, resampled: list[float], n_bonafide: int, n_spoof: int
 ) -> None:
@@ -79,7 +91,9 @@ def test_a_rate_lies_within_its_interval_and_both_within_0_and_1(
 
 def test_same_seed_same_interval_and_another_seed_another() -> None:
     bonafide, scores = gaussian_trials(40, 0)
-    values = [eer_resamples(bonafide, scores, draw(bonafide, n=50, seed=seed)) for seed in (3, 3, 4)]
+    values = [
+        eer_resamples(bonafide, scores, draw(bonafide, n=50, seed=seed)) for seed in (3, 3, 4)
+    ]
     assert (values[0] == values[1]).all()
     assert (values[0] != values[2]).any()
 
@@ -109,7 +123,9 @@ def test_the_window_changes_no_result(
             assert eer_resamples(bonafide, scores, resamples) == pytest.approx(whole, abs=1e-12)
 
 
-def test_counts_drawn_when_needed_are_a_multinomial_and_always_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counts_drawn_when_needed_are_a_multinomial_and_always_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("probing.metrics.resamples.STORED_COUNTS", 0)
     bonafide = np.arange(70_000) < 1_000
     resamples = draw(bonafide, n=20, seed=3)
@@ -119,20 +135,25 @@ def test_counts_drawn_when_needed_are_a_multinomial_and_always_the_same(monkeypa
     assert (counts[:, 1000:].sum(axis=1) == 69_000).all()
     assert (counts[4:6] == resamples.rows(4, 6)).all()
     assert (counts[0] != counts[1]).any()
-    for part in (counts[:, :1000], counts[:, 1000:66_000], counts[:, 66_600:]):  # the last run is drawn by itself
+    # the last run is drawn by itself
+    for part in (counts[:, :1000], counts[:, 1000:66_000], counts[:, 66_600:]):
         assert part.mean() == pytest.approx(1, abs=0.05)
         assert part.var() == pytest.approx(1, abs=0.05)
         assert (part == 0).mean() == pytest.approx(np.exp(-1), abs=0.02)
 
 
-def test_single_trials_drawn_when_needed_agree_with_repeating_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_single_trials_drawn_when_needed_agree_with_repeating_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("probing.metrics.resamples.STORED_COUNTS", 0)
     bonafide, scores = gaussian_trials(3_000, 1)
     resamples = draw(bonafide, n=300)
     values = eer_resamples(bonafide, scores, resamples)
     for counts, value in zip(resamples.rows(0, 5), values[:5], strict=True):
         times = counts[resamples.cluster].astype(int)
-        assert value == pytest.approx(eer(np.repeat(bonafide, times), np.repeat(scores, times)), abs=1e-12)
+        assert value == pytest.approx(
+            eer(np.repeat(bonafide, times), np.repeat(scores, times)), abs=1e-12
+        )
 
 
 @pytest.mark.parametrize("sigmas", [0.0, 5.0])
@@ -157,7 +178,9 @@ def test_a_figure_that_is_alone_spreads_alike_where_only_its_window_is_drawn(
     )
 
 
-def test_speakers_are_drawn_as_ever_where_a_figure_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_speakers_are_drawn_as_ever_where_a_figure_is_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("probing.metrics.bootstrap.BLOCK_VALUES", 30)
     bonafide, scores = gaussian_trials(100, 1)
     resamples = draw(bonafide, np.arange(200) % 9, n=50)
@@ -182,9 +205,16 @@ def test_a_paired_comparison_is_sharper_than_two_intervals() -> None:
         rate_interval(eer(bonafide, some), eer_resamples(bonafide, some, resamples), resamples)
         for some in (scores, worse)
     )
-    assert found.difference.high - found.difference.low < (one.high - one.low + two.high - two.low) / 2
+    assert (
+        found.difference.high - found.difference.low < (one.high - one.low + two.high - two.low) / 2
+    )
     same = compare(bonafide, scores, scores * 2, resamples)
-    assert (same.difference.value, same.difference.low, same.difference.high, same.first_better) == (0, 0, 0, 0.5)
+    assert (
+        same.difference.value,
+        same.difference.low,
+        same.difference.high,
+        same.first_better,
+    ) == (0, 0, 0, 0.5)
 
 
 def test_the_interval_covers_the_true_error_rate_about_as_often_as_it_says() -> None:
@@ -193,7 +223,9 @@ def test_the_interval_covers_the_true_error_rate_about_as_often_as_it_says() -> 
     for seed in range(100):
         bonafide, scores = gaussian_trials(150, seed)
         drawn = draw(bonafide, n=200, seed=seed)
-        interval = rate_interval(eer(bonafide, scores), eer_resamples(bonafide, scores, drawn), drawn)
+        interval = rate_interval(
+            eer(bonafide, scores), eer_resamples(bonafide, scores, drawn), drawn
+        )
         covered += interval.low <= truth <= interval.high
     assert 88 <= covered <= 100
 
@@ -206,6 +238,8 @@ def test_correlated_speakers_widen_the_interval() -> None:
     widths = []
     for clusters in (None, speaker):
         drawn = draw(bonafide, clusters, n=500)
-        interval = rate_interval(eer(bonafide, scores), eer_resamples(bonafide, scores, drawn), drawn)
+        interval = rate_interval(
+            eer(bonafide, scores), eer_resamples(bonafide, scores, drawn), drawn
+        )
         widths.append(interval.high - interval.low)
     assert widths[1] > 2 * widths[0]

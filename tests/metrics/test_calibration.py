@@ -16,13 +16,17 @@ Trials = tuple[np.ndarray, np.ndarray]
 tied_trials = (
     st.lists(st.tuples(st.booleans(), st.integers(-4, 4)), min_size=2, max_size=40)
     .filter(lambda rows: len({row[0] for row in rows}) == 2)
-    .map(lambda rows: (np.array([row[0] for row in rows]), np.array([row[1] for row in rows], float)))
+    .map(
+        lambda rows: (np.array([row[0] for row in rows]), np.array([row[1] for row in rows], float))
+    )
 )
 
 
 @few
 @given(tied_trials)
-def test_the_best_ratios_rise_with_the_scores_and_cost_no_more_than_others_do(trials: Trials) -> None:
+def test_the_best_ratios_rise_with_the_scores_and_cost_no_more_than_others_do(
+    trials: Trials,
+) -> None:
     bonafide, scores = trials
     ratios = best_ratios(bonafide, scores)
     order = np.argsort(scores, kind="stable")
@@ -35,7 +39,8 @@ def test_the_best_ratios_rise_with_the_scores_and_cost_no_more_than_others_do(tr
 
 
 def test_the_least_cllr_worked_by_hand() -> None:
-    # the middle pair is pooled to a ratio of 1, which costs each of its trials one bit, half of their class
+    # the middle pair is pooled to a ratio of 1, which costs each of its trials one bit, half of
+    # their class
     assert min_cllr([1, 1, 0, 0], [3.0, 1.0, 2.0, 0.0]) == pytest.approx(0.5)
     assert min_cllr([1, 0], [1.0, 0.0]) == 0
     assert min_cllr([1, 0], [0.0, 1.0]) == pytest.approx(1)
@@ -47,7 +52,9 @@ def test_what_is_calibrated_lies_on_the_diagonal_and_what_claims_too_much_does_n
     ratios = 2 * generator.normal(2.0 * bonafide) - 2
     found = reliability(bonafide, ratios)
     assert ((found.low <= found.found) & (found.found <= found.high)).all()
-    assert ((found.low - 0.01 <= found.claimed) & (found.claimed <= found.high + 0.01)).mean() >= 0.9
+    assert (
+        (found.low - 0.01 <= found.claimed) & (found.claimed <= found.high + 0.01)
+    ).mean() >= 0.9
     assert found.n.sum() == 40000
     assert np.abs(found.found - found.claimed).max() < 0.05
     over = reliability(bonafide, 3 * ratios)

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score, log_loss
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    confusion_matrix,
+    f1_score,
+    log_loss,
+)
 
 from probing.metrics import class_figures, confusion
 from probing.metrics.eer import ScoresError
@@ -19,14 +25,23 @@ def test_figures_are_those_of_scikit_learn(n_classes: int, n: int, seed: int) ->
     found, chosen = class_figures(y, scores, prior), scores.argmax(axis=1)
     present = np.unique(y)
     assert found.accuracy == pytest.approx(accuracy_score(y, chosen))
-    assert found.balanced_accuracy == pytest.approx(np.mean([(chosen[y == one] == one).mean() for one in present]))
+    assert found.balanced_accuracy == pytest.approx(
+        np.mean([(chosen[y == one] == one).mean() for one in present])
+    )
     if len(present) > 1 and set(chosen) <= set(present):
         assert found.balanced_accuracy == pytest.approx(balanced_accuracy_score(y, chosen))
-    assert found.macro_f1 == pytest.approx(f1_score(y, chosen, labels=present, average="macro", zero_division=0))
+    assert found.macro_f1 == pytest.approx(
+        f1_score(y, chosen, labels=present, average="macro", zero_division=0)
+    )
     odds = np.exp(scores) * prior
     odds /= odds.sum(axis=1, keepdims=True)
-    assert found.cross_entropy == pytest.approx(log_loss(y, odds, labels=range(n_classes)) / np.log(2))
-    assert confusion(y, chosen, n_classes).tolist() == confusion_matrix(y, chosen, labels=range(n_classes)).tolist()
+    assert found.cross_entropy == pytest.approx(
+        log_loss(y, odds, labels=range(n_classes)) / np.log(2)
+    )
+    assert (
+        confusion(y, chosen, n_classes).tolist()
+        == confusion_matrix(y, chosen, labels=range(n_classes)).tolist()
+    )
 
 
 def test_scores_that_say_nothing_have_no_information_whatever_the_prior() -> None:
@@ -53,6 +68,8 @@ def test_scores_that_say_everything_have_the_entropy() -> None:
         ([0, 1], np.zeros((2, 2)), [1.0, 0.0], "above 0"),
     ],
 )
-def test_what_has_no_figures_is_refused(y: list[float], scores: np.ndarray, prior: object, message: str) -> None:
+def test_what_has_no_figures_is_refused(
+    y: list[float], scores: np.ndarray, prior: object, message: str
+) -> None:
     with pytest.raises(ScoresError, match=message):
         class_figures(y, scores, prior)

@@ -12,7 +12,9 @@ from probing.metrics.clusters import clusters_of
 
 
 def trials(n_speakers: int = 10, n_attacks: int = 8, seed: int = 0) -> pd.DataFrame:
-    """A bona fide trial of every speaker for each attack, and a spoof of every speaker and attack."""
+    """A bona fide trial of every speaker for each attack, and a spoof of every speaker
+    and attack.
+    """
     generator, n = np.random.default_rng(seed), n_speakers * n_attacks
     of_attack = generator.normal(size=n_attacks)
     return pd.DataFrame(
@@ -22,7 +24,10 @@ def trials(n_speakers: int = 10, n_attacks: int = 8, seed: int = 0) -> pd.DataFr
             "speaker": [f"s{i % n_speakers}" for i in range(2 * n)],
             "attack": ["-"] * n + [f"A{i // n_speakers}" for i in range(n)],
             "score": np.concatenate(
-                [generator.normal(size=n) + 2, generator.normal(size=n) + np.repeat(of_attack, n_speakers)]
+                [
+                    generator.normal(size=n) + 2,
+                    generator.normal(size=n) + np.repeat(of_attack, n_speakers),
+                ]
             ),
         }
     )
@@ -33,7 +38,9 @@ def drawn_by(table: pd.DataFrame, unit: str, n: int = 200) -> Resamples:
 
 
 @pytest.mark.parametrize("stored", [True, False])
-def test_a_spoof_counts_as_often_as_its_speaker_times_its_attack(stored: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_spoof_counts_as_often_as_its_speaker_times_its_attack(
+    stored: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if not stored:
         monkeypatch.setattr("probing.metrics.resamples.STORED_COUNTS", 0)
     table = trials()
@@ -43,10 +50,16 @@ def test_a_spoof_counts_as_often_as_its_speaker_times_its_attack(stored: bool, m
     values = eer_resamples(bonafide, table["score"], resamples)
     for counts, value in zip(resamples.counts, values, strict=True):
         times = counts[resamples.cluster].astype(int)
-        of_spoofs = table[~bonafide].assign(times=times[~bonafide]).pivot_table("times", "speaker", "attack")
+        of_spoofs = (
+            table[~bonafide]
+            .assign(times=times[~bonafide])
+            .pivot_table("times", "speaker", "attack")
+        )
         assert np.linalg.matrix_rank(of_spoofs.to_numpy()) == 1
         assert of_spoofs.to_numpy().sum() == of_spoofs.size
-        assert (table[bonafide].assign(times=times[bonafide]).groupby("speaker")["times"].nunique() == 1).all()
+        assert (
+            table[bonafide].assign(times=times[bonafide]).groupby("speaker")["times"].nunique() == 1
+        ).all()
         assert times[bonafide].sum() == bonafide.sum()
         repeated = np.repeat(bonafide, times), np.repeat(table["score"], times)
         assert value == pytest.approx(eer(*repeated), abs=1e-12)
@@ -59,7 +72,11 @@ def test_no_class_of_a_resample_is_empty_and_the_window_changes_no_result(
 ) -> None:
     table = trials(n_speakers, n_attacks, seed)
     generator = np.random.default_rng(seed)
-    table = table[(table["label"] == "bonafide") | (generator.random(len(table)) < kept) | (table.index % 17 == 0)]
+    table = table[
+        (table["label"] == "bonafide")
+        | (generator.random(len(table)) < kept)
+        | (table.index % 17 == 0)
+    ]
     bonafide = table["label"].eq("bonafide").to_numpy()
     if bonafide.all():
         return
@@ -76,8 +93,14 @@ def test_no_class_of_a_resample_is_empty_and_the_window_changes_no_result(
 def test_by_attack_bona_fide_trials_are_drawn_by_speaker_or_else_by_utterance() -> None:
     table = trials()
     known, unknown = drawn_by(table, "attack"), drawn_by(table.assign(speaker="-"), "attack")
-    assert known.drawn == "by speaker and attack (bona fide: 10 speakers; spoof: 8 attacks; of attacks like these)"
-    assert unknown.drawn == "by attack (bona fide: 80 utterances; spoof: 8 attacks; of attacks like these)"
+    assert (
+        known.drawn
+        == "by speaker and attack (bona fide: 10 speakers; spoof: 8 attacks; of attacks like these)"
+    )
+    assert (
+        unknown.drawn
+        == "by attack (bona fide: 80 utterances; spoof: 8 attacks; of attacks like these)"
+    )
     for resamples in (known, unknown):
         bonafide = resamples.counts[:, : resamples.sizes[0]]
         assert (bonafide.std(axis=0) > 0).all()
@@ -89,13 +112,22 @@ def test_attacks_like_these_vary_more_than_these_attacks() -> None:
     widths = {}
     for unit in ("speaker", "speaker,attack"):
         drawn = drawn_by(table, unit)
-        found = rate_interval(eer(bonafide, table["score"]), eer_resamples(bonafide, table["score"], drawn), drawn)
+        found = rate_interval(
+            eer(bonafide, table["score"]), eer_resamples(bonafide, table["score"], drawn), drawn
+        )
         widths[unit] = found.high - found.low
     assert widths["speaker,attack"] > 1.5 * widths["speaker"]
-    assert drawn_by(table, "speaker").drawn == "by speaker (30 bona fide, 30 spoof; of these 8 attacks only)"
-    assert drawn_by(table, "utterance").drawn == "by utterance (of these 8 attacks and their speakers only)"
+    assert (
+        drawn_by(table, "speaker").drawn
+        == "by speaker (30 bona fide, 30 spoof; of these 8 attacks only)"
+    )
+    assert (
+        drawn_by(table, "utterance").drawn
+        == "by utterance (of these 8 attacks and their speakers only)"
+    )
     assert drawn_by(table, "speaker,attack").drawn == (
-        "by speaker and attack (bona fide: 30 speakers; spoof: 30 speakers x 8 attacks; of attacks like these)"
+        "by speaker and attack (bona fide: 30 speakers; spoof: 30 "
+        "speakers x 8 attacks; of attacks like these)"
     )
 
 
@@ -119,12 +151,16 @@ def test_spoofs_of_one_attack_are_not_drawn_by_it_and_that_is_said() -> None:
 def test_the_order_of_rows_changes_no_interval(unit: str) -> None:
     table, found = trials(), []
     for some in (table, table.sample(frac=1, random_state=1)):
-        found.append(eer_resamples(some["label"].eq("bonafide"), some["score"], drawn_by(some, unit)))
+        found.append(
+            eer_resamples(some["label"].eq("bonafide"), some["score"], drawn_by(some, unit))
+        )
     assert (found[0] == found[1]).all()
 
 
 def test_a_column_that_is_not_there_is_named() -> None:
-    with pytest.raises(ProbeError, match=r"interval_by=speaker,moon: no such column, moon\. Expected utterance or"):
+    with pytest.raises(
+        ProbeError, match=r"interval_by=speaker,moon: no such column, moon\. Expected utterance or"
+    ):
         clusters_of(trials(), "speaker,moon")
     with pytest.raises(ProbeError, match="interval_by=label: no such column"):
         clusters_of(trials(), "label")

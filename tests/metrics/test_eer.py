@@ -29,9 +29,9 @@ def distinct_trials(n_bonafide: int, n_spoof: int, seed: int) -> tuple[np.ndarra
 
 
 trials = st.builds(distinct_trials, st.integers(1, 60), st.integers(1, 60), st.integers(0, 10_000))
-tied_trials = st.lists(st.tuples(st.booleans(), st.integers(-4, 4)), min_size=2, max_size=80).filter(
-    lambda rows: len({row[0] for row in rows}) == 2
-)
+tied_trials = st.lists(
+    st.tuples(st.booleans(), st.integers(-4, 4)), min_size=2, max_size=80
+).filter(lambda rows: len({row[0] for row in rows}) == 2)
 
 
 @needs_scores
@@ -42,7 +42,9 @@ def test_published_scores_give_the_published_figures() -> None:
     assert eer(bonafide, scores) == pytest.approx(0.01060134752, abs=1 / bonafide.sum())
     for name, percent in ATTACKS.items():
         chosen = bonafide | (attack == name)
-        assert 100 * official_eer(bonafide[chosen], scores[chosen]) == pytest.approx(percent, abs=5.1e-5)
+        assert 100 * official_eer(bonafide[chosen], scores[chosen]) == pytest.approx(
+            percent, abs=5.1e-5
+        )
         n = min((attack == name).sum(), bonafide.sum())
         assert 100 * eer(bonafide[chosen], scores[chosen]) == pytest.approx(percent, abs=100 / n)
 
@@ -55,14 +57,18 @@ def test_published_speaker_verification_scores_give_their_eer() -> None:
 
 
 @given(trials)
-def test_without_ties_it_is_the_official_figure_to_within_one_trial(data: tuple[np.ndarray, np.ndarray]) -> None:
+def test_without_ties_it_is_the_official_figure_to_within_one_trial(
+    data: tuple[np.ndarray, np.ndarray],
+) -> None:
     bonafide, scores = data
     n = min(bonafide.sum(), (~bonafide).sum())
     assert eer(bonafide, scores) == pytest.approx(official_eer(bonafide, scores), abs=1 / n)
 
 
 @given(tied_trials)
-def test_it_is_where_the_roc_of_scikit_learn_crosses_the_diagonal(rows: list[tuple[bool, int]]) -> None:
+def test_it_is_where_the_roc_of_scikit_learn_crosses_the_diagonal(
+    rows: list[tuple[bool, int]],
+) -> None:
     bonafide, scores = np.array([row[0] for row in rows]), np.array([row[1] for row in rows], float)
     false_alarm, hit, _ = roc_curve(bonafide, scores, drop_intermediate=False)
     gap = 1 - hit - false_alarm  # falls from 1 to -1 along the curve
@@ -80,7 +86,9 @@ def test_order_of_trials_does_not_matter(rows: list[tuple[bool, int]], random) -
 
 
 @given(tied_trials, st.integers(2, 4))
-def test_shift_monotone_transform_and_repetition_change_nothing(rows: list[tuple[bool, int]], times: int) -> None:
+def test_shift_monotone_transform_and_repetition_change_nothing(
+    rows: list[tuple[bool, int]], times: int
+) -> None:
     bonafide, scores = np.array([row[0] for row in rows]), np.array([row[1] for row in rows], float)
     value = eer(bonafide, scores)
     assert eer(bonafide, np.exp(scores) + 7) == pytest.approx(value, abs=1e-12)
@@ -113,7 +121,9 @@ def test_perfect_and_inverted_scores_give_nought_and_one() -> None:
         ([1, 0, 1], [0.1, 0.2], "expected one of each"),
     ],
 )
-def test_scores_that_say_nothing_are_refused(bonafide: list[int], scores: list[float], message: str) -> None:
+def test_scores_that_say_nothing_are_refused(
+    bonafide: list[int], scores: list[float], message: str
+) -> None:
     with pytest.raises(ScoresError, match=message):
         eer(bonafide, scores)
 
@@ -123,7 +133,11 @@ def test_scores_that_only_float64_tells_apart_are_not_tied() -> None:
 
 
 @given(tied_trials)
-def test_bisection_finds_what_counting_every_operating_point_finds(rows: list[tuple[bool, int]]) -> None:
+def test_bisection_finds_what_counting_every_operating_point_finds(
+    rows: list[tuple[bool, int]],
+) -> None:
     bonafide, scores = np.array([row[0] for row in rows]), np.array([row[1] for row in rows], float)
-    counted = eer_of_counts(*(count[None] for count in operating_points(bonafide, scores).counts()))[0]
+    counted = eer_of_counts(
+        *(count[None] for count in operating_points(bonafide, scores).counts())
+    )[0]
     assert eer(bonafide, scores) == pytest.approx(counted, abs=1e-12)

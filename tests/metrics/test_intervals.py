@@ -1,4 +1,6 @@
-"""Intervals: they cover where percentiles do not, are never empty, and hold for several figures at once."""
+"""Intervals: they cover where percentiles do not, are never empty, and hold for several figures at
+once.
+"""
 
 import numpy as np
 import pytest
@@ -15,12 +17,17 @@ from probing.metrics import (
 )
 
 
-def corpus(rate: float, n: int, per_speaker: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def corpus(
+    rate: float, n: int, per_speaker: int, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Labels, scores of this EER, and speakers, a third of the variance being of these."""
     generator = np.random.default_rng(seed)
     speaker = np.repeat(np.arange(2 * n), per_speaker)
     bonafide = speaker < n
-    noise = generator.normal(size=2 * n)[speaker] / 3**0.5 + generator.normal(size=len(speaker)) * (2 / 3) ** 0.5
+    noise = (
+        generator.normal(size=2 * n)[speaker] / 3**0.5
+        + generator.normal(size=len(speaker)) * (2 / 3) ** 0.5
+    )
     return bonafide, noise - 2 * norm.ppf(rate) * bonafide, speaker
 
 
@@ -43,7 +50,9 @@ def test_no_error_at_all_is_not_taken_for_certainty() -> None:
     for n in (10, 100, 1000):
         bonafide = np.arange(2 * n) < n
         drawn = draw(bonafide, n=100)
-        found.append(rate_interval(0.0, eer_resamples(bonafide, bonafide.astype(float), drawn), drawn))
+        found.append(
+            rate_interval(0.0, eer_resamples(bonafide, bonafide.astype(float), drawn), drawn)
+        )
     assert [one.low for one in found] == [0, 0, 0]
     assert 0.05 < found[0].high < 0.3
     assert found[0].high > found[1].high > found[2].high > 0.0005
@@ -63,7 +72,9 @@ def test_one_trial_of_a_class_says_nothing() -> None:
 def test_the_class_of_fewest_clusters_counts_most() -> None:
     bonafide = np.arange(400) < 200
     few, even, many = (
-        draw(bonafide, np.where(bonafide, np.arange(400) % n, np.arange(400) % m + 1000), n=10).degrees
+        draw(
+            bonafide, np.where(bonafide, np.arange(400) % n, np.arange(400) % m + 1000), n=10
+        ).degrees
         for n, m in ((4, 100), (52, 52), (100, 100))
     )
     assert few == pytest.approx(3, abs=0.5)

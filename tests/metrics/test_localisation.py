@@ -29,7 +29,8 @@ SEEDS = st.integers(0, 10**6)
 
 
 def drawn(seed: int, n: int = 12, hop: float = 0.02) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Utterances with spoofed and unlabelled stretches of whole milliseconds, and a score every hop, some of them tied.
+    """Utterances with spoofed and unlabelled stretches of whole milliseconds, and a score every
+    hop, some of them tied.
 
     The first piece begins and the last one ends with the clip.
     """
@@ -39,13 +40,19 @@ def drawn(seed: int, n: int = 12, hop: float = 0.02) -> tuple[pd.DataFrame, pd.D
         name = f"u{generator.integers(10**9)}-{i}"
         edges = np.concatenate([[0], np.cumsum(generator.integers(3, 900, 5))]) / 1000
         labels = generator.choice(["bonafide", "spoof", "Genuine", ""], 5, p=[0.35, 0.35, 0.2, 0.1])
-        truth += [(name, a, b, label) for (a, b), label in zip(itertools.pairwise(edges), labels, strict=True) if label]
+        truth += [
+            (name, a, b, label)
+            for (a, b), label in zip(itertools.pairwise(edges), labels, strict=True)
+            if label
+        ]
         starts = np.arange(0, edges[-1], hop)
         centre = np.searchsorted(edges, starts + hop / 2, side="right") - 1
         spoof = labels[np.minimum(centre, 4)] == "spoof"
         scores = np.round(generator.normal(np.where(spoof, -0.7, 0.7), 1), 1)
         ends = np.append(starts[1:], edges[-1])
-        scored += [(name, a, b, score) for a, b, score in zip(starts, ends, scores, strict=True) if b > a]
+        scored += [
+            (name, a, b, score) for a, b, score in zip(starts, ends, scores, strict=True) if b > a
+        ]
     table = pd.DataFrame(truth, columns=["utterance_id", "start", "end", "label"])
     return table, pd.DataFrame(scored, columns=["utterance_id", "start", "end", "score"])
 
@@ -68,7 +75,9 @@ def every_millisecond(truth: pd.DataFrame, scored: pd.DataFrame) -> tuple[np.nda
 def test_the_range_error_rate_is_that_of_every_millisecond(seed: int) -> None:
     truth, scored = drawn(seed)
     labels, scores = every_millisecond(truth, scored)
-    found = range_eer(truth.sample(frac=1, random_state=seed), scored.sample(frac=1, random_state=seed))
+    found = range_eer(
+        truth.sample(frac=1, random_state=seed), scored.sample(frac=1, random_state=seed)
+    )
     assert found == pytest.approx(eer(labels, scores), abs=1e-9)
 
 
@@ -99,12 +108,16 @@ def test_a_segment_is_spoofed_if_any_part_is_and_has_the_lowest_score_centred_in
             own_scores = pieces["score"].to_numpy()[(centre > begin - 1e-7) & (centre < end - 1e-7)]
             if not len(own_scores):
                 middle = (k + 0.5) * resolution  # rounded as there, as a piece may end exactly here
-                own_scores = pieces["score"][(pieces["start"] <= middle) & (middle < pieces["end"])].to_numpy()
+                own_scores = pieces["score"][
+                    (pieces["start"] <= middle) & (middle < pieces["end"])
+                ].to_numpy()
             if len(own_scores):
                 labels.append((inside["label"].str.lower() != "spoof").all())
                 scores.append(own_scores.min())
     found = segments(truth, scored, resolution)
-    assert sorted(zip(found.bonafide, found.scores, strict=True)) == sorted(zip(labels, scores, strict=True))
+    assert sorted(zip(found.bonafide, found.scores, strict=True)) == sorted(
+        zip(labels, scores, strict=True)
+    )
     assert segment_eer(truth, scored, resolution) == eer(labels, scores)
 
 
@@ -115,11 +128,16 @@ def test_precision_recall_and_f1_are_those_of_every_millisecond(seed: int) -> No
     labels, scores = every_millisecond(truth, scored)
     pieces = range_pieces(truth, scored)
     found = localisation_figures(pieces, threshold_at_eer(pieces))
-    expected = precision_recall_fscore_support(~labels, scores < found.threshold, average="binary", zero_division=0)
+    expected = precision_recall_fscore_support(
+        ~labels, scores < found.threshold, average="binary", zero_division=0
+    )
     assert (found.precision, found.recall, found.f1) == pytest.approx(expected[:3], abs=1e-9)
     miss = (scores[labels] < found.threshold).mean()
     false_alarm = (scores[~labels] >= found.threshold).mean()
-    gaps = [abs((scores[labels] <= one).mean() - (scores[~labels] > one).mean()) for one in np.unique(scores)]
+    gaps = [
+        abs((scores[labels] <= one).mean() - (scores[~labels] > one).mean())
+        for one in np.unique(scores)
+    ]
     assert abs(miss - false_alarm) == pytest.approx(min(gaps), abs=1e-9)
 
 
@@ -171,7 +189,8 @@ def test_resamples_are_those_of_pieces_taken_as_often_as_their_cluster_was_drawn
     pieces = Pieces(generator.normal(size=n).round(2) + bonafide, bonafide, generator.random(n))
     speaker = generator.integers(0, 12, n)
     resamples = draw(bonafide, speaker, n=100, seed=1)
-    for scores in (pieces.scores, pieces.scores + 0.001 * generator.normal(size=n)):  # few distinct ones, and many
+    # few distinct ones, and many
+    for scores in (pieces.scores, pieces.scores + 0.001 * generator.normal(size=n)):
         of = replace(pieces, scores=scores)
         found = pieces_eer_resamples(of, resamples.cluster, resamples)
         weights = resamples.counts[:, resamples.cluster] * pieces.seconds
@@ -186,7 +205,9 @@ def test_resamples_are_those_of_pieces_taken_as_often_as_their_cluster_was_drawn
 
 def test_pieces_know_their_utterances() -> None:
     truth = pd.DataFrame([("b", 0, 1, "bonafide"), ("a", 0, 0.5, "spoof")], columns=list(TRUTH))
-    scored = pd.DataFrame([("a", 0, 0.5, 1.0), ("b", 0, 0.3, 2.0), ("b", 0.3, 1, 3.0)], columns=list(SCORED))
+    scored = pd.DataFrame(
+        [("a", 0, 0.5, 1.0), ("b", 0, 0.3, 2.0), ("b", 0.3, 1, 3.0)], columns=list(SCORED)
+    )
     assert range_pieces(truth, scored).utterances.tolist() == ["b", "b", "a"]
     found = segments(truth, scored, 0.25)
     assert found.utterances.tolist() == ["b"] * 4 + ["a"] * 2

@@ -48,6 +48,8 @@ def test_a_shift_lowers_concordance_but_not_the_rank() -> None:
         ([1.0, np.nan], [1.0, 2.0], "finite"),
     ],
 )
-def test_what_has_no_figures_is_refused(y: list[float], predicted: list[float], message: str) -> None:
+def test_what_has_no_figures_is_refused(
+    y: list[float], predicted: list[float], message: str
+) -> None:
     with pytest.raises(ScoresError, match=message):
         number_figures(y, predicted)

@@ -18,20 +18,28 @@ def _one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small folder of unlabelled speech, laid out as the real one: human clips of the demo corpus."""
+    """A small folder of unlabelled speech, laid out as the real one: human clips of the demo
+    corpus.
+    """
     folder = tmp_path_factory.mktemp("shared")
     demo = pd.read_csv(DEMO_TABLE)
     human = demo[(demo["label"] == "bonafide") & ~demo["speaker"].str.startswith("LibriSpeech-")]
     chosen = human.groupby("speaker").head(6).copy()
-    # The unlabelled set spells some names otherwise; two speakers of train stand in for LibriSpeech.
-    renamed = {"asterisk-CarloFlora_it": "asterisk-CarloFlora", "asterisk-Maxim_ru": "LibriSpeech-1"}
+    # The unlabelled set spells some names otherwise; two speakers of train stand in for
+    # LibriSpeech.
+    renamed = {
+        "asterisk-CarloFlora_it": "asterisk-CarloFlora",
+        "asterisk-Maxim_ru": "LibriSpeech-1",
+    }
     chosen["speaker"] = chosen["speaker"].replace(renamed | {"librivox-austen": "LibriSpeech-2"})
     chosen["dur_s"] = chosen["duration_s"]
     unlabelled = folder / "data" / "unlabelled"
     (unlabelled / "audio").mkdir(parents=True)
     for path in chosen["path"]:
         (unlabelled / path).symlink_to(DEMO_TABLE.parent / path)
-    chosen[["path", "speaker", "source", "lang", "dur_s", "licence"]].to_csv(unlabelled / "meta.csv", index=False)
+    chosen[["path", "speaker", "source", "lang", "dur_s", "licence"]].to_csv(
+        unlabelled / "meta.csv", index=False
+    )
     dev = folder / "data" / "speech-dev"
     dev.mkdir()
     (dev / "meta.csv").write_text("speaker,split\nAMI-MEE009+vc,eval\nAMI-MEE012,train\n")

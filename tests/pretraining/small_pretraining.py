@@ -20,5 +20,12 @@ ARCHITECTURE: dict[str, Any] = {
     "apply_spec_augment": False,
 }
 RECIPE = Recipe(
-    units=("mfcc",), n_clusters=8, batch=3, n_frames=40, n_spans=2, front_end_steps=3, warm_up=2, mix_speech=0.5
+    units=("mfcc",),
+    n_clusters=8,
+    batch=3,
+    n_frames=40,
+    n_spans=2,
+    front_end_steps=3,
+    warm_up=2,
+    mix_speech=0.5,
 )

@@ -22,9 +22,14 @@ from probing.provenance.pretraining.whisper import GAP, N_WINDOW, pack
 
 def test_nobody_whom_an_eval_split_judges_is_decoded(fresh: Run, shared: Path):
     demo = pd.read_csv(DEMO_TABLE)
-    judged = {person(name) for name in demo.loc[demo["split"] == "eval", "speaker"]} | {"AMI-MEE009"}
+    judged = {person(name) for name in demo.loc[demo["split"] == "eval", "speaker"]} | {
+        "AMI-MEE009"
+    }
     offered = pd.read_csv(shared / "data/unlabelled/meta.csv")
-    assert judged & {person(name) for name in offered["speaker"]} >= {"asterisk-JuneWallack", "AMI-MEE009"}
+    assert judged & {person(name) for name in offered["speaker"]} >= {
+        "asterisk-JuneWallack",
+        "AMI-MEE009",
+    }
     heard = set(fresh.recordings.table["speaker"])
     assert not judged & {person(name) for name in heard}
     assert heard >= {"asterisk-CarloFlora", "AMI-MEE012", "asterisk-AllisonSmith"}
@@ -46,7 +51,14 @@ def test_a_person_is_one_however_the_name_is_spelt(name: str, same: str):
 
 
 def test_different_people_stay_different():
-    names = ("fillets-cs-m", "fillets-cs-v", "tuxpaint-ro", "tuxpaint-ru", "festvox-ru-nsh", "LibriSpeech-89")
+    names = (
+        "fillets-cs-m",
+        "fillets-cs-v",
+        "tuxpaint-ro",
+        "tuxpaint-ru",
+        "festvox-ru-nsh",
+        "LibriSpeech-89",
+    )
     assert len({person(name) for name in names}) == len(names)
 
 
@@ -58,7 +70,11 @@ def test_held_out_speakers_are_not_trained_on(fresh: Run):
 
 
 def test_nobody_of_an_eval_split_is_trained_on_and_held_out_readers_stay_measured():
-    n_clips = {f"LibriSpeech-{i}": 1 for i in range(13)} | {"LibriSpeech-99": 10, "festvox-ru": 3, "tuxpaint-ro": 2}
+    n_clips = {f"LibriSpeech-{i}": 1 for i in range(13)} | {
+        "LibriSpeech-99": 10,
+        "festvox-ru": 3,
+        "tuxpaint-ro": 2,
+    }
     judged = {"LibriSpeech-99", "festvox-ru"}
     parts = assign(n_clips, judged)
     assert {name for name, part in parts.items() if part == "judged"} == {"festvox-ru"}
@@ -76,7 +92,9 @@ def test_the_eval_readers_of_the_demo_are_held_out_of_the_pretraining():
     readers = {name for name in judged if name.startswith("LibriSpeech-")}
     n_clips = pd.read_csv(meta)["speaker"].value_counts().to_dict()
     assert readers == held_out_readers(n_clips)
-    assert not judged & {person(name) for name, part in assign(n_clips, judged).items() if part == "train"}
+    assert not judged & {
+        person(name) for name, part in assign(n_clips, judged).items() if part == "train"
+    }
 
 
 def test_a_decoded_clip_is_the_file(fresh: Run, shared: Path):
@@ -127,11 +145,14 @@ def test_a_step_is_always_the_same_batch_and_no_other_is(fresh: Run):
     one, again = fresh.batches("train"), Batches(fresh.recordings, fresh.units, RECIPE, "train")
     again.at(3)
     for step in (0, 1, 7):
-        for ours, theirs in zip(vars(one.at(step)).values(), vars(again.at(step)).values(), strict=True):
+        for ours, theirs in zip(
+            vars(one.at(step)).values(), vars(again.at(step)).values(), strict=True
+        ):
             assert torch.equal(ours, theirs)
     assert not torch.equal(one.at(0).waveforms, one.at(1).waveforms)
     assert not torch.equal(
-        one.at(0).mask, Batches(fresh.recordings, fresh.units, replace(RECIPE, seed=1), "train").at(0).mask
+        one.at(0).mask,
+        Batches(fresh.recordings, fresh.units, replace(RECIPE, seed=1), "train").at(0).mask,
     )
 
 
@@ -161,8 +182,12 @@ def test_the_units_of_a_crop_are_those_of_its_frames(fresh: Run):
 
 
 def test_mixing_changes_at_most_half_of_a_crop_and_none_of_its_units(fresh: Run):
-    clean = Batches(fresh.recordings, fresh.units, replace(RECIPE, mix_speech=0.0, mix_noise=0.0), "train")
-    mixed = Batches(fresh.recordings, fresh.units, replace(RECIPE, mix_speech=1.0, mix_noise=0.0), "train")
+    clean = Batches(
+        fresh.recordings, fresh.units, replace(RECIPE, mix_speech=0.0, mix_noise=0.0), "train"
+    )
+    mixed = Batches(
+        fresh.recordings, fresh.units, replace(RECIPE, mix_speech=1.0, mix_noise=0.0), "train"
+    )
     crops = [clean._crop(int(row), np.random.default_rng(0))[0] for row in clean.rows[:8]]
     changed = []
     for i, crop in enumerate(crops):
@@ -184,5 +209,7 @@ def test_clips_are_packed_into_windows_of_30_seconds():
     lengths = [160_000, 200_000, 100_000, 470_000, 16_000]
     groups = list(pack(lengths))
     assert [i for group in groups for i in group] == list(range(5))
-    assert all(sum(lengths[i] + GAP for i in group) <= N_WINDOW for group in groups if len(group) > 1)
+    assert all(
+        sum(lengths[i] + GAP for i in group) <= N_WINDOW for group in groups if len(group) > 1
+    )
     assert groups[0] == [0, 1, 2] or groups[0] == [0, 1]

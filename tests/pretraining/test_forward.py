@@ -41,7 +41,9 @@ def test_masked_frames_are_those_of_the_stock_model(fresh: Run, speech: torch.Te
 def test_gradients_are_those_of_the_stock_model(fresh: Run, speech: torch.Tensor):
     model = drawn(fresh.training.model)
     model(speech).last_hidden_state.square().mean().backward()
-    stock = {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
+    stock = {
+        name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None
+    }
     model.zero_grad()
     hidden_states(model, speech)[-1].square().mean().backward()
     for name, weight in model.named_parameters():
@@ -52,7 +54,9 @@ def test_gradients_are_those_of_the_stock_model(fresh: Run, speech: torch.Tensor
 def test_the_front_end_gives_as_many_frames_at_every_length(fresh: Run, speech: torch.Tensor):
     for n in (400, 719, 720, 721, 5_000, 31_337):
         expected = fresh.training.model.feature_extractor(speech[:, :n]).transpose(1, 2)
-        torch.testing.assert_close(front_end(fresh.training.model.feature_extractor, speech[:, :n]), expected)
+        torch.testing.assert_close(
+            front_end(fresh.training.model.feature_extractor, speech[:, :n]), expected
+        )
 
 
 def test_a_strided_convolution_is_the_convolution_for_every_kernel_and_stride(speech: torch.Tensor):

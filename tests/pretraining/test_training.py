@@ -51,7 +51,9 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(fresh: Run, shared: Pat
     pretrain(resumed, steps=9, every=2)
     assert resumed.training.step == fresh.training.step == 9
     for (name, one), other in zip(
-        fresh.training.model.state_dict().items(), resumed.training.model.state_dict().values(), strict=True
+        fresh.training.model.state_dict().items(),
+        resumed.training.model.state_dict().values(),
+        strict=True,
     ):
         assert torch.equal(one, other), name
     one, other = (run.training.optimizer.state_dict()["state"] for run in (fresh, resumed))
@@ -60,7 +62,9 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(fresh: Run, shared: Pat
 
 
 def test_the_model_learns_the_units(fresh: Run):
-    recipe = replace(RECIPE, mix_speech=0.0, mix_noise=0.0, front_end_steps=0, learning_rate=3e-3, warm_up=5)
+    recipe = replace(
+        RECIPE, mix_speech=0.0, mix_noise=0.0, front_end_steps=0, learning_rate=3e-3, warm_up=5
+    )
     fresh.training.recipe = recipe
     batch = fresh.batches("train").at(0)
     losses = [fresh.training.train_step(batch, 80)[0] for _ in range(40)]
@@ -86,7 +90,10 @@ def test_a_checkpoint_of_another_recipe_is_refused(fresh: Run, shared: Path):
 
 
 def test_two_trainings_do_not_share_a_folder(fresh: Run):
-    with FileLock(fresh.work / "training.lock"), pytest.raises(RunBusy, match="another work folder"):
+    with (
+        FileLock(fresh.work / "training.lock"),
+        pytest.raises(RunBusy, match="another work folder"),
+    ):
         pretrain(fresh, steps=2)
 
 
@@ -115,18 +122,28 @@ def test_the_learning_rate_rises_holds_and_falls_in_both_stages():
     assert rates[299] == pytest.approx(0.01)
 
 
-def test_an_exported_model_loads_without_a_word_and_hears_the_same(fresh: Run, tmp_path: Path, capfd, speech):
+def test_an_exported_model_loads_without_a_word_and_hears_the_same(
+    fresh: Run, tmp_path: Path, capfd, speech
+):
     hashes = export_model(fresh.training.model, tmp_path / "model")
     capfd.readouterr()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         backbone = load_backbone(str(tmp_path / "model"))
     assert capfd.readouterr() == ("", "")
-    assert (backbone.n_layers, backbone.dim, backbone.padding, backbone.random) == (3, 32, "exact", False)
+    assert (backbone.n_layers, backbone.dim, backbone.padding, backbone.random) == (
+        3,
+        32,
+        "exact",
+        False,
+    )
     with torch.inference_mode():
         expected = fresh.training.model(speech[:1]).last_hidden_state
-        stock = fresh.training.model.encoder.layer_norm(backbone.hidden_states([speech[0].numpy()]).clip(0)[-1])
-    # float16 weights; in a pause the norms of the front end blow the rounding up, so frames count by their energy
+        stock = fresh.training.model.encoder.layer_norm(
+            backbone.hidden_states([speech[0].numpy()]).clip(0)[-1]
+        )
+    # float16 weights; in a pause the norms of the front end blow the rounding up, so frames count
+    # by their energy
     assert torch.linalg.norm(stock - expected[0]) < 0.05 * torch.linalg.norm(expected[0])
     assert set(hashes) == {"config.json", "model.safetensors", "preprocessor_config.json"}
     assert str(tmp_path) not in (tmp_path / "model" / "config.json").read_text()
@@ -149,8 +166,12 @@ def test_the_card_says_what_was_done_and_measured(fresh: Run, tmp_path: Path):
     assert evaluation["value"].notna().all()
 
 
-def test_the_card_compares_trained_and_random_weights_on_the_same_trials(fresh: Run, tmp_path: Path):
-    what = SweepOptions(strengths=(0.1,), control_seeds=(), resamples=200, depths=DepthOptions(heads=()))
+def test_the_card_compares_trained_and_random_weights_on_the_same_trials(
+    fresh: Run, tmp_path: Path
+):
+    what = SweepOptions(
+        strengths=(0.1,), control_seeds=(), resamples=200, depths=DepthOptions(heads=())
+    )
     runs = {}
     for name, signal in {"trained": {1: 3.0}, "random": {}}.items():
         cache = plant(tmp_path / f"{name}.cache", signal, n_layers=1, n=(80, 40, 80))
@@ -158,7 +179,10 @@ def test_the_card_compares_trained_and_random_weights_on_the_same_trials(fresh: 
     pretrain(fresh, steps=1)
     export(fresh, tmp_path / "model", [run.folder for run in runs.values()])
     card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
-    trials = {name: run.trials("linear-layer-01").sort_values("utterance_id") for name, run in runs.items()}
+    trials = {
+        name: run.trials("linear-layer-01").sort_values("utterance_id")
+        for name, run in runs.items()
+    }
     bonafide = trials["random"]["label"].eq("bonafide")
     value = eer(bonafide, trials["random"]["score"]) - eer(bonafide, trials["trained"]["score"])
     assert value > 0.2
@@ -172,7 +196,8 @@ def test_the_card_compares_trained_and_random_weights_on_the_same_trials(fresh: 
 
 
 def test_the_command_teaches_and_refuses_in_one_line(tmp_path: Path, monkeypatch, capsys):
-    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")  # the command sets it, and it is to end with the test
+    # the command sets it, and it is to end with the test
+    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
 
     def command(*arguments: str) -> int:
         monkeypatch.setattr(sys, "argv", ["python -m probing.provenance.pretraining", *arguments])
@@ -194,14 +219,23 @@ def test_a_device_that_is_not_there_is_refused():
 
 
 @pytest.mark.long
-def test_a_run_begins_with_given_weights_and_may_learn_its_own_units(fresh: Run, shared: Path, tmp_path: Path):
+def test_a_run_begins_with_given_weights_and_may_learn_its_own_units(
+    fresh: Run, shared: Path, tmp_path: Path
+):
     pretrain(fresh, steps=4, every=2)
     export(fresh, tmp_path / "model")
     begun = open_run(
-        replace(RECIPE, units=("own",), front_end_steps=0), shared, tmp_path, "cpu", ARCHITECTURE, tmp_path / "model"
+        replace(RECIPE, units=("own",), front_end_steps=0),
+        shared,
+        tmp_path,
+        "cpu",
+        ARCHITECTURE,
+        tmp_path / "model",
     )
     for (name, one), other in zip(
-        fresh.training.model.state_dict().items(), begun.training.model.state_dict().values(), strict=True
+        fresh.training.model.state_dict().items(),
+        begun.training.model.state_dict().values(),
+        strict=True,
     ):
         torch.testing.assert_close(one, other, atol=1e-3, rtol=1e-3, msg=name)
     (units,) = begun.units
@@ -213,7 +247,9 @@ def test_a_run_begins_with_given_weights_and_may_learn_its_own_units(fresh: Run,
         (("mfcc",), 4, ["mfcc"]),
         (("own",), 2, ["own"]),
     ]
-    assert "2 steps teach the whole model" in (tmp_path / "second" / "README.md").read_text(encoding="utf-8")
+    assert "2 steps teach the whole model" in (tmp_path / "second" / "README.md").read_text(
+        encoding="utf-8"
+    )
     fresh.training.save(tmp_path / "other.pt")
     with pytest.raises(RunMismatch, match=r"start: ''"):
         begun.training.load(tmp_path / "other.pt")

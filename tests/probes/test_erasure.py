@@ -23,7 +23,9 @@ def test_directions_of_rounds_are_orthonormal_and_erase_what_weights_read(
         more = new_directions(weight, erased)
         assert len(more) == min(max(1, n_classes - 1), p - len(erased))
         erased = torch.cat([erased, more])
-        assert torch.allclose(erased @ erased.T, torch.eye(len(erased), dtype=torch.float64), atol=1e-12)
+        assert torch.allclose(
+            erased @ erased.T, torch.eye(len(erased), dtype=torch.float64), atol=1e-12
+        )
         erase(left, more)
         differences = weight - weight.mean(dim=0) if n_classes > 1 else weight[None]
         if len(more) == max(1, n_classes - 1):  # room for all that these weights read
@@ -42,7 +44,8 @@ def test_what_was_erased_has_no_new_directions() -> None:
     assert erased.shape == (2, 3)
     assert len(new_directions(weight, erased)) == 0
     assert len(new_directions(torch.zeros(3), torch.zeros(0, 3))) == 0
-    assert len(new_directions(torch.ones(4, 3), torch.zeros(0, 3))) == 0  # alike in every class, which decides nothing
+    # alike in every class, which decides nothing
+    assert len(new_directions(torch.ones(4, 3), torch.zeros(0, 3))) == 0
 
 
 def test_random_directions_are_orthonormal_seeded_and_nested() -> None:

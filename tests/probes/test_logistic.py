@@ -12,7 +12,9 @@ from probing.probes import NotConverged, Scaling, fit_logistic, fit_selections
 STRENGTHS = (1e-3, 0.1, 10.0)
 
 
-def problem(n_layers: int, n: int, p: int, seed: int, separable: bool) -> tuple[torch.Tensor, torch.Tensor]:
+def problem(
+    n_layers: int, n: int, p: int, seed: int, separable: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
     generator = np.random.default_rng(seed)
     targets = np.stack([generator.permutation(np.arange(n) < max(2, n // 3)) for _ in range(2)])
     x = generator.normal(size=(n_layers, n, p)) @ generator.normal(size=(p, p))
@@ -31,11 +33,15 @@ def test_every_layer_labelling_and_strength_is_scikit_learns_solution(
     for layer in range(2):
         for k in range(2):
             for s, strength in enumerate(STRENGTHS):
-                oracle = LogisticRegression(C=strength, class_weight="balanced", tol=1e-9, max_iter=50_000)
+                oracle = LogisticRegression(
+                    C=strength, class_weight="balanced", tol=1e-9, max_iter=50_000
+                )
                 oracle.fit(x[layer].numpy(), targets[k].numpy())
                 ours, theirs = solution.weight[layer, k, s].numpy(), oracle.coef_[0]
                 assert np.abs(ours - theirs).max() <= 2e-4 * max(1e-2, np.abs(theirs).max())
-                assert float(solution.bias[layer, k, s]) == pytest.approx(oracle.intercept_[0], abs=1e-3)
+                assert float(solution.bias[layer, k, s]) == pytest.approx(
+                    oracle.intercept_[0], abs=1e-3
+                )
 
 
 def test_a_problem_does_not_depend_on_what_it_is_solved_with() -> None:
@@ -53,7 +59,9 @@ def test_more_features_than_utterances_and_fewer(shape: tuple[int, int]) -> None
     assert gradient.abs().max() <= 1e-6
 
 
-def _gradient(x: torch.Tensor, y: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, c: float) -> torch.Tensor:
+def _gradient(
+    x: torch.Tensor, y: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, c: float
+) -> torch.Tensor:
     n = len(y)
     s = torch.where(y, 0.5 / y.sum(), 0.5 / (n - y.sum())).double()
     return x.T @ (s * (torch.sigmoid(x @ weight + bias) - y.double())) + weight / (c * n)
@@ -65,7 +73,9 @@ def test_constant_and_duplicate_features_are_harmless() -> None:
     x = Scaling.of(x).apply(x)
     solution = fit_logistic(x, targets, [1.0])
     assert float(solution.weight[0, 0, 0, 5]) == pytest.approx(0, abs=1e-9)
-    assert float(solution.weight[0, 0, 0, 6]) == pytest.approx(float(solution.weight[0, 0, 0, 0]), abs=1e-6)
+    assert float(solution.weight[0, 0, 0, 6]) == pytest.approx(
+        float(solution.weight[0, 0, 0, 0]), abs=1e-6
+    )
 
 
 def test_features_that_are_no_numbers_do_not_converge_silently() -> None:
@@ -81,7 +91,9 @@ def test_folded_weights_act_on_features_as_they_are() -> None:
     solution = fit_logistic(scaling.apply(x), torch.arange(40)[None] < 15, [0.5, 5.0])
     weight, bias = scaling.fold(solution.weight, solution.bias)
     folded = torch.einsum("lksp,lnp->lksn", weight, x) + bias[..., None]
-    direct = torch.einsum("lksp,lnp->lksn", solution.weight, scaling.apply(x)) + solution.bias[..., None]
+    direct = (
+        torch.einsum("lksp,lnp->lksn", solution.weight, scaling.apply(x)) + solution.bias[..., None]
+    )
     assert torch.allclose(folded, direct, atol=1e-9)
 
 
@@ -103,7 +115,9 @@ def test_rows_of_weight_zero_are_as_if_left_out() -> None:
 
 
 @pytest.mark.parametrize(("dtype", "close"), [(torch.float64, 1e-5), (torch.float32, 2e-3)])
-def test_selections_of_fewer_rows_than_features_are_solved_as_each_alone(dtype: torch.dtype, close: float) -> None:
+def test_selections_of_fewer_rows_than_features_are_solved_as_each_alone(
+    dtype: torch.dtype, close: float
+) -> None:
     x, targets = problem(1, 60, 150, 5, False)
     x = x.to(dtype)
     rows = torch.arange(60) % 7 != torch.arange(7)[:, None]  # more than are solved at once
@@ -124,4 +138,6 @@ def test_rows_that_are_there_twice_and_features_that_never_change_are_no_obstacl
     solution = fit_logistic(x, torch.cat([targets, targets], dim=1), [1.0])
     once = fit_logistic(x[:, :20], targets, [2.0])  # twice the rows at half the strength
     assert torch.allclose(solution.weight, once.weight, atol=1e-6)
-    assert fit_logistic(torch.zeros(1, 4, 9), torch.arange(4)[None] < 2, [1.0]).weight.abs().max() == 0
+    assert (
+        fit_logistic(torch.zeros(1, 4, 9), torch.arange(4)[None] < 2, [1.0]).weight.abs().max() == 0
+    )

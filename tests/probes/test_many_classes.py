@@ -14,26 +14,41 @@ from probing.probes import LinearProbe, LinearProbeCV, fit_logistic, fit_multino
 STRENGTHS = (1e-3, 0.1, 10.0)
 
 
-def classes(n: int, n_features: int, n_classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def classes(
+    n: int, n_features: int, n_classes: int, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
     """Features whose means differ by class, and classes of unequal size."""
     generator = np.random.default_rng(seed)
-    y = generator.choice(n_classes, n, p=np.arange(1, n_classes + 1) / np.arange(1, n_classes + 1).sum())
+    y = generator.choice(
+        n_classes, n, p=np.arange(1, n_classes + 1) / np.arange(1, n_classes + 1).sum()
+    )
     y[: 2 * n_classes] = np.tile(np.arange(n_classes), 2)
-    x = generator.normal(size=(n, n_features)) + 0.5 * generator.normal(size=(n_classes, n_features))[y]
+    x = (
+        generator.normal(size=(n, n_features))
+        + 0.5 * generator.normal(size=(n_classes, n_features))[y]
+    )
     return x, y
 
 
 def oracle(x: np.ndarray, y: np.ndarray, strength: float) -> LogisticRegression:
-    return LogisticRegression(C=strength, class_weight="balanced", tol=1e-10, max_iter=10_000).fit(x, y)
+    return LogisticRegression(C=strength, class_weight="balanced", tol=1e-10, max_iter=10_000).fit(
+        x, y
+    )
 
 
-@pytest.mark.parametrize(("n", "n_features", "n_classes"), [(300, 20, 3), (60, 150, 4), (400, 12, 9)])
-def test_every_labelling_and_strength_is_the_solution_of_scikit_learn(n: int, n_features: int, n_classes: int) -> None:
+@pytest.mark.parametrize(
+    ("n", "n_features", "n_classes"), [(300, 20, 3), (60, 150, 4), (400, 12, 9)]
+)
+def test_every_labelling_and_strength_is_the_solution_of_scikit_learn(
+    n: int, n_features: int, n_classes: int
+) -> None:
     x, y = classes(n, n_features, n_classes)
     x = (x - x.mean(axis=0)) / x.std(axis=0)
     labels = np.stack([y, np.random.default_rng(1).permutation(y)])
     layers = torch.tensor(np.stack([x, x[:, ::-1].copy()]))
-    found = fit_multinomial(layers, torch.tensor(labels), STRENGTHS, n_classes=n_classes, tolerance=1e-9)
+    found = fit_multinomial(
+        layers, torch.tensor(labels), STRENGTHS, n_classes=n_classes, tolerance=1e-9
+    )
     for layer, features in enumerate(layers.numpy()):
         for k, of_labelling in enumerate(labels):
             for s, strength in enumerate(STRENGTHS):
@@ -49,7 +64,9 @@ def test_rows_left_out_take_no_part(n_features: int) -> None:
     rows = np.arange(120) % 4 != 3
     weights = torch.tensor(np.stack([rows, ~rows | (np.arange(120) < 6)]))
     targets = torch.tensor(y).expand(2, -1)
-    found = fit_multinomial(torch.tensor(x)[None], targets, [0.1], n_classes=3, rows=weights, tolerance=1e-9)
+    found = fit_multinomial(
+        torch.tensor(x)[None], targets, [0.1], n_classes=3, rows=weights, tolerance=1e-9
+    )
     for k, chosen in enumerate(weights.numpy().astype(bool)):
         expected = oracle(x[chosen], y[chosen], 0.1)
         assert np.allclose(found.weight[0, k, 0], expected.coef_, atol=2e-5)
@@ -67,7 +84,9 @@ def test_two_classes_are_those_of_the_solver_of_two_at_twice_the_strength() -> N
 def test_the_estimator_is_logistic_regression_behind_a_standard_scaler() -> None:
     x, y = classes(150, 12, 5)
     x, names = 40 + 3 * x, np.array(["de", "en", "fr", "it", "ru"])[y]
-    expected = make_pipeline(StandardScaler(), LogisticRegression(C=0.3, class_weight="balanced", tol=1e-10))
+    expected = make_pipeline(
+        StandardScaler(), LogisticRegression(C=0.3, class_weight="balanced", tol=1e-10)
+    )
     expected.fit(x, names)
     ours = LinearProbe(C=0.3, tolerance=1e-9).fit(x, names)
     assert np.allclose(ours.predict_proba(x), expected.predict_proba(x), atol=1e-4)

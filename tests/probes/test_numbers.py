@@ -1,4 +1,6 @@
-"""Probes of numbers are the ridge regressions of scikit-learn, every strength from one factorisation."""
+"""Probes of numbers are the ridge regressions of scikit-learn, every strength from one
+factorisation.
+"""
 
 import numpy as np
 import pytest
@@ -26,13 +28,19 @@ def test_every_target_and_strength_is_the_solution_of_scikit_learn(n: int, n_fea
     rows = np.ones((3, n), bool)
     rows[1, ::3] = False
     layers = np.stack([x, np.square(x)])
-    found = fit_ridge(torch.tensor(layers), torch.tensor(targets.copy()), STRENGTHS, rows=torch.tensor(rows))
+    found = fit_ridge(
+        torch.tensor(layers), torch.tensor(targets.copy()), STRENGTHS, rows=torch.tensor(rows)
+    )
     for layer, features in enumerate(layers):
         for k, target in enumerate(targets):
             for s, strength in enumerate(STRENGTHS):
-                expected = Ridge(alpha=1 / strength, solver="svd").fit(features[rows[k]], target[rows[k]])
+                expected = Ridge(alpha=1 / strength, solver="svd").fit(
+                    features[rows[k]], target[rows[k]]
+                )
                 assert np.allclose(found.weight[layer, k, s], expected.coef_, rtol=1e-6, atol=1e-7)
-                assert float(found.bias[layer, k, s]) == pytest.approx(expected.intercept_, rel=1e-6)
+                assert float(found.bias[layer, k, s]) == pytest.approx(
+                    expected.intercept_, rel=1e-6
+                )
 
 
 def test_the_estimator_is_ridge_regression_behind_a_standard_scaler() -> None:

@@ -1,7 +1,8 @@
-"""The READMEs as the tests read them: blocks of code, the commands in them, and what is written in line.
+"""The READMEs as the tests read them: blocks of code, the commands in them, and what is written in
+line.
 
-A block runs unless its first line is a comment that says what it needs (`# needs data`) or how long it would take
-(`# takes minutes`).
+A block runs unless its first line is a comment that says what it needs (`# needs data`) or how long
+it would take (`# takes minutes`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 READMES = sorted(
     path
     for path in ROOT.rglob("README.md")
-    if not any(part.startswith(".") or part in ("results", "build") for part in path.relative_to(ROOT).parts)
+    if not any(
+        part.startswith(".") or part in ("results", "build")
+        for part in path.relative_to(ROOT).parts
+    )
 )
 
 
@@ -34,7 +38,9 @@ class Block:
         return not MARK.match(self.text)
 
     def commands(self) -> Iterator[list[str]]:
-        """The words of each command of a shell block; lines go on behind a backslash, `&&` joins two."""
+        """The words of each command of a shell block; lines go on behind a backslash, `&&` joins
+        two.
+        """
         for line in self.text.replace("\\\n", " ").splitlines():
             words = shlex.split(line, comments=True)
             while words:

@@ -1,4 +1,6 @@
-"""Every command and every line of Python in a README is run on a small part of the demo, or marked and parsed."""
+"""Every command and every line of Python in a README is run on a small part of the demo, or marked
+and parsed.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def run_here(arguments: list[str], folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with 56 clips of the demo corpus, their caches and runs under the names that the READMEs use."""
+    """A folder with 56 clips of the demo corpus, their caches and runs under the names that the
+    READMEs use.
+    """
     folder = tmp_path_factory.mktemp("readme")
     corpus = load_corpus("demo")
     table = corpus.utterances
@@ -64,7 +68,10 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     samples, rate = soundfile.read(folder / table["path"].iloc[0])
     soundfile.write(folder / "clip.wav", samples, rate)
     mine = load_corpus(str(folder / "mine.csv"))
-    for name, backbone, heads in (("demo", "embedded", HEADS), ("random", "random:embedded", DepthOptions(()))):
+    for name, backbone, heads in (
+        ("demo", "embedded", HEADS),
+        ("random", "random:embedded", DepthOptions(())),
+    ):
         cache = folder / "results" / f"{name}.cache"
         what = Options(backbone, seconds=0.5, layers="0:4", frames=name == "demo")
         extract(cache, mine, what, Machine("cpu", batch_size=6), say=lambda text: None)
@@ -101,7 +108,9 @@ def check(words: list[str]) -> None:
         command, rest = leaf_of(rest)
         command.make_context("probe", rest)
     elif program == "pip":
-        extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+        extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+            "optional-dependencies"
+        ]
         assert set(re.findall(r"\.\[(\w+)\]", " ".join(rest))) <= set(extras)
     elif program in ("python", "python3") and rest[0] == "-m":
         assert importlib.util.find_spec(rest[1]) is not None, rest[1]
@@ -153,9 +162,13 @@ def test_options_in_the_text_exist(path: Path) -> None:
     every = options(whole_app())
     for text in inline(path):
         if script := re.match(r"(?:python )?(?:tests/\w+/)?(\w+\.py)\b(.*)", text):
-            found = list((ROOT / "tests").rglob(script.group(1))) or list(path.parent.glob(script.group(1)))
+            found = list((ROOT / "tests").rglob(script.group(1))) or list(
+                path.parent.glob(script.group(1))
+            )
             assert found, f"{text}: no such script"
-            check_script(found[0], [word for word in script.group(2).split() if word.startswith("--")])
+            check_script(
+                found[0], [word for word in script.group(2).split() if word.startswith("--")]
+            )
         elif re.match(r"(probe |--)", text):
             known = options(leaf_of(text.split()[1:])[0]) if text.startswith("probe ") else every
             for option in re.findall(r"--[a-z0-9][a-z0-9-]*", text):
@@ -172,7 +185,9 @@ def test_links_and_pictures_lead_somewhere(path: Path) -> None:
         assert linked.exists(), target
         if heading:
             titles = re.findall(r"^#+ (.+)$", linked.read_text(encoding="utf-8"), re.MULTILINE)
-            assert heading in [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles], target
+            assert heading in [
+                re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles
+            ], target
 
 
 def test_the_readme_is_short_and_no_line_is_long() -> None:
@@ -180,15 +195,23 @@ def test_the_readme_is_short_and_no_line_is_long() -> None:
     for path in READMES:
         if path.parent.name != "embedded":  # the card of a model, written when it was trained
             for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-                if not line.startswith("python3 -m venv"):  # .ci/run takes these as they stand, whole lines
+                # .ci/run takes these as they stand, whole lines
+                if not line.startswith("python3 -m venv"):
                     assert len(line) <= 120, f"{named(path)}, line {number}"
 
 
 def with_examples_on_the_demo() -> list[str]:
     """Modules whose docstrings have examples that read the demo's cache or run."""
     folders = (ROOT / "probing", ROOT / "analysis")
-    files = (path for folder in folders for path in sorted(folder.rglob("*.py")) if "commands" not in path.parts)
-    found = [path for path in files if re.search(r">>> .*results/demo", path.read_text(encoding="utf-8"))]
+    files = (
+        path
+        for folder in folders
+        for path in sorted(folder.rglob("*.py"))
+        if "commands" not in path.parts
+    )
+    found = [
+        path for path in files if re.search(r">>> .*results/demo", path.read_text(encoding="utf-8"))
+    ]
     return [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in found]
 
 

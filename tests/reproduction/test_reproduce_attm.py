@@ -48,7 +48,10 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         write(la / f"ASVspoof2019_LA_cm_protocols/ASVspoof2019.LA.cm.{split}.{ending}.txt", rows)
     for track, form in (
         ("LA", "LA_000{s} {name} alaw ita_tx {attack} {label} notrim {subset}"),
-        ("DF", "VCC{s} {name} mp3m4a vcc2018 {attack} {label} notrim {subset} neural_vocoder - - - -"),
+        (
+            "DF",
+            "VCC{s} {name} mp3m4a vcc2018 {attack} {label} notrim {subset} neural_vocoder - - - -",
+        ),
     ):
         root, rows = folder / track, []
         for i in range(N + 1):
@@ -63,13 +66,26 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_models.build("wavlm", tmp_path_factory.mktemp("model") / "tiny-wavlm", num_hidden_layers=6)
+    return tiny_models.build(
+        "wavlm", tmp_path_factory.mktemp("model") / "tiny-wavlm", num_hidden_layers=6
+    )
 
 
 def reproduce(folder: Path, backbone: Path | str, trees: dict[str, Path], *more: str):
     roots = [word for name, root in trees.items() for word in (f"--asvspoof{name}", str(root))]
-    arguments = ["--out", str(folder), "--backbone", str(backbone), "--seeds", "1", "--resamples", "100"]
-    result = CliRunner().invoke(app, ["reproduce", "attm", *arguments, *roots, *more], env={"COLUMNS": "250"})
+    arguments = [
+        "--out",
+        str(folder),
+        "--backbone",
+        str(backbone),
+        "--seeds",
+        "1",
+        "--resamples",
+        "100",
+    ]
+    result = CliRunner().invoke(
+        app, ["reproduce", "attm", *arguments, *roots, *more], env={"COLUMNS": "250"}
+    )
     if result.exception and not isinstance(result.exception, SystemExit | ProbeError):
         raise result.exception
     return result
@@ -77,13 +93,21 @@ def reproduce(folder: Path, backbone: Path | str, trees: dict[str, Path], *more:
 
 @pytest.fixture(scope="module")
 def done(trees: dict[str, Path], backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What there is after a run without 2021 DF, then one with all: as a person comes by the data."""
+    """What there is after a run without 2021 DF, then one with all: as a person comes
+    by the data.
+    """
     folder = tmp_path_factory.mktemp("done") / "attm"
-    first = reproduce(folder, backbone, {name: trees[name] for name in ("2019-la", "2021-la")}, "--run")
+    first = reproduce(
+        folder, backbone, {name: trees[name] for name in ("2019-la", "2021-la")}, "--run"
+    )
     assert first.exit_code == 0, first.output
-    assert "Left out: asvspoof2021-df, for want of --asvspoof2021-df ROOT" in " ".join(first.stderr.split())
+    assert "Left out: asvspoof2021-df, for want of --asvspoof2021-df ROOT" in " ".join(
+        first.stderr.split()
+    )
     assert Run(folder / "attm.run").corpora == ["asvspoof2019-la", "asvspoof2021-la"]
-    assert np.isnan(pd.read_csv(folder / "attm.csv").query("source == 'measured'")["asvspoof2021-df"]).all()
+    assert np.isnan(
+        pd.read_csv(folder / "attm.csv").query("source == 'measured'")["asvspoof2021-df"]
+    ).all()
     second = reproduce(folder, backbone, trees, "--run")
     assert second.exit_code == 0, second.output
     assert second.stderr.count("Nothing to do: every utterance is in the cache.") == 2
@@ -94,8 +118,11 @@ def done(trees: dict[str, Path], backbone: Path, tmp_path_factory: pytest.TempPa
 def test_every_corpus_is_extracted_and_evaluated_on(done: Path) -> None:
     run = Run(done / "attm.run")
     assert run.corpora == ["asvspoof2019-la", "asvspoof2021-la", "asvspoof2021-df"]
-    assert {name: run.record["counts"][name] for name in ("train", "eval", "eval.asvspoof2021-df")} == {
-        name: {"bonafide": N // 2, "spoof": N // 2} for name in ("train", "eval", "eval.asvspoof2021-df")
+    assert {
+        name: run.record["counts"][name] for name in ("train", "eval", "eval.asvspoof2021-df")
+    } == {
+        name: {"bonafide": N // 2, "spoof": N // 2}
+        for name in ("train", "eval", "eval.asvspoof2021-df")
     }
     cache = Cache(done / "asvspoof2021-df.cache")
     assert cache.fingerprint == Cache(done / "asvspoof2019-la.cache").fingerprint
@@ -111,12 +138,16 @@ def test_measured_figures_stand_beside_the_published_ones(done: Path) -> None:
         rows = run.rows("depth", corpus=corpus)
         rows = rows[rows["seed"].isna()].set_index(["head", "depth"])["value"]
         for (head, depth), value in rows.items():
-            found = measured[(measured["system"] == f"{head}, frozen") & (measured["depth"] == depth)]
+            found = measured[
+                (measured["system"] == f"{head}, frozen") & (measured["depth"] == depth)
+            ]
             assert found[corpus].item() == pytest.approx(100 * value)
     published = table[table["source"] != "measured"]
     assert len(published) == len(PUBLISHED) == 1 + 3 * 6 + 2 * 4
     said = (done / "said.txt").read_text()
-    assert re.search(r"published +WavLM-Large +attentive merge, fine-tuned +12 +0\.65 +3\.50 +3\.19", said)
+    assert re.search(
+        r"published +WavLM-Large +attentive merge, fine-tuned +12 +0\.65 +3\.50 +3\.19", said
+    )
     assert re.search(r"measured +tiny-wavlm .* weighted-sum\+linear, frozen +4 ", said)
     assert run.sentence in said
     assert "Largest weight of the weighted sum: layer " in said
@@ -145,10 +176,14 @@ def test_the_commands_listed_make_the_same_run(
         result = CliRunner().invoke(app, shlex.split(command)[1:])
         assert result.exit_code == 0, result.output
     first, second = (Run(folder / "attm.run") for folder in (done, tmp_path / "attm"))
-    pd.testing.assert_frame_equal(*(one.results[one.results["experiment"] != "cost"] for one in (first, second)))
+    pd.testing.assert_frame_equal(
+        *(one.results[one.results["experiment"] != "cost"] for one in (first, second))
+    )
 
 
-def test_without_the_corpus_to_train_on_nothing_is_run(trees: dict[str, Path], backbone: Path, tmp_path: Path) -> None:
+def test_without_the_corpus_to_train_on_nothing_is_run(
+    trees: dict[str, Path], backbone: Path, tmp_path: Path
+) -> None:
     result = reproduce(tmp_path / "r", backbone, {"2021-la": trees["2021-la"]}, "--run")
     assert isinstance(result.exception, ProbeError)
     assert "--asvspoof2019-la ROOT" in str(result.exception)
@@ -161,7 +196,9 @@ def test_the_plan_is_made_without_data_or_model(tmp_path: Path) -> None:
     assert [step.utterances for step in steps[:3]] == [121_461, 148_176, 533_928]
     assert steps[0].n_bytes == 121_461 * 25 * 2 * 1024 * 4
     assert steps[0].seconds == pytest.approx(121_461)
-    frames, _ = plan(Reproduction(tmp_path, frames=True), Calibration(24, 1024, 201, 1.0, 1e12, "given"))
+    frames, _ = plan(
+        Reproduction(tmp_path, frames=True), Calibration(24, 1024, 201, 1.0, 1e12, "given")
+    )
     assert frames[0].n_bytes == 121_461 * 25 * 1024 * (2 * 4 + 201 * 2)
     assert frames[3].seconds > 100 * steps[3].seconds
     assert "--tier frames --recipe attm" in frames[3].command
@@ -176,7 +213,9 @@ def test_a_model_that_is_not_here_is_reckoned_and_an_unknown_one_is_not() -> Non
 
 
 def test_operations_of_a_pass_are_those_counted() -> None:
-    counted = costs(load_backbone("embedded", device="cpu"), seconds=64600 / 16000, repeats=1)["macs"]
+    counted = costs(load_backbone("embedded", device="cpu"), seconds=64600 / 16000, repeats=1)[
+        "macs"
+    ]
     blocks = counted.iloc[-1] - counted.iloc[0]
     one, n_frames = pass_macs(1, 192, 64600)
     front_end, _ = pass_macs(0, 192, 64600)
@@ -194,14 +233,20 @@ def test_published_figures_are_those_of_the_papers() -> None:
     assert json.dumps(sorted({one.depth for one in PUBLISHED})) == "[2, 4, 6, 8, 10, 12, 24]"
 
 
-def test_the_tuned_model_has_a_row_of_its_own_with_time_and_memory(done: Path, trees, backbone: Path) -> None:
+def test_the_tuned_model_has_a_row_of_its_own_with_time_and_memory(
+    done: Path, trees, backbone: Path
+) -> None:
     roots = dict(zip(CORPORA, trees.values(), strict=True))
-    wanted = Reproduction(done, roots, str(backbone), seeds=1, resamples=100, device="cpu", tune=True)
+    wanted = Reproduction(
+        done, roots, str(backbone), seeds=1, resamples=100, device="cpu", tune=True
+    )
     step = plan(wanted, Calibration(6, 32, 201, 0.1, 1e9, ""))[0][-1]
     assert (step.name, step.state) == ("tune", "ready")
     assert "--head attentive-compact+linear --depth 6 --recipe attm" in step.command
     found = Run(done / "attm.run")
-    figures = run_tuned(wanted, found, options=TuneOptions(recipe="attm", epochs=1), say=lambda text: None)
+    figures = run_tuned(
+        wanted, found, options=TuneOptions(recipe="attm", epochs=1), say=lambda text: None
+    )
     table = compare(found, str(backbone), figures)
     row = table[table["system"] == "attentive-compact+linear, fine-tuned"]
     assert (row["source"].item(), row["depth"].item()) == ("measured", 6)
@@ -209,6 +254,8 @@ def test_the_tuned_model_has_a_row_of_its_own_with_time_and_memory(done: Path, t
     assert row["memory_bytes"].item() > 1e7
     for corpus in CORPORA:
         scores = read_scores(next(done.glob(f"tuned-*.{corpus}.txt")))
-        assert row[corpus].item() == pytest.approx(100 * eer(scores["label"].eq("bonafide"), scores["score"]))
+        assert row[corpus].item() == pytest.approx(
+            100 * eer(scores["label"].eq("bonafide"), scores["score"])
+        )
         assert " .. " in row[f"{corpus} 95 %"].item()
     assert plan(wanted, Calibration(6, 32, 201, 0.1, 1e9, ""))[0][-1].state == "done"

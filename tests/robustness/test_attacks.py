@@ -1,4 +1,6 @@
-"""Attacks: the closed form of a linear score, bounds, slopes through a whole model, and what the command says."""
+"""Attacks: the closed form of a linear score, bounds, slopes through a whole model, and what the
+command says.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,15 @@ from probing.corpora import load_corpus
 from probing.extraction import Machine, Options, extract
 from probing.heads.head import Head
 from probing.heads.stack import HeadStack, Model
-from probing.robustness.attacks import Attack, AttackOptions, as_pcm, as_waveform, over_copies, perturb, snr_db
+from probing.robustness.attacks import (
+    Attack,
+    AttackOptions,
+    as_pcm,
+    as_waveform,
+    over_copies,
+    perturb,
+    snr_db,
+)
 from probing.robustness.judge import Judge
 from probing.robustness.white_box import WhiteBox
 from probing.serving import choose_head
@@ -53,7 +63,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table["label"] = ["bonafide", "spoof"] * 8
     table["split"] = ["train"] * 6 + ["dev"] * 4 + ["eval"] * 6
     table.to_csv(folder / "c.csv", index=False)
-    heads = DepthOptions(("weighted-sum+linear",), depths=(2,), seeds=(0,), epochs=2, weight_decays=(0.1,))
+    heads = DepthOptions(
+        ("weighted-sum+linear",), depths=(2,), seeds=(0,), epochs=2, weight_decays=(0.1,)
+    )
     what = SweepOptions(strengths=(0.1,), control_seeds=(), resamples=100, depths=heads)
     for name in ("wavlm", "moonshine"):
         options = Options(str(build(name, folder / f"{name}-model")), max_seconds=0.8)
@@ -72,7 +84,9 @@ def probe(place: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return run_cli(list(arguments), monkeypatch)
 
 
-def random_clips(n: int = 3, length: int = 50, seed: int = 0, loud: int = FULL) -> dict[str, np.ndarray]:
+def random_clips(
+    n: int = 3, length: int = 50, seed: int = 0, loud: int = FULL
+) -> dict[str, np.ndarray]:
     generator = np.random.default_rng(seed)
     return {str(i): generator.integers(-loud, loud, length + i).astype(np.int16) for i in range(n)}
 
@@ -82,10 +96,14 @@ def test_of_a_linear_score_both_methods_reach_the_corner_that_the_closed_form_gi
     weight = np.random.default_rng(1).normal(size=60)
     bonafide = {"0": True, "1": False, "2": True}
     for attack in (FGSM, PGD, replace(PGD, eps=16, steps=20)):
-        found = perturb(clips, bonafide, attack, lambda given: [weight[: len(one)] for one in given])
+        found = perturb(
+            clips, bonafide, attack, lambda given: [weight[: len(one)] for one in given]
+        )
         for name, x in clips.items():
             side = -1 if bonafide[name] else 1
-            np.testing.assert_array_equal(found[name] - x, side * attack.eps * np.sign(weight[: len(x)]))
+            np.testing.assert_array_equal(
+                found[name] - x, side * attack.eps * np.sign(weight[: len(x)])
+            )
             before, after = (float(as_waveform(one) @ weight[: len(x)]) for one in (x, found[name]))
             closed = side * attack.eps / FULL * np.abs(weight[: len(x)]).sum()
             assert after - before == pytest.approx(closed, rel=1e-4)
@@ -115,13 +133,20 @@ def test_of_a_smoothed_score_the_slope_is_the_mean_over_copies() -> None:
     np.testing.assert_allclose(curved([clip])[0], expected, rtol=1e-6)
 
 
-@given(st.integers(0, 100), st.integers(1, 40), st.sampled_from(["fgsm", "pgd"]), st.floats(0.1, 30))
-def test_no_sample_goes_farther_than_eps_or_beyond_full_scale(seed: int, eps: int, method: str, step: float) -> None:
+@given(
+    st.integers(0, 100), st.integers(1, 40), st.sampled_from(["fgsm", "pgd"]), st.floats(0.1, 30)
+)
+def test_no_sample_goes_farther_than_eps_or_beyond_full_scale(
+    seed: int, eps: int, method: str, step: float
+) -> None:
     clips = random_clips(seed=seed)
     generator = np.random.default_rng(seed)
     attack = Attack(method, eps, 4, step)
     found = perturb(
-        clips, dict.fromkeys(clips, True), attack, lambda given: [generator.normal(size=len(x)) for x in given]
+        clips,
+        dict.fromkeys(clips, True),
+        attack,
+        lambda given: [generator.normal(size=len(x)) for x in given],
     )
     for name, x in clips.items():
         assert found[name].dtype == np.int16
@@ -142,20 +167,36 @@ def probe_of(backbone: object, layer: int) -> LayerProbe:
 
 def attentive_head(dim: int, depth: int, frames: bool) -> Head:
     stack = HeadStack(
-        [Model("attentive-compact", "lstm" if frames else "linear", depth)], depth, dim if frames else 2 * dim, frames
+        [Model("attentive-compact", "lstm" if frames else "linear", depth)],
+        depth,
+        dim if frames else 2 * dim,
+        frames,
     )
     stack.start()
     return Head(stack)
 
 
-@pytest.mark.parametrize(("model", "what"), [("embedded", "probe"), ("moonshine", "head"), ("wavlm", "frames")])
-def test_slopes_of_a_score_are_those_of_finite_differences(model: str, what: str, tmp_path: Path) -> None:
-    backbone = load_backbone(model if model == "embedded" else str(build(model, tmp_path)), device="cpu").truncate(2)
-    head = probe_of(backbone, 2) if what == "probe" else attentive_head(backbone.dim, 2, what == "frames")
-    white_box = WhiteBox(backbone, head, Cropping(seconds=0.5)).double()  # the clip is repeated: its slopes add up
+@pytest.mark.parametrize(
+    ("model", "what"), [("embedded", "probe"), ("moonshine", "head"), ("wavlm", "frames")]
+)
+def test_slopes_of_a_score_are_those_of_finite_differences(
+    model: str, what: str, tmp_path: Path
+) -> None:
+    backbone = load_backbone(
+        model if model == "embedded" else str(build(model, tmp_path)), device="cpu"
+    ).truncate(2)
+    head = (
+        probe_of(backbone, 2)
+        if what == "probe"
+        else attentive_head(backbone.dim, 2, what == "frames")
+    )
+    # the clip is repeated: its slopes add up
+    white_box = WhiteBox(backbone, head, Cropping(seconds=0.5)).double()
     clip = speech(0, 5000)
     [slope] = white_box.slopes([clip])
-    x, along = (torch.from_numpy(one).double() for one in (clip, np.random.default_rng(1).normal(size=5000)))
+    x, along = (
+        torch.from_numpy(one).double() for one in (clip, np.random.default_rng(1).normal(size=5000))
+    )
     step = 1e-8
     up, down = (white_box.scores([x + sign * step * along]).item() for sign in (1, -1))
     assert abs(float(slope @ along.numpy())) > 1e-3
@@ -174,11 +215,15 @@ def test_a_front_end_that_stops_gradients_is_refused_and_may_judge() -> None:
     clip = speech(0, 5000)
     assert np.abs(WhiteBox(backbone, probe_of(backbone, 0), Cropping()).slopes([clip])[0]).max() > 0
     backbone.__class__ = Closed
-    with pytest.raises(ProbeError, match=r"no gradient gets through it to the waveform.*against=RUN"):
+    with pytest.raises(
+        ProbeError, match=r"no gradient gets through it to the waveform.*against=RUN"
+    ):
         WhiteBox(backbone, probe_of(backbone, 0), Cropping()).slopes([clip])
 
 
-def test_a_white_box_has_the_scores_of_the_judge_and_any_batch_the_same_attacks(place: Path) -> None:
+def test_a_white_box_has_the_scores_of_the_judge_and_any_batch_the_same_attacks(
+    place: Path,
+) -> None:
     run = load(place / "wavlm.run")
     names = ("linear-layer-02", "weighted-sum+linear-depth-02")
     judge = Judge(run, [choose_head(run, name=name).head for name in names], Machine("cpu"))
@@ -186,15 +231,22 @@ def test_a_white_box_has_the_scores_of_the_judge_and_any_batch_the_same_attacks(
     scores = judge.scores(clips, Smoothing())
     for k in range(2):
         white_box = judge.white_box(k)
-        own = white_box.scores([torch.from_numpy(as_waveform(x)) for x in clips.values()]).detach().numpy()
+        own = (
+            white_box.scores([torch.from_numpy(as_waveform(x)) for x in clips.values()])
+            .detach()
+            .numpy()
+        )
         np.testing.assert_allclose(own, [scores[name][k] for name in clips], atol=1e-4)
     bonafide = dict.fromkeys(clips, True)
     short = replace(PGD, steps=3)
     together = perturb(clips, bonafide, short, white_box.slopes)
     for name, x in clips.items():
         alone = perturb({name: x}, bonafide, short, white_box.slopes)[name]
-        assert (together[name] != alone).mean() < 0.02  # a slope of about 0 may round to either side
-    assert (perturb({name: x}, bonafide, short, white_box.slopes, seed=1)[name] != alone).mean() > 0.05
+        # a slope of about 0 may round to either side
+        assert (together[name] != alone).mean() < 0.02
+    assert (
+        perturb({name: x}, bonafide, short, white_box.slopes, seed=1)[name] != alone
+    ).mean() > 0.05
     after = judge.scores(together, Smoothing())
     assert all(after[name][1] < scores[name][1] for name in clips)
 
@@ -234,16 +286,23 @@ def test_the_command_attacks_judges_and_keeps(
     assert "On 2 bona fide and 2 spoofed eval clips" in text
     table = pd.read_csv("wavlm.attack/attack.csv", keep_default_na=False)
     clean = table["attack"] == "clean"
-    assert (clean.sum(), (~clean).sum()) == (2 * 4, 2 * 4 * 2)  # judges, attacked heads, ways of scoring
+    # judges, attacked heads, ways of scoring
+    assert (clean.sum(), (~clean).sum()) == (2 * 4, 2 * 4 * 2)
     white = table[(table["access"] == "white box") & (table["smooth"] == 0)]
     assert (white["judge_head"] == white["source_head"]).all()
     assert (white["loss_rise"] > 0).all()
-    assert set(table.loc[table["judge"] == table["judge"].iloc[-1], "access"]) == {"", "other backbone"}
+    assert set(table.loc[table["judge"] == table["judge"].iloc[-1], "access"]) == {
+        "",
+        "other backbone",
+    }
     for name in ("attack.png", "attack.svg", "attack-smoothed.png", "clips.csv", "finding.txt"):
         assert (place / "wavlm.attack" / name).stat().st_size
     kept = pd.read_csv("kept/manifest.csv", keep_default_na=False).set_index("utterance_id")
     assert len(kept) == 4 * (1 + 2)
-    pcm = {name: soundfile.read(f"kept/{path}", dtype="int16")[0].astype(int) for name, path in kept["path"].items()}
+    pcm = {
+        name: soundfile.read(f"kept/{path}", dtype="int16")[0].astype(int)
+        for name, path in kept["path"].items()
+    }
     for name, x in pcm.items():
         change = np.abs(x - pcm[f"clean/{name.partition('a/')[1]}{name.partition('a/')[2]}"])
         assert change.max() == (0 if name.startswith("clean") else 8)
@@ -255,7 +314,9 @@ def test_the_command_attacks_judges_and_keeps(
     loss = np.logaddexp(0, np.where(kept["label"] == "bonafide", -1, 1) * found[kept.index])
     by_attack = loss.groupby([kept["attacked"], kept["method"]]).mean()
     smoothed = table[
-        (table["smooth"] == 2) & (table["judge"] == table["judge"].iloc[0]) & (table["judge_head"] == head)
+        (table["smooth"] == 2)
+        & (table["judge"] == table["judge"].iloc[0])
+        & (table["judge_head"] == head)
     ]
     for row in smoothed.to_dict("records"):
         assert row["loss"] == pytest.approx(by_attack[row["source_head"], row["attack"]], abs=1e-5)
@@ -265,7 +326,8 @@ WRONG = {
     "--eps 0": "expected whole steps of 16-bit samples, 1 to 32767",
     "--eps 0.5": "expected whole numbers",
     "--method bim": "expected fgsm or pgd",
-    "--layers 1,9": "wavlm.run: '9' is none of the layers 0:3. Expected numbers, or first, middle, last",
+    "--layers 1,9": "wavlm.run: '9' is none of the layers 0:3. "
+    "Expected numbers, or first, middle, last",
     "--method fgsm --step-size 1": "is of pgd, which is not among the methods",
     "--step-size 0": "expected more than 0",
     "--layers ,": "names no layer",
@@ -286,7 +348,9 @@ def test_what_is_wrong_is_said_and_nothing_written(
     wrong: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = sorted(place.iterdir())
-    assert probe(place, monkeypatch, "attack", "wavlm.run", "--out", "bad.attack", *wrong.split()) == 2
+    assert (
+        probe(place, monkeypatch, "attack", "wavlm.run", "--out", "bad.attack", *wrong.split()) == 2
+    )
     assert WRONG[wrong] in " ".join(capsys.readouterr().err.split())
     assert sorted(place.iterdir()) == before
 
@@ -294,7 +358,10 @@ def test_what_is_wrong_is_said_and_nothing_written(
 def test_a_clip_that_eps_would_drown_is_left_out_and_said(place: Path) -> None:
     run = load(place / "wavlm.run")
     table = pd.read_csv(place / "c.csv").set_index("utterance_id").query("split == 'eval'")
-    clips = {name: as_pcm(Cropping(0.8).apply(soundfile.read(place / path)[0])) for name, path in table["path"].items()}
+    clips = {
+        name: as_pcm(Cropping(0.8).apply(soundfile.read(place / path)[0]))
+        for name, path in table["path"].items()
+    }
     peaks = {name: int(np.abs(x.astype(int)).max()) for name, x in clips.items()}
     softest = min(peaks, key=lambda name: peaks[name])
     options = AttackOptions(("fgsm",), (peaks[softest],), clips=6, layers="0")
@@ -312,7 +379,11 @@ def test_as_many_clips_of_each_class_are_drawn_by_the_seed(place: Path) -> None:
     assert [one["label"].value_counts().to_dict() for one in drawn] == [
         {"bonafide": n, "spoof": n} for n in (2, 2, 3, 2)
     ]
-    assert list(drawn[0]["utterance_id"]) == list(drawn[1]["utterance_id"]) == list(drawn[3]["utterance_id"])
+    assert (
+        list(drawn[0]["utterance_id"])
+        == list(drawn[1]["utterance_id"])
+        == list(drawn[3]["utterance_id"])
+    )
     others = {tuple(drawn_trials([run], 2, seed)["utterance_id"]) for seed in range(8)}
     assert len(others) > 1
 
@@ -336,13 +407,27 @@ def test_a_smoothed_score_is_the_mean_of_those_of_noised_copies(
         singles = [smoothing.noised(waveform, number) for number in range(3)]
         for number, single in enumerate(singles):
             noise = single.astype(np.float64) - waveform
-            assert 10 * np.log10((waveform.astype(np.float64) ** 2).sum() / (noise**2).sum()) == pytest.approx(
-                20, abs=0.01
-            )
+            assert 10 * np.log10(
+                (waveform.astype(np.float64) ** 2).sum() / (noise**2).sum()
+            ) == pytest.approx(20, abs=0.01)
             soundfile.write(tmp_path / f"{number}.wav", single, 16000, subtype="FLOAT")
         files = [str(tmp_path / f"{number}.wav") for number in range(3)]
-        assert probe(place, monkeypatch, "score", "wavlm.run", *files, "--head", "linear-layer-02", "--json") == 0
-        expected.append(np.mean([clip["score"] for clip in json.loads(capsys.readouterr().out)["clips"]]))
+        assert (
+            probe(
+                place,
+                monkeypatch,
+                "score",
+                "wavlm.run",
+                *files,
+                "--head",
+                "linear-layer-02",
+                "--json",
+            )
+            == 0
+        )
+        expected.append(
+            np.mean([clip["score"] for clip in json.loads(capsys.readouterr().out)["clips"]])
+        )
     for order in (paths, paths[::-1]):
         given = ["--head", "linear-layer-02", "--smooth", "3", "--noise-snr", "20", "--json"]
         assert probe(place, monkeypatch, "score", "wavlm.run", *map(str, order), *given) == 0
@@ -361,4 +446,6 @@ def test_a_cache_has_no_audio_to_put_noise_on(
         capsys.readouterr().err.split()
     )
     assert probe(place, monkeypatch, "score", "wavlm.run", "audio", "--noise-snr", "2") == 2
-    assert "is of noised copies. Say how many, --smooth N" in " ".join(capsys.readouterr().err.split())
+    assert "is of noised copies. Say how many, --smooth N" in " ".join(
+        capsys.readouterr().err.split()
+    )

@@ -1,4 +1,6 @@
-"""What lies beside a run is in its report: robustness, exits and attacks of that run, and of no other."""
+"""What lies beside a run is in its report: robustness, exits and attacks of that run, and of no
+other.
+"""
 
 from __future__ import annotations
 
@@ -31,22 +33,46 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run on 16 clips with all three beside it, and a run of another seed."""
     folder = tmp_path_factory.mktemp("beside")
     write_clips(folder / "audio")
-    table = pd.DataFrame({"path": [f"audio/{path.name}" for path in sorted((folder / "audio").iterdir())]})
+    table = pd.DataFrame(
+        {"path": [f"audio/{path.name}" for path in sorted((folder / "audio").iterdir())]}
+    )
     table["label"] = ["bonafide", "spoof"] * 8
     table["split"] = ["train"] * 6 + ["dev"] * 4 + ["eval"] * 6
     table["attack"] = ["-", NAME] * 8
     table.to_csv(folder / "c.csv", index=False)
     options = Options(str(build("wavlm", folder / "model")), max_seconds=0.8, frames=True)
-    cache = extract(folder / "one.cache", load_corpus(str(folder / "c.csv")), options, machine(), say=quiet)
+    cache = extract(
+        folder / "one.cache", load_corpus(str(folder / "c.csv")), options, machine(), say=quiet
+    )
     for name, seed in (("one", 0), ("other", 1)):
-        what = SweepOptions(strengths=(0.1,), control_seeds=(), resamples=100, seed=seed, depths=DepthOptions(()))
+        what = SweepOptions(
+            strengths=(0.1,), control_seeds=(), resamples=100, seed=seed, depths=DepthOptions(())
+        )
         sweep(cache, folder / f"{name}.run", what, say=quiet)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for command in (
-            ["robustness", "one.run", "--grid", f"noise:white@0,20; noise:{noise(folder)}@10; speed:0.9"],
+            [
+                "robustness",
+                "one.run",
+                "--grid",
+                f"noise:white@0,20; noise:{noise(folder)}@10; speed:0.9",
+            ],
             ["exits", "one.run", "--head", "linear", "--out", "one.exits"],
-            ["attack", "one.run", "--layers", "1", "--method", "fgsm", "--eps", "8", "--clips", "4", "--smooth", "2"],
+            [
+                "attack",
+                "one.run",
+                "--layers",
+                "1",
+                "--method",
+                "fgsm",
+                "--eps",
+                "8",
+                "--clips",
+                "4",
+                "--smooth",
+                "2",
+            ],
         ):
             assert run_cli(command, patch) == 0
     return folder
@@ -66,7 +92,9 @@ def test_what_was_written_is_read_again_as_it_was(place: Path) -> None:
     table = read_robustness(run, robust.folder)
     assert [one.name for one in table.conditions][:2] == ["noise:white@0", "noise:white@20"]
     assert next(one.snr_db for one in table.conditions) == 0
-    assert np.isnan(table.layers.query("condition == 'speed:0.9'")["frames_cosine"].astype(float)).all()
+    assert np.isnan(
+        table.layers.query("condition == 'speed:0.9'")["frames_cosine"].astype(float)
+    ).all()
     assert (table.layers.query("condition == 'noise:white@0'")["frames_cosine"] < 1).all()
     again = find_exits(run, "linear")
     read = read_exits(stop.folder, dict(stop.about))
@@ -91,7 +119,11 @@ def test_the_report_shows_what_is_beside_the_run_and_says_which_folder_it_took(
         assert f"With one.{kind}" in told
         assert f">{title}</h2>" in page
         assert f"From one.{kind}." in page
-    for picture in ("EER by layer and condition", "EER by SNR of noise:white", "EER by judge and attack"):
+    for picture in (
+        "EER by layer and condition",
+        "EER by SNR of noise:white",
+        "EER by judge and attack",
+    ):
         assert f'aria-label="{picture}' in page
     assert "EER over 2 noised copies" in page
     assert (place / "one.robustness" / "finding.txt").read_text().split(":")[0] in page
@@ -101,8 +133,12 @@ def test_the_report_shows_what_is_beside_the_run_and_says_which_folder_it_took(
     assert str(place) not in page
 
 
-def test_one_of_another_run_is_refused_if_given_and_left_out_if_it_lies_there(place: Path, tmp_path: Path) -> None:
-    with pytest.raises(ProbeError, match=r"one\.exits: is of another run, one\.run .*, not of other\.run"):
+def test_one_of_another_run_is_refused_if_given_and_left_out_if_it_lies_there(
+    place: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        ProbeError, match=r"one\.exits: is of another run, one\.run .*, not of other\.run"
+    ):
         save_report(place / "other.run", tmp_path / "r.html", beside=[place / "one.exits"])
     assert not (tmp_path / "r.html").exists()
     shutil.copytree(place / "other.run", tmp_path / "other.run")
@@ -112,7 +148,8 @@ def test_one_of_another_run_is_refused_if_given_and_left_out_if_it_lies_there(pl
     lines: list[str] = []
     page = Path(save_report(tmp_path / "other.run", say=lines.append)).read_text()
     assert lines == [
-        "other.robustness does not say which run it is of: left out. Make it again: probe robustness",
+        "other.robustness does not say which run it is of: "
+        "left out. Make it again: probe robustness",
         "other.exits is of another run: left out. Make it again: probe exits",
     ]
     assert all(line in page for line in lines)
@@ -123,7 +160,10 @@ def test_of_several_runs_each_has_its_own_wherever_it_stands(place: Path, tmp_pa
     runs = [load(place / "other.run"), load(place / "one.run")]
     moved = shutil.copytree(place / "one.exits", tmp_path / "elsewhere")
     found, left_out = companions_of(runs, [moved])
-    assert [[one.folder.name for one in mine] for mine in found] == [[], ["one.robustness", "elsewhere", "one.attack"]]
+    assert [[one.folder.name for one in mine] for mine in found] == [
+        [],
+        ["one.robustness", "elsewhere", "one.attack"],
+    ]
     assert left_out == [[], []]
     with pytest.raises(ProbeError, match=r"one\.exits: .*elsewhere is of the same run and kind"):
         companions_of(runs, [moved, place / "one.exits"])

@@ -1,4 +1,6 @@
-"""Planted truth: what is done to the frames of chosen layers is what is said of them, and of no other."""
+"""Planted truth: what is done to the frames of chosen layers is what is said of them, and of no
+other.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +29,17 @@ def frames_of(seed: int = 0) -> list[np.ndarray]:
     return [generator.normal(size=(len(LAYERS), n, DIM)) for n in LENGTHS]
 
 
-def write(folder: Path, clips: list[np.ndarray], tiers: tuple[str, ...] = ("pooled", "frames")) -> Cache:
+def write(
+    folder: Path, clips: list[np.ndarray], tiers: tuple[str, ...] = ("pooled", "frames")
+) -> Cache:
     names = [f"u{i}" for i in range(len(clips))]
-    corpus = pd.DataFrame({"utterance_id": names, "path": names, "split": "eval", "label": "spoof", "speaker": names})
+    corpus = pd.DataFrame(
+        {"utterance_id": names, "path": names, "split": "eval", "label": "spoof", "speaker": names}
+    )
     about = {"backbone": "by hand", "random_weights": False, "corpus": "hand"}
-    manifest = Manifest({"made": folder.name}, LAYERS, DIM, dict.fromkeys(tiers, "float32"), MEASURES, about)
+    manifest = Manifest(
+        {"made": folder.name}, LAYERS, DIM, dict.fromkeys(tiers, "float32"), MEASURES, about
+    )
     with CacheWriter(folder, manifest, corpus, shard_size=3) as writer:
         for index, table in list(writer.pending()):
             mine = [clips[names.index(name)] for name in table["utterance_id"]]
@@ -45,21 +53,29 @@ def write(folder: Path, clips: list[np.ndarray], tiers: tuple[str, ...] = ("pool
                 shard.write(0, "pooled", layer, pooled.astype(np.float32), len(mine))
                 if "frames" in tiers:
                     shard.write(
-                        0, "frames", layer, np.concatenate([c[layer] for c in mine]).astype(np.float32), len(mine)
+                        0,
+                        "frames",
+                        layer,
+                        np.concatenate([c[layer] for c in mine]).astype(np.float32),
+                        len(mine),
                     )
             writer.finish_shard(index, shard, {})
     return Cache(folder)
 
 
 def turned(clips: list[np.ndarray]) -> list[np.ndarray]:
-    """Layer 1 with noise at right angles to every frame, RATIO of its norm: a known ratio, and a known cosine."""
+    """Layer 1 with noise at right angles to every frame, RATIO of its norm: a known ratio, and a
+    known cosine.
+    """
     generator = np.random.default_rng(1)
     made = [clip.copy() for clip in clips]
     for clip in made:
         x = clip[1]
         noise = generator.normal(size=x.shape)
         noise -= x * ((noise * x).sum(1) / (x * x).sum(1))[:, None]
-        clip[1] += RATIO * noise * (np.linalg.norm(x, axis=1) / np.linalg.norm(noise, axis=1))[:, None]
+        clip[1] += (
+            RATIO * noise * (np.linalg.norm(x, axis=1) / np.linalg.norm(noise, axis=1))[:, None]
+        )
     return made
 
 
@@ -76,7 +92,9 @@ def test_noise_in_the_frames_of_a_layer_is_found_in_that_layer_alone(
     monkeypatch.setattr(changes, "VALUES_AT_ONCE", at_once)
     clips = frames_of()
     clean = write(tmp_path / "clean", clips)
-    found = compared(clean, noise=write(tmp_path / "noisy", turned(clips)), gain=write(tmp_path / "same", clips))
+    found = compared(
+        clean, noise=write(tmp_path / "noisy", turned(clips)), gain=write(tmp_path / "same", clips)
+    )
     assert found.left_out == {}
     for name, layer in found.values:
         ratio, cosine = found.values[name, layer].values()
@@ -87,7 +105,9 @@ def test_noise_in_the_frames_of_a_layer_is_found_in_that_layer_alone(
 
 
 def test_frames_are_compared_with_those_at_the_same_time(tmp_path: Path) -> None:
-    """Frames in another order have the same mean and deviation: pooled vectors do not tell, frames do."""
+    """Frames in another order have the same mean and deviation: pooled vectors do not tell, frames
+    do.
+    """
     clips = frames_of()
     clean = write(tmp_path / "clean", clips)
     shuffled = write(tmp_path / "turned", [clip[:, ::-1] for clip in clips])
@@ -114,4 +134,6 @@ def test_what_has_no_frame_at_the_same_time_is_left_out_and_said(tmp_path: Path)
 def test_without_frames_nothing_is_said_of_them(tmp_path: Path) -> None:
     clips = frames_of()
     clean = write(tmp_path / "clean", clips)
-    assert compared(clean, gain=write(tmp_path / "pooled", clips, ("pooled",))) == FrameChanges({}, {})
+    assert compared(clean, gain=write(tmp_path / "pooled", clips, ("pooled",))) == FrameChanges(
+        {}, {}
+    )

@@ -24,7 +24,10 @@ def test_every_value_is_a_condition() -> None:
 
 
 def test_a_number_alone_is_another_one_behind_the_same_at() -> None:
-    named = [one.name for one in parse_grid("codec:opus@8,16,alaw; noise:white@0,pink@5,10-20; gain:-20,20")]
+    named = [
+        one.name
+        for one in parse_grid("codec:opus@8,16,alaw; noise:white@0,pink@5,10-20; gain:-20,20")
+    ]
     assert named == [
         "codec:opus@8",
         "codec:opus@16",

@@ -1,4 +1,6 @@
-"""Planted truth: what is done to chosen layers is what the table and the finding say, and nothing else."""
+"""Planted truth: what is done to chosen layers is what the table and the finding say, and nothing
+else.
+"""
 
 from pathlib import Path
 
@@ -29,7 +31,9 @@ from probing.sweep.splits import read_splits
 SIGNAL = dict.fromkeys(range(5), 2.5)
 SPOILT = (2, 3)
 GRID = parse_grid("noise:white@0,10; gain:-20")
-HEADS = DepthOptions(("weighted-sum+linear",), depths=(1, 4), seeds=(0,), epochs=2, weight_decays=(0.1,))
+HEADS = DepthOptions(
+    ("weighted-sum+linear",), depths=(1, 4), seeds=(0,), epochs=2, weight_decays=(0.1,)
+)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +71,9 @@ def test_noise_in_chosen_layers_is_found_and_only_there(found: Robustness) -> No
     assert (table.loc[list(SPOILT), "rise_low"] > 5).all()
     assert (table.loc[list(SPOILT), "noise_to_signal"] > 0.3).all()
     assert "a loss is not shown at layers 0, 1 and 4" in sentence_of(found)
-    assert table.loc[list(SPOILT), "rise"].idxmax() == int(sentence_of(found).split(" loses most")[0].split()[-1])
+    assert table.loc[list(SPOILT), "rise"].idxmax() == int(
+        sentence_of(found).split(" loses most")[0].split()[-1]
+    )
 
 
 def test_a_layer_that_is_spoilt_is_beaten_by_those_that_are_not(found: Robustness) -> None:
@@ -79,13 +85,17 @@ def test_a_layer_that_is_spoilt_is_beaten_by_those_that_are_not(found: Robustnes
 
 def test_more_noise_costs_more(found: Robustness) -> None:
     for layer in SPOILT:
-        clean, soft, loud = (row(found, layer, name) for name in ("clean", "noise:white@10", "noise:white@0"))
+        clean, soft, loud = (
+            row(found, layer, name) for name in ("clean", "noise:white@10", "noise:white@0")
+        )
         assert clean["eer"] < soft["eer"] < loud["eer"]
         assert clean["cosine"] > soft["cosine"] > loud["cosine"]
         assert soft["snr_db"] == 10
 
 
-def test_clean_figures_are_those_of_the_run_and_a_view_without_change_has_them_too(found: Robustness) -> None:
+def test_clean_figures_are_those_of_the_run_and_a_view_without_change_has_them_too(
+    found: Robustness,
+) -> None:
     known = found.run.layers.query("split == 'eval'").set_index("layer")
     for layer in range(5):
         clean, same = row(found, layer, "clean"), row(found, layer, "gain:-20")
@@ -95,7 +105,12 @@ def test_clean_figures_are_those_of_the_run_and_a_view_without_change_has_them_t
         )
         for name in ("eer", "miss", "false_alarm", "low", "high"):
             assert same[name] == clean[name]
-        assert (same["rise"], same["rise_low"], same["rise_high"], same["direction"]) == (0, 0, 0, "none shown")
+        assert (same["rise"], same["rise_low"], same["rise_high"], same["direction"]) == (
+            0,
+            0,
+            0,
+            "none shown",
+        )
 
 
 def test_the_threshold_is_that_of_the_clean_dev_set(found: Robustness) -> None:
@@ -108,14 +123,19 @@ def test_the_threshold_is_that_of_the_clean_dev_set(found: Robustness) -> None:
     for threshold in np.sort(dev["score"]):
         rates.append(
             (
-                abs(np.mean(dev["score"][bonafide] < threshold) - np.mean(dev["score"][~bonafide] >= threshold)),
+                abs(
+                    np.mean(dev["score"][bonafide] < threshold)
+                    - np.mean(dev["score"][~bonafide] >= threshold)
+                ),
                 threshold,
             )
         )
     threshold = min(rates)[1]
     human = trials["label"].eq("bonafide")
     assert clean["miss"] == pytest.approx(100 * np.mean(trials["score"][human] < threshold), abs=2)
-    assert clean["false_alarm"] == pytest.approx(100 * np.mean(trials["score"][~human] >= threshold), abs=2)
+    assert clean["false_alarm"] == pytest.approx(
+        100 * np.mean(trials["score"][~human] >= threshold), abs=2
+    )
 
 
 DRIFTS = {
@@ -127,10 +147,17 @@ DRIFTS = {
 
 def test_the_direction_of_a_drift_is_named(place: Path, tmp_path: Path) -> None:
     clean = Cache(place / "p.cache")
-    weight = load_file(place / "p.run" / "heads" / "linear.safetensors")["layer_01.weight"][: clean.dim]
+    weight = load_file(place / "p.run" / "heads" / "linear.safetensors")["layer_01.weight"][
+        : clean.dim
+    ]
     by = 3.0 * weight / np.linalg.norm(weight)
     views = {
-        name: perturb(clean, tmp_path / name[-1], {1: shift(sign * by, label)}, leave_out=7 * (name == "gain:3"))
+        name: perturb(
+            clean,
+            tmp_path / name[-1],
+            {1: shift(sign * by, label)},
+            leave_out=7 * (name == "gain:3"),
+        )
         for name, (label, sign, _) in DRIFTS.items()
     }
     found = measure(load(place / "p.run"), clean, views, parse_grid("gain:1,2,3"), heads=False)
@@ -163,7 +190,10 @@ def test_a_sweep_may_evaluate_on_a_view_and_says_so(place: Path, tmp_path: Path)
 
 def test_heads_are_scored_by_their_depth(found: Robustness, place: Path) -> None:
     heads = found.table[found.table["experiment"] == "depth"]
-    assert set(zip(heads["head"], heads["at"], strict=True)) == {("weighted-sum+linear", 1), ("weighted-sum+linear", 4)}
+    assert set(zip(heads["head"], heads["at"], strict=True)) == {
+        ("weighted-sum+linear", 1),
+        ("weighted-sum+linear", 4),
+    }
     pivot = heads.pivot(index="at", columns="condition", values="rise")
     assert pivot.loc[1].tolist() == [0, 0, 0, 0]
     assert pivot.loc[4, "noise:white@0"] > 0
@@ -177,14 +207,20 @@ def test_another_target_is_refused(place: Path, tmp_path: Path) -> None:
 
     clean = Cache(place / "p.cache")
     options = SweepOptions(
-        strengths=(0.01,), control_seeds=(0,), resamples=100, depths=DepthOptions(()), target=TargetOptions("attack")
+        strengths=(0.01,),
+        control_seeds=(0,),
+        resamples=100,
+        depths=DepthOptions(()),
+        target=TargetOptions("attack"),
     )
     run = sweep(clean, tmp_path / "a.run", options, say=quiet)
     with pytest.raises(ProbeError, match="its target is attack"):
         measure(load(run), clean, {}, ())
 
 
-def test_pictures_have_a_cell_for_every_layer_and_condition_and_a_curve_a_layer(found: Robustness) -> None:
+def test_pictures_have_a_cell_for_every_layer_and_condition_and_a_curve_a_layer(
+    found: Robustness,
+) -> None:
     ax = robustness_map(found)
     assert [text.get_text() for text in ax.get_yticklabels()] == [
         "clean",
@@ -196,7 +232,11 @@ def test_pictures_have_a_cell_for_every_layer_and_condition_and_a_curve_a_layer(
     assert snr_kinds(found) == ["noise:white"]
     curve = snr_curve(found, "noise:white")
     assert [text.get_text() for text in curve.get_xticklabels()] == ["0", "10", "clean"]
-    drawn = {line.get_label().split()[1]: line.get_ydata() for line in curve.get_lines() if "layer" in line.get_label()}
+    drawn = {
+        line.get_label().split()[1]: line.get_ydata()
+        for line in curve.get_lines()
+        if "layer" in line.get_label()
+    }
     assert set(drawn) == set("01234")
     assert drawn["2"][0] > drawn["2"][2]
     with pytest.raises(ProbeError, match="not there at two SNRs"):

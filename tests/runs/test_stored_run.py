@@ -1,4 +1,6 @@
-"""A run that version 0.1 wrote (tests/runs/run_of_0_1, its record and results) is read as what it was."""
+"""A run that version 0.1 wrote (tests/runs/run_of_0_1, its record and results) is read as what it
+was.
+"""
 
 import json
 from dataclasses import asdict
@@ -22,11 +24,15 @@ def test_an_earlier_run_opens_with_its_finding_and_figures() -> None:
 
 def test_its_record_holds_the_options_that_make_it_again() -> None:
     told = dict(Run(STORED).record["options"])
-    depths = {name: tuple(x) if isinstance(x, list) else x for name, x in told.pop("depths").items()}
+    depths = {
+        name: tuple(x) if isinstance(x, list) else x for name, x in told.pop("depths").items()
+    }
     values = {name: tuple(x) if isinstance(x, list) else x for name, x in told.items()}
     again = SweepOptions(**values, depths=DepthOptions(**depths))
     plain = json.loads(json.dumps(asdict(again)))
-    assert {name: plain[name] for name in Run(STORED).record["options"]} == Run(STORED).record["options"]
+    assert {name: plain[name] for name in Run(STORED).record["options"]} == Run(STORED).record[
+        "options"
+    ]
 
 
 def test_its_commands_are_written_out_whole() -> None:

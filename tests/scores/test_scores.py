@@ -16,7 +16,11 @@ from probing.scores.files import read_scores, write_scores
 from probing.scores.names import FORMS, Form
 
 TABLE = pd.DataFrame(
-    {"utterance_id": ["a", "b/é", "c"], "attack": ["-", "A 07", ""], "label": ["bonafide", "spoof", "spoof"]}
+    {
+        "utterance_id": ["a", "b/é", "c"],
+        "attack": ["-", "A 07", ""],
+        "label": ["bonafide", "spoof", "spoof"],
+    }
 )
 
 
@@ -46,7 +50,16 @@ NAMES = st.text(st.characters(codec="utf-8"), min_size=1).filter(
 )
 FLOATS = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False),
-    st.sampled_from([-0.0, 5e-324, -5e-324, 2.2250738585072014e-308, 1.7976931348623157e308, -1.7976931348623157e308]),
+    st.sampled_from(
+        [
+            -0.0,
+            5e-324,
+            -5e-324,
+            2.2250738585072014e-308,
+            1.7976931348623157e308,
+            -1.7976931348623157e308,
+        ]
+    ),
 )
 ROWS = st.tuples(NAMES, NAMES, st.sampled_from(["bonafide", "spoof"]), FLOATS)
 
@@ -57,7 +70,10 @@ ROWS = st.tuples(NAMES, NAMES, st.sampled_from(["bonafide", "spoof"]), FLOATS)
     rows=st.lists(ROWS, min_size=1, max_size=8, unique_by=lambda row: row[0]),
 )
 def test_what_is_written_is_read(
-    form: Form, suffix: str, tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, str, float]]
+    form: Form,
+    suffix: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: list[tuple[str, str, str, float]],
 ) -> None:
     path = tmp_path_factory.mktemp("scores") / f"s{suffix}"
     table = pd.DataFrame(rows, columns=["utterance_id", "attack", "label", "score"])
@@ -66,28 +82,50 @@ def test_what_is_written_is_read(
     assert found["utterance_id"].tolist() == table["utterance_id"].tolist()
     written = [float(f"{score:.9g}") for score in table["score"]]
     assert [score.hex() for score in found["score"]] == [score.hex() for score in written]
-    assert all(math.isclose(*pair, rel_tol=5e-9, abs_tol=1e-323) for pair in zip(written, table["score"], strict=True))
+    assert all(
+        math.isclose(*pair, rel_tol=5e-9, abs_tol=1e-323)
+        for pair in zip(written, table["score"], strict=True)
+    )
     if form == "2019":
-        assert found[["attack", "label"]].to_numpy().tolist() == table[["attack", "label"]].to_numpy().tolist()
+        assert (
+            found[["attack", "label"]].to_numpy().tolist()
+            == table[["attack", "label"]].to_numpy().tolist()
+        )
 
 
-@given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
-def test_float32_scores_come_back_exactly(tmp_path_factory: pytest.TempPathFactory, scores: list[float]) -> None:
+@given(
+    st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=20)
+)
+def test_float32_scores_come_back_exactly(
+    tmp_path_factory: pytest.TempPathFactory, scores: list[float]
+) -> None:
     path = tmp_path_factory.mktemp("scores") / "s.txt"
-    write_scores(path, pd.DataFrame({"utterance_id": [f"u{i}" for i in range(len(scores))]}), scores, form="2021")
+    write_scores(
+        path,
+        pd.DataFrame({"utterance_id": [f"u{i}" for i in range(len(scores))]}),
+        scores,
+        form="2021",
+    )
     assert np.array_equal(read_scores(path)["score"].astype(np.float32), np.float32(scores))
 
 
 @pytest.mark.parametrize(
     "text",
-    ["a 1\nb 2\n", "filename\tcm-score\na\t1\nb\t2", "\ufeffa 1\r\n\r\nb 2\r\n", "a - Bonafide 1\nb A01 fake 2\n"],
+    [
+        "a 1\nb 2\n",
+        "filename\tcm-score\na\t1\nb\t2",
+        "\ufeffa 1\r\n\r\nb 2\r\n",
+        "a - Bonafide 1\nb A01 fake 2\n",
+    ],
 )
 def test_what_others_write_is_read(text: str, tmp_path: Path) -> None:
     (tmp_path / "s.txt").write_text(text, encoding="utf-8", newline="")
     table = read_scores(tmp_path / "s.txt")
     assert list(table["utterance_id"]) == ["a", "b"]
     assert list(table["score"]) == [1.0, 2.0]
-    assert table["label"].tolist() == ["bonafide", "spoof"] if " - " in text else "label" not in table
+    assert (
+        table["label"].tolist() == ["bonafide", "spoof"] if " - " in text else "label" not in table
+    )
 
 
 @pytest.mark.parametrize(
@@ -152,7 +190,9 @@ def test_infinite_scores_are_the_lowest_and_the_highest(tmp_path: Path) -> None:
     assert eer(table["label"] == "bonafide", table["score"]) == 0.0
 
 
-@pytest.mark.parametrize("text", ["u1\t1\t\nu2\t2\t\n", "u1 1\t\nu2 2\t\n", "filename\tcm-score\t\nu1\t1\t\nu2\t2\n"])
+@pytest.mark.parametrize(
+    "text", ["u1\t1\t\nu2\t2\t\n", "u1 1\t\nu2 2\t\n", "filename\tcm-score\t\nu1\t1\t\nu2\t2\n"]
+)
 def test_a_tab_at_the_end_of_a_line_is_no_column(tmp_path: Path, text: str) -> None:
     (tmp_path / "s.tsv").write_text(text)
     (tmp_path / "16.tsv").write_text(text, encoding="utf-16")
@@ -171,12 +211,19 @@ def test_published_scores_are_read() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no scores. Expected `utterance_id score` or `utterance_id attack label score` or `utterance_id score l"),
+        (
+            "",
+            "no scores. Expected `utterance_id score` or `utterance_id "
+            "attack label score` or `utterance_id score l",
+        ),
         ("filename cm-score\n", "no scores"),
         ("a 1\n\nb\n", "line 3: 1 fields; expected 2 as in the first"),
         ("a 1\nb - spoof 2\n", "line 2: 4 fields; expected 2 as in the first"),
         ("filename\tcm-score\na\t1\nb 2\n", "line 3: 1 fields; expected 2 as in the first"),
-        ("a x y z 1\n", "line 1: 5 fields; expected `utterance_id score` or `utterance_id attack label score`"),
+        (
+            "a x y z 1\n",
+            "line 1: 5 fields; expected `utterance_id score` or `utterance_id attack label score`",
+        ),
         ("u1 A1 - spoof -1.5\n", "line 1: 5 fields; expected"),
         ("a 1\nb x\n", "line 2: score 'x'; expected a finite number"),
         ("a 1\nb x\nc y\n", r"line 2: score 'x'; expected a finite number \(2 such lines\)"),
@@ -222,7 +269,9 @@ def test_what_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(ScoresError, match="label 'unknown'; expected bonafide or spoof"):
         write_scores(path, TABLE.assign(label="unknown"), [1.0, 2.0, 3.0])
     with pytest.raises(ScoresError, match="no Unicode text"):
-        write_scores(path, TABLE.assign(attack=pd.Series(["\ud800"] * 3, dtype=object)), [1.0, 2.0, 3.0])
+        write_scores(
+            path, TABLE.assign(attack=pd.Series(["\ud800"] * 3, dtype=object)), [1.0, 2.0, 3.0]
+        )
     for form in FORMS:
         with pytest.raises(ScoresError, match=r"no csv\. Name it \.txt"):
             write_scores(tmp_path / "s.csv", TABLE, [1.0, 2.0, 3.0], form)

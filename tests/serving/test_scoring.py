@@ -45,8 +45,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     splits = ["train"] * 8 + ["dev"] * 4 + ["eval"] * 4
     pd.DataFrame(rows).assign(split=splits).to_csv(folder / "c.csv", index=False)
     options = Options(str(build("wavlm", folder / "model")), max_seconds=0.8)
-    cache = extract(folder / "c.cache", load_corpus(str(folder / "c.csv")), options, machine(), say=quiet)
-    depths = DepthOptions(heads=("weighted-sum+linear",), seeds=(0, 1), epochs=2, weight_decays=(0.1,))
+    cache = extract(
+        folder / "c.cache", load_corpus(str(folder / "c.csv")), options, machine(), say=quiet
+    )
+    depths = DepthOptions(
+        heads=("weighted-sum+linear",), seeds=(0, 1), epochs=2, weight_decays=(0.1,)
+    )
     what = SweepOptions(strengths=(0.1,), control_seeds=(), resamples=100, depths=depths)
     sweep(cache, folder / "c.run", what, say=quiet)
     return folder
@@ -59,12 +63,20 @@ def probe(place: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 
 @pytest.mark.parametrize("head", ["weighted-sum+linear-depth-02", "linear-layer-02"])
 def test_all_ways_give_the_scores_of_the_sweep(
-    head: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    head: str,
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
-    kept = pd.concat([read_scores(place / f"c.run/scores/{head}.{part}.txt") for part in ("dev", "eval")])
+    kept = pd.concat(
+        [read_scores(place / f"c.run/scores/{head}.{part}.txt") for part in ("dev", "eval")]
+    )
     stored = kept.set_index("utterance_id")["score"]
     exported = str(tmp_path / "small")
-    assert probe(place, monkeypatch, "export", "c.run", exported, "--depth", "2", "--head", head) == 0
+    assert (
+        probe(place, monkeypatch, "export", "c.run", exported, "--depth", "2", "--head", head) == 0
+    )
     ways = {
         "cache": ["c.run", "c.cache", "--head", head],
         "audio": ["c.run", "audio", "--head", head],
@@ -86,19 +98,41 @@ def test_all_ways_give_the_scores_of_the_sweep(
 
 @pytest.mark.parametrize("form", FORMS)
 def test_probe_evaluate_reads_what_probe_score_writes(
-    form: Form, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    form: Form,
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
     head, file = ["--head", "linear-layer-02"], str(tmp_path / "s.txt.gz")
     given = ["c.run", "c.cache", *head, "--split", "eval", "--form", form, "--out", file]
     assert probe(place, monkeypatch, "score", *given) == 0
     said = re.search(r"EER of eval: ([\d.]+) %", capsys.readouterr().out)
     known = [] if form == "2019" else ["--corpus", "c.csv"]
-    assert probe(place, monkeypatch, "evaluate", file, *known, "--resamples", "100", "--out", str(tmp_path / "e")) == 0
+    assert (
+        probe(
+            place,
+            monkeypatch,
+            "evaluate",
+            file,
+            *known,
+            "--resamples",
+            "100",
+            "--out",
+            str(tmp_path / "e"),
+        )
+        == 0
+    )
     value = pd.read_csv(tmp_path / "e" / "evaluation.csv")["eer"].iloc[0]
     assert said is not None
     assert f"{100 * value:.2f}" == said[1]
     if form != "2019":
-        assert probe(place, monkeypatch, "score", "c.run", "audio", *head, "--form", form, "--out", file) == 0
+        assert (
+            probe(
+                place, monkeypatch, "score", "c.run", "audio", *head, "--form", form, "--out", file
+            )
+            == 0
+        )
         assert len(read_scores(file)) == 16
 
 
@@ -111,10 +145,24 @@ def test_a_corpus_with_other_labels_or_none_is_scored_and_not_evaluated(
     tmp_path: Path,
 ) -> None:
     table = pd.read_csv(place / "c.csv").drop(columns="label")
-    (table if labels is None else table.assign(label=labels)).to_csv(place / "free.csv", index=False)
-    what = ["score", "c.run", "--corpus", "free.csv", "--head", "linear-layer-02", "--out", str(tmp_path / "s.txt")]
+    (table if labels is None else table.assign(label=labels)).to_csv(
+        place / "free.csv", index=False
+    )
+    what = [
+        "score",
+        "c.run",
+        "--corpus",
+        "free.csv",
+        "--head",
+        "linear-layer-02",
+        "--out",
+        str(tmp_path / "s.txt"),
+    ]
     assert probe(place, monkeypatch, *what, "--form", "2019") == 2
-    assert "has utterances without label of bona fide or spoof. Type --form 2021" in capsys.readouterr().err
+    assert (
+        "has utterances without label of bona fide or spoof. Type --form 2021"
+        in capsys.readouterr().err
+    )
     assert probe(place, monkeypatch, *what) == 0
     assert "EER" not in capsys.readouterr().out
     assert list(read_scores(tmp_path / "s.txt").columns) == ["utterance_id", "score"]
@@ -130,7 +178,21 @@ def test_a_corpus_is_scored_under_its_ids_and_evaluated(
     table.to_csv(place / "mine.csv", index=False)
     (place / "audio/cut.wav").write_bytes(b"RIFF")
     try:
-        assert probe(place, monkeypatch, "score", "c.run", "--corpus", "mine.csv", "--head", head, "--out", file) == 0
+        assert (
+            probe(
+                place,
+                monkeypatch,
+                "score",
+                "c.run",
+                "--corpus",
+                "mine.csv",
+                "--head",
+                head,
+                "--out",
+                file,
+            )
+            == 0
+        )
     finally:
         (place / "audio/cut.wav").unlink()
     text = capsys.readouterr()
@@ -140,18 +202,36 @@ def test_a_corpus_is_scored_under_its_ids_and_evaluated(
     stored = read_scores(place / f"c.run/scores/{head}.eval.txt")
     assert np.abs(found["score"][-4:].to_numpy() - stored["score"].to_numpy()).max() < 1e-4
     for split in ("train", "dev", "eval"):
-        assert re.search(rf"EER of {split}: [\d.]+ % \(95 % interval .*\) on \d bona fide \+ \d spoof", text.out)
+        assert re.search(
+            rf"EER of {split}: [\d.]+ % \(95 % interval .*\) on \d bona fide \+ \d spoof", text.out
+        )
     for arguments in (["c.run", "audio", "--corpus", "mine.csv"], ["c.run"]):
         assert probe(place, monkeypatch, "score", *arguments, "--out", file) == 2
         assert "expected what to score" in capsys.readouterr().err
-    assert probe(place, monkeypatch, "score", "c.run", "--corpus", "c.csv", "--split", "test", "--out", file) == 0
+    assert (
+        probe(
+            place,
+            monkeypatch,
+            "score",
+            "c.run",
+            "--corpus",
+            "c.csv",
+            "--split",
+            "test",
+            "--out",
+            file,
+        )
+        == 0
+    )
     assert len(read_scores(file)) == 4
 
 
 @pytest.mark.parametrize("name", ["../x", "x/../../y", "..\\x", "/etc/x"])
 def test_no_name_of_a_head_leads_out_of_the_run(place: Path, tmp_path: Path, name: str) -> None:
     run = Run(place / "c.run")
-    run.results = run.results.assign(head=run.results["head"].replace({"weighted-sum+linear": name}))
+    run.results = run.results.assign(
+        head=run.results["head"].replace({"weighted-sum+linear": name})
+    )
     with pytest.raises(ProbeError, match="no name of a file"):
         choose_head(run, 2, name)
     with pytest.raises(ProbeError, match="no name of a file"):
@@ -163,7 +243,8 @@ def test_export_takes_the_head_of_lowest_dev_eer(place: Path, tmp_path: Path) ->
     made = export(run, tmp_path / "small", 2)
     table = run.results
     at = table[
-        (table["layer"].eq(2) & table["experiment"].eq("layer")).fillna(False) | table["depth"].eq(2).fillna(False)
+        (table["layer"].eq(2) & table["experiment"].eq("layer")).fillna(False)
+        | table["depth"].eq(2).fillna(False)
     ]
     of_models = at[(at["split"] == "dev") & ((at["experiment"] == "layer") | at["seed"].notna())]
     assert made.record["dev_eer"] == of_models["value"].min()
@@ -177,7 +258,12 @@ def test_unusable_audio_is_told_and_left_out(
 ) -> None:
     (tmp_path / "bad.wav").write_text("no audio")
     out = str(tmp_path / "s.txt")
-    assert probe(place, monkeypatch, "score", "c.run", "audio", str(tmp_path / "bad.wav"), "--out", out) == 0
+    assert (
+        probe(
+            place, monkeypatch, "score", "c.run", "audio", str(tmp_path / "bad.wav"), "--out", out
+        )
+        == 0
+    )
     told = capsys.readouterr()
     assert "bad: not decodable" in told.err
     assert "16 scored, 1 left out" in told.out
@@ -193,7 +279,8 @@ def test_what_cannot_serve_is_refused(
     cases = {
         "expected 2019, 2021 or 5": ["score", "c.run", "c.cache", "--form", "2020", *out],
         "a score file is no csv": ["score", "c.run", "c.cache", "--out", str(tmp_path / "s.csv")],
-        "s.xlsx: is no .xlsx. Name it .txt, .tsv or without suffix for scores; .csv or .json for verdicts": [
+        "s.xlsx: is no .xlsx. Name it .txt, .tsv or without "
+        "suffix for scores; .csv or .json for verdicts": [
             *("score", "c.run", "audio", "--out", str(tmp_path / "s.xlsx")),
         ],
         "s.JSON.gz: is no .json. Name it .txt, .tsv or without suffix for scores\n": [
@@ -201,16 +288,41 @@ def test_what_cannot_serve_is_refused(
         ],
         "--form 7: expected 2019, 2021 or 5": ["score", "c.run", "audio", "--form", "7"],
         "--form 2021: says what --out holds": ["score", "c.run", "c.cache", "--form", "2021"],
-        "--false-alarm 150%: expected a share": ["score", "c.run", "audio", "--false-alarm", "150%"],
-        "--false-alarm nan: expected a share": ["score", "c.run", "c.cache", "--false-alarm", "nan"],
+        "--false-alarm 150%: expected a share": [
+            "score",
+            "c.run",
+            "audio",
+            "--false-alarm",
+            "150%",
+        ],
+        "--false-alarm nan: expected a share": [
+            "score",
+            "c.run",
+            "c.cache",
+            "--false-alarm",
+            "nan",
+        ],
         "audio has none": ["score", "c.run", "audio", "--form", "2019", *out],
         "no audio in there": ["score", "c.run", str(tmp_path / "empty"), *out],
         "no such file or folder": ["score", "c.run", "gone.wav", *out],
-        "It has: linear-layer-00, linear-layer-01": ["score", "c.run", "c.cache", "--head", "none", *out],
+        "It has: linear-layer-00, linear-layer-01": [
+            "score",
+            "c.run",
+            "c.cache",
+            "--head",
+            "none",
+            *out,
+        ],
         "no run here": ["score", "audio", "c.cache", *out],
         "has only": ["score", "c.run", "c.cache", "--split", "test", *out],
         "--early-exit: c.run has no exits": ["score", "c.run", "audio", "--early-exit"],
-        "no head of that depth. It has depths 0:3": ["export", "c.run", str(tmp_path / "x"), "--depth", "9"],
+        "no head of that depth. It has depths 0:3": [
+            "export",
+            "c.run",
+            str(tmp_path / "x"),
+            "--depth",
+            "9",
+        ],
         "needs no block": ["export", "c.run", str(tmp_path / "x"), "--depth", "0"],
         "is no exported head": ["export", "c.run", str(tmp_path / "thesis"), "--depth", "1"],
     }
@@ -247,7 +359,9 @@ def test_a_cache_made_another_way_is_refused_with_both_values(
     out = ["--out", str(tmp_path / "s.txt")]
     ways = {
         "cropping: first 0.5 s, not first 0.8 s": Options(str(place / "model"), max_seconds=0.5),
-        "normalisation of the waveform: ": Options(str(place / "model"), max_seconds=0.8, normalize=OTHERWISE),
+        "normalisation of the waveform: ": Options(
+            str(place / "model"), max_seconds=0.8, normalize=OTHERWISE
+        ),
     }
     for i, (message, options) in enumerate(ways.items()):
         folder = tmp_path / f"{i}.cache"
@@ -308,7 +422,9 @@ def test_an_edited_architecture_is_refused_with_both_values(
 
 
 def test_an_architecture_of_an_earlier_version_counts_where_both_say_something() -> None:
-    old, new = ({"backbone_architecture": json.dumps(entries)} for entries in ({"a": 1}, {"a": 1, "b": 2}))
+    old, new = (
+        {"backbone_architecture": json.dumps(entries)} for entries in ({"a": 1}, {"a": 1, "b": 2})
+    )
     assert check_matching(new, old, "here", "there") == [
         "architecture of the backbone: b is stated only for one of here and there"
     ]
@@ -319,15 +435,27 @@ def test_an_architecture_of_an_earlier_version_counts_where_both_say_something()
 
 
 def test_whatever_a_fingerprint_says_counts_unless_it_is_named_as_what_may_differ() -> None:
-    known = {"backbone_architecture": '{"a": 1}', "torch": "2.13.0", "backbone_seed": 1, "backbone_blocks": "1,2,3"}
+    known = {
+        "backbone_architecture": '{"a": 1}',
+        "torch": "2.13.0",
+        "backbone_seed": 1,
+        "backbone_blocks": "1,2,3",
+    }
     same = known | {"torch": "2.14.0", "backbone_seed": 2, "backbone_blocks": "1,2"}
-    assert check_matching(same, known, "here", "there") == ["torch of here: 2.14.0; of there: 2.13.0"]
+    assert check_matching(same, known, "here", "there") == [
+        "torch of here: 2.14.0; of there: 2.13.0"
+    ]
     with pytest.raises(ValueError, match="views: noise, not None of a kind"):
-        check_matching(known | {"views": "noise"}, known | {"views": "None of a kind"}, "here", "there")
+        check_matching(
+            known | {"views": "noise"}, known | {"views": "None of a kind"}, "here", "there"
+        )
     assert check_matching(known | {"views": "noise"}, known, "here", "there") == [
         "views is stated only for one of here and there"
     ]
-    windows = [{"backbone_architecture": json.dumps({"sliding_windows": [[16, 4], last]})} for last in ([8, 2], [8, 3])]
+    windows = [
+        {"backbone_architecture": json.dumps({"sliding_windows": [[16, 4], last]})}
+        for last in ([8, 2], [8, 3])
+    ]
     first = {"backbone_architecture": json.dumps({"sliding_windows": [[16, 4]]})}
     assert check_matching(first, windows[0], "an export", "there") == []
     with pytest.raises(ValueError, match="sliding_windows"):
@@ -341,7 +469,10 @@ def test_the_head_that_serves_is_that_of_the_findings_headline(
     found, layer = run.record["depth_finding"], run.record["finding"]["layer"]
     chosen = choose_head(run)
     named = found["best"] if found["reason"] == "chance" else found
-    assert (chosen.about.kind, chosen.about.depth) == (named["head"], named["depth"] or found["full"])
+    assert (chosen.about.kind, chosen.about.depth) == (
+        named["head"],
+        named["depth"] or found["full"],
+    )
     elsewhere = {"head": found["head"], "depth": 1}
     run.record["depth_finding"] = {**found, "reason": "chance", "best": elsewhere}
     assert choose_head(run).about.name == f"{found['head']}-depth-01"
@@ -353,9 +484,14 @@ def test_the_head_that_serves_is_that_of_the_findings_headline(
     assert choose_head(run).about.name == f"linear-layer-{layer:02d}"
     if found["at_full"]["high"] >= 0.5:
         clip = str(next((place / "audio").iterdir()))
-        assert probe(place, monkeypatch, "score", "c.run", clip, "--out", str(tmp_path / "s.txt")) == 0
+        assert (
+            probe(place, monkeypatch, "score", "c.run", clip, "--out", str(tmp_path / "s.txt")) == 0
+        )
         assert "not shown to be better than chance" in " ".join(capsys.readouterr().err.split())
-        assert "not shown to be better than chance" in export(Run(place / "c.run"), tmp_path / "e", 2).record["note"]
+        assert (
+            "not shown to be better than chance"
+            in export(Run(place / "c.run"), tmp_path / "e", 2).record["note"]
+        )
 
 
 def test_an_export_with_exits_scores_each_clip_as_the_head_where_it_leaves(
@@ -364,19 +500,33 @@ def test_an_export_with_exits_scores_each_clip_as_the_head_where_it_leaves(
     run = Run(place / "c.run")
     found = find_exits(run, "linear", resamples=100)
     at_exits = run.trials("linear-layer-01", "eval")
-    sure = np.sort(confidences("probability", found.policy.log_odds(scores_at(run, found.policy)))[1])
+    sure = np.sort(
+        confidences("probability", found.policy.log_odds(scores_at(run, found.policy)))[1]
+    )
     half = len(sure) // 2  # about so many leave at layer 1 or before
-    policy = replace(found.policy, threshold=float(sure[half - 1 : half + 1].mean()))  # no clip is that sure exactly
+    # no clip is that sure exactly
+    policy = replace(found.policy, threshold=float(sure[half - 1 : half + 1].mean()))
     (tmp_path / "exits.json").write_text(json.dumps(policy.as_dict()))
     assert (
-        probe(place, monkeypatch, "export", "c.run", str(tmp_path / "e"), "--exits", str(tmp_path / "exits.json")) == 0
+        probe(
+            place,
+            monkeypatch,
+            "export",
+            "c.run",
+            str(tmp_path / "e"),
+            "--exits",
+            str(tmp_path / "exits.json"),
+        )
+        == 0
     )
     capsys.readouterr()
     early = [str(tmp_path / "e"), "audio", "--early-exit"]
     assert probe(place, monkeypatch, "score", *early, "--out", str(tmp_path / "s.txt")) == 0
     said = capsys.readouterr().out
     assert "Blocks after which clips left: " in said
-    assert ("left before the layer" in said) == (0 in {int(k) for k in re.findall(r"\d+ at (\d+)", said)})
+    assert ("left before the layer" in said) == (
+        0 in {int(k) for k in re.findall(r"\d+ at (\d+)", said)}
+    )
     assert "log-likelihood ratio" in said
     scores = read_scores(tmp_path / "s.txt").set_index("utterance_id")["score"]
     expected = exit_trials(run, policy).set_index("utterance_id")["score"]
@@ -384,7 +534,18 @@ def test_an_export_with_exits_scores_each_clip_as_the_head_where_it_leaves(
     assert np.abs(scores[expected.index] - expected).max() < 1e-4
     at, _ = policy.apply(scores_at(run, policy))
     assert len(set(at)) > 1
-    assert probe(place, monkeypatch, "score", str(tmp_path / "e"), "c.cache", "--out", str(tmp_path / "t.txt")) == 0
+    assert (
+        probe(
+            place,
+            monkeypatch,
+            "score",
+            str(tmp_path / "e"),
+            "c.cache",
+            "--out",
+            str(tmp_path / "t.txt"),
+        )
+        == 0
+    )
     of_cache = read_scores(tmp_path / "t.txt").set_index("utterance_id")["score"]
     assert np.abs(of_cache[scores.index] - scores).max() < 1e-4
     assert probe(place, monkeypatch, "score", str(tmp_path / "e"), "audio", "--smooth", "2") == 2
@@ -401,13 +562,16 @@ def test_an_export_with_exits_scores_each_clip_as_the_head_where_it_leaves(
         assert open_exported(tmp_path / "e").head.config() == again.head.config()
 
 
-def test_a_model_made_otherwise_is_replaced_only_if_that_is_said(place: Path, tmp_path: Path) -> None:
+def test_a_model_made_otherwise_is_replaced_only_if_that_is_said(
+    place: Path, tmp_path: Path
+) -> None:
     run = Run(place / "c.run")
     folder = tmp_path / "small"
     export(run, folder, 2)
     export(run, folder, 2)  # the same again
     with pytest.raises(
-        ProbeError, match=r"otherwise \(head .*-02, not .*-01, depth 2, not 1\).* it for good: overwrite"
+        ProbeError,
+        match=r"otherwise \(head .*-02, not .*-01, depth 2, not 1\).* it for good: overwrite",
     ):
         export(run, folder, 1)
     assert open_exported(folder).record["depth"] == 2
@@ -428,16 +592,31 @@ def test_a_model_made_otherwise_is_replaced_only_if_that_is_said(place: Path, tm
 
 
 def scores_at(run: Run, policy: ExitPolicy) -> np.ndarray:
-    return np.stack([run.trials(f"linear-layer-{k:02d}", "eval")["score"].to_numpy() for k in policy.depths])
+    return np.stack(
+        [run.trials(f"linear-layer-{k:02d}", "eval")["score"].to_numpy() for k in policy.depths]
+    )
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1]", '{"head": "linear", "depths": [1, 9]}'])
 def test_a_file_that_is_no_policy_is_refused(
-    content: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    content: str,
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
     (tmp_path / "exits.json").write_text(content)
     assert (
-        probe(place, monkeypatch, "export", "c.run", str(tmp_path / "e"), "--exits", str(tmp_path / "exits.json")) == 2
+        probe(
+            place,
+            monkeypatch,
+            "export",
+            "c.run",
+            str(tmp_path / "e"),
+            "--exits",
+            str(tmp_path / "exits.json"),
+        )
+        == 2
     )
     assert "no policy of early exit that can be read" in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "e").exists()

@@ -33,13 +33,19 @@ HEAD = "linear-layer-02"
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small model, 16 clips that are train, dev and eval, a run of them, its export, and odd clips."""
+    """A small model, 16 clips that are train, dev and eval, a run of them, its export, and odd
+    clips.
+    """
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("verdict")
     write_clips(folder / "audio")
     clips = sorted((folder / "audio").iterdir())
     rows = [
-        {"path": f"audio/{path.name}", "utterance_id": f"{split}-{i}", "label": ("bonafide", "spoof")[i % 2]}
+        {
+            "path": f"audio/{path.name}",
+            "utterance_id": f"{split}-{i}",
+            "label": ("bonafide", "spoof")[i % 2],
+        }
         | {"split": split, "speaker": f"{split}-{i % 6}"}
         for split in ("train", "dev", "eval")
         for i, path in enumerate(clips)
@@ -49,11 +55,17 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for split, places in swapped.items():
         names = [f"{split}-{i}" for i in places]
         at = table["utterance_id"].isin(names)
-        table.loc[at, "label"] = table.loc[at, "label"].map({"bonafide": "spoof", "spoof": "bonafide"})
+        table.loc[at, "label"] = table.loc[at, "label"].map(
+            {"bonafide": "spoof", "spoof": "bonafide"}
+        )
     table.to_csv(folder / "c.csv", index=False)
     options = Options(str(build("wavlm", folder / "model")), max_seconds=0.8)
-    cache = extract(folder / "c.cache", load_corpus(str(folder / "c.csv")), options, machine(), say=quiet)
-    depths = DepthOptions(heads=("weighted-sum+linear",), seeds=(0,), epochs=1, weight_decays=(0.1,))
+    cache = extract(
+        folder / "c.cache", load_corpus(str(folder / "c.csv")), options, machine(), say=quiet
+    )
+    depths = DepthOptions(
+        heads=("weighted-sum+linear",), seeds=(0,), epochs=1, weight_decays=(0.1,)
+    )
     what = SweepOptions(strengths=(0.1,), control_seeds=(), resamples=100, depths=depths)
     sweep(cache, folder / "c.run", what, say=quiet)
     odd = folder / "odd"
@@ -67,24 +79,34 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def verdicts(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> dict:
+def verdicts(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str
+) -> dict:
     monkeypatch.chdir(place)
     assert run_cli(["score", *words, "--json"], monkeypatch) == 0
     return json.loads(capsys.readouterr().out)
 
 
-def test_ratio_probability_and_decision_follow_from_the_scores_of_dev(place: Path, monkeypatch, capsys) -> None:
+def test_ratio_probability_and_decision_follow_from_the_scores_of_dev(
+    place: Path, monkeypatch, capsys
+) -> None:
     run = Run(place / "c.run")
     trials = {part: run.trials(HEAD, part) for part in ("dev", "eval")}
     clip = next(iter(trials["eval"].itertuples()))
-    path = load_corpus(str(place / "c.csv")).utterances.set_index("utterance_id").path[clip.utterance_id]
+    path = (
+        load_corpus(str(place / "c.csv"))
+        .utterances.set_index("utterance_id")
+        .path[clip.utterance_id]
+    )
     found = verdicts(place, monkeypatch, capsys, "small", path, "--prior", "0.2")
     one = found["clips"][0]
     assert one["score"] == pytest.approx(clip.score, abs=1e-4)
     stored = open_exported(place / "small").reference
     assert stored is not None
     assert stored.calibration.scales[0] > 0
-    assert one["log_likelihood_ratio"] == pytest.approx(float(stored.calibration.apply([one["score"]])[0]))
+    assert one["log_likelihood_ratio"] == pytest.approx(
+        float(stored.calibration.apply([one["score"]])[0])
+    )
     odds = 0.25 * np.exp(one["log_likelihood_ratio"])
     assert one["probability_bonafide"] == pytest.approx(odds / (1 + odds))
     threshold = found["threshold"]
@@ -96,13 +118,16 @@ def test_ratio_probability_and_decision_follow_from_the_scores_of_dev(place: Pat
         assert rates["spoof_accepted"] == (scores[~bonafide] >= threshold["value"]).mean()
         assert found["eer"][part]["value"] == eer(bonafide, scores)
         assert found["eer"][part]["high"] == pytest.approx(evaluate(table, resamples=100).eer.high)
-        assert found["cllr"][part] == pytest.approx(cllr(bonafide, stored.calibration.apply(scores)))
+        assert found["cllr"][part] == pytest.approx(
+            cllr(bonafide, stored.calibration.apply(scores))
+        )
 
 
 def test_run_and_export_say_the_same(place: Path, monkeypatch, capsys) -> None:
     clips = ["odd/noise.wav", "odd/quiet.wav"]
     of_run, exported = (
-        verdicts(place, monkeypatch, capsys, *where, *clips) for where in (["c.run", "--head", HEAD], ["small"])
+        verdicts(place, monkeypatch, capsys, *where, *clips)
+        for where in (["c.run", "--head", HEAD], ["small"])
     )
     for one, other in zip(of_run.pop("clips"), exported.pop("clips"), strict=True):
         assert one.pop("unlike_training").keys() == other.pop("unlike_training").keys()
@@ -112,7 +137,9 @@ def test_run_and_export_say_the_same(place: Path, monkeypatch, capsys) -> None:
     assert of_run == exported
 
 
-def test_a_clip_unlike_the_training_clips_is_told_from_one_like_them(place: Path, monkeypatch, capsys) -> None:
+def test_a_clip_unlike_the_training_clips_is_told_from_one_like_them(
+    place: Path, monkeypatch, capsys
+) -> None:
     found = verdicts(place, monkeypatch, capsys, "small", "odd", "audio")
     by_name = {Path(clip["file"]).stem: clip for clip in found["clips"]}
     assert {"level", "noise floor"} <= by_name["quiet"]["unlike_training"].keys()
@@ -130,14 +157,24 @@ def test_a_clip_unlike_the_training_clips_is_told_from_one_like_them(place: Path
     assert any(clip["cut"] and not clip["unlike_training"] for clip in of_training)
 
 
-def test_no_decision_is_without_the_errors_measured(place: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_no_decision_is_without_the_errors_measured(
+    place: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
     monkeypatch.chdir(place)
     file = tmp_path / "v.csv"
-    assert run_cli(["score", "small", "odd", "--false-alarm", "1%", "--out", str(file)], monkeypatch) == 0
+    assert (
+        run_cli(["score", "small", "odd", "--false-alarm", "1%", "--out", str(file)], monkeypatch)
+        == 0
+    )
     text = capsys.readouterr()
     table = pd.read_csv(file, keep_default_na=False)
     scored = table[table["score"] != ""]
-    rates = ["dev_bonafide_rejected", "dev_spoof_accepted", "eval_bonafide_rejected", "eval_spoof_accepted"]
+    rates = [
+        "dev_bonafide_rejected",
+        "dev_spoof_accepted",
+        "eval_bonafide_rejected",
+        "eval_spoof_accepted",
+    ]
     assert scored[["decision", *rates]].ne("").all(axis=None)
     assert set(scored["dev_spoof_accepted"].astype(float)) == {0}
     assert len(scored) == 3
@@ -164,7 +201,9 @@ def test_an_export_of_an_earlier_version_scores_and_says_what_it_lacks(
     assert [clip["score"] for clip in old["clips"]] == [clip["score"] for clip in new["clips"]]
     assert old["threshold"] is None
     for clip in old["clips"]:
-        assert clip["decision"] is clip["probability_bonafide"] is clip["log_likelihood_ratio"] is None
+        assert (
+            clip["decision"] is clip["probability_bonafide"] is clip["log_likelihood_ratio"] is None
+        )
     assert "Write it again: probe export" in old["notes"][-1]
     assert run_cli(["score", str(tmp_path / "old"), "odd/noise.wav"], monkeypatch) == 0
     shown = capsys.readouterr()
@@ -175,11 +214,15 @@ def test_an_export_of_an_earlier_version_scores_and_says_what_it_lacks(
     assert "has no calibration" in capsys.readouterr().err
 
 
-def test_a_run_of_a_version_that_kept_no_utterances_is_exported_and_scores(place: Path, tmp_path: Path) -> None:
+def test_a_run_of_a_version_that_kept_no_utterances_is_exported_and_scores(
+    place: Path, tmp_path: Path
+) -> None:
     run = Run(shutil.copytree(place / "c.run", tmp_path / "c.run"))
     (run.folder / "utterances.parquet").unlink()
     assert export(run, tmp_path / "small", 2, HEAD).reference is None
-    found = score_inputs(run.folder, [place / "odd" / "noise.wav"], None, ScoreOptions(head=HEAD), say=quiet).verdicts
+    found = score_inputs(
+        run.folder, [place / "odd" / "noise.wav"], None, ScoreOptions(head=HEAD), say=quiet
+    ).verdicts
     assert found is not None
     assert (found.threshold, found.clips[0].decision) == (None, None)
 
@@ -187,7 +230,10 @@ def test_a_run_of_a_version_that_kept_no_utterances_is_exported_and_scores(place
 def test_without_the_cache_of_the_training_clips_that_is_said(place: Path, tmp_path: Path) -> None:
     run = Run(place / "c.run")
     caches = run.record["caches"]
-    run.record["caches"] = {**caches, "train": {**caches["train"], "folder": str(tmp_path / "gone.cache")}}
+    run.record["caches"] = {
+        **caches,
+        "train": {**caches["train"], "folder": str(tmp_path / "gone.cache")},
+    }
     made = export(run, tmp_path / "small", 2, HEAD)
     assert made.reference is not None
     assert made.reference.training is None
@@ -196,15 +242,24 @@ def test_without_the_cache_of_the_training_clips_that_is_said(place: Path, tmp_p
     assert found.clips[0].decision is not None
     assert any("gone.cache" in note for note in found.notes)
     run.record["caches"] = {**caches, "train": {**caches["train"], "id": "another"}}
-    assert "another cache than the run" in (export(run, tmp_path / "small", 2, HEAD).reference or made).missing
+    assert (
+        "another cache than the run"
+        in (export(run, tmp_path / "small", 2, HEAD).reference or made).missing
+    )
 
 
-def test_a_run_that_was_moved_with_its_cache_knows_its_training_clips(place: Path, tmp_path: Path) -> None:
+def test_a_run_that_was_moved_with_its_cache_knows_its_training_clips(
+    place: Path, tmp_path: Path
+) -> None:
     run = Run(shutil.copytree(place / "c.run", tmp_path / "c.run"))
-    caches = {part: {**one, "folder": "elsewhere/c.cache"} for part, one in run.record["caches"].items()}
+    caches = {
+        part: {**one, "folder": "elsewhere/c.cache"} for part, one in run.record["caches"].items()
+    }
     run.record |= {"caches": caches, "cache_folder": "elsewhere/c.cache"}
     head = choose_head(run, name=HEAD).head
-    with pytest.raises(ProbeError, match=r"its cache \w+ is neither in elsewhere/c.cache nor beside the run"):
+    with pytest.raises(
+        ProbeError, match=r"its cache \w+ is neither in elsewhere/c.cache nor beside the run"
+    ):
         training_clips(run, head)
     shutil.copytree(place / "c.cache", tmp_path / "c.cache")
     there = training_clips(Run(place / "c.run"), head)
@@ -217,7 +272,17 @@ def test_scores_of_a_corpus_are_evaluated_at_the_threshold_of_dev_and_may_be_cal
     monkeypatch.chdir(place)
     raw, ratios = tmp_path / "raw.txt", tmp_path / "ratios.txt"
     for file, more in ((raw, []), (ratios, ["--calibrated"])):
-        words = ["score", "small", "--corpus", "c.csv", "--split", "eval", "--out", str(file), *more]
+        words = [
+            "score",
+            "small",
+            "--corpus",
+            "c.csv",
+            "--split",
+            "eval",
+            "--out",
+            str(file),
+            *more,
+        ]
         assert run_cli(words, monkeypatch) == 0
     text = capsys.readouterr().out
     reference = open_exported(place / "small").reference
@@ -236,9 +301,13 @@ def test_scores_of_a_corpus_are_evaluated_at_the_threshold_of_dev_and_may_be_cal
     assert 0 <= found_in_json["splits"]["eval"]["figures"][0]["eer"] <= 1
 
 
-def test_a_dash_prints_the_scores_that_a_file_would_hold(place: Path, tmp_path: Path, monkeypatch, capfdbinary) -> None:
+def test_a_dash_prints_the_scores_that_a_file_would_hold(
+    place: Path, tmp_path: Path, monkeypatch, capfdbinary
+) -> None:
     monkeypatch.chdir(place)
-    assert run_cli(["score", "small", "c.cache", "--out", str(tmp_path / "s.txt")], monkeypatch) == 0
+    assert (
+        run_cli(["score", "small", "c.cache", "--out", str(tmp_path / "s.txt")], monkeypatch) == 0
+    )
     capfdbinary.readouterr()
     assert run_cli(["score", "small", "c.cache", "--out", "-"], monkeypatch) == 0
     printed = capfdbinary.readouterr()
@@ -248,7 +317,9 @@ def test_a_dash_prints_the_scores_that_a_file_would_hold(place: Path, tmp_path: 
     assert not (place / "-").exists()
 
 
-def test_what_calibrate_leaves_in_a_run_is_what_its_exports_use(place: Path, tmp_path: Path, monkeypatch) -> None:
+def test_what_calibrate_leaves_in_a_run_is_what_its_exports_use(
+    place: Path, tmp_path: Path, monkeypatch
+) -> None:
     run = Run(shutil.copytree(place / "c.run", tmp_path / "c.run"))
     words = ["calibrate", str(run.folder), "--head", HEAD]
     assert run_cli([*words, "--prior", "0.05"], monkeypatch) == 0
@@ -259,7 +330,9 @@ def test_what_calibrate_leaves_in_a_run_is_what_its_exports_use(place: Path, tmp
     assert other is not None
     assert other.calibration.prior == 0.5
     written = read_scores(run.folder / "calibration" / HEAD / "eval.txt")["score"]
-    np.testing.assert_allclose(written, made.calibration.apply(run.trials(HEAD)["score"]), atol=1e-6)
+    np.testing.assert_allclose(
+        written, made.calibration.apply(run.trials(HEAD)["score"]), atol=1e-6
+    )
     (run.folder / "calibration" / HEAD / "calibration.json").write_text('{"scales": ["x"]}')
     with pytest.raises(ProbeError, match="no calibration that can be read"):
         _ = Server(run.folder, HEAD).reference
@@ -287,7 +360,9 @@ def test_a_share_or_prior_that_is_none_is_refused(place: Path, share: float) -> 
     ],
     ids=str,
 )
-def test_a_reference_that_no_export_writes_is_refused(place: Path, tmp_path: Path, wrong: dict[str, object]) -> None:
+def test_a_reference_that_no_export_writes_is_refused(
+    place: Path, tmp_path: Path, wrong: dict[str, object]
+) -> None:
     shutil.copytree(place / "small", tmp_path / "odd")
     record = json.loads((tmp_path / "odd" / "serving.json").read_text())
     edit(tmp_path / "odd" / "serving.json", reference={**record["reference"], **wrong})
@@ -303,17 +378,23 @@ def test_a_damaged_reference_is_refused(place: Path, tmp_path: Path) -> None:
         open_exported(tmp_path / "odd")
 
 
-def test_a_finding_by_chance_everywhere_leaves_the_layer_that_is_not(place: Path, tmp_path: Path) -> None:
+def test_a_finding_by_chance_everywhere_leaves_the_layer_that_is_not(
+    place: Path, tmp_path: Path
+) -> None:
     run = Run(place / "c.run")
     found = run.record["depth_finding"]
     at_chance = {"head": found["head"], "depth": 1, "better_than_chance": False}
     run.record["depth_finding"] = {**found, "reason": "chance", "best": at_chance}
     layer = run.record["finding"]["layer"]
     for high, named in ((0.4, f"linear-layer-{layer:02d}"), (0.6, f"{found['head']}-depth-01")):
-        run.record["finding"] = {**run.record["finding"], "best": {"value": 0.3, "low": 0.2, "high": high}}
+        run.record["finding"] = {
+            **run.record["finding"],
+            "best": {"value": 0.3, "low": 0.2, "high": high},
+        }
         assert choose_head(run).about.name == named
     run.record["depth_finding"] = {**found, "reason": "no-depth", "depth": None}
-    assert export(run, tmp_path / "whole").record["depth"] == found["full"]  # no smaller depth: all blocks
+    # no smaller depth: all blocks
+    assert export(run, tmp_path / "whole").record["depth"] == found["full"]
 
 
 def test_a_reference_holds_what_is_written_of_it(place: Path) -> None:

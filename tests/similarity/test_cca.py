@@ -15,7 +15,9 @@ from cache import Cache, ProbeError
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
-    """300 utterances x 3 layers x 10: layer 1 holds speaker and attack, layer 2 the measures, layer 0 nothing."""
+    """300 utterances x 3 layers x 10: layer 1 holds speaker and attack, layer 2 the measures, layer
+    0 nothing.
+    """
     generator = np.random.default_rng(0)
     table = table_of(300)
     measures = generator.normal(size=(300, 4)) * [1, 10, 1000, 5] + [3, -20, 6000, -60]
@@ -26,8 +28,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
     return store(tmp_path_factory.mktemp("cca") / "c", 20 + x, table, measures=measures)
 
 
-@pytest.mark.parametrize(("target", "layer"), [("speaker", 1), ("attack", 1), ("label", 1), ("trivial", 2), (2, 2)])
-def test_the_layer_that_holds_a_target_is_found(cache: Cache, target: str | int, layer: int) -> None:
+@pytest.mark.parametrize(
+    ("target", "layer"), [("speaker", 1), ("attack", 1), ("label", 1), ("trivial", 2), (2, 2)]
+)
+def test_the_layer_that_holds_a_target_is_found(
+    cache: Cache, target: str | int, layer: int
+) -> None:
     table = cca_with(cache, target)
     others = table["value"].drop(layer)
     assert table["value"][layer] > 0.85
@@ -67,13 +73,21 @@ def test_memory_order_and_shift_change_nothing(cache: Cache, tmp_path: Path) -> 
     expected = cca_with(cache, "speaker")
     pd.testing.assert_frame_equal(expected, cca_with(cache, "speaker", memory_gb=1e-4), rtol=1e-6)
     assert not expected.equals(cca_with(cache, "speaker", seed=1))
-    moved = store(tmp_path / "m", -3 * cache.pooled().astype(np.float64) + 7, cache.utterances[list(table_of(1))])
+    moved = store(
+        tmp_path / "m",
+        -3 * cache.pooled().astype(np.float64) + 7,
+        cache.utterances[list(table_of(1))],
+    )
     again = cca_with(moved, "speaker")
     assert np.allclose(expected["value"], again["value"], atol=1e-4)
 
 
 def test_what_cannot_be_a_target_is_refused(cache: Cache, tmp_path: Path) -> None:
-    alone = store(tmp_path / "a", np.random.default_rng(0).normal(size=(1, 60, 2, 3)), table_of(60, speaker=["x"] * 60))
+    alone = store(
+        tmp_path / "a",
+        np.random.default_rng(0).normal(size=(1, 60, 2, 3)),
+        table_of(60, speaker=["x"] * 60),
+    )
     own = pd.DataFrame({"text": ["a"]}, index=["u"])
     for message, what in {
         "expected one of mel": lambda: cca_with(cache, "age"),
@@ -81,7 +95,9 @@ def test_what_cannot_be_a_target_is_refused(cache: Cache, tmp_path: Path) -> Non
         "1 speakers have 10 or more": lambda: cca_with(alone, "speaker"),
         "without numbers": lambda: cca_with(cache, own),
         "does not say how its audio was read": lambda: cca_with(cache, "mel"),
-        "expected 40 or more": lambda: cca_with(cache, "trivial", where=[True] * 30 + [False] * 270),
+        "expected 40 or more": lambda: cca_with(
+            cache, "trivial", where=[True] * 30 + [False] * 270
+        ),
         "splits=2": lambda: cca_with(cache, "label", splits=2),
     }.items():
         with pytest.raises(ProbeError, match=message):
@@ -111,10 +127,14 @@ def inverse_root(matrix: np.ndarray) -> np.ndarray:
 
 
 def released_score(fitted: np.ndarray, measured: np.ndarray, width: int, epsilon: float) -> float:
-    """The convention of the released code, on rows instead of moments: directions made orthogonal row by row."""
+    """The convention of the released code, on rows instead of moments: directions made orthogonal
+    row by row.
+    """
     own = [np.cov(fitted[:, :width].T), np.cov(fitted[:, width:].T)]
     largest = [np.abs(c).max() for c in own]
-    roots = [inverse_root(c / m + epsilon * np.eye(len(c))) for c, m in zip(own, largest, strict=True)]
+    roots = [
+        inverse_root(c / m + epsilon * np.eye(len(c))) for c, m in zip(own, largest, strict=True)
+    ]
     cross = np.cov(fitted.T)[:width, width:] / np.sqrt(largest[0] * largest[1])
     u, _, v = np.linalg.svd(roots[0] @ cross @ roots[1], full_matrices=False)
     views, directions = (measured[:, :width], measured[:, width:]), (u.T @ roots[0], v @ roots[1])
@@ -130,14 +150,20 @@ def released_score(fitted: np.ndarray, measured: np.ndarray, width: int, epsilon
 @pytest.mark.parametrize("width", [3, 5, 8])
 def test_the_released_convention_is_that_of_its_rows(width: int) -> None:
     generator = np.random.default_rng(width)
-    x = generator.normal(size=(800, width)) * generator.uniform(0.5, 5, width) + generator.normal(size=width)
+    x = generator.normal(size=(800, width)) * generator.uniform(0.5, 5, width) + generator.normal(
+        size=width
+    )
     y = x @ generator.normal(size=(width, 5)) + 4 * generator.normal(size=(800, 5)) + 2
     joined = np.concatenate([x, y], axis=1)
     fitted, measured = joined[:500], joined[500:]
     shift = joined[7]
     epsilons = (1e-8, 1e-3)
-    found = held_out_released(moments_of(fitted, shift), moments_of(measured, shift), width, epsilons)
-    assert found == pytest.approx([released_score(fitted, measured, width, e) for e in epsilons], rel=1e-6)
+    found = held_out_released(
+        moments_of(fitted, shift), moments_of(measured, shift), width, epsilons
+    )
+    assert found == pytest.approx(
+        [released_score(fitted, measured, width, e) for e in epsilons], rel=1e-6
+    )
     moved = [rows + 50.0 for rows in (fitted, measured)]
     offset = held_out_released(*(moments_of(rows, shift) for rows in moved), width, epsilons)
     assert np.abs(offset - found).max() > 1e-3  # a constant changes it, as it does theirs

@@ -18,7 +18,9 @@ def u_centred(gram: np.ndarray) -> np.ndarray:
     n = len(gram)
     gram = gram - np.diag(np.diag(gram))
     rows = gram.sum(axis=1)
-    centred = gram - rows[:, None] / (n - 2) - rows[None, :] / (n - 2) + gram.sum() / ((n - 1) * (n - 2))
+    centred = (
+        gram - rows[:, None] / (n - 2) - rows[None, :] / (n - 2) + gram.sum() / ((n - 1) * (n - 2))
+    )
     return centred - np.diag(np.diag(centred))
 
 
@@ -102,12 +104,16 @@ def test_frames_are_taken_at_even_distances_one_of_an_utterance_at_a_time(tmp_pa
     found = cka(cache, tier="frames", frames_per_utterance=3)
     total = np.zeros((2, 2))
     for k in range(3):
-        picked = [f[:, int((k + 0.5) * f.shape[1] / min(3, f.shape[1]))] for f in frames if f.shape[1] > k]
+        picked = [
+            f[:, int((k + 0.5) * f.shape[1] / min(3, f.shape[1]))] for f in frames if f.shape[1] > k
+        ]
         rows = np.stack(picked, axis=1).astype(np.float32).astype(np.float64)
         a = [u_centred(x @ x.T) for x in rows]
         n = rows.shape[1]
         total += np.array([[(p * q).sum() for q in a] for p in a]) / (n * (n - 3))
-    assert found.loc[0, 1] == pytest.approx(total[0, 1] / np.sqrt(total[0, 0] * total[1, 1]), abs=1e-9)
+    assert found.loc[0, 1] == pytest.approx(
+        total[0, 1] / np.sqrt(total[0, 0] * total[1, 1]), abs=1e-9
+    )
 
 
 def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
@@ -115,7 +121,9 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
     frames = [np.zeros((1, 3 + i % 2 * 9, 2)) for i in range(40)]
     long = store(tmp_path / "l", np.zeros((1, 40, 2, 2)), frames=frames)
     short = store(tmp_path / "s", np.zeros((1, 40, 2, 2)), frames=[f[:, :3] for f in frames])
-    foreign = store(tmp_path / "f", states(40), table_of(40).assign(utterance_id=[f"x{i}" for i in range(40)]))
+    foreign = store(
+        tmp_path / "f", states(40), table_of(40).assign(utterance_id=[f"x{i}" for i in range(40)])
+    )
     for message, what in {
         "no layer 9": lambda: cka(cache, [0, 9]),
         "no tier 'frames'": lambda: cka(cache, tier="frames"),
@@ -137,6 +145,8 @@ def test_rotation_scale_shift_and_order_change_nothing(seed: int, scale: float, 
     rotation = np.linalg.qr(generator.normal(size=(5, 5)))[0]
     expected = hsic([x, y])
     turned = hsic([scale * x @ rotation + generator.normal(size=5), y])
-    assert np.allclose(turned, expected * np.array([[scale**4, scale**2], [scale**2, 1]]), rtol=1e-6, atol=1e-9)
+    assert np.allclose(
+        turned, expected * np.array([[scale**4, scale**2], [scale**2, 1]]), rtol=1e-6, atol=1e-9
+    )
     order = generator.permutation(n)
     assert np.allclose(hsic([x[order], y[order]]), expected)

@@ -40,7 +40,9 @@ def test_bands_of_frames_and_their_means(cache: Cache) -> None:
         assert np.allclose(found[ends[i] - len(bands) : ends[i]], bands, atol=1e-5)
         assert np.allclose(target_of(view(cache), "mel")[i], bands.mean(axis=0), atol=1e-4)
     means = pd.DataFrame(target_of(view(cache), "mel"), index=cache.utterances["utterance_id"])
-    pd.testing.assert_frame_equal(cca_with(cache, "mel", splits=3), cca_with(cache, means, splits=3))
+    pd.testing.assert_frame_equal(
+        cca_with(cache, "mel", splits=3), cca_with(cache, means, splits=3)
+    )
 
 
 def test_audio_that_is_gone_is_told(cache: Cache, tmp_path: Path) -> None:
@@ -50,7 +52,9 @@ def test_audio_that_is_gone_is_told(cache: Cache, tmp_path: Path) -> None:
         cca_with(cache, "mel", audio_root=tmp_path)
 
 
-def test_a_default_target_that_does_not_fit_is_passed_over_with_a_note(tmp_path: Path, monkeypatch, capsys) -> None:
+def test_a_default_target_that_does_not_fit_is_passed_over_with_a_note(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
     folder = write_cache(tmp_path / "c.cache")  # no audio
     command = ["similarity", str(folder), "--measure", "cca", "--out", str(tmp_path / "x.csv")]
     assert run_cli([*command, "--target", "mel"], monkeypatch) == 2

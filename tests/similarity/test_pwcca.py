@@ -32,7 +32,9 @@ def related(n: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndar
 @pytest.mark.parametrize("memory_gb", [2.0, 2e-5])
 def test_layers_of_a_cache_and_of_two(tmp_path: Path, memory_gb: float) -> None:
     generator = np.random.default_rng(0)
-    pooled = 30 + generator.normal(size=(4, 90, 2, 6)).cumsum(axis=0) * np.array([1, 5, 1, 1, 0.1, 20])
+    pooled = 30 + generator.normal(size=(4, 90, 2, 6)).cumsum(axis=0) * np.array(
+        [1, 5, 1, 1, 0.1, 20]
+    )
     cache = store(tmp_path / "c", pooled)
     x = cache.pooled()[:, :, 0].astype(np.float64)
     found = pwcca(cache, memory_gb=memory_gb)
@@ -40,7 +42,11 @@ def test_layers_of_a_cache_and_of_two(tmp_path: Path, memory_gb: float) -> None:
     assert np.allclose(found, expected, atol=2e-6)
     assert not np.allclose(found, found.T, atol=1e-4)  # weighted by the layer of the row
     order = generator.permutation(90)[:80]
-    other = store(tmp_path / "o", pooled[1:3, order, :, :4] ** 2, table_of(90).iloc[order].reset_index(drop=True))
+    other = store(
+        tmp_path / "o",
+        pooled[1:3, order, :, :4] ** 2,
+        table_of(90).iloc[order].reset_index(drop=True),
+    )
     found = pwcca(cache, [0, 3], other, memory_gb=memory_gb)
     y = other.pooled()[:, :, 0].astype(np.float64)
     common = cache.utterances["utterance_id"].isin(other.utterances["utterance_id"]).to_numpy()
@@ -100,6 +106,8 @@ def test_invertible_maps_of_the_other_layer_change_nothing(seed: int) -> None:
     scores = []
     for z in (y, 3 + y @ turn):
         sides = [whitening(a.mean(0), np.cov(a.T, bias=True)) for a in (x, z)]
-        scores.append(projection_weighted(sides[0].apply(x).T @ sides[1].apply(z) / 80.0, *sides)[0])
+        scores.append(
+            projection_weighted(sides[0].apply(x).T @ sides[1].apply(z) / 80.0, *sides)[0]
+        )
     assert scores[0] == pytest.approx(scores[1], abs=1e-4)
     assert 0 <= scores[0] <= 1 + 1e-6

@@ -1,4 +1,6 @@
-"""Larger back-ends written out from their equations in float64 numpy: logits of one model and one utterance."""
+"""Larger back-ends written out from their equations in float64 numpy: logits of one model and one
+utterance.
+"""
 
 from collections.abc import Mapping
 
@@ -12,7 +14,11 @@ Array = NDArray[np.float64]
 
 def named(values: Mapping[str, Array], prefix: str) -> dict[str, Array]:
     """Values whose names begin alike, by the rest of their names."""
-    return {name.removeprefix(f"{prefix}."): one for name, one in values.items() if name.startswith(f"{prefix}.")}
+    return {
+        name.removeprefix(f"{prefix}."): one
+        for name, one in values.items()
+        if name.startswith(f"{prefix}.")
+    }
 
 
 def relu(x: Array) -> Array:
@@ -59,7 +65,9 @@ def nes2net(p: Mapping[str, Array], x: Array) -> Array:
     parts = [x[:, i * width : (i + 1) * width] for i in range(8)]
     outputs, before = [], np.zeros_like(parts[0])
     for i in range(7):
-        before = batch_norm(p, f"norms.{i}", relu(res2net(named(p, f"inner.{i}"), parts[i] + before)))
+        before = batch_norm(
+            p, f"norms.{i}", relu(res2net(named(p, f"inner.{i}"), parts[i] + before))
+        )
         outputs.append(before)
     every = relu(batch_norm(p, "norm", np.hstack([*outputs, parts[7]])))
     return every.mean(axis=0) @ p["weight"] + p["bias"]
@@ -71,7 +79,8 @@ def res2net(p: Mapping[str, Array], x: Array) -> Array:
     parts = [y[:, i * width : (i + 1) * width] for i in range(8)]
     streams, outputs = [parts[7]], []
     for i in range(7):
-        weight, offset = p[f"convolutions.{i}.weight"].reshape(3, width, width), p[f"convolutions.{i}.bias"]
+        weight = p[f"convolutions.{i}.weight"].reshape(3, width, width)
+        offset = p[f"convolutions.{i}.bias"]
         convolved = []
         for stream in [*streams, parts[i]]:
             out = np.tile(offset, (len(x), 1))
@@ -81,7 +90,9 @@ def res2net(p: Mapping[str, Array], x: Array) -> Array:
                         out[t] += stream[frame] @ weight[tap]
             convolved.append(batch_norm(p, f"norms.{i}", relu(out)))
         streams = convolved
-        outputs.append(sum(share * stream for share, stream in zip(p[f"sums.{i}"], streams, strict=True)))
+        outputs.append(
+            sum(share * stream for share, stream in zip(p[f"sums.{i}"], streams, strict=True))
+        )
     y = batch_norm(p, "last_norm", relu(linear(p, "last", np.hstack([*outputs, parts[7]]))))
     gate = expit(linear(p, "excite", relu(linear(p, "squeeze", y.mean(axis=0)))))
     return y * gate + x
@@ -91,7 +102,9 @@ def sls(p: Mapping[str, Array], x: Array) -> Array:
     x = np.vstack([x] * 201)[:201]
     y = selu(batch_norm(p, "norm", x[..., None])[..., 0])
     width = x.shape[1] // 3
-    pooled = [y[3 * t : 3 * t + 3, 3 * d : 3 * d + 3].max() for t in range(67) for d in range(width)]
+    pooled = [
+        y[3 * t : 3 * t + 3, 3 * d : 3 * d + 3].max() for t in range(67) for d in range(width)
+    ]
     weight = p["inner"] / np.sqrt(3 * len(pooled))
     return selu(linear(p, "outer", selu(np.array(pooled) @ weight + p["inner_bias"]))) + p["bias"]
 
@@ -118,7 +131,13 @@ def conformer_block(p: Mapping[str, Array], x: Array) -> Array:
         of = slice(36 * h, 36 * h + 36)
         q, k, v = query[:, of], both[:, :144][:, of], both[:, 144:][:, of]
         energy = np.array(
-            [[q[i] @ k[j] + q[i] @ p["positions"][np.clip(i - j, -512, 512) + 512] for j in range(n)] for i in range(n)]
+            [
+                [
+                    q[i] @ k[j] + q[i] @ p["positions"][np.clip(i - j, -512, 512) + 512]
+                    for j in range(n)
+                ]
+                for i in range(n)
+            ]
         )
         heads.append(softmax(energy / 6, axis=1) @ v)
     x = x + linear(p, "attention_out", np.hstack(heads))
@@ -126,7 +145,10 @@ def conformer_block(p: Mapping[str, Array], x: Array) -> Array:
     gated = gated[:, :288] * expit(gated[:, 288:])
     kernel = p["convolution.weight"][:, 0]
     padded = np.vstack([np.zeros((15, 288)), gated, np.zeros((15, 288))])
-    convolved = np.array([(padded[t : t + 31] * kernel.T).sum(axis=0) for t in range(n)]) + p["convolution.bias"]
+    convolved = (
+        np.array([(padded[t : t + 31] * kernel.T).sum(axis=0) for t in range(n)])
+        + p["convolution.bias"]
+    )
     x = x + linear(p, "convolution_out", silu(batch_norm(p, "batch_norm", convolved)))
     x = x + feed_forward("after", x) / 2
     return layer_norm(p, "norm", x)
@@ -135,7 +157,9 @@ def conformer_block(p: Mapping[str, Array], x: Array) -> Array:
 def aasist(p: Mapping[str, Array], x: Array) -> Array:
     y = (x @ p["project"] + p["project_bias"]).T
     n_times = max(1, len(x) // 3)
-    maps = np.array([[y[3 * f : 3 * f + 3, 3 * t : 3 * t + 3].max() for t in range(n_times)] for f in range(42)])
+    maps = np.array(
+        [[y[3 * f : 3 * f + 3, 3 * t : 3 * t + 3].max() for t in range(n_times)] for f in range(42)]
+    )
     maps = selu(batch_norm(p, "first_norm", maps[..., None]))  # (bands, times, channels)
     for i in range(6):
         maps = residual(named(p, f"blocks.{i}"), maps)
@@ -160,12 +184,17 @@ def convolved(p: Mapping[str, Array], name: str, x: Array, padding: tuple[int, i
 
 
 def residual(p: Mapping[str, Array], x: Array) -> Array:
-    y = convolved(p, "second", selu(batch_norm(p, "norm", convolved(p, "first", x, (1, 1)))), (0, 1))
+    y = convolved(
+        p, "second", selu(batch_norm(p, "norm", convolved(p, "first", x, (1, 1)))), (0, 1)
+    )
     return y + (convolved(p, "across", x, (0, 1)) if "across.weight" in p else x)
 
 
 def graph_attention(p: Mapping[str, Array], x: Array) -> Array:
-    energy = [[float(np.tanh(linear(p, "attend", a * b)) @ p["attend_weight.weight"][:, 0]) for b in x] for a in x]
+    energy = [
+        [float(np.tanh(linear(p, "attend", a * b)) @ p["attend_weight.weight"][:, 0]) for b in x]
+        for a in x
+    ]
     share = softmax(np.array(energy) / 2, axis=1)
     return selu(batch_norm(p, "norm", linear(p, "others", share @ x) + linear(p, "own", x)))
 
@@ -183,13 +212,23 @@ def branch(p: Mapping[str, Array], times: Array, bands: Array) -> tuple[Array, A
     return times + more[0], bands + more[1], master + more[2]
 
 
-def pair_attention(p: Mapping[str, Array], first: Array, second: Array, master: Array) -> tuple[Array, Array, Array]:
+def pair_attention(
+    p: Mapping[str, Array], first: Array, second: Array, master: Array
+) -> tuple[Array, Array, Array]:
     x, n = np.vstack([linear(p, "first", first), linear(p, "second", second)]), len(first)
     energy = np.zeros((len(x), len(x)))
     for i, a in enumerate(x):
         for j, b in enumerate(x):
             kind = (i >= n) + (j >= n)  # within the first, between both, within the second
-            energy[i, j] = np.tanh(linear(p, "attend", a * b)) @ p["attend_weights.weight"][:, kind] / 100
-    y = selu(batch_norm(p, "norm", linear(p, "others", softmax(energy, axis=1) @ x) + linear(p, "own", x)))
-    attention = softmax(np.tanh(linear(p, "master_attend", x * master)) @ p["master_weight.weight"][:, 0] / 100)
+            energy[i, j] = (
+                np.tanh(linear(p, "attend", a * b)) @ p["attend_weights.weight"][:, kind] / 100
+            )
+    y = selu(
+        batch_norm(
+            p, "norm", linear(p, "others", softmax(energy, axis=1) @ x) + linear(p, "own", x)
+        )
+    )
+    attention = softmax(
+        np.tanh(linear(p, "master_attend", x * master)) @ p["master_weight.weight"][:, 0] / 100
+    )
     return y[:n], y[n:], linear(p, "master_others", attention @ x) + linear(p, "master_own", master)

@@ -18,11 +18,15 @@ LA_2021 = [
 ]
 DF_2021 = [
     "LA_0023 DF_E_2000011 nocodec asvspoof A14 spoof notrim progress traditional_vocoder - - - -",
-    "TEF2 DF_E_2000013 low_m4a vcc2020 Task1-team20 spoof notrim eval neural_vocoder Task1 team20 FF E",
+    "TEF2 DF_E_2000013 low_m4a vcc2020 Task1-team20 spoof "
+    "notrim eval neural_vocoder Task1 team20 FF E",
     "VCC2TM1 DF_E_2000024 mp3m4a vcc2018 bonafide bonafide notrim eval bonafide - - - -",
 ]
 ASVSPOOF_5 = {
-    "train": ["T_4850 T_0000000000 F - - - AC3 A05 spoof -", "T_0023 T_0000000001 M - - - - bonafide bonafide -"],
+    "train": [
+        "T_4850 T_0000000000 F - - - AC3 A05 spoof -",
+        "T_0023 T_0000000001 M - - - - bonafide bonafide -",
+    ],
     "dev.track_1": ["D_0062 D_0000000001 F - - - AC1 A11 spoof -"],
     "eval.track_1": [
         "E_1607 E_0009538969 M C05 2 E_0009486171 AC1 A26 spoof -",
@@ -68,7 +72,9 @@ def asvspoof2021(folder: Path, track: str, rows: list[str], parts: Iterable[str]
 
 
 def asvspoof5(folder: Path) -> Path:
-    for (name, rows), flac in zip(ASVSPOOF_5.items(), ("flac_T", "flac_D", "flac_E_eval"), strict=True):
+    for (name, rows), flac in zip(
+        ASVSPOOF_5.items(), ("flac_T", "flac_D", "flac_E_eval"), strict=True
+    ):
         write(folder / f"ASVspoof5.{name}.tsv", rows)
         write_audio(*(folder / flac / f"{row.split()[1]}.flac" for row in rows))
     return folder
@@ -90,21 +96,32 @@ def partialspoof(folder: Path) -> Path:
     """With the segment labels of dev: the spoofed utterance is so from 20 to 60 ms."""
     root = folder / "database"
     for split, rows in PARTIALSPOOF.items():
-        write(root / f"protocols/PartialSpoof_LA_cm_protocols/PartialSpoof.LA.cm.{split}.trl.txt", rows)
+        write(
+            root / f"protocols/PartialSpoof_LA_cm_protocols/PartialSpoof.LA.cm.{split}.trl.txt",
+            rows,
+        )
         write_audio(*(root / split / "con_wav" / f"{row.split()[1]}.wav" for row in rows))
     labels = {"LA_D_1047731": "11111", "CON_D_0000001": "10011"}
     (root / "segment_labels").mkdir()
     for length, factor in (("0.02", 1), ("0.04", 2)):
         arrays = {
-            name: np.array([min(marks[i : i + factor]) for i in range(0, 5, factor)]) for name, marks in labels.items()
+            name: np.array([min(marks[i : i + factor]) for i in range(0, 5, factor)])
+            for name, marks in labels.items()
         }
-        np.save(root / f"segment_labels/dev_seglab_{length}.npy", np.array(arrays, object), allow_pickle=True)
+        np.save(
+            root / f"segment_labels/dev_seglab_{length}.npy",
+            np.array(arrays, object),
+            allow_pickle=True,
+        )
     return root
 
 
 def in_the_wild(folder: Path) -> Path:
     root = folder / "release_in_the_wild"
-    write(root / "meta.csv", ["file,speaker,label", "0.wav,Alec Guinness,spoof", '1.wav,"Märtha, é",bona-fide'])
+    write(
+        root / "meta.csv",
+        ["file,speaker,label", "0.wav,Alec Guinness,spoof", '1.wav,"Märtha, é",bona-fide'],
+    )
     write_audio(root / "0.wav", root / "1.wav")
     return root
 
@@ -125,5 +142,9 @@ def spoofceleb(folder: Path) -> Path:
 def fake_or_real(folder: Path) -> Path:
     root = folder / "for-norm"
     for split in ("training", "validation", "testing"):
-        write_audio(root / split / "real/file1.wav", root / split / "fake/file1.wav", root / split / "fake/file2.flac")
+        write_audio(
+            root / split / "real/file1.wav",
+            root / split / "fake/file1.wav",
+            root / split / "fake/file2.flac",
+        )
     return root

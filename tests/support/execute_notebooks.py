@@ -1,4 +1,6 @@
-"""Execute the notebooks and keep their outputs, as after new weights: tests/support/execute_notebooks.py [NAME ...]"""
+"""Execute the notebooks and keep their outputs, as after new weights:
+tests/support/execute_notebooks.py [NAME ...]
+"""
 
 import sys
 import tempfile
@@ -18,8 +20,12 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 
 @contextmanager
 def kernel(folder: Path) -> Iterator[KernelManager]:
-    """A kernel that notebooks are run in one after the other, so that what they import is imported once."""
-    manager = KernelManager(kernel_name="python3", client_class="jupyter_client.asynchronous.client.AsyncKernelClient")
+    """A kernel that notebooks are run in one after the other, so that what they import is imported
+    once.
+    """
+    manager = KernelManager(
+        kernel_name="python3", client_class="jupyter_client.asynchronous.client.AsyncKernelClient"
+    )
     manager.start_kernel(cwd=str(folder))
     try:
         yield manager
@@ -30,13 +36,17 @@ def kernel(folder: Path) -> Iterator[KernelManager]:
 def executed(
     path: Path, folder: Path, inside: KernelManager, instead: Mapping[str, str] | None = None
 ) -> nbformat.NotebookNode:
-    """The notebook run from start to end, with no names of another, begun in a folder that is not its own.
+    """The notebook run from start to end, with no names of another, begun in a folder that is not
+    its own.
 
-    `instead` says what is written in it instead of what, such as smaller numbers; each of them is there.
+    `instead` says what is written in it instead of what, such as smaller numbers; each of them is
+    there.
     """
     notebook = nbformat.read(path, as_version=4)
     for before, after in (instead or {}).items():
-        cells = [cell for cell in notebook.cells if cell.cell_type == "code" and before in cell.source]
+        cells = [
+            cell for cell in notebook.cells if cell.cell_type == "code" and before in cell.source
+        ]
         assert cells, f"{path.name}: no {before}"
         for cell in cells:
             cell.source = cell.source.replace(before, after)
@@ -50,11 +60,14 @@ def executed(
         cell.metadata.pop("execution", None)  # the time of day
         cell.execution_count = number  # the kernel goes on counting from one notebook to the next
         # progress and warnings of this machine are nobody's result
-        cell.outputs = [one for one in cell.outputs if one.output_type in ("execute_result", "error")]
+        cell.outputs = [
+            one for one in cell.outputs if one.output_type in ("execute_result", "error")
+        ]
         for output in cell.outputs:
             if output.output_type == "execute_result":
                 output.execution_count = number
-                output.data.pop(WIDGET, None)  # of a kernel that is gone; the picture beside it stays
+                # of a kernel that is gone; the picture beside it stays
+                output.data.pop(WIDGET, None)
     return notebook
 
 

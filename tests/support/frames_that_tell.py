@@ -16,11 +16,18 @@ SEPARATION = (0.0, 2.0, 0.7)  # layer 1 knows it best
 PHONES = ("ah", "ee", "s")
 
 
-def write_frames(folder: Path, sound: pd.DataFrame, labels: tuple[str, ...], audio_root: str = "") -> Path:
+def write_frames(
+    folder: Path, sound: pd.DataFrame, labels: tuple[str, ...], audio_root: str = ""
+) -> Path:
     """Frames whose channel says what they are, by `sound`: utterance_id, start, end, label."""
     generator = np.random.default_rng(3)
     rows = [
-        {"utterance_id": f"{split}-{i}", "path": f"{split}/{i}.wav", "split": split, "speaker": f"{split}{i % 4}"}
+        {
+            "utterance_id": f"{split}-{i}",
+            "path": f"{split}/{i}.wav",
+            "split": split,
+            "speaker": f"{split}{i % 4}",
+        }
         for split in ("train", "dev", "eval")
         for i in range(16)
     ]
@@ -29,14 +36,18 @@ def write_frames(folder: Path, sound: pd.DataFrame, labels: tuple[str, ...], aud
     about |= {"audio_root": audio_root} if audio_root else {}
     about |= {ENTRY: FrameTiming(HOP, CENTRE).as_dict()}
     tiers = {"pooled": "float32", "frames": "float16"}
-    manifest = Manifest({"made": "by hand"}, tuple(range(len(SEPARATION))), DIM, tiers, MEASURES, about)
+    manifest = Manifest(
+        {"made": "by hand"}, tuple(range(len(SEPARATION))), DIM, tiers, MEASURES, about
+    )
     times = (CENTRE + HOP * np.arange(N_FRAMES)) / 16_000
     with CacheWriter(folder, manifest, corpus, shard_size=20) as writer:
         for index, table in list(writer.pending()):
             ids = list(table["utterance_id"])
             n = len(ids)
             measures = {name: generator.normal(size=n) for name in MEASURES}
-            shard = writer.start_shard(index, ids, [HOP * N_FRAMES + 80] * n, [N_FRAMES] * n, measures)
+            shard = writer.start_shard(
+                index, ids, [HOP * N_FRAMES + 80] * n, [N_FRAMES] * n, measures
+            )
             known = np.zeros((n, N_FRAMES, DIM))
             for at, name in enumerate(ids):
                 for row in sound[sound["utterance_id"] == name].itertuples():
@@ -45,7 +56,13 @@ def write_frames(folder: Path, sound: pd.DataFrame, labels: tuple[str, ...], aud
             for layer, apart in enumerate(SEPARATION):
                 x = generator.normal(size=known.shape) + apart * known
                 shard.write(0, "frames", layer, x.reshape(-1, DIM).astype(np.float16), n)
-                shard.write(0, "pooled", layer, np.stack([x.mean(1), x.std(1)], axis=1).astype(np.float32), n)
+                shard.write(
+                    0,
+                    "pooled",
+                    layer,
+                    np.stack([x.mean(1), x.std(1)], axis=1).astype(np.float32),
+                    n,
+                )
             writer.finish_shard(index, shard, {})
     return folder
 

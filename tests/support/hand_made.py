@@ -29,7 +29,8 @@ def write_cache(
 ) -> Path:
     """4 layers x 6, 60 utterances a split, classes `separation` apart in the mean of one channel.
 
-    `planted` gives, of a table, what is added instead, (n, 6), before it is multiplied by the separation.
+    `planted` gives, of a table, what is added instead, (n, 6), before it is multiplied by the
+    separation.
     """
     generator = np.random.default_rng(seed)
     rows = [
@@ -49,12 +50,16 @@ def write_cache(
     about = {"backbone": name, "random_weights": random_weights, "corpus": corpus_name}
     about |= {"audio_root": audio_root} if audio_root else {}
     layers = tuple(range(len(separation)))
-    manifest = Manifest({"made": made, **fingerprint}, layers, DIM, {"pooled": "float32"}, MEASURES, about)
+    manifest = Manifest(
+        {"made": made, **fingerprint}, layers, DIM, {"pooled": "float32"}, MEASURES, about
+    )
     with CacheWriter(folder, manifest, corpus, shard_size=70) as writer:
         for index, table in list(writer.pending()):
             n = len(table)
             measures = {name: generator.normal(size=n) for name in MEASURES}
-            shard = writer.start_shard(index, list(table["utterance_id"]), [800] * n, [2] * n, measures)
+            shard = writer.start_shard(
+                index, list(table["utterance_id"]), [800] * n, [2] * n, measures
+            )
             for layer, apart in enumerate(separation):
                 x = generator.normal(size=(n, 2, DIM))
                 if planted is None:

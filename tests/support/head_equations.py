@@ -1,4 +1,6 @@
-"""Heads written out from their equations in float64 numpy, one model and one utterance at a time."""
+"""Heads written out from their equations in float64 numpy, one model and one utterance
+at a time.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +21,9 @@ def silu(x: Any) -> Any:
 
 
 def gates_of(merge: str, p: Mapping[str, Array], x: Array) -> Array:
-    """What each layer of one utterance x (L, T, D) is multiplied by; L is the depth of the model."""
+    """What each layer of one utterance x (L, T, D) is multiplied by; L is the depth of
+    the model.
+    """
     depth, z = len(x), x.mean(axis=1)
     if merge == "mean":
         return np.full(depth, 1 / depth)
@@ -34,7 +38,9 @@ def gates_of(merge: str, p: Mapping[str, Array], x: Array) -> Array:
         hidden = np.maximum(x.mean(axis=(1, 2)) @ p["merge.squeeze"][:depth, :n_hidden], 0)
         return sigmoid(hidden @ p["merge.excite"][:n_hidden, :depth])
     if merge == "sls":
-        return np.array([sigmoid(z[layer] @ p["merge.weight"] + p["merge.bias"]) for layer in range(depth)])
+        return np.array(
+            [sigmoid(z[layer] @ p["merge.weight"] + p["merge.bias"]) for layer in range(depth)]
+        )
     q = silu(z @ p["merge.query"])
     hidden = silu(q @ p["merge.squeeze"][:depth, : depth // 2])
     return sigmoid(hidden @ p["merge.excite"][: depth // 2, :depth])
@@ -52,7 +58,8 @@ def merged(merge: str, p: Mapping[str, Array], x: Array) -> Array:
     if not merge.startswith("attentive"):
         return gated.sum(axis=0)
     depth, n_frames, dim = x.shape
-    flat, weight = np.zeros((n_frames, dim * depth)), np.zeros((dim * depth, p["merge.down_bias"].size))
+    flat = np.zeros((n_frames, dim * depth))
+    weight = np.zeros((dim * depth, p["merge.down_bias"].size))
     for d in range(dim):
         for layer in range(depth):
             flat[:, d * depth + layer] = gated[layer, :, d]
@@ -64,7 +71,11 @@ def score(merge: str, backend: str, p: Mapping[str, Array], x: Array) -> float:
     """The score of one utterance x (depth, T, D), without its padding."""
     y = merged(merge, p, x)
     if backend == "linear":
-        vector = y[0] if len(p["backend.weight"]) == y.shape[1] else statistics(y, np.full(y.shape, 1 / len(y)))
+        vector = (
+            y[0]
+            if len(p["backend.weight"]) == y.shape[1]
+            else statistics(y, np.full(y.shape, 1 / len(y)))
+        )
         return float(vector @ p["backend.weight"][:, 0] + p["backend.bias"])
     if backend == "mlp":
         hidden = silu(y.mean(axis=0) @ p["backend.inner"] + p["backend.inner_bias"])
@@ -74,7 +85,11 @@ def score(merge: str, backend: str, p: Mapping[str, Array], x: Array) -> float:
         return float(logits[1] - logits[0])
     if backend in ("mhfa", "sls", "nes2net", "conformer", "aasist"):
         own = backend_equations.named(p, "backend")
-        keys = [np.tensordot(softmax_weights(p["merge.key_logits"][: len(x)]), x, 1) if merge.endswith("-kv") else y]
+        keys = [
+            np.tensordot(softmax_weights(p["merge.key_logits"][: len(x)]), x, 1)
+            if merge.endswith("-kv")
+            else y
+        ]
         logits = getattr(backend_equations, backend)(own, *(keys if backend == "mhfa" else []), y)
         return float(logits[0] if len(logits) == 1 else logits[1] - logits[0])
     context = np.tile(statistics(y, np.full(y.shape, 1 / len(y))), (len(y), 1))
@@ -97,7 +112,10 @@ def lstm(p: Mapping[str, Array], y: Array) -> Array:
     h, c, outputs = np.zeros(width), np.zeros(width), []
     for frame in y:
         gates = (
-            frame @ p["backend.input"] + p["backend.input_bias"] + h @ p["backend.hidden"] + p["backend.hidden_bias"]
+            frame @ p["backend.input"]
+            + p["backend.input_bias"]
+            + h @ p["backend.hidden"]
+            + p["backend.hidden_bias"]
         )
         i, f, g, o = (gates[k * width : (k + 1) * width] for k in range(4))
         c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)

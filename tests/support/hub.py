@@ -1,4 +1,6 @@
-"""A hub of data sets on this machine: as much of its protocol as reading one data set of files takes."""
+"""A hub of data sets on this machine: as much of its protocol as reading one data set of files
+takes.
+"""
 
 import hashlib
 import json
@@ -16,11 +18,17 @@ def hub(name: str, files: Mapping[str, bytes]) -> Iterator[tuple[str, list[str]]
     """Serve the files of a data set; gives the address, and the paths asked for so far."""
     asked: list[str] = []
     known = [
-        {"type": "file", "path": path, "size": len(content), "oid": hashlib.sha1(content).hexdigest()}
+        {
+            "type": "file",
+            "path": path,
+            "size": len(content),
+            "oid": hashlib.sha1(content).hexdigest(),
+        }
         for path, content in files.items()
     ]
     folders = [
-        {"type": "directory", "path": path, "oid": "0" * 40} for path in {p.split("/")[0] for p in files if "/" in p}
+        {"type": "directory", "path": path, "oid": "0" * 40}
+        for path in {p.split("/")[0] for p in files if "/" in p}
     ]
     about = {
         "id": name,
@@ -55,14 +63,25 @@ def hub(name: str, files: Mapping[str, bytes]) -> Iterator[tuple[str, list[str]]
                 content = files.get(wanted)
                 if content is None:
                     return self.reply(404, X_Error_Code="EntryNotFound", X_Repo_Commit=COMMIT)
-                return self.reply(200, content, ETag=f'"{hashlib.sha1(content).hexdigest()}"', X_Repo_Commit=COMMIT)
+                return self.reply(
+                    200,
+                    content,
+                    ETag=f'"{hashlib.sha1(content).hexdigest()}"',
+                    X_Repo_Commit=COMMIT,
+                )
             if path.startswith(f"/api/datasets/{name}/tree/"):
                 inside = path.removeprefix(f"/api/datasets/{name}/tree/").partition("/")[2]
                 of_top = folders + [one for one in known if "/" not in str(one["path"])]
-                found = [one for one in known if str(one["path"]).startswith(f"{inside}/")] if inside else of_top
+                found = (
+                    [one for one in known if str(one["path"]).startswith(f"{inside}/")]
+                    if inside
+                    else of_top
+                )
             elif path.startswith(f"/api/datasets/{name}/paths-info/"):
                 text = sent.decode()
-                wanted_paths = json.loads(text)["paths"] if text.startswith("{") else parse_qs(text)["paths"]
+                wanted_paths = (
+                    json.loads(text)["paths"] if text.startswith("{") else parse_qs(text)["paths"]
+                )
                 found = [one for one in known if one["path"] in wanted_paths]
             elif path in (f"/api/datasets/{name}", f"/api/datasets/{name}/revision/{COMMIT}"):
                 found = about

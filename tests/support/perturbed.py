@@ -1,4 +1,6 @@
-"""Views of planted caches: the same rows with known noise or shifts in the layers that are named."""
+"""Views of planted caches: the same rows with known noise or shifts in the layers that
+are named.
+"""
 
 from __future__ import annotations
 
@@ -38,8 +40,12 @@ def shift(by: np.ndarray, label: str) -> Change:
     return change
 
 
-def perturb(clean: Cache, folder: Path, changes: Mapping[int, Change], seed: int = 0, leave_out: int = 0) -> Cache:
-    """Write a cache of the eval rows of another, some layers changed; `leave_out` of them failed."""
+def perturb(
+    clean: Cache, folder: Path, changes: Mapping[int, Change], seed: int = 0, leave_out: int = 0
+) -> Cache:
+    """Write a cache of the eval rows of another, some layers changed; `leave_out` of
+    them failed.
+    """
     generator = np.random.default_rng(seed)
     rows = clean.select({"split": "eval"}).reset_index(drop=True)
     columns = [name for name in rows if name not in (*PLACE_COLUMNS, *clean.manifest.measures)]
@@ -49,12 +55,22 @@ def perturb(clean: Cache, folder: Path, changes: Mapping[int, Change], seed: int
     with CacheWriter(folder, manifest, rows[columns]) as writer:
         for index, planned in list(writer.pending()):
             failed = dict.fromkeys(planned["utterance_id"].head(leave_out), "too short: as planned")
-            used = rows.set_index("utterance_id", drop=False).loc[planned["utterance_id"].iloc[leave_out:]]
+            used = rows.set_index("utterance_id", drop=False).loc[
+                planned["utterance_id"].iloc[leave_out:]
+            ]
             n = len(used)
             measures = {name: used[name].to_numpy() for name in manifest.measures}
-            shard = writer.start_shard(index, list(used["utterance_id"]), [800] * n, [2] * n, measures)
+            shard = writer.start_shard(
+                index, list(used["utterance_id"]), [800] * n, [2] * n, measures
+            )
             for layer in clean.layers:
                 x = clean.pooled([layer], used)[0]
-                shard.write(0, "pooled", layer, changes[layer](x, used, generator) if layer in changes else x, n)
+                shard.write(
+                    0,
+                    "pooled",
+                    layer,
+                    changes[layer](x, used, generator) if layer in changes else x,
+                    n,
+                )
             writer.finish_shard(index, shard, failed)
     return Cache(folder)

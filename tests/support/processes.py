@@ -1,7 +1,7 @@
 """Commands in processes of their own, which cost no imports.
 
-What takes a command its first seconds is importing PyTorch and transformers. A server imports them once, computes
-nothing, and is copied (`fork`) for every process asked for.
+What takes a command its first seconds is importing PyTorch and transformers. A server imports them
+once, computes nothing, and is copied (`fork`) for every process asked for.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ class Process:
         return self.child.pid
 
     def wait(self, seconds: float = 600) -> int:
-        """Exit code, once it has ended; that of a signal is negative. It is killed if that takes too long."""
+        """Exit code, once it has ended; that of a signal is negative. It is killed if that takes
+        too long.
+        """
         self.child.join(seconds)
         if self.child.exitcode is None:
             self.child.kill()
@@ -74,19 +76,25 @@ class Process:
 
 
 def start(work: Callable[..., object], *arguments: Any, folder: Path) -> Process:
-    """Do work in a process of its own whose working directory is `folder`; files beside it take what it writes."""
+    """Do work in a process of its own whose working directory is `folder`; files beside it take
+    what it writes.
+    """
     number = len(list(folder.parent.glob(f"{folder.name}.*.out")))
     out, err = (folder.with_name(f"{folder.name}.{number}.{ending}") for ending in ("out", "err"))
     for path in (out, err):
         path.touch()
     _begin()
-    child = CONTEXT.Process(target=_work, args=(folder, out, err, dict(os.environ), work, arguments), daemon=False)
+    child = CONTEXT.Process(
+        target=_work, args=(folder, out, err, dict(os.environ), work, arguments), daemon=False
+    )
     child.start()
     return Process(child, out, err)
 
 
 def _begin() -> None:
-    """Start the server, on a terminal so wide that no line is broken; a console asks for that once."""
+    """Start the server, on a terminal so wide that no line is broken; a console asks
+    for that once.
+    """
     before = os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = "200"
     multiprocessing.forkserver.ensure_running()
@@ -116,7 +124,12 @@ def wait_for(process: Process, there: Callable[[], object]) -> None:
 
 
 def _work(
-    folder: Path, out: Path, err: Path, environment: dict[str, str], work: Callable[..., object], arguments: Any
+    folder: Path,
+    out: Path,
+    err: Path,
+    environment: dict[str, str],
+    work: Callable[..., object],
+    arguments: Any,
 ) -> None:
     import warnings
 

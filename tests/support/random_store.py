@@ -1,6 +1,8 @@
-"""Stores whose every number follows from the utterance id, so that a test knows what a cache must hold.
+"""Stores whose every number follows from the utterance id, so that a test knows what a cache must
+hold.
 
-As a script it writes one slowly, to be killed: python tests/support/random_store.py FOLDER N_UTTERANCES SHARD_SIZE
+As a script it writes one slowly, to be killed: python tests/support/random_store.py FOLDER
+N_UTTERANCES SHARD_SIZE
 """
 
 import os
@@ -30,7 +32,9 @@ class Recipe:
 
     layers: tuple[int, ...] = (0, 1, 2)
     dim: int = 3
-    tiers: Mapping[str, str] = field(default_factory=lambda: {"pooled": "float32", "frames": "float16"})
+    tiers: Mapping[str, str] = field(
+        default_factory=lambda: {"pooled": "float32", "frames": "float16"}
+    )
     measures: tuple[str, ...] = ("loudness",)
     most_frames: int = 5
     salt: int = 0
@@ -50,7 +54,14 @@ class Recipe:
 
     def manifest(self) -> Manifest:
         fingerprint = {"weights": "random", "salt": self.salt}
-        return Manifest(fingerprint, self.layers, self.dim, dict(self.tiers), self.measures, {"backbone": "none"})
+        return Manifest(
+            fingerprint,
+            self.layers,
+            self.dim,
+            dict(self.tiers),
+            self.measures,
+            {"backbone": "none"},
+        )
 
     def corpus(self, utterance_ids: Iterable[str]) -> pd.DataFrame:
         names = list(utterance_ids)
@@ -77,7 +88,9 @@ class Recipe:
         part: Part | None = None,
         on_row: Callable[[str], None] = lambda name: None,
     ) -> None:
-        """Open the store or a part of it, write its pending shards (at most `most_shards` of them), and close it."""
+        """Open the store or a part of it, write its pending shards (at most `most_shards` of them),
+        and close it.
+        """
         manifest, corpus, shard_of = self.manifest(), self.corpus(utterance_ids), None
         if part is not None:
             share = part.share(corpus, shard_size)
@@ -101,7 +114,9 @@ class Recipe:
             writer.finish_shard(index, None, failed)
             return
         counts = [self.n_frames(name) for name in names]
-        values = {measure: np.array([self.measure(name) for name in names]) for measure in self.measures}
+        values = {
+            measure: np.array([self.measure(name) for name in names]) for measure in self.measures
+        }
         shard = writer.start_shard(index, names, [320 * n for n in counts], counts, values)
         for row, name in enumerate(names):
             for tier in self.tiers:

@@ -7,11 +7,14 @@ from typing import Any
 from probing.runs.writer import DRAWN
 from probing.sealing import CHECKSUM, FILES, seal
 
-ORDER = ("export.json", "run.json", "serving.json")  # an export's own record is a file of its serving record
+# an export's own record is a file of its serving record
+ORDER = ("export.json", "run.json", "serving.json")
 
 
 def reseal(folder: Path) -> None:
-    """Give the records of a folder the checksums of what is there now; one that is no JSON object stays as it is."""
+    """Give the records of a folder the checksums of what is there now; one that is no JSON object
+    stays as it is.
+    """
     for name in ORDER:
         try:
             content = json.loads((folder / name).read_text())

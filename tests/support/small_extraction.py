@@ -16,7 +16,24 @@ from probing.corpora import Corpus, load_corpus
 from probing.extraction import Machine, Options
 
 DEMO = Path(sys.modules["probing.corpora"].__file__ or "").parent / "demo" / "audio"
-LENGTHS = (4000, 5321, 6400, 6400, 7777, 8001, 9600, 9600, 9600, 11111, 12345, 13000, 14003, 15999, 16000, 16321)
+LENGTHS = (
+    4000,
+    5321,
+    6400,
+    6400,
+    7777,
+    8001,
+    9600,
+    9600,
+    9600,
+    11111,
+    12345,
+    13000,
+    14003,
+    15999,
+    16000,
+    16321,
+)
 TOLERANCE = 1e-4  # of the RMS of the layer
 
 
@@ -69,8 +86,12 @@ def with_frames(backbone: Path, **what: object) -> Options:
     return Options(**{"backbone": str(backbone), "frames": True, "frames_dtype": "float32", **what})  # type: ignore
 
 
-def assert_same(left: Cache, right: Cache, tolerance: float = TOLERANCE, places: bool = True) -> None:
-    """Two caches hold the same table and, within rounding, the same hidden states; rows matched by id."""
+def assert_same(
+    left: Cache, right: Cache, tolerance: float = TOLERANCE, places: bool = True
+) -> None:
+    """Two caches hold the same table and, within rounding, the same hidden states; rows matched by
+    id.
+    """
     columns = [name for name in right.utterances.columns if places or name not in ("shard", "row")]
     pd.testing.assert_frame_equal(left.utterances[columns], right.utterances[columns])
     pd.testing.assert_frame_equal(left.failures, right.failures)

@@ -33,15 +33,23 @@ def place_of(folder: Path, model: str = "wavlm", **options: object) -> Path:
     pd.DataFrame(rows).assign(split=splits).to_csv(folder / "c.csv", index=False)
     given = {"max_seconds": 0.8, **options}
     extraction = Options(str(build(model, folder / "model")), **given)  # type: ignore[arg-type]
-    cache = extract(folder / "c.cache", load_corpus(str(folder / "c.csv")), extraction, machine(), say=quiet)
-    depths = DepthOptions(heads=("weighted-sum+linear",), seeds=(0,), depths=(2,), epochs=2, weight_decays=(0.1,))
+    cache = extract(
+        folder / "c.cache", load_corpus(str(folder / "c.csv")), extraction, machine(), say=quiet
+    )
+    depths = DepthOptions(
+        heads=("weighted-sum+linear",), seeds=(0,), depths=(2,), epochs=2, weight_decays=(0.1,)
+    )
     what = SweepOptions(strengths=(0.1,), control_seeds=(), resamples=100, depths=depths)
     sweep(cache, folder / "c.run", what, say=quiet)
     return folder
 
 
 def tuned_in(
-    folder: Path, source: Source, options: TuneOptions, how: TuneMachine = CPU, with_eval: bool = False
+    folder: Path,
+    source: Source,
+    options: TuneOptions,
+    how: TuneMachine = CPU,
+    with_eval: bool = False,
 ) -> Tuned:
     made = tune(source, folder, options, how, with_eval=with_eval, say=quiet)
     assert made is not None

@@ -1,4 +1,6 @@
-"""Results by condition and on attacks left out of the training, per layer: the rows are those recomputed by hand."""
+"""Results by condition and on attacks left out of the training, per layer: the rows are those
+recomputed by hand.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -48,7 +50,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(folder: Path) -> Run:
-    other = write_cache(folder.with_name("other.cache"), seed=1, change=elsewhere, corpus_name="other")
+    other = write_cache(
+        folder.with_name("other.cache"), seed=1, change=elsewhere, corpus_name="other"
+    )
     options = replace(OPTIONS, eval=("eval", f"{other}:eval"))
     return sweep(folder, folder.with_name("c.run"), options, say=lambda text: None)
 
@@ -57,13 +61,19 @@ def test_by_condition_rows_are_those_of_the_official_decomposition(run: Run) -> 
     rows = run.rows("by-condition")
     for layer in (0, 2):
         scores = read_scores(run.folder / "scores" / f"linear-layer-{layer:02d}.eval.txt")
-        table = Cache(run.record["cache_folder"]).utterances.merge(scores[["utterance_id", "score"]])
-        expected = decompose(table, ["attack", "codec"]).set_index(["attack", "codec"])["eer"].dropna()
+        table = Cache(run.record["cache_folder"]).utterances.merge(
+            scores[["utterance_id", "score"]]
+        )
+        expected = (
+            decompose(table, ["attack", "codec"]).set_index(["attack", "codec"])["eer"].dropna()
+        )
         of_layer = rows[rows["layer"] == layer].set_index("condition")["value"]
         assert len(of_layer) == len(expected) - 1
         for (attack, codec), value in expected.items():
             named = {"attack": attack, "codec": codec}
-            name = ",".join(f"{column}={value}" for column, value in named.items() if value != "pooled")
+            name = ",".join(
+                f"{column}={value}" for column, value in named.items() if value != "pooled"
+            )
             if name:
                 assert of_layer[name] == pytest.approx(value, abs=1e-9)
     assert {"attack=A00", "codec=opus", "attack=A00,codec=gsm"} <= set(rows["condition"])
@@ -83,7 +93,9 @@ def test_intervals_are_those_of_the_conditions_own_trials(run: Run) -> None:
     table = table[(table["label"] == "bonafide") | (table["attack"] == "A02")]
     bonafide = (table["label"] == "bonafide").to_numpy()
     drawn = draw(bonafide, table["speaker"], n=100, seed=0)
-    expected = rate_interval(eer(bonafide, table["score"]), eer_resamples(bonafide, table["score"], drawn), drawn)
+    expected = rate_interval(
+        eer(bonafide, table["score"]), eer_resamples(bonafide, table["score"], drawn), drawn
+    )
     rows = run.rows("by-condition")
     found = rows[(rows["layer"] == 2) & (rows["condition"] == "attack=A02")].iloc[0]
     assert (found["value"], found["low"], found["high"]) == pytest.approx(
@@ -98,23 +110,32 @@ def test_unseen_rows_are_those_of_probes_trained_without_the_attack(run: Run, at
         data = {}
         for part in ("train", "dev", "eval"):
             x, table = cache.layer(layer, where={"split": part})
-            data[part] = x.reshape(len(x), -1), (table["label"] == "bonafide").to_numpy(), table["attack"].to_numpy()
+            data[part] = (
+                x.reshape(len(x), -1),
+                (table["label"] == "bonafide").to_numpy(),
+                table["attack"].to_numpy(),
+            )
         probes, rates = {}, {}
         for strength in OPTIONS.strengths:
             x, y, attacks = data["train"]
             probe = make_pipeline(
-                StandardScaler(), LogisticRegression(C=strength, class_weight="balanced", tol=1e-10, max_iter=1000)
+                StandardScaler(),
+                LogisticRegression(C=strength, class_weight="balanced", tol=1e-10, max_iter=1000),
             )
             probes[strength] = probe.fit(x[attacks != attack], y[attacks != attack])
             x, y, attacks = data["dev"]
-            rates[strength] = eer(y[attacks != attack], probe.decision_function(x[attacks != attack]))
+            rates[strength] = eer(
+                y[attacks != attack], probe.decision_function(x[attacks != attack])
+            )
         chosen = min(OPTIONS.strengths, key=lambda c: (rates[c], c))
         for part in ("dev", "eval"):
             x, y, attacks = data[part]
             measured = y | (attacks == attack)
             expected = eer(y[measured], probes[chosen].decision_function(x[measured]))
             rows = run.rows("unseen-attack", part)
-            rows = rows[(rows["layer"] == layer) & (rows["condition"] == f"attack={attack}")].set_index("metric")
+            rows = rows[
+                (rows["layer"] == layer) & (rows["condition"] == f"attack={attack}")
+            ].set_index("metric")
             assert rows.loc["eer", "value"] == pytest.approx(expected, abs=1e-9)
             assert rows.loc["eer", "strength"] == chosen
             excess = rows.loc["eer", "value"] - rows.loc["eer_seen", "value"]
@@ -137,7 +158,10 @@ def test_an_attack_is_measured_wherever_it_is(run: Run) -> None:
     assert set(means) == {"dev of hand", "eval of hand", "eval of other"}
     rows = other[(other["layer"] == 2) & (other["metric"] == "eer")]
     assert means["eval of other"]["2"]["eer"] == pytest.approx(rows["value"].mean())
-    assert "Attacks left out of the training, eval of other: layer 2 has a mean EER of " in run.sentence
+    assert (
+        "Attacks left out of the training, eval of other: layer 2 has a mean EER of "
+        in run.sentence
+    )
 
 
 def test_the_same_whatever_the_memory(run: Run, folder: Path, tmp_path: Path) -> None:
@@ -162,7 +186,9 @@ def test_rows_are_there_once_and_the_report_shows_them(run: Run) -> None:
 
 def one_attack(part: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
     def change(table: pd.DataFrame) -> pd.DataFrame:
-        only = table["attack"].where((table["split"] != part) | (table["label"] == "bonafide"), "A00")
+        only = table["attack"].where(
+            (table["split"] != part) | (table["label"] == "bonafide"), "A00"
+        )
         return table.assign(attack=only)
 
     return change
@@ -176,8 +202,16 @@ def one_attack(part: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
             "",
             "by=vocoder: no evaluated cache has such a column. They have: .*attack",
         ),
-        ({"by": (), "unseen_attacks": True}, "train", "unseen_attacks=True: without A00, train of hand has no spoofed"),
-        ({"by": (), "unseen_attacks": True}, "dev", "unseen_attacks=True: without A00, dev of hand has no spoofed"),
+        (
+            {"by": (), "unseen_attacks": True},
+            "train",
+            "unseen_attacks=True: without A00, train of hand has no spoofed",
+        ),
+        (
+            {"by": (), "unseen_attacks": True},
+            "dev",
+            "unseen_attacks=True: without A00, dev of hand has no spoofed",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_refused_before_anything_is_written(

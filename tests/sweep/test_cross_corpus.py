@@ -1,4 +1,6 @@
-"""A sweep trained on one cache and evaluated on several: one table, the same figures as one by one, bounded memory."""
+"""A sweep trained on one cache and evaluated on several: one table, the same figures as one by one,
+bounded memory.
+"""
 
 import re
 from dataclasses import replace
@@ -20,8 +22,13 @@ from probing.serving.heads import candidates
 from probing.sweep import DepthOptions, SweepOptions, linear, sweep
 from probing.sweep.splits import read_splits
 
-LINEAR = SweepOptions(resamples=100, strengths=(1e-3, 1e-1), control_seeds=(0,), depths=DepthOptions(heads=()))
-HEADS = replace(LINEAR, depths=DepthOptions(heads=("weighted-sum+linear",), seeds=(0,), epochs=2, weight_decays=(0.1,)))
+LINEAR = SweepOptions(
+    resamples=100, strengths=(1e-3, 1e-1), control_seeds=(0,), depths=DepthOptions(heads=())
+)
+HEADS = replace(
+    LINEAR,
+    depths=DepthOptions(heads=("weighted-sum+linear",), seeds=(0,), epochs=2, weight_decays=(0.1,)),
+)
 
 
 def other_ids(table: pd.DataFrame) -> pd.DataFrame:
@@ -30,10 +37,16 @@ def other_ids(table: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def caches(cache_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The hand-made cache, one of another corpus in which layer 3 is best, and one with the split eval only."""
+    """The hand-made cache, one of another corpus in which layer 3 is best, and one with the split
+    eval only.
+    """
     folder = tmp_path_factory.mktemp("corpora")
     write_cache(
-        folder / "b.cache", seed=1, change=other_ids, corpus_name="other corpus", separation=(0.0, 0.5, 1.0, 3.0)
+        folder / "b.cache",
+        seed=1,
+        change=other_ids,
+        corpus_name="other corpus",
+        separation=(0.0, 0.5, 1.0, 3.0),
     )
 
     def only_progress(table: pd.DataFrame) -> pd.DataFrame:
@@ -51,7 +64,12 @@ def run(caches: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Ru
 
 def test_there_are_the_same_rows_for_every_corpus(run: Run) -> None:
     assert run.corpora == ["hand", "other_corpus", "third"]
-    counts = run.results[run.results["split"] == "eval"].groupby(["experiment", "corpus"]).size().unstack()
+    counts = (
+        run.results[run.results["split"] == "eval"]
+        .groupby(["experiment", "corpus"])
+        .size()
+        .unstack()
+    )
     for experiment in ("layer", "depth", "shuffled-labels", "trivial-features"):
         assert counts.loc[experiment].nunique() == 1
         assert counts.loc[experiment].min() > 0
@@ -60,9 +78,16 @@ def test_there_are_the_same_rows_for_every_corpus(run: Run) -> None:
     assert set(run.results.loc[run.results["split"] == "dev", "corpus"]) == {"hand"}
 
 
-def test_a_corpus_gets_the_figures_of_a_sweep_on_it_alone(run: Run, caches: dict[str, Path], tmp_path: Path) -> None:
-    for corpus, spec in (("other_corpus", f"{caches['b']}:eval"), ("third", f"{caches['c']}:progress")):
-        alone = sweep(caches["a"], tmp_path / corpus, replace(HEADS, eval=spec), say=lambda text: None)
+def test_a_corpus_gets_the_figures_of_a_sweep_on_it_alone(
+    run: Run, caches: dict[str, Path], tmp_path: Path
+) -> None:
+    for corpus, spec in (
+        ("other_corpus", f"{caches['b']}:eval"),
+        ("third", f"{caches['c']}:progress"),
+    ):
+        alone = sweep(
+            caches["a"], tmp_path / corpus, replace(HEADS, eval=spec), say=lambda text: None
+        )
         for experiment in ("layer", "depth", "shuffled-labels", "trivial-features"):
             pd.testing.assert_frame_equal(
                 run.rows(experiment, corpus=corpus).reset_index(drop=True),
@@ -71,20 +96,32 @@ def test_a_corpus_gets_the_figures_of_a_sweep_on_it_alone(run: Run, caches: dict
         assert alone.corpora == [corpus]
 
 
-def test_the_plain_form_is_that_of_one_corpus(run: Run, caches: dict[str, Path], tmp_path: Path) -> None:
+def test_the_plain_form_is_that_of_one_corpus(
+    run: Run, caches: dict[str, Path], tmp_path: Path
+) -> None:
     plain = sweep(caches["a"], tmp_path / "r", HEADS, say=lambda text: None)
     assert plain.corpora == ["hand"]
     assert plain.record["elsewhere"] is None
     for experiment in ("layer", "depth"):
         pd.testing.assert_frame_equal(
-            run.rows(experiment).reset_index(drop=True), plain.rows(experiment).reset_index(drop=True)
+            run.rows(experiment).reset_index(drop=True),
+            plain.rows(experiment).reset_index(drop=True),
         )
     assert plain.record["finding"] == run.record["finding"]
 
 
-def test_score_files_are_there_for_every_corpus_and_give_its_figures(run: Run, caches: dict[str, Path]) -> None:
-    for head, rows in (("linear-layer-02", run.results["layer"] == 2), ("weighted-sum+linear-depth-02", None)):
-        for part, corpus in (("eval", "hand"), ("eval.other_corpus", "other_corpus"), ("eval.third", "third")):
+def test_score_files_are_there_for_every_corpus_and_give_its_figures(
+    run: Run, caches: dict[str, Path]
+) -> None:
+    for head, rows in (
+        ("linear-layer-02", run.results["layer"] == 2),
+        ("weighted-sum+linear-depth-02", None),
+    ):
+        for part, corpus in (
+            ("eval", "hand"),
+            ("eval.other_corpus", "other_corpus"),
+            ("eval.third", "third"),
+        ):
             table = read_scores(run.folder / "scores" / f"{head}.{part}.txt")
             value = eer(table["label"] == "bonafide", table["score"])
             if rows is None:
@@ -122,7 +159,9 @@ def test_figures_and_report_know_every_corpus(run: Run) -> None:
     assert list(layer_table(run)["eval"][:-1]) == pytest.approx(list(table["hand"]))
     page = Path(save_report(run)).read_text()
     assert "On every corpus" in page
-    with pytest.raises(ProbeError, match="not evaluated on 'none', only on hand, other_corpus, third"):
+    with pytest.raises(
+        ProbeError, match="not evaluated on 'none', only on hand, other_corpus, third"
+    ):
         run.rows("layer", corpus="none")
 
 
@@ -150,23 +189,35 @@ def test_large_evaluation_sets_are_scored_in_blocks_to_the_same_numbers(
     assert max(rows for _, rows in read) <= 8
     assert sum(n * rows for n, rows in read) == 4 * 60
     for corpus in ("hand", "other_corpus"):
-        values, expected = (one.rows("layer", corpus=corpus)["value"].to_numpy() for one in (small, run))
+        values, expected = (
+            one.rows("layer", corpus=corpus)["value"].to_numpy() for one in (small, run)
+        )
         assert np.allclose(values, expected, atol=1e-9)
 
 
-def test_a_cache_made_another_way_is_refused_with_both_values(caches: dict[str, Path], tmp_path: Path) -> None:
+def test_a_cache_made_another_way_is_refused_with_both_values(
+    caches: dict[str, Path], tmp_path: Path
+) -> None:
     write_cache(tmp_path / "d.cache", change=other_ids, made="by machine", corpus_name="other")
     with pytest.raises(FingerprintMismatch, match="made: 'by machine', trained on 'by hand'"):
-        sweep(caches["a"], tmp_path / "r", replace(LINEAR, eval=("eval", f"{tmp_path}/d.cache:eval")))
+        sweep(
+            caches["a"], tmp_path / "r", replace(LINEAR, eval=("eval", f"{tmp_path}/d.cache:eval"))
+        )
     assert not (tmp_path / "r").exists()
 
 
-def test_specifications(caches: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_specifications(
+    caches: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     main = Cache(caches["a"])
     monkeypatch.chdir(tmp_path)
     (tmp_path / "eval").mkdir()  # no cache, and the split has the name
-    splits = read_splits(main, ":train", f"{caches['b']}:dev", ("eval", str(caches["b"]), str(caches["c"])))
-    assert {part: (split.cache.folder.name, split.split, len(split)) for part, split in splits.items()} == {
+    splits = read_splits(
+        main, ":train", f"{caches['b']}:dev", ("eval", str(caches["b"]), str(caches["c"]))
+    )
+    assert {
+        part: (split.cache.folder.name, split.split, len(split)) for part, split in splits.items()
+    } == {
         "train": ("hand.cache", "train", 60),
         "dev": ("b.cache", "dev", 60),
         "eval": ("hand.cache", "eval", 60),
@@ -185,7 +236,10 @@ def test_specifications(caches: dict[str, Path], monkeypatch: pytest.MonkeyPatch
         (("none.cache",), "none.cache: no cache here"),
         (("a/b",), "a/b: no cache here"),
         (("none.cache:eval",), "none.cache: no cache here"),
-        (("eval", "eval"), "eval and eval: expected different splits, but 60 utterances of hand are in both"),
+        (
+            ("eval", "eval"),
+            "eval and eval: expected different splits, but 60 utterances of hand are in both",
+        ),
         (("dev",), "dev and eval: expected different splits"),
         ((), "eval: expected one or more"),
     ],
@@ -197,16 +251,24 @@ def test_specifications_that_name_nothing_are_refused(
         read_splits(Cache(caches["a"]), evaluations=evaluations)
 
 
-def test_several_splits_without_one_of_the_part_are_to_be_named(caches: dict[str, Path], tmp_path: Path) -> None:
+def test_several_splits_without_one_of_the_part_are_to_be_named(
+    caches: dict[str, Path], tmp_path: Path
+) -> None:
     def renamed(table: pd.DataFrame) -> pd.DataFrame:
         return other_ids(table).assign(split="x" + table["split"])
 
     folder = write_cache(tmp_path / "d.cache", change=renamed, corpus_name="d")
-    with pytest.raises(ProbeError, match=r"has the splits xdev, xeval, xtrain\. Say which: eval=.*d\.cache:SPLIT"):
+    with pytest.raises(
+        ProbeError, match=r"has the splits xdev, xeval, xtrain\. Say which: eval=.*d\.cache:SPLIT"
+    ):
         read_splits(Cache(caches["a"]), evaluations=(str(folder),))
 
 
-def test_the_same_utterances_cached_twice_are_no_other_corpus(caches: dict[str, Path], tmp_path: Path) -> None:
+def test_the_same_utterances_cached_twice_are_no_other_corpus(
+    caches: dict[str, Path], tmp_path: Path
+) -> None:
     copy = write_cache(tmp_path / "copy.cache")
-    with pytest.raises(ProbeError, match="train and eval: expected different splits, but 60 utterances of hand"):
+    with pytest.raises(
+        ProbeError, match="train and eval: expected different splits, but 60 utterances of hand"
+    ):
         read_splits(Cache(caches["a"]), evaluations=(f"{copy}:train",))

@@ -1,4 +1,6 @@
-"""What probes read of a layer can be erased: rounds are those of an independent loop, and planted truth is found."""
+"""What probes read of a layer can be erased: rounds are those of an independent loop, and planted
+truth is found.
+"""
 
 from pathlib import Path
 
@@ -37,13 +39,19 @@ FOUR = Task("classes", "word", METRICS["balanced_accuracy"], WORDS, (0.25,) * 4)
 NUMBER = Task("number", "age", METRICS["r2"])
 
 
-def drawn(task: Task, n: int, p: int, seed: int, mixed: bool = True, apart: float = 3.0) -> tuple[dict, dict]:
-    """Features whose first dimensions carry the target, perhaps mixed: one of two classes or a number, 3 of four.
+def drawn(
+    task: Task, n: int, p: int, seed: int, mixed: bool = True, apart: float = 3.0
+) -> tuple[dict, dict]:
+    """Features whose first dimensions carry the target, perhaps mixed: one of two classes or a
+    number, 3 of four.
 
-    In features that are mixed and then standardised, what the best probe reads is not all that carries the target.
+    In features that are mixed and then standardised, what the best probe reads is not all that
+    carries the target.
     """
     generator = np.random.default_rng(seed)
-    rotation = np.linalg.qr(np.random.default_rng(99).normal(size=(p, p)))[0] if mixed else np.eye(p)
+    rotation = (
+        np.linalg.qr(np.random.default_rng(99).normal(size=(p, p)))[0] if mixed else np.eye(p)
+    )
     features, labels = {}, {}
     for part, count in (("train", n), ("dev", n // 2), ("eval", n)):
         if task.name == "number":
@@ -89,7 +97,10 @@ def test_rounds_are_those_of_an_independent_loop(task: Task, n: int, p: int) -> 
             model = LogisticRegression(C=c, class_weight="balanced", tol=1e-10, max_iter=5000)
             model = Ridge(alpha=1 / c) if task.name == "number" else model
             models.append(model.fit(z["train"] @ projection, labels["train"]))
-        at = {part: [loop_figure(task, model, z[part] @ projection, labels[part]) for model in models] for part in z}
+        at = {
+            part: [loop_figure(task, model, z[part] @ projection, labels[part]) for model in models]
+            for part in z
+        }
         best = int(np.argmin([task.metric.loss(value) for value in at["dev"]]))
         if i:
             one = found[i - 1]
@@ -117,13 +128,18 @@ def loop_figure(task: Task, model: object, x: np.ndarray, y: np.ndarray) -> floa
     return score(y, model.predict(x))
 
 
-@pytest.mark.parametrize(("task", "d"), [(SPOOFING, 1), (FOUR, 3), (NUMBER, 1)], ids=["two", "four", "number"])
-def test_signal_in_d_dimensions_is_gone_after_d_and_random_erasure_leaves_it(task: Task, d: int) -> None:
+@pytest.mark.parametrize(
+    ("task", "d"), [(SPOOFING, 1), (FOUR, 3), (NUMBER, 1)], ids=["two", "four", "number"]
+)
+def test_signal_in_d_dimensions_is_gone_after_d_and_random_erasure_leaves_it(
+    task: Task, d: int
+) -> None:
     features, labels = drawn(task, 3000, 24, seed=1, mixed=False)
     first, (one, *_) = rounds_of(task, features, labels, 1)
     assert one.removed == d
     before, after, random = (
-        figure(task, probe, features["eval"], labels["eval"]) for probe in (first, one.probe, one.random)
+        figure(task, probe, features["eval"], labels["eval"])
+        for probe in (first, one.probe, one.random)
     )
     chance = task.chance
     assert chance is not None
@@ -167,8 +183,16 @@ def spoofing(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
 def test_a_sweep_says_how_many_dimensions_have_to_go(spoofing: tuple[Path, Run]) -> None:
     _, run = spoofing
     found = run.record["erasure"]
-    assert (found["layer"], found["width"], found["at_chance"], list(found["removed"])) == (2, 16, 1, [1, 2, 3])
-    assert "Erasure: without 1 of 16 dimensions that probes read, layer 2 is not shown to be better" in run.sentence
+    assert (found["layer"], found["width"], found["at_chance"], list(found["removed"])) == (
+        2,
+        16,
+        1,
+        [1, 2, 3],
+    )
+    assert (
+        "Erasure: without 1 of 16 dimensions that probes read, layer 2 is not shown to be better"
+        in run.sentence
+    )
     table = erasure_table(run).set_index(["layer", "removed"])
     assert list(table.loc[2].index) == [0, 1, 2, 3]
     assert table.loc[(2, 0), "erased"] == 100 * found["before"]["value"] < 5
@@ -208,7 +232,9 @@ def test_pictures_and_report_show_what_is_left(spoofing: tuple[Path, Run]) -> No
     assert whole.get_ydata()[2] < 5 < 40 < left.get_ydata()[2]
     with pytest.raises(ProbeError, match="no layer 9"):
         erasure_curve(run, layer=9)
-    assert "What is left without what probes read" in Path(save_report(run)).read_text(encoding="utf-8")
+    assert "What is left without what probes read" in Path(save_report(run)).read_text(
+        encoding="utf-8"
+    )
     assert "--erase 3" in commands(run)
 
 
@@ -226,12 +252,16 @@ def test_classes_and_numbers_of_a_sweep_are_erased(tmp_path: Path) -> None:
         return found
 
     cache = write_cache(tmp_path / "t.cache", change=change, separation=(0.2, 3.0), planted=known)
-    words = sweep(cache, tmp_path / "w.run", options_of(9, target={"target": "word"}), say=lambda text: None)
+    words = sweep(
+        cache, tmp_path / "w.run", options_of(9, target={"target": "word"}), say=lambda text: None
+    )
     table = erasure_table(words)
     assert table.loc[table["layer"] == 1, "removed"].tolist() == [0, 3, 6, 9]  # of 12
     assert table["erased"].between(0, 100).all()
     assert "eval balanced accuracy of word" in words.record["erasure"]["sentence"]
-    ages = sweep(cache, tmp_path / "a.run", options_of(2, target={"target": "age"}), say=lambda text: None)
+    ages = sweep(
+        cache, tmp_path / "a.run", options_of(2, target={"target": "age"}), say=lambda text: None
+    )
     found = ages.record["erasure"]
     assert found["removed"] == [1, 2]
     assert found["erased"][0]["value"] < 0.3 < 0.7 < found["random"][0]["value"]
@@ -263,16 +293,26 @@ def test_scores_of_layers_need_no_order_and_no_memory(spoofing: tuple[Path, Run]
 
 
 def test_the_command_erases_and_refuses(
-    spoofing: tuple[Path, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    spoofing: tuple[Path, Run],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["probe", "sweep", str(spoofing[0]), "--erase", "-1", "--out", str(tmp_path / "x")])
+    monkeypatch.setattr(
+        "sys.argv",
+        ["probe", "sweep", str(spoofing[0]), "--erase", "-1", "--out", str(tmp_path / "x")],
+    )
     with pytest.raises(SystemExit) as stopped:
         main()
     assert stopped.value.code == 2
     assert "0 or more" in " ".join(capsys.readouterr().err.split())
     picture = tmp_path / "erasure.svg"
-    monkeypatch.setattr("sys.argv", ["probe", "plot", str(spoofing[1].folder), "erasure", "--out", str(picture)])
+    monkeypatch.setattr(
+        "sys.argv", ["probe", "plot", str(spoofing[1].folder), "erasure", "--out", str(picture)]
+    )
     with pytest.raises(SystemExit) as stopped:
         main()
     assert stopped.value.code == 0
-    assert "dimensions removed" in picture.read_text(encoding="utf-8") or picture.stat().st_size > 1000
+    assert (
+        "dimensions removed" in picture.read_text(encoding="utf-8") or picture.stat().st_size > 1000
+    )

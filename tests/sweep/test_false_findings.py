@@ -1,4 +1,6 @@
-"""How often a depth is named that should not be, on scores drawn directly; see benchmarks/false_findings.py."""
+"""How often a depth is named that should not be, on scores drawn directly; see
+benchmarks/false_findings.py.
+"""
 
 import numpy as np
 import pytest
@@ -17,15 +19,21 @@ MOST = int(binom.ppf(0.95, SEEDS, 0.05))  # as many as 5 % may well give
 
 
 def scores_at(rates: dict[int, float], seed: int) -> dict[int, NDArray[np.float64]]:
-    """Scores of the true EER of each depth; a third of their variance is of the speaker and class, half is shared."""
+    """Scores of the true EER of each depth; a third of their variance is of the speaker and class,
+    half is shared.
+    """
     generator = np.random.default_rng(seed)
 
     def noise() -> NDArray[np.float64]:
         of_speaker = generator.normal(size=(SPEAKERS, 2))[SPEAKER, BONAFIDE.astype(int)]
-        return (of_speaker / 3**0.5 + generator.normal(size=len(BONAFIDE)) * (2 / 3) ** 0.5) / 2**0.5
+        return (
+            of_speaker / 3**0.5 + generator.normal(size=len(BONAFIDE)) * (2 / 3) ** 0.5
+        ) / 2**0.5
 
     shared = noise()
-    return {depth: shared + noise() - 2 * norm.ppf(rate) * BONAFIDE for depth, rate in rates.items()}
+    return {
+        depth: shared + noise() - 2 * norm.ppf(rate) * BONAFIDE for depth, rate in rates.items()
+    }
 
 
 def found(rates: dict[int, float], seed: int) -> DepthFinding:

@@ -21,7 +21,9 @@ from probing.sweep.options import DepthOptions, SweepOptions
 from probing.sweep.training_log import read_training
 from probing.targets.options import TargetOptions
 
-HEADS = DepthOptions(heads=("mean+linear", "attentive-compact+linear"), seeds=(0,), epochs=6, weight_decays=(0.01,))
+HEADS = DepthOptions(
+    heads=("mean+linear", "attentive-compact+linear"), seeds=(0,), epochs=6, weight_decays=(0.01,)
+)
 QUIET = {"strengths": (1.0,), "control_seeds": (), "resamples": 200}
 
 
@@ -33,7 +35,9 @@ def values_at(run: Run, head: str) -> pd.Series:
 @pytest.mark.parametrize("unit", ["frame", "segment"])
 def test_heads_read_units(phones: tuple[Path, Path], tmp_path: Path, unit: str) -> None:
     cache, labels = phones
-    options = SweepOptions(**QUIET, depths=HEADS, target=TargetOptions(labels=str(labels), target="phone", unit=unit))
+    options = SweepOptions(
+        **QUIET, depths=HEADS, target=TargetOptions(labels=str(labels), target="phone", unit=unit)
+    )
     run = sweep(cache, tmp_path / "u.run", options, say=lambda text: None)
     assert set(run.rows("depth")["head"]) == set(HEADS.heads)
     assert (values_at(run, "mean+linear") > 0.5).all()  # layer 1 is in both
@@ -45,7 +49,9 @@ def test_heads_read_units(phones: tuple[Path, Path], tmp_path: Path, unit: str) 
     stored = run.scored(run.trials("mean+linear-depth-02")).figures()
     assert figures["balanced_accuracy"] == pytest.approx(stored["balanced_accuracy"])
     assert figures["cross_entropy"] == pytest.approx(stored["cross_entropy"], rel=1e-5)
-    worse = run.rows("contribution").query("metric == 'balanced_accuracy_without' and head == 'mean+linear'")
+    worse = run.rows("contribution").query(
+        "metric == 'balanced_accuracy_without' and head == 'mean+linear'"
+    )
     assert worse.set_index("layer")["value"].idxmin() == 1
     with pytest.raises(ServingError, match="one vector of a"):
         choose_head(run, any_target=True)
@@ -64,17 +70,28 @@ def test_units_beyond_the_memory_are_read_from_a_file_and_give_the_same(
         (tmp_path / str(i)).mkdir()
         if i:
             monkeypatch.setattr(sources, "READ_VALUES", 700)  # blocks of evaluation
-        found.append(fit_depths(Cache(cache), splits, HEADS, tmp_path / str(i), memory_gb=memory_gb))
+        found.append(
+            fit_depths(Cache(cache), splits, HEADS, tmp_path / str(i), memory_gb=memory_gb)
+        )
         assert not [path for path in (tmp_path / str(i)).iterdir() if not path.name.endswith(".pt")]
     for one, other in zip(*found, strict=True):
         assert one.model == other.model
-        assert all((one.scores[part]["chosen"] == other.scores[part]["chosen"]).all() for part in ("dev", "eval"))
-        np.testing.assert_allclose(one.scores["eval"]["bits"], other.scores["eval"]["bits"], rtol=1e-5)
+        assert all(
+            (one.scores[part]["chosen"] == other.scores[part]["chosen"]).all()
+            for part in ("dev", "eval")
+        )
+        np.testing.assert_allclose(
+            one.scores["eval"]["bits"], other.scores["eval"]["bits"], rtol=1e-5
+        )
 
 
-def test_heads_of_a_fold_are_those_trained_without_it(phones: tuple[Path, Path], tmp_path: Path) -> None:
+def test_heads_of_a_fold_are_those_trained_without_it(
+    phones: tuple[Path, Path], tmp_path: Path
+) -> None:
     cache, labels = phones
-    target = TargetOptions(labels=str(labels), target="phone", unit="segment", split_by="clip", folds=3)
+    target = TargetOptions(
+        labels=str(labels), target="phone", unit="segment", split_by="clip", folds=3
+    )
     options = SweepOptions(**QUIET, depths=HEADS, target=target)
     run = sweep(cache, tmp_path / "f.run", options, say=lambda text: None)
     splits = options.splits(Cache(cache))
@@ -99,12 +116,25 @@ def test_heads_of_a_fold_are_those_trained_without_it(phones: tuple[Path, Path],
     np.testing.assert_allclose(of_fold, mine.logs[0].epochs[: len(of_fold), 1], rtol=1e-4)
 
 
-def test_folds_of_utterances_train_heads_for_spoofing_and_numbers(phones: tuple[Path, Path], tmp_path: Path) -> None:
+def test_folds_of_utterances_train_heads_for_spoofing_and_numbers(
+    phones: tuple[Path, Path], tmp_path: Path
+) -> None:
     cache, _ = phones
-    table = Cache(cache).utterances[["utterance_id"]].assign(size=np.random.default_rng(0).normal(size=48))
+    table = (
+        Cache(cache)
+        .utterances[["utterance_id"]]
+        .assign(size=np.random.default_rng(0).normal(size=48))
+    )
     table.to_csv(tmp_path / "size.csv", index=False)
-    target = TargetOptions(labels=str(tmp_path / "size.csv"), target="size", split_by="speaker", folds=3)
-    run = sweep(cache, tmp_path / "n.run", SweepOptions(**QUIET, depths=HEADS, target=target), say=lambda text: None)
+    target = TargetOptions(
+        labels=str(tmp_path / "size.csv"), target="size", split_by="speaker", folds=3
+    )
+    run = sweep(
+        cache,
+        tmp_path / "n.run",
+        SweepOptions(**QUIET, depths=HEADS, target=target),
+        say=lambda text: None,
+    )
     scored = run.trials("mean+linear-depth-02")
     assert len(scored) == 48
     assert scored["predicted"].between(-4, 4).all()
@@ -116,7 +146,9 @@ def test_heads_locate_spoofed_frames(tmp_path: Path) -> None:
     stretches = intervals(("bonafide", "spoof"), 1)
     stretches.to_csv(tmp_path / "s.csv", index=False)
     cache = write_frames(tmp_path / "s.cache", stretches, ("bonafide", "spoof"))
-    options = SweepOptions(**QUIET, depths=HEADS, target=TargetOptions(labels=str(tmp_path / "s.csv"), unit="frame"))
+    options = SweepOptions(
+        **QUIET, depths=HEADS, target=TargetOptions(labels=str(tmp_path / "s.csv"), unit="frame")
+    )
     run = sweep(cache, tmp_path / "s.run", options, say=lambda text: None)
     rows = run.rows("localisation").query("metric == 'range_eer' and head == 'mean+linear'")
     assert list(rows["depth"]) == [1, 2]
@@ -124,15 +156,24 @@ def test_heads_locate_spoofed_frames(tmp_path: Path) -> None:
     assert rows[["low", "high"]].notna().all(axis=None)
     assert localisation_table(run, head="mean+linear").index.tolist() == [1, 2]
     assert localisation_table(run)["range EER"].idxmin() == 1
-    with pytest.raises(ProbeError, match=r"It has: attentive-compact\+linear, linear, mean\+linear"):
+    with pytest.raises(
+        ProbeError, match=r"It has: attentive-compact\+linear, linear, mean\+linear"
+    ):
         localisation_table(run, head="sls+linear")
 
 
-def test_heads_of_units_are_trained_if_asked_for_and_of_their_vectors(phones: tuple[Path, Path]) -> None:
+def test_heads_of_units_are_trained_if_asked_for_and_of_their_vectors(
+    phones: tuple[Path, Path],
+) -> None:
     _, labels = phones
     target = TargetOptions(labels=str(labels), target="phone", unit="frame")
     assert SweepOptions(target=target).depths.heads == ()
-    assert SweepOptions(target=replace(target, unit="", labels="", split_by="speaker", folds=3)).depths.heads == ()
+    assert (
+        SweepOptions(
+            target=replace(target, unit="", labels="", split_by="speaker", folds=3)
+        ).depths.heads
+        == ()
+    )
     assert SweepOptions(target=target, depths=HEADS).depths == HEADS
     with pytest.raises(ProbeError, match="tier=frames: heads of a frame see one vector"):
         SweepOptions(target=target, depths=DepthOptions(tier="frames"))

@@ -15,7 +15,9 @@ from probing.sweep.leaks import find_leaks
 from probing.sweep.split import Split
 from probing.sweep.splits import read_splits
 
-QUICK = SweepOptions(strengths=(0.1,), control_seeds=(), resamples=100, depths=DepthOptions(heads=()))
+QUICK = SweepOptions(
+    strengths=(0.1,), control_seeds=(), resamples=100, depths=DepthOptions(heads=())
+)
 
 
 def leaks_of(folder: Path, **options) -> list[tuple]:
@@ -44,12 +46,25 @@ def test_one_file_in_two_parts_is_counted_across_caches_and_links(tmp_path: Path
     (tmp_path / "audio").mkdir()
     (tmp_path / "link").symlink_to("audio")
     one = write_cache(tmp_path / "one.cache", audio_root=str(tmp_path / "audio"))
-    rename = lambda table: table.assign(utterance_id="x" + table["utterance_id"], speaker="x" + table["speaker"])  # noqa: E731
-    other = write_cache(tmp_path / "b.cache", change=rename, corpus_name="b", audio_root=str(tmp_path / "link"))
+
+    def rename(table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(
+            utterance_id="x" + table["utterance_id"], speaker="x" + table["speaker"]
+        )
+
+    other = write_cache(
+        tmp_path / "b.cache", change=rename, corpus_name="b", audio_root=str(tmp_path / "link")
+    )
     shared = [("file", (part, "eval"), 60, (60, 60)) for part in ("train", "dev")]
     assert leaks_of(one, evaluations=[f"{other}:train"]) == shared[:1]
-    assert leaks_of(one, dev=f"{other}:dev", evaluations=["dev"])[0] == ("file", ("dev", "eval"), 60, (60, 60))
-    assert leaks_of(one, evaluations=["eval", f"{other}:eval"]) == []  # reports may share what they like
+    assert leaks_of(one, dev=f"{other}:dev", evaluations=["dev"])[0] == (
+        "file",
+        ("dev", "eval"),
+        60,
+        (60, 60),
+    )
+    # reports may share what they like
+    assert leaks_of(one, evaluations=["eval", f"{other}:eval"]) == []
 
 
 def test_the_same_bytes_under_other_names_are_counted_once(cache_folder: Path) -> None:
@@ -65,7 +80,10 @@ def test_the_same_bytes_under_other_names_are_counted_once(cache_folder: Path) -
             split.bonafide,
         )
 
-    given = {part: stamped(split, np.arange(60) + 1000.0 * i) for i, (part, split) in enumerate(splits.items())}
+    given = {
+        part: stamped(split, np.arange(60) + 1000.0 * i)
+        for i, (part, split) in enumerate(splits.items())
+    }
     assert find_leaks(given) == []
     given["dev"] = stamped(splits["dev"], np.r_[np.zeros(2), np.full(57, np.nan), 5.0])
     found = [(leak.kind, leak.parts, leak.shared, leak.utterances) for leak in find_leaks(given)]
@@ -89,7 +107,9 @@ def test_names_of_speakers_of_two_corpora_are_said_but_never_refused(tmp_path: P
     assert any("10 names of speakers" in line for line in said)
 
 
-def test_a_leak_is_said_kept_and_on_the_page_and_strict_refuses_it(tmp_path: Path, monkeypatch, capsys) -> None:
+def test_a_leak_is_said_kept_and_on_the_page_and_strict_refuses_it(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
     folder = write_cache(tmp_path / "c.cache", change=same_speakers)
     told = "train and eval share 2 speakers as train-1: 6 utterances of train, 3 of eval"
     quick = ["--strengths", "0.1", "--heads", "none", "--control-seeds", "0", "--resamples", "100"]
@@ -113,7 +133,10 @@ def test_a_leak_is_said_kept_and_on_the_page_and_strict_refuses_it(tmp_path: Pat
 
 
 def test_few_utterances_of_a_class_are_said_before_training(tmp_path: Path) -> None:
-    few = lambda table: table[(table["split"] != "dev") | (table["label"] == "spoof") | (table.index % 60 < 10)]  # noqa: E731
+    def few(table: pd.DataFrame) -> pd.DataFrame:
+        is_kept = (table["split"] != "dev") | (table["label"] == "spoof") | (table.index % 60 < 10)
+        return table[is_kept]
+
     said: list[str] = []
     sweep(write_cache(tmp_path / "c.cache", change=few), tmp_path / "c.run", QUICK, say=said.append)
     told = "Warning: dev has only 5 bona fide utterances, of which each is 20 % of an error rate."
@@ -123,7 +146,9 @@ def test_few_utterances_of_a_class_are_said_before_training(tmp_path: Path) -> N
 def test_columns_that_a_run_adds_keep_their_values_under_another_name(tmp_path: Path) -> None:
     ours = lambda table: table.assign(score="7", part="p", own_part="q")  # noqa: E731
     said: list[str] = []
-    run = sweep(write_cache(tmp_path / "c.cache", change=ours), tmp_path / "c.run", QUICK, say=said.append)
+    run = sweep(
+        write_cache(tmp_path / "c.cache", change=ours), tmp_path / "c.run", QUICK, say=said.append
+    )
     trials = run.trials("linear-layer-02")
     assert trials["score"].dtype == np.float64
     assert set(trials["own_score"]) == {"7"}

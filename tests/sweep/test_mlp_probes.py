@@ -13,7 +13,11 @@ from probing.runs import Run
 from probing.sweep import DepthOptions, SweepOptions, sweep
 
 OPTIONS = SweepOptions(
-    strengths=(1e-3, 1e-1), control_seeds=(0,), resamples=200, depths=DepthOptions(heads=()), probe="mlp"
+    strengths=(1e-3, 1e-1),
+    control_seeds=(0,),
+    resamples=200,
+    depths=DepthOptions(heads=()),
+    probe="mlp",
 )
 COUNTS = (400, 200, 400)
 
@@ -24,7 +28,9 @@ def swept(folder: Path, xor: dict[int, float], seed: int = 0) -> Run:
 
 
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.long)])
-def test_a_planted_xor_is_found_by_the_mlp_and_not_by_the_linear_probe(seed: int, tmp_path: Path) -> None:
+def test_a_planted_xor_is_found_by_the_mlp_and_not_by_the_linear_probe(
+    seed: int, tmp_path: Path
+) -> None:
     run = swept(tmp_path, {2: 4.0}, seed)
     found = run.record["mlp_finding"]
     assert found["layer"] == 2
@@ -38,7 +44,10 @@ def test_a_planted_xor_is_found_by_the_mlp_and_not_by_the_linear_probe(seed: int
     assert "An MLP probe, chosen on dev: layer 2, with an eval EER of" in run.sentence
     assert "points more [" in run.sentence
     if run.record["finding"]["best"]["high"] >= 0.5:
-        assert "not shown to be better than chance; a linear probe of mean and deviation can miss" in run.sentence
+        assert (
+            "not shown to be better than chance; a linear probe of mean and deviation can miss"
+            in run.sentence
+        )
     shown = layer_table(run)
     assert list(shown.columns)[-2:] == ["mlp", "mlp shuffled"]
     assert shown.loc["2", "mlp"] == pytest.approx(100 * found["rate"]["value"])
@@ -52,7 +61,9 @@ def test_an_mlp_finds_nothing_in_noise_and_is_the_same_again(tmp_path: Path) -> 
     assert "not shown to be better than chance" in run.sentence.partition("An MLP probe")[2]
     again = sweep(tmp_path / "c", tmp_path / "again", OPTIONS, say=lambda text: None)
     assert again.results.equals(run.results)
-    plain = sweep(tmp_path / "c", tmp_path / "plain", replace(OPTIONS, probe="linear"), say=lambda text: None)
+    plain = sweep(
+        tmp_path / "c", tmp_path / "plain", replace(OPTIONS, probe="linear"), say=lambda text: None
+    )
     assert plain.record["mlp_finding"] is None
     linear = run.results[~run.results["experiment"].str.startswith("mlp")].reset_index(drop=True)
     assert plain.results.equals(linear)

@@ -13,7 +13,9 @@ from cache.errors import ProbeError
 from probing.runs.writer import made_with
 from probing.sweep import DepthOptions, SweepOptions, finished_run, sweep_once
 
-OPTIONS = SweepOptions(strengths=(0.1,), control_seeds=(), resamples=100, depths=DepthOptions(heads=()))
+OPTIONS = SweepOptions(
+    strengths=(0.1,), control_seeds=(), resamples=100, depths=DepthOptions(heads=())
+)
 
 
 def test_a_whole_run_is_kept_and_a_damaged_one_made_again(tmp_path: Path) -> None:
@@ -38,7 +40,9 @@ def test_a_whole_run_is_kept_and_a_damaged_one_made_again(tmp_path: Path) -> Non
 def test_the_same_command_again_shows_the_run_and_trains_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    leaking = write_cache(tmp_path / "c.cache", change=lambda table: table.assign(speaker=table["speaker"].str[-1:]))
+    leaking = write_cache(
+        tmp_path / "c.cache", change=lambda table: table.assign(speaker=table["speaker"].str[-1:])
+    )
     words = ["sweep", str(leaking), "--strengths", "0.1", "--heads", "none", "--resamples", "100"]
     run = sweep_once(Cache(leaking), tmp_path / "c.run", OPTIONS, say=lambda text: None)
     record = (run.folder / "run.json").read_bytes()
@@ -69,6 +73,5 @@ def test_other_audio_under_the_same_ids_makes_another_run(tmp_path: Path) -> Non
     with pytest.raises(ProbeError, match=r"another cache \(.*audio"):
         sweep_once(second, run.folder, OPTIONS, say=say)
     record = json.loads((run.folder / "run.json").read_text())
-    assert made_with(
-        {name: record[name] for name in record if name != "audio"}, {"audio": {"train": 1}}
-    )  # of earlier ones
+    earlier = {name: record[name] for name in record if name != "audio"}
+    assert made_with(earlier, {"audio": {"train": 1}})

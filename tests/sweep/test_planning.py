@@ -42,7 +42,9 @@ def test_the_plan_of_a_cache_trains_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_cache(tmp_path / "c.cache")
-    assert run_cli(["sweep", str(tmp_path / "c.cache"), "--plan", "--margin", "5pt"], monkeypatch) == 0
+    assert (
+        run_cli(["sweep", str(tmp_path / "c.cache"), "--plan", "--margin", "5pt"], monkeypatch) == 0
+    )
     said = " ".join(capsys.readouterr().out.split())
     assert "power %" in said
     assert "A margin of 5 points of EER is shown in four corpora of five" in said
@@ -50,18 +52,26 @@ def test_the_plan_of_a_cache_trains_nothing(
 
 
 def found(rates: dict[int, float], margin: float | str, seed: int = 0, n: int = 40) -> DepthFinding:
-    """The finding on scores of these true rates, of which a third of the variance is of the speaker and half shared."""
+    """The finding on scores of these true rates, of which a third of the variance is of the speaker
+    and half shared.
+    """
     generator, speaker = np.random.default_rng(seed), np.repeat(np.arange(2 * n), 10)
     bonafide = speaker < n
 
     def noise() -> NDArray[np.float64]:
-        return (generator.normal(size=2 * n)[speaker] + generator.normal(size=len(speaker)) * 2**0.5) / 3**0.5
+        return (
+            generator.normal(size=2 * n)[speaker] + generator.normal(size=len(speaker)) * 2**0.5
+        ) / 3**0.5
 
     common = noise()
-    scores = {d: (common + noise()) / 2**0.5 - 2 * norm.ppf(rate) * bonafide for d, rate in rates.items()}
+    scores = {
+        d: (common + noise()) / 2**0.5 - 2 * norm.ppf(rate) * bonafide for d, rate in rates.items()
+    }
     drawn = draw(bonafide, speaker, n=400)
     resampled = {depth: eer_resamples(bonafide, one, drawn) for depth, one in scores.items()}
-    return find_depth("b", "h", {d: eer(bonafide, one) for d, one in scores.items()}, resampled, margin, drawn)
+    return find_depth(
+        "b", "h", {d: eer(bonafide, one) for d, one in scores.items()}, resampled, margin, drawn
+    )
 
 
 def test_the_bound_that_decided_is_printed_and_lies_within_the_margin() -> None:
@@ -76,7 +86,9 @@ def test_the_bound_that_decided_is_printed_and_lies_within_the_margin() -> None:
     assert "within 2 points of EER" in points.sentence()
 
 
-def test_where_no_depth_is_shown_the_sentence_says_what_is_not_excluded_and_what_would_decide() -> None:
+def test_where_no_depth_is_shown_the_sentence_says_what_is_not_excluded_and_what_would_decide() -> (
+    None
+):
     finding = found({1: 0.2, 2: 0.2, 3: 0.2}, 0.1)
     assert finding.reason == "no-depth"
     assert finding.first == 2

@@ -1,4 +1,6 @@
-"""What was planted is found: the depth, the layers that carry it, and nothing where there is nothing."""
+"""What was planted is found: the depth, the layers that carry it, and nothing where there is
+nothing.
+"""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -40,7 +42,12 @@ def largest(values: pd.Series, n: int) -> set[int]:
 
 @pytest.mark.parametrize(
     ("head", "planted", "apart", "depth"),
-    [(SUM, {2}, 3.0, 2), (SUM, {4}, 3.0, 4), (SUM, {6}, 3.0, None), (ATTENTIVE, {2, 4, 6}, 2.0, None)],
+    [
+        (SUM, {2}, 3.0, 2),
+        (SUM, {4}, 3.0, 4),
+        (SUM, {6}, 3.0, None),
+        (ATTENTIVE, {2, 4, 6}, 2.0, None),
+    ],
 )
 def test_the_planted_layers_are_found(
     head: str, planted: set[int], apart: float, depth: int | None, tmp_path: Path
@@ -58,9 +65,13 @@ def test_the_planted_layers_are_found(
 
 
 @pytest.mark.parametrize("planted", [2, pytest.param(4, marks=pytest.mark.long)])
-def test_gates_alone_tell_of_a_layer_only_as_the_mean_change_of_many_seeds(planted: int, tmp_path: Path) -> None:
+def test_gates_alone_tell_of_a_layer_only_as_the_mean_change_of_many_seeds(
+    planted: int, tmp_path: Path
+) -> None:
     plant(tmp_path / "c", {planted: 3.0}, n_layers=N_LAYERS, n=COUNTS)
-    depths = DepthOptions(heads=(ATTENTIVE,), seeds=tuple(range(10)), weight_decays=(0.1,), depths=(N_LAYERS,))
+    depths = DepthOptions(
+        heads=(ATTENTIVE,), seeds=tuple(range(10)), weight_decays=(0.1,), depths=(N_LAYERS,)
+    )
     options = SweepOptions(strengths=(1e-2,), control_seeds=(), resamples=100, depths=depths)
     run = sweep(tmp_path / "c", tmp_path / "r", options, say=lambda text: None)
     changes = gate_changes(run)
@@ -87,7 +98,10 @@ def test_some_depths_are_still_compared_with_all_layers(tmp_path: Path) -> None:
 @pytest.mark.parametrize("head", [SUM, ATTENTIVE])
 def test_nothing_is_found_in_noise(head: str, tmp_path: Path) -> None:
     run = swept(tmp_path, head, (), 0.0)
-    assert (run.record["depth_finding"]["reason"], run.record["depth_finding"]["depth"]) == ("chance", None)
+    assert (run.record["depth_finding"]["reason"], run.record["depth_finding"]["depth"]) == (
+        "chance",
+        None,
+    )
     assert "is not shown to be better than chance" in run.sentence
 
 
@@ -113,23 +127,35 @@ def test_one_head_a_depth_and_seed_whatever_the_memory(tmp_path: Path) -> None:
     depths = DepthOptions(heads=(ATTENTIVE,), seeds=(0, 1), weight_decays=(0.1, 3.0), epochs=2)
     options = SweepOptions(strengths=(1e-2,), control_seeds=(), resamples=100, depths=depths)
     runs = [
-        sweep(tmp_path / "c", tmp_path / f"r{gb}", options, memory_gb=gb, say=lambda text: None) for gb in (1.0, 1e-5)
+        sweep(tmp_path / "c", tmp_path / f"r{gb}", options, memory_gb=gb, say=lambda text: None)
+        for gb in (1.0, 1e-5)
     ]
     pd.testing.assert_frame_equal(runs[0].results, runs[1].results, atol=0.02)
 
 
-def test_utterances_that_could_not_be_used_take_no_part_and_the_run_says_how_many(tmp_path: Path) -> None:
+def test_utterances_that_could_not_be_used_take_no_part_and_the_run_says_how_many(
+    tmp_path: Path,
+) -> None:
     folder = plant(tmp_path / "c", {1: 3.0}, n_layers=1)
     known = Cache(folder)
     marked = known.utterances.tail(3).assign(utterance_id=["x", "y", "z"])
     corpus = pd.concat([known.utterances, marked]).drop(columns=[*PLACE_COLUMNS, *MEASURES])
     with CacheWriter(folder, replace(known.manifest, shards=()), corpus) as writer:
         for index, rows in writer.pending():
-            writer.finish_shard(index, None, dict.fromkeys(rows["utterance_id"], "hidden states are not finite: all"))
+            writer.finish_shard(
+                index,
+                None,
+                dict.fromkeys(rows["utterance_id"], "hidden states are not finite: all"),
+            )
     said: list[str] = []
-    options = SweepOptions(strengths=(1e-2,), control_seeds=(), resamples=200, depths=DepthOptions(heads=()))
+    options = SweepOptions(
+        strengths=(1e-2,), control_seeds=(), resamples=200, depths=DepthOptions(heads=())
+    )
     run = sweep(folder, tmp_path / "r", options, say=said.append)
-    assert f"{folder}: 3 utterances could not be used and take no part (3 hidden states are not finite)." in said
+    assert (
+        f"{folder}: 3 utterances could not be used and take no "
+        "part (3 hidden states are not finite)." in said
+    )
     assert run.record["unusable"] == {str(folder): {"hidden states are not finite": 3}}
     assert not {"x", "y", "z"} & set(run.trials("linear-layer-01")["utterance_id"])
     assert sum(run.record["counts"]["eval"].values()) == (known.utterances["split"] == "eval").sum()

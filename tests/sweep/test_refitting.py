@@ -16,14 +16,20 @@ from probing.sweep.fitting import fit_probes
 from probing.sweep.linear import add_scores, features_of
 from probing.sweep.refitting import Refits, with_training
 
-OPTIONS = SweepOptions(strengths=(1e-2,), control_seeds=(), resamples=400, depths=DepthOptions(heads=()))
+OPTIONS = SweepOptions(
+    strengths=(1e-2,), control_seeds=(), resamples=400, depths=DepthOptions(heads=())
+)
 N_TRAIN = 60
 
 
 def test_refits_vary_as_training_sets_do(tmp_path: Path) -> None:
-    """Truth: many training sets of the same kind, and an eval set so large that only they make the EERs differ."""
+    """Truth: many training sets of the same kind, and an eval set so large that only they make the
+    EERs differ.
+    """
     n_sets = 30
-    folder = plant(tmp_path / "c", {1: 2.0}, n_layers=1, n=(n_sets * N_TRAIN, 40, 2000), correlation=0)
+    folder = plant(
+        tmp_path / "c", {1: 2.0}, n_layers=1, n=(n_sets * N_TRAIN, 40, 2000), correlation=0
+    )
     splits = OPTIONS.splits(Cache(folder))
     train, dev = splits["train"], splits["dev"]
     rates, estimates = [], []
@@ -35,8 +41,13 @@ def test_refits_vary_as_training_sets_do(tmp_path: Path) -> None:
             shifts = refits.shifts(1)["eval"]
             assert abs(shifts.mean()) < 1e-12
             estimates.append(shifts.std())
-        features = {name: features_of(split, 1, split.table) for name, split in (("train", part), ("dev", dev))}
-        (probe,) = fit_probes(features, [{"train": part.bonafide, "dev": dev.bonafide}], OPTIONS.strengths)
+        features = {
+            name: features_of(split, 1, split.table)
+            for name, split in (("train", part), ("dev", dev))
+        }
+        (probe,) = fit_probes(
+            features, [{"train": part.bonafide, "dev": dev.bonafide}], OPTIONS.strengths
+        )
         add_scores(1, [probe], "eval", splits["eval"])
         rates.append(norm.ppf(eer(splits["eval"].bonafide, probe.scores["eval"])))
     assert 0.6 < np.mean(estimates) / np.std(rates, ddof=1) < 1.6
@@ -47,7 +58,10 @@ def test_an_interval_with_the_training_is_wider_and_the_figure_is_the_same(tmp_p
     plain = sweep(tmp_path / "c", tmp_path / "a", OPTIONS, say=lambda text: None)
     options = replace(OPTIONS, interval_includes=("training",))
     wide = sweep(tmp_path / "c", tmp_path / "b", options, say=lambda text: None)
-    one, other = (run.results[run.results["experiment"] == "layer"].reset_index(drop=True) for run in (plain, wide))
+    one, other = (
+        run.results[run.results["experiment"] == "layer"].reset_index(drop=True)
+        for run in (plain, wide)
+    )
     pd.testing.assert_series_equal(one["value"], other["value"])
     pd.testing.assert_series_equal(one["strength"], other["strength"])
     assert ((other["low"] <= other["value"]) & (other["value"] <= other["high"])).all()

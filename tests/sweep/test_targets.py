@@ -1,4 +1,6 @@
-"""Targets of any kind: what is planted is found, figures are those of scikit-learn, and what cannot be read is said."""
+"""Targets of any kind: what is planted is found, figures are those of scikit-learn, and what cannot
+be read is said.
+"""
 
 import json
 from collections.abc import Sequence
@@ -42,7 +44,9 @@ def add_targets(table: pd.DataFrame) -> pd.DataFrame:
     generator = np.random.default_rng(5)
     age = 20 + 60 * generator.random(len(table))
     return table.assign(
-        word=[WORDS[k % 3] for k in i], age=[f"{one:.3f}" for one in age], accent=["a", "b"] * (len(i) // 2)
+        word=[WORDS[k % 3] for k in i],
+        age=[f"{one:.3f}" for one in age],
+        accent=["a", "b"] * (len(i) // 2),
     )
 
 
@@ -58,7 +62,10 @@ def planted(table: pd.DataFrame) -> np.ndarray:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_cache(
-        tmp_path_factory.mktemp("targets") / "t.cache", change=add_targets, separation=SEPARATION, planted=planted
+        tmp_path_factory.mktemp("targets") / "t.cache",
+        change=add_targets,
+        separation=SEPARATION,
+        planted=planted,
     )
 
 
@@ -99,7 +106,9 @@ def parts_of(folder: Path, layer: int, column: str) -> dict[str, tuple[np.ndarra
 
 
 @pytest.mark.parametrize("name", ["word", "age", "accent"])
-def test_the_planted_layer_is_found_and_controls_have_chance(runs: dict[str, Run], name: str) -> None:
+def test_the_planted_layer_is_found_and_controls_have_chance(
+    runs: dict[str, Run], name: str
+) -> None:
     run = runs[name]
     metric = run.metric
     assert run.record.finding.layer == 1
@@ -119,46 +128,68 @@ def test_classes_and_numbers_are_those_of_scikit_learn(runs: dict[str, Run], fol
     for layer in (1, 2):
         parts = parts_of(folder, layer, "word")
         probes = [
-            make_pipeline(StandardScaler(), LogisticRegression(C=c, class_weight="balanced", tol=1e-9, max_iter=2000))
+            make_pipeline(
+                StandardScaler(),
+                LogisticRegression(C=c, class_weight="balanced", tol=1e-9, max_iter=2000),
+            )
             for c in STRENGTHS
         ]
         best = max(
             (probe.fit(*parts["train"]) for probe in probes),
-            key=lambda probe: balanced_accuracy_score(parts["dev"][1], probe.predict(parts["dev"][0])),
+            key=lambda probe: balanced_accuracy_score(
+                parts["dev"][1], probe.predict(parts["dev"][0])
+            ),
         )
         expected = balanced_accuracy_score(parts["eval"][1], best.predict(parts["eval"][0]))
-        assert rows_of(runs["word"], "layer", "balanced_accuracy")["value"][layer] == pytest.approx(expected)
-        x, y = zip(*((one, two.astype(float)) for one, two in parts_of(folder, layer, "age").values()), strict=True)
-        ridges = [make_pipeline(StandardScaler(), Ridge(alpha=1 / c)).fit(x[0], y[0]) for c in STRENGTHS]
+        assert rows_of(runs["word"], "layer", "balanced_accuracy")["value"][layer] == pytest.approx(
+            expected
+        )
+        x, y = zip(
+            *((one, two.astype(float)) for one, two in parts_of(folder, layer, "age").values()),
+            strict=True,
+        )
+        ridges = [
+            make_pipeline(StandardScaler(), Ridge(alpha=1 / c)).fit(x[0], y[0]) for c in STRENGTHS
+        ]
         chosen = max(ridges, key=lambda probe: r2_score(y[1], probe.predict(x[1])))
         expected = r2_score(y[2], chosen.predict(x[2]))
-        assert rows_of(runs["age"], "layer", "r2")["value"][layer] == pytest.approx(expected, abs=1e-6)
+        assert rows_of(runs["age"], "layer", "r2")["value"][layer] == pytest.approx(
+            expected, abs=1e-6
+        )
 
 
 def test_v_information_is_that_of_the_likeliest_probe_whatever_chose_the_strength(
     runs: dict[str, Run], folder: Path, tmp_path: Path
 ) -> None:
     other = made(folder, tmp_path / "information.run", target="word", metric="v_information")
-    strengths = [rows_of(run, "layer", "accuracy")["strength"].tolist() for run in (runs["word"], other)]
+    strengths = [
+        rows_of(run, "layer", "accuracy")["strength"].tolist() for run in (runs["word"], other)
+    ]
     assert strengths[0] != strengths[1]
     for metric in ("v_information", "cross_entropy"):
         for experiment in ("layer", "shuffled-labels"):
-            mine, theirs = (rows_of(run, experiment, metric)["value"].tolist() for run in (runs["word"], other))
+            mine, theirs = (
+                rows_of(run, experiment, metric)["value"].tolist() for run in (runs["word"], other)
+            )
             assert mine == theirs
     prior = runs["word"].task.prior
     for layer in (1, 2):
         parts = {
-            part: (x, np.searchsorted(WORDS, y.astype(str))) for part, (x, y) in parts_of(folder, layer, "word").items()
+            part: (x, np.searchsorted(WORDS, y.astype(str)))
+            for part, (x, y) in parts_of(folder, layer, "word").items()
         }
         of_strengths = []
         for c in STRENGTHS:
             probe = LogisticRegression(C=c, class_weight="balanced", tol=1e-9, max_iter=2000)
             probe = make_pipeline(StandardScaler(), probe).fit(*parts["train"])
             scores = {part: probe.decision_function(parts[part][0]) for part in ("dev", "eval")}
-            of_strengths.append({part: class_figures(parts[part][1], scores[part], prior) for part in scores})
+            of_strengths.append(
+                {part: class_figures(parts[part][1], scores[part], prior) for part in scores}
+            )
         best = min(of_strengths, key=lambda figures: figures["dev"].cross_entropy)["eval"]
         found = {
-            name: rows_of(runs["word"], "layer", name)["value"][layer] for name in ("v_information", "cross_entropy")
+            name: rows_of(runs["word"], "layer", name)["value"][layer]
+            for name in ("v_information", "cross_entropy")
         }
         assert found == pytest.approx(
             {"v_information": best.v_information, "cross_entropy": best.cross_entropy}, abs=1e-4
@@ -172,33 +203,45 @@ def test_predictions_of_a_run_give_its_figures_again(runs: dict[str, Run], name:
         trials = run.trials(f"linear-layer-{layer:02d}")
         figures = run.scored(trials).figures()
         for metric in run.task.metrics:
-            assert figures[metric] == pytest.approx(rows_of(run, "layer", metric)["value"][layer], abs=1e-9)
+            assert figures[metric] == pytest.approx(
+                rows_of(run, "layer", metric)["value"][layer], abs=1e-9
+            )
     head = run.record.depth_finding
     assert head is not None
     of_head = run.scored(run.trials(f"{head.head}-depth-03")).figures()[run.metric.name]
     rows = run.rows("depth")
-    mean = rows[(rows["head"] == head.head) & (rows["depth"] == 3) & rows["seed"].isna()]["value"].item()
+    mean = rows[(rows["head"] == head.head) & (rows["depth"] == 3) & rows["seed"].isna()][
+        "value"
+    ].item()
     assert of_head == pytest.approx(mean, abs=1e-9)
 
 
 @pytest.mark.parametrize("name", ["word", "age", "accent"])
 def test_depths_and_contributions_follow_the_metric(runs: dict[str, Run], name: str) -> None:
     run = load(runs[name])
-    depths = run.depths.query("split == 'eval' and head == 'mean+linear'").set_index("depth")[run.metric.name]
+    depths = run.depths.query("split == 'eval' and head == 'mean+linear'").set_index("depth")[
+        run.metric.name
+    ]
     assert run.metric.better(depths[1], run.metric.scale * run.task.chance)
-    of_head = run.contributions.query("metric == @run.metric.name + '_permuted' and head == 'attentive-compact+mlp'")
+    of_head = run.contributions.query(
+        "metric == @run.metric.name + '_permuted' and head == 'attentive-compact+mlp'"
+    )
     losses = run.metric.loss(1) * of_head.set_index("layer")["value"]
-    assert losses[1] == losses.max()  # what is lost without a layer is most for the one that knows it
+    # what is lost without a layer is most for the one that knows it
+    assert losses[1] == losses.max()
     assert run.record.depth_finding is not None
     assert run.record.depth_finding.full == 3
 
 
 @pytest.mark.long
-def test_pictures_reports_and_comparisons_follow_the_metric(runs: dict[str, Run], folder: Path, tmp_path: Path) -> None:
+def test_pictures_reports_and_comparisons_follow_the_metric(
+    runs: dict[str, Run], folder: Path, tmp_path: Path
+) -> None:
     for name, run in runs.items():
         page = Path(save_report(run, tmp_path / f"{name}.html")).read_text(encoding="utf-8")
         assert (
-            run.metric.called in page and "equal error rate" not in page.replace("Equal error rate", "")
+            run.metric.called in page
+            and "equal error rate" not in page.replace("Equal error rate", "")
         ) or name == "accent"
         assert run.metric.axis in text_curve(run)
         assert f"--target {name}" in commands(run)
@@ -208,10 +251,8 @@ def test_pictures_reports_and_comparisons_follow_the_metric(runs: dict[str, Run]
     assert np.asarray(shares).reshape(3, 3).sum(axis=1) == pytest.approx([100, 100, 100])
     with pytest.raises(ProbeError, match="not one of several classes"):
         class_map(runs["age"])
-    for width, n_shown in (
-        (3.5, 9),
-        (1.6, 0),
-    ):  # inches; numbers that do not fit their cells are left out, and that is said
+    # inches; numbers that do not fit their cells are left out, and that is said
+    for width, n_shown in ((3.5, 9), (1.6, 0)):
         with style("paper", width=width):
             ax = confusion_picture(runs["word"])
         numbers = [text for text in ax.texts if text.get_text().isdigit()]
@@ -246,7 +287,9 @@ def test_a_table_beside_the_corpus_gives_the_same_run_and_says_what_it_lacks(
     for file, name in (("words.csv", "word"), ("words.parquet", "w")):
         run = made(folder, tmp_path / f"{name}.run", labels=str(tmp_path / file), target=name)
         of_layers = rows_of(run, "layer", "balanced_accuracy")
-        pd.testing.assert_frame_equal(of_layers, rows_of(runs["word"], "layer", "balanced_accuracy"))
+        pd.testing.assert_frame_equal(
+            of_layers, rows_of(runs["word"], "layer", "balanced_accuracy")
+        )
     some = pd.concat([table.iloc[5:], pd.DataFrame({"utterance_id": ["nobody"], "word": ["yes"]})])
     some.to_csv(tmp_path / "some.csv", index=False)
     said: list[str] = []
@@ -265,7 +308,9 @@ def test_a_table_beside_the_corpus_gives_the_same_run_and_says_what_it_lacks(
 
 @pytest.mark.parametrize("folds", [0, 4])
 @pytest.mark.parametrize("target", ["word", "age", "accent"])
-def test_divisions_share_no_group_and_depend_on_no_order(folder: Path, tmp_path: Path, target: str, folds: int) -> None:
+def test_divisions_share_no_group_and_depend_on_no_order(
+    folder: Path, tmp_path: Path, target: str, folds: int
+) -> None:
     positive = ("a",) if target == "accent" else ()
     options = TargetOptions(target=target, split_by="speaker", folds=folds, positive=positive)
     splits = SweepOptions(target=options).splits(Cache(folder))
@@ -281,11 +326,23 @@ def test_divisions_share_no_group_and_depend_on_no_order(folder: Path, tmp_path:
     train = splits["train"]
     assert train.folds is not None
     assert (
-        train.table.groupby("speaker").apply(lambda rows: len(set(train.folds[rows.index])), include_groups=False).max()
+        train.table.groupby("speaker")
+        .apply(lambda rows: len(set(train.folds[rows.index])), include_groups=False)
+        .max()
         == 1
     )
-    run = made(folder, tmp_path / "folds.run", target=target, split_by="speaker", folds=folds, positive=positive)
-    told = rf"none is kept.* without folds: probe sweep \S+ --target {target} .*--split-by speaker --out \S+divided.run"
+    run = made(
+        folder,
+        tmp_path / "folds.run",
+        target=target,
+        split_by="speaker",
+        folds=folds,
+        positive=positive,
+    )
+    told = (
+        rf"none is kept.* without folds: probe sweep \S+ --target {target} "
+        r".*--split-by speaker --out \S+divided.run"
+    )
     with pytest.raises(ProbeError, match=told):
         choose_head(run)
     with pytest.raises(ProbeError, match=told):
@@ -296,7 +353,9 @@ def test_divisions_share_no_group_and_depend_on_no_order(folder: Path, tmp_path:
     save_report(run)
 
 
-def test_a_fold_is_scored_by_the_probe_that_was_trained_without_it(folder: Path, tmp_path: Path) -> None:
+def test_a_fold_is_scored_by_the_probe_that_was_trained_without_it(
+    folder: Path, tmp_path: Path
+) -> None:
     options = TargetOptions(target="age", split_by="speaker", folds=3)
     train = SweepOptions(target=options).splits(Cache(folder))["train"]
     run = made(folder, tmp_path / "f.run", target="age", split_by="speaker", folds=3)
@@ -305,11 +364,18 @@ def test_a_fold_is_scored_by_the_probe_that_was_trained_without_it(folder: Path,
     assert train.folds is not None
     expected = np.empty(len(y))
     for fold in range(3):
-        fitted, chosen_on, reported = train.folds == (fold + 2) % 3, train.folds == (fold + 1) % 3, train.folds == fold
-        ridges = [make_pipeline(StandardScaler(), Ridge(alpha=1 / c)).fit(x[fitted], y[fitted]) for c in STRENGTHS]
+        fitted = train.folds == (fold + 2) % 3
+        chosen_on = train.folds == (fold + 1) % 3
+        reported = train.folds == fold
+        ridges = [
+            make_pipeline(StandardScaler(), Ridge(alpha=1 / c)).fit(x[fitted], y[fitted])
+            for c in STRENGTHS
+        ]
         best = max(ridges, key=lambda probe: r2_score(y[chosen_on], probe.predict(x[chosen_on])))
         expected[reported] = best.predict(x[reported])
-    found = run.trials("linear-layer-01").set_index("utterance_id")["predicted"][train.table["utterance_id"]]
+    found = run.trials("linear-layer-01").set_index("utterance_id")["predicted"][
+        train.table["utterance_id"]
+    ]
     assert found.to_numpy() == pytest.approx(expected, abs=1e-6)
 
 
@@ -407,7 +473,9 @@ def test_what_cannot_be_read_is_refused_with_advice(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["probe", "sweep", str(odd), "--out", str(tmp_path / "x.run"), *typed])
+    monkeypatch.setattr(
+        "sys.argv", ["probe", "sweep", str(odd), "--out", str(tmp_path / "x.run"), *typed]
+    )
     with pytest.raises(SystemExit) as stopped:
         main()
     said = " ".join(capsys.readouterr().err.split())
@@ -441,9 +509,13 @@ def test_numbers_of_a_parquet_that_name_classes_are_words_and_infinite_ones_take
     named = table["word"].map({word: float(i) for i, word in enumerate(WORDS)})
     named[table.index % 30 == 4] = np.nan  # whole numbers with gaps, which parquet has as floats
     age = table["age"].astype(float).where(table.index % 60 != 9, np.inf)
-    table.assign(word=named, word32=named.astype(np.float32), age=age).to_parquet(tmp_path / "n.parquet")
+    table.assign(word=named, word32=named.astype(np.float32), age=age).to_parquet(
+        tmp_path / "n.parquet"
+    )
     for name in ("word", "word32"):
-        run = made(folder, tmp_path / f"{name}.run", labels=str(tmp_path / "n.parquet"), target=name)
+        run = made(
+            folder, tmp_path / f"{name}.run", labels=str(tmp_path / "n.parquet"), target=name
+        )
         assert run.task.classes == ("0", "1", "2")
         assert run.record["left_out"]["train"] == {f"have no {name}": 2}
         assert set(run.trials("linear-layer-01")["target"]) == {"0", "1", "2"}
@@ -454,9 +526,13 @@ def test_numbers_of_a_parquet_that_name_classes_are_words_and_infinite_ones_take
 
 def test_a_value_with_commas_is_a_positive_class(folder: Path, tmp_path: Path) -> None:
     table = Cache(folder).utterances[["utterance_id", "accent"]]
-    table.assign(accent=table["accent"].map({"a": "north, east", "b": "south"})).to_csv(tmp_path / "a.csv", index=False)
+    table.assign(accent=table["accent"].map({"a": "north, east", "b": "south"})).to_csv(
+        tmp_path / "a.csv", index=False
+    )
     labels = str(tmp_path / "a.csv")
-    run = made(folder, tmp_path / "a.run", labels=labels, target="accent", positive=("north", " east"))
+    run = made(
+        folder, tmp_path / "a.run", labels=labels, target="accent", positive=("north", " east")
+    )
     assert run.task.words == ("north, east", "south")
     run = made(folder, tmp_path / "b.run", labels=labels, target="accent", positive=(" south",))
     assert run.task.words == ("south", "north, east")
@@ -483,10 +559,14 @@ def test_other_labels_under_the_same_name_make_another_run(folder: Path, tmp_pat
         made(folder, tmp_path / "w.run", labels=str(labels), target="word")
 
 
-def test_long_names_leave_room_for_what_is_drawn(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+def test_long_names_leave_room_for_what_is_drawn(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
     folder = write_cache(
         tmp_path / "long.cache",
-        change=lambda table: add_targets(table).assign(word=lambda rows: rows["word"] + " $of_{many}$ words" * 20),
+        change=lambda table: add_targets(table).assign(
+            word=lambda rows: rows["word"] + " $of_{many}$ words" * 20
+        ),
     )
     run = made(folder, tmp_path / "long.run", target="word")
     for draw in (class_map, confusion_picture):
@@ -500,7 +580,11 @@ def test_many_folds_that_share_people_are_said_in_few_lines(folder: Path, tmp_pa
     said: list[str] = []
     target = TargetOptions(target="word", split_by="utterance_id", folds=8)
     options = SweepOptions(
-        strengths=(0.1,), control_seeds=(), resamples=200, target=target, depths=DepthOptions(heads=())
+        strengths=(0.1,),
+        control_seeds=(),
+        resamples=200,
+        target=target,
+        depths=DepthOptions(heads=()),
     )
     run = sweep(folder, tmp_path / "f.run", options, say=said.append)
     shared = [text for text in said if " share " in text]
@@ -519,7 +603,9 @@ def test_a_corpus_without_spoofing_labels_is_read_by_its_own(tmp_path: Path) -> 
     run = made(folder, tmp_path / "free.run")
     assert (run.task.name, run.task.target) == ("classes", "label")
     assert run.record.finding.layer == 1
-    none = write_cache(tmp_path / "none.cache", change=lambda table: table.assign(label="", attack=""))
+    none = write_cache(
+        tmp_path / "none.cache", change=lambda table: table.assign(label="", attack="")
+    )
     with pytest.raises(ProbeError, match="no utterance has a value"):
         made(none, tmp_path / "none.run")
 
@@ -530,7 +616,9 @@ def test_what_is_measured_in_the_audio_is_read(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
 
     def with_loudness(table: pd.DataFrame) -> pd.DataFrame:
-        return table.assign(loudness=[f"{one:.4f}" for one in generator.uniform(-40, -10, len(table))])
+        return table.assign(
+            loudness=[f"{one:.4f}" for one in generator.uniform(-40, -10, len(table))]
+        )
 
     def loud(table: pd.DataFrame) -> np.ndarray:
         found = np.zeros((len(table), 6))
@@ -538,7 +626,11 @@ def test_what_is_measured_in_the_audio_is_read(tmp_path: Path) -> None:
         return found
 
     folder = write_cache(
-        tmp_path / "a.cache", change=with_loudness, separation=SEPARATION, planted=loud, audio_root=str(tmp_path)
+        tmp_path / "a.cache",
+        change=with_loudness,
+        separation=SEPARATION,
+        planted=loud,
+        audio_root=str(tmp_path),
     )
     table = Cache(folder).utterances
     for path, level in zip(table["path"], table["loudness"].astype(float), strict=True):
@@ -552,7 +644,10 @@ def test_what_is_measured_in_the_audio_is_read(tmp_path: Path) -> None:
     found = run.trials("linear-layer-01").set_index("utterance_id")
     expected = table.set_index("utterance_id")["loudness"].astype(float)[found.index]
     assert np.abs(found["target"] - expected).median() < 0.5
-    for target, message in (("audio:colour", "expected audio: and f0"), ("audio:duration", "all alike")):
+    for target, message in (
+        ("audio:colour", "expected audio: and f0"),
+        ("audio:duration", "all alike"),
+    ):
         with pytest.raises(ProbeError, match=message):
             made(folder, tmp_path / "b.run", target=target)
     (tmp_path / table["path"][0]).unlink()
@@ -560,7 +655,9 @@ def test_what_is_measured_in_the_audio_is_read(tmp_path: Path) -> None:
         made(folder, tmp_path / "b.run", target="audio:snr")
 
 
-def test_audio_is_not_scored_with_heads_of_another_target(runs: dict[str, Run], tmp_path: Path) -> None:
+def test_audio_is_not_scored_with_heads_of_another_target(
+    runs: dict[str, Run], tmp_path: Path
+) -> None:
     for run in runs.values():
         with pytest.raises(ProbeError, match="only heads of bona fide against spoof score audio"):
             choose_head(run)

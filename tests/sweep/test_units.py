@@ -1,4 +1,6 @@
-"""Targets inside utterances: planted labels of frames and segments are found, spoofed stretches are located."""
+"""Targets inside utterances: planted labels of frames and segments are found, spoofed stretches are
+located.
+"""
 
 import sys
 from dataclasses import replace
@@ -48,7 +50,9 @@ def values_of(run: Run, experiment: str, metric: str) -> pd.Series:
 
 
 @pytest.mark.parametrize("unit", ["frame", "segment", "middle"])
-def test_planted_labels_of_units_are_found(phones: tuple[Path, Path], tmp_path: Path, unit: str) -> None:
+def test_planted_labels_of_units_are_found(
+    phones: tuple[Path, Path], tmp_path: Path, unit: str
+) -> None:
     cache, labels = phones
     run = made(cache, tmp_path / "u.run", labels=str(labels), target="phone", unit=unit)
     assert run.record.finding.layer == 1
@@ -65,10 +69,14 @@ def test_planted_labels_of_units_are_found(phones: tuple[Path, Path], tmp_path: 
     assert "phone" in Path(save_report(run)).read_text(encoding="utf-8")
 
 
-def test_few_units_are_trained_on_and_all_are_reported_on(phones: tuple[Path, Path], tmp_path: Path) -> None:
+def test_few_units_are_trained_on_and_all_are_reported_on(
+    phones: tuple[Path, Path], tmp_path: Path
+) -> None:
     cache, labels = phones
     whole = made(cache, tmp_path / "all.run", labels=str(labels), target="phone", unit="frame")
-    few = made(cache, tmp_path / "few.run", labels=str(labels), target="phone", unit="frame", max_units=150)
+    few = made(
+        cache, tmp_path / "few.run", labels=str(labels), target="phone", unit="frame", max_units=150
+    )
     assert len(few.trials("linear-layer-01")) == len(whole.trials("linear-layer-01")) > 600
     values = [values_of(run, "layer", "balanced_accuracy")[1] for run in (few, whole)]
     assert 0.5 < values[0] != values[1]
@@ -78,10 +86,13 @@ def test_few_units_are_trained_on_and_all_are_reported_on(phones: tuple[Path, Pa
     assert sampled(train, 150).rows.tolist() == sampled(train, 150).rows.tolist()
 
 
-def test_units_of_speakers_without_a_name_are_drawn_by_clip(phones: tuple[Path, Path], tmp_path: Path) -> None:
+def test_units_of_speakers_without_a_name_are_drawn_by_clip(
+    phones: tuple[Path, Path], tmp_path: Path
+) -> None:
     cache, labels = phones
     options = SweepOptions(
-        interval_by="utterance", target=TargetOptions(labels=str(labels), target="phone", unit="frame")
+        interval_by="utterance",
+        target=TargetOptions(labels=str(labels), target="phone", unit="frame"),
     )
     split = options.splits(Cache(cache))["eval"]
     drawn = split.task.draw(split.target, split.clusters("utterance"), 100, 0)
@@ -111,11 +122,18 @@ def test_folds_of_units_share_no_utterance(phones: tuple[Path, Path], tmp_path: 
 
 
 @pytest.mark.parametrize("most", [150, 50_000])
-def test_what_probes_read_of_units_is_erased(phones: tuple[Path, Path], tmp_path: Path, most: int) -> None:
+def test_what_probes_read_of_units_is_erased(
+    phones: tuple[Path, Path], tmp_path: Path, most: int
+) -> None:
     cache, labels = phones
     target = TargetOptions(labels=str(labels), target="phone", unit="frame", max_units=most)
     options = SweepOptions(
-        strengths=(0.01, 1.0), control_seeds=(0,), resamples=200, target=target, depths=DepthOptions(heads=()), erase=9
+        strengths=(0.01, 1.0),
+        control_seeds=(0,),
+        resamples=200,
+        target=target,
+        depths=DepthOptions(heads=()),
+        erase=9,
     )
     run = sweep(cache, tmp_path / "e.run", options, say=lambda text: None)
     found = run.record["erasure"]
@@ -131,7 +149,9 @@ WORDS = {"pa": "ah", "ma": "ah", "bee": "ee", "tea": "ee", "us": "s"}
 
 @pytest.fixture(scope="module")
 def typed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
-    """A cache whose layer 1 knows words, one that knows no more than their phones, and alignments with both."""
+    """A cache whose layer 1 knows words, one that knows no more than their phones, and alignments
+    with both.
+    """
     folder = tmp_path_factory.mktemp("typed")
     words = intervals(tuple(WORDS), 2)
     table = words.rename(columns={"label": "word"}).assign(label=words["label"].map(WORDS))
@@ -141,7 +161,9 @@ def typed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
 
 
 @pytest.mark.long
-def test_a_control_task_tells_what_a_probe_learns_by_heart(typed: tuple[Path, Path, Path], tmp_path: Path) -> None:
+def test_a_control_task_tells_what_a_probe_learns_by_heart(
+    typed: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
     *caches, labels = typed
     found = []
     for i, cache in enumerate(caches):
@@ -153,9 +175,13 @@ def test_a_control_task_tells_what_a_probe_learns_by_heart(typed: tuple[Path, Pa
         record = run.record["control_task"]
         assert (record["layer"], record["n_seeds"]) == (1, 1)
         assert (record["value"], record["control"]) == pytest.approx((task[1], control[1]))
-        assert "Control task, a fixed random label for each word (1 seed): layer 1 has" in run.sentence
+        assert (
+            "Control task, a fixed random label for each word (1 seed): layer 1 has" in run.sentence
+        )
         assert (run.rows("control-task", "dev")["value"].notna()).all()
-        assert "control task (a random label a type" in str([one.get_label() for one in layer_curve(run).get_lines()])
+        assert "control task (a random label a type" in str(
+            [one.get_label() for one in layer_curve(run).get_lines()]
+        )
         assert layer_table(run).loc["1", "control task"] == pytest.approx(100 * control[1])
         more = run.rows("selectivity").set_index("layer").loc[1]
         assert more["metric"] == "balanced_accuracy_selectivity"
@@ -173,7 +199,9 @@ def test_a_control_task_tells_what_a_probe_learns_by_heart(typed: tuple[Path, Pa
     assert phones - of_phones > words - of_words + 0.1
 
 
-def test_figures_of_a_control_task_are_those_of_scikit_learn(typed: tuple[Path, Path, Path], tmp_path: Path) -> None:
+def test_figures_of_a_control_task_are_those_of_scikit_learn(
+    typed: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
     _, cache, labels = typed
     target = {"labels": str(labels), "target": "phone", "unit": "segment", "control_type": "word"}
     run = made(cache, tmp_path / "r.run", **target)
@@ -181,7 +209,10 @@ def test_figures_of_a_control_task_are_those_of_scikit_learn(typed: tuple[Path, 
     control = control_tasks(splits, "word", (0,), 50_000)[0]
     x = {part: features_of(split, 1, split.table) for part, split in splits.items()}
     probes = [
-        make_pipeline(StandardScaler(), LogisticRegression(C=c, class_weight="balanced", tol=1e-9, max_iter=2000))
+        make_pipeline(
+            StandardScaler(),
+            LogisticRegression(C=c, class_weight="balanced", tol=1e-9, max_iter=2000),
+        )
         for c in (0.01, 1.0)
     ]
     best = max(
@@ -194,16 +225,24 @@ def test_figures_of_a_control_task_are_those_of_scikit_learn(typed: tuple[Path, 
 
     def bits(probe: Pipeline, part: str) -> float:
         logits = probe.decision_function(x[part]) + np.log(3 * prior)
-        return float(-np.log2(softmax(logits, axis=1)[np.arange(len(logits)), control[part].target]).mean())
+        return float(
+            -np.log2(softmax(logits, axis=1)[np.arange(len(logits)), control[part].target]).mean()
+        )
 
     likeliest = min(probes, key=lambda probe: bits(probe, "dev"))
-    assert values_of(run, "control-task", "cross_entropy")[1] == pytest.approx(bits(likeliest, "eval"), abs=1e-4)
+    assert values_of(run, "control-task", "cross_entropy")[1] == pytest.approx(
+        bits(likeliest, "eval"), abs=1e-4
+    )
 
 
 @pytest.mark.parametrize("most", [150, 50_000])
-def test_types_keep_their_labels_and_every_class_is_trained_on(typed: tuple[Path, Path, Path], most: int) -> None:
+def test_types_keep_their_labels_and_every_class_is_trained_on(
+    typed: tuple[Path, Path, Path], most: int
+) -> None:
     cache, _, labels = typed
-    target = TargetOptions(labels=str(labels), target="phone", unit="segment", control_type="word", max_units=most)
+    target = TargetOptions(
+        labels=str(labels), target="phone", unit="segment", control_type="word", max_units=most
+    )
     splits = SweepOptions(target=target).splits(Cache(cache))
     first, second = control_tasks(splits, "word", (0, 1), most)
     again = control_tasks(splits, "word", (0,), most)[0]
@@ -211,19 +250,27 @@ def test_types_keep_their_labels_and_every_class_is_trained_on(typed: tuple[Path
     assert (both.groupby("unit_type")["control"].nunique() == 1).all()
     assert set(both["unit_type"]) == set(WORDS)
     assert set(first["train"].target) == {0, 1, 2}
-    assert [split.target.tolist() for split in first.values()] == [split.target.tolist() for split in again.values()]
+    assert [split.target.tolist() for split in first.values()] == [
+        split.target.tolist() for split in again.values()
+    ]
     assert first["train"].target.tolist() != second["train"].target.tolist()
     shares = np.bincount(first["train"].target) / len(first["train"])
     assert first["eval"].task.prior == pytest.approx(shares)
 
 
-def test_control_tasks_that_cannot_be_are_refused(typed: tuple[Path, Path, Path], tmp_path: Path) -> None:
+def test_control_tasks_that_cannot_be_are_refused(
+    typed: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
     cache, _, labels = typed
     table = pd.read_csv(labels).assign(clip="one")
     table.to_csv(tmp_path / "one.csv", index=False)
     asked = {"labels": str(labels), "target": "phone", "unit": "frame"}
     with pytest.raises(ProbeError, match="control_type=clip: training has 1 values"):
-        made(cache, tmp_path / "x.run", **{**asked, "labels": str(tmp_path / "one.csv"), "control_type": "clip"})
+        made(
+            cache,
+            tmp_path / "x.run",
+            **{**asked, "labels": str(tmp_path / "one.csv"), "control_type": "clip"},
+        )
     with pytest.raises(ProbeError, match="label, wort, each once"):
         made(cache, tmp_path / "x.run", **asked, control_type="wort")
     with pytest.raises(ProbeError, match="no control task in folds"):
@@ -234,26 +281,40 @@ def test_control_tasks_that_cannot_be_are_refused(typed: tuple[Path, Path, Path]
         made(cache, tmp_path / "x.run", target="speaker", control_type="word")
     first = pd.read_csv(labels).iloc[:6]
     lines = [
-        f"{row.utterance_id} 1 {row.start:.3f} {row.end - row.start:.3f} {row.label}" for row in first.itertuples()
+        f"{row.utterance_id} 1 {row.start:.3f} {row.end - row.start:.3f} {row.label}"
+        for row in first.itertuples()
     ]
     (tmp_path / "t.ctm").write_text("\n".join(lines))
     with pytest.raises(ProbeError, match="without further columns"):
-        made(cache, tmp_path / "x.run", **{**asked, "labels": str(tmp_path / "t.ctm"), "control_type": "word"})
+        made(
+            cache,
+            tmp_path / "x.run",
+            **{**asked, "labels": str(tmp_path / "t.ctm"), "control_type": "word"},
+        )
     assert not (tmp_path / "x.run").exists()
 
 
-def test_a_control_task_of_two_classes_and_of_numbers(typed: tuple[Path, Path, Path], tmp_path: Path) -> None:
+def test_a_control_task_of_two_classes_and_of_numbers(
+    typed: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
     cache, _, labels = typed
     asked = {"labels": str(labels), "unit": "frame", "control_type": "word"}
     two = made(cache, tmp_path / "two.run", target="vowel", positive=("ah", "ee"), **asked)
     assert values_of(two, "control-task", "eer").between(0, 0.7).all()
     assert two.record["control_task"]["metric"] == "eer"
-    number = pd.read_csv(labels).assign(label=lambda rows: rows["word"].map({w: i for i, w in enumerate(WORDS)}))
+    number = pd.read_csv(labels).assign(
+        label=lambda rows: rows["word"].map({w: i for i, w in enumerate(WORDS)})
+    )
     number.to_csv(tmp_path / "n.csv", index=False)
     asked = {**asked, "labels": str(tmp_path / "n.csv"), "task": "number"}
     run = made(cache, tmp_path / "n.run", target="height", **asked)
     assert values_of(run, "control-task", "r2")[1] > 0.3 > values_of(run, "control-task", "r2")[0]
-    silent = made(cache, tmp_path / "s.run", **{**asked, "task": "auto", "labels": str(labels)}, silence="class")
+    silent = made(
+        cache,
+        tmp_path / "s.run",
+        **{**asked, "task": "auto", "labels": str(labels)},
+        silence="class",
+    )
     assert silent.trials("linear-layer-01")["unit_type"].isin([*WORDS, "silence"]).all()
 
 
@@ -284,7 +345,9 @@ def test_spoofed_stretches_are_located(tmp_path: Path) -> None:
     assert "intervals of segment EERs are in results.csv" in analysis.caption(narrow)
     assert "Where utterances are spoofed" in Path(save_report(run)).read_text(encoding="utf-8")
     with pytest.raises(ProbeError, match="not frames"):
-        localisation_table(made(cache, tmp_path / "t.run", labels=str(tmp_path / "s.csv"), unit="segment"))
+        localisation_table(
+            made(cache, tmp_path / "t.run", labels=str(tmp_path / "s.csv"), unit="segment")
+        )
 
 
 @pytest.mark.parametrize(
@@ -307,9 +370,17 @@ def test_moved_boundaries_make_another_run(phones: tuple[Path, Path], tmp_path: 
     table = pd.read_csv(labels)
     table.to_csv(tmp_path / "p.csv", index=False)
     made(cache, tmp_path / "p.run", labels=str(tmp_path / "p.csv"), unit="segment", target="phone")
-    table.assign(end=table["start"] + 0.8 * (table["end"] - table["start"])).to_csv(tmp_path / "p.csv", index=False)
+    table.assign(end=table["start"] + 0.8 * (table["end"] - table["start"])).to_csv(
+        tmp_path / "p.csv", index=False
+    )
     with pytest.raises(ProbeError, match="holds a run made with other options"):
-        made(cache, tmp_path / "p.run", labels=str(tmp_path / "p.csv"), unit="segment", target="phone")
+        made(
+            cache,
+            tmp_path / "p.run",
+            labels=str(tmp_path / "p.csv"),
+            unit="segment",
+            target="phone",
+        )
 
 
 def test_labels_inside_utterances_may_be_called_as_missing_values_are(
@@ -320,7 +391,9 @@ def test_labels_inside_utterances_may_be_called_as_missing_values_are(
     table.assign(label=table["label"].map({"ah": "na", "ee": "nan", "s": "none"})).to_csv(
         tmp_path / "p.csv", index=False
     )
-    run = made(cache, tmp_path / "p.run", labels=str(tmp_path / "p.csv"), unit="segment", target="syllable")
+    run = made(
+        cache, tmp_path / "p.run", labels=str(tmp_path / "p.csv"), unit="segment", target="syllable"
+    )
     assert run.task.classes == ("na", "nan", "none")
     assert "left_out" not in run.record or not run.record["left_out"]
 
@@ -328,12 +401,16 @@ def test_labels_inside_utterances_may_be_called_as_missing_values_are(
 def test_what_is_measured_of_frames_is_read_again(tmp_path: Path) -> None:
     import soundfile
 
-    cache = write_frames(tmp_path / "a.cache", intervals(PHONES, 0), PHONES, audio_root=str(tmp_path))
+    cache = write_frames(
+        tmp_path / "a.cache", intervals(PHONES, 0), PHONES, audio_root=str(tmp_path)
+    )
     generator = np.random.default_rng(0)
     for path in Cache(cache).utterances["path"]:
         (tmp_path / path).parent.mkdir(exist_ok=True)
         loud = np.linspace(0.01, 0.3, HOP * N_FRAMES + 80) * generator.choice([1, -1])
-        soundfile.write(tmp_path / path, loud * generator.normal(size=len(loud)) / 4, 16_000, subtype="FLOAT")
+        soundfile.write(
+            tmp_path / path, loud * generator.normal(size=len(loud)) / 4, 16_000, subtype="FLOAT"
+        )
     run = made(cache, tmp_path / "energy.run", target="audio:energy", unit="frame")
     assert run.record.counts["eval"] == {"frames": 16 * N_FRAMES}
     figures = run.task.read(run.trials("linear-layer-01")).figures()
@@ -341,11 +418,17 @@ def test_what_is_measured_of_frames_is_read_again(tmp_path: Path) -> None:
 
 
 def test_messages_about_alignments_name_the_options_of_a_sweep(
-    phones: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    phones: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     cache, labels = phones
     (tmp_path / "p.xls").write_bytes(b"")
-    told = {"--label-tier words: ": [str(labels), "--label-tier", "words"], "ends in": [str(tmp_path / "p.xls")]}
+    told = {
+        "--label-tier words: ": [str(labels), "--label-tier", "words"],
+        "ends in": [str(tmp_path / "p.xls")],
+    }
     for expected, typed in told.items():
         out = ["--unit", "segment", "--out", str(tmp_path / "x.run")]
         monkeypatch.setattr("sys.argv", ["probe", "sweep", str(cache), "--labels", *typed, *out])

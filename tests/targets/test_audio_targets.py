@@ -27,7 +27,8 @@ def voice(f0: np.ndarray | float, slope: float = -12.0) -> np.ndarray:
     phase = 2 * np.pi * np.cumsum(f0) / RATE
     rng = np.random.default_rng(1)
     parts = (
-        (k * f0 < 7000) * k ** (slope / 20 / np.log10(2)) * np.sin(k * phase + rng.uniform(0, 6)) for k in range(1, 80)
+        (k * f0 < 7000) * k ** (slope / 20 / np.log10(2)) * np.sin(k * phase + rng.uniform(0, 6))
+        for k in range(1, 80)
     )
     return unit(sum(parts))
 
@@ -136,7 +137,9 @@ def test_the_mean_over_frames_is_that_of_the_clip_but_for_edges() -> None:
 def test_a_corpus_and_what_the_model_saw(tmp_path: Path) -> None:
     corpus = load_corpus("demo", splits=["dev"])
     first = corpus.utterances.head(3)
-    table = audio_targets(["duration"], corpus.__class__("few", "few", corpus.root, first), cropping=Cropping(0.5))
+    table = audio_targets(
+        ["duration"], corpus.__class__("few", "few", corpus.root, first), cropping=Cropping(0.5)
+    )
     assert list(table["utterance_id"]) == list(first["utterance_id"])
     assert list(table["duration"]) == [0.5] * 3
 
@@ -144,18 +147,27 @@ def test_a_corpus_and_what_the_model_saw(tmp_path: Path) -> None:
 def test_files_that_cannot_be_used_are_counted_not_lost(tmp_path: Path) -> None:
     (tmp_path / "empty.wav").write_bytes(b"")
     good = sorted(DEMO.glob("*.opus"))[0]
-    table = audio_targets(["energy"], {"a": tmp_path / "empty.wav", "b": good, "c": tmp_path / "none.wav"})
+    table = audio_targets(
+        ["energy"], {"a": tmp_path / "empty.wav", "b": good, "c": tmp_path / "none.wav"}
+    )
     assert list(table["energy"].isna()) == [True, False, True]
-    assert table.attrs["failures"] == {"a": "empty: the file has no bytes", "c": "missing: no such file"}
+    assert table.attrs["failures"] == {
+        "a": "empty: the file has no bytes",
+        "c": "missing: no such file",
+    }
     with pytest.raises(ProbeError, match=r"1 files, and none can be used, as .*none.wav: missing"):
         audio_targets(["energy"], {"c": tmp_path / "none.wav"})
 
 
 def test_a_wrong_target_is_refused_with_those_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     samples = voice(100)
-    with pytest.raises(OptionError, match="target=pitch: expected f0, voicing, energy, tilt, snr or duration"):
+    with pytest.raises(
+        OptionError, match="target=pitch: expected f0, voicing, energy, tilt, snr or duration"
+    ):
         audio_targets(["pitch"], {"a": "a.wav"})
-    with pytest.raises(OptionError, match="target=duration: expected f0, voicing, energy, tilt or snr"):
+    with pytest.raises(
+        OptionError, match="target=duration: expected f0, voicing, energy, tilt or snr"
+    ):
         frame_targets("duration", samples, [0.1])
     with pytest.raises(OptionError, match="n_workers=0"):
         audio_targets(["f0"], {"a": "a.wav"}, n_workers=0)
@@ -166,5 +178,7 @@ def test_a_wrong_target_is_refused_with_those_there_are(monkeypatch: pytest.Monk
     for name in FRAME_TARGETS:
         assert frame_targets(name, samples, []).shape == (0,)
     monkeypatch.setitem(sys.modules, "parselmouth", None)
-    with pytest.raises(ProbeError, match=r"Install it: pip install -c constraints.txt -e '\.\[pitch\]'"):
+    with pytest.raises(
+        ProbeError, match=r"Install it: pip install -c constraints.txt -e '\.\[pitch\]'"
+    ):
         audio_targets(["energy", "f0"], {"a": "a.wav"})

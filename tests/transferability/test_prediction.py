@@ -16,7 +16,9 @@ from probing.sweep import SweepOptions, sweep
 from probing.sweep.options import DepthOptions
 from probing.targets.options import TargetOptions
 
-OPTIONS = SweepOptions(strengths=(1e-3, 0.1), control_seeds=(), resamples=100, depths=DepthOptions(heads=()))
+OPTIONS = SweepOptions(
+    strengths=(1e-3, 0.1), control_seeds=(), resamples=100, depths=DepthOptions(heads=())
+)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +27,9 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Cache, Run]]
     folder, made = tmp_path_factory.mktemp("planted"), []
     for seed in range(3):
         signal = {layer: 0.6 * layer + 0.2 * seed for layer in range(1, 6)}
-        cache = Cache(plant(folder / f"{seed}.cache", signal, n_layers=5, n=(400, 100, 400), seed=seed))
+        cache = Cache(
+            plant(folder / f"{seed}.cache", signal, n_layers=5, n=(400, 100, 400), seed=seed)
+        )
         made.append((cache, sweep(cache, folder / f"{seed}.run", OPTIONS, say=lambda text: None)))
     return made
 
@@ -70,7 +74,9 @@ def test_chance_is_the_range_of_permuted_layers(planted: list[tuple[Cache, Run]]
     assert np.mean(p) > 0.35
 
 
-def test_a_flat_score_predicts_nothing_and_two_layers_cannot_be_ranked(planted: list[tuple[Cache, Run]]) -> None:
+def test_a_flat_score_predicts_nothing_and_two_layers_cannot_be_ranked(
+    planted: list[tuple[Cache, Run]],
+) -> None:
     run = planted[0][1]
     row = predicts(run, pd.DataFrame({"flat": np.ones(6)}, index=range(6))).iloc[0]
     assert np.isnan(row["kendall"])
@@ -79,22 +85,39 @@ def test_a_flat_score_predicts_nothing_and_two_layers_cannot_be_ranked(planted: 
         predicts(run, pd.DataFrame({"a": [1.0, 2.0]}, index=[0, 1]))
 
 
-def test_the_metric_of_the_target_is_predicted_and_another_target_is_refused(tmp_path: Path) -> None:
+def test_the_metric_of_the_target_is_predicted_and_another_target_is_refused(
+    tmp_path: Path,
+) -> None:
     def words(table: pd.DataFrame) -> pd.DataFrame:
         return table.assign(word=[("no", "stop", "yes")[i % 3] for i in range(len(table))])
 
     def planted_words(table: pd.DataFrame) -> np.ndarray:
-        return np.stack([table["word"] == word for word in ("no", "stop", "yes")] * 2, axis=1).astype(float)
+        return np.stack(
+            [table["word"] == word for word in ("no", "stop", "yes")] * 2, axis=1
+        ).astype(float)
 
-    folder = write_cache(tmp_path / "c", change=words, planted=planted_words)  # layer 2 is best, layer 0 is worst
+    # layer 2 is best, layer 0 is worst
+    folder = write_cache(tmp_path / "c", change=words, planted=planted_words)
     cache = Cache(folder)
-    how = {"strengths": (0.1,), "control_seeds": (), "resamples": 100, "depths": DepthOptions(heads=())}
-    run = sweep(cache, tmp_path / "r", SweepOptions(target=TargetOptions(target="word"), **how), say=lambda text: None)
+    how = {
+        "strengths": (0.1,),
+        "control_seeds": (),
+        "resamples": 100,
+        "depths": DepthOptions(heads=()),
+    }
+    run = sweep(
+        cache,
+        tmp_path / "r",
+        SweepOptions(target=TargetOptions(target="word"), **how),
+        say=lambda text: None,
+    )
     assert run.metric.higher_is_better
     scores = transfer_scores(cache, scores=["logme"], target="word")
     rates = run.rows("layer").query("metric == 'balanced_accuracy'").set_index("layer")["value"]
     row = predicts(run, scores).iloc[0]
-    assert row["kendall"] == pytest.approx(kendalltau(scores["logme"], rates.loc[scores.index]).statistic)
+    assert row["kendall"] == pytest.approx(
+        kendalltau(scores["logme"], rates.loc[scores.index]).statistic
+    )
     assert row["kendall"] > 0.5
     ax = transfer_curve(run, scores)
     shown = next(one for one in ax.figure.axes if one is not ax)

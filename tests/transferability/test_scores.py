@@ -23,7 +23,9 @@ def evidence(f: np.ndarray, y: np.ndarray) -> float:
         fit = y @ np.linalg.solve(covariance, y) + np.linalg.slogdet(covariance)[1]
         return float(fit / len(y) + np.log(2 * np.pi)) / 2
 
-    return -minimize(lost, [2.0, 1.0], method="Nelder-Mead", options={"xatol": 1e-5, "fatol": 1e-10}).fun
+    return -minimize(
+        lost, [2.0, 1.0], method="Nelder-Mead", options={"xatol": 1e-5, "fatol": 1e-10}
+    ).fun
 
 
 def centred_evidence(f: np.ndarray, y: np.ndarray) -> float:
@@ -77,7 +79,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
 @pytest.mark.parametrize("target", ["label", "attack"])
 def test_scores_are_those_of_their_definitions(cache: Cache, target: str) -> None:
     found = transfer_scores(cache, target=target)
-    pd.testing.assert_frame_equal(found, transfer_scores(cache, target=target, memory_gb=1e-6))  # read in three passes
+    # read in three passes
+    pd.testing.assert_frame_equal(found, transfer_scores(cache, target=target, memory_gb=1e-6))
     for layer in cache.layers:
         x, table = cache.layer(layer, where={"split": "train"})
         f = x.reshape(len(x), -1).astype(np.float64)
@@ -113,13 +116,16 @@ def test_fewer_rows_than_features_have_finite_scores(tmp_path: Path) -> None:
     found = transfer_scores(store(tmp_path / "c", x))
     assert np.isfinite(found).all().all()
     assert found["h_score"].is_monotonic_increasing
-    by_columns = transfer_scores(Cache(tmp_path / "c"), memory_gb=1e-6)  # not in a basis of the rows
+    # not in a basis of the rows
+    by_columns = transfer_scores(Cache(tmp_path / "c"), memory_gb=1e-6)
     pd.testing.assert_frame_equal(found, by_columns, rtol=1e-6)
     table = store(tmp_path / "d", x, name="other")
     both = transfer_scores([Cache(tmp_path / "c"), table])
     assert list(both.index.names) == ["backbone", "layer"]
     pd.testing.assert_frame_equal(both.loc["stored"], found)
-    twins = transfer_scores([Cache(tmp_path / "c"), Cache(tmp_path / "c")]).index.get_level_values(0)
+    twins = transfer_scores([Cache(tmp_path / "c"), Cache(tmp_path / "c")]).index.get_level_values(
+        0
+    )
     assert all("stored (" in name for name in twins)
 
 
@@ -138,11 +144,15 @@ def test_some_scores_are_those_of_all(cache: Cache) -> None:
     pd.testing.assert_frame_equal(some, transfer_scores(cache)[["gbc", "logme"]], rtol=1e-9)
 
 
-def test_classes_of_a_table_beside_the_corpus_are_those_of_a_column(cache: Cache, tmp_path: Path) -> None:
+def test_classes_of_a_table_beside_the_corpus_are_those_of_a_column(
+    cache: Cache, tmp_path: Path
+) -> None:
     table = cache.utterances[["utterance_id", "attack"]].rename(columns={"attack": "system"})
     table.iloc[::-1].to_parquet(tmp_path / "more.parquet")
     every = "split != 'none'"
-    found = transfer_scores(cache, [1], every, target="system", labels=tmp_path / "more.parquet", scores=["h_score"])
+    found = transfer_scores(
+        cache, [1], every, target="system", labels=tmp_path / "more.parquet", scores=["h_score"]
+    )
     known = table["system"] != "-"  # a mark of nothing, in a table as elsewhere
     attacks = {"attack": sorted(set(table["system"][known]))}
     expected = transfer_scores(cache, [1], attacks, target="attack", scores=["h_score"])
@@ -157,7 +167,9 @@ def test_frames_are_rows_too(tmp_path: Path) -> None:
     train = [i for i in range(30) if i % 3 == 0]
     f = np.concatenate([frames[i][0] for i in train]).astype(np.float32).astype(np.float64)
     y = np.repeat(table_of(30)["label"].to_numpy()[train], 6)
-    assert found.loc[0, "h_score"] == pytest.approx(regularised_h((f - f.mean(0)) / f.std(0), y), rel=1e-6)
+    assert found.loc[0, "h_score"] == pytest.approx(
+        regularised_h((f - f.mean(0)) / f.std(0), y), rel=1e-6
+    )
 
 
 def test_what_cannot_be_scored_is_refused(cache: Cache) -> None:

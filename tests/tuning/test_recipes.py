@@ -1,4 +1,6 @@
-"""What recipes do to rates, moments, stopping and averaging, re-derived; what learns, by its groups."""
+"""What recipes do to rates, moments, stopping and averaging, re-derived; what learns, by its
+groups.
+"""
 
 from pathlib import Path
 
@@ -16,7 +18,9 @@ from probing.tuning.trained import Trained
 
 
 def released(losses: list[float]) -> tuple[int, list[int]]:
-    """Epochs trained and files averaged by the released code: files are numbered from 0, log lines from 1."""
+    """Epochs trained and files averaged by the released code: files are numbered from 0, log lines
+    from 1.
+    """
     lowest, count, trained = np.inf, 0, len(losses)
     for index, loss in enumerate(losses):
         lowest, count = (loss, 0) if loss < lowest else (lowest, count + 1)
@@ -28,7 +32,9 @@ def released(losses: list[float]) -> tuple[int, list[int]]:
 
 
 def described(losses: list[float]) -> tuple[int, list[int]]:
-    """The same as one writes it down: five epochs without gain end it from epoch 20 on; the best five are averaged."""
+    """The same as one writes it down: five epochs without gain end it from epoch 20 on; the best
+    five are averaged.
+    """
     lowest, at, trained = np.inf, 0, len(losses)
     for index, loss in enumerate(losses):
         lowest, at = (loss, index) if loss < lowest else (lowest, at)
@@ -56,7 +62,9 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize(("recipe", "derived"), [("attm", described), ("attm-released", released)])
-def test_stopping_and_averaging_are_as_derived_anew(recipe: str, derived, case: str, tmp_path: Path) -> None:
+def test_stopping_and_averaging_are_as_derived_anew(
+    recipe: str, derived, case: str, tmp_path: Path
+) -> None:
     losses, learning = CASES[case], RECIPES[recipe].learning
     best, epoch = BestEpochs(tmp_path, learning), 0
     while epoch < learning.epochs:
@@ -80,7 +88,9 @@ def test_stopping_and_averaging_are_as_derived_anew(recipe: str, derived, case: 
 def test_the_rate_goes_on_where_the_backbone_joins_or_begins_anew() -> None:
     for name in ("attm", "attm-released"):
         assert RECIPES[name].factor(10.0) == pytest.approx(0.8**5)
-        assert RECIPES[name].rate * max(RECIPES[name].factor(e / 2) for e in range(20, 60)) < 0.34e-4
+        assert (
+            RECIPES[name].rate * max(RECIPES[name].factor(e / 2) for e in range(20, 60)) < 0.34e-4
+        )
     assert RECIPES["attm-released"].factor(0.9) == 0.2
     assert RECIPES["attm"].factor(2.5) == 0.5
     assert QUICK.factor(QUICK.frozen_epochs + 0.5) == 0.5
@@ -99,7 +109,9 @@ def test_the_recipes_of_the_paper_are_those_of_heads_on_a_cache() -> None:
 
 
 def test_options_change_the_recipe_they_name() -> None:
-    made = TuneOptions(recipe="attm", epochs=4, batch=8, rate=1e-6, crop_seconds=2.0, seed=3).tuning()
+    made = TuneOptions(
+        recipe="attm", epochs=4, batch=8, rate=1e-6, crop_seconds=2.0, seed=3
+    ).tuning()
     assert (made.learning.epochs, made.learning.batch, made.learning.seed) == (14, 8, 3)
     assert (made.rate, made.head_rate, made.crop_seconds) == (1e-6, 1e-4, 2.0)
     assert TuneOptions().tuning() == QUICK
@@ -107,19 +119,29 @@ def test_options_change_the_recipe_they_name() -> None:
 
 @pytest.mark.parametrize(
     ("text", "blocks"),
-    [("head", ()), ("all", (1, 2, 3, 4)), ("last:2", (3, 4)), ("blocks:1:2,4", (1, 2, 4)), ("lora:8", (1, 2, 3, 4))],
+    [
+        ("head", ()),
+        ("all", (1, 2, 3, 4)),
+        ("last:2", (3, 4)),
+        ("blocks:1:2,4", (1, 2, 4)),
+        ("lora:8", (1, 2, 3, 4)),
+    ],
 )
 def test_what_learns_names_its_blocks(text: str, blocks: tuple[int, ...]) -> None:
     assert Trained.parse(text).blocks_of(4) == blocks
 
 
-@pytest.mark.parametrize("text", ["", "lora", "lora:0", "last:", "last:-1", "blocks:0", "blocks:3:2", "all:2"])
+@pytest.mark.parametrize(
+    "text", ["", "lora", "lora:0", "last:", "last:-1", "blocks:0", "blocks:3:2", "all:2"]
+)
 def test_another_form_is_refused(text: str) -> None:
     with pytest.raises(OptionError, match=f"train={text}: expected head, all"):
         TuneOptions(train=text)
 
 
-@pytest.mark.parametrize("values", [{"epochs": 0}, {"rate": 0}, {"layer_decay": 1.5}, {"precision": "fp8"}])
+@pytest.mark.parametrize(
+    "values", [{"epochs": 0}, {"rate": 0}, {"layer_decay": 1.5}, {"precision": "fp8"}]
+)
 def test_an_impossible_option_is_refused(values: dict[str, object]) -> None:
     with pytest.raises(OptionError, match=f"{next(iter(values))}="):
         TuneOptions(**values)  # type: ignore[arg-type]

@@ -1,4 +1,6 @@
-"""A tuning that is killed, refused by the disk or stopped by its loss loses nothing, and ends as one that was not."""
+"""A tuning that is killed, refused by the disk or stopped by its loss loses nothing, and ends as
+one that was not.
+"""
 
 import math
 import os
@@ -24,7 +26,12 @@ from probing.tuning import Source, TuneMachine, TuneOptions, tune
 from probing.tuning.memory import out_of_memory
 
 OFTEN = TuneMachine("cpu", checkpoint_minutes=1e-9)  # behind every step
-CHANCE = {"dropout": True, "layerdrop": True, "crop_seconds": 0.4, "augment": "rawboost:5,speed:0.9-1.1"}
+CHANCE = {
+    "dropout": True,
+    "layerdrop": True,
+    "crop_seconds": 0.4,
+    "augment": "rawboost:5,speed:0.9-1.1",
+}
 WHAT = TuneOptions(epochs=2, batch=3, rate=1e-3, train="lora:2", **CHANCE)
 WRONG = replace(WHAT, train="last:9")
 FILES = ("model.safetensors", "head.safetensors")
@@ -51,7 +58,9 @@ def test_a_killed_tuning_ends_with_the_same_bytes(source: Source, tmp_path: Path
         def work() -> None:
             tune(source, folder, WHAT, OFTEN, say=quiet)
 
-        assert ended(forked(work, tmp_path / "log"), within, checkpoint.is_file) is None, (tmp_path / "log").read_text()
+        assert ended(forked(work, tmp_path / "log"), within, checkpoint.is_file) is None, (
+            tmp_path / "log"
+        ).read_text()
         assert not folder.exists()
     tune(source, folder, WHAT, OFTEN, say=quiet)
     assert same(tmp_path / "right", folder)
@@ -63,7 +72,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.long
-def test_what_a_killed_tuning_left_is_gone_on_from_or_replaced_when_asked(source: Source, tmp_path: Path) -> None:
+def test_what_a_killed_tuning_left_is_gone_on_from_or_replaced_when_asked(
+    source: Source, tmp_path: Path
+) -> None:
     said: list[str] = []
 
     def stop(text: str) -> None:
@@ -77,7 +88,10 @@ def test_what_a_killed_tuning_left_is_gone_on_from_or_replaced_when_asked(source
     with pytest.raises(KeyboardInterrupt):
         start(WHAT)
     other, left = replace(WHAT, seed=1), contents(tmp_path / "t.partial")
-    for refused, message in ((other, r"t\.partial: holds a tuning that was killed"), (WRONG, "has 2 blocks here")):
+    for refused, message in (
+        (other, r"t\.partial: holds a tuning that was killed"),
+        (WRONG, "has 2 blocks here"),
+    ):
         with pytest.raises(ProbeError, match=message):
             start(refused, overwrite=refused is WRONG)
         assert contents(tmp_path / "t.partial") == left
@@ -93,12 +107,16 @@ def test_what_a_killed_tuning_left_is_gone_on_from_or_replaced_when_asked(source
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "configuration.json"])
-def test_a_folder_that_is_no_tunings_is_not_touched(name: str, source: Source, tmp_path: Path) -> None:
+def test_a_folder_that_is_no_tunings_is_not_touched(
+    name: str, source: Source, tmp_path: Path
+) -> None:
     mine = tmp_path / "t.partial" / name
     mine.parent.mkdir()
     mine.write_text('{"options": {}}')
     for overwrite in (False, True):
-        with pytest.raises(ProbeError, match=r"t\.partial: is there and is nothing that a tuning left"):
+        with pytest.raises(
+            ProbeError, match=r"t\.partial: is there and is nothing that a tuning left"
+        ):
             tune(source, tmp_path / "t", WHAT, CPU, overwrite=overwrite, say=quiet)
     assert contents(mine.parent) == {name: b'{"options": {}}'}
     assert list(tmp_path.iterdir()) == [mine.parent]
@@ -135,14 +153,19 @@ def test_one_process_at_a_time_writes_a_model(source: Source, tmp_path: Path) ->
         lock.release()
 
 
-def test_a_loss_that_is_no_number_stops_and_names_the_last_good_checkpoint(source: Source, tmp_path: Path) -> None:
+def test_a_loss_that_is_no_number_stops_and_names_the_last_good_checkpoint(
+    source: Source, tmp_path: Path
+) -> None:
     wild = TuneOptions(epochs=3, batch=3, rate=1e38, head_rate=1e38)
     expected = r"became (nan|inf) at step .* last good checkpoint is .*checkpoint.pt, after"
     with pytest.raises(ProbeError, match=expected) as refused:
         tune(source, tmp_path / "t", wild, OFTEN, say=quiet)
     assert "bf16" not in str(refused.value)
     state = torch.load(tmp_path / "t.partial" / "checkpoint.pt", weights_only=True)
-    assert all(value.isfinite().all() for value in (*state["head"].values(), *state["optimizer"]["weights"].values()))
+    assert all(
+        value.isfinite().all()
+        for value in (*state["head"].values(), *state["optimizer"]["weights"].values())
+    )
     assert math.isfinite(state["progress"]["loss"])
     assert not (tmp_path / "t").exists()
 
@@ -165,7 +188,10 @@ def test_a_full_disk_is_said_and_what_was_finished_stays(source: Source, tmp_pat
 
 def test_too_little_memory_is_said_with_what_to_lower() -> None:
     advice = "checkpointing=True, a larger accumulate=4, a smaller batch"
-    with pytest.raises(ProbeError, match=advice), out_of_memory(TuneMachine("cpu", accumulate=2), 64):
+    with (
+        pytest.raises(ProbeError, match=advice),
+        out_of_memory(TuneMachine("cpu", accumulate=2), 64),
+    ):
         torch.empty(1 << 50)
     with pytest.raises(RuntimeError, match="tensor size"), out_of_memory(CPU, 64):
         torch.zeros(2) @ torch.zeros(3)

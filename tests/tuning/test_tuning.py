@@ -1,4 +1,6 @@
-"""A run is tuned into a folder that scores, extracts and is tuned further; what learns is what was asked for."""
+"""A run is tuned into a folder that scores, extracts and is tuned further; what learns is what was
+asked for.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -53,7 +55,9 @@ def files_of(place: Path) -> dict[str, Path]:
 
 def scored(folder: Path, place: Path) -> np.ndarray:
     made = open_exported(folder)
-    found = score_audio(made.head, made.load_backbone(), made.options, files_of(place), lambda *_: None)
+    found = score_audio(
+        made.head, made.load_backbone(), made.options, files_of(place), lambda *_: None
+    )
     return np.array(list(found.values()))
 
 
@@ -71,15 +75,26 @@ def test_tuning_changes_the_layers_and_says_what_was_done(tuned: Path, place: Pa
     export(Run(place / "c.run"), place / "frozen", 2, HEAD)
     assert np.abs(scored(tuned, place) - scored(place / "frozen", place)).max() > 1e-3
     before, after = (load_file(place / name / "model.safetensors") for name in ("frozen", "tuned"))
-    changed = {name for name in before if not torch.equal(before[name].float(), after[name].float())}
+    changed = {
+        name for name in before if not torch.equal(before[name].float(), after[name].float())
+    }
     assert any("layers.0.attention" in name for name in changed)
     assert any("layers.1.feed_forward" in name for name in changed)
     assert not any("conv_layers" in name for name in changed)
     record = open_exported(tuned).record
     assert record["backbone"].endswith("tuned")
     told = record["tuning"]
-    assert (told["recipe"]["learning"]["name"], told["regularization"], told["averaged"]) == ("quick", {}, [4, 5])
-    assert [group["name"] for group in told["groups"]] == ["head", "block-02", "block-01", "before-blocks"]
+    assert (told["recipe"]["learning"]["name"], told["regularization"], told["averaged"]) == (
+        "quick",
+        {},
+        [4, 5],
+    )
+    assert [group["name"] for group in told["groups"]] == [
+        "head",
+        "block-02",
+        "block-01",
+        "before-blocks",
+    ]
     assert told["seconds"] > 0
     assert told["memory_bytes"] > 1e7
     log = pd.read_csv(tuned / "training.csv")
@@ -110,14 +125,22 @@ def test_a_tuned_model_gives_verdicts(tuned: Path, place: Path, monkeypatch, cap
     by_id = dict(zip(files_of(place), scored(tuned, place), strict=True))
     for part, known in reference.parts.items():
         rows = table[table["split"] == part]
-        assert known.scores == pytest.approx([by_id[name.replace("_", " ")] for name in rows["utterance_id"]])
+        assert known.scores == pytest.approx(
+            [by_id[name.replace("_", " ")] for name in rows["utterance_id"]]
+        )
         assert known.bonafide.tolist() == (rows["label"] == "bonafide").tolist()
     told = served.exported.record["tuning"]
     assert list(reference.parts) == ["dev", "eval"]
     assert reference.parts["eval"].eer.value == pytest.approx(told["eval"]["value"])
-    assert reference.missing.startswith("It is not known what its training clips were like: 8 clips of train")
+    assert reference.missing.startswith(
+        "It is not known what its training clips were like: 8 clips of train"
+    )
     assert (
-        run_cli(["score", str(tuned), str(next(iter(files_of(place).values()))), "--device", "cpu"], monkeypatch) == 0
+        run_cli(
+            ["score", str(tuned), str(next(iter(files_of(place).values()))), "--device", "cpu"],
+            monkeypatch,
+        )
+        == 0
     )
     text = " ".join(capsys.readouterr())
     assert "earlier version" not in text
@@ -139,9 +162,13 @@ def test_what_the_training_clips_were_like_is_of_the_tuned_layers(
     assert found.training.mean == pytest.approx(np.mean(means, axis=0), abs=1e-5)
 
 
-def test_the_tuned_layers_are_extracted_and_swept_like_any(tuned: Path, place: Path, tmp_path: Path) -> None:
+def test_the_tuned_layers_are_extracted_and_swept_like_any(
+    tuned: Path, place: Path, tmp_path: Path
+) -> None:
     options = Options(str(tuned), max_seconds=0.8)
-    cache = extract(tmp_path / "t.cache", load_corpus(str(place / "c.csv")), options, machine(), say=quiet)
+    cache = extract(
+        tmp_path / "t.cache", load_corpus(str(place / "c.csv")), options, machine(), say=quiet
+    )
     head = open_exported(tuned).head
     assert cache.layers == [0, 1, 2]
     of_cache = head.score(cache.pooled(head.layers))
@@ -158,22 +185,33 @@ def test_the_tuned_layers_are_extracted_and_swept_like_any(tuned: Path, place: P
         ("lora:2", ["block-02", "block-01"]),
     ],
 )
-def test_only_what_is_asked_for_learns(train: str, groups: list[str], place: Path, tmp_path: Path) -> None:
+def test_only_what_is_asked_for_learns(
+    train: str, groups: list[str], place: Path, tmp_path: Path
+) -> None:
     options = replace(FEW, train=train, layer_decay=0.5) if groups else replace(FEW, train=train)
     made = tuned_in(tmp_path / "t", Source(place / "c.run", HEAD), options)
     told = {group["name"]: group for group in made.record["groups"]}
     assert list(told) == ["head", *groups]
-    backbone = load_run_backbone(Run(place / "c.run"), run_options(Run(place / "c.run"), made.exported.head))
+    backbone = load_run_backbone(
+        Run(place / "c.run"), run_options(Run(place / "c.run"), made.exported.head)
+    )
     backbone.truncate(2).save(tmp_path / "frozen")
     before, after = (load_file(tmp_path / name / "model.safetensors") for name in ("frozen", "t"))
-    changed = {name for name in before if not torch.equal(before[name].float(), after[name].float())}
-    blocks = {f"block-{int(name.split('layers.')[1][0]) + 1:02d}" for name in changed if "layers." in name}
+    changed = {
+        name for name in before if not torch.equal(before[name].float(), after[name].float())
+    }
+    blocks = {
+        f"block-{int(name.split('layers.')[1][0]) + 1:02d}" for name in changed if "layers." in name
+    }
     assert blocks == set(groups)
     assert all("layers." in name for name in changed)
     if train.startswith("lora"):
         ends = {name.split(".", 3)[3].removesuffix(".weight") for name in changed}
         projections = {f"attention.{one}_proj" for one in ("q", "k", "v", "out")}
-        assert ends == projections | {"feed_forward.intermediate_dense", "feed_forward.output_dense"}
+        assert ends == projections | {
+            "feed_forward.intermediate_dense",
+            "feed_forward.output_dense",
+        }
         assert told["block-01"]["rate"] == pytest.approx(told["block-02"]["rate"] / 2)
         assert told["block-01"]["parameters"] == 2 * (4 * (32 + 32) + 2 * (32 + 64))
 
@@ -186,12 +224,19 @@ def test_what_is_off_by_default_is_used_and_recorded_when_asked_for(
     names = [group["name"] for group in made.record["groups"]]
     assert ("front-end" in names) == (what == "front_end")
     assert bool(made.record["regularization"]) == (what != "front_end")
-    first = [pd.read_csv(folder / "training.csv")["train_loss"].iloc[1] for folder in (tmp_path / "t", tuned)]
+    first = [
+        pd.read_csv(folder / "training.csv")["train_loss"].iloc[1]
+        for folder in (tmp_path / "t", tuned)
+    ]
     assert first[0] != first[1]
 
 
 @pytest.mark.parametrize(
-    "recipe", ["attm", *(pytest.param(name, marks=pytest.mark.long) for name in ("one-stage", "attm-released"))]
+    "recipe",
+    [
+        "attm",
+        *(pytest.param(name, marks=pytest.mark.long) for name in ("one-stage", "attm-released")),
+    ],
 )
 def test_every_recipe_tunes(recipe: str, place: Path, tmp_path: Path) -> None:
     epochs = 2 if recipe == "attm-released" else 1
@@ -199,16 +244,22 @@ def test_every_recipe_tunes(recipe: str, place: Path, tmp_path: Path) -> None:
     made = tuned_in(tmp_path / "t", Source(place / "c.run", HEAD), options)
     first = RECIPES[recipe].frozen_epochs
     assert made.record["epochs"] == first + epochs
-    assert pd.read_csv(tmp_path / "t" / "training.csv")["epoch"].tolist() == list(range(first, first + epochs + 1))
+    assert pd.read_csv(tmp_path / "t" / "training.csv")["epoch"].tolist() == list(
+        range(first, first + epochs + 1)
+    )
     assert len(made.record["averaged"]) == 1
-    assert ("front-end" in [group["name"] for group in made.record["groups"]]) == (recipe == "attm-released")
+    assert ("front-end" in [group["name"] for group in made.record["groups"]]) == (
+        recipe == "attm-released"
+    )
 
 
 def test_a_linear_probe_is_tuned_from_where_it_is(place: Path, tmp_path: Path) -> None:
     run = Run(place / "c.run")
     made = tuned_in(tmp_path / "t", Source(run.folder, "linear-layer-02"), FEW)
     dev = run.rows("layer", "dev")
-    assert made.record["dev"]["started"] == pytest.approx(dev.loc[dev["layer"] == 2, "value"].iloc[0])
+    assert made.record["dev"]["started"] == pytest.approx(
+        dev.loc[dev["layer"] == 2, "value"].iloc[0]
+    )
     assert made.exported.record["head"] == "single+linear-depth-02"
 
 
@@ -231,7 +282,10 @@ def test_a_new_head_is_trained_before_the_backbone_joins(place: Path, tmp_path: 
     assert after is not None
     bonafide = after.parts["eval"].bonafide
     assert again.evaluated.frozen == eer(bonafide, list(before.values()))
-    assert again.evaluated.difference == eer(bonafide, after.parts["eval"].scores) - again.evaluated.frozen
+    assert (
+        again.evaluated.difference
+        == eer(bonafide, after.parts["eval"].scores) - again.evaluated.frozen
+    )
     assert "; as it started " in again.evaluated.sentence
     assert further.record["source"]["weights_sha256"] == made.exported.record["weights_sha256"]
 
@@ -239,8 +293,12 @@ def test_a_new_head_is_trained_before_the_backbone_joins(place: Path, tmp_path: 
 @pytest.mark.parametrize(("target", "task"), [("voice", "classes"), ("age", "number")])
 def test_other_targets_are_tuned_too(target: str, task: str, place: Path, tmp_path: Path) -> None:
     what = TargetOptions(target, task=task, min_count=1)
-    depths = DepthOptions(heads=("mean+linear",), seeds=(0,), depths=(2,), epochs=2, weight_decays=(0.1,))
-    options = SweepOptions(strengths=(0.1,), control_seeds=(), resamples=100, depths=depths, target=what)
+    depths = DepthOptions(
+        heads=("mean+linear",), seeds=(0,), depths=(2,), epochs=2, weight_decays=(0.1,)
+    )
+    options = SweepOptions(
+        strengths=(0.1,), control_seeds=(), resamples=100, depths=depths, target=what
+    )
     run = sweep(place / "c.cache", tmp_path / "t.run", options, say=quiet)
     made = tuned_in(tmp_path / "t", Source(run.folder, "mean+linear", 2), FEW, with_eval=True)
     assert made.evaluated is not None
@@ -252,7 +310,9 @@ def test_other_targets_are_tuned_too(target: str, task: str, place: Path, tmp_pa
         Server(tmp_path / "t")
 
 
-def test_clips_of_a_model_that_padding_disturbs_are_batched_by_length(place: Path, tmp_path: Path) -> None:
+def test_clips_of_a_model_that_padding_disturbs_are_batched_by_length(
+    place: Path, tmp_path: Path
+) -> None:
     options = Options(str(build("moonshine", tmp_path / "model")), max_seconds=0.8)
     source = Source(corpus=str(place / "c.csv"), head="mean+linear", depth=2, options=options)
     made = tuned_in(tmp_path / "t", source, FEW)
@@ -276,9 +336,22 @@ def test_bfloat16_is_near_and_not_the_same(place: Path, tuned: Path, tmp_path: P
     assert one != pytest.approx(other, rel=1e-6)
 
 
-def test_the_command_says_what_it_gained_and_what_is_next(place: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_the_command_says_what_it_gained_and_what_is_next(
+    place: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
     monkeypatch.chdir(place)
-    arguments = ["tune", "c.run", "--head", HEAD, "--out", str(tmp_path / "t"), "--device", "cpu", "--batch", "4"]
+    arguments = [
+        "tune",
+        "c.run",
+        "--head",
+        HEAD,
+        "--out",
+        str(tmp_path / "t"),
+        "--device",
+        "cpu",
+        "--batch",
+        "4",
+    ]
     assert run_cli([*arguments, "--epochs", "1"], monkeypatch) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "Tuned: eval EER" in text
@@ -299,10 +372,23 @@ def test_a_model_that_is_gone_on_from_names_the_next_and_says_whose_utterances(
     tuned: Path, place: Path, monkeypatch, capsys
 ) -> None:
     monkeypatch.chdir(place)
-    words = ["tune", "--continue", tuned.name, "c.run", "--train", "head", "--epochs", "1", "--device", "cpu"]
+    words = [
+        "tune",
+        "--continue",
+        tuned.name,
+        "c.run",
+        "--train",
+        "head",
+        "--epochs",
+        "1",
+        "--device",
+        "cpu",
+    ]
     assert run_cli(words, monkeypatch) == 0
     said = capsys.readouterr()
-    assert f"Goes on from tuned, on the utterances of {place / 'c.run'}." in " ".join(said.err.split())
+    assert f"Goes on from tuned, on the utterances of {place / 'c.run'}." in " ".join(
+        said.err.split()
+    )
     assert "Tuned: tuned.tuned" in said.out
     assert "; as it started " in " ".join(said.out.split())
     assert (place / "tuned.tuned" / "serving.json").is_file()
@@ -311,28 +397,52 @@ def test_a_model_that_is_gone_on_from_names_the_next_and_says_whose_utterances(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "nothing to start from. Expected a run; or --backbone, --corpus and --head MERGE+BACKEND; or --continue"),
+        (
+            [],
+            "nothing to start from. Expected a run; or --backbone, --corpus and --head "
+            "MERGE+BACKEND; or --continue",
+        ),
         (["c.run", "--corpus", "demo"], "--corpus demo: is for a tuning from nothing"),
         (["c.run", "--seconds", "2"], "--seconds 2: is for a tuning from nothing"),
-        (["c.run", "--train", "last:9", "--depth", "2"], "--train last:9: the model has 2 blocks here"),
-        (["c.run", "--train", "blocks:7", "--depth", "2"], "--train blocks:7: the model has blocks 1:2 here"),
+        (
+            ["c.run", "--train", "last:9", "--depth", "2"],
+            "--train last:9: the model has 2 blocks here",
+        ),
+        (
+            ["c.run", "--train", "blocks:7", "--depth", "2"],
+            "--train blocks:7: the model has blocks 1:2 here",
+        ),
         (["c.run", "--train", "some"], "--train some: expected head, all, last:N, blocks:LIST"),
-        (["c.run", "--train", "head", "--front-end"], "--front-end: is of the backbone, of which nothing is trained"),
-        ([*ANEW, "--head", "mean+linear", "--depth", "99"], "--depth 99: model has 3 blocks. Expected no more"),
+        (
+            ["c.run", "--train", "head", "--front-end"],
+            "--front-end: is of the backbone, of which nothing is trained",
+        ),
+        (
+            [*ANEW, "--head", "mean+linear", "--depth", "99"],
+            "--depth 99: model has 3 blocks. Expected no more",
+        ),
         ([*ANEW, "--head", "mean+lin"], "--head mean+lin: back-end"),
         (["c.run", "--head", "linear-layer-00"], "needs no block"),
         (["c.run", "--head", "aasist"], "--head aasist: c.run has no such head"),
-        (["c.run", "--recipe", "slow"], "--recipe slow: expected quick, one-stage, attm or attm-released"),
+        (
+            ["c.run", "--recipe", "slow"],
+            "--recipe slow: expected quick, one-stage, attm or attm-released",
+        ),
         (["c.cache"], "c.cache: a cache, not a run"),
         (["--continue", "model"], "model: no exported model here"),
-        (["--corpus", "c.csv", "--heads", "mean+nothing", "--backbone", "model"], "--head mean+nothing: back-end"),
+        (
+            ["--corpus", "c.csv", "--heads", "mean+nothing", "--backbone", "model"],
+            "--head mean+nothing: back-end",
+        ),
     ],
 )
 def test_what_cannot_be_tuned_is_refused_with_its_flag(
     words: list[str], message: str, place: Path, tmp_path: Path, monkeypatch, capsys
 ) -> None:
     monkeypatch.chdir(place)
-    assert run_cli(["tune", *words, "--out", str(tmp_path / "t"), "--device", "cpu"], monkeypatch) == 2
+    assert (
+        run_cli(["tune", *words, "--out", str(tmp_path / "t"), "--device", "cpu"], monkeypatch) == 2
+    )
     assert message in " ".join(capsys.readouterr().err.split())
     assert list(tmp_path.iterdir()) == []
 
@@ -347,7 +457,10 @@ def test_audio_or_a_cache_that_is_gone_is_named(place: Path, tmp_path: Path) -> 
         (place / "elsewhere").rename(place / "audio")
     (place / "c.cache").rename(place / "d.cache")
     try:
-        with pytest.raises(ProbeError, match="the cache that it was trained on names the utterances, and is not there"):
+        with pytest.raises(
+            ProbeError,
+            match="the cache that it was trained on names the utterances, and is not there",
+        ):
             tuned_in(tmp_path / "t", Source(run.folder, HEAD), FEW)
     finally:
         (place / "d.cache").rename(place / "c.cache")

@@ -32,7 +32,9 @@ def loudest(features: np.ndarray) -> list[str]:
     mel = (features.argmax(axis=1) + 1) * 2595 * np.log10(1 + 8000 / 700) / 81
     pitch = 700 * (10 ** (mel / 2595) - 1)
     names = list(PITCHES)
-    return [names[np.abs(np.log(hertz / np.array(list(PITCHES.values())))).argmin()] for hertz in pitch]
+    return [
+        names[np.abs(np.log(hertz / np.array(list(PITCHES.values())))).argmin()] for hertz in pitch
+    ]
 
 
 def test_every_frame_sees_the_tone_that_its_label_names(tones: tuple[Cache, pd.DataFrame]) -> None:
@@ -40,7 +42,10 @@ def test_every_frame_sees_the_tone_that_its_label_names(tones: tuple[Cache, pd.D
     units = units_of(cache, table, "frame").table
     assert len(units) == cache.utterances["n_frames"].sum()
     times = np.array(
-        [cache.frame_times(name)[i] for name, i in zip(units["utterance_id"], units["first_frame"], strict=True)]
+        [
+            cache.frame_times(name)[i]
+            for name, i in zip(units["utterance_id"], units["first_frame"], strict=True)
+        ]
     )
     clear = np.minimum(times - units["start"], units["end"] - times) > 0.001
     found = pd.Series(loudest(unit_features(cache, 0, units)))
@@ -65,7 +70,9 @@ def test_the_timing_is_beside_the_fingerprint_and_caches_without_it_have_it_too(
     name = cache.utterances["utterance_id"][0]
     times = cache.frame_times(name)
     manifest = load_manifest(cache.folder)
-    replace(manifest, about={key: value for key, value in manifest.about.items() if key != ENTRY}).save(cache.folder)
+    replace(
+        manifest, about={key: value for key, value in manifest.about.items() if key != ENTRY}
+    ).save(cache.folder)
     before = Cache(cache.folder)
     assert before.id == cache.id
     np.testing.assert_array_equal(before.frame_times(name), times)

@@ -1,4 +1,6 @@
-"""Units hold the frames whose centres their intervals hold, and features are those of these frames."""
+"""Units hold the frames whose centres their intervals hold, and features are those of
+these frames.
+"""
 
 import itertools
 from collections.abc import Callable
@@ -42,10 +44,14 @@ def table(*rows: tuple[str, float, float, str]) -> pd.DataFrame:
 
 
 def random_alignment(cache: Cache, seed: int) -> pd.DataFrame:
-    """Intervals with gaps and some shorter than a frame, all in milliseconds, of most utterances."""
+    """Intervals with gaps and some shorter than a frame, all in milliseconds, of most
+    utterances.
+    """
     generator = np.random.default_rng(seed)
     rows = []
-    for name, n in zip(cache.utterances["utterance_id"], cache.utterances["n_samples"], strict=True):
+    for name, n in zip(
+        cache.utterances["utterance_id"], cache.utterances["n_samples"], strict=True
+    ):
         edges = np.sort(generator.choice(1 + n // 16, min(9, n // 16), replace=False)) / 1000
         for start, end in itertools.pairwise(edges):
             if generator.random() < 0.8:
@@ -81,23 +87,32 @@ def test_features_of_segments_are_means_of_their_frames(seed: int, long_cache: C
     segments = units_of(long_cache, rows, "segment", silence="keep", short="leave-out").table
     of_frames = unit_features(long_cache, 1, frames)
     expected = [
-        of_frames[((frames["utterance_id"] == name) & (frames["start"] == start)).to_numpy()].mean(axis=0)
+        of_frames[((frames["utterance_id"] == name) & (frames["start"] == start)).to_numpy()].mean(
+            axis=0
+        )
         for name, start in zip(segments["utterance_id"], segments["start"], strict=True)
     ]
     shuffled = segments.sample(frac=1, random_state=seed)
-    np.testing.assert_allclose(unit_features(long_cache, 1, segments), expected, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(
+        unit_features(long_cache, 1, segments), expected, rtol=1e-6, atol=1e-6
+    )
     np.testing.assert_array_equal(
-        unit_features(long_cache, 1, shuffled), unit_features(long_cache, 1, segments)[shuffled.index]
+        unit_features(long_cache, 1, shuffled),
+        unit_features(long_cache, 1, segments)[shuffled.index],
     )
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "int8"])
 @pytest.mark.parametrize("most", [1, 50, 1 << 16])
-def test_every_unit_comes_once_from_blocks_of_any_size(dtype: str, most: int, tmp_path: Path) -> None:
+def test_every_unit_comes_once_from_blocks_of_any_size(
+    dtype: str, most: int, tmp_path: Path
+) -> None:
     recipe = Recipe(most_frames=30, tiers={"pooled": "float32", "frames": dtype})
     recipe.write(tmp_path / "c", names(9), 4)
     cache = with_timing(tmp_path / "c")
-    units = units_of(cache, random_alignment(cache, 1), "frame").table.sample(frac=1, random_state=0)
+    units = units_of(cache, random_alignment(cache, 1), "frame").table.sample(
+        frac=1, random_state=0
+    )
     seen = np.zeros(len(units), int)
     for rows, features in unit_blocks(cache, 2, units, most):
         assert features.dtype == np.float32
@@ -117,7 +132,9 @@ def test_the_middle_of_a_segment_is_the_frame_nearest_to_its_middle(long_cache: 
     segments = units_of(long_cache, rows, "segment", silence="keep", short="leave-out").table
     for unit, segment in zip(found.itertuples(), segments.itertuples(), strict=True):
         inside = np.arange(segment.first_frame, segment.last_frame + 1)
-        away = np.abs(long_cache.frame_times(unit.utterance_id)[inside] - (unit.start + unit.end) / 2)
+        away = np.abs(
+            long_cache.frame_times(unit.utterance_id)[inside] - (unit.start + unit.end) / 2
+        )
         assert away[inside == unit.first_frame] == pytest.approx(away.min(), abs=1e-9)
 
 
@@ -128,10 +145,17 @@ def longest(cache: Cache) -> tuple[str, int]:
 
 def test_a_segment_without_a_centre_has_the_nearest_frame_or_is_counted(long_cache: Cache) -> None:
     name, n = longest(long_cache)
-    rows = table((name, 0.0, 0.002, "a"), (name, 0.05, 0.06, "b"), (name, (n * 320 - 1) / 16000, n * 0.02, "c"))
+    rows = table(
+        (name, 0.0, 0.002, "a"),
+        (name, 0.05, 0.06, "b"),
+        (name, (n * 320 - 1) / 16000, n * 0.02, "c"),
+    )
     found = units_of(long_cache, rows, "segment")
     assert list(found.table["first_frame"]) == [0, 2, n - 1]
-    assert any("2 intervals hold no frame's centre" in note or "3 intervals" in note for note in found.notes)
+    assert any(
+        "2 intervals hold no frame's centre" in note or "3 intervals" in note
+        for note in found.notes
+    )
     left = units_of(long_cache, rows, "segment", short="leave-out")
     assert list(left.table["label"]) == ["b"]
     assert left.excluded == {"in which no frame has its centre": 2, "of silence": 0}
@@ -141,7 +165,11 @@ def test_silence_is_left_out_or_a_class_or_kept(long_cache: Cache) -> None:
     name, n = longest(long_cache)
     rows = table((name, 0.1, 0.2, "a"), (name, 0.2, 0.3, "h#"), (name, 0.4, 0.5, "b"))
     assert list(units_of(long_cache, rows, "segment").table["label"]) == ["a", "b"]
-    assert list(units_of(long_cache, rows, "segment", silence="keep").table["label"]) == ["a", "h#", "b"]
+    assert list(units_of(long_cache, rows, "segment", silence="keep").table["label"]) == [
+        "a",
+        "h#",
+        "b",
+    ]
     assert list(units_of(long_cache, rows, "segment", silences=["B"]).table["label"]) == ["a", "h#"]
     classes = units_of(long_cache, rows, "segment", silence="class").table
     assert list(classes["label"]) == [SILENCE, "a", SILENCE, "b", SILENCE]
@@ -150,7 +178,9 @@ def test_silence_is_left_out_or_a_class_or_kept(long_cache: Cache) -> None:
     assert list(frames["first_frame"]) == list(range(n))
 
 
-def test_columns_of_the_utterances_are_repeated_under_names_that_do_not_clash(long_cache: Cache) -> None:
+def test_columns_of_the_utterances_are_repeated_under_names_that_do_not_clash(
+    long_cache: Cache,
+) -> None:
     name, _ = longest(long_cache)
     found = units_of(long_cache, table((name, 0.0, 0.1, "aa")), "frame").table
     own = long_cache.utterances.set_index("utterance_id").loc[name]
@@ -163,7 +193,9 @@ def test_columns_of_the_utterances_are_repeated_under_names_that_do_not_clash(lo
         units_of(long_cache, table((name, 0.0, 0.1, "aa")), columns=["wrong"])
 
 
-def test_intervals_behind_the_end_are_counted_and_times_in_other_units_refused(long_cache: Cache) -> None:
+def test_intervals_behind_the_end_are_counted_and_times_in_other_units_refused(
+    long_cache: Cache,
+) -> None:
     name, n = longest(long_cache)
     rows = table((name, 0.0, 0.1, "a"), (name, 0.1, n + 5.0, "b"), (name, n + 5.0, n + 6.0, "c"))
     found = units_of(long_cache, rows, "segment")
@@ -171,7 +203,12 @@ def test_intervals_behind_the_end_are_counted_and_times_in_other_units_refused(l
     assert found.table["end"].iloc[1] == pytest.approx(n * 0.02)
     assert found.excluded["behind the end of the clip that the model saw"] == 1
     with pytest.raises(UnitError, match="begin behind the end of their clips"):
-        units_of(long_cache, table((name, 0.0, 1600.0, "a"), (name, 1600.0, 3200.0, "b"), (name, 3200.0, 4800.0, "b")))
+        units_of(
+            long_cache,
+            table(
+                (name, 0.0, 1600.0, "a"), (name, 1600.0, 3200.0, "b"), (name, 3200.0, 4800.0, "b")
+            ),
+        )
 
 
 def test_clips_that_were_cut_may_lie_before_most_of_their_intervals(tmp_path: Path) -> None:
@@ -201,7 +238,9 @@ def test_intervals_that_cannot_be_are_refused(rows, message, long_cache: Cache) 
 
 
 @pytest.mark.parametrize("option", [{"unit": "word"}, {"silence": "no"}, {"short": "no"}])
-def test_an_option_without_such_a_value_is_refused(option: dict[str, str], long_cache: Cache) -> None:
+def test_an_option_without_such_a_value_is_refused(
+    option: dict[str, str], long_cache: Cache
+) -> None:
     with pytest.raises(OptionError, match="expected"):
         units_of(long_cache, table(("é-000", 0.0, 0.2, "a")), **option)
 
@@ -226,13 +265,17 @@ def test_scored_frames_cover_their_clips_once(timing: FrameTiming, long_cache: C
     frames = pd.DataFrame(
         [
             (name, i)
-            for name, n in zip(cache.utterances["utterance_id"], cache.utterances["n_frames"], strict=True)
+            for name, n in zip(
+                cache.utterances["utterance_id"], cache.utterances["n_frames"], strict=True
+            )
             for i in range(n)
         ],
         columns=["utterance_id", "first_frame"],
     )
     scored = scored_frames(cache, frames, np.arange(len(frames)))
-    for name, n_samples in zip(cache.utterances["utterance_id"], cache.utterances["n_samples"], strict=True):
+    for name, n_samples in zip(
+        cache.utterances["utterance_id"], cache.utterances["n_samples"], strict=True
+    ):
         own = scored[scored["utterance_id"] == name]
         times = cache.frame_times(name)
         if times[-1] < 0:  # a causal front end, and a clip shorter than its delay

@@ -1,1 +1,3 @@
-"""The makers of the embedded demo corpus (`probing.corpora.demo`): texts, voices, vocoders, channels, attribution."""
+"""The makers of the embedded demo corpus (`probing.corpora.demo`): texts, voices, vocoders,
+channels, attribution.
+"""

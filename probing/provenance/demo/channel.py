@@ -1,7 +1,8 @@
 """The channel every clip goes through, bona fide or not: nothing here can see a label.
 
-A clip is stored once as Opus at about 32 or 16 kbit/s (as the human recordings already are), then takes two passes of
-`channel_pass`, then is stored as Opus at about 24 kbit/s. All randomness comes from the generator passed in.
+A clip is stored once as Opus at about 32 or 16 kbit/s (as the human recordings already are), then
+takes two passes of `channel_pass`, then is stored as Opus at about 24 kbit/s. All randomness comes
+from the generator passed in.
 """
 
 import io
@@ -34,7 +35,11 @@ class Channel:
 STORED_LEVEL = 0.9  # compression_level of libsndfile: about 32 kbit/s for speech at 16 kHz
 READER_LEVEL = 0.96  # about 16 kbit/s
 FINAL_LEVEL = 0.93  # about 24 kbit/s
-_CODECS = {"adpcm": ("WAV", "IMA_ADPCM"), "vorbis": ("OGG", "VORBIS"), "mp3": ("MP3", "MPEG_LAYER_III")}
+_CODECS = {
+    "adpcm": ("WAV", "IMA_ADPCM"),
+    "vorbis": ("OGG", "VORBIS"),
+    "mp3": ("MP3", "MPEG_LAYER_III"),
+}
 
 
 def to_rate(samples: np.ndarray, rate: int) -> np.ndarray:
@@ -44,14 +49,22 @@ def to_rate(samples: np.ndarray, rate: int) -> np.ndarray:
 
 
 def frame_db(samples: np.ndarray) -> np.ndarray:
-    """Return the energy of each 20 ms frame in dB re full scale; a clip shorter than one frame has one frame."""
+    """Return the energy of each 20 ms frame in dB re full scale; a clip shorter than one frame has
+    one frame.
+    """
     n_frames = max(1, len(samples) // FRAME)
-    frames = np.resize(samples, n_frames * FRAME) if len(samples) < FRAME else samples[: n_frames * FRAME]
+    frames = (
+        np.resize(samples, n_frames * FRAME)
+        if len(samples) < FRAME
+        else samples[: n_frames * FRAME]
+    )
     return 10 * np.log10(np.mean(frames.reshape(n_frames, FRAME) ** 2, axis=1) + 1e-12)
 
 
 def trim_edges(samples: np.ndarray, below_peak: float = Channel.trim_below_peak) -> np.ndarray:
-    """Cut leading and trailing frames more than `below_peak` dB under the loudest frame, keeping 40 ms each side."""
+    """Cut leading and trailing frames more than `below_peak` dB under the loudest frame, keeping 40
+    ms each side.
+    """
     db = frame_db(samples)
     loud = np.flatnonzero(db > db.max() - below_peak)
     return samples[max(0, loud[0] - 2) * FRAME : min(len(samples), (loud[-1] + 3) * FRAME)]
@@ -66,22 +79,28 @@ def set_level(samples: np.ndarray, level: float, peak: float = Channel.peak) -> 
 def through_codec(samples: np.ndarray, codec: str, effort: float) -> np.ndarray:
     """Encode and decode in memory; the length does not change.
 
-    `adpcm` is 4-bit ADPCM at 16 kHz (64 kbit/s, the rate and kind of G.722). `effort` is libsndfile's compression
-    level, 0 to 1, used by Vorbis and MP3.
+    `adpcm` is 4-bit ADPCM at 16 kHz (64 kbit/s, the rate and kind of G.722). `effort` is
+    libsndfile's compression level, 0 to 1, used by Vorbis and MP3.
     """
     if codec == "none":
         return samples
     container, subtype = _CODECS[codec]
     level = None if codec == "adpcm" else effort
     buffer = io.BytesIO()
-    soundfile.write(buffer, samples, RATE, format=container, subtype=subtype, compression_level=level)
+    soundfile.write(
+        buffer, samples, RATE, format=container, subtype=subtype, compression_level=level
+    )
     buffer.seek(0)
     decoded = soundfile.read(buffer, dtype="float64")[0][: len(samples)]
     return np.pad(decoded, (0, len(samples) - len(decoded)))
 
 
-def channel_pass(samples: np.ndarray, rng: np.random.Generator, channel: Channel = Channel()) -> np.ndarray:
-    """Trim, band-limit, set a random level, run a random codec, add low noise; 16 kHz in and out, |x| <= 1."""
+def channel_pass(
+    samples: np.ndarray, rng: np.random.Generator, channel: Channel = Channel()
+) -> np.ndarray:
+    """Trim, band-limit, set a random level, run a random codec, add low noise; 16 kHz in and out,
+    |x| <= 1.
+    """
     band = butter(4, (channel.low_cut, channel.high_cut), "bandpass", fs=RATE, output="sos")
     level = rng.uniform(*channel.level)
     noise_level = rng.uniform(*channel.noise)
@@ -94,9 +113,11 @@ def channel_pass(samples: np.ndarray, rng: np.random.Generator, channel: Channel
 
 
 def crop(samples: np.ndarray, seconds: float, rng: np.random.Generator) -> np.ndarray:
-    """Return `seconds` of the clip from a random place, with 5 ms fades; a shorter clip stays whole.
+    """Return `seconds` of the clip from a random place, with 5 ms fades; a shorter clip stays
+    whole.
 
-    A place where the reader pauses is drawn again: one without a frame within 30 dB of the clip's loudest.
+    A place where the reader pauses is drawn again: one without a frame within 30 dB of the clip's
+    loudest.
     """
     length = min(len(samples), round(seconds * RATE))
     loudest = frame_db(samples).max()
@@ -109,7 +130,9 @@ def crop(samples: np.ndarray, seconds: float, rng: np.random.Generator) -> np.nd
 
 
 def encode_opus(samples: np.ndarray, level: float = FINAL_LEVEL, serial: int = 0) -> bytes:
-    """Encode as Ogg Opus; the same samples and serial give the same bytes (libsndfile draws a random serial)."""
+    """Encode as Ogg Opus; the same samples and serial give the same bytes (libsndfile draws a
+    random serial).
+    """
     buffer = io.BytesIO()
     soundfile.write(buffer, samples, RATE, format="OGG", subtype="OPUS", compression_level=level)
     return _with_serial(buffer.getvalue(), serial)
@@ -144,6 +167,8 @@ _FLIP = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def _ogg_crc(page: bytes | bytearray) -> int:
-    """CRC-32 with zlib's polynomial, but most significant bit first, initial value 0 and no final inversion."""
+    """CRC-32 with zlib's polynomial, but most significant bit first, initial value 0 and no final
+    inversion.
+    """
     mirrored = zlib.crc32(bytes(page).translate(_FLIP), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int(f"{mirrored:032b}"[::-1], 2)

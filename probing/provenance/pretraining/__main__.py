@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before PyTorch starts: threads that spin halve a busy machine
+# before PyTorch starts: threads that spin halve a busy machine
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import typer
 
@@ -23,41 +24,65 @@ DEFAULT = Recipe()
 
 @app.command()
 def pretrain(
-    shared: Annotated[Path, typer.Option(help="Folder that holds data/unlabelled, data/speech-dev, data/models.")],
-    work: Annotated[Path, typer.Option(help="Folder of this run: decoded audio, units, checkpoint, log, curve.")],
-    steps: Annotated[int, typer.Option(help="Steps of the whole run; the learning rate falls towards its end.")] = 3000,
-    minutes: Annotated[float | None, typer.Option(help="Stop after so long; the same command goes on.")] = None,
-    start: Annotated[
-        Path | None, typer.Option(help="Model to begin with: a folder this command exported, or 'embedded'.")
+    shared: Annotated[
+        Path, typer.Option(help="Folder that holds data/unlabelled, data/speech-dev, data/models.")
+    ],
+    work: Annotated[
+        Path, typer.Option(help="Folder of this run: decoded audio, units, checkpoint, log, curve.")
+    ],
+    steps: Annotated[
+        int, typer.Option(help="Steps of the whole run; the learning rate falls towards its end.")
+    ] = 3000,
+    minutes: Annotated[
+        float | None, typer.Option(help="Stop after so long; the same command goes on.")
     ] = None,
-    units: Annotated[str, typer.Option(help="What to predict: some of mfcc, whisper, own (with --start).")] = ",".join(
-        DEFAULT.units
-    ),
+    start: Annotated[
+        Path | None,
+        typer.Option(help="Model to begin with: a folder this command exported, or 'embedded'."),
+    ] = None,
+    units: Annotated[
+        str, typer.Option(help="What to predict: some of mfcc, whisper, own (with --start).")
+    ] = ",".join(DEFAULT.units),
     n_clusters: Annotated[int, typer.Option(help="Units of each kind.")] = DEFAULT.n_clusters,
     batch: Annotated[int, typer.Option(help="Crops per step.")] = DEFAULT.batch,
     front_end_steps: Annotated[
         int, typer.Option(help="First steps, in which the front end learns log-mel bands.")
     ] = DEFAULT.front_end_steps,
-    learning_rate: Annotated[float, typer.Option(help="Highest learning rate.")] = DEFAULT.learning_rate,
-    seed: Annotated[int, typer.Option(help="Of weights, clusters, crops, masks and mixtures.")] = DEFAULT.seed,
-    every: Annotated[int, typer.Option(help="Steps between two checkpoints and lines of the log.")] = 100,
+    learning_rate: Annotated[
+        float, typer.Option(help="Highest learning rate.")
+    ] = DEFAULT.learning_rate,
+    seed: Annotated[
+        int, typer.Option(help="Of weights, clusters, crops, masks and mixtures.")
+    ] = DEFAULT.seed,
+    every: Annotated[
+        int, typer.Option(help="Steps between two checkpoints and lines of the log.")
+    ] = 100,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
-    threads: Annotated[int | None, typer.Option(help="CPU threads; PyTorch's choice if left out.")] = None,
-    evaluate: Annotated[bool, typer.Option("--evaluate", help="Measure every layer against random weights.")] = False,
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads; PyTorch's choice if left out.")
+    ] = None,
+    evaluate: Annotated[
+        bool, typer.Option("--evaluate", help="Measure every layer against random weights.")
+    ] = False,
     export: Annotated[
         Path | None, typer.Option(help="Write the model here as a transformers folder, with card.")
     ] = None,
     sweep: Annotated[
-        list[Path] | None, typer.Option(help="Run of probe sweep, whose curve goes into the card; may be given again.")
+        list[Path] | None,
+        typer.Option(
+            help="Run of probe sweep, whose curve goes into the card; may be given again."
+        ),
     ] = None,
 ) -> None:
-    """Pretrain the bundled WavLM by masked prediction of units, on speakers that no eval split judges.
+    """Pretrain the bundled WavLM by masked prediction of units, on speakers that no eval split
+    judges.
 
-    The first call decodes and clusters the recordings (minutes). Every call goes on where the last one stopped; stop it
-    at any time. On 2 CPU cores a step of 32 s of speech takes about a second.
+    The first call decodes and clusters the recordings (minutes). Every call goes on where the last
+    one stopped; stop it at any time. On 2 CPU cores a step of 32 s of speech takes about a second.
 
         python -m probing.provenance.pretraining --shared ../shared --work RUN --minutes 30
-        python -m probing.provenance.pretraining --shared ../shared --work RUN --minutes 0 --evaluate --export RUN/model
+        python -m probing.provenance.pretraining --shared ../shared --work RUN --minutes 0 \
+            --evaluate --export RUN/model
     """
     import torch
 

@@ -1,6 +1,8 @@
-"""Batches: crops of speech, some overlapped as in WavLM, the units to predict and the frames to mask.
+"""Batches: crops of speech, some overlapped as in WavLM, the units to predict and the frames to
+mask.
 
-Step `i` of a seed is always the same batch, whatever was drawn before: a resumed run needs no state of a generator.
+Step `i` of a seed is always the same batch, whatever was drawn before: a resumed run needs no state
+of a generator.
 """
 
 from __future__ import annotations
@@ -25,8 +27,8 @@ NOISE_RATIO_DB = (-5.0, 20.0)
 class Batch:
     """One step's input.
 
-    waveforms: (batch, samples) float32; targets: (kinds, batch, frames) int64, the units of the crop before mixing;
-    mask: (batch, frames) bool.
+    waveforms: (batch, samples) float32; targets: (kinds, batch, frames) int64, the units of the
+    crop before mixing; mask: (batch, frames) bool.
     """
 
     waveforms: Tensor
@@ -39,9 +41,13 @@ class Batch:
 
 
 class Batches:
-    """Crops of one part of the recordings, drawn so that long-winded speakers do not drown the others."""
+    """Crops of one part of the recordings, drawn so that long-winded speakers do not drown the
+    others.
+    """
 
-    def __init__(self, recordings: Recordings, units: Sequence[Units], recipe: Recipe, part: str) -> None:
+    def __init__(
+        self, recordings: Recordings, units: Sequence[Units], recipe: Recipe, part: str
+    ) -> None:
         self.recordings, self.units, self.recipe, self.part = recordings, units, recipe, part
         table = recordings.table
         rows = recordings.rows(part)
@@ -68,8 +74,12 @@ class Batches:
             torch.from_numpy(np.stack(masks)),
         )
 
-    def _crop(self, row: int, generator: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.uint16]]:
-        """Cut a crop at a random frame; a clip that is too short is followed by others of its speaker."""
+    def _crop(
+        self, row: int, generator: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.uint16]]:
+        """Cut a crop at a random frame; a clip that is too short is followed by others of its
+        speaker.
+        """
         wanted = self.recipe.n_frames
         pieces = []
         units = []
@@ -98,7 +108,9 @@ class Batches:
         n = int(generator.integers(1, len(crop) // 2 + 1))
         at, start = (int(generator.integers(0, len(crop) - n + 1)) for _ in range(2))
         if kind < self.recipe.mix_speech:
-            other = crops[(i + int(generator.integers(1, max(2, len(crops))))) % len(crops)][start : start + n]
+            other = crops[(i + int(generator.integers(1, max(2, len(crops))))) % len(crops)][
+                start : start + n
+            ]
             ratio = generator.uniform(*SPEECH_RATIO_DB)
         else:
             other = coloured_noise(n, generator)
@@ -110,13 +122,17 @@ class Batches:
 
 
 def coloured_noise(n: int, generator: np.random.Generator) -> NDArray[np.float32]:
-    """Draw noise (n,) whose power falls with a random power of frequency, between white and brown."""
+    """Draw noise (n,) whose power falls with a random power of frequency, between white
+    and brown.
+    """
     spectrum = np.fft.rfft(generator.standard_normal(n))
     spectrum *= np.maximum(1, np.arange(len(spectrum))) ** (-generator.uniform(0, 2) / 2)
     return np.fft.irfft(spectrum, n).astype(np.float32)
 
 
-def span_mask(n_frames: int, n_spans: int, span: int, generator: np.random.Generator) -> NDArray[np.bool_]:
+def span_mask(
+    n_frames: int, n_spans: int, span: int, generator: np.random.Generator
+) -> NDArray[np.bool_]:
     """Choose the masked frames (n_frames,): spans at different random starts, which may overlap."""
     starts = generator.choice(max(1, n_frames - span + 1), size=n_spans, replace=False)
     mask = np.zeros(n_frames, bool)

@@ -1,4 +1,6 @@
-"""The model card: data, recipe, figures and limits of a trained model, written from the run itself."""
+"""The model card: data, recipe, figures and limits of a trained model, written from the
+run itself.
+"""
 
 from __future__ import annotations
 
@@ -106,7 +108,9 @@ def _data(table: pd.DataFrame) -> str:
     rows = []
     for (source, licence), group in table[table["part"] == "train"].groupby(["source", "licence"]):
         hours = seconds[group.index].sum() / 3600
-        rows.append(f"| {source} | {licence} | {group['speaker'].map(person).nunique()} | {hours:.2f} |")
+        rows.append(
+            f"| {source} | {licence} | {group['speaker'].map(person).nunique()} | {hours:.2f} |"
+        )
     heldout = table[table["part"] == "heldout"]
     listed = "\n".join(rows)
     train = table["part"] == "train"
@@ -131,21 +135,26 @@ def _training(stages: Sequence[Stage]) -> str:
         recipe = stage.recipe
         if recipe.front_end_steps:
             steps.append(
-                f"{min(stage.steps, recipe.front_end_steps):,} steps teach the convolutional front end alone to say "
-                "the 40 log-mel bands of its frame."
+                f"{min(stage.steps, recipe.front_end_steps):,} steps teach the convolutional "
+                "front end alone to say the 40 log-mel bands of its frame."
             )
         reached = "; ".join(
-            f"{kind}: training {train:.3f}, held-out {heldout:.3f}" for kind, (train, heldout) in stage.accuracy.items()
+            f"{kind}: training {train:.3f}, held-out {heldout:.3f}"
+            for kind, (train, heldout) in stage.accuracy.items()
         )
         steps.append(
-            f"{max(0, stage.steps - recipe.front_end_steps):,} steps teach the whole model to name the unit of masked "
-            f"frames, as HuBERT does: {recipe.n_clusters} k-means clusters each of "
-            f"{' and of '.join(UNITS[kind] for kind in recipe.units)}. Masked-unit accuracy at the last step, with the "
-            f"heads of the training: {reached}."
+            f"{max(0, stage.steps - recipe.front_end_steps):,} steps teach the whole model to "
+            f"name the unit of masked frames, as HuBERT does: {recipe.n_clusters} k-means "
+            f"clusters each of {' and of '.join(UNITS[kind] for kind in recipe.units)}. "
+            f"Masked-unit accuracy at the last step, with the heads of the training: {reached}."
         )
     listed = "\n".join(f"{i}. {step}" for i, step in enumerate(steps, 1))
     recipe = stages[-1].recipe
-    seen = sum(stage.steps * stage.recipe.batch * stage.recipe.n_frames for stage in stages) / 50 / 3600
+    seen = (
+        sum(stage.steps * stage.recipe.batch * stage.recipe.n_frames for stage in stages)
+        / 50
+        / 3600
+    )
     recipes = "\n".join(json.dumps(asdict(stage.recipe)) for stage in stages)
     return f"""\
 ## Recipe
@@ -171,10 +180,21 @@ def _no_second_iteration(stages: Sequence[Stage]) -> str:
 
 def _figures(recipe: Recipe, evaluation: pd.DataFrame, heads: Mapping[str, Sequence[float]]) -> str:
     models = list(dict.fromkeys(evaluation["model"]))
-    lines = ["## What it learned", "On held-out speakers, against the same architecture with random weights.", ""]
-    lines += ["| masked-unit accuracy | " + " | ".join(heads) + " |", "| --- |" + " --- |" * len(heads)]
+    lines = [
+        "## What it learned",
+        "On held-out speakers, against the same architecture with random weights.",
+        "",
+    ]
+    lines += [
+        "| masked-unit accuracy | " + " | ".join(heads) + " |",
+        "| --- |" + " --- |" * len(heads),
+    ]
     for i, kind in enumerate(recipe.units):
-        lines.append(f"| {kind} units | " + " | ".join(f"{figures[i]:.3f}" for figures in heads.values()) + " |")
+        lines.append(
+            f"| {kind} units | "
+            + " | ".join(f"{figures[i]:.3f}" for figures in heads.values())
+            + " |"
+        )
     lines += ["", _by_layer(evaluation, models)]
     lines += ["", READING]
     return "\n".join(lines)
@@ -184,13 +204,22 @@ def _by_layer(evaluation: pd.DataFrame, models: Sequence[str]) -> str:
     measures = list(dict.fromkeys(evaluation["measure"]))
     wide: Any = evaluation.pivot(index="layer", columns=["measure", "model"], values="value")
     lines = ["Each cell: " + " / ".join(models) + ".", ""]
-    lines += ["| layer | " + " | ".join(NAMES.get(measure, measure.replace("_", " ")) for measure in measures) + " |"]
+    lines += [
+        "| layer | "
+        + " | ".join(NAMES.get(measure, measure.replace("_", " ")) for measure in measures)
+        + " |"
+    ]
     lines += ["| --- |" + " --- |" * len(measures)]
     for layer in wide.index:
-        cells = [" / ".join(f"{wide.loc[layer, (measure, model)]:.2f}" for model in models) for measure in measures]
+        cells = [
+            " / ".join(f"{wide.loc[layer, (measure, model)]:.2f}" for model in models)
+            for measure in measures
+        ]
         lines.append(f"| {layer} | " + " | ".join(cells) + " |")
     chance = evaluation.groupby("measure")["chance"].mean()
-    lines.append("| chance | " + " | ".join(f"{chance[measure]:.2f}" for measure in measures) + " |")
+    lines.append(
+        "| chance | " + " | ".join(f"{chance[measure]:.2f}" for measure in measures) + " |"
+    )
     return "\n".join(lines)
 
 
@@ -198,22 +227,29 @@ def layer_curves(sweeps: Mapping[str, SweepRun]) -> list[str]:
     """Write the part of the card on the EER of linear probes.
 
     Args:
-        sweeps: runs of `probe sweep` by name; where NAME-trained and NAME-random are among them, they are compared.
+        sweeps: runs of `probe sweep` by name; where NAME-trained and NAME-random are among them,
+            they are compared.
 
     Raises:
         ProbeError: two to compare are on other utterances.
     """
-    return [_curves({name: run.results for name, run in sweeps.items()}), _gains(sweeps)] if sweeps else []
+    return (
+        [_curves({name: run.results for name, run in sweeps.items()}), _gains(sweeps)]
+        if sweeps
+        else []
+    )
 
 
 def _curves(curves: Mapping[str, pd.DataFrame]) -> str:
     """Show the EER of a linear probe on every layer, and of features that need no model."""
     lines = ["## Telling synthetic from human speech", ""]
     lines += [
-        "EER (%) of a linear probe per layer, as `probe sweep` gives it: dev / eval, with the 95 % interval of eval"
+        "EER (%) of a linear probe per layer, as `probe sweep` gives "
+        "it: dev / eval, with the 95 % interval of eval"
     ]
     lines += [
-        "over speakers. Small sets with confounds, and few speakers: where intervals overlap, nothing is ranked.",
+        "over speakers. Small sets with confounds, and few speakers: "
+        "where intervals overlap, nothing is ranked.",
         "The last row says what needs no model.",
         "",
     ]
@@ -222,7 +258,9 @@ def _curves(curves: Mapping[str, pd.DataFrame]) -> str:
     layers = sorted({int(layer) for table in tables.values() for layer in table["layer"].dropna()})
     rows: list[tuple[str, str, float | None]] = [(str(layer), "layer", layer) for layer in layers]
     for label, experiment, layer in [*rows, ("trivial features", "trivial-features", None)]:
-        cells = [_cell(table[table["experiment"] == experiment], layer) for table in tables.values()]
+        cells = [
+            _cell(table[table["experiment"] == experiment], layer) for table in tables.values()
+        ]
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -239,18 +277,29 @@ def _cell(table: pd.DataFrame, layer: float | None) -> str:
 
 
 def _gains(sweeps: Mapping[str, SweepRun]) -> str:
-    """Show how far the eval EER lies below that of random weights, on the same resamples of the same trials."""
+    """Show how far the eval EER lies below that of random weights, on the same resamples of the
+    same trials.
+    """
     corpora = [name.removesuffix(TRAINED) for name in sweeps if name.endswith(TRAINED)]
-    pairs = {name: (sweeps[name + TRAINED], sweeps[name + RANDOM]) for name in corpora if name + RANDOM in sweeps}
+    pairs = {
+        name: (sweeps[name + TRAINED], sweeps[name + RANDOM])
+        for name in corpora
+        if name + RANDOM in sweeps
+    }
     if not pairs:
         return ""
     lines = [
-        "Points of eval EER below random weights, paired, with 95 % intervals over speakers that hold for all layers"
+        "Points of eval EER below random weights, paired, with 95 % "
+        "intervals over speakers that hold for all layers"
     ]
     lines += ["at once; where one holds 0, the gain may be chance.", ""]
     lines += ["| layer | " + " | ".join(pairs) + " |", "| --- |" + " --- |" * len(pairs)]
     gains = [100 * layer_gains(*pair) for pair in pairs.values()]
     for layer in sorted(set.intersection(*(set(one.index) for one in gains))):
-        cells = [f"{of[0]:+.1f} [{of[1]:+.1f}, {of[2]:+.1f}]" for one in gains for of in [one.loc[layer].to_numpy()]]
+        cells = [
+            f"{of[0]:+.1f} [{of[1]:+.1f}, {of[2]:+.1f}]"
+            for one in gains
+            for of in [one.loc[layer].to_numpy()]
+        ]
         lines.append(f"| {layer} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -12,7 +12,9 @@ STYLES = {"train": "-", "heldout": "--"}
 
 
 def draw_curve(log: Path, picture: Path) -> None:
-    """Draw masked-unit accuracy against steps, on training and held-out speakers, from a training's log.csv."""
+    """Draw masked-unit accuracy against steps, on training and held-out speakers, from a training's
+    log.csv.
+    """
     table = pd.read_csv(log)
     figure = Figure(figsize=(7, 4), layout="constrained")
     FigureCanvasAgg(figure)
@@ -22,10 +24,26 @@ def draw_curve(log: Path, picture: Path) -> None:
     for i, kind in enumerate(kinds):
         for part, style in STYLES.items():
             label = f"{kind} units, {'training' if part == 'train' else 'held-out'} speakers"
-            axes.plot(learned["step"], learned[f"{part}_{kind}_accuracy"], style, color=f"C{i}", label=label)
+            axes.plot(
+                learned["step"],
+                learned[f"{part}_{kind}_accuracy"],
+                style,
+                color=f"C{i}",
+                label=label,
+            )
     axes.set_xlim(0, table["step"].max())
     if len(learned) < len(table):
-        axes.axvspan(0, table["step"][~table.index.isin(learned.index)].max(), color="0.93", label="front end only")
-    axes.set(xlabel="step", ylabel="accuracy at masked frames", ylim=(0, None), title="Masked-unit prediction")
+        axes.axvspan(
+            0,
+            table["step"][~table.index.isin(learned.index)].max(),
+            color="0.93",
+            label="front end only",
+        )
+    axes.set(
+        xlabel="step",
+        ylabel="accuracy at masked frames",
+        ylim=(0, None),
+        title="Masked-unit prediction",
+    )
     axes.legend(frameon=False)
     figure.savefig(picture, dpi=120)

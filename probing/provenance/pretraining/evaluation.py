@@ -1,4 +1,6 @@
-"""What the layers learned: each measure on held-out speakers, against the same architecture with random weights."""
+"""What the layers learned: each measure on held-out speakers, against the same architecture with
+random weights.
+"""
 
 from __future__ import annotations
 
@@ -49,14 +51,18 @@ class Targets:
 
 
 def compare(
-    models: dict[str, Any], recordings: Recordings, units: Sequence[Units], seed: int, device: torch.device
+    models: dict[str, Any],
+    recordings: Recordings,
+    units: Sequence[Units],
+    seed: int,
+    device: torch.device,
 ) -> pd.DataFrame:
     """Measure every layer of some models on the held-out speakers.
 
-    Measures: `mel_r2`, variance of 40 log-mel bands explained by a ridge regression from one frame of the layer,
-    speakers of the test half not in the fitted half; `speaker_accuracy`, accuracy of a linear probe that names the
-    speaker from one frame, five folds that share no clip; `nmi_<kind>` and `purity_<kind>`, agreement of a k-means of
-    the layer's frames with the units.
+    Measures: `mel_r2`, variance of 40 log-mel bands explained by a ridge regression from one frame
+    of the layer, speakers of the test half not in the fitted half; `speaker_accuracy`, accuracy of
+    a linear probe that names the speaker from one frame, five folds that share no clip;
+    `nmi_<kind>` and `purity_<kind>`, agreement of a k-means of the layer's frames with the units.
 
     Args:
         models: transformers WavLMModels by name.
@@ -74,23 +80,34 @@ def compare(
         layers = _layers(model, recordings, drawn, device)
         with progress_line(f"measuring {name}", len(layers), "layers") as line:
             for layer, frames in enumerate(layers):
-                for measure, value, chance in _measures(frames, targets, [kind.kind for kind in units], seed):
+                for measure, value, chance in _measures(
+                    frames, targets, [kind.kind for kind in units], seed
+                ):
                     found.append((name, measure, layer, value, chance))
                 line.advance(1)
     return pd.DataFrame(found, columns=["model", "measure", "layer", "value", "chance"])
 
 
 def head_accuracy(
-    model: Any, batches: Batches, heldout: Batches, device: torch.device, steps: int = 300, n_heldout: int = 20
+    model: Any,
+    batches: Batches,
+    heldout: Batches,
+    device: torch.device,
+    steps: int = 300,
+    n_heldout: int = 20,
 ) -> list[float]:
-    """Fit new heads on a frozen model's last hidden state; give their accuracy at masked frames of held-out speakers.
+    """Fit new heads on a frozen model's last hidden state; give their accuracy at masked frames of
+    held-out speakers.
 
-    It asks of any weights, random ones too, how much of a masked frame can be read off its surroundings.
+    It asks of any weights, random ones too, how much of a masked frame can be read off its
+    surroundings.
     """
     recipe = batches.recipe
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(recipe.seed)
-        heads = Objective(model.config.hidden_size, recipe.n_clusters, len(recipe.units), 0.0).to(device)
+        heads = Objective(model.config.hidden_size, recipe.n_clusters, len(recipe.units), 0.0).to(
+            device
+        )
     optimizer = torch.optim.AdamW(heads.parameters(), lr=3e-3)
 
     def last_state(batch: Any) -> torch.Tensor:
@@ -111,7 +128,9 @@ def head_accuracy(
     return [float(accuracy) for accuracy in figures[:, 1]]
 
 
-def _targets(recordings: Recordings, units: Sequence[Units], seed: int) -> tuple[Targets, list[tuple[int, Any]]]:
+def _targets(
+    recordings: Recordings, units: Sequence[Units], seed: int
+) -> tuple[Targets, list[tuple[int, Any]]]:
     generator = np.random.default_rng(seed)
     drawn = []
     mel = []
@@ -130,40 +149,62 @@ def _targets(recordings: Recordings, units: Sequence[Units], seed: int) -> tuple
 
 
 @torch.inference_mode()
-def _layers(model: Any, recordings: Recordings, drawn: list[tuple[int, Any]], device: torch.device) -> list[Matrix]:
+def _layers(
+    model: Any, recordings: Recordings, drawn: list[tuple[int, Any]], device: torch.device
+) -> list[Matrix]:
     """Compute the hidden states (n, dim) of the frames drawn, one matrix per layer."""
     frames = []
     with progress_line("hidden states", len(drawn), "clips") as line:
         for row, wanted in drawn:
             waveform = torch.from_numpy(recordings.clip(row))[None].to(device)
-            states = torch.stack(hidden_states(model, waveform)[:-1])[:, 0]  # raw outputs of the blocks
+            # raw outputs of the blocks
+            states = torch.stack(hidden_states(model, waveform)[:-1])[:, 0]
             frames.append(states[:, wanted].cpu().numpy())
             line.advance(1)
     return list(np.concatenate(frames, axis=1))
 
 
-def _measures(frames: Matrix, targets: Targets, kinds: list[str], seed: int) -> list[tuple[str, float, float]]:
+def _measures(
+    frames: Matrix, targets: Targets, kinds: list[str], seed: int
+) -> list[tuple[str, float, float]]:
     found = [("mel_r2", _mel_r2(frames, targets), 0.0)]
     names, counts = np.unique(targets.speaker.astype(str), return_counts=True)
     several = names[counts >= CLIPS_PER_SPEAKER]
     if len(several) > 1:
-        found.append(("speaker_accuracy", _speaker_accuracy(frames, targets, several, seed), 1 / len(several)))
+        found.append(
+            (
+                "speaker_accuracy",
+                _speaker_accuracy(frames, targets, several, seed),
+                1 / len(several),
+            )
+        )
     drawn = np.random.default_rng(seed).permutation(len(frames))[:CLUSTERED_FRAMES]
     scaled = StandardScaler().fit_transform(frames[drawn])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on threads and memory of k-means under MKL
-        kmeans = MiniBatchKMeans(N_CLUSTERS, random_state=seed, batch_size=2048, n_init=1, max_iter=30)
+        kmeans = MiniBatchKMeans(
+            N_CLUSTERS, random_state=seed, batch_size=2048, n_init=1, max_iter=30
+        )
         clusters = kmeans.fit_predict(scaled)
     shuffled = np.random.default_rng(seed).permutation(clusters)
     for kind, every_label in zip(kinds, targets.units, strict=True):
         labels = every_label[drawn]
-        found.append((f"nmi_{kind}", *(normalized_mutual_info_score(labels, c) for c in (clusters, shuffled))))
+        found.append(
+            (
+                f"nmi_{kind}",
+                *(normalized_mutual_info_score(labels, c) for c in (clusters, shuffled)),
+            )
+        )
         found.append((f"purity_{kind}", purity(labels, clusters), purity(labels, shuffled)))
     return found
 
 
-def _speaker_accuracy(frames: Matrix, targets: Targets, speakers: NDArray[np.str_], seed: int) -> float:
-    """Name the speaker from one frame: whole clips are told apart by any weights, random ones too."""
+def _speaker_accuracy(
+    frames: Matrix, targets: Targets, speakers: NDArray[np.str_], seed: int
+) -> float:
+    """Name the speaker from one frame: whole clips are told apart by any weights,
+    random ones too.
+    """
     of_frame = targets.speaker.astype(str)[targets.clip_of]
     chosen = np.flatnonzero(np.isin(of_frame, speakers))
     chosen = np.random.default_rng(seed).permutation(chosen)[:SPEAKER_FRAMES]
@@ -184,5 +225,7 @@ def _mel_r2(frames: Matrix, targets: Targets) -> float:
     """Fit on the speakers at even places of the sorted names, test on the others."""
     names = np.unique(targets.speaker.astype(str))
     fitted = np.isin(targets.speaker.astype(str), names[::2])[targets.clip_of]
-    ridge = make_pipeline(StandardScaler(), Ridge(alpha=10.0)).fit(frames[fitted], targets.mel[fitted])
+    ridge = make_pipeline(StandardScaler(), Ridge(alpha=10.0)).fit(
+        frames[fitted], targets.mel[fitted]
+    )
     return float(ridge.score(frames[~fitted], targets.mel[~fitted]))

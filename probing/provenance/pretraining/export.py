@@ -37,7 +37,8 @@ def export_model(model: Any, folder: Path) -> dict[str, str]:
     _write_json(folder / "preprocessor_config.json", PREPROCESSOR)
     names = ("config.json", "model.safetensors", "preprocessor_config.json")
     for name in names:
-        (folder / name).chmod(0o644)  # safetensors writes for the owner only; an installed package is for everybody
+        # safetensors writes for the owner only; an installed package is for everybody
+        (folder / name).chmod(0o644)
     return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
 
 

@@ -32,5 +32,8 @@ def _differences(features: NDArray[np.float64], reach: int = 2) -> NDArray[np.fl
     """Regress over five frames, as HTK does."""
     n = len(features)
     padded = np.pad(features, ((reach, reach), (0, 0)), mode="edge")
-    total = sum(i * (padded[reach + i : reach + i + n] - padded[reach - i : reach - i + n]) for i in (1, reach))
+    total = sum(
+        i * (padded[reach + i : reach + i + n] - padded[reach - i : reach - i + n])
+        for i in (1, reach)
+    )
     return np.asarray(total / (2 * sum(i * i for i in (1, reach))))

@@ -1,4 +1,6 @@
-"""The model to train: a transformers WavLMModel whose configuration says no dropout, so that none is shipped."""
+"""The model to train: a transformers WavLMModel whose configuration says no dropout, so that none
+is shipped.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ import torch
 from probing.backbones.library import import_transformers, quiet
 
 WITHOUT_DROPOUT = dict.fromkeys(
-    ("hidden_dropout", "attention_dropout", "activation_dropout", "feat_proj_dropout", "layerdrop"), 0.0
+    ("hidden_dropout", "attention_dropout", "activation_dropout", "feat_proj_dropout", "layerdrop"),
+    0.0,
 )
 
 

@@ -17,7 +17,9 @@ MEL_SPREAD = 3.8
 
 
 class Objective(nn.Module):
-    """One linear head per kind of units, over the last hidden state; dropped when the model is exported."""
+    """One linear head per kind of units, over the last hidden state; dropped when the model is
+    exported.
+    """
 
     def __init__(self, dim: int, n_clusters: int, n_kinds: int, unmasked_weight: float) -> None:
         super().__init__()
@@ -26,7 +28,8 @@ class Objective(nn.Module):
         self.unmasked_weight = unmasked_weight
 
     def front_end_loss(self, features: Tensor, waveforms: Tensor) -> Tensor:
-        """Compute how badly the log-mel bands can be read off projected features (batch, frames, dim), squared error.
+        """Compute how badly the log-mel bands can be read off projected features (batch, frames,
+        dim), squared error.
 
         The bands are brought to about variance 1, so that about 1 is the loss of knowing nothing.
         """
@@ -43,7 +46,8 @@ class Objective(nn.Module):
             batch: targets and mask.
 
         Returns:
-            The loss, and (kinds, 2): cross-entropy in nats and accuracy of each kind at the masked frames.
+            The loss, and (kinds, 2): cross-entropy in nats and accuracy of each kind at the masked
+            frames.
         """
         loss = states.new_zeros((), dtype=torch.float32)
         figures = []

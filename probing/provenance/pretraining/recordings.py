@@ -1,4 +1,6 @@
-"""The recordings, decoded once: one memory-mapped array of 16-bit samples, and a table that says what lies where."""
+"""The recordings, decoded once: one memory-mapped array of 16-bit samples, and a table that says
+what lies where.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ class Recordings:
     """Decoded clips.
 
     samples: (n,) int16, all clips one after the other, 16 kHz.
-    table: one row per clip: path, speaker, source, lang, licence, part (train, heldout, judged), start, length.
+    table: one row per clip: path, speaker, source, lang, licence, part (train, heldout, judged),
+    start, length.
     """
 
     samples: NDArray[np.int16]
@@ -69,11 +72,15 @@ def open_recordings(shared: Path, work: Path, demo_table: Path) -> Recordings:
     Raises:
         DataMissing: no such data, or a clip that cannot be decoded.
     """
-    metas = [shared / "data" / "unlabelled" / "meta.csv", shared / "data" / "speech-dev" / "meta.csv"]
+    metas = [
+        shared / "data" / "unlabelled" / "meta.csv",
+        shared / "data" / "speech-dev" / "meta.csv",
+    ]
     for meta in metas:
         if not meta.is_file():
             raise DataMissing(
-                f"no {meta.name} in {meta.parent}. Give the folder that holds data/unlabelled: {argument('shared')}"
+                f"no {meta.name} in {meta.parent}. Give the folder that "
+                f"holds data/unlabelled: {argument('shared')}"
             )
     table_path = work / "recordings.csv"
     samples_path = work / "recordings.i16"
@@ -83,7 +90,8 @@ def open_recordings(shared: Path, work: Path, demo_table: Path) -> Recordings:
     expected = hashlib.sha256(metas[0].read_bytes()).hexdigest()
     if table["meta_sha256"].iat[0] != expected:
         raise DataMissing(
-            f"{table_path} was decoded from another {metas[0]}. Give a new {argument('work')} folder, or delete it."
+            f"{table_path} was decoded from another {metas[0]}. Give a "
+            f"new {argument('work')} folder, or delete it."
         )
     return Recordings(np.memmap(samples_path, dtype=np.int16, mode="r"), table)
 
@@ -91,9 +99,12 @@ def open_recordings(shared: Path, work: Path, demo_table: Path) -> Recordings:
 def _decode(metas: list[Path], demo_table: Path, table_path: Path, samples_path: Path) -> None:
     table = pd.read_csv(metas[0]).sort_values("path", ignore_index=True)
     table["meta_sha256"] = hashlib.sha256(metas[0].read_bytes()).hexdigest()
-    parts = assign(table["speaker"].value_counts().to_dict(), judged_speakers([demo_table, metas[1]]))
+    parts = assign(
+        table["speaker"].value_counts().to_dict(), judged_speakers([demo_table, metas[1]])
+    )
     table["part"] = table["speaker"].map(parts)
-    table = table[table["part"] != "judged"].reset_index(drop=True)  # never decoded: nothing can leak
+    # never decoded: nothing can leak
+    table = table[table["part"] != "judged"].reset_index(drop=True)
     starts = []
     lengths = []
     at = 0
@@ -117,9 +128,12 @@ def _decode(metas: list[Path], demo_table: Path, table_path: Path, samples_path:
 
 def _read(path: Path) -> NDArray[np.int16]:
     try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)  # some clips end a few samples early
+        # some clips end a few samples early
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, OSError) as error:
         raise DataMissing(f"{path}: {error}. Fetch the data again.") from error
     if rate != SAMPLING_RATE or len(samples) == 0:
-        raise DataMissing(f"{path}: {len(samples)} samples at {rate} Hz; expected {SAMPLING_RATE} Hz.")
+        raise DataMissing(
+            f"{path}: {len(samples)} samples at {rate} Hz; expected {SAMPLING_RATE} Hz."
+        )
     return np.asarray(np.round(np.clip(samples.mean(axis=1), -1, 1) * FULL_SCALE), dtype=np.int16)

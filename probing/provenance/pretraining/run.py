@@ -71,7 +71,8 @@ def open_run(
         work: folder of the run.
         device: `auto` (a GPU if there is one), `cpu`, `cuda`, `mps`.
         architecture: fields of a WavLMConfig; by default those of the bundled model.
-        start: transformers folder of a model to begin with, of that architecture; random weights if left out.
+        start: transformers folder of a model to begin with, of that architecture; random weights if
+            left out.
 
     Raises:
         ProbeError: the data, the units, the device or the checkpoint are not what was asked for.
@@ -82,7 +83,8 @@ def open_run(
     if start is not None:
         if not (start / WEIGHTS).is_file():
             raise DataMissing(
-                f"no {WEIGHTS} in {start}; expected a model that this command exported. Give it: {argument('start')}"
+                f"no {WEIGHTS} in {start}; expected a model that this "
+                f"command exported. Give it: {argument('start')}"
             )
         recipe = replace(recipe, start=hashlib.sha256((start / WEIGHTS).read_bytes()).hexdigest())
     teachers = Teachers(shared / "data" / "models" / "whisper-tiny.en-encoder", start)
@@ -93,24 +95,35 @@ def open_run(
 
 
 def pretrain(run: Run, steps: int, minutes: float | None = None, every: int = 100) -> None:
-    """Train until the steps or the minutes are over; leave a checkpoint, a log and the curve in the work folder.
+    """Train until the steps or the minutes are over; leave a checkpoint, a log and the curve in the
+    work folder.
 
     Raises:
         RunBusy: another process trains there.
     """
     try:
         with FileLock(run.work / "training.lock", timeout=0):
-            train(run.training, run.batches("train"), run.batches("heldout"), run.work, steps, minutes, every)
+            train(
+                run.training,
+                run.batches("train"),
+                run.batches("heldout"),
+                run.work,
+                steps,
+                minutes,
+                every,
+            )
     except Timeout:
         raise RunBusy(
-            f"another process trains in {run.work}. Wait for it, or give another {argument('work')} folder."
+            f"another process trains in {run.work}. Wait for it, or give another "
+            f"{argument('work')} folder."
         ) from None
     if (run.work / LOG).is_file():
         draw_curve(run.work / LOG, run.work / CURVE)
 
 
 def evaluate(run: Run, head_steps: int = 150, n_heldout: int = 20) -> None:
-    """Measure the model against the same architecture with random weights; leave evaluation.csv and heads.json.
+    """Measure the model against the same architecture with random weights; leave evaluation.csv and
+    heads.json.
 
     Args:
         run: of the model.
@@ -119,7 +132,10 @@ def evaluate(run: Run, head_steps: int = 150, n_heldout: int = 20) -> None:
     """
     device = run.training.device
     recipe = run.training.recipe
-    models = {"trained": run.training.model, "random": Training(recipe, run.training.architecture, device).model}
+    models = {
+        "trained": run.training.model,
+        "random": Training(recipe, run.training.architecture, device).model,
+    }
     evaluation = compare(models, run.recordings, run.units, recipe.seed, device)
     batches, heldout = run.batches("train"), run.batches("heldout")
     heads = {"trained, own heads": run.training.measure(heldout, n_heldout)[:, 1].tolist()}
@@ -131,23 +147,26 @@ def evaluate(run: Run, head_steps: int = 150, n_heldout: int = 20) -> None:
 
 
 def export(run: Run, folder: Path, sweeps: Sequence[Path] = ()) -> None:
-    """Write the model and its card, with the figures of `evaluate` where there are any, as a transformers folder.
+    """Write the model and its card, with the figures of `evaluate` where there are any, as a
+    transformers folder.
 
     Args:
         run: of the model.
         folder: where to.
-        sweeps: runs of `probe sweep`, whose layer curves go into the card under their folder's name; NAME-trained.run
-            is compared with NAME-random.run.
+        sweeps: runs of `probe sweep`, whose layer curves go into the card under their folder's
+            name; NAME-trained.run is compared with NAME-random.run.
 
     Raises:
-        ProbeError: there is no such run, or two to compare are on other utterances; nothing is written then.
+        ProbeError: there is no such run, or two to compare are on other utterances; nothing is
+            written then.
     """
     curves = layer_curves({path.name.removesuffix(".run"): SweepRun(path) for path in sweeps})
     hashes = export_model(run.training.model, folder)
     last = pd.read_csv(run.work / LOG).iloc[-1]
     recipe = run.training.recipe
     accuracy = {
-        kind: (float(last[f"train_{kind}_accuracy"]), float(last[f"heldout_{kind}_accuracy"])) for kind in recipe.units
+        kind: (float(last[f"train_{kind}_accuracy"]), float(last[f"heldout_{kind}_accuracy"]))
+        for kind in recipe.units
     }
     stages = [*run.before, Stage(recipe, run.training.step, accuracy)]
     write_stages(stages, folder)

@@ -1,4 +1,6 @@
-"""Which speakers the model may hear: nobody who is judged later, and a few more kept back to measure it with."""
+"""Which speakers the model may hear: nobody who is judged later, and a few more kept back to
+measure it with.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ SAME_PERSON = {"asterisk-es_mx": "asterisk-AllisonSmith"}
 def person(speaker: str) -> str:
     """Reduce a speaker's name to the person, however a corpus spells it.
 
-    `asterisk-CarloFlora_it`, `asterisk-CarloFlora` and the conversion `asterisk-CarloFlora_it+vc` are one person.
+    `asterisk-CarloFlora_it`, `asterisk-CarloFlora` and the conversion `asterisk-CarloFlora_it+vc`
+    are one person.
     """
     plain = unicodedata.normalize("NFKD", speaker).encode("ascii", "ignore").decode()
     plain = plain.split("+")[0]
@@ -40,7 +43,8 @@ def judged_speakers(tables: Iterable[Path]) -> set[str]:
 def held_out_readers(n_clips: Mapping[str, int]) -> set[str]:
     """Choose the LibriSpeech readers that the model never hears.
 
-    Those with several clips, who can be told apart by linear probes, and every twelfth of the source, by name.
+    Those with several clips, who can be told apart by linear probes, and every twelfth of the
+    source, by name.
 
     Args:
         n_clips: of each speaker of the unlabelled set.

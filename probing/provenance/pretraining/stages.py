@@ -1,4 +1,6 @@
-"""Stages: what a model was trained by, run after run; kept beside its weights and told in its card."""
+"""Stages: what a model was trained by, run after run; kept beside its weights and told
+in its card.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,8 @@ class StagesUnreadable(ProbeError, ValueError):
 class Stage:
     """One run.
 
-    recipe, steps: what was done. accuracy: kind of units -> accuracy at masked frames at the last step, of training and
-    of held-out speakers, with the training's own heads.
+    recipe, steps: what was done. accuracy: kind of units -> accuracy at masked frames at the last
+    step, of training and of held-out speakers, with the training's own heads.
     """
 
     recipe: Recipe
@@ -55,5 +57,7 @@ def write_stages(stages: Sequence[Stage], folder: Path) -> None:
 
 def _stage(entry: dict[str, Any]) -> Stage:
     recipe = Recipe(**entry["recipe"] | {"units": tuple(entry["recipe"]["units"])})
-    accuracy = {kind: (float(train), float(heldout)) for kind, (train, heldout) in entry["accuracy"].items()}
+    accuracy = {
+        kind: (float(train), float(heldout)) for kind, (train, heldout) in entry["accuracy"].items()
+    }
     return Stage(recipe, int(entry["steps"]), accuracy)

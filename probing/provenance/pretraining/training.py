@@ -39,9 +39,14 @@ class Training:
     """A model, its objective and its optimizer, at some step of a recipe."""
 
     def __init__(
-        self, recipe: Recipe, architecture: dict[str, Any], device: torch.device, start: Path | None = None
+        self,
+        recipe: Recipe,
+        architecture: dict[str, Any],
+        device: torch.device,
+        start: Path | None = None,
     ) -> None:
-        """Draw the weights from the recipe's seed, or begin with those of a model; the heads are always drawn.
+        """Draw the weights from the recipe's seed, or begin with those of a model; the heads are
+        always drawn.
 
         Args:
             recipe: of the run.
@@ -56,14 +61,22 @@ class Training:
             self.model.eval()
             set_dropout(self.model, recipe.dropout)
             self.objective = Objective(
-                self.model.config.hidden_size, recipe.n_clusters, len(recipe.units), recipe.unmasked_weight
+                self.model.config.hidden_size,
+                recipe.n_clusters,
+                len(recipe.units),
+                recipe.unmasked_weight,
             ).to(device)
         self.parameters = [*self.model.parameters(), *self.objective.parameters()]
         groups = [
-            {"params": [p for p in self.parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
+            {
+                "params": [p for p in self.parameters if p.ndim > 1],
+                "weight_decay": recipe.weight_decay,
+            },
             {"params": [p for p in self.parameters if p.ndim <= 1], "weight_decay": 0.0},
         ]
-        self.optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.98), fused=True)
+        self.optimizer = torch.optim.AdamW(
+            groups, lr=recipe.learning_rate, betas=(0.9, 0.98), fused=True
+        )
 
     def train_step(self, batch: Batch, steps: int) -> tuple[float, torch.Tensor]:
         """Take one step of `steps`; returns the loss and the figures of the objective."""
@@ -86,10 +99,14 @@ class Training:
     def _loss(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         with half_precision(self.device):
             if self.recipe.in_front_end(self.step):
-                features = self.model.feature_projection(front_end(self.model.feature_extractor, batch.waveforms))[0]
+                features = self.model.feature_projection(
+                    front_end(self.model.feature_extractor, batch.waveforms)
+                )[0]
                 loss = self.objective.front_end_loss(features, batch.waveforms)
                 return loss, torch.zeros(len(self.recipe.units), 2)
-            loss, figures = self.objective(hidden_states(self.model, batch.waveforms, batch.mask)[-1], batch)
+            loss, figures = self.objective(
+                hidden_states(self.model, batch.waveforms, batch.mask)[-1], batch
+            )
             return loss, figures
 
     @torch.no_grad()
@@ -131,11 +148,18 @@ class Training:
         state = torch.load(path, map_location=self.device, weights_only=True)
         mine = asdict(self.recipe)
         differing = {
-            key: (state["recipe"].get(key), mine[key]) for key in mine if state["recipe"].get(key) != mine[key]
+            key: (state["recipe"].get(key), mine[key])
+            for key in mine
+            if state["recipe"].get(key) != mine[key]
         }
         if differing:
-            found = "; ".join(f"{key}: {there!r} there, {here!r} now" for key, (there, here) in differing.items())
-            raise RunMismatch(f"{path} was written by another recipe ({found}). Give a new {argument('work')} folder.")
+            found = "; ".join(
+                f"{key}: {there!r} there, {here!r} now" for key, (there, here) in differing.items()
+            )
+            raise RunMismatch(
+                f"{path} was written by another recipe ({found}). "
+                f"Give a new {argument('work')} folder."
+            )
         self.model.load_state_dict(state["model"])
         self.objective.load_state_dict(state["objective"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -180,7 +204,14 @@ def train(
             n = n + 1
             line.advance(1, f"loss {loss:.2f}, {(clock() - since) / n:.2f} s/step")
             if training.step % every == 0 or training.step == steps:
-                _log(work / LOG, training, total / n, sums / n, training.measure(heldout), (clock() - since) / n)
+                _log(
+                    work / LOG,
+                    training,
+                    total / n,
+                    sums / n,
+                    training.measure(heldout),
+                    (clock() - since) / n,
+                )
                 training.save(work / CHECKPOINT)
                 sums = torch.zeros_like(sums)
                 total = 0.0
@@ -192,13 +223,25 @@ def train(
 
 
 def _log(
-    path: Path, training: Training, loss: float, figures: torch.Tensor, heldout: torch.Tensor, seconds: float
+    path: Path,
+    training: Training,
+    loss: float,
+    figures: torch.Tensor,
+    heldout: torch.Tensor,
+    seconds: float,
 ) -> None:
-    row: dict[str, Any] = {"step": training.step, "seconds_per_step": round(seconds, 3), "loss": round(loss, 4)}
+    row: dict[str, Any] = {
+        "step": training.step,
+        "seconds_per_step": round(seconds, 3),
+        "loss": round(loss, 4),
+    }
     row["learning_rate"] = f"{training.optimizer.param_groups[0]['lr']:.3g}"
     for part, values in (("train", figures), ("heldout", heldout)):
         for kind, (loss, accuracy) in zip(training.recipe.units, values.tolist(), strict=True):
-            row[f"{part}_{kind}_loss"], row[f"{part}_{kind}_accuracy"] = round(loss, 4), round(accuracy, 4)
+            row[f"{part}_{kind}_loss"], row[f"{part}_{kind}_accuracy"] = (
+                round(loss, 4),
+                round(accuracy, 4),
+            )
     new = not path.is_file()
     with open(path, "a", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, row)

@@ -1,4 +1,6 @@
-"""Units: the k-means cluster of every 20 ms of speech, which the model learns to predict where it is masked."""
+"""Units: the k-means cluster of every 20 ms of speech, which the model learns to predict where it
+is masked.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,9 @@ class Units:
 
 @dataclass(frozen=True)
 class Teachers:
-    """Transformers folders of the models that units are read from: a Whisper encoder; the model to begin with."""
+    """Transformers folders of the models that units are read from: a Whisper encoder; the model to
+    begin with.
+    """
 
     whisper: Path
     own: Path | None
@@ -69,16 +73,22 @@ def n_frames(n_samples: int) -> int:
 
 
 def open_units(
-    recordings: Recordings, kind: str, recipe: Recipe, work: Path, teachers: Teachers, device: torch.device
+    recordings: Recordings,
+    kind: str,
+    recipe: Recipe,
+    work: Path,
+    teachers: Teachers,
+    device: torch.device,
 ) -> Units:
     """Cluster the speech, or open the units that an earlier run left in the work folder.
 
-    The centres are fitted on 50 minutes of training speech drawn by `seed`; every clip is then labelled.
+    The centres are fitted on 50 minutes of training speech drawn by `seed`; every clip is then
+    labelled.
 
     Args:
         recordings: the clips.
-        kind: `mfcc`; `whisper` for block 2 of a Whisper encoder; `own` for the middle block of the model that the
-            training begins with, HuBERT's second iteration.
+        kind: `mfcc`; `whisper` for block 2 of a Whisper encoder; `own` for the middle block of the
+            model that the training begins with, HuBERT's second iteration.
         recipe: gives how many units, and the seed of the choice of clips and of k-means.
         work: folder of this training.
         teachers: folders of the models that units are read from.
@@ -95,7 +105,14 @@ def open_units(
     if path.is_file():
         with np.load(path) as stored:
             return Units(kind, n_clusters, stored["labels"], offsets)
-    labels = _cluster(recordings, offsets, _batches(recordings, kind, seed, teachers, device), kind, n_clusters, seed)
+    labels = _cluster(
+        recordings,
+        offsets,
+        _batches(recordings, kind, seed, teachers, device),
+        kind,
+        n_clusters,
+        seed,
+    )
     partial = path.with_name(f"{path.stem}.partial.npz")
     np.savez(partial, labels=labels)
     os.replace(partial, path)
@@ -108,17 +125,24 @@ Piece = tuple[int, int]  # row of the clip, first frame
 def _batches(
     recordings: Recordings, kind: str, seed: int, teachers: Teachers, device: torch.device
 ) -> Iterator[list[tuple[Piece, Features]]]:
-    """Yield the features of pieces of clips, training clips first, in an order drawn by the seed."""
+    """Yield the features of pieces of clips, training clips first, in an order drawn by
+    the seed.
+    """
     generator = np.random.default_rng(seed)
     rows = [*generator.permutation(recordings.rows("train")), *recordings.rows("heldout")]
-    pieces = [(int(row), at) for row in rows for at in range(0, n_frames(recordings.length(int(row))), LONGEST)]
+    pieces = [
+        (int(row), at)
+        for row in rows
+        for at in range(0, n_frames(recordings.length(int(row))), LONGEST)
+    ]
     if kind == "mfcc":
         for piece in pieces:
             yield [(piece, mfcc(_samples(recordings, piece)))]
     elif kind == "whisper":
         if not (teachers.whisper / "config.json").is_file():
             raise UnitsUnavailable(
-                f"no config.json in {teachers.whisper}; expected a Whisper encoder. Type {argument('units', 'mfcc')}."
+                f"no config.json in {teachers.whisper}; expected a Whisper encoder. Type "
+                f"{argument('units', 'mfcc')}."
             )
         layer = WhisperLayer(teachers.whisper, WHISPER_LAYER, device)
         lengths = [len(_samples(recordings, piece)) for piece in pieces]
@@ -128,7 +152,8 @@ def _batches(
     elif kind == "own":
         if teachers.own is None:
             raise UnitsUnavailable(
-                f"{argument('units', 'own')}: expected a model to read them from. Type {argument('start', 'embedded')}."
+                f"{argument('units', 'own')}: expected a model to read them from. Type "
+                f"{argument('start', 'embedded')}."
             )
         yield from _own(recordings, pieces, teachers.own, device)
     else:

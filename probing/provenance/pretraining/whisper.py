@@ -16,21 +16,27 @@ from .forward import half_precision
 
 HOP = 320
 N_WINDOW = 480_000
-# Whisper's frame j is centred on sample 320 j, the model's frame k on 320 k + 200: a clip that starts at 320 j + 120
-# has its frame k where Whisper's frame j + k + 1 is.
+# Whisper's frame j is centred on sample 320 j, the model's frame k on 320 k + 200: a clip that
+# starts at 320 j + 120 has its frame k where Whisper's frame j + k + 1 is.
 SHIFT = 120
 GAP = 10 * HOP
 
 
 class WhisperLayer:
-    """The output of one block of a Whisper encoder, 50 frames/s; several clips share one window of 30 s."""
+    """The output of one block of a Whisper encoder, 50 frames/s; several clips share one window of
+    30 s.
+    """
 
     def __init__(self, folder: Path, layer: int, device: torch.device) -> None:
         """Load the encoder up to block `layer` from a transformers folder."""
         transformers = import_transformers()
         with quiet():
-            model: Any = transformers.WhisperModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
-            self.extractor: Any = transformers.WhisperFeatureExtractor.from_pretrained(folder, local_files_only=True)
+            model: Any = transformers.WhisperModel.from_pretrained(
+                folder, local_files_only=True, dtype=torch.float32
+            )
+            self.extractor: Any = transformers.WhisperFeatureExtractor.from_pretrained(
+                folder, local_files_only=True
+            )
         self.encoder = model.get_encoder().eval().to(device)
         self.encoder.layers = self.encoder.layers[:layer]
         self.encoder.layer_norm = torch.nn.Identity()
@@ -43,7 +49,9 @@ class WhisperLayer:
         starts = list(_starts([len(clip) for clip in clips]))
         for clip, start in zip(clips, starts, strict=True):
             window[start : start + len(clip)] = clip * 0.1  # unit variance is far above full scale
-        inputs = self.extractor(window, sampling_rate=16_000, return_tensors="pt").input_features.to(self.device)
+        inputs = self.extractor(
+            window, sampling_rate=16_000, return_tensors="pt"
+        ).input_features.to(self.device)
         with half_precision(self.device):
             frames = self.encoder(inputs).last_hidden_state[0].float().cpu().numpy()
         found = []
@@ -55,7 +63,9 @@ class WhisperLayer:
 
 
 def pack(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Group clips, in order, into windows of 30 s; yields lists of positions. A longer clip gets a group of its own."""
+    """Group clips, in order, into windows of 30 s; yields lists of positions. A longer clip gets a
+    group of its own.
+    """
     group: list[int] = []
     used = 0
     for i, length in enumerate(lengths):
