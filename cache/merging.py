@@ -83,7 +83,12 @@ def merge(
             )
     about = {name: value for name, value in first.about.items() if name != "part"}
     manifest = Manifest(
-        first.fingerprint, first.layers, first.dim, first.tiers, first.measures, about
+        first.fingerprint,
+        first.layers,
+        dim=first.dim,
+        tiers=first.tiers,
+        measures=first.measures,
+        about=about,
     )
     corpus = whole.drop(columns=[*PLACE_COLUMNS, *first.measures])
     shard_of = dict(zip(whole["utterance_id"], whole["shard"], strict=True))

@@ -247,7 +247,7 @@ class Cache:
             out = np.empty(
                 (len(layers), int(shard.n_frames[row]), self.dim), read_as(self.tiers["frames"])
             )
-            _read(shard, row, layers, 0, out)
+            _read(shard, row, layers=layers, first=0, out=out)
             clips.append(out)
         return clips
 
@@ -275,7 +275,11 @@ class Cache:
             )
         for i, (index, row) in enumerate(self._places(utterance_ids)):
             n_read = _read(
-                self._shard(index), row, layers, 0 if first is None else first[i], out[i]
+                self._shard(index),
+                row,
+                layers=layers,
+                first=0 if first is None else first[i],
+                out=out[i],
             )
             out[i, :, n_read:] = 0
 

@@ -172,13 +172,13 @@ class ShardWriter:
         return ShardRecord(
             self.index,
             self.path.name,
-            self.n_rows,
-            size,
-            whole,
-            outside,
-            states,
-            dict(failures),
-            self.generation,
+            rows=self.n_rows,
+            bytes=size,
+            crc32=whole,
+            outside_crc32=outside,
+            states=states,
+            failures=dict(failures),
+            generation=self.generation,
             places=self._places,
         )
 

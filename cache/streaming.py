@@ -50,7 +50,7 @@ def frame_blocks(
     table = cache.utterances if table is None else table
     for shard, positions, rows in cache.by_shard(table):
         order = np.argsort(rows, kind="stable")
-        lengths = _lengths(cache, shard, table, positions[order], rows[order])
+        lengths = _lengths(cache, shard, table=table, positions=positions[order], rows=rows[order])
         ends = np.cumsum(lengths)
         start = 0
         while start < len(order):
@@ -58,7 +58,12 @@ def frame_blocks(
             stop = max(start + 1, int(np.searchsorted(ends, before + most, side="right")))
             chosen = order[start:stop]
             yield _block(
-                shard, layer, positions[chosen], rows[chosen], lengths[start:stop], cache.dim
+                shard,
+                layer,
+                positions=positions[chosen],
+                rows=rows[chosen],
+                lengths=lengths[start:stop],
+                dim=cache.dim,
             )
             start = stop
 

@@ -87,7 +87,13 @@ class CacheWriter:
                 self.manifest, known = recover(folder, found, corpus)
             self._remove_partial()
             self._remove_replaced()
-            self.table = plan(known, corpus, self.manifest.measures, shard_size, shard_of)
+            self.table = plan(
+                known,
+                corpus,
+                measures=self.manifest.measures,
+                shard_size=shard_size,
+                shard_of=shard_of,
+            )
             self._save_table()
         except BaseException as error:
             self.lock.release()
@@ -138,11 +144,11 @@ class CacheWriter:
         return ShardWriter(
             self.folder,
             index,
-            self.manifest,
-            utterance_ids,
-            n_samples,
-            n_frames,
-            measures,
+            manifest=self.manifest,
+            utterance_ids=utterance_ids,
+            n_samples=n_samples,
+            n_frames=n_frames,
+            measures=measures,
             generation=self._generation(index),
         )
 
@@ -153,7 +159,13 @@ class CacheWriter:
             record = shard.finish(failures)
         else:
             record = ShardRecord(
-                index, None, 0, 0, 0, failures=dict(failures), generation=self._generation(index)
+                index,
+                None,
+                rows=0,
+                bytes=0,
+                crc32=0,
+                failures=dict(failures),
+                generation=self._generation(index),
             )
         moved = any(old.index == index for old in self.manifest.shards)
         self.manifest = self.manifest.with_shard(replace(record, moved=moved))

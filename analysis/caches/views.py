@@ -124,7 +124,13 @@ def view(
     Raises:
         ProbeError: no such layer or tier, or no utterances.
     """
-    return views([(cache, layers)], where, tier, deviation, frames_per_utterance)[0]
+    return views(
+        [(cache, layers)],
+        where,
+        tier=tier,
+        deviation=deviation,
+        frames_per_utterance=frames_per_utterance,
+    )[0]
 
 
 def views(
@@ -199,7 +205,7 @@ def views(
             )
         picked = tuple(_spread(int(n), frames_per_utterance) for n in n_frames.min(axis=0))
     return [
-        View(cache, layers, table, tier, deviation, picked)
+        View(cache, layers, table=table, tier=tier, deviation=deviation, picked=picked)
         for (cache, _), layers, table in zip(given, chosen, tables, strict=True)
     ]
 

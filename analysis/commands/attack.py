@@ -124,7 +124,7 @@ def _write(found: "Attacks", folder: Path, sentence: str) -> list[Path]:
     with replaced_folder(
         folder, {ABOUT, "attack.csv", "clips.csv", "finding.txt", *names}
     ) as partial:
-        write_about(partial, "attack", found.run, found.run.corpus, found.about())
+        write_about(partial, "attack", run=found.run, corpus=found.run.corpus, more=found.about())
         found.table.to_csv(partial / "attack.csv", index=False)
         found.trials.to_csv(partial / "clips.csv", index=False)
         (partial / "finding.txt").write_text(sentence + "\n", encoding="utf-8")

@@ -88,7 +88,9 @@ def calibrate(
         opened = (
             _of_runs(runs, head or [])
             if runs
-            else _of_files(systems, evaluated or [], corpus, keys, audio_root)
+            else _of_files(
+                systems, evaluated or [], corpus=corpus, keys=keys, audio_root=audio_root
+            )
         )
         found = import_module("probing.calibration.systems").calibrate_systems(opened, prior)
     print_whole(_shown(found))

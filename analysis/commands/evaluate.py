@@ -76,7 +76,7 @@ def evaluate(
         _print(evaluated, factors)
     tables.write(found.table, _shown(found.table, factors, digits=2), scores.name)
     if folder:
-        _keep(found, factors, folder, scores.name, evaluated.others)
+        _keep(found, factors, folder=folder, title=scores.name, others=evaluated.others)
 
 
 def _print_json(found: Any, factors: list[str]) -> None:

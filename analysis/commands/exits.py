@@ -119,7 +119,7 @@ def exits(
     picture = analysis.exit_curve(opened, found)
     with replaced_folder(folder, FILES) as partial:
         figures = import_module("probing.exits").write_exits(found, partial)
-        write_about(partial, "exits", opened, opened.corpus, figures)
+        write_about(partial, "exits", run=opened, corpus=opened.corpus, more=figures)
         for kind in ("png", "svg"):
             analysis.save_figure(picture, partial / f"exits.{kind}")
     out.print(f"\nPolicy, tables and figure: {folder}", markup=False)

@@ -95,7 +95,13 @@ def extract(
         return
     if engine == "ray":
         extraction.extract_on_cluster(
-            folder, table, options, machine, cluster, part=share, strict=strict
+            folder,
+            table,
+            options=options,
+            machine=machine,
+            cluster=cluster,
+            part=share,
+            strict=strict,
         )
     else:
         extraction.extract(folder, table, options, machine, part=share, strict=strict)

@@ -61,7 +61,11 @@ def report(
     with written_out(file, "report.html") as place, status_line("Writing the report"):
         chosen = runs[0] if len(runs) == 1 else runs
         page = save_report(
-            chosen, place, measures, beside or (), lambda text: console.print(text, markup=False)
+            chosen,
+            place,
+            measures=measures,
+            beside=beside or (),
+            say=lambda text: console.print(text, markup=False),
         )
     if is_output(file):
         return

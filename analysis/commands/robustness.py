@@ -90,7 +90,9 @@ def robustness(
     found = measuring.measure(loaded, clean, made, conditions, heads=heads)
     layers = measuring.layers_table(found)
     sentence = measuring.sentence_of(found)
-    pictures = _write(found, layers, sentence, folder, {"grid": grid, "seed": seed})
+    pictures = _write(
+        found, layers, sentence=sentence, folder=folder, asked={"grid": grid, "seed": seed}
+    )
     _print(found, layers, sentence)
     out.print(f"Picture: {' and '.join(map(str, pictures))}", markup=False)
     out.print(f"Results: {folder / 'robustness.csv'} and {folder / 'layers.csv'}", markup=False)
@@ -117,7 +119,7 @@ def _write(
     with replaced_folder(
         folder, {ABOUT, "robustness.csv", "layers.csv", "finding.txt", *before, *names}
     ) as partial:
-        write_about(partial, "robustness", found.run, found.run.corpus, asked)
+        write_about(partial, "robustness", run=found.run, corpus=found.run.corpus, more=asked)
         found.table.to_csv(partial / "robustness.csv", index=False)
         layers.to_csv(partial / "layers.csv", index=False)
         (partial / "finding.txt").write_text(sentence + "\n", encoding="utf-8")

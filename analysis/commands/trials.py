@@ -109,8 +109,10 @@ def evaluate_files(
     )
     by_trial = evaluation.read_verification_trials(files.asv_scores) if tandem else None
     if evaluation.are_of_sasv(read, known, by_trial):
-        return _of_verification(read, known, by_trial, files, factors, bootstrap)
-    return _of_countermeasure(read, known, files, factors, bootstrap)
+        return _of_verification(
+            read, known, by_trial=by_trial, files=files, factors=factors, bootstrap=bootstrap
+        )
+    return _of_countermeasure(read, known, files=files, factors=factors, bootstrap=bootstrap)
 
 
 def _of_verification(
@@ -130,7 +132,7 @@ def _of_verification(
             "countermeasure of ASVspoof 2021 only"
         )
     evaluation = import_module("probing.evaluation")
-    trials = evaluation.sasv_trials(read, known, by_trial, files.split, console.print)
+    trials = evaluation.sasv_trials(read, known, asv=by_trial, split=files.split, say=console.print)
     other = None
     if files.against:
         other = evaluation.sasv_trials(

@@ -103,7 +103,16 @@ def tune(
     if run is None and continued is None:
         import_heads(filter(None, [head]))
         backbone.check_backbone()
-    source = Source(run, head, depth, continued, corpus, backbone, target, audio_root)
+    source = Source(
+        run,
+        head,
+        depth=depth,
+        continued=continued,
+        corpus=corpus,
+        options=backbone,
+        target=target,
+        audio_root=audio_root,
+    )
     if folder is None:
         named = continued or run or Path(Path(backbone.backbone).name)
         folder = named.with_name(f"{named.name.removesuffix('.run')}.tuned")

@@ -103,7 +103,9 @@ def description_length(
     n = len(rows)
     generators = [np.random.default_rng([seed, 2]) for seed in seeds]
     permuted = [generator.permutation(n) for generator in generators]
-    ends = _portions(n, first, [values[order] for order in permuted], n_classes, cache)
+    ends = _portions(
+        n, first, labellings=[values[order] for order in permuted], n_classes=n_classes, cache=cache
+    )
     orders = [
         (order, values[order], _shuffled(values[order], ends, generator))
         for order, generator in zip(permuted, generators, strict=True)

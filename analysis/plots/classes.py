@@ -56,7 +56,9 @@ def class_map(run: str | Path | Run, split: str = "eval", ax: Axes | None = None
     )
     few = [i for i, name in enumerate(there) if counts[name] < FEW]
     texts = table.astype(float).map("{:.0f}".format)
-    note = layer_map(table.astype(float), ax, f"recall on {split} (%)", texts, few, vmax=100)
+    note = layer_map(
+        table.astype(float), ax, told=f"recall on {split} (%)", annotations=texts, few=few, vmax=100
+    )
     ax.set(xlabel="layer (0 = input of the first block)", ylabel="")
     bands = "trials in brackets" + (f"; hatched: fewer than {FEW}" if few else "")
     label(ax, [run], split, title=f"{run.task.target} by class", bands=bands, notes=[note])

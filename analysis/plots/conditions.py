@@ -72,7 +72,7 @@ def condition_map(
         ylabel=f"{plain(by)} ({'spoofs' if same else 'bona fide + spoofs'})",
     )
     notes = [f"hatched: fewer than {FEW_TRIALS} trials of a class"] if len(few) else []
-    label(ax, [run], split, f"by {by}", resamples or 0, notes=[*notes, note])
+    label(ax, [run], split=split, title=f"by {by}", resamples=resamples or 0, notes=[*notes, note])
     return ax
 
 

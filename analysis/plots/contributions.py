@@ -51,7 +51,7 @@ def gate_curve(run: str | Path | Run, ax: Axes | None = None, condition: str = "
     >>> gate_curve("results/demo.run").get_xlabel()
     'layer'
     """
-    return _shares(run, ("gate",), "change", ax, condition)
+    return _shares(run, ("gate",), column="change", ax=ax, condition=condition)
 
 
 @takes_table(contributions_of("gate_sd"))
@@ -70,7 +70,15 @@ def gate_spread_curve(
     rows = run.contributions.query("condition == @condition")
     rows = rows.rename(columns={"value": "mean", "low": "min", "high": "max"})
     curves = list(_curves(run, rows, ("gate_sd",), condition))
-    return _by_head(run, curves, ax, "deviation of a gate\nover utterances", "", [], condition)
+    return _by_head(
+        run,
+        curves,
+        ax=ax,
+        up="deviation of a gate\nover utterances",
+        even="",
+        more=[],
+        condition=condition,
+    )
 
 
 @takes_table(contributions_of("weight", "weight_x_norm"))
@@ -122,7 +130,7 @@ def ablation_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
     up = f"{metric.called} on eval less that\nwith all layers" + (
         f" ({metric.step})" if metric.step else ""
     )
-    return _by_head(run, curves, ax, up, "all layers", [more], same_height=True)
+    return _by_head(run, curves, ax=ax, up=up, even="all layers", more=[more], same_height=True)
 
 
 def ablation_table(run: str | Path | Run) -> pd.DataFrame:
@@ -193,7 +201,9 @@ def _shares(
     as_even = "as at the start" if column == "change" else "all layers alike"
     beyond = "that at the start" if column == "change" else f"{100 / run.n_blocks:.3g} %, all alike"
     up = f"share of a layer less\n{beyond} (points)"
-    return _by_head(run, curves, ax, up, as_even, more, condition, agreed)
+    return _by_head(
+        run, curves, ax=ax, up=up, even=as_even, more=more, condition=condition, agreed=agreed
+    )
 
 
 def _by_head(

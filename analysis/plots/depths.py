@@ -91,7 +91,7 @@ def depth_curve(
     shared_head = curves[0].head if not alone else ""
     band = Patch(color="0.6", alpha=0.4, lw=0, label=BAND)
     if several:
-        label_panels(ax, [band, *handles], runs, split, shared_head, lowest=strip)
+        label_panels(ax, [band, *handles], runs=runs, split=split, title=shared_head, lowest=strip)
         return ax
     label(ax, runs, split, shared_head, lowest=strip)
     legend(ax, [band])
@@ -115,12 +115,15 @@ def _curves(runs: Runs, head: str | None) -> list[_Curve]:
     """
     if len(runs) == 1:
         heads = [head] if head else heads_of(runs[0])
-        return [_Curve(name, name, runs[0], head_colour(name), head_marker(name)) for name in heads]
+        return [
+            _Curve(name, name, run=runs[0], colour=head_colour(name), marker=head_marker(name))
+            for name in heads
+        ]
     finding = runs[0].record.depth_finding
     head = head or (finding.head if finding else "")
     colours = colours_of(runs.names)
     return [
-        _Curve(name, head, run, colours[name], marker_of(colours[name]))
+        _Curve(name, head, run=run, colour=colours[name], marker=marker_of(colours[name]))
         for name, run in zip(runs.names, runs, strict=True)
     ]
 

@@ -82,11 +82,11 @@ def det_curves(
     least = min([0.5, *(one.least for one in rates.values())])
     of_conditions = [name for name in curves if name != POOLED]
     if len(of_conditions) > MOST_TOGETHER and (ax is None or is_alone(ax)):
-        return _in_panels(ax or new_axes(4.8, 8), rates, told, least, title)
+        return _in_panels(ax or new_axes(4.8, 8), rates, told=told, least=least, title=title)
     ax = ax or new_axes(6, 8)
     for name, one in rates.items():
         place = of_conditions.index(name) if name != POOLED else 0
-        _draw(ax, one, name == POOLED, place, f"{plain(name)}, {told[name]}")
+        _draw(ax, one, is_pooled=name == POOLED, place=place, called=f"{plain(name)}, {told[name]}")
     _frame(ax, least, 0)
     titled(ax, title)
     dress(ax)
@@ -169,7 +169,7 @@ def _in_panels(
     for panel, name in zip(drawn_on, names, strict=True):
         if POOLED in rates:
             panel.plot(rates[POOLED].false_alarm, rates[POOLED].miss, color="0.7", lw=1.8)
-        _draw(panel, rates[name], False, 0, name, colour=NAMED[0])
+        _draw(panel, rates[name], is_pooled=False, place=0, called=name, colour=NAMED[0])
         _frame(panel, least, few_ticks)
         letters = width_of(panel) * 72 / (0.56 * look().legend_pt)
         rate = told[name] if len(told[name]) < letters else told[name].replace(" [", "\n[")

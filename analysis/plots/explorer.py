@@ -91,7 +91,12 @@ class Explorer:
         self._by: dict[tuple[str, str, str], pd.DataFrame] = {}
         layers = [int(layer) for layer in run.layers["layer"]]
         self.choice = Choice(
-            run.metric.name, "eval", run.corpus, EVERY, (), (min(layers), max(layers))
+            run.metric.name,
+            "eval",
+            corpus=run.corpus,
+            by=EVERY,
+            conditions=(),
+            layers=(min(layers), max(layers)),
         )
         self.widgets: dict[str, Any] = {}
         self._picture: Any = None

@@ -89,7 +89,7 @@ def layer_curve(
             alpha = 0.2 if len(runs) == 1 else 0.1
             ax.fill_between(x, layers["low"], layers["high"], color=colour, alpha=alpha, lw=0)
         ax.plot(x, layers[metric.name], color=colour, marker=marker, ms=5, lw=1.4, label=called)
-        _mark_chance(ax, run, layers, x, split, colour, marker)
+        _mark_chance(ax, run, layers=layers, x=x, split=split, colour=colour, marker=marker)
         chosen = (layers["layer"] == run.record.finding.layer).to_numpy()
         text = "chosen on dev" if run is runs[len(runs) - 1] else None
         ax.plot(

@@ -170,7 +170,11 @@ def label(
     inches = width_of(ax)
     told = titled(ax, named(runs, title))
     small_print(
-        lowest or ax, told, stamp_lines(runs, split, resamples, bands, notes), inches, below
+        lowest or ax,
+        told,
+        lines=stamp_lines(runs, split, resamples=resamples, bands=bands, notes=notes),
+        inches=inches,
+        below=below,
     )
 
 

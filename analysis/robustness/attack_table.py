@@ -54,12 +54,12 @@ class AttackTable:
             self._add(
                 j,
                 k,
-                about,
-                way,
-                scores,
-                CLEAN,
-                {"source": "", "source_head": "", "access": ""},
-                np.nan,
+                about=about,
+                way=way,
+                scores=scores,
+                attack=CLEAN,
+                source={"source": "", "source_head": "", "access": ""},
+                ratio=np.nan,
             )
 
     def add(
@@ -80,7 +80,16 @@ class AttackTable:
                 else SAME
             )
             about_source = {"source": self.names[0], "source_head": source.name, "access": access}
-            self._add(j, k, about, way, scores, attack, about_source, ratio)
+            self._add(
+                j,
+                k,
+                about=about,
+                way=way,
+                scores=scores,
+                attack=attack,
+                source=about_source,
+                ratio=ratio,
+            )
 
     def _judges(self) -> Iterable[tuple[int, int, Candidate]]:
         return (

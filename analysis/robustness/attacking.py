@@ -137,7 +137,7 @@ def attack_run(
         Judge(one, [choose_head(one, name=about.name).head for about in known], machine)
         for one, known in zip(runs, heads, strict=True)
     ]
-    clips, left_out = _clips(run, trials, judges, options, audio_root)
+    clips, left_out = _clips(run, trials, judges=judges, options=options, audio_root=audio_root)
     _check_classes(run, trials, left_out)
     ways = [Smoothing(), smoothing] if smoothing else [Smoothing()]
     clean: dict[int, list[Any]] = {}
@@ -152,7 +152,7 @@ def attack_run(
     clips = {name: clips[name] for name in trials["utterance_id"]}
     bonafide = trials["label"].eq(BONAFIDE).to_numpy()
     names = tuple(Runs(runs).names)
-    table = AttackTable(runs, names, heads, trials, bonafide)
+    table = AttackTable(runs, names, heads=heads, trials=trials, bonafide=bonafide)
     for way in ways:
         table.add_clean(way, clean[way.smooth])
     kept: dict[tuple[str, str], Clips] = {("", CLEAN): clips} if keep else {}
@@ -165,16 +165,31 @@ def attack_run(
                 slopes = over_copies(slopes, replace(smoothing, seed=smoothing.seed + 1))
             for one in options.attacks:
                 attacked = _attacked(
-                    white_box, slopes, clips, bonafide, one, options.seed, machine, line.advance
+                    white_box,
+                    slopes,
+                    clips=clips,
+                    bonafide=bonafide,
+                    attack=one,
+                    seed=options.seed,
+                    machine=machine,
+                    advance=line.advance,
                 )
                 kept |= {(about.name, one.name): attacked} if keep else {}
                 ratios = [snr_db(clips[name], attacked[name]) for name in clips]
                 for way in ways:
                     scores = [judge.scores(attacked, way) for judge in judges]
-                    table.add(about, one, way, scores, float(np.mean(ratios)))
+                    table.add(about, one, way=way, scores=scores, ratio=float(np.mean(ratios)))
     cost = seconds[1] / seconds[0] if smoothing else None
     return Attacks(
-        run, names, table.frame(), trials, left_out, smoothing, options.adaptive, cost, kept
+        run,
+        names,
+        table=table.frame(),
+        trials=trials,
+        left_out=left_out,
+        smoothing=smoothing,
+        adaptive=options.adaptive,
+        cost=cost,
+        kept=kept,
     )
 
 
@@ -317,5 +332,5 @@ def _attacked(
             advance(len(waveforms), f"{white_box.head.name}, {attack.name}")
             return slopes(waveforms)
 
-        found |= perturb(batch, is_bonafide, attack, counted, seed)
+        found |= perturb(batch, is_bonafide, attack=attack, slopes=counted, seed=seed)
     return {name: found[name] for name in clips}

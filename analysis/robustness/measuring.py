@@ -137,7 +137,13 @@ def measure(
             head = choose_head(run, name=about.name).head
             for cache in caches.values() if about is known[0] else ():
                 weights = [run.record.fingerprint.get("backbone_weights_sha256")]
-                check_cache(head, cache, weights, run.record.fingerprint, str(run.folder))
+                check_cache(
+                    head,
+                    cache,
+                    weights=weights,
+                    fingerprint=run.record.fingerprint,
+                    where=str(run.folder),
+                )
             of_head = Scored(run, about, bonafide, drawn)
             for name, cache in caches.items():
                 cache.require(head.tier, head.layers)

@@ -63,7 +63,14 @@ def read_attacks(run: LoadedRun, folder: Path, about: Mapping[str, Any]) -> Atta
         smoothing = Smoothing(int(about["smooth"]), about["noise_snr"])
         names = tuple(map(str, about["names"]))
         return Attacks(
-            run, names, table, trials, {}, smoothing, bool(about["adaptive"]), about["cost"]
+            run,
+            names,
+            table=table,
+            trials=trials,
+            left_out={},
+            smoothing=smoothing,
+            adaptive=bool(about["adaptive"]),
+            cost=about["cost"],
         )
     except (ProbeError, ValueError, KeyError, TypeError) as error:
         raise ProbeError(

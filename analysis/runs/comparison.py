@@ -265,8 +265,10 @@ def compare(
     resampled = np.array([one.resampled(drawn)[metric.name] for one in scored])
     table = _table(runs, rates, resampled, drawn)
     table = table.iloc[np.lexsort((table["gmacs"], metric.loss(1) * table[metric.name]))]
-    pairs = _pairs([str(name) for name in table.index], runs, rates, resampled, drawn)
-    return Comparison(runs, head, table, pairs, resamples)
+    pairs = _pairs(
+        [str(name) for name in table.index], runs, rates=rates, resampled=resampled, drawn=drawn
+    )
+    return Comparison(runs, head, table=table, pairs=pairs, resamples=resamples)
 
 
 def _is_tie(first: float, second: float) -> bool:

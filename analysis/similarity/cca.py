@@ -140,7 +140,9 @@ def cca_with(
         for first in range(0, len(v.layers), at_once):
             some = v.layers[first : first + at_once]
             for layer, moments in zip(
-                some, _moments(v, some, y, fold, splits, memory_gb), strict=True
+                some,
+                _moments(v, some, y=y, fold=fold, splits=splits, memory_gb=memory_gb),
+                strict=True,
             ):
                 found[layer] = _over_splits(moments, v.width, epsilons, released)
                 line.advance(1, f"layer {layer}")

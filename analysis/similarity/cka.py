@@ -68,7 +68,9 @@ def cka(
     (True, True)
     """
     given = [(cache, layers)] if other is None else [(cache, layers), (other, other_layers)]
-    both = views(given, where, tier, deviation, frames_per_utterance)
+    both = views(
+        given, where, tier=tier, deviation=deviation, frames_per_utterance=frames_per_utterance
+    )
     n = len(both[0].table)
     if n < FEWEST_ROWS or (batch_size is not None and batch_size < FEWEST_ROWS):
         raise ProbeError(

@@ -130,4 +130,4 @@ def target_curves(tables: Mapping[str, pd.DataFrame], ax: Axes | None = None) ->
 
 def _stamp(ax: Axes, about: Mapping[str, str], title: str, below: float = 38) -> None:
     told = "; ".join(filter(None, (about.get("sample"), about.get("how"))))
-    small_print(ax, title, [told], width_of(ax), below)
+    small_print(ax, title, lines=[told], inches=width_of(ax), below=below)

@@ -102,7 +102,9 @@ def pwcca(
     if not 0 < variance <= 1:
         raise ProbeError(f"variance={variance}: expected a share above 0 and up to 1")
     given = [(cache, layers)] if other is None else [(cache, layers), (other, other_layers)]
-    both = views(given, where, tier, deviation, frames_per_utterance)
+    both = views(
+        given, where, tier=tier, deviation=deviation, frames_per_utterance=frames_per_utterance
+    )
     n = int(both[0].counts().sum())
     sides = [[Side(v, layer, w) for layer, w in _whitenings(v, variance, memory_gb)] for v in both]
     left = sides[0]
@@ -118,9 +120,11 @@ def pwcca(
     with progress_line(
         "PWCCA", len(left) * (len(left) - 1) // 2 if other is None else alike.size, "pairs"
     ) as line:
-        for at, joint in _joint_covariances(left, right, other is None, n, memory_gb):
+        for at, joint in _joint_covariances(
+            left, right, same=other is None, n=n, memory_gb=memory_gb
+        ):
             for (i, j), (row, column) in zip(
-                at, _scores(left, right, at, joint, line), strict=True
+                at, _scores(left, right, at=at, joint=joint, line=line), strict=True
             ):
                 alike[i, j] = row
                 if other is None:

@@ -102,10 +102,22 @@ def transfer_scores(
         ) as line:
             rows = {}
             for layer in v.layers:
-                rows[layer] = _scores(v, layer, classes, scores, standardize, memory_gb)
+                rows[layer] = _scores(
+                    v,
+                    layer,
+                    classes=classes,
+                    wanted=scores,
+                    standardize=standardize,
+                    memory_gb=memory_gb,
+                )
                 if "transrate" in scores:
                     control = _scores(
-                        v, layer, _shuffled(classes), ("transrate",), standardize, memory_gb
+                        v,
+                        layer,
+                        classes=_shuffled(classes),
+                        wanted=("transrate",),
+                        standardize=standardize,
+                        memory_gb=memory_gb,
                     )
                     rows[layer][SHUFFLED] = control["transrate"]
                 line.advance(1, f"layer {layer}")
@@ -168,7 +180,9 @@ def _scores(
 ) -> dict[str, float]:
     counts = np.array([int(v.counts()[members].sum()) for members in classes])
     n = int(counts.sum())
-    mean, blocks = _centred(v, layer, classes, n, standardize, memory_gb)
+    mean, blocks = _centred(
+        v, layer, classes=classes, n=n, standardize=standardize, memory_gb=memory_gb
+    )
     width = next(blocks())[1].shape[1]
     sums = np.zeros((len(classes), width))
     fourth = 0.0
@@ -187,14 +201,22 @@ def _scores(
             centred = blas.dsyr(-1 / counts[first], sums[first], a=own, lower=1, overwrite_a=1)
             rates.append(coding_rate(centred, counts[first]))
         own[:] = 0
-    s = Spectrum.of(n, counts, v.width, second, sums, fourth)
+    s = Spectrum.of(n, counts, width=v.width, second=second, sums=sums, fourth=fourth)
     found = {}
     if "logme" in wanted:
         found["logme"] = logme(s)
         if not standardize:  # as published: nothing is centred
             raw = second + n * np.outer(mean, mean)
             found["logme"] = logme(
-                Spectrum.of(n, counts, v.width, raw, sums + counts[:, None] * mean, fourth), False
+                Spectrum.of(
+                    n,
+                    counts,
+                    width=v.width,
+                    second=raw,
+                    sums=sums + counts[:, None] * mean,
+                    fourth=fourth,
+                ),
+                False,
             )
     if "h_score" in wanted:
         found["h_score"] = h_score(s)

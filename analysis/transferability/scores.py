@@ -62,7 +62,16 @@ class Spectrum:
         values = eigvalsh_tridiagonal(diagonal, below) if len(diagonal) > 1 else diagonal
         turned = _turned(reflectors, factors, sums.T, "T").T
         return Spectrum(
-            n, counts, width, values.clip(0), diagonal, below, reflectors, factors, turned, fourth
+            n,
+            counts,
+            width=width,
+            values=values.clip(0),
+            diagonal=diagonal,
+            below=below,
+            reflectors=reflectors,
+            factors=factors,
+            sums=turned,
+            fourth=fourth,
         )
 
     def solve(self, ridge: float, right: Matrix) -> Matrix:

@@ -90,7 +90,7 @@ class Alignments:
         labels = table["label"].astype(str).where(table["label"].notna(), "")
         excluded = Counter[str]()
         rows = [
-            Interval(name, start, end, label, place)
+            Interval(name, start, end=end, label=label, place=place)
             for place, (name, start, end, label) in enumerate(
                 zip(names, *times, labels, strict=True)
             )

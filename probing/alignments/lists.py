@@ -34,7 +34,15 @@ def read_ctm(path: Path, channel: str | None, excluded: Counter[str]) -> list[In
         channels.setdefault(name, set()).add(of)
         if channel in (None, of):
             start = _number(path, place, begin)
-            rows.append(Interval(name, start, start + _number(path, place, duration), label, place))
+            rows.append(
+                Interval(
+                    name,
+                    start,
+                    end=start + _number(path, place, duration),
+                    label=label,
+                    place=place,
+                )
+            )
         else:
             excluded["of other channels"] += 1
     _check_channels(path, channels, channel)
@@ -58,7 +66,15 @@ def read_rttm(path: Path, channel: str | None, excluded: Counter[str]) -> list[I
         if channel in (None, of):
             start = _number(path, place, begin)
             label = "" if fields[7] == NOTHING else fields[7]
-            rows.append(Interval(name, start, start + _number(path, place, duration), label, place))
+            rows.append(
+                Interval(
+                    name,
+                    start,
+                    end=start + _number(path, place, duration),
+                    label=label,
+                    place=place,
+                )
+            )
         else:
             excluded["of other channels"] += 1
     _check_channels(path, channels, channel)
@@ -72,7 +88,7 @@ def read_timit(path: Path, name: str) -> list[Interval]:
         if len(fields) < 3 or not (fields[0].isdecimal() and fields[1].isdecimal()):
             raise _malformed(path, place, fields, "start end label, in whole samples")
         start, end = (int(number) / TIMIT_RATE for number in fields[:2])
-        rows.append(Interval(name, start, end, " ".join(fields[2:]), place))
+        rows.append(Interval(name, start, end=end, label=" ".join(fields[2:]), place=place))
     return rows
 
 

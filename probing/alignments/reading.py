@@ -89,9 +89,9 @@ FORMS = {
     "seglab": Form(
         "segment labels of PartialSpoof",
         SUFFIXES,
-        False,
-        lambda path, name, of: read_seglab(path),
-        of_one_length,
+        per_utterance=False,
+        read=lambda path, name, of: read_seglab(path),
+        choose=of_one_length,
     ),
     "csv": Form("table, commas", (".csv", ".csv.gz"), False, _separated(","), has_types=True),
     "tsv": Form("table, tabs", (".tsv", ".tsv.gz"), False, _separated("\t"), has_types=True),
@@ -176,10 +176,16 @@ def read_alignments(
     excluded = Counter[str]()
     notes = list[str]()
     rows = _rows(
-        path, files, FORMS[form], _Choice(tier, channel, excluded, control_type, tier_option), notes
+        path,
+        files,
+        form=FORMS[form],
+        choice=_Choice(
+            tier, channel, excluded=excluded, types=control_type, tier_option=tier_option
+        ),
+        notes=notes,
     )
     if utterances is not None:
-        rows = _joined(path, rows, utterances, excluded, notes)
+        rows = _joined(path, rows, utterances=utterances, excluded=excluded, notes=notes)
     table = disjoint(table_of(rows, bool(control_type)), overlaps, path, excluded)
     if not len(table):
         left = "; ".join(f"{n} {why}" for why, n in excluded.items()) or "its files are empty"

@@ -110,9 +110,9 @@ def read_seglab(path: Path) -> list[Interval]:
             Interval(
                 name,
                 round(a * length, 6),
-                round(b * length, 6),
-                BONAFIDE if marks[a] == "1" else SPOOF,
-                a,
+                end=round(b * length, 6),
+                label=BONAFIDE if marks[a] == "1" else SPOOF,
+                place=a,
             )
             for a, b in itertools.pairwise(edges)
             if b > a

@@ -102,7 +102,11 @@ def _tiers(path: Path, name: str) -> Iterator[tuple[str, str, list[Interval]]]:
             for place in range(1, _count(tokens) + 1):
                 start = _time(tokens)
                 end = _time(tokens) if kind == INTERVALS else start
-                rows.append(Interval(name, start, end, stripped(_next(tokens, "text")), place))
+                rows.append(
+                    Interval(
+                        name, start, end=end, label=stripped(_next(tokens, "text")), place=place
+                    )
+                )
             if kind not in (INTERVALS, POINTS):
                 raise _End
             yield kind, title, rows if kind == INTERVALS else []

@@ -145,7 +145,9 @@ def _header_of(second: int, third: int, mode: int) -> Header | None:
         n_bytes = n_samples // 8 * bits // hertz + padding
     mono = mode == 3
     side_info = (17 if mono else 32) if version == 3 else (9 if mono else 17)
-    return Header(n_bytes, n_samples, hertz, (version, layer, rate), mono, side_info)
+    return Header(
+        n_bytes, n_samples, rate=hertz, sync=(version, layer, rate), mono=mono, side_info=side_info
+    )
 
 
 def _frames(content: Content) -> Iterator[tuple[int, Header, bytes]]:

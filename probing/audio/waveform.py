@@ -203,7 +203,9 @@ def _decode(part: Part, seconds: float) -> tuple[Waveform, int]:
         samples = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
         # whose number is a guess, or that of the encoder
         if n_stated and file.format not in ("MP3", "OGG"):
-            _check_decoded(part, len(samples), n_wanted, n_stated, file.format)
+            _check_decoded(
+                part, len(samples), n_wanted=n_wanted, n_stated=n_stated, kind=file.format
+            )
         return samples, file.samplerate
 
 

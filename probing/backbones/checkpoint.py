@@ -236,7 +236,9 @@ def _read_folder(folder: Path, name: str, revision: str | None) -> Checkpoint:
             "or whisper. Mend config.json, choose another model, "
             "or type `pip install -U transformers`."
         ) from error
-    return Checkpoint(name, config, _preprocessor(folder), folder, revision)
+    return Checkpoint(
+        name, config, preprocessor=_preprocessor(folder), folder=folder, revision=revision
+    )
 
 
 def _preprocessor(folder: Path) -> Mapping[str, Any] | None:

@@ -96,7 +96,12 @@ def load_backbone(
     blocks = _blocks(encoder, family, checkpoint)
     rule = family.frame_rule(checkpoint.config)
     audio_input = input_of(
-        family, checkpoint.config, checkpoint.preprocessor, normalize, rule, checkpoint.name
+        family,
+        checkpoint.config,
+        preprocessor=checkpoint.preprocessor,
+        normalize=normalize,
+        rule=rule,
+        name=checkpoint.name,
     )
     if attention == "auto":
         use_fast_products(encoder, place)
@@ -104,9 +109,9 @@ def load_backbone(
     backbone = Backbone(
         encoder,
         blocks,
-        family,
-        rule or _measured(encoder, blocks, audio_input, checkpoint),
-        audio_input,
+        family=family,
+        rule=rule or _measured(encoder, blocks, audio_input, checkpoint),
+        audio_input=audio_input,
         name=f"random weights: {checkpoint.name}" if drawn else checkpoint.name,
         spec=spec,
         device=place,

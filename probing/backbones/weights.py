@@ -90,7 +90,7 @@ def load_encoder(checkpoint: Checkpoint, family: Family) -> tuple[nn.Module, dic
             f"every encoder weight, where random numbers would have been. {advice} If random "
             f"weights are what you want, type `random:{checkpoint.folder}`."
         )
-    stored = check_all_used(checkpoint, family, model, encoder, others)
+    stored = check_all_used(checkpoint, family, model=model, encoder=encoder, unexpected=others)
     peculiar: dict[str, str | int] = {"stored_blocks": stored} if stored else {}
     if checkpoint.adapter:
         peculiar |= {

@@ -179,7 +179,14 @@ def calibrate(bonafide: ArrayLike, scores: ArrayLike, prior: float = 0.5) -> Cal
 def _uninformative(is_bonafide: NDArray[np.bool_], prior: float) -> Calibration:
     """Where scores do not rise with bona fide: every ratio is 1."""
     note = "on dev its scores are not higher for bona fide, so that every likelihood ratio is 1"
-    return Calibration((0.0,), 0.0, prior, int(is_bonafide.sum()), int((~is_bonafide).sum()), note)
+    return Calibration(
+        (0.0,),
+        0.0,
+        prior=prior,
+        n_bonafide=int(is_bonafide.sum()),
+        n_spoof=int((~is_bonafide).sum()),
+        note=note,
+    )
 
 
 def _least(

@@ -149,11 +149,22 @@ def calibrate_systems(systems: Sequence[System], prior: float = 0.5) -> Calibrat
     for i, system in enumerate(systems):
         for part in parts:
             scores = aligned[part][i]
-            rows.append(_row(system.name, part, RAW, bonafide[part], scores))
-            rows.append(_row(system.name, part, CALIBRATED, bonafide[part], alone[i].apply(scores)))
+            rows.append(_row(system.name, part, of=RAW, bonafide=bonafide[part], scores=scores))
+            rows.append(
+                _row(
+                    system.name,
+                    part,
+                    of=CALIBRATED,
+                    bonafide=bonafide[part],
+                    scores=alone[i].apply(scores),
+                )
+            )
     ratios = {part: together.apply(aligned[part]) for part in parts}
     if len(systems) > 1:
-        rows += [_row(FUSED, part, CALIBRATED, bonafide[part], ratios[part]) for part in parts]
+        rows += [
+            _row(FUSED, part, of=CALIBRATED, bonafide=bonafide[part], scores=ratios[part])
+            for part in parts
+        ]
     table = pd.DataFrame(rows)
     on_dev = table[(table["part"] == DEV) & (table["of"] == RAW)].reset_index(drop=True)
     best = int(on_dev["min_cllr"].argmin())
@@ -162,7 +173,9 @@ def calibrate_systems(systems: Sequence[System], prior: float = 0.5) -> Calibrat
         for part in parts
     }
     heads = tuple(system.head or system.name for system in systems)
-    return Calibrated(tuple(system.name for system in systems), together, table, trials, heads)
+    return Calibrated(
+        tuple(system.name for system in systems), together, table=table, trials=trials, heads=heads
+    )
 
 
 def _row(

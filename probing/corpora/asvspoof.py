@@ -109,10 +109,10 @@ EDITIONS = (
     Edition(
         "asvspoof2019-la",
         "LA",
-        "the protocols of ASVspoof 2019 LA (unpack LA.zip there; "
+        what="the protocols of ASVspoof 2019 LA (unpack LA.zip there; "
         "ROOT is the folder LA or the one above it)",
-        ("speaker utterance_id - attack label",),
-        tuple(
+        forms=("speaker utterance_id - attack label",),
+        protocols=tuple(
             Protocol(
                 split,
                 (f"ASVspoof2019_LA_cm_protocols/ASVspoof2019.LA.cm.{split}.{ending}.txt",),
@@ -124,29 +124,33 @@ EDITIONS = (
     Edition(
         "asvspoof2021-la",
         "",
-        "the full keys of ASVspoof 2021 LA (unpack LA-keys-full.tar.gz there)",
-        ("speaker utterance_id codec transmission attack label trim split",),
-        (Protocol(None, ("keys/LA/CM/trial_metadata.txt",), "ASVspoof2021_LA_eval/flac"),),
+        what="the full keys of ASVspoof 2021 LA (unpack LA-keys-full.tar.gz there)",
+        forms=("speaker utterance_id codec transmission attack label trim split",),
+        protocols=(
+            Protocol(None, ("keys/LA/CM/trial_metadata.txt",), "ASVspoof2021_LA_eval/flac"),
+        ),
     ),
     Edition(
         "asvspoof2021-df",
         "",
-        "the full keys of ASVspoof 2021 DF (unpack DF-keys-full.tar.gz there)",
-        (
+        what="the full keys of ASVspoof 2021 DF (unpack DF-keys-full.tar.gz there)",
+        forms=(
             "speaker utterance_id codec source attack label trim "
             "split vocoder task team gender_pair language",
         ),
-        (Protocol(None, ("keys/DF/CM/trial_metadata.txt",), "ASVspoof2021_DF_eval/flac"),),
+        protocols=(
+            Protocol(None, ("keys/DF/CM/trial_metadata.txt",), "ASVspoof2021_DF_eval/flac"),
+        ),
     ),
     Edition(
         "asvspoof5",
         "",
-        "the protocols of ASVspoof 5 (unpack ASVspoof5_protocols.tar.gz there)",
-        (
+        what="the protocols of ASVspoof 5 (unpack ASVspoof5_protocols.tar.gz there)",
+        forms=(
             "speaker utterance_id gender codec codec_q codec_seed attack_tag attack label -",
             "speaker utterance_id gender - attack label",
         ),
-        (
+        protocols=(
             Protocol("train", ("ASVspoof5.train.tsv", "ASVspoof5.train.metadata.txt"), "flac_T"),
             Protocol("dev", ("ASVspoof5.dev.track_1.tsv", "ASVspoof5.dev.metadata.txt"), "flac_D"),
             Protocol("eval", ("ASVspoof5.eval.track_1.tsv",), "flac_E_eval", optional=True),
@@ -161,9 +165,9 @@ CORPORA = (
     Known(
         "asvspoof2019-la",
         "ASVspoof 2019 logical access; train, dev, eval",
-        _READ["asvspoof2019-la"],
-        "LA.zip from https://datashare.ed.ac.uk/handle/10283/3336; unpack it in ROOT",
-        classes(train=(2580, 22800), dev=(2548, 22296), eval=(7355, 63882))
+        read=_READ["asvspoof2019-la"],
+        download="LA.zip from https://datashare.ed.ac.uk/handle/10283/3336; unpack it in ROOT",
+        published=classes(train=(2580, 22800), dev=(2548, 22296), eval=(7355, 63882))
         | attacks("train", 1, 6, 3800)
         | attacks("dev", 1, 6, 3716)
         | attacks("eval", 7, 19, 4914),
@@ -171,26 +175,26 @@ CORPORA = (
     Known(
         "asvspoof2021-la",
         "ASVspoof 2021 logical access; eval, progress, hidden",
-        _READ["asvspoof2021-la"],
-        "ASVspoof2021_LA_eval.tar.gz from https://zenodo.org/records/4837263 and "
+        read=_READ["asvspoof2021-la"],
+        download="ASVspoof2021_LA_eval.tar.gz from https://zenodo.org/records/4837263 and "
         f"{_KEYS}/LA-keys-full.tar.gz; unpack both in ROOT",
-        classes(eval=(14816, 133360)) | {("", "", ""): 181566},
+        published=classes(eval=(14816, 133360)) | {("", "", ""): 181566},
     ),
     Known(
         "asvspoof2021-df",
         "ASVspoof 2021 deepfake; eval, progress, hidden",
-        _READ["asvspoof2021-df"],
-        "ASVspoof2021_DF_eval_part00 to part03 (.tar.gz) from https://zenodo.org/records/4835108 "
-        f"and {_KEYS}/DF-keys-full.tar.gz; unpack all in ROOT, "
-        "or each in a folder of its own below it",
-        classes(eval=(14869, 519059)) | {("", "", ""): 611829},
+        read=_READ["asvspoof2021-df"],
+        download="ASVspoof2021_DF_eval_part00 to part03 (.tar.gz) from "
+        f"https://zenodo.org/records/4835108 and {_KEYS}/DF-keys-full.tar.gz; unpack all in "
+        "ROOT, or each in a folder of its own below it",
+        published=classes(eval=(14869, 519059)) | {("", "", ""): 611829},
     ),
     Known(
         "asvspoof5",
         "ASVspoof 5, track 1; train, dev, eval",
-        _READ["asvspoof5"],
-        "ASVspoof5_protocols.tar.gz, flac_T_aa to _ae, flac_D_aa to _ac, flac_E_aa to _aj (.tar) "
-        "from https://zenodo.org/records/14498691; unpack all in ROOT",
-        classes(train=(18797, 163560), dev=(31334, 109616), eval=(138688, 542086)),
+        read=_READ["asvspoof5"],
+        download="ASVspoof5_protocols.tar.gz, flac_T_aa to _ae, flac_D_aa to _ac, flac_E_aa to _aj "
+        "(.tar) from https://zenodo.org/records/14498691; unpack all in ROOT",
+        published=classes(train=(18797, 163560), dev=(31334, 109616), eval=(138688, 542086)),
     ),
 )

@@ -75,7 +75,11 @@ def read_folder(root: Path, name: str | None = None) -> Corpus:
     spec = f"{name or 'folder'}:{root}"
     table = normalise(table, str(root))
     return Corpus(
-        name or root.name, spec, root, table, (*notes, *on_splits, *notes_on_labels(table))
+        name or root.name,
+        spec,
+        root=root,
+        utterances=table,
+        notes=(*notes, *on_splits, *notes_on_labels(table)),
     )
 
 
@@ -172,10 +176,10 @@ CORPORA = (
     Known(
         "for-norm",
         "Fake-or-Real, the normalised version; train, dev, eval",
-        partial(read_for, name="for-norm"),
-        "for-norm.tar.gz from https://bil.eecs.yorku.ca/datasets; "
+        read=partial(read_for, name="for-norm"),
+        download="for-norm.tar.gz from https://bil.eecs.yorku.ca/datasets; "
         "unpack it, ROOT is the folder for-norm",
-        classes(train=(26941, 26927), dev=(5400, 5398), eval=(2264, 2370)),
+        published=classes(train=(26941, 26927), dev=(5400, 5398), eval=(2264, 2370)),
     ),
     Known(
         "for",

@@ -145,7 +145,13 @@ def read_hugging_face(spec: str, audio_root: Path | None = None) -> Corpus:
     )
     table["split"], on_splits = common_splits(table["split"])
     table = normalise(table, wanted.spec)
-    return Corpus(name, wanted.spec, root, table, (*notes, *on_splits, *notes_on_labels(table)))
+    return Corpus(
+        name,
+        wanted.spec,
+        root=root,
+        utterances=table,
+        notes=(*notes, *on_splits, *notes_on_labels(table)),
+    )
 
 
 def _library() -> Any:

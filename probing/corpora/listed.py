@@ -92,15 +92,17 @@ CORPORA = (
     Known(
         "in-the-wild",
         "In-the-Wild, public figures; used whole, as eval",
-        read_in_the_wild,
-        "release_in_the_wild.zip from https://deepfake-total.com/in_the_wild; unpack it in ROOT",
-        classes(eval=(19963, 11816)),
+        read=read_in_the_wild,
+        download="release_in_the_wild.zip from "
+        "https://deepfake-total.com/in_the_wild; unpack it in ROOT",
+        published=classes(eval=(19963, 11816)),
     ),
     Known(
         "spoofceleb",
         "SpoofCeleb, speech found in the wild; train, dev, eval",
-        read_spoofceleb,
-        "spoofceleb.tar.gz, as https://jungjee.github.io/spoofceleb says; unpack it in ROOT",
-        classes(train=(230948, 2309473), dev=(7963, 47778), eval=(9113, 82017)),
+        read=read_spoofceleb,
+        download="spoofceleb.tar.gz, as "
+        "https://jungjee.github.io/spoofceleb says; unpack it in ROOT",
+        published=classes(train=(230948, 2309473), dev=(7963, 47778), eval=(9113, 82017)),
     ),
 )

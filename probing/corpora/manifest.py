@@ -70,7 +70,9 @@ def read_manifest(path: Path, *, name: str | None = None, audio_root: Path | Non
     spec = "demo" if name == "demo" else str(path.resolve())
     ending = next(suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix))
     name = name or f"{path.resolve().parent.name}/{path.name[: -len(ending)]}"
-    return Corpus(name, spec, places.root, table, tuple(notes + notes_on_labels(table)))
+    return Corpus(
+        name, spec, root=places.root, utterances=table, notes=tuple(notes + notes_on_labels(table))
+    )
 
 
 def notes_on_labels(table: pd.DataFrame) -> list[str]:

@@ -10,10 +10,10 @@ from probing.corpora.published import Known, classes
 EDITION = Edition(
     "partialspoof",
     "database",
-    "the protocols of PartialSpoof (unpack database_protocols.tar.gz "
+    what="the protocols of PartialSpoof (unpack database_protocols.tar.gz "
     "there; ROOT is the folder database or holds it)",
-    ("speaker utterance_id - attack label",),
-    tuple(
+    forms=("speaker utterance_id - attack label",),
+    protocols=tuple(
         Protocol(
             split,
             (f"protocols/PartialSpoof_LA_cm_protocols/PartialSpoof.LA.cm.{split}.trl.txt",),
@@ -21,16 +21,16 @@ EDITION = Edition(
         )
         for split in ("train", "dev", "eval")
     ),
-    ".wav",
+    suffix=".wav",
 )
 
 CORPORA = (
     Known(
         "partialspoof",
         "PartialSpoof, stretches of utterances are spoofed; train, dev, eval",
-        EDITION.read,
-        "database_train, _dev, _eval, _segment_labels_v1.2 and _protocols (.tar.gz) from "
+        read=EDITION.read,
+        download="database_train, _dev, _eval, _segment_labels_v1.2 and _protocols (.tar.gz) from "
         "https://zenodo.org/records/5766198; unpack all in ROOT",
-        classes(train=(2580, 22800), dev=(2548, 22296), eval=(7355, 63882)),
+        published=classes(train=(2580, 22800), dev=(2548, 22296), eval=(7355, 63882)),
     ),
 )

@@ -186,12 +186,12 @@ def evaluate(
     return Evaluation(
         table,
         intervals[0],
-        pooled.unit,
-        trials,
-        comparison,
-        pooled.drawn,
-        tuple(left_out),
-        tuple(otherwise),
+        unit=pooled.unit,
+        trials=trials,
+        comparison=comparison,
+        drawn=pooled.drawn,
+        left_out=tuple(left_out),
+        otherwise=tuple(otherwise),
     )
 
 

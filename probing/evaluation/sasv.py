@@ -193,7 +193,13 @@ def evaluate_sasv(
     difference = None
     if against is not None:
         difference = _difference(names[0], trials, against, pooled)
-    return SasvEvaluation(pd.DataFrame(rows), trials, pooled.drawn, tuple(left_out), difference)
+    return SasvEvaluation(
+        pd.DataFrame(rows),
+        trials,
+        drawn=pooled.drawn,
+        left_out=tuple(left_out),
+        difference=difference,
+    )
 
 
 def _value(name: str, trials: pd.DataFrame) -> float:

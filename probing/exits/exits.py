@@ -177,7 +177,9 @@ def find_exits(
     run.rows("layer", corpus=corpus)  # refuses an unknown corpus
     dev, evaluated = _Scored.of(run, kind, found, "dev"), _Scored.of(run, kind, found, part)
     costs = _Costs.of(run, found)
-    fitted = fit_policies(kind, found, dev.positive, dev.scores, confidence, margin)
+    fitted = fit_policies(
+        kind, found, positive=dev.positive, scores=dev.scores, confidence=confidence, margin=margin
+    )
     curve = pd.DataFrame(
         [
             {
@@ -202,7 +204,17 @@ def find_exits(
             for k in range(len(found))
         ]
     )
-    return _evaluated(run, fitted.chosen, margin, curve, alone, evaluated, costs, resamples, seed)
+    return _evaluated(
+        run,
+        fitted.chosen,
+        margin=margin,
+        curve=curve,
+        alone=alone,
+        evaluated=evaluated,
+        costs=costs,
+        resamples=resamples,
+        seed=seed,
+    )
 
 
 def _evaluated(
@@ -230,18 +242,20 @@ def _evaluated(
     return Exits(
         run.backbone,
         policy,
-        margin,
-        curve,
-        alone,
-        _interval(run, positive, scores, drawn),
-        _interval(run, positive, full, drawn),
-        compare(positive, scores, full, drawn).difference,
-        means["blocks"],
-        means["macs"],
-        rival,
-        None if over is None else compare(positive, scores, over, drawn).difference,
-        _leaving(policy, at, positive),
-        _by_attack(run, evaluated, at, scores, costs, resamples, seed),
+        margin=margin,
+        curve=curve,
+        alone=alone,
+        at_exits=_interval(run, positive, scores, drawn),
+        at_full=_interval(run, positive, full, drawn),
+        difference=compare(positive, scores, full, drawn).difference,
+        blocks=means["blocks"],
+        macs=means["macs"],
+        rival=rival,
+        over_rival=None if over is None else compare(positive, scores, over, drawn).difference,
+        leaving=_leaving(policy, at, positive),
+        by_attack=_by_attack(
+            run, evaluated, at=at, scores=scores, costs=costs, resamples=resamples, seed=seed
+        ),
     )
 
 

@@ -211,7 +211,9 @@ def fit_policies(
     target = np.asarray(positive, bool)
     values = np.asarray(scores, np.float64)
     slopes, offsets = zip(*(_calibrated(target, of_exit) for of_exit in values), strict=True)
-    never = ExitPolicy(head, tuple(depths), slopes, offsets, confidence, None)
+    never = ExitPolicy(
+        head, tuple(depths), slopes=slopes, offsets=offsets, confidence=confidence, threshold=None
+    )
     sure = confidences(confidence, never.log_odds(values))[:-1]
     spread = np.unique(np.quantile(sure, np.linspace(0, 1, THRESHOLDS), method="inverted_cdf"))
     tried = (*(replace(never, threshold=float(threshold)) for threshold in spread), never)

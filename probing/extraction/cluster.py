@@ -165,7 +165,7 @@ class Driver:
         while left:
             for hand in self.hands:
                 if hand.asked is None and hand.hello is not None:
-                    self._ask(hand, todo, folder, manifest, strict)
+                    self._ask(hand, todo, folder=folder, manifest=manifest, strict=strict)
             for hand in self._answered():
                 try:
                     answer = self._answer(hand)
@@ -278,7 +278,7 @@ def extract_on_cluster(
     machine = machine or Machine()
     corpus = load_corpus(corpus) if isinstance(corpus, str) else corpus
     with (
-        Driver(cluster or Cluster(), corpus, options, machine, say) as driver,
+        Driver(cluster or Cluster(), corpus, options=options, machine=machine, say=say) as driver,
         driver.connection.errors(),
     ):
         first = driver.first

@@ -84,11 +84,25 @@ def extract(
         refuse_changed(writer, corpus.root)
 
         def plan(rows: pd.DataFrame) -> Estimate:
-            return estimate(work.folder, corpus.root, rows, backbone, options.cropping, manifest)
+            return estimate(
+                work.folder,
+                corpus.root,
+                rows=rows,
+                backbone=backbone,
+                cropping=options.cropping,
+                manifest=manifest,
+            )
 
         if n_pending := announce(writer, plan, say):
             with session(
-                writer, corpus.root, backbone, options, machine, n_pending, strict, say
+                writer,
+                corpus.root,
+                backbone=backbone,
+                options=options,
+                machine=machine,
+                n_utterances=n_pending,
+                strict=strict,
+                say=say,
             ) as pipeline:
                 pipeline.run()
     cache = Cache(work.folder)
@@ -113,7 +127,13 @@ class Work:
         if self.mark is not None:
             manifest = replace(manifest, about={**manifest.about, "part": self.mark})
         return CacheWriter(
-            self.folder, manifest, self.rows, self.shard_size, self.shard_of, wait, say
+            self.folder,
+            manifest,
+            corpus=self.rows,
+            shard_size=self.shard_size,
+            shard_of=self.shard_of,
+            wait=wait,
+            say=say,
         )
 
 
@@ -127,7 +147,13 @@ def work_of(folder: Path, corpus: Corpus, shard_size: int, part: Part | None) ->
                 "into a new one. Name another folder."
             )
         share = part.share(corpus.utterances, shard_size)
-        work = Work(part.folder(folder), share.corpus, shard_size, share.shard_of, share.mark)
+        work = Work(
+            part.folder(folder),
+            share.corpus,
+            shard_size=shard_size,
+            shard_of=share.shard_of,
+            mark=share.mark,
+        )
     _check_corpus(work.folder, corpus, work.mark)
     return work
 
@@ -172,7 +198,13 @@ def session(
 
     def new(on_batch: Callable[[int, float], None]) -> Pipeline:
         return new_pipeline(
-            writer, root, backbone, options, machine, strict=strict, on_batch=on_batch
+            writer,
+            root,
+            backbone=backbone,
+            options=options,
+            machine=machine,
+            strict=strict,
+            on_batch=on_batch,
         )
 
     with timed("Extracting", n_utterances, new) as spent:

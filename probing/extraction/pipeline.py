@@ -131,7 +131,9 @@ class Pipeline:
         self.backbone, self.writer, self.on_nonfinite = backbone, writer, on_nonfinite
         self.batch_size, self.strict, self.on_batch = batch_size, strict, on_batch
         self.seconds = {"decode": 0.0, "forward": 0.0, "write": 0.0}
-        self._waveforms = Waveforms(root, cropping, backbone.min_samples, memory // 2, shared)
+        self._waveforms = Waveforms(
+            root, cropping, min_samples=backbone.min_samples, most=memory // 2, shared=shared
+        )
         self._decoders = ThreadPoolExecutor(max(1, workers), thread_name_prefix="decode")
         self._replicas: SimpleQueue[tuple[Backbone, Any]] = SimpleQueue()
         for replica in (backbone, *(backbone.replica() for _ in range(passes - 1))):
@@ -229,9 +231,9 @@ class Pipeline:
         shard = self.writer.start_shard(
             index,
             [name for _, name, _ in rows],
-            [n for n, _, _ in rows],
-            [self.backbone.n_frames(n) for n, _, _ in rows],
-            {
+            n_samples=[n for n, _, _ in rows],
+            n_frames=[self.backbone.n_frames(n) for n, _, _ in rows],
+            measures={
                 name: np.array([measures[name] for _, _, measures in rows])
                 for name in self.writer.manifest.measures
             },
@@ -342,10 +344,10 @@ def _write(
     for tier, block in blocks.items():
         for layer, values in zip(layers, block, strict=True):
             if contiguous:
-                shard.write(first, tier, layer, values, n_rows)
+                shard.write(first, tier, layer=layer, block=values, n_rows=n_rows)
                 continue
             at = 0
             for row in rows:
                 n = int(shard.offsets[row + 1] - shard.offsets[row]) if tier == "frames" else 1
-                shard.write(row, tier, layer, values[at : at + n], 1)
+                shard.write(row, tier, layer=layer, block=values[at : at + n], n_rows=1)
                 at += n

@@ -72,11 +72,20 @@ def rehearse(
     there = next(
         place for place in (work.folder, *work.folder.absolute().parents) if place.is_dir()
     )
-    plan = estimate(there, corpus.root, rows, backbone, options.cropping, manifest)
+    plan = estimate(
+        there,
+        corpus.root,
+        rows=rows,
+        backbone=backbone,
+        cropping=options.cropping,
+        manifest=manifest,
+    )
     say(f"Plan: {plan}")
     plan.check(work.folder)
     if len(rows):
-        rate, stages = _rate(rows, corpus, backbone, options, machine, manifest)
+        rate, stages = _rate(
+            rows, corpus, backbone=backbone, options=options, machine=machine, manifest=manifest
+        )
         if rate:
             cut = f", clips cut to {LONGEST_S:.0f} s" if _longest(options) > LONGEST_S else ""
             say(
@@ -135,12 +144,12 @@ def _rate(
                 session(
                     writer,
                     corpus.root,
-                    backbone,
-                    options,
-                    machine,
-                    len(some),
-                    False,
-                    lambda _: None,
+                    backbone=backbone,
+                    options=options,
+                    machine=machine,
+                    n_utterances=len(some),
+                    strict=False,
+                    say=lambda _: None,
                 ) as pipeline,
             ):
                 started = time.perf_counter()

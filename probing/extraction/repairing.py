@@ -84,7 +84,14 @@ def repair(
         )
         if damages or n_new:
             with session(
-                writer, corpus.root, backbone, options, machine, n_bad + n_new, False, say
+                writer,
+                corpus.root,
+                backbone=backbone,
+                options=options,
+                machine=machine,
+                n_utterances=n_bad + n_new,
+                strict=False,
+                say=say,
             ) as pipeline:
                 for damage in damages:
                     rows = writer.table[
@@ -175,7 +182,13 @@ def _sound_rows(writer: CacheWriter, damage: Damage) -> Fill | None:
         for name in rows["utterance_id"]:
             for tier in writer.manifest.tiers:
                 for layer in writer.manifest.layers:
-                    shard.write(row_of[name], tier, layer, old.block(tier, layer, old_row[name]), 1)
+                    shard.write(
+                        row_of[name],
+                        tier,
+                        layer=layer,
+                        block=old.block(tier, layer, old_row[name]),
+                        n_rows=1,
+                    )
 
     names = writer.manifest.measures
     known = [

@@ -94,7 +94,7 @@ def loaded(utterance_id: str, audio: Path | Waveform, cropping: Cropping, min_sa
             waveform = fit_audio(samples, SAMPLING_RATE, cropping, min_samples)
     except UnusableAudio as error:
         return Clip(utterance_id, path, failure=str(error))
-    return Clip(utterance_id, path, len(waveform), waveform, known)
+    return Clip(utterance_id, path, n_samples=len(waveform), waveform=waveform, measures=known)
 
 
 def heard(clip: Clip, cropping: Cropping, min_samples: int, view: View | None = None) -> Clip:
@@ -177,11 +177,19 @@ def states_of(
             if not whole.all():
                 raise UnusableStates(_not_finite(list(batch), whole))
             of_one = [1] * len(batch)
-            blocks = {"pooled": _cast(pooled, tiers["pooled"], "pooled", list(batch), of_one)}
+            blocks = {
+                "pooled": _cast(
+                    pooled, tiers["pooled"], tier="pooled", names=list(batch), lengths=of_one
+                )
+            }
             if "frames" in tiers:
                 valid = [states.valid(k) for k in layers]
                 blocks["frames"] = _cast(
-                    valid, tiers["frames"], "frames", list(batch), states.n_frames
+                    valid,
+                    tiers["frames"],
+                    tier="frames",
+                    names=list(batch),
+                    lengths=states.n_frames,
                 )
         return blocks
     except torch.OutOfMemoryError:

@@ -93,11 +93,11 @@ class GivenShards:
         return ShardWriter(
             self.folder,
             index,
-            self.manifest,
-            utterance_ids,
-            n_samples,
-            n_frames,
-            measures,
+            manifest=self.manifest,
+            utterance_ids=utterance_ids,
+            n_samples=n_samples,
+            n_frames=n_frames,
+            measures=measures,
             path=path,
         )
 
@@ -106,7 +106,7 @@ class GivenShards:
         self.events.put(
             shard.finish(failures)
             if shard
-            else ShardRecord(index, None, 0, 0, 0, failures=dict(failures))
+            else ShardRecord(index, None, rows=0, bytes=0, crc32=0, failures=dict(failures))
         )
 
 
@@ -124,9 +124,9 @@ class Worker:
         return Hello(
             new_manifest(self.backbone, corpus, options),
             machine.shard_size_on(self.backbone),
-            self.backbone.name,
-            str(self.backbone.device),
-            f"process {os.getpid()} on {socket.gethostname()}",
+            name=self.backbone.name,
+            device=str(self.backbone.device),
+            place=f"process {os.getpid()} on {socket.gethostname()}",
         )
 
     def estimate(self, folder: Path, rows: pd.DataFrame, manifest: Manifest) -> Estimate:
@@ -139,9 +139,9 @@ class Worker:
         self.pipeline = new_pipeline(
             self.shards,
             self.root,
-            self.backbone,
-            self.options,
-            self.machine,
+            backbone=self.backbone,
+            options=self.options,
+            machine=self.machine,
             strict=strict,
             on_batch=lambda n, seconds: self.shards.events.put((n, seconds)),
         )

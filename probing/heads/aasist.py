@@ -116,11 +116,13 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, n: int, n_inputs: int, n_outputs: int) -> None:
         super().__init__()
-        self.first = Convolution(n, n_inputs, n_outputs, (2, 3), (1, 1))
+        self.first = Convolution(n, n_inputs, n_outputs=n_outputs, kernel=(2, 3), padding=(1, 1))
         self.norm = BatchNorm(n, n_outputs)
-        self.second = Convolution(n, n_outputs, n_outputs, (2, 3), (0, 1))
+        self.second = Convolution(n, n_outputs, n_outputs=n_outputs, kernel=(2, 3), padding=(0, 1))
         self.across = (
-            Convolution(n, n_inputs, n_outputs, (1, 3), (0, 1)) if n_inputs != n_outputs else None
+            Convolution(n, n_inputs, n_outputs=n_outputs, kernel=(1, 3), padding=(0, 1))
+            if n_inputs != n_outputs
+            else None
         )
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:

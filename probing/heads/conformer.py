@@ -77,7 +77,12 @@ class Block(nn.Module):
         self.convolution_norm = LayerNorm(n, WIDTH)
         self.gated = Linear(n, WIDTH, 4 * WIDTH)
         self.convolution = Convolution(
-            n, 2 * WIDTH, 2 * WIDTH, (KERNEL,), (KERNEL // 2,), depthwise=True
+            n,
+            2 * WIDTH,
+            n_outputs=2 * WIDTH,
+            kernel=(KERNEL,),
+            padding=(KERNEL // 2,),
+            depthwise=True,
         )
         self.batch_norm = BatchNorm(n, 2 * WIDTH)
         self.convolution_out = Linear(n, 2 * WIDTH, WIDTH)

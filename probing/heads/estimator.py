@@ -97,14 +97,26 @@ class MergeClassifier(ClassifierMixin, BaseEstimator):
             seed=self.seed,
         )
         model = Model(
-            self.merge, self.backend, depth, self.seed, self.learning_rate, self.weight_decay
+            self.merge,
+            self.backend,
+            depth=depth,
+            seed=self.seed,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
         )
         self.n_layers_in_, self.n_features_in_ = x.shape[1:]
         self.stack_ = HeadStack([model], depth, self.n_features_in_, frames=False)
         sources = [
             PooledSource(x[rows, :depth].transpose(1, 0, 2)) for rows in (fitted, self.dev_rows_)
         ]
-        train([self.stack_], sources[0], second[fitted], sources[1], second[self.dev_rows_], recipe)
+        train(
+            [self.stack_],
+            sources[0],
+            train_target=second[fitted],
+            dev_source=sources[1],
+            dev_target=second[self.dev_rows_],
+            recipe=recipe,
+        )
         self.stack_.eval()
         with torch.no_grad():
             values = self.stack_.standardized(torch.from_numpy(x[fitted, :depth, None]))

@@ -232,7 +232,14 @@ def head_of(config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> H
     outputs = config.get("outputs")
     if outputs is not None and not 1 <= int(outputs) <= MOST_CLASSES:
         raise ValueError(f"its outputs are {outputs}")
-    stack = HeadStack([Model(**fields)], depth, width, config["tier"] == "frames", rank, outputs)
+    stack = HeadStack(
+        [Model(**fields)],
+        depth,
+        dim=width,
+        frames=config["tier"] == "frames",
+        rank=rank,
+        outputs=outputs,
+    )
     stack.load_state_dict(tensors)
     prior = config.get("prior")
     level, step = config.get("unit", (0.0, 1.0))
@@ -241,10 +248,10 @@ def head_of(config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> H
     return Head(
         stack,
         config["n_frames"],
-        config["about"],
-        None if prior is None else float(prior),
-        unit,
-        inside,
+        about=config["about"],
+        prior=None if prior is None else float(prior),
+        unit=unit,
+        inside=inside,
     )
 
 

@@ -96,7 +96,7 @@ class LSTMSum(Function):
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, hidden: Tensor, counts: tuple[int, ...]
     ) -> Tensor:
         """Sums of utterances in the order of the packing."""
-        gates, cells, outputs = states(x, weight, bias, hidden, counts)
+        gates, cells, outputs = states(x, weight, bias=bias, hidden=hidden, counts=counts)
         ctx.save_for_backward(x, weight, hidden)
         ctx.kept, ctx.counts = (gates, cells, outputs), counts
         sums = outputs[:, : counts[0]].clone()
@@ -123,7 +123,13 @@ class LSTMSum(Function):
                 of_output = of_output.clone()
                 of_output[:, : after.stop - after.start] += torch.bmm(gates[:, after], hidden.mT)
             previous = None if before is None else cells[:, before.start : before.start + n]
-            _to_gradients(gates[:, rows], cells[:, rows], previous, of_output, of_cells[:, :n])
+            _to_gradients(
+                gates[:, rows],
+                cells[:, rows],
+                previous=previous,
+                of_output=of_output,
+                of_cell=of_cells[:, :n],
+            )
             after = rows
         of_x = torch.bmm(gates, weight.mT) if ctx.needs_input_grad[0] else None
         of_weight = torch.bmm(x.mT, gates)

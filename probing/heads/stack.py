@@ -77,8 +77,12 @@ class HeadStack(nn.Module):
         self.rank = rank
         first = self.models[0]
         self.merge_kind, self.backend_kind = MERGES.find(first.merge), BACKENDS.find(first.backend)
-        self.merge = make_merge(first.merge, [model.depth for model in models], n_layers, dim, rank)
-        self.backend = make_backend(first.backend, len(self.models), dim, frames, outputs)
+        self.merge = make_merge(
+            first.merge, [model.depth for model in models], n_layers=n_layers, dim=dim, rank=rank
+        )
+        self.backend = make_backend(
+            first.backend, len(self.models), dim=dim, frames=frames, outputs=outputs
+        )
         self.register_buffer("mean", torch.zeros(n_layers, dim))
         self.register_buffer("scale", torch.ones(n_layers, dim))
         self.eval()  # but in the steps of a training
@@ -115,7 +119,14 @@ class HeadStack(nn.Module):
     def take(self, m: int) -> HeadStack:
         """Give model `m` alone, with the parameters of the layers it sees and no others."""
         model = self.models[m]
-        alone = HeadStack([model], model.depth, self.dim, self.frames, self.rank, self.outputs)
+        alone = HeadStack(
+            [model],
+            model.depth,
+            dim=self.dim,
+            frames=self.frames,
+            rank=self.rank,
+            outputs=self.outputs,
+        )
         own = self.learned()
         for name, value in alone.learned().items():
             source = own[name][m : m + 1]
@@ -128,7 +139,12 @@ class HeadStack(nn.Module):
     def before_training(self, scaled: bool = True) -> HeadStack:
         """A stack of the same models with their first weights, and this one's standardisation."""
         first = HeadStack(
-            self.models, self.n_layers, self.dim, self.frames, self.rank, self.outputs
+            self.models,
+            self.n_layers,
+            dim=self.dim,
+            frames=self.frames,
+            rank=self.rank,
+            outputs=self.outputs,
         )
         first.start(scaled)
         first.mean.copy_(self.mean)
@@ -205,10 +221,10 @@ def make_stacks(
             alone = HeadStack(
                 [Model(members[0].merge, members[0].backend, depth)],
                 depth,
-                dim,
-                frames,
-                rank,
-                outputs,
+                dim=dim,
+                frames=frames,
+                rank=rank,
+                outputs=outputs,
             )
         values = max(
             6 * alone.n_parameters(), 2 * STACKS_AT_ONCE * vectors * alone.values_per_vector()
@@ -216,6 +232,13 @@ def make_stacks(
         at_once = max(1, int(memory_gb * 1e9 / (4 * values)))
         for first in range(0, len(members), at_once):
             stacks.append(
-                HeadStack(members[first : first + at_once], depth, dim, frames, rank, outputs)
+                HeadStack(
+                    members[first : first + at_once],
+                    depth,
+                    dim=dim,
+                    frames=frames,
+                    rank=rank,
+                    outputs=outputs,
+                )
             )
     return stacks

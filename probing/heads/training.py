@@ -142,7 +142,14 @@ def train(
                 factor = recipe.rate(state.epoch + (step + 0.5) / n_steps)
                 n_before = state.epoch * n_used + step * recipe.batch
                 _backward(
-                    chosen, parts, train_target, weights[0], summed, device, workers, n_before
+                    chosen,
+                    parts,
+                    target=train_target,
+                    weights=weights[0],
+                    summed=summed,
+                    device=device,
+                    workers=workers,
+                    n_before=n_before,
                 )
                 workers.map(partial(state.step, factor), learning)
             state.epoch += 1
@@ -150,13 +157,13 @@ def train(
             found = losses_of(
                 chosen,
                 dev_source,
-                dev_target,
-                weights[1],
-                recipe.batch,
-                device,
-                workers,
-                still,
-                figure,
+                target=dev_target,
+                weights=weights[1],
+                batch=recipe.batch,
+                device=device,
+                workers=workers,
+                active=still,
+                figure=figure,
             )
             in_all = float(weights[0][torch.from_numpy(order)].sum())
             for i, on_train, (losses, figures) in zip(learning, summed, found, strict=True):
@@ -346,7 +353,14 @@ def _backward(
             stack, losses = pair
             stack.train()
             stack.merge.learn(n_before)
-            loss = _loss(stack, x[:, : stack.n_layers], mask, part.rows, target, weights)
+            loss = _loss(
+                stack,
+                x[:, : stack.n_layers],
+                mask=mask,
+                rows=part.rows,
+                targets=target,
+                weights=weights,
+            )
             stack.eval()
             losses += loss.detach()
             (loss.sum() / total).backward()

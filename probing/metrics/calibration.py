@@ -107,5 +107,5 @@ def reliability(bonafide: ArrayLike, ratios: ArrayLike, bins: int = BINS) -> Rel
     low, high = (end * odds / (end * odds + 1 - end) for end in ends)
     found = np.bincount(place, weight * is_bonafide, bins)[kept] / total
     return Reliability(
-        np.bincount(place, weight * claimed, bins)[kept] / total, found, low, high, n
+        np.bincount(place, weight * claimed, bins)[kept] / total, found, low=low, high=high, n=n
     )

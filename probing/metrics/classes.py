@@ -176,7 +176,11 @@ def class_trials(
     odds = margins + log_prior
     bits = (np.logaddexp.reduce(odds, axis=1) - odds[np.arange(len(y)), y]) / np.log(2)
     return ClassTrials(
-        y.astype(np.intp), margins.argmax(axis=1), n_classes, bits, -log_prior[y] / np.log(2)
+        y.astype(np.intp),
+        margins.argmax(axis=1),
+        n_classes=n_classes,
+        bits=bits,
+        prior_bits=-log_prior[y] / np.log(2),
     )
 
 

@@ -40,7 +40,7 @@ def pieces_eer_resamples(
     at = _points(pieces, distinct, group)
     rates, first, last = _rates_at(at, pieces, clusters, resamples)
     if len(at) < len(distinct) and first <= last:  # again, closer to where they cross
-        at = _points(pieces, distinct, group, at[max(first - 1, 0)], at[last])
+        at = _points(pieces, distinct, group=group, low=at[max(first - 1, 0)], high=at[last])
         rates, _, _ = _rates_at(at, pieces, clusters, resamples)
     return rates
 

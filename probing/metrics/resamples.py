@@ -200,7 +200,16 @@ def draw(
         )
     )
     sizes = both[0].n_cells, both[1].n_cells
-    return Resamples(cluster, sizes, both, n, seed, " and ".join(names) or UTTERANCE, drawn, note)
+    return Resamples(
+        cluster,
+        sizes,
+        levels=both,
+        n=n,
+        seed=seed,
+        unit=" and ".join(names) or UTTERANCE,
+        drawn=drawn,
+        note=note,
+    )
 
 
 def _levels(

@@ -90,9 +90,9 @@ def asv_rates(keys: ArrayLike, scores: ArrayLike) -> AsvRates:
     return AsvRates(
         rate,
         threshold,
-        float((nontarget >= threshold).mean()),
-        float((target < threshold).mean()),
-        float((spoof >= threshold).mean()),
+        false_alarm=float((nontarget >= threshold).mean()),
+        miss=float((target < threshold).mean()),
+        false_alarm_spoof=float((spoof >= threshold).mean()),
     )
 
 

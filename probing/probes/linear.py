@@ -159,7 +159,12 @@ class LinearProbeCV(LinearProbe):
         prepared = Features(z[0])
         solver = self._solver()
         of_folds = solve_selections(
-            prepared, y_all.expand(len(rows), -1), rows, self.Cs, 100 * self.tolerance, solver
+            prepared,
+            y_all.expand(len(rows), -1),
+            rows=rows,
+            strengths=self.Cs,
+            tolerance=100 * self.tolerance,
+            fit=solver,
         )
         weights, biases = folded(scaling, of_folds)
         losses = [

@@ -87,7 +87,16 @@ def fit_logistic(
     weights = counted * torch.where(y > 0, 0.5 / positive, 0.5 / (n - positive))  # s_i / n
     if start is not None:
         start = Solution(start.weight[..., None, :], start.bias[..., None])
-    found = _fit(x, TwoClasses(y, weights), 1, n[:, 0], strengths, scale, start, tolerance)
+    found = _fit(
+        x,
+        TwoClasses(y, weights),
+        n_vectors=1,
+        n_rows=n[:, 0],
+        strengths=strengths,
+        scale=scale,
+        start=start,
+        tolerance=tolerance,
+    )
     return Solution(found.weight[..., 0, :], found.bias[..., 0])
 
 
@@ -136,12 +145,12 @@ def fit_multinomial(
     found = _fit(
         x,
         ManyClasses(y, weights),
-        n_classes,
-        counted.sum(dim=1),
-        strengths,
-        scale,
-        start,
-        tolerance,
+        n_vectors=n_classes,
+        n_rows=counted.sum(dim=1),
+        strengths=strengths,
+        scale=scale,
+        start=start,
+        tolerance=tolerance,
     )
     # a constant added to every class changes nothing
     return Solution(found.weight, found.bias - found.bias.mean(dim=-1, keepdim=True))
@@ -188,9 +197,14 @@ def _fit(
             u[..., -1] = start.bias[layer].flatten(0, 1)
         finest = max(tolerance, FINEST[of_layer.x.dtype])
         products = Products(of_layer, n_vectors)
-        u = minimise(products, labelling, loss, penalties.flatten(1), u.flatten(1), finest).reshape(
-            -1, shape[2]
-        )
+        u = minimise(
+            products,
+            labelling,
+            loss=loss,
+            penalties=penalties.flatten(1),
+            u=u.flatten(1),
+            tolerance=finest,
+        ).reshape(-1, shape[2])
         solutions.append(torch.cat([of_layer.weights(u[:, :-1], of_vector), u[:, -1:]], dim=1))
     stacked = torch.stack(solutions).reshape(len(layers), n_labellings, n_strengths, n_vectors, -1)
     return Solution(stacked[..., :-1], stacked[..., -1])

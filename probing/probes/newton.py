@@ -205,7 +205,13 @@ def minimise(
         value = values[at]
         of = labelling[at]
         step = _conjugate_gradients(
-            products, of, loss_at, odds[going], penalties_at, gradient, tolerance
+            products,
+            of,
+            loss=loss_at,
+            odds=odds[going],
+            penalties=penalties_at,
+            gradient=gradient,
+            tolerance=tolerance,
         )
         slope = (gradient * step).sum(dim=1)
         old = u[at]

@@ -47,9 +47,9 @@ class _Sums:
         return _Sums(
             self.n + other.n,
             self.x + other.x,
-            self.xx + other.xx,
-            self.y + other.y,
-            self.yx + other.yx,
+            xx=self.xx + other.xx,
+            y=self.y + other.y,
+            yx=self.yx + other.yx,
         )
 
 
@@ -106,7 +106,13 @@ def fit_ridge(
             if parts:
                 sums = _total([part for part, used in zip(parts, patterns[k], strict=True) if used])
                 found = _solve(
-                    sums.n, sums.x, sums.xx, sums.y[mine], sums.yx[mine], penalties, own_scale
+                    sums.n,
+                    sums.x,
+                    xx=sums.xx,
+                    y=sums.y[mine],
+                    yx=sums.yx[mine],
+                    penalties=penalties,
+                    own_scale=own_scale,
                 )
             else:
                 found = _fit(z[chosen], y[mine][:, chosen], penalties, own_scale)
@@ -127,7 +133,15 @@ def _fit(
     """Weights (K, S, P) and biases (K, S) of features (N, P) and targets (K, N)."""
     if len(z) >= z.shape[1]:
         sums = _Sums.of(z, t)
-        return _solve(sums.n, sums.x, sums.xx, sums.y, sums.yx, penalties, own_scale)
+        return _solve(
+            sums.n,
+            sums.x,
+            xx=sums.xx,
+            y=sums.y,
+            yx=sums.yx,
+            penalties=penalties,
+            own_scale=own_scale,
+        )
     mean = z.mean(dim=0)
     level = t.mean(dim=1)
     centred = z - mean

@@ -43,7 +43,12 @@ def fit_selections(
     """
     scaling = Scaling.of(x, dtype)
     solution = solve_selections(
-        Features(scaling.apply(x, dtype)[0]), targets, rows, strengths, tolerance, fit
+        Features(scaling.apply(x, dtype)[0]),
+        targets,
+        rows=rows,
+        strengths=strengths,
+        tolerance=tolerance,
+        fit=fit,
     )
     weight, bias = scaling.fold(solution.weight, solution.bias)
     return weight[0], bias[0]

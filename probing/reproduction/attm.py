@@ -161,7 +161,9 @@ def _extraction(wanted: Reproduction, name: str, calibration: Calibration | None
         )
         n_bytes = n * (calibration.n_layers + 1) * calibration.dim * a_clip
         seconds = n * calibration.seconds_a_clip
-    return Step(f"extract {name}", state, command, n, n_bytes, seconds)
+    return Step(
+        f"extract {name}", state, command=command, utterances=n, n_bytes=n_bytes, seconds=seconds
+    )
 
 
 def _sweep(wanted: Reproduction, extractions: list[Step], calibration: Calibration | None) -> Step:
@@ -197,7 +199,7 @@ def _sweep(wanted: Reproduction, extractions: list[Step], calibration: Calibrati
         if name in (usable or CORPORA)
     )
     seconds = _training_seconds(wanted, options, calibration) if calibration else None
-    return Step("sweep", state, command, n, 0, seconds)
+    return Step("sweep", state, command=command, utterances=n, n_bytes=0, seconds=seconds)
 
 
 def _tuning(wanted: Reproduction, steps: list[Step], calibration: Calibration | None) -> Step:
@@ -218,7 +220,14 @@ def _tuning(wanted: Reproduction, steps: list[Step], calibration: Calibration | 
     ):
         state = "done"
     seconds = tuned.seconds(wanted, depths, calibration, counts) if calibration else None
-    return Step("tune", state, tuned.command(wanted, depths), sum(counts.values()), 0, seconds)
+    return Step(
+        "tune",
+        state,
+        command=tuned.command(wanted, depths),
+        utterances=sum(counts.values()),
+        n_bytes=0,
+        seconds=seconds,
+    )
 
 
 def _has_run(wanted: Reproduction, corpora: list[str]) -> bool:

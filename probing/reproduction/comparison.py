@@ -47,7 +47,7 @@ def compare(found: Run, backbone: str, tuned_figures: TunedFigures | None = None
     heads = sorted(found.rows("depth")["head"].unique())
     for head in heads:
         for depth in sorted(set(found.rows("depth")["depth"])):
-            figures = _rates(found, "depth", "depth", int(depth), head)
+            figures = _rates(found, "depth", column="depth", value=int(depth), head=head)
             rows.append({**measured, "system": f"{head}, frozen", "depth": int(depth), **figures})
     if tuned_figures is not None:
         rows.append({**measured, **row(tuned_figures, CORPORA)})

@@ -29,12 +29,18 @@ def _by_depth(
 ) -> list[Published]:
     system = "weighted sum, frozen"
     return [
-        Published(LAYERWISE_PAPER, system, backbone, k, of)
+        Published(LAYERWISE_PAPER, system, backbone=backbone, depth=k, rates=of)
         for k, of in zip(depths, rates, strict=True)
     ]
 
 
-ATTM = Published(ATTM_PAPER, "attentive merge, fine-tuned", "WavLM-Large", 12, (0.65, 3.50, 3.19))
+ATTM = Published(
+    ATTM_PAPER,
+    "attentive merge, fine-tuned",
+    backbone="WavLM-Large",
+    depth=12,
+    rates=(0.65, 3.50, 3.19),
+)
 _LARGE = (4, 6, 8, 10, 12, 24)
 _BASE = (2, 4, 6, 12)
 PUBLISHED = (

@@ -64,11 +64,11 @@ def calibrate(options: Options, device: str) -> Calibration | None:
         return Calibration(
             backbone.n_layers,
             backbone.dim,
-            backbone.n_frames(n_samples),
-            seconds,
-            flops,
-            f"forward passes timed on {backbone.device}; training from operations, at half the "
-            f"rate of large matrix products ({flops / 1e9:.0f} GFLOP/s)",
+            n_frames=backbone.n_frames(n_samples),
+            seconds_a_clip=seconds,
+            flops=flops,
+            assumption=f"forward passes timed on {backbone.device}; training from operations, at "
+            f"half the rate of large matrix products ({flops / 1e9:.0f} GFLOP/s)",
         )
     shape = SHAPES.get(options.backbone.rsplit("/", 1)[-1].lower())
     if shape is None:

@@ -114,7 +114,14 @@ def run_tuned(
             )
         rates[corpus], intervals[corpus] = _figures(file, found, corpus)
     record = tuned.record
-    return TunedFigures(head, depth, rates, intervals, record["seconds"], record["memory_bytes"])
+    return TunedFigures(
+        head,
+        depth,
+        rates=rates,
+        intervals=intervals,
+        seconds=record["seconds"],
+        memory_bytes=record["memory_bytes"],
+    )
 
 
 def _figures(file: Path, found: Run, corpus: str) -> tuple[float, str]:

@@ -69,7 +69,14 @@ class Judge:
             def compute(
                 batch: dict[str, Waveform], why: dict[str, str]
             ) -> dict[str, NDArray[np.float64]]:
-                return scores_of_batch(heads, batch, self.backbone, options, smoothing, why)  # noqa: B023
+                return scores_of_batch(
+                    heads,  # noqa: B023
+                    batch,
+                    backbone=self.backbone,
+                    options=options,  # noqa: B023
+                    smoothing=smoothing,
+                    failures=why,
+                )
 
             waveforms = {name: as_waveform(pcm) for name, pcm in clips.items()}
             size = self.machine.batch_size

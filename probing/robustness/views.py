@@ -71,7 +71,11 @@ class ViewShards:
         """See `probing.extraction.pipeline.Shards`."""
         writer = self.writers[self.view_of(index)]
         return writer.start_shard(
-            index // len(self.writers), utterance_ids, n_samples, n_frames, measures
+            index // len(self.writers),
+            utterance_ids,
+            n_samples=n_samples,
+            n_frames=n_frames,
+            measures=measures,
         )
 
     def finish_shard(self, index: int, shard: ShardWriter | None, failures: dict[str, str]) -> None:
@@ -127,7 +131,7 @@ def extract_views(
     missing = [name for name in views if not _is_there(places[name], cache, views[name], table)]
     if missing:
         chosen = [(places[name], heard[name], views[name]) for name in missing]
-        _extract(cache, chosen, table, machine, audio_root, say)
+        _extract(cache, chosen, table=table, machine=machine, audio_root=audio_root, say=say)
     return {name: Cache(place) for name, place in places.items()}
 
 
@@ -183,7 +187,15 @@ def _extract(
         size = machine.shard_size_on(backbone)
         writers = [
             stack.enter_context(
-                CacheWriter(place, manifest, corpus.utterances, size, None, machine.wait, say)
+                CacheWriter(
+                    place,
+                    manifest,
+                    corpus=corpus.utterances,
+                    shard_size=size,
+                    shard_of=None,
+                    wait=machine.wait,
+                    say=say,
+                )
             )
             for (place, _, _), manifest in zip(chosen, manifests, strict=True)
         ]
@@ -196,10 +208,10 @@ def _extract(
         plan = estimate(
             writers[0].folder,
             corpus.root,
-            pd.concat(pending),
-            backbone,
-            options.cropping,
-            manifests[0],
+            rows=pd.concat(pending),
+            backbone=backbone,
+            cropping=options.cropping,
+            manifest=manifests[0],
         )
         say(f"{len(chosen)} views of {cache.folder} -> {chosen[0][0].parent}\nPlan: {plan}")
         plan.check(writers[0].folder)
@@ -208,9 +220,9 @@ def _extract(
             return new_pipeline(
                 shards,
                 corpus.root,
-                backbone,
-                options,
-                machine,
+                backbone=backbone,
+                options=options,
+                machine=machine,
                 strict=False,
                 on_batch=on_batch,
                 view_of=lambda index: views[shards.view_of(index)],

@@ -182,10 +182,10 @@ class RunRecord(dict[str, Any]):
         return LayerOfRun(
             int(found["layer"]),
             int(found["last"]),
-            best,
-            difference,
-            trivial,
-            float(found["shuffled"]),
+            best=best,
+            difference=difference,
+            trivial=trivial,
+            shuffled=float(found["shuffled"]),
         )
 
     @property

@@ -144,7 +144,9 @@ def read_trials(path: str | Path) -> pd.DataFrame:
     """
     path = Path(path)
     check_file(path)
-    table = read_table(path, "scores", COLUMNS, ("utterance_id", "score"), (JOINT, ASV))
+    table = read_table(
+        path, "scores", forms=COLUMNS, needed=("utterance_id", "score"), instead=(JOINT, ASV)
+    )
     if "label" in table and table["label"].isin(KEYS[:2]).any():
         table = table.rename(columns={"label": KIND})
     if {KIND, ASV, JOINT} & set(table):
@@ -157,13 +159,17 @@ def read_trials(path: str | Path) -> pd.DataFrame:
         if name in table:
             table = with_numbers(table, path, name, infinite=True)
     names = table["utterance_id"]
-    refuse(table, names == "", "utterance_id", "expected a name", path)
+    refuse(table, names == "", column="utterance_id", expected="expected a name", path=path)
     claimed = next((table[name] for name in CLAIMS if name in table), None)
     trials = names if claimed is None else claimed + " " + names
     twice = trials.duplicated()
     if twice.any():
         line = trials.index[(trials == trials[twice].iloc[0]).to_numpy()][0]
         refuse(
-            table, twice, "utterance_id", f"it was on line {line} already, expected each once", path
+            table,
+            twice,
+            column="utterance_id",
+            expected=f"it was on line {line} already, expected each once",
+            path=path,
         )
     return table.reset_index(drop=True)

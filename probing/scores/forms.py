@@ -43,7 +43,9 @@ def read_keys(path: Path) -> pd.DataFrame:
     ...     read_keys(Path(folder, "keys.csv"))["label"].tolist()
     ['bonafide', 'spoof']
     """
-    table = read_table(path, "keys", PROTOCOLS, ("utterance_id", "label"), ("asv_label",))
+    table = read_table(
+        path, "keys", forms=PROTOCOLS, needed=("utterance_id", "label"), instead=("asv_label",)
+    )
     if "split" in table:
         table["split"], _ = common_splits(table["split"])
     checked = with_kinds if "asv_label" in table else with_labels

@@ -149,7 +149,11 @@ def read_verification_trials(path: Path) -> pd.DataFrame | None:
     [2.5]
     """
     table = read_table(
-        path, "speaker verification scores", {3: "attack key score"}, (ASV,), ("score",)
+        path,
+        "speaker verification scores",
+        forms={3: "attack key score"},
+        needed=(ASV,),
+        instead=("score",),
     )
     if "utterance_id" not in table:
         return None

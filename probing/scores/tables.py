@@ -150,7 +150,7 @@ def with_numbers(
     """
     scores = pd.Series(_numbers(table[column].tolist()), table.index, dtype="float64")
     wrong = scores.isna() if infinite else ~np.isfinite(scores)
-    refuse(table, wrong, column, "expected a finite number", path)
+    refuse(table, wrong, column=column, expected="expected a finite number", path=path)
     return table.assign(**{column: scores})
 
 
@@ -159,7 +159,7 @@ def with_labels(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     refused.
     """
     labels = table["label"].str.strip().str.lower().map(LABELS)
-    refuse(table, labels.isna(), "label", "expected bonafide or spoof", path)
+    refuse(table, labels.isna(), column="label", expected="expected bonafide or spoof", path=path)
     return table.assign(label=labels)
 
 
@@ -174,9 +174,9 @@ def with_kinds(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     refuse(
         table,
         ~kinds.isin(KEYS) & of_track_2,
-        "asv_label",
-        f"expected one of {', '.join(KEYS)}",
-        path,
+        column="asv_label",
+        expected=f"expected one of {', '.join(KEYS)}",
+        path=path,
     )
     labels = kinds.map({"target": "bonafide", "nontarget": "bonafide", "spoof": "spoof"})
     if "label" in table:
@@ -184,9 +184,9 @@ def with_kinds(table: pd.DataFrame, path: Path) -> pd.DataFrame:
         refuse(
             table,
             labels.ne(table["label"]) & of_track_2,
-            "label",
-            "its asv_label says otherwise",
-            path,
+            column="label",
+            expected="its asv_label says otherwise",
+            path=path,
         )
         labels = table["label"]
     return table.assign(asv_label=kinds, label=labels)

@@ -160,7 +160,7 @@ def export(
         "fingerprint": run.record.fingerprint,
     }
     reference = reference_of(run, chosen.about.name, chosen.head, trials)
-    return write_exported(folder, backbone, chosen.head, record, reference)
+    return write_exported(folder, backbone, head=chosen.head, record=record, reference=reference)
 
 
 def _exits(

@@ -156,7 +156,11 @@ def _candidates(run: Run) -> list[Candidate]:
             name = f"{kind}-{column}-{int(depth):02d}"
             found.append(
                 Candidate(
-                    name, kind, int(depth), float(best["value"]), float(on_eval["value"].iloc[0])
+                    name,
+                    kind,
+                    depth=int(depth),
+                    dev_eer=float(best["value"]),
+                    eval_eer=float(on_eval["value"].iloc[0]),
                 )
             )
     return sorted(found, key=lambda candidate: (run.metric.loss(candidate.dev_eer), candidate.name))
@@ -230,7 +234,7 @@ def choose_head(
     """
     _check_scores_audio(run, any_target)
     known = candidates(run)
-    best = _best(run, known, depth, name, least)
+    best = _best(run, known, depth=depth, name=name, least=least)
     if best.name.startswith(LINEAR):
         return ChosenHead(_load_probe(run.folder / PROBES, best), best)
     return ChosenHead(

@@ -167,12 +167,16 @@ def score_inputs(
         _check_no_labels(options)
     output = _Output(server, file, options)
     if on_audio:
-        return _on_audio(server, audio_files(inputs, say), output, device, on_failure)
+        return _on_audio(
+            server, audio_files(inputs, say), output=output, device=device, on_failure=on_failure
+        )
     if corpus:
         read = load_corpus(
             corpus, audio_root=audio_root, splits=[options.split] if options.split else None
         )
-        return _on_corpus(server, read, output, device, on_failure, say)
+        return _on_corpus(
+            server, read, output=output, device=device, on_failure=on_failure, say=say
+        )
     return _on_cache(server, Cache(caches[0]), output, say)
 
 
@@ -268,7 +272,9 @@ def _on_audio(
         on_failure(name, reason)
 
     training = reference.training if reference else None
-    clips = list(server.clips(files, device, failed, training, smoothing))
+    clips = list(
+        server.clips(files, device, on_failure=failed, training=training, smoothing=smoothing)
+    )
     if not clips:
         raise ServingError(
             f"{len(files)} files, and none can be used. Nothing was written; give other audio"
@@ -336,7 +342,7 @@ def _on_corpus(
     values = np.array([scores[name] for name in table["utterance_id"]])
     if smoothing:
         say(f"Note: {_of_smoothing(smoothing)}.")
-    return _evaluated(server, table, values, output, len(files) - len(table))
+    return _evaluated(server, table, values=values, output=output, left_out=len(files) - len(table))
 
 
 def _on_cache(server: Server, cache: Cache, output: _Output, say: Callable[[str], None]) -> Result:
@@ -398,5 +404,12 @@ def _evaluated(
         }
     evaluations = {name: evaluate(rows) for name, rows in both.items()}
     return Result(
-        server.name, len(table), left_out, None, evaluations, rates, threshold, server.left
+        server.name,
+        len(table),
+        left_out=left_out,
+        verdicts=None,
+        evaluations=evaluations,
+        rates=rates,
+        threshold=threshold,
+        left=server.left,
     )

@@ -146,7 +146,13 @@ def reference_of(
         training = training_clips(run, head)
     except (ProbeError, OSError) as error:
         missing = f"It is not known what its training clips were like: {error}"
-    return Reference(parts, calibration, run.record.caches["train"].corpus, training, missing)
+    return Reference(
+        parts,
+        calibration,
+        corpus=run.record.caches["train"].corpus,
+        training=training,
+        missing=missing,
+    )
 
 
 def read_reference(folder: Path, record: Mapping[str, Any], head: AnyHead) -> Reference | None:
@@ -186,7 +192,13 @@ def read_reference(folder: Path, record: Mapping[str, Any], head: AnyHead) -> Re
                 f"layer {training.layer}, {len(training.mean)} wide, is not one that the head sees"
             )
         calibration = Calibration.of(known["calibration"])
-        return Reference(parts, calibration, str(known["corpus"]), training, str(known["missing"]))
+        return Reference(
+            parts,
+            calibration,
+            corpus=str(known["corpus"]),
+            training=training,
+            missing=str(known["missing"]),
+        )
     except (
         OSError,
         ValueError,

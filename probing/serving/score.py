@@ -154,7 +154,13 @@ class Server:
             if head_depth(self.head):
                 backbone = backbone.truncate(head_depth(self.head))
         for clip in scored_clips(
-            self.head, backbone, self.options, files, on_failure, training, smoothing
+            self.head,
+            backbone,
+            options=self.options,
+            files=files,
+            on_failure=on_failure,
+            training=training,
+            smoothing=smoothing,
         ):
             if clip.depth is not None:
                 self.left[clip.depth] = self.left.get(clip.depth, 0) + 1
@@ -211,7 +217,7 @@ def score_cache(
     Raises:
         ServingError: see `check_cache`.
     """
-    check_cache(head, cache, weights, fingerprint, where, say)
+    check_cache(head, cache, weights=weights, fingerprint=fingerprint, where=where, say=say)
     cache.require(head.tier, head.layers)
     scores = np.zeros(len(table))
     with progress_line("Scoring", len(table), "utterances") as line:
@@ -238,7 +244,10 @@ def score_audio(
     not there.
     """
     return {
-        clip.name: clip.score for clip in scored_clips(head, backbone, options, files, on_failure)
+        clip.name: clip.score
+        for clip in scored_clips(
+            head, backbone, options=options, files=files, on_failure=on_failure
+        )
     }
 
 
@@ -274,7 +283,14 @@ def scored_clips(
         layer = None if training is None else training.layer
         way = smoothing or Smoothing()
         for name, left in _left(
-            head, backbone, options, files, layer, way, failed, measured.__setitem__
+            head,
+            backbone,
+            options=options,
+            files=files,
+            layer=layer,
+            smoothing=way,
+            on_failure=failed,
+            on_measures=measured.__setitem__,
         ):
             measures = measured.pop(name)
             distance = None
@@ -285,7 +301,15 @@ def scored_clips(
                 and (stated_seconds(files[name], longest + 1) or 0) > longest
             )
             depth = left.depth if isinstance(head, ExitHeads) else None
-            yield ScoredClip(name, str(files[name]), left.score, measures, distance, cut, depth)
+            yield ScoredClip(
+                name,
+                str(files[name]),
+                score=left.score,
+                measures=measures,
+                distance=distance,
+                cut=cut,
+                depth=depth,
+            )
             line.advance(1)
 
 
@@ -305,7 +329,7 @@ def _left(
     if isinstance(head, ExitHeads):
 
         def compute(batch: dict[str, Waveform], failures: dict[str, str]) -> dict[str, Left]:
-            scored = score_batch(head, batch, backbone, options, layer)
+            scored = score_batch(head, batch, backbone=backbone, options=options, layer=layer)
             failures |= {name: NOT_FINITE for name in batch if name not in scored}
             return scored
 
@@ -316,7 +340,14 @@ def _left(
     if smoothing:
 
         def smoothed(batch: dict[str, Waveform], failures: dict[str, str]) -> dict[str, Left]:
-            scores = scores_of_batch([head], batch, backbone, options, smoothing, failures)
+            scores = scores_of_batch(
+                [head],
+                batch,
+                backbone=backbone,
+                options=options,
+                smoothing=smoothing,
+                failures=failures,
+            )
             return {
                 name: Left(float(of_heads[0]), head_depth(head))
                 for name, of_heads in scores.items()

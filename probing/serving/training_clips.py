@@ -156,7 +156,15 @@ def describe(table: pd.DataFrame, train: ArrayLike, dev: ArrayLike, layer: int) 
     precision = LedoitWolf().fit((x - mean) / deviation).precision_
     limit = float(np.quantile(_distance(others, mean, deviation, precision), CENTRAL))
     single = [one.astype(np.float32) for one in (mean, deviation, precision)]
-    return TrainingClips(len(table), ranges, layer, single[0], single[1], single[2], limit)
+    return TrainingClips(
+        len(table),
+        ranges,
+        layer=layer,
+        mean=single[0],
+        deviation=single[1],
+        precision=single[2],
+        limit=limit,
+    )
 
 
 def _distance(

@@ -228,7 +228,7 @@ def choose_threshold(reference: Reference, false_alarm: float | None = None) -> 
                 "less than one: none of them is accepted"
             )
     ratio = float(reference.calibration.apply([value])[0])
-    return Threshold(value, ratio, chosen, rates_at(reference.parts, value), note)
+    return Threshold(value, ratio, chosen=chosen, rates=rates_at(reference.parts, value), note=note)
 
 
 def rates_at(parts: Mapping[str, Scored], threshold: float) -> dict[str, ErrorRates]:
@@ -290,11 +290,11 @@ def judge(
             Verdict(
                 clip.name,
                 clip.path,
-                clip.score,
-                float(ratio),
-                probability,
-                decision,
-                unlike,
+                score=clip.score,
+                ratio=float(ratio),
+                probability=probability,
+                decision=decision,
+                unlike=unlike,
                 cut=clip.cut,
             )
         )
@@ -311,7 +311,15 @@ def judge(
     eer = {name: part.eer for name, part in reference.parts.items()}
     kept = tuple(note for note in said_too if note)
     return Verdicts(
-        head, prior, (*found, *of_no_use), threshold, eer, costs, reference.corpus, kept, smoothing
+        head,
+        prior,
+        clips=(*found, *of_no_use),
+        threshold=threshold,
+        eer=eer,
+        cllr=costs,
+        corpus=reference.corpus,
+        notes=kept,
+        smoothing=smoothing,
     )
 
 

@@ -202,7 +202,12 @@ class ConditionFigures:
             drawn = self._draw(condition)
             value, resampled = _rates(condition, probe, drawn)
             self._append(
-                BY_CONDITION, "eer", condition, layer, probe, rate_interval(value, resampled, drawn)
+                BY_CONDITION,
+                "eer",
+                condition=condition,
+                layer=layer,
+                probe=probe,
+                interval=rate_interval(value, resampled, drawn),
             )
         for attack, other in zip(
             self._left_out.attacks if self._left_out else (), without, strict=True
@@ -220,7 +225,14 @@ class ConditionFigures:
                     ),
                 }
                 for metric, interval in figures.items():
-                    self._append(UNSEEN, metric, condition, layer, other, interval)
+                    self._append(
+                        UNSEEN,
+                        metric,
+                        condition=condition,
+                        layer=layer,
+                        probe=other,
+                        interval=interval,
+                    )
 
     @property
     def otherwise(self) -> str:

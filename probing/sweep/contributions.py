@@ -109,7 +109,13 @@ def _views_of(head: Head, source: Source, seed: int, scaled_init: bool) -> _View
         gates if learned else _gates_and_norms(head.stack.before_training(scaled_init), source)[0]
     )
     without, permuted = _changed(head, source, len(source), seed)
-    return _Views(gates, starts, norms, np.moveaxis(without, 1, 0), np.moveaxis(permuted, 2, 0))
+    return _Views(
+        gates,
+        starts,
+        norms=norms,
+        without=np.moveaxis(without, 1, 0),
+        permuted=np.moveaxis(permuted, 2, 0),
+    )
 
 
 def _pooled(parts: Sequence[tuple[NDArray[np.float64], Rows]], n: int) -> NDArray[np.float64]:
@@ -175,10 +181,10 @@ def _changed(
             for i in range(n_layers):
                 if j == 0:
                     without[i, batch.rows] = _with_layer(
-                        head, x, i, torch.zeros_like(x[:, i]), batch.mask
+                        head, x, i=i, layer=torch.zeros_like(x[:, i]), mask=batch.mask
                     )
                 layer = _fitted(taken[:, i], other.mask, x.shape[2])
-                permuted[i, j, batch.rows] = _with_layer(head, x, i, layer, batch.mask)
+                permuted[i, j, batch.rows] = _with_layer(head, x, i=i, layer=layer, mask=batch.mask)
     return without, permuted
 
 

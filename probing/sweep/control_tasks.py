@@ -61,7 +61,11 @@ def control_tasks(
     found = []
     for seed in seeds:
         labels = _labels(
-            train, in_training, len(names), n_classes, np.random.default_rng([seed, 2])
+            train,
+            in_training,
+            n_types=len(names),
+            n_classes=n_classes,
+            generator=np.random.default_rng([seed, 2]),
         )
         control = {
             part: replace(split, target=labels[of_part[part]]) for part, split in splits.items()

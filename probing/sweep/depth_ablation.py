@@ -103,7 +103,16 @@ def ablate(
     if shown.folds is None:
         shown = shown.take(sampled(shown, max_units).rows)
     sources = [
-        (open_source(shown.take(rows), options.tier, recipe, memory_gb / 4, writer.training), rows)
+        (
+            open_source(
+                shown.take(rows),
+                options.tier,
+                recipe=recipe,
+                memory_gb=memory_gb / 4,
+                folder=writer.training,
+            ),
+            rows,
+        )
         for rows in rows_by_training(shown)
     ]
     for name in options.heads:
@@ -125,20 +134,20 @@ def ablate(
     finding = find_depth(
         cache.about["backbone"],
         head,
-        rates,
-        resampled,
-        margin,
-        results.resamples["eval"],
-        saved,
-        task,
+        rates=rates,
+        resampled=resampled,
+        margin=margin,
+        resamples=results.resamples["eval"],
+        saved=saved,
+        task=task,
     )
     every = {(name, depth): one for name, of in figures.items() for depth, one in of.items()}
     best = find_best(
         {key: one.rates["dev"] for key, one in every.items()},
         {key: one.resampled["dev"] for key, one in every.items()},
-        {key: one.rates["eval"] for key, one in every.items()},
-        {key: one.resampled["eval"] for key, one in every.items()},
-        results.resamples["eval"],
-        task,
+        evaluated={key: one.rates["eval"] for key, one in every.items()},
+        eval_resampled={key: one.resampled["eval"] for key, one in every.items()},
+        resamples=results.resamples["eval"],
+        task=task,
     )
     return replace(finding, best=best)

@@ -203,23 +203,32 @@ def find_depth(
     return DepthFinding(
         backbone,
         head,
-        found,
-        full,
-        margin,
-        at[full],
-        at[found] if found else None,
-        excess,
-        reason,
-        saved.get(found) if saved and found else None,
-        bound,
-        first,
-        None if first is None else sign * (rates[first] - rates[full]),
-        None if first is None else excess_bound(sign * resampled[first], sign * resampled[full]),
-        resamples.scarcest,
-        resamples.fewest,
-        None
+        depth=found,
+        full=full,
+        margin=margin,
+        at_full=at[full],
+        at_depth=at[found] if found else None,
+        excess=excess,
+        reason=reason,
+        saved=saved.get(found) if saved and found else None,
+        bound=bound,
+        first=first,
+        first_excess=None if first is None else sign * (rates[first] - rates[full]),
+        first_bound=None
         if first is None
-        else _needed(resampled[first], resampled[full], rates[full], allowed, resamples, sign),
+        else excess_bound(sign * resampled[first], sign * resampled[full]),
+        unit=resamples.scarcest,
+        fewest=resamples.fewest,
+        needed=None
+        if first is None
+        else _needed(
+            resampled[first],
+            resampled[full],
+            full=rates[full],
+            margin=allowed,
+            resamples=resamples,
+            sign=sign,
+        ),
         metric=task.metric.name,
     )
 

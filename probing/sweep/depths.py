@@ -84,14 +84,30 @@ def fit_depths(
         split.cache.require("frames" if split.unit else options.tier, cache.layers)
     folds = splits["train"].folds
     if folds is None:
-        training = _Training(cache, splits, options, folder, device, memory_gb, max_units)
+        training = _Training(
+            cache,
+            splits,
+            options=options,
+            folder=folder,
+            device=device,
+            memory_gb=memory_gb,
+            max_units=max_units,
+        )
         return training.fit(rankings[0] if rankings else (), said)
     pooled: dict[tuple[str, int, int], FittedHead] = {}
     for fold, rows in enumerate(fold_parts(folds)):
         parts = {part: splits[part].take(chosen) for part, chosen in rows.items()}
         of_fold = folder / f"fold-{fold:02d}"
         of_fold.mkdir(exist_ok=True)
-        training = _Training(cache, parts, options, of_fold, device, memory_gb, max_units)
+        training = _Training(
+            cache,
+            parts,
+            options=options,
+            folder=of_fold,
+            device=device,
+            memory_gb=memory_gb,
+            max_units=max_units,
+        )
         for member in training.fit(rankings[fold] if rankings else (), said):
             model = member.model
             key = model.head, model.depth, model.seed
@@ -139,14 +155,18 @@ class _Training:
             for part in ("train", "dev")
         }
         self.sources = {
-            part: open_source(split, options.tier, self.recipe, part_gb, folder)
+            part: open_source(
+                split, options.tier, recipe=self.recipe, memory_gb=part_gb, folder=folder
+            )
             for part, split in self.learned.items()
         }
         self.scored = (
             {}
             if self.inside
             else {
-                part: open_source(split, options.tier, self.recipe, part_gb, folder)
+                part: open_source(
+                    split, options.tier, recipe=self.recipe, memory_gb=part_gb, folder=folder
+                )
                 for part, split in splits.items()
                 if part not in self.learned
             }
@@ -172,10 +192,10 @@ class _Training:
             losses = train(
                 group,
                 self.sources["train"],
-                self._scaled(train_part.target),
-                self.sources["dev"],
-                self._scaled(dev.target),
-                recipe,
+                train_target=self._scaled(train_part.target),
+                dev_source=self.sources["dev"],
+                dev_target=self._scaled(dev.target),
+                recipe=recipe,
                 device=device,
                 checkpoint=self.folder / f"training-{i:03d}.pt",
                 said=partial(_tell, said, count, told),
@@ -259,7 +279,9 @@ class _Training:
             **{
                 part: [
                     self._read(one)
-                    for one in scores_of(group, source, self.recipe.batch, self.device, kept)
+                    for one in scores_of(
+                        group, source, batch=self.recipe.batch, device=self.device, kept=kept
+                    )
                 ]
                 for part, source in self.scored.items()
             },
@@ -272,7 +294,9 @@ class _Training:
         for rows, source in unit_sources(split):
             of_block = [
                 self._read(one)
-                for one in scores_of(group, source, self.recipe.batch, self.device, kept)
+                for one in scores_of(
+                    group, source, batch=self.recipe.batch, device=self.device, kept=kept
+                )
             ]
             target = split.target[rows]
             compact = [

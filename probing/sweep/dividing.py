@@ -104,7 +104,9 @@ def divide(
     gone = unmatched(column, table["utterance_id"]) | left_out(task, values, used)
     table, values = table[used].reset_index(drop=True), values[used].reset_index(drop=True)
     n = options.folds or PARTS
-    folds = folds_of(cache, table, options.split_by, n, seed, task, target)
+    folds = folds_of(
+        cache, table, column=options.split_by, n=n, seed=seed, task=task, target=target
+    )
     if options.folds and task.name != NUMBER:
         kept, rare = _in_every_training(task, target, folds, cache)
         gone |= {f"are {name}, in too few folds": count for name, count in rare.items()}
@@ -124,18 +126,18 @@ def divide(
         splits[part] = Split(
             part,
             cache,
-            f"{options.folds} folds by {options.split_by}"
+            split=f"{options.folds} folds by {options.split_by}"
             if options.folds
             else f"{part} by {options.split_by}",
-            corpus_name(cache),
-            chosen.rename(columns=renamed(cache)),
-            target,
-            task,
-            why,
-            folds[rows[part]][used] if options.folds else None,
-            options.unit,
-            units.intervals(cache, chosen) if units else None,
-            units.notes.get(cache.folder.resolve(), ()) if units else (),
+            corpus=corpus_name(cache),
+            table=chosen.rename(columns=renamed(cache)),
+            target=target,
+            task=task,
+            left_out=why,
+            folds=folds[rows[part]][used] if options.folds else None,
+            unit=options.unit,
+            intervals=units.intervals(cache, chosen) if units else None,
+            notes=units.notes.get(cache.folder.resolve(), ()) if units else (),
         )
         check_target(splits[part], column, divided=True)
     return splits

@@ -85,14 +85,23 @@ def erase_layers(
             part: features_of(splits[part], layer, one.table) for part, one in fitted_on.items()
         }
         found = erase_and_probe(
-            features, labels, probes[layer], strengths, n_rounds, seed, task, device
+            features,
+            labels,
+            probe=probes[layer],
+            strengths=strengths,
+            n_rounds=n_rounds,
+            seed=seed,
+            task=task,
+            device=device,
         )
         del features
         every = [probe for one in found for probe in (one.probe, one.random)]
         at_once = max(1, MOST_SCORES // max(1, len(task.classes)))
         for first in range(0, len(every), at_once):
             for part, split in scored.items():
-                add_scores(layer, every[first : first + at_once], part, split, device)
+                add_scores(
+                    layer, every[first : first + at_once], part=part, split=split, device=device
+                )
         return layer, found
 
     at_once = 1 if torch.device(device).type != "cpu" else int(memory_gb * 1e9 / needed)
@@ -130,11 +139,18 @@ def erase_and_probe(
     p = train.shape[-1]
 
     def probe_again(z: torch.Tensor, removed: torch.Tensor) -> Probe:
-        solution = solve_standardised(task, z, targets, strengths, TOLERANCE)
+        solution = solve_standardised(
+            task, z, targets=targets, strengths=strengths, tolerance=TOLERANCE
+        )
         weight = solution.weight - (solution.weight @ removed.T) @ removed
         weight, bias = scaling.fold(weight, solution.bias)
         chosen = best_on_dev(
-            {"dev": features["dev"]}, [labels], weight[0], bias[0], strengths, task=task
+            {"dev": features["dev"]},
+            [labels],
+            weight=weight[0],
+            bias=bias[0],
+            strengths=strengths,
+            task=task,
         )[0]
         return replace(chosen, scores={})  # of many classes and rounds too many to be kept
 
@@ -258,13 +274,13 @@ def find_erasure(table: pd.DataFrame, finding: Finding, width: int, corpus: str)
     return ErasureFinding(
         finding.layer,
         width,
-        finding.best,
-        tuple(erased),
-        tuple(erased.values()),
-        tuple(random[n] for n in erased),
-        finding.metric,
-        finding.target,
-        None if level is None or np.isnan(level) else level,
+        before=finding.best,
+        removed=tuple(erased),
+        erased=tuple(erased.values()),
+        random=tuple(random[n] for n in erased),
+        metric=finding.metric,
+        target=finding.target,
+        level=None if level is None or np.isnan(level) else level,
     )
 
 

@@ -300,7 +300,9 @@ def find_mlp(
         linear.value - rate.value, linear_boots[layer] - boots[layer], resamples
     )
     control = on_eval[(on_eval["experiment"] == MLP_CONTROL) & (on_eval["layer"] == layer)]
-    return MLPFinding(layer, rate, linear, difference, float(control["value"].mean()))
+    return MLPFinding(
+        layer, rate, linear=linear, difference=difference, shuffled=float(control["value"].mean())
+    )
 
 
 def find_elsewhere(

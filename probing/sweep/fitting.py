@@ -98,8 +98,10 @@ def fit_probes(
     targets = torch.from_numpy(np.stack([labels["train"] for labels in labellings])).to(device)
     train = torch.from_numpy(features["train"]).to(targets.device)[None]
     chosen = None if rows is None else torch.from_numpy(rows["train"]).to(targets.device)
-    weight, bias = _solve(task, train, targets, strengths, chosen)
-    return best_on_dev(features, labellings, weight, bias, strengths, rows, task)
+    weight, bias = _solve(task, train, targets=targets, strengths=strengths, rows=chosen)
+    return best_on_dev(
+        features, labellings, weight=weight, bias=bias, strengths=strengths, rows=rows, task=task
+    )
 
 
 def best_on_dev(
@@ -135,9 +137,9 @@ def best_on_dev(
         Probe(
             strengths[int(best[k, 0])],
             weights[k, 0],
-            biases[k, 0] if of_classes else float(biases[k, 0]),
-            {},
-            (weights[k, 1], biases[k, 1]) if of_classes else None,
+            bias=biases[k, 0] if of_classes else float(biases[k, 0]),
+            scores={},
+            likeliest=(weights[k, 1], biases[k, 1]) if of_classes else None,
         )
         for k in range(len(labellings))
     ]
@@ -246,7 +248,12 @@ def cross_validate(
     }
     repeated = [labels for labels in labellings for _ in parts]
     found = fit_probes(
-        {"train": features, "dev": features}, repeated, strengths, device, rows, task
+        {"train": features, "dev": features},
+        repeated,
+        strengths=strengths,
+        device=device,
+        rows=rows,
+        task=task,
     )
     pooled = []
     for k in range(len(labellings)):

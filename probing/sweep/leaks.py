@@ -101,7 +101,15 @@ def find_leaks(splits: Mapping[str, Split]) -> list[Leak]:
                 name = NAME if kind == SPEAKER and not same_corpus else kind
                 labels = identities[one]["utterance_id" if kind == AUDIO else kind][rows[0]]
                 counts = int(rows[0].sum()), int(rows[1].sum())
-                found.append(Leak(name, (one, other), len(shared), counts, str(labels.min())))
+                found.append(
+                    Leak(
+                        name,
+                        (one, other),
+                        shared=len(shared),
+                        utterances=counts,
+                        example=str(labels.min()),
+                    )
+                )
     return found
 
 

@@ -99,7 +99,12 @@ def probe_layers(
             return (
                 layer,
                 cross_validate(
-                    features, splits["train"].folds, labellings, strengths, device, task
+                    features,
+                    splits["train"].folds,
+                    labellings=labellings,
+                    strengths=strengths,
+                    device=device,
+                    task=task,
                 ),
                 [],
             )
@@ -110,12 +115,17 @@ def probe_layers(
         selected = []
         if left_out is not None:
             selected = fit_probes(
-                features_by_part, [truth] * n_left_out, strengths, device, left_out, task
+                features_by_part,
+                [truth] * n_left_out,
+                strengths=strengths,
+                device=device,
+                rows=left_out,
+                task=task,
             )
         del features_by_part
         for part, split in scored.items():
             of = [one[part] for one in (*asked, *[splits] * len(selected))]
-            add_scores(layer, [*probes, *selected], part, split, device, of)
+            add_scores(layer, [*probes, *selected], part=part, split=split, device=device, asked=of)
         return layer, probes, selected
 
     at_once = 1 if torch.device(device).type != "cpu" else int(memory_gb * 1e9 / needed)

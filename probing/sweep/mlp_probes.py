@@ -62,11 +62,26 @@ def probe_with_mlp(
         chosen = []
         for labels in labellings:
             models = [
-                Model("single", "mlp", 1, 0, QUICK.learning_rates[0], decay)
+                Model(
+                    "single",
+                    "mlp",
+                    depth=1,
+                    seed=0,
+                    learning_rate=QUICK.learning_rates[0],
+                    weight_decay=decay,
+                )
                 for decay in QUICK.weight_decays
             ]
             stack = HeadStack(models, 1, train_on.dim, frames=False)
-            train([stack], train_on, labels["train"], dev, labels["dev"], QUICK, device=device)
+            train(
+                [stack],
+                train_on,
+                train_target=labels["train"],
+                dev_source=dev,
+                dev_target=labels["dev"],
+                recipe=QUICK,
+                device=device,
+            )
             on_dev = scores_of([stack], dev, 1024, device)[0].double().numpy()
             m = int(np.argmin([eer(labels["dev"], scores) for scores in on_dev]))
             stacks.append(stack.to("cpu").take(m).to(device).eval())

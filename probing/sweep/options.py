@@ -245,7 +245,15 @@ class SweepOptions:
 
         evaluations = (self.eval,) if isinstance(self.eval, str) else self.eval
         tier = self.depths.tier if self.depths.heads else ""
-        return read_splits(cache, self.train, self.dev, evaluations, tier, self.target, self.seed)
+        return read_splits(
+            cache,
+            self.train,
+            dev=self.dev,
+            evaluations=evaluations,
+            tier=tier,
+            target=self.target,
+            seed=self.seed,
+        )
 
     def check_task(self, split: Split) -> None:
         """Refuse what has no meaning for the target of a split that is trained on."""

@@ -112,9 +112,9 @@ def plan(
     return Plan(
         pd.DataFrame(rows).astype({"needed": "Int64"}),
         drawn.scarcest,
-        drawn.fewest,
-        drawn.drawn,
-        allowed,
+        fewest=drawn.fewest,
+        drawn=drawn.drawn,
+        margin=allowed,
     )
 
 

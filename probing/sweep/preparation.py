@@ -248,7 +248,15 @@ def prepare(
         controls = control_tasks(
             splits, of_target.control_type, options.control_seeds, of_target.max_units
         )
-    return Prepared(options, splits, leaks, conditions, left_out, resamples, controls)
+    return Prepared(
+        options,
+        splits,
+        leaks=leaks,
+        conditions=conditions,
+        left_out=left_out,
+        resamples=resamples,
+        controls=controls,
+    )
 
 
 def caches_of(splits: dict[str, Split]) -> list[Cache]:

@@ -51,7 +51,7 @@ class Refits:
         probes = self._fitted(layer)
         for part, split in self._splits.items():
             if split.name == EVAL:
-                add_scores(layer, probes, part, split, self._device)
+                add_scores(layer, probes, part=part, split=split, device=self._device)
             if part != "train":
                 rates = np.array([eer(split.bonafide, probe.scores[part]) for probe in probes])
                 probits = norm.ppf(_within(rates, split))

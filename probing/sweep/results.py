@@ -155,7 +155,15 @@ class Results:
                 interval = self._task.interval(
                     figures[name], resampled[name], self.resamples[part], METRICS[name]
                 )
-                self._add(experiment, layer, None, part, probe.strength, interval, name)
+                self._add(
+                    experiment,
+                    layer,
+                    seed=None,
+                    part=part,
+                    strength=probe.strength,
+                    interval=interval,
+                    metric=name,
+                )
             of_metric[part] = resampled[self._task.metric.name]
             if isinstance(trials, ClassTrials) and experiment == LAYERS:
                 self._add_classes(layer, part, trials)
@@ -189,7 +197,15 @@ class Results:
             figures = self._task.trials(self._splits[part].target, probe.scores[part]).figures()
             for name in self._task.metrics:
                 value = Interval(figures[name], np.nan, np.nan)
-                self._add(experiment, layer, seed, part, probe.strength, value, name)
+                self._add(
+                    experiment,
+                    layer,
+                    seed=seed,
+                    part=part,
+                    strength=probe.strength,
+                    interval=value,
+                    metric=name,
+                )
 
     def add_control_tasks(
         self,
@@ -220,7 +236,15 @@ class Results:
                     interval = split.task.interval(
                         figures[name], resampled[name], resamples, METRICS[name]
                     )
-                    self._add(CONTROL_TASK, layer, seed, part, control.strength, interval, name)
+                    self._add(
+                        CONTROL_TASK,
+                        layer,
+                        seed=seed,
+                        part=part,
+                        strength=control.strength,
+                        interval=interval,
+                        metric=name,
+                    )
                 values.append(figures[metric.name])
                 drawn.append(resampled[metric.name])
             sign = metric.loss(1)
@@ -230,11 +254,11 @@ class Results:
             self._add(
                 SELECTIVITY,
                 layer,
-                None,
-                part,
-                probe.strength,
-                interval,
-                f"{metric.name}_{SELECTIVITY}",
+                seed=None,
+                part=part,
+                strength=probe.strength,
+                interval=interval,
+                metric=f"{metric.name}_{SELECTIVITY}",
             )
 
     def add_erased(

@@ -74,10 +74,10 @@ def read_splits(
             raise OptionError(
                 "split_by", target.split_by, f"divides all utterances anew. Leave {used} out"
             )
-        return divide(cache, target, column, seed, units)
+        return divide(cache, target, column=column, seed=seed, units=units)
     opened = {cache.folder.resolve(): cache}
     parts = [("train", train), ("dev", dev), *((EVAL, spec) for spec in evaluations)]
-    chosen = [_read(name, spec, cache, opened, units) for name, spec in parts]
+    chosen = [_read(name, spec, cache=cache, opened=opened, units=units) for name, spec in parts]
     reference = chosen[0].cache
     for split in chosen:
         check_comparable(reference, split.cache, tier)
@@ -157,10 +157,10 @@ def _read(
     return Split(
         name,
         cache,
-        split,
-        corpus_name(cache),
-        table.rename(columns=renamed(cache)),
-        np.empty(0),
+        split=split,
+        corpus=corpus_name(cache),
+        table=table.rename(columns=renamed(cache)),
+        target=np.empty(0),
         unit=units.unit if units else "",
         intervals=units.intervals(cache, table) if units and len(table) else None,
         notes=units.notes.get(cache.folder.resolve(), ()) if units else (),

@@ -87,22 +87,24 @@ def sweep(
     with RunWriter(Path(run), configuration, overwrite=overwrite) as writer:
         say(f"Sweep: {data}")
         results = Results(data.splits, data.resamples)
-        probes = _probe_layers(data, results, writer, device, memory_gb, say)
+        probes = _probe_layers(
+            data, results, writer=writer, device=device, memory_gb=memory_gb, say=say
+        )
         saved = _measure_costs(data, results, device, say)
         depth_finding = None
         if data.trains_heads:
             depth_finding = ablate(
                 data.cache,
                 data.splits,
-                options.depths,
-                options.margin,
-                writer,
-                results,
-                device,
-                memory_gb,
-                saved,
-                _rankings(probes.dev_losses),
-                options.target.max_units,
+                options=options.depths,
+                margin=options.margin,
+                writer=writer,
+                results=results,
+                device=device,
+                memory_gb=memory_gb,
+                saved=saved,
+                rankings=_rankings(probes.dev_losses),
+                max_units=options.target.max_units,
             )
         table = results.table()
         findings = _findings(data, table, probes) | {"depth_finding": depth_finding}
@@ -113,14 +115,27 @@ def sweep(
                 table, findings["finding"], column, data.corpora[0]
             )
         if options.erase:
-            _erase(data, results, probes, findings["finding"].layer, device, memory_gb)
+            _erase(
+                data,
+                results,
+                probes=probes,
+                chosen=findings["finding"].layer,
+                device=device,
+                memory_gb=memory_gb,
+            )
             table = results.table()
             findings["erasure"] = find_erasure(
                 table, findings["finding"], data.splits["train"].width, data.corpora[0]
             )
         writer.add_utterances({part: rows for part, rows in data.tables.items() if part != "train"})
         if data.splits["train"].folds is None:  # there every fold has probes of its own
-            _store_probes(data.cache, probes.of_layer, writer, data.task, data.splits["train"].unit)
+            _store_probes(
+                data.cache,
+                probes.of_layer,
+                writer=writer,
+                task=data.task,
+                unit=data.splits["train"].unit,
+            )
         say(
             f"Trained {len(probes.of_layer)} layers x {data.n_probes} labellings x "
             f"{len(options.strengths)} strengths in {duration(time.perf_counter() - started)}."
@@ -175,20 +190,33 @@ def _probe_layers(
         figures = ConditionFigures(
             results,
             splits,
-            data.conditions,
-            data.left_out,
-            options.resamples,
-            options.seed,
-            options.interval_by,
+            by_condition=data.conditions,
+            left_out=data.left_out,
+            resamples=options.resamples,
+            seed=options.seed,
+            interval_by=options.interval_by,
         )
     refits = None
     if TRAINING in options.interval_includes:
-        refits = Refits(splits, options.interval_by, options.strengths, options.seed, device)
+        refits = Refits(
+            splits,
+            options.interval_by,
+            strengths=options.strengths,
+            seed=options.seed,
+            device=device,
+        )
     rows = data.left_out.rows if data.left_out else None
     with progress_line("Probing", len(data.cache.layers), "layers") as line:
         most = options.target.max_units
         found_by_layer = probe_layers(
-            splits, data.labellings, options.strengths, device, memory_gb, rows, most, data.controls
+            splits,
+            data.labellings,
+            strengths=options.strengths,
+            device=device,
+            memory_gb=memory_gb,
+            left_out=rows,
+            max_units=most,
+            controls=data.controls,
         )
         for layer, probes, without in found_by_layer:
             shifts = refits.shifts(layer) if refits else None
@@ -263,12 +291,12 @@ def _erase(
         for layer, rounds in erase_layers(
             data.splits,
             probes.of_layer,
-            options.strengths,
-            options.erase,
-            options.seed,
-            device,
-            memory_gb,
-            options.target.max_units,
+            strengths=options.strengths,
+            n_rounds=options.erase,
+            seed=options.seed,
+            device=device,
+            memory_gb=memory_gb,
+            max_units=options.target.max_units,
         ):
             for one in rounds:
                 for probe, seed in ((one.probe, None), (one.random, options.seed)):
@@ -284,7 +312,12 @@ def _add_trivial(data: Prepared, results: Results, writer: RunWriter, device: st
     folds = data.splits["train"].folds
     if folds is not None:
         trivial = cross_validate(
-            features["train"], folds, data.labellings[:1], strengths, device, data.task
+            features["train"],
+            folds,
+            labellings=data.labellings[:1],
+            strengths=strengths,
+            device=device,
+            task=data.task,
         )[0]
     elif data.splits["train"].unit:
         trivial = _of_units(data, features, device)
@@ -328,19 +361,29 @@ def _findings(data: Prepared, table: pd.DataFrame, probes: _Probes) -> dict[str,
     first, *others = data.corpora
     resamples = data.resamples[EVAL]
     finding = find_layer(
-        data.cache, table, first, probes.boots, resamples, data.task, data.splits[EVAL].trials
+        data.cache,
+        table,
+        corpus=first,
+        boots=probes.boots,
+        resamples=resamples,
+        task=data.task,
+        trials=data.splits[EVAL].trials,
     )
     if TRAINING in data.options.interval_includes:
         finding = replace(finding, drawn=f"{finding.drawn} and over {REFITS} training sets")
     mlp = (
-        find_mlp(table, first, probes.mlp_boots, probes.boots, resamples)
+        find_mlp(
+            table, first, boots=probes.mlp_boots, linear_boots=probes.boots, resamples=resamples
+        )
         if probes.mlp_boots
         else None
     )
     return {
         "finding": finding,
         "mlp_finding": mlp,
-        "elsewhere": find_elsewhere(table, finding.layer, finding.last, others, data.task),
+        "elsewhere": find_elsewhere(
+            table, finding.layer, last=finding.last, corpora=others, task=data.task
+        ),
         "unseen_attacks": find_unseen(table, finding.layer) if data.left_out else None,
     }
 

@@ -48,26 +48,37 @@ class AudioTarget:
 
 _ALL = (
     AudioTarget(
-        "f0", "mean F0 of the voiced frames; of a frame, F0", "Hz", Pitch.mean_f0, Pitch.f0_at, True
+        "f0",
+        "mean F0 of the voiced frames; of a frame, F0",
+        unit="Hz",
+        of_clip=Pitch.mean_f0,
+        at=Pitch.f0_at,
+        pitched=True,
     ),
     AudioTarget(
         "voicing",
         "share of voiced frames; of a frame, 1 or 0",
-        "",
-        Pitch.share_voiced,
-        Pitch.voicing_at,
-        True,
+        unit="",
+        of_clip=Pitch.share_voiced,
+        at=Pitch.voicing_at,
+        pitched=True,
     ),
-    AudioTarget("energy", "mean power", "dB of full scale", levels.energy, levels.energy_at),
+    AudioTarget(
+        "energy", "mean power", unit="dB of full scale", of_clip=levels.energy, at=levels.energy_at
+    ),
     AudioTarget(
         "tilt",
         "slope of the spectrum from 177 to 5657 Hz",
-        "dB/octave",
-        levels.tilt,
-        levels.tilt_at,
+        unit="dB/octave",
+        of_clip=levels.tilt,
+        at=levels.tilt_at,
     ),
     AudioTarget(
-        "snr", "signal over noise, the 10th percentile of power", "dB", levels.snr, levels.snr_at
+        "snr",
+        "signal over noise, the 10th percentile of power",
+        unit="dB",
+        of_clip=levels.snr,
+        at=levels.snr_at,
     ),
     AudioTarget("duration", "length of what is read", "s", levels.duration),
 )

@@ -123,7 +123,11 @@ class Task:
             if scores.dtype == COMPACT:
                 prior_bits = self._prior_bits(target)
                 return ClassTrials(
-                    target, scores["chosen"], len(self.classes), scores["bits"], prior_bits
+                    target,
+                    scores["chosen"],
+                    n_classes=len(self.classes),
+                    bits=scores["bits"],
+                    prior_bits=prior_bits,
                 )
             if scores.ndim == 2:
                 return class_trials(target, scores, self.prior)
@@ -192,7 +196,12 @@ class Task:
         metric = metric or self.metric
         if not metric.share:
             return figure_interval(
-                value, resampled, resamples, metric.lowest, metric.highest, level
+                value,
+                resampled,
+                resamples=resamples,
+                lowest=metric.lowest,
+                highest=metric.highest,
+                level=level,
             )
         if not metric.higher_is_better:
             return rate_interval(value, resampled, resamples, level)
@@ -307,7 +316,13 @@ class Task:
         if self.name == BINARY:
             return _BinaryTrials(target == 1, table["score"].to_numpy(np.float64))
         bits = table["bits"].to_numpy(np.float64)
-        return ClassTrials(target, codes[1], len(self.classes), bits, self._prior_bits(target))
+        return ClassTrials(
+            target,
+            codes[1],
+            n_classes=len(self.classes),
+            bits=bits,
+            prior_bits=self._prior_bits(target),
+        )
 
     @property
     def _named(self) -> tuple[str, ...]:

@@ -203,7 +203,7 @@ def task_of(options: TargetOptions, values: pd.Series[str], trained_on: pd.Serie
     if name == BINARY:
         return Task(BINARY, options.target, METRICS[metric], _two_classes(positive, known))
     classes, prior = _classes(options, trained_on)
-    return Task(CLASSES, options.target, METRICS[metric], classes, prior)
+    return Task(CLASSES, options.target, metric=METRICS[metric], classes=classes, prior=prior)
 
 
 def _task_name(options: TargetOptions, known: pd.Series[str]) -> str:

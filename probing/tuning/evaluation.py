@@ -192,9 +192,9 @@ def evaluate(
         again = hear(
             model.options,
             model.head,
-            model.load_backbone(device),
-            utterances,
-            "Evaluating as it started",
+            backbone=model.load_backbone(device),
+            utterances=utterances,
+            told="Evaluating as it started",
         )
         before = task.trials(utterances.target, again.scores)
     else:

@@ -43,16 +43,29 @@ def tuned_reference(
     if not start.task.is_spoofing:
         return None
     dev = start.parts["dev"]
-    on_dev = hear(start.options, head, backbone, dev, "Scoring dev", means=True)
+    on_dev = hear(
+        start.options, head, backbone=backbone, utterances=dev, told="Scoring dev", means=True
+    )
     parts = {"dev": _scored(start, dev, on_dev.scores)}
     if of_eval is not None:
         parts[EVAL] = _scored(start, start.parts[EVAL], of_eval)
     train = start.parts["train"]
     heard = hear(
-        start.options, head, backbone, _some(train), "Measuring training clips", means=True
+        start.options,
+        head,
+        backbone=backbone,
+        utterances=_some(train),
+        told="Measuring training clips",
+        means=True,
     )
     training, missing = _training(heard, on_dev)
-    return Reference(parts, calibrate(dev.target, on_dev.scores), train.corpus, training, missing)
+    return Reference(
+        parts,
+        calibrate(dev.target, on_dev.scores),
+        corpus=train.corpus,
+        training=training,
+        missing=missing,
+    )
 
 
 def _scored(start: Start, part: Utterances, scores: NDArray[np.float64]) -> Scored:

@@ -80,21 +80,29 @@ class Source:
         from probing.tuning import start
 
         if self.continued is not None:
-            return start.from_exported(self.continued, self.run, device, self.audio_root, say)
+            return start.from_exported(
+                self.continued, self.run, device=device, audio_root=self.audio_root, say=say
+            )
         if self.run is not None:
-            return start.from_run(Run(self.run), self.head, self.depth, device, self.audio_root)
+            return start.from_run(
+                Run(self.run),
+                self.head,
+                depth=self.depth,
+                device=device,
+                audio_root=self.audio_root,
+            )
         assert self.corpus is not None
         assert self.head is not None
         return start.from_nothing(
             self.options,
             self.corpus,
-            self.target,
-            self.head,
-            self.depth,
-            recipe,
-            device,
-            self.audio_root,
-            say,
+            target=self.target,
+            head=self.head,
+            depth=self.depth,
+            recipe=recipe,
+            device=device,
+            audio_root=self.audio_root,
+            say=say,
         )
 
     def identity(self) -> dict[str, Any]:

@@ -95,7 +95,18 @@ def from_run(
     backbone = load_run_backbone(run, options, device).truncate(stack.n_layers)
     about = {"run": str(run.folder.resolve()), "head": chosen.about.name}
     frozen = run, chosen.about.name
-    return Start(backbone, stack, n_frames, unit, True, options, run.task, parts, about, frozen)
+    return Start(
+        backbone,
+        stack,
+        n_frames=n_frames,
+        unit=unit,
+        trained=True,
+        options=options,
+        task=run.task,
+        parts=parts,
+        about=about,
+        frozen=frozen,
+    )
 
 
 def from_exported(
@@ -141,13 +152,13 @@ def from_exported(
     return Start(
         backbone,
         stack,
-        n_frames,
-        unit,
-        True,
-        exported.options,
-        task,
-        parts,
-        about,
+        n_frames=n_frames,
+        unit=unit,
+        trained=True,
+        options=exported.options,
+        task=task,
+        parts=parts,
+        about=about,
         continued=as_it_was,
     )
 
@@ -223,7 +234,17 @@ def from_nothing(
     }
     n_frames = recipe.learning.n_frames if frames else None
     unit = unit_of(parts["train"], task)
-    return Start(backbone, stack, n_frames, unit, False, options, task, parts, about)
+    return Start(
+        backbone,
+        stack,
+        n_frames=n_frames,
+        unit=unit,
+        trained=False,
+        options=options,
+        task=task,
+        parts=parts,
+        about=about,
+    )
 
 
 def _outputs(task: Task) -> int | None:

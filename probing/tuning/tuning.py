@@ -134,7 +134,9 @@ def tune(
     say = say if engine.is_main else lambda text: None
     with workplace(folder, configuration, engine, overwrite) as work:
         start = source.start(str(engine.device), options.tuning(), say)
-        training, told = _prepare(start, options, machine, engine, work, say)
+        training, told = _prepare(
+            start, options, machine=machine, engine=engine, work=work, say=say
+        )
         take_over(work, configuration, engine)
         engine.begin(folder.name, asdict(options))
         with training.reader:
@@ -149,10 +151,12 @@ def tune(
         of_eval = evaluated = None
         if with_eval and EVAL in start.parts:
             part = start.parts[EVAL]
-            of_eval = hear(start.options, head, backbone, part, "Evaluating").scores
+            of_eval = hear(
+                start.options, head, backbone=backbone, utterances=part, told="Evaluating"
+            ).scores
             evaluated = evaluate(start, of_eval, part, str(engine.device))
         reference = tuned_reference(start, head, backbone, of_eval)
-        record = _record(start, head, backbone, training, evaluated) | {
+        record = _record(start, head, backbone=backbone, training=training, evaluated=evaluated) | {
             RECORD: {
                 "source": start.about,
                 "configuration": _plain(configuration),
@@ -168,7 +172,12 @@ def tune(
             }
         }
         exported = write_exported(
-            folder, backbone, head, record, reference, more={LOG: (work / LOG).read_bytes()}
+            folder,
+            backbone,
+            head=head,
+            record=record,
+            reference=reference,
+            more={LOG: (work / LOG).read_bytes()},
         )
         engine.end()
     shutil.rmtree(work, ignore_errors=True)
@@ -258,15 +267,15 @@ def _prepare(
     training = Training(
         model,
         groups,
-        material,
-        recipe,
-        options.layer_decay,
-        first,
-        engine,
-        machine,
-        Reader(reading, machine.workers),
-        work,
-        say,
+        material=material,
+        recipe=recipe,
+        layer_decay=options.layer_decay,
+        first_epoch=first,
+        engine=engine,
+        machine=machine,
+        reader=Reader(reading, machine.workers),
+        folder=work,
+        say=say,
     )
     sizes = {group.name: sum(one.numel() for one in group.parameters.values()) for group in groups}
     rates = {group.name: recipe.rate * options.layer_decay**group.below for group in groups}

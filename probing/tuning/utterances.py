@@ -108,7 +108,11 @@ def parts_of(run: Run, audio_root: Path | None = None) -> dict[str, Utterances]:
             )
         root = Path(str(root))
         parts[part] = Utterances(
-            part, split.table.reset_index(drop=True), split.target, root, split.corpus
+            part,
+            split.table.reset_index(drop=True),
+            target=split.target,
+            root=root,
+            corpus=split.corpus,
         )
         _check_audio(parts[part])
     return parts
@@ -183,7 +187,11 @@ def parts_of_corpus(
                 f"{corpus.name}: {part} has fewer than two different values of {task.target}"
             )
         parts[part] = Utterances(
-            part, table[rows][used].reset_index(drop=True), target, corpus.root, corpus.name
+            part,
+            table[rows][used].reset_index(drop=True),
+            target=target,
+            root=corpus.root,
+            corpus=corpus.name,
         )
     return parts, task
 

@@ -132,7 +132,7 @@ def units_of(
         else:
             excluded["of silence"] += int(silent.sum())
             intervals = intervals[~silent]
-    units, n_placed = _frames_of(intervals, timing, unit, short, excluded)
+    units, n_placed = _frames_of(intervals, timing, unit=unit, short=short, excluded=excluded)
     if not len(units):
         left = (
             "; ".join(f"{n} {why}" for why, n in excluded.items() if n)

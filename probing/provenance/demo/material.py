@@ -76,14 +76,20 @@ def human_clips(shared: Path) -> list[Clip]:
                 f"{human.path.name}: speaker {speaker} has no "
                 "split. Next: add it to plan.HUMAN_SPLITS"
             )
-        clips += pieces_of(human.path, entry, entry["utterance"], speaker, splits[speaker])
+        clips += pieces_of(
+            human.path, entry, utterance=entry["utterance"], speaker=speaker, split=splits[speaker]
+        )
     readers = plan.reader_splits(unlabelled.rows["speaker"].value_counts().to_dict())
     for _, entry in (
         unlabelled.rows[unlabelled.rows["speaker"].isin(readers)].sort_values("path").iterrows()
     ):
         speaker = entry["speaker"]
         clips += pieces_of(
-            unlabelled.path, entry, Path(entry["path"]).stem, speaker, readers[speaker]
+            unlabelled.path,
+            entry,
+            utterance=Path(entry["path"]).stem,
+            speaker=speaker,
+            split=readers[speaker],
         )
     return clips
 

@@ -88,10 +88,15 @@ def open_run(
             )
         recipe = replace(recipe, start=hashlib.sha256((start / WEIGHTS).read_bytes()).hexdigest())
     teachers = Teachers(shared / "data" / "models" / "whisper-tiny.en-encoder", start)
-    units = [open_units(recordings, kind, recipe, work, teachers, place) for kind in recipe.units]
+    units = [
+        open_units(recordings, kind, recipe=recipe, work=work, teachers=teachers, device=place)
+        for kind in recipe.units
+    ]
     training = Training(recipe, architecture or embedded_architecture(), place, start)
     training.load_if_there(work)
-    return Run(recordings, units, training, work, read_stages(start) if start else [])
+    return Run(
+        recordings, units, training=training, work=work, before=read_stages(start) if start else []
+    )
 
 
 def pretrain(run: Run, steps: int, minutes: float | None = None, every: int = 100) -> None:
@@ -106,11 +111,11 @@ def pretrain(run: Run, steps: int, minutes: float | None = None, every: int = 10
             train(
                 run.training,
                 run.batches("train"),
-                run.batches("heldout"),
-                run.work,
-                steps,
-                minutes,
-                every,
+                heldout=run.batches("heldout"),
+                work=run.work,
+                steps=steps,
+                minutes=minutes,
+                every=every,
             )
     except Timeout:
         raise RunBusy(
@@ -136,11 +141,13 @@ def evaluate(run: Run, head_steps: int = 150, n_heldout: int = 20) -> None:
         "trained": run.training.model,
         "random": Training(recipe, run.training.architecture, device).model,
     }
-    evaluation = compare(models, run.recordings, run.units, recipe.seed, device)
+    evaluation = compare(models, run.recordings, units=run.units, seed=recipe.seed, device=device)
     batches, heldout = run.batches("train"), run.batches("heldout")
     heads = {"trained, own heads": run.training.measure(heldout, n_heldout)[:, 1].tolist()}
     for name, model in models.items():
-        found = head_accuracy(model, batches, heldout, device, head_steps, n_heldout)
+        found = head_accuracy(
+            model, batches, heldout=heldout, device=device, steps=head_steps, n_heldout=n_heldout
+        )
         heads[f"{name}, new heads on frozen weights"] = found
     evaluation.to_csv(run.work / EVALUATION, index=False)
     (run.work / HEADS).write_text(json.dumps(heads, indent=2) + "\n", encoding="utf-8")
@@ -174,10 +181,10 @@ def export(run: Run, folder: Path, sweeps: Sequence[Path] = ()) -> None:
     card = model_card(
         stages,
         run.recordings.table,
-        hashes,
-        pd.read_csv(run.work / EVALUATION) if evaluated else None,
-        json.loads((run.work / HEADS).read_text(encoding="utf-8")) if evaluated else None,
-        curves,
+        hashes=hashes,
+        evaluation=pd.read_csv(run.work / EVALUATION) if evaluated else None,
+        heads=json.loads((run.work / HEADS).read_text(encoding="utf-8")) if evaluated else None,
+        curves=curves,
     )
     draw_curve(run.work / LOG, folder / CURVE)
     card += f"\n## Training curve\n![accuracy at masked frames by step]({CURVE})\n"

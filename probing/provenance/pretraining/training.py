@@ -207,10 +207,10 @@ def train(
                 _log(
                     work / LOG,
                     training,
-                    total / n,
-                    sums / n,
-                    training.measure(heldout),
-                    (clock() - since) / n,
+                    loss=total / n,
+                    figures=sums / n,
+                    heldout=training.measure(heldout),
+                    seconds=(clock() - since) / n,
                 )
                 training.save(work / CHECKPOINT)
                 sums = torch.zeros_like(sums)

@@ -108,10 +108,10 @@ def open_units(
     labels = _cluster(
         recordings,
         offsets,
-        _batches(recordings, kind, seed, teachers, device),
-        kind,
-        n_clusters,
-        seed,
+        batches=_batches(recordings, kind, seed=seed, teachers=teachers, device=device),
+        kind=kind,
+        n_clusters=n_clusters,
+        seed=seed,
     )
     partial = path.with_name(f"{path.stem}.partial.npz")
     np.savez(partial, labels=labels)
