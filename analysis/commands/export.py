@@ -58,7 +58,7 @@ def export(
         policy = import_module("probing.exits").read_policy(exits) if exits else None
         opened = import_module("probing.runs").Run(run)
         made = import_module("probing.serving").export(
-            opened, folder, depth=depth, head=head, exits=device, device=policy, overwrite=overwrite
+            opened, folder, depth=depth, head=head, device=device, exits=policy, overwrite=overwrite
         )
     record = made.record
     out.print(

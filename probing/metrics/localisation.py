@@ -97,7 +97,7 @@ def segments(truth: pd.DataFrame, scored: pd.DataFrame, resolution: float = 0.02
     Args:
         truth: intervals; a segment that none of them touches is left out.
         scored: pieces. A segment without the centre of any has the score of the piece at its own
-            centre.
+            centre, the later of two that meet there.
         resolution: seconds.
 
     Raises:
@@ -119,7 +119,8 @@ def segments(truth: pd.DataFrame, scored: pd.DataFrame, resolution: float = 0.02
     centres = (pieces[0] + pieces[1]) / 2
     np.minimum.at(lowest, np.floor((centres + NEAR) / resolution).astype(np.int64), pieces[2])
     empty = np.flatnonzero(np.isinf(lowest) & touched)
-    held = _holding(pieces[0], pieces[1], np.asarray((empty + 0.5) * resolution, np.float64))
+    middles = np.asarray((empty + 0.5) * resolution + NEAR, np.float64)
+    held = _holding(pieces[0], pieces[1], middles)
     lowest[empty[held >= 0]] = pieces[2][held[held >= 0]]
     used = touched & np.isfinite(lowest)
     utterances = axis.utterances(np.asarray((np.flatnonzero(used) + 0.5) * resolution, np.float64))

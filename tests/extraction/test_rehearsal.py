@@ -73,9 +73,9 @@ def test_a_sample_of_long_clips_is_of_few(backbone, corpus, tmp_path: Path, monk
     run: list[int] = []
     known = rehearsal.session
 
-    def session(writer, root, backbone, options, machine, n, *more):
-        run.append(n)
-        return known(writer, root, backbone, options, machine, n, *more)
+    def session(writer, root, *, n_utterances, **more):
+        run.append(n_utterances)
+        return known(writer, root, n_utterances=n_utterances, **more)
 
     monkeypatch.setattr(rehearsal, "session", session)
     monkeypatch.setattr(rehearsal, "MOST_S", 2.5)  # a quarter of what the 16 clips have

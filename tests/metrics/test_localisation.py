@@ -107,7 +107,7 @@ def test_a_segment_is_spoofed_if_any_part_is_and_has_the_lowest_score_centred_in
                 continue
             own_scores = pieces["score"].to_numpy()[(centre > begin - 1e-7) & (centre < end - 1e-7)]
             if not len(own_scores):
-                middle = (k + 0.5) * resolution  # rounded as there, as a piece may end exactly here
+                middle = (k + 0.5) * resolution + 1e-6  # a piece may end exactly at the middle
                 own_scores = pieces["score"][
                     (pieces["start"] <= middle) & (middle < pieces["end"])
                 ].to_numpy()
