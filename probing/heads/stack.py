@@ -103,7 +103,7 @@ class HeadStack(nn.Module):
 
     @torch.no_grad()
     def score(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Scores (M, B) of layers as cached: log odds of bona fide, see `training.prior_log_odds`.
+        """Scores (M, B) of layers as cached: log odds of bona fide, see `losses.prior_log_odds`.
 
         Of a number that number, in the unit it was trained in; of M classes their logits (M, B, M).
         """

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from probing.heads.optimizer import BETAS, EPSILON
 from probing.heads.stack import HeadStack
-from probing.heads.training import BETAS, EPSILON
 from probing.tuning.engine import Engine
 from probing.tuning.recipes import TuningRecipe
 from probing.tuning.trained import Group

@@ -22,7 +22,7 @@ from torch import Tensor
 from cache.atomic import replace_file
 from cache.errors import ProbeError, argument
 from probing.accelerators import drawn_anew
-from probing.heads.training import class_weights, loss_of
+from probing.heads.losses import class_weights, loss_of
 from probing.progress import ProgressLine, progress_line
 from probing.tuning.checkpoints import CHECKPOINT, BestEpochs, load_checkpoint, save_checkpoint
 from probing.tuning.clips import Reader, in_parts

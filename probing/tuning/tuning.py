@@ -21,8 +21,8 @@ from probing.augmentation import Augmentation
 from probing.backbones import Backbone, Trainable
 from probing.extraction import Options
 from probing.heads.head import Head
+from probing.heads.losses import prior_log_odds
 from probing.heads.stack import HeadStack
-from probing.heads.training import prior_log_odds
 from probing.options import differences, one_of
 from probing.progress import console, duration
 from probing.runs import Run

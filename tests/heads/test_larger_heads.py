@@ -151,7 +151,7 @@ def test_a_killed_training_goes_on_as_if_it_had_not_been(
     expected = fit(stack_of(head))
     checkpoint = tmp_path / "training.pt"
     with pytest.raises(KeyboardInterrupt):
-        fit(stack_of(head), checkpoint=checkpoint, said=killed)
+        fit(stack_of(head), checkpoint=checkpoint, say=killed)
     assert np.array_equal(fit(stack_of(head), checkpoint=checkpoint), expected)
 
 

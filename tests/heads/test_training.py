@@ -153,7 +153,8 @@ def test_an_interrupted_training_ends_as_one_that_was_not(
     tier: str, at: int, frames_cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "CHECKPOINT_EVERY_S", 0.0)
-    frames, said = tier == "frames", []
+    frames = tier == "frames"
+    lines: list[str] = []
     sources = (
         frame_sources(frames_cache)
         if frames
@@ -174,9 +175,9 @@ def test_an_interrupted_training_ends_as_one_that_was_not(
     expected = fit(stacks(), *sources, FRAMES)
     checkpoint = tmp_path / "training.pt"
     with pytest.raises(KeyboardInterrupt):
-        fit(stacks(), *sources, FRAMES, checkpoint=checkpoint, said=killed)
-    found = fit(stacks(), *sources, FRAMES, checkpoint=checkpoint, said=said.append)
-    assert len(said) == RECIPE.epochs - at
+        fit(stacks(), *sources, FRAMES, checkpoint=checkpoint, say=killed)
+    found = fit(stacks(), *sources, FRAMES, checkpoint=checkpoint, say=lines.append)
+    assert len(lines) == RECIPE.epochs - at
     assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
     assert [path.name for path in tmp_path.iterdir()] == ["training.pt"]
 
