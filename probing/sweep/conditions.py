@@ -21,8 +21,9 @@ from probing.metrics import (
 from probing.metrics.clusters import FEW_TRIALS
 from probing.metrics.decomposition import POOLED, conditions, too_few
 from probing.runs.condition_names import condition_name
+from probing.sweep.experiments import BY_CONDITION, UNSEEN
 from probing.sweep.fitting import Probe
-from probing.sweep.results import BY_CONDITION, UNSEEN, Results
+from probing.sweep.results import Results
 from probing.sweep.split import Split
 
 MOST_LEFT_OUT = 200  # attacks, each of which takes a training of every layer

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from cache.errors import OptionError
 from probing.alignments.alignments import TYPE
 from probing.metrics import Interval
+from probing.sweep.experiments import CONTROL_TASK, LAYERS, SELECTIVITY
 from probing.sweep.finding import ENDS, Finding
 from probing.sweep.linear import sampled
-from probing.sweep.results import CONTROL_TASK, LAYERS, SELECTIVITY
 from probing.sweep.split import EVAL, Split
 from probing.targets.metrics import BINARY, CLASSES, METRICS, NUMBER
 

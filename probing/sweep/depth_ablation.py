@@ -13,13 +13,15 @@ from probing.runs import RunWriter
 from probing.sweep.best_head import BestHead, Key, find_best
 from probing.sweep.contributions import contributions
 from probing.sweep.depth_finding import DepthFinding, find_depth
+from probing.sweep.depth_results import DepthFigures, add_depth, add_excess
 from probing.sweep.depths import FittedHead, fit_depths
 from probing.sweep.dividing import rows_by_training
+from probing.sweep.experiments import CONTRIBUTIONS
 from probing.sweep.head_sources import open_source
 from probing.sweep.linear import sampled
 from probing.sweep.localisation import add_localisation, localises
 from probing.sweep.options import DepthOptions
-from probing.sweep.results import CONTRIBUTIONS, DepthFigures, Results
+from probing.sweep.results import Results
 from probing.sweep.scores import add_scores
 from probing.sweep.split import Split
 from probing.sweep.training_log import training_table
@@ -70,7 +72,7 @@ def ablate(
     full = max(depth for _, depth in fitted)
     for head, depth in fitted:
         if depth != full:
-            results.add_excess(head, depth, figures[head, depth], figures[head, full])
+            add_excess(results, head, depth, figures[head, depth], figures[head, full])
     _add_contributions(
         {head: fitted[head, full] for head in options.heads},
         splits["eval"],
@@ -133,7 +135,7 @@ def _add_heads(
     """Add the figures of heads to the results, scores and weights of the best to the run."""
     figures = {}
     for (head, depth), members in fitted.items():
-        found = figures[head, depth] = results.add_depth(members)
+        found = figures[head, depth] = add_depth(results, members)
         best = found.best
         name = best.heads[0].name
         add_scores(splits, writer, name, best.scores)

@@ -21,10 +21,10 @@ from probing.metrics import Interval
 from probing.probes.erasure import erase, new_directions, random_directions
 from probing.probes.scaling import Scaling
 from probing.runs.condition_names import n_removed
+from probing.sweep.experiments import ERASED, ERASED_RANDOM
 from probing.sweep.finding import ENDS, Finding
 from probing.sweep.fitting import Labelling, Probe, best_on_dev, product_dtype, solve_standardised
 from probing.sweep.linear import add_scores, beside, features_of, sampled, working_bytes
-from probing.sweep.results import ERASED, ERASED_RANDOM
 from probing.sweep.split import EVAL, Split
 from probing.targets.metrics import METRICS
 from probing.targets.task import Task

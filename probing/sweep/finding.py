@@ -1,6 +1,6 @@
 """The finding: the sentence a sweep is run for, and the figures behind it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -9,9 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cache import Cache
-from probing.metrics import Interval, Resamples, difference_interval
-from probing.sweep.mlp_probes import MLPFinding
-from probing.sweep.results import CONTROL, LAYERS, MLP, MLP_CONTROL, TRIVIAL, UNSEEN
+from probing.metrics import Interval, Resamples
+from probing.sweep.experiments import CONTROL, LAYERS, TRIVIAL
 from probing.targets.metrics import METRICS, Metric
 from probing.targets.task import SPOOFING, Task
 
@@ -132,88 +131,6 @@ def difference_in_words(metric: Metric, difference: Interval) -> str:
     return f"{metric.difference(difference.value)} {word} [{ends}]"
 
 
-@dataclass(frozen=True)
-class Elsewhere:
-    """How the layer chosen on dev does on other corpora than the one of the finding.
-
-    rates: corpus -> layer -> the metric on eval, of the layer chosen, the last one, and the best
-    one there.
-    """
-
-    layer: int
-    last: int
-    rates: dict[str, dict[int, Interval]]
-    metric: str = "eer"
-
-    def sentence(self) -> str:
-        """The figures in words."""
-        metric = METRICS[self.metric]
-        word = "highest" if metric.higher_is_better else "lowest"
-
-        def text(one: Interval) -> str:
-            return metric.interval(one.value, one.low, one.high)
-
-        return " ".join(
-            f"On {corpus}: layer {self.layer} {text(rates[self.layer])}, last "
-            f"{text(rates[self.last])}, {word} {metric.text(rates[best[0]].value)} at "
-            f"{_layers(best)}, picked there."
-            for corpus, rates in self.rates.items()
-            for best in [_lowest({layer: metric.loss(rate.value) for layer, rate in rates.items()})]
-        )
-
-    def as_dict(self) -> dict[str, Any]:
-        """For the run record."""
-        rates = {
-            corpus: {str(layer): asdict(rate) for layer, rate in of.items()}
-            for corpus, of in self.rates.items()
-        }
-        return {"layer": self.layer, "last": self.last, "rates": rates, "sentence": self.sentence()}
-
-
-@dataclass(frozen=True)
-class UnseenFinding:
-    """How the layers do on an attack they were not trained with.
-
-    layer: chosen on dev. means: split and corpus -> layer -> mean over attacks of the EER on the
-    attack left out, and of that of the probe trained on everything. attacks: split and corpus ->
-    how many.
-    """
-
-    layer: int
-    means: dict[str, dict[int, tuple[float, float]]]
-    attacks: dict[str, int]
-
-    def sentence(self) -> str:
-        """The figures in words."""
-        said = []
-        for where, means in self.means.items():
-            unseen, seen = means[self.layer]
-            lowest = _lowest({layer: mean for layer, (mean, _) in means.items()})
-            said.append(
-                f"Attacks left out of the training, {where}: layer {self.layer} has a mean EER "
-                f"of {100 * unseen:.1f} % over {self.attacks[where]} attacks, {100 * seen:.1f} % "
-                "when trained with them; lowest "
-                f"{100 * means[lowest[0]][0]:.1f} % at {_layers(lowest)}."
-            )
-        return " ".join(said)
-
-    def as_dict(self) -> dict[str, Any]:
-        """For the run record."""
-        means = {
-            where: {
-                str(layer): {"eer": unseen, "eer_seen": seen}
-                for layer, (unseen, seen) in of.items()
-            }
-            for where, of in self.means.items()
-        }
-        return {
-            "layer": self.layer,
-            "means": means,
-            "attacks": self.attacks,
-            "sentence": self.sentence(),
-        }
-
-
 def find_layer(
     cache: Cache,
     table: pd.DataFrame,
@@ -240,7 +157,7 @@ def find_layer(
     layer = int(dev.loc[_best_row(dev, metric), "layer"])
     last = cache.layers[-1]
     on_eval = figures[(figures["split"] == "eval") & (figures["corpus"] == corpus)]
-    of_layer = _intervals(on_eval[on_eval["experiment"] == LAYERS])
+    of_layer = intervals_by_layer(on_eval[on_eval["experiment"] == LAYERS])
     best = of_layer[layer]
     at_last = of_layer[last]
     trivial, control = (on_eval[on_eval["experiment"] == name] for name in (TRIVIAL, CONTROL))
@@ -279,84 +196,9 @@ def _best_row(rows: pd.DataFrame, metric: Metric) -> Any:
     return rows["value"].idxmax() if metric.higher_is_better else rows["value"].idxmin()
 
 
-def find_mlp(
-    table: pd.DataFrame,
-    corpus: str,
-    boots: Mapping[int, NDArray[np.float64]],
-    linear_boots: Mapping[int, NDArray[np.float64]],
-    resamples: Resamples,
-) -> MLPFinding:
-    """The finding of MLP probes on one corpus; `boots` and `linear_boots` are layer -> (R,) on
-    `resamples`.
-    """
-    rows = table[table["experiment"] == MLP]
-    dev = rows[rows["split"] == "dev"]
-    layer = int(dev.loc[dev["value"].idxmin(), "layer"])
-    on_eval = table[(table["split"] == "eval") & (table["corpus"] == corpus)]
-    rate, linear = (
-        _intervals(on_eval[on_eval["experiment"] == name])[layer] for name in (MLP, LAYERS)
-    )
-    difference = difference_interval(
-        linear.value - rate.value, linear_boots[layer] - boots[layer], resamples
-    )
-    control = on_eval[(on_eval["experiment"] == MLP_CONTROL) & (on_eval["layer"] == layer)]
-    return MLPFinding(
-        layer, rate, linear=linear, difference=difference, shuffled=float(control["value"].mean())
-    )
-
-
-def find_elsewhere(
-    table: pd.DataFrame, layer: int, last: int, corpora: Sequence[str], task: Task = SPOOFING
-) -> Elsewhere | None:
-    """The figures of other corpora; None where there are none."""
-    metric = task.metric
-    rows = table[
-        (table["experiment"] == LAYERS)
-        & (table["split"] == "eval")
-        & (table["metric"] == metric.name)
-    ]
-    found = {}
-    for corpus in corpora:
-        of_layer = _intervals(rows[rows["corpus"] == corpus])
-        best = min(of_layer, key=lambda k: metric.loss(of_layer[k].value))
-        found[corpus] = {k: of_layer[k] for k in sorted({layer, last, best})}
-    return Elsewhere(layer, last, found, metric.name) if found else None
-
-
-def find_unseen(table: pd.DataFrame, layer: int) -> UnseenFinding:
-    """The mean over attacks of the `unseen-attack` rows."""
-    rows = table[table["experiment"] == UNSEEN]
-    means: dict[str, dict[int, tuple[float, float]]] = {}
-    attacks = {}
-    for (split, corpus), part in rows.groupby(["split", "corpus"], sort=False):
-        by = part.groupby(["layer", "metric"])["value"].mean().unstack()
-        where = f"{split} of {corpus}"
-        means[where] = {
-            int(k): (float(row["eer"]), float(row["eer_seen"])) for k, row in by.iterrows()
-        }
-        attacks[where] = int(part["condition"].nunique())
-    return UnseenFinding(layer, means, attacks)
-
-
-def _intervals(rows: pd.DataFrame) -> dict[int, Interval]:
+def intervals_by_layer(rows: pd.DataFrame) -> dict[int, Interval]:
+    """Layer -> the figure of its row, with its interval."""
     return {
         int(row.layer): Interval(float(row.value), float(row.low), float(row.high))
         for row in rows.itertuples()
     }
-
-
-def _lowest(losses: dict[int, float]) -> list[int]:
-    """The layers of the least loss: all of them where several have the same."""
-    least = min(losses.values())
-    return [layer for layer, loss in losses.items() if loss == least]
-
-
-def _layers(numbers: list[int]) -> str:
-    """The layers in words.
-
-    >>> _layers([3]), _layers([3, 5])
-    ('layer 3', 'layers 3 and 5')
-    """
-    if len(numbers) == 1:
-        return f"layer {numbers[0]}"
-    return f"layers {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"

@@ -4,11 +4,12 @@ own control.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 
@@ -17,7 +18,9 @@ from probing.heads.recipes import QUICK
 from probing.heads.sources import PooledSource
 from probing.heads.stack import HeadStack, Model
 from probing.heads.training import scores_of, train
-from probing.metrics import Interval, eer
+from probing.metrics import Interval, Resamples, difference_interval, eer
+from probing.sweep.experiments import LAYERS, MLP, MLP_CONTROL
+from probing.sweep.finding import intervals_by_layer
 from probing.sweep.fitting import Labelling
 from probing.sweep.linear import READ_VALUES, features_of
 from probing.sweep.split import EVAL, Split
@@ -39,12 +42,11 @@ class MLPProbe:
 def probe_with_mlp(
     cache: Cache, splits: dict[str, Split], labellings: Sequence[Labelling], device: str = "cpu"
 ) -> Iterator[tuple[int, list[MLPProbe]]]:
-    """Fit a multilayer perceptron (64 SiLU units, see `heads.backends.MLP`) per layer and
-    labelling.
+    """Fit a multilayer perceptron a layer and labelling: 64 SiLU units, see `heads.backends.MLP`.
 
-    It sees what the linear probe sees, mean and deviation over time, standardised; a model for each
-    weight decay of the recipe `quick`, all trained beside each other, is chosen on dev, and so is
-    the epoch.
+    It sees what the linear probe sees, mean and deviation over time, standardised. A model for each
+    weight decay of the recipe `quick` is trained, all in parallel; which model and which epoch is
+    chosen on dev.
 
     Args:
         cache: whose layers.
@@ -153,3 +155,35 @@ class MLPFinding:
     def as_dict(self) -> dict[str, Any]:
         """For the run record."""
         return {**asdict(self), "sentence": self.sentence()}
+
+
+def find_mlp(
+    table: pd.DataFrame,
+    corpus: str,
+    boots: Mapping[int, NDArray[np.float64]],
+    linear_boots: Mapping[int, NDArray[np.float64]],
+    resamples: Resamples,
+) -> MLPFinding:
+    """The finding of MLP probes on one corpus.
+
+    Args:
+        table: of the results.
+        corpus: evaluated on.
+        boots: layer -> (R,) the EER of the MLP probe on resamples of eval.
+        linear_boots: layer -> (R,) that of the linear probe, paired.
+        resamples: whose they are.
+    """
+    rows = table[table["experiment"] == MLP]
+    dev = rows[rows["split"] == "dev"]
+    layer = int(dev.loc[dev["value"].idxmin(), "layer"])
+    on_eval = table[(table["split"] == "eval") & (table["corpus"] == corpus)]
+    rate, linear = (
+        intervals_by_layer(on_eval[on_eval["experiment"] == name])[layer] for name in (MLP, LAYERS)
+    )
+    difference = difference_interval(
+        linear.value - rate.value, linear_boots[layer] - boots[layer], resamples
+    )
+    control = on_eval[(on_eval["experiment"] == MLP_CONTROL) & (on_eval["layer"] == layer)]
+    return MLPFinding(
+        layer, rate, linear=linear, difference=difference, shuffled=float(control["value"].mean())
+    )

@@ -1,96 +1,80 @@
 """The results table of a sweep: one row a figure.
 
-What is called EER below is the metric of the finding where the target is another than bona fide
+What is called EER below is the metric of the finding, if the target is another than bona fide
 against spoof; the other figures of its task stand beside it under their names (see
 `probing.targets.metrics`).
 
-experiment      what was done: `layer` (a linear probe per layer), `shuffled-labels` and
-`trivial-features` (controls),
-                `depth` (heads on layers 1..k), `depth-excess`, `contribution`, `cost`,
-                `layer-at-once` and `layer-excess` (what holds for all layers at once), and, where
-                asked for, `by-condition`, `unseen-attack`, and `mlp` and `mlp-shuffled-labels` (an
-                MLP probe per layer and its control); of frames that are bona fide or spoofed
-                `localisation`; `erased` and `erased-random` (a probe of what is left of a layer);
-                of units with types `control-task` (see `probing.sweep.control_tasks`), measured
-                against the labels of that task, and `selectivity`; of a target with classes
-                `by-class`, whose `recall` of each layer has the class as condition
-head, layer, depth, seed, strength   of what was measured; missing where they mean nothing
-split           `dev` or `eval`
-corpus          whose utterances these are: of `eval` there is one set of rows for each corpus
-evaluated on, that which
-                the findings are about first; `Run.corpora` has their order and `Run.rows` those of
-                one
-condition       `all`, or which trials: `attack=A07`, `codec=opus`, `attack=A07,codec=opus`,
-`label=spoof`; see
-                `probing.runs.condition_names`
-metric          `eer` and others; value, low, high: shares from 0 to 1 with the ends of the 95 %
-interval
+experiment: what was done, see below.
+head, layer, depth, seed, strength: of what was measured; missing where they mean nothing.
+split: `dev` or `eval`.
+corpus: whose utterances these are. `eval` has one set of rows for each corpus evaluated on, that
+    which the findings are about first; `Run.corpora` has their order and `Run.rows` those of one.
+condition: `all`, or which trials: `attack=A07`, `codec=opus`, `attack=A07,codec=opus`,
+    `label=spoof`; see `probing.runs.condition_names`.
+metric: `eer` and others.
+value, low, high: shares from 0 to 1, with the ends of the 95 % interval.
 
+Experiments:
+
+layer: a linear probe a layer. shuffled-labels, trivial-features: its controls.
+mlp, mlp-shuffled-labels: an MLP probe a layer and its control.
+depth: heads on layers 1..k.
 depth-excess: EER of a head on the first k layers less that of full depth, means over seeds, as
-`eer_excess`; `high` is the upper end of the one-sided 95 % interval: the excess that is not
-excluded. There is no `low`.
-
+    `eer_excess`; `high` is the upper end of the one-sided 95 % interval: the excess that is not
+    excluded. There is no `low`.
+contribution: what each layer contributes to a head, see `probing.sweep.contributions`.
+cost: parameters, multiply-accumulates and latency of a backbone of each depth.
 layer-at-once: the metric of the linear probe of each layer on eval, with intervals that hold for
-all layers at once; layer-excess: by how much it is worse than that of the layer chosen on dev, as
-`eer_excess`, paired, likewise.
-
+    all layers at once. layer-excess: by how much it is worse than that of the layer chosen on dev,
+    as `eer_excess`, paired, likewise.
 by-condition: EER of the probe of each layer, trained on everything, on the trials of a condition as
-the official packages take them: of an attack its spoofs and every bona fide trial, of a codec the
-trials of both classes. Each column alone, and all columns together.
-
+    the official packages take them: of an attack its spoofs and every bona fide trial, of a codec
+    the trials of both classes. Each column alone, and all columns together.
+unseen-attack: `condition` names the attack that a probe a layer was trained and chosen without, and
+    is measured on, with every bona fide trial of that split: `eer`; `eer_seen` is that of the probe
+    trained on everything, on the same trials, and `eer_excess` the first less the second, paired.
+    `split` is `dev` as well as `eval`, wherever there are spoofs of that attack.
+by-class: of a target with classes, the `recall` of each layer, which has the class as condition.
+localisation: of frames that are bona fide or spoofed, see `probing.sweep.localisation`.
 erased: the figures of the probe of what is left of a layer after what probes read of it was
-removed, in so many dimensions in all as the condition says: `erased=5`; erased-random: the same
-after as many random ones (`seed`). The metric of the finding has an interval at the layer chosen on
-dev.
-
-selectivity: by how much the probe of a layer is better at its task than at the control task, mean
-over seeds, as `balanced_accuracy_selectivity`; paired, on the same resamples.
-
-unseen-attack: `condition` names the attack that a probe per layer was trained and chosen without,
-and is measured on, with every bona fide trial of that split: `eer`; `eer_seen` is that of the probe
-trained on everything, on the same trials, and `eer_excess` the first less the second, paired.
-`split` is `dev` as well as `eval`, wherever there are spoofs of that attack.
+    removed, in so many dimensions in all as the condition says: `erased=5`. erased-random: the same
+    after as many random ones (`seed`). The metric of the finding has an interval at the layer
+    chosen on dev.
+control-task: of units with types, the figures of a probe against the labels of a control task, see
+    `probing.sweep.control_tasks`. selectivity: by how much the probe of a layer is better at its
+    task, mean over seeds, as `balanced_accuracy_selectivity`; paired, on the same resamples.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from probing.metrics import ClassTrials, Interval, Resamples, simultaneous_level
+from probing.metrics import ClassTrials, Interval, Resamples
 from probing.runs.condition_names import condition_name
-from probing.sweep.depth_finding import excess_bound
-from probing.sweep.depths import FittedHead
+from probing.sweep.experiments import (
+    BY_CLASS,
+    CONTROL,
+    CONTROL_TASK,
+    COSTS,
+    ERASED,
+    ERASED_RANDOM,
+    LAYERS,
+    MLP,
+    MLP_CONTROL,
+    SELECTIVITY,
+)
 from probing.sweep.fitting import Probe
 from probing.sweep.mlp_probes import MLPProbe
 from probing.sweep.refitting import with_training
 from probing.sweep.split import Split
 from probing.targets.metrics import METRICS
-from probing.targets.task import Task
 
-LAYERS = "layer"
-TRIVIAL = "trivial-features"
-CONTROL = "shuffled-labels"
-DEPTHS = "depth"
-EXCESS = "depth-excess"
-LAYER_EXCESS = "layer-excess"
-AT_ONCE = "layer-at-once"
-CONTRIBUTIONS = "contribution"
-COSTS = "cost"
-MLP = "mlp"
-MLP_CONTROL = "mlp-shuffled-labels"
-BY_CONDITION = "by-condition"
-BY_CLASS = "by-class"
-UNSEEN = "unseen-attack"
-CONTROL_TASK = "control-task"
-SELECTIVITY = "selectivity"
-ERASED = "erased"
-ERASED_RANDOM = "erased-random"
 EMPTY: dict[str, Any] = {
     "experiment": "",
     "head": "",
@@ -108,28 +92,23 @@ EMPTY: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class DepthFigures:
-    """A head at a depth, over seeds.
-
-    rates: part -> mean of the metric. resampled: part -> (R,) the same on each resample. best: the
-    best on dev.
-    """
-
-    rates: dict[str, float]
-    resampled: dict[str, NDArray[np.float64]]
-    best: FittedHead
-
-
 class Results:
-    """Collects rows of the results table, one a figure; `resamples` are those behind its intervals,
-    by part.
+    """Collects rows of the results table, one a figure.
+
+    Args:
+        splits: utterances by part.
+        resamples: part -> those behind its intervals.
+
+    Attributes:
+        parts: that have figures: all but `train`.
+        task: what is read.
     """
 
     def __init__(self, splits: dict[str, Split], resamples: dict[str, Resamples]) -> None:
-        self._splits, self.resamples = splits, resamples
-        self._task = splits["train"].task
-        self._parts = [part for part in splits if part != "train"]
+        self.splits = splits
+        self.resamples = resamples
+        self.task = splits["train"].task
+        self.parts = [part for part in splits if part != "train"]
         self._rows: list[dict[str, Any]] = []
 
     def add(
@@ -139,20 +118,26 @@ class Results:
         probe: Probe | MLPProbe,
         shifts: Mapping[str, NDArray[np.float64]] | None = None,
     ) -> NDArray[np.float64]:
-        """Add the figures of a probe on dev and eval with their intervals; returns the metric on
-        resamples of eval.
+        """Add the figures of a probe on dev and eval with their intervals.
 
-        `shifts` are those of `Refits`, where intervals include who was trained on.
+        Args:
+            experiment: what was done.
+            layer: of the probe; None of one of no layer.
+            probe: with scores of all parts.
+            shifts: of `Refits`, if intervals include who was trained on.
+
+        Returns:
+            (R,) the metric on resamples of eval.
         """
         of_metric = {}
-        for part in self._parts:
-            trials = self._task.trials(self._splits[part].target, probe.scores[part])
+        for part in self.parts:
+            trials = self.task.trials(self.splits[part].target, probe.scores[part])
             figures = trials.figures()
             resampled = trials.resampled(self.resamples[part])
             if shifts is not None:
-                resampled["eer"] = with_training(resampled["eer"], shifts[part], self._splits[part])
-            for name in self._task.metrics:
-                interval = self._task.interval(
+                resampled["eer"] = with_training(resampled["eer"], shifts[part], self.splits[part])
+            for name in self.task.metrics:
+                interval = self.task.interval(
                     figures[name], resampled[name], self.resamples[part], METRICS[name]
                 )
                 self._add(
@@ -164,7 +149,7 @@ class Results:
                     interval=interval,
                     metric=name,
                 )
-            of_metric[part] = resampled[self._task.metric.name]
+            of_metric[part] = resampled[self.task.metric.name]
             if isinstance(trials, ClassTrials) and experiment == LAYERS:
                 self._add_classes(layer, part, trials)
         return of_metric["eval"]
@@ -175,14 +160,14 @@ class Results:
             "head": "linear",
             "layer": layer,
             "metric": "recall",
-            **self._of(part),
+            **self.columns_of(part),
         }
-        for name, value in zip(self._task.classes, trials.recalls(), strict=True):
+        for name, value in zip(self.task.classes, trials.recalls(), strict=True):
             if not np.isnan(value):
                 self.append(
                     {
                         **row,
-                        "condition": condition_name({self._task.target: name}),
+                        "condition": condition_name({self.task.target: name}),
                         "value": float(value),
                     }
                 )
@@ -190,12 +175,10 @@ class Results:
     def add_control(
         self, layer: int, seed: int, probe: Probe | MLPProbe, experiment: str = CONTROL
     ) -> None:
-        """Add the figures on dev and eval of a probe trained on other labels, against the true
-        ones.
-        """
-        for part in self._parts:
-            figures = self._task.trials(self._splits[part].target, probe.scores[part]).figures()
-            for name in self._task.metrics:
+        """Add the figures of a probe that was trained on other labels, against the true ones."""
+        for part in self.parts:
+            figures = self.task.trials(self.splits[part].target, probe.scores[part]).figures()
+            for name in self.task.metrics:
                 value = Interval(figures[name], np.nan, np.nan)
                 self._add(
                     experiment,
@@ -214,8 +197,7 @@ class Results:
         seeds: Sequence[int],
         controls: Sequence[tuple[Probe, Mapping[str, Split]]],
     ) -> None:
-        """Add the figures of the probes of control tasks, one a seed, and the selectivity of the
-        probe of the task.
+        """Add the figures of the probes of control tasks, one a seed, and the selectivity.
 
         Args:
             layer: their layer.
@@ -223,16 +205,18 @@ class Results:
             seeds: of the control tasks.
             controls: probe of each, and the parts with its labels.
         """
-        metric = self._task.metric
-        for part in self._parts:
+        metric = self.task.metric
+        for part in self.parts:
             resamples = self.resamples[part]
-            of_task = self._task.trials(self._splits[part].target, probe.scores[part])
-            values, drawn = [], []
-            for seed, (control, asked) in zip(seeds, controls, strict=True):
-                split = asked[part]
+            of_task = self.task.trials(self.splits[part].target, probe.scores[part])
+            values = []
+            drawn = []
+            for seed, (control, labelled) in zip(seeds, controls, strict=True):
+                split = labelled[part]
                 trials = split.task.trials(split.target, control.scores[part])
-                figures, resampled = trials.figures(), trials.resampled(resamples)
-                for name in self._task.metrics:
+                figures = trials.figures()
+                resampled = trials.resampled(resamples)
+                for name in self.task.metrics:
                     interval = split.task.interval(
                         figures[name], resampled[name], resamples, METRICS[name]
                     )
@@ -250,7 +234,7 @@ class Results:
             sign = metric.loss(1)
             value = sign * (np.mean(values) - of_task.figures()[metric.name])
             more = sign * (np.mean(drawn, axis=0) - of_task.resampled(resamples)[metric.name])
-            interval = self._task.difference(float(value), more, resamples)
+            interval = self.task.difference(float(value), more, resamples)
             self._add(
                 SELECTIVITY,
                 layer,
@@ -264,10 +248,14 @@ class Results:
     def add_erased(
         self, layer: int, probe: Probe, removed: int, seed: int | None, *, interval: bool
     ) -> None:
-        """Add the figures of a probe of what is left of a layer after so many dimensions were
-        removed.
+        """Add the figures of a probe of what is left of a layer.
 
-        `seed` is that of random ones; with `interval`, the metric of the finding has one.
+        Args:
+            layer: of the probe.
+            probe: with scores of all parts.
+            removed: dimensions that were removed.
+            seed: of random ones; None of those that probes read.
+            interval: whether the metric of the finding has one.
         """
         experiment = ERASED if seed is None else ERASED_RANDOM
         row = {
@@ -278,115 +266,25 @@ class Results:
             "strength": probe.strength,
         }
         row |= {"condition": condition_name({ERASED: str(removed)})}
-        for part in self._parts:
-            trials = self._task.trials(self._splits[part].target, probe.scores[part])
+        for part in self.parts:
+            trials = self.task.trials(self.splits[part].target, probe.scores[part])
             figures = trials.figures()
-            ends = {name: Interval(figures[name], np.nan, np.nan) for name in self._task.metrics}
+            ends = {name: Interval(figures[name], np.nan, np.nan) for name in self.task.metrics}
             if interval:
-                name = self._task.metric.name
+                name = self.task.metric.name
                 resampled = trials.resampled(self.resamples[part])[name]
-                ends[name] = self._task.interval(figures[name], resampled, self.resamples[part])
+                ends[name] = self.task.interval(figures[name], resampled, self.resamples[part])
             for name, one in ends.items():
-                self.append({**row, **self._of(part), **asdict(one), "metric": name})
+                self.append({**row, **self.columns_of(part), **asdict(one), "metric": name})
 
-    def add_depth(self, members: Sequence[FittedHead]) -> DepthFigures:
-        """Add a head at a depth: its metric by seed, and their mean with its interval."""
-        model = members[0].model
-        row = {"experiment": DEPTHS, "head": model.head, "depth": model.depth}
-        task = self._task
-        values = {}
-        resampled = {}
-        for part in self._parts:
-            target = self._splits[part].target
-            row = {**row, **self._of(part), "metric": task.metric.name}
-            values[part] = [task.value(target, member.scores[part]) for member in members]
-            of_seeds = [
-                task.resampled(target, member.scores[part], self.resamples[part])
-                for member in members
-            ]
-            resampled[part] = np.mean(of_seeds, axis=0)
-            for member, value in zip(members, values[part], strict=True):
-                strength = member.model.weight_decay
-                self.append(
-                    {**row, "seed": member.model.seed, "value": value, "strength": strength}
-                )
-            interval = task.interval(
-                float(np.mean(values[part])), resampled[part], self.resamples[part]
-            )
-            self.append({**row, **asdict(interval)})
-        best = members[int(np.argmin([task.metric.loss(value) for value in values["dev"]]))]
-        return DepthFigures(
-            {part: float(np.mean(of)) for part, of in values.items()}, resampled, best
-        )
-
-    def add_excess(
-        self, head: str, depth: int, at_depth: DepthFigures, at_full: DepthFigures
-    ) -> None:
-        """Add by how much a head is worse at a depth than at full depth, with what is
-        not excluded.
-        """
-        for part in self._parts:
-            sign = self._task.metric.loss(1)
-            value = sign * (at_depth.rates[part] - at_full.rates[part])
-            most = excess_bound(sign * at_depth.resampled[part], sign * at_full.resampled[part])
-            metric = f"{self._task.metric.name}_excess"
-            row = {
-                "experiment": EXCESS,
-                "head": head,
-                "depth": depth,
-                "metric": metric,
-                **self._of(part),
-            }
-            self.append({**row, "value": value, "high": most})
-
-    def add_layers_at_once(self, chosen: int, resampled: Mapping[int, NDArray[np.float64]]) -> None:
-        """Add what holds for all layers at once on eval: each layer's interval, and by how much it
-        is worse than one.
-
-        The excess over the layer chosen on dev is paired, positive where the layer is worse.
-
-        Args:
-            chosen: that layer.
-            resampled: layer -> (R,) the metric of its linear probe on resamples of eval.
-        """
-        task = self._task
-        drawn = self.resamples["eval"]
-        rows = {row["layer"]: row["value"] for row in self._rows if self._is_finding(row)}
-        sign = task.metric.loss(1)
-        layers = list(resampled)
-        values = np.stack([resampled[layer] for layer in layers])
-        level = simultaneous_level(values)
-        others = [layer for layer in layers if layer != chosen]
-        excess = {layer: sign * (resampled[layer] - resampled[chosen]) for layer in others}
-        excess_level = (
-            simultaneous_level(np.stack([excess[layer] for layer in others])) if others else level
-        )
-        for layer, of_layer in zip(layers, values, strict=True):
-            of = {"head": "linear", "layer": layer, **self._of("eval")}
-            interval = task.interval(rows[layer], of_layer, drawn, level=level)
-            self.append(
-                {"experiment": AT_ONCE, **of, "metric": task.metric.name, **asdict(interval)}
-            )
-            if layer != chosen:
-                value = sign * (rows[layer] - rows[chosen])
-                difference = task.difference(value, excess[layer], drawn, excess_level)
-                metric = f"{task.metric.name}_excess"
-                self.append(
-                    {"experiment": LAYER_EXCESS, **of, "metric": metric, **asdict(difference)}
-                )
-
-    def _is_finding(self, row: Mapping[str, Any]) -> bool:
-        of = self._of("eval")
-        return (
-            row["experiment"] == LAYERS
-            and row["metric"] == self._task.metric.name
-            and of.items() <= row.items()
-        )
-
-    @property
-    def task(self) -> Task:
-        """What is read."""
-        return self._task
+    def values_by_layer(self) -> dict[int, float]:
+        """Layer -> the metric of its linear probe on eval, of the first corpus."""
+        of = {
+            "experiment": LAYERS,
+            "metric": self.task.metric.name,
+            **self.columns_of("eval"),
+        }
+        return {row["layer"]: row["value"] for row in self._rows if of.items() <= row.items()}
 
     def add_costs(self, costs: pd.DataFrame) -> None:
         """Add what a backbone of each depth costs: parameters, macs, latency_ms."""
@@ -420,17 +318,16 @@ class Results:
             "head": head,
             "layer": layer,
             "seed": seed,
-            **self._of(part),
+            **self.columns_of(part),
         }
         self.append({**row, **asdict(interval), "metric": metric, "strength": strength})
 
-    def _of(self, part: str) -> dict[str, str]:
-        return {"split": self._splits[part].name, "corpus": self._splits[part].corpus}
+    def columns_of(self, part: str) -> dict[str, str]:
+        """What the columns `split` and `corpus` say of a part."""
+        return {"split": self.splits[part].name, "corpus": self.splits[part].corpus}
 
     def table(self) -> pd.DataFrame:
-        """The tidy table, one row a figure; `layer`, `depth` and `seed` are missing where they mean
-        nothing.
-        """
+        """The tidy table, one row a figure; numbers are missing where they mean nothing."""
         table = pd.DataFrame(self._rows).astype(
             {"layer": "Int64", "depth": "Int64", "seed": "Int64"}
         )

@@ -13,6 +13,7 @@ from analysis.reports.report import save_all
 from analysis.runs.loading import load
 from cache import Cache, ProbeError
 from probing.heads import training
+from probing.heads.checkpoints import TrainingState
 from probing.heads.head import load_head
 from probing.heads.recipes import recipe_of
 from probing.heads.stack import Model
@@ -106,15 +107,15 @@ def test_a_killed_sweep_goes_on_and_ends_as_if_it_had_not_been(
     run: Run, cache_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "CHECKPOINT_EVERY_S", 0.0)
-    save, saves = training._State.save, []
+    save, saves = TrainingState.save, []
 
-    def save_then_die(state: training._State, path: Path) -> None:
+    def save_then_die(state: TrainingState, path: Path) -> None:
         save(state, path)
         saves.append(state.epoch)
         if len(saves) == 7:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(training._State, "save", save_then_die)
+    monkeypatch.setattr(TrainingState, "save", save_then_die)
     with pytest.raises(KeyboardInterrupt):
         sweep(cache_folder, tmp_path / "r", QUICK, say=lambda text: None)
     assert not (tmp_path / "r").exists()
