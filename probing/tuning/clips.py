@@ -1,6 +1,4 @@
-"""Clips to train and measure on: read, changed and cropped in threads, the same whatever was read
-before.
-"""
+"""Clips to train and measure on: read, changed and cropped in threads, each by its own seed."""
 
 from __future__ import annotations
 
@@ -18,14 +16,14 @@ from probing.extraction.states import batches
 from probing.tuning.utterances import Utterances
 
 NOTHING = Augmentation.of("")
-AHEAD = 3  # batches that are read before they are asked for
+AHEAD = 3  # batches that are read before they are needed
 
 
 @dataclass(frozen=True)
 class Reading:
     """How clips become waveforms.
 
-    cropping: how much of a clip is heard in evaluation, which is how the head was trained.
+    cropping: how much of a clip is taken in evaluation, which is how the head was trained.
     min_samples: fewest that the backbone takes.
     crop_seconds: of random crops to train on; None as in evaluation.
     augmentation: what training audio is changed by, before it is cropped, anew in every epoch.
@@ -38,7 +36,7 @@ class Reading:
     augmentation: Augmentation = NOTHING
     seed: int = 0
 
-    def heard(self, utterances: Utterances, row: int, epoch: int | None = None) -> Waveform:
+    def waveform(self, utterances: Utterances, row: int, epoch: int | None = None) -> Waveform:
         """The waveform (n,) of an utterance, in evaluation or in a training epoch.
 
         Raises:
@@ -89,7 +87,7 @@ class Reader:
             for rows in islice(rest, AHEAD - len(waiting)):
                 waiting.append(
                     [
-                        self._threads.submit(self.reading.heard, utterances, row, epoch)
+                        self._threads.submit(self.reading.waveform, utterances, row, epoch)
                         for row in rows
                     ]
                 )
@@ -114,7 +112,7 @@ def unusable(utterances: Utterances, reading: Reading, workers: int = 2) -> dict
 
     def why(row: int) -> str:
         try:
-            reading.heard(utterances, row)
+            reading.waveform(utterances, row)
         except ProbeError as error:
             return str(error)
         return ""

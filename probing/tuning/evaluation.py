@@ -71,9 +71,9 @@ class Evaluated:
     def sentence(self) -> str:
         """In words."""
         metric = METRICS[self.metric]
-        told = f"Tuned: eval {metric.called} {metric.interval(self.value, self.low, self.high)}"
+        tuned = f"Tuned: eval {metric.called} {metric.interval(self.value, self.low, self.high)}"
         if self.frozen is None or self.difference is None:
-            return f"{told}."
+            return f"{tuned}."
         assert self.low_difference is not None
         assert self.high_difference is not None
         ends = sorted(metric.scale * end for end in (self.low_difference, self.high_difference))
@@ -81,15 +81,15 @@ class Evaluated:
         way = "more" if self.difference > 0 else "less"
         verdict = "" if shown else ", which may be chance"
         return (
-            f"{told}; {self.before} {metric.text(self.frozen)}, "
+            f"{tuned}; {self.before} {metric.text(self.frozen)}, "
             f"{metric.difference(self.difference)} {way} [{metric.number(ends[0])}, "
             f"{metric.number(ends[1])}]{verdict}."
         )
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What a head makes of utterances.
+class ScoredUtterances:
+    """Utterances with the scores of a head.
 
     scores: (N,) or (N, M). means: (N, D) over time of layer 1, if asked for. measures: of the
     audio, a row each.
@@ -100,16 +100,24 @@ class Heard:
     measures: pd.DataFrame
 
 
-def hear(
+def score_utterances(
     options: Options,
     head: AnyHead,
     backbone: Backbone,
     utterances: Utterances,
-    told: str,
+    title: str,
     *,
     means: bool = False,
-) -> Heard:
+) -> ScoredUtterances:
     """Score utterances as `probe score` does.
+
+    Args:
+        options: how audio is prepared.
+        head: of the tuned model.
+        backbone: likewise.
+        utterances: N of them.
+        title: of the progress line.
+        means: whether to keep the mean over time of layer 1 of each.
 
     Raises:
         ProbeError: the audio of an utterance cannot be used any more.
@@ -128,7 +136,7 @@ def hear(
             f"{files[name]}: cannot be used ({reason}). Mend the file; the same command goes on"
         )
 
-    with progress_line(told, len(files), "utterances") as line:
+    with progress_line(title, len(files), "utterances") as line:
         for name, layers in layers_of(
             files, backbone, options, on_failure=failed, on_measures=measured.__setitem__
         ):
@@ -137,7 +145,7 @@ def hear(
             if means:
                 of_first.append(mean_over_time(layers[1], head.tier).astype(np.float32))
             line.advance(1)
-    return Heard(
+    return ScoredUtterances(
         np.array(list(scores.values())),
         np.array(of_first),
         pd.DataFrame([measured[name] for name in scores]),
@@ -173,7 +181,7 @@ def evaluate(
 
     Args:
         start: what the tuning started from.
-        scores: of the tuned model, see `hear`.
+        scores: of the tuned model, see `score_utterances`.
         utterances: eval.
         device: on which the model that was gone on from scores again.
     """
@@ -189,12 +197,12 @@ def evaluate(
         before = run.scored(run.trials(name))
     elif start.continued is not None:
         model = start.continued
-        again = hear(
+        again = score_utterances(
             model.options,
             model.head,
             backbone=model.load_backbone(device),
             utterances=utterances,
-            told="Evaluating as it started",
+            title="Evaluating as it started",
         )
         before = task.trials(utterances.target, again.scores)
     else:

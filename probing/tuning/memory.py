@@ -11,7 +11,7 @@ import torch
 from cache.errors import ProbeError, argument
 from probing.tuning.options import TuneMachine
 
-# as PyTorch says it of a CPU
+# how PyTorch words it of a CPU
 NO_MEMORY = ("can't allocate memory", "not enough memory", "bad_alloc")
 
 
@@ -21,7 +21,7 @@ def out_of_memory(machine: TuneMachine, batch: int) -> Iterator[None]:
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if type(error) is RuntimeError and not any(said in str(error) for said in NO_MEMORY):
+        if type(error) is RuntimeError and not any(words in str(error) for words in NO_MEMORY):
             raise
         more = "" if machine.checkpointing else f"{argument('checkpointing', True)}, "
         raise ProbeError(

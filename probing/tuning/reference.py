@@ -18,24 +18,23 @@ from probing.labels import BONAFIDE, SPOOF
 from probing.serving.reference import Reference, Scored
 from probing.serving.training_clips import TrainingClips, describe
 from probing.sweep.split import EVAL
-from probing.tuning.evaluation import Heard, hear, resamples_of
+from probing.tuning.evaluation import ScoredUtterances, resamples_of, score_utterances
 from probing.tuning.start import Start
 from probing.tuning.utterances import Utterances
 
-MOST = 500  # training clips that are heard again, to say what they are like
+MOST = 500  # training clips that are scored again, to know what they are like
 
 
 def tuned_reference(
     start: Start, head: Head, backbone: Backbone, of_eval: NDArray[np.float64] | None
 ) -> Reference | None:
-    """Score dev and hear training clips as the tuned model does; None but for bona fide against
-    spoof.
+    """Scores of dev, and what training clips are like; None of another target than spoofing.
 
     Args:
         start: what the tuning started from.
         head: tuned.
         backbone: tuned.
-        of_eval: scores of eval; None where it was not scored.
+        of_eval: scores of eval; None if it was not scored.
 
     Raises:
         ProbeError: the audio of an utterance cannot be used any more.
@@ -43,22 +42,22 @@ def tuned_reference(
     if not start.task.is_spoofing:
         return None
     dev = start.parts["dev"]
-    on_dev = hear(
-        start.options, head, backbone=backbone, utterances=dev, told="Scoring dev", means=True
+    on_dev = score_utterances(
+        start.options, head, backbone=backbone, utterances=dev, title="Scoring dev", means=True
     )
     parts = {"dev": _scored(start, dev, on_dev.scores)}
     if of_eval is not None:
         parts[EVAL] = _scored(start, start.parts[EVAL], of_eval)
     train = start.parts["train"]
-    heard = hear(
+    on_train = score_utterances(
         start.options,
         head,
         backbone=backbone,
         utterances=_some(train),
-        told="Measuring training clips",
+        title="Measuring training clips",
         means=True,
     )
-    training, missing = _training(heard, on_dev)
+    training, missing = _training(on_train, on_dev)
     return Reference(
         parts,
         calibrate(dev.target, on_dev.scores),
@@ -83,7 +82,7 @@ def _some(train: Utterances) -> Utterances:
     )
 
 
-def _training(train: Heard, dev: Heard) -> tuple[TrainingClips | None, str]:
+def _training(train: ScoredUtterances, dev: ScoredUtterances) -> tuple[TrainingClips | None, str]:
     """What the training clips were like, or a sentence on why that is not known."""
     try:
         return describe(train.measures, train.means, dev.means, layer=1), ""

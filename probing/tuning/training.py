@@ -1,25 +1,19 @@
-"""The training of a backbone with its head: epochs, steps, the choice of epochs, and going on after
-a kill.
-"""
+"""The training of a backbone with its head: epochs, steps, and going on after a kill."""
 
 from __future__ import annotations
 
-import io
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cache.atomic import replace_file
 from cache.errors import ProbeError, argument
 from probing.accelerators import drawn_anew
 from probing.heads.losses import class_weights, loss_of
@@ -32,29 +26,12 @@ from probing.tuning.memory import out_of_memory
 from probing.tuning.model import TunedModel
 from probing.tuning.optimizer import HEAD, Optimizer
 from probing.tuning.options import TuneMachine
+from probing.tuning.progress import LOG, Progress, write_log
 from probing.tuning.recipes import TuningRecipe
 from probing.tuning.trained import Group
 from probing.tuning.utterances import Material, Utterances
 
-LOG = "training.csv"
 WINDOW = 8  # parts of a split that are sorted by length together
-
-
-@dataclass
-class Progress:
-    """How far a training is.
-
-    epoch: that are done, of head and backbone. step: that are done of the next one, with the sum of
-    their losses. stopped: by the rule of the recipe. rows: of `training.csv`. seconds: that it
-    took.
-    """
-
-    epoch: int = 0
-    step: int = 0
-    loss: float = 0.0
-    stopped: bool = False
-    seconds: float = 0.0
-    rows: list[dict[str, float]] = field(default_factory=list)
 
 
 class Training:
@@ -94,9 +71,16 @@ class Training:
         folder: Path,
         say: Callable[[str], None],
     ) -> None:
-        self.model, self.groups, self.material, self.recipe = model, list(groups), material, recipe
-        self.engine, self.machine, self.reader = engine, machine, reader
-        self.folder, self.say, self.learning = folder, say, recipe.learning
+        self.model = model
+        self.groups = list(groups)
+        self.material = material
+        self.recipe = recipe
+        self.learning = recipe.learning
+        self.engine = engine
+        self.machine = machine
+        self.reader = reader
+        self.folder = folder
+        self.say = say
         self.progress = Progress(epoch=first_epoch)
         self.best = BestEpochs(folder, self.learning)
         self.backbone = {
@@ -183,9 +167,7 @@ class Training:
 
     @contextmanager
     def _drawn(self) -> Iterator[None]:
-        """What is left out at random in a step depends on its number alone, and nothing else on
-        what is drawn there.
-        """
+        """Draw what is left out at random by the number of the step, and nothing else by it."""
         if not self.model.backbone.regularization:
             yield
             return
@@ -246,7 +228,7 @@ class Training:
             assert of is not None
             good = (
                 f"The last good checkpoint is {self.folder / CHECKPOINT}, after "
-                f"{_after(of['progress'])}"
+                f"{Progress(**of['progress']).done}"
             )
             anew = f"; that begins anew ({argument('overwrite', True)})"
         lower = f"Lower {argument('rate')} or {argument('head_rate')}"
@@ -325,19 +307,8 @@ class Training:
         name = "As it starts" if train_loss is None else f"Epoch {progress.epoch}"
         self.say(f"{name}: {learned}dev loss {loss:.4f}, dev {metric.called} {metric.text(value)}")
         if self.engine.is_main:
-            self.write_log(self.folder / LOG)
-
-    def write_log(self, path: Path) -> None:
-        """Write the rows of epochs as csv: `averaged` is 1 for those whose weights are, or would be
-        now, averaged.
-        """
-        table = pd.DataFrame(self.progress.rows)
-        averaged = table["epoch"].isin(self.best.averaged()) & table["train_loss"].notna()
-        metric = self.material.task.metric.name
-        table = table.assign(epoch=table["epoch"].astype(int), averaged=averaged.astype(int))
-        text = io.StringIO()
-        table.rename(columns={"dev": f"dev_{metric}"}).to_csv(text, index=False)
-        replace_file(path, text.getvalue().encode())
+            path = self.folder / LOG
+            write_log(path, progress, self.best.averaged(), self.material.task.metric.name)
 
     def weights_by_name(self) -> dict[str, Tensor]:
         """What an epoch leaves: parameters of the backbone that learn, and the head."""
@@ -349,8 +320,9 @@ class Training:
 
     @torch.no_grad()
     def _take_average(self) -> list[int]:
-        """Give the model the mean weights of the chosen epochs, adapters merged; all named as
-        without adapters.
+        """Take the mean weights of the chosen epochs, adapters merged; gives these epochs.
+
+        All are named as without adapters.
         """
         chosen = self.best.averaged()
         values = self.weights_by_name()
@@ -396,18 +368,5 @@ class Training:
         self.model.head.load_state_dict(state["head"])
         self.optimizer.load(state["optimizer"])
         self.best.load(state["best"])
-        self.say(f"Goes on {self._where()}, as an earlier start of this tuning ended there.")
-
-    def _where(self) -> str:
-        """Where a checkpoint goes on, for people."""
-        progress = self.progress
-        if progress.stopped or progress.epoch >= self.learning.epochs:
-            return "after the last epoch"
-        step = f", step {progress.step + 1} of {self.n_steps}" if progress.step else ""
-        return f"from epoch {progress.epoch + 1}{step}"
-
-
-def _after(progress: dict[str, Any]) -> str:
-    """How far a checkpoint is, for people."""
-    step = f" and step {progress['step']} of the next" if progress["step"] else ""
-    return f"epoch {progress['epoch']}{step}"
+        where = self.progress.begins(self.n_steps, self.learning.epochs)
+        self.say(f"Goes on {where}, as an earlier start of this tuning ended there.")

@@ -53,10 +53,11 @@ def _check_left(work: Path, configuration: Mapping[str, Any], overwrite: bool) -
     if overwrite or not (work / CHECKPOINT).is_file():
         return
     if (work / CONFIGURATION).read_bytes() != _identity(configuration):
-        told = differences(read_json(work / CONFIGURATION), json.loads(_identity(configuration)))
+        wanted = json.loads(_identity(configuration))
+        changed = differences(read_json(work / CONFIGURATION), wanted)
         raise ProbeError(
             f"{work}: holds a tuning that was killed, made with other options or from something "
-            f"else ({told}). Give its options to go on with it, name another folder "
+            f"else ({changed}). Give its options to go on with it, name another folder "
             f"({argument('out', 'DIR')}), or replace it ({argument('overwrite', True)})"
         )
 
