@@ -13,8 +13,9 @@ from cache.errors import as_flag, quoted
 from probing.labels import BONAFIDE
 from probing.metrics import Resamples
 from probing.metrics.clusters import Clusters
-from probing.runs.form import RECORD, RESULTS, UTTERANCES, check_results, check_utterances
+from probing.runs.form import RECORD, RESULTS, UTTERANCES
 from probing.runs.record import RunRecord
+from probing.runs.tables_form import check_results, check_utterances
 from probing.scores.official import read_official
 from probing.sealing import check_file, read_record
 from probing.targets.metrics import BINARY, NUMBER, Metric
