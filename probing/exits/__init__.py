@@ -1,6 +1,7 @@
 """Early exit: utterances leave the backbone at the depth whose head is sure of them."""
 
-from probing.exits.exits import Exits, exit_trials, find_exits
+from probing.exits.exits import Exits
+from probing.exits.finding import exit_trials, find_exits
 from probing.exits.policy import (
     CONFIDENCES,
     ExitPolicy,

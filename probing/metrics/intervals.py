@@ -110,8 +110,9 @@ def _on_probit(rates: ArrayLike, resamples: Resamples) -> NDArray[np.float64]:
 def difference_interval(
     value: float, resampled: NDArray[np.float64], resamples: Resamples, level: float = LEVEL
 ) -> Interval:
-    """The interval of a difference of error rates on the same resamples; arguments as
-    `rate_interval` has them.
+    """The interval of a difference of error rates on the same resamples, within -1 and 1.
+
+    Arguments as `rate_interval` has them.
 
     >>> from probing.metrics import draw
     >>> bonafide = np.arange(100) < 50
@@ -129,7 +130,7 @@ def difference_interval(
     half = float(special.stdtrit(resamples.degrees, (1 + level) / 2)) * standard_error(
         resampled, resamples
     )
-    return Interval(value, value - half, value + half)
+    return Interval(value, max(value - half, -1.0), min(value + half, 1.0))
 
 
 def figure_interval(

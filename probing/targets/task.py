@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,8 +20,6 @@ from probing.metrics import (
     Resamples,
     class_trials,
     draw,
-    eer,
-    eer_resamples,
     figure_interval,
     number_trials,
     rate_interval,
@@ -29,32 +27,9 @@ from probing.metrics import (
 from probing.metrics.clusters import AUTO, SPEAKER, UTTERANCE, Clusters, Factor, clusters_of
 from probing.metrics.intervals import LEVEL, difference_interval
 from probing.targets.metrics import BINARY, CLASSES, METRICS, NUMBER, Metric, metrics_of
+from probing.targets.trials import COMPACT, BinaryTrials, Trials, Values
 
 CLIP = "clip"  # the column that says which utterance a unit is of
-COMPACT = np.dtype([("chosen", np.intp), ("bits", np.float64)])
-Values = NDArray[Any]  # (N,) bool of two classes, whole numbers of more, float64 of numbers
-
-
-class Trials(Protocol):
-    """Trials with their scores."""
-
-    def figures(self) -> dict[str, float]:
-        """Every figure of the task by name."""
-
-    def resampled(self, resamples: Resamples) -> dict[str, NDArray[np.float64]]:
-        """Every figure (R,) of resamples of these trials."""
-
-
-@dataclass(frozen=True)
-class _BinaryTrials:
-    positive: NDArray[np.bool_]
-    scores: NDArray[np.float64]
-
-    def figures(self) -> dict[str, float]:
-        return {"eer": eer(self.positive, self.scores)}
-
-    def resampled(self, resamples: Resamples) -> dict[str, NDArray[np.float64]]:
-        return {"eer": eer_resamples(self.positive, self.scores, resamples)}
 
 
 @dataclass(frozen=True)
@@ -118,7 +93,7 @@ class Task:
         that probabilities are made of; or either as `compact` has it.
         """
         if self.name == BINARY:
-            return _BinaryTrials(target, scores)
+            return BinaryTrials(target, scores)
         if self.name == CLASSES:
             if scores.dtype == COMPACT:
                 prior_bits = self._prior_bits(target)
@@ -314,7 +289,7 @@ class Task:
             raise ValueError("names a class that the run does not have")
         target = codes[0]
         if self.name == BINARY:
-            return _BinaryTrials(target == 1, table["score"].to_numpy(np.float64))
+            return BinaryTrials(target == 1, table["score"].to_numpy(np.float64))
         bits = table["bits"].to_numpy(np.float64)
         return ClassTrials(
             target,

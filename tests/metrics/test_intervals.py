@@ -69,6 +69,12 @@ def test_one_trial_of_a_class_says_nothing() -> None:
     assert difference_p(0.1, np.full(100, 0.1), drawn) == 1
 
 
+def test_a_difference_of_rates_has_no_interval_beyond_one() -> None:
+    drawn = draw([1, 1, 0, 0], n=100)
+    found = difference_interval(0.5, np.linspace(-1, 1, 100), drawn)
+    assert (found.low, found.high) == (-1, 1)
+
+
 def test_the_class_of_fewest_clusters_counts_most() -> None:
     bonafide = np.arange(400) < 200
     few, even, many = (
