@@ -79,6 +79,9 @@ def transfer(
 
     module = import_module("analysis.transferability")
     opened = [Cache(folder) for folder in caches]
+    of_caches = [import_module("probing.runs").Run(one) for one in runs or ()]
+    for run, cache in zip(of_caches, opened, strict=False):  # before the layers are scored
+        import_module("probing.runs").check_cache(run, cache)
     table = module.transfer_scores(
         opened if len(opened) > 1 else opened[0],
         chosen,
@@ -90,7 +93,6 @@ def transfer(
         tier=tier,
         memory_gb=memory_gb,
     )
-    of_caches = [import_module("probing.runs").Run(one) for one in runs or ()]
     found = (
         module.predicts(of_caches if len(of_caches) > 1 else of_caches[0], table)
         if of_caches

@@ -130,7 +130,12 @@ def transfer_scores(
         for name, c in zip(names, caches, strict=True)
     ]
     table = pd.concat(tables, keys=names, names=["backbone"]) if several else tables[0]
-    table.attrs = {"caches": [one.id for one in caches], "target": target, "rows": ", ".join(names)}
+    table.attrs = {
+        "caches": [one.id for one in caches],
+        "folders": [str(one.folder) for one in caches],
+        "target": target,
+        "rows": ", ".join(names),
+    }
     return table
 
 

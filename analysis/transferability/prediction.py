@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
@@ -11,9 +12,9 @@ from scipy.stats import kendalltau, rankdata, spearmanr
 
 from analysis.runs.loading import load
 from analysis.transferability.layers import SHUFFLED
-from cache import ProbeError
+from cache import Cache, CacheMissing, ProbeError
 from cache.errors import argument
-from probing.runs import Run
+from probing.runs import Run, check_cache
 from probing.targets.metrics import NUMBER
 
 FEWEST = 3  # points that can be ranked
@@ -78,6 +79,7 @@ def predicts(
         raise ProbeError(f"runs of several targets: {told}. Expected runs of one target and metric")
     points = {}
     scored = scores.attrs.get("caches", [])
+    folders = scores.attrs.get("folders", [])
     target = scores.attrs.get("target")
     for i, (one, (name, part)) in enumerate(zip(runs, groups.items(), strict=True)):
         # a part of a table keeps the caches of the whole
@@ -87,6 +89,9 @@ def predicts(
                 f"{one.folder}: made from cache {one.record.cache}, the scores are of "
                 f"{', '.join(known)}. Sweep that cache, or score this one"
             )
+        if len(scored) == len(runs) == len(folders):
+            with suppress(CacheMissing):  # scores are of use without their cache
+                check_cache(one, Cache(folders[i]))
         if target not in (None, one.task.target):
             raise ProbeError(
                 f"{one.folder}: its target is {one.task.target}, the scores are of {target}. "

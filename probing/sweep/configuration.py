@@ -7,8 +7,9 @@ from dataclasses import asdict
 from pathlib import PurePath
 from typing import Any
 
+from probing.runs.caches import audio_identity
 from probing.sweep.options import SweepOptions
-from probing.sweep.split import EVAL, Split, audio_identity, identity
+from probing.sweep.split import EVAL, Split, identity
 from probing.targets.options import TargetOptions
 
 
@@ -19,7 +20,7 @@ def configuration_of(options: SweepOptions, splits: dict[str, Split]) -> dict[st
         "options": _plain(options, splits),
         "cache": cache.id,
         "utterances": identity(splits),
-        "audio": audio_identity(splits),
+        "audio": audio_identity({part: split.table for part, split in splits.items()}),
     }
 
 

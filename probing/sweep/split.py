@@ -159,23 +159,6 @@ def identity(splits: dict[str, Split]) -> dict[str, int]:
     return found
 
 
-def audio_identity(splits: dict[str, Split]) -> dict[str, int]:
-    """A number for each part that tells the audio files of its utterances from others under the
-    same ids.
-
-    It is of the checksums that extraction keeps of the files; 0 where it kept none.
-
-    >>> audio_identity({})
-    {}
-    """
-    found = {}
-    for part, split in splits.items():
-        known = "file_crc32" in split.table
-        table = split.table[["utterance_id", "file_crc32"]] if known else split.table.iloc[:0]
-        found[part] = int(pd.util.hash_pandas_object(table, index=False).sum())
-    return found
-
-
 def renamed(cache: Cache) -> dict[str, str]:
     """New names of the columns of a cache that tables of a run add themselves; those made today
     have none.

@@ -15,6 +15,7 @@ from cache import Cache, CacheMissing
 from cache.errors import OptionError, ProbeError, argument, quoted
 from probing.corpora.corpus import Corpus
 from probing.runs import Run, find_cache
+from probing.runs.caches import audio_identity
 from probing.serving.heads import without_folds
 from probing.sweep.split import EVAL, Split, identity
 from probing.sweep.splits import read_splits
@@ -91,10 +92,14 @@ def parts_of(run: Run, audio_root: Path | None = None) -> dict[str, Utterances]:
             f"{run.folder}: the cache that it was trained on names the utterances, and is not "
             f"there ({error}). Put it back, or sweep it again where it is"
         ) from None
-    now = identity({part: splits[part] for part in ("train", "dev")})
-    if any(record.utterances[part] != now[part] for part in now):
+    learned = {part: splits[part] for part in ("train", "dev")}
+    audio = audio_identity({part: split.table for part, split in learned.items()})
+    recorded = record.get("audio") or audio  # earlier versions kept none
+    same = identity(learned) == {part: record.utterances[part] for part in learned}
+    if not same or any(recorded[part] != audio[part] for part in learned):
+        what = "audio files" if same else "utterances or labels"
         raise ProbeError(
-            f"{cache.folder}: holds other utterances or labels than when {run.folder} was made. "
+            f"{cache.folder}: holds other {what} than when {run.folder} was made. "
             f"Sweep it again: probe sweep {quoted(cache.folder)}"
         )
     parts = {}

@@ -17,9 +17,16 @@ PHONES = ("ah", "ee", "s")
 
 
 def write_frames(
-    folder: Path, sound: pd.DataFrame, labels: tuple[str, ...], audio_root: str = ""
+    folder: Path,
+    sound: pd.DataFrame,
+    labels: tuple[str, ...],
+    audio_root: str = "",
+    crc: int | None = None,
 ) -> Path:
-    """Frames whose channel says what they are, by `sound`: utterance_id, start, end, label."""
+    """Frames whose channel says what they are, by `sound`: utterance_id, start, end, label.
+
+    The checksums of the audio count from `crc`; None keeps none.
+    """
     generator = np.random.default_rng(3)
     rows = [
         {
@@ -32,6 +39,8 @@ def write_frames(
         for i in range(16)
     ]
     corpus = pd.DataFrame(rows).assign(label="bonafide", attack="-")
+    if crc is not None:
+        corpus = corpus.assign(file_crc32=range(crc, crc + len(corpus)))
     about = {"backbone": "by hand", "random_weights": False, "corpus": "tones"}
     about |= {"audio_root": audio_root} if audio_root else {}
     about |= {ENTRY: FrameTiming(HOP, CENTRE).as_dict()}
