@@ -11,8 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from analysis.commands.parameters import TYPED
 from analysis.commands.printing import leave_output, out
+from analysis.commands.typed import same_file, times_named
 from analysis.runs.kinds import RUN, kind_of
 from cache.atomic import replaced
 from cache.errors import OptionError, ProbeError
@@ -40,7 +40,7 @@ def check_suffix(file: Path, suffixes: tuple[str, ...], name: str = "out") -> No
     if name == "out" and is_output(file):
         leave_output()
         return
-    if file.suffix not in suffixes:
+    if file.suffix not in suffixes and not file.is_dir():
         raise OptionError(name, file, f"expected a name that ends in {', '.join(suffixes)}")
     check_file(file, name)
 
@@ -49,35 +49,29 @@ def check_file(file: Path, name: str = "out") -> None:
     """Refuse a file that cannot be written, or that lies in a run, a cache or an export, before any
     work is done.
     """
-    if file.is_dir() or not file.absolute().parent.is_dir():
+    if file.is_dir():
+        raise OptionError(name, file, "is a folder. Name a file")
+    if not file.absolute().parent.is_dir():
         raise OptionError(name, file, "expected a file in a folder that is there. Name another")
     check_not_given(file, name)
     check_outside(file, name)
 
 
-def check_not_given(path: Path, name: str, corpus: str = "") -> None:
+def check_not_given(path: Path, name: str) -> None:
     """Refuse an output over a file that the same command names elsewhere, to be read or written.
 
-    `name` is the option's, `corpus` what a cache was made of.
+    `name` is the option's.
     """
-    if corpus and _same_file(path, Path(corpus)):
-        raise OptionError(name, path, "is the corpus that the cache was made of. Name another")
-    given = [
-        one
-        for value in TYPED.get().values()
-        for one in (value if isinstance(value, list | tuple) else [value])
-    ]
-    if sum(isinstance(one, str | Path) and _same_file(path, Path(one)) for one in given) > 1:
+    if times_named(path) > 1:
         raise OptionError(
             name, path, "is named twice in this command, and would be replaced. Name another"
         )
 
 
-def _same_file(one: Path, two: Path) -> bool:
-    try:
-        return one.samefile(two)
-    except (OSError, ValueError):  # not every text is the name of a file
-        return False
+def check_not_corpus(path: Path, name: str, corpus: str) -> None:
+    """Refuse an output over the corpus that a cache was made of; `name` is the option's."""
+    if same_file(path, Path(corpus)):
+        raise OptionError(name, path, "is the corpus that the cache was made of. Name another")
 
 
 def check_outside(path: Path, name: str | None = "out") -> None:
@@ -108,20 +102,26 @@ def write_output(content: bytes) -> None:
 
 
 @contextmanager
-def written_out(file: Path | None, name: str) -> Iterator[Path | None]:
+def written_out(
+    file: Path | None, name: str, suffixes: tuple[str, ...] = ()
+) -> Iterator[Path | None]:
     """Where to write what is meant for `file`: of standard output a file called `name`, which is
     printed in the end.
+
+    A file that cannot be written, or has none of the suffixes, if any are given, is refused.
     """
-    if not is_output(file):
-        if file is not None:
-            check_file(file)
-        yield file
+    if is_output(file):
+        leave_output()
+        with TemporaryDirectory() as folder:
+            partial = Path(folder) / name
+            yield partial
+            write_output(partial.read_bytes())
         return
-    leave_output()
-    with TemporaryDirectory() as folder:
-        partial = Path(folder) / name
-        yield partial
-        write_output(partial.read_bytes())
+    if file is not None and suffixes:
+        check_suffix(file, suffixes)
+    elif file is not None:
+        check_file(file)
+    yield file
 
 
 def check_folder(folder: Path | None, name: str = "out") -> None:

@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 from analysis.commands.printing import leave_output
 from analysis.commands.suggestions import commands_meant, expected_value, options_meant
+from analysis.commands.typed import typed
 from cache.errors import OptionError, ProbeError, as_flag
 from probing.devices import check_device_name
 from probing.options import one_of
@@ -116,7 +117,8 @@ def with_flags(command: Any) -> Callable[..., Any]:
                     raise OptionError(name, value, "expected a finite number")
                 if name == "device":
                     check_device_name(value)
-            return function(**values)
+            with typed(values):
+                return function(**values)
         except ProbeError as error:
             error.spell = partial(as_flag, flags=flags)
             raise

@@ -10,8 +10,7 @@ is a command with the flags --device and --wait, whose function is called with a
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from contextvars import ContextVar
+from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import wraps
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -21,8 +20,6 @@ import typer
 from analysis.commands.completion import completion_of
 from cache.errors import OptionError, as_flag, spelled
 from probing.options import Option
-
-TYPED: ContextVar[Mapping[str, Any]] = ContextVar("TYPED", default={})  # noqa: B039  (values of this command)
 
 
 @dataclass(frozen=True, init=False)
@@ -54,12 +51,8 @@ def with_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def command(**typed: Any) -> Any:
-        before = TYPED.set(dict(typed))
-        try:
-            options = {name: one.take(typed) for name, one in built.items()}
-            return function(**typed, **options)
-        finally:
-            TYPED.reset(before)
+        options = {name: one.take(typed) for name, one in built.items()}
+        return function(**typed, **options)
 
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {one.name: one.annotation for one in parameters} | {"return": None}

@@ -9,10 +9,12 @@ import typer
 from analysis.commands.arguments import (
     RunFolders,
 )
-from analysis.commands.files import check_file, check_suffix, is_output, written_out
+from analysis.commands.files import is_output, written_out
 from analysis.commands.printing import out
 from analysis.runs.kinds import expect_runs
 from probing.progress import console, status_line
+
+PAGES = (".html", ".htm")
 
 
 def report(
@@ -53,12 +55,9 @@ def report(
     probe report results/demo.run
     probe report embedded.run random.run --out comparison.html
     """
-    if file is not None and not is_output(file):
-        check_file(file)
-        check_suffix(file, (".html", ".htm"))
-    expect_runs(runs)
-    save_report = import_module("analysis.reports.report").save_report
-    with written_out(file, "report.html") as place, status_line("Writing the report"):
+    with written_out(file, "report.html", PAGES) as place, status_line("Writing the report"):
+        expect_runs(runs)
+        save_report = import_module("analysis.reports.report").save_report
         chosen = runs[0] if len(runs) == 1 else runs
         page = save_report(
             chosen,

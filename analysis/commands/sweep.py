@@ -127,7 +127,7 @@ def sweep(
     from cache import Cache
 
     cache = Cache(folder)
-    tables.check(cache.about.get("corpus_spec", ""))
+    tables.check_not_corpus(cache.about.get("corpus_spec", ""))
     splits = options.splits(cache)
     options.depths.check(splits["train"].cache)
     if plan:

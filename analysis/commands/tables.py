@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from analysis.commands.files import check_not_given, check_suffix
+from analysis.commands.files import check_not_corpus, check_suffix
 from analysis.commands.printing import out
 from probing.options import option
 
@@ -31,26 +31,30 @@ class TableFiles:
     )
     md: str | None = option(None, "Likewise, as Markdown.", metavar="FILE", is_path=True)
 
-    def check(self, corpus: str = "") -> None:
-        """Refuse names of other suffixes, in folders that are not there, or of what is read, before
-        any work is done.
+    def check(self) -> None:
+        """Refuse names of other suffixes, or in folders that are not there, before any work."""
+        for name, file in self._given():
+            check_suffix(file, (f".{name}",), name)
 
-        `corpus` is the one that a cache was made of, where it is known.
-        """
-        for name in ("csv", "tex", "md"):
-            if getattr(self, name):
-                check_suffix(Path(getattr(self, name)), (f".{name}",), name)
-                check_not_given(Path(getattr(self, name)), name, corpus)
+    def check_not_corpus(self, corpus: str) -> None:
+        """Refuse the corpus that a cache was made of, which is known once the cache is open."""
+        for name, file in self._given():
+            check_not_corpus(file, name, corpus)
+
+    def _given(self) -> list[tuple[str, Path]]:
+        """Each file that was given, after the name of its option."""
+        files = {"csv": self.csv, "tex": self.tex, "md": self.md}
+        return [(name, Path(file)) for name, file in files.items() if file]
 
     @property
     def wanted(self) -> list[Path]:
-        """The files that were asked for."""
-        return [Path(file) for file in (self.csv, self.tex, self.md) if file]
+        """The files that were given."""
+        return [file for _, file in self._given()]
 
     def write(
         self, table: pd.DataFrame, shown: Table | pd.DataFrame | None = None, title: str = ""
     ) -> None:
-        """Write the files that were asked for, and say where.
+        """Write the files that were given, and say where.
 
         Args:
             table: every digit, without an index of its own.

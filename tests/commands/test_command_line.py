@@ -242,7 +242,11 @@ def test_no_folder_of_results_is_written_into_a_run_or_a_cache(
         ),
         (
             ["report", "my.run", "--out", "my.cache"],
-            "--out my.cache: expected a file in a folder that is there",
+            "--out my.cache: is a folder. Name a file",
+        ),
+        (
+            ["report", "my.run", "--out", "no/page.html"],
+            "--out no/page.html: expected a file in a folder that is there",
         ),
         (["compare", "my.run", "my.cache"], "my.cache: a cache, not a run"),
         (["report", "none.run"], "none.run: no run here"),
@@ -445,4 +449,33 @@ def test_no_output_replaces_what_the_command_reads(
     assert run_cli(["report", "any.run", "--out", str(tmp_path / "scores.txt")], monkeypatch) == 2
     assert "ends in .html" in capsys.readouterr().err
     with pytest.raises(OptionError, match="is the corpus that the cache was made of"):
-        TableFiles(csv=str(keys)).check(str(keys))
+        TableFiles(csv=str(keys)).check_not_corpus(str(keys))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["describe", "any.cache", "--labels", "t.csv", "--out", "t.csv"],
+        ["transfer", "any.cache", "--labels", "t.csv", "--out", "./t.csv"],
+        ["similarity", "t.csv", "--out", "t.csv"],
+        ["inspect", "any.run", "id", "--labels", "t.csv", "--out", "t.csv"],
+        ["report", "page.html", "--out", "page.html"],
+        ["score", "any.run", "t.csv", "--out", "t.csv"],
+        ["plot", "any.run", "layers", "--out", "p.svg", "--csv", "t.csv", "--config", "c.yaml"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_every_command_refuses_an_output_that_it_names_elsewhere(
+    tmp_path: Path,
+    words: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("t.csv", "page.html"):
+        Path(name).write_text("kept")
+    Path("c.yaml").write_text("compare: t.csv\n")
+    Path("any.run").mkdir()
+    Path("any.run/run.json").write_text("{}")
+    assert "is named twice in this command" in refusal(words, monkeypatch, capsys)
+    assert {path.read_text() for path in map(Path, ("t.csv", "page.html"))} == {"kept"}
