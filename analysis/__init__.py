@@ -1,13 +1,13 @@
 """What looks: curves, comparisons, reports, and the command line that ties everything together.
 
 import analysis
-run = analysis.load("results/demo.run")            # tidy frames: run.layers, run.depths, ...;
-run.cache analysis.layer_curve(run)                          # matplotlib axes; every plot takes ax=
-and returns it analysis.compare(["a.run", "b.run"])               # paired tests, ranking, compute
-analysis.similarity_map(analysis.cka(run.cache))   # how alike layers are
-analysis.transfer_scores(run.cache)                # LogME, H-score, TransRate, GBC: without
-training analysis.description_length(run.cache)             # bits that the labels take given a
-layer analysis.inspect(run, "clip.wav")                  # which part of an utterance made it spoof
+run = analysis.load("results/demo.run")           # data frames: run.layers, run.depths; run.cache
+analysis.layer_curve(run)                         # every plot takes ax= and returns axes
+analysis.compare(["a.run", "b.run"])              # paired tests, ranking, compute
+analysis.similarity_map(analysis.cka(run.cache))  # how alike layers are
+analysis.transfer_scores(run.cache)               # LogME, H-score, TransRate, GBC: no training
+analysis.description_length(run.cache)            # bits that the labels take given a layer
+analysis.inspect(run, "clip.wav")                 # which part of an utterance made it spoof
 """
 
 from __future__ import annotations

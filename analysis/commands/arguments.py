@@ -49,35 +49,10 @@ RunFolders = Annotated[
     list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or one folder with runs.")
 ]
 
-Labels = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE",
-        help="Table with the target: csv, tsv or parquet with utterance_id and the column.",
-    ),
-]
-
-Layers = Annotated[
-    str | None, typer.Option(metavar="LIST", help="Layers, as 0:12 or 0,4,8 [default: all].")
-]
-
-Tier = Annotated[
-    str, typer.Option(help="pooled (one row an utterance) or frames (8 of each utterance).")
-]
-
-Where = Annotated[
-    str | None,
-    typer.Option(
-        metavar="QUERY", help="Only these utterances, as \"split == 'dev'\" [default: all]."
-    ),
-]
-
 CacheAudio = Annotated[
     Path | None,
     typer.Option("--audio-root", help="Folder of the cache's audio [default: where it was]."),
 ]
-
-MemoryGB = Annotated[float, typer.Option(min=0.1, help="Most memory for features.")]
 
 Seed = Annotated[int, typer.Option(help="Seed of what is drawn.")]
 

@@ -1,5 +1,8 @@
 """The command `probe calibrate`."""
 
+from __future__ import annotations
+
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from analysis.commands.arguments import AudioRoot
 from analysis.commands.files import check_folder
+from analysis.commands.parameters import with_options
 from analysis.commands.printing import out, print_whole
 from analysis.runs.kinds import RUN, expect_file, kind_of
 from cache.atomic import replaced_folder
 from cache.errors import OptionError, ProbeError, argument
+from probing.options import option
 from probing.progress import console, status_line
 
 if TYPE_CHECKING:  # at run time it costs torch
@@ -21,36 +25,72 @@ if TYPE_CHECKING:  # at run time it costs torch
 PICTURES = ("reliability.png", "reliability.svg")
 
 
+@dataclass(frozen=True)
+class Systems:
+    """What is known of the systems that are calibrated, and the prior that they are for."""
+
+    head: tuple[str, ...] = option(
+        (),
+        "Of runs, which head, as probe score; once for all, or once "
+        "for each [default: that of the finding].",
+        metavar="NAME",
+        many=True,
+    )
+    eval: tuple[Path, ...] = option(
+        (),
+        "Scores of eval, once for each score file of dev.",
+        metavar="SCORES",
+        many=True,
+        is_path=True,
+    )
+    corpus: str | None = option(
+        None, "What the utterances are, as probe extract --corpus.", metavar="SPEC"
+    )
+    keys: Path | None = option(
+        None, "The same from a protocol, as probe evaluate.", metavar="FILE", is_path=True
+    )
+    prior: float = option(0.5, "Probability of bona fide at which errors are to cost least.")
+    audio_root: Path | None = option(
+        None,
+        "Folder that the paths of a manifest start from [default: the manifest's own].",
+        is_path=True,
+    )
+
+    def check_runs(self, n_runs: int) -> None:
+        """Refuse what is for score files, or heads of another number than runs."""
+        for name in ("eval", "corpus", "keys"):
+            if getattr(self, name):
+                raise ProbeError(
+                    f"{argument(name)}: is for score files; a run has its own. Leave it out"
+                )
+        if len(self.head) not in (0, 1, n_runs):
+            raise OptionError(
+                "head",
+                self.head[-1],
+                f"given {len(self.head)} times; expected once, or once for each run",
+            )
+
+    def check_files(self, files: list[Path]) -> None:
+        """Refuse what is for runs, files that are not there, and others than one a file of dev."""
+        if self.head:
+            raise OptionError("head", self.head[0], "is for runs; a score file is of one system")
+        for path in (*files, *self.eval):
+            expect_file(path)
+        if len(self.eval) not in (0, len(files)):
+            raise OptionError(
+                "eval", self.eval[-1], f"given {len(self.eval)} times for {len(files)} files of dev"
+            )
+        if self.corpus and self.keys:
+            raise ProbeError(f"{argument('corpus')} and {argument('keys')}: expected one of them")
+
+
+@with_options
 def calibrate(
     systems: Annotated[
         list[Path],
         typer.Argument(metavar="SYSTEM...", help="Runs, or score files of dev; several are fused."),
     ],
-    head: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="Of runs, which head, as probe score; once for all, or once "
-            "for each [default: that of the finding].",
-        ),
-    ] = None,
-    evaluated: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--eval", metavar="SCORES", help="Scores of eval, once for each score file of dev."
-        ),
-    ] = None,
-    corpus: Annotated[
-        str | None,
-        typer.Option(metavar="SPEC", help="What the utterances are, as probe extract --corpus."),
-    ] = None,
-    keys: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="The same from a protocol, as probe evaluate."),
-    ] = None,
-    prior: Annotated[
-        float, typer.Option(help="Probability of bona fide at which errors are to cost least.")
-    ] = 0.5,
+    options: Systems,
     folder: Annotated[
         Path | None,
         typer.Option(
@@ -60,7 +100,6 @@ def calibrate(
             help="Folder to write [default: of one run, RUN/calibration/HEAD].",
         ),
     ] = None,
-    audio_root: AudioRoot = None,
 ) -> None:
     """Turn scores into log-likelihood ratios: scale and offset from dev, several systems fused,
     measured on eval.
@@ -74,86 +113,69 @@ def calibrate(
     probe calibrate mine.dev.txt --eval mine.eval.txt --out calibrated
     """
     check_folder(folder)
-    runs = [path for path in systems if kind_of(path) == RUN]
-    if runs and len(runs) < len(systems):
-        raise ProbeError("runs and score files: expected one or the other")
-    if runs and (evaluated or corpus or keys):
-        given = next(
-            name for name, one in (("eval", evaluated), ("corpus", corpus), ("keys", keys)) if one
-        )
-        raise ProbeError(f"{argument(given)}: is for score files; a run has its own. Leave it out")
-    if not runs and head:
-        raise OptionError("head", head[0], "is for runs; a score file is of one system")
+    are_runs = _are_runs(systems)
+    if are_runs:
+        options.check_runs(len(systems))
+    else:
+        options.check_files(systems)
     with status_line("Calibrating"):
-        opened = (
-            _of_runs(runs, head or [])
-            if runs
-            else _of_files(
-                systems, evaluated or [], corpus=corpus, keys=keys, audio_root=audio_root
-            )
-        )
-        found = import_module("probing.calibration.systems").calibrate_systems(opened, prior)
+        opened = (_of_runs if are_runs else _of_files)(systems, options)
+        calibration = import_module("probing.calibration.systems")
+        found = calibration.calibrate_systems(opened, options.prior)
+    _print(found)
+    if are_runs and len(systems) == 1 and folder is None:
+        folder = import_module("probing.calibration.stored").place(systems[0], found.heads[0])
+    if folder is not None:
+        _write(found, folder)
+        out.print(f"Picture: {folder / PICTURES[0]}", markup=False)
+        out.print(f"Calibration: {folder / 'calibration.json'}", markup=False)
+
+
+def _are_runs(systems: list[Path]) -> bool:
+    """Whether the systems are runs; if not, all are score files."""
+    kinds = {kind_of(path) == RUN for path in systems}
+    if len(kinds) > 1:
+        raise ProbeError("runs and score files: expected one or the other")
+    return kinds.pop()
+
+
+def _of_runs(folders: list[Path], options: Systems) -> list[System]:
+    module = import_module("probing.calibration.systems")
+    choose_head = import_module("probing.serving").choose_head
+    heads: list[str | None] = [*options.head] or [None]
+    if len(heads) == 1:
+        heads *= len(folders)
+    found = []
+    for folder, head in zip(folders, heads, strict=True):
+        run = import_module("probing.runs").Run(folder)
+        found.append(module.system_of_run(run, choose_head(run, name=head).about.name))
+    return found
+
+
+def _of_files(files: list[Path], options: Systems) -> list[System]:
+    known = None
+    if options.keys:
+        known = import_module("probing.evaluation").read_keys(options.keys)
+    if options.corpus:
+        load_corpus = import_module("probing.corpora").load_corpus
+        known = load_corpus(options.corpus, audio_root=options.audio_root).utterances
+    system_of_files = import_module("probing.calibration.systems").system_of_files
+    of_eval: list[Path | None] = [*options.eval] or [None] * len(files)
+    return [system_of_files(*pair, known) for pair in zip(files, of_eval, strict=True)]
+
+
+def _print(found: Calibrated) -> None:
+    """Print what calibration changes, the ratio as a sum, and what is to be known of it."""
     print_whole(_shown(found))
     scales = zip(found.calibration.scales, found.systems, strict=True)
     terms = " ".join(f"{scale:+z.4g} x {name}" for scale, name in scales)
     out.print(f"\nLog-likelihood ratio: {found.calibration.offset:z.4g} {terms}", markup=False)
     for note in found.notes:
         console.print(f"Note: {note}.", markup=False)
-    if len(runs) == 1 and folder is None:
-        folder = import_module("probing.calibration.stored").place(runs[0], found.heads[0])
-    if folder is None:
-        return
-    _write(found, folder)
-    out.print(
-        f"Picture: {folder / PICTURES[0]}\nCalibration: {folder / 'calibration.json'}", markup=False
-    )
 
 
-def _of_runs(folders: list[Path], heads: list[str]) -> list["System"]:
-    module = import_module("probing.calibration.systems")
-    serving = import_module("probing.serving")
-    if len(heads) not in (0, 1, len(folders)):
-        raise OptionError(
-            "head", heads[-1], f"given {len(heads)} times; expected once, or once for each run"
-        )
-    named: list[str | None] = (
-        [*heads] * len(folders) if len(heads) == 1 else [*heads] or [None] * len(folders)
-    )
-    found = []
-    for folder, head in zip(folders, named, strict=True):
-        run = import_module("probing.runs").Run(folder)
-        found.append(module.system_of_run(run, serving.choose_head(run, name=head).about.name))
-    return found
-
-
-def _of_files(
-    files: list[Path],
-    evaluated: list[Path],
-    corpus: str | None,
-    keys: Path | None,
-    audio_root: Path | None,
-) -> list["System"]:
-    for path in (*files, *evaluated):
-        expect_file(path)
-    if len(evaluated) not in (0, len(files)):
-        raise OptionError(
-            "eval", evaluated[-1], f"given {len(evaluated)} times for {len(files)} files of dev"
-        )
-    if corpus and keys:
-        raise ProbeError(f"{argument('corpus')} and {argument('keys')}: expected one of them")
-    known = import_module("probing.evaluation").read_keys(keys) if keys else None
-    if corpus:
-        known = (
-            import_module("probing.corpora").load_corpus(corpus, audio_root=audio_root).utterances
-        )
-    module = import_module("probing.calibration.systems")
-    others: list[Path | None] = [*evaluated] or [None] * len(files)
-    return [
-        module.system_of_files(dev, other, known) for dev, other in zip(files, others, strict=True)
-    ]
-
-
-def _write(found: "Calibrated", folder: Path) -> None:
+def _write(found: Calibrated, folder: Path) -> None:
+    """Write the calibration, its table, its picture and the calibrated scores."""
     stored = import_module("probing.calibration.stored")
     plots = import_module("analysis.plots.reliability")
     save_figure = import_module("analysis.plots.style").save_figure
@@ -179,7 +201,7 @@ def _write(found: "Calibrated", folder: Path) -> None:
             )
 
 
-def _shown(found: "Calibrated") -> Table:
+def _shown(found: Calibrated) -> Table:
     """A row for each system and part: what the scores tell apart, and before and after of what
     calibration changes.
     """
@@ -192,15 +214,15 @@ def _shown(found: "Calibrated") -> Table:
         by = rows.set_index("of")
         after = by.loc["calibrated"]
         before = by.loc["scores"] if "scores" in by.index else None
-        told = after if before is None else before
+        either = after if before is None else before
         shown.add_row(
             str(name),
             str(part),
-            f"{100 * told['eer']:.2f}",
-            f"{told['min_cllr']:.4f}",
+            f"{100 * either['eer']:.2f}",
+            f"{either['min_cllr']:.4f}",
             "" if before is None else f"{before['cllr']:.4f}",
             f"{after['cllr']:.4f}",
-            f"{told['min_dcf']:.4f}",
+            f"{either['min_dcf']:.4f}",
             "" if before is None else f"{before['act_dcf']:.4f}",
             f"{after['act_dcf']:.4f}",
         )

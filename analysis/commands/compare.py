@@ -1,5 +1,6 @@
 """The command `probe compare`."""
 
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,42 +8,54 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from analysis.commands.arguments import (
-    AsJson,
-    CorpusName,
-    RunFolders,
-)
+from analysis.commands.arguments import AsJson, RunFolders
 from analysis.commands.files import check_folder
 from analysis.commands.parameters import with_options
 from analysis.commands.printing import out, print_json
 from analysis.commands.tables import TableFiles
 from analysis.runs.kinds import expect_runs
 from cache.atomic import replaced_folder
+from probing.options import check, option
 from probing.progress import console, status_line
 
 if TYPE_CHECKING:
     from analysis.runs.comparison import Comparison
 
 
+PICTURES = ("ranking", "layer-curve", "pareto")
+FILES = (
+    "comparison.csv",
+    "pairs.csv",
+    *(f"{name}.{kind}" for name in PICTURES for kind in ("png", "svg")),
+)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What of the runs is compared, and what is drawn behind each interval."""
+
+    head: str = option(
+        "linear",
+        "What to compare: linear, the probe at the layer chosen on dev, or a head at "
+        "full depth, as weighted-sum+linear.",
+        metavar="NAME",
+    )
+    corpus: str | None = option(
+        None, "Of the corpora evaluated on, which [default: the first].", metavar="NAME"
+    )
+    resamples: int | None = option(
+        None, "Bootstrap resamples [default: as many as the first run's].", minimum=100
+    )
+    seed: int | None = option(None, "Seed of the bootstrap [default: that of the first run].")
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
 @with_options
 def compare(
     runs: RunFolders,
-    head: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="What to compare: linear, the probe at the layer chosen on dev, or a head at "
-            "full depth, as weighted-sum+linear.",
-        ),
-    ] = "linear",
-    corpus: CorpusName = None,
-    resamples: Annotated[
-        int | None,
-        typer.Option(min=100, help="Bootstrap resamples [default: as many as the first run's]."),
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Seed of the bootstrap [default: that of the first run].")
-    ] = None,
+    options: Compared,
     as_json: AsJson = False,
     folder: Annotated[
         Path | None,
@@ -65,44 +78,45 @@ def compare(
     check_folder(folder)
     tables.check()
     with status_line("Comparing"):
-        analysis = import_module("analysis")
         several = runs[0] if len(runs) == 1 else runs
-        found = analysis.compare(several, head, corpus=corpus, resamples=resamples, seed=seed)
+        found = import_module("analysis").compare(several, **asdict(options))
     if as_json:
-        first = found.runs[0]
-        runs_found = found.table.rename_axis("run").reset_index()
-        print_json(
-            {
-                "corpus": first.corpus,
-                "runs": runs_found,
-                "pairs": found.pairs,
-                "sentence": found.sentence,
-            }
-        )
+        _print_json(found)
     else:
         _show(found)
-    tables.write(
-        found.table.reset_index(), found.ranked.reset_index(), f"On {found.runs[0].corpus}"
-    )
+    title = f"On {found.runs[0].corpus}"
+    tables.write(found.table.reset_index(), found.ranked.reset_index(), title)
     if folder:
-        pictures = [
-            f"{name}.{kind}"
-            for name in ("ranking", "layer-curve", "pareto")
-            for kind in ("png", "svg")
-        ]
-        files = ("comparison.csv", "pairs.csv", *pictures)
-        with status_line("Drawing"), replaced_folder(folder, files) as partial:
-            drawn = {"ranking": found.ranking(), "layer-curve": found.layer_curve()}
-            if found.table["gmacs"].notna().any():
-                drawn["pareto"] = found.pareto()
-            found.table.to_csv(partial / "comparison.csv")
-            found.pairs.to_csv(partial / "pairs.csv", index=False)
-            for name, ax in drawn.items():
-                for kind in ("png", "svg"):
-                    analysis.save_figure(ax, partial / f"{name}.{kind}")
-        for text in import_module("analysis.plots.pareto").not_drawn(found.runs):
-            console.print(f"pareto: {text}", markup=False)
-        out.print(f"\nTables and figures: {folder}", markup=False)
+        _write(found, folder)
+
+
+def _print_json(found: "Comparison") -> None:
+    """Print the runs, their pairs and the sentence as JSON."""
+    print_json(
+        {
+            "corpus": found.runs[0].corpus,
+            "runs": found.table.rename_axis("run").reset_index(),
+            "pairs": found.pairs,
+            "sentence": found.sentence,
+        }
+    )
+
+
+def _write(found: "Comparison", folder: Path) -> None:
+    """Write tables and figures to a folder, and say where and what is not drawn."""
+    save_figure = import_module("analysis").save_figure
+    with status_line("Drawing"), replaced_folder(folder, FILES) as partial:
+        drawn = {"ranking": found.ranking(), "layer-curve": found.layer_curve()}
+        if found.table["gmacs"].notna().any():
+            drawn["pareto"] = found.pareto()
+        found.table.to_csv(partial / "comparison.csv")
+        found.pairs.to_csv(partial / "pairs.csv", index=False)
+        for name, ax in drawn.items():
+            for kind in ("png", "svg"):
+                save_figure(ax, partial / f"{name}.{kind}")
+    for text in import_module("analysis.plots.pareto").not_drawn(found.runs):
+        console.print(f"pareto: {text}", markup=False)
+    out.print(f"\nTables and figures: {folder}", markup=False)
 
 
 def _show(found: "Comparison") -> None:
@@ -128,6 +142,7 @@ def _show(found: "Comparison") -> None:
     below = "above" if found.metric.higher_is_better else "below"
     step = f" {found.metric.step}" if found.metric.step else ""
     for row in found.differences.itertuples(index=False):
-        told = f"by {row[2]}{step} [{row[3]}], p {row[4]}: {row[5]}"
-        out.print(f"{number_of[row[0]]} {below} {number_of[row[1]]} {told}", markup=False)
+        first, second, difference, interval, p, words = row
+        pair = f"{number_of[first]} {below} {number_of[second]}"
+        out.print(f"{pair} by {difference}{step} [{interval}], p {p}: {words}", markup=False)
     out.print(f"\n{found.sentence}", markup=False)

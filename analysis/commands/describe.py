@@ -6,18 +6,15 @@ from typing import Annotated
 
 import typer
 
-from analysis.commands.arguments import (
-    CacheFolder,
-    Labels,
-    Layers,
-    MemoryGB,
-)
+from analysis.commands.arguments import CacheFolder
+from analysis.commands.features import Classes, Features
 from analysis.commands.files import TABLES, check_suffix, is_output, save
-from analysis.commands.lists import whole
+from analysis.commands.parameters import Only, with_options
 from analysis.commands.printing import print_frame
 from analysis.runs.kinds import CACHE, expect
 
 
+@with_options
 def describe(
     folder: CacheFolder,
     file: Annotated[
@@ -26,17 +23,10 @@ def describe(
             "--out", "-o", metavar="FILE", help="Table: .csv, .parquet, .tex or .md; - is csv."
         ),
     ] = None,
-    layers: Layers = None,
-    split: Annotated[str, typer.Option(help="Split whose labels are coded.")] = "train",
-    target: Annotated[
-        str,
-        typer.Option(
-            metavar="COLUMN", help="Column whose classes are coded, of the corpus or of --labels."
-        ),
-    ] = "label",
-    labels: Labels = None,
+    *,
+    classes: Classes,
     seeds: Annotated[int, typer.Option(min=1, help="Orders of the utterances.")] = 3,
-    memory_gb: MemoryGB = 2.0,
+    features: Annotated[Features, Only("layers", "memory_gb")],
 ) -> None:
     """Say how few bits the labels take given each layer: minimum description length, online code.
 
@@ -50,17 +40,16 @@ def describe(
     if file:
         check_suffix(file, TABLES)
     expect(folder, CACHE)
-    chosen = whole("layers", layers)
     from cache import Cache
 
     table = import_module("analysis.controls").description_length(
         Cache(folder),
-        chosen,
-        {"split": split},
-        target=target,
-        labels=labels or "",
+        features.layers,
+        {"split": classes.split},
+        target=classes.target,
+        labels=classes.labels,
         seeds=range(seeds),
-        memory_gb=memory_gb,
+        memory_gb=features.memory_gb,
     )
     if not is_output(file):
         print_frame(table)

@@ -59,10 +59,10 @@ def evaluate(
 
     \b
     probe evaluate results/demo.run/scores/linear-layer-06.eval.txt --by attack
-    probe evaluate scores.txt --keys keys/LA/CM/trial_metadata.txt --by attack,codec --out
-    evaluation probe evaluate mine.txt --against baseline.txt probe evaluate sasv.tsv --keys
-    ASVspoof5.eval.full.tsv --by attack,codec probe evaluate cm.tsv --keys ASVspoof5.eval.full.tsv
-    --asv-scores asv.tsv
+    probe evaluate scores.txt --keys keys/LA/CM/trial_metadata.txt --by attack,codec --out figures
+    probe evaluate mine.txt --against baseline.txt
+    probe evaluate sasv.tsv --keys ASVspoof5.eval.full.tsv --by attack,codec
+    probe evaluate cm.tsv --keys ASVspoof5.eval.full.tsv --asv-scores asv.tsv
     """
     check_folder(folder)
     files.check(scores)

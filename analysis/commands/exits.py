@@ -1,18 +1,30 @@
 """The command `probe exits`."""
 
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from analysis.commands.arguments import CorpusName
+from analysis.commands.arguments import RunFolder
 from analysis.commands.files import check_folder
-from analysis.commands.lists import whole
+from analysis.commands.parameters import with_options
 from analysis.commands.printing import out, print_frame
 from analysis.runs.companions import ABOUT, companion_folder, write_about
 from analysis.runs.kinds import RUN, expect
 from cache.atomic import replaced_folder
+from probing.options import WHOLE, check, option
+
+if TYPE_CHECKING:  # at run time it costs torch
+    import pandas as pd
+
+    from analysis.runs.loaded_run import LoadedRun
+    from probing.exits import Exits
+
+SHARES = ["blocks", "eer", "eer_full", "difference", "low", "high"]
 
 FILES = (
     ABOUT,
@@ -26,40 +38,45 @@ FILES = (
 )
 
 
+@dataclass(frozen=True)
+class ExitOptions:
+    """How the policy of early exit is chosen; see `probing.exits.find_exits`."""
+
+    head: str | None = option(
+        None,
+        "Heads at the exits, as weighted-sum+linear; linear: the probe of each layer "
+        "[default: that of the finding].",
+        metavar="NAME",
+    )
+    depths: tuple[int, ...] = option(
+        (), "Exits, as 1:6 or 2,4,6 [default: all].", metavar="LIST", syntax=WHOLE
+    )
+    confidence: str = option(
+        "probability",
+        "What an exit must be sure by: probability (of the likelier class), entropy "
+        "(less is surer), or agreement (of so many exits in a row).",
+        choices=("probability", "entropy", "agreement"),
+    )
+    margin: str = option(
+        "0.1",
+        "How much the dev EER may exceed that of the last exit: 0.1 is 10 %, 1pt one point.",
+    )
+    corpus: str | None = option(
+        None, "Of the corpora evaluated on, which [default: the first].", metavar="NAME"
+    )
+    resamples: int | None = option(
+        None, "Bootstrap resamples [default: as the run's].", minimum=100
+    )
+    seed: int | None = option(None, "Seed of the bootstrap [default: as the run's].")
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@with_options
 def exits(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run.")],
-    head: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Heads at the exits, as weighted-sum+linear; linear: the probe of each layer "
-            "[default: that of the finding].",
-        ),
-    ] = None,
-    depths: Annotated[
-        str | None, typer.Option(metavar="LIST", help="Exits, as 1:6 or 2,4,6 [default: all].")
-    ] = None,
-    confidence: Annotated[
-        str,
-        typer.Option(
-            help="What an exit must be sure by: probability (of the likelier class), entropy "
-            "(less is surer), or agreement (of so many exits in a row)."
-        ),
-    ] = "probability",
-    margin: Annotated[
-        str,
-        typer.Option(
-            help="How much the dev EER may exceed that of the last "
-            "exit: 0.1 is 10 %, 1pt one point."
-        ),
-    ] = "0.1",
-    corpus: CorpusName = None,
-    resamples: Annotated[
-        int | None, typer.Option(min=100, help="Bootstrap resamples [default: as the run's].")
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Seed of the bootstrap [default: as the run's].")
-    ] = None,
+    run: RunFolder,
+    options: ExitOptions,
     folder: Annotated[
         Path | None,
         typer.Option(
@@ -84,42 +101,42 @@ def exits(
     expect(run, RUN)
     folder = folder or companion_folder(run, "exits")
     check_folder(folder)
-    chosen = whole("depths", depths)
-    analysis = import_module("analysis")
-    opened = analysis.load(run, corpus)
-    found = import_module("probing.exits").find_exits(
-        opened,
-        head,
-        depths=chosen or (),
-        confidence=confidence,
-        margin=margin,
-        corpus=corpus,
-        resamples=resamples,
-        seed=seed,
-    )
-    percent = found.leaving.set_index("depth").mul(100).round(1)
+    opened = import_module("analysis").load(run, options.corpus)
+    found = import_module("probing.exits").find_exits(opened, **asdict(options))
+    _print(found)
+    _write(found, opened, folder)
+    out.print(f"\nPolicy, tables and figure: {folder}", markup=False)
+
+
+def _print(found: Exits) -> None:
+    """Print where utterances leave, what that saves by attack, and the finding."""
     out.print("Eval utterances that leave at each depth (%):")
-    print_frame(percent)
+    print_frame(found.leaving.set_index("depth").mul(100).round(1))
     if len(found.by_attack):
-        out.print(
-            "\nBy attack: mean share of the blocks, and EER against that of the last exit (%):"
-        )
-        shares = ["blocks", "eer", "eer_full", "difference", "low", "high"]
-        table = found.by_attack.set_index("attack").reindex(columns=["n_spoof", *shares])
-        few = table[table["eer"].isna()]
-        print_frame(
-            table.drop(few.index).assign(**{name: (100 * table[name]).round(1) for name in shares})
-        )
-        if len(few):
-            named = ", ".join(f"{attack} ({row.n_spoof})" for attack, row in few.iterrows())
-            out.print(
-                f"Without those of fewer than 5 spoofs, or bona fide trials: {named}.", markup=False
-            )
+        _print_attacks(found.by_attack.set_index("attack"))
     out.print(f"\n{found.sentence}", markup=False)
-    picture = analysis.exit_curve(opened, found)
+
+
+def _print_attacks(by_attack: pd.DataFrame) -> None:
+    """Print the figures of each attack, and the attacks that have none."""
+    out.print("\nBy attack: mean share of the blocks, and EER against that of the last exit (%):")
+    table = by_attack.reindex(columns=["n_spoof", *SHARES])
+    few = table[table["eer"].isna()]
+    shown = table.drop(few.index)
+    print_frame(shown.assign(**{name: (100 * shown[name]).round(1) for name in SHARES}))
+    if len(few):
+        names = ", ".join(f"{attack} ({row.n_spoof})" for attack, row in few.iterrows())
+        out.print(
+            f"Without those of fewer than 5 spoofs, or bona fide trials: {names}.", markup=False
+        )
+
+
+def _write(found: Exits, run: LoadedRun, folder: Path) -> None:
+    """Write the policy, the tables and the figure to a folder."""
+    analysis = import_module("analysis")
+    picture = analysis.exit_curve(run, found)
     with replaced_folder(folder, FILES) as partial:
         figures = import_module("probing.exits").write_exits(found, partial)
-        write_about(partial, "exits", run=opened, corpus=opened.corpus, more=figures)
+        write_about(partial, "exits", run=run, corpus=run.corpus, more=figures)
         for kind in ("png", "svg"):
             analysis.save_figure(picture, partial / f"exits.{kind}")
-    out.print(f"\nPolicy, tables and figure: {folder}", markup=False)

@@ -141,6 +141,13 @@ def check_folder(folder: Path | None, name: str = "out") -> None:
     check_outside(folder, name)
 
 
+def check_run_place(folder: Path) -> None:
+    """Refuse a folder for a run that holds something else, before any work is done."""
+    is_free = not any(folder.iterdir()) if folder.is_dir() else not folder.exists()
+    if not is_free and kind_of(folder) != RUN:
+        raise OptionError("out", folder, "is there and is no run. Name another folder")
+
+
 def save(file: Path, draw: Any, table: pd.DataFrame) -> None:
     """Write a picture, or its table, by the suffix of the name; whole or not at all. `-` is the
     table.

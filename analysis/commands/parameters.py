@@ -13,13 +13,14 @@ import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import wraps
+from types import GenericAlias
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
 from analysis.commands.completion import completion_of
 from cache.errors import OptionError, as_flag, spelled
-from probing.options import Option
+from probing.options import Option, options_of
 
 
 @dataclass(frozen=True, init=False)
@@ -65,20 +66,19 @@ class _Built:
     """
 
     def __init__(self, kind: type, only: tuple[str, ...] | None) -> None:
-        self.kind, hints = kind, get_type_hints(kind)
+        self.kind = kind
+        hints = get_type_hints(kind)
         self.inner = {
             one.name: _Built(hints[one.name], None)
             for one in fields(kind)
             if is_dataclass(hints[one.name])
         }
-        told: dict[str, Option] = {
-            one.name: one.metadata[Option] for one in fields(kind) if Option in one.metadata
+        self.options = {
+            name: known
+            for name, known in options_of(kind).items()
+            if known.on_command_line and (only is None or name in only)
         }
-        chosen = [
-            name for name in told if told[name].on_command_line and (only is None or name in only)
-        ]
-        self.options = {name: told[name] for name in chosen}
-        self.hints = {name: hints[name] for name in chosen}
+        self.hints = {name: hints[name] for name in self.options}
         self.fields = {one.name: one for one in fields(kind)}
 
     def parameters(self) -> list[inspect.Parameter]:
@@ -94,14 +94,14 @@ class _Built:
     def take(self, typed: dict[str, Any]) -> Any:
         """The dataclass, of values that are taken out of those typed."""
         values = {name: inner.take(typed) for name, inner in self.inner.items()}
-        for name, told in self.options.items():
+        for name, known in self.options.items():
             value = typed.pop(name)
             if value is None:  # not typed
                 continue
-            if told.many:
+            if known.many:
                 value = tuple(value)
-            elif told.syntax is not None:
-                value = _read(name, value, told)
+            elif known.syntax is not None:
+                value = _read(name, value, known)
             values[name] = value
         return self.kind(**values)
 
@@ -114,30 +114,31 @@ def _dataclass_of(hint: Any) -> tuple[type | None, tuple[str, ...] | None]:
     return (hint, only) if isinstance(hint, type) and is_dataclass(hint) else (None, None)
 
 
-def _parameter(one: Field[Any], told: Option, hint: Any) -> inspect.Parameter:
+def _parameter(one: Field[Any], known: Option, hint: Any) -> inspect.Parameter:
     default = one.default if one.default is not MISSING else None
-    page = spelled(told.help, as_flag) + (
-        f" [{told.range_as_formula}]" if told.range_as_formula else ""
-    )
-    if told.many:
-        hint = list[str] | None
+    page = spelled(known.help, as_flag)
+    if known.range_as_formula:
+        page += f" [{known.range_as_formula}]"
+    if known.many:
+        hint = GenericAlias(list, get_args(hint)[:1]) | None  # of tuple[Path, ...], say
         default = None
-    elif told.syntax is not None:
-        hint, default = (str, told.text) if told.text is not None else (str | None, None)
+    elif known.syntax is not None:
+        hint, default = (str, known.text) if known.text is not None else (str | None, None)
     elif hint == float | str:
         hint = str
-    flag, completed = as_flag(told.flag or one.name), completion_of(one.name, told)
+    flag = as_flag(known.flag or one.name)
+    completed = completion_of(one.name, known)
     annotation = Annotated[
-        hint, typer.Option(flag, metavar=told.metavar, help=page, autocompletion=completed)
+        hint, typer.Option(flag, metavar=known.metavar, help=page, autocompletion=completed)
     ]
     return inspect.Parameter(
         one.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
     )
 
 
-def _read(name: str, text: str, told: Option) -> Any:
-    assert told.syntax is not None
+def _read(name: str, text: str, known: Option) -> Any:
+    assert known.syntax is not None
     try:
-        return told.syntax.read(text)
+        return known.syntax.read(text)
     except ValueError:
-        raise OptionError(name, text, told.syntax.expected) from None
+        raise OptionError(name, text, known.syntax.expected) from None

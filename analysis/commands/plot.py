@@ -1,12 +1,13 @@
 """The command `probe plot`."""
 
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from analysis.commands.arguments import CorpusName
+from analysis.commands.arguments import RunFolder
 from analysis.commands.completion import plots
 from analysis.commands.files import PICTURES, check_suffix, is_output, write_output
 from analysis.commands.parameters import with_options
@@ -14,16 +15,90 @@ from analysis.commands.printing import out
 from analysis.commands.tables import TableFiles
 from analysis.plots.kinds import PLOTS
 from analysis.runs.kinds import RUN, expect, expect_runs
-from cache.errors import OptionError, ProbeError
-from probing.options import nearest
+from cache.errors import ProbeError
+from probing.options import check, nearest, option
 from probing.progress import console, status_line
 
-DEFAULTS = {"split": "eval", "by": "attack", "relative": None, "simultaneous": False}
+
+@dataclass(frozen=True)
+class Drawn:
+    """What a figure shows; each kind of figure takes some of it.
+
+    >>> Drawn(split="train")
+    Traceback (most recent call last):
+    cache.errors.OptionError: split=train: expected dev or eval
+    """
+
+    compare: tuple[Path, ...] = option(
+        (),
+        "Another run on the same utterances; may be given again.",
+        metavar="RUN",
+        many=True,
+        is_path=True,
+    )
+    corpus: str | None = option(
+        None, "Of the corpora evaluated on, which [default: the first].", metavar="NAME"
+    )
+    by: str = option(
+        "attack", "Of conditions and det: attack, codec, any column.", metavar="COLUMN"
+    )
+    split: str = option("eval", "eval or dev.", choices=("dev", "eval"))
+    relative: bool | None = option(
+        None,
+        "Layer / L, or the layer [default: relative where L differ].",
+        flag="relative/--absolute",
+    )
+    simultaneous: bool = option(False, "Of layers: bands that hold for all layers at once.")
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    def check_for(self, kind: str) -> None:
+        """Refuse a kind of figure that is none, and options that are given and not taken by it."""
+        if kind not in PLOTS:
+            hint = nearest(kind, PLOTS) or "."
+            raise ProbeError(
+                f"{kind!r} is not one of {', '.join(PLOTS)}{hint} "
+                "One of your own: probe --import MODULE plot ..."
+            )
+        values = asdict(self).items()
+        default = asdict(Drawn())
+        PLOTS[kind].check({name: value for name, value in values if value != default[name]})
+
+    def of_kind(self) -> dict[str, Any]:
+        """The options that functions which draw take, beside runs."""
+        return {name: getattr(self, name) for name in ("split", "by", "relative", "simultaneous")}
+
+
+@dataclass(frozen=True)
+class Paper:
+    """How a figure looks; see `analysis.style`."""
+
+    style: str = option(
+        "screen",
+        "screen; or paper: a column wide, without small print or title, its text for the "
+        "caption printed. pdf and svg are vectors with their fonts in them.",
+    )
+    width: str | None = option(
+        None,
+        "3.5 or 7.16 inches, or so many [default: single in a paper, else of each kind its own].",
+        metavar="single|double|INCHES",
+    )
+    title: str | None = option(None, "Instead of the figure's own; empty for none.", metavar="TEXT")
+    font_size: float | None = option(
+        None, "Of axis labels; other text follows it [default: 10, in a paper 8].", metavar="PT"
+    )
+    dpi: int | None = option(
+        None, "Dots per inch of a png [default: 150, in a paper 600].", minimum=30
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 @with_options
 def plot(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run.")],
+    run: RunFolder,
     kind: Annotated[
         str,
         typer.Argument(metavar="KIND", help=f"{PLOTS.listed()}.", autocompletion=plots),
@@ -32,62 +107,8 @@ def plot(
         Path,
         typer.Option("--out", "-o", metavar="FILE", help="A .png, .svg or .pdf; - prints svg."),
     ],
-    others: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--compare",
-            metavar="RUN",
-            help="Another run on the same utterances; may be given again.",
-        ),
-    ] = None,
-    corpus: CorpusName = None,
-    by: Annotated[
-        str,
-        typer.Option(metavar="COLUMN", help="Of conditions and det: attack, codec, any column."),
-    ] = "attack",
-    split: Annotated[str, typer.Option(help="eval or dev.")] = "eval",
-    relative: Annotated[
-        bool | None,
-        typer.Option(
-            "--relative/--absolute",
-            help="Layer / L, or the layer [default: relative where L differ].",
-        ),
-    ] = None,
-    simultaneous: Annotated[
-        bool,
-        typer.Option("--simultaneous", help="Of layers: bands that hold for all layers at once."),
-    ] = False,
-    style: Annotated[
-        str,
-        typer.Option(
-            "--style",
-            help="screen; or paper: a column wide, without small print or title, its text for the "
-            "caption printed. pdf and svg are vectors with their fonts in them.",
-        ),
-    ] = "screen",
-    width: Annotated[
-        str | None,
-        typer.Option(
-            metavar="single|double|INCHES",
-            help="3.5 or 7.16 inches, or so many [default: single in "
-            "a paper, else of each kind its own].",
-        ),
-    ] = None,
-    title: Annotated[
-        str | None,
-        typer.Option(metavar="TEXT", help="Instead of the figure's own; empty for none."),
-    ] = None,
-    font_size: Annotated[
-        float | None,
-        typer.Option(
-            metavar="PT", help="Of axis labels; other text follows it [default: 10, in a paper 8]."
-        ),
-    ] = None,
-    dpi: Annotated[
-        int | None,
-        typer.Option(min=30, help="Dots per inch of a png [default: 150, in a paper 600]."),
-    ] = None,
-    *,
+    options: Drawn,
+    paper: Paper,
     tables: TableFiles,
 ) -> None:
     """Draw one figure, and write its numbers.
@@ -95,47 +116,23 @@ def plot(
     \b
     probe plot results/demo.run layers --out layers.pdf
     probe plot results/demo.run conditions --by attack --out attacks.png
-    probe plot results/demo.run layers --style paper --width single --out layers.pdf --tex
-    layers.tex probe plot embedded.run pareto --compare random.run --compare log-mel.run --out
-    pareto.svg
+    probe plot results/demo.run layers --style paper --out layers.pdf --tex layers.tex
+    probe plot embedded.run pareto --compare random.run --compare log-mel.run --out pareto.svg
     """
     check_suffix(file, PICTURES)
-    if kind not in PLOTS:
-        hint = nearest(kind, PLOTS) or "."
-        names = ", ".join(PLOTS)
-        raise ProbeError(
-            f"{kind!r} is not one of {names}{hint} One of your own: probe --import MODULE plot ..."
-        )
-    if split not in ("dev", "eval"):
-        raise OptionError("split", split, "expected dev or eval")
-    options: dict[str, Any] = {
-        "split": split,
-        "by": by,
-        "relative": relative,
-        "simultaneous": simultaneous,
-    }
-    given = {name: value for name, value in options.items() if value != DEFAULTS[name]}
-    if corpus:
-        given["corpus"] = corpus
-    if others:
-        given["compare"] = others
-    PLOTS[kind].check(given)
+    options.check_for(kind)
     tables.check()
     expect(run, RUN)
-    expect_runs([run, *(others or [])])
+    expect_runs([run, *options.compare])
     analysis = import_module("analysis")
-    with analysis.style(style, width=width, title=title, font_size=font_size) as look:
+    how = options.of_kind()
+    look = {name: getattr(paper, name) for name in ("width", "title", "font_size")}
+    with analysis.style(paper.style, **look) as drawn_as:
         with status_line("Drawing"):
-            loaded = [analysis.load(one, corpus) for one in (run, *(others or []))]
-            drawn = PLOTS[kind].draw(loaded, **options)
-        numbers = PLOTS[kind].numbers(loaded, **options) if tables.wanted else None
-        if is_output(file):
-            styles = import_module("analysis.plots.style")
-            write_output(styles.rendered(styles.figure_of(drawn), "svg", metadata={"Date": None}))
-        else:
-            out.print(
-                f"Picture: {analysis.save_figure(drawn, file, dpi or look.dpi)}", markup=False
-            )
+            loaded = [analysis.load(one, options.corpus) for one in (run, *options.compare)]
+            drawn = PLOTS[kind].draw(loaded, **how)
+        numbers = PLOTS[kind].numbers(loaded, **how) if tables.wanted else None
+        _write(file, drawn, paper.dpi or drawn_as.dpi)
     if kind == "pareto":
         for text in import_module("analysis.plots.pareto").not_drawn(analysis.load_many(loaded)):
             console.print(text, markup=False)
@@ -143,5 +140,14 @@ def plot(
         texts = import_module("analysis.tables").with_intervals(numbers)
         texts = import_module("analysis.tables.of_plots").in_words(texts, loaded[0].metric)
         tables.write(numbers, texts, analysis.caption(drawn))
-    if look.is_paper:
+    if drawn_as.is_paper:
         out.print(f"For the caption: {analysis.caption(drawn)}", markup=False)
+
+
+def _write(file: Path, drawn: Any, dpi: int) -> None:
+    """Write a figure to a file, and say where; or to standard output, as svg."""
+    styles = import_module("analysis.plots.style")
+    if is_output(file):
+        write_output(styles.rendered(styles.figure_of(drawn), "svg", metadata={"Date": None}))
+    else:
+        out.print(f"Picture: {styles.save_figure(drawn, file, dpi)}", markup=False)

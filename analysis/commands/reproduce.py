@@ -69,8 +69,7 @@ def attm(
 
     \b
     probe reproduce attm
-    probe reproduce attm --asvspoof2019-la /data/asvspoof2019 --asvspoof2021-df /data/asvspoof2021
-    --run
+    probe reproduce attm --asvspoof2019-la /data/asvspoof2019 --run
     """
     roots = dict(zip(CORPORA, (asvspoof2019_la, asvspoof2021_la, asvspoof2021_df), strict=True))
     wanted = replace(
@@ -126,12 +125,10 @@ def _print_steps(steps: Sequence[Any], calibration: Any) -> None:
         written = "?" if calibration is None else size(step.n_bytes) if step.n_bytes else ""
         shown.add_row(step.name, step.state, f"{step.utterances:,}", written, takes)
     print_whole(shown)
-    told = (
-        calibration.assumption
-        if calibration is not None
-        else "nothing is known of the backbone: it is not here"
-    )
-    out.print(f"Times: {told}.\n", markup=False)
+    basis = "nothing is known of the backbone: it is not here"
+    if calibration is not None:
+        basis = calibration.assumption
+    out.print(f"Times: {basis}.\n", markup=False)
     for step in steps:
         out.print(step.command, markup=False)
 

@@ -1,19 +1,21 @@
 """The command `probe similarity`."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from analysis.commands.arguments import CacheAudio, Layers, MemoryGB, Seed, Tier, Where
+from analysis.commands.arguments import CacheAudio, Seed
+from analysis.commands.features import Features
 from analysis.commands.files import PICTURES, TABLES, check_suffix, is_output, save
-from analysis.commands.lists import whole
+from analysis.commands.parameters import with_options
 from analysis.commands.printing import print_frame
 from analysis.runs.kinds import CACHE, expect
-from cache.errors import OptionError, ProbeError, argument
-from probing.options import one_of
+from cache.errors import ProbeError, argument
+from probing.options import check, option
 from probing.progress import console
 
 if TYPE_CHECKING:
@@ -25,6 +27,30 @@ MEASURES = ("cka", "pwcca", "cca")
 DEFAULT_TARGETS = "mel,speaker,attack,trivial"
 
 
+@dataclass(frozen=True)
+class Measure:
+    """How layers are compared, and with what."""
+
+    measure: str = option(
+        "cka",
+        "cka, pwcca, or cca: of each layer with --target, on held-out utterances.",
+        choices=MEASURES,
+    )
+    target: str | None = option(
+        None,
+        "For cca: mel, speaker, attack, label, trivial, or a layer's number [default: "
+        "those of mel, speaker, attack, trivial that the corpus has].",
+        metavar="LIST",
+    )
+    variance: float = option(
+        0.99, "For pwcca: share of each layer's variance to keep; 1 needs many utterances."
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@with_options
 def similarity(
     caches: Annotated[
         list[Path],
@@ -39,31 +65,9 @@ def similarity(
             help="Picture (.png, .svg, .pdf) or table (.csv, .parquet); - is csv.",
         ),
     ],
-    measure: Annotated[
-        str,
-        typer.Option(
-            help="cka, pwcca, or cca: of each layer with --target, on held-out utterances."
-        ),
-    ] = "cka",
-    target: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LIST",
-            help="For cca: mel, speaker, attack, label, trivial, or a layer's number [default: "
-            "those of mel, speaker, attack, trivial that the corpus has].",
-        ),
-    ] = None,
-    layers: Layers = None,
-    where: Where = None,
-    tier: Tier = "pooled",
-    variance: Annotated[
-        float,
-        typer.Option(
-            help="For pwcca: share of each layer's variance to keep; 1 needs many utterances."
-        ),
-    ] = 0.99,
+    how: Measure,
+    features: Features,
     audio_root: CacheAudio = None,
-    memory_gb: MemoryGB = 2.0,
     seed: Seed = 0,
 ) -> None:
     """Say how alike layers are: each with each, with those of another model, or with what is known
@@ -75,30 +79,26 @@ def similarity(
     probe similarity results/demo.cache --measure cca --target speaker,attack,0 --out cca.png
     """
     check_suffix(file, (*PICTURES, *TABLES))
-    _check_caches(caches, measure)
-    chosen = whole("layers", layers)
+    _check_caches(caches, how.measure)
     from cache import Cache
 
     opened = [Cache(folder) for folder in caches]
-    how: dict[str, Any] = {"layers": chosen, "where": where, "tier": tier, "memory_gb": memory_gb}
-    if measure == "cca":
-        _show_targets(
-            file, _with_targets(opened[0], target, {**how, "audio_root": audio_root, "seed": seed})
-        )
+    read = asdict(features)
+    if how.measure == "cca":
+        more = {"audio_root": audio_root, "seed": seed}
+        _show_targets(file, _with_targets(opened[0], how.target, read | more))
         return
-    how["other"] = opened[1] if len(opened) > 1 else None
-    how |= {"seed": seed} if measure == "cka" else {"variance": variance}
     module = import_module("analysis.similarity")
-    table = getattr(module, measure)(opened[0], **how)
+    read["other"] = opened[1] if len(opened) > 1 else None
+    read |= {"seed": seed} if how.measure == "cka" else {"variance": how.variance}
+    table = getattr(module, how.measure)(opened[0], **read)
     if len(table.columns) < 16 and not is_output(file):
         print_frame(table)
     save(file, lambda: module.similarity_map(table), table.reset_index())
 
 
 def _check_caches(caches: Sequence[Path], measure: str) -> None:
-    """Refuse an unknown measure, more caches than it takes, and what is no cache."""
-    if measure not in MEASURES:
-        raise OptionError("measure", measure, f"expected {one_of(MEASURES)}")
+    """Refuse more caches than a measure takes, and what is no cache."""
     if len(caches) > (1 if measure == "cca" else 2):
         most = "one cache" if measure == "cca" else "one cache or two"
         raise ProbeError(f"{len(caches)} caches: {argument('measure', measure)} takes {most}")
@@ -107,20 +107,18 @@ def _check_caches(caches: Sequence[Path], measure: str) -> None:
 
 
 def _with_targets(
-    cache: "Cache", target: str | None, how: Mapping[str, Any]
+    cache: "Cache", target: str | None, read: Mapping[str, Any]
 ) -> "dict[str, pd.DataFrame]":
-    """CCA of each layer with each target by name; those not asked for are left out if they cannot
-    be measured.
-    """
+    """CCA of each layer with each target by name; a target that was not typed may be left out."""
     found = {}
     for name in (target or DEFAULT_TARGETS).split(","):
         if not name:
             continue
         label, wanted = (f"layer {name}", int(name)) if name.isdigit() else (name, name)
         try:
-            found[label] = import_module("analysis.similarity").cca_with(cache, wanted, **how)
+            found[label] = import_module("analysis.similarity").cca_with(cache, wanted, **read)
         except ProbeError as error:
-            if target is not None:  # it was asked for
+            if target is not None:  # it was typed
                 raise
             console.print(f"Without {label}: {error}", markup=False)
     if not found:

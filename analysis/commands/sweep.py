@@ -2,20 +2,22 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from analysis.commands.arguments import DEMO_CACHE, Device
-from analysis.commands.files import check_outside
+from analysis.commands.arguments import DEMO_CACHE
+from analysis.commands.files import check_outside, check_run_place
 from analysis.commands.parameters import with_options
 from analysis.commands.printing import layers_shown, out, print_corpora, print_layers, print_plan
 from analysis.commands.tables import TableFiles
 from analysis.runs.kinds import CACHE, RUN, expect
 from cache.errors import OptionError, quoted
 from probing.heads.kinds import import_heads
+from probing.options import option
 from probing.progress import status_line
 from probing.sweep.options import SweepOptions
 from probing.targets.metrics import BINARY
@@ -26,6 +28,30 @@ if TYPE_CHECKING:
     from probing.sweep.split import Split
 
 DEMO_RUN = Path("results/demo.run")
+
+
+@dataclass(frozen=True)
+class Course:
+    """How a sweep is run, and what is shown beside its result."""
+
+    device: str = option("cpu", "auto (a GPU where there is one), cpu, cuda, cuda:1, xpu, mps.")
+    compare: tuple[Path, ...] = option(
+        (),
+        "Draw this run on the same utterances beside it; may be given again.",
+        metavar="RUN",
+        many=True,
+        is_path=True,
+    )
+    plan: bool = option(False, "Only say what this corpus can show about depth; trains nothing.")
+    overwrite: bool = option(False, "Train anew; replaces any run.")
+    track: str = option(
+        "none",
+        "tensorboard: also write the training of heads by epoch there, in RUN.tracking; or none.",
+        metavar="NAME",
+    )
+    strict: bool = option(
+        False, "Refuse parts that share a speaker or a recording, before training."
+    )
 
 
 @with_options
@@ -49,42 +75,10 @@ def sweep(
     *,
     options: SweepOptions,
     tables: TableFiles,
-    device: Device = "cpu",
     memory_gb: Annotated[
         float, typer.Option(min=0.5, help="Most memory for features and heads, beside the program.")
     ] = 2.0,
-    compared: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--compare",
-            metavar="RUN",
-            help="Draw this run on the same utterances beside it; may be given again.",
-        ),
-    ] = None,
-    plan: Annotated[
-        bool,
-        typer.Option(
-            "--plan", help="Only say what this corpus can show about depth; trains nothing."
-        ),
-    ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Train anew; replaces any run.")
-    ] = False,
-    track: Annotated[
-        str,
-        typer.Option(
-            "--track",
-            metavar="NAME",
-            help="tensorboard: also write the training of heads by "
-            "epoch there, in RUN.tracking; or none.",
-        ),
-    ] = "none",
-    strict: Annotated[
-        bool,
-        typer.Option(
-            "--strict", help="Refuse parts that share a speaker or a recording, before training."
-        ),
-    ] = False,
+    course: Course,
 ) -> None:
     """Train a linear probe per layer and heads on the first k layers, and draw the curves.
 
@@ -103,57 +97,63 @@ def sweep(
     probe sweep mine.cache --target gender --positive F
     probe sweep mine.cache --heads none --strengths 0.001,0.1
     probe sweep mine.cache --plan --margin 2pt
-    probe sweep mine.cache --tier frames --recipe attm --heads attentive-compact+lstm --depths
-    6,12,24 probe sweep wavlm.cache --out wavlm.run --compare random.run probe sweep la19.cache
-    --eval eval --eval la21.cache --eval df21.cache:eval --by attack,codec --unseen-attacks
+    probe sweep mine.cache --tier frames --recipe attm --heads attentive-compact+lstm
+    probe sweep wavlm.cache --out wavlm.run --compare random.run
+    probe sweep la19.cache --eval eval --eval la21.cache --eval df21.cache:eval --by attack,codec
     """
     if folder is None:
         folder = Path(options.train.rpartition(":")[0]) if ":" in options.train else DEMO_CACHE
-    if run is None:
-        run = (
-            DEMO_RUN
-            if folder == DEMO_CACHE
-            else folder.with_name(folder.name.removesuffix(".cache") + ".run")
-        )
-        if options.target != TargetOptions():
-            run = run.with_name(f"{run.stem}.{_as_name(options.target.target)}.run")
+    run = run or _run_of(folder, options.target)
     check_outside(run)
+    if not course.plan:
+        check_run_place(run)
     import_heads(options.depths.heads)
     tables.check()
-    if track != "none":
-        import_module("probing.sweep.training_log").check_tracker(track)
+    if course.track != "none":
+        import_module("probing.sweep.training_log").check_tracker(course.track)
     expect(folder, CACHE)
-    others = _open_runs(compared or ())
+    others = _open_runs(course.compare)
     from cache import Cache
 
     cache = Cache(folder)
     tables.check_not_corpus(cache.about.get("corpus_spec", ""))
     splits = options.splits(cache)
     options.depths.check(splits["train"].cache)
-    if plan:
+    if course.plan:
         return _print_plan(options, splits["eval"])
+    _check_same_utterances(splits, others)
+    how = {"device": course.device, "memory_gb": memory_gb, "strict": course.strict}
+    sweeps = import_module("probing.sweep")
+    if course.overwrite:
+        made = sweeps.sweep(cache, run, options, splits=splits, overwrite=True, **how)
+    else:
+        made = sweeps.sweep_once(cache, run, options, splits=splits, **how)
+    _show(made, others, tables)
+    if course.track != "none":
+        place = made.folder.with_name(f"{made.folder.name}.tracking")
+        import_module("probing.sweep.training_log").track(made.folder, place)
+        out.print(f"Training: tensorboard --logdir {quoted(place)}", markup=False)
+
+
+def _run_of(cache: Path, target: TargetOptions) -> Path:
+    """Where the run of a cache is written if nothing else was typed."""
+    if cache == DEMO_CACHE:
+        run = DEMO_RUN
+    else:
+        run = cache.with_name(cache.name.removesuffix(".cache") + ".run")
+    if target != TargetOptions():
+        run = run.with_name(f"{run.stem}.{_as_name(target.target)}.run")
+    return run
+
+
+def _check_same_utterances(splits: "dict[str, Split]", others: "Sequence[Run]") -> None:
+    """Refuse runs to draw beside this one that are of other utterances, before any training."""
     if others:
         from analysis.runs.protocols import check_same_utterances
         from probing.sweep.split import identity
 
         for other in others:
             check_same_utterances(identity(splits), other)
-    sweeps = import_module("probing.sweep")
-    how: dict[str, Any] = {
-        "device": device,
-        "memory_gb": memory_gb,
-        "strict": strict,
-        "splits": splits,
-    }
-    if overwrite:
-        made = sweeps.sweep(cache, run, options, overwrite=True, **how)
-    else:
-        made = sweeps.sweep_once(cache, run, options, **how)
-    _show(made, others, tables)
-    if track != "none":
-        place = made.folder.with_name(f"{made.folder.name}.tracking")
-        import_module("probing.sweep.training_log").track(made.folder, place)
-        out.print(f"Training: tensorboard --logdir {quoted(place)}", markup=False)
 
 
 def _as_name(target: str) -> str:

@@ -1,30 +1,43 @@
 """The command `probe transfer`."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from analysis.commands.arguments import (
-    AsJson,
-    Labels,
-    Layers,
-    MemoryGB,
-    Tier,
-)
+from analysis.commands.arguments import AsJson
+from analysis.commands.features import Classes, Features
 from analysis.commands.files import TABLES, check_suffix, is_output, save
-from analysis.commands.lists import whole
+from analysis.commands.parameters import Only, with_options
 from analysis.commands.printing import out, print_frame, print_json
 from analysis.runs.kinds import CACHE, RUN, expect
+from probing.options import NAMES, option
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cache import Cache
     from probing.runs import Run
 
 
+@dataclass(frozen=True)
+class ScoreKinds:
+    """Which scores of transferability, and of which features."""
+
+    scores: tuple[str, ...] = option(
+        None,
+        "Which; LogME alone takes about two thirds of the time of all.",
+        metavar="LIST",
+        syntax=NAMES,
+        text="logme,h_score,transrate,gbc",
+    )
+    raw: bool = option(False, "Features as they are, as published, instead of standardised.")
+
+
+@with_options
 def transfer(
     caches: Annotated[
         list[Path], typer.Argument(metavar="CACHE...", help="Caches, of one or several backbones.")
@@ -43,22 +56,10 @@ def transfer(
             "--out", "-o", metavar="FILE", help="Table: .csv, .parquet, .tex or .md; - is csv."
         ),
     ] = None,
-    layers: Layers = None,
-    split: Annotated[str, typer.Option(help="Split whose labels are used.")] = "train",
-    target: Annotated[str, typer.Option(help="Column that says the class.")] = "label",
-    labels: Labels = None,
-    scores: Annotated[
-        str,
-        typer.Option(
-            metavar="LIST", help="Which; LogME alone takes about two thirds of the time of all."
-        ),
-    ] = "logme,h_score,transrate,gbc",
-    tier: Tier = "pooled",
-    raw: Annotated[
-        bool,
-        typer.Option("--raw", help="Features as they are, as published, instead of standardised."),
-    ] = False,
-    memory_gb: MemoryGB = 2.0,
+    *,
+    classes: Classes,
+    kinds: ScoreKinds,
+    features: Annotated[Features, Only("layers", "tier", "memory_gb")],
     as_json: AsJson = False,
 ) -> None:
     """Score layers without training: LogME, H-score, TransRate, GBC; higher promises a better
@@ -74,37 +75,43 @@ def transfer(
         expect(folder, CACHE)
     for folder in runs or ():
         expect(folder, RUN)
-    chosen = whole("layers", layers)
-    from cache import Cache
-
     module = import_module("analysis.transferability")
-    opened = [Cache(folder) for folder in caches]
+    opened = [import_module("cache").Cache(folder) for folder in caches]
     of_caches = [import_module("probing.runs").Run(one) for one in runs or ()]
     for run, cache in zip(of_caches, opened, strict=False):  # before the layers are scored
         import_module("probing.runs").check_cache(run, cache)
-    table = module.transfer_scores(
-        opened if len(opened) > 1 else opened[0],
-        chosen,
-        {"split": split},
-        target=target,
-        labels=labels or "",
-        scores=[name for name in scores.split(",") if name],
-        standardize=not raw,
-        tier=tier,
-        memory_gb=memory_gb,
-    )
-    found = (
-        module.predicts(of_caches if len(of_caches) > 1 else of_caches[0], table)
-        if of_caches
-        else None
-    )
+    table = _scores(opened, classes, kinds, features)
+    found = module.predicts(_alone(of_caches), table) if of_caches else None
     if as_json:
-        of_runs = None if found is None else found.reset_index(drop=True)
-        print_json({"scores": table.reset_index(), "foretold": of_runs})
+        foretold = None if found is None else found.reset_index(drop=True)
+        print_json({"scores": table.reset_index(), "foretold": foretold})
     elif not is_output(file):
         _show(table, found, of_caches)
     if file:
         save(file, None, table.reset_index())
+
+
+def _scores(
+    caches: "Sequence[Cache]", classes: Classes, kinds: ScoreKinds, features: Features
+) -> "pd.DataFrame":
+    """The scores of every layer of the caches."""
+    found: pd.DataFrame = import_module("analysis.transferability").transfer_scores(
+        _alone(caches),
+        features.layers,
+        {"split": classes.split},
+        target=classes.target,
+        labels=classes.labels,
+        scores=kinds.scores,
+        standardize=not kinds.raw,
+        tier=features.tier,
+        memory_gb=features.memory_gb,
+    )
+    return found
+
+
+def _alone(several: Sequence[Any]) -> Any:
+    """The one of a list of one, whose table has no column for the backbone; or else the list."""
+    return several if len(several) > 1 else several[0]
 
 
 def _show(table: "pd.DataFrame", found: "pd.DataFrame | None", runs: "Sequence[Run]") -> None:
@@ -118,9 +125,9 @@ def _show(table: "pd.DataFrame", found: "pd.DataFrame | None", runs: "Sequence[R
     if found is not None:
         metric = runs[0].metric
         better = f"{'higher' if metric.higher_is_better else 'lower'} {metric.called}"
-        told = (
-            f"Rank correlation with the probes' {metric.called} on eval, "
-            f"1 where the higher score has the {better}:"
+        out.print(
+            f"\nRank correlation with the probes' {metric.called} on eval, "
+            f"1 where the higher score has the {better}:",
+            markup=False,
         )
-        out.print(f"\n{told}", markup=False)
         print_frame(found.set_index(["over", "score"]))

@@ -1,19 +1,19 @@
 """The command `probe tune`."""
 
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from analysis.commands.arguments import AudioRoot
 from analysis.commands.files import check_outside
 from analysis.commands.parameters import Only, with_options
 from analysis.commands.printing import out
 from analysis.runs.kinds import EXPORT, RUN, expect
 from probing.extraction.options import Options
 from probing.heads.kinds import import_heads
-from probing.options import command_line
+from probing.options import check, command_line, option
 from probing.progress import duration, size
 from probing.targets.metrics import METRICS
 from probing.targets.options import TargetOptions
@@ -24,6 +24,32 @@ if TYPE_CHECKING:
     from probing.tuning import Tuned
 
 LOG = "training.csv"
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What a tuning starts from, beside a run; see `probing.tuning.source.Source`."""
+
+    depth: int | None = option(None, "Blocks of the backbone to keep.", minimum=1)
+    continued: Path | None = option(
+        None,
+        "Go on from a tuned or exported model, on the utterances of RUN, or else those "
+        "it was tuned on. What is trained is not taken from it: all, if --train does not say.",
+        metavar="DIR",
+        flag="continue",
+        is_path=True,
+    )
+    corpus: str | None = option(
+        None, "Without a run: as probe extract, with splits train and dev.", metavar="SPEC"
+    )
+    audio_root: Path | None = option(
+        None,
+        "Folder that the paths of a manifest start from [default: the manifest's own].",
+        is_path=True,
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 @with_options
@@ -48,28 +74,9 @@ def tune(
             "finding]; without a run a new one, MERGE+BACKEND.",
         ),
     ] = None,
-    depth: Annotated[
-        int | None, typer.Option(min=1, help="Blocks of the backbone to keep.")
-    ] = None,
+    start: Beginning,
     options: TuneOptions,
     machine: TuneMachine,
-    continued: Annotated[
-        Path | None,
-        typer.Option(
-            "--continue",
-            metavar="DIR",
-            help="Go on from a tuned or exported model, on the utterances of RUN, or else those "
-            "it was tuned on. What is trained is not taken "
-            "from it: all, if --train does not say.",
-        ),
-    ] = None,
-    corpus: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SPEC", help="Without a run: as probe extract, with splits train and dev."
-        ),
-    ] = None,
-    audio_root: AudioRoot = None,
     backbone: Annotated[Options, Only(*OF_BACKBONE)],
     target: Annotated[TargetOptions, Only(*OF_TARGET)],
     skip_eval: Annotated[
@@ -95,26 +102,17 @@ def tune(
     probe tune wavlm.run --depth 12 --train lora:8 --augment rawboost:5
     probe tune attm.run --recipe attm --batch 64 --accumulate 8 --precision bf16
     probe tune --backbone models/my-wavlm --corpus my.csv --heads weighted-sum+linear --depth 6
-    --out tuned probe tune --continue tuned --epochs 5 --out further
+    probe tune --continue tuned --epochs 5 --out further
     """
-    for path, kind in ((run, RUN), (continued, EXPORT)):
+    for path, kind in ((run, RUN), (start.continued, EXPORT)):
         if path is not None:
             expect(path, kind)
-    if run is None and continued is None:
+    if run is None and start.continued is None:
         import_heads(filter(None, [head]))
         backbone.check_backbone()
-    source = Source(
-        run,
-        head,
-        depth=depth,
-        continued=continued,
-        corpus=corpus,
-        options=backbone,
-        target=target,
-        audio_root=audio_root,
-    )
+    source = Source(run, head, options=backbone, target=target, **asdict(start))
     if folder is None:
-        named = continued or run or Path(Path(backbone.backbone).name)
+        named = start.continued or run or Path(Path(backbone.backbone).name)
         folder = named.with_name(f"{named.name.removesuffix('.run')}.tuned")
     check_outside(folder)
     tuned = import_module("probing.tuning").tune(

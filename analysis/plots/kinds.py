@@ -97,7 +97,7 @@ class Plot:
             if name not in self.takes:
                 others = [other.name for other in PLOTS.values() if name in other.takes]
                 value = given[name]
-                shown = "" if isinstance(value, (bool, list)) else f" {value}"
+                shown = "" if isinstance(value, (bool, tuple)) else f" {value}"
                 raise ProbeError(
                     f"--{name}{shown}: {self.name} {OPTIONS[name]}. Leave it out; "
                     f"{', '.join(others)} take it"

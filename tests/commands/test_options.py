@@ -5,18 +5,28 @@ dataclasses.
 import pickle
 import subprocess
 import sys
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
+from inspect import signature
 
 import pytest
 import typer
 from changed_options import CHANGED
 from typer.testing import CliRunner
 
+from analysis.commands.compare import Compared
+from analysis.commands.exits import ExitOptions
+from analysis.commands.features import Classes, Features
 from analysis.commands.interruption import InterruptibleGroup
 from analysis.commands.parameters import with_options
+from analysis.commands.transfer import ScoreKinds
+from analysis.controls import description_length
+from analysis.runs.comparison import compare
 from analysis.runs.rerun import flags_of
+from analysis.similarity import cka
+from analysis.transferability import transfer_scores
 from cache import ProbeError
 from cache.errors import OptionError, argument
+from probing.exits import find_exits
 from probing.extraction import Cluster, Machine, Options
 from probing.options import Option, options_of, whole_numbers, write_whole
 from probing.sweep import DepthOptions, SweepOptions
@@ -149,3 +159,20 @@ def test_ranges_are_read_with_both_ends_and_written_the_shorter_way(
 def test_options_stay_frozen_and_are_checked_when_changed() -> None:
     with pytest.raises(OptionError, match="resamples=5: expected 100 or more"):
         replace(SweepOptions(), resamples=5)
+
+
+def test_a_command_has_the_defaults_of_its_function() -> None:
+    for options, function, others in (
+        (ExitOptions(), find_exits, {"margin"}),  # typed as text
+        (Compared(), compare, set()),
+        (Classes(), description_length, {"split"}),
+        (Features(), cka, set()),
+        (Features(), description_length, {"where", "tier"}),
+        (Features(), transfer_scores, {"where"}),
+    ):
+        parameters = signature(function).parameters
+        for name, value in asdict(options).items():
+            if name not in others:
+                assert value == parameters[name].default, f"{function.__name__}: {name}"
+    scores = signature(transfer_scores).parameters["scores"].default
+    assert ScoreKinds().scores == tuple(scores)
