@@ -7,7 +7,7 @@ import typer
 
 from analysis.commands.arguments import AudioRoot
 from analysis.commands.interruption import InterruptibleGroup
-from analysis.commands.printing import out, print_counts
+from analysis.commands.printing import out, print_counts, several
 from probing.progress import progress_line
 
 corpus_app = typer.Typer(
@@ -67,6 +67,6 @@ def check(
             if found.download
             else "Mend the manifest, or say --audio-root."
         )
-        out.print(f"{spec}: {len(faults)} faults. {get}", markup=False)
+        out.print(f"{spec}: {several(len(faults), 'fault')}. {get}", markup=False)
         raise typer.Exit(1)
     out.print(f"{spec}: all is there", markup=False)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from analysis.commands.arguments import RunFolder
-from analysis.commands.files import check_folder
+from analysis.commands.files import check_companion
 from analysis.commands.parameters import with_options
 from analysis.commands.printing import out, print_frame
 from analysis.runs.companions import ABOUT, companion_folder, write_about
@@ -100,7 +100,7 @@ def exits(
     """
     expect(run, RUN)
     folder = folder or companion_folder(run, "exits")
-    check_folder(folder)
+    check_companion(folder, run, "exits", FILES)
     opened = import_module("analysis").load(run, options.corpus)
     found = import_module("probing.exits").find_exits(opened, **asdict(options))
     _print(found)

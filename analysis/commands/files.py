@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.commands.printing import leave_output, out
 from analysis.commands.typed import same_file, times_named
+from analysis.runs.companions import ABOUT, Companion, companion_folder
 from analysis.runs.kinds import RUN, kind_of
 from cache.atomic import replaced
 from cache.errors import OptionError, ProbeError
@@ -75,23 +76,23 @@ def check_not_corpus(path: Path, name: str, corpus: str) -> None:
 
 
 def check_outside(path: Path, name: str | None = "out") -> None:
-    """Refuse an output inside a run, a cache or an export, but for what a run is said to hold:
-    report and calibration.
+    """Refuse an output inside a run, a cache or an export.
 
-    `path` is a file or a folder; `name` is the option's, None of an argument.
+    A run that the command names may hold its report and calibration. `path` is a file or a folder;
+    `name` is the option's, None of an argument.
     """
     real = path.resolve()
     for folder in real.parents[:2]:
         if (kind := kind_of(folder)) is None:
             continue
-        if kind == RUN and real.relative_to(folder).parts[0] in OF_RUNS:
-            return
         what = "folder" if path.is_dir() else "file" if path.exists() else "part"
-        told = (
-            f"{'is' if path.exists() else 'would be'} a {what} of "
-            f"{folder.name}, {kind}, which holds nothing else"
-        )
-        advice = f"{told}. Name another, outside of it"
+        be = "is" if path.exists() else "would be"
+        why = f"{kind}, which holds nothing else"
+        if kind == RUN and real.relative_to(folder).parts[0] in OF_RUNS:
+            if times_named(folder) or times_named(folder.parent):
+                return
+            why = "a run that this command does not name"
+        advice = f"{be} a {what} of {folder.name}, {why}. Name another, outside of it"
         raise ProbeError(f"{path}: {advice}") if name is None else OptionError(name, path, advice)
 
 
@@ -139,6 +140,32 @@ def check_folder(folder: Path | None, name: str = "out") -> None:
     if not first.is_dir():
         raise OptionError(name, folder, f"{first} is a file. Name another folder")
     check_outside(folder, name)
+
+
+def check_companion(folder: Path, run: Path, kind: str, files: Collection[str]) -> None:
+    """Refuse a folder for what a command finds about a run if it holds something else already.
+
+    Args:
+        folder: `--out`, or where such folders are put.
+        run: the run; what an earlier one of this name left is replaced.
+        kind: of companion, as `exits`.
+        files: of a folder that an earlier version wrote, which did not say what it is of.
+
+    Raises:
+        OptionError: it is a cache, a run or an export, or in one; or it holds the findings of
+            another run, or files of somebody else.
+    """
+    check_folder(folder)
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set[str]()
+    if ABOUT in names:
+        about = Companion.read(folder).about
+        is_own = folder == companion_folder(run, kind) or about["run"] == run.resolve().name
+        if about["kind"] != kind or not is_own:
+            advice = f"holds what probe {about['kind']} found of {about['run']}"
+            raise OptionError("out", folder, f"{advice}. Name another folder")
+    elif foreign := names - {*files}:
+        advice = f"holds other files, as {min(foreign)}. Name another folder"
+        raise OptionError("out", folder, advice)
 
 
 def check_run_place(folder: Path) -> None:

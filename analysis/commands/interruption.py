@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from analysis.commands.printing import leave_output
-from analysis.commands.suggestions import commands_meant, expected_value, options_meant
+from analysis.commands.suggestions import commands_meant, is_of_parser, refusal, typed_as
 from analysis.commands.typed import typed
 from cache.errors import OptionError, ProbeError, as_flag
 from probing.devices import check_device_name
@@ -45,6 +45,17 @@ class InterruptibleGroup(TyperGroup):
             if not isinstance(command, TyperGroup):
                 command.callback = with_flags(command)
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any
+    ) -> Any:
+        """Read what was typed before the command."""
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except Exception as error:
+            if is_of_parser(error):
+                raise refusal(error, typed_as(parent, info_name)) from error
+            raise
+
     def list_commands(self, ctx: Any) -> list[str]:
         """Name the commands in their order."""
         return list(self.commands)
@@ -54,8 +65,7 @@ class InterruptibleGroup(TyperGroup):
         known = args[0] in self.commands or args[0].startswith("-")
         meant = [] if known or ctx.resilient_parsing else commands_meant(args[0], self.commands)
         if meant:
-            path = "probe" if ctx.parent is None else ctx.command_path
-            ctx.fail(f"No such command {args[0]!r}. Did you mean {path} {one_of(meant)}?")
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {typed_as(ctx)} {one_of(meant)}?")
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
@@ -64,7 +74,8 @@ class InterruptibleGroup(TyperGroup):
             with _terminable(), _never_lost():
                 return super().invoke(ctx)
         except Exception as error:
-            _suggest(error)
+            if is_of_parser(error):
+                raise refusal(error, typed_as(ctx, ctx.invoked_subcommand)) from error
             raise
         except KeyboardInterrupt as error:
             what, code = (
@@ -75,24 +86,6 @@ class InterruptibleGroup(TyperGroup):
             else:
                 console.print(f"{what}; nothing was changed. The same command begins again.")
             raise typer.Exit(code) from None
-
-
-def _suggest(error: Any) -> None:
-    """Let the message of an option that a command does not have say which may be meant, and of a
-    value what is.
-    """
-    if isinstance(getattr(error, "message", None), str):
-        error.message = expected_value(error.message)
-    flag, context = getattr(error, "option_name", None), getattr(error, "ctx", None)
-    if flag is None or context is None or not hasattr(error, "possibilities"):
-        return
-    flags = [
-        one for param in context.command.params for one in (*param.opts, *param.secondary_opts)
-    ]
-    meant = options_meant(flag, [one for one in flags if one.startswith("--")])
-    if meant:
-        error.message = f"{error.message.rstrip('.')}. Did you mean {one_of(meant)}?"
-        error.possibilities = None
 
 
 def with_flags(command: Any) -> Callable[..., Any]:

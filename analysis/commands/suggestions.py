@@ -9,6 +9,9 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+from cache.errors import ProbeError, quoted
+from probing.options import one_of
+
 # what others call an option -> what it may be called here, of which a command has one or none
 MEANT = {
     "--model": ("--backbone",),
@@ -87,6 +90,55 @@ def expected_value(message: str) -> str:
     for pattern, words in EXPECTED:
         message = re.sub(pattern, words, message)
     return message
+
+
+def is_of_parser(error: Any) -> bool:
+    """Whether an error is one of the parser of the command line; a page of help is none."""
+    return hasattr(error, "format_message") and type(error).__name__ != "NoArgsIsHelpError"
+
+
+def typed_as(ctx: Any, name: str | None = None) -> str:
+    """How the command of a context is typed, or the one of a name below it."""
+    words: list[str | None] = []
+    while ctx is not None:
+        words.insert(0, name)
+        ctx, name = ctx.parent, ctx.info_name
+    return " ".join(["probe", *(word for word in words if word)])
+
+
+def refusal(error: Any, command: str) -> ProbeError:
+    """What the parser of the command line found, in the form of all other errors.
+
+    Args:
+        error: of the parser.
+        command: what was typed, as `probe sweep`.
+    """
+    ctx = getattr(error, "ctx", None)
+    param = getattr(error, "param", None)
+    flag = getattr(error, "option_name", None)
+    text = error.format_message().rstrip(".")
+    if param is not None:
+        text = _of_parameter(error, param)
+    elif flag and ctx is not None and hasattr(error, "possibilities"):
+        there = (
+            one for param in ctx.command.params for one in (*param.opts, *param.secondary_opts)
+        )
+        meant = options_meant(flag, [one for one in there if one.startswith("--")])
+        text = error.message.rstrip(".")
+        text += f". Did you mean {one_of(meant)}?" if meant else ""
+    joint = "" if text.endswith("?") else "."
+    return ProbeError(f"{text}{joint} Type {command} --help")
+
+
+def _of_parameter(error: Any, param: Any) -> str:
+    """What is wrong with the value of an option or argument, or that it is not there."""
+    is_flag = param.opts[0].startswith("-")
+    name = max(param.opts, key=len) if is_flag else param.metavar or param.name
+    if type(error).__name__ == "MissingParameter":
+        return f"{name}: is missing"
+    causes = error.__cause__.errors() if hasattr(error.__cause__, "errors") else []
+    value = f" {quoted(causes[0]['input'])}" if causes else ""
+    return f"{name}{value}: {expected_value(error.message).rstrip('.')}"
 
 
 def options_meant(flag: str, flags: Iterable[str]) -> list[str]:

@@ -81,7 +81,8 @@ def changes_of_frames(
             if name in moved:
                 left_out[name] = "it moves time"
             elif n := int((lengths[0] != lengths[1]).sum()):
-                left_out[name] = f"{n} utterances have another number of frames than the clean ones"
+                have = "1 utterance has" if n == 1 else f"{n} utterances have"
+                left_out[name] = f"{have} another number of frames than the clean ones"
             else:
                 ratios, cosines = _of_view(layers, clean, view)
                 for layer, ratio, cosine in zip(layers, ratios, cosines, strict=True):

@@ -22,8 +22,8 @@ NUMBER = re.compile(r"\s*[-+<]?\s*\d")  # how the text of a number begins
 NO_NUMBER = ("not measured", "none shown", "by fold")
 MINUS = re.compile(r"(?<![\w.)\]-])-(?=\.?\d)")
 POWER = re.compile(r"(?:1(?=e)|(\d[\d.]*))e([+-])0*(\d+)")  # 1e-05
-# about what a page is wide between its margins, and a line across two columns of a paper
-LINE_PT = 480.0
+# a line of LaTeX's article at 10 pt, the narrowest of one column that a table is likely to stand in
+LINE_PT = 345.0
 LETTER_PT = 4.8  # of Computer Modern at 10 pt on average
 GAPS_PT = 12.0, 8.0  # two times \tabcolsep, as it is and in wide tables
 # widths of letters
@@ -175,7 +175,7 @@ def _texts(column: pd.Series[Any]) -> pd.Series[str]:
 def as_latex(table: pd.DataFrame, title: str = "") -> str:
     r"""A `tabular` with the rules of booktabs, and a comment of what its preamble needs.
 
-    One that is wider than a page lacks columns without any value, which a comment names; has its
+    One that is wider than a line lacks columns without any value, which a comment names; has its
     heads in several lines; and smaller letters if need be.
 
     >>> print(as_latex(pd.DataFrame({"head": ["a_b & c"], "EER (%)": ["-0.3 [-1.0, 0.2]"]})))
@@ -189,11 +189,7 @@ def as_latex(table: pd.DataFrame, title: str = "") -> str:
     \end{tabular}
     <BLANKLINE>
     """
-    texts = (
-        pd.concat([_texts(column) for _, column in table.items()], axis=1)
-        if len(table.columns)
-        else table
-    )
+    texts = _as_texts(table)
     notes = [r"% Needs \usepackage{booktabs} in the preamble."]
     everything = "".join([*map(str, texts.columns), *texts.to_numpy().ravel()])
     if any(letter > LAST_OF_PDFTEX and letter not in SPECIAL for letter in visible(everything)):
@@ -208,12 +204,10 @@ def as_latex(table: pd.DataFrame, title: str = "") -> str:
         )
     is_wide = _points(texts, texts.columns) > LINE_PT
     begin, end = [], []
-    if is_wide and len(texts) and not (filled := (texts != "").any().to_numpy()).all():
-        notes.append(
-            "% Columns without any value are left out: "
-            f"{', '.join(map(visible, texts.columns[~filled]))}"
-        )
-        texts = texts.loc[:, filled]
+    if is_wide and (empty := _empty(texts)):
+        texts = texts.drop(columns=empty)
+        names = ", ".join(map(visible, empty))
+        notes.append(f"% Columns without any value are left out: {names}")
     numbers = [_is_numeric(texts.iloc[:, i]) for i in range(texts.shape[1])]
     heads = [_escaped(str(name), False) for name in texts.columns]
     if is_wide:
@@ -240,6 +234,19 @@ def as_latex(table: pd.DataFrame, title: str = "") -> str:
         cells = [_escaped(text, is_number) for text, is_number in zip(row, numbers, strict=True)]
         lines.append(rf"{' & '.join(cells)} \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", *end, ""])
+
+
+def _as_texts(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of the texts that are shown."""
+    if not len(table.columns):
+        return table
+    return pd.concat([_texts(column) for _, column in table.items()], axis=1)
+
+
+def _empty(texts: pd.DataFrame) -> list[str]:
+    """Columns without any value, if others have some."""
+    filled = (texts != "").any()
+    return list(texts.columns[~filled]) if filled.any() else []
 
 
 def _points(
@@ -282,7 +289,7 @@ def _power(found: re.Match[str]) -> str:
 
 
 def as_markdown(table: pd.DataFrame, title: str = "") -> str:
-    """A table of Markdown, as GitHub shows it.
+    """A table of Markdown, as GitHub shows it, without columns that have no value.
 
     >>> print(as_markdown(pd.DataFrame({"head": ["a|b"], "EER (%)": [12.5]})))
     | head | EER (%) |
@@ -290,11 +297,8 @@ def as_markdown(table: pd.DataFrame, title: str = "") -> str:
     | a\\|b | 12.5 |
     <BLANKLINE>
     """
-    texts = (
-        pd.concat([_texts(column) for _, column in table.items()], axis=1)
-        if len(table.columns)
-        else table
-    )
+    texts = _as_texts(table)
+    texts = texts.drop(columns=_empty(texts))
     numbers = [_is_numeric(texts.iloc[:, i]) for i in range(texts.shape[1])]
     lines = [f"{_marked(title)}\n"] if title else []
     rows: list[tuple[Any, ...]] = [
@@ -316,7 +320,7 @@ def _marked(text: str) -> str:
         .replace("<", "&lt;")
         .replace(">", "&gt;")
     )
-    return re.sub(r"([\\`*_|~]|\[(?=[^\]]*\]\())", r"\\\1", shown)
+    return re.sub(r"([\\`*_|~$]|\[(?=[^\]]*\]\())", r"\\\1", shown)
 
 
 def _is_numeric(texts: pd.Series[str]) -> bool:

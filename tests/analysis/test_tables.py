@@ -137,6 +137,33 @@ def test_latex_sets_every_letter_with_booktabs_alone(tmp_path: Path) -> None:
     assert "Missing character" not in found.stdout
 
 
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs LaTeX")
+def test_a_table_of_evaluate_is_no_wider_than_a_line_of_an_article(tmp_path: Path) -> None:
+    rows = [
+        f"u{i} {'-' if i % 3 == 0 else f'A{7 + i % 4:02d}'} {'spoof' if i % 3 else 'bonafide'} "
+        f"{np.sin(i) + (i % 3 == 0):.4f}"
+        for i in range(300)
+    ]
+    (tmp_path / "s.txt").write_text("\n".join(rows) + "\n")
+    table = tmp_path / "table.tex"
+    command("evaluate", tmp_path / "s.txt", "--by", "attack", "--resamples", 100, "--tex", table)
+    (tmp_path / "t.tex").write_text(
+        "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n"
+        "\\newsavebox{\\whole}\\sbox{\\whole}{\\input{table.tex}}\n"
+        "\\ifdim\\wd\\whole>\\textwidth\\errmessage{too wide}\\fi\n"
+        "\\ifdim\\wd\\whole<10pt\\errmessage{nothing}\\fi\\end{document}\n"
+    )
+    words = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-1000:]
+
+
+def test_columns_without_a_value_are_left_out_and_dollars_are_no_formula() -> None:
+    table = pd.DataFrame({"attack": ["$A$", "A2"], "t-DCF": ["", ""], "EER": [1.5, np.nan]})
+    assert as_markdown(table) == ("| attack | EER |\n|---|---:|\n| \\$A\\$ | 1.5 |\n| A2 |  |\n")
+    assert as_markdown(table[["t-DCF"]]) == "| t-DCF |\n|---|\n|  |\n|  |\n"
+
+
 def test_figures_stand_with_their_intervals_and_no_zero_is_negative() -> None:
     table = pd.DataFrame(
         {

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from analysis.commands.app import app, main
 from analysis.commands.files import check_file, check_folder, check_suffix, written_out
 from analysis.commands.tables import TableFiles
+from analysis.commands.typed import typed
 from cache import Cache
 from cache.errors import OptionError
 from probing.sweep import SweepOptions, finished_run
@@ -356,6 +357,40 @@ def test_exits_are_left_beside_the_run_and_no_figure_is_nan(
     assert (workplace / "my.exits" / "exits.json").is_file()
 
 
+def test_exits_are_written_into_no_folder_of_others(
+    workplace: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = shutil.copytree(workplace / "my.run", tmp_path / "my.run")
+    monkeypatch.chdir(tmp_path)
+    words = ["exits", str(run), "--head", "linear", "--resamples", "100", "--out"]
+    Path("mine").mkdir()
+    Path("mine/curve.csv").write_text("kept")
+    Path("mine/notes.txt").write_text("kept")
+    said = refusal([*words, "mine"], monkeypatch, capsys)
+    assert "--out mine: holds other files, as notes.txt. Name another folder" in said
+    assert Path("mine/curve.csv").read_text() == "kept"
+    for place in ("new", "new", "my.exits"):  # what it wrote itself is replaced
+        printed([*words, place], monkeypatch, capsys)
+    shutil.copytree(run, "other.run")
+    words[1] = "other.run"
+    assert "--out new: holds what probe exits found of my.run" in refusal(
+        [*words, "new"], monkeypatch, capsys
+    )
+
+
+def test_a_folder_with_something_else_is_refused_before_the_cache_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "full dir").mkdir()
+    (tmp_path / "full dir" / "notes.txt").touch()
+    monkeypatch.chdir(tmp_path)
+    said = refusal(["sweep", "none.cache", "--out", "full dir"], monkeypatch, capsys)
+    assert said == "error: --out 'full dir': is there and is no run. Name another folder\n"
+
+
 def test_one_fault_is_one_fault(
     workplace: Path,
     tmp_path: Path,
@@ -426,8 +461,15 @@ def test_nothing_is_written_into_a_run_or_a_cache_but_what_belongs_there(tmp_pat
             check_folder(tmp_path / name / "new")
     with pytest.raises(OptionError, match=r"c.cache/report.html: would be"):
         check_file(tmp_path / "c.cache" / "report.html")
-    check_file(tmp_path / "r.run" / "report.html")  # as probe report and probe calibrate leave them
-    check_folder(tmp_path / "r.run" / "calibration" / "linear-layer-01")
+    for runs in ([tmp_path / "r.run"], [tmp_path]):  # a folder with runs in it
+        with typed({"runs": runs}):  # as probe report and probe calibrate leave them
+            check_file(tmp_path / "r.run" / "report.html")
+            check_folder(tmp_path / "r.run" / "calibration" / "linear-layer-01")
+    with (
+        typed({"runs": [tmp_path / "c.cache"]}),
+        pytest.raises(OptionError, match=r"a part of r.run, a run that this command does not name"),
+    ):
+        check_file(tmp_path / "r.run" / "report.html")
     check_suffix(tmp_path / "beside.csv", (".csv",))
 
 
@@ -479,3 +521,32 @@ def test_every_command_refuses_an_output_that_it_names_elsewhere(
     Path("any.run/run.json").write_text("{}")
     assert "is named twice in this command" in refusal(words, monkeypatch, capsys)
     assert {path.read_text() for path in map(Path, ("t.csv", "page.html"))} == {"kept"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["sweep", "c", "--resamples", "abc"], "--resamples abc: expected a whole number. Type"),
+        (["describe", "c", "--seeds", "0"], "--seeds 0: expected 1 or more. Type probe describe"),
+        (["cache", "repair", "c", "--wait", "x"], "--wait x: expected a number. Type probe cache"),
+        (["extract", "--model", "x"], "No such option: --model. Did you mean --backbone? Type"),
+        (["plot", "a", "b"], "--out: is missing. Type probe plot --help"),
+        (["plot"], "RUN: is missing. Type probe plot --help"),
+        (
+            ["cache", "nfo"],
+            "No such command 'nfo'. Did you mean probe cache info? Type probe cache",
+        ),
+        (["--nope"], "No such option: --nope. Type probe --help"),
+        (["cache", "--nope"], "No such option: --nope. Type probe cache --help"),
+        (["sweep", "c", "--seed"], "Option '--seed' requires an argument. Type probe sweep --help"),
+    ],
+)
+def test_what_cannot_be_parsed_is_refused_in_the_form_of_all_errors(
+    words: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shown = " ".join(refusal(words, monkeypatch, capsys).split())
+    assert shown.startswith(f"error: {message}")
+    assert "Usage" not in shown

@@ -106,7 +106,7 @@ def test_every_parameter_of_a_command_has_a_key_of_its_own() -> None:
         ("train", "Did you mean probe sweep?"),
         ("extract --model x", "Did you mean --backbone?"),
         ("sweep --layers 3", "Did you mean --depths?"),
-        ("sweep --seed banana", "'--seed': expected a whole number"),
+        ("sweep --seed banana", "--seed banana: expected a whole number"),
         ("sweep --strenghts 1", "Did you mean --strengths?"),
         ("sweep --heads weighed-sum+linear", "Did you mean weighted-sum"),
         ("sweep --metric macrof1", "Did you mean macro_f1?"),

@@ -65,7 +65,7 @@ def test_missing_audio_is_counted_and_named(la: str, monkeypatch, capsys) -> Non
     shown = capsys.readouterr().out
     assert "eval spoof: 1, published 1, audio missing 1" in shown
     assert f"eval: 1 of 2 audio files are missing, as {path} (LA_E_2834763)" in shown
-    assert "1 faults. To get: LA.zip from https://datashare.ed.ac.uk/handle/10283/3336" in shown
+    assert "1 fault. To get: LA.zip from https://datashare.ed.ac.uk/handle/10283/3336" in shown
 
 
 def test_audio_that_cannot_be_used_is_named_only_where_asked_for(
@@ -110,7 +110,7 @@ def test_an_empty_root_says_what_to_get_where(
 ) -> None:
     assert run_cli(["corpus", "check", f"{name}:{tmp_path}"], monkeypatch) == 1
     shown = capsys.readouterr().out
-    assert "1 faults. To get: " in shown
+    assert "1 fault. To get: " in shown
     assert "https://" in shown
 
 
