@@ -1,40 +1,35 @@
-"""What every figure has in common: axes, panels, colours for the colour-blind, the small print, and
-the file.
-"""
+"""What every figure has in common: axes, colours for the colour-blind, and the small print."""
 
 from __future__ import annotations
 
-import io
 import re
 import textwrap
 from collections.abc import Sequence
 from itertools import cycle, islice
-from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import matplotlib
 import seaborn
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.backend_bases import get_registered_canvas_class
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.plots.look import look
+from analysis.plots.saving import FIGURES as FIGURES
+from analysis.plots.saving import check_format as check_format
+from analysis.plots.saving import figure_of, rendered
+from analysis.plots.saving import save_figure as save_figure
+from analysis.plots.saving import save_into as save_into
 from analysis.runs.loaded_run import LoadedRun
 from cache import ProbeError
-from cache.atomic import replaced
 from cache.errors import argument
 from probing.console import visible
-from probing.runs import Run
 from probing.targets.metrics import Metric
 
-FIGURES = ("png", "svg")
 MOST_DRAWN = 100  # conditions in one picture
 LONGEST = 25  # characters of a name beside an axis; in a column of a paper 16
 NARROW = 5.0  # inches
-FORMATS = ("png", "svg", "pdf")
 MARKERS = "osD^vP"
 # Told apart in grey: solid, dashed, dotted, dash-dot, long dashes, dash-dot-dot; on and off in line
 # widths.
@@ -47,7 +42,6 @@ DASHES: tuple[Any, ...] = (
     (0, (5, 1.3, 1, 1.3, 1, 1.3)),
 )
 GREY = "0.55"
-DPI = 150
 NOTEBOOK_DPI = 96
 # of each small print, its title and lines
 CAPTIONS: WeakKeyDictionary[Artist, str] = WeakKeyDictionary()
@@ -100,13 +94,6 @@ def short(text: str) -> str:
     most = 16 if (look().width or LONGEST) < NARROW else LONGEST
     tail = most // 2 - 2
     return plain(text if len(text) <= most else f"{text[: most - tail - 1]}…{text[-tail:]}")
-
-
-def figure_of(ax: Axes) -> Figure:
-    """The figure that axes are in."""
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    return figure
 
 
 def width_of(ax: Axes) -> float:
@@ -295,58 +282,3 @@ def check_few(n: int, by: str = "", *, classes: bool = False) -> None:
                 f"{argument('min_count')}; every class is in results.csv"
             )
         raise ProbeError(f"{what}, at most {MOST_DRAWN} are drawn in a picture. {advice}")
-
-
-def save_figure(ax: Axes, path: str | Path, dpi: int = DPI) -> Path:
-    """Write the figure of some axes as png, svg or pdf, whole or not at all; the same figure gives
-    the same file.
-
-    Raises:
-        ProbeError: another suffix, or a folder that cannot be written to.
-
-    >>> from analysis import layer_curve
-    >>> save_figure(layer_curve("results/demo.run"), "curve.pdf").name
-    'curve.pdf'
-    """
-    path = Path(path)
-    kind = check_format(path)
-    metadata: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    # in memory: a full disk in the midst of a pdf makes matplotlib fail in another way fonts are
-    # embedded as they are (TrueType): publishers refuse those of Type 3, which are matplotlib's
-    # default
-    with matplotlib.rc_context({"svg.hashsalt": path.stem, "pdf.fonttype": 42, "ps.fonttype": 42}):
-        drawn = rendered(figure_of(ax), kind, dpi, metadata.get(kind))
-    with replaced(path) as partial:
-        partial.write_bytes(drawn)
-    return path
-
-
-def rendered(
-    figure: Figure, kind: str, dpi: float | None = None, metadata: dict[str, Any] | None = None
-) -> bytes:
-    """A figure as png, svg or pdf: the bytes that `savefig` writes, in four fifths of its time.
-
-    `savefig` draws twice, the first time without a canvas to lay the figure out; but drawing does
-    that itself.
-    """
-    file, canvas, before = io.BytesIO(), figure.canvas, figure.dpi
-    try:
-        figure.dpi = dpi or before
-        getattr(get_registered_canvas_class(kind)(figure), f"print_{kind}")(file, metadata=metadata)
-    finally:
-        figure.set_canvas(canvas)
-        figure.dpi = before
-    return file.getvalue()
-
-
-def check_format(path: Path) -> str:
-    """The format that a file's name asks for; ProbeError where it is none of FORMATS."""
-    kind = path.suffix.lower().removeprefix(".")
-    if kind not in FORMATS:
-        raise ProbeError(f"{path}: expected a name that ends in .{', .'.join(FORMATS)}")
-    return kind
-
-
-def save_into(run: Run, name: str, ax: Axes) -> list[str]:
-    """Write a figure into a run's `figures` folder as png and svg; gives the paths."""
-    return [str(save_figure(ax, run.folder / "figures" / f"{name}.{kind}")) for kind in FIGURES]

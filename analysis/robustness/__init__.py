@@ -4,7 +4,8 @@ attacked.
 
 from analysis.robustness.attack_finding import sentence_of_attacks
 from analysis.robustness.attack_pictures import attack_map
-from analysis.robustness.attacking import Attacks, attack_run, chosen_layers
+from analysis.robustness.attack_source import chosen_layers
+from analysis.robustness.attacking import Attacks, attack_run
 from analysis.robustness.finding import CHANGES, layers_table, sentence_of
 from analysis.robustness.measuring import (
     Robustness,

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.robustness.measuring import CLEAN, Robustness
-from analysis.runs.comparison import LEVEL, holm
+from analysis.runs.paired import LEVEL, holm
 from probing.metrics import Interval, difference_interval, difference_p, rate_interval
 
 CHANCE = 50.0

@@ -2,10 +2,7 @@
 accuracy costs.
 
 Every figure is of the run's linear probe at the layer chosen on dev, or of a head at full depth, on
-the same eval trials and the same bootstrap resamples (paired). A difference is tested at two sides
-by Student's t over its standard error on resamples; p-values of all pairs are adjusted by Holm's
-procedure (Holm 1979), so that the chance of any false difference is at most 5 %. The rank of a
-backbone is counted anew in every resample.
+the same eval trials and the same bootstrap resamples; see `analysis.runs.paired`.
 """
 
 from __future__ import annotations
@@ -13,26 +10,23 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import Runs, load_many
+from analysis.runs.paired import paired, ranked
 from analysis.runs.protocols import LINEAR, check_comparable
 from cache import ProbeError
-from probing.metrics import Resamples, difference_p
 from probing.runs import Run
 from probing.targets.metrics import Metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-LEVEL = 0.05
 LEGEND = (
     "layer: chosen on dev; GMAC: 10^9 multiply-accumulates for 4 s of audio, up to that layer; "
     "enough: the depth shown to be not worse than all layers"
@@ -263,11 +257,10 @@ def compare(
     scored = [run.scored(table) for run, table in zip(runs, trials, strict=True)]
     rates = np.array([one.figures()[metric.name] for one in scored])
     resampled = np.array([one.resampled(drawn)[metric.name] for one in scored])
-    table = _table(runs, rates, resampled, drawn)
+    table = ranked(runs, rates, resampled, drawn)
     table = table.iloc[np.lexsort((table["gmacs"], metric.loss(1) * table[metric.name]))]
-    pairs = _pairs(
-        [str(name) for name in table.index], runs, rates=rates, resampled=resampled, drawn=drawn
-    )
+    names = [str(name) for name in table.index]
+    pairs = paired(names, runs, rates=rates, resampled=resampled, drawn=drawn)
     return Comparison(runs, head, table=table, pairs=pairs, resamples=resamples)
 
 
@@ -276,93 +269,11 @@ def _is_tie(first: float, second: float) -> bool:
     return bool(np.isclose(first, second, rtol=0, atol=1e-9))
 
 
-def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """p-values (M,) adjusted by Holm's procedure: the i-th smallest times M - i, made
-    non-decreasing, at most 1.
-    """
-    order = np.argsort(p, kind="stable")
-    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum(stepped, 1.0)
-    return adjusted
-
-
 def _system(run: LoadedRun, head: str) -> str:
     """Name of the score file that stands for the backbone."""
     if head == LINEAR:
         return f"linear-layer-{run.record.finding.layer:02d}"
     return f"{head}-depth-{run.n_blocks:02d}"
-
-
-def _table(
-    runs: Runs, rates: NDArray[np.float64], resampled: NDArray[np.float64], drawn: Resamples
-) -> pd.DataFrame:
-    task = runs[0].task
-    scale = task.metric.scale
-    losses = task.metric.loss(1) * resampled
-    # ties share their mean rank
-    above = (losses[:, None] > losses[None]).sum(1)
-    order = above + 0.5 * ((losses[:, None] == losses[None]).sum(1) + 1)
-    lowest = losses == losses.min(axis=0)
-    first = (lowest / lowest.sum(axis=0)).mean(axis=1)
-    rows = []
-    for run, rate, sample, rank, share in zip(runs, rates, resampled, order, first, strict=True):
-        interval = task.interval(rate, sample, drawn)
-        layer = run.record.finding.layer
-        # it is about that one
-        finding = run.record.depth_finding if run.corpus == run.corpora[0] else None
-        needed = finding.depth if finding else None
-        gmacs = run.costs.set_index("depth")["gmacs"].to_dict()
-        rows.append(
-            {
-                "layers": run.n_blocks,
-                "best_layer": layer,
-                "relative_depth": layer / max(run.n_blocks, 1),
-                task.metric.name: scale * interval.value,
-                "low": scale * interval.low,
-                "high": scale * interval.high,
-                "rank": float(rank.mean()),
-                "rank_low": float(np.quantile(rank, LEVEL / 2, method="nearest")),
-                "rank_high": float(np.quantile(rank, 1 - LEVEL / 2, method="nearest")),
-                "best": 100 * float(share),
-                "gmacs": gmacs.get(layer, np.nan),
-                "depth_needed": needed,
-                "gmacs_needed": gmacs.get(needed, np.nan),
-                "gmacs_whole": gmacs.get(run.n_blocks, np.nan),
-                "cache": run.record.cache,
-            }
-        )
-    return pd.DataFrame(rows, index=pd.Index(runs.names, name="backbone")).astype(
-        {"depth_needed": "Int64"}
-    )
-
-
-def _pairs(
-    ordered: list[str],
-    runs: Runs,
-    rates: NDArray[np.float64],
-    resampled: NDArray[np.float64],
-    drawn: Resamples,
-) -> pd.DataFrame:
-    task = runs[0].task
-    scale = task.metric.scale
-    names = runs.names
-    rows = []
-    for one, two in combinations(ordered, 2):
-        first = names.index(one)
-        second = names.index(two)
-        differences = resampled[first] - resampled[second]
-        interval = task.difference(rates[first] - rates[second], differences, drawn)
-        # no negative zero
-        row = {"first": one, "second": two, "difference": scale * interval.value + 0.0}
-        p = difference_p(interval.value, differences, drawn)
-        rows.append(
-            {**row, "low": scale * interval.low + 0.0, "high": scale * interval.high + 0.0, "p": p}
-        )
-    table = pd.DataFrame(rows)
-    table["p_adjusted"] = holm(table["p"].to_numpy())
-    table["shown"] = table["p_adjusted"] < LEVEL
-    return table
 
 
 def _gmacs(value: float) -> str:

@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 
 import analysis
 from analysis.plots.pareto import pareto_frontier
-from analysis.runs.comparison import holm
+from analysis.runs.paired import holm
 from cache import ProbeError
 from probing.metrics import compare as paired
 from probing.metrics import difference_p, draw, eer_resamples

@@ -20,7 +20,7 @@ from small_extraction import machine, quiet, run_cli, speech, write_clips
 from tiny_models import build
 
 from analysis.robustness import attack_run, chosen_layers
-from analysis.robustness.attacking import drawn_trials
+from analysis.robustness.attack_source import drawn_trials
 from analysis.runs.loading import load
 from cache import ProbeError
 from cache.errors import OptionError
