@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from analysis.plots.localisation import localisation_curve as localisation_curve
     from analysis.plots.localisation import localisation_table as localisation_table
     from analysis.plots.look import style as style
+    from analysis.plots.saving import save_figure as save_figure
     from analysis.plots.style import caption as caption
-    from analysis.plots.style import save_figure as save_figure
     from analysis.reports.report import save_report as save_report
     from analysis.runs.comparison import compare as compare
     from analysis.runs.gates import gate_agreement as gate_agreement
@@ -77,7 +77,7 @@ _HOME = {
     "localisation_table": "plots.localisation",
     "predicts": "transferability",
     "pwcca": "similarity",
-    "save_figure": "plots.style",
+    "save_figure": "plots.saving",
     "save_report": "reports.report",
     "save_table": "tables",
     "selectivity": "controls",

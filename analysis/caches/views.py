@@ -106,7 +106,11 @@ class View:
 
 
 def parts(n: int, at_once: int) -> Iterator[Array]:
-    """The positions 0..n-1, `at_once` after another."""
+    """The positions 0..n-1, `at_once` after another.
+
+    >>> [found.tolist() for found in parts(5, 2)]
+    [[0, 1], [2, 3], [4]]
+    """
     for first in range(0, n, at_once):
         yield np.arange(first, min(first + at_once, n))
 
@@ -123,6 +127,11 @@ def view(
 
     Raises:
         ProbeError: no such layer or tier, or no utterances.
+
+    >>> from cache import Cache
+    >>> found = view(Cache("results/demo.cache"), [0, 4], "split == 'dev'")
+    >>> len(found.table), found.layers
+    (12, [0, 4])
     """
     return views(
         [(cache, layers)],
@@ -152,6 +161,11 @@ def views(
     Raises:
         ProbeError: no such layer or tier, no utterances in common, or on the frames tier other
             numbers of frames.
+
+    >>> from cache import Cache
+    >>> caches = [Cache(f"results/{name}.cache") for name in ("demo", "random")]
+    >>> [len(one.table) for one in views([(cache, None) for cache in caches])]
+    [56, 56]
     """
     if frames_per_utterance < 1:
         raise ProbeError(f"frames_per_utterance={frames_per_utterance}: expected 1 or more")

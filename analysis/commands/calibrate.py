@@ -178,7 +178,7 @@ def _write(found: Calibrated, folder: Path) -> None:
     """Write the calibration, its table, its picture and the calibrated scores."""
     stored = import_module("probing.calibration.stored")
     plots = import_module("analysis.plots.reliability")
-    save_figure = import_module("analysis.plots.style").save_figure
+    save_figure = import_module("analysis.plots.saving").save_figure
     write_scores = import_module("probing.scores.files").write_scores
     scores = {part: f"{part}.txt" for part in found.trials}
     with replaced_folder(

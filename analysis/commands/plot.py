@@ -146,8 +146,8 @@ def plot(
 
 def _write(file: Path, drawn: Any, dpi: int) -> None:
     """Write a figure to a file, and say where; or to standard output, as svg."""
-    styles = import_module("analysis.plots.style")
+    saving = import_module("analysis.plots.saving")
     if is_output(file):
-        write_output(styles.rendered(styles.figure_of(drawn), "svg", metadata={"Date": None}))
+        write_output(saving.rendered(saving.figure_of(drawn), "svg", metadata={"Date": None}))
     else:
-        out.print(f"Picture: {styles.save_figure(drawn, file, dpi)}", markup=False)
+        out.print(f"Picture: {saving.save_figure(drawn, file, dpi)}", markup=False)

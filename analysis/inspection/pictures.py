@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.inspection.utterance import Inspection
+from analysis.plots.axes import ShownAxes, dress, new_axes, plain, width_of
 from analysis.plots.look import look
-from analysis.plots.style import ShownAxes, dress, new_axes, plain, small_print, titled, width_of
+from analysis.plots.style import small_print, titled
 from probing.audio import SAMPLING_RATE
 from probing.labels import BONAFIDE, LABELS, SPOOF
 

@@ -11,10 +11,12 @@ import pandas as pd
 import seaborn
 from matplotlib.axes import Axes
 
+from analysis.plots.axes import new_axes, short, width_of
 from analysis.plots.heat_maps import LETTER, beside_cells, hatch, layer_map, that_fit
 from analysis.plots.look import SCREEN_PT, look
 from analysis.plots.panels import is_alone
-from analysis.plots.style import check_few, figure_of, label, new_axes, short, width_of
+from analysis.plots.saving import figure_of
+from analysis.plots.style import check_few, label
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load
 from cache import ProbeError
@@ -38,6 +40,9 @@ def class_map(run: str | Path | Run, split: str = "eval", ax: Axes | None = None
 
     Raises:
         ProbeError: a run of another target, or of more classes than can be drawn.
+
+    >>> class_map("results/vowels.run").get_xlabel()
+    'layer (0 = input of the first block)'
     """
     run = load(run)
     _check_classes(run)
@@ -79,6 +84,9 @@ def confusion_picture(
 
     Raises:
         ProbeError: a run of another target, or of more classes than can be drawn.
+
+    >>> confusion_picture("results/vowels.run", layer=2).get_xlabel()
+    'taken for'
     """
     run = load(run)
     _check_classes(run)

@@ -8,8 +8,9 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.axes import Axes
 
+from analysis.plots.axes import new_axes, plain, short
 from analysis.plots.heat_maps import layer_map
-from analysis.plots.style import check_few, label, new_axes, plain, short
+from analysis.plots.style import check_few, label
 from analysis.plots.tidy import conditions_of, takes_table
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load
@@ -93,7 +94,12 @@ def too_few_of(run: LoadedRun, by: str, split: str, known: Sequence[str]) -> pd.
 
 
 def n_conditions(run: LoadedRun, by: str, split: str = "eval") -> int:
-    """How many values a column has; 0 where there is none of that name."""
+    """How many values a column has; 0 where there is none of that name.
+
+    >>> from analysis import load
+    >>> n_conditions(load("results/demo.run"), "attack") > 1
+    True
+    """
     trials = run.trials_of(run.part(split))
     return int(trials[by].nunique()) if by in trials else 0
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.axes import Axes
 
+from analysis.plots.axes import new_axes
 from analysis.plots.depths import check_heads, depth_curve
 from analysis.plots.head_panels import LEARNED, draw_by_head, head_curves
-from analysis.plots.style import new_axes, save_into
+from analysis.plots.saving import save_into
 from analysis.plots.tidy import contributions_of, takes_table
 from analysis.runs.gates import gate_agreement, gate_changes
 from analysis.runs.loaded_run import LoadedRun
@@ -90,6 +91,9 @@ def contribution_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
     of any kind compare.
 
     Weighted sums start with all layers alike, gates at random; see `gate_curve`.
+
+    >>> contribution_curve("results/demo.run").get_xlabel()
+    'layer'
     """
     return _shares(run, ("gate", *LEARNED), "change", ax)
 
@@ -130,6 +134,9 @@ def ablation_table(run: str | Path | Run) -> pd.DataFrame:
 
     Raises:
         ProbeError: a run without heads.
+
+    >>> list(ablation_table("results/demo.run"))
+    ['head', 'metric', 'layer', 'seed', 'change']
     """
     run = load(run)
     check_heads(run)
@@ -214,6 +221,11 @@ def save_depth_curve(run: Run) -> list[str]:
     no heads are.
 
     Gives the paths, those of the depth curve first.
+
+    >>> from pathlib import Path
+    >>> from probing.runs import Run
+    >>> [Path(path).name for path in save_depth_curve(Run("results/demo.run"))][:2]
+    ['depth-curve.png', 'depth-curve.svg']
     """
     if not run.record.depth_finding:
         return []
@@ -229,5 +241,8 @@ def save_depth_curve(run: Run) -> list[str]:
 def has_weights(run: LoadedRun) -> bool:
     """Whether any head of a run has gates or weights of its own for the layers; a mean and a single
     layer have none.
+
+    >>> has_weights(load("results/demo.run")), has_weights(load("results/random.run"))
+    (True, False)
     """
     return any(weighs_layers(name) for name in run.contributions["head"])

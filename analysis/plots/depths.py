@@ -12,12 +12,13 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from analysis.plots.axes import new_axes, plain, whole_numbers, whole_rates, width_of
 from analysis.plots.layers import Some
 from analysis.plots.legends import legend
 from analysis.plots.look import look
 from analysis.plots.palette import colours_of, head_colour, head_marker, marker_of
 from analysis.plots.panels import label_outer, label_panels, panel_title, panels
-from analysis.plots.style import label, new_axes, plain, whole_numbers, whole_rates, width_of
+from analysis.plots.style import label
 from analysis.plots.tidy import depths_of, takes_table
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import Runs, load, load_many
@@ -211,6 +212,9 @@ def _draw_costs(strip: Axes, run: LoadedRun, relative: bool, about: str) -> None
 def depth_table(run: str | Path | Run) -> pd.DataFrame:
     """The metric on eval by depth (rows) and head (columns), shares in %, with what a backbone of
     that depth costs.
+
+    >>> depth_table("results/demo.run").index.to_list()
+    [2, 4]
     """
     run = load(run)
     table = run.depths.query("split == 'eval'").pivot(
@@ -228,7 +232,11 @@ def depth_table(run: str | Path | Run) -> pd.DataFrame:
 
 
 def check_heads(run: Run) -> None:
-    """Refuse a run without heads."""
+    """Refuse a run without heads.
+
+    >>> from probing.runs import Run
+    >>> check_heads(Run("results/demo.run"))
+    """
     if not run.record.depth_finding:
         raise ProbeError(
             f"{run.folder}: no heads were trained, so there is nothing by depth. Sweep with heads: "
@@ -237,5 +245,10 @@ def check_heads(run: Run) -> None:
 
 
 def heads_of(run: Run) -> list[str]:
-    """The heads of a run, in their order."""
+    """The heads of a run, in their order.
+
+    >>> from probing.runs import Run
+    >>> heads_of(Run("results/demo.run"))
+    ['mean+linear', 'weighted-sum+linear', 'attentive-compact+linear']
+    """
     return list(run.record.options.heads)

@@ -14,30 +14,24 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from analysis.plots.axes import (
+    DASHES,
+    MARKERS,
+    NARROW,
+    ShownAxes,
+    dress,
+    new_axes,
+    plain,
+    short,
+    width_of,
+)
 from analysis.plots.conditions import too_few_of
 from analysis.plots.legends import legend
 from analysis.plots.look import look
 from analysis.plots.palette import BLACK, NAMED
 from analysis.plots.panels import is_alone, label_outer, panel_legend, panels, print_below
-from analysis.plots.style import (
-    DASHES,
-    FIGURES,
-    MARKERS,
-    NARROW,
-    ShownAxes,
-    check_few,
-    dress,
-    figure_of,
-    named,
-    new_axes,
-    plain,
-    save_figure,
-    short,
-    small_print,
-    stamp_lines,
-    titled,
-    width_of,
-)
+from analysis.plots.saving import FIGURES, figure_of, save_figure
+from analysis.plots.style import check_few, named, small_print, stamp_lines, titled
 from analysis.plots.tidy import takes_table
 from analysis.runs.loading import load
 from cache import ProbeError
@@ -263,7 +257,14 @@ def det_curve(
 def save_det_curves(
     curves: Mapping[str, pd.DataFrame], folder: Path, title: str = "", name: str = "det"
 ) -> list[Path]:
-    """Draw the curves into a folder as png and svg; returns the paths."""
+    """Draw the curves into a folder as png and svg; returns the paths.
+
+    >>> import pandas as pd
+    >>> from pathlib import Path
+    >>> trials = pd.DataFrame({"label": ["bonafide", "spoof"] * 10, "score": range(20)})
+    >>> [path.name for path in save_det_curves({"all": trials}, Path())]
+    ['det.png', 'det.svg']
+    """
     ax = det_curves(curves, title=title)
     return [save_figure(ax, folder / f"{name}.{kind}") for kind in FIGURES]
 

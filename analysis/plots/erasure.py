@@ -9,9 +9,11 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.axes import Axes
 
+from analysis.plots.axes import colours, new_axes, whole_numbers, whole_rates
 from analysis.plots.layers import draw_chance
 from analysis.plots.legends import legend
-from analysis.plots.style import colours, label, new_axes, save_into, whole_numbers, whole_rates
+from analysis.plots.saving import save_into
+from analysis.plots.style import label
 from analysis.plots.tidy import erasure_of, takes_table
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load
@@ -34,6 +36,9 @@ def erasure_table(run: str | Path | Run, split: str = "eval") -> pd.DataFrame:
 
     Raises:
         ProbeError: a run that erased nothing.
+
+    >>> list(erasure_table("results/erased.run"))[:2]
+    ['layer', 'removed']
     """
     run = load(run)
     if not has_erasure(run):
@@ -69,6 +74,9 @@ def erasure_curve(
 
     Raises:
         ProbeError: a run that erased nothing, or has no such layer.
+
+    >>> erasure_curve("results/erased.run").get_xlabel()
+    'dimensions removed'
     """
     run = load(run)
     layer = run.record.finding.layer if layer is None else layer
@@ -113,6 +121,9 @@ def erased_layers_curve(run: str | Path | Run, split: str = "eval", ax: Axes | N
 
     Raises:
         ProbeError: a run that erased nothing.
+
+    >>> erased_layers_curve("results/erased.run").get_xlabel()
+    'layer (0 = input of the first block)'
     """
     run = load(run)
     table = erasure_table(run, split)
@@ -151,12 +162,21 @@ def erased_layers_curve(run: str | Path | Run, split: str = "eval", ax: Axes | N
 
 
 def has_erasure(run: LoadedRun) -> bool:
-    """Whether a run erased, and had something left to probe."""
+    """Whether a run erased, and had something left to probe.
+
+    >>> has_erasure(load("results/erased.run")), has_erasure(load("results/demo.run"))
+    (True, False)
+    """
     return bool((run.results["experiment"] == "erased").any())
 
 
 def save_erasure_curve(run: Run) -> list[str]:
-    """Draw the curve into the run's `figures` folder; none where nothing was erased."""
+    """Draw the curve into the run's `figures` folder; none where nothing was erased.
+
+    >>> from probing.runs import Run
+    >>> save_erasure_curve(Run("results/demo.run"))
+    []
+    """
     return save_into(run, "erasure-curve", erasure_curve(run)) if has_erasure(load(run)) else []
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
+from analysis.plots.axes import GREY, new_axes, whole_rates
 from analysis.plots.legends import legend
 from analysis.plots.look import look
 from analysis.plots.palette import head_colour
-from analysis.plots.style import GREY, label, new_axes, whole_rates
+from analysis.plots.style import label
 from analysis.runs.loading import load
 from probing.exits import Exits, find_exits
 from probing.runs import Run

@@ -16,16 +16,10 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
+from analysis.plots.axes import GREY, NOTEBOOK_DPI, new_axes
 from analysis.plots.legends import legend
-from analysis.plots.style import (
-    GREY,
-    MOST_DRAWN,
-    NOTEBOOK_DPI,
-    figure_of,
-    label,
-    new_axes,
-    rendered,
-)
+from analysis.plots.saving import figure_of, rendered
+from analysis.plots.style import MOST_DRAWN, label
 from analysis.plots.tidy import LAYER, curves
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load

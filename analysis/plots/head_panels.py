@@ -11,11 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from analysis.plots.axes import plain, whole_numbers
 from analysis.plots.depths import heads_of
 from analysis.plots.legends import legend
 from analysis.plots.palette import head_colour, head_marker
 from analysis.plots.panels import label_outer, label_panels, panel_title, panels
-from analysis.plots.style import label, plain, whole_numbers
+from analysis.plots.style import label
 from analysis.runs.loaded_run import LoadedRun
 from cache import ProbeError
 from probing.options import command_line

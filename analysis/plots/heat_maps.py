@@ -13,9 +13,10 @@ import seaborn
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
+from analysis.plots.axes import width_of
 from analysis.plots.look import look
 from analysis.plots.panels import is_alone
-from analysis.plots.style import figure_of, width_of
+from analysis.plots.saving import figure_of
 
 LOSSES = 60.0  # % of an error rate at which the colours end, if none is higher
 LETTER = 0.64  # width of a character, in sizes of the text: of a digit

@@ -41,6 +41,9 @@ class Plot:
     takes: options of `probe plot`, of `OPTIONS`; `corpus` is used in opening the runs.
     in_report: also part of the report of every run, for plots of one's own; those of this package
     have their place.
+
+    >>> PLOTS["layers"].takes
+    ('compare', 'corpus', 'split', 'relative', 'simultaneous')
     """
 
     name: str

@@ -10,11 +10,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
+from analysis.plots.axes import GREY, new_axes, plain, whole_numbers, whole_rates
 from analysis.plots.legends import legend
 from analysis.plots.look import look
 from analysis.plots.palette import colours_of, marker_of
 from analysis.plots.panels import axes_below
-from analysis.plots.style import GREY, label, new_axes, plain, save_into, whole_numbers, whole_rates
+from analysis.plots.saving import save_into
+from analysis.plots.style import label
 from analysis.plots.tidy import layers_of, takes_table
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load, load_many
@@ -204,7 +206,13 @@ def _draw_control(ax: Axes, run: LoadedRun, split: str, relative: bool) -> None:
 
 
 def draw_chance(ax: Axes, run: LoadedRun) -> None:
-    """What chance gives, where it is known."""
+    """What chance gives, where it is known.
+
+    >>> ax = new_axes()
+    >>> draw_chance(ax, load("results/demo.run"))
+    >>> ax.get_legend_handles_labels()[1]
+    ['chance']
+    """
     if run.task.chance is not None:
         ax.axhline(
             run.metric.scale * run.task.chance, color="0.6", lw=1, ls=(0, (1, 3)), label="chance"
@@ -276,10 +284,20 @@ def corpora_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
 def save_corpora_curve(run: Run) -> list[str]:
     """Draw the curves of all corpora into the run's `figures` folder; none where there
     is one only.
+
+    >>> from probing.runs import Run
+    >>> save_corpora_curve(Run("results/demo.run"))
+    []
     """
     return save_into(run, "corpora-curve", corpora_curve(run)) if len(run.corpora) > 1 else []
 
 
 def save_layer_curve(run: Run, others: Iterable[Run] = ()) -> list[str]:
-    """Draw the layer curve into the run's `figures` folder as png and svg; returns the paths."""
+    """Draw the layer curve into the run's `figures` folder as png and svg; returns the paths.
+
+    >>> from pathlib import Path
+    >>> from probing.runs import Run
+    >>> [Path(path).name for path in save_layer_curve(Run("results/demo.run"))]
+    ['layer-curve.png', 'layer-curve.svg']
+    """
     return save_into(run, "layer-curve", layer_curve([run, *others]))

@@ -10,8 +10,9 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
+from analysis.plots.axes import ShownAxes, width_of
 from analysis.plots.look import look
-from analysis.plots.style import ShownAxes, figure_of, width_of
+from analysis.plots.saving import figure_of
 
 
 def legend(ax: Axes, more: Sequence[Patch] = (), **how: Any) -> None:
@@ -20,6 +21,13 @@ def legend(ax: Axes, more: Sequence[Patch] = (), **how: Any) -> None:
 
     Entries that would be wider than the axes are broken. `more` are entries beside those that are
     drawn on the axes.
+
+    >>> from analysis.plots.axes import new_axes
+    >>> ax = new_axes()
+    >>> _ = ax.plot([1, 2], label="layer")
+    >>> legend(ax)
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['layer']
     """
     handles, texts = ax.get_legend_handles_labels()
     handles, texts = [*handles, *more], [*texts, *(str(one.get_label()) for one in more)]
@@ -71,7 +79,11 @@ def entries(texts: Sequence[str], points: float, room: float) -> tuple[list[str]
 
 
 def columns_for(widths: Sequence[float], room: float) -> int:
-    """The most columns, filled one after the other, that entries of these widths leave room for."""
+    """The most columns, filled one after the other, that entries of these widths leave room for.
+
+    >>> columns_for([1.0, 1.0, 1.0, 1.0], room=2.5)
+    2
+    """
     for n in range(len(widths), 1, -1):
         n_lines, longer = divmod(len(widths), n)
         ends = list(accumulate([n_lines + (i < longer) for i in range(n)]))

@@ -9,17 +9,10 @@ import pandas as pd
 import seaborn
 from matplotlib.axes import Axes
 
+from analysis.plots.axes import MARKERS, colours, new_axes, whole_numbers, whole_rates, width_of
 from analysis.plots.legends import legend
 from analysis.plots.look import SCREEN_PT, look
-from analysis.plots.style import (
-    MARKERS,
-    colours,
-    label,
-    new_axes,
-    whole_numbers,
-    whole_rates,
-    width_of,
-)
+from analysis.plots.style import label
 from analysis.plots.tidy import localisation_of, takes_table
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load
@@ -48,6 +41,9 @@ def localisation_table(
 
     Raises:
         ProbeError: a run of other trials, or without that head.
+
+    >>> list(localisation_table("results/frames.run"))[:2]
+    ['range EER', 'F1']
     """
     run = load(run)
     rows = run.rows("localisation", split, run.corpus)
@@ -86,6 +82,9 @@ def localisation_curve(run: str | Path | Run, split: str = "eval", ax: Axes | No
 
     Raises:
         ProbeError: a run of other trials.
+
+    >>> localisation_curve("results/frames.run").get_xlabel()
+    'layer (0 = input of the first block)'
     """
     run = load(run)
     table, low, high = (localisation_table(run, split, end) for end in ("value", "low", "high"))
@@ -141,7 +140,11 @@ def localisation_curve(run: str | Path | Run, split: str = "eval", ax: Axes | No
 
 
 def has_localisation(run: LoadedRun) -> bool:
-    """Whether a run says where utterances are spoofed."""
+    """Whether a run says where utterances are spoofed.
+
+    >>> has_localisation(load("results/frames.run")), has_localisation(load("results/demo.run"))
+    (True, False)
+    """
     return bool((run.results["experiment"] == "localisation").any())
 
 

@@ -33,6 +33,9 @@ class Look:
     font_size: of axis labels, points; all other text follows it.
     title: instead of the one that a figure makes itself, which is None; empty for none.
     is_paper: no small print, thinner lines, sizes of text that lie closer together.
+
+    >>> Look(width=3.5).size(4.8, 8.0)
+    (3.5, 3.12)
     """
 
     width: float | None = None
@@ -105,7 +108,12 @@ _current: ContextVar[Look] = ContextVar("look", default=SCREEN)
 
 
 def look() -> Look:
-    """The look of figures that are drawn now."""
+    """The look of figures that are drawn now.
+
+    >>> with style("paper", width="single"):
+    ...     look().width
+    3.5
+    """
     return _current.get()
 
 

@@ -10,7 +10,7 @@ from zlib import crc32
 
 import seaborn
 
-from analysis.plots.style import MARKERS
+from analysis.plots.axes import MARKERS
 from probing.heads.kinds import BACKENDS, MERGES, split_head
 
 COLOURBLIND = seaborn.color_palette("colorblind")
@@ -49,13 +49,20 @@ def marker_of(colour: Any) -> str:
 
 
 def head_colour(head: str) -> Any:
-    """The colour of a head, which is that of its merge."""
+    """The colour of a head, which is that of its merge.
+
+    >>> head_colour("mean+linear") == head_colour("mean+mlp")
+    True
+    """
     return OF_MERGES[_place(split_head(head)[0], MERGES) % len(OF_MERGES)]
 
 
 def head_marker(head: str) -> str:
     """The mark of a head; heads of one merge and so of one colour have others by their
     back-ends.
+
+    >>> head_marker("mean+linear") == head_marker("mean+mlp")
+    False
     """
     merge, backend = split_head(head)
     return MARKERS[(_place(merge, MERGES) + 2 * _place(backend, BACKENDS)) % len(MARKERS)]

@@ -10,22 +10,11 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from analysis.plots.axes import NARROW, ShownAxes, dress, plain, width_of
 from analysis.plots.legends import columns_for, entries
 from analysis.plots.look import SCREEN_PT, look
-from analysis.plots.style import (
-    CAPTIONS,
-    NARROW,
-    ShownAxes,
-    dress,
-    figure_of,
-    named,
-    plain,
-    sentences,
-    small_print,
-    stamp_lines,
-    width_of,
-    wrapped,
-)
+from analysis.plots.saving import figure_of
+from analysis.plots.style import CAPTIONS, named, sentences, small_print, stamp_lines, wrapped
 from analysis.runs.loaded_run import LoadedRun
 
 PANEL = 2.1  # inches in height of one of several rows of panels, on a screen
@@ -34,6 +23,10 @@ PANEL = 2.1  # inches in height of one of several rows of panels, on a screen
 def is_alone(ax: Axes) -> bool:
     """Whether axes are of `new_axes` and nothing else is in their figure, so that more can stand
     beside them.
+
+    >>> from analysis.plots.axes import new_axes
+    >>> is_alone(new_axes())
+    True
     """
     return isinstance(ax, ShownAxes) and figure_of(ax).axes == [ax]
 
@@ -43,6 +36,11 @@ def axes_below(ax: Axes, share: float) -> Axes | None:
     share.
 
     None if the axes are somebody's own, or are not alone in their figure.
+
+    >>> from analysis.plots.axes import new_axes
+    >>> below = axes_below(new_axes(), share=0.3)
+    >>> below is not None and below.get_ylim() == (0.0, 1.0)
+    True
     """
     if not is_alone(ax):
         return None
@@ -72,6 +70,10 @@ def panels(
 
     Returns:
         A list of n axes, and the strip or None.
+
+    >>> from analysis.plots.axes import new_axes
+    >>> len(panels(new_axes(), 3)[0])
+    3
     """
     if not is_alone(ax) or (n == 1 and not strip):
         return [ax] * n, None
@@ -100,7 +102,11 @@ def panels(
 
 
 def columns_of(n: int, width: float, square: bool = False) -> int:
-    """How many of n panels stand side by side in so many inches."""
+    """How many of n panels stand side by side in so many inches.
+
+    >>> columns_of(5, width=8.0)
+    3
+    """
     most = max(2 + square, int(width / ((1.8 if square else 2.3) * look().font_size / SCREEN_PT)))
     most = min(most, 2 + square if width < NARROW else 3 + square)
     if n <= most:
@@ -120,6 +126,12 @@ def _plain_axes(ax: Axes) -> Axes:
 def panel_title(panel: Axes, text: str, more: str = "", colour: Any = "black") -> None:
     """Write what one of `panels` shows above it; `more` on the same line if there is room, else on
     the next.
+
+    >>> from analysis.plots.axes import new_axes
+    >>> panel = new_axes()
+    >>> panel_title(panel, "mean+linear", "W 0.90")
+    >>> panel.get_title(loc="left")
+    'mean+linear, W 0.90'
     """
     points = look().legend_pt
     letters = int(width_of(panel) * 72 / (0.56 * points))
@@ -135,6 +147,12 @@ def panel_title(panel: Axes, text: str, more: str = "", colour: Any = "black") -
 def label_outer(drawn_on: Sequence[Axes], across: str, up: str, square: bool = False) -> None:
     """Name the axes of `panels`: the horizontal one below each column, the vertical one at the
     left.
+
+    >>> from analysis.plots.axes import new_axes
+    >>> drawn_on, _ = panels(new_axes(), 2)
+    >>> label_outer(drawn_on, "layer", "share")
+    >>> [panel.get_xlabel() for panel in drawn_on]
+    ['layer', 'layer']
     """
     found = list(dict.fromkeys(drawn_on))
     n_columns = columns_of(len(found), float(figure_of(found[0]).get_size_inches()[0]), square)

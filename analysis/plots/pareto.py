@@ -10,10 +10,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from analysis.plots.axes import new_axes, plain, whole_rates
 from analysis.plots.legends import legend
 from analysis.plots.look import look
 from analysis.plots.palette import colours_of, marker_of
-from analysis.plots.style import label, new_axes, plain, whole_rates
+from analysis.plots.style import label
 from analysis.runs.comparison import compare
 from analysis.runs.loading import Runs
 from cache import ProbeError
@@ -39,6 +40,10 @@ def pareto_picture(runs: Runs, ax: Axes | None = None) -> Axes:
 
     Raises:
         ProbeError: no run has measured costs.
+
+    >>> from analysis.runs.loading import load_many
+    >>> pareto_picture(load_many(["results/demo.run", "results/random.run"])).get_ylabel()
+    'EER on eval (%)'
     """
     if not any(len(run.costs) for run in runs):
         raise ProbeError(
@@ -121,6 +126,10 @@ def pareto_picture(runs: Runs, ax: Axes | None = None) -> Axes:
 def not_drawn(runs: Runs) -> list[str]:
     """What a picture against costs leaves out, as costs were not measured: whole runs, or some of
     their layers.
+
+    >>> from analysis.runs.loading import load_many
+    >>> len(not_drawn(load_many(["results/demo.run", "results/random.run"])))
+    1
     """
     found = []
     for name, run in zip(runs.names, runs, strict=True):
@@ -137,6 +146,11 @@ def not_drawn(runs: Runs) -> list[str]:
 def pareto_frontier(points: pd.DataFrame, metric: Metric = METRICS["eer"]) -> pd.DataFrame:
     """The rows that no row of fewer or as many multiply-accumulates matches in the metric, cheapest
     first.
+
+    >>> import pandas as pd
+    >>> points = pd.DataFrame({"gmacs": [1.0, 2.0, 3.0], "eer": [20.0, 25.0, 10.0]})
+    >>> pareto_frontier(points)["eer"].to_list()
+    [20.0, 10.0]
     """
     ordered = points.assign(loss=metric.loss(1) * points[metric.name]).sort_values(
         ["gmacs", "loss"], ignore_index=True

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
+from analysis.plots.axes import new_axes, plain
 from analysis.plots.look import look
 from analysis.plots.palette import colours_of
-from analysis.plots.style import label, new_axes, plain
+from analysis.plots.style import label
 from analysis.runs.comparison import Comparison, compare
 from probing.runs import Run
 
@@ -27,6 +28,10 @@ def ranking(runs: Sequence[str | Path | Run], ax: Axes | None = None) -> Axes:
 def ranking_picture(found: Comparison, ax: Axes | None = None) -> Axes:
     """The metric with its interval of every backbone, the best on top; its rank with interval
     beside the name.
+
+    >>> found = compare(["results/demo.run", "results/random.run"])
+    >>> ranking_picture(found).get_xlabel()
+    'EER on eval (%), bar: 95 %'
     """
     ax = ax or new_axes(height=1.8 + 0.5 * len(found.table), by_text=True)
     metric = found.runs[0].metric

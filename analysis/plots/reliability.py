@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from analysis.plots.axes import DASHES, colours, dress, new_axes, plain
 from analysis.plots.legends import legend
-from analysis.plots.style import DASHES, colours, dress, new_axes, plain, titled
+from analysis.plots.style import titled
 from probing.labels import BONAFIDE
 from probing.metrics import cllr
 from probing.metrics.calibration import min_cllr, reliability
@@ -28,6 +29,12 @@ def reliability_curves(
         trials: by name, trials with `label` and `score`, which is read as a log-likelihood ratio.
         ax: where to draw; default a new figure.
         title: whose scores these are.
+
+    >>> import numpy as np
+    >>> labels = ["bonafide", "spoof"] * 50
+    >>> trials = pd.DataFrame({"label": labels, "score": np.linspace(-3, 3, 100)})
+    >>> reliability_curves({"scores": trials}).get_xlabel()
+    'probability of bona fide claimed, at even prior (%)'
     """
     ax = ax or new_axes(5.8, 6.0)
     ax.plot([0, 100], [0, 100], color="0.6", lw=0.8, ls=":")

@@ -21,7 +21,12 @@ DPI = 150
 
 
 def figure_of(ax: Axes) -> Figure:
-    """The figure that axes are in."""
+    """The figure that axes are in.
+
+    >>> from analysis import layer_curve
+    >>> figure_of(layer_curve("results/demo.run")).axes[0].get_xlabel()
+    ''
+    """
     figure = ax.get_figure(root=True)
     assert figure is not None
     return figure
@@ -58,6 +63,10 @@ def rendered(
 
     `savefig` draws twice, the first time without a canvas to lay the figure out; but drawing does
     that itself.
+
+    >>> from analysis import layer_curve
+    >>> rendered(figure_of(layer_curve("results/demo.run")), "png")[1:4]
+    b'PNG'
     """
     file, canvas, before = io.BytesIO(), figure.canvas, figure.dpi
     try:
@@ -70,7 +79,11 @@ def rendered(
 
 
 def check_format(path: Path) -> str:
-    """The format that a file's name asks for; ProbeError where it is none of FORMATS."""
+    """The format that a file's name asks for; ProbeError where it is none of FORMATS.
+
+    >>> check_format(Path("curve.PDF"))
+    'pdf'
+    """
     kind = path.suffix.lower().removeprefix(".")
     if kind not in FORMATS:
         raise ProbeError(f"{path}: expected a name that ends in .{', .'.join(FORMATS)}")
@@ -78,5 +91,11 @@ def check_format(path: Path) -> str:
 
 
 def save_into(run: Run, name: str, ax: Axes) -> list[str]:
-    """Write a figure into a run's `figures` folder as png and svg; gives the paths."""
+    """Write a figure into a run's `figures` folder as png and svg; gives the paths.
+
+    >>> from analysis import layer_curve
+    >>> paths = save_into(Run("results/demo.run"), "mine", layer_curve("results/demo.run"))
+    >>> [Path(path).name for path in paths]
+    ['mine.png', 'mine.svg']
+    """
     return [str(save_figure(ax, run.folder / "figures" / f"{name}.{kind}")) for kind in FIGURES]

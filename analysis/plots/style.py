@@ -1,134 +1,28 @@
-"""What every figure has in common: axes, colours for the colour-blind, and the small print."""
+"""What every figure says: its title and the small print below it, or the caption of both."""
 
 from __future__ import annotations
 
 import re
 import textwrap
 from collections.abc import Sequence
-from itertools import cycle, islice
-from typing import Any
 from weakref import WeakKeyDictionary
 
-import seaborn
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
+from analysis.plots.axes import dress, plain, width_of
+from analysis.plots.axes import new_axes as new_axes
 from analysis.plots.look import look
 from analysis.plots.saving import FIGURES as FIGURES
-from analysis.plots.saving import check_format as check_format
-from analysis.plots.saving import figure_of, rendered
+from analysis.plots.saving import figure_of
 from analysis.plots.saving import save_figure as save_figure
-from analysis.plots.saving import save_into as save_into
 from analysis.runs.loaded_run import LoadedRun
 from cache import ProbeError
 from cache.errors import argument
-from probing.console import visible
-from probing.targets.metrics import Metric
 
 MOST_DRAWN = 100  # conditions in one picture
-LONGEST = 25  # characters of a name beside an axis; in a column of a paper 16
-NARROW = 5.0  # inches
-MARKERS = "osD^vP"
-# Told apart in grey: solid, dashed, dotted, dash-dot, long dashes, dash-dot-dot; on and off in line
-# widths.
-DASHES: tuple[Any, ...] = (
-    "-",
-    (0, (5, 2)),
-    (0, (1, 1.3)),
-    (0, (6, 1.5, 1, 1.5)),
-    (0, (10, 2.5)),
-    (0, (5, 1.3, 1, 1.3, 1, 1.3)),
-)
-GREY = "0.55"
-NOTEBOOK_DPI = 96
 # of each small print, its title and lines
 CAPTIONS: WeakKeyDictionary[Artist, str] = WeakKeyDictionary()
-
-
-def colours(n: int) -> list[Any]:
-    """The first n colours of seaborn's colour-blind palette, which begins again after ten."""
-    return list(islice(cycle(seaborn.color_palette("colorblind")), n))
-
-
-class ShownAxes(Axes):
-    """Axes of a figure that pyplot does not know: as the last line of a cell, Jupyter shows the
-    figure.
-    """
-
-    def _repr_png_(self) -> bytes:
-        return rendered(figure_of(self), "png", NOTEBOOK_DPI)
-
-
-def new_axes(height: float = 4.8, width: float = 8.0, *, by_text: bool = False) -> Axes:
-    """Axes of a new figure, which no global state of pyplot keeps alive.
-
-    Args:
-        height: inches on a screen; in a paper it follows the width.
-        width: likewise, where `analysis.style` asks for no other.
-        by_text: of rows of text, whose height does not follow the width.
-    """
-    with seaborn.axes_style("whitegrid", {"grid.color": "0.92"}):
-        size = look().size(height, width, by_text)
-        return Figure(figsize=size, layout="constrained").add_subplot(axes_class=ShownAxes)
-
-
-def plain(text: str) -> str:
-    """A name as a figure shows it as it is: no formula between dollar signs, control characters
-    visible.
-
-    matplotlib leaves what begins with `_` out of legends; a space before it keeps it in.
-    """
-    shown = visible(text).replace("$", r"\$")
-    return f" {shown}" if shown.startswith("_") else shown
-
-
-def short(text: str) -> str:
-    """A name as `plain` gives it, of a length that leaves room for what is drawn: in its middle
-    something may lack.
-
-    >>> short("a very long name of a class of utterances")
-    'a very long na…utterances'
-    """
-    most = 16 if (look().width or LONGEST) < NARROW else LONGEST
-    tail = most // 2 - 2
-    return plain(text if len(text) <= most else f"{text[: most - tail - 1]}…{text[-tail:]}")
-
-
-def width_of(ax: Axes) -> float:
-    """Width of axes in inches, before any layout."""
-    return float(figure_of(ax).get_size_inches()[0] * ax.get_position().width)
-
-
-def whole_numbers(ax: Axes) -> None:
-    """Let the ticks of the horizontal axis be layers, not fractions of them."""
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-
-
-def whole_rates(
-    ax: Axes, least: float = 60.0, metric: Metric | None = None, others: Sequence[Axes] = ()
-) -> None:
-    """Let the vertical axis begin at 0 and hold everything that was drawn, intervals as well; up to
-    `least` anyhow.
-
-    Accuracies end at 100 %; of figures that are no shares, the axis holds what was drawn and
-    chance. `others` are axes with the same vertical axis.
-    """
-    low = min(float(one.dataLim.y0) for one in (ax, *others))
-    high = max(float(one.dataLim.y1) for one in (ax, *others))
-    if metric is None or metric.name == "eer":
-        ax.set_ylim(0, max(least, high + 3))
-    elif metric.share:
-        ax.set_ylim(0, 103)
-    else:
-        low, high = (
-            (min(low, metric.chance), max(high, metric.chance))
-            if metric.chance is not None
-            else (low, high)
-        )
-        room = 0.06 * (high - low)
-        ax.set_ylim(low - room if low < 0 else min(low, 0), high + room)
 
 
 def label(
@@ -152,6 +46,12 @@ def label(
     bands are that are no intervals of the bootstrap. `below` is how far under the axes the small
     print begins, in points; `lowest` are the axes that it stands under, where there are others
     below these. `notes` are said beside all that.
+
+    >>> from analysis import load
+    >>> ax = new_axes()
+    >>> label(ax, [load("results/demo.run")], title="mine")
+    >>> ax.get_title(loc="left").startswith("mine: ")
+    True
     """
     dress(ax, lowest)
     inches = width_of(ax)
@@ -168,6 +68,9 @@ def label(
 def titled(ax: Axes, text: str) -> str:
     """Write a title above axes unless `analysis.style` asks for another; gives the text, without
     line breaks.
+
+    >>> titled(new_axes(), "EER by layer")
+    'EER by layer'
     """
     wanted = text if look().title is None else look().title or ""
     points = look().title_pt
@@ -184,7 +87,13 @@ def titled(ax: Axes, text: str) -> str:
 def small_print(
     ax: Axes, title: str, lines: Sequence[str], inches: float, below: float = 38
 ) -> None:
-    """Write lines below axes, in a paper invisibly; `caption` has them with the title."""
+    """Write lines below axes, in a paper invisibly; `caption` has them with the title.
+
+    >>> ax = new_axes()
+    >>> small_print(ax, "EER by layer", lines=["eval: 12 trials"], inches=8.0)
+    >>> caption(ax)
+    'EER by layer. eval: 12 trials.'
+    """
     shown = ax.annotate(
         plain("" if look().is_paper else wrapped(lines, inches)),
         (0, 0),
@@ -199,13 +108,22 @@ def small_print(
 
 
 def wrapped(lines: Sequence[str], inches: float) -> str:
-    """Lines of the small print, broken where they are wider than so many inches."""
+    """Lines of the small print, broken where they are wider than so many inches.
+
+    >>> wrapped(["eval: 12 trials"], inches=8.0)
+    'eval: 12 trials'
+    """
     letters = max(40, int(147 / look().note_pt * inches))
     return "\n".join(textwrap.fill(line, letters, break_on_hyphens=False) for line in lines)
 
 
 def named(runs: Sequence[LoadedRun], title: str = "") -> str:
-    """What a figure is of: backbone, corpus, and what else its title says."""
+    """What a figure is of: backbone, corpus, and what else its title says.
+
+    >>> from analysis import load
+    >>> named([load("results/demo.run")], "EER").startswith("EER: embedded")
+    True
+    """
     who = runs[0].backbone if len(runs) == 1 else f"{len(runs)} backbones"
     trained = runs[0].trained_on
     evaluated = runs[0].corpus
@@ -223,7 +141,12 @@ def stamp_lines(
     bands: str = "",
     notes: Sequence[str] = (),
 ) -> list[str]:
-    """Trials, intervals and caches: the lines of the small print."""
+    """Trials, intervals and caches: the lines of the small print.
+
+    >>> from analysis import load
+    >>> stamp_lines([load("results/demo.run")], "eval")[0].partition(";")[0]
+    'eval: 6 bona fide + 6 spoof'
+    """
     counts = runs[0].task.in_words(runs[0].record.counts[runs[0].part(split)])
     intervals = bands or runs[0].record.intervals_of(runs[0].part(split))
     if resamples:
@@ -232,24 +155,6 @@ def stamp_lines(
     if len(runs) == 1:
         return [*lines, f"cache {runs[0].record.cache}"]
     return [*lines, *(f"cache {run.record.cache}: {run.backbone}" for run in runs)]
-
-
-def dress(ax: Axes, *others: Axes | None) -> None:
-    """Give axes the sizes of `analysis.style`, and if they are of this package all others of their
-    figure too.
-    """
-    all_axes = (
-        figure_of(ax).axes if isinstance(ax, ShownAxes) else [ax, *(one for one in others if one)]
-    )
-    look().dress(*all_axes)
-    for one in all_axes if look().width is not None else ():
-        width = width_of(one)
-        height = float(figure_of(one).get_size_inches()[1] * one.get_position().height)
-        for axis, inches in ((one.xaxis, width), (one.yaxis, height)):
-            letters = max(12, int(1.15 * inches * 72 / (0.5 * look().font_size)))
-            if max(map(len, axis.label.get_text().split("\n"))) > letters:
-                lines = axis.label.get_text().split("\n")
-                axis.set_label_text("\n".join(textwrap.fill(line, letters) for line in lines))
 
 
 def caption(ax: Axes) -> str:
@@ -263,13 +168,19 @@ def caption(ax: Axes) -> str:
 
 
 def sentences(parts: Sequence[str]) -> str:
-    """Parts as sentences, each with its point."""
+    """Parts as sentences, each with its point.
+
+    >>> sentences(["EER by layer", "eval: 12 trials."])
+    'EER by layer. eval: 12 trials.'
+    """
     return " ".join(f"{' '.join(part.split()).rstrip('.')}." for part in parts if part)
 
 
 def check_few(n: int, by: str = "", *, classes: bool = False) -> None:
     """Raise ProbeError where a picture would have more conditions, or classes, than can be told
     apart, or drawn.
+
+    >>> check_few(100, "speaker")
     """
     if n > MOST_DRAWN:
         what = (

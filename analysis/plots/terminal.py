@@ -20,7 +20,11 @@ MARGIN = 3  # columns of the axis beside them: a space, the line, a space
 
 
 def shows_lines(encoding: str) -> bool:
-    """Whether a terminal of this encoding shows the points and lines of a curve."""
+    """Whether a terminal of this encoding shows the points and lines of a curve.
+
+    >>> shows_lines("utf-8"), shows_lines("ascii")
+    (True, False)
+    """
     try:
         POINTS.encode(encoding)
     except (LookupError, UnicodeEncodeError):
@@ -38,6 +42,10 @@ def text_curve(run: Run, split: str = "eval", width: int = 80, ascii_only: bool 
         width: most columns; where the layers do not fit, every second, third, ... is shown, and the
             chosen one.
         ascii_only: for terminals that show no other characters.
+
+    >>> from probing.runs import Run
+    >>> text_curve(Run("results/demo.run"), ascii_only=True).splitlines()[0]
+    'EER (%) on eval by layer; O chosen on dev, | 95 %, -- trivial features'
     """
     run = load(run)
     point, best, bar, dots, side, corner = tuple(ASCII_POINTS if ascii_only else POINTS)

@@ -17,17 +17,9 @@ import pandas as pd
 import seaborn
 from matplotlib.axes import Axes
 
+from analysis.plots.axes import MARKERS, colours, new_axes, plain, short, whole_numbers, whole_rates
 from analysis.plots.legends import legend
-from analysis.plots.style import (
-    MARKERS,
-    check_few,
-    colours,
-    new_axes,
-    plain,
-    short,
-    whole_numbers,
-    whole_rates,
-)
+from analysis.plots.style import check_few
 from cache import ProbeError
 from probing.targets.metrics import METRICS
 
@@ -67,12 +59,22 @@ def takes_table(draw: Callable[..., Axes]) -> Callable[[Callable[P, Axes]], Call
 
 
 def layers_of(table: pd.DataFrame, split: str = "eval", ax: Axes | None = None) -> Axes:
-    """A metric by layer, as `LoadedRun.layers`, `Runs.layers` and `LoadedRun.by` have it."""
+    """A metric by layer, as `LoadedRun.layers`, `Runs.layers` and `LoadedRun.by` have it.
+
+    >>> from analysis import load
+    >>> layers_of(load("results/demo.run").layers).get_xlabel()
+    'layer (0 = input of the first block)'
+    """
     return curves(_of_split(table, split), "layer", ax, xlabel=LAYER, split=split)
 
 
 def depths_of(table: pd.DataFrame, split: str = "eval", ax: Axes | None = None) -> Axes:
-    """A metric by depth, as `LoadedRun.depths` has it."""
+    """A metric by depth, as `LoadedRun.depths` has it.
+
+    >>> from analysis import load
+    >>> depths_of(load("results/demo.run").depths).get_xlabel()
+    'depth k (layers 1..k are seen)'
+    """
     return curves(
         _of_split(table, split), "depth", ax, xlabel="depth k (layers 1..k are seen)", split=split
     )
@@ -81,6 +83,11 @@ def depths_of(table: pd.DataFrame, split: str = "eval", ax: Axes | None = None) 
 def contributions_of(*metrics: str) -> Callable[..., Axes]:
     """What layers contribute to heads, as `LoadedRun.contributions` or `analysis.gate_changes` have
     it.
+
+    >>> from analysis import load
+    >>> draw = contributions_of("weight")
+    >>> draw(load("results/demo.run").contributions).get_xlabel()
+    'layer'
     """
 
     def draw(table: pd.DataFrame, ax: Axes | None = None, condition: str = "all") -> Axes:
@@ -114,6 +121,10 @@ def contributions_of(*metrics: str) -> Callable[..., Axes]:
 def erasure_of(table: pd.DataFrame, ax: Axes | None = None, layer: int | None = None) -> Axes:
     """What is left of a layer by dimensions removed, as `erasure_table` has it; default its first
     layer.
+
+    >>> from analysis.plots.erasure import erasure_table
+    >>> erasure_of(erasure_table("results/erased.run")).get_xlabel()
+    'dimensions removed'
     """
     _check(table, "layer", "removed", "erased", "random")
     layer = int(table["layer"].iloc[0]) if layer is None and len(table) else layer
@@ -134,7 +145,12 @@ def erasure_of(table: pd.DataFrame, ax: Axes | None = None, layer: int | None = 
 
 
 def localisation_of(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Error rates of localisation by layer, as `localisation_table` has them."""
+    """Error rates of localisation by layer, as `localisation_table` has them.
+
+    >>> from analysis import localisation_table
+    >>> localisation_of(localisation_table("results/frames.run")).get_xlabel()
+    'layer (0 = input of the first block)'
+    """
     rates = [name for name in table if "EER" in str(name)]
     if not rates or table.index.name != "layer":
         raise ProbeError(
@@ -147,7 +163,12 @@ def localisation_of(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def conditions_of(table: pd.DataFrame, by: str = "", ax: Axes | None = None) -> Axes:
-    """A heat map of a metric by layer (across) and condition (down), as `LoadedRun.by` has it."""
+    """A heat map of a metric by layer (across) and condition (down), as `LoadedRun.by` has it.
+
+    >>> from analysis import load
+    >>> conditions_of(load("results/demo.run").by("attack"), by="attack").get_xlabel()
+    'layer (0 = input of the first block)'
+    """
     value = _value_of(table)
     _check(table, "condition", "layer")
     order = list(dict.fromkeys(table["condition"]))
@@ -189,6 +210,10 @@ def curves(
         xlabel: of the axis across.
         ylabel: of the other; default that of the metric.
         split: for the label of a metric.
+
+    >>> table = pd.DataFrame({"layer": [0, 1], "eer": [40.0, 30.0], "low": 25.0, "high": 45.0})
+    >>> curves(table, "layer", xlabel="layer").get_xlabel()
+    'layer'
     """
     value = _value_of(table)
     _check(table, x)

@@ -9,24 +9,22 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.axes import Axes
 
+from analysis.plots.axes import (
+    colours,
+    dress,
+    new_axes,
+    plain,
+    whole_numbers,
+    whole_rates,
+    width_of,
+)
 from analysis.plots.depths import check_heads
 from analysis.plots.legends import legend
 from analysis.plots.look import look
 from analysis.plots.palette import head_colour, head_marker
 from analysis.plots.panels import axes_below
-from analysis.plots.style import (
-    colours,
-    dress,
-    figure_of,
-    label,
-    new_axes,
-    plain,
-    save_figure,
-    titled,
-    whole_numbers,
-    whole_rates,
-    width_of,
-)
+from analysis.plots.saving import figure_of, save_figure
+from analysis.plots.style import label, titled
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load
 from cache.errors import ProbeError
@@ -92,6 +90,10 @@ def training_curve(folder: str | Path, ax: Axes | None = None) -> Axes:
 def of_head_training(run: LoadedRun) -> pd.DataFrame:
     """What `head_training_curve` draws, from `probing.sweep.training_log.training_table`; error
     rates in per cent.
+
+    >>> from analysis import load
+    >>> "epoch" in of_head_training(load("results/demo.run"))
+    True
     """
     check_heads(run)
     table = read_training(run.folder)

@@ -23,7 +23,15 @@ MOST_BYTES = 2**16  # of a sentence
 def sections_of_companions(
     run: LoadedRun, found: Sequence[Companion], left_out: Sequence[str] = ()
 ) -> list[Section]:
-    """A section of each; and why folders beside the run were left out."""
+    """A section of each; and why folders beside the run were left out.
+
+    >>> from analysis import load
+    >>> from analysis.runs.companions import companions_of
+    >>> run = load("results/demo.run")
+    >>> found, _ = companions_of([run])
+    >>> [section.title for section in sections_of_companions(run, found[0])]
+    ['What survives noise, codecs and rooms', 'When to stop', 'What attacks do']
+    """
     sections = [SECTIONS[one.kind](load(run.folder, one.about["corpus"]), one) for one in found]
     return [
         *sections,

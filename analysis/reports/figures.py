@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 from matplotlib.axes import Axes
 
-from analysis.plots.style import figure_of, new_axes
+from analysis.plots.axes import new_axes
+from analysis.plots.saving import figure_of
 from analysis.reports.values import Series, Value, values_of
 from analysis.reports.vector import vector_of, written
 
@@ -79,5 +80,9 @@ def _row(value: Value) -> list[object]:
 
 
 def note(text: str) -> str:
-    """A remark in small print, of text."""
+    """A remark in small print, of text.
+
+    >>> note("2 < 3")
+    '<p class="note">2 &lt; 3</p>'
+    """
     return f'<p class="note">{html.escape(text)}</p>'

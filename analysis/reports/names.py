@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 
 
 def place_names(axis: Axis, places: NDArray[np.float64]) -> list[str]:
-    """What places on an axis are called: by the texts at its ticks, or else by their number."""
+    """What places on an axis are called: by the texts at its ticks, or else by their number.
+
+    >>> from analysis.plots.axes import new_axes
+    >>> ax = new_axes()
+    >>> _ = ax.set_xlabel("layer")
+    >>> place_names(ax.xaxis, np.array([0.0, 3.0]))
+    ['layer 0', 'layer 3']
+    """
     name = _axis_name(axis)
     texts = _tick_texts(axis)
     if not texts:
@@ -40,6 +47,10 @@ def _tick_texts(axis: Axis) -> dict[float, str]:
 def reads_plainly(axis: Axis) -> bool:
     """Whether places on an axis are the numbers that stand there; those of a DET curve are
     deviates.
+
+    >>> from analysis.plots.axes import new_axes
+    >>> reads_plainly(new_axes().yaxis)
+    True
     """
     numbers = [(at, re.fullmatch(r"-?[\d.]+", text)) for at, text in _tick_texts(axis).items()]
     return all(found is None or abs(float(found.group()) - at) < 1e-3 for at, found in numbers)
@@ -58,13 +69,23 @@ def _axis_name(axis: Axis) -> str:
 
 
 def name_of(artist: Any) -> str:
-    """What an artist is called in the legend."""
+    """What an artist is called in the legend.
+
+    >>> from matplotlib.lines import Line2D
+    >>> name_of(Line2D([], [], label="EER")), name_of(Line2D([], []))
+    ('EER', '')
+    """
     label = str(artist.get_label())
     return "" if label.startswith("_") else text_of(label)
 
 
 def panel_name(ax: Axes) -> str:
-    """What small axes below others are about; the title of a whole figure names no line of it."""
+    """What small axes below others are about; the title of a whole figure names no line of it.
+
+    >>> from analysis.plots.axes import new_axes
+    >>> panel_name(new_axes())
+    ''
+    """
     return (
         text_of(ax.get_title(loc="left"))
         if len(cast(Figure, ax.figure).axes) > 1 and not ax.get_legend()
@@ -73,17 +94,29 @@ def panel_name(ax: Axes) -> str:
 
 
 def measured(label: str) -> str:
-    """An axis' label without what it says of bands."""
+    """An axis' label without what it says of bands.
+
+    >>> measured("EER (%) on eval; bands: 95 %")
+    'EER (%) on eval'
+    """
     return re.split(r", |; ", text_of(label))[0]
 
 
 def text_of(shown: str) -> str:
-    """A text of a figure as it was before `plain`."""
+    """A text of a figure as it was before `plain`.
+
+    >>> text_of(" EER   (%) ")
+    'EER (%)'
+    """
     return " ".join(shown.replace(r"\$", "$").split())
 
 
 def key_of(value: Any) -> float:
-    """A coordinate as a key, alike where two differ by rounding alone."""
+    """A coordinate as a key, alike where two differ by rounding alone.
+
+    >>> key_of(0.1 + 0.2) == key_of(0.3)
+    True
+    """
     return round(float(value), 6)
 
 

@@ -48,6 +48,9 @@ class Section:
 
     title: its heading, as text. body: HTML, in which everything that others named is escaped.
     under: sections in it.
+
+    >>> Section("Layers", ["<p>6</p>"]).title
+    'Layers'
     """
 
     title: str
@@ -60,6 +63,9 @@ def page_of(title: str, opening: Sequence[str], sections: Sequence[Section]) -> 
 
     Its policy lets no request leave it, and runs no script but its own, whatever names of others
     hold.
+
+    >>> page_of("A & B", [], [Section("Layers", ["<p>6</p>"])])[:15]
+    '<!doctype html>'
     """
     names = _Names()
     placed = [_place(section, names) for section in sections]

@@ -26,7 +26,13 @@ __all__ = ["condition_table", "corpora_table", "layer_table", "save_all", "save_
 
 
 def save_all(run: Run, others: Sequence[Run] = ()) -> tuple[list[str], str]:
-    """Draw every picture that a run has, and write its report; returns the paths of both."""
+    """Draw every picture that a run has, and write its report; returns the paths of both.
+
+    >>> from probing.runs import Run
+    >>> paths, page = save_all(Run("results/demo.run"))
+    >>> page
+    'results/demo.run/report.html'
+    """
     pictures = (
         save_layer_curve(run, others)
         + save_corpora_curve(run)

@@ -43,7 +43,12 @@ from probing.targets.metrics import CLASSES
 
 
 def opening_of_run(run: LoadedRun) -> list[str]:
-    """The finding, and what speaks against it."""
+    """The finding, and what speaks against it.
+
+    >>> from analysis import load
+    >>> opening_of_run(load("results/demo.run"))[0][:2]
+    '<p'
+    """
     return [
         f'<p class="finding">{html.escape(run.sentence)}</p>',
         *(note(f"Warning: {leak['sentence']}.") for leak in run.record.get("leaks", ())),
@@ -63,6 +68,10 @@ def sections_of_run(
         measures: also similarity of layers and transferability; see `save_report`.
         beside: its companions.
         left_out: why folders beside it are none.
+
+    >>> from analysis import load
+    >>> sections_of_run(load("results/demo.run"), measures=False)[0].title
+    'Equal error rate by layer (%)'
     """
     found = [section for of_run in SECTIONS if (section := of_run(run))]
     found += sections_of_companions(run, beside, left_out)

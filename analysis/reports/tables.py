@@ -25,6 +25,9 @@ def table_of(table: pd.DataFrame, form: str = ".1f") -> str:
     Args:
         table: its names and texts are of others, and escaped.
         form: of floats; strengths are written as they are.
+
+    >>> "<table" in table_of(pd.DataFrame({"layer": [1], "EER": [12.5]}))
+    True
     """
     columns = [_texts(table.iloc[:, i], form) for i in range(table.shape[1])]
     numeric = [

@@ -34,6 +34,10 @@ def untrained(run: LoadedRun, measures: bool | None) -> list[Section]:
 
     Raises:
         ProbeError: asked for, and there is no such cache.
+
+    >>> from analysis import load
+    >>> untrained(load("results/demo.run"), measures=False)
+    []
     """
     cache = _wanted(run, measures)
     if isinstance(cache, str):
@@ -78,7 +82,13 @@ def _transferability(run: LoadedRun, scores: pd.DataFrame) -> Section:
 
 
 def alike(found: Comparison, measures: bool | None) -> Section | None:
-    """How alike the layers of the best backbone and of each other one are."""
+    """How alike the layers of the best backbone and of each other one are.
+
+    >>> from analysis import compare
+    >>> found = compare(["results/demo.run", "results/random.run"])
+    >>> alike(found, measures=False) is None
+    True
+    """
     runs = dict(zip(found.runs.names, found.runs, strict=True))
     opened = [(name, _wanted(runs[str(name)], measures)) for name in found.table.index]
     caches = [(name, cache) for name, cache in opened if isinstance(cache, Cache)]

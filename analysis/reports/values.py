@@ -61,7 +61,16 @@ class Series:
 
 
 def values_of(figure: Figure) -> list[Series]:
-    """Every series of a figure that has been drawn; marks at one place of a plot are one value."""
+    """Every series of a figure that has been drawn; marks at one place of a plot are one value.
+
+    >>> from analysis.plots.saving import figure_of
+    >>> from analysis.plots.axes import new_axes
+    >>> ax = new_axes()
+    >>> _ = ax.plot([0, 1], [40.0, 30.0], marker="o", label="EER")
+    >>> figure_of(ax).draw_without_rendering()
+    >>> [(one.name, [value.text for value in one.values]) for one in values_of(figure_of(ax))]
+    [('EER', ['40.00', '30.00'])]
+    """
     found = []
     for ax in figure.axes:
         if ax.get_label() != "<colorbar>" and ax.axison:

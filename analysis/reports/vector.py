@@ -12,7 +12,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 
-from analysis.plots.style import figure_of, rendered
+from analysis.plots.saving import figure_of, rendered
 
 SVG = "http://www.w3.org/2000/svg"
 XLINK = "http://www.w3.org/1999/xlink"
@@ -29,6 +29,10 @@ def vector_of(ax: Axes) -> ET.Element:
 
     Its greys are variables, `var(--gEB)` for #ebebeb, so that a dark page can turn them round;
     colours, and the texts on the cells of a heat map, stay as they are.
+
+    >>> from analysis import layer_curve
+    >>> vector_of(layer_curve("results/demo.run")).tag.endswith("svg")
+    True
     """
     for each in figure_of(ax).axes:
         meshes = [one for one in each.collections if isinstance(one, QuadMesh)]
@@ -51,7 +55,12 @@ def vector_of(ax: Axes) -> ET.Element:
 
 
 def written(root: ET.Element) -> str:
-    """An element as it stands in HTML, where svg needs no namespaces."""
+    """An element as it stands in HTML, where svg needs no namespaces.
+
+    >>> from analysis import layer_curve
+    >>> written(vector_of(layer_curve("results/demo.run")))[:4]
+    '<svg'
+    """
     ET.register_namespace("", SVG)
     ET.register_namespace("xlink", XLINK)
     text = ET.tostring(root, encoding="unicode")

@@ -13,7 +13,17 @@ from analysis.robustness.measuring import CLEAN
 
 
 def sentence_of_attacks(found: Attacks) -> str:
-    """The finding in words."""
+    """The finding in words.
+
+    >>> from pathlib import Path
+    >>> from analysis import load
+    >>> from analysis.runs.companions import Companion
+    >>> from analysis.robustness.stored import read_attacks
+    >>> one = Companion.read(Path("results/demo.attack"))
+    >>> found = read_attacks(load("results/demo.run"), one.folder, one.about)
+    >>> "fgsm" in sentence_of_attacks(found).lower()
+    True
+    """
     n_bonafide = int(found.table["n_bonafide"].iloc[0])
     n_spoof = int(found.table["n_spoof"].iloc[0])
     rows = found.rows()

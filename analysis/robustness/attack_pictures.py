@@ -6,8 +6,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
+from analysis.plots.axes import new_axes, short
 from analysis.plots.heat_maps import layer_map
-from analysis.plots.style import check_few, label, new_axes, short
+from analysis.plots.style import check_few, label
 from analysis.robustness.attack_table import WHITE
 from analysis.robustness.attacking import Attacks
 from analysis.robustness.measuring import CLEAN
@@ -26,6 +27,15 @@ def attack_map(found: Attacks, smooth: int = 0, ax: Axes | None = None) -> Axes:
         found: of `attack_run`.
         smooth: copies that the scores are means over; 0 of the clips themselves.
         ax: where to draw; default a new figure as large as it needs to be.
+
+    >>> from pathlib import Path
+    >>> from analysis import load
+    >>> from analysis.runs.companions import Companion
+    >>> from analysis.robustness.stored import read_attacks
+    >>> one = Companion.read(Path("results/demo.attack"))
+    >>> found = read_attacks(load("results/demo.run"), one.folder, one.about)
+    >>> attack_map(found).get_xlabel().splitlines()[0]
+    'judged by'
     """
     table = found.table[found.table["smooth"] == smooth]
     judges = table[["judge", "judge_head"]].drop_duplicates().itertuples(index=False, name=None)
@@ -65,7 +75,11 @@ def attack_map(found: Attacks, smooth: int = 0, ax: Axes | None = None) -> Axes:
 
 
 def head_in_words(name: str) -> str:
-    """`linear-layer-03` as layer 3; any other head as it is called."""
+    """`linear-layer-03` as layer 3; any other head as it is called.
+
+    >>> head_in_words("linear-layer-03"), head_in_words("mean+linear-depth-04")
+    ('layer 3', 'mean+linear-depth-04')
+    """
     return f"layer {int(name.removeprefix(LINEAR))}" if name.startswith(LINEAR) else short(name)
 
 

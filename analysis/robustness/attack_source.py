@@ -56,7 +56,12 @@ def chosen_layers(text: str, known: Sequence[int]) -> list[int]:
 
 
 def attacked_heads(run: LoadedRun, layers: str, head: str | None) -> list[Candidate]:
-    """The probes and the head of a run that are attacked, or judge."""
+    """The probes and the head of a run that are attacked, or judge.
+
+    >>> from analysis import load
+    >>> [one.name for one in attacked_heads(load("results/demo.run"), "1,last", None)]
+    ['linear-layer-01', 'linear-layer-04']
+    """
     probes = {one.depth: one for one in known_heads(run, heads=False)}
     try:
         chosen = [probes[layer] for layer in chosen_layers(layers, list(probes))]
@@ -71,6 +76,10 @@ def attacked_heads(run: LoadedRun, layers: str, head: str | None) -> list[Candid
 def drawn_trials(runs: Sequence[LoadedRun], n: int, seed: int) -> pd.DataFrame:
     """Eval trials that all runs have, as many of each class, by the seed; fewer where a class has
     no more.
+
+    >>> from analysis import load
+    >>> drawn_trials([load("results/demo.run")], 4, seed=0)["label"].value_counts().to_dict()
+    {'bonafide': 2, 'spoof': 2}
     """
     of_runs = [
         one.trials(f"{LINEAR}{one.record.finding.layer:02d}", one.part("eval")) for one in runs
@@ -130,7 +139,13 @@ def loaded_clips(
 def check_classes(
     run: LoadedRun, trials: pd.DataFrame, left_out: Mapping[str, str]
 ) -> pd.DataFrame:
-    """Trials without those left out; an error if not both classes remain."""
+    """Trials without those left out; an error if not both classes remain.
+
+    >>> from analysis import load
+    >>> run = load("results/demo.run")
+    >>> len(check_classes(run, drawn_trials([run], 4, seed=0), {}))
+    4
+    """
     trials = trials[~trials["utterance_id"].isin(set(left_out))].reset_index(drop=True)
     if trials["label"].nunique() < 2:
         why = "; ".join(f"{name}: {reason}" for name, reason in list(left_out.items())[:3])

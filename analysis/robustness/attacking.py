@@ -117,6 +117,12 @@ def attack_run(
     Raises:
         ProbeError: a run, layer or head that there is not, other utterances, or a backbone without
             gradients.
+
+    >>> from analysis import load
+    >>> from probing.robustness.attacks import AttackOptions
+    >>> options = AttackOptions(method=("fgsm",), eps=(8,), layers="1", clips=4)
+    >>> attack_run(load("results/demo.run"), options=options).rows()["attack"].to_list()
+    ['fgsm-8']
     """
     options = options or AttackOptions()
     machine = machine or Machine()

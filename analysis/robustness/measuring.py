@@ -196,6 +196,10 @@ def known_heads(run: LoadedRun, heads: bool) -> list[Candidate]:
 
     Raises:
         ProbeError: another target, or no stored probes.
+
+    >>> from analysis import load
+    >>> [one.name for one in known_heads(load("results/demo.run"), heads=False)][:2]
+    ['linear-layer-00', 'linear-layer-01']
     """
     if not run.task.is_spoofing:
         raise ProbeError(

@@ -7,9 +7,10 @@ import pandas as pd
 import seaborn
 from matplotlib.axes import Axes
 
+from analysis.plots.axes import new_axes, plain, short, whole_rates
 from analysis.plots.heat_maps import layer_map
 from analysis.plots.legends import legend
-from analysis.plots.style import check_few, label, new_axes, plain, short, whole_rates
+from analysis.plots.style import check_few, label
 from analysis.robustness.measuring import CLEAN, RobustnessTable
 from cache import ProbeError
 
@@ -25,6 +26,13 @@ def robustness_map(found: RobustnessTable, ax: Axes | None = None) -> Axes:
     Args:
         found: of `measure`, or of `read_robustness`.
         ax: where to draw; default a new figure as large as it needs to be.
+
+    >>> from pathlib import Path
+    >>> from analysis import load
+    >>> from analysis.robustness.stored import read_robustness
+    >>> found = read_robustness(load("results/demo.run"), Path("results/demo.robustness"))
+    >>> robustness_map(found).get_ylabel()
+    'condition'
     """
     order = [CLEAN, *(one.name for one in found.conditions)]
     check_few(len(order))
@@ -57,7 +65,15 @@ def _cell(row: pd.Series[float]) -> str:
 
 
 def snr_kinds(found: RobustnessTable) -> list[str]:
-    """The kinds of noise that are there at two SNRs or more."""
+    """The kinds of noise that are there at two SNRs or more.
+
+    >>> from pathlib import Path
+    >>> from analysis import load
+    >>> from analysis.robustness.stored import read_robustness
+    >>> found = read_robustness(load("results/demo.run"), Path("results/demo.robustness"))
+    >>> snr_kinds(found)
+    []
+    """
     ratios = found.layers.dropna(subset="snr_db").groupby("kind", sort=False)["snr_db"].nunique()
     return [str(kind) for kind, n in ratios.items() if n > 1]
 

@@ -33,6 +33,11 @@ def read_robustness(run: LoadedRun, folder: Path) -> RobustnessTable:
 
     Raises:
         ProbeError: it is missing, or damaged.
+
+    >>> from analysis import load
+    >>> found = read_robustness(load("results/demo.run"), Path("results/demo.robustness"))
+    >>> [one.name for one in found.conditions]
+    ['noise:white@10']
     """
     table = read_table(
         folder / "robustness.csv", (*RISES, "experiment", "condition", "kind", "at", "snr_db")
@@ -56,6 +61,12 @@ def read_attacks(run: LoadedRun, folder: Path, about: Mapping[str, Any]) -> Atta
 
     Raises:
         ProbeError: it is missing, or damaged.
+
+    >>> from analysis import load
+    >>> from analysis.runs.companions import Companion
+    >>> one = Companion.read(Path("results/demo.attack"))
+    >>> read_attacks(load("results/demo.run"), one.folder, one.about).smoothing.smooth
+    0
     """
     table = read_table(folder / "attack.csv", (*RISES, *OF_ATTACKS))
     trials = read_table(folder / "clips.csv", ("utterance_id", "label"))
@@ -83,6 +94,9 @@ def read_table(path: Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:
 
     Raises:
         ProbeError: there is none, or not with these columns.
+
+    >>> len(read_table(Path("results/demo.robustness/robustness.csv"))) > 0
+    True
     """
     texts = dict.fromkeys(
         ("utterance_id", "condition", "kind", "judge", "attack", "source", "speaker"), str

@@ -25,6 +25,9 @@ KINDS = ("robustness", "exits", "attack")  # as the commands that make them
 def companion_folder(run: Path, kind: str) -> Path:
     """Where a companion of a run is if nothing else was said: `NAME.robustness` beside
     `NAME.run`.
+
+    >>> companion_folder(Path("results/demo.run"), "exits").as_posix()
+    'results/demo.exits'
     """
     named = run if run.name not in ("", "..") else run.resolve()
     return named.with_name(f"{named.name.removesuffix('.run')}.{kind}")
@@ -51,13 +54,21 @@ def write_about(
 def run_id(run: Run) -> str:
     """What tells a run from every other, wherever its folder stands: of its record, which has the
     sums of its files.
+
+    >>> from analysis import load
+    >>> len(run_id(load("results/demo.run")))
+    16
     """
     return sha256((run.folder / RECORD).read_bytes()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class Companion:
-    """A companion of a run: its kind, its folder and its record."""
+    """A companion of a run: its kind, its folder and its record.
+
+    >>> Companion.read(Path("results/demo.exits")).about["run"]
+    'demo.run'
+    """
 
     kind: str
     folder: Path
@@ -97,6 +108,11 @@ def companions_of(
 
     Raises:
         ProbeError: a folder given is none, is of another run, or is there twice.
+
+    >>> from analysis import load
+    >>> found, left_out = companions_of([load("results/demo.run")])
+    >>> [one.kind for one in found[0]], left_out
+    (['robustness', 'exits', 'attack'], [[]])
     """
     ids = [run_id(run) for run in runs]
     found: list[dict[str, Companion]] = [{} for _ in runs]

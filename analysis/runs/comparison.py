@@ -45,6 +45,10 @@ class Comparison:
         gmacs_needed (up to that depth), gmacs_whole, cache.
     pairs: one row a pair: first, second, difference (EER of the first less that of the second,
         points), low, high, p, p_adjusted, shown.
+
+    >>> found = compare(["results/demo.run", "results/random.run"])
+    >>> list(found.ranked)[:3]
+    ['EER (%)', '95 %', 'rank']
     """
 
     runs: Runs

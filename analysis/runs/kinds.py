@@ -27,13 +27,19 @@ MADE_BY = {
 
 
 def kind_of(path: Path) -> str | None:
-    """CACHE, RUN or EXPORT, or None where a path is none of them."""
+    """CACHE, RUN or EXPORT, or None where a path is none of them.
+
+    >>> kind_of(Path("results/demo.run")), kind_of(Path("results"))
+    ('a run', None)
+    """
     return next((kind for mark, kind in MARKS.items() if (path / mark).is_file()), None)
 
 
 def expect(path: str | Path, *kinds: str) -> None:
     """Raise ProbeError where a path is none of the kinds of folder expected: what it is, and what
     takes that.
+
+    >>> expect("results/demo.run", RUN)
     """
     if kind_of(Path(path)) in kinds:
         return
@@ -49,6 +55,8 @@ def expect(path: str | Path, *kinds: str) -> None:
 def refuse_other(path: str | Path, *kinds: str) -> None:
     """Raise ProbeError where a path is another kind of folder than those expected; there may be
     nothing yet.
+
+    >>> refuse_other("results/new.run", RUN)
     """
     found = kind_of(Path(path))
     if found is not None and found not in kinds:
@@ -58,7 +66,10 @@ def refuse_other(path: str | Path, *kinds: str) -> None:
 
 
 def expect_runs(paths: Sequence[Path]) -> None:
-    """As `expect`, of runs, each named once, or one folder with runs in it."""
+    """As `expect`, of runs, each named once, or one folder with runs in it.
+
+    >>> expect_runs([Path("results/demo.run"), Path("results/random.run")])
+    """
     if len(paths) == 1 and next(paths[0].glob(f"*/{RECORD}"), None):
         return
     places = [path.resolve() for path in paths]
@@ -71,6 +82,8 @@ def expect_runs(paths: Sequence[Path]) -> None:
 def expect_file(path: Path) -> None:
     """Raise ProbeError where a score file was expected and there is none, or a folder, with the
     score files in it.
+
+    >>> expect_file(Path("mine.csv"))
     """
     if kind_of(path) in (CACHE, EXPORT):
         refuse_other(path, "a score file")

@@ -37,6 +37,10 @@ class LoadedRun(Run):
 
     Raises:
         ProbeError: there is no run in the folder, or it was not evaluated on the corpus.
+
+    >>> from analysis import load
+    >>> list(load("results/demo.run").layers)[:4]
+    ['split', 'layer', 'relative_depth', 'eer']
     """
 
     def __init__(self, folder: str | Path, corpus: str | None = None) -> None:

@@ -20,7 +20,12 @@ from probing.runs import Run
 
 
 class Runs(Sequence[LoadedRun]):
-    """Several runs; their frames are one below the other with a column `run` before."""
+    """Several runs; their frames are one below the other with a column `run` before.
+
+    >>> runs = load_many(["results/demo.run", "results/random.run"])
+    >>> list(runs.layers)[:2]
+    ['run', 'split']
+    """
 
     def __init__(self, runs: Iterable[LoadedRun]) -> None:
         self._runs = list(runs)

@@ -105,6 +105,9 @@ def paired(
 def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
     """p-values (M,) adjusted by Holm's procedure: the i-th smallest times M - i, made
     non-decreasing, at most 1.
+
+    >>> holm(np.array([0.01, 0.04, 0.03])).round(2).tolist()
+    [0.03, 0.06, 0.06]
     """
     order = np.argsort(p, kind="stable")
     stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))

@@ -22,6 +22,9 @@ TRAINING = ("tier", "recipe", "seeds", "epochs", "weight_decays")
 def check_comparable(first: LoadedRun, other: LoadedRun, head: str = LINEAR) -> None:
     """Raise ProbeError, naming what differs, where the figures of two runs say nothing about their
     backbones.
+
+    >>> from analysis import load
+    >>> check_comparable(load("results/demo.run"), load("results/random.run"))
     """
     reasons = []
     if first.corpus != other.corpus:
@@ -62,7 +65,11 @@ def check_comparable(first: LoadedRun, other: LoadedRun, head: str = LINEAR) -> 
 
 
 def check_same_task(first: LoadedRun, other: LoadedRun) -> None:
-    """Raise ProbeError where two runs read other targets, or are judged by other metrics."""
+    """Raise ProbeError where two runs read other targets, or are judged by other metrics.
+
+    >>> from analysis import load
+    >>> check_same_task(load("results/demo.run"), load("results/random.run"))
+    """
     if (first.task.target, first.metric) != (other.task.target, other.metric):
         raise ProbeError(
             f"{other.folder}: its target is {other.task.target}, judged by "

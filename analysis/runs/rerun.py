@@ -28,6 +28,9 @@ NOT_FOLDERS = {"demo", *PACKAGED, *FEATURES}
 def commands(run: Run) -> str:
     """`probe extract` and `probe sweep` as they have to be typed; folders by their names alone,
     whoever reads this.
+
+    >>> commands(Run("results/random.run")).splitlines()[0].startswith("probe extract random.cache")
+    True
     """
     about = run.record["about"]
     options = run.record["options"]
@@ -54,6 +57,9 @@ def commands(run: Run) -> str:
 def config(run: Run) -> dict[str, Any]:
     """What `probe sweep --config` takes to make a run again: name -> value, folders as they were
     recorded.
+
+    >>> config(Run("results/demo.run"))["eval"]
+    ['eval']
     """
     options = run.record["options"]
     values = {**options, **_parts(run, str)}
@@ -72,6 +78,11 @@ def config_of_cache(manifest: Manifest) -> dict[str, Any]:
 
     Raises:
         ProbeError: the cache does not say how it was extracted.
+
+    >>> from pathlib import Path
+    >>> from cache.manifest import load_manifest
+    >>> config_of_cache(load_manifest(Path("results/demo.cache")))["backbone"]
+    'embedded'
     """
     about = manifest.about
     if "options" not in about or "corpus_spec" not in about:
@@ -102,6 +113,9 @@ def _parts(run: Run, place: Callable[[str], str]) -> dict[str, Any]:
 def values_of(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a dataclass that have a value, by the names of their flags; lists of several
     parts as one text.
+
+    >>> values_of(TargetOptions, {"target": "age", "labels": "", "min_count": 5})
+    {'target': 'age', 'min_count': 5}
     """
     found: dict[str, Any] = {}
     for name, told in options_of(kind).items():
@@ -120,6 +134,9 @@ def values_of(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
 def own_modules(run: Run) -> list[str]:
     """Modules of the merges and back-ends that are not of this package, as the heads of a run name
     them.
+
+    >>> own_modules(Run("results/demo.run"))
+    []
     """
     found = set()
     for head in run.record.options.heads:
@@ -134,6 +151,9 @@ def own_modules(run: Run) -> list[str]:
 def flags_of(kind: type, values: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     """The flags of a dataclass of options, each with its text, in the order of its fields; `values`
     as records hold.
+
+    >>> list(flags_of(TargetOptions, {"target": "age", "min_count": 5}))
+    [('--target', 'age'), ('--min-count', '5')]
     """
     for name, told in options_of(kind).items():
         value = values.get(name)

@@ -134,6 +134,10 @@ def hsic(rows: Sequence[Array]) -> NDArray[np.float64]:
 
     Returns:
         (L, L) float64.
+
+    >>> rows = [np.eye(5), np.eye(5)]
+    >>> hsic(rows).shape
+    (2, 2)
     """
     centred = [x - x.mean(axis=0) for x in (np.asarray(x, np.float64) for x in rows)]
     n = len(centred[0])

@@ -10,20 +10,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from analysis.plots.axes import MARKERS, colours, dress, new_axes, plain, whole_numbers, width_of
 from analysis.plots.legends import legend
 from analysis.plots.look import look
-from analysis.plots.style import (
-    MARKERS,
-    colours,
-    dress,
-    figure_of,
-    new_axes,
-    plain,
-    small_print,
-    titled,
-    whole_numbers,
-    width_of,
-)
+from analysis.plots.saving import figure_of
+from analysis.plots.style import small_print, titled
 
 MOST_NUMBERS = 16  # layers; more, and the figures in the cells cannot be read
 WIDTH_OF_NUMBERS = 5.0  # inches that so many need

@@ -151,6 +151,9 @@ def pwcca(
 def whitening(mean: Matrix, covariance: Matrix, variance: float = 1.0) -> Whitening:
     """The whitening of rows with this mean (D,) and covariance (D, D), by the largest principal
     components.
+
+    >>> whitening(np.zeros(2), np.diag([4.0, 1.0])).directions.shape
+    (2, 2)
     """
     values, vectors = np.linalg.eigh(covariance)
     values = values[::-1]

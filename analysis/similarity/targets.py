@@ -37,6 +37,11 @@ def target_of(v: View, target: Target, audio_root: Path | None = None, fewest: i
 
     Raises:
         ProbeError: no such target, one class only, or no audio.
+
+    >>> from analysis.caches.views import view
+    >>> from cache import Cache
+    >>> target_of(view(Cache("results/demo.cache"), [0]), "label").shape
+    (56, 2)
     """
     if isinstance(target, pd.DataFrame):
         return np.repeat(_own(v, target), v.counts(), axis=0)

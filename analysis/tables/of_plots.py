@@ -55,6 +55,10 @@ def of_layers(
 ) -> pd.DataFrame:
     """run, layer, metric with its interval, shuffled, strength; `simultaneous`: intervals for all
     layers at once.
+
+    >>> from analysis import load
+    >>> list(of_layers([load("results/demo.run")]))[:3]
+    ['layer', 'eer', 'low']
     """
     found = []
     several = load_many(runs)
@@ -78,7 +82,12 @@ def of_layers(
 
 
 def of_corpora(run: LoadedRun) -> pd.DataFrame:
-    """corpus, layer, metric with its interval."""
+    """corpus, layer, metric with its interval.
+
+    >>> from analysis import load
+    >>> list(of_corpora(load("results/demo.run")))[:2]
+    ['corpus', 'layer']
+    """
     of_each = {corpus: load(run, corpus).layers.query("split == 'eval'") for corpus in run.corpora}
     table = pd.concat(
         [rows.assign(corpus=corpus) for corpus, rows in of_each.items()], ignore_index=True
@@ -89,6 +98,10 @@ def of_corpora(run: LoadedRun) -> pd.DataFrame:
 def of_depths(runs: Some, split: str = "eval", relative: bool | None = None) -> pd.DataFrame:
     """run, head, depth, metric with its interval, and the share of the multiply-accumulates where
     it was measured.
+
+    >>> from analysis import load
+    >>> list(of_depths([load("results/demo.run")]))[:3]
+    ['head', 'depth', 'eer']
     """
     several = load_many(runs)
     found = []
@@ -112,6 +125,10 @@ def of_depths(runs: Some, split: str = "eval", relative: bool | None = None) -> 
 def of_gates(run: LoadedRun) -> pd.DataFrame:
     """head, layer, and the change of the share of its gate since the start in points: mean and
     range over seeds.
+
+    >>> from analysis import load
+    >>> list(of_gates(load("results/demo.run")))[:2]
+    ['head', 'layer']
     """
     rows = gate_changes(run)
     return _over_seeds(rows[rows["metric"] == "gate"], ["head", "layer"], "change")
@@ -120,6 +137,10 @@ def of_gates(run: LoadedRun) -> pd.DataFrame:
 def of_weights(run: LoadedRun) -> pd.DataFrame:
     """head, metric, layer, and the share less that of all alike in points: mean and range over
     seeds.
+
+    >>> from analysis import load
+    >>> list(of_weights(load("results/demo.run")))[:3]
+    ['head', 'metric', 'layer']
     """
     rows = gate_changes(run)
     rows = rows[rows["metric"].isin(LEARNED)].assign(deviation=rows["share"] - 100 / run.n_blocks)
@@ -127,23 +148,43 @@ def of_weights(run: LoadedRun) -> pd.DataFrame:
 
 
 def of_ablation(run: LoadedRun) -> pd.DataFrame:
-    """head, without or permuted, layer, and the change of the metric: mean and range over seeds."""
+    """head, without or permuted, layer, and the change of the metric: mean and range over seeds.
+
+    >>> from analysis import load
+    >>> list(of_ablation(load("results/demo.run")))[:3]
+    ['head', 'metric', 'layer']
+    """
     return _over_seeds(ablation_table(run), ["head", "metric", "layer"], "change")
 
 
 def of_conditions(run: LoadedRun, by: str = "attack", split: str = "eval") -> pd.DataFrame:
-    """condition, layer, eer with its interval, and how many trials."""
+    """condition, layer, eer with its interval, and how many trials.
+
+    >>> from analysis import load
+    >>> list(of_conditions(load("results/demo.run")))[:2]
+    ['condition', 'layer']
+    """
     return run.by(by, split)
 
 
 def of_det(run: LoadedRun, by: str = "attack", split: str = "eval") -> pd.DataFrame:
-    """The same at the layer chosen on dev."""
+    """The same at the layer chosen on dev.
+
+    >>> from analysis import load
+    >>> list(of_det(load("results/demo.run")))[:2]
+    ['condition', 'layer']
+    """
     rows = run.by(by, split)
     return rows[rows["layer"] == run.record.finding.layer].reset_index(drop=True)
 
 
 def of_classes(run: LoadedRun, split: str = "eval") -> pd.DataFrame:
-    """class, trials, layer, recall (%)."""
+    """class, trials, layer, recall (%).
+
+    >>> from analysis import load
+    >>> list(of_classes(load("results/vowels.run")))
+    ['class', 'trials', 'layer', 'recall']
+    """
     rows = run.rows("by-class", split, run.corpus)
     names = [condition_values(one, [run.task.target])[run.task.target] for one in rows["condition"]]
     counts = run.record.counts[run.part(split)]
@@ -152,7 +193,12 @@ def of_classes(run: LoadedRun, split: str = "eval") -> pd.DataFrame:
 
 
 def of_confusion(run: LoadedRun, split: str = "eval") -> pd.DataFrame:
-    """class, and of its trials how many are taken for each class, at the layer chosen on dev."""
+    """class, and of its trials how many are taken for each class, at the layer chosen on dev.
+
+    >>> from analysis import load
+    >>> list(of_confusion(load("results/vowels.run")))[:2]
+    ['vowel', 'a']
+    """
     trials = run.trials(f"linear-layer-{run.record.finding.layer:02d}", run.part(split))
     number = {name: i for i, name in enumerate(run.task.classes)}
     target, chosen = (trials[name].map(number).to_numpy("intp") for name in ("target", "predicted"))
@@ -162,7 +208,12 @@ def of_confusion(run: LoadedRun, split: str = "eval") -> pd.DataFrame:
 
 
 def of_localisation(run: LoadedRun, split: str = "eval") -> pd.DataFrame:
-    """layer, figure, value with its interval (%)."""
+    """layer, figure, value with its interval (%).
+
+    >>> from analysis import load
+    >>> list(of_localisation(load("results/frames.run")))
+    ['layer', 'figure', 'value', 'low', 'high']
+    """
     parts = [
         localisation_table(run, split, end).melt(ignore_index=False)["value"]
         for end in ("value", *ENDS)
@@ -174,6 +225,10 @@ def of_localisation(run: LoadedRun, split: str = "eval") -> pd.DataFrame:
 def of_erasure(run: LoadedRun, split: str = "eval") -> pd.DataFrame:
     """removed, what is left of the layer chosen on dev with its interval, and the same of random
     directions.
+
+    >>> from analysis import load
+    >>> list(of_erasure(load("results/erased.run")))[:2]
+    ['removed', 'erased']
     """
     table = erasure_table(run, split)
     table = table[table["layer"] == run.record.finding.layer].drop(columns="layer")
@@ -185,6 +240,10 @@ def of_erasure(run: LoadedRun, split: str = "eval") -> pd.DataFrame:
 def of_exits(run: LoadedRun) -> pd.DataFrame:
     """Every utterance at one depth, on eval: depth, share of blocks and of multiply-accumulates,
     EER, in per cent.
+
+    >>> from analysis import load
+    >>> list(of_exits(load("results/demo.run")))[:2]
+    ['depth', 'blocks']
     """
     table = find_exits(run).alone
     table = table[table["split"] == "eval"].drop(columns="split").reset_index(drop=True)
@@ -193,13 +252,22 @@ def of_exits(run: LoadedRun) -> pd.DataFrame:
 
 
 def of_ranking(runs: Some) -> pd.DataFrame:
-    """One row a run; see `analysis.runs.comparison.Comparison`."""
+    """One row a run; see `analysis.runs.comparison.Comparison`.
+
+    >>> from analysis import load
+    >>> len(of_ranking([load("results/demo.run"), load("results/random.run")]))
+    2
+    """
     return compare(runs).table.reset_index()
 
 
 def of_pareto(runs: Some) -> pd.DataFrame:
     """run, layer, 10^9 multiply-accumulates (none where they were not measured), metric with its
     interval.
+
+    >>> from analysis import load
+    >>> list(of_pareto([load("results/demo.run"), load("results/random.run")]))[:3]
+    ['run', 'layer', 'gmacs']
     """
     several = compare(runs).runs
     rows = several.layers.query("split == 'eval'")

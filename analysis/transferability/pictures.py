@@ -9,8 +9,9 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.axes import Axes
 
+from analysis.plots.axes import GREY, MARKERS, colours, new_axes, whole_numbers
 from analysis.plots.legends import legend
-from analysis.plots.style import GREY, MARKERS, colours, label, new_axes, whole_numbers
+from analysis.plots.style import label
 from analysis.runs.loading import load
 from analysis.transferability.prediction import predicts
 from probing.runs import Run

@@ -191,6 +191,9 @@ def h_score(s: Spectrum) -> float:
 def coding_rate(second: Matrix, n: int) -> float:
     """1/2 log det(I + Z'Z / (n 1e-4)) of a second moment Z'Z (P, P), its lower half, or of its
     eigenvalues (P,).
+
+    >>> round(coding_rate(np.zeros((2, 2)), 10), 3)
+    0.0
     """
     scaled = second / (n * RATE_EPSILON)
     if scaled.ndim == 1:
@@ -222,6 +225,9 @@ def gbc(means: Matrix, variances: Matrix) -> float:
     Args:
         means: (C, K) of the classes, in the first principal components.
         variances: (C, K) of diagonal Gaussians.
+
+    >>> round(gbc(np.array([[0.0], [2.0]]), np.ones((2, 1))), 3)
+    -0.607
     """
     variances = variances.clip(1e-12)
     distances = []

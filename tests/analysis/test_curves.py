@@ -17,7 +17,7 @@ import analysis
 from analysis.plots.contributions import contribution_curve, save_depth_curve
 from analysis.plots.depths import depth_table
 from analysis.plots.layers import save_layer_curve
-from analysis.plots.style import figure_of, rendered
+from analysis.plots.saving import figure_of, rendered
 from analysis.plots.terminal import shows_lines, text_curve
 from cache import ProbeError
 from probing.metrics import eer

@@ -11,9 +11,10 @@ from matplotlib.text import Text
 from rich.table import Table
 from small_extraction import run_cli
 
+from analysis.plots.axes import new_axes
 from analysis.plots.conditions import condition_map
 from analysis.plots.det import det_curves
-from analysis.plots.style import figure_of, new_axes, save_figure
+from analysis.plots.saving import figure_of, save_figure
 from analysis.reports.report import condition_table, save_report
 from analysis.runs.loading import load
 from cache import Cache

@@ -12,13 +12,14 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 import analysis
+from analysis.plots.axes import GREY, new_axes
 from analysis.plots.contributions import ablation_table, contribution_curve
 from analysis.plots.det import det_curves
 from analysis.plots.heat_maps import layer_map
 from analysis.plots.look import look
 from analysis.plots.palette import NAMED, OF_MERGES, colours_of, head_colour, head_marker
 from analysis.plots.panels import columns_of
-from analysis.plots.style import GREY, figure_of, new_axes
+from analysis.plots.saving import figure_of
 from analysis.runs.loaded_run import LoadedRun
 from cache import ProbeError
 from cache.errors import OptionError

@@ -5,7 +5,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 import analysis
-from analysis.plots.style import figure_of, new_axes, rendered
+from analysis.plots.axes import new_axes
+from analysis.plots.saving import figure_of, rendered
 from analysis.reports.values import values_of
 from analysis.reports.vector import vector_of, written
 from probing.runs import Run

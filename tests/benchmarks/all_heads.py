@@ -22,7 +22,8 @@ import numpy as np
 import pandas as pd
 from frames_memory import Peak
 
-from analysis.plots.style import colours, new_axes, save_figure
+from analysis.plots.axes import colours, new_axes
+from analysis.plots.saving import save_figure
 from cache import Cache
 from probing.heads.kinds import BACKENDS, MERGES
 from probing.metrics import Interval

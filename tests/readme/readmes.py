@@ -15,6 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 MARK = re.compile(r"# (needs|takes) \w+")
+READS_RESULTS = re.compile(r"^ *(>>>|\.\.\.) .*results/", re.MULTILINE)  # an example in a docstring
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 READMES = sorted(
     path

@@ -18,15 +18,18 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+import pandas as pd
 import pytest
 import soundfile
-from readme.readmes import READMES, ROOT, blocks, inline, prose
+from readme.readmes import READMES, READS_RESULTS, ROOT, blocks, inline, prose
 from typer.main import get_command
 
 from analysis.commands.app import app, main
+from cache import Cache
 from probing.corpora import load_corpus
 from probing.extraction import Machine, Options, extract
 from probing.sweep import DepthOptions, SweepOptions, sweep
+from probing.targets.options import TargetOptions
 
 HEADS = DepthOptions(depths=(2, 4), seeds=(0, 1), epochs=2, weight_decays=(0.1,))
 SMALL = SweepOptions(strengths=(0.01, 1.0), control_seeds=(0,), resamples=100)
@@ -200,8 +203,39 @@ def test_the_readme_is_short_and_no_line_is_long() -> None:
                     assert len(line) <= 120, f"{named(path)}, line {number}"
 
 
-def with_examples_on_the_demo() -> list[str]:
-    """Modules whose docstrings have examples that read the demo's cache or run."""
+@pytest.fixture(scope="session")
+def with_other_runs(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of `demo` with runs of other targets, and with what further commands found."""
+    folder = tmp_path_factory.mktemp("examples") / "place"
+    shutil.copytree(demo, folder, copy_function=os.link)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        ids = Cache("results/demo.cache").utterances["utterance_id"]
+        vowels = ["a", "e", "o", "u"] * (len(ids) // 4)
+        ages = [20.5 + 7 * (i % 9) for i in range(len(ids))]
+        answers = pd.DataFrame({"utterance_id": ids, "vowel": vowels, "age": ages})
+        answers.to_csv("answers.csv", index=False)
+        stretches = [(name, 0.25 * i, 0.25 * (i + 1)) for name in ids for i in (0, 1)]
+        table = pd.DataFrame(stretches, columns=["utterance_id", "start", "end"])
+        table.assign(label=["bonafide", "spoof"] * len(ids)).to_csv("stretches.csv", index=False)
+        small = replace(SMALL, depths=DepthOptions(()))
+        for name, options in {
+            "erased": replace(small, erase=2),
+            "vowels": replace(small, target=TargetOptions("vowel", "answers.csv")),
+            "ages": replace(small, target=TargetOptions("age", "answers.csv", task="number")),
+            "frames": replace(small, target=TargetOptions(labels="stretches.csv", unit="frame")),
+        }.items():
+            cache = Cache("results/demo.cache")
+            sweep(cache, Path(f"results/{name}.run"), options, say=lambda text: None)
+    run_here(["exits", "results/demo.run", "--head", "linear"], folder)
+    run_here(["robustness", "results/demo.run", "--grid", "noise:white@10", "--no-heads"], folder)
+    words = ["--layers", "1", "--method", "fgsm", "--eps", "8", "--clips", "4"]
+    run_here(["attack", "results/demo.run", *words], folder)
+    return folder
+
+
+def with_examples_on_runs() -> list[str]:
+    """Modules whose docstrings have examples that read what is in results/."""
     folders = (ROOT / "probing", ROOT / "analysis")
     files = (
         path
@@ -209,14 +243,16 @@ def with_examples_on_the_demo() -> list[str]:
         for path in sorted(folder.rglob("*.py"))
         if "commands" not in path.parts
     )
-    found = [
-        path for path in files if re.search(r">>> .*results/demo", path.read_text(encoding="utf-8"))
-    ]
+    found = [path for path in files if READS_RESULTS.search(path.read_text(encoding="utf-8"))]
     return [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in found]
 
 
-@pytest.mark.parametrize("name", with_examples_on_the_demo())
-def test_examples_in_docstrings_run_on_the_demo(name: str, place: Path) -> None:
+@pytest.mark.parametrize("name", with_examples_on_runs())
+def test_examples_in_docstrings_run_on_small_runs(
+    name: str, with_other_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(with_other_runs, tmp_path / "place", copy_function=os.link)
+    monkeypatch.chdir(tmp_path / "place")
     result = doctest.testmod(importlib.import_module(name))
     plt.close("all")
     assert result.attempted

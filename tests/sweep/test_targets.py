@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from analysis import caption, compare, style
 from analysis.commands.app import main
 from analysis.plots.classes import class_map, confusion_picture
-from analysis.plots.style import figure_of, save_figure
+from analysis.plots.saving import figure_of, save_figure
 from analysis.plots.terminal import text_curve
 from analysis.reports.report import save_report
 from analysis.runs.loading import load

@@ -14,7 +14,7 @@ from small_extraction import machine, quiet, run_cli
 from tiny_models import build
 from tuned_models import CPU, place_of, tuned_in
 
-from analysis.plots.style import figure_of
+from analysis.plots.saving import figure_of
 from analysis.plots.training import training_curve
 from cache import ProbeError
 from probing.audio import load_audio
