@@ -105,7 +105,15 @@ class CacheMissing(ProbeError, FileNotFoundError):
 
 
 class CacheCorrupt(ProbeError, ValueError):
-    """What is on disk is not what was written."""
+    """What is on disk is not what was written.
+
+    Attributes:
+        what: what is wrong, without the name of the file and without advice.
+    """
+
+    def __init__(self, message: str, what: str | None = None) -> None:
+        super().__init__(message)
+        self.what = message if what is None else what
 
 
 class CacheBusy(ProbeError, RuntimeError):

@@ -72,19 +72,19 @@ class Layout(Protocol):
 
 @contextmanager
 def layout_of(
-    path: Path, record: ShardRecord, manifest: Manifest, fault: Callable[[str], str]
+    path: Path, record: ShardRecord, manifest: Manifest, fault: Callable[[str], CacheCorrupt]
 ) -> Iterator[Layout]:
     """Where the data sets of a shard are; the checksum of what is outside the hidden states was
     compared before.
 
-    `fault` words what CacheCorrupt says.
+    `fault` makes the error of what is wrong.
     """
     if record.says_where:
         yield Recorded(json.loads(str(record.places)), record, manifest, fault)
         return
     with h5py.File(path, "r", locking=False) as file:
         if file.attrs.get("fingerprint") != manifest.id or file.attrs.get("index") != record.index:
-            raise CacheCorrupt(fault("it belongs to another cache or place"))
+            raise fault("it belongs to another cache or place")
         yield Found(file, record, manifest, fault)
 
 
@@ -96,7 +96,7 @@ class Recorded:
         places: Mapping[str, Any],
         record: ShardRecord,
         manifest: Manifest,
-        fault: Callable[[str], str],
+        fault: Callable[[str], CacheCorrupt],
     ) -> None:
         self._places, self._record, self._manifest, self._fault = places, record, manifest, fault
 
@@ -126,9 +126,7 @@ class Recorded:
             type(offset) is not int
             or not 0 <= offset <= self._record.bytes - math.prod(shape) * dtype.itemsize
         ):
-            raise CacheCorrupt(
-                self._fault(f"its record names a place that it does not have, {offset!r}")
-            )
+            raise self._fault(f"its record names a place that it does not have, {offset!r}")
         return offset, shape, dtype
 
 
@@ -136,7 +134,11 @@ class Found:
     """As HDF5 finds them, each of which must be laid out as written: no link, and stored whole."""
 
     def __init__(
-        self, file: h5py.File, record: ShardRecord, manifest: Manifest, fault: Callable[[str], str]
+        self,
+        file: h5py.File,
+        record: ShardRecord,
+        manifest: Manifest,
+        fault: Callable[[str], CacheCorrupt],
     ) -> None:
         self._file, self._record, self._manifest, self._fault = file, record, manifest, fault
 
@@ -145,17 +147,15 @@ class Found:
         data_set = self._data_set(name)
         shape = (self._record.rows,)
         if data_set.shape != shape or data_set.dtype.kind != kind:
-            raise CacheCorrupt(
-                self._fault(
-                    f"/{name} is {data_set.dtype} {data_set.shape}, expected {kind} {shape}"
-                )
+            raise self._fault(
+                f"/{name} is {data_set.dtype} {data_set.shape}, expected {kind} {shape}"
             )
         offset = data_set.get_offset()
         if (
             offset is None
             or offset + self._record.rows * data_set.dtype.itemsize > self._record.bytes
         ):
-            raise CacheCorrupt(self._fault(f"/{name} is not stored whole and contiguous"))
+            raise self._fault(f"/{name} is not stored whole and contiguous")
         return offset, shape, data_set.dtype
 
     def states(self, tier: str, shape: Shape, dtype: np.dtype[Any]) -> list[Place]:
@@ -174,15 +174,15 @@ class Found:
         place: Any = self._file.id
         for part in name.encode().split(b"/"):
             if not isinstance(place, h5py.h5g.GroupID) or not place.links.exists(part):
-                raise CacheCorrupt(self._fault(f"/{name} is missing"))
+                raise self._fault(f"/{name} is missing")
             if place.links.get_info(part).type != h5py.h5l.TYPE_HARD:
-                raise CacheCorrupt(self._fault(f"/{name} is a link"))
+                raise self._fault(f"/{name} is a link")
             place = h5py.h5o.open(place, part)
         if not isinstance(place, h5py.h5d.DatasetID):
-            raise CacheCorrupt(self._fault(f"/{name} is not a data set"))
+            raise self._fault(f"/{name} is not a data set")
         plist = place.get_create_plist()
         if plist.get_layout() == h5py.h5d.VIRTUAL or plist.get_external_count():
-            raise CacheCorrupt(self._fault(f"/{name} is not a plain data set"))
+            raise self._fault(f"/{name} is not a plain data set")
         return place
 
     def _place(self, name: str, shape: Shape, wanted: np.dtype[Any]) -> Place:
@@ -191,9 +191,7 @@ class Found:
         found = data_set.shape
         dtype = data_set.dtype
         if (found, dtype) != (shape, wanted) or (offset is None and math.prod(shape) > 0):
-            raise CacheCorrupt(
-                self._fault(f"/{name} is {dtype} {found}, expected {wanted} {shape}, contiguous")
-            )
+            raise self._fault(f"/{name} is {dtype} {found}, expected {wanted} {shape}, contiguous")
         if (offset or 0) + math.prod(shape) * wanted.itemsize > self._record.bytes:
-            raise CacheCorrupt(self._fault(f"/{name} reaches past the end of the file"))
+            raise self._fault(f"/{name} reaches past the end of the file")
         return offset or 0, shape, wanted

@@ -108,7 +108,8 @@ def merge(
     cache = Cache(folder)
     if not cache.finished:
         raise ProbeError(
-            f"{folder}: some shards cannot be read. Find them: probe cache verify {quoted(folder)}"
+            f"{folder}: some shards cannot be read. Extract them again: probe cache repair "
+            f"{quoted(folder)}"
         )
     return parts
 

@@ -3,9 +3,9 @@
 Layout (N utterances, F frames in all, D the width; one contiguous data set per tier and layer):
 
     /pooled/layer_00 ...    (N, 2, D)   mean and standard deviation over the valid frames
-    /frames/layer_00 ...    (F, D)      optional; rows offsets[i]:offsets[i+1] belong to utterance
-    i; of int8 (F,)
-                                        records of a scale and D values, see cache.quantization
+    /frames/layer_00 ...    (F, D)      optional; rows offsets[i]:offsets[i+1] are of utterance i;
+                                        int8 is (F,) records of a scale and D values, see
+                                        cache.quantization
     /offsets                (N + 1,)    int64
     /utterance_id           (N,)        UTF-8, fixed length
     /n_samples, /n_frames   (N,)        int64
@@ -54,6 +54,32 @@ def runs_of(blocks: Iterable[tuple[int, int]]) -> list[list[int]]:
     return runs
 
 
+def shard_fault(path: Path, what: str) -> CacheCorrupt:
+    """The error of a shard: what is wrong with its file, and how to find and mend all faults."""
+    folder = quoted(path.parent)
+    advice = f"Find all faults: probe cache verify {folder}; mend them: probe cache repair {folder}"
+    return CacheCorrupt(f"{path}: {what}. {advice}", what)
+
+
+def check_size(folder: Path, record: ShardRecord) -> None:
+    """Raise CacheCorrupt if the file of a shard is missing, a link, or of another size.
+
+    Nothing of it is read, so this costs no more than a look into the folder.
+    """
+    path = folder / str(record.file)
+    if path.is_symlink():
+        raise shard_fault(path, A_LINK.rstrip("."))
+    try:
+        check_regular(path)
+        size = path.stat().st_size
+    except FileNotFoundError:
+        raise shard_fault(path, "the file is missing") from None
+    except OSError as error:
+        raise shard_fault(path, str(error.strerror)) from None
+    if size != record.bytes:
+        raise shard_fault(path, f"{size} bytes, expected {record.bytes}")
+
+
 class Shard:
     """A finished shard, mapped into memory: no hidden state is read until it is indexed.
 
@@ -90,17 +116,7 @@ class Shard:
         self._layer_index = {layer: i for i, layer in enumerate(manifest.layers)}
         self._checksums: dict[str, Array] = {}
         self._views: dict[tuple[str, int], Array] = {}
-        if self.path.is_symlink():
-            raise CacheCorrupt(self._fault(A_LINK.rstrip(".")))
-        try:
-            check_regular(self.path)
-            size = self.path.stat().st_size
-        except FileNotFoundError:
-            raise CacheCorrupt(self._fault("the file is missing")) from None
-        except OSError as error:
-            raise CacheCorrupt(self._fault(str(error.strerror))) from None
-        if size != record.bytes:
-            raise CacheCorrupt(self._fault(f"{size} bytes, expected {record.bytes}"))
+        check_size(folder, record)
         if record.states is not None:
             self._check_outside(record, record.states)
         states = states or record.states is None or record.outside_crc32 is None
@@ -126,7 +142,7 @@ class Shard:
                 self.n_samples = column("n_samples", "i")
                 self.n_frames = column("n_frames", "i")
                 if (self.n_frames < 0).any():
-                    raise CacheCorrupt(self._fault("/n_frames holds negative numbers"))
+                    raise self._fault("/n_frames holds negative numbers")
                 self.offsets = np.concatenate([[0], np.cumsum(self.n_frames)])
                 self.measures = {
                     name: column(f"measures/{name}", "f") for name in manifest.measures
@@ -151,7 +167,7 @@ class Shard:
                 if record.says_where
                 else "HDF5 cannot read it"
             )
-            raise CacheCorrupt(self._fault(f"{by} ({error})")) from error
+            raise self._fault(f"{by} ({error})") from error
         self._mapped = mapped or Mapped()
         self._bytes: Array = self._mapped.map(self.path)
         if check and record.states is None:
@@ -164,14 +180,10 @@ class Shard:
 
     def _check_outside(self, record: ShardRecord, states: list[list[int]]) -> None:
         if record.outside_crc32 not in (None, crc32_outside(self.path, states)):
-            raise CacheCorrupt(
-                self._fault("bytes outside the hidden states do not match their checksum")
-            )
+            raise self._fault("bytes outside the hidden states do not match their checksum")
 
-    def _fault(self, what: str) -> str:
-        return (
-            f"{self.path}: {what}. Find all faults: probe cache verify {quoted(self.path.parent)}"
-        )
+    def _fault(self, what: str) -> CacheCorrupt:
+        return shard_fault(self.path, what)
 
     def _view(self, tier: str, layer: int) -> Array:
         if (tier, layer) not in self._views:
@@ -260,9 +272,7 @@ class Shard:
             for row, matches in zip(left.tolist(), self._match(tier, layer, left), strict=True):
                 if not matches:
                     name = self.utterance_ids[row]
-                    raise CacheCorrupt(
-                        self._fault(f"{name}: {tier} layer {layer} does not match its checksum")
-                    )
+                    raise self._fault(f"{name}: {tier} layer {layer} does not match its checksum")
                 unchecked[i, row] = False
 
     def bad_blocks(self) -> list[tuple[str, int, int]]:

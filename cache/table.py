@@ -20,7 +20,7 @@ from cache.bounds import MOST_TABLE_BYTES, MOST_TEXT_BYTES, TooLarge, read_arrow
 from cache.errors import CacheCorrupt, ProbeError, as_flag, quoted
 from cache.manifest import A_LINK, FAILURES, PLACE_COLUMNS, UTTERANCES, Manifest, ShardRecord
 from cache.quantization import bytes_of
-from cache.shard import Shard
+from cache.shard import Shard, check_size, shard_fault
 
 
 def table_bytes(table: pd.DataFrame) -> bytes:
@@ -41,7 +41,7 @@ def load_table(folder: Path, manifest: Manifest | None = None) -> pd.DataFrame:
     """
     path = folder / UTTERANCES
     if path.is_symlink():
-        raise CacheCorrupt(f"{path}: {A_LINK}")
+        raise CacheCorrupt(f"{path}: {A_LINK}", A_LINK.rstrip("."))
     try:
         content = read_bytes(path, MOST_TABLE_BYTES)
         if manifest is not None and not _is_table_of(manifest, content):
@@ -56,8 +56,9 @@ def load_table(folder: Path, manifest: Manifest | None = None) -> pd.DataFrame:
                 raise ValueError("its utterances are not named")
             _check_possible(manifest, table)
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, OverflowError) as error:
+        what = f"cannot be read ({error})"
         raise CacheCorrupt(
-            f"{path}: cannot be read ({error}). Rebuild it: probe cache repair {quoted(folder)}"
+            f"{path}: {what}. Rebuild it: probe cache repair {quoted(folder)}", what
         ) from None
     return table
 
@@ -213,10 +214,7 @@ def _filled(
         else np.ones(len(names), bool)
     )
     for index in np.unique(owners[strange]).tolist():
-        refused[index] = CacheCorrupt(
-            f"{shards[index].path}: its utterances are not those planned. "
-            f"Check: probe cache verify {quoted(folder)}"
-        )
+        refused[index] = shard_fault(shards[index].path, "its utterances are not those planned")
     sound = {index: shard for index, shard in shards.items() if index not in refused}
     places = places[~np.isin(owners, list(refused))]
     empty = np.isin(
@@ -272,6 +270,20 @@ def failures_are_whole(folder: Path, manifest: Manifest) -> bool:
     except (OSError, TooLarge):
         return False
     return found in (manifest.failures_crc32, manifest.next_failures_crc32)
+
+
+def check_shards(folder: Path, manifest: Manifest) -> None:
+    """Raise CacheCorrupt if a finished shard is missing or cut, by the sizes of the files alone.
+
+    Shards that the table does not know are left out: a writer that opens the cache forgets those
+    it cannot read, and extracts them again. So are all if the table itself is damaged.
+    """
+    if not table_is_whole(folder, manifest):
+        return
+    unknown = _unknown_to(load_table(folder, manifest), manifest)
+    for record in manifest.shards:
+        if record.file is not None and record not in unknown:
+            check_size(folder, record)
 
 
 def stored_ids(folder: Path, manifest: Manifest) -> tuple[Manifest, dict[str, int]]:

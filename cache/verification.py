@@ -41,7 +41,7 @@ def verify(folder: Path, progress: Callable[[int], None] = lambda n_bytes: None)
     try:
         table = load_table(folder, manifest)
     except CacheCorrupt as error:
-        faults.append(Fault(UTTERANCES, str(error)))
+        faults.append(Fault(UTTERANCES, error.what))
     if not failures_are_whole(folder, manifest):
         faults.append(Fault(FAILURES, "missing, or its bytes do not match their checksum"))
     faults += _shard_faults(folder, manifest, table, progress)
@@ -49,7 +49,7 @@ def verify(folder: Path, progress: Callable[[int], None] = lambda n_bytes: None)
         try:
             fill_places(folder, manifest, table)
         except CacheCorrupt as error:
-            faults.append(Fault(UTTERANCES, str(error)))
+            faults.append(Fault(UTTERANCES, error.what))
     return faults
 
 
@@ -83,7 +83,7 @@ def shard_faults(
         # to name what is bad, not only to refuse it
         shard = Shard(folder, record, manifest, check=False)
     except CacheCorrupt as error:
-        return [Fault(file, str(error), planned, record.index)]
+        return [Fault(file, error.what, planned, record.index)]
     if table is not None and sorted(shard.utterance_ids) != sorted(planned):
         return [Fault(file, "its utterances are not those planned", planned, record.index)]
     faults = []

@@ -72,15 +72,8 @@ class CacheWriter:
         self.folder = folder
         self.lock = lock_folder(folder, wait, say)
         try:
-            try:
-                found = load_manifest(folder)
-            except CacheMissing:
-                strangers = _strangers(folder)
-                if strangers:
-                    raise ProbeError(
-                        f"{folder}: holds {strangers[0]} and is no "
-                        "cache. Name a new or an empty folder."
-                    ) from None
+            found = begun(folder)
+            if found is None:
                 self.manifest, known = manifest, None
             else:
                 check_fingerprint(folder, found.fingerprint, manifest.fingerprint)
@@ -263,6 +256,27 @@ def _refuse_to_go_on(folder: Path, error: BaseException | None) -> None:
             f"{folder}: cannot be written to ({error.strerror}). What was finished is kept; make "
             "room, or the folder writable: the same command goes on where it stopped."
         ) from error
+
+
+def begun(folder: Path) -> Manifest | None:
+    """The manifest of the cache in a folder that is to be written to; None if there is none yet.
+
+    Raises:
+        CacheCorrupt: its `cache.json` is damaged.
+        ProbeError: there is something else in the folder, or it is a file.
+    """
+    try:
+        return load_manifest(folder)
+    except CacheMissing:
+        if not folder.exists():
+            return None
+        if not folder.is_dir():
+            raise ProbeError(f"{folder}: is a file. Name a new or an empty folder.") from None
+        if strangers := _strangers(folder):
+            raise ProbeError(
+                f"{folder}: holds {strangers[0]} and is no cache. Name a new or an empty folder."
+            ) from None
+        return None
 
 
 def _strangers(folder: Path) -> list[str]:

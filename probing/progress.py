@@ -163,6 +163,15 @@ def size(n_bytes: float) -> str:
     return f"{n_bytes:.3g} TB"
 
 
+def several(n: int, what: str) -> str:
+    """So many of something, in words.
+
+    >>> several(1, "fault"), several(1200, "fault")
+    ('1 fault', '1,200 faults')
+    """
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
+
+
 def limiting(seconds: Mapping[str, float]) -> str:
     """The stage that most time went to."""
     return max(seconds, key=lambda stage: seconds[stage])

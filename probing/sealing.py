@@ -32,7 +32,15 @@ Files = dict[str, tuple[int, int]]  # name -> bytes, CRC-32
 
 
 class Damaged(ProbeError):
-    """A file of a run or an export is not what was written."""
+    """A file of a run or an export is not what was written.
+
+    Attributes:
+        what: what is wrong, without the name of the file and without advice.
+    """
+
+    def __init__(self, message: str, what: str | None = None) -> None:
+        super().__init__(message)
+        self.what = message if what is None else what
 
 
 def seal(
@@ -74,18 +82,16 @@ def read_record(path: Path) -> tuple[dict[str, Any], Files | None]:
     as_written = _text(content)
     checksum = content.pop(CHECKSUM, None)
     if checksum != _checksum(content):
-        raise Damaged(_damaged(path, "its content does not match its checksum"))
+        raise _damaged(path, "its content does not match its checksum")
     if path.read_bytes() != as_written.encode():
-        raise Damaged(
-            _damaged(path, "it says what it should, but not in the bytes that were written")
-        )
+        raise _damaged(path, "it says what it should, but not in the bytes that were written")
     try:
         listed = {
             _inside(name): (int(n_bytes), int(crc))
             for name, (n_bytes, crc) in content.pop(FILES).items()
         }
     except (AttributeError, KeyError, TypeError, ValueError):
-        raise Damaged(_damaged(path, "its list of files is none that was written")) from None
+        raise _damaged(path, "its list of files is none that was written") from None
     return content, listed
 
 
@@ -101,7 +107,7 @@ def check_file(path: Path) -> None:
             expected = _files_of(folder / record).get(path.relative_to(folder).as_posix())
             if expected:
                 if what := _what_is_wrong(path, expected):
-                    raise Damaged(_damaged(path, what))
+                    raise _damaged(path, what)
                 return
 
 
@@ -183,8 +189,9 @@ def _checksum(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical_json(content).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _damaged(path: Path, why: str) -> str:
-    return (
-        f"{path}: damaged ({why}). Restore it from a copy, or make its folder again: probe "
-        "sweep, or probe export. What else is damaged: probe verify DIR"
+def _damaged(path: Path, what: str) -> Damaged:
+    return Damaged(
+        f"{path}: damaged ({what}). Restore it from a copy, or make its folder again: probe "
+        "sweep, or probe export. What else is damaged: probe verify DIR",
+        what,
     )

@@ -2,7 +2,7 @@
 
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,10 +12,14 @@ from analysis.commands.parameters import Only, with_options
 from analysis.commands.printing import out, print_counts, print_json, several
 from analysis.commands.verify import verify_cache
 from analysis.runs.kinds import CACHE, expect, refuse_other
-from cache.errors import quoted
+from cache.errors import CacheCorrupt, quoted
+from cache.manifest import load_manifest
 from probing.corpora import load_corpus
 from probing.extraction.machine import Machine
 from probing.progress import console, duration, progress_line, size
+
+if TYPE_CHECKING:
+    from cache import Cache
 
 cache_app = typer.Typer(
     cls=InterruptibleGroup,
@@ -34,11 +38,9 @@ def info(folder: CacheFolder, as_json: AsJson = False) -> None:
     opened = import_module("cache").Cache(folder)
     manifest = import_module("cache.manifest")
     about = opened.about
-    state = (
-        "finished"
-        if opened.finished
-        else f"unfinished: {opened.n_planned - len(opened) - len(opened.failures)} to go"
-    )
+    damage = _damage(opened)
+    left = opened.n_planned - len(opened) - len(opened.failures)
+    state = "damaged" if damage else "finished" if opened.finished else f"unfinished: {left} to go"
     counted = {"split", "label"} <= set(opened.utterances.columns)
     counts = opened.utterances.astype(str).groupby(["split", "label"]).size() if counted else None
     if as_json:
@@ -52,6 +54,7 @@ def info(folder: CacheFolder, as_json: AsJson = False) -> None:
                 "folder": str(folder),
                 "id": opened.id,
                 "finished": opened.finished,
+                "damage": damage or None,
                 **known,
                 "utterances": len(opened),
                 "planned": opened.n_planned,
@@ -75,7 +78,7 @@ def info(folder: CacheFolder, as_json: AsJson = False) -> None:
         "audio": duration(float(opened.utterances["n_samples"].sum()) / 16_000),
         "layers": f"{manifest.describe_layers(opened.layers)}, {opened.dim} wide",
         "tiers": ", ".join(f"{tier} ({dtype})" for tier, dtype in opened.tiers.items()),
-        "size": f"{size(opened.n_bytes)} in {len(opened.manifest.shards)} shards",
+        "size": f"{size(opened.n_bytes)} in {several(len(opened.manifest.shards), 'shard')}",
         "fingerprint": opened.id,
     }
     for name, value in {
@@ -85,6 +88,17 @@ def info(folder: CacheFolder, as_json: AsJson = False) -> None:
         out.print(f"{name:<14} {value}", markup=False)
     if counts is not None:
         print_counts(counts.rename("utterances").reset_index())
+    if damage:
+        console.print(damage, style="red", markup=False)
+
+
+def _damage(opened: "Cache") -> str:
+    """What is wrong with the size of a shard, which costs no read; empty if nothing is."""
+    try:
+        import_module("cache.table").check_shards(opened.folder, opened.manifest)
+    except CacheCorrupt as error:
+        return str(error)
+    return ""
 
 
 @cache_app.command()
@@ -110,6 +124,7 @@ def repair(
 ) -> None:
     """Extract again what is missing, damaged or failed before, and nothing else."""
     expect(folder, CACHE)
+    load_manifest(folder)  # a damaged one is refused before a model is loaded
     found = load_corpus(corpus, audio_root=audio_root) if corpus else None
     import_module("probing.extraction").repair(folder, found, machine)
 

@@ -1,5 +1,6 @@
 """The command `probe extract`."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -69,12 +70,11 @@ def extract(
     that cannot be used go to failures.csv with the reason.
 
     \b
-    probe extract                                                  the embedded demo, about a minute
-    on 2 cores probe extract wavlm.cache --backbone microsoft/wavlm-large --corpus
-    asvspoof2019-la:/data/asvspoof2019 probe extract mine.cache --backbone models/my-hubert --corpus
-    my/manifest.csv --frames probe extract wavlm.cache --engine ray --address auto ...      all GPUs
-    of a Ray cluster probe extract wavlm.cache --part $TASK/8 ...                   one job of
-    eight; then: probe cache merge wavlm.cache
+    probe extract                                        the demo, about a minute on 2 cores
+    probe extract wavlm.cache --backbone microsoft/wavlm-large --corpus asvspoof2019-la:/data/la
+    probe extract mine.cache --backbone models/my-hubert --corpus my/manifest.csv --frames
+    probe extract wavlm.cache --engine ray --address auto ...      all GPUs of a Ray cluster
+    probe extract wavlm.cache --part $TASK/8 ...                   one job of eight; then merge
     """
     if engine not in ENGINES:
         raise OptionError("engine", engine, f"expected {one_of(ENGINES)}")
@@ -84,9 +84,10 @@ def extract(
             f"{argument('engine', 'ray')}, or leave them out."
         )
     share = None if part is None else Part.parse(part)
-    check_outside(folder, None)
+    check_outside(folder, "folder")
     options.check_backbone()
     table = load_corpus(corpus, audio_root=audio_root, splits=split)
+    import_module("probing.extraction.work").check_place(folder, table, share)
     console.print(f"Loading {options.backbone} ...")
     from probing import extraction  # from here on it takes seconds
 

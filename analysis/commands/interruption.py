@@ -100,6 +100,9 @@ def with_flags(command: Any) -> Callable[..., Any]:
     }
     if "split" in flags:
         flags.setdefault("where", flags["split"])  # by which these commands choose utterances
+    for param in command.params:
+        if param.param_type_name == "argument" and param.metavar:
+            flags.setdefault(param.name, param.metavar.strip("[]."))
 
     @wraps(function)
     def checked(**values: Any) -> Any:

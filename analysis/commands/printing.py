@@ -11,6 +11,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from probing.console import PlainConsole
+from probing.progress import several as several
 
 if TYPE_CHECKING:  # at run time it costs torch
     import pandas as pd
@@ -27,15 +28,6 @@ out = PlainConsole()  # results go to standard output, all else to the console
 def leave_output(whether: bool = True) -> None:
     """Say what is left to say on standard error, since standard output is a file or JSON."""
     out.stderr = whether
-
-
-def several(n: int, what: str) -> str:
-    """So many of something, in words.
-
-    >>> several(1, "fault"), several(1200, "fault")
-    ('1 fault', '1,200 faults')
-    """
-    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
 
 
 def print_json(value: Any) -> None:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from analysis.commands.printing import out, several
-from cache.errors import ProbeError, quoted
-from cache.manifest import MANIFEST
+from cache.errors import CacheCorrupt, ProbeError, as_flag, quoted
+from cache.manifest import MANIFEST, load_manifest
 from probing.progress import progress_line, size
 
 if TYPE_CHECKING:
     from cache.verification import Fault
+
+SHOWN = 5  # utterances that a fault names
 
 
 def verify(
@@ -40,12 +42,18 @@ def verify(
             f"{folder}: neither a cache nor a run nor an export ({MANIFEST}, "
             f"{', '.join(sealing.RECORDS)})"
         )
+    again = (
+        f"probe sweep CACHE {as_flag('out', str(folder))}"
+        if found[0] == "run.json"
+        else f"probe export RUN {quoted(folder)}"
+    )
+    advice = f"Restore them from a copy, or make it again: {again}"
     try:
         files = sealing.read_record(folder / found[0])[1]
-    except (OSError, ValueError) as error:
-        raise ProbeError(
-            f"{folder / found[0]}: damaged ({error}). Restore it from a copy, or make it again"
-        ) from None
+    except (OSError, ValueError, sealing.Damaged) as error:
+        what = getattr(error, "what", error)
+        out.print(f"{folder / found[0]}: damaged ({what}). {advice}", markup=False)
+        raise typer.Exit(1) from None
     if files is None:
         out.print(
             f"{folder}: made by a version that kept no checksums, so nothing can be compared",
@@ -55,36 +63,30 @@ def verify(
     total = sum(n_bytes for n_bytes, _ in files.values())
     with progress_line("Verifying", total, "bytes") as line:
         faults = sealing.faults_of(folder, found[0], line.advance) or []
-    command = (
-        f"probe sweep CACHE --out {quoted(folder)}"
-        if found[0] == "run.json"
-        else f"probe export RUN {quoted(folder)}"
-    )
-    _tell(folder, faults, total, f"Restore them from a copy, or make it again: {command}")
+    _conclude(folder, faults, total, advice)
 
 
 def verify_cache(folder: Path) -> None:
     """Read every byte of a cache again; see `verify`."""
-    store = import_module("cache")
-    total = sum(
-        record.bytes for record in import_module("cache.manifest").load_manifest(folder).shards
-    )
+    try:
+        total = sum(record.bytes for record in load_manifest(folder).shards)
+    except CacheCorrupt as error:
+        out.print(str(error), markup=False)
+        raise typer.Exit(1) from None
     with progress_line("Verifying", total, "bytes") as line:
-        faults = store.verify(folder, line.advance)
-    _tell(folder, faults, total, f"Mend them: probe cache repair {quoted(folder)}")
+        faults = import_module("cache").verify(folder, line.advance)
+    _conclude(folder, faults, total, f"Mend them: probe cache repair {quoted(folder)}")
 
 
-def _tell(folder: Path, faults: Sequence[Fault], total: int, advice: str) -> None:
+def _conclude(folder: Path, faults: Sequence[Fault], total: int, advice: str) -> None:
+    """Print the faults that were found, with what mends them, or that there are none."""
     for fault in faults:
-        names = ", ".join(fault.utterance_ids[:5]) + (
-            " ..." if len(fault.utterance_ids) > 5 else ""
-        )
-        who = (
-            f" ({several(len(fault.utterance_ids), 'utterance')}: {names})"
-            if fault.utterance_ids
-            else ""
-        )
-        out.print(f"{fault.file}: {fault.what}{who}", markup=False)
+        whose = ""
+        if fault.utterance_ids:
+            names = ", ".join(fault.utterance_ids[:SHOWN])
+            more = " ..." if len(fault.utterance_ids) > SHOWN else ""
+            whose = f" ({several(len(fault.utterance_ids), 'utterance')}: {names}{more})"
+        out.print(f"{fault.file}: {fault.what}{whose}", markup=False)
     if faults:
         out.print(f"{several(len(faults), 'fault')}. {advice}", markup=False)
         raise typer.Exit(1)

@@ -2,8 +2,7 @@
 was prepared.
 
 config.json, model.safetensors, preprocessor_config.json   as transformers writes and reads them
-export.json                                                 what it was made of, size and checksum
-of every file
+export.json                                                what it was made of, and its files
 """
 
 from __future__ import annotations

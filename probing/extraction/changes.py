@@ -11,7 +11,7 @@ import pandas as pd
 from cache.errors import ProbeError, quoted
 from cache.writer import CacheWriter
 from probing.audio import STAMPS, stamp
-from probing.progress import progress_line
+from probing.progress import progress_line, several
 from probing.threads import Threads
 
 # files looked at beside each other: where the disk is far away, each look is a wait
@@ -92,8 +92,9 @@ def refuse_changed(writer: CacheWriter, root: Path) -> None:
     changed, moved = changed_audio(root, writer.table)
     if changed:
         shown = ", ".join(sorted(changed)[:5]) + (" ..." if len(changed) > 5 else "")
+        count = several(len(changed), "utterance")
         raise ProbeError(
-            f"{writer.folder}: the audio of {len(changed)} utterances below {root} is not what "
+            f"{writer.folder}: the audio of {count} below {root} is not what "
             f"was extracted: {shown}. Put the files of then back, or extract these again: probe "
             f"cache repair {quoted(writer.folder)}"
         )

@@ -23,12 +23,13 @@ from cache.writer import CacheWriter
 from probing.corpora import Corpus, load_corpus
 from probing.extraction.changes import refuse_changed
 from probing.extraction.estimate import Estimate
-from probing.extraction.extracting import announce, tell_failures, work_of
+from probing.extraction.extracting import announce, tell_failures
 from probing.extraction.machine import Cluster, Machine
 from probing.extraction.options import Options
 from probing.extraction.ray_connection import Connection
+from probing.extraction.work import check_place, work_of
 from probing.extraction.worker import STEP_S, Hello, Step, Worker
-from probing.progress import ProgressLine, console, duration, limiting, progress_line, size
+from probing.progress import ProgressLine, console, duration, limiting, progress_line, several, size
 
 SHARDS_HELD = 3  # by a worker: one is decoded, one is computed, one is written
 MOST_DEATHS = 3  # of workers that held a shard, before it is taken to be the cause
@@ -91,9 +92,10 @@ class Driver:
                     raise OptionError(
                         "actors", n_workers, f"the cluster has {resources.get('CPU', 0):.0f} CPUs."
                     )
+                machines = several(len(self.ray.nodes()), "machine")
+                share = "a GPU" if gpus else several(cpus, "thread")
                 say(
-                    f"Ray: {len(self.ray.nodes())} machines, {n_workers} workers, each with "
-                    f"{'a GPU' if gpus else cpus}{'' if gpus else ' threads'}. "
+                    f"Ray: {machines}, {several(n_workers, 'worker')}, each with {share}. "
                     "Loading the model ..."
                 )
                 self.hands = [self._hire(number) for number in range(1, n_workers + 1)]
@@ -187,10 +189,12 @@ class Driver:
                     self._count(hand, answer.seconds)
                     elapsed = time.monotonic() - started
                     alive = sum(other.hello is not None for other in self.hands)
-                    rate = (
-                        f"{(line.done + answer.utterances) / elapsed:.1f} utt/s by {alive} workers"
+                    rate = (line.done + answer.utterances) / elapsed
+                    workers = several(alive, "worker")
+                    limit = limiting(self.seconds)
+                    line.advance(
+                        answer.utterances, f"{rate:.1f} utt/s by {workers}, limited by {limit}"
                     )
-                    line.advance(answer.utterances, f"{rate}, limited by {limiting(self.seconds)}")
         return audio_seconds
 
     def _ask(
@@ -277,6 +281,7 @@ def extract_on_cluster(
     options = options or Options()
     machine = machine or Machine()
     corpus = load_corpus(corpus) if isinstance(corpus, str) else corpus
+    check_place(folder, corpus, part)
     with (
         Driver(cluster or Cluster(), corpus, options=options, machine=machine, say=say) as driver,
         driver.connection.errors(),
@@ -308,8 +313,8 @@ def _session(driver: Driver, writer: CacheWriter, n_utterances: int, strict: boo
         shard.bytes for shard in before.shards
     )
     driver.say(
-        f"Extracted {line.done} utterances ({duration(audio_seconds)} of audio) in "
-        f"{duration(elapsed)} by {len(driver.hands)} workers, "
+        f"Extracted {several(line.done, 'utterance')} ({duration(audio_seconds)} of audio) in "
+        f"{duration(elapsed)} by {several(len(driver.hands), 'worker')}, "
         f"together: {stages}; {size(added)} written"
     )
     writer.note(

@@ -14,7 +14,7 @@ from cache.manifest import Manifest
 from cache.quantization import bytes_of
 from probing.audio import SAMPLING_RATE, Cropping, stated_seconds
 from probing.backbones import Backbone
-from probing.progress import duration, size
+from probing.progress import duration, several, size
 
 SAMPLED_HEADERS = 256
 
@@ -34,10 +34,9 @@ class Estimate:
 
     def __str__(self) -> str:
         tiers = ", ".join(f"{tier} {size(n_bytes)}" for tier, n_bytes in self.tier_bytes.items())
-        return (
-            f"{self.n_utterances} utterances, about {duration(self.audio_seconds)} of audio; "
-            f"{tiers}; {size(self.free_bytes)} free"
-        )
+        utterances = several(self.n_utterances, "utterance")
+        audio = duration(self.audio_seconds)
+        return f"{utterances}, about {audio} of audio; {tiers}; {size(self.free_bytes)} free"
 
     def check(self, folder: Path) -> None:
         """Raise ProbeError where the disk cannot hold it."""

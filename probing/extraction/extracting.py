@@ -3,16 +3,15 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
 
-from cache import Cache, CacheMissing, ProbeError
-from cache.errors import argument, as_flag, quoted
-from cache.manifest import MANIFEST, Manifest, load_manifest
+from cache import Cache
+from cache.errors import quoted
+from cache.manifest import Manifest
 from cache.parts import Part
 from cache.timing import ENTRY
 from cache.writer import CacheWriter
@@ -26,7 +25,8 @@ from probing.extraction.estimate import Estimate, estimate
 from probing.extraction.machine import Machine
 from probing.extraction.options import Options
 from probing.extraction.pipeline import Pipeline, Shards
-from probing.progress import console, duration, limiting, progress_line, size
+from probing.extraction.work import check_place, work_of
+from probing.progress import console, duration, limiting, progress_line, several, size
 
 
 def extract(
@@ -70,6 +70,7 @@ def extract(
     options = options or Options()
     machine = machine or Machine()
     corpus = load_corpus(corpus) if isinstance(corpus, str) else corpus
+    check_place(folder, corpus, part)
     backbone = options.load_backbone(machine.device, machine.attention)
     work = work_of(folder, corpus, machine.shard_size_on(backbone), part)
     manifest = new_manifest(backbone, corpus, options)
@@ -110,54 +111,6 @@ def extract(
     return cache
 
 
-@dataclass(frozen=True)
-class Work:
-    """What is to be extracted and where to: a corpus, or with a mark the part of it that `shard_of`
-    names.
-    """
-
-    folder: Path
-    rows: pd.DataFrame
-    shard_size: int
-    shard_of: dict[str, int] | None = None
-    mark: dict[str, Any] | None = None
-
-    def writer(self, manifest: Manifest, wait: float, say: Callable[[str], None]) -> CacheWriter:
-        """The cache, open for writing."""
-        if self.mark is not None:
-            manifest = replace(manifest, about={**manifest.about, "part": self.mark})
-        return CacheWriter(
-            self.folder,
-            manifest,
-            corpus=self.rows,
-            shard_size=self.shard_size,
-            shard_of=self.shard_of,
-            wait=wait,
-            say=say,
-        )
-
-
-def work_of(folder: Path, corpus: Corpus, shard_size: int, part: Part | None) -> Work:
-    """The work of an extraction; ProbeError where what is in the folder stands against it."""
-    work = Work(folder, corpus.utterances, shard_size)
-    if part is not None:
-        if (folder / MANIFEST).exists():
-            raise ProbeError(
-                f"{folder}: is a cache already, and parts are merged "
-                "into a new one. Name another folder."
-            )
-        share = part.share(corpus.utterances, shard_size)
-        work = Work(
-            part.folder(folder),
-            share.corpus,
-            shard_size=shard_size,
-            shard_of=share.shard_of,
-            mark=share.mark,
-        )
-    _check_corpus(work.folder, corpus, work.mark)
-    return work
-
-
 def announce(
     writer: CacheWriter, plan: Callable[[pd.DataFrame], Estimate], say: Callable[[str], None]
 ) -> int:
@@ -172,7 +125,7 @@ def announce(
     if finished:
         say(
             f"Resuming: {len(writer.table) - len(pending)} of "
-            f"{len(writer.table)} utterances are done."
+            f"{several(len(writer.table), 'utterance')} are done."
         )
     estimated = plan(pending)
     say(f"Plan: {estimated}")
@@ -241,7 +194,7 @@ class Spent:
         )
         audio = duration(self.audio_seconds)
         return (
-            f"Extracted {self.utterances} utterances ({audio} of audio) in "
+            f"Extracted {several(self.utterances, 'utterance')} ({audio} of audio) in "
             f"{duration(self.seconds)}: {stages}"
         )
 
@@ -339,34 +292,9 @@ def tell_failures(cache: Cache, say: Callable[[str], None]) -> None:
     if cache.failures.empty:
         return
     reasons = ", ".join(f"{n} {kind}" for kind, n in cache.failure_counts.items())
+    planned = several(cache.n_planned, "utterance")
     say(
-        f"{len(cache.failures)} of {cache.n_planned} utterances could not be used ({reasons}). "
+        f"{len(cache.failures)} of {planned} could not be used ({reasons}). "
         f"They are listed in {cache.folder / 'failures.csv'}; mend the files, then: probe cache "
         f"repair {quoted(cache.folder)}"
-    )
-
-
-def _check_corpus(folder: Path, corpus: Corpus, part: dict[str, Any] | None) -> None:
-    try:
-        about = load_manifest(folder).about
-    except CacheMissing:
-        return
-    if about["corpus"] != corpus.name:
-        raise ProbeError(
-            f"{folder}: holds the corpus {about['corpus']!r}, not "
-            f"{corpus.name!r}. Name another folder."
-        )
-    found = about.get("part")
-    if found == part:
-        return
-    if part is None and found is not None:
-        number = f"{found['number']}/{found['of']}"
-        raise ProbeError(
-            f"{folder}: is part {number} of a cache. Go on with it by the name of the whole: "
-            f"probe extract {quoted(str(folder).split('.part-')[0])} {as_flag('part', number)}"
-        )
-    raise ProbeError(
-        f"{folder}: begun with other utterances or shards ({found and found['utterances']} "
-        f"utterances, now {part and part['utterances']}). Give the {argument('corpus')}, "
-        f"{argument('split')} and {argument('shard_size')} of then, or delete the folder."
     )

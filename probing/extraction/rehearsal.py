@@ -19,9 +19,10 @@ from probing.audio import SAMPLING_RATE
 from probing.backbones import Backbone
 from probing.corpora import Corpus, load_corpus
 from probing.extraction.estimate import Estimate, estimate, n_samples_of
-from probing.extraction.extracting import new_manifest, session, work_of
+from probing.extraction.extracting import new_manifest, session
 from probing.extraction.machine import Machine
 from probing.extraction.options import Options
+from probing.extraction.work import check_place, work_of
 from probing.progress import console, duration
 
 SAMPLED = 24  # utterances run to measure the rate, of all lengths
@@ -55,6 +56,7 @@ def rehearse(
     options = options or Options()
     machine = machine or Machine()
     corpus = load_corpus(corpus) if isinstance(corpus, str) else corpus
+    check_place(folder, corpus, part)
     backbone = options.load_backbone(machine.device, machine.attention)
     work = work_of(folder, corpus, machine.shard_size_on(backbone), part)
     manifest = new_manifest(backbone, corpus, options)

@@ -27,7 +27,7 @@ from probing.extraction import Machine, Options
 from probing.extraction.estimate import estimate
 from probing.extraction.extracting import new_manifest, new_pipeline, timed
 from probing.extraction.pipeline import Pipeline
-from probing.progress import console
+from probing.progress import console, several
 from probing.robustness.grid import Condition
 
 # of a fingerprint
@@ -213,7 +213,8 @@ def _extract(
             cropping=options.cropping,
             manifest=manifests[0],
         )
-        say(f"{len(chosen)} views of {cache.folder} -> {chosen[0][0].parent}\nPlan: {plan}")
+        count = several(len(chosen), "view")
+        say(f"{count} of {cache.folder} -> {chosen[0][0].parent}\nPlan: {plan}")
         plan.check(writers[0].folder)
 
         def new(on_batch: Callable[[int, float], None]) -> Pipeline:

@@ -1,12 +1,11 @@
 """A truncated backbone with its trained head as one folder.
 
-config.json, model.safetensors, preprocessor_config.json, export.json   the backbone, see
-`Backbone.save` head.safetensors, head.json                                             the head
-reference.safetensors                                                   what a verdict needs, see
-`reference` serving.json                                                            how audio is
-prepared, and what to expect of it;
-                                                                        size and checksum of every
-                                                                        file
+config.json, model.safetensors,             the backbone, see `Backbone.save`
+preprocessor_config.json, export.json
+head.safetensors, head.json                 the head
+reference.safetensors                       what a verdict needs, see `reference`
+serving.json                                how audio is prepared, what to expect of it, and size
+                                            and checksum of every file
 """
 
 from __future__ import annotations

@@ -4,9 +4,10 @@ training clips were.
 A run has all of it, if the cache that it was trained on is still there; an exported folder keeps
 it:
 
-serving.json             under `reference`: calibration, EERs, ranges of measures, and the limit of
-the distance reference.safetensors    scores of dev and eval, and mean and precision of one layer
-over the training clips
+serving.json             under `reference`: calibration, EERs, ranges of measures, and the limit
+                         of the distance
+reference.safetensors    scores of dev and eval, and mean and precision of one layer over the
+                         training clips
 """
 
 from __future__ import annotations

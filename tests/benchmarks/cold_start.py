@@ -45,6 +45,8 @@ WRONG = [
     "extract x.cache --engine slurm",
     "extract x.cache --backbone ./MISSING",
     "extract x.cache --batch-size 0",
+    "extract full",
+    "extract damaged.cache",
     "extract x.cache --no-such-option",
     "sweep MISSING",
     "sweep MISSING --strengths much",
@@ -83,6 +85,7 @@ WRONG = [
     "cache verify MISSING",
     "cache repair MISSING",
     "cache repair MISSING --wait inf",
+    "cache repair damaged.cache",
     "cache merge MISSING",
     "corpus check MISSING.csv",
     "reproduce attm --asvspoof2019-la MISSING",
@@ -103,10 +106,13 @@ def seconds(command: list[str], folder: Path, tree: Path) -> tuple[float, int, s
 
 
 def prepare(folder: Path) -> None:
-    """Write what the commands name that is not missing: a score file, and a cache without
-    utterances.
+    """Write what the commands name that is not missing: a score file, a folder of something else,
+    a cache without utterances, and a damaged one.
     """
     (folder / "text").write_text("u1 1.0\nu2 0.5\n")
+    for name in ("full/notes.txt", "damaged.cache/cache.json"):
+        (folder / name).parent.mkdir()
+        (folder / name).write_text("{")
     columns = {"utterance_id": ["u"], "path": ["u.wav"], "split": ["train"], "label": ["spoof"]}
     manifest = Manifest(
         fingerprint={}, layers=(0,), dim=1, tiers={"pooled": "float32"}, measures=(), about={}

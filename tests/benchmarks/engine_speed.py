@@ -25,7 +25,7 @@ from shapes import shape
 from probing.corpora import Corpus, load_corpus
 from probing.extraction import Cluster, Machine, Options
 from probing.extraction.cluster import OBJECT_STORE_BYTES, Driver
-from probing.extraction.extracting import work_of
+from probing.extraction.work import work_of
 from probing.progress import progress_line
 
 

@@ -24,7 +24,8 @@ from torch.nn.utils.rnn import pad_sequence
 from probing.audio import Cropping, load_audio
 from probing.corpora import load_corpus
 from probing.extraction import Machine, Options
-from probing.extraction.extracting import new_manifest, session, work_of
+from probing.extraction.extracting import new_manifest, session
+from probing.extraction.work import work_of
 
 
 def main() -> None:

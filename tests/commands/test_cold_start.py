@@ -12,7 +12,10 @@ import pytest
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 # what is refused once something is read
-READING = ("empty.cache", "text --corpus", "--split nosuch", "cache merge")
+READING = (
+    *("empty.cache", "text --corpus", "--split nosuch", "cache merge"),
+    *("extract full", "extract damaged.cache"),
+)
 RUN_ALL = """
 import sys
 from analysis.commands.app import main

@@ -49,7 +49,7 @@ def test_audio_that_changed_is_named_and_repair_takes_only_that(begun, tmp_path:
     assert path.stat().st_size == old.st_size
     before = {file.name: file.read_bytes() for file in folder.glob("shard-*")}
     with pytest.raises(
-        ProbeError, match=r"the audio of 1 utterances .* is not what was extracted: clip_é04\.wav\."
+        ProbeError, match=r"the audio of 1 utterance .* is not what was extracted: clip_é04\.wav\."
     ) as said:
         extract(folder, corpus, options, machine(), say=quiet)
     assert f"probe cache repair {folder}" in str(said.value)
