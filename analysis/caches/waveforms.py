@@ -7,7 +7,7 @@ from pathlib import Path
 from cache import Cache, ProbeError
 from cache.errors import argument
 from probing.audio import Cropping, UnusableAudio, Waveform, load_audio
-from probing.corpora import load_corpus
+from probing.corpora.cached import audio_of
 from probing.extraction import Options
 
 
@@ -17,7 +17,7 @@ class Waveforms:
 
     Args:
         cache: an open cache.
-        audio_root: where the audio lies now; default where it lay at extraction.
+        audio_root: where the audio is now; default where it was, or beside the cache.
         cropping: how much of a clip is wanted; default as much as the model saw.
 
     Raises:
@@ -34,15 +34,7 @@ class Waveforms:
             )
         options = Options(**about["options"])
         self.cropping, self.view = cropping or options.cropping, options.heard_through
-        if audio_root is None:  # the demo corpus may have moved with the package
-            demo = about.get("corpus_spec") == "demo"
-            audio_root = load_corpus("demo").root if demo else Path(about.get("audio_root", ""))
-        self.root, self.cache = Path(audio_root), cache
-        if not self.root.is_dir():
-            where = argument("audio_root", "DIR")
-            raise ProbeError(
-                f"{self.root}: the audio of {cache.folder} is not there. Say where: {where}"
-            )
+        self.root, self.cache = audio_of(cache, audio_root), cache
 
     def load(self, utterance_id: str, path: str) -> Waveform:
         """The waveform (n,) at 16 kHz of an utterance with its `path`, as in `cache.utterances`.

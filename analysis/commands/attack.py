@@ -1,5 +1,6 @@
 """The command `probe attack`."""
 
+import csv
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -8,21 +9,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from analysis.commands.arguments import CacheAudio, CorpusName, RunFolder
-from analysis.commands.files import check_folder
+from analysis.commands.files import check_folder, check_second_folder
 from analysis.commands.parameters import Only, with_options
 from analysis.commands.printing import out, print_frame
 from analysis.runs.companions import ABOUT, companion_folder, write_about
 from analysis.runs.kinds import RUN, expect
 from cache.atomic import replaced_folder
-from cache.errors import OptionError
 from probing.augmentation.smoothing import Smoothing
 from probing.extraction.machine import Machine
 from probing.progress import console
-from probing.robustness.attacks import AttackOptions
+from probing.robustness.attacks import AttackOptions, check_adaptive
 
 if TYPE_CHECKING:
     from analysis.robustness import Attacks
 
+MANIFEST = "manifest.csv"  # of the clips that are kept
 SHOWN = ["eer", "rise", "rise_low", "rise_high", "miss", "false_alarm", "success", "snr_db"]
 
 
@@ -65,12 +66,18 @@ def attack(
     probe attack mine.run --method pgd --steps 20 --smooth 8 --noise-snr 20 --keep attacked
     """
     folder = folder or companion_folder(run, "attack")
+    check_adaptive(options, smoothing)
     _check_places([run, *(against or ())], folder, keep)
     load = import_module("analysis.runs.loading").load
     loaded = [load(one, corpus) for one in (run, *(against or ()))]
-    found = import_module(
-        "analysis.robustness"
-    ).attack_run(  # from here on it takes seconds
+    attacked = import_module("probing.robustness.attacked")
+    for one in loaded:
+        attacked.attacked_heads(one, options.layers, options.head)
+    find_cache = import_module("probing.runs").find_cache
+    audio_of = import_module("probing.corpora.cached").audio_of
+    audio_root = audio_of(find_cache(loaded[0], loaded[0].part("eval")), audio_root)
+    # from here on it takes seconds
+    found = import_module("analysis.robustness").attack_run(
         loaded[0],
         loaded[1:],
         options=options,
@@ -88,7 +95,7 @@ def attack(
     out.print(f"Picture: {' and '.join(map(str, pictures))}", markup=False)
     out.print(f"Results: {folder / 'attack.csv'}", markup=False)
     if keep is not None:
-        out.print(f"Clips: {keep / 'manifest.csv'}", markup=False)
+        out.print(f"Clips: {keep / MANIFEST}", markup=False)
 
 
 def _check_places(runs: Sequence[Path], folder: Path, keep: Path | None) -> None:
@@ -96,9 +103,19 @@ def _check_places(runs: Sequence[Path], folder: Path, keep: Path | None) -> None
     for run in runs:
         expect(run, RUN)
     check_folder(folder)
-    check_folder(keep, "keep")
-    if keep is not None and keep.resolve() == folder.resolve():
-        raise OptionError("keep", keep, "is the folder of the table. Name another")
+    check_second_folder(keep, "keep", folder, _clips_in)
+
+
+def _clips_in(folder: Path) -> set[str]:
+    """The names of attacked clips, and their manifest, that an earlier attack kept in a folder."""
+    try:
+        with (folder / MANIFEST).open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, ValueError, csv.Error):
+        return set()
+    if not all(row.get("attacked") is not None and row.get("path") for row in rows):
+        return set()
+    return {MANIFEST, *(row["path"] for row in rows)}
 
 
 def _say_left_out(found: "Attacks", n_clips: int) -> None:

@@ -126,7 +126,7 @@ def repair(
     expect(folder, CACHE)
     load_manifest(folder)  # a damaged one is refused before a model is loaded
     found = load_corpus(corpus, audio_root=audio_root) if corpus else None
-    import_module("probing.extraction").repair(folder, found, machine)
+    import_module("probing.extraction").repair(folder, found, machine, audio_root=audio_root)
 
 
 @cache_app.command()

@@ -6,12 +6,8 @@ from typing import Annotated
 
 import typer
 
-from analysis.commands.arguments import (
-    Device,
-    HeadName,
-    RunFolder,
-)
-from analysis.commands.files import check_outside
+from analysis.commands.arguments import Device, HeadName, RunFolder
+from analysis.commands.files import check_model_folder
 from analysis.commands.printing import out
 from analysis.runs.kinds import RUN, expect
 from cache.errors import quoted
@@ -39,7 +35,7 @@ def export(
     device: Device = "cpu",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a model in DIR that was made otherwise.")
-    ] = (False),
+    ] = False,
 ) -> None:
     """Write the first blocks of a backbone with the head trained on them, as one folder for probe
     score.
@@ -53,10 +49,13 @@ def export(
     probe export results/demo.run early --exits exits/exits.json
     """
     expect(run, RUN)
-    check_outside(folder, None)
+    check_model_folder(folder, "folder")
+    import_module("probing.serving.places").check_place(folder)
+    opened = import_module("probing.runs").Run(run)
+    if exits is None:
+        import_module("probing.serving.candidates").candidate(opened, depth, head, least=1)
     with status_line("Exporting"):
         policy = import_module("probing.exits").read_policy(exits) if exits else None
-        opened = import_module("probing.runs").Run(run)
         made = import_module("probing.serving").export(
             opened, folder, depth=depth, head=head, device=device, exits=policy, overwrite=overwrite
         )

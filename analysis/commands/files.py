@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from analysis.commands.printing import leave_output, out
 from analysis.commands.typed import same_file, times_named
 from analysis.runs.companions import ABOUT, Companion, companion_folder
-from analysis.runs.kinds import RUN, kind_of
-from cache.atomic import replaced
+from analysis.runs.kinds import CACHE, RUN, kind_of
+from cache.atomic import PARTIAL, replaced
 from cache.errors import OptionError, ProbeError
 
 if TYPE_CHECKING:
@@ -96,6 +96,17 @@ def check_outside(path: Path, name: str | None = "out") -> None:
         raise ProbeError(f"{path}: {advice}") if name is None else OptionError(name, path, advice)
 
 
+def check_model_folder(folder: Path, name: str = "out") -> None:
+    """Refuse a place for an exported model that is a cache or a run, or in one, or in an export.
+
+    `name` is the parameter's.
+    """
+    kind = kind_of(folder)
+    if kind in (CACHE, RUN):
+        raise OptionError(name, folder, f"is {kind}, which holds nothing else. Name another folder")
+    check_outside(folder, name)
+
+
 def write_output(content: bytes) -> None:
     """Write to standard output what a file would hold."""
     sys.stdout.buffer.write(content)
@@ -173,6 +184,31 @@ def check_run_place(folder: Path) -> None:
     is_free = not any(folder.iterdir()) if folder.is_dir() else not folder.exists()
     if not is_free and kind_of(folder) != RUN:
         raise OptionError("out", folder, "is there and is no run. Name another folder")
+
+
+def check_second_folder(
+    folder: Path | None, name: str, first: Path, own: Callable[[Path], Collection[str]]
+) -> None:
+    """Refuse a further folder of outputs that cannot be one, is the first, or holds something else.
+
+    Args:
+        folder: that was typed; None is the usual place.
+        name: of its option.
+        first: the folder of the tables.
+        own: what of a folder an earlier command wrote to it, by name.
+    """
+    check_folder(folder, name)
+    if folder is None:
+        return
+    if folder.resolve() == first.resolve():
+        raise OptionError(name, folder, "is the folder of the tables. Name another")
+    if folder.is_dir():
+        names = {path.name for path in folder.iterdir() if path.suffix != PARTIAL}
+        strangers = names - {*own(folder)}
+        if strangers:
+            raise OptionError(
+                name, folder, f"holds {min(strangers)}. Name a new or an empty folder"
+            )
 
 
 def save(file: Path, draw: Any, table: pd.DataFrame) -> None:

@@ -6,13 +6,11 @@ from typing import Annotated
 
 import typer
 
-from analysis.commands.arguments import (
-    CacheAudio,
-    Device,
-)
+from analysis.commands.arguments import CacheAudio, Device
 from analysis.commands.files import PICTURES, TABLES, check_suffix, save
 from analysis.commands.printing import out
-from analysis.runs.kinds import EXPORT, RUN, expect
+from analysis.runs.kinds import EXPORT, RUN, expect, kind_of
+from cache.errors import CacheMissing
 from probing.progress import console, status_line
 
 
@@ -67,6 +65,8 @@ def inspect(
     """
     check_suffix(file, (*PICTURES, *TABLES))
     expect(where, RUN, EXPORT)
+    if not Path(utterance).is_file():
+        _check_audio(where, folder, audio_root)
     with status_line("Inspecting"):
         module = import_module("analysis.inspection")
         found = module.inspect(
@@ -85,3 +85,18 @@ def inspect(
     if found.note:
         console.print(f"Note: {found.note}.", markup=False)
     save(file, lambda: module.activation_picture(found)[0], found.activation)
+
+
+def _check_audio(where: Path, folder: Path | None, audio_root: Path | None) -> None:
+    """Refuse a cache whose audio is not there, before a model is loaded."""
+    cache = None
+    if folder is not None:
+        cache = import_module("cache").Cache(folder)
+    elif kind_of(where) == RUN:
+        runs = import_module("probing.runs")
+        try:
+            cache = runs.find_cache(runs.Run(where))
+        except CacheMissing:
+            return  # which is said with the id that needs it
+    if cache is not None:
+        import_module("probing.corpora.cached").audio_of(cache, audio_root)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from analysis.commands.arguments import CacheAudio, CorpusName, RunFolder, Seed
-from analysis.commands.files import check_folder
+from analysis.commands.files import check_folder, check_second_folder
 from analysis.commands.parameters import with_options
 from analysis.commands.printing import out, print_frame
 from analysis.runs.companions import ABOUT, companion_folder, write_about
@@ -76,10 +76,11 @@ def robustness(
     expect(run, RUN)
     folder = folder or companion_folder(run, "robustness")
     check_folder(folder)
-    check_folder(views, "views")
+    check_second_folder(views, "views", folder, _views_in)
     loaded = import_module("analysis.runs.loading").load(run, corpus)
+    # refuses a run without any, before views are made
+    import_module("probing.serving.candidates").known_heads(loaded, heads)
     measuring = import_module("analysis.robustness")
-    measuring.known_heads(loaded, heads)  # refuses a run without any, before views are made
     clean = measuring.eval_cache(loaded)
     robust = import_module("probing.robustness.views")  # from here on it takes seconds
     table = _eval_table(loaded, clean)
@@ -95,6 +96,11 @@ def robustness(
     _print(found, layers, sentence)
     out.print(f"Picture: {' and '.join(map(str, pictures))}", markup=False)
     out.print(f"Results: {folder / 'robustness.csv'} and {folder / 'layers.csv'}", markup=False)
+
+
+def _views_in(folder: Path) -> list[str]:
+    """The names of the caches of conditions in a folder; one may just have been begun."""
+    return [path.name for path in folder.glob("*.cache") if path.is_dir()]
 
 
 def _eval_table(run: LoadedRun, clean: Cache) -> pd.DataFrame:

@@ -85,6 +85,7 @@ def score(
         )
     check_output(file, options.form, verdicts=on_audio)
     _check_there(where, inputs or ())
+    import_module("probing.serving.places").check_model(where, options)
     with written_out(file, "scores.txt") as place:
         found = import_module("probing.serving").score_inputs(
             where,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from analysis.commands.files import check_outside
+from analysis.commands.files import check_model_folder
 from analysis.commands.parameters import Only, with_options
 from analysis.commands.printing import out
 from analysis.runs.kinds import EXPORT, RUN, expect
@@ -114,7 +114,7 @@ def tune(
     if folder is None:
         named = start.continued or run or Path(Path(backbone.backbone).name)
         folder = named.with_name(f"{named.name.removesuffix('.run')}.tuned")
-    check_outside(folder)
+    check_model_folder(folder)
     tuned = import_module("probing.tuning").tune(
         source, folder, options, machine, overwrite=overwrite, with_eval=not skip_eval
     )

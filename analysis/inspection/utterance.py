@@ -20,7 +20,7 @@ from probing.devices import find_device
 from probing.extraction import layers_of
 from probing.runs import Run, find_cache
 from probing.serving import Server
-from probing.serving.export import load_run_backbone, run_options
+from probing.serving.exported import load_run_backbone, run_options
 from probing.serving.heads import head_depth
 
 

@@ -4,18 +4,18 @@ attacked.
 
 from analysis.robustness.attack_finding import sentence_of_attacks
 from analysis.robustness.attack_pictures import attack_map
-from analysis.robustness.attack_source import chosen_layers
 from analysis.robustness.attacking import Attacks, attack_run
 from analysis.robustness.finding import CHANGES, layers_table, sentence_of
 from analysis.robustness.measuring import (
     Robustness,
     RobustnessTable,
     eval_cache,
-    known_heads,
     measure,
 )
 from analysis.robustness.pictures import robustness_map, snr_curve, snr_kinds
 from analysis.robustness.stored import read_attacks, read_robustness, read_table
+from probing.robustness.attacked import chosen_layers
+from probing.serving.candidates import known_heads
 
 __all__ = [
     "CHANGES",

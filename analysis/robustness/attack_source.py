@@ -1,4 +1,4 @@
-"""What is attacked: layers and a head of a run, and clips of its eval set."""
+"""What is attacked: clips of the eval set of runs."""
 
 from __future__ import annotations
 
@@ -9,68 +9,15 @@ import numpy as np
 import pandas as pd
 
 from analysis.caches.waveforms import Waveforms
-from analysis.robustness.measuring import eval_cache, known_heads
+from analysis.robustness.measuring import eval_cache
 from analysis.runs.loaded_run import LoadedRun
 from cache import ProbeError
-from cache.errors import OptionError
 from probing.audio import SAMPLING_RATE, Cropping
-from probing.options import write_whole
-from probing.robustness.attacks import WORDS, AttackOptions, Pcm, as_pcm
+from probing.robustness.attacks import AttackOptions, Pcm, as_pcm
 from probing.robustness.judge import Judge
-from probing.serving.heads import LINEAR, Candidate, choose_head
+from probing.serving.candidates import LINEAR
 
 Clips = dict[str, Pcm]
-
-
-def chosen_layers(text: str, known: Sequence[int]) -> list[int]:
-    """The layers that a text names: numbers, or the words first (above 0), middle and last.
-
-    Args:
-        text: numbers and words with commas between.
-        known: the layers that there are, ascending.
-
-    Raises:
-        OptionError: another word, or a layer that there is not.
-
-    >>> chosen_layers("first,middle,last", range(7)), chosen_layers("0,last", range(5))
-    ([1, 3, 6], [0, 4])
-    """
-    last = known[-1]
-    middle = min(known, key=lambda layer: (abs(2 * layer - last), -layer))
-    words = dict(
-        zip(WORDS, (next((layer for layer in known if layer), last), middle, last), strict=True)
-    )
-    words |= {str(layer): layer for layer in known}
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    unknown = [part for part in parts if part not in words]
-    if unknown or not parts:
-        wrong = (
-            f"{unknown[0]!r} is none of the layers {write_whole(known)}"
-            if unknown
-            else "names no layer"
-        )
-        raise OptionError(
-            "layers", text, f"{wrong}. Expected numbers, or {', '.join(WORDS)}, with commas between"
-        )
-    return sorted({words[part] for part in parts})
-
-
-def attacked_heads(run: LoadedRun, layers: str, head: str | None) -> list[Candidate]:
-    """The probes and the head of a run that are attacked, or judge.
-
-    >>> from analysis import load
-    >>> [one.name for one in attacked_heads(load("results/demo.run"), "1,last", None)]
-    ['linear-layer-01', 'linear-layer-04']
-    """
-    probes = {one.depth: one for one in known_heads(run, heads=False)}
-    try:
-        chosen = [probes[layer] for layer in chosen_layers(layers, list(probes))]
-    except OptionError as error:
-        raise OptionError("layers", layers, f"{run.folder}: {error.expected}") from None
-    if head is not None:
-        about = choose_head(run, name=head).about
-        chosen += [about] if about not in chosen else []
-    return chosen
 
 
 def drawn_trials(runs: Sequence[LoadedRun], n: int, seed: int) -> pd.DataFrame:

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from analysis.robustness.attack_source import (
     Clips,
-    attacked_heads,
     check_classes,
     drawn_trials,
     loaded_clips,
@@ -30,23 +29,26 @@ from analysis.robustness.measuring import CLEAN
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import Runs
 from cache import ProbeError
-from cache.errors import OptionError, argument
+from cache.errors import argument
 from probing.augmentation.smoothing import Smoothing
 from probing.extraction import Machine
 from probing.extraction.states import batches
 from probing.labels import BONAFIDE
 from probing.progress import progress_line
+from probing.robustness.attacked import attacked_heads
 from probing.robustness.attacks import (
     Attack,
     AttackOptions,
     Slopes,
+    check_adaptive,
     over_copies,
     perturb,
     snr_db,
 )
 from probing.robustness.judge import Judge
 from probing.robustness.white_box import WhiteBox
-from probing.serving.heads import Candidate, choose_head
+from probing.serving.candidates import Candidate
+from probing.serving.heads import choose_head
 
 
 @dataclass(frozen=True)
@@ -180,10 +182,7 @@ def attack_run(
 
 def _check(runs: Sequence[LoadedRun], options: AttackOptions, smoothing: Smoothing) -> None:
     """Refuse adaptive attacks on nothing, and a run that is there twice."""
-    if options.adaptive and not smoothing:
-        raise OptionError(
-            "adaptive", True, f"is of noised copies. Say how many: {argument('smooth', 'N')}"
-        )
+    check_adaptive(options, smoothing)
     folders = [one.folder.resolve() for one in runs]
     if len(set(folders)) < len(folders):
         raise ProbeError(

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from analysis.robustness.changes import ROWS_AT_ONCE, changes_of_frames, pooled_changes
 from analysis.runs.loaded_run import LoadedRun
 from cache import Cache, ProbeError
-from cache.errors import argument
 from probing.labels import BONAFIDE
 from probing.metrics import (
     Interval,
@@ -35,15 +34,8 @@ from probing.metrics.localisation import Pieces
 from probing.progress import progress_line
 from probing.robustness import Condition
 from probing.runs import find_cache
-from probing.serving.heads import (
-    LINEAR,
-    PROBES,
-    AnyHead,
-    Candidate,
-    candidates,
-    choose_head,
-    without_folds,
-)
+from probing.serving.candidates import LINEAR, Candidate, known_heads
+from probing.serving.heads import AnyHead, choose_head
 from probing.serving.score import check_cache
 
 CLEAN = "clean"
@@ -189,38 +181,6 @@ def eval_cache(run: LoadedRun) -> Cache:
     'demo.cache'
     """
     return find_cache(run, run.part("eval"))
-
-
-def known_heads(run: LoadedRun, heads: bool) -> list[Candidate]:
-    """The probes of layers of a run in order, then its heads.
-
-    Raises:
-        ProbeError: another target, or no stored probes.
-
-    >>> from analysis import load
-    >>> [one.name for one in known_heads(load("results/demo.run"), heads=False)][:2]
-    ['linear-layer-00', 'linear-layer-01']
-    """
-    if not run.task.is_spoofing:
-        raise ProbeError(
-            f"{run.folder}: its target is {run.task.target}. "
-            "Expected a run of bona fide against spoof"
-        )
-    if run.record.folds:
-        raise ProbeError(f"{run.folder}: {without_folds(run)}")
-    if not (run.folder / PROBES).exists():
-        raise ProbeError(
-            f"{run.folder}: stores no linear probes. Sweep again with {argument('overwrite')}"
-        )
-    known = candidates(run)
-    probes = sorted(
-        (one for one in known if one.name.startswith(LINEAR)), key=lambda one: one.depth
-    )
-    others = sorted(
-        (one for one in known if not one.name.startswith(LINEAR)),
-        key=lambda one: (one.kind, one.depth),
-    )
-    return [*probes, *(others if heads else ())]
 
 
 class Scored:

@@ -2,6 +2,7 @@
 on eval.
 """
 
-from probing.calibration.affine import Calibration, calibrate, check_prior, cost_note
+from probing.calibration.affine import Calibration, calibrate, cost_note
+from probing.scores.options import check_prior
 
 __all__ = ["Calibration", "calibrate", "check_prior", "cost_note"]

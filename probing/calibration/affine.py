@@ -25,8 +25,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
-from cache.errors import OptionError, ProbeError
+from cache.errors import ProbeError
 from probing.metrics.eer import ScoresError, checked
+from probing.scores.options import check_prior
 
 NOTHING = 1.0  # Cllr in bits of ratios that say nothing
 ROUNDED = 0.005  # what two digits of it cannot tell apart
@@ -94,19 +95,6 @@ def cost_note(on_eval: float) -> str:
         "nothing: dev is too small, or too unlike eval, to calibrate on, and neither ratios nor "
         "probabilities can be relied on"
     )
-
-
-def check_prior(prior: float) -> None:
-    """Raise OptionError where a prior of bona fide is none.
-
-    >>> check_prior(1.0)
-    Traceback (most recent call last):
-    cache.errors.OptionError: prior=1: expected the probability of bona fide, between 0 and 1, as 0.5
-    """  # noqa: E501
-    if not 0 < prior < 1:
-        raise OptionError(
-            "prior", prior, "expected the probability of bona fide, between 0 and 1, as 0.5"
-        )
 
 
 def calibrate(bonafide: ArrayLike, scores: ArrayLike, prior: float = 0.5) -> Calibration:

@@ -15,6 +15,7 @@ from cache.table import load_table, stored_ids, table_is_whole
 from cache.verification import shard_faults
 from cache.writer import CacheWriter
 from probing.corpora import Corpus, load_corpus, read_corpus
+from probing.corpora.cached import find_audio
 from probing.extraction.changes import changed_audio
 from probing.extraction.extracting import new_manifest, session, tell_failures
 from probing.extraction.machine import Machine
@@ -37,6 +38,7 @@ def repair(
     corpus: Corpus | None = None,
     machine: Machine | None = None,
     *,
+    audio_root: Path | None = None,
     say: Callable[[str], None] = console.print,
 ) -> Cache:
     """Make a cache whole: missing shards, rows that are damaged or of changed audio, what failed
@@ -49,6 +51,8 @@ def repair(
         folder: the cache.
         corpus: where the corpus is now; default where it was.
         machine: how to use this machine.
+        audio_root: folder that the paths of its utterances start from, if it is elsewhere now;
+            beside the cache it is found.
         say: where to put what a person should know.
 
     Raises:
@@ -58,7 +62,7 @@ def repair(
     machine = machine or Machine()
     manifest = load_manifest(folder)
     options = Options(**manifest.about["options"])
-    corpus = _planned(folder, manifest, corpus)
+    corpus = _planned(folder, manifest, corpus, audio_root)
     if not corpus.root.is_dir():
         raise ProbeError(
             f"{corpus.root}: the audio is no longer there. Say where: probe cache repair "
@@ -108,7 +112,9 @@ def repair(
     return cache
 
 
-def _planned(folder: Path, manifest: Manifest, given: Corpus | None) -> Corpus:
+def _planned(
+    folder: Path, manifest: Manifest, given: Corpus | None, audio_root: Path | None
+) -> Corpus:
     """The utterances the cache was asked for: as it remembers them, or else the splits of the
     corpus it has some of.
     """
@@ -122,9 +128,8 @@ def _planned(folder: Path, manifest: Manifest, given: Corpus | None) -> Corpus:
         columns = [
             name for name in table.columns if name not in (*PLACE_COLUMNS, *manifest.measures)
         ]
-        return Corpus(
-            about["corpus"], about["corpus_spec"], Path(about["audio_root"]), table[columns]
-        )
+        root = find_audio(folder, about, table, audio_root)
+        return Corpus(about["corpus"], about["corpus_spec"], root, table[columns])
     if "part" in about:
         number = f"{about['part']['number']}/{about['part']['of']}"
         raise ProbeError(
@@ -132,7 +137,8 @@ def _planned(folder: Path, manifest: Manifest, given: Corpus | None) -> Corpus:
             "rebuild it. Give the command that made it again: probe extract "
             f"{quoted(str(folder).split('.part-')[0])} {as_flag('part', number)}"
         )
-    corpus = given or _as_it_was(about["corpus_spec"], Path(about["audio_root"]))
+    root = audio_root or Path(about["audio_root"])
+    corpus = given or _as_it_was(about["corpus_spec"], root)
     splits = _rows(corpus, stored_ids(folder, manifest)[1])["split"].unique()
     return corpus.only(splits) if len(splits) else corpus
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cache.errors import OptionError
+from cache.errors import OptionError, argument
 from probing.audio import Waveform
 from probing.augmentation.augmentation import generator
 from probing.augmentation.smoothing import Smoothing
@@ -60,7 +60,7 @@ class Attack:
 class AttackOptions:
     """Which attacks, on what of a run, and on how many clips.
 
-    layers: as `analysis.robustness.chosen_layers` reads them. head: see
+    layers: as `probing.robustness.attacked.chosen_layers` reads them. head: see
     `probing.serving.choose_head`. seed: of the clips that are drawn and of the random start of PGD.
 
     >>> [one.name for one in AttackOptions(method=("pgd",)).attacks]
@@ -130,6 +130,18 @@ class AttackOptions:
         return tuple(
             Attack(one, eps, self.steps, self.step_size) for one in methods for eps in self.eps
         )
+
+
+def check_adaptive(options: AttackOptions, smoothing: Smoothing) -> None:
+    """Refuse attacks that are to know of noised copies, of which there are none.
+
+    >>> check_adaptive(AttackOptions(adaptive=True), Smoothing())
+    Traceback (most recent call last):
+    cache.errors.OptionError: adaptive=True: is of noised copies. Say how many: smooth=N
+    """
+    if options.adaptive and not smoothing:
+        many = argument("smooth", "N")
+        raise OptionError("adaptive", True, f"is of noised copies. Say how many: {many}")
 
 
 def as_pcm(waveform: Waveform) -> Pcm:

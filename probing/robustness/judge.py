@@ -20,7 +20,7 @@ from probing.heads.head import Head
 from probing.robustness.attacks import Pcm, as_waveform
 from probing.robustness.white_box import WhiteBox
 from probing.runs import Run
-from probing.serving.export import load_run_backbone, run_options
+from probing.serving.exported import load_run_backbone, run_options
 from probing.serving.heads import AnyHead, head_depth
 from probing.serving.layer_probe import LayerProbe
 from probing.serving.layer_scores import scores_of_batch

@@ -22,7 +22,8 @@ from cache.shard import Array
 from cache.shard_writer import ShardWriter
 from cache.writer import CacheWriter
 from probing.augmentation import View
-from probing.corpora import Corpus, load_corpus
+from probing.corpora import Corpus
+from probing.corpora.cached import audio_of
 from probing.extraction import Machine, Options
 from probing.extraction.estimate import estimate
 from probing.extraction.extracting import new_manifest, new_pipeline, timed
@@ -103,7 +104,7 @@ def extract_views(
         machine: how to use this machine.
         folder: where the views are to be; default `NAME.views` beside the cache.
         seed: of the chance in transforms.
-        audio_root: where the audio lies now; default where it lay at extraction.
+        audio_root: where the audio is now; default where it was, or beside the cache.
         say: where to put what a person should know.
 
     Returns:
@@ -242,20 +243,12 @@ def _extract(
 def _corpus_of(cache: Cache, table: pd.DataFrame, audio_root: Path | None) -> Corpus:
     """The utterances of a cache as a corpus of their own, where the audio is now."""
     about = cache.about
-    if audio_root is None:  # the demo corpus may have moved with the package
-        demo = about.get("corpus_spec") == "demo"
-        audio_root = load_corpus("demo").root if demo else Path(about.get("audio_root", ""))
-    if not Path(audio_root).is_dir():
-        where = argument("audio_root", "DIR")
-        raise ProbeError(
-            f"{audio_root}: the audio of {cache.folder} is not there. Say where: {where}"
-        )
     columns = [
         name for name in table.columns if name not in (*PLACE_COLUMNS, *cache.manifest.measures)
     ]
     return Corpus(
         about["corpus"],
         about["corpus_spec"],
-        Path(audio_root),
+        audio_of(cache, audio_root),
         table[columns].reset_index(drop=True),
     )

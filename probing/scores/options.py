@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from cache.errors import OptionError
 from probing.augmentation.smoothing import Smoothing
 from probing.options import Syntax, check, option
 from probing.scores.names import FORMS
@@ -21,6 +22,19 @@ SHARE = Syntax(
     lambda share: f"{share:g}",
     "expected a share of spoofs from 0 to below 100 %, as 1% or 0.01",
 )
+
+
+def check_prior(prior: float) -> None:
+    """Raise OptionError if a prior of bona fide is none.
+
+    >>> check_prior(1.0)
+    Traceback (most recent call last):
+    cache.errors.OptionError: prior=1: expected the probability of bona fide, between 0 and 1, as 0.5
+    """  # noqa: E501
+    if not 0 < prior < 1:
+        raise OptionError(
+            "prior", prior, "expected the probability of bona fide, between 0 and 1, as 0.5"
+        )
 
 
 @dataclass(frozen=True)
@@ -67,3 +81,4 @@ class ScoreOptions:
 
     def __post_init__(self) -> None:
         check(self)
+        check_prior(self.prior)

@@ -2,13 +2,20 @@
 blocks they need.
 """
 
-from probing.serving.exit_heads import ExitHeads
-from probing.serving.export import Exported, export, open_exported, write_exported
-from probing.serving.heads import ChosenHead, LayerProbe, ServingError, choose_head
-from probing.serving.inputs import Result, audio_files, score_inputs
-from probing.serving.reference import Reference, reference_of
-from probing.serving.score import Server, score_audio, score_cache
-from probing.serving.verdict import Verdict, Verdicts, judge
+from typing import TYPE_CHECKING
+
+from cache.lazy import lazy
+
+if TYPE_CHECKING:
+    from probing.serving.candidates import ServingError
+    from probing.serving.exit_heads import ExitHeads
+    from probing.serving.exported import Exported, open_exported, write_exported
+    from probing.serving.exporting import export
+    from probing.serving.heads import ChosenHead, LayerProbe, choose_head
+    from probing.serving.inputs import Result, audio_files, score_inputs
+    from probing.serving.reference import Reference, reference_of
+    from probing.serving.score import Server, score_audio, score_cache
+    from probing.serving.verdict import Verdict, Verdicts, judge
 
 __all__ = [
     "ChosenHead",
@@ -32,3 +39,28 @@ __all__ = [
     "score_inputs",
     "write_exported",
 ]
+
+_HOME = {
+    "ChosenHead": "heads",
+    "ExitHeads": "exit_heads",
+    "Exported": "exported",
+    "LayerProbe": "layer_probe",
+    "Reference": "reference",
+    "Result": "inputs",
+    "Server": "score",
+    "ServingError": "candidates",
+    "Verdict": "verdict",
+    "Verdicts": "verdict",
+    "audio_files": "inputs",
+    "choose_head": "heads",
+    "export": "exporting",
+    "judge": "verdict",
+    "open_exported": "exported",
+    "reference_of": "reference",
+    "score_audio": "score",
+    "score_cache": "score",
+    "score_inputs": "inputs",
+    "write_exported": "exported",
+}
+
+__getattr__, __dir__ = lazy(__name__, _HOME)

@@ -13,8 +13,7 @@ from probing.exits.policy import ExitPolicy
 from probing.heads.head import Head, HeadUnusable, head_of
 from probing.serving.layer_probe import FORM as PROBE
 from probing.serving.layer_probe import LayerProbe
-
-FORM = "exits"
+from probing.serving.places import EXITS as FORM
 
 
 class ExitHeads:

@@ -20,7 +20,6 @@ from cache.errors import ProbeError, argument
 from cache.manifest import MANIFEST
 from probing.audio import SUFFIXES
 from probing.augmentation.smoothing import Smoothing
-from probing.calibration import check_prior
 from probing.corpora import load_corpus
 from probing.corpora.corpus import Corpus, ids_of
 from probing.corpora.folders import files_below, is_audio, passed_over
@@ -32,8 +31,8 @@ from probing.progress import console
 from probing.scores.files import write_scores
 from probing.scores.names import VERDICT_FILES, Form, check_output
 from probing.scores.options import ScoreOptions
-from probing.serving.exit_heads import ExitHeads
 from probing.serving.heads import ServingError
+from probing.serving.places import check_model
 from probing.serving.score import Server
 from probing.serving.verdict import Threshold, Verdicts, choose_threshold, judge
 
@@ -151,16 +150,10 @@ def score_inputs(
     caches = [path for path in inputs if (path / MANIFEST).is_file()]
     on_audio = not corpus and not caches
     check_output(file, options.form, verdicts=on_audio)
-    check_prior(options.prior)
     find_device(device)
     _check_inputs(inputs, caches, corpus, options)
+    check_model(where, options)
     server = Server(where, options.head)
-    server.check_smoothing(options.smoothing)
-    if options.early_exit and not isinstance(server.head, ExitHeads):
-        raise ServingError(
-            f"{argument('early_exit', True)}: {where} has no exits. Make a model that has: probe "
-            f"exits RUN, then probe export RUN DIR {argument('exits', 'FILE')}"
-        )
     if server.note and not on_audio:  # a verdict holds it
         say(f"Note: {server.note}.")
     if on_audio:
@@ -402,7 +395,7 @@ def _evaluated(
             name: error_rates(rows["label"].eq(BONAFIDE), rows["score"], threshold.value)
             for name, rows in both.items()
         }
-    evaluations = {name: evaluate(rows) for name, rows in both.items()}
+    evaluations = {name: evaluate(rows, **server.drawn) for name, rows in both.items()}
     return Result(
         server.name,
         len(table),

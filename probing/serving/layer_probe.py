@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probing.heads.head import HeadUnusable
+from probing.serving.candidates import LINEAR
 
-LINEAR = "linear-layer-"
 FORM = "layer-probe"
 
 

@@ -28,7 +28,7 @@ from cache.errors import ProbeError, quoted
 from probing.calibration import Calibration, calibrate
 from probing.calibration.stored import stored_calibration
 from probing.labels import BONAFIDE
-from probing.metrics import Interval, Resamples, cllr, eer, eer_resamples, rate_interval
+from probing.metrics import RESAMPLES, Interval, Resamples, cllr, eer, eer_resamples, rate_interval
 from probing.runs import Run
 from probing.runs.form import UTTERANCES
 from probing.sealing import check_file
@@ -112,6 +112,18 @@ class Reference:
         return found
 
 
+def n_resamples(run: Run) -> int:
+    """How many resamples an interval that is printed beside scores has.
+
+    As many as `probe evaluate` draws, so that one EER has one interval, whatever the sweep drew for
+    its own figures; more if the sweep drew more.
+
+    >>> n_resamples(Run("results/demo.run"))
+    1000
+    """
+    return max(RESAMPLES, run.record.options.resamples)
+
+
 def reference_of(
     run: Run, name: str, head: AnyHead, trials: Mapping[str, pd.DataFrame] | None = None
 ) -> Reference | None:
@@ -137,7 +149,9 @@ def reference_of(
         return None
     if trials is None:
         trials = {part: run.trials(name, part) for part in PARTS}
-    parts = {part: Scored.of(table, run.draw(table)) for part, table in trials.items()}
+    parts = {
+        part: Scored.of(table, run.draw(table, n_resamples(run))) for part, table in trials.items()
+    }
     calibration = stored_calibration(run, name) or calibrate(
         parts["dev"].bonafide, parts["dev"].scores
     )

@@ -12,7 +12,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cache import Cache
-from cache.errors import argument
 from probing.audio import SAMPLING_RATE, Waveform, stated_seconds
 from probing.augmentation.smoothing import Smoothing
 from probing.backbones import Backbone
@@ -21,13 +20,15 @@ from probing.extraction.layers import by_batches
 from probing.heads.head import Head
 from probing.progress import progress_line
 from probing.runs import Run
+from probing.scores.options import ScoreOptions
 from probing.serving.early import Left, score_batch
 from probing.serving.exit_heads import ExitHeads
-from probing.serving.export import Exported, load_run_backbone, open_exported, run_options
+from probing.serving.exported import Exported, load_run_backbone, open_exported, run_options
 from probing.serving.heads import AnyHead, ServingError, chance_note, choose_head, head_depth
 from probing.serving.layer_scores import score_of_layers, scores_of_batch
 from probing.serving.matching import check_matching
-from probing.serving.reference import Reference, reference_of
+from probing.serving.places import SERVING, check_model, check_name
+from probing.serving.reference import Reference, n_resamples, reference_of
 from probing.serving.training_clips import TrainingClips, mean_over_time
 from probing.serving.verdict import ScoredClip
 
@@ -51,7 +52,7 @@ class Server:
         self.where = where
         self.left: dict[int, int] = {}
         self.exported: Exported | None = None
-        if (where / "serving.json").is_file():
+        if (where / SERVING).is_file():
             self.exported = open_exported(where)
             self.head, self.name = self.exported.head, str(self.exported.record["head"])
             if isinstance(self.head, Head) and (target := self.head.about.get("target")):
@@ -61,10 +62,7 @@ class Server:
                     "probing.heads.head.load_head"
                 )
             self._note(str(self.exported.record.get("note", "")))
-            if head not in (None, self.name):
-                raise ServingError(
-                    f"{argument('head', head)}: {where} has no such head. It has: {self.name}"
-                )
+            check_name(where, self.exported.record, head)
             return
         self.run = Run(where)
         chosen = choose_head(self.run, name=head)
@@ -106,6 +104,21 @@ class Server:
         """How audio is prepared."""
         return self.exported.options if self.exported else run_options(self.run, self.head)
 
+    @property
+    def drawn(self) -> dict[str, Any]:
+        """How the bootstrap draws, as `probing.evaluation.evaluate` takes it: that of `reference`.
+
+        Empty of an export, which does not say how its run drew.
+        """
+        if self.exported:
+            return {}
+        options = self.run.record.options
+        return {
+            "interval_by": options.interval_by,
+            "resamples": n_resamples(self.run),
+            "seed": options.seed,
+        }
+
     @cached_property
     def reference(self) -> Reference | None:
         """What a verdict needs beside the head; None where an earlier version did not keep it."""
@@ -126,15 +139,6 @@ class Server:
             for clip in self.clips(files, device, on_failure, smoothing=smoothing)
         }
 
-    def check_smoothing(self, smoothing: Smoothing) -> None:
-        """Refuse noised copies of clips where each would leave at a depth of its own."""
-        if smoothing and isinstance(self.head, ExitHeads):
-            raise ServingError(
-                f"{argument('smooth', smoothing.smooth)}: {self.where} has early exit, where the "
-                "noised copies of a clip would leave at several depths. Export one head, without "
-                "exits: probe export RUN DIR"
-            )
-
     def clips(
         self,
         files: dict[str, Path],
@@ -146,7 +150,7 @@ class Server:
         """Scores of audio files one by one, with their distance from the training clips where these
         are given.
         """
-        self.check_smoothing(smoothing or Smoothing())
+        check_model(self.where, ScoreOptions(smoothing=smoothing or Smoothing()))
         if self.exported:
             backbone = self.exported.load_backbone(device)
         else:

@@ -111,11 +111,12 @@ def _check(name: str, known: list[str]) -> None:
 
 
 def _files(cache: Cache) -> dict[str, Path]:
-    root = Path(str(cache.about.get("audio_root") or "."))
-    if cache.about.get("corpus_spec") == "demo":  # it may have moved with the package
-        from probing.corpora import load_corpus
+    from probing.corpora.cached import audio_of
 
-        root = load_corpus("demo").root
+    try:
+        root = audio_of(cache)
+    except ProbeError:  # what is below says what to do here
+        root = Path(str(cache.about.get("audio_root") or "."))
     table = cache.utterances
     files = {
         name: root / path for name, path in zip(table["utterance_id"], table["path"], strict=True)

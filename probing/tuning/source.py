@@ -108,7 +108,7 @@ class Source:
     def identity(self) -> dict[str, Any]:
         """What tells one source from another, in plain values."""
         from probing.runs import Run
-        from probing.serving.export import open_exported
+        from probing.serving.exported import open_exported
 
         found: dict[str, Any] = {"head": self.head, "depth": self.depth}
         if self.run is not None:

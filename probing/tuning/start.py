@@ -22,7 +22,7 @@ from probing.progress import progress_line
 from probing.registry import RegistryError
 from probing.runs import Run
 from probing.serving.exit_heads import ExitHeads
-from probing.serving.export import Exported, load_run_backbone, open_exported, run_options
+from probing.serving.exported import Exported, load_run_backbone, open_exported, run_options
 from probing.serving.heads import AnyHead, choose_head
 from probing.targets.metrics import BINARY, CLASSES, NUMBER
 from probing.targets.options import TargetOptions

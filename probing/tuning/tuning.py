@@ -23,14 +23,8 @@ from probing.heads.stack import HeadStack
 from probing.options import differences, one_of
 from probing.progress import console, duration
 from probing.runs import Run
-from probing.serving.export import (
-    SERVING,
-    Exported,
-    check_place,
-    described,
-    open_exported,
-    write_exported,
-)
+from probing.serving.exported import Exported, described, open_exported, write_exported
+from probing.serving.places import SERVING, check_place
 from probing.sweep.split import EVAL
 from probing.tuning.engine import Engine
 from probing.tuning.evaluation import Evaluated, evaluate, score_utterances

@@ -23,7 +23,7 @@ from probing.metrics import eer
 from probing.runs import Run
 from probing.serving.early import Left, score_batch
 from probing.serving.exit_heads import ExitHeads
-from probing.serving.export import load_run_backbone, run_options
+from probing.serving.exported import load_run_backbone, run_options
 from probing.serving.heads import choose_head
 
 

@@ -4,6 +4,7 @@ harmed.
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from small_extraction import (
     write_clips,
 )
 
-from cache import Cache, CacheMissing, verify
+from cache import Cache, CacheMissing, ProbeError, verify
 from cache.writer import CacheWriter
 from probing.corpora import Corpus
 from probing.extraction import Options, extract, repair
@@ -196,3 +197,21 @@ def test_verify_and_repair_end_with_the_exit_codes_they_document(
     assert f"probe cache repair {harmed}" in message
     assert run_cli(["cache", "repair", str(harmed), "--device", "cpu"], monkeypatch) == 0
     assert run_cli(["cache", "verify", str(harmed)], monkeypatch) == 0
+
+
+def test_a_cache_that_was_moved_with_its_audio_is_repaired_there(
+    backbone: Path, corpus: Corpus, tmp_path: Path
+) -> None:
+    before = tmp_path / "before"
+    audio = before / "audio"
+    shutil.copytree(corpus.root, audio)
+    moved = replace(corpus, root=audio)
+    extract(before / "c", moved, Options(str(backbone)), machine(shard_size=2), say=quiet)
+    before.rename(tmp_path / "after")
+    (tmp_path / "after" / "c" / "shard-00000.h5").unlink()
+    cache = repair(tmp_path / "after" / "c", machine=machine(shard_size=2), say=quiet)
+    assert extracted(cache) == 2
+    (tmp_path / "after" / "audio").rename(tmp_path / "elsewhere")
+    with pytest.raises(ProbeError, match="audio_root=DIR"):
+        repair(cache.folder, machine=machine(), say=quiet)
+    repair(cache.folder, machine=machine(), audio_root=tmp_path / "elsewhere", say=quiet)

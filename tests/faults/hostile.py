@@ -313,7 +313,7 @@ def read_run(folder: Path) -> None:
 
 
 def read_exported(folder: Path) -> None:
-    from probing.serving.export import open_exported
+    from probing.serving.exported import open_exported
 
     for name in ("small", "probe"):
         exported = open_exported(folder / name)

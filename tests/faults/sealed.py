@@ -15,7 +15,7 @@ from small_extraction import speech
 from cache import ProbeError
 from probing.runs import Run
 from probing.sealing import RECORDS, faults_of
-from probing.serving.export import open_exported
+from probing.serving.exported import open_exported
 from probing.serving.heads import AnyHead, candidates, choose_head
 
 

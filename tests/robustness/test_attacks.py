@@ -320,6 +320,12 @@ def test_the_command_attacks_judges_and_keeps(
     ]
     for row in smoothed.to_dict("records"):
         assert row["loss"] == pytest.approx(by_attack[row["source_head"], row["attack"]], abs=1e-5)
+    again = ["attack", "wavlm.run", "--layers", "99", "--keep", "kept"]
+    assert probe(place, monkeypatch, *again) == 2
+    assert "--layers 99" in capsys.readouterr().err  # clips of before may be replaced
+    (place / "kept" / "mine.wav").touch()
+    assert probe(place, monkeypatch, *again) == 2
+    assert "--keep kept: holds mine.wav. Name a new" in capsys.readouterr().err
 
 
 WRONG = {
@@ -336,7 +342,7 @@ WRONG = {
     "--noise-snr 10": "Say how many, --smooth N",
     "--adaptive": "is of noised copies. Say how many: --smooth N",
     "--against wavlm.run": "is there twice",
-    "--keep bad.attack": "is the folder of the table",
+    "--keep bad.attack": "is the folder of the tables",
     "--out wavlm.cache": "a cache",
     "--against c.csv": "c.csv: no run here",
     "--audio-root nowhere": "nowhere: the audio of",

@@ -27,7 +27,7 @@ from cache import Cache, ProbeError
 from probing.heads.head import load_head
 from probing.metrics.classes import class_figures
 from probing.runs import Run, made_with
-from probing.serving.export import export
+from probing.serving.exporting import export
 from probing.serving.heads import choose_head
 from probing.sweep import sweep
 from probing.sweep.options import DepthOptions, SweepOptions

@@ -24,7 +24,7 @@ from probing.extraction.layers import layers_of
 from probing.metrics import eer
 from probing.runs import Run
 from probing.serving import Server, export, open_exported, score_audio, training_clips
-from probing.serving.export import load_run_backbone, run_options
+from probing.serving.exported import load_run_backbone, run_options
 from probing.sweep import DepthOptions, SweepOptions, sweep
 from probing.targets.options import TargetOptions
 from probing.tuning import Source, TuneMachine, TuneOptions, tune

@@ -1,0 +1,116 @@
+"""Exports: the first blocks of a run's backbone with the head trained on them, in one folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from cache.errors import argument
+from probing.devices import find_device
+from probing.exits import ExitPolicy, exit_trials
+from probing.labels import BONAFIDE
+from probing.metrics import eer
+from probing.runs import Run
+from probing.serving.candidates import Candidate, ServingError, chance_note, instead_note
+from probing.serving.exit_heads import ExitHeads
+from probing.serving.exported import (
+    Exported,
+    described,
+    load_run_backbone,
+    run_options,
+    write_exported,
+)
+from probing.serving.heads import ChosenHead, choose_head, head_depth
+from probing.serving.places import check_place, check_same
+from probing.serving.reference import PARTS, reference_of
+
+
+def export(
+    run: Run,
+    folder: Path,
+    depth: int | None = None,
+    head: str | None = None,
+    device: str = "cpu",
+    exits: ExitPolicy | None = None,
+    *,
+    overwrite: bool = False,
+) -> Exported:
+    """Write the first blocks of a run's backbone with the head trained on them.
+
+    Args:
+        run: an open run.
+        folder: made whole or not at all; the same export there is replaced.
+        depth: see `choose_head`; without it and a head, that of the head that the run's finding
+            names, all blocks if it names no smaller depth.
+        head: see `choose_head`.
+        device: where the backbone is loaded.
+        exits: a policy of early exit, of `probing.exits.find_exits`, instead of depth and head: its
+            heads are all written, and what is scored leaves by it.
+        overwrite: replace a model there that was made otherwise.
+
+    Raises:
+        ServingError: no such head, the folder holds something else or a model made otherwise, or
+            the backbone is another than the run's.
+
+    >>> export(Run("results/demo.run"), Path("small"), head="linear-layer-02").folder.name
+    'small'
+    """
+    find_device(device)
+    trials = None
+    if exits is None:
+        chosen = choose_head(run, depth, head, least=1)
+    else:
+        chosen, trials = _exits(run, exits, depth, head)
+    n_blocks = head_depth(chosen.head)
+    if n_blocks < 1:
+        raise ServingError(
+            f"{chosen.about.name}: needs no block, and a backbone has one at least. Say "
+            f"{argument('depth')} 1 or more"
+        )
+    check_place(folder)
+    corpus = run.record["about"].get("corpus", "")
+    if not overwrite:
+        check_same(
+            folder,
+            {
+                "head": chosen.about.name,
+                "depth": n_blocks,
+                "corpus": corpus,
+                "fingerprint": run.record.fingerprint,
+                "exits": chosen.head.config().get("policy"),
+            },
+        )
+    notes = [chance_note(run, chosen.about)] if exits is None else []
+    if depth is None and head is None and exits is None:
+        notes.append(instead_note(run, chosen.about))
+    options = run_options(run, chosen.head)
+    backbone = load_run_backbone(run, options, device).truncate(n_blocks)
+    record = {
+        **described(backbone, chosen.head, options, corpus),
+        "head": chosen.about.name,
+        "dev_eer": chosen.about.dev_eer,
+        "eval_eer": chosen.about.eval_eer,
+        "note": "; ".join(filter(None, notes)),
+        "fingerprint": run.record.fingerprint,
+    }
+    reference = reference_of(run, chosen.about.name, chosen.head, trials)
+    return write_exported(folder, backbone, head=chosen.head, record=record, reference=reference)
+
+
+def _exits(
+    run: Run, policy: ExitPolicy, depth: int | None, head: str | None
+) -> tuple[ChosenHead, dict[str, pd.DataFrame]]:
+    """The heads of a policy of early exit, as one, and its trials of dev and eval."""
+    if depth is not None or head is not None:
+        flag = argument("head", head) if head is not None else argument("depth", depth)
+        raise ServingError(
+            f"{flag}: a policy of {argument('exits')} says heads and depths itself. Leave one out"
+        )
+    heads = [choose_head(run, k, policy.head).head for k in policy.depths]
+    served = ExitHeads(policy, [head for head in heads if not isinstance(head, ExitHeads)])
+    trials = {part: exit_trials(run, policy, part) for part in PARTS}
+    rates = [eer(table["label"].eq(BONAFIDE), table["score"]) for table in trials.values()]
+    return ChosenHead(
+        served, Candidate(served.name, policy.head, policy.depths[-1], *rates)
+    ), trials

@@ -1,0 +1,141 @@
+"""Folders of exported models: what their records say, and whether a model may be written to one.
+
+No model is loaded, and PyTorch is not imported.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cache.errors import ProbeError, argument, quoted
+from cache.manifest import read_json
+from probing.extraction.options import Options
+from probing.runs import Run
+from probing.scores.options import ScoreOptions
+from probing.sealing import read_record
+from probing.serving.candidates import ServingError, candidate
+
+SERVING = "serving.json"
+HEAD = "head.json"
+EXITS = "exits"  # the form that head.json has with early exit
+KEPT = ("normalize", "max_seconds", "seconds", "pooled_dtype", "frames_dtype")  # of the options
+
+
+def read_serving(folder: Path) -> dict[str, Any]:
+    """Read what serving.json says of an exported model.
+
+    Raises:
+        ServingError: there is no exported model, or the record cannot be read.
+        Damaged: it is not as it was written.
+
+    >>> read_serving(Path("missing"))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    probing.serving.candidates.ServingError: missing: no exported head here ...
+    """
+    try:
+        record = read_record(folder / SERVING)[0]
+        missing = {"options", "weights_sha256", "fingerprint", "head"} - set(record)
+        if missing:
+            raise ValueError(f"{SERVING} says no {', '.join(sorted(missing))}")
+        odd = set(record["options"]) - set(KEPT)
+        if odd or not isinstance(record["fingerprint"], dict):
+            raise ValueError(
+                f"{SERVING} says {', '.join(sorted(odd)) or 'a fingerprint'} that no export writes"
+            )
+        Options(**record["options"])
+    except (OSError, ValueError, TypeError) as error:
+        raise ServingError(
+            f"{folder}: no exported head here ({error}). Write "
+            f"one: probe export RUN {quoted(folder)}"
+        ) from None
+    return record
+
+
+def check_model(where: Path, options: ScoreOptions) -> None:
+    """Refuse a head, or a way of scoring, that a run or an exported model does not have.
+
+    Args:
+        where: the run, or the folder of the exported model.
+        options: which head is wanted, and whether with early exit or noised copies.
+
+    Raises:
+        ServingError: it has no such head, has no exits, or has exits where each noised copy would
+            leave at a depth of its own.
+    """
+    leaves = False
+    if (where / SERVING).is_file():
+        check_name(where, read_serving(where), options.head)
+        leaves = _form(where) == EXITS
+    else:
+        candidate(Run(where), name=options.head)
+    if options.early_exit and not leaves:
+        raise ServingError(
+            f"{argument('early_exit', True)}: {where} has no exits. Make a model that has: probe "
+            f"exits RUN, then probe export RUN DIR {argument('exits', 'FILE')}"
+        )
+    if options.smoothing and leaves:
+        raise ServingError(
+            f"{argument('smooth', options.smoothing.smooth)}: {where} has early exit, where the "
+            "noised copies of a clip would leave at several depths. Export one head, without "
+            "exits: probe export RUN DIR"
+        )
+
+
+def check_name(folder: Path, record: Mapping[str, Any], head: str | None) -> None:
+    """Refuse the name of a head that an exported model does not have; None is the one it has."""
+    if head not in (None, record["head"]):
+        raise ServingError(
+            f"{argument('head', head)}: {folder} has no such head. It has: {record['head']}"
+        )
+
+
+def _form(folder: Path) -> object:
+    """The form of the head of an exported model; None if it cannot be read, as loading says."""
+    try:
+        return read_json(folder / HEAD).get("form")
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def check_place(folder: Path) -> None:
+    """Refuse a folder that holds something else than an export, before any work is done."""
+    if folder.exists() and (
+        not folder.is_dir() or (any(folder.iterdir()) and not (folder / SERVING).is_file())
+    ):
+        raise ServingError(
+            f"{folder}: is there and is no exported head. Name another folder, or remove it"
+        )
+
+
+def check_same(folder: Path, made: Mapping[str, Any]) -> None:
+    """Refuse a folder with a model made otherwise, whose weights may be nowhere else.
+
+    `made` is what decides an export: the weights follow from the fingerprint and the depth.
+    """
+    if not (folder / SERVING).is_file():
+        return
+    try:
+        there = read_record(folder / SERVING)[0]
+        there["exits"] = read_json(folder / HEAD).get("policy")
+    except (OSError, ValueError, AttributeError, ProbeError):
+        found = "a model that cannot be read"
+    else:
+        # as it was written; earlier versions did not write all of it
+        expected = json.loads(json.dumps(made))
+        others = [
+            name for name, value in expected.items() if name in there and there[name] != value
+        ]
+        if "tuning" not in there and not others:
+            return
+        long = {"exits": "other exits", "fingerprint": "another backbone, or prepared otherwise"}
+        differing = ", ".join(
+            long.get(name) or f"{name} {there[name]}, not {expected[name]}" for name in others
+        )
+        found = "a tuned model" if "tuning" in there else f"a model made otherwise ({differing})"
+    raise ServingError(
+        f"{folder}: holds {found}. Name another folder, or replace it for good: "
+        f"{argument('overwrite', True)}"
+    )

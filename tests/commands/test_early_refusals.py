@@ -1,0 +1,93 @@
+"""What the records of a run, a cache or an export already say is refused before PyTorch loads."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from planted import plant
+from small_extraction import quiet
+
+from cache import Cache
+from probing.sealing import seal
+from probing.sweep import DepthOptions, SweepOptions, sweep
+
+ROOT = Path(__file__).parents[2]
+RUN_ALL = """
+import json, sys
+from analysis.commands.app import main
+for words in json.load(sys.stdin):
+    sys.argv = ["probe", *words]
+    try:
+        main()
+        code = 0
+    except SystemExit as error:
+        code = error.code
+    print(code, "torch" in sys.modules, flush=True)
+    print("@", file=sys.stderr, flush=True)
+"""
+REFUSED = {
+    "export my.run new --depth 99": "--depth 99: my.run has no head of that depth",
+    "export my.run new --head foo": "--head foo: my.run has no such head",
+    "export my.run my.cache": "DIR my.cache: is a cache, which holds nothing else",
+    "export my.run my.run": "DIR my.run: is a run, which holds nothing else",
+    "export my.run full": "full: is there and is no exported head",
+    "tune my.run --out my.cache": "--out my.cache: is a cache, which holds nothing else",
+    "score my.run clip.wav --prior 1.5": "--prior 1.5: expected the probability of bona fide",
+    "score my.run clip.wav --head foo": "--head foo: my.run has no such head",
+    "score my.run clip.wav --early-exit": "--early-exit: my.run has no exits",
+    "score exported clip.wav --head foo": "--head foo: exported has no such head. It has: h",
+    "score exported clip.wav --early-exit": "--early-exit: exported has no exits",
+    "score leaving clip.wav --smooth 2": "--smooth 2: leaving has early exit",
+    "attack my.run --keep full": "--keep full: holds notes.txt. Name a new or an empty folder",
+    "attack my.run --out att --keep att": "--keep att: is the folder of the tables",
+    "robustness my.run --views full": "--views full: holds notes.txt",
+    "robustness my.run --out rob --views rob": "--views rob: is the folder of the tables",
+    "attack my.run --layers 99": "--layers 99: my.run: '99' is none of the layers 0:6",
+    "attack my.run --head foo": "--head foo: my.run has no such head",
+    "attack my.run --adaptive": "--adaptive: is of noised copies. Say how many: --smooth N",
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache, a run, the records of two exported models, and a folder of something else."""
+    folder = tmp_path_factory.mktemp("early")
+    plant(folder / "my.cache", {3: 2.0})
+    options = SweepOptions(
+        strengths=(0.1,), control_seeds=(), resamples=100, depths=DepthOptions(())
+    )
+    sweep(Cache(folder / "my.cache"), folder / "my.run", options, say=quiet)
+    (folder / "clip.wav").write_bytes(b"RIFF")
+    (folder / "full").mkdir()
+    (folder / "full" / "notes.txt").write_text("mine")
+    for name, form in (("exported", "layer-probe"), ("leaving", "exits")):
+        (folder / name).mkdir()
+        (folder / name / "head.json").write_text(json.dumps({"form": form}))
+        seal(
+            folder / name,
+            "serving.json",
+            {"head": "h", "options": {}, "weights_sha256": "0", "fingerprint": {}},
+        )
+    return folder
+
+
+def test_what_the_records_say_is_refused_before_torch_is_imported(place: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", RUN_ALL],
+        input=json.dumps([words.split() for words in REFUSED]),
+        cwd=place,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    said = dict(zip(REFUSED, done.stderr.split("@\n"), strict=False))
+    for words, expected in REFUSED.items():
+        assert expected in said[words], words
+    assert done.stdout.splitlines() == ["2 False"] * len(REFUSED)
+    assert sorted(path.name for path in place.iterdir()) == [
+        *("clip.wav", "exported", "full", "leaving", "my.cache", "my.run")
+    ]

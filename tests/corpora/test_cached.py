@@ -1,0 +1,45 @@
+"""The audio behind a cache is found where it was, or beside the cache that was moved with it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from random_store import Recipe, names
+
+from cache import Cache, ProbeError
+from cache.manifest import load_manifest
+from probing.corpora.cached import audio_of
+
+IDS = names(4)
+
+
+def made(folder: Path, root: Path, cache: Path) -> Path:
+    """A cache and its audio, moved together from `before` to `after`."""
+    audio = folder / "before" / root
+    audio.mkdir(parents=True)
+    for name in IDS:
+        (audio / f"{name}.wav").write_bytes(b"RIFF")
+    there = folder / "before" / cache
+    Recipe().write(there, IDS)
+    about = {"backbone": "none", "corpus": "c", "corpus_spec": "c.csv", "audio_root": str(audio)}
+    replace(load_manifest(there), about=about).save(there)
+    assert audio_of(Cache(there)) == audio
+    (folder / "before").rename(folder / "after")
+    return folder / "after" / cache
+
+
+@pytest.mark.parametrize("root", ["audio", "."], ids=["beside the cache", "around the cache"])
+def test_audio_that_was_moved_with_its_cache_is_found(tmp_path: Path, root: str) -> None:
+    cache = made(tmp_path, Path(root), Path("c.cache"))
+    assert audio_of(Cache(cache)) == tmp_path / "after" / root
+
+
+def test_a_folder_of_other_audio_beside_the_cache_is_not_taken(tmp_path: Path) -> None:
+    cache = made(tmp_path, Path("audio"), Path("c.cache"))
+    (tmp_path / "after" / "audio").rename(tmp_path / "elsewhere")
+    (tmp_path / "after" / "audio").mkdir()
+    with pytest.raises(ProbeError, match=r"not beside it\. Say where: audio_root=DIR"):
+        audio_of(Cache(cache))
+    assert audio_of(Cache(cache), tmp_path / "elsewhere") == tmp_path / "elsewhere"
+    with pytest.raises(ProbeError, match=f"{tmp_path}/gone: the audio of .* is not there. Say"):
+        audio_of(Cache(cache), tmp_path / "gone")
