@@ -30,7 +30,14 @@ def fsync_folder(folder: Path) -> None:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write `content` to `path` so that a reader sees the old file or the new one, never a part."""
+    """Write `content` to `path` so that a reader sees the old file or the new one, never a part.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     replace_file(Path(folder, "a.txt"), b"new")
+    ...     Path(folder, "a.txt").read_bytes()
+    b'new'
+    """
     with _replacing(path) as partial:
         partial.write_bytes(content)
 
@@ -52,8 +59,9 @@ def _replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replaced(path: Path, advice: str = "name another") -> Iterator[Path]:
-    """An output of a command, whole or not at all: yields a path beside it to write to, which then
-    takes its place.
+    """An output of a command, whole or not at all.
+
+    Yields a path beside it to write to, which then takes its place.
 
     Args:
         path: the output; its folder is made, what is there is replaced. Of a link, what it leads
@@ -62,6 +70,13 @@ def replaced(path: Path, advice: str = "name another") -> Iterator[Path]:
 
     Raises:
         ProbeError: it cannot be written; what was there is still there, and nothing else.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     with replaced(Path(folder, "table.csv")) as partial:
+    ...         _ = partial.write_text("a,b")
+    ...     Path(folder, "table.csv").read_text()
+    'a,b'
     """
     with _told(path, advice):
         real = Path(os.path.realpath(path))
@@ -81,6 +96,13 @@ def replaced_folder(folder: Path, names: Collection[str]) -> Iterator[Path]:
 
     Raises:
         ProbeError: as `replaced`.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as place:
+    ...     with replaced_folder(Path(place, "out"), {"a.csv"}) as partial:
+    ...         _ = (partial / "a.csv").write_text("a,b")
+    ...     [path.name for path in Path(place, "out").iterdir()]
+    ['a.csv']
     """
     with _told(folder, "name another folder"):
         real = Path(os.path.realpath(folder))
@@ -161,8 +183,9 @@ def _old(folder: Path) -> Path:
 
 
 def exchange(one: Path, other: Path) -> bool:
-    """Exchange two names at once; False, and nothing done, where the system or the file system
-    cannot (Linux can).
+    """Exchange two names at once; gives whether that was done.
+
+    Some systems and file systems cannot, and then nothing is done; Linux can.
     """
     try:
         renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
@@ -188,8 +211,9 @@ def crc32_outside(path: Path, runs: Iterable[Sequence[int]]) -> int:
 
 
 def link_or_copy(source: Path, target: Path, block: int = 1 << 22) -> int | None:
-    """Give a file that will not be changed a second name, or copy it where the file system cannot;
-    CRC-32 of a copy.
+    """Give a file that will not be changed a second name, or copy it.
+
+    It is copied if the file system has no links, and then its CRC-32 is returned; else None.
     """
     target.unlink(missing_ok=True)
     try:
@@ -207,7 +231,14 @@ def link_or_copy(source: Path, target: Path, block: int = 1 << 22) -> int | None
 
 
 def crc32_of_file(path: Path, block: int = 1 << 22) -> int:
-    """CRC-32 of every byte of a file, read in blocks of `block` bytes."""
+    """CRC-32 of every byte of a file, read in blocks of `block` bytes.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     replace_file(Path(folder, "a.txt"), b"123456789")
+    ...     hex(crc32_of_file(Path(folder, "a.txt")))
+    '0xcbf43926'
+    """
     crc = 0
     with open_regular(path) as handle:
         while chunk := handle.read(block):

@@ -1,4 +1,4 @@
-"""Bounds: how much of a file from somebody else is read, said before it is.
+"""Bounds: how much of a file from somebody else is read, checked before it is.
 
 A few megabytes of parquet or gzip can unpack to more than any memory holds, and a pipe in the place
 of a file keeps its reader waiting for ever. Every reader of tables, records and lists goes through
@@ -42,9 +42,7 @@ class TooLarge(ProbeError, ValueError):
 
 
 def check_regular(path: str | Path) -> None:
-    """Raise OSError where something is no file but a pipe, a device or a folder, or is
-    not there.
-    """
+    """Raise OSError if something is no file but a pipe, a device or a folder, or is missing."""
     _check_kind(path, os.stat(path).st_mode)
 
 

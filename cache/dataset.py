@@ -75,9 +75,7 @@ class CacheDataset(Dataset[dict[str, Any]]):
 
 
 class Items(list[dict[str, Any]]):
-    """Items of a CacheDataset that were read together, as parts of one padded `x` (B, layers, T,
-    D).
-    """
+    """Items of a CacheDataset that were read together, parts of one padded (B, layers, T, D)."""
 
     def __init__(self, x: torch.Tensor, items: Iterable[dict[str, Any]]) -> None:
         super().__init__(items)
@@ -85,8 +83,9 @@ class Items(list[dict[str, Any]]):
 
 
 def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Batch items of a CacheDataset: `x` (B, layers, T, D), padded with zeros to the longest,
-    `n_frames` (B,).
+    """Batch items of a CacheDataset.
+
+    Gives `x` (B, layers, T, D), padded with zeros to the longest, and `n_frames` (B,).
     """
     return {
         "x": items.x if isinstance(items, Items) else _padded([item["x"] for item in items]),

@@ -1,6 +1,4 @@
-"""The errors a user can meet; every message says what was found, what was expected, and what to
-type next.
-"""
+"""Errors that a user can meet: what was found, what was expected, and what to type next."""
 
 import re
 import shlex
@@ -31,8 +29,7 @@ def argument(name: str, value: object = None) -> str:
 
 
 def quoted(*words: object) -> str:
-    """Words as a shell takes them: what is to be typed is written with this, as folders may have
-    spaces in their names.
+    """Words as a shell takes them, since names of folders may have spaces.
 
     >>> quoted("my cache", 3)
     "'my cache' 3"
@@ -46,8 +43,9 @@ def as_keyword(name: str, value: str | None) -> str:
 
 
 def as_flag(name: str, value: str | None = None, flags: Mapping[str, str] | None = None) -> str:
-    """Spell an argument as a command line does; `flags` are those of the command, by the name of
-    the argument.
+    """Spell an argument as a command line does.
+
+    `flags` are those of the command, by the name of the argument.
 
     >>> as_flag("max_seconds", "30").removeprefix("-")
     '-max-seconds 30'
@@ -57,7 +55,11 @@ def as_flag(name: str, value: str | None = None, flags: Mapping[str, str] | None
 
 
 def spelled(text: str, spell: Callable[[str, str | None], str] = as_keyword) -> str:
-    """A text in which `argument` named some, each spelled."""
+    """A text in which `argument` named some, each spelled.
+
+    >>> spelled(f"{argument('seed', 3)} is odd", as_flag)
+    '--seed 3 is odd'
+    """
     return MARKED.sub(lambda found: spell(found[1], found[2]), text)
 
 
@@ -90,6 +92,9 @@ class OptionError(ProbeError, ValueError):
     Attributes:
         value: what was found.
         expected: what was expected, in words.
+
+    >>> OptionError("seed", -1, "expected 0 or more").field
+    'seed'
     """
 
     def __init__(self, field: str, value: object, expected: str) -> None:

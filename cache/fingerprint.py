@@ -1,4 +1,4 @@
-"""Fingerprints compared: which entries of two differ. What that means is said by whoever asks."""
+"""Fingerprints compared: which entries of two differ; what that means, the caller decides."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from typing import Any
 class Difference:
     """An entry that two fingerprints do not have alike.
 
-    name: of the entry. first, second: its values, None if a fingerprint does not have it.
-    in_both: whether both have the entry.
+    Attributes:
+        name: of the entry.
+        first, second: its values, None if a fingerprint does not have it.
+        in_both: whether both have the entry.
     """
 
     name: str

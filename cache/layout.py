@@ -37,9 +37,7 @@ def data_sets(
 
 
 def places_of(file: h5py.File, manifest: Manifest) -> str:
-    """What a record says of a shard as it is written: the offset of each data set, of the ids with
-    their width.
-    """
+    """Where each data set of a shard is, as its record keeps it; of ids with their width."""
     found: dict[str, Any] = {
         name: file[name].id.get_offset()
         for name in ("n_samples", "n_frames", *map("measures/{}".format, manifest.measures))
@@ -74,8 +72,9 @@ class Layout(Protocol):
 def layout_of(
     path: Path, record: ShardRecord, manifest: Manifest, fault: Callable[[str], CacheCorrupt]
 ) -> Iterator[Layout]:
-    """Where the data sets of a shard are; the checksum of what is outside the hidden states was
-    compared before.
+    """Where the data sets of a shard are.
+
+    The checksum of what is outside the hidden states was compared before.
 
     `fault` makes the error of what is wrong.
     """
@@ -98,7 +97,10 @@ class Recorded:
         manifest: Manifest,
         fault: Callable[[str], CacheCorrupt],
     ) -> None:
-        self._places, self._record, self._manifest, self._fault = places, record, manifest, fault
+        self._places = places
+        self._record = record
+        self._manifest = manifest
+        self._fault = fault
 
     def column(self, name: str, kind: str) -> Place:
         """See `Layout`."""
@@ -140,7 +142,10 @@ class Found:
         manifest: Manifest,
         fault: Callable[[str], CacheCorrupt],
     ) -> None:
-        self._file, self._record, self._manifest, self._fault = file, record, manifest, fault
+        self._file = file
+        self._record = record
+        self._manifest = manifest
+        self._fault = fault
 
     def column(self, name: str, kind: str) -> Place:
         """See `Layout`. Its bytes must be in the file, or a small one could fill the memory."""

@@ -9,8 +9,9 @@ from typing import Any
 def lazy(
     package: str, home: Mapping[str, str]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """The functions `__getattr__` and `__dir__` of a package: a wrong option or a help page must
-    not wait for PyTorch.
+    """The functions `__getattr__` and `__dir__` of a package with lazy names.
+
+    A wrong option or a help page must not wait for PyTorch.
 
     Args:
         package: its name.

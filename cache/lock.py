@@ -40,12 +40,12 @@ class FolderLock:
     def __init__(
         self, folder: Path, kernel: filelock.BaseFileLock | None, lease: filelock.SoftFileLease
     ) -> None:
-        self.folder, self._kernel, self._lease = folder, kernel, lease
+        self.folder = folder
+        self._kernel = kernel
+        self._lease = lease
 
     def check(self) -> None:
-        """Raise CacheBusy where another process took the folder over, this one having been asleep
-        for LEASE_S.
-        """
+        """Raise CacheBusy if another process took the folder over while this one was asleep."""
         for _ in range(TRIES):  # a contender may put the file aside for a moment
             owner = self._lease.owner
             if owner is not None and owner.token == self._lease.token:
@@ -76,12 +76,18 @@ def lock_folder(
     Args:
         folder: what is to be written to.
         wait: seconds to wait for another writer to end.
-        say: told that this waits, and for whom.
+        say: called with a sentence on what is waited for.
         advice: what to do where it is not to be had.
 
     Raises:
         CacheBusy: another process has it, and which.
         ProbeError: the folder cannot be written to.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     lock = lock_folder(Path(folder))
+    ...     lock.check()
+    ...     lock.release()
     """
     until = time.monotonic() + wait
     try:
@@ -134,9 +140,7 @@ def _take_kernel_lock(
 def _take_lease(
     folder: Path, lease: filelock.SoftFileLease, until: float, say: Callable[[str], None]
 ) -> None:
-    """Take the lease; an owner that is not known to be gone is watched until it shows a sign of
-    life.
-    """
+    """Take the lease; an owner that may be gone is watched until it shows a sign of life."""
     try:
         lease.acquire(timeout=POLL_S, poll_interval=POLL_S / 2)
     except filelock.Timeout:
@@ -178,7 +182,7 @@ def _sign(folder: Path) -> None:
     command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
     since = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     known = {"pid": os.getpid(), "host": socket.gethostname(), "since": since, "command": command}
-    with suppress(OSError):  # it is only said
+    with suppress(OSError):  # no lock depends on it
         handle = os.open(
             folder / LOCK, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644
         )
@@ -192,10 +196,10 @@ def _who(folder: Path, lease: filelock.SoftFileLease) -> str:
     signed = _signature(folder)
     pid = owner.pid if owner else signed.get("pid", "?")
     host = owner.hostname.partition("?")[0] if owner else signed.get("host", "?")
-    said = f"pid {pid} on {host}"
+    text = f"pid {pid} on {host}"
     if str(signed.get("pid")) == str(pid):
-        said += f" ({signed.get('command')}, since {signed.get('since')})"
-    return "".join(char if char.isprintable() else "?" for char in said[:LONGEST_TEXT])
+        text += f" ({signed.get('command')}, since {signed.get('since')})"
+    return "".join(char if char.isprintable() else "?" for char in text[:LONGEST_TEXT])
 
 
 def _signature(folder: Path) -> dict[str, object]:

@@ -1,6 +1,4 @@
-"""The manifest of a cache, `cache.json`: what made it, what is in it, and which shards are
-finished.
-"""
+"""The manifest of a cache, `cache.json`: what made it, what is in it, which shards are finished."""
 
 import hashlib
 import json
@@ -29,15 +27,19 @@ DTYPES = {"pooled": ("float16", "float32"), "frames": ("float16", "float32", "in
 
 
 def shard_name(index: int, generation: int = 0) -> str:
-    """File name of shard `index`; a repair writes the next `generation` of it beside the one it
-    replaces.
+    """File name of shard `index`; a repair writes the next `generation` of it beside the last.
+
+    >>> shard_name(3), shard_name(3, generation=1)
+    ('shard-00003.h5', 'shard-00003-1.h5')
     """
     return f"shard-{index:05d}.h5" if generation == 0 else f"shard-{index:05d}-{generation}.h5"
 
 
 def describe_layers(layers: Sequence[int]) -> str:
-    """Ascending layer numbers in a few words: `0..12`, or `0, 3, 6` where some between
-    are missing.
+    """Ascending layer numbers in a few words: `0..12`, or `0, 3, 6` if some are missing.
+
+    >>> describe_layers(range(13)), describe_layers([0, 3, 6])
+    ('0..12', '0, 3, 6')
     """
     if len(layers) == layers[-1] - layers[0] + 1:
         return f"{layers[0]}..{layers[-1]}"
@@ -59,28 +61,38 @@ def read_json(path: Path) -> Any:
 
 
 def canonical_json(value: Any) -> str:
-    """JSON text that is the same for equal values, whatever the order of their keys."""
+    """JSON text that is the same for equal values, whatever the order of their keys.
+
+    >>> canonical_json({"b": 1, "a": [2, 3]})
+    '{"a":[2,3],"b":1}'
+    """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def fingerprint_id(fingerprint: dict[str, Any]) -> str:
-    """First 16 hexadecimal digits of the SHA-256 of a fingerprint: the short name stamped on shards
-    and figures.
+    """First 16 hexadecimal digits of the SHA-256 of a fingerprint, as figures bear them.
+
+    >>> len(fingerprint_id({"weights": "abc"}))
+    16
     """
     return hashlib.sha256(canonical_json(fingerprint).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class ShardRecord:
-    """A finished shard: its file (none when no utterance of it could be used), size, checksums and
-    failures.
+    """A finished shard: its file (None if no utterance could be used), size and checksums.
 
-    crc32: of the whole file. states: where the hidden states are, as runs of bytes [start, stop].
-    outside_crc32: of the other bytes, compared before HDF5 sees the file, which ends the process at
-    some damages of its own structures. Both None where an earlier version wrote it. failures: ids
-    of the utterances that were planned for this shard but could not be used -> the reason.
-    generation: how many files it had before this one. moved: whether the rows that
-    `utterances.parquet` has for it are still those of the file before.
+    Attributes:
+        crc32: of the whole file.
+        states: where the hidden states are, as runs of bytes [start, stop].
+        outside_crc32: of the other bytes, compared before HDF5 sees the file, which ends the
+            process at some damages of its own structures. Both None where an earlier version wrote
+            it.
+        failures: ids of the utterances that were planned for this shard but could not be used ->
+            the reason.
+        generation: how many files it had before this one.
+        moved: whether the rows that `utterances.parquet` has for it are still those of the file
+            before.
     """
 
     index: int
@@ -107,15 +119,17 @@ class ShardRecord:
 class Manifest:
     """Everything `cache.json` holds.
 
-    fingerprint: whatever changes a number (see design); compared before anything is added.
-    layers: the layer numbers stored, ascending; 0 is the input of the first block, k the raw output
-    of block k. dim: width D of a hidden state. tiers: tier name -> dtype on disk, `pooled` always,
-    `frames` if asked for. measures: names of the per-utterance numbers stored beside the hidden
-    states. table_crc32, failures_crc32: CRC-32 of `utterances.parquet` and `failures.csv`;
-    `next_...` are those of the files
-        that are replacing them, None where that is done.
-    about: what a person wants to know and what `repair` needs to redo the work (backbone, corpus,
-    options).
+    Attributes:
+        fingerprint: whatever changes a number (see design); compared before anything is added.
+        layers: the layer numbers stored, ascending; 0 is the input of the first block, k the raw
+            output of block k.
+        dim: width D of a hidden state.
+        tiers: tier name -> dtype on disk, `pooled` always, `frames` if asked for.
+        measures: names of the per-utterance numbers stored beside the hidden states.
+        table_crc32, failures_crc32: CRC-32 of `utterances.parquet` and `failures.csv`; `next_...`
+            are those of the files that are replacing them, None where that is done.
+        about: what a person wants to know and what `repair` needs to redo the work (backbone,
+            corpus, options).
     """
 
     fingerprint: dict[str, Any]
@@ -300,9 +314,7 @@ def _are_spans(spans: object, n_bytes: int) -> bool:
 
 
 def check_fingerprint(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Refuse to add to a cache that was made another way, with the two values of every difference
-    side by side.
-    """
+    """Refuse to add to a cache that was made another way, and name every difference."""
     if found == wanted:
         return
     rows = "\n".join(

@@ -1,6 +1,4 @@
-"""Files mapped into memory: how much of them counts as memory of this process, and how many may be
-open at once.
-"""
+"""Files mapped into memory: how much of them counts as memory, and how many may be open."""
 
 import errno
 import mmap
@@ -39,9 +37,7 @@ class Mapped:
         return np.frombuffer(found, np.uint8)
 
     def count(self, n_bytes: int) -> None:
-        """Say that so much is read next; what was read before is let go where both would be more
-        than MOST_BYTES.
-        """
+        """Count bytes that are read next; maps are let go if all would be more than MOST_BYTES."""
         self._n_bytes += n_bytes
         if self._n_bytes > MOST_BYTES and hasattr(mmap, "MADV_DONTNEED"):
             for one in list(self._maps):
@@ -50,8 +46,7 @@ class Mapped:
 
 
 def with_more_files(work: Callable[[], T], folder: Path, n: int) -> T:
-    """What some work gives that opens one of the `n` files of a folder, which stay open as long as
-    they are mapped.
+    """What some work gives that opens one of the `n` files of a folder, which stay open.
 
     Mostly a process may have 1,024 files open without asking; it is let have as many as the system
     lets it.
@@ -73,9 +68,7 @@ def with_more_files(work: Callable[[], T], folder: Path, n: int) -> T:
 
 
 def _more_files() -> bool:
-    """Let this process have as many files open as the system lets it; whether they are more than
-    before.
-    """
+    """Let this process have as many files open as it may; gives whether that is more."""
     try:
         import resource
     except ImportError:  # Windows

@@ -1,6 +1,4 @@
-"""Merging of parts: shards extracted by the jobs of an array become one cache, that of a single
-job.
-"""
+"""Merging: shards extracted by the jobs of an array become one cache, that of a single job."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -35,8 +33,7 @@ def merge(
     wait: float = 0.0,
     say: Callable[[str], None] = lambda text: None,
 ) -> list[Path]:
-    """Make one cache of all parts of it; every data set, the fingerprint and the table are those of
-    a single job.
+    """Make one cache of all parts of it, the same that a single job would have made.
 
     Shards are linked where the file system can, which takes no space and leaves the parts readable,
     else copied and compared with their checksums. A merge that was stopped goes on.
@@ -46,7 +43,7 @@ def merge(
         parts: the folders of all its parts, in any order; default those beside it.
         progress: called with the bytes of each shard.
         wait: seconds to wait for another process that is writing to the cache.
-        say: told that this waits.
+        say: called with a sentence on what is waited for.
 
     Returns:
         The parts.
@@ -173,13 +170,13 @@ def _check_alike(first_path: Path, first: Manifest, path: Path, other: Manifest)
         )
     if (one["of"], one["plan"]) != (two["of"], two["plan"]):
         raise ProbeError(
-            f"{first_path} and {path}: not parts of one cache: {_said(first.about, one)}, and "
-            f"{_said(other.about, two)}. Extract all parts with the same {argument('corpus')}, "
-            f"{argument('split')} and {argument('shard_size')}."
+            f"{first_path} and {path}: not parts of one cache: {_described(first.about, one)}, and "
+            f"{_described(other.about, two)}. Extract all parts with the same "
+            f"{argument('corpus')}, {argument('split')} and {argument('shard_size')}."
         )
 
 
-def _said(about: dict[str, Any], mark: dict[str, Any]) -> str:
+def _described(about: dict[str, Any], mark: dict[str, Any]) -> str:
     return (
         f"{mark['number']}/{mark['of']} of {about.get('corpus')}, {mark['utterances']} "
         f"utterances, plan {mark['plan']}"

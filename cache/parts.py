@@ -1,5 +1,4 @@
-"""A part of a cache: the shards that one job of an array extracts, in a folder of their own until
-all are merged.
+"""Parts of a cache: the shards of each job of an array, in a folder of their own until merged.
 
 The whole corpus is planned in every job, so the shards of all parts together are those of a cache
 made in one go. Part i of n has the shards i - 1, i - 1 + n, i - 1 + 2 n, ...
@@ -22,7 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Part:
-    """Part `number` of `of`, counted from 1."""
+    """Part `number` of `of`, counted from 1.
+
+    >>> Part.parse("3/8").folder(Path("wavlm.cache")).name
+    'wavlm.cache.part-3-of-8'
+    """
 
     number: int
     of: int
@@ -74,8 +77,6 @@ class Share:
 
 
 def plan_id(table: pd.DataFrame, measures: Sequence[str]) -> str:
-    """First 16 hexadecimal digits of the SHA-256 of a plan: which utterance is in which shard, and
-    what it is.
-    """
+    """First 16 hexadecimal digits of the SHA-256 of a plan: utterances and their shards."""
     described = table.drop(columns=["row", "n_samples", "n_frames", *measures])
     return hashlib.sha256(described.to_csv(index=False).encode()).hexdigest()[:16]

@@ -21,14 +21,22 @@ LARGEST = np.nextafter(np.finfo(np.float32).max / LEVELS, np.float32(0))
 
 
 def stored(dtype: str, shape: tuple[int, ...]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and type on disk of values of a shape: for int8 a record a frame, (scale, values)."""
+    """Shape and type on disk of values of a shape: for int8 a record a frame, (scale, values).
+
+    >>> stored("float16", (5, 8))[0], stored("int8", (5, 8))[0]
+    ((5, 8), (5,))
+    """
     if dtype == INT8:
         return shape[:-1], np.dtype([("scale", "<f4"), ("values", "i1", (shape[-1],))])
     return shape, np.dtype(dtype).newbyteorder("<")
 
 
 def bytes_of(dtype: str, dim: int) -> int:
-    """Bytes on disk of one vector of `dim` values."""
+    """Bytes on disk of one vector of `dim` values.
+
+    >>> bytes_of("float16", 1024), bytes_of("int8", 1024)
+    (2048, 1028)
+    """
     shape, on_disk = stored(dtype, (1, dim))
     return int(np.prod(shape)) * on_disk.itemsize
 
@@ -39,10 +47,13 @@ def read_as(dtype: str) -> np.dtype[Any]:
 
 
 def encode(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Values (..., D) as they are stored, contiguous; those that are in that form already stay as
-    they are.
+    """Values (..., D) as they are stored, contiguous.
 
     Raises ProbeError where a value that is to be quantized is not finite.
+
+    >>> records = encode(np.array([[127.0, -1.0]]), stored("int8", (1, 2))[1])
+    >>> records["scale"].tolist(), records["values"].tolist()
+    ([1.0], [[127, -1]])
     """
     if dtype.names is None or values.dtype == dtype:
         return np.ascontiguousarray(values, dtype=dtype)
@@ -62,10 +73,12 @@ def encode(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 def decode(block: NDArray[Any], out: NDArray[Any] | None = None) -> NDArray[Any]:
-    """Stored values as a reader gives them: records (...,) as float32 (..., D), anything else as it
-    is.
+    """Stored values as a reader gives them: records (...,) become float32 (..., D).
 
     `out` (..., D), of any type, takes them instead of a new array.
+
+    >>> decode(encode(np.array([[127.0, -1.0]]), stored("int8", (1, 2))[1])).tolist()
+    [[127.0, -1.0]]
     """
     if block.dtype.names is None:
         if out is None:

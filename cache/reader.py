@@ -1,7 +1,6 @@
 """The reader of a cache: hidden states and the table that says whose they are."""
 
-import html
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +11,18 @@ from numpy.typing import NDArray
 from cache.errors import CacheCorrupt, ProbeError, argument
 from cache.manifest import Manifest, describe_layers, load_manifest
 from cache.mapping import Mapped, with_more_files
+from cache.picture import html_of
+from cache.places import fill_places
 from cache.quantization import decode, read_as
+from cache.selection import Where as Where
+from cache.selection import selected
 from cache.shard import Array, Shard
-from cache.table import failures_of, fill_places, load_table
+from cache.table import failures_of, load_table
 from cache.timing import FrameTiming, timing_of
-
-MOST_ROWS = 24  # of a table in a notebook
-Where = str | Mapping[str, Any] | Callable[[pd.DataFrame], Any] | Sequence[bool] | None
 
 
 class Cache:
-    """A cache folder, open for reading; nothing is loaded before it is asked for, and no more than
-    is returned.
+    """A cache folder, open for reading; nothing is loaded before it is returned.
 
     The folder may be read-only and may still be growing: what was finished when it was opened is
     there. An object may be pickled and used in worker processes.
@@ -40,11 +39,18 @@ class Cache:
         about: backbone, corpus and options as a person reads them.
         utterances: DataFrame, one row per utterance that has hidden states, in the order of the
             ids.
-        n_planned: utterances the cache was asked for; more than `len(cache)` while it is
+        n_planned: utterances that it is to hold; more than `len(cache)` while it is
             unfinished.
 
     Raises:
         CacheMissing, CacheCorrupt.
+
+    >>> cache = Cache("results/demo.cache")
+    >>> cache.layers, cache.dim
+    ([0, 1, 2, 3, 4], 192)
+    >>> states, table = cache.layer(3, where={"split": "dev"})
+    >>> states.shape == (len(table), 2, 192)
+    True
     """
 
     def __init__(self, folder: str | Path, *, check: bool = True) -> None:
@@ -74,32 +80,7 @@ class Cache:
         )
 
     def _repr_html_(self) -> str:
-        about = {
-            "backbone": self.about.get("backbone"),
-            "corpus": self.about.get("corpus"),
-            "utterances": f"{len(self)} of {self.n_planned}, "
-            f"{len(self.failures)} could not be used",
-            "layers": f"{describe_layers(self.layers)}, {self.dim} wide",
-            "tiers": ", ".join(f"{tier} ({dtype})" for tier, dtype in self.tiers.items()),
-            "size": f"{self.n_bytes / 1e6:,.1f} MB in {len(self.manifest.shards)} shards",
-            "fingerprint": self.id,
-        }
-        rows = "".join(
-            f"<tr><th>{name}</th><td>{html.escape(str(value))}</td></tr>"
-            for name, value in about.items()
-        )
-        named = [name for name in ("split", "label") if name in self.utterances]
-        counts = (
-            self.utterances[named].astype(str).value_counts(sort=False)
-            if named
-            else pd.Series(dtype=int)
-        )
-        table = (
-            counts.rename("utterances").to_frame().to_html(max_rows=MOST_ROWS)
-            if len(counts)
-            else ""
-        )
-        return f"<p><b>{html.escape(str(self.folder))}</b></p><table>{rows}</table>{table}"
+        return html_of(self)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_shards": {}, "_mapped": Mapped(), "_place_of": None}
@@ -133,32 +114,7 @@ class Cache:
         a value or a list of values (`{"split": "dev"}`), a function of the table, or a boolean per
         row; None is all.
         """
-        table = self.utterances
-        if where is None:
-            return table
-        try:
-            if isinstance(where, str):
-                where = table.eval(where)
-            elif isinstance(where, Mapping):
-                mask = np.ones(len(table), bool)
-                for column, wanted in where.items():
-                    values = (
-                        [wanted]
-                        if isinstance(wanted, str) or not isinstance(wanted, Iterable)
-                        else list(wanted)
-                    )
-                    mask &= table[column].isin(values).to_numpy()
-                return table[mask]
-        except Exception as error:  # an expression of pandas can fail in any way
-            raise ProbeError(
-                f"where={where!r}: {error}. Columns: {', '.join(table.columns)}"
-            ) from None
-        mask = np.asarray(where(table) if callable(where) else where)
-        if mask.dtype != bool or mask.shape != (len(table),):
-            raise ProbeError(
-                f"where gives {mask.dtype} {mask.shape}, expected bool ({len(table)},)"
-            )
-        return table[mask]
+        return selected(self.utterances, where)
 
     def layer(
         self, k: int, tier: str = "pooled", where: Where = None
@@ -196,9 +152,7 @@ class Cache:
     def pooled(
         self, layers: Sequence[int] | None = None, table: pd.DataFrame | None = None
     ) -> Array:
-        """Pooled statistics (layers, N, 2, D) of the rows of `table`, which comes from `select` or
-        `utterances`.
-        """
+        """Pooled statistics (layers, N, 2, D) of the rows of a table, as `select` gives it."""
         layers = self.layers if layers is None else list(layers)
         self.require("pooled", layers)
         table = self.utterances if table is None else table
@@ -219,9 +173,7 @@ class Cache:
     def by_shard(
         self, table: pd.DataFrame
     ) -> Iterator[tuple[Shard, NDArray[np.intp], NDArray[np.int64]]]:
-        """The shards that a table needs, the positions in it that each has, and the rows of these
-        in the shard.
-        """
+        """The shards that a table needs, with its positions in each, and their rows there."""
         rows = table["row"].to_numpy()
         shards = table["shard"].to_numpy()
         order = np.argsort(shards, kind="stable")
@@ -233,11 +185,10 @@ class Cache:
     def frames(
         self, utterance_ids: Sequence[str], layers: Sequence[int] | None = None
     ) -> list[Array]:
-        """All frames of a few utterances over `layers` (default all; `range(k + 1)` for layers
-        0..k).
+        """All frames of a few utterances over `layers`, by default all.
 
         Returns:
-            One array (layers, n_frames, D) an utterance, in the order asked for.
+            One array (layers, n_frames, D) an utterance, in the order of the ids.
         """
         layers = self.layers if layers is None else list(layers)
         self.require("frames", layers)
@@ -289,8 +240,7 @@ class Cache:
         return timing_of(self.manifest, self.folder)
 
     def frame_times(self, utterance_id: str) -> NDArray[np.float64]:
-        """The time of each frame of an utterance (n_frames,), in seconds from the beginning of the
-        clip.
+        """The time of each frame of an utterance (n_frames,), in seconds from its beginning.
 
         It is the middle of what the front end sees for that frame: 12.5 ms for the first one of
         WavLM, HuBERT and wav2vec 2.0 (windows of 25 ms every 20 ms), 0 for that of Whisper. Frames
@@ -304,9 +254,7 @@ class Cache:
         return self.frame_timing.times(int(self._shard(index).n_frames[row]))
 
     def require(self, tier: str, layers: Sequence[int]) -> None:
-        """Refuse a tier or layer that this cache does not have, with a ProbeError that says which
-        it has.
-        """
+        """Refuse a tier or layer that this cache does not have, with a ProbeError."""
         if tier not in self.tiers:
             raise ProbeError(
                 f"{self.folder}: no tier {tier!r}, only {', '.join(self.tiers)}. "
@@ -357,9 +305,7 @@ class Cache:
 
 
 def _read(shard: Shard, row: int, layers: Sequence[int], first: int, out: Array) -> int:
-    """Read frames of an utterance, from `first` on, into `out` (layers, T, D); gives how many there
-    were.
-    """
+    """Read frames of an utterance from `first` on into `out` (layers, T, D); gives how many."""
     start, stop = shard.offsets[row : row + 2].tolist()
     if not first and stop - start == out.shape[1]:
         shard.read(layers, row, out)
@@ -373,9 +319,7 @@ def _read(shard: Shard, row: int, layers: Sequence[int], first: int, out: Array)
 
 
 def _open(folder: Path) -> tuple[Manifest, pd.DataFrame]:
-    """The manifest and the table of a cache that may be growing: both are read again where a writer
-    came between.
-    """
+    """The manifest and the table of a cache, of one moment, as it may be growing."""
     while True:
         manifest = load_manifest(folder)
         try:

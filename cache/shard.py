@@ -42,9 +42,7 @@ ALIGNMENT = 64
 
 
 def runs_of(blocks: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """Blocks (start, stop) as ascending runs: those with nothing but padding between
-    them are one.
-    """
+    """Blocks (start, stop) as ascending runs; blocks with only padding between are one."""
     runs: list[list[int]] = []
     for start, stop in sorted(blocks):
         if runs and start - runs[-1][1] < ALIGNMENT:
@@ -84,9 +82,8 @@ class Shard:
     """A finished shard, mapped into memory: no hidden state is read until it is indexed.
 
     What is outside the hidden states is compared with its checksum now; with `check`, every block
-    is the first time it is asked for. Without `states` only the columns are read: where the hidden
-    states are is not looked up, and none can be asked for. What of the file that look-up would read
-    is in the checksum; where a record has none, it is done.
+    is when it is first read. Without `states` only the columns are read, and the places of the
+    hidden states are looked up only if the record has no checksum of what that would read.
 
     The size is compared before the file is mapped; if another program cuts it after that, the
     system ends this process with SIGBUS at the first read beyond the end. Writers of a cache never
@@ -201,21 +198,16 @@ class Shard:
         return self._view("pooled", layer)
 
     def frames(self, layer: int) -> Array:
-        """Mapped view of all frames of `layer`: (F, D), or (F,) records of int8, not checked (see
-        `check`).
-        """
+        """Mapped view of all frames of `layer`, not checked: (F, D), or (F,) records of int8."""
         return self._view("frames", layer)
 
     def block(self, tier: str, layer: int, row: int) -> Array:
-        """Mapped view of what one utterance has in one layer of one tier, as it is
-        stored, checked.
-        """
+        """Mapped view of an utterance in one layer of one tier, as it is stored, checked."""
         self.check(tier, [layer], [row])
         return self._block(tier, layer, row)
 
     def read(self, layers: Sequence[int], row: int, out: Array) -> None:
-        """Read all frames of an utterance in some layers into `out` (layers, n_frames, D), checked
-        as `check` does.
+        """Read all frames of an utterance in some layers into `out` (layers, n_frames, D), checked.
 
         What was not checked before is read, not mapped, and checked in `out` while the processor
         has it in its own memory. What must be decoded or cast is checked where it is mapped.
@@ -235,9 +227,7 @@ class Shard:
             decode(self._block("frames", layer, row), target)
 
     def _read_first(self, handle: FileIO, layer: int, row: int, out: Array) -> bool:
-        """Whether the frames of an utterance in a layer could be read as they are stored, and were
-        right.
-        """
+        """Whether frames, read for the first time, could be read as stored and were right."""
         i = self._layer_index[layer]
         stored = self._block("frames", layer, row)
         if (
@@ -254,8 +244,7 @@ class Shard:
         return True
 
     def check(self, tier: str, layers: Sequence[int], rows: Sequence[int] | Array) -> None:
-        """Compare the blocks of utterances in some layers with their checksums, unless this object
-        did before.
+        """Compare blocks of utterances with their checksums, unless that was done before.
 
         Everything that is read of a map goes through here first, and is counted.
 

@@ -1,6 +1,4 @@
-"""Writing a shard, laid out as `cache.shard` says, to a file that gets its name when it
-is whole.
-"""
+"""Writing a shard, laid out as `cache.shard` says; it gets its name when it is whole."""
 
 import math
 import os
@@ -147,9 +145,7 @@ class ShardWriter:
             offset = offset + written
 
     def finish(self, failures: dict[str, str]) -> ShardRecord:
-        """Make the shard durable under its own name; throw it away where that fails or a block was
-        never written.
-        """
+        """Make the shard durable under its own name, or throw it away if that fails."""
         try:
             for tier, written in self._written.items():
                 if not written.all():

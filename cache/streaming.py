@@ -1,6 +1,4 @@
-"""Frames of one layer read in one pass, a block of utterances at a time, so that memory
-is bounded.
-"""
+"""Frames of one layer in one pass, a block of utterances at a time: memory is bounded."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,9 +19,10 @@ BLOCK = 1 << 16  # frames; of 1,024 values they are 256 MiB
 class FrameBlock:
     """Frames of a few whole utterances.
 
-    rows: (U,) positions of the utterances in the table that was asked for.
-    first: (U + 1,) where in `frames` those of each begin, and the end.
-    frames: (F, D) float32.
+    Attributes:
+        rows: (U,) positions of the utterances in the table that was asked for.
+        first: (U + 1,) where in `frames` those of each begin, and the end.
+        frames: (F, D) float32.
     """
 
     rows: NDArray[np.int64]
@@ -45,6 +44,11 @@ def frame_blocks(
     Raises:
         ProbeError: no such layer or tier. CacheCorrupt: a block of the cache is not what was
             written.
+
+    >>> cache = Cache("results/demo.cache")
+    >>> blocks = list(frame_blocks(cache, 3))
+    >>> sum(len(block.frames) for block in blocks) == sum(cache.utterances["n_frames"])
+    True
     """
     cache.require("frames", [layer])
     table = cache.utterances if table is None else table

@@ -7,7 +7,6 @@ Columns: whatever the corpus gives (`utterance_id`, `path`, `split`, `label`, `s
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -17,10 +16,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from cache.bounds import MOST_TABLE_BYTES, MOST_TEXT_BYTES, TooLarge, read_arrow, read_bytes
-from cache.errors import CacheCorrupt, ProbeError, as_flag, quoted
-from cache.manifest import A_LINK, FAILURES, PLACE_COLUMNS, UTTERANCES, Manifest, ShardRecord
+from cache.errors import CacheCorrupt, ProbeError, quoted
+from cache.manifest import A_LINK, FAILURES, PLACE_COLUMNS, UTTERANCES, Manifest
 from cache.quantization import bytes_of
-from cache.shard import Shard, check_size, shard_fault
 
 
 def table_bytes(table: pd.DataFrame) -> bytes:
@@ -33,8 +31,9 @@ def table_bytes(table: pd.DataFrame) -> bytes:
 
 
 def load_table(folder: Path, manifest: Manifest | None = None) -> pd.DataFrame:
-    """Read `utterances.parquet`; CacheCorrupt where it is missing, damaged, or not the one of the
-    manifest given.
+    """Read `utterances.parquet`, and compare it with the manifest, if one is given.
+
+    Raises CacheCorrupt if it is missing, damaged, or not the one of the manifest.
 
     Bytes that do not match their checksum are not parsed: a few of them end the process inside the
     parquet reader.
@@ -72,9 +71,7 @@ def _is_text(column: pa.ChunkedArray) -> bool:
 
 
 def _check_possible(manifest: Manifest, table: pd.DataFrame) -> None:
-    """Raise ValueError where the table names rows that the shards cannot have; anybody can make
-    one.
-    """
+    """Raise ValueError if a table names rows that the shards cannot have."""
     if not pd.Index(table["utterance_id"].to_numpy(object)).is_unique:
         raise ValueError("its utterances are not named once each")
     replaced = [record.index for record in manifest.shards if record.moved]
@@ -100,8 +97,7 @@ def plan(
     shard_size: int,
     shard_of: Mapping[str, int] | None = None,
 ) -> pd.DataFrame:
-    """Give every new utterance a shard, that of `shard_of` if given; what is planned already keeps
-    its place.
+    """Give every new utterance a shard; those that have one keep it.
 
     Utterances are taken in the order of their ids, so the plan does not depend on the order of a
     listing. Raises ProbeError where an utterance that is in the cache already is described
@@ -120,7 +116,7 @@ def plan(
         shards = first_shard + np.arange(len(corpus)) // shard_size
     else:
         shards = np.array([shard_of[name] for name in corpus["utterance_id"]], np.int64)
-    new = _planned(corpus, shards, measures)
+    new = planned(corpus, shards, measures)
     if known is None or known.empty:
         return new
     if new.empty:
@@ -130,9 +126,10 @@ def plan(
     )
 
 
-def _planned(
+def planned(
     corpus: pd.DataFrame, shard: NDArray[np.int64], measures: tuple[str, ...]
 ) -> pd.DataFrame:
+    """The table of utterances of which none is extracted yet: each with its shard, and no row."""
     return corpus.assign(
         shard=shard, row=-1, n_samples=0, n_frames=0, **dict.fromkeys(measures, np.nan)
     )
@@ -157,96 +154,6 @@ def _check_unchanged(known: pd.DataFrame, corpus: pd.DataFrame) -> None:
             )
 
 
-def fill_places(folder: Path, manifest: Manifest, table: pd.DataFrame) -> pd.DataFrame:
-    """Fill in the rows of finished shards that the table does not know yet, from the shards
-    themselves.
-
-    Raises CacheCorrupt where a shard cannot be read, or holds other utterances than planned.
-    """
-    filled, refused = _filled(folder, manifest, table)
-    for error in refused.values():
-        raise error
-    return filled
-
-
-def settle(folder: Path, manifest: Manifest, table: pd.DataFrame) -> tuple[Manifest, pd.DataFrame]:
-    """As `fill_places`, but a shard that cannot be read is forgotten: its utterances are pending
-    again.
-    """
-    filled, refused = _filled(folder, manifest, table)
-    return manifest.with_only(
-        [record for record in manifest.shards if record.index not in refused]
-    ), filled
-
-
-def _filled(
-    folder: Path, manifest: Manifest, table: pd.DataFrame
-) -> tuple[pd.DataFrame, dict[int, CacheCorrupt]]:
-    """The table with the rows of all shards that it does not know yet, and the shards that cannot
-    be read, with why.
-
-    All shards are filled in together: the ids of a table are indexed once, and each column is
-    written once.
-    """
-    pending = _unknown_to(table, manifest)
-    if not pending:
-        return table, {}
-    refused = dict[int, CacheCorrupt]()
-    shards = dict[int, Shard]()
-    for record in pending:
-        try:
-            if record.file is not None:
-                shards[record.index] = Shard(folder, record, manifest, states=False)
-        except CacheCorrupt as error:
-            refused[record.index] = error
-    names = [name for shard in shards.values() for name in shard.utterance_ids]
-    places = pd.Index(table["utterance_id"].to_numpy(object)).get_indexer(
-        pd.Index(names, dtype=object)
-    )
-    planned = table["shard"].to_numpy()
-    owners = np.repeat(
-        np.array(list(shards), np.int64), [shard.n_rows for shard in shards.values()]
-    )
-    times = np.bincount(places[places >= 0], minlength=len(table))
-    strange = (
-        (places < 0) | (planned[places] != owners) | (times[places] > 1)
-        if len(table)
-        else np.ones(len(names), bool)
-    )
-    for index in np.unique(owners[strange]).tolist():
-        refused[index] = shard_fault(shards[index].path, "its utterances are not those planned")
-    sound = {index: shard for index, shard in shards.items() if index not in refused}
-    places = places[~np.isin(owners, list(refused))]
-    empty = np.isin(
-        planned, [record.index for record in pending if record.moved or record.index in refused]
-    )
-    columns = {}
-    for name in ("row", "n_samples", "n_frames", *manifest.measures):
-        values = table[name].to_numpy(copy=True)
-        values[empty] = {"row": -1, "n_samples": 0, "n_frames": 0}.get(name, np.nan)
-        if sound:
-            values[places] = np.concatenate([_column(shard, name) for shard in sound.values()])
-        columns[name] = values
-    return table.assign(**columns), refused
-
-
-def _column(shard: Shard, name: str) -> NDArray[Any]:
-    own = {"row": np.arange(shard.n_rows), "n_samples": shard.n_samples, "n_frames": shard.n_frames}
-    return own[name] if name in own else shard.measures[name]
-
-
-def _unknown_to(table: pd.DataFrame, manifest: Manifest) -> list[ShardRecord]:
-    """Finished shards whose rows the table does not know yet, or knows from a file that was
-    replaced.
-    """
-    known = set(table.loc[table["row"] >= 0, "shard"].unique())
-    return [
-        shard
-        for shard in manifest.shards
-        if shard.moved or (shard.file and shard.index not in known)
-    ]
-
-
 def table_is_whole(folder: Path, manifest: Manifest) -> bool:
     """Whether `utterances.parquet` is byte for byte one that was written."""
     try:
@@ -260,9 +167,7 @@ def _is_table_of(manifest: Manifest, content: bytes) -> bool:
 
 
 def failures_are_whole(folder: Path, manifest: Manifest) -> bool:
-    """Whether `failures.csv` is byte for byte one that was written; a cache made before 0.2 does
-    not know.
-    """
+    """Whether `failures.csv` is as written; true of a cache before 0.2, which has no checksum."""
     if manifest.failures_crc32 is None:
         return True
     try:
@@ -272,73 +177,8 @@ def failures_are_whole(folder: Path, manifest: Manifest) -> bool:
     return found in (manifest.failures_crc32, manifest.next_failures_crc32)
 
 
-def check_shards(folder: Path, manifest: Manifest) -> None:
-    """Raise CacheCorrupt if a finished shard is missing or cut, by the sizes of the files alone.
-
-    Shards that the table does not know are left out: a writer that opens the cache forgets those
-    it cannot read, and extracts them again. So are all if the table itself is damaged.
-    """
-    if not table_is_whole(folder, manifest):
-        return
-    unknown = _unknown_to(load_table(folder, manifest), manifest)
-    for record in manifest.shards:
-        if record.file is not None and record not in unknown:
-            check_size(folder, record)
-
-
-def stored_ids(folder: Path, manifest: Manifest) -> tuple[Manifest, dict[str, int]]:
-    """Utterance id -> shard, from the shards alone, and the manifest without the shards that cannot
-    be read.
-    """
-    shard_of: dict[str, int] = {}
-    kept = []
-    for record in manifest.shards:
-        try:
-            names = (
-                Shard(folder, record, manifest, states=False).utterance_ids if record.file else []
-            )
-        except CacheCorrupt:
-            continue
-        kept.append(record)
-        shard_of.update(dict.fromkeys([*names, *record.failures], record.index))
-    return manifest.with_only(kept), shard_of
-
-
-def recover(
-    folder: Path, manifest: Manifest, corpus: pd.DataFrame
-) -> tuple[Manifest, pd.DataFrame]:
-    """The table of an existing cache, rebuilt from its shards and the corpus where
-    `utterances.parquet` is damaged.
-
-    A shard that cannot be read either is forgotten: its utterances are planned again.
-    """
-    if table_is_whole(folder, manifest):
-        return settle(folder, manifest, load_table(folder, manifest))
-    whole, shard_of = stored_ids(folder, manifest)
-    for record in manifest.shards:
-        if record.file and record not in whole.shards:
-            (folder / record.file).unlink(missing_ok=True)
-    manifest = whole
-    unknown = set(shard_of) - set(corpus["utterance_id"])
-    if unknown:
-        raise CacheCorrupt(
-            f"{folder / UTTERANCES}: damaged, and the corpus given lacks {len(unknown)} "
-            f"utterances of the shards, as {min(unknown)}. Rebuild it with the whole corpus: "
-            f"probe cache repair {quoted(folder)} {as_flag('corpus', '...')}"
-        )
-    rows = corpus[corpus["utterance_id"].isin(shard_of)].sort_values("utterance_id", kind="stable")
-    table = _planned(
-        rows.reset_index(drop=True),
-        rows["utterance_id"].map(shard_of).to_numpy(),
-        manifest.measures,
-    )
-    return manifest, fill_places(folder, manifest, table)
-
-
 def failures_of(manifest: Manifest, table: pd.DataFrame) -> pd.DataFrame:
-    """The utterances that could not be used: `utterance_id`, `path`, `reason`, in the order of the
-    table.
-    """
+    """The utterances that could not be used: `utterance_id`, `path`, `reason`."""
     reasons = {
         name: reason for record in manifest.shards for name, reason in record.failures.items()
     }

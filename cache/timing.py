@@ -24,8 +24,7 @@ NEAR = 1e-6
 
 @dataclass(frozen=True)
 class FrameTiming:
-    """Frame j sees a stretch of the waveform whose middle is `centre + j * hop` samples after the
-    beginning.
+    """When frames are: frame j is centred `centre + j * hop` samples after the beginning.
 
     Sample i is the stretch from i to i + 1, so that a window of samples 0 to 399 has its centre at
     200. What counts is the front end; positional convolutions and attention see more, on both
@@ -57,8 +56,7 @@ class FrameTiming:
         )
 
     def first_at(self, seconds: NDArray[np.float64]) -> NDArray[np.int64]:
-        """The first frame whose centre is not before each time; frames a to b - 1 are centred in
-        [start, end).
+        """The first frame whose centre is not before each time (seconds).
 
         A frame before the first or behind the last of a clip is not left out here.
 
@@ -74,8 +72,7 @@ class FrameTiming:
 
 
 def timing_in(fingerprint: Mapping[str, Any]) -> FrameTiming | None:
-    """The timing that the entries of a fingerprint imply, or None where the front end pads in a way
-    they do not say.
+    """The timing that a fingerprint implies; None if the front end pads in an unknown way.
 
     >>> timing_in(
     ...     {"backbone_family": "wavlm", "backbone_frames": "floor((n_samples - 400) / 320) + 1"}
@@ -92,10 +89,12 @@ def timing_in(fingerprint: Mapping[str, Any]) -> FrameTiming | None:
 
 
 def middle(window: int, hop: int) -> float | None:
-    """Half a window: the centre of frame 0 of a front end that pads nothing; None if it pads, or
-    samples are skipped.
+    """Half a window, the centre of frame 0; None if the front end pads or skips samples.
 
     A front end that pads gives its first frame for fewer samples than a hop.
+
+    >>> middle(400, 320)
+    200.0
     """
     return window / 2 if window >= hop else None
 

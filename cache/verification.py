@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from cache.atomic import crc32_of_file
 from cache.errors import CacheCorrupt
 from cache.manifest import FAILURES, UTTERANCES, Manifest, ShardRecord, load_manifest
+from cache.places import fill_places
 from cache.shard import Shard
-from cache.table import failures_are_whole, fill_places, load_table
+from cache.table import failures_are_whole, load_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that is not as it was written: the file, the utterances it concerns, and what is
-    wrong.
+    """A file that is not as it was written, the utterances it concerns, and what is wrong.
+
+    >>> Fault("shard-00000.h5", "the file is missing").utterance_ids
+    ()
     """
 
     file: str
@@ -34,6 +37,9 @@ def verify(folder: Path, progress: Callable[[int], None] = lambda n_bytes: None)
 
     `progress` is called with the bytes of each shard once it is read. Raises CacheMissing, and
     CacheCorrupt where `cache.json` itself is damaged.
+
+    >>> verify(Path("results/demo.cache"))
+    []
     """
     manifest = load_manifest(folder)
     table: pd.DataFrame | None = None
@@ -67,9 +73,7 @@ def _shard_faults(
 def shard_faults(
     folder: Path, record: ShardRecord, manifest: Manifest, table: pd.DataFrame | None = None
 ) -> list[Fault]:
-    """The faults of one shard; a fault that cannot be narrowed down names every utterance of the
-    shard.
-    """
+    """The faults of one shard; one that cannot be narrowed down names every utterance of it."""
     import pandas as pd
 
     file = str(record.file)

@@ -25,9 +25,10 @@ from cache.manifest import (
     load_manifest,
     shard_name,
 )
+from cache.places import recover, settle
 from cache.shard import Array
 from cache.shard_writer import ShardWriter
-from cache.table import failures_bytes, load_table, plan, recover, settle, table_bytes
+from cache.table import failures_bytes, load_table, plan, table_bytes
 
 OWN_PARTIAL = re.compile(
     rf"(shard-\d+(-\d+)?\.h5(\.[0-9a-f]{{32}}{re.escape(PARTIAL)})?"
@@ -52,7 +53,7 @@ class CacheWriter:
         shard_size: utterances a new shard.
         shard_of: utterance_id -> shard, where that is decided already (see cache.parts).
         wait: seconds to wait for another writer to end.
-        say: told that this waits.
+        say: called with a sentence on what is waited for.
 
     Raises:
         FingerprintMismatch, CacheBusy, CacheCorrupt, ProbeError (folder not empty, not writable,
@@ -94,9 +95,7 @@ class CacheWriter:
             raise
 
     def _save_table(self) -> None:
-        """Write the tables and what describes them; a kill in between leaves tables that the
-        manifest knows.
-        """
+        """Write the tables and the manifest; a kill in between leaves tables that it describes."""
         table, failures = table_bytes(self.table), failures_bytes(self.manifest, self.table)
         announced = replace(
             self.manifest, next_table_crc32=crc32(table), next_failures_crc32=crc32(failures)
@@ -264,6 +263,9 @@ def begun(folder: Path) -> Manifest | None:
     Raises:
         CacheCorrupt: its `cache.json` is damaged.
         ProbeError: there is something else in the folder, or it is a file.
+
+    >>> begun(Path("missing")) is None
+    True
     """
     try:
         return load_manifest(folder)
@@ -290,9 +292,7 @@ def _strangers(folder: Path) -> list[str]:
 
 
 def _is_first_table(folder: Path, name: str) -> bool:
-    """Whether a file is the table of a cache in which nothing is finished: `cache.json` comes right
-    after it.
-    """
+    """Whether a file is the table of a cache in which nothing is finished yet."""
     try:
         return name == UTTERANCES and bool((load_table(folder)["row"] < 0).all())
     except CacheCorrupt:

@@ -52,8 +52,10 @@ def attack(
     corpus: CorpusName = None,
     audio_root: CacheAudio = None,
 ) -> None:
-    """Say how easily small changes of the waveform turn the score, where the model is known and
-    where it is not.
+    """Say how easily small changes of the waveform turn the score of a clip.
+
+    The attack knows the model whose score it turns (white box), or does not (other layers and
+    runs).
 
     FGSM and PGD change eval clips by at most EPS steps of 16-bit samples, along the slope of the
     score of a layer's probe, or of a head. The same probe judges the clips (white box), and those
@@ -119,7 +121,7 @@ def _clips_in(folder: Path) -> set[str]:
 
 
 def _say_left_out(found: "Attacks", n_clips: int) -> None:
-    """Say if fewer clips were drawn than asked for, and which could not be used."""
+    """Say if fewer clips were drawn than wanted, and which could not be used."""
     n_drawn = len(found.trials) + len(found.left_out)
     if n_drawn < n_clips - 1:
         console.print(

@@ -95,7 +95,7 @@ def info(folder: CacheFolder, as_json: AsJson = False) -> None:
 def _damage(opened: "Cache") -> str:
     """What is wrong with the size of a shard, which costs no read; empty if nothing is."""
     try:
-        import_module("cache.table").check_shards(opened.folder, opened.manifest)
+        import_module("cache.places").check_shards(opened.folder, opened.manifest)
     except CacheCorrupt as error:
         return str(error)
     return ""
@@ -103,8 +103,9 @@ def _damage(opened: "Cache") -> str:
 
 @cache_app.command()
 def verify(folder: CacheFolder) -> None:
-    """Read every byte of a cache again and name what is damaged; exit code 1 if anything is. Also:
-    probe verify.
+    """Read every byte of a cache again and name what is damaged; exit code 1 if anything is.
+
+    Also: probe verify.
     """
     expect(folder, CACHE)
     verify_cache(folder)

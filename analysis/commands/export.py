@@ -37,8 +37,7 @@ def export(
         bool, typer.Option("--overwrite", help="Replace a model in DIR that was made otherwise.")
     ] = False,
 ) -> None:
-    """Write the first blocks of a backbone with the head trained on them, as one folder for probe
-    score.
+    """Write the first blocks of a backbone, and the head trained on them, as one folder.
 
     With them goes what a verdict needs: scores of dev and eval, calibration, and what the training
     clips were like.

@@ -114,9 +114,7 @@ def extract(
 
 
 def next_command(folder: Path, table: "Corpus", frames: bool) -> str:
-    """The command that this cache is for, by the splits, labels and speakers that its
-    corpus has.
-    """
+    """The command that a cache is for, by the splits, labels and speakers of its corpus."""
     utterances = table.utterances
     target = None if are_of_spoofing(utterances["label"]) else "COLUMN"
     tier = "frames" if frames else None

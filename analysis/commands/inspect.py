@@ -55,8 +55,9 @@ def inspect(
     ] = None,
     device: Device = "cpu",
 ) -> None:
-    """Show which part of an utterance speaks for bona fide or for spoof, under its waveform and
-    spectrogram.
+    """Show which part of an utterance speaks for bona fide or for spoof.
+
+    It is drawn under the waveform and the spectrogram.
 
     \b
     probe inspect results/demo.run recording.wav --out recording.png

@@ -80,18 +80,18 @@ def robustness(
     loaded = import_module("analysis.runs.loading").load(run, corpus)
     # refuses a run without any, before views are made
     import_module("probing.serving.candidates").known_heads(loaded, heads)
-    measuring = import_module("analysis.robustness")
-    clean = measuring.eval_cache(loaded)
+    analysis = import_module("analysis.robustness")
+    clean = analysis.eval_cache(loaded)
     robust = import_module("probing.robustness.views")  # from here on it takes seconds
     table = _eval_table(loaded, clean)
     made = robust.extract_views(
         clean, conditions, table, machine, folder=views, seed=seed, audio_root=audio_root
     )
-    found = measuring.measure(loaded, clean, made, conditions, heads=heads)
-    layers = measuring.layers_table(found)
-    sentence = measuring.sentence_of(found)
+    found = analysis.measure(loaded, clean, made, conditions, heads=heads)
+    layers = analysis.layers_table(found)
+    sentence = analysis.sentence_of(found)
     pictures = _write(
-        found, layers, sentence=sentence, folder=folder, asked={"grid": grid, "seed": seed}
+        found, layers, sentence=sentence, folder=folder, options={"grid": grid, "seed": seed}
     )
     _print(found, layers, sentence)
     out.print(f"Picture: {' and '.join(map(str, pictures))}", markup=False)
@@ -110,7 +110,7 @@ def _eval_table(run: LoadedRun, clean: Cache) -> pd.DataFrame:
 
 
 def _write(
-    found: Robustness, layers: pd.DataFrame, sentence: str, folder: Path, asked: dict[str, object]
+    found: Robustness, layers: pd.DataFrame, sentence: str, folder: Path, options: dict[str, object]
 ) -> list[Path]:
     """Write the tables, the finding and the pictures, and say where these are."""
     drawing = import_module("analysis.robustness")
@@ -124,7 +124,7 @@ def _write(
     with replaced_folder(
         folder, {ABOUT, "robustness.csv", "layers.csv", "finding.txt", *before, *names}
     ) as partial:
-        write_about(partial, "robustness", run=found.run, corpus=found.run.corpus, more=asked)
+        write_about(partial, "robustness", run=found.run, corpus=found.run.corpus, more=options)
         found.table.to_csv(partial / "robustness.csv", index=False)
         layers.to_csv(partial / "layers.csv", index=False)
         (partial / "finding.txt").write_text(sentence + "\n", encoding="utf-8")

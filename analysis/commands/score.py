@@ -67,7 +67,7 @@ def score(
 
     Audio has a verdict: likelihood ratio, probability and decision, beside the errors measured on
     dev and eval, and a warning where a clip is unlike the training clips. With labels, the errors
-    of each split are printed. Audio that cannot be used is told and left out.
+    of each split are printed. Audio that cannot be used is named and left out.
 
     \b
     probe score results/demo.run clip.wav

@@ -11,7 +11,8 @@ from probing.progress import console
 
 if TYPE_CHECKING:  # at run time it costs torch
     from probing.metrics.thresholds import ErrorRates
-    from probing.serving.verdict import Threshold, Verdict, Verdicts
+    from probing.serving.threshold import Threshold
+    from probing.serving.verdict import Verdict, Verdicts
 
 MOST = 50  # clips, and warnings, that are printed
 WORDS = {"bonafide": "bona fide", "spoof": "spoof"}

@@ -29,8 +29,14 @@ class AlignmentError(ProbeError, ValueError):
 class Interval(NamedTuple):
     """A labelled stretch of time as a file has it.
 
-    name: of the utterance, as the file says it. start, end: in seconds. place: line of the file, or
-    number in its tier. type: of a further column of a table that is carried along.
+    Attributes:
+        name: of the utterance, as the file says it.
+        start, end: in seconds.
+        place: line of the file, or number in its tier.
+        type: of a further column of a table that is carried along.
+
+    >>> Interval("clip", 0.1, 0.3, "ah", "clip.TextGrid, line 4").label
+    'ah'
     """
 
     name: str
@@ -59,8 +65,7 @@ class Alignments:
 
     @classmethod
     def of(cls, table: pd.DataFrame, overlaps: str = "refuse") -> Alignments:
-        """Alignments from a table with the columns `utterance_id`, `start`, `end` (seconds) and
-        `label`.
+        """Alignments of a table with `utterance_id`, `start`, `end` (seconds) and `label`.
 
         Args:
             table: an interval a row, in any order; other columns are passed over.
@@ -196,11 +201,11 @@ def disjoint(
     if len(met) and overlaps == "refuse":
         i = int(met[0])
         rows = table.iloc[max(0, i - 1) : i + 1]
-        said = " and ".join(
+        both = " and ".join(
             f"{row.label!r} from {row.start:g} to {row.end:g} s" for row in rows.itertuples()
         )
         raise AlignmentError(
-            f"{path}: intervals of {names[i]} overlap: {said} ({len(met)} such). Mend them, or "
+            f"{path}: intervals of {names[i]} overlap: {both} ({len(met)} such). Mend them, or "
             f"use {argument('overlaps', 'leave-out')}: time that "
             "several intervals share then belongs to none."
         )

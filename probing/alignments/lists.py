@@ -93,9 +93,7 @@ def read_timit(path: Path, name: str) -> list[Interval]:
 
 
 def read_table(path: Path, separator: str, types: str = "") -> list[Interval]:
-    """The intervals of a csv or tsv with a header; `types` names a further column that is carried
-    along.
-    """
+    """The intervals of a csv or tsv with a header; `types` names a further column to keep."""
     with opened(path), open_text(path) as lines:
         try:
             rows = separated_rows(lines, separator)

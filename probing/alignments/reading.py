@@ -44,12 +44,13 @@ class _Choice:
 class Form:
     """A form of alignments: what its files end in, and how one is read.
 
-    per_utterance: whether a file is of one utterance, whose name is that of the file.
-    read: path, name of the utterance, what was asked for -> intervals; None if the file lacks the
-    tier. choose: path, the files found, the tier, what messages call it -> those to read, where
-    some are others in another
-        form; default all.
-    has_types: whether further columns can be carried along.
+    Attributes:
+        per_utterance: whether a file is of one utterance, whose name is that of the file.
+        read: path, name of the utterance, what was asked for -> intervals; None if the file lacks
+            the tier.
+        choose: path, the files found, the tier, what messages call it -> those to read, where some
+            are others in another form; default all.
+        has_types: whether further columns can be carried along.
     """
 
     title: str

@@ -1,5 +1,4 @@
-"""Segment labels of PartialSpoof: `train_seglab_0.02.npy` and its like, which say of each 20 ms
-whether it is spoofed.
+"""Segment labels of PartialSpoof: `train_seglab_0.02.npy` says of each 20 ms whether it is spoofed.
 
 Such a file is a pickled dict, utterance -> array of '1' (bona fide) and '0' (spoof), one for each
 stretch of the length in the file's name (Zhang et al., IEEE/ACM TASLP 31, 2023). A pickle can run
@@ -69,21 +68,21 @@ def seglab_length(path: Path | str) -> float:
 def of_one_length(
     path: Path, files: list[str], tier: str | None, option: str = "tier"
 ) -> list[str]:
-    """The files of one resolution, which `tier` names if there are several: all have the same
-    utterances.
+    """The files of one resolution, which `tier` names if there are several.
 
     `option` is what messages call `tier`.
     """
     lengths = sorted({seglab_length(file) for file in files})
-    said = ", ".join(f"{length:g}" for length in lengths)
+    seconds = ", ".join(f"{length:g}" for length in lengths)
     if tier is None and len(lengths) > 1:
         raise AlignmentError(
-            f"{path}: has segments of {said} s. Name one: {argument(option, lengths[0])}"
+            f"{path}: has segments of {seconds} s. Name one: {argument(option, lengths[0])}"
         )
     chosen = [file for file in files if tier is None or f"{seglab_length(file):g}" == tier]
     if not chosen:
         raise AlignmentError(
-            f"{path}: no segments of {tier} s, only of {said}. Use {argument(option, lengths[0])}"
+            f"{path}: no segments of {tier} s, only of {seconds}. "
+            f"Use {argument(option, lengths[0])}"
         )
     return chosen
 

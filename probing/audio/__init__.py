@@ -1,6 +1,4 @@
-"""Audio as a speech model takes it: 16 kHz mono float32, whatever the file holds, or the reason it
-cannot be used.
-"""
+"""Audio as a speech model takes it, 16 kHz mono float32, or the reason it cannot be used."""
 
 from typing import TYPE_CHECKING
 
@@ -9,17 +7,10 @@ from probing.audio.columns import MEASURES, STAMPS
 
 if TYPE_CHECKING:
     from probing.audio.containers import UnusableAudio
-    from probing.audio.waveform import (
-        SAMPLING_RATE,
-        SUFFIXES,
-        Cropping,
-        Waveform,
-        fit_audio,
-        load_audio,
-        measure,
-        stamp,
-        stated_seconds,
-    )
+    from probing.audio.decoding import load_audio, stated_seconds
+    from probing.audio.formats import SUFFIXES
+    from probing.audio.measures import measure, stamp
+    from probing.audio.waveform import SAMPLING_RATE, Cropping, Waveform, fit_audio
 
 __all__ = [
     "MEASURES",
@@ -36,7 +27,17 @@ __all__ = [
     "stated_seconds",
 ]
 
-_LATER = [name for name in __all__ if name not in globals()]
-_HOME = dict.fromkeys(_LATER, "waveform") | {"UnusableAudio": "containers"}
+_HOME = {
+    "SAMPLING_RATE": "waveform",
+    "SUFFIXES": "formats",
+    "Cropping": "waveform",
+    "UnusableAudio": "containers",
+    "Waveform": "waveform",
+    "fit_audio": "waveform",
+    "load_audio": "decoding",
+    "measure": "measures",
+    "stamp": "measures",
+    "stated_seconds": "decoding",
+}
 
 __getattr__, __dir__ = lazy(__name__, _HOME)

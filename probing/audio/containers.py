@@ -1,5 +1,4 @@
-"""Containers of uncompressed samples: how many bytes of samples a header promises, and whether they
-are there.
+"""Containers of uncompressed samples: the bytes that a header promises, and whether they are there.
 
 libsndfile reads what is left of a file that was cut, without a word. A header that was written to a
 pipe cannot hold the length, and holds zero or a number near the largest instead; that is no
@@ -32,9 +31,7 @@ class UnusableAudio(Exception):
 
 @dataclass(frozen=True)
 class Promise:
-    """Bytes of samples that a header promises: from byte `start` on, `n_bytes` of them, in blocks
-    of `block` bytes.
-    """
+    """Bytes of samples that a header promises: from `start` on, `n_bytes`, in blocks of `block`."""
 
     start: int
     n_bytes: int
@@ -42,8 +39,7 @@ class Promise:
 
 
 def check_whole(file: Pieces) -> None:
-    """Compare what a header promises with the size of its file; a container that promises nothing
-    passes.
+    """Compare what a header promises with the size of its file.
 
     Args:
         file: open at any position.
@@ -92,8 +88,9 @@ def _unless_piped(start: int, length: int, piped: int, block: int = 1) -> Promis
 
 
 def _chunks(file: Pieces, at: int, form: str, align: int) -> Iterator[tuple[bytes, int, int]]:
-    """Name, start of the content and length of each chunk; a length is a number of 4 or 8 bytes,
-    signed if `q`.
+    """Name, start of the content and length of each chunk.
+
+    A length is a number of 4 or 8 bytes, signed if `q`.
     """
     width = 4 + struct.calcsize(form)
     for _ in range(MOST_CHUNKS):
@@ -123,8 +120,7 @@ def _riff(file: Pieces, order: str, is_64: bool) -> Promise | None:
 
 
 def mended(file: Pieces) -> dict[int, bytes]:
-    """What to put in the place of sizes that a writer into a pipe had to leave out, and of names
-    that libsndfile lacks.
+    """Bytes for sizes that a writer into a pipe left out, and names that libsndfile lacks.
 
     Args:
         file: open at any position.
@@ -164,9 +160,7 @@ def _mended_riff(file: Pieces, kind: bytes) -> dict[int, bytes]:
 
 
 def end_of_file(file: Pieces) -> int:
-    """Bytes of the first of files of one kind that lie one behind the other; of all if there is no
-    second.
-    """
+    """Bytes of the first of several files of one kind in a row; of all if there is no second."""
     file.seek(0)
     head = file.read(12)
     end = 0

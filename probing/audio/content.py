@@ -1,5 +1,4 @@
-"""The bytes of a file by position, and pieces of them as a file of their own; no more than a block
-of it is held.
+"""The bytes of a file by position, and pieces of them as a file; only a block of it is held.
 
 A mapped file would do, but it ends the process with a signal if the disk fails or another process
 cuts the file.
@@ -26,7 +25,9 @@ class Content:
 
     def __init__(self, file: BinaryIO) -> None:
         self.size = os.fstat(file.fileno()).st_size
-        self._file, self._at, self._block = file, 0, b""
+        self._file = file
+        self._at = 0
+        self._block = b""
 
     def read(self, start: int, n: int) -> bytes:
         """`n` bytes from `start` on; fewer where the file ends."""
@@ -35,7 +36,9 @@ class Content:
             if start >= self.size:
                 return b""
             self._file.seek(start)
-            self._at, self._block, at = start, self._file.read(max(n, BLOCK)), 0
+            self._block = self._file.read(max(n, BLOCK))
+            self._at = start
+            at = 0
         return self._block[at : at + n]
 
     def find(self, pattern: bytes, start: int) -> int:

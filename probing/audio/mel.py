@@ -17,12 +17,20 @@ N_BANDS = 40
 
 
 def mel_bands(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Compute the logarithm of 40 mel bands (frames, 40) on the model's frames."""
+    """Compute the logarithm of 40 mel bands (frames, 40) on the model's frames.
+
+    >>> mel_bands(np.zeros(16_000, np.float32)).shape
+    (49, 40)
+    """
     return log_mel(waveform)[::2].astype(np.float32)
 
 
 def log_mel(waveform: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Compute the logarithm of 40 mel bands every 10 ms, (frames, 40)."""
+    """Compute the logarithm of 40 mel bands every 10 ms, (frames, 40).
+
+    >>> log_mel(np.zeros(16_000, np.float32)).shape
+    (98, 40)
+    """
     frames = np.lib.stride_tricks.sliding_window_view(waveform, WINDOW)[::HOP] * np.hamming(WINDOW)
     power = np.abs(np.fft.rfft(frames, N_FFT, axis=1)) ** 2
     return np.log(power @ _mel_matrix() + 1e-3)

@@ -1,5 +1,4 @@
-"""MPEG audio: frames are counted, since an MP3 has no length, and each part gets a frame that tells
-the decoder.
+"""MPEG audio: frames are counted, as an MP3 has no length, and the count given to the decoder.
 
 libsndfile takes the length from an Info frame, which a server that joins its chunks leaves as it
 was for the first, or guesses one from the first bit rate; and it ends at a kilobyte of junk, or if
@@ -32,9 +31,7 @@ APE = b"APETAGEX"
 
 @dataclass(frozen=True)
 class Header:
-    """What four bytes say of a frame: bytes of it, samples, rate, and what all frames of a stream
-    share.
-    """
+    """What four bytes say of a frame: bytes, samples, rate, and what its stream shares."""
 
     n_bytes: int
     n_samples: int
@@ -51,9 +48,7 @@ class Header:
 
 @dataclass
 class _Run:
-    """Frames that a decoder takes in one, behind an Info frame or behind none; `counted` is what
-    that says.
-    """
+    """Frames that a decoder takes in one; `counted` is what an Info frame before them says."""
 
     first: Header
     head: bytes
@@ -151,9 +146,7 @@ def _header_of(second: int, third: int, mode: int) -> Header | None:
 
 
 def _frames(content: Content) -> Iterator[tuple[int, Header, bytes]]:
-    """The whole frames of a stream, in their order; tags, and junk between frames, are
-    passed over.
-    """
+    """The whole frames of a stream in their order, without tags and junk between."""
     at = 0
     end = -1
     sync = None
@@ -188,9 +181,7 @@ def _confirmed(content: Content, following: int, header: Header) -> bool:
 
 
 def _counted(content: Content, at: int, header: Header) -> tuple[int, int] | None:
-    """Frames and bytes that an Info frame counts, 0 if it does not say; None for a
-    frame of audio.
-    """
+    """Frames and bytes that an Info frame counts, 0 if not stated; None for a frame of audio."""
     if header.layer != 3:
         return None
     frame = content.read(at, 64)
@@ -204,9 +195,7 @@ def _counted(content: Content, at: int, header: Header) -> tuple[int, int] | Non
 
 
 def _is_as_encoded(content: Content, start: int) -> bool:
-    """Whether the first frame counts the bytes of all, and they are there: no need to look at each
-    frame.
-    """
+    """Whether the first frame counts the bytes of all, and they are there."""
     header = _header(content.read(start, 4))
     counted = _counted(content, start, header) if header else None
     if not counted or not all(counted):
@@ -216,9 +205,7 @@ def _is_as_encoded(content: Content, start: int) -> bool:
 
 
 def _runs(content: Content) -> list[_Run]:
-    """An Info frame begins a run, the end of its count another, and so does a change of rate or
-    channels.
-    """
+    """The runs of a stream: an Info frame, the end of its count or another rate begins one."""
     runs: list[_Run] = []
     for at, header, head in _frames(content):
         counted = _counted(content, at, header)

@@ -26,8 +26,7 @@ Part = Path | Pieces
 
 
 def parts(path: Path, content: Content, seconds: float) -> Iterator[Part]:
-    """The parts of a file, each of which libsndfile decodes to its end; the file itself if it is
-    one whole.
+    """The parts of a file, each of which libsndfile decodes to its end.
 
     Args:
         path: of the file.
@@ -62,9 +61,7 @@ def parts(path: Path, content: Content, seconds: float) -> Iterator[Part]:
 
 
 def _as_it_is(path: Path, pieces: list[Piece], content: Content) -> bool:
-    """Whether pieces are a whole file, and its name does not make soundfile take it for samples
-    without a header.
-    """
+    """Whether pieces are a whole file that soundfile does not take for headerless samples."""
     return pieces == [(0, content.size)] and path.suffix.lower() != ".raw"
 
 
@@ -100,9 +97,7 @@ def _files(path: Path, content: Content, start: int) -> Iterator[Part]:
 
 
 def _flac_files(content: Content, start: int, seconds: float) -> list[list[Piece]]:
-    """FLAC files, one behind the other; looked for only if the first is shorter than what is
-    wanted.
-    """
+    """FLAC files in a row, found only if the first is shorter than what is wanted."""
     found: list[list[Piece]] = []
     while True:
         # 20 bits of rate, 8 of form, 36 of total
@@ -130,9 +125,7 @@ def _flac_files(content: Content, start: int, seconds: float) -> list[list[Piece
 
 
 def _last_of_flac(content: Content, start: int, end: int) -> int:
-    """Samples up to the last frame of a FLAC, and its own, by the number that the frame has; 0 if
-    none is found.
-    """
+    """Samples up to the last frame of a FLAC, and those of that frame; 0 if none is found."""
     longest = int.from_bytes(content.read(start + 15, 3), "big") or LONGEST_FLAC_FRAME
     first = max(start + 42, end - longest - 16)
     tail = content.read(first, end - first)
@@ -148,9 +141,7 @@ def _last_of_flac(content: Content, start: int, end: int) -> int:
 
 
 def _flac_frame(head: bytes) -> tuple[int, int] | None:
-    """The number of a frame, or that of its first sample where their lengths differ, and its
-    samples; None if none.
-    """
+    """The number of a frame, or of its first sample, and its samples; None if there is none."""
     if (
         len(head) < 16
         or head[2] >> 4 == 0

@@ -1,6 +1,4 @@
-"""Transforms of waveforms, seeded by utterance and epoch: for training (augmentation) and for
-caches (views).
-"""
+"""Transforms of waveforms, seeded by utterance and epoch, for training and for views of caches."""
 
 from probing.augmentation.augmentation import Augmentation, crop
 from probing.augmentation.kinds import TRANSFORMS, transforms_help

@@ -1,6 +1,4 @@
-"""Speech codecs: a waveform coded and decoded again, by libsndfile, or by FFmpeg for those that it
-lacks.
-"""
+"""Speech codecs: a waveform coded and decoded again, by libsndfile or by FFmpeg."""
 
 from __future__ import annotations
 
@@ -27,12 +25,14 @@ G722_DELAY = 22  # samples of its two filter banks
 class Coder:
     """A codec.
 
-    help: what it is.
-    container, subtype: of libsndfile; empty for FFmpeg.
-    rate: at which it codes, in Hz.
-    kbit: the bit rates that may be asked for, in kbit/s, and the one taken otherwise; none if it
-    has one rate. level: kbit/s -> libsndfile's compression level. delay: samples, at its rate, that
-    a decoded waveform comes late.
+    Attributes:
+        help: what it is.
+        container, subtype: of libsndfile; empty for FFmpeg.
+        rate: at which it codes, in Hz.
+        kbit: the bit rates that may be asked for, in kbit/s, and the one taken otherwise; none if
+            it has one rate.
+        level: kbit/s -> libsndfile's compression level.
+        delay: samples, at its rate, that a decoded waveform comes late.
     """
 
     help: str
@@ -103,9 +103,7 @@ class Coding:
         return buffer.getvalue()
 
     def decoded(self, waveform: Waveform) -> Waveform:
-        """A waveform at the codec's rate, coded and decoded; of the same length and at the same
-        time.
-        """
+        """A waveform at the codec's rate, coded and decoded, of the same length and time."""
         if not CODERS[self.coder].container:
             late = _by_ffmpeg(waveform)
         else:

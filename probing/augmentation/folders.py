@@ -1,6 +1,4 @@
-"""Folders of noise and impulse responses: their audio files in one order, whatever order the disk
-lists them in.
-"""
+"""Folders of noise and impulse responses, in one order whatever order the disk lists them in."""
 
 from __future__ import annotations
 
@@ -26,10 +24,11 @@ MOST_RESPONSE_S = 20.0
 class AudioFolder:
     """The audio files under a folder.
 
-    root: the folder, as typed.
-    files: paths below it, with / between, sorted.
-    digest: SHA-256 of these paths and the sizes of the files: what they are, wherever the folder
-    stands.
+    Attributes:
+        root: the folder, as typed.
+        files: paths below it, with / between, sorted.
+        digest: SHA-256 of these paths and the sizes of the files: what they are, wherever the
+            folder stands.
     """
 
     root: str
@@ -41,9 +40,7 @@ class AudioFolder:
         return tuple(one for one in self.files if one.startswith(f"{part}/"))
 
     def load_response(self, file: str) -> Waveform:
-        """An impulse response, at 16 kHz: the first channel, as the mean of those of an array would
-        be none.
-        """
+        """An impulse response at 16 kHz: the first channel, since a mean of channels is none."""
         samples, rate = self._read(file, lambda opened: 0, MOST_RESPONSE_S)
         return _at_our_rate(samples[:, 0], rate)
 

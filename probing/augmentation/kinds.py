@@ -1,4 +1,4 @@
-"""The transforms that can be asked for by name; to add one, see README.md beside this file."""
+"""The transforms by name; to add one, see README.md beside this file."""
 
 from probing.augmentation.codecs import Codec
 from probing.augmentation.levels import Clip, Gain

@@ -34,9 +34,7 @@ class Gain(Transform):
 
 @dataclass(frozen=True)
 class Clip(Transform):
-    """Hard clipping at a share c of the peak, whatever the level: y = min(max(x, -c m), c m), m =
-    max|x|.
-    """
+    """Hard clipping at a share c of the peak m = max|x|: y = min(max(x, -c m), c m)."""
 
     name: ClassVar[str] = "clip"
     help: ClassVar[str] = "clipping at a share of the peak"

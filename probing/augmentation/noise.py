@@ -19,14 +19,16 @@ MOST_TRIES = 20  # pieces of files that are looked at until one is not silent
 
 
 def white(n: int, rng: np.random.Generator) -> Samples:
-    """N(0, 1), (n,)."""
+    """N(0, 1), (n,).
+
+    >>> white(3, np.random.default_rng(0)).shape
+    (3,)
+    """
     return rng.normal(0, 1, n)
 
 
 def pink(n: int, rng: np.random.Generator) -> Samples:
-    """Noise whose power falls as 1/f, (n,): white noise of which each frequency f > 0 is divided by
-    sqrt(f).
-    """
+    """Noise (n,) whose power falls as 1/f: white noise, each frequency divided by sqrt(f)."""
     size = 1 << max(n - 1, 1).bit_length()  # a transform of a prime length takes ten times as long
     spectrum = np.fft.rfft(rng.normal(0, 1, size))
     shape = np.sqrt(np.arange(len(spectrum)))
@@ -39,9 +41,7 @@ SYNTHETIC = {"white": white, "pink": pink}
 
 
 def at_snr(waveform: Waveform, noise: Samples, snr_db: float) -> Waveform:
-    """The waveform with noise: x + w sqrt(sum x^2 / sum w^2) 10^(-SNR/20), sums over the whole
-    clip.
-    """
+    """The waveform with noise: x + w sqrt(sum x^2 / sum w^2) 10^(-SNR/20)."""
     x = waveform.astype(np.float64)
     power = float(noise @ noise)
     scale = np.sqrt(float(x @ x) / power) * 10 ** (-snr_db / 20) if power > 0 else 0.0

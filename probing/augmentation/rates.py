@@ -22,17 +22,17 @@ def resampled(waveform: Waveform, rate: float, to: float) -> Waveform:
 
 
 def through_rate(waveform: Waveform, rate: int) -> Waveform:
-    """A waveform that has been at another rate: nothing above half of it is left; the
-    length stays.
-    """
+    """A waveform that has been at another rate: nothing above half of it is left."""
     return fitted(
         resampled(resampled(waveform, SAMPLING_RATE, rate), rate, SAMPLING_RATE), len(waveform)
     )
 
 
 def cropped(waveform: Waveform, n_samples: int, rng: np.random.Generator | None) -> Waveform:
-    """So many samples from a random place, or from the start if there is no generator; tiled if
-    they are fewer.
+    """So many samples from a random place, or from the start without a generator.
+
+    >>> cropped(np.arange(3, dtype=np.float32), 5, None).tolist()
+    [0.0, 1.0, 2.0, 0.0, 1.0]
     """
     if len(waveform) < n_samples:
         return np.tile(waveform, -(-n_samples // len(waveform)))[:n_samples]
@@ -50,9 +50,7 @@ class _BySoxr(Transform):
 
 @dataclass(frozen=True)
 class Speed(_BySoxr):
-    """Speed perturbation (Ko et al. 2015): y(t) = x(s t); pitch moves as well, n samples become n /
-    s.
-    """
+    """Speed perturbation (Ko et al. 2015): y(t) = x(s t); pitch moves, n becomes n / s."""
 
     name: ClassVar[str] = "speed"
     help: ClassVar[str] = "faster or slower, with the pitch"
@@ -77,9 +75,7 @@ class Speed(_BySoxr):
 
 @dataclass(frozen=True)
 class Resample(_BySoxr):
-    """Resampling to a lower rate and back, as a telephone line does with 8000 Hz: the upper band is
-    lost.
-    """
+    """Resampling to a lower rate and back, as a telephone line does: the upper band is lost."""
 
     name: ClassVar[str] = "resample"
     help: ClassVar[str] = "to a lower rate and back"
@@ -104,9 +100,7 @@ class Resample(_BySoxr):
 
 @dataclass(frozen=True)
 class Crop(Transform):
-    """A random piece of so many samples, the waveform tiled if it is shorter; 64,600 as in most
-    published systems.
-    """
+    """A random piece of so many samples; 64,600 as in most published systems."""
 
     name: ClassVar[str] = "crop"
     help: ClassVar[str] = "a random piece, tiled if short"

@@ -50,9 +50,7 @@ def notch_filter(rng: np.random.Generator, gain_db: tuple[float, float] = (0.0, 
 
 
 def filtered(x: Samples, b: Samples) -> Samples:
-    """The signal (n,) behind the FIR filter b, padded with zeros, from output sample (len(b) + 1) /
-    2 on: (n,).
-    """
+    """The signal (n,) behind the FIR filter b, from output sample (len(b) + 1) / 2 on."""
     from scipy.signal import oaconvolve
 
     cut = (len(b) + 1) // 2
@@ -117,8 +115,9 @@ PARALLEL = 8  # norm1(convolutive(x) + impulsive(x))
 
 @dataclass(frozen=True)
 class RawBoost(Transform):
-    """RawBoost by the number of its algorithm; see `convolutive`, `impulsive`, `stationary` for the
-    equations.
+    """RawBoost by the number of its algorithm.
+
+    The equations are in `convolutive`, `impulsive` and `stationary`.
 
     0 none; 1 LnL; 2 ISD; 3 SSI; 4 = 1, 2, 3 in series; 5 = 1, 2; 6 = 1, 3; 7 = 2, 3; 8 =
     norm1(LnL(x) + ISD(x)). Published systems train with 5 for logical access and 3 for deepfakes.

@@ -1,6 +1,4 @@
-"""Reverberation: measured impulse responses of a folder, or rooms by the image-source method of
-pyroomacoustics.
-"""
+"""Reverberation: measured impulse responses of a folder, or rooms by the image-source method."""
 
 from __future__ import annotations
 
@@ -22,9 +20,7 @@ FROM_WALLS_M = 0.5
 
 @dataclass(frozen=True)
 class Rooms:
-    """A size of rooms: sides in m, and the reverberation time (RT60) in s that Sabine's formula is
-    solved for.
-    """
+    """A size of rooms: sides in m, and the reverberation time (RT60) in s."""
 
     low: tuple[float, float, float]
     high: tuple[float, float, float]
@@ -51,9 +47,7 @@ def _room_acoustics() -> Any:
 
 @cache
 def room_response(size: str, number: int) -> NDArray[np.float64]:
-    """The impulse response of one of the 16 rooms of a size, from its direct path on; the same each
-    time.
-    """
+    """The impulse response of one of the 16 rooms of a size, from its direct path on."""
     library, rooms = _room_acoustics(), SIZES[size]
     rng = np.random.default_rng([list(SIZES).index(size), number])
     sides = rng.uniform(rooms.low, rooms.high)
@@ -76,9 +70,7 @@ def room_response(size: str, number: int) -> NDArray[np.float64]:
 
 
 def from_direct_path(response: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A measured response without what is before its largest sample, so that speech stays where it
-    was.
-    """
+    """A measured response from its largest sample on, so that speech stays where it was."""
     return response[int(np.abs(response).argmax()) :]
 
 
@@ -89,8 +81,7 @@ def _file_response(root: str, file: str) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Reverb(Transform):
-    """Reverberation: y = a (h * x), cut to the length of x, with a such that the power of x is
-    kept.
+    """Reverberation: y = a (h * x), cut to the length of x; a keeps the power of x.
 
     h is an impulse response from its direct path on: of a random file of the folder, or of a random
     one of 16 shoebox rooms (image-source method, Allen and Berkley 1979, up to 40 reflections).

@@ -1,5 +1,4 @@
-"""Smoothing: the score of a clip as the mean over noised copies of it, in which a small
-perturbation drowns.
+"""Smoothing: the score of a clip as the mean over noised copies, so that small changes drown.
 
 Cohen, Rosenfeld and Kolter 2019 (randomized smoothing), with white noise at an SNR, so that loud
 and soft clips are changed alike. It is a mean of scores, not a certificate.
@@ -93,8 +92,7 @@ class Smoothing:
         batch: Mapping[str, Waveform],
         score: Callable[[dict[str, Waveform]], Mapping[str, Scores]],
     ) -> dict[str, Scores]:
-        """Scores of the clips of a batch by name, each the mean over its copies; without smoothing
-        of the clip itself.
+        """Scores of the clips of a batch by name, each the mean over its copies.
 
         Args:
             batch: clips by name.

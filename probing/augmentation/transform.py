@@ -1,6 +1,4 @@
-"""Transform: what changes a waveform, asked for as `name:value`; and the ranges of numbers that it
-draws from.
-"""
+"""Transform: a change of waveforms, typed as `name:value`, and the ranges it draws from."""
 
 from __future__ import annotations
 
@@ -24,9 +22,7 @@ Samples = NDArray[np.float64]
 
 
 class TransformError(ProbeError, ValueError):
-    """A transform that cannot be applied: a package is missing, or a file of a folder cannot be
-    used.
-    """
+    """A transform cannot be applied: a package is missing, or a file of a folder is unusable."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +63,10 @@ class Range:
 
 @dataclass(frozen=True)
 class Transform(ABC):
-    """A change of waveforms. One of your own is a frozen dataclass that is registered in
-    `TRANSFORMS`.
+    """A change of waveforms; your own is a frozen dataclass registered in `TRANSFORMS`.
 
     Class attributes:
-        name: what it is asked for by.
+        name: by which a chain names it.
         help: what it does, in one line.
         syntax: how it is typed.
         expected: what its value must be, in words.
@@ -95,9 +90,7 @@ class Transform(ABC):
     @classmethod
     @abstractmethod
     def read(cls, value: str) -> Self:
-        """The transform of a value, as typed behind the colon; ValueError says what is wrong with
-        it.
-        """
+        """The transform of a value, as typed behind the colon; ValueError says what is wrong."""
 
     @abstractmethod
     def apply(self, waveform: Waveform, rng: np.random.Generator) -> Waveform:
@@ -112,9 +105,7 @@ class Transform(ABC):
         return {"name": self.name, **values, **self.depends_on()}
 
     def depends_on(self) -> dict[str, Any]:
-        """What decides its numbers beside its values, as versions of libraries and the files of a
-        folder.
-        """
+        """What decides its numbers beside its values, as versions of libraries and files."""
         return {}
 
 
@@ -153,8 +144,6 @@ def fitted(waveform: NDArray[Any], n: int) -> NDArray[Any]:
 
 
 def at_peak_one(waveform: Waveform, change: Callable[[Waveform], Waveform]) -> Waveform:
-    """What a change that knows only -1 to 1, as a codec, makes of a waveform; a louder one is
-    turned down and up.
-    """
+    """A change that takes only -1 to 1, as a codec, of any waveform, turned down and up."""
     peak = max(1.0, float(np.abs(waveform).max(initial=0.0)))
     return change((waveform / peak).astype(np.float32)) * np.float32(peak)

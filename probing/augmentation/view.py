@@ -1,6 +1,4 @@
-"""View: the audio of a cache through transforms, the same for an utterance whenever and wherever it
-is extracted.
-"""
+"""View: the audio of a cache through transforms, the same for an utterance each time."""
 
 from __future__ import annotations
 
@@ -50,8 +48,7 @@ def name_of_view(text: str) -> str:
 
 
 def heard_as(about: Mapping[str, Any]) -> str:
-    """Name of the view that a cache, whose `about` it is, was heard through; empty if it was heard
-    as it is.
+    """Name of the view of a cache, by its `about`; empty if its audio is as it is.
 
     >>> heard_as({"options": {"view": "gain:-6"}}), heard_as({})
     ('gain--6', '')

@@ -1,5 +1,4 @@
-"""Acoustic features in the place of a backbone: one layer, number 0, and no blocks; the baseline of
-every encoder.
+"""Acoustic features as a backbone of one layer, 0, and no blocks: the baseline of encoders.
 
 `log-mel`: 80 log energies of triangular filters on the mel scale (O'Shaughnessy 1987: 2595 log10(1
 + f / 700)), 25 ms
@@ -123,9 +122,7 @@ class _Lfcc(_Spectrum):
 
 
 def _triangles(edges: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Triangular filters (N_FFT / 2 + 1, n) that rise from edge i to i + 1 and fall to i + 2, in
-    Hz; height 1.
-    """
+    """Triangular filters (N_FFT / 2 + 1, n) of height 1, by their edges in Hz."""
     bins = np.arange(N_FFT // 2 + 1)[:, None] * SAMPLING_RATE / N_FFT
     low = edges[:-2]
     middle = edges[1:-1]
@@ -134,9 +131,7 @@ def _triangles(edges: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _deltas(frames: Tensor) -> Tensor:
-    """Slopes (T, D) of a regression over DELTA_FRAMES frames to each side, the first and last frame
-    repeated.
-    """
+    """Slopes (T, D) of a regression over DELTA_FRAMES frames to each side."""
     n = len(frames)
     at = torch.arange(len(frames), device=frames.device)
     slopes = torch.zeros_like(frames)

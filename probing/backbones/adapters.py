@@ -1,6 +1,4 @@
-"""Adapters of PEFT in folders of their own: the base is found, the adapter put on it and merged
-into its weights.
-"""
+"""Adapters of PEFT: the base is found, the adapter put on it and merged into its weights."""
 
 from __future__ import annotations
 
@@ -92,9 +90,7 @@ def merged(checkpoint: Checkpoint, model: Any, encoder: nn.Module) -> nn.Module:
 def _of_encoder(
     weights: dict[str, torch.Tensor], model: Any, encoder: nn.Module
 ) -> dict[str, torch.Tensor]:
-    """Those of an adapter's weights that are of the encoder, named as on the model
-    without a head.
-    """
+    """The adapter's weights of the encoder, named as on the model without a head."""
     around = f"{PREFIX}{model.base_model_prefix}."
     named = {
         PREFIX + key.removeprefix(around) if key.startswith(around) else key: value
@@ -104,9 +100,7 @@ def _of_encoder(
 
 
 def _is_of(key: str, model: Any, encoder: nn.Module) -> bool:
-    """Say whether a weight is of the encoder, and not of a head or a decoder, which are not there
-    or never run.
-    """
+    """Whether a weight is of the encoder, and not of a head or a decoder."""
     part = key.removeprefix(PREFIX).split(".")[0]
     return part in (
         {name for name, _ in model.named_children()} if encoder is model else {"encoder"}

@@ -1,5 +1,4 @@
-"""WavLM's self-attention by one fused kernel, in the place of the stock module and with its
-parameters.
+"""WavLM's self-attention by one fused kernel, with the stock module's parameters.
 
 Stock WavLM goes through the slow path of multi_head_attention_forward: it transposes to (time,
 batch, dim), so that each projection becomes a batched product, and writes the attention weights
@@ -30,8 +29,7 @@ if TYPE_CHECKING:
 
 
 class FusedAttention(WavLMAttention):
-    """A WavLMAttention that computes the same by a fused kernel; `fuse` turns one into the other in
-    place.
+    """A WavLMAttention that computes the same by a fused kernel; `fuse` makes it in place.
 
     The position bias depends on the distance of two frames only, so that one vector of 2 T - 1
     values a head, kept for the longest clip seen, serves every length: the table (H, T, T) of a
@@ -104,8 +102,7 @@ def position_gate(attention: WavLMAttention, hidden_states: Tensor) -> Tensor:
 
 
 def use_fused_attention(backbone: Backbone) -> bool:
-    """Switch a WavLM to the fused attention, after a comparison of every hidden state with the
-    stock modules'.
+    """Switch a WavLM to fused attention, after a comparison of every hidden state.
 
     Two clips of different length are compared, so that a padding mask is too. Where they differ by
     more than rounding, the stock modules stay, with a warning.

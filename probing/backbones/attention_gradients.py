@@ -1,5 +1,4 @@
-"""WavLM's self-attention for training: through its projections as modules, so that adapters on them
-take part.
+"""WavLM's self-attention for training, through its projections, so that adapters take part.
 
 Nothing of the size of the attention weights is kept for the backward pass: scores, gated position
 bias and softmax are computed again there, a few heads at a time.
@@ -70,9 +69,7 @@ class LearningAttention(WavLMAttention):
 
 
 class _Attention(torch.autograd.Function):
-    """softmax(scale Q K^T + gate * bias) V, by scaled_dot_product_attention; its gradients, by the
-    same tiles.
-    """
+    """softmax(scale Q K^T + gate * bias) V and its gradients, by the same tiles."""
 
     @staticmethod
     def forward(
@@ -85,9 +82,7 @@ class _Attention(torch.autograd.Function):
         valid: Tensor | None,
         scale: float,
     ) -> Tensor:
-        """Attend: (B, H, T, d) each, gate (B, H, T), bias (H, T, T), valid (B, T); gives (B, H, T,
-        d).
-        """
+        """Attend: (B, H, T, d) each, gate (B, H, T), bias (H, T, T), valid (B, T)."""
         mixed = torch.empty_like(
             query.transpose(1, 2), memory_format=torch.contiguous_format
         ).transpose(1, 2)
@@ -133,9 +128,7 @@ class _Attention(torch.autograd.Function):
 
 
 def _tiles(query: Tensor) -> list[tuple[slice, slice]]:
-    """Clips and heads to compute at a time, so that their scores stay small; at least one head of
-    one clip.
-    """
+    """Clips and heads to compute at a time, so that their scores stay small; at least one."""
     n_clips, n_heads, n_frames, _ = query.shape
     most = max(1, TILE.get(query.device.type, TILE["cuda"]) // n_frames**2)
     heads = min(n_heads, most)

@@ -1,6 +1,4 @@
-"""A backbone: a frozen speech encoder that gives every hidden layer of a clip, whatever it is
-batched with.
-"""
+"""A backbone: a frozen speech encoder that gives every layer of a clip, in any batch."""
 
 from __future__ import annotations
 
@@ -16,15 +14,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .dropping import describe_blocks
-from .errors import BackboneUnsupported, BlocksUnknown, ClipUnusable
+from .clips import checked_clips
+from .dropping import describe_blocks, hand_over
+from .errors import BackboneUnsupported, BlocksUnknown
 from .families import Family, FrameRule, Padding, architecture_of
+from .front_end import forward_past_front_end
 from .inputs import SAMPLING_RATE, Input, Samples, prepared
 from .layers import CONVENTION, HiddenStates, at_least_float32, recorded_layers
 from .leaving import Done, leaving
-from .library import first_line
 from .precision import computing
 from .saving import save_backbone
+from .verification import verified_dim
 from .weights import weights_sha256
 
 if TYPE_CHECKING:
@@ -56,6 +56,12 @@ class Backbone:
             transformers do; no number depends on it beyond rounding.
         padding: "exact" where clips of different length may share a batch, "equal" where they may
             not.
+
+    >>> from probing.backbones import load_backbone
+    >>> backbone = load_backbone("embedded", device="cpu").truncate(2)
+    >>> states = backbone.hidden_states([np.zeros(16_000, np.float32)])
+    >>> [tuple(layer.shape) for layer in states.layers]
+    [(1, 49, 192), (1, 49, 192), (1, 49, 192)]
     """
 
     sampling_rate = SAMPLING_RATE
@@ -102,12 +108,10 @@ class Backbone:
         self.min_samples = max(family.min_samples, rule.window)
         self.max_samples = audio_input.max_samples
         self.padding: Padding = family.padding_for(self._config)
-        self.dim = self._verified_dim()
+        self.dim = verified_dim(self)
 
     def n_frames(self, n_samples: int) -> int:
-        """Count the valid frames of a clip of `n_samples` samples, as `hidden_states`
-        gives them.
-        """
+        """Count the valid frames of a clip of `n_samples`, as `hidden_states` gives them."""
         return self._rule.n_frames(n_samples)
 
     def hidden_states(self, waveforms: Sequence[np.ndarray]) -> HiddenStates:
@@ -128,7 +132,7 @@ class Backbone:
             return self._hidden_states(waveforms)
 
     def _hidden_states(self, waveforms: Sequence[np.ndarray] | Sequence[Tensor]) -> HiddenStates:
-        clips = self._batch(waveforms)
+        clips = checked_clips(self, waveforms)
         n_frames = [self.n_frames(len(clip)) for clip in clips]
         longest = max(n_frames)
         layers = [layer[:, :longest] for layer in self._forward(clips)]
@@ -144,20 +148,21 @@ class Backbone:
         return HiddenStates(layers, n_frames)
 
     def run_until(self, waveforms: Sequence[np.ndarray], done: Done) -> None:
-        """Run a batch of clips, each no further than it needs: blocks are computed for the clips
-        that are still there.
+        """Run a batch of clips, each no further than it needs.
+
+        Blocks are computed for the clips that are still there.
 
         Args:
             waveforms: as `hidden_states` takes them.
-            done: asked of layers 0..L, as they are computed: the layer, the positions in the batch
-                (b,) of the clips that are there, and their states (b, T, D), of which a clip's
-                valid frames are the first `n_frames(n_samples)`; it gives (b,), true for clips that
-                leave. A state is the one that `hidden_states` gives, to rounding.
+            done: called for layers 0..L, as they are computed, with the layer, the positions in
+                the batch (b,) of the clips that are there, and their states (b, T, D), of which a
+                clip's valid frames are the first `n_frames(n_samples)`; it gives (b,), true for
+                clips that leave. A state is the one that `hidden_states` gives, to rounding.
 
         Raises:
             ClipUnusable: see `hidden_states`.
         """
-        clips = self._batch(waveforms)
+        clips = checked_clips(self, waveforms)
         with (
             torch.inference_mode(),
             computing(self.device, self.precision),
@@ -170,9 +175,7 @@ class Backbone:
             self._run(clips)
 
     def replica(self) -> Backbone:
-        """Give a backbone for another thread: the same weights, not copied, and hooks
-        of its own.
-        """
+        """Give a backbone for another thread: the same weights, and hooks of its own."""
         shared: dict[int, Any] = {
             id(tensor): tensor for tensor in (*self._encoder.parameters(), *self._encoder.buffers())
         }
@@ -188,8 +191,7 @@ class Backbone:
         layerdrop: bool = False,
         masking: bool = False,
     ) -> Trainable:
-        """Give a module with a copy of the weights, whose hidden states have gradients; see
-        `Trainable`.
+        """Give a module with a copy of the weights and gradients; see `Trainable`.
 
         Args:
             checkpointing: keep the input of each block only and compute the block again in the
@@ -209,8 +211,7 @@ class Backbone:
         )
 
     def differentiable(self) -> Callable[[Sequence[Tensor]], HiddenStates]:
-        """Give what computes hidden states of waveforms (n_samples,) that are tensors, with
-        gradients back to these.
+        """Give what computes hidden states of tensors (n_samples,), with gradients back to them.
 
         Samples are normalised, or made a spectrogram, as for `hidden_states`, to rounding. It is a
         `Trainable`, with a copy of the weights, of which none is trained.
@@ -244,7 +245,7 @@ class Backbone:
         for position in reversed(range(self.n_layers)):
             if position + 1 not in numbers:
                 del kept._blocks[position]
-        _hand_over(first, kept._blocks[0])
+        hand_over(first, kept._blocks[0])
         # one a block, found by its position
         if windows := getattr(self._config, "sliding_windows", None):
             kept._config = kept._encoder.config = copy.deepcopy(self._config)
@@ -254,12 +255,11 @@ class Backbone:
         kept.blocks = tuple(self.blocks[number - 1] for number in numbers)
         kept.name = f"{self._whole_name}, {describe_blocks(kept.blocks, self._n_blocks)}"
         kept.__dict__.pop("_weights_sha256", None)
-        kept.dim = kept._verified_dim()
+        kept.dim = verified_dim(kept)
         return kept
 
     def save(self, folder: str | Path) -> Path:
-        """Write the backbone, as many blocks as it has left, as a folder that `load_backbone` and
-        transformers read.
+        """Write the blocks that are left as a folder that `load_backbone` and transformers read.
 
         Args:
             folder: made whole or not at all; an earlier export there is replaced.
@@ -271,9 +271,7 @@ class Backbone:
         return save_backbone(Path(folder), self, self._encoder, self._input)
 
     def fingerprint(self) -> dict[str, str | int | float | bool | None]:
-        """Give everything about the model that changes a number, and nothing else: no batch size,
-        device or path.
-        """
+        """Give everything about the model that changes a number: no batch size, device or path."""
         return {
             "family": self.family,
             "weights_sha256": self._weights_sha256,
@@ -302,46 +300,6 @@ class Backbone:
     def _weights_sha256(self) -> str:
         return weights_sha256(self._encoder)
 
-    def _batch(self, waveforms: Sequence[np.ndarray] | Sequence[Tensor]) -> list[Samples]:
-        """The clips of a batch, checked."""
-        given: Sequence[np.ndarray | Tensor] = waveforms
-        clips = [self._clip(position, waveform) for position, waveform in enumerate(given)]
-        lengths = sorted({len(clip) for clip in clips})
-        if not clips:
-            raise ClipUnusable("no clips were given; expected a batch of at least one.")
-        if self.padding == "equal" and len(lengths) > 1:
-            raise ClipUnusable(
-                f"the batch holds clips of {lengths[0]} to {lengths[-1]} samples, and padding "
-                f"changes the hidden states of {self.name} ({self.family}). Batch clips of equal "
-                "length, or one at a time."
-            )
-        return clips
-
-    def _clip(self, position: int, waveform: np.ndarray | Tensor) -> Samples:
-        clip: Any = (
-            waveform if isinstance(waveform, Tensor) else np.asarray(waveform, dtype=np.float32)
-        )
-        if clip.ndim != 1:
-            raise ClipUnusable(
-                f"clip {position} has shape {tuple(clip.shape)}; expected one channel, "
-                "(n_samples,). Average its channels."
-            )
-        if len(clip) < self.min_samples or (
-            self.max_samples is not None and len(clip) > self.max_samples
-        ):
-            most = f"to {self.max_samples}" if self.max_samples is not None else "or more"
-            raise ClipUnusable(
-                f"clip {position} has {len(clip)} samples; {self.name} takes {self.min_samples} "
-                f"{most}. Leave it out, crop it or pad it."
-            )
-        finite = clip.isfinite() if isinstance(clip, Tensor) else np.isfinite(clip)
-        if not finite.all():
-            raise ClipUnusable(
-                f"clip {position} holds values that are not finite "
-                "numbers. Decode it again, or leave it out."
-            )
-        return clip
-
     def _forward(self, clips: Sequence[Samples]) -> list[Tensor]:
         with recorded_layers(self._blocks) as layers:
             self._run(clips)
@@ -359,68 +317,6 @@ class Backbone:
             if self._by_clip or (
                 padded and getattr(self._config, "feat_extract_norm", None) == "group"
             ):
-                self._forward_past_front_end(inputs)
+                forward_past_front_end(self._encoder, inputs)
             else:
                 self._encoder(**inputs)
-
-    def _forward_past_front_end(self, inputs: dict[str, Tensor]) -> None:
-        """Run the front end on each clip alone, where a group norm would take the padding into its
-        statistics.
-        """
-        front_end: Any = self._encoder.feature_extractor
-        values = inputs["input_values"]
-        lengths = inputs.get("attention_mask", torch.ones_like(values)).sum(1).int().tolist()
-        features = [front_end(values[row : row + 1, :n])[0].T for row, n in enumerate(lengths)]
-        padded = nn.utils.rnn.pad_sequence(features, batch_first=True).transpose(1, 2)
-        self._encoder.feature_extractor = _Computed(padded)
-        try:
-            self._encoder(**inputs)
-        finally:
-            self._encoder.feature_extractor = front_end
-
-    def _verified_dim(self) -> int:
-        """Run a short clip and check the layers' count, shape and values; give their width."""
-        n_samples = min(max(7777, self.min_samples), self.max_samples or 7777)
-        clip = np.random.default_rng(0).normal(0, 0.05, n_samples).astype(np.float32)
-        try:
-            layers = self.hidden_states([clip]).layers
-        except BackboneUnsupported:
-            raise
-        except Exception as error:
-            raise BackboneUnsupported(
-                f"{self.name} ({self.family}) failed on a clip of {n_samples} samples: "
-                f"{first_line(error)}. Choose another model."
-            ) from error
-        dims = {layer.shape[2] for layer in layers}
-        if len(dims) != 1:
-            raise BackboneUnsupported(
-                f"{self.name} has layers of widths {sorted(dims)}; "
-                "expected one. Choose another model."
-            )
-        if not all(torch.isfinite(layer).all() for layer in layers):
-            raise BackboneUnsupported(
-                f"{self.name} gives hidden states that are not finite numbers. Its weights are "
-                "damaged: fetch them again."
-            )
-        return dims.pop()
-
-
-def _hand_over(old: nn.Module, new: nn.Module) -> None:
-    """Give the new first block what only the old one has: WavLM keeps the position bias of all
-    blocks there.
-    """
-    for path, module in old.named_modules():
-        parent, _, name = path.rpartition(".")
-        if path and not hasattr(new.get_submodule(parent), name):
-            setattr(new.get_submodule(parent), name, module)
-
-
-class _Computed(nn.Module):
-    """Stands in for a front end whose output is known."""
-
-    def __init__(self, features: Tensor) -> None:
-        super().__init__()
-        self.features = features
-
-    def forward(self, _: Tensor) -> Tensor:
-        return self.features

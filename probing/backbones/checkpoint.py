@@ -1,6 +1,4 @@
-"""Where a model comes from: the package itself, a local folder, or the hub; always read as a folder
-of files.
-"""
+"""Where a model comes from: the package, a local folder, or the hub; read as a folder of files."""
 
 from __future__ import annotations
 
@@ -142,11 +140,13 @@ def check_spec(spec: str, revision: str | None = None) -> None:
 
 
 def stated_blocks(spec: str) -> int | None:
-    """How many blocks the config of a model counts that is in the package or a folder here; needs
-    no PyTorch.
+    """How many blocks the config of a model on this disk counts; needs no PyTorch.
 
     None where that takes more than reading the config: of models of the hub, adapters, and families
     that are measured.
+
+    >>> stated_blocks("embedded")
+    12
     """
     spec = spec.removeprefix(RANDOM)
     folder = PACKAGED.get(spec, Path(spec).expanduser())
@@ -164,9 +164,7 @@ def is_adapter(folder: Path) -> bool:
 
 
 def _with_adapter(folder: Path, name: str) -> Checkpoint:
-    """Read the base of an adapter: a folder, as it stands or from the adapter's, or a model
-    downloaded before.
-    """
+    """Read the base of an adapter: a folder, or a model downloaded before."""
     if (folder / "pytorch_adapter.bin").is_file():
         raise BackboneUnsupported(
             f"{folder}: an adapter of the library adapters, which is not read here. Put it on "

@@ -1,6 +1,4 @@
-"""What a backbone costs at each depth: parameters, multiply-accumulates and latency of its first k
-blocks.
-"""
+"""What a backbone costs at each depth: parameters, multiply-accumulates and latency."""
 
 from __future__ import annotations
 
@@ -25,8 +23,7 @@ from .products import ONEDNN_LINEAR
 
 
 def costs(backbone: Backbone, seconds: float = 4.0, repeats: int = 5) -> pd.DataFrame:
-    """Measure what a clip costs in the backbone truncated to its first k blocks, for every k at
-    once.
+    """Measure what a clip costs in the first k blocks of a backbone, for every k at once.
 
     A pass through the whole backbone is marked at the end of each block; depth k is the whole less
     what lies between the end of block k and the end of the last one.

@@ -20,6 +20,7 @@ from .errors import BlocksUnknown
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from torch import nn
 
     from cache import Cache
 
@@ -31,8 +32,10 @@ FORM = (
 
 
 def parsed(spec: str) -> tuple[str, list[int], str]:
-    """Strategy, numbers and folder of a drop specification; raises BlocksUnknown where it has
-    another form.
+    """Strategy, numbers and folder of a drop specification; BlocksUnknown for another form.
+
+    >>> parsed("top:3")
+    ('top', [3], '')
     """
     strategy, _, rest = spec.partition(":")
     number, _, folder = rest.partition(":")
@@ -150,3 +153,11 @@ def describe_blocks(blocks: Sequence[int], n_blocks: int) -> str:
     if list(blocks) == list(range(1, len(blocks) + 1)):
         return f"first {len(blocks)} of {n_blocks} blocks"
     return f"blocks {' '.join(map(str, blocks))} of {n_blocks}"
+
+
+def hand_over(old: nn.Module, new: nn.Module) -> None:
+    """Give the new first block what only the old one has, as WavLM's position bias."""
+    for path, module in old.named_modules():
+        parent, _, name = path.rpartition(".")
+        if path and not hasattr(new.get_submodule(parent), name):
+            setattr(new.get_submodule(parent), name, module)

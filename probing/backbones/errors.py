@@ -1,6 +1,4 @@
-"""What can go wrong between a model's name and its hidden states; each message ends with the next
-thing to type.
-"""
+"""Errors between a model's name and its hidden states; each says what to type next."""
 
 from cache.errors import ProbeError
 
@@ -26,9 +24,7 @@ class LibraryBroken(ProbeError, ImportError):
 
 
 class ClipUnusable(ProbeError, ValueError):
-    """A clip is too short, too long, not mono or not finite, or may not share a batch with the
-    others.
-    """
+    """A clip is too short, too long, not mono or not finite, or does not fit its batch."""
 
 
 class BackboneUnsaved(ProbeError, OSError):

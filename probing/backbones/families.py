@@ -1,5 +1,4 @@
-"""The families of speech models: how each is fed, how many frames it gives, and what may share a
-batch.
+"""Families of speech models: how each is fed, how many frames it gives, what shares a batch.
 
 Padding, as measured (worst difference between a padded item and the item alone, on valid frames):
 models of the wav2vec 2.0 kind are exact with an attention mask when the front end has layer norms;
@@ -79,8 +78,7 @@ IDLE = re.compile(
 
 
 def architecture_of(config: Any, known: bool) -> dict[str, Any]:
-    """The entries of a config that go into the fingerprint: those known to change a hidden state
-    and no weight.
+    """The entries of a config that may change a hidden state, for the fingerprint.
 
     A model of no known family gives all its entries, but for those that every config has and those
     named as idle.
@@ -133,9 +131,7 @@ def _convolutional(config: Any) -> FrameRule:
 
 
 def _squeezed(config: Any) -> FrameRule:
-    """SEW averages `squeeze_factor` frames before its first block, so every layer has the lower
-    rate.
-    """
+    """SEW averages `squeeze_factor` frames before its first block: every layer is slower."""
     return _convolutional(config).every(config.squeeze_factor)
 
 
@@ -149,9 +145,7 @@ def _moonshine_streaming(_: Any) -> FrameRule:
 
 
 def _if_layer_norm(config: Any) -> bool:
-    """WavLM and UniSpeech-SAT: the large models, with layer norms in the front end, had normalised
-    waveforms.
-    """
+    """WavLM and UniSpeech-SAT: models with layer norms in the front end were normalised."""
     return bool(config.feat_extract_norm == "layer")
 
 
@@ -160,9 +154,7 @@ def _never(_: Any) -> bool:
 
 
 def _log_mel(_: Any) -> FrameRule:
-    """Whisper's frame j is centred on sample 320 j (hop 160, then a stride of 2): valid while that
-    is in the clip.
-    """
+    """Whisper: frame j is centred on sample 320 j, and valid while that is in the clip."""
     return FrameRule(1, 320)
 
 
@@ -172,16 +164,12 @@ def _at_the_beginning(_: Any) -> float:
 
 
 def _causal(_: Any) -> float:
-    """Moonshine streaming: two convolutions of 5 over frames of 80 samples see 12 frames back and
-    none ahead.
-    """
+    """Moonshine streaming: two convolutions of 5 over frames of 80 samples, none ahead."""
     return (80 - 12 * 80) / 2
 
 
 def _filter_bank(_: Any) -> FrameRule:
-    """25 ms windows every 10 ms, stacked by two; an odd last one is left out, as the mask does
-    upstream.
-    """
+    """25 ms windows every 10 ms, stacked by two; an odd last one is left out."""
     return FrameRule(400, 160).every(2)
 
 
@@ -217,7 +205,7 @@ class Family:
 
     @property
     def name(self) -> str:
-        """What it is asked for by: `model_type` of a config."""
+        """Its name in the registry: `model_type` of a config."""
         return self.model_type
 
     @property
@@ -263,9 +251,7 @@ class Family:
             return self.normalizes(config)
 
     def has_decoder(self, config: Any) -> bool:
-        """Say whether its models have a decoder; of a known family, whatever `is_encoder_decoder`
-        of a config says.
-        """
+        """Whether its models have a decoder; of a known family, whatever the config says."""
         return (
             self.decoder_layers is not None
             if self.known

@@ -1,5 +1,4 @@
-"""Convolutional front ends with layer norms, computed with the channels last and a piece of a clip
-at a time.
+"""Convolutional front ends with layer norms, channels last, a piece of a clip at a time.
 
 In WavLM-Large, HuBERT-Large, XLS-R and data2vec-audio every convolution of the waveform is followed
 by a layer norm over channels. Stock modules keep channels first, and so copy the largest tensors of
@@ -28,9 +27,7 @@ SAMPLES = 7777
 
 
 class ChannelsLast(nn.Module):
-    """A front end of transformers that computes with channels last where nothing needs
-    a gradient.
-    """
+    """A front end that computes with channels last if nothing needs a gradient."""
 
     conv_layers: Any
 
@@ -46,11 +43,9 @@ class ChannelsLast(nn.Module):
         linear = linear_onednn if onednn_is_faster() else functional.linear
         frames = clip.contiguous()[:, None]
         for layer in self.conv_layers:
-            (size,), (step,), (n_out, n_in, _) = (
-                layer.conv.kernel_size,
-                layer.conv.stride,
-                layer.conv.weight.shape,
-            )
+            (size,) = layer.conv.kernel_size
+            (step,) = layer.conv.stride
+            (n_out, n_in, _) = layer.conv.weight.shape
             n_frames = (len(frames) - size) // step + 1
             windows = frames.as_strided((n_frames, size * n_in), (step * n_in, 1))
             weight = layer.conv.weight.transpose(1, 2).reshape(n_out, size * n_in)
@@ -62,9 +57,7 @@ class ChannelsLast(nn.Module):
 
 
 def use_fast_front_end(encoder: nn.Module, device: torch.device) -> bool:
-    """Switch the front end of an encoder on a CPU to channels last, after a comparison; say whether
-    it is now.
-    """
+    """Switch a front end on a CPU to channels last, after a comparison; gives whether it is."""
     front_end: Any = getattr(encoder, "feature_extractor", None)
     if device.type != "cpu" or not _fits(front_end):
         return False
@@ -88,10 +81,22 @@ def use_fast_front_end(encoder: nn.Module, device: torch.device) -> bool:
     return False
 
 
+def forward_past_front_end(encoder: Any, inputs: dict[str, Tensor]) -> None:
+    """Run the front end on each clip alone, as a group norm would count the padding."""
+    front_end: Any = encoder.feature_extractor
+    values = inputs["input_values"]
+    lengths = inputs.get("attention_mask", torch.ones_like(values)).sum(1).int().tolist()
+    features = [front_end(values[row : row + 1, :n])[0].T for row, n in enumerate(lengths)]
+    padded = nn.utils.rnn.pad_sequence(features, batch_first=True).transpose(1, 2)
+    encoder.feature_extractor = _Computed(padded)
+    try:
+        encoder(**inputs)
+    finally:
+        encoder.feature_extractor = front_end
+
+
 def _fits(front_end: Any) -> bool:
-    """Whether a front end is convolutions without padding, each with a layer norm and an
-    activation.
-    """
+    """Whether a front end is convolutions without padding, each with norm and activation."""
     layers: Any = getattr(front_end, "conv_layers", None)
     return bool(layers) and all(
         isinstance(getattr(layer, "layer_norm", None), nn.LayerNorm)
@@ -104,7 +109,16 @@ def _fits(front_end: Any) -> bool:
 
 @cache
 def _channels_last(stock: type[nn.Module]) -> type[nn.Module]:
-    """The class of a front end with `ChannelsLast.forward` before its own: parameters and their
-    names stay.
-    """
+    """The class of a front end with `ChannelsLast.forward`; its parameters stay."""
     return type(f"ChannelsLast{stock.__name__}", (ChannelsLast, stock), {})
+
+
+class _Computed(nn.Module):
+    """Stands in for a front end whose output is known."""
+
+    def __init__(self, features: Tensor) -> None:
+        super().__init__()
+        self.features = features
+
+    def forward(self, _: Tensor) -> Tensor:
+        return self.features

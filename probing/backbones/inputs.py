@@ -1,5 +1,4 @@
-"""What a model is given: a waveform normalised clip by clip, a log-mel spectrogram, or a filter
-bank.
+"""What a model is given: a normalised waveform, a log-mel spectrogram, or a filter bank.
 
 Nothing here looks across clips: a clip's input never depends on what shares its batch.
 """
@@ -68,9 +67,7 @@ def prepared(
 
 
 class WaveformInput:
-    """Waveforms (B, longest clip), zero mean and unit variance per clip where the model was trained
-    so, zeros after.
-    """
+    """Waveforms (B, longest clip), normalised per clip if the model was trained so."""
 
     max_samples: int | None = None
 
@@ -95,9 +92,7 @@ class WaveformInput:
         return {**WAVEFORM_SETTINGS, **self._given, "do_normalize": self.unit_variance}
 
     def normalized(self, clip: Clip) -> Clip:
-        """Apply (x - mean) / sqrt(variance + 1e-7), as Wav2Vec2FeatureExtractor does, over this
-        clip alone.
-        """
+        """(x - mean) / sqrt(variance + 1e-7) of this clip, as Wav2Vec2FeatureExtractor does."""
         if not self.unit_variance:
             return clip
         mean = clip.mean(dtype=np.float64)
@@ -129,9 +124,7 @@ class WaveformInput:
 
 
 class LogMelInput:
-    """Whisper's log-mel spectrogram (B, bins, 3000), the clip padded to 30 s by zeros: the model
-    knows no mask.
-    """
+    """Whisper's log-mel spectrogram (B, bins, 3000), the clip padded to 30 s by zeros."""
 
     normalization = "log-mel, clipped 8 below its maximum per clip"
 
@@ -177,9 +170,7 @@ class LogMelInput:
 
 
 class FilterBankInput:
-    """w2v-BERT 2.0's filter bank (B, frames, 160), zero mean and unit variance per bin and clip,
-    two frames stacked.
-    """
+    """w2v-BERT 2.0's filter bank (B, frames, 160), normalised per bin and clip, stacked by two."""
 
     max_samples: int | None = None
     normalization = "zero mean and unit variance per mel bin and clip"
@@ -201,9 +192,7 @@ class FilterBankInput:
         return features[: self._rule.n_frames(len(clip))]
 
     def __call__(self, clips: Sequence[Clip], device: torch.device) -> dict[str, Tensor]:
-        """Give input_features (B, frames, 160), and attention_mask (B, frames) where lengths
-        differ.
-        """
+        """Give input_features (B, frames, 160), and attention_mask if lengths differ."""
         banks = [self._frames(clip) for clip in clips]
         longest = max(map(len, banks))
         features = torch.zeros(len(banks), longest, banks[0].shape[1])
@@ -222,9 +211,7 @@ class FilterBankInput:
         return _padded("input_features", banks)
 
     def _frames_of_tensor(self, clip: Tensor) -> Tensor:
-        """Kaldi's filter bank: 16-bit samples, no offset within a window, pre-emphasis of 0.97,
-        512-point transform.
-        """
+        """Kaldi's filter bank: 16-bit samples, pre-emphasis of 0.97, 512-point transform."""
         known = self._extractor
         windows = (clip * 2.0**15).unfold(0, 400, 160)
         windows = windows - windows.mean(dim=1, keepdim=True)
@@ -242,9 +229,7 @@ class FilterBankInput:
 
 
 def _padded(name: str, rows: Sequence[Tensor], always_mask: bool = False) -> dict[str, Tensor]:
-    """Rows as one batch with zeros after them, and attention_mask where lengths differ or it is
-    always there.
-    """
+    """Rows as one batch with zeros after them, and attention_mask if lengths differ."""
     inputs = {name: pad_sequence(list(rows), batch_first=True)}
     if always_mask or len({len(row) for row in rows}) > 1:
         mask = [torch.ones(len(row), dtype=torch.long, device=row.device) for row in rows]

@@ -1,5 +1,4 @@
-"""The layer convention: 0 is what enters the first block, k the raw output of block k, before any
-final norm.
+"""The layer convention: 0 enters the first block, k is the raw output of block k.
 
 `output_hidden_states` of transformers is not used: for the models with stable layer norms its last
 entry was the final norm's output up to 5.15 and has been the raw block output since. A hook on each
@@ -44,9 +43,7 @@ class HiddenStates:
         return torch.stack([layer[index, : self.n_frames[index]] for layer in self.layers])
 
     def valid(self, index: int) -> Tensor:
-        """The valid frames of all clips in one layer, one clip after the other: (sum of n_frames,
-        D).
-        """
+        """The valid frames of all clips in one layer, in a row: (sum of n_frames, D)."""
         clips = [clip[:n] for clip, n in zip(self.layers[index], self.n_frames, strict=True)]
         return clips[0] if len(clips) == 1 else torch.cat(clips)
 
@@ -58,8 +55,7 @@ def at_least_float32(values: Tensor) -> Tensor:
 
 @torch.no_grad()
 def relative_differences(found: HiddenStates, expected: HiddenStates) -> list[float]:
-    """Compare every layer of the same clips: the worst difference on a valid frame over the layer's
-    root mean square.
+    """By layer, the worst difference of two passes over the layer's root mean square.
 
     Infinite where a value is not a finite number.
     """
@@ -100,8 +96,7 @@ class _FirstBlockReached(Exception):
 def frames_entering(
     first_block: nn.Module, forward: Callable[[], Any], strict: bool = False
 ) -> int:
-    """Count the frames that enter the first block, without running it; 0 where the front end
-    refuses the clip.
+    """Count the frames that enter the first block, without running it; 0 if it is refused.
 
     With `strict` a refusal is raised as it is, and a block that is not reached is one.
     """

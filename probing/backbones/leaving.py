@@ -1,6 +1,4 @@
-"""Leaving early: clips that are done with stop at their block, and the others go on in a smaller
-batch.
-"""
+"""Leaving early: clips stop at their block, and the others go on in a smaller batch."""
 
 from __future__ import annotations
 
@@ -24,10 +22,9 @@ class _AllLeft(Exception):
 
 @contextmanager
 def leaving(blocks: nn.ModuleList, n_clips: int, done: Done) -> Iterator[None]:
-    """Let clips leave a forward pass at the block that they are done at; within it, one pass of
-    `n_clips` clips.
+    """Let clips leave a forward pass of `n_clips` clips at the block they are done at.
 
-    `done` is asked of layer 0 before the first block and of layer k after block k, for the clips
+    `done` is called for layer 0 before the first block and of layer k after block k, for the clips
     that are still there: the layer, their positions in the batch (b,), their states (b, T, D); it
     says which (b,) leave. After the last layer all have left. What the loop of transformers hands
     every block was made for the whole batch: it is cut down to the clips that are left.

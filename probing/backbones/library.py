@@ -37,9 +37,7 @@ def import_transformers() -> ModuleType:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence the load reports and progress bars of transformers, and put its settings
-    back after.
-    """
+    """Silence the load reports and progress bars of transformers meanwhile."""
     from transformers.utils import logging
 
     verbosity = logging.get_verbosity()

@@ -156,9 +156,7 @@ def _acoustic(spec: str, normalize: str, device: torch.device) -> Backbone:
 
 
 def _family(checkpoint: Checkpoint) -> Family:
-    """Find the family of a model; an unknown one must have a preprocessor that asks for
-    a waveform.
-    """
+    """Find the family of a model; an unknown one must take a waveform, by its preprocessor."""
     model_type = checkpoint.config.model_type
     if model_type in FAMILIES:
         return FAMILIES[model_type]
@@ -179,9 +177,7 @@ def _family(checkpoint: Checkpoint) -> Family:
 
 
 def _blocks(encoder: nn.Module, family: Family, checkpoint: Checkpoint) -> nn.ModuleList:
-    """Find the transformer blocks; in an unknown model, the only list of as many modules as the
-    config counts.
-    """
+    """Find the transformer blocks, by the family or by the number that the config counts."""
     from torch import nn
 
     if family.blocks:

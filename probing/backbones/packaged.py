@@ -1,6 +1,4 @@
-"""The models in the package: where they lie, and that their files are those that their
-cards name.
-"""
+"""The models in the package: where they are, and whether their files are those of their cards."""
 
 import hashlib
 import re
@@ -47,8 +45,7 @@ _ADVICE = "Install this package again: pip install --force-reinstall --no-deps, 
 
 
 def hidden_folder(spec: str) -> str | None:
-    """What to type for a folder with a model in it that has the name of a packaged one; None where
-    there is none.
+    """What to type for a model's folder that has the name of a packaged one; or None.
 
     The name alone means the packaged model, whatever lies in the working directory.
     """

@@ -1,5 +1,4 @@
-"""The precision of a forward pass: float32 throughout, also where a device would rather not, or 16
-bits by autocast.
+"""The precision of a forward pass: float32 throughout, or 16 bits by autocast.
 
 In 16 bits the products and convolutions are computed in bfloat16 or float16; norms and sums along
 the blocks stay in float32 where PyTorch's autocast keeps them so. How far that moves the hidden
@@ -50,10 +49,9 @@ def computing(device: torch.device, precision: str) -> Iterator[None]:
 
 @contextmanager
 def full_float32(device: torch.device) -> Iterator[None]:
-    """Switch TF32 off on a GPU, where convolutions use it by default: 10 bits of mantissa instead
-    of 23.
+    """Switch TF32 off, which GPUs use in convolutions: 10 bits of mantissa instead of 23.
 
-    The setting is of the whole process: it comes back when the last thread that asked is done.
+    The setting is of the whole process: it comes back when the last thread that needs it is done.
     """
     global _inside, _before
     if device.type != "cuda":
@@ -78,14 +76,14 @@ def full_float32(device: torch.device) -> Iterator[None]:
                 setattr(convolutions, setting, _before[1])
 
 
-def use_precision(backbone: Backbone, asked: str) -> str:
+def use_precision(backbone: Backbone, precision: str) -> str:
     """Set the precision of a backbone, after a comparison of every layer with float32.
 
     Args:
         backbone: as loaded, in float32.
-        asked: `float32`, `bf16`, `fp16`, or `auto`: float32 on a CPU; on a GPU 16 bits, bfloat16
-            where it has it, as long as no layer moves by more than 3 % of its root mean square, and
-            float32 otherwise.
+        precision: `float32`, `bf16`, `fp16`, or `auto`: float32 on a CPU; on a GPU 16 bits
+            (bfloat16 if it has it), as long as no layer moves by more than 3 % of its root mean
+            square, and float32 otherwise.
 
     Returns:
         What was measured, as a person reads it; empty in float32 where nothing else was tried.
@@ -93,12 +91,12 @@ def use_precision(backbone: Backbone, asked: str) -> str:
     Raises:
         BackboneUnsupported: no such precision, or a device that would imitate it.
     """
-    if asked not in PRECISIONS:
+    if precision not in PRECISIONS:
         raise BackboneUnsupported(
-            f"{argument('precision', asked)}: expected "
+            f"{argument('precision', precision)}: expected "
             f"{', '.join(PRECISIONS)}. Leave it out for auto."
         )
-    wanted = fastest_precision(backbone.device) if asked == "auto" else asked
+    wanted = fastest_precision(backbone.device) if precision == "auto" else precision
     if wanted == "float32":
         return ""
     _check_device(backbone.device, wanted)
@@ -113,7 +111,7 @@ def use_precision(backbone: Backbone, asked: str) -> str:
     )
     if errors[worst] <= BOUND:
         return note
-    if asked == "auto":
+    if precision == "auto":
         backbone.precision = "float32"
         return f"float32, for {note} (at most {100 * BOUND:g} % is accepted)"
     return f"{note}; the precision auto accepts {100 * BOUND:g} %"
@@ -135,9 +133,7 @@ def _check_device(device: torch.device, precision: str) -> None:
 
 
 def _errors(found: HiddenStates, exact: HiddenStates) -> list[float]:
-    """Root mean square of the difference over that of the layer, by layer, on a single clip;
-    infinite if not finite.
-    """
+    """By layer, RMS of the difference over RMS of the layer, on one clip; may be infinite."""
     errors = [
         float((one - other).square().mean().sqrt() / other.square().mean().sqrt().clamp(min=1e-30))
         for one, other in zip(found.layers, exact.layers, strict=True)

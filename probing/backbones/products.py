@@ -22,13 +22,11 @@ from torch.nn import functional
 
 # What torch.compile calls for a linear layer: None in a build of PyTorch without oneDNN.
 ONEDNN_LINEAR = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
-PRIMITIVES = 128  # enough for eight passes beside each other over one or two lengths each
+PRIMITIVES = 128  # enough for eight passes in parallel over one or two lengths each
 
 
 class OneDnnLinear(nn.Linear):
-    """An nn.Linear whose product on a CPU goes through oneDNN; the parameters are its own, under
-    the same names.
-    """
+    """An nn.Linear whose product on a CPU goes through oneDNN, with the same parameters."""
 
     def forward(self, input: Tensor) -> Tensor:
         """Compute (..., in) -> (..., out)."""
@@ -39,9 +37,7 @@ class OneDnnLinear(nn.Linear):
 
 
 class LearningLinear(nn.Linear):
-    """An nn.Linear with gradients, whose products on a CPU go through oneDNN, forward
-    and backward.
-    """
+    """An nn.Linear with gradients whose products on a CPU go through oneDNN."""
 
     def forward(self, input: Tensor) -> Tensor:
         """Compute (..., in) -> (..., out)."""
@@ -82,9 +78,7 @@ class _Linear(torch.autograd.Function):
 
 
 def fits_onednn(x: Tensor) -> bool:
-    """Whether a tensor can be multiplied through oneDNN: float32 on a CPU, where nothing asks for
-    16 bits.
-    """
+    """Whether a tensor can be multiplied through oneDNN: float32 on a CPU, no autocast."""
     kind = (
         x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
     )
@@ -92,9 +86,7 @@ def fits_onednn(x: Tensor) -> bool:
 
 
 def linear_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Compute x W^T + b through oneDNN, where x is float32 on a CPU and stays so; without
-    gradients.
-    """
+    """Compute x W^T + b through oneDNN, of float32 on a CPU, without gradients."""
     if not fits_onednn(x):
         return functional.linear(x, weight, bias)
     assert ONEDNN_LINEAR is not None
@@ -105,9 +97,7 @@ def linear_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def use_fast_products(encoder: nn.Module, device: torch.device) -> bool:
-    """Switch the linear layers of an encoder to oneDNN where it is the faster one here; say whether
-    it is.
-    """
+    """Switch the linear layers of an encoder to oneDNN if it is faster here; gives whether."""
     if device.type != "cpu" or not onednn_is_faster():
         return False
     for module in encoder.modules():
@@ -118,8 +108,7 @@ def use_fast_products(encoder: nn.Module, device: torch.device) -> bool:
 
 
 def bound_primitives() -> None:
-    """Have oneDNN keep less of what it compiles for every length of clip; called before it is first
-    used.
+    """Have oneDNN keep less of what it compiles for every length; called before its first use.
 
     Its own bound is 1,024 pieces: measured over the lengths of a corpus, 3 GB for WavLM-Base, and
     no faster.
@@ -129,9 +118,7 @@ def bound_primitives() -> None:
 
 @cache
 def onednn_is_faster() -> bool:
-    """Whether this is a processor on which oneDNN was found clearly faster than MKL: AMD with
-    AVX-512.
-    """
+    """Whether oneDNN is clearly faster than MKL on this processor: AMD with AVX-512."""
     backends = torch.backends
     return (
         backends.mkldnn.is_available()

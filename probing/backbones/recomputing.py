@@ -1,6 +1,4 @@
-"""Norms and activations computed again in the backward pass instead of kept: cheap beside the
-products around them.
-"""
+"""Norms and activations computed again in the backward pass, which is cheap, not kept."""
 
 from __future__ import annotations
 
@@ -15,8 +13,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 @contextmanager
 def recomputing(blocks: nn.ModuleList) -> Iterator[None]:
-    """Keep for the backward pass, of what a norm or an activation of a block gives, only what it
-    was given.
+    """Keep only the inputs of the norms and activations of blocks for the backward pass.
 
     A product keeps its input, such as what a GELU gives, four times as wide as a layer; and the
     GELU keeps its own input, from which the other follows. Every number stays as it is.

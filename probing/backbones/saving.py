@@ -1,5 +1,4 @@
-"""A backbone as a folder of its own: fewer blocks in the config, their weights, and how its audio
-was prepared.
+"""A backbone as a folder: fewer blocks in the config, their weights, how audio was prepared.
 
 config.json, model.safetensors, preprocessor_config.json   as transformers writes and reads them
 export.json                                                what it was made of, and its files
@@ -81,9 +80,7 @@ def _check_place(folder: Path) -> None:
 
 
 def _weights(encoder: nn.Module, family: Family) -> dict[str, Tensor]:
-    """Name the weights as the base model does; in float16 where that loses nothing, as when they
-    were loaded so.
-    """
+    """The weights, named as the base model does; in float16 if that loses nothing."""
     # An encoder that was taken out of an encoder-decoder model is found there under its name.
     prefix = "encoder." if family.has_decoder(encoder.config) else ""
     weights = {

@@ -1,6 +1,4 @@
-"""Files of weights in a model's folder, looked at but not loaded: which are read, their types, what
-lies beside.
-"""
+"""Files of weights in a model's folder, not loaded: which are read, and of what types."""
 
 from __future__ import annotations
 
@@ -41,9 +39,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def adapter_beside(folder: Path) -> str:
-    """Name a file with an adapter that lies beside a model's weights, whatever it is called; empty
-    if there is none.
-    """
+    """Name of an adapter's file beside a model's weights; empty if there is none."""
     for pattern in BESIDE:
         for path in sorted(folder.glob(pattern)):
             return path.name
@@ -57,9 +53,7 @@ def adapter_beside(folder: Path) -> str:
 
 
 def packed_weights(folder: Path) -> list[str]:
-    """Weights whose type is no floating point of 16 bits or more; single numbers, which count
-    something, aside.
-    """
+    """Weights whose type is no floating point of 16 bits or more, single numbers aside."""
     packed: list[str] = []
     for path in weight_files(folder):
         packed += _packed(path) if path.suffix == ".safetensors" else _packed_in_bin(path)
@@ -67,9 +61,7 @@ def packed_weights(folder: Path) -> list[str]:
 
 
 def _header(path: Path) -> Mapping[str, Any]:
-    """Names, types and shapes of a safetensors file; none of a damaged one, which is refused when
-    it is loaded.
-    """
+    """Names, types and shapes of a safetensors file; none of a damaged one."""
     with open(path, "rb") as file:
         n_bytes = int.from_bytes(file.read(8), "little")
         if n_bytes > path.stat().st_size:

@@ -1,6 +1,4 @@
-"""A backbone whose weights can be trained: its hidden states have gradients, everything else is as
-in extraction.
-"""
+"""A backbone with weights that can be trained, and gradients; all else is as in extraction."""
 
 from __future__ import annotations
 
@@ -22,7 +20,17 @@ from .errors import BackboneUnsupported, ClipUnusable
 from .layers import HiddenStates
 from .products import LearningLinear, OneDnnLinear, use_fast_products
 from .recomputing import recomputing
+from .regularization import (
+    LAYERDROP,
+    MASKING,
+    is_dropout,
+    left_out,
+    numpy_drawn_by_torch,
+    restore,
+    switch_off,
+)
 from .unused import few
+from .verification import verified_dim
 
 # The parts of an encoder that turn a waveform or a spectrogram into frames, by the names that
 # transformers gives them.
@@ -35,17 +43,12 @@ FRONT_END = (
     "groupnorm",
     "embed_positions",
 )
-LAYERDROP = ("layerdrop", "encoder_layerdrop")
-MASKING = ("mask_time_prob", "mask_feature_prob")
-# of parts that are not there, or never run
-NEVER_ON = ("decoder", "final_dropout", "quantizer", "classifier")
 # statistics of a batch would make a clip depend on its neighbours
 NORMS = (nn.modules.batchnorm._BatchNorm,)
 
 
 class Trainable(nn.Module):
-    """An encoder with its own float32 copy of a backbone's weights; none of them is trained until
-    it is asked for.
+    """An encoder with its own float32 copy of a backbone's weights; none is trained at first.
 
     Parameters are named as transformers names them, and the hidden states are those of
     `Backbone.hidden_states` to rounding. What the published config says of dropout, layerdrop and
@@ -100,7 +103,7 @@ class Trainable(nn.Module):
         self._on: dict[str, float] = {}
         if dropout:
             self._on |= {
-                name: float(value) for name, value in published.items() if _is_dropout(name, value)
+                name: float(value) for name, value in published.items() if is_dropout(name, value)
             }
         self._layerdrop = 0.0
         if layerdrop:
@@ -120,7 +123,7 @@ class Trainable(nn.Module):
                 name: float(published[name]) for name in MASKING if published.get(name) is not None
             }
         self._dropout = dropout
-        self._changed = _switch_off(encoder, masked=self._masking)
+        self._changed = switch_off(encoder, masked=self._masking)
         self.requires_grad_(False)
         self.train()
 
@@ -131,16 +134,12 @@ class Trainable(nn.Module):
 
     @property
     def front_end(self) -> nn.ModuleList:
-        """What comes before the frames: convolutions on the waveform or spectrogram; empty where
-        there are none.
-        """
+        """The convolutions before the frames, on waveform or spectrogram; may be empty."""
         return nn.ModuleList(module for name, module in self.named_children() if name in FRONT_END)
 
     @property
     def regularization(self) -> dict[str, float]:
-        """What of the published config is on in training: names and values of its entries; empty if
-        nothing is.
-        """
+        """What of the published config is on in training: names and values; may be empty."""
         return dict(self._on)
 
     @property
@@ -158,9 +157,7 @@ class Trainable(nn.Module):
         return self._backbone.n_frames(n_samples)
 
     def train(self, mode: bool = True) -> Trainable:
-        """Switch what was asked for on or off; modules put on later, such as the dropout of
-        adapters, follow `mode`.
-        """
+        """Switch training on or off; modules put on later, as adapters' dropout, follow `mode`."""
         self.training = mode
         for module in self._backbone._encoder.modules():
             published = module in self._published
@@ -189,10 +186,10 @@ class Trainable(nn.Module):
         backbone.device = next(self.parameters()).device
         with ExitStack() as stack:
             if self.training and self._layerdrop:
-                stack.enter_context(_left_out(self.blocks, self._layerdrop))
+                stack.enter_context(left_out(self.blocks, self._layerdrop))
             if self.training and self._masking:
                 self._check_length(waveforms)
-                stack.enter_context(_numpy_drawn_by_torch())
+                stack.enter_context(numpy_drawn_by_torch())
             if torch.is_grad_enabled():
                 stack.enter_context(
                     _checkpointed(self.blocks) if self.checkpointing else recomputing(self.blocks)
@@ -219,7 +216,7 @@ class Trainable(nn.Module):
             )
         backbone = copy.deepcopy(self._backbone)
         encoder = backbone._encoder
-        _restore(encoder.config, self._changed)
+        restore(encoder.config, self._changed)
         encoder.eval().requires_grad_(False)
         backbone._by_clip = False
         _use_modules_without_gradients(encoder)
@@ -237,7 +234,7 @@ class Trainable(nn.Module):
             from .attention import use_fused_attention
 
             backbone.attention = "fused" if use_fused_attention(backbone) else "stock"
-        backbone.dim = backbone._verified_dim()
+        backbone.dim = verified_dim(backbone)
         return backbone
 
     def _check_length(self, waveforms: Sequence[np.ndarray] | Sequence[Tensor]) -> None:
@@ -252,9 +249,7 @@ class Trainable(nn.Module):
 
 
 def _use_modules_with_gradients(encoder: Any) -> None:
-    """Switch linear layers, and WavLM's attention, to modules that have gradients and go through
-    every projection.
-    """
+    """Switch linear layers, and WavLM's attention, to modules that have gradients."""
     for module in encoder.modules():
         if isinstance(module, OneDnnLinear):
             module.__class__ = LearningLinear  # type: ignore[assignment]
@@ -276,58 +271,6 @@ def _use_modules_without_gradients(encoder: Any) -> None:
         unlearn(encoder)
 
 
-def _is_dropout(name: str, value: Any) -> bool:
-    numeric = isinstance(value, int | float)
-    return numeric and "dropout" in name and not any(part in name for part in NEVER_ON)
-
-
-def _switch_off(encoder: Any, masked: bool) -> dict[str, Any]:
-    """Take layerdrop, and masking unless it is wanted, out of an encoder; give the entries of its
-    config as they were.
-
-    Blocks are left out by `_left_out`, as a block that does not run would be missing from the
-    layers.
-    """
-    for module in encoder.modules():
-        if hasattr(module, "layerdrop"):
-            module.layerdrop = 0.0
-    off: dict[str, Any] = {name: 0.0 for name in LAYERDROP if hasattr(encoder.config, name)}
-    if not masked and hasattr(encoder.config, "mask_time_prob"):
-        off["apply_spec_augment"] = False
-    before = {name: getattr(encoder.config, name, None) for name in off}
-    for name, value in off.items():
-        setattr(encoder.config, name, value)
-    return before
-
-
-def _restore(config: Any, entries: dict[str, Any]) -> None:
-    for name, value in entries.items():
-        if value is None:
-            delattr(config, name)
-        else:
-            setattr(config, name, value)
-
-
-@contextmanager
-def _left_out(blocks: nn.ModuleList, share: float) -> Iterator[None]:
-    """Give a block's input as its output, at random in so many passes of a hundred: layer k is then
-    layer k - 1.
-    """
-
-    def drop(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
-        if torch.rand([]) >= share:
-            return output
-        state = args[0] if args else kwargs["hidden_states"]
-        return (state, *output[1:]) if isinstance(output, tuple) else state
-
-    handles = [block.register_forward_hook(drop, with_kwargs=True) for block in blocks]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
 @contextmanager
 def _checkpointed(blocks: nn.ModuleList) -> Iterator[None]:
     """Keep the input of each block only."""
@@ -338,16 +281,3 @@ def _checkpointed(blocks: nn.ModuleList) -> Iterator[None]:
     finally:
         for block in blocks:
             del block.forward
-
-
-@contextmanager
-def _numpy_drawn_by_torch() -> Iterator[None]:
-    """Let masks, which transformers draws by NumPy's global generator, follow PyTorch's, so that
-    one seed is enough.
-    """
-    state = np.random.get_state()
-    np.random.seed(int(torch.randint(2**31, ())))
-    try:
-        yield
-    finally:
-        np.random.set_state(state)

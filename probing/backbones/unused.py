@@ -1,5 +1,4 @@
-"""Weights that a checkpoint holds and its model has no place for: transformers leaves them out
-without a word.
+"""Weights of a checkpoint that its model has no place for, which transformers leaves out.
 
 An adapter that was not merged, the scales of integer weights, or an architecture other than
 config.json says: each gives other hidden states than the published model. Heads, decoders and
@@ -55,8 +54,7 @@ def has_influence(weight: str) -> bool:
 
 
 def refuse_other_files(checkpoint: Checkpoint) -> None:
-    """Refuse an adapter that lies beside the weights, and a model whose config says that it is
-    quantised.
+    """Refuse an adapter beside the weights, and a model whose config says it is quantised.
 
     Raises:
         CheckpointIncomplete: names the file or the entry, and what to do.
@@ -87,8 +85,7 @@ def refuse_other_files(checkpoint: Checkpoint) -> None:
 
 
 def refuse_packed(checkpoint: Checkpoint, model: Any, encoder: nn.Module) -> None:
-    """Refuse weights of the encoder that are stored as integers or in 8 bits: they count steps of a
-    scale.
+    """Refuse weights of the encoder stored as integers or in 8 bits: steps of a scale.
 
     Raises:
         CheckpointIncomplete: names a few of them, and what to do.
@@ -156,8 +153,7 @@ def check_all_used(
 
 
 def advice_on(config: Any, unexpected: Iterable[str], missing: Iterable[str] = ()) -> str:
-    """What to do about weights without a place, by what they are called; empty if the names say
-    nothing.
+    """What to do about weights without a place, by their names; empty if these say nothing.
 
     Args:
         config: of the model.
@@ -207,14 +203,17 @@ def _most(names: set[str], found: Sequence[str]) -> bool:
 
 
 def few(names: Iterable[str], n: int = 4) -> str:
-    """The first of some names, in their order."""
+    """The first of some names, in their order.
+
+    >>> few(["a", "b"])
+    'a, b'
+    """
     names = sorted(names)
     return ", ".join(names[:n]) + (", ..." if len(names) > n else "")
 
 
 def encoder_weights(model: Any, encoder: nn.Module) -> Callable[[str], bool]:
-    """Say of a weight's name whether it stands below a part of the encoder, whatever is wrapped
-    around the model.
+    """Whether the name of a weight stands below a part of the encoder, whatever wraps it.
 
     Args:
         model: as it was loaded.

@@ -1,6 +1,4 @@
-"""The weights of an encoder: loaded whole or refused, drawn at random as a control, and identified
-by their content.
-"""
+"""The weights of an encoder: loaded whole or refused, or random; identified by content."""
 
 from __future__ import annotations
 
@@ -102,9 +100,7 @@ def load_encoder(checkpoint: Checkpoint, family: Family) -> tuple[nn.Module, dic
 
 
 def random_encoder(checkpoint: Checkpoint, family: Family, seed: int) -> nn.Module:
-    """Build a checkpoint's architecture with weights drawn from `seed`, leaving the caller's random
-    state alone.
-    """
+    """Build an architecture with weights drawn from `seed`; the caller's generator stays."""
     with torch.random.fork_rng(devices=[]), quiet():
         torch.default_generator.manual_seed(seed)
         try:

@@ -29,10 +29,11 @@ LA_CONDITIONS = {codec: f"C{i + 1}" for i, codec in enumerate(LA_CODECS)}
 class Protocol:
     """One list of utterances and the folder of their audio.
 
-    split: the split they are; None where the protocol has a column for it.
-    files: the list, in the forms it was released in.
-    audio: folder of the audio files, named by the utterances.
-    optional: whether the corpus is also known without it.
+    Attributes:
+        split: the split they are; None where the protocol has a column for it.
+        files: the list, in the forms it was released in.
+        audio: folder of the audio files, named by the utterances.
+        optional: whether the corpus is also known without it.
     """
 
     split: str | None
@@ -45,11 +46,13 @@ class Protocol:
 class Edition:
     """An ASVspoof corpus.
 
-    name: as in `NAME:ROOT`.
-    inside: folder that the archive unpacks to, which ROOT may be or hold.
-    what: what the user has to have there, for messages.
-    forms: the columns of its protocols, in each form they were released in; those named - say
-    nothing. suffix: of the audio files.
+    Attributes:
+        name: as in `NAME:ROOT`.
+        inside: folder that the archive unpacks to, which ROOT may be or hold.
+        what: what the user has to have there, for messages.
+        forms: the columns of its protocols, in each form they were released in; those named - say
+            nothing.
+        suffix: of the audio files.
     """
 
     name: str

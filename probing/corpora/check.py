@@ -26,11 +26,12 @@ AT_ONCE = 1024  # files given to the threads at a time
 class Check:
     """What a corpus has and lacks.
 
-    counts: a row for each split and label, `split`, `label`, `utterances`, `published` (-1 where
-        that is not known) and `missing` (audio files that are not there).
-    faults: what is missing or different, a sentence each; none if all is there.
-    download: what to get where; "" for a manifest.
-    there: the corpus without the utterances whose audio is missing; None where its protocol is.
+    Attributes:
+        counts: a row for each split and label, `split`, `label`, `utterances`, `published` (-1
+            where that is not known) and `missing` (audio files that are not there).
+        faults: what is missing or different, a sentence each; none if all is there.
+        download: what to get where; "" for a manifest.
+        there: the corpus without the utterances whose audio is missing; None where its protocol is.
     """
 
     counts: pd.DataFrame

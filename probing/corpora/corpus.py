@@ -26,14 +26,15 @@ NOT_IN_IDS = r"[\s\x00-\x1f\x7f-\x9f]"  # white space and control characters
 class Corpus:
     """Utterances, and what is known of them.
 
-    name: short name for tables and figures.
-    spec: what to give `load_corpus` to read it again, independent of the working directory.
-    root: folder that `path` starts from.
-    utterances: one row each: `utterance_id`, `path` (relative to root, with /), `split`, `label`
-        (`bonafide` or `spoof`, or any other words, or empty), `speaker`, `attack` (`-` for bona
-        fide), then whatever columns the corpus has beside these.
-    notes: what a person should know of what was read, such as files that were passed over; a
-    sentence each.
+    Attributes:
+        name: short name for tables and figures.
+        spec: what to give `load_corpus` to read it again, independent of the working directory.
+        root: folder that `path` starts from.
+        utterances: one row each: `utterance_id`, `path` (relative to root, with /), `split`,
+            `label` (`bonafide` or `spoof`, or any other words, or empty), `speaker`, `attack` (`-`
+            for bona fide), then whatever columns the corpus has beside these.
+        notes: what a person should know of what was read, such as files that were passed over; a
+            sentence each.
 
     >>> from probing.corpora import read_corpus
     >>> sorted(read_corpus("demo").utterances["label"].unique())

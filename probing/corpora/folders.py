@@ -1,6 +1,4 @@
-"""Corpora whose folders say what is in them: `[SPLIT/]{real,fake}/[ATTACK/]...`, as FoR has it, or
-just audio.
-"""
+"""Corpora by folders: `[SPLIT/]{real,fake}/[ATTACK/]...`, as FoR has it, or just audio."""
 
 from __future__ import annotations
 
@@ -24,8 +22,7 @@ if TYPE_CHECKING:
 
 
 def read_folder(root: Path, name: str | None = None) -> Corpus:
-    """Read a folder tree: the audio files below folders called real, fake, bonafide, spoof, ..., or
-    all if none is.
+    """Read the audio files below folders called real, fake, bonafide, ..., or all if none is.
 
     The folders above these name the split (`training`, `validation` and `testing` are train, dev
     and eval), the folder below a fake one the attack. Without such folders there are no labels: the
@@ -114,8 +111,7 @@ def _unlabelled(audio: list[str]) -> pd.DataFrame:
 
 
 def read_for(root: Path, name: str = "for") -> Corpus:
-    """Read Fake-or-Real (Reimao and Tzerpos, SpeD 2019):
-    `{training,validation,testing}/{real,fake}/`.
+    """Read Fake-or-Real (Reimao and Tzerpos, SpeD 2019): `SPLIT/{real,fake}/`.
 
     Raises:
         ProbeError: one of its folders is missing.
@@ -132,7 +128,11 @@ def read_for(root: Path, name: str = "for") -> Corpus:
 
 
 def is_audio(name: str) -> bool:
-    """Whether a name ends as one of a format that can be decoded."""
+    """Whether a name ends as one of a format that can be decoded.
+
+    >>> is_audio("a/clip.flac"), is_audio("a/notes.txt")
+    (True, False)
+    """
     from probing.audio import SUFFIXES
 
     return name.lower().endswith(SUFFIXES)
@@ -156,8 +156,9 @@ def passed_over(names: list[str]) -> str:
 
 
 def files_below(root: Path) -> Iterator[str]:
-    """Files below a folder, relative to it, but hidden ones; links are followed, but no folder is
-    entered twice.
+    """Files below a folder, relative to it, without hidden ones.
+
+    Links are followed, but no folder is entered twice.
     """
     seen = set()
     for folder, folders, files in os.walk(root, followlinks=True):

@@ -1,5 +1,4 @@
-"""Data sets of Hugging Face, on disk or by name: their audio as files, their other columns as those
-of a corpus.
+"""Data sets of Hugging Face, on disk or by name, as corpora.
 
 `hf:NAME` and `hf:FOLDER`, with `,config=...`, `,audio=COLUMN`, `,label=COLUMN` and `,revision=...`
 behind it. A data set holds files as bytes inside its tables; they are written out once, as they
@@ -11,27 +10,25 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from cache.errors import OptionError, ProbeError, argument
-from probing.corpora.corpus import NOT_IN_IDS, RESERVED, Corpus, normalise
+from probing.corpora.corpus import RESERVED, Corpus, normalise
+from probing.corpora.hugging_face_audio import names_of, written
 from probing.corpora.json_lines import text_of
 from probing.corpora.manifest import notes_on_labels
 from probing.corpora.splits import common_splits
 from probing.progress import progress_line
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    pass
 
 PREFIX = "hf:"
 SETTINGS = ("config", "audio", "label", "revision")
 SAVED = ("dataset_dict.json", "state.json")  # in a folder made by save_to_disk
-ROWS = 64  # whose audio is in memory at a time
-LONGEST_NAME = 150
 # columns of a corpus that say where the audio is written, and the split of the data set
 OURS = ("path", "split")
 
@@ -40,10 +37,11 @@ OURS = ("path", "split")
 class DataSet:
     """What `hf:` names.
 
-    name: of a data set on the hub, or the path of a folder or parquet file.
-    config: of those that a data set on the hub has.
-    audio, label: columns; None to find them by their type.
-    revision: branch, tag or commit on the hub.
+    Attributes:
+        name: of a data set on the hub, or the path of a folder or parquet file.
+        config: of those that a data set on the hub has.
+        audio, label: columns; None to find them by their type.
+        revision: branch, tag or commit on the hub.
     """
 
     name: str
@@ -126,8 +124,8 @@ def read_hugging_face(spec: str, audio_root: Path | None = None) -> Corpus:
                 )
             kept, others = _kept(library, split.features, audio)
             dropped.update(dict.fromkeys(others))
-            files = _files(split, audio, split_name)
-            for n in _written(split, audio, root, files):
+            files = names_of(split, audio, split_name)
+            for n in written(split, audio, root, files):
                 line.advance(n)
             columns = {column: _texts(split, column, kept[column]) for column in kept}
             tables.append(
@@ -248,9 +246,7 @@ def _label_column(library: Any, features: Mapping[str, Any], wanted: DataSet) ->
 def _kept(
     library: Any, features: Mapping[str, Any], audio: str
 ) -> tuple[dict[str, Any], list[str]]:
-    """The columns of texts, numbers, classes or lists of these, with their features; and the names
-    of others.
-    """
+    """The columns of texts, numbers, classes or lists of these; and the names of others."""
 
     def is_plain(feature: Any) -> bool:
         feature = getattr(feature, "feature", feature)  # of a list
@@ -276,9 +272,7 @@ def _texts(split: Any, column: str, feature: Any) -> list[str]:
 
 
 def _named(columns: dict[str, list[str]], label: str | None) -> dict[str, list[str]]:
-    """The columns as a corpus calls them: one that it has another use for, or that our tables add,
-    is `own_...`.
-    """
+    """The columns as a corpus calls them; names that it needs itself become `own_...`."""
     named = {
         f"own_{name}" if name in (*RESERVED, *OURS) else name: values
         for name, values in columns.items()
@@ -288,70 +282,3 @@ def _named(columns: dict[str, list[str]], label: str | None) -> dict[str, list[s
     if "speaker" not in named and "speaker_id" in named:
         named["speaker"] = named["speaker_id"]
     return named
-
-
-def _files(split: Any, audio: str, name: str) -> list[str]:
-    """A path below the root for each row: the name of its file if each is there once, or else the
-    number of the row.
-    """
-    import pyarrow.compute as pc
-
-    paths = pc.struct_field(_column(split, audio), "path").to_pylist()
-    files = [PurePosixPath((path or "").replace("\\", "/")).name for path in paths]
-    stems = [re.sub(NOT_IN_IDS, "_", os.path.splitext(file)[0]) for file in files]
-    usable = all(stem.strip(".") and len(stem.encode()) <= LONGEST_NAME for stem in stems)
-    if not usable or len({stem.casefold() for stem in stems}) < len(stems):
-        stems = [f"{i:07d}" for i in range(len(files))]
-    endings = [os.path.splitext(file)[1].lower() for file in files]
-    return [
-        f"{name}/{stem}{ending if re.fullmatch(r'[.][a-z0-9]{1,8}', ending) else ''}"
-        for stem, ending in zip(stems, endings, strict=True)
-    ]
-
-
-def _column(split: Any, audio: str) -> pa.ChunkedArray:
-    import pyarrow as pa
-
-    column = split.with_format("arrow").select_columns([audio])[:][audio]
-    return column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
-
-
-def _written(split: Any, audio: str, root: Path, files: list[str]) -> Iterator[int]:
-    """Write the files that are not there yet, and yield how many rows are done, now and then.
-
-    A file of another length than its bytes was cut by a crash, and is written again. A row without
-    bytes names a file on this disk, which is copied; if it is not there, neither is the audio, and
-    `check_files` says so.
-    """
-    import pyarrow.compute as pc
-
-    column = _column(split, audio)
-    for start in range(0, len(files), ROWS):
-        rows = column.slice(start, ROWS)
-        lengths = pc.binary_length(pc.struct_field(rows, "bytes")).to_pylist()
-        for i, n_bytes in enumerate(lengths):
-            path = root / files[start + i]
-            if path.is_file() and n_bytes in (None, path.stat().st_size):
-                continue
-            row = rows[i].as_py() or {}
-            content = row.get("bytes")
-            if content is None and row.get("path") and os.path.isfile(row["path"]):
-                content = Path(row["path"]).read_bytes()
-            if content is not None:
-                _write(path, content)
-        yield len(lengths)
-
-
-def _write(path: Path, content: bytes) -> None:
-    # other jobs may write the same file at the same time
-    partial = path.with_name(f"{uuid4().hex}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise ProbeError(
-            f"{path}: cannot be written to ({error.strerror or error}). Make room, or name a "
-            f"folder: {argument('audio_root', '...')}"
-        ) from None

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 
 def read_in_the_wild(root: Path) -> Corpus:
-    """Read In-the-Wild (Müller et al., Interspeech 2022); ROOT is `release_in_the_wild` or the
-    folder that holds it.
+    """Read In-the-Wild (Müller et al., Interspeech 2022).
+
+    ROOT is `release_in_the_wild` or the folder that holds it.
 
     It has no splits of its own and is used whole, so its split is `eval`.
 
@@ -35,8 +36,9 @@ def read_in_the_wild(root: Path) -> Corpus:
 
 
 def read_spoofceleb(root: Path) -> Corpus:
-    """Read SpoofCeleb (Jung et al., IEEE OJSP 2025); ROOT is `spoofceleb` or the folder that holds
-    it.
+    """Read SpoofCeleb (Jung et al., IEEE OJSP 2025).
+
+    ROOT is `spoofceleb` or the folder that holds it.
 
     Raises:
         ProbeError: a list is missing, or a row is at fault.

@@ -1,6 +1,4 @@
-"""Manifests: a table of one's own, `path` and optionally `label,utterance_id,speaker,attack,split`
-and conditions.
-"""
+"""Manifests: your own table, `path` and optionally label, speaker, attack, split and others."""
 
 from __future__ import annotations
 
@@ -76,9 +74,7 @@ def read_manifest(path: Path, *, name: str | None = None, audio_root: Path | Non
 
 
 def notes_on_labels(table: pd.DataFrame) -> list[str]:
-    """A sentence on labels that say nothing of bona fide and spoof, so that a sweep has to be told
-    what to look for.
-    """
+    """A sentence if no label says bona fide or spoof: a sweep needs a target then."""
     if are_of_spoofing(table["label"]):
         return []
     found = sorted(set(table["label"]) - {""})
@@ -92,17 +88,13 @@ def notes_on_labels(table: pd.DataFrame) -> list[str]:
 
 
 def _called(names: list[str]) -> list[str]:
-    """The names of columns with `path` for another word for it, if that is the only one that is
-    there.
-    """
+    """The names of columns, with `path` for the only one that is another word for it."""
     found = [name for name in names if name in PATHS]
     return ["path" if name in PATHS else name for name in names] if len(found) == 1 else names
 
 
 def _refuse_parts(table: pd.DataFrame, manifest: Path) -> None:
-    """Raise ProbeError where a row is a part of a file, as those of NeMo may be: the file would be
-    read whole.
-    """
+    """Raise ProbeError if a row is a part of a file, as in NeMo: it would be read whole."""
     import pandas as pd
 
     if "offset" not in table:

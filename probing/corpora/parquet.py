@@ -1,6 +1,4 @@
-"""Parquet tables from anywhere: names of columns without white space, a named index of pandas as a
-column, texts.
-"""
+"""Parquet tables from anywhere: plain names of columns, an index as a column, texts."""
 
 from __future__ import annotations
 
@@ -25,8 +23,7 @@ def read_parquet_columns(
     columns: Sequence[str],
     called: Callable[[list[str]], list[str]] = lambda names: names,
 ) -> dict[str, list[Any]]:
-    """Column -> its values: texts without white space at their ends, numbers as Python has them,
-    None for missing ones.
+    """Column -> its values: texts without outer white space, numbers, None if missing.
 
     Args:
         path: of the table.

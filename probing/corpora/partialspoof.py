@@ -1,5 +1,4 @@
-"""PartialSpoof: utterances of ASVspoof 2019 LA in which stretches are spoofed (Zhang et al.,
-IEEE/ACM TASLP 31, 2023).
+"""PartialSpoof: ASVspoof 2019 LA with spoofed stretches (Zhang et al., TASLP 31, 2023).
 
 Which stretches these are is in `segment_labels/`, which `probing.alignments.read_alignments` reads.
 """

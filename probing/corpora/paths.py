@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 class Places:
     """The audio of a manifest.
 
-    root: folder that all paths start from.
-    paths: from there, as they are written; one that does not lie below it is left for `normalise`
-    to refuse. ids: utterance ids made of the paths. They do not depend on where on a disk the audio
-    is: those below the folder of
-        the manifest start there, those of absolute paths elsewhere at the deepest folder that has
-        them all.
+    Attributes:
+        root: folder that all paths start from.
+        paths: from there, as they are written; one that does not lie below it is left for
+            `normalise` to refuse.
+        ids: utterance ids made of the paths. They do not depend on where on a disk the audio is:
+            those below the folder of the manifest start there, those of absolute paths elsewhere at
+            the deepest folder that has them all.
     """
 
     root: Path

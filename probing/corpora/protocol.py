@@ -23,9 +23,7 @@ class ProtocolMissing(ProbeError):
 
 
 def find(root: Path, name: str) -> list[Path]:
-    """`root/name` and `root/*/name`, where they are: the parts of a corpus may be unpacked each to
-    its own folder.
-    """
+    """`root/name` and `root/*/name`: parts of a corpus may be unpacked each to its folder."""
     parts = sorted(
         path
         for path in root.glob(f"*/{name}")
@@ -52,8 +50,7 @@ def the_protocol(root: Path, names: Sequence[str], what: str) -> Path:
 
 
 def read_lines(path: Path, *forms: str) -> pd.DataFrame:
-    """Read a protocol without a header, spaces or tabs between its columns; those named - are left
-    out.
+    """Read a protocol without a header; columns named - are left out.
 
     Args:
         path: the file, in UTF-8.
@@ -92,8 +89,7 @@ def read_csv(
     separator: str = ",",
     called: Callable[[list[str]], list[str]] = lambda names: names,
 ) -> pd.DataFrame:
-    """Read a table with a header as text; an empty field is an empty text, white space at either
-    end does not count.
+    """Read a table with a header as text, without outer white space.
 
     Args:
         path: the file, `.gz` or not.
@@ -133,9 +129,7 @@ def read_csv(
 
 
 def with_columns(table: pd.DataFrame, columns: Sequence[str], path: Path) -> pd.DataFrame:
-    """The table, if it has the columns; ProbeError naming the first it lacks, or that
-    it has twice.
-    """
+    """The table, if it has the columns; a ProbeError names the first that it lacks."""
     names = [str(name) for name in table.columns]
     if (twice := first_double(names)) is not None:
         raise ProbeError(f"{path}: two columns are called {twice!r}. Give one of them another name")

@@ -14,12 +14,13 @@ Counts = dict[tuple[str, str, str], int]  # (split, label, attack) -> utterances
 class Known:
     """A corpus that `NAME:ROOT` reads.
 
-    name: as in `NAME:ROOT`.
-    help: what it is, in one line.
-    read: from ROOT to the corpus.
-    download: what to get where, and what to do with it.
-    published: utterances by split, label and attack, as its authors count them; empty where that is
-    not known.
+    Attributes:
+        name: as in `NAME:ROOT`.
+        help: what it is, in one line.
+        read: from ROOT to the corpus.
+        download: what to get where, and what to do with it.
+        published: utterances by split, label and attack, as its authors count them; empty where
+            that is not known.
 
     >>> from probing.corpora import KNOWN
     >>> KNOWN["asvspoof2019-la"].published["dev", "bonafide", ""]

@@ -43,8 +43,10 @@ def common_splits(column: pd.Series[str]) -> tuple[pd.Series[str], list[str]]:
 
 
 def split_called(name: str, found: Iterable[str]) -> str:
-    """The one of the splits found that a name means, which may be spelled as another calls it; else
-    the name.
+    """The split that a name means, which may be another word for it; else the name.
+
+    >>> split_called("development", ["train", "dev"])
+    'dev'
     """
     common = SPLITS.get(name.casefold(), name)
     return common if name not in set(found) and common in set(found) else name

@@ -1,4 +1,4 @@
-"""The C library's allocator, told to keep what a forward pass frees for the next one.
+"""The C library's allocator, set to keep what a forward pass frees for the next one.
 
 glibc gives the large buffers of a front end back to the system at every call and has them cleared
 again at the next (see tests/benchmarks/forward_options.py). Other C libraries are left alone.

@@ -1,6 +1,4 @@
-"""Audio files that changed since they were extracted: found by size and time, which cost no read,
-then by content.
-"""
+"""Audio that changed since it was extracted: found by size and time, then by content."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -14,7 +12,7 @@ from probing.audio import STAMPS, stamp
 from probing.progress import progress_line, several
 from probing.threads import Threads
 
-# files looked at beside each other: where the disk is far away, each look is a wait
+# files whose status is read in parallel: on a disk of a network each is a wait
 LOOKS = 8
 CHUNK = 1000
 
@@ -70,9 +68,7 @@ def changed_audio(root: Path, table: pd.DataFrame) -> tuple[frozenset[str], dict
 def _look(
     root: Path, rows: Sequence[tuple[int, str, str, float, float, float]]
 ) -> Iterator[tuple[int, str, float | None]]:
-    """Those of some rows whose file has another time: with that time, or None where it has another
-    content.
-    """
+    """Rows whose file has another time: with that time, or None if its content changed."""
     for index, name, path, n_bytes, mtime, crc in rows:
         full = f"{root}/{path}"
         try:
@@ -86,9 +82,7 @@ def _look(
 
 
 def refuse_changed(writer: CacheWriter, root: Path) -> None:
-    """Raise ProbeError where audio changed since it was extracted; remember the times of copies
-    that are the same.
-    """
+    """Raise ProbeError if audio changed since it was extracted; note the times of copies."""
     changed, moved = changed_audio(root, writer.table)
     if changed:
         shown = ", ".join(sorted(changed)[:5]) + (" ..." if len(changed) > 5 else "")

@@ -36,14 +36,22 @@ MOST_DEATHS = 3  # of workers that held a shard, before it is taken to be the ca
 
 
 @dataclass
-class Hand:
-    """A worker as the driver sees it: its actor, what it was asked, and the shards it has not
-    delivered yet.
+class RemoteWorker:
+    """A worker as the driver sees it.
+
+    Attributes:
+        number: from 1, as messages name it.
+        actor: of Ray.
+        answer: the reference of the answer that is awaited; None if none is.
+        hello: its first answer.
+        begun: whether it knows the cache.
+        held: the shards that it has not delivered yet.
+        seconds: by stage, since it began.
     """
 
     number: int
     actor: Any
-    asked: Any = None
+    answer: Any = None
     hello: Hello | None = None
     begun: bool = False
     held: dict[int, pd.DataFrame] = field(default_factory=dict)
@@ -51,8 +59,7 @@ class Hand:
 
 
 class Driver:
-    """Starts workers and keeps them busy; use it in a `with` statement, which ends them whatever
-    happens.
+    """Starts workers and keeps them busy, and ends them at the end of a `with` statement.
 
     Raises ProbeError where Ray is missing, cannot be reached, or has too little for the workers
     asked for.
@@ -69,7 +76,7 @@ class Driver:
         self.say = say
         corpus = Corpus(corpus.name, corpus.spec, corpus.root.resolve(), corpus.utterances.head(0))
         self._arguments = (corpus, options, machine)
-        self.hands: list[Hand] = []
+        self.workers: list[RemoteWorker] = []
         self.died_loading = 0
         self.seconds: dict[str, float] = {}
         self.connection = Connection(cluster.address)
@@ -98,7 +105,7 @@ class Driver:
                     f"Ray: {machines}, {several(n_workers, 'worker')}, each with {share}. "
                     "Loading the model ..."
                 )
-                self.hands = [self._hire(number) for number in range(1, n_workers + 1)]
+                self.workers = [self._start(number) for number in range(1, n_workers + 1)]
                 self.first = self._first_hello()
         except BaseException as error:
             self.close(
@@ -106,41 +113,44 @@ class Driver:
             )
             raise
 
-    def _hire(self, number: int) -> Hand:
-        hand = Hand(
+    def _start(self, number: int) -> RemoteWorker:
+        worker = RemoteWorker(
             number,
             self.ray.remote(Worker).options(scheduling_strategy="SPREAD", **self._needs).remote(),
         )
-        hand.asked = hand.actor.hello.remote(*self._arguments, self._threads)
-        return hand
+        worker.answer = worker.actor.hello.remote(*self._arguments, self._threads)
+        return worker
 
     def _first_hello(self) -> Hello:
         while True:
-            for hand in self._answered():
+            for worker in self._answered():
                 try:
-                    hand.hello = self._answer(hand)
+                    worker.hello = self._answer(worker)
                 except self.ray.exceptions.RayActorError:
-                    self._bury(hand)
+                    self._restart(worker)
                     continue
-                return hand.hello
+                return worker.hello
 
-    def _answered(self) -> list[Hand]:
-        """Those of the workers asked that have answered, or died."""
-        asked = {hand.asked: hand for hand in self.hands if hand.asked is not None}
-        return [asked[answer] for answer in self._ready(list(asked))]
+    def _answered(self) -> list[RemoteWorker]:
+        """The workers whose answer has come, or that died."""
+        awaited = {worker.answer: worker for worker in self.workers if worker.answer is not None}
+        return [awaited[answer] for answer in self._ready(list(awaited))]
 
-    def _ready(self, asked: list[Any]) -> list[Any]:
-        """The first of what was asked that is answered, or none within about a second; ProbeError
-        where Ray is gone.
+    def _ready(self, answers: list[Any]) -> list[Any]:
+        """The first answer that has come, or none within about a second.
+
+        Raises:
+            ProbeError: Ray is gone.
         """
-        ready, _ = self.ray.wait(asked, num_returns=1, timeout=STEP_S)
+        ready, _ = self.ray.wait(answers, num_returns=1, timeout=STEP_S)
         self.connection.check()
         return ready
 
-    def _answer(self, hand: Hand) -> Any:
-        asked, hand.asked = hand.asked, None
+    def _answer(self, worker: RemoteWorker) -> Any:
+        answer = worker.answer
+        worker.answer = None
         try:
-            return self.ray.get(asked)
+            return self.ray.get(answer)
         except self.ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, ProbeError):
                 raise error.cause from None
@@ -148,11 +158,11 @@ class Driver:
 
     def estimate(self, folder: Path, rows: pd.DataFrame) -> Estimate:
         """What the pending utterances will need."""
-        hand = next(hand for hand in self.hands if hand.hello is not None)
-        hand.asked = hand.actor.estimate.remote(folder.resolve(), rows, self.first.manifest)
-        while not self._ready([hand.asked]):
+        worker = next(worker for worker in self.workers if worker.hello is not None)
+        worker.answer = worker.actor.estimate.remote(folder.resolve(), rows, self.first.manifest)
+        while not self._ready([worker.answer]):
             pass
-        return self._answer(hand)
+        return self._answer(worker)
 
     def run(self, writer: CacheWriter, strict: bool, line: ProgressLine) -> float:
         """Have every pending shard extracted; gives the seconds of audio."""
@@ -165,30 +175,30 @@ class Driver:
         started = time.monotonic()
         deaths: Counter[int] = Counter()
         while left:
-            for hand in self.hands:
-                if hand.asked is None and hand.hello is not None:
-                    self._ask(hand, todo, folder=folder, manifest=manifest, strict=strict)
-            for hand in self._answered():
+            for worker in self.workers:
+                if worker.answer is None and worker.hello is not None:
+                    self._ask(worker, todo, folder=folder, manifest=manifest, strict=strict)
+            for worker in self._answered():
                 try:
-                    answer = self._answer(hand)
+                    answer = self._answer(worker)
                 except self.ray.exceptions.RayActorError:
-                    todo.extendleft(reversed(hand.held.items()))
-                    deaths.update(hand.held.keys())
-                    _check_deaths(deaths, hand)
-                    self._bury(hand)
+                    todo.extendleft(reversed(worker.held.items()))
+                    deaths.update(worker.held.keys())
+                    _check_deaths(deaths, worker)
+                    self._restart(worker)
                     continue
                 if isinstance(answer, Hello):
                     check_fingerprint(folder, manifest.fingerprint, answer.manifest.fingerprint)
-                    hand.hello = answer
+                    worker.hello = answer
                 elif isinstance(answer, Step):
                     for record in answer.records:
-                        self._adopt(writer, record, hand)
-                        del hand.held[record.index]
+                        self._adopt(writer, record, worker)
+                        del worker.held[record.index]
                         left -= 1
                     audio_seconds += answer.audio_seconds
-                    self._count(hand, answer.seconds)
+                    self._count(worker, answer.seconds)
                     elapsed = time.monotonic() - started
-                    alive = sum(other.hello is not None for other in self.hands)
+                    alive = sum(other.hello is not None for other in self.workers)
                     rate = (line.done + answer.utterances) / elapsed
                     workers = several(alive, "worker")
                     limit = limiting(self.seconds)
@@ -199,58 +209,58 @@ class Driver:
 
     def _ask(
         self,
-        hand: Hand,
+        worker: RemoteWorker,
         todo: deque[tuple[int, pd.DataFrame]],
         folder: Path,
         manifest: Manifest,
         strict: bool,
     ) -> None:
-        if not hand.begun:
-            assert hand.hello is not None
-            self.say(f"Worker {hand.number}: {hand.hello.place}, {hand.hello.device}")
-            hand.actor.begin.remote(folder, manifest, strict)
-            hand.begun = True
-        given = [todo.popleft() for _ in range(min(len(todo), SHARDS_HELD - len(hand.held)))]
-        hand.held |= dict(given)
-        if hand.held:
-            hand.asked = hand.actor.step.remote(given)
+        if not worker.begun:
+            assert worker.hello is not None
+            self.say(f"Worker {worker.number}: {worker.hello.place}, {worker.hello.device}")
+            worker.actor.begin.remote(folder, manifest, strict)
+            worker.begun = True
+        given = [todo.popleft() for _ in range(min(len(todo), SHARDS_HELD - len(worker.held)))]
+        worker.held |= dict(given)
+        if worker.held:
+            worker.answer = worker.actor.step.remote(given)
 
-    def _adopt(self, writer: CacheWriter, record: ShardRecord, hand: Hand) -> None:
+    def _adopt(self, writer: CacheWriter, record: ShardRecord, worker: RemoteWorker) -> None:
         source = None if record.file is None else writer.folder / record.file
         if source is not None and not source.exists():
-            place = hand.hello.place if hand.hello else "a worker"
+            place = worker.hello.place if worker.hello else "a worker"
             raise ProbeError(
                 f"{source}: written by {place}, but not there for this machine. The cache must "
                 "be in a folder that all machines share, under the same path."
             )
         writer.adopt_shard(record, source)
 
-    def _count(self, hand: Hand, seconds: dict[str, float]) -> None:
+    def _count(self, worker: RemoteWorker, seconds: dict[str, float]) -> None:
         for stage, value in seconds.items():
             self.seconds[stage] = (
-                self.seconds.get(stage, 0.0) + value - hand.seconds.get(stage, 0.0)
+                self.seconds.get(stage, 0.0) + value - worker.seconds.get(stage, 0.0)
             )
-        hand.seconds = seconds
+        worker.seconds = seconds
 
-    def _bury(self, hand: Hand) -> None:
-        """Put another in the place of a worker that died."""
-        shards = f"; its {len(hand.held)} shards are done again" if hand.held else ""
-        self.died_loading += hand.hello is None
-        if self.died_loading >= MOST_DEATHS and not any(other.hello for other in self.hands):
+    def _restart(self, worker: RemoteWorker) -> None:
+        """Start another worker in the place of one that died."""
+        shards = f"; its {len(worker.held)} shards are done again" if worker.held else ""
+        self.died_loading += worker.hello is None
+        if self.died_loading >= MOST_DEATHS and not any(other.hello for other in self.workers):
             raise ProbeError(
                 f"{self.died_loading} workers died while they loaded the model. Mostly that is a "
                 f"lack of memory: use fewer {argument('actors')}, or a smaller model"
             )
-        self.say(
-            f"Worker {hand.number} ({hand.hello.place if hand.hello else 'loading'}) died{shards}."
-        )
-        self.hands[self.hands.index(hand)] = self._hire(hand.number)
+        place = worker.hello.place if worker.hello else "loading"
+        self.say(f"Worker {worker.number} ({place}) died{shards}.")
+        self.workers[self.workers.index(worker)] = self._start(worker.number)
 
     def close(self, exit_code: int = 2) -> None:
-        """End the workers, and Ray where it was started here; the exit code is that of a process
-        that Ray keeps.
+        """End the workers, and Ray if it was started here.
+
+        `exit_code` is that of a process that Ray keeps.
         """
-        self.connection.close([hand.actor for hand in self.hands], exit_code)
+        self.connection.close([worker.actor for worker in self.workers], exit_code)
 
     def __enter__(self) -> "Driver":
         return self
@@ -270,12 +280,15 @@ def extract_on_cluster(
     strict: bool = False,
     say: Callable[[str], None] = console.print,
 ) -> Cache:
-    """As `extract`, with the same result, by the workers of a Ray cluster; either goes on where the
-    other stopped.
+    """As `extract`, with the same result, by the workers of a Ray cluster.
+
+    Either goes on where the other stopped.
 
     The folder of the cache and the audio must be where all machines see them under the same path.
     Raises ProbeError as `extract` does, and where Ray is missing or cannot be reached, or where
     workers die again and again.
+
+        extract_on_cluster("wavlm.cache", "mine.csv", cluster=Cluster("auto", actors=4))
     """
     folder = Path(folder)
     options = options or Options()
@@ -290,7 +303,7 @@ def extract_on_cluster(
         work = work_of(folder, corpus, first.shard_size, part)
         with work.writer(first.manifest, machine.wait, say) as writer:
             say(
-                f"{first.name} on {len(driver.hands)} x "
+                f"{first.name} on {len(driver.workers)} x "
                 f"{first.device}, {corpus.name} -> {work.folder}"
             )
             refuse_changed(writer, corpus.root)
@@ -314,7 +327,7 @@ def _session(driver: Driver, writer: CacheWriter, n_utterances: int, strict: boo
     )
     driver.say(
         f"Extracted {several(line.done, 'utterance')} ({duration(audio_seconds)} of audio) in "
-        f"{duration(elapsed)} by {several(len(driver.hands), 'worker')}, "
+        f"{duration(elapsed)} by {several(len(driver.workers), 'worker')}, "
         f"together: {stages}; {size(added)} written"
     )
     writer.note(
@@ -323,13 +336,13 @@ def _session(driver: Driver, writer: CacheWriter, n_utterances: int, strict: boo
             "audio_seconds": round(audio_seconds, 3),
             "seconds": round(elapsed, 3),
             "stages": {stage: round(seconds, 3) for stage, seconds in driver.seconds.items()},
-            "device": f"{len(driver.hands)} x {driver.first.device}",
+            "device": f"{len(driver.workers)} x {driver.first.device}",
         }
     )
 
 
-def _check_deaths(deaths: Counter[int], hand: Hand) -> None:
-    for index, rows in hand.held.items():
+def _check_deaths(deaths: Counter[int], worker: RemoteWorker) -> None:
+    for index, rows in worker.held.items():
         if deaths[index] >= MOST_DEATHS:
             raise ProbeError(
                 f"shard {index} ({rows['utterance_id'].iloc[0]} to "

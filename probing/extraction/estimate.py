@@ -1,6 +1,4 @@
-"""The estimate of what an extraction will take, made and checked against the disk
-before it starts.
-"""
+"""The estimate of what an extraction will take, compared with the disk before it starts."""
 
 import shutil
 from dataclasses import dataclass
@@ -23,8 +21,9 @@ SAMPLED_HEADERS = 256
 class Estimate:
     """What the pending utterances will need.
 
-    tier_bytes: tier name -> bytes; `pooled` is exact, `frames` is from the lengths of a sample of
-    the files.
+    Attributes:
+        tier_bytes: tier name -> bytes; `pooled` is exact, `frames` is from the lengths of a sample
+            of the files.
     """
 
     n_utterances: int
@@ -57,9 +56,7 @@ def estimate(
     cropping: Cropping,
     manifest: Manifest,
 ) -> Estimate:
-    """Estimate the extraction of the utterances in `rows` into `folder`, from at most 256 file
-    headers.
-    """
+    """Estimate the extraction of some rows into a folder, from at most 256 file headers."""
     chosen = rows.iloc[
         np.unique(np.linspace(0, len(rows) - 1, min(SAMPLED_HEADERS, len(rows))).astype(int))
     ]
@@ -80,9 +77,7 @@ def estimate(
 
 
 def n_samples_of(path: Path, cropping: Cropping) -> int:
-    """16 kHz samples the model will see of a file, from its header; 0 if that does not say, or
-    cannot be read.
-    """
+    """16 kHz samples that the model will see of a file, by its header; 0 if it does not say."""
     if cropping.seconds is not None:
         return cropping.n_samples()
     seconds = stated_seconds(path, cropping.n_samples() / SAMPLING_RATE)

@@ -24,7 +24,8 @@ from probing.extraction.changes import refuse_changed
 from probing.extraction.estimate import Estimate, estimate
 from probing.extraction.machine import Machine
 from probing.extraction.options import Options
-from probing.extraction.pipeline import Pipeline, Shards
+from probing.extraction.pipeline import Pipeline
+from probing.extraction.shards import Shards
 from probing.extraction.work import check_place, work_of
 from probing.progress import console, duration, limiting, progress_line, several, size
 
@@ -114,9 +115,7 @@ def extract(
 def announce(
     writer: CacheWriter, plan: Callable[[pd.DataFrame], Estimate], say: Callable[[str], None]
 ) -> int:
-    """Say what is to be done and check that it fits on the disk; gives the utterances that are to
-    be extracted.
-    """
+    """Say what is to be done, check that the disk holds it, and give how many utterances."""
     finished = {record.index for record in writer.manifest.shards}
     pending = writer.table[~writer.table["shard"].isin(finished)]
     if pending.empty:
@@ -144,9 +143,7 @@ def session(
     strict: bool,
     say: Callable[[str], None],
 ) -> Iterator[Pipeline]:
-    """A pipeline with a progress line; at the end it says where the time went and notes it in the
-    cache.
-    """
+    """A pipeline with a progress line, whose time is said and noted in the cache at the end."""
     before = writer.manifest
 
     def new(on_batch: Callable[[int, float], None]) -> Pipeline:
@@ -203,8 +200,9 @@ class Spent:
 def timed(
     what: str, n_utterances: int, new: Callable[[Callable[[int, float], None]], Pipeline]
 ) -> Iterator[Spent]:
-    """A pipeline with a progress line, closed at the end; `new` makes it, given what it calls after
-    each batch.
+    """A pipeline with a progress line, closed at the end.
+
+    `new` makes it, given what it calls after each batch.
     """
     started = time.perf_counter()
     threads = torch.get_num_threads()
@@ -240,8 +238,7 @@ def new_pipeline(
     on_batch: Callable[[int, float], None],
     view_of: Callable[[int], View | None] | None = None,
 ) -> Pipeline:
-    """A pipeline as the machine allows; it divides the threads of this process between its forward
-    passes.
+    """A pipeline as the machine allows; it divides the threads between forward passes.
 
     With `view_of` (number of a shard -> view) the shards are of several views of the same files.
     """

@@ -56,6 +56,12 @@ def layers_of(
 
     Raises:
         ProbeError: two files of one name, out of memory, or values that the type cannot hold.
+
+    >>> options = Options(seconds=0.1)
+    >>> backbone = options.load_backbone("cpu").truncate(2)
+    >>> audio = {"clip": np.sin(np.arange(16_000, dtype=np.float32))}
+    >>> [(name, states.shape) for name, states in layers_of(audio, backbone, options)]
+    [('clip', (3, 2, 192))]
     """
     named = audio if isinstance(audio, Mapping) else _named(audio)
 
@@ -83,8 +89,9 @@ def by_batches(
     on_failure: Callable[[str, str], None],
     on_measures: Callable[[str, Mapping[str, float]], None] = lambda name, measures: None,
 ) -> Iterator[tuple[str, Result]]:
-    """Decode audio and compute something of it by batches of near length; arguments as of
-    `layers_of`.
+    """Decode audio and compute something of it by batches of near length.
+
+    Arguments are those of `layers_of`.
 
     Args:
         audio: by name.
@@ -132,9 +139,7 @@ def by_batches(
 def states_by_name(
     batch: dict[str, Waveform], backbone: Backbone, options: Options, failures: dict[str, str]
 ) -> dict[str, NDArray[Any]]:
-    """The states of each utterance of a batch, see `layers_of`; those of no use are put down in
-    `failures`.
-    """
+    """The states of each utterance of a batch; those of no use go into `failures`."""
     while batch:
         try:
             states = states_of(batch, backbone, range(backbone.n_layers + 1), options.tiers)

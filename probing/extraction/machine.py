@@ -1,6 +1,4 @@
-"""Where an extraction runs: this machine, or a Ray cluster. Nothing here changes a number beyond
-rounding.
-"""
+"""Where an extraction runs: this machine, or a Ray cluster. No number depends on it."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ from probing.options import check, option
 if TYPE_CHECKING:  # at run time it costs torch
     from probing.backbones import Backbone
 
-MOST_PASSES = 8  # beside each other; more would wait for the interpreter
+MOST_PASSES = 8  # in parallel; more would wait for the interpreter
 BATCHES_SORTED = 50  # a shard of so many batches, sorted by length, is padded by 1 to 5 per cent
 
 
@@ -22,12 +20,13 @@ BATCHES_SORTED = 50  # a shard of so many batches, sorted by length, is padded b
 class Machine:
     """How an extraction uses the machine; changes no number beyond rounding.
 
-    memory_gb: most memory, in GB of 1e9 bytes, for decoded audio and hidden states on their way to
-        the disk, beside the model, its passes and one batch; what has no room is decoded twice, or
-        waits.
-    batch_size: default 1 on a CPU, where batching gains nothing, 16 elsewhere.
-    shard_size: utterances a shard, sorted by length and batched; default 256, or 50 batches where
-        they are padded: fewer would hold clips of too different length.
+    Attributes:
+        memory_gb: most memory, in GB of 1e9 bytes, for decoded audio and hidden states on their way
+            to the disk, beside the model, its passes and one batch; what has no room is decoded
+            twice, or waits.
+        batch_size: default 1 on a CPU, where batching gains nothing, 16 elsewhere.
+        shard_size: utterances a shard, sorted by length and batched; default 256, or 50 batches
+            where they are padded: fewer would hold clips of too different length.
 
     >>> Machine(batch_size=0)
     Traceback (most recent call last):
@@ -89,9 +88,7 @@ class Machine:
         return self.shard_size or (256 if batch_size == 1 else BATCHES_SORTED * batch_size)
 
     def threads_on(self, backbone: Backbone) -> tuple[int, int]:
-        """Forward passes beside each other, and threads of each: all cores of a CPU; on a GPU one
-        copies meanwhile.
-        """
+        """Forward passes in parallel, and threads of each; on a GPU one copies meanwhile."""
         import torch
 
         from probing.accelerators import copies_beside

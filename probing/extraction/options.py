@@ -21,8 +21,9 @@ MOST_LAYERS = 10_000
 
 @dataclass(frozen=True)
 class Options:
-    """What to extract; see `probing.backbones.load_backbone`, `kept_blocks` and
-    `probing.audio.Cropping` for more.
+    """What to extract; all of it changes a number, and goes into the fingerprint.
+
+    See also `probing.backbones.load_backbone`, `kept_blocks` and `probing.audio.Cropping`.
 
     >>> Options(seconds=0.01)
     Traceback (most recent call last):
@@ -106,8 +107,7 @@ class Options:
             parsed(self.drop)
 
     def check_backbone(self) -> None:
-        """Refuse a backbone that can be none, or layers that its config says it has not, before
-        PyTorch is loaded.
+        """Refuse a backbone or layers that cannot be, before PyTorch is loaded.
 
         Raises as `load_backbone` does.
         """
@@ -139,8 +139,7 @@ class Options:
         }
 
     def load_backbone(self, device: str, attention: str = "auto", fetch: bool = True) -> Backbone:
-        """Load the backbone, with no block more than the layers need, and check that it can take
-        clips this long.
+        """Load the backbone, with no block more than the layers need, for clips this long.
 
         Without `fetch`, as where a cache or a run names it and not the person, the hub is not
         asked.
@@ -210,9 +209,7 @@ class Options:
         }
 
     def as_dict(self, backbone: Backbone) -> dict[str, Any]:
-        """For the cache's `about`: enough to load the same backbone again, whatever it was chosen
-        by.
-        """
+        """For the cache's `about`: enough to load the same backbone again."""
         drop = None if self.drop is None else "blocks:" + ",".join(map(str, backbone.blocks))
         return {**asdict(self), "drop": drop, "precision": backbone.precision}
 

@@ -1,9 +1,8 @@
-"""The pipeline of one shard: decode in threads, forward by batches of near length, pool, and write
-behind it.
+"""The pipeline of shards: decode in threads, forward by batches of near length, pool, write.
 
 HDF5's lock, the decoder and the disk never hold the model up unless they are slower than it:
 decoding runs one shard ahead, writing runs behind in one thread, and both release the interpreter
-lock. On a CPU several forward passes run beside each other with few threads each: one pass on all
+lock. On a CPU several forward passes run in parallel with few threads each: one pass on all
 cores waits at a barrier after every operation, which costs most when the machine is busy with
 something else.
 
@@ -14,25 +13,25 @@ and the disk, of which one is always let through.
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from cache.errors import OptionError, argument
-from cache.manifest import Manifest
 from cache.quantization import bytes_of
 from cache.shard_writer import ShardWriter
 from probing.accelerators import new_stream, on_stream
 from probing.audio import Cropping
 from probing.augmentation import View
 from probing.backbones import Backbone
+from probing.extraction.shards import KeptRows, Shards, write_states
 from probing.extraction.states import Clip, UnusableStates, batches, states_of
 from probing.extraction.waveforms import Waveforms
 
@@ -42,44 +41,8 @@ WRITES_AHEAD = 8  # a kill loses no more than these
 
 
 @dataclass(frozen=True)
-class Fill:
-    """Rows of a shard that need no extraction (see repair).
-
-    rows: (utterance_id, n_samples, measures) of each.
-    copy: writes them to a new shard, given the row of each utterance.
-    """
-
-    rows: list[tuple[str, int, dict[str, float]]]
-    copy: Callable[[ShardWriter, dict[str, int]], None]
-
-
-class Shards(Protocol):
-    """Where a pipeline takes its work from and puts it; a CacheWriter, mostly."""
-
-    manifest: Manifest
-
-    def pending(self) -> Iterator[tuple[int, pd.DataFrame]]:
-        """Shards to extract: number and planned utterances."""
-
-    def start_shard(
-        self,
-        index: int,
-        utterance_ids: Sequence[str],
-        n_samples: Sequence[int],
-        n_frames: Sequence[int],
-        measures: dict[str, NDArray[Any]],
-    ) -> ShardWriter:
-        """A partial shard to write hidden states to."""
-
-    def finish_shard(self, index: int, shard: ShardWriter | None, failures: dict[str, str]) -> None:
-        """Take a shard that is whole; None where no utterance of it could be used."""
-
-
-@dataclass(frozen=True)
 class Batch:
-    """Utterances on their way through the model: rows in the shard, seconds of audio, bytes of
-    audio and states.
-    """
+    """Utterances on their way through the model: rows in the shard, seconds and bytes."""
 
     rows: list[int]
     seconds: float
@@ -95,7 +58,7 @@ class Pipeline:
         backbone, cropping: what computes, and on how much of a clip.
         writer: an open cache.
         batch_size: most utterances a forward pass.
-        passes: forward passes beside each other.
+        passes: forward passes in parallel.
         workers: decoding threads.
         memory: bytes of decoded audio and of hidden states on their way, beside the model, its
             passes and one batch.
@@ -128,8 +91,12 @@ class Pipeline:
         shared: bool = False,
     ) -> None:
         self._view_of = view_of
-        self.backbone, self.writer, self.on_nonfinite = backbone, writer, on_nonfinite
-        self.batch_size, self.strict, self.on_batch = batch_size, strict, on_batch
+        self.backbone = backbone
+        self.writer = writer
+        self.on_nonfinite = on_nonfinite
+        self.batch_size = batch_size
+        self.strict = strict
+        self.on_batch = on_batch
         self.seconds = {"decode": 0.0, "forward": 0.0, "write": 0.0}
         self._waveforms = Waveforms(
             root, cropping, min_samples=backbone.min_samples, most=memory // 2, shared=shared
@@ -145,9 +112,7 @@ class Pipeline:
         self._writes: deque[tuple[Future[None], int]] = deque()
 
     def close(self) -> None:
-        """Stop the threads; what is still to be decoded or computed is dropped, what is computed is
-        written.
-        """
+        """Stop the threads; what is computed is still written, the rest dropped."""
         for threads in (self._decoders, self._passes):
             threads.shutdown(wait=True, cancel_futures=True)
         self._scribe.shutdown(wait=True)
@@ -174,7 +139,7 @@ class Pipeline:
         ]
 
     def wait_for(self, clips: Sequence[Future[Clip]]) -> list[Clip]:
-        """The decoded clips, in the order asked for."""
+        """The decoded clips, in the order of these."""
         started = time.perf_counter()
         done = [clip.result() for clip in clips]
         self.seconds["decode"] += time.perf_counter() - started
@@ -188,13 +153,15 @@ class Pipeline:
                 )
         return done
 
-    def extract_shard(self, index: int, clips: Sequence[Clip], fill: Fill | None = None) -> None:
-        """Extract one shard from decoded clips; `fill` brings rows that are good already."""
+    def extract_shard(
+        self, index: int, clips: Sequence[Clip], kept: KeptRows | None = None
+    ) -> None:
+        """Extract one shard from decoded clips; `kept` brings rows that are good already."""
         failures = {clip.utterance_id: clip.failure for clip in clips if clip.failure}
         usable = [clip for clip in clips if not clip.failure]
         while True:
             try:
-                self._try_shard(index, usable, failures, fill)
+                self._try_shard(index, usable, failures, kept)
                 return
             except UnusableStates as error:
                 if (
@@ -211,16 +178,15 @@ class Pipeline:
                 usable = [clip for clip in usable if clip.utterance_id not in failures]
 
     def _try_shard(
-        self, index: int, clips: list[Clip], failures: dict[str, str], fill: Fill | None
+        self, index: int, clips: list[Clip], failures: dict[str, str], kept: KeptRows | None
     ) -> None:
         new = {clip.utterance_id: clip for clip in clips}
-        kept = fill.rows if fill else []
         rows = sorted(
             [
                 *((clip.n_samples, clip.utterance_id, clip.measures) for clip in clips),
                 *(
                     (n_samples, utterance_id, measures)
-                    for utterance_id, n_samples, measures in kept
+                    for utterance_id, n_samples, measures in (kept.rows if kept else ())
                 ),
             ],
             key=lambda row: row[:2],
@@ -246,8 +212,8 @@ class Pipeline:
                 self._start(shard, places[run], [new[rows[i][1]] for i in places[run]])
             while self._batches:
                 self._finish_batch(shard)
-            if fill:
-                self._later(fill.copy, shard, {name: i for i, (_, name, _) in enumerate(rows)})
+            if kept:
+                self._later(kept.copy, shard, {name: i for i, (_, name, _) in enumerate(rows)})
         except BaseException:
             for batch in self._batches:
                 batch.states.cancel()
@@ -301,9 +267,8 @@ class Pipeline:
         states = batch.states.result()
         self.seconds["forward"] += time.perf_counter() - started
         self._batches.popleft()
-        self._later(
-            _write, shard, batch.rows, self.writer.manifest.layers, states, n_bytes=batch.n_bytes
-        )
+        layers = self.writer.manifest.layers
+        self._later(write_states, shard, batch.rows, layers, states, n_bytes=batch.n_bytes)
         self.on_batch(len(batch.rows), batch.seconds)
 
     def _forward(self, clips: list[Clip]) -> dict[str, NDArray[Any]]:
@@ -333,21 +298,3 @@ class Pipeline:
         """Wait until everything computed is written."""
         while self._writes:
             self._finish_write()
-
-
-def _write(
-    shard: ShardWriter, rows: list[int], layers: Sequence[int], blocks: dict[str, NDArray[Any]]
-) -> None:
-    first = rows[0]
-    n_rows = len(rows)
-    contiguous = rows == list(range(first, first + n_rows))
-    for tier, block in blocks.items():
-        for layer, values in zip(layers, block, strict=True):
-            if contiguous:
-                shard.write(first, tier, layer=layer, block=values, n_rows=n_rows)
-                continue
-            at = 0
-            for row in rows:
-                n = int(shard.offsets[row + 1] - shard.offsets[row]) if tier == "frames" else 1
-                shard.write(row, tier, layer=layer, block=values[at : at + n], n_rows=1)
-                at += n

@@ -9,7 +9,11 @@ POOLING = "mean and population standard deviation over valid frames, two passes 
 
 
 def frame_weights(n_frames: Sequence[int], length: int, device: torch.device) -> torch.Tensor:
-    """(B, 1, T): 1/n on the n valid frames of each utterance, 0 on its padding."""
+    """(B, 1, T): 1/n on the n valid frames of each utterance, 0 on its padding.
+
+    >>> frame_weights([2], 3, torch.device("cpu")).tolist()
+    [[[0.5, 0.5, 0.0]]]
+    """
     counts = torch.tensor(n_frames, device=device, dtype=torch.float32)[:, None]
     return ((torch.arange(length, device=device)[None] < counts) / counts)[:, None]
 
@@ -19,6 +23,10 @@ def pool(states: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
 
     Two matrix products: var_mean over the time axis is ten times slower, and a difference of
     squares loses the small deviations of channels with a large mean.
+
+    >>> states = torch.tensor([[[1.0], [3.0], [9.0]]])
+    >>> pool(states, frame_weights([2], 3, states.device)).tolist()
+    [[[2.0], [1.0]]]
     """
     states = states.float()
     mean = weights @ states

@@ -6,9 +6,7 @@ from cache.quantization import LARGEST, LEVELS, SMALLEST
 
 
 def packed(frames: torch.Tensor) -> torch.Tensor:
-    """Frames (..., D) as the bytes (..., 4 + D) of the records of `cache.quantization`, int8;
-    finite values only.
-    """
+    """Frames (..., D) as bytes (..., 4 + D) of the int8 records of `cache.quantization`."""
     frames = frames.float()
     scale = (frames.abs().amax(dim=-1, keepdim=True) / float(LEVELS)).clamp(max=float(LARGEST))
     scale = torch.where(scale < float(SMALLEST), 0.0, scale)

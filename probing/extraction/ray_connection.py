@@ -1,5 +1,4 @@
-"""The connection to Ray: made, watched and left, each in bounded time, whatever becomes of Ray's
-own processes.
+"""The connection to Ray: made, watched and left in bounded time, whatever Ray does.
 
 Ray's calls wait without end for a raylet or a head process that was killed. Its functions that may
 do so run in a thread of their own here, so that the thread of the command stays free for Ctrl-C,
@@ -31,8 +30,9 @@ GOES_ON = "What was finished is kept; the same command goes on where it stopped.
 
 
 class Connection:
-    """Ray, started on this machine or reached at an address; use `check` while waiting, and `close`
-    at the end.
+    """Ray, started on this machine or reached at an address.
+
+    Use `check` while waiting, and `close` at the end.
 
     Args:
         address: of a running cluster, or `auto`; None starts one on this machine.
@@ -87,9 +87,7 @@ class Connection:
             raise ProbeError(_not_there(address, str(error).strip().split("\n")[0])) from None
 
     def check(self) -> None:
-        """Raise ProbeError where Ray does not live any more on this machine; looks at most every
-        CHECKED_EVERY_S.
-        """
+        """Raise ProbeError if Ray has ended here; looks every CHECKED_EVERY_S at most."""
         if time.monotonic() - self._checked < CHECKED_EVERY_S:
             return
         try:
@@ -108,9 +106,7 @@ class Connection:
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Have what Ray raises end in a ProbeError; what a worker's own code raises is raised as it
-        is.
-        """
+        """Turn what Ray raises into a ProbeError; what a worker's own code raises stays."""
         try:
             yield
         except self.ray.exceptions.RayTaskError:
@@ -120,8 +116,9 @@ class Connection:
             raise ProbeError(f"Ray failed: {why}. {GOES_ON}") from None
 
     def close(self, actors: list[Any], exit_code: int = 2) -> None:
-        """End the actors, and Ray where it was started here; `exit_code` is that of a process that
-        Ray, dead, keeps.
+        """End the actors, and Ray if it was started here.
+
+        `exit_code` is that of a process that Ray, dead, keeps.
         """
 
         def end() -> None:
@@ -139,9 +136,7 @@ class Connection:
             _leave_at_exit(exit_code)
 
     def _call(self, function: Callable[[], Any], within_s: float) -> Any:
-        """What a function gives in Ray's thread; TimeoutError where it does not within some
-        seconds.
-        """
+        """What a function gives in Ray's thread; TimeoutError if it takes too long."""
         answer: SimpleQueue[tuple[bool, Any]] = SimpleQueue()
         self._calls.put((function, answer))
         until = time.monotonic() + within_s
@@ -164,9 +159,7 @@ class Connection:
 
 
 def _leave_at_exit(exit_code: int = 2, within_s: float = 5.0) -> None:
-    """Let the process end although Ray, dead, would keep it: at exit Ray waits for what does not
-    come any more.
-    """
+    """Let the process end although Ray, dead, waits at exit for what does not come."""
     leaving = Event()
     atexit.register(leaving.set)
 
@@ -201,9 +194,7 @@ def _reach(address: str) -> None:
 
 
 def _ray() -> Any:
-    """The module ray, or ProbeError with what to type; its reports to its makers are off unless
-    asked for.
-    """
+    """The module ray, or ProbeError with what to type; its usage reports are off by default."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # else it warns of a future change
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")

@@ -1,6 +1,4 @@
-"""A rehearsal of an extraction: what it will take of disk and of time on this machine, with nothing
-left behind.
-"""
+"""A rehearsal of an extraction: what it will take of disk and time; nothing is left behind."""
 
 import tempfile
 import time
@@ -40,8 +38,7 @@ def rehearse(
     part: Part | None = None,
     say: Callable[[str], None] = console.print,
 ) -> Estimate:
-    """Say what an extraction will take: utterances, hours, bytes by tier, free space, time; takes
-    what `extract` takes.
+    """Say what an extraction will take of disk and time; arguments are those of `extract`.
 
     The time is that of a few of the utterances, run through model and pipeline into a temporary
     folder.
@@ -51,6 +48,12 @@ def rehearse(
 
     Raises:
         ProbeError: as `extract`, also where the disk cannot hold it.
+
+    >>> folder = "results/demo.new.cache"
+    >>> options = Options(layers="0:1", seconds=0.1)
+    >>> plan = rehearse(folder, "mine.csv", options, Machine("cpu"), say=lambda text: None)
+    >>> plan.n_utterances
+    56
     """
     folder = Path(folder)
     options = options or Options()
@@ -121,9 +124,7 @@ def _rate(
     machine: Machine,
     manifest: Manifest,
 ) -> tuple[float, str]:
-    """Seconds of audio a second over a sample of the utterances, after a few to warm up; and the
-    time by stage.
-    """
+    """Seconds of audio a second over a sample of the utterances; and the time by stage."""
     n = max(SAMPLED, 2 * machine.batch_size_on(backbone))
     cropping = replace(
         options.cropping,

@@ -9,9 +9,10 @@ import pandas as pd
 from cache import Cache, ProbeError
 from cache.errors import as_flag, quoted
 from cache.manifest import PLACE_COLUMNS, Manifest, ShardRecord, load_manifest
+from cache.places import stored_ids
 from cache.shard import Shard
 from cache.shard_writer import ShardWriter
-from cache.table import load_table, stored_ids, table_is_whole
+from cache.table import load_table, table_is_whole
 from cache.verification import shard_faults
 from cache.writer import CacheWriter
 from probing.corpora import Corpus, load_corpus, read_corpus
@@ -20,7 +21,7 @@ from probing.extraction.changes import changed_audio
 from probing.extraction.extracting import new_manifest, session, tell_failures
 from probing.extraction.machine import Machine
 from probing.extraction.options import Options
-from probing.extraction.pipeline import Fill
+from probing.extraction.shards import KeptRows
 from probing.progress import console
 
 
@@ -41,8 +42,7 @@ def repair(
     audio_root: Path | None = None,
     say: Callable[[str], None] = console.print,
 ) -> Cache:
-    """Make a cache whole: missing shards, rows that are damaged or of changed audio, what failed
-    and decodes now.
+    """Make a cache whole: extract what is missing, damaged or changed, and what failed before.
 
     Sound rows of a damaged shard are copied, not extracted again. Shards never started are
     extracted as well.
@@ -57,6 +57,10 @@ def repair(
 
     Raises:
         ProbeError: as `extract`; the cache is left no worse.
+
+    >>> cache = repair("results/demo.cache", machine=Machine("cpu"), say=lambda text: None)
+    >>> cache.finished
+    True
     """
     folder = Path(folder)
     machine = machine or Machine()
@@ -103,8 +107,8 @@ def repair(
                     ]
                     clips = pipeline.wait_for(pipeline.decode(damage.record.index, rows))
                     if damage.bad or not all(clip.failure for clip in clips):
-                        fill = _sound_rows(writer, damage)
-                        pipeline.extract_shard(damage.record.index, clips, fill)
+                        kept = _sound_rows(writer, damage)
+                        pipeline.extract_shard(damage.record.index, clips, kept)
                         pipeline.drain()
                 pipeline.run()
     cache = Cache(folder)
@@ -115,9 +119,7 @@ def repair(
 def _planned(
     folder: Path, manifest: Manifest, given: Corpus | None, audio_root: Path | None
 ) -> Corpus:
-    """The utterances the cache was asked for: as it remembers them, or else the splits of the
-    corpus it has some of.
-    """
+    """The utterances of a cache: as its table has them, or else the splits it has some of."""
     about = manifest.about
     if given is None and about["corpus_spec"] == "demo":
         given = load_corpus("demo")  # it may have moved with the package
@@ -144,9 +146,7 @@ def _planned(
 
 
 def _as_it_was(spec: str, root: Path) -> Corpus:
-    """The corpus of a cache. Its root was found in its absolute paths, or else it was given, or is
-    where it was.
-    """
+    """The corpus of a cache, with the root that it had then."""
     if read_corpus(spec).root == root:
         return load_corpus(spec)
     return load_corpus(spec, audio_root=root)
@@ -168,10 +168,8 @@ def _damage(writer: CacheWriter, record: ShardRecord, changed: frozenset[str]) -
     return Damage(record, bad, frozenset(record.failures)) if bad or record.failures else None
 
 
-def _sound_rows(writer: CacheWriter, damage: Damage) -> Fill | None:
-    """The rows of a shard that can be copied: their bytes match their checksums, the table knows
-    the rest.
-    """
+def _sound_rows(writer: CacheWriter, damage: Damage) -> KeptRows | None:
+    """The rows of a shard that can be copied: their bytes match, and the table has the rest."""
     table = writer.table
     rows = table[
         (table["shard"] == damage.record.index)
@@ -203,4 +201,4 @@ def _sound_rows(writer: CacheWriter, damage: Damage) -> Fill | None:
             index=False
         )
     ]
-    return Fill(known, copy)
+    return KeptRows(known, copy)

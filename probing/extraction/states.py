@@ -1,6 +1,4 @@
-"""From a file to what a cache keeps of it: decoded, batched with its like, run through the
-backbone, pooled.
-"""
+"""From a file to what a cache keeps of it: decoded, batched, run through the backbone, pooled."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -50,15 +48,19 @@ class Clip:
 class UnusableStates(Exception):
     """Utterances whose hidden states are not finite, or are too large for their type on disk.
 
-    reasons: utterance_id -> why. overflow: whether they are finite, and a larger type would hold
-    them. advice: what would hold them.
+    Attributes:
+        reasons: utterance_id -> why.
+        overflow: whether they are finite, and a larger type would hold them.
+        advice: what would hold them.
     """
 
     def __init__(self, reasons: dict[str, str], overflow: bool = False, advice: str = "") -> None:
         super().__init__(
             "; ".join(f"{name}: {reason}" for name, reason in list(reasons.items())[:5])
         )
-        self.reasons, self.overflow, self.advice = reasons, overflow, advice
+        self.reasons = reasons
+        self.overflow = overflow
+        self.advice = advice
 
     def refusal(self, flag: str) -> ProbeError:
         """The error where such utterances are not to be left out."""
@@ -75,10 +77,10 @@ def decode(
     min_samples: int,
     view: View | None = None,
 ) -> Clip:
-    """Decode a file, or take the samples (n,) or (n, channels) at 16 kHz, as the model is to see
-    them.
-    """
-    return heard(loaded(utterance_id, audio, cropping, min_samples), cropping, min_samples, view)
+    """Decode a file, or take samples (n,) or (n, channels) at 16 kHz, for the model."""
+    return through_view(
+        loaded(utterance_id, audio, cropping, min_samples), cropping, min_samples, view
+    )
 
 
 def loaded(utterance_id: str, audio: Path | Waveform, cropping: Cropping, min_samples: int) -> Clip:
@@ -97,7 +99,9 @@ def loaded(utterance_id: str, audio: Path | Waveform, cropping: Cropping, min_sa
     return Clip(utterance_id, path, n_samples=len(waveform), waveform=waveform, measures=known)
 
 
-def heard(clip: Clip, cropping: Cropping, min_samples: int, view: View | None = None) -> Clip:
+def through_view(
+    clip: Clip, cropping: Cropping, min_samples: int, view: View | None = None
+) -> Clip:
     """A loaded clip through a view, measured as it is then; a failure stays one.
 
     What a view makes longer or shorter is cropped again, as a clip that is so long would be.
@@ -129,8 +133,10 @@ def _stamp(path: Path) -> dict[str, float]:
 
 
 def batches(lengths: Sequence[int], batch_size: int, padding: str) -> Iterator[slice]:
-    """Consecutive runs of at most `batch_size` of the ascending `lengths`; of equal ones only where
-    padding leaks.
+    """Runs of at most `batch_size` of ascending `lengths`; of equal ones if padding leaks.
+
+    >>> list(batches([1, 1, 2], 2, "equal"))
+    [slice(0, 2, None), slice(2, 3, None)]
     """
     start = 0
     runs = (
@@ -221,9 +227,7 @@ def _not_finite(names: list[str], whole: torch.Tensor) -> dict[str, str]:
 def _cast(
     layers: list[torch.Tensor], dtype: str, tier: str, names: list[str], lengths: Sequence[int]
 ) -> NDArray[Any]:
-    """States of some layers, one above the other, as they go to disk; `lengths` are the rows of
-    each utterance.
-    """
+    """States of some layers, stacked, as they go to disk; `lengths` are rows by utterance."""
     if dtype == INT8:
         _, on_disk = stored(dtype, layers[0].shape)
         return (

@@ -1,5 +1,4 @@
-"""Decoded audio of the shards in work, within a bound: what has no room is decoded again when its
-batch comes.
+"""Decoded audio of the shards in work, within a bound; the rest is decoded again later.
 
 A shard can be begun only when the length of every clip in it is known, and a shard of long clips is
 more than some machines can hold. The samples are the same however often a file is decoded, so that
@@ -13,7 +12,7 @@ from threading import Lock
 from cache.errors import ProbeError
 from probing.audio import Cropping, Waveform
 from probing.augmentation import View
-from probing.extraction.states import Clip, heard, loaded
+from probing.extraction.states import Clip, loaded, through_view
 
 
 class Waveforms:
@@ -30,7 +29,9 @@ class Waveforms:
     def __init__(
         self, root: Path, cropping: Cropping, min_samples: int, most: int, shared: bool = False
     ) -> None:
-        self._root, self._cropping, self._min_samples = root, cropping, min_samples
+        self._root = root
+        self._cropping = cropping
+        self._min_samples = min_samples
         self._most = most // 2 if shared else most
         self._held: dict[tuple[str, View | None], Waveform] = {}
         self._held_bytes, self._lock = 0, Lock()
@@ -49,8 +50,7 @@ class Waveforms:
         return replace(clip, waveform=None)
 
     def take(self, clip: Clip) -> Waveform:
-        """The samples (n,) of a clip, held no longer; decoded again where there was no room, or
-        where taken before.
+        """The samples (n,) of a clip, held no longer; decoded again if they are not there.
 
         Raises ProbeError where the file is not what it was.
         """
@@ -70,7 +70,7 @@ class Waveforms:
         if clip is None or clip.utterance_id != utterance_id:
             clip = loaded(utterance_id, path, self._cropping, self._min_samples)
             self._keep(path, clip)
-        return heard(clip, self._cropping, self._min_samples, view)
+        return through_view(clip, self._cropping, self._min_samples, view)
 
     def _keep(self, path: Path, clip: Clip) -> None:
         """Keep a decoded file for the next view, and let go of the oldest as room is needed."""

@@ -16,16 +16,14 @@ from cache import ProbeError
 from cache.errors import argument, as_flag, quoted
 from cache.manifest import MANIFEST, Manifest
 from cache.parts import Part
-from cache.table import check_shards
+from cache.places import check_shards
 from cache.writer import CacheWriter, begun
 from probing.corpora import Corpus
 
 
 @dataclass(frozen=True)
 class Work:
-    """What is to be extracted and where to: a corpus, or with a mark the part of it that `shard_of`
-    names.
-    """
+    """What is to be extracted and where to: a corpus, or a part of it with its mark."""
 
     folder: Path
     rows: pd.DataFrame
@@ -87,6 +85,10 @@ def check_place(folder: Path, corpus: Corpus, part: Part | None = None) -> Manif
     Raises:
         CacheCorrupt: that cache has a damaged `cache.json`, or lacks a shard that was finished.
         ProbeError: the folder holds something else, another corpus, or a part of a cache.
+
+    >>> from probing.corpora import load_corpus
+    >>> check_place(Path("results/demo.new.cache"), load_corpus("mine.csv")) is None
+    True
     """
     if part is not None and (folder / MANIFEST).exists():
         raise ProbeError(

@@ -28,9 +28,7 @@ STEP_S = 1.0
 
 @dataclass(frozen=True)
 class Hello:
-    """What a worker says when its model is loaded; the manifest and the shard size are what it
-    would extract alone.
-    """
+    """What a worker says when its model is loaded, with the manifest it would write alone."""
 
     manifest: Manifest
     shard_size: int
@@ -41,7 +39,7 @@ class Hello:
 
 @dataclass
 class Step:
-    """What a worker did since it was last asked; `seconds` by stage since it began."""
+    """What a worker did since its last answer; `seconds` by stage since it began."""
 
     records: list[ShardRecord] = field(default_factory=list)
     utterances: int = 0
@@ -119,7 +117,9 @@ class Worker:
         """Load the model."""
         if threads is not None:
             torch.set_num_threads(threads)
-        self.root, self.options, self.machine = corpus.root, options, machine
+        self.root = corpus.root
+        self.options = options
+        self.machine = machine
         self.backbone = options.load_backbone(machine.device, machine.attention)
         return Hello(
             new_manifest(self.backbone, corpus, options),
@@ -151,7 +151,7 @@ class Worker:
         try:
             while self.shards.wait():
                 self.pipeline.run()
-        except BaseException as error:  # told to the driver
+        except BaseException as error:  # goes to the driver
             self.shards.events.put(error)
 
     def step(self, given: list[tuple[int, pd.DataFrame]]) -> Step:

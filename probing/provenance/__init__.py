@@ -1,3 +1,1 @@
-"""How what is embedded was made: the demo corpus and the pretrained model. Nothing else imports
-this.
-"""
+"""How what is embedded was made: the demo corpus and the model. Nothing else imports this."""

@@ -1,5 +1,4 @@
-"""Robustness: a cache heard through many conditions, attacks on the waveform, and scores of noised
-copies.
+"""Robustness: caches through many conditions, attacks on waveforms, scores of noised copies.
 
 What needs PyTorch is in modules of its own: `views` extracts what `parse_grid` reads, `white_box`
 gives the slopes that an attack follows, `judge` scores what comes of it.

@@ -1,5 +1,4 @@
-"""Attacks: the smallest changes of a clip that turn its score, by the slope of the score at every
-sample.
+"""Attacks: small changes of a clip that turn its score, by its slope at every sample.
 
 FGSM (Goodfellow, Shlens and Szegedy 2015): x~ = x + eps sign(dL/dx). PGD (Madry et al. 2018): from
 a random place within eps of x, many such steps, each taken back to within eps of x. L is the loss
@@ -37,8 +36,11 @@ Slopes = Callable[[Sequence[Waveform]], Sequence[NDArray[np.floating]]]
 class Attack:
     """One attack.
 
-    method: `fgsm` or `pgd`. eps: most that a sample is changed by, in steps of 16-bit samples.
-    steps: of PGD. step_size: of each, in steps of 16-bit samples; default 2.5 eps / steps.
+    Attributes:
+        method: `fgsm` or `pgd`.
+        eps: most that a sample is changed by, in steps of 16-bit samples.
+        steps: of PGD.
+        step_size: of each, in steps of 16-bit samples; default 2.5 eps / steps.
     """
 
     method: str
@@ -60,8 +62,10 @@ class Attack:
 class AttackOptions:
     """Which attacks, on what of a run, and on how many clips.
 
-    layers: as `probing.robustness.attacked.chosen_layers` reads them. head: see
-    `probing.serving.choose_head`. seed: of the clips that are drawn and of the random start of PGD.
+    Attributes:
+        layers: as `probing.robustness.attacked.chosen_layers` reads them.
+        head: see `probing.serving.choose_head`.
+        seed: of the clips that are drawn and of the random start of PGD.
 
     >>> [one.name for one in AttackOptions(method=("pgd",)).attacks]
     ['pgd-8', 'pgd-16']
@@ -215,6 +219,10 @@ def over_copies(slopes: Slopes, smoothing: Smoothing) -> Slopes:
 
     Expectation over transformation (Athalye, Carlini and Wagner 2018). The noise follows from the
     samples, so that every step sees another.
+
+    >>> rising = lambda waveforms: [np.ones_like(one) for one in waveforms]
+    >>> over_copies(rising, Smoothing(smooth=2))([np.ones(3, np.float32)])[0].tolist()
+    [1.0, 1.0, 1.0]
     """
 
     def mean(waveforms: Sequence[Waveform]) -> list[NDArray[np.floating]]:
@@ -228,7 +236,11 @@ def over_copies(slopes: Slopes, smoothing: Smoothing) -> Slopes:
 
 
 def snr_db(clean: Pcm, attacked: Pcm) -> float:
-    """Power of a clip over that of what was added to it, in dB; infinite if nothing was."""
+    """Power of a clip over that of what was added to it, in dB; infinite if nothing was.
+
+    >>> round(snr_db(np.full(4, 100, np.int16), np.full(4, 110, np.int16)))
+    20
+    """
     x = clean.astype(np.float64)
     change = attacked - x
     power = float(change @ change)

@@ -17,10 +17,12 @@ GRID = "noise:white@0,10,20; codec:mulaw,opus@8,mp3@32; resample:8000; rawboost:
 class Condition:
     """One condition of a grid.
 
-    name: as typed, for tables: `noise:white@10`.
-    view: the chain of transforms that it is, see `Augmentation.of`.
-    kind: its name without the SNR, which curves are drawn of: `noise:white`; of other transforms
-    the transform. snr_db: of noise at one SNR; None elsewhere.
+    Attributes:
+        name: as typed, for tables: `noise:white@10`.
+        view: the chain of transforms that it is, see `Augmentation.of`.
+        kind: its name without the SNR, which curves are drawn of: `noise:white`; of other
+            transforms the transform.
+        snr_db: of noise at one SNR; None elsewhere.
 
     >>> [one.snr_db for one in parse_grid("noise:white@5,20")]
     [5.0, 20.0]
@@ -38,8 +40,7 @@ class Condition:
 
 
 def parse_grid(text: str) -> tuple[Condition, ...]:
-    """The conditions of a grid: transforms with `;` between, values with `,` between, a condition
-    each.
+    """The conditions of a grid: transforms with `;` between, values with `,` between.
 
     `noise:white@0,10; codec:mulaw,opus@8,16` are five: a number alone is another one behind the
     same `@`. A `+` makes one condition of several transforms: `resample:8000+codec:alaw`.

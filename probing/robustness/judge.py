@@ -1,6 +1,4 @@
-"""Judge: the heads of a run, on waveforms that are in memory, scored as `probe score`
-scores files.
-"""
+"""Judge: the heads of a run on waveforms in memory, scored as `probe score` does."""
 
 from __future__ import annotations
 
@@ -36,7 +34,9 @@ class Judge:
     """
 
     def __init__(self, run: Run, heads: Sequence[AnyHead], machine: Machine) -> None:
-        self.run, self.heads, self.machine = run, list(heads), machine
+        self.run = run
+        self.heads = list(heads)
+        self.machine = machine
         self.options: Options = run_options(run, self.heads[0])
 
     @cached_property

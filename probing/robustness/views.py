@@ -1,5 +1,4 @@
-"""The views of a cache: the same utterances through each condition, a cache each, beside the clean
-one.
+"""The views of a cache: the same utterances through each condition, a cache each.
 
 Every file is decoded once for all views of a shard, and the model is loaded once. A killed
 extraction goes on where it stopped; a view that is there is not made again.
@@ -41,9 +40,7 @@ def views_folder(cache: Cache) -> Path:
 
 
 class ViewShards:
-    """The shards of several caches of the same utterances as those of one, each shard of all views
-    in a row.
-    """
+    """The shards of several caches of the same utterances, each shard of all views in a row."""
 
     def __init__(self, writers: Sequence[CacheWriter]) -> None:
         self.writers = writers
@@ -115,6 +112,15 @@ def extract_views(
             is finished is kept.
         TransformError: a package that a transform needs is missing, or a file of a folder cannot be
             used.
+
+    >>> from probing.robustness.grid import parse_grid
+    >>> cache = Cache("results/demo.cache")
+    >>> table = cache.utterances.head(2)
+    >>> views = extract_views(
+    ...     cache, parse_grid("gain:-20"), table, Machine("cpu"), say=lambda text: None
+    ... )
+    >>> [(name, len(view)) for name, view in views.items()]
+    [('gain:-20', 2)]
     """
     folder = folder or views_folder(cache)
     machine = machine or Machine()
@@ -127,11 +133,11 @@ def extract_views(
     if options.view is not None:
         raise ProbeError(f"{cache.folder}: is a view itself ({options.view}). Give the clean cache")
     places = {one.name: folder / f"{one.file_name}.cache" for one in conditions}
-    heard = {one.name: replace(options, view=one.view, view_seed=seed) for one in conditions}
-    views = {name: _view_of(of_view) for name, of_view in heard.items()}
+    of_views = {one.name: replace(options, view=one.view, view_seed=seed) for one in conditions}
+    views = {name: _view_of(of_view) for name, of_view in of_views.items()}
     missing = [name for name in views if not _is_there(places[name], cache, views[name], table)]
     if missing:
-        chosen = [(places[name], heard[name], views[name]) for name in missing]
+        chosen = [(places[name], of_views[name], views[name]) for name in missing]
         _extract(cache, chosen, table=table, machine=machine, audio_root=audio_root, say=say)
     return {name: Cache(place) for name, place in places.items()}
 
@@ -144,9 +150,7 @@ def _view_of(options: Options) -> View:
 
 
 def _is_there(place: Path, cache: Cache, view: View, table: pd.DataFrame) -> bool:
-    """Whether a view is finished and has every utterance of a table; another one in its place is
-    refused later.
-    """
+    """Whether a view is finished and has every utterance of a table."""
     try:
         found = Cache(place)
     except CacheMissing:
@@ -157,9 +161,7 @@ def _is_there(place: Path, cache: Cache, view: View, table: pd.DataFrame) -> boo
 
 
 def _differences(cache: Cache, fingerprint: Mapping[str, object], view: View) -> list[str]:
-    """Where a fingerprint is not that of a cache heard through a view, a line each; versions that
-    round may differ.
-    """
+    """Where a fingerprint differs from that of a cache through a view, a line each."""
     wanted = {**cache.fingerprint, **view.fingerprint()}
     return [
         f"{one.name}: {one.first!r}, not {one.second!r}"

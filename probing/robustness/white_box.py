@@ -1,6 +1,4 @@
-"""White box: a backbone and a head on it, from waveforms to scores, with the slope of a score at
-every sample.
-"""
+"""White box: a backbone and a head, from waveforms to scores, with slopes at every sample."""
 
 from __future__ import annotations
 
@@ -39,7 +37,9 @@ class WhiteBox:
     """
 
     def __init__(self, backbone: Backbone, head: Head | LayerProbe, cropping: Cropping) -> None:
-        self.backbone, self.head, self.cropping = backbone, head, cropping
+        self.backbone = backbone
+        self.head = head
+        self.cropping = cropping
         self.dtype = torch.float32
         self._states = backbone.differentiable()
 
@@ -72,8 +72,7 @@ class WhiteBox:
         return most if self.cropping.seconds is not None else min(n_samples, most)
 
     def slopes(self, waveforms: Sequence[Waveform]) -> list[NDArray[Any]]:
-        """Slopes (n,) of the score of each waveform (n,) at every sample; of a batch that
-        `backbone` can take.
+        """Slopes (n,) of the score of each waveform (n,) at every sample, of one batch.
 
         Raises:
             ProbeError: the model stops gradients, gives some that are not finite, or needs more

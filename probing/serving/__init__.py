@@ -1,6 +1,4 @@
-"""Serving: trained heads applied to audio and caches, verdicts on clips, and exports with the
-blocks they need.
-"""
+"""Serving: trained heads on audio and caches, verdicts on clips, and exported models."""
 
 from typing import TYPE_CHECKING
 
@@ -12,10 +10,13 @@ if TYPE_CHECKING:
     from probing.serving.exported import Exported, open_exported, write_exported
     from probing.serving.exporting import export
     from probing.serving.heads import ChosenHead, LayerProbe, choose_head
-    from probing.serving.inputs import Result, audio_files, score_inputs
+    from probing.serving.inputs import Result, score_inputs
+    from probing.serving.judging import judge
+    from probing.serving.named_audio import audio_files
     from probing.serving.reference import Reference, reference_of
-    from probing.serving.score import Server, score_audio, score_cache
-    from probing.serving.verdict import Verdict, Verdicts, judge
+    from probing.serving.score import score_audio, score_cache
+    from probing.serving.server import Server
+    from probing.serving.verdict import Verdict, Verdicts
 
 __all__ = [
     "ChosenHead",
@@ -47,14 +48,14 @@ _HOME = {
     "LayerProbe": "layer_probe",
     "Reference": "reference",
     "Result": "inputs",
-    "Server": "score",
+    "Server": "server",
     "ServingError": "candidates",
     "Verdict": "verdict",
     "Verdicts": "verdict",
-    "audio_files": "inputs",
+    "audio_files": "named_audio",
     "choose_head": "heads",
     "export": "exporting",
-    "judge": "verdict",
+    "judge": "judging",
     "open_exported": "exported",
     "reference_of": "reference",
     "score_audio": "score",

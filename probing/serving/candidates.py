@@ -78,9 +78,7 @@ def candidate(
 
 
 def _check_scores_audio(run: Run, any_target: bool) -> None:
-    """Refuse a run whose heads score no whole utterance, or another target than bona fide against
-    spoof.
-    """
+    """Refuse a run whose heads score no whole utterance, or another target."""
     if run.record.folds:
         raise ServingError(f"{run.folder}: {without_folds(run)}")
     if not run.task.is_spoofing and not any_target:
@@ -129,9 +127,7 @@ def known_heads(run: Run, heads: bool) -> list[Candidate]:
 
 
 def instead_note(run: Run, about: Candidate) -> str:
-    """A sentence where the finding names a head that needs no block, and another was chosen by
-    default; else empty.
-    """
+    """A sentence if the finding names a head without blocks, so that another was chosen."""
     kind, depth = headline(run)
     if depth > 0 or about.depth == 0:
         return ""
@@ -142,9 +138,7 @@ def instead_note(run: Run, about: Candidate) -> str:
 
 
 def chance_note(run: Run, about: Candidate) -> str:
-    """A sentence if a head is not shown to be better than chance on eval, its interval reaching 50
-    %; else empty.
-    """
+    """A sentence if the eval interval of a head reaches chance, 50 %; else empty."""
     rows = run.rows("layer" if about.name.startswith(LINEAR) else "depth")
     rows = rows[
         (rows["head"] == about.kind) & (rows["metric"] == "eer") & (rows["condition"] == "all")
@@ -164,6 +158,9 @@ def candidates(run: Run) -> list[Candidate]:
 
     Raises:
         ServingError: the results are not those of a sweep.
+
+    >>> sorted(one.name for one in candidates(Run("results/demo.run")) if one.depth == 0)
+    ['linear-layer-00']
     """
     try:
         return _candidates(run)
@@ -204,17 +201,15 @@ def _candidates(run: Run) -> list[Candidate]:
 
 
 def _none_of(run: Run, known: Sequence[Candidate], depth: int | None, name: str | None) -> str:
-    """What to say where no head has a depth and a name: the depths of its kind, or else the heads
-    there are.
-    """
+    """The refusal of a depth and a name that no head has: the depths or heads there are."""
     depths = sorted({one.depth for one in known if name in (None, one.kind)})
     if depths and depth is not None:
         of_kind = f" of {name}" if name else ""
         found = f"has no head{of_kind} of that depth. It has depths {write_whole(depths)}"
         return f"{argument('depth', depth)}: {run.folder} {found}"
     if (named := next((one for one in known if one.name == name), None)) is not None:
-        told = f"{name} is of depth {named.depth}, not {depth}. Leave one out, or name its kind"
-        return f"{argument('depth', depth)}: {told}, {argument('head', named.kind)}"
+        text = f"{name} is of depth {named.depth}, not {depth}. Leave one out, or name its kind"
+        return f"{argument('depth', depth)}: {text}, {argument('head', named.kind)}"
     names = sorted(candidate.name for candidate in known)
     hint = nearest(name or "", [*sorted({candidate.kind for candidate in known}), *names]) or "."
     return (
@@ -224,9 +219,7 @@ def _none_of(run: Run, known: Sequence[Candidate], depth: int | None, name: str 
 
 
 def without_folds(run: Run) -> str:
-    """What to say of a cross-validation where a head is needed: that none is kept, and the sweep
-    that keeps some.
-    """
+    """The refusal of a cross-validation, which keeps no head, and the sweep that keeps some."""
     target = run.record["options"].get("target", {})
     again = command_line(
         *("probe", "sweep", run.record.cache_folder),

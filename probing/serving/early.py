@@ -27,10 +27,10 @@ from probing.serving.training_clips import mean_over_time
 
 @dataclass(frozen=True)
 class Left:
-    """An utterance that was scored: its calibrated score, the depth where it left, and a mean over
-    time.
+    """A scored utterance: its calibrated score, the depth where it left, a mean over time.
 
-    mean: (D,) of the layer asked for; None if it left before that.
+    Attributes:
+        mean: (D,) of the layer wanted; None if it left before that.
     """
 
     score: float
@@ -76,7 +76,9 @@ class _Pass:
     """What is known of the clips of one forward pass."""
 
     def __init__(self, exits: ExitHeads, n_frames: Sequence[int], dtype: str) -> None:
-        self.exits, self.n_frames, self.dtype = exits, n_frames, dtype
+        self.exits = exits
+        self.n_frames = n_frames
+        self.dtype = dtype
         # of each layer, by clip: (2, D), or its frames (T, D)
         self.layers: list[dict[int, NDArray[np.float32]]] = []
         self.logits = np.zeros((len(exits.heads), len(n_frames)))

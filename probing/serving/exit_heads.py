@@ -21,7 +21,9 @@ class ExitHeads:
 
     Attributes:
         policy, heads: (E,) one an exit, all of one tier.
-        layers: those that any of them needs. tier: `pooled` or `frames`. dim: width of a layer.
+        layers: those that any of them needs.
+        tier: `pooled` or `frames`.
+        dim: width of a layer.
     """
 
     note = ""

@@ -35,7 +35,9 @@ from probing.tensors import save_arrays
 class Exported:
     """An exported folder, open for scoring.
 
-    record: serving.json. reference: what a verdict needs; None in folders of an earlier version.
+    Attributes:
+        record: serving.json.
+        reference: what a verdict needs; None in folders of an earlier version.
     """
 
     folder: Path
@@ -64,9 +66,7 @@ class Exported:
 
 
 def described(backbone: Backbone, head: AnyHead, options: Options, corpus: str) -> dict[str, Any]:
-    """What the record of an export says of a backbone with the blocks a head needs, and how audio
-    is prepared.
-    """
+    """What the record of an export says of a backbone, and of how its audio is prepared."""
     return {
         "form": "serving",
         "backbone": backbone.name,
@@ -147,7 +147,13 @@ def open_exported(folder: Path) -> Exported:
 
 
 def run_options(run: Run, head: AnyHead) -> Options:
-    """The options by which the run's cache was extracted, with the tier that the head needs."""
+    """The options by which the run's cache was extracted, with the tier that the head needs.
+
+    >>> from probing.serving import choose_head
+    >>> run = Run("results/demo.run")
+    >>> run_options(run, choose_head(run, name="linear-layer-02").head).seconds
+    0.5
+    """
     given = run.record.get("about", {}).get("options")
     if not given:
         raise ServingError(
@@ -158,8 +164,13 @@ def run_options(run: Run, head: AnyHead) -> Options:
 
 
 def load_run_backbone(run: Run, options: Options, device: str = "cpu") -> Backbone:
-    """Load the backbone that a run's cache was extracted with; weights and normalisation must be
-    the same.
+    """Load the backbone that a run's cache was extracted with, and compare its weights.
+
+    >>> from probing.serving import choose_head
+    >>> run = Run("results/demo.run")
+    >>> options = run_options(run, choose_head(run, name="linear-layer-02").head)
+    >>> load_run_backbone(run, options).n_layers
+    4
     """
     backbone = options.load_backbone(device, fetch=False)
     check_weights(backbone, run.record.fingerprint.get("backbone_weights_sha256"), str(run.folder))

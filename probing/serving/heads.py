@@ -50,7 +50,12 @@ AnyHead = Head | LayerProbe | ExitHeads
 
 
 def head_depth(head: AnyHead) -> int:
-    """How many blocks a head needs."""
+    """How many blocks a head needs.
+
+    >>> run = Run("results/demo.run")
+    >>> head_depth(choose_head(run, name="linear-layer-02").head)
+    2
+    """
     return head.layers[-1]
 
 

@@ -1,98 +1,48 @@
-"""What is scored, a cache, a corpus or audio files, and what is made of it: a score file, verdicts,
-an evaluation.
-"""
+"""Scoring of a cache, a corpus or audio files: scores, verdicts, and an evaluation."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from cache import Cache
-from cache.atomic import replaced
-from cache.errors import ProbeError, argument
+from cache.errors import argument
 from cache.manifest import MANIFEST
-from probing.audio import SUFFIXES
 from probing.augmentation.smoothing import Smoothing
 from probing.corpora import load_corpus
-from probing.corpora.corpus import Corpus, ids_of
-from probing.corpora.folders import files_below, is_audio, passed_over
+from probing.corpora.corpus import Corpus
 from probing.devices import find_device
 from probing.evaluation import Evaluation, evaluate
 from probing.labels import BONAFIDE, are_of_spoofing
 from probing.metrics.thresholds import ErrorRates, error_rates
 from probing.progress import console
-from probing.scores.files import write_scores
-from probing.scores.names import VERDICT_FILES, Form, check_output
+from probing.scores.names import VERDICT_FILES, check_output
 from probing.scores.options import ScoreOptions
-from probing.serving.heads import ServingError
+from probing.serving.candidates import ServingError
+from probing.serving.judging import judge
+from probing.serving.named_audio import audio_files
+from probing.serving.output import Output, write_verdicts
 from probing.serving.places import check_model
-from probing.serving.score import Server
-from probing.serving.verdict import Threshold, Verdicts, choose_threshold, judge
-
-
-def audio_files(
-    given: Sequence[Path], say: Callable[[str], None] = lambda text: None
-) -> dict[str, Path]:
-    """Audio files, and those in folders, under the names of the utterances: stems where no two are
-    alike, else paths.
-
-    Raises:
-        ServingError: nothing there, or no audio.
-
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     size = Path(folder, "clip.wav").write_bytes(b"RIFF")
-    ...     list(audio_files([Path(folder)]))
-    ['clip']
-    """
-    found: dict[str, Path] = {}
-    for path in given:
-        if path.is_dir():
-            names = sorted(files_below(path))
-            paths = [path / name for name in names if is_audio(name)]
-            others = passed_over(names)
-            if not paths:
-                why = f" ({others})" if others else ""
-                raise ServingError(
-                    f"{path}: no audio in there, and no cache{why}. "
-                    f"Expected files in {', '.join(SUFFIXES)}"
-                )
-            if others:
-                say(f"Note: {path}: {others}")
-        elif path.exists():
-            paths = [path]
-        else:
-            raise ServingError(
-                f"{path}: no such file or folder. Name a cache, audio files, or folders of them"
-            )
-        found.update({os.path.abspath(one): one for one in paths})
-    table = pd.Series([str(one) for one in found.values()], dtype=str)
-    names = ids_of(table.map(os.path.basename))
-    if names.duplicated().any():
-        names = ids_of(table)
-    if names.duplicated().any():
-        twice = table[names.duplicated()].iloc[0]
-        raise ProbeError(
-            f"{twice}: there is another file of that name. Rename one, or score them apart"
-        )
-    return dict(zip(names, found.values(), strict=True))
+from probing.serving.server import Server
+from probing.serving.threshold import Threshold, choose_threshold
+from probing.serving.verdict import Verdicts
 
 
 @dataclass(frozen=True)
 class Result:
     """What was found: the head, how many utterances were scored, and how many were of no use.
 
-    verdicts: on audio; None of a cache or corpus, which has labels instead, or none.
-    evaluations: by split; one without both classes has none. rates: errors by split at the
-        threshold of dev, which is `threshold`; None where none is known. left: with early exit,
-        depth -> audio that left there.
+    Attributes:
+        verdicts: on audio; None of a cache or corpus, which has labels instead, or none.
+        evaluations: by split; one without both classes has none.
+        rates: errors by split at the threshold of dev, which is `threshold`; None where none is
+            known.
+        left: with early exit, depth -> audio that left there.
 
     >>> run, cache = Path("results/demo.run"), Path("results/demo.cache")
     >>> found = score_inputs(
@@ -136,7 +86,7 @@ def score_inputs(
             splits.
         audio_root: folder that the paths of a manifest start from.
         device: where audio is run.
-        on_failure: told the name and the reason of audio of no use.
+        on_failure: called with name and reason of audio of no use.
         say: where to put what a person should know.
 
     Raises:
@@ -158,7 +108,7 @@ def score_inputs(
         say(f"Note: {server.note}.")
     if on_audio:
         _check_no_labels(options)
-    output = _Output(server, file, options)
+    output = Output(server, file, options)
     if on_audio:
         return _on_audio(
             server, audio_files(inputs, say), output=output, device=device, on_failure=on_failure
@@ -176,9 +126,7 @@ def score_inputs(
 def _check_inputs(
     inputs: Sequence[Path], caches: Sequence[Path], corpus: str | None, options: ScoreOptions
 ) -> None:
-    """Refuse nothing to score, a cache among others, and noise on a cache, before a
-    model is read.
-    """
+    """Refuse nothing to score, a cache among others, and noise on a cache."""
     if bool(inputs) == bool(corpus):
         raise ServingError(
             "expected what to score: one cache, or audio files and folders, or "
@@ -207,48 +155,10 @@ def _check_no_labels(options: ScoreOptions) -> None:
     )
 
 
-class _Output:
-    """Where scores go: a file of a form, of the head's own scores or of likelihood ratios; or
-    nowhere.
-    """
-
-    def __init__(self, server: Server, file: Path | None, options: ScoreOptions) -> None:
-        self.server = server
-        self.file = file
-        self.options = options
-        if options.calibrated and file is None:
-            raise ServingError(
-                f"{argument('calibrated')}: says what {argument('out')} holds. Name a score file"
-            )
-        if options.calibrated and server.reference is None:
-            raise ServingError(
-                f"{argument('calibrated')}: {server.where} is of an earlier version and has no "
-                "calibration. Write it again: probe export RUN DIR"
-            )
-
-    def check(self, table: pd.DataFrame, where: str) -> None:
-        """Refuse a form that the labels of a table do not fill."""
-        if self.options.form == "2019" and not are_of_spoofing(table["label"]):
-            raise ServingError(
-                f"{argument('form', '2019')}: {where} has utterances without label of bona fide "
-                f"or spoof. Type {argument('form', '2021')}"
-            )
-
-    def write(self, table: pd.DataFrame, values: NDArray[np.float64]) -> None:
-        """Write a score file."""
-        if self.file is None:
-            return
-        labelled = "label" in table and are_of_spoofing(table["label"])
-        reference = self.server.reference if self.options.calibrated else None
-        scores = values if reference is None else reference.calibration.apply(values)
-        form = self.options.form or ("2019" if labelled else "2021")
-        write_scores(self.file, table, scores, cast("Form", form))
-
-
 def _on_audio(
     server: Server,
     files: dict[str, Path],
-    output: _Output,
+    output: Output,
     device: str,
     on_failure: Callable[[str, str], None],
 ) -> Result:
@@ -311,7 +221,7 @@ def _on_audio(
 def _on_corpus(
     server: Server,
     corpus: Corpus,
-    output: _Output,
+    output: Output,
     device: str,
     on_failure: Callable[[str, str], None],
     say: Callable[[str], None],
@@ -338,7 +248,7 @@ def _on_corpus(
     return _evaluated(server, table, values=values, output=output, left_out=len(files) - len(table))
 
 
-def _on_cache(server: Server, cache: Cache, output: _Output, say: Callable[[str], None]) -> Result:
+def _on_cache(server: Server, cache: Cache, output: Output, say: Callable[[str], None]) -> Result:
     """Score the utterances of a cache, and evaluate them if they have labels."""
     split = output.options.split
     table = cache.select({"split": split} if split else None)
@@ -360,25 +270,14 @@ def _of_smoothing(smoothing: Smoothing) -> str:
     )
 
 
-def write_verdicts(file: Path, verdicts: Verdicts) -> None:
-    """Write verdicts as a table, .csv, or as JSON; whole or not at all."""
-    with replaced(file) as partial:
-        if file.suffix.lower() == ".csv":
-            verdicts.table().to_csv(partial, index=False)
-        else:
-            partial.write_text(verdicts.json() + "\n", encoding="utf-8")
-
-
 def _evaluated(
     server: Server,
     table: pd.DataFrame,
     values: NDArray[np.float64],
-    output: _Output,
+    output: Output,
     left_out: int = 0,
 ) -> Result:
-    """Write the scores of labelled or other utterances, and find what `probe evaluate` does where
-    there are labels.
-    """
+    """Write the scores of utterances, and evaluate those that have labels."""
     reference = server.reference
     threshold = (
         None if reference is None else choose_threshold(reference, output.options.false_alarm)

@@ -17,7 +17,9 @@ class LayerProbe:
     """The linear probe of one layer.
 
     Attributes:
-        layers: the one it needs. depth: the blocks that make it. dim: width of the layer.
+        layers: the one it needs.
+        depth: the blocks that make it.
+        dim: width of the layer.
 
     >>> LayerProbe(2, np.ones(16), 0.5).score(np.zeros((1, 3, 2, 8))).tolist()
     [0.5, 0.5, 0.5]
@@ -26,7 +28,9 @@ class LayerProbe:
     tier = "pooled"
 
     def __init__(self, layer: int, weight: NDArray[Any], bias: float) -> None:
-        self.depth, self.layers, self.dim = layer, [layer], len(weight) // 2
+        self.depth = layer
+        self.layers = [layer]
+        self.dim = len(weight) // 2
         self.weight, self.bias = np.asarray(weight), bias
         self.name = f"{LINEAR}{layer:02d}"
 
@@ -47,9 +51,7 @@ class LayerProbe:
 
     @classmethod
     def of(cls, config: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> LayerProbe:
-        """That of a configuration and tensors; KeyError, ValueError, TypeError if they are of
-        something else.
-        """
+        """That of a configuration and tensors; KeyError, ValueError, TypeError if wrong."""
         return cls(int(config["layer"]), tensors["weight"], float(tensors["bias"][0]))
 
     def config(self) -> dict[str, Any]:

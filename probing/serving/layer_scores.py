@@ -1,6 +1,4 @@
-"""Scores of heads on layers that were computed this moment, of clips as they are or of noised
-copies.
-"""
+"""Scores of heads on layers just computed, of clips as they are or of noised copies."""
 
 from __future__ import annotations
 

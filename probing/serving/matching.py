@@ -21,7 +21,7 @@ CHOSEN = {
     "backbone_frames": "valid frames",
     "backbone_dim": "width of the layers",
 }
-# What may differ, and is said.
+# What may differ, and is noted.
 ROUNDING = {
     "backbone_precision": "precision",
     "decoder": "decoder",
@@ -56,7 +56,7 @@ def check_matching(
     """Refuse hidden states that are made another way than those a head was trained on.
 
     Whatever is in the fingerprints counts, but for weights, which the caller compares, and
-    `ELSEWHERE`. A fingerprint of an earlier version may lack entries; those are said, and count
+    `ELSEWHERE`. A fingerprint of an earlier version may lack entries; those are noted, and count
     where both have them.
 
     Args:
@@ -74,33 +74,33 @@ def check_matching(
             are named.
     """
     found, trained_on, unsaid = _architectures_shared(found, trained_on)
-    said = [
+    notes = [
         f"architecture of the backbone: {name} is stated only for one of {where} and {head_of}"
         for name in unsaid
     ]
     refused = []
     for one in differences(found, trained_on, sorted({*found, *trained_on} - ELSEWHERE)):
         if one.name in ROUNDING:
-            said.append(f"{ROUNDING[one.name]} of {where}: {one.first}; of {head_of}: {one.second}")
+            notes.append(
+                f"{ROUNDING[one.name]} of {where}: {one.first}; of {head_of}: {one.second}"
+            )
         elif one.name in CHOSEN or one.in_both:
             refused.append(f"{CHOSEN.get(one.name, one.name)}: {one.first}, not {one.second}")
         else:
-            said.append(f"{one.name} is stated only for one of {where} and {head_of}")
+            notes.append(f"{one.name} is stated only for one of {where} and {head_of}")
     if refused:
         raise ServingError(
             f"{where}: made another way than what the head of {head_of} was trained on "
             f"({'; '.join(refused)}). Extract it with the options of that cache (probe cache "
             "info), or train a head on it: probe sweep"
         )
-    return said
+    return notes
 
 
 def _architectures_shared(
     found: Mapping[str, Any], trained_on: Mapping[str, Any]
 ) -> tuple[Mapping[str, Any], Mapping[str, Any], list[str]]:
-    """Two fingerprints, their architectures cut down to the shared entries that differ; and the
-    entries of one only.
-    """
+    """Two fingerprints with only the shared entries of architecture that differ; and the others."""
     name = "backbone_architecture"
     try:
         one, two = (json.loads(str(fingerprint[name])) for fingerprint in (found, trained_on))

@@ -64,6 +64,8 @@ def check_model(where: Path, options: ScoreOptions) -> None:
     Raises:
         ServingError: it has no such head, has no exits, or has exits where each noised copy would
             leave at a depth of its own.
+
+    >>> check_model(Path("results/demo.run"), ScoreOptions(head="linear-layer-02"))
     """
     leaves = False
     if (where / SERVING).is_file():

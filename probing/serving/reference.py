@@ -1,5 +1,4 @@
-"""What the score of a clip is compared with: scores and error rates of dev and eval, and what the
-training clips were.
+"""What a score is compared with: scores and errors of dev and eval, and the training clips.
 
 A run has all of it, if the cache that it was trained on is still there; an exported folder keeps
 it:
@@ -44,8 +43,11 @@ PARTS = ("dev", "eval")
 class Scored:
     """Scores of the utterances of a part, as the head gives them.
 
-    bonafide: (N,). scores: (N,). eer: with its 95 % interval. drawn: what the interval is of, in
-    words.
+    Attributes:
+        bonafide: (N,).
+        scores: (N,).
+        eer: with its 95 % interval.
+        drawn: what the interval is of, in words.
     """
 
     bonafide: NDArray[np.bool_]
@@ -68,9 +70,12 @@ class Scored:
 class Reference:
     """What a verdict needs beside a head.
 
-    parts: `dev`, and `eval` if there is one. calibration: of the head's scores. corpus: where they
-    are from. training: what the training clips were like; None if that is not known. missing: why
-    not, as a sentence.
+    Attributes:
+        parts: `dev`, and `eval` if there is one.
+        calibration: of the head's scores.
+        corpus: where they are from.
+        training: what the training clips were like; None if that is not known.
+        missing: why not, as a sentence.
     """
 
     parts: Mapping[str, Scored]
@@ -80,8 +85,9 @@ class Reference:
     missing: str = ""
 
     def costs(self) -> dict[str, float]:
-        """Cllr of the calibrated ratios by part, in bits: 0 is perfect, 1 is what it costs to say
-        nothing.
+        """Cllr of the calibrated ratios by part, in bits.
+
+        0 is perfect, 1 is what it costs to say nothing.
         """
         return {
             name: cllr(part.bonafide, self.calibration.apply(part.scores))
@@ -127,8 +133,7 @@ def n_resamples(run: Run) -> int:
 def reference_of(
     run: Run, name: str, head: AnyHead, trials: Mapping[str, pd.DataFrame] | None = None
 ) -> Reference | None:
-    """What a run knows that a verdict needs; None if an earlier version made it, which did not keep
-    its utterances.
+    """What of a run a verdict needs; None if an earlier version made it, without its utterances.
 
     Args:
         run: an open run.

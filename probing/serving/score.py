@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,158 +16,17 @@ from probing.augmentation.smoothing import Smoothing
 from probing.backbones import Backbone
 from probing.extraction import Options, layers_of
 from probing.extraction.layers import by_batches
-from probing.heads.head import Head
 from probing.progress import progress_line
-from probing.runs import Run
-from probing.scores.options import ScoreOptions
 from probing.serving.early import Left, score_batch
 from probing.serving.exit_heads import ExitHeads
-from probing.serving.exported import Exported, load_run_backbone, open_exported, run_options
-from probing.serving.heads import AnyHead, ServingError, chance_note, choose_head, head_depth
+from probing.serving.heads import AnyHead, ServingError, head_depth
 from probing.serving.layer_scores import score_of_layers, scores_of_batch
 from probing.serving.matching import check_matching
-from probing.serving.places import SERVING, check_model, check_name
-from probing.serving.reference import Reference, n_resamples, reference_of
 from probing.serving.training_clips import TrainingClips, mean_over_time
 from probing.serving.verdict import ScoredClip
 
 ROWS_AT_ONCE = 1024
 NOT_FINITE = "hidden states are not finite: NaN or infinite values"
-
-
-class Server:
-    """A head with what it needs to score: of a run, or of an exported folder.
-
-    Attributes:
-        head, name. note: what a person should know of it: that it is not shown to be better than
-            chance, or of an earlier version; empty if there is nothing to say. left: with early
-            exit, depth -> audio files that left there so far.
-
-    >>> Server(Path("results/demo.run"), "linear-layer-02").name
-    'linear-layer-02'
-    """
-
-    def __init__(self, where: Path, head: str | None = None) -> None:
-        self.where = where
-        self.left: dict[int, int] = {}
-        self.exported: Exported | None = None
-        if (where / SERVING).is_file():
-            self.exported = open_exported(where)
-            self.head, self.name = self.exported.head, str(self.exported.record["head"])
-            if isinstance(self.head, Head) and (target := self.head.about.get("target")):
-                raise ServingError(
-                    f"{where}: its target is {target['name']}, and only heads of bona fide "
-                    "against spoof score audio. Its head can be read in Python: "
-                    "probing.heads.head.load_head"
-                )
-            self._note(str(self.exported.record.get("note", "")))
-            check_name(where, self.exported.record, head)
-            return
-        self.run = Run(where)
-        chosen = choose_head(self.run, name=head)
-        self.head, self.name = chosen.head, chosen.about.name
-        self._note(chance_note(self.run, chosen.about))
-
-    def _note(self, of_chance: str) -> None:
-        of_version = self.head.note if isinstance(self.head, Head) else ""
-        self.note = ". ".join(note for note in (of_chance, of_version) if note)
-
-    def on_cache(
-        self, cache: Cache, table: pd.DataFrame, say: Callable[[str], None] = lambda text: None
-    ) -> NDArray[np.float64]:
-        """Scores (N,) of utterances of a cache, which must be of the same backbone and made the
-        same way.
-        """
-        return score_cache(self.head, cache, table, *self._trained_on(), str(self.where), say)
-
-    def check(self, cache: Cache, say: Callable[[str], None] = lambda text: None) -> None:
-        """Refuse a cache whose states this head cannot be given, as `check_cache` does."""
-        check_cache(self.head, cache, *self._trained_on(), str(self.where), say)
-
-    def _trained_on(self) -> tuple[list[object], Mapping[str, Any]]:
-        """Weights of the backbones the head is for, and the fingerprint of the cache it was trained
-        on.
-        """
-        if self.exported:
-            record = self.exported.record
-            fingerprint = record["fingerprint"]
-            return [
-                fingerprint.get("backbone_weights_sha256"),
-                record["weights_sha256"],
-            ], fingerprint
-        fingerprint = self.run.record.fingerprint
-        return [fingerprint.get("backbone_weights_sha256")], fingerprint
-
-    @property
-    def options(self) -> Options:
-        """How audio is prepared."""
-        return self.exported.options if self.exported else run_options(self.run, self.head)
-
-    @property
-    def drawn(self) -> dict[str, Any]:
-        """How the bootstrap draws, as `probing.evaluation.evaluate` takes it: that of `reference`.
-
-        Empty of an export, which does not say how its run drew.
-        """
-        if self.exported:
-            return {}
-        options = self.run.record.options
-        return {
-            "interval_by": options.interval_by,
-            "resamples": n_resamples(self.run),
-            "seed": options.seed,
-        }
-
-    @cached_property
-    def reference(self) -> Reference | None:
-        """What a verdict needs beside the head; None where an earlier version did not keep it."""
-        if self.exported:
-            return self.exported.reference
-        return reference_of(self.run, self.name, self.head)
-
-    def on_audio(
-        self,
-        files: dict[str, Path],
-        device: str,
-        on_failure: Callable[[str, str], None],
-        smoothing: Smoothing | None = None,
-    ) -> dict[str, float]:
-        """Scores by name of audio files."""
-        return {
-            clip.name: clip.score
-            for clip in self.clips(files, device, on_failure, smoothing=smoothing)
-        }
-
-    def clips(
-        self,
-        files: dict[str, Path],
-        device: str,
-        on_failure: Callable[[str, str], None],
-        training: TrainingClips | None = None,
-        smoothing: Smoothing | None = None,
-    ) -> Iterator[ScoredClip]:
-        """Scores of audio files one by one, with their distance from the training clips where these
-        are given.
-        """
-        check_model(self.where, ScoreOptions(smoothing=smoothing or Smoothing()))
-        if self.exported:
-            backbone = self.exported.load_backbone(device)
-        else:
-            backbone = load_run_backbone(self.run, self.options, device)
-            if head_depth(self.head):
-                backbone = backbone.truncate(head_depth(self.head))
-        for clip in scored_clips(
-            self.head,
-            backbone,
-            options=self.options,
-            files=files,
-            on_failure=on_failure,
-            training=training,
-            smoothing=smoothing,
-        ):
-            if clip.depth is not None:
-                self.left[clip.depth] = self.left.get(clip.depth, 0) + 1
-            yield clip
 
 
 def check_cache(
@@ -179,8 +37,9 @@ def check_cache(
     where: str,
     say: Callable[[str], None] = lambda text: None,
 ) -> None:
-    """Refuse a cache whose states are not made as those a head was trained on; arguments as of
-    `score_cache`.
+    """Refuse a cache whose states are not made as those that a head was trained on.
+
+    Arguments are those of `score_cache`.
 
     Raises:
         ServingError: the cache is of another backbone, or cropped, normalised, pooled or computed
@@ -216,10 +75,19 @@ def score_cache(
         weights: sha256 of backbones that the head is for.
         fingerprint: of the cache that the head was trained on.
         where: what the head belongs to, for messages.
-        say: told what differs and does not matter, such as versions.
+        say: called with what differs and does not matter, such as versions.
 
     Raises:
         ServingError: see `check_cache`.
+
+    >>> from probing.runs import Run
+    >>> from probing.serving import choose_head
+    >>> head = choose_head(Run("results/demo.run"), name="linear-layer-02").head
+    >>> cache = Cache("results/demo.cache")
+    >>> weights = [cache.fingerprint["backbone_weights_sha256"]]
+    >>> table = cache.select({"split": "eval"})
+    >>> score_cache(head, cache, table, weights, cache.fingerprint, "demo.run").shape
+    (12,)
     """
     check_cache(head, cache, weights=weights, fingerprint=fingerprint, where=where, say=say)
     cache.require(head.tier, head.layers)
@@ -244,8 +112,18 @@ def score_audio(
     files: dict[str, Path],
     on_failure: Callable[[str, str], None],
 ) -> dict[str, float]:
-    """Score audio files by name, in their order; those of no use are told to `on_failure`, and are
-    not there.
+    """Scores of audio files by name, in their order; those of no use go to `on_failure`.
+
+    >>> from probing.runs import Run
+    >>> from probing.serving import choose_head
+    >>> from probing.serving.exported import load_run_backbone, run_options
+    >>> run = Run("results/demo.run")
+    >>> head = choose_head(run, name="linear-layer-02").head
+    >>> options = run_options(run, head)
+    >>> backbone = load_run_backbone(run, options)
+    >>> files = {"clip": Path("clip.wav")}
+    >>> list(score_audio(head, backbone, options, files, on_failure=print))
+    ['clip']
     """
     return {
         clip.name: clip.score
@@ -271,7 +149,7 @@ def scored_clips(
         backbone: with the blocks it needs.
         options: how audio is prepared.
         files: by name.
-        on_failure: told the name and the reason of those of no use, which are not there.
+        on_failure: called with name and reason of those of no use, which are not there.
         training: what the training clips were like, for the distance from them.
         smoothing: noised copies to score in the place of each clip, whose distance is not known
             then.
@@ -327,9 +205,7 @@ def _left(
     on_failure: Callable[[str, str], None],
     on_measures: Callable[[str, Mapping[str, float]], None],
 ) -> Iterator[tuple[str, Left]]:
-    """Scores of audio files by name, with the mean over time of a layer: at the exit where each
-    leaves, if it may.
-    """
+    """Scores of audio files by name, with the mean over time of a layer, if it is wanted."""
     if isinstance(head, ExitHeads):
 
         def compute(batch: dict[str, Waveform], failures: dict[str, str]) -> dict[str, Left]:

@@ -1,6 +1,4 @@
-"""What the training clips were like: ranges of what is measured in them, and the distance of a
-layer from theirs.
-"""
+"""The training clips: ranges of their measures, and the distance of a layer from theirs."""
 
 from __future__ import annotations
 
@@ -20,17 +18,20 @@ from probing.serving.heads import AnyHead, ServingError, head_depth
 
 # share of the training clips whose measures make a range, and of dev whose distance makes the limit
 CENTRAL = 0.99
-FEWEST = 10  # clips of train and of dev, that anything is said of
+FEWEST = 10  # clips of train and of dev, that are described
 MOST = 5000  # clips that a covariance is made of
 
 
 @dataclass(frozen=True)
 class TrainingClips:
-    """What they were like.
+    """What the training clips of a head were like.
 
-    n: how many. ranges: measure -> the two ends between which the central 99 % of them lie.
-    layer: whose mean over time is compared; its mean (D,) and deviation (D,) over the clips, and
-        the precision (D, D) in units of these, of a covariance shrunk by Ledoit & Wolf (2004).
+    Attributes:
+        n: how many.
+        ranges: measure -> the two ends between which the central 99 % of them lie.
+        layer: whose mean over time is compared; its mean (D,) and deviation (D,) over the clips,
+            and the precision (D, D) in units of these, of a covariance shrunk by Ledoit & Wolf
+            (2004).
         limit: the distance of 99 % of the dev clips.
     """
 
@@ -43,8 +44,7 @@ class TrainingClips:
     limit: float
 
     def distance(self, x: ArrayLike) -> NDArray[np.float64]:
-        """Mahalanobis distance (N,) of a layer (N, D), averaged over time, in units of the limit;
-        above 1 is unusual.
+        """Mahalanobis distance (N,) of a layer (N, D), in units of the limit; above 1 is unusual.
 
         Args:
             x: means over time of the layer.
@@ -98,8 +98,10 @@ class TrainingClips:
 
 
 def mean_over_time(states: NDArray[Any], tier: str) -> NDArray[np.float64]:
-    """The mean (D,) over time of a layer of a clip: of its frames (T, D), or what is pooled of them
-    (2, D).
+    """The mean (D,) over time of a layer of a clip: frames (T, D), or pooled (2, D).
+
+    >>> mean_over_time(np.array([[1.0, 2.0], [3.0, 4.0]]), "frames").tolist()
+    [2.0, 3.0]
     """
     return np.asarray(
         states.mean(axis=0, dtype=np.float64) if tier == "frames" else states[0], np.float64
@@ -114,6 +116,11 @@ def training_clips(run: Run, head: AnyHead) -> TrainingClips:
 
     Raises:
         ProbeError: the caches are not there, or are others by now, or hold too few clips.
+
+    >>> from probing.serving import choose_head
+    >>> run = Run("results/demo.run")
+    >>> training_clips(run, choose_head(run, name="linear-layer-02").head).layer
+    1
     """
     caches = {part: find_cache(run, part) for part in ("train", "dev")}
     tables = {

@@ -19,8 +19,7 @@ Features = NDArray[np.float32]
 def unit_blocks(
     cache: Cache, layer: int, units: pd.DataFrame, most: int = BLOCK
 ) -> Iterator[tuple[Rows, Features]]:
-    """Features of units in blocks, so that memory is bounded: each shard is read once, from
-    beginning to end.
+    """Features of units in blocks, so that memory is bounded: each shard is read once.
 
     Args:
         cache: that the units are of.
@@ -34,6 +33,12 @@ def unit_blocks(
 
     Raises:
         UnitError: a unit that is not of this cache.
+
+    >>> cache = Cache("results/demo.cache")
+    >>> first = cache.utterances["utterance_id"].head(2)
+    >>> units = pd.DataFrame({"utterance_id": first, "first_frame": 0, "last_frame": 3})
+    >>> [features.shape for _, features in unit_blocks(cache, 3, units)]
+    [(2, 192)]
     """
     own = cache.utterances
     codes, names = pd.factorize(units["utterance_id"])  # millions of units have few names
@@ -60,8 +65,15 @@ def unit_blocks(
 
 
 def unit_features(cache: Cache, layer: int, units: pd.DataFrame) -> Features:
-    """Features (N, D) float32 of units, in their order; see `unit_blocks`, which needs no memory
-    for all of them.
+    """Features (N, D) float32 of units, in their order.
+
+    Memory must hold all; `unit_blocks` needs less.
+
+    >>> cache = Cache("results/demo.cache")
+    >>> first = cache.utterances["utterance_id"].head(2)
+    >>> units = pd.DataFrame({"utterance_id": first, "first_frame": 0, "last_frame": 3})
+    >>> unit_features(cache, 3, units).shape
+    (2, 192)
     """
     out = np.empty((len(units), cache.dim), np.float32)
     for rows, features in unit_blocks(cache, layer, units):
@@ -70,9 +82,7 @@ def unit_features(cache: Cache, layer: int, units: pd.DataFrame) -> Features:
 
 
 def _means(block: FrameBlock, start: Rows, stop: Rows) -> Features:
-    """Means of rows start to stop - 1 of a block, for any stretches; single rows are copied as they
-    are.
-    """
+    """Means of rows start to stop - 1 of a block; single rows are copied as they are."""
     lengths = stop - start
     if (lengths == 1).all():
         return np.asarray(block.frames[start], np.float32)

@@ -9,8 +9,7 @@ from probing.units.units import UnitError
 
 
 def scored_frames(cache: Cache, frames: pd.DataFrame, scores: ArrayLike) -> pd.DataFrame:
-    """The stretch of time that the score of each frame is for: half a hop to each side of its
-    centre.
+    """The stretch of time of each frame: half a hop to each side of its centre.
 
     The first frame of a clip stands for what is before it too, and the last one for what is behind
     it, to the end of the clip; frames centred before the beginning stand for what of their stretch
@@ -28,6 +27,12 @@ def scored_frames(cache: Cache, frames: pd.DataFrame, scores: ArrayLike) -> pd.D
 
     Raises:
         UnitError: another number of scores, or frames of other utterances.
+
+    >>> cache = Cache("results/demo.cache")
+    >>> first = cache.utterances["utterance_id"].iloc[0]
+    >>> frames = pd.DataFrame({"utterance_id": first, "first_frame": range(2)})
+    >>> scored_frames(cache, frames, [0.5, 1.5])[["start", "end", "score"]].round(4).values.tolist()
+    [[0.0, 0.0225, 0.5], [0.0225, 0.0425, 1.5]]
     """
     values = np.asarray(scores, np.float64)
     if values.shape != (len(frames),):

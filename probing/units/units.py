@@ -157,8 +157,7 @@ def units_of(
 def _within(
     cache: Cache, timing: FrameTiming, rows: pd.DataFrame, excluded: Counter[str]
 ) -> pd.DataFrame:
-    """The intervals of utterances of the cache, with `utterance` (position), `n_frames` and `clip`
-    (seconds).
+    """The intervals of a cache, with `utterance` (position), `n_frames`, `clip` (seconds).
 
     Intervals behind the end of a clip are counted, as where a clip was cut; those that reach over
     it are cut too.
@@ -212,9 +211,7 @@ def _longest(cache: Cache) -> float:
 
 
 def _is_repeated(cache: Cache) -> bool:
-    """Whether short clips of a cache were repeated, so that what follows an alignment need not be
-    silent.
-    """
+    """Whether short clips were repeated, so that speech may follow an alignment."""
     options = cache.about.get("options")
     return isinstance(options, dict) and options.get("seconds") is not None
 
@@ -246,9 +243,7 @@ def _with_gaps(intervals: pd.DataFrame) -> pd.DataFrame:
 def _frames_of(
     intervals: pd.DataFrame, timing: FrameTiming, unit: str, short: str, excluded: Counter[str]
 ) -> tuple[pd.DataFrame, int]:
-    """The intervals with the frames they hold, of frames a row each; and how many have the nearest
-    frame instead.
-    """
+    """A row for each frame of the intervals; and how many have the nearest frame instead."""
     n_frames = intervals["n_frames"].to_numpy()
     start = intervals["start"].to_numpy()
     end = intervals["end"].to_numpy()

@@ -47,8 +47,8 @@ def seconds_with(
     )
     try:
         with Driver(Cluster(actors=n_workers), corpus, options, machine, quiet) as driver:
-            for hand in driver.hands:
-                hand.hello = hand.hello or driver._answer(hand)
+            for worker in driver.workers:
+                worker.hello = worker.hello or driver._answer(worker)
             work = work_of(folder, corpus, machine.shard_size, None)
             with (
                 work.writer(driver.first.manifest, 0, quiet) as writer,

@@ -24,7 +24,7 @@ from probing.corpora import load_corpus
 from probing.extraction import Machine, Options, extract
 from probing.metrics import eer
 from probing.probes import LinearProbeCV
-from probing.serving.score import Server
+from probing.serving import Server
 from probing.sweep import DepthOptions, SweepOptions, sweep
 
 

@@ -8,7 +8,7 @@ import soundfile
 from small_extraction import run_cli
 
 from cache import ProbeError
-from probing.audio.waveform import USUAL_SUFFIXES
+from probing.audio.formats import USUAL_SUFFIXES
 from probing.corpora import load_corpus
 
 TONE = np.full(800, 0.1)

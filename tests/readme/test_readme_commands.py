@@ -236,7 +236,7 @@ def with_other_runs(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 def with_examples_on_runs() -> list[str]:
     """Modules whose docstrings have examples that read what is in results/."""
-    folders = (ROOT / "probing", ROOT / "analysis")
+    folders = (ROOT / "cache", ROOT / "probing", ROOT / "analysis")
     files = (
         path
         for folder in folders

@@ -23,8 +23,8 @@ from probing.runs import Run
 from probing.scores.files import read_scores
 from probing.scores.options import ScoreOptions
 from probing.serving import Reference, Server, choose_head, export, open_exported, score_inputs
+from probing.serving.threshold import choose_threshold
 from probing.serving.training_clips import training_clips
-from probing.serving.verdict import choose_threshold
 from probing.sweep import SweepOptions, sweep
 from probing.sweep.options import DepthOptions
 

@@ -1,3 +1,1 @@
-"""The embedded demo corpus: human speech and several real synthesisers, small enough to ship (see
-ATTRIBUTION.md).
-"""
+"""The embedded demo corpus: human speech and real synthesisers (see ATTRIBUTION.md)."""

@@ -1,3 +1,1 @@
-"""The makers of the embedded demo corpus (`probing.corpora.demo`): texts, voices, vocoders,
-channels, attribution.
-"""
+"""The makers of the demo corpus: texts, voices, vocoders, channels, attribution."""

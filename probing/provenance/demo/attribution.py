@@ -1,6 +1,4 @@
-"""ATTRIBUTION.md: what is in the demo corpus, from whom, on what terms, how it was made, and what
-it cannot show.
-"""
+"""ATTRIBUTION.md: what is in the demo corpus, from whom, on what terms, and its limits."""
 
 import importlib.metadata
 import subprocess

@@ -1,5 +1,4 @@
-"""Build the embedded demo corpus: audio, demo.csv and ATTRIBUTION.md, from the shared data and real
-synthesisers.
+"""Build the demo corpus: audio, demo.csv and ATTRIBUTION.md, with real synthesisers.
 
     python -m probing.provenance.demo.build --shared ../shared --out probing/corpora/demo
 
@@ -69,8 +68,7 @@ def gather(shared: Path, seed: int, say: Callable[[str], None]) -> list[Clip]:
 
 
 def assign_durations(lengths: Sequence[float], rng: np.random.Generator) -> list[float]:
-    """Give each clip a target length such that the targets are spread evenly over SHORTEST to
-    LONGEST.
+    """Give each clip a target length, spread evenly over SHORTEST to LONGEST.
 
     Longest target first, each to a clip drawn from those that are long enough; where none is, the
     longest stays whole.
@@ -146,9 +144,7 @@ def write(clips: list[Clip], encoded: list[bytes], folder: Path, seed: int) -> p
 
 
 def build(shared: Path, out: Path, seed: int, say: Callable[[str], None] = print) -> pd.DataFrame:
-    """Build the corpus in a temporary folder, then move it into `out`; return the
-    trivial baseline.
-    """
+    """Build the corpus in a temporary folder, move it to `out`, and give the trivial baseline."""
     out.mkdir(parents=True, exist_ok=True)
     clips = gather(shared, seed, say)
     encoded = finish(clips, seed, say)

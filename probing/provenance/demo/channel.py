@@ -49,9 +49,7 @@ def to_rate(samples: np.ndarray, rate: int) -> np.ndarray:
 
 
 def frame_db(samples: np.ndarray) -> np.ndarray:
-    """Return the energy of each 20 ms frame in dB re full scale; a clip shorter than one frame has
-    one frame.
-    """
+    """Energy of each 20 ms frame in dB of full scale; a shorter clip has one frame."""
     n_frames = max(1, len(samples) // FRAME)
     frames = (
         np.resize(samples, n_frames * FRAME)
@@ -62,9 +60,7 @@ def frame_db(samples: np.ndarray) -> np.ndarray:
 
 
 def trim_edges(samples: np.ndarray, below_peak: float = Channel.trim_below_peak) -> np.ndarray:
-    """Cut leading and trailing frames more than `below_peak` dB under the loudest frame, keeping 40
-    ms each side.
-    """
+    """Cut outer frames more than `below_peak` dB under the loudest one, but for 40 ms."""
     db = frame_db(samples)
     loud = np.flatnonzero(db > db.max() - below_peak)
     return samples[max(0, loud[0] - 2) * FRAME : min(len(samples), (loud[-1] + 3) * FRAME)]
@@ -98,9 +94,7 @@ def through_codec(samples: np.ndarray, codec: str, effort: float) -> np.ndarray:
 def channel_pass(
     samples: np.ndarray, rng: np.random.Generator, channel: Channel = Channel()
 ) -> np.ndarray:
-    """Trim, band-limit, set a random level, run a random codec, add low noise; 16 kHz in and out,
-    |x| <= 1.
-    """
+    """Trim, band-limit, set a random level, run a random codec, add low noise (16 kHz)."""
     band = butter(4, (channel.low_cut, channel.high_cut), "bandpass", fs=RATE, output="sos")
     level = rng.uniform(*channel.level)
     noise_level = rng.uniform(*channel.noise)
@@ -113,8 +107,7 @@ def channel_pass(
 
 
 def crop(samples: np.ndarray, seconds: float, rng: np.random.Generator) -> np.ndarray:
-    """Return `seconds` of the clip from a random place, with 5 ms fades; a shorter clip stays
-    whole.
+    """Give `seconds` of the clip from a random place, with 5 ms fades.
 
     A place where the reader pauses is drawn again: one without a frame within 30 dB of the clip's
     loudest.
@@ -130,9 +123,7 @@ def crop(samples: np.ndarray, seconds: float, rng: np.random.Generator) -> np.nd
 
 
 def encode_opus(samples: np.ndarray, level: float = FINAL_LEVEL, serial: int = 0) -> bytes:
-    """Encode as Ogg Opus; the same samples and serial give the same bytes (libsndfile draws a
-    random serial).
-    """
+    """Encode as Ogg Opus, with a given serial, so that the same samples give the same bytes."""
     buffer = io.BytesIO()
     soundfile.write(buffer, samples, RATE, format="OGG", subtype="OPUS", compression_level=level)
     return _with_serial(buffer.getvalue(), serial)
@@ -167,8 +158,6 @@ _FLIP = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def _ogg_crc(page: bytes | bytearray) -> int:
-    """CRC-32 with zlib's polynomial, but most significant bit first, initial value 0 and no final
-    inversion.
-    """
+    """CRC-32 with zlib's polynomial, most significant bit first, without inversions."""
     mirrored = zlib.crc32(bytes(page).translate(_FLIP), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int(f"{mirrored:032b}"[::-1], 2)

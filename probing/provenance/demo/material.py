@@ -1,6 +1,4 @@
-"""Raw material before the channel: human clips cut into pieces, copies of them, and what the
-synthesisers read.
-"""
+"""Raw material before the channel: human clips, copies of them, and synthesis."""
 
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -31,9 +29,7 @@ PIECE = 2.6
 
 @dataclass(frozen=True)
 class Clip:
-    """One candidate: samples (16 kHz, stored once as Opus at 32 or 16 kbit/s) and its row of
-    demo.csv so far.
-    """
+    """One candidate: samples at 16 kHz, stored once as Opus, and its row of demo.csv so far."""
 
     samples: np.ndarray
     row: dict[str, str]
@@ -56,8 +52,7 @@ def read_listed(table: Path, path: str) -> tuple[np.ndarray, int]:
 
 
 def human_clips(shared: Path) -> list[Clip]:
-    """Read the human recordings whose licence permits redistribution, in the order of the tables,
-    cut into pieces.
+    """Read the human recordings that may be redistributed, in order, cut into pieces.
 
     Raises:
         ProbeError: there is no such table.
@@ -140,9 +135,7 @@ def is_reader(clip: Clip) -> bool:
 
 
 def chosen_human(clips: list[Clip], rng: np.random.Generator) -> list[Clip]:
-    """Draw at most `plan.MOST_HUMAN` clips per split and language, and `plan.MOST_OF_READER` of
-    each reader.
-    """
+    """Draw human clips: at most so many of each split, language and reader."""
     cells = [
         ([clip for clip in of(clips, split, lang) if not is_reader(clip)], most)
         for (split, lang), most in plan.MOST_HUMAN.items()
@@ -164,9 +157,7 @@ def of(clips: list[Clip], split: str, lang: str) -> list[Clip]:
 def copies(
     human: list[Clip], rng: np.random.Generator, say: Callable[[str], None]
 ) -> Iterator[Clip]:
-    """Copy synthesis and conversion of clips of the same split; the licence of the source carries
-    over.
-    """
+    """Copy synthesis and conversion of clips of the same split, with the source's licence."""
     for job in plan.COPIES:
         say(f"{job.attack} for {job.split}: {sum(job.counts.values())} clips")
         kind, synthesiser = plan.SYNTHESISER[job.attack]
@@ -190,9 +181,7 @@ def copies(
 
 
 def spoken(rng: np.random.Generator, say: Callable[[str], None]) -> Iterator[Clip]:
-    """Text to speech, each voice with the texts of its split; a longer clip gives its
-    first piece.
-    """
+    """Text to speech, each voice with the texts of its split; long clips give one piece."""
     for job in plan.SPOKEN:
         say(f"{job.attack} for {job.split}: {sum(job.counts.values())} clips")
         kind, synthesiser = plan.SYNTHESISER[job.attack]

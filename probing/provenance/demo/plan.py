@@ -1,5 +1,4 @@
-"""What goes into the demo corpus: which human speaker in which split, how many spoofs of which kind
-and language.
+"""What goes into the demo corpus: speakers by split, spoofs by kind and language.
 
 Per split, the languages of the spoofs follow those of the human speech. The people behind a voice
 count as speakers: festvox-ru-nsh speaks himself and is what festival_clunits concatenates, so both
@@ -52,9 +51,7 @@ MOST_OF_READER = {"train": 2, "dev": 2, "eval": 4}  # clips of each
 
 
 def reader_splits(n_clips: Mapping[str, int]) -> dict[str, str]:
-    """Split of every reader that is used, by the number of clips of each speaker in the unlabelled
-    set.
-    """
+    """Split of every reader that is used, by the clips of each in the unlabelled set."""
     held_out = held_out_readers(n_clips)
     others = sorted(name for name in n_clips if name.startswith(READER) and name not in held_out)
     chosen = {

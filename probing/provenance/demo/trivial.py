@@ -1,6 +1,4 @@
-"""How well features that know nothing of synthesis separate the classes: the floor that any result
-has to beat.
-"""
+"""How well features without speech separate the classes: the floor for any result."""
 
 import numpy as np
 import pandas as pd
@@ -17,8 +15,7 @@ def trivial_features(samples: np.ndarray) -> tuple[float, ...]:
 
 
 def trivial_baseline(table: pd.DataFrame, features: np.ndarray) -> pd.DataFrame:
-    """Train a linear probe on train; return AUC and EER of every split, overall, per feature and
-    per attack.
+    """AUC and EER by split, overall, by feature and by attack, of a probe trained on train.
 
     Args:
         table: demo.csv with columns split, label, attack.

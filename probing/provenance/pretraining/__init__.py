@@ -1,3 +1,1 @@
-"""Self-supervised pretraining of the bundled WavLM: masked prediction of units, in one resumable
-command.
-"""
+"""Self-supervised pretraining of the embedded WavLM, in one resumable command."""

@@ -74,8 +74,9 @@ def pretrain(
         ),
     ] = None,
 ) -> None:
-    """Pretrain the bundled WavLM by masked prediction of units, on speakers that no eval split
-    judges.
+    """Pretrain the embedded WavLM by masked prediction of units.
+
+    No speaker of an eval split is among its recordings.
 
     The first call decodes and clusters the recordings (minutes). Every call goes on where the last
     one stopped; stop it at any time. On 2 CPU cores a step of 32 s of speech takes about a second.

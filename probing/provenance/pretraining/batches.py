@@ -1,5 +1,4 @@
-"""Batches: crops of speech, some overlapped as in WavLM, the units to predict and the frames to
-mask.
+"""Batches: crops of speech, some overlapped as in WavLM, units to predict, masks.
 
 Step `i` of a seed is always the same batch, whatever was drawn before: a resumed run needs no state
 of a generator.
@@ -27,8 +26,10 @@ NOISE_RATIO_DB = (-5.0, 20.0)
 class Batch:
     """One step's input.
 
-    waveforms: (batch, samples) float32; targets: (kinds, batch, frames) int64, the units of the
-    crop before mixing; mask: (batch, frames) bool.
+    Attributes:
+        waveforms: (batch, samples) float32;
+        targets: (kinds, batch, frames) int64, the units of the crop before mixing;
+        mask: (batch, frames) bool.
     """
 
     waveforms: Tensor
@@ -41,14 +42,15 @@ class Batch:
 
 
 class Batches:
-    """Crops of one part of the recordings, drawn so that long-winded speakers do not drown the
-    others.
-    """
+    """Crops of a part of the recordings; speakers with much speech do not dominate."""
 
     def __init__(
         self, recordings: Recordings, units: Sequence[Units], recipe: Recipe, part: str
     ) -> None:
-        self.recordings, self.units, self.recipe, self.part = recordings, units, recipe, part
+        self.recordings = recordings
+        self.units = units
+        self.recipe = recipe
+        self.part = part
         table = recordings.table
         rows = recordings.rows(part)
         length = table["length"].to_numpy()[rows].astype(np.float64)
@@ -77,9 +79,7 @@ class Batches:
     def _crop(
         self, row: int, generator: np.random.Generator
     ) -> tuple[NDArray[np.float32], NDArray[np.uint16]]:
-        """Cut a crop at a random frame; a clip that is too short is followed by others of its
-        speaker.
-        """
+        """Cut a crop at a random frame; a short clip is followed by others of its speaker."""
         wanted = self.recipe.n_frames
         pieces = []
         units = []
@@ -122,9 +122,7 @@ class Batches:
 
 
 def coloured_noise(n: int, generator: np.random.Generator) -> NDArray[np.float32]:
-    """Draw noise (n,) whose power falls with a random power of frequency, between white
-    and brown.
-    """
+    """Noise (n,) whose power falls with a random power of frequency, white to brown."""
     spectrum = np.fft.rfft(generator.standard_normal(n))
     spectrum *= np.maximum(1, np.arange(len(spectrum))) ** (-generator.uniform(0, 2) / 2)
     return np.fft.irfft(spectrum, n).astype(np.float32)

@@ -1,6 +1,4 @@
-"""The model card: data, recipe, figures and limits of a trained model, written from the
-run itself.
-"""
+"""The model card: data, recipe, figures and limits, written from the run itself."""
 
 from __future__ import annotations
 
@@ -277,9 +275,7 @@ def _cell(table: pd.DataFrame, layer: float | None) -> str:
 
 
 def _gains(sweeps: Mapping[str, SweepRun]) -> str:
-    """Show how far the eval EER lies below that of random weights, on the same resamples of the
-    same trials.
-    """
+    """How far the eval EER lies below that of random weights, on the same resamples."""
     corpora = [name.removesuffix(TRAINED) for name in sweeps if name.endswith(TRAINED)]
     pairs = {
         name: (sweeps[name + TRAINED], sweeps[name + RANDOM])

@@ -9,25 +9,27 @@ from dataclasses import dataclass
 class Recipe:
     """Everything that decides what a run computes.
 
-    start: SHA-256 of the weights the run begins with; empty where they are drawn by the seed.
-    seed: of weights, clusters, crops, masks and mixtures.
-    units: kinds of units to predict, each by a head of its own; their losses are summed.
-    n_clusters: units of each kind.
-    dropout: share of the values set to 0 at the places where WavLM drops out, but for the attention
-    weights. balance: how far speakers with much speech are held back, 0 (not at all: crops are
-    drawn by duration) to 1 (all
-        speakers alike).
-    batch, n_frames: crops per step and their length (100 frames are 2 s).
-    n_spans, span: masked spans per crop and their length in frames; they may overlap.
-    mix_speech, mix_noise: probability of overlapping a crop with another utterance, or with noise.
-    unmasked_weight: weight of the loss at frames that are not masked.
-    front_end_steps: first steps, in which only the convolutional front end learns, to say the
-        log-mel bands of its own frame; without them the units are learned from the waveform only
-        after hundreds of steps on a plateau.
-    learning_rate, weight_decay, warm_up, decay_share: AdamW; in each of the two stages the rate
-        rises over `warm_up` steps, holds, and falls linearly to 0 over the last `decay_share` of
-        the stage; twice as high in the first.
-    clip_norm: the gradient is scaled down to this norm.
+    Attributes:
+        start: SHA-256 of the weights the run begins with; empty where they are drawn by the seed.
+        seed: of weights, clusters, crops, masks and mixtures.
+        units: kinds of units to predict, each by a head of its own; their losses are summed.
+        n_clusters: units of each kind.
+        dropout: share of the values set to 0 at the places where WavLM drops out, but for the
+            attention weights.
+        balance: how far speakers with much speech are held back, 0 (not at all: crops are drawn by
+            duration) to 1 (all speakers alike).
+        batch, n_frames: crops per step and their length (100 frames are 2 s).
+        n_spans, span: masked spans per crop and their length in frames; they may overlap.
+        mix_speech, mix_noise: probability of overlapping a crop with another utterance, or with
+            noise.
+        unmasked_weight: weight of the loss at frames that are not masked.
+        front_end_steps: first steps, in which only the convolutional front end learns, to say the
+            log-mel bands of its own frame; without them the units are learned from the waveform
+            only after hundreds of steps on a plateau.
+        learning_rate, weight_decay, warm_up, decay_share: AdamW; in each of the two stages the rate
+            rises over `warm_up` steps, holds, and falls linearly to 0 over the last `decay_share`
+            of the stage; twice as high in the first.
+        clip_norm: the gradient is scaled down to this norm.
     """
 
     seed: int = 0

@@ -12,9 +12,7 @@ STYLES = {"train": "-", "heldout": "--"}
 
 
 def draw_curve(log: Path, picture: Path) -> None:
-    """Draw masked-unit accuracy against steps, on training and held-out speakers, from a training's
-    log.csv.
-    """
+    """Draw masked-unit accuracy against steps, from a training's log.csv."""
     table = pd.read_csv(log)
     figure = Figure(figsize=(7, 4), layout="constrained")
     FigureCanvasAgg(figure)

@@ -1,6 +1,4 @@
-"""What the layers learned: each measure on held-out speakers, against the same architecture with
-random weights.
-"""
+"""What the layers learned, on held-out speakers, against random weights."""
 
 from __future__ import annotations
 
@@ -41,7 +39,11 @@ Matrix = NDArray[np.float32]
 class Targets:
     """What the frames drawn from held-out clips are judged by.
 
-    mel: (n, 40); units: one (n,) per kind; clip_of: (n,); speaker: (clips,).
+    Attributes:
+        mel: (n, 40);
+        units: one (n,) per kind;
+        clip_of: (n,);
+        speaker: (clips,).
     """
 
     mel: Matrix
@@ -96,8 +98,7 @@ def head_accuracy(
     steps: int = 300,
     n_heldout: int = 20,
 ) -> list[float]:
-    """Fit new heads on a frozen model's last hidden state; give their accuracy at masked frames of
-    held-out speakers.
+    """Accuracy at masked frames of held-out speakers, of new heads on a frozen model.
 
     It asks of any weights, random ones too, how much of a masked frame can be read off its
     surroundings.
@@ -202,9 +203,7 @@ def _measures(
 def _speaker_accuracy(
     frames: Matrix, targets: Targets, speakers: NDArray[np.str_], seed: int
 ) -> float:
-    """Name the speaker from one frame: whole clips are told apart by any weights,
-    random ones too.
-    """
+    """Name the speaker from one frame: of whole clips, random weights do it too."""
     of_frame = targets.speaker.astype(str)[targets.clip_of]
     chosen = np.flatnonzero(np.isin(of_frame, speakers))
     chosen = np.random.default_rng(seed).permutation(chosen)[:SPEAKER_FRAMES]

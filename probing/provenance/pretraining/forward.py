@@ -1,5 +1,4 @@
-"""WavLM's forward pass for training: the parameters of transformers' WavLMModel, several times
-faster on a CPU.
+"""WavLM's forward pass for training, several times faster on a CPU than the stock one.
 
 Stock WavLM convolves (batch, channels, time) and transposes twice per layer to normalise the
 channels, and computes attention through the slow path of multi_head_attention_forward. Here the
@@ -48,9 +47,7 @@ def hidden_states(model: Any, waveforms: Tensor, mask: Tensor | None = None) -> 
 
 
 def front_end(extractor: Any, waveforms: Tensor) -> Tensor:
-    """Compute the convolutional features (batch, frames, channels) of waveforms (batch,
-    samples).
-    """
+    """Convolutional features (batch, frames, channels) of waveforms (batch, samples)."""
     state = waveforms[..., None]
     for layer in extractor.conv_layers:
         state = strided_convolution(state, layer.conv)
@@ -59,9 +56,7 @@ def front_end(extractor: Any, waveforms: Tensor) -> Tensor:
 
 
 def strided_convolution(state: Tensor, conv: nn.Conv1d) -> Tensor:
-    """Convolve (batch, time, channels) by one matrix product over blocks of `stride` consecutive
-    samples.
-    """
+    """Convolve (batch, time, channels) by one product over blocks of `stride` samples."""
     (kernel,), (stride,) = conv.kernel_size, conv.stride
     batch, n, channels = state.shape
     n_out = (n - kernel) // stride + 1

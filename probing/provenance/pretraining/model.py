@@ -1,6 +1,4 @@
-"""The model to train: a transformers WavLMModel whose configuration says no dropout, so that none
-is shipped.
-"""
+"""The model to train: a WavLMModel of transformers whose config says no dropout."""
 
 from __future__ import annotations
 

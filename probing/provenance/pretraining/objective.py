@@ -17,9 +17,7 @@ MEL_SPREAD = 3.8
 
 
 class Objective(nn.Module):
-    """One linear head per kind of units, over the last hidden state; dropped when the model is
-    exported.
-    """
+    """One linear head per kind of units on the last hidden state; not exported."""
 
     def __init__(self, dim: int, n_clusters: int, n_kinds: int, unmasked_weight: float) -> None:
         super().__init__()
@@ -28,8 +26,7 @@ class Objective(nn.Module):
         self.unmasked_weight = unmasked_weight
 
     def front_end_loss(self, features: Tensor, waveforms: Tensor) -> Tensor:
-        """Compute how badly the log-mel bands can be read off projected features (batch, frames,
-        dim), squared error.
+        """Squared error of log-mel bands read off projected features (batch, frames, dim).
 
         The bands are brought to about variance 1, so that about 1 is the loss of knowing nothing.
         """

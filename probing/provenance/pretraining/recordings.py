@@ -1,6 +1,4 @@
-"""The recordings, decoded once: one memory-mapped array of 16-bit samples, and a table that says
-what lies where.
-"""
+"""The recordings, decoded once: a mapped array of 16-bit samples, and a table of clips."""
 
 from __future__ import annotations
 
@@ -32,9 +30,10 @@ class DataMissing(ProbeError, FileNotFoundError):
 class Recordings:
     """Decoded clips.
 
-    samples: (n,) int16, all clips one after the other, 16 kHz.
-    table: one row per clip: path, speaker, source, lang, licence, part (train, heldout, judged),
-    start, length.
+    Attributes:
+        samples: (n,) int16, all clips one after the other, 16 kHz.
+        table: one row per clip: path, speaker, source, lang, licence, part (train, heldout,
+            judged), start, length.
     """
 
     samples: NDArray[np.int16]

@@ -41,7 +41,8 @@ CURVE = "curve.png"
 class Run:
     """What a call needs and leaves: the speech, its units, and the training at its last step.
 
-    before: the stages of the model that the training began with.
+    Attributes:
+        before: the stages of the model that the training began with.
     """
 
     recordings: Recordings
@@ -100,8 +101,7 @@ def open_run(
 
 
 def pretrain(run: Run, steps: int, minutes: float | None = None, every: int = 100) -> None:
-    """Train until the steps or the minutes are over; leave a checkpoint, a log and the curve in the
-    work folder.
+    """Train until steps or minutes are over; leave checkpoint, log and curve in the folder.
 
     Raises:
         RunBusy: another process trains there.
@@ -127,8 +127,7 @@ def pretrain(run: Run, steps: int, minutes: float | None = None, every: int = 10
 
 
 def evaluate(run: Run, head_steps: int = 150, n_heldout: int = 20) -> None:
-    """Measure the model against the same architecture with random weights; leave evaluation.csv and
-    heads.json.
+    """Measure the model against random weights; leave evaluation.csv and heads.json.
 
     Args:
         run: of the model.
@@ -154,8 +153,7 @@ def evaluate(run: Run, head_steps: int = 150, n_heldout: int = 20) -> None:
 
 
 def export(run: Run, folder: Path, sweeps: Sequence[Path] = ()) -> None:
-    """Write the model and its card, with the figures of `evaluate` where there are any, as a
-    transformers folder.
+    """Write the model and its card as a folder of transformers.
 
     Args:
         run: of the model.

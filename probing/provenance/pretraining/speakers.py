@@ -1,6 +1,4 @@
-"""Which speakers the model may hear: nobody who is judged later, and a few more kept back to
-measure it with.
-"""
+"""Speakers that the model may be trained on: none of eval, and some kept to measure it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Stages: what a model was trained by, run after run; kept beside its weights and told
-in its card.
-"""
+"""Stages: what a model was trained by, kept beside its weights and in its card."""
 
 from __future__ import annotations
 
@@ -25,8 +23,10 @@ class StagesUnreadable(ProbeError, ValueError):
 class Stage:
     """One run.
 
-    recipe, steps: what was done. accuracy: kind of units -> accuracy at masked frames at the last
-    step, of training and of held-out speakers, with the training's own heads.
+    Attributes:
+        recipe, steps: what was done.
+        accuracy: kind of units -> accuracy at masked frames at the last step, of training and of
+            held-out speakers, with the training's own heads.
     """
 
     recipe: Recipe

@@ -45,8 +45,7 @@ class Training:
         device: torch.device,
         start: Path | None = None,
     ) -> None:
-        """Draw the weights from the recipe's seed, or begin with those of a model; the heads are
-        always drawn.
+        """Draw the weights by the recipe's seed, or take a model's; heads are always drawn.
 
         Args:
             recipe: of the run.
@@ -54,7 +53,10 @@ class Training:
             device: where to train.
             start: a transformers folder of that architecture.
         """
-        self.recipe, self.architecture, self.device, self.step = recipe, architecture, device, 0
+        self.recipe = recipe
+        self.architecture = architecture
+        self.device = device
+        self.step = 0
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(recipe.seed)
             self.model: Any = (load_model(start) if start else new_model(architecture)).to(device)

@@ -1,6 +1,4 @@
-"""Units: the k-means cluster of every 20 ms of speech, which the model learns to predict where it
-is masked.
-"""
+"""Units: the k-means cluster of every 20 ms of speech, predicted where it is masked."""
 
 from __future__ import annotations
 
@@ -44,7 +42,10 @@ class UnitsUnavailable(ProbeError, ValueError):
 class Units:
     """The unit of every frame of every clip.
 
-    labels: (sum of frames,) uint16; offsets: (clips + 1,); kind, n_clusters: what they are.
+    Attributes:
+        labels: (sum of frames,) uint16;
+        offsets: (clips + 1,);
+        kind, n_clusters: what they are.
     """
 
     kind: str
@@ -59,9 +60,7 @@ class Units:
 
 @dataclass(frozen=True)
 class Teachers:
-    """Transformers folders of the models that units are read from: a Whisper encoder; the model to
-    begin with.
-    """
+    """Folders of the models that units are read from: a Whisper encoder, and a first model."""
 
     whisper: Path
     own: Path | None
@@ -125,9 +124,7 @@ Piece = tuple[int, int]  # row of the clip, first frame
 def _batches(
     recordings: Recordings, kind: str, seed: int, teachers: Teachers, device: torch.device
 ) -> Iterator[list[tuple[Piece, Features]]]:
-    """Yield the features of pieces of clips, training clips first, in an order drawn by
-    the seed.
-    """
+    """The features of pieces of clips, training clips first, in an order by the seed."""
     generator = np.random.default_rng(seed)
     rows = [*generator.permutation(recordings.rows("train")), *recordings.rows("heldout")]
     pieces = [
