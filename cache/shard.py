@@ -54,8 +54,11 @@ def runs_of(blocks: Iterable[tuple[int, int]]) -> list[list[int]]:
 
 def shard_fault(path: Path, what: str) -> CacheCorrupt:
     """The error of a shard: what is wrong with its file, and how to find and mend all faults."""
-    folder = quoted(path.parent)
-    advice = f"Find all faults: probe cache verify {folder}; mend them: probe cache repair {folder}"
+    folder = path.parent
+    advice = (
+        f"Find all faults: probe cache verify {quoted(folder)}; "
+        f"mend them: probe cache repair {quoted(folder)}"
+    )
     return CacheCorrupt(f"{path}: {what}. {advice}", what)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from analysis.commands.arguments import CacheAudio, CorpusName, RunFolder
-from analysis.commands.files import check_folder, check_second_folder
+from analysis.commands.files import check_companion, check_second_folder
 from analysis.commands.parameters import Only, with_options
 from analysis.commands.printing import out, print_frame
 from analysis.runs.companions import ABOUT, companion_folder, write_about
@@ -104,7 +104,7 @@ def _check_places(runs: Sequence[Path], folder: Path, keep: Path | None) -> None
     """Refuse what is no run, and places where nothing can be written, before any work is done."""
     for run in runs:
         expect(run, RUN)
-    check_folder(folder)
+    check_companion(folder, runs[0], "attack")
     check_second_folder(keep, "keep", folder, _clips_in)
 
 

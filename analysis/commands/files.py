@@ -153,7 +153,7 @@ def check_folder(folder: Path | None, name: str = "out") -> None:
     check_outside(folder, name)
 
 
-def check_companion(folder: Path, run: Path, kind: str, files: Collection[str]) -> None:
+def check_companion(folder: Path, run: Path, kind: str, files: Collection[str] = ()) -> None:
     """Refuse a folder for what a command finds about a run if it holds something else already.
 
     Args:

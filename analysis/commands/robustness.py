@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from analysis.commands.arguments import CacheAudio, CorpusName, RunFolder, Seed
-from analysis.commands.files import check_folder, check_second_folder
+from analysis.commands.files import check_companion, check_second_folder
 from analysis.commands.parameters import with_options
 from analysis.commands.printing import out, print_frame
 from analysis.runs.companions import ABOUT, companion_folder, write_about
@@ -75,7 +75,7 @@ def robustness(
     conditions = parse_grid(grid)
     expect(run, RUN)
     folder = folder or companion_folder(run, "robustness")
-    check_folder(folder)
+    check_companion(folder, run, "robustness")
     check_second_folder(views, "views", folder, _views_in)
     loaded = import_module("analysis.runs.loading").load(run, corpus)
     # refuses a run without any, before views are made

@@ -85,8 +85,8 @@ def score(
         )
     check_output(file, options.form, verdicts=on_audio)
     _check_there(where, inputs or ())
-    import_module("probing.serving.places").check_model(where, options)
     with written_out(file, "scores.txt") as place:
+        import_module("probing.serving.places").check_model(where, options)
         found = import_module("probing.serving").score_inputs(
             where,
             inputs or [],
