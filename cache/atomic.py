@@ -78,7 +78,7 @@ def replaced(path: Path, advice: str = "name another") -> Iterator[Path]:
     ...     Path(folder, "table.csv").read_text()
     'a,b'
     """
-    with _told(path, advice):
+    with _explained(path, advice):
         real = Path(os.path.realpath(path))
         real.parent.mkdir(parents=True, exist_ok=True)
         with _replacing(real) as partial:
@@ -104,7 +104,7 @@ def replaced_folder(folder: Path, names: Collection[str]) -> Iterator[Path]:
     ...     [path.name for path in Path(place, "out").iterdir()]
     ['a.csv']
     """
-    with _told(folder, "name another folder"):
+    with _explained(folder, "name another folder"):
         real = Path(os.path.realpath(folder))
         put_back(real)
         there = {path.name for path in real.iterdir()} if real.exists() else set()
@@ -137,7 +137,7 @@ class Unwritten(ProbeError):
 
 
 @contextmanager
-def _told(path: Path, advice: str) -> Iterator[None]:
+def _explained(path: Path, advice: str) -> Iterator[None]:
     try:
         yield
     except Unwritten as error:  # of a file in a folder beside the one that the user named

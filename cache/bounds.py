@@ -81,7 +81,7 @@ def is_packed(path: str | Path) -> bool:
 
 
 def check_text(path: str | Path) -> None:
-    """Raise where a list, plain or `.gz`, unpacks to more than can be held.
+    """Raise if a list, plain or `.gz`, unpacks to more than can be held.
 
     Raises:
         OSError, EOFError, zlib.error: it cannot be read.

@@ -2,7 +2,7 @@
 
 To open the fifty data sets of a shard by HDF5 takes 10 ms or more, which is most of the time of a
 first look at a cache of many shards. What says where they are is in the record of the shard, and is
-used only where the record also has the checksum of everything outside the hidden states: then those
+used only if the record also has the checksum of everything outside the hidden states: then those
 bytes are the ones that HDF5 wrote there.
 """
 

@@ -119,7 +119,7 @@ def lock_folder(
 def _take_kernel_lock(
     folder: Path, lease: filelock.SoftFileLease, until: float, say: Callable[[str], None]
 ) -> filelock.BaseFileLock | None:
-    """The lock of the kernel, or None where the file system has no such thing."""
+    """The lock of the kernel, or None if the file system has no such thing."""
     kernel = filelock.FileLock(folder / LOCK, fallback_to_soft=False, thread_local=False)
     try:
         try:

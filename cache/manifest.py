@@ -86,7 +86,7 @@ class ShardRecord:
         crc32: of the whole file.
         states: where the hidden states are, as runs of bytes [start, stop].
         outside_crc32: of the other bytes, compared before HDF5 sees the file, which ends the
-            process at some damages of its own structures. Both None where an earlier version wrote
+            process at some damages of its own structures. Both None if an earlier version wrote
             it.
         failures: ids of the utterances that were planned for this shard but could not be used ->
             the reason.
@@ -127,7 +127,7 @@ class Manifest:
         tiers: tier name -> dtype on disk, `pooled` always, `frames` if asked for.
         measures: names of the per-utterance numbers stored beside the hidden states.
         table_crc32, failures_crc32: CRC-32 of `utterances.parquet` and `failures.csv`; `next_...`
-            are those of the files that are replacing them, None where that is done.
+            are those of the files that are replacing them, None if that is done.
         about: what a person wants to know and what `repair` needs to redo the work (backbone,
             corpus, options).
     """
@@ -174,7 +174,7 @@ def _text(content: dict[str, Any]) -> str:
 def load_manifest(folder: Path) -> Manifest:
     """Read `cache.json` of a cache folder.
 
-    Raises CacheMissing where there is no cache, CacheCorrupt where the file is damaged or from a
+    Raises CacheMissing if there is no cache, CacheCorrupt if the file is damaged or from a
     newer version.
     """
     path = folder / MANIFEST

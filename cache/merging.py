@@ -35,7 +35,7 @@ def merge(
 ) -> list[Path]:
     """Make one cache of all parts of it, the same that a single job would have made.
 
-    Shards are linked where the file system can, which takes no space and leaves the parts readable,
+    Shards are linked if the file system can, which takes no space and leaves the parts readable,
     else copied and compared with their checksums. A merge that was stopped goes on.
 
     Args:

@@ -20,7 +20,7 @@ from cache.table import load_table, planned, table_is_whole
 def fill_places(folder: Path, manifest: Manifest, table: pd.DataFrame) -> pd.DataFrame:
     """Fill in the rows of finished shards that the table does not have yet.
 
-    Raises CacheCorrupt where a shard cannot be read, or holds other utterances than planned.
+    Raises CacheCorrupt if a shard cannot be read, or holds other utterances than planned.
     """
     filled, refused = _filled(folder, manifest, table)
     for error in refused.values():

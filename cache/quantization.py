@@ -49,7 +49,7 @@ def read_as(dtype: str) -> np.dtype[Any]:
 def encode(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Values (..., D) as they are stored, contiguous.
 
-    Raises ProbeError where a value that is to be quantized is not finite.
+    Raises ProbeError if a value that is to be quantized is not finite.
 
     >>> records = encode(np.array([[127.0, -1.0]]), stored("int8", (1, 2))[1])
     >>> records["scale"].tolist(), records["values"].tolist()

@@ -236,7 +236,7 @@ class Cache:
 
     @property
     def frame_timing(self) -> FrameTiming:
-        """When its frames are; ProbeError where nothing says it."""
+        """When its frames are; ProbeError if nothing says it."""
         return timing_of(self.manifest, self.folder)
 
     def frame_times(self, utterance_id: str) -> NDArray[np.float64]:

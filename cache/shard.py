@@ -94,9 +94,9 @@ class Shard:
 
     `mapped` is what the shards of a cache are mapped by together.
 
-    Raises CacheCorrupt where a checksum does not match or the file is not laid out as written (also
+    Raises CacheCorrupt if a checksum does not match or the file is not laid out as written (also
     where it would make HDF5 follow a link to another file, which a cache from somebody else could
-    use to read files of this machine), and OSError where the process has too many files open.
+    use to read files of this machine), and OSError if the process has too many files open.
     """
 
     def __init__(

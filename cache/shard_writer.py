@@ -39,7 +39,7 @@ class ShardWriter:
         utterance_ids, n_samples, n_frames: one entry a row, known before the first hidden state
             arrives.
         measures: name -> one number a row.
-        generation: of the file; more than 0 where it is to replace another.
+        generation: of the file; more than 0 if it is to replace another.
         path: its name when it is whole, where that is not its place in the cache.
     """
 

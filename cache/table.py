@@ -100,7 +100,7 @@ def plan(
     """Give every new utterance a shard; those that have one keep it.
 
     Utterances are taken in the order of their ids, so the plan does not depend on the order of a
-    listing. Raises ProbeError where an utterance that is in the cache already is described
+    listing. Raises ProbeError if an utterance that is in the cache already is described
     otherwise now.
     """
     first_shard = 0

@@ -32,7 +32,7 @@ class FrameTiming:
 
     Args:
         hop: samples from one frame to the next.
-        centre: samples from the beginning of the clip to the centre of frame 0; negative where a
+        centre: samples from the beginning of the clip to the centre of frame 0; negative if a
             causal front end pads the beginning.
         sampling_rate: in Hz.
 

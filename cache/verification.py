@@ -36,7 +36,7 @@ def verify(folder: Path, progress: Callable[[int], None] = lambda n_bytes: None)
     """Read everything in a cache again and list every fault; an empty list is a sound cache.
 
     `progress` is called with the bytes of each shard once it is read. Raises CacheMissing, and
-    CacheCorrupt where `cache.json` itself is damaged.
+    CacheCorrupt if `cache.json` itself is damaged.
 
     >>> verify(Path("results/demo.cache"))
     []

@@ -190,7 +190,7 @@ class CacheWriter:
         """Record a pending shard that was finished elsewhere.
 
         Its file `source` is renamed if it is in this folder, else linked, or where that cannot be
-        copied and compared with its checksum; None where no utterance of it could be used.
+        copied and compared with its checksum; None if no utterance of it could be used.
         """
         self.lock.check()
         generation = self._generation(record.index)
@@ -249,7 +249,7 @@ class CacheWriter:
 
 
 def _refuse_to_go_on(folder: Path, error: BaseException | None) -> None:
-    """Raise a ProbeError where the disk is what an error is about."""
+    """Raise a ProbeError if the disk is what an error is about."""
     if isinstance(error, OSError) and error.errno in DISK and not isinstance(error, ProbeError):
         raise ProbeError(
             f"{folder}: cannot be written to ({error.strerror}). What was finished is kept; make "

@@ -33,7 +33,7 @@ class Waveforms:
                 f"{cache.folder}: does not say how its audio was read, so it cannot be read again"
             )
         options = Options(**about["options"])
-        self.cropping, self.view = cropping or options.cropping, options.heard_through
+        self.cropping, self.view = cropping or options.cropping, options.parsed_view
         self.root, self.cache = audio_of(cache, audio_root), cache
 
     def load(self, utterance_id: str, path: str) -> Waveform:

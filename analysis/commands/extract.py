@@ -87,7 +87,7 @@ def extract(
     check_outside(folder, "folder")
     options.check_backbone()
     table = load_corpus(corpus, audio_root=audio_root, splits=split)
-    import_module("probing.extraction.work").check_place(folder, table, share)
+    import_module("probing.extraction.planning").check_place(folder, table, share)
     console.print(f"Loading {options.backbone} ...")
     from probing import extraction  # from here on it takes seconds
 

@@ -247,7 +247,7 @@ class _Work:
         backbone = white_box.backbone
         is_bonafide = dict(zip(self.clips, map(bool, self.bonafide), strict=True))
         ascending = sorted(self.clips, key=lambda name: len(self.clips[name]))
-        lengths = [white_box.n_heard(len(self.clips[name])) for name in ascending]
+        lengths = [white_box.n_seen(len(self.clips[name])) for name in ascending]
         most = self.machine.batch_size_on(backbone)
 
         def counted(waveforms: Any) -> Any:

@@ -18,7 +18,7 @@ def matched(
     A name is that of an utterance if it is its id, or else the end of the path of its audio,
     without the suffix, in whole folders: `SA1` or `DR1/FCJF0/SA1` for `TRAIN/DR1/FCJF0/SA1.WAV`. A
     name that begins with other folders than the path is compared without them. The longest end
-    counts, and only where one name and one utterance have it.
+    counts, and only if one name and one utterance have it.
 
     Args:
         names: as files of alignments have them.

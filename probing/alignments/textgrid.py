@@ -45,7 +45,7 @@ def read_textgrid(
         option: what messages call `tier`.
 
     Returns:
-        The intervals, those without a label too; None where there is no such tier.
+        The intervals, those without a label too; None if there is no such tier.
 
     Raises:
         AlignmentError: not a TextGrid, or cut short; several tiers, and none is named; several of

@@ -30,7 +30,7 @@ class Content:
         self._block = b""
 
     def read(self, start: int, n: int) -> bytes:
-        """`n` bytes from `start` on; fewer where the file ends."""
+        """`n` bytes from `start` on; fewer if the file ends."""
         at = start - self._at
         if at < 0 or at + n > len(self._block):
             if start >= self.size:

@@ -29,7 +29,7 @@ def load_audio(path: Path, cropping: Cropping, min_samples: int = 1) -> Waveform
     """Decode a file of any rate and channels to 16 kHz mono float32, cropped.
 
     A stated length is not trusted over the stream: all that decodes is read, as far as it is
-    wanted. A file that its container proves to be cut is refused, also where the cut is behind what
+    wanted. A file that its container proves to be cut is refused, also if the cut is behind what
     is wanted.
 
     Args:

@@ -17,7 +17,7 @@ HASHED = 1 << 24
 def stamp(path: Path) -> dict[str, float]:
     """What tells a file from another: bytes, microseconds of its last change, CRC-32.
 
-    All are whole numbers that a float64 holds. Raises OSError where the file cannot be read.
+    All are whole numbers that a float64 holds. Raises OSError if the file cannot be read.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:

@@ -15,7 +15,7 @@ from probing.augmentation.rates import resampled
 from probing.augmentation.transform import Transform, TransformError, at_peak_one, fitted
 
 TELEPHONE_RATE = 8000
-# Samples that LAME and its decoder add; libsndfile takes them off only where a frame has room to
+# Samples that LAME and its decoder add; libsndfile takes them off only if a frame has room to
 # say so.
 MP3_DELAY = 1105
 G722_DELAY = 22  # samples of its two filter banks

@@ -35,7 +35,7 @@ class Backbone:
     """A speech encoder with L transformer blocks, in evaluation mode.
 
     Attributes:
-        name: what plots and tables call it; says "random weights" where they are.
+        name: what plots and tables call it; says "random weights" if they are.
         spec: what it was loaded from.
         family: the model_type.
         n_layers: L, the number of blocks; there are L + 1 layers, 0 being the input of the first
@@ -52,9 +52,9 @@ class Backbone:
         precision: "float32", "bf16" or "fp16", of the products; hidden states come as float32.
         notes: what a person should know of how it was loaded, a sentence each.
         precision_note: what was measured about it when the model was loaded, as a person reads it.
-        attention: "fused" where a fused kernel computes it, "stock" where the modules of
+        attention: "fused" if a fused kernel computes it, "stock" if the modules of
             transformers do; no number depends on it beyond rounding.
-        padding: "exact" where clips of different length may share a batch, "equal" where they may
+        padding: "exact" if clips of different length may share a batch, "equal" if they may
             not.
 
     >>> from probing.backbones import load_backbone
@@ -88,7 +88,7 @@ class Backbone:
         self._input = audio_input
         self._revision = revision
         self._seed = seed
-        # only where there is some, so that other fingerprints stay as they were
+        # only if there is some, so that other fingerprints stay as they were
         self._peculiar = dict(peculiar or {})
         self.notes: list[str] = []
         self._config: Any = encoder.config

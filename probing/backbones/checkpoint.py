@@ -50,7 +50,7 @@ ALTERNATIVES = (
 class Checkpoint:
     """A model's files, read but not loaded.
 
-    `preprocessor` is None where the model has no preprocessor config; `revision` is the commit hash
+    `preprocessor` is None if the model has no preprocessor config; `revision` is the commit hash
     on the hub; `adapter` a folder with an adapter of PEFT that has to be merged into the weights.
     """
 
@@ -142,7 +142,7 @@ def check_spec(spec: str, revision: str | None = None) -> None:
 def stated_blocks(spec: str) -> int | None:
     """How many blocks the config of a model on this disk counts; needs no PyTorch.
 
-    None where that takes more than reading the config: of models of the hub, adapters, and families
+    None if that takes more than reading the config: of models of the hub, adapters, and families
     that are measured.
 
     >>> stated_blocks("embedded")

@@ -180,7 +180,7 @@ class Family:
     `blocks` is the path of the list of transformer blocks in the encoder. `frames` gives the frame
     rule of a config; None means that it must be measured. `decoder_layers` names the config entry
     that counts decoder blocks, which are never built, `block_count` the one that counts the blocks
-    themselves. `min_samples` is a floor on the clip length where the frame rule alone would allow
+    themselves. `min_samples` is a floor on the clip length if the frame rule alone would allow
     less. `normalizes` says of a config whether its waveforms were normalised in training, for
     checkpoints without a preprocessor config. Clips are cut to a whole multiple of `multiple`
     samples. `always_masked` models are given an attention mask even if all clips of a batch are of

@@ -255,7 +255,7 @@ def input_of(
     Args:
         family: the model's family.
         config: the model's config.
-        preprocessor: contents of preprocessor_config.json; None where there is none: then the
+        preprocessor: contents of preprocessor_config.json; None if there is none: then the
             family's default is used.
         normalize: `auto`, as the preprocessor config says; `on` or `off` to decide for waveform
             models.

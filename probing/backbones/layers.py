@@ -57,7 +57,7 @@ def at_least_float32(values: Tensor) -> Tensor:
 def relative_differences(found: HiddenStates, expected: HiddenStates) -> list[float]:
     """By layer, the worst difference of two passes over the layer's root mean square.
 
-    Infinite where a value is not a finite number.
+    Infinite if a value is not a finite number.
     """
     worst = []
     for one, other in zip(found.layers, expected.layers, strict=True):
@@ -131,7 +131,7 @@ def measured_frame_rule(n_frames: Callable[[int], int], start: int = 16000) -> F
         start: length in samples around which to look.
 
     Returns:
-        The rule, or None where no rule of the form floor((n - window) / hop) + 1 fits the lengths
+        The rule, or None if no rule of the form floor((n - window) / hop) + 1 fits the lengths
         tried.
     """
 

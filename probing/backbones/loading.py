@@ -49,9 +49,9 @@ def load_backbone(
         attention: `auto`, the fastest that gives the same numbers: a fused kernel for WavLM,
             compared with the stock module on every hidden state before it is used; on a CPU
             channels last in convolutions with layer norms, compared too, and oneDNN for linear
-            layers where it beats BLAS; `stock` for the modules of transformers as they are.
+            layers if it beats BLAS; `stock` for the modules of transformers as they are.
         precision: `float32`; `bf16` or `fp16`, products in 16 bits; `auto`, float32 on a CPU, and
-            on a GPU 16 bits where no layer moves by more than 3 % of its root mean square.
+            on a GPU 16 bits if no layer moves by more than 3 % of its root mean square.
         fetch: whether the hub may be asked for a model that was not downloaded before.
 
     Raises:

@@ -1,7 +1,7 @@
 """The precision of a forward pass: float32 throughout, or 16 bits by autocast.
 
 In 16 bits the products and convolutions are computed in bfloat16 or float16; norms and sums along
-the blocks stay in float32 where PyTorch's autocast keeps them so. How far that moves the hidden
+the blocks stay in float32 if PyTorch's autocast keeps them so. How far that moves the hidden
 states is measured on the model when it is loaded.
 """
 
@@ -86,7 +86,7 @@ def use_precision(backbone: Backbone, precision: str) -> str:
             square, and float32 otherwise.
 
     Returns:
-        What was measured, as a person reads it; empty in float32 where nothing else was tried.
+        What was measured, as a person reads it; empty in float32 if nothing else was tried.
 
     Raises:
         BackboneUnsupported: no such precision, or a device that would imitate it.

@@ -30,7 +30,7 @@ class Protocol:
     """One list of utterances and the folder of their audio.
 
     Attributes:
-        split: the split they are; None where the protocol has a column for it.
+        split: the split they are; None if the protocol has a column for it.
         files: the list, in the forms it was released in.
         audio: folder of the audio files, named by the utterances.
         optional: whether the corpus is also known without it.

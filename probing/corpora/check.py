@@ -31,7 +31,7 @@ class Check:
             where that is not known) and `missing` (audio files that are not there).
         faults: what is missing or different, a sentence each; none if all is there.
         download: what to get where; "" for a manifest.
-        there: the corpus without the utterances whose audio is missing; None where its protocol is.
+        there: the corpus without the utterances whose audio is missing; None if its protocol is.
     """
 
     counts: pd.DataFrame

@@ -96,7 +96,7 @@ def normalise(table: pd.DataFrame, where: str, *, spoofing: bool = False) -> pd.
     """Bring the columns every corpus has into their form, and check them row by row.
 
     A label is a word for bona fide or spoof in every row, or in none: then labels stay the text
-    they are, empty where the table has none. Some rows with such a word and some without are a
+    they are, empty if the table has none. Some rows with such a word and some without are a
     mistake in most tables.
 
     Args:

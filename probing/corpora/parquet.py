@@ -61,6 +61,6 @@ def _values(column: pa.ChunkedArray) -> list[Any]:
         or pa.types.is_string(column.type)
     ):
         column.validate(full=True)
-        column = column.cast(pa.large_string())  # raises where its bytes are no text
+        column = column.cast(pa.large_string())  # raises if its bytes are no text
     values = (None if value is None or value != value else value for value in column.to_pylist())
     return [stripped(value) if isinstance(value, str) else value for value in values]

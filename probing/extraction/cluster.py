@@ -23,11 +23,11 @@ from cache.writer import CacheWriter
 from probing.corpora import Corpus, load_corpus
 from probing.extraction.changes import refuse_changed
 from probing.extraction.estimate import Estimate
-from probing.extraction.extracting import announce, tell_failures
+from probing.extraction.extracting import announce, say_failures
 from probing.extraction.machine import Cluster, Machine
 from probing.extraction.options import Options
+from probing.extraction.planning import check_place, plan_of
 from probing.extraction.ray_connection import Connection
-from probing.extraction.work import check_place, work_of
 from probing.extraction.worker import STEP_S, Hello, Step, Worker
 from probing.progress import ProgressLine, console, duration, limiting, progress_line, several, size
 
@@ -61,7 +61,7 @@ class RemoteWorker:
 class Driver:
     """Starts workers and keeps them busy, and ends them at the end of a `with` statement.
 
-    Raises ProbeError where Ray is missing, cannot be reached, or has too little for the workers
+    Raises ProbeError if Ray is missing, cannot be reached, or has too little for the workers
     asked for.
     """
 
@@ -300,17 +300,17 @@ def extract_on_cluster(
         driver.connection.errors(),
     ):
         first = driver.first
-        work = work_of(folder, corpus, first.shard_size, part)
-        with work.writer(first.manifest, machine.wait, say) as writer:
+        plan = plan_of(folder, corpus, first.shard_size, part)
+        with plan.writer(first.manifest, machine.wait, say) as writer:
             say(
                 f"{first.name} on {len(driver.workers)} x "
-                f"{first.device}, {corpus.name} -> {work.folder}"
+                f"{first.device}, {corpus.name} -> {plan.folder}"
             )
             refuse_changed(writer, corpus.root)
-            if n_pending := announce(writer, lambda rows: driver.estimate(work.folder, rows), say):
+            if n_pending := announce(writer, lambda rows: driver.estimate(plan.folder, rows), say):
                 _session(driver, writer, n_pending, strict)
-    cache = Cache(work.folder)
-    tell_failures(cache, say)
+    cache = Cache(plan.folder)
+    say_failures(cache, say)
     return cache
 
 

@@ -38,7 +38,7 @@ class Estimate:
         return f"{utterances}, about {audio} of audio; {tiers}; {size(self.free_bytes)} free"
 
     def check(self, folder: Path) -> None:
-        """Raise ProbeError where the disk cannot hold it."""
+        """Raise ProbeError if the disk cannot hold it."""
         needed = sum(self.tier_bytes.values())
         if needed > self.free_bytes:
             raise ProbeError(

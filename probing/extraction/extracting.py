@@ -25,8 +25,8 @@ from probing.extraction.estimate import Estimate, estimate
 from probing.extraction.machine import Machine
 from probing.extraction.options import Options
 from probing.extraction.pipeline import Pipeline
+from probing.extraction.planning import check_place, plan_of
 from probing.extraction.shards import Shards
-from probing.extraction.work import check_place, work_of
 from probing.progress import console, duration, limiting, progress_line, several, size
 
 
@@ -73,10 +73,10 @@ def extract(
     corpus = load_corpus(corpus) if isinstance(corpus, str) else corpus
     check_place(folder, corpus, part)
     backbone = options.load_backbone(machine.device, machine.attention)
-    work = work_of(folder, corpus, machine.shard_size_on(backbone), part)
+    planned = plan_of(folder, corpus, machine.shard_size_on(backbone), part)
     manifest = new_manifest(backbone, corpus, options)
-    with work.writer(manifest, machine.wait, say) as writer:
-        say(f"{backbone.name} on {backbone.device}, {corpus.name} -> {work.folder}")
+    with planned.writer(manifest, machine.wait, say) as writer:
+        say(f"{backbone.name} on {backbone.device}, {corpus.name} -> {planned.folder}")
         for note in corpus.notes:
             say(f"Note: {note}.")
         for note in backbone.notes:
@@ -87,7 +87,7 @@ def extract(
 
         def plan(rows: pd.DataFrame) -> Estimate:
             return estimate(
-                work.folder,
+                planned.folder,
                 corpus.root,
                 rows=rows,
                 backbone=backbone,
@@ -107,8 +107,8 @@ def extract(
                 say=say,
             ) as pipeline:
                 pipeline.run()
-    cache = Cache(work.folder)
-    tell_failures(cache, say)
+    cache = Cache(planned.folder)
+    say_failures(cache, say)
     return cache
 
 
@@ -242,7 +242,7 @@ def new_pipeline(
 
     With `view_of` (number of a shard -> view) the shards are of several views of the same files.
     """
-    of_all = options.heard_through
+    of_all = options.parsed_view
     passes, threads = machine.threads_on(backbone)
     torch.set_num_threads(threads)
     if backbone.device.type == "cpu":
@@ -284,7 +284,7 @@ def new_manifest(backbone: Backbone, corpus: Corpus, options: Options) -> Manife
     )
 
 
-def tell_failures(cache: Cache, say: Callable[[str], None]) -> None:
+def say_failures(cache: Cache, say: Callable[[str], None]) -> None:
     """Say how many utterances could not be used and why."""
     if cache.failures.empty:
         return

@@ -123,7 +123,7 @@ class Options:
         return Cropping(self.max_seconds, self.seconds)
 
     @property
-    def heard_through(self) -> View | None:
+    def parsed_view(self) -> View | None:
         """The transforms that clips go through; None if they are heard as they are."""
         from probing.augmentation import Augmentation, View
 
@@ -193,7 +193,7 @@ class Options:
         from probing.extraction.pooling import POOLING
 
         layers = self.layers_of(backbone)
-        view = self.heard_through
+        view = self.parsed_view
         some = (
             {} if len(layers) == backbone.n_layers + 1 else {"layers": ",".join(map(str, layers))}
         )

@@ -219,7 +219,7 @@ class Pipeline:
                 batch.states.cancel()
             wait([batch.states for batch in self._batches])
             self._batches.clear()
-            # those of the shard before count, also where they failed
+            # those of the shard before count, also if they failed
             wait([write for write, _ in self._writes])
             self._writes = deque(item for item in self._writes if item[0].exception())
             shard.abort()

@@ -187,7 +187,7 @@ def _not_there(address: str | None, why: str) -> str:
 
 
 def _reach(address: str) -> None:
-    """Raise OSError where nothing answers at a HOST:PORT; Ray would try for minutes."""
+    """Raise OSError if nothing answers at a HOST:PORT; Ray would try for minutes."""
     host, _, port = address.rpartition(":")
     if host and port.isdigit() and "/" not in host:
         socket.create_connection((host.strip("[]"), int(port)), REACHED_WITHIN_S).close()

@@ -20,7 +20,7 @@ from probing.extraction.estimate import Estimate, estimate, n_samples_of
 from probing.extraction.extracting import new_manifest, session
 from probing.extraction.machine import Machine
 from probing.extraction.options import Options
-from probing.extraction.work import check_place, work_of
+from probing.extraction.planning import check_place, plan_of
 from probing.progress import console, duration
 
 SAMPLED = 24  # utterances run to measure the rate, of all lengths
@@ -47,7 +47,7 @@ def rehearse(
         What the utterances that are not in the cache yet will need.
 
     Raises:
-        ProbeError: as `extract`, also where the disk cannot hold it.
+        ProbeError: as `extract`, also if the disk cannot hold it.
 
     >>> folder = "results/demo.new.cache"
     >>> options = Options(layers="0:1", seconds=0.1)
@@ -61,11 +61,11 @@ def rehearse(
     corpus = load_corpus(corpus) if isinstance(corpus, str) else corpus
     check_place(folder, corpus, part)
     backbone = options.load_backbone(machine.device, machine.attention)
-    work = work_of(folder, corpus, machine.shard_size_on(backbone), part)
+    planned = plan_of(folder, corpus, machine.shard_size_on(backbone), part)
     manifest = new_manifest(backbone, corpus, options)
     say(
         f"{backbone.name} on {backbone.device}, {corpus.name} -> "
-        f"{work.folder} (dry run: nothing is written there)"
+        f"{planned.folder} (dry run: nothing is written there)"
     )
     for note in corpus.notes:
         say(f"Note: {note}.")
@@ -73,9 +73,9 @@ def rehearse(
         say(f"Note: {note}.")
     if backbone.precision_note:
         say(f"Precision: {backbone.precision_note}.")
-    rows = _pending(work.folder, manifest, work.rows)
+    rows = _pending(planned.folder, manifest, planned.rows)
     there = next(
-        place for place in (work.folder, *work.folder.absolute().parents) if place.is_dir()
+        place for place in (planned.folder, *planned.folder.absolute().parents) if place.is_dir()
     )
     plan = estimate(
         there,
@@ -86,7 +86,7 @@ def rehearse(
         manifest=manifest,
     )
     say(f"Plan: {plan}")
-    plan.check(work.folder)
+    plan.check(planned.folder)
     if len(rows):
         rate, stages = _rate(
             rows, corpus, backbone=backbone, options=options, machine=machine, manifest=manifest

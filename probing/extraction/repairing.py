@@ -18,7 +18,7 @@ from cache.writer import CacheWriter
 from probing.corpora import Corpus, load_corpus, read_corpus
 from probing.corpora.cached import find_audio
 from probing.extraction.changes import changed_audio
-from probing.extraction.extracting import new_manifest, session, tell_failures
+from probing.extraction.extracting import new_manifest, say_failures, session
 from probing.extraction.machine import Machine
 from probing.extraction.options import Options
 from probing.extraction.shards import KeptRows
@@ -112,7 +112,7 @@ def repair(
                         pipeline.drain()
                 pipeline.run()
     cache = Cache(folder)
-    tell_failures(cache, say)
+    say_failures(cache, say)
     return cache
 
 

@@ -45,7 +45,7 @@ class Shards(Protocol):
         """A partial shard to write hidden states to."""
 
     def finish_shard(self, index: int, shard: ShardWriter | None, failures: dict[str, str]) -> None:
-        """Take a shard that is whole; None where no utterance of it could be used."""
+        """Take a shard that is whole; None if no utterance of it could be used."""
 
 
 def write_states(

@@ -63,7 +63,7 @@ class UnusableStates(Exception):
         self.advice = advice
 
     def refusal(self, flag: str) -> ProbeError:
-        """The error where such utterances are not to be left out."""
+        """The error if such utterances are not to be left out."""
         return ProbeError(
             f"{flag}: {self}. {self.advice or 'Look at these files'}; or list them in "
             f"failures.csv and go on: {argument('on_nonfinite', 'mark')}"
@@ -162,7 +162,7 @@ def states_of(
         batch: utterance_id -> waveform (n,).
         backbone: what computes.
         layers: those to keep.
-        tiers: tier name -> dtype; `pooled` always, `frames` where wanted.
+        tiers: tier name -> dtype; `pooled` always, `frames` if wanted.
 
     Returns:
         `pooled` (layers, B, 2, D); `frames` (layers, frames of all, D), the utterances one after

@@ -41,7 +41,7 @@ class Waveforms:
 
     def decode(self, utterance_id: str, path: str, view: View | None = None) -> Clip:
         """Decode a file; the clip has no samples of its own, `take` gives them."""
-        clip = self._heard(utterance_id, self._root / path, view)
+        clip = self._decoded(utterance_id, self._root / path, view)
         if clip.waveform is not None:
             with self._lock:
                 if self._held_bytes + clip.waveform.nbytes <= self._most:
@@ -52,7 +52,7 @@ class Waveforms:
     def take(self, clip: Clip) -> Waveform:
         """The samples (n,) of a clip, held no longer; decoded again if they are not there.
 
-        Raises ProbeError where the file is not what it was.
+        Raises ProbeError if the file is not what it was.
         """
         with self._lock:
             waveform = self._held.pop((clip.utterance_id, clip.view), None)
@@ -60,12 +60,12 @@ class Waveforms:
                 self._held_bytes -= waveform.nbytes
                 return waveform
         assert clip.path is not None
-        again = self._heard(clip.utterance_id, clip.path, clip.view)
+        again = self._decoded(clip.utterance_id, clip.path, clip.view)
         if again.waveform is None or again.measures != clip.measures:
             raise ProbeError(f"{clip.path}: changed while it was read. Run the same command again.")
         return again.waveform
 
-    def _heard(self, utterance_id: str, path: Path, view: View | None) -> Clip:
+    def _decoded(self, utterance_id: str, path: Path, view: View | None) -> Clip:
         clip = self._loaded.get(path)
         if clip is None or clip.utterance_id != utterance_id:
             clip = loaded(utterance_id, path, self._cropping, self._min_samples)

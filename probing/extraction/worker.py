@@ -61,7 +61,7 @@ class GivenShards:
         self._token = uuid.uuid4().hex
 
     def wait(self) -> bool:
-        """Wait until there is a shard to extract, or False where there is to be none any more."""
+        """Wait until there is a shard to extract, or False if there is to be none any more."""
         item = self.given.get()
         self._first = [] if item is None else [item]
         return item is not None

@@ -143,7 +143,7 @@ def extract_views(
 
 
 def _view_of(options: Options) -> View:
-    view = options.heard_through
+    view = options.parsed_view
     if view is None:
         raise ProbeError(f"{argument('grid')}: a condition without transforms. Leave it out")
     return view

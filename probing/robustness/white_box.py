@@ -55,7 +55,7 @@ class WhiteBox:
     def scores(self, waveforms: Sequence[Tensor]) -> Tensor:
         """Scores (B,) of waveforms (n,) in [-1, 1], before cropping, higher for bona fide."""
         cropped = [
-            one.repeat(-(-self.n_heard(len(one)) // len(one)))[: self.n_heard(len(one))]
+            one.repeat(-(-self.n_seen(len(one)) // len(one)))[: self.n_seen(len(one))]
             for one in waveforms
         ]
         with torch.enable_grad():
@@ -66,7 +66,7 @@ class WhiteBox:
                 else self._of_head(states)
             )
 
-    def n_heard(self, n_samples: int) -> int:
+    def n_seen(self, n_samples: int) -> int:
         """Samples that the model is given of a clip of so many, see `Cropping`."""
         most = self.cropping.n_samples()
         return most if self.cropping.seconds is not None else min(n_samples, most)

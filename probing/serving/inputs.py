@@ -40,7 +40,7 @@ class Result:
     Attributes:
         verdicts: on audio; None of a cache or corpus, which has labels instead, or none.
         evaluations: by split; one without both classes has none.
-        rates: errors by split at the threshold of dev, which is `threshold`; None where none is
+        rates: errors by split at the threshold of dev, which is `threshold`; None if none is
             known.
         left: with early exit, depth -> audio that left there.
 

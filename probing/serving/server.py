@@ -110,7 +110,7 @@ class Server:
 
     @cached_property
     def reference(self) -> Reference | None:
-        """What a verdict needs beside the head; None where an earlier version did not keep it."""
+        """What a verdict needs beside the head; None if an earlier version did not keep it."""
         if self.exported:
             return self.exported.reference
         return reference_of(self.run, self.name, self.head)

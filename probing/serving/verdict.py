@@ -25,7 +25,7 @@ class ScoredClip:
         path: of the file.
         score: the head's own.
         measures: of the audio, see `probing.audio.measure`.
-        distance: from the training clips, see `TrainingClips.distance`; None where not known.
+        distance: from the training clips, see `TrainingClips.distance`; None if not known.
         cut: whether it is longer than what the head is given of a clip.
         depth: blocks after which it left, with early exit.
     """
@@ -45,10 +45,10 @@ class Verdict:
 
     Attributes:
         name, path: whose.
-        score: the head's own; None where the clip could not be used, and `failure` says why.
+        score: the head's own; None if the clip could not be used, and `failure` says why.
         ratio: natural log-likelihood ratio of bona fide against spoof.
         probability: of bona fide at the prior.
-        decision: `bonafide` or `spoof`, at the threshold. All None where there is nothing to
+        decision: `bonafide` or `spoof`, at the threshold. All None if there is nothing to
             compare the score with.
         unlike: in what the clip is unlike the training clips, as `level`, each with a sentence.
         cut: whether only its beginning was scored, as of the training clips.
@@ -75,7 +75,7 @@ class Verdicts:
     Attributes:
         head: whose score it is.
         prior: of bona fide.
-        threshold: None where there is nothing to choose it by, and then there are no decisions.
+        threshold: None if there is nothing to choose it by, and then there are no decisions.
         eer: by part, with its interval.
         cllr: of the ratios by part, in bits.
         corpus: what these were measured on.

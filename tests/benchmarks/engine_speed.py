@@ -25,7 +25,7 @@ from shapes import shape
 from probing.corpora import Corpus, load_corpus
 from probing.extraction import Cluster, Machine, Options
 from probing.extraction.cluster import OBJECT_STORE_BYTES, Driver
-from probing.extraction.work import work_of
+from probing.extraction.planning import plan_of
 from probing.progress import progress_line
 
 
@@ -49,9 +49,9 @@ def seconds_with(
         with Driver(Cluster(actors=n_workers), corpus, options, machine, quiet) as driver:
             for worker in driver.workers:
                 worker.hello = worker.hello or driver._answer(worker)
-            work = work_of(folder, corpus, machine.shard_size, None)
+            plan = plan_of(folder, corpus, machine.shard_size, None)
             with (
-                work.writer(driver.first.manifest, 0, quiet) as writer,
+                plan.writer(driver.first.manifest, 0, quiet) as writer,
                 progress_line("Extracting", len(corpus.utterances), "utterances") as line,
             ):
                 started = time.perf_counter()

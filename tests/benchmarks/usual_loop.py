@@ -25,7 +25,7 @@ from probing.audio import Cropping, load_audio
 from probing.corpora import load_corpus
 from probing.extraction import Machine, Options
 from probing.extraction.extracting import new_manifest, session
-from probing.extraction.work import work_of
+from probing.extraction.planning import plan_of
 
 
 def main() -> None:
@@ -51,9 +51,9 @@ def main() -> None:
         backbone = options.load_backbone("cpu")
 
         def ours() -> None:
-            work = work_of(Path(scratch) / f"{next(numbers)}.cache", corpus, 256, None)
+            plan = plan_of(Path(scratch) / f"{next(numbers)}.cache", corpus, 256, None)
             with (
-                work.writer(new_manifest(backbone, corpus, options), 0, print) as writer,
+                plan.writer(new_manifest(backbone, corpus, options), 0, print) as writer,
                 session(
                     writer,
                     corpus.root,

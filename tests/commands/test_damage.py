@@ -11,7 +11,7 @@ from small_extraction import run_cli
 from cache import CacheCorrupt
 from cache.manifest import load_manifest
 from probing.corpora import Corpus
-from probing.extraction.work import check_place
+from probing.extraction.planning import check_place
 from probing.sealing import seal
 
 IDS = names(8)

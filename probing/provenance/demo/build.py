@@ -160,7 +160,7 @@ def build(shared: Path, out: Path, seed: int, say: Callable[[str], None] = print
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return 0, or 2 where something is missing."""
+    """Run the command line; return 0, or 2 if something is missing."""
     summary, _, rest = (__doc__ or "").partition("\n\n")
     form = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(

@@ -10,7 +10,7 @@ class Recipe:
     """Everything that decides what a run computes.
 
     Attributes:
-        start: SHA-256 of the weights the run begins with; empty where they are drawn by the seed.
+        start: SHA-256 of the weights the run begins with; empty if they are drawn by the seed.
         seed: of weights, clusters, crops, masks and mixtures.
         units: kinds of units to predict, each by a head of its own; their losses are summed.
         n_clusters: units of each kind.

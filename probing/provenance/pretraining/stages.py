@@ -35,7 +35,7 @@ class Stage:
 
 
 def read_stages(folder: Path) -> list[Stage]:
-    """Read the stages of an exported model; none where the folder does not say.
+    """Read the stages of an exported model; none if the folder does not say.
 
     Raises:
         StagesUnreadable: the record is damaged.

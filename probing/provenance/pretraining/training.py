@@ -137,7 +137,7 @@ class Training:
         os.replace(partial, path)
 
     def load_if_there(self, work: Path) -> None:
-        """Go on from the checkpoint in a work folder; start afresh where there is none."""
+        """Go on from the checkpoint in a work folder; start afresh if there is none."""
         if (work / CHECKPOINT).is_file():
             self.load(work / CHECKPOINT)
 

@@ -1,4 +1,4 @@
-"""The work of an extraction: what goes where, and whether what is there already allows it.
+"""The plan of an extraction: what goes where, and whether what is there already allows it.
 
 No model is loaded for it, so that a wrong folder is refused at once.
 """
@@ -22,7 +22,7 @@ from probing.corpora import Corpus
 
 
 @dataclass(frozen=True)
-class Work:
+class Plan:
     """What is to be extracted and where to: a corpus, or a part of it with its mark."""
 
     folder: Path
@@ -46,8 +46,8 @@ class Work:
         )
 
 
-def work_of(folder: Path, corpus: Corpus, shard_size: int, part: Part | None) -> Work:
-    """The work of an extraction; ProbeError if what is in the folder stands against it.
+def plan_of(folder: Path, corpus: Corpus, shard_size: int, part: Part | None) -> Plan:
+    """The plan of an extraction; ProbeError if what is in the folder stands against it.
 
     Args:
         folder: of the cache, or of the whole that a part belongs to.
@@ -56,10 +56,10 @@ def work_of(folder: Path, corpus: Corpus, shard_size: int, part: Part | None) ->
         part: the share of it that is to be extracted; None is all of it.
     """
     found = check_place(folder, corpus, part)
-    work = Work(folder, corpus.utterances, shard_size)
+    plan = Plan(folder, corpus.utterances, shard_size)
     if part is not None:
         share = part.share(corpus.utterances, shard_size)
-        work = Work(
+        plan = Plan(
             part.folder(folder),
             share.corpus,
             shard_size=shard_size,
@@ -67,8 +67,8 @@ def work_of(folder: Path, corpus: Corpus, shard_size: int, part: Part | None) ->
             mark=share.mark,
         )
     if found is not None:
-        _check_mark(work.folder, found.about.get("part"), work.mark)
-    return work
+        _check_mark(plan.folder, found.about.get("part"), plan.mark)
+    return plan
 
 
 def check_place(folder: Path, corpus: Corpus, part: Part | None = None) -> Manifest | None:
