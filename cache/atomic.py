@@ -64,8 +64,8 @@ def replaced(path: Path, advice: str = "name another") -> Iterator[Path]:
     Yields a path beside it to write to, which then takes its place.
 
     Args:
-        path: the output; its folder is made, what is there is replaced. Of a link, what it leads
-            to.
+        path: the output; its folder is made, what is there is replaced. If it is a link, what it
+            leads to is.
         advice: what to do about a disk that takes no more, beside making room.
 
     Raises:

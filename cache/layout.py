@@ -59,13 +59,13 @@ class Layout(Protocol):
     """
 
     def column(self, name: str, kind: str) -> Place:
-        """Of N numbers or texts."""
+        """Where N numbers or texts are."""
 
     def states(self, tier: str, shape: Shape, dtype: np.dtype[Any]) -> list[Place]:
-        """Of the hidden states of a tier, by layer."""
+        """Where the hidden states of a tier are, by layer."""
 
     def checksums(self, tier: str, shape: Shape) -> Place:
-        """Of the checksums of a tier."""
+        """Where the checksums of a tier are."""
 
 
 @contextmanager

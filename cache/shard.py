@@ -32,7 +32,7 @@ from zlib_ng.zlib_ng import crc32
 from cache.atomic import crc32_outside
 from cache.bounds import check_regular
 from cache.errors import CacheCorrupt, quoted
-from cache.layout import data_sets, layout_of
+from cache.layout import Layout, data_sets, layout_of
 from cache.manifest import A_LINK, Manifest, ShardRecord
 from cache.mapping import Mapped
 from cache.quantization import decode
@@ -128,35 +128,10 @@ class Shard:
                 open(self.path, "rb", buffering=0) as handle,
                 layout_of(self.path, record, manifest, self._fault) as layout,
             ):
-
-                def column(name: str, kind: str) -> Array:
-                    offset, shape, dtype = layout.column(name, kind)
-                    n_bytes = math.prod(shape) * dtype.itemsize
-                    return np.frombuffer(
-                        bytearray(os.pread(handle.fileno(), n_bytes, offset)), dtype
-                    )
-
-                self.utterance_ids = [
-                    name.decode() for name in column("utterance_id", "S").tolist()
-                ]
-                self.n_samples = column("n_samples", "i")
-                self.n_frames = column("n_frames", "i")
-                if (self.n_frames < 0).any():
-                    raise self._fault("/n_frames holds negative numbers")
-                self.offsets = np.concatenate([[0], np.cumsum(self.n_frames)])
-                self.measures = {
-                    name: column(f"measures/{name}", "f") for name in manifest.measures
-                }
+                self._read_columns(layout, handle, manifest.measures)
                 if not states:
                     return
-                shapes, dtypes = data_sets(manifest, self.n_rows, sum(self.n_frames.tolist()))
-                self._places = {
-                    tier: layout.states(tier, shapes[tier], dtypes[tier]) for tier in manifest.tiers
-                }
-                for tier in manifest.tiers:
-                    offset, shape, dtype = layout.checksums(tier, self._unchecked[tier].shape)
-                    sums = np.fromfile(self.path, dtype, math.prod(shape), offset=offset)
-                    self._checksums[tier] = sums.reshape(shape)
+                self._find_states(layout, manifest)
         except CacheCorrupt:
             raise
         except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
@@ -177,6 +152,33 @@ class Shard:
                 for offset, shape, dtype in places
             ]
             self._check_outside(record, runs_of(blocks))
+
+    def _read_columns(self, layout: Layout, handle: FileIO, measures: Sequence[str]) -> None:
+        """Read what there is once an utterance: its id, lengths and measures."""
+
+        def column(name: str, kind: str) -> Array:
+            offset, shape, dtype = layout.column(name, kind)
+            n_bytes = math.prod(shape) * dtype.itemsize
+            return np.frombuffer(bytearray(os.pread(handle.fileno(), n_bytes, offset)), dtype)
+
+        self.utterance_ids = [name.decode() for name in column("utterance_id", "S").tolist()]
+        self.n_samples = column("n_samples", "i")
+        self.n_frames = column("n_frames", "i")
+        if (self.n_frames < 0).any():
+            raise self._fault("/n_frames holds negative numbers")
+        self.offsets = np.concatenate([[0], np.cumsum(self.n_frames)])
+        self.measures = {name: column(f"measures/{name}", "f") for name in measures}
+
+    def _find_states(self, layout: Layout, manifest: Manifest) -> None:
+        """Find the hidden states of each tier, and read their checksums."""
+        shapes, dtypes = data_sets(manifest, self.n_rows, sum(self.n_frames.tolist()))
+        self._places = {
+            tier: layout.states(tier, shapes[tier], dtypes[tier]) for tier in manifest.tiers
+        }
+        for tier in manifest.tiers:
+            offset, shape, dtype = layout.checksums(tier, self._unchecked[tier].shape)
+            sums = np.fromfile(self.path, dtype, math.prod(shape), offset=offset)
+            self._checksums[tier] = sums.reshape(shape)
 
     def _check_outside(self, record: ShardRecord, states: list[list[int]]) -> None:
         if record.outside_crc32 not in (None, crc32_outside(self.path, states)):

@@ -54,13 +54,10 @@ def attack(
 ) -> None:
     """Say how easily small changes of the waveform turn the score of a clip.
 
-    The attack knows the model whose score it turns (white box), or does not (other layers and
-    runs).
-
     FGSM and PGD change eval clips by at most EPS steps of 16-bit samples, along the slope of the
     score of a layer's probe, or of a head. The same probe judges the clips (white box), and those
     of other layers and runs (black box). With --smooth, judges score noised copies as well, and
-    what that gives and costs is said.
+    the gain and cost of that are printed.
 
     \b
     probe attack results/demo.run

@@ -125,20 +125,25 @@ def load_backbone(
             f"normalisation {audio_input.normalization}. If it was "
             "trained otherwise, set normalize to on or off"
         )
-    if folder := hidden_folder(spec.removeprefix(RANDOM)):
-        advice = f"for the one in the folder of that name type {RANDOM * drawn}{folder}"
-        backbone.notes.append(f"{spec} is the model in the package; {advice}")
-    if stored := peculiar.get("stored_blocks"):
-        backbone.notes.append(
-            f"{checkpoint.name}: config.json counts "
-            f"{len(blocks)} blocks of {stored} that are stored"
-        )
+    backbone.notes += _notes(spec, checkpoint.name, len(blocks), peculiar.get("stored_blocks"))
     if attention == "auto" and family.model_type == "wavlm":
         from .attention import use_fused_attention
 
         backbone.attention = "fused" if use_fused_attention(backbone) else "stock"
     backbone.precision_note = use_precision(backbone, precision)
     return backbone
+
+
+def _notes(spec: str, name: str, n_blocks: int, n_stored: str | int | None) -> list[str]:
+    """Sentences on a model that a folder has the name of, and on blocks that are not used."""
+    notes = []
+    if folder := hidden_folder(spec.removeprefix(RANDOM)):
+        prefix = RANDOM if spec.startswith(RANDOM) else ""
+        advice = f"for the one in the folder of that name type {prefix}{folder}"
+        notes.append(f"{spec} is the model in the package; {advice}")
+    if n_stored:
+        notes.append(f"{name}: config.json counts {n_blocks} blocks of {n_stored} that are stored")
+    return notes
 
 
 def _acoustic(spec: str, normalize: str, device: torch.device) -> Backbone:

@@ -21,6 +21,7 @@ from probing.extraction.changes import changed_audio
 from probing.extraction.extracting import new_manifest, say_failures, session
 from probing.extraction.machine import Machine
 from probing.extraction.options import Options
+from probing.extraction.pipeline import Pipeline
 from probing.extraction.shards import KeptRows
 from probing.progress import console
 
@@ -102,18 +103,23 @@ def repair(
                 say=say,
             ) as pipeline:
                 for damage in damages:
-                    rows = writer.table[
-                        writer.table["utterance_id"].isin(damage.bad | damage.failed)
-                    ]
-                    clips = pipeline.wait_for(pipeline.decode(damage.record.index, rows))
-                    if damage.bad or not all(clip.failure for clip in clips):
-                        kept = _sound_rows(writer, damage)
-                        pipeline.extract_shard(damage.record.index, clips, kept)
-                        pipeline.drain()
+                    _extract_damaged(pipeline, writer, damage)
                 pipeline.run()
     cache = Cache(folder)
     say_failures(cache, say)
     return cache
+
+
+def _extract_damaged(pipeline: Pipeline, writer: CacheWriter, damage: Damage) -> None:
+    """Write a shard anew, with its bad rows extracted again and its sound ones copied.
+
+    A shard of which nothing is bad, and whose failures fail again, is left as it is.
+    """
+    rows = writer.table[writer.table["utterance_id"].isin(damage.bad | damage.failed)]
+    clips = pipeline.wait_for(pipeline.decode(damage.record.index, rows))
+    if damage.bad or not all(clip.failure for clip in clips):
+        pipeline.extract_shard(damage.record.index, clips, _sound_rows(writer, damage))
+        pipeline.drain()
 
 
 def _planned(
