@@ -47,15 +47,17 @@ class Plan:
 
 
 def plan_of(folder: Path, corpus: Corpus, shard_size: int, part: Part | None) -> Plan:
-    """The plan of an extraction; ProbeError if what is in the folder stands against it.
+    """The plan of an extraction into a folder that `check_place` has passed.
 
     Args:
         folder: of the cache, or of the whole that a part belongs to.
         corpus: what is to be extracted.
         shard_size: utterances a shard.
         part: the share of it that is to be extracted; None is all of it.
+
+    Raises:
+        ProbeError: the cache that is there was begun with other utterances or shards.
     """
-    found = check_place(folder, corpus, part)
     plan = Plan(folder, corpus.utterances, shard_size)
     if part is not None:
         share = part.share(corpus.utterances, shard_size)
@@ -66,12 +68,13 @@ def plan_of(folder: Path, corpus: Corpus, shard_size: int, part: Part | None) ->
             shard_of=share.shard_of,
             mark=share.mark,
         )
+    found = begun(plan.folder)
     if found is not None:
         _check_mark(plan.folder, found.about.get("part"), plan.mark)
     return plan
 
 
-def check_place(folder: Path, corpus: Corpus, part: Part | None = None) -> Manifest | None:
+def check_place(folder: Path, corpus: Corpus, part: Part | None = None) -> None:
     """Refuse a folder that a corpus cannot be extracted into, whatever the backbone.
 
     Args:
@@ -79,16 +82,12 @@ def check_place(folder: Path, corpus: Corpus, part: Part | None = None) -> Manif
         corpus: what is to be extracted.
         part: the share of it that is to be extracted; None is all of it.
 
-    Returns:
-        The manifest of the cache that is to be gone on with; None if there is none yet.
-
     Raises:
         CacheCorrupt: that cache has a damaged `cache.json`, or lacks a shard that was finished.
         ProbeError: the folder holds something else, another corpus, or a part of a cache.
 
     >>> from probing.corpora import load_corpus
-    >>> check_place(Path("results/demo.new.cache"), load_corpus("mine.csv")) is None
-    True
+    >>> check_place(Path("results/demo.new.cache"), load_corpus("mine.csv"))
     """
     if part is not None and (folder / MANIFEST).exists():
         raise ProbeError(
@@ -98,7 +97,7 @@ def check_place(folder: Path, corpus: Corpus, part: Part | None = None) -> Manif
     place = folder if part is None else part.folder(folder)
     found = begun(place)
     if found is None:
-        return None
+        return
     if found.about["corpus"] != corpus.name:
         raise ProbeError(
             f"{place}: holds the corpus {found.about['corpus']!r}, not "
@@ -107,7 +106,6 @@ def check_place(folder: Path, corpus: Corpus, part: Part | None = None) -> Manif
     if part is None:
         _check_mark(place, found.about.get("part"), None)
     check_shards(place, found)
-    return found
 
 
 def _check_mark(folder: Path, found: dict[str, Any] | None, wanted: dict[str, Any] | None) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from cache.errors import ProbeError, argument, quoted
 from cache.manifest import read_json
+from probing.augmentation.smoothing import Smoothing
 from probing.extraction.options import Options
 from probing.runs import Run
 from probing.scores.options import ScoreOptions
@@ -78,9 +79,15 @@ def check_model(where: Path, options: ScoreOptions) -> None:
             f"{argument('early_exit', True)}: {where} has no exits. Make a model that has: probe "
             f"exits RUN, then probe export RUN DIR {argument('exits', 'FILE')}"
         )
-    if options.smoothing and leaves:
+    if leaves:
+        check_not_smoothed(where, options.smoothing)
+
+
+def check_not_smoothed(folder: Path, smoothing: Smoothing) -> None:
+    """Refuse noised copies for an exported model with exits, where each would leave elsewhere."""
+    if smoothing:
         raise ServingError(
-            f"{argument('smooth', options.smoothing.smooth)}: {where} has early exit, where the "
+            f"{argument('smooth', smoothing.smooth)}: {folder} has early exit, where the "
             "noised copies of a clip would leave at several depths. Export one head, without "
             "exits: probe export RUN DIR"
         )

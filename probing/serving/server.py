@@ -16,11 +16,11 @@ from probing.augmentation.smoothing import Smoothing
 from probing.extraction import Options
 from probing.heads.head import Head
 from probing.runs import Run
-from probing.scores.options import ScoreOptions
 from probing.serving.candidates import ServingError, chance_note
+from probing.serving.exit_heads import ExitHeads
 from probing.serving.exported import Exported, load_run_backbone, open_exported, run_options
 from probing.serving.heads import choose_head, head_depth
-from probing.serving.places import SERVING, check_model, check_name
+from probing.serving.places import SERVING, check_name, check_not_smoothed
 from probing.serving.reference import Reference, n_resamples, reference_of
 from probing.serving.score import check_cache, score_cache, scored_clips
 from probing.serving.training_clips import TrainingClips
@@ -137,7 +137,8 @@ class Server:
         smoothing: Smoothing | None = None,
     ) -> Iterator[ScoredClip]:
         """Scores of audio files one by one, with their distance from the training clips."""
-        check_model(self.where, ScoreOptions(smoothing=smoothing or Smoothing()))
+        if smoothing is not None and isinstance(self.head, ExitHeads):
+            check_not_smoothed(self.where, smoothing)
         if self.exported:
             backbone = self.exported.load_backbone(device)
         else:

@@ -88,7 +88,7 @@ def test_a_lost_shard_is_noticed_without_reading_it(
     assert run_cli(["cache", "info", str(folder)], monkeypatch) == 0
     assert f"{folder}: finished" in capsys.readouterr().out.replace("\n", "")
     corpus = Corpus("mine", "mine.csv", folder.parent, Recipe().corpus(IDS))
-    assert check_place(folder, corpus) == load_manifest(folder)
+    check_place(folder, corpus)
     if harm == "cut":
         cut(folder)
     else:
