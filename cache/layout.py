@@ -37,7 +37,10 @@ def data_sets(
 
 
 def places_of(file: h5py.File, manifest: Manifest) -> str:
-    """Where each data set of a shard is, as its record keeps it; of ids with their width."""
+    """Where each data set of a shard is, as its record keeps it; of ids with their width.
+
+    A place is an offset in the file.
+    """
     found: dict[str, Any] = {
         name: file[name].id.get_offset()
         for name in ("n_samples", "n_frames", *map("measures/{}".format, manifest.measures))

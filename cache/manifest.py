@@ -314,7 +314,10 @@ def _are_spans(spans: object, n_bytes: int) -> bool:
 
 
 def check_fingerprint(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Refuse to add to a cache that was made another way, and name every difference."""
+    """Refuse to add to a cache that was made another way, and name every difference.
+
+    Both values of each are shown.
+    """
     if found == wanted:
         return
     rows = "\n".join(

@@ -48,6 +48,8 @@ class Mapped:
 def with_more_files(work: Callable[[], T], folder: Path, n: int) -> T:
     """What some work gives that opens one of the `n` files of a folder, which stay open.
 
+    They stay open as long as they are mapped.
+
     Mostly a process may have 1,024 files open without asking; it is let have as many as the system
     lets it.
 

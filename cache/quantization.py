@@ -49,6 +49,8 @@ def read_as(dtype: str) -> np.dtype[Any]:
 def encode(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Values (..., D) as they are stored, contiguous.
 
+    Those that are in that form already stay as they are.
+
     Raises ProbeError if a value that is to be quantized is not finite.
 
     >>> records = encode(np.array([[127.0, -1.0]]), stored("int8", (1, 2))[1])
@@ -74,6 +76,8 @@ def encode(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
 
 def decode(block: NDArray[Any], out: NDArray[Any] | None = None) -> NDArray[Any]:
     """Stored values as a reader gives them: records (...,) become float32 (..., D).
+
+    Anything else stays as it is.
 
     `out` (..., D), of any type, takes them instead of a new array.
 

@@ -187,6 +187,8 @@ class Cache:
     ) -> list[Array]:
         """All frames of a few utterances over `layers`, by default all.
 
+        `range(k + 1)` are the layers 0..k.
+
         Returns:
             One array (layers, n_frames, D) an utterance, in the order of the ids.
         """

@@ -99,6 +99,8 @@ def plan(
 ) -> pd.DataFrame:
     """Give every new utterance a shard; those that have one keep it.
 
+    The shard is that of `shard_of` if it is given.
+
     Utterances are taken in the order of their ids, so the plan does not depend on the order of a
     listing. Raises ProbeError if an utterance that is in the cache already is described
     otherwise now.

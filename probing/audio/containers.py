@@ -41,6 +41,8 @@ class Promise:
 def check_whole(file: Pieces) -> None:
     """Compare what a header promises with the size of its file.
 
+    A container that promises nothing passes.
+
     Args:
         file: open at any position.
 

@@ -28,6 +28,8 @@ BLOCK = 1 << 18  # samples read at a time if the length is not known
 def load_audio(path: Path, cropping: Cropping, min_samples: int = 1) -> Waveform:
     """Decode a file of any rate and channels to 16 kHz mono float32, cropped.
 
+    Formats are those of libsndfile: wav, flac, ogg, opus, mp3 and many more.
+
     A stated length is not trusted over the stream: all that decodes is read, as far as it is
     wanted. A file that its container proves to be cut is refused, also if the cut is behind what
     is wanted.

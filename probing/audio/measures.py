@@ -17,6 +17,8 @@ HASHED = 1 << 24
 def stamp(path: Path) -> dict[str, float]:
     """What tells a file from another: bytes, microseconds of its last change, CRC-32.
 
+    The CRC-32 is of its beginning, as its size is known.
+
     All are whole numbers that a float64 holds. Raises OSError if the file cannot be read.
 
     >>> from tempfile import TemporaryDirectory

@@ -124,7 +124,10 @@ class Augmentation:
         return _parts(self.text)
 
     def identity(self) -> str:
-        """What decides the numbers, for fingerprints: names, values, versions, files."""
+        """What decides the numbers, for fingerprints: names, values, versions, files.
+
+        Versions are those of libraries, files those of folders, by their content.
+        """
         made = [{**transform.identity(), "numpy": np.__version__} for transform in self.transforms]
         return json.dumps(made, sort_keys=True, ensure_ascii=False)
 

@@ -41,7 +41,10 @@ SYNTHETIC = {"white": white, "pink": pink}
 
 
 def at_snr(waveform: Waveform, noise: Samples, snr_db: float) -> Waveform:
-    """The waveform with noise: x + w sqrt(sum x^2 / sum w^2) 10^(-SNR/20)."""
+    """The waveform with noise: x + w sqrt(sum x^2 / sum w^2) 10^(-SNR/20).
+
+    The sums are over the whole clip.
+    """
     x = waveform.astype(np.float64)
     power = float(noise @ noise)
     scale = np.sqrt(float(x @ x) / power) * 10 ** (-snr_db / 20) if power > 0 else 0.0

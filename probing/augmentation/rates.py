@@ -22,7 +22,10 @@ def resampled(waveform: Waveform, rate: float, to: float) -> Waveform:
 
 
 def through_rate(waveform: Waveform, rate: int) -> Waveform:
-    """A waveform that has been at another rate: nothing above half of it is left."""
+    """A waveform that has been at another rate: nothing above half of it is left.
+
+    The length stays.
+    """
     return fitted(
         resampled(resampled(waveform, SAMPLING_RATE, rate), rate, SAMPLING_RATE), len(waveform)
     )
@@ -30,6 +33,8 @@ def through_rate(waveform: Waveform, rate: int) -> Waveform:
 
 def cropped(waveform: Waveform, n_samples: int, rng: np.random.Generator | None) -> Waveform:
     """So many samples from a random place, or from the start without a generator.
+
+    They are tiled if there are fewer.
 
     >>> cropped(np.arange(3, dtype=np.float32), 5, None).tolist()
     [0.0, 1.0, 2.0, 0.0, 1.0]
@@ -50,7 +55,10 @@ class _BySoxr(Transform):
 
 @dataclass(frozen=True)
 class Speed(_BySoxr):
-    """Speed perturbation (Ko et al. 2015): y(t) = x(s t); pitch moves, n becomes n / s."""
+    """Speed perturbation (Ko et al. 2015): y(t) = x(s t); pitch moves, n becomes n / s.
+
+    n is the number of samples.
+    """
 
     name: ClassVar[str] = "speed"
     help: ClassVar[str] = "faster or slower, with the pitch"
@@ -75,7 +83,10 @@ class Speed(_BySoxr):
 
 @dataclass(frozen=True)
 class Resample(_BySoxr):
-    """Resampling to a lower rate and back, as a telephone line does: the upper band is lost."""
+    """Resampling to a lower rate and back, as a telephone line does: the upper band is lost.
+
+    8000 Hz is that of a telephone line.
+    """
 
     name: ClassVar[str] = "resample"
     help: ClassVar[str] = "to a lower rate and back"
@@ -100,7 +111,10 @@ class Resample(_BySoxr):
 
 @dataclass(frozen=True)
 class Crop(Transform):
-    """A random piece of so many samples; 64,600 as in most published systems."""
+    """A random piece of so many samples; 64,600 as in most published systems.
+
+    A shorter waveform is tiled.
+    """
 
     name: ClassVar[str] = "crop"
     help: ClassVar[str] = "a random piece, tiled if short"

@@ -50,7 +50,10 @@ def notch_filter(rng: np.random.Generator, gain_db: tuple[float, float] = (0.0, 
 
 
 def filtered(x: Samples, b: Samples) -> Samples:
-    """The signal (n,) behind the FIR filter b, from output sample (len(b) + 1) / 2 on."""
+    """The signal (n,) behind the FIR filter b, from output sample (len(b) + 1) / 2 on.
+
+    It is padded with zeros, so that (n,) are left.
+    """
     from scipy.signal import oaconvolve
 
     cut = (len(b) + 1) // 2

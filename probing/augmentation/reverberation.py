@@ -20,7 +20,10 @@ FROM_WALLS_M = 0.5
 
 @dataclass(frozen=True)
 class Rooms:
-    """A size of rooms: sides in m, and the reverberation time (RT60) in s."""
+    """A size of rooms: sides in m, and the reverberation time (RT60) in s.
+
+    Sabine's formula is solved for that time.
+    """
 
     low: tuple[float, float, float]
     high: tuple[float, float, float]
@@ -47,7 +50,10 @@ def _room_acoustics() -> Any:
 
 @cache
 def room_response(size: str, number: int) -> NDArray[np.float64]:
-    """The impulse response of one of the 16 rooms of a size, from its direct path on."""
+    """The impulse response of one of the 16 rooms of a size, from its direct path on.
+
+    It is the same each time.
+    """
     library, rooms = _room_acoustics(), SIZES[size]
     rng = np.random.default_rng([list(SIZES).index(size), number])
     sides = rng.uniform(rooms.low, rooms.high)

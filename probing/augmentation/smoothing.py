@@ -94,6 +94,8 @@ class Smoothing:
     ) -> dict[str, Scores]:
         """Scores of the clips of a batch by name, each the mean over its copies.
 
+        Without smoothing they are those of the clips themselves.
+
         Args:
             batch: clips by name.
             score: of such a batch; clips that it leaves out, in any copy, are left out.

@@ -82,7 +82,10 @@ class _Attention(torch.autograd.Function):
         valid: Tensor | None,
         scale: float,
     ) -> Tensor:
-        """Attend: (B, H, T, d) each, gate (B, H, T), bias (H, T, T), valid (B, T)."""
+        """Attend: (B, H, T, d) each, gate (B, H, T), bias (H, T, T), valid (B, T).
+
+        Gives (B, H, T, d).
+        """
         mixed = torch.empty_like(
             query.transpose(1, 2), memory_format=torch.contiguous_format
         ).transpose(1, 2)

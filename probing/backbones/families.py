@@ -80,6 +80,8 @@ IDLE = re.compile(
 def architecture_of(config: Any, known: bool) -> dict[str, Any]:
     """The entries of a config that may change a hidden state, for the fingerprint.
 
+    Those that also change a weight are left out, as weights have a hash.
+
     A model of no known family gives all its entries, but for those that every config has and those
     named as idle.
     """
@@ -145,7 +147,10 @@ def _moonshine_streaming(_: Any) -> FrameRule:
 
 
 def _if_layer_norm(config: Any) -> bool:
-    """WavLM and UniSpeech-SAT: models with layer norms in the front end were normalised."""
+    """WavLM and UniSpeech-SAT: models with layer norms in the front end were normalised.
+
+    These are the large ones.
+    """
     return bool(config.feat_extract_norm == "layer")
 
 
@@ -154,7 +159,10 @@ def _never(_: Any) -> bool:
 
 
 def _log_mel(_: Any) -> FrameRule:
-    """Whisper: frame j is centred on sample 320 j, and valid while that is in the clip."""
+    """Whisper: frame j is centred on sample 320 j, and valid while that is in the clip.
+
+    Its spectrogram has a hop of 160, and the front end a stride of 2.
+    """
     return FrameRule(1, 320)
 
 
@@ -164,7 +172,10 @@ def _at_the_beginning(_: Any) -> float:
 
 
 def _causal(_: Any) -> float:
-    """Moonshine streaming: two convolutions of 5 over frames of 80 samples, none ahead."""
+    """Moonshine streaming: two convolutions of 5 over frames of 80 samples, none ahead.
+
+    A frame sees 12 frames back.
+    """
     return (80 - 12 * 80) / 2
 
 

@@ -67,7 +67,10 @@ def prepared(
 
 
 class WaveformInput:
-    """Waveforms (B, longest clip), normalised per clip if the model was trained so."""
+    """Waveforms (B, longest clip), normalised per clip if the model was trained so.
+
+    Normalised is zero mean and unit variance; zeros come after a clip.
+    """
 
     max_samples: int | None = None
 
@@ -124,7 +127,10 @@ class WaveformInput:
 
 
 class LogMelInput:
-    """Whisper's log-mel spectrogram (B, bins, 3000), the clip padded to 30 s by zeros."""
+    """Whisper's log-mel spectrogram (B, bins, 3000), the clip padded to 30 s by zeros.
+
+    The model has no mask.
+    """
 
     normalization = "log-mel, clipped 8 below its maximum per clip"
 

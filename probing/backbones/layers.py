@@ -57,6 +57,8 @@ def at_least_float32(values: Tensor) -> Tensor:
 def relative_differences(found: HiddenStates, expected: HiddenStates) -> list[float]:
     """By layer, the worst difference of two passes over the layer's root mean square.
 
+    Only valid frames count.
+
     Infinite if a value is not a finite number.
     """
     worst = []

@@ -51,7 +51,10 @@ def restore(config: Any, entries: dict[str, Any]) -> None:
 
 @contextmanager
 def left_out(blocks: nn.ModuleList, share: float) -> Iterator[None]:
-    """Leave blocks out at random, in a share of passes: layer k is then layer k - 1."""
+    """Leave blocks out at random, in a share of passes: layer k is then layer k - 1.
+
+    A block that is left out runs, and gives its input as its output.
+    """
 
     def drop(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
         if torch.rand([]) >= share:

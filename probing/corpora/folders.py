@@ -113,6 +113,8 @@ def _unlabelled(audio: list[str]) -> pd.DataFrame:
 def read_for(root: Path, name: str = "for") -> Corpus:
     """Read Fake-or-Real (Reimao and Tzerpos, SpeD 2019): `SPLIT/{real,fake}/`.
 
+    Its splits are training, validation and testing.
+
     Raises:
         ProbeError: one of its folders is missing.
     """

@@ -52,6 +52,8 @@ def the_protocol(root: Path, names: Sequence[str], what: str) -> Path:
 def read_lines(path: Path, *forms: str) -> pd.DataFrame:
     """Read a protocol without a header; columns named - are left out.
 
+    Spaces or tabs are between its columns.
+
     Args:
         path: the file, in UTF-8.
         forms: names of the columns with spaces between, once for each form the protocol was
@@ -91,6 +93,8 @@ def read_csv(
 ) -> pd.DataFrame:
     """Read a table with a header as text, without outer white space.
 
+    An empty field is an empty text.
+
     Args:
         path: the file, `.gz` or not.
         columns: that it must have.
@@ -129,7 +133,10 @@ def read_csv(
 
 
 def with_columns(table: pd.DataFrame, columns: Sequence[str], path: Path) -> pd.DataFrame:
-    """The table, if it has the columns; a ProbeError names the first that it lacks."""
+    """The table, if it has the columns; a ProbeError names the first that it lacks.
+
+    It also names one that is there twice.
+    """
     names = [str(name) for name in table.columns]
     if (twice := first_double(names)) is not None:
         raise ProbeError(f"{path}: two columns are called {twice!r}. Give one of them another name")

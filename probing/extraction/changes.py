@@ -82,7 +82,10 @@ def _look(
 
 
 def refuse_changed(writer: CacheWriter, root: Path) -> None:
-    """Raise ProbeError if audio changed since it was extracted; note the times of copies."""
+    """Raise ProbeError if audio changed since it was extracted; note the times of copies.
+
+    A copy is the same audio with another time, which the table is given.
+    """
     changed, moved = changed_audio(root, writer.table)
     if changed:
         shown = ", ".join(sorted(changed)[:5]) + (" ..." if len(changed) > 5 else "")

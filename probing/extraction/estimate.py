@@ -77,7 +77,10 @@ def estimate(
 
 
 def n_samples_of(path: Path, cropping: Cropping) -> int:
-    """16 kHz samples that the model will see of a file, by its header; 0 if it does not say."""
+    """16 kHz samples that the model will see of a file, by its header; 0 if it does not say.
+
+    0 as well if the file cannot be read.
+    """
     if cropping.seconds is not None:
         return cropping.n_samples()
     seconds = stated_seconds(path, cropping.n_samples() / SAMPLING_RATE)

@@ -139,7 +139,10 @@ def by_batches(
 def states_by_name(
     batch: dict[str, Waveform], backbone: Backbone, options: Options, failures: dict[str, str]
 ) -> dict[str, NDArray[Any]]:
-    """The states of each utterance of a batch; those of no use go into `failures`."""
+    """The states of each utterance of a batch; those of no use go into `failures`.
+
+    States are those of `layers_of`.
+    """
     while batch:
         try:
             states = states_of(batch, backbone, range(backbone.n_layers + 1), options.tiers)

@@ -40,6 +40,8 @@ def rehearse(
 ) -> Estimate:
     """Say what an extraction will take of disk and time; arguments are those of `extract`.
 
+    That is utterances, hours of audio, bytes by tier, free space, and time.
+
     The time is that of a few of the utterances, run through model and pipeline into a temporary
     folder.
 

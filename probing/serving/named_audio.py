@@ -20,6 +20,8 @@ def audio_files(
 ) -> dict[str, Path]:
     """Audio files, and those in folders, by name: stems if all differ, else paths.
 
+    Names are those of utterances.
+
     Raises:
         ServingError: nothing there, or no audio.
 

@@ -114,6 +114,8 @@ def score_audio(
 ) -> dict[str, float]:
     """Scores of audio files by name, in their order; those of no use go to `on_failure`.
 
+    The result does not have these.
+
     >>> from probing.runs import Run
     >>> from probing.serving import choose_head
     >>> from probing.serving.exported import load_run_backbone, run_options
