@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from analysis.commands.arguments import Device, HeadName, RunFolder
-from analysis.commands.files import check_model_folder
+from analysis.commands.folders import check_model_folder
 from analysis.commands.printing import out
 from analysis.runs.kinds import RUN, expect
 from cache.errors import quoted

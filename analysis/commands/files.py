@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.commands.printing import leave_output, out
 from analysis.commands.typed import same_file, times_named
-from analysis.runs.companions import ABOUT, Companion, companion_folder
-from analysis.runs.kinds import CACHE, RUN, kind_of
-from cache.atomic import PARTIAL, replaced
+from analysis.runs.kinds import RUN, kind_of
+from cache.atomic import replaced
 from cache.errors import OptionError, ProbeError
 
 if TYPE_CHECKING:
@@ -96,17 +95,6 @@ def check_outside(path: Path, name: str | None = "out") -> None:
         raise ProbeError(f"{path}: {advice}") if name is None else OptionError(name, path, advice)
 
 
-def check_model_folder(folder: Path, name: str = "out") -> None:
-    """Refuse a place for an exported model that is a cache or a run, or in one, or in an export.
-
-    `name` is the parameter's.
-    """
-    kind = kind_of(folder)
-    if kind in (CACHE, RUN):
-        raise OptionError(name, folder, f"is {kind}, which holds nothing else. Name another folder")
-    check_outside(folder, name)
-
-
 def write_output(content: bytes) -> None:
     """Write to standard output what a file would hold."""
     sys.stdout.buffer.write(content)
@@ -151,64 +139,6 @@ def check_folder(folder: Path | None, name: str = "out") -> None:
     if not first.is_dir():
         raise OptionError(name, folder, f"{first} is a file. Name another folder")
     check_outside(folder, name)
-
-
-def check_companion(folder: Path, run: Path, kind: str, files: Collection[str] = ()) -> None:
-    """Refuse a folder for what a command finds about a run if it holds something else already.
-
-    Args:
-        folder: `--out`, or where such folders are put.
-        run: the run; what an earlier one of this name left is replaced.
-        kind: of companion, as `exits`.
-        files: of a folder that an earlier version wrote, which did not say what it is of.
-
-    Raises:
-        OptionError: it is a cache, a run or an export, or in one; or it holds the findings of
-            another run, or files of somebody else.
-    """
-    check_folder(folder)
-    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set[str]()
-    if ABOUT in names:
-        about = Companion.read(folder).about
-        is_own = folder == companion_folder(run, kind) or about["run"] == run.resolve().name
-        if about["kind"] != kind or not is_own:
-            advice = f"holds what probe {about['kind']} found of {about['run']}"
-            raise OptionError("out", folder, f"{advice}. Name another folder")
-    elif foreign := names - {*files}:
-        advice = f"holds other files, as {min(foreign)}. Name another folder"
-        raise OptionError("out", folder, advice)
-
-
-def check_run_place(folder: Path) -> None:
-    """Refuse a folder for a run that holds something else, before any work is done."""
-    is_free = not any(folder.iterdir()) if folder.is_dir() else not folder.exists()
-    if not is_free and kind_of(folder) != RUN:
-        raise OptionError("out", folder, "is there and is no run. Name another folder")
-
-
-def check_second_folder(
-    folder: Path | None, name: str, first: Path, own: Callable[[Path], Collection[str]]
-) -> None:
-    """Refuse a further folder of outputs that cannot be one, is the first, or holds something else.
-
-    Args:
-        folder: that was typed; None is the usual place.
-        name: of its option.
-        first: the folder of the tables.
-        own: what of a folder an earlier command wrote to it, by name.
-    """
-    check_folder(folder, name)
-    if folder is None:
-        return
-    if folder.resolve() == first.resolve():
-        raise OptionError(name, folder, "is the folder of the tables. Name another")
-    if folder.is_dir():
-        names = {path.name for path in folder.iterdir() if path.suffix != PARTIAL}
-        strangers = names - {*own(folder)}
-        if strangers:
-            raise OptionError(
-                name, folder, f"holds {min(strangers)}. Name a new or an empty folder"
-            )
 
 
 def save(file: Path, draw: Any, table: pd.DataFrame) -> None:

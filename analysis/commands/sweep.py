@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from analysis.commands.arguments import DEMO_CACHE
-from analysis.commands.files import check_outside, check_run_place
+from analysis.commands.files import check_outside
+from analysis.commands.folders import check_run_place
 from analysis.commands.parameters import with_options
 from analysis.commands.printing import layers_shown, out, print_corpora, print_layers, print_plan
 from analysis.commands.tables import TableFiles

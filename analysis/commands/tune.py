@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from analysis.commands.files import check_model_folder
+from analysis.commands.folders import check_model_folder
 from analysis.commands.parameters import Only, with_options
 from analysis.commands.printing import out
 from analysis.runs.kinds import EXPORT, RUN, expect
