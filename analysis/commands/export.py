@@ -49,9 +49,12 @@ def export(
     """
     expect(run, RUN)
     check_model_folder(folder, "folder")
-    import_module("probing.serving.places").check_place(folder)
+    places = import_module("probing.serving.places")
+    places.check_place(folder)
     opened = import_module("probing.runs").Run(run)
-    if exits is None:
+    if exits is not None:
+        places.check_exits_alone(depth, head)
+    else:
         import_module("probing.serving.candidates").candidate(opened, depth, head, least=1)
     with status_line("Exporting"):
         policy = import_module("probing.exits").read_policy(exits) if exits else None

@@ -22,7 +22,7 @@ from probing.serving.exported import (
     write_exported,
 )
 from probing.serving.heads import ChosenHead, choose_head, head_depth
-from probing.serving.places import check_place, check_same
+from probing.serving.places import check_exits_alone, check_place, check_same
 from probing.serving.reference import PARTS, reference_of
 
 
@@ -102,11 +102,7 @@ def _exits(
     run: Run, policy: ExitPolicy, depth: int | None, head: str | None
 ) -> tuple[ChosenHead, dict[str, pd.DataFrame]]:
     """The heads of a policy of early exit, as one, and its trials of dev and eval."""
-    if depth is not None or head is not None:
-        flag = argument("head", head) if head is not None else argument("depth", depth)
-        raise ServingError(
-            f"{flag}: a policy of {argument('exits')} says heads and depths itself. Leave one out"
-        )
+    check_exits_alone(depth, head)
     heads = [choose_head(run, k, policy.head).head for k in policy.depths]
     served = ExitHeads(policy, [head for head in heads if not isinstance(head, ExitHeads)])
     trials = {part: exit_trials(run, policy, part) for part in PARTS}

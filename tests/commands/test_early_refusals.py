@@ -33,6 +33,7 @@ REFUSED = {
     "export my.run new --head foo": "--head foo: my.run has no such head",
     "export my.run my.cache": "DIR my.cache: is a cache, which holds nothing else",
     "export my.run my.run": "DIR my.run: is a run, which holds nothing else",
+    "export my.run new --exits e.json --depth 2": "--depth 2: a policy of --exits says heads",
     "export my.run full": "full: is there and is no exported head",
     "tune my.run --out my.cache": "--out my.cache: is a cache, which holds nothing else",
     "score my.run clip.wav --prior 1.5": "--prior 1.5: expected the probability of bona fide",
